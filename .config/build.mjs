@@ -1,0 +1,58 @@
+// Builds dist/: tsc for the code, a copy for everything else the code reads at run time (templates, locales, pages).
+// `--if-stale` returns at once when every source is older than the last build.
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
+const dist = path.join(root, 'dist');
+const stamp = path.join(dist, '.built');
+const sources = [
+  'server.ts',
+  'lib',
+  'jobs',
+  'migrations',
+  'package.json',
+  'tsconfig.json',
+  '.config/tsconfig.build.json',
+  '.config/build.mjs',
+];
+const copied = /\.(ejs|json|html|css|svg|js|yml)$/;
+
+function* files(entry) {
+  if (fs.statSync(entry).isFile()) return yield entry;
+  for (const name of fs.readdirSync(entry)) {
+    if (name !== 'node_modules') yield* files(path.join(entry, name));
+  }
+}
+const all = sources.flatMap((source) => [...files(path.join(root, source))]);
+const list = all
+  .map((file) => path.relative(root, file))
+  .sort()
+  .join('\n');
+
+if (process.argv.includes('--if-stale') && fs.existsSync(stamp)) {
+  const built = fs.statSync(stamp).mtimeMs;
+  // The list catches a deleted or renamed file, which no time stamp shows.
+  if (fs.readFileSync(stamp, 'utf8') === list && all.every((file) => fs.statSync(file).mtimeMs <= built))
+    process.exit(0);
+}
+fs.rmSync(dist, { recursive: true, force: true });
+const require = createRequire(import.meta.url);
+const tsc = path.join(path.dirname(require.resolve('typescript/package.json')), 'bin/tsc');
+try {
+  execFileSync(process.execPath, [tsc, '-p', path.join(root, '.config/tsconfig.build.json')], { stdio: 'inherit' });
+} catch (error) {
+  process.exit(error.status ?? 1);
+}
+for (const file of all) {
+  const relative = path.relative(root, file);
+  if (!relative.startsWith('lib') || !copied.test(relative) || relative.includes('lib/embedded/binaries')) continue;
+  fs.mkdirSync(path.join(dist, path.dirname(relative)), { recursive: true });
+  fs.copyFileSync(file, path.join(dist, relative));
+}
+const bin = path.join(dist, 'lib/cli/main.js');
+if (fs.existsSync(bin)) fs.chmodSync(bin, 0o755);
+fs.writeFileSync(stamp, list);

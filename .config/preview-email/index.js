@@ -1,0 +1,3 @@
+module.exports = () => {
+  throw new Error('preview-email is left out: mails are previewed under /ops/mail');
+};

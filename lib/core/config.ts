@@ -1,0 +1,61 @@
+import type { Locale } from './locale';
+
+export interface QueueSetting {
+  readonly name: string;
+  /** 1 unless the queues are weighted. */
+  readonly weight: number;
+}
+
+export type ListenAddress =
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
+  | { readonly kind: 'unix'; readonly path: string };
+
+export type MailDelivery = 'smtp' | 'file' | 'log' | 'test';
+
+/** Everything the environment decides, validated whole and frozen. Read once by the primary, handed on to each child. */
+export interface Config {
+  readonly environment: 'production' | 'development' | 'test';
+  /** Folder of local state (`.catamount/`): data of the embedded servers, mails, control socket. */
+  readonly stateDir: string;
+  readonly onHeroku: boolean;
+  readonly listen: ListenAddress;
+  readonly web: {
+    readonly enabled: boolean;
+    /** Number of forked workers; 0 = the primary serves the web itself. */
+    readonly concurrency: number;
+    /** Requests in flight per worker. */
+    readonly maxThreads: number;
+    /** Requests waiting per worker. */
+    readonly backlog: number;
+    readonly queueTimeoutMs: number;
+    readonly workerTimeoutMs: number;
+    readonly bootTimeoutMs: number;
+  };
+  readonly shutdownTimeoutMs: number;
+  readonly memoryLimitMb: number | null;
+  readonly jobs: {
+    readonly enabled: boolean;
+    /** Jobs running at once, over all queues. */
+    readonly concurrency: number;
+    readonly queues: readonly QueueSetting[];
+    /** false: strict order, the first queue always goes first. */
+    readonly weighted: boolean;
+  };
+  /** null = start an embedded server (never in production). */
+  readonly databaseUrl: string | null;
+  readonly redisUrl: string | null;
+  readonly mail: {
+    readonly delivery: MailDelivery;
+    readonly smtpUrl: string | null;
+    readonly from: string;
+    /** Where `file` delivery writes. */
+    readonly dir: string;
+  };
+  readonly appUrl: string;
+  readonly defaultLocale: Locale;
+  readonly ops: { readonly user: string; readonly password: string } | null;
+  readonly control: { readonly socket: string; readonly stateFile: string };
+  readonly log: { readonly level: string; readonly format: 'pretty' | 'json' };
+  /** Odd but legal settings, each a sentence for the log. */
+  readonly warnings: readonly string[];
+}

@@ -1,0 +1,30 @@
+import type { Config } from './config';
+import type { Environment } from './settings-reader';
+
+/** Carries the validated config from the primary to its children, so that it is read and checked once. */
+const HANDED_ON = 'CATAMOUNT_CONFIG';
+
+/** The one place that touches `process.env`. */
+export function environment(): Environment {
+  return process.env;
+}
+
+/** Children forked from now on find this config instead of validating the environment again. */
+export function handOnConfig(config: Config): void {
+  process.env[HANDED_ON] = JSON.stringify(config);
+}
+
+/** The config the primary handed on, frozen. */
+export function handedOnConfig(): Config {
+  const json = process.env[HANDED_ON];
+  if (json === undefined) throw new Error(`${HANDED_ON} is missing: this process must be started by the primary`);
+  return deepFreeze(JSON.parse(json) as Config);
+}
+
+export function deepFreeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null) {
+    for (const part of Object.values(value)) deepFreeze(part);
+    Object.freeze(value);
+  }
+  return value;
+}

@@ -1,0 +1,23 @@
+/** Exit codes of the process tree, after sysexits(3) where it has one. */
+export const EXIT = { ok: 0, failed: 1, unavailable: 69, config: 78 } as const;
+
+/** An error meant for the person at the terminal: printed as its message, without a stack. */
+export class UserError extends Error {
+  override readonly name: string = 'UserError';
+
+  constructor(
+    message: string,
+    readonly exitCode: number = EXIT.failed,
+  ) {
+    super(message);
+  }
+}
+
+/** Something a caller did not set up before use (a job enqueued before `boot`, say). */
+export class NotConnectedError extends Error {
+  override readonly name = 'NotConnectedError';
+}
+
+export function toError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
+}

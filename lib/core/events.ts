@@ -1,0 +1,139 @@
+/**
+ * Everything that happens worth knowing, by name. Code emits; the log subscriber writes the lines, and statistics,
+ * hooks and tests listen to the same events. Payloads are plain data. Times are milliseconds unless named otherwise.
+ */
+export interface EventMap {
+  // The process at hand
+  'process.warning': { readonly message: string };
+  'process.error': { readonly error: Error; readonly during: string };
+
+  // Postgres and Redis, as this process sees them
+  'redis.ready': Record<string, never>;
+  'redis.lost': { readonly error: Error };
+  'database.error': { readonly error: Error };
+
+  // Embedded servers
+  'embedded.started': {
+    readonly server: 'postgres' | 'redis';
+    readonly pid: number;
+    readonly adopted: boolean;
+    readonly durationMs: number;
+  };
+  'embedded.stopped': { readonly server: 'postgres' | 'redis'; readonly pid: number };
+
+  // The primary
+  'worker.forked': { readonly slot: number; readonly pid: number; readonly phase: number };
+  'worker.ready': { readonly slot: number; readonly pid: number; readonly durationMs: number };
+  'worker.exited': {
+    readonly slot: number;
+    readonly pid: number;
+    readonly code: number | null;
+    readonly signal: string | null;
+    readonly expected: boolean;
+  };
+  'worker.respawn': { readonly slot: number; readonly waitMs: number; readonly attempt: number };
+  'processor.forked': { readonly pid: number };
+  'processor.ready': { readonly pid: number; readonly durationMs: number };
+  'processor.exited': {
+    readonly pid: number;
+    readonly code: number | null;
+    readonly signal: string | null;
+    readonly expected: boolean;
+  };
+  'processor.respawn': { readonly waitMs: number; readonly attempt: number };
+  'child.killed': { readonly child: string; readonly pid: number; readonly reason: string };
+  'primary.stopping': { readonly reason: string; readonly timeoutMs: number };
+  'primary.stopped': { readonly durationMs: number; readonly killed: number };
+
+  // A web worker
+  'request.finished': {
+    readonly method: string;
+    readonly path: string;
+    readonly status: number;
+    readonly durationMs: number;
+    /** Time spent waiting for a slot. */
+    readonly queuedMs: number;
+    readonly requestId: string;
+    readonly remoteAddress: string;
+  };
+  'request.error': {
+    readonly error: Error;
+    readonly method: string;
+    readonly path: string;
+    readonly requestId: string;
+  };
+
+  // Jobs
+  'job.enqueued': {
+    readonly id: string;
+    readonly class: string;
+    readonly queue: string;
+    readonly via: 'outbox' | 'redis';
+  };
+  'job.started': { readonly id: string; readonly class: string; readonly queue: string; readonly attempt: number };
+  'job.succeeded': { readonly id: string; readonly class: string; readonly queue: string; readonly durationMs: number };
+  'job.retrying': {
+    readonly id: string;
+    readonly class: string;
+    readonly queue: string;
+    readonly attempt: number;
+    readonly waitMs: number;
+    readonly error: Error;
+  };
+  'job.dead': { readonly id: string; readonly class: string; readonly queue: string; readonly reason: string };
+  'job.discarded': { readonly id: string; readonly class: string; readonly queue: string; readonly error: Error };
+
+  // Mail
+  'mail.sent': {
+    readonly mailer: string;
+    readonly action: string;
+    readonly to: readonly string[];
+    readonly via: string;
+    readonly messageId: string;
+  };
+  'mail.skipped': { readonly mailer: string; readonly action: string; readonly reason: string };
+  'mail.failed': { readonly mailer: string; readonly action: string; readonly error: Error };
+}
+
+export type EventName = keyof EventMap;
+type Listener<E extends EventName> = (payload: EventMap[E]) => void;
+type EveryListener = (name: EventName, payload: EventMap[EventName]) => void;
+
+/** A typed emitter. A listener that throws is reported as `process.error` and disturbs nobody. */
+export class Events {
+  private readonly listeners = new Set<EveryListener>();
+
+  emit<E extends EventName>(name: E, payload: EventMap[E]): void {
+    for (const listener of [...this.listeners]) {
+      try {
+        listener(name, payload);
+      } catch (thrown) {
+        const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+        if (name !== 'process.error') this.emit('process.error', { error, during: `a listener of ${name}` });
+      }
+    }
+  }
+
+  /** Hears every event. @returns a function that removes the listener. */
+  onAny(listener: EveryListener): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  /** Hears one kind of event. @returns a function that removes the listener. */
+  on<E extends EventName>(name: E, listener: Listener<E>): () => void {
+    return this.onAny((heard, payload) => {
+      if (heard === name) listener(payload as EventMap[E]);
+    });
+  }
+
+  /** Resolves with the next such event. */
+  next<E extends EventName>(name: E): Promise<EventMap[E]> {
+    return new Promise((resolve) => {
+      const off = this.on(name, (payload) => {
+        off();
+        resolve(payload);
+      });
+    });
+  }
+}

@@ -1,0 +1,69 @@
+import type { EventMap, EventName, Events } from './events';
+import type { Logger } from './logger';
+
+type Level = 'debug' | 'info' | 'warn' | 'error';
+/** Level, message, and the fields that go beside it. */
+type Line = readonly [Level, string, Readonly<Record<string, unknown>>?];
+
+/** How each event reads as a log line. An event that is not listed writes none. */
+const LINES: { readonly [E in EventName]?: (event: EventMap[E]) => Line } = {
+  'process.warning': ({ message }) => ['warn', message],
+  'process.error': ({ error, during }) => ['error', `${during}: ${error.message}`, { err: error }],
+  'redis.ready': () => ['debug', 'Redis is connected'],
+  'redis.lost': ({ error }) => ['warn', `Redis is not reachable: ${error.message || error.name}. Trying again.`],
+  'database.error': ({ error }) => ['warn', `Postgres: ${error.message}`],
+  'embedded.started': (e) => [
+    'debug',
+    `${e.adopted ? 'found' : 'started'} embedded ${e.server}, pid ${e.pid}, in ${e.durationMs} ms`,
+  ],
+  'embedded.stopped': (e) => ['debug', `stopped embedded ${e.server}, pid ${e.pid}`],
+  'worker.forked': (e) => ['debug', `worker ${e.slot} forked, pid ${e.pid}, phase ${e.phase}`],
+  'worker.ready': (e) => ['info', `worker ${e.slot} is ready, pid ${e.pid}, in ${e.durationMs} ms`],
+  'worker.exited': (e) => [e.expected ? 'info' : 'error', `worker ${e.slot}, pid ${e.pid}, ${ending(e)}`],
+  'worker.respawn': (e) => ['warn', `worker ${e.slot} starts again in ${e.waitMs} ms (try ${e.attempt})`],
+  'processor.forked': (e) => ['debug', `job processor forked, pid ${e.pid}`],
+  'processor.ready': (e) => ['info', `job processor is ready, pid ${e.pid}, in ${e.durationMs} ms`],
+  'processor.exited': (e) => [e.expected ? 'info' : 'error', `job processor, pid ${e.pid}, ${ending(e)}`],
+  'processor.respawn': (e) => ['warn', `job processor starts again in ${e.waitMs} ms (try ${e.attempt})`],
+  'child.killed': (e) => ['error', `killed ${e.child}, pid ${e.pid}: ${e.reason}`],
+  'primary.stopping': (e) => ['info', `${e.reason}: stopping, at most ${e.timeoutMs / 1000} s`],
+  'primary.stopped': (e) => ['info', `stopped in ${(e.durationMs / 1000).toFixed(1)} s, ${e.killed} killed`],
+  'request.finished': ({ method, path, status, durationMs, ...rest }) => [
+    status >= 500 ? 'error' : 'info',
+    `${method} ${path} ${status} in ${durationMs} ms`,
+    { method, path, status, durationMs, ...rest },
+  ],
+  'request.error': ({ error, method, path, requestId }) => [
+    'error',
+    `${method} ${path} failed: ${error.message}`,
+    { err: error, requestId },
+  ],
+  'job.enqueued': ({ id, via, ...job }) => ['debug', `enqueued ${job.class} on ${job.queue}`, { jobId: id, via }],
+  'job.started': ({ id, ...job }) => ['debug', `${job.class} starts, attempt ${job.attempt}`, { jobId: id }],
+  'job.succeeded': ({ id, durationMs, ...job }) => ['info', `${job.class} done in ${durationMs} ms`, { jobId: id }],
+  'job.retrying': ({ id, error, ...job }) => [
+    'warn',
+    `${job.class} failed (attempt ${job.attempt}), again in ${Math.round(job.waitMs / 1000)} s: ${error.message}`,
+    { jobId: id, err: error },
+  ],
+  'job.dead': ({ id, reason, ...job }) => ['error', `${job.class} is dead: ${reason}`, { jobId: id }],
+  'job.discarded': ({ id, error, ...job }) => ['info', `${job.class} discarded: ${error.message}`, { jobId: id }],
+  'mail.sent': (e) => ['info', `mail ${e.mailer}#${e.action} sent by ${e.via}`, { messageId: e.messageId }],
+  'mail.skipped': (e) => ['info', `mail ${e.mailer}#${e.action} not sent: ${e.reason}`],
+  'mail.failed': (e) => ['warn', `mail ${e.mailer}#${e.action} failed: ${e.error.message}`],
+};
+
+function ending({ code, signal, expected }: { code: number | null; signal: string | null; expected: boolean }): string {
+  if (expected && code === 0) return 'has left';
+  return signal ? `was ended by ${signal}` : `exited with code ${code}`;
+}
+
+/** The only writer of log lines. @returns a function that ends it. */
+export function logEvents(events: Events, logger: Logger): () => void {
+  return events.onAny((name, payload) => {
+    const line = LINES[name] as ((event: typeof payload) => Line) | undefined;
+    if (!line) return;
+    const [level, message, fields] = line(payload);
+    logger[level](fields ?? {}, message);
+  });
+}

@@ -1,0 +1,72 @@
+import type { z } from 'zod';
+import { EXIT, UserError } from './errors';
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+export interface Complaint {
+  readonly variable: string;
+  /** null: the variable is missing. */
+  readonly value: string | null;
+  readonly allowed: string;
+}
+
+/** Every wrong setting in one message. Exit code 78. */
+export class ConfigError extends UserError {
+  override readonly name = 'ConfigError';
+
+  constructor(readonly complaints: readonly Complaint[]) {
+    const width = Math.max(...complaints.map((complaint) => complaint.variable.length));
+    const lines = complaints.map(({ variable, value, allowed }) => {
+      const found = value === null ? 'is not set' : `is ${JSON.stringify(value)}`;
+      return `  ${variable.padEnd(width)}  ${found}; it must be ${allowed}`;
+    });
+    const count = complaints.length === 1 ? 'a setting is wrong' : `${complaints.length} settings are wrong`;
+    super(`Catamount cannot start: ${count}.\n${lines.join('\n')}`, EXIT.config);
+  }
+}
+
+/** Reads variables one by one and keeps every complaint until the end. An empty variable counts as unset. */
+export class SettingsReader {
+  private readonly complaints: Complaint[] = [];
+
+  constructor(private readonly env: Environment) {}
+
+  has(variable: string): boolean {
+    return this.raw(variable) !== undefined;
+  }
+
+  /** The text of a variable, trimmed; undefined when unset or empty. */
+  raw(variable: string): string | undefined {
+    return this.env[variable]?.trim() || undefined;
+  }
+
+  /** @returns the parsed value, or `fallback` when the variable is unset, or wrong (which is noted). */
+  get<T, F>(variable: string, schema: z.ZodType<T>, allowed: string, fallback: F, secret?: 'secret'): T | F {
+    const text = this.raw(variable);
+    if (text === undefined) return fallback;
+    const parsed = schema.safeParse(text);
+    if (parsed.success) return parsed.data;
+    this.complain(variable, secret ? hideSecret(text) : text, allowed);
+    return fallback;
+  }
+
+  require(variable: string, allowed: string): void {
+    // A wrong value has been complained of already.
+    if (!this.has(variable)) this.complaints.push({ variable, value: null, allowed });
+  }
+
+  complain(variable: string, value: string, allowed: string): void {
+    this.complaints.push({ variable, value, allowed });
+  }
+
+  throwIfAnyComplaint(): void {
+    if (this.complaints.length > 0) throw new ConfigError(this.complaints);
+  }
+}
+
+/** Shows enough of a secret to recognise the mistake: the scheme and the host of a URL, else only its length. */
+function hideSecret(text: string): string {
+  if (!URL.canParse(text)) return `<${text.length} characters>`;
+  const { protocol, host } = new URL(text);
+  return `${protocol}//…@${host}`;
+}

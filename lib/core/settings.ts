@@ -1,0 +1,222 @@
+import path from 'node:path';
+import { z } from 'zod';
+import { parseDuration } from '../support/duration';
+import type { Config, ListenAddress, MailDelivery } from './config';
+import { isLocale, LOCALES, type Locale } from './locale';
+import { autoConcurrency, detectMemoryLimitMb } from './machine';
+import { readRedisUrl } from './redis-url';
+import { type Environment, SettingsReader } from './settings-reader';
+
+export interface SettingsInput {
+  readonly env: Environment;
+  /** Folder that holds `.catamount/`. */
+  readonly cwd: string;
+  /** `--only web` or `--only jobs`. */
+  readonly only?: string | undefined;
+  readonly isTty?: boolean;
+  /** Stands in for the machine's own limit, in tests. */
+  readonly machine?: { readonly memoryLimitMb: number | null; readonly cores: number };
+}
+
+const whole = (min: number, max: number) =>
+  z
+    .string()
+    .regex(/^-?\d+$/)
+    .transform(Number)
+    .pipe(z.number().min(min).max(max));
+const duration = (minMs: number, maxMs: number) =>
+  z
+    .string()
+    .transform((text) => parseDuration(text, 's') ?? Number.NaN)
+    .pipe(z.number().min(minMs).max(maxMs));
+const url = (...protocols: string[]) =>
+  z.string().refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol));
+const oneOf = <const T extends string>(...values: T[]) => z.enum(values);
+const queueList = z
+  .string()
+  .regex(/^[A-Za-z0-9_-]+(:[1-9]\d{0,2})?(\s*,\s*[A-Za-z0-9_-]+(:[1-9]\d{0,2})?)*$/)
+  .transform((text) =>
+    text.split(',').map((part) => {
+      const [name = '', weight] = part.trim().split(':');
+      return { name, weight: Number(weight ?? 1), weighted: weight !== undefined };
+    }),
+  )
+  .refine((queues) => new Set(queues.map((queue) => queue.name)).size === queues.length);
+
+/**
+ * Reads and validates every setting (the table in README.md).
+ * @throws ConfigError that names each wrong variable, its value and what is allowed, all at once.
+ */
+export function readSettings(input: SettingsInput): Config {
+  const { cwd, only } = input;
+  const read = new SettingsReader(input.env);
+  const warnings: string[] = [];
+  const environment = read.get(
+    'NODE_ENV',
+    oneOf('production', 'development', 'test'),
+    'production, development or test',
+    'development',
+  );
+  const production = environment === 'production';
+  const onHeroku = read.has('DYNO');
+  const stateDir = path.join(cwd, '.catamount');
+
+  if (only !== undefined && only !== 'web' && only !== 'jobs') read.complain('--only', only, 'web or jobs');
+  const port = read.get('PORT', whole(0, 65535), 'a whole number from 0 to 65535', 3000);
+  const host = read.get(
+    'HOST',
+    z.string().regex(/^(unix:.+|[^\s/]+)$/),
+    'an address, a host name, or unix:/path/to.sock',
+    '0.0.0.0',
+  );
+  const listen: ListenAddress = host.startsWith('unix:')
+    ? { kind: 'unix', path: path.resolve(cwd, host.slice('unix:'.length)) }
+    : { kind: 'tcp', host, port };
+
+  const cgroup = input.machine ? input.machine.memoryLimitMb : detectMemoryLimitMb();
+  const memoryLimitMb = read.get(
+    'MEMORY_LIMIT_MB',
+    whole(128, 1_048_576),
+    'a whole number of megabytes, at least 128',
+    cgroup ?? (onHeroku ? 512 : null),
+  );
+  const concurrency = read.get(
+    'WEB_CONCURRENCY',
+    z.union([z.literal('auto'), whole(0, 64)]),
+    'auto, or a whole number from 0 to 64',
+    2,
+  );
+  const jobsOn = read.get('JOB_PROCESSOR', oneOf('0', '1'), '0 or 1', '1') === '1';
+  const queues = read.get(
+    'JOB_QUEUES',
+    queueList,
+    'queue names in order, such as default,mailer, or with weights: default:3,mailer:1',
+    [
+      { name: 'default', weight: 1, weighted: false },
+      { name: 'mailer', weight: 1, weighted: false },
+    ],
+  );
+
+  const databaseUrl = read.get('DATABASE_URL', url('postgres:', 'postgresql:'), 'a postgres:// URL', null, 'secret');
+  const redisUrl = readRedisUrl(read, url('redis:', 'rediss:'));
+  if (production && databaseUrl === null)
+    read.require('DATABASE_URL', 'a postgres:// URL; nothing embedded starts in production');
+  if (production && redisUrl === null)
+    read.require(
+      'REDIS_URL',
+      'a redis:// or rediss:// URL (or name its variable in REDIS_PROVIDER); nothing embedded starts in production',
+    );
+
+  const smtpUrl = read.get('SMTP_URL', url('smtp:', 'smtps:'), 'an smtp:// or smtps:// URL', null, 'secret');
+  const delivery: MailDelivery = read.get(
+    'MAIL_DELIVERY',
+    oneOf('smtp', 'file', 'log', 'test'),
+    'smtp, file, log or test',
+    smtpUrl ? 'smtp' : 'file',
+  );
+  if (delivery === 'smtp' && smtpUrl === null)
+    read.require('SMTP_URL', 'an smtp:// or smtps:// URL, since MAIL_DELIVERY is smtp');
+  if (production && !read.has('MAIL_DELIVERY') && smtpUrl === null)
+    read.require('SMTP_URL', 'an smtp:// or smtps:// URL; or set MAIL_DELIVERY=log to send none');
+  const appUrl = read
+    .get('APP_URL', url('http:', 'https:'), 'an http:// or https:// URL', `http://localhost:${port}`)
+    .replace(/\/+$/, '');
+  if (production && !read.has('APP_URL'))
+    warnings.push('APP_URL is not set, so links in mails point to localhost. Set it to the address people use.');
+  const from = read.get(
+    'MAIL_FROM',
+    z.string().regex(/^[^\r\n]*[^\s@<>]+@[^\s@<>]+>?$/),
+    'an address, such as Shop <hello@shop.example>',
+    `no-reply@${new URL(appUrl).hostname}`,
+  );
+
+  const opsUser = read.get(
+    'OPS_USER',
+    z
+      .string()
+      .min(1)
+      .regex(/^[^:\r\n]+$/),
+    'a name without a colon',
+    null,
+  );
+  const opsPassword = read.get('OPS_PASSWORD', z.string().min(8), 'at least 8 characters', null, 'secret');
+  if (opsUser !== null && opsPassword === null)
+    read.require('OPS_PASSWORD', 'at least 8 characters, since OPS_USER is set');
+  if (opsPassword !== null && opsUser === null) read.require('OPS_USER', 'a name, since OPS_PASSWORD is set');
+
+  const locale = read.get('DEFAULT_LOCALE', z.custom<Locale>(isLocale), LOCALES.join(' or '), 'en' as Locale);
+  const maxThreads = read.get('MAX_THREADS', whole(1, 1000), 'a whole number from 1 to 1000', 5);
+  const config: Config = {
+    environment,
+    stateDir,
+    onHeroku,
+    listen,
+    web: {
+      enabled: only !== 'jobs',
+      concurrency: concurrency === 'auto' ? autoConcurrency(memoryLimitMb, input.machine?.cores) : concurrency,
+      maxThreads,
+      backlog: read.get('WEB_BACKLOG', whole(0, 100_000), 'a whole number from 0 to 100000', 512),
+      queueTimeoutMs: read.get(
+        'WEB_QUEUE_TIMEOUT',
+        duration(1, 600_000),
+        'seconds, or a time such as 500ms or 10s, up to 10m',
+        10_000,
+      ),
+      workerTimeoutMs: read.get(
+        'WORKER_TIMEOUT',
+        duration(1000, 3_600_000),
+        'seconds, or a time such as 60s, from 1s to 1h',
+        60_000,
+      ),
+      bootTimeoutMs: read.get(
+        'WORKER_BOOT_TIMEOUT',
+        duration(1000, 3_600_000),
+        'seconds, or a time such as 30s, from 1s to 1h',
+        30_000,
+      ),
+    },
+    shutdownTimeoutMs: read.get(
+      'SHUTDOWN_TIMEOUT',
+      duration(1000, 3_600_000),
+      'seconds, or a time such as 25s, from 1s to 1h',
+      25_000,
+    ),
+    memoryLimitMb,
+    jobs: {
+      enabled: jobsOn && only !== 'web',
+      concurrency: read.get('JOB_CONCURRENCY', whole(1, 1000), 'a whole number from 1 to 1000', 2),
+      queues: queues.map(({ name, weight }) => ({ name, weight })),
+      weighted: queues.some((queue) => queue.weighted),
+    },
+    databaseUrl,
+    redisUrl,
+    mail: { delivery, smtpUrl, from, dir: path.join(stateDir, 'mails') },
+    appUrl,
+    defaultLocale: locale,
+    ops: opsUser !== null && opsPassword !== null ? { user: opsUser, password: opsPassword } : null,
+    control: {
+      socket: path.resolve(
+        cwd,
+        read.get('CONTROL_SOCKET', z.string().min(1), 'a path', path.join(stateDir, 'control.sock')),
+      ),
+      stateFile: path.resolve(
+        cwd,
+        read.get('STATE_FILE', z.string().min(1), 'a path', path.join(stateDir, 'state.json')),
+      ),
+    },
+    log: {
+      level: read.get(
+        'LOG_LEVEL',
+        oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'),
+        'trace, debug, info, warn, error, fatal or silent',
+        'info',
+      ),
+      format: read.get('LOG_FORMAT', oneOf('pretty', 'json'), 'pretty or json', input.isTty ? 'pretty' : 'json'),
+    },
+    warnings,
+  };
+  if (only === 'jobs' && !config.jobs.enabled)
+    read.complain('JOB_PROCESSOR', '0', '1, since --only jobs asks for the job processor');
+  read.throwIfAnyComplaint();
+  return config;
+}

@@ -1,0 +1,81 @@
+import createKnex, { type Knex } from 'knex';
+import type { Events } from '../core/events';
+import type { Deadline } from '../support/deadline';
+import type { Service } from '../support/service';
+
+/**
+ * Connections per process. The smallest managed plan allows 20, and two generations of a tree (each two workers and a
+ * processor with one LISTEN connection beside its pool) overlap on every restart.
+ */
+const POOL_MAX = 3;
+
+/** This process's pool of Postgres connections. */
+export class Database implements Service {
+  readonly name = 'database';
+  readonly knex: Knex;
+
+  constructor(
+    readonly url: string,
+    options: { readonly production: boolean; readonly events: Events; readonly poolMax?: number },
+  ) {
+    this.knex = createKnex({
+      client: 'pg',
+      connection: connectionSettings(url, options.production),
+      pool: { min: 0, max: options.poolMax ?? POOL_MAX, idleTimeoutMillis: 30_000 },
+      acquireConnectionTimeout: 10_000,
+    });
+    this.knex.client.pool?.on?.('createFail', (_id: unknown, error: Error) =>
+      options.events.emit('database.error', { error }),
+    );
+  }
+
+  async start(): Promise<void> {}
+
+  async stop(deadline: Deadline): Promise<void> {
+    await deadline.wait(this.knex.destroy());
+  }
+
+  /** Rejects unless Postgres answers within `ms`. */
+  async ping(ms = 1000): Promise<void> {
+    await this.knex.raw('select 1').timeout(ms);
+  }
+}
+
+export interface ConnectionSettings {
+  readonly connectionString: string;
+  readonly ssl: false | { readonly rejectUnauthorized: boolean };
+  readonly application_name: string;
+  readonly connectionTimeoutMillis: number;
+  readonly keepAlive: boolean;
+}
+
+/**
+ * `sslmode` as libpq means it: `require` encrypts without checking the chain (managed plans sign their own),
+ * `verify-ca` and `verify-full` check it, `disable` does without TLS. Without one: TLS unchecked in production, except
+ * to this machine, and none elsewhere. pg itself would read `require` as verify-full, so the word is taken off the URL.
+ */
+export function connectionSettings(url: string, production: boolean): ConnectionSettings {
+  const parsed = new URL(url);
+  const mode = parsed.searchParams.get('sslmode') ?? (production && !isLocal(parsed.hostname) ? 'require' : 'disable');
+  parsed.searchParams.delete('sslmode');
+  return {
+    connectionString: parsed.toString(),
+    ssl:
+      mode === 'disable' || mode === 'allow' || mode === 'prefer'
+        ? false
+        : { rejectUnauthorized: mode.startsWith('verify') },
+    application_name: 'catamount',
+    connectionTimeoutMillis: 5000,
+    keepAlive: true,
+  };
+}
+
+function isLocal(hostname: string): boolean {
+  return (
+    hostname === '' ||
+    hostname === 'localhost' ||
+    hostname === '[::1]' ||
+    hostname.startsWith('127.') ||
+    hostname.startsWith('%2F')
+  );
+}

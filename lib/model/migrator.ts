@@ -1,0 +1,54 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import type { Knex } from 'knex';
+
+interface MigrationFile {
+  readonly name: string;
+  readonly file: string;
+}
+
+/**
+ * Migrations of several folders as one history. Names are kept without their extension, so that a database migrated
+ * from TypeScript and one migrated from the build know the same names.
+ */
+export class MigrationFolders implements Knex.MigrationSource<MigrationFile> {
+  constructor(private readonly folders: readonly string[]) {}
+
+  async getMigrations(): Promise<MigrationFile[]> {
+    return this.folders
+      .flatMap((folder) => fs.readdirSync(folder).map((name) => path.join(folder, name)))
+      .filter((file) => /\.(js|ts)$/.test(file) && !file.endsWith('.d.ts'))
+      .map((file) => ({ name: path.basename(file).replace(/\.(js|ts)$/, ''), file }))
+      .sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  getMigrationName(migration: MigrationFile): string {
+    return migration.name;
+  }
+
+  async getMigration(migration: MigrationFile): Promise<Knex.Migration> {
+    return require(migration.file) as Knex.Migration;
+  }
+}
+
+function settings(folders: readonly string[]): Knex.MigratorConfig {
+  return { migrationSource: new MigrationFolders(folders), tableName: 'knex_migrations' };
+}
+
+/** Runs what has not run yet. @returns the names that ran, in order. */
+export async function migrateUp(knex: Knex, folders: readonly string[]): Promise<string[]> {
+  const [, names] = (await knex.migrate.latest(settings(folders))) as [number, string[]];
+  return names;
+}
+
+/** Takes back the last batch, or every one. @returns the names taken back. */
+export async function migrateDown(knex: Knex, folders: readonly string[], all = false): Promise<string[]> {
+  const [, names] = (await knex.migrate.rollback(settings(folders), all)) as [number, string[]];
+  return names;
+}
+
+/** The names that have not run yet. */
+export async function pendingMigrations(knex: Knex, folders: readonly string[]): Promise<string[]> {
+  const [, pending] = (await knex.migrate.list(settings(folders))) as [unknown[], MigrationFile[]];
+  return pending.map((migration) => migration.name);
+}

@@ -1,0 +1,27 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { Knex } from 'knex';
+import { NotConnectedError } from '../core/errors';
+
+const ambient = new AsyncLocalStorage<Knex.Transaction>();
+let connected: Knex | undefined;
+
+/** Gives `transaction()` its database; `undefined` takes it away again. Called by the role at boot and stop. */
+export function connectTransactions(knex: Knex | undefined): void {
+  connected = knex;
+}
+
+/** The transaction that the code at hand runs in, or undefined. */
+export function currentTransaction(): Knex.Transaction | undefined {
+  const trx = ambient.getStore();
+  return trx?.isCompleted() ? undefined : trx;
+}
+
+/**
+ * Runs `work` in one database transaction: commits when it resolves, rolls back when it rejects. Queries of `Model`s
+ * and `performLater` inside take part by themselves. A transaction inside another is a savepoint.
+ */
+export async function transaction<T>(work: (trx: Knex.Transaction) => Promise<T>): Promise<T> {
+  const parent = currentTransaction() ?? connected;
+  if (!parent) throw new NotConnectedError('transaction() was called before boot() connected the database');
+  return parent.transaction((trx) => ambient.run(trx, () => work(trx)));
+}

@@ -1,0 +1,53 @@
+import path from 'node:path';
+import type Router from '@koa/router';
+import { UserError } from '../core/errors';
+
+/** Adds the app's routes. Runs once in each web worker, before it listens. */
+export type Routes = (router: Router) => void;
+
+/** What an app tells Catamount of itself. Folders are relative to `root`. */
+export interface AppOptions {
+  readonly name: string;
+  /** The folder that the others are relative to: usually `__dirname`. */
+  readonly root: string;
+  /** Loaded by the web workers only, so that the primary stays small: `() => import('./routes')`. */
+  readonly routes: () => Promise<{ readonly default: Routes }>;
+  /** One default-exported job class per file. Default `jobs`. */
+  readonly jobs?: string;
+  /** knex migrations. Default `migrations`. */
+  readonly migrations?: string;
+  /** `<mailer>/<action>/{html,text}.ejs`. Default `mailers/templates`. */
+  readonly templates?: string;
+  /** `<locale>.json`. Default `locales`. */
+  readonly locales?: string;
+}
+
+export interface AppDefinition {
+  readonly name: string;
+  readonly routes: () => Promise<{ readonly default: Routes }>;
+  readonly jobsDir: string;
+  readonly migrationsDir: string;
+  readonly templatesDir: string;
+  readonly localesDir: string;
+}
+
+/** @throws UserError when the name or the root cannot be used. */
+export function defineApp(options: AppOptions): AppDefinition {
+  if (!/^[A-Za-z][\w-]*$/.test(options.name)) {
+    throw new UserError(
+      `defineApp: name is ${JSON.stringify(options.name)}; use letters, digits, - and _, such as shop`,
+    );
+  }
+  if (!path.isAbsolute(options.root)) {
+    throw new UserError(`defineApp: root is ${JSON.stringify(options.root)}; give an absolute path, such as __dirname`);
+  }
+  const folder = (given: string | undefined, standard: string) => path.resolve(options.root, given ?? standard);
+  return Object.freeze({
+    name: options.name,
+    routes: options.routes,
+    jobsDir: folder(options.jobs, 'jobs'),
+    migrationsDir: folder(options.migrations, 'migrations'),
+    templatesDir: folder(options.templates, 'mailers/templates'),
+    localesDir: folder(options.locales, 'locales'),
+  });
+}

@@ -1,0 +1,51 @@
+import type { Deadline } from './deadline';
+
+/**
+ * Something that runs. `start` and `stop` are idempotent; `stop` is safe before `start` and must settle by the
+ * deadline, with whatever it could not finish left in a state that the next start recovers.
+ */
+export interface Service {
+  readonly name: string;
+  start(): Promise<void>;
+  stop(deadline: Deadline): Promise<void>;
+}
+
+/** Starts services in order and stops those that were started in reverse. */
+export class ServiceGroup implements Service {
+  private readonly started: Service[] = [];
+  private starting: Promise<void> | undefined;
+  private stopping: Promise<void> | undefined;
+
+  constructor(
+    readonly name: string,
+    private readonly services: readonly Service[],
+  ) {}
+
+  start(): Promise<void> {
+    this.starting ??= this.startAll();
+    return this.starting;
+  }
+
+  /** Stops every started service even when one fails, then throws what failed as one `AggregateError`. */
+  stop(deadline: Deadline): Promise<void> {
+    this.stopping ??= this.stopAll(deadline);
+    return this.stopping;
+  }
+
+  private async startAll(): Promise<void> {
+    for (const service of this.services) {
+      if (this.stopping) return;
+      this.started.push(service);
+      await service.start();
+    }
+  }
+
+  private async stopAll(deadline: Deadline): Promise<void> {
+    await this.starting?.catch(() => undefined);
+    const errors: unknown[] = [];
+    for (const service of this.started.reverse()) {
+      await service.stop(deadline).catch((error: unknown) => errors.push(error));
+    }
+    if (errors.length > 0) throw new AggregateError(errors, `${this.name}: ${errors.length} service(s) failed to stop`);
+  }
+}
