@@ -14,6 +14,11 @@ export function handOnConfig(config: Config): void {
   process.env[HANDED_ON] = JSON.stringify(config);
 }
 
+/** Whether a primary started this process. */
+export function isHandedOn(): boolean {
+  return process.env[HANDED_ON] !== undefined;
+}
+
 /** The config the primary handed on, frozen. */
 export function handedOnConfig(): Config {
   const json = process.env[HANDED_ON];

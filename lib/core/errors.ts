@@ -1,5 +1,5 @@
 /** Exit codes of the process tree, after sysexits(3) where it has one. */
-export const EXIT = { ok: 0, failed: 1, unavailable: 69, config: 78 } as const;
+export const EXIT = { ok: 0, failed: 1, usage: 64, unavailable: 69, config: 78 } as const;
 
 /** An error meant for the person at the terminal: printed as its message, without a stack. */
 export class UserError extends Error {

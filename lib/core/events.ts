@@ -10,6 +10,7 @@ export interface EventMap {
   // Postgres and Redis, as this process sees them
   'redis.ready': Record<string, never>;
   'redis.lost': { readonly error: Error };
+  'migration.done': { readonly name: string; readonly direction: 'up' | 'down' };
   'database.error': { readonly error: Error };
 
   // Embedded servers
@@ -32,6 +33,7 @@ export interface EventMap {
     readonly expected: boolean;
   };
   'worker.respawn': { readonly slot: number; readonly waitMs: number; readonly attempt: number };
+  'worker.replaced': { readonly slot: number; readonly pid: number; readonly reason: string };
   'processor.forked': { readonly pid: number };
   'processor.ready': { readonly pid: number; readonly durationMs: number };
   'processor.exited': {
@@ -42,6 +44,8 @@ export interface EventMap {
   };
   'processor.respawn': { readonly waitMs: number; readonly attempt: number };
   'child.killed': { readonly child: string; readonly pid: number; readonly reason: string };
+  'primary.starting': { readonly banner: readonly string[] };
+  'primary.listening': { readonly address: string; readonly durationMs: number };
   'primary.stopping': { readonly reason: string; readonly timeoutMs: number };
   'primary.stopped': { readonly durationMs: number; readonly killed: number };
 

@@ -12,6 +12,7 @@ const LINES: { readonly [E in EventName]?: (event: EventMap[E]) => Line } = {
   'redis.ready': () => ['debug', 'Redis is connected'],
   'redis.lost': ({ error }) => ['warn', `Redis is not reachable: ${error.message || error.name}. Trying again.`],
   'database.error': ({ error }) => ['warn', `Postgres: ${error.message}`],
+  'migration.done': (e) => ['info', `migrated ${e.direction}: ${e.name}`],
   'embedded.started': (e) => [
     'debug',
     `${e.adopted ? 'found' : 'started'} embedded ${e.server}, pid ${e.pid}, in ${e.durationMs} ms`,
@@ -21,11 +22,14 @@ const LINES: { readonly [E in EventName]?: (event: EventMap[E]) => Line } = {
   'worker.ready': (e) => ['info', `worker ${e.slot} is ready, pid ${e.pid}, in ${e.durationMs} ms`],
   'worker.exited': (e) => [e.expected ? 'info' : 'error', `worker ${e.slot}, pid ${e.pid}, ${ending(e)}`],
   'worker.respawn': (e) => ['warn', `worker ${e.slot} starts again in ${e.waitMs} ms (try ${e.attempt})`],
+  'worker.replaced': (e) => ['info', `worker ${e.slot}, pid ${e.pid}, is replaced: ${e.reason}`],
   'processor.forked': (e) => ['debug', `job processor forked, pid ${e.pid}`],
   'processor.ready': (e) => ['info', `job processor is ready, pid ${e.pid}, in ${e.durationMs} ms`],
   'processor.exited': (e) => [e.expected ? 'info' : 'error', `job processor, pid ${e.pid}, ${ending(e)}`],
   'processor.respawn': (e) => ['warn', `job processor starts again in ${e.waitMs} ms (try ${e.attempt})`],
   'child.killed': (e) => ['error', `killed ${e.child}, pid ${e.pid}: ${e.reason}`],
+  'primary.starting': ({ banner: [title = '', ...details] }) => ['info', title, { details }],
+  'primary.listening': (e) => ['info', `Listening on ${e.address}, ready in ${(e.durationMs / 1000).toFixed(1)} s`],
   'primary.stopping': (e) => ['info', `${e.reason}: stopping, at most ${e.timeoutMs / 1000} s`],
   'primary.stopped': (e) => ['info', `stopped in ${(e.durationMs / 1000).toFixed(1)} s, ${e.killed} killed`],
   'request.finished': ({ method, path, status, durationMs, ...rest }) => [

@@ -1,5 +1,5 @@
 /** A promise with its ends in hand. Stands in for `Promise.withResolvers`, which Node 20 lacks. */
-export interface Deferred<T> {
+export interface Deferred<T = void> {
   readonly promise: Promise<T>;
   resolve(value: T): void;
   reject(error: unknown): void;

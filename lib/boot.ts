@@ -1,0 +1,62 @@
+import cluster from 'node:cluster';
+import { parseArgs } from 'node:util';
+import { PROCESSOR_ROLE } from './cluster/processor';
+import { environment, handedOnConfig, isHandedOn } from './core/environment';
+import { EXIT, UserError } from './core/errors';
+import type { AppDefinition } from './role/app-definition';
+
+/**
+ * Runs this process in the role it was started for: the primary (no arguments), `migrate` or `rollback`, or, started by
+ * the primary, a web worker or the job processor. A mistake of the user's is printed and ends the process with its code.
+ */
+export async function boot(app: AppDefinition): Promise<void> {
+  try {
+    if (cluster.isWorker) await (await import('./role/web')).runWebWorker(app);
+    else await runCommand(app, process.argv.slice(2));
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    process.stderr.write(`${error.message}\n`);
+    process.exit(error.exitCode);
+  }
+}
+
+async function runCommand(app: AppDefinition, args: string[]): Promise<void> {
+  const { only, command } = parse(args);
+  switch (command) {
+    case PROCESSOR_ROLE:
+      return (await import('./role/processor')).runProcessor(app);
+    case 'migrate':
+    case 'rollback':
+      return (await import('./role/migrate')).runMigrations(
+        app,
+        isHandedOn() ? handedOnConfig() : await configFromEnvironment(only),
+        command === 'migrate' ? 'up' : 'down',
+      );
+    case 'start': {
+      const { Primary } = await import('./role/primary');
+      return new Primary(app, await configFromEnvironment(only)).start();
+    }
+    default:
+      throw new UserError(
+        `"${command}" is no command. Use none to start the tree, or migrate or rollback.`,
+        EXIT.usage,
+      );
+  }
+}
+
+async function configFromEnvironment(only: string | undefined) {
+  const { readSettings } = await import('./core/settings');
+  return readSettings({ env: environment(), cwd: process.cwd(), only, isTty: process.stdout.isTTY === true });
+}
+
+function parse(args: string[]): { only: string | undefined; command: string } {
+  try {
+    const { values, positionals } = parseArgs({ args, options: { only: { type: 'string' } }, allowPositionals: true });
+    return { only: values.only, command: positionals[0] ?? 'start' };
+  } catch (error) {
+    throw new UserError(
+      `${error instanceof Error ? error.message : error}\nUsage: node server.js [--only web|jobs]`,
+      EXIT.usage,
+    );
+  }
+}

@@ -1,0 +1,34 @@
+import { Backoff } from '../support/backoff';
+
+export interface RespawnOptions {
+  /** First wait, ms. Default 100. */
+  readonly base?: number;
+  /** Longest wait, ms. Default 30,000. */
+  readonly max?: number;
+  /** A child that stayed up this long, ms, counts as healthy: its next death starts the back-off anew. Default 30,000. */
+  readonly stableMs?: number;
+}
+
+/** Decides how long to wait before a dead child is started again: exponential, reset by a stable run. */
+export class Respawn {
+  private readonly backoff: Backoff;
+  private readonly stableMs: number;
+  private timer: NodeJS.Timeout | undefined;
+
+  constructor(options: RespawnOptions = {}) {
+    this.backoff = new Backoff({ base: options.base ?? 100, max: options.max ?? 30_000 });
+    this.stableMs = options.stableMs ?? 30_000;
+  }
+
+  /** Starts `again` after the next wait. @returns that wait and which try it leads to. */
+  schedule(uptimeMs: number, again: () => void): { waitMs: number; attempt: number } {
+    if (uptimeMs >= this.stableMs) this.backoff.reset();
+    const waitMs = this.backoff.next();
+    this.timer = setTimeout(again, waitMs);
+    return { waitMs, attempt: this.backoff.attempts };
+  }
+
+  cancel(): void {
+    clearTimeout(this.timer);
+  }
+}

@@ -1,0 +1,20 @@
+import throng from 'throng';
+
+export interface ThrongOptions {
+  readonly count: number;
+  /** throng's own force-exit, ms after a signal: a backstop behind our deadline. */
+  readonly graceMs: number;
+}
+
+/**
+ * In the primary: throng forks the workers and relays signals to them. `lifetime: 0` turns its reviving off (no
+ * back-off, no slots, and blind to a worker that dies without `disconnect`): that is `Workers`' task.
+ */
+export function forkWorkers({ count, graceMs }: ThrongOptions): Promise<void> {
+  return throng({ count, grace: graceMs, lifetime: 0, master: () => undefined, worker: () => undefined });
+}
+
+/** In a worker: throng calls `work`. */
+export function runAsWorker(work: () => Promise<void>): Promise<void> {
+  return throng({ worker: () => void work() });
+}

@@ -1,0 +1,46 @@
+import fs from 'node:fs';
+import net from 'node:net';
+import type { ListenAddress } from './config';
+import { EXIT, UserError } from './errors';
+
+/**
+ * Fails early when the address cannot be had, before anything is started for nothing. A socket file that nobody
+ * listens on any more is removed.
+ * @throws UserError that names the address and what to do.
+ */
+export async function ensureFree(address: ListenAddress): Promise<void> {
+  if (address.kind === 'unix') await removeStaleSocket(address.path);
+  const probe = net.createServer();
+  await new Promise<void>((resolve, reject) => {
+    probe.once('error', (error: NodeJS.ErrnoException) => reject(listenError(error, address)));
+    probe.once('listening', () => probe.close(() => resolve()));
+    if (address.kind === 'unix') probe.listen(address.path);
+    else probe.listen({ host: address.host, port: address.port });
+  });
+}
+
+/** What a person should read when listening failed. Errors that are no mistake of theirs come back as they are. */
+export function listenError(error: NodeJS.ErrnoException, address: ListenAddress): Error {
+  const [where, variable] =
+    address.kind === 'unix' ? [address.path, 'HOST'] : [`port ${address.port} on ${address.host}`, 'PORT'];
+  const advice: Readonly<Record<string, string>> = {
+    EADDRINUSE: `${where} is taken. Stop what uses it, or set ${variable} to another one.`,
+    EACCES: `There is no permission to listen on ${where}. Set ${variable} to another one; ports below 1024 are root's.`,
+    EADDRNOTAVAIL: `HOST is wrong: this machine cannot listen on ${where}. Use 0.0.0.0 or 127.0.0.1.`,
+    ENOTFOUND: `HOST is wrong: this machine cannot listen on ${where}. Use 0.0.0.0 or 127.0.0.1.`,
+  };
+  const message = advice[error.code ?? ''];
+  return message === undefined ? error : new UserError(`Catamount cannot start: ${message}`, EXIT.unavailable);
+}
+
+async function removeStaleSocket(file: string): Promise<void> {
+  if (!fs.existsSync(file)) return;
+  const answered = await new Promise<boolean>((resolve) => {
+    const socket = net.connect(file, () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', () => resolve(false));
+  });
+  if (!answered && fs.statSync(file).isSocket()) fs.unlinkSync(file);
+}

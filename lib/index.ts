@@ -1,0 +1,25 @@
+/**
+ * The public door: what an app needs, and all that our own app uses. `Model` is looked up on first use, so that the
+ * primary, which imports the app's manifest through this door, never loads the ORM.
+ */
+import type * as model from './model/model';
+
+export { boot } from './boot';
+export type { Config } from './core/config';
+export { UserError } from './core/errors';
+export { currentContext } from './core/execution-context';
+export { Job } from './job/job';
+export { DiscardJob, KillJob } from './job/verdict';
+export { Mailer } from './mailer/mailer';
+export { currentTransaction, transaction } from './model/transaction';
+export { type AppDefinition, type AppOptions, defineApp, type Routes } from './role/app-definition';
+export type { Duration } from './support/duration';
+export { ProblemError } from './web/problem';
+
+export declare const Model: typeof model.Model;
+export type Model = model.Model;
+
+Object.defineProperty(module.exports, 'Model', {
+  enumerable: true,
+  get: () => (require('./model/model') as typeof model).Model,
+});

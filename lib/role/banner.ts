@@ -1,0 +1,36 @@
+import type { Config } from '../core/config';
+import { version } from '../core/version';
+
+/** What starts, before it starts, as Puma prints it. One line each. */
+export function banner(name: string, config: Config): string[] {
+  const { web, jobs, mail } = config;
+  const mode = web.enabled ? (web.concurrency === 0 ? 'single mode' : 'cluster mode') : 'jobs only';
+  const lines = [`Catamount ${version()} starts ${name} in ${mode} (${config.environment})`];
+  lines.push(`* Node.js: ${process.version}, pid ${process.pid}`);
+  if (web.enabled) {
+    const workers = web.concurrency === 0 ? 'this process' : plural(web.concurrency, 'worker');
+    lines.push(`* Web:     ${workers} × ${plural(web.maxThreads, 'thread')}, up to ${web.backlog} waiting each`);
+  }
+  if (jobs.enabled) {
+    const order = jobs.weighted ? 'weighted' : 'strict order';
+    const queues = jobs.queues.map(({ name, weight }) => (jobs.weighted ? `${name}:${weight}` : name)).join(', ');
+    lines.push(`* Jobs:    1 processor × ${jobs.concurrency}, queues ${queues} (${order})`);
+  }
+  lines.push(`* Mail:    ${mailGoes(mail)}`);
+  lines.push(`* Data:    Postgres ${from(config.databaseUrl)}, Redis ${from(config.redisUrl)}`);
+  return lines;
+}
+
+function plural(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}
+
+function mailGoes({ delivery, smtpUrl, dir }: Config['mail']): string {
+  if (delivery === 'smtp' && smtpUrl !== null) return `by SMTP to ${new URL(smtpUrl).host}`;
+  if (delivery === 'file') return `as .eml files into ${dir}`;
+  return delivery === 'log' ? 'into the log only' : 'nowhere (test)';
+}
+
+function from(url: string | null): string {
+  return url === null ? 'embedded' : `at ${new URL(url).host}`;
+}

@@ -1,0 +1,31 @@
+import type { Config } from '../core/config';
+import { EXIT, UserError } from '../core/errors';
+import { Database } from '../model/database';
+import { migrateDown, migrateUp } from '../model/migrator';
+import { Deadline } from '../support/deadline';
+import type { AppDefinition } from './app-definition';
+import { migrationFolders } from './migrations';
+import { openEvents } from './process-log';
+
+/** `migrate` brings the database up to date; `rollback` takes the last batch back. Safe to run twice or side by side. */
+export async function runMigrations(app: AppDefinition, config: Config, direction: 'up' | 'down'): Promise<void> {
+  if (config.databaseUrl === null) {
+    throw new UserError(
+      'DATABASE_URL is not set, so there is nothing to migrate: `npm start` migrates the embedded database itself.',
+      EXIT.config,
+    );
+  }
+  const events = openEvents(config, 'migrate');
+  const database = new Database(config.databaseUrl, {
+    production: config.environment === 'production',
+    events,
+    poolMax: 2,
+  });
+  try {
+    const folders = migrationFolders(app);
+    const names = await (direction === 'up' ? migrateUp(database.knex, folders) : migrateDown(database.knex, folders));
+    for (const name of names) events.emit('migration.done', { name, direction });
+  } finally {
+    await database.stop(Deadline.after(5000));
+  }
+}

@@ -1,0 +1,44 @@
+import { type FromProcessor, isOurs, type ToProcessor } from '../cluster/messages';
+import { handedOnConfig } from '../core/environment';
+import { EXIT, toError, UserError } from '../core/errors';
+import { Deadline } from '../support/deadline';
+import type { AppDefinition } from './app-definition';
+import { onUncaught, openEvents } from './process-log';
+import { ProcessorProcess } from './processor-process';
+
+/** The job processor: a child of the primary that runs jobs until it is told to stop or the primary is gone. */
+export async function runProcessor(app: AppDefinition): Promise<void> {
+  const config = handedOnConfig();
+  process.title = 'catamount: jobs';
+  const events = openEvents(config, 'jobs');
+  const jobs = new ProcessorProcess(app, config, events);
+  let stopping: Promise<void> | undefined;
+  const stop = (ms: number): Promise<void> => {
+    stopping ??= jobs.stop(Deadline.after(ms));
+    return stopping;
+  };
+  const stopAndExit = (ms: number) =>
+    void stop(ms).then(
+      () => process.exit(EXIT.ok),
+      () => process.exit(EXIT.failed),
+    );
+  process.on('message', (message: unknown) => {
+    if (isOurs<ToProcessor>(message) && message.catamount === 'stop') stopAndExit(message.remainingMs);
+  });
+  process.on('disconnect', () => stopAndExit(config.shutdownTimeoutMs));
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stopAndExit(config.shutdownTimeoutMs));
+  // The running jobs go back to the queue's head; their code can no longer be trusted to finish.
+  onUncaught(events, () => stop(0));
+  try {
+    await jobs.start();
+    tellPrimary({ catamount: 'ready' });
+  } catch (thrown) {
+    const error = toError(thrown);
+    events.emit('process.error', { error, during: 'starting the job processor' });
+    process.exit(error instanceof UserError ? error.exitCode : EXIT.failed);
+  }
+}
+
+function tellPrimary(message: FromProcessor): void {
+  if (process.connected) process.send?.(message);
+}

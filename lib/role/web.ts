@@ -1,0 +1,32 @@
+import { runAsWorker } from '../cluster/throng';
+import { Worker } from '../cluster/worker';
+import { handedOnConfig } from '../core/environment';
+import { EXIT, toError, UserError } from '../core/errors';
+import { Deadline } from '../support/deadline';
+import type { AppDefinition } from './app-definition';
+import { onUncaught, openEvents } from './process-log';
+import { WebProcess } from './web-process';
+
+/** How long a worker with an uncaught error may wait for its successor and finish what it has, ms. */
+const LAST_MS = 5000;
+
+/** A forked web worker, from its first message to its last. */
+export function runWebWorker(app: AppDefinition): Promise<void> {
+  return runAsWorker(async () => {
+    const config = handedOnConfig();
+    const worker = new Worker(config.shutdownTimeoutMs);
+    const { slot } = await worker.assigned.promise;
+    process.title = `catamount: web ${slot}`;
+    const events = openEvents(config, `web.${slot}`);
+    onUncaught(events, () => worker.leaveAfterError(Deadline.after(LAST_MS)));
+    try {
+      const web = new WebProcess(app, config, events);
+      worker.ready(web, await web.start());
+    } catch (thrown) {
+      const error = toError(thrown);
+      const final = error instanceof UserError;
+      if (!final) events.emit('process.error', { error, during: 'boot' });
+      worker.fail(error.message, final ? error.exitCode : EXIT.failed, final);
+    }
+  });
+}

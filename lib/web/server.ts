@@ -1,0 +1,97 @@
+import http, { type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
+import net, { type AddressInfo } from 'node:net';
+import type { ListenAddress } from '../core/config';
+import { listenError } from '../core/listen';
+import type { Deadline } from '../support/deadline';
+import { deferred } from '../support/deferred';
+
+/**
+ * Above the 90 s that Heroku's router keeps an idle connection, so that the router closes first and never sends a
+ * request into a connection that is just closing. The other two keep slow clients from holding sockets for ever.
+ */
+const TIMEOUTS = { keepAliveTimeout: 95_000, headersTimeout: 15_000, requestTimeout: 29_000, maxHeaderSize: 16_384 };
+/** Requests have ceased when none came for this long, ms. */
+const CALM_MS = 250;
+/** How often idle keep-alive connections are looked for while draining, ms. */
+const IDLE_SWEEP_MS = 50;
+
+/** The HTTP server of one process: listens, becomes polite, drains. */
+export class WebServer {
+  private readonly server: http.Server;
+  private readonly responses = new Set<ServerResponse>();
+  private polite = false;
+  private lastRequestAt = 0;
+  private draining: Promise<void> | undefined;
+
+  constructor(
+    private readonly address: ListenAddress,
+    private readonly handler: RequestListener,
+  ) {
+    this.server = http.createServer(TIMEOUTS, (request, response) => this.serve(request, response));
+  }
+
+  /** True from the moment the process is asked to go: readiness says no. */
+  get leaving(): boolean {
+    return this.polite;
+  }
+
+  /**
+   * @returns the address in use, such as `http://127.0.0.1:3000`.
+   * @throws UserError when the address cannot be had.
+   */
+  async listen(): Promise<string> {
+    const listening = deferred();
+    this.server.once('error', (error: NodeJS.ErrnoException) => listening.reject(listenError(error, this.address)));
+    this.server.once('listening', () => listening.resolve());
+    if (this.address.kind === 'unix') this.server.listen(this.address.path);
+    else this.server.listen({ host: this.address.host, port: this.address.port });
+    await listening.promise;
+    if (this.address.kind === 'unix') return `unix:${this.address.path}`;
+    const { port } = this.server.address() as AddressInfo;
+    const host = this.address.host.includes(':') ? `[${this.address.host}]` : this.address.host;
+    return `http://${host}:${port}`;
+  }
+
+  async becomePolite(atMostMs: number): Promise<void> {
+    this.startPoliteness();
+    const since = performance.now();
+    const calm = deferred();
+    const timer = setInterval(() => {
+      const quietMs = performance.now() - Math.max(this.lastRequestAt, since);
+      if (quietMs >= CALM_MS || performance.now() - since >= atMostMs) calm.resolve();
+    }, CALM_MS / 5);
+    await calm.promise;
+    clearInterval(timer);
+  }
+
+  /** Stops accepting; resolves when every response is out, or when the deadline has cut the rest off. */
+  drain(deadline: Deadline): Promise<void> {
+    this.draining ??= this.drainOnce(deadline);
+    return this.draining;
+  }
+
+  private async drainOnce(deadline: Deadline): Promise<void> {
+    this.startPoliteness();
+    const closed = deferred();
+    // Not http's own close(): that one leaves a connection alive that was busy when it was called.
+    net.Server.prototype.close.call(this.server, () => closed.resolve());
+    const sweep = setInterval(() => this.server.closeIdleConnections(), IDLE_SWEEP_MS);
+    if ((await deadline.wait(closed.promise)) === 'late') this.server.closeAllConnections();
+    clearInterval(sweep);
+  }
+
+  private serve(request: IncomingMessage, response: ServerResponse): void {
+    this.lastRequestAt = performance.now();
+    this.responses.add(response);
+    response.once('close', () => this.responses.delete(response));
+    if (this.polite) response.shouldKeepAlive = false;
+    this.handler(request, response);
+  }
+
+  private startPoliteness(): void {
+    this.polite = true;
+    for (const response of this.responses) {
+      if (!response.headersSent) response.shouldKeepAlive = false;
+    }
+  }
+}
