@@ -1,0 +1,182 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+
+const root = path.resolve(__dirname, '..');
+
+/** Folders of lib from the lowest up. A file may import from its own folder and from lower layers only. */
+const LAYERS: readonly (readonly string[])[] = [
+  ['support'],
+  ['core'],
+  ['cluster', 'web', 'model', 'embedded'],
+  ['job'],
+  ['mailer'],
+  ['role'],
+  ['boot.ts'],
+  ['index.ts'],
+  ['cli', 'testing'],
+  ['app'],
+];
+
+/** What may be imported in one place only. */
+const FENCES: Readonly<Record<string, readonly string[]>> = {
+  throng: ['lib/cluster/throng.ts'],
+  'bee-queue': ['lib/job/adapter/bee-queue.ts'],
+  'email-templates': ['lib/mailer/renderer.ts'],
+  'node:child_process': ['lib/cluster/child-process.ts', 'lib/embedded/server-process.ts'],
+};
+
+/** Packages that belong to one folder. */
+const HOMES: Readonly<Record<string, readonly string[]>> = {
+  koa: ['lib/web', 'lib/role', 'lib/app'],
+  objection: ['lib/model', 'lib/role/web-process.ts', 'lib/role/processor-process.ts'],
+  zod: ['lib/core', 'lib/app'],
+  nodemailer: ['lib/mailer'],
+};
+
+interface Source {
+  readonly file: string;
+  readonly text: string;
+  readonly imports: readonly { readonly specifier: string; readonly typeOnly: boolean }[];
+}
+
+function tracked(...patterns: string[]): string[] {
+  const listed = execFileSync('git', ['ls-files', '-co', '--exclude-standard', ...patterns], { cwd: root });
+  return listed
+    .toString()
+    .split('\n')
+    .filter((file) => file && fs.existsSync(path.join(root, file)));
+}
+
+function read(file: string): Source {
+  const text = fs.readFileSync(path.join(root, file), 'utf8');
+  const statements = text.matchAll(/^\s*(?:import|export)\s+(type\s)?[^;]*?from\s+'([^']+)'|^import\s+'([^']+)'/gm);
+  const dynamic = text.matchAll(/(typeof\s+)?(?:\bimport|\brequire)\(\s*'([^']+)'\s*\)/g);
+  return {
+    file,
+    text,
+    imports: [
+      ...[...statements].map((m) => ({ specifier: m[2] ?? m[3] ?? '', typeOnly: m[1] !== undefined })),
+      ...[...dynamic].map((m) => ({ specifier: m[2] ?? '', typeOnly: m[1] !== undefined })),
+    ],
+  };
+}
+
+const sources = tracked('server.ts', 'lib/*.ts', 'jobs/*.ts', 'migrations/*.ts').map(read);
+
+/** The file that a relative import means, relative to the root. */
+function resolve(from: string, specifier: string): string {
+  const base = path.join(path.dirname(from), specifier);
+  return (
+    [`${base}.ts`, `${base}.d.ts`, path.join(base, 'index.ts'), base].find((file) =>
+      fs.existsSync(path.join(root, file)),
+    ) ?? base
+  );
+}
+
+function layerOf(file: string): number {
+  const [folder = '', part = ''] = file.split('/');
+  if (folder !== 'lib') return LAYERS.length;
+  return LAYERS.findIndex((names) => names.includes(part));
+}
+
+describe('architecture', () => {
+  it('keeps the fixed top level', () => {
+    const allowed =
+      /^(\..*|package\.json|package-lock\.json|tsconfig\.json|Procfile|server\.ts|lib|jobs|migrations|test|README\.md)$/;
+    const top = [...new Set(tracked().map((file) => file.split('/')[0] ?? ''))];
+    assert.deepEqual(
+      top.filter((name) => !allowed.test(name)),
+      [],
+    );
+  });
+
+  it('imports only from lower layers', () => {
+    const wrong: string[] = [];
+    for (const { file, imports } of sources.filter((source) => source.file.startsWith('lib/'))) {
+      assert.notEqual(layerOf(file), -1, `${file} is in no layer: add its folder to LAYERS`);
+      for (const { specifier } of imports.filter((found) => found.specifier.startsWith('.'))) {
+        const target = resolve(file, specifier);
+        const sameFolder = target.split('/')[1] === file.split('/')[1];
+        if (!sameFolder && layerOf(target) >= layerOf(file) && !target.startsWith('jobs/'))
+          wrong.push(`${file} → ${target}`);
+      }
+    }
+    assert.deepEqual(wrong, []);
+  });
+
+  it('has no import circle', () => {
+    const edges = new Map(
+      sources.map(({ file, imports }) => [
+        file,
+        imports.filter((i) => !i.typeOnly && i.specifier.startsWith('.')).map((i) => resolve(file, i.specifier)),
+      ]),
+    );
+    const done = new Set<string>();
+    const visit = (file: string, trail: readonly string[]): void => {
+      assert.ok(!trail.includes(file), `circle: ${[...trail, file].join(' → ')}`);
+      if (done.has(file)) return;
+      for (const next of edges.get(file) ?? []) visit(next, [...trail, file]);
+      done.add(file);
+    };
+    for (const file of edges.keys()) visit(file, []);
+  });
+
+  it('keeps each fenced package in its one place', () => {
+    const wrong: string[] = [];
+    for (const { file, imports } of sources) {
+      for (const { specifier, typeOnly } of imports) {
+        for (const [name, places] of Object.entries(FENCES)) {
+          const meant = specifier === name || specifier.startsWith(`${name}/`);
+          if (meant && !places.includes(file)) wrong.push(`${file} imports ${specifier}`);
+        }
+        for (const [name, homes] of Object.entries(HOMES)) {
+          const meant = specifier === name || specifier.startsWith(`${name}/`);
+          if (meant && !typeOnly && !homes.some((home) => file.startsWith(home)))
+            wrong.push(`${file} imports ${specifier}`);
+        }
+      }
+    }
+    assert.deepEqual(wrong, []);
+  });
+
+  it('reads process.env in one place', () => {
+    const readers = sources.filter(({ text }) =>
+      /process\s*\.\s*env\b/.test(text.replace(/^\s*(\/\/|\*|\/\*).*$/gm, '')),
+    );
+    assert.deepEqual(
+      readers.map(({ file }) => file),
+      ['lib/core/environment.ts'],
+    );
+  });
+
+  it('keeps files small: none over 300 lines, half of them at most 80', () => {
+    const lengths = sources.map(({ file, text }) => [text.split('\n').length - 1, file] as const);
+    assert.deepEqual(
+      lengths.filter(([length]) => length > 300),
+      [],
+    );
+    const sorted = lengths.map(([length]) => length).sort((a, b) => a - b);
+    const median = sorted[Math.floor(sorted.length / 2)] ?? 0;
+    assert.ok(median <= 80, `the median is ${median} lines`);
+  });
+
+  it('names no file for leftovers', () => {
+    assert.deepEqual(
+      sources.filter(({ file }) => /(util|helper|common|misc|manager)/i.test(file)).map(({ file }) => file),
+      [],
+    );
+  });
+
+  it('holds no escape hatch from the type checker or the linter', () => {
+    const all = [...sources, ...tracked('test/*.ts').map(read)].filter(
+      ({ file }) => file !== 'test/architecture.test.ts',
+    );
+    const hatch = /@ts-ignore|@ts-nocheck|biome-ignore|\bas any\b|: any\b|\.only\(|\.skip\(/;
+    assert.deepEqual(
+      all.filter(({ text }) => hatch.test(text)).map(({ file }) => file),
+      [],
+    );
+  });
+});

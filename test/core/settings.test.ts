@@ -1,0 +1,197 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { readSettings } from '../../lib/core/settings';
+import { ConfigError } from '../../lib/core/settings-reader';
+
+const machine = { memoryLimitMb: null, cores: 4 };
+const read = (env: Record<string, string | undefined> = {}, only?: string) =>
+  readSettings({ env, cwd: '/srv/shop', only, machine });
+
+function complaints(env: Record<string, string>, only?: string): string {
+  try {
+    read(env, only);
+  } catch (error) {
+    assert.ok(error instanceof ConfigError);
+    assert.equal(error.exitCode, 78);
+    return error.message;
+  }
+  throw new assert.AssertionError({ message: 'nothing was complained of' });
+}
+
+const PRODUCTION = {
+  NODE_ENV: 'production',
+  DATABASE_URL: 'postgres://u:p@db.example/shop',
+  REDIS_URL: 'redis://r.example:6379',
+  SMTP_URL: 'smtp://mail.example:587',
+  APP_URL: 'https://shop.example',
+};
+
+describe('settings', () => {
+  it('has the documented defaults', () => {
+    const config = read();
+    assert.equal(config.environment, 'development');
+    assert.deepEqual(config.listen, { kind: 'tcp', host: '0.0.0.0', port: 3000 });
+    assert.deepEqual(config.web, {
+      enabled: true,
+      concurrency: 2,
+      maxThreads: 5,
+      backlog: 512,
+      queueTimeoutMs: 10_000,
+      workerTimeoutMs: 60_000,
+      bootTimeoutMs: 30_000,
+    });
+    assert.equal(config.shutdownTimeoutMs, 25_000);
+    assert.deepEqual(config.jobs, {
+      enabled: true,
+      concurrency: 2,
+      queues: [
+        { name: 'default', weight: 1 },
+        { name: 'mailer', weight: 1 },
+      ],
+      weighted: false,
+    });
+    assert.equal(config.databaseUrl, null);
+    assert.equal(config.redisUrl, null);
+    assert.equal(config.mail.delivery, 'file');
+    assert.equal(config.mail.dir, '/srv/shop/.catamount/mails');
+    assert.equal(config.appUrl, 'http://localhost:3000');
+    assert.equal(config.defaultLocale, 'en');
+    assert.equal(config.control.socket, '/srv/shop/.catamount/control.sock');
+    assert.deepEqual(config.log, { level: 'info', format: 'json' });
+  });
+
+  it('reports every mistake at once, by name, value and what is allowed', () => {
+    const message = complaints({ PORT: 'abc', WEB_CONCURRENCY: '-1', JOB_QUEUES: 'a,,b', MAIL_FROM: 'x\nBcc: y@z' });
+    assert.match(message, /4 settings are wrong/);
+    assert.match(message, /PORT +is "abc"; it must be a whole number from 0 to 65535/);
+    assert.match(message, /WEB_CONCURRENCY +is "-1"; it must be auto, or a whole number from 0 to 64/);
+    assert.match(message, /JOB_QUEUES +is "a,,b"/);
+    assert.match(message, /MAIL_FROM/);
+  });
+
+  it('counts an empty variable as unset', () => {
+    assert.equal(read({ PORT: '', WEB_CONCURRENCY: ' ' }).web.concurrency, 2);
+  });
+
+  it('never shows a secret in a complaint', () => {
+    const message = complaints({
+      DATABASE_URL: 'mysql://root:hunter2@db/shop',
+      OPS_USER: 'ann',
+      OPS_PASSWORD: 'short',
+    });
+    assert.doesNotMatch(message, /hunter2|short/);
+    assert.match(message, /mysql:\/\/…@db/);
+  });
+
+  it('insists on real servers and mail in production', () => {
+    const message = complaints({ NODE_ENV: 'production' });
+    assert.match(message, /DATABASE_URL +is not set/);
+    assert.match(message, /REDIS_URL +is not set/);
+    assert.match(message, /SMTP_URL +is not set/);
+    assert.equal(read(PRODUCTION).mail.delivery, 'smtp');
+    assert.equal(read({ ...PRODUCTION, SMTP_URL: undefined, MAIL_DELIVERY: 'log' }).mail.delivery, 'log');
+    assert.match(read({ ...PRODUCTION, APP_URL: undefined }).warnings.join(), /APP_URL/);
+  });
+
+  describe('the Redis URL', () => {
+    const urls = { REDIS_TLS_URL: 'rediss://tls:1', REDIS_URL: 'redis://plain:2', REDISTOGO_URL: 'redis://togo:3' };
+
+    it('is that of the variable which REDIS_PROVIDER names', () => {
+      assert.equal(read({ ...urls, REDIS_PROVIDER: 'REDISTOGO_URL' }).redisUrl, 'redis://togo:3');
+      assert.equal(
+        read({ ...urls, REDIS_PROVIDER: 'MY_REDIS', MY_REDIS: 'redis://mine:4' }).redisUrl,
+        'redis://mine:4',
+      );
+    });
+
+    it('is otherwise the first of REDIS_TLS_URL, REDIS_URL, REDISTOGO_URL', () => {
+      assert.equal(read(urls).redisUrl, 'rediss://tls:1');
+      assert.equal(read({ ...urls, REDIS_TLS_URL: undefined }).redisUrl, 'redis://plain:2');
+      assert.equal(read({ REDISTOGO_URL: 'redis://togo:3' }).redisUrl, 'redis://togo:3');
+    });
+
+    it('is not REDIS_PROVIDER itself', () => {
+      assert.match(complaints({ REDIS_PROVIDER: 'redis://u:secret@h:1' }), /the name of the variable/);
+      assert.doesNotMatch(complaints({ REDIS_PROVIDER: 'redis://u:secret@h:1' }), /secret/);
+    });
+
+    it('is missed when the named variable is not set', () => {
+      assert.match(
+        complaints({ REDIS_PROVIDER: 'REDISTOGO_URL' }),
+        /REDISTOGO_URL +is not set.*REDIS_PROVIDER names it/,
+      );
+    });
+  });
+
+  it('reads queues in order, or with weights', () => {
+    assert.deepEqual(read({ JOB_QUEUES: 'mailer' }).jobs.queues, [{ name: 'mailer', weight: 1 }]);
+    const { queues, weighted } = read({ JOB_QUEUES: 'default:3, mailer:1' }).jobs;
+    assert.equal(weighted, true);
+    assert.deepEqual(queues, [
+      { name: 'default', weight: 3 },
+      { name: 'mailer', weight: 1 },
+    ]);
+    assert.match(complaints({ JOB_QUEUES: 'a,a' }), /JOB_QUEUES/);
+  });
+
+  it('reads times in seconds or with a unit', () => {
+    assert.equal(read({ SHUTDOWN_TIMEOUT: '9' }).shutdownTimeoutMs, 9000);
+    assert.equal(read({ WEB_QUEUE_TIMEOUT: '250ms' }).web.queueTimeoutMs, 250);
+    assert.match(complaints({ SHUTDOWN_TIMEOUT: 'soon' }), /SHUTDOWN_TIMEOUT +is "soon"/);
+  });
+
+  it('sizes WEB_CONCURRENCY=auto by memory and cores', () => {
+    const auto = (memoryLimitMb: number | null, cores: number) =>
+      readSettings({ env: { WEB_CONCURRENCY: 'auto' }, cwd: '/', machine: { memoryLimitMb, cores } }).web.concurrency;
+    assert.equal(auto(512, 8), 2);
+    assert.equal(auto(300, 8), 1);
+    assert.equal(auto(null, 8), 8);
+    assert.equal(auto(4096, 2), 2);
+  });
+
+  it('takes 512 MB as the limit on a dyno that shows no other', () => {
+    assert.equal(read({ DYNO: 'web.1' }).memoryLimitMb, 512);
+    assert.equal(read({ DYNO: 'web.1', MEMORY_LIMIT_MB: '1024' }).memoryLimitMb, 1024);
+    assert.equal(read().memoryLimitMb, null);
+  });
+
+  it('splits the roles with --only', () => {
+    assert.equal(read({}, 'web').jobs.enabled, false);
+    assert.equal(read({}, 'jobs').web.enabled, false);
+    assert.match(complaints({}, 'cron'), /--only +is "cron"; it must be web or jobs/);
+    assert.match(complaints({ JOB_PROCESSOR: '0' }, 'jobs'), /JOB_PROCESSOR/);
+  });
+
+  it('listens on a unix socket', () => {
+    assert.deepEqual(read({ HOST: 'unix:tmp/web.sock' }).listen, { kind: 'unix', path: '/srv/shop/tmp/web.sock' });
+  });
+
+  it('answers any text with a config or a ConfigError', () => {
+    const variables = [
+      'PORT',
+      'HOST',
+      'WEB_CONCURRENCY',
+      'JOB_QUEUES',
+      'DATABASE_URL',
+      'REDIS_PROVIDER',
+      'REDIS_URL',
+      'SMTP_URL',
+      'MAIL_FROM',
+      'APP_URL',
+      'SHUTDOWN_TIMEOUT',
+      'OPS_USER',
+      'LOG_LEVEL',
+      'MEMORY_LIMIT_MB',
+    ];
+    fc.assert(
+      fc.property(fc.dictionary(fc.constantFrom(...variables), fc.string({ unit: 'binary' })), (env) => {
+        try {
+          read(env);
+        } catch (error) {
+          assert.ok(error instanceof ConfigError, String(error));
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+});
