@@ -1,0 +1,48 @@
+import './context';
+import Router from '@koa/router';
+import Koa from 'koa';
+import type { Config } from '../core/config';
+import type { Events } from '../core/events';
+import { type HealthOptions, health } from './health';
+import { jsonBody } from './json-body';
+import { RequestLimit } from './limit';
+import { limited } from './limited';
+import { handleLateErrors, problem } from './problem-handler';
+import { requestContext } from './request-context';
+import { requestEvents } from './request-events';
+import { securityHeaders } from './security-headers';
+import { unrouted } from './unrouted';
+import { wellFormedPath } from './well-formed-path';
+
+export interface ApplicationOptions extends HealthOptions {
+  readonly config: Pick<Config, 'onHeroku' | 'defaultLocale' | 'web'>;
+  readonly events: Events;
+  /** Adds the app's routes. */
+  readonly routes: (router: Router) => void;
+  /** Give one to read its snapshots. Default: a new one by the config. */
+  readonly limit?: RequestLimit;
+}
+
+/** The Koa app of one web process: Catamount's own middleware around the app's routes. */
+export function createApplication(options: ApplicationOptions): Koa {
+  const { config, events, limit = new RequestLimit(config.web) } = options;
+  // Heroku's router appends the caller's address to X-Forwarded-For: only the last one is to be believed.
+  const app = new Koa({ proxy: config.onHeroku, maxIpsCount: 1 });
+  const router = new Router();
+  options.routes(router);
+  const body = jsonBody();
+
+  app.use(requestContext(config.defaultLocale));
+  app.use(requestEvents(events));
+  app.use(problem(events));
+  app.use(securityHeaders());
+  app.use(health(options));
+  app.use(wellFormedPath);
+  app.use(body.receive);
+  app.use(limited(limit));
+  app.use(body.parse);
+  app.use(unrouted(router));
+  app.use(router.routes());
+  handleLateErrors(app, events);
+  return app;
+}

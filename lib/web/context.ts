@@ -1,0 +1,19 @@
+import type { Locale } from '../core/locale';
+
+declare module 'koa' {
+  interface DefaultContext {
+    /** The caller's X-Request-Id when well-formed, else a new one. */
+    requestId: string;
+    /** The shipped locale that the caller's Accept-Language likes best, else the default one. */
+    locale: Locale;
+    /** Milliseconds spent waiting for a slot. */
+    queuedMs: number;
+    /** Gives the slot back before the response ends: for streams and long polls that mostly wait. */
+    releaseSlot(): void;
+  }
+
+  interface Request {
+    /** The parsed JSON body; undefined when there is none, or when it is of another type (then `req` is unread). */
+    body?: unknown;
+  }
+}

@@ -1,0 +1,134 @@
+import type { ServerResponse } from 'node:http';
+import { deferred } from '../support/deferred';
+import { onRequestEnd } from './request-end';
+
+export interface LimitOptions {
+  /** Requests in flight at once. */
+  readonly maxThreads: number;
+  /** Requests that may wait. */
+  readonly backlog: number;
+  /** How long one may wait, ms. */
+  readonly queueTimeoutMs: number;
+}
+
+/** What `pumactl stats` says of a worker's threads. */
+export interface LimitSnapshot {
+  /** Requests in flight (Puma's `busy_threads`). */
+  readonly inFlight: number;
+  /** Requests waiting for a slot (Puma's `backlog`). */
+  readonly waiting: number;
+  readonly maxThreads: number;
+  /** Free slots. */
+  readonly poolCapacity: number;
+  /** Most that waited at once since the last snapshot. */
+  readonly backlogMax: number;
+  /** Requests that were given a slot so far. */
+  readonly requestsCount: number;
+  /** Requests turned away so far: the backlog was full, or the wait too long. */
+  readonly shedCount: number;
+}
+
+export interface RequestInFlight {
+  readonly method: string;
+  readonly path: string;
+  readonly requestId: string;
+  /** Milliseconds since the epoch. */
+  readonly startedAt: number;
+}
+
+/** How asking for a slot ended. `gone`: the caller left while waiting. */
+export type Admission =
+  | { readonly outcome: 'admitted'; readonly release: () => void }
+  | { readonly outcome: 'full' | 'timeout' | 'gone' };
+
+interface Waiting {
+  readonly response: ServerResponse;
+  readonly request: RequestInFlight;
+  readonly settle: (admission: Admission) => void;
+}
+
+/**
+ * Puma's thread pool without the threads: at most `maxThreads` requests in flight, the rest wait in order of arrival,
+ * at most `backlog` of them, none longer than `queueTimeoutMs`. A slot is held until its response has been sent or its
+ * connection has closed, or until it is released by hand; and comes back once.
+ */
+export class RequestLimit {
+  private readonly running = new Set<RequestInFlight>();
+  /** In order of arrival; a set, so that leaving from the middle is cheap. */
+  private readonly queue = new Set<Waiting>();
+  private backlogMax = 0;
+  private requestsCount = 0;
+  private shedCount = 0;
+
+  constructor(private readonly options: LimitOptions) {}
+
+  /** Waits for a slot, which `response` holds until its end. */
+  async enter(request: Omit<RequestInFlight, 'startedAt'>, response: ServerResponse): Promise<Admission> {
+    const arrived = { ...request, startedAt: Date.now() };
+    if (this.queue.size === 0 && this.hasRoom()) return this.admit(arrived, response);
+    if (this.queue.size >= this.options.backlog) {
+      this.shedCount++;
+      return { outcome: 'full' };
+    }
+    return this.wait(arrived, response);
+  }
+
+  inFlight(): readonly RequestInFlight[] {
+    return [...this.running];
+  }
+
+  /** Counts as of now. Its maxima begin anew with each call, as Puma's do: let one reader call it. */
+  snapshot(): LimitSnapshot {
+    const backlogMax = this.backlogMax;
+    this.backlogMax = this.queue.size;
+    return {
+      inFlight: this.running.size,
+      waiting: this.queue.size,
+      maxThreads: this.options.maxThreads,
+      poolCapacity: Math.max(0, this.options.maxThreads - this.running.size),
+      backlogMax,
+      requestsCount: this.requestsCount,
+      shedCount: this.shedCount,
+    };
+  }
+
+  private hasRoom(): boolean {
+    return this.running.size < this.options.maxThreads;
+  }
+
+  private admit(request: RequestInFlight, response: ServerResponse): Admission {
+    this.running.add(request);
+    this.requestsCount++;
+    const release = () => {
+      forget();
+      if (this.running.delete(request)) this.admitWaiting();
+    };
+    const forget = onRequestEnd(response, release);
+    return { outcome: 'admitted', release };
+  }
+
+  private async wait(request: RequestInFlight, response: ServerResponse): Promise<Admission> {
+    const settled = deferred<Admission>();
+    const entry: Waiting = { response, request, settle: settled.resolve };
+    this.queue.add(entry);
+    this.backlogMax = Math.max(this.backlogMax, this.queue.size);
+    const leave = (outcome: 'timeout' | 'gone') => {
+      if (this.queue.delete(entry)) entry.settle({ outcome });
+    };
+    const timer = setTimeout(() => leave('timeout'), this.options.queueTimeoutMs);
+    const forget = onRequestEnd(response, () => leave('gone'));
+    const admission = await settled.promise;
+    clearTimeout(timer);
+    forget();
+    if (admission.outcome === 'timeout') this.shedCount++;
+    return admission;
+  }
+
+  private admitWaiting(): void {
+    for (const entry of this.queue) {
+      if (!this.hasRoom()) return;
+      this.queue.delete(entry);
+      entry.settle(this.admit(entry.request, entry.response));
+    }
+  }
+}

@@ -1,0 +1,26 @@
+import type Koa from 'koa';
+import type { Events } from '../core/events';
+import { onRequestEnd } from './request-end';
+
+/** nginx's code for a caller who left before the answer was out. */
+const CLIENT_LEFT = 499;
+
+/** Emits `request.finished` once per request, however it ends. */
+export function requestEvents(events: Events): Koa.Middleware {
+  return (ctx, next) => {
+    const startedAt = performance.now();
+    onRequestEnd(ctx.res, () => {
+      events.emit('request.finished', {
+        method: ctx.method,
+        // Without the query, which may carry secrets.
+        path: ctx.path,
+        status: ctx.res.writableFinished ? ctx.res.statusCode : CLIENT_LEFT,
+        durationMs: Math.round(performance.now() - startedAt),
+        queuedMs: Math.round(ctx.queuedMs),
+        requestId: ctx.requestId,
+        remoteAddress: ctx.ip.replace(/^::ffff:/, ''),
+      });
+    });
+    return next();
+  };
+}
