@@ -1,0 +1,125 @@
+import path from 'node:path';
+import { UserError } from '../core/errors';
+import { Deadline } from '../support/deadline';
+import { postgresAnswers } from './answers';
+import { makeDataFolder, type User } from './data-folder';
+import type { EmbeddedServer, RunningServer } from './embedded-server';
+import { freePort } from './free-port';
+import { poll } from './poll';
+import { type PostgresBinaries, postgresBinaries } from './postgres-binaries';
+import { initialise } from './postgres-data';
+import { disownPidFile, lastPort, readPidFile } from './postgres-pid-file';
+import { type PostgresUser, postgresUser } from './postgres-user';
+import { hasArgument, isAlive } from './process-table';
+import { StartError, startServer } from './start-server';
+
+export const DATABASE = 'catamount';
+
+/**
+ * Small: the tree has at most twenty connections. `synchronous_commit=off`: COMMIT does not wait for the disk. What was
+ * committed survives the end of any process of ours, `kill -9` included, since Postgres itself has it; only a crash of
+ * Postgres or of the machine loses the last moments (three times wal_writer_delay, 0.6 s), and nothing is ever torn.
+ */
+const SETTINGS = {
+  listen_addresses: '127.0.0.1',
+  unix_socket_directories: '',
+  max_connections: '60',
+  shared_buffers: '16MB',
+  max_wal_size: '128MB',
+  synchronous_commit: 'off',
+  jit: 'off',
+  io_method: 'sync',
+  autovacuum_max_workers: '1',
+  log_checkpoints: 'off',
+};
+
+/** How long a server that is starting or stopping is waited for. */
+const SETTLE_MS = 15_000;
+const TRIES = 4;
+/** Reasons that pass: the free port was taken meanwhile, or processes of a killed server are on their way out. */
+const PASSING = /could not create any TCP\/IP sockets|shared memory block/;
+
+export class PostgresServer implements EmbeddedServer {
+  readonly name = 'postgres';
+  readonly stopSignal = 'INT';
+  readonly folder: string;
+  /** The data folder. */
+  readonly mark: string;
+
+  constructor(
+    stateDir: string,
+    private readonly actingFor?: User,
+  ) {
+    this.folder = path.join(stateDir, 'postgres');
+    this.mark = path.join(this.folder, 'data');
+  }
+
+  url(port: number): string {
+    return `postgres://postgres@127.0.0.1:${port}/${DATABASE}`;
+  }
+
+  async find(): Promise<RunningServer | undefined> {
+    const recorded = readPidFile(this.mark);
+    if (recorded === undefined || !(await this.isOurs(recorded.pid))) return undefined;
+    const { pid } = recorded;
+    const process = { pid, gone: () => !isAlive(pid) };
+    const settled = () => process.gone() || readPidFile(this.mark)?.status === 'ready';
+    await poll(settled, Deadline.after(SETTLE_MS));
+    if (process.gone()) return undefined;
+    if (await postgresAnswers(recorded.port)) return { process, port: recorded.port, adopted: true };
+    throw new UserError(
+      `The embedded Postgres of a former run, pid ${pid}, does not answer on port ${recorded.port}. ` +
+        `Stop it (kill -INT ${pid}), then start again.`,
+    );
+  }
+
+  async start(onPid: (pid: number) => void): Promise<RunningServer> {
+    const binaries = postgresBinaries();
+    const user = await postgresUser(this.folder, this.actingFor);
+    makeDataFolder(this.folder, user.user);
+    await initialise(this.mark, DATABASE, binaries, user);
+    const recorded = readPidFile(this.mark);
+    if (recorded !== undefined && isAlive(recorded.pid)) disownPidFile(this.mark);
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.startOn(
+          await freePort(attempt === 1 ? lastPort(this.mark) : undefined),
+          binaries,
+          user,
+          onPid,
+        );
+      } catch (error) {
+        if (attempt === TRIES || !(error instanceof StartError && PASSING.test(error.log))) throw error;
+      }
+    }
+  }
+
+  private async startOn(
+    port: number,
+    binaries: PostgresBinaries,
+    { wrapper, user }: PostgresUser,
+    onPid: (pid: number) => void,
+  ): Promise<RunningServer> {
+    const settings = Object.entries(SETTINGS).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
+    let pid = 0;
+    const process = await startServer({
+      name: 'Postgres',
+      variable: 'DATABASE_URL',
+      command: { argv: [...wrapper, binaries.postgres, '-D', this.mark, '-p', String(port), ...settings], user },
+      logFile: path.join(this.folder, 'postgres.log'),
+      onPid: (started) => {
+        pid = started;
+        onPid(started);
+      },
+      ready: () => {
+        const recorded = readPidFile(this.mark);
+        return recorded?.pid === pid && recorded.status === 'ready';
+      },
+    });
+    return { process, port, adopted: false };
+  }
+
+  private async isOurs(pid: number): Promise<boolean> {
+    return isAlive(pid) && (await hasArgument(pid, this.mark));
+  }
+}

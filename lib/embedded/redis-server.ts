@@ -1,0 +1,118 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { Deadline } from '../support/deadline';
+import { redisAnswers } from './answers';
+import { makeDataFolder, type User } from './data-folder';
+import type { EmbeddedServer, RunningServer } from './embedded-server';
+import { freePort } from './free-port';
+import { poll } from './poll';
+import { hasArgument, isAlive } from './process-table';
+import { redisBinary } from './redis-binary';
+import { StartError, startServer } from './start-server';
+
+interface Recorded {
+  readonly pid: number;
+  readonly port: number;
+}
+
+/** How long a server that is loading its data or stopping is waited for. */
+const SETTLE_MS = 15_000;
+const TRIES = 4;
+
+export class RedisServer implements EmbeddedServer {
+  readonly name = 'redis';
+  readonly stopSignal = 'TERM';
+  readonly folder: string;
+  /** The data folder. */
+  readonly mark: string;
+  private readonly recordFile: string;
+
+  constructor(
+    stateDir: string,
+    private readonly actingFor?: User,
+  ) {
+    this.folder = path.join(stateDir, 'redis');
+    this.mark = path.join(this.folder, 'data');
+    this.recordFile = path.join(this.folder, 'redis.json');
+  }
+
+  url(port: number): string {
+    return `redis://127.0.0.1:${port}`;
+  }
+
+  async find(): Promise<RunningServer | undefined> {
+    const { pid, port } = this.recorded() ?? { pid: 0, port: 0 };
+    if (!isAlive(pid) || !(await hasArgument(pid, this.mark))) return undefined;
+    const process = { pid, gone: () => !isAlive(pid) };
+    await poll(async () => process.gone() || (await redisAnswers(port)), Deadline.after(SETTLE_MS));
+    return process.gone() ? undefined : { process, port, adopted: true };
+  }
+
+  async start(onPid: (pid: number) => void): Promise<RunningServer> {
+    const binary = await redisBinary();
+    const user = this.userOfData() ?? this.actingFor;
+    makeDataFolder(this.folder, user);
+    makeDataFolder(this.mark, user);
+    for (let attempt = 1; ; attempt++) {
+      const port = await freePort(attempt === 1 ? this.recorded()?.port : undefined);
+      try {
+        return await this.startOn(port, binary, user, onPid);
+      } catch (error) {
+        if (attempt === TRIES || !(error instanceof StartError && /Address already in use/.test(error.log)))
+          throw error;
+      }
+    }
+  }
+
+  /** Everything written reaches the disk within a second; the process's own end loses nothing. */
+  private async startOn(
+    port: number,
+    binary: string,
+    user: User | undefined,
+    onPid: (pid: number) => void,
+  ): Promise<RunningServer> {
+    const settings = {
+      bind: '127.0.0.1',
+      port: String(port),
+      dir: this.mark,
+      appendonly: 'yes',
+      appendfsync: 'everysec',
+      save: '',
+      maxmemory: '64mb',
+      'maxmemory-policy': 'noeviction',
+      // The command line stays as given: it is what tells this server from another.
+      'set-proc-title': 'no',
+    };
+    const argv = [binary, ...Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value])];
+    const process = await startServer({
+      name: 'Redis',
+      variable: 'REDIS_URL',
+      command: { argv, user },
+      logFile: path.join(this.folder, 'redis.log'),
+      onPid: (pid) => {
+        fs.writeFileSync(this.recordFile, JSON.stringify({ pid, port } satisfies Recorded));
+        if (user) fs.chownSync(this.recordFile, user.uid, user.gid);
+        onPid(pid);
+      },
+      ready: () => redisAnswers(port),
+    });
+    return { process, port, adopted: false };
+  }
+
+  private recorded(): Recorded | undefined {
+    try {
+      return JSON.parse(fs.readFileSync(this.recordFile, 'utf8')) as Recorded;
+    } catch (error) {
+      // Never started here, or cut short while writing: then the keeper knows the pid.
+      if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      throw error;
+    }
+  }
+
+  /** As root: go on as whoever the data belongs to. */
+  private userOfData(): User | undefined {
+    if (process.getuid?.() !== 0 || !fs.existsSync(this.mark)) return undefined;
+    const { uid, gid } = fs.statSync(this.mark);
+    return { uid, gid };
+  }
+}
