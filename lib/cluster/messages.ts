@@ -7,14 +7,18 @@ export type ToWorker =
   | { readonly catamount: 'assign'; readonly slot: number; readonly phase: number }
   /** Go on serving, but close each connection after its response. Answer `calm` when requests have ceased. */
   | { readonly catamount: 'polite'; readonly atMostMs: number }
-  /** Stop accepting, finish what is in flight, then say `closed`. */
-  | { readonly catamount: 'drain'; readonly remainingMs: number }
+  /** Stop accepting, finish what is in flight, then say `closed`. `passOn`: idle connections go to other workers. */
+  | { readonly catamount: 'drain'; readonly remainingMs: number; readonly passOn: boolean }
+  /** With a connection that another worker had: serve it. */
+  | { readonly catamount: 'adopt' }
   /** `closed` was seen, so no connection is on its way to you any more: exit. */
   | { readonly catamount: 'bye' };
 
 export type FromWorker =
   | { readonly catamount: 'ready'; readonly address: string }
   | { readonly catamount: 'calm' }
+  /** With an idle connection: another worker should have it. */
+  | { readonly catamount: 'adopt' }
   | { readonly catamount: 'closed' }
   /** Somebody signalled this worker alone, or it no longer trusts itself: please replace me. */
   | { readonly catamount: 'leave'; readonly reason: string }

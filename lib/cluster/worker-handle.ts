@@ -1,7 +1,10 @@
 import type { Worker as ClusterWorker } from 'node:cluster';
+import type { Socket } from 'node:net';
 import type { Deadline } from '../support/deadline';
 import { deferred } from '../support/deferred';
 import { type BootFailure, type FromWorker, isOurs, type ToWorker } from './messages';
+import { SentConnections } from './sent-connections';
+import type { Connection } from './worker';
 
 /** booting → ready → draining → exited; a worker may exit from any state. */
 export type WorkerState = 'booting' | 'ready' | 'draining' | 'exited';
@@ -9,6 +12,14 @@ export type WorkerState = 'booting' | 'ready' | 'draining' | 'exited';
 export interface WorkerExit {
   readonly code: number | null;
   readonly signal: string | null;
+}
+
+/** What a worker asks of the others, through the primary. */
+export interface WorkerPool {
+  /** Finds another worker for the connection. */
+  giveAway(connection: Connection): void;
+  /** The worker wants to be replaced. */
+  leave(handle: WorkerHandle, reason: string): void;
 }
 
 /** A web worker as the primary knows it. Judged by its `exit`, never by `disconnect`, which a killed worker may not emit. */
@@ -20,18 +31,21 @@ export class WorkerHandle {
   /** Why it could not start, by its own words. */
   failure: BootFailure | undefined;
   private current: WorkerState = 'booting';
+  private readonly sent: SentConnections;
 
   constructor(
     private readonly worker: ClusterWorker,
     readonly slot: number,
     readonly phase: number,
-    private readonly onLeave: (handle: WorkerHandle, reason: string) => void,
+    private readonly pool: WorkerPool,
   ) {
-    worker.on('message', (message: unknown) => this.hear(message));
+    this.sent = new SentConnections(worker.process);
+    worker.on('message', (message: unknown, connection: unknown) => this.hear(message, connection as Connection));
     worker.once('exit', (code: number | null, signal: string | null) => {
       this.current = 'exited';
       this.calm.resolve();
       this.exited.resolve({ code, signal });
+      for (const connection of this.sent.notTaken()) this.pool.giveAway(connection);
     });
     // An `error` is a message that could not be delivered: the exit that follows says the rest.
     worker.on('error', () => undefined);
@@ -58,13 +72,18 @@ export class WorkerHandle {
   }
 
   /** Lets it finish what is in flight; resolves at its exit. The caller decides on killing. */
-  async drain(deadline: Deadline): Promise<void> {
+  async drain(deadline: Deadline, passOn: boolean): Promise<void> {
     if (this.current === 'exited') return;
     if (this.current !== 'draining') {
       this.current = 'draining';
-      this.send({ catamount: 'drain', remainingMs: deadline.remaining() });
+      this.send({ catamount: 'drain', remainingMs: deadline.remaining(), passOn });
     }
     await this.exited.promise;
+  }
+
+  adopt(connection: Connection): void {
+    // Node's types know sockets only, but it passes the bare handle as well.
+    this.worker.process.send?.({ catamount: 'adopt' }, connection as unknown as Socket, {}, () => connection.close());
   }
 
   kill(): void {
@@ -75,7 +94,7 @@ export class WorkerHandle {
     if (this.worker.isConnected()) this.worker.send(message);
   }
 
-  private hear(message: unknown): void {
+  private hear(message: unknown, connection: Connection): void {
     if (!isOurs<FromWorker>(message)) return;
     switch (message.catamount) {
       case 'ready':
@@ -90,7 +109,10 @@ export class WorkerHandle {
         this.send({ catamount: 'bye' });
         break;
       case 'leave':
-        this.onLeave(this, message.reason);
+        this.pool.leave(this, message.reason);
+        break;
+      case 'adopt':
+        this.pool.giveAway(connection);
         break;
       case 'failed':
         this.failure = message;

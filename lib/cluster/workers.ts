@@ -7,7 +7,8 @@ import { deferred } from '../support/deferred';
 import { childFlags } from './child-process';
 import { Respawn, type RespawnOptions } from './respawn';
 import { forkWorkers } from './throng';
-import { WorkerHandle } from './worker-handle';
+import type { Connection } from './worker';
+import { WorkerHandle, type WorkerPool } from './worker-handle';
 
 /** How long a stopping tree goes on accepting, ms, until the router in front has stopped sending. */
 const POLITE_MS = 2000;
@@ -26,7 +27,7 @@ interface Slot {
 }
 
 /** The web workers by slot (0..n-1): forked through throng, revived with back-off, drained on stop. */
-export class Workers {
+export class Workers implements WorkerPool {
   private readonly booted = deferred<string>();
   private readonly slots: Slot[];
   private readonly everReady = new Set<number>();
@@ -71,13 +72,13 @@ export class Workers {
     const soon = Math.min(POLITE_MS, deadline.remaining() / 4);
     await deadline.wait(Promise.all(this.handles.map((handle) => handle.becomePolite(soon))));
     const [last, ...others] = this.handles;
-    const killed = await Promise.all(others.map((handle) => this.drainOrKill(handle, deadline)));
-    if (last) killed.push(await this.drainOrKill(last, deadline));
+    const killed = await Promise.all(others.map((handle) => this.drainOrKill(handle, deadline, true)));
+    if (last) killed.push(await this.drainOrKill(last, deadline, false));
     return killed.filter(Boolean).length;
   }
 
-  private async drainOrKill(handle: WorkerHandle, deadline: Deadline): Promise<boolean> {
-    if ((await deadline.wait(handle.drain(deadline.earlier(1000)))) === 'done') return false;
+  private async drainOrKill(handle: WorkerHandle, deadline: Deadline, passOn: boolean): Promise<boolean> {
+    if ((await deadline.wait(handle.drain(deadline.earlier(1000), passOn))) === 'done') return false;
     this.kill(handle, 'the deadline is over');
     await handle.exited.promise;
     return true;
@@ -96,9 +97,7 @@ export class Workers {
       worker.process.kill('SIGKILL');
       return;
     }
-    const handle = new WorkerHandle(worker, index, this.phase, (leaver, reason) => {
-      setTimeout(() => this.replace(leaver, reason), LEAVE_PAUSE_MS);
-    });
+    const handle = new WorkerHandle(worker, index, this.phase, this);
     slot.handle = handle;
     this.events.emit('worker.forked', { slot: index, pid: handle.pid, phase: this.phase });
     const bootTimer = setTimeout(
@@ -117,7 +116,7 @@ export class Workers {
   private onReady(slot: Slot, handle: WorkerHandle, address: string, bootTimer: NodeJS.Timeout): void {
     clearTimeout(bootTimer);
     slot.bootDeaths = 0;
-    if (slot.outgoing) void this.drainOrKill(slot.outgoing, Deadline.after(this.config.shutdownTimeoutMs));
+    if (slot.outgoing) void this.drainOrKill(slot.outgoing, Deadline.after(this.config.shutdownTimeoutMs), true);
     this.everReady.add(handle.slot);
     const durationMs = Math.round(handle.uptimeMs);
     this.events.emit('worker.ready', { slot: handle.slot, pid: handle.pid, durationMs });
@@ -148,13 +147,23 @@ export class Workers {
   }
 
   /** A worker asks to go: a successor is forked first, and the worker drains once that one is ready. */
-  private replace(handle: WorkerHandle, reason: string): void {
-    const slot = this.slots[handle.slot];
-    if (this.stopping || !slot || slot.handle !== handle || slot.outgoing) return;
-    this.events.emit('worker.replaced', { slot: handle.slot, pid: handle.pid, reason });
-    slot.outgoing = handle;
-    slot.handle = undefined;
-    cluster.fork();
+  leave(handle: WorkerHandle, reason: string): void {
+    setTimeout(() => {
+      const slot = this.slots[handle.slot];
+      if (this.stopping || !slot || slot.handle !== handle || slot.outgoing) return;
+      this.events.emit('worker.replaced', { slot: handle.slot, pid: handle.pid, reason });
+      slot.outgoing = handle;
+      slot.handle = undefined;
+      cluster.fork();
+    }, LEAVE_PAUSE_MS);
+  }
+
+  /** A connection that one worker cannot keep, or never took, goes to any that serves. */
+  giveAway(connection: Connection): void {
+    const ready = this.handles.filter((handle) => handle.state === 'ready');
+    const taker = ready[Math.floor(Math.random() * ready.length)];
+    if (taker) taker.adopt(connection);
+    else connection.close();
   }
 }
 

@@ -84,7 +84,11 @@ export class Primary {
     const { EmbeddedServers } = await import('../embedded/embedded-servers');
     this.embedded = new EmbeddedServers({ stateDir: config.stateDir, needPostgres, needRedis, events });
     const { databaseUrl, redisUrl } = await this.embedded.start();
-    return { ...config, databaseUrl: config.databaseUrl ?? databaseUrl, redisUrl: config.redisUrl ?? redisUrl };
+    return {
+      ...config,
+      databaseUrl: config.databaseUrl ?? databaseUrl ?? null,
+      redisUrl: config.redisUrl ?? redisUrl ?? null,
+    };
   }
 
   private startProcessor(): void {

@@ -13,15 +13,17 @@ export async function runProcessor(app: AppDefinition): Promise<void> {
   const events = openEvents(config, 'jobs');
   const jobs = new ProcessorProcess(app, config, events);
   let stopping: Promise<void> | undefined;
-  const stop = (ms: number): Promise<void> => {
+  // Signals and messages come repeatedly: the first sets the deadline.
+  const stop = async (ms: number): Promise<void> => {
     stopping ??= jobs.stop(Deadline.after(ms));
-    return stopping;
+    await stopping;
   };
-  const stopAndExit = (ms: number) =>
-    void stop(ms).then(
+  const stopAndExit = (ms: number): void => {
+    stop(ms).then(
       () => process.exit(EXIT.ok),
       () => process.exit(EXIT.failed),
     );
+  };
   process.on('message', (message: unknown) => {
     if (isOurs<ToProcessor>(message) && message.catamount === 'stop') stopAndExit(message.remainingMs);
   });

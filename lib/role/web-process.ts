@@ -1,4 +1,5 @@
 import { Model } from 'objection';
+import type { Connection, DrainableServer, PassOn } from '../cluster/worker';
 import type { Config } from '../core/config';
 import type { Events } from '../core/events';
 import { Redis } from '../core/redis';
@@ -7,12 +8,13 @@ import { Database } from '../model/database';
 import { connectTransactions } from '../model/transaction';
 import type { Deadline } from '../support/deadline';
 import { createApplication } from '../web/application';
+import type { RawConnection } from '../web/raw-connection';
 import { WebServer } from '../web/server';
 import type { AppDefinition } from './app-definition';
 import { serverUrls } from './server-urls';
 
 /** Everything that serves HTTP in one process: a forked worker, or the primary itself in single mode. */
-export class WebProcess {
+export class WebProcess implements DrainableServer {
   private readonly database: Database;
   private readonly redis: Redis;
   private server: WebServer | undefined;
@@ -54,9 +56,13 @@ export class WebProcess {
     await this.server?.becomePolite(atMostMs);
   }
 
+  adopt(connection: Connection): boolean {
+    return this.server?.adopt(connection as RawConnection) ?? false;
+  }
+
   /** Finishes what is in flight, then lets the connections to Postgres and Redis go. */
-  async drain(deadline: Deadline): Promise<void> {
-    await this.server?.drain(deadline);
+  async drain(deadline: Deadline, passOn?: PassOn): Promise<void> {
+    await this.server?.drain(deadline, passOn);
     await Promise.allSettled([this.database.stop(deadline), this.redis.stop(deadline)]);
   }
 }

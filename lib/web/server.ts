@@ -4,6 +4,7 @@ import type { ListenAddress } from '../core/config';
 import { listenError } from '../core/listen';
 import type { Deadline } from '../support/deadline';
 import { deferred } from '../support/deferred';
+import { adopt, IdleConnections, type RawConnection } from './raw-connection';
 
 /**
  * Above the 90 s that Heroku's router keeps an idle connection, so that the router closes first and never sends a
@@ -13,11 +14,15 @@ const TIMEOUTS = { keepAliveTimeout: 95_000, headersTimeout: 15_000, requestTime
 /** Requests have ceased when none came for this long, ms. */
 const CALM_MS = 250;
 /** How often idle keep-alive connections are looked for while draining, ms. */
-const IDLE_SWEEP_MS = 50;
+const IDLE_SWEEP_MS = 25;
+
+/** Passes an idle connection on to another process; `done` closes our copy of it. */
+export type PassOn = (connection: RawConnection, done: () => void) => void;
 
 /** The HTTP server of one process: listens, becomes polite, drains. */
 export class WebServer {
   private readonly server: http.Server;
+  private readonly idle: IdleConnections;
   private readonly responses = new Set<ServerResponse>();
   private polite = false;
   private lastRequestAt = 0;
@@ -28,6 +33,7 @@ export class WebServer {
     private readonly handler: RequestListener,
   ) {
     this.server = http.createServer(TIMEOUTS, (request, response) => this.serve(request, response));
+    this.idle = new IdleConnections(this.server);
   }
 
   /** True from the moment the process is asked to go: readiness says no. */
@@ -64,18 +70,28 @@ export class WebServer {
     clearInterval(timer);
   }
 
-  /** Stops accepting; resolves when every response is out, or when the deadline has cut the rest off. */
-  drain(deadline: Deadline): Promise<void> {
-    this.draining ??= this.drainOnce(deadline);
+  /** Serves a connection that another process accepted. @returns false when this one is leaving too. */
+  adopt(connection: RawConnection): boolean {
+    return adopt(this.server, connection);
+  }
+
+  /**
+   * Stops accepting; resolves when every response is out, or when the deadline has cut the rest off. Idle keep-alive
+   * connections are passed on when there is somebody to take them, else closed.
+   */
+  drain(deadline: Deadline, passOn?: PassOn): Promise<void> {
+    this.draining ??= this.drainOnce(deadline, passOn);
     return this.draining;
   }
 
-  private async drainOnce(deadline: Deadline): Promise<void> {
+  private async drainOnce(deadline: Deadline, passOn?: PassOn): Promise<void> {
     this.startPoliteness();
     const closed = deferred();
-    // Not http's own close(): that one leaves a connection alive that was busy when it was called.
+    // Not http's own close(): that one cuts idle connections at once, and leaves alive those that were busy.
     net.Server.prototype.close.call(this.server, () => closed.resolve());
-    const sweep = setInterval(() => this.server.closeIdleConnections(), IDLE_SWEEP_MS);
+    const clear = () => (passOn ? this.idle.giveAway(passOn) : this.server.closeIdleConnections());
+    clear();
+    const sweep = setInterval(clear, IDLE_SWEEP_MS);
     if ((await deadline.wait(closed.promise)) === 'late') this.server.closeAllConnections();
     clearInterval(sweep);
   }
