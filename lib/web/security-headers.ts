@@ -19,6 +19,7 @@ export function securityHeaders(): Koa.Middleware {
         'style-src': ["'self'"],
       },
     },
+    xFrameOptions: { action: 'deny' },
     // Browsers heed it over https only. Not for subdomains: those may be somebody else's.
     strictTransportSecurity: { maxAge: 31_536_000, includeSubDomains: false },
   });

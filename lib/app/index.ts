@@ -1,0 +1,13 @@
+import path from 'node:path';
+import { defineApp } from '../index';
+
+/** The table of contents of the sample app. The primary loads it too: it imports nothing heavy. */
+export default defineApp({
+  name: 'catamount',
+  root: path.resolve(__dirname, '../..'),
+  routes: () => import('./routes'),
+  jobs: 'jobs',
+  migrations: 'migrations',
+  templates: 'lib/app/mailers/templates',
+  locales: 'lib/app/locales',
+});

@@ -1,0 +1,35 @@
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+
+const LARGEST_ID = 9_223_372_036_854_775_807n;
+
+/** `<user id>:<secret>`; only the secret's digest is kept. */
+export interface AccessToken {
+  readonly userId: string;
+  readonly secret: string;
+}
+
+/** 256 random bits, URL-safe. */
+export function newSecret(): string {
+  return randomBytes(32).toString('base64url');
+}
+
+/** The secret is random and long, so a plain hash is as good as a slow one. */
+export function digestOf(secret: string): Buffer {
+  return createHash('sha256').update(secret).digest();
+}
+
+/** Takes the same time whatever the secret is. */
+export function matches(secret: string, digest: Buffer): boolean {
+  return timingSafeEqual(digestOf(secret), digest);
+}
+
+export function formatToken({ userId, secret }: AccessToken): string {
+  return `${userId}:${secret}`;
+}
+
+/** @returns undefined when the text cannot be a token, so that no query is made for it. */
+export function parseToken(text: string): AccessToken | undefined {
+  const [, userId, secret] = /^([1-9]\d{0,18}):([A-Za-z0-9_-]{43})$/.exec(text) ?? [];
+  if (userId === undefined || secret === undefined || BigInt(userId) > LARGEST_ID) return undefined;
+  return { userId, secret };
+}
