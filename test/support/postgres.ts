@@ -1,0 +1,79 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import createKnex from 'knex';
+import pg from 'pg';
+import { migrateUp } from '../../lib/model/migrator';
+import { sharedPostgres } from './shared-postgres';
+
+const ROOT = path.resolve(__dirname, '../..');
+/** Where the product and its app keep migrations. */
+const ALL_FOLDERS = ['lib/job/migrations', 'lib/mailer/migrations', 'migrations'];
+
+export interface TestDatabase {
+  readonly url: string;
+  /** Rows of one statement, for setting up and looking. */
+  query<Row extends pg.QueryResultRow = pg.QueryResultRow>(sql: string, values?: unknown[]): Promise<Row[]>;
+  /** Cuts all its connections and removes it. */
+  drop(): Promise<void>;
+}
+
+export interface DatabaseOptions {
+  /** true: with all migrations; or the folders whose migrations to run, relative to the checkout. Missing ones are skipped. */
+  readonly migrated?: boolean | readonly string[];
+}
+
+const templates = new Map<string, Promise<string>>();
+let count = 0;
+
+/** A database of one's own on the run's shared Postgres. Cloned from a template, so cheap: one per suite or test. */
+export async function createDatabase({ migrated = false }: DatabaseOptions = {}): Promise<TestDatabase> {
+  const folders = migrated === true ? ALL_FOLDERS : migrated === false ? [] : migrated;
+  const template = folders.length === 0 ? 'template1' : await migratedTemplate(folders);
+  const name = `test_${++count}`;
+  await administer(`CREATE DATABASE ${name} TEMPLATE ${template}`);
+  const url = await urlOf(name);
+  return {
+    url,
+    query: (sql, values) => query(url, sql, values),
+    drop: () => administer(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`),
+  };
+}
+
+function migratedTemplate(folders: readonly string[]): Promise<string> {
+  const key = folders.join();
+  const made = templates.get(key) ?? makeTemplate(`template_${templates.size + 1}`, folders);
+  templates.set(key, made);
+  return made;
+}
+
+async function makeTemplate(name: string, folders: readonly string[]): Promise<string> {
+  await administer(`CREATE DATABASE ${name}`);
+  const knex = createKnex({ client: 'pg', connection: await urlOf(name), pool: { min: 0, max: 1 } });
+  try {
+    const existing = folders.map((folder) => path.resolve(ROOT, folder)).filter((folder) => fs.existsSync(folder));
+    await migrateUp(knex, existing);
+  } finally {
+    await knex.destroy();
+  }
+  return name;
+}
+
+async function urlOf(database: string): Promise<string> {
+  const url = new URL(await sharedPostgres());
+  url.pathname = database;
+  return url.toString();
+}
+
+async function administer(sql: string): Promise<void> {
+  await query(await sharedPostgres(), sql);
+}
+
+async function query<Row extends pg.QueryResultRow>(url: string, sql: string, values?: unknown[]): Promise<Row[]> {
+  const client = new pg.Client(url);
+  await client.connect();
+  try {
+    return (await client.query<Row>(sql, values)).rows;
+  } finally {
+    await client.end();
+  }
+}

@@ -1,0 +1,60 @@
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+
+export interface ProcessRow {
+  readonly pid: number;
+  readonly ppid: number;
+  readonly command: string;
+}
+
+const hasProc = fs.existsSync('/proc/self/stat');
+
+/** Every process of the machine that this user may see, without zombies. */
+export function processes(): ProcessRow[] {
+  return hasProc ? procRows() : psRows();
+}
+
+export function isRunning(pid: number): boolean {
+  return processes().some((row) => row.pid === pid);
+}
+
+/** The process's descendants, nearest first. */
+export function descendants(pid: number, rows = processes()): ProcessRow[] {
+  const children = rows.filter((row) => row.ppid === pid);
+  return children.concat(children.flatMap((child) => descendants(child.pid, rows)));
+}
+
+/** Whether the process was started with this variable, as far as the system tells: Linux only. */
+export function hasVariable(pid: number, assignment: string): boolean {
+  try {
+    return fs.readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0').includes(assignment);
+  } catch {
+    return false;
+  }
+}
+
+function procRows(): ProcessRow[] {
+  return fs
+    .readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((name) => {
+      try {
+        const stat = fs.readFileSync(`/proc/${name}/stat`, 'utf8');
+        const [state, ppid] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+        if (state === 'Z' || state === 'X') return [];
+        const command = fs.readFileSync(`/proc/${name}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
+        return [{ pid: Number(name), ppid: Number(ppid), command }];
+      } catch {
+        // It ended while we looked.
+        return [];
+      }
+    });
+}
+
+function psRows(): ProcessRow[] {
+  const output = execFileSync('ps', ['-axww', '-o', 'pid=,ppid=,stat=,command='], { encoding: 'utf8' });
+  return output.split('\n').flatMap((line) => {
+    const [, pid, ppid, state = 'Z', command = ''] = /^\s*(\d+)\s+(\d+)\s+(\S+)\s+(.*)$/.exec(line) ?? [];
+    return state.startsWith('Z') ? [] : [{ pid: Number(pid), ppid: Number(ppid), command }];
+  });
+}

@@ -1,0 +1,95 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import fs from 'node:fs';
+import path from 'node:path';
+import { redisAnswers } from '../../lib/embedded/answers';
+import { freePort } from '../../lib/embedded/free-port';
+import { redisBinary } from '../../lib/embedded/redis-binary';
+import { removeFolder, tempFolder } from './temp-folder';
+import { until } from './until';
+
+/** A Redis of one's own, to be stopped, killed, frozen and wiped. Its address stays the same. */
+export class TestRedis {
+  private child: ChildProcess | undefined;
+
+  constructor(
+    private readonly binary: string,
+    private readonly folder: string,
+    readonly port: number,
+    private readonly settings: readonly string[],
+  ) {}
+
+  get url(): string {
+    return `redis://127.0.0.1:${this.port}`;
+  }
+
+  get pid(): number {
+    if (this.child?.pid === undefined) throw new Error('this TestRedis is not running');
+    return this.child.pid;
+  }
+
+  async start(): Promise<void> {
+    if (this.child) return;
+    const args = ['--bind', '127.0.0.1', '--port', String(this.port), '--dir', this.folder, '--appendonly', 'yes'];
+    args.push('--save', '', '--maxmemory-policy', 'noeviction', '--set-proc-title', 'no', ...this.settings);
+    const log = fs.openSync(path.join(this.folder, 'redis.log'), 'a');
+    const child = spawn(this.binary, args, { stdio: ['ignore', log, log] });
+    fs.closeSync(log);
+    this.child = child;
+    const ended = () => child.exitCode !== null || child.signalCode !== null;
+    await until('the test Redis is ready', async () => ended() || (await redisAnswers(this.port)));
+    if (ended()) {
+      throw new Error(
+        `redis-server exited: ${fs.readFileSync(path.join(this.folder, 'redis.log'), 'utf8').slice(-500)}`,
+      );
+    }
+  }
+
+  /** Stops it in order. Its data stays for `restart()`. */
+  async stop(): Promise<void> {
+    await this.end('SIGTERM');
+  }
+
+  async kill(): Promise<void> {
+    await this.end('SIGKILL');
+  }
+
+  /** @param options.wipe begin with no data, as the smallest managed plans do after every restart. */
+  async restart(options: { readonly wipe?: boolean } = {}): Promise<void> {
+    await this.end(options.wipe ? 'SIGKILL' : 'SIGTERM');
+    if (options.wipe) fs.rmSync(path.join(this.folder, 'appendonlydir'), { recursive: true, force: true });
+    await this.start();
+  }
+
+  /** Connections stay open but nothing answers, as when a network swallows packets. */
+  pause(): void {
+    process.kill(this.pid, 'SIGSTOP');
+  }
+
+  resume(): void {
+    process.kill(this.pid, 'SIGCONT');
+  }
+
+  /** Ends it and removes its data. */
+  async remove(): Promise<void> {
+    await this.end('SIGKILL');
+    removeFolder(this.folder);
+  }
+
+  private async end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+    const child = this.child;
+    this.child = undefined;
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    const exited = once(child, 'exit');
+    child.kill('SIGCONT');
+    child.kill(signal);
+    await exited;
+  }
+}
+
+/** @param settings more of redis-server's command line, such as `'--maxmemory', '1mb'`. */
+export async function startTestRedis(...settings: string[]): Promise<TestRedis> {
+  const redis = new TestRedis(await redisBinary(), tempFolder('redis'), await freePort(), settings);
+  await redis.start();
+  return redis;
+}

@@ -1,0 +1,131 @@
+import type { AddressInfo, Socket } from 'node:net';
+import { type ParsedMail, simpleParser } from 'mailparser';
+import { SMTPServer, type SMTPServerDataStream, type SMTPServerSession } from 'smtp-server';
+import { until } from './until';
+
+/** `drop` cuts the connection in the middle of DATA. */
+export type FailureStage = 'connect' | 'mail' | 'rcpt' | 'data' | 'drop';
+
+/** A received mail: parsed, with the envelope it came in. */
+export type ReceivedMail = ParsedMail & { readonly envelope: { readonly from: string; readonly to: string[] } };
+
+interface Failure {
+  readonly code: number;
+  readonly message: string;
+  readonly stage: FailureStage;
+}
+
+/** A real SMTP server that keeps what it receives, and fails when told to. */
+export class SmtpSink {
+  readonly messages: ReceivedMail[] = [];
+  private readonly failures: Failure[] = [];
+  private readonly sockets = new Set<Socket>();
+  private readonly held: (() => void)[] = [];
+  private holding = false;
+  private readonly server: SMTPServer;
+
+  constructor() {
+    this.server = new SMTPServer({
+      authOptional: true,
+      hideSTARTTLS: true,
+      disabledCommands: ['STARTTLS'],
+      disableReverseLookup: true,
+      logger: false,
+      closeTimeout: 50,
+      onConnect: (_session, done) => done(this.failure('connect')),
+      onAuth: (auth, _session, done) => done(null, { user: auth.username ?? 'anybody' }),
+      onMailFrom: (_address, _session, done) => done(this.failure('mail')),
+      onRcptTo: (_address, _session, done) => done(this.failure('rcpt')),
+      onData: (stream, session, done) => {
+        this.receive(stream, session).then(() => done(), done);
+      },
+    });
+    // A client that breaks off is what some tests are about.
+    this.server.on('error', () => undefined);
+    this.server.server.on('connection', (socket: Socket) => {
+      this.sockets.add(socket);
+      socket.once('close', () => this.sockets.delete(socket));
+    });
+  }
+
+  async start(): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      this.server.server.once('error', reject);
+      this.server.listen(0, '127.0.0.1', resolve);
+    });
+  }
+
+  get port(): number {
+    return (this.server.server.address() as AddressInfo).port;
+  }
+
+  get url(): string {
+    return `smtp://127.0.0.1:${this.port}`;
+  }
+
+  /** Mails whose DATA has arrived, but is not answered yet since `hold()`. */
+  get waiting(): number {
+    return this.held.length;
+  }
+
+  /** Refuses the next attempt at `stage`. Several calls queue up. */
+  failNext(code: number, message: string, stage: FailureStage = 'data'): void {
+    this.failures.push({ code, message, stage });
+  }
+
+  /** From now on mails are taken in, but neither kept nor answered until `release()`. */
+  hold(): void {
+    this.holding = true;
+  }
+
+  release(): void {
+    this.holding = false;
+    for (const go of this.held.splice(0)) go();
+  }
+
+  /** Resolves with all messages once there are `wanted` of them, or with those that match once there is one. */
+  async waitFor(wanted: number | ((mail: ReceivedMail) => boolean), timeoutMs = 10_000): Promise<ReceivedMail[]> {
+    const what = typeof wanted === 'number' ? `${wanted} mail(s)` : 'a matching mail';
+    const seen = () => this.messages.map((mail) => `${mail.subject} to ${mail.envelope.to}`);
+    const found = () => {
+      const matching = typeof wanted === 'number' ? this.messages : this.messages.filter(wanted);
+      return matching.length >= (typeof wanted === 'number' ? wanted : 1) ? matching : undefined;
+    };
+    return until(`the SMTP server has received ${what}`, found, { timeoutMs }).catch((error: Error) => {
+      throw new Error(`${error.message}; received: ${JSON.stringify(seen())}`);
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.release();
+    for (const socket of this.sockets) socket.destroy();
+    await new Promise<void>((resolve) => this.server.close(() => resolve()));
+  }
+
+  private async receive(stream: SMTPServerDataStream, session: SMTPServerSession): Promise<void> {
+    if (this.failure('drop')) {
+      for (const socket of this.sockets) if (socket.remotePort === session.remotePort) socket.destroy();
+      stream.resume();
+      return;
+    }
+    const mail = await simpleParser(stream);
+    const failure = this.failure('data');
+    if (failure) throw failure;
+    if (this.holding) await new Promise<void>((go) => this.held.push(go));
+    const from = session.envelope.mailFrom === false ? '' : session.envelope.mailFrom.address;
+    const to = session.envelope.rcptTo.map((recipient) => recipient.address);
+    this.messages.push(Object.assign(mail, { envelope: { from, to } }));
+  }
+
+  private failure(stage: FailureStage): (Error & { responseCode: number }) | undefined {
+    const index = this.failures.findIndex((failure) => failure.stage === stage);
+    const [failure] = index < 0 ? [] : this.failures.splice(index, 1);
+    return failure && Object.assign(new Error(failure.message), { responseCode: failure.code });
+  }
+}
+
+export async function startSmtpSink(): Promise<SmtpSink> {
+  const sink = new SmtpSink();
+  await sink.start();
+  return sink;
+}

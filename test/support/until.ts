@@ -1,0 +1,33 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import { inspect } from 'node:util';
+
+export interface UntilOptions {
+  readonly timeoutMs?: number;
+  readonly everyMs?: number;
+}
+
+type Truthy<T> = Exclude<T, false | 0 | '' | null | undefined>;
+
+/**
+ * Waits until `predicate` gives something truthy, and resolves with it. An exception counts as "not yet".
+ * @param description completes "until …", such as "both workers are ready".
+ */
+export async function until<T>(
+  description: string,
+  predicate: () => T | Promise<T>,
+  { timeoutMs = 10_000, everyMs = 5 }: UntilOptions = {},
+): Promise<Truthy<T>> {
+  const end = performance.now() + timeoutMs;
+  let seen: unknown;
+  do {
+    try {
+      const value = await predicate();
+      if (value) return value as Truthy<T>;
+      seen = value;
+    } catch (error) {
+      seen = error;
+    }
+    await wait(everyMs);
+  } while (performance.now() < end);
+  throw new Error(`Waited ${timeoutMs} ms until ${description}. Last seen: ${inspect(seen, { depth: 4 })}`);
+}
