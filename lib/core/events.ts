@@ -94,6 +94,14 @@ export interface EventMap {
     readonly to: readonly string[];
     readonly via: string;
     readonly messageId: string;
+    readonly durationMs: number;
+  };
+  /** `log` delivery: the mail itself. */
+  'mail.logged': {
+    readonly to: readonly string[];
+    readonly subject: string;
+    readonly text: string;
+    readonly messageId: string;
   };
   'mail.skipped': { readonly mailer: string; readonly action: string; readonly reason: string };
   'mail.failed': { readonly mailer: string; readonly action: string; readonly error: Error };

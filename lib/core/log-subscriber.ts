@@ -52,7 +52,16 @@ const LINES: { readonly [E in EventName]?: (event: EventMap[E]) => Line } = {
   ],
   'job.dead': ({ id, reason, ...job }) => ['error', `${job.class} is dead: ${reason}`, { jobId: id }],
   'job.discarded': ({ id, error, ...job }) => ['info', `${job.class} discarded: ${error.message}`, { jobId: id }],
-  'mail.sent': (e) => ['info', `mail ${e.mailer}#${e.action} sent by ${e.via}`, { messageId: e.messageId }],
+  'mail.sent': (e) => [
+    'info',
+    `mail ${e.mailer}#${e.action} sent by ${e.via} in ${e.durationMs} ms`,
+    { messageId: e.messageId },
+  ],
+  'mail.logged': ({ to, subject, text, messageId }) => [
+    'info',
+    `mail to ${to.join(', ')}: ${subject}\n\n${text}`,
+    { messageId },
+  ],
   'mail.skipped': (e) => ['info', `mail ${e.mailer}#${e.action} not sent: ${e.reason}`],
   'mail.failed': (e) => ['warn', `mail ${e.mailer}#${e.action} failed: ${e.error.message}`],
 };

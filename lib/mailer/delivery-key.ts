@@ -1,0 +1,58 @@
+import { createHash, randomUUID } from 'node:crypto';
+import { currentContext } from '../core/execution-context';
+import type { Draft } from './draft';
+import { recipients } from './transport/mime';
+
+/** How a mail is known again when its job runs again. */
+export interface DeliveryKey {
+  readonly key: string;
+  /** Derived from the key, so that the receiving side can tell a duplicate. */
+  readonly messageId: string;
+}
+
+interface Run {
+  readonly attempt: number | undefined;
+  /** How often this run has sent to the same people from the same action. */
+  readonly counts: Map<string, number>;
+}
+
+/**
+ * Names mails within a job's run: `<job id>/<digest of action and recipients>/<n>`, n counting mails that are otherwise
+ * alike. The place in the run alone would not do: when the second run has one recipient less, all later mails move up,
+ * are taken for ones already sent, and the last is lost.
+ */
+export class DeliveryKeys {
+  private readonly runs = new Map<string, Run>();
+
+  /** Outside a job every mail has a key of its own. */
+  next(draft: Draft): DeliveryKey {
+    const { jobId } = currentContext();
+    const domain = draft.from.address.slice(draft.from.address.lastIndexOf('@') + 1);
+    const key = jobId === undefined ? `once/${randomUUID()}` : this.within(jobId, draft);
+    return { key, messageId: `<${key.replaceAll('/', '.').replace(/[^A-Za-z0-9._-]/g, escaped)}@${domain}>` };
+  }
+
+  /** A job's run begins or has ended: its count starts anew. */
+  forget(jobId: string): void {
+    this.runs.delete(jobId);
+  }
+
+  private within(jobId: string, draft: Draft): string {
+    const { attempt } = currentContext();
+    const known = this.runs.get(jobId);
+    const run: Run = known && known.attempt === attempt ? known : { attempt, counts: new Map() };
+    this.runs.set(jobId, run);
+    const identity = digest([draft.mailer, draft.action, ...recipients(draft).sort()]);
+    const n = (run.counts.get(identity) ?? 0) + 1;
+    run.counts.set(identity, n);
+    return `${jobId}/${identity}/${n}`;
+  }
+}
+
+function digest(parts: readonly string[]): string {
+  return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 16);
+}
+
+function escaped(character: string): string {
+  return `_${character.codePointAt(0)?.toString(16)}`;
+}

@@ -1,0 +1,104 @@
+import { randomUUID } from 'node:crypto';
+import type { Knex } from 'knex';
+import type { DeliveryKey } from './delivery-key';
+import type { Draft } from './draft';
+import { recipients } from './transport/mime';
+import type { Receipt } from './transport/transport';
+
+/** `mine`: go and send. `sent`: it has been sent before. `busy`: another run is sending it now. */
+export type Claim =
+  | { readonly verdict: 'mine'; readonly token: string }
+  | { readonly verdict: 'sent' }
+  | { readonly verdict: 'busy' };
+
+/**
+ * How long a claim is trusted while its process lives: longer than the longest send, and not longer than a pooled
+ * connection outlives its last use (30 s), for that connection is what shows that the process lives.
+ */
+const LEASE_MS = 30_000;
+/** Longer than a job can be retried. */
+const KEEP_DAYS = 60;
+
+/**
+ * One statement decides, whatever else runs: a failed mail may be claimed again, and so may one whose claimant is gone
+ * (its Postgres session ended with the process) or has held the claim too long.
+ */
+const CLAIM = `
+  with session as (
+    select pid, backend_start from pg_stat_activity where pid = pg_backend_pid()
+  ), mine as (
+    insert into mail_deliveries as d
+      (key, mailer, action, recipients, subject, message_id, state, claim, claimed_at, claimed_by_pid, claimed_by_since)
+    select :key, :mailer, :action, :recipients, :subject, :messageId, 'claimed', :token::uuid, clock_timestamp(),
+      pid, backend_start from session
+    on conflict (key) do update set
+      state = 'claimed', attempts = d.attempts + 1, subject = excluded.subject, error = null, claim = excluded.claim,
+      claimed_at = excluded.claimed_at, claimed_by_pid = excluded.claimed_by_pid,
+      claimed_by_since = excluded.claimed_by_since, updated_at = now()
+    where d.state = 'failed' or d.state = 'claimed' and (
+      d.claimed_at < clock_timestamp() - :leaseMs * interval '1 ms'
+      or not exists (
+        select from pg_stat_activity a where a.pid = d.claimed_by_pid and a.backend_start = d.claimed_by_since
+      ))
+    returning 'mine' as verdict
+  )
+  select verdict from mine
+  union all
+  select state from mail_deliveries where key = :key and not exists (select from mine)`;
+
+/**
+ * What is known of each mail: claimed before it is sent, then sent or failed. Never part of the caller's transaction.
+ *
+ * So a mail goes out once per job, with one gap that SMTP leaves: when the process dies, or the connection breaks,
+ * after the server took the mail and before we heard so. It is sent again then, with the same Message-ID: rather
+ * twice than never.
+ */
+export class DeliveryRecord {
+  /** @param options.leaseMs default 30,000. */
+  constructor(
+    private readonly knex: Knex,
+    private readonly options: { readonly leaseMs?: number } = {},
+  ) {}
+
+  async claim({ key, messageId }: DeliveryKey, draft: Draft): Promise<Claim> {
+    const token = randomUUID();
+    const { mailer, action, subject } = draft;
+    const leaseMs = this.options.leaseMs ?? LEASE_MS;
+    const values = { key, messageId, token, mailer, action, subject, leaseMs, recipients: recipients(draft) };
+    const { rows } = await this.knex.raw<{ rows: { verdict: string }[] }>(CLAIM, values);
+    const verdict = rows[0]?.verdict;
+    if (verdict === 'mine') return { verdict, token };
+    // No row: another run inserted it while this statement ran.
+    return { verdict: verdict === 'sent' ? 'sent' : 'busy' };
+  }
+
+  /** Whoever holds the claim by now: the mail is out. */
+  async sent(key: string, receipt: Receipt): Promise<void> {
+    const refused = receipt.refused?.map(({ address, answer }) => `${address}: ${answer}`).join('\n');
+    const now = this.knex.fn.now();
+    await this.knex('mail_deliveries')
+      .where({ key })
+      .update({
+        state: 'sent',
+        response: receipt.response ?? null,
+        error: refused ?? null,
+        sent_at: now,
+        updated_at: now,
+      });
+  }
+
+  /** Only under one's own claim: a later run may be sending already. */
+  async failed(key: string, token: string, error: Error): Promise<void> {
+    await this.knex('mail_deliveries')
+      .where({ key, claim: token, state: 'claimed' })
+      .update({ state: 'failed', error: error.message, updated_at: this.knex.fn.now() });
+  }
+
+  /** Removes what no job can ask for any more. @returns how many. */
+  async prune(): Promise<number> {
+    return this.knex('mail_deliveries')
+      .where('state', 'sent')
+      .where('sent_at', '<', this.knex.raw(`now() - interval '${KEEP_DAYS} days'`))
+      .delete();
+  }
+}

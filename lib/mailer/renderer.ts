@@ -1,0 +1,118 @@
+import path from 'node:path';
+import type EmailTemplates from 'email-templates';
+import type { Translate } from '../core/i18n';
+import { MissingTemplateError } from './errors';
+import { Views } from './views';
+
+export interface RenderRequest {
+  /** Folder below the templates, such as `user_mailer/welcome`; it holds `html.ejs`, `text.ejs` or both. */
+  readonly template: string;
+  /** Folder below `layouts/`, or false. */
+  readonly layout: string | false;
+  readonly locale: string;
+  readonly t: Translate;
+  readonly subject: string;
+  /** Win over every name that the renderer itself offers to templates. */
+  readonly locals: Readonly<Record<string, unknown>>;
+}
+
+export interface Parts {
+  readonly html?: string;
+  /** Derived from the HTML when there is no `text.ejs`. */
+  readonly text: string;
+}
+
+/** Travels through email-templates as one local, so that its own locals (`cache`, `pretty`) cannot hide the mail's. */
+interface Wrapped {
+  readonly request: RenderRequest;
+}
+
+const WIDTH = 72;
+
+/**
+ * Renders the parts of a mail with email-templates, which is loaded here and nowhere else: it costs 40 MiB, so only a
+ * process that delivers constructs a renderer.
+ *
+ * email-templates' own `render` runs the engine twice and leaves the first rejection unhandled, which ends the
+ * process; it inlines CSS into subject and text too; and its i18n writes to the locale files. Hence ours.
+ */
+export class Renderer {
+  private readonly email: EmailTemplates<Wrapped>;
+  private readonly views: Views;
+
+  /** @param options.cache false reads templates again when they change. */
+  constructor(
+    private readonly options: { readonly templatesDir: string; readonly cache: boolean; readonly appUrl: string },
+  ) {
+    this.views = new Views(options.templatesDir, options);
+    const Email = require('email-templates') as typeof EmailTemplates;
+    this.email = new Email<Wrapped>({
+      send: true,
+      preview: false,
+      transport: { jsonTransport: true },
+      views: { root: options.templatesDir, options: { extension: 'ejs' } },
+      juiceResources: {
+        applyStyleTags: true,
+        removeStyleTags: true,
+        preserveMediaQueries: true,
+        webResources: { relativeTo: options.templatesDir, images: false },
+      },
+      htmlToText: {
+        wordwrap: WIDTH,
+        selectors: [
+          { selector: 'img', format: 'skip' },
+          { selector: '.preheader', format: 'skip' },
+        ],
+      },
+      render: (view, wrapped) => this.renderPart(view, wrapped),
+    });
+  }
+
+  /** @throws TemplateError with file and line; MissingTemplateError. */
+  async render(request: RenderRequest): Promise<Parts> {
+    const folder = request.template;
+    if (!this.views.exists(`${folder}/html`) && !this.views.exists(`${folder}/text`)) {
+      throw new MissingTemplateError(
+        `there is no ${this.views.file(`${folder}/html`)} and no text.ejs beside it: write one, or both`,
+      );
+    }
+    const { html, text } = await this.email.renderAll(folder, { request });
+    return { ...(typeof html === 'string' ? { html } : {}), text: tidy(String(text ?? '')) };
+  }
+
+  private async renderPart(view: string, wrapped: Wrapped | undefined): Promise<string | undefined> {
+    const kind = path.basename(view);
+    if (!wrapped || (kind !== 'html' && kind !== 'text') || !this.views.exists(view)) return undefined;
+    const { request } = wrapped;
+    const slots = new Map<string, string>();
+    const locals = {
+      t: request.t,
+      locale: request.locale,
+      subject: request.subject,
+      appUrl: this.options.appUrl,
+      provide: (name: string, text: string) => void slots.set(name, text),
+      slot: (name: string) => slots.get(name) ?? '',
+      ...request.locals,
+    };
+    let whole = this.views.render(view, locals);
+    if (request.layout !== false) {
+      slots.set('content', whole);
+      whole = this.views.render(this.layout(request.layout, kind), locals);
+    }
+    return kind === 'html' ? this.email.juiceResources(whole) : whole;
+  }
+
+  private layout(name: string, kind: string): string {
+    const view = `layouts/${name}/${kind}`;
+    if (this.views.exists(view)) return view;
+    throw new MissingTemplateError(`there is no ${this.views.file(view)}: write it, or set static layout = false`);
+  }
+}
+
+/** Template tags leave blank lines behind. */
+function tidy(text: string): string {
+  return `${text
+    .replace(/[^\S\n]+$/gm, '')
+    .replace(/\n{3,}/g, '\n\n')
+    .trim()}\n`;
+}
