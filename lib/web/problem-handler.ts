@@ -30,12 +30,18 @@ export function problem(events: Events): Koa.Middleware {
  * caller does not take half an answer for a whole one.
  */
 export function handleLateErrors(app: Koa, events: Events): void {
+  const reported = new WeakSet<Error>();
   app.on('error', () => undefined);
   app.context.onerror = function onerror(this: Koa.Context, thrown: unknown) {
     const { res } = this;
-    if (thrown === null || thrown === undefined || hasEnded(res)) return;
-    report(events, this, thrown);
-    if (res.headersSent) {
+    // Koa calls this with nothing when all went well.
+    if (thrown === null || thrown === undefined) return;
+    const error = toError(thrown);
+    // A stream's error comes by the socket, too.
+    if (reported.has(error) || (hasEnded(res) && isOfConnection(error))) return;
+    reported.add(error);
+    report(events, this, error);
+    if (res.headersSent || hasEnded(res)) {
       res.destroy();
       return;
     }
@@ -47,6 +53,14 @@ export function handleLateErrors(app: Koa, events: Events): void {
     res.setHeader('Content-Length', Buffer.byteLength(body));
     res.end(this.method === 'HEAD' ? undefined : body);
   };
+}
+
+/** The caller left, or sent what is no HTTP: nothing of ours is wrong. */
+function isOfConnection(error: Error): boolean {
+  const code = 'code' in error ? String(error.code) : '';
+  return /^(ECONNRESET|ECONNABORTED|EPIPE|ETIMEDOUT|ERR_STREAM_PREMATURE_CLOSE|ERR_HTTP_REQUEST_TIMEOUT|HPE_.*)$/.test(
+    code,
+  );
 }
 
 /** Takes away the headers of the answer that did not come about. */

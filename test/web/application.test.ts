@@ -1,0 +1,221 @@
+import assert from 'node:assert/strict';
+import { Readable } from 'node:stream';
+import { currentContext } from '../../lib/core/execution-context';
+import { ProblemError } from '../../lib/web/problem';
+import { until } from '../support/until';
+import { Serving } from './serving';
+
+describe('application', () => {
+  let serving: Serving;
+
+  before(async () => {
+    serving = await Serving.start({
+      routes(router) {
+        router.get('/hello', (ctx) => {
+          ctx.body = { context: currentContext() };
+        });
+        router.post('/hello', (ctx) => {
+          ctx.body = { got: ctx.request.body ?? null };
+        });
+        router.get('/missing', () => undefined);
+        router.get('/null', (ctx) => {
+          ctx.status = 204;
+        });
+        router.get('/teapot', () => {
+          throw new ProblemError(418, { title: 'Teapot', detail: 'short and stout', headers: { 'X-Tea': 'green' } });
+        });
+        router.get('/thrown', (ctx) => ctx.throw(403, 'not yours'));
+        router.get('/boom', (ctx) => {
+          ctx.set({ ETag: '"x"', 'Cache-Control': 'public' });
+          throw new Error('the secret is 42');
+        });
+        router.get('/not-an-error', () => Promise.reject({ expose: true, status: 'odd' }));
+        router.get('/not-json', (ctx) => {
+          ctx.body = { id: 1n };
+        });
+        router.get('/broken-stream', (ctx) => {
+          ctx.body = Readable.from(
+            (async function* chunks() {
+              yield 'half';
+              throw new Error('the disk is gone');
+            })(),
+          );
+        });
+        router.get('/items/:id', (ctx) => {
+          ctx.body = { id: ctx.params.id };
+        });
+      },
+    });
+  });
+  after(() => serving.stop());
+  beforeEach(() => {
+    serving.errors.length = 0;
+    serving.finished.length = 0;
+  });
+
+  describe('request id', () => {
+    it('keeps a well-formed one, also in the context of the code', async () => {
+      const { headers, json } = await serving.request('/hello', { headers: { 'x-request-id': 'abc-1' } });
+      assert.equal(headers['x-request-id'], 'abc-1');
+      assert.deepEqual(json, { context: { requestId: 'abc-1', locale: 'en' } });
+    });
+
+    for (const bad of ['', 'a b', 'x'.repeat(129), 'é', '<script>']) {
+      it(`replaces ${JSON.stringify(bad.slice(0, 12))}`, async () => {
+        const { headers } = await serving.request('/hello', {
+          headers: { 'x-request-id': Buffer.from(bad).toString('latin1') },
+        });
+        assert.match(String(headers['x-request-id']), /^[0-9a-f-]{36}$/);
+      });
+    }
+  });
+
+  describe('locale', () => {
+    const cases = [
+      ['ko', 'ko'],
+      ['ko-KR,ko;q=0.9,en;q=0.8', 'ko'],
+      ['en-US,en;q=0.9,ko;q=0.1', 'en'],
+      ['de, *;q=0.1', 'en'],
+      ['fr', 'en'],
+      ['*', 'en'],
+      [';;;q=x', 'en'],
+    ] as const;
+    for (const [header, locale] of cases) {
+      it(`${header} → ${locale}`, async () => {
+        const { json } = await serving.request('/hello', { headers: { 'accept-language': header } });
+        assert.equal((json.context as { locale: string }).locale, locale);
+      });
+    }
+  });
+
+  describe('problems', () => {
+    it('answers a ProblemError as it is', async () => {
+      const answer = await serving.request('/teapot', { headers: { 'x-request-id': 'r1' } });
+      assert.equal(answer.status, 418);
+      assert.equal(answer.headers['content-type'], 'application/problem+json; charset=utf-8');
+      assert.equal(answer.headers['x-tea'], 'green');
+      assert.deepEqual(answer.json, {
+        type: 'about:blank',
+        title: 'Teapot',
+        status: 418,
+        detail: 'short and stout',
+        requestId: 'r1',
+      });
+      assert.equal(serving.errors.length, 0);
+    });
+
+    it("answers Koa's own errors by their status", async () => {
+      const { status, json } = await serving.request('/thrown');
+      assert.deepEqual([status, json.detail], [403, 'not yours']);
+    });
+
+    for (const path of ['/boom', '/not-an-error', '/not-json']) {
+      it(`answers ${path} with a bare 500 and tells the log`, async () => {
+        const { status, text, headers, json } = await serving.request(path);
+        assert.equal(status, 500);
+        assert.equal(headers['content-type'], 'application/problem+json; charset=utf-8');
+        assert.equal(headers.etag, undefined);
+        assert.equal(headers['cache-control'], undefined);
+        assert.deepEqual(Object.keys(json).sort(), ['requestId', 'status', 'title', 'type']);
+        assert.doesNotMatch(text, /secret|node_modules|BigInt/);
+        assert.equal(serving.errors.length, 1);
+        assert.equal(serving.errors[0]?.requestId, headers['x-request-id']);
+      });
+    }
+
+    it('cuts the connection when a stream breaks after the head is out', async () => {
+      await assert.rejects(serving.request('/broken-stream'));
+      await until('the error is reported', () => serving.errors.length === 1);
+      await serving.request('/hello');
+      assert.deepEqual(
+        serving.errors.map(({ error }) => error.message),
+        ['the disk is gone'],
+      );
+    });
+  });
+
+  describe('routing', () => {
+    it('404 for an unknown path, and for a route that says nothing', async () => {
+      for (const path of ['/nope', '/missing', '//', '/hello/x', '/%00', '/__proto__', '/constructor']) {
+        const { status, json } = await serving.request(path);
+        assert.deepEqual([status, json.title], [404, 'Not Found'], path);
+      }
+    });
+
+    it('405 with Allow for a known path', async () => {
+      const { status, headers, json } = await serving.request('/hello', { method: 'DELETE' });
+      assert.equal(status, 405);
+      assert.deepEqual(String(headers.allow).split(', ').sort(), ['GET', 'HEAD', 'OPTIONS', 'POST']);
+      assert.equal(json.title, 'Method Not Allowed');
+    });
+
+    it('501 for a method that no route could have', async () => {
+      assert.equal((await serving.request('/hello', { method: 'PROPFIND' })).status, 501);
+      assert.equal((await serving.request('/nope', { method: 'PROPFIND' })).status, 404);
+    });
+
+    it('answers OPTIONS', async () => {
+      const { status, headers, text } = await serving.request('/hello', { method: 'OPTIONS' });
+      assert.deepEqual([status, text], [204, '']);
+      assert.match(String(headers.allow), /GET/);
+      assert.match(await serving.raw('OPTIONS * HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'), /^HTTP\/1\.1 204 /);
+      assert.equal((await serving.request('/nope', { method: 'OPTIONS' })).status, 404);
+    });
+
+    it('answers HEAD as GET without the body, problems too', async () => {
+      for (const path of ['/hello', '/nope', '/boom', '/not-json', '/health']) {
+        const head = await serving.request(path, { method: 'HEAD', headers: { 'x-request-id': 'same' } });
+        const get = await serving.request(path, { headers: { 'x-request-id': 'same' } });
+        assert.deepEqual([head.status, head.text], [get.status, ''], path);
+        assert.equal(head.headers['content-type'], get.headers['content-type'], path);
+      }
+    });
+
+    it('sends 204 without a body', async () => {
+      const { status, text } = await serving.request('/null');
+      assert.deepEqual([status, text], [204, '']);
+    });
+
+    it('400 for broken percent-encoding', async () => {
+      for (const path of ['/%', '/%zz', '/items/%E0%A4%A', '/%ff', '/health%']) {
+        assert.equal((await serving.request(path)).status, 400, path);
+      }
+      assert.equal((await serving.request('/hello?x=%zz')).status, 200);
+    });
+
+    it('understands the absolute form of a target', async () => {
+      assert.match(
+        await serving.raw('GET http://a.example/hello HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n'),
+        /^HTTP\/1\.1 200 /,
+      );
+    });
+  });
+
+  it('sends the security headers with every answer', async () => {
+    for (const path of ['/hello', '/nope', '/boom', '/health', '/%']) {
+      const { headers } = await serving.request(path);
+      assert.match(String(headers['content-security-policy']), /^default-src 'none';/, path);
+      assert.equal(headers['x-content-type-options'], 'nosniff', path);
+      assert.equal(headers['x-powered-by'], undefined, path);
+    }
+  });
+
+  it('tells of every finished request', async () => {
+    await serving.request('/hello?token=secret', { headers: { 'x-request-id': 'r2' } });
+    await until('the event is there', () => serving.finished.length === 1);
+    const { durationMs, queuedMs, ...rest } = serving.finished[0] ?? assert.fail();
+    assert.ok(durationMs >= 0 && queuedMs === 0);
+    assert.deepEqual(rest, { method: 'GET', path: '/hello', status: 200, requestId: 'r2', remoteAddress: '127.0.0.1' });
+  });
+
+  it('believes X-Forwarded-For on Heroku only, and there the last hop only', async () => {
+    const spoofed = { headers: { 'x-forwarded-for': '6.6.6.6, 1.2.3.4' } };
+    await serving.request('/hello', spoofed);
+    const heroku = await Serving.start({ onHeroku: true });
+    await heroku.request('/health', spoofed);
+    await until('both events are there', () => serving.finished.length === 1 && heroku.finished.length === 1);
+    await heroku.stop();
+    assert.equal(serving.finished[0]?.remoteAddress, '127.0.0.1');
+    assert.equal(heroku.finished[0]?.remoteAddress, '1.2.3.4');
+  });
+});

@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict';
+import { Serving } from './serving';
+
+describe('health', () => {
+  let serving: Serving | undefined;
+  afterEach(() => serving?.stop());
+
+  it('/health is alive, whatever the rest does', async () => {
+    serving = await Serving.start({
+      isLeaving: () => true,
+      readiness: [{ name: 'redis', check: () => Promise.reject() }],
+    });
+    const { status, json, headers } = await serving.request('/health');
+    assert.equal(status, 200);
+    assert.deepEqual(json, { status: 'ok', app: 'shop' });
+    assert.equal(headers['cache-control'], 'no-store');
+  });
+
+  it('/ready when every check answers', async () => {
+    serving = await Serving.start({ readiness: [{ name: 'postgres', check: async () => 'ok' }] });
+    assert.equal((await serving.request('/ready')).status, 200);
+  });
+
+  it('/ready names what is down: rejecting, throwing, or silent for a second', async () => {
+    const broken = () => {
+      throw new Error('no');
+    };
+    serving = await Serving.start({
+      readiness: [
+        { name: 'postgres', check: async () => 'ok' },
+        { name: 'redis', check: () => Promise.reject(new Error('secret-host refused')) },
+        { name: 'disk', check: broken },
+        { name: 'mail', check: () => new Promise(() => undefined) },
+      ],
+    });
+    const { status, json, headers, text } = await serving.request('/ready');
+    assert.equal(status, 503);
+    assert.equal(headers['retry-after'], '2');
+    assert.deepEqual(json.down, ['redis', 'disk', 'mail']);
+    assert.equal(json.detail, 'Not answering: redis, disk, mail.');
+    assert.doesNotMatch(text, /secret-host/);
+    assert.equal(serving.errors.length, 0);
+  });
+
+  it('/ready is 503 while leaving', async () => {
+    serving = await Serving.start({ isLeaving: () => true });
+    const { status, json } = await serving.request('/ready');
+    assert.deepEqual([status, json.detail], [503, 'This process is shutting down.']);
+  });
+
+  it('runs one round of checks for many probes at once', async () => {
+    let rounds = 0;
+    let answer: () => void = () => undefined;
+    const answered = new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    const check = () => {
+      rounds++;
+      return answered;
+    };
+    serving = await Serving.start({ readiness: [{ name: 'postgres', check }] });
+    const asked = serving;
+    const probes = Array.from({ length: 20 }, () => asked.request('/ready'));
+    await asked.request('/health');
+    answer();
+    assert.deepEqual(new Set((await Promise.all(probes)).map(({ status }) => status)), new Set([200]));
+    assert.ok(rounds < 20, `${rounds} rounds`);
+  });
+
+  it('405 for other methods', async () => {
+    serving = await Serving.start();
+    const { status, headers } = await serving.request('/health', { method: 'POST' });
+    assert.deepEqual([status, headers.allow], [405, 'GET, HEAD, OPTIONS']);
+    assert.equal((await serving.request('/ready', { method: 'OPTIONS' })).status, 204);
+  });
+});

@@ -1,0 +1,134 @@
+import assert from 'node:assert/strict';
+import { gzipSync } from 'node:zlib';
+import { until } from '../support/until';
+import { Serving } from './serving';
+
+const LIMIT = 100_000;
+
+describe('JSON body', () => {
+  let serving: Serving;
+  let bodies: unknown[] = [];
+
+  before(async () => {
+    serving = await Serving.start({
+      routes(router) {
+        router.post('/echo', (ctx) => {
+          bodies.push(ctx.request.body);
+          ctx.body = { type: typeof ctx.request.body };
+        });
+      },
+    });
+  });
+  after(() => serving.stop());
+  beforeEach(() => {
+    bodies = [];
+    serving.errors.length = 0;
+    serving.finished.length = 0;
+  });
+
+  it('gives the route the value', async () => {
+    assert.equal((await serving.post('/echo', '{"a":[1,"é",null]}')).status, 200);
+    await serving.post('/echo', '{"a":2}', { 'content-type': 'application/vnd.shop+json; charset=utf-8' });
+    assert.deepEqual(bodies, [{ a: [1, 'é', null] }, { a: 2 }]);
+  });
+
+  it('leaves a body of another type, or none, to the route', async () => {
+    await serving.post('/echo', 'a=1', { 'content-type': 'application/x-www-form-urlencoded' });
+    await serving.request('/echo', { method: 'POST' });
+    assert.deepEqual(bodies, [undefined, undefined]);
+  });
+
+  const malformed: Readonly<Record<string, string | Buffer>> = {
+    nothing: '',
+    blanks: ' \n',
+    'half an object': '{"a":',
+    'a trailing comma': '{"a":1,}',
+    'single quotes': "{'a':1}",
+    'two values': '{} {}',
+    NaN: 'NaN',
+    HTML: '<html>',
+    NUL: '\0',
+    'a raw control character': '{"a":"\u0001"}',
+    'a lone byte': Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d]),
+    'an overlong slash': Buffer.from([0x22, 0xc0, 0xaf, 0x22]),
+    'an encoded surrogate': Buffer.from([0x22, 0xed, 0xa0, 0x80, 0x22]),
+    'half a character': Buffer.from([0x22, 0xe2, 0x82]),
+    'UTF-16': Buffer.from('{"a":1}', 'utf16le'),
+    __proto__: '{"__proto__":{"polluted":1}}',
+    '__proto__ in escapes': '{"a":[{"\\u005f_proto__":{"polluted":1}}]}',
+    'constructor.prototype': '{"constructor":{"prototype":{"polluted":1}}}',
+  };
+  for (const [name, body] of Object.entries(malformed)) {
+    it(`400 for ${name}`, async () => {
+      const { status, json } = await serving.post('/echo', body);
+      assert.equal(status, 400);
+      assert.equal(json.title, 'Malformed JSON');
+      assert.equal(Reflect.get({}, 'polluted'), undefined);
+      assert.deepEqual(bodies, []);
+    });
+  }
+
+  it('allows a key that only looks dangerous', async () => {
+    assert.equal((await serving.post('/echo', '{"constructor":"Acme","proto":1}')).status, 200);
+  });
+
+  it('survives deep nesting, right or wrong', async () => {
+    const depth = LIMIT / 2;
+    assert.equal((await serving.post('/echo', '['.repeat(depth) + ']'.repeat(depth))).status, 200);
+    assert.equal((await serving.post('/echo', '['.repeat(LIMIT))).status, 400);
+    assert.equal((await serving.post('/echo', '{"a":'.repeat(19_999))).status, 400);
+  });
+
+  it('takes exactly the limit and not a byte more', async () => {
+    const body = (size: number) => `"${'x'.repeat(size - 2)}"`;
+    assert.equal((await serving.post('/echo', body(LIMIT))).status, 200);
+    assert.equal((await serving.post('/echo', body(LIMIT + 1))).status, 413);
+    assert.equal((await serving.post('/echo', body(LIMIT), { 'transfer-encoding': 'chunked' })).status, 200);
+    const { status, json } = await serving.post('/echo', body(LIMIT * 5), { 'transfer-encoding': 'chunked' });
+    assert.deepEqual([status, json.detail], [413, `The body must not be larger than ${LIMIT} bytes.`]);
+  });
+
+  it('does not wait for the body that is announced too large', async () => {
+    const socket = await serving.connect();
+    const answered = new Promise<string>((resolve) => socket.once('data', (chunk) => resolve(String(chunk))));
+    socket.write('POST /echo HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 100001\r\n\r\n');
+    assert.match(await answered, /^HTTP\/1\.1 413 /);
+    socket.destroy();
+  });
+
+  it('cuts off one that never ends sending', async () => {
+    const socket = await serving.connect();
+    let closed = false;
+    socket.once('close', () => {
+      closed = true;
+    });
+    socket.resume();
+    socket.write(
+      'POST /echo HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n',
+    );
+    const chunk = `10000\r\n${'x'.repeat(0x10000)}\r\n`;
+    await until('the server has closed the connection', () => {
+      if (!closed) socket.write(chunk);
+      return closed;
+    });
+    assert.equal(serving.errors.length, 0);
+  });
+
+  it('415 for compressed bodies: they cost more than they weigh', async () => {
+    const { status, headers } = await serving.post('/echo', gzipSync('{}'), { 'content-encoding': 'gzip' });
+    assert.deepEqual([status, headers['accept-encoding']], [415, 'identity']);
+  });
+
+  it('costs no slot while it comes in, and leaves nothing when the caller stops half-way', async () => {
+    const head = 'POST /echo HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n';
+    const senders = await Promise.all(Array.from({ length: 20 }, () => serving.connect()));
+    for (const sender of senders) sender.write(`${head}{"a"`);
+    assert.equal((await serving.post('/echo', '{}')).status, 200);
+    assert.equal(serving.limit.snapshot().inFlight, 0);
+    for (const [index, sender] of senders.entries()) index % 2 === 0 ? sender.destroy() : sender.end();
+    await until('all have been noticed', () => serving.finished.length === 21);
+    assert.equal(serving.finished.filter(({ status }) => status === 499).length, 20);
+    assert.equal(serving.errors.length, 0);
+    assert.deepEqual(bodies, [{}]);
+  });
+});

@@ -1,0 +1,128 @@
+import http from 'node:http';
+import net, { type AddressInfo } from 'node:net';
+import { type EventMap, Events } from '../../lib/core/events';
+import { createApplication } from '../../lib/web/application';
+import type { ReadinessCheck } from '../../lib/web/health';
+import { RequestLimit } from '../../lib/web/limit';
+
+export interface ServingOptions {
+  readonly routes?: Parameters<typeof createApplication>[0]['routes'];
+  readonly web?: { readonly maxThreads?: number; readonly backlog?: number; readonly queueTimeoutMs?: number };
+  readonly onHeroku?: boolean;
+  readonly readiness?: readonly ReadinessCheck[];
+  readonly isLeaving?: () => boolean;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: http.IncomingHttpHeaders;
+  readonly text: string;
+  /** The body as JSON. */
+  readonly json: Record<string, unknown>;
+}
+
+export interface RequestOptions {
+  readonly method?: string;
+  readonly headers?: http.OutgoingHttpHeaders;
+  readonly body?: string | Buffer;
+  readonly agent?: http.Agent;
+}
+
+/** The application on a real server, on a port of its own. */
+export class Serving {
+  readonly limit: RequestLimit;
+  readonly finished: EventMap['request.finished'][] = [];
+  readonly errors: EventMap['request.error'][] = [];
+  private readonly server: http.Server;
+
+  private constructor(options: ServingOptions) {
+    const web = {
+      enabled: true,
+      concurrency: 0,
+      maxThreads: 5,
+      backlog: 512,
+      queueTimeoutMs: 10_000,
+      workerTimeoutMs: 60_000,
+      bootTimeoutMs: 30_000,
+      ...options.web,
+    };
+    const events = new Events();
+    events.on('request.finished', (event) => this.finished.push(event));
+    events.on('request.error', (event) => this.errors.push(event));
+    this.limit = new RequestLimit(web);
+    const app = createApplication({
+      config: { onHeroku: options.onHeroku ?? false, defaultLocale: 'en', web },
+      events,
+      appName: 'shop',
+      routes: options.routes ?? (() => undefined),
+      readiness: options.readiness ?? [],
+      isLeaving: options.isLeaving ?? (() => false),
+      limit: this.limit,
+    });
+    this.server = http.createServer({ maxHeaderSize: 16_384 }, app.callback());
+  }
+
+  static async start(options: ServingOptions = {}): Promise<Serving> {
+    const serving = new Serving(options);
+    await new Promise<void>((resolve) => serving.server.listen(0, '127.0.0.1', resolve));
+    return serving;
+  }
+
+  get port(): number {
+    return (this.server.address() as AddressInfo).port;
+  }
+
+  async stop(): Promise<void> {
+    const closed = new Promise((resolve) => this.server.close(resolve));
+    this.server.closeAllConnections();
+    await closed;
+  }
+
+  request(path: string, { method = 'GET', headers = {}, body, agent }: RequestOptions = {}): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      const options = { port: this.port, host: '127.0.0.1', path, method, headers, agent: agent ?? false };
+      const request = http.request(options, (response) => {
+        const chunks: Buffer[] = [];
+        response.on('data', (chunk: Buffer) => chunks.push(chunk));
+        response.once('error', reject);
+        response.once('end', () => {
+          const text = Buffer.concat(chunks).toString();
+          resolve({
+            status: response.statusCode ?? 0,
+            headers: response.headers,
+            text,
+            get json() {
+              return JSON.parse(text) as Record<string, unknown>;
+            },
+          });
+        });
+      });
+      request.once('error', reject);
+      request.end(body);
+    });
+  }
+
+  post(path: string, body: string | Buffer, headers: http.OutgoingHttpHeaders = {}): Promise<Answer> {
+    return this.request(path, { method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body });
+  }
+
+  /** Writes bytes as they are. @returns all that came back until the server, or the end of `bytes`, closed. */
+  async raw(bytes: string | Buffer): Promise<string> {
+    const socket = await this.connect();
+    const chunks: Buffer[] = [];
+    socket.on('data', (chunk: Buffer) => chunks.push(chunk));
+    const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
+    socket.end(bytes);
+    await closed;
+    return Buffer.concat(chunks).toString();
+  }
+
+  connect(): Promise<net.Socket> {
+    return new Promise((resolve, reject) => {
+      const socket = net.connect(this.port, '127.0.0.1', () => resolve(socket));
+      socket.once('error', reject);
+      // Resets are what some tests are about.
+      socket.on('error', () => undefined);
+    });
+  }
+}
