@@ -3,7 +3,7 @@
  * process has its own monotonic clock.
  */
 export type ToWorker =
-  /** First message: who you are. */
+  /** The answer to `hello`: who you are. */
   | { readonly catamount: 'assign'; readonly slot: number; readonly phase: number }
   /** Go on serving, but close each connection after its response. Answer `calm` when requests have ceased. */
   | { readonly catamount: 'polite'; readonly atMostMs: number }
@@ -15,6 +15,8 @@ export type ToWorker =
   | { readonly catamount: 'bye' };
 
 export type FromWorker =
+  /** First message: I listen now. (What came before is lost: cluster's own listener swallows it.) */
+  | { readonly catamount: 'hello' }
   | { readonly catamount: 'ready'; readonly address: string }
   | { readonly catamount: 'calm' }
   /** With an idle connection: another worker should have it. */

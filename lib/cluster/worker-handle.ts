@@ -49,7 +49,6 @@ export class WorkerHandle {
     });
     // An `error` is a message that could not be delivered: the exit that follows says the rest.
     worker.on('error', () => undefined);
-    this.send({ catamount: 'assign', slot, phase });
   }
 
   get state(): WorkerState {
@@ -97,6 +96,9 @@ export class WorkerHandle {
   private hear(message: unknown, connection: Connection): void {
     if (!isOurs<FromWorker>(message)) return;
     switch (message.catamount) {
+      case 'hello':
+        this.send({ catamount: 'assign', slot: this.slot, phase: this.phase });
+        break;
       case 'ready':
         if (this.current === 'booting') this.current = 'ready';
         this.ready.resolve(message.address);

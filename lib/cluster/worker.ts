@@ -46,6 +46,7 @@ export class Worker {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {
       process.on(signal, () => this.tell({ catamount: 'leave', reason: `it got ${signal}` }));
     }
+    this.tell({ catamount: 'hello' });
   }
 
   /** From now on the primary may send traffic, and may ask this server to drain. */
