@@ -62,16 +62,19 @@ export async function run(command: Command, input = ''): Promise<string> {
   return (await running).stdout;
 }
 
-/** A shell script in a session of its own that reads from this process; its input ends when this process does. */
+/**
+ * A shell script in a session of its own that reads from this process; its input ends when this process does. The
+ * script travels in a variable, so that a list of processes shows its name and arguments instead of its text.
+ */
 export function runScript(
   script: string,
   name: string,
   args: readonly string[],
 ): { input: Writable; exited: Promise<unknown> } {
-  const child = spawn('/bin/sh', ['-c', script, name, ...args], {
+  const child = spawn('/bin/sh', ['-c', 'eval "$SCRIPT"', name, ...args], {
     detached: true,
     stdio: ['pipe', 'ignore', 'ignore'],
-    env: serverEnvironment(),
+    env: { ...serverEnvironment(), SCRIPT: script },
     cwd: '/',
   });
   const exited = Promise.race([once(child, 'exit'), once(child, 'error')]).catch(() => undefined);

@@ -17,8 +17,9 @@ export async function mochaGlobalTeardown(): Promise<void> {
   setTimeout(failForHandles, HANDLES_MS).unref();
   await stopSharedPostgres();
   const gone = () => leftBehind().length === 0;
-  await until('every process that a test started has ended', gone, { timeoutMs: GOING_MS }).catch(failForProcesses);
-  removeFolder(RUN_FOLDER);
+  await until('every process that a test started has ended', gone, { timeoutMs: GOING_MS })
+    .catch(failForProcesses)
+    .finally(() => removeFolder(RUN_FOLDER));
 }
 
 function leftBehind(): ProcessRow[] {

@@ -1,0 +1,64 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { until } from '../support/until';
+
+const ROOT = path.resolve(__dirname, '../..');
+const FIXTURE = path.join(ROOT, 'test/fixtures/embedded/hold-servers.ts');
+
+type Line = Readonly<Record<string, unknown>>;
+
+/** A process of its own that owns the embedded servers of a folder. */
+export class OwnerProcess {
+  readonly lines: Line[] = [];
+
+  private constructor(private readonly child: ChildProcess) {
+    if (child.stdout) createInterface(child.stdout).on('line', (line) => this.lines.push(JSON.parse(line) as Line));
+  }
+
+  static start(stateDir: string, options: { readonly graceMs?: number; readonly uid?: number } = {}): OwnerProcess {
+    const { graceMs = 0, uid } = options;
+    const child = spawn(process.execPath, ['--import', 'tsx', FIXTURE, stateDir, String(graceMs)], {
+      cwd: ROOT,
+      stdio: ['ignore', 'pipe', 'inherit'],
+      env: { ...process.env, TSX_DISABLE_CACHE: '1' },
+      ...(uid === undefined ? {} : { uid, gid: uid }),
+    });
+    return new OwnerProcess(child);
+  }
+
+  get pid(): number {
+    return this.child.pid ?? 0;
+  }
+
+  /** The line that says it is ready. */
+  async ready(): Promise<{ readonly databaseUrl: string; readonly redisUrl: string }> {
+    const done = () => this.lines.find((line) => line.ready || line.error);
+    const line = await until('the owner process is ready', done, { timeoutMs: 20_000 });
+    if (line.error) throw new Error(`${line.error}: ${line.message}`);
+    return { databaseUrl: String(line.databaseUrl), redisUrl: String(line.redisUrl) };
+  }
+
+  /** The pid of a server that it started or adopted. */
+  serverPid(server: 'postgres' | 'redis'): number {
+    const line = this.lines.find((entry) => entry.event === 'embedded.started' && entry.server === server);
+    if (line === undefined) throw new Error(`${server} has not started`);
+    return Number(line.pid);
+  }
+
+  async stop(): Promise<void> {
+    await this.end('SIGTERM');
+  }
+
+  async kill9(): Promise<void> {
+    await this.end('SIGKILL');
+  }
+
+  private async end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+    if (this.child.exitCode !== null || this.child.signalCode !== null) return;
+    const exited = once(this.child, 'exit');
+    this.child.kill(signal);
+    await exited;
+  }
+}

@@ -1,0 +1,66 @@
+import assert from 'node:assert/strict';
+import path from 'node:path';
+import pg from 'pg';
+import { type EventMap, Events } from '../../lib/core/events';
+import { redisAnswers } from '../../lib/embedded/answers';
+import { EmbeddedServers, type EmbeddedUrls } from '../../lib/embedded/embedded-servers';
+import { Deadline } from '../../lib/support/deadline';
+import { processes } from '../support/processes';
+import { tempFolder } from '../support/temp-folder';
+
+type Started = EventMap['embedded.started'];
+
+/** The embedded servers of one folder, run by this process, and what they reported. */
+export interface ServersUnderTest {
+  readonly servers: EmbeddedServers;
+  readonly started: Map<string, Started>;
+  readonly urls: Required<EmbeddedUrls>;
+  stop(ms?: number): Promise<void>;
+}
+
+export function stateFolder(): string {
+  return path.join(tempFolder('embedded'), '.catamount');
+}
+
+export async function startServers(stateDir: string): Promise<ServersUnderTest> {
+  const events = new Events();
+  const started = new Map<string, Started>();
+  events.on('embedded.started', (event) => started.set(event.server, event));
+  const servers = new EmbeddedServers({ stateDir, needPostgres: true, needRedis: true, events, graceMs: 0 });
+  const { databaseUrl = '', redisUrl = '' } = await servers.start();
+  return {
+    servers,
+    started,
+    urls: { databaseUrl, redisUrl },
+    stop: (ms = 10_000) => servers.stop(Deadline.after(ms)),
+  };
+}
+
+/** Counts up in a table, so that lost data shows. @returns the count so far. */
+export async function countUp(databaseUrl: string): Promise<number> {
+  const client = new pg.Client(databaseUrl);
+  await client.connect();
+  try {
+    await client.query('CREATE TABLE IF NOT EXISTS counts (id serial)');
+    await client.query('INSERT INTO counts DEFAULT VALUES');
+    return Number((await client.query('SELECT count(*) FROM counts')).rows[0].count);
+  } finally {
+    await client.end();
+  }
+}
+
+export async function assertBothAnswer({ databaseUrl, redisUrl }: Required<EmbeddedUrls>): Promise<void> {
+  await countUp(databaseUrl);
+  assert.ok(await redisAnswers(Number(new URL(redisUrl).port)), 'Redis answers');
+}
+
+/** Every process, keepers included, whose command line names the folder. */
+export function processesOf(stateDir: string): string[] {
+  return processes()
+    .filter(({ command, pid }) => command.includes(stateDir) && pid !== process.pid)
+    .map(({ pid, command }) => `${pid} ${command.slice(0, 120)}`);
+}
+
+export function assertNothingRuns(stateDir: string): void {
+  assert.deepEqual(processesOf(stateDir), []);
+}
