@@ -23,10 +23,8 @@ export class Database implements Service {
       connection: connectionSettings(url, options.production),
       pool: { min: 0, max: options.poolMax ?? POOL_MAX, idleTimeoutMillis: 30_000 },
       acquireConnectionTimeout: 10_000,
+      log: asEvents(options.events),
     });
-    this.knex.client.pool?.on?.('createFail', (_id: unknown, error: Error) =>
-      options.events.emit('database.error', { error }),
-    );
   }
 
   async start(): Promise<void> {}
@@ -39,6 +37,15 @@ export class Database implements Service {
   async ping(ms = 1000): Promise<void> {
     await this.knex.raw('select 1').timeout(ms);
   }
+}
+
+/** knex would write to standard output what it cannot throw: connections that fail or break while nobody uses them. */
+function asEvents(events: Events): Knex.Logger {
+  const report = (message: unknown) => {
+    const [line = ''] = String(message).split('\n');
+    events.emit('database.error', { error: new Error(line) });
+  };
+  return { warn: report, error: report, deprecate: report, debug: () => undefined };
 }
 
 export interface ConnectionSettings {

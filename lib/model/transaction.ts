@@ -20,8 +20,8 @@ export function currentTransaction(): Knex.Transaction | undefined {
  * Runs `work` in one database transaction: commits when it resolves, rolls back when it rejects. Queries of `Model`s
  * and `performLater` inside take part by themselves. A transaction inside another is a savepoint.
  */
-export async function transaction<T>(work: (trx: Knex.Transaction) => Promise<T>): Promise<T> {
+export async function transaction<T>(work: (trx: Knex.Transaction) => PromiseLike<T>): Promise<T> {
   const parent = currentTransaction() ?? connected;
   if (!parent) throw new NotConnectedError('transaction() was called before boot() connected the database');
-  return parent.transaction((trx) => ambient.run(trx, () => work(trx)));
+  return parent.transaction((trx) => ambient.run(trx, async () => work(trx)));
 }

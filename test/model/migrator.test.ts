@@ -1,0 +1,91 @@
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { Events } from '../../lib/core/events';
+import { Database } from '../../lib/model/database';
+import { MigrationFolders, migrateDown, migrateUp, pendingMigrations } from '../../lib/model/migrator';
+import { Deadline } from '../../lib/support/deadline';
+import { createDatabase, type TestDatabase } from '../support/postgres';
+import { tempFolder } from '../support/temp-folder';
+
+const ROOT = path.resolve(__dirname, '../..');
+const FOLDERS = ['lib/job/migrations', 'lib/mailer/migrations', 'migrations']
+  .map((folder) => path.join(ROOT, folder))
+  .filter((folder) => fs.existsSync(folder));
+
+describe('migrator', () => {
+  let created: TestDatabase;
+  let database: Database;
+
+  beforeEach(async () => {
+    created = await createDatabase();
+    database = new Database(created.url, { production: false, events: new Events() });
+  });
+  afterEach(async () => {
+    await database.stop(Deadline.after(5000));
+    await created.drop();
+  });
+
+  const schema = () =>
+    created.query(
+      `select table_name, column_name, data_type, is_nullable from information_schema.columns
+       where table_schema = 'public' and table_name not like 'knex%' order by 1, 2`,
+    );
+
+  it('takes all of ours up, down, and up again to the same schema', async () => {
+    const all = (await new MigrationFolders(FOLDERS).getMigrations()).map(({ name }) => name);
+    assert.ok(all.includes('20261125000003_create_users'));
+    assert.deepEqual(await pendingMigrations(database.knex, FOLDERS), all);
+
+    assert.deepEqual(await migrateUp(database.knex, FOLDERS), all);
+    const first = await schema();
+    assert.deepEqual(await pendingMigrations(database.knex, FOLDERS), []);
+    assert.deepEqual(await migrateUp(database.knex, FOLDERS), []);
+
+    assert.deepEqual(await migrateDown(database.knex, FOLDERS), [...all].reverse());
+    assert.deepEqual(await schema(), []);
+    assert.deepEqual(await pendingMigrations(database.knex, FOLDERS), all);
+
+    await migrateUp(database.knex, FOLDERS);
+    assert.deepEqual(await schema(), first);
+  });
+
+  it('is one history over several folders, in order of name, whatever the extension', async () => {
+    const [one, two] = [tempFolder('migrations'), tempFolder('migrations')];
+    const migration = (table: string) => `
+      exports.up = (knex) => knex.raw('create table ${table} ()');
+      exports.down = (knex) => knex.raw('drop table ${table}');`;
+    fs.writeFileSync(path.join(one, '2_second.js'), migration('second'));
+    fs.writeFileSync(path.join(two, '1_first.js'), migration('first'));
+    fs.writeFileSync(path.join(two, '1_first.d.ts'), '');
+    fs.writeFileSync(path.join(two, '1_first.js.map'), '');
+    assert.deepEqual(await migrateUp(database.knex, [one, two]), ['1_first', '2_second']);
+
+    // The same migrations from the build, and a new one.
+    fs.renameSync(path.join(one, '2_second.js'), path.join(one, '2_second.ts'));
+    fs.writeFileSync(path.join(two, '3_third.js'), migration('third'));
+    assert.deepEqual(await migrateUp(database.knex, [one, two]), ['3_third']);
+    assert.deepEqual(await migrateDown(database.knex, [one, two]), ['3_third']);
+    assert.deepEqual(await migrateDown(database.knex, [one, two], true), ['2_second', '1_first']);
+  });
+
+  it('keeps nothing of a migration that fails', async () => {
+    const folder = tempFolder('migrations');
+    fs.writeFileSync(
+      path.join(folder, '1_bad.js'),
+      `exports.up = async (knex) => { await knex.raw('create table half ()'); await knex.raw('nonsense'); };
+       exports.down = async () => {};`,
+    );
+    await assert.rejects(migrateUp(database.knex, [folder]), /nonsense/);
+    assert.deepEqual(await schema(), []);
+    assert.deepEqual(await pendingMigrations(database.knex, [folder]), ['1_bad']);
+  });
+
+  it('runs once when two processes migrate at the same time', async () => {
+    const other = new Database(created.url, { production: false, events: new Events() });
+    const outcomes = await Promise.allSettled([migrateUp(database.knex, FOLDERS), migrateUp(other.knex, FOLDERS)]);
+    await other.stop(Deadline.after(5000));
+    assert.ok(outcomes.some(({ status }) => status === 'fulfilled'));
+    assert.deepEqual(await pendingMigrations(database.knex, FOLDERS), []);
+  });
+});

@@ -1,0 +1,162 @@
+import assert from 'node:assert/strict';
+import { Events } from '../../lib/core/events';
+import { Database } from '../../lib/model/database';
+import { Model } from '../../lib/model/model';
+import { connectTransactions, currentTransaction, transaction } from '../../lib/model/transaction';
+import { Deadline } from '../../lib/support/deadline';
+import { deferred } from '../../lib/support/deferred';
+import { createDatabase, type TestDatabase } from '../support/postgres';
+
+class Note extends Model {
+  static override readonly tableName = 'notes';
+  declare id: number;
+  declare bodyText: string;
+}
+
+describe('transaction', () => {
+  let created: TestDatabase;
+  let database: Database;
+
+  before(async () => {
+    created = await createDatabase();
+    await created.query(
+      'create table notes (id serial primary key, body_text text unique, created_at timestamptz, updated_at timestamptz)',
+    );
+    database = new Database(created.url, { production: false, events: new Events() });
+    Model.knex(database.knex);
+    connectTransactions(database.knex);
+  });
+  after(async () => {
+    connectTransactions(undefined);
+    await database.stop(Deadline.after(5000));
+    await created.drop();
+  });
+  beforeEach(() => created.query('truncate notes'));
+
+  const write = (bodyText: string) => Note.query().insert({ bodyText });
+  const stored = async () =>
+    (await created.query('select body_text from notes order by 1')).map((row) => row.body_text);
+
+  it('keeps all of it, and gives the result', async () => {
+    const result = await transaction(async () => {
+      await write('a');
+      await write('b');
+      assert.deepEqual(await stored(), [], 'nobody else sees it before the commit');
+      return 'done';
+    });
+    assert.equal(result, 'done');
+    assert.deepEqual(await stored(), ['a', 'b']);
+  });
+
+  it('keeps nothing when the work rejects, and rejects as it does', async () => {
+    const failure = new Error('no');
+    const work = transaction(async () => {
+      await write('a');
+      throw failure;
+    });
+    await assert.rejects(work, (error) => error === failure);
+    assert.deepEqual(await stored(), []);
+  });
+
+  it('is known to code however deep, and to nobody outside', async () => {
+    assert.equal(currentTransaction(), undefined);
+    let late: unknown = 'unset';
+    const done = deferred();
+    await transaction(async (trx) => {
+      await new Promise(setImmediate);
+      assert.equal(currentTransaction(), trx);
+      setImmediate(() => {
+        late = currentTransaction();
+        done.resolve();
+      });
+    });
+    await done.promise;
+    assert.equal(currentTransaction(), undefined);
+    assert.notEqual(late, 'unset');
+  });
+
+  it('a query that comes after the end goes to the pool, not to the dead transaction', async () => {
+    const ended = deferred();
+    const straggler = await transaction(async () => {
+      return { written: ended.promise.then(() => write('late')) };
+    });
+    ended.resolve();
+    await straggler.written;
+    assert.deepEqual(await stored(), ['late']);
+  });
+
+  it('inside another is a savepoint: only its own part is taken back', async () => {
+    await transaction(async () => {
+      await write('outer');
+      await assert.rejects(
+        transaction(async () => {
+          await write('inner');
+          await write('outer');
+        }),
+        /unique/,
+      );
+      await transaction(() => write('second inner'));
+    });
+    assert.deepEqual(await stored(), ['outer', 'second inner']);
+  });
+
+  it('inside another goes down with it', async () => {
+    await assert.rejects(
+      transaction(async () => {
+        await transaction(() => write('inner'));
+        throw new Error('outer fails');
+      }),
+    );
+    assert.deepEqual(await stored(), []);
+  });
+
+  it('does not mix up transactions that run side by side', async () => {
+    const both = deferred();
+    let begun = 0;
+    const run = (name: string, fails: boolean) =>
+      transaction(async () => {
+        await write(name);
+        if (++begun === 2) both.resolve();
+        await both.promise;
+        await write(`${name} again`);
+        if (fails) throw new Error('taken back');
+      });
+    const outcomes = await Promise.allSettled([run('good', false), run('bad', true)]);
+    assert.deepEqual(
+      outcomes.map(({ status }) => status),
+      ['fulfilled', 'rejected'],
+    );
+    assert.deepEqual(await stored(), ['good', 'good again']);
+  });
+
+  it('lets a query be given another transaction, or none', async () => {
+    await assert.rejects(
+      transaction(async () => {
+        await Note.query(database.knex).insert({ bodyText: 'outside' });
+        throw new Error('taken back');
+      }),
+    );
+    assert.deepEqual(await stored(), ['outside']);
+  });
+
+  it('says what to do when nothing is connected', async () => {
+    connectTransactions(undefined);
+    await assert.rejects(
+      transaction(async () => undefined),
+      /before boot\(\) connected the database/,
+    );
+    connectTransactions(database.knex);
+  });
+
+  it('models keep their own time', async () => {
+    const note = await write('a');
+    assert.ok(note.createdAt instanceof Date);
+    const before = await Note.query().findById(note.id).throwIfNotFound();
+    assert.deepEqual(before.updatedAt, before.createdAt);
+    await before.$query().patch({ bodyText: 'b' });
+    const after = await Note.query().findById(note.id).throwIfNotFound();
+    assert.deepEqual(after.createdAt, before.createdAt);
+    assert.ok(Number(after.updatedAt) >= Number(before.updatedAt));
+    assert.equal(after.bodyText, 'b');
+  });
+});
