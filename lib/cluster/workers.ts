@@ -19,6 +19,7 @@ const HOPELESS_DEATHS = 3;
 const LEAVE_PAUSE_MS = 250;
 
 interface Slot {
+  readonly index: number;
   readonly respawn: Respawn;
   handle: WorkerHandle | undefined;
   /** The worker that the present one replaces: serves on until its successor is ready, then drains. */
@@ -30,6 +31,8 @@ interface Slot {
 export class Workers implements WorkerPool {
   private readonly booted = deferred<string>();
   private readonly slots: Slot[];
+  /** Whom the workers are for that were asked of Node and are not forked yet, in order. */
+  private readonly expecting: Slot[] = [];
   private readonly everReady = new Set<number>();
   private readonly phase = 0;
   private stopping = false;
@@ -39,7 +42,8 @@ export class Workers implements WorkerPool {
     private readonly events: Events,
     respawn: RespawnOptions = {},
   ) {
-    this.slots = Array.from({ length: config.web.concurrency }, () => ({
+    this.slots = Array.from({ length: config.web.concurrency }, (_, index) => ({
+      index,
       respawn: new Respawn(respawn),
       handle: undefined,
       outgoing: undefined,
@@ -54,6 +58,7 @@ export class Workers implements WorkerPool {
   start(): Promise<string> {
     cluster.setupPrimary({ execArgv: childFlags() });
     cluster.on('fork', (worker) => this.adopt(worker));
+    this.expecting.push(...this.slots);
     void forkWorkers({ count: this.slots.length, graceMs: this.config.shutdownTimeoutMs + 5000 });
     return this.booted.promise;
   }
@@ -89,17 +94,18 @@ export class Workers implements WorkerPool {
     handle.kill();
   }
 
+  private fork(slot: Slot): void {
+    this.expecting.push(slot);
+    cluster.fork();
+  }
+
   /** Gives a worker that throng (or our respawn) has just forked its slot. */
   private adopt(worker: ClusterWorker): void {
-    const index = this.slots.findIndex((slot) => slot.handle === undefined);
-    const slot = this.slots[index];
-    if (!slot) {
-      worker.process.kill('SIGKILL');
-      return;
-    }
-    const handle = new WorkerHandle(worker, index, this.phase, this);
+    const slot = this.expecting.shift();
+    if (!slot) throw new Error('a worker was forked that nobody asked for');
+    const handle = new WorkerHandle(worker, slot.index, this.phase, this);
     slot.handle = handle;
-    this.events.emit('worker.forked', { slot: index, pid: handle.pid, phase: this.phase });
+    this.events.emit('worker.forked', { slot: slot.index, pid: handle.pid, phase: this.phase });
     const bootTimer = setTimeout(
       () => this.kill(handle, `not ready after ${this.config.web.bootTimeoutMs / 1000} s`),
       this.config.web.bootTimeoutMs,
@@ -137,7 +143,7 @@ export class Workers implements WorkerPool {
       this.booted.reject(bootError(handle, slot.bootDeaths));
       return;
     }
-    const wait = slot.respawn.schedule(handle.uptimeMs, () => cluster.fork());
+    const wait = slot.respawn.schedule(handle.uptimeMs, () => this.fork(slot));
     this.events.emit('worker.respawn', { slot: handle.slot, ...wait });
   }
 
@@ -154,7 +160,7 @@ export class Workers implements WorkerPool {
       this.events.emit('worker.replaced', { slot: handle.slot, pid: handle.pid, reason });
       slot.outgoing = handle;
       slot.handle = undefined;
-      cluster.fork();
+      this.fork(slot);
     }, LEAVE_PAUSE_MS);
   }
 
