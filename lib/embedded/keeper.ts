@@ -1,6 +1,5 @@
-import type { Writable } from 'node:stream';
 import type { FolderClaim } from './folder-claim';
-import { runScript } from './server-process';
+import { runScript, type ScriptProcess } from './server-process';
 
 /** Between two looks at the claims, seconds. */
 const TICK = 0.2;
@@ -58,32 +57,29 @@ while [ -n "$(each name)" ]; do
 done
 `;
 
+export function startKeeper(claim: FolderClaim, graceMs: number): ScriptProcess {
+  const ticks = Math.ceil(graceMs / (TICK * 1000));
+  return runScript(SCRIPT, 'catamount-keeper', [claim.folder, String(claim.number), String(ticks)]);
+}
+
 /**
  * A tiny process that outlives this one and stops the servers when nobody else will: its input ends when this process
  * does, however that happens, `kill -9` included. It gives the next start a moment to adopt them first.
  */
 export class Keeper {
-  private readonly input: Writable;
-  private readonly exited: Promise<unknown>;
+  private readonly script: ScriptProcess;
 
   constructor(claim: FolderClaim, graceMs: number) {
-    const ticks = Math.ceil(graceMs / (TICK * 1000));
-    const { input, exited } = runScript(SCRIPT, 'catamount-keeper', [
-      claim.folder,
-      String(claim.number),
-      String(ticks),
-    ]);
-    this.input = input;
-    this.exited = exited;
+    this.script = startKeeper(claim, graceMs);
   }
 
   watch(pid: number, signal: 'INT' | 'TERM', argument: string): void {
-    this.input.write(`${pid} ${signal} ${argument}\n`);
+    this.script.input.write(`${pid} ${signal} ${argument}\n`);
   }
 
   /** All is stopped. Resolves when the keeper has left. */
   async dismiss(): Promise<void> {
-    this.input.end('done\n');
-    await this.exited;
+    this.script.input.end('done\n');
+    await this.script.exited;
   }
 }

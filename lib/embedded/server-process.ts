@@ -38,6 +38,7 @@ export async function launch(
       detached: true,
       stdio: ['ignore', log, log],
       env: serverEnvironment(),
+      cwd: '/',
     });
     if (child.pid === undefined) throw (await once(child, 'error'))[0];
     onPid(child.pid);
@@ -55,22 +56,23 @@ export async function launch(
 /** Runs a program to its end. Rejects with an error whose `stderr` tells why. @returns its standard output. */
 export async function run(command: Command, input = ''): Promise<string> {
   const [program = '', ...args] = command.argv;
-  const running = promisify(execFile)(program, args, { ...command.user, env: serverEnvironment() });
+  const running = promisify(execFile)(program, args, { ...command.user, env: serverEnvironment(), cwd: '/' });
   // A program that never reads its input breaks the pipe; its exit code says what matters.
   running.child.stdin?.on('error', () => undefined);
   running.child.stdin?.end(input);
   return (await running).stdout;
 }
 
+export interface ScriptProcess {
+  readonly input: Writable;
+  readonly exited: Promise<unknown>;
+}
+
 /**
  * A shell script in a session of its own that reads from this process; its input ends when this process does. The
  * script travels in a variable, so that a list of processes shows its name and arguments instead of its text.
  */
-export function runScript(
-  script: string,
-  name: string,
-  args: readonly string[],
-): { input: Writable; exited: Promise<unknown> } {
+export function runScript(script: string, name: string, args: readonly string[]): ScriptProcess {
   const child = spawn('/bin/sh', ['-c', 'eval "$SCRIPT"', name, ...args], {
     detached: true,
     stdio: ['pipe', 'ignore', 'ignore'],

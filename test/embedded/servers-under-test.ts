@@ -36,13 +36,18 @@ export async function startServers(stateDir: string): Promise<ServersUnderTest> 
   };
 }
 
-/** Counts up in a table, so that lost data shows. @returns the count so far. */
-export async function countUp(databaseUrl: string): Promise<number> {
+/**
+ * Counts up in a table, so that lost data shows.
+ * @param then a statement to end with: CHECKPOINT, where Postgres itself is about to be killed.
+ * @returns the count so far.
+ */
+export async function countUp(databaseUrl: string, then = 'SELECT'): Promise<number> {
   const client = new pg.Client(databaseUrl);
   await client.connect();
   try {
     await client.query('CREATE TABLE IF NOT EXISTS counts (id serial)');
     await client.query('INSERT INTO counts DEFAULT VALUES');
+    await client.query(then);
     return Number((await client.query('SELECT count(*) FROM counts')).rows[0].count);
   } finally {
     await client.end();

