@@ -35,19 +35,20 @@ const NewUser = z.object(
 );
 
 /** What the caller wants to sign up with. @throws ProblemError that names each wrong field and what is allowed. */
-export function readNewUser(ctx: Pick<RouterContext, 'is' | 'request'>): z.output<typeof NewUser> {
-  // Koa answers null when there is no body at all.
-  if (ctx.is('json', '+json') === false) {
-    throw new ProblemError(415, {
-      detail: 'Send the body as application/json.',
-      headers: { 'Accept-Post': 'application/json' },
-    });
-  }
-  if (ctx.request.body === undefined) throw new ProblemError(400, { detail: `The body ${error.body}.` });
+export function readNewUser(ctx: Pick<RouterContext, 'request'>): z.output<typeof NewUser> {
+  if (ctx.request.body === undefined) throw unreadable(ctx.request.type);
   const parsed = NewUser.safeParse(ctx.request.body);
   if (parsed.success) return parsed.data;
   const details = new Map(parsed.error.issues.map((issue) => [pointerTo(issue.path), issue.message]));
   throw new ProblemError(422, { errors: [...details].map(([pointer, detail]) => ({ pointer, detail })) });
+}
+
+function unreadable(type: string): ProblemError {
+  if (type.endsWith('json')) return new ProblemError(400, { detail: `The body ${error.body}.` });
+  return new ProblemError(415, {
+    detail: 'Send the body as application/json.',
+    headers: { 'Accept-Post': 'application/json' },
+  });
 }
 
 function pointerTo(path: readonly PropertyKey[]): string {

@@ -1,0 +1,65 @@
+import { Events } from '../../lib/core/events';
+import { Redis } from '../../lib/core/redis';
+import { connectJobs } from '../../lib/job/connect';
+import { Database } from '../../lib/model/database';
+import { Model } from '../../lib/model/model';
+import { connectTransactions } from '../../lib/model/transaction';
+import { Deadline } from '../../lib/support/deadline';
+import { createDatabase, type TestDatabase } from '../support/postgres';
+import { Serving } from '../web/serving';
+
+/** The app's routes on a real server and a real Postgres, wired as a web worker wires them; Redis is never there. */
+export class RunningApp {
+  private constructor(
+    readonly serving: Serving,
+    readonly database: TestDatabase,
+    private readonly pool: Database,
+    private readonly disconnectJobs: () => void,
+  ) {}
+
+  static async start(): Promise<RunningApp> {
+    const created = await createDatabase({ migrated: true });
+    const events = new Events();
+    const pool = new Database(created.url, { production: false, events });
+    Model.knex(pool.knex);
+    connectTransactions(pool.knex);
+    const redis = new Redis('redis://127.0.0.1:1', events);
+    const disconnectJobs = connectJobs({ database: pool, redis, events });
+    const { default: routes } = await import('../../lib/app/routes');
+    return new RunningApp(await Serving.start({ routes }), created, pool, disconnectJobs);
+  }
+
+  async stop(): Promise<void> {
+    await this.serving.stop();
+    this.disconnectJobs();
+    connectTransactions(undefined);
+    await this.pool.stop(Deadline.after(5000));
+    await this.database.drop();
+  }
+
+  async clear(): Promise<void> {
+    this.serving.errors.length = 0;
+    await this.database.query('truncate users restart identity');
+    await this.database.query('truncate job_outbox');
+  }
+
+  users() {
+    return this.database.query<{
+      id: string;
+      email: string;
+      name: string | null;
+      locale: string;
+      token_digest: Buffer;
+    }>('select * from users order by id');
+  }
+
+  jobs() {
+    return this.database.query<{ class: string; queue: string; payload: unknown }>(
+      'select class, queue, payload from job_outbox order by id',
+    );
+  }
+
+  signUp(body: unknown, headers: Record<string, string> = {}) {
+    return this.serving.post('/users', JSON.stringify(body), headers);
+  }
+}

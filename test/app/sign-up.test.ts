@@ -1,0 +1,195 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { RunningApp } from './running-app';
+
+interface FieldError {
+  readonly pointer: string;
+  readonly detail: string;
+}
+
+describe('POST /users', () => {
+  let app: RunningApp;
+  before(async () => {
+    app = await RunningApp.start();
+  });
+  after(() => app.stop());
+  beforeEach(() => app.clear());
+
+  const email = 'new.user@example.com';
+
+  it('answers 201 with the token, shown this once, and stores its digest only', async () => {
+    const { status, headers, json } = await app.signUp({ email, name: ' New User ' });
+    assert.equal(status, 201);
+    assert.equal(headers.location, '/users/me');
+    assert.equal(headers['cache-control'], 'no-store');
+    const { accessToken, ...user } = json;
+    assert.deepEqual(user, { id: '1', email, name: 'New User', locale: 'en' });
+    const [, secret = ''] = /^1:([A-Za-z0-9_-]{43})$/.exec(String(accessToken)) ?? [];
+    const [row] = await app.users();
+    assert.deepEqual(row?.token_digest, createHash('sha256').update(secret).digest());
+    assert.doesNotMatch(JSON.stringify(await app.database.query('select * from users')), new RegExp(secret));
+  });
+
+  it('leaves the welcome in the outbox, by the same transaction', async () => {
+    await app.signUp({ email });
+    const [job, ...others] = await app.jobs();
+    assert.deepEqual([job?.class, job?.queue, others], ['WelcomeEmailJob', 'mailer', []]);
+    assert.match(JSON.stringify(job?.payload), /\[\\?"1\\?"\]/);
+  });
+
+  it('keeps neither user nor job when the job cannot be stored', async () => {
+    await app.database.query('alter table job_outbox rename to away');
+    const { status } = await app.signUp({ email });
+    await app.database.query('alter table away rename to job_outbox');
+    assert.equal(status, 500);
+    assert.deepEqual(await app.users(), []);
+    assert.equal((await app.signUp({ email })).status, 201);
+  });
+
+  describe('locale', () => {
+    const cases = [
+      [{ locale: 'ko' }, 'en', 'ko'],
+      [{ locale: 'en' }, 'ko', 'en'],
+      [{}, 'ko-KR,ko;q=0.9', 'ko'],
+      [{ locale: null }, 'ko', 'ko'],
+      [{}, 'fr', 'en'],
+    ] as const;
+    for (const [given, accepted, expected] of cases) {
+      it(`${JSON.stringify(given)} from a caller who likes ${accepted}: ${expected}`, async () => {
+        const { json } = await app.signUp({ email, ...given }, { 'accept-language': accepted });
+        assert.equal(json.locale, expected);
+      });
+    }
+  });
+
+  describe('an address that is taken', () => {
+    for (const again of [email, 'New.User@EXAMPLE.com', `  ${email} `]) {
+      it(`422 for ${JSON.stringify(again)}`, async () => {
+        await app.signUp({ email });
+        const { status, json } = await app.signUp({ email: again });
+        assert.equal(status, 422);
+        assert.deepEqual(json.errors, [{ pointer: '/email', detail: 'is already taken' }]);
+        assert.equal((await app.users()).length, 1);
+        assert.equal((await app.jobs()).length, 1);
+        assert.equal(app.serving.errors.length, 0);
+      });
+    }
+
+    it('one of twenty who race gets it', async () => {
+      const answers = await Promise.all(Array.from({ length: 20 }, () => app.signUp({ email })));
+      const statuses = answers.map(({ status }) => status).sort();
+      assert.deepEqual(statuses, [201, ...Array<number>(19).fill(422)]);
+      assert.equal((await app.jobs()).length, 1);
+      assert.equal(app.serving.errors.length, 0);
+    });
+  });
+
+  describe('input', () => {
+    const good: readonly (readonly [string, unknown])[] = [
+      ['email', 'a@b.co'],
+      ['email', "o'neil+tag=1/2@sub-domain.example.museum"],
+      ['email', 'x@xn--9t4b11yi5a.xn--3e0b707e'],
+      ['email', `${'a'.repeat(64)}@${`${'b'.repeat(61)}.`.repeat(3)}com`],
+      ['name', null],
+      ['name', '김하늘'],
+      ['name', '👩‍👩‍👧'.repeat(40)],
+      ['name', 'x'.repeat(200)],
+      ['name', '<b>"&\' %s {{y}} <%= z %>'],
+      ['nickname', 'is ignored'],
+    ];
+    for (const [field, value] of good) {
+      it(`201 for ${field} ${JSON.stringify(value)?.slice(0, 60)}`, async () => {
+        assert.equal((await app.signUp({ email, [field]: value })).status, 201);
+        if (field === 'email' || field === 'name') assert.equal((await app.users())[0]?.[field], value);
+      });
+    }
+
+    const bad: readonly (readonly [string, unknown])[] = [
+      ...[undefined, null, 1, '', ' ', [], {}, 'plain', '@b.co', 'a@', 'a@b', 'a b@c.co', 'a@b..co', '.a@b.co'].map(
+        (value) => ['email', value] as const,
+      ),
+      ...[
+        'a.@b.co',
+        'a@-b.co',
+        'a@b-.co',
+        'a@b.c1.2',
+        'a@127.0.0.1',
+        'a@[127.0.0.1]',
+        '"a b"@c.co',
+        'a@b.co\r\nBcc: x@y.z',
+      ].map((value) => ['email', value] as const),
+      ...[
+        'a@b.co,c@d.co',
+        'A <a@b.co>',
+        'é@b.co',
+        'a@bücher.de',
+        'a\0@b.co',
+        'a@b.co\ud800',
+        `${'a'.repeat(65)}@b.co`,
+      ].map((value) => ['email', value] as const),
+      ['email', `a@${`${'b'.repeat(60)}.`.repeat(5)}com`],
+      ['email', `${'a.'.repeat(40_000)}@b.co`],
+      ...[
+        '',
+        '   ',
+        'a\0b',
+        'a\nb',
+        'a\u2028b',
+        '\ud83d',
+        'a\udc00',
+        '\u202egnp',
+        'x'.repeat(201),
+        5,
+        [],
+        {},
+        true,
+      ].map((value) => ['name', value] as const),
+      ...['fr', 'EN', 'en-US', '', 1, ['en'], '__proto__'].map((value) => ['locale', value] as const),
+    ];
+    for (const [field, value] of bad) {
+      it(`422 for ${field} ${JSON.stringify(value)?.slice(0, 60)}`, async () => {
+        const { status, json } = await app.signUp({ email, [field]: value });
+        assert.equal(status, 422);
+        const errors = json.errors as FieldError[];
+        assert.deepEqual(
+          errors.map(({ pointer }) => pointer),
+          [`/${field}`],
+        );
+        assert.match(errors[0]?.detail ?? '', /^must be /);
+        assert.deepEqual(await app.users(), []);
+      });
+    }
+
+    it('names every wrong field at once', async () => {
+      const { json } = await app.signUp({ name: '', locale: 'fr' });
+      assert.deepEqual((json.errors as FieldError[]).map(({ pointer }) => pointer).sort(), [
+        '/email',
+        '/locale',
+        '/name',
+      ]);
+    });
+
+    for (const body of [[], [{ email }], null, 'text', 5, true]) {
+      it(`422 for ${JSON.stringify(body)} instead of an object`, async () => {
+        const { status, json } = await app.signUp(body);
+        assert.equal(status, 422);
+        assert.deepEqual(json.errors, [
+          { pointer: '', detail: 'must be an object with email, and if you like name and locale' },
+        ]);
+      });
+    }
+  });
+
+  it('415 for another type, 400 for no body, and says what to send', async () => {
+    const form = await app.serving.post('/users', 'email=a@b.co', {
+      'content-type': 'application/x-www-form-urlencoded',
+    });
+    assert.deepEqual([form.status, form.headers['accept-post']], [415, 'application/json']);
+    assert.equal((await app.serving.post('/users', '{}', { 'content-type': 'text/plain' })).status, 415);
+    assert.equal((await app.serving.request('/users', { method: 'POST' })).status, 415);
+    const typed = 'POST /users HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n';
+    assert.match(await app.serving.raw(typed), /^HTTP\/1\.1 400 /);
+    assert.equal((await app.serving.post('/users', '')).status, 400);
+    assert.equal((await app.serving.request('/users')).status, 405);
+  });
+});

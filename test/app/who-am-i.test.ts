@@ -1,0 +1,74 @@
+import assert from 'node:assert/strict';
+import { RunningApp } from './running-app';
+
+describe('GET /users/me', () => {
+  let app: RunningApp;
+  let token = '';
+  before(async () => {
+    app = await RunningApp.start();
+    await app.signUp({ email: 'other@example.com' });
+    const { json } = await app.signUp({ email: 'me@example.com', name: 'Me', locale: 'ko' });
+    token = String(json.accessToken);
+  });
+  after(() => app.stop());
+
+  const ask = (authorization?: string) =>
+    app.serving.request('/users/me', { headers: authorization === undefined ? {} : { authorization } });
+
+  it('answers the user without the token', async () => {
+    for (const scheme of ['Bearer', 'bearer', 'BEARER']) {
+      const { status, json, headers } = await ask(`${scheme} ${token}`);
+      assert.equal(status, 200);
+      assert.deepEqual(json, { id: '2', email: 'me@example.com', name: 'Me', locale: 'ko' });
+      assert.equal(headers['cache-control'], 'no-store');
+    }
+  });
+
+  it('401 with a challenge without a token', async () => {
+    const { status, headers, json } = await ask();
+    assert.equal(status, 401);
+    assert.equal(headers['www-authenticate'], 'Bearer realm="catamount"');
+    assert.equal(headers['content-type'], 'application/problem+json; charset=utf-8');
+    assert.equal(headers['cache-control'], 'no-store');
+    assert.equal(json.title, 'Unauthorized');
+  });
+
+  it('401 for every token that is not right', async () => {
+    const [, secret = ''] = token.split(':');
+    const wrong = [
+      `Basic ${token}`,
+      'Bearer',
+      'Bearer ',
+      `Bearer ${token}x`,
+      `Bearer ${token.slice(0, -1)}`,
+      `Bearer 2:${secret.toLowerCase()}`,
+      `Bearer 1:${secret}`,
+      `Bearer 3:${secret}`,
+      `Bearer 0:${secret}`,
+      `Bearer 02:${secret}`,
+      `Bearer -2:${secret}`,
+      `Bearer 2e0:${secret}`,
+      `Bearer 9223372036854775807:${secret}`,
+      `Bearer 9223372036854775808:${secret}`,
+      `Bearer 99999999999999999999999:${secret}`,
+      `Bearer NaN:${secret}`,
+      `Bearer 2:${secret} ${secret}`,
+      `Bearer 2'--:${secret}`,
+      `Bearer :${secret}`,
+      'Bearer 2:',
+      'Bearer é:é',
+    ];
+    for (const authorization of wrong) {
+      const { status, headers } = await ask(authorization);
+      assert.equal(status, 401, authorization);
+      assert.equal(headers['www-authenticate'], 'Bearer realm="catamount", error="invalid_token"', authorization);
+    }
+    assert.deepEqual(app.serving.errors, []);
+  });
+
+  it('is gone with the user', async () => {
+    const { json } = await app.signUp({ email: 'gone@example.com' });
+    await app.database.query('delete from users where id = $1', [json.id]);
+    assert.equal((await ask(`Bearer ${json.accessToken}`)).status, 401);
+  });
+});
