@@ -35,7 +35,7 @@ export class WebProcess implements DrainableServer {
     await redis.start();
     Model.knex(database.knex);
     connectTransactions(database.knex);
-    connectJobs({ config, database, redis, events });
+    connectJobs({ database, redis, events });
     const routes = await app.routes();
     const application = createApplication({
       config,
