@@ -43,7 +43,7 @@ function checked(
   const address = entry.address.trim();
   refuseLineBreak(field, name);
   if (!SINGLE.test(address) || address.length > LONGEST) {
-    throw new InvalidMailError(`${field}: ${JSON.stringify(entry.address)} is not an e-mail address`);
+    throw new InvalidMailError(`${field}: ${JSON.stringify(entry.address || entry.name)} is not an e-mail address`);
   }
   return { name, address };
 }

@@ -26,6 +26,8 @@ export interface MailDeliveryOptions {
   readonly transport?: Transport;
 }
 
+/** Kept of the time to stop, for what is cut off to be recorded. */
+const CUT_OFF_MS = 500;
 /** After any of these the next mail of the job belongs to another run. */
 const RUN_EDGES = ['job.started', 'job.succeeded', 'job.retrying', 'job.dead', 'job.discarded'] as const;
 
@@ -73,12 +75,12 @@ export class MailDelivery implements Service, Delivery {
     const who = { mailer: message.mailer.name, action: message.action };
     try {
       const mail = await message.build();
-      if (!mail) return this.skip(who, 'the action built no mail');
+      if (!mail) return this.skipped(who, 'the action built no mail');
       const { config, i18n } = this.options;
       const draft = draftOf(message, mail, { from: config.mail.from, defaultLocale: config.defaultLocale, i18n });
       const key = this.keys.next(draft);
       const claim = await this.record.claim(key, draft);
-      if (claim.verdict === 'sent') return this.skip(who, 'already sent by an earlier run of this job');
+      if (claim.verdict === 'sent') return this.skipped(who, 'already sent by an earlier run of this job');
       if (claim.verdict === 'busy') {
         throw new DeliveryInProgressError(`another run of this job is sending ${who.mailer}#${who.action}`);
       }
@@ -120,7 +122,7 @@ export class MailDelivery implements Service, Delivery {
     }
   }
 
-  private skip(who: { readonly mailer: string; readonly action: string }, reason: string): DeliveryResult {
+  private skipped(who: { readonly mailer: string; readonly action: string }, reason: string): DeliveryResult {
     this.options.events.emit('mail.skipped', { ...who, reason });
     return { status: 'skipped', reason };
   }
@@ -138,8 +140,10 @@ export class MailDelivery implements Service, Delivery {
   }
 
   private async settle(deadline: Deadline): Promise<void> {
-    const outcome = await deadline.wait(Promise.allSettled(this.underway));
+    const outcome = await deadline.earlier(CUT_OFF_MS).wait(Promise.allSettled(this.underway));
     await this.transport.close({ force: outcome === 'late' });
+    // What was cut off is still to be recorded as failed.
+    await deadline.wait(Promise.allSettled(this.underway));
     for (const off of this.unsubscribe) off();
   }
 }

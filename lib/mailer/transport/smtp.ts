@@ -37,7 +37,7 @@ export class SmtpTransport implements Transport {
       connectionTimeout: 10_000,
       greetingTimeout: 10_000,
       socketTimeout: timeouts.socketMs ?? 10_000,
-      ...(needsTls(url) ? { requireTLS: true } : {}),
+      ...(mustUpgrade(url) ? { requireTLS: true } : {}),
       url,
     });
   }
@@ -62,7 +62,8 @@ export class SmtpTransport implements Transport {
   }
 }
 
-function needsTls(url: string): boolean {
+/** Whether to insist on STARTTLS: a password goes to another machine. */
+export function mustUpgrade(url: string): boolean {
   const { protocol, username, hostname, searchParams } = new URL(url);
   const loopback = hostname === 'localhost' || hostname === '[::1]' || hostname.startsWith('127.');
   return protocol === 'smtp:' && username !== '' && !loopback && !searchParams.has('requireTLS');

@@ -1,0 +1,141 @@
+import assert from 'node:assert/strict';
+import path from 'node:path';
+import { Events } from '../../lib/core/events';
+import { DeliveryRecord } from '../../lib/mailer/delivery-record';
+import type { Draft } from '../../lib/mailer/draft';
+import { Database } from '../../lib/model/database';
+import { migrateDown, migrateUp } from '../../lib/model/migrator';
+import { Deadline } from '../../lib/support/deadline';
+import { createDatabase, type TestDatabase } from '../support/postgres';
+import { until } from '../support/until';
+
+const key = (name: string) => ({ key: name, messageId: `<${name}@shop.example>` });
+const draft = {
+  mailer: 'UserMailer',
+  action: 'welcome',
+  subject: 'Hi',
+  to: [{ name: '', address: 'ada@example.com' }],
+  cc: [],
+  bcc: [{ name: '', address: 'log@example.com' }],
+} as unknown as Draft;
+
+describe('DeliveryRecord', () => {
+  let test: TestDatabase;
+  const opened: Database[] = [];
+  const open = () => {
+    const database = new Database(test.url, { production: false, events: new Events() });
+    opened.push(database);
+    return database;
+  };
+  before(async () => {
+    test = await createDatabase({ migrated: ['lib/mailer/migrations'] });
+  });
+  afterEach(async () => {
+    for (const database of opened.splice(0)) await database.stop(Deadline.after(1000));
+  });
+  after(() => test.drop());
+
+  const row = async (name: string) => (await test.query('select * from mail_deliveries where key = $1', [name]))[0];
+
+  it('is claimed once, then sent for ever', async () => {
+    const record = new DeliveryRecord(open().knex);
+    const claim = await record.claim(key('once'), draft);
+    assert.equal(claim.verdict, 'mine');
+    assert.deepEqual(await record.claim(key('once'), draft), { verdict: 'busy' });
+    await record.sent('once', { messageId: '<once@shop.example>', response: '250 ok' });
+    assert.deepEqual(await record.claim(key('once'), draft), { verdict: 'sent' });
+    const { state, attempts, response, recipients, subject, message_id, sent_at, error } = (await row('once')) ?? {};
+    assert.deepEqual(
+      { state, attempts, response, recipients, subject, message_id, error },
+      {
+        state: 'sent',
+        attempts: 1,
+        response: '250 ok',
+        recipients: ['ada@example.com', 'log@example.com'],
+        subject: 'Hi',
+        message_id: '<once@shop.example>',
+        error: null,
+      },
+    );
+    assert.ok(sent_at instanceof Date);
+  });
+
+  it('is claimed again after a failure', async () => {
+    const record = new DeliveryRecord(open().knex);
+    const first = await record.claim(key('again'), draft);
+    assert.ok(first.verdict === 'mine');
+    await record.failed('again', first.token, new Error('451 later'));
+    assert.equal((await row('again'))?.error, '451 later');
+    const second = await record.claim(key('again'), draft);
+    assert.equal(second.verdict, 'mine');
+    assert.equal((await row('again'))?.attempts, 2);
+    await record.failed('again', first.token, new Error('late news of the first'));
+    assert.equal((await row('again'))?.state, 'claimed');
+  });
+
+  it('goes to one of many that claim at once, from several processes', async () => {
+    const records = [open(), open(), open()].map((database) => new DeliveryRecord(database.knex));
+    for (let round = 0; round < 20; round++) {
+      const name = `race-${round}`;
+      const claims = await Promise.all(
+        Array.from({ length: 12 }, (_, n) => records[n % 3]?.claim(key(name), draft) ?? Promise.reject()),
+      );
+      const verdicts = claims.map((claim) => claim.verdict);
+      assert.equal(verdicts.filter((verdict) => verdict === 'mine').length, 1, verdicts.join());
+      assert.ok(verdicts.every((verdict) => verdict !== 'sent'));
+    }
+  });
+
+  it('is claimed again as soon as the claiming process is gone', async () => {
+    const dying = open();
+    assert.equal((await new DeliveryRecord(dying.knex).claim(key('orphan'), draft)).verdict, 'mine');
+    const record = new DeliveryRecord(open().knex);
+    assert.equal((await record.claim(key('orphan'), draft)).verdict, 'busy');
+    await dying.stop(Deadline.after(1000));
+    await until('the claim of the dead process is free', async () => {
+      return (await record.claim(key('orphan'), draft)).verdict === 'mine';
+    });
+    assert.equal((await row('orphan'))?.attempts, 2);
+  });
+
+  it('is claimed again when the claimant lives but has held it too long', async () => {
+    const first = new DeliveryRecord(open().knex);
+    await first.claim(key('hung'), draft);
+    const second = new DeliveryRecord(open().knex, { leaseMs: 0 });
+    assert.equal((await second.claim(key('hung'), draft)).verdict, 'mine');
+  });
+
+  it('keeps the mail sent when the slower of two runs reports after the other', async () => {
+    const record = new DeliveryRecord(open().knex, { leaseMs: 0 });
+    const slow = await record.claim(key('slow'), draft);
+    const quick = await record.claim(key('slow'), draft);
+    assert.ok(slow.verdict === 'mine' && quick.verdict === 'mine');
+    await record.sent('slow', { messageId: '<x>' });
+    await record.failed('slow', quick.token, new Error('too late'));
+    assert.equal((await row('slow'))?.state, 'sent');
+  });
+
+  it('forgets what was sent long ago', async () => {
+    const record = new DeliveryRecord(open().knex);
+    for (const name of ['old', 'new', 'old-failed']) await record.claim(key(name), draft);
+    await record.sent('old', { messageId: '<x>' });
+    await record.sent('new', { messageId: '<x>' });
+    await test.query(`update mail_deliveries set sent_at = now() - interval '61 days' where key = 'old'`);
+    assert.equal(await record.prune(), 1);
+    assert.equal(await row('old'), undefined);
+    assert.ok((await row('new')) && (await row('old-failed')));
+  });
+
+  it('migrates down and up again', async () => {
+    const own = await createDatabase();
+    const database = new Database(own.url, { production: false, events: new Events() });
+    opened.push(database);
+    const folders = [path.resolve(__dirname, '../../lib/mailer/migrations')];
+    assert.deepEqual(await migrateUp(database.knex, folders), ['20261125000002_create_mail_deliveries']);
+    await migrateDown(database.knex, folders);
+    assert.deepEqual(await own.query(`select to_regclass('mail_deliveries') as it`), [{ it: null }]);
+    assert.equal((await migrateUp(database.knex, folders)).length, 1);
+    await database.stop(Deadline.after(1000));
+    await own.drop();
+  });
+});

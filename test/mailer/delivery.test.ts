@@ -1,0 +1,249 @@
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { UserMailer } from '../../lib/app/mailers/user-mailer';
+import { runInContext } from '../../lib/core/execution-context';
+import { DeliveryInProgressError, InvalidMailError, PermanentDeliveryError } from '../../lib/mailer/errors';
+import { Mailer } from '../../lib/mailer/mailer';
+import { TemplateError } from '../../lib/mailer/template-error';
+import { TestTransport } from '../../lib/mailer/transport/test';
+import type { Transport } from '../../lib/mailer/transport/transport';
+import { Deadline } from '../../lib/support/deadline';
+import { type SmtpSink, startSmtpSink } from '../support/smtp';
+import { tempFolder } from '../support/temp-folder';
+import { until } from '../support/until';
+import { folderOf, Stage } from './stage';
+
+class NoteMailer extends Mailer {
+  static override readonly layout = false;
+  static readonly note = this.action('note');
+  static readonly broken = this.action('broken');
+  note(to: string, subject = 'Hi') {
+    return this.mail({ to, subject });
+  }
+  broken(to: string) {
+    return this.mail({ to, subject: 'Hi' });
+  }
+}
+
+const TEMPLATES = { 'note_mailer/note/text.ejs': 'Hello', 'note_mailer/broken/text.ejs': 'a\n<%= nothing.here %>' };
+const ada = { email: 'ada@example.com', name: 'Ada', locale: 'en' } as const;
+const job = <T>(jobId: string, work: () => T, attempt = 1): T => runInContext({ jobId, attempt }, work);
+const letOthersRun = () => new Promise((resolve) => setImmediate(resolve));
+
+describe('MailDelivery', () => {
+  let stage: Stage;
+  afterEach(() => stage.close());
+
+  describe('through SMTP', () => {
+    let sink: SmtpSink;
+    beforeEach(async () => {
+      sink = await startSmtpSink();
+      stage = await Stage.open({ delivery: 'smtp', smtpUrl: sink.url });
+    });
+    afterEach(() => sink.stop());
+
+    it('sends, records and tells', async () => {
+      const result = await job('job-1', () => UserMailer.welcome(ada).deliverNow());
+      const [mail] = sink.messages;
+      assert.equal(mail?.subject, 'Welcome to Catamount, Ada');
+      assert.deepEqual(result, { status: 'sent', messageId: mail?.messageId });
+      assert.match(mail?.messageId ?? '', /^<job-1\.[0-9a-f]{16}\.1@shop\.example>$/);
+      assert.equal(mail?.headers.get('auto-submitted'), 'auto-generated');
+      const [{ to, via, messageId } = assert.fail()] = stage.all('mail.sent');
+      assert.deepEqual({ to, via, messageId }, { to: ['ada@example.com'], via: 'smtp', messageId: mail?.messageId });
+      const [{ key, state, mailer, action, response } = assert.fail()] = await stage.records();
+      assert.match(String(key), /^job-1\/[0-9a-f]{16}\/1$/);
+      assert.deepEqual({ state, mailer, action }, { state: 'sent', mailer: 'UserMailer', action: 'welcome' });
+      assert.match(String(response), /^250 /);
+    });
+
+    it('sends 200 mails, half of them Korean, each right and none twice', async () => {
+      const users = Array.from({ length: 200 }, (_, n) => ({
+        email: `user${n}@example.com`,
+        name: n % 2 ? `김민지 ${n} 🐈` : `O'Brien <b>${n}</b> & co`,
+        locale: n % 2 ? ('ko' as const) : ('en' as const),
+      }));
+      const runs = users.flatMap((user, n) => [1, 2].map((attempt) => ({ user, n, attempt })));
+      // Every job runs twice, one run after the other, as after a lost acknowledgement.
+      for (const attempt of [1, 2]) {
+        const wave = runs.filter((run) => run.attempt === attempt);
+        await Promise.all(
+          wave.map(({ user, n }) => job(`job-${n}`, () => UserMailer.welcome(user).deliverNow(), attempt)),
+        );
+      }
+      assert.equal(sink.messages.length, 200);
+      const byAddress = new Map(sink.messages.map((mail) => [mail.envelope.to[0], mail]));
+      for (const { email, name, locale } of users) {
+        const mail = byAddress.get(email);
+        const subject =
+          locale === 'ko' ? `${name} 님, Catamount에 오신 것을 환영합니다` : `Welcome to Catamount, ${name}`;
+        const heading = locale === 'ko' ? `${name} 님, 반갑습니다.` : `Welcome, ${name}.`;
+        assert.equal(mail?.subject, subject);
+        assert.ok(mail?.text?.startsWith(`${heading}\n`), mail?.text);
+        const escaped = heading
+          .replace(/&/g, '&amp;')
+          .replace(/</g, '&lt;')
+          .replace(/>/g, '&gt;')
+          .replace(/'/g, '&#39;');
+        assert.ok(mail?.html?.includes(`>${escaped}</h1>`));
+        assert.deepEqual([mail?.to].flat()[0]?.value, [{ name, address: email }]);
+      }
+      assert.equal(stage.all('mail.sent').length, 200);
+      assert.equal(stage.all('mail.skipped').length, 200);
+    });
+
+    it('tries again after a 4xx and after a connection cut in the middle of DATA, with the same Message-ID', async () => {
+      sink.failNext(451, 'later', 'data');
+      sink.failNext(0, 'cut', 'drop');
+      for (const attempt of [1, 2]) {
+        await assert.rejects(job('job-1', () => UserMailer.welcome(ada).deliverNow(), attempt));
+        const [record] = await stage.records();
+        assert.equal(record?.state, 'failed');
+      }
+      await job('job-1', () => UserMailer.welcome(ada).deliverNow(), 3);
+      assert.equal(sink.messages.length, 1);
+      const records = await stage.records();
+      assert.equal(records.length, 1);
+      assert.deepEqual([records[0]?.state, records[0]?.attempts, records[0]?.error], ['sent', 3, null]);
+      assert.equal(records[0]?.message_id, sink.messages[0]?.messageId);
+      assert.equal(stage.all('mail.failed').length, 2);
+    });
+
+    it('dies with the answer of the server on a 5xx', async () => {
+      sink.failNext(550, '5.1.1 unknown user', 'rcpt');
+      await assert.rejects(
+        job('job-1', () => UserMailer.welcome(ada).deliverNow()),
+        PermanentDeliveryError,
+      );
+      const [record] = await stage.records();
+      assert.match(String(record?.error), /550 5\.1\.1 unknown user/);
+    });
+
+    it('lets one of two runs of a job send while both are alive', async () => {
+      const other = stage.another();
+      sink.hold();
+      const first = job('job-1', () => UserMailer.welcome(ada).deliverNow());
+      await until('the first mail waits for its answer', () => sink.waiting === 1);
+      await assert.rejects(
+        job('job-1', () => other.delivery.deliver(UserMailer.welcome(ada)), 2),
+        DeliveryInProgressError,
+      );
+      await assert.rejects(
+        job('job-1', () => UserMailer.welcome(ada).deliverNow(), 2),
+        DeliveryInProgressError,
+      );
+      sink.release();
+      await first;
+      const again = await job('job-1', () => other.delivery.deliver(UserMailer.welcome(ada)), 3);
+      assert.equal(again.status, 'skipped');
+      assert.equal(sink.messages.length, 1);
+      await other.close();
+    });
+
+    it('lets mails on their way finish when it stops, and takes no new ones', async () => {
+      sink.hold();
+      const sending = job('job-1', () => UserMailer.welcome(ada).deliverNow());
+      await until('the mail waits for its answer', () => sink.waiting === 1);
+      const stopping = stage.delivery.stop(Deadline.after(5000));
+      await assert.rejects(UserMailer.welcome(ada).deliverNow(), /has stopped/);
+      sink.release();
+      await Promise.all([sending, stopping, stage.delivery.stop(Deadline.after(0))]);
+      assert.equal((await stage.records())[0]?.state, 'sent');
+    });
+
+    it('cuts off at the deadline, and a later run sends', async () => {
+      sink.hold();
+      const late = assert.rejects(job('job-1', () => UserMailer.welcome(ada).deliverNow()));
+      await until('the mail waits for its answer', () => sink.waiting === 1);
+      await stage.delivery.stop(Deadline.after(550));
+      await late;
+      assert.equal((await stage.records())[0]?.state, 'failed');
+    });
+  });
+
+  it('sends the same mail again in a job only where the job asks for it twice', async () => {
+    const transport = new TestTransport();
+    stage = await Stage.open({}, { transport, templatesDir: folderOf(TEMPLATES) });
+    const run = async () => {
+      await NoteMailer.note('a@example.com').deliverNow();
+      await NoteMailer.note('b@example.com').deliverNow();
+      await NoteMailer.note('a@example.com').deliverNow();
+    };
+    await job('j', run);
+    assert.equal(transport.messages.length, 3);
+    await job('j', run, 2);
+    assert.equal(transport.messages.length, 3);
+    // The same attempt, run anew in the same process: a stalled job that was rescued.
+    stage.events.emit('job.started', { id: 'j', class: 'X', queue: 'mailer', attempt: 2 });
+    await job('j', run, 2);
+    assert.equal(transport.messages.length, 3);
+    await NoteMailer.note('a@example.com').deliverNow();
+    assert.equal(transport.messages.length, 4);
+  });
+
+  it('does not fail the job, and so send again, when a mail is out but cannot be recorded', async () => {
+    const transport = new TestTransport();
+    stage = await Stage.open({}, { transport, templatesDir: folderOf(TEMPLATES) });
+    const send = transport.send.bind(transport);
+    transport.send = async (message) => {
+      const receipt = await send(message);
+      await stage.testDatabase.query('alter table mail_deliveries rename to hidden');
+      return receipt;
+    };
+    const { status } = await job('j', () => NoteMailer.note('a@example.com').deliverNow());
+    assert.equal(status, 'sent');
+    const [problem] = stage.all('process.error');
+    assert.equal(problem?.during, 'recording a mail that was sent');
+  });
+
+  it('records a template error and names file and line', async () => {
+    stage = await Stage.open({}, { templatesDir: folderOf(TEMPLATES) });
+    await assert.rejects(NoteMailer.broken('a@example.com').deliverNow(), (error) => {
+      assert.ok(error instanceof TemplateError);
+      assert.match(error.message, /note_mailer\/broken\/text\.ejs:2: nothing is not defined/);
+      return true;
+    });
+    await letOthersRun();
+    const [record] = await stage.records();
+    assert.equal(record?.state, 'failed');
+    assert.match(String(record?.error), /text\.ejs:2/);
+    assert.equal(stage.all('mail.failed').length, 1);
+  });
+
+  it('claims nothing for a mail that cannot stand', async () => {
+    stage = await Stage.open({}, { templatesDir: folderOf(TEMPLATES) });
+    await assert.rejects(NoteMailer.note('').deliverNow(), InvalidMailError);
+    await assert.rejects(NoteMailer.note('a@example.com', 'Hi\r\nBcc: b@example.com').deliverNow(), InvalidMailError);
+    assert.deepEqual(await stage.records(), []);
+  });
+
+  it('tells whom the server refused while it took the mail for others', async () => {
+    const refused = [{ address: 'b@example.com', answer: '550 no' }];
+    const transport: Transport = {
+      name: 'partly',
+      send: async ({ messageId }) => ({ messageId, refused }),
+      close: async () => undefined,
+    };
+    stage = await Stage.open({}, { transport, templatesDir: folderOf(TEMPLATES) });
+    await NoteMailer.note('a@example.com, b@example.com').deliverNow();
+    assert.deepEqual(stage.all('mail.sent')[0]?.to, ['a@example.com']);
+    assert.match(stage.all('mail.failed')[0]?.error.message ?? '', /not for b@example\.com: 550 no/);
+    const [record] = await stage.records();
+    assert.deepEqual([record?.state, record?.error], ['sent', 'b@example.com: 550 no']);
+  });
+
+  it('writes files or log lines when told to', async () => {
+    const dir = path.join(tempFolder('mail'), 'mails');
+    stage = await Stage.open({ delivery: 'file', dir });
+    await UserMailer.welcome(ada).deliverNow();
+    assert.equal(fs.readdirSync(dir).length, 1);
+    await stage.close();
+
+    stage = await Stage.open({ delivery: 'log' });
+    await UserMailer.welcome(ada).deliverNow();
+    const [logged] = stage.all('mail.logged');
+    assert.deepEqual([logged?.to, logged?.subject], [['ada@example.com'], 'Welcome to Catamount, Ada']);
+    assert.match(logged?.text ?? '', /^Welcome, Ada\./);
+  });
+});

@@ -1,0 +1,134 @@
+import assert from 'node:assert/strict';
+import { runInContext } from '../../lib/core/execution-context';
+import type { I18n } from '../../lib/core/i18n';
+import { type Draft, draftOf } from '../../lib/mailer/draft';
+import { InvalidMailError } from '../../lib/mailer/errors';
+import type { MailOptions } from '../../lib/mailer/mail';
+import { Mailer } from '../../lib/mailer/mailer';
+import type { MailMessage } from '../../lib/mailer/message';
+import { humanise, underscore } from '../../lib/mailer/naming';
+import { textsOf } from './stage';
+
+class BaseMailer extends Mailer {
+  static override readonly defaults = {
+    from: 'Base <base@shop.example>',
+    replyTo: () => 'help@shop.example',
+    headers: { 'X-Base': 'base', 'X-Both': 'base' },
+  };
+}
+class BillMailer extends BaseMailer {
+  static override readonly defaults: typeof BaseMailer.defaults = {
+    ...BaseMailer.defaults,
+    from: 'Bills <bills@shop.example>',
+    headers: { 'X-Base': 'base', 'X-Both': 'bill' },
+  };
+  static readonly lastReminder = this.action('lastReminder');
+  lastReminder(options: MailOptions) {
+    return this.mail({ to: 'ada@example.com', ...options });
+  }
+}
+class PartMailer extends BaseMailer {
+  static override readonly defaults = Object.assign(
+    {},
+    { headers: { 'X-Both': 'part' } },
+  ) as typeof BaseMailer.defaults;
+  static readonly note = this.action('note');
+  note(options: MailOptions = {}) {
+    return this.mail({ to: 'ada@example.com', subject: 'Hi', ...options });
+  }
+}
+class PlainMailer extends Mailer {
+  static readonly note = this.action('note');
+  note(options: MailOptions) {
+    return this.mail(options);
+  }
+}
+
+describe('draft', () => {
+  let i18n: I18n;
+  before(async () => {
+    i18n = await textsOf({
+      en: { bill_mailer: { last_reminder: { subject: 'Bill {{number}} for {{name}}' } }, only: { en: 'English' } },
+      ko: { bill_mailer: { last_reminder: { subject: '{{name}} 님의 청구서 {{number}}' } } },
+    });
+  });
+
+  async function draft(message: MailMessage, defaultLocale = 'en'): Promise<Draft> {
+    const mail = await message.build();
+    assert.ok(mail);
+    return draftOf(message, mail, { from: 'Shop <hello@shop.example>', defaultLocale, i18n });
+  }
+  const subject = async (options: MailOptions) => (await draft(BillMailer.lastReminder(options))).subject;
+
+  it('names folders and texts after class and action', async () => {
+    assert.equal(underscore('UserMailer'), 'user_mailer');
+    assert.equal(underscore('SMSMailer'), 'sms_mailer');
+    assert.equal(underscore('twoFactorV2'), 'two_factor_v2');
+    assert.equal(humanise('passwordReset'), 'Password reset');
+    assert.equal((await draft(BillMailer.lastReminder({}))).template, 'bill_mailer/last_reminder');
+    assert.equal((await draft(PartMailer.note({ template: 'other/place', layout: false }))).template, 'other/place');
+  });
+
+  it('takes the subject from the argument, else the texts, else the name of the action', async () => {
+    const locals = { number: 7, name: "O'Brien <b> & co" };
+    assert.equal(await subject({ subject: ' Pay! ', locals }), 'Pay!');
+    assert.equal(await subject({ locals }), "Bill 7 for O'Brien <b> & co");
+    assert.equal(await subject({ locals, locale: 'ko' }), "O'Brien <b> & co 님의 청구서 7");
+    assert.equal((await draft(PlainMailer.note({ to: 'a@example.com' }))).subject, 'Note');
+  });
+
+  it('keeps what looks like an option or a text of i18n in a value a value', async () => {
+    const locals = { number: '{{name}}', name: '$t(only.en)', lng: 'ko', context: 'x', defaultValue: 'y', replace: {} };
+    assert.equal(await subject({ locals }), 'Bill {{name}} for $t(only.en)');
+  });
+
+  it('takes the locale from the mail, else the context, else the default; an unknown one is the default', async () => {
+    const locale = async (options: MailOptions, ambient?: string, fallback = 'en') =>
+      runInContext(ambient === undefined ? {} : { locale: ambient }, async () => {
+        return (await draft(BillMailer.lastReminder(options), fallback)).texts.locale;
+      });
+    assert.equal(await locale({ locale: 'ko' }, 'en'), 'ko');
+    assert.equal(await locale({}, 'ko'), 'ko');
+    assert.equal(await locale({ locale: undefined }, 'ko'), 'ko');
+    assert.equal(await locale({}), 'en');
+    assert.equal(await locale({}, undefined, 'ko'), 'ko');
+    assert.equal(await locale({ locale: 'ko-KR' }), 'ko');
+    assert.equal(await locale({ locale: 'tlh' }, 'ko'), 'en');
+    assert.equal(await locale({ locale: '__proto__' }), 'en');
+  });
+
+  it('inherits defaults, headers one by one, functions asked anew', async () => {
+    const bill = await draft(BillMailer.lastReminder({}));
+    assert.deepEqual(bill.from, { name: 'Bills', address: 'bills@shop.example' });
+    assert.deepEqual(bill.replyTo, [{ name: '', address: 'help@shop.example' }]);
+    const part = await draft(PartMailer.note());
+    assert.equal(part.from.address, 'base@shop.example');
+    assert.deepEqual(part.headers, { 'Content-Language': 'en', 'X-Base': 'base', 'X-Both': 'part' });
+    const own = await draft(
+      PartMailer.note({ from: 'x@shop.example', replyTo: 'y@shop.example', headers: { 'X-Both': 'mail' } }),
+    );
+    assert.equal(own.from.address, 'x@shop.example');
+    assert.equal(own.replyTo[0]?.address, 'y@shop.example');
+    assert.equal(own.headers['X-Both'], 'mail');
+    assert.equal((await draft(PlainMailer.note({ to: 'a@example.com' }))).from.address, 'hello@shop.example');
+  });
+
+  it('refuses a mail without recipient or with no single sender', async () => {
+    for (const options of [{}, { to: '' }, { to: [] }]) {
+      await assert.rejects(draft(PlainMailer.note(options)), /PlainMailer#note has no recipient/);
+    }
+    await assert.rejects(draft(PlainMailer.note({ to: 'a@example.com', from: '' })), InvalidMailError);
+    await assert.rejects(
+      draft(PlainMailer.note({ to: 'a@example.com', from: 'a@x.example, b@x.example' })),
+      /one sender/,
+    );
+    assert.equal((await draft(PlainMailer.note({ bcc: 'a@example.com' }))).bcc.length, 1);
+  });
+
+  it('refuses a line break in any header, be it in a local that the subject shows', async () => {
+    await assert.rejects(subject({ subject: 'Hi\r\nBcc: x@evil.example' }), /subject: .* holds a line break/);
+    await assert.rejects(subject({ locals: { name: 'a\nBcc: x@evil.example', number: 1 } }), InvalidMailError);
+    await assert.rejects(subject({ to: 'a@example.com\r\nBcc: x@evil.example' }), InvalidMailError);
+    await assert.rejects(subject({ headers: { 'X-A': 'a\r\nBcc: x@evil.example' } }), InvalidMailError);
+  });
+});

@@ -1,0 +1,212 @@
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import { setImmediate } from 'node:timers/promises';
+import type { I18n } from '../../lib/core/i18n';
+import { MissingTemplateError, MissingTextError } from '../../lib/mailer/errors';
+import { Renderer, type RenderRequest } from '../../lib/mailer/renderer';
+import { TemplateError } from '../../lib/mailer/template-error';
+import { MailTexts } from '../../lib/mailer/texts';
+import { folderOf, textsOf } from './stage';
+
+const LAYOUT = {
+  'layouts/mailer/html.ejs': '<html lang="<%= locale %>"><body><%- slot("content") %></body></html>',
+  'layouts/mailer/text.ejs': '<%- slot("content") %>\n-- \n<%= slot("reason") %>',
+};
+const NAME = `O'Brien <b> & "co" 🐈 민지`;
+
+function rendererOf(files: Readonly<Record<string, string>>, cache = true): Renderer {
+  const templatesDir = folderOf({ ...LAYOUT, ...files });
+  return new Renderer({ templatesDir, cache, appUrl: 'https://shop.example' });
+}
+
+describe('Renderer', () => {
+  let i18n: I18n;
+  before(async () => {
+    i18n = await textsOf({
+      en: {
+        shop: { note: { hello: 'Hello, {{name}}', count_one: 'one item', count_other: '{{count}} items' }, bye: 'Bye' },
+      },
+      ko: { shop: { note: { hello: '{{name}} 님, 안녕하세요' } } },
+    });
+  });
+
+  function request(
+    locals: Record<string, unknown> = {},
+    more: Partial<RenderRequest> & { locale?: string } = {},
+  ): RenderRequest {
+    const { t, locale } = new MailTexts(i18n, more.locale ?? 'en', 'shop', 'note');
+    return { template: 'shop/note', layout: 'mailer', locale, t, subject: 'Note', locals, ...more };
+  }
+
+  it('wraps both parts in the layout, translated', async () => {
+    const renderer = rendererOf({
+      'shop/note/html.ejs': '<p><%= t(".hello", { name }) %></p>',
+      'shop/note/text.ejs': '<% provide("reason", t("shop.bye")) %><%= t(".hello", { name }) %>',
+    });
+    const en = await renderer.render(request({ name: 'Ada' }));
+    assert.equal(en.html, '<html lang="en"><body><p>Hello, Ada</p></body></html>');
+    assert.equal(en.text, 'Hello, Ada\n--\nBye\n');
+    const ko = await renderer.render(request({ name: '민지' }, { locale: 'ko' }));
+    assert.equal(ko.html, '<html lang="ko"><body><p>민지 님, 안녕하세요</p></body></html>');
+    assert.equal(ko.text, '민지 님, 안녕하세요\n--\nBye\n');
+    const bare = await renderer.render(request({ name: 'Ada' }, { layout: false }));
+    assert.equal(bare.html, '<p>Hello, Ada</p>');
+  });
+
+  it('escapes once in HTML, through text and template, and never in text (traps 3 and 7)', async () => {
+    const renderer = rendererOf({
+      'shop/note/html.ejs': '<p><%= t(".hello", { name }) %></p>',
+      'shop/note/text.ejs': '<%= t(".hello", { name }) %> <%= name %> <%= undefined %>',
+    });
+    const { html, text } = await renderer.render(request({ name: NAME }));
+    assert.ok(html?.includes('<p>Hello, O&#39;Brien &lt;b&gt; &amp; &#34;co&#34; 🐈 민지</p>'), html);
+    assert.ok(text.startsWith(`Hello, ${NAME} ${NAME}\n`), text);
+  });
+
+  it('writes CSS into the elements of HTML and keeps media queries (trap 2), and leaves text alone (trap 3)', async () => {
+    const css = '<style>p { color: red } @media (max-width: 480px) { p { color: blue !important } }</style>';
+    const renderer = rendererOf({
+      'shop/note/html.ejs': `${css}<p>&zwnj;Hi</p>`,
+      'shop/note/text.ejs': `${css}<p>Hi</p>`,
+    });
+    const { html, text } = await renderer.render(request());
+    assert.match(html ?? '', /<p style="color: red;">&zwnj;Hi<\/p>/);
+    assert.match(html ?? '', /@media \(max-width: 480px\)/);
+    assert.doesNotMatch(html ?? '', /p \{ color: red/);
+    assert.ok(text.startsWith(`${css}<p>Hi</p>`));
+  });
+
+  it("lets the mail's locals win over every other name (trap 4)", async () => {
+    const names = ['cache', 'pretty', 'locale', 'appUrl', 'subject', 'filename', 'settings', 'request'];
+    const shown = names.map((name) => `${name}=<%= ${name} %>`).join(' ');
+    const renderer = rendererOf({ 'shop/note/html.ejs': `<p>${shown}</p>`, 'shop/note/text.ejs': shown });
+    const { html, text } = await renderer.render(request(Object.fromEntries(names.map((name) => [name, 'mine']))));
+    const mine = names.map((name) => `${name}=mine`).join(' ');
+    assert.ok(html?.includes(mine), html);
+    assert.ok(text.includes(mine), text);
+  });
+
+  it('survives a template error: one typed error with file and line, nothing unhandled (trap 1)', async () => {
+    const renderer = rendererOf({
+      'shop/note/html.ejs': '<p>\n<% const user = null %>\n<b><%= user.name %></b>\n</p>',
+      'shop/note/text.ejs': 'one\n<%= missing %>',
+    });
+    const unhandled: unknown[] = [];
+    const note = (reason: unknown) => unhandled.push(reason);
+    process.on('unhandledRejection', note);
+    try {
+      await assert.rejects(renderer.render(request()), (error) => {
+        assert.ok(error instanceof TemplateError);
+        assert.match(error.template, /shop\/note\/html\.ejs$/);
+        assert.equal(error.line, 3);
+        assert.match(error.message, /html\.ejs:3: Cannot read properties of null \(reading 'name'\)$/);
+        return true;
+      });
+      for (let turn = 0; turn < 5; turn++) await setImmediate();
+      assert.deepEqual(unhandled, []);
+    } finally {
+      process.off('unhandledRejection', note);
+    }
+  });
+
+  it('names the partial and its line when that is where it fails', async () => {
+    const renderer = rendererOf({
+      'shop/note/html.ejs': '<p>\n\n<%- include("/partials/row", { row: undefined }) %></p>',
+      'partials/row.ejs': '<b>\n<%= row.total %></b>',
+    });
+    await assert.rejects(renderer.render(request()), (error) => {
+      assert.ok(error instanceof TemplateError);
+      assert.match(error.message, /partials\/row\.ejs:2: Cannot read properties of undefined/);
+      return true;
+    });
+  });
+
+  for (const [what, source, line] of [
+    ['a broken expression', '<p>\n\n<%= name. %>\n</p>', 3],
+    ['a broken statement', 'a\n<% if (name { %>\nb\n<% } %>', 2],
+    ['a block that is never closed', 'a\n<% if (name) { %>\nb\n', 4],
+    ['a tag that is never closed', 'a\nb\n<%= name\nc', 3],
+  ] as const) {
+    it(`finds the line of ${what}`, async () => {
+      await assert.rejects(rendererOf({ 'shop/note/text.ejs': source }).render(request({ name: 1 })), (error) => {
+        assert.ok(error instanceof TemplateError, String(error));
+        assert.equal(error.line, line, error.message);
+        assert.match(error.message, /text\.ejs:\d: /);
+        return true;
+      });
+    });
+  }
+
+  it('never sends an empty mail: a missing template or layout is an error (trap 8)', async () => {
+    await assert.rejects(rendererOf({}).render(request()), (error) => {
+      assert.ok(error instanceof MissingTemplateError);
+      assert.match(error.message, /shop\/note\/html\.ejs and no text\.ejs beside it/);
+      return true;
+    });
+    const renderer = rendererOf({ 'shop/note/html.ejs': '<p>Hi</p>' });
+    await assert.rejects(renderer.render(request({}, { layout: 'other' })), /layouts\/other\/html\.ejs: write it/);
+  });
+
+  it('refuses to show a key where a text is missing, and writes no locale file (trap 6)', async () => {
+    const folder = folderOf({ 'en.json': '{"a":"b"}' });
+    const renderer = rendererOf({ 'shop/note/html.ejs': '<p>\n<%= t(".nothing") %></p>' });
+    await assert.rejects(renderer.render(request()), (error) => {
+      assert.ok(error instanceof TemplateError && error.cause instanceof MissingTextError);
+      assert.match(error.message, /html\.ejs:2: no locale file has the text shop\.note\.nothing/);
+      return true;
+    });
+    assert.deepEqual(fs.readdirSync(folder), ['en.json']);
+    assert.equal(fs.readFileSync(`${folder}/en.json`, 'utf8'), '{"a":"b"}');
+  });
+
+  it('counts in the locale, and falls back to the default locale for a text that is not translated', async () => {
+    const renderer = rendererOf({ 'shop/note/text.ejs': '<%= t(".count", { count }) %>, <%= t("shop.bye") %>' });
+    const first = async (count: number, locale: string) =>
+      (await renderer.render(request({ count }, { locale, layout: false }))).text;
+    assert.equal(await first(1, 'en'), 'one item, Bye\n');
+    assert.equal(await first(3, 'ko'), '3 items, Bye\n');
+  });
+
+  it('derives the text part from HTML, without preheader and images', async () => {
+    const html =
+      '<div class="preheader">Hidden</div><h1>Hi</h1><p>See <a href="https://x.example/y">this</a></p><img alt="cat" src="c.png">';
+    const { text } = await rendererOf({ 'shop/note/html.ejs': html }).render(request());
+    assert.equal(text, 'HI\n\nSee this [https://x.example/y]\n');
+    const plain = await rendererOf({ 'shop/note/text.ejs': 'Only text' }).render(request({}, { layout: false }));
+    assert.deepEqual(plain, { text: 'Only text\n' });
+  });
+
+  it('reads a template again when it changes, unless told to cache', async () => {
+    for (const cache of [false, true]) {
+      const templatesDir = folderOf({ 'shop/note/text.ejs': 'old' });
+      const renderer = new Renderer({ templatesDir, cache, appUrl: '' });
+      await renderer.render(request({}, { layout: false }));
+      fs.writeFileSync(`${templatesDir}/shop/note/text.ejs`, 'new');
+      fs.utimesSync(`${templatesDir}/shop/note/text.ejs`, 1, 1);
+      assert.equal((await renderer.render(request({}, { layout: false }))).text, cache ? 'old\n' : 'new\n');
+    }
+  });
+
+  it('keeps locales apart when mails are rendered at once', async () => {
+    const renderer = rendererOf({ 'shop/note/html.ejs': '<p><%= locale %>:<%= t(".hello", { name }) %></p>' });
+    const all = Array.from({ length: 50 }, (_, n) => {
+      const locale = n % 2 ? 'ko' : 'en';
+      return renderer.render(request({ name: `n${n}` }, { locale })).then(({ html }) => {
+        const wanted = locale === 'ko' ? `ko:n${n} 님, 안녕하세요` : `en:Hello, n${n}`;
+        assert.ok(html?.includes(`<p>${wanted}</p>`), html);
+      });
+    });
+    await Promise.all(all);
+  });
+
+  it('uses one nodemailer, the stub of preview-email and our own EJS (traps 9, 10, 11)', () => {
+    rendererOf({});
+    const loaded = Object.keys(require.cache);
+    const nodemailers = new Set(loaded.map((file) => /^.*node_modules\/nodemailer\//.exec(file)?.[0]).filter(Boolean));
+    assert.equal(nodemailers.size, 1);
+    const { version } = require('nodemailer/package.json') as { version: string };
+    assert.ok(Number(version.split('.')[0]) >= 10, version);
+    assert.throws(() => (require('preview-email') as () => void)(), /left out/);
+    assert.ok(loaded.some((file) => /node_modules\/ejs\/lib\/cjs\/ejs\.js$/.test(file)));
+  });
+});

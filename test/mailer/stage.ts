@@ -1,0 +1,97 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { type EventMap, type EventName, Events } from '../../lib/core/events';
+import { type I18n, loadI18n } from '../../lib/core/i18n';
+import { MailDelivery, type MailDeliveryOptions } from '../../lib/mailer/delivery';
+import { Mailer } from '../../lib/mailer/mailer';
+import { Database } from '../../lib/model/database';
+import { Deadline } from '../../lib/support/deadline';
+import { createDatabase, type TestDatabase } from '../support/postgres';
+import { tempFolder } from '../support/temp-folder';
+
+export const APP_TEMPLATES = path.resolve(__dirname, '../../lib/app/mailers/templates');
+export const APP_LOCALES = path.resolve(__dirname, '../../lib/app/locales');
+
+/** Writes files, given by their path below a fresh folder. @returns the folder. */
+export function folderOf(files: Readonly<Record<string, string>>): string {
+  const folder = tempFolder('mail');
+  for (const [name, text] of Object.entries(files)) {
+    const file = path.join(folder, name);
+    fs.mkdirSync(path.dirname(file), { recursive: true });
+    fs.writeFileSync(file, text);
+  }
+  return folder;
+}
+
+/** Texts as locale files would hold them. */
+export function textsOf(locales: Readonly<Record<string, unknown>>): Promise<I18n> {
+  const files = Object.entries(locales).map(([locale, texts]) => [`${locale}.json`, JSON.stringify(texts)]);
+  return loadI18n([folderOf(Object.fromEntries(files))], 'en');
+}
+
+/** A delivery on a database of its own, connected to the mailers, that remembers its events. */
+export class Stage {
+  readonly heard: { readonly name: EventName; readonly payload: EventMap[EventName] }[] = [];
+
+  private constructor(
+    readonly testDatabase: TestDatabase,
+    readonly database: Database,
+    readonly events: Events,
+    readonly delivery: MailDelivery,
+    private readonly options: MailDeliveryOptions,
+  ) {
+    events.onAny((name, payload) => this.heard.push({ name, payload }));
+  }
+
+  static async open(
+    mail: Partial<MailDeliveryOptions['config']['mail']>,
+    options: Partial<Pick<MailDeliveryOptions, 'i18n' | 'templatesDir' | 'transport'>> = {},
+  ): Promise<Stage> {
+    const testDatabase = await createDatabase({ migrated: ['lib/mailer/migrations'] });
+    const events = new Events();
+    const database = new Database(testDatabase.url, { production: false, events });
+    const all: MailDeliveryOptions = {
+      config: {
+        mail: { delivery: 'test', smtpUrl: null, from: 'Shop <hello@shop.example>', dir: '/nowhere', ...mail },
+        appUrl: 'https://shop.example',
+        defaultLocale: 'en',
+        environment: 'production',
+      },
+      database,
+      i18n: options.i18n ?? (await loadI18n([APP_LOCALES], 'en')),
+      templatesDir: options.templatesDir ?? APP_TEMPLATES,
+      events,
+      ...(options.transport ? { transport: options.transport } : {}),
+    };
+    const stage = new Stage(testDatabase, database, events, new MailDelivery(all), all);
+    await stage.delivery.start();
+    Mailer.connect(stage.delivery);
+    return stage;
+  }
+
+  /** A second delivery on the same database, as another processor would have, not connected to the mailers. */
+  another(): { readonly delivery: MailDelivery; readonly close: () => Promise<void> } {
+    const database = new Database(this.testDatabase.url, { production: false, events: this.events });
+    const delivery = new MailDelivery({ ...this.options, database });
+    const close = async () => {
+      await delivery.stop(Deadline.after(1000));
+      await database.stop(Deadline.after(1000));
+    };
+    return { delivery, close };
+  }
+
+  all<E extends EventName>(name: E): EventMap[E][] {
+    return this.heard.filter((one) => one.name === name).map((one) => one.payload as EventMap[E]);
+  }
+
+  records(): Promise<Record<string, unknown>[]> {
+    return this.testDatabase.query('select * from mail_deliveries order by created_at, key');
+  }
+
+  async close(): Promise<void> {
+    Mailer.connect(undefined);
+    await this.delivery.stop(Deadline.after(2000));
+    await this.database.stop(Deadline.after(2000));
+    await this.testDatabase.drop();
+  }
+}

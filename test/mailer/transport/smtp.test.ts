@@ -1,0 +1,228 @@
+import assert from 'node:assert/strict';
+import net from 'node:net';
+import { PermanentDeliveryError } from '../../../lib/mailer/errors';
+import { mustUpgrade, SmtpTransport } from '../../../lib/mailer/transport/smtp';
+import type { OutgoingMessage } from '../../../lib/mailer/transport/transport';
+import { type FailureStage, type SmtpSink, startSmtpSink } from '../../support/smtp';
+import { until } from '../../support/until';
+
+const box = (address: string, name = '') => ({ name, address });
+function message(more: Partial<OutgoingMessage> = {}): OutgoingMessage {
+  return {
+    messageId: '<job-1.abc.1@shop.example>',
+    date: new Date('2026-11-25T01:02:03Z'),
+    from: box('hello@shop.example', 'Shop'),
+    to: [box('ada@example.com', 'Ada "the" Countess, Lovelace')],
+    cc: [],
+    bcc: [],
+    replyTo: [],
+    subject: 'Hello',
+    text: 'Hi\n',
+    html: '<p>Hi</p>',
+    headers: {},
+    ...more,
+  };
+}
+
+/** Stands between transport and server, to see and cut connections. */
+async function relayTo(target: number) {
+  const sockets = new Set<net.Socket>();
+  const server = net.createServer((socket) => {
+    const onward = net.connect(target, '127.0.0.1');
+    sockets.add(socket);
+    socket.on('error', () => undefined).on('close', () => onward.destroy());
+    onward.on('error', () => undefined).on('close', () => socket.destroy());
+    socket.pipe(onward).pipe(socket);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as net.AddressInfo;
+  const stop = async () => {
+    for (const socket of sockets) socket.destroy();
+    await new Promise((resolve) => server.close(resolve));
+  };
+  return { url: `smtp://127.0.0.1:${port}`, sockets, stop };
+}
+
+describe('SmtpTransport', () => {
+  let sink: SmtpSink;
+  let transport: SmtpTransport;
+  beforeEach(async () => {
+    sink = await startSmtpSink();
+    transport = new SmtpTransport(sink.url);
+  });
+  afterEach(async () => {
+    await transport.close({ force: true });
+    await sink.stop();
+  });
+
+  it('sends both parts with all headers', async () => {
+    const { messageId, response } = await transport.send(
+      message({
+        cc: [box('c@example.com')],
+        bcc: [box('b@example.com')],
+        replyTo: [box('help@shop.example')],
+        subject: `민지 님 🐈 O'Brien <b> & co`,
+        text: '안녕하세요 🐈\n',
+        html: '<p>안녕하세요 🐈</p>',
+        headers: { 'X-Shop': 'seven' },
+      }),
+    );
+    assert.equal(messageId, '<job-1.abc.1@shop.example>');
+    assert.match(response ?? '', /^250 /);
+    const [mail] = sink.messages;
+    assert.equal(mail?.subject, `민지 님 🐈 O'Brien <b> & co`);
+    assert.equal(mail?.text?.trim(), '안녕하세요 🐈');
+    assert.equal(mail?.html, '<p>안녕하세요 🐈</p>');
+    assert.equal(mail?.messageId, messageId);
+    assert.deepEqual(mail?.date, new Date('2026-11-25T01:02:03Z'));
+    assert.deepEqual(mail?.from?.value, [box('hello@shop.example', 'Shop')]);
+    assert.deepEqual([mail?.to].flat()[0]?.value, [box('ada@example.com', 'Ada "the" Countess, Lovelace')]);
+    assert.deepEqual(mail?.replyTo?.value, [box('help@shop.example')]);
+    assert.equal(mail?.headers.get('x-shop'), 'seven');
+    assert.equal(mail?.bcc, undefined);
+    assert.equal(mail?.headers.has('x-mailer'), false);
+    assert.deepEqual(mail?.envelope.to, ['ada@example.com', 'c@example.com', 'b@example.com']);
+  });
+
+  it('keeps at most two connections and uses them again', async () => {
+    const relay = await relayTo(sink.port);
+    const relayed = new SmtpTransport(relay.url);
+    await Promise.all(Array.from({ length: 20 }, () => relayed.send(message())));
+    assert.equal(sink.messages.length, 20);
+    assert.equal(relay.sockets.size, 2);
+    await relayed.close();
+    await relay.stop();
+  });
+
+  for (const stage of ['mail', 'rcpt', 'data'] as FailureStage[]) {
+    it(`gives up for good on a 5xx at ${stage}, with the answer, and goes on after`, async () => {
+      sink.failNext(550, '5.1.1 no such user', stage);
+      await assert.rejects(transport.send(message()), (error) => {
+        assert.ok(error instanceof PermanentDeliveryError, String(error));
+        assert.equal(error.code, 550);
+        assert.match(error.answer, /^550 5\.1\.1 no such user/);
+        assert.match(error.message, /550 5\.1\.1 no such user/);
+        return true;
+      });
+      await transport.send(message());
+      assert.equal(sink.messages.length, 1);
+    });
+
+    it(`may be tried again after a 4xx at ${stage}`, async () => {
+      sink.failNext(451, '4.3.0 later', stage);
+      await assert.rejects(transport.send(message()), (error) => {
+        assert.ok(error instanceof Error && !(error instanceof PermanentDeliveryError));
+        assert.match(error.message, /451 4\.3\.0 later/);
+        return true;
+      });
+      await transport.send(message());
+      assert.equal(sink.messages.length, 1);
+    });
+  }
+
+  it('may be tried again after 421, a refused greeting, and a login that the server wants', async () => {
+    for (const [code, stage] of [
+      [421, 'mail'],
+      [554, 'connect'],
+      [530, 'mail'],
+    ] as const) {
+      sink.failNext(code, 'no', stage);
+      await assert.rejects(transport.send(message()), (error) => !(error instanceof PermanentDeliveryError));
+    }
+    await transport.send(message());
+    assert.equal(sink.messages.length, 1);
+  });
+
+  it('may be tried again when the connection drops in the middle of DATA, and does not try by itself', async () => {
+    sink.failNext(0, 'cut', 'drop');
+    await assert.rejects(transport.send(message()), (error) => {
+      assert.ok(error instanceof Error && !(error instanceof PermanentDeliveryError));
+      return true;
+    });
+    assert.equal(sink.messages.length, 0);
+    await transport.send(message());
+    assert.equal(sink.messages.length, 1);
+  });
+
+  it('sends over a fresh connection when the kept one has gone stale', async () => {
+    const relay = await relayTo(sink.port);
+    const relayed = new SmtpTransport(relay.url);
+    await relayed.send(message());
+    for (const socket of relay.sockets) socket.resetAndDestroy();
+    await relayed.send(message());
+    assert.equal(sink.messages.length, 2);
+    await relayed.close();
+    await relay.stop();
+  });
+
+  it('may be tried again when nothing listens', async () => {
+    const { port } = sink;
+    await sink.stop();
+    const other = new SmtpTransport(`smtp://127.0.0.1:${port}`);
+    await assert.rejects(other.send(message()), /ECONNREFUSED/);
+    await other.close({ force: true });
+    sink = await startSmtpSink();
+  });
+
+  it('tells of recipients refused while others were taken', async () => {
+    sink.failNext(550, 'no such user', 'rcpt');
+    const { refused } = await transport.send(message({ to: [box('gone@example.com'), box('ada@example.com')] }));
+    assert.equal(refused?.length, 1);
+    assert.equal(refused?.[0]?.address, 'gone@example.com');
+    assert.match(refused?.[0]?.answer ?? '', /^550 no such user/);
+    assert.deepEqual(sink.messages[0]?.envelope.to, ['ada@example.com']);
+  });
+
+  it('gives up on a server that is silent, and on one that trickles', async () => {
+    const sockets = new Set<net.Socket>();
+    for (const trickle of [false, true]) {
+      const server = net.createServer((socket) => {
+        sockets.add(socket);
+        socket.on('error', () => undefined).resume();
+        socket.write('220 slow\r\n');
+        const timer = setInterval(() => trickle && socket.write('250-still here\r\n'), 20);
+        socket.on('close', () => clearInterval(timer));
+      });
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+      const { port } = server.address() as net.AddressInfo;
+      const slow = new SmtpTransport(`smtp://127.0.0.1:${port}`, { socketMs: 150, sendMs: 400 });
+      await assert.rejects(slow.send(message()), trickle ? /within 400 ms/ : /[Tt]imeout/);
+      await slow.close({ force: true });
+      await until('the sockets are closed', () => [...sockets].every((socket) => socket.destroyed));
+      await new Promise((resolve) => server.close(resolve));
+    }
+  });
+
+  it('logs in with what the URL says', async () => {
+    const other = new SmtpTransport(sink.url.replace('//', '//user:p%40ss@'));
+    await other.send(message());
+    await other.close();
+    assert.equal(sink.messages.length, 1);
+  });
+
+  it('sends no password in the clear to another machine', () => {
+    assert.equal(mustUpgrade('smtp://user:secret@mail.shop.example:587'), true);
+    assert.equal(mustUpgrade('smtp://mail.shop.example:25'), false);
+    assert.equal(mustUpgrade('smtp://user:secret@127.0.0.1:1025'), false);
+    assert.equal(mustUpgrade('smtp://user:secret@mail.shop.example:25?requireTLS=false'), false);
+    assert.equal(mustUpgrade('smtps://user:secret@mail.shop.example'), false);
+  });
+
+  it('finishes what is on its way when closed, and cuts it off by force', async () => {
+    sink.hold();
+    const sending = transport.send(message());
+    await until('the mail waits', () => sink.waiting === 1);
+    await transport.close();
+    await transport.close();
+    sink.release();
+    await sending;
+    assert.equal(sink.messages.length, 1);
+
+    const second = new SmtpTransport(sink.url);
+    sink.hold();
+    const cut = assert.rejects(second.send(message()));
+    await until('the mail waits', () => sink.waiting === 1);
+    await second.close({ force: true });
+    await cut;
+  });
+});
