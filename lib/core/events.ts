@@ -21,6 +21,8 @@ export interface EventMap {
     readonly durationMs: number;
   };
   'embedded.stopped': { readonly server: 'postgres' | 'redis'; readonly pid: number };
+  /** It ended by itself and is started again. */
+  'embedded.lost': { readonly server: 'postgres' | 'redis'; readonly pid: number };
 
   // The primary
   'worker.forked': { readonly slot: number; readonly pid: number; readonly phase: number };

@@ -10,20 +10,19 @@ export interface User {
 const isRoot = () => process.getuid?.() === 0;
 
 /**
- * As root in somebody's folder, what the servers write shall be theirs: they could not start the next time otherwise.
+ * As root in somebody's checkout, what the servers write shall be theirs: they could not start the next time otherwise.
  * @returns the owner to act for, or undefined to act as oneself.
  */
 export function ownerToActFor(stateDir: string): User | undefined {
   if (!isRoot()) return undefined;
-  let folder = stateDir;
+  let folder = path.dirname(stateDir);
   while (!fs.existsSync(folder)) folder = path.dirname(folder);
   const { uid, gid } = fs.statSync(folder);
   return uid === 0 ? undefined : { uid, gid };
 }
 
-/** Makes a folder unless it is there. */
+/** Makes a folder unless it is there; gives it to `user` even when it is. */
 export function makeFolder(folder: string, user: User | undefined, mode = 0o755): void {
-  if (fs.existsSync(folder)) return;
   fs.mkdirSync(folder, { recursive: true, mode });
   if (user) fs.chownSync(folder, user.uid, user.gid);
 }
@@ -33,7 +32,7 @@ export function makeFolder(folder: string, user: User | undefined, mode = 0o755)
  * @throws UserError when it belongs to somebody else.
  */
 export function makeDataFolder(folder: string, user: User | undefined): void {
-  makeFolder(folder, user, 0o700);
+  if (!fs.existsSync(folder)) makeFolder(folder, user, 0o700);
   const { uid } = fs.statSync(folder);
   const expected = user?.uid ?? process.getuid?.() ?? uid;
   if (uid === expected) return;

@@ -18,6 +18,9 @@ export interface EmbeddedServer {
   url(port: number): string;
   /** The server that a former run left behind, or undefined. Waits for one that is on its way out. */
   find(): Promise<RunningServer | undefined>;
-  /** @param onPid is told the process as soon as there is one. */
-  start(onPid: (pid: number) => void): Promise<RunningServer>;
+  /**
+   * @param onPid is told the process as soon as there is one.
+   * @param port the only one that will do; by default that of the last run if it is free, else any.
+   */
+  start(onPid: (pid: number) => void, port?: number): Promise<RunningServer>;
 }

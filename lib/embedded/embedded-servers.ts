@@ -2,12 +2,12 @@ import path from 'node:path';
 import type { Events } from '../core/events';
 import { Deadline } from '../support/deadline';
 import { makeFolder, ownerToActFor, withAdvice } from './data-folder';
-import type { EmbeddedServer, RunningServer } from './embedded-server';
+import type { EmbeddedServer } from './embedded-server';
 import { FolderClaim } from './folder-claim';
 import { Keeper } from './keeper';
+import { OwnedServer } from './owned-server';
 import { PostgresServer } from './postgres-server';
 import { RedisServer } from './redis-server';
-import { stopServer } from './stop-server';
 
 export interface EmbeddedOptions {
   /** The `.catamount` folder. */
@@ -34,7 +34,7 @@ export interface EmbeddedUrls {
  */
 export class EmbeddedServers {
   readonly name = 'embedded servers';
-  private readonly running = new Map<EmbeddedServer, RunningServer>();
+  private readonly owned: OwnedServer[] = [];
   private claim: FolderClaim | undefined;
   private keeper: Keeper | undefined;
   private starting: Promise<EmbeddedUrls> | undefined;
@@ -66,44 +66,23 @@ export class EmbeddedServers {
     this.claim = await FolderClaim.take(this.stateDir, actingFor);
     const keeper = new Keeper(this.claim, this.options.graceMs ?? GRACE_MS);
     this.keeper = keeper;
-    const postgres = new PostgresServer(this.stateDir, actingFor);
-    const redis = new RedisServer(this.stateDir, actingFor);
+    const own = (server: EmbeddedServer) => {
+      const owned = new OwnedServer(server, keeper, this.options.events);
+      this.owned.push(owned);
+      return owned;
+    };
+    const postgres = own(new PostgresServer(this.stateDir, actingFor));
+    const redis = own(new RedisServer(this.stateDir, actingFor));
     const results = await Promise.allSettled([
-      this.settle(postgres, needPostgres, keeper),
-      this.settle(redis, needRedis, keeper),
+      needPostgres ? postgres.start().then((databaseUrl) => ({ databaseUrl })) : postgres.stopUnneeded(),
+      needRedis ? redis.start().then((redisUrl) => ({ redisUrl })) : redis.stopUnneeded(),
     ]);
     const failed = results.find((result) => result.status === 'rejected');
     if (failed) {
       await this.shutDown(Deadline.after(FAILED_START_MS));
       throw failed.reason;
     }
-    return {
-      ...this.urlOf(postgres, (databaseUrl) => ({ databaseUrl })),
-      ...this.urlOf(redis, (redisUrl) => ({ redisUrl })),
-    };
-  }
-
-  /** Brings one server up; or down, when a killed run left it here and this one has its own elsewhere. */
-  private async settle(server: EmbeddedServer, needed: boolean, keeper: Keeper): Promise<void> {
-    const begun = performance.now();
-    const watch = (pid: number) => keeper.watch(pid, server.stopSignal, server.mark);
-    const found = await server.find();
-    if (found) watch(found.process.pid);
-    if (found && !needed) return stopServer(server, found, Deadline.after(FAILED_START_MS));
-    if (!needed) return;
-    const running = found ?? (await server.start(watch));
-    this.running.set(server, running);
-    this.options.events.emit('embedded.started', {
-      server: server.name,
-      pid: running.process.pid,
-      adopted: running.adopted,
-      durationMs: Math.round(performance.now() - begun),
-    });
-  }
-
-  private urlOf(server: EmbeddedServer, as: (url: string) => EmbeddedUrls): EmbeddedUrls {
-    const running = this.running.get(server);
-    return running ? as(server.url(running.port)) : {};
+    return Object.assign({}, ...results.map((result) => (result.status === 'fulfilled' ? result.value : {})));
   }
 
   private async stopAll(deadline: Deadline): Promise<void> {
@@ -113,13 +92,8 @@ export class EmbeddedServers {
   }
 
   private async shutDown(deadline: Deadline): Promise<void> {
-    await Promise.all(
-      [...this.running].map(async ([server, running]) => {
-        await stopServer(server, running, deadline);
-        this.running.delete(server);
-        this.options.events.emit('embedded.stopped', { server: server.name, pid: running.process.pid });
-      }),
-    );
+    await Promise.all(this.owned.map((server) => server.stop(deadline)));
+    if (deadline.expired) return;
     if (this.keeper) await deadline.wait(this.keeper.dismiss());
     this.claim?.release();
   }

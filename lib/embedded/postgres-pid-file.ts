@@ -8,14 +8,13 @@ export interface PidFile {
   readonly status: string;
 }
 
-const PID = 0;
 const PORT = 3;
 const STATUS = 7;
 
 export function readPidFile(dataDir: string): PidFile | undefined {
   try {
     const lines = fs.readFileSync(path.join(dataDir, 'postmaster.pid'), 'utf8').split('\n');
-    return { pid: Number(lines[PID]), port: Number(lines[PORT]), status: lines[STATUS]?.trim() ?? '' };
+    return { pid: Number(lines[0]), port: Number(lines[PORT]), status: lines[STATUS]?.trim() ?? '' };
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
@@ -30,13 +29,14 @@ export function lastPort(dataDir: string): number | undefined {
 }
 
 /**
- * For a file whose pid some other program has by now: Postgres would take it for a living server and refuse to start.
- * Naming its parent-to-be, which Postgres knows it cannot be running as, keeps the rest of the file, by which it makes
- * sure that no process of the former server still uses the data. Deleting the file would give that up.
+ * For a file that a server which is gone has left. Some other program may have its pid by now, or the system still list
+ * it: Postgres would take it for a living server and refuse to start. Naming its parent-to-be instead, which Postgres
+ * knows it cannot be running as, keeps the rest of the file, by which it makes sure that no process of the former
+ * server still uses the data. Deleting the file would give that up.
  */
 export function disownPidFile(dataDir: string): void {
   const file = path.join(dataDir, 'postmaster.pid');
-  const lines = fs.readFileSync(file, 'utf8').split('\n');
-  lines[PID] = String(process.pid);
-  fs.writeFileSync(file, lines.join('\n'));
+  if (!fs.existsSync(file)) return;
+  const [, ...rest] = fs.readFileSync(file, 'utf8').split('\n');
+  fs.writeFileSync(file, [process.pid, ...rest].join('\n'));
 }

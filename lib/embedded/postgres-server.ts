@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
 import { UserError } from '../core/errors';
 import { Deadline } from '../support/deadline';
 import { postgresAnswers } from './answers';
@@ -36,6 +37,7 @@ const SETTINGS = {
 /** How long a server that is starting or stopping is waited for. */
 const SETTLE_MS = 15_000;
 const TRIES = 4;
+const AGAIN_MS = 100;
 /** Reasons that pass: the free port was taken meanwhile, or processes of a killed server are on their way out. */
 const PASSING = /could not create any TCP\/IP sockets|shared memory block/;
 
@@ -73,23 +75,23 @@ export class PostgresServer implements EmbeddedServer {
     );
   }
 
-  async start(onPid: (pid: number) => void): Promise<RunningServer> {
+  async start(onPid: (pid: number) => void, port?: number): Promise<RunningServer> {
     const binaries = postgresBinaries();
     const user = await postgresUser(this.folder, this.actingFor);
     makeDataFolder(this.folder, user.user);
     await initialise(this.mark, DATABASE, binaries, user);
-    const recorded = readPidFile(this.mark);
-    if (recorded !== undefined && isAlive(recorded.pid)) disownPidFile(this.mark);
+    disownPidFile(this.mark);
     for (let attempt = 1; ; attempt++) {
       try {
         return await this.startOn(
-          await freePort(attempt === 1 ? lastPort(this.mark) : undefined),
+          port ?? (await freePort(attempt === 1 ? lastPort(this.mark) : undefined)),
           binaries,
           user,
           onPid,
         );
       } catch (error) {
         if (attempt === TRIES || !(error instanceof StartError && PASSING.test(error.log))) throw error;
+        await wait(AGAIN_MS);
       }
     }
   }

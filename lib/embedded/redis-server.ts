@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
 import { Deadline } from '../support/deadline';
 import { redisAnswers } from './answers';
 import { makeDataFolder, type User } from './data-folder';
@@ -18,6 +19,7 @@ interface Recorded {
 /** How long a server that is loading its data or stopping is waited for. */
 const SETTLE_MS = 15_000;
 const TRIES = 4;
+const AGAIN_MS = 100;
 
 export class RedisServer implements EmbeddedServer {
   readonly name = 'redis';
@@ -48,18 +50,19 @@ export class RedisServer implements EmbeddedServer {
     return process.gone() ? undefined : { process, port, adopted: true };
   }
 
-  async start(onPid: (pid: number) => void): Promise<RunningServer> {
+  async start(onPid: (pid: number) => void, port?: number): Promise<RunningServer> {
     const binary = await redisBinary();
     const user = this.userOfData() ?? this.actingFor;
     makeDataFolder(this.folder, user);
     makeDataFolder(this.mark, user);
     for (let attempt = 1; ; attempt++) {
-      const port = await freePort(attempt === 1 ? this.recorded()?.port : undefined);
       try {
-        return await this.startOn(port, binary, user, onPid);
+        const chosen = port ?? (await freePort(attempt === 1 ? this.recorded()?.port : undefined));
+        return await this.startOn(chosen, binary, user, onPid);
       } catch (error) {
         if (attempt === TRIES || !(error instanceof StartError && /Address already in use/.test(error.log)))
           throw error;
+        await wait(AGAIN_MS);
       }
     }
   }

@@ -14,6 +14,7 @@ type Started = EventMap['embedded.started'];
 export interface ServersUnderTest {
   readonly servers: EmbeddedServers;
   readonly started: Map<string, Started>;
+  readonly lost: Set<string>;
   readonly urls: Required<EmbeddedUrls>;
   stop(ms?: number): Promise<void>;
 }
@@ -26,11 +27,14 @@ export async function startServers(stateDir: string): Promise<ServersUnderTest> 
   const events = new Events();
   const started = new Map<string, Started>();
   events.on('embedded.started', (event) => started.set(event.server, event));
+  const lost = new Set<string>();
+  events.on('embedded.lost', (event) => lost.add(event.server));
   const servers = new EmbeddedServers({ stateDir, needPostgres: true, needRedis: true, events, graceMs: 0 });
   const { databaseUrl = '', redisUrl = '' } = await servers.start();
   return {
     servers,
     started,
+    lost,
     urls: { databaseUrl, redisUrl },
     stop: (ms = 10_000) => servers.stop(Deadline.after(ms)),
   };

@@ -6,6 +6,7 @@ import { Events } from '../../lib/core/events';
 import { EmbeddedServers } from '../../lib/embedded/embedded-servers';
 import { Deadline } from '../../lib/support/deadline';
 import { removeFolder } from '../support/temp-folder';
+import { until } from '../support/until';
 import { assertBothAnswer, assertNothingRuns, countUp, startServers, stateFolder } from './servers-under-test';
 
 describe('the embedded servers', () => {
@@ -39,6 +40,9 @@ describe('the embedded servers', () => {
     const run = await startServers(stateDir);
     await assertBothAnswer(run.urls);
     await run.stop();
+    for (const part of ['claims', 'postgres', 'postgres/data', 'redis', 'redis/data']) {
+      assert.equal(fs.statSync(path.join(stateDir, part)).uid, process.getuid?.(), part);
+    }
   });
 
   it('take other ports when somebody has theirs', async () => {
@@ -52,6 +56,15 @@ describe('the embedded servers', () => {
     assert.notEqual(second.urls.redisUrl, first.urls.redisUrl);
     await assertBothAnswer(second.urls);
     await second.stop();
+  });
+
+  it('are started again where they were when they end by themselves', async () => {
+    const run = await startServers(stateDir);
+    for (const { pid } of run.started.values()) process.kill(pid, 'SIGKILL');
+    await until('both have been lost', () => run.lost.size === 2);
+    await until('both answer again', () => assertBothAnswer(run.urls).then(() => true));
+    await run.stop();
+    assertNothingRuns(stateDir);
   });
 
   it('touch nothing when none is needed', async () => {

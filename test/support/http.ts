@@ -1,0 +1,39 @@
+import http from 'node:http';
+
+export interface RequestOptions {
+  readonly method?: string;
+  /** Sent as application/json. */
+  readonly json?: unknown;
+  readonly body?: string | Buffer;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly timeoutMs?: number;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: http.IncomingHttpHeaders;
+  readonly body: string;
+  json<T = Record<string, unknown>>(): T;
+}
+
+/** One request on a connection of its own, so that nothing is kept open and no retry hides a failure. */
+export function request(url: string, options: RequestOptions = {}): Promise<Answer> {
+  const { method = 'GET', json, timeoutMs = 30_000 } = options;
+  const body = json === undefined ? options.body : JSON.stringify(json);
+  const headers = { ...(json === undefined ? {} : { 'content-type': 'application/json' }), ...options.headers };
+  return new Promise((resolve, reject) => {
+    const sent = http.request(url, { method, headers, agent: false, timeout: timeoutMs }, (response) => {
+      const chunks: Buffer[] = [];
+      response.on('data', (chunk: Buffer) => chunks.push(chunk));
+      response.on('error', reject);
+      response.on('end', () => {
+        const text = Buffer.concat(chunks).toString('utf8');
+        const parse = <T>() => JSON.parse(text) as T;
+        resolve({ status: response.statusCode ?? 0, headers: response.headers, body: text, json: parse });
+      });
+    });
+    sent.on('timeout', () => sent.destroy(new Error(`${method} ${url}: no answer within ${timeoutMs} ms`)));
+    sent.on('error', reject);
+    sent.end(body);
+  });
+}
