@@ -7,12 +7,15 @@ import { connectTransactions } from '../../lib/model/transaction';
 import { Deadline } from '../../lib/support/deadline';
 import { createDatabase, type TestDatabase } from '../support/postgres';
 import { Serving } from '../web/serving';
+import { SeverableProxy } from './severable-proxy';
 
 /** The app's routes on a real server and a real Postgres, wired as a web worker wires them; Redis is never there. */
 export class RunningApp {
   private constructor(
     readonly serving: Serving,
     readonly database: TestDatabase,
+    /** The way from the app to its database; the tests' own goes round it. */
+    readonly postgres: SeverableProxy,
     private readonly pool: Database,
     private readonly disconnectJobs: () => void,
   ) {}
@@ -20,13 +23,17 @@ export class RunningApp {
   static async start(): Promise<RunningApp> {
     const created = await createDatabase({ migrated: true });
     const events = new Events();
-    const pool = new Database(created.url, { production: false, events });
+    const { hostname, port } = new URL(created.url);
+    const postgres = new SeverableProxy({ host: hostname, port: Number(port) });
+    const url = new URL(created.url);
+    url.host = `127.0.0.1:${await postgres.open()}`;
+    const pool = new Database(url.toString(), { production: false, events });
     Model.knex(pool.knex);
     connectTransactions(pool.knex);
     const redis = new Redis('redis://127.0.0.1:1', events);
     const disconnectJobs = connectJobs({ database: pool, redis, events });
     const { default: routes } = await import('../../lib/app/routes');
-    return new RunningApp(await Serving.start({ routes }), created, pool, disconnectJobs);
+    return new RunningApp(await Serving.start({ routes }), created, postgres, pool, disconnectJobs);
   }
 
   async stop(): Promise<void> {
@@ -34,6 +41,7 @@ export class RunningApp {
     this.disconnectJobs();
     connectTransactions(undefined);
     await this.pool.stop(Deadline.after(5000));
+    await this.postgres.sever();
     await this.database.drop();
   }
 
