@@ -1,7 +1,10 @@
-/** A mail that cannot be built as asked: no sender, no recipient, a bad address, a line break in a header. */
-export class InvalidMailError extends Error {
-  override readonly name = 'InvalidMailError';
-}
+import { KillJob } from '../job/verdict';
+
+/**
+ * A mail that cannot be built as asked: no sender, no recipient, a bad address, a line break in a header. Ends its job
+ * in the dead set, for another try would ask for the same.
+ */
+export class InvalidMailError extends KillJob {}
 
 /** The action has no template, or its layout has none for a part that the action has. */
 export class MissingTemplateError extends Error {
@@ -18,10 +21,8 @@ export class DeliveryInProgressError extends Error {
   override readonly name = 'DeliveryInProgressError';
 }
 
-/** The server refused the mail for good (5xx): trying again cannot help. */
-export class PermanentDeliveryError extends Error {
-  override readonly name = 'PermanentDeliveryError';
-
+/** The server refused the mail for good (5xx). Ends its job in the dead set, where the answer is shown. */
+export class PermanentDeliveryError extends KillJob {
   /** @param answer what the server said, such as `550 5.1.1 no such user`. */
   constructor(
     readonly answer: string,

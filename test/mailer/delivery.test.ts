@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { UserMailer } from '../../lib/app/mailers/user-mailer';
 import { runInContext } from '../../lib/core/execution-context';
+import { KillJob } from '../../lib/job/verdict';
 import { DeliveryInProgressError, InvalidMailError, PermanentDeliveryError } from '../../lib/mailer/errors';
 import { Mailer } from '../../lib/mailer/mailer';
 import { TemplateError } from '../../lib/mailer/template-error';
@@ -86,7 +87,7 @@ describe('MailDelivery', () => {
           .replace(/</g, '&lt;')
           .replace(/>/g, '&gt;')
           .replace(/'/g, '&#39;');
-        assert.ok(mail?.html?.includes(`>${escaped}</h1>`));
+        assert.ok(String(mail?.html).includes(`>${escaped}</h1>`));
         assert.deepEqual([mail?.to].flat()[0]?.value, [{ name, address: email }]);
       }
       assert.equal(stage.all('mail.sent').length, 200);
@@ -114,7 +115,7 @@ describe('MailDelivery', () => {
       sink.failNext(550, '5.1.1 unknown user', 'rcpt');
       await assert.rejects(
         job('job-1', () => UserMailer.welcome(ada).deliverNow()),
-        PermanentDeliveryError,
+        (error) => error instanceof PermanentDeliveryError && error instanceof KillJob,
       );
       const [record] = await stage.records();
       assert.match(String(record?.error), /550 5\.1\.1 unknown user/);

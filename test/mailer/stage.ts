@@ -45,9 +45,12 @@ export class Stage {
 
   static async open(
     mail: Partial<MailDeliveryOptions['config']['mail']>,
-    options: Partial<Pick<MailDeliveryOptions, 'i18n' | 'templatesDir' | 'transport'>> = {},
+    options: Partial<Pick<MailDeliveryOptions, 'i18n' | 'templatesDir' | 'transport'>> & {
+      /** true: all tables, not only those of mail. */
+      readonly migrated?: true;
+    } = {},
   ): Promise<Stage> {
-    const testDatabase = await createDatabase({ migrated: ['lib/mailer/migrations'] });
+    const testDatabase = await createDatabase({ migrated: options.migrated ?? ['lib/mailer/migrations'] });
     const events = new Events();
     const database = new Database(testDatabase.url, { production: false, events });
     const all: MailDeliveryOptions = {
