@@ -4,6 +4,7 @@ import type { Deadline } from '../support/deadline';
 import { deferred } from '../support/deferred';
 import { type BootFailure, type FromWorker, isOurs, type ToWorker } from './messages';
 import { SentConnections } from './sent-connections';
+import type { RestartReason } from './slot';
 import type { Connection } from './worker';
 
 /** booting → ready → draining → exited; a worker may exit from any state. */
@@ -18,8 +19,8 @@ export interface WorkerExit {
 export interface WorkerPool {
   /** Finds another worker for the connection. */
   giveAway(connection: Connection): void;
-  /** The worker wants to be replaced. */
-  leave(handle: WorkerHandle, reason: string): void;
+  /** The worker wants to be replaced: it was signalled alone, or had an error that nobody caught. */
+  leave(handle: WorkerHandle): void;
 }
 
 /** A web worker as the primary knows it. Judged by its `exit`, never by `disconnect`, which a killed worker may not emit. */
@@ -30,6 +31,10 @@ export class WorkerHandle {
   readonly calm = deferred();
   /** Why it could not start, by its own words. */
   failure: BootFailure | undefined;
+  /** Killed because it did not boot, or did not answer, in time. */
+  timedOut = false;
+  /** Whether it ever served. */
+  wasReady = false;
   private current: WorkerState = 'booting';
   private readonly sent: SentConnections;
 
@@ -61,6 +66,17 @@ export class WorkerHandle {
 
   get uptimeMs(): number {
     return performance.now() - this.forkedAt;
+  }
+
+  get deathReason(): RestartReason {
+    if (this.timedOut) return 'timeout';
+    return this.wasReady ? 'crash' : 'boot';
+  }
+
+  /** Why it ended, for a person: its own words where it left some. */
+  lastWords(code: number | null, signal: string | null): string {
+    if (this.timedOut) return 'it was not ready in time';
+    return this.failure?.message ?? (signal ? `it was ended by ${signal}` : `it exited with code ${code}`);
   }
 
   /** Asks for short connections; resolves when requests have ceased or `atMostMs` is over. */
@@ -101,6 +117,7 @@ export class WorkerHandle {
         break;
       case 'ready':
         if (this.current === 'booting') this.current = 'ready';
+        this.wasReady = true;
         this.ready.resolve(message.address);
         break;
       case 'calm':
@@ -111,7 +128,7 @@ export class WorkerHandle {
         this.send({ catamount: 'bye' });
         break;
       case 'leave':
-        this.pool.leave(this, message.reason);
+        this.pool.leave(this);
         break;
       case 'adopt':
         this.pool.giveAway(connection);

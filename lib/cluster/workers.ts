@@ -5,7 +5,8 @@ import type { Events } from '../core/events';
 import { Deadline } from '../support/deadline';
 import { deferred } from '../support/deferred';
 import { childFlags } from './child-process';
-import { Respawn, type RespawnOptions } from './respawn';
+import type { RespawnOptions } from './respawn';
+import { type RestartReason, Slot } from './slot';
 import { forkWorkers } from './throng';
 import type { Connection } from './worker';
 import { WorkerHandle, type WorkerPool } from './worker-handle';
@@ -14,27 +15,22 @@ import { WorkerHandle, type WorkerPool } from './worker-handle';
 const POLITE_MS = 2000;
 /** This many boot deaths in a row, with no worker ever ready, and the web cannot boot at all. */
 const HOPELESS_DEATHS = 3;
-
 /** A signal that reached one worker may be on its way to the primary too: a stop must not begin with a fork, ms. */
 const LEAVE_PAUSE_MS = 250;
 
-interface Slot {
-  readonly index: number;
-  readonly respawn: Respawn;
-  handle: WorkerHandle | undefined;
-  /** The worker that the present one replaces: serves on until its successor is ready, then drains. */
-  outgoing: WorkerHandle | undefined;
-  bootDeaths: number;
-}
+/** `start-first`: the successor is ready before the old worker drains. `drain-first`: less memory, one worker fewer meanwhile. */
+export type ReplaceOrder = 'start-first' | 'drain-first';
+/** How a replacement ended; `reason` says why the successor never became ready. */
+export type Replacement = { readonly replaced: true } | { readonly replaced: false; readonly reason: string };
 
-/** The web workers by slot (0..n-1): forked through throng, revived with back-off, drained on stop. */
+/** The web workers by slot (0..n-1): forked through throng, revived with back-off, replaced one by one, drained on stop. */
 export class Workers implements WorkerPool {
+  readonly slots: readonly Slot[];
+  /** The generation that is forked now. */
+  phase = 0;
   private readonly booted = deferred<string>();
-  private readonly slots: Slot[];
-  /** Whom the workers are for that were asked of Node and are not forked yet, in order. */
   private readonly expecting: Slot[] = [];
-  private readonly everReady = new Set<number>();
-  private readonly phase = 0;
+  private readonly everReady = new Set<Slot>();
   private stopping = false;
 
   constructor(
@@ -42,13 +38,7 @@ export class Workers implements WorkerPool {
     private readonly events: Events,
     respawn: RespawnOptions = {},
   ) {
-    this.slots = Array.from({ length: config.web.concurrency }, (_, index) => ({
-      index,
-      respawn: new Respawn(respawn),
-      handle: undefined,
-      outgoing: undefined,
-      bootDeaths: 0,
-    }));
+    this.slots = Array.from({ length: config.web.concurrency }, (_, index) => new Slot(index, respawn));
   }
 
   /**
@@ -64,7 +54,7 @@ export class Workers implements WorkerPool {
   }
 
   get handles(): WorkerHandle[] {
-    return this.slots.flatMap((slot) => [slot.handle, slot.outgoing].filter((handle) => handle !== undefined));
+    return this.slots.flatMap((slot) => slot.handles);
   }
 
   /**
@@ -82,6 +72,33 @@ export class Workers implements WorkerPool {
     return killed.filter(Boolean).length;
   }
 
+  /**
+   * Puts a successor in the worker's place. When the successor cannot boot, a `start-first` replacement leaves the old
+   * worker serving; after `drain-first` the slot is revived with back-off.
+   */
+  async replace(slot: Slot, reason: RestartReason, order: ReplaceOrder): Promise<Replacement> {
+    const old = slot.handle;
+    if (this.stopping || !old || slot.outgoing) return { replaced: false, reason: 'the slot is changing already' };
+    this.events.emit('worker.replaced', { slot: slot.index, pid: old.pid, reason });
+    slot.outgoing = old;
+    slot.handle = undefined;
+    if (order === 'drain-first') await this.drainOrKill(old, Deadline.after(this.config.shutdownTimeoutMs), true);
+    if (this.stopping) return { replaced: false, reason: 'the tree is stopping' };
+    const successor = await this.fork(slot);
+    const died = successor.exited.promise.then(({ code, signal }) => successor.lastWords(code, signal));
+    const failure = await Promise.race([successor.ready.promise.then(() => undefined), died]);
+    if (failure !== undefined) return { replaced: false, reason: failure };
+    slot.count(reason);
+    await old.exited.promise;
+    return { replaced: true };
+  }
+
+  /** Kills a worker that cannot be asked any more. Its slot is revived. */
+  kill(handle: WorkerHandle, reason: string): void {
+    this.events.emit('child.killed', { child: `worker ${handle.slot}`, pid: handle.pid, reason });
+    handle.kill();
+  }
+
   private async drainOrKill(handle: WorkerHandle, deadline: Deadline, passOn: boolean): Promise<boolean> {
     if ((await deadline.wait(handle.drain(deadline.earlier(1000), passOn))) === 'done') return false;
     this.kill(handle, 'the deadline is over');
@@ -89,33 +106,31 @@ export class Workers implements WorkerPool {
     return true;
   }
 
-  private kill(handle: WorkerHandle, reason: string): void {
-    this.events.emit('child.killed', { child: `worker ${handle.slot}`, pid: handle.pid, reason });
-    handle.kill();
-  }
-
-  private fork(slot: Slot): void {
+  private fork(slot: Slot): Promise<WorkerHandle> {
     this.expecting.push(slot);
+    const handle = slot.expect();
     cluster.fork();
+    return handle;
   }
 
-  /** Gives a worker that throng (or our respawn) has just forked its slot. */
+  /** Gives a worker that throng (or we) have just forked its slot: forks are announced in order. */
   private adopt(worker: ClusterWorker): void {
     const slot = this.expecting.shift();
     if (!slot) throw new Error('a worker was forked that nobody asked for');
     const handle = new WorkerHandle(worker, slot.index, this.phase, this);
     slot.handle = handle;
+    slot.forking?.resolve(handle);
     this.events.emit('worker.forked', { slot: slot.index, pid: handle.pid, phase: this.phase });
-    const bootTimer = setTimeout(
-      () => this.kill(handle, `not ready after ${this.config.web.bootTimeoutMs / 1000} s`),
-      this.config.web.bootTimeoutMs,
-    );
+    const bootTimer = setTimeout(() => {
+      handle.timedOut = true;
+      this.kill(handle, `not ready after ${this.config.web.bootTimeoutMs / 1000} s`);
+    }, this.config.web.bootTimeoutMs);
     void handle.ready.promise.then((address) => this.onReady(slot, handle, address, bootTimer));
     void handle.exited.promise.then(({ code, signal }) => {
       clearTimeout(bootTimer);
       this.onExit(slot, handle, code, signal);
     });
-    // throng relays no signal that came before this fork: a stop that was asked for meanwhile.
+    // Asked for before the stop began: throng's relayed signal and our messages have missed it.
     if (this.stopping) handle.kill();
   }
 
@@ -123,7 +138,7 @@ export class Workers implements WorkerPool {
     clearTimeout(bootTimer);
     slot.bootDeaths = 0;
     if (slot.outgoing) void this.drainOrKill(slot.outgoing, Deadline.after(this.config.shutdownTimeoutMs), true);
-    this.everReady.add(handle.slot);
+    this.everReady.add(slot);
     const durationMs = Math.round(handle.uptimeMs);
     this.events.emit('worker.ready', { slot: handle.slot, pid: handle.pid, durationMs });
     if (this.everReady.size === this.slots.length) this.booted.resolve(address);
@@ -138,33 +153,33 @@ export class Workers implements WorkerPool {
     }
     slot.handle = undefined;
     if (this.stopping) return;
-    if (!this.everReady.has(handle.slot)) slot.bootDeaths++;
-    if (this.isHopeless(slot, handle)) {
-      this.booted.reject(bootError(handle, slot.bootDeaths));
+    if (slot.outgoing && slot.outgoing.state === 'ready') {
+      // The successor never came up: the one it should replace keeps the slot.
+      slot.handle = slot.outgoing;
+      slot.outgoing = undefined;
       return;
     }
-    const wait = slot.respawn.schedule(handle.uptimeMs, () => this.fork(slot));
-    this.events.emit('worker.respawn', { slot: handle.slot, ...wait });
+    this.revive(slot, handle);
   }
 
-  private isHopeless(slot: Slot, handle: WorkerHandle): boolean {
-    if (this.everReady.size > 0) return false;
-    return handle.failure?.final === true || slot.bootDeaths >= HOPELESS_DEATHS;
+  private revive(slot: Slot, dead: WorkerHandle): void {
+    if (!dead.wasReady) slot.bootDeaths++;
+    if (this.everReady.size === 0 && (dead.failure?.final || slot.bootDeaths >= HOPELESS_DEATHS)) {
+      this.booted.reject(bootError(dead, slot.bootDeaths));
+      return;
+    }
+    slot.count(dead.deathReason);
+    const wait = slot.respawn.schedule(dead.uptimeMs, () => void this.fork(slot));
+    this.events.emit('worker.respawn', { slot: slot.index, ...wait });
   }
 
-  /** A worker asks to go: a successor is forked first, and the worker drains once that one is ready. */
-  leave(handle: WorkerHandle, reason: string): void {
+  leave(handle: WorkerHandle): void {
     setTimeout(() => {
       const slot = this.slots[handle.slot];
-      if (this.stopping || !slot || slot.handle !== handle || slot.outgoing) return;
-      this.events.emit('worker.replaced', { slot: handle.slot, pid: handle.pid, reason });
-      slot.outgoing = handle;
-      slot.handle = undefined;
-      this.fork(slot);
+      if (slot?.handle === handle) void this.replace(slot, 'asked', 'start-first');
     }, LEAVE_PAUSE_MS);
   }
 
-  /** A connection that one worker cannot keep, or never took, goes to any that serves. */
   giveAway(connection: Connection): void {
     const ready = this.handles.filter((handle) => handle.state === 'ready');
     const taker = ready[Math.floor(Math.random() * ready.length)];
