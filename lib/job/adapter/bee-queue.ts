@@ -1,0 +1,90 @@
+/**
+ * The only file that imports bee-queue (pinned to 2.0.0: private parts are used). Declares what we touch of it, and of
+ * the node_redis 3 that it brings.
+ */
+import type { EventEmitter } from 'node:events';
+import { createRequire } from 'node:module';
+
+/** A node_redis 3 client. bee-queue accepts it by the name of its constructor. */
+export interface BeeClient extends EventEmitter {
+  readonly ready: boolean;
+  readonly connected: boolean;
+  readonly stream: { destroy(): void };
+  /** When it reaches `connect_timeout` the client gives up for good. */
+  retry_totaltime: number;
+  send_command(command: string, args: readonly (string | number)[], done: BeeCallback): void;
+  /** true: aborts what is pending. */
+  end(flush: boolean): void;
+}
+
+export type BeeCallback = (error: Error | null, reply?: unknown) => void;
+
+export interface BeeClientOptions {
+  readonly url: string;
+  readonly tls?: { readonly rejectUnauthorized: boolean };
+  readonly connect_timeout: number;
+  readonly socket_initial_delay: number;
+  readonly retry_strategy: (attempt: { readonly error: Error | null }) => number;
+}
+
+export interface BeeSettings {
+  readonly autoConnect: boolean;
+  readonly ensureScripts: boolean;
+  readonly getEvents: boolean;
+  readonly sendEvents: boolean;
+  readonly storeJobs: boolean;
+  readonly removeOnSuccess: boolean;
+  readonly activateDelayedJobs: boolean;
+  readonly stallInterval: number;
+  readonly nearTermWindow: number;
+  readonly delayedDebounce: number;
+}
+
+export interface BeeQueueInstance extends EventEmitter {
+  readonly name: string;
+  readonly settings: { readonly keyPrefix: string; readonly stallInterval: number };
+  client: BeeClient | null;
+  bclient: BeeClient | null;
+  eclient: BeeClient | null;
+  /** Closing. */
+  paused: boolean;
+  checkTimer: NodeJS.Timeout | null;
+  _isReady: boolean;
+  _isClosed: boolean;
+  readonly _delayedTimer: { stop(): void };
+  connect(): Promise<unknown>;
+  makeClient(name: 'client' | 'bclient' | 'eclient', createNew: boolean): Promise<BeeClient>;
+  checkStalledJobs(interval: number): Promise<number>;
+  toKey(key: string): string;
+  _activateDelayed(): void;
+  _onMessage(channel: string, message: string): void;
+  /** @param args the script's name, then what EVALSHA takes after the hash. */
+  _evalScriptOn(target: BeeClient, args: unknown[]): Promise<unknown>;
+}
+
+// bee-queue's own types leave out the parts we use.
+const beeQueue = require('bee-queue') as new (name: string, settings: BeeSettings) => BeeQueueInstance;
+const lua = require('bee-queue/lib/lua') as {
+  readonly scripts: Readonly<Record<string, string>>;
+  buildCache(client: { script(verb: string, text: string, done: BeeCallback): void }): Promise<unknown>;
+};
+
+export const BeeQueue = beeQueue;
+
+/** bee-queue's own scripts by name, once `loadBeeScripts` has read them. */
+export const beeScripts = lua.scripts;
+
+/**
+ * Reads bee-queue's scripts from disk without sending them to Redis: whoever runs one sends it when Redis lacks it.
+ * (bee-queue would send them once, at the start, and fail for good when Redis is lost at that moment.)
+ */
+export async function loadBeeScripts(): Promise<void> {
+  await lua.buildCache({ script: (_verb, _text, done) => done(null, [1]) });
+}
+
+const beesOwn = createRequire(require.resolve('bee-queue'));
+
+export function createBeeClient(options: BeeClientOptions): BeeClient {
+  const { createClient } = beesOwn('redis') as { createClient(options: BeeClientOptions): BeeClient };
+  return createClient(options);
+}

@@ -1,0 +1,218 @@
+import { randomBytes } from 'node:crypto';
+import { toError } from '../../core/errors';
+import { Backoff } from '../../support/backoff';
+import type { BeeConnection } from './bee-connection';
+import type { FetchOrder } from './fetch-order';
+import { callFused, type Delivery, type FusedReply, type Outcome } from './fused-call';
+import { Peek } from './peek';
+import type { WorkerQueue } from './worker-queue';
+
+/** Outcomes, and jobs, in one call at most. */
+const MAX_BATCH = 64;
+
+/** What came of one delivered job. */
+export interface Performed {
+  readonly outcome: Outcome;
+  /** Told once Redis has the outcome; false: it was void, the job is another delivery's by now. */
+  readonly recorded: (applied: boolean) => void;
+}
+
+export interface FetcherOptions {
+  readonly queues: readonly WorkerQueue[];
+  readonly command: BeeConnection;
+  /** Jobs running at once, over all queues. */
+  readonly budget: number;
+  readonly order: FetchOrder;
+  /** Runs one delivered job. Never rejects. */
+  readonly handler: (delivery: Delivery) => Promise<Performed>;
+  /** Told of the first lost call in a row only. */
+  readonly onError: (error: Error) => void;
+}
+
+interface Ending extends Performed {
+  readonly delivery: Delivery;
+}
+
+/**
+ * One budget over all queues. A permit is taken before a fetch and freed when the handler ends, so no job waits here
+ * that another process could run. What ended in one tick travels in one call, with a request for exactly the free
+ * permits. After a lost reply the outcomes are sent again (they are fenced), with the token of the lost call, whose
+ * jobs go back to their queues at once.
+ */
+export class Fetcher {
+  private free: number;
+  private fetching = false;
+  private scheduled = false;
+  private closed = false;
+  private calls = 0;
+  private inFlight = 0;
+  private retryTimer: NodeJS.Timeout | undefined;
+  private readonly ended: Ending[] = [];
+  private readonly lostTokens: string[] = [];
+  private readonly running = new Map<string, Delivery>();
+  private readonly waiters = new Set<{ readonly met: () => boolean; readonly resolve: () => void }>();
+  private readonly peeks: readonly Peek[];
+  private readonly prefixes: readonly string[];
+  private readonly backoff = new Backoff({ base: 50, max: 5000 });
+  /** Unique among all processes, ever. */
+  private readonly tokenPrefix = `${randomBytes(6).toString('hex')}.`;
+
+  constructor(private readonly options: FetcherOptions) {
+    this.free = options.budget;
+    this.prefixes = options.queues.map((queue) => queue.settings.keyPrefix);
+    this.peeks = options.queues.map((queue) => new Peek(queue, () => this.wake()));
+  }
+
+  /** Deliveries whose handlers have not ended. */
+  get deliveries(): Iterable<Delivery> {
+    return this.running.values();
+  }
+
+  isRunning(id: string): boolean {
+    return this.running.has(id);
+  }
+
+  /** Begins to fetch. Only when every queue is ready: else the later ones would leak past the first. */
+  start(): void {
+    if (this.fetching) return;
+    this.fetching = true;
+    this.wake();
+  }
+
+  /** Fetches no more. What is on the wire goes back, uncounted. */
+  quiet(): void {
+    this.fetching = false;
+  }
+
+  /** There may be something to fetch or to send. One call per tick. */
+  wake(): void {
+    if (this.scheduled) return;
+    this.scheduled = true;
+    setImmediate(() => this.flush());
+  }
+
+  /** Resolves when no handler runs any more. */
+  handlersEnded(): Promise<void> {
+    return this.when(() => this.running.size === 0);
+  }
+
+  /** Resolves when, besides, Redis has every outcome. */
+  idle(): Promise<void> {
+    return this.when(() => this.isIdle());
+  }
+
+  /** After the connections have ended: sends nothing any more. */
+  close(): void {
+    this.closed = true;
+    this.fetching = false;
+    clearTimeout(this.retryTimer);
+  }
+
+  /** Gives what still runs back to the head of its queue, uncounted. What the handlers still report is dropped. */
+  returnRunning(recorded: (delivery: Delivery, applied: boolean) => void): void {
+    for (const delivery of [...this.running.values()]) {
+      this.running.delete(delivery.id);
+      this.end({ delivery, outcome: { op: 'back' }, recorded: (applied) => recorded(delivery, applied) });
+    }
+  }
+
+  private end(ending: Ending): void {
+    this.ended.push(ending);
+    this.wake();
+  }
+
+  private isIdle(): boolean {
+    return this.running.size === 0 && this.ended.length === 0 && this.inFlight === 0 && this.lostTokens.length === 0;
+  }
+
+  private when(met: () => boolean): Promise<void> {
+    if (met()) return Promise.resolve();
+    return new Promise((resolve) => this.waiters.add({ met, resolve }));
+  }
+
+  private tellWaiters(): void {
+    for (const waiter of this.waiters) {
+      if (!waiter.met()) continue;
+      this.waiters.delete(waiter);
+      waiter.resolve();
+    }
+  }
+
+  private flush(): void {
+    this.scheduled = false;
+    this.tellWaiters();
+    if (!this.options.command.ready || this.retryTimer || this.closed) return;
+    do {
+      const wanted = this.fetching ? Math.min(this.free, MAX_BATCH) : 0;
+      const endings = this.ended.splice(0, MAX_BATCH);
+      const lost = this.lostTokens.splice(0);
+      if (wanted === 0 && endings.length === 0 && lost.length === 0) break;
+      this.free -= wanted;
+      void this.call(wanted, endings, lost);
+    } while (this.ended.length > 0);
+  }
+
+  private async call(wanted: number, endings: readonly Ending[], lost: readonly string[]): Promise<void> {
+    const { queues, command, order } = this.options;
+    const token = this.tokenPrefix + (++this.calls).toString(36);
+    const request = {
+      prefixes: this.prefixes,
+      token,
+      wanted,
+      orders: wanted > 0 ? order([...queues.keys()], wanted) : [],
+      lostTokens: lost,
+      outcomes: endings.map((ending) => ({ ...ending, queue: this.queueNumber(ending.delivery.queue) })),
+    };
+    this.inFlight++;
+    const reply = await callFused(command, request).catch(toError);
+    this.inFlight--;
+    if (reply instanceof Error) {
+      this.free += wanted;
+      this.ended.unshift(...endings);
+      this.lostTokens.push(...lost, token);
+      return this.retryLater(reply);
+    }
+    this.backoff.reset();
+    for (const [index, ending] of endings.entries()) ending.recorded(reply.applied[index] ?? false);
+    this.take(reply, wanted);
+  }
+
+  private take(reply: FusedReply, wanted: number): void {
+    const { queues } = this.options;
+    for (const fetched of reply.fetched) {
+      const delivery = { ...fetched, queue: queues[fetched.queue]?.name ?? '' };
+      if (this.fetching) this.run(delivery);
+      else this.end({ delivery, outcome: { op: 'back' }, recorded: () => undefined });
+    }
+    this.free += this.fetching ? wanted - reply.fetched.length : wanted;
+    if (this.fetching && reply.fetched.length < wanted) {
+      this.peeks.forEach((peek, queue) => {
+        if (!reply.paused.has(queue)) peek.arm();
+      });
+    }
+    if (this.waiters.size > 0) this.wake();
+  }
+
+  private run(delivery: Delivery): void {
+    this.running.set(delivery.id, delivery);
+    void this.options.handler(delivery).then(({ outcome, recorded }) => {
+      this.free++;
+      if (this.running.get(delivery.id) !== delivery) return this.wake();
+      this.running.delete(delivery.id);
+      this.end({ delivery, outcome, recorded });
+    });
+  }
+
+  private queueNumber(name: string): number {
+    return this.options.queues.findIndex((queue) => queue.name === name);
+  }
+
+  private retryLater(error: Error): void {
+    if (this.closed) return;
+    if (this.backoff.attempts === 0) this.options.onError(error);
+    this.retryTimer ??= setTimeout(() => {
+      this.retryTimer = undefined;
+      this.flush();
+    }, this.backoff.next());
+  }
+}

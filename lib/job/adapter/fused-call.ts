@@ -1,0 +1,97 @@
+import { createHash } from 'node:crypto';
+import { isNoScript } from '../redis-script';
+import type { BeeConnection } from './bee-connection';
+import { FUSED_SCRIPT } from './fused-script';
+
+/** A job handed to this process. */
+export interface Delivery {
+  readonly id: string;
+  readonly queue: string;
+  /** The record's text, which may be unreadable. */
+  readonly record: string;
+  /** Deliveries without an outcome, this one included: above 1 a process died, or stalled, with the job. */
+  readonly deliveries: number;
+  /** Names this delivery among all of the job's. */
+  readonly fence: string;
+}
+
+/** What a final outcome leaves behind in Redis (fused-script.ts). */
+export type Traces = '' | 'f' | 'r' | 'fr';
+
+/** How one delivery ended. */
+export type Outcome =
+  | { readonly op: 'drop'; readonly traces: Traces }
+  | { readonly op: 'retry'; readonly record: string; readonly dueAt: number }
+  | { readonly op: 'bury'; readonly record: string; readonly traces: Traces }
+  | { readonly op: 'back' };
+
+export interface FusedRequest {
+  /** Key prefixes of all queues; numbers of queues below are indexes of this. */
+  readonly prefixes: readonly string[];
+  readonly token: string;
+  readonly wanted: number;
+  /** Queues to fetch from, in order; once, or once per wanted job. */
+  readonly orders: readonly (readonly number[])[];
+  readonly lostTokens: readonly string[];
+  readonly outcomes: readonly { readonly queue: number; readonly delivery: Delivery; readonly outcome: Outcome }[];
+}
+
+export interface FusedReply {
+  /** Queues found paused. */
+  readonly paused: ReadonlySet<number>;
+  /** For each outcome whether it counted. */
+  readonly applied: readonly boolean[];
+  readonly fetched: readonly (Omit<Delivery, 'queue'> & { readonly queue: number })[];
+}
+
+const SHA = createHash('sha1').update(FUSED_SCRIPT).digest('hex');
+
+/** @throws when the reply is lost; the script may have run. */
+export async function callFused(connection: BeeConnection, request: FusedRequest): Promise<FusedReply> {
+  const args = encode(request);
+  // NOSCRIPT ran nothing: send again, with the script.
+  const reply = await connection.send('evalsha', [SHA, ...args]).catch((error: unknown) => {
+    if (!isNoScript(error)) throw error;
+    return connection.send('eval', [FUSED_SCRIPT, ...args]);
+  });
+  return decode(reply as (string | number)[]);
+}
+
+function encode({ prefixes, token, wanted, orders, lostTokens, outcomes }: FusedRequest): (string | number)[] {
+  const width = orders[0]?.length ?? 0;
+  const order = orders.flat().map((queue) => String.fromCharCode(48 + queue));
+  const lost = lostTokens.length > 0 ? `|${lostTokens.join('|')}|` : '';
+  const args = [prefixes.length, ...prefixes, Date.now(), token, wanted, width, order.join(''), lost];
+  for (const { queue, delivery, outcome } of outcomes) {
+    const record = 'record' in outcome ? outcome.record : '';
+    const dueAt = 'dueAt' in outcome ? Math.ceil(outcome.dueAt) : 0;
+    const traces = 'traces' in outcome ? outcome.traces : '';
+    args.push(queue + 1, delivery.id, delivery.fence, outcome.op, record, dueAt, traces);
+  }
+  return args;
+}
+
+function decode(reply: readonly (string | number)[]): FusedReply {
+  const [paused = '', applied = ''] = reply;
+  const fetched: FusedReply['fetched'][number][] = [];
+  for (let i = 2; i + 3 < reply.length; i += 4) {
+    const fence = String(reply[i + 2]);
+    fetched.push({
+      queue: Number(reply[i]) - 1,
+      id: String(reply[i + 1]),
+      fence,
+      deliveries: Number.parseInt(fence, 10),
+      record: String(reply[i + 3]),
+    });
+  }
+  return {
+    paused: new Set(
+      String(paused)
+        .split(',')
+        .filter(Boolean)
+        .map((number) => Number(number) - 1),
+    ),
+    applied: Array.from(String(applied), (flag) => flag === '1'),
+    fetched,
+  };
+}

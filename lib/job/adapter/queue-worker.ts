@@ -1,0 +1,111 @@
+import { BeeConnection } from './bee-connection';
+import { loadBeeScripts } from './bee-queue';
+import { strictOrder, weightedOrder } from './fetch-order';
+import { Fetcher, type Performed } from './fetcher';
+import type { Delivery } from './fused-call';
+import { WorkerQueue } from './worker-queue';
+
+/** The poll that stands in for missed wakes and sees pauses lifted, ms. */
+const POLL_MS = 1000;
+const COMMAND_PATIENCE_MS = 10_000;
+/** More than a blocking peek takes. */
+const BLOCKING_PATIENCE_MS = 20_000;
+
+export interface QueueWorkerOptions {
+  readonly redisUrl: string;
+  readonly queues: readonly { readonly name: string; readonly weight: number }[];
+  readonly weighted: boolean;
+  readonly budget: number;
+  /** ms. */
+  readonly stallInterval: number;
+  readonly handler: (delivery: Delivery) => Promise<Performed>;
+  /** A job came back from a process that died or stalled. */
+  readonly onStalled: (id: string, queue: string) => void;
+  readonly onError: (error: Error, during: string) => void;
+}
+
+/**
+ * bee-queue's side of the processor: the queues, their connections (one for commands, one for subscriptions, one blocking
+ * per queue) and the fetcher over them all. Starts whenever Redis lets it.
+ */
+export class QueueWorker {
+  readonly fetcher: Fetcher;
+  private readonly connections: readonly BeeConnection[];
+  private readonly queues: readonly WorkerQueue[];
+  private timers: NodeJS.Timeout[] = [];
+  private closed = false;
+
+  constructor(private readonly options: QueueWorkerOptions) {
+    const { queues, weighted, budget, handler, onError } = options;
+    const command = this.connect(COMMAND_PATIENCE_MS, () => this.fetcher.wake());
+    const subscriber = this.connect(COMMAND_PATIENCE_MS, () => {
+      for (const queue of this.queues) queue.raiseDelayed();
+    });
+    const blocking = queues.map(() => this.connect(BLOCKING_PATIENCE_MS, () => this.fetcher.wake()));
+    this.connections = [command, subscriber, ...blocking];
+    this.queues = queues.map(({ name, weight }, index) => {
+      const connections = { command, subscriber, blocking: blocking[index] ?? command };
+      return this.observe(new WorkerQueue(name, { weight, stallInterval: options.stallInterval }, connections));
+    });
+    const order = weighted ? weightedOrder(queues.map((queue) => queue.weight)) : strictOrder;
+    const onLost = (error: Error) => onError(error, 'fetching jobs');
+    this.fetcher = new Fetcher({ queues: this.queues, command, budget, order, handler, onError: onLost });
+  }
+
+  /** How many connections to Redis it holds. */
+  get connectionCount(): number {
+    return this.connections.length;
+  }
+
+  async start(): Promise<void> {
+    await loadBeeScripts();
+    if (this.closed) return;
+    void Promise.all(this.queues.map((queue) => queue.run())).then(() => {
+      if (!this.closed) this.fetcher.start();
+    });
+    const beat = () => void this.keepAlive().catch((error: Error) => this.options.onError(error, 'keeping jobs alive'));
+    this.timers = [
+      setInterval(() => this.poll(), POLL_MS),
+      setInterval(beat, Math.ceil(this.options.stallInterval / 2)),
+    ];
+  }
+
+  /** Ends connections and timers. Idempotent. */
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    for (const timer of this.timers) clearInterval(timer);
+    this.fetcher.close();
+    for (const queue of this.queues) queue.close();
+    for (const connection of this.connections) connection.end();
+  }
+
+  private connect(patienceMs: number, onReady: () => void): BeeConnection {
+    const onError = (error: Error) => this.report(error, 'the connection to Redis');
+    return new BeeConnection({ url: this.options.redisUrl, patienceMs, onReady, onError });
+  }
+
+  private observe(queue: WorkerQueue): WorkerQueue {
+    queue.on('stalled', (id: string) => this.options.onStalled(id, queue.name));
+    queue.on('error', (error: Error) => this.report(error, `the upkeep of queue ${queue.name}`));
+    return queue;
+  }
+
+  private report(error: Error, during: string): void {
+    if (!this.closed) this.options.onError(error, during);
+  }
+
+  private poll(): void {
+    for (const connection of this.connections) connection.checkPulse();
+    this.fetcher.wake();
+  }
+
+  private async keepAlive(): Promise<void> {
+    const running = [...this.fetcher.deliveries];
+    await Promise.all(
+      this.queues.map((queue) =>
+        queue.keepAlive(running.filter((job) => job.queue === queue.name).map((job) => job.id)),
+      ),
+    );
+  }
+}

@@ -1,0 +1,106 @@
+import { isNoScript } from '../redis-script';
+import type { BeeConnection } from './bee-connection';
+import { type BeeClient, BeeQueue, type BeeSettings, beeScripts } from './bee-queue';
+
+/** The connections of one queue; the first two are shared by all queues of a process. */
+export interface QueueConnections {
+  readonly command: BeeConnection;
+  readonly subscriber: BeeConnection;
+  readonly blocking: BeeConnection;
+}
+
+export interface WorkerQueueOptions {
+  /** For weighted order; 1 otherwise. */
+  readonly weight: number;
+  /** Jobs whose process has not been heard of for this long are rescued, ms. */
+  readonly stallInterval: number;
+}
+
+const SETTINGS: Omit<BeeSettings, 'stallInterval'> = {
+  autoConnect: false,
+  ensureScripts: false,
+  getEvents: false,
+  sendEvents: false,
+  storeJobs: false,
+  removeOnSuccess: true,
+  activateDelayedJobs: true,
+  nearTermWindow: 15_000,
+  delayedDebounce: 100,
+};
+
+/**
+ * A bee-queue on connections that are given to it: keeps its delayed jobs (our retries) and the rescue of stalled ones,
+ * leaves fetching and outcomes to the fetcher. Unlike its parent it outlives a Redis that forgets scripts.
+ */
+export class WorkerQueue extends BeeQueue {
+  readonly weight: number;
+
+  constructor(
+    name: string,
+    options: WorkerQueueOptions,
+    private readonly connections: QueueConnections,
+  ) {
+    super(name, { ...SETTINGS, stallInterval: options.stallInterval });
+    this.weight = options.weight;
+  }
+
+  get isReady(): boolean {
+    return this._isReady;
+  }
+
+  get blocking(): BeeConnection {
+    return this.connections.blocking;
+  }
+
+  /** Connects whenever Redis lets it, then raises due jobs and checks for stalled ones until it is closed. */
+  async run(): Promise<void> {
+    await this.connect();
+    if (this.paused) return;
+    this._activateDelayed();
+    this.checkStalledJobs(Math.ceil(this.settings.stallInterval / 2)).catch((error: unknown) =>
+      this.emit('error', error),
+    );
+  }
+
+  /** Tells that these jobs are not stalled. */
+  async keepAlive(ids: readonly string[]): Promise<void> {
+    if (ids.length > 0) await this.connections.command.send('srem', [this.toKey('stalling'), ...ids]);
+  }
+
+  /** A message about an earlier delayed job may have been missed while the connection was away. */
+  raiseDelayed(): void {
+    if (this._isReady && !this.paused) this._activateDelayed();
+  }
+
+  /** Stops timers. The connections belong to whoever gave them. */
+  close(): void {
+    this.paused = true;
+    this._isClosed = true;
+    if (this.checkTimer) clearTimeout(this.checkTimer);
+    this.checkTimer = null;
+    this._delayedTimer.stop();
+  }
+
+  override async makeClient(name: 'client' | 'bclient' | 'eclient'): Promise<BeeClient> {
+    const { command, subscriber, blocking } = this.connections;
+    const connection = name === 'client' ? command : name === 'eclient' ? subscriber : blocking;
+    await connection.firstReady.promise;
+    this[name] = connection.client;
+    return connection.client;
+  }
+
+  /** The subscriber hears the other queues' channels too. */
+  override _onMessage(channel: string, message: string): void {
+    if (channel === this.toKey('earlierDelayed')) super._onMessage(channel, message);
+  }
+
+  override async _evalScriptOn(target: BeeClient, args: unknown[]): Promise<unknown> {
+    const [name, ...rest] = args as [string, ...(string | number)[]];
+    try {
+      return await super._evalScriptOn(target, [name, ...rest]);
+    } catch (error) {
+      if (!isNoScript(error)) throw error;
+      return this.connections.command.send('eval', [beeScripts[name] ?? '', ...rest]);
+    }
+  }
+}

@@ -1,0 +1,99 @@
+import { randomUUID } from 'node:crypto';
+import type { Knex } from 'knex';
+import { toError } from '../core/errors';
+import type { Events } from '../core/events';
+import type { RedisClient } from '../core/redis';
+import { currentTransaction } from '../model/transaction';
+import { dispatch } from './dispatch-script';
+import type { JsonValue } from './json';
+import { insertIntoOutbox } from './outbox/outbox';
+import { createPayload, type Via } from './payload';
+import { newRecord } from './record';
+import type { RunAt } from './run-at';
+
+/** How long an enqueue waits for Redis before it turns to Postgres, ms. */
+const REDIS_LIMIT_MS = 1000;
+/** How long after such a failure enqueues do not even try, so that a request waits at most once, ms. */
+const AVOID_MS = 2000;
+/**
+ * How far Redis's clock may be behind ours. A late enqueue that Redis runs within this time of our giving up meets the
+ * trace its twin from the outbox left (`recent`, kept for a minute); one that comes later is refused.
+ */
+const CLOCK_SLACK_MS = 30_000;
+const QUEUE_NAME = /^[A-Za-z0-9_-]+$/;
+
+export interface EnqueuedJob {
+  /** A UUID: the job's own in Redis, in the outbox and in `this.context`. */
+  readonly id: string;
+}
+
+export interface EnqueueRequest {
+  readonly name: string;
+  readonly args: readonly JsonValue[];
+  readonly queue: string;
+  readonly durable: boolean;
+  readonly runAt: RunAt | undefined;
+  readonly trx: Knex.Transaction | undefined;
+}
+
+export interface Enqueuer {
+  enqueue(request: EnqueueRequest): Promise<EnqueuedJob>;
+}
+
+/**
+ * Inside a transaction, for later, or durable: to the outbox. Otherwise straight to Redis, or to the outbox when Redis
+ * does not answer in time; the id is the same on both roads, so that a late success of the first makes no second run.
+ */
+export class JobEnqueuer implements Enqueuer {
+  private avoidRedisUntil = 0;
+
+  constructor(
+    private readonly knex: Knex,
+    private readonly redis: RedisClient,
+    private readonly events: Events,
+  ) {}
+
+  async enqueue(request: EnqueueRequest): Promise<EnqueuedJob> {
+    const { queue } = request;
+    if (!QUEUE_NAME.test(queue)) {
+      throw new TypeError(`${request.name}: queue is ${JSON.stringify(queue)}; use letters, digits, - and _`);
+    }
+    const id = randomUUID();
+    const trx = request.trx ?? currentTransaction();
+    if (trx || request.durable || request.runAt) await this.toOutbox(id, request, 'outbox', trx ?? this.knex);
+    else await this.toRedis(id, request);
+    return { id };
+  }
+
+  private async toRedis(id: string, request: EnqueueRequest): Promise<void> {
+    const { queue } = request;
+    const now = Date.now();
+    let refusal = new Error('Redis did not answer a moment ago');
+    if (now >= this.avoidRedisUntil) {
+      const record = newRecord(JSON.stringify(createPayload(request.name, request.args, 'redis')), now);
+      const limits = { limitMs: REDIS_LIMIT_MS, notAfter: now + REDIS_LIMIT_MS + CLOCK_SLACK_MS };
+      try {
+        const [state] = await dispatch(this.redis, [{ id, queue, record }], limits);
+        if (state !== 'expired') return this.enqueued(id, request, 'redis');
+        refusal = new Error("Redis's clock is more than 30 s ahead of this machine's");
+      } catch (thrown) {
+        refusal = toError(thrown);
+        this.avoidRedisUntil = Date.now() + AVOID_MS;
+      }
+    }
+    await this.toOutbox(id, request, 'fallback', this.knex).catch((error: unknown) => {
+      const both = `neither Redis (${refusal.message}) nor Postgres (${toError(error).message}) took it`;
+      throw new Error(`${request.name} could not be enqueued: ${both}`, { cause: error });
+    });
+  }
+
+  private async toOutbox(id: string, request: EnqueueRequest, via: Via, knex: Knex): Promise<void> {
+    const payload = JSON.stringify(createPayload(request.name, request.args, via));
+    await insertIntoOutbox(knex, { id, queue: request.queue, class: request.name, payload, runAt: request.runAt });
+    this.enqueued(id, request, 'outbox');
+  }
+
+  private enqueued(id: string, { name, queue }: EnqueueRequest, via: 'outbox' | 'redis'): void {
+    this.events.emit('job.enqueued', { id, class: name, queue, via });
+  }
+}

@@ -1,0 +1,81 @@
+import type { Events } from '../../core/events';
+import type { Redis } from '../../core/redis';
+import type { Database } from '../../model/database';
+import type { Deadline } from '../../support/deadline';
+import { OutboxListener } from './listener';
+import { Reconciler } from './reconciler';
+import { Relay } from './relay';
+import { Settler } from './settler';
+
+export interface OutboxServiceOptions {
+  readonly database: Database;
+  readonly redis: Redis;
+  readonly events: Events;
+  /** As `Database` takes it: whether TLS is the rule. */
+  readonly production: boolean;
+  readonly queues: readonly string[];
+  readonly isRunning: (id: string) => boolean;
+}
+
+/** The processor's work on the outbox: rows out to Redis, rows of finished jobs away, lost rows out again. */
+export class OutboxService {
+  private readonly relay: Relay;
+  private readonly listener: OutboxListener;
+  private readonly settler: Settler;
+  private readonly reconciler: Reconciler;
+  private unsubscribe: (() => void) | undefined;
+
+  constructor(private readonly options: OutboxServiceOptions) {
+    const { database, redis, events, production, queues, isRunning } = options;
+    const { knex, url } = database;
+    const { client } = redis;
+    const report = (during: string) => (error: Error) => events.emit('queue.error', { error, during });
+    this.relay = new Relay({ knex, redis: client, onError: report('copying the outbox to Redis') });
+    this.listener = new OutboxListener({
+      url,
+      production,
+      onNotice: () => this.relay.nudge(),
+      onError: report('listening for new jobs'),
+    });
+    const onSettleError = report('deleting finished jobs from the outbox');
+    this.settler = new Settler({ knex, redis: client, queues, onError: onSettleError });
+    this.reconciler = new Reconciler({
+      knex,
+      redis: client,
+      isRunning,
+      onLost: (count) => {
+        events.emit('outbox.redispatched', { count });
+        this.relay.nudge();
+      },
+      onError: report('comparing the outbox with Redis'),
+    });
+  }
+
+  start(): void {
+    this.unsubscribe ??= this.options.events.on('redis.ready', () => {
+      this.reconciler.nudge();
+      this.relay.nudge();
+    });
+    this.settler.start();
+    this.relay.start();
+    this.listener.start();
+    this.reconciler.start();
+  }
+
+  /** A job whose row may be here has its final outcome. */
+  finished(queue: string, id: string): void {
+    this.settler.add(queue, id);
+  }
+
+  /** Copies and compares no more; still settles. */
+  async quiet(deadline: Deadline): Promise<void> {
+    this.unsubscribe?.();
+    this.unsubscribe = undefined;
+    await deadline.wait(Promise.all([this.listener.stop(), this.relay.stop(), this.reconciler.stop()]));
+  }
+
+  async stop(deadline: Deadline): Promise<void> {
+    await this.quiet(deadline);
+    await deadline.wait(this.settler.stop());
+  }
+}

@@ -1,0 +1,87 @@
+import type { Knex } from 'knex';
+import type { RedisClient } from '../../core/redis';
+import { Recurring } from '../recurring';
+import { whatRedisKnows } from './known-script';
+import { type Cursor, deleteRows, dispatchedAfter, undispatch } from './outbox';
+import { currentLife, markCompared } from './redis-life';
+
+const EVERY_MS = 10_000;
+/** Rows per look-up. */
+const PAGE = 1000;
+/** Pages of a routine walk; the next one goes on from there. */
+const ROUTINE_PAGES = 5;
+/** A new life is compared whole twice, since a relay may have been between Redis and COMMIT the first time. */
+const WHOLE_WALKS = 2;
+
+export interface ReconcilerOptions {
+  readonly knex: Knex;
+  readonly redis: RedisClient;
+  /** Whether this process is running the job: Redis need not know that. */
+  readonly isRunning: (id: string) => boolean;
+  /** Rows were offered to the relay again. */
+  readonly onLost: (count: number) => void;
+  readonly onError: (error: Error) => void;
+}
+
+/**
+ * Finds dispatched rows that Redis no longer knows, and gives them back to the relay: the whole outbox when Redis has
+ * lost its data or may have, else a stretch at a time, for what went missing in ways nobody thought of.
+ */
+export class Reconciler {
+  private cursor: Cursor | undefined;
+  private wholeWalks = 0;
+  private readonly chore: Recurring;
+
+  constructor(private readonly options: ReconcilerOptions) {
+    this.chore = new Recurring({ everyMs: EVERY_MS, work: () => this.pass(), onError: options.onError });
+  }
+
+  start(): void {
+    this.chore.start();
+  }
+
+  /** Redis is back, perhaps without its data. */
+  nudge(): void {
+    this.chore.nudge();
+  }
+
+  stop(): Promise<void> {
+    return this.chore.stop();
+  }
+
+  private async pass(): Promise<number | undefined> {
+    const { redis } = this.options;
+    if (!redis.isReady) return undefined;
+    const life = await currentLife(redis);
+    if (life.compared) {
+      this.wholeWalks = 0;
+      await this.walk(ROUTINE_PAGES);
+      return undefined;
+    }
+    this.cursor = undefined;
+    await this.walk(Number.POSITIVE_INFINITY);
+    if (++this.wholeWalks >= WHOLE_WALKS) await markCompared(redis, life);
+    return undefined;
+  }
+
+  private async walk(pages: number): Promise<void> {
+    for (let page = 0; page < pages; page++) {
+      const rows = await dispatchedAfter(this.options.knex, this.cursor, PAGE);
+      const last = rows.at(-1);
+      if (last) await this.compare(rows);
+      this.cursor = last && rows.length === PAGE ? { dispatchedAt: last.dispatched_at, id: last.id } : undefined;
+      if (!this.cursor) return;
+    }
+  }
+
+  private async compare(rows: readonly { readonly id: string; readonly queue: string }[]): Promise<void> {
+    const { knex, redis, isRunning, onLost } = this.options;
+    const known = await whatRedisKnows(redis, rows);
+    const inState = (state: string) => rows.filter((_, index) => known[index] === state).map((row) => row.id);
+    const ended = inState('ended');
+    if (ended.length > 0) await deleteRows(knex, ended);
+    const unknown = inState('unknown').filter((id) => !isRunning(id));
+    const lost = unknown.length > 0 ? await undispatch(knex, unknown) : 0;
+    if (lost > 0) onLost(lost);
+  }
+}

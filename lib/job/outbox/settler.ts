@@ -1,0 +1,98 @@
+import type { Knex } from 'knex';
+import type { RedisClient } from '../../core/redis';
+import { queueKey } from '../keys';
+import { Recurring } from '../recurring';
+import { answerWithin } from '../redis-script';
+import { deleteRows } from './outbox';
+
+/** Rows per DELETE. */
+const BATCH = 1000;
+/** How often the ids that other processes left behind are looked for, ms. */
+const SWEEP_MS = 10_000;
+/** How long the end of a job that went straight to Redis is remembered, ms: see JobEnqueuer. */
+const RECENT_MS = 60_000;
+const ANSWER_MS = 5000;
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+
+export interface SettlerOptions {
+  readonly knex: Knex;
+  readonly redis: RedisClient;
+  readonly queues: readonly string[];
+  readonly onError: (error: Error) => void;
+}
+
+/**
+ * Deletes the outbox rows of jobs that have an outcome. Redis has written each id ahead into `finished`; it leaves that
+ * set only after its row is gone, so whatever a crashed process left is swept up by the next. The ids are also kept
+ * here, so that even a Redis emptied at that moment repeats no job.
+ */
+export class Settler {
+  private finished: { readonly queue: string; readonly id: string }[] = [];
+  private sweptAt = Number.NEGATIVE_INFINITY;
+  private readonly chore: Recurring;
+
+  constructor(private readonly options: SettlerOptions) {
+    this.chore = new Recurring({ everyMs: SWEEP_MS, work: () => this.pass(), onError: options.onError });
+  }
+
+  start(): void {
+    this.chore.start();
+  }
+
+  /** A job from the outbox has its outcome. What comes while a batch is on its way makes the next one. */
+  add(queue: string, id: string): void {
+    this.finished.push({ queue, id });
+    this.chore.nudge();
+  }
+
+  /** Ends after the running batch and one more with what is left; what that misses stays in `finished`. */
+  async stop(): Promise<void> {
+    await this.chore.stop();
+    if (this.finished.length > 0) await this.settleOwn().catch(this.options.onError);
+  }
+
+  private async pass(): Promise<number | undefined> {
+    await this.settleOwn();
+    const now = performance.now();
+    if (now - this.sweptAt < SWEEP_MS || !this.options.redis.isReady) return undefined;
+    for (const queue of this.options.queues) await this.sweep(queue);
+    this.sweptAt = now;
+    return undefined;
+  }
+
+  private async settleOwn(): Promise<void> {
+    while (this.finished.length > 0) {
+      const batch = this.finished.slice(0, BATCH);
+      await deleteRows(this.options.knex, batch.map((job) => job.id).filter(isUuid));
+      this.finished.splice(0, batch.length);
+      await this.forget(batch);
+    }
+  }
+
+  private async sweep(queue: string): Promise<void> {
+    const { knex, redis } = this.options;
+    const key = queueKey(queue, 'finished');
+    for (;;) {
+      const ids = await answerWithin(ANSWER_MS, redis.zRange(key, 0, BATCH - 1));
+      if (ids.length === 0) break;
+      await deleteRows(knex, ids.filter(isUuid));
+      await answerWithin(ANSWER_MS, redis.zRem(key, ids));
+    }
+    const recent = queueKey(queue, 'recent');
+    await answerWithin(ANSWER_MS, redis.zRemRangeByScore(recent, '-inf', Date.now() - RECENT_MS));
+  }
+
+  /** The rows are gone. Should Redis be away, a sweep forgets the ids later. */
+  private async forget(batch: readonly { readonly queue: string; readonly id: string }[]): Promise<void> {
+    const { redis } = this.options;
+    if (!redis.isReady) return;
+    for (const queue of new Set(batch.map((job) => job.queue))) {
+      const ids = batch.filter((job) => job.queue === queue).map((job) => job.id);
+      await answerWithin(ANSWER_MS, redis.zRem(queueKey(queue, 'finished'), ids)).catch(() => undefined);
+    }
+  }
+}
+
+function isUuid(id: string): boolean {
+  return UUID.test(id);
+}

@@ -1,0 +1,47 @@
+import { currentContext } from '../core/execution-context';
+import type { JsonValue } from './json';
+
+/** The version this code writes; a higher one was written by a newer deploy. */
+const VERSION = 1;
+
+/** The road a job took: decides what its end leaves behind (fused-script.ts). */
+export type Via = 'outbox' | 'redis' | 'fallback';
+
+/** What travels, as `data` of bee-queue's record and as `payload` of an outbox row. */
+export interface Payload {
+  readonly v: number;
+  readonly class: string;
+  readonly args: readonly JsonValue[];
+  readonly via?: Via;
+  /** The context of the code that enqueued, carried into the job's own. */
+  readonly attrs: { readonly requestId?: string; readonly locale?: string };
+  /** Milliseconds since 1970. */
+  readonly enqueuedAt: number;
+}
+
+/** A record whose `data` is no payload: it would fail the same way for ever. */
+export class UnreadableJobError extends Error {
+  override readonly name = 'UnreadableJobError';
+}
+
+export function createPayload(jobName: string, args: readonly JsonValue[], via: Via): Payload {
+  const { requestId, locale } = currentContext();
+  const attrs = { ...(requestId !== undefined && { requestId }), ...(locale !== undefined && { locale }) };
+  return { v: VERSION, class: jobName, args, via, attrs, enqueuedAt: Date.now() };
+}
+
+/**
+ * Takes what a plain bee-queue producer may have written, too: only `class` and `args` are needed.
+ * @throws UnreadableJobError; Error when a newer version wrote it.
+ */
+export function readPayload(data: unknown): Payload {
+  const given = (data ?? {}) as Partial<Payload>;
+  if (typeof given.class !== 'string') throw new UnreadableJobError('the record names no job class');
+  if (given.args !== undefined && !Array.isArray(given.args)) {
+    throw new UnreadableJobError(`the arguments of ${given.class} are no array`);
+  }
+  const v = given.v ?? VERSION;
+  if (v > VERSION)
+    throw new Error(`${given.class} was enqueued in format ${v} by a newer deploy; this one knows ${VERSION}`);
+  return { attrs: {}, args: [], enqueuedAt: 0, ...given, v, class: given.class };
+}

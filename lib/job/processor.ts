@@ -1,0 +1,157 @@
+import type { Config } from '../core/config';
+import type { Events } from '../core/events';
+import type { Redis } from '../core/redis';
+import type { Database } from '../model/database';
+import { Deadline } from '../support/deadline';
+import type { Service } from '../support/service';
+import { QueueWorker } from './adapter/queue-worker';
+import { OutboxService } from './outbox/outbox-service';
+import { Performer } from './perform';
+import type { JobRegistry } from './registry';
+
+/** Part of the stop that is kept for handing back what still runs, ms; less of a short one. */
+const HAND_BACK_MS = 3000;
+/** How long handlers may take to heed their aborted signal, ms. */
+const HEED_MS = 300;
+/** Even a stop whose time is over tries this long to hand jobs back, ms. */
+const LEAST_MS = 500;
+/** How long the last outcomes may take to reach Redis, ms. */
+const LAST_OUTCOMES_MS = 2000;
+
+export interface JobProcessorOptions {
+  readonly config: Pick<Config, 'jobs' | 'environment'>;
+  readonly redisUrl: string;
+  readonly database: Database;
+  /** Started before, stopped after. */
+  readonly redis: Redis;
+  readonly events: Events;
+  readonly registry: JobRegistry;
+  readonly tuning?: ProcessorTuning;
+}
+
+export interface ProcessorTuning {
+  /** A job whose process has not been heard of for this long is rescued, ms. Default 30,000. */
+  readonly stallInterval?: number;
+  /** Deliveries without an outcome before a job counts as poison. Default 3. */
+  readonly maxDeliveries?: number;
+  readonly random?: () => number;
+  readonly now?: () => number;
+}
+
+export interface RunningJob {
+  readonly id: string;
+  readonly class: string;
+  readonly queue: string;
+  /** ms since 1970. */
+  readonly startedAt: number;
+}
+
+/** Runs the jobs of one process: outbox to Redis, Redis to `perform`, outcomes back. */
+export class JobProcessor implements Service {
+  readonly name = 'job processor';
+  private readonly performer: Performer;
+  private readonly outbox: OutboxService;
+  private worker: QueueWorker | undefined;
+  private stopping: Promise<void> | undefined;
+  private isQuiet = false;
+
+  constructor(private readonly options: JobProcessorOptions) {
+    const { config, database, redis, events, registry, tuning = {} } = options;
+    this.performer = new Performer({
+      registry,
+      events,
+      maxDeliveries: tuning.maxDeliveries ?? 3,
+      onFinished: (queue, id) => this.outbox.finished(queue, id),
+      random: tuning.random,
+      now: tuning.now,
+    });
+    this.outbox = new OutboxService({
+      database,
+      redis,
+      events,
+      production: config.environment === 'production',
+      queues: config.jobs.queues.map((queue) => queue.name),
+      isRunning: (id) => this.worker?.fetcher.isRunning(id) ?? false,
+    });
+  }
+
+  /** Resolves at once, whether Redis and Postgres answer or not: the work begins when they do. */
+  async start(): Promise<void> {
+    if (this.worker || this.stopping) return;
+    const { config, redisUrl, events, tuning = {} } = this.options;
+    this.warnOfIdleQueues();
+    this.worker = new QueueWorker({
+      redisUrl,
+      queues: config.jobs.queues,
+      weighted: config.jobs.weighted,
+      budget: config.jobs.concurrency,
+      stallInterval: tuning.stallInterval ?? 30_000,
+      handler: (delivery) => this.performer.perform(delivery),
+      onStalled: (id, queue) => events.emit('job.rescued', { id, queue }),
+      onError: (error, during) => events.emit('queue.error', { error, during }),
+    });
+    this.outbox.start();
+    await this.worker.start();
+  }
+
+  /** Fetches no more; what runs goes on. */
+  quiet(): void {
+    this.isQuiet = true;
+    this.worker?.fetcher.quiet();
+  }
+
+  /** What runs may finish; what is late is aborted and goes back to the head of its queue, no retry burnt. */
+  stop(deadline: Deadline): Promise<void> {
+    this.stopping ??= this.drain(deadline);
+    return this.stopping;
+  }
+
+  snapshot(): { readonly running: readonly RunningJob[]; readonly quiet: boolean } {
+    const running = [...this.performer.runs].map((run) => ({
+      id: run.id,
+      class: run.jobName,
+      queue: run.queue,
+      startedAt: run.startedAt,
+    }));
+    return { running, quiet: this.isQuiet };
+  }
+
+  private async drain(given: Deadline): Promise<void> {
+    const { worker, outbox, performer } = this;
+    if (!worker) return;
+    const deadline = Deadline.after(Math.max(given.remaining(), LEAST_MS));
+    this.quiet();
+    const quieted = outbox.quiet(deadline);
+    const { fetcher } = worker;
+    const drained = deadline.earlier(Math.min(HAND_BACK_MS, deadline.remaining() / 2));
+    if ((await drained.wait(fetcher.handlersEnded())) === 'late') {
+      performer.abort(new Error('the process is stopping'));
+      await sooner(HEED_MS, deadline).wait(fetcher.handlersEnded());
+      fetcher.returnRunning((delivery, applied) => this.announceReturn(delivery.id, delivery.queue, applied));
+    }
+    await sooner(LAST_OUTCOMES_MS, deadline).wait(fetcher.idle());
+    await quieted;
+    await outbox.stop(deadline);
+    worker.close();
+  }
+
+  private announceReturn(id: string, queue: string, applied: boolean): void {
+    const jobName = [...this.performer.runs].find((run) => run.id === id)?.jobName ?? 'unknown';
+    this.options.events.emit(applied ? 'job.returned' : 'job.superseded', { id, class: jobName, queue });
+  }
+
+  private warnOfIdleQueues(): void {
+    const { config, registry, events } = this.options;
+    const served = new Set(config.jobs.queues.map((queue) => queue.name));
+    for (const jobClass of registry) {
+      if (served.has(jobClass.queue)) continue;
+      const message = `${jobClass.name} uses the queue ${jobClass.queue}, which JOB_QUEUES does not list: nobody here runs it`;
+      events.emit('process.warning', { message });
+    }
+  }
+}
+
+/** At most `ms` from now, and not past half of what is left. */
+function sooner(ms: number, deadline: Deadline): Deadline {
+  return Deadline.after(Math.min(ms, deadline.remaining() / 2));
+}

@@ -1,0 +1,14 @@
+/** Thrown in `perform`: this job is over, without a success, a retry or a trace in the dead set. */
+export class DiscardJob extends Error {
+  override readonly name = 'DiscardJob';
+}
+
+/** Thrown in `perform`: no retry would help; the job goes to the dead set with this message. */
+export class KillJob extends Error {
+  override readonly name = 'KillJob';
+}
+
+/** The class of a job is not in this app: often an older process met a newer job, so it is tried again. */
+export class UnknownJobError extends Error {
+  override readonly name = 'UnknownJobError';
+}
