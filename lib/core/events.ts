@@ -88,6 +88,16 @@ export interface EventMap {
   };
   'job.dead': { readonly id: string; readonly class: string; readonly queue: string; readonly reason: string };
   'job.discarded': { readonly id: string; readonly class: string; readonly queue: string; readonly error: Error };
+  /** Its process stops: it is at the head of its queue again, as if it had not been started. */
+  'job.returned': { readonly id: string; readonly class: string; readonly queue: string };
+  /** Its outcome came too late: it had been given to another process. */
+  'job.superseded': { readonly id: string; readonly class: string; readonly queue: string };
+  /** Taken back from a process that died or stalled. */
+  'job.rescued': { readonly id: string; readonly queue: string };
+  /** Jobs that Redis had lost are taken from the outbox again. */
+  'outbox.redispatched': { readonly count: number };
+  /** Queues or outbox could not be worked on; tried again without end. The first failure in a row only. */
+  'queue.error': { readonly error: Error; readonly during: string };
 
   // Mail
   'mail.sent': {

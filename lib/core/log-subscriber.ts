@@ -53,6 +53,26 @@ const LINES: { readonly [E in EventName]?: (event: EventMap[E]) => Line } = {
   ],
   'job.dead': ({ id, reason, ...job }) => ['error', `${job.class} is dead: ${reason}`, { jobId: id }],
   'job.discarded': ({ id, error, ...job }) => ['info', `${job.class} discarded: ${error.message}`, { jobId: id }],
+  'job.returned': ({ id, ...job }) => [
+    'info',
+    `${job.class} goes back to ${job.queue}: the process stops`,
+    { jobId: id },
+  ],
+  'job.superseded': ({ id, ...job }) => [
+    'warn',
+    `${job.class} ended too late: another process has it by now`,
+    { jobId: id },
+  ],
+  'job.rescued': ({ id, queue }) => [
+    'warn',
+    `a job of ${queue} was taken back from a process that died`,
+    { jobId: id },
+  ],
+  'outbox.redispatched': ({ count }) => [
+    'warn',
+    `Redis had lost ${count} job(s); they are taken from the outbox again`,
+  ],
+  'queue.error': ({ error, during }) => ['warn', `${during}: ${error.message}. Trying again.`],
   'mail.sent': (e) => [
     'info',
     `mail ${e.mailer}#${e.action} sent by ${e.via} in ${e.durationMs} ms`,
