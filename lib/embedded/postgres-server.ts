@@ -31,6 +31,7 @@ const SETTINGS = {
   jit: 'off',
   io_method: 'sync',
   autovacuum_max_workers: '1',
+  max_logical_replication_workers: '0',
   log_checkpoints: 'off',
 };
 

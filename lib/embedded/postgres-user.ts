@@ -7,9 +7,14 @@ export interface PostgresUser {
   /** Put before every command. */
   readonly wrapper: readonly string[];
   readonly user: User | undefined;
+  /** Said when that does not work out. */
+  readonly note?: string;
 }
 
 const NOBODY: User = { uid: 65534, gid: 65534 };
+const NOBODY_NOTE =
+  'Postgres refuses to run as root, and this machine forbids user namespaces, so it runs as nobody: ' +
+  'let others enter this folder and those above it (chmod o+x), or start as a user of your own.\n';
 /** A user namespace of its own, which shows the user as nobody. Files stay those of the real user. */
 export const IN_NAMESPACE: readonly string[] = ['unshare', '--user'];
 
@@ -29,7 +34,9 @@ export async function postgresUser(
   } else if (actingFor) {
     return { wrapper: [], user: actingFor };
   }
-  return (await namespaces()) ? { wrapper: IN_NAMESPACE, user: undefined } : { wrapper: [], user: NOBODY };
+  return (await namespaces())
+    ? { wrapper: IN_NAMESPACE, user: undefined }
+    : { wrapper: [], user: NOBODY, note: NOBODY_NOTE };
 }
 
 async function namespacesWork(): Promise<boolean> {
