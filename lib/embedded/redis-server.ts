@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
+import { UserError } from '../core/errors';
 import { Deadline } from '../support/deadline';
 import { redisAnswers } from './answers';
 import { makeDataFolder, type User } from './data-folder';
@@ -46,8 +47,13 @@ export class RedisServer implements EmbeddedServer {
     const { pid, port } = this.recorded() ?? { pid: 0, port: 0 };
     if (!isAlive(pid) || !(await hasArgument(pid, this.mark))) return undefined;
     const process = { pid, gone: () => !isAlive(pid) };
-    await poll(async () => process.gone() || (await redisAnswers(port)), Deadline.after(SETTLE_MS));
-    return process.gone() ? undefined : { process, port, adopted: true };
+    const settled = await poll(async () => process.gone() || (await redisAnswers(port)), Deadline.after(SETTLE_MS));
+    if (process.gone()) return undefined;
+    if (settled) return { process, port, adopted: true };
+    throw new UserError(
+      `The embedded Redis of a former run, pid ${pid}, does not answer on port ${port}. ` +
+        `Stop it (kill ${pid}), then start again.`,
+    );
   }
 
   async start(onPid: (pid: number) => void, port?: number): Promise<RunningServer> {

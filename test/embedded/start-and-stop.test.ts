@@ -45,6 +45,15 @@ describe('the embedded servers', () => {
     }
   });
 
+  it('of two checkouts run side by side', async () => {
+    const other = stateFolder();
+    const [one, two] = await Promise.all([startServers(stateDir), startServers(other)]);
+    const counts = [await countUp(one.urls.databaseUrl), await countUp(two.urls.databaseUrl)];
+    assert.deepEqual(counts, [1, 1]);
+    await Promise.all([one.stop(), two.stop()]);
+    removeFolder(path.dirname(other));
+  });
+
   it('take other ports when somebody has theirs', async () => {
     const first = await startServers(stateDir);
     await first.stop();

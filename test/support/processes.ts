@@ -55,6 +55,7 @@ function psRows(): ProcessRow[] {
   const output = execFileSync('ps', ['-axww', '-o', 'pid=,ppid=,stat=,command='], { encoding: 'utf8' });
   return output.split('\n').flatMap((line) => {
     const [, pid, ppid, state = 'Z', command = ''] = /^\s*(\d+)\s+(\d+)\s+(\S+)\s+(.*)$/.exec(line) ?? [];
-    return state.startsWith('Z') ? [] : [{ pid: Number(pid), ppid: Number(ppid), command }];
+    const itself = command.startsWith('ps -axww');
+    return itself || state.startsWith('Z') ? [] : [{ pid: Number(pid), ppid: Number(ppid), command }];
   });
 }
