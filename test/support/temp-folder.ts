@@ -9,6 +9,8 @@ import path from 'node:path';
 export const RUN_FOLDER = fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), 'cat-')));
 // Other users' processes, which some tests start, must get through to theirs.
 fs.chmodSync(RUN_FOLDER, 0o711);
+// For a run that does not get as far as its end: a test file that cannot be loaded, say.
+process.once('exit', () => removeFolder(RUN_FOLDER));
 
 /** A fresh folder, removed at the end of the run at the latest. */
 export function tempFolder(name = 'test'): string {
