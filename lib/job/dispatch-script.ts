@@ -44,7 +44,7 @@ export interface DispatchOptions {
 
 /**
  * Puts jobs on their queues in the order given; one that is there already, or has ended already, is left alone.
- * @returns a state for each job. @throws when Redis does not answer: any of them may have been queued then.
+ * @returns a state for each job. @throws when Redis does not answer: some of them may be queued then.
  */
 export async function dispatch(
   client: RedisClient,

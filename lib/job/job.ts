@@ -53,6 +53,9 @@ export interface ConfiguredJob<J extends Performable> {
   performLater(...args: Args<J>): Promise<EnqueuedJob>;
 }
 
+/** undefined stands for an optional argument that is left out; it cannot be passed. */
+export type JobArguments = readonly (JsonValue | undefined)[];
+
 const contexts = new WeakMap<Performable, JobContext>();
 let connected: Enqueuer | undefined;
 
@@ -60,7 +63,7 @@ let connected: Enqueuer | undefined;
  * Work for later, one subclass a file: `class WelcomeEmailJob extends Job<[userId: string]>`. A job may run more than
  * once (a process may die between its work and its outcome): make `perform` fit for that, keyed by `this.context.id`.
  */
-export abstract class Job<A extends readonly JsonValue[] = []> {
+export abstract class Job<A extends JobArguments = []> {
   static queue = 'default';
   /** The name that travels. Default: the class's own. Set it before renaming a class with jobs on their way. */
   static jobName?: string;

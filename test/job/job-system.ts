@@ -1,0 +1,115 @@
+import type { Config } from '../../lib/core/config';
+import { type EventMap, type EventName, Events } from '../../lib/core/events';
+import { Redis } from '../../lib/core/redis';
+import { connectJobs } from '../../lib/job/connect';
+import type { JobClass } from '../../lib/job/job';
+import { JobProcessor, type ProcessorTuning } from '../../lib/job/processor';
+import { JobRegistry } from '../../lib/job/registry';
+import { Database } from '../../lib/model/database';
+import { connectTransactions } from '../../lib/model/transaction';
+import { Deadline } from '../../lib/support/deadline';
+import { createDatabase, type TestDatabase } from '../support/postgres';
+import { startTestRedis, type TestRedis } from '../support/redis';
+import { until } from '../support/until';
+
+export type JobsConfig = Config['jobs'];
+
+export const TWO_QUEUES: JobsConfig = {
+  enabled: true,
+  concurrency: 2,
+  queues: [
+    { name: 'default', weight: 1 },
+    { name: 'mailer', weight: 1 },
+  ],
+  weighted: false,
+};
+
+/** Postgres, Redis and one process's connections to both, wired as a role wires them; processors on demand. */
+export class JobSystem {
+  readonly heard: { readonly name: EventName; readonly payload: EventMap[EventName] }[] = [];
+  private readonly processors: JobProcessor[] = [];
+
+  private constructor(
+    readonly postgres: TestDatabase,
+    readonly redisServer: TestRedis,
+    readonly database: Database,
+    readonly redis: Redis,
+    readonly events: Events,
+    private readonly disconnect: () => void,
+  ) {
+    events.onAny((name, payload) => this.heard.push({ name, payload }));
+  }
+
+  static async start(): Promise<JobSystem> {
+    const postgres = await createDatabase({ migrated: ['lib/job/migrations'] });
+    const redisServer = await startTestRedis();
+    const events = new Events();
+    const database = new Database(postgres.url, { production: false, events, poolMax: 6 });
+    const redis = new Redis(redisServer.url, events);
+    const system = new JobSystem(
+      postgres,
+      redisServer,
+      database,
+      redis,
+      events,
+      connectJobs({ database, redis, events }),
+    );
+    connectTransactions(database.knex);
+    await redis.start();
+    await until('redis is connected', () => redis.client.isReady);
+    return system;
+  }
+
+  /** A processor that knows these classes. Started. */
+  async processor(
+    classes: readonly JobClass[],
+    options: { readonly jobs?: Partial<JobsConfig>; readonly tuning?: ProcessorTuning } = {},
+  ): Promise<JobProcessor> {
+    const { database, redis, events, redisServer } = this;
+    const processor = new JobProcessor({
+      config: { jobs: { ...TWO_QUEUES, ...options.jobs }, environment: 'test' },
+      redisUrl: redisServer.url,
+      database,
+      redis,
+      events,
+      registry: new JobRegistry(classes),
+      ...(options.tuning && { tuning: options.tuning }),
+    });
+    this.processors.push(processor);
+    await processor.start();
+    return processor;
+  }
+
+  eventsNamed<E extends EventName>(name: E): EventMap[E][] {
+    return this.heard.filter((event) => event.name === name).map((event) => event.payload as EventMap[E]);
+  }
+
+  async outboxSize(): Promise<number> {
+    const [row] = await this.postgres.query<{ count: number }>('select count(*)::int from job_outbox');
+    return row?.count ?? -1;
+  }
+
+  /** Stops processors and empties both stores. */
+  async reset(): Promise<void> {
+    await this.stopProcessors();
+    await this.redisServer.start();
+    await until('redis is connected', () => this.redis.client.isReady);
+    await this.redis.client.flushAll();
+    await this.postgres.query('truncate job_outbox');
+    this.heard.length = 0;
+  }
+
+  async stopProcessors(ms = 2000): Promise<void> {
+    await Promise.all(this.processors.splice(0).map((processor) => processor.stop(Deadline.after(ms))));
+  }
+
+  async stop(): Promise<void> {
+    await this.stopProcessors();
+    this.disconnect();
+    connectTransactions(undefined);
+    await this.redis.stop(Deadline.after(1000));
+    await this.database.stop(Deadline.after(5000));
+    await this.redisServer.remove();
+    await this.postgres.drop();
+  }
+}

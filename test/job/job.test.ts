@@ -1,0 +1,112 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import path from 'node:path';
+import { NotConnectedError } from '../../lib/core/errors';
+import { currentContext, runInContext } from '../../lib/core/execution-context';
+import type { EnqueueRequest } from '../../lib/job/enqueuer';
+import { Job } from '../../lib/job/job';
+
+class GreetJob extends Job<[name: string, times?: number]> {
+  static override queue = 'mailer';
+
+  async perform(name: string, times = 1): Promise<string> {
+    return `${name.repeat(times)} ${currentContext().requestId} ${currentContext().jobClass}`;
+  }
+}
+
+class TellJob extends Job {
+  static override jobName = 'tell';
+
+  perform() {
+    return this.context;
+  }
+}
+
+describe('Job', () => {
+  const requests: EnqueueRequest[] = [];
+  before(() =>
+    Job.connect({
+      enqueue: async (request) => {
+        requests.push(request);
+        return { id: 'an-id' };
+      },
+    }),
+  );
+  after(() => Job.connect(undefined));
+  beforeEach(() => {
+    requests.length = 0;
+  });
+
+  it('hands class, arguments and options to the enqueuer', async () => {
+    assert.deepEqual(await GreetJob.performLater('Ann', 2), { id: 'an-id' });
+    await TellJob.performLater();
+    await GreetJob.set({ queue: 'slow', wait: '5m' }).performLater('Bob');
+    const [plain, named, configured] = requests;
+    assert.deepEqual(
+      [plain?.name, plain?.args, plain?.queue, plain?.durable],
+      ['GreetJob', ['Ann', 2], 'mailer', false],
+    );
+    assert.deepEqual([named?.name, named?.queue], ['tell', 'default']);
+    assert.deepEqual([configured?.queue, configured?.runAt], ['slow', { inMs: 300_000 }]);
+  });
+
+  it('is typed end to end', () => {
+    const neverRun = async () => {
+      // @ts-expect-error a number is no name
+      await GreetJob.performLater(5);
+      // @ts-expect-error the name is missing
+      await GreetJob.performLater();
+      // @ts-expect-error one too many
+      await GreetJob.set({}).performLater('Ann', 1, 2);
+      // @ts-expect-error a Job with arguments that JSON lacks
+      class DateJob extends Job<[at: Date]> {
+        perform(_at: Date) {}
+      }
+      // @ts-expect-error an abstract job cannot run
+      await Job.performLater();
+      // @ts-expect-error no unit of time
+      await GreetJob.set({ wait: '5 parsecs' }).performLater('Ann');
+      const text: string = await GreetJob.performNow('Ann');
+      return [text, DateJob];
+    };
+    assert.ok(neverRun);
+  });
+
+  it('refuses options that make no sense', async () => {
+    const later = (options: Parameters<typeof GreetJob.set>[0]) => GreetJob.set(options).performLater('Ann');
+    await assert.rejects(later({ wait: 1, waitUntil: new Date() }), /either wait or waitUntil/);
+    await assert.rejects(later({ wait: -1 }), /wait is -1/);
+    await assert.rejects(later({ waitUntil: new Date(Number.NaN) }), /invalid Date/);
+    assert.equal(requests.length, 0);
+    await later({ waitUntil: new Date(0) });
+    assert.equal(requests[0]?.runAt, undefined, 'the past is now');
+  });
+
+  it('refuses arguments before anybody sees them', async () => {
+    const careless: { performLater(...args: unknown[]): Promise<unknown> } = GreetJob as never;
+    await assert.rejects(careless.performLater.call(GreetJob, 'Ann', undefined), /GreetJob: argument 2 is undefined/);
+  });
+
+  it('performs here and now, in a context of its own', async () => {
+    const said = await runInContext({ requestId: 'r1' }, () => GreetJob.performNow('Ann', 2));
+    assert.equal(said, 'AnnAnn r1 GreetJob');
+    const context = await TellJob.performNow();
+    assert.match(context.id, /^[0-9a-f-]{36}$/);
+    assert.deepEqual([context.attempt, context.queue, context.signal.aborted], [1, 'default', false]);
+    assert.throws(() => new TellJob().context, NotConnectedError);
+  });
+
+  it('says what to do when nothing is connected', async () => {
+    const enqueuer = { enqueue: async () => ({ id: 'x' }) };
+    Job.connect(undefined);
+    await assert.rejects(GreetJob.performLater('Ann'), /GreetJob\.performLater was called before boot\(\)/);
+    Job.connect(enqueuer);
+  });
+
+  it('is light: its module brings neither ORM nor Redis', () => {
+    const script = `require(${JSON.stringify(path.resolve(__dirname, '../../lib/job/job.ts'))});
+      const heavy = Object.keys(require.cache).filter((file) => /node_modules\\/(knex|objection|pg|redis|@redis|bee-queue)\\//.test(file));
+      process.stdout.write(JSON.stringify(heavy));`;
+    assert.equal(execFileSync(process.execPath, ['--import', 'tsx', '-e', script], { encoding: 'utf8' }), '[]');
+  });
+});

@@ -1,0 +1,77 @@
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { UserError } from '../../lib/core/errors';
+import { loadJobs } from '../../lib/job/registry';
+import { removeFolder, tempFolder } from '../support/temp-folder';
+
+const JOB = JSON.stringify(path.resolve(__dirname, '../../lib/job/job'));
+
+describe('the registry', () => {
+  let folder: string;
+  beforeEach(() => {
+    folder = tempFolder('jobs');
+  });
+  afterEach(() => removeFolder(folder));
+
+  const write = (name: string, body: string) =>
+    fs.writeFileSync(path.join(folder, name), `import { Job } from ${JOB};\n${body}`);
+  const job = (name: string, statics = '') => `export default class ${name} extends Job { ${statics} perform() {} }`;
+  const refuses = (file: string, reason: RegExp) =>
+    assert.throws(
+      () => loadJobs(folder),
+      (error) =>
+        error instanceof UserError && error.message.includes(path.join(folder, file)) && reason.test(error.message),
+    );
+
+  it('finds one job a file, by class name', () => {
+    write('welcome-email.ts', job('WelcomeEmailJob'));
+    write('html-report.ts', job('HTMLReportJob'));
+    write('old.ts', job('OldJob', "static override jobName = 'Older';"));
+    fs.writeFileSync(path.join(folder, 'welcome-email.d.ts'), 'nonsense');
+    fs.writeFileSync(path.join(folder, 'README.md'), 'text');
+    fs.mkdirSync(path.join(folder, 'shared'));
+    const registry = loadJobs(folder);
+    assert.deepEqual(
+      [...registry].map((found) => found.name),
+      ['HTMLReportJob', 'OldJob', 'WelcomeEmailJob'],
+    );
+    assert.equal(registry.get('Older')?.name, 'OldJob');
+    assert.equal(registry.get('Nobody'), undefined);
+  });
+
+  it('is empty without a folder', () => {
+    assert.deepEqual([...loadJobs(path.join(folder, 'missing'))], []);
+  });
+
+  it('refuses a file without a job', () => {
+    write('text.ts', 'export const text = 1');
+    refuses('text.ts', /must default-export one subclass of Job/);
+  });
+
+  it('refuses a class that is no job', () => {
+    write('thing.ts', 'export default class ThingJob {}');
+    refuses('thing.ts', /subclass of Job/);
+  });
+
+  it('refuses a file and a class that disagree', () => {
+    write('welcome-mail.ts', job('WelcomeEmailJob'));
+    refuses('welcome-mail.ts', /holds WelcomeEmailJob; name the file welcome-email, or the class WelcomeMailJob/);
+  });
+
+  it('refuses a name that does not end in Job', () => {
+    write('welcome.ts', job('Welcome'));
+    refuses('welcome.ts', /named Welcome; end the name in Job, such as WelcomeJob/);
+  });
+
+  it('refuses two of one name', () => {
+    write('one.ts', job('OneJob', "static override jobName = 'Same';"));
+    write('two.ts', job('TwoJob', "static override jobName = 'Same';"));
+    refuses('two.ts', /two job classes are named Same/);
+  });
+
+  it('names the file that cannot be loaded', () => {
+    write('broken.ts', 'throw new Error("boom")');
+    refuses('broken.ts', /boom/);
+  });
+});
