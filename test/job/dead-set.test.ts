@@ -1,0 +1,102 @@
+import assert from 'node:assert/strict';
+import { DeadSet } from '../../lib/job/dead-set';
+import { Job } from '../../lib/job/job';
+import { KillJob } from '../../lib/job/verdict';
+import { until } from '../support/until';
+import { JobSystem } from './job-system';
+
+let mood: 'kill' | 'work' = 'kill';
+const ran: string[] = [];
+
+class MoodyJob extends Job<[name: string]> {
+  perform(name: string): void {
+    ran.push(name);
+    if (mood === 'kill') throw new KillJob(`no ${name}`);
+  }
+}
+
+describe('the dead set', () => {
+  let system: JobSystem;
+  let dead: DeadSet;
+  before(async () => {
+    system = await JobSystem.start();
+    dead = new DeadSet(system.redis.client, 'default');
+  });
+  after(() => system.stop());
+  beforeEach(async () => {
+    await system.reset();
+    mood = 'kill';
+    ran.length = 0;
+  });
+
+  const kill = async (...names: string[]) => {
+    await system.processor([MoodyJob], { jobs: { concurrency: 1 } });
+    const ids: string[] = [];
+    for (const name of names) {
+      ids.push((await MoodyJob.performLater(name)).id);
+      await until(`${name} is dead`, async () => (await dead.size()) === ids.length);
+    }
+    return ids;
+  };
+
+  it('lists the newest first, in pages, with what there is to know', async () => {
+    await kill('a', 'b', 'c');
+    const [newest] = await dead.list({ limit: 1 });
+    const { diedAt, errors, id, ...rest } = newest ?? assert.fail('it is empty');
+    assert.deepEqual(rest, { queue: 'default', class: 'MoodyJob', args: ['c'], reason: 'no c', attempts: 1 });
+    assert.ok(Math.abs(diedAt.getTime() - Date.now()) < 60_000);
+    assert.match(errors[0] ?? '', /KillJob: no c\n {4}at /);
+    assert.match(id, /-/);
+    const older = await dead.list({ offset: 1, limit: 5 });
+    assert.deepEqual(
+      older.map((job) => job.args[0]),
+      ['b', 'a'],
+    );
+    assert.deepEqual(await dead.list({ limit: 0 }), []);
+  });
+
+  it('retries once, however often it is clicked', async () => {
+    const [id = ''] = await kill('a');
+    mood = 'work';
+    const answers = await Promise.all([dead.retry(id), dead.retry(id), dead.retry(id)]);
+    assert.deepEqual(answers.sort(), [false, false, true]);
+    await until('it has ended well', () => system.eventsNamed('job.succeeded').length === 1);
+    assert.equal(await dead.retry(id), false);
+    assert.deepEqual(ran, ['a', 'a']);
+    assert.equal(await dead.size(), 0);
+    assert.equal(await system.redis.client.sCard('bq:default:failed'), 0);
+  });
+
+  it('gives a retried job all its attempts anew, and buries it again if need be', async () => {
+    const [id = ''] = await kill('a');
+    await dead.retry(id);
+    await until('it is dead again', async () => (await dead.list())[0]?.errors.length === 2);
+    assert.equal((await dead.list())[0]?.attempts, 1);
+  });
+
+  it('deletes for good', async () => {
+    const [id = ''] = await kill('a');
+    assert.deepEqual([await dead.delete(id), await dead.delete(id), await dead.retry(id)], [true, false, false]);
+    assert.equal(await system.redis.client.hLen('bq:default:jobs'), 0);
+  });
+
+  it('does not touch a job that is alive', async () => {
+    const { id } = await MoodyJob.performLater('alive');
+    assert.deepEqual([await dead.delete(id), await dead.retry(id)], [false, false]);
+    assert.equal(await system.redis.client.lLen('bq:default:waiting'), 1);
+  });
+
+  it('keeps 10,000, for 180 days', async () => {
+    const { client } = system.redis;
+    const old = Date.now() - 181 * 86_400_000;
+    await client.zAdd('bq:default:dead', { score: old, value: 'ancient' });
+    const many = Array.from({ length: 10_000 }, (_, i) => ({ score: Date.now() - 20_000 + i, value: `old-${i}` }));
+    await client.zAdd('bq:default:dead', many);
+    await client.hSet('bq:default:jobs', { ancient: '{}', 'old-0': '{}', 'old-1': '{}' });
+    await system.processor([MoodyJob]);
+    await MoodyJob.performLater('newest');
+    await until('it is dead', () => system.eventsNamed('job.dead').length === 1);
+    assert.equal(await dead.size(), 10_000);
+    assert.deepEqual(await client.hmGet('bq:default:jobs', ['ancient', 'old-0', 'old-1']), [null, null, '{}']);
+  });
+});

@@ -1,0 +1,146 @@
+import assert from 'node:assert/strict';
+import { currentContext, runInContext } from '../../lib/core/execution-context';
+import { Job } from '../../lib/job/job';
+import { DiscardJob, KillJob } from '../../lib/job/verdict';
+import { transaction } from '../../lib/model/transaction';
+import { until } from '../support/until';
+import { JobSystem } from './job-system';
+
+/** A clock so far behind that every retry is due at once. */
+const RETRY_AT_ONCE = { now: () => Date.now() - 1e12 };
+
+const ran: unknown[] = [];
+
+class ContextJob extends Job<[extra: { readonly list: readonly number[] }]> {
+  perform(extra: unknown): void {
+    const { requestId, locale, jobId, jobClass } = currentContext();
+    const { id, attempt, queue } = this.context;
+    ran.push({ extra, requestId, locale, jobClass, attempt, queue, sameId: id === jobId });
+  }
+}
+
+class FailingJob extends Job {
+  static override retry = { limit: 6 };
+
+  perform(): void {
+    ran.push(this.context.attempt);
+    throw new Error(`failure ${this.context.attempt} ${'x'.repeat(9000)}`);
+  }
+}
+
+class VerdictJob extends Job<[verdict: 'discard' | 'kill' | 'now' | 'broken rule']> {
+  static override retryIn(_attempt: number, error: Error) {
+    if (error.message === 'broken rule') throw new Error('the rule itself broke');
+    return error.message === 'now' ? 0 : undefined;
+  }
+
+  perform(verdict: string): void {
+    ran.push(verdict);
+    if (verdict === 'discard') throw new DiscardJob('nothing to do');
+    if (verdict === 'kill') throw new KillJob('550 no such user');
+    if (this.context.attempt === 1) throw new Error(verdict);
+  }
+}
+
+describe('performing', () => {
+  let system: JobSystem;
+  before(async () => {
+    system = await JobSystem.start();
+  });
+  after(() => system.stop());
+  beforeEach(async () => {
+    await system.reset();
+    ran.length = 0;
+  });
+
+  const inQueue = async (key: string) =>
+    system.redis.client.sendCommand<number>([key === 'waiting' ? 'LLEN' : 'ZCARD', `bq:default:${key}`]);
+  const record = async (id: string) => JSON.parse((await system.redis.client.hGet('bq:default:jobs', id)) ?? 'null');
+  const heard = (name: Parameters<JobSystem['eventsNamed']>[0]) =>
+    until(`${name} is heard`, () => system.eventsNamed(name)[0]);
+
+  it('gives the job its arguments and the context it was enqueued in', async () => {
+    await system.processor([ContextJob]);
+    await runInContext({ requestId: 'r-1', locale: 'ko' }, () => ContextJob.performLater({ list: [] }));
+    await heard('job.succeeded');
+    const expected = {
+      requestId: 'r-1',
+      locale: 'ko',
+      jobClass: 'ContextJob',
+      attempt: 1,
+      queue: 'default',
+      sameId: true,
+    };
+    assert.deepEqual(ran, [{ extra: { list: [] }, ...expected }]);
+    assert.equal(await system.redis.client.hLen('bq:default:jobs'), 0, 'nothing is left of it');
+  });
+
+  it('retries at the intervals of the formula, with the attempt counted in the record', async () => {
+    await system.processor([FailingJob], { tuning: { random: () => 0 } });
+    const { id } = await transaction(() => FailingJob.performLater());
+    const event = await until('it retries', () => system.eventsNamed('job.retrying')[0]);
+    assert.deepEqual([event.attempt, event.waitMs], [1, 15_000]);
+    const due = await system.redis.client.zScore('bq:default:delayed', id);
+    assert.ok(due !== null && due > Date.now() + 10_000 && due <= Date.now() + 15_001);
+    assert.equal((await record(id)).options.attempts, 1);
+    assert.equal(await system.outboxSize(), 1, 'its row lives on');
+  });
+
+  it('is dead after the last retry, with its newest errors, and its row is gone', async () => {
+    await system.processor([FailingJob], { tuning: RETRY_AT_ONCE });
+    const { id } = await transaction(() => FailingJob.performLater());
+    const { reason } = await until('it is dead', () => system.eventsNamed('job.dead')[0]);
+    assert.match(reason, /^failure 7 .*\(the last of 7 attempts\)$/);
+    assert.deepEqual(ran, [1, 2, 3, 4, 5, 6, 7]);
+    const { options, status } = await record(id);
+    assert.equal(status, 'failed');
+    assert.deepEqual(
+      options.stacktraces.map((trace: string) => [trace.slice(0, 16), trace.length]),
+      [7, 6, 5, 4, 3].map((attempt) => [`Error: failure ${attempt}`, 4000]),
+    );
+    assert.equal(await inQueue('dead'), 1);
+    await until('the row is gone', async () => (await system.outboxSize()) === 0);
+  });
+
+  it('discards, kills and retries at once as told; a rule that breaks costs nothing', async () => {
+    await system.processor([VerdictJob]);
+    for (const verdict of ['discard', 'kill', 'now', 'broken rule'] as const) await VerdictJob.performLater(verdict);
+    await until('the last has its verdict', () => system.eventsNamed('job.retrying').length === 2);
+    await heard('job.succeeded');
+    assert.equal(
+      (await until('one is discarded', () => system.eventsNamed('job.discarded')[0])).error.message,
+      'nothing to do',
+    );
+    assert.equal((await until('one is dead', () => system.eventsNamed('job.dead')[0])).reason, '550 no such user');
+    assert.deepEqual(
+      system.eventsNamed('job.retrying').map((event) => event.waitMs >= 15_000),
+      [false, true],
+    );
+    assert.match(system.eventsNamed('process.error')[0]?.error.message ?? '', /the rule itself broke/);
+  });
+
+  it('retries a class it does not know: a newer deploy may', async () => {
+    await system.processor([]);
+    await ContextJob.performLater({ list: [1] });
+    const { error } = await until('it retries', () => system.eventsNamed('job.retrying')[0]);
+    assert.match(error.message, /no job class ContextJob/);
+    assert.equal(await inQueue('delayed'), 1);
+  });
+
+  it('buries what cannot be read, and goes on', async () => {
+    const { client } = system.redis;
+    const bad = ['not json', '7', '{"data":{"no":"class"}}', '{"data":{"class":"ContextJob","args":3}}', '{}'];
+    for (const [index, text] of bad.entries()) {
+      await client.hSet('bq:default:jobs', `bad-${index}`, text);
+      await client.lPush('bq:default:waiting', `bad-${index}`);
+    }
+    await client.lPush('bq:default:waiting', 'no-record');
+    await ContextJob.performLater({ list: [1] });
+    await system.processor([ContextJob]);
+    await heard('job.succeeded');
+    assert.equal(system.eventsNamed('job.dead').length, bad.length);
+    assert.equal(await inQueue('dead'), bad.length);
+    assert.equal(await client.hGet('bq:default:jobs', 'bad-0'), 'not json', 'kept as it was');
+    assert.equal(await client.lLen('bq:default:active'), 0);
+  });
+});
