@@ -1,0 +1,62 @@
+import { Model } from 'objection';
+import type { Config } from '../core/config';
+import type { Events } from '../core/events';
+import { loadI18n } from '../core/i18n';
+import { Redis } from '../core/redis';
+import { connectJobs } from '../job/connect';
+import { JobProcessor } from '../job/processor';
+import { loadJobs } from '../job/registry';
+import { MailDelivery } from '../mailer/delivery';
+import { Mailer } from '../mailer/mailer';
+import { Database } from '../model/database';
+import { pendingMigrations } from '../model/migrator';
+import { connectTransactions } from '../model/transaction';
+import type { Deadline } from '../support/deadline';
+import { ServiceGroup } from '../support/service';
+import type { AppDefinition } from './app-definition';
+import { migrationFolders } from './migrations';
+import { serverUrls } from './server-urls';
+
+/** Everything that runs jobs in one process: connections, the app's jobs and mailers, the job processor. */
+export class ProcessorProcess {
+  private services: ServiceGroup | undefined;
+
+  constructor(
+    private readonly app: AppDefinition,
+    private readonly config: Config,
+    private readonly events: Events,
+  ) {}
+
+  /** @throws UserError when the app's jobs folder is not what it should be. */
+  async start(): Promise<void> {
+    const { app, config, events } = this;
+    const urls = serverUrls(config);
+    const production = config.environment === 'production';
+    const database = new Database(urls.database, { production, events });
+    const redis = new Redis(urls.redis, events);
+    const i18n = await loadI18n([app.localesDir], config.defaultLocale);
+    const mail = new MailDelivery({ config, database, i18n, templatesDir: app.templatesDir, events });
+    const registry = loadJobs(app.jobsDir);
+    const jobs = new JobProcessor({ config, redisUrl: urls.redis, database, redis, events, registry });
+    Model.knex(database.knex);
+    connectTransactions(database.knex);
+    connectJobs({ database, redis, events });
+    Mailer.connect(mail);
+    this.services = new ServiceGroup('the job processor', [database, redis, mail, jobs]);
+    await this.services.start();
+    if (production) void this.warnOfPendingMigrations(database);
+  }
+
+  /** Fetches no more, lets jobs finish until the deadline, hands the rest back, closes every connection. */
+  async stop(deadline: Deadline): Promise<void> {
+    await this.services?.stop(deadline);
+  }
+
+  /** A start in production migrates nothing: the release phase does. */
+  private async warnOfPendingMigrations(database: Database): Promise<void> {
+    const names = await pendingMigrations(database.knex, migrationFolders(this.app)).catch(() => []);
+    if (names.length === 0) return;
+    const message = `${names.length} migrations have not run: ${names.join(', ')}. Run: node dist/server.js migrate`;
+    this.events.emit('process.warning', { message });
+  }
+}
