@@ -13,7 +13,7 @@ import type { RunAt } from './run-at';
 
 /** How long an enqueue waits for Redis before it turns to Postgres, ms. */
 const REDIS_LIMIT_MS = 1000;
-/** How long after such a failure enqueues do not even try, so that a request waits at most once, ms. */
+/** How long after such a wait enqueues do not even try, so that not every request waits, ms. */
 const AVOID_MS = 2000;
 /**
  * How far Redis's clock may be behind ours. A late enqueue that Redis runs within this time of our giving up meets the
@@ -78,7 +78,8 @@ export class JobEnqueuer implements Enqueuer {
         refusal = new Error("Redis's clock is more than 30 s ahead of this machine's");
       } catch (thrown) {
         refusal = toError(thrown);
-        this.avoidRedisUntil = Date.now() + AVOID_MS;
+        // A Redis that is known to be away refuses at once, and may be back the next moment.
+        if (Date.now() - now >= REDIS_LIMIT_MS) this.avoidRedisUntil = Date.now() + AVOID_MS;
       }
     }
     await this.toOutbox(id, request, 'fallback', this.knex).catch((error: unknown) => {

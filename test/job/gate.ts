@@ -1,27 +1,31 @@
-import { type Deferred, deferred } from '../../lib/support/deferred';
+import { deferred } from '../../lib/support/deferred';
 
 /** Holds whoever comes through until it is opened, and tells how many are held. */
 export class Gate {
-  private opened: Deferred = deferred();
-  held = 0;
+  private round = { opened: deferred(), held: 0 };
+
+  get held(): number {
+    return this.round.held;
+  }
 
   async pass(signal?: AbortSignal): Promise<void> {
-    this.held++;
+    const { round } = this;
+    round.held++;
     const aborted = new Promise<never>((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason)));
     try {
-      await Promise.race([this.opened.promise, aborted]);
+      await Promise.race([round.opened.promise, aborted]);
     } finally {
-      this.held--;
+      round.held--;
     }
   }
 
   open(): void {
-    this.opened.resolve();
+    this.round.opened.resolve();
   }
 
+  /** Lets those go who are held, and begins to hold anew. */
   close(): void {
     this.open();
-    this.opened = deferred();
-    this.held = 0;
+    this.round = { opened: deferred(), held: 0 };
   }
 }

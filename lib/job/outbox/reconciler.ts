@@ -5,7 +5,10 @@ import { whatRedisKnows } from './known-script';
 import { type Cursor, deleteRows, dispatchedAfter, undispatch } from './outbox';
 import { currentLife, markCompared } from './redis-life';
 
-const EVERY_MS = 10_000;
+/** How often Redis is asked whether it has lost its data, ms. */
+const EVERY_MS = 2000;
+/** How often a stretch is compared although it has not, ms. */
+const ROUTINE_MS = 10_000;
 /** Rows per look-up. */
 const PAGE = 1000;
 /** Pages of a routine walk; the next one goes on from there. */
@@ -30,6 +33,7 @@ export interface ReconcilerOptions {
 export class Reconciler {
   private cursor: Cursor | undefined;
   private wholeWalks = 0;
+  private routineAt = performance.now();
   private readonly chore: Recurring;
 
   constructor(private readonly options: ReconcilerOptions) {
@@ -55,7 +59,10 @@ export class Reconciler {
     const life = await currentLife(redis);
     if (life.compared) {
       this.wholeWalks = 0;
-      await this.walk(ROUTINE_PAGES);
+      if (performance.now() - this.routineAt >= ROUTINE_MS) {
+        this.routineAt = performance.now();
+        await this.walk(ROUTINE_PAGES);
+      }
       return undefined;
     }
     this.cursor = undefined;

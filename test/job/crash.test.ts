@@ -1,0 +1,89 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import path from 'node:path';
+import { DeadSet } from '../../lib/job/dead-set';
+import { Job } from '../../lib/job/job';
+import { transaction } from '../../lib/model/transaction';
+import { until } from '../support/until';
+import { LongJob, PoisonJob } from './doomed-processor';
+import { JobSystem } from './job-system';
+
+const ran: string[] = [];
+
+class RescuedJob extends Job<[name: string]> {
+  static override jobName = 'LongJob';
+
+  perform(name: string): void {
+    ran.push(`${name} ${this.context.attempt}`);
+  }
+}
+
+describe('a processor that is killed', () => {
+  let system: JobSystem;
+  const children: ChildProcess[] = [];
+  before(async () => {
+    system = await JobSystem.start();
+  });
+  after(() => system.stop());
+  beforeEach(async () => {
+    await system.reset();
+    ran.length = 0;
+  });
+  afterEach(() => {
+    for (const child of children.splice(0)) child.kill('SIGKILL');
+  });
+
+  const startDoomed = () => {
+    const file = path.join(__dirname, 'doomed-processor.ts');
+    const child = fork(file, [system.postgres.url, system.redisServer.url], { execArgv: ['--import', 'tsx'] });
+    children.push(child);
+    return child;
+  };
+
+  it('loses neither of the two jobs it held, whether they came from the outbox or not', async () => {
+    const child = startDoomed();
+    const held: string[] = [];
+    child.on('message', (name: string) => held.push(name));
+    await transaction(() => LongJob.performLater('from the outbox'));
+    await LongJob.performLater('straight');
+    await until('it holds both', () => held.length === 2);
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    await system.processor([RescuedJob], { tuning: { stallInterval: 400 } });
+    await until('both ran here', () => ran.length === 2);
+    assert.deepEqual(ran.sort(), ['from the outbox 1', 'straight 1'], 'no attempt is burnt');
+    assert.equal(system.eventsNamed('job.rescued').length, 2);
+    await until('the outbox is empty', async () => (await system.outboxSize()) === 0);
+  });
+
+  it('three times by one job has that job buried, while its neighbours run', async () => {
+    await transaction(() => PoisonJob.performLater());
+    for (let deaths = 0; deaths < 3; deaths++) await once(startDoomed(), 'exit');
+    await transaction(() => LongJob.performLater('neighbour'));
+    await system.processor([RescuedJob], { tuning: { stallInterval: 400 } });
+    const { reason } = await until('it is dead', () => system.eventsNamed('job.dead')[0]);
+    assert.equal(reason, 'the process died, or stalled, 3 times while it ran this job');
+    await until('the neighbour ran', () => ran.length === 1);
+    const [dead] = await new DeadSet(system.redis.client, 'default').list();
+    assert.deepEqual([dead?.class, dead?.reason], ['PoisonJob', reason]);
+    await until('the outbox is empty', async () => (await system.outboxSize()) === 0);
+  });
+
+  it('does not have its rescue mistaken: a job that runs long is not taken away', async () => {
+    let ended = 0;
+    class SlowJob extends Job {
+      async perform(): Promise<void> {
+        const start = performance.now();
+        // Several stall intervals long, however slow the machine is.
+        await until('four checks have passed', () => performance.now() - start > 1600, { timeoutMs: 20_000 });
+        ended++;
+      }
+    }
+    await system.processor([SlowJob], { tuning: { stallInterval: 400 } });
+    await SlowJob.performLater();
+    await until('it ended', () => system.eventsNamed('job.succeeded').length === 1);
+    assert.equal(ended, 1);
+    assert.equal(system.eventsNamed('job.rescued').length, 0);
+  });
+});

@@ -1,0 +1,119 @@
+import assert from 'node:assert/strict';
+import { Job } from '../../lib/job/job';
+import { transaction } from '../../lib/model/transaction';
+import { Deadline } from '../../lib/support/deadline';
+import { until } from '../support/until';
+import { Gate } from './gate';
+import { JobSystem } from './job-system';
+
+const gate = new Gate();
+const ran: string[] = [];
+
+class DeafJob extends Job<[name: string]> {
+  async perform(name: string): Promise<void> {
+    ran.push(`${name} ${this.context.attempt}`);
+    await gate.pass();
+  }
+}
+
+class HeedingJob extends Job<[name: string]> {
+  async perform(name: string): Promise<void> {
+    ran.push(`${name} ${this.context.attempt}`);
+    await gate.pass(this.context.signal);
+  }
+}
+
+const CLASSES = [DeafJob, HeedingJob];
+
+describe('stopping', () => {
+  let system: JobSystem;
+  before(async () => {
+    system = await JobSystem.start();
+  });
+  after(async () => {
+    gate.open();
+    await system.stop();
+  });
+  beforeEach(async () => {
+    gate.close();
+    await system.reset();
+    ran.length = 0;
+  });
+
+  const lengths = async () => {
+    const { client } = system.redis;
+    const [waiting, active, delayed] = await Promise.all([
+      client.lLen('bq:default:waiting'),
+      client.lLen('bq:default:active'),
+      client.zCard('bq:default:delayed'),
+    ]);
+    return { waiting, active, delayed };
+  };
+
+  it('quiet fetches no more, while what runs goes on', async () => {
+    const processor = await system.processor(CLASSES);
+    await DeafJob.performLater('first');
+    await until('it runs', () => gate.held === 1);
+    assert.deepEqual(
+      processor.snapshot().running.map((job) => [job.class, job.queue]),
+      [['DeafJob', 'default']],
+    );
+    processor.quiet();
+    await DeafJob.performLater('second');
+    gate.open();
+    await until('the first has ended', () => system.eventsNamed('job.succeeded').length === 1);
+    await processor.stop(Deadline.after(5000));
+    assert.deepEqual(ran, ['first 1']);
+    assert.deepEqual(await lengths(), { waiting: 1, active: 0, delayed: 0 });
+    assert.deepEqual(processor.snapshot(), { running: [], quiet: true });
+  });
+
+  it('lets running jobs finish', async () => {
+    const processor = await system.processor(CLASSES);
+    await transaction(() => DeafJob.performLater('slow'));
+    await until('it runs', () => gate.held === 1);
+    const stopped = processor.stop(Deadline.after(20_000));
+    gate.open();
+    await stopped;
+    assert.equal(system.eventsNamed('job.succeeded').length, 1);
+    assert.equal(await system.outboxSize(), 0, 'its row is settled');
+  });
+
+  it('hands back what is late, to the head, with no attempt and no delivery burnt', async () => {
+    const processor = await system.processor(CLASSES);
+    await DeafJob.performLater('deaf');
+    await HeedingJob.performLater('heeding');
+    await until('both run', () => gate.held === 2);
+    await DeafJob.performLater('behind');
+    await Promise.all([processor.stop(Deadline.after(1500)), processor.stop(Deadline.after(1500))]);
+    assert.equal(system.eventsNamed('job.returned').length, 2);
+    assert.equal(system.eventsNamed('job.retrying').length, 0);
+    assert.deepEqual(await lengths(), { waiting: 3, active: 0, delayed: 0 });
+    assert.equal(await system.redis.client.hLen('bq:default:deliveries'), 0);
+    gate.open();
+    const again = await system.processor(CLASSES, { jobs: { concurrency: 1 } });
+    await until('all have run', () => system.eventsNamed('job.succeeded').length === 3);
+    await again.stop(Deadline.after(1000));
+    assert.deepEqual(ran.slice(0, 2).sort(), ['deaf 1', 'heeding 1']);
+    assert.deepEqual(ran.slice(2, 4).sort(), ['deaf 1', 'heeding 1'], 'the returned ones go first');
+    assert.equal(ran[4], 'behind 1');
+  });
+
+  it('hands back even when there is no time at all', async () => {
+    const processor = await system.processor(CLASSES);
+    await DeafJob.performLater('deaf');
+    await until('it runs', () => gate.held === 1);
+    await processor.stop(Deadline.after(0));
+    assert.deepEqual(await lengths(), { waiting: 1, active: 0, delayed: 0 });
+  });
+
+  it('is safe before start, and settles by the deadline while Redis is away', async () => {
+    const processor = await system.processor(CLASSES);
+    await DeafJob.performLater('deaf');
+    await until('it runs', () => gate.held === 1);
+    await system.redisServer.kill();
+    const deadline = Deadline.after(2000);
+    await processor.stop(deadline);
+    assert.ok(!deadline.expired);
+  });
+});
