@@ -65,7 +65,7 @@ export class RequestLimit {
   /** Waits for a slot, which `response` holds until its end. */
   async enter(request: Omit<RequestInFlight, 'startedAt'>, response: ServerResponse): Promise<Admission> {
     const arrived = { ...request, startedAt: Date.now() };
-    if (this.queue.size === 0 && this.hasRoom()) return this.admit(arrived, response);
+    if (this.hasRoom()) return this.admit(arrived, response);
     if (this.queue.size >= this.options.backlog) {
       this.shedCount++;
       return { outcome: 'full' };
