@@ -28,7 +28,9 @@ function prettyStream(): DestinationStream {
     sync: true,
     colorize: process.stdout.isTTY === true,
     translateTime: 'SYS:HH:MM:ss.l',
-    ignore: 'pid,process,requestId,jobId,jobClass,attempt,locale',
+    // The message says it already, or it is for machines.
+    ignore:
+      'pid,process,requestId,jobId,jobClass,attempt,locale,method,path,status,durationMs,queuedMs,remoteAddress,messageId',
     messageFormat: '[{process}] {msg}',
     singleLine: true,
   });

@@ -5,7 +5,7 @@ import { version } from '../core/version';
 export function banner(name: string, config: Config): string[] {
   const { web, jobs, mail } = config;
   const mode = web.enabled ? (web.concurrency === 0 ? 'single mode' : 'cluster mode') : 'jobs only';
-  const lines = [`Catamount ${version()} starts ${name} in ${mode} (${config.environment})`];
+  const lines = [`Catamount ${version()} starts the app ${name}: ${mode}, ${config.environment}`];
   lines.push(`* Node.js: ${process.version}, pid ${process.pid}`);
   if (web.enabled) {
     const workers = web.concurrency === 0 ? 'this process' : plural(web.concurrency, 'worker');

@@ -1,4 +1,3 @@
-import fs from 'node:fs';
 import { runEntry } from '../cluster/child-process';
 import { Processor } from '../cluster/processor';
 import { onNpmGone, onStopSignals } from '../cluster/signals';
@@ -77,7 +76,6 @@ export class Primary {
   /** Fills in the URLs of embedded servers where the environment gave none. */
   private async settleServers(): Promise<Config> {
     const { config, events } = this;
-    fs.mkdirSync(config.stateDir, { recursive: true });
     const [needPostgres, needRedis] = [config.databaseUrl === null, config.redisUrl === null];
     if (!needPostgres && !needRedis) return config;
     // Never loaded in production, where readSettings insists on both URLs.
@@ -106,6 +104,7 @@ export class Primary {
     const address = await this.web.start();
     const durationMs = Math.round(performance.now() - this.startedAt);
     this.events.emit('primary.listening', { address, durationMs });
+    if (config.log.format === 'pretty') process.stdout.write('Ctrl-C stops it\n');
   }
 
   private printBanner(): void {

@@ -21,7 +21,10 @@ export async function runProcessor(app: AppDefinition): Promise<void> {
   const stopAndExit = (ms: number): void => {
     stop(ms).then(
       () => process.exit(EXIT.ok),
-      () => process.exit(EXIT.failed),
+      (error: unknown) => {
+        events.emit('process.error', { error: toError(error), during: 'stopping the job processor' });
+        process.exit(EXIT.failed);
+      },
     );
   };
   process.on('message', (message: unknown) => {

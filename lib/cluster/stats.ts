@@ -1,0 +1,96 @@
+import type { RestartReason } from './slot';
+
+/** One request or job in flight. */
+export interface WorkInFlight {
+  /** `POST /users`, or `WelcomeEmailJob on mailer`. */
+  readonly what: string;
+  readonly id: string;
+  readonly ageMs: number;
+}
+
+/** How a process feels. */
+export interface Vitals {
+  /** 99th percentile of the event loop's delay since the last report, ms. */
+  readonly lagP99Ms: number;
+  /** Event-loop utilisation since the last report, 0 to 1. */
+  readonly utilization: number;
+  readonly rssMb: number;
+}
+
+/** Puma's `last_status`, and ours. `{}` before the first check-in. */
+export interface WorkerStatus extends Vitals {
+  readonly backlog: number;
+  readonly running: number;
+  readonly pool_capacity: number;
+  readonly busy_threads: number;
+  readonly max_threads: number;
+  readonly requests_count: number;
+  readonly backlog_max: number;
+  /** Requests turned away with 503 so far. */
+  readonly shed_count: number;
+  /** 99th percentile of the wait for a slot since the last report, ms. */
+  readonly queue_time_p99_ms: number;
+  readonly in_flight: readonly WorkInFlight[];
+}
+
+export interface WorkerStats {
+  readonly started_at: string;
+  readonly pid: number;
+  readonly index: number;
+  readonly phase: number;
+  readonly booted: boolean;
+  readonly state: string;
+  readonly last_checkin: string | null;
+  readonly last_status: WorkerStatus | Record<string, never>;
+  /** Proportional set size; null where the system does not tell. */
+  readonly pss_mb: number | null;
+  readonly restarts: Readonly<Partial<Record<RestartReason, number>>>;
+}
+
+export interface ProcessorStats {
+  readonly pid: number | null;
+  readonly state: 'off' | 'booting' | 'ready' | 'quiet' | 'stopping' | 'waiting' | 'circuit open';
+  readonly started_at: string | null;
+  readonly last_checkin: string | null;
+  readonly restarts: number;
+  readonly pss_mb: number | null;
+  readonly last_status: (Vitals & { readonly in_flight: readonly WorkInFlight[] }) | Record<string, never>;
+}
+
+/** What `catamount stats` prints: Puma's keys first, then ours. */
+export interface TreeStats {
+  readonly started_at: string;
+  readonly workers: number;
+  readonly phase: number;
+  readonly booted_workers: number;
+  readonly old_workers: number;
+  readonly worker_status: readonly WorkerStats[];
+  readonly versions: { readonly catamount: string; readonly node: string };
+  readonly pid: number;
+  readonly job_processor: ProcessorStats;
+  readonly memory: { readonly pss_mb: number | null; readonly limit_mb: number | null };
+  /** How the last phased restart ended; null before the first. */
+  readonly last_phase: { readonly phase: number; readonly completed: boolean; readonly reason: string | null } | null;
+}
+
+/** What an operator can have done to the tree, whichever way it is asked for. */
+export interface Operations {
+  stats(): Promise<TreeStats>;
+  /** Replaces every worker, then the job processor, with code read anew. Rejects with the reason when it was given up. */
+  phasedRestart(): Promise<void>;
+  /** Drains all and starts the tree anew in the same primary. */
+  restart(): Promise<void>;
+  /** Graceful stop. */
+  stop(): Promise<void>;
+  /** Stop at once, with nothing drained. */
+  halt(): Promise<void>;
+  /** One worker more or one fewer. @returns the new number. @throws UserError at the bounds. */
+  scale(by: 1 | -1): Promise<number>;
+  quietJobs(): Promise<void>;
+  /** For logs that go to a file which was moved away: standard output is not affected. */
+  reopenLog(): Promise<void>;
+  /** Collects garbage in every process. */
+  gc(): Promise<void>;
+  /** Writes a heap snapshot of the worker in that slot. @returns the file's path. */
+  heapSnapshot(slot: number): Promise<string>;
+}
