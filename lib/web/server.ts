@@ -5,6 +5,7 @@ import { listenError } from '../core/listen';
 import type { Deadline } from '../support/deadline';
 import { deferred } from '../support/deferred';
 import { adopt, IdleConnections, type RawConnection } from './raw-connection';
+import { onRequestEnd } from './request-end';
 
 /**
  * Above the 90 s that Heroku's router keeps an idle connection, so that the router closes first and never sends a
@@ -99,7 +100,7 @@ export class WebServer {
   private serve(request: IncomingMessage, response: ServerResponse): void {
     this.lastRequestAt = performance.now();
     this.responses.add(response);
-    response.once('close', () => this.responses.delete(response));
+    onRequestEnd(response, () => this.responses.delete(response));
     if (this.polite) response.shouldKeepAlive = false;
     this.handler(request, response);
   }
