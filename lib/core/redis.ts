@@ -3,6 +3,7 @@ import type { Deadline } from '../support/deadline';
 import type { Service } from '../support/service';
 import { toError } from './errors';
 import type { Events } from './events';
+import { withTlsAdvice } from './tls-advice';
 
 export type RedisClient = ReturnType<typeof createRedis>;
 
@@ -51,7 +52,7 @@ export class Redis implements Service {
     this.client = createRedis(url);
     // Without a listener an error on an idle connection would end the process.
     this.client.on('error', (error: unknown) => {
-      if (!this.lost) events.emit('redis.lost', { error: toError(error) });
+      if (!this.lost) events.emit('redis.lost', { error: withTlsAdvice(toError(error), 'Redis') });
       this.lost = true;
     });
     this.client.on('ready', () => {

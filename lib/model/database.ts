@@ -1,5 +1,6 @@
 import createKnex, { type Knex } from 'knex';
 import type { Events } from '../core/events';
+import { withTlsAdvice } from '../core/tls-advice';
 import type { Deadline } from '../support/deadline';
 import type { Service } from '../support/service';
 
@@ -43,7 +44,7 @@ export class Database implements Service {
 function asEvents(events: Events): Knex.Logger {
   const report = (message: unknown) => {
     const [line = ''] = String(message).split('\n');
-    events.emit('database.error', { error: new Error(line) });
+    events.emit('database.error', { error: withTlsAdvice(new Error(line), 'Postgres') });
   };
   return { warn: report, error: report, deprecate: report, debug: () => undefined };
 }

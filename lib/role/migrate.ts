@@ -1,5 +1,6 @@
 import type { Config } from '../core/config';
-import { EXIT, UserError } from '../core/errors';
+import { EXIT, toError, UserError } from '../core/errors';
+import { withTlsAdvice } from '../core/tls-advice';
 import { Database } from '../model/database';
 import { migrateDown, migrateUp } from '../model/migrator';
 import { Deadline } from '../support/deadline';
@@ -22,10 +23,24 @@ export async function runMigrations(app: AppDefinition, config: Config, directio
     poolMax: 2,
   });
   try {
+    await reach(database, config.databaseUrl);
     const folders = migrationFolders(app);
     const names = await (direction === 'up' ? migrateUp(database.knex, folders) : migrateDown(database.knex, folders));
     for (const name of names) events.emit('migration.done', { name, direction });
   } finally {
     await database.stop(Deadline.after(5000));
+  }
+}
+
+/** @throws UserError that says why Postgres lets nobody in: a stack would tell the user nothing. */
+async function reach(database: Database, url: string): Promise<void> {
+  try {
+    await database.ping(10_000);
+  } catch (thrown) {
+    const { message } = withTlsAdvice(toError(thrown), 'Postgres');
+    throw new UserError(
+      `Cannot migrate, Postgres at ${new URL(url).host} does not let us in: ${message}`,
+      EXIT.unavailable,
+    );
   }
 }

@@ -6,8 +6,17 @@ import { until } from './until';
 /** `drop` cuts the connection in the middle of DATA. */
 export type FailureStage = 'connect' | 'mail' | 'rcpt' | 'data' | 'drop';
 
-/** A received mail: parsed, with the envelope it came in. */
-export type ReceivedMail = ParsedMail & { readonly envelope: { readonly from: string; readonly to: string[] } };
+/** A received mail: parsed, with how it came. */
+export type ReceivedMail = ParsedMail & {
+  readonly envelope: { readonly from: string; readonly to: string[] };
+  /** Whether it came by TLS. */
+  readonly secure: boolean;
+};
+
+export interface SinkOptions {
+  /** `starttls` offers the upgrade; `implicit` speaks TLS from the first byte. Default: no TLS at all. */
+  readonly tls?: { readonly kind: 'starttls' | 'implicit'; readonly chain: string; readonly key: string };
+}
 
 interface Failure {
   readonly code: number;
@@ -20,15 +29,17 @@ export class SmtpSink {
   readonly messages: ReceivedMail[] = [];
   private readonly failures: Failure[] = [];
   private readonly sockets = new Set<Socket>();
-  private readonly held: (() => void)[] = [];
+  private readonly held: ((keep: boolean) => void)[] = [];
   private holding = false;
   private readonly server: SMTPServer;
 
-  constructor() {
+  constructor(private readonly options: SinkOptions = {}) {
+    const { tls } = options;
     this.server = new SMTPServer({
       authOptional: true,
-      hideSTARTTLS: true,
-      disabledCommands: ['STARTTLS'],
+      ...(tls
+        ? { secure: tls.kind === 'implicit', cert: tls.chain, key: tls.key }
+        : { hideSTARTTLS: true, disabledCommands: ['STARTTLS'] }),
       disableReverseLookup: true,
       logger: false,
       closeTimeout: 50,
@@ -60,7 +71,7 @@ export class SmtpSink {
   }
 
   get url(): string {
-    return `smtp://127.0.0.1:${this.port}`;
+    return `${this.options.tls?.kind === 'implicit' ? 'smtps' : 'smtp'}://127.0.0.1:${this.port}`;
   }
 
   /** Mails whose DATA has arrived, but is not answered yet since `hold()`. */
@@ -80,7 +91,13 @@ export class SmtpSink {
 
   release(): void {
     this.holding = false;
-    for (const go of this.held.splice(0)) go();
+    for (const go of this.held.splice(0)) go(true);
+  }
+
+  /** Ends `hold()` without keeping what is held: for mails whose clients have gone before they were answered. */
+  discard(): void {
+    this.holding = false;
+    for (const go of this.held.splice(0)) go(false);
   }
 
   /** Resolves with all messages once there are `wanted` of them, or with those that match once there is one. */
@@ -111,10 +128,10 @@ export class SmtpSink {
     const mail = await simpleParser(stream);
     const failure = this.failure('data');
     if (failure) throw failure;
-    if (this.holding) await new Promise<void>((go) => this.held.push(go));
+    if (this.holding && !(await new Promise<boolean>((go) => this.held.push(go)))) return;
     const from = session.envelope.mailFrom === false ? '' : session.envelope.mailFrom.address;
     const to = session.envelope.rcptTo.map((recipient) => recipient.address);
-    this.messages.push(Object.assign(mail, { envelope: { from, to } }));
+    this.messages.push(Object.assign(mail, { envelope: { from, to }, secure: session.secure }));
   }
 
   private failure(stage: FailureStage): (Error & { responseCode: number }) | undefined {
@@ -124,8 +141,8 @@ export class SmtpSink {
   }
 }
 
-export async function startSmtpSink(): Promise<SmtpSink> {
-  const sink = new SmtpSink();
+export async function startSmtpSink(options: SinkOptions = {}): Promise<SmtpSink> {
+  const sink = new SmtpSink(options);
   await sink.start();
   return sink;
 }

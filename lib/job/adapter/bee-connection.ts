@@ -1,4 +1,5 @@
 import { redisTls, withoutTlsMode } from '../../core/redis';
+import { withTlsAdvice } from '../../core/tls-advice';
 import { deferred } from '../../support/deferred';
 import { type BeeClient, createBeeClient } from './bee-queue';
 
@@ -42,7 +43,7 @@ export class BeeConnection {
       },
     });
     this.client = client;
-    client.on('error', onError);
+    client.on('error', (error: Error) => onError(withTlsAdvice(error, 'Redis')));
     client.on('connect', () => {
       this.progressAt = performance.now();
     });

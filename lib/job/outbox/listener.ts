@@ -1,5 +1,6 @@
 import pg from 'pg';
 import { toError } from '../../core/errors';
+import { withTlsAdvice } from '../../core/tls-advice';
 import { type ConnectionSettings, connectionSettings } from '../../model/database';
 import { Backoff } from '../../support/backoff';
 import { CHANNEL } from './outbox';
@@ -75,7 +76,7 @@ export class OutboxListener {
     this.client = undefined;
     clearTimeout(this.timer);
     client.end().catch(() => undefined);
-    if (this.backoff.attempts === 0) this.options.onError(error);
+    if (this.backoff.attempts === 0) this.options.onError(withTlsAdvice(error, 'Postgres'));
     this.timer = setTimeout(() => void this.connect(), this.backoff.next());
   }
 }

@@ -1,5 +1,6 @@
 import { createTransport } from 'nodemailer';
 import { toError } from '../../core/errors';
+import { withTlsAdvice } from '../../core/tls-advice';
 import { PermanentDeliveryError } from '../errors';
 import { mimeOptions } from './mime';
 import { isPermanent, refusals } from './smtp-answer';
@@ -53,7 +54,7 @@ export class SmtpTransport implements Transport {
       if (signal.aborted)
         throw new Error(`the SMTP server did not take the mail within ${this.sendMs} ms`, { cause: error });
       if (isPermanent(error)) throw new PermanentDeliveryError(error.response, error.responseCode, error);
-      throw error;
+      throw withTlsAdvice(error, 'SMTP');
     }
   }
 

@@ -1,0 +1,42 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { generate } from 'selfsigned';
+import { tempFolder } from '../support/temp-folder';
+
+/** A server's certificate and key, in PEM, and the private authority that signed it. */
+export interface Certificate {
+  /** With the authority's behind it, as managed servers send it. */
+  readonly chain: string;
+  readonly key: string;
+  /** The authority's certificate: what NODE_EXTRA_CA_CERTS takes. */
+  readonly authorityFile: string;
+}
+
+/** A certificate as the managed plans have it: signed by an authority that no system knows. */
+export async function makeCertificate(hosts: readonly string[] = ['localhost', '127.0.0.1']): Promise<Certificate> {
+  const common = { keyType: 'ec', curve: 'P-256', algorithm: 'sha256' } as const;
+  const authority = await generate([{ name: 'commonName', value: 'Test Authority' }], {
+    ...common,
+    extensions: [
+      { name: 'basicConstraints', cA: true, critical: true },
+      { name: 'keyUsage', keyCertSign: true, cRLSign: true, critical: true },
+    ],
+  });
+  const server = await generate([{ name: 'commonName', value: hosts[0] ?? '' }], {
+    ...common,
+    ca: { key: authority.private, cert: authority.cert },
+    extensions: [
+      { name: 'basicConstraints', cA: false, critical: true },
+      { name: 'keyUsage', digitalSignature: true, critical: true },
+      { name: 'extKeyUsage', serverAuth: true },
+      { name: 'subjectAltName', altNames: hosts.map(altName) },
+    ],
+  });
+  const authorityFile = path.join(tempFolder('authority'), 'ca.pem');
+  fs.writeFileSync(authorityFile, authority.cert);
+  return { chain: `${server.cert.trim()}\n${authority.cert.trim()}\n`, key: server.private, authorityFile };
+}
+
+function altName(host: string) {
+  return /^[\d.]+$/.test(host) ? ({ type: 7, ip: host } as const) : ({ type: 2, value: host } as const);
+}
