@@ -1,0 +1,123 @@
+import assert from 'node:assert/strict';
+import http from 'node:http';
+import type { Answer } from '../support/http';
+import type { Tree } from '../support/tree';
+import { until } from '../support/until';
+import type { Surroundings } from './surroundings';
+
+/** Less than any time that a request could spend waiting for Redis. */
+const AT_ONCE_MS = 4000;
+
+let count = 0;
+
+export interface NewUser {
+  readonly email: string;
+  readonly name: string;
+  readonly locale: 'en' | 'ko';
+}
+
+/** Somebody who has never signed up before; every other one reads Korean. */
+export function somebody(): NewUser {
+  const n = ++count;
+  return { email: `user${n}@example.com`, name: `User ${n}`, locale: n % 2 === 0 ? 'ko' : 'en' };
+}
+
+export function subjectFor({ name, locale }: NewUser): string {
+  return locale === 'ko' ? `${name} 님, Catamount에 오신 것을 환영합니다` : `Welcome to Catamount, ${name}`;
+}
+
+export function signUp(tree: Tree, user: NewUser = somebody()): Promise<Answer> {
+  return tree.request('POST', '/users', { json: user, timeoutMs: AT_ONCE_MS });
+}
+
+/** Signs up that many, `atOnce` of them at a time. @returns who they are; each was answered 201. */
+export async function signUpMany(tree: Tree, many: number, atOnce = 8): Promise<NewUser[]> {
+  const users = Array.from({ length: many }, somebody);
+  const queue = [...users];
+  const loops = Array.from({ length: atOnce }, async () => {
+    for (let user = queue.pop(); user; user = queue.pop()) assert.equal((await signUp(tree, user)).status, 201);
+  });
+  await Promise.all(loops);
+  return users;
+}
+
+/** People who sign up one after the other, on several connections at once, until `stop()`. */
+export class SignUpStream {
+  readonly accepted: string[] = [];
+  /** Whatever was not 201: statuses and error codes. */
+  readonly failures: string[] = [];
+  private stopping = false;
+  private readonly loops: Promise<void>[];
+
+  constructor(
+    private readonly tree: Tree,
+    atOnce = 3,
+  ) {
+    this.loops = Array.from({ length: atOnce }, () => this.loop());
+  }
+
+  /** Resolves when that many more have signed up. */
+  async more(many: number): Promise<void> {
+    const goal = this.accepted.length + many;
+    const reached = () => this.accepted.length >= goal;
+    await until(`${many} more have signed up`, reached, { timeoutMs: 20_000 }).catch((error: Error) => {
+      throw new Error(`${error.message}; failures: ${this.failures}`);
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.stopping = true;
+    await Promise.all(this.loops);
+  }
+
+  private async loop(): Promise<void> {
+    while (!this.stopping) {
+      const user = somebody();
+      try {
+        const { status } = await signUp(this.tree, user);
+        if (status === 201) this.accepted.push(user.email);
+        else this.failures.push(String(status));
+      } catch (error) {
+        this.failures.push((error as NodeJS.ErrnoException).code ?? String(error));
+      }
+    }
+  }
+}
+
+/** A sign-up of which the server has the head, but not yet the body. */
+export interface OpenSignUp {
+  /** Sends the rest. @returns the status of the answer. */
+  finish(): Promise<number>;
+}
+
+/** Resolves when the server has answered the head with `100 Continue`: the request is in flight for sure. */
+export function openSignUp(tree: Tree): Promise<OpenSignUp> {
+  const body = Buffer.from(JSON.stringify(somebody()));
+  const headers = { 'content-type': 'application/json', 'content-length': body.length, expect: '100-continue' };
+  return new Promise((resolve, reject) => {
+    const request = http.request(new URL('/users', tree.baseUrl), { method: 'POST', headers, agent: false });
+    const status = new Promise<number>((onStatus, onError) => {
+      request.once('error', onError);
+      request.once('response', (response) => {
+        response.resume();
+        response.once('end', () => onStatus(response.statusCode ?? 0));
+      });
+    });
+    status.catch(reject);
+    const finish = () => {
+      request.end(body);
+      return status;
+    };
+    request.once('continue', () => resolve({ finish }));
+    request.flushHeaders();
+  });
+}
+
+/** Waits until every job has ended, then finds one mail for each user of the database: no more, no fewer. */
+export async function assertOneMailEach(around: Surroundings, timeoutMs = 20_000): Promise<void> {
+  const { database, sink } = around;
+  const left = async () => (await database.query('select id, dispatched_at, class from job_outbox')).length;
+  await until('every job has ended', async () => (await left()) === 0, { timeoutMs });
+  const receivers = sink.messages.flatMap((mail) => mail.envelope.to).sort();
+  assert.deepEqual(receivers, await around.users());
+}
