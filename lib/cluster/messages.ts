@@ -1,3 +1,5 @@
+import type { ProcessorStatus, WorkerStatus } from './stats';
+
 /**
  * What the primary and its children say to each other over IPC. Times go as milliseconds remaining, since each
  * process has its own monotonic clock.
@@ -11,6 +13,11 @@ export type ToWorker =
   | { readonly catamount: 'drain'; readonly remainingMs: number; readonly passOn: boolean }
   /** With a connection that another worker had: serve it. */
   | { readonly catamount: 'adopt' }
+  /** How the job processor does: without it the tree is degraded. */
+  | { readonly catamount: 'jobs'; readonly running: boolean }
+  | { readonly catamount: 'collect-garbage' }
+  /** Write one and say where in `heap-snapshot`. */
+  | { readonly catamount: 'heap-snapshot'; readonly file: string }
   /** `closed` was seen, so no connection is on its way to you any more: exit. */
   | { readonly catamount: 'bye' };
 
@@ -18,17 +25,26 @@ export type FromWorker =
   /** First message: I listen now. (What came before is lost: cluster's own listener swallows it.) */
   | { readonly catamount: 'hello' }
   | { readonly catamount: 'ready'; readonly address: string }
+  /** Every second, and once when ready. */
+  | { readonly catamount: 'heartbeat'; readonly status: WorkerStatus }
   | { readonly catamount: 'calm' }
+  | { readonly catamount: 'heap-snapshot'; readonly file: string }
   /** With an idle connection: another worker should have it. */
   | { readonly catamount: 'adopt' }
-  | { readonly catamount: 'closed' }
+  /** Everything is answered; `cut`: requests that the deadline left unanswered. */
+  | { readonly catamount: 'closed'; readonly cut: number }
   /** Somebody signalled this worker alone, or it no longer trusts itself: please replace me. */
   | { readonly catamount: 'leave'; readonly reason: string }
   | BootFailure;
 
-export type ToProcessor = { readonly catamount: 'stop'; readonly remainingMs: number };
+export type ToProcessor =
+  | { readonly catamount: 'stop'; readonly remainingMs: number }
+  /** Fetch no more; go on with what runs. */
+  | { readonly catamount: 'quiet' };
 
-export type FromProcessor = { readonly catamount: 'ready' } | BootFailure;
+export type FromProcessor =
+  | { readonly catamount: 'ready' }
+  | { readonly catamount: 'heartbeat'; readonly status: ProcessorStatus };
 
 /** The child cannot start. `final`: another try cannot help (a port taken, a broken jobs folder). */
 export interface BootFailure {

@@ -1,3 +1,4 @@
+import type { Vitals } from '../core/vitals';
 import type { RestartReason } from './slot';
 
 /** One request or job in flight. */
@@ -6,15 +7,6 @@ export interface WorkInFlight {
   readonly what: string;
   readonly id: string;
   readonly ageMs: number;
-}
-
-/** How a process feels. */
-export interface Vitals {
-  /** 99th percentile of the event loop's delay since the last report, ms. */
-  readonly lagP99Ms: number;
-  /** Event-loop utilisation since the last report, 0 to 1. */
-  readonly utilization: number;
-  readonly rssMb: number;
 }
 
 /** Puma's `last_status`, and ours. `{}` before the first check-in. */
@@ -47,6 +39,11 @@ export interface WorkerStats {
   readonly restarts: Readonly<Partial<Record<RestartReason, number>>>;
 }
 
+export interface ProcessorStatus extends Vitals {
+  readonly in_flight: readonly WorkInFlight[];
+  readonly quiet: boolean;
+}
+
 export interface ProcessorStats {
   readonly pid: number | null;
   readonly state: 'off' | 'booting' | 'ready' | 'quiet' | 'stopping' | 'waiting' | 'circuit open';
@@ -54,7 +51,7 @@ export interface ProcessorStats {
   readonly last_checkin: string | null;
   readonly restarts: number;
   readonly pss_mb: number | null;
-  readonly last_status: (Vitals & { readonly in_flight: readonly WorkInFlight[] }) | Record<string, never>;
+  readonly last_status: ProcessorStatus | Record<string, never>;
 }
 
 /** What `catamount stats` prints: Puma's keys first, then ours. */

@@ -1,10 +1,11 @@
 import type { Worker as ClusterWorker } from 'node:cluster';
 import type { Socket } from 'node:net';
 import type { Deadline } from '../support/deadline';
-import { deferred } from '../support/deferred';
+import { type Deferred, deferred } from '../support/deferred';
 import { type BootFailure, type FromWorker, isOurs, type ToWorker } from './messages';
 import { SentConnections } from './sent-connections';
 import type { RestartReason } from './slot';
+import type { WorkerStatus } from './stats';
 import type { Connection } from './worker';
 
 /** booting → ready → draining → exited; a worker may exit from any state. */
@@ -33,10 +34,18 @@ export class WorkerHandle {
   failure: BootFailure | undefined;
   /** Killed because it did not boot, or did not answer, in time. */
   timedOut = false;
+  /** Whether it was asked to go. */
+  wasDraining = false;
   /** Whether it ever served. */
   wasReady = false;
+  /** The last heartbeat's; undefined before the first. */
+  status: WorkerStatus | undefined;
+  readonly startedAt = new Date();
+  lastCheckin: Date | undefined;
+  private heardAt = performance.now();
   private current: WorkerState = 'booting';
   private readonly sent: SentConnections;
+  private snapshot: Deferred<string> | undefined;
 
   constructor(
     private readonly worker: ClusterWorker,
@@ -62,6 +71,11 @@ export class WorkerHandle {
 
   get pid(): number {
     return this.worker.process.pid ?? 0;
+  }
+
+  /** Milliseconds since it was last heard of. */
+  get silentMs(): number {
+    return performance.now() - this.heardAt;
   }
 
   get uptimeMs(): number {
@@ -91,6 +105,7 @@ export class WorkerHandle {
     if (this.current === 'exited') return;
     if (this.current !== 'draining') {
       this.current = 'draining';
+      this.wasDraining = true;
       this.send({ catamount: 'drain', remainingMs: deadline.remaining(), passOn });
     }
     await this.exited.promise;
@@ -99,6 +114,21 @@ export class WorkerHandle {
   adopt(connection: Connection): void {
     // Node's types know sockets only, but it passes the bare handle as well.
     this.worker.process.send?.({ catamount: 'adopt' }, connection as unknown as Socket, {}, () => connection.close());
+  }
+
+  setJobsRunning(running: boolean): void {
+    this.send({ catamount: 'jobs', running });
+  }
+
+  collectGarbage(): void {
+    this.send({ catamount: 'collect-garbage' });
+  }
+
+  /** @returns the file, once it is written. */
+  async heapSnapshot(file: string): Promise<string> {
+    this.snapshot = deferred();
+    this.send({ catamount: 'heap-snapshot', file });
+    return this.snapshot.promise;
   }
 
   kill(): void {
@@ -111,6 +141,7 @@ export class WorkerHandle {
 
   private hear(message: unknown, connection: Connection): void {
     if (!isOurs<FromWorker>(message)) return;
+    this.heardAt = performance.now();
     switch (message.catamount) {
       case 'hello':
         this.send({ catamount: 'assign', slot: this.slot, phase: this.phase });
@@ -119,6 +150,13 @@ export class WorkerHandle {
         if (this.current === 'booting') this.current = 'ready';
         this.wasReady = true;
         this.ready.resolve(message.address);
+        break;
+      case 'heartbeat':
+        this.lastCheckin = new Date();
+        this.status = message.status;
+        break;
+      case 'heap-snapshot':
+        this.snapshot?.resolve(message.file);
         break;
       case 'calm':
         this.calm.resolve();

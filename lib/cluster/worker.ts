@@ -1,8 +1,11 @@
 import cluster from 'node:cluster';
 import type { Socket } from 'node:net';
+import { writeHeapSnapshot } from 'node:v8';
+import { collectGarbage } from '../core/garbage';
 import { Deadline } from '../support/deadline';
 import { deferred } from '../support/deferred';
 import { type FromWorker, isOurs, type ToWorker } from './messages';
+import type { WorkerStatus } from './stats';
 
 /** A TCP connection on its way between processes. */
 export interface Connection {
@@ -11,14 +14,23 @@ export interface Connection {
 
 export type PassOn = (connection: Connection, done: () => void) => void;
 
+const HEARTBEAT_MS = 1000;
+
 /** What a web worker serves with, as its process drives it. */
 export interface DrainableServer {
   /** Closes each connection after its response; resolves when requests have ceased, at most after `atMostMs`. */
   becomePolite(atMostMs: number): Promise<void>;
-  /** Stops accepting, resolves when the last response is out and everything is closed. Idle connections are passed on. */
-  drain(deadline: Deadline, passOn?: PassOn): Promise<void>;
+  /**
+   * Stops accepting, resolves when the last response is out and everything is closed. Idle connections are passed on.
+   * @returns how many requests the deadline left unanswered.
+   */
+  drain(deadline: Deadline, passOn?: PassOn): Promise<number>;
   /** @returns false when it can take no connection any more. */
   adopt(connection: Connection): boolean;
+  /** What the next heartbeat says. */
+  status(): WorkerStatus;
+  /** Whether jobs are being run, for readiness. */
+  setJobsRunning(running: boolean): void;
 }
 
 export interface Assignment {
@@ -33,7 +45,9 @@ export interface Assignment {
 export class Worker {
   readonly assigned = deferred<Assignment>();
   private server: DrainableServer | undefined;
+  private assignment: Assignment | undefined;
   private leaving = false;
+  private cut = 0;
 
   /** @param orphanDrainMs how long a worker whose primary died may take to finish what is in flight. */
   constructor(private readonly orphanDrainMs: number) {
@@ -53,6 +67,14 @@ export class Worker {
   ready(server: DrainableServer, address: string): void {
     this.server = server;
     this.tell({ catamount: 'ready', address });
+    const beat = () => {
+      const status = server.status();
+      // As Puma shows it: in flight of the limit.
+      if (this.assignment) process.title = titleOf(this.assignment, status);
+      this.tell({ catamount: 'heartbeat', status });
+    };
+    beat();
+    setInterval(beat, HEARTBEAT_MS);
   }
 
   /** The worker cannot start: tells the primary why and exits. */
@@ -69,7 +91,8 @@ export class Worker {
   private hear(message: ToWorker, connection: Connection | undefined): void {
     switch (message.catamount) {
       case 'assign':
-        this.assigned.resolve({ slot: message.slot, phase: message.phase });
+        this.assignment = { slot: message.slot, phase: message.phase };
+        this.assigned.resolve(this.assignment);
         break;
       case 'polite':
         void this.server?.becomePolite(message.atMostMs).then(() => this.tell({ catamount: 'calm' }));
@@ -81,8 +104,17 @@ export class Worker {
         // When we are leaving too, it goes back to be given to another.
         if (connection && !this.server?.adopt(connection)) this.passOn(connection, () => connection.close());
         break;
+      case 'jobs':
+        this.server?.setJobsRunning(message.running);
+        break;
+      case 'collect-garbage':
+        collectGarbage();
+        break;
+      case 'heap-snapshot':
+        this.tell({ catamount: 'heap-snapshot', file: writeHeapSnapshot(message.file) });
+        break;
       case 'bye':
-        process.exit(0);
+        process.exit(this.cut > 0 ? 1 : 0);
     }
   }
 
@@ -90,9 +122,9 @@ export class Worker {
     if (this.leaving) return;
     this.leaving = true;
     const pass: PassOn = (connection, done) => this.passOn(connection, done);
-    await this.server?.drain(deadline, passOn ? pass : undefined);
+    this.cut = (await this.server?.drain(deadline, passOn ? pass : undefined)) ?? 0;
     // A handle may still be on its way to us: only the primary's `bye`, sent after it saw `closed`, makes leaving safe.
-    if (process.connected) this.tell({ catamount: 'closed' });
+    if (process.connected) this.tell({ catamount: 'closed', cut: this.cut });
     else process.exit(0);
   }
 
@@ -106,4 +138,8 @@ export class Worker {
       process.send(message, connection as unknown as Socket | undefined, undefined, sent);
     else sent();
   }
+}
+
+function titleOf({ slot, phase }: Assignment, { busy_threads, max_threads }: WorkerStatus): string {
+  return `catamount: web ${slot} [phase ${phase}] ${busy_threads}/${max_threads}`;
 }

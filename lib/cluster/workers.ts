@@ -17,26 +17,35 @@ const POLITE_MS = 2000;
 const HOPELESS_DEATHS = 3;
 /** A signal that reached one worker may be on its way to the primary too: a stop must not begin with a fork, ms. */
 const LEAVE_PAUSE_MS = 250;
+/** How often silence is looked for, ms. */
+const WATCH_MS = 500;
+/** As WEB_CONCURRENCY. */
+const MOST_WORKERS = 64;
 
 /** `start-first`: the successor is ready before the old worker drains. `drain-first`: less memory, one worker fewer meanwhile. */
 export type ReplaceOrder = 'start-first' | 'drain-first';
 /** How a replacement ended; `reason` says why the successor never became ready. */
-export type Replacement = { readonly replaced: true } | { readonly replaced: false; readonly reason: string };
+export type Replacement =
+  | { readonly replaced: true }
+  /** `hopeless`: another try cannot help. */
+  | { readonly replaced: false; readonly reason: string; readonly hopeless: boolean };
 
 /** The web workers by slot (0..n-1): forked through throng, revived with back-off, replaced one by one, drained on stop. */
 export class Workers implements WorkerPool {
-  readonly slots: readonly Slot[];
+  readonly slots: Slot[];
   /** The generation that is forked now. */
   phase = 0;
   private readonly booted = deferred<string>();
   private readonly expecting: Slot[] = [];
   private readonly everReady = new Set<Slot>();
+  private watch: NodeJS.Timeout | undefined;
+  private jobsRunning = true;
   private stopping = false;
 
   constructor(
     private readonly config: Pick<Config, 'web' | 'shutdownTimeoutMs'>,
     private readonly events: Events,
-    respawn: RespawnOptions = {},
+    private readonly respawn: RespawnOptions = {},
   ) {
     this.slots = Array.from({ length: config.web.concurrency }, (_, index) => new Slot(index, respawn));
   }
@@ -50,6 +59,7 @@ export class Workers implements WorkerPool {
     cluster.on('fork', (worker) => this.adopt(worker));
     this.expecting.push(...this.slots);
     void forkWorkers({ count: this.slots.length, graceMs: this.config.shutdownTimeoutMs + 5000 });
+    this.watch = setInterval(() => this.killSilent(), WATCH_MS);
     return this.booted.promise;
   }
 
@@ -63,6 +73,7 @@ export class Workers implements WorkerPool {
    */
   async stop(deadline: Deadline): Promise<number> {
     this.stopping = true;
+    clearInterval(this.watch);
     for (const slot of this.slots) slot.respawn.cancel();
     const soon = Math.min(POLITE_MS, deadline.remaining() / 4);
     await deadline.wait(Promise.all(this.handles.map((handle) => handle.becomePolite(soon))));
@@ -78,16 +89,20 @@ export class Workers implements WorkerPool {
    */
   async replace(slot: Slot, reason: RestartReason, order: ReplaceOrder): Promise<Replacement> {
     const old = slot.handle;
-    if (this.stopping || !old || slot.outgoing) return { replaced: false, reason: 'the slot is changing already' };
+    if (this.stopping || !old || slot.outgoing)
+      return { replaced: false, reason: 'the slot is changing already', hopeless: true };
     this.events.emit('worker.replaced', { slot: slot.index, pid: old.pid, reason });
     slot.outgoing = old;
     slot.handle = undefined;
     if (order === 'drain-first') await this.drainOrKill(old, Deadline.after(this.config.shutdownTimeoutMs), true);
-    if (this.stopping) return { replaced: false, reason: 'the tree is stopping' };
+    if (this.stopping) return { replaced: false, reason: 'the tree is stopping', hopeless: true };
     const successor = await this.fork(slot);
     const died = successor.exited.promise.then(({ code, signal }) => successor.lastWords(code, signal));
     const failure = await Promise.race([successor.ready.promise.then(() => undefined), died]);
-    if (failure !== undefined) return { replaced: false, reason: failure };
+    if (failure !== undefined) {
+      const hopeless = successor.timedOut || successor.failure?.final === true;
+      return { replaced: false, reason: failure, hopeless };
+    }
     slot.count(reason);
     await old.exited.promise;
     return { replaced: true };
@@ -99,11 +114,52 @@ export class Workers implements WorkerPool {
     handle.kill();
   }
 
+  /** Adds a slot at the end, or drains the last one away. @returns the new number. @throws UserError at the bounds. */
+  async scale(by: 1 | -1): Promise<number> {
+    const count = this.slots.length + by;
+    if (count < 1) throw new UserError('there is only one worker left: stop the tree instead');
+    if (count > MOST_WORKERS) throw new UserError(`there are ${MOST_WORKERS} workers already, the most there may be`);
+    if (this.stopping) throw new UserError('the tree is stopping');
+    if (by === 1) {
+      const slot = new Slot(count - 1, this.respawn);
+      this.slots.push(slot);
+      await this.fork(slot);
+    } else {
+      const slot = this.slots.pop();
+      slot?.respawn.cancel();
+      const deadline = Deadline.after(this.config.shutdownTimeoutMs);
+      await Promise.all((slot?.handles ?? []).map((handle) => this.drainOrKill(handle, deadline, true)));
+    }
+    return this.slots.length;
+  }
+
+  /** @returns whether it, or a request of its, had to be cut off. */
   private async drainOrKill(handle: WorkerHandle, deadline: Deadline, passOn: boolean): Promise<boolean> {
-    if ((await deadline.wait(handle.drain(deadline.earlier(1000), passOn))) === 'done') return false;
-    this.kill(handle, 'the deadline is over');
-    await handle.exited.promise;
-    return true;
+    if ((await deadline.wait(handle.drain(deadline.earlier(1000), passOn))) === 'late')
+      this.kill(handle, 'the deadline is over');
+    const { code } = await handle.exited.promise;
+    return code !== 0;
+  }
+
+  /**
+   * No heartbeat means a blocked event loop (a slow request does not block it), or a stopped process: it is past asking.
+   * What it was doing, by its last heartbeat, is said first.
+   */
+  private killSilent(): void {
+    for (const handle of this.handles) {
+      if (handle.state !== 'ready' || handle.silentMs < this.config.web.workerTimeoutMs) continue;
+      handle.timedOut = true;
+      const inFlight = handle.status?.in_flight ?? [];
+      const silentMs = Math.round(handle.silentMs);
+      this.events.emit('worker.silent', { slot: handle.slot, pid: handle.pid, silentMs, inFlight });
+      this.kill(handle, `not heard of for ${Math.round(silentMs / 1000)} s`);
+    }
+  }
+
+  /** Tells every worker, now and at its start, whether jobs are being run. */
+  setJobsRunning(running: boolean): void {
+    this.jobsRunning = running;
+    for (const handle of this.handles) handle.setJobsRunning(running);
   }
 
   private fork(slot: Slot): Promise<WorkerHandle> {
@@ -137,6 +193,7 @@ export class Workers implements WorkerPool {
   private onReady(slot: Slot, handle: WorkerHandle, address: string, bootTimer: NodeJS.Timeout): void {
     clearTimeout(bootTimer);
     slot.bootDeaths = 0;
+    if (!this.jobsRunning) handle.setJobsRunning(false);
     if (slot.outgoing) void this.drainOrKill(slot.outgoing, Deadline.after(this.config.shutdownTimeoutMs), true);
     this.everReady.add(slot);
     const durationMs = Math.round(handle.uptimeMs);
@@ -145,14 +202,14 @@ export class Workers implements WorkerPool {
   }
 
   private onExit(slot: Slot, handle: WorkerHandle, code: number | null, signal: string | null): void {
-    const expected = this.stopping || (handle === slot.outgoing && code === 0);
+    const expected = this.stopping || (handle.wasDraining && code === 0);
     this.events.emit('worker.exited', { slot: handle.slot, pid: handle.pid, code, signal, expected });
     if (handle === slot.outgoing) {
       slot.outgoing = undefined;
       return;
     }
     slot.handle = undefined;
-    if (this.stopping) return;
+    if (this.stopping || !this.slots.includes(slot)) return;
     if (slot.outgoing && slot.outgoing.state === 'ready') {
       // The successor never came up: the one it should replace keeps the slot.
       slot.handle = slot.outgoing;

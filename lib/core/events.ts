@@ -35,6 +35,13 @@ export interface EventMap {
     readonly expected: boolean;
   };
   'worker.respawn': { readonly slot: number; readonly waitMs: number; readonly attempt: number };
+  /** Its heartbeats have ceased; what it did by the last of them. */
+  'worker.silent': {
+    readonly slot: number;
+    readonly pid: number;
+    readonly silentMs: number;
+    readonly inFlight: readonly { readonly what: string; readonly id: string; readonly ageMs: number }[];
+  };
   'worker.replaced': { readonly slot: number; readonly pid: number; readonly reason: string };
   'processor.forked': { readonly pid: number };
   'processor.ready': { readonly pid: number; readonly durationMs: number };
@@ -44,7 +51,25 @@ export interface EventMap {
     readonly signal: string | null;
     readonly expected: boolean;
   };
+  'processor.silent': {
+    readonly pid: number;
+    readonly silentMs: number;
+    readonly inFlight: readonly { readonly what: string; readonly id: string; readonly ageMs: number }[];
+  };
+  /** It died so often that it is now tried only rarely. */
+  'processor.circuit': { readonly open: boolean; readonly deaths: number };
   'processor.respawn': { readonly waitMs: number; readonly attempt: number };
+  'phase.started': { readonly phase: number };
+  'phase.completed': { readonly phase: number; readonly durationMs: number };
+  'phase.abandoned': { readonly phase: number; readonly reason: string };
+  /** The tree takes more memory than it should. */
+  'memory.high': {
+    readonly totalMb: number;
+    readonly limitMb: number;
+    readonly slot: number;
+    readonly workerMb: number;
+  };
+  'child.output': { readonly child: string; readonly line: string };
   'child.killed': { readonly child: string; readonly pid: number; readonly reason: string };
   'primary.starting': { readonly banner: readonly string[] };
   'primary.listening': { readonly address: string; readonly durationMs: number };
@@ -62,6 +87,8 @@ export interface EventMap {
     readonly requestId: string;
     readonly remoteAddress: string;
   };
+  /** The deadline came before its answer. */
+  'request.cut': { readonly what: string; readonly requestId: string; readonly ageMs: number };
   'request.error': {
     readonly error: Error;
     readonly method: string;

@@ -23,11 +23,31 @@ const LINES: { readonly [E in EventName]?: (event: EventMap[E]) => Line } = {
   'worker.ready': (e) => ['info', `worker ${e.slot} is ready, pid ${e.pid}, in ${e.durationMs} ms`],
   'worker.exited': (e) => [e.expected ? 'info' : 'error', `worker ${e.slot}, pid ${e.pid}, ${ending(e)}`],
   'worker.respawn': (e) => ['warn', `worker ${e.slot} starts again in ${e.waitMs} ms (try ${e.attempt})`],
+  'worker.silent': (e) => [
+    'error',
+    `worker ${e.slot}, pid ${e.pid}, was not heard of for ${seconds(e.silentMs)}; it was doing: ${doing(e.inFlight)}`,
+  ],
   'worker.replaced': (e) => ['info', `worker ${e.slot}, pid ${e.pid}, is replaced (${e.reason})`],
   'processor.forked': (e) => ['debug', `job processor forked, pid ${e.pid}`],
   'processor.ready': (e) => ['info', `job processor is ready, pid ${e.pid}, in ${e.durationMs} ms`],
   'processor.exited': (e) => [e.expected ? 'info' : 'error', `job processor, pid ${e.pid}, ${ending(e)}`],
+  'processor.silent': (e) => [
+    'error',
+    `job processor, pid ${e.pid}, was not heard of for ${seconds(e.silentMs)}; it was doing: ${doing(e.inFlight)}`,
+  ],
+  'processor.circuit': (e) =>
+    e.open
+      ? ['error', `job processor died ${e.deaths} times in a row: it is tried only rarely until it stays up`]
+      : ['info', 'job processor stays up again'],
   'processor.respawn': (e) => ['warn', `job processor starts again in ${e.waitMs} ms (try ${e.attempt})`],
+  'phase.started': (e) => ['info', `phase ${e.phase} begins: every worker is replaced`],
+  'phase.completed': (e) => ['info', `phase ${e.phase} is complete, in ${seconds(e.durationMs)}`],
+  'phase.abandoned': (e) => ['error', `phase ${e.phase} was given up, the old workers serve on: ${e.reason}`],
+  'memory.high': (e) => [
+    'warn',
+    `the tree takes ${Math.round(e.totalMb)} of ${e.limitMb} MB: worker ${e.slot} (${Math.round(e.workerMb)} MB) is recycled`,
+  ],
+  'child.output': (e) => ['info', e.line, { child: e.child }],
   'child.killed': (e) => ['error', `killed ${e.child}, pid ${e.pid}: ${e.reason}`],
   'primary.starting': ({ banner: [title = '', ...details] }) => ['info', title, { details }],
   'primary.listening': (e) => ['info', `Listening on ${e.address}, ready in ${(e.durationMs / 1000).toFixed(1)} s`],
@@ -38,6 +58,7 @@ const LINES: { readonly [E in EventName]?: (event: EventMap[E]) => Line } = {
     `${method} ${path} ${status} in ${durationMs} ms`,
     { method, path, status, durationMs, ...rest },
   ],
+  'request.cut': (e) => ['error', `${e.what} was cut off after ${seconds(e.ageMs)}`, { requestId: e.requestId }],
   'request.error': ({ error, method, path, requestId }) => [
     'error',
     `${method} ${path} failed: ${error.message}`,
@@ -86,6 +107,14 @@ const LINES: { readonly [E in EventName]?: (event: EventMap[E]) => Line } = {
   'mail.skipped': (e) => ['info', `mail ${e.mailer}#${e.action} not sent: ${e.reason}`],
   'mail.failed': (e) => ['warn', `mail ${e.mailer}#${e.action} failed: ${e.error.message}`],
 };
+
+function seconds(ms: number): string {
+  return `${(ms / 1000).toFixed(1)} s`;
+}
+
+function doing(work: readonly { readonly what: string; readonly ageMs: number }[]): string {
+  return work.map(({ what, ageMs }) => `${what} (${seconds(ageMs)})`).join(', ') || 'nothing that it told of';
+}
 
 function ending({ code, signal, expected }: { code: number | null; signal: string | null; expected: boolean }): string {
   if (expected && code === 0) return 'has left';

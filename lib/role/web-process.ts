@@ -1,13 +1,17 @@
 import { Model } from 'objection';
+import type { WorkerStatus, WorkInFlight } from '../cluster/stats';
 import type { Connection, DrainableServer, PassOn } from '../cluster/worker';
 import type { Config } from '../core/config';
 import type { Events } from '../core/events';
 import { Redis } from '../core/redis';
+import { VitalsMeter } from '../core/vitals';
 import { connectJobs } from '../job/connect';
 import { Database } from '../model/database';
 import { connectTransactions } from '../model/transaction';
 import type { Deadline } from '../support/deadline';
 import { createApplication } from '../web/application';
+import { RequestLimit } from '../web/limit';
+import { QueueTimes } from '../web/queue-times';
 import type { RawConnection } from '../web/raw-connection';
 import { WebServer } from '../web/server';
 import type { AppDefinition } from './app-definition';
@@ -17,7 +21,11 @@ import { serverUrls } from './server-urls';
 export class WebProcess implements DrainableServer {
   private readonly database: Database;
   private readonly redis: Redis;
+  private readonly limit: RequestLimit;
+  private readonly queueTimes = new QueueTimes();
+  private readonly vitals = new VitalsMeter();
   private server: WebServer | undefined;
+  private jobsRunning = true;
 
   constructor(
     private readonly app: AppDefinition,
@@ -27,6 +35,8 @@ export class WebProcess implements DrainableServer {
     const urls = serverUrls(config);
     this.database = new Database(urls.database, { production: config.environment === 'production', events });
     this.redis = new Redis(urls.redis, events);
+    this.limit = new RequestLimit(config.web);
+    events.on('request.finished', ({ queuedMs }) => this.queueTimes.record(queuedMs));
   }
 
   /** Connects, builds the app and listens. @returns the address in use. */
@@ -47,6 +57,8 @@ export class WebProcess implements DrainableServer {
         { name: 'redis', check: () => redis.ping() },
       ],
       isLeaving: () => this.server?.leaving ?? false,
+      degraded: () => (this.jobsRunning ? [] : ['jobs']),
+      limit: this.limit,
     });
     this.server = new WebServer(config.listen, application.callback());
     return this.server.listen();
@@ -60,9 +72,44 @@ export class WebProcess implements DrainableServer {
     return this.server?.adopt(connection as RawConnection) ?? false;
   }
 
+  status(): WorkerStatus {
+    const { inFlight, waiting, maxThreads, poolCapacity, backlogMax, requestsCount, shedCount } = this.limit.snapshot();
+    return {
+      backlog: waiting,
+      running: maxThreads,
+      pool_capacity: poolCapacity,
+      busy_threads: inFlight,
+      max_threads: maxThreads,
+      requests_count: requestsCount,
+      backlog_max: backlogMax,
+      shed_count: shedCount,
+      queue_time_p99_ms: this.queueTimes.takeP99(),
+      in_flight: this.inFlight(),
+      ...this.vitals.read(),
+    };
+  }
+
+  setJobsRunning(running: boolean): void {
+    this.jobsRunning = running;
+  }
+
   /** Finishes what is in flight, then lets the connections to Postgres and Redis go. */
-  async drain(deadline: Deadline, passOn?: PassOn): Promise<void> {
-    await this.server?.drain(deadline, passOn);
+  async drain(deadline: Deadline, passOn?: PassOn): Promise<number> {
+    const cut = (await this.server?.drain(deadline, passOn)) ?? 0;
+    if (cut > 0) {
+      for (const { what, id, ageMs } of this.inFlight())
+        this.events.emit('request.cut', { what, requestId: id, ageMs });
+    }
     await Promise.allSettled([this.database.stop(deadline), this.redis.stop(deadline)]);
+    this.vitals.stop();
+    return cut;
+  }
+
+  private inFlight(): WorkInFlight[] {
+    return this.limit.inFlight().map(({ method, path, requestId, startedAt }) => ({
+      what: `${method} ${path}`,
+      id: requestId,
+      ageMs: Date.now() - startedAt,
+    }));
   }
 }

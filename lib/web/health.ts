@@ -10,6 +10,8 @@ export interface ReadinessCheck {
 export interface HealthOptions {
   readonly appName: string;
   readonly readiness: readonly ReadinessCheck[];
+  /** What does not work while the process can serve all the same. Default: nothing. */
+  readonly degraded?: () => readonly string[];
   /** True once the process has been asked to go. */
   readonly isLeaving: () => boolean;
 }
@@ -19,7 +21,7 @@ const ANSWER_MS = 1000;
 const METHODS = ['GET', 'HEAD', 'OPTIONS'];
 
 /** `/health`: the process is alive. `/ready`: it can serve. Both stand before the limit, so that they never wait. */
-export function health({ appName, readiness, isLeaving }: HealthOptions): Koa.Middleware {
+export function health({ appName, readiness, isLeaving, degraded = () => [] }: HealthOptions): Koa.Middleware {
   // Any number of probes at once cost one round of checks.
   let round: Promise<string[]> | undefined;
   const failing = () => {
@@ -40,7 +42,8 @@ export function health({ appName, readiness, isLeaving }: HealthOptions): Koa.Mi
       return;
     }
     if (ctx.path === '/ready') await assertReady();
-    ctx.body = { status: 'ok', app: appName };
+    const broken = ctx.path === '/ready' ? degraded() : [];
+    ctx.body = { status: broken.length > 0 ? 'degraded' : 'ok', app: appName, ...(broken.length > 0 && { broken }) };
   };
 
   async function assertReady(): Promise<void> {

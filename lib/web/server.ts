@@ -27,7 +27,7 @@ export class WebServer {
   private readonly responses = new Set<ServerResponse>();
   private polite = false;
   private lastRequestAt = 0;
-  private draining: Promise<void> | undefined;
+  private draining: Promise<number> | undefined;
 
   constructor(
     private readonly address: ListenAddress,
@@ -78,14 +78,14 @@ export class WebServer {
 
   /**
    * Stops accepting; resolves when every response is out, or when the deadline has cut the rest off. Idle keep-alive
-   * connections are passed on when there is somebody to take them, else closed.
+   * connections are passed on when there is somebody to take them, else closed. @returns how many it had to cut off.
    */
-  drain(deadline: Deadline, passOn?: PassOn): Promise<void> {
+  drain(deadline: Deadline, passOn?: PassOn): Promise<number> {
     this.draining ??= this.drainOnce(deadline, passOn);
     return this.draining;
   }
 
-  private async drainOnce(deadline: Deadline, passOn?: PassOn): Promise<void> {
+  private async drainOnce(deadline: Deadline, passOn?: PassOn): Promise<number> {
     this.startPoliteness();
     const closed = deferred();
     // Not http's own close(): that one cuts idle connections at once, and leaves alive those that were busy.
@@ -93,8 +93,12 @@ export class WebServer {
     const clear = () => (passOn ? this.idle.giveAway(passOn) : this.server.closeIdleConnections());
     clear();
     const sweep = setInterval(clear, IDLE_SWEEP_MS);
-    if ((await deadline.wait(closed.promise)) === 'late') this.server.closeAllConnections();
+    const end = await deadline.wait(closed.promise);
     clearInterval(sweep);
+    if (end === 'done') return 0;
+    const cut = this.responses.size;
+    this.server.closeAllConnections();
+    return cut;
   }
 
   private serve(request: IncomingMessage, response: ServerResponse): void {

@@ -14,6 +14,9 @@ export interface Happening {
   readonly signal?: string | null;
   readonly expected?: boolean;
   readonly waitMs?: number;
+  readonly phase?: number;
+  readonly reason?: string;
+  readonly inFlight?: readonly { readonly what: string }[];
 }
 
 /** The primary of test/fixtures/cluster/tree.ts in a process of its own, and what it says. */
