@@ -10,7 +10,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['support'],
   ['core'],
   ['cluster', 'web', 'model', 'embedded'],
-  ['job'],
+  ['control', 'job'],
   ['mailer'],
   ['role'],
   ['boot.ts'],

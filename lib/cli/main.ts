@@ -1,45 +1,46 @@
 #!/usr/bin/env node
-import fs from 'node:fs';
-import path from 'node:path';
-import { EXIT } from '../core/errors';
+import { parseArgs } from 'node:util';
+import { EXIT, toError, UserError } from '../core/errors';
 import { version } from '../core/version';
+import { runApp } from './app-entry';
+import { help } from './help';
 
-/** Where an app's entry file is looked for, in this order, from the current folder. */
-const ENTRIES = ['dist/server.js', 'server.js'];
+/** What the app's own entry file does, by `boot`. */
+const APP_COMMANDS = ['start', 'migrate', 'rollback'];
 
-const HELP = `Catamount ${version()}: Koa web workers, a job processor and mail as one process tree.
+const OPTIONS = {
+  state: { type: 'string', short: 'S' },
+  socket: { type: 'string', short: 'C' },
+  token: { type: 'string', short: 'T' },
+  json: { type: 'boolean' },
+  only: { type: 'string' },
+  help: { type: 'boolean', short: 'h' },
+  version: { type: 'boolean', short: 'v' },
+} as const;
 
-Usage: catamount [command] [--only web|jobs]
-
-  start       start the tree (the default)
-  migrate     bring the database up to date
-  rollback    take the last batch of migrations back
-  version     print the version
-  help        print this
-
-The app is ${ENTRIES.join(' or ')} in the current folder.
-`;
-
-function main(args: readonly string[]): void {
-  const command = args.find((arg) => !arg.startsWith('-'));
-  if (command === 'help' || args.includes('--help') || args.includes('-h')) process.stdout.write(HELP);
-  else if (command === 'version' || args.includes('--version') || args.includes('-v'))
-    process.stdout.write(`${version()}\n`);
-  else runApp();
-}
-
-/** The app's own entry file decides the rest: `boot` reads the command from the arguments. */
-function runApp(): void {
-  const entry = ENTRIES.map((file) => path.resolve(file)).find((file) => fs.existsSync(file));
-  if (entry === undefined) {
-    process.stderr.write(
-      `There is no ${ENTRIES.join(' or ')} in ${process.cwd()}. Build the app, or go to its folder.\n`,
-    );
-    process.exit(EXIT.usage);
+async function main(args: string[]): Promise<void> {
+  const { values, positionals } = parse(args);
+  const [command = 'start'] = positionals;
+  if (command === 'help' || values.help) process.stdout.write(help());
+  else if (command === 'version' || values.version) process.stdout.write(`${version()}\n`);
+  else if (APP_COMMANDS.includes(command)) runApp();
+  else {
+    // Loaded when needed: a tree that runs for months need not hold what asks other trees.
+    const { control } = await import('./control');
+    await control(positionals, values);
   }
-  // Children are started from argv[1]: it must be the app's entry, not this file.
-  process.argv[1] = entry;
-  require(entry);
 }
 
-main(process.argv.slice(2));
+function parse(args: string[]) {
+  try {
+    return parseArgs({ args, options: OPTIONS, allowPositionals: true });
+  } catch (error) {
+    throw new UserError(`${toError(error).message}\nSee catamount help.`, EXIT.usage);
+  }
+}
+
+main(process.argv.slice(2)).catch((error: unknown) => {
+  if (!(error instanceof UserError)) throw error;
+  process.stderr.write(`${error.message}\n`);
+  process.exitCode = error.exitCode;
+});

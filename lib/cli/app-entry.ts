@@ -1,0 +1,20 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { EXIT, UserError } from '../core/errors';
+
+/** Where an app's entry file is looked for, in this order, from the current folder. */
+export const ENTRIES: readonly string[] = ['dist/server.js', 'server.js'];
+
+/** The app's own entry file decides the rest: `boot` reads the command from the arguments. */
+export function runApp(): void {
+  const entry = ENTRIES.map((file) => path.resolve(file)).find((file) => fs.existsSync(file));
+  if (entry === undefined) {
+    throw new UserError(
+      `There is no ${ENTRIES.join(' or ')} in ${process.cwd()}. Build the app, or go to its folder.`,
+      EXIT.usage,
+    );
+  }
+  // Children are started from argv[1]: it must be the app's entry, not this file.
+  process.argv[1] = entry;
+  require(entry);
+}

@@ -1,0 +1,58 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import type { TreeStats } from '../cluster/stats';
+import { ask } from '../control/client';
+import { COMMANDS, type Command, parseArgument, type TreeSummary } from '../control/commands';
+import { lookAt } from '../control/primary-process';
+import { EXIT, UserError } from '../core/errors';
+import { Deadline } from '../support/deadline';
+import { RunningTree, type TreeFlags } from './running-tree';
+import { statsText } from './stats-text';
+
+/** What an ending tree may take above its own deadline, ms. */
+const GRACE_MS = 10_000;
+const POLL_MS = 25;
+
+/** Has the running tree do what the words say, and prints its answer. */
+export async function control(
+  words: readonly string[],
+  flags: TreeFlags & { readonly json?: boolean | undefined },
+): Promise<void> {
+  const { command, argument } = find(words);
+  const tree = RunningTree.find(flags);
+  const answer = await ask(tree.address, command, argument).catch((error: unknown) => {
+    throw tree.explain(error);
+  });
+  if (command.final) await untilGone(answer);
+  process.stdout.write(flags.json ? `${JSON.stringify(answer, null, 2)}\n` : text(command, answer));
+}
+
+function find(words: readonly string[]): { command: Command; argument: number } {
+  const command = COMMANDS.find(({ name }) => name.split(' ').every((word, i) => word === words[i]));
+  if (!command) throw new UserError(`"${words.join(' ')}" is no command. See catamount help.`, EXIT.usage);
+  const [argument, ...more] = words.slice(command.name.split(' ').length);
+  if (more.length > 0) throw new UserError(`"${more.join(' ')}" is too much. See catamount help.`, EXIT.usage);
+  return { command, argument: parseArgument(command, argument) };
+}
+
+async function untilGone({ pid, shutdown_timeout_ms: timeoutMs }: Readonly<Record<string, unknown>>): Promise<void> {
+  const limitMs = Number(timeoutMs) + GRACE_MS;
+  const deadline = Deadline.after(limitMs);
+  while (lookAt(Number(pid)) !== 'gone') {
+    if (deadline.expired) throw new UserError(`pid ${pid} still runs after ${limitMs / 1000} s.`);
+    await wait(POLL_MS);
+  }
+}
+
+function text(command: Command, answer: Readonly<Record<string, unknown>>): string {
+  if (command.name === 'stats') return statsText(answer as unknown as TreeStats);
+  if (command.name === 'status') return statusLine(answer as unknown as TreeSummary);
+  if (command.final) return `Stopped: pid ${answer.pid} is gone.\n`;
+  if (typeof answer.file === 'string') return `${answer.file}\n`;
+  if (typeof answer.workers === 'number') return `Workers: ${answer.workers}\n`;
+  return `${command.name}: done\n`;
+}
+
+function statusLine(tree: TreeSummary): string {
+  const workers = `${tree.booted_workers} of ${tree.workers} workers ready`;
+  return `Catamount runs: pid ${tree.pid}, phase ${tree.phase}, ${workers}, job processor ${tree.job_processor}\n`;
+}

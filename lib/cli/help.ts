@@ -1,0 +1,46 @@
+import { COMMANDS, usageOf } from '../control/commands';
+import { version } from '../core/version';
+import { ENTRIES } from './app-entry';
+
+const APP: readonly (readonly [string, string])[] = [
+  ['start', 'start the tree (the default)'],
+  ['migrate', 'bring the database up to date'],
+  ['rollback', 'take the last batch of migrations back'],
+  ['version', 'print the version'],
+  ['help', 'print this'],
+];
+
+const OPTIONS: readonly (readonly [string, string])[] = [
+  ['-S, --state FILE', 'the state file of the tree (STATE_FILE, else .catamount/state.json)'],
+  ['-C, --socket PATH', 'its control socket, instead of the one in the state file'],
+  ['-T, --token TOKEN', 'its token, instead of the one in the state file'],
+  ['--json', 'print the answer as JSON'],
+];
+
+/** What `catamount help` prints. */
+export function help(): string {
+  return `Catamount ${version()}: Koa web workers, a job processor and mail as one process tree.
+
+Usage: catamount [command] [--only web|jobs]
+
+${lines(APP)}
+
+The app is ${ENTRIES.join(' or ')} in the current folder.
+
+To the tree that runs here (the same by a signal to the primary, where one is named):
+
+${lines(COMMANDS.map((command) => [usageOf(command), `${command.help}${signals(command.signals)}`]))}
+
+${lines(OPTIONS)}
+
+Exit codes: 0 done, 1 refused or failed, 64 wrong usage, 69 nothing runs here.
+`;
+}
+
+function signals(names: readonly string[]): string {
+  return names.length === 0 ? '' : ` (${names.join(', ')})`;
+}
+
+function lines(rows: readonly (readonly [string, string])[]): string {
+  return rows.map(([left, right]) => `  ${left.padEnd(18)} ${right}`).join('\n');
+}

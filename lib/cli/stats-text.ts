@@ -1,0 +1,90 @@
+import type { ProcessorStats, TreeStats, WorkerStats } from '../cluster/stats';
+import { table } from './text-table';
+
+const COLUMNS = ['slot', 'pid', 'phase', 'state', 'busy', 'waiting', 'requests', 'lag p99', 'memory', 'restarts'];
+const UNKNOWN = '–';
+
+/** What `catamount stats` prints for people. */
+export function statsText(stats: TreeStats, now = Date.now()): string {
+  const { versions, pid, phase, workers, booted_workers, old_workers } = stats;
+  const up = elapsed(now - Date.parse(stats.started_at));
+  const old = old_workers > 0 ? `, ${old_workers} of an older phase` : '';
+  const lines = [
+    `Catamount ${versions.catamount} on Node.js ${versions.node}: pid ${pid}, up ${up}`,
+    `Workers: ${booted_workers} of ${workers} ready, phase ${phase}${old}`,
+  ];
+  if (stats.worker_status.length > 0) lines.push('', ...table([COLUMNS, ...stats.worker_status.map(workerRow)]), '');
+  lines.push(`Jobs:    ${processorLine(stats.job_processor)}`);
+  lines.push(`Memory:  ${memoryLine(stats.memory)}`);
+  lines.push(`Phased:  ${phaseLine(stats.last_phase)}`);
+  return `${lines.join('\n')}\n`;
+}
+
+function workerRow(worker: WorkerStats): string[] {
+  const { index, pid, phase, state, restarts } = worker;
+  const status = known(worker.last_status);
+  const reasons = Object.entries(restarts).map(([reason, count]) => `${count} ${reason}`);
+  return [
+    String(index),
+    String(pid),
+    String(phase),
+    state,
+    status ? `${status.busy_threads}/${status.max_threads}` : UNKNOWN,
+    status ? String(status.backlog) : UNKNOWN,
+    status ? String(status.requests_count) : UNKNOWN,
+    lag(status),
+    megabytes(worker.pss_mb ?? status?.rssMb),
+    reasons.join(', ') || '0',
+  ];
+}
+
+function processorLine(processor: ProcessorStats): string {
+  if (processor.pid === null) return processor.state;
+  const status = known(processor.last_status);
+  const parts = [`pid ${processor.pid}`, processor.state];
+  if (status) parts.push(`${status.in_flight.length} running`, `lag p99 ${lag(status)}`);
+  parts.push(`memory ${megabytes(processor.pss_mb ?? status?.rssMb)}`, `restarts ${processor.restarts}`);
+  return parts.join(', ');
+}
+
+function memoryLine({ pss_mb, limit_mb }: TreeStats['memory']): string {
+  if (limit_mb === null) return `${megabytes(pss_mb)}, no limit`;
+  const share = pss_mb === null ? '' : ` (${Math.round((100 * pss_mb) / limit_mb)} %)`;
+  return `${megabytes(pss_mb)} of ${limit_mb} MB${share}`;
+}
+
+function phaseLine(phase: TreeStats['last_phase']): string {
+  if (phase === null) return 'no restart yet';
+  const end = phase.completed ? 'completed' : 'given up';
+  return `restart to phase ${phase.phase} ${end}${phase.reason === null ? '' : `: ${phase.reason}`}`;
+}
+
+/** `{}` stands for nothing known yet. */
+function known<T extends object>(status: T | Record<string, never>): T | undefined {
+  return Object.keys(status).length > 0 ? (status as T) : undefined;
+}
+
+function lag(status: { readonly lagP99Ms: number } | undefined): string {
+  return status ? `${Math.round(status.lagP99Ms)} ms` : UNKNOWN;
+}
+
+function megabytes(value: number | null | undefined): string {
+  return value === null || value === undefined ? UNKNOWN : `${Math.round(value)} MB`;
+}
+
+/** The two greatest units: `3 h 12 min`. */
+function elapsed(ms: number): string {
+  const seconds = Math.max(0, Math.floor(ms / 1000));
+  const units = [
+    [Math.floor(seconds / 86_400), 'd'],
+    [Math.floor(seconds / 3600) % 24, 'h'],
+    [Math.floor(seconds / 60) % 60, 'min'],
+    [seconds % 60, 's'],
+  ] as const;
+  const first = units.findIndex(([count]) => count > 0);
+  if (first === -1) return '0 s';
+  return units
+    .slice(first, first + 2)
+    .map(([count, unit]) => `${count} ${unit}`)
+    .join(' ');
+}

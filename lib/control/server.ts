@@ -1,0 +1,177 @@
+import { randomBytes } from 'node:crypto';
+import fs from 'node:fs';
+import http, { type IncomingMessage, type ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { Operations } from '../cluster/stats';
+import { EXIT, toError, UserError } from '../core/errors';
+import type { Events } from '../core/events';
+import { version } from '../core/version';
+import type { Deadline } from '../support/deadline';
+import { deferred } from '../support/deferred';
+import type { Service } from '../support/service';
+import { type Answer, type Order, readRequest, refusal } from './answer';
+import { clearSocketPath, isListening, socketAddress, takenError } from './socket-path';
+import { readState, removeState, writeState } from './state-file';
+
+/** Requests are one small head on a local socket: whoever takes longer is not in earnest. */
+const LIMITS = { headersTimeout: 3000, requestTimeout: 3000, connectionsCheckingInterval: 500, maxHeaderSize: 8192 };
+/** Slow commands hold theirs while they last. */
+const MAX_CONNECTIONS = 64;
+/** For answers that are still due when the server stops, ms. */
+const LAST_ANSWERS_MS = 1000;
+
+export interface ControlOptions {
+  /** `config.control` */
+  readonly control: { readonly socket: string; readonly stateFile: string };
+  /** How long `stop` may take, told to who asks for it. */
+  readonly shutdownTimeoutMs: number;
+  readonly operations: Operations;
+  readonly events: Events;
+}
+
+/**
+ * Where an operator's commands arrive: HTTP on a unix socket that only the tree's user may open, with a token that only
+ * the state file tells. Nothing that comes in by it disturbs the primary.
+ */
+export class ControlServer implements Service {
+  readonly name = 'control';
+  private readonly server: http.Server;
+  private readonly token = randomBytes(32).toString('base64url');
+  private starting: Promise<void> | undefined;
+  private stopping: Promise<void> | undefined;
+
+  constructor(private readonly options: ControlOptions) {
+    this.server = http.createServer(LIMITS, (request, response) => {
+      this.serve(request, response).catch((error) => this.report(error, 'control socket'));
+    });
+    this.server.maxConnections = MAX_CONNECTIONS;
+    this.server.on('clientError', refuseMalformed);
+  }
+
+  /** @throws UserError when another tree listens there, or the path cannot be used. */
+  start(): Promise<void> {
+    this.starting ??= this.startOnce();
+    return this.starting;
+  }
+
+  stop(deadline: Deadline): Promise<void> {
+    this.stopping ??= this.stopOnce(deadline);
+    return this.stopping;
+  }
+
+  private async startOnce(): Promise<void> {
+    if (this.stopping) return;
+    const { socket, stateFile } = this.options.control;
+    try {
+      // Read first: what is no state file is not written over, nor that of a tree that runs elsewhere.
+      const former = readState(stateFile);
+      if (former && (await isListening(former.controlSocket).catch(() => false)))
+        throw takenError(former.controlSocket);
+      await clearSocketPath(socket);
+      await this.listen(socket);
+      writeState(stateFile, {
+        pid: process.pid,
+        startedAt: new Date().toISOString(),
+        controlSocket: socket,
+        token: this.token,
+        cwd: process.cwd(),
+        version: version(),
+      });
+    } catch (error) {
+      this.server.close();
+      throw advice(toError(error));
+    }
+  }
+
+  private async stopOnce(deadline: Deadline): Promise<void> {
+    await this.starting?.catch(() => undefined);
+    if (!this.server.listening) return;
+    removeState(this.options.control.stateFile, this.token);
+    const closed = deferred();
+    // Takes the socket file along.
+    this.server.close(() => closed.resolve());
+    const timer = setTimeout(() => this.server.closeAllConnections(), Math.min(LAST_ANSWERS_MS, deadline.remaining()));
+    await closed.promise;
+    clearTimeout(timer);
+  }
+
+  private async listen(file: string): Promise<void> {
+    const listening = deferred();
+    const fail = (error: NodeJS.ErrnoException) =>
+      listening.reject(error.code === 'EADDRINUSE' ? takenError(file) : error);
+    this.server.once('error', fail);
+    this.server.once('listening', () => listening.resolve());
+    const address = socketAddress(file);
+    // The file is made within the call, so nobody else's file is made under this mask.
+    const mask = process.umask(0o177);
+    try {
+      this.server.listen(address);
+      // A folder's default ACL takes the place of the mask.
+      if (this.server.listening) fs.chmodSync(address, 0o600);
+    } finally {
+      process.umask(mask);
+    }
+    await listening.promise;
+    this.server.off('error', fail);
+    this.server.on('error', (error) => this.report(error, 'control socket'));
+  }
+
+  private async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    // One command a connection: nothing lingers.
+    response.shouldKeepAlive = false;
+    response.on('error', () => undefined);
+    const order = readRequest(request, this.token);
+    if ('status' in order) return send(response, order);
+    if (order.command.final) this.endWith(order, response);
+    else send(response, await this.run(order));
+  }
+
+  /** The answer goes out before the process does. */
+  private endWith(order: Order, response: ServerResponse): void {
+    response.once('close', () => void this.run(order));
+    const { shutdownTimeoutMs } = this.options;
+    send(response, { status: 202, body: { status: 'ok', pid: process.pid, shutdown_timeout_ms: shutdownTimeoutMs } });
+  }
+
+  private async run({ command, argument }: Order): Promise<Answer> {
+    try {
+      return { status: 200, body: await command.run(this.options.operations, argument) };
+    } catch (thrown) {
+      const error = toError(thrown);
+      if (error instanceof UserError) return refusal(409, error.message);
+      this.report(error, `the command ${command.name}`);
+      return refusal(500, error.message);
+    }
+  }
+
+  private report(thrown: unknown, during: string): void {
+    this.options.events.emit('process.error', { error: toError(thrown), during });
+  }
+}
+
+function send(response: ServerResponse, { status, body, headers }: Answer): void {
+  if (response.destroyed) return;
+  response.writeHead(status, { 'content-type': 'application/json', ...headers });
+  response.end(`${JSON.stringify(body)}\n`);
+}
+
+const MALFORMED: Readonly<Record<string, string>> = {
+  HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
+  ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
+};
+
+function refuseMalformed(error: NodeJS.ErrnoException, socket: Duplex): void {
+  const reason = MALFORMED[error.code ?? ''] ?? '400 Bad Request';
+  if (socket.writable) socket.end(`HTTP/1.1 ${reason}\r\nconnection: close\r\n\r\n`, () => socket.destroy());
+  else socket.destroy();
+}
+
+/** What the file system refuses is a matter of where things are put. */
+function advice(error: NodeJS.ErrnoException): Error {
+  if (error instanceof UserError || error.syscall === undefined) return error;
+  return new UserError(
+    `Catamount cannot start its control socket: ${error.message}. Set CONTROL_SOCKET and STATE_FILE to paths where ` +
+      'this user may write.',
+    EXIT.config,
+  );
+}
