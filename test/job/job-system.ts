@@ -42,7 +42,8 @@ export class JobSystem {
 
   static async start(): Promise<JobSystem> {
     const postgres = await createDatabase({ migrated: ['lib/job/migrations'] });
-    const redisServer = await startTestRedis();
+    // A killed Redis keeps what it has acknowledged: with `everysec` it may lose that when the disk is busy.
+    const redisServer = await startTestRedis('--appendfsync', 'always');
     const events = new Events();
     const database = new Database(postgres.url, { production: false, events, poolMax: 6 });
     const redis = new Redis(redisServer.url, events);
