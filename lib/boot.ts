@@ -52,7 +52,9 @@ async function configFromEnvironment(only: string | undefined) {
 function parse(args: string[]): { only: string | undefined; command: string } {
   try {
     const { values, positionals } = parseArgs({ args, options: { only: { type: 'string' } }, allowPositionals: true });
-    return { only: values.only, command: positionals[0] ?? 'start' };
+    const [command = 'start', surplus] = positionals;
+    if (surplus !== undefined) throw new Error(`"${surplus}" is one command too many.`);
+    return { only: values.only, command };
   } catch (error) {
     throw new UserError(
       `${error instanceof Error ? error.message : error}\nUsage: node server.js [--only web|jobs]`,
