@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import http from 'node:http';
+import net from 'node:net';
+import path from 'node:path';
+import { removeFolder, tempFolder } from '../support/temp-folder';
+import type { Tree } from '../support/tree';
+import { until } from '../support/until';
+import { assertOneMailEach, signUp } from './sign-ups';
+import { Surroundings } from './surroundings';
+
+describe('the shapes of a tree', () => {
+  let around: Surroundings;
+  let web: Tree;
+  let jobs: Tree;
+  before(async () => {
+    around = await Surroundings.make();
+  });
+  after(() => around.remove());
+
+  const titles = (tree: Tree) => {
+    const rows = tree.processes().all;
+    return rows.map(({ command }) => /^catamount: \w+( \d+)?/.exec(command)?.[0] ?? command).sort();
+  };
+
+  it('--only web: workers, and no job processor', async () => {
+    web = await around.start({ args: ['--only', 'web'] });
+    assert.deepEqual(titles(web), ['catamount: primary', 'catamount: web 0', 'catamount: web 1']);
+    assert.equal((await signUp(web)).status, 201);
+  });
+
+  it('--only jobs: the job processor, and no web; it runs what another tree has committed', async () => {
+    jobs = around.spawn({ args: ['--only', 'jobs'] });
+    await jobs.waitForLine(/job processor is ready/);
+    assert.deepEqual(titles(jobs), ['catamount: jobs', 'catamount: primary']);
+    await assertOneMailEach(around);
+    assert.equal(around.sink.messages.length, 1);
+    assert.deepEqual(jobs.linesMatching(/Listening/), []);
+  });
+
+  it('both leave in order', async () => {
+    for (const tree of [jobs, web]) {
+      assert.equal((await tree.stop()).code, 0);
+      await tree.allGone();
+    }
+  });
+
+  it('WEB_CONCURRENCY=0: the primary serves the web itself', async () => {
+    const tree = await around.start({ env: { WEB_CONCURRENCY: '0' } });
+    await until('the processor has its title', () => tree.processes().jobs);
+    assert.deepEqual(titles(tree), ['catamount: jobs', 'catamount: primary']);
+    assert.equal((await signUp(tree)).status, 201);
+    await assertOneMailEach(around);
+    assert.equal((await tree.stop()).code, 0);
+    await tree.allGone();
+  });
+
+  describe('HOST=unix:path', () => {
+    let folder: string;
+    beforeEach(() => {
+      folder = tempFolder('unix');
+    });
+    afterEach(() => removeFolder(folder));
+
+    const statusOf = (socketPath: string) =>
+      new Promise<number | undefined>((resolve, reject) => {
+        const request = http.get({ socketPath, path: '/ready', agent: false }, (response) => {
+          response.resume();
+          response.once('end', () => resolve(response.statusCode));
+        });
+        request.once('error', reject);
+      });
+
+    it('listens on the socket, and takes over a file that a killed tree left', async () => {
+      const file = path.join(folder, 'web.sock');
+      const options = { args: ['--only', 'web'], env: { HOST: `unix:${file}` } };
+      const first = around.spawn(options);
+      await first.waitForLine(/Listening on unix:/);
+      assert.equal(await statusOf(file), 200);
+      await first.kill9();
+      await first.allGone();
+      // A worker that outlives its primary may have taken the file along; what a power cut leaves is there for sure.
+      if (!fs.existsSync(file)) await leaveStaleSocket(file);
+
+      const second = around.spawn(options);
+      await second.waitForLine(/Listening on unix:/);
+      assert.equal(await statusOf(file), 200);
+      const rival = around.spawn(options);
+      assert.equal((await rival.exited).code, 69);
+      assert.match(rival.lines.map((line) => line.text).join('\n'), /web\.sock is taken/);
+      assert.equal(await statusOf(file), 200);
+      assert.equal((await second.stop()).code, 0);
+      await second.allGone();
+      assert.equal(fs.existsSync(file), false);
+    });
+  });
+});
+
+/** A socket file that nobody listens on: renamed while in use, so that closing does not find it. */
+async function leaveStaleSocket(file: string): Promise<void> {
+  const server = net.createServer();
+  await new Promise<void>((resolve) => server.listen(`${file}.used`, resolve));
+  fs.renameSync(`${file}.used`, file);
+  await new Promise((resolve) => server.close(resolve));
+}

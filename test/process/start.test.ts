@@ -1,0 +1,128 @@
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { type ParsedMail, simpleParser } from 'mailparser';
+import { startTree, type Tree } from '../support/tree';
+import { until } from '../support/until';
+
+/** On a bare machine: nothing is set, everything is embedded. */
+const env = { HOST: undefined, LOG_FORMAT: 'pretty', NODE_ENV: undefined };
+
+interface Created {
+  readonly id: string;
+  readonly accessToken: string;
+}
+
+describe('a first start with no settings', () => {
+  let tree: Tree;
+  let created: Created;
+  before(async () => {
+    tree = await startTree({ env });
+  });
+  after(() => tree.cleanup());
+
+  it('says what starts, then where it listens', () => {
+    const text = tree.lines.map((line) => line.text).join('\n');
+    for (const pattern of [
+      /^Catamount \d+\.\d+\.\d+ starts the app \w+: cluster mode, development$/m,
+      new RegExp(`Node.js: ${process.version}, pid ${tree.pid}$`, 'm'),
+      /Web: .*2 workers × 5 threads/,
+      /Jobs: .*1 processor × 2, queues default, mailer \(strict order\)/,
+      /Mail: .*\.catamount\/mails/,
+      /Data: .*Postgres embedded, Redis embedded/,
+      /Listening on http:\/\/0\.0\.0\.0:\d+/,
+    ]) {
+      assert.match(text, pattern);
+    }
+    assert.ok(text.indexOf('Catamount') < text.indexOf('Listening'));
+  });
+
+  it('is one primary, two web workers, one job processor and two servers', async () => {
+    await until('all have their titles', () => tree.processes().jobs);
+    const titled = () => tree.processes().all.map(({ command }) => /^catamount: \w+( \d+)?/.exec(command)?.[0]);
+    assert.deepEqual(titled().filter(Boolean).sort(), [
+      'catamount: jobs',
+      'catamount: primary',
+      'catamount: web 0',
+      'catamount: web 1',
+    ]);
+    const { postgres, redis, primary } = tree.processes();
+    assert.ok(postgres && redis);
+    assert.equal(primary, tree.pid);
+  });
+
+  it('answers a sign-up with 201 and the token', async () => {
+    const json = { email: 'new.user@example.com', name: 'New User' };
+    const answer = await tree.request('POST', '/users', { json });
+    assert.equal(answer.status, 201);
+    assert.equal(answer.headers.location, '/users/me');
+    created = answer.json<Created & Record<string, unknown>>();
+    assert.deepEqual(created, { ...json, locale: 'en', id: created.id, accessToken: created.accessToken });
+    assert.match(created.accessToken, new RegExp(`^${created.id}:[\\w-]{43}$`));
+  });
+
+  it('writes the welcome mail as a file, in the language of the user', async () => {
+    const json = { email: 'gildong@example.com', name: '홍길동', locale: 'ko' };
+    assert.equal((await tree.request('POST', '/users', { json })).status, 201);
+    const mails = await mailsIn(tree, 2);
+
+    const english = mails.get('new.user@example.com');
+    assert.equal(english?.subject, 'Welcome to Catamount, New User');
+    assert.match(english?.text ?? '', /Your account is ready/);
+    assert.match(String(english?.html), /<html[^>]* lang="en"/);
+
+    const korean = mails.get('gildong@example.com');
+    assert.equal(korean?.subject, '홍길동 님, Catamount에 오신 것을 환영합니다');
+    assert.match(korean?.text ?? '', /계정이 준비되었습니다/);
+    assert.match(String(korean?.html), /<html[^>]* lang="ko"/);
+  });
+
+  it('is alive and ready', async () => {
+    for (const target of ['/health', '/ready']) {
+      const answer = await tree.request('GET', target);
+      assert.deepEqual([answer.status, answer.json().status], [200, 'ok']);
+    }
+  });
+
+  describe('stopped by Ctrl-C and started again', () => {
+    let again: Tree;
+    before(async () => {
+      assert.equal((await tree.stop('SIGINT')).code, 0);
+      await tree.allGone();
+      again = await startTree({ env, cwd: tree.cwd });
+    });
+    after(() => again?.cleanup());
+
+    it('still knows the user', async () => {
+      const headers = { authorization: `Bearer ${created.accessToken}` };
+      const me = await again.request('GET', '/users/me', { headers });
+      assert.equal(me.status, 200);
+      assert.deepEqual(me.json(), { id: created.id, email: 'new.user@example.com', name: 'New User', locale: 'en' });
+    });
+
+    it('sends no mail a second time', async () => {
+      const json = { email: 'third@example.com' };
+      assert.equal((await again.request('POST', '/users', { json })).status, 201);
+      assert.equal((await mailsIn(again, 3)).size, 3);
+      assert.equal((await again.stop('SIGINT')).code, 0);
+      await again.allGone();
+      assert.equal(mailFiles(again).length, 3);
+    });
+  });
+});
+
+function mailFiles({ cwd }: Tree): string[] {
+  const folder = path.join(cwd, '.catamount/mails');
+  const names = fs.existsSync(folder) ? fs.readdirSync(folder) : [];
+  return names.filter((name) => name.endsWith('.eml')).map((name) => path.join(folder, name));
+}
+
+/** By recipient, once there are that many. */
+async function mailsIn(tree: Tree, wanted: number): Promise<Map<string, ParsedMail>> {
+  const files = await until(`there are ${wanted} mails`, () => {
+    const found = mailFiles(tree);
+    return found.length >= wanted ? found : undefined;
+  });
+  const mails = await Promise.all(files.map((file) => simpleParser(fs.readFileSync(file))));
+  return new Map(mails.map((mail) => [[mail.to ?? []].flat()[0]?.value[0]?.address ?? '', mail]));
+}
