@@ -17,6 +17,8 @@ export async function control(
   words: readonly string[],
   flags: TreeFlags & { readonly json?: boolean | undefined },
 ): Promise<void> {
+  // Whoever reads may have seen enough: catamount stats | head
+  process.stdout.on('error', () => undefined);
   const { command, argument } = find(words);
   const tree = RunningTree.find(flags);
   const answer = await ask(tree.address, command, argument).catch((error: unknown) => {

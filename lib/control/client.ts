@@ -18,11 +18,17 @@ export interface ControlAddress {
 
 /**
  * Asks a running tree for something.
+ * @param promptMs how long it may take to answer, unless the command is a slow one.
  * @returns the answer's JSON.
  * @throws NobodyListensError, or UserError with the tree's reason to refuse.
  */
-export async function ask(address: ControlAddress, command: Command, argument = 0): Promise<Record<string, unknown>> {
-  const { status, text } = await exchange(address, command, argument);
+export async function ask(
+  address: ControlAddress,
+  command: Command,
+  argument = 0,
+  promptMs = PROMPT_MS,
+): Promise<Record<string, unknown>> {
+  const { status, text } = await exchange(address, command, argument, promptMs);
   const body = parse(text);
   if (status >= 200 && status < 300 && body) return body;
   const reason = typeof body?.error === 'string' ? body.error : `it answered ${status}, which makes no sense.`;
@@ -33,6 +39,7 @@ function exchange(
   { socket, token }: ControlAddress,
   command: Command,
   argument: number,
+  promptMs: number,
 ): Promise<{ status: number; text: string }> {
   const path = pathOf(command) + (command.argument ? `/${argument}` : '');
   const options = { socketPath: socketAddress(socket), path, method: command.method, agent: false };
@@ -46,10 +53,9 @@ function exchange(
       response.on('error', (error) => reject(explain(error, socket)));
       response.on('end', () => resolve({ status: response.statusCode ?? 0, text }));
     });
-    const seconds = PROMPT_MS / 1000;
     if (!command.slow) {
-      request.setTimeout(PROMPT_MS, () =>
-        request.destroy(new UserError(`${socket} took the command, but has not answered in ${seconds} s.`)),
+      request.setTimeout(promptMs, () =>
+        request.destroy(new UserError(`${socket} took the command, but has not answered in ${promptMs / 1000} s.`)),
       );
     }
     request.on('error', (error) => reject(explain(error, socket)));

@@ -146,11 +146,18 @@ describe('catamount, asking a tree', () => {
   });
 
   it('says so when the tree dies before it has answered', async () => {
-    await start('phasedRestart');
-    const { socket, state } = recorder;
+    await start('~gc');
+    const asking = run('gc');
+    await recorder.said('called');
     await recorder.kill9();
-    fs.rmSync(socket, { force: true });
-    const { code, stderr } = await catamount(tempFolder('elsewhere'), ['gc', '-C', socket, '-T', state.token]);
+    const { code, stderr } = await asking;
+    assert.deepEqual([code, stderr], [1, 'The tree ended, or cut the connection, before it answered.\n']);
+  });
+
+  it('says that nobody listens where the flags point', async () => {
+    await start();
+    const socket = path.join(recorder.cwd, 'none.sock');
+    const { code, stderr } = await run(`gc -C ${socket}`);
     assert.deepEqual([code, stderr], [69, `No Catamount listens on ${socket}.\n`]);
   });
 });

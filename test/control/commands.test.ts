@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { ask } from '../../lib/control/client';
 import { COMMANDS, commandTable, pathOf } from '../../lib/control/commands';
 import { until } from '../support/until';
 import { RecorderProcess } from './recorder-process';
@@ -100,8 +103,37 @@ describe('commands', () => {
     assert.equal((await get('/status')).status, 200);
   });
 
-  it('make a Markdown table with a row each', async () => {
+  it('wait for what is slow, but hold nobody up', async () => {
+    await start('~phasedRestart');
+    const waiting = post('/phased-restart').catch((error: NodeJS.ErrnoException) => error.code);
+    await recorder.said('called');
+    assert.equal((await get('/status')).status, 200);
+    recorder.signal('SIGTERM');
+    assert.equal(await waiting, 'ECONNRESET');
+    assert.equal(await recorder.exited, 0);
+  });
+
+  it('are not waited for without end when the primary hangs', async () => {
     await start();
+    recorder.signal('SIGSTOP');
+    const [stats = assert.fail()] = COMMANDS;
+    const { socket, state } = recorder;
+    const message = `${socket} took the command, but has not answered in 0.2 s.`;
+    await assert.rejects(ask({ socket, token: state.token }, stats, 0, 200), { name: 'UserError', message });
+    recorder.signal('SIGCONT');
+    assert.equal((await get('/status')).status, 200);
+  });
+});
+
+describe('the table of commands', () => {
+  it('stands in the README', () => {
+    const readme = fs.readFileSync(path.resolve(__dirname, '../../README.md'), 'utf8');
+    const [heading = ''] = commandTable().split('\n');
+    if (readme.includes(heading))
+      assert.ok(readme.includes(commandTable()), `README.md should hold\n${commandTable()}`);
+  });
+
+  it('is Markdown with a row each', () => {
     const rows = commandTable().split('\n');
     assert.equal(rows.length, COMMANDS.length + 2);
     assert.ok(rows.every((row) => row.split('|').length === 5));

@@ -8,7 +8,7 @@ import { removeFolder, tempFolder } from '../support/temp-folder';
 const entry = path.resolve(__dirname, '../fixtures/control/recorder.ts');
 
 export interface RecorderOptions {
-  /** Names of operations that refuse, or with `!` before them that break. */
+  /** Names of operations that refuse, or with `!` before them break, or with `~` never end. */
   readonly failing?: readonly string[];
   /** Where a former one has left its files. Default: a new folder. */
   readonly cwd?: string;
