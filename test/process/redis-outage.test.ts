@@ -1,0 +1,95 @@
+import assert from 'node:assert/strict';
+import type { Tree } from '../support/tree';
+import { until } from '../support/until';
+import { assertOneMailEach, SignUpStream, signUpMany } from './sign-ups';
+import { Surroundings } from './surroundings';
+
+describe('without Redis', () => {
+  let around: Surroundings;
+  let tree: Tree;
+  before(async () => {
+    around = await Surroundings.make();
+  });
+  after(() => around.remove());
+
+  const ready = () => tree.request('GET', '/ready');
+
+  /** Redis is told to be away, and the tree stays alive. */
+  async function assertOnlyRedisIsMissed(): Promise<void> {
+    const answer = await until('the tree is not ready', async () => {
+      const given = await ready();
+      return given.status === 503 ? given : undefined;
+    });
+    assert.deepEqual(answer.json().down, ['redis']);
+    assert.equal((await tree.request('GET', '/health')).status, 200);
+  }
+
+  async function assertReadyAgain(): Promise<void> {
+    await until('the tree is ready', async () => (await ready()).status === 200, { timeoutMs: 20_000 });
+  }
+
+  /** People sign up before, during and after; not one is turned away, or waits. */
+  async function signUpsThrough(outage: (stream: SignUpStream) => Promise<void>): Promise<void> {
+    const stream = new SignUpStream(tree, 2);
+    await stream.more(10);
+    await outage(stream);
+    await stream.more(10);
+    await stream.stop();
+    assert.deepEqual(stream.failures, []);
+    await assertReadyAgain();
+    await assertOneMailEach(around, 40_000);
+    const users = new Set(await around.users());
+    assert.ok(stream.accepted.every((email) => users.has(email)));
+  }
+
+  it('the tree comes up and takes sign-ups, and the mails follow once Redis is there', async () => {
+    await around.redis.stop();
+    tree = await around.start();
+    const users = await signUpMany(tree, 10);
+    await assertOnlyRedisIsMissed();
+    assert.equal(around.sink.messages.length, 0);
+    await around.redis.start();
+    await around.sink.waitFor(users.length, 30_000);
+    await assertReadyAgain();
+    await assertOneMailEach(around);
+  });
+
+  it('for a while: every sign-up is taken at once, every mail arrives after, none twice', async () => {
+    await signUpsThrough(async (stream) => {
+      await around.redis.stop();
+      await stream.more(20);
+      await assertOnlyRedisIsMissed();
+      await stream.more(20);
+      await around.redis.start();
+    });
+  });
+
+  it('and then with an empty one: jobs that waited and jobs that ran are neither lost nor done twice', async () => {
+    await signUpsThrough(async (stream) => {
+      around.sink.hold();
+      await stream.more(20);
+      await until('two mails are on their way', () => around.sink.waiting === 2);
+      await around.redis.kill();
+      await stream.more(10);
+      await around.redis.restart({ wipe: true });
+      await stream.more(10);
+      around.sink.release();
+    });
+    assert.ok(tree.linesMatching(/Redis had lost \d+ job/).length > 0);
+  });
+
+  it('that hangs: sign-ups do not wait for it', async () => {
+    await signUpsThrough(async (stream) => {
+      around.redis.pause();
+      await assertOnlyRedisIsMissed();
+      await stream.more(20);
+      around.redis.resume();
+    });
+  });
+
+  it('no process has died of it', async () => {
+    assert.deepEqual(tree.linesMatching(/was ended by|exited with/), []);
+    assert.equal((await tree.stop()).code, 0);
+    await tree.allGone();
+  });
+});
