@@ -101,8 +101,14 @@ export class Tree {
   }
 
   /** @param options.from `tree.lines.length`, for new lines only. */
-  waitForLine(match: LineMatch, options: { readonly timeoutMs?: number; readonly from?: number } = {}): Promise<Line> {
-    return this.output.waitFor(match, { ...options, ended: () => this.closed });
+  async waitForLine(
+    match: LineMatch,
+    options: { readonly timeoutMs?: number; readonly from?: number } = {},
+  ): Promise<Line> {
+    return this.output.waitFor(match, { ...options, ended: () => this.closed }).catch((error: Error) => {
+      if (this.hasExited) error.message += `\nIt ended by ${this.child.signalCode ?? `code ${this.child.exitCode}`}.`;
+      throw error;
+    });
   }
 
   linesMatching(match: LineMatch): Line[] {
