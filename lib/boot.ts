@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import { PROCESSOR_ROLE } from './cluster/processor';
 import { environment, handedOnConfig, isHandedOn } from './core/environment';
 import { EXIT, UserError } from './core/errors';
+import { fileBehindStdout } from './core/log-destination';
 import type { AppDefinition } from './role/app-definition';
 
 /**
@@ -46,7 +47,13 @@ async function runCommand(app: AppDefinition, args: string[]): Promise<void> {
 
 async function configFromEnvironment(only: string | undefined) {
   const { readSettings } = await import('./core/settings');
-  return readSettings({ env: environment(), cwd: process.cwd(), only, isTty: process.stdout.isTTY === true });
+  return readSettings({
+    env: environment(),
+    cwd: process.cwd(),
+    only,
+    isTty: process.stdout.isTTY === true,
+    logFile: fileBehindStdout(),
+  });
 }
 
 function parse(args: string[]): { only: string | undefined; command: string } {

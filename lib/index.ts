@@ -13,6 +13,7 @@ export { DiscardJob, KillJob } from './job/verdict';
 export { Mailer } from './mailer/mailer';
 export { currentTransaction, transaction } from './model/transaction';
 export { type AppDefinition, type AppOptions, defineApp, type Routes } from './role/app-definition';
+export type { Hooks } from './role/hooks';
 export type { Duration } from './support/duration';
 export { ProblemError } from './web/problem';
 

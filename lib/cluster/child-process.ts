@@ -1,24 +1,55 @@
 import { type ChildProcess, fork } from 'node:child_process';
+import readline from 'node:readline';
+import type { Events } from '../core/events';
 
 export type { ChildProcess };
+
+/**
+ * How each child is connected: stray output by pipes to the primary, IPC, and the primary's own standard output as fd 4
+ * for the child's log, which is written without a detour.
+ */
+export const CHILD_STDIO = ['ignore', 'pipe', 'pipe', 'ipc', 1] as const;
 
 /** Node flags of every child: a small young generation costs nothing measurable and saves 10 MiB a process. */
 export function childFlags(): string[] {
   return [...new Set([...process.execArgv, '--enable-source-maps', '--max-semi-space-size=4'])];
 }
 
-/** Starts this same entry file in another role, sharing our output and joined to us by an IPC channel. */
+/** Starts this same entry file in another role. */
 export function forkEntry(role: string): ChildProcess {
   const [, entry] = process.argv;
   if (entry === undefined) throw new Error('no entry file: start Catamount with `node server.js`');
-  return fork(entry, [role], { execArgv: childFlags() });
+  return fork(entry, [role], { execArgv: childFlags(), stdio: [...CHILD_STDIO] });
 }
 
 /** Runs the entry file in a role that ends by itself. @returns its exit code; a death by signal counts as 1. */
-export function runEntry(role: string): Promise<number> {
+export function runEntry(role: string, events: Events): Promise<number> {
   const child = forkEntry(role);
+  reportOutput(child, role, events);
   return new Promise((resolve, reject) => {
     child.once('error', reject);
-    child.once('exit', (code) => resolve(code ?? 1));
+    // Not `exit`: its last lines come before.
+    child.once('close', (code) => resolve(code ?? 1));
   });
+}
+
+/** How many of the last lines are kept. */
+const LAST_LINES = 5;
+
+/**
+ * Reports what the child prints past its log (a `console.log`, a crash's stack), line by line, down to the last.
+ * @returns the last lines it wrote to standard error, as they are when asked.
+ */
+export function reportOutput(child: ChildProcess, name: string, events: Events): () => readonly string[] {
+  const errors: string[] = [];
+  for (const stream of [child.stdout, child.stderr]) {
+    if (!stream) continue;
+    readline.createInterface({ input: stream }).on('line', (line) => {
+      events.emit('child.output', { child: name, line });
+      if (stream !== child.stderr || line.trim() === '') return;
+      errors.push(line);
+      if (errors.length > LAST_LINES) errors.shift();
+    });
+  }
+  return () => errors;
 }

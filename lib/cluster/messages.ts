@@ -16,6 +16,7 @@ export type ToWorker =
   /** How the job processor does: without it the tree is degraded. */
   | { readonly catamount: 'jobs'; readonly running: boolean }
   | { readonly catamount: 'collect-garbage' }
+  | { readonly catamount: 'reopen-log' }
   /** Write one and say where in `heap-snapshot`. */
   | { readonly catamount: 'heap-snapshot'; readonly file: string }
   /** `closed` was seen, so no connection is on its way to you any more: exit. */
@@ -40,7 +41,9 @@ export type FromWorker =
 export type ToProcessor =
   | { readonly catamount: 'stop'; readonly remainingMs: number }
   /** Fetch no more; go on with what runs. */
-  | { readonly catamount: 'quiet' };
+  | { readonly catamount: 'quiet' }
+  | { readonly catamount: 'collect-garbage' }
+  | { readonly catamount: 'reopen-log' };
 
 export type FromProcessor =
   | { readonly catamount: 'ready' }

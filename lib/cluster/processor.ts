@@ -1,25 +1,50 @@
 import type { Events } from '../core/events';
-import type { Deadline } from '../support/deadline';
+import { Deadline } from '../support/deadline';
 import { type Deferred, deferred } from '../support/deferred';
-import { type ChildProcess, forkEntry } from './child-process';
+import { type ChildProcess, forkEntry, reportOutput } from './child-process';
 import { type FromProcessor, isOurs, type ToProcessor } from './messages';
 import { Respawn, type RespawnOptions } from './respawn';
+import type { ProcessorStats, ProcessorStatus } from './stats';
 
 export const PROCESSOR_ROLE = 'processor';
+
+/** Deaths in a row after which the circuit opens: from then on it is tried only at the back-off's longest waits. */
+const CIRCUIT_DEATHS = 5;
+/** How often silence is looked for, ms. */
+const WATCH_MS = 500;
+
+export interface ProcessorOptions {
+  /** A processor that is not heard of for this long is killed, ms. */
+  readonly timeoutMs: number;
+  /** How long a replaced one may take to finish its jobs, ms. */
+  readonly drainTimeoutMs: number;
+  readonly respawn?: RespawnOptions;
+  /** Called with false when jobs cannot be run for now, and with true when they can again. */
+  readonly onRunning?: (running: boolean) => void;
+}
 
 /** Keeps exactly one job processor alive, as a child of the primary. Its death never touches the web. */
 export class Processor {
   private child: ChildProcess | undefined;
   private exited: Deferred | undefined;
+  private state: ProcessorStats['state'] = 'off';
+  private status: ProcessorStatus | undefined;
+  private startedAt: Date | undefined;
+  private lastCheckin: Date | undefined;
   private forkedAt = 0;
+  private heardAt = 0;
+  private restarts = 0;
   private stopping = false;
+  /** Its end is wanted, and another is to follow at once. */
+  private renewing = false;
+  private watch: NodeJS.Timeout | undefined;
   private readonly respawn: Respawn;
 
   constructor(
     private readonly events: Events,
-    respawn: RespawnOptions = {},
+    private readonly options: ProcessorOptions,
   ) {
-    this.respawn = new Respawn(respawn);
+    this.respawn = new Respawn(options.respawn);
   }
 
   get pid(): number | undefined {
@@ -27,19 +52,58 @@ export class Processor {
   }
 
   start(): void {
-    if (!this.child && !this.stopping) this.fork();
+    if (this.child || this.stopping) return;
+    this.watch ??= setInterval(() => this.killSilent(), WATCH_MS);
+    this.fork();
   }
 
   /** @returns how many processes had to be killed (0 or 1). */
   async stop(deadline: Deadline): Promise<number> {
     this.stopping = true;
+    clearInterval(this.watch);
     this.respawn.cancel();
+    return this.end(deadline);
+  }
+
+  /** Puts a successor in its place: jobs drain, or go back to their queue, before the new one fetches any. */
+  async renew(): Promise<void> {
+    if (this.stopping || !this.child) return;
+    this.renewing = true;
+    await this.end(Deadline.after(this.options.drainTimeoutMs));
+  }
+
+  quiet(): void {
+    this.tell({ catamount: 'quiet' });
+    if (this.state === 'ready') this.state = 'quiet';
+  }
+
+  reopenLog(): void {
+    this.tell({ catamount: 'reopen-log' });
+  }
+
+  collectGarbage(): void {
+    this.tell({ catamount: 'collect-garbage' });
+  }
+
+  stats(pssMb: number | null): ProcessorStats {
+    return {
+      pid: this.pid ?? null,
+      state: this.state,
+      started_at: this.startedAt?.toISOString() ?? null,
+      last_checkin: this.lastCheckin?.toISOString() ?? null,
+      restarts: this.restarts,
+      pss_mb: pssMb,
+      last_status: this.status ?? {},
+    };
+  }
+
+  private async end(deadline: Deadline): Promise<number> {
     const { child, exited } = this;
     if (!child || !exited) return 0;
-    this.tell(child, { catamount: 'stop', remainingMs: deadline.earlier(1000).remaining() });
+    this.state = 'stopping';
+    this.tell({ catamount: 'stop', remainingMs: deadline.earlier(1000).remaining() });
     if ((await deadline.wait(exited.promise)) === 'done') return 0;
-    child.kill('SIGKILL');
-    this.events.emit('child.killed', { child: 'job processor', pid: child.pid ?? 0, reason: 'the deadline is over' });
+    this.kill(child, 'the deadline is over');
     await exited.promise;
     return 1;
   }
@@ -47,29 +111,70 @@ export class Processor {
   private fork(): void {
     const child = forkEntry(PROCESSOR_ROLE);
     const pid = child.pid ?? 0;
+    reportOutput(child, 'jobs', this.events);
     this.child = child;
     this.exited = deferred();
-    this.forkedAt = performance.now();
+    this.state = 'booting';
+    this.status = undefined;
+    this.startedAt = new Date();
+    this.forkedAt = this.heardAt = performance.now();
     this.events.emit('processor.forked', { pid });
     child.on('message', (message: unknown) => {
-      if (!isOurs<FromProcessor>(message)) return;
-      const durationMs = Math.round(performance.now() - this.forkedAt);
-      if (message.catamount === 'ready') this.events.emit('processor.ready', { pid, durationMs });
+      if (isOurs<FromProcessor>(message)) this.hear(message);
     });
     child.once('error', (error) => this.events.emit('process.error', { error, during: 'starting the job processor' }));
     child.once('exit', (code, signal) => this.onExit(pid, code, signal));
   }
 
+  private hear(message: FromProcessor): void {
+    this.heardAt = performance.now();
+    if (message.catamount === 'heartbeat') {
+      this.lastCheckin = new Date();
+      this.status = message.status;
+      return;
+    }
+    if (this.state === 'booting') this.state = 'ready';
+    const durationMs = Math.round(performance.now() - this.forkedAt);
+    this.events.emit('processor.ready', { pid: this.pid ?? 0, durationMs });
+    this.options.onRunning?.(true);
+  }
+
   private onExit(pid: number, code: number | null, signal: string | null): void {
     this.child = undefined;
     this.exited?.resolve();
-    this.events.emit('processor.exited', { pid, code, signal, expected: this.stopping });
+    // One that was signalled alone has drained and left: a successor follows all the same.
+    const expected = this.stopping || this.renewing || code === 0;
+    this.events.emit('processor.exited', { pid, code, signal, expected });
+    this.state = 'off';
     if (this.stopping) return;
+    this.restarts++;
+    if (this.renewing) {
+      this.renewing = false;
+      this.fork();
+      return;
+    }
+    this.options.onRunning?.(false);
     const wait = this.respawn.schedule(performance.now() - this.forkedAt, () => this.fork());
+    this.state = wait.attempt >= CIRCUIT_DEATHS ? 'circuit open' : 'waiting';
+    if (wait.attempt === CIRCUIT_DEATHS) this.events.emit('processor.circuit', { deaths: wait.attempt });
     this.events.emit('processor.respawn', wait);
   }
 
-  private tell(child: ChildProcess, message: ToProcessor): void {
-    if (child.connected) child.send(message);
+  /** A handler that blocks the event loop for longer than the timeout: its jobs are rescued by the next processor. */
+  private killSilent(): void {
+    const silentMs = Math.round(performance.now() - this.heardAt);
+    if (!this.child || silentMs < this.options.timeoutMs || this.state === 'stopping') return;
+    const inFlight = this.status?.in_flight ?? [];
+    this.events.emit('processor.silent', { pid: this.pid ?? 0, silentMs, inFlight });
+    this.kill(this.child, `not heard of for ${Math.round(silentMs / 1000)} s`);
+  }
+
+  private kill(child: ChildProcess, reason: string): void {
+    this.events.emit('child.killed', { child: 'job processor', pid: child.pid ?? 0, reason });
+    child.kill('SIGKILL');
+  }
+
+  private tell(message: ToProcessor): void {
+    if (this.child?.connected) this.child.send(message);
   }
 }

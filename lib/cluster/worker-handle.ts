@@ -1,7 +1,9 @@
 import type { Worker as ClusterWorker } from 'node:cluster';
 import type { Socket } from 'node:net';
+import type { Events } from '../core/events';
 import type { Deadline } from '../support/deadline';
 import { type Deferred, deferred } from '../support/deferred';
+import { reportOutput } from './child-process';
 import { type BootFailure, type FromWorker, isOurs, type ToWorker } from './messages';
 import { SentConnections } from './sent-connections';
 import type { RestartReason } from './slot';
@@ -45,6 +47,8 @@ export class WorkerHandle {
   private heardAt = performance.now();
   private current: WorkerState = 'booting';
   private readonly sent: SentConnections;
+  /** What it last wrote to standard error. */
+  private readonly lastErrors: () => readonly string[];
   private snapshot: Deferred<string> | undefined;
 
   constructor(
@@ -52,8 +56,10 @@ export class WorkerHandle {
     readonly slot: number,
     readonly phase: number,
     private readonly pool: WorkerPool,
+    events: Events,
   ) {
     this.sent = new SentConnections(worker.process);
+    this.lastErrors = reportOutput(worker.process, `web.${slot}`, events);
     worker.on('message', (message: unknown, connection: unknown) => this.hear(message, connection as Connection));
     worker.once('exit', (code: number | null, signal: string | null) => {
       this.current = 'exited';
@@ -90,7 +96,8 @@ export class WorkerHandle {
   /** Why it ended, for a person: its own words where it left some. */
   lastWords(code: number | null, signal: string | null): string {
     if (this.timedOut) return 'it was not ready in time';
-    return this.failure?.message ?? (signal ? `it was ended by ${signal}` : `it exited with code ${code}`);
+    const printed = this.lastErrors().join(' / ');
+    return this.failure?.message ?? (printed || (signal ? `it was ended by ${signal}` : `it exited with code ${code}`));
   }
 
   /** Asks for short connections; resolves when requests have ceased or `atMostMs` is over. */
@@ -118,6 +125,10 @@ export class WorkerHandle {
 
   setJobsRunning(running: boolean): void {
     this.send({ catamount: 'jobs', running });
+  }
+
+  reopenLog(): void {
+    this.send({ catamount: 'reopen-log' });
   }
 
   collectGarbage(): void {

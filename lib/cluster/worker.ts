@@ -44,6 +44,8 @@ export interface Assignment {
  */
 export class Worker {
   readonly assigned = deferred<Assignment>();
+  /** Called after a log rotation. */
+  onReopenLog: () => void = () => undefined;
   private server: DrainableServer | undefined;
   private assignment: Assignment | undefined;
   private leaving = false;
@@ -106,6 +108,9 @@ export class Worker {
         break;
       case 'jobs':
         this.server?.setJobsRunning(message.running);
+        break;
+      case 'reopen-log':
+        this.onReopenLog();
         break;
       case 'collect-garbage':
         collectGarbage();

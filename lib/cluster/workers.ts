@@ -4,7 +4,7 @@ import { UserError } from '../core/errors';
 import type { Events } from '../core/events';
 import { Deadline } from '../support/deadline';
 import { deferred } from '../support/deferred';
-import { childFlags } from './child-process';
+import { CHILD_STDIO, childFlags } from './child-process';
 import type { RespawnOptions } from './respawn';
 import { type RestartReason, Slot } from './slot';
 import { forkWorkers } from './throng';
@@ -43,11 +43,12 @@ export class Workers implements WorkerPool {
   private stopping = false;
 
   constructor(
+    count: number,
     private readonly config: Pick<Config, 'web' | 'shutdownTimeoutMs'>,
     private readonly events: Events,
     private readonly respawn: RespawnOptions = {},
   ) {
-    this.slots = Array.from({ length: config.web.concurrency }, (_, index) => new Slot(index, respawn));
+    this.slots = Array.from({ length: count }, (_, index) => new Slot(index, respawn));
   }
 
   /**
@@ -55,7 +56,7 @@ export class Workers implements WorkerPool {
    * @throws UserError when the web cannot boot, with the last words of the worker that tried.
    */
   start(): Promise<string> {
-    cluster.setupPrimary({ execArgv: childFlags() });
+    cluster.setupPrimary({ execArgv: childFlags(), stdio: [...CHILD_STDIO] });
     cluster.on('fork', (worker) => this.adopt(worker));
     this.expecting.push(...this.slots);
     void forkWorkers({ count: this.slots.length, graceMs: this.config.shutdownTimeoutMs + 5000 });
@@ -173,7 +174,7 @@ export class Workers implements WorkerPool {
   private adopt(worker: ClusterWorker): void {
     const slot = this.expecting.shift();
     if (!slot) throw new Error('a worker was forked that nobody asked for');
-    const handle = new WorkerHandle(worker, slot.index, this.phase, this);
+    const handle = new WorkerHandle(worker, slot.index, this.phase, this, this.events);
     slot.handle = handle;
     slot.forking?.resolve(handle);
     this.events.emit('worker.forked', { slot: slot.index, pid: handle.pid, phase: this.phase });
@@ -216,13 +217,13 @@ export class Workers implements WorkerPool {
       slot.outgoing = undefined;
       return;
     }
-    this.revive(slot, handle);
+    this.revive(slot, handle, handle.lastWords(code, signal));
   }
 
-  private revive(slot: Slot, dead: WorkerHandle): void {
+  private revive(slot: Slot, dead: WorkerHandle, reason: string): void {
     if (!dead.wasReady) slot.bootDeaths++;
     if (this.everReady.size === 0 && (dead.failure?.final || slot.bootDeaths >= HOPELESS_DEATHS)) {
-      this.booted.reject(bootError(dead, slot.bootDeaths));
+      this.booted.reject(bootError(dead, slot.bootDeaths, reason));
       return;
     }
     slot.count(dead.deathReason);
@@ -245,9 +246,7 @@ export class Workers implements WorkerPool {
   }
 }
 
-function bootError(handle: WorkerHandle, times: number): UserError {
-  const { failure } = handle;
+function bootError({ slot, failure }: WorkerHandle, times: number, reason: string): UserError {
   if (failure?.final) return new UserError(failure.message, failure.exitCode);
-  const reason = failure?.message ?? 'its output above says why';
-  return new UserError(`Catamount cannot start: worker ${handle.slot} died ${times} times at boot: ${reason}`);
+  return new UserError(`Catamount cannot start: worker ${slot} died ${times} times at boot: ${reason}`);
 }

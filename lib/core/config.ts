@@ -55,7 +55,12 @@ export interface Config {
   readonly defaultLocale: Locale;
   readonly ops: { readonly user: string; readonly password: string } | null;
   readonly control: { readonly socket: string; readonly stateFile: string };
-  readonly log: { readonly level: string; readonly format: 'pretty' | 'json' };
+  readonly log: {
+    readonly level: string;
+    readonly format: 'pretty' | 'json';
+    /** The file that standard output was redirected to. */
+    readonly file: string | null;
+  };
   /** Odd but legal settings, each a sentence for the log. */
   readonly warnings: readonly string[];
 }

@@ -57,7 +57,7 @@ export interface EventMap {
     readonly inFlight: readonly { readonly what: string; readonly id: string; readonly ageMs: number }[];
   };
   /** It died so often that it is now tried only rarely. */
-  'processor.circuit': { readonly open: boolean; readonly deaths: number };
+  'processor.circuit': { readonly deaths: number };
   'processor.respawn': { readonly waitMs: number; readonly attempt: number };
   'phase.started': { readonly phase: number };
   'phase.completed': { readonly phase: number; readonly durationMs: number };

@@ -13,13 +13,14 @@ export interface I18n {
 }
 
 /**
- * Reads `<folder>/<locale>.json` of each folder once (later folders win) and never writes to them.
+ * Reads `<folder>/<locale>.json` of each folder once (later folders win) and never writes to them. A folder that is
+ * missing holds none.
  * A key that a locale lacks falls back to the default locale, then to the key itself.
  */
 export async function loadI18n(folders: readonly string[], defaultLocale: string): Promise<I18n> {
   const instance = i18next.createInstance();
   await instance.init({ fallbackLng: defaultLocale, interpolation: { escapeValue: false } });
-  for (const folder of folders) {
+  for (const folder of folders.filter((each) => fs.existsSync(each))) {
     for (const file of fs.readdirSync(folder).filter((name) => name.endsWith('.json'))) {
       const texts: unknown = JSON.parse(fs.readFileSync(path.join(folder, file), 'utf8'));
       instance.addResourceBundle(path.basename(file, '.json'), 'translation', texts, true, true);

@@ -35,10 +35,10 @@ const LINES: { readonly [E in EventName]?: (event: EventMap[E]) => Line } = {
     'error',
     `job processor, pid ${e.pid}, was not heard of for ${seconds(e.silentMs)}; it was doing: ${doing(e.inFlight)}`,
   ],
-  'processor.circuit': (e) =>
-    e.open
-      ? ['error', `job processor died ${e.deaths} times in a row: it is tried only rarely until it stays up`]
-      : ['info', 'job processor stays up again'],
+  'processor.circuit': (e) => [
+    'error',
+    `job processor died ${e.deaths} times in a row: jobs wait, and it is tried only rarely until it stays up`,
+  ],
   'processor.respawn': (e) => ['warn', `job processor starts again in ${e.waitMs} ms (try ${e.attempt})`],
   'phase.started': (e) => ['info', `phase ${e.phase} begins: every worker is replaced`],
   'phase.completed': (e) => ['info', `phase ${e.phase} is complete, in ${seconds(e.durationMs)}`],

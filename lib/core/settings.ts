@@ -14,6 +14,8 @@ export interface SettingsInput {
   /** `--only web` or `--only jobs`. */
   readonly only?: string | undefined;
   readonly isTty?: boolean;
+  /** The file that standard output was redirected to. */
+  readonly logFile?: string | null;
   /** Stands in for the machine's own limit, in tests. */
   readonly machine?: { readonly memoryLimitMb: number | null; readonly cores: number };
 }
@@ -212,6 +214,7 @@ export function readSettings(input: SettingsInput): Config {
         'info',
       ),
       format: read.get('LOG_FORMAT', oneOf('pretty', 'json'), 'pretty or json', input.isTty ? 'pretty' : 'json'),
+      file: input.logFile ?? null,
     },
     warnings,
   };

@@ -1,6 +1,9 @@
 import path from 'node:path';
 import type Router from '@koa/router';
 import { UserError } from '../core/errors';
+import type { Hooks } from './hooks';
+// What we add to Koa's types, for whoever writes routes.
+import '../web/context';
 
 /** Adds the app's routes. Runs once in each web worker, before it listens. */
 export type Routes = (router: Router) => void;
@@ -20,6 +23,8 @@ export interface AppOptions {
   readonly templates?: string;
   /** `<locale>.json`. Default `locales`. */
   readonly locales?: string;
+  /** Heard in the primary. */
+  readonly hooks?: Hooks;
 }
 
 export interface AppDefinition {
@@ -29,6 +34,7 @@ export interface AppDefinition {
   readonly migrationsDir: string;
   readonly templatesDir: string;
   readonly localesDir: string;
+  readonly hooks: Hooks;
 }
 
 /** @throws UserError when the name or the root cannot be used. */
@@ -49,5 +55,6 @@ export function defineApp(options: AppOptions): AppDefinition {
     migrationsDir: folder(options.migrations, 'migrations'),
     templatesDir: folder(options.templates, 'mailers/templates'),
     localesDir: folder(options.locales, 'locales'),
+    hooks: options.hooks ?? {},
   });
 }

@@ -1,4 +1,5 @@
 import type { Config } from '../core/config';
+import { isHandedOn } from '../core/environment';
 import { EXIT, toError, UserError } from '../core/errors';
 import { withTlsAdvice } from '../core/tls-advice';
 import { Database } from '../model/database';
@@ -6,7 +7,7 @@ import { migrateDown, migrateUp } from '../model/migrator';
 import { Deadline } from '../support/deadline';
 import type { AppDefinition } from './app-definition';
 import { migrationFolders } from './migrations';
-import { openEvents } from './process-log';
+import { CHILD_LOG_FD, openLog } from './process-log';
 
 /** `migrate` brings the database up to date; `rollback` takes the last batch back. Safe to run twice or side by side. */
 export async function runMigrations(app: AppDefinition, config: Config, direction: 'up' | 'down'): Promise<void> {
@@ -16,7 +17,11 @@ export async function runMigrations(app: AppDefinition, config: Config, directio
       EXIT.config,
     );
   }
-  const events = openEvents(config, 'migrate');
+  // Its primary is gone: nobody waits for it any more.
+  process.once('disconnect', () => process.exit(EXIT.failed));
+  // Listening alone would keep this process alive.
+  process.channel?.unref();
+  const { events } = openLog(config, 'migrate', isHandedOn() ? CHILD_LOG_FD : 1);
   const database = new Database(config.databaseUrl, {
     production: config.environment === 'production',
     events,

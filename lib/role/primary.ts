@@ -1,7 +1,11 @@
 import { runEntry } from '../cluster/child-process';
+import { MemoryWatch } from '../cluster/memory-watch';
+import { PhasedRestart } from '../cluster/phased-restart';
 import { Processor } from '../cluster/processor';
 import { onNpmGone, onStopSignals } from '../cluster/signals';
 import { Workers } from '../cluster/workers';
+import { ControlServer } from '../control/server';
+import { onOperatorSignals } from '../control/signals';
 import type { Config } from '../core/config';
 import { environment, handOnConfig } from '../core/environment';
 import { EXIT, UserError } from '../core/errors';
@@ -11,23 +15,58 @@ import type { EmbeddedServers } from '../embedded/embedded-servers';
 import { Deadline } from '../support/deadline';
 import type { AppDefinition } from './app-definition';
 import { banner } from './banner';
-import { onUncaught, openEvents } from './process-log';
+import { callHooks } from './hooks';
+import { TreeOperations } from './operations';
+import { onUncaught, openLog } from './process-log';
 import type { WebSide } from './web-side';
+
+/** What the embedded servers have for their stop at least, ms. */
+const LAST_MS = 2000;
 
 /** The root of the tree: starts what the others need, then the others, and takes all of it down again. */
 export class Primary {
   private readonly startedAt = performance.now();
   private readonly events: Events;
+  private readonly reopenLog: () => void;
   private embedded: EmbeddedServers | undefined;
+  private readonly workers: Workers;
+  private readonly memory: MemoryWatch;
+  private readonly phased: PhasedRestart;
+  private readonly processor: Processor | undefined;
+  private readonly operations: TreeOperations;
+  private readonly control: ControlServer;
   private web: WebSide | undefined;
-  private processor: Processor | undefined;
   private stopped: Promise<never> | undefined;
 
   constructor(
     private readonly app: AppDefinition,
     private readonly config: Config,
   ) {
-    this.events = openEvents(config, 'primary');
+    const { events, reopen } = openLog(config, 'primary');
+    const { web, jobs, memoryLimitMb: limitMb, shutdownTimeoutMs: drainTimeoutMs } = config;
+    this.events = events;
+    this.reopenLog = reopen;
+    this.workers = new Workers(web.enabled ? web.concurrency : 0, config, events);
+    this.memory = new MemoryWatch(this.workers, events, {
+      limitMb,
+      otherPids: () => [process.pid, this.processor?.pid ?? []].flat(),
+      busy: () => this.stopped !== undefined || this.phased.underWay,
+    });
+    this.phased = new PhasedRestart(this.workers, events, (slot) => this.memory.orderFor(slot));
+    if (jobs.enabled) {
+      const onRunning = (running: boolean) => this.workers.setJobsRunning(running);
+      this.processor = new Processor(events, { timeoutMs: web.workerTimeoutMs, drainTimeoutMs, onRunning });
+    }
+    this.operations = this.buildOperations();
+    const { control, shutdownTimeoutMs } = config;
+    this.control = new ControlServer({ control, shutdownTimeoutMs, operations: this.operations, events });
+  }
+
+  private buildOperations(): TreeOperations {
+    const { config, workers, processor, memory, phased, reopenLog } = this;
+    const stop = (reason: string) => this.stop(reason);
+    const halt = () => this.stop('asked to halt', EXIT.ok, 0);
+    return new TreeOperations({ config, workers, processor, memory, phased, reopenLog, stop, halt });
   }
 
   /** Resolves when the tree serves. Every later end goes through `stop`. */
@@ -36,17 +75,20 @@ export class Primary {
     process.title = 'catamount: primary';
     onStopSignals((reason) => void this.stop(reason));
     onNpmGone(environment().npm_lifecycle_event !== undefined, (reason) => void this.stop(reason));
+    onOperatorSignals(this.operations, events);
     onUncaught(events, () => this.stop('an error was not caught', EXIT.failed));
+    callHooks(app.hooks, events);
     this.printBanner();
     for (const message of config.warnings) events.emit('process.warning', { message });
     try {
       if (config.web.enabled) await ensureFree(config.listen);
+      await this.control.start();
       const settled = await this.settleServers();
       if (this.stopped) return;
       handOnConfig(settled);
-      if (config.environment !== 'production') await migrate();
+      if (config.environment !== 'production') await migrate(events);
       if (this.stopped) return;
-      if (config.jobs.enabled) this.startProcessor();
+      this.processor?.start();
       if (config.web.enabled) await this.startWeb(app, settled);
     } catch (error) {
       if (!this.stopped) await this.stop('it cannot start', this.reportFailure(error));
@@ -57,17 +99,20 @@ export class Primary {
    * Takes the tree down: web and jobs side by side, embedded servers last, all within one deadline; then exits. Calls
    * after the first change nothing.
    */
-  stop(reason: string, exitCode: number = EXIT.ok): Promise<never> {
-    this.stopped ??= this.stopAll(reason, exitCode);
+  stop(reason: string, exitCode: number = EXIT.ok, timeoutMs = this.config.shutdownTimeoutMs): Promise<never> {
+    this.stopped ??= this.stopAll(reason, exitCode, timeoutMs);
     return this.stopped;
   }
 
-  private async stopAll(reason: string, exitCode: number): Promise<never> {
+  private async stopAll(reason: string, exitCode: number, timeoutMs: number): Promise<never> {
     const since = performance.now();
-    const deadline = Deadline.after(this.config.shutdownTimeoutMs);
-    this.events.emit('primary.stopping', { reason, timeoutMs: this.config.shutdownTimeoutMs });
+    const deadline = Deadline.after(timeoutMs);
+    this.events.emit('primary.stopping', { reason, timeoutMs });
+    this.memory.stop();
     const killed = await Promise.all([this.web?.stop(deadline) ?? 0, this.processor?.stop(deadline) ?? 0]);
-    await this.embedded?.stop(deadline);
+    await this.control.stop(Deadline.after(LAST_MS));
+    // They hold the data: even a stop whose time is over lets them close their files.
+    await this.embedded?.stop(Deadline.after(Math.max(deadline.remaining(), LAST_MS)));
     const count = killed.reduce((sum, part) => sum + part, 0);
     this.events.emit('primary.stopped', { durationMs: Math.round(performance.now() - since), killed: count });
     process.exit(exitCode !== EXIT.ok ? exitCode : count > 0 ? EXIT.failed : EXIT.ok);
@@ -89,17 +134,13 @@ export class Primary {
     };
   }
 
-  private startProcessor(): void {
-    this.processor = new Processor(this.events);
-    this.processor.start();
-  }
-
   private async startWeb(app: AppDefinition, config: Config): Promise<void> {
     if (config.web.concurrency === 0) {
       const { SingleWeb } = await import('./single-web');
       this.web = new SingleWeb(app, config, this.events);
     } else {
-      this.web = new Workers(config, this.events);
+      this.web = this.workers;
+      this.memory.start();
     }
     const address = await this.web.start();
     const durationMs = Math.round(performance.now() - this.startedAt);
@@ -122,7 +163,7 @@ export class Primary {
 }
 
 /** In a process of its own, so that the primary never loads the ORM. */
-async function migrate(): Promise<void> {
-  const code = await runEntry('migrate');
+async function migrate(events: Events): Promise<void> {
+  const code = await runEntry('migrate', events);
   if (code !== 0) throw new UserError('Catamount cannot start: the migrations failed, see above.', code);
 }

@@ -1,14 +1,31 @@
 import type { Config } from '../core/config';
 import { toError } from '../core/errors';
 import { Events } from '../core/events';
+import { openLogDestination } from '../core/log-destination';
 import { logEvents } from '../core/log-subscriber';
 import { createLogger } from '../core/logger';
 
-/** The events of this process, with the one subscriber that logs them. @param name how log lines call the process. */
-export function openEvents(config: Config, name: string): Events {
+/** In a child, standard output is a pipe to the primary for stray lines; the log goes past it. */
+export const CHILD_LOG_FD = 4;
+
+export interface ProcessLog {
+  readonly events: Events;
+  /** Goes on in a new file after a log rotation. */
+  readonly reopen: () => void;
+}
+
+/**
+ * The events of this process, with the one subscriber that logs them.
+ * @param name how log lines call the process.
+ * @param fd where the log goes: 1, or CHILD_LOG_FD in a child.
+ */
+export function openLog(config: Config, name: string, fd = 1): ProcessLog {
   const events = new Events();
-  logEvents(events, createLogger(config, name));
-  return events;
+  const destination = openLogDestination(config.log, fd);
+  logEvents(events, createLogger(config, name, destination));
+  // The pipe breaks when the primary dies: a stray line is no reason to die as well.
+  if (fd !== 1) for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
+  return { events, reopen: () => destination.reopen() };
 }
 
 /**

@@ -1,8 +1,10 @@
 import { Model } from 'objection';
+import type { ProcessorStatus } from '../cluster/stats';
 import type { Config } from '../core/config';
 import type { Events } from '../core/events';
 import { loadI18n } from '../core/i18n';
 import { Redis } from '../core/redis';
+import { VitalsMeter } from '../core/vitals';
 import { connectJobs } from '../job/connect';
 import { JobProcessor } from '../job/processor';
 import { loadJobs } from '../job/registry';
@@ -19,7 +21,9 @@ import { serverUrls } from './server-urls';
 
 /** Everything that runs jobs in one process: connections, the app's jobs and mailers, the job processor. */
 export class ProcessorProcess {
+  private readonly vitals = new VitalsMeter();
   private services: ServiceGroup | undefined;
+  private jobs: JobProcessor | undefined;
 
   constructor(
     private readonly app: AppDefinition,
@@ -38,6 +42,7 @@ export class ProcessorProcess {
     const mail = new MailDelivery({ config, database, i18n, templatesDir: app.templatesDir, events });
     const registry = loadJobs(app.jobsDir);
     const jobs = new JobProcessor({ config, redisUrl: urls.redis, database, redis, events, registry });
+    this.jobs = jobs;
     Model.knex(database.knex);
     connectTransactions(database.knex);
     connectJobs({ database, redis, events });
@@ -45,6 +50,22 @@ export class ProcessorProcess {
     this.services = new ServiceGroup('the job processor', [database, redis, mail, jobs]);
     await this.services.start();
     if (production) void this.warnOfPendingMigrations(database);
+  }
+
+  /** Fetches no more; what runs goes on. */
+  quiet(): void {
+    this.jobs?.quiet();
+  }
+
+  status(): ProcessorStatus {
+    const { running, quiet } = this.jobs?.snapshot() ?? { running: [], quiet: false };
+    const inFlight = running.map((job) => ({
+      what: `${job.class} on ${job.queue}`,
+      id: job.id,
+      ageMs: Date.now() - job.startedAt,
+    }));
+    process.title = `catamount: jobs ${running.length}/${this.config.jobs.concurrency}${quiet ? ' [quiet]' : ''}`;
+    return { ...this.vitals.read(), in_flight: inFlight, quiet };
   }
 
   /** Fetches no more, lets jobs finish until the deadline, hands the rest back, closes every connection. */

@@ -1,16 +1,21 @@
 import { type FromProcessor, isOurs, type ToProcessor } from '../cluster/messages';
+import { ignoreOperatorSignals } from '../control/signals';
 import { handedOnConfig } from '../core/environment';
 import { EXIT, toError, UserError } from '../core/errors';
+import { collectGarbage } from '../core/garbage';
 import { Deadline } from '../support/deadline';
 import type { AppDefinition } from './app-definition';
-import { onUncaught, openEvents } from './process-log';
+import { CHILD_LOG_FD, onUncaught, openLog } from './process-log';
 import { ProcessorProcess } from './processor-process';
+
+const HEARTBEAT_MS = 1000;
 
 /** The job processor: a child of the primary that runs jobs until it is told to stop or the primary is gone. */
 export async function runProcessor(app: AppDefinition): Promise<void> {
   const config = handedOnConfig();
+  ignoreOperatorSignals();
   process.title = 'catamount: jobs';
-  const events = openEvents(config, 'jobs');
+  const { events, reopen } = openLog(config, 'jobs', CHILD_LOG_FD);
   const jobs = new ProcessorProcess(app, config, events);
   let stopping: Promise<void> | undefined;
   // Signals and messages come repeatedly: the first sets the deadline.
@@ -28,7 +33,11 @@ export async function runProcessor(app: AppDefinition): Promise<void> {
     );
   };
   process.on('message', (message: unknown) => {
-    if (isOurs<ToProcessor>(message) && message.catamount === 'stop') stopAndExit(message.remainingMs);
+    if (!isOurs<ToProcessor>(message)) return;
+    if (message.catamount === 'stop') stopAndExit(message.remainingMs);
+    else if (message.catamount === 'quiet') jobs.quiet();
+    else if (message.catamount === 'reopen-log') reopen();
+    else collectGarbage();
   });
   process.on('disconnect', () => stopAndExit(config.shutdownTimeoutMs));
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stopAndExit(config.shutdownTimeoutMs));
@@ -37,6 +46,7 @@ export async function runProcessor(app: AppDefinition): Promise<void> {
   try {
     await jobs.start();
     tellPrimary({ catamount: 'ready' });
+    setInterval(() => tellPrimary({ catamount: 'heartbeat', status: jobs.status() }), HEARTBEAT_MS);
   } catch (thrown) {
     const error = toError(thrown);
     events.emit('process.error', { error, during: 'starting the job processor' });

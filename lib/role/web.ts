@@ -1,10 +1,11 @@
 import { runAsWorker } from '../cluster/throng';
 import { Worker } from '../cluster/worker';
+import { ignoreOperatorSignals } from '../control/signals';
 import { handedOnConfig } from '../core/environment';
 import { EXIT, toError, UserError } from '../core/errors';
 import { Deadline } from '../support/deadline';
 import type { AppDefinition } from './app-definition';
-import { onUncaught, openEvents } from './process-log';
+import { CHILD_LOG_FD, onUncaught, openLog } from './process-log';
 import { WebProcess } from './web-process';
 
 /** How long a worker with an uncaught error may wait for its successor and finish what it has, ms. */
@@ -14,10 +15,12 @@ const LAST_MS = 5000;
 export function runWebWorker(app: AppDefinition): Promise<void> {
   return runAsWorker(async () => {
     const config = handedOnConfig();
+    ignoreOperatorSignals();
     const worker = new Worker(config.shutdownTimeoutMs);
     const { slot } = await worker.assigned.promise;
     process.title = `catamount: web ${slot}`;
-    const events = openEvents(config, `web.${slot}`);
+    const { events, reopen } = openLog(config, `web.${slot}`, CHILD_LOG_FD);
+    worker.onReopenLog = reopen;
     onUncaught(events, () => worker.leaveAfterError(Deadline.after(LAST_MS)));
     try {
       const web = new WebProcess(app, config, events);

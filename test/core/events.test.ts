@@ -32,7 +32,9 @@ describe('events', () => {
     const events = new Events();
     logEvents(
       events,
-      createLogger({ log: { level: 'info', format: 'json' } }, 'web.0', { write: (line) => lines.push(line) }),
+      createLogger({ log: { level: 'info', format: 'json', file: null } }, 'web.0', {
+        write: (line) => lines.push(line),
+      }),
     );
     runInContext({ requestId: 'r-1' }, () => events.emit('process.warning', { message: 'careful' }));
     const { level, process: name, msg, requestId } = JSON.parse(lines[0] ?? '{}');

@@ -57,7 +57,7 @@ describe('settings', () => {
     assert.equal(config.appUrl, 'http://localhost:3000');
     assert.equal(config.defaultLocale, 'en');
     assert.equal(config.control.socket, '/srv/shop/.catamount/control.sock');
-    assert.deepEqual(config.log, { level: 'info', format: 'json' });
+    assert.deepEqual(config.log, { level: 'info', format: 'json', file: null });
   });
 
   it('reports every mistake at once, by name, value and what is allowed', () => {

@@ -1,0 +1,74 @@
+import type { Events } from '../core/events';
+import type { Slot } from './slot';
+import { measureTree, type TreeMemory } from './tree-memory';
+import type { ReplaceOrder, Workers } from './workers';
+
+/** Share of the limit above which the largest worker is recycled: before a platform begins to swap (R14) or to kill. */
+const HIGH_SHARE = 0.85;
+const CHECK_MS = 2000;
+/** How much more than the old worker its successor may take for a while, as a factor of the old one's size. */
+const BOOT_FACTOR = 1.2;
+
+/** When recycling did not help, the next try comes this much later, ms: the tree is simply too large for its limit. */
+const FUTILE_PAUSE_MS = 60_000;
+
+export interface MemoryWatchOptions {
+  readonly limitMb: number | null;
+  /** Every process of the tree but the workers. */
+  readonly otherPids: () => readonly number[];
+  /** Something is changing already: not now. */
+  readonly busy: () => boolean;
+}
+
+/** Keeps the tree's proportional set size below its limit by recycling the largest worker, one at a time. */
+export class MemoryWatch {
+  private timer: NodeJS.Timeout | undefined;
+  private recycling = false;
+  private notBefore = 0;
+
+  constructor(
+    private readonly workers: Workers,
+    private readonly events: Events,
+    private readonly options: MemoryWatchOptions,
+  ) {}
+
+  start(): void {
+    if (this.options.limitMb !== null) this.timer ??= setInterval(() => void this.check(), CHECK_MS);
+  }
+
+  stop(): void {
+    clearInterval(this.timer);
+  }
+
+  measure(): TreeMemory {
+    return measureTree([...this.options.otherPids(), ...this.workers.handles.map((handle) => handle.pid)]);
+  }
+
+  /**
+   * Start-first where a second worker fits beside the first, and always for the only one, whose place must not stand
+   * empty; else drain-first. Where the system tells no sizes, there is no limit to keep either.
+   */
+  orderFor(slot: Slot): ReplaceOrder {
+    const { limitMb } = this.options;
+    if (limitMb === null || this.workers.slots.length === 1) return 'start-first';
+    const { byPid, totalMb } = this.measure();
+    const size = byPid.get(slot.handle?.pid ?? 0) ?? 0;
+    return (totalMb ?? 0) + size * BOOT_FACTOR <= limitMb * HIGH_SHARE ? 'start-first' : 'drain-first';
+  }
+
+  private async check(): Promise<void> {
+    const { limitMb, busy } = this.options;
+    if (limitMb === null || this.recycling || busy() || performance.now() < this.notBefore) return;
+    const { byPid, totalMb } = this.measure();
+    if (totalMb === null || totalMb <= limitMb * HIGH_SHARE) return;
+    const sizeOf = (slot: Slot) => byPid.get(slot.handle?.pid ?? 0) ?? 0;
+    const steady = this.workers.slots.filter((slot) => slot.handle?.state === 'ready' && !slot.outgoing);
+    const largest = steady.toSorted((a, b) => sizeOf(b) - sizeOf(a))[0];
+    if (!largest) return;
+    this.recycling = true;
+    this.events.emit('memory.high', { totalMb, limitMb, slot: largest.index, workerMb: sizeOf(largest) });
+    await this.workers.replace(largest, 'memory', this.orderFor(largest));
+    if ((this.measure().totalMb ?? 0) > limitMb * HIGH_SHARE) this.notBefore = performance.now() + FUTILE_PAUSE_MS;
+    this.recycling = false;
+  }
+}
