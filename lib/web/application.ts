@@ -10,6 +10,7 @@ import { limited } from './limited';
 import { handleLateErrors, problem } from './problem-handler';
 import { requestContext } from './request-context';
 import { requestEvents } from './request-events';
+import { shedStale } from './request-start';
 import { securityHeaders } from './security-headers';
 import { unrouted } from './unrouted';
 import { wellFormedPath } from './well-formed-path';
@@ -38,6 +39,7 @@ export function createApplication(options: ApplicationOptions): Koa {
   app.use(securityHeaders());
   app.use(health(options));
   app.use(wellFormedPath);
+  app.use(shedStale());
   app.use(body.receive);
   app.use(limited(limit));
   app.use(body.parse);

@@ -1,0 +1,39 @@
+import assert from 'node:assert/strict';
+import { waitedSinceRouter } from '../../lib/web/request-start';
+import { Serving } from './serving';
+
+describe('X-Request-Start', () => {
+  const now = 1_790_000_000_000;
+
+  it('is read as Heroku, nginx and others write it', () => {
+    assert.equal(waitedSinceRouter(String(now - 1500), now), 1500);
+    assert.equal(waitedSinceRouter('t=1789999998.000', now), 2000);
+    assert.equal(waitedSinceRouter('t=1789999998', now), 2000);
+    assert.equal(waitedSinceRouter(`${(now - 3000) * 1000}`, now), 3000);
+  });
+
+  it('counts for nothing when it cannot be believed', () => {
+    for (const header of ['', 'soon', '-5', '1e99', String(now + 5000), '0', 't=', '17900000000001790000000']) {
+      assert.equal(waitedSinceRouter(header, now), 0, header);
+    }
+  });
+
+  it('older than the router waits: 503 at once, the route is not called; health answers all the same', async () => {
+    let calls = 0;
+    const serving = await Serving.start({
+      routes: (router) => {
+        router.get('/work', (ctx) => {
+          calls++;
+          ctx.body = 'done';
+        });
+      },
+    });
+    const at = (ageMs: number) => ({ headers: { 'x-request-start': String(Date.now() - ageMs) } });
+    const stale = await serving.request('/work', at(31_000));
+    assert.deepEqual([stale.status, stale.headers['retry-after'], calls], [503, '2', 0]);
+    assert.equal((await serving.request('/work', at(5_000))).status, 200);
+    assert.equal((await serving.request('/health', at(31_000))).status, 200);
+    assert.equal(calls, 1);
+    await serving.stop();
+  });
+});
