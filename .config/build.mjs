@@ -39,7 +39,9 @@ if (process.argv.includes('--if-stale') && fs.existsSync(stamp)) {
   if (fs.readFileSync(stamp, 'utf8') === list && all.every((file) => fs.statSync(file).mtimeMs <= built))
     process.exit(0);
 }
-fs.rmSync(dist, { recursive: true, force: true });
+// Built beside the old one and put in its place when whole: a running tree may read dist at any moment.
+const next = path.join(root, 'dist.next');
+fs.rmSync(next, { recursive: true, force: true });
 const require = createRequire(import.meta.url);
 const tsc = path.join(path.dirname(require.resolve('typescript/package.json')), 'bin/tsc');
 try {
@@ -50,9 +52,14 @@ try {
 for (const file of all) {
   const relative = path.relative(root, file);
   if (!relative.startsWith('lib') || !copied.test(relative) || relative.includes('lib/embedded/binaries')) continue;
-  fs.mkdirSync(path.join(dist, path.dirname(relative)), { recursive: true });
-  fs.copyFileSync(file, path.join(dist, relative));
+  fs.mkdirSync(path.join(next, path.dirname(relative)), { recursive: true });
+  fs.copyFileSync(file, path.join(next, relative));
 }
 const bin = path.join(dist, 'lib/cli/main.js');
 if (fs.existsSync(bin)) fs.chmodSync(bin, 0o755);
-fs.writeFileSync(stamp, list);
+fs.writeFileSync(path.join(next, '.built'), list);
+const old = path.join(root, 'dist.old');
+fs.rmSync(old, { recursive: true, force: true });
+if (fs.existsSync(dist)) fs.renameSync(dist, old);
+fs.renameSync(next, dist);
+fs.rmSync(old, { recursive: true, force: true });
