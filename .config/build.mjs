@@ -45,7 +45,8 @@ fs.rmSync(next, { recursive: true, force: true });
 const require = createRequire(import.meta.url);
 const tsc = path.join(path.dirname(require.resolve('typescript/package.json')), 'bin/tsc');
 try {
-  execFileSync(process.execPath, [tsc, '-p', path.join(root, '.config/tsconfig.build.json')], { stdio: 'inherit' });
+  const project = path.join(root, '.config/tsconfig.build.json');
+  execFileSync(process.execPath, [tsc, '-p', project, '--outDir', next], { stdio: 'inherit' });
 } catch (error) {
   process.exit(error.status ?? 1);
 }
@@ -55,7 +56,7 @@ for (const file of all) {
   fs.mkdirSync(path.join(next, path.dirname(relative)), { recursive: true });
   fs.copyFileSync(file, path.join(next, relative));
 }
-const bin = path.join(dist, 'lib/cli/main.js');
+const bin = path.join(next, 'lib/cli/main.js');
 if (fs.existsSync(bin)) fs.chmodSync(bin, 0o755);
 fs.writeFileSync(path.join(next, '.built'), list);
 const old = path.join(root, 'dist.old');
