@@ -9,13 +9,14 @@ interface MigrationFile {
 
 /**
  * Migrations of several folders as one history. Names are kept without their extension, so that a database migrated
- * from TypeScript and one migrated from the build know the same names.
+ * from TypeScript and one migrated from the build know the same names. A folder that is missing holds none.
  */
 export class MigrationFolders implements Knex.MigrationSource<MigrationFile> {
   constructor(private readonly folders: readonly string[]) {}
 
   async getMigrations(): Promise<MigrationFile[]> {
     return this.folders
+      .filter((folder) => fs.existsSync(folder))
       .flatMap((folder) => fs.readdirSync(folder).map((name) => path.join(folder, name)))
       .filter((file) => /\.(js|ts)$/.test(file) && !file.endsWith('.d.ts'))
       .map((file) => ({ name: path.basename(file).replace(/\.(js|ts)$/, ''), file }))

@@ -50,6 +50,10 @@ describe('migrator', () => {
     assert.deepEqual(await schema(), first);
   });
 
+  it('takes a folder that is missing for an empty one: an app may have no migrations', async () => {
+    assert.deepEqual(await migrateUp(database.knex, [path.join(tempFolder('none'), 'migrations')]), []);
+  });
+
   it('is one history over several folders, in order of name, whatever the extension', async () => {
     const [one, two] = [tempFolder('migrations'), tempFolder('migrations')];
     const migration = (table: string) => `
