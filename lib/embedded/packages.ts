@@ -17,6 +17,13 @@ export function packageFolder(name: string): string | undefined {
   return candidates.find((folder) => fs.existsSync(path.join(folder, 'package.json')));
 }
 
+/** How whoever runs this gets it: in our own checkout it is a dependency already, an adopter adds it. */
+export function howToInstall(name: string): string {
+  return __dirname.includes(`${path.sep}node_modules${path.sep}`)
+    ? `npm install --save-dev ${name}`
+    : 'npm install with optional and development dependencies';
+}
+
 function upwards(folder: string): string[] {
   const parent = path.dirname(folder);
   return parent === folder ? [folder] : [folder, ...upwards(parent)];

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { EXIT, UserError } from '../core/errors';
-import { PLATFORM, packageFolder } from './packages';
+import { howToInstall, PLATFORM, packageFolder } from './packages';
 
 export interface PostgresBinaries {
   readonly initdb: string;
@@ -14,8 +14,8 @@ export function postgresBinaries(locate: typeof packageFolder = packageFolder): 
   const folder = locate(name);
   if (folder === undefined) {
     throw new UserError(
-      `No embedded Postgres for ${PLATFORM}: the package ${name} is not installed. Run npm install with optional and ` +
-        'development dependencies, or set DATABASE_URL to a Postgres of your own, such as postgres://localhost/shop.',
+      `No embedded Postgres for ${PLATFORM}: the package ${name} is not installed. Run ${howToInstall(name)}, ` +
+        'or set DATABASE_URL to a Postgres of your own, such as postgres://localhost/shop.',
       EXIT.unavailable,
     );
   }

@@ -2,11 +2,13 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { environment } from '../core/environment';
 import { EXIT, UserError } from '../core/errors';
-import { PLATFORM, packageFolder } from './packages';
+import { howToInstall, PLATFORM, packageFolder } from './packages';
 import { run } from './server-process';
 
 /** The job queue moves jobs with BLMOVE, which Redis has since 6.2. */
 const OLDEST: readonly [number, number] = [6, 2];
+/** Where npm has one. */
+const PACKAGED = ['linux-x64'];
 const NAMES = ['redis-server', 'valkey-server'];
 
 /**
@@ -23,12 +25,13 @@ export async function redisBinary(
     if (version !== undefined && isRecent(version)) return binary;
     if (version !== undefined) tooOld.push(`${binary} is version ${version}`);
   }
-  const folder = locate(`@falkordblite/${PLATFORM}`);
+  const name = `@falkordblite/${PLATFORM}`;
+  const folder = locate(name);
   if (folder !== undefined) return path.join(folder, 'bin', 'redis-server');
   throw new UserError(
     `No redis-server ${OLDEST.join('.')} or newer for ${PLATFORM}${tooOld.length > 0 ? ` (${tooOld.join(', ')})` : ''}. ` +
       `Install one (${process.platform === 'darwin' ? 'brew install redis' : 'apt-get install redis-server'}), ` +
-      'or set REDIS_URL to a Redis of your own, such as redis://localhost:6379.',
+      `${PACKAGED.includes(PLATFORM) ? `run ${howToInstall(name)}, ` : ''}or set REDIS_URL to a Redis of your own, such as redis://localhost:6379.`,
     EXIT.unavailable,
   );
 }
