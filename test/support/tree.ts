@@ -149,7 +149,9 @@ export class Tree {
   /** Everything alive that belongs to the tree: by descent, by the mark it inherited, or by serving its folder. */
   leftovers(): ProcessRow[] {
     const rows = processes();
-    const kin = new Set([this.pid, ...descendants(this.pid, rows).map((row) => row.pid)]);
+    // Once it is dead its pid may be anybody's.
+    const family = this.hasExited ? [] : [this.pid, ...descendants(this.pid, rows).map((row) => row.pid)];
+    const kin = new Set(family);
     const state = path.join(this.cwd, '.catamount');
     return rows.filter(
       (row) => kin.has(row.pid) || row.command.includes(state) || hasVariable(row.pid, `${MARK}=${this.mark}`),
