@@ -1,6 +1,10 @@
-/** Calls `stop` for each SIGTERM and SIGINT: platforms, npm and terminals send them repeatedly, so never only once. */
-export function onStopSignals(stop: (reason: string) => void): void {
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stop(`got ${signal}`));
+/**
+ * Calls `stop` for each SIGTERM and SIGINT: platforms, npm and terminals send them repeatedly, so never only once.
+ * @param hangup whether SIGHUP stops too, as in Puma without a log file: the terminal was closed.
+ */
+export function onStopSignals(stop: (reason: string) => void, hangup = false): void {
+  for (const signal of ['SIGTERM', 'SIGINT', ...(hangup ? (['SIGHUP'] as const) : [])] as const)
+    process.on(signal, () => stop(`got ${signal}`));
 }
 
 /** How often a tree started by npm looks whether npm is still there, ms. */

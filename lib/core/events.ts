@@ -69,6 +69,8 @@ export interface EventMap {
     readonly slot: number;
     readonly workerMb: number;
   };
+  /** Somebody asked for it, by the socket or a signal. */
+  'operator.command': { readonly command: string; readonly via: string };
   'child.output': { readonly child: string; readonly line: string };
   'child.killed': { readonly child: string; readonly pid: number; readonly reason: string };
   'primary.starting': { readonly banner: readonly string[] };

@@ -47,6 +47,7 @@ const LINES: { readonly [E in EventName]?: (event: EventMap[E]) => Line } = {
     'warn',
     `the tree takes ${Math.round(e.totalMb)} of ${e.limitMb} MB: worker ${e.slot} (${Math.round(e.workerMb)} MB) is recycled`,
   ],
+  'operator.command': (e) => ['info', `asked to ${e.command} by ${e.via}`],
   'child.output': (e) => ['info', e.line, { child: e.child }],
   'child.killed': (e) => ['error', `killed ${e.child}, pid ${e.pid}: ${e.reason}`],
   'primary.starting': ({ banner: [title = '', ...details] }) => ['info', title, { details }],

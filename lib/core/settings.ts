@@ -62,6 +62,8 @@ export function readSettings(input: SettingsInput): Config {
   const production = environment === 'production';
   const onHeroku = read.has('DYNO');
   const stateDir = path.join(cwd, '.catamount');
+  // Two halves of an app may run in one folder.
+  const half = only === undefined ? '' : `-${only}`;
 
   if (only !== undefined && only !== 'web' && only !== 'jobs') read.complain('--only', only, 'web or jobs');
   const port = read.get('PORT', whole(0, 65535), 'a whole number from 0 to 65535', 3000);
@@ -199,11 +201,11 @@ export function readSettings(input: SettingsInput): Config {
     control: {
       socket: path.resolve(
         cwd,
-        read.get('CONTROL_SOCKET', z.string().min(1), 'a path', path.join(stateDir, 'control.sock')),
+        read.get('CONTROL_SOCKET', z.string().min(1), 'a path', path.join(stateDir, `control${half}.sock`)),
       ),
       stateFile: path.resolve(
         cwd,
-        read.get('STATE_FILE', z.string().min(1), 'a path', path.join(stateDir, 'state.json')),
+        read.get('STATE_FILE', z.string().min(1), 'a path', path.join(stateDir, `state${half}.json`)),
       ),
     },
     log: {

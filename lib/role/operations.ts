@@ -12,7 +12,7 @@ import { collectGarbage } from '../core/garbage';
 import { version } from '../core/version';
 
 export interface TreeParts {
-  readonly config: Pick<Config, 'stateDir' | 'memoryLimitMb'>;
+  readonly config: Pick<Config, 'stateDir' | 'memoryLimitMb' | 'log'>;
   /** Without slots where the tree has no workers. */
   readonly workers: Workers;
   readonly processor: Processor | undefined;
@@ -86,6 +86,9 @@ export class TreeOperations implements Operations {
   }
 
   async reopenLog(): Promise<void> {
+    if (this.parts.config.log.file === null) {
+      throw new UserError('there is no log file to reopen: the log goes to standard output, which is no file');
+    }
     this.parts.reopenLog();
     for (const handle of this.parts.workers.handles) handle.reopenLog();
     this.parts.processor?.reopenLog();

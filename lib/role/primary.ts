@@ -73,7 +73,7 @@ export class Primary {
   async start(): Promise<void> {
     const { app, config, events } = this;
     process.title = 'catamount: primary';
-    onStopSignals((reason) => void this.stop(reason));
+    onStopSignals((reason) => void this.stop(reason), config.log.file === null);
     onNpmGone(environment().npm_lifecycle_event !== undefined, (reason) => void this.stop(reason));
     onOperatorSignals(this.operations, events);
     onUncaught(events, () => this.stop('an error was not caught', EXIT.failed));

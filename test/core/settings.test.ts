@@ -158,6 +158,7 @@ describe('settings', () => {
   it('splits the roles with --only', () => {
     assert.equal(read({}, 'web').jobs.enabled, false);
     assert.equal(read({}, 'jobs').web.enabled, false);
+    assert.equal(read({}, 'jobs').control.socket, '/srv/shop/.catamount/control-jobs.sock');
     assert.match(complaints({}, 'cron'), /--only +is "cron"; it must be web or jobs/);
     assert.match(complaints({ JOB_PROCESSOR: '0' }, 'jobs'), /JOB_PROCESSOR/);
   });
