@@ -3,10 +3,10 @@ import type Router from '@koa/router';
 import type Koa from 'koa';
 import { ProblemError } from './problem';
 
-/** Methods that mean something to a resource somewhere; any other is not implemented at all. */
-const KNOWN = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
-
-/** What no route answers: 404; 405 or 501 with Allow where the path exists; and OPTIONS. */
+/**
+ * What no route answers: 404; 405 with Allow where the path exists; and OPTIONS. A method that no route could have gets
+ * 405 too, not 501: nobody from outside should be able to make errors of ours, which routers count and logs shout.
+ */
 export function unrouted(router: Router): Koa.Middleware {
   return async (ctx, next) => {
     await next();
@@ -23,7 +23,6 @@ export function unrouted(router: Router): Koa.Middleware {
       ctx.set(headers);
       return;
     }
-    if (!KNOWN.includes(ctx.method)) throw new ProblemError(501, { headers });
     // The route is there and has left the answer empty: it says there is no such thing.
     if (allowed.includes(ctx.method)) throw new ProblemError(404);
     throw new ProblemError(405, {

@@ -149,8 +149,8 @@ describe('application', () => {
       assert.equal(json.title, 'Method Not Allowed');
     });
 
-    it('501 for a method that no route could have', async () => {
-      assert.equal((await serving.request('/hello', { method: 'PROPFIND' })).status, 501);
+    it('405 for a method that no route could have', async () => {
+      assert.equal((await serving.request('/hello', { method: 'PROPFIND' })).status, 405);
       assert.equal((await serving.request('/nope', { method: 'PROPFIND' })).status, 404);
     });
 
