@@ -106,4 +106,27 @@ describe('the outbox', () => {
     assert.equal(new Set(ran).size, 3000);
     await until('the rows are gone', async () => (await system.outboxSize()) === 0);
   });
+
+  it('finishes what a processor that died left unsettled', async () => {
+    const { id } = await transaction(() => NoteJob.performLater('done by a dead one'));
+    await system.postgres.query('update job_outbox set dispatched_at = now()');
+    await system.redis.client.zAdd('bq:default:finished', [
+      { score: 1, value: id },
+      { score: 1, value: 'not-a-uuid' },
+    ]);
+    await system.processor([NoteJob]);
+    await until('the row is gone', async () => (await system.outboxSize()) === 0);
+    await until('redis has forgotten it', async () => (await system.redis.client.zCard('bq:default:finished')) === 0);
+    assert.deepEqual(ran, []);
+  });
+
+  it('is shared by two processors, each job run by one of them', async () => {
+    await system.processor([NoteJob]);
+    await system.processor([NoteJob]);
+    const notes = Array.from({ length: 200 }, (_, n) => String(n));
+    await Promise.all(notes.map((note) => transaction(() => NoteJob.performLater(note))));
+    await until('all ran', () => new Set(ran).size === 200);
+    await until('the rows are gone', async () => (await system.outboxSize()) === 0);
+    assert.equal(ran.length, 200);
+  });
 });

@@ -143,4 +143,32 @@ describe('performing', () => {
     assert.equal(await client.hGet('bq:default:jobs', 'bad-0'), 'not json', 'kept as it was');
     assert.equal(await client.lLen('bq:default:active'), 0);
   });
+
+  it('leaves a paused queue alone until it is resumed', async () => {
+    const { client } = system.redis;
+    await client.set('bq:default:paused', '1');
+    await ContextJob.performLater({ list: [] });
+    await ContextJob.set({ queue: 'mailer' }).performLater({ list: [] });
+    await system.processor([ContextJob]);
+    await heard('job.succeeded');
+    assert.equal(await inQueue('waiting'), 1);
+    await client.del('bq:default:paused');
+    await until('both ran', () => ran.length === 2);
+  });
+
+  it('drops an outcome when the job has been given to another meanwhile', async () => {
+    const { client } = system.redis;
+    class UsurpedJob extends Job {
+      async perform(): Promise<void> {
+        await client.hSet('bq:default:deliveries', this.context.id, '2:another.1');
+      }
+    }
+    await system.processor([UsurpedJob]);
+    const { id } = await transaction(() => UsurpedJob.performLater());
+    await heard('job.superseded');
+    assert.equal(await client.hExists('bq:default:jobs', id), 1);
+    assert.equal(await client.lLen('bq:default:active'), 1);
+    assert.equal(await system.outboxSize(), 1);
+    assert.equal(system.eventsNamed('job.succeeded').length, 0);
+  });
 });

@@ -7,6 +7,8 @@ import { deleteRows } from './outbox';
 
 /** Rows per DELETE. */
 const BATCH = 1000;
+/** How long ids are gathered before they are dealt with together, ms. */
+const GATHER_MS = 25;
 /** How often the ids that other processes left behind are looked for, ms. */
 const SWEEP_MS = 10_000;
 /** How long the end of a job that went straight to Redis is remembered, ms: see JobEnqueuer. */
@@ -28,6 +30,7 @@ export interface SettlerOptions {
  */
 export class Settler {
   private finished: { readonly queue: string; readonly id: string }[] = [];
+  private gathering: NodeJS.Timeout | undefined;
   private sweptAt = Number.NEGATIVE_INFINITY;
   private readonly chore: Recurring;
 
@@ -39,14 +42,18 @@ export class Settler {
     this.chore.start();
   }
 
-  /** A job from the outbox has its outcome. What comes while a batch is on its way makes the next one. */
+  /** A job from the outbox has its outcome. */
   add(queue: string, id: string): void {
     this.finished.push({ queue, id });
-    this.chore.nudge();
+    this.gathering ??= setTimeout(() => {
+      this.gathering = undefined;
+      this.chore.nudge();
+    }, GATHER_MS);
   }
 
   /** Ends after the running batch and one more with what is left; what that misses stays in `finished`. */
   async stop(): Promise<void> {
+    clearTimeout(this.gathering);
     await this.chore.stop();
     if (this.finished.length > 0) await this.settleOwn().catch(this.options.onError);
   }
@@ -61,7 +68,9 @@ export class Settler {
   }
 
   private async settleOwn(): Promise<void> {
-    while (this.finished.length > 0) {
+    // Those that come meanwhile are gathered for a later pass.
+    const until = this.finished.length;
+    for (let settled = 0; settled < until; settled += BATCH) {
       const batch = this.finished.slice(0, BATCH);
       await deleteRows(this.options.knex, batch.map((job) => job.id).filter(isUuid));
       this.finished.splice(0, batch.length);
@@ -72,12 +81,13 @@ export class Settler {
   private async sweep(queue: string): Promise<void> {
     const { knex, redis } = this.options;
     const key = queueKey(queue, 'finished');
-    for (;;) {
-      const ids = await answerWithin(ANSWER_MS, redis.zRange(key, 0, BATCH - 1));
+    let ids: string[];
+    do {
+      ids = await answerWithin(ANSWER_MS, redis.zRange(key, 0, BATCH - 1));
       if (ids.length === 0) break;
       await deleteRows(knex, ids.filter(isUuid));
       await answerWithin(ANSWER_MS, redis.zRem(key, ids));
-    }
+    } while (ids.length === BATCH);
     const recent = queueKey(queue, 'recent');
     await answerWithin(ANSWER_MS, redis.zRemRangeByScore(recent, '-inf', Date.now() - RECENT_MS));
   }
