@@ -1,10 +1,13 @@
 import { createDatabase, type TestDatabase } from '../support/postgres';
 import { startTestRedis, type TestRedis } from '../support/redis';
 import { type SmtpSink, startSmtpSink } from '../support/smtp';
+import { removeFolder, tempFolder } from '../support/temp-folder';
 import { spawnTree, startTree, type Tree, type TreeOptions } from '../support/tree';
 
 /** What a tree in production finds around it: a migrated database, a Redis and an SMTP server, all one's own. */
 export class Surroundings {
+  /** For whatever a test wants written. */
+  readonly folder = tempFolder('around');
   private readonly trees: Tree[] = [];
 
   private constructor(
@@ -51,6 +54,7 @@ export class Surroundings {
   async remove(): Promise<void> {
     await Promise.all(this.trees.map((tree) => tree.cleanup()));
     await Promise.all([this.redis.remove(), this.sink.stop(), this.database.drop()]);
+    removeFolder(this.folder);
   }
 
   private withOurs(options: TreeOptions): TreeOptions {
