@@ -1,3 +1,4 @@
+import path from 'node:path';
 import type { Config } from '../core/config';
 import { version } from '../core/version';
 
@@ -27,7 +28,7 @@ function plural(count: number, noun: string): string {
 
 function mailGoes({ delivery, smtpUrl, dir }: Config['mail']): string {
   if (delivery === 'smtp' && smtpUrl !== null) return `by SMTP to ${new URL(smtpUrl).host}`;
-  if (delivery === 'file') return `as .eml files into ${dir}`;
+  if (delivery === 'file') return `as .eml files into ${path.relative(process.cwd(), dir) || dir}`;
   return delivery === 'log' ? 'into the log only' : 'nowhere (test)';
 }
 
