@@ -79,7 +79,7 @@ describe('a start that cannot be', () => {
   it('names the database that does not answer', async () => {
     const env = { DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none', REDIS_URL: 'redis://127.0.0.1:1' };
     const { code, text, tree } = await refused({ env });
-    assert.equal(code, 1);
+    assert.equal(code, 69);
     assert.match(text, /the migrations failed, see above/);
     assert.equal(tree.linesMatching(/127\.0\.0\.1:1\b/).length > 0, true);
   });

@@ -29,6 +29,7 @@ const WAYS: Readonly<Record<string, Way>> = {
   'SIGTERM to npm, its parent': { options: { via: 'npm' }, signal: (tree) => process.kill(tree.pid, 'SIGTERM') },
   'SIGTERM to every process at once': { signal: toEach('SIGTERM'), again: toEach('SIGTERM') },
   'SIGINT, again and again': { signal: toPrimary('SIGINT'), again: toPrimary('SIGINT') },
+  'Ctrl-C under npm, again and again': { options: { via: 'npm' }, signal: toEach('SIGINT'), again: toEach('SIGINT') },
 };
 
 describe('a stop under load', () => {
