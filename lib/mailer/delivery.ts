@@ -29,7 +29,15 @@ export interface MailDeliveryOptions {
 /** Kept of the time to stop, for what is cut off to be recorded. */
 const CUT_OFF_MS = 500;
 /** After any of these the next mail of the job belongs to another run. */
-const RUN_EDGES = ['job.started', 'job.succeeded', 'job.retrying', 'job.dead', 'job.discarded'] as const;
+const RUN_EDGES = [
+  'job.started',
+  'job.succeeded',
+  'job.retrying',
+  'job.dead',
+  'job.discarded',
+  'job.returned',
+  'job.superseded',
+] as const;
 
 /**
  * Turns a message into a mail and sends it: action, draft, claim, parts, transport, record. Loads email-templates and

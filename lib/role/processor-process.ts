@@ -36,7 +36,9 @@ export class ProcessorProcess {
     const { app, config, events } = this;
     const urls = serverUrls(config);
     const production = config.environment === 'production';
-    const database = new Database(urls.database, { production, events });
+    // Each job may hold a transaction; the outbox needs one connection more.
+    const poolMax = Math.max(3, config.jobs.concurrency + 1);
+    const database = new Database(urls.database, { production, events, poolMax });
     const redis = new Redis(urls.redis, events);
     const i18n = await loadI18n([app.localesDir], config.defaultLocale);
     const mail = new MailDelivery({ config, database, i18n, templatesDir: app.templatesDir, events });
