@@ -1,0 +1,42 @@
+import { execFile } from 'node:child_process';
+import path from 'node:path';
+import type { TreeStats } from '../../lib/cluster/stats';
+import { ask } from '../../lib/control/client';
+import { COMMANDS } from '../../lib/control/commands';
+import { readState, type TreeState } from '../../lib/control/state-file';
+import type { Tree } from '../support/tree';
+
+const CLI = path.resolve(__dirname, '../../dist/lib/cli/main.js');
+
+export interface Printed {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Types a command in the tree's folder. */
+export function catamount(cwd: string, ...words: string[]): Promise<Printed> {
+  return new Promise((resolve) => {
+    execFile(process.execPath, [CLI, ...words], { cwd, timeout: 40_000 }, (error, stdout, stderr) => {
+      resolve({ code: error ? Number(error.code) : 0, stdout, stderr });
+    });
+  });
+}
+
+export function stateOf(tree: Tree): TreeState {
+  const state = readState(path.join(tree.cwd, '.catamount/state.json'));
+  if (!state) throw new Error('the tree has no state file');
+  return state;
+}
+
+/** Asks by the socket, as the command line does, without a process for each question. */
+export function order(tree: Tree, name: string, argument?: number): Promise<Record<string, unknown>> {
+  const command = COMMANDS.find((one) => one.name === name);
+  if (!command) throw new Error(`${name} is no command`);
+  const { controlSocket: socket, token } = stateOf(tree);
+  return ask({ socket, token }, command, argument);
+}
+
+export async function statsOf(tree: Tree): Promise<TreeStats> {
+  return (await order(tree, 'stats')) as unknown as TreeStats;
+}

@@ -1,0 +1,3 @@
+import { phasedRestarts } from './phased-restarts';
+
+phasedRestarts(4);

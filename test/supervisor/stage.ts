@@ -1,0 +1,96 @@
+import { execFile } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { createDatabase, type TestDatabase } from '../support/postgres';
+import { startTestRedis, type TestRedis } from '../support/redis';
+import { RUN_FOLDER, removeFolder, tempFolder } from '../support/temp-folder';
+import { spawnTree, startTree, type Tree, type TreeOptions } from '../support/tree';
+
+const ROOT = path.resolve(__dirname, '../..');
+const APP = path.join(ROOT, 'test/fixtures/supervisor-app');
+const OUR_MIGRATIONS = ['lib/job/migrations', 'lib/mailer/migrations'];
+
+let building: Promise<string> | undefined;
+
+/** The test app, compiled into a folder of its own that has the built package in node_modules. @returns its entry. */
+function buildApp(): Promise<string> {
+  building ??= (async () => {
+    const folder = path.join(RUN_FOLDER, 'patience');
+    fs.mkdirSync(path.join(folder, 'node_modules'), { recursive: true });
+    fs.symlinkSync(ROOT, path.join(folder, 'node_modules/catamount'));
+    const tsc = path.join(ROOT, 'node_modules/typescript/bin/tsc');
+    await promisify(execFile)(process.execPath, [tsc, '-p', APP, '--outDir', folder]);
+    return path.join(folder, 'server.js');
+  })();
+  return building;
+}
+
+/** The test app on a database and a Redis of its own, in production, with switches to spoil it. */
+export class Stage {
+  private readonly flags = tempFolder('flags');
+  private readonly trees: Tree[] = [];
+
+  private constructor(
+    readonly database: TestDatabase,
+    readonly redis: TestRedis,
+    private readonly entry: string,
+  ) {}
+
+  static async make(): Promise<Stage> {
+    return new Stage(await createDatabase({ migrated: OUR_MIGRATIONS }), await startTestRedis(), await buildApp());
+  }
+
+  async start(env: TreeOptions['env'] = {}, options: TreeOptions = {}): Promise<Tree> {
+    const tree = await startTree(this.options(env, options));
+    this.trees.push(tree);
+    return tree;
+  }
+
+  spawn(env: TreeOptions['env'] = {}, options: TreeOptions = {}): Tree {
+    const tree = spawnTree(this.options(env, options));
+    this.trees.push(tree);
+    return tree;
+  }
+
+  /** What the tree is started with. */
+  get env(): Record<string, string> {
+    return {
+      NODE_ENV: 'production',
+      DATABASE_URL: this.database.url,
+      REDIS_URL: this.redis.url,
+      MAIL_DELIVERY: 'log',
+      APP_URL: 'https://patience.example',
+      PATIENCE_FLAGS: this.flags,
+    };
+  }
+
+  get entryFile(): string {
+    return this.entry;
+  }
+
+  /** Switches one of the app's flaws on. @returns a function that mends it. */
+  spoil(flag: 'broken' | 'jobs-crash'): () => void {
+    const file = path.join(this.flags, flag);
+    fs.writeFileSync(file, '');
+    return () => fs.rmSync(file);
+  }
+
+  /** What the app's hooks have heard so far. */
+  hooks(): { readonly hook: string; readonly [key: string]: unknown }[] {
+    const file = path.join(this.flags, 'hooks');
+    if (!fs.existsSync(file)) return [];
+    const lines = fs.readFileSync(file, 'utf8').split('\n').filter(Boolean);
+    return lines.map((line) => JSON.parse(line) as { hook: string });
+  }
+
+  async remove(): Promise<void> {
+    await Promise.all(this.trees.map((tree) => tree.cleanup()));
+    await Promise.all([this.redis.remove(), this.database.drop()]);
+    removeFolder(this.flags);
+  }
+
+  private options(env: TreeOptions['env'], options: TreeOptions): TreeOptions {
+    return { entry: this.entry, ...options, env: { ...this.env, ...env } };
+  }
+}

@@ -1,0 +1,4 @@
+import { stopsAndStarts, stopsInARow } from './stops';
+
+stopsAndStarts(3);
+stopsInARow(6);

@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict';
+import { freePort } from '../../lib/embedded/free-port';
+import type { Tree } from '../support/tree';
+import { Gateway } from './gateway';
+import { Stage } from './stage';
+
+/** What a stop may take above its work in flight, s: the issue's 2, and what a busy machine of two cores adds. */
+const LONGEST_S = 2 + 2;
+const WORK_MS = 300;
+
+/** By the product's own figure, from its first to its last line. */
+async function stopAndTime(tree: Tree): Promise<number> {
+  assert.deepEqual({ ...(await tree.stop()), durationMs: 0 }, { code: 0, signal: null, durationMs: 0 });
+  await tree.allGone();
+  const { text } = await tree.waitForLine(/stopped in/);
+  return Number(/stopped in ([\d.]+) s, 0 killed/.exec(text)?.[1] ?? Number.POSITIVE_INFINITY);
+}
+
+function assertPrompt(seconds: readonly number[]): void {
+  const late = seconds.filter((one) => one > LONGEST_S + WORK_MS / 1000);
+  assert.deepEqual(late, [], `stops took ${seconds.join(', ')} s`);
+}
+
+export function stopsAndStarts(times: number): void {
+  describe(`${times} stops and starts behind a router that tries again`, () => {
+    let stage: Stage;
+    before(async () => {
+      stage = await Stage.make();
+    });
+    after(() => stage.remove());
+
+    it('lose nothing that was in flight, and none is slow', async () => {
+      const PORT = String(await freePort());
+      const took: number[] = [];
+      let tree = await stage.start({ PORT });
+      const gateway = new Gateway(tree.baseUrl, 12, '/slow?ms=20');
+      try {
+        for (let n = 0; n < times; n++) {
+          await gateway.more(50);
+          took.push(await stopAndTime(tree));
+          tree = await stage.start({ PORT });
+        }
+        await gateway.more(50);
+      } finally {
+        await gateway.close();
+      }
+      assert.deepEqual(gateway.result.lost, {});
+      assertPrompt(took);
+      await stopAndTime(tree);
+    });
+  });
+}
+
+export function stopsInARow(times: number): void {
+  describe(`${times} stops in a row`, () => {
+    let stage: Stage;
+    before(async () => {
+      stage = await Stage.make();
+    });
+    after(() => stage.remove());
+
+    it('take no longer than their work in flight and a little, idle, or busy, or never let alone', async () => {
+      const took: number[] = [];
+      for (let n = 0; n < times; n++) {
+        const tree = await stage.start({ WEB_CONCURRENCY: n % 2 === 0 ? '1' : '2' });
+        const work = [];
+        if (n % 3 === 1) work.push(tree.request('GET', `/slow?ms=${WORK_MS}`));
+        const gateway = n % 3 === 2 ? new Gateway(tree.baseUrl, 8, `/slow?ms=${WORK_MS}`) : undefined;
+        try {
+          await gateway?.more(8);
+          took.push(await stopAndTime(tree));
+        } finally {
+          await gateway?.close();
+        }
+        assert.deepEqual(
+          (await Promise.all(work)).map(({ status }) => status),
+          work.map(() => 200),
+        );
+        assert.deepEqual(gateway?.result.lost ?? {}, {});
+      }
+      assertPrompt(took);
+    });
+  });
+}
