@@ -35,3 +35,8 @@ export async function pack(into: string): Promise<{ readonly tarball: string; re
   if (!packed) throw new Error(`npm pack printed ${printed}`);
   return { tarball: path.join(into, packed.filename), files: packed.files.map((file) => file.path) };
 }
+
+/** Ten thousands of files take their time, which the end of the run has not: it would block, and look like a leak. */
+export async function removeInstalled(folder: string): Promise<void> {
+  await fs.promises.rm(folder, { recursive: true, force: true, maxRetries: 5 });
+}

@@ -6,7 +6,7 @@ import { startTestRedis, type TestRedis } from '../support/redis';
 import { type SmtpSink, startSmtpSink } from '../support/smtp';
 import { tempFolder } from '../support/temp-folder';
 import { startTree, type Tree } from '../support/tree';
-import { npm, ROOT } from './npm';
+import { npm, ROOT, removeInstalled } from './npm';
 
 const INSTALL_MS = 180_000;
 /** What a platform has of the checkout when it installs, and the build. */
@@ -30,11 +30,13 @@ describe('this app installed without development dependencies', () => {
     redis = await startTestRedis();
     mail = await startSmtpSink();
   });
-  after(async () => {
+  after(async function () {
+    this.timeout(INSTALL_MS);
     await tree?.cleanup();
     await mail?.stop();
     await redis?.remove();
     await database?.drop();
+    await removeInstalled(folder);
   });
 
   it('has no servers and no tools on board', () => {

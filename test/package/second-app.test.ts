@@ -9,7 +9,7 @@ import { type SmtpSink, startSmtpSink } from '../support/smtp';
 import { tempFolder } from '../support/temp-folder';
 import { spawnTree, startTree, type Tree, type TreeOptions } from '../support/tree';
 import { until } from '../support/until';
-import { npm, npxScript, pack, ROOT } from './npm';
+import { npm, npxScript, pack, ROOT, removeInstalled } from './npm';
 
 const TEMPLATE = path.join(ROOT, 'test/fixtures/second-app');
 const INSTALL_MS = 180_000;
@@ -34,7 +34,11 @@ describe("a stranger's app on the package", () => {
     await tree?.cleanup();
     tree = undefined;
   });
-  after(() => mail?.stop());
+  after(async function () {
+    this.timeout(INSTALL_MS);
+    await mail?.stop();
+    await removeInstalled(folder);
+  });
 
   const npx = (env: NonNullable<TreeOptions['env']>, ...args: string[]) =>
     ({ entry: npxScript(), args: ['catamount', ...args], cwd: folder, env }) satisfies TreeOptions;
