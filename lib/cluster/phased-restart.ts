@@ -56,7 +56,8 @@ export class PhasedRestart {
       if (!this.workers.slots.includes(slot) || !slot.handle) return;
       const result = await this.workers.replace(slot, 'phase', this.orderFor(slot));
       if (result.replaced) return;
-      if (tries >= MOST_TRIES || result.hopeless) {
+      // After drain-first the place stands empty and is filled with back-off: no other worker is put at risk for this code.
+      if (tries >= MOST_TRIES || result.hopeless || !slot.handle) {
         throw new UserError(`worker ${slot.index} cannot boot: ${result.reason}`);
       }
     }
