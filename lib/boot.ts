@@ -22,10 +22,12 @@ export async function boot(app: AppDefinition): Promise<void> {
 }
 
 async function runCommand(app: AppDefinition, args: string[]): Promise<void> {
+  const [role, identity, ...dead] = args;
+  if (role === PROCESSOR_ROLE && identity !== undefined && isHandedOn()) {
+    return (await import('./role/processor')).runProcessor(app, { identity, dead });
+  }
   const { only, command } = parse(args);
   switch (command) {
-    case PROCESSOR_ROLE:
-      return (await import('./role/processor')).runProcessor(app);
     case 'migrate':
     case 'rollback':
       return (await import('./role/migrate')).runMigrations(

@@ -16,10 +16,10 @@ export function childFlags(): string[] {
 }
 
 /** Starts this same entry file in another role. */
-export function forkEntry(role: string): ChildProcess {
+export function forkEntry(role: string, ...args: string[]): ChildProcess {
   const [, entry] = process.argv;
   if (entry === undefined) throw new Error('no entry file: start Catamount with `node server.js`');
-  return fork(entry, [role], { execArgv: childFlags(), stdio: [...CHILD_STDIO] });
+  return fork(entry, [role, ...args], { execArgv: childFlags(), stdio: [...CHILD_STDIO] });
 }
 
 /** Runs the entry file in a role that ends by itself. @returns its exit code; a death by signal counts as 1. */

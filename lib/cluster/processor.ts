@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import type { Events } from '../core/events';
 import { Deadline } from '../support/deadline';
 import { type Deferred, deferred } from '../support/deferred';
@@ -12,6 +13,8 @@ export const PROCESSOR_ROLE = 'processor';
 const CIRCUIT_DEATHS = 5;
 /** How often silence is looked for, ms. */
 const WATCH_MS = 500;
+/** A successor that dies before it could take over leaves that to the next. */
+const MOST_DEAD = 10;
 
 export interface ProcessorOptions {
   /** A processor that is not heard of for this long is killed, ms. */
@@ -35,6 +38,10 @@ export class Processor {
   private heardAt = 0;
   private restarts = 0;
   private stopping = false;
+  private readonly lineage = randomBytes(6).toString('hex');
+  private identity = '';
+  /** Those that ended without giving their jobs back: the next one takes them over. */
+  private dead: readonly string[] = [];
   /** Its end is wanted, and another is to follow at once. */
   private renewing = false;
   private watch: NodeJS.Timeout | undefined;
@@ -109,7 +116,8 @@ export class Processor {
   }
 
   private fork(): void {
-    const child = forkEntry(PROCESSOR_ROLE);
+    this.identity = `${this.lineage}-${this.restarts}`;
+    const child = forkEntry(PROCESSOR_ROLE, this.identity, ...this.dead);
     const pid = child.pid ?? 0;
     reportOutput(child, 'jobs', this.events);
     this.child = child;
@@ -153,6 +161,7 @@ export class Processor {
       this.fork();
       return;
     }
+    if (code !== 0) this.dead = [...this.dead, this.identity].slice(-MOST_DEAD);
     this.options.onRunning?.(false);
     const wait = this.respawn.schedule(performance.now() - this.forkedAt, () => this.fork());
     this.state = wait.attempt >= CIRCUIT_DEATHS ? 'circuit open' : 'waiting';

@@ -1,4 +1,5 @@
 import type { Config } from '../core/config';
+import { toError } from '../core/errors';
 import type { Events } from '../core/events';
 import type { Redis } from '../core/redis';
 import type { Database } from '../model/database';
@@ -8,6 +9,7 @@ import { QueueWorker } from './adapter/queue-worker';
 import { OutboxService } from './outbox/outbox-service';
 import { Performer } from './perform';
 import type { JobRegistry } from './registry';
+import { takeOver } from './take-over-script';
 
 /** Part of the stop that is kept for handing back what still runs, ms; less of a short one. */
 const HAND_BACK_MS = 3000;
@@ -26,7 +28,16 @@ export interface JobProcessorOptions {
   readonly redis: Redis;
   readonly events: Events;
   readonly registry: JobRegistry;
+  readonly lineage?: Lineage | undefined;
   readonly tuning?: ProcessorTuning;
+}
+
+/** Who a processor is, and whose jobs it takes over. */
+export interface Lineage {
+  /** Unlike any other processor's, ever. */
+  readonly identity: string;
+  /** Processors that are known to be dead. */
+  readonly dead: readonly string[];
 }
 
 export interface ProcessorTuning {
@@ -85,6 +96,7 @@ export class JobProcessor implements Service {
       queues: config.jobs.queues,
       weighted: config.jobs.weighted,
       budget: config.jobs.concurrency,
+      identity: this.options.lineage?.identity,
       stallInterval: tuning.stallInterval ?? 30_000,
       handler: (delivery) => this.performer.perform(delivery),
       onStalled: (id, queue) => events.emit('job.rescued', { id, queue }),
@@ -92,6 +104,7 @@ export class JobProcessor implements Service {
     });
     this.outbox.start();
     await this.worker.start();
+    void this.takeOverFromDead();
   }
 
   /** Fetches no more; what runs goes on. */
@@ -138,6 +151,22 @@ export class JobProcessor implements Service {
   private announceReturn(id: string, queue: string, applied: boolean): void {
     const jobName = [...this.performer.runs].find((run) => run.id === id)?.jobName ?? 'unknown';
     this.options.events.emit(applied ? 'job.returned' : 'job.superseded', { id, class: jobName, queue });
+  }
+
+  /** Where this fails the stall check brings the jobs back, later. */
+  private async takeOverFromDead(): Promise<void> {
+    const { lineage, redis, config, events } = this.options;
+    if (!lineage || lineage.dead.length === 0) return;
+    if (!redis.client.isReady) await events.next('redis.ready');
+    const queues = config.jobs.queues.map((queue) => queue.name);
+    try {
+      for (const identity of lineage.dead) {
+        const jobs = await takeOver(redis.client, queues, `${identity}.`);
+        for (const job of jobs) events.emit('job.rescued', job);
+      }
+    } catch (thrown) {
+      events.emit('queue.error', { error: toError(thrown), during: 'taking over the jobs of a dead processor' });
+    }
   }
 
   private warnOfIdleQueues(): void {

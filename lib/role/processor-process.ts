@@ -6,7 +6,7 @@ import { loadI18n } from '../core/i18n';
 import { Redis } from '../core/redis';
 import { VitalsMeter } from '../core/vitals';
 import { connectJobs } from '../job/connect';
-import { JobProcessor } from '../job/processor';
+import { JobProcessor, type Lineage } from '../job/processor';
 import { loadJobs } from '../job/registry';
 import { MailDelivery } from '../mailer/delivery';
 import { Mailer } from '../mailer/mailer';
@@ -29,11 +29,12 @@ export class ProcessorProcess {
     private readonly app: AppDefinition,
     private readonly config: Config,
     private readonly events: Events,
+    private readonly lineage: Lineage,
   ) {}
 
   /** @throws UserError when the app's jobs folder is not what it should be. */
   async start(): Promise<void> {
-    const { app, config, events } = this;
+    const { app, config, events, lineage } = this;
     const urls = serverUrls(config);
     const production = config.environment === 'production';
     // Each job may hold a transaction; the outbox needs one connection more.
@@ -43,7 +44,7 @@ export class ProcessorProcess {
     const i18n = await loadI18n([app.localesDir], config.defaultLocale);
     const mail = new MailDelivery({ config, database, i18n, templatesDir: app.templatesDir, events });
     const registry = loadJobs(app.jobsDir);
-    const jobs = new JobProcessor({ config, redisUrl: urls.redis, database, redis, events, registry });
+    const jobs = new JobProcessor({ config, redisUrl: urls.redis, database, redis, events, registry, lineage });
     this.jobs = jobs;
     Model.knex(database.knex);
     connectTransactions(database.knex);

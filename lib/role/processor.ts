@@ -3,6 +3,7 @@ import { ignoreOperatorSignals } from '../control/signals';
 import { handedOnConfig } from '../core/environment';
 import { EXIT, toError, UserError } from '../core/errors';
 import { collectGarbage } from '../core/garbage';
+import type { Lineage } from '../job/processor';
 import { Deadline } from '../support/deadline';
 import type { AppDefinition } from './app-definition';
 import { CHILD_LOG_FD, onUncaught, openLog } from './process-log';
@@ -11,12 +12,12 @@ import { ProcessorProcess } from './processor-process';
 const HEARTBEAT_MS = 1000;
 
 /** The job processor: a child of the primary that runs jobs until it is told to stop or the primary is gone. */
-export async function runProcessor(app: AppDefinition): Promise<void> {
+export async function runProcessor(app: AppDefinition, lineage: Lineage): Promise<void> {
   const config = handedOnConfig();
   ignoreOperatorSignals();
   process.title = 'catamount: jobs';
   const { events, reopen } = openLog(config, 'jobs', CHILD_LOG_FD);
-  const jobs = new ProcessorProcess(app, config, events);
+  const jobs = new ProcessorProcess(app, config, events, lineage);
   let stopping: Promise<void> | undefined;
   // Signals and messages come repeatedly: the first sets the deadline.
   const stop = async (ms: number): Promise<void> => {

@@ -34,9 +34,11 @@ describe('a processor that is killed', () => {
     for (const child of children.splice(0)) child.kill('SIGKILL');
   });
 
-  const startDoomed = () => {
+  const startDoomed = (identity = 'doomed') => {
     const file = path.join(__dirname, 'doomed-processor.ts');
-    const child = fork(file, [system.postgres.url, system.redisServer.url], { execArgv: ['--import', 'tsx'] });
+    const child = fork(file, [system.postgres.url, system.redisServer.url, identity], {
+      execArgv: ['--import', 'tsx'],
+    });
     children.push(child);
     return child;
   };
@@ -55,6 +57,26 @@ describe('a processor that is killed', () => {
     assert.deepEqual(ran.sort(), ['from the outbox 1', 'straight 1'], 'no attempt is burnt');
     assert.equal(system.eventsNamed('job.rescued').length, 2);
     await until('the outbox is empty', async () => (await system.outboxSize()) === 0);
+  });
+
+  it('has its jobs taken over at once by a successor that knows of its death, still counted', async () => {
+    const child = startDoomed('first');
+    const neighbour = startDoomed('first-neighbour');
+    const held: string[] = [];
+    for (const doomed of [child, neighbour]) doomed.on('message', (name: string) => held.push(name));
+    await transaction(async () => {
+      for (const name of ['a', 'b', 'c', 'd']) await LongJob.performLater(name);
+    });
+    await until('both hold two each', () => held.length === 4);
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    // So long that no stall check can be what brings them back.
+    const options = { tuning: { stallInterval: 600_000 }, lineage: { identity: 'second', dead: ['first'] } };
+    await system.processor([RescuedJob], options);
+    await until('the two of the dead one ran here', () => ran.length === 2);
+    const { client } = system.redis;
+    assert.equal((await client.lRange('bq:default:active', 0, -1)).length, 2, 'those of the living one stay with it');
+    assert.equal(system.eventsNamed('job.rescued').length, 2);
   });
 
   it('three times by one job has that job buried, while its neighbours run', async () => {

@@ -21,7 +21,7 @@ export class PoisonJob extends Job {
 }
 
 if (require.main === module) {
-  const [databaseUrl = '', redisUrl = ''] = process.argv.slice(2);
+  const [databaseUrl = '', redisUrl = '', identity = 'doomed'] = process.argv.slice(2);
   const events = new Events();
   const redis = new Redis(redisUrl, events);
   const processor = new JobProcessor({
@@ -31,6 +31,7 @@ if (require.main === module) {
     redis,
     events,
     registry: new JobRegistry([LongJob, PoisonJob]),
+    lineage: { identity, dead: [] },
     tuning: { stallInterval: 400 },
   });
   void redis.start().then(() => processor.start());

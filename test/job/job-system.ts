@@ -3,7 +3,7 @@ import { type EventMap, type EventName, Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
 import { connectJobs } from '../../lib/job/connect';
 import type { JobClass } from '../../lib/job/job';
-import { JobProcessor, type ProcessorTuning } from '../../lib/job/processor';
+import { JobProcessor, type Lineage, type ProcessorTuning } from '../../lib/job/processor';
 import { JobRegistry } from '../../lib/job/registry';
 import { Database } from '../../lib/model/database';
 import { connectTransactions } from '../../lib/model/transaction';
@@ -64,7 +64,11 @@ export class JobSystem {
   /** A processor that knows these classes. Started. */
   async processor(
     classes: readonly JobClass[],
-    options: { readonly jobs?: Partial<JobsConfig>; readonly tuning?: ProcessorTuning } = {},
+    options: {
+      readonly jobs?: Partial<JobsConfig>;
+      readonly tuning?: ProcessorTuning;
+      readonly lineage?: Lineage;
+    } = {},
   ): Promise<JobProcessor> {
     const { database, redis, events, redisServer } = this;
     const processor = new JobProcessor({
@@ -74,6 +78,7 @@ export class JobSystem {
       redis,
       events,
       registry: new JobRegistry(classes),
+      lineage: options.lineage,
       ...(options.tuning && { tuning: options.tuning }),
     });
     this.processors.push(processor);

@@ -23,6 +23,8 @@ export interface FetcherOptions {
   /** Jobs running at once, over all queues. */
   readonly budget: number;
   readonly order: FetchOrder;
+  /** What its tokens begin with: unlike any other fetcher's, ever. Default: random. */
+  readonly identity?: string | undefined;
   /** Runs one delivered job. Never rejects. */
   readonly handler: (delivery: Delivery) => Promise<Performed>;
   /** Told of the first lost call in a row only. */
@@ -55,10 +57,11 @@ export class Fetcher {
   private readonly prefixes: readonly string[];
   private readonly backoff = new Backoff({ base: 50, max: 5000 });
   /** Unique among all processes, ever. */
-  private readonly tokenPrefix = `${randomBytes(6).toString('hex')}.`;
+  private readonly tokenPrefix: string;
 
   constructor(private readonly options: FetcherOptions) {
     this.free = options.budget;
+    this.tokenPrefix = `${options.identity ?? randomBytes(6).toString('hex')}.`;
     this.prefixes = options.queues.map((queue) => queue.settings.keyPrefix);
     this.peeks = options.queues.map((queue) => new Peek(queue, () => this.wake()));
   }

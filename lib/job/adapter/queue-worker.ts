@@ -16,6 +16,7 @@ export interface QueueWorkerOptions {
   readonly queues: readonly { readonly name: string; readonly weight: number }[];
   readonly weighted: boolean;
   readonly budget: number;
+  readonly identity?: string | undefined;
   /** ms. */
   readonly stallInterval: number;
   readonly handler: (delivery: Delivery) => Promise<Performed>;
@@ -36,7 +37,7 @@ export class QueueWorker {
   private closed = false;
 
   constructor(private readonly options: QueueWorkerOptions) {
-    const { queues, weighted, budget, handler, onError } = options;
+    const { queues, weighted, budget, identity, handler, onError } = options;
     const command = this.connect(COMMAND_PATIENCE_MS, () => this.fetcher.wake());
     const subscriber = this.connect(COMMAND_PATIENCE_MS, () => {
       for (const queue of this.queues) queue.raiseDelayed();
@@ -49,7 +50,7 @@ export class QueueWorker {
     });
     const order = weighted ? weightedOrder(queues.map((queue) => queue.weight)) : strictOrder;
     const onLost = (error: Error) => onError(error, 'fetching jobs');
-    this.fetcher = new Fetcher({ queues: this.queues, command, budget, order, handler, onError: onLost });
+    this.fetcher = new Fetcher({ queues: this.queues, command, budget, order, identity, handler, onError: onLost });
   }
 
   /** How many connections to Redis it holds. */
