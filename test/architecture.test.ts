@@ -81,6 +81,11 @@ function layerOf(file: string): number {
   return LAYERS.findIndex((names) => names.includes(part));
 }
 
+/** The code without what its strings say; comments stay, for that is where some hatches are. */
+function withoutTexts(text: string): string {
+  return text.replace(/'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`/g, "''");
+}
+
 describe('architecture', () => {
   it('keeps the fixed top level', () => {
     const allowed =
@@ -175,7 +180,7 @@ describe('architecture', () => {
     );
     const hatch = /@ts-ignore|@ts-nocheck|biome-ignore|\bas any\b|: any\b|\.only\(|\.skip\(/;
     assert.deepEqual(
-      all.filter(({ text }) => hatch.test(text)).map(({ file }) => file),
+      all.filter(({ text }) => hatch.test(withoutTexts(text))).map(({ file }) => file),
       [],
     );
   });
