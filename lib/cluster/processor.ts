@@ -74,7 +74,13 @@ export class Processor {
 
   /** Puts a successor in its place: jobs drain, or go back to their queue, before the new one fetches any. */
   async renew(): Promise<void> {
-    if (this.stopping || !this.child) return;
+    if (this.stopping || this.state === 'off') return;
+    if (!this.child) {
+      // It waits for its next try, up to half a minute: code read anew may be just what it needs.
+      this.respawn.cancel();
+      this.fork();
+      return;
+    }
     this.renewing = true;
     await this.end(Deadline.after(this.options.drainTimeoutMs));
   }
