@@ -47,7 +47,7 @@ export class Gateway {
     const agent = new http.Agent({ keepAlive, maxSockets: 1 });
     while (!this.closing) {
       if (this.ready) this.count(await this.send(this.path, agent));
-      else await pause();
+      else await pause(25);
     }
     agent.destroy();
   }
@@ -62,7 +62,7 @@ export class Gateway {
     const agent = new http.Agent();
     while (!this.closing) {
       this.ready = (await this.send('/ready', agent)) === 200;
-      await pause();
+      await pause(this.ready ? 25 : 300);
     }
   }
 
@@ -83,7 +83,6 @@ export class Gateway {
   }
 }
 
-/** How often readiness is asked for, ms. */
-function pause(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 25));
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }

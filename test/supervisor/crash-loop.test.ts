@@ -1,0 +1,3 @@
+import { crashLoop } from './crash-loop';
+
+crashLoop(6000);

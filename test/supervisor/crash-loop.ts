@@ -1,0 +1,92 @@
+import assert from 'node:assert/strict';
+import type { Tree } from '../support/tree';
+import { until } from '../support/until';
+import { order, statsOf } from './operator';
+import { Stage } from './stage';
+import { underLoad } from './under-load';
+
+/** As many deaths open the circuit. */
+const CIRCUIT = 5;
+const FIRST_WAIT_MS = 100;
+/** A wait that is much longer than a phased restart takes. */
+const AGAIN = /job processor starts again in (6400|\d{5}) ms/;
+
+const deathsOf = (tree: Tree) => tree.linesMatching(/"job processor, pid \d+, (exited|was ended)/).length;
+
+/** @param ms how long the web is watched while the processor dies. */
+export function crashLoop(ms: number): void {
+  describe(`a job processor that dies again and again, for ${ms / 1000} s`, () => {
+    let stage: Stage;
+    let tree: Tree;
+    before(async () => {
+      stage = await Stage.make();
+      tree = await stage.start();
+      await tree.waitForLine(/job processor is ready/);
+    });
+    after(() => stage.remove());
+
+    it('does not touch the web; its forks are bounded, and both /ready and stats tell', async () => {
+      const workers = (await statsOf(tree)).worker_status.map(({ pid }) => pid);
+      const mend = stage.spoil('jobs-crash');
+      const { failures } = await underLoad(
+        tree,
+        8,
+        () => '/slow?ms=20',
+        async (load) => {
+          const begun = performance.now();
+          await order(tree, 'phased-restart');
+          const renewed = (await statsOf(tree)).worker_status.map(({ pid }) => pid);
+          const open = async () => (await statsOf(tree)).job_processor.state === 'circuit open';
+          await until('the circuit is open', open, { timeoutMs: 30_000 });
+          const ready = await tree.request('GET', '/ready');
+          assert.equal(ready.status, 200);
+          assert.deepEqual(ready.json(), { status: 'degraded', app: 'patience', broken: ['jobs'] });
+          await until('time is up', () => performance.now() - begun > ms, { timeoutMs: ms + 1000 });
+          await tree.waitForLine(AGAIN, { from: tree.lines.length, timeoutMs: 40_000 });
+          const most = Math.log2((performance.now() - begun) / FIRST_WAIT_MS) + 2;
+          assert.ok(deathsOf(tree) >= CIRCUIT && deathsOf(tree) <= most, `${deathsOf(tree)} deaths, at most ${most}`);
+          assert.deepEqual(
+            (await statsOf(tree)).worker_status.map(({ pid }) => pid),
+            renewed,
+          );
+          await load.answered(30);
+        },
+      );
+      assert.deepEqual(failures, {});
+      assert.equal(workers.length, 2);
+      mend();
+    });
+
+    it('and once it is mended, a phased restart brings it back at once', async () => {
+      const from = tree.lines.length;
+      await order(tree, 'phased-restart');
+      const ready = await tree.waitForLine(/job processor is ready/, { from, timeoutMs: 40_000 });
+      const [waiting] = tree.linesMatching(AGAIN).slice(-1);
+      const waitMs = Number(AGAIN.exec(waiting?.text ?? '')?.[1]);
+      const tookMs = Date.parse(String(ready.json.time)) - Date.parse(String(waiting?.json.time));
+      assert.ok(tookMs < waitMs, `it was tried after ${tookMs} ms, not before the ${waitMs} ms that it had to wait`);
+      const healthy = async () => (await tree.request('GET', '/ready')).json().status === 'ok';
+      await until('it is ready without reserve', healthy);
+      const { state, restarts } = (await statsOf(tree)).job_processor;
+      assert.equal(state, 'ready');
+      assert.ok(restarts >= CIRCUIT);
+    });
+
+    it('and a job that takes the process along costs that process only', async () => {
+      const from = tree.lines.length;
+      const { failures } = await underLoad(
+        tree,
+        4,
+        () => '/slow?ms=20',
+        async (load) => {
+          assert.equal((await tree.request('POST', '/crash-job')).status, 202);
+          await tree.waitForLine(/job processor, pid \d+, exited with code 9/, { from });
+          await load.answered(30);
+        },
+      );
+      assert.deepEqual(failures, {});
+      assert.equal((await tree.stop()).code, 0);
+      await tree.allGone();
+    });
+  });
+}

@@ -1,0 +1,3 @@
+import { leaks } from './leak';
+
+leaks(1);
