@@ -1,0 +1,42 @@
+import assert from 'node:assert/strict';
+import type { Tree } from '../support/tree';
+import { statsOf } from './operator';
+import { Stage } from './stage';
+
+const TIMEOUT_S = 2;
+
+describe('a worker in while(true)', () => {
+  let stage: Stage;
+  let tree: Tree;
+  before(async () => {
+    stage = await Stage.make();
+    tree = await stage.start({ WORKER_TIMEOUT: `${TIMEOUT_S}s`, WEB_CONCURRENCY: '1' });
+  });
+  after(() => stage.remove());
+
+  it('is replaced in time, and the log names its last request', async () => {
+    const begun = performance.now();
+    const cut = tree.request('GET', '/block?never=ends').catch((error: NodeJS.ErrnoException) => error.code);
+    const { text } = await tree.waitForLine(/was not heard of for/);
+    const silentMs = performance.now() - begun;
+    assert.match(text, /worker 0, pid \d+, .* it was doing: .*GET \/block/);
+    await tree.waitForLine(/killed worker 0, pid \d+: not heard of/);
+    assert.equal(await cut, 'ECONNRESET');
+    const answer = await tree.request('GET', '/slow');
+    assert.equal(answer.status, 200);
+    // From the last heartbeat on, which is at most a second before the request.
+    assert.ok(silentMs < (TIMEOUT_S + 2) * 1000, `noticed after ${silentMs} ms`);
+    const { worker_status } = await statsOf(tree);
+    assert.deepEqual(
+      worker_status.map(({ restarts }) => restarts),
+      [{ timeout: 1 }],
+    );
+  });
+
+  it('leaves alone one that is merely slow', async () => {
+    const { pid } = (await tree.request('GET', `/slow?ms=${(TIMEOUT_S + 1) * 1000}`)).json();
+    assert.equal((await tree.request('GET', '/slow')).json().pid, pid);
+    assert.equal((await tree.stop()).code, 0);
+    await tree.allGone();
+  });
+});
