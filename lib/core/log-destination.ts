@@ -31,8 +31,8 @@ export function openLogDestination({ format, file }: Config['log'], fd: number):
       translateTime: 'SYS:HH:MM:ss.l',
       // The message says it already, or it is for machines.
       ignore:
-        'pid,process,requestId,jobId,jobClass,attempt,locale,method,path,status,durationMs,queuedMs,remoteAddress,messageId',
-      messageFormat: '[{process}] {msg}',
+        'pid,process,child,requestId,jobId,jobClass,attempt,locale,method,path,status,durationMs,queuedMs,remoteAddress,messageId',
+      messageFormat: '[{process}] {if child}{child}: {end}{msg}',
       singleLine: true,
     });
     return Object.assign(stream, { reopen: () => undefined });
