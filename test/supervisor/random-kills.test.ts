@@ -1,0 +1,3 @@
+import { randomKills } from './random-kills';
+
+randomKills(8000, 6);
