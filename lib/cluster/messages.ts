@@ -25,7 +25,8 @@ export type ToWorker =
 export type FromWorker =
   /** First message: I listen now. (What came before is lost: cluster's own listener swallows it.) */
   | { readonly catamount: 'hello' }
-  | { readonly catamount: 'ready'; readonly address: string }
+  /** `begunFile`: where it writes down what it begins. */
+  | { readonly catamount: 'ready'; readonly address: string; readonly begunFile?: string | undefined }
   /** Every second, and once when ready. */
   | { readonly catamount: 'heartbeat'; readonly status: WorkerStatus }
   | { readonly catamount: 'calm' }

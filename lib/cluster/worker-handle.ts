@@ -3,11 +3,12 @@ import type { Socket } from 'node:net';
 import type { Events } from '../core/events';
 import type { Deadline } from '../support/deadline';
 import { type Deferred, deferred } from '../support/deferred';
+import { BegunReader } from './begun-note';
 import { reportOutput } from './child-process';
 import { type BootFailure, type FromWorker, isOurs, type ToWorker } from './messages';
 import { SentConnections } from './sent-connections';
 import type { RestartReason } from './slot';
-import type { WorkerStatus } from './stats';
+import type { WorkerStatus, WorkInFlight } from './stats';
 import type { Connection } from './worker';
 
 /** booting → ready → draining → exited; a worker may exit from any state. */
@@ -50,6 +51,7 @@ export class WorkerHandle {
   /** What it last wrote to standard error. */
   private readonly lastErrors: () => readonly string[];
   private snapshot: Deferred<string> | undefined;
+  private begun: BegunReader | undefined;
 
   constructor(
     private readonly worker: ClusterWorker,
@@ -64,6 +66,8 @@ export class WorkerHandle {
     worker.once('exit', (code: number | null, signal: string | null) => {
       this.current = 'exited';
       this.calm.resolve();
+      this.begun?.close();
+      this.begun = undefined;
       this.exited.resolve({ code, signal });
       for (const connection of this.sent.notTaken()) this.pool.giveAway(connection);
     });
@@ -86,6 +90,11 @@ export class WorkerHandle {
 
   get uptimeMs(): number {
     return performance.now() - this.forkedAt;
+  }
+
+  /** The request that it began last, finished or not: read where it wrote it, without asking. */
+  get lastBegun(): WorkInFlight | undefined {
+    return this.begun?.read();
   }
 
   get deathReason(): RestartReason {
@@ -160,6 +169,7 @@ export class WorkerHandle {
       case 'ready':
         if (this.current === 'booting') this.current = 'ready';
         this.wasReady = true;
+        if (message.begunFile !== undefined) this.begun ??= BegunReader.take(message.begunFile);
         this.ready.resolve(message.address);
         break;
       case 'heartbeat':

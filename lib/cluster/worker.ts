@@ -65,10 +65,13 @@ export class Worker {
     this.tell({ catamount: 'hello' });
   }
 
-  /** From now on the primary may send traffic, and may ask this server to drain. */
-  ready(server: DrainableServer, address: string): void {
+  /**
+   * From now on the primary may send traffic, and may ask this server to drain.
+   * @param begunFile of a `BegunNote`.
+   */
+  ready(server: DrainableServer, address: string, begunFile?: string): void {
     this.server = server;
-    this.tell({ catamount: 'ready', address });
+    this.tell({ catamount: 'ready', address, begunFile });
     const beat = () => {
       const status = server.status();
       // As Puma shows it: in flight of the limit.

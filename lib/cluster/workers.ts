@@ -144,15 +144,16 @@ export class Workers implements WorkerPool {
 
   /**
    * No heartbeat means a blocked event loop (a slow request does not block it), or a stopped process: it is past asking.
-   * What it was doing, by its last heartbeat, is said first.
+   * What it was doing, by its last heartbeat and its own note, is said first.
    */
   private killSilent(): void {
     for (const handle of this.handles) {
       if (handle.state !== 'ready' || handle.silentMs < this.config.web.workerTimeoutMs) continue;
       handle.timedOut = true;
       const inFlight = handle.status?.in_flight ?? [];
+      const { slot, pid, lastBegun } = handle;
       const silentMs = Math.round(handle.silentMs);
-      this.events.emit('worker.silent', { slot: handle.slot, pid: handle.pid, silentMs, inFlight });
+      this.events.emit('worker.silent', { slot, pid, silentMs, inFlight, lastBegun: lastBegun ?? null });
       this.kill(handle, `not heard of for ${Math.round(silentMs / 1000)} s`);
     }
   }

@@ -41,6 +41,8 @@ export interface EventMap {
     readonly pid: number;
     readonly silentMs: number;
     readonly inFlight: readonly { readonly what: string; readonly id: string; readonly ageMs: number }[];
+    /** Finished or not. */
+    readonly lastBegun: { readonly what: string; readonly id: string; readonly ageMs: number } | null;
   };
   'worker.replaced': { readonly slot: number; readonly pid: number; readonly reason: string };
   'processor.forked': { readonly pid: number };

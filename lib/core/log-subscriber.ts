@@ -25,7 +25,8 @@ const LINES: { readonly [E in EventName]?: (event: EventMap[E]) => Line } = {
   'worker.respawn': (e) => ['warn', `worker ${e.slot} starts again in ${e.waitMs} ms (try ${e.attempt})`],
   'worker.silent': (e) => [
     'error',
-    `worker ${e.slot}, pid ${e.pid}, was not heard of for ${seconds(e.silentMs)}; it was doing: ${doing(e.inFlight)}`,
+    `worker ${e.slot}, pid ${e.pid}, was not heard of for ${seconds(e.silentMs)}; it was doing: ${doing(e.inFlight)}` +
+      (e.lastBegun ? `; it began last: ${doing([e.lastBegun])}` : ''),
   ],
   'worker.replaced': (e) => ['info', `worker ${e.slot}, pid ${e.pid}, is replaced (${e.reason})`],
   'processor.forked': (e) => ['debug', `job processor forked, pid ${e.pid}`],

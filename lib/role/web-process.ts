@@ -1,4 +1,5 @@
 import { Model } from 'objection';
+import type { BegunNote } from '../cluster/begun-note';
 import type { WorkerStatus, WorkInFlight } from '../cluster/stats';
 import type { Connection, DrainableServer, PassOn } from '../cluster/worker';
 import type { Config } from '../core/config';
@@ -31,11 +32,14 @@ export class WebProcess implements DrainableServer {
     private readonly app: AppDefinition,
     private readonly config: Config,
     private readonly events: Events,
+    begunNote?: BegunNote,
   ) {
     const urls = serverUrls(config);
     this.database = new Database(urls.database, { production: config.environment === 'production', events });
     this.redis = new Redis(urls.redis, events);
-    this.limit = new RequestLimit(config.web);
+    this.limit = new RequestLimit(config.web, ({ method, path, requestId }) =>
+      begunNote?.write(`${method} ${path}`, requestId),
+    );
     events.on('request.finished', ({ queuedMs }) => this.queueTimes.record(queuedMs));
   }
 

@@ -1,3 +1,4 @@
+import { BegunNote } from '../cluster/begun-note';
 import { runAsWorker } from '../cluster/throng';
 import { Worker } from '../cluster/worker';
 import { ignoreOperatorSignals } from '../control/signals';
@@ -23,8 +24,9 @@ export function runWebWorker(app: AppDefinition): Promise<void> {
     worker.onReopenLog = reopen;
     onUncaught(events, () => worker.leaveAfterError(Deadline.after(LAST_MS)));
     try {
-      const web = new WebProcess(app, config, events);
-      worker.ready(web, await web.start());
+      const note = BegunNote.in(config.stateDir);
+      const web = new WebProcess(app, config, events, note);
+      worker.ready(web, await web.start(), note?.file);
     } catch (thrown) {
       const error = toError(thrown);
       const final = error instanceof UserError;

@@ -60,7 +60,11 @@ export class RequestLimit {
   private requestsCount = 0;
   private shedCount = 0;
 
-  constructor(private readonly options: LimitOptions) {}
+  /** @param onBegin called for each request that gets a slot, before anything else is done for it. */
+  constructor(
+    private readonly options: LimitOptions,
+    private readonly onBegin: (request: RequestInFlight) => void = () => undefined,
+  ) {}
 
   /** Waits for a slot, which `response` holds until its end. */
   async enter(request: Omit<RequestInFlight, 'startedAt'>, response: ServerResponse): Promise<Admission> {
@@ -99,6 +103,7 @@ export class RequestLimit {
   private admit(request: RequestInFlight, response: ServerResponse): Admission {
     this.running.add(request);
     this.requestsCount++;
+    this.onBegin(request);
     const release = () => {
       forget();
       if (this.running.delete(request)) this.admitWaiting();
