@@ -3,6 +3,8 @@ import { until } from '../support/until';
 
 export interface GatewayResult {
   answered: number;
+  /** What each answer took, ms. */
+  readonly times: number[];
   /** Requests that were under way and got no answer, or a 5xx, by kind. */
   readonly lost: Record<string, number>;
   /** Attempts that found nobody there: sent again, as nothing was lost. */
@@ -16,7 +18,7 @@ const HANG_MS = 5000;
  * where nobody listens. What it has sent must be answered.
  */
 export class Gateway {
-  readonly result: GatewayResult = { answered: 0, lost: {}, refused: 0 };
+  readonly result: GatewayResult = { answered: 0, times: [], lost: {}, refused: 0 };
   private readonly loops: Promise<void>[];
   private ready = true;
   private closing = false;
@@ -46,16 +48,20 @@ export class Gateway {
   private async client(keepAlive: boolean): Promise<void> {
     const agent = new http.Agent({ keepAlive, maxSockets: 1 });
     while (!this.closing) {
-      if (this.ready) this.count(await this.send(this.path, agent));
+      if (this.ready) await this.ask(agent);
       else await pause(25);
     }
     agent.destroy();
   }
 
-  private count(outcome: string | number): void {
+  private async ask(agent: http.Agent): Promise<void> {
+    const since = performance.now();
+    const outcome = await this.send(this.path, agent);
     if (outcome === 'ECONNREFUSED') this.result.refused++;
-    else if (typeof outcome === 'number' && outcome < 500) this.result.answered++;
-    else this.result.lost[outcome] = (this.result.lost[outcome] ?? 0) + 1;
+    else if (typeof outcome === 'number' && outcome < 500) {
+      this.result.answered++;
+      this.result.times.push(performance.now() - since);
+    } else this.result.lost[outcome] = (this.result.lost[outcome] ?? 0) + 1;
   }
 
   private async watch(): Promise<void> {
