@@ -8,7 +8,8 @@ import { Stage } from './stage';
 
 const TIMEOUT_S = 2;
 
-describe('a worker in while(true)', () => {
+describe('a worker in while(true)', function () {
+  this.timeout(60_000);
   let stage: Stage;
   let tree: Tree;
   before(async () => {

@@ -7,7 +7,8 @@ import { underLoad } from './under-load';
 
 const pidsOf = async (tree: Tree) => (await statsOf(tree)).worker_status.map(({ pid }) => pid);
 
-describe('a broken deploy under load', () => {
+describe('a broken deploy under load', function () {
+  this.timeout(60_000);
   let stage: Stage;
   let tree: Tree;
   before(async () => {

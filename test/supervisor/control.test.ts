@@ -33,7 +33,8 @@ const workersAre = (tree: Tree, count: number) =>
   });
 const quiet = async (tree: Tree) => (await statsOf(tree)).job_processor.state === 'quiet';
 
-describe('an operator', () => {
+describe('an operator', function () {
+  this.timeout(60_000);
   let stage: Stage;
   let tree: Tree;
   before(async () => {

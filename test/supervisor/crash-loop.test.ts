@@ -1,3 +1,3 @@
 import { crashLoop } from './crash-loop';
 
-crashLoop(6000);
+crashLoop(3000);

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import type { Line } from '../support/output';
 import type { Tree } from '../support/tree';
 import { until } from '../support/until';
 import { Gateway } from './gateway';
@@ -10,9 +11,11 @@ import { underLoad } from './under-load';
 const CIRCUIT = 5;
 const FIRST_WAIT_MS = 100;
 /** A wait that is much longer than a phased restart takes. */
-const AGAIN = /job processor starts again in (6400|\d{5}) ms/;
+const AGAIN = /job processor starts again in (3200|6400|\d{5}) ms/;
 
 const workerPids = async (tree: Tree) => (await statsOf(tree)).worker_status.map(({ pid }) => pid);
+
+const timeOf = (line: Line | undefined) => Date.parse(String(line?.json.time));
 
 /** By the median: on a busy machine of two cores the tail belongs to whoever else is at work. */
 function assertNoSlower(times: readonly number[], before: readonly number[]): void {
@@ -22,12 +25,13 @@ function assertNoSlower(times: readonly number[], before: readonly number[]): vo
 
 /** @param ms how long the web is watched while the processor dies. */
 export function crashLoop(ms: number): void {
-  describe(`a job processor that dies again and again, for ${ms / 1000} s`, () => {
+  describe(`a job processor that dies again and again, for ${ms / 1000} s`, function () {
+    this.timeout(60_000 + 2 * ms);
     let stage: Stage;
     let tree: Tree;
     before(async () => {
       stage = await Stage.make();
-      tree = await stage.start();
+      tree = await stage.start({ WEB_CONCURRENCY: '1', LOG_LEVEL: 'debug' });
       await tree.waitForLine(/job processor is ready/);
     });
     after(() => stage.remove());
@@ -69,13 +73,14 @@ export function crashLoop(ms: number): void {
     it('and once it is mended, a phased restart brings it back at once', async () => {
       const from = tree.lines.length;
       await order(tree, 'phased-restart');
-      const ready = await tree.waitForLine(/job processor is ready/, { from, timeoutMs: 40_000 });
+      const forked = await tree.waitForLine(/job processor forked/, { from, timeoutMs: 40_000 });
+      const phase = await tree.waitForLine(/phase \d+ is complete/, { from });
       const [waiting] = tree.linesMatching(AGAIN).slice(-1);
-      const waitMs = Number(AGAIN.exec(waiting?.text ?? '')?.[1]);
-      const tookMs = Date.parse(String(ready.json.time)) - Date.parse(String(waiting?.json.time));
-      assert.ok(tookMs < waitMs, `it was tried after ${tookMs} ms, not before the ${waitMs} ms that it had to wait`);
+      const end = timeOf(waiting) + Number(AGAIN.exec(waiting?.text ?? '')?.[1]);
+      // Its back-off may be over before the workers are through, on a busy machine.
+      assert.ok(timeOf(forked) < end || timeOf(phase) >= end, `forked ${timeOf(forked) - timeOf(phase)} ms after them`);
       const healthy = async () => (await tree.request('GET', '/ready')).json().status === 'ok';
-      await until('it is ready without reserve', healthy);
+      await until('it is ready without reserve', healthy, { timeoutMs: 20_000 });
       const { state, restarts } = (await statsOf(tree)).job_processor;
       assert.equal(state, 'ready');
       assert.ok(restarts >= CIRCUIT);

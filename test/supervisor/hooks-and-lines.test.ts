@@ -4,7 +4,8 @@ import { until } from '../support/until';
 import { order } from './operator';
 import { Stage } from './stage';
 
-describe('what a tree tells of itself', () => {
+describe('what a tree tells of itself', function () {
+  this.timeout(60_000);
   let stage: Stage;
   let tree: Tree;
   before(async () => {

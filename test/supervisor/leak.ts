@@ -42,7 +42,8 @@ async function recycledWorkers(tree: Tree): Promise<number> {
 
 /** @param times how often a worker is to be recycled. */
 export function leaks(times: number): void {
-  describe('a leaking worker', () => {
+  describe('a leaking worker', function () {
+    this.timeout(60_000 * times);
     let stage: Stage;
     before(async () => {
       stage = await Stage.make();
@@ -64,6 +65,8 @@ export function leaks(times: number): void {
         4,
         () => '/slow?ms=50',
         async () => {
+          // Half of the way in one leap, the rest in small steps.
+          leaked.push((await request(`${tree.baseUrl}/leak?mb=${Math.round(workerMb / 2)}`)).status);
           leaked.push(...(await leak(tree, () => recycled() >= times)));
           const done = async () => (await recycledWorkers(tree)) >= times;
           await until('every successor serves', done, { timeoutMs: 20_000 });

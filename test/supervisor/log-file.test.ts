@@ -12,7 +12,8 @@ import { Stage } from './stage';
 
 const WAIT = { timeoutMs: 20_000 };
 
-describe('a tree whose standard output goes to a file', () => {
+describe('a tree whose standard output goes to a file', function () {
+  this.timeout(60_000);
   let stage: Stage;
   let tree: ChildProcess;
   let folder: string;

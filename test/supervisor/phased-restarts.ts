@@ -10,7 +10,8 @@ const PER_LOAD = 4;
 
 /** Half of the connections are kept alive, half are fresh for each request. */
 export function phasedRestarts(times: number): void {
-  describe(`${times} phased restarts in a row under load`, () => {
+  describe(`${times} phased restarts in a row under load`, function () {
+    this.timeout(60_000 + 20_000 * times);
     let stage: Stage;
     before(async () => {
       stage = await Stage.make();

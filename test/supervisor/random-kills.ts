@@ -41,7 +41,8 @@ function isBound(port: number): Promise<boolean> {
 
 /** Kills one process of the tree each second; a tree whose primary was hit is started again, as a platform does. */
 export function randomKills(ms: number, seed: number): void {
-  describe(`kill -9 of a random process each second, for ${ms / 1000} s (seed ${seed})`, () => {
+  describe(`kill -9 of a random process each second, for ${ms / 1000} s (seed ${seed})`, function () {
+    this.timeout(60_000 + 2 * ms);
     let stage: Stage;
     before(async () => {
       stage = await Stage.make();

@@ -22,7 +22,8 @@ function assertPrompt(seconds: readonly number[]): void {
 }
 
 export function stopsAndStarts(times: number): void {
-  describe(`${times} stops and starts behind a router that tries again`, () => {
+  describe(`${times} stops and starts behind a router that tries again`, function () {
+    this.timeout(60_000 + 20_000 * times);
     let stage: Stage;
     before(async () => {
       stage = await Stage.make();
@@ -52,7 +53,8 @@ export function stopsAndStarts(times: number): void {
 }
 
 export function stopsInARow(times: number): void {
-  describe(`${times} stops in a row`, () => {
+  describe(`${times} stops in a row`, function () {
+    this.timeout(60_000 + 20_000 * times);
     let stage: Stage;
     before(async () => {
       stage = await Stage.make();
