@@ -1,10 +1,9 @@
 import type { Events } from '../core/events';
+import { PLANNED_SHARE } from '../core/machine';
 import type { Slot } from './slot';
 import { measureTree, type TreeMemory } from './tree-memory';
 import type { ReplaceOrder, Workers } from './workers';
 
-/** Share of the limit above which the largest worker is recycled: before a platform begins to swap (R14) or to kill. */
-const HIGH_SHARE = 0.85;
 const CHECK_MS = 2000;
 /** How much more than the old worker its successor may take for a while, as a factor of the old one's size. */
 const BOOT_FACTOR = 1.2;
@@ -53,14 +52,14 @@ export class MemoryWatch {
     if (limitMb === null || this.workers.slots.length === 1) return 'start-first';
     const { byPid, totalMb } = this.measure();
     const size = byPid.get(slot.handle?.pid ?? 0) ?? 0;
-    return (totalMb ?? 0) + size * BOOT_FACTOR <= limitMb * HIGH_SHARE ? 'start-first' : 'drain-first';
+    return (totalMb ?? 0) + size * BOOT_FACTOR <= limitMb * PLANNED_SHARE ? 'start-first' : 'drain-first';
   }
 
   private async check(): Promise<void> {
     const { limitMb, busy } = this.options;
     if (limitMb === null || this.recycling || busy() || performance.now() < this.notBefore) return;
     const { byPid, totalMb } = this.measure();
-    if (totalMb === null || totalMb <= limitMb * HIGH_SHARE) return;
+    if (totalMb === null || totalMb <= limitMb * PLANNED_SHARE) return;
     const sizeOf = (slot: Slot) => byPid.get(slot.handle?.pid ?? 0) ?? 0;
     const steady = this.workers.slots.filter((slot) => slot.handle?.state === 'ready' && !slot.outgoing);
     const largest = steady.toSorted((a, b) => sizeOf(b) - sizeOf(a))[0];
@@ -68,7 +67,7 @@ export class MemoryWatch {
     this.recycling = true;
     this.events.emit('memory.high', { totalMb, limitMb, slot: largest.index, workerMb: sizeOf(largest) });
     await this.workers.replace(largest, 'memory', this.orderFor(largest));
-    if ((this.measure().totalMb ?? 0) > limitMb * HIGH_SHARE) this.notBefore = performance.now() + FUTILE_PAUSE_MS;
+    if ((this.measure().totalMb ?? 0) > limitMb * PLANNED_SHARE) this.notBefore = performance.now() + FUTILE_PAUSE_MS;
     this.recycling = false;
   }
 }

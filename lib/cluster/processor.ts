@@ -21,6 +21,8 @@ export interface ProcessorOptions {
   readonly timeoutMs: number;
   /** How long a replaced one may take to finish its jobs, ms. */
   readonly drainTimeoutMs: number;
+  /** How large its heap may grow; null for Node's own choice. */
+  readonly heapMb: number | null;
   readonly respawn?: RespawnOptions;
   /** Called with false when jobs cannot be run for now, and with true when they can again. */
   readonly onRunning?: (running: boolean) => void;
@@ -123,7 +125,7 @@ export class Processor {
 
   private fork(): void {
     this.identity = `${this.lineage}-${this.restarts}`;
-    const child = forkEntry(PROCESSOR_ROLE, this.identity, ...this.dead);
+    const child = forkEntry(this.options.heapMb, PROCESSOR_ROLE, this.identity, ...this.dead);
     const pid = child.pid ?? 0;
     reportOutput(child, 'jobs', this.events);
     this.child = child;

@@ -44,7 +44,7 @@ export class Workers implements WorkerPool {
 
   constructor(
     count: number,
-    private readonly config: Pick<Config, 'web' | 'shutdownTimeoutMs'>,
+    private readonly config: Pick<Config, 'web' | 'shutdownTimeoutMs' | 'heapCaps'>,
     private readonly events: Events,
     private readonly respawn: RespawnOptions = {},
   ) {
@@ -56,7 +56,7 @@ export class Workers implements WorkerPool {
    * @throws UserError when the web cannot boot, with the last words of the worker that tried.
    */
   start(): Promise<string> {
-    cluster.setupPrimary({ execArgv: childFlags(), stdio: [...CHILD_STDIO] });
+    cluster.setupPrimary({ execArgv: childFlags(this.config.heapCaps?.workerMb ?? null), stdio: [...CHILD_STDIO] });
     cluster.on('fork', (worker) => this.adopt(worker));
     this.expecting.push(...this.slots);
     void forkWorkers({ count: this.slots.length, graceMs: this.config.shutdownTimeoutMs + 5000 });

@@ -1,4 +1,5 @@
 import type { Locale } from './locale';
+import type { HeapCaps } from './machine';
 
 export interface QueueSetting {
   readonly name: string;
@@ -33,6 +34,8 @@ export interface Config {
   };
   readonly shutdownTimeoutMs: number;
   readonly memoryLimitMb: number | null;
+  /** null without a limit. */
+  readonly heapCaps: HeapCaps | null;
   readonly jobs: {
     readonly enabled: boolean;
     /** Jobs running at once, over all queues. */

@@ -64,6 +64,13 @@ export interface EventMap {
   'phase.started': { readonly phase: number };
   'phase.completed': { readonly phase: number; readonly durationMs: number };
   'phase.abandoned': { readonly phase: number; readonly reason: string };
+  /** How the limit is divided, at the start. */
+  'memory.planned': {
+    readonly limitMb: number;
+    readonly workers: number;
+    readonly workerMb: number;
+    readonly jobsMb: number | null;
+  };
   /** The tree takes more memory than it should. */
   'memory.high': {
     readonly totalMb: number;

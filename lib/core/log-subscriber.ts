@@ -44,6 +44,10 @@ const LINES: { readonly [E in EventName]?: (event: EventMap[E]) => Line } = {
   'phase.started': (e) => ['info', `phase ${e.phase} begins: every worker is replaced`],
   'phase.completed': (e) => ['info', `phase ${e.phase} is complete, in ${seconds(e.durationMs)}`],
   'phase.abandoned': (e) => ['error', `phase ${e.phase} was given up, the old workers serve on: ${e.reason}`],
+  'memory.planned': ({ limitMb, workers, workerMb, jobsMb }) => [
+    'info',
+    `memory: of ${limitMb} MB, heaps up to ${workers} × ${workerMb} MB for workers${jobsMb === null ? '' : ` and ${jobsMb} MB for jobs`}`,
+  ],
   'memory.high': (e) => [
     'warn',
     `the tree takes ${Math.round(e.totalMb)} of ${e.limitMb} MB: worker ${e.slot} (${Math.round(e.workerMb)} MB) is recycled`,

@@ -19,7 +19,7 @@ export function detectMemoryLimitMb(
   return null;
 }
 
-/** What the primary and the job processor take together, MB of proportional set size (measured, README.md). */
+/** What the primary and the job processor may grow to together, MB of proportional set size. */
 const BASE_MB = 200;
 /** What one web worker may grow to, MB. */
 const WORKER_MB = 120;
@@ -28,4 +28,30 @@ const WORKER_MB = 120;
 export function autoConcurrency(memoryLimitMb: number | null, cores: number = os.availableParallelism()): number {
   const fitting = memoryLimitMb === null ? cores : Math.floor((memoryLimitMb - BASE_MB) / WORKER_MB);
   return Math.max(1, Math.min(cores, fitting));
+}
+
+/** Share of the limit that the tree is planned to fill; above it workers are recycled. */
+export const PLANNED_SHARE = 0.85;
+/** What the primary takes, and what no heap holds: code, stacks, buffers. MB. */
+const BESIDE_HEAPS_MB = 60;
+/** The job processor also renders mail. */
+const JOBS_SHARE = 1.25;
+/** Below this nothing of ours boots, MB. */
+const LEAST_HEAP_MB = 64;
+
+/** How large each process's heap may grow, MB. */
+export interface HeapCaps {
+  readonly workerMb: number;
+  readonly jobsMb: number;
+}
+
+/**
+ * Divides what is planned for heaps: a share for each worker, 1.25 for the job processor. A process that outgrows its
+ * share collects harder, and at last dies alone, instead of taking the whole tree over the limit.
+ */
+export function heapCaps(limitMb: number, workers: number, jobs: boolean): HeapCaps {
+  const shares = Math.max(1, workers + (jobs ? JOBS_SHARE : 0));
+  const share = (limitMb * PLANNED_SHARE - BESIDE_HEAPS_MB) / shares;
+  const atLeast = (mb: number) => Math.max(LEAST_HEAP_MB, Math.floor(mb));
+  return { workerMb: atLeast(share), jobsMb: atLeast(share * JOBS_SHARE) };
 }

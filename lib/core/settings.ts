@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { parseDuration } from '../support/duration';
 import type { Config, ListenAddress, MailDelivery } from './config';
 import { isLocale, LOCALES, type Locale } from './locale';
-import { autoConcurrency, detectMemoryLimitMb } from './machine';
+import { autoConcurrency, detectMemoryLimitMb, heapCaps } from './machine';
 import { readRedisUrl } from './redis-url';
 import { type Environment, SettingsReader } from './settings-reader';
 
@@ -150,14 +150,16 @@ export function readSettings(input: SettingsInput): Config {
 
   const locale = read.get('DEFAULT_LOCALE', z.custom<Locale>(isLocale), LOCALES.join(' or '), 'en' as Locale);
   const maxThreads = read.get('MAX_THREADS', whole(1, 1000), 'a whole number from 1 to 1000', 5);
+  const enabled = { web: only !== 'jobs', jobs: jobsOn && only !== 'web' };
+  const workers = concurrency === 'auto' ? autoConcurrency(memoryLimitMb, input.machine?.cores) : concurrency;
   const config: Config = {
     environment,
     stateDir,
     onHeroku,
     listen,
     web: {
-      enabled: only !== 'jobs',
-      concurrency: concurrency === 'auto' ? autoConcurrency(memoryLimitMb, input.machine?.cores) : concurrency,
+      enabled: enabled.web,
+      concurrency: workers,
       maxThreads,
       backlog: read.get('WEB_BACKLOG', whole(0, 100_000), 'a whole number from 0 to 100000', 512),
       queueTimeoutMs: read.get(
@@ -186,8 +188,9 @@ export function readSettings(input: SettingsInput): Config {
       25_000,
     ),
     memoryLimitMb,
+    heapCaps: memoryLimitMb === null ? null : heapCaps(memoryLimitMb, enabled.web ? workers : 0, enabled.jobs),
     jobs: {
-      enabled: jobsOn && only !== 'web',
+      enabled: enabled.jobs,
       concurrency: read.get('JOB_CONCURRENCY', whole(1, 1000), 'a whole number from 1 to 1000', 2),
       queues: queues.map(({ name, weight }) => ({ name, weight })),
       weighted: queues.some((queue) => queue.weighted),

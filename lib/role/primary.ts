@@ -55,7 +55,8 @@ export class Primary {
     this.phased = new PhasedRestart(this.workers, events, (slot) => this.memory.orderFor(slot));
     if (jobs.enabled) {
       const onRunning = (running: boolean) => this.workers.setJobsRunning(running);
-      this.processor = new Processor(events, { timeoutMs: web.workerTimeoutMs, drainTimeoutMs, onRunning });
+      const heapMb = config.heapCaps?.jobsMb ?? null;
+      this.processor = new Processor(events, { timeoutMs: web.workerTimeoutMs, drainTimeoutMs, heapMb, onRunning });
     }
     this.operations = this.buildOperations();
     const { control, shutdownTimeoutMs } = config;
@@ -80,6 +81,7 @@ export class Primary {
     callHooks(app.hooks, events);
     this.printBanner();
     for (const message of config.warnings) events.emit('process.warning', { message });
+    this.tellMemoryPlan();
     try {
       if (config.web.enabled) await ensureFree(config.listen);
       await this.control.start();
@@ -146,6 +148,14 @@ export class Primary {
     const durationMs = Math.round(performance.now() - this.startedAt);
     this.events.emit('primary.listening', { address, durationMs });
     if (config.log.format === 'pretty') process.stdout.write('Ctrl-C stops it\n');
+  }
+
+  private tellMemoryPlan(): void {
+    const { memoryLimitMb: limitMb, heapCaps, web, jobs } = this.config;
+    if (limitMb === null || heapCaps === null) return;
+    const workers = web.enabled ? web.concurrency : 0;
+    const jobsMb = jobs.enabled ? heapCaps.jobsMb : null;
+    this.events.emit('memory.planned', { limitMb, workers, workerMb: heapCaps.workerMb, jobsMb });
   }
 
   private printBanner(): void {

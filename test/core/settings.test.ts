@@ -155,6 +155,14 @@ describe('settings', () => {
     assert.equal(read().memoryLimitMb, null);
   });
 
+  it('divides the memory that is planned for heaps', () => {
+    assert.equal(read().heapCaps, null);
+    assert.deepEqual(read({ MEMORY_LIMIT_MB: '512' }).heapCaps, { workerMb: 115, jobsMb: 144 });
+    assert.deepEqual(read({ MEMORY_LIMIT_MB: '512', WEB_CONCURRENCY: '1' }).heapCaps, { workerMb: 166, jobsMb: 208 });
+    const caps = read({ MEMORY_LIMIT_MB: '128', WEB_CONCURRENCY: '8' }).heapCaps;
+    assert.deepEqual(caps, { workerMb: 64, jobsMb: 64 });
+  });
+
   it('splits the roles with --only', () => {
     assert.equal(read({}, 'web').jobs.enabled, false);
     assert.equal(read({}, 'jobs').web.enabled, false);
