@@ -36,6 +36,11 @@ const ADVICE: readonly (readonly [RegExp, (server: Server) => string])[] = [
   [/no encryption$|SSL off$/, () => 'it insists on TLS; use ?sslmode=require in DATABASE_URL'],
 ];
 
+/** Whether a server was not reached because of TLS. */
+export function isTlsFailure(error: Error): boolean {
+  return ADVICE.some(([pattern]) => pattern.test(error.message.trim().replace(/: .*$/, '')));
+}
+
 /** The error, and what to do about it when TLS is why a server was not reached. */
 export function withTlsAdvice(error: Error, server: Server): Error {
   const found = ADVICE.find(([pattern]) => pattern.test(error.message.trim()));

@@ -1,6 +1,7 @@
 import type Koa from 'koa';
 import { toError } from '../core/errors';
 import type { Events } from '../core/events';
+import { isTlsFailure } from '../core/tls-advice';
 import { ProblemError } from './problem';
 import { hasEnded } from './request-end';
 
@@ -82,6 +83,7 @@ function toProblem(thrown: unknown): ProblemError {
 function isOutage(thrown: unknown): boolean {
   if (!(thrown instanceof Error)) return false;
   if (thrown.name === 'KnexTimeoutError' || thrown.message.startsWith('Connection terminated')) return true;
+  if (isTlsFailure(thrown)) return true;
   const code = 'code' in thrown ? String(thrown.code) : '';
   // Of Postgres: class 08, too many connections, being shut down or started.
   return /^(ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENOTFOUND|EAI_AGAIN|08\w{3}|53300|57P0[123])$/.test(
