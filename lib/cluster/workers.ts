@@ -12,7 +12,7 @@ import type { Connection } from './worker';
 import { WorkerHandle, type WorkerPool } from './worker-handle';
 
 /** How long a stopping tree goes on accepting, ms, until the router in front has stopped sending. */
-const POLITE_MS = 2000;
+const POLITE_MS = 1500;
 /** This many boot deaths in a row, with no worker ever ready, and the web cannot boot at all. */
 const HOPELESS_DEATHS = 3;
 /** A signal that reached one worker may be on its way to the primary too: a stop must not begin with a fork, ms. */

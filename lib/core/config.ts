@@ -24,6 +24,8 @@ export interface Config {
     readonly enabled: boolean;
     /** Number of forked workers; 0 = the primary serves the web itself. */
     readonly concurrency: number;
+    /** How `auto` came to that number; null when it was given. */
+    readonly sizing: string | null;
     /** Requests in flight per worker. */
     readonly maxThreads: number;
     /** Requests waiting per worker. */

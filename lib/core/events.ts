@@ -64,6 +64,8 @@ export interface EventMap {
   'phase.started': { readonly phase: number };
   'phase.completed': { readonly phase: number; readonly durationMs: number };
   'phase.abandoned': { readonly phase: number; readonly reason: string };
+  /** How WEB_CONCURRENCY=auto came to its number. */
+  'workers.sized': { readonly sums: string };
   /** How the limit is divided, at the start. */
   'memory.planned': {
     readonly limitMb: number;

@@ -44,6 +44,7 @@ const LINES: { readonly [E in EventName]?: (event: EventMap[E]) => Line } = {
   'phase.started': (e) => ['info', `phase ${e.phase} begins: every worker is replaced`],
   'phase.completed': (e) => ['info', `phase ${e.phase} is complete, in ${seconds(e.durationMs)}`],
   'phase.abandoned': (e) => ['error', `phase ${e.phase} was given up, the old workers serve on: ${e.reason}`],
+  'workers.sized': ({ sums }) => ['info', `WEB_CONCURRENCY=auto: ${sums}`],
   'memory.planned': ({ limitMb, workers, workerMb, jobsMb }) => [
     'info',
     `memory: of ${limitMb} MB, heaps up to ${workers} × ${workerMb} MB for workers${jobsMb === null ? '' : ` and ${jobsMb} MB for jobs`}`,

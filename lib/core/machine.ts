@@ -24,10 +24,19 @@ const BASE_MB = 200;
 /** What one web worker may grow to, MB. */
 const WORKER_MB = 120;
 
-/** Web workers for `WEB_CONCURRENCY=auto`: one per core, as far as memory allows, at least one. */
-export function autoConcurrency(memoryLimitMb: number | null, cores: number = os.availableParallelism()): number {
-  const fitting = memoryLimitMb === null ? cores : Math.floor((memoryLimitMb - BASE_MB) / WORKER_MB);
-  return Math.max(1, Math.min(cores, fitting));
+/**
+ * Web workers for `WEB_CONCURRENCY=auto`: one per core, as far as memory allows, at least one.
+ * @returns their number, and the sums that led to it, for the log.
+ */
+export function autoConcurrency(
+  memoryLimitMb: number | null,
+  cores: number = os.availableParallelism(),
+): { readonly workers: number; readonly sums: string } {
+  if (memoryLimitMb === null) return { workers: cores, sums: `${cores} cores, no memory limit: ${cores} workers` };
+  const fitting = Math.floor((memoryLimitMb - BASE_MB) / WORKER_MB);
+  const workers = Math.max(1, Math.min(cores, fitting));
+  const sums = `(${memoryLimitMb} MB − ${BASE_MB} MB) / ${WORKER_MB} MB = ${fitting}, ${cores} cores: ${workers} workers`;
+  return { workers, sums };
 }
 
 /** Share of the limit that the tree is planned to fill; above it workers are recycled. */

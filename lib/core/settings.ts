@@ -151,7 +151,10 @@ export function readSettings(input: SettingsInput): Config {
   const locale = read.get('DEFAULT_LOCALE', z.custom<Locale>(isLocale), LOCALES.join(' or '), 'en' as Locale);
   const maxThreads = read.get('MAX_THREADS', whole(1, 1000), 'a whole number from 1 to 1000', 5);
   const enabled = { web: only !== 'jobs', jobs: jobsOn && only !== 'web' };
-  const workers = concurrency === 'auto' ? autoConcurrency(memoryLimitMb, input.machine?.cores) : concurrency;
+  const { workers, sums } =
+    concurrency === 'auto'
+      ? autoConcurrency(memoryLimitMb, input.machine?.cores)
+      : { workers: concurrency, sums: null };
   const config: Config = {
     environment,
     stateDir,
@@ -160,6 +163,7 @@ export function readSettings(input: SettingsInput): Config {
     web: {
       enabled: enabled.web,
       concurrency: workers,
+      sizing: sums,
       maxThreads,
       backlog: read.get('WEB_BACKLOG', whole(0, 100_000), 'a whole number from 0 to 100000', 512),
       queueTimeoutMs: read.get(

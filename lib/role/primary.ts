@@ -152,6 +152,7 @@ export class Primary {
 
   private tellMemoryPlan(): void {
     const { memoryLimitMb: limitMb, heapCaps, web, jobs } = this.config;
+    if (web.enabled && web.sizing !== null) this.events.emit('workers.sized', { sums: web.sizing });
     if (limitMb === null || heapCaps === null) return;
     const workers = web.enabled ? web.concurrency : 0;
     const jobsMb = jobs.enabled ? heapCaps.jobsMb : null;

@@ -6,7 +6,7 @@ import { WebProcess } from './web-process';
 import type { WebSide } from './web-side';
 
 /** How long a stopping process goes on accepting, ms, until the router in front has stopped sending. */
-const POLITE_MS = 2000;
+const POLITE_MS = 1500;
 
 /** WEB_CONCURRENCY=0: the primary serves the web itself. */
 export class SingleWeb implements WebSide {

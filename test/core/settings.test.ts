@@ -34,6 +34,7 @@ describe('settings', () => {
     assert.deepEqual(config.web, {
       enabled: true,
       concurrency: 2,
+      sizing: null,
       maxThreads: 5,
       backlog: 512,
       queueTimeoutMs: 10_000,
@@ -143,6 +144,12 @@ describe('settings', () => {
   it('sizes WEB_CONCURRENCY=auto by memory and cores', () => {
     const auto = (memoryLimitMb: number | null, cores: number) =>
       readSettings({ env: { WEB_CONCURRENCY: 'auto' }, cwd: '/', machine: { memoryLimitMb, cores } }).web.concurrency;
+    const { web } = readSettings({
+      env: { WEB_CONCURRENCY: 'auto' },
+      cwd: '/',
+      machine: { memoryLimitMb: 512, cores: 8 },
+    });
+    assert.equal(web.sizing, '(512 MB − 200 MB) / 120 MB = 2, 8 cores: 2 workers');
     assert.equal(auto(512, 8), 2);
     assert.equal(auto(300, 8), 1);
     assert.equal(auto(null, 8), 8);

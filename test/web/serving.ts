@@ -39,6 +39,7 @@ export class Serving {
     const web = {
       enabled: true,
       concurrency: 0,
+      sizing: null,
       maxThreads: 5,
       backlog: 512,
       queueTimeoutMs: 10_000,
