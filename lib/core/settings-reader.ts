@@ -37,7 +37,8 @@ export class SettingsReader {
 
   /** The text of a variable, trimmed; undefined when unset or empty. */
   raw(variable: string): string | undefined {
-    return this.env[variable]?.trim() || undefined;
+    // REDIS_PROVIDER may name anything, such as `toString`, which every object has.
+    return Object.hasOwn(this.env, variable) ? this.env[variable]?.trim() || undefined : undefined;
   }
 
   /** @returns the parsed value, or `fallback` when the variable is unset, or wrong (which is noted). */

@@ -117,6 +117,7 @@ describe('settings', () => {
     });
 
     it('is missed when the named variable is not set', () => {
+      assert.match(complaints({ REDIS_PROVIDER: 'toString' }), /toString +is not set/);
       assert.match(
         complaints({ REDIS_PROVIDER: 'REDISTOGO_URL' }),
         /REDISTOGO_URL +is not set.*REDIS_PROVIDER names it/,
