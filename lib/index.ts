@@ -9,7 +9,7 @@ export type { Config } from './core/config';
 export { UserError } from './core/errors';
 export { currentContext } from './core/execution-context';
 export { Job } from './job/job';
-export { DiscardJob, KillJob } from './job/verdict';
+export { DiscardJob, KillJob } from './job/perform/verdict';
 export { Mailer } from './mailer/mailer';
 export { currentTransaction, transaction } from './model/transaction';
 export { type AppDefinition, type AppOptions, defineApp, type Routes } from './role/app-definition';

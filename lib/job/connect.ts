@@ -1,7 +1,7 @@
 import type { Events } from '../core/events';
 import type { Redis } from '../core/redis';
 import type { Database } from '../model/database';
-import { JobEnqueuer } from './enqueuer';
+import { JobEnqueuer } from './enqueue/enqueuer';
 import { Job } from './job';
 
 export interface JobConnections {

@@ -3,11 +3,11 @@ import type { Knex } from 'knex';
 import { NotConnectedError } from '../core/errors';
 import { runInContext } from '../core/execution-context';
 import type { Duration } from '../support/duration';
-import { checkArguments } from './arguments';
-import type { EnqueuedJob, Enqueuer } from './enqueuer';
-import type { JsonValue } from './json';
-import { DEFAULT_RETRY, type RetryAnswer, type RetryOptions } from './retry-policy';
-import { runAt } from './run-at';
+import { checkArguments } from './enqueue/arguments';
+import type { EnqueuedJob, Enqueuer } from './enqueue/enqueuer';
+import { runAt } from './enqueue/run-at';
+import { DEFAULT_RETRY, type RetryAnswer, type RetryOptions } from './perform/retry-policy';
+import type { JsonValue } from './record/json';
 
 /** What `this.context` tells a running job of its run. */
 export interface JobContext {

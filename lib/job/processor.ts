@@ -7,9 +7,9 @@ import { Deadline } from '../support/deadline';
 import type { Service } from '../support/service';
 import { QueueWorker } from './adapter/queue-worker';
 import { OutboxService } from './outbox/outbox-service';
-import { Performer } from './perform';
+import { Performer } from './perform/performer';
+import { takeOver } from './redis/take-over-script';
 import type { JobRegistry } from './registry';
-import { takeOver } from './take-over-script';
 
 /** Part of the stop that is kept for handing back what still runs, ms; less of a short one. */
 const HAND_BACK_MS = 3000;

@@ -1,4 +1,4 @@
-import { KillJob } from '../job/verdict';
+import { KillJob } from '../job/perform/verdict';
 
 /**
  * A mail that cannot be built as asked: no sender, no recipient, a bad address, a line break in a header. Ends its job

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import path from 'node:path';
 import { NotConnectedError } from '../../lib/core/errors';
 import { currentContext, runInContext } from '../../lib/core/execution-context';
-import type { EnqueueRequest } from '../../lib/job/enqueuer';
+import type { EnqueueRequest } from '../../lib/job/enqueue/enqueuer';
 import { Job } from '../../lib/job/job';
 
 class GreetJob extends Job<[name: string, times?: number]> {

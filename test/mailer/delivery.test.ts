@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { UserMailer } from '../../lib/app/mailers/user-mailer';
 import { runInContext } from '../../lib/core/execution-context';
-import { KillJob } from '../../lib/job/verdict';
+import { KillJob } from '../../lib/job/perform/verdict';
 import { DeliveryInProgressError, InvalidMailError, PermanentDeliveryError } from '../../lib/mailer/errors';
 import { Mailer } from '../../lib/mailer/mailer';
 import { TemplateError } from '../../lib/mailer/template-error';

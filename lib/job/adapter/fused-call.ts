@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { isNoScript } from '../redis-script';
+import { isNoScript } from '../redis/redis-script';
 import type { BeeConnection } from './bee-connection';
 import { FUSED_SCRIPT } from './fused-script';
 

@@ -1,4 +1,4 @@
-import { DEAD_LIMIT, DEAD_MAX_AGE_MS } from '../dead-limits';
+import { DEAD_LIMIT, DEAD_MAX_AGE_MS } from '../set/dead-limits';
 
 /** How many ends of jobs that went straight to Redis are remembered per queue; a sweep forgets them by age, too. */
 const RECENT_LIMIT = 20_000;

@@ -1,4 +1,4 @@
-import { isNoScript } from '../redis-script';
+import { isNoScript } from '../redis/redis-script';
 import type { BeeConnection } from './bee-connection';
 import { type BeeClient, BeeQueue, type BeeSettings, beeScripts } from './bee-queue';
 

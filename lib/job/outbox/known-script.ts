@@ -1,6 +1,6 @@
 import type { RedisClient } from '../../core/redis';
-import { keyPrefix } from '../keys';
-import { RedisScript } from '../redis-script';
+import { keyPrefix } from '../redis/keys';
+import { RedisScript } from '../redis/redis-script';
 
 /** What Redis knows of an id: it has the job, or its end that the settler will deal with; its end alone; nothing. */
 export type Known = 'known' | 'ended' | 'unknown';

@@ -1,5 +1,5 @@
 import type { Knex } from 'knex';
-import type { RunAt } from '../run-at';
+import type { RunAt } from '../enqueue/run-at';
 
 /** The channel that tells relays of new rows. */
 export const CHANNEL = 'job_outbox';

@@ -1,5 +1,5 @@
 import type { RedisClient } from '../../core/redis';
-import { answerWithin } from '../redis-script';
+import { answerWithin } from '../redis/redis-script';
 
 /** Holds the run id of the Redis process whose data has been compared with the outbox. */
 const KEY = 'catamount:redis-life';

@@ -1,7 +1,7 @@
 import type { Knex } from 'knex';
 import type { RedisClient } from '../../core/redis';
-import { dispatch } from '../dispatch-script';
-import { newRecord } from '../record';
+import { dispatch } from '../enqueue/dispatch-script';
+import { newRecord } from '../record/record';
 import { Recurring } from '../recurring';
 import { claimDue, deleteRows, msUntilDue } from './outbox';
 

@@ -1,8 +1,8 @@
 import type { Knex } from 'knex';
 import type { RedisClient } from '../../core/redis';
-import { queueKey } from '../keys';
 import { Recurring } from '../recurring';
-import { answerWithin } from '../redis-script';
+import { queueKey } from '../redis/keys';
+import { answerWithin } from '../redis/redis-script';
 import { deleteRows } from './outbox';
 
 /** Rows per DELETE. */

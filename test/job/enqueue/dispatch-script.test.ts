@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { dispatch } from '../../lib/job/dispatch-script';
-import { JobSystem } from './job-system';
+import { dispatch } from '../../../lib/job/enqueue/dispatch-script';
+import { JobSystem } from '../job-system';
 
 describe('dispatching', () => {
   let system: JobSystem;

@@ -1,6 +1,6 @@
-import type { RedisClient } from '../core/redis';
-import { keyPrefix } from './keys';
-import { RedisScript } from './redis-script';
+import type { RedisClient } from '../../core/redis';
+import { keyPrefix } from '../redis/keys';
+import { RedisScript } from '../redis/redis-script';
 
 /** A script call carries at most this many bytes of records, so that it never holds Redis up. */
 const MAX_BYTES = 1_000_000;

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { RedisClient } from '../core/redis';
+import type { RedisClient } from '../../core/redis';
 
 /** How long a script may take to answer before its caller goes on without it, ms. */
 const ANSWER_MS = 5000;

@@ -1,14 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import type { Knex } from 'knex';
-import { toError } from '../core/errors';
-import type { Events } from '../core/events';
-import type { RedisClient } from '../core/redis';
-import { currentTransaction } from '../model/transaction';
+import { toError } from '../../core/errors';
+import type { Events } from '../../core/events';
+import type { RedisClient } from '../../core/redis';
+import { currentTransaction } from '../../model/transaction';
+import { insertIntoOutbox } from '../outbox/outbox';
+import type { JsonValue } from '../record/json';
+import { createPayload, type Via } from '../record/payload';
+import { newRecord } from '../record/record';
 import { dispatch } from './dispatch-script';
-import type { JsonValue } from './json';
-import { insertIntoOutbox } from './outbox/outbox';
-import { createPayload, type Via } from './payload';
-import { newRecord } from './record';
 import type { RunAt } from './run-at';
 
 /** How long an enqueue waits for Redis before it turns to Postgres, ms. */

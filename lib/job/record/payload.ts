@@ -1,4 +1,4 @@
-import { currentContext } from '../core/execution-context';
+import { currentContext } from '../../core/execution-context';
 import type { JsonValue } from './json';
 
 /** The version this code writes; a higher one was written by a newer deploy. */

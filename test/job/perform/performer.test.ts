@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
-import { currentContext, runInContext } from '../../lib/core/execution-context';
-import { Job } from '../../lib/job/job';
-import { DiscardJob, KillJob } from '../../lib/job/verdict';
-import { transaction } from '../../lib/model/transaction';
-import { until } from '../support/until';
-import { JobSystem } from './job-system';
+import { currentContext, runInContext } from '../../../lib/core/execution-context';
+import { Job } from '../../../lib/job/job';
+import { DiscardJob, KillJob } from '../../../lib/job/perform/verdict';
+import { transaction } from '../../../lib/model/transaction';
+import { until } from '../../support/until';
+import { JobSystem } from '../job-system';
 
 /** A clock so far behind that every retry is due at once. */
 const RETRY_AT_ONCE = { now: () => Date.now() - 1e12 };

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { checkArguments } from '../../lib/job/arguments';
+import { checkArguments } from '../../../lib/job/enqueue/arguments';
 
 describe('arguments', () => {
   const circle: unknown[] = [];

@@ -1,4 +1,4 @@
-import { type Duration, parseDuration } from '../support/duration';
+import { type Duration, parseDuration } from '../../support/duration';
 import { DiscardJob, KillJob } from './verdict';
 
 export interface RetryOptions {

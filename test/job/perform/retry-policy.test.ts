@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { DEFAULT_RETRY, decide, type RetryAnswer, retryWaitMs } from '../../lib/job/retry-policy';
-import { DiscardJob, KillJob } from '../../lib/job/verdict';
+import { DEFAULT_RETRY, decide, type RetryAnswer, retryWaitMs } from '../../../lib/job/perform/retry-policy';
+import { DiscardJob, KillJob } from '../../../lib/job/perform/verdict';
 
 const failure = new Error('it broke');
 const rules = (retryIn?: () => RetryAnswer, limit = 25) => ({ retry: { limit }, ...(retryIn && { retryIn }) });

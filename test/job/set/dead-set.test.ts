@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { DeadSet } from '../../lib/job/dead-set';
-import { Job } from '../../lib/job/job';
-import { KillJob } from '../../lib/job/verdict';
-import { until } from '../support/until';
-import { JobSystem } from './job-system';
+import { Job } from '../../../lib/job/job';
+import { KillJob } from '../../../lib/job/perform/verdict';
+import { DeadSet } from '../../../lib/job/set/dead-set';
+import { until } from '../../support/until';
+import { JobSystem } from '../job-system';
 
 let mood: 'kill' | 'work' = 'kill';
 const ran: string[] = [];

@@ -1,4 +1,4 @@
-import type { RedisClient } from '../core/redis';
+import type { RedisClient } from '../../core/redis';
 import { keyPrefix } from './keys';
 import { RedisScript } from './redis-script';
 

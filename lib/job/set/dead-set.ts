@@ -1,9 +1,9 @@
-import type { RedisClient } from '../core/redis';
-import type { JsonValue } from './json';
-import { keyPrefix, queueKey } from './keys';
-import { type Payload, readPayload } from './payload';
-import { readRecord, revivedRecord } from './record';
-import { answerWithin, RedisScript } from './redis-script';
+import type { RedisClient } from '../../core/redis';
+import type { JsonValue } from '../record/json';
+import { type Payload, readPayload } from '../record/payload';
+import { readRecord, revivedRecord } from '../record/record';
+import { keyPrefix, queueKey } from '../redis/keys';
+import { answerWithin, RedisScript } from '../redis/redis-script';
 
 const ANSWER_MS = 5000;
 

@@ -1,4 +1,4 @@
-import type { JsonValue } from './json';
+import type { JsonValue } from '../record/json';
 
 /** Deeper than any honest argument, shallower than the stack of JSON.stringify. */
 const MAX_DEPTH = 100;

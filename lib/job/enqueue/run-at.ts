@@ -1,4 +1,4 @@
-import { type Duration, parseDuration } from '../support/duration';
+import { type Duration, parseDuration } from '../../support/duration';
 
 /** When a job may run. Relative waits stay relative, so that the database's clock alone decides. */
 export type RunAt = { readonly inMs: number } | { readonly at: Date };
