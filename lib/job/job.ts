@@ -1,52 +1,13 @@
 import { randomUUID } from 'node:crypto';
-import type { Knex } from 'knex';
 import { NotConnectedError } from '../core/errors';
-import { runInContext } from '../core/execution-context';
-import type { Duration } from '../support/duration';
+import { currentContext } from '../core/execution-context';
 import { checkArguments } from './enqueue/arguments';
-import type { EnqueuedJob, Enqueuer } from './enqueue/enqueuer';
+import type { EnqueuedJob, EnqueueRequest, Enqueuer } from './enqueue/request';
 import { runAt } from './enqueue/run-at';
+import { type Args, type JobClass, type JobContext, type JobOptions, jobNameOf, type Performable } from './job-class';
+import { contextOf, performInContext } from './perform/perform-in-context';
 import { DEFAULT_RETRY, type RetryAnswer, type RetryOptions } from './perform/retry-policy';
 import type { JsonValue } from './record/json';
-
-/** What `this.context` tells a running job of its run. */
-export interface JobContext {
-  readonly id: string;
-  /** 1 for the first run. */
-  readonly attempt: number;
-  readonly queue: string;
-  /** Aborted when the process stops and cannot wait: what still runs then goes back to the head of its queue. */
-  readonly signal: AbortSignal;
-}
-
-/** Anything with a `perform`, whatever its arguments. */
-export interface Performable {
-  perform(...args: never[]): unknown;
-}
-
-/** A concrete subclass of `Job`, as a value. */
-export interface JobClass<J extends Performable = Performable> {
-  new (): J;
-  readonly name: string;
-  readonly jobName?: string;
-  readonly queue: string;
-  readonly retry: RetryOptions;
-  readonly durable: boolean;
-  retryIn?(attempt: number, error: Error): RetryAnswer;
-}
-
-export interface JobOptions {
-  /** Not before this much time has passed. */
-  readonly wait?: Duration | undefined;
-  /** Not before this moment. */
-  readonly waitUntil?: Date | undefined;
-  /** Instead of the class's own. */
-  readonly queue?: string | undefined;
-  /** Enqueues in this transaction; needed only where `transaction()` is not in use. */
-  readonly trx?: Knex.Transaction | undefined;
-}
-
-type Args<J extends Performable> = Parameters<J['perform']>;
 
 /** A job class with options, as `set()` gives it. */
 export interface ConfiguredJob<J extends Performable> {
@@ -56,7 +17,6 @@ export interface ConfiguredJob<J extends Performable> {
 /** undefined stands for an optional argument that is left out; it cannot be passed. */
 export type JobArguments = readonly (JsonValue | undefined)[];
 
-const contexts = new WeakMap<Performable, JobContext>();
 let connected: Enqueuer | undefined;
 
 /**
@@ -83,9 +43,7 @@ export abstract class Job<A extends JobArguments = []> {
 
   /** @throws NotConnectedError when nobody is performing this instance. */
   get context(): JobContext {
-    const context = contexts.get(this);
-    if (!context) throw new NotConnectedError('this.context exists only while the job is being performed');
-    return context;
+    return contextOf(this);
   }
 
   /** Gives every job class its way to Redis and Postgres; undefined takes it away. Called by the role at boot and stop. */
@@ -120,25 +78,6 @@ export abstract class Job<A extends JobArguments = []> {
   }
 }
 
-export function jobNameOf(jobClass: JobClass): string {
-  return jobClass.jobName ?? jobClass.name;
-}
-
-/** Runs one job of the class, with `context` as its `this.context` and in the execution context. */
-export async function performInContext(
-  jobClass: JobClass,
-  context: JobContext,
-  args: readonly JsonValue[],
-  attrs: { readonly requestId?: string; readonly locale?: string } = {},
-): Promise<unknown> {
-  const job = new jobClass();
-  contexts.set(job, context);
-  const { id, attempt } = context;
-  return runInContext({ ...attrs, jobId: id, jobClass: jobNameOf(jobClass), attempt }, () =>
-    job.perform(...(args as never[])),
-  );
-}
-
 async function enqueue(jobClass: JobClass, options: JobOptions, args: readonly unknown[]): Promise<EnqueuedJob> {
   const name = jobNameOf(jobClass);
   if (!connected) {
@@ -147,12 +86,21 @@ async function enqueue(jobClass: JobClass, options: JobOptions, args: readonly u
     );
   }
   checkArguments(name, args);
-  return connected.enqueue({
+  const { requestId, locale } = currentContext();
+  const request: EnqueueRequest = {
+    id: randomUUID(),
+    jobClass,
     name,
     args,
     queue: options.queue ?? jobClass.queue,
     durable: jobClass.durable,
     runAt: runAt(options.wait, options.waitUntil),
     trx: options.trx,
-  });
+    unique: undefined,
+    tags: [],
+    context: { ...(requestId !== undefined && { requestId }), ...(locale !== undefined && { locale }) },
+  };
+  const [enqueued] = await connected.enqueue([request]);
+  if (!enqueued) throw new Error(`${name}: the enqueuer gave no answer`);
+  return enqueued;
 }

@@ -1,7 +1,8 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { toError, UserError } from '../core/errors';
-import { Job, type JobClass, jobNameOf } from './job';
+import { Job } from './job';
+import { type JobClass, jobNameOf } from './job-class';
 
 /** The app's job classes by the name that travels. */
 export class JobRegistry {

@@ -2,7 +2,7 @@ import type { Config } from '../../lib/core/config';
 import { type EventMap, type EventName, Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
 import { connectJobs } from '../../lib/job/connect';
-import type { JobClass } from '../../lib/job/job';
+import type { JobClass } from '../../lib/job/job-class';
 import { JobProcessor, type Lineage, type ProcessorTuning } from '../../lib/job/processor';
 import { JobRegistry } from '../../lib/job/registry';
 import { Database } from '../../lib/model/database';

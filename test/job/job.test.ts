@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import path from 'node:path';
 import { NotConnectedError } from '../../lib/core/errors';
 import { currentContext, runInContext } from '../../lib/core/execution-context';
-import type { EnqueueRequest } from '../../lib/job/enqueue/enqueuer';
+import type { EnqueueRequest } from '../../lib/job/enqueue/request';
 import { Job } from '../../lib/job/job';
 
 class GreetJob extends Job<[name: string, times?: number]> {
@@ -26,9 +26,9 @@ describe('Job', () => {
   const requests: EnqueueRequest[] = [];
   before(() =>
     Job.connect({
-      enqueue: async (request) => {
-        requests.push(request);
-        return { id: 'an-id' };
+      enqueue: async (given) => {
+        requests.push(...given);
+        return given.map(() => ({ id: 'an-id', enqueued: true }));
       },
     }),
   );
@@ -38,7 +38,7 @@ describe('Job', () => {
   });
 
   it('hands class, arguments and options to the enqueuer', async () => {
-    assert.deepEqual(await GreetJob.performLater('Ann', 2), { id: 'an-id' });
+    assert.deepEqual(await GreetJob.performLater('Ann', 2), { id: 'an-id', enqueued: true });
     await TellJob.performLater();
     await GreetJob.set({ queue: 'slow', wait: '5m' }).performLater('Bob');
     const [plain, named, configured] = requests;
@@ -97,7 +97,7 @@ describe('Job', () => {
   });
 
   it('says what to do when nothing is connected', async () => {
-    const enqueuer = { enqueue: async () => ({ id: 'x' }) };
+    const enqueuer = { enqueue: async () => [] };
     Job.connect(undefined);
     await assert.rejects(GreetJob.performLater('Ann'), /GreetJob\.performLater was called before boot\(\)/);
     Job.connect(enqueuer);

@@ -1,15 +1,13 @@
-import { randomUUID } from 'node:crypto';
 import type { Knex } from 'knex';
 import { toError } from '../../core/errors';
 import type { Events } from '../../core/events';
 import type { RedisClient } from '../../core/redis';
 import { currentTransaction } from '../../model/transaction';
 import { insertIntoOutbox } from '../outbox/outbox';
-import type { JsonValue } from '../record/json';
 import { createPayload, type Via } from '../record/payload';
 import { newRecord } from '../record/record';
 import { dispatch } from './dispatch-script';
-import type { RunAt } from './run-at';
+import type { EnqueuedJob, EnqueueRequest, Enqueuer } from './request';
 
 /** How long an enqueue waits for Redis before it turns to Postgres, ms. */
 const REDIS_LIMIT_MS = 1000;
@@ -21,24 +19,6 @@ const AVOID_MS = 2000;
  */
 const CLOCK_SLACK_MS = 30_000;
 const QUEUE_NAME = /^[A-Za-z0-9_-]+$/;
-
-export interface EnqueuedJob {
-  /** A UUID: the job's own in Redis, in the outbox and in `this.context`. */
-  readonly id: string;
-}
-
-export interface EnqueueRequest {
-  readonly name: string;
-  readonly args: readonly JsonValue[];
-  readonly queue: string;
-  readonly durable: boolean;
-  readonly runAt: RunAt | undefined;
-  readonly trx: Knex.Transaction | undefined;
-}
-
-export interface Enqueuer {
-  enqueue(request: EnqueueRequest): Promise<EnqueuedJob>;
-}
 
 /**
  * Inside a transaction, for later, or durable: to the outbox. Otherwise straight to Redis, or to the outbox when Redis
@@ -53,16 +33,21 @@ export class JobEnqueuer implements Enqueuer {
     private readonly events: Events,
   ) {}
 
-  async enqueue(request: EnqueueRequest): Promise<EnqueuedJob> {
-    const { queue } = request;
+  async enqueue(requests: readonly EnqueueRequest[]): Promise<EnqueuedJob[]> {
+    const enqueued: EnqueuedJob[] = [];
+    for (const request of requests) enqueued.push(await this.enqueueOne(request));
+    return enqueued;
+  }
+
+  private async enqueueOne(request: EnqueueRequest): Promise<EnqueuedJob> {
+    const { id, queue } = request;
     if (!QUEUE_NAME.test(queue)) {
       throw new TypeError(`${request.name}: queue is ${JSON.stringify(queue)}; use letters, digits, - and _`);
     }
-    const id = randomUUID();
     const trx = request.trx ?? currentTransaction();
     if (trx || request.durable || request.runAt) await this.toOutbox(id, request, 'outbox', trx ?? this.knex);
     else await this.toRedis(id, request);
-    return { id };
+    return { id, enqueued: true };
   }
 
   private async toRedis(id: string, request: EnqueueRequest): Promise<void> {
@@ -70,7 +55,7 @@ export class JobEnqueuer implements Enqueuer {
     const now = Date.now();
     let refusal = new Error('Redis did not answer a moment ago');
     if (now >= this.avoidRedisUntil) {
-      const record = newRecord(JSON.stringify(createPayload(request.name, request.args, 'redis')), now);
+      const record = newRecord(JSON.stringify(createPayload(request, 'redis')), now);
       const limits = { limitMs: REDIS_LIMIT_MS, notAfter: now + REDIS_LIMIT_MS + CLOCK_SLACK_MS };
       try {
         const [state] = await dispatch(this.redis, [{ id, queue, record }], limits);
@@ -89,7 +74,7 @@ export class JobEnqueuer implements Enqueuer {
   }
 
   private async toOutbox(id: string, request: EnqueueRequest, via: Via, knex: Knex): Promise<void> {
-    const payload = JSON.stringify(createPayload(request.name, request.args, via));
+    const payload = JSON.stringify(createPayload(request, via));
     await insertIntoOutbox(knex, { id, queue: request.queue, class: request.name, payload, runAt: request.runAt });
     this.enqueued(id, request, 'outbox');
   }

@@ -2,7 +2,7 @@ import { toError } from '../../core/errors';
 import type { Events } from '../../core/events';
 import type { Performed } from '../adapter/fetcher';
 import type { Delivery, Traces } from '../adapter/fused-call';
-import { performInContext } from '../job';
+import { performInContext } from '../perform/perform-in-context';
 import { type Payload, readPayload, UnreadableJobError } from '../record/payload';
 import { failedRecord, type JobRecord, readRecord } from '../record/record';
 import type { JobRegistry } from '../registry';

@@ -1,4 +1,4 @@
-import type { JobContext } from '../job';
+import type { JobContext } from '../job-class';
 
 /** One run of a job in this process. */
 export class Run implements JobContext {

@@ -1,4 +1,4 @@
-import { currentContext } from '../../core/execution-context';
+import type { CarriedContext, EnqueueRequest } from '../enqueue/request';
 import type { JsonValue } from './json';
 
 /** The version this code writes; a higher one was written by a newer deploy. */
@@ -14,7 +14,8 @@ export interface Payload {
   readonly args: readonly JsonValue[];
   readonly via?: Via;
   /** The context of the code that enqueued, carried into the job's own. */
-  readonly attrs: { readonly requestId?: string; readonly locale?: string };
+  readonly attrs: CarriedContext;
+  readonly tags?: readonly string[];
   /** Milliseconds since 1970. */
   readonly enqueuedAt: number;
 }
@@ -24,10 +25,19 @@ export class UnreadableJobError extends Error {
   override readonly name = 'UnreadableJobError';
 }
 
-export function createPayload(jobName: string, args: readonly JsonValue[], via: Via): Payload {
-  const { requestId, locale } = currentContext();
-  const attrs = { ...(requestId !== undefined && { requestId }), ...(locale !== undefined && { locale }) };
-  return { v: VERSION, class: jobName, args, via, attrs, enqueuedAt: Date.now() };
+export function createPayload(
+  { name, args, tags, context }: Pick<EnqueueRequest, 'name' | 'args' | 'tags' | 'context'>,
+  via: Via,
+): Payload {
+  return {
+    v: VERSION,
+    class: name,
+    args,
+    via,
+    attrs: context,
+    ...(tags.length > 0 && { tags }),
+    enqueuedAt: Date.now(),
+  };
 }
 
 /**

@@ -1,0 +1,51 @@
+import type { Knex } from 'knex';
+import type { JobClass } from '../job-class';
+import type { JsonValue } from '../record/json';
+import type { RunAt } from './run-at';
+
+/** What came of one `performLater`. */
+export interface EnqueuedJob {
+  /** A UUID: the job's own in Redis, in the outbox and in `this.context`; of a duplicate, that of the job it repeats. */
+  readonly id: string;
+  /** false: nothing was enqueued, for the `reason`. */
+  readonly enqueued: boolean;
+  readonly reason?: 'duplicate' | 'cancelled';
+}
+
+/** A unique job's claim: while another job holds its key, this one is a duplicate. */
+export interface UniqueClaim {
+  readonly key: string;
+  readonly until: 'executed' | 'executing';
+  /** A claim older than this counts no more, ms. */
+  readonly ttlMs: number;
+}
+
+/** The context of the code that enqueues, carried into the job's own. */
+export interface CarriedContext {
+  readonly requestId?: string;
+  readonly locale?: string;
+  /** The app's own, as `withAttributes` set them. */
+  readonly attributes?: Readonly<Record<string, JsonValue>>;
+}
+
+export interface EnqueueRequest {
+  readonly id: string;
+  readonly jobClass: JobClass;
+  readonly name: string;
+  /** Serialised: what travels. */
+  readonly args: readonly JsonValue[];
+  readonly queue: string;
+  readonly durable: boolean;
+  /** undefined: at once. */
+  readonly runAt: RunAt | undefined;
+  readonly trx: Knex.Transaction | undefined;
+  readonly unique: UniqueClaim | undefined;
+  readonly tags: readonly string[];
+  readonly context: CarriedContext;
+}
+
+/** Where enqueued jobs go: to Redis and Postgres, or, in tests, into memory. */
+export interface Enqueuer {
+  /** @returns one answer for each request, in order. */
+  enqueue(requests: readonly EnqueueRequest[]): Promise<EnqueuedJob[]>;
+}

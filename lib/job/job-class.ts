@@ -1,0 +1,79 @@
+import type { Knex } from 'knex';
+import type { Duration } from '../support/duration';
+import type { RetryAnswer, RetryOptions } from './perform/retry-policy';
+
+/** What `this.context` tells a running job of its run. */
+export interface JobContext {
+  readonly id: string;
+  /** 1 for the first run. */
+  readonly attempt: number;
+  readonly queue: string;
+  /** Aborted when the process stops and cannot wait: what still runs then goes back to the head of its queue. */
+  readonly signal: AbortSignal;
+}
+
+/** Anything with a `perform`, whatever its arguments. */
+export interface Performable {
+  perform(...args: never[]): unknown;
+}
+
+/** A concrete subclass of `Job`, as a value. */
+export interface JobClass<J extends Performable = Performable> {
+  new (): J;
+  readonly name: string;
+  readonly jobName?: string;
+  readonly queue: string;
+  readonly retry: RetryOptions;
+  readonly durable: boolean;
+  readonly unique?: UniqueOptions | true;
+  /** Travel with each job, for those who look for it. */
+  readonly tags?: readonly string[];
+  /** Its run is aborted (`context.signal`) after this long, and counts as failed. */
+  readonly timeout?: Duration;
+  /** Of this class at most so many run at once, over all processes. */
+  readonly concurrency?: number;
+  readonly cron?: string | CronOptions | readonly CronOptions[];
+  /** false: logs and reports show no arguments of this class. Default true. */
+  readonly logArguments?: boolean;
+  retryIn?(attempt: number, error: Error): RetryAnswer;
+}
+
+/** While one job of a key is on its way, another is a duplicate and is not enqueued. */
+export interface UniqueOptions {
+  /** What of the arguments makes the key. Default: all of them. */
+  readonly by?: (...args: never[]) => unknown;
+  /** executed: until it has its outcome. executing: until it begins, so that a change meanwhile runs it once more. Default executed. */
+  readonly until?: 'executed' | 'executing';
+  /** A claim counts no longer than this. Default 1h. */
+  readonly ttl?: Duration;
+}
+
+/** A schedule by the clock. */
+export interface CronOptions {
+  /** Five fields, or six with seconds first, such as `0 3 * * *`. */
+  readonly at: string;
+  /** IANA name. Default UTC. */
+  readonly timeZone?: string;
+  /** What becomes of ticks that nobody was awake for: none, the latest one, or all of them. Default once. */
+  readonly catchUp?: 'skip' | 'once' | 'all';
+  readonly args?: readonly unknown[];
+  /** Tells several schedules of one class apart. Default: the class's name. */
+  readonly name?: string;
+}
+
+export interface JobOptions {
+  /** Not before this much time has passed. */
+  readonly wait?: Duration | undefined;
+  /** Not before this moment. */
+  readonly waitUntil?: Date | undefined;
+  /** Instead of the class's own. */
+  readonly queue?: string | undefined;
+  /** Enqueues in this transaction; needed only where `transaction()` is not in use. */
+  readonly trx?: Knex.Transaction | undefined;
+}
+
+export type Args<J extends Performable> = Parameters<J['perform']>;
+
+export function jobNameOf(jobClass: Pick<JobClass, 'jobName' | 'name'>): string {
+  return jobClass.jobName ?? jobClass.name;
+}
