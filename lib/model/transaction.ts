@@ -1,11 +1,15 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Knex } from 'knex';
 import { NotConnectedError } from '../core/errors';
+import { onSettled, type Settlement, settled } from './settlement';
 
 const ambient = new AsyncLocalStorage<Knex.Transaction>();
 let connected: Knex | undefined;
 
-/** Gives `transaction()` its database; `undefined` takes it away again. Called by the role at boot and stop. */
+/**
+ * Gives `transaction()` its database; `undefined` takes it away again. Called by the role at boot and stop; by a test
+ * also with a transaction of its own, in which those of the app are then savepoints.
+ */
 export function connectTransactions(knex: Knex | undefined): void {
   connected = knex;
 }
@@ -23,5 +27,17 @@ export function currentTransaction(): Knex.Transaction | undefined {
 export async function transaction<T>(work: (trx: Knex.Transaction) => PromiseLike<T>): Promise<T> {
   const parent = currentTransaction() ?? connected;
   if (!parent) throw new NotConnectedError('transaction() was called before boot() connected the database');
-  return parent.transaction((trx) => ambient.run(trx, async () => work(trx)));
+  let own: Knex.Transaction | undefined;
+  const result = await parent.transaction((trx) => {
+    own = trx;
+    return ambient.run(trx, async () => work(trx));
+  });
+  if (own) await settled(own);
+  return result;
+}
+
+/** Tells `listener` what becomes of `trx`, up to its outermost one; a test's own, that never commits, counts as none. */
+export function onOutcome(trx: Knex.Transaction, listener: Settlement): void {
+  if (trx === connected) listener(true);
+  else onSettled(trx, listener, connected);
 }

@@ -1,0 +1,72 @@
+import type { Knex } from 'knex';
+
+/** Told whether the work of a transaction stays. What it returns is awaited by `transaction()`, and rejects it. */
+export type Settlement = (committed: boolean) => unknown;
+
+const listening = new WeakMap<Knex.Transaction, Settlement[]>();
+const underway = new WeakMap<Knex.Transaction, unknown[]>();
+
+/**
+ * Calls `listener` once, as soon as it is certain whether what is done in `trx` stays: when the outermost transaction
+ * around it has committed, or when it or any transaction around it is rolled back. knex's own `executionPromise` cannot
+ * tell: it resolves when a savepoint is released, which the outer transaction may still take back, and after
+ * `trx.rollback()`; nor does it know that Postgres answers COMMIT with a rollback when a statement has failed.
+ * @param root a transaction that counts as the database itself: where a test runs in one that never commits.
+ */
+export function onSettled(trx: Knex.Transaction, listener: Settlement, root?: Knex | undefined): void {
+  if (trx.isCompleted()) throw new Error('the transaction is over: what is done in it now would be lost');
+  listen(trx, (committed) => {
+    const outer = trx.parentTransaction as Knex.Transaction | undefined;
+    if (!committed || !outer || outer === root) keep(trx, listener(committed));
+    else if (outer.isCompleted()) keep(trx, listener(false));
+    else onSettled(outer, listener, root);
+  });
+}
+
+/** Resolves when what the listeners began is done; rejects as the first of them that does. */
+export async function settled(trx: Knex.Transaction): Promise<void> {
+  await Promise.all(underway.get(trx) ?? []);
+}
+
+function keep(trx: Knex.Transaction, result: unknown): void {
+  if (!(result instanceof Promise)) return;
+  const list = underway.get(trx) ?? [];
+  underway.set(trx, list);
+  list.push(result);
+}
+
+function listen(trx: Knex.Transaction, listener: Settlement): void {
+  const listeners = listening.get(trx) ?? watch(trx);
+  listeners.push(listener);
+}
+
+/** knex ends a transaction by these two methods, whoever asks for it. */
+function watch(trx: Knex.Transaction): Settlement[] {
+  const listeners: Settlement[] = [];
+  listening.set(trx, listeners);
+  const { commit, rollback } = trx;
+  const settle = (committed: boolean) => {
+    for (const listener of listeners.splice(0)) listener(committed);
+  };
+  Object.assign(trx, {
+    commit: async (value?: unknown) => {
+      const answer: unknown = await commit.call(trx, value);
+      settle(isKept(answer));
+      return answer;
+    },
+    rollback: async (error?: unknown) => {
+      try {
+        return (await rollback.call(trx, error)) as unknown;
+      } finally {
+        settle(false);
+      }
+    },
+  });
+  return listeners;
+}
+
+/** Of a savepoint `RELEASE`; of an outermost transaction in which a statement failed `ROLLBACK`; none when it failed. */
+function isKept(answer: unknown): boolean {
+  const command = (answer as { response?: { command?: string } } | undefined)?.response?.command;
+  return command === 'COMMIT' || command === 'RELEASE';
+}

@@ -1,0 +1,172 @@
+import assert from 'node:assert/strict';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Knex } from 'knex';
+import { Events } from '../../lib/core/events';
+import { Database } from '../../lib/model/database';
+import { connectTransactions, onOutcome, transaction } from '../../lib/model/transaction';
+import { Deadline } from '../../lib/support/deadline';
+import { createDatabase, type TestDatabase } from '../support/postgres';
+
+describe('the outcome of a transaction', () => {
+  let created: TestDatabase;
+  let database: Database;
+  let knex: Knex;
+  const heard: string[] = [];
+  const listen = (trx: Knex.Transaction, name = 'it') =>
+    onOutcome(trx, (committed) => heard.push(`${name} ${committed ? 'stays' : 'is gone'}`));
+
+  before(async () => {
+    created = await createDatabase();
+    database = new Database(created.url, { production: false, events: new Events() });
+    knex = database.knex;
+  });
+  after(async () => {
+    await database.stop(Deadline.after(5000));
+    await created.drop();
+  });
+  beforeEach(() => {
+    connectTransactions(knex);
+    heard.length = 0;
+  });
+  after(() => connectTransactions(undefined));
+
+  it('is known by the time that transaction() resolves, and not before', async () => {
+    await transaction(async (trx) => {
+      listen(trx);
+      await trx.raw('select 1');
+      assert.deepEqual(heard, []);
+    });
+    assert.deepEqual(heard, ['it stays']);
+  });
+
+  it('is a rollback when the work rejects', async () => {
+    await assert.rejects(
+      transaction(async (trx) => {
+        listen(trx);
+        throw new Error('no');
+      }),
+    );
+    assert.deepEqual(heard, ['it is gone']);
+  });
+
+  it('of a savepoint waits for the outermost', async () => {
+    await transaction(async (outer) => {
+      await transaction(async (inner) => {
+        assert.notEqual(inner, outer);
+        await transaction(async (innermost) => listen(innermost, 'the innermost'));
+        listen(inner, 'the inner');
+      });
+      assert.deepEqual(heard, []);
+    });
+    assert.deepEqual(heard.sort(), ['the inner stays', 'the innermost stays']);
+  });
+
+  it('of a released savepoint is a rollback when the outermost rolls back', async () => {
+    await assert.rejects(
+      transaction(async () => {
+        await transaction(async (inner) => listen(inner));
+        throw new Error('no');
+      }),
+    );
+    assert.deepEqual(heard, ['it is gone']);
+  });
+
+  it('of a savepoint that is rolled back is known at once, and does not touch the outer', async () => {
+    await transaction(async (outer) => {
+      listen(outer, 'the outer');
+      await assert.rejects(
+        transaction(async (inner) => {
+          listen(inner, 'the inner');
+          throw new Error('no');
+        }),
+      );
+      assert.deepEqual(heard, ['the inner is gone']);
+    });
+    assert.deepEqual(heard, ['the inner is gone', 'the outer stays']);
+  });
+
+  it("is told of knex's own transactions, ended by hand or by a function", async () => {
+    const committed = await knex.transaction();
+    listen(committed, 'committed');
+    await committed.commit();
+    assert.deepEqual(heard, ['committed stays']);
+    const takenBack = await knex.transaction();
+    listen(takenBack, 'taken back');
+    // knex resolves the executionPromise of this one.
+    await takenBack.rollback();
+    await takenBack.executionPromise;
+    const byFunction = knex.transaction(async (trx) => listen(trx, 'by a function'));
+    await byFunction;
+    assert.deepEqual(heard, ['committed stays', 'taken back is gone', 'by a function stays']);
+  });
+
+  it('is a rollback where Postgres answers COMMIT with one', async () => {
+    await transaction(async (trx) => {
+      listen(trx);
+      await trx.raw('select nonsense').catch(() => undefined);
+    });
+    assert.deepEqual(heard, ['it is gone']);
+  });
+
+  it('is a rollback when the connection breaks at the commit', async () => {
+    const trx = await knex.transaction();
+    listen(trx);
+    const { rows } = await trx.raw<{ rows: { pid: number }[] }>('select pg_backend_pid() as pid');
+    await created.query('select pg_terminate_backend($1)', [rows[0]?.pid]);
+    trx.executionPromise.catch(() => undefined);
+    await trx.commit();
+    assert.deepEqual(heard, ['it is gone']);
+  });
+
+  it('is refused for one that is over', async () => {
+    const trx = await knex.transaction();
+    await trx.commit();
+    assert.throws(() => listen(trx), /the transaction is over/);
+  });
+
+  it('waits for what it sets off, and fails with it', async () => {
+    let done = false;
+    const begun = transaction(async (trx) =>
+      onOutcome(trx, async () => {
+        await nextTurn();
+        done = true;
+      }),
+    );
+    await begun;
+    assert.ok(done);
+    await assert.rejects(
+      transaction(async (trx) =>
+        onOutcome(trx, async () => {
+          await nextTurn();
+          throw new Error('too late');
+        }),
+      ),
+      /too late/,
+    );
+  });
+
+  it("takes a test's own transaction for the database", async () => {
+    const own = await knex.transaction();
+    connectTransactions(own);
+    try {
+      listen(own, 'directly');
+      assert.deepEqual(heard, ['directly stays']);
+      await transaction(async (trx) => {
+        await transaction(async (inner) => listen(inner, 'the savepoint'));
+        assert.deepEqual(heard, ['directly stays']);
+        await trx.raw('select 1');
+      });
+      assert.deepEqual(heard, ['directly stays', 'the savepoint stays']);
+      await assert.rejects(
+        transaction(async (trx) => {
+          listen(trx, 'the other');
+          throw new Error('no');
+        }),
+      );
+      assert.deepEqual(heard.slice(2), ['the other is gone']);
+    } finally {
+      await own.rollback();
+    }
+    assert.equal(heard.length, 3);
+  });
+});
