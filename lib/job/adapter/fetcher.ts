@@ -43,7 +43,8 @@ interface Ending extends Performed {
  */
 export class Fetcher {
   private free: number;
-  private fetching = false;
+  private started = false;
+  private isQuiet = false;
   private scheduled = false;
   private closed = false;
   private calls = 0;
@@ -77,14 +78,20 @@ export class Fetcher {
 
   /** Begins to fetch. Only when every queue is ready: else the later ones would leak past the first. */
   start(): void {
-    if (this.fetching) return;
-    this.fetching = true;
+    if (this.started) return;
+    this.started = true;
     this.wake();
   }
 
-  /** Fetches no more. What is on the wire goes back, uncounted. */
+  /** Fetches no more, or not yet when it has not begun. What is on the wire goes back, uncounted. */
   quiet(): void {
-    this.fetching = false;
+    this.isQuiet = true;
+  }
+
+  /** Takes `quiet` back. */
+  resume(): void {
+    this.isQuiet = false;
+    this.wake();
   }
 
   /** There may be something to fetch or to send. One call per tick. */
@@ -107,7 +114,6 @@ export class Fetcher {
   /** After the connections have ended: sends nothing any more. */
   close(): void {
     this.closed = true;
-    this.fetching = false;
     clearTimeout(this.retryTimer);
   }
 
@@ -117,6 +123,10 @@ export class Fetcher {
       this.running.delete(delivery.id);
       this.end({ delivery, outcome: { op: 'back' }, recorded: (applied) => recorded(delivery, applied) });
     }
+  }
+
+  private get fetching(): boolean {
+    return this.started && !this.isQuiet && !this.closed;
   }
 
   private end(ending: Ending): void {
