@@ -61,6 +61,8 @@ export interface EventMap {
   /** It died so often that it is now tried only rarely. */
   'processor.circuit': { readonly deaths: number };
   'processor.respawn': { readonly waitMs: number; readonly attempt: number };
+  /** By order, and not started again until the order is taken back. */
+  'processor.stopped': Record<string, never>;
   'phase.started': { readonly phase: number };
   'phase.completed': { readonly phase: number; readonly durationMs: number };
   'phase.abandoned': { readonly phase: number; readonly reason: string };
@@ -138,6 +140,31 @@ export interface EventMap {
   'outbox.redispatched': { readonly count: number };
   /** Queues or outbox could not be worked on; tried again without end. The first failure in a row only. */
   'queue.error': { readonly error: Error; readonly during: string };
+  /** A recurring job's time has come, or somebody asked for it. */
+  'cron.enqueued': {
+    readonly name: string;
+    readonly class: string;
+    readonly id: string;
+    readonly scheduledFor: Date;
+  };
+  /** It has come, but the job's own rules (uniqueness, middleware) want no other run. */
+  'cron.declined': {
+    readonly name: string;
+    readonly class: string;
+    readonly scheduledFor: Date;
+    readonly reason: string;
+  };
+  /** Nobody was there at its times; `caughtUp` of these are enqueued now. `limited`: there were more, uncounted. */
+  'cron.missed': {
+    readonly name: string;
+    readonly class: string;
+    readonly policy: 'skip' | 'once' | 'all';
+    readonly missed: number;
+    readonly caughtUp: number;
+    readonly limited: boolean;
+  };
+  /** Recurring jobs, or one of them by name, could not be enqueued; tried again without end. The first failure in a row only. */
+  'cron.error': { readonly error: Error; readonly name?: string };
 
   // Mail
   'mail.sent': {

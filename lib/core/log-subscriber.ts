@@ -41,6 +41,10 @@ const LINES: { readonly [E in EventName]?: (event: EventMap[E]) => Line } = {
     `job processor died ${e.deaths} times in a row: jobs wait, and it is tried only rarely until it stays up`,
   ],
   'processor.respawn': (e) => ['warn', `job processor starts again in ${e.waitMs} ms (try ${e.attempt})`],
+  'processor.stopped': () => [
+    'warn',
+    'job processor stopped as ordered: jobs wait until `catamount jobs resume`, or a restart',
+  ],
   'phase.started': (e) => ['info', `phase ${e.phase} begins: every worker is replaced`],
   'phase.completed': (e) => ['info', `phase ${e.phase} is complete, in ${seconds(e.durationMs)}`],
   'phase.abandoned': (e) => ['error', `phase ${e.phase} was given up, the old workers serve on: ${e.reason}`],
@@ -101,6 +105,24 @@ const LINES: { readonly [E in EventName]?: (event: EventMap[E]) => Line } = {
     `Redis had lost ${count} job(s); they are taken from the outbox again`,
   ],
   'queue.error': ({ error, during }) => ['warn', `${during}: ${error.message}. Trying again.`],
+  'cron.enqueued': (e) => [
+    'info',
+    `cron ${e.name}: ${e.class} enqueued for ${e.scheduledFor.toISOString()}`,
+    { jobId: e.id },
+  ],
+  'cron.declined': (e) => [
+    'info',
+    `cron ${e.name}: ${e.class} not enqueued for ${e.scheduledFor.toISOString()} (${e.reason})`,
+  ],
+  'cron.missed': (e) => [
+    'warn',
+    `cron ${e.name}: ${e.limited ? 'more than ' : ''}${e.missed} tick(s) were missed, ${e.caughtUp} caught up (${e.policy})`,
+  ],
+  'cron.error': ({ error, name }) => [
+    'warn',
+    `cron${name === undefined ? '' : ` ${name}`} could not enqueue: ${error.message}. Trying again.`,
+    { err: error },
+  ],
   'mail.sent': (e) => [
     'info',
     `mail ${e.mailer}#${e.action} sent by ${e.via} in ${e.durationMs} ms`,

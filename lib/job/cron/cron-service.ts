@@ -1,0 +1,175 @@
+import { performance } from 'node:perf_hooks';
+import type { Knex } from 'knex';
+import { toError } from '../../core/errors';
+import type { Events } from '../../core/events';
+import { Backoff } from '../../support/backoff';
+import { Job } from '../job';
+import { jobNameOf } from '../job-class';
+import { Recurring } from '../recurring';
+import { type CatchUp, type CatchUpOptions, catchUp } from './catch-up';
+import type { CronEntry } from './cron-entries';
+import { type CronRow, isSame, lockRow, readRows, refresh, settle } from './cron-table';
+
+export interface CronTuning {
+  /** Longest pause between two looks at the table: what a suspended machine or a clock that jumps costs, ms. Default 10,000. */
+  readonly pollMs?: number;
+  /** A tick that is enqueued no later than this is on time, ms. Default 60,000. */
+  readonly graceMs?: number;
+  /** How often the table is told that these entries are still known, ms. Default 60,000. */
+  readonly refreshMs?: number;
+  /** At most so many ticks of an entry are caught up. Default 1,000. */
+  readonly limit?: number;
+}
+
+/** How soon to look again at a row that another processor has in hand, ms. */
+const HELD_MS = 500;
+
+export interface CronServiceOptions {
+  readonly knex: Knex;
+  readonly events: Events;
+  readonly entries: readonly CronEntry[];
+  readonly tuning?: CronTuning | undefined;
+}
+
+interface Done {
+  readonly plan: CatchUp;
+  readonly runs: readonly { readonly id: string; readonly scheduledFor: Date; readonly reason: string | undefined }[];
+}
+
+/**
+ * Enqueues recurring jobs at their times. Every processor has one; they need no leader: whoever locks an entry's row
+ * first enqueues what is due and moves the row on, in one transaction. All by Postgres's clock; Redis is not asked.
+ */
+export class CronService {
+  private readonly chore: Recurring;
+  private readonly failing = new Map<string, { readonly backoff: Backoff; notBefore: number }>();
+  private active = false;
+  private claimed = false;
+  private refreshAt = 0;
+
+  constructor(private readonly options: CronServiceOptions) {
+    const onError = (error: Error) => options.events.emit('cron.error', { error });
+    this.chore = new Recurring({
+      everyMs: options.tuning?.pollMs ?? 10_000,
+      work: () => this.pass(),
+      onError,
+    });
+  }
+
+  /** Again after a stop, too. */
+  start(): void {
+    this.active = true;
+    this.chore.start();
+  }
+
+  /** The table may have changed. */
+  nudge(): void {
+    this.chore.nudge();
+  }
+
+  /** @returns when what is being enqueued is committed. */
+  stop(): Promise<void> {
+    this.active = false;
+    return this.chore.stop();
+  }
+
+  /** @returns ms until the next tick. */
+  private async pass(): Promise<number | undefined> {
+    const { knex, entries } = this.options;
+    await this.refresh();
+    const readAt = performance.now();
+    const rows = await readRows(
+      knex,
+      entries.map((entry) => entry.name),
+    );
+    let waitMs: number | undefined;
+    for (const entry of entries) {
+      const row = rows.get(entry.name);
+      if (!this.active) break;
+      if (!row || !isSame(row, entry)) continue;
+      const ms = await this.attend(entry, row);
+      if (ms !== undefined) waitMs = Math.min(waitMs ?? ms, ms);
+    }
+    // The waits count from when the rows were read.
+    return waitMs && Math.max(1, waitMs - (performance.now() - readAt));
+  }
+
+  private async refresh(): Promise<void> {
+    const { knex, entries, tuning } = this.options;
+    if (performance.now() < this.refreshAt) return;
+    await refresh(knex, entries, !this.claimed);
+    this.claimed = true;
+    this.refreshAt = performance.now() + (tuning?.refreshMs ?? 60_000);
+  }
+
+  /** @returns ms until this entry wants to be looked at again; undefined: not before the next poll. */
+  private async attend(entry: CronEntry, row: CronRow): Promise<number | undefined> {
+    const waitMs = msUntilDue(entry, row);
+    if (waitMs === undefined || waitMs > 0) return waitMs;
+    const failure = this.failing.get(entry.name);
+    if (failure && failure.notBefore > performance.now()) return failure.notBefore - performance.now();
+    try {
+      const done = await this.options.knex.transaction((trx) => this.enqueueDue(trx, entry));
+      this.failing.delete(entry.name);
+      if (!done) return HELD_MS;
+      this.tell(entry, done);
+      return msUntilDue(entry, { ...row, settled_until: row.now, run_requested_at: null });
+    } catch (thrown) {
+      return this.failed(entry, toError(thrown));
+    }
+  }
+
+  /** @returns undefined when another processor has the entry in hand. */
+  private async enqueueDue(trx: Knex.Transaction, entry: CronEntry): Promise<Done | undefined> {
+    const row = await lockRow(trx, entry.name);
+    if (!row || !isSame(row, entry)) return undefined;
+    const plan = row.paused ? NOTHING : catchUp(entry.schedule, row.settled_until, row.now, this.catchUpOptions(entry));
+    const times = row.run_requested_at ? [...plan.ticks, row.run_requested_at] : plan.ticks;
+    const runs: Done['runs'][number][] = [];
+    for (const scheduledFor of times) {
+      const { id, enqueued, reason } = await enqueue(trx, entry, scheduledFor);
+      runs.push({ id, scheduledFor, reason: enqueued ? undefined : (reason ?? 'unknown') });
+    }
+    await settle(trx, entry.name, plan, runs.filter((run) => run.reason === undefined).at(-1)?.id);
+    return { plan, runs };
+  }
+
+  private catchUpOptions({ policy }: CronEntry): CatchUpOptions {
+    const { graceMs = 60_000, limit = 1000 } = this.options.tuning ?? {};
+    return { policy, graceMs, limit };
+  }
+
+  private tell({ name, jobClass, policy }: CronEntry, { plan, runs }: Done): void {
+    const { events } = this.options;
+    const about = { name, class: jobNameOf(jobClass) };
+    for (const { id, scheduledFor, reason } of runs) {
+      if (reason === undefined) events.emit('cron.enqueued', { ...about, id, scheduledFor });
+      else events.emit('cron.declined', { ...about, scheduledFor, reason });
+    }
+    const { missed, caughtUp, limited } = plan;
+    if (missed > 0) events.emit('cron.missed', { ...about, policy, missed, caughtUp, limited });
+  }
+
+  private failed(entry: CronEntry, error: Error): number {
+    const failure = this.failing.get(entry.name) ?? { backoff: new Backoff({ base: 500, max: 60_000 }), notBefore: 0 };
+    this.failing.set(entry.name, failure);
+    if (failure.backoff.attempts === 0) this.options.events.emit('cron.error', { name: entry.name, error });
+    const waitMs = failure.backoff.next();
+    failure.notBefore = performance.now() + waitMs;
+    return waitMs;
+  }
+}
+
+const NOTHING: CatchUp = { ticks: [], settledUntil: undefined, missed: 0, caughtUp: 0, limited: false };
+
+/** By the row's own `now`; 0 or less: something is to be done. undefined: nothing will be. */
+function msUntilDue(entry: CronEntry, row: CronRow): number | undefined {
+  if (row.run_requested_at) return 0;
+  const next = row.paused ? undefined : entry.schedule.next(row.settled_until);
+  return next && next.getTime() - row.now.getTime();
+}
+
+/** The class's own road: its middleware, uniqueness and queue are the same as in anybody's `performLater`. */
+function enqueue(trx: Knex.Transaction, { jobClass, args }: CronEntry, scheduledFor: Date) {
+  return Job.set.call(jobClass, { trx }).performLater(...(args as never[]));
+}

@@ -1,0 +1,113 @@
+import type { Knex } from 'knex';
+import { jobNameOf } from '../job-class';
+import { CHANNEL } from '../outbox/outbox';
+import type { CatchUp } from './catch-up';
+import type { CronEntry } from './cron-entries';
+
+/** What the notice says that tells processors of a change to this table. */
+export const CRON_NOTICE = 'cron';
+
+/** Rows whose processors have been silent for this long may be taken by one that declares them otherwise. */
+const CLAIM_LASTS = '3 minutes';
+/** Rows that no processor has known for this long are deleted: their classes are gone. */
+const KEPT_FOR = '7 days';
+
+/** A row, and the database's time when it was read. */
+export interface CronRow {
+  readonly name: string;
+  readonly class: string;
+  readonly spec: string;
+  readonly time_zone: string;
+  readonly settled_until: Date;
+  readonly paused: boolean;
+  readonly run_requested_at: Date | null;
+  readonly now: Date;
+}
+
+const COLUMNS = `name, class, spec, time_zone, settled_until, paused, run_requested_at, clock_timestamp() as now`;
+
+/** Whether a row says what this process's class declares; if not, another deploy's processors deal with it. */
+export function isSame(row: CronRow, entry: CronEntry): boolean {
+  return row.class === jobNameOf(entry.jobClass) && row.spec === entry.spec && row.time_zone === entry.timeZone;
+}
+
+/**
+ * Writes what this process knows into the table. What is new, or due at other times than before, starts from now; so
+ * does a row that is settled a day or more ahead, which a wrong clock must have done.
+ * @param claim true: rows that say otherwise become ours, for we are the newest. false: only those that nobody refreshes.
+ */
+export async function refresh(knex: Knex, entries: readonly CronEntry[], claim: boolean): Promise<void> {
+  const rows = [...entries].sort((a, b) => (a.name < b.name ? -1 : 1));
+  const columns = [
+    rows.map((entry) => entry.name),
+    rows.map((entry) => jobNameOf(entry.jobClass)),
+    rows.map((entry) => entry.spec),
+    rows.map((entry) => entry.timeZone),
+    rows.map((entry) => entry.policy),
+  ];
+  await knex.raw(
+    `insert into job_cron as old (name, class, spec, time_zone, catch_up)
+     select * from unnest(?::text[], ?::text[], ?::text[], ?::text[], ?::text[])
+     on conflict (name) do update set
+       settled_until = case
+         when (old.spec, old.time_zone) is distinct from (excluded.spec, excluded.time_zone)
+           or old.settled_until > clock_timestamp() + interval '1 day' then clock_timestamp()
+         else old.settled_until end,
+       class = excluded.class, spec = excluded.spec, time_zone = excluded.time_zone, catch_up = excluded.catch_up,
+       refreshed_at = clock_timestamp()
+     where ? or old.refreshed_at < clock_timestamp() - ?::interval
+       or (old.class, old.spec, old.time_zone) = (excluded.class, excluded.spec, excluded.time_zone)`,
+    [...columns, claim, CLAIM_LASTS],
+  );
+  await knex.raw('delete from job_cron where refreshed_at < clock_timestamp() - ?::interval', [KEPT_FOR]);
+}
+
+export async function readRows(knex: Knex, names: readonly string[]): Promise<Map<string, CronRow>> {
+  const { rows } = await knex.raw<{ rows: CronRow[] }>(`select ${COLUMNS} from job_cron where name = any(?::text[])`, [
+    [...names],
+  ]);
+  return new Map(rows.map((row) => [row.name, row]));
+}
+
+/** Holds the row until the transaction ends. @returns undefined when another processor holds it, or it is gone. */
+export async function lockRow(trx: Knex.Transaction, name: string): Promise<CronRow | undefined> {
+  const { rows } = await trx.raw<{ rows: CronRow[] }>(
+    `select ${COLUMNS} from job_cron where name = ? for update skip locked`,
+    [name],
+  );
+  return rows[0];
+}
+
+/** What was done is done: with the transaction. */
+export async function settle(
+  trx: Knex.Transaction,
+  name: string,
+  { ticks, settledUntil, missed, caughtUp }: CatchUp,
+  lastId: string | undefined,
+): Promise<void> {
+  await trx.raw(
+    `update job_cron set
+       settled_until = coalesce(?::timestamptz, settled_until), last_tick = coalesce(?::timestamptz, last_tick),
+       last_enqueued_id = coalesce(?::uuid, last_enqueued_id),
+       missed = missed + ?, caught_up = caught_up + ?, run_requested_at = null
+     where name = ?`,
+    [settledUntil?.toISOString() ?? null, ticks.at(-1)?.toISOString() ?? null, lastId ?? null, missed, caughtUp, name],
+  );
+}
+
+/** Changes one row, and tells the processors. @returns false when there is no such row. */
+export async function change(knex: Knex, name: string, assignment: 'pause' | 'resume' | 'run'): Promise<boolean> {
+  const { rows } = await knex.raw<{ rows: unknown[] }>(
+    `with changed as (update job_cron set ${CHANGES[assignment]} where name = ? returning name)
+     select pg_notify(?, ?) from changed`,
+    [name, CHANNEL, CRON_NOTICE],
+  );
+  return rows.length > 0;
+}
+
+const CHANGES = {
+  pause: 'paused = true',
+  // A pause swallows its ticks; resuming what does not pause swallows none.
+  resume: 'settled_until = case when paused then clock_timestamp() else settled_until end, paused = false',
+  run: 'run_requested_at = clock_timestamp()',
+};
