@@ -22,9 +22,9 @@ export async function boot(app: AppDefinition): Promise<void> {
 }
 
 async function runCommand(app: AppDefinition, args: string[]): Promise<void> {
-  const [role, identity, ...dead] = args;
+  const [role, identity, begin, ...dead] = args;
   if (role === PROCESSOR_ROLE && identity !== undefined && isHandedOn()) {
-    return (await import('./role/processor')).runProcessor(app, { identity, dead });
+    return (await import('./role/processor')).runProcessor(app, { identity, dead, quiet: begin === 'quiet' });
   }
   const { only, command } = parse(args);
   switch (command) {

@@ -43,12 +43,18 @@ export type ToProcessor =
   | { readonly catamount: 'stop'; readonly remainingMs: number }
   /** Fetch no more; go on with what runs. */
   | { readonly catamount: 'quiet' }
+  /** Fetch again. */
+  | { readonly catamount: 'resume' }
   | { readonly catamount: 'collect-garbage' }
   | { readonly catamount: 'reopen-log' };
 
 export type FromProcessor =
   | { readonly catamount: 'ready' }
-  | { readonly catamount: 'heartbeat'; readonly status: ProcessorStatus };
+  | { readonly catamount: 'heartbeat'; readonly status: ProcessorStatus }
+  /** Somebody has asked for it by Redis. The primary has it done, since its successors are to heed it too. */
+  | { readonly catamount: 'order'; readonly order: ProcessorOrder };
+
+export type ProcessorOrder = 'quiet' | 'resume' | 'stop';
 
 /** The child cannot start. `final`: another try cannot help (a port taken, a broken jobs folder). */
 export interface BootFailure {

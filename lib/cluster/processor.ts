@@ -3,7 +3,7 @@ import type { Events } from '../core/events';
 import { Deadline } from '../support/deadline';
 import { type Deferred, deferred } from '../support/deferred';
 import { type ChildProcess, forkEntry, reportOutput } from './child-process';
-import { type FromProcessor, isOurs, type ToProcessor } from './messages';
+import { type FromProcessor, isOurs, type ProcessorOrder, type ToProcessor } from './messages';
 import { Respawn, type RespawnOptions } from './respawn';
 import type { ProcessorStats, ProcessorStatus } from './stats';
 
@@ -39,7 +39,10 @@ export class Processor {
   private forkedAt = 0;
   private heardAt = 0;
   private restarts = 0;
+  private forks = 0;
   private stopping = false;
+  /** By the last order; whatever process comes next heeds it. */
+  private wanted: 'open' | 'quiet' | 'stopped' = 'open';
   private readonly lineage = randomBytes(6).toString('hex');
   private identity = '';
   /** Those that ended without giving their jobs back: the next one takes them over. */
@@ -74,9 +77,13 @@ export class Processor {
     return this.end(deadline);
   }
 
-  /** Puts a successor in its place: jobs drain, or go back to their queue, before the new one fetches any. */
+  /**
+   * Puts a successor in its place, open whatever was ordered before: jobs drain, or go back to their queue, before the
+   * new one fetches any.
+   */
   async renew(): Promise<void> {
     if (this.stopping || this.state === 'off') return;
+    this.wanted = 'open';
     if (!this.child) {
       // It waits for its next try, up to half a minute: code read anew may be just what it needs.
       this.respawn.cancel();
@@ -87,9 +94,30 @@ export class Processor {
     await this.end(Deadline.after(this.options.drainTimeoutMs));
   }
 
+  /** It takes no more jobs, nor does any successor of it, until it is resumed or renewed. */
   quiet(): void {
+    if (this.wanted === 'stopped') return;
+    this.wanted = 'quiet';
     this.tell({ catamount: 'quiet' });
     if (this.state === 'ready') this.state = 'quiet';
+  }
+
+  /** Takes `quiet` and `halt` back. */
+  resume(): void {
+    if (this.stopping) return;
+    this.wanted = 'open';
+    this.tell({ catamount: 'resume' });
+    if (this.state === 'quiet') this.state = 'ready';
+    if (this.state === 'stopped') this.fork();
+  }
+
+  /** Drains it, and starts none again until it is resumed or renewed. */
+  async halt(): Promise<void> {
+    if (this.stopping || this.wanted === 'stopped') return;
+    this.wanted = 'stopped';
+    this.respawn.cancel();
+    if (this.child) await this.end(Deadline.after(this.options.drainTimeoutMs));
+    else this.rest();
   }
 
   reopenLog(): void {
@@ -124,8 +152,9 @@ export class Processor {
   }
 
   private fork(): void {
-    this.identity = `${this.lineage}-${this.restarts}`;
-    const child = forkEntry(this.options.heapMb, PROCESSOR_ROLE, this.identity, ...this.dead);
+    this.identity = `${this.lineage}-${this.forks++}`;
+    const begin = this.wanted === 'quiet' ? 'quiet' : 'open';
+    const child = forkEntry(this.options.heapMb, PROCESSOR_ROLE, this.identity, begin, ...this.dead);
     const pid = child.pid ?? 0;
     reportOutput(child, 'jobs', this.events);
     this.child = child;
@@ -149,27 +178,44 @@ export class Processor {
       this.status = message.status;
       return;
     }
-    if (this.state === 'booting') this.state = 'ready';
+    if (message.catamount === 'order') return this.obey(message.order);
+    if (this.state === 'booting') this.state = this.wanted === 'quiet' ? 'quiet' : 'ready';
     const durationMs = Math.round(performance.now() - this.forkedAt);
     this.events.emit('processor.ready', { pid: this.pid ?? 0, durationMs });
     this.options.onRunning?.(true);
+  }
+
+  private obey(order: ProcessorOrder): void {
+    if (order === 'quiet') this.quiet();
+    else if (order === 'resume') this.resume();
+    else void this.halt();
+  }
+
+  /** It has ended and is not to come back. */
+  private rest(): void {
+    this.state = 'stopped';
+    this.renewing = false;
+    this.events.emit('processor.stopped', {});
+    this.options.onRunning?.(false);
   }
 
   private onExit(pid: number, code: number | null, signal: string | null): void {
     this.child = undefined;
     this.exited?.resolve();
     // One that was signalled alone has drained and left: a successor follows all the same.
-    const expected = this.stopping || this.renewing || code === 0;
+    const expected = this.stopping || this.renewing || this.wanted === 'stopped' || code === 0;
     this.events.emit('processor.exited', { pid, code, signal, expected });
     this.state = 'off';
     if (this.stopping) return;
+    // Killed when its time was over, or by itself: it has not given back all that it had.
+    if (code !== 0) this.dead = [...this.dead, this.identity].slice(-MOST_DEAD);
+    if (this.wanted === 'stopped') return this.rest();
     this.restarts++;
     if (this.renewing) {
       this.renewing = false;
       this.fork();
       return;
     }
-    if (code !== 0) this.dead = [...this.dead, this.identity].slice(-MOST_DEAD);
     this.options.onRunning?.(false);
     const wait = this.respawn.schedule(performance.now() - this.forkedAt, () => this.fork());
     this.state = wait.attempt >= CIRCUIT_DEATHS ? 'circuit open' : 'waiting';

@@ -46,7 +46,8 @@ export interface ProcessorStatus extends Vitals {
 
 export interface ProcessorStats {
   readonly pid: number | null;
-  readonly state: 'off' | 'booting' | 'ready' | 'quiet' | 'stopping' | 'waiting' | 'circuit open';
+  /** `stopped`: an operator wants it so, until it is resumed or restarted. */
+  readonly state: 'off' | 'booting' | 'ready' | 'quiet' | 'stopping' | 'stopped' | 'waiting' | 'circuit open';
   readonly started_at: string | null;
   readonly last_checkin: string | null;
   readonly restarts: number;
@@ -84,6 +85,8 @@ export interface Operations {
   /** One worker more or one fewer. @returns the new number. @throws UserError at the bounds. */
   scale(by: 1 | -1): Promise<number>;
   quietJobs(): Promise<void>;
+  /** Takes `quietJobs` back, and starts a job processor that was stopped by order. */
+  resumeJobs(): Promise<void>;
   /** For logs that go to a file which was moved away: standard output is not affected. */
   reopenLog(): Promise<void>;
   /** Collects garbage in every process. */

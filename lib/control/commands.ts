@@ -100,6 +100,13 @@ export const COMMANDS: readonly Command[] = [
     run: (operations) => done(operations.quietJobs()),
   },
   {
+    name: 'jobs resume',
+    method: 'POST',
+    signals: [],
+    help: 'the job processor takes jobs again after a quiet, or is started again after a stop',
+    run: (operations) => done(operations.resumeJobs()),
+  },
+  {
     name: 'reopen-log',
     method: 'POST',
     signals: ['SIGHUP'],

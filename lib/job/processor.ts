@@ -38,6 +38,8 @@ export interface Lineage {
   readonly identity: string;
   /** Processors that are known to be dead. */
   readonly dead: readonly string[];
+  /** It begins quiet, as its predecessor ended. Default false. */
+  readonly quiet?: boolean;
 }
 
 export interface ProcessorTuning {
@@ -64,9 +66,10 @@ export class JobProcessor implements Service {
   private readonly outbox: OutboxService;
   private worker: QueueWorker | undefined;
   private stopping: Promise<void> | undefined;
-  private isQuiet = false;
+  private isQuiet: boolean;
 
   constructor(private readonly options: JobProcessorOptions) {
+    this.isQuiet = options.lineage?.quiet ?? false;
     const { config, database, redis, events, registry, tuning = {} } = options;
     this.performer = new Performer({
       registry,
@@ -102,6 +105,7 @@ export class JobProcessor implements Service {
       onStalled: (id, queue) => events.emit('job.rescued', { id, queue }),
       onError: (error, during) => events.emit('queue.error', { error, during }),
     });
+    if (this.isQuiet) this.worker.fetcher.quiet();
     this.outbox.start();
     await this.worker.start();
     void this.takeOverFromDead();
@@ -111,6 +115,13 @@ export class JobProcessor implements Service {
   quiet(): void {
     this.isQuiet = true;
     this.worker?.fetcher.quiet();
+  }
+
+  /** Takes `quiet` back, but not a stop. */
+  resume(): void {
+    if (this.stopping) return;
+    this.isQuiet = false;
+    this.worker?.fetcher.resume();
   }
 
   /** What runs may finish; what is late is aborted and goes back to the head of its queue, no retry burnt. */

@@ -85,6 +85,12 @@ export class TreeOperations implements Operations {
     processor.quiet();
   }
 
+  async resumeJobs(): Promise<void> {
+    const { processor } = this.parts;
+    if (!processor) throw new UserError('this tree runs no job processor');
+    processor.resume();
+  }
+
   async reopenLog(): Promise<void> {
     if (this.parts.config.log.file === null) {
       throw new UserError('there is no log file to reopen: the log goes to standard output, which is no file');

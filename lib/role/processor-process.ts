@@ -1,4 +1,5 @@
 import { Model } from 'objection';
+import type { ProcessorOrder } from '../cluster/messages';
 import type { ProcessorStatus } from '../cluster/stats';
 import type { Config } from '../core/config';
 import type { Events } from '../core/events';
@@ -24,13 +25,17 @@ export class ProcessorProcess {
   private readonly vitals = new VitalsMeter();
   private services: ServiceGroup | undefined;
   private jobs: JobProcessor | undefined;
+  private isQuiet: boolean;
 
   constructor(
     private readonly app: AppDefinition,
     private readonly config: Config,
     private readonly events: Events,
     private readonly lineage: Lineage,
-  ) {}
+    private readonly onOrder: (order: ProcessorOrder) => void,
+  ) {
+    this.isQuiet = lineage.quiet ?? false;
+  }
 
   /** @throws UserError when the app's jobs folder is not what it should be. */
   async start(): Promise<void> {
@@ -46,6 +51,7 @@ export class ProcessorProcess {
     const registry = loadJobs(app.jobsDir);
     const jobs = new JobProcessor({ config, redisUrl: urls.redis, database, redis, events, registry, lineage });
     this.jobs = jobs;
+    if (this.isQuiet) jobs.quiet();
     Model.knex(database.knex);
     connectTransactions(database.knex);
     connectJobs({ database, redis, events });
@@ -57,11 +63,18 @@ export class ProcessorProcess {
 
   /** Fetches no more; what runs goes on. */
   quiet(): void {
+    this.isQuiet = true;
     this.jobs?.quiet();
   }
 
+  /** Takes `quiet` back. */
+  resume(): void {
+    this.isQuiet = false;
+    this.jobs?.resume();
+  }
+
   status(): ProcessorStatus {
-    const { running, quiet } = this.jobs?.snapshot() ?? { running: [], quiet: false };
+    const { running, quiet } = this.jobs?.snapshot() ?? { running: [], quiet: this.isQuiet };
     const inFlight = running.map((job) => ({
       what: `${job.class} on ${job.queue}`,
       id: job.id,

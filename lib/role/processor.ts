@@ -1,4 +1,4 @@
-import { type FromProcessor, isOurs, type ToProcessor } from '../cluster/messages';
+import { type FromProcessor, isOurs, type ProcessorOrder, type ToProcessor } from '../cluster/messages';
 import { ignoreOperatorSignals } from '../control/signals';
 import { handedOnConfig } from '../core/environment';
 import { EXIT, toError, UserError } from '../core/errors';
@@ -17,7 +17,8 @@ export async function runProcessor(app: AppDefinition, lineage: Lineage): Promis
   ignoreOperatorSignals();
   process.title = 'catamount: jobs';
   const { events, reopen } = openLog(config, 'jobs', CHILD_LOG_FD);
-  const jobs = new ProcessorProcess(app, config, events, lineage);
+  const onOrder = (order: ProcessorOrder) => tellPrimary({ catamount: 'order', order });
+  const jobs = new ProcessorProcess(app, config, events, lineage, onOrder);
   let stopping: Promise<void> | undefined;
   // Signals and messages come repeatedly: the first sets the deadline.
   const stop = async (ms: number): Promise<void> => {
@@ -37,6 +38,7 @@ export async function runProcessor(app: AppDefinition, lineage: Lineage): Promis
     if (!isOurs<ToProcessor>(message)) return;
     if (message.catamount === 'stop') stopAndExit(message.remainingMs);
     else if (message.catamount === 'quiet') jobs.quiet();
+    else if (message.catamount === 'resume') jobs.resume();
     else if (message.catamount === 'reopen-log') reopen();
     else collectGarbage();
   });

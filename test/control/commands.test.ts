@@ -14,6 +14,7 @@ const EXPECTED: Readonly<Record<string, readonly [string, object]>> = {
   '/worker-count-up': ['scale 1', { status: 'ok', workers: 3 }],
   '/worker-count-down': ['scale -1', { status: 'ok', workers: 1 }],
   '/jobs/quiet': ['quietJobs', { status: 'ok' }],
+  '/jobs/resume': ['resumeJobs', { status: 'ok' }],
   '/reopen-log': ['reopenLog', { status: 'ok' }],
   '/gc': ['gc', { status: 'ok' }],
   '/heap-snapshot/1': ['heapSnapshot 1', { status: 'ok', file: '/tmp/1.heapsnapshot' }],
