@@ -1,14 +1,13 @@
 import type { Knex } from 'knex';
 import { jobNameOf } from '../job-class';
-import { CHANNEL } from '../outbox/outbox';
-import type { CatchUp } from './catch-up';
+import { CHANNEL, CRON_NOTICE } from '../outbox/outbox';
+import type { CatchUp, CatchUpPolicy } from './catch-up';
 import type { CronEntry } from './cron-entries';
-
-/** What the notice says that tells processors of a change to this table. */
-export const CRON_NOTICE = 'cron';
 
 /** Rows whose processors have been silent for this long may be taken by one that declares them otherwise. */
 const CLAIM_LASTS = '3 minutes';
+/** A row that nobody has refreshed for this long is of a class that is gone, or the whole app sleeps. */
+const KNOWN_FOR = '1 day';
 /** Rows that no processor has known for this long are deleted: their classes are gone. */
 const KEPT_FOR = '7 days';
 
@@ -25,6 +24,18 @@ export interface CronRow {
 }
 
 const COLUMNS = `name, class, spec, time_zone, settled_until, paused, run_requested_at, clock_timestamp() as now`;
+
+/** All that is known of a row. */
+export interface CronState extends CronRow {
+  readonly catch_up: CatchUpPolicy;
+  readonly last_tick: Date | null;
+  readonly last_enqueued_id: string | null;
+  /** Counters are bigint, which pg gives as text. */
+  readonly missed: string;
+  readonly caught_up: string;
+  /** Some processor has refreshed it within the last day. */
+  readonly known: boolean;
+}
 
 /** Whether a row says what this process's class declares; if not, another deploy's processors deal with it. */
 export function isSame(row: CronRow, entry: CronEntry): boolean {
@@ -67,6 +78,23 @@ export async function readRows(knex: Knex, names: readonly string[]): Promise<Ma
     [...names],
   ]);
   return new Map(rows.map((row) => [row.name, row]));
+}
+
+/** Every row, by name. */
+export async function readStates(knex: Knex): Promise<readonly CronState[]> {
+  const { rows } = await knex.raw<{ rows: CronState[] }>(
+    `select ${COLUMNS}, catch_up, last_tick, last_enqueued_id, missed, caught_up,
+       refreshed_at > clock_timestamp() - ?::interval as known
+     from job_cron order by name`,
+    [KNOWN_FOR],
+  );
+  return rows;
+}
+
+/** @returns false when there is no such row. */
+export async function remove(knex: Knex, name: string): Promise<boolean> {
+  const { rowCount } = await knex.raw<{ rowCount: number }>('delete from job_cron where name = ?', [name]);
+  return rowCount > 0;
 }
 
 /** Holds the row until the transaction ends. @returns undefined when another processor holds it, or it is gone. */

@@ -11,8 +11,8 @@ const PULSE_MS = 30_000;
 export interface ListenerOptions {
   readonly url: string;
   readonly production: boolean;
-  /** A row was committed, or may have been while there was no connection. */
-  readonly onNotice: () => void;
+  /** A row was committed, or may have been while there was no connection; `notice` is what the note says, if it came. */
+  readonly onNotice: (notice?: string) => void;
   /** Told of the first failure in a row only. */
   readonly onError: (error: Error) => void;
 }
@@ -49,7 +49,7 @@ export class OutboxListener {
     // Both may come, and after the other: `lost` counts the first only.
     client.on('error', (error) => this.lost(client, error));
     client.on('end', () => this.lost(client, new Error('Postgres ended the LISTEN connection')));
-    client.on('notification', () => this.options.onNotice());
+    client.on('notification', ({ payload }) => this.options.onNotice(payload));
     try {
       await client.connect();
       await client.query(`LISTEN ${CHANNEL}`);

@@ -3,6 +3,7 @@ import type { Redis } from '../../core/redis';
 import type { Database } from '../../model/database';
 import type { Deadline } from '../../support/deadline';
 import { OutboxListener } from './listener';
+import { CRON_NOTICE } from './outbox';
 import { Reconciler } from './reconciler';
 import { Relay } from './relay';
 import { Settler } from './settler';
@@ -15,6 +16,8 @@ export interface OutboxServiceOptions {
   readonly production: boolean;
   readonly queues: readonly string[];
   readonly isRunning: (id: string) => boolean;
+  /** Recurring jobs may have been paused, resumed or asked for. */
+  readonly onCronNotice?: () => void;
 }
 
 /** The processor's work on the outbox: rows out to Redis, rows of finished jobs away, lost rows out again. */
@@ -26,7 +29,7 @@ export class OutboxService {
   private unsubscribe: (() => void) | undefined;
 
   constructor(private readonly options: OutboxServiceOptions) {
-    const { database, redis, events, production, queues, isRunning } = options;
+    const { database, redis, events, production, queues, isRunning, onCronNotice } = options;
     const { knex, url } = database;
     const { client } = redis;
     const report = (during: string) => (error: Error) => events.emit('queue.error', { error, during });
@@ -34,7 +37,10 @@ export class OutboxService {
     this.listener = new OutboxListener({
       url,
       production,
-      onNotice: () => this.relay.nudge(),
+      onNotice: (notice) => {
+        if (notice !== CRON_NOTICE) this.relay.nudge();
+        if (notice !== '') onCronNotice?.();
+      },
       onError: report('listening for new jobs'),
     });
     const onSettleError = report('deleting finished jobs from the outbox');

@@ -3,6 +3,8 @@ import type { RunAt } from '../enqueue/run-at';
 
 /** The channel that tells relays of new rows. */
 export const CHANNEL = 'job_outbox';
+/** What a note on it says that is not of new rows ('') but of recurring jobs. */
+export const CRON_NOTICE = 'cron';
 
 export interface OutboxRow {
   readonly id: string;
