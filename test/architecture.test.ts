@@ -23,6 +23,7 @@ const LAYERS: readonly (readonly string[])[] = [
 const FENCES: Readonly<Record<string, readonly string[]>> = {
   throng: ['lib/cluster/throng.ts'],
   'bee-queue': ['lib/job/adapter/bee-queue.ts'],
+  croner: ['lib/job/cron/schedule.ts'],
   'email-templates': ['lib/mailer/renderer.ts'],
   'node:child_process': ['lib/cluster/child-process.ts', 'lib/embedded/server-process.ts'],
 };

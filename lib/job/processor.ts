@@ -6,6 +6,8 @@ import type { Database } from '../model/database';
 import { Deadline } from '../support/deadline';
 import type { Service } from '../support/service';
 import { QueueWorker } from './adapter/queue-worker';
+import { cronEntries } from './cron/cron-entries';
+import { CronService, type CronTuning } from './cron/cron-service';
 import { OutboxService } from './outbox/outbox-service';
 import { Performer } from './perform/performer';
 import { takeOver } from './redis/take-over-script';
@@ -47,6 +49,7 @@ export interface ProcessorTuning {
   readonly stallInterval?: number;
   /** Deliveries without an outcome before a job counts as poison. Default 3. */
   readonly maxDeliveries?: number;
+  readonly cron?: CronTuning;
   readonly random?: () => number;
   readonly now?: () => number;
 }
@@ -64,6 +67,7 @@ export class JobProcessor implements Service {
   readonly name = 'job processor';
   private readonly performer: Performer;
   private readonly outbox: OutboxService;
+  private readonly cron: CronService;
   private worker: QueueWorker | undefined;
   private stopping: Promise<void> | undefined;
   private isQuiet: boolean;
@@ -86,7 +90,10 @@ export class JobProcessor implements Service {
       production: config.environment === 'production',
       queues: config.jobs.queues.map((queue) => queue.name),
       isRunning: (id) => this.worker?.fetcher.isRunning(id) ?? false,
+      onCronNotice: () => this.cron.nudge(),
     });
+    const entries = cronEntries(registry);
+    this.cron = new CronService({ knex: database.knex, events, entries, tuning: tuning.cron });
   }
 
   /** Resolves at once, whether Redis and Postgres answer or not: the work begins when they do. */
@@ -107,6 +114,7 @@ export class JobProcessor implements Service {
     });
     if (this.isQuiet) this.worker.fetcher.quiet();
     this.outbox.start();
+    if (!this.isQuiet) this.cron.start();
     await this.worker.start();
     void this.takeOverFromDead();
   }
@@ -115,6 +123,7 @@ export class JobProcessor implements Service {
   quiet(): void {
     this.isQuiet = true;
     this.worker?.fetcher.quiet();
+    void this.cron.stop();
   }
 
   /** Takes `quiet` back, but not a stop. */
@@ -122,6 +131,7 @@ export class JobProcessor implements Service {
     if (this.stopping) return;
     this.isQuiet = false;
     this.worker?.fetcher.resume();
+    if (this.worker) this.cron.start();
   }
 
   /** What runs may finish; what is late is aborted and goes back to the head of its queue, no retry burnt. */
@@ -145,7 +155,7 @@ export class JobProcessor implements Service {
     if (!worker) return;
     const deadline = Deadline.after(Math.max(given.remaining(), LEAST_MS));
     this.quiet();
-    const quieted = outbox.quiet(deadline);
+    const quieted = Promise.all([outbox.quiet(deadline), deadline.wait(this.cron.stop())]);
     const { fetcher } = worker;
     const drained = deadline.earlier(Math.min(HAND_BACK_MS, deadline.remaining() / 2));
     if ((await drained.wait(fetcher.handlersEnded())) === 'late') {

@@ -1,7 +1,7 @@
 import type { Knex } from 'knex';
 import { UserError } from '../../core/errors';
 import type { CatchUpPolicy } from './catch-up';
-import { type CronState, change, remove, readStates } from './cron-table';
+import { type CronState, change, readStates, remove } from './cron-table';
 import { Schedule } from './schedule';
 
 /** A recurring job, for those who look. */

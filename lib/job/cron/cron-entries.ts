@@ -46,12 +46,6 @@ export function cronEntries(classes: Iterable<JobClass>, codec: ArgumentCodec = 
   return [...entries.values()];
 }
 
-/** Whether any of these is recurring. Loads and checks nothing. */
-export function hasCron(classes: Iterable<JobClass>): boolean {
-  for (const jobClass of classes) if (declared(jobClass).length > 0) return true;
-  return false;
-}
-
 function declared({ cron }: JobClass): readonly CronOptions[] {
   if (cron === undefined || cron === null) return [];
   if (Array.isArray(cron)) return cron as readonly CronOptions[];

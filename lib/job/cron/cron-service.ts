@@ -56,8 +56,9 @@ export class CronService {
     });
   }
 
-  /** Again after a stop, too. */
+  /** Again after a stop, too. Without entries there is nothing to do. */
   start(): void {
+    if (this.options.entries.length === 0) return;
     this.active = true;
     this.chore.start();
   }
