@@ -1,21 +1,18 @@
 import { randomUUID } from 'node:crypto';
 import { NotConnectedError } from '../core/errors';
 import { currentContext } from '../core/execution-context';
-import { checkArguments } from './enqueue/arguments';
+import type { JobArguments } from './enqueue/argument-types';
+import { deserializeArguments, serializeArguments } from './enqueue/arguments';
 import type { EnqueuedJob, EnqueueRequest, Enqueuer } from './enqueue/request';
 import { runAt } from './enqueue/run-at';
 import { type Args, type JobClass, type JobContext, type JobOptions, jobNameOf, type Performable } from './job-class';
 import { contextOf, performInContext } from './perform/perform-in-context';
 import { DEFAULT_RETRY, type RetryAnswer, type RetryOptions } from './perform/retry-policy';
-import type { JsonValue } from './record/json';
 
 /** A job class with options, as `set()` gives it. */
 export interface ConfiguredJob<J extends Performable> {
   performLater(...args: Args<J>): Promise<EnqueuedJob>;
 }
-
-/** undefined stands for an optional argument that is left out; it cannot be passed. */
-export type JobArguments = readonly (JsonValue | undefined)[];
 
 let connected: Enqueuer | undefined;
 
@@ -64,11 +61,10 @@ export abstract class Job<A extends JobArguments = []> {
     this: JobClass<J>,
     ...args: Args<J>
   ): Promise<Awaited<ReturnType<J['perform']>>> {
-    const given: readonly unknown[] = args;
-    checkArguments(jobNameOf(this), given);
     const context = { id: randomUUID(), attempt: 1, queue: this.queue, signal: new AbortController().signal };
     // The same trip through JSON as a job that is enqueued.
-    const result = await performInContext(this, context, JSON.parse(JSON.stringify(given)) as JsonValue[]);
+    const json = JSON.stringify(serializeArguments(jobNameOf(this), args));
+    const result = await performInContext(this, context, await deserializeArguments(JSON.parse(json)));
     return result as Awaited<ReturnType<J['perform']>>;
   }
 
@@ -85,13 +81,12 @@ async function enqueue(jobClass: JobClass, options: JobOptions, args: readonly u
       `${name}.performLater was called before boot() connected the job layer; call it from a request, a job or a script started by boot()`,
     );
   }
-  checkArguments(name, args);
   const { requestId, locale } = currentContext();
   const request: EnqueueRequest = {
     id: randomUUID(),
     jobClass,
     name,
-    args,
+    args: serializeArguments(name, args),
     queue: options.queue ?? jobClass.queue,
     durable: jobClass.durable,
     runAt: runAt(options.wait, options.waitUntil),

@@ -1,75 +1,47 @@
+import type { ModelLookup } from '../../model/model-folder';
 import type { JsonValue } from '../record/json';
+import type { ArgumentSerializer } from '../setup';
+import { ArgumentDecoder } from './argument-decoder';
+import { ArgumentEncoder } from './argument-encoder';
 
-/** Deeper than any honest argument, shallower than the stack of JSON.stringify. */
-const MAX_DEPTH = 100;
-const LONE_SURROGATE = /\p{Surrogate}/u;
+/** What the app adds to the values that arguments may hold. */
+export interface ArgumentCodec {
+  /** For classes of the app's own. Asked in this order. */
+  readonly serializers?: readonly ArgumentSerializer[] | undefined;
+  /** Undefined: models are refused on their way in, and trusted to be known on their way out. */
+  readonly models?: ModelLookup | undefined;
+}
 
 /**
- * Lets pass only what comes back from JSON, and from Postgres, as it was.
+ * The arguments of a job as they travel: JSON, with tags for Date, bigint, -0, models (by class and id) and what the
+ * app's serializers take. Arguments that are JSON already are given back as they are.
  * @param jobName named in the error.
  * @throws TypeError that names the class, the argument (`argument 2 .user.tags[0]`) and what was found there.
  */
-export function checkArguments(jobName: string, args: readonly unknown[]): asserts args is readonly JsonValue[] {
-  args.forEach((value, index) => {
-    const fault = findFault(value, '', []);
-    if (fault) throw new TypeError(`${jobName}: argument ${index + 1}${fault} ${ADVICE}`);
-  });
-}
-
-const ADVICE = '(arguments travel as JSON: pass ids, text, numbers, booleans, null, arrays and plain objects)';
-
-/** @returns "path is what", or undefined when the value may travel. */
-function findFault(value: unknown, path: string, ancestors: readonly object[]): string | undefined {
-  const at = path === '' ? '' : ` ${path}`;
-  switch (typeof value) {
-    case 'boolean':
-      return undefined;
-    case 'string': {
-      const fault = textFault(value);
-      return fault && `${at} ${fault}`;
-    }
-    case 'number':
-      return Number.isFinite(value) ? undefined : `${at} is ${value}`;
-    case 'object':
-      return value === null ? undefined : objectFault(value, path, ancestors);
-    case 'undefined':
-      return `${at} is undefined`;
-    default:
-      return `${at} is a ${typeof value}`;
+export function serializeArguments(
+  jobName: string,
+  args: readonly unknown[],
+  codec: ArgumentCodec = {},
+): readonly JsonValue[] {
+  const encoder = new ArgumentEncoder(codec);
+  let copy: JsonValue[] | undefined;
+  for (let i = 0; i < args.length; i++) {
+    const encoded = encoder.encode(args[i], () => `${jobName}: argument ${i + 1}`);
+    if (encoded !== args[i]) copy ??= args.slice() as JsonValue[];
+    if (copy) copy[i] = encoded;
   }
+  return copy ?? (args as readonly JsonValue[]);
 }
 
-function objectFault(value: object, path: string, ancestors: readonly object[]): string | undefined {
-  const at = path === '' ? '' : ` ${path}`;
-  if (ancestors.includes(value)) return `${at} contains itself`;
-  if (ancestors.length >= MAX_DEPTH) return `${at} is nested deeper than ${MAX_DEPTH} levels`;
-  const within = [...ancestors, value];
-  if (Array.isArray(value)) {
-    for (let i = 0; i < value.length; i++) {
-      const fault = findFault(value[i], `${path}[${i}]`, within);
-      if (fault) return fault;
-    }
-    return undefined;
-  }
-  const prototype: unknown = Object.getPrototypeOf(value);
-  if (prototype !== null && prototype !== Object.prototype) return `${at} is ${instanceName(prototype)}`;
-  if (Object.getOwnPropertySymbols(value).length > 0) return `${at} has a symbol as a key`;
-  for (const [key, part] of Object.entries(value)) {
-    const keyFault = textFault(key);
-    if (keyFault) return `${at} has a key that ${keyFault}`;
-    const fault = findFault(part, `${path}.${key}`, within);
-    if (fault) return fault;
-  }
-  return undefined;
-}
-
-function textFault(text: string): string | undefined {
-  if (text.includes('\0')) return 'has a NUL character, which Postgres cannot store';
-  if (LONE_SURROGATE.test(text)) return 'is text with half a surrogate pair';
-  return undefined;
-}
-
-function instanceName(prototype: unknown): string {
-  const maker = (prototype as { constructor?: { name?: string } }).constructor?.name || 'an unnamed class';
-  return `an instance of ${maker}`;
+/**
+ * The arguments as `perform` takes them. Models are loaded again, one query a class. A promise only where something
+ * has to be waited for.
+ * @throws RecordGoneError when a model's row is gone; UnreadableJobError for a tag without sense; Error for a model or
+ * a serializer that is not in this app (an older process may have met a newer job).
+ */
+export function deserializeArguments(
+  json: readonly JsonValue[],
+  codec: ArgumentCodec = {},
+): readonly unknown[] | Promise<readonly unknown[]> {
+  return new ArgumentDecoder(codec).decode(json);
 }

@@ -1,7 +1,6 @@
 import { NotConnectedError } from '../../core/errors';
 import { runInContext } from '../../core/execution-context';
 import { type JobClass, type JobContext, jobNameOf, type Performable } from '../job-class';
-import type { JsonValue } from '../record/json';
 
 const contexts = new WeakMap<Performable, JobContext>();
 
@@ -16,7 +15,7 @@ export function contextOf(job: Performable): JobContext {
 export async function performInContext(
   jobClass: JobClass,
   context: JobContext,
-  args: readonly JsonValue[],
+  args: readonly unknown[],
   attrs: { readonly requestId?: string; readonly locale?: string } = {},
 ): Promise<unknown> {
   const job = new jobClass();

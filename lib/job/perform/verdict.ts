@@ -12,3 +12,16 @@ export class KillJob extends Error {
 export class UnknownJobError extends Error {
   override readonly name = 'UnknownJobError';
 }
+
+/** A job was given a record whose row is gone by now. Discards the job, unless its class says otherwise. */
+export class RecordGoneError extends Error {
+  override readonly name = 'RecordGoneError';
+
+  constructor(
+    /** The name of the model's class. */
+    readonly model: string,
+    readonly id: string,
+  ) {
+    super(`the ${model} with the id ${id} is gone`);
+  }
+}

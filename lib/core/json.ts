@@ -1,0 +1,2 @@
+/** What JSON carries without loss. */
+export type JsonValue = string | number | boolean | null | readonly JsonValue[] | { readonly [key: string]: JsonValue };
