@@ -118,6 +118,10 @@ export interface EventMap {
     readonly queue: string;
     readonly via: 'outbox' | 'redis';
   };
+  /** A unique job was not enqueued, for the job `id` holds its claim. */
+  'job.duplicate': { readonly id: string; readonly class: string; readonly queue: string };
+  /** A callback or a middleware kept it from being enqueued. */
+  'job.cancelled': { readonly id: string; readonly class: string; readonly queue: string };
   'job.started': { readonly id: string; readonly class: string; readonly queue: string; readonly attempt: number };
   'job.succeeded': { readonly id: string; readonly class: string; readonly queue: string; readonly durationMs: number };
   'job.retrying': {

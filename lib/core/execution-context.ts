@@ -1,4 +1,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import type { JsonValue } from './json';
+
+/** What the app says of the work at hand: a tenant, a plan, a trace. */
+export type Attributes = { readonly [name: string]: JsonValue };
 
 /** What the code at hand is being run for. Follows every await; written into log lines and into enqueued jobs. */
 export interface ExecutionContext {
@@ -8,6 +12,8 @@ export interface ExecutionContext {
   /** 1 for the first run of a job. */
   readonly attempt?: number;
   readonly locale?: string;
+  /** See `withAttributes`. */
+  readonly attributes?: Attributes;
 }
 
 const storage = new AsyncLocalStorage<ExecutionContext>();
@@ -20,4 +26,12 @@ export function currentContext(): ExecutionContext {
 /** Runs `work` with `context` laid over the current one. */
 export function runInContext<T>(context: ExecutionContext, work: () => T): T {
   return storage.run({ ...currentContext(), ...context }, work);
+}
+
+/**
+ * Runs `work` with these attributes beside those there are: `currentContext().attributes` has them, log lines show them,
+ * and jobs enqueued meanwhile run with them, as do the jobs that those enqueue. They must be JSON.
+ */
+export function withAttributes<T>(attributes: Attributes, work: () => T): T {
+  return runInContext({ attributes: { ...currentContext().attributes, ...attributes } }, work);
 }

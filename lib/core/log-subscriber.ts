@@ -76,6 +76,8 @@ const LINES: { readonly [E in EventName]?: (event: EventMap[E]) => Line } = {
     { err: error, requestId },
   ],
   'job.enqueued': ({ id, via, ...job }) => ['debug', `enqueued ${job.class} on ${job.queue}`, { jobId: id, via }],
+  'job.duplicate': ({ id, ...job }) => ['debug', `${job.class} is on its way already: not enqueued`, { jobId: id }],
+  'job.cancelled': ({ id, ...job }) => ['debug', `${job.class} was cancelled before it was enqueued`, { jobId: id }],
   'job.started': ({ id, ...job }) => ['debug', `${job.class} starts, attempt ${job.attempt}`, { jobId: id }],
   'job.succeeded': ({ id, durationMs, ...job }) => ['info', `${job.class} done in ${durationMs} ms`, { jobId: id }],
   'job.retrying': ({ id, error, ...job }) => [

@@ -1,4 +1,5 @@
 import type { Knex } from 'knex';
+import type { Attributes } from '../../core/execution-context';
 import type { JobClass } from '../job-class';
 import type { JsonValue } from '../record/json';
 import type { RunAt } from './run-at';
@@ -16,7 +17,7 @@ export interface EnqueuedJob {
 export interface UniqueClaim {
   readonly key: string;
   readonly until: 'executed' | 'executing';
-  /** A claim older than this counts no more, ms. */
+  /** The claim counts no longer than this, from when the job may run, ms. */
   readonly ttlMs: number;
 }
 
@@ -25,7 +26,7 @@ export interface CarriedContext {
   readonly requestId?: string;
   readonly locale?: string;
   /** The app's own, as `withAttributes` set them. */
-  readonly attributes?: Readonly<Record<string, JsonValue>>;
+  readonly attributes?: Attributes;
 }
 
 export interface EnqueueRequest {
@@ -38,6 +39,7 @@ export interface EnqueueRequest {
   readonly durable: boolean;
   /** undefined: at once. */
   readonly runAt: RunAt | undefined;
+  /** The one that was given, or the ambient one. */
   readonly trx: Knex.Transaction | undefined;
   readonly unique: UniqueClaim | undefined;
   readonly tags: readonly string[];
@@ -46,6 +48,8 @@ export interface EnqueueRequest {
 
 /** Where enqueued jobs go: to Redis and Postgres, or, in tests, into memory. */
 export interface Enqueuer {
-  /** @returns one answer for each request, in order. */
+  /** @returns one answer for each request, in order. @throws EnqueueError when only some could be enqueued. */
   enqueue(requests: readonly EnqueueRequest[]): Promise<EnqueuedJob[]>;
+  /** Told of a job that a callback or a middleware kept from being enqueued. */
+  cancelled?(request: EnqueueRequest): void;
 }

@@ -1,4 +1,4 @@
-import type { CarriedContext, EnqueueRequest } from '../enqueue/request';
+import type { CarriedContext, EnqueueRequest, UniqueClaim } from '../enqueue/request';
 import type { JsonValue } from './json';
 
 /** The version this code writes; a higher one was written by a newer deploy. */
@@ -16,6 +16,8 @@ export interface Payload {
   /** The context of the code that enqueued, carried into the job's own. */
   readonly attrs: CarriedContext;
   readonly tags?: readonly string[];
+  /** The job holds a claim, to be released (outbox/unique-claim.ts): before its run, or at its end. */
+  readonly unique?: UniqueClaim['until'];
   /** Milliseconds since 1970. */
   readonly enqueuedAt: number;
 }
@@ -26,7 +28,7 @@ export class UnreadableJobError extends Error {
 }
 
 export function createPayload(
-  { name, args, tags, context }: Pick<EnqueueRequest, 'name' | 'args' | 'tags' | 'context'>,
+  { name, args, tags, context, unique }: Pick<EnqueueRequest, 'name' | 'args' | 'tags' | 'context' | 'unique'>,
   via: Via,
 ): Payload {
   return {
@@ -36,6 +38,7 @@ export function createPayload(
     via,
     attrs: context,
     ...(tags.length > 0 && { tags }),
+    ...(unique && { unique: unique.until }),
     enqueuedAt: Date.now(),
   };
 }
