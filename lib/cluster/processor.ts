@@ -178,7 +178,10 @@ export class Processor {
       this.status = message.status;
       return;
     }
-    if (message.catamount === 'order') return this.obey(message.order);
+    if (message.catamount === 'order') {
+      this.obey(message.order);
+      return;
+    }
     if (this.state === 'booting') this.state = this.wanted === 'quiet' ? 'quiet' : 'ready';
     const durationMs = Math.round(performance.now() - this.forkedAt);
     this.events.emit('processor.ready', { pid: this.pid ?? 0, durationMs });
@@ -209,7 +212,10 @@ export class Processor {
     if (this.stopping) return;
     // Killed when its time was over, or by itself: it has not given back all that it had.
     if (code !== 0) this.dead = [...this.dead, this.identity].slice(-MOST_DEAD);
-    if (this.wanted === 'stopped') return this.rest();
+    if (this.wanted === 'stopped') {
+      this.rest();
+      return;
+    }
     this.restarts++;
     if (this.renewing) {
       this.renewing = false;

@@ -140,6 +140,15 @@ export interface EventMap {
   'job.superseded': { readonly id: string; readonly class: string; readonly queue: string };
   /** Taken back from a process that died or stalled. */
   'job.rescued': { readonly id: string; readonly queue: string };
+  /** Another process's beats have ceased: its jobs go to others. */
+  'processor.taken-over': {
+    readonly identity: string;
+    readonly host: string;
+    readonly pid: number;
+    /** At least so long. */
+    readonly silenceMs: number;
+    readonly jobs: number;
+  };
   /** Jobs that Redis had lost are taken from the outbox again. */
   'outbox.redispatched': { readonly count: number };
   /** Queues or outbox could not be worked on; tried again without end. The first failure in a row only. */

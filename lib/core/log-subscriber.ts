@@ -102,6 +102,10 @@ const LINES: { readonly [E in EventName]?: (event: EventMap[E]) => Line } = {
     `a job of ${queue} was taken back from a process that died`,
     { jobId: id },
   ],
+  'processor.taken-over': (e) => [
+    'warn',
+    `a job processor on ${e.host}, pid ${e.pid}, was not heard of for ${seconds(e.silenceMs)}: its ${e.jobs} job(s) go to others`,
+  ],
   'outbox.redispatched': ({ count }) => [
     'warn',
     `Redis had lost ${count} job(s); they are taken from the outbox again`,

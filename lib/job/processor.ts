@@ -1,5 +1,5 @@
+import { randomBytes } from 'node:crypto';
 import type { Config } from '../core/config';
-import { toError } from '../core/errors';
 import type { Events } from '../core/events';
 import type { Redis } from '../core/redis';
 import type { Database } from '../model/database';
@@ -10,7 +10,9 @@ import { cronEntries } from './cron/cron-entries';
 import { CronService, type CronTuning } from './cron/cron-service';
 import { OutboxService } from './outbox/outbox-service';
 import { Performer } from './perform/performer';
-import { takeOver } from './redis/take-over-script';
+import { Presence } from './pulse/presence';
+import type { BusyJob, ProcessOrder } from './pulse/process-info';
+import type { PulseTuning } from './pulse/pulse';
 import type { JobRegistry } from './registry';
 
 /** Part of the stop that is kept for handing back what still runs, ms; less of a short one. */
@@ -32,6 +34,13 @@ export interface JobProcessorOptions {
   readonly registry: JobRegistry;
   readonly lineage?: Lineage | undefined;
   readonly tuning?: ProcessorTuning;
+  /** How the app is called in the list of processes. */
+  readonly app?: string;
+  /**
+   * Told of what somebody has asked for by Redis. Default: it obeys by itself, where `stop` is a `quiet` for want of a
+   * process to end.
+   */
+  readonly onOrder?: (order: ProcessOrder) => void;
 }
 
 /** Who a processor is, and whose jobs it takes over. */
@@ -44,7 +53,7 @@ export interface Lineage {
   readonly quiet?: boolean;
 }
 
-export interface ProcessorTuning {
+export interface ProcessorTuning extends PulseTuning {
   /** A job whose process has not been heard of for this long is rescued, ms. Default 30,000. */
   readonly stallInterval?: number;
   /** Deliveries without an outcome before a job counts as poison. Default 3. */
@@ -54,26 +63,21 @@ export interface ProcessorTuning {
   readonly now?: () => number;
 }
 
-export interface RunningJob {
-  readonly id: string;
-  readonly class: string;
-  readonly queue: string;
-  /** ms since 1970. */
-  readonly startedAt: number;
-}
-
 /** Runs the jobs of one process: outbox to Redis, Redis to `perform`, outcomes back. */
 export class JobProcessor implements Service {
   readonly name = 'job processor';
   private readonly performer: Performer;
   private readonly outbox: OutboxService;
   private readonly cron: CronService;
+  private readonly presence: Presence;
+  private readonly identity: string;
   private worker: QueueWorker | undefined;
   private stopping: Promise<void> | undefined;
   private isQuiet: boolean;
 
   constructor(private readonly options: JobProcessorOptions) {
     this.isQuiet = options.lineage?.quiet ?? false;
+    this.identity = options.lineage?.identity ?? randomBytes(6).toString('hex');
     const { config, database, redis, events, registry, tuning = {} } = options;
     this.performer = new Performer({
       registry,
@@ -94,6 +98,17 @@ export class JobProcessor implements Service {
     });
     const entries = cronEntries(registry);
     this.cron = new CronService({ knex: database.knex, events, entries, tuning: tuning.cron });
+    this.presence = new Presence({
+      config,
+      redis,
+      events,
+      app: options.app ?? '',
+      identity: this.identity,
+      dead: options.lineage?.dead ?? [],
+      tuning,
+      snapshot: () => this.snapshot(),
+      onOrder: options.onOrder ?? ((order) => (order === 'resume' ? this.resume() : this.quiet())),
+    });
   }
 
   /** Resolves at once, whether Redis and Postgres answer or not: the work begins when they do. */
@@ -106,7 +121,7 @@ export class JobProcessor implements Service {
       queues: config.jobs.queues,
       weighted: config.jobs.weighted,
       budget: config.jobs.concurrency,
-      identity: this.options.lineage?.identity,
+      identity: this.identity,
       stallInterval: tuning.stallInterval ?? 30_000,
       handler: (delivery) => this.performer.perform(delivery),
       onStalled: (id, queue) => events.emit('job.rescued', { id, queue }),
@@ -115,8 +130,8 @@ export class JobProcessor implements Service {
     if (this.isQuiet) this.worker.fetcher.quiet();
     this.outbox.start();
     if (!this.isQuiet) this.cron.start();
+    this.presence.start();
     await this.worker.start();
-    void this.takeOverFromDead();
   }
 
   /** Fetches no more; what runs goes on. */
@@ -124,6 +139,7 @@ export class JobProcessor implements Service {
     this.isQuiet = true;
     this.worker?.fetcher.quiet();
     void this.cron.stop();
+    this.presence.changed();
   }
 
   /** Takes `quiet` back, but not a stop. */
@@ -132,6 +148,7 @@ export class JobProcessor implements Service {
     this.isQuiet = false;
     this.worker?.fetcher.resume();
     if (this.worker) this.cron.start();
+    this.presence.changed();
   }
 
   /** What runs may finish; what is late is aborted and goes back to the head of its queue, no retry burnt. */
@@ -140,11 +157,12 @@ export class JobProcessor implements Service {
     return this.stopping;
   }
 
-  snapshot(): { readonly running: readonly RunningJob[]; readonly quiet: boolean } {
+  snapshot(): { readonly running: readonly BusyJob[]; readonly quiet: boolean } {
     const running = [...this.performer.runs].map((run) => ({
       id: run.id,
       class: run.jobName,
       queue: run.queue,
+      attempt: run.attempt,
       startedAt: run.startedAt,
     }));
     return { running, quiet: this.isQuiet };
@@ -155,6 +173,7 @@ export class JobProcessor implements Service {
     if (!worker) return;
     const deadline = Deadline.after(Math.max(given.remaining(), LEAST_MS));
     this.quiet();
+    this.presence.drains();
     const quieted = Promise.all([outbox.quiet(deadline), deadline.wait(this.cron.stop())]);
     const { fetcher } = worker;
     const drained = deadline.earlier(Math.min(HAND_BACK_MS, deadline.remaining() / 2));
@@ -166,28 +185,13 @@ export class JobProcessor implements Service {
     await sooner(LAST_OUTCOMES_MS, deadline).wait(fetcher.idle());
     await quieted;
     await outbox.stop(deadline);
+    await this.presence.stop(deadline);
     worker.close();
   }
 
   private announceReturn(id: string, queue: string, applied: boolean): void {
     const jobName = [...this.performer.runs].find((run) => run.id === id)?.jobName ?? 'unknown';
     this.options.events.emit(applied ? 'job.returned' : 'job.superseded', { id, class: jobName, queue });
-  }
-
-  /** Where this fails the stall check brings the jobs back, later. */
-  private async takeOverFromDead(): Promise<void> {
-    const { lineage, redis, config, events } = this.options;
-    if (!lineage || lineage.dead.length === 0) return;
-    if (!redis.client.isReady) await events.next('redis.ready');
-    const queues = config.jobs.queues.map((queue) => queue.name);
-    try {
-      for (const identity of lineage.dead) {
-        const jobs = await takeOver(redis.client, queues, `${identity}.`);
-        for (const job of jobs) events.emit('job.rescued', job);
-      }
-    } catch (thrown) {
-      events.emit('queue.error', { error: toError(thrown), during: 'taking over the jobs of a dead processor' });
-    }
   }
 
   private warnOfIdleQueues(): void {

@@ -49,7 +49,17 @@ export class ProcessorProcess {
     const i18n = await loadI18n([app.localesDir], config.defaultLocale);
     const mail = new MailDelivery({ config, database, i18n, templatesDir: app.templatesDir, events });
     const registry = loadJobs(app.jobsDir);
-    const jobs = new JobProcessor({ config, redisUrl: urls.redis, database, redis, events, registry, lineage });
+    const jobs = new JobProcessor({
+      config,
+      redisUrl: urls.redis,
+      database,
+      redis,
+      events,
+      registry,
+      lineage,
+      app: app.name,
+      onOrder: this.onOrder,
+    });
     this.jobs = jobs;
     if (this.isQuiet) jobs.quiet();
     Model.knex(database.knex);

@@ -1,0 +1,96 @@
+import os from 'node:os';
+import type { Config } from '../../core/config';
+import type { Events } from '../../core/events';
+import type { Redis } from '../../core/redis';
+import { version } from '../../core/version';
+import { VitalsMeter } from '../../core/vitals';
+import type { Deadline } from '../../support/deadline';
+import { BUSY_SHOWN, type BusyJob, type ProcessInfo, type ProcessOrder } from './process-info';
+import { Pulse, type PulseTuning } from './pulse';
+
+export interface PresenceOptions {
+  readonly config: Pick<Config, 'jobs'>;
+  readonly redis: Redis;
+  readonly events: Events;
+  readonly app: string;
+  readonly identity: string;
+  /** Processors whose end is known. */
+  readonly dead: readonly string[];
+  readonly tuning: PulseTuning;
+  readonly snapshot: () => { readonly running: readonly BusyJob[]; readonly quiet: boolean };
+  readonly onOrder: (order: ProcessOrder) => void;
+}
+
+/** What a processor tells the world of itself and its queues while it runs. */
+export class Presence {
+  private readonly pulse: Pulse;
+  private vitals: VitalsMeter | undefined;
+  private stopping = false;
+  private readonly startedAt = Date.now();
+  private readonly version = version();
+
+  constructor(private readonly options: PresenceOptions) {
+    const { redis, events, identity, dead, tuning, onOrder } = options;
+    this.pulse = new Pulse({
+      ...tuning,
+      redis,
+      events,
+      identity,
+      dead,
+      queues: this.queues,
+      describe: (redisMs) => this.describe(redisMs),
+      onOrder,
+    });
+  }
+
+  start(): void {
+    this.vitals = new VitalsMeter();
+    this.pulse.start();
+  }
+
+  /** What it told is no longer true. */
+  changed(): void {
+    this.pulse.nudge();
+  }
+
+  /** It drains: still here, but not for long. */
+  drains(): void {
+    this.stopping = true;
+    this.pulse.nudge();
+  }
+
+  /** To be called when nothing is in hand any more. */
+  async stop(deadline: Deadline): Promise<void> {
+    await this.pulse.stop(deadline);
+    this.vitals?.stop();
+  }
+
+  private get queues(): string[] {
+    return this.options.config.jobs.queues.map((queue) => queue.name);
+  }
+
+  private describe(redisMs: number | null): ProcessInfo {
+    const { app, identity, config, snapshot } = this.options;
+    const { running, quiet } = snapshot();
+    const { rssMb = 0, lagP99Ms = 0, utilization = 0 } = this.vitals?.read() ?? {};
+    return {
+      identity,
+      tree: identity.replace(/-\d+$/, ''),
+      app,
+      version: this.version,
+      host: os.hostname(),
+      pid: process.pid,
+      startedAt: this.startedAt,
+      queues: this.queues,
+      concurrency: config.jobs.concurrency,
+      quiet,
+      stopping: this.stopping,
+      busyCount: running.length,
+      busy: running.slice(0, BUSY_SHOWN),
+      rssMb,
+      lagP99Ms,
+      utilization,
+      redisMs,
+    };
+  }
+}

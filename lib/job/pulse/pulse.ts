@@ -1,0 +1,141 @@
+import type { Events } from '../../core/events';
+import type { Redis } from '../../core/redis';
+import type { Deadline } from '../../support/deadline';
+import { Recurring } from '../recurring';
+import { takeOver } from '../redis/take-over-script';
+import { isProcessOrder, type ProcessInfo, type ProcessOrder, readProcessInfo } from './process-info';
+import { processKey } from './process-keys';
+import { leaveList, type PulseReply, sendPulse } from './pulse-script';
+
+/** How long what a processor told of itself stands after its last pulse, s. */
+const TTL_S = 30;
+/** A judge that has missed more pulses in a row than this cannot tell whether Redis was away. */
+const GAP_PULSES = 3;
+
+export interface PulseTuning {
+  /** How often a processor shows that it lives and looks for orders, ms. Default 1000. */
+  readonly pulseMs?: number | undefined;
+  /** How often it tells of itself, ms. Default 5000. */
+  readonly beatMs?: number | undefined;
+  /** A processor that has been silent for this long is dead, ms. Default 25,000. */
+  readonly silenceMs?: number | undefined;
+}
+
+export interface PulseOptions extends PulseTuning {
+  readonly redis: Redis;
+  readonly events: Events;
+  readonly identity: string;
+  /** The queues that it serves. */
+  readonly queues: readonly string[];
+  /** Processors whose end is known. */
+  readonly dead: readonly string[];
+  /** @param redisMs what the last round trip took. */
+  readonly describe: (redisMs: number | null) => ProcessInfo;
+  readonly onOrder: (order: ProcessOrder) => void;
+}
+
+/**
+ * A processor's place on the list of processes. A pulse a second shows that it lives and brings its orders; every few
+ * seconds it tells of itself as well. In turn it takes over the jobs of those that have fallen silent. Since pulses come
+ * from the event loop, a job that blocks it for as long as `silenceMs` runs a second time elsewhere.
+ */
+export class Pulse {
+  private readonly chore: Recurring;
+  private readonly beatEvery: number;
+  private pulses = 0;
+  private last: PulseReply | undefined;
+  private redisMs: number | null = null;
+  private dead: readonly string[];
+  /** Orders that were carried out, until Redis has been told so. */
+  private obeyed: readonly string[] = [];
+  private unsubscribe: (() => void) | undefined;
+
+  constructor(private readonly options: PulseOptions) {
+    const { events, redis, pulseMs = 1000, beatMs = 5000, dead } = options;
+    this.dead = dead;
+    this.beatEvery = Math.max(1, Math.round(beatMs / pulseMs));
+    this.chore = new Recurring({
+      everyMs: pulseMs,
+      work: () => this.pass(),
+      onError: (error) => {
+        // A Redis that is away is told of by its connection.
+        if (redis.client.isReady) events.emit('queue.error', { error, during: 'the heartbeat of the job processor' });
+      },
+    });
+  }
+
+  start(): void {
+    this.unsubscribe ??= this.options.events.on('redis.ready', () => this.chore.nudge());
+    this.chore.start();
+  }
+
+  /** Tells of itself at once: something has changed that others should know. */
+  nudge(): void {
+    this.pulses = 0;
+    this.chore.nudge();
+  }
+
+  /** Leaves the list. To be called when nothing is in hand any more. */
+  async stop(deadline: Deadline): Promise<void> {
+    this.unsubscribe?.();
+    await deadline.wait(this.chore.stop());
+    const { client } = this.options.redis;
+    if (client.isReady) await deadline.wait(leaveList(client, this.options.identity)).catch(() => undefined);
+  }
+
+  private async pass(): Promise<number | undefined> {
+    const { redis, identity, describe, pulseMs = 1000, silenceMs = 25_000 } = this.options;
+    if (!redis.client.isReady) return undefined;
+    const beat = this.pulses % this.beatEvery === 0;
+    const begun = performance.now();
+    const reply = await sendPulse(redis.client, {
+      identity,
+      info: beat ? JSON.stringify(describe(this.redisMs)) : undefined,
+      ttlS: TTL_S,
+      last: this.last,
+      gapMs: GAP_PULSES * pulseMs,
+      silenceMs,
+      obeyed: this.obeyed,
+    });
+    this.redisMs = Math.round((performance.now() - begun) * 10) / 10;
+    this.pulses++;
+    this.last = reply;
+    this.obey(reply.orders);
+    await this.takeOverFromDead();
+    for (const silent of reply.silent) await this.takeOverFromSilent(silent, silenceMs);
+    return undefined;
+  }
+
+  /** An order stays in its list until it was carried out, and comes again until Redis knows that it was. */
+  private obey(orders: readonly string[]): void {
+    const { events, onOrder } = this.options;
+    const fresh = orders.filter((text) => !this.obeyed.includes(text));
+    this.obeyed = orders;
+    for (const text of fresh) {
+      const [order = ''] = text.split(' ');
+      if (!isProcessOrder(order)) continue;
+      events.emit('operator.command', { command: `jobs ${order}`, via: 'redis' });
+      onOrder(order);
+    }
+  }
+
+  private async takeOverFromDead(): Promise<void> {
+    const { redis, queues, events } = this.options;
+    for (const identity of this.dead) {
+      const jobs = (await takeOver(redis.client, identity, queues)) ?? [];
+      this.dead = this.dead.filter((other) => other !== identity);
+      for (const job of jobs) events.emit('job.rescued', job);
+    }
+  }
+
+  private async takeOverFromSilent(identity: string, silenceMs: number): Promise<void> {
+    const { redis, queues, events } = this.options;
+    const info = readProcessInfo(await redis.client.get(processKey(identity)));
+    const all = [...new Set([...queues, ...(info?.queues ?? [])])];
+    const jobs = await takeOver(redis.client, identity, all, silenceMs);
+    if (!jobs) return;
+    const { host = 'unknown', pid = 0 } = info ?? {};
+    events.emit('processor.taken-over', { identity, host, pid, silenceMs, jobs: jobs.length });
+    for (const job of jobs) events.emit('job.rescued', job);
+  }
+}
