@@ -11,6 +11,8 @@ import { toError, UserError } from '../../core/errors';
  */
 export class Schedule {
   private readonly cron: Cron;
+  private readonly at: string;
+  private readonly offsetOf: (moment: Date) => number;
 
   /**
    * @param at five fields, six with seconds first, or @hourly, @daily, @weekly, @monthly, @yearly.
@@ -18,13 +20,14 @@ export class Schedule {
    * @throws UserError without a subject (`cron is '61 * * * *': …`) for what is neither, and for what never comes.
    */
   constructor(at: string, timeZone: string) {
-    if (!isTimeZone(timeZone)) {
+    const offsetOf = offsets(timeZone);
+    if (!offsetOf) {
       throw new UserError(`timeZone is '${timeZone}'; give an IANA name, such as Europe/Berlin, or UTC`);
     }
-    // Loaded by those alone that have something recurring.
-    const { Cron } = require('croner') as typeof import('croner');
+    this.at = at;
+    this.offsetOf = offsetOf;
     try {
-      this.cron = new Cron(at, { timezone: timeZone, mode: '5-or-6-parts', fixedTimeRule: 'no-wildcard' });
+      this.cron = parse(at, { timezone: timeZone });
     } catch (thrown) {
       const reason = toError(thrown).message.replace(/^CronPattern: /, '');
       throw new UserError(`cron is '${at}': ${reason} ${ADVICE}`);
@@ -34,31 +37,64 @@ export class Schedule {
 
   /** The first tick after a moment; undefined when there will be none. */
   next(after: Date): Date | undefined {
-    return this.cron.nextRun(after) ?? undefined;
+    const tick = this.cron.nextRun(after) ?? undefined;
+    return tick && (this.swallowed(after, tick) ?? tick);
   }
 
   /** The ticks after `after` up to and including `until`, in order; of more than `limit`, the latest ones. */
   ticks(after: Date, until: Date, limit: number): Date[] {
     const first = this.next(after);
     if (!first || first > until) return [];
-    const ticks: Date[] = [];
-    for (let tick: Date | undefined = until; ticks.length < limit; ) {
-      // Looks back from a moment that it leaves out itself.
-      tick = this.cron.previousRuns(1, ticks.length === 0 ? new Date(until.getTime() + 1) : tick)[0];
-      if (!tick || tick <= after) break;
-      ticks.unshift(tick);
+    // Looks back from a moment that it leaves out itself.
+    const latest = this.cron.previousRuns(limit, new Date(until.getTime() + 1));
+    const oldest = latest.at(-1);
+    const ticks = oldest && oldest > first && latest.length === limit ? [oldest] : [first];
+    for (let tick = ticks[0] && this.next(ticks[0]); tick && tick <= until; tick = this.next(tick)) ticks.push(tick);
+    return ticks.slice(-limit);
+  }
+
+  /**
+   * The library loses a fixed time in a gap that ends the day, which Greenland's does.
+   * @returns the end of that gap, where it lies between a moment and the tick that was found next.
+   */
+  private swallowed(after: Date, tick: Date): Date | undefined {
+    const before = this.offsetOf(after);
+    if (this.offsetOf(tick) <= before || !hasFixedTimes(this.at)) return undefined;
+    const asIfUnchanged = parse(this.at, { utcOffset: before }).nextRun(after);
+    if (!asIfUnchanged || asIfUnchanged >= tick || this.offsetOf(asIfUnchanged) === before) return undefined;
+    let [early, late] = [after.getTime(), asIfUnchanged.getTime()];
+    while (late - early > 1) {
+      const middle = Math.floor((early + late) / 2);
+      if (this.offsetOf(new Date(middle)) === before) early = middle;
+      else late = middle;
     }
-    return ticks;
+    return new Date(late);
   }
 }
 
 const ADVICE = "(give five fields such as '0 3 * * *': minute, hour, day, month, weekday; or six, with seconds first)";
 
-function isTimeZone(name: string): boolean {
+function parse(at: string, where: { readonly timezone: string } | { readonly utcOffset: number }): Cron {
+  // Loaded by those alone that have something recurring.
+  const { Cron } = require('croner') as typeof import('croner');
+  return new Cron(at, { ...where, mode: '5-or-6-parts', fixedTimeRule: 'no-wildcard' });
+}
+
+/** Nothing but hours, minutes and seconds by number. */
+function hasFixedTimes(at: string): boolean {
+  const fields = at.trim().split(/\s+/);
+  return fields.length >= 5 && !fields.slice(0, fields.length - 3).some((field) => /[*?/]/.test(field));
+}
+
+/** @returns how many minutes a zone's clocks are ahead of UTC at a moment; undefined where there is no such zone. */
+function offsets(timeZone: string): ((moment: Date) => number) | undefined {
   try {
-    new Intl.DateTimeFormat('en', { timeZone: name });
-    return true;
+    const format = new Intl.DateTimeFormat('en', { timeZone, timeZoneName: 'longOffset' });
+    return (moment) => {
+      const [, sign, hours, minutes] = /GMT([+-])(\d+):(\d+)/.exec(format.format(moment)) ?? [];
+      return sign ? (Number(hours) * 60 + Number(minutes)) * (sign === '-' ? -1 : 1) : 0;
+    };
   } catch {
-    return false;
+    return undefined;
   }
 }
