@@ -36,8 +36,12 @@ export async function transaction<T>(work: (trx: Knex.Transaction) => PromiseLik
   return result;
 }
 
-/** Tells `listener` what becomes of `trx`, up to its outermost one; a test's own, that never commits, counts as none. */
-export function onOutcome(trx: Knex.Transaction, listener: Settlement): void {
-  if (trx === connected) listener(true);
-  else onSettled(trx, listener, connected);
+/**
+ * Tells `listener` what becomes of `trx`, up to its outermost one. A test's own that never commits counts as none: then
+ * it is told at once. @returns what it returned in that case.
+ */
+export function onOutcome(trx: Knex.Transaction, listener: Settlement): unknown {
+  if (trx === connected) return listener(true);
+  onSettled(trx, listener, connected);
+  return undefined;
 }
