@@ -1,17 +1,18 @@
 import type { Events } from '../core/events';
 import type { Redis } from '../core/redis';
 import type { Database } from '../model/database';
+import type { JobEquipment } from './enqueue/connection';
 import { JobEnqueuer } from './enqueue/enqueuer';
 import { Job } from './job';
 
-export interface JobConnections {
+export interface JobConnections extends JobEquipment {
   readonly database: Database;
   readonly redis: Redis;
   readonly events: Events;
 }
 
 /** From now on `performLater` works in this process. @returns a function that takes it back. */
-export function connectJobs({ database, redis, events }: JobConnections): () => void {
-  Job.connect(new JobEnqueuer(database.knex, redis.client, events));
-  return () => Job.connect(undefined);
+export function connectJobs({ database, redis, events, setup, models }: JobConnections): () => void {
+  Job.connect(new JobEnqueuer(database.knex, redis.client, events), { setup, models });
+  return () => Job.connect(undefined, {});
 }

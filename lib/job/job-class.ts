@@ -8,13 +8,26 @@ export interface JobContext {
   /** 1 for the first run. */
   readonly attempt: number;
   readonly queue: string;
-  /** Aborted when the process stops and cannot wait: what still runs then goes back to the head of its queue. */
+  /** Name of the job's class. */
+  readonly class: string;
+  readonly tags: readonly string[];
+  readonly enqueuedAt: Date;
+  /** Deliveries without an outcome, this one included: above 1 a process died, or stalled, with the job. */
+  readonly deliveries: number;
+  /**
+   * Aborted when the process stops and cannot wait: what still runs then goes back to the head of its queue. Also with
+   * a JobTimeoutError, when the class's `timeout` is up.
+   */
   readonly signal: AbortSignal;
 }
 
 /** Anything with a `perform`, whatever its arguments. */
 export interface Performable {
   perform(...args: never[]): unknown;
+  beforePerform?(...args: never[]): unknown;
+  aroundPerform?(perform: () => Promise<void>, ...args: never[]): unknown;
+  afterPerform?(...args: never[]): unknown;
+  afterDiscard?(error: Error, ...args: never[]): unknown;
 }
 
 /** A concrete subclass of `Job`, as a value. */
@@ -28,7 +41,7 @@ export interface JobClass<J extends Performable = Performable> {
   readonly unique?: UniqueOptions | true;
   /** Travel with each job, for those who look for it. */
   readonly tags?: readonly string[];
-  /** Its run is aborted (`context.signal`) after this long, and counts as failed. */
+  /** After this long its run is aborted (`context.signal`); if it then rejects, it failed with a JobTimeoutError. */
   readonly timeout?: Duration;
   /** Of this class at most so many run at once, over all processes. */
   readonly concurrency?: number;
@@ -68,6 +81,8 @@ export interface JobOptions {
   readonly waitUntil?: Date | undefined;
   /** Instead of the class's own. */
   readonly queue?: string | undefined;
+  /** Beside the class's own. */
+  readonly tags?: readonly string[] | undefined;
   /** Enqueues in this transaction; needed only where `transaction()` is not in use. */
   readonly trx?: Knex.Transaction | undefined;
 }

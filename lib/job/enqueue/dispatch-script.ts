@@ -1,9 +1,10 @@
 import type { RedisClient } from '../../core/redis';
 import { keyPrefix } from '../redis/keys';
 import { RedisScript } from '../redis/redis-script';
+import { chunks } from './chunks';
 
-/** A script call carries at most this many bytes of records, so that it never holds Redis up. */
-const MAX_BYTES = 1_000_000;
+/** A script call carries at most so many bytes of records and so many jobs, so that it never holds Redis up. */
+const LIMITS = { bytes: 1_000_000, count: 1000 };
 
 /** What Redis made of a job: put it on the queue, knew it already, knew its end already, or came to it too late. */
 export type Dispatched = 'queued' | 'known' | 'finished' | 'expired';
@@ -22,14 +23,30 @@ const SCRIPT = new RedisScript(`
 local call, out, notAfter = redis.call, {}, tonumber(ARGV[1])
 local time = call('time')
 local expired = notAfter > 0 and time[1] * 1000 + time[2] / 1000 > notAfter
+local ids, ended, fresh = {}, {}, {}
+for q in ipairs(KEYS) do ids[q], ended[q], fresh[q] = {}, {}, {} end
 for a = 2, #ARGV, 3 do
-  local id, p = ARGV[a], KEYS[tonumber(ARGV[a + 1])]
-  local state = 'q'
-  if call('hexists', p..'jobs', id) == 1 then state = 'k'
-  elseif call('zscore', p..'finished', id) or call('zscore', p..'recent', id) then state = 'f'
-  elseif expired then state = 'e'
-  else call('hset', p..'jobs', id, ARGV[a + 2]); call('lpush', p..'waiting', id) end
+  local of = ids[tonumber(ARGV[a + 1])]
+  of[#of + 1] = ARGV[a]
+end
+for q, p in ipairs(KEYS) do
+  for _, trace in ipairs({'finished', 'recent'}) do
+    for i, score in ipairs(call('zmscore', p..trace, unpack(ids[q]))) do
+      if score then ended[q][ids[q][i]] = true end
+    end
+  end
+end
+for a = 2, #ARGV, 3 do
+  local id, q, state = ARGV[a], tonumber(ARGV[a + 1]), 'q'
+  local jobs, new = KEYS[q]..'jobs', fresh[q]
+  if ended[q][id] then state = 'f'
+  elseif expired then state = call('hexists', jobs, id) == 1 and 'k' or 'e'
+  elseif call('hsetnx', jobs, id, ARGV[a + 2]) == 1 then new[#new + 1] = id
+  else state = 'k' end
   out[#out + 1] = state
+end
+for q, p in ipairs(KEYS) do
+  if fresh[q][1] then call('lpush', p..'waiting', unpack(fresh[q])) end
 end
 return table.concat(out)`);
 
@@ -49,29 +66,31 @@ export interface DispatchOptions {
 export async function dispatch(
   client: RedisClient,
   jobs: readonly DispatchedJob[],
-  { notAfter = 0, limitMs }: DispatchOptions = {},
+  options?: DispatchOptions,
 ): Promise<Dispatched[]> {
   const states: Dispatched[] = [];
-  for (const chunk of chunks(jobs)) {
-    const queues = [...new Set(chunk.map((job) => job.queue))];
-    const args = chunk.flatMap((job) => [job.id, String(queues.indexOf(job.queue) + 1), job.record]);
-    const reply = await SCRIPT.run(client, queues.map(keyPrefix), [String(notAfter), ...args], limitMs);
-    for (const letter of String(reply)) states.push(STATES[letter] ?? 'known');
-  }
+  for (const chunk of dispatchChunks(jobs)) states.push(...(await dispatchChunk(client, chunk, options)));
   return states;
 }
 
-function* chunks(jobs: readonly DispatchedJob[]): Generator<DispatchedJob[]> {
-  let chunk: DispatchedJob[] = [];
-  let bytes = 0;
-  for (const job of jobs) {
-    if (bytes > 0 && bytes + job.record.length > MAX_BYTES) {
-      yield chunk;
-      chunk = [];
-      bytes = 0;
-    }
-    chunk.push(job);
-    bytes += job.record.length;
+/** In the sizes that `dispatchChunk` takes. */
+export function dispatchChunks(jobs: readonly DispatchedJob[]): Iterable<readonly DispatchedJob[]> {
+  return chunks(jobs, (job) => job.record.length, LIMITS);
+}
+
+/** All of them in one call, which Redis carries out whole or not at all. */
+export async function dispatchChunk(
+  client: RedisClient,
+  jobs: readonly DispatchedJob[],
+  { notAfter = 0, limitMs }: DispatchOptions = {},
+): Promise<Dispatched[]> {
+  const numbers = new Map<string, string>();
+  const args = [String(notAfter)];
+  for (const { id, queue, record } of jobs) {
+    const number = numbers.get(queue) ?? String(numbers.size + 1);
+    numbers.set(queue, number);
+    args.push(id, number, record);
   }
-  if (chunk.length > 0) yield chunk;
+  const reply = await SCRIPT.run(client, [...numbers.keys()].map(keyPrefix), args, limitMs);
+  return Array.from(String(reply), (letter) => STATES[letter] ?? 'known');
 }

@@ -3,83 +3,98 @@ import { toError } from '../../core/errors';
 import type { Events } from '../../core/events';
 import type { RedisClient } from '../../core/redis';
 import { currentTransaction } from '../../model/transaction';
-import { insertIntoOutbox } from '../outbox/outbox';
+import { insertIntoOutbox } from '../outbox/insert';
 import { createPayload, type Via } from '../record/payload';
-import { newRecord } from '../record/record';
-import { dispatch } from './dispatch-script';
+import { allEnqueued } from './enqueue-error';
+import { RedisRoad } from './redis-road';
 import type { EnqueuedJob, EnqueueRequest, Enqueuer } from './request';
 
-/** How long an enqueue waits for Redis before it turns to Postgres, ms. */
-const REDIS_LIMIT_MS = 1000;
-/** How long after such a wait enqueues do not even try, so that not every request waits, ms. */
-const AVOID_MS = 2000;
-/**
- * How far Redis's clock may be behind ours. A late enqueue that Redis runs within this time of our giving up meets the
- * trace its twin from the outbox left (`recent`, kept for a minute); one that comes later is refused.
- */
-const CLOCK_SLACK_MS = 30_000;
 const QUEUE_NAME = /^[A-Za-z0-9_-]+$/;
 
 /**
- * Inside a transaction, for later, or durable: to the outbox. Otherwise straight to Redis, or to the outbox when Redis
- * does not answer in time; the id is the same on both roads, so that a late success of the first makes no second run.
+ * Inside a transaction, for later, durable, or unique: to the outbox. Otherwise straight to Redis, or to the outbox when
+ * Redis does not answer in time; the id is the same on both roads, so that a late success of the first makes no second
+ * run. Of several jobs those for Postgres go first: a failure there leaves nothing enqueued.
  */
 export class JobEnqueuer implements Enqueuer {
-  private avoidRedisUntil = 0;
+  private readonly road: RedisRoad;
 
   constructor(
     private readonly knex: Knex,
-    private readonly redis: RedisClient,
+    redis: RedisClient,
     private readonly events: Events,
-  ) {}
+  ) {
+    this.road = new RedisRoad(redis);
+  }
 
   async enqueue(requests: readonly EnqueueRequest[]): Promise<EnqueuedJob[]> {
-    const enqueued: EnqueuedJob[] = [];
-    for (const request of requests) enqueued.push(await this.enqueueOne(request));
-    return enqueued;
+    for (const { name, queue } of requests) {
+      if (QUEUE_NAME.test(queue)) continue;
+      throw new TypeError(`${name}: queue is ${JSON.stringify(queue)}; use letters, digits, - and _`);
+    }
+    const straight: EnqueueRequest[] = [];
+    const byConnection = new Map<Knex, EnqueueRequest[]>();
+    for (const request of requests) {
+      const trx = request.trx ?? currentTransaction();
+      if (trx || request.durable || request.runAt || request.unique) addTo(byConnection, trx ?? this.knex, request);
+      else straight.push(request);
+    }
+    const jobs = new Map<EnqueueRequest, EnqueuedJob>();
+    let failure: Error | undefined;
+    try {
+      for (const [knex, given] of byConnection) await this.toOutbox(given, 'outbox', knex, jobs);
+      if (straight.length > 0) await this.toRedis(straight, jobs);
+    } catch (thrown) {
+      failure = toError(thrown);
+    }
+    return allEnqueued(requests.map((request) => jobs.get(request) ?? failure ?? new Error('not enqueued')));
   }
 
-  private async enqueueOne(request: EnqueueRequest): Promise<EnqueuedJob> {
-    const { id, queue } = request;
-    if (!QUEUE_NAME.test(queue)) {
-      throw new TypeError(`${request.name}: queue is ${JSON.stringify(queue)}; use letters, digits, - and _`);
-    }
-    const trx = request.trx ?? currentTransaction();
-    if (trx || request.durable || request.runAt) await this.toOutbox(id, request, 'outbox', trx ?? this.knex);
-    else await this.toRedis(id, request);
-    return { id, enqueued: true };
+  cancelled({ id, name, queue }: EnqueueRequest): void {
+    this.events.emit('job.cancelled', { id, class: name, queue });
   }
 
-  private async toRedis(id: string, request: EnqueueRequest): Promise<void> {
-    const { queue } = request;
-    const now = Date.now();
-    let refusal = new Error('Redis did not answer a moment ago');
-    if (now >= this.avoidRedisUntil) {
-      const record = newRecord(JSON.stringify(createPayload(request, 'redis')), now);
-      const limits = { limitMs: REDIS_LIMIT_MS, notAfter: now + REDIS_LIMIT_MS + CLOCK_SLACK_MS };
-      try {
-        const [state] = await dispatch(this.redis, [{ id, queue, record }], limits);
-        if (state !== 'expired') return this.enqueued(id, request, 'redis');
-        refusal = new Error("Redis's clock is more than 30 s ahead of this machine's");
-      } catch (thrown) {
-        refusal = toError(thrown);
-        // A Redis that is known to be away refuses at once, and may be back the next moment.
-        if (Date.now() - now >= REDIS_LIMIT_MS) this.avoidRedisUntil = Date.now() + AVOID_MS;
-      }
-    }
-    await this.toOutbox(id, request, 'fallback', this.knex).catch((error: unknown) => {
+  private async toRedis(requests: readonly EnqueueRequest[], jobs: Map<EnqueueRequest, EnqueuedJob>): Promise<void> {
+    const { sent, refusal } = await this.road.send(requests);
+    for (const request of requests.slice(0, sent)) jobs.set(request, this.enqueued(request, 'redis'));
+    if (!refusal) return;
+    const rest = requests.slice(sent);
+    await this.toOutbox(rest, 'fallback', this.knex, jobs).catch((error: unknown) => {
       const both = `neither Redis (${refusal.message}) nor Postgres (${toError(error).message}) took it`;
-      throw new Error(`${request.name} could not be enqueued: ${both}`, { cause: error });
+      throw new Error(`${rest[0]?.name} could not be enqueued: ${both}`, { cause: error });
     });
   }
 
-  private async toOutbox(id: string, request: EnqueueRequest, via: Via, knex: Knex): Promise<void> {
-    const payload = JSON.stringify(createPayload(request, via));
-    await insertIntoOutbox(knex, { id, queue: request.queue, class: request.name, payload, runAt: request.runAt });
-    this.enqueued(id, request, 'outbox');
+  private async toOutbox(
+    requests: readonly EnqueueRequest[],
+    via: Via,
+    knex: Knex,
+    jobs: Map<EnqueueRequest, EnqueuedJob>,
+  ): Promise<void> {
+    const rows = requests.map((request) => {
+      const { id, name, queue, runAt, unique } = request;
+      return { id, queue, class: name, payload: JSON.stringify(createPayload(request, via)), runAt, unique };
+    });
+    const ids = await insertIntoOutbox(knex, rows);
+    requests.forEach((request, i) => {
+      const id = ids[i] ?? request.id;
+      jobs.set(request, id === request.id ? this.enqueued(request, 'outbox') : this.duplicate(request, id));
+    });
   }
 
-  private enqueued(id: string, { name, queue }: EnqueueRequest, via: 'outbox' | 'redis'): void {
+  private enqueued({ id, name, queue }: EnqueueRequest, via: 'outbox' | 'redis'): EnqueuedJob {
     this.events.emit('job.enqueued', { id, class: name, queue, via });
+    return { id, enqueued: true };
   }
+
+  private duplicate({ name, queue }: EnqueueRequest, id: string): EnqueuedJob {
+    this.events.emit('job.duplicate', { id, class: name, queue });
+    return { id, enqueued: false, reason: 'duplicate' };
+  }
+}
+
+function addTo(groups: Map<Knex, EnqueueRequest[]>, key: Knex, request: EnqueueRequest): void {
+  const group = groups.get(key);
+  if (group) group.push(request);
+  else groups.set(key, [request]);
 }

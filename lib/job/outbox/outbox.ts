@@ -1,5 +1,4 @@
 import type { Knex } from 'knex';
-import type { RunAt } from '../enqueue/run-at';
 
 /** The channel that tells relays of new rows. */
 export const CHANNEL = 'job_outbox';
@@ -10,25 +9,6 @@ export interface OutboxRow {
   readonly id: string;
   readonly queue: string;
   readonly payload: string;
-}
-
-export interface NewOutboxRow extends OutboxRow {
-  readonly class: string;
-  /** undefined: at once. */
-  readonly runAt: RunAt | undefined;
-}
-
-/** Inserts and notifies in one round trip; the note reaches the relays at the outer commit, and never after a rollback. */
-export async function insertIntoOutbox(knex: Knex, row: NewOutboxRow): Promise<void> {
-  const inMs = row.runAt && 'inMs' in row.runAt ? row.runAt.inMs : 0;
-  const at = row.runAt && 'at' in row.runAt ? row.runAt.at.toISOString() : null;
-  await knex.raw(
-    `with job as (
-       insert into job_outbox (id, queue, class, payload, run_at)
-       values (?, ?, ?, ?, coalesce(?::timestamptz, clock_timestamp() + ? * interval '1 millisecond'))
-     ) select pg_notify(?, '')`,
-    [row.id, row.queue, row.class, row.payload, at, inMs, CHANNEL],
-  );
 }
 
 /**

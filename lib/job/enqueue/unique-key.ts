@@ -1,0 +1,41 @@
+import { createHash } from 'node:crypto';
+import { parseDuration } from '../../support/duration';
+import type { JobClass } from '../job-class';
+import type { JsonValue } from '../record/json';
+import { type ArgumentCodec, serializeArguments } from './arguments';
+import type { UniqueClaim } from './request';
+
+const DEFAULT_TTL_MS = 3_600_000;
+
+/**
+ * The claim of a job of a class with `static unique`; undefined of any other. The key is made of the class's name and a
+ * digest of what `by` gives for the arguments, in which the order of an object's keys counts for nothing.
+ * @throws TypeError for options that make no sense, or a `by` that gives what cannot travel.
+ */
+export function uniqueClaim(
+  jobClass: JobClass,
+  name: string,
+  args: readonly unknown[],
+  codec: ArgumentCodec,
+): UniqueClaim | undefined {
+  const { unique } = jobClass;
+  if (!unique) return undefined;
+  const { by, until = 'executed', ttl = DEFAULT_TTL_MS } = unique === true ? {} : unique;
+  if (until !== 'executed' && until !== 'executing') {
+    throw new TypeError(`${name}: unique.until is ${JSON.stringify(until)}; give 'executed' or 'executing'`);
+  }
+  const ttlMs = parseDuration(ttl);
+  if (!ttlMs) throw new TypeError(`${name}: unique.ttl is ${JSON.stringify(ttl)}; give a length of time such as '10m'`);
+  const parts = by ? [by(...(args as never[]))] : args;
+  const json = serializeArguments(`${name}, unique.by`, parts, codec);
+  const digest = createHash('sha256').update(canonicalJson(json)).digest('base64url');
+  return { key: `${name}:${digest}`, until, ttlMs };
+}
+
+/** The same text for the same value, whatever the order of its keys. */
+function canonicalJson(value: JsonValue): string {
+  return JSON.stringify(value, (_, part: JsonValue) => {
+    if (typeof part !== 'object' || part === null || Array.isArray(part)) return part;
+    return Object.fromEntries(Object.entries(part).sort(([one], [other]) => (one < other ? -1 : 1)));
+  });
+}
