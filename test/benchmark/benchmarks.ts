@@ -1,0 +1,11 @@
+import type { Bench } from './frame/bench';
+import { jobs } from './jobs';
+
+export interface Benchmark {
+  readonly about: string;
+  /** Prints as it goes. @returns what is to be kept, as JSON. */
+  run(bench: Bench): Promise<object>;
+}
+
+/** All that `npm run bench -- <name>` knows. */
+export const BENCHMARKS: Readonly<Record<string, Benchmark>> = { jobs };

@@ -1,0 +1,15 @@
+import { BeeQueueContender } from './bee-queue';
+import { BullMqContender } from './bullmq';
+import { CatamountContender } from './catamount';
+import type { Contender, Stores } from './contender';
+import { GraphileContender } from './graphile-worker';
+
+export const CONTENDERS = {
+  catamount: (stores: Stores): Contender => new CatamountContender(stores, false),
+  'catamount, outbox': (stores: Stores): Contender => new CatamountContender(stores, true),
+  'bee-queue': (stores: Stores): Contender => new BeeQueueContender(stores),
+  bullmq: (stores: Stores): Contender => new BullMqContender(stores),
+  'graphile-worker': (stores: Stores): Contender => new GraphileContender(stores),
+} as const;
+
+export type ContenderName = keyof typeof CONTENDERS;

@@ -1,0 +1,32 @@
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+
+/** The checkout. npm runs its scripts there. */
+export const ROOT = process.cwd();
+/** Git-ignored. */
+export const RESULTS = path.join(ROOT, '.catamount/bench');
+
+/** Keeps what was measured, with what it was measured on. @returns the file. */
+export function store(name: string, results: object): string {
+  fs.mkdirSync(RESULTS, { recursive: true });
+  const at = new Date();
+  const file = path.join(RESULTS, `${name}-${at.toISOString().replace(/[:.]/g, '-')}.json`);
+  const machine = {
+    node: process.version,
+    cpu: os.cpus()[0]?.model,
+    cores: os.availableParallelism(),
+    load: os.loadavg(),
+  };
+  fs.writeFileSync(file, `${JSON.stringify({ name, at, commit: commit(), machine, ...results }, null, 2)}\n`);
+  return file;
+}
+
+function commit(): string {
+  try {
+    return execFileSync('git', ['describe', '--always', '--dirty'], { cwd: ROOT }).toString().trim();
+  } catch {
+    return 'unknown';
+  }
+}

@@ -1,0 +1,124 @@
+import type { Benchmark } from './benchmarks';
+import type { ContenderName } from './contender/contenders';
+import type { DrainResult } from './contender/task';
+import type { Bench } from './frame/bench';
+import { interleave } from './frame/rounds';
+import { median, pairedRatio, type Spread, spread } from './frame/statistics';
+import { short, table } from './frame/table';
+
+interface Cell {
+  readonly rttMs: number;
+  readonly concurrency: number;
+  readonly count: number;
+}
+
+interface CellResult extends Cell {
+  readonly jobsPerSecond: Readonly<Record<string, Spread>>;
+  readonly cpuUs: Readonly<Record<string, number>>;
+  readonly rssMb: Readonly<Record<string, number>>;
+}
+
+const FAR_MS = 2.5;
+const STRAIGHT = ['catamount', 'bee-queue', 'bullmq'] as const;
+const BY_OUTBOX = ['catamount, outbox', 'graphile-worker'] as const;
+
+/** About a second for the slowest. */
+const CELLS: readonly Cell[] = [
+  { rttMs: 0, concurrency: 1, count: 20_000 },
+  { rttMs: 0, concurrency: 2, count: 20_000 },
+  { rttMs: 0, concurrency: 10, count: 30_000 },
+  { rttMs: 0, concurrency: 50, count: 30_000 },
+  { rttMs: FAR_MS, concurrency: 1, count: 600 },
+  { rttMs: FAR_MS, concurrency: 2, count: 1200 },
+  { rttMs: FAR_MS, concurrency: 10, count: 6000 },
+  { rttMs: FAR_MS, concurrency: 50, count: 20_000 },
+];
+
+/** Jobs that do nothing, waiting in their queues, through the whole job layer. */
+export const jobs: Benchmark = {
+  about: 'no-op jobs a second, by concurrency and round trip, against bee-queue and BullMQ; by the outbox, too',
+  async run(bench) {
+    const cells = CELLS.filter((cell) => bench.wants(nameOf(cell)));
+    bench.say(`jobs a second: median of ${bench.rounds} interleaved rounds (lowest–highest)\n`);
+    const straight = await measureAll(bench, cells, STRAIGHT);
+    bench.say(
+      `\n${table(
+        ['straight in Redis', ...STRAIGHT, '÷ bee', '÷ bullmq'],
+        straight.map((cell) => [
+          nameOf(cell),
+          ...STRAIGHT.map((name) => shortSpread(cell.jobsPerSecond[name])),
+          ratio(cell, 'catamount', 'bee-queue'),
+          ratio(cell, 'catamount', 'bullmq'),
+        ]),
+      )}\n`,
+    );
+    bench.say(
+      `${table(
+        ['CPU µs/job; RSS MB', ...STRAIGHT],
+        straight.map((cell) => [
+          nameOf(cell),
+          ...STRAIGHT.map((name) => `${short(cell.cpuUs[name] ?? 0)}; ${short(cell.rssMb[name] ?? 0)}`),
+        ]),
+      )}\n`,
+    );
+    const byOutbox = await measureAll(bench, cells, BY_OUTBOX);
+    bench.say(
+      `\n${table(
+        ['from Postgres', ...BY_OUTBOX, '÷ graphile'],
+        byOutbox.map((cell) => [
+          nameOf(cell),
+          ...BY_OUTBOX.map((name) => shortSpread(cell.jobsPerSecond[name])),
+          ratio(cell, 'catamount, outbox', 'graphile-worker'),
+        ]),
+      )}\n`,
+    );
+    return { straight, byOutbox };
+  },
+};
+
+async function measureAll(bench: Bench, cells: readonly Cell[], contenders: readonly ContenderName[]) {
+  const results: CellResult[] = [];
+  for (const cell of cells) results.push(await measure(bench, cell, contenders));
+  return results;
+}
+
+async function measure(bench: Bench, cell: Cell, contenders: readonly ContenderName[]): Promise<CellResult> {
+  const { rttMs, concurrency } = cell;
+  const count = Math.ceil(cell.count / (bench.options.quick ? 2 : 1));
+  const grounds = await bench.grounds();
+  const drains = await interleave(contenders, bench.rounds, async (contender) => {
+    await grounds.clear();
+    await bench.run(contender, 0, { kind: 'fill', count });
+    return bench.run<DrainResult>(contender, rttMs, {
+      kind: 'drain',
+      concurrency,
+      count,
+      warmUp: Math.ceil(count / 5),
+    });
+  });
+  const each = <T>(of: (results: readonly DrainResult[]) => T): Record<string, T> =>
+    Object.fromEntries(contenders.map((name) => [name, of(drains[name])]));
+  const result: CellResult = {
+    ...cell,
+    count,
+    jobsPerSecond: each((results) => spread(results.map((one) => one.jobsPerSecond))),
+    cpuUs: each((results) => median(results.map((one) => one.cpuUs))),
+    rssMb: each((results) => median(results.map((one) => one.rssMb))),
+  };
+  bench.say(
+    `${nameOf(cell)}: ${contenders.map((name) => `${name} ${shortSpread(result.jobsPerSecond[name])}`).join(', ')}`,
+  );
+  return result;
+}
+
+function nameOf({ rttMs, concurrency }: Cell): string {
+  return `rtt ${rttMs} ms, c=${concurrency}`;
+}
+
+function shortSpread(value: Spread | undefined): string {
+  return value ? `${short(value.median)} (${short(value.min)}–${short(value.max)})` : '–';
+}
+
+function ratio(cell: CellResult, ours: ContenderName, theirs: ContenderName): string {
+  return pairedRatio(cell.jobsPerSecond[ours]?.samples ?? [], cell.jobsPerSecond[theirs]?.samples ?? []).toFixed(2);
+}

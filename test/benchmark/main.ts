@@ -1,0 +1,65 @@
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { BENCHMARKS } from './benchmarks';
+import { Bench } from './frame/bench';
+import { ROOT, store } from './frame/store';
+
+const PEERS = path.join(ROOT, 'test/benchmark/peers');
+
+/** `npm run bench -- [names] [--quick] [--rounds n] [--only text] [--profile]`. Without names: all of them. */
+async function main(): Promise<void> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      quick: { type: 'boolean', default: false },
+      rounds: { type: 'string' },
+      only: { type: 'string' },
+      profile: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  if (values.help) return usage();
+  const names = positionals.length > 0 ? positionals : Object.keys(BENCHMARKS);
+  for (const name of names) {
+    if (!BENCHMARKS[name])
+      throw new Error(`there is no benchmark ${name}; there are: ${Object.keys(BENCHMARKS).join(', ')}`);
+  }
+  const rounds = values.rounds === undefined ? undefined : Number(values.rounds);
+  if (rounds !== undefined && !(Number.isInteger(rounds) && rounds > 0)) {
+    throw new Error(`--rounds is ${values.rounds}; give a whole number above 0`);
+  }
+  installPeers();
+  for (const name of names) {
+    const bench = new Bench({ quick: values.quick, rounds, profile: values.profile, only: values.only });
+    try {
+      bench.say(`\n=== ${name}: ${BENCHMARKS[name]?.about}`);
+      const results = await BENCHMARKS[name]?.run(bench);
+      bench.say(`kept in ${path.relative(ROOT, store(name, { options: bench.options, results }))}`);
+    } finally {
+      await bench.end();
+    }
+  }
+}
+
+function usage(): void {
+  const lines = Object.entries(BENCHMARKS).map(([name, { about }]) => `  ${name.padEnd(10)} ${about}`);
+  process.stdout.write(
+    `npm run bench -- [names] [--quick] [--rounds n] [--only text] [--profile]\n${lines.join('\n')}\n`,
+  );
+}
+
+/** What is compared with, from a lock of its own. */
+function installPeers(): void {
+  const read = (file: string) => fs.readFileSync(path.join(PEERS, file), 'utf8');
+  const stamp = path.join(PEERS, 'node_modules/.lock-installed');
+  if (fs.existsSync(stamp) && fs.readFileSync(stamp, 'utf8') === read('package-lock.json')) return;
+  execFileSync('npm', ['ci', '--no-audit', '--no-fund'], { cwd: PEERS, stdio: 'inherit' });
+  fs.writeFileSync(stamp, read('package-lock.json'));
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(`${error instanceof Error ? error.message : error}\n`);
+  process.exitCode = 1;
+});
