@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import path from 'node:path';
 import { Job } from '../../lib/job/job';
 import { DeadSet } from '../../lib/job/set/dead-set';
 import { transaction } from '../../lib/model/transaction';
 import { until } from '../support/until';
-import { LongJob, PoisonJob } from './doomed-processor';
+import { LongJob, PoisonJob, startDoomedProcessor } from './doomed-processor';
 import { JobSystem } from './job-system';
 
 const ran: string[] = [];
@@ -35,10 +34,8 @@ describe('a processor that is killed', () => {
   });
 
   const startDoomed = (identity = 'doomed') => {
-    const file = path.join(__dirname, 'doomed-processor.ts');
-    const child = fork(file, [system.postgres.url, system.redisServer.url, identity], {
-      execArgv: ['--import', 'tsx'],
-    });
+    const urls = { database: system.postgres.url, redis: system.redisServer.url };
+    const child = startDoomedProcessor(urls, identity);
     children.push(child);
     return child;
   };

@@ -1,8 +1,9 @@
 /** A processor in a process of its own, to be killed. Its jobs tell the parent that they run. */
+import { type ChildProcess, fork } from 'node:child_process';
 import { Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
 import { Job } from '../../lib/job/job';
-import { JobProcessor } from '../../lib/job/processor';
+import { JobProcessor, type ProcessorTuning } from '../../lib/job/processor';
 import { JobRegistry } from '../../lib/job/registry';
 import { Database } from '../../lib/model/database';
 import { TWO_QUEUES } from './job-system';
@@ -14,14 +15,34 @@ export class LongJob extends Job<[name: string]> {
   }
 }
 
+/** Holds the event loop for that long. */
+export class BlockingJob extends Job<[name: string, ms: number]> {
+  perform(name: string, ms: number): void {
+    process.send?.(name);
+    const end = performance.now() + ms;
+    while (performance.now() < end);
+  }
+}
+
 export class PoisonJob extends Job {
   perform(): void {
     process.kill(process.pid, 'SIGKILL');
   }
 }
 
+/** Starts one. It ends with its parent at the latest. */
+export function startDoomedProcessor(
+  urls: { readonly database: string; readonly redis: string },
+  identity = 'doomed',
+  tuning: ProcessorTuning = {},
+): ChildProcess {
+  return fork(__filename, [urls.database, urls.redis, identity, JSON.stringify(tuning)], {
+    execArgv: ['--import', 'tsx'],
+  });
+}
+
 if (require.main === module) {
-  const [databaseUrl = '', redisUrl = '', identity = 'doomed'] = process.argv.slice(2);
+  const [databaseUrl = '', redisUrl = '', identity = 'doomed', tuning = '{}'] = process.argv.slice(2);
   const events = new Events();
   const redis = new Redis(redisUrl, events);
   const processor = new JobProcessor({
@@ -30,9 +51,9 @@ if (require.main === module) {
     database: new Database(databaseUrl, { production: false, events }),
     redis,
     events,
-    registry: new JobRegistry([LongJob, PoisonJob]),
+    registry: new JobRegistry([LongJob, PoisonJob, BlockingJob]),
     lineage: { identity, dead: [] },
-    tuning: { stallInterval: 400 },
+    tuning: { stallInterval: 400, ...(JSON.parse(tuning) as ProcessorTuning) },
   });
   void redis.start().then(() => processor.start());
   process.on('disconnect', () => process.exit());

@@ -3,7 +3,7 @@ import { type EventMap, type EventName, Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
 import { connectJobs } from '../../lib/job/connect';
 import type { JobClass } from '../../lib/job/job-class';
-import { JobProcessor, type Lineage, type ProcessorTuning } from '../../lib/job/processor';
+import { JobProcessor, type JobProcessorOptions, type Lineage, type ProcessorTuning } from '../../lib/job/processor';
 import { JobRegistry } from '../../lib/job/registry';
 import { Database } from '../../lib/model/database';
 import { connectTransactions } from '../../lib/model/transaction';
@@ -68,6 +68,7 @@ export class JobSystem {
       readonly jobs?: Partial<JobsConfig>;
       readonly tuning?: ProcessorTuning;
       readonly lineage?: Lineage;
+      readonly onOrder?: JobProcessorOptions['onOrder'];
     } = {},
   ): Promise<JobProcessor> {
     const { database, redis, events, redisServer } = this;
@@ -80,6 +81,7 @@ export class JobSystem {
       registry: new JobRegistry(classes),
       lineage: options.lineage,
       ...(options.tuning && { tuning: options.tuning }),
+      ...(options.onOrder && { onOrder: options.onOrder }),
     });
     this.processors.push(processor);
     await processor.start();

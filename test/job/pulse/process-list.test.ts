@@ -1,0 +1,221 @@
+import assert from 'node:assert/strict';
+import os from 'node:os';
+import fc from 'fast-check';
+import { Job } from '../../../lib/job/job';
+import { readProcessInfo } from '../../../lib/job/pulse/process-info';
+import { ordersKey, PROCESSES, processKey } from '../../../lib/job/pulse/process-keys';
+import { ProcessList } from '../../../lib/job/pulse/process-list';
+import { sendPulse } from '../../../lib/job/pulse/pulse-script';
+import { until } from '../../support/until';
+import { Gate } from '../gate';
+import { JobSystem } from '../job-system';
+
+const FAST = { pulseMs: 20, beatMs: 60 };
+const gate = new Gate();
+
+class HeldJob extends Job {
+  async perform(): Promise<void> {
+    await gate.pass();
+  }
+}
+
+describe('the list of processes', () => {
+  let system: JobSystem;
+  let processes: ProcessList;
+  before(async () => {
+    system = await JobSystem.start();
+    processes = new ProcessList(system.redis.client);
+  });
+  after(() => system.stop());
+  beforeEach(async () => {
+    gate.close();
+    await system.reset();
+  });
+  afterEach(() => gate.open());
+
+  const start = (identity: string) =>
+    system.processor([HeldJob], { tuning: FAST, lineage: { identity, dead: [] }, jobs: { concurrency: 3 } });
+
+  it('shows each processor of each tree, with what it is doing', async () => {
+    await start('tree-b-0');
+    await start('tree-a-1');
+    const { id } = await HeldJob.performLater();
+    await until('it runs', () => gate.held === 1);
+    const busy = await until('one is busy', async () => (await processes.list()).find((one) => one.busyCount > 0));
+    const { startedAt = 0, ...job } = busy.busy[0] ?? {};
+    assert.deepEqual(job, { id, class: 'HeldJob', queue: 'default', attempt: 1 });
+    assert.ok(Math.abs(Date.now() - startedAt) < 10_000);
+    const listed = await processes.list();
+    assert.deepEqual(
+      listed.map(({ identity, tree }) => [identity, tree]),
+      [
+        ['tree-a-1', 'tree-a'],
+        ['tree-b-0', 'tree-b'],
+      ],
+    );
+    for (const one of listed) {
+      assert.deepEqual([one.host, one.pid, one.concurrency], [os.hostname(), process.pid, 3]);
+      assert.deepEqual([one.queues, one.quiet, one.stopping], [['default', 'mailer'], false, false]);
+      assert.match(one.version, /^\d+\.\d+\.\d+/);
+      assert.ok(one.rssMb > 10 && one.lagP99Ms >= 0 && one.silentMs < 5000 && one.startedAt > 0);
+    }
+    await until('round trips are timed', async () => (await processes.list()).every(({ redisMs }) => redisMs !== null));
+  });
+
+  it('shows at once that one is quiet, or drains, and no longer who has left in order', async () => {
+    const processor = await start('tree-0');
+    const other = await start('other-0');
+    const shown = async (identity: string) => (await processes.list()).find((one) => one.identity === identity);
+    await until('both are listed', async () => (await processes.list()).length === 2);
+    processor.quiet();
+    await until('it is quiet', async () => (await shown('tree-0'))?.quiet);
+    processor.resume();
+    await until('it is not', async () => (await shown('tree-0'))?.quiet === false);
+    other.quiet();
+    await HeldJob.performLater();
+    await until('it runs', () => gate.held === 1);
+    const stopped = system.stopProcessors(20_000);
+    await until('it drains', async () => (await shown('tree-0'))?.stopping);
+    gate.open();
+    await stopped;
+    assert.deepEqual(await processes.list(), []);
+    assert.deepEqual(await system.redis.client.keys('catamount:process*'), []);
+  });
+
+  it('leaves out who was silent for half a minute, and in time forgets it', async () => {
+    const { client } = system.redis;
+    const text = JSON.stringify({ identity: 'gone', queues: [] });
+    const silentFor = async (ms: number) => {
+      await client.zAdd(PROCESSES, { value: 'gone', score: Date.now() - ms });
+      await client.set(processKey('gone'), text);
+      return (await processes.list()).map(({ identity }) => identity);
+    };
+    assert.deepEqual(await silentFor(25_000), ['gone']);
+    assert.deepEqual(await silentFor(35_000), []);
+    assert.equal(await client.zCard(PROCESSES), 1, 'its jobs are still to be taken over');
+    assert.deepEqual(await silentFor(3_600_000), []);
+    assert.equal(await client.zCard(PROCESSES), 0);
+  });
+
+  it('bears a Redis that is away, or emptied: the next beat tells all again', async () => {
+    await start('tree-0');
+    await until('it is listed', async () => (await processes.list()).length === 1);
+    await system.redis.client.flushAll();
+    await until('it is listed again', async () => (await processes.list()).length === 1);
+    await system.redisServer.kill();
+    await assert.rejects(processes.list());
+    await system.redisServer.restart({ wipe: true });
+    await until('it is listed again', async () => (await processes.list()).length === 1);
+    assert.deepEqual(
+      system.eventsNamed('queue.error').filter(({ during }) => /heartbeat/.test(during)),
+      [],
+    );
+  });
+
+  it('reads whatever text it finds', () => {
+    fc.assert(
+      fc.property(fc.oneof(fc.string(), fc.json()), (text) => {
+        const info = readProcessInfo(text);
+        if (info) assert.deepEqual([typeof info.identity, Array.isArray(info.busy)], ['string', true]);
+      }),
+    );
+    assert.equal(readProcessInfo('{"identity":"x","queues":["a"],"more":1}')?.pid, 0);
+  });
+});
+
+const ran: string[] = [];
+
+class NamedJob extends Job<[name: string]> {
+  perform(name: string): void {
+    ran.push(name);
+  }
+}
+
+describe('orders by Redis', () => {
+  let system: JobSystem;
+  let processes: ProcessList;
+  before(async () => {
+    system = await JobSystem.start();
+    processes = new ProcessList(system.redis.client);
+  });
+  after(() => system.stop());
+  beforeEach(async () => {
+    await system.reset();
+    ran.length = 0;
+  });
+
+  const start = async (options: Parameters<JobSystem['processor']>[1] = {}) => {
+    const lineage = { identity: 'tree-0', dead: [] };
+    const processor = await system.processor([NamedJob], { tuning: FAST, lineage, ...options });
+    await until('it is listed', async () => (await processes.list()).length === 1);
+    return processor;
+  };
+  const commands = () => system.eventsNamed('operator.command');
+
+  it('quiet a processor, and have it take jobs again, each once', async () => {
+    const processor = await start();
+    assert.equal(await processes.tell('tree-0', 'quiet'), true);
+    await until('it is quiet', () => processor.snapshot().quiet);
+    await NamedJob.performLater('while quiet');
+    await until('the list shows it', async () => (await processes.list())[0]?.quiet);
+    assert.equal(await processes.tell('tree-0', 'resume'), true);
+    await until('the job ran', () => ran.length === 1);
+    assert.deepEqual(commands(), [
+      { command: 'jobs quiet', via: 'redis' },
+      { command: 'jobs resume', via: 'redis' },
+    ]);
+    await until('no order is left', async () => (await system.redis.client.exists(ordersKey('tree-0'))) === 0);
+  });
+
+  it('are handed to whoever is in charge of the process, in the order they came in', async () => {
+    const orders: string[] = [];
+    await start({ onOrder: (order) => orders.push(order) });
+    for (const order of ['quiet', 'resume', 'quiet', 'stop'] as const) await processes.tell('tree-0', order);
+    await until('all have come', () => orders.length === 4);
+    assert.deepEqual(orders, ['quiet', 'resume', 'quiet', 'stop']);
+    await until('no order is left', async () => (await system.redis.client.exists(ordersKey('tree-0'))) === 0);
+    assert.equal(orders.length, 4);
+  });
+
+  it('come with every reply until Redis knows that they were obeyed: a reply may be lost', async () => {
+    await start();
+    const { client } = system.redis;
+    const pulse = async (...obeyed: string[]) => {
+      const request = { identity: 'by-hand', ttlS: 30, last: undefined, gapMs: 100, silenceMs: 1000, obeyed };
+      return (await sendPulse(client, { ...request, info: undefined })).orders;
+    };
+    assert.deepEqual(await pulse(), []);
+    await processes.tell('by-hand', 'quiet');
+    const [order = assert.fail()] = await pulse();
+    assert.match(order, /^quiet \w+$/);
+    assert.deepEqual(await pulse(), [order]);
+    assert.deepEqual(await pulse(order), []);
+  });
+
+  it('are refused for nobody, and when they are none', async () => {
+    await start();
+    assert.equal(await processes.tell('tree-9', 'quiet'), false);
+    await assert.rejects(processes.tell('tree-0', 'halt' as 'stop'), {
+      name: 'UserError',
+      message: '"halt" is no order for a job processor; use quiet, resume, stop.',
+    });
+    assert.deepEqual(await system.redis.client.keys('*:orders'), []);
+  });
+
+  it('are void after a minute', async () => {
+    await start();
+    await processes.tell('tree-0', 'quiet');
+    const ttl = await system.redis.client.ttl(ordersKey('tree-0'));
+    assert.ok(ttl <= 60, `${ttl} s`);
+  });
+
+  it('need not be repeated to a successor that begins quiet', async () => {
+    const processor = await start({ lineage: { identity: 'tree-1', dead: ['tree-0'], quiet: true } });
+    assert.ok(processor.snapshot().quiet);
+    await NamedJob.performLater('while quiet');
+    await until('two beats have passed', async () => (await processes.list())[0]?.quiet);
+    assert.equal(await system.redis.client.lLen('bq:default:waiting'), 1);
+    processor.resume();
+    await until('the job ran', () => ran.length === 1);
+  });
+});
