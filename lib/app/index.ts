@@ -7,6 +7,7 @@ export default defineApp({
   root: path.resolve(__dirname, '../..'),
   routes: () => import('./routes'),
   jobs: 'jobs',
+  models: 'lib/app/models',
   migrations: 'migrations',
   templates: 'lib/app/mailers/templates',
   locales: 'lib/app/locales',

@@ -1,3 +1,5 @@
+import type { JsonValue } from './json';
+
 /**
  * Everything that happens worth knowing, by name. Code emits; the log subscriber writes the lines, and statistics,
  * hooks and tests listen to the same events. Payloads are plain data. Times are milliseconds unless named otherwise.
@@ -122,18 +124,13 @@ export interface EventMap {
   'job.duplicate': { readonly id: string; readonly class: string; readonly queue: string };
   /** A callback or a middleware kept it from being enqueued. */
   'job.cancelled': { readonly id: string; readonly class: string; readonly queue: string };
-  'job.started': { readonly id: string; readonly class: string; readonly queue: string; readonly attempt: number };
+  'job.started': AboutJob;
   'job.succeeded': { readonly id: string; readonly class: string; readonly queue: string; readonly durationMs: number };
-  'job.retrying': {
-    readonly id: string;
-    readonly class: string;
-    readonly queue: string;
-    readonly attempt: number;
-    readonly waitMs: number;
-    readonly error: Error;
-  };
-  'job.dead': { readonly id: string; readonly class: string; readonly queue: string; readonly reason: string };
-  'job.discarded': { readonly id: string; readonly class: string; readonly queue: string; readonly error: Error };
+  'job.retrying': AboutJob & { readonly waitMs: number; readonly error: Error };
+  'job.dead': AboutJob & { readonly reason: string; readonly error: Error };
+  'job.discarded': AboutJob & { readonly error: Error };
+  /** Its timeout was up long ago, and its handler goes on all the same. Once a run. */
+  'job.overdue': { readonly id: string; readonly class: string; readonly queue: string; readonly ageMs: number };
   /** Its process stops: it is at the head of its queue again, as if it had not been started. */
   'job.returned': { readonly id: string; readonly class: string; readonly queue: string };
   /** Its outcome came too late: it had been given to another process. */
@@ -197,6 +194,19 @@ export interface EventMap {
   };
   'mail.skipped': { readonly mailer: string; readonly action: string; readonly reason: string };
   'mail.failed': { readonly mailer: string; readonly action: string; readonly error: Error };
+}
+
+/** A run of a job. */
+interface AboutJob {
+  readonly id: string;
+  readonly class: string;
+  readonly queue: string;
+  /** 1 for the first run. */
+  readonly attempt: number;
+  /** Of the request that led to it. */
+  readonly requestId?: string;
+  /** Its arguments, fit to be shown; undefined where none are to be. Asked only by those who show them. */
+  readonly args?: () => readonly JsonValue[] | undefined;
 }
 
 export type EventName = keyof EventMap;

@@ -2,8 +2,9 @@ import type { EventMap, EventName, Events } from './events';
 import type { Logger } from './logger';
 
 type Level = 'debug' | 'info' | 'warn' | 'error';
-/** Level, message, and the fields that go beside it. */
-type Line = readonly [Level, string, Readonly<Record<string, unknown>>?];
+type Fields = Readonly<Record<string, unknown>>;
+/** Level, message, and the fields that go beside it; those that cost something are made only when the line is written. */
+type Line = readonly [Level, string, (Fields | (() => Fields))?];
 
 /** How each event reads as a log line. An event that is not listed writes none. */
 const LINES: { readonly [E in EventName]?: (event: EventMap[E]) => Line } = {
@@ -78,15 +79,20 @@ const LINES: { readonly [E in EventName]?: (event: EventMap[E]) => Line } = {
   'job.enqueued': ({ id, via, ...job }) => ['debug', `enqueued ${job.class} on ${job.queue}`, { jobId: id, via }],
   'job.duplicate': ({ id, ...job }) => ['debug', `${job.class} is on its way already: not enqueued`, { jobId: id }],
   'job.cancelled': ({ id, ...job }) => ['debug', `${job.class} was cancelled before it was enqueued`, { jobId: id }],
-  'job.started': ({ id, ...job }) => ['debug', `${job.class} starts, attempt ${job.attempt}`, { jobId: id }],
+  'job.started': (job) => ['debug', `${job.class} starts, attempt ${job.attempt}`, fieldsOf(job)],
   'job.succeeded': ({ id, durationMs, ...job }) => ['info', `${job.class} done in ${durationMs} ms`, { jobId: id }],
-  'job.retrying': ({ id, error, ...job }) => [
+  'job.retrying': (job) => [
     'warn',
-    `${job.class} failed (attempt ${job.attempt}), again in ${Math.round(job.waitMs / 1000)} s: ${error.message}`,
-    { jobId: id, err: error },
+    `${job.class} failed (attempt ${job.attempt}), again in ${Math.round(job.waitMs / 1000)} s: ${job.error.message}`,
+    fieldsOf(job, job.error),
   ],
-  'job.dead': ({ id, reason, ...job }) => ['error', `${job.class} is dead: ${reason}`, { jobId: id }],
-  'job.discarded': ({ id, error, ...job }) => ['info', `${job.class} discarded: ${error.message}`, { jobId: id }],
+  'job.dead': (job) => ['error', `${job.class} is dead: ${job.reason}`, fieldsOf(job, job.error)],
+  'job.discarded': (job) => ['info', `${job.class} discarded: ${job.error.message}`, fieldsOf(job)],
+  'job.overdue': ({ id, ageMs, ...job }) => [
+    'warn',
+    `${job.class} goes on after its timeout, for ${seconds(ageMs)} by now: it should heed this.context.signal`,
+    { jobId: id },
+  ],
   'job.returned': ({ id, ...job }) => [
     'info',
     `${job.class} goes back to ${job.queue}: the process stops`,
@@ -143,6 +149,11 @@ const LINES: { readonly [E in EventName]?: (event: EventMap[E]) => Line } = {
   'mail.failed': (e) => ['warn', `mail ${e.mailer}#${e.action} failed: ${e.error.message}`],
 };
 
+/** What the line of a job's run carries besides its message. */
+function fieldsOf({ id, requestId, args }: EventMap['job.started'], error?: Error): () => Fields {
+  return () => ({ jobId: id, requestId, args: args?.(), err: error });
+}
+
 function seconds(ms: number): string {
   return `${(ms / 1000).toFixed(1)} s`;
 }
@@ -161,7 +172,8 @@ export function logEvents(events: Events, logger: Logger): () => void {
   return events.onAny((name, payload) => {
     const line = LINES[name] as ((event: typeof payload) => Line) | undefined;
     if (!line) return;
-    const [level, message, fields] = line(payload);
-    logger[level](fields ?? {}, message);
+    const [level, message, fields = {}] = line(payload);
+    if (!logger.isLevelEnabled(level)) return;
+    logger[level](typeof fields === 'function' ? fields() : fields, message);
   });
 }

@@ -3,17 +3,21 @@ import type { Config } from '../core/config';
 import type { Events } from '../core/events';
 import type { Redis } from '../core/redis';
 import type { Database } from '../model/database';
+import type { ModelLookup } from '../model/model-folder';
 import { Deadline } from '../support/deadline';
 import type { Service } from '../support/service';
+import { ClassLimits } from './adapter/class-limits';
 import { QueueWorker } from './adapter/queue-worker';
 import { cronEntries } from './cron/cron-entries';
 import { CronService, type CronTuning } from './cron/cron-service';
 import { OutboxService } from './outbox/outbox-service';
-import { Performer } from './perform/performer';
+import { createPerformer } from './perform/create-performer';
+import type { Performer } from './perform/performer';
 import { Presence } from './pulse/presence';
 import type { BusyJob, ProcessOrder } from './pulse/process-info';
 import type { PulseTuning } from './pulse/pulse';
 import type { JobRegistry } from './registry';
+import type { JobSetup } from './setup';
 
 /** Part of the stop that is kept for handing back what still runs, ms; less of a short one. */
 const HAND_BACK_MS = 3000;
@@ -32,6 +36,9 @@ export interface JobProcessorOptions {
   readonly redis: Redis;
   readonly events: Events;
   readonly registry: JobRegistry;
+  readonly setup?: JobSetup;
+  /** For jobs that are given models. */
+  readonly models?: ModelLookup;
   readonly lineage?: Lineage | undefined;
   readonly tuning?: ProcessorTuning;
   /** How the app is called in the list of processes. */
@@ -59,6 +66,8 @@ export interface ProcessorTuning extends PulseTuning {
   /** Deliveries without an outcome before a job counts as poison. Default 3. */
   readonly maxDeliveries?: number;
   readonly cron?: CronTuning;
+  /** How long a handler may go on after its timeout until it is told of as overdue, ms. Default 10,000. */
+  readonly overdueMs?: number;
   readonly random?: () => number;
   readonly now?: () => number;
 }
@@ -69,6 +78,7 @@ export class JobProcessor implements Service {
   private readonly performer: Performer;
   private readonly outbox: OutboxService;
   private readonly cron: CronService;
+  private readonly limits: ClassLimits;
   private readonly presence: Presence;
   private readonly identity: string;
   private worker: QueueWorker | undefined;
@@ -79,13 +89,16 @@ export class JobProcessor implements Service {
     this.isQuiet = options.lineage?.quiet ?? false;
     this.identity = options.lineage?.identity ?? randomBytes(6).toString('hex');
     const { config, database, redis, events, registry, tuning = {} } = options;
-    this.performer = new Performer({
+    this.limits = new ClassLimits(registry);
+    this.performer = createPerformer({
+      knex: database.knex,
+      redis: redis.client,
       registry,
       events,
-      maxDeliveries: tuning.maxDeliveries ?? 3,
+      setup: options.setup ?? {},
+      models: options.models,
       onFinished: (queue, id) => this.outbox.finished(queue, id),
-      random: tuning.random,
-      now: tuning.now,
+      tuning,
     });
     this.outbox = new OutboxService({
       database,
@@ -121,6 +134,7 @@ export class JobProcessor implements Service {
       queues: config.jobs.queues,
       weighted: config.jobs.weighted,
       budget: config.jobs.concurrency,
+      limits: this.limits,
       identity: this.identity,
       stallInterval: tuning.stallInterval ?? 30_000,
       handler: (delivery) => this.performer.perform(delivery),
@@ -160,7 +174,7 @@ export class JobProcessor implements Service {
   snapshot(): { readonly running: readonly BusyJob[]; readonly quiet: boolean } {
     const running = [...this.performer.runs].map((run) => ({
       id: run.id,
-      class: run.jobName,
+      class: run.class,
       queue: run.queue,
       attempt: run.attempt,
       startedAt: run.startedAt,
@@ -190,7 +204,7 @@ export class JobProcessor implements Service {
   }
 
   private announceReturn(id: string, queue: string, applied: boolean): void {
-    const jobName = [...this.performer.runs].find((run) => run.id === id)?.jobName ?? 'unknown';
+    const jobName = [...this.performer.runs].find((run) => run.id === id)?.class ?? 'unknown';
     this.options.events.emit(applied ? 'job.returned' : 'job.superseded', { id, class: jobName, queue });
   }
 

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { toError, UserError } from '../core/errors';
 import { Job } from './job';
 import { type JobClass, jobNameOf } from './job-class';
+import { planOf } from './perform/class-plan';
 
 /** The app's job classes by the name that travels. */
 export class JobRegistry {
@@ -12,8 +13,9 @@ export class JobRegistry {
     for (const jobClass of classes) this.add(jobClass);
   }
 
-  /** @throws UserError when the name is taken. */
+  /** @throws UserError when the name is taken; TypeError for static options that make no sense. */
   add(jobClass: JobClass): void {
+    planOf(jobClass);
     const name = jobNameOf(jobClass);
     if (this.classes.has(name)) throw new UserError(`two job classes are named ${name}; give one another jobName`);
     this.classes.set(name, jobClass);

@@ -10,10 +10,8 @@ export type EnqueueMiddleware = (
 
 /** One run of a job, as middleware sees it. */
 export interface JobRun extends JobContext {
-  readonly class: string;
   /** As `perform` gets them. */
   readonly args: readonly unknown[];
-  readonly tags: readonly string[];
 }
 
 /** Around every run. Must await `next`; what it throws is the run's failure. */
@@ -31,6 +29,8 @@ export interface ErrorReport {
   /** Filtered: what the app's filters name is hidden. */
   readonly args?: readonly JsonValue[];
   readonly requestId?: string;
+  /** What was being done, where no job was. */
+  readonly during?: string;
 }
 
 /** Turns instances of a class of the app's into JSON and back. */

@@ -1,6 +1,7 @@
 import path from 'node:path';
 import type Router from '@koa/router';
 import { UserError } from '../core/errors';
+import type { JobSetup } from '../job/setup';
 import type { Hooks } from './hooks';
 // What we add to Koa's types, for whoever writes routes.
 import '../web/context';
@@ -17,6 +18,10 @@ export interface AppOptions {
   readonly routes: () => Promise<{ readonly default: Routes }>;
   /** One default-exported job class per file. Default `jobs`. */
   readonly jobs?: string;
+  /** Middleware, serializers, an error reporter for jobs: `() => import('./job-setup')`. */
+  readonly jobSetup?: () => Promise<{ readonly default: JobSetup }>;
+  /** Models that jobs may be given as arguments; folders below it count. Default `models`. */
+  readonly models?: string;
   /** knex migrations. Default `migrations`. */
   readonly migrations?: string;
   /** `<mailer>/<action>/{html,text}.ejs`. Default `mailers/templates`. */
@@ -31,6 +36,8 @@ export interface AppDefinition {
   readonly name: string;
   readonly routes: () => Promise<{ readonly default: Routes }>;
   readonly jobsDir: string;
+  readonly jobSetup: (() => Promise<{ readonly default: JobSetup }>) | undefined;
+  readonly modelsDir: string;
   readonly migrationsDir: string;
   readonly templatesDir: string;
   readonly localesDir: string;
@@ -52,6 +59,8 @@ export function defineApp(options: AppOptions): AppDefinition {
     name: options.name,
     routes: options.routes,
     jobsDir: folder(options.jobs, 'jobs'),
+    jobSetup: options.jobSetup,
+    modelsDir: folder(options.models, 'models'),
     migrationsDir: folder(options.migrations, 'migrations'),
     templatesDir: folder(options.templates, 'mailers/templates'),
     localesDir: folder(options.locales, 'locales'),

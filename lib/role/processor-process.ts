@@ -9,14 +9,17 @@ import { VitalsMeter } from '../core/vitals';
 import { connectJobs } from '../job/connect';
 import { JobProcessor, type Lineage } from '../job/processor';
 import { loadJobs } from '../job/registry';
+import { ErrorReporter } from '../job/report/error-reporter';
 import { MailDelivery } from '../mailer/delivery';
 import { Mailer } from '../mailer/mailer';
 import { Database } from '../model/database';
 import { pendingMigrations } from '../model/migrator';
+import { ModelFolder } from '../model/model-folder';
 import { connectTransactions } from '../model/transaction';
 import type { Deadline } from '../support/deadline';
 import { ServiceGroup } from '../support/service';
 import type { AppDefinition } from './app-definition';
+import { loadJobSetup } from './load-job-setup';
 import { migrationFolders } from './migrations';
 import { serverUrls } from './server-urls';
 
@@ -37,7 +40,7 @@ export class ProcessorProcess {
     this.isQuiet = lineage.quiet ?? false;
   }
 
-  /** @throws UserError when the app's jobs folder is not what it should be. */
+  /** @throws UserError when the app's jobs folder or its job setup is not what it should be. */
   async start(): Promise<void> {
     const { app, config, events, lineage } = this;
     const urls = serverUrls(config);
@@ -49,6 +52,9 @@ export class ProcessorProcess {
     const i18n = await loadI18n([app.localesDir], config.defaultLocale);
     const mail = new MailDelivery({ config, database, i18n, templatesDir: app.templatesDir, events });
     const registry = loadJobs(app.jobsDir);
+    const setup = await loadJobSetup(app);
+    const models = new ModelFolder(app.modelsDir);
+    const reporter = new ErrorReporter(events, setup.reportError);
     const jobs = new JobProcessor({
       config,
       redisUrl: urls.redis,
@@ -56,6 +62,8 @@ export class ProcessorProcess {
       redis,
       events,
       registry,
+      setup,
+      models,
       lineage,
       app: app.name,
       onOrder: this.onOrder,
@@ -64,9 +72,9 @@ export class ProcessorProcess {
     if (this.isQuiet) jobs.quiet();
     Model.knex(database.knex);
     connectTransactions(database.knex);
-    connectJobs({ database, redis, events });
+    connectJobs({ database, redis, events, setup, models });
     Mailer.connect(mail);
-    this.services = new ServiceGroup('the job processor', [database, redis, mail, jobs]);
+    this.services = new ServiceGroup('the job processor', [reporter, database, redis, mail, jobs]);
     await this.services.start();
     if (production) void this.warnOfPendingMigrations(database);
   }

@@ -8,6 +8,7 @@ import { Redis } from '../core/redis';
 import { VitalsMeter } from '../core/vitals';
 import { connectJobs } from '../job/connect';
 import { Database } from '../model/database';
+import { ModelFolder } from '../model/model-folder';
 import { connectTransactions } from '../model/transaction';
 import type { Deadline } from '../support/deadline';
 import { createApplication } from '../web/application';
@@ -16,6 +17,7 @@ import { QueueTimes } from '../web/queue-times';
 import type { RawConnection } from '../web/raw-connection';
 import { WebServer } from '../web/server';
 import type { AppDefinition } from './app-definition';
+import { loadJobSetup } from './load-job-setup';
 import { serverUrls } from './server-urls';
 
 /** Everything that serves HTTP in one process: a forked worker, or the primary itself in single mode. */
@@ -49,7 +51,8 @@ export class WebProcess implements DrainableServer {
     await redis.start();
     Model.knex(database.knex);
     connectTransactions(database.knex);
-    connectJobs({ database, redis, events });
+    const models = new ModelFolder(app.modelsDir);
+    connectJobs({ database, redis, events, setup: await loadJobSetup(app), models });
     const routes = await app.routes();
     const application = createApplication({
       config,

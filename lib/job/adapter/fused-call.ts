@@ -13,10 +13,12 @@ export interface Delivery {
   readonly deliveries: number;
   /** Names this delivery among all of the job's. */
   readonly fence: string;
+  /** Name of its class, if that has a limit. */
+  readonly limitedClass?: string | undefined;
 }
 
 /** What a final outcome leaves behind in Redis (fused-script.ts). */
-export type Traces = '' | 'f' | 'r' | 'fr';
+export type Traces = `${'' | 'f' | 'r' | 'fr'}${'' | 'c'}`;
 
 /** How one delivery ended. */
 export type Outcome =
@@ -33,6 +35,8 @@ export interface FusedRequest {
   /** Queues to fetch from, in order; once, or once per wanted job. */
   readonly orders: readonly (readonly number[])[];
   readonly lostTokens: readonly string[];
+  /** As `ClassLimits` writes them; '' only when nothing that is held need be looked at. */
+  readonly limits: string;
   readonly outcomes: readonly { readonly queue: number; readonly delivery: Delivery; readonly outcome: Outcome }[];
 }
 
@@ -41,6 +45,8 @@ export interface FusedReply {
   readonly paused: ReadonlySet<number>;
   /** For each outcome whether it counted. */
   readonly applied: readonly boolean[];
+  /** Whether jobs are held because of their class's limit, in any queue. Unknown (false) where `limits` was ''. */
+  readonly anyHeld: boolean;
   readonly fetched: readonly (Omit<Delivery, 'queue'> & { readonly queue: number })[];
 }
 
@@ -57,24 +63,24 @@ export async function callFused(connection: BeeConnection, request: FusedRequest
   return decode(reply as (string | number)[]);
 }
 
-function encode({ prefixes, token, wanted, orders, lostTokens, outcomes }: FusedRequest): (string | number)[] {
+function encode({ prefixes, token, wanted, orders, lostTokens, limits, outcomes }: FusedRequest): (string | number)[] {
   const width = orders[0]?.length ?? 0;
   const order = orders.flat().map((queue) => String.fromCharCode(48 + queue));
   const lost = lostTokens.length > 0 ? `|${lostTokens.join('|')}|` : '';
-  const args = [prefixes.length, ...prefixes, Date.now(), token, wanted, width, order.join(''), lost];
+  const args = [prefixes.length, ...prefixes, Date.now(), token, wanted, width, order.join(''), lost, limits];
   for (const { queue, delivery, outcome } of outcomes) {
     const record = 'record' in outcome ? outcome.record : '';
     const dueAt = 'dueAt' in outcome ? Math.ceil(outcome.dueAt) : 0;
     const traces = 'traces' in outcome ? outcome.traces : '';
-    args.push(queue + 1, delivery.id, delivery.fence, outcome.op, record, dueAt, traces);
+    args.push(queue + 1, delivery.id, delivery.fence, outcome.op, record, dueAt, traces, delivery.limitedClass ?? '');
   }
   return args;
 }
 
 function decode(reply: readonly (string | number)[]): FusedReply {
-  const [paused = '', applied = ''] = reply;
+  const [paused = '', applied = '', held = ''] = reply;
   const fetched: FusedReply['fetched'][number][] = [];
-  for (let i = 2; i + 3 < reply.length; i += 4) {
+  for (let i = 3; i + 3 < reply.length; i += 4) {
     const fence = String(reply[i + 2]);
     fetched.push({
       queue: Number(reply[i]) - 1,
@@ -92,6 +98,7 @@ function decode(reply: readonly (string | number)[]): FusedReply {
         .map((number) => Number(number) - 1),
     ),
     applied: Array.from(String(applied), (flag) => flag === '1'),
+    anyHeld: held === '1',
     fetched,
   };
 }

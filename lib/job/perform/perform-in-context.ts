@@ -1,27 +1,48 @@
 import { NotConnectedError } from '../../core/errors';
 import { runInContext } from '../../core/execution-context';
-import { type JobClass, type JobContext, jobNameOf, type Performable } from '../job-class';
+import type { JobContext, Performable } from '../job-class';
+import type { PerformMiddleware } from '../setup';
+import { performWithCallbacks } from './callbacks';
+import type { ClassPlan } from './class-plan';
+import { runThrough } from './middleware';
+import type { Run } from './run';
 
-const contexts = new WeakMap<Performable, JobContext>();
+const runs = new WeakMap<object, Run>();
 
 /** @throws NotConnectedError when nobody is performing this instance. */
-export function contextOf(job: Performable): JobContext {
-  const context = contexts.get(job);
-  if (!context) throw new NotConnectedError('this.context exists only while the job is being performed');
-  return context;
+export function contextOf(job: object): JobContext {
+  return runOf(job);
 }
 
-/** Runs one job of the class, with `context` as its `this.context` and in the execution context. */
-export async function performInContext(
-  jobClass: JobClass,
-  context: JobContext,
-  args: readonly unknown[],
-  attrs: { readonly requestId?: string; readonly locale?: string } = {},
+/** @throws NotConnectedError when nobody is performing this instance. */
+export function runOf(job: object): Run {
+  const run = runs.get(job);
+  if (!run) throw new NotConnectedError('this.context exists only while the job is being performed');
+  return run;
+}
+
+/** From now on `run` is what the job has as its `this.context`. */
+export function attachRun(job: object, run: Run): void {
+  runs.set(job, run);
+}
+
+/** Runs `work` in the execution context of the run: log lines name it, and jobs that it enqueues carry on its request's. */
+export function runInContextOf<T>({ id, class: jobClass, attempt, carried }: Run, work: () => T): T {
+  return runInContext({ ...carried, jobId: id, jobClass, attempt }, work);
+}
+
+/** Middleware, callbacks, `perform`. In the context of its run already. @returns what `perform` returns. */
+export async function performJob(
+  job: Performable,
+  plan: ClassPlan,
+  run: Run,
+  middleware: readonly PerformMiddleware[],
 ): Promise<unknown> {
-  const job = new jobClass();
-  contexts.set(job, context);
-  const { id, attempt } = context;
-  return runInContext({ ...attrs, jobId: id, jobClass: jobNameOf(jobClass), attempt }, () =>
-    job.perform(...(args as never[])),
-  );
+  if (plan.bare && middleware.length === 0) return job.perform(...(run.args as never[]));
+  if (middleware.length === 0) return performWithCallbacks(job, plan, run.args);
+  let result: unknown;
+  await runThrough(middleware, run, async () => {
+    result = await performWithCallbacks(job, plan, run.args);
+  });
+  return result;
 }

@@ -1,14 +1,22 @@
 import { toError } from '../../core/errors';
 import type { Events } from '../../core/events';
 import type { Performed } from '../adapter/fetcher';
-import type { Delivery, Traces } from '../adapter/fused-call';
-import { performInContext } from '../perform/perform-in-context';
-import { type Payload, readPayload, UnreadableJobError } from '../record/payload';
-import { failedRecord, type JobRecord, readRecord } from '../record/record';
+import type { Delivery } from '../adapter/fused-call';
+import type { JobClass, Performable } from '../job-class';
+import { ArgumentFilter } from '../record/argument-filter';
+import type { JsonValue } from '../record/json';
 import type { JobRegistry } from '../registry';
-import { DEFAULT_RETRY, decide, type RetryRules, type Verdict } from './retry-policy';
+import type { PerformMiddleware } from '../setup';
+import { type ClassPlan, planOf } from './class-plan';
+import { DeliveredJob } from './delivered-job';
+import { Failures } from './failures';
+import { MemoryNoteStore, type NoteStore } from './note-store';
+import { Outcomes } from './outcomes';
+import { attachRun, performJob, runInContextOf } from './perform-in-context';
 import { Run } from './run';
-import { UnknownJobError } from './verdict';
+import { RunNotes } from './run-notes';
+import { watchTimeout } from './timeout';
+import { PoisonJobError, UnknownJobError } from './verdict';
 
 export interface PerformerOptions {
   readonly registry: JobRegistry;
@@ -17,45 +25,65 @@ export interface PerformerOptions {
   readonly maxDeliveries: number;
   /** A job whose row may be in the outbox has its final outcome. */
   readonly onFinished: (queue: string, id: string) => void;
+  /** Outermost first, around every run. */
+  readonly middleware?: readonly PerformMiddleware[] | undefined;
+  /** From what travelled to what `perform` takes. Default: as it travelled. */
+  readonly decode?: ((args: readonly JsonValue[]) => readonly unknown[] | Promise<readonly unknown[]>) | undefined;
+  /** For what events show of arguments. Default: the usual names. */
+  readonly filter?: ArgumentFilter | undefined;
+  /** Of cursors and progress. Default: in memory, for the length of a run. */
+  readonly notes?: NoteStore | undefined;
+  /** Ends the claim of a unique job. */
+  readonly releaseUnique?: ((id: string) => Promise<void>) | undefined;
   /** As Math.random, for the waits of retries. */
   readonly random?: (() => number) | undefined;
   /** ms since 1970. */
   readonly now?: (() => number) | undefined;
+  /** How long a handler may go on after its timeout until it is told of as overdue, ms. Default 10,000. */
+  readonly overdueMs?: number | undefined;
 }
 
-const TRACES: Readonly<Record<NonNullable<Payload['via']>, Traces>> = { outbox: 'f', redis: 'r', fallback: 'fr' };
-const USUAL_RULES: RetryRules = { retry: DEFAULT_RETRY };
-
-/** What is known of a delivered job by the time something went wrong with it. */
-interface Subject {
-  readonly delivery: Delivery;
-  readonly name: string;
-  readonly record: JobRecord;
-  readonly traces: Traces;
-  readonly attempt: number;
-}
+const NO_MIDDLEWARE: readonly PerformMiddleware[] = [];
+const NO_TAGS: readonly string[] = [];
 
 /** Runs delivered jobs and turns what comes of each into its outcome. */
 export class Performer {
   readonly runs = new Set<Run>();
+  private readonly outcomes: Outcomes;
+  private readonly failures: Failures;
+  private readonly middleware: readonly PerformMiddleware[];
+  /** Classes whose jobs have used cursor or progress here: each of theirs may have. */
+  private readonly noting = new Set<JobClass>();
 
-  constructor(private readonly options: PerformerOptions) {}
+  constructor(private readonly options: PerformerOptions) {
+    const { events, onFinished, now, random, filter = new ArgumentFilter() } = options;
+    this.middleware = options.middleware ?? NO_MIDDLEWARE;
+    this.outcomes = new Outcomes({ events, onFinished, now, filter });
+    this.failures = new Failures({
+      events,
+      outcomes: this.outcomes,
+      random,
+      release: (job) => this.release(job),
+      prepare: async (job) => {
+        const run = this.begin(job, this.classOf(job));
+        this.instantiate(job, run);
+        await this.readArguments(job, run);
+        return run;
+      },
+      cursorOf: (job) => this.cursorOf(job),
+    });
+  }
 
   /** Never rejects, whatever the job or its record is like. */
   async perform(delivery: Delivery): Promise<Performed> {
-    let subject: Subject = { delivery, name: 'unreadable', record: EMPTY_RECORD, traces: 'f', attempt: 1 };
+    const job = new DeliveredJob(delivery);
     try {
-      const record = readRecord(delivery.record);
-      const attempt = (Number(record.options.attempts) || 0) + 1;
-      subject = { ...subject, record, attempt };
-      const payload = readPayload(record.data);
-      subject = { ...subject, name: payload.class, traces: payload.via ? TRACES[payload.via] : '' };
-      if (delivery.deliveries > this.options.maxDeliveries) return this.poisoned(subject);
-      return await this.run(subject, payload);
+      job.read();
+      job.jobClass = this.options.registry.get(job.class);
+      if (delivery.deliveries > this.options.maxDeliveries) return await this.poisoned(job);
+      return await this.run(job, this.classOf(job));
     } catch (thrown) {
-      const error = toError(thrown);
-      if (error instanceof UnreadableJobError) return this.unreadable(subject, error);
-      return this.failed(subject, error, USUAL_RULES);
+      return this.failures.conclude(job, toError(thrown));
     }
   }
 
@@ -64,93 +92,117 @@ export class Performer {
     for (const run of this.runs) run.abort(reason);
   }
 
-  private async run(subject: Subject, payload: Payload): Promise<Performed> {
-    const { registry, events } = this.options;
-    const { delivery, name, attempt, traces } = subject;
-    const jobClass = registry.get(name);
-    if (!jobClass) throw new UnknownJobError(`there is no job class ${name} in this app`);
-    const { id, queue } = delivery;
-    const run = new Run(id, queue, attempt, name);
+  private classOf(job: DeliveredJob): JobClass {
+    if (!job.jobClass) throw new UnknownJobError(`there is no job class ${job.class} in this app`);
+    return job.jobClass;
+  }
+
+  private async run(job: DeliveredJob, jobClass: JobClass): Promise<Performed> {
+    const plan = planOf(jobClass);
+    const run = this.begin(job, jobClass);
     this.runs.add(run);
-    events.emit('job.started', { id, class: name, queue, attempt });
+    this.options.events.emit('job.started', this.outcomes.about(job));
+    const unwatch = plan.timeoutMs === undefined ? undefined : this.watch(job, run, plan.timeoutMs);
     try {
-      await performInContext(jobClass, run, payload.args, payload.attrs);
-      const { durationMs } = run;
-      return this.final({ op: 'drop', traces }, subject, () =>
-        events.emit('job.succeeded', { id, class: name, queue, durationMs }),
-      );
+      if (job.payload.unique === 'executing') await this.release(job);
+      await runInContextOf(run, () => this.work(job, run, plan));
+      unwatch?.();
+      run.notesInUse?.close();
+      if (job.payload.unique === 'executed') await this.release(job);
+      return this.outcomes.succeeded(job, job.mayBeNoted || this.noting.has(jobClass));
     } catch (thrown) {
-      return run.aborted ? this.returned(subject) : this.failed(subject, toError(thrown), jobClass);
+      unwatch?.();
+      await run.notesInUse?.flush();
+      run.notesInUse?.close();
+      if (run.calledOff) return this.outcomes.returned(job);
+      return await this.failures.conclude(job, run.failure(thrown));
     } finally {
       this.runs.delete(run);
     }
   }
 
-  private failed(subject: Subject, error: Error, rules: RetryRules): Performed {
-    const { delivery, record, traces, attempt, name } = subject;
-    const { events, now = Date.now } = this.options;
-    const about = { id: delivery.id, class: name, queue: delivery.queue };
-    const verdict = this.verdict(rules, attempt, error);
-    if (verdict.kind === 'discard') {
-      return this.final({ op: 'drop', traces }, subject, () => events.emit('job.discarded', { ...about, error }));
-    }
-    if (verdict.kind === 'dead') return this.bury(subject, failedRecord(record, error, verdict.reason), verdict.reason);
-    const { waitMs } = verdict;
-    const retrying = JSON.stringify(failedRecord(record, error));
-    return this.final({ op: 'retry', record: retrying, dueAt: now() + waitMs }, subject, () =>
-      events.emit('job.retrying', { ...about, attempt, waitMs, error }),
-    );
+  private begin(job: DeliveredJob, jobClass: JobClass): Run {
+    const { delivery, payload } = job;
+    const run = new Run({
+      id: delivery.id,
+      queue: delivery.queue,
+      class: payload.class,
+      attempt: job.attempt,
+      deliveries: delivery.deliveries,
+      tags: payload.tags ?? NO_TAGS,
+      enqueuedAtMs: payload.enqueuedAt,
+      carried: payload.attrs,
+      makeNotes: () => {
+        this.noting.add(jobClass);
+        return this.notesOf(job, run);
+      },
+    });
+    job.run = run;
+    return run;
   }
 
-  /** A class's own rule that breaks must not cost the job its retries. */
-  private verdict(rules: RetryRules, attempt: number, error: Error): Verdict {
-    const { random, events } = this.options;
+  private work(job: DeliveredJob, run: Run, plan: ClassPlan): unknown {
+    const instance = this.instantiate(job, run);
+    const perform = () => performJob(instance, plan, run, this.middleware);
+    const reading = this.readArguments(job, run);
+    return reading ? reading.then(perform) : perform();
+  }
+
+  /** Before the arguments are read: a rule that handles the loss of one is given the instance. */
+  private instantiate(job: DeliveredJob, run: Run): Performable {
+    const instance = new (this.classOf(job))();
+    attachRun(instance, run);
+    job.instance = instance;
+    return instance;
+  }
+
+  /** @returns a promise only where something has to be waited for. */
+  private readArguments(job: DeliveredJob, run: Run): Promise<void> | undefined {
+    const { decode } = this.options;
+    const { args } = job.payload;
+    const read = decode ? decode(args) : args;
+    if (read instanceof Promise) return read.then((values) => take(job, run, values));
+    take(job, run, read);
+    return undefined;
+  }
+
+  private watch(job: DeliveredJob, run: Run, timeoutMs: number): () => void {
+    const { events, overdueMs } = this.options;
+    const { id, class: name, queue } = job;
+    const onOverdue = () => events.emit('job.overdue', { id, class: name, queue, ageMs: run.durationMs });
+    return watchTimeout(run, timeoutMs, onOverdue, overdueMs);
+  }
+
+  private poisoned(job: DeliveredJob): Promise<Performed> {
+    const error = new PoisonJobError(job.delivery.deliveries - 1);
+    return this.failures.dead(job, error, error.message);
+  }
+
+  private async release({ payload, id }: DeliveredJob): Promise<void> {
+    if (payload.unique === undefined) return;
     try {
-      return decide(rules, attempt, error, random);
+      await this.options.releaseUnique?.(id);
     } catch (thrown) {
-      events.emit('process.error', { error: toError(thrown), during: 'asking a job class when to retry' });
-      return decide({ retry: rules.retry }, attempt, error, random);
+      this.options.events.emit('queue.error', {
+        error: toError(thrown),
+        during: 'releasing the claim of a unique job',
+      });
     }
   }
 
-  private poisoned(subject: Subject): Performed {
-    const reason = `the process died, or stalled, ${subject.delivery.deliveries - 1} times while it ran this job`;
-    return this.bury(subject, failedRecord(subject.record, new Error(reason), reason), reason);
+  private notesOf(job: DeliveredJob, run: Run): RunNotes {
+    const { events, notes = new MemoryNoteStore() } = this.options;
+    const onError = (error: Error) => events.emit('queue.error', { error, during: 'storing the cursor of a job' });
+    return new RunNotes({ run, owner: job.delivery, store: notes, inherited: job.record.options.cursor, onError });
   }
 
-  /** Kept as it is when it cannot even be parsed. */
-  private unreadable(subject: Subject, error: Error): Performed {
-    const { delivery, record } = subject;
-    const kept = record === EMPTY_RECORD ? delivery.record : failedRecord(record, error, error.message);
-    return this.bury(subject, kept, error.message);
-  }
-
-  private bury(subject: Subject, record: JobRecord | string, reason: string): Performed {
-    const { delivery, traces, name } = subject;
-    const text = typeof record === 'string' ? record : JSON.stringify(record);
-    return this.final({ op: 'bury', record: text, traces }, subject, () =>
-      this.options.events.emit('job.dead', { id: delivery.id, class: name, queue: delivery.queue, reason }),
-    );
-  }
-
-  private returned(subject: Subject): Performed {
-    const { id, queue } = subject.delivery;
-    return this.final({ op: 'back' }, subject, () =>
-      this.options.events.emit('job.returned', { id, class: subject.name, queue }),
-    );
-  }
-
-  /** An outcome that speaks once Redis has it: what did not count did not happen. */
-  private final(outcome: Performed['outcome'], subject: Subject, announce: () => void): Performed {
-    const { id, queue } = subject.delivery;
-    const { events, onFinished } = this.options;
-    const recorded = (applied: boolean) => {
-      if (!applied) return events.emit('job.superseded', { id, class: subject.name, queue });
-      if ('traces' in outcome && outcome.traces.includes('f')) onFinished(queue, id);
-      announce();
-    };
-    return { outcome, recorded };
+  private async cursorOf(job: DeliveredJob): Promise<string | undefined> {
+    const read = job.run?.notesInUse?.cursorText() ?? this.options.notes?.readCursor(job);
+    return read?.catch(() => undefined);
   }
 }
 
-const EMPTY_RECORD: JobRecord = { data: null, options: {}, status: 'created', progress: 0 };
+function take(job: DeliveredJob, run: Run, args: readonly unknown[]): void {
+  run.args = args;
+  job.argsAreRead = true;
+}

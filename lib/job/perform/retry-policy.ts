@@ -1,5 +1,7 @@
+import { toError } from '../../core/errors';
 import { type Duration, parseDuration } from '../../support/duration';
-import { DiscardJob, KillJob } from './verdict';
+import { type ErrorHandler, type ErrorRule, type RetryOnOptions, rulesOf } from './retry-rules';
+import { DiscardJob, KillJob, RecordGoneError } from './verdict';
 
 export interface RetryOptions {
   /** Retries after the first run; then the job goes to the dead set. Default 25 (about 20 days). 0: none. */
@@ -11,14 +13,39 @@ export const DEFAULT_RETRY: RetryOptions = Object.freeze({ limit: 25 });
 /** What a job class may answer for one failure; undefined leaves it to the formula. */
 export type RetryAnswer = Duration | 'discard' | 'dead' | undefined;
 
-export type Verdict =
+export type Verdict = (
   | { readonly kind: 'retry'; readonly waitMs: number }
   | { readonly kind: 'discard' }
-  | { readonly kind: 'dead'; readonly reason: string };
+  | { readonly kind: 'dead'; readonly reason: string }
+) & {
+  /** Of the retryOn rule that decided: the record counts the failure under it. */
+  readonly key?: string | undefined;
+  /** To be called before the verdict is carried out. */
+  readonly handler?: ErrorHandler | undefined;
+};
 
+/** A job class, as far as failures go. */
 export interface RetryRules {
   readonly retry: RetryOptions;
   retryIn?(attempt: number, error: Error): RetryAnswer;
+}
+
+/** A class that this process does not know. */
+export const USUAL_RULES: RetryRules = Object.freeze({ retry: DEFAULT_RETRY });
+
+export interface Failure {
+  /** The run that failed, from 1. */
+  readonly attempt: number;
+  readonly error: Error;
+  /** Earlier failures by the key of their rule. */
+  readonly counts?: Readonly<Record<string, number>> | undefined;
+}
+
+export interface Deciding {
+  /** As Math.random. */
+  readonly random?: (() => number) | undefined;
+  /** A rule of the class's own threw, or gave nonsense: it is passed over, and costs the job nothing. */
+  readonly onBrokenRule: (error: Error) => void;
 }
 
 /**
@@ -32,22 +59,83 @@ export function retryWaitMs(n: number, random: () => number = Math.random): numb
 }
 
 /**
- * What becomes of a job whose run has failed.
- * @param attempt the run that failed, from 1.
- * @throws what the class's own `retryIn` throws.
+ * ActiveJob's `polynomially_longer` (activejob/lib/active_job/exceptions.rb, `determine_delay`): `n^4 + rand * n^4 *
+ * jitter + 2` seconds.
+ * @param n runs that failed so far, from 1.
+ * @param random as Math.random.
+ * @returns milliseconds.
  */
-export function decide(rules: RetryRules, attempt: number, error: Error, random?: () => number): Verdict {
+export function polynomialWaitMs(n: number, jitter: number, random: () => number = Math.random): number {
+  return Math.round((n ** 4 * (1 + random() * jitter) + 2) * 1000);
+}
+
+/**
+ * What becomes of a job whose run has failed. Asked in this order: DiscardJob and KillJob; `retryOn` and `discardOn`; a
+ * RecordGoneError discards; the class's `retryIn`; Sidekiq's formula, within `retry.limit`.
+ */
+export function decide(rules: RetryRules, failure: Failure, deciding: Deciding): Verdict {
+  const { error, attempt } = failure;
   if (error instanceof DiscardJob) return { kind: 'discard' };
   if (error instanceof KillJob) return { kind: 'dead', reason: error.message };
-  const answer = rules.retryIn?.(attempt, error);
+  const rule = ruleFor(rules, error, deciding);
+  if (rule) return byRule(rule, failure, deciding);
+  if (error instanceof RecordGoneError) return { kind: 'discard' };
+  const answer = guarded(() => answerOf(rules, attempt, error), deciding);
   if (answer === 'discard') return { kind: 'discard' };
   if (answer === 'dead') return { kind: 'dead', reason: error.message };
   const retries = attempt - 1;
-  if (retries >= rules.retry.limit) {
-    return { kind: 'dead', reason: `${error.message} (the last of ${attempt} attempts)` };
+  if (retries >= rules.retry.limit) return { kind: 'dead', reason: lastOf(error, attempt) };
+  return { kind: 'retry', waitMs: answer ?? retryWaitMs(retries, deciding.random) };
+}
+
+function ruleFor(rules: RetryRules, error: Error, deciding: Deciding): ErrorRule | undefined {
+  for (const rule of rulesOf(rules)) {
+    if (guarded(() => rule.matches(error), deciding)) return rule;
   }
-  if (answer === undefined) return { kind: 'retry', waitMs: retryWaitMs(retries, random) };
-  const waitMs = parseDuration(answer);
-  if (waitMs === undefined) throw new TypeError(`retryIn gave ${JSON.stringify(answer)}, which is no length of time`);
-  return { kind: 'retry', waitMs };
+  return undefined;
+}
+
+function byRule({ retry, key, handler }: ErrorRule, { error, counts }: Failure, deciding: Deciding): Verdict {
+  if (!retry) return { kind: 'discard', handler };
+  const failed = (counts?.[key] ?? 0) + 1;
+  if (failed >= retry.attempts) return { kind: 'dead', reason: lastOf(error, failed), key, handler };
+  const waitMs = guarded(() => waitOf(retry, failed, error, deciding.random), deciding);
+  return { kind: 'retry', waitMs: waitMs ?? retryWaitMs(failed - 1, deciding.random), key };
+}
+
+function waitOf(
+  { wait, jitter }: Required<RetryOnOptions>,
+  failed: number,
+  error: Error,
+  random: () => number = Math.random,
+): number {
+  if (wait === 'polynomial') return polynomialWaitMs(failed, jitter, random);
+  if (typeof wait === 'function') return milliseconds(wait(failed, error), 'the wait of retryOn');
+  return Math.round(milliseconds(wait, 'the wait of retryOn') * (1 + random() * jitter));
+}
+
+function answerOf(rules: RetryRules, attempt: number, error: Error): number | 'discard' | 'dead' | undefined {
+  const answer = rules.retryIn?.(attempt, error);
+  if (answer === undefined || answer === 'discard' || answer === 'dead') return answer;
+  return milliseconds(answer, 'retryIn');
+}
+
+/** @throws TypeError for what is no length of time. */
+function milliseconds(answer: Duration, whose: string): number {
+  const ms = parseDuration(answer);
+  if (ms === undefined) throw new TypeError(`${whose} gave ${JSON.stringify(answer)}, which is no length of time`);
+  return ms;
+}
+
+function guarded<T>(ask: () => T, { onBrokenRule }: Deciding): T | undefined {
+  try {
+    return ask();
+  } catch (thrown) {
+    onBrokenRule(toError(thrown));
+    return undefined;
+  }
+}
+
+function lastOf(error: Error, attempts: number): string {
+  return `${error.message} (the last of ${attempts} attempts)`;
 }

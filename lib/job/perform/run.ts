@@ -1,19 +1,68 @@
-import type { JobContext } from '../job-class';
+import { toError } from '../../core/errors';
+import type { CarriedContext } from '../enqueue/request';
+import type { JobRun } from '../setup';
+import type { RunNotes } from './run-notes';
+import { JobTimeoutError } from './timeout';
+
+/** What a run is about. */
+export interface RunSubject {
+  readonly id: string;
+  readonly queue: string;
+  readonly class: string;
+  readonly attempt: number;
+  readonly deliveries: number;
+  readonly tags: readonly string[];
+  /** ms since 1970. */
+  readonly enqueuedAtMs: number;
+  readonly carried: CarriedContext;
+  /** Cursor and progress. */
+  readonly makeNotes: () => RunNotes;
+}
 
 /** One run of a job in this process. */
-export class Run implements JobContext {
+export class Run implements JobRun {
   /** ms since 1970. */
   readonly startedAt = Date.now();
+  /** As `perform` gets them; empty until they are read. */
+  args: readonly unknown[] = [];
   private readonly began = performance.now();
   private controller: AbortController | undefined;
   private reason: Error | undefined;
+  private madeNotes: RunNotes | undefined;
 
-  constructor(
-    readonly id: string,
-    readonly queue: string,
-    readonly attempt: number,
-    readonly jobName: string,
-  ) {}
+  constructor(private readonly subject: RunSubject) {}
+
+  get id(): string {
+    return this.subject.id;
+  }
+
+  get queue(): string {
+    return this.subject.queue;
+  }
+
+  get class(): string {
+    return this.subject.class;
+  }
+
+  get attempt(): number {
+    return this.subject.attempt;
+  }
+
+  get deliveries(): number {
+    return this.subject.deliveries;
+  }
+
+  get tags(): readonly string[] {
+    return this.subject.tags;
+  }
+
+  get enqueuedAt(): Date {
+    return new Date(this.subject.enqueuedAtMs);
+  }
+
+  get carried(): CarriedContext {
+    return this.subject.carried;
+  }
 
   /** Made when a job first asks for it: few do. */
   get signal(): AbortSignal {
@@ -24,14 +73,40 @@ export class Run implements JobContext {
     return this.controller.signal;
   }
 
-  get aborted(): boolean {
-    return this.reason !== undefined;
+  /** Why it is aborted. */
+  get abortReason(): Error | undefined {
+    return this.reason;
   }
 
   get durationMs(): number {
     return Math.round(performance.now() - this.began);
   }
 
+  /** Made when a job first uses it: few do. */
+  get notes(): RunNotes {
+    this.madeNotes ??= this.subject.makeNotes();
+    return this.madeNotes;
+  }
+
+  /** undefined: the job has not used it. */
+  get notesInUse(): RunNotes | undefined {
+    return this.madeNotes;
+  }
+
+  /** Its process stops, or lost it to another: what it rejects with from now on is no failure of its own. */
+  get calledOff(): boolean {
+    return this.reason !== undefined && !(this.reason instanceof JobTimeoutError);
+  }
+
+  /** What the run failed with, given what it rejected with. */
+  failure(thrown: unknown): Error {
+    const { reason } = this;
+    if (!(reason instanceof JobTimeoutError)) return toError(thrown);
+    if (thrown !== reason) reason.cause ??= thrown;
+    return reason;
+  }
+
+  /** The first reason stays. */
   abort(reason: Error): void {
     this.reason ??= reason;
     this.controller?.abort(this.reason);

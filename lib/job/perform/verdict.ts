@@ -25,3 +25,12 @@ export class RecordGoneError extends Error {
     super(`the ${model} with the id ${id} is gone`);
   }
 }
+
+/** The process died, or stalled, each time it ran this job: it is not run any more. */
+export class PoisonJobError extends Error {
+  override readonly name = 'PoisonJobError';
+
+  constructor(readonly deaths: number) {
+    super(`the process died, or stalled, ${deaths} times while it ran this job`);
+  }
+}

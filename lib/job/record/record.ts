@@ -13,8 +13,14 @@ export interface JobRecord {
     readonly stacktraces?: readonly string[];
     /** Runs that have failed. */
     readonly attempts?: number;
+    /** Of these, how many by the key of each `retryOn` rule that met them. */
+    readonly attemptsBy?: Readonly<Record<string, number>>;
     /** Why it is dead. */
     readonly reason?: string;
+    /** It has, or had, a cursor or progress beside it. */
+    readonly noted?: boolean;
+    /** JSON: where a dead job had come to. */
+    readonly cursor?: string;
   };
   readonly status: string;
   readonly progress: unknown;
@@ -39,24 +45,45 @@ export function readRecord(text: string): JobRecord {
   return { data, options: given, status: status ?? 'created', progress: progress ?? 0 };
 }
 
+/** What a failure leaves in the record besides its error. */
+export interface FailureNotes {
+  /** Of the `retryOn` rule that met it. */
+  readonly key?: string | undefined;
+  readonly deadReason?: string | undefined;
+  readonly noted?: boolean | undefined;
+  readonly cursor?: string | undefined;
+}
+
 /** The record after one more failed run; `retrying`, or `failed` with the reason when it is dead. */
-export function failedRecord(record: JobRecord, error: Error, deadReason?: string): JobRecord {
+export function failedRecord(record: JobRecord, error: Error, notes: FailureNotes = {}): JobRecord {
   const { options } = record;
-  const trace = String(error.stack || error).slice(0, ERROR_LENGTH);
+  const { key, deadReason, noted, cursor } = notes;
+  const { attemptsBy = {} } = options;
   return {
     ...record,
     options: {
       ...options,
       attempts: (options.attempts ?? 0) + 1,
-      stacktraces: [trace, ...(options.stacktraces ?? [])].slice(0, ERRORS_KEPT),
+      stacktraces: [traceOf(error), ...(options.stacktraces ?? [])].slice(0, ERRORS_KEPT),
+      ...(key !== undefined && { attemptsBy: { ...attemptsBy, [key]: (attemptsBy[key] ?? 0) + 1 } }),
       ...(deadReason !== undefined && { reason: deadReason.slice(0, ERROR_LENGTH) }),
+      ...(noted && { noted }),
+      ...(cursor !== undefined && { cursor }),
     },
     status: deadReason === undefined ? 'retrying' : 'failed',
   };
 }
 
-/** The record of a dead job that gets all its attempts anew. Its errors stay readable. */
+/** The record of a dead job that gets all its attempts anew. Its errors stay readable, and its cursor is kept. */
 export function revivedRecord(record: JobRecord): JobRecord {
-  const { reason: _, ...options } = record.options;
+  const { reason: _, attemptsBy: __, ...options } = record.options;
   return { ...record, options: { ...options, attempts: 0 }, status: 'created' };
+}
+
+/** The stack, and that of what caused it: of a timeout the cause tells more. */
+function traceOf(error: Error): string {
+  const own = String(error.stack || error);
+  const { cause } = error;
+  const text = cause instanceof Error ? `${own}\nCaused by: ${cause.stack || cause}` : own;
+  return text.slice(0, ERROR_LENGTH);
 }

@@ -17,7 +17,23 @@ export type OwnKey =
   /** zset by time: jobs from the outbox that have an outcome, until their rows are deleted. */
   | 'finished'
   /** zset by time: jobs that went straight to Redis and have an outcome, for a minute. */
-  | 'recent';
+  | 'recent'
+  /** hash, id → JSON: where a job that checkpoints has come to, until its final outcome. */
+  | 'cursor'
+  /** hash, id → JSON: what a job last said of its progress, until its final outcome. */
+  | 'progress';
+
+/** zset of queues by when they were last served or began to fill, ms; those that are long empty leave it. */
+export const QUEUES_KEY = 'catamount:queues';
+/** set of the keys of lists of held jobs, `bq:mailer:held:ReportJob`; some may be empty. */
+export const HELD_KEY = 'catamount:held';
+/** channel: the queue of this key prefix may have work for processors that found none. */
+export const WAKE_CHANNEL = 'catamount:wake';
+
+/** set of the places of a class that are taken, key prefix of the queue and id. */
+export function placesKey(jobName: string): string {
+  return `catamount:limit:${jobName}`;
+}
 
 export function queueKey(queue: string, key: OwnKey | 'jobs' | 'waiting' | 'active' | 'delayed' | 'failed'): string {
   return keyPrefix(queue) + key;

@@ -1,108 +1,268 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { DEFAULT_RETRY, decide, type RetryAnswer, retryWaitMs } from '../../../lib/job/perform/retry-policy';
-import { DiscardJob, KillJob } from '../../../lib/job/perform/verdict';
+import { Job } from '../../../lib/job/job';
+import {
+  DEFAULT_RETRY,
+  decide,
+  polynomialWaitMs,
+  type RetryAnswer,
+  type RetryRules,
+  retryWaitMs,
+} from '../../../lib/job/perform/retry-policy';
+import { DiscardJob, KillJob, RecordGoneError } from '../../../lib/job/perform/verdict';
 
 const failure = new Error('it broke');
 const rules = (retryIn?: () => RetryAnswer, limit = 25) => ({ retry: { limit }, ...(retryIn && { retryIn }) });
+const unit = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
+
+interface Case {
+  readonly attempt?: number;
+  readonly counts?: Readonly<Record<string, number>>;
+  readonly random?: () => number;
+  readonly broken?: Error[];
+}
+
+function verdict(of: RetryRules, error: Error = failure, { attempt = 1, counts, random, broken }: Case = {}) {
+  const onBrokenRule = (rule: Error) => {
+    if (!broken) throw rule;
+    broken.push(rule);
+  };
+  return decide(of, { attempt, error, counts }, { random, onBrokenRule });
+}
+
+abstract class SilentJob extends Job {
+  perform(): void {}
+}
+
+class BusyError extends Error {}
+class VeryBusyError extends BusyError {}
+class GoneError extends Error {}
 
 describe('the retry policy', () => {
-  it('waits n^4 + 15 + rand(10 * (n + 1)) seconds', () => {
-    const unit = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
-    fc.assert(
-      fc.property(fc.nat(25), unit, (n, random) => {
-        const seconds = retryWaitMs(n, () => random) / 1000;
-        assert.ok(Number.isInteger(seconds));
-        assert.ok(seconds >= n ** 4 + 15 && seconds < n ** 4 + 15 + 10 * (n + 1), `${seconds} s after ${n} retries`);
-      }),
-    );
-    assert.equal(
-      retryWaitMs(0, () => 0),
-      15_000,
-    );
-    assert.equal(
-      retryWaitMs(2, () => 0.999),
-      (16 + 15 + 29) * 1000,
-    );
-  });
+  describe('without rules', () => {
+    it('waits n^4 + 15 + rand(10 * (n + 1)) seconds', () => {
+      fc.assert(
+        fc.property(fc.nat(25), unit, (n, random) => {
+          const seconds = retryWaitMs(n, () => random) / 1000;
+          assert.ok(Number.isInteger(seconds));
+          assert.ok(seconds >= n ** 4 + 15 && seconds < n ** 4 + 15 + 10 * (n + 1), `${seconds} s after ${n} retries`);
+        }),
+      );
+      assert.deepEqual([retryWaitMs(0, () => 0), retryWaitMs(2, () => 0.999)], [15_000, (16 + 15 + 29) * 1000]);
+    });
 
-  it('adds up to about three weeks', () => {
-    const total = Array.from({ length: DEFAULT_RETRY.limit }, (_, n) => retryWaitMs(n, () => 0.5)).reduce(
-      (a, b) => a + b,
-    );
-    assert.equal(Math.round(total / 86_400_000), 20);
-  });
+    it('adds up to about three weeks', () => {
+      const waits = Array.from({ length: DEFAULT_RETRY.limit }, (_, n) => retryWaitMs(n, () => 0.5));
+      assert.equal(Math.round(waits.reduce((a, b) => a + b) / 86_400_000), 20);
+    });
 
-  it('is dead after the first run and `limit` retries', () => {
-    fc.assert(
-      fc.property(fc.nat(30), fc.integer({ min: 1, max: 40 }), (limit, attempt) => {
-        assert.equal(decide(rules(undefined, limit), attempt, failure).kind, attempt > limit ? 'dead' : 'retry');
-      }),
-    );
-  });
+    it('is dead after the first run and `limit` retries', () => {
+      fc.assert(
+        fc.property(fc.nat(30), fc.integer({ min: 1, max: 40 }), (limit, attempt) => {
+          const { kind } = verdict(rules(undefined, limit), failure, { attempt });
+          assert.equal(kind, attempt > limit ? 'dead' : 'retry');
+        }),
+      );
+    });
 
-  it('takes the word of typed errors', () => {
-    assert.deepEqual(decide(rules(), 1, new DiscardJob('gone')), { kind: 'discard' });
-    assert.deepEqual(decide(rules(), 1, new KillJob('550 no such user')), { kind: 'dead', reason: '550 no such user' });
-  });
+    it('takes the word of typed errors', () => {
+      assert.deepEqual(verdict(rules(), new DiscardJob('gone')), { kind: 'discard' });
+      assert.deepEqual(verdict(rules(), new RecordGoneError('User', '7')), { kind: 'discard' });
+      assert.deepEqual(verdict(rules(), new KillJob('550 no such user')), { kind: 'dead', reason: '550 no such user' });
+    });
 
-  it('asks the class, within the limit', () => {
-    assert.deepEqual(
-      decide(
-        rules(() => '2m'),
-        1,
-        failure,
-      ),
-      { kind: 'retry', waitMs: 120_000 },
-    );
-    assert.deepEqual(
-      decide(
-        rules(() => 0),
-        3,
-        failure,
-      ),
-      { kind: 'retry', waitMs: 0 },
-    );
-    assert.deepEqual(
-      decide(
-        rules(() => 'discard'),
-        1,
-        failure,
-      ),
-      { kind: 'discard' },
-    );
-    assert.deepEqual(
-      decide(
-        rules(() => 'dead'),
-        1,
-        failure,
-      ),
-      { kind: 'dead', reason: 'it broke' },
-    );
-    assert.equal(
-      decide(
-        rules(() => undefined),
-        1,
-        failure,
-      ).kind,
-      'retry',
-    );
-    assert.equal(
-      decide(
-        rules(() => '2m', 1),
-        2,
-        failure,
-      ).kind,
-      'dead',
-    );
-    assert.throws(
-      () =>
-        decide(
-          rules(() => Number.NaN),
-          1,
+    it('asks the class, within the limit', () => {
+      const answer = (given: RetryAnswer, attempt = 1, limit = 25) =>
+        verdict(
+          rules(() => given, limit),
           failure,
+          { attempt },
+        );
+      assert.deepEqual(answer('2m'), { kind: 'retry', waitMs: 120_000 });
+      assert.deepEqual(answer(0, 3), { kind: 'retry', waitMs: 0 });
+      assert.deepEqual(answer('discard'), { kind: 'discard' });
+      assert.deepEqual(answer('dead'), { kind: 'dead', reason: 'it broke' });
+      assert.equal(answer(undefined).kind, 'retry');
+      assert.equal(answer('2m', 2, 1).kind, 'dead');
+    });
+
+    it('passes over an answer without sense, and says so', () => {
+      const broken: Error[] = [];
+      const random = () => 0;
+      assert.deepEqual(
+        verdict(
+          rules(() => Number.NaN),
+          failure,
+          { broken, random },
         ),
-      /no length of time/,
-    );
+        { kind: 'retry', waitMs: 15_000 },
+      );
+      assert.match(broken[0]?.message ?? '', /no length of time/);
+    });
+  });
+
+  describe('with retryOn and discardOn', () => {
+    const jitter = fc.double({ min: 0, max: 1, noNaN: true });
+
+    it('polynomial waits n^4 seconds, at most `jitter` of it more, and two', () => {
+      fc.assert(
+        fc.property(fc.integer({ min: 1, max: 50 }), jitter, unit, (n, part, random) => {
+          const ms = polynomialWaitMs(n, part, () => random);
+          assert.ok(ms >= (n ** 4 + 2) * 1000 - 1 && ms <= (n ** 4 * (1 + part) + 2) * 1000 + 1);
+          assert.ok(ms < polynomialWaitMs(n + 1, part, () => random), 'longer each time');
+        }),
+      );
+    });
+
+    it('a fixed wait grows by at most `jitter`, and has that in the middle', () => {
+      fc.assert(
+        fc.property(fc.nat(10_000_000), jitter, unit, (wait, part, random) => {
+          class FixedJob extends SilentJob {
+            static {
+              this.retryOn(BusyError, { wait, jitter: part });
+            }
+          }
+          const got = verdict(FixedJob, new BusyError(), { random: () => random });
+          assert.ok(got.kind === 'retry' && got.waitMs >= wait && got.waitMs <= Math.round(wait * (1 + part)));
+          const middle = verdict(FixedJob, new BusyError(), { random: () => 0.5 });
+          assert.ok(middle.kind === 'retry' && Math.abs(middle.waitMs - wait * (1 + part / 2)) <= 1);
+        }),
+      );
+    });
+
+    it('allows `attempts` runs that fail with its errors, whatever else failed before', () => {
+      fc.assert(
+        fc.property(fc.integer({ min: 1, max: 20 }), fc.nat(30), fc.nat(30), (attempts, failed, others) => {
+          class CountingJob extends SilentJob {
+            static override retry = { limit: 0 };
+            static {
+              this.retryOn(BusyError, { attempts });
+            }
+          }
+          const counts = { BusyError: failed, another: others };
+          const got = verdict(CountingJob, new BusyError('busy'), { attempt: failed + others + 1, counts });
+          assert.equal(got.kind, failed + 1 >= attempts ? 'dead' : 'retry');
+          assert.equal(got.key, 'BusyError');
+          if (got.kind === 'dead') assert.equal(got.reason, `busy (the last of ${failed + 1} attempts)`);
+        }),
+      );
+    });
+
+    it('has 5 attempts, 3 s apart, if nothing else is said; Infinity has no end', () => {
+      class UsualJob extends SilentJob {
+        static {
+          this.retryOn(BusyError);
+          this.retryOn(GoneError, { attempts: Number.POSITIVE_INFINITY });
+        }
+      }
+      const random = () => 0;
+      assert.deepEqual(verdict(UsualJob, new BusyError(), { random }), {
+        kind: 'retry',
+        waitMs: 3000,
+        key: 'BusyError',
+      });
+      assert.equal(verdict(UsualJob, new BusyError(), { counts: { BusyError: 3 } }).kind, 'retry');
+      assert.equal(verdict(UsualJob, new BusyError(), { counts: { BusyError: 4 } }).kind, 'dead');
+      assert.equal(verdict(UsualJob, new GoneError(), { counts: { GoneError: 1e9 } }).kind, 'retry');
+    });
+
+    it('asks a function with the failures of its errors, and adds no jitter', () => {
+      const asked: unknown[] = [];
+      const error = new BusyError('later');
+      class FunctionJob extends SilentJob {
+        static {
+          this.retryOn(BusyError, {
+            wait: (attempt, given) => {
+              asked.push(attempt, given);
+              return '1m';
+            },
+          });
+        }
+      }
+      const got = verdict(FunctionJob, error, { attempt: 9, counts: { BusyError: 2 }, random: () => 0.9 });
+      assert.deepEqual(got, { kind: 'retry', waitMs: 60_000, key: 'BusyError' });
+      assert.deepEqual(asked, [3, error]);
+    });
+
+    it('knows errors by their class, their parent, a list or a function', () => {
+      class ListJob extends SilentJob {
+        static {
+          this.discardOn([GoneError, (error) => error.message === 'odd']);
+          this.retryOn(BusyError, { wait: 1 });
+        }
+      }
+      const kinds = [new GoneError(), new Error('odd'), new VeryBusyError(), new Error('other')].map((error) => {
+        const got = verdict(ListJob, error, { random: () => 0 });
+        return got.kind === 'retry' ? got.waitMs : got.kind;
+      });
+      assert.deepEqual(kinds, ['discard', 'discard', 1, 15_000]);
+    });
+
+    it('inherits; the latest counts, and the class before its parent', () => {
+      abstract class ParentJob extends SilentJob {
+        static {
+          this.retryOn(Error, { wait: 1, jitter: 0 });
+          this.retryOn(BusyError, { wait: 2, jitter: 0 });
+          this.retryOn(GoneError, { wait: 3, jitter: 0 });
+        }
+      }
+      class ChildJob extends ParentJob {
+        static {
+          this.retryOn(BusyError, { wait: 4, jitter: 0 });
+        }
+      }
+      class CousinJob extends ParentJob {}
+      const wait = (of: RetryRules, error: Error) => {
+        const got = verdict(of, error);
+        return got.kind === 'retry' ? got.waitMs : got.kind;
+      };
+      const errors = [new Error(), new VeryBusyError(), new GoneError()];
+      assert.deepEqual(
+        errors.map((error) => wait(ChildJob, error)),
+        [1, 4, 3],
+      );
+      assert.deepEqual(
+        errors.map((error) => wait(CousinJob, error)),
+        [1, 2, 3],
+      );
+      assert.equal(wait(ChildJob, new DiscardJob()), 'discard', 'what the job itself says comes first');
+    });
+
+    it('retries a record that is gone only where the class says so', () => {
+      class PatientJob extends SilentJob {
+        static {
+          this.retryOn(RecordGoneError, { wait: '1s' });
+        }
+      }
+      assert.equal(verdict(PatientJob, new RecordGoneError('User', '7')).kind, 'retry');
+    });
+
+    it('passes over a rule that breaks, and says so', () => {
+      const broken: Error[] = [];
+      const breaking = () => {
+        throw new Error('the rule itself broke');
+      };
+      class BrokenJob extends SilentJob {
+        static {
+          this.retryOn(BusyError, { wait: breaking });
+          this.discardOn(breaking);
+        }
+      }
+      const got = verdict(BrokenJob, new BusyError(), { broken, random: () => 0 });
+      assert.deepEqual([got.kind === 'retry' && got.waitMs, broken.length], [15_000, 2]);
+    });
+
+    it('refuses options without sense, naming class and option', () => {
+      class OddJob extends SilentJob {}
+      const refused = (declare: () => void, message: RegExp) => assert.throws(declare, { name: 'TypeError', message });
+      refused(() => OddJob.retryOn(BusyError, { attempts: 0 }), /^OddJob\.retryOn: attempts is 0; /);
+      refused(() => OddJob.retryOn(BusyError, { attempts: 1.5 }), /attempts is 1\.5/);
+      refused(() => OddJob.retryOn(BusyError, { jitter: 2 }), /jitter is 2; /);
+      refused(() => OddJob.retryOn(BusyError, { jitter: Number.NaN }), /jitter is NaN/);
+      refused(() => OddJob.retryOn(BusyError, { wait: 'soon' as '1s' }), /wait is "soon"; .*'polynomial'/);
+      refused(() => OddJob.retryOn([]), /no errors are named/);
+      refused(() => OddJob.discardOn('GoneError' as never), /OddJob\.discardOn: GoneError is no subclass of Error/);
+      refused(() => OddJob.discardOn(class Foreign {} as never), /no subclass of Error and no function/);
+    });
   });
 });

@@ -1,0 +1,68 @@
+import type { Delivery } from '../adapter/fused-call';
+import type { JobClass, Performable } from '../job-class';
+import { type Payload, readPayload } from '../record/payload';
+import { type JobRecord, readRecord } from '../record/record';
+import type { Run } from './run';
+
+/** See fused-script.ts. */
+type RoadTraces = '' | 'f' | 'r' | 'fr';
+
+const TRACES: Readonly<Record<NonNullable<Payload['via']>, RoadTraces>> = { outbox: 'f', redis: 'r', fallback: 'fr' };
+const NO_RECORD: JobRecord = { data: null, options: {}, status: 'created', progress: 0 };
+/** Of a record that cannot be read: nothing. */
+const NO_PAYLOAD: Payload = { v: 1, class: 'unreadable', args: [], attrs: {}, enqueuedAt: 0 };
+
+/** A delivered job, and what is known of it by the time something comes of it. */
+export class DeliveredJob {
+  record = NO_RECORD;
+  payload = NO_PAYLOAD;
+  /** undefined: it could not be read, or this app has no such class. */
+  jobClass: JobClass | undefined;
+  run: Run | undefined;
+  /** The instance that runs it. */
+  instance: Performable | undefined;
+  /** `run.args` are what `perform` takes. */
+  argsAreRead = false;
+
+  constructor(readonly delivery: Delivery) {}
+
+  /** @throws UnreadableJobError; Error when a newer version wrote it. */
+  read(): void {
+    this.record = readRecord(this.delivery.record);
+    this.payload = readPayload(this.record.data);
+  }
+
+  get id(): string {
+    return this.delivery.id;
+  }
+
+  get queue(): string {
+    return this.delivery.queue;
+  }
+
+  get class(): string {
+    return this.payload.class;
+  }
+
+  /** 1 for the first run. */
+  get attempt(): number {
+    return (Number(this.record.options.attempts) || 0) + 1;
+  }
+
+  /** false: its text is no record at all, and stays as it is. */
+  get hasRecord(): boolean {
+    return this.record !== NO_RECORD;
+  }
+
+  /** What its end leaves behind; an unreadable one may be from anywhere. */
+  get traces(): RoadTraces {
+    if (this.payload === NO_PAYLOAD) return 'f';
+    const { via } = this.payload;
+    return via ? TRACES[via] : '';
+  }
+
+  /** Whether a cursor or progress may be beside it, as far as this run and the record can tell. */
+  get mayBeNoted(): boolean {
+    return this.run?.notesInUse !== undefined || this.record.options.noted === true || this.delivery.deliveries > 1;
+  }
+}

@@ -1,0 +1,81 @@
+import type { Events } from '../../core/events';
+import type { Performed } from '../adapter/fetcher';
+import type { Traces } from '../adapter/fused-call';
+import type { ArgumentFilter } from '../record/argument-filter';
+import { type FailureNotes, failedRecord } from '../record/record';
+import type { DeliveredJob } from './delivered-job';
+
+export interface OutcomesOptions {
+  readonly events: Events;
+  /** A job whose row may be in the outbox has its final outcome. */
+  readonly onFinished: (queue: string, id: string) => void;
+  readonly filter: ArgumentFilter;
+  /** ms since 1970. */
+  readonly now?: (() => number) | undefined;
+}
+
+/** What can come of a job, as Redis is told of it. Each speaks once Redis has it: what did not count did not happen. */
+export class Outcomes {
+  constructor(private readonly options: OutcomesOptions) {}
+
+  /** @param noted a cursor or progress may be beside it, to be deleted. */
+  succeeded(job: DeliveredJob, noted: boolean): Performed {
+    const { id, class: name, queue } = job;
+    const durationMs = job.run?.durationMs ?? 0;
+    return this.final({ op: 'drop', traces: tracesOf(job, noted) }, job, () =>
+      this.options.events.emit('job.succeeded', { id, class: name, queue, durationMs }),
+    );
+  }
+
+  discarded(job: DeliveredJob, error: Error): Performed {
+    return this.final({ op: 'drop', traces: tracesOf(job, true) }, job, () =>
+      this.options.events.emit('job.discarded', { ...this.about(job), error }),
+    );
+  }
+
+  retrying(job: DeliveredJob, error: Error, waitMs: number, key: string | undefined): Performed {
+    const { events, now = Date.now } = this.options;
+    const record = JSON.stringify(failedRecord(job.record, error, { key, noted: job.mayBeNoted }));
+    return this.final({ op: 'retry', record, dueAt: now() + waitMs }, job, () =>
+      events.emit('job.retrying', { ...this.about(job), waitMs, error }),
+    );
+  }
+
+  /** @param notes left in the record. One that cannot even be parsed is kept as it is. */
+  dead(job: DeliveredJob, error: Error, reason: string, notes: FailureNotes = {}): Performed {
+    const record = job.hasRecord
+      ? JSON.stringify(failedRecord(job.record, error, { ...notes, deadReason: reason }))
+      : job.delivery.record;
+    return this.final({ op: 'bury', record, traces: tracesOf(job, true) }, job, () =>
+      this.options.events.emit('job.dead', { ...this.about(job), error, reason }),
+    );
+  }
+
+  returned(job: DeliveredJob): Performed {
+    const { id, class: name, queue } = job;
+    return this.final({ op: 'back' }, job, () => this.options.events.emit('job.returned', { id, class: name, queue }));
+  }
+
+  /** What events tell of a job. Its arguments are made fit to be shown only when somebody asks for them. */
+  about(job: DeliveredJob) {
+    const { id, class: name, queue, attempt } = job;
+    const { requestId } = job.payload.attrs;
+    const args = () => this.options.filter.show(job.jobClass, job.payload.args);
+    return { id, class: name, queue, attempt, ...(requestId !== undefined && { requestId }), args };
+  }
+
+  private final(outcome: Performed['outcome'], job: DeliveredJob, announce: () => void): Performed {
+    const { events, onFinished } = this.options;
+    const { id, queue } = job;
+    const recorded = (applied: boolean) => {
+      if (!applied) return events.emit('job.superseded', { id, class: job.class, queue });
+      if ('traces' in outcome && outcome.traces.includes('f')) onFinished(queue, id);
+      announce();
+    };
+    return { outcome, recorded };
+  }
+}
+
+function tracesOf(job: DeliveredJob, noted: boolean): Traces {
+  return noted ? `${job.traces}c` : job.traces;
+}

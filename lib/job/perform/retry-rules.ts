@@ -1,0 +1,108 @@
+import { type Duration, parseDuration } from '../../support/duration';
+
+/** A class of errors, or a function that knows them by sight. Causes are not looked at; a function may. */
+export type ErrorMatcher<E extends Error = Error> =
+  | (abstract new (
+      ...args: never[]
+    ) => E)
+  | ((error: Error) => boolean);
+
+export type ErrorMatchers<E extends Error = Error> = ErrorMatcher<E> | readonly ErrorMatcher<E>[];
+
+/** Told of the error that ended a job, with the instance that ran it. Awaited, and the slot is kept meanwhile. */
+export type ErrorHandler<E extends Error = Error, J = unknown> = (error: E, job: J) => unknown;
+
+export interface RetryOnOptions {
+  /**
+   * Between a failure and the next run: a length of time; 'polynomial', ActiveJob's `n^4 + jitter + 2` seconds; or a
+   * function of the runs that failed with these errors, from 1, whose answer gets no jitter. Default 3s.
+   */
+  readonly wait?: Duration | 'polynomial' | ((attempt: number, error: Error) => Duration);
+  /** Runs that may fail with these errors, the first one included; then the job is dead. Infinity: no end. Default 5. */
+  readonly attempts?: number;
+  /** At most this part of the wait is added to it, at random: 0 to 1. Default 0.15. */
+  readonly jitter?: number;
+}
+
+/** What a class says of some errors. */
+export interface ErrorRule {
+  matches(error: Error): boolean;
+  /** undefined: they discard the job. */
+  readonly retry: Required<RetryOnOptions> | undefined;
+  /** The record counts failures under this: it must mean the same in every process. */
+  readonly key: string;
+  /** Of a discard; of a retry, once its attempts are used up: then the job is discarded instead of dead. */
+  readonly handler: ErrorHandler | undefined;
+}
+
+/** As ActiveJob's. */
+const DEFAULTS: Required<RetryOnOptions> = { wait: '3s', attempts: 5, jitter: 0.15 };
+
+const rules = new WeakMap<object, ErrorRule[]>();
+
+/** @throws TypeError that names the class and the option. */
+export function addRetryRule(
+  jobClass: { readonly name: string },
+  errors: ErrorMatchers,
+  options: RetryOnOptions,
+  handler?: ErrorHandler,
+): void {
+  const at = `${jobClass.name}.retryOn`;
+  const retry = { ...DEFAULTS, ...options };
+  const { wait, attempts, jitter } = retry;
+  if (attempts !== Number.POSITIVE_INFINITY && !(Number.isInteger(attempts) && attempts >= 1)) {
+    throw new TypeError(`${at}: attempts is ${attempts}; give a whole number from 1, or Infinity`);
+  }
+  if (!(jitter >= 0 && jitter <= 1)) throw new TypeError(`${at}: jitter is ${jitter}; give a part of 1, such as 0.15`);
+  if (wait !== 'polynomial' && typeof wait !== 'function' && parseDuration(wait) === undefined) {
+    const advice = "give milliseconds, text such as '10s', 'polynomial', or a function";
+    throw new TypeError(`${at}: wait is ${JSON.stringify(wait)}; ${advice}`);
+  }
+  addRule(jobClass, at, { errors, retry, handler });
+}
+
+/** @throws TypeError that names the class. */
+export function addDiscardRule(
+  jobClass: { readonly name: string },
+  errors: ErrorMatchers,
+  handler?: ErrorHandler,
+): void {
+  addRule(jobClass, `${jobClass.name}.discardOn`, { errors, retry: undefined, handler });
+}
+
+/** All that a class says of errors, in the order in which they are asked: latest first, its own before its parent's. */
+export function* rulesOf(jobClass: object): Generator<ErrorRule> {
+  for (let owner: object | null = jobClass; owner; owner = Object.getPrototypeOf(owner) as object | null) {
+    const own = rules.get(owner) ?? [];
+    for (let i = own.length - 1; i >= 0; i--) {
+      const rule = own[i];
+      if (rule) yield rule;
+    }
+  }
+}
+
+interface Declared extends Pick<ErrorRule, 'retry' | 'handler'> {
+  readonly errors: ErrorMatchers;
+}
+
+function addRule(jobClass: object, at: string, { errors, retry, handler }: Declared): void {
+  const matchers: readonly ErrorMatcher[] = Array.isArray(errors) ? errors : [errors as ErrorMatcher];
+  if (matchers.length === 0) throw new TypeError(`${at}: no errors are named; give a class, several, or a function`);
+  const tests = matchers.map((matcher) => testOf(matcher, at));
+  const own = rules.get(jobClass) ?? [];
+  rules.set(jobClass, own);
+  const names = matchers.map((matcher) => matcher.name || `rule ${own.length + 1}`);
+  own.push({ matches: (error) => tests.some((test) => test(error)), retry, key: names.sort().join(), handler });
+}
+
+function testOf(matcher: ErrorMatcher, at: string): (error: Error) => boolean {
+  if (isErrorClass(matcher)) return (error) => error instanceof matcher;
+  if (typeof matcher !== 'function' || /^class\b/.test(Function.prototype.toString.call(matcher))) {
+    throw new TypeError(`${at}: ${String(matcher).slice(0, 60)} is no subclass of Error and no function`);
+  }
+  return matcher;
+}
+
+function isErrorClass(matcher: ErrorMatcher): matcher is abstract new (...args: never[]) => Error {
+  return typeof matcher === 'function' && (matcher === Error || matcher.prototype instanceof Error);
+}

@@ -1,0 +1,120 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { toError } from '../../core/errors';
+import type { JsonValue } from '../record/json';
+import type { NoteOwner, NoteStore, Notes } from './note-store';
+import type { Run } from './run';
+
+/** Redis is written to at most this often for one run, ms. */
+const WRITE_MS = 250;
+/** A loop without input or output lets timers and signals in this often, ms. */
+const TURN_MS = 20;
+
+/** The job was given to another process, which took this one for dead: what this run still does would be done twice. */
+export class JobTakenError extends Error {
+  override readonly name = 'JobTakenError';
+}
+
+export interface RunNotesOptions {
+  readonly run: Run;
+  readonly owner: NoteOwner;
+  readonly store: NoteStore;
+  /** JSON, of an earlier life of the job: it was dead, and is tried again. */
+  readonly inherited?: string | undefined;
+  /** Told of the first failure in a row only. */
+  readonly onError: (error: Error) => void;
+}
+
+/** Cursor and progress of one run. What comes faster than Redis is written to is kept here; the latest counts. */
+export class RunNotes {
+  private latest: string | undefined;
+  private pending: Notes = {};
+  private writing: Promise<void> | undefined;
+  private timer: NodeJS.Timeout | undefined;
+  private wroteAt = Number.NEGATIVE_INFINITY;
+  private turnedAt = performance.now();
+  private failing = false;
+  private closed = false;
+
+  constructor(private readonly options: RunNotesOptions) {}
+
+  /** @throws TypeError for what JSON cannot carry; the reason when the run is aborted, with the cursor stored. */
+  async checkpoint(cursor: JsonValue): Promise<void> {
+    this.latest = textOf(cursor, 'checkpoint');
+    await this.note({ cursor: this.latest });
+    const { abortReason } = this.options.run;
+    if (!abortReason) return;
+    await this.flush();
+    throw abortReason;
+  }
+
+  /** @throws TypeError for what JSON cannot carry. */
+  async progress(value: JsonValue): Promise<void> {
+    await this.note({ progress: textOf(value, 'progress') });
+  }
+
+  /** @returns the latest cursor of this run or an earlier one. @throws Error when Redis does not answer. */
+  async cursor(): Promise<JsonValue | undefined> {
+    const text = await this.cursorText();
+    return text === undefined ? undefined : (JSON.parse(text) as JsonValue);
+  }
+
+  async cursorText(): Promise<string | undefined> {
+    const { store, owner, inherited } = this.options;
+    return this.latest ?? (await store.readCursor(owner)) ?? inherited;
+  }
+
+  /** Stores what is pending. Never rejects. */
+  async flush(): Promise<void> {
+    clearTimeout(this.timer);
+    this.timer = undefined;
+    while (this.writing) await this.writing;
+    if (this.pending.cursor === undefined && this.pending.progress === undefined) return;
+    this.writing = this.write();
+    await this.writing;
+    this.writing = undefined;
+  }
+
+  /** Nothing is written any more. */
+  close(): void {
+    this.closed = true;
+    clearTimeout(this.timer);
+  }
+
+  private async note(notes: Notes): Promise<void> {
+    this.pending = { ...this.pending, ...notes };
+    const now = performance.now();
+    const due = this.wroteAt + WRITE_MS - now;
+    if (due <= 0 && !this.writing) {
+      await this.flush();
+      this.turnedAt = performance.now();
+      return;
+    }
+    if (!this.closed) this.timer ??= setTimeout(() => void this.flush(), Math.max(due, 0));
+    if (now - this.turnedAt < TURN_MS) return;
+    await nextTurn();
+    this.turnedAt = performance.now();
+  }
+
+  private async write(): Promise<void> {
+    const { store, owner, run, onError } = this.options;
+    const notes = this.pending;
+    this.pending = {};
+    this.wroteAt = performance.now();
+    try {
+      const kept = await store.write(owner, notes);
+      this.failing = false;
+      if (kept === 'taken') run.abort(new JobTakenError(`${run.class} was given to another process meanwhile`));
+    } catch (thrown) {
+      // The next write takes it along, unless there is a newer one by then.
+      this.pending = { ...notes, ...this.pending };
+      if (!this.failing) onError(toError(thrown));
+      this.failing = true;
+    }
+  }
+}
+
+function textOf(value: JsonValue, whose: string): string {
+  const text = JSON.stringify(value) as string | undefined;
+  if (text === undefined) throw new TypeError(`${whose}(${String(value)}): give a value that JSON can carry`);
+  return text;
+}
