@@ -2,7 +2,9 @@ import { performance } from 'node:perf_hooks';
 import type { Knex } from 'knex';
 import { toError } from '../../core/errors';
 import type { Events } from '../../core/events';
+import { withAttributes } from '../../core/execution-context';
 import { Backoff } from '../../support/backoff';
+import type { EnqueuedJob } from '../enqueue/request';
 import { Job } from '../job';
 import { jobNameOf } from '../job-class';
 import { Recurring } from '../recurring';
@@ -171,6 +173,8 @@ function msUntilDue(entry: CronEntry, row: CronRow): number | undefined {
 }
 
 /** The class's own road: its middleware, uniqueness and queue are the same as in anybody's `performLater`. */
-function enqueue(trx: Knex.Transaction, { jobClass, args }: CronEntry, scheduledFor: Date) {
-  return Job.set.call(jobClass, { trx }).performLater(...(args as never[]));
+function enqueue(trx: Knex.Transaction, { jobClass, args }: CronEntry, scheduledFor: Date): Promise<EnqueuedJob> {
+  return withAttributes({ scheduledFor: scheduledFor.toISOString() }, () =>
+    Job.set.call(jobClass, { trx }).performLater(...(args as never[])),
+  );
 }

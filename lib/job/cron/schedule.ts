@@ -43,14 +43,20 @@ export class Schedule {
 
   /** The ticks after `after` up to and including `until`, in order; of more than `limit`, the latest ones. */
   ticks(after: Date, until: Date, limit: number): Date[] {
-    const first = this.next(after);
-    if (!first || first > until) return [];
-    // Looks back from a moment that it leaves out itself.
-    const latest = this.cron.previousRuns(limit, new Date(until.getTime() + 1));
-    const oldest = latest.at(-1);
-    const ticks = oldest && oldest > first && latest.length === limit ? [oldest] : [first];
-    for (let tick = ticks[0] && this.next(ticks[0]); tick && tick <= until; tick = this.next(tick)) ticks.push(tick);
-    return ticks.slice(-limit);
+    const first = this.walk(after, until, limit);
+    if (first.length < limit) return first;
+    // The library looks back from a moment that it leaves out itself.
+    const oldest = this.cron.previousRuns(limit, new Date(until.getTime() + 1)).at(-1);
+    return oldest && oldest > after ? [oldest, ...this.walk(oldest, until, 2 * limit)].slice(-limit) : first;
+  }
+
+  /** The first ones. */
+  private walk(after: Date, until: Date, limit: number): Date[] {
+    const ticks: Date[] = [];
+    for (let tick = this.next(after); tick && tick <= until && ticks.length < limit; tick = this.next(tick)) {
+      ticks.push(tick);
+    }
+    return ticks;
   }
 
   /**

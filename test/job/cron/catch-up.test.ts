@@ -1,0 +1,70 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { type CatchUpPolicy, catchUp } from '../../../lib/job/cron/catch-up';
+import { Schedule } from '../../../lib/job/cron/schedule';
+import { expression, textOf, ticksByModel } from './cron-model';
+
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+
+describe('catching up', () => {
+  it('does what the policy says of every tick since the last one that was dealt with', () => {
+    const moment = fc.date({ min: new Date('2026-01-01'), max: new Date('2027-01-01'), noInvalidDate: true });
+    const policy = fc.constantFrom<CatchUpPolicy>('skip', 'once', 'all');
+    const zone = fc.constantFrom('UTC', 'Europe/Berlin', 'America/St_Johns', 'Asia/Kathmandu');
+    const span = fc.oneof(fc.integer({ min: 0, max: 3 * MINUTE }), fc.integer({ min: 0, max: 30 * HOUR }));
+    const grace = fc.constantFrom(0, MINUTE, HOUR);
+    fc.assert(
+      fc.property(expression, zone, moment, span, policy, grace, fc.integer({ min: 1, max: 40 }), (...given) => {
+        const [expr, timeZone, settledUntil, spanMs, policy, graceMs, limit] = given;
+        const now = new Date(settledUntil.getTime() + spanMs);
+        const all = ticksByModel(expr, timeZone, settledUntil, now);
+        const plan = catchUp(new Schedule(textOf(expr), timeZone), settledUntil, now, { policy, graceMs, limit });
+
+        const kept = all.slice(-limit);
+        const onTime = (tick: Date) => now.getTime() - tick.getTime() <= graceMs;
+        const enqueued = kept.filter((tick) => {
+          if (policy === 'all') return true;
+          return tick === kept.at(-1) && (policy === 'once' || onTime(tick));
+        });
+        assert.deepEqual(plan.ticks, enqueued);
+        assert.deepEqual(plan.settledUntil, all.at(-1));
+        assert.equal(plan.limited, all.length > limit);
+        assert.equal(plan.missed, kept.filter((tick) => !(enqueued.includes(tick) && onTime(tick))).length);
+        assert.equal(plan.caughtUp, enqueued.filter((tick) => !onTime(tick)).length);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it('deals with each tick once, however often it is asked: two looks are as good as one', () => {
+    const looks = fc.array(fc.integer({ min: 0, max: HOUR }), { minLength: 1, maxLength: 12 });
+    fc.assert(
+      fc.property(expression, looks, (expr, waits) => {
+        const schedule = new Schedule(textOf(expr), 'UTC');
+        const start = new Date('2026-05-05T11:59:30Z');
+        let [settled, now] = [start, start];
+        const enqueued: Date[] = [];
+        for (const wait of waits) {
+          now = new Date(now.getTime() + wait);
+          const plan = catchUp(schedule, settled, now, { policy: 'all', graceMs: 0, limit: 5000 });
+          enqueued.push(...plan.ticks);
+          settled = plan.settledUntil ?? settled;
+        }
+        assert.deepEqual(enqueued, ticksByModel(expr, 'UTC', start, now));
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  it('gives up what lies further back than the limit, and says so, in bounded time', () => {
+    const began = performance.now();
+    const [from, now] = [new Date('2020-01-01T00:00Z'), new Date('2026-01-01T00:00:00.300Z')];
+    const options = { policy: 'all', graceMs: MINUTE, limit: 1000 } as const;
+    const plan = catchUp(new Schedule('* * * * * *', 'UTC'), from, now, options);
+    assert.equal(plan.ticks.length, 1000);
+    assert.equal(plan.ticks.at(-1)?.toISOString(), '2026-01-01T00:00:00.000Z');
+    assert.deepEqual([plan.limited, plan.missed, plan.caughtUp], [true, 940, 940]);
+    assert.ok(performance.now() - began < 5000, 'six years of seconds are not walked through');
+  });
+});

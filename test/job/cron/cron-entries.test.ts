@@ -1,0 +1,112 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { UserError } from '../../../lib/core/errors';
+import { cronEntries } from '../../../lib/job/cron/cron-entries';
+import { Job } from '../../../lib/job/job';
+import type { JobClass } from '../../../lib/job/job-class';
+
+/** A class with this `static cron`. */
+function jobClass(cron: unknown, jobName = 'ReportJob'): JobClass {
+  return class extends Job<[name?: string]> {
+    static override jobName = jobName;
+    static cron = cron as string;
+    perform(): void {}
+  };
+}
+
+const entries = (...classes: JobClass[]) =>
+  cronEntries(classes).map(({ name, spec, timeZone, policy, args }) => ({ name, spec, timeZone, policy, args }));
+
+describe('static cron', () => {
+  it('is an expression, an expression with options, or several', () => {
+    const report = {
+      at: '0 3 * * *',
+      timeZone: 'Europe/Berlin',
+      catchUp: 'all',
+      args: ['x', { y: 1 }],
+      name: 'nightly',
+    };
+    assert.deepEqual(entries(jobClass('0 3 * * *')), [
+      { name: 'ReportJob', spec: '0 3 * * *', timeZone: 'UTC', policy: 'once', args: [] },
+    ]);
+    assert.deepEqual(entries(jobClass(report)), [
+      { name: 'nightly', spec: '0 3 * * *', timeZone: 'Europe/Berlin', policy: 'all', args: ['x', { y: 1 }] },
+    ]);
+    assert.deepEqual(
+      entries(jobClass([{ at: '@daily' }, report]), jobClass('* * * * *', 'OtherJob')).map((entry) => entry.name),
+      ['ReportJob', 'nightly', 'OtherJob'],
+    );
+    assert.deepEqual(entries(jobClass(undefined), jobClass([])), []);
+  });
+
+  const circle: unknown[] = [];
+  circle.push(circle);
+  const refused: readonly [string, unknown, RegExp][] = [
+    [
+      'an expression out of range',
+      '61 * * * *',
+      /^ReportJob: cron is '61 \* \* \* \*': Invalid value for minute: 61 \(/,
+    ],
+    ['too few fields', { at: '* * * *' }, /^ReportJob: cron is '\* \* \* \*'/],
+    ['an expression that never comes', '0 0 31 4 *', /^ReportJob: cron is '0 0 31 4 \*', which never comes/],
+    [
+      'an unknown time zone',
+      { at: '@daily', timeZone: 'Berlin' },
+      /^ReportJob: timeZone is 'Berlin'; give an IANA name/,
+    ],
+    [
+      'an unknown policy',
+      { at: '@daily', catchUp: 'some' },
+      /^ReportJob: catchUp of cron '@daily' is "some"; give skip, once, all$/,
+    ],
+    ['args that are none', { at: '@daily', args: 'x' }, /^ReportJob: args of cron '@daily' is "x"; give an array/],
+    [
+      'args that JSON cannot carry',
+      { at: '@daily', args: [1, () => 1] },
+      /^ReportJob: cron '@daily': argument 2 is a function/,
+    ],
+    [
+      'args that contain themselves',
+      { at: '@daily', args: [circle] },
+      /^ReportJob: cron '@daily': argument 1.*contains itself/,
+    ],
+    ['a name with spaces', { at: '@daily', name: 'at night' }, /^ReportJob: name of cron '@daily' is "at night"; give/],
+    ['an empty name', { at: '@daily', name: '' }, /^ReportJob: name of cron '@daily' is ""; give/],
+    ['a number', 5, /^ReportJob: cron is 5; give text such as/],
+    ['an object without an expression', { every: 5 }, /^ReportJob: cron is \{"every":5\}; give text such as/],
+    ['null in a list', [null], /^ReportJob: cron is null; give text such as/],
+    [
+      'two of one class with one name',
+      [{ at: '@daily' }, { at: '@hourly' }],
+      /^ReportJob: two entries of its cron are named ReportJob; give one of them another name$/,
+    ],
+  ];
+  for (const [what, cron, message] of refused) {
+    it(`refuses ${what}`, () => {
+      assert.throws(
+        () => entries(jobClass(cron)),
+        (error: Error) => (error instanceof UserError && message.test(error.message)) || assert.fail(error.message),
+      );
+    });
+  }
+
+  it('refuses one name for two classes', () => {
+    assert.throws(() => entries(jobClass('@daily'), jobClass({ at: '@daily', name: 'ReportJob' }, 'OtherJob')), {
+      message: 'ReportJob and OtherJob: both have a cron named ReportJob; give one of them another name',
+    });
+  });
+
+  it('loads the library for those alone that need it', () => {
+    const loaded = (cron: string) => {
+      const code = `
+        const { cronEntries } = require('./lib/job/cron/cron-entries');
+        require('./lib/job/cron/cron-service');
+        require('./lib/job/cron/cron-board');
+        cronEntries([class ReportJob { ${cron} }]);
+        console.log(Object.keys(require.cache).some((file) => file.includes('croner')));`;
+      return execFileSync(process.execPath, ['--import', 'tsx', '-e', code], { encoding: 'utf8' }).trim();
+    };
+    assert.equal(loaded(''), 'false');
+    assert.equal(loaded("static cron = '@daily'"), 'true');
+  });
+});

@@ -1,0 +1,28 @@
+/** A processor with one recurring job, in a process of its own, to be killed. */
+import { Events } from '../../../lib/core/events';
+import { Redis } from '../../../lib/core/redis';
+import { connectJobs } from '../../../lib/job/connect';
+import { Job } from '../../../lib/job/job';
+import { JobProcessor } from '../../../lib/job/processor';
+import { JobRegistry } from '../../../lib/job/registry';
+import { Database } from '../../../lib/model/database';
+import { TWO_QUEUES } from '../job-system';
+
+/** Due so rarely that only ticks of the past count. */
+export class YearlyJob extends Job {
+  static cron = '@yearly';
+  perform(): void {}
+}
+
+if (require.main === module) {
+  const [databaseUrl = '', redisUrl = ''] = process.argv.slice(2);
+  const events = new Events();
+  const redis = new Redis(redisUrl, events);
+  const database = new Database(databaseUrl, { production: false, events });
+  connectJobs({ database, redis, events });
+  const config = { jobs: TWO_QUEUES, environment: 'test' } as const;
+  const registry = new JobRegistry([YearlyJob]);
+  const processor = new JobProcessor({ config, redisUrl, database, redis, events, registry });
+  void redis.start().then(() => processor.start());
+  process.on('disconnect', () => process.exit());
+}
