@@ -2,6 +2,7 @@ import type { Config } from '../../lib/core/config';
 import { type EventMap, type EventName, Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
 import { connectJobs } from '../../lib/job/connect';
+import type { JobEquipment } from '../../lib/job/enqueue/connection';
 import type { JobClass } from '../../lib/job/job-class';
 import { JobProcessor, type JobProcessorOptions, type Lineage, type ProcessorTuning } from '../../lib/job/processor';
 import { JobRegistry } from '../../lib/job/registry';
@@ -35,12 +36,14 @@ export class JobSystem {
     readonly database: Database,
     readonly redis: Redis,
     readonly events: Events,
+    private readonly equipment: JobEquipment,
     private readonly disconnect: () => void,
   ) {
     events.onAny((name, payload) => this.heard.push({ name, payload }));
   }
 
-  static async start(): Promise<JobSystem> {
+  /** @param equipment what the app has for its jobs. */
+  static async start(equipment: JobEquipment = {}): Promise<JobSystem> {
     const postgres = await createDatabase({ migrated: ['lib/job/migrations'] });
     // A killed Redis keeps what it has acknowledged: with `everysec` it may lose that when the disk is busy.
     const redisServer = await startTestRedis('--appendfsync', 'always');
@@ -53,7 +56,8 @@ export class JobSystem {
       database,
       redis,
       events,
-      connectJobs({ database, redis, events }),
+      equipment,
+      connectJobs({ database, redis, events, ...equipment }),
     );
     connectTransactions(database.knex);
     await redis.start();
@@ -80,6 +84,8 @@ export class JobSystem {
       events,
       registry: new JobRegistry(classes),
       lineage: options.lineage,
+      ...(this.equipment.setup && { setup: this.equipment.setup }),
+      ...(this.equipment.models && { models: this.equipment.models }),
       ...(options.tuning && { tuning: options.tuning }),
       ...(options.onOrder && { onOrder: options.onOrder }),
     });
