@@ -7,7 +7,12 @@ import type { ClassPlan } from './class-plan';
 import { runThrough } from './middleware';
 import type { Run } from './run';
 
-const runs = new WeakMap<object, Run>();
+/** On the instance: a WeakMap would cost the garbage collector more than all the rest of a short job. */
+const RUN = Symbol('run');
+
+interface Attached {
+  [RUN]?: Run;
+}
 
 /** @throws NotConnectedError when nobody is performing this instance. */
 export function contextOf(job: object): JobContext {
@@ -16,14 +21,14 @@ export function contextOf(job: object): JobContext {
 
 /** @throws NotConnectedError when nobody is performing this instance. */
 export function runOf(job: object): Run {
-  const run = runs.get(job);
+  const run = (job as Attached)[RUN];
   if (!run) throw new NotConnectedError('this.context exists only while the job is being performed');
   return run;
 }
 
 /** From now on `run` is what the job has as its `this.context`. */
 export function attachRun(job: object, run: Run): void {
-  runs.set(job, run);
+  (job as Attached)[RUN] = run;
 }
 
 /** Runs `work` in the execution context of the run: log lines name it, and jobs that it enqueues carry on its request's. */
