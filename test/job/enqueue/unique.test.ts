@@ -1,0 +1,244 @@
+import assert from 'node:assert/strict';
+import { Job, performAllLater } from '../../../lib/job/job';
+import { DiscardJob, KillJob } from '../../../lib/job/perform/verdict';
+import { transaction } from '../../../lib/model/transaction';
+import { deferred } from '../../../lib/support/deferred';
+import { until } from '../../support/until';
+import { Gate } from '../gate';
+import { JobSystem } from '../job-system';
+
+const gate = new Gate();
+const ran: string[] = [];
+
+class SyncJob extends Job<[account: string, options?: { readonly deep?: boolean; readonly by?: string }]> {
+  static override readonly unique = true;
+  async perform(account: string, _options?: { readonly deep?: boolean; readonly by?: string }): Promise<void> {
+    ran.push(account);
+    await gate.pass();
+  }
+}
+
+class IndexJob extends Job<[page: string, words: number]> {
+  static override readonly unique = { by: (page: string) => page, until: 'executing', ttl: '10m' } as const;
+  async perform(page: string, _words: number): Promise<void> {
+    ran.push(page);
+    await gate.pass();
+  }
+}
+
+class FailingJob extends Job<[how: 'retry' | 'discard' | 'die']> {
+  static override readonly unique = true;
+  perform(how: 'retry' | 'discard' | 'die'): void {
+    ran.push(how);
+    throw how === 'retry' ? new Error('again') : new (how === 'discard' ? DiscardJob : KillJob)(how);
+  }
+}
+
+class PlainJob extends Job<[note: string]> {
+  perform(note: string): void {
+    ran.push(note);
+  }
+}
+
+const CLASSES = [SyncJob, IndexJob, FailingJob, PlainJob];
+
+describe('unique jobs', () => {
+  let system: JobSystem;
+  before(async () => {
+    system = await JobSystem.start();
+  });
+  after(async () => {
+    gate.open();
+    await system.stop();
+  });
+  beforeEach(async () => {
+    gate.close();
+    await system.reset();
+    ran.length = 0;
+  });
+
+  const claims = async () =>
+    (await system.postgres.query('select id from job_outbox where unique_key is not null')).map((row) => row.id);
+
+  it('are enqueued once: the second is told of the first', async () => {
+    const first = await SyncJob.performLater('a', { deep: true, by: 'x' });
+    assert.deepEqual([first.enqueued, first.reason], [true, undefined]);
+    const second = await SyncJob.performLater('a', { by: 'x', deep: true });
+    assert.deepEqual(second, { id: first.id, enqueued: false, reason: 'duplicate' });
+    for (const other of [SyncJob.performLater('b'), SyncJob.performLater('a'), FailingJob.performLater('die')]) {
+      assert.equal((await other).enqueued, true);
+    }
+    assert.equal(await system.outboxSize(), 4);
+    assert.deepEqual(system.eventsNamed('job.duplicate'), [{ id: first.id, class: 'SyncJob', queue: 'default' }]);
+    assert.equal(system.eventsNamed('job.enqueued').length, 4);
+  });
+
+  it('are compared by what `by` says of their arguments', async () => {
+    const { id } = await IndexJob.performLater('home', 1);
+    assert.equal((await IndexJob.performLater('home', 2)).id, id);
+    assert.equal((await IndexJob.performLater('about', 1)).enqueued, true);
+  });
+
+  it('until executed: may be enqueued again once they have run, not while they run', async () => {
+    await system.processor(CLASSES);
+    const first = await SyncJob.performLater('a');
+    await until('it runs', () => gate.held === 1);
+    assert.deepEqual(await SyncJob.performLater('a'), { id: first.id, enqueued: false, reason: 'duplicate' });
+    gate.open();
+    await until('it has succeeded', () => system.eventsNamed('job.succeeded').length === 1);
+    // The claim ends with the outcome, not with the row, which is deleted a little later.
+    assert.equal((await SyncJob.performLater('a')).enqueued, true);
+    await until('the second ran', () => ran.length === 2);
+  });
+
+  it('until executing: may be enqueued again as soon as they run', async () => {
+    await system.processor(CLASSES);
+    await IndexJob.performLater('home', 1);
+    await until('it runs', () => gate.held === 1);
+    assert.equal((await IndexJob.performLater('home', 1)).enqueued, true);
+    await until('both run', () => gate.held === 2);
+    gate.open();
+    await until('both are done', () => system.eventsNamed('job.succeeded').length === 2);
+    await until('the rows are gone', async () => (await system.outboxSize()) === 0);
+  });
+
+  for (const how of ['discard', 'die'] as const) {
+    it(`give up their claim when they ${how}`, async () => {
+      await system.processor(CLASSES);
+      await FailingJob.performLater(how);
+      const event = how === 'discard' ? 'job.discarded' : 'job.dead';
+      await until('it has its end', () => system.eventsNamed(event).length === 1);
+      assert.equal((await FailingJob.performLater(how)).enqueued, true);
+      await until('so has the second', () => system.eventsNamed(event).length === 2);
+    });
+  }
+
+  it('keep their claim while they wait for a retry', async () => {
+    await system.processor(CLASSES);
+    const { id } = await FailingJob.performLater('retry');
+    await until('it has failed', () => system.eventsNamed('job.retrying').length === 1);
+    assert.deepEqual(await FailingJob.performLater('retry'), { id, enqueued: false, reason: 'duplicate' });
+  });
+
+  it('keep their claim when a stopping process hands them back', async () => {
+    await system.processor(CLASSES);
+    const { id } = await SyncJob.performLater('a');
+    await until('it runs', () => gate.held === 1);
+    await system.stopProcessors(600);
+    assert.equal(system.eventsNamed('job.returned').length, 1);
+    assert.equal((await SyncJob.performLater('a')).id, id);
+  });
+
+  it('claim nothing in a transaction that rolls back', async () => {
+    await assert.rejects(
+      transaction(async () => {
+        await SyncJob.performLater('a');
+        const again = await SyncJob.performLater('a');
+        assert.equal(again.reason, 'duplicate', 'it sees its own claim');
+        throw new Error('roll back');
+      }),
+      /roll back/,
+    );
+    assert.equal((await SyncJob.performLater('a')).enqueued, true);
+  });
+
+  for (const outcome of ['commits', 'rolls back'] as const) {
+    it(`wait for a transaction that has claimed the same, which ${outcome}`, async () => {
+      const claimed = deferred<string>();
+      const end = deferred();
+      const holder = transaction(async () => {
+        claimed.resolve((await SyncJob.performLater('a')).id);
+        await end.promise;
+        if (outcome === 'rolls back') throw new Error('roll back');
+      }).catch((error: Error) => assert.match(error.message, /roll back/));
+      const id = await claimed.promise;
+      const rival = transaction(() => SyncJob.performLater('a'));
+      await until('the rival waits', async () => {
+        const waiting = "select 1 from pg_stat_activity where wait_event_type = 'Lock' and query like '%job_outbox%'";
+        return (await system.postgres.query(waiting)).length > 0;
+      });
+      end.resolve();
+      await holder;
+      const { enqueued, id: rivalId } = await rival;
+      assert.equal(enqueued, outcome === 'rolls back');
+      assert.equal(rivalId === id, outcome === 'commits');
+      assert.deepEqual(await claims(), [rivalId]);
+    });
+  }
+
+  it('of many rivals at once one is enqueued', async () => {
+    const answers = await Promise.all(Array.from({ length: 50 }, () => SyncJob.performLater('a')));
+    assert.equal(answers.filter((answer) => answer.enqueued).length, 1);
+    assert.equal(new Set(answers.map((answer) => answer.id)).size, 1);
+    assert.equal(await system.outboxSize(), 1);
+  });
+
+  it('lose a claim that has lasted its time, and keep their own', async () => {
+    const first = await SyncJob.performLater('a');
+    await system.postgres.query("update job_outbox set unique_until = clock_timestamp() - interval '1 second'");
+    const second = await SyncJob.performLater('a');
+    assert.equal(second.enqueued, true);
+    assert.deepEqual(await claims(), [second.id]);
+    assert.equal(await system.outboxSize(), 2, 'the first still runs');
+    assert.equal((await SyncJob.performLater('a')).id, second.id);
+    assert.notEqual(first.id, second.id);
+  });
+
+  it('count their time from when they may run', async () => {
+    await IndexJob.set({ wait: '2h' }).performLater('home', 1);
+    await SyncJob.set({ waitUntil: new Date(Date.now() + 3_600_000) }).performLater('a');
+    const rows = await system.postgres.query<{ class: string; minutes: number }>(
+      `select class, round(extract(epoch from unique_until - run_at) / 60)::int as minutes,
+         run_at > now() + interval '59 minutes' as later from job_outbox order by class`,
+    );
+    assert.deepEqual(rows, [
+      { class: 'IndexJob', minutes: 10, later: true },
+      { class: 'SyncJob', minutes: 60, later: true },
+    ]);
+  });
+
+  it('in bulk: among each other, against those on their way, beside others', async () => {
+    const { id } = await SyncJob.performLater('held');
+    const answers = await performAllLater([
+      SyncJob.prepare('new'),
+      PlainJob.prepare('plain'),
+      SyncJob.prepare('held'),
+      SyncJob.prepare('new'),
+      IndexJob.prepare('new', 1),
+      PlainJob.prepare('plain'),
+    ]);
+    const [fresh, , held, again] = answers;
+    assert.deepEqual(
+      answers.map((answer) => answer.enqueued),
+      [true, true, false, false, true, true],
+    );
+    assert.deepEqual([held?.id, again?.id], [id, fresh?.id]);
+    assert.equal(await system.outboxSize(), 3);
+    assert.equal(await system.redis.client.lLen('bq:default:waiting'), 2);
+  });
+
+  it('in two bulks that want the same keys in opposite orders: neither waits for ever', async () => {
+    const names = Array.from({ length: 300 }, (_, n) => String(n));
+    const bulk = (given: readonly string[]) =>
+      transaction(() => SyncJob.performAllLater(given.map((name) => [name] as const)));
+    const [one, other] = await Promise.all([bulk(names), bulk([...names].reverse())]);
+    const enqueued = [...(one ?? []), ...(other ?? [])].filter((answer) => answer.enqueued);
+    assert.equal(enqueued.length, 300);
+    assert.equal(await system.outboxSize(), 300);
+  });
+
+  it('are refused with options that make no sense', async () => {
+    class WrongUntilJob extends PlainJob {
+      static override readonly unique = { until: 'done' as 'executed' };
+    }
+    class WrongTtlJob extends PlainJob {
+      static override readonly unique = { ttl: 0 };
+    }
+    class NothingJob extends PlainJob {
+      static override readonly unique = { by: () => undefined };
+    }
+    await assert.rejects(WrongUntilJob.performLater('x'), /WrongUntilJob: unique.until is "done"/);
+    await assert.rejects(WrongTtlJob.performLater('x'), /WrongTtlJob: unique.ttl is 0/);
+    await assert.rejects(NothingJob.performLater('x'), /NothingJob, unique.by: argument 1 is undefined/);
+  });
+});
