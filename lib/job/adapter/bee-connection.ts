@@ -71,6 +71,17 @@ export class BeeConnection {
     });
   }
 
+  /** Hears a channel from now on, through reconnections. Makes this a connection for subscriptions only. */
+  subscribe(channel: string, onMessage: (message: string) => void): void {
+    const { client, options } = this;
+    client.on('message', (heard: string, message: string) => {
+      if (heard === channel) onMessage(message);
+    });
+    client.subscribe(channel, (error) => {
+      if (error && !client.closing) options.onError(error);
+    });
+  }
+
   /** Cuts a connection that has been silent for too long; node_redis makes a new one. To be called now and then. */
   checkPulse(): void {
     const { client } = this;

@@ -9,9 +9,13 @@ import { createRequire } from 'node:module';
 export interface BeeClient extends EventEmitter {
   readonly ready: boolean;
   readonly connected: boolean;
+  /** `end` was called. */
+  readonly closing: boolean;
   readonly stream: { destroy(): void };
   /** When it reaches `connect_timeout` the client gives up for good. */
   retry_totaltime: number;
+  /** Survives reconnecting. */
+  subscribe(channel: string, done: BeeCallback): void;
   send_command(command: string, args: readonly (string | number)[], done: BeeCallback): void;
   /** true: aborts what is pending. */
   end(flush: boolean): void;

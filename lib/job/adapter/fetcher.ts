@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { toError } from '../../core/errors';
 import { Backoff } from '../../support/backoff';
 import type { BeeConnection } from './bee-connection';
+import type { ClassLimits } from './class-limits';
 import type { FetchOrder } from './fetch-order';
 import { callFused, type Delivery, type FusedReply, type Outcome } from './fused-call';
 import { Peek } from './peek';
@@ -23,6 +24,7 @@ export interface FetcherOptions {
   /** Jobs running at once, over all queues. */
   readonly budget: number;
   readonly order: FetchOrder;
+  readonly limits: ClassLimits;
   /** What its tokens begin with: unlike any other fetcher's, ever. Default: random. */
   readonly identity?: string | undefined;
   /** Runs one delivered job. Never rejects. */
@@ -49,6 +51,8 @@ export class Fetcher {
   private closed = false;
   private calls = 0;
   private inFlight = 0;
+  /** The next call looks at held jobs although no class here has a limit. */
+  private lookAtHeld = true;
   private retryTimer: NodeJS.Timeout | undefined;
   private readonly ended: Ending[] = [];
   private readonly lostTokens: string[] = [];
@@ -99,6 +103,12 @@ export class Fetcher {
     if (this.scheduled) return;
     this.scheduled = true;
     setImmediate(() => this.flush());
+  }
+
+  /** Once in a while: wakes, and has jobs looked for that other code held because of limits that this one does not know. */
+  upkeep(): void {
+    this.lookAtHeld = true;
+    this.wake();
   }
 
   /** Resolves when no handler runs any more. */
@@ -166,7 +176,7 @@ export class Fetcher {
   }
 
   private async call(wanted: number, endings: readonly Ending[], lost: readonly string[]): Promise<void> {
-    const { queues, command, order } = this.options;
+    const { queues, command, order, limits } = this.options;
     const token = this.tokenPrefix + (++this.calls).toString(36);
     const request = {
       prefixes: this.prefixes,
@@ -174,8 +184,10 @@ export class Fetcher {
       wanted,
       orders: wanted > 0 ? order([...queues.keys()], wanted) : [],
       lostTokens: lost,
+      limits: limits.written(this.running.values(), this.lookAtHeld),
       outcomes: endings.map((ending) => ({ ...ending, queue: this.queueNumber(ending.delivery.queue) })),
     };
+    if (wanted > 0) this.lookAtHeld = false;
     this.inFlight++;
     const reply = await callFused(command, request).catch(toError);
     this.inFlight--;
@@ -191,9 +203,11 @@ export class Fetcher {
   }
 
   private take(reply: FusedReply, wanted: number): void {
-    const { queues } = this.options;
+    const { queues, limits } = this.options;
+    if (reply.anyHeld) this.lookAtHeld = true;
     for (const fetched of reply.fetched) {
-      const delivery = { ...fetched, queue: queues[fetched.queue]?.name ?? '' };
+      const limitedClass = limits.classOf(fetched.record);
+      const delivery = { ...fetched, queue: queues[fetched.queue]?.name ?? '', limitedClass };
       if (this.fetching) this.run(delivery);
       else this.end({ delivery, outcome: { op: 'back' }, recorded: () => undefined });
     }

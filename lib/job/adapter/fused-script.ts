@@ -1,5 +1,5 @@
-import { HELD_KEY, placesKey, WAKE_CHANNEL } from '../redis/keys';
 import { DEAD_LIMIT, DEAD_MAX_AGE_MS } from '../set/dead-limits';
+import { LIMITS } from './limit-script';
 
 /** How many ends of jobs that went straight to Redis are remembered per queue; a sweep forgets them by age, too. */
 const RECENT_LIMIT = 20_000;
@@ -22,19 +22,11 @@ const RECENT_LIMIT = 20_000;
 // A fence is "<deliveries since the last outcome>:<token of the call that delivered>". Only the latest delivery may
 // speak: when the fence differs the outcome is void, because it was sent twice, or the job was rescued or pushed back.
 // Records are never rewritten here: cjson would turn [] into {}.
-//
-// A class with a limit has a set of its places, "<prefix><id>", in \`catamount:limit:<class>\`. When they are all taken, its
-// next job moves from the queue to the list \`held:<class>\` beside it, and the walk goes on. Held jobs come before what
-// waits in their queue as soon as there is a place, here or elsewhere: another process hears \`wake\`. Nothing but this
-// script moves them, so nobody can forget them; those of a class without a limit (any more) flow at once. A place counts
-// only while its job is in \`active\`: whatever else takes a job away from its process (a rescue, a take-over, a hand)
-// frees it. \`catamount:held\` lists the keys of the lists that may hold something.
 export const FUSED_SCRIPT = `
 local call, now, token, want = redis.call, ARGV[1], ARGV[2], tonumber(ARGV[3])
 local width, order, lost, limits = tonumber(ARGV[4]), ARGV[5], ARGV[6], ARGV[7]
 local out, applied, paused = {'', '', ''}, {}, {}
-local free, freed, held = {}, {}, {}                      -- by class: free places, if known; whether one was given up. By prefix: classes
-
+${LIMITS}
 local function putBack(p, id, fence)
   call('rpush', p..'waiting', id)
   local n = tonumber(fence:match('^%d+')) - 1
@@ -61,25 +53,6 @@ local function leaveTrace(p, id, traces)
     call('zadd', p..'recent', now, id)
     if call('zcard', p..'recent') > ${RECENT_LIMIT} then call('zremrangebyrank', p..'recent', 0, ${RECENT_LIMIT / 2}) end
   end
-end
-
--- Places of a class that are free. Without a limit: all, unless somebody who knows of one is at work.
-local function freePlaces(class)
-  if free[class] then return free[class] end
-  local key = '${placesKey('')}'..class
-  local _, at = limits:find('\\n'..class..'\\t', 1, true)
-  local limit, own, taken = nil, 0, call('scard', key)
-  if at then limit, own = limits:match('^(%d+) (%d+)', at + 1) end
-  if taken > 0 and taken >= tonumber(limit or 1) then
-    for _, place in ipairs(call('smembers', key)) do
-      local p, id = place:match('^([^:]*:[^:]*:)(.*)$')
-      if not call('lpos', p..'active', id) then
-        call('srem', key, place); taken = taken - 1; freed[class] = true
-      end
-    end
-  end
-  free[class] = limit and tonumber(limit) - math.max(taken, tonumber(own)) or taken == 0 and math.huge or 0
-  return free[class]
 end
 
 for a = 8, #ARGV, 8 do
@@ -113,10 +86,8 @@ for a = 8, #ARGV, 8 do
     ok = true
   end
   applied[#applied + 1] = ok and '1' or '0'
-  -- Not another delivery's place.
-  if class ~= '' and (not current or current == fence) and call('srem', '${placesKey('')}'..class, p..id) == 1 then
-    freed[class] = true
-  end
+  -- Void, it may be another delivery's place.
+  if leavePlace and class ~= '' and (not current or current == fence) then leavePlace(p, id, class) end
 end
 
 for _, p in ipairs(lost == '' and {} or KEYS) do          -- jobs handed out in replies that never came
@@ -129,66 +100,40 @@ for _, p in ipairs(lost == '' and {} or KEYS) do          -- jobs handed out in 
   end
 end
 
-if limits ~= '' then
-  for _, key in ipairs(call('smembers', '${HELD_KEY}')) do
-    local p, class = key:match('^([^:]*:[^:]*:)held:(.*)$')
-    if call('exists', key) == 0 then call('srem', '${HELD_KEY}', key)
-    else held[p] = held[p] or {}; table.insert(held[p], class); out[3] = '1' end
-  end
-end
-
--- The next job of a queue: its id, and its class where that matters. It is in \`active\` then.
-local function pop(p)
-  for _, class in ipairs(held[p] or {}) do
-    if freePlaces(class) > 0 then
-      local id = call('rpoplpush', p..'held:'..class, p..'active')
-      if id then return id, class end
-    end
-  end
-  return call('rpoplpush', p..'waiting', p..'active')
-end
-
--- The class of a record, if it has a limit. What a plain producer wrote must begin alike, else it has none.
-local function limitedClass(record)
-  local class = record:match('^{"data":{[^{}%[%]]-"class":"([^"\\\\]+)"')
-  return class and limits:find('\\n'..class..'\\t', 1, true) and class
-end
-
 local got, steps = 0, want + 500                          -- bounds the skips too: never a long script
 while got < want and steps > 0 do
-  local id, class
+  local id
   for i = 1, width do
     local q = order:byte((got * width) % #order + i) - 47
-    local p = KEYS[q]
+    local p, wasHeld = KEYS[q], false
     if paused[q] == nil then paused[q] = call('exists', p..'paused') == 1 end
-    if not paused[q] then id, class = pop(p) end
+    if not paused[q] then
+      id = popHeld and popHeld(p)
+      wasHeld = id
+      id = id or call('rpoplpush', p..'waiting', p..'active')
+    end
     if id then
-      local record, wasHeld = call('hget', p..'jobs', id), class
-      if record and #limits > 1 then class = limitedClass(record) end
+      local record = call('hget', p..'jobs', id)
+      local class = limitedClass and record and limitedClass(record)
       if not record then                                  -- removed while it waited
         call('lrem', p..'active', 1, id); call('hdel', p..'deliveries', id)
       elseif class and not wasHeld and freePlaces(class) < 1 then
-        call('lrem', p..'active', 1, id); call('lpush', p..'held:'..class, id)
-        call('sadd', '${HELD_KEY}', p..'held:'..class); out[3] = '1'
+        hold(p, id, class)
       else
         local d = call('hget', p..'deliveries', id)
         local fence = ((d and tonumber(d:match('^%d+')) or 0) + 1)..':'..token
         got = got + 1
         call('hset', p..'deliveries', id, fence)
-        if class then call('sadd', '${placesKey('')}'..class, p..id); free[class] = freePlaces(class) - 1 end
-        for _, v in ipairs({q, id, fence, record}) do out[#out + 1] = v end
+        if class then takePlace(p, id, class) end
+        local n = got * 4
+        out[n], out[n + 1], out[n + 2], out[n + 3] = q, id, fence, record
       end
       break
     end
   end
   steps = id and steps - 1 or 0
 end
-
-for p, classes in pairs(held) do                          -- places that this call gave up and did not take again
-  for _, class in ipairs(classes) do
-    if freed[class] and freePlaces(class) > 0 then call('publish', '${WAKE_CHANNEL}', p) end
-  end
-end
+if wakeOthers then wakeOthers() end
 for q, yes in pairs(paused) do if yes then out[1] = out[1]..q..',' end end
 out[2] = table.concat(applied)
 return out`;

@@ -1,5 +1,7 @@
+import { keyPrefix, WAKE_CHANNEL } from '../redis/keys';
 import { BeeConnection } from './bee-connection';
 import { loadBeeScripts } from './bee-queue';
+import type { ClassLimits } from './class-limits';
 import { strictOrder, weightedOrder } from './fetch-order';
 import { Fetcher, type Performed } from './fetcher';
 import type { Delivery } from './fused-call';
@@ -16,6 +18,7 @@ export interface QueueWorkerOptions {
   readonly queues: readonly { readonly name: string; readonly weight: number }[];
   readonly weighted: boolean;
   readonly budget: number;
+  readonly limits: ClassLimits;
   readonly identity?: string | undefined;
   /** ms. */
   readonly stallInterval: number;
@@ -37,7 +40,7 @@ export class QueueWorker {
   private closed = false;
 
   constructor(private readonly options: QueueWorkerOptions) {
-    const { queues, weighted, budget, identity, handler, onError } = options;
+    const { queues, weighted, budget, limits, identity, handler, onError } = options;
     const command = this.connect(COMMAND_PATIENCE_MS, () => this.fetcher.wake());
     const subscriber = this.connect(COMMAND_PATIENCE_MS, () => {
       for (const queue of this.queues) queue.raiseDelayed();
@@ -50,7 +53,12 @@ export class QueueWorker {
     });
     const order = weighted ? weightedOrder(queues.map((queue) => queue.weight)) : strictOrder;
     const onLost = (error: Error) => onError(error, 'fetching jobs');
-    this.fetcher = new Fetcher({ queues: this.queues, command, budget, order, identity, handler, onError: onLost });
+    const { queues: served } = this;
+    this.fetcher = new Fetcher({ queues: served, command, budget, order, limits, identity, handler, onError: onLost });
+    const prefixes = new Set(queues.map(({ name }) => keyPrefix(name)));
+    subscriber.subscribe(WAKE_CHANNEL, (prefix) => {
+      if (prefixes.has(prefix)) this.fetcher.wake();
+    });
   }
 
   /** How many connections to Redis it holds. */
@@ -98,7 +106,7 @@ export class QueueWorker {
 
   private poll(): void {
     for (const connection of this.connections) connection.checkPulse();
-    this.fetcher.wake();
+    this.fetcher.upkeep();
   }
 
   private async keepAlive(): Promise<void> {
