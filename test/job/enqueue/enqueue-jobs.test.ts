@@ -1,0 +1,313 @@
+import assert from 'node:assert/strict';
+import { currentContext, runInContext, withAttributes } from '../../../lib/core/execution-context';
+import { CancelEnqueue } from '../../../lib/job/enqueue/callbacks';
+import { EnqueueError } from '../../../lib/job/enqueue/enqueue-error';
+import type { EnqueuedJob, EnqueueRequest } from '../../../lib/job/enqueue/request';
+import { Job, performAllLater } from '../../../lib/job/job';
+import type { EnqueueMiddleware, JobSetup } from '../../../lib/job/setup';
+import { deferred } from '../../../lib/support/deferred';
+
+const told: string[] = [];
+
+class GreetJob extends Job<[name: string, times?: number]> {
+  static override readonly queue = 'mailer';
+  static override readonly tags = ['hello'];
+  perform(_name: string, _times?: number): void {}
+}
+
+class PickyJob extends Job<[name: string]> {
+  static made = 0;
+  constructor() {
+    super();
+    PickyJob.made++;
+  }
+  override beforeEnqueue(name: string): void {
+    told.push(`before ${name}`);
+    if (name === 'nobody') throw new CancelEnqueue();
+    if (name === 'bad') throw new RangeError('bad name');
+  }
+  override async aroundEnqueue(enqueue: () => Promise<EnqueuedJob>, name: string): Promise<void> {
+    if (name === 'ignored') return;
+    told.push(`around ${name}`);
+    const { enqueued } = await enqueue();
+    // Twice is once.
+    await enqueue();
+    told.push(`around ${name}: ${enqueued}`);
+    if (name === 'too late') throw new CancelEnqueue('too late');
+  }
+  override afterEnqueue(job: EnqueuedJob, name: string): void {
+    told.push(`after ${name}: ${job.enqueued}`);
+  }
+  perform(_name: string): void {}
+}
+
+describe('enqueuing', () => {
+  /** One bulk each. */
+  let bulks: EnqueueRequest[][] = [];
+  let cancelled: string[] = [];
+  let answer: (request: EnqueueRequest) => EnqueuedJob | Error;
+
+  const connect = (setup: JobSetup = {}) => {
+    Job.connect(
+      {
+        enqueue: async (given) => {
+          bulks.push([...given]);
+          const results = given.map(answer);
+          if (results.some((result) => result instanceof Error)) throw new EnqueueError(results);
+          return results as EnqueuedJob[];
+        },
+        cancelled: ({ name }) => cancelled.push(name),
+      },
+      { setup },
+    );
+  };
+  beforeEach(() => {
+    bulks = [];
+    cancelled = [];
+    told.length = 0;
+    answer = ({ id }) => ({ id, enqueued: true });
+    connect();
+  });
+  after(() => Job.connect(undefined, {}));
+
+  const requests = () => bulks.flat();
+  const names = () => requests().map(({ args }) => args[0]);
+
+  describe('many', () => {
+    it('of one class go as one bulk, each with an id of its own', async () => {
+      const jobs = await GreetJob.performAllLater([['Ann'], ['Bob', 2]]);
+      assert.equal(bulks.length, 1);
+      assert.deepEqual(
+        requests().map(({ args, queue }) => [args, queue]),
+        [
+          [['Ann'], 'mailer'],
+          [['Bob', 2], 'mailer'],
+        ],
+      );
+      assert.deepEqual(
+        jobs,
+        requests().map(({ id }) => ({ id, enqueued: true })),
+      );
+      assert.equal(new Set(jobs.map(({ id }) => id)).size, 2);
+    });
+
+    it('of several classes, with options', async () => {
+      const prepared = PickyJob.set({ wait: '5m', queue: 'slow', tags: ['x'] }).prepare('Bob');
+      await performAllLater([GreetJob.set({ tags: ['hello', 'twice'] }).prepare('Ann'), prepared, prepared]);
+      assert.deepEqual(
+        requests().map(({ name, queue, tags, runAt }) => [name, queue, tags, runAt]),
+        [
+          ['GreetJob', 'mailer', ['hello', 'twice'], undefined],
+          ['PickyJob', 'slow', ['x'], { inMs: 300_000 }],
+          ['PickyJob', 'slow', ['x'], { inMs: 300_000 }],
+        ],
+      );
+      assert.equal(new Set(requests().map(({ id }) => id)).size, 3, 'enqueued twice, it is two jobs');
+      await GreetJob.set({ queue: 'slow' }).performAllLater([['Ann']]);
+      assert.equal(requests().at(-1)?.queue, 'slow');
+    });
+
+    it('are checked before any of them is enqueued', async () => {
+      const careless: { performAllLater(all: unknown): Promise<unknown> } = GreetJob;
+      await assert.rejects(careless.performAllLater([['Ann'], [Number.NaN]]), /GreetJob: argument 1 is NaN/);
+      await assert.rejects(
+        performAllLater([GreetJob.prepare('Ann'), GreetJob.set({ wait: -1 }).prepare('Bob')]),
+        /wait/,
+      );
+      assert.deepEqual(bulks, []);
+    });
+
+    it('may be none', async () => {
+      assert.deepEqual(await performAllLater([]), []);
+      assert.deepEqual(await GreetJob.performAllLater([]), []);
+    });
+
+    it('are typed', () => {
+      const neverRun = async () => {
+        // @ts-expect-error a number is no name
+        await GreetJob.performAllLater([['Ann'], [5]]);
+        // @ts-expect-error no list of lists
+        await GreetJob.performAllLater(['Ann']);
+        // @ts-expect-error the name is missing
+        await performAllLater([GreetJob.prepare()]);
+        // @ts-expect-error not prepared
+        await performAllLater([GreetJob]);
+        const [job] = await GreetJob.set({}).performAllLater([['Ann', 1]]);
+        const reason: 'duplicate' | 'cancelled' | undefined = job?.reason;
+        return reason;
+      };
+      assert.ok(neverRun);
+    });
+  });
+
+  describe('callbacks', () => {
+    it('surround it, on one instance', async () => {
+      const made = PickyJob.made;
+      const job = await PickyJob.performLater('Ann');
+      assert.equal(job.enqueued, true);
+      assert.deepEqual(told, ['before Ann', 'around Ann', 'around Ann: true', 'after Ann: true']);
+      assert.equal(PickyJob.made, made + 1);
+      assert.equal(requests().length, 1);
+    });
+
+    it('may cancel it, without an error', async () => {
+      for (const name of ['nobody', 'ignored']) {
+        const job = await PickyJob.performLater(name);
+        assert.deepEqual([job.enqueued, job.reason], [false, 'cancelled']);
+        assert.match(job.id, /^[0-9a-f-]{36}$/);
+      }
+      assert.deepEqual(bulks, []);
+      assert.deepEqual(cancelled, ['PickyJob', 'PickyJob']);
+      assert.deepEqual(told, ['before nobody', 'before ignored']);
+    });
+
+    it('may fail, which the caller hears of; once it is enqueued, cancelling comes too late', async () => {
+      await assert.rejects(PickyJob.performLater('bad'), RangeError);
+      assert.deepEqual(bulks, []);
+      await assert.rejects(PickyJob.performLater('too late'), CancelEnqueue);
+      assert.equal(requests().length, 1);
+    });
+
+    it('hear nothing of a duplicate having been enqueued', async () => {
+      answer = () => ({ id: 'other', enqueued: false, reason: 'duplicate' });
+      assert.deepEqual(await PickyJob.performLater('Ann'), { id: 'other', enqueued: false, reason: 'duplicate' });
+      assert.deepEqual(told, ['before Ann', 'around Ann', 'around Ann: false']);
+    });
+
+    it('are called for each of many, which still go as one bulk', async () => {
+      const jobs = await performAllLater([
+        PickyJob.prepare('a'),
+        GreetJob.prepare('b'),
+        PickyJob.prepare('nobody'),
+        PickyJob.prepare('c'),
+      ]);
+      assert.deepEqual(
+        jobs.map((job) => job.reason ?? job.enqueued),
+        [true, true, 'cancelled', true],
+      );
+      assert.equal(bulks.length, 1);
+      assert.deepEqual(names().sort(), ['a', 'b', 'c']);
+      assert.deepEqual(told.filter((line) => line.startsWith('after')).sort(), ['after a: true', 'after c: true']);
+    });
+
+    it('that fail for some of many leave the others enqueued, and say which', async () => {
+      const bulk = performAllLater(['a', 'bad', 'c'].map((name) => PickyJob.prepare(name)));
+      await assert.rejects(bulk, (error) => {
+        assert.ok(error instanceof EnqueueError);
+        assert.match(error.message, /^1 of 3 jobs could not be enqueued, the others were: bad name$/);
+        const [a, bad, c] = error.jobs;
+        assert.ok(bad instanceof RangeError && error.cause === bad);
+        return [a, c].every((job) => job && !(job instanceof Error) && job.enqueued);
+      });
+    });
+  });
+
+  describe('middleware', () => {
+    const layer =
+      (name: string): EnqueueMiddleware =>
+      async (request, next) => {
+        told.push(`${name} in`);
+        const job = await next(request);
+        told.push(`${name} out`);
+        return job;
+      };
+
+    it('is around the callbacks, the first outermost', async () => {
+      connect({ enqueueMiddleware: [layer('one'), layer('two')] });
+      await PickyJob.performLater('Ann');
+      assert.deepEqual(told.slice(0, 3), ['one in', 'two in', 'before Ann']);
+      assert.deepEqual(told.slice(-3), ['after Ann: true', 'two out', 'one out']);
+    });
+
+    it('may change queue, tags and arguments, which the callbacks then see', async () => {
+      connect({
+        enqueueMiddleware: [
+          (request, next) => next({ ...request, queue: 'other', tags: [...request.tags, 'seen'], args: ['Eve'] }),
+        ],
+      });
+      await PickyJob.performLater('Ann');
+      assert.deepEqual(
+        requests().map(({ queue, tags, args }) => [queue, tags, args]),
+        [['other', ['seen'], ['Eve']]],
+      );
+      assert.equal(told[0], 'before Eve');
+    });
+
+    it('cancels by not going on, or by saying so', async () => {
+      const silent = (async () => undefined) as unknown as EnqueueMiddleware;
+      const explicit: EnqueueMiddleware = () => {
+        throw new CancelEnqueue();
+      };
+      for (const middleware of [silent, explicit]) {
+        connect({ enqueueMiddleware: [middleware] });
+        assert.equal((await GreetJob.performLater('Ann')).reason, 'cancelled');
+      }
+      assert.deepEqual(bulks, []);
+      assert.deepEqual(cancelled, ['GreetJob', 'GreetJob']);
+    });
+
+    it('may let one job of many through at a time', async () => {
+      let turn: Promise<unknown> = Promise.resolve();
+      const oneByOne: EnqueueMiddleware = (request, next) => {
+        const mine = turn.then(() => next(request));
+        turn = mine;
+        return mine;
+      };
+      connect({ enqueueMiddleware: [oneByOne] });
+      const jobs = await GreetJob.performAllLater([['a'], ['b'], ['c']]);
+      assert.deepEqual(
+        jobs.map(({ id }) => id),
+        requests().map(({ id }) => id),
+      );
+      assert.deepEqual(names(), ['a', 'b', 'c']);
+    });
+
+    it('waits as long as it likes; the caller hears when all of them are done', async () => {
+      const held = deferred();
+      connect({
+        enqueueMiddleware: [
+          async (request, next) => {
+            if (request.args[0] === 'slow') await held.promise;
+            if (request.args[0] === 'bad') throw new Error('no');
+            return next(request);
+          },
+        ],
+      });
+      const bulk = GreetJob.performAllLater([['slow'], ['bad'], ['quick']]);
+      bulk.catch(() => held.reject(new Error('it did not wait')));
+      while (names().length === 0) await new Promise(setImmediate);
+      assert.deepEqual(names(), ['quick']);
+      held.resolve();
+      await assert.rejects(bulk, EnqueueError);
+      assert.deepEqual(names(), ['quick', 'slow']);
+    });
+  });
+
+  describe('the context', () => {
+    it('travels: request, locale and the attributes, laid over each other', async () => {
+      await runInContext({ requestId: 'r1', locale: 'ko', jobId: 'not carried' }, () =>
+        withAttributes({ tenant: 'acme', plan: 'a' }, () =>
+          withAttributes({ plan: 'b' }, async () => {
+            assert.deepEqual(currentContext().attributes, { tenant: 'acme', plan: 'b' });
+            await GreetJob.performLater('Ann');
+          }),
+        ),
+      );
+      assert.deepEqual(requests()[0]?.context, {
+        requestId: 'r1',
+        locale: 'ko',
+        attributes: { tenant: 'acme', plan: 'b' },
+      });
+      assert.equal(currentContext().attributes, undefined);
+      await GreetJob.performLater('Ann');
+      assert.deepEqual(requests()[1]?.context, {});
+    });
+
+    it('holds no attributes that JSON cannot carry', async () => {
+      const late = withAttributes({ at: new Date(0) as never }, () => GreetJob.performLater('Ann'));
+      await assert.rejects(late, /withAttributes: at is no plain JSON/);
+      const wrong = withAttributes({ on: { f: Number.NaN } }, () => GreetJob.performLater('Ann'));
+      await assert.rejects(wrong, /withAttributes: on.*\.f is NaN/);
+    });
+  });
+});
