@@ -39,6 +39,7 @@ function workerRow(worker: WorkerStats): string[] {
 }
 
 function processorLine(processor: ProcessorStats): string {
+  if (processor.state === 'stopped') return 'stopped by order; `catamount jobs resume` starts it again';
   if (processor.pid === null) return processor.state;
   const status = known(processor.last_status);
   const parts = [`pid ${processor.pid}`, processor.state];

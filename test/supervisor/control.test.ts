@@ -75,12 +75,18 @@ describe('an operator', function () {
     assert.equal(new Set(all).size, all.length);
   });
 
-  it('has jobs quieted by the socket, the command line and a signal', async () => {
+  it('has jobs quieted by the socket, the command line and a signal, and resumed', async () => {
     for (const way of [bySocket('jobs quiet'), byCli('jobs', 'quiet'), bySignal('SIGTSTP')]) {
       await order(tree, 'restart');
       await until('jobs run', async () => (await statsOf(tree)).job_processor.state === 'ready');
       await way(tree);
       await until('jobs are quiet', () => quiet(tree));
+    }
+    for (const way of [bySocket('jobs resume'), byCli('jobs', 'resume')]) {
+      await order(tree, 'jobs quiet');
+      assert.ok(await quiet(tree));
+      await way(tree);
+      assert.equal((await statsOf(tree)).job_processor.state, 'ready');
     }
   });
 
