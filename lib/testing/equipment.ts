@@ -1,0 +1,33 @@
+import type { ArgumentCodec } from '../job/enqueue/arguments';
+import { ArgumentFilter } from '../job/record/argument-filter';
+import type { JobSetup } from '../job/setup';
+import { ModelFolder, type ModelLookup } from '../model/model-folder';
+import type { AppDefinition } from '../role/app-definition';
+import { loadJobSetup } from '../role/load-job-setup';
+
+export interface EquipmentOptions {
+  /** The app's manifest, as `boot` takes it: its job setup and its models count. Default: none. */
+  readonly app?: AppDefinition | undefined;
+  /** Instead of the app's own. */
+  readonly setup?: JobSetup | undefined;
+}
+
+/** What the app adds to its jobs: middleware, serializers, models, filters. */
+export class Equipment {
+  readonly codec: ArgumentCodec;
+  readonly filter: ArgumentFilter;
+
+  private constructor(
+    readonly setup: JobSetup,
+    readonly models: ModelLookup | undefined,
+  ) {
+    this.codec = { serializers: setup.serializers, models };
+    this.filter = new ArgumentFilter(setup.filterArguments);
+  }
+
+  /** @throws UserError for a job setup that is not what it should be. */
+  static async load({ app, setup }: EquipmentOptions): Promise<Equipment> {
+    const found = setup ?? (app ? await loadJobSetup(app) : {});
+    return new Equipment(found, app && new ModelFolder(app.modelsDir));
+  }
+}

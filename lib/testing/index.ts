@@ -1,0 +1,22 @@
+/** `catamount/testing`: what an app's tests need, with whatever test runner. */
+export {
+  assertEnqueued,
+  assertEnqueuedJobs,
+  assertNoEnqueued,
+  enqueuedJobs,
+} from './assert-enqueued';
+export {
+  assertNoPerformed,
+  assertPerformed,
+  assertPerformedJobs,
+  type PerformedMatch,
+  performedJobs,
+} from './assert-performed';
+export type { TestJobs } from './connected-mode';
+export type { EnqueuedMatch, JobMatch } from './job-match';
+export type { JobEnd } from './ledger';
+export type { JobFilter, PerformOptions } from './mode';
+export { performEnqueuedJobs } from './perform-enqueued-jobs';
+export type { PerformedTestJob, TestJob } from './test-job';
+export { travel, travelBack, travelTo } from './travel';
+export { type MemoryOptions, useFakeJobs, useInlineJobs } from './use-jobs';

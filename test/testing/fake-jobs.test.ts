@@ -1,0 +1,368 @@
+import assert, { AssertionError } from 'node:assert/strict';
+import { Job } from '../../lib/job/job';
+import { DiscardJob, KillJob } from '../../lib/job/perform/verdict';
+import {
+  assertEnqueued,
+  assertEnqueuedJobs,
+  assertNoEnqueued,
+  assertNoPerformed,
+  assertPerformed,
+  assertPerformedJobs,
+  enqueuedJobs,
+  performEnqueuedJobs,
+  performedJobs,
+  type TestJobs,
+  travel,
+  travelBack,
+  travelTo,
+  useFakeJobs,
+} from '../../lib/testing';
+
+const log: string[] = [];
+
+class GreetJob extends Job<[name: string, options?: { readonly password?: string; readonly at?: Date }]> {
+  static override queue = 'mailer';
+
+  perform(name: string, _options?: { readonly password?: string; readonly at?: Date }) {
+    log.push(`${name} ${this.context.attempt}`);
+  }
+}
+
+class ChainJob extends Job<[left: number]> {
+  async perform(left: number) {
+    log.push(`chain ${left}`);
+    if (left > 0) await ChainJob.performLater(left - 1);
+  }
+}
+
+class FlakyJob extends Job<[fails: number]> {
+  static override retry = { limit: 3 };
+
+  perform(fails: number) {
+    log.push(`flaky ${this.context.attempt}`);
+    if (this.context.attempt <= fails) throw new RangeError(`run ${this.context.attempt} failed`);
+  }
+}
+
+class GivenUpJob extends Job<[how: 'discard' | 'kill']> {
+  perform(how: 'discard' | 'kill') {
+    throw how === 'discard' ? new DiscardJob('not needed') : new KillJob('never');
+  }
+}
+
+/** @returns the message of the assertion that fails. */
+function failure(check: () => unknown): string {
+  try {
+    check();
+  } catch (error) {
+    assert.ok(error instanceof AssertionError);
+    return error.message;
+  }
+  return assert.fail('it passed');
+}
+
+describe('fake jobs', () => {
+  let jobs: TestJobs;
+  beforeEach(async () => {
+    log.length = 0;
+    jobs = await useFakeJobs();
+  });
+  afterEach(async () => {
+    travelBack();
+    await jobs.restore();
+  });
+
+  describe('are enqueued', () => {
+    it('and kept, with all that travels, until they are performed', async () => {
+      const { id } = await GreetJob.performLater('Ann');
+      assert.deepEqual(log, []);
+      assert.deepEqual(enqueuedJobs(), [
+        {
+          id,
+          class: 'GreetJob',
+          args: ['Ann'],
+          queue: 'mailer',
+          at: undefined,
+          tags: [],
+          context: {},
+          runs: 0,
+        },
+      ]);
+      await performEnqueuedJobs();
+      assert.deepEqual(log, ['Ann 1']);
+      assert.deepEqual(enqueuedJobs(), []);
+      assert.deepEqual(
+        performedJobs().map((job) => [job.id, job.outcome, job.runs]),
+        [[id, 'succeeded', 1]],
+      );
+    });
+
+    it('after the checks of real ones', async () => {
+      // @ts-expect-error a function is no argument
+      await assert.rejects(
+        GreetJob.performLater(() => 'Ann'),
+        /GreetJob: argument 1 is a function/,
+      );
+      await assert.rejects(GreetJob.set({ queue: 'a b' }).performLater('Ann'), /queue is "a b"/);
+      await assert.rejects(
+        // @ts-expect-error no length of time
+        GreetJob.set({ wait: 'soon' }).performLater('Ann'),
+        /wait is "soon"/,
+      );
+      assertNoEnqueued();
+    });
+
+    it('as what their arguments are then, whatever becomes of the objects', async () => {
+      const options = { password: 'first' };
+      await GreetJob.performLater('Ann', options);
+      options.password = 'second';
+      assertEnqueued(GreetJob, { args: ['Ann', { password: 'first' }] });
+    });
+
+    it('not at all without a kit', async () => {
+      await jobs.restore();
+      assert.throws(() => enqueuedJobs(), /enqueuedJobs knows of no jobs: call useFakeJobs\(\)/);
+      await assert.rejects(GreetJob.performLater('Ann'), /before boot\(\) connected/);
+    });
+
+    it('in the kit that was connected last', async () => {
+      await GreetJob.performLater('outer');
+      const inner = await useFakeJobs();
+      await GreetJob.performLater('inner');
+      assertEnqueuedJobs(1);
+      await inner.restore();
+      await inner.restore();
+      assertEnqueued(GreetJob, { args: ['outer'], times: 1 });
+      assertEnqueuedJobs(1);
+      await jobs.clear();
+      assertNoEnqueued();
+    });
+  });
+
+  describe('are asserted', () => {
+    it('by class, arguments, queue, time, number and whatever else', async () => {
+      travelTo('2030-01-01');
+      await GreetJob.performLater('Ann', { at: new Date() });
+      await GreetJob.set({ queue: 'slow', wait: '1h' }).performLater('Bob');
+      const [bob] = assertEnqueued(GreetJob, { args: ['Bob'], queue: 'slow', wait: '1h' });
+      assert.deepEqual(bob?.at, new Date('2030-01-01T01:00:00Z'));
+      assertEnqueued(GreetJob, { at: new Date('2030-01-01T01:00:00Z'), times: 1 });
+      assertEnqueued(GreetJob, { at: null, args: ['Ann', { at: new Date() }] });
+      assert.equal(assertEnqueued(GreetJob, { times: 2 }).length, 2);
+      assertEnqueued(GreetJob, { where: ({ args: [name] }) => name === 'Bob', times: 1 });
+      assertEnqueuedJobs(2);
+      assertEnqueuedJobs(1, undefined, { only: GreetJob, queue: 'slow' });
+      assertEnqueuedJobs(0, undefined, { except: [GreetJob] });
+      assertNoEnqueued(ChainJob);
+      assertNoEnqueued(GreetJob, { args: ['Cid'] });
+      assert.deepEqual(
+        enqueuedJobs({ queue: 'slow' }).map((job) => job.args),
+        [['Bob']],
+      );
+      assert.throws(() => enqueuedJobs({ only: GreetJob, except: ChainJob }), /either only or except/);
+    });
+
+    it('with messages that tell what there is instead, and no secrets', async () => {
+      travelTo('2030-01-01');
+      await GreetJob.performLater('Ann', { password: 'hunter2', at: new Date() });
+      await ChainJob.set({ wait: '1d' }).performLater(0);
+      await GivenUpJob.performLater('discard');
+      await performEnqueuedJobs({ only: GivenUpJob });
+      assert.equal(
+        failure(() => assertEnqueued(GreetJob, { args: ['Bob'], queue: 'mailer' })),
+        [
+          "GreetJob('Bob') on mailer: one or more should be enqueued, found none",
+          'Enqueued:',
+          "  GreetJob('Ann', { password: '[FILTERED]', at: 2030-01-01T00:00:00.000Z }) on mailer",
+          '  ChainJob(0) on default, at 2030-01-02T00:00:00.000Z',
+          'Performed:',
+          "  GivenUpJob('discard') on default: discarded (DiscardJob: not needed)",
+        ].join('\n'),
+      );
+      assert.match(
+        failure(() => assertEnqueued(GreetJob, { times: 3 })),
+        /^GreetJob: 3 should be enqueued, found 1\n/,
+      );
+      assert.match(
+        failure(() => assertNoEnqueued()),
+        /^jobs: none should be enqueued, found 2\n/,
+      );
+      assert.match(
+        failure(() => assertNoEnqueued(ChainJob)),
+        /^ChainJob: none should be enqueued, found 1\n/,
+      );
+      assert.match(
+        failure(() => assertEnqueuedJobs(1, undefined, { only: [GreetJob, ChainJob] })),
+        /^GreetJob or ChainJob: 1 should be enqueued, found 2\n/,
+      );
+      assert.match(
+        failure(() => assertPerformed(GreetJob)),
+        /^GreetJob: one or more should be performed, found none\n/,
+      );
+      assert.match(
+        failure(() => assertNoPerformed()),
+        /^jobs: none should be performed, found 1\n/,
+      );
+      assert.match(
+        failure(() => assertPerformedJobs(2)),
+        /^jobs: 2 should be performed, found 1\n/,
+      );
+    });
+
+    it('where the stack begins at the test', () => {
+      try {
+        assertEnqueued(GreetJob);
+        assert.fail('it passed');
+      } catch (error) {
+        assert.match((error as Error).stack?.split('\n    at ')[1] ?? '', /fake-jobs\.test/);
+        assert.deepEqual([(error as AssertionError).actual, (error as AssertionError).expected], [0, 1]);
+      }
+    });
+
+    it('within a piece of work only', async () => {
+      await GreetJob.performLater('before');
+      await assertEnqueuedJobs(1, () => GreetJob.performLater('Ann'));
+      await assertEnqueued(GreetJob, { args: ['Bob'], times: 1 }, () => GreetJob.performLater('Bob'));
+      await assertNoEnqueued(GreetJob, {}, () => ChainJob.performLater(0));
+      await assertNoEnqueued(undefined, {}, async () => undefined);
+      await assert.rejects(
+        assertEnqueued(GreetJob, { args: ['before'] }, () => GreetJob.performLater('Cid')),
+        /found none\nEnqueued:\n {2}GreetJob\('Cid'\) on mailer\nPerformed: none$/,
+      );
+      await assert.rejects(
+        assertNoEnqueued(undefined, {}, () => GreetJob.performLater('Dan')),
+        AssertionError,
+      );
+      await assertPerformed(ChainJob, { times: 3 }, () => performEnqueuedJobs(() => ChainJob.performLater(2)));
+      await assertNoPerformed(undefined, {}, () => ChainJob.performLater(2));
+      await assertPerformedJobs(0, () => ChainJob.performLater(2));
+      await assert.rejects(
+        assertEnqueuedJobs(0, () => Promise.reject(new RangeError('of the work'))),
+        RangeError,
+      );
+    });
+
+    it('typed as the job is', () => {
+      const neverRun = () => {
+        // @ts-expect-error a number is no name
+        assertEnqueued(GreetJob, { args: [5] });
+        // @ts-expect-error the outcome of what is enqueued is not known
+        assertEnqueued(GreetJob, { outcome: 'dead' });
+        // @ts-expect-error no job
+        assertEnqueued(Date);
+      };
+      assert.equal(typeof neverRun, 'function');
+    });
+  });
+
+  describe('are performed', () => {
+    it('with those that they enqueue, in order', async () => {
+      await ChainJob.performLater(2);
+      await GreetJob.performLater('Ann');
+      await performEnqueuedJobs();
+      assert.deepEqual(log, ['chain 2', 'Ann 1', 'chain 1', 'chain 0']);
+    });
+
+    it('for as long as a job enqueues another, within reason', async () => {
+      await ChainJob.performLater(20_000);
+      await assert.rejects(performEnqueuedJobs(), /performed 10000 jobs, and ChainJob is still to come/);
+    });
+
+    it('as far as they are meant', async () => {
+      await GreetJob.performLater('Ann');
+      await ChainJob.performLater(0);
+      await performEnqueuedJobs({ only: ChainJob });
+      assert.deepEqual(log, ['chain 0']);
+      await performEnqueuedJobs({ except: [GreetJob] });
+      await performEnqueuedJobs({ queue: 'default' });
+      assertEnqueuedJobs(1);
+      await performEnqueuedJobs(() => ChainJob.performLater(1));
+      assert.deepEqual(log, ['chain 0', 'chain 1', 'chain 0']);
+      const result = await performEnqueuedJobs(async () => 'given back', { queue: 'mailer' });
+      assert.equal(result, 'given back');
+      assert.equal(log.length, 3, 'what was there before is left alone');
+      await performEnqueuedJobs({ queue: 'mailer' });
+      assert.deepEqual(log.at(-1), 'Ann 1');
+    });
+
+    it('when they are due, and not before', async () => {
+      travelTo('2030-01-01');
+      await GreetJob.set({ wait: '2h' }).performLater('later');
+      await GreetJob.set({ waitUntil: new Date('2030-01-01T01:00:00Z') }).performLater('sooner');
+      await GreetJob.performLater('now');
+      await performEnqueuedJobs();
+      assert.deepEqual(log, ['now 1']);
+      travel('1h');
+      await performEnqueuedJobs();
+      assert.deepEqual(log, ['now 1', 'sooner 1']);
+      await performEnqueuedJobs({ at: new Date('2030-01-01T02:00:00Z') });
+      assert.deepEqual(log, ['now 1', 'sooner 1', 'later 1']);
+    });
+
+    it('sooner due first', async () => {
+      await GreetJob.set({ wait: '2h' }).performLater('later');
+      await GreetJob.set({ wait: '1h' }).performLater('sooner');
+      await travelTo(new Date(Date.now() + 86_400_000), () => performEnqueuedJobs());
+      assert.deepEqual(log, ['sooner 1', 'later 1']);
+    });
+  });
+
+  describe('are retried', () => {
+    it('without a wait, behind the others, and succeed', async () => {
+      await FlakyJob.performLater(2);
+      await GreetJob.performLater('Ann');
+      await performEnqueuedJobs();
+      assert.deepEqual(log, ['flaky 1', 'Ann 1', 'flaky 2', 'flaky 3']);
+      const [flaky] = assertPerformed(FlakyJob, { times: 1 });
+      assert.equal(flaky?.runs, 3);
+      assert.equal(flaky?.error, undefined);
+    });
+
+    it('up to their limit: then the error is thrown, and the job is dead', async () => {
+      await FlakyJob.performLater(99);
+      await GreetJob.performLater('Ann');
+      await assert.rejects(
+        performEnqueuedJobs(),
+        (error) => error instanceof RangeError && error.message === 'run 4 failed',
+      );
+      assert.deepEqual(log, ['flaky 1', 'Ann 1', 'flaky 2', 'flaky 3', 'flaky 4']);
+      const [dead] = assertPerformed(FlakyJob, { outcome: 'dead' });
+      assert.equal(dead?.error?.message, 'run 4 failed');
+    });
+
+    it('when they are due, if the test wants it so', async () => {
+      travelTo('2030-01-01');
+      await FlakyJob.performLater(1);
+      await performEnqueuedJobs({ retries: 'due' });
+      assert.deepEqual(log, ['flaky 1']);
+      const [waiting] = assertEnqueued(FlakyJob);
+      assert.equal(waiting?.runs, 1);
+      const waitS = (Number(waiting?.at) - Date.now()) / 1000;
+      assert.ok(waitS >= 15 && waitS < 25, `Sidekiq's formula: ${waitS}`);
+      await performEnqueuedJobs({ retries: 'due' });
+      assert.equal(log.length, 1);
+      travel('25s');
+      await performEnqueuedJobs({ retries: 'due' });
+      assert.deepEqual(log, ['flaky 1', 'flaky 2']);
+    });
+
+    it('never, if the test wants it so', async () => {
+      await FlakyJob.performLater(1);
+      await assert.rejects(performEnqueuedJobs({ retries: 'never' }), /run 1 failed/);
+      assert.deepEqual(log, ['flaky 1']);
+      assertEnqueued(FlakyJob);
+    });
+
+    it('not when they are discarded or killed', async () => {
+      await GivenUpJob.performLater('discard');
+      await performEnqueuedJobs();
+      assertPerformed(GivenUpJob, { outcome: 'discarded' });
+      await GivenUpJob.performLater('kill');
+      await assert.rejects(performEnqueuedJobs(), KillJob);
+      assert.deepEqual(
+        performedJobs().map((job) => job.outcome),
+        ['discarded', 'dead'],
+      );
+    });
+  });
+});

@@ -1,0 +1,66 @@
+import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { travel, travelBack, travelTo } from '../../lib/testing';
+
+const NEW_YEAR = '2030-01-01T00:00:00.000Z';
+
+describe('travelling in time', () => {
+  afterEach(travelBack);
+
+  it('stops the clock at a moment, however one asks for the time', async () => {
+    const Before = Date;
+    travelTo(new Date(NEW_YEAR));
+    assert.equal(Date.now(), Date.parse(NEW_YEAR));
+    assert.equal(new Date().toISOString(), NEW_YEAR);
+    assert.match(Date(), /2030|2029/);
+    await sleep(2);
+    assert.equal(new Date().toISOString(), NEW_YEAR, 'it stands still');
+    assert.equal(new Date('2020-02-02').getUTCFullYear(), 2020);
+    assert.equal(new Date(2020, 1).getFullYear(), 2020);
+    assert.equal(Date.UTC(1970), 0);
+    assert.ok(new Date() instanceof Date && new Date() instanceof Before);
+    class Day extends Date {}
+    assert.ok(new Day() instanceof Day);
+    assert.equal(new Day().toISOString(), NEW_YEAR);
+    travelBack();
+    assert.equal(Date, Before);
+    assert.ok(Math.abs(Date.now() - Before.now()) < 1000);
+  });
+
+  it('goes on from where it is, and straight back', () => {
+    travelTo(NEW_YEAR);
+    travel('1d');
+    assert.equal(new Date().toISOString(), '2030-01-02T00:00:00.000Z');
+    travelTo('2031-01-01');
+    assert.equal(new Date().getUTCFullYear(), 2031);
+    travelBack();
+    travelBack();
+    assert.ok(new Date().getUTCFullYear() < 2030);
+  });
+
+  it('for the time of a function only, whatever becomes of it', async () => {
+    const year = () => new Date().getUTCFullYear();
+    travelTo(NEW_YEAR);
+    assert.equal(
+      await travelTo('2040-01-01', async () => {
+        await sleep(1);
+        return travel('366d', year);
+      }),
+      2041,
+    );
+    assert.equal(year(), 2030);
+    await assert.rejects(
+      travelTo('2050-01-01', () => {
+        throw new Error(`no ${year()}`);
+      }),
+      /no 2050/,
+    );
+    assert.equal(year(), 2030);
+  });
+
+  it('refuses what is no moment and no length of time', () => {
+    assert.throws(() => travelTo('soon'), /travelTo: "soon" is no moment/);
+    // @ts-expect-error no length of time
+    assert.throws(() => travel('soon'), /travel: "soon" is no length of time/);
+  });
+});
