@@ -4,7 +4,10 @@ import { type ErrorHandler, type ErrorRule, type RetryOnOptions, rulesOf } from 
 import { DiscardJob, KillJob, RecordGoneError } from './verdict';
 
 export interface RetryOptions {
-  /** Retries after the first run; then the job goes to the dead set. Default 25 (about 20 days). 0: none. */
+  /**
+   * Retries after the first run; then the job goes to the dead set. Default 25 (about 20 days). 0: none. Failures that a
+   * `retryOn` rule meets are counted by that rule alone.
+   */
   readonly limit: number;
 }
 
@@ -74,7 +77,7 @@ export function polynomialWaitMs(n: number, jitter: number, random: () => number
  * RecordGoneError discards; the class's `retryIn`; Sidekiq's formula, within `retry.limit`.
  */
 export function decide(rules: RetryRules, failure: Failure, deciding: Deciding): Verdict {
-  const { error, attempt } = failure;
+  const { error, attempt, counts = {} } = failure;
   if (error instanceof DiscardJob) return { kind: 'discard' };
   if (error instanceof KillJob) return { kind: 'dead', reason: error.message };
   const rule = ruleFor(rules, error, deciding);
@@ -83,7 +86,8 @@ export function decide(rules: RetryRules, failure: Failure, deciding: Deciding):
   const answer = guarded(() => answerOf(rules, attempt, error), deciding);
   if (answer === 'discard') return { kind: 'discard' };
   if (answer === 'dead') return { kind: 'dead', reason: error.message };
-  const retries = attempt - 1;
+  const byRules = Object.values(counts).reduce((sum, count) => sum + count, 0);
+  const retries = attempt - 1 - byRules;
   if (retries >= rules.retry.limit) return { kind: 'dead', reason: lastOf(error, attempt) };
   return { kind: 'retry', waitMs: answer ?? retryWaitMs(retries, deciding.random) };
 }

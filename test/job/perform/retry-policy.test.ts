@@ -65,6 +65,22 @@ describe('the retry policy', () => {
       );
     });
 
+    it('does not count what rules have met', () => {
+      fc.assert(
+        fc.property(fc.nat(30), fc.nat(30), fc.dictionary(fc.string(), fc.nat(9)), (limit, retries, counts) => {
+          const met = Object.values(counts).reduce((a, b) => a + b, 0);
+          const got = verdict(rules(undefined, limit), failure, {
+            attempt: 1 + retries + met,
+            counts,
+            random: () => 0,
+          });
+          const expected = { kind: 'retry', waitMs: retryWaitMs(retries, () => 0) };
+          if (retries < limit) assert.deepEqual(got, expected);
+          else assert.equal(got.kind, 'dead');
+        }),
+      );
+    });
+
     it('takes the word of typed errors', () => {
       assert.deepEqual(verdict(rules(), new DiscardJob('gone')), { kind: 'discard' });
       assert.deepEqual(verdict(rules(), new RecordGoneError('User', '7')), { kind: 'discard' });

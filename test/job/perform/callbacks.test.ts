@@ -1,0 +1,213 @@
+import assert from 'node:assert/strict';
+import { currentContext } from '../../../lib/core/execution-context';
+import { Job } from '../../../lib/job/job';
+import { DiscardJob, KillJob } from '../../../lib/job/perform/verdict';
+import type { PerformMiddleware } from '../../../lib/job/setup';
+import { until } from '../../support/until';
+import { JobSystem } from '../job-system';
+
+const steps: string[] = [];
+
+abstract class TracedJob<A extends [name: string, mood?: string] = [name: string]> extends Job<A> {
+  override beforePerform(...[name]: A): void {
+    steps.push(`before ${name} ${currentContext().jobClass}`);
+  }
+}
+
+class FullJob extends TracedJob<[name: string, mood?: string]> {
+  override async aroundPerform(perform: () => Promise<void>, name: string, mood?: string): Promise<void> {
+    steps.push(`around ${name}`);
+    if (mood === 'skip') return;
+    if (mood === 'careless') void perform();
+    else await perform();
+    if (mood === 'twice') await perform();
+    steps.push(`round ${name}`);
+  }
+
+  async perform(name: string, mood?: string): Promise<string> {
+    await new Promise(setImmediate);
+    if (mood === 'kill') throw new KillJob('no use');
+    if (mood === 'discard') throw new DiscardJob('no need');
+    steps.push(`perform ${name}`);
+    return `performed ${name}`;
+  }
+
+  override afterPerform(name: string): void {
+    steps.push(`after ${name}`);
+  }
+
+  override async afterDiscard(error: Error, name: string): Promise<void> {
+    await Promise.resolve();
+    steps.push(`afterDiscard ${name}: ${error.message}, ${this.context.class}, ${currentContext().jobId?.length}`);
+    throw new Error('the callback broke');
+  }
+}
+
+class RefusingJob extends Job {
+  override beforePerform(): void {
+    throw new DiscardJob('not today');
+  }
+
+  perform(): void {
+    steps.push('perform');
+  }
+}
+
+const middleware: PerformMiddleware[] = [];
+
+describe('callbacks and middleware', () => {
+  let system: JobSystem;
+  before(async () => {
+    system = await JobSystem.start({ setup: { performMiddleware: middleware } });
+  });
+  after(() => system.stop());
+  beforeEach(async () => {
+    await system.reset();
+    steps.length = 0;
+    middleware.length = 0;
+  });
+
+  const over = () =>
+    until('it is over', () =>
+      system.heard.find(({ name }) => /^job\.(succeeded|retrying|dead|discarded)$/.test(name)),
+    ).then(({ name }) => name);
+
+  describe('callbacks', () => {
+    it('come in order, inherited ones too, each with the arguments and in the context', async () => {
+      await system.processor([FullJob]);
+      await FullJob.performLater('Ann');
+      assert.equal(await over(), 'job.succeeded');
+      assert.deepEqual(steps, ['before Ann FullJob', 'around Ann', 'perform Ann', 'round Ann', 'after Ann']);
+    });
+
+    it('come with performNow as well, which gives what perform gives', async () => {
+      assert.equal(await FullJob.performNow('Bob'), 'performed Bob');
+      assert.deepEqual(steps, ['before Bob FullJob', 'around Bob', 'perform Bob', 'round Bob', 'after Bob']);
+      await assert.rejects(FullJob.performNow('Bob', 'kill'), /no use/);
+      assert.ok(
+        !steps.some((step) => step.startsWith('afterDiscard')),
+        'nothing is discarded: the caller has the error',
+      );
+    });
+
+    it('before can end the job; nothing else runs then', async () => {
+      await system.processor([RefusingJob]);
+      await RefusingJob.performLater();
+      assert.equal(await over(), 'job.discarded');
+      assert.deepEqual(steps, []);
+    });
+
+    it('around that does not call perform skips it, and what comes after', async () => {
+      await system.processor([FullJob]);
+      await FullJob.performLater('Ann', 'skip');
+      assert.equal(await over(), 'job.succeeded');
+      assert.deepEqual(steps, ['before Ann FullJob', 'around Ann']);
+    });
+
+    it('around that does not await perform fails, once perform has ended', async () => {
+      await system.processor([FullJob]);
+      await FullJob.performLater('Ann', 'careless');
+      assert.equal(await over(), 'job.retrying');
+      assert.equal(steps.at(-1), 'perform Ann', 'its slot was kept until then');
+      assert.equal(
+        system.eventsNamed('job.retrying')[0]?.error.message,
+        'aroundPerform of FullJob did not await next()',
+      );
+    });
+
+    it('around that calls perform twice fails', async () => {
+      await system.processor([FullJob]);
+      await FullJob.performLater('Ann', 'twice');
+      await over();
+      assert.match(
+        system.eventsNamed('job.retrying')[0]?.error.message ?? '',
+        /aroundPerform of FullJob called next\(\) twice/,
+      );
+    });
+
+    it('afterDiscard hears of deaths and discards; what it throws is reported', async () => {
+      await system.processor([FullJob]);
+      for (const mood of ['kill', 'discard']) await FullJob.performLater(mood, mood);
+      await until(
+        'both are over',
+        () => system.eventsNamed('job.dead').length + system.eventsNamed('job.discarded').length === 2,
+      );
+      assert.deepEqual(steps.filter((step) => step.startsWith('afterDiscard')).sort(), [
+        'afterDiscard discard: no need, FullJob, 36',
+        'afterDiscard kill: no use, FullJob, 36',
+      ]);
+      const reported = system.eventsNamed('process.error').map(({ error, during }) => `${during}: ${error.message}`);
+      assert.deepEqual(reported, Array(2).fill('afterDiscard of FullJob: the callback broke'));
+    });
+  });
+
+  describe('middleware', () => {
+    const named =
+      (name: string): PerformMiddleware =>
+      async (run, next) => {
+        steps.push(`${name} in: ${run.class} ${run.args.join()} ${run.attempt} ${run.tags.length}`);
+        await next();
+        steps.push(`${name} out`);
+      };
+
+    it('is around the callbacks, the first one outermost, and in the context of the job', async () => {
+      middleware.push(named('outer'), named('inner'), async (run, next) => {
+        assert.equal(currentContext().jobId, run.id);
+        await next();
+      });
+      await system.processor([FullJob]);
+      await FullJob.performLater('Ann');
+      assert.equal(await over(), 'job.succeeded');
+      assert.deepEqual(steps, [
+        'outer in: FullJob Ann 1 0',
+        'inner in: FullJob Ann 1 0',
+        'before Ann FullJob',
+        'around Ann',
+        'perform Ann',
+        'round Ann',
+        'after Ann',
+        'inner out',
+        'outer out',
+      ]);
+    });
+
+    it('is around performNow, too', async () => {
+      middleware.push(named('outer'));
+      assert.equal(await FullJob.performNow('Bob'), 'performed Bob');
+      assert.deepEqual([steps[0], steps.at(-1)], ['outer in: FullJob Bob 1 0', 'outer out']);
+    });
+
+    it('sees what fails, and what it throws is the failure', async () => {
+      middleware.push(async (_run, next) => {
+        await next().catch((error: Error) => {
+          throw new DiscardJob(`seen: ${error.message}`);
+        });
+      });
+      await system.processor([FullJob]);
+      await FullJob.performLater('Ann', 'kill');
+      assert.equal(await over(), 'job.discarded');
+      assert.equal(system.eventsNamed('job.discarded')[0]?.error.message, 'seen: no use');
+    });
+
+    it('that does not call next skips the job', async () => {
+      middleware.push(async () => undefined);
+      await system.processor([FullJob]);
+      await FullJob.performLater('Ann');
+      assert.equal(await over(), 'job.succeeded');
+      assert.deepEqual(steps, []);
+    });
+
+    it('that does not await next fails the job, whatever became of it, and nothing goes unhandled', async () => {
+      middleware.push(async function careless(_run, next) {
+        void next();
+      });
+      await system.processor([FullJob]);
+      await FullJob.performLater('Ann', 'kill');
+      assert.equal(await over(), 'job.retrying');
+      assert.equal(
+        system.eventsNamed('job.retrying')[0]?.error.message,
+        'the perform middleware careless did not await next()',
+      );
+    });
+  });
+});

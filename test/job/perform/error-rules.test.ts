@@ -1,0 +1,119 @@
+import assert from 'node:assert/strict';
+import { currentContext } from '../../../lib/core/execution-context';
+import { Job } from '../../../lib/job/job';
+import { RecordGoneError } from '../../../lib/job/perform/verdict';
+import { until } from '../../support/until';
+import { JobSystem } from '../job-system';
+
+/** A clock so far behind that every retry is due at once. */
+const RETRY_AT_ONCE = { now: () => Date.now() - 1e12 };
+
+class BusyError extends Error {}
+class LostError extends Error {}
+class GoneError extends Error {}
+
+const told: unknown[] = [];
+
+class RuledJob extends Job<[errors: readonly string[]]> {
+  static override retry = { limit: 1 };
+
+  static {
+    this.retryOn(BusyError, { wait: '1s', attempts: 3, jitter: 0 });
+    this.retryOn(LostError, { attempts: 2 }, (error, job) => {
+      told.push(['exhausted', error.message, job.context.attempt, job.greeting, currentContext().jobClass]);
+    });
+    this.discardOn(GoneError, async (error: GoneError, job) => {
+      told.push(['discarded', error.message, job.context.id === currentContext().jobId]);
+      throw new Error('the handler itself broke');
+    });
+  }
+
+  readonly greeting = 'hello';
+
+  perform(errors: readonly string[]): void {
+    const { attempt } = this.context;
+    const kind = errors[attempt - 1];
+    if (kind === 'busy') throw new BusyError(`busy ${attempt}`);
+    if (kind === 'lost') throw new LostError(`lost ${attempt}`);
+    if (kind === 'gone') throw new GoneError(`gone ${attempt}`);
+    if (kind === 'record') throw new RecordGoneError('User', '7');
+    if (kind === 'other') throw new Error(`other ${attempt}`);
+  }
+}
+
+class BrokenHandlerJob extends Job {
+  static {
+    this.retryOn(LostError, { attempts: 1 }, () => {
+      throw new Error('nobody to tell');
+    });
+  }
+
+  perform(): void {
+    throw new LostError('lost');
+  }
+}
+
+describe('retryOn and discardOn, of jobs that run', () => {
+  let system: JobSystem;
+  before(async () => {
+    system = await JobSystem.start();
+  });
+  after(() => system.stop());
+  beforeEach(async () => {
+    await system.reset();
+    told.length = 0;
+  });
+
+  const dead = () => until('it is dead', () => system.eventsNamed('job.dead')[0]);
+  const discarded = () => until('it is discarded', () => system.eventsNamed('job.discarded')[0]);
+
+  it('waits as the rule says, and counts in the record', async () => {
+    await system.processor([RuledJob]);
+    const { id } = await RuledJob.performLater(['busy']);
+    const { waitMs } = await until('it retries', () => system.eventsNamed('job.retrying')[0]);
+    assert.equal(waitMs, 1000);
+    const { options } = JSON.parse((await system.redis.client.hGet('bq:default:jobs', id)) ?? '');
+    assert.deepEqual([options.attempts, options.attemptsBy], [1, { BusyError: 1 }]);
+  });
+
+  it('counts each rule’s errors apart: only so many runs may fail with them', async () => {
+    await system.processor([RuledJob], { tuning: RETRY_AT_ONCE });
+    await RuledJob.performLater(['busy', 'other', 'busy', 'lost', 'busy']);
+    const { reason, attempt } = await dead();
+    assert.deepEqual([reason, attempt], ['busy 5 (the last of 3 attempts)', 5]);
+    assert.deepEqual(
+      system.eventsNamed('job.retrying').map(({ error }) => error.message),
+      ['busy 1', 'other 2', 'busy 3', 'lost 4'],
+    );
+  });
+
+  it('leaves a job to the handler when its attempts are used up', async () => {
+    await system.processor([RuledJob], { tuning: RETRY_AT_ONCE });
+    await RuledJob.performLater(['lost', 'lost']);
+    assert.equal((await discarded()).error.message, 'lost 2');
+    assert.deepEqual(told, [['exhausted', 'lost 2', 2, 'hello', 'RuledJob']]);
+    assert.equal(await system.redis.client.zCard('bq:default:dead'), 0);
+  });
+
+  it('has it dead all the same when that handler fails', async () => {
+    await system.processor([BrokenHandlerJob]);
+    await BrokenHandlerJob.performLater();
+    assert.equal((await dead()).reason, 'lost');
+    assert.equal(system.eventsNamed('process.error')[0]?.error.message, 'nobody to tell');
+  });
+
+  it('discards, whatever becomes of the handler', async () => {
+    await system.processor([RuledJob]);
+    await RuledJob.performLater(['gone']);
+    await discarded();
+    assert.deepEqual(told, [['discarded', 'gone 1', true]]);
+    assert.match(system.eventsNamed('process.error')[0]?.error.message ?? '', /the handler itself broke/);
+    assert.equal(await system.redis.client.hLen('bq:default:jobs'), 0);
+  });
+
+  it('discards a job whose record is gone', async () => {
+    await system.processor([RuledJob]);
+    await RuledJob.performLater(['record']);
+    assert.equal((await discarded()).error.message, 'the User with the id 7 is gone');
+  });
+});
