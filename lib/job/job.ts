@@ -24,6 +24,7 @@ import {
   type ErrorMatchers,
   type RetryOnOptions,
 } from './perform/retry-rules';
+import type { Cursor } from './perform/run-notes';
 import type { JsonValue } from './record/json';
 
 /** A subclass of `Job`, or a parent of such. */
@@ -32,7 +33,7 @@ type AbstractJobClass<J extends Performable> = (abstract new () => J) & { readon
 /** A job class with options, as `set()` gives it. */
 export interface ConfiguredJob<J extends Performable> {
   performLater(...args: Args<J>): Promise<EnqueuedJob>;
-  performAllLater(all: readonly Args<J>[]): Promise<EnqueuedJob[]>;
+  performAllLater(all: readonly Readonly<Args<J>>[]): Promise<EnqueuedJob[]>;
   prepare(...args: Args<J>): PreparedJob;
 }
 
@@ -131,9 +132,9 @@ export abstract class Job<A extends JobArguments = []> {
    * Notes where the work has come to, for `resumeFrom` of the next run, and throws when this one is to end: call it
    * between the steps of long work. Cheap: Redis hears of it four times a second at most, and always before the end.
    * A Redis that is emptied forgets it.
-   * @throws the reason, when the process stops or the timeout is up; TypeError for what JSON cannot carry.
+   * @throws the reason, when the process stops or the timeout is up; TypeError for what cannot be kept.
    */
-  protected async checkpoint(cursor: JsonValue): Promise<void> {
+  protected async checkpoint(cursor: Cursor): Promise<void> {
     await runOf(this).notes.checkpoint(cursor);
   }
 
@@ -141,7 +142,7 @@ export abstract class Job<A extends JobArguments = []> {
    * @returns where an earlier run had come to, whether it failed, was stopped or crashed; undefined for a new start.
    * @throws Error when Redis does not answer.
    */
-  protected async resumeFrom<T extends JsonValue>(): Promise<T | undefined> {
+  protected async resumeFrom<T extends Cursor>(): Promise<T | undefined> {
     return (await runOf(this).notes.cursor()) as T | undefined;
   }
 
@@ -170,7 +171,10 @@ export abstract class Job<A extends JobArguments = []> {
    * Enqueues many runs at once, each with its own arguments: `GreetJob.performAllLater([['Ann'], ['Bob']])`.
    * @returns one answer for each, in order. @throws as `performLater`; EnqueueError when only some could be enqueued.
    */
-  static performAllLater<J extends Performable>(this: JobClass<J>, all: readonly Args<J>[]): Promise<EnqueuedJob[]> {
+  static performAllLater<J extends Performable>(
+    this: JobClass<J>,
+    all: readonly Readonly<Args<J>>[],
+  ): Promise<EnqueuedJob[]> {
     return enqueueAll(this, {}, all);
   }
 

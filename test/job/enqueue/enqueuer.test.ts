@@ -1,0 +1,203 @@
+import assert from 'node:assert/strict';
+import { currentContext, runInContext, withAttributes } from '../../../lib/core/execution-context';
+import { EnqueueError } from '../../../lib/job/enqueue/enqueue-error';
+import { Job, performAllLater } from '../../../lib/job/job';
+import { transaction } from '../../../lib/model/transaction';
+import { until } from '../../support/until';
+import { JobSystem } from '../job-system';
+
+const ran: number[] = [];
+const contexts: unknown[] = [];
+
+class CountJob extends Job<[n: number]> {
+  perform(n: number): void {
+    ran.push(n);
+  }
+}
+
+class DurableCountJob extends CountJob {
+  static override readonly durable = true;
+}
+
+class MailCountJob extends CountJob {
+  static override readonly queue = 'mailer';
+}
+
+class ContextJob extends Job<[depth: number]> {
+  static override readonly tags = ['deep'];
+  async perform(depth: number): Promise<void> {
+    const { requestId, locale, attributes } = currentContext();
+    contexts.push([depth, requestId, locale, attributes, this.context.tags]);
+    if (depth > 0) await ContextJob.set({ tags: [`under ${depth}`] }).performLater(depth - 1);
+  }
+}
+
+const upTo = (count: number) => [...Array(count).keys()];
+
+describe('the enqueuer', () => {
+  let system: JobSystem;
+  before(async () => {
+    system = await JobSystem.start();
+  });
+  after(() => system.stop());
+  beforeEach(async () => {
+    await system.reset();
+    ran.length = 0;
+    contexts.length = 0;
+  });
+
+  const many = (count: number) => upTo(count).map((n) => [n] as const);
+  const argsInOutbox = async (order = 'run_at') =>
+    (
+      await system.postgres.query<{ n: number }>(
+        `select (payload::json->'args'->>0)::int n from job_outbox order by ${order}`,
+      )
+    ).map((row) => row.n);
+  const statements = async (work: () => Promise<unknown>) => {
+    const seen: string[] = [];
+    const listen = ({ sql }: { readonly sql: string }) => seen.push(sql.trim().split(/\s+/).slice(0, 2).join(' '));
+    system.database.knex.on('query', listen);
+    await work();
+    system.database.knex.off('query', listen);
+    return seen;
+  };
+
+  it('puts thousands on their queues, in order', async () => {
+    const { client } = system.redis;
+    const jobs = await performAllLater(
+      upTo(2500).map((n) => (n % 5 === 0 ? MailCountJob.prepare(n) : CountJob.prepare(n))),
+    );
+    assert.ok(jobs.every((job) => job.enqueued));
+    const ids = jobs.map((job) => job.id);
+    const mails = ids.filter((_, n) => n % 5 === 0);
+    assert.deepEqual((await client.lRange('bq:mailer:waiting', 0, -1)).reverse(), mails);
+    assert.deepEqual(
+      (await client.lRange('bq:default:waiting', 0, -1)).reverse(),
+      ids.filter((id) => !mails.includes(id)),
+    );
+    assert.deepEqual(
+      system.eventsNamed('job.enqueued').map(({ id, via }) => [id, via]),
+      ids.map((id) => [id, 'redis']),
+    );
+    await system.processor([CountJob, MailCountJob], { jobs: { concurrency: 10 } });
+    await until('all ran', () => ran.length === 2500, { timeoutMs: 20_000 });
+    assert.equal(new Set(ran).size, 2500);
+  });
+
+  it('writes a thousand into the outbox with one statement, and keeps their order', async () => {
+    const inside = await statements(() => transaction(() => CountJob.performAllLater(many(1000))));
+    assert.equal(inside.filter((sql) => sql === 'with job').length, 1);
+    assert.deepEqual(await argsInOutbox(), upTo(1000));
+    await transaction(async () => {
+      await CountJob.performLater(1000);
+      await CountJob.performAllLater([[1001], [1002]]);
+      await CountJob.performLater(1003);
+    });
+    await CountJob.set({ wait: '1h' }).performAllLater([[1004], [1005]]);
+    await CountJob.set({ waitUntil: new Date(Date.now() + 7_200_000) }).performAllLater([[1006], [1007]]);
+    assert.deepEqual(await argsInOutbox(), upTo(1008));
+    const [row] = await system.postgres.query<{ waiting: number }>(
+      "select count(*)::int as waiting from job_outbox where run_at > now() + interval '59 minutes'",
+    );
+    assert.equal(row?.waiting, 4);
+  });
+
+  it('keeps nothing of a bulk whose transaction rolls back', async () => {
+    const failing = transaction(async () => {
+      await performAllLater([CountJob.prepare(1), DurableCountJob.prepare(2), CountJob.set({ wait: '1h' }).prepare(3)]);
+      throw new Error('roll back');
+    });
+    await assert.rejects(failing, /roll back/);
+    assert.equal(await system.outboxSize(), 0);
+    assert.equal(await system.redis.client.lLen('bq:default:waiting'), 0);
+  });
+
+  describe('when Postgres refuses a row', () => {
+    before(() =>
+      system.postgres.query(`
+        create function refuse() returns trigger language plpgsql as $$ begin raise 'no room'; end $$;
+        create trigger refuse before insert on job_outbox for each row
+          when (new.payload like '%"args":[1234]%') execute function refuse()`),
+    );
+    after(() => system.postgres.query('drop function refuse cascade'));
+
+    it('a bulk for the outbox is enqueued whole or not at all, and what was for Redis with it', async () => {
+      const jobs = upTo(1500).map((n) => DurableCountJob.prepare(n));
+      await assert.rejects(performAllLater([CountJob.prepare(0), ...jobs]), /no room/);
+      assert.equal(await system.outboxSize(), 0);
+      assert.equal(await system.redis.client.lLen('bq:default:waiting'), 0);
+    });
+
+    it('and Redis is away, the error says what both said, and what was enqueued all the same', async () => {
+      await system.redisServer.kill();
+      await until('it is gone', () => !system.redis.client.isReady);
+      const alone = CountJob.performLater(1234);
+      await assert.rejects(
+        alone,
+        /^Error: CountJob could not be enqueued: neither Redis \(.+\) nor Postgres \([\s\S]*no room\)/,
+      );
+      const both = performAllLater([CountJob.prepare(1234), DurableCountJob.prepare(7)]);
+      await assert.rejects(both, (error) => {
+        assert.ok(error instanceof EnqueueError);
+        const [lost, kept] = error.jobs;
+        assert.ok(lost instanceof Error && kept && !(kept instanceof Error));
+        return kept.enqueued && /^1 of 2 jobs could not be enqueued/.test(error.message);
+      });
+      assert.deepEqual(await argsInOutbox(), [7]);
+    });
+  });
+
+  it('turns to the outbox when Redis is away, and each job runs once', async () => {
+    await system.redisServer.kill();
+    await until('it is gone', () => !system.redis.client.isReady);
+    await CountJob.performAllLater(many(1500));
+    assert.deepEqual(await argsInOutbox(), upTo(1500));
+    await system.redisServer.start();
+    await system.processor([CountJob], { jobs: { concurrency: 10 } });
+    await until('all ran', () => ran.length >= 1500, { timeoutMs: 20_000 });
+    await until('the rows are gone', async () => (await system.outboxSize()) === 0);
+    assert.deepEqual(
+      [...ran].sort((a, b) => a - b),
+      upTo(1500),
+    );
+  });
+
+  it('waits a second for a Redis that does not answer, for a bulk as for one job, and each runs once', async () => {
+    await CountJob.performLater(0);
+    system.redisServer.pause();
+    const began = performance.now();
+    try {
+      await CountJob.performAllLater(many(1500).slice(1));
+      assert.ok(performance.now() - began < 2500, 'not a second for each chunk');
+    } finally {
+      system.redisServer.resume();
+    }
+    await system.processor([CountJob], { jobs: { concurrency: 10 } });
+    await until('all ran', () => ran.length >= 1500, { timeoutMs: 20_000 });
+    await until('the rows are gone', async () => (await system.outboxSize()) === 0);
+    assert.deepEqual(
+      [...ran].sort((a, b) => a - b),
+      upTo(1500),
+    );
+  });
+
+  it('refuses a queue of no name before anything is enqueued', async () => {
+    const jobs = [CountJob.prepare(1), CountJob.set({ queue: 'no such' }).prepare(2)];
+    await assert.rejects(performAllLater(jobs), /CountJob: queue is "no such"/);
+    assert.equal(await system.redis.client.lLen('bq:default:waiting'), 0);
+  });
+
+  it('carries request, locale and attributes into the job, and on into those that it enqueues', async () => {
+    await system.processor([ContextJob]);
+    await runInContext({ requestId: 'r1', locale: 'ko' }, () =>
+      withAttributes({ tenant: { id: 7 } }, () => transaction(() => ContextJob.performLater(2))),
+    );
+    await until('all three ran', () => contexts.length === 3);
+    const carried = ['r1', 'ko', { tenant: { id: 7 } }];
+    assert.deepEqual(contexts, [
+      [2, ...carried, ['deep']],
+      [1, ...carried, ['deep', 'under 2']],
+      [0, ...carried, ['deep', 'under 1']],
+    ]);
+  });
+});
