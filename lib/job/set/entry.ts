@@ -1,0 +1,138 @@
+import { toError } from '../../core/errors';
+import type { CarriedContext } from '../enqueue/request';
+import type { JsonValue } from '../record/json';
+import { type Payload, readPayload } from '../record/payload';
+import { type JobRecord, readRecord } from '../record/record';
+
+/** Where a job may be. `held`: it waits for its class's limit. */
+export type SetName = 'waiting' | 'active' | 'held' | 'retry' | 'scheduled' | 'dead';
+
+export interface JobError {
+  /** With the error's name, and the messages of what caused it. */
+  readonly message: string;
+  /** Message and frames, as far as they were kept. */
+  readonly stack: string;
+}
+
+/** A job as operators see it, wherever it is. */
+export interface JobEntry {
+  readonly id: string;
+  readonly queue: string;
+  readonly set: SetName;
+  /** The job name; undefined when the record does not tell. */
+  readonly class: string | undefined;
+  /** As they travel: dates, models and the like in their tagged form. */
+  readonly args: readonly JsonValue[];
+  /** When it will run (retry, scheduled), died (dead), or was put on its queue; undefined when nobody noted that. */
+  readonly at: Date | undefined;
+  readonly enqueuedAt: Date | undefined;
+  /** Runs that have failed. */
+  readonly attempts: number;
+  /** Newest first, the latest five. */
+  readonly errors: readonly JobError[];
+  /** Why it is dead. */
+  readonly reason: string | undefined;
+  readonly tags: readonly string[];
+  /** Of the code that enqueued it. */
+  readonly context: CarriedContext;
+  /** What its run noted last with `progress()`. */
+  readonly progress: unknown;
+  /** Why the record cannot be read, in whole or in part; undefined when it can. */
+  readonly unreadable: string | undefined;
+  /** The record's text, when it is unreadable. */
+  readonly raw: string | undefined;
+}
+
+export interface EntrySource {
+  readonly id: string;
+  readonly queue: string;
+  readonly set: SetName;
+  readonly at: Date | undefined;
+  /** The record's text; undefined when there is none. */
+  readonly text: string | undefined;
+  /** JSON, as a run noted it. */
+  readonly progress?: string | undefined;
+}
+
+/** Never throws: what cannot be read is `unreadable`. */
+export function describeJob(source: EntrySource): JobEntry {
+  const { id, queue, set, at, text } = source;
+  const known = { id, queue, set, at, progress: parsed(source.progress) };
+  if (text === undefined) return { ...known, ...NOTHING, unreadable: 'the job has no record' };
+  let record: JobRecord;
+  try {
+    record = readRecord(text);
+  } catch (thrown) {
+    return { ...known, ...NOTHING, unreadable: toError(thrown).message, raw: text };
+  }
+  const { attempts, stacktraces, reason, timestamp } = record.options;
+  const fromRecord = {
+    ...known,
+    at: at ?? dateOf(timestamp),
+    attempts: Number(attempts) || 0,
+    errors: Array.isArray(stacktraces) ? stacktraces.map((trace) => describeError(String(trace))) : [],
+    reason: reason === undefined ? undefined : String(reason),
+    progress: known.progress ?? (record.progress === 0 ? undefined : record.progress),
+  };
+  try {
+    return { ...fromRecord, ...describePayload(readPayload(record.data), timestamp), ...READABLE };
+  } catch (thrown) {
+    const given = (record.data as Partial<Payload> | null)?.class;
+    const name = typeof given === 'string' ? given : undefined;
+    return { ...NOTHING, ...fromRecord, class: name, unreadable: toError(thrown).message, raw: text };
+  }
+}
+
+/** A row of the outbox that Redis does not know yet. Never throws. */
+export function describeRow(row: Omit<EntrySource, 'text' | 'progress'> & { readonly payload: string }): JobEntry {
+  const { payload, ...known } = row;
+  try {
+    const read = describePayload(readPayload(JSON.parse(payload)), undefined);
+    return { ...NOTHING, ...known, ...read, ...READABLE };
+  } catch (thrown) {
+    return { ...NOTHING, ...known, unreadable: toError(thrown).message, raw: payload };
+  }
+}
+
+const READABLE = { unreadable: undefined, raw: undefined } as const;
+const NOTHING = {
+  ...READABLE,
+  class: undefined,
+  args: [],
+  enqueuedAt: undefined,
+  attempts: 0,
+  errors: [],
+  reason: undefined,
+  tags: [],
+  context: {},
+  progress: undefined,
+} as const;
+
+function describePayload(payload: Payload, timestamp: unknown) {
+  const { attrs, tags } = payload;
+  return {
+    class: payload.class,
+    args: payload.args,
+    enqueuedAt: dateOf(payload.enqueuedAt) ?? dateOf(timestamp),
+    tags: Array.isArray(tags) ? tags.map(String) : [],
+    context: typeof attrs === 'object' && attrs !== null ? attrs : {},
+  };
+}
+
+function describeError(stack: string): JobError {
+  return { message: stack.replace(/\n {4}at [^\n]*/g, ''), stack };
+}
+
+function dateOf(ms: unknown): Date | undefined {
+  const date = new Date(Number(ms) || Number.NaN);
+  return Number.isNaN(date.getTime()) ? undefined : date;
+}
+
+function parsed(json: string | undefined): unknown {
+  if (json === undefined) return undefined;
+  try {
+    return JSON.parse(json) as unknown;
+  } catch {
+    return json;
+  }
+}

@@ -1,0 +1,88 @@
+import { InvalidRequestError } from './invalid-request';
+
+/** Which jobs of a set; all conditions that are given must be met. */
+export interface JobFilter {
+  /** One queue or several. Default: all that are known. */
+  readonly queue?: string | readonly string[] | undefined;
+  /** The job name, exactly. */
+  readonly class?: string | undefined;
+  /** One of the job's tags, exactly. */
+  readonly tag?: string | undefined;
+  /** Part of the message of one of its errors, or of the reason of its death; upper and lower case are one. */
+  readonly error?: string | undefined;
+  /** Part of its id, class, arguments, tags, request id, attributes or errors; upper and lower case are one. */
+  readonly text?: string | undefined;
+}
+
+const QUEUE_NAME = /^[A-Za-z0-9_-]+$/;
+const LONGEST = 1000;
+const CONDITIONS = ['class', 'tag', 'error', 'text'] as const;
+
+/** A filter whose conditions can be trusted; those that were empty are gone. */
+export interface CheckedFilter {
+  readonly queues: readonly string[] | undefined;
+  readonly class: string | undefined;
+  readonly tag: string | undefined;
+  readonly error: string | undefined;
+  readonly text: string | undefined;
+}
+
+/** @throws InvalidRequestError. */
+export function checkFilter(filter: JobFilter): CheckedFilter {
+  const { queue } = filter;
+  const queues = queue === undefined || queue === '' ? undefined : typeof queue === 'string' ? [queue] : queue;
+  for (const name of queues ?? []) {
+    if (typeof name !== 'string' || !QUEUE_NAME.test(name)) {
+      throw new InvalidRequestError(`the queue is ${JSON.stringify(name)}; use letters, digits, - and _`);
+    }
+  }
+  const checked: Partial<Record<(typeof CONDITIONS)[number], string>> = {};
+  for (const name of CONDITIONS) {
+    const given: unknown = filter[name];
+    if (given === undefined || given === '') continue;
+    if (typeof given !== 'string' || given.length > LONGEST || given.includes('\0')) {
+      const shown = JSON.stringify(given)?.slice(0, 100);
+      throw new InvalidRequestError(`${name} is ${shown}; give a text of at most ${LONGEST} characters`);
+    }
+    checked[name] = given;
+  }
+  return { queues, class: checked.class, tag: checked.tag, error: checked.error, text: checked.text };
+}
+
+/** Whether records must be looked at. */
+export function isFiltering(filter: CheckedFilter): boolean {
+  return CONDITIONS.some((name) => filter[name] !== undefined);
+}
+
+/**
+ * The filter as filter-lua.ts reads it.
+ * @param retrying only jobs that failed and will be retried, or only others.
+ */
+export function luaFilter(filter: CheckedFilter, retrying?: boolean): string {
+  const { class: name, tag, error, text } = filter;
+  return JSON.stringify({
+    retrying,
+    ...(name !== undefined && { class: JSON.stringify(name).slice(1, -1), plainClass: name }),
+    ...(tag !== undefined && { tag, tagText: JSON.stringify(tag) }),
+    ...(error !== undefined && { error: textNeedles(error), plainError: plainNeedles(error) }),
+    ...(text !== undefined && { text: textNeedles(text), plainText: plainNeedles(text) }),
+  });
+}
+
+/**
+ * What to look for in a text whose A to Z are small. Lua knows no others, so that a word with a capital beyond them is
+ * looked for in both forms.
+ */
+export function plainNeedles(text: string): string[] {
+  return [...new Set([text.toLowerCase(), asciiLower(text.toUpperCase()), asciiLower(text)])];
+}
+
+/** The same in lowered JSON: as it stands within a string; and as given, for who types `"userId":7`. */
+export function textNeedles(text: string): string[] {
+  const needles = plainNeedles(text);
+  return [...new Set([...needles.map((needle) => JSON.stringify(needle).slice(1, -1)), ...needles])];
+}
+
+function asciiLower(text: string): string {
+  return text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
+}

@@ -1,0 +1,60 @@
+import type { SetName } from './entry';
+import { type CheckedFilter, checkFilter, type JobFilter } from './filter';
+import type { Move } from './mover';
+import type { JobPage, PageRequest } from './page';
+import { type CheckedRef, checkRef, type JobRef } from './reference';
+import { type BulkOptions, type BulkResult, BulkRun, type Selection } from './selection';
+import type { SetSources } from './sources';
+
+/**
+ * Jobs that operators look at and move. Each move is a check and a move in one: of two operators who move the same job,
+ * one is told false. All methods throw InvalidRequestError for what makes no sense.
+ */
+export abstract class JobSet {
+  abstract readonly name: SetName;
+
+  constructor(protected readonly sources: SetSources) {}
+
+  /** A page, with how many match. */
+  abstract page(request?: PageRequest): Promise<JobPage>;
+  abstract count(filter?: JobFilter): Promise<number>;
+  protected abstract moveRefs(move: Move, refs: readonly CheckedRef[]): Promise<number>;
+  /** @returns whether it came to the end. */
+  protected abstract moveMatching(move: Move, filter: CheckedFilter, run: BulkRun): Promise<boolean>;
+
+  /** @returns false when it is not, or no longer, in this set. */
+  protected async one(move: Move, ref: JobRef): Promise<boolean> {
+    const moved = await this.moveRefs(move, [checkRef(ref)]);
+    this.tell(move, moved);
+    return moved > 0;
+  }
+
+  /** In chunks. What was moved stays moved when a later one fails. */
+  protected async many(move: Move, selection: Selection, options: BulkOptions = {}): Promise<BulkResult> {
+    const run = new BulkRun(options);
+    try {
+      const complete =
+        'ids' in selection
+          ? await this.moveSelected(move, selection.ids.map(checkRef), run)
+          : await this.moveMatching(move, checkFilter(selection.filter), run);
+      return { moved: run.moved, complete };
+    } finally {
+      this.tell(move, run.moved);
+    }
+  }
+
+  private async moveSelected(move: Move, refs: readonly CheckedRef[], run: BulkRun): Promise<boolean> {
+    let done = 0;
+    while (done < refs.length && run.chunk > 0) {
+      const chunk = refs.slice(done, done + run.chunk);
+      done += chunk.length;
+      run.add(await this.moveRefs(move, chunk));
+    }
+    return done >= refs.length;
+  }
+
+  private tell({ action }: Move, count: number): void {
+    const { events, via } = this.sources;
+    if (count > 0) events.emit('operator.jobs', { action, set: this.name, count, via });
+  }
+}

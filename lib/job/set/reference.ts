@@ -1,0 +1,27 @@
+import { InvalidRequestError } from './invalid-request';
+
+/** A job by its id; with its queue where ids repeat over queues, as those of plain bee-queue producers do. */
+export type JobRef = string | { readonly id: string; readonly queue?: string | undefined };
+
+export interface CheckedRef {
+  readonly id: string;
+  readonly queue: string | undefined;
+}
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+const ID = /^[\x21-\x7e]{1,200}$/;
+
+/** @throws InvalidRequestError for what cannot be a job's id. */
+export function checkRef(ref: JobRef): CheckedRef {
+  const { id, queue = undefined } = typeof ref === 'string' ? { id: ref } : ref;
+  if (typeof id !== 'string' || !ID.test(id)) {
+    const shown = JSON.stringify(id)?.slice(0, 100);
+    throw new InvalidRequestError(`the job id is ${shown}; give one such as 0b0e7c4e-4a3f-4c7a-9d53-0f6f5d1c8a11`);
+  }
+  return { id, queue };
+}
+
+/** Only such ids are in the outbox. */
+export function isUuid(id: string): boolean {
+  return UUID.test(id);
+}

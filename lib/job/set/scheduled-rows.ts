@@ -1,0 +1,150 @@
+import type { Knex } from 'knex';
+import { CHANNEL } from '../outbox/outbox';
+import type { Position } from './page-script';
+import type { RowCondition } from './row-filter';
+
+/** A job of the scheduled set. Moments are in µs since 1970, as Postgres keeps them. */
+export interface ScheduledKey {
+  readonly at: number;
+  readonly queue: string;
+  readonly id: string;
+}
+
+export interface ScheduledRow extends ScheduledKey {
+  /** null: it is not in Postgres, but among `others`. */
+  readonly payload: string | null;
+}
+
+const ORDER = 'at, queue collate "C", id collate "C"';
+const PAGE_ORDER = 'at, page.queue collate "C", page.id collate "C"';
+const MICROSECONDS = '(extract(epoch from at) * 1000000)::bigint::text';
+const MOMENT = `timestamptz 'epoch' + ?::float8 * interval '1 microsecond'`;
+
+/**
+ * A page of rows, merged with jobs that are elsewhere, soonest first.
+ * @param others the first `offset + limit` of them behind `after`, at least.
+ */
+export async function pageOfRows(
+  knex: Knex,
+  condition: RowCondition,
+  page: { readonly after: Position | undefined; readonly offset: number; readonly limit: number },
+  others: readonly ScheduledKey[],
+): Promise<ScheduledRow[]> {
+  const { after, offset, limit } = page;
+  const behind = after ? `and (at, queue collate "C", id collate "C") > (${MOMENT}, ?, ?)` : '';
+  const { rows } = await knex.raw<{ rows: { at: string; queue: string; id: string; payload: string | null }[] }>(
+    `with page as (
+       select at, queue, id, stored from (
+         select run_at as at, queue, id::text as id, id as stored from job_outbox where ${condition.sql}
+         ${others.length > 0 ? OTHERS : ''}
+       ) as job where true ${behind} order by ${ORDER} offset ? limit ?
+     )
+     select ${MICROSECONDS} as at, page.queue, page.id, payload
+     from page left join job_outbox on job_outbox.id = stored order by ${PAGE_ORDER}`,
+    [
+      ...condition.values,
+      ...(others.length > 0
+        ? [others.map((job) => job.at), others.map((job) => job.queue), others.map((job) => job.id)]
+        : []),
+      ...(after ? [after.score, after.queue, after.id] : []),
+      offset,
+      limit,
+    ],
+  );
+  return rows.map((row) => ({ ...row, at: Number(row.at) }));
+}
+
+const OTHERS = `union all
+         select timestamptz 'epoch' + us * interval '1 microsecond', queue, id, null
+         from unnest(?::float8[], ?::text[], ?::text[]) as other (us, queue, id)`;
+
+export async function countRows(knex: Knex, { sql, values }: RowCondition): Promise<number> {
+  const { rows } = await knex.raw<{ rows: { count: string }[] }>(`select count(*) from job_outbox where ${sql}`, [
+    ...values,
+  ]);
+  return Number(rows[0]?.count ?? 0);
+}
+
+/** Which rows a move takes. */
+export interface RowChoice {
+  readonly condition: RowCondition;
+  readonly limit: number;
+  /** Rows that another operator has in hand: wait for them, or pass them over. */
+  readonly locked: 'wait' | 'pass over';
+  /** Rows created later are left alone; by the database's clock. */
+  readonly until?: string | undefined;
+}
+
+function chosen(
+  { condition, limit, locked, until }: RowChoice,
+  columns = 'id',
+  also = 'true',
+  alsoValues: readonly Knex.RawBinding[] = [],
+) {
+  return {
+    sql: `select ${columns} from job_outbox
+      where ${condition.sql} and (?::timestamptz is null or created_at <= ?::timestamptz) and ${also}
+      order by run_at limit ? for update${locked === 'pass over' ? ' skip locked' : ''}`,
+    values: [...condition.values, until ?? null, until ?? null, ...alsoValues, limit],
+  };
+}
+
+/** They are due at once. @returns how many. */
+export function runRows(knex: Knex, choice: RowChoice): Promise<number> {
+  return changeRows(knex, chosen(choice), 'update job_outbox set run_at = clock_timestamp()', []);
+}
+
+/** A unique job's claim lasts as much longer as its wait. @param atMs since 1970. */
+export function rescheduleRows(knex: Knex, choice: RowChoice, atMs: number): Promise<number> {
+  const us = atMs * 1000;
+  // Those that are there already would be chosen again and again.
+  const others = choice.locked === 'pass over' ? ([`run_at <> ${MOMENT}`, [us]] as const) : (['true', []] as const);
+  return changeRows(
+    knex,
+    chosen(choice, 'id', others[0], [...others[1]]),
+    `update job_outbox set run_at = ${MOMENT}, unique_until = unique_until + (${MOMENT} - run_at)`,
+    [us, us],
+  );
+}
+
+async function changeRows(
+  knex: Knex,
+  choice: { readonly sql: string; readonly values: readonly Knex.RawBinding[] },
+  update: string,
+  values: readonly Knex.RawBinding[],
+): Promise<number> {
+  const { rows } = await knex.raw<{ rows: { moved: number }[] }>(
+    `with chosen as (${choice.sql}), moved as (
+       ${update} from chosen where job_outbox.id = chosen.id returning 1
+     ) select count(*)::int as moved, pg_notify(?, '') from moved`,
+    [...choice.values, ...values, CHANNEL],
+  );
+  return rows[0]?.moved ?? 0;
+}
+
+export async function deleteScheduledRows(knex: Knex, choice: RowChoice): Promise<number> {
+  const { sql, values } = chosen(choice);
+  const result = await knex.raw<{ rowCount: number }>(
+    `with chosen as (${sql}) delete from job_outbox using chosen where job_outbox.id = chosen.id`,
+    values,
+  );
+  return result.rowCount;
+}
+
+export interface LockedRow {
+  readonly id: string;
+  readonly queue: string;
+  readonly payload: string;
+}
+
+/** Nobody else moves them until the transaction ends. */
+export async function lockRows(trx: Knex.Transaction, choice: RowChoice): Promise<LockedRow[]> {
+  const { sql, values } = chosen(choice, 'id, queue, payload');
+  return (await trx.raw<{ rows: LockedRow[] }>(sql, values)).rows;
+}
+
+/** The database's clock. */
+export async function databaseTime(knex: Knex): Promise<string> {
+  const { rows } = await knex.raw<{ rows: { now: string }[] }>('select clock_timestamp()::text as now');
+  return rows[0]?.now ?? 'infinity';
+}

@@ -1,0 +1,123 @@
+import { readCursor, writeCursor } from './cursor';
+import { describeRow, type JobEntry } from './entry';
+import { type CheckedFilter, checkFilter, type JobFilter } from './filter';
+import { JobSet } from './job-set';
+import { locate } from './locate-script';
+import { type Move, Mover } from './mover';
+import { checkBounds, type JobPage, type PageRequest } from './page';
+import type { Position } from './page-script';
+import { RedisSet } from './redis-set';
+import type { CheckedRef, JobRef } from './reference';
+import { rowCondition } from './row-filter';
+import { RowMover } from './row-mover';
+import { countRows, pageOfRows, type ScheduledRow } from './scheduled-rows';
+import type { BulkOptions, BulkResult, BulkRun, Selection } from './selection';
+import type { SetSources } from './sources';
+import { DELETE, KILL, rescheduleTo, toQueue } from './standard-moves';
+import { countWalk, walkPage } from './walk';
+
+const RUN = toQueue('run');
+
+/**
+ * Jobs that were enqueued for later and have not run yet. Soonest first. Ours wait in the outbox, in Postgres; those of
+ * plain bee-queue producers in Redis.
+ */
+export class ScheduledSet extends JobSet {
+  readonly name = 'scheduled';
+  private readonly inRedis: RedisSet;
+  private readonly mover: Mover;
+  private readonly rowMover: RowMover;
+
+  constructor(sources: SetSources) {
+    super(sources);
+    this.inRedis = new RedisSet(sources, { name: 'scheduled', key: 'delayed', newestFirst: false, retrying: false });
+    this.mover = new Mover(sources, this.inRedis);
+    this.rowMover = new RowMover(sources);
+  }
+
+  async page(request: PageRequest = {}): Promise<JobPage> {
+    const { redis, knex } = this.sources;
+    const { offset, limit, count } = checkBounds(request);
+    const filter = checkFilter(request);
+    const after = request.after === undefined ? undefined : readCursor(this.name, request.after);
+    // Redis's among the first ones; Postgres merges them into its own.
+    const bounds = { offset: 0, limit: offset + limit + 1, count };
+    const walk = { ...this.inRedis.walk(filter), idsOnly: true };
+    const theirs = await walkPage(redis, walk, bounds, after && inMilliseconds(after));
+    const condition = rowCondition(filter);
+    const others = theirs.jobs.map(({ score, queue, id }) => ({ at: score * 1000, queue, id }));
+    const rows = await pageOfRows(knex, condition, { after, offset, limit: limit + 1 }, others);
+    const shown = rows.slice(0, limit);
+    const last = shown.at(-1);
+    return {
+      entries: await this.describe(shown),
+      total: count ? (theirs.total ?? 0) + (await countRows(knex, condition)) : undefined,
+      complete: theirs.complete,
+      next: rows.length > limit && last ? writeCursor(this.name, { ...last, score: last.at }) : undefined,
+    };
+  }
+
+  async count(filter: JobFilter = {}): Promise<number> {
+    const checked = checkFilter(filter);
+    const theirs = await countWalk(this.sources.redis, this.inRedis.walk(checked));
+    return theirs.total + (await countRows(this.sources.knex, rowCondition(checked)));
+  }
+
+  /** At once: to the tail of its queue. */
+  run(ref: JobRef): Promise<boolean> {
+    return this.one(RUN, ref);
+  }
+
+  runMany(selection: Selection, options?: BulkOptions): Promise<BulkResult> {
+    return this.many(RUN, selection, options);
+  }
+
+  /** @param at a moment that has passed stands for now. */
+  async reschedule(ref: JobRef, at: Date): Promise<boolean> {
+    return this.one(rescheduleTo(at), ref);
+  }
+
+  async rescheduleMany(selection: Selection, at: Date, options?: BulkOptions): Promise<BulkResult> {
+    return this.many(rescheduleTo(at), selection, options);
+  }
+
+  /** To the dead set. */
+  kill(ref: JobRef): Promise<boolean> {
+    return this.one(KILL, ref);
+  }
+
+  killMany(selection: Selection, options?: BulkOptions): Promise<BulkResult> {
+    return this.many(KILL, selection, options);
+  }
+
+  delete(ref: JobRef): Promise<boolean> {
+    return this.one(DELETE, ref);
+  }
+
+  deleteMany(selection: Selection, options?: BulkOptions): Promise<BulkResult> {
+    return this.many(DELETE, selection, options);
+  }
+
+  protected async moveRefs(move: Move, refs: readonly CheckedRef[]): Promise<number> {
+    return (await this.rowMover.moveRefs(move, refs)) + (await this.mover.moveRefs(move, refs));
+  }
+
+  protected async moveMatching(move: Move, filter: CheckedFilter, run: BulkRun): Promise<boolean> {
+    return (await this.rowMover.moveMatching(move, filter, run)) && (await this.mover.moveMatching(move, filter, run));
+  }
+
+  /** Of those that are in Redis the record is still to be read. */
+  private async describe(rows: readonly ScheduledRow[]): Promise<JobEntry[]> {
+    const theirs = rows.filter((row) => row.payload === null);
+    const found = await locate(this.sources.redis, 'delayed', this.sources.queues, theirs);
+    return rows.flatMap(({ id, queue, at, payload }) => {
+      if (payload !== null) return [describeRow({ id, queue, set: this.name, at: new Date(at / 1000), payload })];
+      const job = found.find((one) => one.id === id && one.queue === queue);
+      return job ? [this.inRedis.describe(job)] : [];
+    });
+  }
+}
+
+function inMilliseconds({ score, ...job }: Position): Position {
+  return { ...job, score: score / 1000 };
+}
