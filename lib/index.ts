@@ -14,7 +14,7 @@ export { EnqueueError } from './job/enqueue/enqueue-error';
 export type { PreparedJob } from './job/enqueue/prepared-job';
 export type { EnqueuedJob, EnqueueRequest } from './job/enqueue/request';
 export { type ConfiguredJob, Job, performAllLater } from './job/job';
-export type { JobContext, JobOptions, UniqueOptions } from './job/job-class';
+export type { CronOptions, JobContext, JobOptions, UniqueOptions } from './job/job-class';
 export { DiscardJob, KillJob, RecordGoneError } from './job/perform/verdict';
 export type { ArgumentSerializer, EnqueueMiddleware, JobSetup } from './job/setup';
 export { Mailer } from './mailer/mailer';

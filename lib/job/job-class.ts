@@ -61,16 +61,26 @@ export interface UniqueOptions {
   readonly ttl?: Duration;
 }
 
-/** A schedule by the clock. */
+/**
+ * A schedule by the clock: each tick is enqueued once, however many processors there are. The run finds the moment it is
+ * for in `currentContext().attributes.scheduledFor`, as ISO text in UTC.
+ */
 export interface CronOptions {
-  /** Five fields, or six with seconds first, such as `0 3 * * *`. */
+  /**
+   * Five fields, or six with seconds first, such as `0 3 * * *`; or `@daily` and the like. Where clocks change, a fixed
+   * time comes once a day all the same, and an interval (`*`, a step) goes by what has really passed: see `Schedule`.
+   */
   readonly at: string;
   /** IANA name. Default UTC. */
   readonly timeZone?: string;
-  /** What becomes of ticks that nobody was awake for: none, the latest one, or all of them. Default once. */
+  /**
+   * What becomes of ticks that nobody was awake for. skip: nothing, when they are more than a minute late. once: the
+   * latest is run. all: each is, up to 1,000. Default once.
+   */
   readonly catchUp?: 'skip' | 'once' | 'all';
+  /** For `perform`. No type can see that it needs some: give them here. Default none. */
   readonly args?: readonly unknown[];
-  /** Tells several schedules of one class apart. Default: the class's name. */
+  /** Tells several schedules of one class apart, and operators which is which. Default: the class's name. */
   readonly name?: string;
 }
 

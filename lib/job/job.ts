@@ -7,6 +7,7 @@ import type { PreparedJob } from './enqueue/prepared-job';
 import type { EnqueuedJob, Enqueuer } from './enqueue/request';
 import {
   type Args,
+  type CronOptions,
   type JobClass,
   type JobContext,
   type JobOptions,
@@ -52,6 +53,8 @@ export abstract class Job<A extends JobArguments = []> {
   static unique?: UniqueOptions | true;
   /** Travel with each job, for those who look for it. */
   static tags?: readonly string[];
+  /** Runs it by the clock: `'0 3 * * *'` (UTC), or with options, or several of these under different names. */
+  static cron?: string | CronOptions | readonly CronOptions[];
   /** After this long `context.signal` is aborted; a run that then rejects has failed with a JobTimeoutError. */
   static timeout?: Duration;
   /** false: logs and reports show no arguments of this class. */

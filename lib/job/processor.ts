@@ -109,7 +109,7 @@ export class JobProcessor implements Service {
       isRunning: (id) => this.worker?.fetcher.isRunning(id) ?? false,
       onCronNotice: () => this.cron.nudge(),
     });
-    const entries = cronEntries(registry);
+    const entries = cronEntries(registry, { serializers: options.setup?.serializers, models: options.models });
     this.cron = new CronService({ knex: database.knex, events, entries, tuning: tuning.cron });
     this.presence = new Presence({
       config,

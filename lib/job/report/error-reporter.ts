@@ -14,7 +14,11 @@ const REPORTS: { readonly [E in EventName]?: (event: EventMap[E]) => ErrorReport
   'job.dead': (job) => ofJob('dead', job),
   'job.discarded': (job) => ofJob('discarded', job),
   'queue.error': ({ error, during }) => ({ kind: 'relay', error, during }),
-  'cron.error': ({ error }) => ({ kind: 'cron', error }),
+  'cron.error': ({ error, name }) => ({
+    kind: 'cron',
+    error,
+    during: name === undefined ? 'enqueuing recurring jobs' : `enqueuing the recurring job ${name}`,
+  }),
   'redis.lost': ({ error }) => ({ kind: 'redis', error }),
   'database.error': ({ error }) => ({ kind: 'postgres', error }),
   'process.error': ({ error, during }) => ({ kind: 'process', error, during }),

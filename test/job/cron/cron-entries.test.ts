@@ -9,7 +9,7 @@ import type { JobClass } from '../../../lib/job/job-class';
 function jobClass(cron: unknown, jobName = 'ReportJob'): JobClass {
   return class extends Job<[name?: string]> {
     static override jobName = jobName;
-    static cron = cron as string;
+    static override cron = cron as string;
     perform(): void {}
   };
 }

@@ -25,7 +25,7 @@ const ticksOf = (name: string) =>
 function recurring(cron: string | CronOptions | readonly CronOptions[], jobName = 'TickJob'): JobClass {
   return class extends Job<[a?: string, b?: number]> {
     static override jobName = jobName;
-    static cron = cron;
+    static override cron = cron;
     perform(...args: unknown[]): void {
       ran.push({ name: jobName, scheduledFor: currentContext().attributes?.scheduledFor, args });
     }
@@ -317,7 +317,7 @@ describe('recurring jobs', () => {
   it('that cannot be enqueued keep nobody else from it, and are tried again', async () => {
     let broken = true;
     class BrokenJob extends Job {
-      static cron = '@yearly';
+      static override cron = '@yearly';
       static override get queue() {
         return broken ? 'no queue' : 'default';
       }
@@ -340,7 +340,7 @@ describe('recurring jobs', () => {
 
   it('are declined where the class is unique and its last run is still on its way', async () => {
     class UniqueJob extends Job {
-      static cron = EVERY_SECOND;
+      static override cron = EVERY_SECOND;
       static override queue = 'nobody-serves-it';
       static override unique = true as const;
       perform(): void {}

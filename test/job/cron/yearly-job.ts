@@ -10,7 +10,7 @@ import { TWO_QUEUES } from '../job-system';
 
 /** Due so rarely that only ticks of the past count. */
 export class YearlyJob extends Job {
-  static cron = '@yearly';
+  static override cron = '@yearly';
   perform(): void {}
 }
 
