@@ -45,6 +45,8 @@ export interface Config {
     readonly queues: readonly QueueSetting[];
     /** false: strict order, the first queue always goes first. */
     readonly weighted: boolean;
+    /** A queue whose oldest job has waited for longer is warned of, ms. 0: never. */
+    readonly latencyWarningMs: number;
   };
   /** null = start an embedded server (never in production). */
   readonly databaseUrl: string | null;

@@ -176,6 +176,13 @@ export interface EventMap {
   /** Recurring jobs, or one of them by name, could not be enqueued; tried again without end. The first failure in a row only. */
   'cron.error': { readonly error: Error; readonly name?: string };
 
+  /** Its oldest job has waited for longer than JOB_LATENCY_WARNING. Once, until it has caught up. */
+  'queue.slow': { readonly queue: string; readonly latencyMs: number; readonly size: number };
+  'queue.caught-up': { readonly queue: string; readonly latencyMs: number; readonly size: number };
+  /** The same of jobs that are due in the outbox and not yet on their queues. */
+  'outbox.slow': { readonly latencyMs: number; readonly size: number };
+  'outbox.caught-up': { readonly latencyMs: number; readonly size: number };
+
   // Mail
   'mail.sent': {
     readonly mailer: string;

@@ -135,6 +135,21 @@ const LINES: { readonly [E in EventName]?: (event: EventMap[E]) => Line } = {
     `cron${name === undefined ? '' : ` ${name}`} could not enqueue: ${error.message}. Trying again.`,
     { err: error },
   ],
+  'queue.slow': (e) => [
+    'warn',
+    `queue ${e.queue} is behind: of ${e.size} jobs that wait the oldest has waited for ${seconds(e.latencyMs)}. ` +
+      'Unless its jobs are slow without need, raise JOB_CONCURRENCY, or start another tree with --only jobs',
+  ],
+  'queue.caught-up': (e) => [
+    'info',
+    `queue ${e.queue} has caught up: ${e.size} jobs wait, ${seconds(e.latencyMs)} at most`,
+  ],
+  'outbox.slow': (e) => [
+    'warn',
+    `the outbox is behind: of ${e.size} jobs that are due the oldest has waited for ${seconds(e.latencyMs)} to be copied to ` +
+      'Redis. See whether Redis answers and has memory left',
+  ],
+  'outbox.caught-up': (e) => ['info', `the outbox has caught up: ${e.size} jobs are due`],
   'mail.sent': (e) => [
     'info',
     `mail ${e.mailer}#${e.action} sent by ${e.via} in ${e.durationMs} ms`,

@@ -198,6 +198,12 @@ export function readSettings(input: SettingsInput): Config {
       concurrency: read.get('JOB_CONCURRENCY', whole(1, 1000), 'a whole number from 1 to 1000', 2),
       queues: queues.map(({ name, weight }) => ({ name, weight })),
       weighted: queues.some((queue) => queue.weighted),
+      latencyWarningMs: read.get(
+        'JOB_LATENCY_WARNING',
+        duration(0, 86_400_000),
+        'seconds, or a time such as 60s, up to 1d; 0 for never',
+        60_000,
+      ),
     },
     databaseUrl,
     redisUrl,

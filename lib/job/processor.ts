@@ -113,6 +113,7 @@ export class JobProcessor implements Service {
     this.cron = new CronService({ knex: database.knex, events, entries, tuning: tuning.cron });
     this.presence = new Presence({
       config,
+      database,
       redis,
       events,
       app: options.app ?? '',

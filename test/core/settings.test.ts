@@ -50,6 +50,7 @@ describe('settings', () => {
         { name: 'mailer', weight: 1 },
       ],
       weighted: false,
+      latencyWarningMs: 60_000,
     });
     assert.equal(config.databaseUrl, null);
     assert.equal(config.redisUrl, null);
@@ -140,6 +141,12 @@ describe('settings', () => {
     assert.equal(read({ SHUTDOWN_TIMEOUT: '9' }).shutdownTimeoutMs, 9000);
     assert.equal(read({ WEB_QUEUE_TIMEOUT: '250ms' }).web.queueTimeoutMs, 250);
     assert.match(complaints({ SHUTDOWN_TIMEOUT: 'soon' }), /SHUTDOWN_TIMEOUT +is "soon"/);
+    assert.equal(read({ JOB_LATENCY_WARNING: '5m' }).jobs.latencyWarningMs, 300_000);
+    assert.equal(read({ JOB_LATENCY_WARNING: '0' }).jobs.latencyWarningMs, 0);
+    assert.match(
+      complaints({ JOB_LATENCY_WARNING: '2d' }),
+      /JOB_LATENCY_WARNING +is "2d"; it must be seconds, .* 0 for never/,
+    );
   });
 
   it('sizes WEB_CONCURRENCY=auto by memory and cores', () => {

@@ -23,6 +23,7 @@ export const TWO_QUEUES: JobsConfig = {
     { name: 'mailer', weight: 1 },
   ],
   weighted: false,
+  latencyWarningMs: 60_000,
 };
 
 /** Postgres, Redis and one process's connections to both, wired as a role wires them; processors on demand. */

@@ -4,12 +4,15 @@ import type { Events } from '../../core/events';
 import type { Redis } from '../../core/redis';
 import { version } from '../../core/version';
 import { VitalsMeter } from '../../core/vitals';
+import type { Database } from '../../model/database';
 import type { Deadline } from '../../support/deadline';
+import { LatencyWatch } from './latency-watch';
 import { BUSY_SHOWN, type BusyJob, type ProcessInfo, type ProcessOrder } from './process-info';
 import { Pulse, type PulseTuning } from './pulse';
 
 export interface PresenceOptions {
   readonly config: Pick<Config, 'jobs'>;
+  readonly database: Database;
   readonly redis: Redis;
   readonly events: Events;
   readonly app: string;
@@ -24,13 +27,14 @@ export interface PresenceOptions {
 /** What a processor tells the world of itself and its queues while it runs. */
 export class Presence {
   private readonly pulse: Pulse;
+  private readonly latency: LatencyWatch;
   private vitals: VitalsMeter | undefined;
   private stopping = false;
   private readonly startedAt = Date.now();
   private readonly version = version();
 
   constructor(private readonly options: PresenceOptions) {
-    const { redis, events, identity, dead, tuning, onOrder } = options;
+    const { config, database, redis, events, identity, dead, tuning, onOrder } = options;
     this.pulse = new Pulse({
       ...tuning,
       redis,
@@ -41,11 +45,20 @@ export class Presence {
       describe: (redisMs) => this.describe(redisMs),
       onOrder,
     });
+    this.latency = new LatencyWatch({
+      redis: redis.client,
+      knex: database.knex,
+      events,
+      queues: this.queues,
+      warningMs: config.jobs.latencyWarningMs,
+      everyMs: tuning.beatMs ?? 5000,
+    });
   }
 
   start(): void {
     this.vitals = new VitalsMeter();
     this.pulse.start();
+    this.latency.start();
   }
 
   /** What it told is no longer true. */
@@ -61,7 +74,7 @@ export class Presence {
 
   /** To be called when nothing is in hand any more. */
   async stop(deadline: Deadline): Promise<void> {
-    await this.pulse.stop(deadline);
+    await Promise.all([this.pulse.stop(deadline), deadline.wait(this.latency.stop())]);
     this.vitals?.stop();
   }
 

@@ -1,0 +1,11 @@
+import type { JobRecord } from './record';
+
+/**
+ * Since when a job could have run, ms since 1970: it was put on its queue, or its retry fell due (`dueAt`; bee-queue's
+ * own producers write `delay`). undefined where the record does not tell.
+ */
+export function readyAt(options: JobRecord['options']): number | undefined {
+  const { timestamp, dueAt, delay } = options as Readonly<Record<'timestamp' | 'dueAt' | 'delay', unknown>>;
+  const times = [timestamp, dueAt, delay].filter((time): time is number => Number.isFinite(time));
+  return times.length === 0 ? undefined : Math.max(...times);
+}
