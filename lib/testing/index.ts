@@ -17,6 +17,7 @@ export type { EnqueuedMatch, JobMatch } from './job-match';
 export type { JobEnd } from './ledger';
 export type { JobFilter, PerformOptions } from './mode';
 export { performEnqueuedJobs } from './perform-enqueued-jobs';
+export { type TestDatabase, type TestDatabaseOptions, useTestDatabase } from './test-database';
 export type { PerformedTestJob, TestJob } from './test-job';
 export { travel, travelBack, travelTo } from './travel';
 export { type MemoryOptions, useFakeJobs, useInlineJobs } from './use-jobs';

@@ -10,7 +10,10 @@ export class InlineJobs extends MemoryJobs {
 
   protected async accept(entry: LedgerEntry): Promise<void> {
     const outcome = await this.runs.run(entry);
-    if (outcome === 'retrying') entry.state = 'failed';
+    if (outcome === 'retrying') {
+      entry.state = 'failed';
+      this.claims.release(entry.request.id);
+    }
     if (outcome === 'retrying' || outcome === 'dead') throw entry.error;
   }
 }

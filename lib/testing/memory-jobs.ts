@@ -14,7 +14,7 @@ export abstract class MemoryJobs implements TestMode {
   abstract readonly name: 'fake' | 'inline';
   readonly ledger = new Ledger();
   protected readonly runs: TestRuns;
-  private readonly claims = new Claims();
+  protected readonly claims = new Claims();
 
   constructor(
     readonly equipment: Equipment,

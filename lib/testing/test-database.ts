@@ -1,0 +1,89 @@
+import type { Knex } from 'knex';
+import { Events } from '../core/events';
+import { Database } from '../model/database';
+import { migrateUp } from '../model/migrator';
+import { Model } from '../model/model';
+import { connectTransactions } from '../model/transaction';
+import type { AppDefinition } from '../role/app-definition';
+import { migrationFolders } from '../role/migrations';
+import { Deadline } from '../support/deadline';
+
+export interface TestDatabaseOptions {
+  /** Of a database that tests may do anything to: `postgres://localhost/shop_test`. */
+  readonly url: string;
+  /** The app's manifest: its migrations that have not run yet are run, and Catamount's. Default: none. */
+  readonly app?: AppDefinition | undefined;
+}
+
+/** How long queries that still run may take when it is closed, ms. */
+const CLOSE_MS = 5000;
+
+/** Postgres for the models and `transaction()` of an app under test, with nothing booted. */
+export class TestDatabase {
+  private own: Knex.Transaction | undefined;
+
+  constructor(private readonly database: Database) {}
+
+  /** For queries of the test's own; inside the test's transaction, if there is one. */
+  get knex(): Knex {
+    return this.own ?? this.database.knex;
+  }
+
+  /**
+   * Opens a transaction that all models and each `transaction()` take for the database, until `rollBack()`: whatever a
+   * test writes is gone then, and a `transaction()` of the app is a savepoint. Jobs count as enqueued when the outermost of
+   * those is released, as if it had been committed.
+   */
+  async begin(): Promise<void> {
+    if (this.own) throw new Error('the transaction of the test is open already; roll it back first');
+    this.own = await this.database.knex.transaction();
+    connect(this.own);
+  }
+
+  /** Takes back all that was written since `begin()`. Nothing where that was not called. */
+  async rollBack(): Promise<void> {
+    const { own } = this;
+    this.own = undefined;
+    connect(this.database.knex);
+    if (own && !own.isCompleted()) await own.rollback();
+  }
+
+  /** Idempotent. */
+  async close(): Promise<void> {
+    await this.rollBack();
+    connect(undefined);
+    await this.database.stop(Deadline.after(CLOSE_MS));
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+/**
+ * Connects models and `transaction()` to a test database.
+ *
+ *     let database
+ *     before(async () => { database = await useTestDatabase({ url: 'postgres://localhost/shop_test', app }) })
+ *     beforeEach(() => database.begin())
+ *     afterEach(() => database.rollBack())
+ *     after(() => database.close())
+ */
+export async function useTestDatabase({ url, app }: TestDatabaseOptions): Promise<TestDatabase> {
+  const database = new Database(url, { production: false, events: new Events() });
+  try {
+    if (app) await migrateUp(database.knex, migrationFolders(app));
+    await database.ping(CLOSE_MS);
+  } catch (error) {
+    await database.stop(Deadline.after(CLOSE_MS));
+    throw error;
+  }
+  connect(database.knex);
+  return new TestDatabase(database);
+}
+
+function connect(knex: Knex | undefined): void {
+  connectTransactions(knex);
+  // objection's types know no way back, its code does.
+  Model.knex(knex as Knex);
+}

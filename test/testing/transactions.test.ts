@@ -1,0 +1,223 @@
+import assert from 'node:assert/strict';
+import { Job } from '../../lib/job/job';
+import { Model } from '../../lib/model/model';
+import { transaction } from '../../lib/model/transaction';
+import {
+  assertEnqueued,
+  assertEnqueuedJobs,
+  assertNoEnqueued,
+  assertPerformed,
+  performEnqueuedJobs,
+  type TestDatabase,
+  type TestJobs,
+  useFakeJobs,
+  useInlineJobs,
+  useTestDatabase,
+} from '../../lib/testing';
+import { createDatabase } from '../support/postgres';
+
+class Note extends Model {
+  static override readonly tableName = 'notes';
+  declare id: number;
+  declare text: string;
+}
+
+const seen: (string | undefined)[] = [];
+
+class ReadJob extends Job<[id: number]> {
+  async perform(id: number) {
+    seen.push((await Note.query().findById(id))?.text);
+  }
+}
+
+class FailJob extends Job {
+  perform() {
+    throw new RangeError('the job failed');
+  }
+}
+
+describe('jobs enqueued inside a transaction', () => {
+  let created: Awaited<ReturnType<typeof createDatabase>>;
+  let database: TestDatabase;
+  let jobs: TestJobs;
+
+  before(async () => {
+    created = await createDatabase();
+    await created.query(
+      'create table notes (id serial primary key, text text, created_at timestamptz, updated_at timestamptz)',
+    );
+    database = await useTestDatabase({ url: created.url });
+  });
+  after(async () => {
+    await database.close();
+    await created.drop();
+  });
+  beforeEach(async () => {
+    seen.length = 0;
+    jobs = await useFakeJobs();
+  });
+  afterEach(async () => {
+    await jobs.restore();
+    await database.rollBack();
+    await created.query('truncate notes');
+  });
+
+  const write = async (text = 'written') => {
+    const note = await Note.query().insert({ text });
+    await ReadJob.performLater(note.id);
+    return note;
+  };
+  const noteCount = async () => (await created.query('select 1 from notes')).length;
+  const rolledBack = (work: () => Promise<unknown>) =>
+    assert.rejects(
+      transaction(async () => {
+        await work();
+        throw new Error('taken back');
+      }),
+      /taken back/,
+    );
+
+  it('are enqueued when it commits, and not before', async () => {
+    await transaction(async () => {
+      await write();
+      assertNoEnqueued();
+      await performEnqueuedJobs();
+      assert.throws(() => assertEnqueued(ReadJob), /In transactions that have not committed:\n {2}ReadJob\(\d+\)/);
+    });
+    assertEnqueued(ReadJob, { times: 1 });
+    await performEnqueuedJobs();
+    assert.deepEqual(seen, ['written']);
+  });
+
+  it('are not enqueued when it rolls back, however deep', async () => {
+    await rolledBack(write);
+    await rolledBack(() => transaction(() => write()));
+    await rolledBack(() => transaction(() => transaction(() => write())));
+    assertNoEnqueued();
+    assert.equal(await noteCount(), 0);
+  });
+
+  it('are not enqueued when its savepoint rolls back, while those around it are', async () => {
+    await transaction(async () => {
+      await write('kept');
+      await rolledBack(() => write('lost'));
+    });
+    await performEnqueuedJobs();
+    assert.deepEqual(seen, ['kept']);
+  });
+
+  it('given as trx are treated alike', async () => {
+    const committed = await database.knex.transaction();
+    await ReadJob.set({ trx: committed }).performLater(1);
+    assertNoEnqueued();
+    await committed.commit();
+    assertEnqueued(ReadJob, { args: [1] });
+    const takenBack = await database.knex.transaction();
+    await ReadJob.set({ trx: takenBack }).performLater(2);
+    await takenBack.rollback();
+    assertEnqueuedJobs(1);
+    await assert.rejects(ReadJob.set({ trx: committed }).performLater(3), /the transaction is over/);
+    assertEnqueuedJobs(1);
+  });
+
+  it('leave a unique key free when they are rolled back', async () => {
+    class OnceJob extends Job {
+      static override unique = true as const;
+      perform() {}
+    }
+    await rolledBack(() => OnceJob.performLater());
+    assert.equal((await OnceJob.performLater()).enqueued, true);
+    assert.equal((await OnceJob.performLater()).reason, 'duplicate');
+  });
+
+  it('are performed in no transaction of the caller', async () => {
+    const { id } = await write();
+    await transaction(async () => {
+      await Note.query().findById(id).patch({ text: 'changed' });
+      await performEnqueuedJobs();
+    });
+    assert.deepEqual(seen, ['written']);
+  });
+
+  it('that never commits count at once, if the test wants it so', async () => {
+    await jobs.restore();
+    jobs = await useFakeJobs({ commits: 'immediate' });
+    await rolledBack(async () => {
+      await write();
+      await transaction(() => write());
+      assertEnqueuedJobs(2);
+    });
+    assertEnqueuedJobs(2);
+  });
+
+  describe("of the test's own, which never commits,", () => {
+    beforeEach(() => database.begin());
+
+    it('count as they would without it, and leave nothing', async () => {
+      const note = await write();
+      assertEnqueuedJobs(1);
+      await transaction(async () => {
+        await write('second');
+        await transaction(() => write('third'));
+        assertEnqueuedJobs(1);
+      });
+      assertEnqueuedJobs(3);
+      await rolledBack(write);
+      assertEnqueuedJobs(3);
+      await performEnqueuedJobs();
+      assert.deepEqual(seen, ['written', 'second', 'third']);
+      assert.equal((await database.knex('notes').where({ id: note.id })).length, 1);
+      assert.equal(await noteCount(), 0, 'nobody else sees any of it');
+      await database.rollBack();
+      assert.equal((await database.knex('notes')).length, 0);
+    });
+
+    it('are opened once', () => assert.rejects(database.begin(), /open already/));
+  });
+
+  describe('and performed inline', () => {
+    beforeEach(async () => {
+      await jobs.restore();
+      jobs = await useInlineJobs();
+    });
+
+    it('run once it has committed, before transaction() resolves', async () => {
+      await transaction(async () => {
+        await transaction(() => write());
+        assert.deepEqual(seen, []);
+      });
+      assert.deepEqual(seen, ['written']);
+      assertPerformed(ReadJob, { times: 1 });
+    });
+
+    it('do not run when it rolls back', async () => {
+      await rolledBack(write);
+      assert.deepEqual(seen, []);
+    });
+
+    it('fail transaction(), whose work is committed', async () => {
+      const work = transaction(async () => {
+        await write();
+        await FailJob.performLater();
+      });
+      await assert.rejects(work, RangeError);
+      assert.equal(await noteCount(), 1);
+    });
+
+    it('run at the release of the outermost savepoint of a test that never commits', async () => {
+      await database.begin();
+      await transaction(async () => {
+        await transaction(() => write());
+        assert.deepEqual(seen, []);
+      });
+      assert.deepEqual(seen, ['written']);
+      await assert.rejects(FailJob.performLater(), RangeError);
+    });
+  });
+
+  it('need a database that answers', async () => {
+    const url = new URL(created.url);
+    url.pathname = 'missing';
+    await assert.rejects(useTestDatabase({ url: url.toString() }), /"missing" does not exist/);
+  });
+});
