@@ -7,6 +7,7 @@ import { transaction } from '../../lib/model/transaction';
 import { until } from '../support/until';
 import { LongJob, PoisonJob, startDoomedProcessor } from './doomed-processor';
 import { JobSystem } from './job-system';
+import { setSources } from './set/set-sources';
 
 const ran: string[] = [];
 
@@ -84,7 +85,7 @@ describe('a processor that is killed', () => {
     const { reason } = await until('it is dead', () => system.eventsNamed('job.dead')[0]);
     assert.equal(reason, 'the process died, or stalled, 3 times while it ran this job');
     await until('the neighbour ran', () => ran.length === 1);
-    const [dead] = await new DeadSet(system.redis.client, 'default').list();
+    const [dead] = (await new DeadSet(setSources(system)).page()).entries;
     assert.deepEqual([dead?.class, dead?.reason], ['PoisonJob', reason]);
     await until('the outbox is empty', async () => (await system.outboxSize()) === 0);
   });

@@ -1,8 +1,8 @@
 import type { RedisClient } from '../../core/redis';
 import { keyPrefix } from '../redis/keys';
 import { RedisScript } from '../redis/redis-script';
+import { type FoundJob, foundJobs } from './found-job';
 import { InvalidRequestError } from './invalid-request';
-import { type FoundJob, foundJob } from './page-script';
 import type { CheckedRef } from './reference';
 
 // Which of these jobs are in a sorted set of their queue, and what it holds of them.
@@ -39,9 +39,7 @@ export async function locate(
   if (searched.length === 0 || refs.length === 0) return [];
   const ids = [...new Set(refs.map((ref) => ref.id))];
   const reply = (await SCRIPT.run(client, searched.map(keyPrefix), [key, ...ids])) as (string | number)[];
-  const found: FoundJob[] = [];
-  for (let i = 0; i + 5 < reply.length; i += 6) found.push(foundJob(searched, reply.slice(i, i + 6)));
-  const wanted = found.filter((job) =>
+  const wanted = foundJobs(searched, reply).filter((job) =>
     refs.some((ref) => ref.id === job.id && (ref.queue === undefined || ref.queue === job.queue)),
   );
   for (const { id } of refs.filter((ref) => ref.queue === undefined)) {

@@ -8,6 +8,9 @@ export type MoveFrom = 'delayed' | 'dead' | 'waiting';
 /** Where to: the tail of their queue, `delayed`, `dead`; `drop`: nowhere. */
 export type MoveTo = 'queue' | 'delay' | 'bury' | 'drop';
 
+/** Instead of a SHA-1: whatever its record is by now. */
+export const ANY = '*';
+
 export interface MovedJob {
   readonly id: string;
   readonly queue: string;
@@ -65,7 +68,7 @@ for a = 5, #ARGV, 4 do
   local text = call('hget', p..'jobs', id)
   local there = from == 'waiting' or call('zscore', p..from, id)
   local state = 'g'
-  if there and text and redis.sha1hex(text) ~= sha then state = 'c'
+  if there and text and sha ~= '${ANY}' and redis.sha1hex(text) ~= sha then state = 'c'
   elseif there and (text or to == 'drop') and take(id) then
     put(id, record, traces); state = 'm'
   end

@@ -1,8 +1,8 @@
 import type { CheckedFilter } from './filter';
+import type { FoundJob } from './found-job';
 import { locate } from './locate-script';
 import { type MoveState, type MoveTo, moveJobs } from './move-script';
 import type { Position } from './page-script';
-import { type FoundJob, walkStep } from './page-script';
 import type { RedisSet } from './redis-set';
 import type { CheckedRef } from './reference';
 import { isRetrying, queuedAt, tracesOf } from './rewrites';
@@ -46,12 +46,12 @@ export class Mover {
 
   /** Jobs that come into the set, or back into it, while this runs are left alone. */
   async moveMatching(move: Move, filter: CheckedFilter, run: BulkRun): Promise<boolean> {
-    const walk = this.set.walk(filter);
+    const walker = this.set.walker(filter);
     let left = await this.set.extent(filter);
     let after: Position | undefined;
-    if (walk.newestFirst) after = { score: run.startedAt, queue: '', id: '' };
+    if (this.set.kind.newestFirst) after = { score: run.startedAt, queue: '', id: '' };
     while (left > 0 && run.chunk > 0) {
-      const step = await walkStep(this.sources.redis, walk, { after, skip: 0, limit: run.chunk, counting: false });
+      const step = await walker.step({ after, skip: 0, limit: run.chunk, counting: false });
       const jobs = step.jobs.filter((job) => this.concerns(move, job, run));
       const states = await this.move(move, jobs);
       const changed = jobs.filter((_, index) => states[index] === 'changed');

@@ -1,27 +1,17 @@
 import type { RedisClient } from '../../core/redis';
-import { keyPrefix } from '../redis/keys';
-import { RedisScript } from '../redis/redis-script';
+import { keyPrefix, queueKey } from '../redis/keys';
+import { answerWithin, RedisScript } from '../redis/redis-script';
 import { FILTER_LUA } from './filter-lua';
+import { foundJobs } from './found-job';
+import type { Step, StepResult, Walker } from './walk';
+
+const ANSWER_MS = 5000;
 
 /** Where a walk has come to: behind this job, in the order of the walk. */
 export interface Position {
   readonly score: number;
   readonly queue: string;
   readonly id: string;
-}
-
-/** A job as a set holds it. */
-export interface FoundJob {
-  readonly id: string;
-  readonly queue: string;
-  /** When it died, or will run, ms since 1970. */
-  readonly score: number;
-  /** undefined: the set names a job that has no record. */
-  readonly text: string | undefined;
-  /** SHA-1 of the text as Redis holds it, '' without one. */
-  readonly sha: string;
-  /** JSON, as a run noted it last. */
-  readonly progress: string | undefined;
 }
 
 export interface Walk {
@@ -33,25 +23,6 @@ export interface Walk {
   readonly filter: string;
   /** true: the jobs that are found come without their records. */
   readonly idsOnly?: boolean;
-}
-
-export interface Step {
-  readonly after: Position | undefined;
-  /** Matching jobs to pass over. */
-  readonly skip: number;
-  /** Jobs wanted. */
-  readonly limit: number;
-  /** Go on when there are enough, to count. */
-  readonly counting: boolean;
-}
-
-export interface StepResult {
-  readonly matched: number;
-  readonly scanned: number;
-  /** Nothing is left behind `position`. */
-  readonly done: boolean;
-  readonly position: Position | undefined;
-  readonly jobs: readonly FoundJob[];
 }
 
 /** What one call may do, in records of 1.5 kB: some 5 ms. */
@@ -147,8 +118,22 @@ local reply = { matched, scanned, done, lastScore, lastNumber, lastId }
 for _, value in ipairs(out) do reply[#reply + 1] = value end
 return reply`);
 
-/** Bounded in time, whatever the set holds. */
-export async function walkStep(client: RedisClient, walk: Walk, step: Step): Promise<StepResult> {
+/** Walks over the sorted sets of several queues as one. */
+export function setWalker(client: RedisClient, walk: Walk): Walker<Position> {
+  return {
+    step: (step) => walkStep(client, walk, step),
+    positionOf: ({ score, queue, id }) => ({ score, queue, id }),
+    size: walk.filter === '' ? () => sizeOf(client, walk) : undefined,
+  };
+}
+
+/** How many jobs the sets hold, whatever the filter. */
+export async function sizeOf(client: RedisClient, { queues, key }: Pick<Walk, 'queues' | 'key'>): Promise<number> {
+  const sizes = await answerWithin(ANSWER_MS, Promise.all(queues.map((queue) => client.zCard(queueKey(queue, key)))));
+  return sizes.reduce((sum, size) => sum + size, 0);
+}
+
+async function walkStep(client: RedisClient, walk: Walk, step: Step<Position>): Promise<StepResult<Position>> {
   const { key, newestFirst, queues, filter, idsOnly = false } = walk;
   if (queues.length === 0) return { matched: 0, scanned: 0, done: true, position: step.after, jobs: [] };
   const { after, skip, limit, counting } = step;
@@ -156,28 +141,13 @@ export async function walkStep(client: RedisClient, walk: Walk, step: Step): Pro
   const numbers = [skip, limit, counting ? 1 : 0, WORK, IDS, idsOnly ? 1 : 0].map(String);
   const args = [filter, key, newestFirst ? '1' : '0', ...position, ...numbers];
   const reply = (await SCRIPT.run(client, queues.map(keyPrefix), args)) as (string | number)[];
-  const jobs: FoundJob[] = [];
-  for (let i = 6; i + 5 < reply.length; i += 6) jobs.push(foundJob(queues, reply.slice(i, i + 6)));
   const [matched, scanned, done, score, queue, id] = reply;
   return {
     matched: Number(matched),
     scanned: Number(scanned),
     done: done === '1',
     position: id ? { score: Number(score), queue: queues[Number(queue) - 1] ?? '', id: String(id) } : after,
-    jobs,
-  };
-}
-
-/** @param values queue number, id, score, record, SHA-1, progress. */
-export function foundJob(queues: readonly string[], values: readonly (string | number)[]): FoundJob {
-  const [queue, id, score, text, sha, progress] = values.map(String);
-  return {
-    id: id ?? '',
-    queue: queues[Number(queue) - 1] ?? '',
-    score: Number(score),
-    text: sha ? text : undefined,
-    sha: sha ?? '',
-    progress: progress || undefined,
+    jobs: foundJobs(queues, reply.slice(6)),
   };
 }
 

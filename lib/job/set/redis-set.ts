@@ -1,10 +1,11 @@
 import { readCursor, writeCursor } from './cursor';
 import { describeJob, type JobEntry } from './entry';
 import { type CheckedFilter, checkFilter, isFiltering, type JobFilter, luaFilter } from './filter';
+import type { FoundJob } from './found-job';
 import { checkBounds, type JobPage, type PageRequest } from './page';
-import type { FoundJob, Walk } from './page-script';
+import { type Position, setWalker, sizeOf, type Walk } from './page-script';
 import type { SetSources } from './sources';
-import { countWalk, sizeOf, walkPage } from './walk';
+import { countWalk, type Walker, walkPage } from './walk';
 
 export interface RedisSetKind {
   readonly name: 'retry' | 'dead' | 'scheduled';
@@ -26,7 +27,7 @@ export class RedisSet {
     const { name } = this.kind;
     const bounds = checkBounds(request);
     const after = request.after === undefined ? undefined : readCursor(name, request.after);
-    const page = await walkPage(this.sources.redis, this.walk(checkFilter(request)), bounds, after);
+    const page = await walkPage(this.walker(checkFilter(request)), bounds, after);
     const { total, complete, next } = page;
     const entries = page.jobs.map((job) => this.describe(job));
     return { entries, total, complete, next: next && writeCursor(name, next) };
@@ -34,7 +35,7 @@ export class RedisSet {
 
   /** @throws InvalidRequestError. */
   async count(filter: JobFilter = {}): Promise<number> {
-    return (await countWalk(this.sources.redis, this.walk(checkFilter(filter)))).total;
+    return (await countWalk(this.walker(checkFilter(filter)))).total;
   }
 
   /** How many jobs a walk may meet at most. */
@@ -42,7 +43,11 @@ export class RedisSet {
     return sizeOf(this.sources.redis, this.walk(filter));
   }
 
-  walk(filter: CheckedFilter): Walk {
+  walker(filter: CheckedFilter, { idsOnly = false } = {}): Walker<Position> {
+    return setWalker(this.sources.redis, { ...this.walk(filter), idsOnly });
+  }
+
+  private walk(filter: CheckedFilter): Walk {
     const { key, newestFirst, retrying } = this.kind;
     const looking = retrying !== undefined || isFiltering(filter);
     const queues = [...new Set(filter.queues ?? this.sources.queues)].sort();

@@ -1,6 +1,6 @@
 import type { Knex } from 'knex';
 import { readRecord } from '../record/record';
-import type { FoundJob } from './page-script';
+import type { FoundJob } from './found-job';
 import { isUuid } from './reference';
 import { durableData, payloadOf } from './rewrites';
 

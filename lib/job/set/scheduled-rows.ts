@@ -148,3 +148,21 @@ export async function databaseTime(knex: Knex): Promise<string> {
   const { rows } = await knex.raw<{ rows: { now: string }[] }>('select clock_timestamp()::text as now');
   return rows[0]?.now ?? 'infinity';
 }
+
+export interface OutboxJob extends ScheduledKey {
+  readonly payload: string;
+  readonly isDue: boolean;
+}
+
+/** A row whose job has no outcome yet, whether it was dispatched or not. */
+export async function findRow(knex: Knex, id: string): Promise<OutboxJob | undefined> {
+  const { rows } = await knex.raw<{ rows: (Omit<OutboxJob, 'at'> & { readonly at: string })[] }>(
+    `select ${MICROSECONDS} as at, queue, id, payload, due as "isDue" from (
+       select run_at as at, queue, id, payload, dispatched_at is not null or run_at <= now() as due
+       from job_outbox where id = ?::uuid
+     ) as job`,
+    [id],
+  );
+  const [row] = rows;
+  return row && { ...row, at: Number(row.at) };
+}

@@ -36,14 +36,14 @@ export class ScheduledSet extends JobSet {
   }
 
   async page(request: PageRequest = {}): Promise<JobPage> {
-    const { redis, knex } = this.sources;
+    const { knex } = this.sources;
     const { offset, limit, count } = checkBounds(request);
     const filter = checkFilter(request);
     const after = request.after === undefined ? undefined : readCursor(this.name, request.after);
     // Redis's among the first ones; Postgres merges them into its own.
     const bounds = { offset: 0, limit: offset + limit + 1, count };
-    const walk = { ...this.inRedis.walk(filter), idsOnly: true };
-    const theirs = await walkPage(redis, walk, bounds, after && inMilliseconds(after));
+    const walker = this.inRedis.walker(filter, { idsOnly: true });
+    const theirs = await walkPage(walker, bounds, after && inMilliseconds(after));
     const condition = rowCondition(filter);
     const others = theirs.jobs.map(({ score, queue, id }) => ({ at: score * 1000, queue, id }));
     const rows = await pageOfRows(knex, condition, { after, offset, limit: limit + 1 }, others);
@@ -59,7 +59,7 @@ export class ScheduledSet extends JobSet {
 
   async count(filter: JobFilter = {}): Promise<number> {
     const checked = checkFilter(filter);
-    const theirs = await countWalk(this.sources.redis, this.inRedis.walk(checked));
+    const theirs = await countWalk(this.inRedis.walker(checked));
     return theirs.total + (await countRows(this.sources.knex, rowCondition(checked)));
   }
 

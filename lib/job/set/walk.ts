@@ -1,14 +1,38 @@
-import type { RedisClient } from '../../core/redis';
-import { queueKey } from '../redis/keys';
-import { answerWithin } from '../redis/redis-script';
+import type { FoundJob } from './found-job';
 import type { PageBounds } from './page';
-import { type FoundJob, type Position, type StepResult, type Walk, walkStep } from './page-script';
 
-/** Records that one request looks at. More would take a second or so. */
+/** Records that one request looks at. More would take seconds. */
 const SCAN_LIMIT = 500_000;
-const ANSWER_MS = 5000;
 
-export interface WalkPage {
+export interface Step<Position> {
+  /** Goes on behind it. */
+  readonly after: Position | undefined;
+  /** Matching jobs to pass over. */
+  readonly skip: number;
+  /** Jobs wanted. */
+  readonly limit: number;
+  /** Go on when there are enough, to count. */
+  readonly counting: boolean;
+}
+
+export interface StepResult<Position> {
+  readonly matched: number;
+  readonly scanned: number;
+  /** Nothing is left behind `position`. */
+  readonly done: boolean;
+  readonly position: Position | undefined;
+  readonly jobs: readonly FoundJob[];
+}
+
+/** Looks through jobs in an order, in steps that are bounded in time, so that Redis serves others between them. */
+export interface Walker<Position> {
+  step(step: Step<Position>): Promise<StepResult<Position>>;
+  positionOf(job: FoundJob): Position;
+  /** How many jobs there are; undefined when that takes a walk, since there is a filter. */
+  readonly size: (() => Promise<number>) | undefined;
+}
+
+export interface WalkPage<Position> {
   readonly jobs: readonly FoundJob[];
   readonly total: number | undefined;
   readonly complete: boolean;
@@ -16,68 +40,40 @@ export interface WalkPage {
   readonly next: Position | undefined;
 }
 
-/** A page of a walk, and how many there are; in steps between which Redis serves others. */
-export async function walkPage(
-  redis: RedisClient,
-  walk: Walk,
+/** A page of a walk, and how many jobs it has in all. */
+export async function walkPage<P>(
+  walker: Walker<P>,
   { offset, limit, count }: PageBounds,
-  after: Position | undefined,
-): Promise<WalkPage> {
-  // Without a filter the sizes tell; behind a cursor the count begins at the beginning.
-  const countsAlong = count && walk.filter !== '' && after === undefined;
-  const run = await runWalk(redis, walk, { after, offset, limit, counting: countsAlong });
-  if (!count) return { ...run, total: undefined, complete: true };
-  if (countsAlong) return { ...run, total: run.matched };
-  return { ...run, ...(await countWalk(redis, walk)) };
+  after: P | undefined,
+): Promise<WalkPage<P>> {
+  // Behind a cursor the count begins at the beginning.
+  const counting = count && !walker.size && after === undefined;
+  const { matched, ...page } = await run(walker, { after, skip: offset, limit, counting });
+  if (!count) return { ...page, total: undefined };
+  return counting ? { ...page, total: matched } : { ...page, ...(await countWalk(walker)) };
 }
 
-export async function countWalk(
-  redis: RedisClient,
-  walk: Walk,
-): Promise<{ readonly total: number; readonly complete: boolean }> {
-  if (walk.filter === '') return { total: await sizeOf(redis, walk), complete: true };
-  const { matched, complete } = await runWalk(redis, walk, { after: undefined, offset: 0, limit: 0, counting: true });
+export async function countWalk<P>(walker: Walker<P>): Promise<{ readonly total: number; readonly complete: boolean }> {
+  if (walker.size) return { total: await walker.size(), complete: true };
+  const { matched, complete } = await run(walker, { after: undefined, skip: 0, limit: 0, counting: true });
   return { total: matched, complete };
 }
 
-/** How many jobs the sets hold, whatever the filter. */
-export async function sizeOf(redis: RedisClient, { queues, key }: Pick<Walk, 'queues' | 'key'>): Promise<number> {
-  const sizes = await answerWithin(ANSWER_MS, Promise.all(queues.map((queue) => redis.zCard(queueKey(queue, key)))));
-  return sizes.reduce((sum, size) => sum + size, 0);
-}
-
-interface Run {
-  readonly jobs: readonly FoundJob[];
-  readonly matched: number;
-  readonly complete: boolean;
-  readonly next: Position | undefined;
-}
-
-async function runWalk(
-  redis: RedisClient,
-  walk: Walk,
-  want: { readonly after: Position | undefined; offset: number; limit: number; readonly counting: boolean },
-): Promise<Run> {
+async function run<P>(walker: Walker<P>, want: Step<P>) {
   const jobs: FoundJob[] = [];
-  let [matched, scanned, position] = [0, 0, want.after];
-  let step: StepResult;
-  do {
-    const skip = Math.max(0, want.offset - matched);
-    step = await walkStep(redis, walk, {
-      after: position,
-      skip,
-      limit: want.limit - jobs.length,
-      counting: want.counting,
-    });
+  const enough = want.counting ? Number.POSITIVE_INFINITY : want.skip + want.limit;
+  let [matched, scanned, done, position] = [0, 0, false, want.after];
+  while (!done && scanned < SCAN_LIMIT && matched < enough) {
+    const skip = Math.max(0, want.skip - matched);
+    const step = await walker.step({ ...want, after: position, skip, limit: want.limit - jobs.length });
     jobs.push(...step.jobs);
     matched += step.matched;
     scanned += step.scanned;
-    position = step.position;
-  } while (!step.done && scanned < SCAN_LIMIT && (want.counting || matched < want.offset + want.limit));
-  const full = jobs.length === want.limit;
+    ({ done, position } = step);
+  }
   const last = jobs.at(-1);
-  const behind = want.counting ? matched > want.offset + jobs.length : !step.done;
-  const complete = step.done || !want.counting;
-  if (!full) return { jobs, matched, complete, next: step.done ? undefined : position };
-  return { jobs, matched, complete, next: behind && last ? { ...last } : undefined };
+  const more = want.counting ? matched > want.skip + jobs.length : !done;
+  // A page that is not full ends where the walk did.
+  const next = jobs.length === want.limit ? more && last && walker.positionOf(last) : done ? undefined : position;
+  return { jobs, matched, complete: done || !want.counting, next: next || undefined };
 }

@@ -4,6 +4,7 @@ import { KillJob } from '../../../lib/job/perform/verdict';
 import { DeadSet } from '../../../lib/job/set/dead-set';
 import { until } from '../../support/until';
 import { JobSystem } from '../job-system';
+import { setSources } from './set-sources';
 
 let mood: 'kill' | 'work' = 'kill';
 const ran: string[] = [];
@@ -20,7 +21,7 @@ describe('the dead set', () => {
   let dead: DeadSet;
   before(async () => {
     system = await JobSystem.start();
-    dead = new DeadSet(system.redis.client, 'default');
+    dead = new DeadSet(setSources(system));
   });
   after(() => system.stop());
   beforeEach(async () => {
@@ -34,25 +35,40 @@ describe('the dead set', () => {
     const ids: string[] = [];
     for (const name of names) {
       ids.push((await MoodyJob.performLater(name)).id);
-      await until(`${name} is dead`, async () => (await dead.size()) === ids.length);
+      await until(`${name} is dead`, async () => (await dead.count()) === ids.length);
     }
     return ids;
   };
 
   it('lists the newest first, in pages, with what there is to know', async () => {
     await kill('a', 'b', 'c');
-    const [newest] = await dead.list({ limit: 1 });
-    const { diedAt, errors, id, ...rest } = newest ?? assert.fail('it is empty');
-    assert.deepEqual(rest, { queue: 'default', class: 'MoodyJob', args: ['c'], reason: 'no c', attempts: 1 });
-    assert.ok(Math.abs(diedAt.getTime() - Date.now()) < 60_000);
-    assert.match(errors[0] ?? '', /KillJob: no c\n {4}at /);
+    const { entries, total } = await dead.page({ limit: 1 });
+    const { at, enqueuedAt, errors, id, ...rest } = entries[0] ?? assert.fail('it is empty');
+    assert.deepEqual(rest, {
+      queue: 'default',
+      set: 'dead',
+      class: 'MoodyJob',
+      args: ['c'],
+      reason: 'no c',
+      attempts: 1,
+      tags: [],
+      context: {},
+      progress: undefined,
+      unreadable: undefined,
+      raw: undefined,
+    });
+    assert.equal(total, 3);
+    assert.ok(Math.abs((at?.getTime() ?? 0) - Date.now()) < 60_000);
+    assert.ok((enqueuedAt?.getTime() ?? 0) <= (at?.getTime() ?? 0));
+    assert.equal(errors[0]?.message, 'KillJob: no c');
+    assert.match(errors[0]?.stack ?? '', /KillJob: no c\n {4}at /);
     assert.match(id, /-/);
-    const older = await dead.list({ offset: 1, limit: 5 });
+    const older = await dead.page({ offset: 1, limit: 5 });
     assert.deepEqual(
-      older.map((job) => job.args[0]),
+      older.entries.map((job) => job.args[0]),
       ['b', 'a'],
     );
-    assert.deepEqual(await dead.list({ limit: 0 }), []);
+    assert.deepEqual((await dead.page({ limit: 0 })).entries, []);
   });
 
   it('retries once, however often it is clicked', async () => {
@@ -63,15 +79,15 @@ describe('the dead set', () => {
     await until('it has ended well', () => system.eventsNamed('job.succeeded').length === 1);
     assert.equal(await dead.retry(id), false);
     assert.deepEqual(ran, ['a', 'a']);
-    assert.equal(await dead.size(), 0);
+    assert.equal(await dead.count(), 0);
     assert.equal(await system.redis.client.sCard('bq:default:failed'), 0);
   });
 
   it('gives a retried job all its attempts anew, and buries it again if need be', async () => {
     const [id = ''] = await kill('a');
     await dead.retry(id);
-    await until('it is dead again', async () => (await dead.list())[0]?.errors.length === 2);
-    assert.equal((await dead.list())[0]?.attempts, 1);
+    await until('it is dead again', async () => (await dead.page()).entries[0]?.errors.length === 2);
+    assert.equal((await dead.page()).entries[0]?.attempts, 1);
   });
 
   it('deletes for good', async () => {
@@ -96,7 +112,7 @@ describe('the dead set', () => {
     await system.processor([MoodyJob]);
     await MoodyJob.performLater('newest');
     await until('it is dead', () => system.eventsNamed('job.dead').length === 1);
-    assert.equal(await dead.size(), 10_000);
+    assert.equal(await dead.count(), 10_000);
     assert.deepEqual(await client.hmGet('bq:default:jobs', ['ancient', 'old-0', 'old-1']), [null, null, '{}']);
   });
 });

@@ -1,0 +1,79 @@
+import type { RedisClient } from '../../core/redis';
+import { keyPrefix, queueKey } from '../redis/keys';
+import { answerWithin, RedisScript } from '../redis/redis-script';
+import { FILTER_LUA } from './filter-lua';
+import { foundJobs } from './found-job';
+import type { Step, StepResult, Walker } from './walk';
+
+const ANSWER_MS = 5000;
+
+/** See page-script.ts. */
+const WORK = 1000;
+const IDS = 5000;
+
+// One stretch of a walk over a queue, the next job first: that is the last one of the list.
+// KEYS  1 queue prefix
+// ARGV  1 filter or ""  2 id or ""  3 skip  4 limit  5 "1" = counting  6 work  7 ids
+// reply { matched, scanned, "1" when done, id of the last one seen, then per job: 1, id, 0, record, its SHA-1, progress }
+const SCRIPT = new RedisScript(`
+local call, p = redis.call, KEYS[1]
+local F = ARGV[1] ~= '' and cjson.decode(ARGV[1])
+${FILTER_LUA}
+local last, skip, limit, counting = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5] == '1'
+local budget, ids = tonumber(ARGV[6]), tonumber(ARGV[7])
+local enough = counting and math.huge or skip + limit
+local at = last ~= '' and call('lpos', p..'waiting', last, 'rank', -1)
+at = (at or call('llen', p..'waiting')) - 1
+
+local out, matched, scanned, items, i = {}, 0, 0, {}, 0
+while at >= 0 and work < budget and scanned < ids and matched < enough do
+  if i == 0 then
+    items = call('lrange', p..'waiting', math.max(0, at - 199), at)
+    i = #items
+  end
+  local id, text = items[i], nil
+  at, i, last, scanned = at - 1, i - 1, id, scanned + 1
+  if F then text = call('hget', p..'jobs', id) end
+  if not F or matches(id, text) then
+    matched = matched + 1
+    if matched > skip and matched <= skip + limit then
+      if not F then text = call('hget', p..'jobs', id); work = work + 1 + #(text or '') / 1500 end
+      for _, value in ipairs({ 1, id, 0, text or '', text and redis.sha1hex(text) or '', call('hget', p..'progress', id) or '' }) do
+        out[#out + 1] = value
+      end
+    end
+  end
+end
+local reply = { matched, scanned, at < 0 and '1' or '0', last }
+for _, value in ipairs(out) do reply[#reply + 1] = value end
+return reply`);
+
+/**
+ * Walks over a queue; a position is a job's id. When that job has left the queue, so have all that came before it.
+ * @param filter as `luaFilter` writes it; '' when records need not be looked at.
+ */
+export function waitingWalker(client: RedisClient, queue: string, filter: string): Walker<string> {
+  return {
+    step: (step) => waitingStep(client, queue, filter, step),
+    positionOf: (job) => job.id,
+    size: filter === '' ? () => answerWithin(ANSWER_MS, client.lLen(queueKey(queue, 'waiting'))) : undefined,
+  };
+}
+
+async function waitingStep(
+  client: RedisClient,
+  queue: string,
+  filter: string,
+  { after = '', skip, limit, counting }: Step<string>,
+): Promise<StepResult<string>> {
+  const args = [filter, after, ...[skip, limit, counting ? 1 : 0, WORK, IDS].map(String)];
+  const reply = (await SCRIPT.run(client, [keyPrefix(queue)], args)) as (string | number)[];
+  const [matched, scanned, done, last] = reply;
+  return {
+    matched: Number(matched),
+    scanned: Number(scanned),
+    done: done === '1',
+    position: String(last) || undefined,
+    jobs: foundJobs([queue], reply.slice(4)),
+  };
+}
