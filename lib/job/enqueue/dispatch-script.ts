@@ -23,30 +23,13 @@ const SCRIPT = new RedisScript(`
 local call, out, notAfter = redis.call, {}, tonumber(ARGV[1])
 local time = call('time')
 local expired = notAfter > 0 and time[1] * 1000 + time[2] / 1000 > notAfter
-local ids, ended, fresh = {}, {}, {}
-for q in ipairs(KEYS) do ids[q], ended[q], fresh[q] = {}, {}, {} end
 for a = 2, #ARGV, 3 do
-  local of = ids[tonumber(ARGV[a + 1])]
-  of[#of + 1] = ARGV[a]
-end
-for q, p in ipairs(KEYS) do
-  for _, trace in ipairs({'finished', 'recent'}) do
-    for i, score in ipairs(call('zmscore', p..trace, unpack(ids[q]))) do
-      if score then ended[q][ids[q][i]] = true end
-    end
-  end
-end
-for a = 2, #ARGV, 3 do
-  local id, q, state = ARGV[a], tonumber(ARGV[a + 1]), 'q'
-  local jobs, new = KEYS[q]..'jobs', fresh[q]
-  if ended[q][id] then state = 'f'
-  elseif expired then state = call('hexists', jobs, id) == 1 and 'k' or 'e'
-  elseif call('hsetnx', jobs, id, ARGV[a + 2]) == 1 then new[#new + 1] = id
+  local id, p, state = ARGV[a], KEYS[tonumber(ARGV[a + 1])], 'q'
+  if call('zscore', p..'finished', id) or call('zscore', p..'recent', id) then state = 'f'
+  elseif expired then state = call('hexists', p..'jobs', id) == 1 and 'k' or 'e'
+  elseif call('hsetnx', p..'jobs', id, ARGV[a + 2]) == 1 then call('lpush', p..'waiting', id)
   else state = 'k' end
   out[#out + 1] = state
-end
-for q, p in ipairs(KEYS) do
-  if fresh[q][1] then call('lpush', p..'waiting', unpack(fresh[q])) end
 end
 return table.concat(out)`);
 
