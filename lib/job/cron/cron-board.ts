@@ -27,7 +27,7 @@ export interface CronListing {
   readonly caughtUp: number;
 }
 
-/** Recurring jobs as any process sees and steers them: it needs Postgres alone. The processors follow at once. */
+/** Recurring jobs, seen and steered from whatever process: it needs Postgres alone. The processors follow at once. */
 export class CronBoard {
   constructor(private readonly knex: Knex) {}
 

@@ -33,7 +33,7 @@ describe('catching up', () => {
         assert.equal(plan.missed, kept.filter((tick) => !(enqueued.includes(tick) && onTime(tick))).length);
         assert.equal(plan.caughtUp, enqueued.filter((tick) => !onTime(tick)).length);
       }),
-      { numRuns: 300 },
+      { numRuns: 200 },
     );
   });
 

@@ -143,7 +143,7 @@ describe('the schedule', () => {
         const schedule = new Schedule(textOf(given), zone);
         assert.deepEqual(iso(forward(schedule, after, until)), iso(ticksByModel(given, zone, after, until)));
       }),
-      { numRuns: 300 },
+      { numRuns: 200 },
     );
   });
 
@@ -179,7 +179,7 @@ describe('the schedule', () => {
           assert.deepEqual(iso(schedule.ticks(after, until, limit)), iso(all.slice(-limit)));
         },
       ),
-      { numRuns: 300 },
+      { numRuns: 200 },
     );
   });
 
