@@ -1,5 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { toError } from '../../core/errors';
+import { deserializeArguments, serializeArguments } from '../enqueue/arguments';
 import type { JsonValue } from '../record/json';
 import type { NoteOwner, NoteStore, Notes } from './note-store';
 import type { Run } from './run';
@@ -8,6 +9,12 @@ import type { Run } from './run';
 const WRITE_MS = 250;
 /** A loop without input or output lets timers and signals in this often, ms. */
 const TURN_MS = 20;
+
+/** A model is kept by its id. */
+const NO_MODELS = { models: { get: () => undefined, place: 'a cursor' } };
+
+/** Where a job has come to: JSON, dates and bigints. */
+export type Cursor = JsonValue | Date | bigint | readonly Cursor[] | { readonly [key: string]: Cursor };
 
 /** The job was given to another process, which took this one for dead: what this run still does would be done twice. */
 export class JobTakenError extends Error {
@@ -37,9 +44,10 @@ export class RunNotes {
 
   constructor(private readonly options: RunNotesOptions) {}
 
-  /** @throws TypeError for what JSON cannot carry; the reason when the run is aborted, with the cursor stored. */
-  async checkpoint(cursor: JsonValue): Promise<void> {
-    this.latest = textOf(cursor, 'checkpoint');
+  /** @throws TypeError for what cannot be kept; the reason when the run is aborted, with the cursor stored. */
+  async checkpoint(cursor: Cursor): Promise<void> {
+    const [encoded] = serializeArguments(`${this.options.run.class}.checkpoint`, [cursor], NO_MODELS);
+    this.latest = JSON.stringify(encoded);
     await this.note({ cursor: this.latest });
     const { abortReason } = this.options.run;
     if (!abortReason) return;
@@ -49,13 +57,16 @@ export class RunNotes {
 
   /** @throws TypeError for what JSON cannot carry. */
   async progress(value: JsonValue): Promise<void> {
-    await this.note({ progress: textOf(value, 'progress') });
+    serializeArguments(`${this.options.run.class}.progress`, [value], NO_MODELS);
+    await this.note({ progress: JSON.stringify(value) });
   }
 
   /** @returns the latest cursor of this run or an earlier one. @throws Error when Redis does not answer. */
-  async cursor(): Promise<JsonValue | undefined> {
+  async cursor(): Promise<unknown> {
     const text = await this.cursorText();
-    return text === undefined ? undefined : (JSON.parse(text) as JsonValue);
+    if (text === undefined) return undefined;
+    const [cursor] = await deserializeArguments([JSON.parse(text) as JsonValue], NO_MODELS);
+    return cursor;
   }
 
   async cursorText(): Promise<string | undefined> {
@@ -111,10 +122,4 @@ export class RunNotes {
       this.failing = true;
     }
   }
-}
-
-function textOf(value: JsonValue, whose: string): string {
-  const text = JSON.stringify(value) as string | undefined;
-  if (text === undefined) throw new TypeError(`${whose}(${String(value)}): give a value that JSON can carry`);
-  return text;
 }

@@ -1,0 +1,120 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { ArgumentFilter } from '../../../lib/job/record/argument-filter';
+import type { JsonValue } from '../../../lib/job/record/json';
+
+const HIDDEN = '[FILTERED]';
+const shown = (value: JsonValue, filter = new ArgumentFilter()) => filter.filter([value])[0];
+
+describe('the argument filter', () => {
+  it('hides the values of telling keys, however they are written', () => {
+    const keys = [
+      'password',
+      'PASSWORD',
+      'userPassword',
+      'password_confirmation',
+      'passwordHash',
+      'password2',
+      'passwd',
+      'client_secret',
+      'secrets',
+      'accessToken',
+      'ACCESS_TOKEN',
+      'refresh-token',
+      'tokens',
+      'apiKey',
+      'api_key',
+      'apikey',
+      'X-API-Key',
+      'APIKey2',
+      'Authorization',
+      'credentials',
+      'awsCredential',
+      'privateKey',
+      'ssn',
+      'userSSN',
+      'cardNumber',
+      'card number',
+      'cvv',
+      'otp',
+    ];
+    for (const key of keys) assert.deepEqual(shown({ [key]: 'x' }), { [key]: HIDDEN }, key);
+  });
+
+  it('shows what only sounds like one', () => {
+    const keys = [
+      'tokenizer',
+      'secretary',
+      'passwordless',
+      'key',
+      'keys',
+      'card',
+      'number',
+      'session',
+      'option',
+      'laptop',
+    ];
+    for (const key of keys) assert.deepEqual(shown({ [key]: 'x' }), { [key]: 'x' }, key);
+  });
+
+  it('hides at any depth, whatever the value', () => {
+    const value = { users: [{ name: 'Ann', auth: { token: { nested: [1] }, otp: 123456 } }] };
+    assert.deepEqual(shown(value), { users: [{ name: 'Ann', auth: { token: HIDDEN, otp: HIDDEN } }] });
+  });
+
+  it('hides what the app names: words as the usual ones, patterns by the key as it is', () => {
+    const filter = new ArgumentFilter(['phoneNumber', 'iban', /^x-/gi, '(']);
+    assert.deepEqual(
+      shown({ phone_number: 1, homePhoneNumbers: 2, IBAN: 3, ibanish: 4, 'X-Trace': 5, 'x-Other': 6, max: 7 }, filter),
+      {
+        phone_number: HIDDEN,
+        homePhoneNumbers: HIDDEN,
+        IBAN: HIDDEN,
+        ibanish: 4,
+        'X-Trace': HIDDEN,
+        'x-Other': HIDDEN,
+        max: 7,
+      },
+    );
+    assert.deepEqual(shown({ 'X-Trace': 5 }, filter), { 'X-Trace': HIDDEN }, 'the same, asked again');
+  });
+
+  it('cuts what is long, wide or deep', () => {
+    assert.equal(shown('a'.repeat(200)), 'a'.repeat(200));
+    assert.equal(shown('a'.repeat(1234)), `${'a'.repeat(200)}… (1234 characters)`);
+    assert.deepEqual(shown(Array.from({ length: 30 }, (_, i) => i)), [...Array(20).keys(), '… 10 more']);
+    const wide = Object.fromEntries(Array.from({ length: 60 }, (_, i) => [`k${i}`, i]));
+    assert.equal(Object.keys(shown(wide) as object).length, 51);
+    let deep: JsonValue = 'bottom';
+    for (let i = 0; i < 90; i++) deep = [deep];
+    assert.equal(JSON.stringify(shown(deep)), `${'['.repeat(7)}"…"${']'.repeat(7)}`);
+  });
+
+  it('shows nothing of a class that wants it so, and of one that is not known', () => {
+    const filter = new ArgumentFilter();
+    assert.deepEqual(filter.show({}, [1]), [1]);
+    assert.deepEqual(filter.show({ logArguments: true }, [1]), [1]);
+    assert.equal(filter.show({ logArguments: false }, [1]), undefined);
+    assert.equal(filter.show(undefined, [1]), undefined);
+  });
+
+  it('never shows what is under a hidden key, and stays small', () => {
+    const secret = 'hunter2hunter2';
+    const inner = fc.letrec<{ value: JsonValue }>((tie) => ({
+      value: fc.oneof(
+        { depthSize: 'small' },
+        fc.string(),
+        fc.integer(),
+        fc.array(tie('value'), { maxLength: 40 }),
+        fc.dictionary(fc.string(), tie('value')),
+        tie('value').map((value) => ({ api_key: [secret, value], fine: value })),
+      ),
+    })).value;
+    fc.assert(
+      fc.property(inner, (value) => {
+        const text = JSON.stringify(shown(value));
+        assert.ok(!text.includes(secret));
+      }),
+    );
+  });
+});

@@ -1,0 +1,139 @@
+import assert from 'node:assert/strict';
+import { runInContext } from '../../../lib/core/execution-context';
+import { Job } from '../../../lib/job/job';
+import { DiscardJob, KillJob } from '../../../lib/job/perform/verdict';
+import { ErrorReporter } from '../../../lib/job/report/error-reporter';
+import type { ErrorReport } from '../../../lib/job/setup';
+import { Deadline } from '../../../lib/support/deadline';
+import { deferred } from '../../../lib/support/deferred';
+import { until } from '../../support/until';
+import { JobSystem } from '../job-system';
+
+type Login = { readonly name: string; readonly password: string };
+
+type How = 'retry' | 'kill' | 'discard';
+
+class LoginJob extends Job<[how: How, login: Login]> {
+  perform(how: How, _login: Login): void {
+    throw new (how === 'kill' ? KillJob : how === 'discard' ? DiscardJob : Error)(how);
+  }
+}
+
+class SecretJob extends Job<[address: string]> {
+  static override logArguments = false;
+
+  perform(_address: string): void {
+    throw new KillJob('no use');
+  }
+}
+
+describe('the error reporter', () => {
+  let system: JobSystem;
+  let reporter: ErrorReporter | undefined;
+  before(async () => {
+    system = await JobSystem.start();
+  });
+  after(() => system.stop());
+  beforeEach(() => system.reset());
+  afterEach(() => reporter?.stop(Deadline.after(1000)));
+
+  const start = async (report: (given: ErrorReport) => unknown) => {
+    reporter = new ErrorReporter(system.events, report);
+    await reporter.start();
+    await system.processor([LoginJob, SecretJob]);
+  };
+  const given = { name: 'Ann', password: 'hunter2' };
+
+  it('tells of each failed attempt, with what is fit to be shown', async () => {
+    const reports: ErrorReport[] = [];
+    await start((report) => reports.push(report));
+    const ids: string[] = [];
+    for (const how of ['retry', 'kill', 'discard'] as const) {
+      const { id } = await runInContext({ requestId: `r-${how}` }, () => LoginJob.performLater(how, given));
+      ids.push(id);
+    }
+    await until('all three are told', () => reports.length === 3);
+    reports.sort((a, b) => ids.indexOf(a.id ?? '') - ids.indexOf(b.id ?? ''));
+    assert.deepEqual(
+      reports.map(({ error, ...report }) => ({ ...report, message: error.message })),
+      [
+        ['retrying', 'retry'],
+        ['dead', 'kill'],
+        ['discarded', 'discard'],
+      ].map(([kind, how], i) => ({
+        kind,
+        message: how,
+        class: 'LoginJob',
+        id: ids[i],
+        queue: 'default',
+        attempt: 1,
+        args: [how, { name: 'Ann', password: '[FILTERED]' }],
+        requestId: `r-${how}`,
+      })),
+    );
+  });
+
+  it('shows no arguments of a class that wants it so', async () => {
+    const reports: ErrorReport[] = [];
+    await start((report) => reports.push(report));
+    await SecretJob.performLater('ann@example.com');
+    const [report] = await until('it is told', () => (reports.length > 0 ? reports : undefined));
+    assert.equal(report?.kind, 'dead');
+    assert.ok(report && !('args' in report));
+  });
+
+  it('tells of what ails the process: Redis, Postgres, the relay, the schedule', async () => {
+    const reports: ErrorReport[] = [];
+    await start((report) => reports.push(report));
+    const error = new Error('trouble');
+    system.events.emit('database.error', { error });
+    system.events.emit('process.error', { error, during: 'a chore' });
+    system.events.emit('cron.error', { error });
+    assert.deepEqual(
+      reports.map(({ kind, during }) => [kind, during]),
+      [
+        ['postgres', undefined],
+        ['process', 'a chore'],
+        ['cron', 'enqueuing recurring jobs'],
+      ],
+    );
+    await system.redisServer.kill();
+    await until('both are told', () => {
+      const kinds = new Set(reports.map(({ kind }) => kind));
+      return kinds.has('redis') && kinds.has('relay');
+    });
+  });
+
+  it('that throws or rejects is told of once each, not to itself, and harms no job', async () => {
+    let calls = 0;
+    await start(() => {
+      calls++;
+      if (calls === 1) throw new Error('the tracker is down');
+      return Promise.reject(new Error('it still is'));
+    });
+    await LoginJob.performLater('discard', given);
+    await LoginJob.performLater('kill', given);
+    await until('both failures are told', () => system.eventsNamed('process.error').length === 2);
+    assert.deepEqual(
+      system.eventsNamed('process.error').map(({ error, during }) => `${during}: ${error.message}`),
+      ["the app's reportError: the tracker is down", "the app's reportError: it still is"],
+    );
+    assert.equal(calls, 2);
+    assert.equal(await system.redis.client.zCard('bq:default:dead'), 1);
+  });
+
+  it('is waited for by nobody but its own stop', async () => {
+    const sent = deferred();
+    await start(() => sent.promise);
+    await LoginJob.performLater('kill', given);
+    await until('the job is dead meanwhile', () => system.eventsNamed('job.dead')[0]);
+    let stopped = false;
+    const stopping = reporter?.stop(Deadline.after(10_000)).then(() => {
+      stopped = true;
+    });
+    await new Promise(setImmediate);
+    assert.equal(stopped, false);
+    sent.resolve();
+    await stopping;
+  });
+});
