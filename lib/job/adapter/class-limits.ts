@@ -29,24 +29,28 @@ export class ClassLimits {
     }
   }
 
+  get none(): boolean {
+    return this.limits.size === 0;
+  }
+
   /** The class of a record's text, if it has a limit. What a plain producer wrote has one only if it begins as ours do. */
   classOf(record: string): string | undefined {
-    if (this.limits.size === 0) return undefined;
+    if (this.none) return undefined;
     const name = CLASS.exec(record)?.[1];
     return name !== undefined && this.limits.has(name) ? name : undefined;
   }
 
   /**
    * For the script: each class with its limit and how many run here, which Redis may have forgotten.
-   * @param lookAtHeld have it look for held jobs although there is no limit.
+   * @param upkeep it cleans up after the dead, too, and looks at what is held although nothing here has a limit.
    */
-  written(running: Iterable<Delivery>, lookAtHeld: boolean): string {
-    if (this.limits.size === 0) return lookAtHeld ? '\n' : '';
+  written(running: Iterable<Delivery>, upkeep: boolean): string {
+    if (this.none) return upkeep ? '\n' : '';
     const here = new Map<string, number>();
     for (const { limitedClass } of running) {
       if (limitedClass !== undefined) here.set(limitedClass, (here.get(limitedClass) ?? 0) + 1);
     }
-    let text = '\n';
+    let text = upkeep ? 'upkeep\n' : '\n';
     for (const [name, limit] of this.limits) text += `${name}\t${limit} ${here.get(name) ?? 0}\n`;
     return text;
   }

@@ -51,8 +51,8 @@ export class Fetcher {
   private closed = false;
   private calls = 0;
   private inFlight = 0;
-  /** The next call looks at held jobs although no class here has a limit. */
-  private lookAtHeld = true;
+  /** The next call that fetches does the upkeep of limits, too. */
+  private upkeepDue = true;
   private retryTimer: NodeJS.Timeout | undefined;
   private readonly ended: Ending[] = [];
   private readonly lostTokens: string[] = [];
@@ -105,9 +105,9 @@ export class Fetcher {
     setImmediate(() => this.flush());
   }
 
-  /** Once in a while: wakes, and has jobs looked for that other code held because of limits that this one does not know. */
+  /** To be called now and then: wakes, and has jobs looked for that are held by limits that nobody knows any more. */
   upkeep(): void {
-    this.lookAtHeld = true;
+    this.upkeepDue = true;
     this.wake();
   }
 
@@ -184,10 +184,10 @@ export class Fetcher {
       wanted,
       orders: wanted > 0 ? order([...queues.keys()], wanted) : [],
       lostTokens: lost,
-      limits: limits.written(this.running.values(), this.lookAtHeld),
+      limits: limits.written(this.running.values(), this.upkeepDue),
       outcomes: endings.map((ending) => ({ ...ending, queue: this.queueNumber(ending.delivery.queue) })),
     };
-    if (wanted > 0) this.lookAtHeld = false;
+    if (wanted > 0) this.upkeepDue = false;
     this.inFlight++;
     const reply = await callFused(command, request).catch(toError);
     this.inFlight--;
@@ -204,7 +204,8 @@ export class Fetcher {
 
   private take(reply: FusedReply, wanted: number): void {
     const { queues, limits } = this.options;
-    if (reply.anyHeld) this.lookAtHeld = true;
+    // Where nothing has a limit, held jobs are a rest to be worked off: every call looks at them.
+    if (reply.anyHeld && limits.none) this.upkeepDue = true;
     for (const fetched of reply.fetched) {
       const limitedClass = limits.classOf(fetched.record);
       const delivery = { ...fetched, queue: queues[fetched.queue]?.name ?? '', limitedClass };

@@ -10,8 +10,8 @@ const RECENT_LIMIT = 20_000;
 // ARGV  1 now (ms)  2 token of this call  3 jobs wanted  4 queues per order
 //       5 order(s), one char per queue, '0' = KEYS[1]; strict: one order; weighted: one per wanted job
 //       6 tokens of calls whose reply was lost, "|t1|t2|" or ""
-//       7 limits of classes (class-limits.ts), "\nName\tlimit running-here\n…"; "\n": none, but look at what is held; "":
-//         none, and do not look
+//       7 limits of classes (class-limits.ts), "\nName\tlimit running-here\n…", after "upkeep" now and then; "\n": none, but
+//         look at what is held; "": none, and do not look
 //       8… outcomes, eight each: queue number, id, fence, op, record, due time (ms), traces, limited class or ""
 // op    drop (succeeded or discarded), retry, bury (dead), back (to the head of the queue, uncounted)
 // trace what a final outcome leaves behind: f an id in `finished` (its outbox row is to be deleted), r one in `recent`;

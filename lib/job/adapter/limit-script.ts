@@ -18,13 +18,13 @@ if limits ~= '' then
   local free, freed, held = {}, {}, {}                    -- by class: free places, once known; one was given up. By prefix: classes
 
   -- How many more jobs of a class may run. Without a limit: any number, unless somebody who knows of one is at work.
-  freePlaces = function(class)
+  freePlaces = function(class, check)
     if free[class] then return free[class] end
     local key = ${PLACES}..class
     local _, at = limits:find('\\n'..class..'\\t', 1, true)
     local limit, here, taken = nil, 0, call('scard', key)
     if at then limit, here = limits:match('^(%d+) (%d+)', at + 1) end
-    if taken > 0 and taken >= tonumber(limit or 1) then
+    if taken > 0 and (check or taken >= tonumber(limit or 1)) then
       for _, place in ipairs(call('smembers', key)) do
         local p, id = place:match('^([^:]*:[^:]*:)(.*)$')
         if not call('lpos', p..'active', id) then
@@ -39,7 +39,7 @@ if limits ~= '' then
 
   -- A plain producer's record must begin as ours do, else it has no limit.
   limitedClass = function(record)
-    local class = #limits > 1 and record:match('^{"data":{[^{}%[%]]-"class":"([^"\\\\]+)"')
+    local class = record:match('^{"data":{[^{}%[%]]-"class":"([^"\\\\]+)"')
     return class and limits:find('\\n'..class..'\\t', 1, true) and class
   end
 
@@ -72,6 +72,10 @@ if limits ~= '' then
         if freed[class] and freePlaces(class) > 0 then call('publish', '${WAKE_CHANNEL}', p) end
       end
     end
+  end
+
+  if limits:find('upkeep', 1, true) == 1 then             -- places of dead processes, which would only be seen when all are taken
+    for class in limits:gmatch('\\n([^\\t\\n]+)\\t') do freePlaces(class, true) end
   end
 
   for _, key in ipairs(call('smembers', '${HELD_KEY}')) do

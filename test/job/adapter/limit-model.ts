@@ -1,0 +1,154 @@
+import assert from 'node:assert/strict';
+import type { Redis } from '../../../lib/core/redis';
+import type { BeeConnection } from '../../../lib/job/adapter/bee-connection';
+import { ClassLimits } from '../../../lib/job/adapter/class-limits';
+import { callFused, type Delivery, type Outcome } from '../../../lib/job/adapter/fused-call';
+import { dispatch } from '../../../lib/job/enqueue/dispatch-script';
+import { newRecord } from '../../../lib/job/record/record';
+import { takeOver } from '../../../lib/job/redis/take-over-script';
+
+export const QUEUES = ['default', 'mailer'];
+export const LIMITS: Readonly<Record<string, number>> = { OneJob: 1, TwoJob: 2 };
+export const CLASSES = [...Object.keys(LIMITS), 'FreeJob'];
+
+/** One processor as Redis sees it. */
+interface Process {
+  identity: string;
+  calls: number;
+  lost: string[];
+  readonly running: Delivery[];
+}
+
+/** Processors that make calls of the fused script by hand, and what must be true of limits whatever they do. */
+export class LimitModel {
+  readonly processes: Process[];
+  /** Ids of jobs that must end once each. */
+  readonly expected = new Set<string>();
+  readonly removed = new Set<string>();
+  /** May run twice at once, limit or not: the first time it is taken for dead. */
+  private readonly stalled = new Set<string>();
+  readonly ended: string[] = [];
+  private readonly classLimits: ClassLimits;
+  private births = 0;
+  private enqueued = 0;
+
+  constructor(
+    private readonly redis: Redis,
+    private readonly command: BeeConnection,
+    count: number,
+    private readonly limits: Readonly<Record<string, number>> = LIMITS,
+  ) {
+    this.classLimits = new ClassLimits(Object.entries(limits).map(([name, concurrency]) => ({ name, concurrency })));
+    this.processes = Array.from({ length: count }, () => this.newborn());
+  }
+
+  async enqueue(jobClass: string, queue: string): Promise<string> {
+    const id = `job-${++this.enqueued}`;
+    const record = newRecord(JSON.stringify({ v: 1, class: jobClass, args: [], via: 'redis', attrs: {} }));
+    await dispatch(this.redis.client, [{ id, queue, record }]);
+    this.expected.add(id);
+    return id;
+  }
+
+  /** @param lose the reply never comes: the jobs it names are not running, and the next call says so. */
+  async call(process: Process, wanted: number, ends: readonly Outcome['op'][] = [], lose = false): Promise<Delivery[]> {
+    const endings = process.running.splice(0, ends.length);
+    const token = `${process.identity}.${++process.calls}`;
+    const reply = await callFused(this.command, {
+      prefixes: QUEUES.map((queue) => `bq:${queue}:`),
+      token,
+      wanted,
+      orders: wanted > 0 ? [[0, 1]] : [],
+      lostTokens: process.lost,
+      limits: this.classLimits.written(process.running, process.calls % 3 === 0),
+      outcomes: endings.map((delivery, index) => ({
+        queue: QUEUES.indexOf(delivery.queue),
+        delivery,
+        outcome: outcomeOf(ends[index] ?? 'drop', delivery),
+      })),
+    });
+    process.lost = lose ? [token] : [];
+    endings.forEach((delivery, index) => {
+      if (reply.applied[index] && ends[index] === 'drop') this.ended.push(delivery.id);
+    });
+    const fetched = reply.fetched.map((job) => ({
+      ...job,
+      queue: QUEUES[job.queue] ?? '',
+      limitedClass: this.classLimits.classOf(job.record),
+    }));
+    if (!lose) process.running.push(...fetched);
+    this.checkLimits();
+    return fetched;
+  }
+
+  /** kill -9, and a successor that knows of it. */
+  async die(process: Process): Promise<void> {
+    const dead = process.identity;
+    Object.assign(process, this.newborn());
+    process.running.length = 0;
+    await takeOver(this.redis.client, dead, QUEUES);
+  }
+
+  /** Its event loop is blocked for so long that its jobs are given to others, as bee-queue's stall check does it. */
+  async stall(process: Process): Promise<void> {
+    for (const { id, queue, fence } of process.running) {
+      const { client } = this.redis;
+      if ((await client.lRem(`bq:${queue}:active`, 0, id)) > 0) await client.lPush(`bq:${queue}:waiting`, id);
+      this.stalled.add(fence);
+    }
+  }
+
+  /** As bee-queue's `removeJob` does it, of a job that is not running. */
+  async remove(id: string): Promise<void> {
+    if (this.processes.some((process) => process.running.some((job) => job.id === id))) return;
+    for (const queue of QUEUES) {
+      const prefix = `bq:${queue}:`;
+      const { client } = this.redis;
+      await Promise.all([
+        client.lRem(`${prefix}waiting`, 0, id),
+        client.lRem(`${prefix}active`, 0, id),
+        client.hDel(`${prefix}jobs`, id),
+      ]);
+    }
+    if (this.expected.has(id) && !this.ended.includes(id)) this.removed.add(id);
+    if (this.removed.has(id)) this.expected.delete(id);
+  }
+
+  /** Works until there is nothing left, with processes as they are. */
+  async drain(): Promise<void> {
+    for (let idle = 0, round = 0; idle < 3; round++) {
+      assert.ok(round < 1000, 'it never ends: some job is stranded, or goes round');
+      let moved = 0;
+      for (const process of this.processes) {
+        moved += process.running.length;
+        moved += (
+          await this.call(
+            process,
+            3,
+            process.running.map(() => 'drop' as const),
+          )
+        ).length;
+      }
+      idle = moved === 0 ? idle + 1 : 0;
+    }
+  }
+
+  private checkLimits(): void {
+    for (const [jobClass, limit] of Object.entries(this.limits)) {
+      const running = this.processes
+        .flatMap((process) => process.running)
+        .filter((job) => job.limitedClass === jobClass && !this.stalled.has(job.fence));
+      assert.ok(running.length <= limit, `${running.length} of ${jobClass} run`);
+    }
+  }
+
+  private newborn(): Process {
+    return { identity: `process-${++this.births}`, calls: 0, lost: [], running: [] };
+  }
+}
+
+function outcomeOf(op: Outcome['op'], { record }: Delivery): Outcome {
+  if (op === 'retry') return { op, record, dueAt: 0 };
+  if (op === 'bury') return { op, record, traces: '' };
+  return op === 'back' ? { op } : { op, traces: '' };
+}
