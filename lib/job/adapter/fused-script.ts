@@ -1,8 +1,5 @@
-import { DEAD_LIMIT, DEAD_MAX_AGE_MS } from '../set/dead-limits';
+import { OUTCOME_LUA } from '../redis/outcome-lua';
 import { LIMITS } from './limit-script';
-
-/** How many ends of jobs that went straight to Redis are remembered per queue; a sweep forgets them by age, too. */
-const RECENT_LIMIT = 20_000;
 
 // One script records the outcomes of finished jobs and fetches the next ones: a round trip a job, or less.
 //
@@ -32,29 +29,7 @@ local function putBack(p, id, fence)
   local n = tonumber(fence:match('^%d+')) - 1
   if n > 0 then call('hset', p..'deliveries', id, n..':') end
 end
-
-local function forget(p, ids)
-  for _, id in ipairs(ids) do
-    call('zrem', p..'dead', id); call('srem', p..'failed', id); call('hdel', p..'jobs', id)
-  end
-end
-
-local function bury(p, id)
-  call('sadd', p..'failed', id); call('zadd', p..'dead', now, id)
-  forget(p, call('zrangebyscore', p..'dead', '-inf', now - ${DEAD_MAX_AGE_MS}, 'LIMIT', 0, 100))
-  local over = call('zcard', p..'dead') - ${DEAD_LIMIT}
-  if over > 0 then forget(p, call('zrange', p..'dead', 0, math.min(over, 100) - 1)) end
-end
-
-local function leaveTrace(p, id, traces)
-  if traces:find('c', 1, true) then call('hdel', p..'cursor', id); call('hdel', p..'progress', id) end
-  if traces:find('f', 1, true) then call('zadd', p..'finished', now, id) end
-  if traces:find('r', 1, true) then
-    call('zadd', p..'recent', now, id)
-    if call('zcard', p..'recent') > ${RECENT_LIMIT} then call('zremrangebyrank', p..'recent', 0, ${RECENT_LIMIT / 2}) end
-  end
-end
-
+${OUTCOME_LUA}
 for a = 8, #ARGV, 8 do
   local p, id, fence, op, record, at, traces, class = KEYS[tonumber(ARGV[a])], unpack(ARGV, a + 1, a + 7)
   local current = call('hget', p..'deliveries', id)

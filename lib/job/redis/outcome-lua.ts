@@ -24,6 +24,7 @@ local function bury(p, id)
 end
 
 local function leaveTrace(p, id, traces)
+  if traces:find('c', 1, true) then call('hdel', p..'cursor', id); call('hdel', p..'progress', id) end
   if traces:find('f', 1, true) then call('zadd', p..'finished', now, id) end
   if traces:find('r', 1, true) then
     call('zadd', p..'recent', now, id)

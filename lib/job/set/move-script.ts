@@ -47,8 +47,8 @@ local function put(id, record, traces)
   if from == 'dead' then call('srem', p..'failed', id) end
   call('hdel', p..'deliveries', id)
   if to == 'drop' then
-    call('hdel', p..'jobs', id); call('hdel', p..'cursor', id); call('hdel', p..'progress', id)
-    return leaveTrace(p, id, traces)
+    call('hdel', p..'jobs', id)
+    return leaveTrace(p, id, traces..'c')
   end
   if record ~= '' then call('hset', p..'jobs', id, record) end
   if to == 'bury' then
