@@ -15,6 +15,8 @@ interface Cell {
 interface CellResult extends Cell {
   readonly jobsPerSecond: Readonly<Record<string, Spread>>;
   readonly cpuUs: Readonly<Record<string, number>>;
+  /** Redis's. */
+  readonly redisUs: Readonly<Record<string, number>>;
   readonly rssMb: Readonly<Record<string, number>>;
 }
 
@@ -40,45 +42,31 @@ export const jobs: Benchmark = {
   async run(bench) {
     const cells = CELLS.filter((cell) => bench.wants(nameOf(cell)));
     bench.say(`jobs a second: median of ${bench.rounds} interleaved rounds (lowest–highest)\n`);
-    const straight = await measureAll(bench, cells, STRAIGHT);
-    bench.say(
-      `\n${table(
-        ['straight in Redis', ...STRAIGHT, '÷ bee', '÷ bullmq'],
-        straight.map((cell) => [
-          nameOf(cell),
-          ...STRAIGHT.map((name) => shortSpread(cell.jobsPerSecond[name])),
-          ratio(cell, 'catamount', 'bee-queue'),
-          ratio(cell, 'catamount', 'bullmq'),
-        ]),
-      )}\n`,
-    );
-    bench.say(
-      `${table(
-        ['CPU µs/job; RSS MB', ...STRAIGHT],
-        straight.map((cell) => [
-          nameOf(cell),
-          ...STRAIGHT.map((name) => `${short(cell.cpuUs[name] ?? 0)}; ${short(cell.rssMb[name] ?? 0)}`),
-        ]),
-      )}\n`,
-    );
-    const byOutbox = await measureAll(bench, cells, BY_OUTBOX);
-    bench.say(
-      `\n${table(
-        ['from Postgres', ...BY_OUTBOX, '÷ graphile'],
-        byOutbox.map((cell) => [
-          nameOf(cell),
-          ...BY_OUTBOX.map((name) => shortSpread(cell.jobsPerSecond[name])),
-          ratio(cell, 'catamount, outbox', 'graphile-worker'),
-        ]),
-      )}\n`,
-    );
+    const straight = await section(bench, 'straight in Redis', cells, STRAIGHT);
+    const byOutbox = await section(bench, 'from Postgres', cells, BY_OUTBOX);
     return { straight, byOutbox };
   },
 };
 
-async function measureAll(bench: Bench, cells: readonly Cell[], contenders: readonly ContenderName[]) {
+async function section(bench: Bench, title: string, cells: readonly Cell[], own: readonly ContenderName[]) {
+  const contenders = bench.choose(own);
+  const [ours, ...theirs] = contenders;
+  if (!ours) return [];
   const results: CellResult[] = [];
   for (const cell of cells) results.push(await measure(bench, cell, contenders));
+  const speeds = results.map((cell) => [
+    nameOf(cell),
+    ...contenders.map((name) => shortSpread(cell.jobsPerSecond[name])),
+    ...theirs.map((name) => ratio(cell, ours, name)),
+  ]);
+  bench.say(`\n${table([title, ...contenders, ...theirs.map((name) => `÷ ${name}`)], speeds)}\n`);
+  const costs = results.map((cell) => [
+    nameOf(cell),
+    ...contenders.map(
+      (name) => `${short(cell.cpuUs[name] ?? 0)} ${short(cell.redisUs[name] ?? 0)} ${short(cell.rssMb[name] ?? 0)}`,
+    ),
+  ]);
+  bench.say(`${table(['CPU µs a job, of Redis, MB', ...contenders], costs)}\n`);
   return results;
 }
 
@@ -103,6 +91,7 @@ async function measure(bench: Bench, cell: Cell, contenders: readonly ContenderN
     count,
     jobsPerSecond: each((results) => spread(results.map((one) => one.jobsPerSecond))),
     cpuUs: each((results) => median(results.map((one) => one.cpuUs))),
+    redisUs: each((results) => median(results.map((one) => one.redisUs ?? Number.NaN))),
     rssMb: each((results) => median(results.map((one) => one.rssMb))),
   };
   bench.say(

@@ -3,12 +3,15 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { BENCHMARKS } from './benchmarks';
+import { CONTENDERS, type ContenderName } from './contender/contenders';
 import { Bench } from './frame/bench';
 import { ROOT, store } from './frame/store';
 
 const PEERS = path.join(ROOT, 'test/benchmark/peers');
 
-/** `npm run bench -- [names] [--quick] [--rounds n] [--only text] [--profile]`. Without names: all of them. */
+const USAGE = `npm run bench -- [names] [--quick] [--rounds n] [--only row] [--contenders 'a|b'] [--against checkout] [--profile]`;
+
+/** Without names: all of them. */
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
@@ -16,6 +19,8 @@ async function main(): Promise<void> {
       quick: { type: 'boolean', default: false },
       rounds: { type: 'string' },
       only: { type: 'string' },
+      against: { type: 'string' },
+      contenders: { type: 'string' },
       profile: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -30,9 +35,14 @@ async function main(): Promise<void> {
   if (rounds !== undefined && !(Number.isInteger(rounds) && rounds > 0)) {
     throw new Error(`--rounds is ${values.rounds}; give a whole number above 0`);
   }
+  const contenders = values.contenders?.split('|').map((name) => {
+    if (isContender(name)) return name;
+    throw new Error(`there is no contender ${name}; there are: ${Object.keys(CONTENDERS).join(' | ')}`);
+  });
   installPeers();
   for (const name of names) {
-    const bench = new Bench({ quick: values.quick, rounds, profile: values.profile, only: values.only });
+    const { quick, profile, only, against } = values;
+    const bench = new Bench({ quick, rounds, profile, only, against, contenders });
     try {
       bench.say(`\n=== ${name}: ${BENCHMARKS[name]?.about}`);
       const results = await BENCHMARKS[name]?.run(bench);
@@ -45,9 +55,11 @@ async function main(): Promise<void> {
 
 function usage(): void {
   const lines = Object.entries(BENCHMARKS).map(([name, { about }]) => `  ${name.padEnd(10)} ${about}`);
-  process.stdout.write(
-    `npm run bench -- [names] [--quick] [--rounds n] [--only text] [--profile]\n${lines.join('\n')}\n`,
-  );
+  process.stdout.write(`${USAGE}\n${lines.join('\n')}\n`);
+}
+
+function isContender(name: string): name is ContenderName {
+  return Object.hasOwn(CONTENDERS, name);
 }
 
 /** What is compared with, from a lock of its own. */

@@ -1,9 +1,11 @@
 import { Events } from '../../../lib/core/events';
+import { runInContext } from '../../../lib/core/execution-context';
 import { Redis } from '../../../lib/core/redis';
 import { connectJobs } from '../../../lib/job/connect';
 import { Job } from '../../../lib/job/job';
 import { JobProcessor } from '../../../lib/job/processor';
 import { JobRegistry } from '../../../lib/job/registry';
+import type { JobSetup } from '../../../lib/job/setup';
 import { Database } from '../../../lib/model/database';
 import { connectTransactions, transaction } from '../../../lib/model/transaction';
 import { Deadline } from '../../../lib/support/deadline';
@@ -16,6 +18,11 @@ class NoopJob extends Job<[value: number]> {
     perform(value);
   }
 }
+
+/** What an app may put around each run, at its least. */
+const setup: JobSetup = { performMiddleware: [async (_run, next) => next()] };
+/** What a request leaves in each of its jobs. */
+const REQUEST = { requestId: '5f0c1c3e-8f3b-4a52-9a3e-2f1d0c8e7b6a', locale: 'en' };
 
 /** The whole job layer, wired as the processor's role wires it, with the default queues in strict order. */
 export class CatamountContender implements Contender {
@@ -37,12 +44,16 @@ export class CatamountContender implements Contender {
     const { database, redis, end } = await this.connect(Math.max(3, concurrency + 1));
     const queues = ['default', 'mailer'].map((name) => ({ name, weight: 1 }));
     const processor = new JobProcessor({
-      config: { jobs: { enabled: true, concurrency, queues, weighted: false }, environment: 'production' },
+      config: {
+        jobs: { enabled: true, concurrency, queues, weighted: false, latencyWarningMs: 60_000 },
+        environment: 'production',
+      },
       redisUrl: stores.redisUrl,
       database,
       redis,
       events,
       registry: new JobRegistry([NoopJob]),
+      setup,
     });
     await processor.start();
     return async () => {
@@ -53,10 +64,13 @@ export class CatamountContender implements Contender {
 
   async produce(): Promise<Producer> {
     const { end } = await this.connect(3);
-    const enqueue = (value: number) => NoopJob.performLater(value);
+    const inRequest = <T>(work: () => T) => runInContext(REQUEST, work);
+    const add = (value: number) => NoopJob.performLater(value);
+    const addMany = (values: readonly number[]) => NoopJob.performAllLater(values.map((value) => [value]));
+    const { byOutbox } = this;
     return {
-      add: this.byOutbox ? (value) => transaction(() => enqueue(value)) : enqueue,
-      addMany: (values) => (this.byOutbox ? transaction(() => all(values, enqueue)) : all(values, enqueue)),
+      add: (value) => inRequest(() => (byOutbox ? transaction(() => add(value)) : add(value))),
+      addMany: (values) => inRequest(() => (byOutbox ? transaction(() => addMany(values)) : addMany(values))),
       addLater: (value, waitMs) => NoopJob.set({ wait: waitMs }).performLater(value),
       close: end,
     };
@@ -67,7 +81,7 @@ export class CatamountContender implements Contender {
     const database = new Database(stores.databaseUrl, { production: false, events, poolMax });
     const redis = new Redis(stores.redisUrl, events);
     connectTransactions(database.knex);
-    connectJobs({ database, redis, events });
+    connectJobs({ database, redis, events, setup });
     const ready = events.next('redis.ready');
     await redis.start();
     await ready;
@@ -77,8 +91,4 @@ export class CatamountContender implements Contender {
     };
     return { database, redis, end };
   }
-}
-
-function all(values: readonly number[], enqueue: (value: number) => Promise<unknown>): Promise<unknown> {
-  return Promise.all(values.map(enqueue));
 }

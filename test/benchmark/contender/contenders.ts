@@ -6,6 +6,8 @@ import { GraphileContender } from './graphile-worker';
 
 export const CONTENDERS = {
   catamount: (stores: Stores): Contender => new CatamountContender(stores, false),
+  /** That of another checkout: see `--against`. */
+  other: (stores: Stores): Contender => new CatamountContender(stores, false),
   'catamount, outbox': (stores: Stores): Contender => new CatamountContender(stores, true),
   'bee-queue': (stores: Stores): Contender => new BeeQueueContender(stores),
   bullmq: (stores: Stores): Contender => new BullMqContender(stores),

@@ -26,6 +26,8 @@ export interface DrainResult {
   /** Of the process, user and system, per job. */
   readonly cpuUs: number;
   readonly rssMb: number;
+  /** Redis's CPU a job. */
+  readonly redisUs?: number;
 }
 
 export interface EnqueueResult {

@@ -4,9 +4,9 @@ import type { ContenderName } from '../contender/contenders';
 import type { Assignment, Task } from '../contender/task';
 import { type ChildOptions, runChild } from './child';
 import { Grounds } from './grounds';
-import { RESULTS } from './store';
+import { CODE, RESULTS, ROOT } from './store';
 
-const PROCESS = path.join(__dirname, '../contender/process.js');
+const PROCESS = path.join(CODE, 'test/benchmark/contender/process.js');
 
 export interface BenchOptions {
   /** Fewer rounds of fewer jobs: to see where things stand, not to publish. */
@@ -15,6 +15,10 @@ export interface BenchOptions {
   readonly rounds: number | undefined;
   /** Writes a CPU profile of each measured process of ours. */
   readonly profile: boolean;
+  /** Another checkout, whose benchmarks are built: its job layer takes part, so that a change can be measured. */
+  readonly against: string | undefined;
+  /** Instead of the benchmark's own. */
+  readonly contenders: readonly ContenderName[] | undefined;
   /** Only rows whose name begins or ends with this. */
   readonly only: string | undefined;
 }
@@ -40,9 +44,18 @@ export class Bench {
     return only === undefined || row.startsWith(only) || row.endsWith(only);
   }
 
+  /** Whom of these to measure. The first is compared with the others. */
+  choose(own: readonly ContenderName[]): readonly ContenderName[] {
+    const { contenders, against } = this.options;
+    const chosen = contenders ? own.filter((name) => contenders.includes(name)) : own;
+    return against !== undefined && chosen.includes('catamount') ? [...chosen, 'other'] : chosen;
+  }
+
   /** One task in a process of its own. @param rttMs to the stores. */
   async run<T>(contender: ContenderName, rttMs: number, task: Task): Promise<T> {
-    return runChild<T>(PROCESS, await this.assignment(contender, rttMs, task), this.childOptions(contender, task));
+    const { against = '' } = this.options;
+    const file = contender === 'other' ? PROCESS.replace(ROOT, path.resolve(against)) : PROCESS;
+    return runChild<T>(file, await this.assignment(contender, rttMs, task), this.childOptions(contender, task));
   }
 
   async assignment(contender: ContenderName, rttMs: number, task: Task): Promise<Assignment> {

@@ -40,6 +40,13 @@ export class Grounds {
     await this.database.query('drop schema if exists graphile_worker cascade');
   }
 
+  /** What Redis has spent since it started. */
+  async redisSpent(): Promise<{ readonly cpuUs: number }> {
+    const info = await this.client.info('cpu');
+    const read = (field: string) => Number(new RegExp(`^${field}:([\\d.]+)`, 'm').exec(info)?.[1]);
+    return { cpuUs: (read('used_cpu_user') + read('used_cpu_sys')) * 1e6 };
+  }
+
   async remove(): Promise<void> {
     for (const { child } of this.proxies.values()) {
       child.send('end');

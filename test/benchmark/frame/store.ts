@@ -5,6 +5,8 @@ import path from 'node:path';
 
 /** The checkout. npm runs its scripts there. */
 export const ROOT = process.cwd();
+/** What `npm run bench` has compiled. */
+export const CODE = path.resolve(__dirname, '../../..');
 /** Git-ignored. */
 export const RESULTS = path.join(ROOT, '.catamount/bench');
 
