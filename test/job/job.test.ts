@@ -5,6 +5,7 @@ import { NotConnectedError } from '../../lib/core/errors';
 import { currentContext, runInContext } from '../../lib/core/execution-context';
 import type { EnqueueRequest } from '../../lib/job/enqueue/request';
 import { Job } from '../../lib/job/job';
+import { Model } from '../../lib/model/model';
 
 class GreetJob extends Job<[name: string, times?: number]> {
   static override queue = 'mailer';
@@ -70,6 +71,47 @@ describe('Job', () => {
       return [text, MapJob];
     };
     assert.ok(neverRun);
+  });
+
+  it('knows which arguments can travel', () => {
+    class User extends Model {
+      declare name: string;
+    }
+    class Money {
+      constructor(readonly cents: number) {}
+      double() {
+        return this.cents * 2;
+      }
+    }
+    type Plain = { readonly at: Date; readonly ids: readonly bigint[]; readonly user?: User };
+    class RichJob extends Job<[at: Date, count: bigint, user: User, all: readonly Plain[], note?: string | null]> {
+      perform(_at: Date, _count: bigint, _user: User, _all: readonly Plain[], _note?: string | null) {}
+    }
+    const neverRun = async () => {
+      const user = new User();
+      await RichJob.performLater(new Date(), 1n, user, [{ at: new Date(), ids: [1n], user }], null);
+      // @ts-expect-error text is no Date
+      await RichJob.performLater('2026-01-01', 1n, user, []);
+      // @ts-expect-error a model of another class
+      await RichJob.performLater(new Date(), 1n, new Model(), []);
+    };
+    // @ts-expect-error a class of one's own, without a serializer that says so
+    class MoneyJob extends Job<[money: Money]> {
+      perform(_money: Money) {}
+    }
+    // @ts-expect-error not within others either
+    class MapsJob extends Job<[all: { readonly maps: readonly Map<string, string>[] }]> {
+      perform() {}
+    }
+    // @ts-expect-error a function
+    class CallJob extends Job<[call: () => void]> {
+      perform(_call: () => void) {}
+    }
+    // @ts-expect-error a symbol
+    class SymbolJob extends Job<[tag: symbol]> {
+      perform(_tag: symbol) {}
+    }
+    assert.ok([neverRun, RichJob, MoneyJob, MapsJob, CallJob, SymbolJob]);
   });
 
   it('refuses options that make no sense', async () => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { currentContext, runInContext, withAttributes } from '../../../lib/core/execution-context';
+import { CancelEnqueue } from '../../../lib/job/enqueue/callbacks';
 import { EnqueueError } from '../../../lib/job/enqueue/enqueue-error';
 import { Job, performAllLater } from '../../../lib/job/job';
 import { transaction } from '../../../lib/model/transaction';
@@ -30,6 +31,13 @@ class ContextJob extends Job<[depth: number]> {
     contexts.push([depth, requestId, locale, attributes, this.context.tags]);
     if (depth > 0) await ContextJob.set({ tags: [`under ${depth}`] }).performLater(depth - 1);
   }
+}
+
+class ShyJob extends Job {
+  override beforeEnqueue(): void {
+    throw new CancelEnqueue();
+  }
+  perform(): void {}
 }
 
 const upTo = (count: number) => [...Array(count).keys()];
@@ -179,6 +187,13 @@ describe('the enqueuer', () => {
       [...ran].sort((a, b) => a - b),
       upTo(1500),
     );
+  });
+
+  it('tells of a job that its own class has cancelled', async () => {
+    const { id, reason } = await ShyJob.performLater();
+    assert.equal(reason, 'cancelled');
+    assert.deepEqual(system.eventsNamed('job.cancelled'), [{ id, class: 'ShyJob', queue: 'default' }]);
+    assert.deepEqual(system.eventsNamed('job.enqueued'), []);
   });
 
   it('refuses a queue of no name before anything is enqueued', async () => {
