@@ -35,8 +35,9 @@ export class Outcomes {
 
   retrying(job: DeliveredJob, error: Error, waitMs: number, key: string | undefined): Performed {
     const { events, now = Date.now } = this.options;
-    const record = JSON.stringify(failedRecord(job.record, error, { key, noted: job.mayBeNoted }));
-    return this.final({ op: 'retry', record, dueAt: now() + waitMs }, job, () =>
+    const dueAt = now() + waitMs;
+    const record = JSON.stringify(failedRecord(job.record, error, { key, noted: job.mayBeNoted, dueAt }));
+    return this.final({ op: 'retry', record, dueAt }, job, () =>
       events.emit('job.retrying', { ...this.about(job), waitMs, error }),
     );
   }

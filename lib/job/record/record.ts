@@ -8,8 +8,10 @@ const ERROR_LENGTH = 4000;
 export interface JobRecord {
   readonly data: unknown;
   readonly options: {
-    /** When it was created, ms since 1970. */
+    /** When it was put on its queue, or its row in the outbox fell due, ms since 1970. */
     readonly timestamp?: number;
+    /** When its retry falls due, ms since 1970. */
+    readonly dueAt?: number;
     readonly stacktraces?: readonly string[];
     /** Runs that have failed. */
     readonly attempts?: number;
@@ -26,9 +28,12 @@ export interface JobRecord {
   readonly progress: unknown;
 }
 
-/** The text of a fresh record, around a payload that is JSON already. */
-export function newRecord(payloadJson: string, now: number = Date.now()): string {
-  return `{"data":${payloadJson},"options":{"timestamp":${now},"stacktraces":[]},"status":"created","progress":0}`;
+/**
+ * The text of a fresh record, around a payload that is JSON already.
+ * @param readyAt since when it could run, ms since 1970. Default: now.
+ */
+export function newRecord(payloadJson: string, readyAt: number = Date.now()): string {
+  return `{"data":${payloadJson},"options":{"timestamp":${readyAt},"stacktraces":[]},"status":"created","progress":0}`;
 }
 
 /** @throws UnreadableJobError when the text is no record. */
@@ -52,12 +57,14 @@ export interface FailureNotes {
   readonly deadReason?: string | undefined;
   readonly noted?: boolean | undefined;
   readonly cursor?: string | undefined;
+  /** When the next run is due, ms since 1970. */
+  readonly dueAt?: number | undefined;
 }
 
 /** The record after one more failed run; `retrying`, or `failed` with the reason when it is dead. */
 export function failedRecord(record: JobRecord, error: Error, notes: FailureNotes = {}): JobRecord {
   const { options } = record;
-  const { key, deadReason, noted, cursor } = notes;
+  const { key, deadReason, noted, cursor, dueAt } = notes;
   const { attemptsBy = {} } = options;
   return {
     ...record,
@@ -69,6 +76,7 @@ export function failedRecord(record: JobRecord, error: Error, notes: FailureNote
       ...(deadReason !== undefined && { reason: deadReason.slice(0, ERROR_LENGTH) }),
       ...(noted && { noted }),
       ...(cursor !== undefined && { cursor }),
+      ...(dueAt !== undefined && { dueAt: Math.ceil(dueAt) }),
     },
     status: deadReason === undefined ? 'retrying' : 'failed',
   };

@@ -17,7 +17,8 @@ export function rewritten(text: string | undefined, rewrite: Rewrite | undefined
 
 /** Of a job that is put on its queue now: how long it waits there is counted from here. */
 export function queuedRecord(record: JobRecord, now = Date.now()): JobRecord {
-  return { ...record, options: { ...record.options, timestamp: now } };
+  const { dueAt: _, ...options } = record.options;
+  return { ...record, options: { ...options, timestamp: now } };
 }
 
 /** Of a dead job that lives again. @param durable it has a row in the outbox, which its end must delete. */
