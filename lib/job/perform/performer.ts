@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import { toError } from '../../core/errors';
 import type { Events } from '../../core/events';
 import type { Performed } from '../adapter/fetcher';
@@ -43,6 +44,9 @@ export interface PerformerOptions {
   readonly overdueMs?: number | undefined;
 }
 
+/** A job that holds the event loop for longer is followed by a pause, ms: several in a row would look like a dead process. */
+const BLOCKED_MS = 500;
+const BREATHER_MS = 10;
 const NO_MIDDLEWARE: readonly PerformMiddleware[] = [];
 const NO_TAGS: readonly string[] = [];
 
@@ -54,6 +58,8 @@ export class Performer {
   private readonly middleware: readonly PerformMiddleware[];
   /** Classes whose jobs have used cursor or progress here: each of theirs may have. */
   private readonly noting = new Set<JobClass>();
+  /** A job has just blocked the event loop: those that were fetched with it wait until others could hear of us. */
+  private breather: Promise<void> | undefined;
 
   constructor(private readonly options: PerformerOptions) {
     const { events, onFinished, now, random, filter = new ArgumentFilter() } = options;
@@ -99,13 +105,16 @@ export class Performer {
 
   private async run(job: DeliveredJob, jobClass: JobClass): Promise<Performed> {
     const plan = planOf(jobClass);
+    while (this.breather) await this.breather;
     const run = this.begin(job, jobClass);
     this.runs.add(run);
     this.options.events.emit('job.started', this.outcomes.about(job));
     const unwatch = plan.timeoutMs === undefined ? undefined : this.watch(job, run, plan.timeoutMs);
     try {
       if (job.payload.unique === 'executing') await this.release(job);
-      await runInContextOf(run, () => this.work(job, run, plan));
+      const working = runInContextOf(run, () => this.work(job, run, plan));
+      if (run.durationMs > BLOCKED_MS) this.breather = this.breathe();
+      await working;
       unwatch?.();
       run.notesInUse?.close();
       if (job.payload.unique === 'executed') await this.release(job);
@@ -119,6 +128,12 @@ export class Performer {
     } finally {
       this.runs.delete(run);
     }
+  }
+
+  /** Lets timers fire and what they write go out. */
+  private async breathe(): Promise<void> {
+    await setTimeout(BREATHER_MS);
+    this.breather = undefined;
   }
 
   private begin(job: DeliveredJob, jobClass: JobClass): Run {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
+import { Job } from '../../../lib/job/job';
 import { Deadline } from '../../../lib/support/deadline';
 import { until } from '../../support/until';
 import { BlockingJob, LongJob, startDoomedProcessor } from '../doomed-processor';
@@ -9,6 +10,11 @@ import { JobSystem } from '../job-system';
 const SCALE = 1 / 20;
 const STALL_MS = 30_000 * SCALE;
 const BLOCK_MS = 20_000 * SCALE;
+
+interface Span {
+  readonly from: number;
+  readonly to: number;
+}
 
 describe('a job that holds the event loop for 20 s (scaled)', () => {
   let system: JobSystem;
@@ -35,6 +41,31 @@ describe('a job that holds the event loop for 20 s (scaled)', () => {
       assert.ok(tookMs < stallInterval / 3, `${tookMs} ms`);
     }
     await processor.stop(Deadline.after(1000));
+    await system.reset();
+  });
+
+  it('lets the process show that it lives before the next one begins, even if both were fetched at once', async () => {
+    const turns: number[] = [];
+    const spans: Span[] = [];
+    class SpanJob extends Job {
+      perform(): void {
+        const from = performance.now();
+        while (performance.now() < from + 600);
+        spans.push({ from, to: performance.now() });
+      }
+    }
+    for (let i = 0; i < 3; i++) await SpanJob.performLater();
+    const timer = setInterval(() => turns.push(performance.now()), 5);
+    await system.processor([SpanJob], { jobs: { concurrency: 3 } });
+    await until('all three ran', () => spans.length === 3);
+    clearInterval(timer);
+    const [a, b, c] = spans as [Span, Span, Span];
+    for (const [before, after] of [
+      [a, b],
+      [b, c],
+    ] as const) {
+      assert.ok(turns.some((at) => at >= before.to && at <= after.from));
+    }
     await system.reset();
   });
 
