@@ -1,0 +1,195 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { createPayload } from '../../../lib/job/record/payload';
+import { failedRecord, newRecord, readRecord } from '../../../lib/job/record/record';
+import type { JobFilter } from '../../../lib/job/set/filter';
+import { InvalidRequestError } from '../../../lib/job/set/invalid-request';
+import { JobSets } from '../../../lib/job/set/job-sets';
+import { JobSystem } from '../job-system';
+import { setSources } from './set-sources';
+import { recordText, type StoredJob, store } from './stored-job';
+
+/** Few and alike, so that filters meet records. */
+const WORDS = ['alpha', 'Beta', 'gamma ray', 'x', '42', 'päx', 'ÄRGER', '한국', 'quote"d', 'back\\slash', 'li\nne'];
+/** Texts that look like parts of a record. */
+const MARKS = ['],"via":"', '},"options":{"timestamp":', '"class":"AlphaJob"'];
+/** In every record, but in no job. */
+const NOWHERE = ['outbox', 'some-file', 'locale', 'failed', 'stacktraces', 'reason', 'enqueuedat'];
+/** Arguments that look like what comes after them. */
+const LOOKALIKES = [
+  { list: [1], via: 'redis', attrs: {} },
+  { empty: {}, options: { timestamp: 1, stacktraces: ['Error: alpha'] }, status: 'retrying' },
+  { class: 'AlphaJob', args: [], tags: ['alpha'] },
+];
+const needle = fc.constantFrom(...WORDS);
+const word = fc.constantFrom(...WORDS, ...MARKS);
+const value = fc.letrec((tie) => ({
+  json: fc.oneof(
+    { depthSize: 'small' },
+    word,
+    fc.integer({ min: 0, max: 50 }),
+    fc.constantFrom(true, null, ...LOOKALIKES),
+    fc.array(tie('json'), { maxLength: 2 }),
+    fc.dictionary(word, tie('json'), { maxKeys: 2 }),
+  ),
+})).json as fc.Arbitrary<never>;
+
+const job: fc.Arbitrary<StoredJob> = fc.record(
+  {
+    class: fc.constantFrom('AlphaJob', 'BetaJob', 'Quote"Job'),
+    args: fc.array(value, { maxLength: 3 }),
+    via: fc.constantFrom('outbox', 'redis', 'fallback'),
+    tags: fc.array(word, { minLength: 1, maxLength: 2 }),
+    requestId: fc.constantFrom('req-alpha', 'req-1'),
+    attributes: fc.dictionary(fc.constantFrom('tenant', 'role'), word, { maxKeys: 2 }),
+    errors: fc.array(word, { minLength: 1, maxLength: 3 }),
+    reason: word,
+    progress: value,
+  },
+  { requiredKeys: [] },
+);
+
+const CONDITIONS = {
+  class: fc.constantFrom('AlphaJob', 'Quote"Job'),
+  tag: needle,
+  error: fc.oneof(needle, fc.constantFrom('ALPHA', 'error', 'at next', 'some-file', 'reason', 'attempts')),
+  text: fc.oneof(
+    needle,
+    fc.constantFrom(...NOWHERE, 'ALPHA', 'beta', 'ärger', 'tenant', 'req-', 'Quote"Job', 'id-1', 'betajob'),
+  ),
+};
+const filter: fc.Arbitrary<JobFilter> = fc.oneof(
+  fc.record({ class: CONDITIONS.class }),
+  fc.record({ tag: CONDITIONS.tag }),
+  fc.record({ error: CONDITIONS.error }),
+  { arbitrary: fc.record({ text: CONDITIONS.text }), weight: 3 },
+  fc.record(CONDITIONS, { requiredKeys: [] }),
+);
+
+/** What a filter means, without any cleverness. */
+function meets(id: string, given: StoredJob, { class: name, tag, error, text }: JobFilter): boolean {
+  const within = (hay: string, needle: string) => hay.toLowerCase().includes(needle.toLowerCase());
+  const messages = [...(given.errors ?? []).map((message) => `Error: ${message}`), given.reason ?? ''];
+  const leaves = (json: unknown): unknown[] =>
+    typeof json === 'object' && json !== null
+      ? Object.entries(json).flatMap(([key, inner]) => [key, ...leaves(inner)])
+      : [json];
+  const holds = (needle: string) =>
+    within(id, needle) ||
+    within(given.class ?? 'PlainJob', needle) ||
+    leaves(given.args ?? []).some((leaf) => within(String(leaf), needle)) ||
+    messages.some((message) => within(message, needle)) ||
+    (given.tags ?? []).some((one) => within(one, needle)) ||
+    within(given.requestId ?? '', needle) ||
+    leaves(given.attributes ?? {}).some((leaf) => within(String(leaf), needle));
+  return (
+    (name === undefined || (given.class ?? 'PlainJob') === name) &&
+    (tag === undefined || (given.tags ?? []).includes(tag)) &&
+    (error === undefined || messages.some((message) => within(message, error))) &&
+    (text === undefined || holds(text))
+  );
+}
+
+describe('a filter', () => {
+  let system: JobSystem;
+  let sets: JobSets;
+  before(async () => {
+    system = await JobSystem.start();
+    sets = new JobSets(setSources(system));
+  });
+  after(() => system.stop());
+  beforeEach(() => system.reset());
+
+  it('finds what it says, whatever the jobs are like, ours or written by others', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.tuple(job, fc.boolean()), { maxLength: 12 }),
+        fc.array(filter, { minLength: 8, maxLength: 8 }),
+        async (jobs, filters) => {
+          await system.redis.client.flushAll();
+          for (const [index, [given, foreign]] of jobs.entries()) {
+            const text = recordText({ status: 'failed', ...given });
+            // The same with its keys in another order, as another program may write it.
+            const { data, ...rest } = JSON.parse(text) as Record<string, object>;
+            const { v, ...payload } = data as { v: number };
+            const written = foreign ? JSON.stringify({ ...rest, data: { ...payload, v } }) : text;
+            await store(system.redis.client, 'dead', { ...given, id: `id-${index}`, text: written, at: index });
+          }
+          for (const one of filters) {
+            const { entries, total } = await sets.dead.page(one);
+            const expected = jobs.flatMap(([given], index) =>
+              meets(`id-${index}`, given, one) ? [`id-${index}`] : [],
+            );
+            assert.deepEqual(entries.map((entry) => entry.id).sort(), expected.sort(), JSON.stringify(one));
+            assert.equal(total, expected.length);
+          }
+        },
+      ),
+      { numRuns: 100 },
+    );
+  });
+
+  const found = async (filter: JobFilter) => {
+    const { entries, total } = await sets.dead.page(filter);
+    assert.equal(total, entries.length);
+    return entries.map((entry) => entry.id);
+  };
+
+  it('reads what our own code writes without parsing it', async () => {
+    const { client } = system.redis;
+    const request = {
+      name: 'FreshJob',
+      args: [{ text: 'Something' }],
+      tags: ['blue'],
+      context: { requestId: 'req-9' },
+    };
+    const payload = createPayload({ ...request, unique: undefined }, 'outbox');
+    const fresh = readRecord(newRecord(JSON.stringify(payload)));
+    const dead = failedRecord(failedRecord(fresh, new Error('first')), new Error('second'), { deadReason: 'the last' });
+    // A record that is parsed is not found when the rest of it is no JSON.
+    const text = `${JSON.stringify(dead)}, broken`;
+    await store(client, 'dead', { id: 'fresh', text });
+    const filters = [{ class: 'FreshJob' }, { text: 'freshjob' }, { text: 'someTHING' }, { error: 'FIRST' }];
+    for (const filter of [...filters, { error: 'the last' }, { text: 'second' }, { tag: 'blue' }, { text: 'req-9' }]) {
+      assert.deepEqual(await found(filter), ['fresh'], JSON.stringify(filter));
+    }
+    assert.deepEqual(await found({ text: 'outbox' }), []);
+  });
+
+  it('finds what caused an error, and reasons, but no file names', async () => {
+    const error = new Error('it took 5 s', { cause: new Error('socket hang up') });
+    const record = failedRecord(readRecord(recordText({})), error, { deadReason: 'Gave up' });
+    await store(system.redis.client, 'dead', { id: 'late', text: JSON.stringify(record) });
+    for (const error of ['5 S', 'Hang up', 'gave UP']) assert.deepEqual(await found({ error }), ['late']);
+    assert.deepEqual(await found({ error: 'filter.test' }), []);
+  });
+
+  it('finds unreadable records by their text and id only', async () => {
+    const { client } = system.redis;
+    await store(client, 'dead', { id: 'broken', text: '{"data":{"class":"BrokenJob' });
+    await client.zAdd('bq:default:dead', { score: 1, value: 'ghost' });
+    assert.deepEqual((await found({})).sort(), ['broken', 'ghost']);
+    assert.deepEqual(await found({ text: 'brokenJ' }), ['broken']);
+    assert.deepEqual(await found({ text: 'GHOST' }), ['ghost']);
+    for (const filter of [{ class: 'BrokenJob' }, { tag: 'a' }, { error: 'o' }])
+      assert.deepEqual(await found(filter), []);
+  });
+
+  it('is told what it cannot be', async () => {
+    const wrong: readonly [JobFilter, RegExp][] = [
+      [{ queue: 'a b' }, /the queue is "a b"; use letters, digits, - and _/],
+      [{ queue: ['default', ''] }, /the queue is ""/],
+      [{ text: 'x'.repeat(1001) }, /text is "xx.*; give a text of at most 1000 characters/],
+      [{ error: 'a\0b' }, /error is "a\\u0000b"; give a text/],
+    ];
+    for (const [filter, message] of wrong) {
+      for (const set of [sets.dead, sets.retry, sets.scheduled]) {
+        await assert.rejects(
+          set.page(filter),
+          (error) => error instanceof InvalidRequestError && message.test(error.message),
+        );
+        await assert.rejects(set.count(filter), InvalidRequestError);
+      }
+    }
+  });
+});
