@@ -126,7 +126,8 @@ export interface EventMap {
   'job.duplicate': { readonly id: string; readonly class: string; readonly queue: string };
   /** A callback or a middleware kept it from being enqueued. */
   'job.cancelled': { readonly id: string; readonly class: string; readonly queue: string };
-  'job.started': AboutJob;
+  /** `waitedMs`: since it could have run. */
+  'job.started': AboutJob & { readonly waitedMs: number };
   'job.succeeded': { readonly id: string; readonly class: string; readonly queue: string; readonly durationMs: number };
   'job.retrying': AboutJob & { readonly waitMs: number; readonly error: Error };
   'job.dead': AboutJob & { readonly reason: string; readonly error: Error };

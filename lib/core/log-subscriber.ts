@@ -166,7 +166,10 @@ const LINES: { readonly [E in EventName]?: (event: EventMap[E]) => Line } = {
 };
 
 /** What the line of a job's run carries besides its message. */
-function fieldsOf({ id, requestId, args }: EventMap['job.started'], error?: Error): () => Fields {
+function fieldsOf(
+  { id, requestId, args }: Pick<EventMap['job.started'], 'id' | 'requestId' | 'args'>,
+  error?: Error,
+): () => Fields {
   return () => ({ jobId: id, requestId, args: args?.(), err: error });
 }
 

@@ -176,7 +176,7 @@ describe('MailDelivery', () => {
     await job('j', run, 2);
     assert.equal(transport.messages.length, 3);
     // The same attempt, run anew in the same process: a stalled job that was rescued.
-    stage.events.emit('job.started', { id: 'j', class: 'X', queue: 'mailer', attempt: 2 });
+    stage.events.emit('job.started', { id: 'j', class: 'X', queue: 'mailer', attempt: 2, waitedMs: 0 });
     await job('j', run, 2);
     assert.equal(transport.messages.length, 3);
     await NoteMailer.note('a@example.com').deliverNow();

@@ -1,6 +1,7 @@
 import type { Delivery } from '../adapter/fused-call';
 import type { JobClass, Performable } from '../job-class';
 import { type Payload, readPayload } from '../record/payload';
+import { readyAt } from '../record/ready-at';
 import { type JobRecord, readRecord } from '../record/record';
 import type { Run } from './run';
 
@@ -47,6 +48,11 @@ export class DeliveredJob {
   /** 1 for the first run. */
   get attempt(): number {
     return (Number(this.record.options.attempts) || 0) + 1;
+  }
+
+  /** How long it has waited since it could have run, ms. */
+  waitedMs(now = Date.now()): number {
+    return Math.max(0, now - (readyAt(this.record.options) ?? now));
   }
 
   /** false: its text is no record at all, and stays as it is. */

@@ -1,14 +1,18 @@
 import os from 'node:os';
 import type { Config } from '../../core/config';
+import { toError } from '../../core/errors';
 import type { Events } from '../../core/events';
 import type { Redis } from '../../core/redis';
 import { version } from '../../core/version';
 import { VitalsMeter } from '../../core/vitals';
 import type { Database } from '../../model/database';
 import type { Deadline } from '../../support/deadline';
+import { Handover } from '../history/handover';
+import { Tally } from '../history/tally';
+import { Recurring } from '../recurring';
 import { LatencyWatch } from './latency-watch';
 import { BUSY_SHOWN, type BusyJob, type ProcessInfo, type ProcessOrder } from './process-info';
-import { Pulse, type PulseTuning } from './pulse';
+import { BEAT_MS, Pulse, type PulseTuning } from './pulse';
 
 export interface PresenceOptions {
   readonly config: Pick<Config, 'jobs'>;
@@ -28,6 +32,10 @@ export interface PresenceOptions {
 export class Presence {
   private readonly pulse: Pulse;
   private readonly latency: LatencyWatch;
+  private readonly tally = new Tally();
+  private readonly handover: Handover;
+  private readonly accounts: Recurring;
+  private endTally: (() => void) | undefined;
   private vitals: VitalsMeter | undefined;
   private stopping = false;
   private readonly startedAt = Date.now();
@@ -35,6 +43,7 @@ export class Presence {
 
   constructor(private readonly options: PresenceOptions) {
     const { config, database, redis, events, identity, dead, tuning, onOrder } = options;
+    const everyMs = tuning.beatMs ?? BEAT_MS;
     this.pulse = new Pulse({
       ...tuning,
       redis,
@@ -51,14 +60,18 @@ export class Presence {
       events,
       queues: this.queues,
       warningMs: config.jobs.latencyWarningMs,
-      everyMs: tuning.beatMs ?? 5000,
+      everyMs,
     });
+    this.handover = new Handover(this.tally, identity);
+    this.accounts = new Recurring({ everyMs, work: () => this.account(), onError: (error) => this.report(error) });
   }
 
   start(): void {
     this.vitals = new VitalsMeter();
     this.pulse.start();
     this.latency.start();
+    this.accounts.start();
+    this.endTally ??= this.tally.listen(this.options.events);
   }
 
   /** What it told is no longer true. */
@@ -74,8 +87,22 @@ export class Presence {
 
   /** To be called when nothing is in hand any more. */
   async stop(deadline: Deadline): Promise<void> {
-    await Promise.all([this.pulse.stop(deadline), deadline.wait(this.latency.stop())]);
+    this.endTally?.();
+    await deadline.wait(Promise.all([this.latency.stop(), this.accounts.stop()]));
+    await deadline.wait(this.account()).catch((error: unknown) => this.report(toError(error)));
+    await this.pulse.stop(deadline);
     this.vitals?.stop();
+  }
+
+  /** While Redis is away the accounts stay here. */
+  private async account(): Promise<undefined> {
+    const { client } = this.options.redis;
+    if (client.isReady) await this.handover.send(client);
+  }
+
+  private report(error: Error): void {
+    const { redis, events } = this.options;
+    if (redis.client.isReady) events.emit('queue.error', { error, during: 'handing over the history of jobs' });
   }
 
   private get queues(): string[] {

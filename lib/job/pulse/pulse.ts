@@ -7,6 +7,7 @@ import { isProcessOrder, type ProcessInfo, type ProcessOrder, readProcessInfo } 
 import { processKey } from './process-keys';
 import { leaveList, type PulseReply, sendPulse } from './pulse-script';
 
+export const BEAT_MS = 5000;
 /** How long what a processor told of itself stands after its last pulse, s. */
 const TTL_S = 30;
 /** A judge that has missed more pulses in a row than this cannot tell whether Redis was away. */
@@ -15,7 +16,7 @@ const GAP_PULSES = 3;
 export interface PulseTuning {
   /** How often a processor shows that it lives and looks for orders, ms. Default 1000. */
   readonly pulseMs?: number | undefined;
-  /** How often it tells of itself, ms. Default 5000. */
+  /** How often it tells of itself, looks after its queues and hands over its history, ms. Default 5000. */
   readonly beatMs?: number | undefined;
   /** A processor that has been silent for this long is dead, ms. Default 25,000. */
   readonly silenceMs?: number | undefined;
@@ -51,7 +52,7 @@ export class Pulse {
   private unsubscribe: (() => void) | undefined;
 
   constructor(private readonly options: PulseOptions) {
-    const { events, redis, pulseMs = 1000, beatMs = 5000, dead } = options;
+    const { events, redis, pulseMs = 1000, beatMs = BEAT_MS, dead } = options;
     this.dead = dead;
     this.beatEvery = Math.max(1, Math.round(beatMs / pulseMs));
     this.chore = new Recurring({

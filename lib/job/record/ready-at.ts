@@ -5,7 +5,8 @@ import type { JobRecord } from './record';
  * own producers write `delay`). undefined where the record does not tell.
  */
 export function readyAt(options: JobRecord['options']): number | undefined {
-  const { timestamp, dueAt, delay } = options as Readonly<Record<'timestamp' | 'dueAt' | 'delay', unknown>>;
+  const { timestamp, dueAt } = options;
+  const { delay } = options as { readonly delay?: number };
   const times = [timestamp, dueAt, delay].filter((time): time is number => Number.isFinite(time));
   return times.length === 0 ? undefined : Math.max(...times);
 }

@@ -21,6 +21,11 @@ export function queuedRecord(record: JobRecord, now = Date.now()): JobRecord {
   return { ...record, options: { ...options, timestamp: now } };
 }
 
+/** Of a job that is to run at another time: how long it waits is counted from then. */
+export function dueRecord(record: JobRecord, dueAt: number): JobRecord {
+  return { ...record, options: { ...record.options, dueAt } };
+}
+
 /** Of a dead job that lives again. @param durable it has a row in the outbox, which its end must delete. */
 export function revived(record: JobRecord, durable: boolean): JobRecord {
   const data = durable ? durableData(record.data) : record.data;

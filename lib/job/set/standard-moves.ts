@@ -1,6 +1,6 @@
 import { InvalidRequestError } from './invalid-request';
 import type { Move } from './mover';
-import { killedRecord, queuedRecord, rewritten } from './rewrites';
+import { dueRecord, killedRecord, queuedRecord, rewritten } from './rewrites';
 import type { OperatorAction } from './sources';
 
 /** To the tail of the queue; attempts stay counted. */
@@ -21,5 +21,10 @@ export function rescheduleTo(at: Date): Move {
   const ms = at instanceof Date ? at.getTime() : Number.NaN;
   if (Number.isNaN(ms)) throw new InvalidRequestError(`the time is ${String(at)}; give a valid date`);
   // bee-queue looks for what is due from 0 on.
-  return { action: 'reschedule', to: 'delay', at: Math.max(ms, 0) };
+  return {
+    action: 'reschedule',
+    to: 'delay',
+    at: Math.max(ms, 0),
+    prepare: async (jobs) => jobs.map((job) => rewritten(job.text, (record) => dueRecord(record, ms))),
+  };
 }

@@ -1,0 +1,82 @@
+import type { RedisClient } from '../../core/redis';
+import { RedisScript } from '../redis/redis-script';
+import { toFields } from './class-tally';
+import { DAYS_KEPT, dayKey, handedOverKey, MINUTE_TTL_S, minuteKey, OTHER_CLASSES, TOTALS_KEY } from './history-keys';
+import type { Tally } from './tally';
+
+/** Fields in one script call, so that it holds Redis up for a few milliseconds at most. */
+const CHUNK = 500;
+/** A hash with this many fields takes no new class, lest names without end fill Redis. */
+const MOST_FIELDS = 10_000;
+/** How long Redis remembers what a processor has handed over, s. */
+const REMEMBERED_S = 86_400;
+
+// KEYS  1 the last part that this processor has handed over, 2 minute, 3 day, 4 totals
+// ARGV  1 number of this part  2 how long that number is kept, 3 a minute, 4 a day (s)  5 most fields of a hash
+//       6 what classes beyond that are counted as  7… field, increment
+// reply 1; 0 when it had been handed over, and the reply was lost
+const SCRIPT = new RedisScript(`
+local call = redis.call
+if tonumber(call('get', KEYS[1]) or 0) >= tonumber(ARGV[1]) then return 0 end
+call('set', KEYS[1], ARGV[1], 'EX', ARGV[2])
+for k = 2, 4 do
+  local full = call('hlen', KEYS[k]) >= tonumber(ARGV[5])
+  for a = 7, #ARGV, 2 do
+    local field = ARGV[a]
+    if full and call('hexists', KEYS[k], field) == 0 then field = field:match('^[^:]*:')..ARGV[6] end
+    call('hincrby', KEYS[k], field, ARGV[a + 1])
+  end
+end
+call('expire', KEYS[2], ARGV[3]); call('expire', KEYS[3], ARGV[4])
+return 1`);
+
+interface Part {
+  readonly number: number;
+  readonly minute: number;
+  readonly fields: readonly (readonly [field: string, by: number])[];
+}
+
+/**
+ * Hands what this process has counted over to Redis, every part of it once: one whose reply was lost goes again under
+ * its number, which Redis knows then.
+ */
+export class Handover {
+  private parts: Part[] = [];
+  private count = 0;
+
+  constructor(
+    private readonly tally: Tally,
+    /** Of this process: unlike any other's, ever. */
+    private readonly identity: string,
+  ) {}
+
+  /** @throws when Redis does not answer: what it may lack goes again the next time. */
+  async send(client: RedisClient): Promise<void> {
+    await this.sendParts(client);
+    this.cut();
+    await this.sendParts(client);
+  }
+
+  private cut(): void {
+    for (const [minute, classes] of this.tally.take()) {
+      const fields = [...classes].flatMap(([className, tally]) => toFields(className, tally));
+      for (let i = 0; i < fields.length; i += CHUNK) {
+        this.parts.push({ number: ++this.count, minute, fields: fields.slice(i, i + CHUNK) });
+      }
+    }
+  }
+
+  private async sendParts(client: RedisClient): Promise<void> {
+    for (let part = this.parts[0]; part; part = this.parts[0]) {
+      await this.sendPart(client, part);
+      this.parts.shift();
+    }
+  }
+
+  private async sendPart(client: RedisClient, { number, minute, fields }: Part): Promise<void> {
+    const keys = [handedOverKey(this.identity), minuteKey(minute), dayKey(minute), TOTALS_KEY];
+    const numbers = [number, REMEMBERED_S, MINUTE_TTL_S, DAYS_KEPT * 86_400, MOST_FIELDS].map(String);
+    const increments = fields.flatMap(([field, by]) => [field, String(by)]);
+    await SCRIPT.run(client, keys, [...numbers, OTHER_CLASSES, ...increments]);
+  }
+}

@@ -1,0 +1,64 @@
+/** Each bucket is this much wider than the one before it: what is read from one is off by a fifth or so. */
+const GROWTH = 1.5;
+/** The last one begins at some two days. */
+export const BUCKETS = 48;
+const LOG_GROWTH = Math.log(GROWTH);
+
+/** Lengths of time by their order of magnitude, so that many can be summed up and their percentiles still be told. */
+export class Histogram {
+  /** Bucket 0 holds what is below 1.5 ms, bucket n what is from 1.5^n ms up. */
+  readonly counts: number[] = new Array<number>(BUCKETS).fill(0);
+  sumMs = 0;
+
+  add(ms: number): void {
+    const bucket = bucketOf(ms);
+    this.counts[bucket] = (this.counts[bucket] ?? 0) + 1;
+    this.sumMs += ms;
+  }
+
+  merge(other: Histogram): void {
+    for (let i = 0; i < BUCKETS; i++) this.counts[i] = (this.counts[i] ?? 0) + (other.counts[i] ?? 0);
+    this.sumMs += other.sumMs;
+  }
+
+  get count(): number {
+    return this.counts.reduce((sum, count) => sum + count, 0);
+  }
+
+  /** ms; null of nothing. */
+  get meanMs(): number | null {
+    const { count } = this;
+    return count === 0 ? null : this.sumMs / count;
+  }
+
+  /**
+   * What a share of them does not exceed, ms, to within their bucket; null of nothing.
+   * @param share 0 to 1: 0.99 for the 99th percentile.
+   */
+  percentile(share: number): number | null {
+    const rank = Math.max(1, Math.ceil(share * this.count));
+    let below = 0;
+    for (let i = 0; i < BUCKETS; i++) {
+      const count = this.counts[i] ?? 0;
+      if (count > 0 && below + count >= rank) return within(i, (rank - below - 0.5) / count);
+      below += count;
+    }
+    return null;
+  }
+}
+
+/** @returns its number; what is no length of time counts as none. */
+export function bucketOf(ms: number): number {
+  if (!(ms >= GROWTH)) return 0;
+  return Math.min(BUCKETS - 1, Math.floor(Math.log(ms) / LOG_GROWTH));
+}
+
+/** Where a bucket begins, ms. */
+export function lowerBound(bucket: number): number {
+  return bucket === 0 ? 0 : GROWTH ** bucket;
+}
+
+function within(bucket: number, share: number): number {
+  const from = lowerBound(bucket);
+  return from + share * (lowerBound(bucket + 1) - from);
+}

@@ -1,0 +1,206 @@
+import assert from 'node:assert/strict';
+import { Events } from '../../../lib/core/events';
+import { Handover } from '../../../lib/job/history/handover';
+import { History } from '../../../lib/job/history/history';
+import { dayKey, minuteKey, TOTALS_KEY } from '../../../lib/job/history/history-keys';
+import { Tally } from '../../../lib/job/history/tally';
+import { Job } from '../../../lib/job/job';
+import { transaction } from '../../../lib/model/transaction';
+import { until } from '../../support/until';
+import { JobSystem } from '../job-system';
+
+const FAST = { pulseMs: 20, beatMs: 40 };
+const MINUTE_MS = 60_000;
+
+class GoodJob extends Job {
+  async perform(): Promise<void> {
+    const end = performance.now() + 20;
+    await until('20 ms have passed', () => performance.now() > end);
+  }
+}
+
+class FlakyJob extends Job {
+  static override retry = { limit: 1 };
+
+  static override retryIn(): number {
+    return 0;
+  }
+
+  perform(): void {
+    throw new Error('always');
+  }
+}
+
+describe('the history of jobs', () => {
+  let system: JobSystem;
+  let history: History;
+  before(async () => {
+    system = await JobSystem.start();
+    history = new History(system.redis.client);
+  });
+  after(() => system.stop());
+  beforeEach(() => system.reset());
+
+  /** The last quarter of an hour, in one. */
+  const lately = () => history.sum(new Date(Date.now() - 15 * MINUTE_MS), new Date());
+  const processed = async () => (await history.totals()).all.processed;
+
+  it('tells what became of the jobs of each class, within seconds and after the stop', async () => {
+    await system.processor([GoodJob, FlakyJob], { tuning: FAST });
+    await transaction(async () => {
+      for (let i = 0; i < 5; i++) await GoodJob.performLater();
+    });
+    await FlakyJob.performLater();
+    await until('all have been told of', async () => {
+      const { all } = await lately();
+      return all.processed === 5 && all.dead === 1;
+    });
+    await system.stopProcessors();
+    const { all, classes } = await lately();
+    const [good = assert.fail(), flaky = assert.fail(), ...more] = classes;
+    assert.deepEqual([good.class, flaky.class, more], ['GoodJob', 'FlakyJob', []]);
+    const counts = ({ processed, failed, retried, dead, discarded, errorRate }: typeof all) => [
+      processed,
+      failed,
+      retried,
+      dead,
+      discarded,
+      errorRate,
+    ];
+    assert.deepEqual(counts(good), [5, 0, 0, 0, 0, 0]);
+    assert.deepEqual(counts(flaky), [0, 2, 1, 1, 0, 1]);
+    assert.deepEqual(counts(all), [5, 2, 1, 1, 0, 2 / 7]);
+    assert.deepEqual([good.duration.count, good.latency.count, flaky.latency.count], [5, 5, 2]);
+    assert.ok((good.duration.p50Ms ?? 0) > 12 && (good.duration.p99Ms ?? 0) < 1000, JSON.stringify(good.duration));
+    assert.ok((flaky.latency.meanMs ?? 1e9) < 1000, 'a retry waits from when it is due');
+    assert.deepEqual(await history.totals(), { all, classes });
+    const [today = assert.fail(), ...others] = (await history.days(3)).reverse();
+    // Unless midnight has passed meanwhile.
+    if (today.at.getTime() + 60_000 < Date.now()) assert.deepEqual({ ...today, at: 0 }, { all, classes, at: 0 });
+    assert.equal(others.length, 2);
+  });
+
+  it('goes away by itself', async () => {
+    await system.processor([GoodJob], { tuning: FAST });
+    await GoodJob.performLater();
+    await until('it is told of', async () => (await processed()) === 1);
+    const { client } = system.redis;
+    const keys = await client.keys('catamount:history:*');
+    const ttls = await Promise.all(keys.map(async (key) => [key.length, await client.ttl(key)] as const));
+    const ttlOf = (key: string) => ttls.find(([length]) => length === key.length)?.[1] ?? 0;
+    assert.ok(Math.abs(ttlOf(minuteKey(0)) - 25 * 3600) < 60);
+    assert.ok(Math.abs(ttlOf(dayKey(0)) - 180 * 86_400) < 60);
+    assert.ok(ttls.every(([, ttl]) => ttl > 0));
+  });
+
+  it('waits for a Redis that is away, and counts nothing twice', async () => {
+    await system.processor([GoodJob], { tuning: FAST });
+    for (let round = 1; round <= 3; round++) {
+      await transaction(async () => {
+        for (let i = 0; i < 10; i++) await GoodJob.performLater();
+      });
+      await until('one runs', () => system.eventsNamed('job.succeeded').length > (round - 1) * 10);
+      await system.redisServer.kill();
+      await system.redisServer.start();
+      await until('all are done', () => system.eventsNamed('job.succeeded').length === round * 10, {
+        timeoutMs: 20_000,
+      });
+    }
+    await until('all are told of', async () => (await processed()) === 30);
+    await system.stopProcessors();
+    assert.equal(await processed(), 30);
+  });
+
+  describe('handed over by hand', () => {
+    const events = new Events();
+    let tally: Tally;
+    let now: number;
+    let end: () => void;
+    beforeEach(() => {
+      now = Date.now();
+      tally = new Tally(() => now);
+      end = tally.listen(events);
+    });
+    afterEach(() => end());
+
+    const succeed = (className: string) =>
+      events.emit('job.succeeded', { id: 'j', class: className, queue: 'default', durationMs: 5 });
+
+    it('is counted once when the reply is lost', async () => {
+      const handover = new Handover(tally, 'by-hand');
+      const { client } = system.redis;
+      succeed('AJob');
+      system.redisServer.pause();
+      const lost = handover.send(client);
+      await assert.rejects(lost, /did not answer/);
+      succeed('AJob');
+      system.redisServer.resume();
+      await handover.send(client);
+      await handover.send(client);
+      assert.equal(await processed(), 2);
+    });
+
+    it('is the sum of all processes', async () => {
+      for (const identity of ['one', 'two', 'three']) {
+        succeed('AJob');
+        succeed(`${identity}Job`);
+        await new Handover(tally, identity).send(system.redis.client);
+      }
+      const { classes } = await history.totals();
+      assert.deepEqual(
+        classes.map((row) => [row.class, row.processed]),
+        [
+          ['AJob', 3],
+          ['oneJob', 1],
+          ['threeJob', 1],
+          ['twoJob', 1],
+        ],
+      );
+    });
+
+    it('names no more classes than Redis can bear, and counts the rest together', async () => {
+      const { client } = system.redis;
+      const fields = Array.from({ length: 10_000 }, (_, i) => [`p:Old${i}Job`, '1'] as const);
+      await client.hSet(TOTALS_KEY, Object.fromEntries(fields));
+      succeed('Old7Job');
+      succeed('NewJob');
+      await new Handover(tally, 'by-hand').send(client);
+      assert.deepEqual(await client.hmGet(TOTALS_KEY, ['p:Old7Job', 'p:NewJob', 'p:(other classes)']), [
+        '2',
+        null,
+        '1',
+      ]);
+      assert.equal((await lately()).classes.length, 2, 'the minute has room');
+    });
+
+    it('is told minute by minute, without gaps', async () => {
+      const noon = Date.UTC(2026, 10, 25, 12);
+      const handover = new Handover(tally, 'by-hand');
+      for (const minute of [0, 3]) {
+        now = noon + minute * MINUTE_MS + 1234;
+        succeed('AJob');
+      }
+      await handover.send(system.redis.client);
+      const minutes = await history.minutes(new Date(noon + 59_999), new Date(noon + 4 * MINUTE_MS));
+      assert.deepEqual(
+        minutes.map(({ at, all }) => [at.getTime() - noon, all.processed]),
+        [0, 1, 2, 3, 4].map((minute) => [minute * MINUTE_MS, minute % 3 === 0 ? 1 : 0]),
+      );
+    });
+  });
+
+  it('refuses stretches of time that it does not have', async () => {
+    const noon = new Date(Date.UTC(2026, 10, 25, 12));
+    for (const [from, to] of [
+      [noon, new Date(noon.getTime() - MINUTE_MS)],
+      [noon, new Date(noon.getTime() + 1500 * MINUTE_MS)],
+      [noon, new Date(Number.NaN)],
+    ] as const) {
+      await assert.rejects(history.minutes(from, to), /^UserError: .* is no stretch of time from 1 to 1500 minutes\.$/);
+    }
+    assert.equal((await history.minutes(noon, new Date(noon.getTime() + 1499 * MINUTE_MS))).length, 1500);
+    for (const count of [0, 181, 1.5, Number.NaN]) {
+      await assert.rejects(history.days(count), /is no number of days that the history has/);
+    }
+  });
+});
