@@ -98,13 +98,15 @@ export class Pulse {
       silenceMs,
       obeyed: this.obeyed,
     });
-    this.redisMs = Math.round((performance.now() - begun) * 10) / 10;
+    const tookMs = performance.now() - begun;
+    this.redisMs = Math.round(tookMs * 10) / 10;
     this.pulses++;
     this.last = reply;
     this.obey(reply.orders);
     await this.takeOverFromDead();
     for (const silent of reply.silent) await this.takeOverFromSilent(silent, silenceMs);
-    return undefined;
+    // Between jobs that block the event loop there may be a moment only, in which the last reply is read as well.
+    return Math.max(0, pulseMs - tookMs);
   }
 
   /** An order stays in its list until it was carried out, and comes again until Redis knows that it was. */
