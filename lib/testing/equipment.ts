@@ -1,3 +1,4 @@
+import type { Model, ModelClass } from 'objection';
 import type { ArgumentCodec } from '../job/enqueue/arguments';
 import { ArgumentFilter } from '../job/record/argument-filter';
 import type { JobSetup } from '../job/setup';
@@ -10,6 +11,8 @@ export interface EquipmentOptions {
   readonly app?: AppDefinition | undefined;
   /** Instead of the app's own. */
   readonly setup?: JobSetup | undefined;
+  /** Models that jobs are given. Default: those of the app's folder. */
+  readonly models?: readonly ModelClass<Model>[] | undefined;
 }
 
 /** What the app adds to its jobs: middleware, serializers, models, filters. */
@@ -26,8 +29,12 @@ export class Equipment {
   }
 
   /** @throws UserError for a job setup that is not what it should be. */
-  static async load({ app, setup }: EquipmentOptions): Promise<Equipment> {
+  static async load({ app, setup, models }: EquipmentOptions): Promise<Equipment> {
     const found = setup ?? (app ? await loadJobSetup(app) : {});
-    return new Equipment(found, app && new ModelFolder(app.modelsDir));
+    return new Equipment(found, models ? lookupOf(models) : app && new ModelFolder(app.modelsDir));
   }
+}
+
+function lookupOf(models: readonly ModelClass<Model>[]): ModelLookup {
+  return { get: (name) => models.find((model) => model.name === name), place: 'the models of this test' };
 }

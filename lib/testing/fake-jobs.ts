@@ -1,4 +1,4 @@
-import { matchesFilter } from './job-filter';
+import { isDue, matchesFilter } from './job-filter';
 import type { LedgerEntry } from './ledger';
 import { MemoryJobs } from './memory-jobs';
 import type { PerformOptions } from './mode';
@@ -34,11 +34,6 @@ export class FakeJobs extends MemoryJobs {
     const outcome = await this.runs.run(entry);
     if (outcome === 'dead' || (outcome === 'retrying' && retries === 'never')) throw entry.error;
   }
-}
-
-function isDue({ dueAt, runs }: LedgerEntry, { at, retries = 'now' }: PerformOptions): boolean {
-  if (runs > 0 && retries === 'now') return true;
-  return dueAt <= (at?.getTime() ?? Date.now());
 }
 
 function endless({ request }: LedgerEntry): Error {

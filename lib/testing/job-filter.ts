@@ -1,6 +1,6 @@
 import { type JobClass, jobNameOf } from '../job/job-class';
 import type { LedgerEntry } from './ledger';
-import type { JobFilter } from './mode';
+import type { JobFilter, PerformOptions } from './mode';
 
 /** @throws TypeError where both `only` and `except` are given. */
 export function matchesFilter({ only, except, queue }: JobFilter): (entry: LedgerEntry) => boolean {
@@ -11,6 +11,12 @@ export function matchesFilter({ only, except, queue }: JobFilter): (entry: Ledge
     (wanted === undefined || wanted.includes(request.jobClass)) &&
     !unwanted.includes(request.jobClass) &&
     (queue === undefined || request.queue === queue);
+}
+
+/** Whether it is to run now, as far as time goes. */
+export function isDue({ dueAt, runs }: LedgerEntry, { at, retries = 'now' }: PerformOptions): boolean {
+  if (runs > 0 && retries === 'now') return true;
+  return dueAt <= (at?.getTime() ?? Date.now());
 }
 
 /** `WelcomeEmailJob or ReminderJob on mailer`. */

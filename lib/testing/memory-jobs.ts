@@ -1,3 +1,5 @@
+import { toError } from '../core/errors';
+import { allEnqueued } from '../job/enqueue/enqueue-error';
 import type { EnqueuedJob, EnqueueRequest } from '../job/enqueue/request';
 import { currentTransaction, onOutcome } from '../model/transaction';
 import { Claims } from './claims';
@@ -25,9 +27,9 @@ export abstract class MemoryJobs implements TestMode {
 
   async enqueue(requests: readonly EnqueueRequest[]): Promise<EnqueuedJob[]> {
     for (const request of requests) checkQueue(request);
-    const enqueued: EnqueuedJob[] = [];
-    for (const request of requests) enqueued.push(await this.enqueueOne(request));
-    return enqueued;
+    const enqueued: (EnqueuedJob | Error)[] = [];
+    for (const request of requests) enqueued.push(await this.enqueueOne(request).catch(toError));
+    return allEnqueued(enqueued);
   }
 
   abstract perform(options: PerformOptions, since: number): Promise<void>;

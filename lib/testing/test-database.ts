@@ -11,7 +11,7 @@ import { Deadline } from '../support/deadline';
 export interface TestDatabaseOptions {
   /** Of a database that tests may do anything to: `postgres://localhost/shop_test`. */
   readonly url: string;
-  /** The app's manifest: its migrations that have not run yet are run, and Catamount's. Default: none. */
+  /** The app's manifest: migrations that have not run yet, of the app and of Catamount, are run. Default: none are. */
   readonly app?: AppDefinition | undefined;
 }
 
@@ -22,7 +22,15 @@ const CLOSE_MS = 5000;
 export class TestDatabase {
   private own: Knex.Transaction | undefined;
 
-  constructor(private readonly database: Database) {}
+  constructor(
+    /** Its pool. */
+    readonly database: Database,
+  ) {}
+
+  /** Whether `begin()` has opened a transaction. */
+  get inTransaction(): boolean {
+    return this.own !== undefined;
+  }
 
   /** For queries of the test's own; inside the test's transaction, if there is one. */
   get knex(): Knex {
@@ -60,16 +68,8 @@ export class TestDatabase {
   }
 }
 
-/**
- * Connects models and `transaction()` to a test database.
- *
- *     let database
- *     before(async () => { database = await useTestDatabase({ url: 'postgres://localhost/shop_test', app }) })
- *     beforeEach(() => database.begin())
- *     afterEach(() => database.rollBack())
- *     after(() => database.close())
- */
-export async function useTestDatabase({ url, app }: TestDatabaseOptions): Promise<TestDatabase> {
+/** @throws what migrating or connecting does. */
+export async function openTestDatabase({ url, app }: TestDatabaseOptions): Promise<TestDatabase> {
   const database = new Database(url, { production: false, events: new Events() });
   try {
     if (app) await migrateUp(database.knex, migrationFolders(app));

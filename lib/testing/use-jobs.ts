@@ -3,6 +3,7 @@ import { Equipment, type EquipmentOptions } from './equipment';
 import { FakeJobs } from './fake-jobs';
 import { InlineJobs } from './inline-jobs';
 import type { Commits } from './memory-jobs';
+import type { TestDatabase } from './test-database';
 
 export interface MemoryOptions extends EquipmentOptions {
   /**
@@ -39,4 +40,34 @@ export async function useFakeJobs(options: MemoryOptions = {}): Promise<TestJobs
  */
 export async function useInlineJobs(options: MemoryOptions = {}): Promise<TestJobs> {
   return connectMode(new InlineJobs(await Equipment.load(options), options.commits));
+}
+
+export interface RealOptions extends EquipmentOptions {
+  /** Where the outbox is; with all migrations run. */
+  readonly database: TestDatabase;
+  /** Of a Redis that tests may use: `redis://localhost:6379/15`. */
+  readonly redisUrl: string;
+  /** Jobs that run at once. Default 1, so that they run in the order of their queue. */
+  readonly concurrency?: number | undefined;
+  /** How long one `performEnqueuedJobs` may take, ms. Default 10,000. */
+  readonly timeoutMs?: number | undefined;
+}
+
+/**
+ * Jobs go where they go in production, to Redis and Postgres, and `performEnqueuedJobs` has a job processor in the test's own
+ * process perform them. What the test leaves of its jobs is removed by `restore()`.
+ *
+ *     const database = await useTestDatabase({ url: 'postgres://localhost/shop_test', app })
+ *     const jobs = await useRealJobs({ database, redisUrl: 'redis://localhost:6379/15', app })
+ *
+ * Not with `database.begin()`: no processor sees what is never committed.
+ */
+export async function useRealJobs(options: RealOptions): Promise<TestJobs> {
+  const { database, redisUrl, concurrency = 1, timeoutMs = 10_000 } = options;
+  // The job processor with all that it needs is for those who use it.
+  const { RealConnections } = await import('./real-connections');
+  const { RealJobs } = await import('./real-jobs');
+  const equipment = await Equipment.load(options);
+  const connections = await RealConnections.open(database, redisUrl);
+  return connectMode(new RealJobs(equipment, connections, { concurrency, timeoutMs }));
 }

@@ -1,0 +1,139 @@
+import { toError } from '../core/errors';
+import type { EventMap, EventName } from '../core/events';
+import { JobProcessor } from '../job/processor';
+import type { JobRegistry } from '../job/registry';
+import { ErrorReporter } from '../job/report/error-reporter';
+import { Deadline } from '../support/deadline';
+import { deferred } from '../support/deferred';
+import type { Equipment } from './equipment';
+import { isDue, matchesFilter } from './job-filter';
+import type { Ledger, LedgerEntry } from './ledger';
+import type { PerformOptions } from './mode';
+import type { RealConnections } from './real-connections';
+import { listJobs } from './report';
+
+/** How long the processor may take to stop, ms. */
+const STOP_MS = 5000;
+/** As it was before anybody travelled: Redis and Postgres do not travel along. */
+const realNow = Date.now;
+
+export interface Workplace {
+  readonly connections: RealConnections;
+  readonly registry: JobRegistry;
+  readonly equipment: Equipment;
+  readonly ledger: Ledger;
+  /** Jobs at once. */
+  readonly concurrency: number;
+  /** For all of them together. */
+  readonly timeoutMs: number;
+}
+
+/**
+ * Processors work, one after another, until nothing is left that is due: a job may enqueue another into a queue that the
+ * running one does not know.
+ * @throws the error of the first job that died; Error when the time is over.
+ */
+export async function performReal(place: Workplace, options: PerformOptions, since: number): Promise<void> {
+  if (options.only !== undefined || options.except !== undefined) {
+    throw new TypeError('a real job processor takes whatever comes next in its queues: leave out only and except');
+  }
+  place.connections.checkCommits();
+  const deadline = Deadline.after(place.timeoutMs);
+  const matches = matchesFilter(options);
+  const left = () => place.ledger.in(['enqueued'], since).filter((entry) => matches(entry) && isDue(entry, options));
+  for (let due = left(); due.length > 0; due = left()) {
+    const queues = new Set(due.map(({ request }) => request.queue));
+    await new RealWork(place, options, [...queues], left).run(deadline);
+  }
+}
+
+/** One processor at work. */
+class RealWork {
+  /** Of the first job that died. */
+  private failure: Error | undefined;
+  /** What went wrong beside the jobs. */
+  private trouble: Error | undefined;
+  private readonly processor: JobProcessor;
+  private readonly reporter: ErrorReporter;
+  private readonly promoted = new Set<string>();
+  private readonly ended = deferred();
+
+  constructor(
+    private readonly place: Workplace,
+    private readonly options: PerformOptions,
+    private readonly queues: readonly string[],
+    private readonly left: () => readonly LedgerEntry[],
+  ) {
+    const { connections, registry, equipment, concurrency } = place;
+    const { database, redis, redisUrl, events } = connections;
+    this.processor = new JobProcessor({
+      config: {
+        jobs: {
+          enabled: true,
+          concurrency,
+          queues: queues.map((name) => ({ name, weight: 1 })),
+          weighted: false,
+          latencyWarningMs: 0,
+        },
+        environment: 'test',
+      },
+      redisUrl,
+      database,
+      redis,
+      events,
+      registry,
+      setup: equipment.setup,
+      ...(equipment.models && { models: equipment.models }),
+      tuning: { now: realNow },
+    });
+    this.reporter = new ErrorReporter(events, equipment.setup.reportError);
+  }
+
+  async run(deadline: Deadline): Promise<void> {
+    const { connections, ledger, timeoutMs, equipment } = this.place;
+    const unsubscribe = connections.events.onAny((name, event) => this.hear(name, event));
+    await this.reporter.start();
+    await this.processor.start();
+    this.look();
+    const outcome = await deadline.wait(this.ended.promise);
+    await this.processor.stop(Deadline.after(STOP_MS));
+    await this.reporter.stop(Deadline.after(STOP_MS));
+    unsubscribe();
+    if (this.failure) throw this.failure;
+    if (outcome === 'done' && this.trouble) throw this.trouble;
+    if (outcome === 'done') return;
+    const left = listJobs('Left', ledger.in(['enqueued', 'performing']), equipment);
+    throw new Error(`the jobs did not end within ${timeoutMs} ms\n${left}`, { cause: this.trouble });
+  }
+
+  private hear(name: EventName, event: EventMap[EventName]): void {
+    const { retries = 'now' } = this.options;
+    if (name.endsWith('.error') && 'error' in event) this.trouble = event.error;
+    if (name === 'job.dead' && 'error' in event) this.failure ??= event.error;
+    if (name === 'job.retrying' && 'error' in event && retries === 'never') this.failure ??= event.error;
+    if (this.failure) this.ended.resolve();
+    // The ledger hears of it, too, if only after us.
+    else if (name.startsWith('job.')) queueMicrotask(() => this.look());
+  }
+
+  /** Brings forward what is due by the clock of the test, or not to be waited for; ends when nothing is left. */
+  private look(): void {
+    const { ledger, connections } = this.place;
+    const here = this.left().filter(({ request }) => this.queues.includes(request.queue));
+    const early = here.filter((entry) => isSetAside(entry) && !this.promoted.has(turnOf(entry)));
+    for (const entry of early) this.promoted.add(turnOf(entry));
+    connections.bringForward(early).catch((thrown: unknown) => {
+      this.trouble = toError(thrown);
+    });
+    if (here.length === 0 && ledger.in(['performing']).length === 0) this.ended.resolve();
+  }
+}
+
+/** It waits for its time, or to be tried again. */
+function isSetAside({ request, runs }: LedgerEntry): boolean {
+  return runs > 0 || request.runAt !== undefined;
+}
+
+function turnOf({ request, runs }: LedgerEntry): string {
+  return `${request.id} ${runs}`;
+}

@@ -1,0 +1,211 @@
+import { currentContext } from '../../../lib/core/execution-context';
+import type { JobArgument } from '../../../lib/job/enqueue/argument-types';
+import type { EnqueuedJob } from '../../../lib/job/enqueue/request';
+import { Job } from '../../../lib/job/job';
+import { DiscardJob, KillJob } from '../../../lib/job/perform/verdict';
+import type { JobSetup } from '../../../lib/job/setup';
+import { Model } from '../../../lib/model/model';
+
+/** What the jobs below, their callbacks and the middleware around them have done, in order. */
+export const log: unknown[] = [];
+
+export class Note extends Model {
+  static override readonly tableName = 'notes';
+  declare id: number;
+  declare text: string;
+}
+
+export class Money {
+  constructor(
+    readonly amount: number,
+    readonly currency: string,
+  ) {}
+}
+
+export const setup: JobSetup = {
+  enqueueMiddleware: [
+    async (request, next) => {
+      log.push(`enqueue outer ${request.name}`);
+      const job = await next({ ...request, tags: [...request.tags, 'marked'] });
+      log.push('enqueued outer');
+      return job;
+    },
+    async (request, next) => {
+      log.push('enqueue inner');
+      return next(request);
+    },
+  ],
+  performMiddleware: [
+    async (run, next) => {
+      log.push(`perform outer ${run.class}`);
+      try {
+        await next();
+      } finally {
+        log.push('performed outer');
+      }
+    },
+    async (run, next) => {
+      log.push(`perform inner ${run.attempt}`);
+      await next();
+    },
+  ],
+  reportError: (report) => log.push(`report ${report.kind}: ${report.error.message}`),
+  serializers: [
+    {
+      name: 'money',
+      matches: (value: unknown): value is Money => value instanceof Money,
+      serialize: (value: unknown) => [(value as Money).amount, (value as Money).currency],
+      deserialize: (json) => {
+        const [amount, currency] = json as [number, string];
+        return new Money(amount, currency);
+      },
+    },
+  ],
+};
+
+export class EchoJob extends Job<JobArgument[]> {
+  perform(...values: JobArgument[]) {
+    log.push(values);
+  }
+}
+
+export class ContextJob extends Job {
+  static override tags = ['of the class'];
+
+  perform() {
+    const { requestId, locale, attributes, jobId, jobClass } = currentContext();
+    const { id, attempt, queue, tags } = this.context;
+    log.push({ requestId, locale, attributes, jobId, jobClass, id, attempt, queue, tags });
+  }
+}
+
+/** Every callback there is. */
+export class CallbackJob extends Job<[fails: boolean]> {
+  static override retry = { limit: 0 };
+
+  override beforeEnqueue(fails: boolean) {
+    log.push(`before enqueue ${fails}`);
+  }
+
+  override async aroundEnqueue(enqueue: () => Promise<EnqueuedJob>) {
+    log.push('around enqueue');
+    await enqueue();
+    log.push('around enqueued');
+  }
+
+  override afterEnqueue(job: EnqueuedJob) {
+    log.push(`after enqueue ${job.enqueued}`);
+  }
+
+  override beforePerform() {
+    log.push('before perform');
+  }
+
+  override async aroundPerform(perform: () => Promise<void>) {
+    log.push('around perform');
+    await perform();
+    log.push('around performed');
+  }
+
+  perform(fails: boolean) {
+    log.push('perform');
+    if (fails) throw new RangeError('as asked');
+  }
+
+  override afterPerform() {
+    log.push('after perform');
+  }
+
+  override afterDiscard(error: Error) {
+    log.push(`after discard: ${error.message}`);
+  }
+}
+
+export class FlakyJob extends Job<[fails: number]> {
+  static override retry = { limit: 2 };
+
+  perform(fails: number) {
+    log.push(`run ${this.context.attempt}`);
+    if (this.context.attempt <= fails) throw new RangeError(`failure ${this.context.attempt}`);
+  }
+}
+
+export class BusyError extends Error {}
+
+/** Retried by a rule of its own, which has fewer attempts than the class. */
+export class RuledJob extends Job<[how: 'busy' | 'type']> {
+  static {
+    this.retryOn(BusyError, { wait: '1h', attempts: 2 });
+    this.discardOn(TypeError, (error) => log.push(`handled ${error.message}`));
+  }
+
+  perform(how: 'busy' | 'type') {
+    log.push(`run ${this.context.attempt}`);
+    throw how === 'busy' ? new BusyError('busy') : new TypeError('wrong');
+  }
+
+  override afterDiscard(error: Error) {
+    log.push(`after discard: ${error.message}`);
+  }
+}
+
+export class VerdictJob extends Job<[verdict: 'discard' | 'kill']> {
+  perform(verdict: 'discard' | 'kill') {
+    throw verdict === 'discard' ? new DiscardJob('not needed') : new KillJob('no use');
+  }
+}
+
+export class SlowJob extends Job {
+  static override timeout = '20ms' as const;
+  static override retry = { limit: 0 };
+
+  async perform() {
+    const { signal } = this.context;
+    await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+  }
+}
+
+/** Enqueues itself with the same arguments. */
+export class UniqueJob extends Job<[key: string]> {
+  static override unique = true as const;
+
+  async perform(key: string) {
+    log.push(await UniqueJob.performLater(key));
+  }
+}
+
+/** Its claim ends when it begins. */
+export class DebouncedJob extends Job<[key: string, again: boolean]> {
+  static override unique = { by: (key: string) => key, until: 'executing' } as const;
+
+  async perform(key: string, again: boolean) {
+    log.push(again);
+    if (again) await DebouncedJob.performLater(key, false);
+  }
+}
+
+export class ChainJob extends Job<[left: number]> {
+  static override queue = 'mailer';
+
+  async perform(left: number) {
+    log.push(left);
+    if (left > 0) await ChainJob.set({ queue: left % 2 ? 'default' : 'other' }).performLater(left - 1);
+  }
+}
+
+export class NoteJob extends Job<[note: Note]> {
+  perform(note: Note) {
+    log.push(note.text);
+  }
+}
+
+/** Notes where it has come to, fails once, and goes on from there. */
+export class StepsJob extends Job {
+  async perform() {
+    for (let step = (await this.resumeFrom<number>()) ?? 0; step < 4; step++) {
+      log.push(step);
+      await this.checkpoint(step + 1);
+      if (step === 1) throw new RangeError('half way');
+    }
+  }
+}
