@@ -15,8 +15,18 @@ export type { PreparedJob } from './job/enqueue/prepared-job';
 export type { EnqueuedJob, EnqueueRequest } from './job/enqueue/request';
 export { type ConfiguredJob, Job, performAllLater } from './job/job';
 export type { CronOptions, JobContext, JobOptions, UniqueOptions } from './job/job-class';
+export type { RetryOnOptions } from './job/perform/retry-rules';
+export type { Cursor } from './job/perform/run-notes';
+export { JobTimeoutError } from './job/perform/timeout';
 export { DiscardJob, KillJob, RecordGoneError } from './job/perform/verdict';
-export type { ArgumentSerializer, EnqueueMiddleware, JobSetup } from './job/setup';
+export type {
+  ArgumentSerializer,
+  EnqueueMiddleware,
+  ErrorReport,
+  JobRun,
+  JobSetup,
+  PerformMiddleware,
+} from './job/setup';
 export { Mailer } from './mailer/mailer';
 export { currentTransaction, transaction } from './model/transaction';
 export { type AppDefinition, type AppOptions, defineApp, type Routes } from './role/app-definition';

@@ -23,6 +23,7 @@ import {
   addRetryRule,
   type ErrorHandler,
   type ErrorMatchers,
+  type ErrorOf,
   type RetryOnOptions,
 } from './perform/retry-rules';
 import type { Cursor } from './perform/run-notes';
@@ -75,11 +76,11 @@ export abstract class Job<A extends JobArguments = []> {
    * If it throws, the job is dead all the same.
    * @throws TypeError for options that make no sense.
    */
-  static retryOn<E extends Error, J extends Performable>(
+  static retryOn<const M extends ErrorMatchers, J extends Performable>(
     this: AbstractJobClass<J>,
-    errors: ErrorMatchers<E>,
+    errors: M,
     options: RetryOnOptions = {},
-    exhausted?: ErrorHandler<E, J>,
+    exhausted?: ErrorHandler<ErrorOf<M>, J>,
   ): void {
     addRetryRule(this, errors, options, exhausted as ErrorHandler | undefined);
   }
@@ -88,10 +89,10 @@ export abstract class Job<A extends JobArguments = []> {
    * Has these errors discard the job: no retry, no trace in the dead set. Inherited and ordered as `retryOn` is.
    * @param handler called before; what it throws is reported.
    */
-  static discardOn<E extends Error, J extends Performable>(
+  static discardOn<const M extends ErrorMatchers, J extends Performable>(
     this: AbstractJobClass<J>,
-    errors: ErrorMatchers<E>,
-    handler?: ErrorHandler<E, J>,
+    errors: M,
+    handler?: ErrorHandler<ErrorOf<M>, J>,
   ): void {
     addDiscardRule(this, errors, handler as ErrorHandler | undefined);
   }

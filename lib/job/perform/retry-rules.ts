@@ -1,16 +1,23 @@
 import { type Duration, parseDuration } from '../../support/duration';
 
-/** A class of errors, or a function that knows them by sight. Causes are not looked at; a function may. */
-export type ErrorMatcher<E extends Error = Error> =
-  | (abstract new (
-      ...args: never[]
-    ) => E)
-  | ((error: Error) => boolean);
+type ErrorClass = abstract new (...args: never[]) => Error;
 
-export type ErrorMatchers<E extends Error = Error> = ErrorMatcher<E> | readonly ErrorMatcher<E>[];
+/** A class of errors, or a function that knows them by sight. Causes are not looked at; a function may. */
+export type ErrorMatcher = ErrorClass | ((error: Error) => boolean);
+
+export type ErrorMatchers = ErrorMatcher | readonly ErrorMatcher[];
+
+/** What can be said of an error that they match. */
+export type ErrorOf<M> = M extends readonly (infer Each)[]
+  ? ErrorOf<Each>
+  : M extends abstract new (
+        ...args: never[]
+      ) => infer E
+    ? E
+    : Error;
 
 /** Told of the error that ended a job, with the instance that ran it. Awaited, and the slot is kept meanwhile. */
-export type ErrorHandler<E extends Error = Error, J = unknown> = (error: E, job: J) => unknown;
+export type ErrorHandler<E = Error, J = unknown> = (error: E, job: J) => unknown;
 
 export interface RetryOnOptions {
   /**
@@ -103,6 +110,6 @@ function testOf(matcher: ErrorMatcher, at: string): (error: Error) => boolean {
   return matcher;
 }
 
-function isErrorClass(matcher: ErrorMatcher): matcher is abstract new (...args: never[]) => Error {
+function isErrorClass(matcher: ErrorMatcher): matcher is ErrorClass {
   return typeof matcher === 'function' && (matcher === Error || matcher.prototype instanceof Error);
 }
