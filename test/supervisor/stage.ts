@@ -70,7 +70,7 @@ export class Stage {
   }
 
   /** Switches one of the app's flaws on. @returns a function that mends it. */
-  spoil(flag: 'broken' | 'jobs-crash'): () => void {
+  spoil(flag: 'broken' | 'jobs-crash' | 'broken-setup'): () => void {
     const file = path.join(this.flags, flag);
     fs.writeFileSync(file, '');
     return () => fs.rmSync(file);
@@ -78,16 +78,25 @@ export class Stage {
 
   /** What the app's hooks have heard so far. */
   hooks(): { readonly hook: string; readonly [key: string]: unknown }[] {
-    const file = path.join(this.flags, 'hooks');
-    if (!fs.existsSync(file)) return [];
-    const lines = fs.readFileSync(file, 'utf8').split('\n').filter(Boolean);
-    return lines.map((line) => JSON.parse(line) as { hook: string });
+    return this.noted('hooks') as { hook: string }[];
+  }
+
+  /** What the app's job setup has seen and heard so far. */
+  jobNotes(): readonly object[] {
+    return this.noted('jobs');
   }
 
   async remove(): Promise<void> {
     await Promise.all(this.trees.map((tree) => tree.cleanup()));
     await Promise.all([this.redis.remove(), this.database.drop()]);
     removeFolder(this.flags);
+  }
+
+  private noted(name: 'hooks' | 'jobs'): object[] {
+    const file = path.join(this.flags, name);
+    if (!fs.existsSync(file)) return [];
+    const lines = fs.readFileSync(file, 'utf8').split('\n').filter(Boolean);
+    return lines.map((line) => JSON.parse(line) as object);
   }
 
   private options(env: TreeOptions['env'], options: TreeOptions): TreeOptions {
