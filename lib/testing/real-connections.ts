@@ -11,8 +11,8 @@ import { Deadline } from '../support/deadline';
 import type { LedgerEntry } from './ledger';
 import type { TestDatabase } from './test-database';
 
-/** How long Redis may take to answer, at first and at last, ms. */
-const REDIS_MS = 5000;
+/** How long Redis may take to let us go, ms. */
+const CLOSE_MS = 5000;
 
 /** The stores of real jobs, as one process sees them. */
 export class RealConnections {
@@ -32,11 +32,13 @@ export class RealConnections {
     const events = new Events();
     const redis = new Redis(redisUrl, events);
     const connections = new RealConnections(database, redis, redisUrl, events);
-    const ready = events.next('redis.ready');
+    const ready = events.next('redis.ready').then(() => undefined);
+    const lost = events.next('redis.lost').then(({ error }) => error);
     await redis.start();
-    if ((await Deadline.after(REDIS_MS).wait(ready)) !== 'late') return connections;
+    const refusal = await Promise.race([ready, lost]);
+    if (!refusal) return connections;
     await connections.close();
-    throw new Error(`useRealJobs: Redis does not answer at ${redisUrl}`);
+    throw new Error(`useRealJobs: Redis does not answer at ${new URL(redisUrl).host}: ${refusal.message}`, { cause: refusal });
   }
 
   get database(): Database {
@@ -76,7 +78,7 @@ export class RealConnections {
   }
 
   async close(): Promise<void> {
-    await this.redis.stop(Deadline.after(REDIS_MS));
+    await this.redis.stop(Deadline.after(CLOSE_MS));
   }
 
   private sources(queues: readonly string[]) {
