@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { fork } from 'node:child_process';
+import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
 import pg from 'pg';
@@ -171,9 +171,10 @@ describe('recurring jobs', () => {
     await sleptSince2023(YearlyJob);
     const blocker = new pg.Client(system.postgres.url);
     await blocker.connect();
+    let child: ChildProcess | undefined;
     try {
       await blocker.query('begin; lock table job_outbox in access exclusive mode');
-      const child = fork(path.join(__dirname, 'yearly-job.ts'), [system.postgres.url, system.redisServer.url], {
+      child = fork(path.join(__dirname, 'yearly-job.ts'), [system.postgres.url, system.redisServer.url], {
         execArgv: ['--import', 'tsx'],
       });
       const inserting = async () => {
@@ -189,6 +190,7 @@ describe('recurring jobs', () => {
       assert.deepEqual(system.eventsNamed('cron.enqueued'), [], 'the other one keeps off what is in hand');
       await blocker.query('commit');
     } finally {
+      child?.kill('SIGKILL');
       await blocker.end();
     }
     await until('it is enqueued', () => system.eventsNamed('cron.enqueued').length > 0, LONG);

@@ -18,7 +18,7 @@ if (require.main === module) {
   const [databaseUrl = '', redisUrl = ''] = process.argv.slice(2);
   const events = new Events();
   const redis = new Redis(redisUrl, events);
-  const database = new Database(databaseUrl, { production: false, events });
+  const database = new Database(databaseUrl, { production: false, events, poolMax: 6 });
   connectJobs({ database, redis, events });
   const config = { jobs: TWO_QUEUES, environment: 'test' } as const;
   const registry = new JobRegistry([YearlyJob]);
