@@ -31,11 +31,7 @@ export interface CheckedFilter {
 export function checkFilter(filter: JobFilter): CheckedFilter {
   const { queue } = filter;
   const queues = queue === undefined || queue === '' ? undefined : typeof queue === 'string' ? [queue] : queue;
-  for (const name of queues ?? []) {
-    if (typeof name !== 'string' || !QUEUE_NAME.test(name)) {
-      throw new InvalidRequestError(`the queue is ${JSON.stringify(name)}; use letters, digits, - and _`);
-    }
-  }
+  for (const name of queues ?? []) checkQueue(name);
   const checked: Partial<Record<(typeof CONDITIONS)[number], string>> = {};
   for (const name of CONDITIONS) {
     const given: unknown = filter[name];
@@ -47,6 +43,13 @@ export function checkFilter(filter: JobFilter): CheckedFilter {
     checked[name] = given;
   }
   return { queues, class: checked.class, tag: checked.tag, error: checked.error, text: checked.text };
+}
+
+/** @throws InvalidRequestError. */
+export function checkQueue(name: string): void {
+  if (typeof name !== 'string' || !QUEUE_NAME.test(name)) {
+    throw new InvalidRequestError(`the queue is ${JSON.stringify(name)}; use letters, digits, - and _`);
+  }
 }
 
 /** Whether records must be looked at. */

@@ -1,4 +1,5 @@
 import { DeadSet } from './dead-set';
+import { checkQueue } from './filter';
 import { type FoundPlace, findJob } from './find-job';
 import type { JobRef } from './reference';
 import { RetrySet } from './retry-set';
@@ -18,7 +19,9 @@ export class JobSets {
     this.dead = new DeadSet(sources);
   }
 
+  /** @throws InvalidRequestError for what cannot be a queue's name. */
   waiting(queue: string): WaitingList {
+    checkQueue(queue);
     return new WaitingList(this.sources, queue);
   }
 

@@ -1,3 +1,4 @@
+import { checkQueue } from './filter';
 import { InvalidRequestError } from './invalid-request';
 
 /** A job by its id; with its queue where ids repeat over queues, as those of plain bee-queue producers do. */
@@ -18,6 +19,7 @@ export function checkRef(ref: JobRef): CheckedRef {
     const shown = JSON.stringify(id)?.slice(0, 100);
     throw new InvalidRequestError(`the job id is ${shown}; give one such as 0b0e7c4e-4a3f-4c7a-9d53-0f6f5d1c8a11`);
   }
+  if (queue !== undefined) checkQueue(queue);
   return { id, queue };
 }
 

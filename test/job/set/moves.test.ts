@@ -1,0 +1,267 @@
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import fc from 'fast-check';
+import { readRecord } from '../../../lib/job/record/record';
+import type { SetName } from '../../../lib/job/set/entry';
+import { JobSets } from '../../../lib/job/set/job-sets';
+import type { BulkResult, Selection } from '../../../lib/job/set/selection';
+import { JobSystem } from '../job-system';
+import { setSources } from './set-sources';
+import { payloadText, store } from './stored-job';
+
+const QUEUES = ['default', 'mailer'];
+const SOON = Date.now() + 3_600_000;
+const LATER = new Date(SOON + 1000);
+
+/** What a job is like when it is put there, and how a set's moves change it. */
+interface Job {
+  readonly id: string;
+  readonly queue: string;
+  readonly class: string;
+  readonly readable: boolean;
+  place: SetName | 'gone';
+  /** Redis does not know it: its row does. */
+  inPostgres: boolean;
+  hasRow: boolean;
+  attempts: number;
+}
+
+const KINDS = [
+  'retry',
+  'retry of the outbox',
+  'dead',
+  'unreadable dead',
+  'row',
+  'plain delayed',
+  'waiting',
+  'plain dead',
+] as const;
+type Kind = (typeof KINDS)[number];
+
+/** The moves of each set, by what they are to the model. */
+type Verb = 'retry' | 'run' | 'reschedule' | 'kill' | 'delete';
+const VERBS: { readonly [S in 'retry' | 'dead' | 'scheduled']: readonly Verb[] } = {
+  retry: ['retry', 'reschedule', 'kill', 'delete'],
+  dead: ['retry', 'delete'],
+  scheduled: ['run', 'reschedule', 'kill', 'delete'],
+};
+type Op = readonly ['retry' | 'dead' | 'scheduled', Verb];
+const OPS = Object.entries(VERBS).flatMap(([set, verbs]) => verbs.map((verb) => [set, verb] as Op));
+
+const step = fc.record({
+  op: fc.constantFrom(...OPS),
+  // One; some by their ids; all of a class; all.
+  choice: fc.constantFrom('one', 'one', 'one', 'some', 'class', 'all'),
+  numbers: fc.array(fc.nat(), { minLength: 1, maxLength: 4 }),
+});
+
+describe('moves of jobs', () => {
+  let system: JobSystem;
+  let sets: JobSets;
+  before(async () => {
+    system = await JobSystem.start();
+    sets = new JobSets(setSources(system));
+  });
+  after(() => system.stop());
+  beforeEach(() => system.reset());
+
+  async function create(kind: Kind, index: number): Promise<Job> {
+    const { client } = system.redis;
+    const job = {
+      id: kind.startsWith('plain') ? String(index) : randomUUID(),
+      queue: QUEUES[index % 2] ?? '',
+      class: index % 3 === 0 ? 'RedJob' : 'BlueJob',
+      readable: !kind.startsWith('unreadable'),
+      inPostgres: kind === 'row',
+      hasRow: kind === 'row' || kind === 'retry of the outbox',
+      attempts: 0,
+    };
+    const { id, queue } = job;
+    const stored = { ...job, via: job.hasRow ? ('outbox' as const) : ('redis' as const), at: SOON + index };
+    if (job.hasRow) {
+      await system.postgres.query(
+        'insert into job_outbox (id, queue, class, payload, run_at, dispatched_at) values ($1, $2, $3, $4, $5, $6)',
+        [id, queue, job.class, payloadText(stored), new Date(SOON + index), kind === 'row' ? null : new Date()],
+      );
+    }
+    if (kind === 'row') return { ...job, place: 'scheduled' };
+    if (kind === 'waiting') await store(client, 'waiting', stored);
+    else if (kind === 'plain delayed') await store(client, 'delayed', stored);
+    else if (kind.startsWith('retry')) await store(client, 'delayed', { ...stored, errors: ['once'] });
+    else
+      await store(client, 'dead', {
+        ...stored,
+        at: SOON - 7_200_000 + index,
+        errors: ['once'],
+        ...(!job.readable && { text: '{"data":{"v' }),
+      });
+    const place =
+      kind === 'waiting'
+        ? 'waiting'
+        : kind === 'plain delayed'
+          ? 'scheduled'
+          : kind.startsWith('retry')
+            ? 'retry'
+            : 'dead';
+    return { ...job, place, attempts: place === 'retry' || (place === 'dead' && job.readable) ? 1 : 0 };
+  }
+
+  /** What should come of a move. @returns whether the job is moved. */
+  function expectMove(job: Job, [set, verb]: Op): boolean {
+    if (job.place !== set) return false;
+    if (verb === 'delete' || verb === 'kill') {
+      job.place = verb === 'kill' ? 'dead' : 'gone';
+      job.hasRow = false;
+      job.inPostgres = false;
+    } else if (verb !== 'reschedule') {
+      job.place = 'waiting';
+      if (set === 'dead') {
+        job.attempts = 0;
+        job.hasRow = job.readable && job.id.includes('-');
+      }
+    }
+    return true;
+  }
+
+  function moveOne([set, verb]: Op, id: string): Promise<boolean> {
+    if (set === 'dead') return verb === 'retry' ? sets.dead.retry(id) : sets.dead.delete(id);
+    const moved = sets[set];
+    if (verb === 'reschedule') return moved.reschedule(id, LATER);
+    if (verb === 'kill') return moved.kill(id);
+    if (verb === 'delete') return moved.delete(id);
+    return set === 'retry' ? sets.retry.retry(id) : sets.scheduled.run(id);
+  }
+
+  function moveMany([set, verb]: Op, selection: Selection): Promise<BulkResult> {
+    if (set === 'dead') return verb === 'retry' ? sets.dead.retryMany(selection) : sets.dead.deleteMany(selection);
+    const moved = sets[set];
+    if (verb === 'reschedule') return moved.rescheduleMany(selection, LATER);
+    if (verb === 'kill') return moved.killMany(selection);
+    if (verb === 'delete') return moved.deleteMany(selection);
+    return set === 'retry' ? sets.retry.retryMany(selection) : sets.scheduled.runMany(selection);
+  }
+
+  async function apply(
+    jobs: readonly Job[],
+    { op, choice, numbers }: { op: Op; choice: string; numbers: number[] },
+  ): Promise<void> {
+    const picked = numbers.flatMap((number) => jobs[number % jobs.length] ?? []);
+    const [first] = picked;
+    system.heard.length = 0;
+    let moved = 0;
+    if (choice === 'one' && first) {
+      const expected = expectMove(first, op);
+      assert.equal(await moveOne(op, first.id), expected, `${op} of a job that is ${first.place}`);
+      moved = Number(expected);
+    } else if (choice === 'some') {
+      // The same id twice is one job.
+      moved = [...new Set(picked)].filter((job) => expectMove(job, op)).length;
+      assert.deepEqual(await moveMany(op, { ids: picked.map((job) => job.id) }), { moved, complete: true });
+    } else {
+      const name = choice === 'class' ? 'RedJob' : undefined;
+      const matching = jobs.filter((job) => !name || (job.class === name && job.readable));
+      // Those that wait for that very moment need not be moved, and are not counted.
+      const isMoved = (job: Job) =>
+        expectMove(job, op) && !(op[1] === 'reschedule' && job.place === op[0] && later.has(job));
+      moved = matching.filter(isMoved).length;
+      assert.deepEqual(await moveMany(op, { filter: { class: name } }), { moved, complete: true });
+    }
+    if (op[1] === 'reschedule') {
+      for (const job of choice === 'one' && first ? [first] : choice === 'some' ? picked : jobs) {
+        if (job.place === op[0] && (choice !== 'class' || job.class === 'RedJob')) later.add(job);
+      }
+    }
+    const told = system.eventsNamed('operator.jobs');
+    assert.deepEqual(told, moved ? [{ action: op[1], set: op[0], count: moved, via: 'test' }] : []);
+  }
+
+  /** Jobs that were rescheduled to LATER. */
+  const later = new Set<Job>();
+
+  async function checkState(jobs: readonly Job[]): Promise<void> {
+    const { client } = system.redis;
+    const rows = await system.postgres.query<{ id: string; dispatched: boolean; due: boolean }>(
+      'select id, dispatched_at is not null as dispatched, run_at <= now() as due from job_outbox',
+    );
+    for (const queue of QUEUES) {
+      const key = (name: string) => `bq:${queue}:${name}`;
+      const own = jobs.filter((job) => job.queue === queue);
+      const inRedis = (...places: string[]) =>
+        own
+          .filter((job) => places.includes(job.place) && !job.inPostgres)
+          .map((job) => job.id)
+          .sort();
+      assert.deepEqual((await client.lRange(key('waiting'), 0, -1)).sort(), inRedis('waiting'), 'each is queued once');
+      assert.deepEqual((await client.zRange(key('delayed'), 0, -1)).sort(), inRedis('retry', 'scheduled'));
+      assert.deepEqual((await client.zRange(key('dead'), 0, -1)).sort(), inRedis('dead'));
+      assert.deepEqual((await client.sMembers(key('failed'))).sort(), inRedis('dead'));
+      assert.deepEqual((await client.hKeys(key('jobs'))).sort(), inRedis('waiting', 'retry', 'scheduled', 'dead'));
+    }
+    for (const job of jobs) {
+      const row = rows.find((one) => one.id === job.id);
+      const state = !row ? 'none' : row.dispatched ? 'dispatched' : row.due ? 'due' : 'scheduled';
+      const wanted = !job.hasRow
+        ? 'none'
+        : !job.inPostgres
+          ? 'dispatched'
+          : job.place === 'waiting'
+            ? 'due'
+            : 'scheduled';
+      assert.equal(state, wanted, `the row of a job that is ${job.place}`);
+      const { place, entry } = await sets.find(job.id);
+      assert.equal(place, job.place === 'gone' ? 'unknown' : job.place);
+      if (job.place === 'gone') continue;
+      assert.deepEqual(
+        [entry?.id, entry?.queue, entry?.set, entry?.attempts],
+        [job.id, job.queue, job.place, job.attempts],
+      );
+      assert.deepEqual(
+        [entry?.class, entry?.unreadable !== undefined],
+        [job.readable ? job.class : undefined, !job.readable],
+      );
+    }
+    const sizes = { retry: 0, scheduled: 0, dead: 0 };
+    for (const { place } of jobs) if (place in sizes) sizes[place as keyof typeof sizes]++;
+    assert.deepEqual(await sets.sizes(), sizes);
+  }
+
+  it('leave each job in one place, and its row as it should be', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.constantFrom(...KINDS), { minLength: 1, maxLength: 8 }),
+        fc.array(step, { maxLength: 10 }),
+        async (kinds, steps) => {
+          await system.redis.client.flushAll();
+          await system.postgres.query('truncate job_outbox');
+          later.clear();
+          const jobs: Job[] = [];
+          for (const [index, kind] of kinds.entries()) jobs.push(await create(kind, index));
+          await checkState(jobs);
+          for (const one of steps) {
+            await apply(jobs, one);
+            await checkState(jobs);
+          }
+        },
+      ),
+      { numRuns: 40 },
+    );
+  });
+
+  it('write what the job is from now on', async () => {
+    const before = Date.now();
+    const job = await create('retry', 0);
+    const record = async () => readRecord((await system.redis.client.hGet('bq:default:jobs', job.id)) ?? '');
+    await sets.retry.kill(job.id);
+    assert.deepEqual([(await record()).status, (await record()).options.reason], ['failed', 'killed by an operator']);
+    const [dead] = (await sets.dead.page()).entries;
+    assert.deepEqual([dead?.reason, dead?.errors.length], ['killed by an operator', 1]);
+    await sets.dead.retry(job.id);
+    const { status, options, data } = await record();
+    assert.deepEqual(
+      [status, options.reason, options.attempts, options.stacktraces?.length],
+      ['created', undefined, 0, 1],
+    );
+    assert.ok((options.timestamp ?? 0) >= before, 'its wait is counted from now');
+    assert.equal((data as { via: string }).via, 'outbox', 'its end deletes its row');
+  });
+});
