@@ -11,6 +11,9 @@ export interface CatchUpOptions {
   readonly limit: number;
 }
 
+/** Of a processor that is not tuned otherwise. */
+export const USUAL_LIMITS = Object.freeze({ graceMs: 60_000, limit: 1000 });
+
 export interface CatchUp {
   /** To be enqueued, in order. */
   readonly ticks: readonly Date[];

@@ -2,15 +2,13 @@ import { performance } from 'node:perf_hooks';
 import type { Knex } from 'knex';
 import { toError } from '../../core/errors';
 import type { Events } from '../../core/events';
-import { withAttributes } from '../../core/execution-context';
 import { Backoff } from '../../support/backoff';
-import type { EnqueuedJob } from '../enqueue/request';
-import { Job } from '../job';
 import { jobNameOf } from '../job-class';
 import { Recurring } from '../recurring';
-import { type CatchUp, type CatchUpOptions, catchUp } from './catch-up';
+import { type CatchUp, type CatchUpOptions, catchUp, USUAL_LIMITS } from './catch-up';
 import type { CronEntry } from './cron-entries';
 import { type CronRow, isSame, lockRow, readRows, refresh, settle } from './cron-table';
+import { enqueueTick } from './enqueue-tick';
 
 export interface CronTuning {
   /** Longest pause between two looks at the table: what a suspended machine or a clock that jumps costs, ms. Default 10,000. */
@@ -130,7 +128,7 @@ export class CronService {
     const times = row.run_requested_at ? [...plan.ticks, row.run_requested_at] : plan.ticks;
     const runs: Done['runs'][number][] = [];
     for (const scheduledFor of times) {
-      const { id, enqueued, reason } = await enqueue(trx, entry, scheduledFor);
+      const { id, enqueued, reason } = await enqueueTick(entry, scheduledFor, trx);
       runs.push({ id, scheduledFor, reason: enqueued ? undefined : (reason ?? 'unknown') });
     }
     await settle(trx, entry.name, plan, runs.filter((run) => run.reason === undefined).at(-1)?.id);
@@ -138,7 +136,7 @@ export class CronService {
   }
 
   private catchUpOptions({ policy }: CronEntry): CatchUpOptions {
-    const { graceMs = 60_000, limit = 1000 } = this.options.tuning ?? {};
+    const { graceMs = USUAL_LIMITS.graceMs, limit = USUAL_LIMITS.limit } = this.options.tuning ?? {};
     return { policy, graceMs, limit };
   }
 
@@ -170,11 +168,4 @@ function msUntilDue(entry: CronEntry, row: CronRow): number | undefined {
   if (row.run_requested_at) return 0;
   const next = row.paused ? undefined : entry.schedule.next(row.settled_until);
   return next && next.getTime() - row.now.getTime();
-}
-
-/** The class's own road: its middleware, uniqueness and queue are the same as in anybody's `performLater`. */
-function enqueue(trx: Knex.Transaction, { jobClass, args }: CronEntry, scheduledFor: Date): Promise<EnqueuedJob> {
-  return withAttributes({ scheduledFor: scheduledFor.toISOString() }, () =>
-    Job.set.call(jobClass, { trx }).performLater(...(args as never[])),
-  );
 }
