@@ -13,6 +13,7 @@ export {
   performedJobs,
 } from './assert-performed';
 export type { TestJobs } from './connected-mode';
+export { type CronTimes, enqueueCronJobs } from './enqueue-cron-jobs';
 export type { EnqueuedMatch, JobMatch } from './job-match';
 export type { JobEnd } from './ledger';
 export type { JobFilter, PerformOptions } from './mode';

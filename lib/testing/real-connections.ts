@@ -38,7 +38,9 @@ export class RealConnections {
     const refusal = await Promise.race([ready, lost]);
     if (!refusal) return connections;
     await connections.close();
-    throw new Error(`useRealJobs: Redis does not answer at ${new URL(redisUrl).host}: ${refusal.message}`, { cause: refusal });
+    throw new Error(`useRealJobs: Redis does not answer at ${new URL(redisUrl).host}: ${refusal.message}`, {
+      cause: refusal,
+    });
   }
 
   get database(): Database {

@@ -178,7 +178,10 @@ describe('real jobs', () => {
 
   it('need a Redis that answers', async () => {
     await use();
-    await assert.rejects(useRealJobs({ database, redisUrl: 'redis://127.0.0.1:1' }), /Redis does not answer at 127.0.0.1:1: connect ECONNREFUSED/);
+    await assert.rejects(
+      useRealJobs({ database, redisUrl: 'redis://127.0.0.1:1' }),
+      /Redis does not answer at 127.0.0.1:1: connect ECONNREFUSED/,
+    );
     await WorkJob.performLater('all the same');
     await jobs.clear();
     assertNoEnqueued();

@@ -1,0 +1,103 @@
+import assert from 'node:assert/strict';
+import { Job } from '../../lib/job/job';
+import type { JobSetup } from '../../lib/job/setup';
+import { defineApp } from '../../lib/role/app-definition';
+import { assertEnqueued, assertNoEnqueued, performEnqueuedJobs, type TestJobs, useFakeJobs } from '../../lib/testing';
+
+const log: string[] = [];
+
+class SecretJob extends Job<[{ readonly pin: string }]> {
+  perform(_secret: { readonly pin: string }) {
+    log.push('performed');
+  }
+}
+
+class SilentJob extends Job<[text: string]> {
+  static override logArguments = false;
+  perform() {}
+}
+
+class AwkwardJob extends Job {
+  static override retry = { limit: 0 };
+
+  perform() {
+    throw new RangeError('of the job');
+  }
+
+  override afterDiscard() {
+    throw new TypeError('of the hook');
+  }
+}
+
+const SETUP: JobSetup = {
+  filterArguments: ['pin'],
+  performMiddleware: [
+    async (run, next) => {
+      log.push(`around ${run.class}`);
+      await next();
+    },
+  ],
+};
+
+describe("what the app adds to its jobs, in the app's tests", () => {
+  let jobs: TestJobs | undefined;
+  beforeEach(() => {
+    log.length = 0;
+  });
+  afterEach(async () => {
+    await jobs?.restore();
+    jobs = undefined;
+  });
+
+  const app = (setup: unknown) =>
+    defineApp({
+      name: 'shop',
+      root: __dirname,
+      routes: async () => ({ default: () => undefined }),
+      jobSetup: async () => ({ default: setup as JobSetup }),
+    });
+
+  it('comes from its manifest', async () => {
+    jobs = await useFakeJobs({ app: app(SETUP) });
+    await SecretJob.performLater({ pin: '1234' });
+    await performEnqueuedJobs();
+    assert.deepEqual(log, ['around SecretJob', 'performed']);
+  });
+
+  it('or from the test', async () => {
+    jobs = await useFakeJobs({ app: app(SETUP), setup: {} });
+    await SecretJob.performLater({ pin: '1234' });
+    await performEnqueuedJobs();
+    assert.deepEqual(log, ['performed']);
+  });
+
+  it('is refused where it is not what it should be', async () => {
+    await assert.rejects(useFakeJobs({ app: app({ performMiddleware: 'none' }) }), /performMiddleware is a string/);
+  });
+
+  it('hides arguments in messages', async () => {
+    jobs = await useFakeJobs({ setup: SETUP });
+    await SecretJob.performLater({ pin: '1234' });
+    await SilentJob.performLater('hush');
+    assertEnqueued(SecretJob, { args: [{ pin: '1234' }] });
+    assert.throws(
+      () => assertNoEnqueued(),
+      (error: Error) => /pin: '\[FILTERED\]'/.test(error.message) && /SilentJob\(…\) on default/.test(error.message),
+    );
+  });
+
+  it('fails the test when it throws where nobody would notice', async () => {
+    jobs = await useFakeJobs();
+    await AwkwardJob.performLater();
+    await assert.rejects(performEnqueuedJobs(), /afterDiscard of AwkwardJob: of the hook/);
+  });
+
+  it('is forgotten with the kit', async () => {
+    jobs = await useFakeJobs({ setup: SETUP });
+    await jobs.restore();
+    jobs = await useFakeJobs();
+    await SecretJob.performLater({ pin: '1234' });
+    await performEnqueuedJobs();
+    assert.deepEqual(log, ['performed']);
+  });
+});
