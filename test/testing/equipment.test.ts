@@ -14,7 +14,7 @@ class SecretJob extends Job<[{ readonly pin: string }]> {
 
 class SilentJob extends Job<[text: string]> {
   static override logArguments = false;
-  perform() {}
+  perform(_text: string) {}
 }
 
 class AwkwardJob extends Job {
