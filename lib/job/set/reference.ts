@@ -14,7 +14,8 @@ const ID = /^[\x21-\x7e]{1,200}$/;
 
 /** @throws InvalidRequestError for what cannot be a job's id. */
 export function checkRef(ref: JobRef): CheckedRef {
-  const { id, queue = undefined } = typeof ref === 'string' ? { id: ref } : ref;
+  // Callers may pass on what came in from outside.
+  const { id, queue = undefined } = typeof ref === 'object' && ref !== null ? ref : { id: ref };
   if (typeof id !== 'string' || !ID.test(id)) {
     const shown = JSON.stringify(id)?.slice(0, 100);
     throw new InvalidRequestError(`the job id is ${shown}; give one such as 0b0e7c4e-4a3f-4c7a-9d53-0f6f5d1c8a11`);

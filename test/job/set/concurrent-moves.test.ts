@@ -1,0 +1,170 @@
+import assert from 'node:assert/strict';
+import { Events } from '../../../lib/core/events';
+import { Redis } from '../../../lib/core/redis';
+import { Job } from '../../../lib/job/job';
+import { KillJob } from '../../../lib/job/perform/verdict';
+import { JobSets } from '../../../lib/job/set/job-sets';
+import { moveJobs } from '../../../lib/job/set/move-script';
+import { Database } from '../../../lib/model/database';
+import { Deadline } from '../../../lib/support/deadline';
+import { until } from '../../support/until';
+import { JobSystem } from '../job-system';
+import { setSources } from './set-sources';
+import { recordText, store } from './stored-job';
+
+const COUNT = 200;
+const ran: number[] = [];
+let mood: 'die' | 'work' = 'work';
+
+class CountedJob extends Job<[n: number]> {
+  perform(n: number): void {
+    ran.push(n);
+    if (mood === 'die') throw new KillJob('again');
+  }
+}
+
+describe('two operators at once', () => {
+  let system: JobSystem;
+  let mine: JobSets;
+  let theirs: JobSets;
+  let theirRedis: Redis;
+  let theirDatabase: Database;
+  before(async () => {
+    system = await JobSystem.start();
+    const events = new Events();
+    theirRedis = new Redis(system.redisServer.url, events);
+    theirDatabase = new Database(system.postgres.url, { production: false, events, poolMax: 4 });
+    await theirRedis.start();
+    await until('redis is connected', () => theirRedis.client.isReady);
+    const sources = setSources(system);
+    mine = new JobSets(sources);
+    theirs = new JobSets({ ...sources, redis: theirRedis.client, knex: theirDatabase.knex, via: 'another' });
+  });
+  after(async () => {
+    await theirRedis.stop(Deadline.after(1000));
+    await theirDatabase.stop(Deadline.after(2000));
+    await system.stop();
+  });
+  beforeEach(async () => {
+    await system.reset();
+    ran.length = 0;
+    mood = 'work';
+  });
+
+  const died = Date.now() - 60_000;
+  async function bury(): Promise<string[]> {
+    const ids: string[] = [];
+    for (let n = 0; n < COUNT; n++) {
+      const job = { class: 'CountedJob', args: [n], errors: ['once'], reason: 'once', at: died + n };
+      ids.push(await store(system.redis.client, 'dead', job));
+    }
+    return ids;
+  }
+
+  async function schedule(): Promise<string[]> {
+    const ids: string[] = [];
+    for (let n = 0; n < COUNT; n++) ids.push((await CountedJob.set({ wait: '1h' }).performLater(n)).id);
+    return ids;
+  }
+
+  const waiting = () => system.redis.client.lRange('bq:default:waiting', 0, -1);
+  const sum = async (results: Promise<{ moved: number }>[]) =>
+    (await Promise.all(results)).reduce((total, { moved }) => total + moved, 0);
+  const inOrder = (ids: readonly string[]) => [...ids].sort();
+
+  it('retry the same dead jobs, each of which is queued once', async () => {
+    const ids = await bury();
+    const clicks = ids.flatMap((id) => [mine.dead.retry(id), theirs.dead.retry(id)]);
+    assert.equal((await Promise.all(clicks)).filter(Boolean).length, COUNT);
+    assert.deepEqual(inOrder(await waiting()), inOrder(ids));
+    assert.equal(await system.outboxSize(), COUNT);
+    assert.equal(await mine.dead.count(), 0);
+    await system.processor([CountedJob]);
+    await until('all have run', () => ran.length >= COUNT);
+    await until('the outbox is empty', async () => (await system.outboxSize()) === 0);
+    assert.equal(new Set(ran).size, COUNT);
+    assert.equal(ran.length, COUNT);
+  });
+
+  it('retry all, by a filter and by ids', async () => {
+    const ids = await bury();
+    const moved = await sum([
+      mine.dead.retryMany({ filter: { error: 'ONCE' } }),
+      theirs.dead.retryMany({ ids }),
+      theirs.dead.retryMany({ filter: {} }),
+    ]);
+    assert.equal(moved, COUNT);
+    assert.deepEqual(inOrder(await waiting()), inOrder(ids));
+    assert.equal(await system.outboxSize(), COUNT);
+  });
+
+  it('retry and delete the same jobs: each either runs, with its row, or is gone, without one', async () => {
+    const ids = await bury();
+    assert.equal(await sum([mine.dead.retryMany({ ids }), theirs.dead.deleteMany({ ids: ids.toReversed() })]), COUNT);
+    const queued = await waiting();
+    assert.equal(await system.redis.client.hLen('bq:default:jobs'), queued.length);
+    // The settler deletes the rows of those that were deleted between a row's making and the move.
+    await system.processor([CountedJob]);
+    await until('the outbox is empty', async () => (await system.outboxSize()) === 0);
+    await until('those that were retried have run', () => ran.length >= queued.length);
+    assert.equal(new Set(ran).size, queued.length);
+    assert.equal(system.eventsNamed('outbox.redispatched').length, 0);
+  });
+
+  it('run, reschedule, kill and delete the same scheduled jobs: each is moved by one of them', async () => {
+    const ids = await schedule();
+    const later = new Date(Date.now() + 7_200_000);
+    const [run, killed, deleted] = await Promise.all([
+      mine.scheduled.runMany({ ids }),
+      theirs.scheduled.killMany({ filter: {} }),
+      mine.scheduled.deleteMany({ filter: { class: 'CountedJob' } }),
+      theirs.scheduled.rescheduleMany({ ids: ids.slice(0, 50) }, later),
+    ]);
+    assert.equal(run.moved + killed.moved + deleted.moved, COUNT);
+    assert.equal(await mine.dead.count(), killed.moved);
+    assert.equal(await system.outboxSize(), run.moved);
+    assert.equal(await mine.scheduled.count(), 0);
+    await system.processor([CountedJob]);
+    await until('those that were started have run', () => ran.length >= run.moved);
+    await until('the outbox is empty', async () => (await system.outboxSize()) === 0);
+    assert.equal(new Set(ran).size, run.moved);
+  });
+
+  it('do not chase jobs that die again at once', async () => {
+    await bury();
+    mood = 'die';
+    await system.processor([CountedJob]);
+    let chunks = 0;
+    const result = await mine.dead.retryMany({ filter: {} }, { onProgress: () => void chunks++ });
+    assert.deepEqual(result, { moved: COUNT, complete: true });
+    await until('they are all dead again', async () => (await mine.dead.count()) === COUNT);
+    assert.equal(ran.length, COUNT);
+    assert.ok(chunks >= 1);
+  });
+
+  it('can stop a long move, and go on with it', async () => {
+    await bury();
+    const controller = new AbortController();
+    controller.abort();
+    const none = await mine.dead.deleteMany({ filter: {} }, { signal: controller.signal });
+    assert.deepEqual(none, { moved: 0, complete: false });
+    assert.deepEqual(await mine.dead.deleteMany({ filter: {} }, { limit: 30 }), { moved: 30, complete: false });
+    const left = (await mine.dead.page({ limit: 500 })).entries.map((entry) => entry.id);
+    assert.equal(left.length, COUNT - 30);
+    assert.deepEqual(await mine.dead.deleteMany({ ids: left }, { limit: 70 }), { moved: 70, complete: false });
+    assert.deepEqual(await mine.dead.deleteMany({ filter: {} }), { moved: 100, complete: true });
+    assert.deepEqual(await mine.dead.deleteMany({ ids: left }), { moved: 0, complete: true });
+    await assert.rejects(mine.dead.deleteMany({ filter: {} }, { limit: -1 }), /limit is -1/);
+  });
+
+  it('never overwrite what has changed since it was read', async () => {
+    const { client } = system.redis;
+    const id = await store(client, 'delayed', { errors: ['first'] });
+    const newer = recordText({ errors: ['second', 'first'], status: 'retrying' });
+    const { jobs } = { jobs: [{ id, queue: 'default', sha: 'of an older text', record: '{"of":"old"}', traces: '' }] };
+    assert.deepEqual(await moveJobs(client, { from: 'delayed', to: 'queue' }, jobs), ['changed']);
+    await client.hSet('bq:default:jobs', id, newer);
+    assert.equal(await mine.retry.retry(id), true);
+    assert.equal((await mine.waiting('default').page()).entries[0]?.errors.length, 2);
+  });
+});

@@ -1,0 +1,145 @@
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { Job } from '../../../lib/job/job';
+import { InvalidRequestError } from '../../../lib/job/set/invalid-request';
+import { JobSets } from '../../../lib/job/set/job-sets';
+import { transaction } from '../../../lib/model/transaction';
+import { until } from '../../support/until';
+import { JobSystem } from '../job-system';
+import { setSources } from './set-sources';
+import { store } from './stored-job';
+
+let release: (() => void) | undefined;
+
+class HeldUpJob extends Job<[name: string]> {
+  static override concurrency = 1;
+  static tags = ['slow'];
+
+  async perform(_name: string): Promise<void> {
+    await new Promise<void>((resolve) => {
+      release = resolve;
+    });
+  }
+}
+
+describe('finding a job', () => {
+  let system: JobSystem;
+  let sets: JobSets;
+  before(async () => {
+    system = await JobSystem.start();
+    sets = new JobSets(setSources(system));
+  });
+  after(() => system.stop());
+  beforeEach(() => system.reset());
+
+  const placeOf = async (id: string) => (await sets.find(id)).place;
+
+  it('follows it from the outbox through its queue and its run to its end', async () => {
+    const [{ id }, { id: second }] = await transaction(
+      async () => [await HeldUpJob.performLater('a'), await HeldUpJob.performLater('b')] as const,
+    );
+    const { place, entry, ahead } = await sets.find(id);
+    // Committed, and not yet copied to Redis.
+    assert.deepEqual([place, entry?.class, entry?.args, ahead], ['waiting', 'HeldUpJob', ['a'], undefined]);
+    assert.deepEqual(entry?.tags, ['slow']);
+    await system.processor([HeldUpJob]);
+    await until('it runs', async () => (await placeOf(id)) === 'active');
+    await until('its class has no place for the second', async () => (await placeOf(second)) === 'held');
+    await until('it has begun', () => release !== undefined);
+    release?.();
+    await until('it has ended', async () => (await placeOf(id)) === 'unknown');
+    await until('the second runs', async () => (await placeOf(second)) === 'active');
+    release?.();
+    await until('the outbox is empty', async () => (await system.outboxSize()) === 0);
+  });
+
+  it('tells how many come before it', async () => {
+    const { client } = system.redis;
+    const ids = [randomUUID(), randomUUID(), randomUUID()];
+    for (const id of ids) await store(client, 'waiting', { id });
+    const ahead = await Promise.all(ids.map(async (id) => (await sets.find(id)).ahead));
+    assert.deepEqual(ahead, [0, 1, 2]);
+  });
+
+  it('shows what cannot be read, as it is', async () => {
+    const { client } = system.redis;
+    const broken = await store(client, 'dead', { text: 'no JSON' });
+    const { entry } = await sets.find(broken);
+    assert.deepEqual([entry?.unreadable, entry?.raw, entry?.class], ['the record is not JSON', 'no JSON', undefined]);
+    const foreign = await store(client, 'delayed', { text: '{"data":{"x":1},"options":{},"status":"created"}' });
+    const found = await sets.find(foreign);
+    assert.deepEqual([found.place, found.entry?.unreadable], ['scheduled', 'the record names no job class']);
+    await client.zAdd('bq:default:dead', { score: 5, value: 'ghost' });
+    const ghost = await sets.find('ghost');
+    assert.deepEqual(
+      [ghost.entry?.unreadable, ghost.entry?.raw, ghost.entry?.at?.getTime()],
+      ['the job has no record', undefined, 5],
+    );
+    // They can be deleted, but what is not there cannot be queued.
+    assert.deepEqual([await sets.dead.retry('ghost'), await sets.dead.delete('ghost')], [false, true]);
+    assert.deepEqual([await sets.dead.retry(broken), await placeOf(broken)], [true, 'waiting']);
+  });
+
+  it('has to be told the queue of an id that several have', async () => {
+    const { client } = system.redis;
+    for (const queue of ['default', 'mailer']) await store(client, 'dead', { id: '1', queue });
+    const message = /job 1 is in several queues \(default, mailer\): say which one is meant/;
+    await assert.rejects(sets.find('1'), message);
+    await assert.rejects(sets.dead.delete('1'), message);
+    await assert.rejects(sets.dead.deleteMany({ ids: ['1'] }), message);
+    assert.equal((await sets.find({ id: '1', queue: 'mailer' })).entry?.queue, 'mailer');
+    assert.equal(await sets.dead.delete({ id: '1', queue: 'mailer' }), true);
+    assert.equal((await sets.find('1')).entry?.queue, 'default');
+    assert.equal((await sets.find({ id: '1', queue: 'mailer' })).place, 'unknown');
+  });
+
+  it('knows queues that are named, or that a row names, although nobody told of them', async () => {
+    const { client } = system.redis;
+    const id = await store(client, 'dead', { queue: 'other' });
+    assert.equal(await placeOf(id), 'unknown');
+    assert.equal((await sets.find({ id, queue: 'other' })).place, 'dead');
+    assert.equal(await sets.dead.delete({ id, queue: 'other' }), true);
+    const { id: rows } = await HeldUpJob.set({ wait: '1h', queue: 'other' }).performLater('a');
+    assert.equal(await placeOf(rows), 'scheduled');
+    assert.equal((await sets.find({ id: rows, queue: 'default' })).place, 'unknown');
+    assert.deepEqual(
+      [await sets.scheduled.delete({ id: rows, queue: 'default' }), await sets.scheduled.delete(rows)],
+      [false, true],
+    );
+  });
+
+  it('refuses what can be no id', async () => {
+    for (const id of ['', 'a b', 'x'.repeat(201), 'ä', 7 as never, undefined as never]) {
+      await assert.rejects(
+        sets.find(id),
+        (error) => error instanceof InvalidRequestError && /the job id is .*; give one such as/.test(error.message),
+      );
+      await assert.rejects(sets.dead.retry(id), InvalidRequestError);
+      await assert.rejects(sets.scheduled.deleteMany({ ids: [id] }), InvalidRequestError);
+      await assert.rejects(sets.waiting('default').delete(id), InvalidRequestError);
+    }
+    await assert.rejects(sets.find({ id: 'a', queue: 'b c' }), /the queue is "b c"/);
+    for (const at of [new Date(Number.NaN), 'tomorrow' as never]) {
+      await assert.rejects(sets.retry.reschedule('a', at), /the time is .*; give a valid date/);
+      await assert.rejects(sets.scheduled.rescheduleMany({ filter: {} }, at), InvalidRequestError);
+    }
+  });
+
+  it('deletes one that waits, once, with its row', async () => {
+    await transaction(() => HeldUpJob.performLater('a'));
+    const processor = await system.processor([]);
+    processor.quiet();
+    const waiting = sets.waiting('default');
+    const [entry] = await until('it is queued', async () => {
+      const { entries } = await waiting.page();
+      return entries.length > 0 && entries;
+    });
+    assert.ok(entry?.at && Math.abs(entry.at.getTime() - Date.now()) < 60_000);
+    assert.deepEqual([await waiting.delete(entry.id), await waiting.delete(entry.id)], [true, false]);
+    assert.equal(await placeOf(entry.id), 'unknown');
+    assert.equal(await system.outboxSize(), 0);
+    assert.deepEqual(system.eventsNamed('operator.jobs'), [
+      { action: 'delete', set: 'waiting', count: 1, via: 'test' },
+    ]);
+  });
+});
