@@ -105,6 +105,21 @@ describe('a processor that falls silent', () => {
     assert.equal(await system.redis.client.hLen('bq:default:jobs'), 0, 'and is done');
   });
 
+  it('is left alone while several jobs do so one after the other', async () => {
+    const { said } = startDoomed('blocked');
+    const names = ['a', 'b', 'c', 'd', 'e'];
+    await transaction(async () => {
+      for (const name of names) await BlockingJob.performLater(name, 0.7 * SILENCE_MS);
+    });
+    await until('the first blocks', () => said.length > 0);
+    const processor = await judge();
+    processor.quiet();
+    await until('all are done', async () => (await system.redis.client.hLen('bq:default:jobs')) === 0, {
+      timeoutMs: 30_000,
+    });
+    assert.deepEqual([takenOver(), said.sort()], [[], names]);
+  });
+
   it('is left alone when it merely lost Redis for less', async () => {
     const proxy = new SeverableProxy({ host: '127.0.0.1', port: system.redisServer.port });
     const port = await proxy.open();
