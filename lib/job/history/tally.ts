@@ -14,6 +14,7 @@ export type Minutes = Map<number, Map<string, ClassTally>>;
 export class Tally {
   private minutes: Minutes = new Map();
   private minute = -1;
+  private minuteEnds = -1;
   private current = new Map<string, ClassTally>();
 
   constructor(private readonly now: () => number = Date.now) {}
@@ -27,7 +28,7 @@ export class Tally {
   take(): Minutes {
     const { minutes } = this;
     this.minutes = new Map();
-    this.minute = -1;
+    this.minute = this.minuteEnds = -1;
     return minutes;
   }
 
@@ -64,13 +65,14 @@ export class Tally {
   }
 
   private of(className: string): ClassTally {
-    const minute = Math.floor(this.now() / MINUTE_MS) * MINUTE_MS;
-    if (minute !== this.minute) this.begin(minute);
+    const now = this.now();
+    if (now >= this.minuteEnds || now < this.minute) this.begin(Math.floor(now / MINUTE_MS) * MINUTE_MS);
     return this.current.get(className) ?? tallyIn(this.current, className);
   }
 
   private begin(minute: number): void {
     this.minute = minute;
+    this.minuteEnds = minute + MINUTE_MS;
     this.current = this.minutes.get(minute) ?? new Map();
     this.minutes.set(minute, this.current);
     if (this.minutes.size > MOST_MINUTES) this.foldOldest();

@@ -7,6 +7,12 @@ import type { JobRecord } from './record';
 export function readyAt(options: JobRecord['options']): number | undefined {
   const { timestamp, dueAt } = options;
   const { delay } = options as { readonly delay?: number };
-  const times = [timestamp, dueAt, delay].filter((time): time is number => Number.isFinite(time));
-  return times.length === 0 ? undefined : Math.max(...times);
+  const at = Math.max(known(timestamp), known(dueAt), known(delay));
+  return at === UNKNOWN ? undefined : at;
+}
+
+const UNKNOWN = Number.NEGATIVE_INFINITY;
+
+function known(time: unknown): number {
+  return typeof time === 'number' && Number.isFinite(time) ? time : UNKNOWN;
 }
