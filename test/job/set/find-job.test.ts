@@ -12,8 +12,8 @@ import { store } from './stored-job';
 let release: (() => void) | undefined;
 
 class HeldUpJob extends Job<[name: string]> {
-  static override concurrency = 1;
-  static tags = ['slow'];
+  static concurrency = 1;
+  static override tags = ['slow'];
 
   async perform(_name: string): Promise<void> {
     await new Promise<void>((resolve) => {
