@@ -7,7 +7,13 @@ import { type SmtpSink, startSmtpSink } from '../support/smtp';
 import { tempFolder } from '../support/temp-folder';
 import { spawnTree, startTree, type Tree } from '../support/tree';
 
-const MIGRATIONS = ['create_job_outbox', 'create_mail_deliveries', 'create_users'];
+const MIGRATIONS = [
+  'create_job_outbox',
+  'create_mail_deliveries',
+  'create_users',
+  'add_unique_claims',
+  'create_job_cron',
+];
 
 interface Report {
   readonly title: string;
