@@ -11,6 +11,17 @@ export type Claim =
   | { readonly verdict: 'sent' }
   | { readonly verdict: 'busy' };
 
+/** What is known of each mail, so that it goes out once: claimed before it is sent, then sent or failed. */
+export interface DeliveryRecords {
+  claim(key: DeliveryKey, draft: Draft): Promise<Claim>;
+  /** Whoever holds the claim by now: the mail is out. */
+  sent(key: string, receipt: Receipt): Promise<void>;
+  /** Only under one's own claim: a later run may be sending already. */
+  failed(key: string, token: string, error: Error): Promise<void>;
+  /** Removes what no job can ask for any more. @returns how many. */
+  prune(): Promise<number>;
+}
+
 /**
  * How long a claim is trusted while its process lives: longer than the longest send, and not longer than a pooled
  * connection outlives its last use (30 s), for that connection is what shows that the process lives.
@@ -47,13 +58,13 @@ const CLAIM = `
   select state from mail_deliveries where key = :key and not exists (select from mine)`;
 
 /**
- * What is known of each mail: claimed before it is sent, then sent or failed. Never part of the caller's transaction.
+ * In Postgres, and never part of the caller's transaction.
  *
  * So a mail goes out once per job, with one gap that SMTP leaves: when the process dies, or the connection breaks,
  * after the server took the mail and before we heard so. It is sent again then, with the same Message-ID: rather
  * twice than never.
  */
-export class DeliveryRecord {
+export class DeliveryRecord implements DeliveryRecords {
   /** @param options.leaseMs default 30,000. */
   constructor(
     private readonly knex: Knex,
@@ -72,7 +83,6 @@ export class DeliveryRecord {
     return { verdict: verdict === 'sent' ? 'sent' : 'busy' };
   }
 
-  /** Whoever holds the claim by now: the mail is out. */
   async sent(key: string, receipt: Receipt): Promise<void> {
     const refused = receipt.refused?.map(({ address, answer }) => `${address}: ${answer}`).join('\n');
     const now = this.knex.fn.now();
@@ -87,14 +97,12 @@ export class DeliveryRecord {
       });
   }
 
-  /** Only under one's own claim: a later run may be sending already. */
   async failed(key: string, token: string, error: Error): Promise<void> {
     await this.knex('mail_deliveries')
       .where({ key, claim: token, state: 'claimed' })
       .update({ state: 'failed', error: error.message, updated_at: this.knex.fn.now() });
   }
 
-  /** Removes what no job can ask for any more. @returns how many. */
   async prune(): Promise<number> {
     return this.knex('mail_deliveries')
       .where('state', 'sent')

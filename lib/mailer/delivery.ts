@@ -2,12 +2,11 @@ import type { Config } from '../core/config';
 import { toError } from '../core/errors';
 import type { EventName, Events } from '../core/events';
 import type { I18n } from '../core/i18n';
-import type { Database } from '../model/database';
 import type { Deadline } from '../support/deadline';
 import type { Service } from '../support/service';
 import type { Delivery } from './connection';
 import { type DeliveryKey, DeliveryKeys } from './delivery-key';
-import { DeliveryRecord } from './delivery-record';
+import type { DeliveryRecords } from './delivery-record';
 import { type Draft, draftOf } from './draft';
 import { DeliveryInProgressError } from './errors';
 import type { DeliveryResult, MailMessage } from './message';
@@ -18,7 +17,7 @@ import type { Receipt, Transport } from './transport/transport';
 
 export interface MailDeliveryOptions {
   readonly config: Pick<Config, 'mail' | 'appUrl' | 'defaultLocale' | 'environment'>;
-  readonly database: Pick<Database, 'knex'>;
+  readonly record: DeliveryRecords;
   readonly i18n: I18n;
   readonly templatesDir: string;
   readonly events: Events;
@@ -47,7 +46,7 @@ export class MailDelivery implements Service, Delivery {
   readonly name = 'mail delivery';
   readonly transport: Transport;
   private readonly renderer: Renderer;
-  private readonly record: DeliveryRecord;
+  private readonly record: DeliveryRecords;
   private readonly keys = new DeliveryKeys();
   private readonly underway = new Set<Promise<unknown>>();
   private readonly unsubscribe: readonly (() => void)[];
@@ -58,7 +57,7 @@ export class MailDelivery implements Service, Delivery {
     this.transport = options.transport ?? createMailTransport(config.mail, events);
     const cache = config.environment === 'production';
     this.renderer = new Renderer({ templatesDir, cache, appUrl: config.appUrl });
-    this.record = new DeliveryRecord(options.database.knex);
+    this.record = options.record;
     this.unsubscribe = RUN_EDGES.map((name) => events.on(name, ({ id }) => this.keys.forget(id)));
   }
 

@@ -11,6 +11,7 @@ import { JobProcessor, type Lineage } from '../job/processor';
 import { loadJobs } from '../job/registry';
 import { ErrorReporter } from '../job/report/error-reporter';
 import { MailDelivery } from '../mailer/delivery';
+import { DeliveryRecord } from '../mailer/delivery-record';
 import { Mailer } from '../mailer/mailer';
 import { Database } from '../model/database';
 import { pendingMigrations } from '../model/migrator';
@@ -50,7 +51,13 @@ export class ProcessorProcess {
     const database = new Database(urls.database, { production, events, poolMax });
     const redis = new Redis(urls.redis, events);
     const i18n = await loadI18n([app.localesDir], config.defaultLocale);
-    const mail = new MailDelivery({ config, database, i18n, templatesDir: app.templatesDir, events });
+    const mail = new MailDelivery({
+      config,
+      record: new DeliveryRecord(database.knex),
+      i18n,
+      templatesDir: app.templatesDir,
+      events,
+    });
     const registry = loadJobs(app.jobsDir);
     const setup = await loadJobSetup(app);
     const models = new ModelFolder(app.modelsDir);

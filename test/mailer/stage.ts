@@ -3,6 +3,7 @@ import path from 'node:path';
 import { type EventMap, type EventName, Events } from '../../lib/core/events';
 import { type I18n, loadI18n } from '../../lib/core/i18n';
 import { MailDelivery, type MailDeliveryOptions } from '../../lib/mailer/delivery';
+import { DeliveryRecord } from '../../lib/mailer/delivery-record';
 import { Mailer } from '../../lib/mailer/mailer';
 import { Database } from '../../lib/model/database';
 import { Deadline } from '../../lib/support/deadline';
@@ -60,7 +61,7 @@ export class Stage {
         defaultLocale: 'en',
         environment: 'production',
       },
-      database,
+      record: new DeliveryRecord(database.knex),
       i18n: options.i18n ?? (await loadI18n([APP_LOCALES], 'en')),
       templatesDir: options.templatesDir ?? APP_TEMPLATES,
       events,
@@ -75,7 +76,7 @@ export class Stage {
   /** A second delivery on the same database, as another processor would have, not connected to the mailers. */
   another(): { readonly delivery: MailDelivery; readonly close: () => Promise<void> } {
     const database = new Database(this.testDatabase.url, { production: false, events: this.events });
-    const delivery = new MailDelivery({ ...this.options, database });
+    const delivery = new MailDelivery({ ...this.options, record: new DeliveryRecord(database.knex) });
     const close = async () => {
       await delivery.stop(Deadline.after(1000));
       await database.stop(Deadline.after(1000));
