@@ -1,0 +1,112 @@
+import assert, { AssertionError } from 'node:assert/strict';
+import { UserMailer } from '../../lib/app/mailers/user-mailer';
+import { Job } from '../../lib/job/job';
+import { Mailer } from '../../lib/mailer/mailer';
+import { defineApp } from '../../lib/role/app-definition';
+import {
+  assertEmails,
+  captureEmails,
+  deliveries,
+  performEnqueuedJobs,
+  type TestJobs,
+  type TestMails,
+  useFakeJobs,
+  useTestMail,
+} from '../../lib/testing';
+import { folderOf } from '../mailer/stage';
+
+class WelcomeJob extends Job<[email: string, fails?: number]> {
+  async perform(email: string, fails = 0) {
+    await UserMailer.welcome({ email, name: 'Ada', locale: 'ko' }).deliverNow();
+    if (this.context.attempt <= fails) throw new RangeError('after the mail');
+  }
+}
+
+class BrokenMailer extends Mailer {
+  static override readonly layout = false;
+  static readonly broken = this.action('broken');
+  broken() {
+    return this.mail({ to: 'ada@example.com', subject: 'Broken' });
+  }
+}
+
+const routes = async () => ({ default: () => undefined });
+
+describe('mails in a test', () => {
+  let jobs: TestJobs;
+  let mail: TestMails;
+  beforeEach(async () => {
+    jobs = await useFakeJobs();
+    mail = await useTestMail({ app: defineApp({ name: 'shop', root: `${__dirname}/../../lib/app`, routes }) });
+  });
+  afterEach(async () => {
+    await mail.restore();
+    await jobs.restore();
+  });
+
+  const perform = (...args: [string, number?]) => performEnqueuedJobs(() => WelcomeJob.performLater(...args));
+
+  it('are rendered as in production, and kept', async () => {
+    await perform('ada@example.com');
+    const [welcome, ...others] = deliveries();
+    assert.deepEqual(others, []);
+    assert.deepEqual(welcome?.to, [{ name: 'Ada', address: 'ada@example.com' }]);
+    assert.deepEqual(welcome?.from, { name: 'Test', address: 'test@example.com' });
+    assert.match(welcome?.subject ?? '', /[가-힣]/, "in the recipient's language");
+    assert.match(welcome?.html ?? '', /http:\/\/localhost:3000/);
+    assert.notEqual(welcome?.text, '');
+    mail.clear();
+    assert.deepEqual(deliveries(), []);
+  });
+
+  it('are sent once by a job that runs twice', async () => {
+    await perform('ada@example.com', 2);
+    assertEmails(1);
+    await perform('ada@example.com');
+    assertEmails(2);
+  });
+
+  it('are counted, within a piece of work or in all', async () => {
+    assertEmails(0);
+    await assertEmails(1, () => perform('ada@example.com'));
+    const captured = await captureEmails(async () => {
+      await perform('bob@example.com');
+      await perform('cid@example.com');
+    });
+    assert.deepEqual(
+      captured.map(({ to }) => to[0]?.address),
+      ['bob@example.com', 'cid@example.com'],
+    );
+    assertEmails(3);
+    assert.throws(
+      () => assertEmails(1),
+      (error) =>
+        error instanceof AssertionError &&
+        /^1 mails should be sent, found 3\n {2}".+" to ada@example.com\n/.test(error.message) &&
+        /mails\.test/.test(error.stack?.split('\n    at ')[1] ?? ''),
+    );
+    await assert.rejects(
+      assertEmails(0, () => perform('dan@example.com')),
+      /0 mails should be sent, found 1\n {2}".+" to dan@example.com$/,
+    );
+  });
+
+  it('fail as they do in production', async () => {
+    await mail.restore();
+    const root = folderOf({ 'mailers/templates/broken_mailer/broken/text.ejs': '<%= nothing.here %>' });
+    mail = await useTestMail({ app: defineApp({ name: 'shop', root, routes }) });
+    await assert.rejects(BrokenMailer.broken().deliverNow(), /nothing is not defined/);
+    await assert.rejects(UserMailer.welcome({ email: 'a@b', name: '', locale: 'en' }).deliverNow());
+    assertEmails(0);
+  });
+
+  it('are known to nobody without useTestMail', async () => {
+    await mail.restore();
+    await mail.restore();
+    assert.throws(() => deliveries(), /deliveries knows of no mails: call useTestMail\(\) first/);
+    await assert.rejects(
+      UserMailer.welcome({ email: 'a@b.c', name: '', locale: 'en' }).deliverNow(),
+      /delivers no mail/,
+    );
+  });
+});
