@@ -1,26 +1,8 @@
 import path from 'node:path';
 import type EmailTemplates from 'email-templates';
-import type { Translate } from '../core/i18n';
 import { MissingTemplateError } from './errors';
+import { layoutFor, type Parts, type RenderRequest } from './render-request';
 import { Views } from './views';
-
-export interface RenderRequest {
-  /** Folder below the templates, such as `user_mailer/welcome`; it holds `html.ejs`, `text.ejs` or both. */
-  readonly template: string;
-  /** Folder below `layouts/`, or false. */
-  readonly layout: string | false;
-  readonly locale: string;
-  readonly t: Translate;
-  readonly subject: string;
-  /** Win over every name that the renderer itself offers to templates. */
-  readonly locals: Readonly<Record<string, unknown>>;
-}
-
-export interface Parts {
-  readonly html?: string;
-  /** Derived from the HTML when there is no `text.ejs`. */
-  readonly text: string;
-}
 
 /** Travels through email-templates as one local, so that its own locals (`cache`, `pretty`) cannot hide the mail's. */
 interface Wrapped {
@@ -92,12 +74,14 @@ export class Renderer {
       appUrl: this.options.appUrl,
       provide: (name: string, text: string) => void slots.set(name, text),
       slot: (name: string) => slots.get(name) ?? '',
+      ...request.helpers,
       ...request.locals,
     };
     let whole = this.views.render(view, locals);
-    if (request.layout !== false) {
+    const layout = layoutFor(request.layout, kind);
+    if (layout !== false) {
       slots.set('content', whole);
-      whole = this.views.render(this.layout(request.layout, kind), locals);
+      whole = this.views.render(this.layout(layout, kind), locals);
     }
     return kind === 'html' ? this.email.juiceResources(whole) : whole;
   }
