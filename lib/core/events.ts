@@ -87,6 +87,13 @@ export interface EventMap {
   /** Somebody asked for it, by the socket or a signal. */
   'operator.command': { readonly command: string; readonly via: string };
   /** Somebody moved jobs by hand. */
+  'operator.queue': {
+    readonly action: 'pause' | 'resume' | 'clear';
+    readonly queue: string;
+    /** Deleted by a clear. */
+    readonly jobs: number;
+    readonly via: string;
+  };
   'operator.jobs': { readonly action: string; readonly set: string; readonly count: number; readonly via: string };
   'child.output': { readonly child: string; readonly line: string };
   'child.killed': { readonly child: string; readonly pid: number; readonly reason: string };

@@ -59,6 +59,10 @@ const LINES: { readonly [E in EventName]?: (event: EventMap[E]) => Line } = {
     `the tree takes ${Math.round(e.totalMb)} of ${e.limitMb} MB: worker ${e.slot} (${Math.round(e.workerMb)} MB) is recycled`,
   ],
   'operator.command': (e) => ['info', `asked to ${e.command} by ${e.via}`],
+  'operator.queue': ({ action, queue, jobs, via }) => [
+    'info',
+    `${action} queue ${queue}${action === 'clear' ? `, ${jobs} job(s) deleted` : ''}, asked by ${via}`,
+  ],
   'operator.jobs': (e) => ['info', `${e.action} ${e.count} job(s) of the ${e.set} set, asked by ${e.via}`],
   'child.output': (e) => ['info', e.line, { child: e.child }],
   'child.killed': (e) => ['error', `killed ${e.child}, pid ${e.pid}: ${e.reason}`],

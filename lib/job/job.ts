@@ -58,6 +58,8 @@ export abstract class Job<A extends JobArguments = []> {
   static cron?: string | CronOptions | readonly CronOptions[];
   /** After this long `context.signal` is aborted; a run that then rejects has failed with a JobTimeoutError. */
   static timeout?: Duration;
+  /** Of this class at most so many run at once, over all processes: the rest waits aside and holds nothing up. */
+  static concurrency?: number;
   /** false: logs and reports show no arguments of this class. */
   static logArguments = true;
 

@@ -1,4 +1,4 @@
-import { keyPrefix, WAKE_CHANNEL } from '../redis/keys';
+import { keyPrefix, QUEUES_KEY, WAKE_CHANNEL } from '../redis/keys';
 import { BeeConnection } from './bee-connection';
 import { loadBeeScripts } from './bee-queue';
 import type { ClassLimits } from './class-limits';
@@ -37,6 +37,7 @@ export interface QueueWorkerOptions {
 export class QueueWorker {
   readonly fetcher: Fetcher;
   private readonly connections: readonly BeeConnection[];
+  private readonly command: BeeConnection;
   private readonly queues: readonly WorkerQueue[];
   private timers: NodeJS.Timeout[] = [];
   private closed = false;
@@ -48,6 +49,7 @@ export class QueueWorker {
       for (const queue of this.queues) queue.raiseDelayed();
     });
     const blocking = queues.map(() => this.connect(BLOCKING_PATIENCE_MS, () => this.fetcher.wake()));
+    this.command = command;
     this.connections = [command, subscriber, ...blocking];
     this.queues = queues.map(({ name, weight }, index) => {
       const connections = { command, subscriber, blocking: blocking[index] ?? command };
@@ -71,10 +73,12 @@ export class QueueWorker {
   async start(): Promise<void> {
     await loadBeeScripts();
     if (this.closed) return;
+    const beat = () => void this.keepAlive().catch((error: Error) => this.report(error, 'keeping jobs alive'));
     void Promise.all(this.queues.map((queue) => queue.run())).then(() => {
-      if (!this.closed) this.fetcher.start();
+      if (this.closed) return;
+      this.fetcher.start();
+      beat();
     });
-    const beat = () => void this.keepAlive().catch((error: Error) => this.options.onError(error, 'keeping jobs alive'));
     this.timers = [
       setInterval(() => this.poll(), POLL_MS),
       setInterval(beat, Math.ceil(this.options.stallInterval / BEATS)),
@@ -113,10 +117,13 @@ export class QueueWorker {
 
   private async keepAlive(): Promise<void> {
     const running = [...this.fetcher.deliveries];
-    await Promise.all(
-      this.queues.map((queue) =>
+    const names = this.queues.flatMap((queue) => [Date.now(), queue.name]);
+    await Promise.all([
+      ...this.queues.map((queue) =>
         queue.keepAlive(running.filter((job) => job.queue === queue.name).map((job) => job.id)),
       ),
-    );
+      // That these queues are served.
+      this.command.ready && this.command.send('zadd', [QUEUES_KEY, ...names]),
+    ]);
   }
 }

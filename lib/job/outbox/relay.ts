@@ -3,29 +3,42 @@ import type { RedisClient } from '../../core/redis';
 import { dispatch } from '../enqueue/dispatch-script';
 import { newRecord } from '../record/record';
 import { Recurring } from '../recurring';
-import { claimDue, deleteRows, msUntilDue } from './outbox';
+import { claimDue, msUntilDue } from './claim';
+import { FillGauge } from './fill-gauge';
+import { deleteRows } from './outbox';
 
 /** Rows per transaction and script call. */
 const BATCH = 500;
+/** The same while Redis is short of memory. */
+const SMALL_BATCH = 50;
 /** The poll that stands in for lost notices, ms. */
 const POLL_MS = 1000;
+/** How often it looks whether a full queue has room again, ms. */
+const REFILL_MS = 100;
 
 export interface RelayOptions {
   readonly knex: Knex;
   readonly redis: RedisClient;
   readonly onError: (error: Error) => void;
+  /** How many jobs may wait on a queue before the rest stays in the outbox. Default 10,000. */
+  readonly mostWaiting?: number | undefined;
 }
 
 /**
- * Copies outbox rows that are due to their queues, with the row's id as the job's. A crash between Redis and COMMIT
- * makes it copy a row again, which the dispatch script sees.
+ * Copies outbox rows that are due to their queues, with the row's id as the job's, as long as there is room. A crash
+ * between Redis and COMMIT makes it copy a row again, which the dispatch script sees.
  */
 export class Relay {
   private noticed = false;
+  /** Rows copied since the gauge was looked at. */
+  private unseen = 0;
+  private readonly gauge: FillGauge;
   private readonly chore: Recurring;
 
   constructor(private readonly options: RelayOptions) {
-    this.chore = new Recurring({ everyMs: POLL_MS, work: () => this.pass(), onError: options.onError });
+    const { redis, mostWaiting, onError } = options;
+    this.gauge = new FillGauge(redis, mostWaiting);
+    this.chore = new Recurring({ everyMs: POLL_MS, work: () => this.pass(), onError });
   }
 
   start(): void {
@@ -42,30 +55,53 @@ export class Relay {
     return this.chore.stop();
   }
 
-  /** @returns ms until the next row is due. */
+  /** @returns ms until the next row is due, or a full queue is looked at again. */
   private async pass(): Promise<number | undefined> {
-    const { knex, redis } = this.options;
+    const { gauge } = this;
     // Its `ready` nudges.
-    if (!redis.isReady) return undefined;
-    if (!this.noticed) {
-      const ms = await msUntilDue(knex);
+    if (!this.options.redis.isReady) return undefined;
+    const eased = gauge.full.length > 0 && (await gauge.look());
+    if (!this.noticed && !eased) {
+      const ms = await this.msUntilNext();
       if (ms === undefined || ms > 0) return ms;
     }
     this.noticed = false;
-    const copied = await this.copyBatch();
-    return copied === BATCH ? 0 : msUntilDue(knex);
+    return (await this.copyBatch()) ? 0 : this.msUntilNext();
   }
 
-  private async copyBatch(): Promise<number> {
+  private async msUntilNext(): Promise<number | undefined> {
+    const { full } = this.gauge;
+    const ms = await msUntilDue(this.options.knex, full);
+    return full.length > 0 ? Math.min(REFILL_MS, ms ?? REFILL_MS) : ms;
+  }
+
+  /** @returns whether there is more. */
+  private async copyBatch(): Promise<boolean> {
+    const { gauge } = this;
     const { knex, redis } = this.options;
-    return knex.transaction(async (trx) => {
-      const rows = await claimDue(trx, BATCH);
-      if (rows.length === 0) return 0;
-      const jobs = rows.map(({ id, queue, payload }) => ({ id, queue, record: newRecord(payload) }));
+    let looked: Promise<unknown> | undefined;
+    const more = await knex.transaction(async (trx) => {
+      const claim = await claimDue(trx, gauge.isShort ? SMALL_BATCH : BATCH, gauge.full);
+      const { rows } = claim;
+      if (rows.length === 0) return false;
+      const jobs = rows.map(({ id, queue, payload, dueAt }) => ({
+        id,
+        queue,
+        record: newRecord(payload, Math.floor(dueAt)),
+      }));
       const states = await dispatch(redis, jobs);
+      this.unseen += rows.length;
+      // Meanwhile Postgres commits. Should it fail, so will the next dispatch.
+      if (this.unseen > BATCH / 2 || gauge.isShort)
+        looked = gauge.look(rows.map((row) => row.queue)).catch(() => undefined);
       const ended = rows.filter((_, index) => states[index] === 'finished').map((row) => row.id);
       if (ended.length > 0) await deleteRows(trx, ended);
-      return rows.length;
+      return claim.more;
     });
+    if (looked) {
+      await looked;
+      this.unseen = 0;
+    }
+    return more;
   }
 }

@@ -1,5 +1,6 @@
 import type { Knex } from 'knex';
 import type { RedisClient } from '../../core/redis';
+import { forgetIdleQueues, queueNames } from '../queue/queue-names';
 import { Recurring } from '../recurring';
 import { queueKey } from '../redis/keys';
 import { answerWithin } from '../redis/redis-script';
@@ -19,6 +20,7 @@ const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 export interface SettlerOptions {
   readonly knex: Knex;
   readonly redis: RedisClient;
+  /** Served here. */
   readonly queues: readonly string[];
   readonly onError: (error: Error) => void;
 }
@@ -62,7 +64,11 @@ export class Settler {
     await this.settleOwn();
     const now = performance.now();
     if (now - this.sweptAt < SWEEP_MS || !this.options.redis.isReady) return undefined;
-    for (const queue of this.options.queues) await this.sweep(queue);
+    const { redis, queues } = this.options;
+    // Those that nobody serves, too: operators end jobs there.
+    const others = (await queueNames(redis)).filter((queue) => !queues.includes(queue));
+    for (const queue of [...queues, ...others]) await this.sweep(queue);
+    await forgetIdleQueues(redis, others);
     this.sweptAt = now;
     return undefined;
   }

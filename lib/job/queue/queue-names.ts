@@ -1,0 +1,39 @@
+import type { RedisClient } from '../../core/redis';
+import { keyPrefix, QUEUES_KEY } from '../redis/keys';
+import { answerWithin, RedisScript } from '../redis/redis-script';
+
+const ANSWER_MS = 5000;
+/** An empty queue that nobody has served for this long is forgotten, ms. */
+const FORGOTTEN_AFTER_MS = 10 * 60_000;
+
+/**
+ * Lua: `noteQueue(p, now)` puts the queue of this key prefix on the list of those that exist; expects `call`. To be
+ * called for queues that begin to fill.
+ */
+export const NOTE_QUEUE_LUA = `
+local function noteQueue(p, now) call('zadd', '${QUEUES_KEY}', now, (p:match('^[^:]*:(.*):$'))) end
+`;
+
+/** Queues that have jobs, are served, or were so a few minutes ago, by name: whoever enqueued, whoever serves them. */
+export async function queueNames(client: RedisClient): Promise<string[]> {
+  const names = await answerWithin(ANSWER_MS, client.zRange(QUEUES_KEY, 0, -1));
+  return names.sort();
+}
+
+// KEYS  1 queues, then queue prefixes
+// ARGV  1 forget those noted before (ms), then their names
+const FORGET = new RedisScript(`
+local call = redis.call
+for n = 2, #ARGV do
+  local p, noted = KEYS[n], tonumber(call('zscore', KEYS[1], ARGV[n]) or 0)
+  if noted < tonumber(ARGV[1]) and call('exists', p..'jobs', p..'finished', p..'recent', p..'paused') == 0 then
+    call('zrem', KEYS[1], ARGV[n])
+  end
+end`);
+
+/** Takes queues off the list that have been empty, and not served, for minutes. */
+export async function forgetIdleQueues(client: RedisClient, names: readonly string[]): Promise<void> {
+  if (names.length === 0) return;
+  const before = String(Date.now() - FORGOTTEN_AFTER_MS);
+  await FORGET.run(client, [QUEUES_KEY, ...names.map(keyPrefix)], [before, ...names]);
+}

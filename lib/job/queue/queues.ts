@@ -1,0 +1,114 @@
+import { deleteOverdue, overdueByQueue } from '../outbox/overdue';
+import { keyPrefix, queueKey, WAKE_CHANNEL } from '../redis/keys';
+import { answerWithin } from '../redis/redis-script';
+import { InvalidRequestError } from '../set/invalid-request';
+import { settleRows } from '../set/settle-rows';
+import type { SetSources } from '../set/sources';
+import { clearQueue } from './clear-script';
+import { queueNames } from './queue-names';
+import { pauseNote, type QueueStatus, readQueues } from './queue-status';
+
+const ANSWER_MS = 5000;
+
+export interface ListedQueue extends QueueStatus {
+  /**
+   * Jobs that are due and still in the outbox: the relay has not come to them, or leaves them there while the queue is
+   * full. At most 10,000 are counted; undefined when Postgres does not answer.
+   */
+  readonly inOutbox: number | undefined;
+}
+
+/**
+ * What operators see of queues and do with them, from any process. Pauses live in Redis: one that loses its data has
+ * forgotten them.
+ */
+export class Queues {
+  constructor(private readonly sources: SetSources) {}
+
+  /** Those the sources name, in their order, then all others that exist, by name. @throws when Redis does not answer. */
+  async names(): Promise<string[]> {
+    const { redis, queues } = this.sources;
+    return [...new Set([...queues, ...(await queueNames(redis))])];
+  }
+
+  /** @param names Default: all. @throws when Redis does not answer. */
+  async list(names?: readonly string[]): Promise<ListedQueue[]> {
+    const { redis, knex } = this.sources;
+    const wanted = names ?? (await this.names());
+    const outbox = overdueByQueue(knex, wanted).catch(() => undefined);
+    const statuses = await readQueues(redis, wanted);
+    const overdue = await outbox;
+    return statuses.map((status) => ({ ...status, inOutbox: overdue && (overdue.get(status.name) ?? 0) }));
+  }
+
+  /** Jobs that wait in Redis, held ones too. @throws when Redis does not answer. */
+  async size(name: string): Promise<number> {
+    const [status] = await readQueues(this.sources.redis, [name]);
+    return (status?.waiting ?? 0) + (status?.held ?? 0);
+  }
+
+  /**
+   * No job of it begins any more, in any process; what runs goes on, and jobs may still be enqueued.
+   * @returns false when it is paused already. @throws InvalidRequestError for a queue that does not exist.
+   */
+  async pause(name: string): Promise<boolean> {
+    const { redis, via } = this.sources;
+    await this.check(name);
+    const set = redis.set(queueKey(name, 'paused'), pauseNote(via), { condition: 'NX' });
+    if ((await answerWithin(ANSWER_MS, set)) === null) return false;
+    this.tell('pause', name, 0);
+    return true;
+  }
+
+  /**
+   * Processors that are idle hear of it at once, and should they not, within a second.
+   * @returns false when it is not paused. @throws InvalidRequestError for a queue that does not exist.
+   */
+  async resume(name: string): Promise<boolean> {
+    const { redis } = this.sources;
+    await this.check(name);
+    const removed = await answerWithin(ANSWER_MS, redis.del(queueKey(name, 'paused')));
+    if (removed === 0) return false;
+    this.tell('resume', name, 0);
+    await answerWithin(ANSWER_MS, redis.publish(WAKE_CHANNEL, keyPrefix(name)));
+    return true;
+  }
+
+  /**
+   * Deletes what waits now, in Redis and, being due, in the outbox. What runs, retries, scheduled and dead jobs stay.
+   * @returns how many jobs. @throws InvalidRequestError for a queue that does not exist; what Redis or Postgres throw: a
+   * part may be deleted then.
+   */
+  async clear(name: string): Promise<number> {
+    const { redis, knex } = this.sources;
+    await this.check(name);
+    let jobs = 0;
+    try {
+      // The outbox first: what a relay takes out of it meanwhile is in Redis afterwards.
+      await deleteOverdue(knex, name, (count) => {
+        jobs += count;
+      });
+      jobs += await clearQueue(redis, name, (ids) =>
+        settleRows(
+          this.sources,
+          ids.map((id) => ({ id, queue: name })),
+        ),
+      );
+    } finally {
+      this.tell('clear', name, jobs);
+    }
+    return jobs;
+  }
+
+  private tell(action: 'pause' | 'resume' | 'clear', queue: string, jobs: number): void {
+    const { events, via } = this.sources;
+    events.emit('operator.queue', { action, queue, jobs, via });
+  }
+
+  private async check(name: string): Promise<void> {
+    const names = await this.names();
+    if (names.includes(name)) return;
+    const known = names.length > 0 ? `there are ${names.join(', ')}` : 'there is none yet';
+    throw new InvalidRequestError(`there is no queue ${JSON.stringify(name)}: ${known}`);
+  }
+}

@@ -1,0 +1,144 @@
+import assert from 'node:assert/strict';
+import { Events } from '../../../lib/core/events';
+import { Redis } from '../../../lib/core/redis';
+import { Relay } from '../../../lib/job/outbox/relay';
+import { Database } from '../../../lib/model/database';
+import { Deadline } from '../../../lib/support/deadline';
+import { createDatabase, type TestDatabase } from '../../support/postgres';
+import { startTestRedis, type TestRedis } from '../../support/redis';
+import { until } from '../../support/until';
+
+/** The most that one pass copies. */
+const BATCH = 500;
+const LONG = { timeoutMs: 30_000 };
+
+describe('the relay', () => {
+  let postgres: TestDatabase;
+  let database: Database;
+  let relay: Relay | undefined;
+  let redis: Redis;
+  let server: TestRedis;
+  const errors: Error[] = [];
+  before(async () => {
+    postgres = await createDatabase({ migrated: ['lib/job/migrations'] });
+    database = new Database(postgres.url, { production: false, events: new Events() });
+  });
+  after(async () => {
+    await database.stop(Deadline.after(5000));
+    await postgres.drop();
+  });
+  beforeEach(async () => {
+    await postgres.query('truncate job_outbox');
+    errors.length = 0;
+  });
+  afterEach(async () => {
+    await relay?.stop();
+    await redis.stop(Deadline.after(1000));
+    await server.remove();
+  });
+
+  const start = async (mostWaiting: number | undefined, ...settings: string[]) => {
+    server = await startTestRedis(...settings);
+    redis = new Redis(server.url, new Events());
+    await redis.start();
+    await until('redis is connected', () => redis.client.isReady);
+    relay = new Relay({
+      knex: database.knex,
+      redis: redis.client,
+      mostWaiting,
+      onError: (error) => errors.push(error),
+    });
+    relay.start();
+  };
+
+  /** Rows numbered from 1, due in the order of their numbers, all in the past. */
+  const insert = (queue: string, count: number, { fill = '', secondsAgo = 3600 } = {}) =>
+    postgres.query(
+      `insert into job_outbox (id, queue, class, payload, run_at)
+       select gen_random_uuid(), $1, 'EchoJob', '{"v":1,"class":"EchoJob","args":[' || n || ',"' || $2 || '"],"via":"outbox"}',
+         now() - $3 * interval '1 second' + n * interval '1 microsecond'
+       from generate_series(1, $4) as n`,
+      [queue, fill, secondsAgo, count],
+    );
+  const waiting = (queue: string) => redis.client.lLen(`bq:${queue}:waiting`);
+  const inOutbox = async () => {
+    const [row] = await postgres.query<{ n: number }>(
+      'select count(*)::int as n from job_outbox where dispatched_at is null',
+    );
+    return row?.n ?? -1;
+  };
+  /** Takes up to so many jobs as a processor would. @returns their numbers. */
+  const consume = async (queue: string, count: number): Promise<number[]> => {
+    const { client } = redis;
+    const ids = (await client.rPopCount(`bq:${queue}:waiting`, count)) ?? [];
+    if (ids.length === 0) return [];
+    const records = await client.hmGet(`bq:${queue}:jobs`, ids);
+    await client.hDel(`bq:${queue}:jobs`, ids);
+    return records.map((text) => Number(JSON.parse(String(text)).data.args[0]));
+  };
+  const consumeAll = async (queue: string, total: number, each: () => Promise<void>): Promise<number[]> => {
+    const seen: number[] = [];
+    await until(
+      'all have come through',
+      async () => {
+        await each();
+        seen.push(...(await consume(queue, 250)));
+        return seen.length >= total;
+      },
+      LONG,
+    );
+    return seen;
+  };
+  const upTo = (count: number) => Array.from({ length: count }, (_, index) => index + 1);
+
+  it('stops copying when a queue is full, goes on as it drains, and keeps the order', async () => {
+    await insert('default', 5000);
+    await start(800);
+    await until('the queue is full', async () => (await waiting('default')) >= 800);
+    let most = 0;
+    const seen = await consumeAll('default', 5000, async () => {
+      most = Math.max(most, await waiting('default'));
+    });
+    assert.deepEqual(seen, upTo(5000));
+    assert.ok(most <= 800 + BATCH, `${most} waited at once`);
+    assert.equal(await inOutbox(), 0);
+  });
+
+  it('copies what is for another queue, though older rows wait for a full one', async () => {
+    await insert('default', 3000);
+    await start(600);
+    await until('the queue is full', async () => (await waiting('default')) >= 600);
+    await insert('mailer', 700, { secondsAgo: 1 });
+    relay?.nudge();
+    await until('the other has them', async () => (await waiting('mailer')) > 0);
+    assert.ok((await waiting('default')) <= 600 + BATCH);
+    const seen = await consumeAll('mailer', 700, async () => undefined);
+    assert.deepEqual(seen, upTo(700));
+    assert.ok((await inOutbox()) >= 3000 - 600 - BATCH, 'the full queue gets no more');
+  });
+
+  it('notes since when a job could have run, however long it was in the outbox', async () => {
+    await insert('default', 1, { secondsAgo: 90 });
+    await start(undefined);
+    await until('it is copied', async () => (await waiting('default')) === 1);
+    const [record] = Object.values(await redis.client.hGetAll('bq:default:jobs'));
+    const age = Date.now() - JSON.parse(String(record)).options.timestamp;
+    assert.ok(age > 85_000 && age < 150_000, `${age} ms`);
+  });
+
+  it('leaves room in a Redis that is short of memory, and still gets everything through', async () => {
+    await insert('default', 6000, { fill: 'x'.repeat(3000) });
+    await start(undefined, '--maxmemory', '12mb');
+    await until('it holds back', async () => {
+      const before = await inOutbox();
+      return before < 6000 && before > 0;
+    });
+    let least = 0;
+    const seen = await consumeAll('default', 6000, async () => {
+      least = Math.max(least, Number(/used_memory:(\d+)/.exec(await redis.client.info('memory'))?.[1]));
+    });
+    assert.deepEqual(seen, upTo(6000));
+    assert.deepEqual(errors, []);
+    assert.ok(least < 12 * 1024 * 1024, `${least} bytes were in use`);
+  });
+});

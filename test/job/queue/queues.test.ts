@@ -1,0 +1,295 @@
+import assert from 'node:assert/strict';
+import { freePort } from '../../../lib/embedded/free-port';
+import { Job } from '../../../lib/job/job';
+import { Queues } from '../../../lib/job/queue/queues';
+import { newRecord } from '../../../lib/job/record/record';
+import { DeadSet } from '../../../lib/job/set/dead-set';
+import { InvalidRequestError } from '../../../lib/job/set/invalid-request';
+import { Database } from '../../../lib/model/database';
+import { transaction } from '../../../lib/model/transaction';
+import { Deadline } from '../../../lib/support/deadline';
+import { until } from '../../support/until';
+import { Gate } from '../gate';
+import { JobSystem } from '../job-system';
+
+const gate = new Gate();
+const ran: number[] = [];
+
+class CountJob extends Job<[n: number]> {
+  perform(n: number): void {
+    ran.push(n);
+  }
+}
+
+class GatedJob extends Job<[n: number]> {
+  static override concurrency = 1;
+
+  async perform(n: number): Promise<void> {
+    await gate.pass();
+    ran.push(n);
+  }
+}
+
+class FailingJob extends Job {
+  // The first wait is more than 10 s.
+  static override retry = { limit: 5 };
+
+  perform(): void {
+    throw new Error('no luck');
+  }
+}
+
+class DyingJob extends Job {
+  static override retry = { limit: 0 };
+
+  perform(): void {
+    throw new Error('no luck at all');
+  }
+}
+
+const CLASSES = [CountJob, GatedJob, FailingJob, DyingJob];
+const upTo = (count: number) => [...Array(count).keys()];
+
+describe('queues', () => {
+  let system: JobSystem;
+  let queues: Queues;
+  before(async () => {
+    system = await JobSystem.start();
+    const { redis, database, events } = system;
+    const sources = { redis: redis.client, knex: database.knex, events, queues: ['default', 'mailer'], via: 'a test' };
+    queues = new Queues(sources);
+  });
+  after(async () => {
+    gate.open();
+    await system.stop();
+  });
+  beforeEach(async () => {
+    gate.close();
+    await system.reset();
+    ran.length = 0;
+  });
+
+  const status = async (name: string) => {
+    const [found] = await queues.list([name]);
+    return found ?? assert.fail();
+  };
+  const asked = () => system.eventsNamed('operator.queue').map(({ via, ...event }) => ({ ...event, via }));
+  /** A job whose record Redis has had for a while. */
+  const put = async (queue: string, id: string, record: string) => {
+    await system.redis.client.hSet(`bq:${queue}:jobs`, id, record);
+    await system.redis.client.lPush(`bq:${queue}:waiting`, id);
+  };
+  const data = JSON.stringify({ class: 'CountJob', args: [1] });
+
+  it('are listed with what is in each of their places', async () => {
+    await system.processor(CLASSES, { jobs: { concurrency: 3 } });
+    for (const n of upTo(3)) await GatedJob.performLater(n);
+    await until('one runs, the others are held', async () => (await status('default')).held === 2);
+    await FailingJob.performLater();
+    await DyingJob.performLater();
+    await until('one will be tried again, one is dead', async () => {
+      const { delayed, dead } = await status('default');
+      return delayed === 1 && dead === 1;
+    });
+    await queues.pause('default');
+    await CountJob.performLater(1);
+    await CountJob.performLater(2);
+    const { latencyMs, paused, ...counts } = await status('default');
+    assert.deepEqual(counts, { name: 'default', waiting: 2, active: 1, held: 2, delayed: 1, dead: 1, inOutbox: 0 });
+    assert.ok(latencyMs >= 0 && latencyMs < 10_000, `${latencyMs} ms`);
+    assert.equal(paused?.by, 'a test');
+    assert.ok(Math.abs(Date.now() - (paused?.since.getTime() ?? 0)) < 10_000);
+    assert.equal(await queues.size('default'), 4);
+    assert.equal(await queues.size('mailer'), 0);
+  });
+
+  it('exist as soon as anybody enqueues to them or serves them, whoever lists them or not', async () => {
+    assert.deepEqual(await queues.names(), ['default', 'mailer']);
+    await CountJob.set({ queue: 'reports' }).performLater(1);
+    await until('it is known', async () => (await queues.names()).includes('reports'));
+    await system.processor(CLASSES, { jobs: { queues: [{ name: 'archive', weight: 1 }] } });
+    await until('what is served is known', async () => (await queues.names()).includes('archive'));
+    assert.deepEqual(await queues.names(), ['default', 'mailer', 'archive', 'reports']);
+    const listed = await queues.list();
+    assert.deepEqual(
+      listed.map(({ name, waiting }) => [name, waiting]),
+      [
+        ['default', 0],
+        ['mailer', 0],
+        ['archive', 0],
+        ['reports', 1],
+      ],
+    );
+  });
+
+  it('are behind by the age of the job that is next, since it could have run', async () => {
+    const now = Date.now();
+    assert.equal((await status('default')).latencyMs, 0);
+    await put('default', 'fresh', newRecord(data, now - 5000));
+    await put('default', 'later', newRecord(data, now - 60_000));
+    const { latencyMs } = await status('default');
+    assert.ok(latencyMs >= 5000 && latencyMs < 20_000, `${latencyMs} ms: the one that is next counts`);
+    const retried = { data: {}, options: { timestamp: now - 60_000, dueAt: now - 2000 }, status: 'retrying' };
+    await put('mailer', 'retried', JSON.stringify(retried));
+    const ofRetry = (await status('mailer')).latencyMs;
+    assert.ok(ofRetry >= 2000 && ofRetry < 20_000, `${ofRetry} ms: its retry fell due`);
+    for (const [index, text] of ['{', '[]', 'null', '{"options":{"timestamp":"soon"}}'].entries()) {
+      await put(`odd-${index}`, 'a', text);
+      assert.equal((await status(`odd-${index}`)).latencyMs, 0, text);
+    }
+    await system.redis.client.lPush('bq:odd-9:waiting', 'without-a-record');
+    assert.equal((await status('odd-9')).latencyMs, 0);
+  });
+
+  it('tell of what is due in the outbox, and do without Postgres', async () => {
+    await transaction(() => CountJob.performLater(1));
+    await CountJob.set({ wait: '1h' }).performLater(2);
+    assert.equal((await status('default')).inOutbox, 1);
+    const { redis, events } = system;
+    const away = new Database(`postgres://nobody@127.0.0.1:${await freePort()}/none`, { production: false, events });
+    try {
+      const sources = { redis: redis.client, knex: away.knex, events, queues: ['default'], via: 'a test' };
+      assert.equal((await new Queues(sources).list())[0]?.inOutbox, undefined);
+    } finally {
+      await away.stop(Deadline.after(1000));
+    }
+  });
+
+  it('that are paused begin no job, keep them all, and go on at once when they are resumed', async () => {
+    const waits: number[] = [];
+    await system.processor(CLASSES);
+    for (const round of upTo(5)) {
+      const before = ran.length;
+      assert.equal(await queues.pause('default'), true);
+      assert.equal(await queues.pause('default'), false, 'once is enough');
+      await CountJob.performLater(round);
+      await CountJob.set({ queue: 'mailer' }).performLater(100 + round);
+      await until('the other queue goes on', () => ran.includes(100 + round));
+      assert.equal(ran.length, before + 1);
+      const begun = performance.now();
+      assert.equal(await queues.resume('default'), true);
+      await until('it went on', () => ran.includes(round));
+      waits.push(performance.now() - begun);
+    }
+    assert.equal(await queues.resume('default'), false);
+    // The poll alone would take half a second on average.
+    assert.ok(Math.min(...waits) < 250, `it took ${waits.map(Math.round)} ms`);
+    assert.deepEqual(asked().slice(0, 2), [
+      { action: 'pause', queue: 'default', jobs: 0, via: 'a test' },
+      { action: 'resume', queue: 'default', jobs: 0, via: 'a test' },
+    ]);
+  });
+
+  it('lose nothing when they are paused and resumed under load, and run nothing twice', async () => {
+    const count = 3000;
+    await system.processor(CLASSES, { jobs: { concurrency: 5 } });
+    await system.processor(CLASSES, { jobs: { concurrency: 5 } });
+    let enqueued = 0;
+    const producing = (async () => {
+      for (; enqueued < count; enqueued += 50) {
+        await transaction(async () => {
+          for (const n of upTo(50))
+            await CountJob.set({ queue: n % 2 ? 'default' : 'mailer' }).performLater(enqueued + n);
+        });
+      }
+    })();
+    for (let round = 0; ran.length < count / 2 || enqueued < count; round++) {
+      await queues.pause(round % 2 ? 'default' : 'mailer');
+      const after = ran.length;
+      await until('some ran', () => ran.length > after + 20 || ran.length >= count / 2, { timeoutMs: 300 }).catch(
+        () => undefined,
+      );
+      await queues.resume(round % 2 ? 'default' : 'mailer');
+    }
+    await producing;
+    await until('all ran', () => ran.length >= count, { timeoutMs: 20_000 });
+    assert.deepEqual(
+      [...ran].sort((a, b) => a - b),
+      upTo(count),
+    );
+    await until('the outbox is empty', async () => (await system.outboxSize()) === 0);
+  });
+
+  it('that are paused keep nobody busy, however much waits in them', async () => {
+    await queues.pause('default');
+    await CountJob.performLater(1);
+    await system.processor(CLASSES);
+    await until('it is ready', async () => (await queues.names()).length > 0 && system.redis.client.isReady);
+    const calls = async () => {
+      const stats = await system.redis.client.info('commandstats');
+      return [...stats.matchAll(/cmdstat_(?:evalsha|blmove):calls=(\d+)/g)].reduce((sum, [, n]) => sum + Number(n), 0);
+    };
+    const before = await calls();
+    const begun = performance.now();
+    await until('a while has passed', () => performance.now() - begun > 2500);
+    const made = (await calls()) - before;
+    assert.ok(made < 60, `${made} calls in 2.5 s`);
+    assert.deepEqual(ran, []);
+  });
+
+  it('are cleared of what waits, wherever it waits, and of nothing else; none of it comes back', async () => {
+    const processor = await system.processor(CLASSES, { jobs: { concurrency: 3 } });
+    for (const n of upTo(3)) await transaction(() => GatedJob.performLater(n));
+    await until('two are held', async () => (await status('default')).held === 2);
+    await FailingJob.performLater();
+    await DyingJob.performLater();
+    await until('a retry and a dead one', async () => {
+      const { delayed, dead } = await status('default');
+      return delayed === 1 && dead === 1;
+    });
+    await queues.pause('default');
+    await transaction(async () => {
+      for (const n of upTo(1200)) await CountJob.performLater(n);
+    });
+    await CountJob.performLater(2000);
+    await until('they are in redis', async () => (await status('default')).waiting === 1201);
+    processor.quiet();
+    await CountJob.set({ wait: '1h' }).performLater(3000);
+    await CountJob.set({ queue: 'mailer' }).performLater(4000);
+    await put('default', 'plain', newRecord(data));
+
+    assert.equal(await queues.clear('default'), 1204);
+    const { waiting, held, active, delayed, dead, inOutbox } = await status('default');
+    assert.deepEqual([waiting, held, active, delayed, dead, inOutbox], [0, 0, 1, 1, 1, 0]);
+    assert.equal((await status('mailer')).waiting, 1);
+    assert.deepEqual(asked().at(-1), { action: 'clear', queue: 'default', jobs: 1204, via: 'a test' });
+    assert.equal(await system.outboxSize(), 2, 'the running one and the scheduled one');
+
+    await system.processor(CLASSES);
+    await queues.resume('default');
+    gate.open();
+    await until('what was left ran', () => ran.length === 2);
+    assert.deepEqual(ran.sort(), [0, 4000]);
+    await until('its row is gone', async () => (await system.outboxSize()) === 1);
+    assert.equal(system.eventsNamed('outbox.redispatched').length, 0);
+  });
+
+  it('are cleared of what is still in the outbox, too', async () => {
+    await transaction(async () => {
+      for (const n of upTo(1500)) await CountJob.performLater(n);
+    });
+    assert.equal((await status('default')).inOutbox, 1500);
+    assert.equal(await queues.clear('default'), 1500);
+    assert.equal(await system.outboxSize(), 0);
+  });
+
+  it('that do not exist are refused by name', async () => {
+    for (const action of ['pause', 'resume', 'clear'] as const) {
+      await assert.rejects(queues[action]('mialer'), (error: unknown) => {
+        assert.ok(error instanceof InvalidRequestError);
+        assert.equal(error.message, 'there is no queue "mialer": there are default, mailer');
+        return true;
+      });
+    }
+  });
+
+  it('have dead jobs that outlive a clear', async () => {
+    await system.processor(CLASSES);
+    await DyingJob.performLater();
+    await until('it is dead', async () => (await status('default')).dead === 1);
+    await queues.clear('default');
+    const { redis, database, events } = system;
+    const dead = new DeadSet({ redis: redis.client, knex: database.knex, events, queues: ['default'], via: 'a test' });
+    assert.equal(await dead.count(), 1);
+  });
+});
