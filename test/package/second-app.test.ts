@@ -5,6 +5,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { PLATFORM, packageFolder } from '../../lib/embedded/packages';
 import { createDatabase } from '../support/postgres';
+import { startTestRedis } from '../support/redis';
 import { type SmtpSink, startSmtpSink } from '../support/smtp';
 import { tempFolder } from '../support/temp-folder';
 import { spawnTree, startTree, type Tree, type TreeOptions } from '../support/tree';
@@ -49,6 +50,8 @@ describe("a stranger's app on the package", () => {
       'README.md',
       'dist/lib/index.js',
       'dist/lib/index.d.ts',
+      'dist/lib/testing/index.js',
+      'dist/lib/testing/index.d.ts',
       'dist/lib/cli/main.js',
     ])
       assert.ok(files.includes(file), file);
@@ -79,6 +82,22 @@ describe("a stranger's app on the package", () => {
     await promisify(execFile)(process.execPath, [tsc, '-p', folder]).catch((error: { readonly stdout: string }) =>
       assert.fail(error.stdout),
     );
+  });
+
+  it('has a test kit that its own tests run on', async () => {
+    const database = await createDatabase();
+    const redis = await startTestRedis();
+    try {
+      const env = { ...process.env, DATABASE_URL: database.url, REDIS_URL: redis.url };
+      const { stdout } = await promisify(execFile)(process.execPath, ['--test', '--test-reporter=tap'], {
+        cwd: folder,
+        env,
+      }).catch((error: { readonly stdout: string }) => assert.fail(error.stdout));
+      assert.match(stdout, /^# pass 5$/m, stdout);
+    } finally {
+      await redis.remove();
+      await database.drop();
+    }
   });
 
   it('says how to get a local Postgres when there is none', async () => {
