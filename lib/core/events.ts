@@ -221,7 +221,7 @@ interface AboutJob {
   /** 1 for the first run. */
   readonly attempt: number;
   /** Of the request that led to it. */
-  readonly requestId?: string;
+  readonly requestId?: string | undefined;
   /** Its arguments, fit to be shown; undefined where none are to be. Asked only by those who show them. */
   readonly args?: () => readonly JsonValue[] | undefined;
 }

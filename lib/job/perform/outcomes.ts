@@ -57,12 +57,18 @@ export class Outcomes {
     return this.final({ op: 'back' }, job, () => this.options.events.emit('job.returned', { id, class: name, queue }));
   }
 
+  /** No outcome yet: it begins. */
+  started(job: DeliveredJob, now: number): void {
+    const waited = { waitedMs: job.waitedMs(now) };
+    this.options.events.emit('job.started', Object.assign(this.about(job), waited));
+  }
+
   /** What events tell of a job. Its arguments are made fit to be shown only when somebody asks for them. */
   about(job: DeliveredJob) {
     const { id, class: name, queue, attempt } = job;
     const { requestId } = job.payload.attrs;
     const args = () => this.options.filter.show(job.jobClass, job.payload.args);
-    return { id, class: name, queue, attempt, ...(requestId !== undefined && { requestId }), args };
+    return { id, class: name, queue, attempt, requestId, args };
   }
 
   private final(outcome: Performed['outcome'], job: DeliveredJob, announce: () => void): Performed {

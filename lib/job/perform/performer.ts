@@ -108,7 +108,7 @@ export class Performer {
     while (this.breather) await this.breather;
     const run = this.begin(job, jobClass);
     this.runs.add(run);
-    this.options.events.emit('job.started', { ...this.outcomes.about(job), waitedMs: job.waitedMs() });
+    this.outcomes.started(job, run.startedAt);
     const unwatch = plan.timeoutMs === undefined ? undefined : this.watch(job, run, plan.timeoutMs);
     try {
       if (job.payload.unique === 'executing') await this.release(job);

@@ -93,13 +93,23 @@ interface Declared extends Pick<ErrorRule, 'retry' | 'handler'> {
 }
 
 function addRule(jobClass: object, at: string, { errors, retry, handler }: Declared): void {
-  const matchers: readonly ErrorMatcher[] = Array.isArray(errors) ? errors : [errors as ErrorMatcher];
-  if (matchers.length === 0) throw new TypeError(`${at}: no errors are named; give a class, several, or a function`);
-  const tests = matchers.map((matcher) => testOf(matcher, at));
+  const matches = matcherOfAny(errors, at);
   const own = rules.get(jobClass) ?? [];
   rules.set(jobClass, own);
-  const names = matchers.map((matcher) => matcher.name || `rule ${own.length + 1}`);
-  own.push({ matches: (error) => tests.some((test) => test(error)), retry, key: names.sort().join(), handler });
+  const names = listed(errors).map((matcher) => matcher.name || `rule ${own.length + 1}`);
+  own.push({ matches, retry, key: names.sort().join(), handler });
+}
+
+/** @param at named in the error. @returns whether any of them fits. @throws TypeError for what knows no errors. */
+export function matcherOfAny(errors: ErrorMatchers, at: string): (error: Error) => boolean {
+  const matchers = listed(errors);
+  if (matchers.length === 0) throw new TypeError(`${at}: no errors are named; give a class, several, or a function`);
+  const tests = matchers.map((matcher) => testOf(matcher, at));
+  return (error) => tests.some((test) => test(error));
+}
+
+function listed(errors: ErrorMatchers): readonly ErrorMatcher[] {
+  return Array.isArray(errors) ? errors : [errors as ErrorMatcher];
 }
 
 function testOf(matcher: ErrorMatcher, at: string): (error: Error) => boolean {
