@@ -12,7 +12,7 @@ import { store } from './stored-job';
 let release: (() => void) | undefined;
 
 class HeldUpJob extends Job<[name: string]> {
-  static concurrency = 1;
+  static override concurrency = 1;
   static override tags = ['slow'];
 
   async perform(_name: string): Promise<void> {

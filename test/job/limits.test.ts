@@ -1,0 +1,184 @@
+import assert from 'node:assert/strict';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { Job } from '../../lib/job/job';
+import { transaction } from '../../lib/model/transaction';
+import { until } from '../support/until';
+import { Gate } from './gate';
+import { JobSystem } from './job-system';
+import { createTimeline, FreeJob, LimitedJob, mostAtOnce, noteDeath, timelineOf } from './limited-job';
+import { startLimitedProcessor } from './limited-processor';
+
+const LONG = { timeoutMs: 40_000 };
+const gate = new Gate();
+let most = 0;
+const ran: string[] = [];
+
+class OneJob extends Job<[name: string]> {
+  static override concurrency = 1;
+
+  async perform(name: string): Promise<void> {
+    most = Math.max(most, gate.held + 1);
+    await gate.pass(this.context.signal);
+    ran.push(name);
+  }
+}
+
+/** The same class after a deploy that lifts its limit. */
+class LiftedJob extends Job<[name: string]> {
+  static override jobName = 'OneJob';
+
+  async perform(name: string): Promise<void> {
+    most = Math.max(most, gate.held + 1);
+    await gate.pass();
+    ran.push(name);
+  }
+}
+
+class QuickJob extends Job<[name: string]> {
+  perform(name: string): void {
+    ran.push(name);
+  }
+}
+
+describe('classes with a limit', () => {
+  let system: JobSystem;
+  const children = new Map<string, ChildProcess>();
+  before(async () => {
+    system = await JobSystem.start();
+    await createTimeline(system.database.knex);
+  });
+  after(async () => {
+    gate.open();
+    await system.stop();
+  });
+  beforeEach(async () => {
+    gate.close();
+    await system.reset();
+    await system.postgres.query('truncate timeline');
+    ran.length = most = 0;
+  });
+  afterEach(async () => {
+    for (const name of [...children.keys()]) await kill(name);
+  });
+
+  const startChild = (identity: string, dead = '') => {
+    const urls = { database: system.postgres.url, redis: system.redisServer.url };
+    children.set(identity, startLimitedProcessor(urls, identity, dead));
+  };
+  const kill = async (identity: string) => {
+    const child = children.get(identity);
+    children.delete(identity);
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    const exited = once(child, 'exit');
+    child.kill('SIGKILL');
+    await exited;
+  };
+  const nothingLeft = async () => {
+    await until('the outbox is empty', async () => (await system.outboxSize()) === 0, LONG);
+    await until('no job is left in redis', async () => {
+      const keys = await system.redis.client.keys('*');
+      return keys.every((key) => !/:(jobs|waiting|active|delayed|deliveries|held:.*)$|catamount:limit:/.test(key));
+    });
+  };
+
+  it('run no more at once than that over three processes that are killed, on a Redis that restarts', async () => {
+    const { knex } = system.database;
+    LimitedJob.knex = knex;
+    LimitedJob.processName = 'here';
+    const count = 400;
+    // So long that a killed process's jobs come back by take-over only, of which the timeline knows.
+    const tuning = { stallInterval: 600_000 };
+    await system.processor([LimitedJob, FreeJob], { tuning, lineage: { identity: 'here', dead: [] } });
+    startChild('child-1');
+    startChild('child-2');
+    for (let n = 0; n < count; n += 20) {
+      await transaction(async () => {
+        for (let i = n; i < n + 20; i++) {
+          await LimitedJob.set({ queue: i % 3 ? 'default' : 'mailer' }).performLater(i);
+          await FreeJob.performLater(i);
+        }
+      });
+    }
+    const ended = async () => new Set((await timelineOf(knex)).filter((m) => m.what === 'end').map((m) => m.n)).size;
+    const isAt = async (name: string) => (await timelineOf(knex)).some((m) => m.process === name && m.what === 'begin');
+    for (const [round, victim] of ['child-1', 'child-2', 'child-3'].entries()) {
+      await until(`${victim} works`, async () => (await isAt(victim)) || (await ended()) === count, LONG);
+      await kill(victim);
+      await noteDeath(knex, victim);
+      startChild(`child-${round + 3}`, victim);
+      if (round !== 1) continue;
+      await system.redisServer.kill();
+      await system.redisServer.start();
+    }
+    await until('all have ended', async () => (await ended()) === count, LONG);
+    await nothingLeft();
+    const timeline = await timelineOf(knex);
+    assert.equal(mostAtOnce(timeline), 2);
+    assert.equal(new Set(timeline.filter((m) => m.what === 'free').map((m) => m.n)).size, count);
+  });
+
+  it('do not hold up what comes behind them', async () => {
+    await system.processor([OneJob, QuickJob]);
+    await transaction(async () => {
+      for (let n = 0; n < 50; n++) await OneJob.performLater(`limited ${n}`);
+      await QuickJob.performLater('behind');
+    });
+    await until('what is behind them ran', () => ran.includes('behind'));
+    assert.deepEqual(ran, ['behind']);
+    gate.open();
+    await until('all ran', () => ran.length === 51);
+    assert.equal(most, 1);
+    assert.deepEqual(
+      ran.slice(1),
+      Array.from({ length: 50 }, (_, n) => `limited ${n}`),
+      'in their order',
+    );
+    await nothingLeft();
+  });
+
+  it('take their turn in another process at once when the one that ran them stops', async () => {
+    const leaving = await system.processor([OneJob]);
+    await OneJob.performLater('first');
+    await until('it runs', () => gate.held === 1);
+    await system.processor([OneJob]);
+    await OneJob.performLater('second');
+    await until('the second is held', async () => (await system.redis.client.sCard('catamount:held')) === 1);
+    leaving.quiet();
+    gate.open();
+    await until('both ran', () => ran.length === 2);
+    assert.equal(most, 1);
+    await nothingLeft();
+  });
+
+  it('are all let go when a deploy lifts the limit, and by processes that know nothing of the class', async () => {
+    const old = await system.processor([OneJob]);
+    for (let n = 0; n < 6; n++) await OneJob.performLater(`${n}`);
+    await until('the others are held', async () => (await system.redis.client.lLen('bq:default:held:OneJob')) === 5);
+    old.quiet();
+    gate.close();
+    await until('it ran', () => ran.length === 1);
+    await system.processor([LiftedJob], { jobs: { concurrency: 5 } });
+    await until('the others run, all at once', () => gate.held === 5);
+    gate.open();
+    await until('all ran', () => ran.length === 6);
+    await nothingLeft();
+  });
+
+  it('lose no job, and keep to the limit, when Redis is emptied while they run', async () => {
+    await system.processor([OneJob, QuickJob], { jobs: { concurrency: 4 } });
+    await transaction(async () => {
+      for (let n = 0; n < 20; n++) await OneJob.performLater(`${n}`);
+    });
+    await until('the others are held', async () => (await system.redis.client.lLen('bq:default:held:OneJob')) === 19);
+    await system.redis.client.flushAll();
+    await until('they are back', () => system.eventsNamed('outbox.redispatched').length > 0, LONG);
+    await transaction(() => QuickJob.performLater('behind'));
+    await until('what is behind them ran', () => ran.includes('behind'));
+    assert.deepEqual(ran, ['behind']);
+    gate.open();
+    await until('all ran', () => new Set(ran).size === 21, LONG);
+    assert.equal(most, 1);
+    await nothingLeft();
+  });
+});
