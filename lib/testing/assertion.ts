@@ -28,7 +28,7 @@ export function assertCount(mode: TestMode, count: Count, caller: (...args: neve
     message: message.join('\n'),
     actual,
     expected: times ?? 1,
-    operator: `assert ${verb}`,
+    operator: caller.name,
     stackStartFn: caller,
   });
 }
