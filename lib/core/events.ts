@@ -187,7 +187,13 @@ export interface EventMap {
   'cron.error': { readonly error: Error; readonly name?: string };
 
   /** Its oldest job has waited for longer than JOB_LATENCY_WARNING. Once, until it has caught up. */
-  'queue.slow': { readonly queue: string; readonly latencyMs: number; readonly size: number };
+  'queue.slow': {
+    readonly queue: string;
+    readonly latencyMs: number;
+    readonly size: number;
+    /** false: by no process that is known. */
+    readonly served: boolean;
+  };
   'queue.caught-up': { readonly queue: string; readonly latencyMs: number; readonly size: number };
   /** The same of jobs that are due in the outbox and not yet on their queues. */
   'outbox.slow': { readonly latencyMs: number; readonly size: number };

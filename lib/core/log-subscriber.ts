@@ -143,7 +143,9 @@ const LINES: { readonly [E in EventName]?: (event: EventMap[E]) => Line } = {
   'queue.slow': (e) => [
     'warn',
     `queue ${e.queue} is behind: of ${e.size} jobs that wait the oldest has waited for ${seconds(e.latencyMs)}. ` +
-      'Unless its jobs are slow without need, raise JOB_CONCURRENCY, or start another tree with --only jobs',
+      (e.served
+        ? 'Unless its jobs are slow without need, raise JOB_CONCURRENCY, or start another tree with --only jobs'
+        : 'No job processor serves it: add it to JOB_QUEUES'),
   ],
   'queue.caught-up': (e) => [
     'info',

@@ -120,6 +120,7 @@ export class JobProcessor implements Service {
       identity: this.identity,
       dead: options.lineage?.dead ?? [],
       tuning,
+      fullQueues: () => this.outbox.fullQueues,
       snapshot: () => this.snapshot(),
       onOrder: options.onOrder ?? ((order) => (order === 'resume' ? this.resume() : this.quiet())),
     });

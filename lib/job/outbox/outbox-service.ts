@@ -68,6 +68,11 @@ export class OutboxService {
     this.reconciler.start();
   }
 
+  /** Queues whose rows stay here until there is room in Redis. */
+  get fullQueues(): readonly string[] {
+    return this.relay.fullQueues;
+  }
+
   /** A job whose row may be here has its final outcome. */
   finished(queue: string, id: string): void {
     this.settler.add(queue, id);

@@ -5,25 +5,16 @@ const MOST_COUNTED = 10_000;
 /** Rows per DELETE. */
 const CHUNK = 1000;
 
-/** Rows that are due and not yet on their queues. */
-export interface Overdue {
-  /** How long the oldest has been due, ms; 0 when there is none. */
-  readonly latencyMs: number;
-  /** At most 10,000 are counted. */
-  readonly size: number;
-}
-
-/** How far the relays are behind, by the database's clock. */
-export async function overdueRows(knex: Knex): Promise<Overdue> {
-  const { rows } = await knex.raw<{ rows: { readonly ms: string | null; readonly size: number }[] }>(
-    `with due as (
-       select run_at from job_outbox where dispatched_at is null and run_at <= (select clock_timestamp())
-       order by run_at limit ?
-     )
-     select ceil(extract(epoch from clock_timestamp() - min(run_at)) * 1000)::text as ms, count(*)::int as size from due`,
-    [MOST_COUNTED],
+/** How many rows are due and not yet on their queues, but for those of some queues; at most 10,000 are counted. */
+export async function countOverdue(knex: Knex, except: readonly string[] = []): Promise<number> {
+  const { rows } = await knex.raw<{ rows: { readonly size: number }[] }>(
+    `select count(*)::int as size from (
+       select 1 from job_outbox
+       where dispatched_at is null and run_at <= (select clock_timestamp()) and queue <> all(?::text[]) limit ?
+     ) as due`,
+    [[...except], MOST_COUNTED],
   );
-  return { latencyMs: Number(rows[0]?.ms ?? 0), size: rows[0]?.size ?? 0 };
+  return rows[0]?.size ?? 0;
 }
 
 /** Of these queues how many rows are due and not yet copied; at most 10,000 each are counted. */

@@ -45,6 +45,11 @@ export class Relay {
     this.chore.start();
   }
 
+  /** Queues whose rows stay in the outbox until there is room. */
+  get fullQueues(): readonly string[] {
+    return this.gauge.full;
+  }
+
   /** There may be rows to copy. */
   nudge(): void {
     this.noticed = true;

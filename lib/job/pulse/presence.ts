@@ -24,6 +24,7 @@ export interface PresenceOptions {
   /** Processors whose end is known. */
   readonly dead: readonly string[];
   readonly tuning: PulseTuning;
+  readonly fullQueues: () => readonly string[];
   readonly snapshot: () => { readonly running: readonly BusyJob[]; readonly quiet: boolean };
   readonly onOrder: (order: ProcessOrder) => void;
 }
@@ -42,7 +43,7 @@ export class Presence {
   private readonly version = version();
 
   constructor(private readonly options: PresenceOptions) {
-    const { config, database, redis, events, identity, dead, tuning, onOrder } = options;
+    const { config, database, redis, events, identity, dead, tuning, onOrder, fullQueues } = options;
     const everyMs = tuning.beatMs ?? BEAT_MS;
     this.pulse = new Pulse({
       ...tuning,
@@ -59,6 +60,7 @@ export class Presence {
       knex: database.knex,
       events,
       queues: this.queues,
+      fullQueues,
       warningMs: config.jobs.latencyWarningMs,
       everyMs,
     });

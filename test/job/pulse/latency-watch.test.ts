@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { Job } from '../../../lib/job/job';
-import { overdueRows } from '../../../lib/job/outbox/overdue';
-import { queueLatencies } from '../../../lib/job/pulse/queue-latencies';
+import { countOverdue } from '../../../lib/job/outbox/overdue';
+import { readQueues } from '../../../lib/job/queue/queue-status';
 import { transaction } from '../../../lib/model/transaction';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
@@ -33,10 +33,10 @@ describe('queues that are behind', () => {
     await system.processor([HeldJob], OPTIONS);
     for (let i = 0; i < 5; i++) await HeldJob.performLater();
     const slow = await until('it is warned of', () => system.eventsNamed('queue.slow')[0]);
-    assert.deepEqual([slow.queue, slow.size], ['default', 3]);
+    assert.deepEqual([slow.queue, slow.size, slow.served], ['default', 3, true]);
     assert.ok(slow.latencyMs > 400 && slow.latencyMs < 5000, `${slow.latencyMs} ms`);
     const more = slow.latencyMs + 400;
-    const age = async () => (await queueLatencies(system.redis.client, ['default']))[0]?.latencyMs ?? 0;
+    const age = async () => (await readQueues(system.redis.client, ['default']))[0]?.latencyMs ?? 0;
     await until('it has waited on for long', async () => (await age()) > more);
     assert.equal(system.eventsNamed('queue.slow').length, 1, 'not again');
     assert.equal(system.eventsNamed('queue.caught-up').length, 0);
@@ -47,24 +47,32 @@ describe('queues that are behind', () => {
 
   it('are not those that are paused, nor any when it is switched off', async () => {
     await system.redis.client.set('bq:mailer:paused', '1');
-    const processor = await system.processor([HeldJob], { ...OPTIONS, jobs: { latencyWarningMs: 0 } });
-    processor.quiet();
+    await system.processor([HeldJob], {
+      ...OPTIONS,
+      jobs: { queues: [{ name: 'mailer', weight: 1 }], latencyWarningMs: 400 },
+    });
+    const off = { queues: [{ name: 'default', weight: 1 }], latencyWarningMs: 0 };
+    (await system.processor([HeldJob], { ...OPTIONS, jobs: off })).quiet();
     await HeldJob.set({ queue: 'mailer' }).performLater();
     await HeldJob.performLater();
-    const latencies = await until('the job has waited', async () => {
-      const all = await queueLatencies(system.redis.client, ['default', 'mailer']);
-      return (all[0]?.latencyMs ?? 0) > 600 && all;
+    await until('both have waited', async () => {
+      const queues = await readQueues(system.redis.client, ['default', 'mailer']);
+      return queues.every(({ latencyMs }) => latencyMs > 600);
     });
-    assert.deepEqual(latencies[1], { queue: 'mailer', latencyMs: 0, size: 1 });
     assert.equal(system.eventsNamed('queue.slow').length, 0);
   });
 
-  it('count their own unreadable jobs as new', async () => {
-    await system.redis.client.lPush('bq:default:waiting', ['a', 'b']);
-    await system.redis.client.hSet('bq:default:jobs', 'a', 'not JSON');
-    assert.deepEqual(await queueLatencies(system.redis.client, ['default']), [
-      { queue: 'default', latencyMs: 0, size: 2 },
-    ]);
+  it('may be served by nobody', async () => {
+    await system.processor([HeldJob], OPTIONS);
+    await HeldJob.set({ queue: 'nobodys' }).performLater();
+    await HeldJob.set({ queue: 'somebodys' }).performLater();
+    const other = { queues: [{ name: 'somebodys', weight: 1 }], latencyWarningMs: 0 };
+    (await system.processor([HeldJob], { ...OPTIONS, jobs: other })).quiet();
+    const slow = await until('it is warned of', () => system.eventsNamed('queue.slow')[0]);
+    assert.deepEqual([slow.queue, slow.size, slow.served], ['nobodys', 1, false]);
+    const age = async () => (await readQueues(system.redis.client, ['somebodys']))[0]?.latencyMs ?? 0;
+    await until('the other has waited longer', async () => (await age()) > 800);
+    assert.equal(system.eventsNamed('queue.slow').length, 1, 'who serves that one may tell of it');
   });
 
   it('may be the outbox, while Redis is away', async () => {
@@ -81,7 +89,22 @@ describe('queues that are behind', () => {
     assert.ok(slow.latencyMs > 400);
     await system.redisServer.start();
     await until('it has caught up', () => system.eventsNamed('outbox.caught-up').length === 1);
-    assert.deepEqual(await overdueRows(system.database.knex), { latencyMs: 0, size: 0 });
+    assert.equal(await countOverdue(system.database.knex), 0);
     assert.equal(system.eventsNamed('outbox.slow').length, 1);
+  });
+
+  it('are not the outbox when it keeps what a full queue has no room for', async () => {
+    await system.processor([HeldJob], { ...OPTIONS, jobs: { latencyWarningMs: 3000 } });
+    await transaction(() => HeldJob.performAllLater(Array.from({ length: 12_000 }, () => [])));
+    await until('the queue is full', async () => {
+      const [status] = await readQueues(system.redis.client, ['default']);
+      return (status?.waiting ?? 0) >= 10_000;
+    });
+    await until('it is warned of', () => system.eventsNamed('queue.slow').length === 1);
+    const from = performance.now();
+    await until('it has looked again several times', () => performance.now() - from > 1000);
+    assert.equal(system.eventsNamed('outbox.slow').length, 0);
+    assert.ok((await countOverdue(system.database.knex)) > 0);
+    assert.equal(await countOverdue(system.database.knex, ['default']), 0);
   });
 });
