@@ -24,6 +24,17 @@ export class BlockingJob extends Job<[name: string, ms: number]> {
   }
 }
 
+/** Counts on and on from where an earlier run had come to, and tells of each number. */
+export class CountingJob extends Job {
+  async perform(): Promise<void> {
+    for (let n = (await this.resumeFrom<number>()) ?? 0; ; n++) {
+      process.send?.(String(n));
+      await this.checkpoint(n + 1);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  }
+}
+
 export class PoisonJob extends Job {
   perform(): void {
     process.kill(process.pid, 'SIGKILL');
@@ -51,7 +62,7 @@ if (require.main === module) {
     database: new Database(databaseUrl, { production: false, events }),
     redis,
     events,
-    registry: new JobRegistry([LongJob, PoisonJob, BlockingJob]),
+    registry: new JobRegistry([LongJob, PoisonJob, BlockingJob, CountingJob]),
     lineage: { identity, dead: [] },
     tuning: { stallInterval: 400, ...(JSON.parse(tuning) as ProcessorTuning) },
   });

@@ -22,6 +22,8 @@ export class DeliveredJob {
   run: Run | undefined;
   /** The instance that runs it. */
   instance: Performable | undefined;
+  /** Its `afterDiscard` may have ended a process already: it is not called any more. */
+  callbackIsSpared = false;
   /** `run.args` are what `perform` takes. */
   argsAreRead = false;
 

@@ -69,7 +69,7 @@ export class Failures {
 
   private async afterDiscard(job: DeliveredJob, error: Error): Promise<void> {
     const { jobClass } = job;
-    if (!jobClass) return;
+    if (!jobClass || job.callbackIsSpared) return;
     try {
       if (!planOf(jobClass).afterDiscard) return;
       // Its arguments cannot be had: it would be called with none.

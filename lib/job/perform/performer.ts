@@ -189,7 +189,9 @@ export class Performer {
   }
 
   private poisoned(job: DeliveredJob): Promise<Performed> {
-    const error = new PoisonJobError(job.delivery.deliveries - 1);
+    const { deliveries } = job.delivery;
+    job.callbackIsSpared = deliveries > this.options.maxDeliveries + 1;
+    const error = new PoisonJobError(deliveries - 1);
     return this.failures.dead(job, error, error.message);
   }
 

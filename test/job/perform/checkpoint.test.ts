@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import fc from 'fast-check';
 import { Job } from '../../../lib/job/job';
 import { JobTimeoutError } from '../../../lib/job/perform/timeout';
@@ -6,6 +7,7 @@ import { DiscardJob, KillJob } from '../../../lib/job/perform/verdict';
 import { readRecord, revivedRecord } from '../../../lib/job/record/record';
 import { Deadline } from '../../../lib/support/deadline';
 import { until } from '../../support/until';
+import { CountingJob, startDoomedProcessor } from '../doomed-processor';
 import { Gate } from '../gate';
 import { JobSystem } from '../job-system';
 
@@ -137,6 +139,34 @@ describe('checkpoints and progress', () => {
     assert.equal(begun[1], before);
     await until('a step is done', () => steps.length > before);
     assert.deepEqual(steps, each(steps.length), 'no step twice');
+  });
+
+  it('a job whose process was killed resumes from what was stored, a quarter of a second ago at most', async () => {
+    const urls = { database: system.postgres.url, redis: system.redisServer.url };
+    const told: number[] = [];
+    const start = (identity: string) => {
+      const child = startDoomedProcessor(urls, identity);
+      child.on('message', (text: string) => told.push(Number(text)));
+      return child;
+    };
+    const first = start('first');
+    try {
+      const { id } = await CountingJob.performLater();
+      await until('it has stored its cursor for the third time or so', async () => (await noted('cursor', id)) > 50);
+      first.kill('SIGKILL');
+      await once(first, 'exit');
+      const cursor = await noted('cursor', id);
+      const last = told.at(-1) ?? 0;
+      assert.ok(cursor <= last + 1 && cursor >= last - 60, `${cursor} is stored, ${last} was reached`);
+      told.length = 0;
+      const second = start('second');
+      await until('it goes on', () => told.length > 3);
+      second.kill('SIGKILL');
+      await once(second, 'exit');
+      assert.equal(told[0], cursor);
+    } finally {
+      first.kill('SIGKILL');
+    }
   });
 
   it('a loop that never pauses hears of its timeout, and has its cursor stored', async () => {

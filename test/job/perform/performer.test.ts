@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { currentContext, runInContext } from '../../../lib/core/execution-context';
+import { currentContext, runInContext, withAttributes } from '../../../lib/core/execution-context';
 import { Job } from '../../../lib/job/job';
 import { DiscardJob, KillJob } from '../../../lib/job/perform/verdict';
 import { transaction } from '../../../lib/model/transaction';
@@ -12,10 +12,14 @@ const RETRY_AT_ONCE = { now: () => Date.now() - 1e12 };
 const ran: unknown[] = [];
 
 class ContextJob extends Job<[extra: { readonly list: readonly number[] }]> {
+  static override readonly tags = ['one', 'two'];
+
   perform(extra: unknown): void {
-    const { requestId, locale, jobId, jobClass } = currentContext();
-    const { id, attempt, queue } = this.context;
-    ran.push({ extra, requestId, locale, jobClass, attempt, queue, sameId: id === jobId });
+    const { requestId, locale, attributes, jobId, jobClass } = currentContext();
+    const { id, attempt, queue, tags, deliveries, class: name, enqueuedAt } = this.context;
+    const age = Date.now() - enqueuedAt.getTime();
+    const checks = [id === jobId, name === jobClass, age >= 0 && age < 60_000];
+    ran.push({ extra, requestId, locale, attributes, jobClass, attempt, queue, tags, deliveries, checks });
   }
 }
 
@@ -61,15 +65,20 @@ describe('performing', () => {
 
   it('gives the job its arguments and the context it was enqueued in', async () => {
     await system.processor([ContextJob]);
-    await runInContext({ requestId: 'r-1', locale: 'ko' }, () => ContextJob.performLater({ list: [] }));
+    await runInContext({ requestId: 'r-1', locale: 'ko' }, () =>
+      withAttributes({ tenant: 'acme' }, () => ContextJob.performLater({ list: [] })),
+    );
     await heard('job.succeeded');
     const expected = {
       requestId: 'r-1',
       locale: 'ko',
+      attributes: { tenant: 'acme' },
       jobClass: 'ContextJob',
       attempt: 1,
       queue: 'default',
-      sameId: true,
+      tags: ['one', 'two'],
+      deliveries: 1,
+      checks: [true, true, true],
     };
     assert.deepEqual(ran, [{ extra: { list: [] }, ...expected }]);
     assert.equal(await system.redis.client.hLen('bq:default:jobs'), 0, 'nothing is left of it');
@@ -142,6 +151,36 @@ describe('performing', () => {
     assert.equal(await inQueue('dead'), bad.length);
     assert.equal(await client.hGet('bq:default:jobs', 'bad-0'), 'not json', 'kept as it was');
     assert.equal(await client.lLen('bq:default:active'), 0);
+  });
+
+  it('buries what kills its process, and has afterDiscard called for it, once', async () => {
+    const { client } = system.redis;
+    class FatalJob extends Job<[name: string]> {
+      perform(name: string): void {
+        ran.push(name);
+      }
+      override afterDiscard(error: Error, name: string): void {
+        ran.push(`${name}: ${error.name}, ${this.context.deliveries}`);
+      }
+    }
+    const { id } = await FatalJob.performLater('Ann');
+    await client.hSet('bq:default:deliveries', id, '3:');
+    const again = await FatalJob.performLater('Bob, whose afterDiscard did it');
+    await client.hSet('bq:default:deliveries', again.id, '4:');
+    await system.processor([FatalJob]);
+    await until('both are dead', () => system.eventsNamed('job.dead').length === 2);
+    assert.deepEqual(ran, ['Ann: PoisonJobError, 4']);
+  });
+
+  it('does not stop at arguments that nobody can read: the job is dead at once, its callback is spared', async () => {
+    const { client } = system.redis;
+    const text = '{"data":{"class":"VerdictJob","args":[{"$date":"soon"}]}}';
+    await client.hSet('bq:default:jobs', 'odd', text);
+    await client.lPush('bq:default:waiting', 'odd');
+    await system.processor([VerdictJob]);
+    await heard('job.dead');
+    assert.match(system.eventsNamed('job.dead')[0]?.reason ?? '', /tagged \$date, but holds "soon"/);
+    assert.deepEqual(ran, []);
   });
 
   it('leaves a paused queue alone until it is resumed', async () => {

@@ -1,0 +1,55 @@
+import assert from 'node:assert/strict';
+import { Job } from '../../../lib/job/job';
+import { KillJob } from '../../../lib/job/perform/verdict';
+import { until } from '../../support/until';
+import { Gate } from '../gate';
+import { JobSystem } from '../job-system';
+
+const gate = new Gate();
+
+class SyncJob extends Job<[name: string]> {
+  static override readonly unique = true;
+
+  async perform(name: string): Promise<void> {
+    await gate.pass();
+    if (name === 'dead') throw new KillJob('no use');
+  }
+}
+
+describe('releasing the claim of a unique job', () => {
+  let system: JobSystem;
+  before(async () => {
+    system = await JobSystem.start();
+  });
+  after(async () => {
+    gate.open();
+    await system.stop();
+  });
+  beforeEach(async () => {
+    await system.reset();
+    gate.close();
+  });
+
+  for (const [name, end] of [
+    ['fine', 'job.succeeded'],
+    ['dead', 'job.dead'],
+  ] as const) {
+    it(`is tried when it is over, and spoils nothing when Postgres refuses: ${name}`, async () => {
+      await system.processor([SyncJob]);
+      const { id } = await SyncJob.performLater(name);
+      await until('it runs', () => gate.held === 1);
+      await system.postgres.query(
+        `alter table job_outbox add constraint stuck check (unique_key is not null) not valid`,
+      );
+      try {
+        gate.open();
+        await until('it is over', () => system.eventsNamed(end)[0]);
+        const [trouble] = system.eventsNamed('queue.error').filter(({ during }) => during.includes('claim'));
+        assert.match(trouble?.error.message ?? '', /stuck/);
+        assert.equal(system.eventsNamed(end)[0]?.id, id);
+      } finally {
+        await system.postgres.query('alter table job_outbox drop constraint stuck');
+      }
+    });
+  }
+});
