@@ -43,6 +43,8 @@ export class BeeConnection {
       },
     });
     this.client = client;
+    // Each queue listens.
+    client.setMaxListeners(0);
     client.on('error', (error: Error) => onError(withTlsAdvice(error, 'Redis')));
     client.on('connect', () => {
       this.progressAt = performance.now();

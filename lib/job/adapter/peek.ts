@@ -18,7 +18,7 @@ export class Peek {
 
   arm(): void {
     const { blocking } = this.queue;
-    if (this.armed || !blocking.ready || this.queue.paused) return;
+    if (this.armed || !blocking?.ready || this.queue.paused) return;
     this.armed = true;
     const key = this.queue.toKey('waiting');
     blocking.send('blmove', [key, key, 'RIGHT', 'RIGHT', BLOCK_S]).then(

@@ -1,4 +1,4 @@
-import { keyPrefix, QUEUES_KEY, WAKE_CHANNEL } from '../redis/keys';
+import { keyPrefix, QUEUES_KEY, UNPEEKED_KEY, WAKE_CHANNEL } from '../redis/keys';
 import { BeeConnection } from './bee-connection';
 import { loadBeeScripts } from './bee-queue';
 import type { ClassLimits } from './class-limits';
@@ -7,8 +7,12 @@ import { Fetcher, type Performed } from './fetcher';
 import type { Delivery } from './fused-call';
 import { WorkerQueue } from './worker-queue';
 
-/** The poll that stands in for missed wakes and sees pauses lifted, ms. */
+/** The poll that stands in for missed wakes, ms. */
 const POLL_MS = 1000;
+/** The same while there are queues without a peek: of retries that fall due there, nothing tells. */
+const UNPEEKED_POLL_MS = 250;
+/** Small plans allow 20 connections in all: no more than these wait for a job each, of the queues that come first. */
+const MOST_PEEKS = 4;
 /** So often in a stall interval it tells that its jobs live: one that blocks the event loop for 20 of 30 s misses none. */
 const BEATS = 6;
 const COMMAND_PATIENCE_MS = 10_000;
@@ -32,7 +36,7 @@ export interface QueueWorkerOptions {
 
 /**
  * bee-queue's side of the processor: the queues, their connections (one for commands, one for subscriptions, one blocking
- * per queue) and the fetcher over them all. Starts whenever Redis lets it.
+ * for each of the first four queues) and the fetcher over them all. Starts whenever Redis lets it.
  */
 export class QueueWorker {
   readonly fetcher: Fetcher;
@@ -48,11 +52,13 @@ export class QueueWorker {
     const subscriber = this.connect(COMMAND_PATIENCE_MS, () => {
       for (const queue of this.queues) queue.raiseDelayed();
     });
-    const blocking = queues.map(() => this.connect(BLOCKING_PATIENCE_MS, () => this.fetcher.wake()));
+    const blocking = queues
+      .slice(0, MOST_PEEKS)
+      .map(() => this.connect(BLOCKING_PATIENCE_MS, () => this.fetcher.wake()));
     this.command = command;
     this.connections = [command, subscriber, ...blocking];
     this.queues = queues.map(({ name, weight }, index) => {
-      const connections = { command, subscriber, blocking: blocking[index] ?? command };
+      const connections = { command, subscriber, blocking: blocking[index] };
       return this.observe(new WorkerQueue(name, { weight, stallInterval: options.stallInterval }, connections));
     });
     const order = weighted ? weightedOrder(queues.map((queue) => queue.weight)) : strictOrder;
@@ -80,7 +86,7 @@ export class QueueWorker {
       beat();
     });
     this.timers = [
-      setInterval(() => this.poll(), POLL_MS),
+      setInterval(() => this.poll(), this.unpeeked.length > 0 ? UNPEEKED_POLL_MS : POLL_MS),
       setInterval(beat, Math.ceil(this.options.stallInterval / BEATS)),
     ];
   }
@@ -117,13 +123,24 @@ export class QueueWorker {
 
   private async keepAlive(): Promise<void> {
     const running = [...this.fetcher.deliveries];
-    const names = this.queues.flatMap((queue) => [Date.now(), queue.name]);
     await Promise.all([
       ...this.queues.map((queue) =>
         queue.keepAlive(running.filter((job) => job.queue === queue.name).map((job) => job.id)),
       ),
-      // That these queues are served.
-      this.command.ready && this.command.send('zadd', [QUEUES_KEY, ...names]),
+      ...(this.command.ready ? this.announce() : []),
     ]);
+  }
+
+  /** That these queues are served, and which of them nobody here waits for. */
+  private announce(): Promise<unknown>[] {
+    const { command, queues, unpeeked } = this;
+    const names = queues.flatMap((queue) => [Date.now(), queue.name]);
+    const announced = [command.send('zadd', [QUEUES_KEY, ...names])];
+    if (unpeeked.length > 0) announced.push(command.send('sadd', [UNPEEKED_KEY, ...unpeeked]));
+    return announced;
+  }
+
+  private get unpeeked(): string[] {
+    return this.queues.slice(MOST_PEEKS).map((queue) => keyPrefix(queue.name));
   }
 }

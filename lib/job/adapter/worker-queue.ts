@@ -6,7 +6,8 @@ import { type BeeClient, BeeQueue, type BeeSettings, beeScripts } from './bee-qu
 export interface QueueConnections {
   readonly command: BeeConnection;
   readonly subscriber: BeeConnection;
-  readonly blocking: BeeConnection;
+  /** undefined: nothing waits for its next job. */
+  readonly blocking: BeeConnection | undefined;
 }
 
 export interface WorkerQueueOptions {
@@ -48,7 +49,7 @@ export class WorkerQueue extends BeeQueue {
     return this._isReady;
   }
 
-  get blocking(): BeeConnection {
+  get blocking(): BeeConnection | undefined {
     return this.connections.blocking;
   }
 
@@ -83,7 +84,7 @@ export class WorkerQueue extends BeeQueue {
 
   override async makeClient(name: 'client' | 'bclient' | 'eclient'): Promise<BeeClient> {
     const { command, subscriber, blocking } = this.connections;
-    const connection = name === 'client' ? command : name === 'eclient' ? subscriber : blocking;
+    const connection = name === 'client' ? command : name === 'eclient' ? subscriber : (blocking ?? command);
     await connection.firstReady.promise;
     this[name] = connection.client;
     return connection.client;

@@ -1,5 +1,5 @@
 import type { RedisClient } from '../../core/redis';
-import { NOTE_QUEUE_LUA } from '../queue/queue-names';
+import { FILLING_LUA } from '../queue/queue-names';
 import { keyPrefix } from '../redis/keys';
 import { RedisScript } from '../redis/redis-script';
 import { chunks } from './chunks';
@@ -22,7 +22,7 @@ export interface DispatchedJob {
 // reply one letter a job: q queued, k known, f finished, e expired
 const SCRIPT = new RedisScript(`
 local call, out, notAfter = redis.call, {}, tonumber(ARGV[1])
-${NOTE_QUEUE_LUA}
+${FILLING_LUA}
 local time = call('time')
 local expired = notAfter > 0 and time[1] * 1000 + time[2] / 1000 > notAfter
 for a = 2, #ARGV, 3 do
@@ -30,7 +30,7 @@ for a = 2, #ARGV, 3 do
   if call('zscore', p..'finished', id) or call('zscore', p..'recent', id) then state = 'f'
   elseif expired then state = call('hexists', p..'jobs', id) == 1 and 'k' or 'e'
   elseif call('hsetnx', p..'jobs', id, ARGV[a + 2]) == 1 then
-    if call('lpush', p..'waiting', id) == 1 then noteQueue(p, time[1] * 1000) end
+    if call('lpush', p..'waiting', id) == 1 then beginsToFill(p, time[1] * 1000) end
   else state = 'k' end
   out[#out + 1] = state
 end

@@ -1,5 +1,5 @@
 import type { RedisClient } from '../../core/redis';
-import { keyPrefix, QUEUES_KEY } from '../redis/keys';
+import { keyPrefix, QUEUES_KEY, UNPEEKED_KEY, WAKE_CHANNEL } from '../redis/keys';
 import { answerWithin, RedisScript } from '../redis/redis-script';
 
 const ANSWER_MS = 5000;
@@ -7,11 +7,14 @@ const ANSWER_MS = 5000;
 const FORGOTTEN_AFTER_MS = 10 * 60_000;
 
 /**
- * Lua: `noteQueue(p, now)` puts the queue of this key prefix on the list of those that exist; expects `call`. To be
- * called for queues that begin to fill.
+ * Lua: `beginsToFill(p, now)`, for the key prefix of a queue that was empty, puts it on the list of those that exist and
+ * wakes processors that do not wait for its jobs; expects `call`.
  */
-export const NOTE_QUEUE_LUA = `
-local function noteQueue(p, now) call('zadd', '${QUEUES_KEY}', now, (p:match('^[^:]*:(.*):$'))) end
+export const FILLING_LUA = `
+local function beginsToFill(p, now)
+  call('zadd', '${QUEUES_KEY}', now, (p:match('^[^:]*:(.*):$')))
+  if call('sismember', '${UNPEEKED_KEY}', p) == 1 then call('publish', '${WAKE_CHANNEL}', p) end
+end
 `;
 
 /** Queues that have jobs, are served, or were so a few minutes ago, by name: whoever enqueued, whoever serves them. */
