@@ -12,6 +12,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['cluster', 'web', 'model', 'embedded'],
   ['control', 'job'],
   ['mailer'],
+  ['ops'],
   ['role'],
   ['boot.ts'],
   ['index.ts'],
@@ -30,7 +31,7 @@ const FENCES: Readonly<Record<string, readonly string[]>> = {
 
 /** Packages that belong to one folder. */
 const HOMES: Readonly<Record<string, readonly string[]>> = {
-  koa: ['lib/web', 'lib/role', 'lib/app'],
+  koa: ['lib/web', 'lib/ops', 'lib/role', 'lib/app'],
   objection: ['lib/model', 'lib/role/web-process.ts', 'lib/role/processor-process.ts'],
   zod: ['lib/core', 'lib/app'],
   nodemailer: ['lib/mailer'],

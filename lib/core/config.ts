@@ -60,7 +60,13 @@ export interface Config {
   };
   readonly appUrl: string;
   readonly defaultLocale: Locale;
-  readonly ops: { readonly user: string; readonly password: string } | null;
+  /** Who may see the operator's pages; null: in production nobody, elsewhere whoever is at this machine. */
+  readonly ops: {
+    readonly user: string;
+    readonly password: string;
+    /** Lets in a viewer, who sees no arguments and no addresses and changes nothing. */
+    readonly viewerPassword: string | null;
+  } | null;
   readonly control: { readonly socket: string; readonly stateFile: string };
   readonly log: {
     readonly level: string;

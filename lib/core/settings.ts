@@ -147,6 +147,17 @@ export function readSettings(input: SettingsInput): Config {
   if (opsUser !== null && opsPassword === null)
     read.require('OPS_PASSWORD', 'at least 8 characters, since OPS_USER is set');
   if (opsPassword !== null && opsUser === null) read.require('OPS_USER', 'a name, since OPS_PASSWORD is set');
+  const viewerPassword = read.get(
+    'OPS_VIEWER_PASSWORD',
+    z
+      .string()
+      .min(8)
+      .refine((text) => text !== opsPassword),
+    'at least 8 characters, and another password than OPS_PASSWORD',
+    null,
+    'secret',
+  );
+  if (viewerPassword !== null && opsUser === null) read.require('OPS_USER', 'a name, since OPS_VIEWER_PASSWORD is set');
 
   const locale = read.get('DEFAULT_LOCALE', z.custom<Locale>(isLocale), LOCALES.join(' or '), 'en' as Locale);
   const maxThreads = read.get('MAX_THREADS', whole(1, 1000), 'a whole number from 1 to 1000', 5);
@@ -210,7 +221,7 @@ export function readSettings(input: SettingsInput): Config {
     mail: { delivery, smtpUrl, from, dir: path.join(stateDir, 'mails') },
     appUrl,
     defaultLocale: locale,
-    ops: opsUser !== null && opsPassword !== null ? { user: opsUser, password: opsPassword } : null,
+    ops: opsUser !== null && opsPassword !== null ? { user: opsUser, password: opsPassword, viewerPassword } : null,
     control: {
       socket: path.resolve(
         cwd,
