@@ -64,6 +64,15 @@ describe('the registry', () => {
     refuses('welcome.ts', /named Welcome; end the name in Job, such as WelcomeJob/);
   });
 
+  it('refuses static options without sense, naming them', () => {
+    write('slow.ts', job('SlowJob', "static override timeout = 'soon' as '1s';"));
+    refuses('slow.ts', /SlowJob\.timeout is "soon"; give a length of time up to 24d, such as '5m'/);
+    write('long.ts', job('LongJob', "static override timeout = '30d' as const;"));
+    refuses('long.ts', /LongJob\.timeout is "30d"/);
+    write('few.ts', job('FewJob', 'static override retry = { limit: -1 };'));
+    refuses('few.ts', /FewJob\.retry: limit is -1; give a number of retries/);
+  });
+
   it('refuses two of one name', () => {
     write('one.ts', job('OneJob', "static override jobName = 'Same';"));
     write('two.ts', job('TwoJob', "static override jobName = 'Same';"));
