@@ -101,7 +101,7 @@ describe('the outcome of a transaction', () => {
   });
 
   it('is a rollback where Postgres answers COMMIT with one', async () => {
-    await transaction(async (trx) => {
+    await knex.transaction(async (trx) => {
       listen(trx);
       await trx.raw('select nonsense').catch(() => undefined);
     });

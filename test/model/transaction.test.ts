@@ -139,6 +139,40 @@ describe('transaction', () => {
     assert.deepEqual(await stored(), ['outside']);
   });
 
+  it('rejects when Postgres has refused a statement, whoever took no notice', async () => {
+    const work = transaction(async () => {
+      await write('a');
+      await write('a').catch(() => undefined);
+    });
+    await assert.rejects(work, /a statement has failed, so the transaction is rolled back: .*duplicate key/);
+    assert.deepEqual(await stored(), []);
+  });
+
+  it('is usable after a savepoint in which Postgres has refused a statement', async () => {
+    await transaction(async () => {
+      await write('a');
+      const inner = transaction(async () => {
+        await write('b');
+        await write('a').catch(() => undefined);
+      });
+      await assert.rejects(inner, /a statement has failed/);
+      await write('c');
+    });
+    assert.deepEqual(await stored(), ['a', 'c']);
+  });
+
+  it('runs nothing when it cannot begin', async () => {
+    let ran = false;
+    await transaction(async (trx) => {
+      await trx.raw('select nonsense').catch(() => undefined);
+      const inner = transaction(async () => {
+        ran = true;
+      });
+      await assert.rejects(inner, /current transaction is aborted/);
+    }).catch(() => undefined);
+    assert.equal(ran, false);
+  });
+
   it('says what to do when nothing is connected', async () => {
     connectTransactions(undefined);
     await assert.rejects(

@@ -507,10 +507,17 @@ describe('the conformance of job adapters', () => {
         });
 
         conform('in which Postgres has refused a statement, and which it rolls back at COMMIT', async () => {
-          await transaction(async (trx) => {
-            await EchoJob.performLater('lost');
+          await database.knex.transaction(async (trx) => {
+            await EchoJob.set({ trx }).performLater('lost');
             await trx.raw('select nonsense').catch(() => undefined);
           });
+          await assert.rejects(
+            transaction(async (trx) => {
+              await EchoJob.performLater('lost');
+              await trx.raw('select nonsense').catch(() => undefined);
+            }),
+            /a statement has failed, so the transaction is rolled back: .*nonsense/,
+          );
           assertNoEnqueued();
           await performEnqueuedJobs();
           assert.deepEqual(told(), []);
