@@ -154,7 +154,7 @@ const LINES: { readonly [E in EventName]?: (event: EventMap[E]) => Line } = {
   'outbox.slow': (e) => [
     'warn',
     `the outbox is behind: of ${e.size} jobs that are due the oldest has waited for ${seconds(e.latencyMs)} to be copied to ` +
-      'Redis. See whether Redis answers and has memory left',
+      'Redis. See whether Redis answers and has memory left, or a queue is full: beyond 10,000 waiting jobs the rest stays here',
   ],
   'outbox.caught-up': (e) => ['info', `the outbox has caught up: ${e.size} jobs are due`],
   'mail.sent': (e) => [

@@ -3,7 +3,7 @@ import { queueKey } from '../redis/keys';
 import { answerWithin } from '../redis/redis-script';
 
 const ANSWER_MS = 5000;
-/** As many jobs of one queue wait in Redis as any processor could want in the time that a refill takes. */
+/** More jobs of one queue than processors take in the time that a refill needs. */
 const MOST_WAITING = 10_000;
 /** The same while Redis is short of memory. */
 const FEW_WAITING = 200;
