@@ -5,19 +5,29 @@ import type { Claim, DeliveryRecords } from '../mailer/delivery-record';
 /** Knows what was sent, as Postgres does in production: a job that runs again does not send again. */
 export class MemoryDeliveryRecords implements DeliveryRecords {
   private readonly states = new Map<string, 'claimed' | 'sent'>();
+  private readonly settled = new Map<string, readonly string[]>();
 
   async claim({ key }: DeliveryKey): Promise<Claim> {
     const state = this.states.get(key);
     if (state) return { verdict: state === 'sent' ? 'sent' : 'busy' };
     this.states.set(key, 'claimed');
-    return { verdict: 'mine', token: randomUUID() };
+    return { verdict: 'mine', token: randomUUID(), settled: this.settled.get(key) ?? [] };
   }
 
   async sent(key: string): Promise<void> {
     this.states.set(key, 'sent');
   }
 
+  async partly(key: string, _token: string, settled: readonly string[]): Promise<void> {
+    this.settled.set(key, settled);
+    this.states.delete(key);
+  }
+
   async failed(key: string): Promise<void> {
+    this.states.delete(key);
+  }
+
+  async withdraw(key: string): Promise<void> {
     this.states.delete(key);
   }
 

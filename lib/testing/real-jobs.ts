@@ -90,7 +90,7 @@ export class RealJobs implements TestMode {
 
   /** Before it is enqueued: a processor may have it the next moment. */
   private note(request: EnqueueRequest): LedgerEntry {
-    if (!this.registry.get(request.name)) this.registry.add(request.jobClass);
+    if (this.registry.get(request.name) !== request.jobClass) this.registry.add(request.jobClass);
     const entry = new LedgerEntry(request);
     this.ledger.add(entry);
     this.byId.set(request.id, entry);

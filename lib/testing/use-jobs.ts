@@ -60,7 +60,9 @@ export interface RealOptions extends EquipmentOptions {
  *     const database = await useTestDatabase({ url: 'postgres://localhost/shop_test', app })
  *     const jobs = await useRealJobs({ database, redisUrl: 'redis://localhost:6379/15', app })
  *
- * Not with `database.begin()`: no processor sees what is never committed.
+ * Not with `database.begin()`: no processor sees what is never committed. Test processes that run side by side each need a
+ * Redis and a database of their own, or they take each other's jobs.
+ * @throws Error when Redis does not answer.
  */
 export async function useRealJobs(options: RealOptions): Promise<TestJobs> {
   const { database, redisUrl, concurrency = 1, timeoutMs = 10_000 } = options;

@@ -176,6 +176,18 @@ describe('real jobs', () => {
     await assert.rejects(performEnqueuedJobs(), /use fake or inline jobs there/);
   });
 
+  it('are of one class a name', async () => {
+    await use();
+    const Other = {
+      WorkJob: class WorkJob extends Job {
+        perform() {}
+      },
+    }.WorkJob;
+    await WorkJob.performLater('mine');
+    await assert.rejects(Other.performLater(), /two job classes are named WorkJob/);
+    assertEnqueued(WorkJob, { times: 1 });
+  });
+
   it('need a Redis that answers', async () => {
     await use();
     await assert.rejects(

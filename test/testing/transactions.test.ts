@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { Job } from '../../lib/job/job';
 import { Model } from '../../lib/model/model';
 import { transaction } from '../../lib/model/transaction';
+import { defineApp } from '../../lib/role/app-definition';
 import {
   assertEnqueued,
   assertEnqueuedJobs,
@@ -14,6 +15,7 @@ import {
   useInlineJobs,
   useTestDatabase,
 } from '../../lib/testing';
+import { folderOf } from '../mailer/stage';
 import { createDatabase } from '../support/postgres';
 
 class Note extends Model {
@@ -21,6 +23,9 @@ class Note extends Model {
   declare id: number;
   declare text: string;
 }
+
+const MIGRATION = `exports.up = (knex) => knex.schema.createTable('shops', (table) => table.text('name'));
+exports.down = (knex) => knex.schema.dropTable('shops');`;
 
 const seen: (string | undefined)[] = [];
 
@@ -213,6 +218,22 @@ describe('jobs enqueued inside a transaction', () => {
       assert.deepEqual(seen, ['written']);
       await assert.rejects(FailJob.performLater(), RangeError);
     });
+  });
+
+  it('find the tables of the app and of Catamount, whoever migrates at the same time', async () => {
+    const fresh = await createDatabase();
+    const root = folderOf({ 'migrations/20300101000000_shops.js': MIGRATION });
+    const app = defineApp({ name: 'shop', root, routes: async () => ({ default: () => undefined }) });
+    const opened = await Promise.all([1, 2, 3].map(() => useTestDatabase({ url: fresh.url, app })));
+    try {
+      assert.deepEqual(await fresh.query('select * from shops'), []);
+      assert.deepEqual(await fresh.query('select * from job_outbox'), []);
+    } finally {
+      await Promise.all(opened.map((one) => one.close()));
+      await fresh.drop();
+      await database.close();
+      database = await useTestDatabase({ url: created.url });
+    }
   });
 
   it('need a database that answers', async () => {
