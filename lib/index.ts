@@ -27,7 +27,24 @@ export type {
   JobSetup,
   PerformMiddleware,
 } from './job/setup';
-export { Mailer } from './mailer/mailer';
+export type { Address, Addresses, Mailbox } from './mailer/address';
+export type { AttachmentContent, AttachmentOption, AttachmentOptions, MailAttachment } from './mailer/attachment';
+export {
+  AttachmentError,
+  InvalidMailError,
+  MissingTemplateError,
+  MissingTextError,
+  PartialDeliveryError,
+  PermanentDeliveryError,
+} from './mailer/errors';
+export type { DeliveryMethod, Mail, MailAtHand, MailDefaults, MailOptions } from './mailer/mail';
+export { Mailer, type NoParams } from './mailer/mailer';
+export type { DeliveryResult, MailMessage } from './mailer/message';
+export type { Layout, Parts, Render, RenderedParts, RenderRequest } from './mailer/render-request';
+export type { InterceptedMessage, MailInterceptor, MailObserver, MailOrigin, MailSetup } from './mailer/setup';
+export { TemplateError } from './mailer/template-error';
+export type { OutgoingMessage, Receipt, Refusal } from './mailer/transport/transport';
+export type { UrlQuery } from './mailer/url-for';
 export { currentTransaction, transaction } from './model/transaction';
 export { type AppDefinition, type AppOptions, defineApp, type Routes } from './role/app-definition';
 export type { Hooks } from './role/hooks';

@@ -9,6 +9,7 @@ export default defineApp({
   jobs: 'jobs',
   models: 'lib/app/models',
   migrations: 'migrations',
+  mailers: 'lib/app/mailers',
   templates: 'lib/app/mailers/templates',
   locales: 'lib/app/locales',
 });

@@ -1,8 +1,8 @@
 import { UserError } from '../core/errors';
+import { checkSetup, isArrayOf, isFunction, isObject, type SetupParts } from '../core/setup-check';
 import type { JobSetup } from './setup';
 
-/** What each part of a setup has to be; typed so that none is forgotten. */
-const PARTS: { readonly [K in keyof Required<JobSetup>]: readonly [what: string, is: (value: unknown) => boolean] } = {
+const PARTS: SetupParts<JobSetup> = {
   enqueueMiddleware: ['an array of functions', isArrayOf(isFunction)],
   performMiddleware: ['an array of functions', isArrayOf(isFunction)],
   reportError: ['a function', isFunction],
@@ -15,33 +15,12 @@ const PARTS: { readonly [K in keyof Required<JobSetup>]: readonly [what: string,
  * @throws UserError that names the part, and says what it should be.
  */
 export function checkJobSetup(value: unknown, where: string): JobSetup {
-  if (!isObject(value)) throw new UserError(`${where} must default-export an object; it is ${described(value)}`);
-  for (const [name, part] of Object.entries(value)) {
-    if (part === undefined) continue;
-    if (!Object.hasOwn(PARTS, name)) {
-      throw new UserError(`${where}: there is no ${name} in a job setup; it may have ${Object.keys(PARTS).join(', ')}`);
-    }
-    const [what, is] = PARTS[name as keyof JobSetup];
-    if (!is(part)) throw new UserError(`${where}: ${name} is ${described(part)}; give ${what}`);
-  }
-  const { serializers = [] } = value as JobSetup;
-  const names = serializers.map((serializer) => serializer.name);
+  const setup = checkSetup<JobSetup>(value, where, 'a job setup', PARTS);
+  const names = (setup.serializers ?? []).map((serializer) => serializer.name);
   const twice = names.find((name, index) => names.indexOf(name) !== index);
   if (twice !== undefined)
     throw new UserError(`${where}: two serializers are named ${twice}; what travels is told by it`);
-  return value;
-}
-
-function isArrayOf(is: (value: unknown) => boolean): (value: unknown) => boolean {
-  return (value) => Array.isArray(value) && value.every(is);
-}
-
-function isFunction(value: unknown): boolean {
-  return typeof value === 'function';
-}
-
-function isObject(value: unknown): value is object {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
+  return setup;
 }
 
 function isFilter(value: unknown): boolean {
@@ -52,9 +31,4 @@ function isSerializer(value: unknown): boolean {
   if (!isObject(value)) return false;
   const { name, matches, serialize, deserialize } = value as Readonly<Record<string, unknown>>;
   return typeof name === 'string' && name !== '' && [matches, serialize, deserialize].every(isFunction);
-}
-
-function described(value: unknown): string {
-  if (Array.isArray(value)) return value.every(isFunction) ? 'an array' : 'an array with something else in it';
-  return value === null ? 'null' : typeof value === 'object' ? 'an object' : `a ${typeof value}`;
 }

@@ -1,3 +1,4 @@
+import { domainToASCII } from 'node:url';
 import addressparser from 'nodemailer/lib/addressparser';
 import { InvalidMailError } from './errors';
 import { refuseLineBreak } from './headers';
@@ -13,17 +14,38 @@ export type Address = string | { readonly name?: string | null | undefined; read
 export type Addresses = Address | readonly Address[];
 
 /** Spaces, lists and quoting do not belong into one address, so none can be smuggled into it. */
-const SINGLE = /^[^\s@<>(),;:"\\[\]]+@[^\s@<>(),;:"\\[\]]+$/;
-const LONGEST = 320;
+const ATOM = String.raw`[^\s@<>(),;:"\\[\].\p{Cc}\p{Cs}]+`;
+const LOCAL = new RegExp(String.raw`^${ATOM}(\.${ATOM})*$`, 'u');
+const LABEL = '[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?';
+/** One label is enough, for `root@localhost`; the last one is never a number. */
+const DOMAIN = new RegExp(String.raw`^(?=.{1,253}$)(${LABEL}\.)*(?!\d+$)${LABEL}$`, 'i');
+const LONGEST_LOCAL = 64;
 
 /**
  * @param field names the header in an error.
- * @throws InvalidMailError for an address that is none, and for a line break.
+ * @throws InvalidMailError for an address that no mail server takes, and for a line break.
  */
 export function mailboxes(field: string, given: Addresses | undefined): Mailbox[] {
   if (given === undefined) return [];
   const list = isList(given) ? given : [given];
   return list.flatMap((entry) => (typeof entry === 'string' ? parse(field, entry) : [checked(field, entry)]));
+}
+
+/** Whether it is an address as mail servers take them: a dot-atom of at most 64 bytes at a domain name. */
+export function isAddress(address: string): boolean {
+  const at = address.lastIndexOf('@');
+  const local = address.slice(0, Math.max(at, 0));
+  const domain = address.slice(at + 1);
+  if (!LOCAL.test(local) || Buffer.byteLength(local) > LONGEST_LOCAL) return false;
+  // `domainToASCII` forgives what a mail server does not: ports, escapes, and numbers for an IP address.
+  return DOMAIN.test(/^[\p{L}\p{N}\p{M}.-]+$/u.test(domain) ? domainToASCII(domain) : '');
+}
+
+/** The same for two ways to write one address: of the domain, the case and the script count for nothing. */
+export function addressKey(address: string): string {
+  const at = address.lastIndexOf('@') + 1;
+  const domain = address.slice(at);
+  return address.slice(0, at) + (domainToASCII(domain) || domain).toLowerCase();
 }
 
 function isList(given: Addresses): given is readonly Address[] {
@@ -42,7 +64,7 @@ function checked(
   const name = entry.name?.trim() ?? '';
   const address = entry.address.trim();
   refuseLineBreak(field, name);
-  if (!SINGLE.test(address) || address.length > LONGEST) {
+  if (!isAddress(address)) {
     throw new InvalidMailError(`${field}: ${JSON.stringify(entry.address || entry.name)} is not an e-mail address`);
   }
   return { name, address };

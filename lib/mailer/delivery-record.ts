@@ -7,17 +7,26 @@ import type { Receipt } from './transport/transport';
 
 /** `mine`: go and send. `sent`: it has been sent before. `busy`: another run is sending it now. */
 export type Claim =
-  | { readonly verdict: 'mine'; readonly token: string }
+  | {
+      readonly verdict: 'mine';
+      readonly token: string;
+      /** Recipients whom an earlier run has dealt with. */
+      readonly settled: readonly string[];
+    }
   | { readonly verdict: 'sent' }
   | { readonly verdict: 'busy' };
 
 /** What is known of each mail, so that it goes out once: claimed before it is sent, then sent or failed. */
 export interface DeliveryRecords {
   claim(key: DeliveryKey, draft: Draft): Promise<Claim>;
-  /** Whoever holds the claim by now: the mail is out. */
-  sent(key: string, receipt: Receipt): Promise<void>;
+  /** Whoever holds the claim by now: the mail is out. @param recipients default: as claimed. */
+  sent(key: string, receipt: Receipt, recipients?: readonly string[]): Promise<void>;
+  /** As `failed`, but for these recipients all is done, whoever holds the claim by now: they are not sent to again. */
+  partly(key: string, token: string, settled: readonly string[], error: Error): Promise<void>;
   /** Only under one's own claim: a later run may be sending already. */
   failed(key: string, token: string, error: Error): Promise<void>;
+  /** Only under one's own claim: the mail is not to be sent after all. */
+  withdraw(key: string, token: string): Promise<void>;
   /** Removes what no job can ask for any more. @returns how many. */
   prune(): Promise<number>;
 }
@@ -51,11 +60,11 @@ const CLAIM = `
       or not exists (
         select from pg_stat_activity a where a.pid = d.claimed_by_pid and a.backend_start = d.claimed_by_since
       ))
-    returning 'mine' as verdict
+    returning 'mine' as verdict, settled
   )
-  select verdict from mine
+  select verdict, settled from mine
   union all
-  select state from mail_deliveries where key = :key and not exists (select from mine)`;
+  select state, settled from mail_deliveries where key = :key and not exists (select from mine)`;
 
 /**
  * In Postgres, and never part of the caller's transaction.
@@ -76,25 +85,39 @@ export class DeliveryRecord implements DeliveryRecords {
     const { mailer, action, subject } = draft;
     const leaseMs = this.options.leaseMs ?? LEASE_MS;
     const values = { key, messageId, token, mailer, action, subject, leaseMs, recipients: recipients(draft) };
-    const { rows } = await this.knex.raw<{ rows: { verdict: string }[] }>(CLAIM, values);
-    const verdict = rows[0]?.verdict;
-    if (verdict === 'mine') return { verdict, token };
+    const { rows } = await this.knex.raw<{ rows: { verdict: string; settled: string[] }[] }>(CLAIM, values);
+    const { verdict, settled = [] } = rows[0] ?? {};
+    if (verdict === 'mine') return { verdict, token, settled };
     // No row: another run inserted it while this statement ran.
     return { verdict: verdict === 'sent' ? 'sent' : 'busy' };
   }
 
-  async sent(key: string, receipt: Receipt): Promise<void> {
+  async sent(key: string, receipt: Receipt, recipients?: readonly string[]): Promise<void> {
     const refused = receipt.refused?.map(({ address, answer }) => `${address}: ${answer}`).join('\n');
     const now = this.knex.fn.now();
     await this.knex('mail_deliveries')
       .where({ key })
       .update({
         state: 'sent',
+        ...(recipients && { recipients: [...recipients] }),
         response: receipt.response ?? null,
         error: refused ?? null,
         sent_at: now,
         updated_at: now,
       });
+  }
+
+  async partly(key: string, token: string, settled: readonly string[], error: Error): Promise<void> {
+    await this.knex('mail_deliveries')
+      .where({ key })
+      .whereNot('state', 'sent')
+      .update({ settled: [...settled], updated_at: this.knex.fn.now() });
+    await this.failed(key, token, error);
+  }
+
+  async withdraw(key: string, token: string): Promise<void> {
+    await this.knex('mail_deliveries').where({ key, claim: token, state: 'claimed', settled: '{}' }).delete();
+    await this.failed(key, token, new Error('cancelled'));
   }
 
   async failed(key: string, token: string, error: Error): Promise<void> {

@@ -4,16 +4,18 @@ import type { EventName, Events } from '../core/events';
 import type { I18n } from '../core/i18n';
 import type { Deadline } from '../support/deadline';
 import type { Service } from '../support/service';
+import { ActionRun } from './action-run';
+import { MailComposer } from './composer';
 import type { Delivery } from './connection';
-import { type DeliveryKey, DeliveryKeys } from './delivery-key';
+import { DeliveryKeys } from './delivery-key';
 import type { DeliveryRecords } from './delivery-record';
-import { type Draft, draftOf } from './draft';
-import { DeliveryInProgressError } from './errors';
+import { DeliveryInProgressError, MailCancelled } from './errors';
 import type { DeliveryResult, MailMessage } from './message';
 import { Renderer } from './renderer';
-import { createMailTransport } from './transport/create';
-import { recipients } from './transport/mime';
-import type { Receipt, Transport } from './transport/transport';
+import { Sending } from './sending';
+import type { MailSetup } from './setup';
+import type { Transport } from './transport/transport';
+import { Transports } from './transport/transports';
 
 export interface MailDeliveryOptions {
   readonly config: Pick<Config, 'mail' | 'appUrl' | 'defaultLocale' | 'environment'>;
@@ -21,7 +23,9 @@ export interface MailDeliveryOptions {
   readonly i18n: I18n;
   readonly templatesDir: string;
   readonly events: Events;
-  /** Default: the one that `config.mail.delivery` names. */
+  /** What the app adds: interceptors, observers, a renderer. */
+  readonly setup?: MailSetup;
+  /** Takes every mail, whatever `config.mail.delivery` and the mail itself say. */
   readonly transport?: Transport;
 }
 
@@ -39,31 +43,30 @@ const RUN_EDGES = [
 ] as const;
 
 /**
- * Turns a message into a mail and sends it: action, draft, claim, parts, transport, record. Loads email-templates and
- * nodemailer, so only the process that delivers makes one.
+ * Turns a message into a mail and sends it: action, draft, claim, parts, interceptors, transport, record. Loads
+ * email-templates and nodemailer, so only the process that delivers makes one.
  */
 export class MailDelivery implements Service, Delivery {
   readonly name = 'mail delivery';
-  readonly transport: Transport;
-  private readonly renderer: Renderer;
-  private readonly record: DeliveryRecords;
+  readonly composer: MailComposer;
+  private readonly transports: Transports;
   private readonly keys = new DeliveryKeys();
   private readonly underway = new Set<Promise<unknown>>();
   private readonly unsubscribe: readonly (() => void)[];
   private stopping: Promise<void> | undefined;
 
   constructor(private readonly options: MailDeliveryOptions) {
-    const { config, events, templatesDir } = options;
-    this.transport = options.transport ?? createMailTransport(config.mail, events);
+    const { config, events, templatesDir, i18n, setup } = options;
     const cache = config.environment === 'production';
-    this.renderer = new Renderer({ templatesDir, cache, appUrl: config.appUrl });
-    this.record = options.record;
+    const renderer = new Renderer({ templatesDir, cache, appUrl: config.appUrl });
+    this.composer = new MailComposer({ config, i18n, renderer, render: setup?.render });
+    this.transports = new Transports(config.mail, events);
     this.unsubscribe = RUN_EDGES.map((name) => events.on(name, ({ id }) => this.keys.forget(id)));
   }
 
   async start(): Promise<void> {
     // Housekeeping that nobody waits for.
-    void this.track(this.record.prune().catch(this.report('removing old delivery records')));
+    void this.track(this.options.record.prune().catch(this.report('removing old delivery records')));
   }
 
   /** Lets mails that are on their way finish; what is late is cut off and sent by a later run of its job. */
@@ -75,62 +78,53 @@ export class MailDelivery implements Service, Delivery {
   /** As `MailMessage.deliverNow`. */
   async deliver(message: MailMessage): Promise<DeliveryResult> {
     if (this.stopping) throw new Error('mail delivery has stopped in this process');
-    return this.track(this.attempt(message));
+    return this.track(message.inContext(() => this.attempt(message)));
   }
 
   private async attempt(message: MailMessage): Promise<DeliveryResult> {
-    const who = { mailer: message.mailer.name, action: message.action };
+    let run: ActionRun | undefined;
     try {
-      const mail = await message.build();
-      if (!mail) return this.skipped(who, 'the action built no mail');
-      const { config, i18n } = this.options;
-      const draft = draftOf(message, mail, { from: config.mail.from, defaultLocale: config.defaultLocale, i18n });
-      const key = this.keys.next(draft);
-      const claim = await this.record.claim(key, draft);
-      if (claim.verdict === 'sent') return this.skipped(who, 'already sent by an earlier run of this job');
-      if (claim.verdict === 'busy') {
-        throw new DeliveryInProgressError(`another run of this job is sending ${who.mailer}#${who.action}`);
+      run = new ActionRun(message, this.options.config.appUrl);
+      return await this.work(run);
+    } catch (thrown) {
+      if (thrown instanceof MailCancelled) return this.skipped(message, thrown.message);
+      return this.failed(message, run, toError(thrown));
+    }
+  }
+
+  private async work(run: ActionRun): Promise<DeliveryResult> {
+    const { message } = run;
+    const draft = await this.composer.draft(run);
+    if (!draft) return this.skipped(message, 'the action built no mail');
+    if (!message.mailer.performDeliveries) return this.skipped(message, 'performDeliveries of its mailer is false');
+    const { record, events, setup = {} } = this.options;
+    const transport = this.options.transport ?? this.transports.get(draft.delivery);
+    const key = this.keys.next(draft);
+    const claim = await record.claim(key, draft);
+    if (claim.verdict === 'sent') return this.skipped(message, 'already sent by an earlier run of this job');
+    if (claim.verdict === 'busy')
+      throw new DeliveryInProgressError(`another run of this job is sending ${message.title}`);
+    const { composer } = this;
+    const sending = new Sending({ run, draft, key, claim, composer, transport, record, events, setup });
+    return sending.send();
+  }
+
+  /** @throws the error, unless the mailer sees to it. Another run's mail is none of its business. */
+  private async failed(message: MailMessage, run: ActionRun | undefined, error: Error): Promise<DeliveryResult> {
+    let failure = error;
+    try {
+      if (!(error instanceof DeliveryInProgressError) && (await run?.rescue(error))) {
+        return this.skipped(message, `its mailer has seen to ${error.name}: ${error.message}`);
       }
-      return await this.send(draft, key, claim.token);
     } catch (thrown) {
-      const error = toError(thrown);
-      this.options.events.emit('mail.failed', { ...who, error });
-      throw error;
+      failure = toError(thrown);
     }
+    this.options.events.emit('mail.failed', { mailer: message.mailer.name, action: message.action, error: failure });
+    throw failure;
   }
 
-  private async send(draft: Draft, key: DeliveryKey, token: string): Promise<DeliveryResult> {
-    const since = performance.now();
-    let receipt: Receipt;
-    try {
-      const { locale, t } = draft.texts;
-      const parts = await this.renderer.render({ ...draft, locale, t });
-      receipt = await this.transport.send({ ...draft, ...parts, messageId: key.messageId, date: new Date() });
-    } catch (thrown) {
-      const error = toError(thrown);
-      await this.record.failed(key.key, token, error).catch(this.report('recording a failed mail'));
-      throw error;
-    }
-    // An error here must not fail the job: it would run again and send again.
-    await this.record.sent(key.key, receipt).catch(this.report('recording a mail that was sent'));
-    this.announce(draft, receipt, Math.round(performance.now() - since));
-    return { status: 'sent', messageId: key.messageId };
-  }
-
-  private announce(draft: Draft, receipt: Receipt, durationMs: number): void {
-    const { mailer, action } = draft;
-    const refused = new Set(receipt.refused?.map((one) => one.address));
-    const to = recipients(draft).filter((address) => !refused.has(address));
-    const { messageId } = receipt;
-    this.options.events.emit('mail.sent', { mailer, action, to, via: this.transport.name, messageId, durationMs });
-    for (const { address, answer } of receipt.refused ?? []) {
-      const error = new Error(`the server took the mail for the others, but not for ${address}: ${answer}`);
-      this.options.events.emit('mail.failed', { mailer, action, error });
-    }
-  }
-
-  private skipped(who: { readonly mailer: string; readonly action: string }, reason: string): DeliveryResult {
-    this.options.events.emit('mail.skipped', { ...who, reason });
+  private skipped({ mailer, action }: MailMessage, reason: string): DeliveryResult {
+    this.options.events.emit('mail.skipped', { mailer: mailer.name, action, reason });
     return { status: 'skipped', reason };
   }
 
@@ -148,7 +142,8 @@ export class MailDelivery implements Service, Delivery {
 
   private async settle(deadline: Deadline): Promise<void> {
     const outcome = await deadline.earlier(CUT_OFF_MS).wait(Promise.allSettled(this.underway));
-    await this.transport.close({ force: outcome === 'late' });
+    const force = { force: outcome === 'late' };
+    await Promise.all([this.options.transport?.close(force), this.transports.close(force)]);
     // What was cut off is still to be recorded as failed.
     await deadline.wait(Promise.allSettled(this.underway));
     for (const off of this.unsubscribe) off();

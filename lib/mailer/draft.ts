@@ -1,12 +1,14 @@
 import { currentContext } from '../core/execution-context';
 import type { I18n } from '../core/i18n';
-import { type Addresses, type Mailbox, mailboxes } from './address';
-import { inheritedDefaults, settled } from './defaults';
+import { type Mailbox, mailboxes } from './address';
+import type { Attachments } from './attachment';
+import { settledDefaults } from './defaults';
 import { InvalidMailError } from './errors';
 import { checkedHeaders, refuseLineBreak } from './headers';
-import type { Mail } from './mail';
+import type { DeliveryMethod, Mail } from './mail';
 import type { MailMessage } from './message';
 import { underscore } from './naming';
+import type { Layout } from './render-request';
 import { chooseLocale, MailTexts } from './texts';
 
 /** A mail before its parts are rendered: everything known and checked except the bodies. */
@@ -22,9 +24,12 @@ export interface Draft {
   readonly subject: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly template: string;
-  readonly layout: string | false;
+  readonly layout: Layout;
   readonly locals: Readonly<Record<string, unknown>>;
   readonly texts: MailTexts;
+  readonly attachments: Attachments;
+  /** undefined: what MAIL_DELIVERY says. */
+  readonly delivery: DeliveryMethod | undefined;
 }
 
 export interface DraftSettings {
@@ -35,26 +40,26 @@ export interface DraftSettings {
 
 /** @throws InvalidMailError without exactly one sender, without a recipient, or for a header that cannot stand. */
 export function draftOf(message: MailMessage, mail: Mail, settings: DraftSettings): Draft {
-  const { mailer, action } = message;
+  const { mailer, action, title } = message;
   const { options } = mail;
-  const defaults = inheritedDefaults(mailer);
-  const boxes = (field: 'to' | 'cc' | 'bcc' | 'replyTo', otherwise?: Addresses) =>
-    mailboxes(field, options[field] ?? otherwise);
+  const defaults = settledDefaults(mailer, { action, params: message.params as Readonly<Record<string, unknown>> });
+  const boxes = (field: 'to' | 'cc' | 'bcc' | 'replyTo') => mailboxes(field, options[field] ?? defaults[field]);
 
-  const [from, ...others] = mailboxes('from', options.from ?? settled(defaults.from) ?? settings.from);
-  if (!from || others.length > 0) throw new InvalidMailError(`${mailer.name}#${action} needs one sender in from`);
+  const [from, ...others] = mailboxes('from', options.from ?? defaults.from ?? settings.from);
+  if (!from || others.length > 0) throw new InvalidMailError(`${title} needs one sender in from`);
   const to = boxes('to');
-  const cc = boxes('cc', settled(defaults.cc));
-  const bcc = boxes('bcc', settled(defaults.bcc));
+  const cc = boxes('cc');
+  const bcc = boxes('bcc');
   if (to.length + cc.length + bcc.length === 0) {
-    throw new InvalidMailError(`${mailer.name}#${action} has no recipient: set to, cc or bcc, or build no mail`);
+    throw new InvalidMailError(`${title} has no recipient: set to, cc or bcc, or build no mail`);
   }
 
-  const name = underscore(mailer.name);
+  const owner = ownerOf(mailer, action);
+  const name = underscore(owner.name);
   const locale = chooseLocale([options.locale, currentContext().locale], settings.defaultLocale);
   const texts = new MailTexts(settings.i18n, locale, mailer.i18nScope ?? name, action);
   const locals = options.locals ?? {};
-  const subject = (options.subject ?? texts.subject(locals)).trim();
+  const subject = (options.subject ?? defaults.subject ?? texts.subject(locals)).trim();
   refuseLineBreak('subject', subject);
   return {
     mailer: mailer.name,
@@ -63,12 +68,22 @@ export function draftOf(message: MailMessage, mail: Mail, settings: DraftSetting
     to,
     cc,
     bcc,
-    replyTo: boxes('replyTo', settled(defaults.replyTo)),
+    replyTo: boxes('replyTo'),
     subject,
     headers: checkedHeaders({ 'Content-Language': locale, ...defaults.headers, ...options.headers }),
     template: options.template ?? `${name}/${underscore(action)}`,
     layout: options.layout ?? mailer.layout,
     locals,
     texts,
+    attachments: mail.attachments,
+    delivery: options.delivery,
   };
+}
+
+/** The class that has the method: an action that is inherited keeps its templates and texts. */
+function ownerOf(mailer: MailMessage['mailer'], action: string): { readonly name: string } {
+  for (let at: unknown = mailer; typeof at === 'function'; at = Object.getPrototypeOf(at)) {
+    if (at.prototype && Object.hasOwn(at.prototype, action)) return at;
+  }
+  return mailer;
 }

@@ -6,6 +6,21 @@ import { KillJob } from '../job/perform/verdict';
  */
 export class InvalidMailError extends KillJob {}
 
+/** A file that is to be attached cannot be read. It may be there at the next try. */
+export class AttachmentError extends Error {
+  override readonly name = 'AttachmentError';
+}
+
+/** A mail for later names a mailer or an action that this app does not have: often an older process met a newer mail. */
+export class UnknownMailerError extends Error {
+  override readonly name = 'UnknownMailerError';
+}
+
+/** Thrown by `cancel()` inside a mailer: the mail is not sent, and nothing is wrong. */
+export class MailCancelled extends Error {
+  override readonly name = 'MailCancelled';
+}
+
 /** The action has no template, or its layout has none for a part that the action has. */
 export class MissingTemplateError extends Error {
   override readonly name = 'MissingTemplateError';
@@ -19,6 +34,20 @@ export class MissingTextError extends Error {
 /** Another run of the same job is sending this very mail at this moment. Try later: then it is known to be sent or not. */
 export class DeliveryInProgressError extends Error {
   override readonly name = 'DeliveryInProgressError';
+}
+
+/**
+ * The server took the mail for some recipients, and refused others only for now (4xx): the job's next run sends it to
+ * these alone.
+ */
+export class PartialDeliveryError extends Error {
+  override readonly name = 'PartialDeliveryError';
+
+  /** @param pending what is still to be tried, with the server's answers. */
+  constructor(readonly pending: readonly { readonly address: string; readonly answer: string }[]) {
+    const answers = pending.map(({ address, answer }) => `${address}: ${answer}`).join('; ');
+    super(`the server took the mail for the others, but not yet for ${answers}`);
+  }
 }
 
 /** The server refused the mail for good (5xx). Ends its job in the dead set, where the answer is shown. */

@@ -1,50 +1,145 @@
+import type { ErrorHandler, ErrorMatchers, ErrorOf } from '../job/perform/retry-rules';
+import { type ActionName, actionsOf, declareAction, type MailAction, type WithParams } from './actions';
+import type { AttachmentContent, AttachmentOptions } from './attachment';
 import { connectDelivery, type Delivery } from './connection';
-import { type ActionResult, Mail, type MailDefaults, type MailOptions } from './mail';
-import { type MailerSettings, MailMessage } from './message';
+import { MailCancelled } from './errors';
+import type { Mail, MailDefaults, MailOptions } from './mail';
+import type { AnyMailer, MailerClass, MailerLookup } from './mailer-class';
+import { MailerMessages } from './mailer-messages';
+import { runOf } from './mailer-run';
+import { MailMessage } from './message';
+import type { Layout } from './render-request';
+import { addRescueRule } from './rescue-rules';
+import type { OutgoingMessage, Receipt } from './transport/transport';
+import type { UrlQuery } from './url-for';
 
-type Action = (...args: never[]) => ActionResult;
-type ActionName<M> = { [K in keyof M]: M[K] extends Action ? K : never }[keyof M] & string;
-type Arguments<A> = A extends (...args: infer P) => ActionResult ? P : never;
-type MailerClass<M> = (new () => M) & MailerSettings;
+/** No params, or none that must be given. */
+export type NoParams = Readonly<Record<never, never>>;
+
+/** A subclass of `Mailer`, or a parent of such. */
+type AbstractMailerClass<M> = (abstract new () => M) & { readonly name: string };
 
 /**
  * A family of mails. Each action is a method that returns `this.mail(...)`, or nothing to send none; a static of the
  * same name makes it a lazy, typed message:
  *
- *     class UserMailer extends Mailer {
+ *     class UserMailer extends Mailer<{ tenant: Tenant }> {
  *       static readonly welcome = this.action('welcome')
- *       welcome(user: User) { return this.mail({ to: user.email, locals: { user } }) }
+ *       welcome(user: User) { return this.mail({ to: user.email, locals: { user, tenant: this.params.tenant } }) }
  *     }
- *     await UserMailer.welcome(user).deliverNow()
+ *     await UserMailer.with({ tenant }).welcome(user).deliverLater()
  *
- * Its templates are `user_mailer/welcome/{html,text}.ejs`, its subject the text `user_mailer.welcome.subject`.
+ * Its templates are `user_mailer/welcome/{html,text}.ejs`, its subject the text `user_mailer.welcome.subject`. An action
+ * that a subclass inherits keeps the templates and texts of the class that has the method.
  */
-export abstract class Mailer {
+export abstract class Mailer<P extends object = NoParams> {
   /** Shared by all mails of this class and its subclasses. */
   static readonly defaults: MailDefaults = {};
-  /** Folder below `layouts/` that wraps each part, or false for none. */
-  static readonly layout: string | false = 'mailer';
+  /** Folder below `layouts/` that wraps each part, or false for none; `{ html, text }` tells the parts apart. */
+  static readonly layout: Layout = 'mailer';
   /** Where the texts of this mailer begin. Default: its name, such as `user_mailer`. */
   static readonly i18nScope: string | undefined = undefined;
+  /** Of the jobs that `deliverLater` enqueues. */
+  static readonly queue: string = 'mailer';
+  /** false: its mails are built, and not sent. */
+  static readonly performDeliveries: boolean = true;
 
-  /** Tells every mailer of this process what delivers. Called by the role at boot; `undefined` takes it away. */
-  static connect(delivery: Delivery | undefined): void {
-    connectDelivery(delivery);
+  /**
+   * Tells every mailer of this process what delivers. Called by the role at boot; `undefined` takes it away.
+   * @param mailers for mails for later, which name theirs.
+   */
+  static connect(delivery: Delivery | undefined, mailers?: MailerLookup): void {
+    connectDelivery(delivery, mailers && new MailerMessages(mailers));
   }
 
-  protected static action<M extends Mailer, A extends ActionName<M>>(
+  protected static action<M extends AnyMailer, A extends ActionName<M>>(
     this: MailerClass<M>,
     name: A,
-  ): (...args: Arguments<M[A]>) => MailMessage {
-    return (...args) =>
-      new MailMessage(this, name, () => {
-        const mailer = new this();
-        const action = mailer[name] as (...args: Arguments<M[A]>) => ActionResult;
-        return action.apply(mailer, args);
-      });
+  ): MailAction<M, A> {
+    const declaring = this;
+    // Called on a subclass, it is the subclass's.
+    const make = function (this: unknown, ...args: unknown[]): MailMessage {
+      return new MailMessage(isMailerBelow(this, declaring) ? this : declaring, name, args, {});
+    };
+    return declareAction(make, name) as unknown as MailAction<M, A>;
   }
 
-  protected mail(options: MailOptions): Mail {
-    return new Mail(options);
+  /** The actions of this mailer with `this.params`: `UserMailer.with({ tenant }).welcome(user)`. */
+  static with<C extends MailerClass>(this: C, params: InstanceType<C>['params']): WithParams<C> {
+    const given = Object.freeze({ ...params });
+    const bound = [...actionsOf(this)].map(([key, name]) => {
+      return [key, (...args: unknown[]) => new MailMessage(this, name, args, given)];
+    });
+    return Object.fromEntries(bound) as WithParams<C>;
   }
+
+  /**
+   * Has a handler see to these errors of building and delivering a mail, which then counts as not sent: in a static
+   * block, `static { this.rescueFrom(PermanentDeliveryError, (error, mailer) => …) }`. A job that delivers it has then
+   * succeeded; what the handler throws fails it. Inherited; of several rules that fit the latest counts, and the class's
+   * own before its parent's.
+   * @throws TypeError for what is no class of errors and no function.
+   */
+  static rescueFrom<const E extends ErrorMatchers, M extends AnyMailer>(
+    this: AbstractMailerClass<M>,
+    errors: E,
+    handler: ErrorHandler<ErrorOf<E>, M>,
+  ): void {
+    addRescueRule(this, errors, handler as ErrorHandler);
+  }
+
+  /** What `with()` was given. */
+  get params(): P {
+    return runOf(this).params as P;
+  }
+
+  /** Before the action; may `cancel()`. */
+  beforeAction?(action: string): unknown;
+
+  /** After the action, which may have built a mail or none; may `cancel()`. */
+  afterAction?(action: string): unknown;
+
+  /** Before the finished mail meets the app's interceptors and is sent; may `cancel()`. What it throws is a failure. */
+  beforeDeliver?(message: OutgoingMessage): unknown;
+
+  /** When the mail is out. What it throws is reported, and changes nothing. */
+  afterDeliver?(message: OutgoingMessage, receipt: Receipt): unknown;
+
+  /** @throws InvalidMailError for an address that no mail server takes, a line break in a header, a bad attachment. */
+  protected mail(options: MailOptions): Mail {
+    return runOf(this).mail(options);
+  }
+
+  /**
+   * Attaches text, bytes or, by `{ path }`, a file: `this.attach('terms.pdf', { path: termsFile })`. Call it before or
+   * after `mail()`. @throws InvalidMailError
+   */
+  protected attach(name: string, content: AttachmentContent, options?: AttachmentOptions): void {
+    runOf(this).attachments.attach(name, content, options);
+  }
+
+  /**
+   * Attaches what the HTML shows: `locals: { logo: this.inline('logo.png', { path: logoFile }) }`, then
+   * `<img src="<%= logo %>">`; or, in the template, `cid('logo.png')`. @returns its URL. @throws InvalidMailError
+   */
+  protected inline(name: string, content: AttachmentContent, options?: AttachmentOptions): string {
+    return runOf(this).attachments.inline(name, content, options);
+  }
+
+  /**
+   * An absolute link below APP_URL: `this.urlFor('/orders/7', { from: 'mail' })`. Templates have it too.
+   * @throws InvalidMailError for what leads elsewhere.
+   */
+  protected urlFor(path: string, query?: UrlQuery): string {
+    return runOf(this).urlFor(path, query);
+  }
+
+  /** Ends the building of the mail, in the action or a callback: it is not sent, for this reason, and nothing is wrong. */
+  protected cancel(reason = 'the mailer cancelled it'): never {
+    throw new MailCancelled(reason);
+  }
+}
+
+function isMailerBelow(value: unknown, parent: MailerClass): value is MailerClass {
+  return typeof value === 'function' && (value === parent || value.prototype instanceof parent);
 }

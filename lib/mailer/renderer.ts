@@ -5,9 +5,7 @@ import { layoutFor, type Parts, type RenderRequest } from './render-request';
 import { Views } from './views';
 
 /** Travels through email-templates as one local, so that its own locals (`cache`, `pretty`) cannot hide the mail's. */
-interface Wrapped {
-  readonly request: RenderRequest;
-}
+type Wrapped = { readonly request: RenderRequest } | { readonly html: string };
 
 const WIDTH = 72;
 
@@ -62,8 +60,15 @@ export class Renderer {
     return { ...(typeof html === 'string' ? { html } : {}), text: tidy(String(text ?? '')) };
   }
 
+  /** The text of a mail of which only the HTML is known. */
+  async textOf(html: string): Promise<string> {
+    const { text } = await this.email.renderAll('html', { html });
+    return tidy(String(text ?? ''));
+  }
+
   private async renderPart(view: string, wrapped: Wrapped | undefined): Promise<string | undefined> {
     const kind = path.basename(view);
+    if (wrapped && 'html' in wrapped) return kind === 'html' ? wrapped.html : undefined;
     if (!wrapped || (kind !== 'html' && kind !== 'text') || !this.views.exists(view)) return undefined;
     const { request } = wrapped;
     const slots = new Map<string, string>();

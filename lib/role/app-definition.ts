@@ -2,6 +2,7 @@ import path from 'node:path';
 import type Router from '@koa/router';
 import { UserError } from '../core/errors';
 import type { JobSetup } from '../job/setup';
+import type { MailSetup } from '../mailer/setup';
 import type { Hooks } from './hooks';
 // What we add to Koa's types, for whoever writes routes.
 import '../web/context';
@@ -24,6 +25,10 @@ export interface AppOptions {
   readonly models?: string;
   /** knex migrations. Default `migrations`. */
   readonly migrations?: string;
+  /** One mailer per file, as the mails that `deliverLater` sends are told by the name of theirs. Default `mailers`. */
+  readonly mailers?: string;
+  /** Interceptors, observers, a renderer for mails: `() => import('./mail-setup')`. */
+  readonly mailSetup?: () => Promise<{ readonly default: MailSetup }>;
   /** `<mailer>/<action>/{html,text}.ejs`. Default `mailers/templates`. */
   readonly templates?: string;
   /** `<locale>.json`. Default `locales`. */
@@ -39,6 +44,8 @@ export interface AppDefinition {
   readonly jobSetup: (() => Promise<{ readonly default: JobSetup }>) | undefined;
   readonly modelsDir: string;
   readonly migrationsDir: string;
+  readonly mailersDir: string;
+  readonly mailSetup: (() => Promise<{ readonly default: MailSetup }>) | undefined;
   readonly templatesDir: string;
   readonly localesDir: string;
   readonly hooks: Hooks;
@@ -62,6 +69,8 @@ export function defineApp(options: AppOptions): AppDefinition {
     jobSetup: options.jobSetup,
     modelsDir: folder(options.models, 'models'),
     migrationsDir: folder(options.migrations, 'migrations'),
+    mailersDir: folder(options.mailers, 'mailers'),
+    mailSetup: options.mailSetup,
     templatesDir: folder(options.templates, 'mailers/templates'),
     localesDir: folder(options.locales, 'locales'),
     hooks: options.hooks ?? {},

@@ -10,9 +10,11 @@ import { connectJobs } from '../job/connect';
 import { JobProcessor, type Lineage } from '../job/processor';
 import { loadJobs } from '../job/registry';
 import { ErrorReporter } from '../job/report/error-reporter';
+import { DeliverMailJob } from '../mailer/deliver-mail-job';
 import { MailDelivery } from '../mailer/delivery';
 import { DeliveryRecord } from '../mailer/delivery-record';
 import { Mailer } from '../mailer/mailer';
+import { loadMailers } from '../mailer/mailer-folder';
 import { Database } from '../model/database';
 import { pendingMigrations } from '../model/migrator';
 import { ModelFolder } from '../model/model-folder';
@@ -21,6 +23,7 @@ import type { Deadline } from '../support/deadline';
 import { ServiceGroup } from '../support/service';
 import type { AppDefinition } from './app-definition';
 import { loadJobSetup } from './load-job-setup';
+import { loadMailSetup } from './load-mail-setup';
 import { migrationFolders } from './migrations';
 import { serverUrls } from './server-urls';
 
@@ -41,7 +44,7 @@ export class ProcessorProcess {
     this.isQuiet = lineage.quiet ?? false;
   }
 
-  /** @throws UserError when the app's jobs folder or its job setup is not what it should be. */
+  /** @throws UserError when the app's jobs, mailers, job setup or mail setup are not what they should be. */
   async start(): Promise<void> {
     const { app, config, events, lineage } = this;
     const urls = serverUrls(config);
@@ -57,8 +60,11 @@ export class ProcessorProcess {
       i18n,
       templatesDir: app.templatesDir,
       events,
+      setup: await loadMailSetup(app),
     });
+    const mailers = loadMailers(app.mailersDir);
     const registry = loadJobs(app.jobsDir);
+    registry.add(DeliverMailJob);
     const setup = await loadJobSetup(app);
     const models = new ModelFolder(app.modelsDir);
     const reporter = new ErrorReporter(events, setup.reportError);
@@ -80,7 +86,7 @@ export class ProcessorProcess {
     Model.knex(database.knex);
     connectTransactions(database.knex);
     connectJobs({ database, redis, events, setup, models });
-    Mailer.connect(mail);
+    Mailer.connect(mail, mailers);
     this.services = new ServiceGroup('the job processor', [reporter, database, redis, mail, jobs]);
     await this.services.start();
     if (production) void this.warnOfPendingMigrations(database);

@@ -62,7 +62,10 @@ describe('Mailer', () => {
   it('says what to do when nothing delivers in this process', async () => {
     await assert.rejects(OrderMailer.placed('ada@example.com', 5).deliverNow(), (error) => {
       assert.ok(error instanceof NotConnectedError);
-      assert.match(error.message, /OrderMailer\.placed .* Deliver from a job .* Mailer\.connect\(\)/);
+      assert.match(
+        error.message,
+        /OrderMailer\.placed .* Use deliverLater\(\), deliver from a job .* Mailer\.connect\(\)/,
+      );
       return true;
     });
   });

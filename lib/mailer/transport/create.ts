@@ -1,17 +1,20 @@
 import type { Config } from '../../core/config';
 import type { Events } from '../../core/events';
+import { InvalidMailError } from '../errors';
 import { FileTransport } from './file';
 import { LogTransport } from './log';
 import { SmtpTransport } from './smtp';
 import { TestTransport } from './test';
 import type { Transport } from './transport';
 
-/** The transport that MAIL_DELIVERY names. Connects to nothing yet. */
+/** The transport that MAIL_DELIVERY, or the mail, names. Connects to nothing yet. @throws InvalidMailError */
 export function createMailTransport(mail: Config['mail'], events: Events): Transport {
   switch (mail.delivery) {
     case 'smtp':
       if (mail.smtpUrl === null)
-        throw new Error('MAIL_DELIVERY is smtp without SMTP_URL: the settings were not checked');
+        throw new InvalidMailError(
+          "a mail asks for delivery 'smtp', but SMTP_URL is not set: set it, or choose another",
+        );
       return new SmtpTransport(mail.smtpUrl);
     case 'file':
       return new FileTransport(mail.dir);

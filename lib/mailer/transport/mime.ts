@@ -16,6 +16,13 @@ export function mimeOptions(message: OutgoingMessage): SendMailOptions {
     text: message.text,
     ...(message.html === undefined ? {} : { html: message.html }),
     headers: { ...message.headers },
+    attachments: (message.attachments ?? []).map(({ name, content, type, cid }) => ({
+      filename: name,
+      content,
+      ...(type === undefined ? {} : { contentType: type }),
+      ...(cid === undefined ? {} : { cid, contentDisposition: 'inline' as const }),
+    })),
+    ...(message.envelopeTo && { envelope: { from: message.from.address, to: [...message.envelopeTo] } }),
     disableFileAccess: true,
     disableUrlAccess: true,
   };

@@ -1,4 +1,4 @@
-import type { Receipt } from './transport';
+import type { Refusal } from './transport';
 
 interface SmtpError extends Error {
   readonly responseCode: number;
@@ -27,11 +27,16 @@ export function isPermanent(error: Error): error is SmtpError {
 /** The recipients refused while others were taken. */
 export function refusals(info: {
   readonly rejectedErrors?:
-    | readonly (Error & { recipient?: string | undefined; response?: string | undefined })[]
+    | readonly (Error & {
+        recipient?: string | undefined;
+        response?: string | undefined;
+        responseCode?: number | undefined;
+      })[]
     | undefined;
-}): NonNullable<Receipt['refused']> {
+}): readonly Refusal[] {
   return (info.rejectedErrors ?? []).map((error) => ({
     address: error.recipient ?? 'unknown',
     answer: error.response ?? error.message,
+    permanent: error.responseCode === undefined || error.responseCode >= 500,
   }));
 }

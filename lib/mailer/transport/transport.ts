@@ -1,4 +1,5 @@
 import type { Mailbox } from '../address';
+import type { MailAttachment } from '../attachment';
 
 /** A finished mail, as every transport takes it. */
 export interface OutgoingMessage {
@@ -14,14 +15,26 @@ export interface OutgoingMessage {
   readonly html?: string;
   readonly text: string;
   readonly headers: Readonly<Record<string, string>>;
+  readonly attachments?: readonly MailAttachment[];
+  /** Only these of its recipients get it, for the others have been answered before. Default: all. */
+  readonly envelopeTo?: readonly string[];
+}
+
+/** A recipient that the server refused. */
+export interface Refusal {
+  readonly address: string;
+  /** What the server said, such as `550 5.1.1 no such user`. */
+  readonly answer: string;
+  /** false: it may take the mail at the next try (4xx). Default true. */
+  readonly permanent?: boolean;
 }
 
 export interface Receipt {
   readonly messageId: string;
   /** What the server answered, or where the mail lies. */
   readonly response?: string;
-  /** Recipients that the server refused while it took others; trying again would send twice to those it took. */
-  readonly refused?: readonly { readonly address: string; readonly answer: string }[];
+  /** Recipients that the server refused while it took the mail for others. */
+  readonly refused?: readonly Refusal[];
 }
 
 export interface Transport {

@@ -1,0 +1,124 @@
+import { createHash } from 'node:crypto';
+import fs from 'node:fs/promises';
+import path from 'node:path';
+import { toError } from '../core/errors';
+import { AttachmentError, InvalidMailError } from './errors';
+import { refuseLineBreak } from './headers';
+
+/** Text, bytes, or a file that is read when the mail is sent; a relative path is relative to where the process began. */
+export type AttachmentContent = string | Uint8Array | { readonly path: string };
+
+export interface AttachmentOptions {
+  /** Such as `application/pdf`. Default: by the ending of the name. */
+  readonly type?: string | undefined;
+}
+
+/** One entry of `mail({ attachments })`. */
+export interface AttachmentOption extends AttachmentOptions {
+  readonly name: string;
+  readonly content: AttachmentContent;
+  /** true: shown inside the HTML, which finds it by `cid(name)`. Default false. */
+  readonly inline?: boolean | undefined;
+}
+
+/** An attachment as it goes out. */
+export interface MailAttachment {
+  readonly name: string;
+  readonly content: Buffer;
+  readonly type?: string;
+  /** Of an inline one: what its `cid:` URL names. */
+  readonly cid?: string;
+}
+
+interface Entry {
+  readonly name: string;
+  readonly content: AttachmentContent;
+  readonly type: string | undefined;
+  readonly cid: string | undefined;
+}
+
+/** What one mail is to carry. Files are not read before `read()`. */
+export class Attachments {
+  private readonly entries: Entry[] = [];
+
+  /** @throws InvalidMailError for a name or type that cannot stand in a header, or for content that is none. */
+  attach(name: string, content: AttachmentContent, { type }: AttachmentOptions = {}): void {
+    this.entries.push(checked({ name, content, type, cid: undefined }));
+  }
+
+  /** The same one twice is one. @returns its URL in the HTML. @throws InvalidMailError as `attach`. */
+  inline(name: string, content: AttachmentContent, { type }: AttachmentOptions = {}): string {
+    const entry = checked({ name, content, type, cid: cidOf(name, content) });
+    if (!this.entries.some(({ cid }) => cid === entry.cid)) this.entries.push(entry);
+    return `cid:${entry.cid}`;
+  }
+
+  add(options: readonly AttachmentOption[]): void {
+    for (const { name, content, type, inline } of options) {
+      if (inline) this.inline(name, content, { type });
+      else this.attach(name, content, { type });
+    }
+  }
+
+  /** @returns the URL of an inline attachment. @throws InvalidMailError for a name that none has. */
+  url(name: string): string {
+    const inline = this.entries.filter(({ cid }) => cid !== undefined);
+    const found = inline.findLast((entry) => entry.name === name);
+    if (found) return `cid:${found.cid}`;
+    const names = inline.map((entry) => entry.name).join(', ') || 'none';
+    throw new InvalidMailError(`cid: there is no inline attachment ${JSON.stringify(name)}; there is ${names}`);
+  }
+
+  /** @param about names the mail in an error. @throws AttachmentError for a file that cannot be read. */
+  read(about: string): Promise<MailAttachment[]> {
+    return Promise.all(
+      this.entries.map(async ({ name, content, type, cid }) => ({
+        name,
+        content: await bytesOf(content, `${about}: the attachment ${JSON.stringify(name)}`),
+        ...(type === undefined ? {} : { type }),
+        ...(cid === undefined ? {} : { cid }),
+      })),
+    );
+  }
+}
+
+function checked(entry: Entry): Entry {
+  const { name, content, type } = entry;
+  if (typeof name !== 'string' || name.trim() === '') throw new InvalidMailError('attachments: give each one a name');
+  refuseLineBreak('attachments', name);
+  if (type !== undefined && !/^[\w.+-]+\/[\w.+-]+(\s*;[^\r\n\0]*)?$/.test(type)) {
+    throw new InvalidMailError(
+      `attachments: the type of ${name} is ${JSON.stringify(type)}; give one such as image/png`,
+    );
+  }
+  const isContent =
+    typeof content === 'string' || content instanceof Uint8Array || (isFile(content) && content.path !== '');
+  if (!isContent) {
+    throw new InvalidMailError(`attachments: ${name} has no content; give a text, bytes, or { path } of a file`);
+  }
+  return entry;
+}
+
+function isFile(content: AttachmentContent): content is { readonly path: string } {
+  return typeof content === 'object' && content !== null && 'path' in content && typeof content.path === 'string';
+}
+
+async function bytesOf(content: AttachmentContent, what: string): Promise<Buffer> {
+  if (typeof content === 'string') return Buffer.from(content);
+  if (!isFile(content)) return Buffer.from(content.buffer, content.byteOffset, content.byteLength);
+  const file = path.resolve(content.path);
+  try {
+    return await fs.readFile(file);
+  } catch (thrown) {
+    const { code, message } = toError(thrown) as NodeJS.ErrnoException;
+    const reason = code === 'ENOENT' ? 'there is no such file' : code === 'EISDIR' ? 'that is a folder' : message;
+    throw new AttachmentError(`${what} cannot be read from ${file}: ${reason}`, { cause: thrown });
+  }
+}
+
+/** The same for the same attachment, so that a mail rendered again is the same mail. */
+function cidOf(name: string, content: AttachmentContent): string {
+  const digest = createHash('sha256').update(name);
+  digest.update('\0').update(isFile(content) ? content.path : content);
+  return `${name.replace(/[^A-Za-z0-9._-]+/g, '-')}.${digest.digest('hex').slice(0, 16)}@inline`;
+}
