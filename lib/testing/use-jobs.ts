@@ -35,7 +35,7 @@ export async function useFakeJobs(options: MemoryOptions = {}): Promise<TestJobs
 /**
  * Jobs are performed at once, inside `performLater`, or when the outermost transaction commits. `wait` and `waitUntil`
  * count for nothing. An error of the job is thrown to whoever enqueued it, unless its class discards it; nothing is
- * retried. (After a commit `transaction()` throws it; where knex's own transactions are used it ends as an unhandled
+ * retried. A unique job is a duplicate only of one that is running. (After a commit `transaction()` throws it; where knex's own transactions are used it ends as an unhandled
  * rejection, which fails the test run.)
  */
 export async function useInlineJobs(options: MemoryOptions = {}): Promise<TestJobs> {
