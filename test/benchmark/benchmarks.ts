@@ -1,5 +1,8 @@
+import { enqueue } from './enqueue';
 import type { Bench } from './frame/bench';
 import { jobs } from './jobs';
+import { million } from './million';
+import { pickup } from './pickup';
 
 export interface Benchmark {
   readonly about: string;
@@ -8,4 +11,4 @@ export interface Benchmark {
 }
 
 /** All that `npm run bench -- <name>` knows. */
-export const BENCHMARKS: Readonly<Record<string, Benchmark>> = { jobs };
+export const BENCHMARKS: Readonly<Record<string, Benchmark>> = { jobs, pickup, enqueue, million };

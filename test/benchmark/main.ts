@@ -40,16 +40,16 @@ async function main(): Promise<void> {
     throw new Error(`there is no contender ${name}; there are: ${Object.keys(CONTENDERS).join(' | ')}`);
   });
   installPeers();
-  for (const name of names) {
-    const { quick, profile, only, against } = values;
-    const bench = new Bench({ quick, rounds, profile, only, against, contenders });
-    try {
+  const { quick, profile, only, against } = values;
+  const bench = new Bench({ quick, rounds, profile, only, against, contenders });
+  try {
+    for (const name of names) {
       bench.say(`\n=== ${name}: ${BENCHMARKS[name]?.about}`);
       const results = await BENCHMARKS[name]?.run(bench);
       bench.say(`kept in ${path.relative(ROOT, store(name, { options: bench.options, results }))}`);
-    } finally {
-      await bench.end();
     }
+  } finally {
+    await bench.end();
   }
 }
 

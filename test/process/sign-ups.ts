@@ -26,8 +26,8 @@ export function subjectFor({ name, locale }: NewUser): string {
   return locale === 'ko' ? `${name} 님, Catamount에 오신 것을 환영합니다` : `Welcome to Catamount, ${name}`;
 }
 
-export function signUp(tree: Tree, user: NewUser = somebody()): Promise<Answer> {
-  return tree.request('POST', '/users', { json: user, timeoutMs: AT_ONCE_MS });
+export function signUp(tree: Tree, user: NewUser = somebody(), timeoutMs = AT_ONCE_MS): Promise<Answer> {
+  return tree.request('POST', '/users', { json: user, timeoutMs });
 }
 
 /** Signs up that many, `atOnce` of them at a time. @returns who they are; each was answered 201. */

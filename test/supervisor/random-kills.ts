@@ -2,21 +2,13 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import net from 'node:net';
 import { freePort } from '../../lib/embedded/free-port';
+import { dice } from '../support/dice';
 import type { Tree } from '../support/tree';
 import { until } from '../support/until';
 import { Gateway } from './gateway';
 import { Stage } from './stage';
 
 const EVERY_MS = 1000;
-
-/** Small, seeded, so that a run that fails can be had again. */
-function dice(seed: number): (sides: number) => number {
-  let state = seed;
-  return (sides) => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return Math.floor((state / 2 ** 32) * sides);
-  };
-}
 
 /** Dead children that the process has not asked about. */
 function zombiesOf(ppid: number): number[] {

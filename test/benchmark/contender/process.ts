@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Contender, Producer } from './contender';
 import { CONTENDERS } from './contenders';
-import type { Assignment, DrainResult, EnqueueMode, EnqueueResult, ReceiveResult, Task } from './task';
+import type { Assignment, DrainResult, EnqueueMode, EnqueueResult, ReceiveResult, Task, WatchResult } from './task';
 
 const BATCH = 1000;
 /** Enqueues in flight at once, in `concurrent`. */
@@ -21,6 +21,8 @@ function perform(contender: Contender, task: Task): Promise<unknown> {
       return fill(contender, task);
     case 'drain':
       return drain(contender, task);
+    case 'watch':
+      return watch(contender, task);
     case 'enqueue':
       return enqueue(contender, task);
     case 'receive':
@@ -62,6 +64,25 @@ async function drain(contender: Contender, { concurrency, count, warmUp }: Of<'d
   await stop();
   if (ran !== count) throw new Error(`${ran} runs of ${count} jobs`);
   return measured;
+}
+
+async function watch(contender: Contender, { concurrency, count }: Of<'watch'>): Promise<WatchResult> {
+  const rssMb: number[] = [];
+  const every = Math.ceil(count / 1000);
+  const begun = performance.now();
+  let ran = 0;
+  let done: () => void = () => undefined;
+  const all = new Promise<void>((resolve) => {
+    done = resolve;
+  });
+  const stop = await contender.work(concurrency, () => {
+    if (++ran % every === 0) rssMb.push(process.memoryUsage.rss() / 2 ** 20);
+    if (ran === count) done();
+  });
+  await all;
+  const jobsPerSecond = (count / (performance.now() - begun)) * 1000;
+  await stop();
+  return { jobsPerSecond, rssMb };
 }
 
 async function enqueue(contender: Contender, { mode, count }: Of<'enqueue'>): Promise<EnqueueResult> {

@@ -7,6 +7,8 @@ export type Task =
   | { readonly kind: 'fill'; readonly count: number }
   /** Runs jobs that are there already; the first `warmUp` are not measured. */
   | { readonly kind: 'drain'; readonly concurrency: number; readonly count: number; readonly warmUp: number }
+  /** The same, with an eye on memory. */
+  | { readonly kind: 'watch'; readonly concurrency: number; readonly count: number }
   | { readonly kind: 'enqueue'; readonly mode: EnqueueMode; readonly count: number }
   /** Runs jobs that carry the time they were due, until told to stop. */
   | { readonly kind: 'receive'; readonly concurrency: number; readonly count: number }
@@ -28,6 +30,12 @@ export interface DrainResult {
   readonly rssMb: number;
   /** Redis's CPU a job. */
   readonly redisUs?: number;
+}
+
+export interface WatchResult {
+  readonly jobsPerSecond: number;
+  /** A thousand times, evenly over the jobs. */
+  readonly rssMb: readonly number[];
 }
 
 export interface EnqueueResult {

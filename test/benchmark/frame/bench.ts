@@ -6,7 +6,7 @@ import { type ChildOptions, runChild } from './child';
 import { Grounds } from './grounds';
 import { CODE, RESULTS, ROOT } from './store';
 
-const PROCESS = path.join(CODE, 'test/benchmark/contender/process.js');
+export const PROCESS = path.join(CODE, 'test/benchmark/contender/process.js');
 
 export interface BenchOptions {
   /** Fewer rounds of fewer jobs: to see where things stand, not to publish. */

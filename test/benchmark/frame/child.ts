@@ -21,7 +21,7 @@ export class Child {
   constructor(
     private readonly file: string,
     task: object,
-    { execArgv = [], limitMs = 120_000 }: ChildOptions = {},
+    { execArgv = [], limitMs = 600_000 }: ChildOptions = {},
   ) {
     this.process = fork(file, [JSON.stringify(task)], { execArgv: [...execArgv] });
     this.process.on('message', (message) => {

@@ -40,6 +40,11 @@ export class Grounds {
     await this.database.query('drop schema if exists graphile_worker cascade');
   }
 
+  async outboxSize(): Promise<number> {
+    const [row] = await this.database.query<{ count: number }>('select count(*)::int from job_outbox');
+    return row?.count ?? Number.NaN;
+  }
+
   /** What Redis has spent since it started. */
   async redisSpent(): Promise<{ readonly cpuUs: number }> {
     const info = await this.client.info('cpu');

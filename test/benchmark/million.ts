@@ -1,0 +1,87 @@
+import type { Benchmark } from './benchmarks';
+import type { WatchResult } from './contender/task';
+import type { Grounds } from './frame/grounds';
+import { short, table } from './frame/table';
+
+const MILLION = 1_000_000;
+const QUICK = 100_000;
+/** Of all jobs: until then the processor's memory may still grow. */
+const WARM_UP = 0.1;
+/** Ours, once every job is done: history, the dead, and what a Redis with none of our jobs holds as well. */
+const KEPT = /^(catamount:|bq:[\w-]+:(dead|failed|jobs|recent)$)/;
+
+/** A million jobs that do nothing, enqueued in bulk and run: does the processor grow, and what is left in Redis? */
+export const million: Benchmark = {
+  about: 'a million no-op jobs: memory of the processor while it runs them, and what Redis holds after',
+  async run(bench) {
+    const count = bench.options.quick ? QUICK : MILLION;
+    const grounds = await bench.grounds();
+    await grounds.clear();
+    const begun = performance.now();
+    await bench.run('catamount', 0, { kind: 'fill', count });
+    const filled = performance.now();
+    const full = await redisMb(grounds);
+    const { rssMb, jobsPerSecond } = await bench.run<WatchResult>('catamount', 0, {
+      kind: 'watch',
+      concurrency: 10,
+      count,
+    });
+    const from = rssMb[Math.ceil(rssMb.length * WARM_UP)] ?? Number.NaN;
+    const warm = rssMb.slice(Math.ceil(rssMb.length * WARM_UP));
+    const least = Math.min(...warm);
+    const most = Math.max(...warm);
+    const middle = (least + most) / 2;
+    const left = await whatIsLeft(grounds);
+    bench.say(
+      `\n${table(
+        [`${count} jobs`, 'value'],
+        [
+          ['enqueued a second', short((count / (filled - begun)) * 1000)],
+          ['run a second, c=10', short(jobsPerSecond)],
+          ['processor RSS MB after a tenth', from.toFixed(0)],
+          ['processor RSS MB from then, least–most', `${least.toFixed(0)}–${most.toFixed(0)}`],
+          ['deviation from the middle', `±${(((most - middle) / middle) * 100).toFixed(1)} %`],
+          ['Redis MB, all enqueued', full.toFixed(0)],
+          ['Redis MB, all done', (await redisMb(grounds)).toFixed(1)],
+          ['rows left in the outbox', String(await grounds.outboxSize())],
+        ],
+      )}\n`,
+    );
+    bench.say(
+      table(
+        ['left in Redis', 'elements'],
+        left.map(({ key, size }) => [key, String(size)]),
+      ),
+    );
+    const strange = left.filter(({ key }) => !KEPT.test(key));
+    if (strange.length > 0) throw new Error(`Redis still holds ${strange.map(({ key }) => key).join(', ')}`);
+    return { count, rssMb, jobsPerSecond, left };
+  },
+};
+
+async function redisMb({ client }: Grounds): Promise<number> {
+  return Number(/^used_memory:(\d+)/m.exec(await client.info('memory'))?.[1]) / 2 ** 20;
+}
+
+async function whatIsLeft({ client }: Grounds): Promise<{ readonly key: string; readonly size: number }[]> {
+  const found: { key: string; size: number }[] = [];
+  for await (const keys of client.scanIterator()) {
+    for (const key of keys) found.push({ key, size: await sizeOf(client, key) });
+  }
+  return found.sort((a, b) => a.key.localeCompare(b.key));
+}
+
+async function sizeOf(client: Grounds['client'], key: string): Promise<number> {
+  switch (await client.type(key)) {
+    case 'hash':
+      return client.hLen(key);
+    case 'zset':
+      return client.zCard(key);
+    case 'set':
+      return client.sCard(key);
+    case 'list':
+      return client.lLen(key);
+    default:
+      return 1;
+  }
+}

@@ -1,0 +1,6 @@
+import { signUpStorm } from '../process/sign-up-storm';
+
+/** Another one is had by `CHAOS_SEED=5 npm run chaos -- -g sign-ups`. */
+const seed = Number(process.env.CHAOS_SEED ?? 1);
+
+signUpStorm({ users: 10_000, ms: 120_000, seed, wipes: 2, everyMs: 2500 });

@@ -1,0 +1,64 @@
+import type { AddressInfo } from 'node:net';
+import { SMTPServer, type SMTPServerDataStream } from 'smtp-server';
+
+export interface LedgerEntry {
+  readonly to: string;
+  readonly messageId: string;
+  /** When it was taken: the answer goes out next. As `performance.now()`. */
+  readonly at: number;
+}
+
+/** A real SMTP server for floods of mail: writes down who got which, and keeps nothing else. */
+export class MailLedger {
+  readonly entries: LedgerEntry[] = [];
+  private readonly server: SMTPServer;
+
+  constructor() {
+    this.server = new SMTPServer({
+      authOptional: true,
+      hideSTARTTLS: true,
+      disabledCommands: ['STARTTLS', 'AUTH'],
+      disableReverseLookup: true,
+      logger: false,
+      closeTimeout: 50,
+      onData: (stream, session, done) => {
+        const to = session.envelope.rcptTo.map((recipient) => recipient.address).join();
+        headersOf(stream).then((headers) => {
+          const messageId = /^message-id:\s*(\S+)/im.exec(headers)?.[1] ?? '';
+          this.entries.push({ to, messageId, at: performance.now() });
+          done();
+        }, done);
+      },
+    });
+    // Clients that are killed are what this is for.
+    this.server.on('error', () => undefined);
+  }
+
+  static async start(): Promise<MailLedger> {
+    const ledger = new MailLedger();
+    await new Promise<void>((resolve) => ledger.server.listen(0, '127.0.0.1', resolve));
+    return ledger;
+  }
+
+  get url(): string {
+    return `smtp://127.0.0.1:${(this.server.server.address() as AddressInfo).port}`;
+  }
+
+  byReceiver(): Map<string, LedgerEntry[]> {
+    const mails = new Map<string, LedgerEntry[]>();
+    for (const entry of this.entries) mails.set(entry.to, [...(mails.get(entry.to) ?? []), entry]);
+    return mails;
+  }
+
+  async stop(): Promise<void> {
+    await new Promise<void>((resolve) => this.server.close(() => resolve()));
+  }
+}
+
+/** Resolves at the end of the whole message. */
+async function headersOf(stream: SMTPServerDataStream): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of stream) chunks.push(chunk as Buffer);
+  const text = Buffer.concat(chunks).toString('latin1');
+  return text.slice(0, text.indexOf('\r\n\r\n'));
+}

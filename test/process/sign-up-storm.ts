@@ -1,0 +1,307 @@
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import { createClient } from 'redis';
+import { dice } from '../support/dice';
+import { createDatabase, type TestDatabase } from '../support/postgres';
+import { startTestRedis, type TestRedis } from '../support/redis';
+import { startTree, type Tree } from '../support/tree';
+import { until } from '../support/until';
+import { type LedgerEntry, MailLedger } from './mail-ledger';
+import { signUp, somebody } from './sign-ups';
+
+export interface StormOptions {
+  /** How many are to have been answered 201. */
+  readonly users: number;
+  /** Over how long they are spread, and something is killed now and then, ms. */
+  readonly ms: number;
+  readonly seed: number;
+  /** How often Redis is emptied. */
+  readonly wipes: number;
+  /** Something is killed about this often, ms. */
+  readonly everyMs: number;
+}
+
+type Victim = 'processor' | 'worker 0' | 'worker 1' | 'redis' | 'redis, emptied';
+
+interface Blow {
+  readonly victim: Victim;
+  /** As `performance.now()`. */
+  readonly at: number;
+}
+
+/** Sign-ups over HTTP at one time. */
+const AT_ONCE = 8;
+const SETTLED_MS = 240_000;
+/** A mail that was taken before its processor died may have been taken this long before: it was still to be recorded. */
+const UNRECORDED_MS = 3000;
+/** A mail counts as taken a little before the client hears so, and a kill as done a little after. */
+const CLOCK_MS = 5;
+/** What a client sees of a worker that is killed with its request in hand. */
+const CUT = /^(ECONNRESET|EPIPE)$/;
+
+/** People sign up while the tree's processes and Redis are killed at random, and what came of each is looked at after. */
+class Storm {
+  readonly blows: Blow[] = [];
+  readonly accepted: string[] = [];
+  /** Requests that were under way when they were cut: their users may exist or not. */
+  readonly cut: string[] = [];
+  readonly failures: string[] = [];
+  refused = 0;
+  private waiting = 0;
+  private readonly begun = performance.now();
+  private readonly roll: (sides: number) => number;
+
+  constructor(
+    private readonly options: StormOptions,
+    private readonly tree: Tree,
+    private readonly redis: TestRedis,
+  ) {
+    this.roll = dice(options.seed);
+  }
+
+  async run(): Promise<void> {
+    const clients = Array.from({ length: AT_ONCE }, () => this.client());
+    const done = Promise.all(clients);
+    let signingUp = true;
+    done.then(
+      () => {
+        signingUp = false;
+      },
+      () => undefined,
+    );
+    const { ms, wipes, everyMs } = this.options;
+    let wiped = 0;
+    while (signingUp || this.elapsed < ms) {
+      await wait(everyMs / 2 + this.roll(everyMs));
+      // Evenly spread, none at the very end.
+      if (wiped < wipes && this.elapsed > (ms * (wiped + 1)) / (wipes + 1)) {
+        wiped++;
+        await this.empty();
+      } else await this.blow();
+    }
+    await done;
+    assert.equal(wiped, wipes);
+  }
+
+  private get elapsed(): number {
+    return performance.now() - this.begun;
+  }
+
+  private async client(): Promise<void> {
+    const { users, ms } = this.options;
+    while (this.accepted.length + this.waiting < users) {
+      this.waiting++;
+      // No faster than evenly over the whole time.
+      const due = ((this.accepted.length + this.waiting) / users) * ms;
+      if (due > this.elapsed) await wait(due - this.elapsed);
+      await this.signUpOne();
+      this.waiting--;
+    }
+  }
+
+  private async signUpOne(): Promise<void> {
+    const user = somebody();
+    for (;;) {
+      try {
+        const { status, body } = await signUp(this.tree, user, 30_000);
+        if (status === 201) this.accepted.push(user.email);
+        else this.failures.push(`${status} ${body}`);
+        return;
+      } catch (error) {
+        const code = (error as NodeJS.ErrnoException).code ?? String(error);
+        if (code !== 'ECONNREFUSED') {
+          (CUT.test(code) ? this.cut : this.failures).push(CUT.test(code) ? user.email : code);
+          return;
+        }
+        this.refused++;
+        await wait(50);
+      }
+    }
+  }
+
+  private async blow(): Promise<void> {
+    const victims = ['processor', 'worker 0', 'worker 1', 'processor', 'redis'] as const;
+    const victim = victims[this.roll(victims.length)] ?? 'processor';
+    if (victim === 'redis') {
+      await this.redis.kill();
+      this.note(victim);
+      await wait(200 + this.roll(1500));
+      return this.redis.start();
+    }
+    const { jobs, web } = this.tree.processes();
+    const pid = victim === 'processor' ? jobs : web.get(Number(victim.slice(-1)));
+    // It may be waiting for its next start.
+    if (pid === undefined) return;
+    process.kill(pid, 'SIGKILL');
+    this.note(victim);
+  }
+
+  private async empty(): Promise<void> {
+    await withRedis(this.redis, (client) => client.flushAll());
+    this.note('redis, emptied');
+  }
+
+  private note(victim: Victim): void {
+    this.blows.push({ victim, at: performance.now() });
+  }
+
+  /** What happened, for whoever has to find out why. */
+  report(): object {
+    const at = (ms: number) => Math.round(ms - this.begun);
+    const { accepted, cut, refused, failures, options } = this;
+    const blows = this.blows.map((blow) => `${at(blow.at)} ${blow.victim}`);
+    return { options, accepted: accepted.length, cut: cut.length, refused, failures, blows, ms: at(performance.now()) };
+  }
+}
+
+/** Processors and workers and Redis die at random, Redis loses all it holds: nobody goes without the one mail due. */
+export function signUpStorm(options: StormOptions): void {
+  const { users, ms, seed, wipes } = options;
+  const title = `${users} sign-ups in ${ms / 1000} s of kill -9, Redis emptied ${wipes === 1 ? 'once' : `${wipes} times`}`;
+  describe(`${title} (seed ${seed})`, function () {
+    this.timeout(ms + SETTLED_MS + 120_000);
+    let database: TestDatabase;
+    let redis: TestRedis;
+    let ledger: MailLedger;
+    let tree: Tree;
+
+    before(async () => {
+      [database, redis, ledger] = await Promise.all([
+        createDatabase({ migrated: true }),
+        startTestRedis(),
+        MailLedger.start(),
+      ]);
+      tree = await startTree({
+        env: {
+          NODE_ENV: 'production',
+          DATABASE_URL: database.url,
+          REDIS_URL: redis.url,
+          SMTP_URL: ledger.url,
+          APP_URL: 'https://catamount.example',
+        },
+      });
+    });
+    after(async () => {
+      await tree?.cleanup();
+      await Promise.all([redis?.remove(), ledger?.stop(), database?.drop()]);
+    });
+
+    it('everyone is there, with one delivery record and a mail; a second mail only where a processor died between', async () => {
+      const storm = new Storm(options, tree, redis);
+      try {
+        await storm.run();
+        assert.deepEqual(storm.failures, []);
+        await settled(database, redis);
+        const mails = ledger.byReceiver();
+        await assertEveryoneIsServed(storm, database, mails);
+        const doubles = explainDoubles(storm, mails);
+        say({ ...storm.report(), mails: ledger.entries.length, doubles });
+      } catch (error) {
+        say({ ...storm.report(), mails: ledger.entries.length, log: tree.lines.slice(-200).map((line) => line.text) });
+        throw error;
+      }
+      assert.equal((await tree.stop()).code, 0);
+      await tree.allGone();
+    });
+
+    /** One line for the reader, the whole for a file. */
+    function say(report: object): void {
+      const folder = path.resolve(__dirname, '../../.catamount/chaos');
+      fs.mkdirSync(folder, { recursive: true });
+      fs.writeFileSync(path.join(folder, `sign-ups-${users}-${seed}.json`), JSON.stringify(report, null, 2));
+    }
+  });
+}
+
+/** Nothing is on its way any more, and nothing lies where it should not. */
+async function settled(database: TestDatabase, redis: TestRedis): Promise<void> {
+  const rows = () => database.query('select id, class, dispatched_at, run_at from job_outbox limit 5');
+  const empty = async () => {
+    const left = await rows();
+    if (left.length > 0) throw new Error(JSON.stringify(left));
+    return true;
+  };
+  await until('the outbox is empty', empty, { timeoutMs: SETTLED_MS, everyMs: 200 });
+  const { waiting, active, delayed, dead } = await withRedis(redis, async (client) => ({
+    waiting: await client.lLen('bq:mailer:waiting'),
+    active: await client.lLen('bq:mailer:active'),
+    delayed: await client.zCard('bq:mailer:delayed'),
+    dead: await client.zCard('bq:mailer:dead'),
+  }));
+  assert.deepEqual({ waiting, active, delayed, dead }, { waiting: 0, active: 0, delayed: 0, dead: 0 });
+}
+
+async function assertEveryoneIsServed(
+  storm: Storm,
+  database: TestDatabase,
+  mails: ReadonlyMap<string, readonly LedgerEntry[]>,
+): Promise<void> {
+  const rows = await database.query<{ email: string; deliveries: number; sent: number }>(
+    `select email, count(key)::int as deliveries, count(*) filter (where state = 'sent')::int as sent
+     from users left join mail_deliveries on recipients = array[email] group by email`,
+  );
+  const users = new Map(rows.map((row) => [row.email, row]));
+  assert.deepEqual(
+    storm.accepted.filter((email) => !users.has(email)),
+    [],
+    'answered 201, and not there',
+  );
+  const known = new Set([...storm.accepted, ...storm.cut]);
+  assert.deepEqual(
+    [...users.keys()].filter((email) => !known.has(email)),
+    [],
+    'there, and nobody signed up',
+  );
+  assert.deepEqual(
+    rows.filter(({ deliveries, sent }) => deliveries !== 1 || sent !== 1),
+    [],
+    'not one delivery record that says sent',
+  );
+  assert.deepEqual(
+    [...users.keys()].filter((email) => !mails.has(email)),
+    [],
+    'no mail',
+  );
+  assert.deepEqual(
+    [...mails.keys()].filter((email) => !users.has(email)),
+    [],
+    'a mail for nobody',
+  );
+}
+
+/**
+ * The server took a mail, and the processor was killed before it had written that down: the one gap that SMTP leaves.
+ * @returns how long after the first mail each of them was killed, ms. @throws AssertionError for any other double.
+ */
+function explainDoubles(storm: Storm, mails: ReadonlyMap<string, readonly LedgerEntry[]>): number[] {
+  const kills = storm.blows.filter(({ victim }) => victim === 'processor').map(({ at }) => at);
+  return [...mails.values()].flatMap((got) =>
+    got.slice(1).map((second, index) => {
+      const first = got[index];
+      assert.ok(first && first.messageId === second.messageId, `two different mails to ${second.to}`);
+      const kill = kills.find((at) => at > first.at - CLOCK_MS && at < second.at);
+      assert.ok(
+        kill !== undefined && kill - first.at < UNRECORDED_MS,
+        `${second.to} got its mail twice, ${Math.round(second.at - first.at)} ms apart, and no processor was killed between`,
+      );
+      return Math.round(kill - first.at);
+    }),
+  );
+}
+
+async function withRedis<T>(redis: TestRedis, work: (client: ReturnType<typeof clientOf>) => Promise<T>): Promise<T> {
+  const client = clientOf(redis.url);
+  client.on('error', () => undefined);
+  await client.connect();
+  try {
+    return await work(client);
+  } finally {
+    client.destroy();
+  }
+}
+
+function clientOf(url: string) {
+  return createClient({ url });
+}
