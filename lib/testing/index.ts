@@ -5,6 +5,7 @@ export {
   assertNoEnqueued,
   enqueuedJobs,
 } from './assert-enqueued';
+export { assertEnqueuedEmail, assertEnqueuedEmails, type EnqueuedEmailMatch } from './assert-enqueued-email';
 export {
   assertNoPerformed,
   assertPerformed,

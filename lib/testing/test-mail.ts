@@ -3,9 +3,11 @@ import { loadI18n } from '../core/i18n';
 import type { Locale } from '../core/locale';
 import { MailDelivery } from '../mailer/delivery';
 import { Mailer } from '../mailer/mailer';
+import { loadMailers } from '../mailer/mailer-folder';
 import { TestTransport } from '../mailer/transport/test';
 import type { OutgoingMessage } from '../mailer/transport/transport';
 import type { AppDefinition } from '../role/app-definition';
+import { loadMailSetup } from '../role/load-mail-setup';
 import { Deadline } from '../support/deadline';
 import { MemoryDeliveryRecords } from './memory-delivery-records';
 
@@ -13,7 +15,7 @@ import { MemoryDeliveryRecords } from './memory-delivery-records';
 const CLOSE_MS = 5000;
 
 export interface TestMailOptions {
-  /** The app's manifest: its templates and texts are used. */
+  /** The app's manifest: its mailers, templates, texts and mail setup are used. */
   readonly app: AppDefinition;
   /** As MAIL_FROM. Default `Test <test@example.com>`. */
   readonly from?: string;
@@ -39,9 +41,10 @@ export class TestMail {
       i18n: await loadI18n([app.localesDir], defaultLocale),
       templatesDir: app.templatesDir,
       events: new Events(),
+      setup: await loadMailSetup(app),
       transport,
     });
-    Mailer.connect(delivery);
+    Mailer.connect(delivery, loadMailers(app.mailersDir));
     return new TestMail(transport, delivery);
   }
 

@@ -5,6 +5,8 @@ import { Mailer } from '../../lib/mailer/mailer';
 import { defineApp } from '../../lib/role/app-definition';
 import {
   assertEmails,
+  assertEnqueuedEmail,
+  assertEnqueuedEmails,
   captureEmails,
   deliveries,
   performEnqueuedJobs,
@@ -89,6 +91,24 @@ describe('mails in a test', () => {
       assertEmails(0, () => perform('dan@example.com')),
       /0 mails should be sent, found 1\n {2}".+" to dan@example.com$/,
     );
+  });
+
+  it('for later are enqueued, told apart, and sent when they are performed', async () => {
+    const bob = { email: 'bob@example.com', name: 'Bob', locale: 'en' } as const;
+    await UserMailer.welcome(bob).deliverLater();
+    await UserMailer.welcome({ ...bob, name: 'Rob' }).deliverLater({ wait: '1h', queue: 'slow' });
+    await WelcomeJob.performLater('ada@example.com');
+    assertEnqueuedEmail(UserMailer.welcome(bob), { times: 1, queue: 'mailer' });
+    assertEnqueuedEmail(UserMailer.welcome({ ...bob, name: 'Rob' }), { wait: '1h', queue: 'slow' });
+    assertEnqueuedEmails(2);
+    await assertEnqueuedEmails(1, () => UserMailer.welcome(bob).deliverLater());
+    await assertEnqueuedEmail(UserMailer.welcome(bob), { times: 1 }, () => UserMailer.welcome(bob).deliverLater());
+    assert.throws(
+      () => assertEnqueuedEmail(UserMailer.welcome({ ...bob, name: 'Cid' })),
+      /^AssertionError.*: the mail UserMailer.welcome: one or more should be enqueued, found none\nEnqueued:\n {2}catamount/,
+    );
+    await assertEmails(4, () => performEnqueuedJobs());
+    assert.equal(deliveries()[0]?.to[0]?.address, 'bob@example.com');
   });
 
   it('fail as they do in production', async () => {
