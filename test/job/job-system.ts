@@ -9,7 +9,7 @@ import { JobRegistry } from '../../lib/job/registry';
 import { Database } from '../../lib/model/database';
 import { connectTransactions } from '../../lib/model/transaction';
 import { Deadline } from '../../lib/support/deadline';
-import { createDatabase, type TestDatabase } from '../support/postgres';
+import { createDatabase, type DatabaseOptions, type TestDatabase } from '../support/postgres';
 import { startTestRedis, type TestRedis } from '../support/redis';
 import { until } from '../support/until';
 
@@ -44,12 +44,15 @@ export class JobSystem {
   }
 
   /** @param equipment what the app has for its jobs. */
-  static async start(equipment: JobEquipment = {}): Promise<JobSystem> {
-    const postgres = await createDatabase({ migrated: ['lib/job/migrations'] });
+  static async start(
+    equipment: JobEquipment = {},
+    { migrated = ['lib/job/migrations'], poolMax = 6 }: DatabaseOptions & { readonly poolMax?: number } = {},
+  ): Promise<JobSystem> {
+    const postgres = await createDatabase({ migrated });
     // A killed Redis keeps what it has acknowledged: with `everysec` it may lose that when the disk is busy.
     const redisServer = await startTestRedis('--appendfsync', 'always');
     const events = new Events();
-    const database = new Database(postgres.url, { production: false, events, poolMax: 6 });
+    const database = new Database(postgres.url, { production: false, events, poolMax });
     const redis = new Redis(redisServer.url, events);
     const system = new JobSystem(
       postgres,

@@ -46,7 +46,7 @@ export class Stage {
 
   static async open(
     mail: Partial<MailDeliveryOptions['config']['mail']>,
-    options: Partial<Pick<MailDeliveryOptions, 'i18n' | 'templatesDir' | 'transport'>> & {
+    options: Partial<Pick<MailDeliveryOptions, 'i18n' | 'templatesDir' | 'transport' | 'setup'>> & {
       /** true: all tables, not only those of mail. */
       readonly migrated?: true;
     } = {},
@@ -66,6 +66,7 @@ export class Stage {
       templatesDir: options.templatesDir ?? APP_TEMPLATES,
       events,
       ...(options.transport ? { transport: options.transport } : {}),
+      ...(options.setup ? { setup: options.setup } : {}),
     };
     const stage = new Stage(testDatabase, database, events, new MailDelivery(all), all);
     await stage.delivery.start();
