@@ -94,6 +94,13 @@ export interface EventMap {
     readonly jobs: number;
     readonly via: string;
   };
+  /** Somebody tried to sign in to the operator's pages; `role` is null for a wrong name or password. */
+  'operator.sign-in': {
+    readonly role: 'operator' | 'viewer' | null;
+    readonly address: string;
+    /** Too many wrong ones came from that address: it must wait. */
+    readonly locked: boolean;
+  };
   'operator.jobs': { readonly action: string; readonly set: string; readonly count: number; readonly via: string };
   'child.output': { readonly child: string; readonly line: string };
   'child.killed': { readonly child: string; readonly pid: number; readonly reason: string };

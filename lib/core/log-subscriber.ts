@@ -63,6 +63,13 @@ const LINES: { readonly [E in EventName]?: (event: EventMap[E]) => Line } = {
     'info',
     `${action} queue ${queue}${action === 'clear' ? `, ${jobs} job(s) deleted` : ''}, asked by ${via}`,
   ],
+  'operator.sign-in': ({ role, address, locked }) => [
+    role ? 'info' : 'warn',
+    role
+      ? `signed in to the operator's pages as ${role}`
+      : `wrong name or password for the operator's pages${locked ? ', from an address that must wait by now' : ''}`,
+    { remoteAddress: address },
+  ],
   'operator.jobs': (e) => ['info', `${e.action} ${e.count} job(s) of the ${e.set} set, asked by ${e.via}`],
   'child.output': (e) => ['info', e.line, { child: e.child }],
   'child.killed': (e) => ['error', `killed ${e.child}, pid ${e.pid}: ${e.reason}`],

@@ -10,6 +10,7 @@ import { connectJobs } from '../job/connect';
 import { Database } from '../model/database';
 import { ModelFolder } from '../model/model-folder';
 import { connectTransactions } from '../model/transaction';
+import { opsPages } from '../ops/mount';
 import type { Deadline } from '../support/deadline';
 import { createApplication } from '../web/application';
 import { RequestLimit } from '../web/limit';
@@ -66,6 +67,14 @@ export class WebProcess implements DrainableServer {
       isLeaving: () => this.server?.leaving ?? false,
       degraded: () => (this.jobsRunning ? [] : ['jobs']),
       limit: this.limit,
+      beside: opsPages({
+        config,
+        appName: app.name,
+        events,
+        redis,
+        knex: database.knex,
+        isLeaving: () => this.server?.leaving ?? false,
+      }),
     });
     this.server = new WebServer(config.listen, application.callback());
     return this.server.listen();

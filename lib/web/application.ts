@@ -22,6 +22,8 @@ export interface ApplicationOptions extends HealthOptions {
   readonly routes: (router: Router) => void;
   /** Give one to read its snapshots. Default: a new one by the config. */
   readonly limit?: RequestLimit;
+  /** Answers some requests before the app's limit is asked for a slot. */
+  readonly beside?: Koa.Middleware;
 }
 
 /** The Koa app of one web process: Catamount's own middleware around the app's routes. */
@@ -40,6 +42,7 @@ export function createApplication(options: ApplicationOptions): Koa {
   app.use(health(options));
   app.use(wellFormedPath);
   app.use(shedStale());
+  if (options.beside) app.use(options.beside);
   app.use(body.receive);
   app.use(limited(limit));
   app.use(body.parse);

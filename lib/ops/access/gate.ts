@@ -1,0 +1,41 @@
+import type { OpsContext, OpsMiddleware } from '../context';
+import { setCookie } from '../page/cookies';
+import { refusal } from '../page/refusal';
+import type { Site } from '../site';
+import { readForm } from './form-token';
+import { isLoopbackAddress, isLoopbackHost } from './loopback';
+import { accessMode } from './mode';
+import { Sessions } from './session';
+import { SIGN_IN, SIGN_OUT, showSignIn } from './sign-in';
+
+/** Lets in who may see the pages, and only their own forms. Everything below /ops but the assets is behind it. */
+export function gate(site: Site): OpsMiddleware {
+  const mode = accessMode(site.config);
+  return async (ctx, next) => {
+    if (mode === 'open') assertFromHere(ctx);
+    const visitor = await site.sessions.visitor(ctx.get('Cookie'), mode === 'open' ? 'operator' : 'guest');
+    ctx.state.visitor = visitor;
+    const reads = ctx.method === 'GET' || ctx.method === 'HEAD';
+    if (visitor.role === 'guest' && ctx.path !== SIGN_IN) {
+      // What there is, and whether it is there, is none of a stranger's business: every address looks alike.
+      if (ctx.state.json || !reads) throw refusal(404, 'signedOut');
+      // A link on somebody else's page comes without our cookies; asked again from here, they are sent.
+      if (/^(cross|same)-site$/.test(ctx.get('Sec-Fetch-Site'))) ctx.set('Refresh', `0; url=${ctx.originalUrl}`);
+      ctx.status = ctx.path === '/ops' ? 200 : 404;
+      return showSignIn(site, ctx, {});
+    }
+    if (mode === 'open') setCookie(ctx, site.config, Sessions.formCookie(visitor));
+    if (!reads) {
+      // Slow senders hold no slot.
+      ctx.releaseSlot();
+      if (visitor.role === 'viewer' && ctx.path !== SIGN_OUT && ctx.path !== SIGN_IN) throw refusal(403, 'viewer');
+      ctx.state.form = await readForm(ctx);
+    }
+    await next();
+  };
+}
+
+function assertFromHere(ctx: OpsContext): void {
+  if (!isLoopbackHost(ctx.host)) throw refusal(403, 'otherHost', { values: { host: ctx.host } });
+  if (!isLoopbackAddress(ctx.req.socket.remoteAddress)) throw refusal(403, 'otherMachine');
+}

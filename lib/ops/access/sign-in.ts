@@ -1,0 +1,88 @@
+import type { OpsContext } from '../context';
+import { setCookie } from '../page/cookies';
+import type { PageGroup, Site } from '../site';
+import { type Role, Sessions, sameText } from './session';
+import { PAUSE_SECONDS } from './tries';
+
+export const SIGN_IN = '/ops/sign-in';
+export const SIGN_OUT = '/ops/sign-out';
+
+export const signInRoutes: PageGroup = (site) => {
+  const { router, sessions } = site;
+
+  router.get(SIGN_IN, (ctx) => {
+    if (ctx.state.visitor.role !== 'guest') return ctx.redirect('/ops');
+    return showSignIn(site, ctx, { left: ctx.query.signed === 'out' });
+  });
+
+  router.post(SIGN_IN, async (ctx) => {
+    const { form } = ctx.state;
+    const name = form.get('name') ?? '';
+    const { allowed, left, waitSeconds } = await site.tries.count(ctx.ip);
+    const role = allowed ? roleOf(site, name, form.get('password') ?? '') : undefined;
+    site.events.emit('operator.sign-in', { role: role ?? null, address: ctx.ip, locked: !allowed || (!role && !left) });
+    if (role) {
+      await site.tries.forget(ctx.ip);
+      setCookie(ctx, site.config, sessions.signIn(role));
+      ctx.status = 303;
+      return ctx.redirect(ownPath(form.get('next')));
+    }
+    const locked = !allowed || left === 0;
+    ctx.status = locked ? 429 : 401;
+    if (locked) ctx.set('Retry-After', String(waitSeconds));
+    await showSignIn(site, ctx, {
+      name,
+      next: ownPath(form.get('next')),
+      wrong: locked ? { minutes: Math.ceil(waitSeconds / 60) } : { left, minutes: PAUSE_SECONDS / 60 },
+    });
+  });
+
+  router.post(SIGN_OUT, async (ctx) => {
+    setCookie(ctx, site.config, await sessions.signOut(ctx.state.visitor));
+    ctx.status = 303;
+    ctx.redirect(`${SIGN_IN}?signed=out`);
+  });
+};
+
+export interface SignInShown {
+  readonly name?: string;
+  /** Where to go on. */
+  readonly next?: string;
+  /** They have just signed out. */
+  readonly left?: boolean;
+  /** `left`: tries before the pause; none: it has begun. */
+  readonly wrong?: { readonly left?: number; readonly minutes: number };
+}
+
+export async function showSignIn(site: Site, ctx: OpsContext, shown: SignInShown): Promise<void> {
+  const { visitor, t } = ctx.state;
+  setCookie(ctx, site.config, Sessions.formCookie(visitor));
+  const here = ctx.path === SIGN_IN ? '/ops' : ctx.originalUrl;
+  await site.pages.show(ctx, 'sign-in', {
+    title: t('signIn.title'),
+    name: '',
+    left: false,
+    wrong: undefined,
+    action: SIGN_IN,
+    ...shown,
+    next: ownPath(shown.next ?? here),
+  });
+}
+
+/** Compares with everything there is, whatever was given, so that time tells nothing. */
+function roleOf({ config: { ops } }: Site, name: string, password: string): Role | undefined {
+  if (ops === null) return undefined;
+  const nameIsRight = sameText(name, ops.user);
+  const operator = sameText(password, ops.password);
+  const viewer = sameText(password, ops.viewerPassword ?? '') && ops.viewerPassword !== null;
+  if (!nameIsRight) return undefined;
+  if (operator) return 'operator';
+  return viewer ? 'viewer' : undefined;
+}
+
+/** A path of ours to go on to; what leads elsewhere becomes the first page. */
+function ownPath(given: string | null): string {
+  return given !== null && /^\/ops(?:[/?][\w\-./?=&%+~:,@!*']*)?$/.test(given) && !given.startsWith(SIGN_IN)
+    ? given
+    : '/ops';
+}

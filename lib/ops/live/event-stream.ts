@@ -1,0 +1,73 @@
+import { PassThrough } from 'node:stream';
+import type { OpsContext } from '../context';
+import { refusal } from '../page/refusal';
+
+/** Streams in one process at once. */
+const MOST = 50;
+/** Longest life of a stream, ms: its browser asks again, and is looked at again by the gate. */
+const LIFE_MS = 10 * 60_000;
+/** Routers cut connections on which nothing moves for 55 s. */
+const PING_MS = 15_000;
+/** How soon a stream ends when its process is asked to go, ms. */
+const LOOK_MS = 250;
+
+/** Server-sent events to one page. Ends by itself when the reader leaves, the process goes, or its life is over. */
+export class EventStream {
+  private static open = 0;
+  private readonly body = new PassThrough();
+  private readonly timers: readonly NodeJS.Timeout[];
+
+  /** Answers the request with a stream, which holds no slot. @throws ProblemError 503 when there are too many. */
+  constructor(ctx: OpsContext, isLeaving: () => boolean) {
+    if (EventStream.open >= MOST) throw refusal(503, 'busy', { headers: { 'Retry-After': '30' } });
+    EventStream.open++;
+    ctx.releaseSlot();
+    ctx.req.setTimeout(0);
+    ctx.status = 200;
+    // `no-transform`: a proxy that compresses would hold events back.
+    ctx.set({ 'Content-Type': 'text/event-stream; charset=utf-8', 'Cache-Control': 'no-store, no-transform' });
+    ctx.set('X-Accel-Buffering', 'no');
+    ctx.body = this.body;
+    const endsAt = Date.now() + LIFE_MS;
+    this.timers = [
+      setInterval(() => this.body.write(': \n\n'), PING_MS),
+      setInterval(() => {
+        if (isLeaving() || Date.now() > endsAt) this.end();
+      }, LOOK_MS),
+    ];
+    this.body.once('close', () => {
+      EventStream.open--;
+      for (const timer of this.timers) clearInterval(timer);
+    });
+    this.body.write('retry: 1000\n\n');
+  }
+
+  get closed(): boolean {
+    return this.body.destroyed || this.body.writableEnded;
+  }
+
+  /** @param data is sent as JSON. Dropped when the reader is so far behind that more would only pile up. */
+  send(event: string, data: unknown = {}): void {
+    if (this.closed || this.body.writableNeedDrain) return;
+    this.body.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
+  }
+
+  end(): void {
+    if (!this.closed) this.body.end();
+  }
+
+  /** Calls `work` every `ms`, the next time only when the last is done, until the stream ends. */
+  every(ms: number, work: () => Promise<void> | void): void {
+    let timer: NodeJS.Timeout;
+    const run = async () => {
+      try {
+        await work();
+      } catch {
+        // What cannot be read now may be at the next look.
+      }
+      if (!this.closed) timer = setTimeout(run, ms);
+    };
+    timer = setTimeout(run, ms);
+    this.body.once('close', () => clearTimeout(timer));
+  }
+}

@@ -1,0 +1,31 @@
+import type Koa from 'koa';
+import { RequestLimit } from '../web/limit';
+import { limited } from '../web/limited';
+import { accessMode } from './access/mode';
+import type { OpsOptions } from './options';
+
+/**
+ * A limit of their own: the pages take no slot from the app, and answer when all of the app's are taken, which is when
+ * they are asked for.
+ */
+const LIMIT = { maxThreads: 3, backlog: 32, queueTimeoutMs: 10_000 };
+
+/** Serves /ops. What the pages are made of is loaded when the first of them is asked for. */
+export function opsPages(options: OpsOptions): Koa.Middleware {
+  if (accessMode(options.config) === 'absent') return (_ctx, next) => next();
+  const limit = limited(new RequestLimit(LIMIT));
+  let loading: Promise<Koa.Middleware> | undefined;
+  const load = () => {
+    loading ??= import('./site')
+      .then(({ createSite }) => createSite(options))
+      .catch((error: unknown) => {
+        loading = undefined;
+        throw error;
+      });
+    return loading;
+  };
+  return (ctx, next) => {
+    if (!/^\/ops(\.json|\/|$)/.test(ctx.path)) return next();
+    return limit(ctx, async () => (await load())(ctx, next));
+  };
+}

@@ -1,0 +1,16 @@
+import type { Knex } from 'knex';
+import type { Config } from '../core/config';
+import type { Events } from '../core/events';
+import type { Redis } from '../core/redis';
+
+/** What the operator's pages are made from. The role gives it, in every web worker. */
+export interface OpsOptions {
+  readonly config: Config;
+  /** Of the app. */
+  readonly appName: string;
+  readonly events: Events;
+  readonly redis: Redis;
+  readonly knex: Knex;
+  /** True once the process has been asked to go: streams end then. */
+  readonly isLeaving: () => boolean;
+}

@@ -1,0 +1,52 @@
+import { createHash } from 'node:crypto';
+import fs from 'node:fs';
+import path from 'node:path';
+import type Router from '@koa/router';
+import type { OpsState } from '../context';
+
+interface Asset {
+  readonly bytes: Buffer;
+  readonly tag: string;
+}
+
+const FOREVER = 'public, max-age=31536000, immutable';
+
+/** The files of one folder, each read once, when it is first asked for. What is not listed there is not served. */
+export class Assets {
+  private readonly names: ReadonlySet<string>;
+  private readonly read = new Map<string, Asset>();
+
+  constructor(private readonly folder: string) {
+    this.names = new Set(fs.readdirSync(folder));
+  }
+
+  get(name: string): Asset | undefined {
+    if (!this.names.has(name)) return undefined;
+    const known = this.read.get(name);
+    if (known) return known;
+    const bytes = fs.readFileSync(path.join(this.folder, name));
+    const asset = { bytes, tag: createHash('sha256').update(bytes).digest('base64url').slice(0, 12) };
+    this.read.set(name, asset);
+    return asset;
+  }
+
+  /** The address of what the file holds now: another content has another one. */
+  url(name: string): string {
+    const asset = this.get(name);
+    if (!asset) throw new Error(`there is no asset ${name}`);
+    return `/ops/assets/${name}?v=${asset.tag}`;
+  }
+}
+
+export function assetRoutes(router: Router<OpsState>, assets: Assets): void {
+  router.get('/ops/assets/:name', (ctx) => {
+    const asset = assets.get(ctx.params.name ?? '');
+    if (!asset) return;
+    ctx.status = 200;
+    ctx.type = path.extname(ctx.params.name ?? '');
+    ctx.etag = asset.tag;
+    ctx.set('Cache-Control', ctx.query.v === asset.tag ? FOREVER : 'no-cache');
+    if (ctx.fresh) ctx.status = 304;
+    else ctx.body = asset.bytes;
+  });
+}

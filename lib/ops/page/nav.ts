@@ -1,0 +1,14 @@
+import type { OpsContext } from '../context';
+
+/** The pages that the header leads to, in its order. The text is `nav.<key>`. */
+export const NAV = [{ key: 'mail', href: '/ops/mail' }] as const;
+
+export type NavKey = (typeof NAV)[number]['key'];
+
+/** What stands beside an entry; null: not known at the moment; left out: nothing. */
+export type Counts = { readonly [K in NavKey]?: number | null };
+
+/** The entry that the page at hand belongs to. */
+export function currentEntry(ctx: Pick<OpsContext, 'path'>): NavKey | undefined {
+  return NAV.findLast(({ href }) => ctx.path === href || ctx.path.startsWith(`${href}/`))?.key;
+}

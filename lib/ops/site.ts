@@ -1,0 +1,57 @@
+import path from 'node:path';
+import Router from '@koa/router';
+import type Koa from 'koa';
+import { loadI18n } from '../core/i18n';
+import { unrouted } from '../web/unrouted';
+import { gate } from './access/gate';
+import { Sessions } from './access/session';
+import { signInRoutes } from './access/sign-in';
+import { Tries } from './access/tries';
+import type { OpsContext, OpsMiddleware, OpsState } from './context';
+import { mailRoutes } from './mail/routes';
+import type { OpsOptions } from './options';
+import { Assets, assetRoutes } from './page/assets';
+import { errorPages } from './page/error-page';
+import { pageHeaders } from './page/headers';
+import { Pages } from './page/pages';
+import { preferences } from './page/preferences';
+
+/** What a group of pages has at hand to add its routes. Paths begin with `/ops/`. */
+export interface Site extends OpsOptions {
+  readonly router: Router<OpsState>;
+  readonly pages: Pages;
+  readonly sessions: Sessions;
+  readonly tries: Tries;
+}
+
+/** Adds the routes of some pages. Forms reach them with their token checked, and only from operators. */
+export type PageGroup = (site: Site) => void;
+
+const GROUPS: readonly PageGroup[] = [signInRoutes, mailRoutes];
+
+export async function createSite(options: OpsOptions): Promise<Koa.Middleware> {
+  const i18n = await loadI18n([path.join(__dirname, 'locales')], 'en');
+  const assets = new Assets(path.join(__dirname, 'assets'));
+  const pages = new Pages({ ...options, folder: path.join(__dirname, 'views'), assets });
+  const router = new Router<OpsState>();
+  const sessions = await Sessions.create(options);
+  const site: Site = { ...options, router, pages, sessions, tries: new Tries(options.redis) };
+  assetRoutes(router, assets);
+  for (const group of GROUPS) group(site);
+  const open = assetsAreOpen(gate(site));
+  return chain([preferences(i18n), pageHeaders(), errorPages(site), open, unrouted(router as Router), router.routes()]);
+}
+
+/** The sign-in page needs its style sheet; there is nothing to hide in it. */
+function assetsAreOpen(guard: OpsMiddleware): OpsMiddleware {
+  return (ctx, next) => (ctx.path.startsWith('/ops/assets/') ? next() : guard(ctx, next));
+}
+
+/** One middleware of several, in order. What is not answered by any of them stays so. */
+function chain(links: readonly unknown[]): Koa.Middleware {
+  const middlewares = links as readonly OpsMiddleware[];
+  const run = async (ctx: OpsContext, index: number): Promise<void> => {
+    await middlewares[index]?.(ctx, () => run(ctx, index + 1));
+  };
+  return (ctx) => run(ctx as unknown as OpsContext, 0);
+}

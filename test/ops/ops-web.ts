@@ -1,0 +1,95 @@
+import app from '../../lib/app';
+import { type EventMap, Events } from '../../lib/core/events';
+import { readSettings } from '../../lib/core/settings';
+import type { AppDefinition } from '../../lib/role/app-definition';
+import { WebProcess } from '../../lib/role/web-process';
+import { Deadline } from '../../lib/support/deadline';
+import { type Answer, type RequestOptions, request } from '../support/http';
+import { createDatabase, type TestDatabase } from '../support/postgres';
+import { startTestRedis, type TestRedis } from '../support/redis';
+import { removeFolder, tempFolder } from '../support/temp-folder';
+
+export const SIGNED = { OPS_USER: 'ada', OPS_PASSWORD: 'correct horse', OPS_VIEWER_PASSWORD: 'battery staple' };
+
+/** The app's web process with real servers behind it, to look at /ops. */
+export class OpsWeb {
+  readonly signIns: EventMap['operator.sign-in'][] = [];
+  readonly errors: EventMap['request.error'][] = [];
+  url = '';
+
+  private constructor(
+    readonly folder: string,
+    readonly database: TestDatabase,
+    readonly redis: TestRedis,
+    private readonly web: WebProcess,
+    events: Events,
+  ) {
+    events.on('operator.sign-in', (event) => this.signIns.push(event));
+    events.on('request.error', (event) => this.errors.push(event));
+  }
+
+  /** @param env over the settings of a developer's machine. */
+  static async start(env: Readonly<Record<string, string>> = {}, definition: AppDefinition = app): Promise<OpsWeb> {
+    const folder = tempFolder('ops');
+    const database = await createDatabase({ migrated: true });
+    const redis = await startTestRedis();
+    const config = readSettings({
+      cwd: folder,
+      env: {
+        NODE_ENV: 'test',
+        PORT: '0',
+        HOST: '127.0.0.1',
+        WEB_CONCURRENCY: '0',
+        DATABASE_URL: database.url,
+        REDIS_URL: redis.url,
+        MAIL_DELIVERY: 'file',
+        ...env,
+      },
+    });
+    const events = new Events();
+    const ops = new OpsWeb(folder, database, redis, new WebProcess(definition, config, events), events);
+    ops.url = await ops.web.start();
+    return ops;
+  }
+
+  async stop(): Promise<void> {
+    await this.web.drain(Deadline.after(5000));
+    await this.redis.remove();
+    await this.database.drop();
+    removeFolder(this.folder);
+  }
+
+  get(path: string, headers: Readonly<Record<string, string>> = {}): Promise<Answer> {
+    return request(this.url + path, { headers });
+  }
+
+  /** As the browser sends the form of a page of ours. */
+  post(
+    path: string,
+    fields: Readonly<Record<string, string>>,
+    headers: RequestOptions['headers'] = {},
+  ): Promise<Answer> {
+    return request(this.url + path, {
+      method: 'POST',
+      body: new URLSearchParams(fields).toString(),
+      headers: { 'Content-Type': 'application/x-www-form-urlencoded', Origin: this.url, ...headers },
+    });
+  }
+
+  /** Signs in. @returns the cookies of the session. */
+  async signIn(password: string): Promise<string> {
+    const page = await this.get('/ops/sign-in');
+    const fields = { name: SIGNED.OPS_USER, password, token: tokenIn(page.body) };
+    return cookiesOf(await this.post('/ops/sign-in', fields, { Cookie: cookiesOf(page) }));
+  }
+}
+
+/** What a browser would send back. */
+export function cookiesOf(answer: Answer): string {
+  return (answer.headers['set-cookie'] ?? []).map((cookie) => cookie.split(';')[0]).join('; ');
+}
+
+/** Of the first form on the page. */
+export function tokenIn(page: string): string {
+  return /name="token" value="([^"]+)"/.exec(page)?.[1] ?? '';
+}
