@@ -8,6 +8,7 @@ import { Sessions } from './access/session';
 import { signInRoutes } from './access/sign-in';
 import { Tries } from './access/tries';
 import type { OpsContext, OpsMiddleware, OpsState } from './context';
+import { Streams } from './live/event-stream';
 import { mailRoutes } from './mail/routes';
 import type { OpsOptions } from './options';
 import { Assets, assetRoutes } from './page/assets';
@@ -22,6 +23,7 @@ export interface Site extends OpsOptions {
   readonly pages: Pages;
   readonly sessions: Sessions;
   readonly tries: Tries;
+  readonly streams: Streams;
 }
 
 /** Adds the routes of some pages. Forms reach them with their token checked, and only from operators. */
@@ -35,7 +37,14 @@ export async function createSite(options: OpsOptions): Promise<Koa.Middleware> {
   const pages = new Pages({ ...options, folder: path.join(__dirname, 'views'), assets });
   const router = new Router<OpsState>();
   const sessions = await Sessions.create(options);
-  const site: Site = { ...options, router, pages, sessions, tries: new Tries(options.redis) };
+  const site: Site = {
+    ...options,
+    router,
+    pages,
+    sessions,
+    tries: new Tries(options.redis),
+    streams: new Streams(options.isLeaving),
+  };
   assetRoutes(router, assets);
   for (const group of GROUPS) group(site);
   const open = assetsAreOpen(gate(site));

@@ -11,35 +11,46 @@ const PING_MS = 15_000;
 /** How soon a stream ends when its process is asked to go, ms. */
 const LOOK_MS = 250;
 
-/** Server-sent events to one page. Ends by itself when the reader leaves, the process goes, or its life is over. */
-export class EventStream {
-  private static open = 0;
-  private readonly body = new PassThrough();
-  private readonly timers: readonly NodeJS.Timeout[];
+/** The event streams of one process. */
+export class Streams {
+  private open = 0;
+
+  /** @param isLeaving true once the process has been asked to go: every stream ends then. */
+  constructor(private readonly isLeaving: () => boolean) {}
 
   /** Answers the request with a stream, which holds no slot. @throws ProblemError 503 when there are too many. */
-  constructor(ctx: OpsContext, isLeaving: () => boolean) {
-    if (EventStream.open >= MOST) throw refusal(503, 'busy', { headers: { 'Retry-After': '30' } });
-    EventStream.open++;
+  begin(ctx: OpsContext): EventStream {
+    if (this.open >= MOST) throw refusal(503, 'busy', { headers: { 'Retry-After': '30' } });
+    this.open++;
     ctx.releaseSlot();
-    ctx.req.setTimeout(0);
+    const body = new PassThrough();
+    body.once('close', () => this.open--);
     ctx.status = 200;
     // `no-transform`: a proxy that compresses would hold events back.
     ctx.set({ 'Content-Type': 'text/event-stream; charset=utf-8', 'Cache-Control': 'no-store, no-transform' });
     ctx.set('X-Accel-Buffering', 'no');
-    ctx.body = this.body;
+    ctx.body = body;
+    return new EventStream(body, this.isLeaving);
+  }
+}
+
+/** Server-sent events to one page. Ends by itself when the reader leaves, the process goes, or its life is over. */
+export class EventStream {
+  constructor(
+    private readonly body: PassThrough,
+    isLeaving: () => boolean,
+  ) {
     const endsAt = Date.now() + LIFE_MS;
-    this.timers = [
-      setInterval(() => this.body.write(': \n\n'), PING_MS),
+    const timers = [
+      setInterval(() => body.write(': \n\n'), PING_MS),
       setInterval(() => {
         if (isLeaving() || Date.now() > endsAt) this.end();
       }, LOOK_MS),
     ];
-    this.body.once('close', () => {
-      EventStream.open--;
-      for (const timer of this.timers) clearInterval(timer);
+    body.once('close', () => {
+      for (const timer of timers) clearInterval(timer);
     });
-    this.body.write('retry: 1000\n\n');
+    body.write('retry: 1000\n\n');
   }
 
   get closed(): boolean {
