@@ -1,0 +1,220 @@
+import assert from 'node:assert/strict';
+import path from 'node:path';
+import { User } from '../../lib/app/models/user';
+import { runInContext } from '../../lib/core/execution-context';
+import type { EnqueueRequest } from '../../lib/job/enqueue/request';
+import { DeliverMailJob } from '../../lib/mailer/deliver-mail-job';
+import { MailDelivery } from '../../lib/mailer/delivery';
+import { DeliveryRecord } from '../../lib/mailer/delivery-record';
+import { Mailer } from '../../lib/mailer/mailer';
+import type { MailerClass } from '../../lib/mailer/mailer-class';
+import { Mailers } from '../../lib/mailer/mailer-folder';
+import { ModelFolder } from '../../lib/model/model-folder';
+import { transaction } from '../../lib/model/transaction';
+import { Deadline } from '../../lib/support/deadline';
+import { JobSystem } from '../job/job-system';
+import { type SmtpSink, startSmtpSink } from '../support/smtp';
+import { until } from '../support/until';
+import { APP_TEMPLATES, textsOf } from './stage';
+
+class LetterMailer extends Mailer<{ readonly from?: User | undefined; readonly due?: Date; readonly cents?: bigint }> {
+  static override readonly layout = false;
+  static readonly letter = this.action('letter');
+  static readonly file = this.action('file');
+  letter(user: User, note = 'none') {
+    const { due, cents, from } = this.params;
+    const subject = [note, due instanceof Date && due.toISOString(), cents && typeof cents, from?.name]
+      .filter(Boolean)
+      .join();
+    return this.mail({ to: user.email, subject, template: 'user_mailer/welcome', locals: { email: '', name: '' } });
+  }
+  file(content: Buffer) {
+    return this.mail({ to: 'ada@example.com', attachments: [{ name: 'x', content }] });
+  }
+}
+class UrgentMailer extends LetterMailer {
+  static override readonly queue = 'default';
+}
+
+const MODELS = new ModelFolder(path.resolve(__dirname, '../../lib/app/models'));
+
+describe('deliverLater', () => {
+  let system: JobSystem;
+  let sink: SmtpSink;
+  let delivery: MailDelivery;
+  const requests: EnqueueRequest[] = [];
+  const mailers: MailerClass[] = [LetterMailer, UrgentMailer];
+
+  before(async () => {
+    sink = await startSmtpSink();
+    system = await JobSystem.start(
+      {
+        models: MODELS,
+        setup: {
+          enqueueMiddleware: [
+            (request, next) => {
+              requests.push(request);
+              return next(request);
+            },
+          ],
+        },
+      },
+      { migrated: true },
+    );
+    User.knex(system.database.knex);
+    const from = 'Shop <hello@shop.example>';
+    delivery = new MailDelivery({
+      config: {
+        mail: { delivery: 'smtp', smtpUrl: sink.url, from, dir: '/nowhere' },
+        appUrl: 'https://shop.example',
+        defaultLocale: 'en',
+        environment: 'production',
+      },
+      record: new DeliveryRecord(system.database.knex),
+      i18n: await textsOf({ en: WELCOME, ko: WELCOME }),
+      templatesDir: APP_TEMPLATES,
+      events: system.events,
+    });
+  });
+  beforeEach(() => Mailer.connect(delivery, new Mailers('the mailers of this test', mailers)));
+  afterEach(async () => {
+    await system.reset();
+    sink.messages.length = 0;
+    requests.length = 0;
+  });
+  after(async () => {
+    Mailer.connect(undefined);
+    await delivery.stop(Deadline.after(2000));
+    await system.stop();
+    await sink.stop();
+  });
+
+  let count = 0;
+  const newUser = (name = 'Ada') =>
+    User.query().insertAndFetch({ email: `u${++count}@example.com`, name, locale: 'en', tokenDigest: Buffer.from('') });
+  const work = () => system.processor([DeliverMailJob]);
+
+  it('sends what was asked for: arguments, params, models by their ids, the locale', async () => {
+    const [user, from] = [await newUser(), await newUser('Bob')];
+    const due = new Date('2026-12-01T00:00:00Z');
+    const job = await runInContext({ locale: 'ko' }, () =>
+      LetterMailer.with({ from, due, cents: 5n }).letter(user, 'Hi').deliverLater(),
+    );
+    assert.equal(job.enqueued, true);
+    await User.query().findById(user.id).patch({ email: 'moved@example.com' });
+    await work();
+    const [mail] = await sink.waitFor(1);
+    assert.equal(mail?.subject, `Hi,${due.toISOString()},bigint,Bob`);
+    // The record as it is now, not as it was.
+    assert.deepEqual(mail?.envelope.to, ['moved@example.com']);
+    assert.equal(mail?.headers.get('content-language'), 'ko');
+    // The record of its delivery is the job's: a later run finds it.
+    assert.match(mail?.messageId ?? '', new RegExp(`^<${job.id}\\.`));
+  });
+
+  it('is a job like any other: queue, tags, wait, one job per call', async () => {
+    const user = await newUser();
+    await UrgentMailer.letter(user).deliverLater({ tags: ['spring'] });
+    await LetterMailer.letter(user).deliverLater();
+    await LetterMailer.letter(user).deliverLater({ queue: 'default', wait: '1h' });
+    const enqueued = system.eventsNamed('job.enqueued').map(({ class: name, queue }) => `${name} ${queue}`);
+    assert.deepEqual(enqueued, [
+      'catamount.deliver-mail default',
+      'catamount.deliver-mail mailer',
+      'catamount.deliver-mail default',
+    ]);
+    assert.deepEqual(requests[0]?.tags, ['UrgentMailer#letter', 'spring']);
+    assert.equal(await system.outboxSize(), 1);
+    await work();
+    await sink.waitFor(2);
+    assert.equal(sink.messages.length, 2);
+  });
+
+  it('goes with the transaction: sent after its commit, never after a rollback', async () => {
+    await work();
+    const rolledBack = transaction(async () => {
+      await LetterMailer.letter(await newUser(), 'never').deliverLater();
+      throw new Error('no');
+    });
+    await assert.rejects(rolledBack, /no/);
+    let insideCount = -1;
+    await transaction(async () => {
+      const user = await newUser();
+      await LetterMailer.letter(user, 'always').deliverLater();
+      insideCount = sink.messages.length;
+    });
+    const mails = await sink.waitFor(1);
+    assert.deepEqual([insideCount, mails.map(({ subject }) => subject)], [0, ['always']]);
+  });
+
+  it('is discarded when a record is gone', async () => {
+    const user = await newUser();
+    const { id } = await LetterMailer.letter(user).deliverLater();
+    await User.query().deleteById(user.id);
+    await work();
+    await until('the job is discarded', () => system.eventsNamed('job.discarded').some((event) => event.id === id));
+    assert.equal(sink.messages.length, 0);
+  });
+
+  it('is tried again, as an unknown job is, where the mailer or the action is not known', async () => {
+    const { id } = await LetterMailer.letter(await newUser()).deliverLater();
+    Mailer.connect(delivery, new Mailers('lib/app/mailers'));
+    await work();
+    const errorOf = () => system.eventsNamed('job.retrying').find((event) => event.id === id)?.error;
+    await until('the job is retried', () => errorOf() !== undefined);
+    assert.match(
+      errorOf()?.message ?? '',
+      /^there is no mailer LetterMailer in this app: no file in lib\/app\/mailers exports it$/,
+    );
+  });
+
+  it('performs declared actions only', async () => {
+    const order = { mailer: 'LetterMailer', args: [], params: {} };
+    for (const action of ['constructor', 'mail', 'beforeAction', 'nothing']) {
+      await assert.rejects(new DeliverMailJob().perform({ ...order, action }), {
+        name: 'UnknownMailerError',
+        message: new RegExp(`LetterMailer has no action ${action}`),
+      });
+    }
+  });
+
+  it('refuses what cannot travel, and says what it is', async () => {
+    const user = await newUser();
+    // @ts-expect-error a Buffer is no argument of a job
+    await assert.rejects(LetterMailer.file(Buffer.from('x')).deliverLater(), {
+      name: 'TypeError',
+      message: /^LetterMailer\.file: argument 1 is an instance of Buffer/,
+    });
+    const unsaved = User.fromJson({ name: 'New' });
+    await assert.rejects(
+      LetterMailer.letter(unsaved).deliverLater(),
+      /LetterMailer\.letter: argument 1 .*save it first/,
+    );
+    await assert.rejects(
+      LetterMailer.with({ from: unsaved }).letter(user).deliverLater(),
+      /LetterMailer\.with: argument 1 \.from is a User without an id/,
+    );
+    await assert.rejects(LetterMailer.letter(user).deliverLater({ wait: '1h', waitUntil: new Date() }), TypeError);
+    assert.equal(await system.outboxSize(), 0);
+  });
+
+  it('takes arguments that are left out, or undefined', async () => {
+    const user = await newUser();
+    await LetterMailer.with({ from: undefined }).letter(user, undefined).deliverLater();
+    await work();
+    const [mail] = await sink.waitFor(1);
+    assert.equal(mail?.subject, 'none');
+  });
+});
+
+const WELCOME = {
+  user_mailer: { welcome: { subject: 'x' } },
+  letter_mailer: {
+    letter: Object.fromEntries(
+      ['reason', 'preheader', 'heading', 'ready', 'token', 'open', 'paste', 'closing', 'signature'].map((key) => [
+        key,
+        key,
+      ]),
+    ),
+  },
+};
