@@ -1,5 +1,6 @@
 import path from 'node:path';
 import type EmailTemplates from 'email-templates';
+import { CssInliner } from './css-inliner';
 import { MissingTemplateError } from './errors';
 import { layoutFor, type Parts, type RenderRequest } from './render-request';
 import { Views } from './views';
@@ -18,6 +19,7 @@ const WIDTH = 72;
  */
 export class Renderer {
   private readonly email: EmailTemplates<Wrapped>;
+  private readonly inliner: CssInliner;
   private readonly views: Views;
 
   /** @param options.cache false reads templates again when they change. */
@@ -35,7 +37,14 @@ export class Renderer {
         applyStyleTags: true,
         removeStyleTags: true,
         preserveMediaQueries: true,
-        webResources: { relativeTo: options.templatesDir, images: false },
+        // Style sheets may be linked. Nothing else is fetched, even where a text of the mail says `data-inline`.
+        webResources: {
+          relativeTo: options.templatesDir,
+          images: false,
+          scripts: false,
+          svgs: false,
+          inlineAttribute: '(?!)',
+        },
       },
       htmlToText: {
         wordwrap: WIDTH,
@@ -46,6 +55,7 @@ export class Renderer {
       },
       render: (view, wrapped) => this.renderPart(view, wrapped),
     });
+    this.inliner = new CssInliner((html) => this.email.juiceResources(html));
   }
 
   /** @throws TemplateError with file and line; MissingTemplateError. */
@@ -88,7 +98,7 @@ export class Renderer {
       slots.set('content', whole);
       whole = this.views.render(this.layout(layout, kind), locals);
     }
-    return kind === 'html' ? this.email.juiceResources(whole) : whole;
+    return kind === 'html' ? this.inliner.apply(whole) : whole;
   }
 
   private layout(name: string, kind: string): string {
