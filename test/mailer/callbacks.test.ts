@@ -1,0 +1,198 @@
+import assert from 'node:assert/strict';
+import { runInContext } from '../../lib/core/execution-context';
+import { InvalidMailError, PermanentDeliveryError } from '../../lib/mailer/errors';
+import { Mailer } from '../../lib/mailer/mailer';
+import type { MailSetup } from '../../lib/mailer/setup';
+import { TemplateError } from '../../lib/mailer/template-error';
+import { TestTransport } from '../../lib/mailer/transport/test';
+import type { OutgoingMessage, Receipt } from '../../lib/mailer/transport/transport';
+import { folderOf, Stage } from './stage';
+
+const heard: string[] = [];
+
+class BaseMailer extends Mailer<{ readonly stop?: string; readonly fail?: string }> {
+  static override readonly layout = false;
+  static {
+    this.rescueFrom(RangeError, (error) => heard.push(`base: ${error.message}`));
+    this.rescueFrom(TypeError, (error) => heard.push(`base: ${error.message}`));
+  }
+  override beforeAction(action: string): void {
+    this.step(`beforeAction ${action}`);
+  }
+  override async afterAction(): Promise<void> {
+    this.step('afterAction');
+  }
+  override beforeDeliver(message: OutgoingMessage): void {
+    this.step(`beforeDeliver ${message.text.trim()}`);
+  }
+  override afterDeliver({ subject }: OutgoingMessage, { response }: Receipt): void {
+    this.step(`afterDeliver ${subject} ${response}`);
+  }
+  protected step(name: string): void {
+    heard.push(name);
+    const [at] = name.split(' ');
+    if (this.params.stop === at) this.cancel(`not ${at}`);
+    if (this.params.fail === at) throw new Error(`broken ${at}`);
+  }
+}
+
+class NoteMailer extends BaseMailer {
+  static readonly note = this.action('note');
+  static readonly broken = this.action('broken');
+  static {
+    this.rescueFrom([TypeError, PermanentDeliveryError], (error, mailer) => {
+      heard.push(`${mailer instanceof NoteMailer} note: ${error.message}`);
+    });
+    this.rescueFrom(
+      (error) => error.message === 'rethrow',
+      (error) => {
+        throw new Error(`worse than ${error.message}`);
+      },
+    );
+  }
+  note(error?: Error) {
+    this.step('action');
+    if (error) throw error;
+    return this.mail({ to: 'ada@example.com', subject: 'Hi' });
+  }
+  broken() {
+    return this.mail({ to: 'ada@example.com', subject: 'Hi' });
+  }
+}
+
+class PlainMailer extends Mailer {
+  static override readonly layout = false;
+  static readonly note = this.action('note');
+  note() {
+    return this.mail({ to: 'ada@example.com', subject: 'Hi', template: 'note_mailer/note' });
+  }
+}
+
+describe('callbacks', () => {
+  let stage: Stage;
+  const transport = new TestTransport();
+  const setup: { -readonly [K in keyof MailSetup]: MailSetup[K] } = {};
+  const templates = { 'note_mailer/note/text.ejs': 'Hello', 'note_mailer/broken/text.ejs': '<%= nothing.here %>' };
+  before(async () => {
+    stage = await Stage.open({}, { transport, setup, templatesDir: folderOf(templates) });
+  });
+  beforeEach(() => {
+    for (const list of [heard, transport.messages, stage.heard]) list.length = 0;
+    delete setup.interceptors;
+    delete setup.observers;
+  });
+  after(() => stage.close());
+
+  const job = <T>(jobId: string, work: () => T): T => runInContext({ jobId, attempt: 1 }, work);
+
+  it('are called in order around action and delivery', async () => {
+    setup.interceptors = [
+      (message) => {
+        heard.push('interceptor');
+        return message;
+      },
+    ];
+    setup.observers = [() => heard.push('observer')];
+    await NoteMailer.note().deliverNow();
+    assert.deepEqual(heard, [
+      'beforeAction note',
+      'action',
+      'afterAction',
+      'beforeDeliver Hello',
+      'interceptor',
+      'afterDeliver Hi undefined',
+      'observer',
+    ]);
+  });
+
+  for (const stop of ['beforeAction', 'action', 'afterAction', 'beforeDeliver']) {
+    it(`may cancel: ${stop}`, async () => {
+      const result = await job(stop, () => NoteMailer.with({ stop }).note().deliverNow());
+      assert.deepEqual(result, { status: 'skipped', reason: `not ${stop}` });
+      assert.deepEqual(stage.all('mail.skipped'), [{ mailer: 'NoteMailer', action: 'note', reason: `not ${stop}` }]);
+      assert.deepEqual([transport.messages, stage.all('mail.failed')], [[], []]);
+      assert.equal(heard.at(-1)?.split(' ')[0], stop);
+      // Nothing is known of it: another run may send it.
+      assert.deepEqual(
+        (await stage.records()).filter(({ key }) => String(key).startsWith(stop)),
+        [],
+      );
+    });
+  }
+
+  for (const fail of ['beforeAction', 'action', 'afterAction', 'beforeDeliver']) {
+    it(`fail the mail with what they throw: ${fail}`, async () => {
+      await assert.rejects(NoteMailer.with({ fail }).note().deliverNow(), new RegExp(`broken ${fail}`));
+      assert.equal(stage.all('mail.failed').length, 1);
+      assert.equal(transport.messages.length, 0);
+    });
+  }
+
+  it('cannot undo what is out: afterDeliver and observers that fail are reported', async () => {
+    setup.observers = [() => Promise.reject(new Error('deaf')), () => heard.push('second')];
+    const { status } = await NoteMailer.with({ fail: 'afterDeliver' }).note().deliverNow();
+    assert.equal(status, 'sent');
+    assert.deepEqual(
+      stage.all('process.error').map(({ during, error }) => `${during}: ${error.message}`),
+      ['afterDeliver of a mailer: broken afterDeliver', 'an observer of mails: deaf'],
+    );
+    assert.equal(heard.at(-1), 'second');
+  });
+
+  it('an interceptor that fails, forgets the message or makes nonsense of it fails the mail', async () => {
+    setup.interceptors = [() => Promise.reject(new Error('away'))];
+    await assert.rejects(PlainMailer.note().deliverNow(), /away/);
+    setup.interceptors = [function forget() {} as never];
+    await assert.rejects(
+      PlainMailer.note().deliverNow(),
+      /the interceptor forget returned undefined; return the message/,
+    );
+    setup.interceptors = [(message) => ({ ...message, to: 'nobody' })];
+    await assert.rejects(PlainMailer.note().deliverNow(), InvalidMailError);
+    setup.interceptors = [(message) => ({ ...message, to: [], cc: [], bcc: [] })];
+    await assert.rejects(PlainMailer.note().deliverNow(), /no recipient: return 'cancel' to send none/);
+    setup.interceptors = [(message) => ({ ...message, subject: 'a\r\nBcc: x@evil.example' })];
+    await assert.rejects(PlainMailer.note().deliverNow(), /subject: .* holds a line break/);
+    assert.equal(transport.messages.length, 0);
+  });
+
+  describe('rescueFrom', () => {
+    it('sees to an error, the class’s own rule before its parent’s, the latest first', async () => {
+      const result = await NoteMailer.note(new TypeError('odd')).deliverNow();
+      assert.deepEqual(result, { status: 'skipped', reason: 'its mailer has seen to TypeError: odd' });
+      await NoteMailer.note(new RangeError('far')).deliverNow();
+      assert.deepEqual(
+        heard.filter((line) => /odd|far/.test(line)),
+        ['true note: odd', 'base: far'],
+      );
+      assert.equal(stage.all('mail.failed').length, 0);
+    });
+
+    it('sees to what delivery throws, too; the record tells of the failure', async () => {
+      const send = transport.send;
+      transport.send = () => Promise.reject(new PermanentDeliveryError('550 no', 550, undefined));
+      try {
+        assert.equal((await job('rescued', () => NoteMailer.note().deliverNow())).status, 'skipped');
+      } finally {
+        transport.send = send;
+      }
+      assert.match(heard.at(-1) ?? '', /^true note: .*550 no/);
+      const record = (await stage.records()).find(({ key }) => String(key).startsWith('rescued/'));
+      assert.equal(record?.state, 'failed');
+    });
+
+    it('fails the mail with what its handler throws, and leaves other errors alone', async () => {
+      await assert.rejects(NoteMailer.note(new Error('rethrow')).deliverNow(), /worse than rethrow/);
+      await assert.rejects(NoteMailer.note(new Error('other')).deliverNow(), /other/);
+      await assert.rejects(NoteMailer.broken().deliverNow(), TemplateError);
+      assert.equal(stage.all('mail.failed').length, 3);
+    });
+
+    it('refuses what knows no errors', () => {
+      class Wrong extends NoteMailer {}
+      assert.throws(() => Wrong.rescueFrom([], () => undefined), /Wrong\.rescueFrom: no errors are named/);
+      assert.throws(() => Wrong.rescueFrom(Error, undefined as never), /Wrong\.rescueFrom: the handler is no function/);
+      assert.throws(() => Wrong.rescueFrom('Error' as never, () => undefined), TypeError);
+    });
+  });
+});
