@@ -1,0 +1,120 @@
+import assert from 'node:assert/strict';
+import { runInContext } from '../../lib/core/execution-context';
+import { PartialDeliveryError, PermanentDeliveryError } from '../../lib/mailer/errors';
+import { Mailer } from '../../lib/mailer/mailer';
+import { type SmtpSink, startSmtpSink } from '../support/smtp';
+import { folderOf, Stage } from './stage';
+
+class NewsMailer extends Mailer {
+  static override readonly layout = false;
+  static readonly news = this.action('news');
+  news(to: string, cc: string[] = []) {
+    return this.mail({ to, cc, subject: 'News' });
+  }
+}
+
+const ALL = ['ada@example.com', 'bob@example.com', 'cy@example.com'];
+
+describe('a mail that the server takes for some of its recipients', () => {
+  let stage: Stage;
+  let sink: SmtpSink;
+  beforeEach(async () => {
+    sink = await startSmtpSink();
+    stage = await Stage.open(
+      { delivery: 'smtp', smtpUrl: sink.url },
+      { templatesDir: folderOf({ 'news_mailer/news/text.ejs': 'Hello' }) },
+    );
+  });
+  afterEach(async () => {
+    await stage.close();
+    await sink.stop();
+  });
+
+  const run = (attempt: number, ...[to = '', ...cc]: readonly string[]) =>
+    runInContext({ jobId: 'job-1', attempt }, () => NewsMailer.news(to, cc).deliverNow());
+  const envelopes = () => sink.messages.map(({ envelope }) => envelope.to);
+  const record = async () => (await stage.records())[0] ?? assert.fail('there is no record');
+
+  it('is sent again to those alone that were refused for now', async () => {
+    sink.failNext(451, 'greylisted', 'rcpt');
+    await assert.rejects(run(1, ...ALL), (error) => {
+      assert.ok(error instanceof PartialDeliveryError);
+      assert.match(error.message, /for the others, but not yet for ada@example\.com: 451 .*greylisted/);
+      return true;
+    });
+    const { state, settled, error } = await record();
+    assert.deepEqual([state, settled], ['failed', ['bob@example.com', 'cy@example.com']]);
+    assert.match(String(error), /ada@example\.com: 451/);
+
+    sink.failNext(450, 'still greylisted', 'rcpt');
+    await assert.rejects(run(2, ...ALL), /450 .*still greylisted/);
+    assert.equal((await run(3, ...ALL)).status, 'sent');
+    assert.equal((await run(4, ...ALL)).status, 'skipped');
+    assert.deepEqual(envelopes(), [['bob@example.com', 'cy@example.com'], ['ada@example.com']]);
+
+    // It is one mail: the same Message-ID, and everybody sees whom it is for.
+    const [first, second] = sink.messages;
+    assert.equal(first?.messageId, second?.messageId);
+    assert.deepEqual(
+      [second?.to, second?.cc].flat().map((list) => list?.text),
+      ['ada@example.com', 'bob@example.com, cy@example.com'],
+    );
+    const after = await record();
+    assert.deepEqual([after.state, after.recipients, after.error, after.attempts], ['sent', ALL, null, 3]);
+    assert.deepEqual(
+      stage.all('mail.sent').map(({ to }) => to),
+      [['bob@example.com', 'cy@example.com'], ['ada@example.com']],
+    );
+  });
+
+  it('is over for those that were refused for good, while the rest is tried again', async () => {
+    sink.failNext(550, 'unknown', 'rcpt');
+    sink.failNext(451, 'later', 'rcpt');
+    await assert.rejects(run(1, ...ALL), PartialDeliveryError);
+    assert.match(stage.all('mail.failed')[0]?.error.message ?? '', /not for ada@example\.com: 550 .*unknown/);
+    await run(2, ...ALL);
+    assert.deepEqual(envelopes(), [['cy@example.com'], ['bob@example.com']]);
+  });
+
+  it('is sent, and the refusal reported, where all that is left was refused for good', async () => {
+    sink.failNext(550, 'unknown', 'rcpt');
+    const result = await run(1, ...ALL);
+    assert.ok(result.status === 'sent');
+    assert.deepEqual(
+      result.refused?.map(({ address, permanent }) => [address, permanent]),
+      [['ada@example.com', true]],
+    );
+    assert.equal((await run(2, ...ALL)).status, 'skipped');
+    assert.equal(sink.messages.length, 1);
+  });
+
+  it('ends in the dead set with the answer, when the rest is refused for good later', async () => {
+    sink.failNext(451, 'later', 'rcpt');
+    await assert.rejects(run(1, ...ALL), PartialDeliveryError);
+    sink.failNext(550, 'unknown', 'rcpt');
+    await assert.rejects(run(2, ...ALL), PermanentDeliveryError);
+    assert.match(String((await record()).error), /550 .*unknown/);
+    assert.equal(sink.messages.length, 1);
+  });
+
+  it('tells recipients whose domain the server knows in another form', async () => {
+    sink.failNext(451, 'later', 'rcpt');
+    await assert.rejects(run(1, 'ada@MÜNCHEN.example', 'bob@Example.COM'), PartialDeliveryError);
+    await run(2, 'ada@MÜNCHEN.example', 'bob@Example.COM');
+    assert.deepEqual(
+      envelopes().map((to) => to.map((address) => address.split('@')[0])),
+      [['bob'], ['ada']],
+    );
+  });
+
+  it('is reported where no job could try again', async () => {
+    sink.failNext(451, 'later', 'rcpt');
+    const result = await NewsMailer.news('ada@example.com', ['bob@example.com']).deliverNow();
+    assert.ok(result.status === 'sent');
+    assert.deepEqual(
+      result.refused?.map(({ address, permanent }) => [address, permanent]),
+      [['ada@example.com', false]],
+    );
+    assert.equal(stage.all('mail.failed').length, 1);
+  });
+});
