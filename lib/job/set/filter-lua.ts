@@ -10,14 +10,14 @@
  * arguments hold one like it, or where somebody else wrote the record, it is parsed, which counts as more `work`.
  */
 export const FILTER_LUA = String.raw`
-local find, sub, lower = string.find, string.sub, string.lower
+local find, sub, lower, byte = string.find, string.sub, string.lower, string.byte
 -- Records read, in units of about 1.5 kB.
 local work = 0
 local PARSED = 8
 
 local function contains(text, needles)
-  for _, needle in ipairs(needles) do
-    if find(text, needle, 1, true) then return true end
+  for i = 1, #needles do
+    if find(text, needles[i], 1, true) then return true end
   end
   return false
 end
@@ -73,34 +73,66 @@ end
 
 -- Where the JSON string ends that at is in: at its closing quote.
 local function closing(text, at)
-  while true do
-    at = find(text, '"', at, true)
-    local slashes = 0
-    while at and text:byte(at - 1 - slashes) == 92 do slashes = slashes + 1 end
-    if not at or slashes % 2 == 0 then return at end
-    at = at + 1
+  at = find(text, '"', at, true)
+  while at and byte(text, at - 1) == 92 do
+    local slashes = 1
+    while byte(text, at - 1 - slashes) == 92 do slashes = slashes + 1 end
+    if slashes % 2 == 0 then return at end
+    at = find(text, '"', at + 1, true)
+  end
+  return at
+end
+
+-- Whether a hit from at to stop, behind the mark of the options, is in the message of an error or in the reason.
+-- @returns otherwise where to go on looking, if anywhere.
+local function inMessage(text, options, at, stop)
+  work = work + 0.2
+  local _, open = find(text, '"stacktraces":[', options, true)
+  while open and byte(text, open + 1) == 34 do
+    local from, close = open + 2, closing(text, open + 2)
+    if not close then return false end
+    while from and at < close do
+      if at < from then return false, from end
+      local frames = find(text, '\\n    at ', from, true)
+      if not frames or frames > close then frames = close end
+      if stop < frames then return true end
+      if at < frames then return false, at + 1 end
+      from = find(text, '\\nCaused by: ', frames, true)
+      if not from or from > close then return false, close end
+    end
+    open = close + 1
+  end
+  local reason = open and find(text, ',"reason":"', open, true)
+  local status = reason and find(text, '},"status":"', open, true)
+  if not status or status < reason then return false end
+  if at < reason + 11 then return false, reason + 11 end
+  return stop < closing(text, reason + 11)
+end
+
+-- The first hit from a place on, whatever the case of its letters. Only a rare part of the needle is looked for, in one
+-- of its forms: to lower a text takes ten times as long, since Redis computes a hash of each string that it makes.
+local function hitIn(text, needle, part, from)
+  local offset, last = needle.offset, needle.length - 1
+  local at = find(text, part, from + offset, true)
+  while at do
+    work = work + 0.05
+    if lower(sub(text, at - offset, at - offset + last)) == needle.text then return at - offset end
+    at = find(text, part, at + 1, true)
   end
 end
 
--- As errorHolds, in JSON text from its options on.
 local function errorTextHolds(text, options, needles)
-  local _, at = find(text, '"stacktraces":[', options, true)
-  while at and sub(text, at + 1, at + 1) == '"' do
-    local from, stop = at + 2, closing(text, at + 2)
-    if not stop then return false end
-    while from do
-      local frames = find(text, '\\n    at ', from, true)
-      if not frames or frames > stop then frames = stop end
-      if contains(lower(sub(text, from, frames - 1)), needles) then return true end
-      from = find(text, '\\nCaused by: ', frames, true)
-      if from and from > stop then from = nil end
+  for _, needle in ipairs(needles) do
+    for _, part in ipairs(needle.parts) do
+      local at = hitIn(text, needle, part, options)
+      while at do
+        local isIn, next = inMessage(text, options, at, at + needle.length - 1)
+        if isIn then return true end
+        at = next and hitIn(text, needle, part, next)
+      end
     end
-    at = stop + 1
   end
-  local reason = at and find(text, ',"reason":"', at, true)
-  local status = reason and find(text, '},"status":"', at, true)
-  if not status or status < reason then return false end
-  return contains(lower(sub(text, reason + 11, closing(text, reason + 11) - 1)), needles)
+  return false
 end
 
 -- What follows the arguments in data: attrs, tags.
@@ -116,7 +148,7 @@ local function matchesParsed(id, text)
   local data, options = field(record, 'data'), field(record, 'options')
   if type(data) ~= 'table' then
     if F.class or F.tag or F.error then return false end
-    return not F.text or contains(lower(text), F.text) or contains(lower(id), F.plainText)
+    return not F.text or contains(lower(text), F.plainText) or contains(lower(id), F.plainText)
   end
   if F.class and data.class ~= F.plainClass then return false end
   if F.tag and not includes(data.tags, F.tag) then return false end
@@ -137,19 +169,38 @@ local function rest(text, e, o)
   return parse('{"args":0' .. sub(text, e + 1, o))
 end
 
--- low: the lowered text from c to o.
-local function headHolds(text, low, c, a, e, o)
-  local inRest = false
+-- Whether a form of a needle is in the class, the arguments, the context or the errors. nil: that takes parsing.
+local function formHolds(text, needle, part, c, a, o)
+  local at, e, attrs, isIn = hitIn(text, needle, part, c), nil, nil, nil
+  while at do
+    local stop, next = at + needle.length - 1, nil
+    if stop < a then return true end
+    if at < a + 9 then
+      next = a + 9
+    elseif at < o then
+      e = e or endOfArguments(text, a)
+      if not e then return nil end
+      if stop <= e then return true end
+      attrs = attrs or find(text, ',"attrs":', e, true) or e
+      if at > attrs and contextHolds(rest(text, e, o), F.plainText) then return true end
+      next = at > attrs and o or at > e and attrs or at + 1
+    else
+      isIn, next = inMessage(text, o, at, stop)
+      if isIn then return true end
+    end
+    at = next and hitIn(text, needle, part, next)
+  end
+  return false
+end
+
+local function textHolds(text, c, a, o)
   for _, needle in ipairs(F.text) do
-    local hit = find(low, needle, 1, true)
-    if hit then
-      if hit + #needle <= a - c + 1 then return true end
-      hit = find(low, needle, a - c + 10, true)
-      if hit and hit + #needle <= e - c + 2 then return true end
-      inRest = inRest or find(low, needle, e - c + 2, true)
+    for _, part in ipairs(needle.parts) do
+      local found = formHolds(text, needle, part, c, a, o)
+      if found ~= false then return found end
     end
   end
-  return inRest and contextHolds(rest(text, e, o), F.plainText)
+  return false
 end
 
 local function matches(id, text)
@@ -166,16 +217,14 @@ local function matches(id, text)
   local o = find(text, '},"options":{"timestamp":', a, true)
   if not o or find(text, '},"options":{"timestamp":', o + 1, true) then return matchesParsed(id, text) end
   if F.error and not errorTextHolds(text, o, F.error) then return false end
-  local low = F.text and lower(sub(text, c, o))
-  local inHead = low and contains(low, F.text)
-  if F.text and not inHead and not contains(lower(id), F.plainText) and not errorTextHolds(text, o, F.text) then
-    return false
+  if F.tag then
+    local e = endOfArguments(text, a)
+    if not e then return matchesParsed(id, text) end
+    if not includes(field(rest(text, e, o), 'tags'), F.tag) then return false end
   end
-  if not F.tag and not inHead then return true end
-  local e = endOfArguments(text, a)
-  if not e then return matchesParsed(id, text) end
-  if F.tag and not includes(field(rest(text, e, o), 'tags'), F.tag) then return false end
-  return not inHead or headHolds(text, low, c, a, e, o) or contains(lower(id), F.plainText)
-    or errorTextHolds(text, o, F.text)
+  if not F.text or contains(lower(id), F.plainText) then return true end
+  local found = textHolds(text, c, a, o)
+  if found == nil then return matchesParsed(id, text) end
+  return found
 end
 `;

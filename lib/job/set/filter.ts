@@ -1,4 +1,5 @@
 import { InvalidRequestError } from './invalid-request';
+import { jsonNeedles, plainNeedles, toNeedle } from './needle';
 
 /** Which jobs of a set; all conditions that are given must be met. */
 export interface JobFilter {
@@ -67,25 +68,7 @@ export function luaFilter(filter: CheckedFilter, retrying?: boolean): string {
     retrying,
     ...(name !== undefined && { class: JSON.stringify(name).slice(1, -1), plainClass: name }),
     ...(tag !== undefined && { tag, tagText: JSON.stringify(tag) }),
-    ...(error !== undefined && { error: textNeedles(error), plainError: plainNeedles(error) }),
-    ...(text !== undefined && { text: textNeedles(text), plainText: plainNeedles(text) }),
+    ...(error !== undefined && { error: jsonNeedles(error).map(toNeedle), plainError: plainNeedles(error) }),
+    ...(text !== undefined && { text: jsonNeedles(text).map(toNeedle), plainText: plainNeedles(text) }),
   });
-}
-
-/**
- * What to look for in a text whose A to Z are small. Lua knows no others, so that a word with a capital beyond them is
- * looked for in both forms.
- */
-export function plainNeedles(text: string): string[] {
-  return [...new Set([text.toLowerCase(), asciiLower(text.toUpperCase()), asciiLower(text)])];
-}
-
-/** The same in lowered JSON: as it stands within a string; and as given, for who types `"userId":7`. */
-export function textNeedles(text: string): string[] {
-  const needles = plainNeedles(text);
-  return [...new Set([...needles.map((needle) => JSON.stringify(needle).slice(1, -1)), ...needles])];
-}
-
-function asciiLower(text: string): string {
-  return text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
 }

@@ -1,5 +1,6 @@
 import type { Knex } from 'knex';
-import { type CheckedFilter, plainNeedles, textNeedles } from './filter';
+import type { CheckedFilter } from './filter';
+import { jsonNeedles, plainNeedles } from './needle';
 
 /** A condition on rows of `job_outbox`, with its bindings. */
 export interface RowCondition {
@@ -40,7 +41,7 @@ const WITHIN = [
 
 function textCondition(text: string): RowCondition {
   const plain = plainNeedles(text).map(likePattern);
-  const encoded = textNeedles(text).map(likePattern);
+  const encoded = jsonNeedles(text).map(likePattern);
   return {
     sql: `lower(id::text) like any (?) or lower(class) like any (?) or lower(payload) like any (?) and (${WITHIN.join(' or ')})`,
     values: [plain, plain, encoded, ...WITHIN.map(() => encoded)],

@@ -8,7 +8,7 @@ import type { Step, StepResult, Walker } from './walk';
 const ANSWER_MS = 5000;
 
 /** See page-script.ts. */
-const WORK = 1000;
+const WORK = 1500;
 const IDS = 5000;
 
 // One stretch of a walk over a queue, the next job first: that is the last one of the list.

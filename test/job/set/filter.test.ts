@@ -14,7 +14,18 @@ const WORDS = ['alpha', 'Beta', 'gamma ray', 'x', '42', 'päx', 'ÄRGER', '한�
 /** Texts that look like parts of a record. */
 const MARKS = ['],"via":"', '},"options":{"timestamp":', '"class":"AlphaJob"'];
 /** In every record, but in no job. */
-const NOWHERE = ['outbox', 'some-file', 'locale', 'failed', 'stacktraces', 'reason', 'enqueuedat'];
+const NOWHERE = [
+  'outbox',
+  'args',
+  'attrs',
+  'tags',
+  'some-file',
+  'locale',
+  'failed',
+  'stacktraces',
+  'reason',
+  'enqueuedat',
+];
 /** Arguments that look like what comes after them. */
 const LOOKALIKES = [
   { list: [1], via: 'redis', attrs: {} },
