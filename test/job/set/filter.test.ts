@@ -10,7 +10,20 @@ import { setSources } from './set-sources';
 import { recordText, type StoredJob, store } from './stored-job';
 
 /** Few and alike, so that filters meet records. */
-const WORDS = ['alpha', 'Beta', 'gamma ray', 'x', '42', 'päx', 'ÄRGER', '한국', 'quote"d', 'back\\slash', 'li\nne'];
+const WORDS = [
+  'alpha',
+  'Beta',
+  'gamma ray',
+  'x',
+  '42',
+  'päx',
+  'ÄRGER',
+  '한국',
+  'quote"d',
+  'back\\slash',
+  'tail\\',
+  'li\nne',
+];
 /** Texts that look like parts of a record. */
 const MARKS = ['],"via":"', '},"options":{"timestamp":', '"class":"AlphaJob"'];
 /** In every record, but in no job. */
