@@ -27,6 +27,8 @@ const HEED_MS = 300;
 const LEAST_MS = 500;
 /** How long the last outcomes may take to reach Redis, ms. */
 const LAST_OUTCOMES_MS = 2000;
+/** How long the history and the list of processes may take to hear of the end, ms. */
+const FAREWELL_MS = 1000;
 
 export interface JobProcessorOptions {
   readonly config: Pick<Config, 'jobs' | 'environment'>;
@@ -201,7 +203,7 @@ export class JobProcessor implements Service {
     await sooner(LAST_OUTCOMES_MS, deadline).wait(fetcher.idle());
     await quieted;
     await outbox.stop(deadline);
-    await this.presence.stop(deadline);
+    await this.presence.stop(sooner(FAREWELL_MS, deadline));
     worker.close();
   }
 
