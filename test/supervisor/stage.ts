@@ -1,30 +1,12 @@
-import { execFile } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import { promisify } from 'node:util';
+import { buildFixtureApp } from '../support/fixture-app';
 import { createDatabase, type TestDatabase } from '../support/postgres';
 import { startTestRedis, type TestRedis } from '../support/redis';
-import { RUN_FOLDER, removeFolder, tempFolder } from '../support/temp-folder';
+import { removeFolder, tempFolder } from '../support/temp-folder';
 import { spawnTree, startTree, type Tree, type TreeOptions } from '../support/tree';
 
-const ROOT = path.resolve(__dirname, '../..');
-const APP = path.join(ROOT, 'test/fixtures/supervisor-app');
 const OUR_MIGRATIONS = ['lib/job/migrations', 'lib/mailer/migrations'];
-
-let building: Promise<string> | undefined;
-
-/** The test app, compiled into a folder of its own that has the built package in node_modules. @returns its entry. */
-function buildApp(): Promise<string> {
-  building ??= (async () => {
-    const folder = path.join(RUN_FOLDER, 'patience');
-    fs.mkdirSync(path.join(folder, 'node_modules'), { recursive: true });
-    fs.symlinkSync(ROOT, path.join(folder, 'node_modules/catamount'));
-    const tsc = path.join(ROOT, 'node_modules/typescript/bin/tsc');
-    await promisify(execFile)(process.execPath, [tsc, '-p', APP, '--outDir', folder]);
-    return path.join(folder, 'server.js');
-  })();
-  return building;
-}
 
 /** The test app on a database and a Redis of its own, in production, with switches to spoil it. */
 export class Stage {
@@ -38,7 +20,11 @@ export class Stage {
   ) {}
 
   static async make(): Promise<Stage> {
-    return new Stage(await createDatabase({ migrated: OUR_MIGRATIONS }), await startTestRedis(), await buildApp());
+    return new Stage(
+      await createDatabase({ migrated: OUR_MIGRATIONS }),
+      await startTestRedis(),
+      await buildFixtureApp('supervisor-app'),
+    );
   }
 
   async start(env: TreeOptions['env'] = {}, options: TreeOptions = {}): Promise<Tree> {
