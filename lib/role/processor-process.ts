@@ -25,6 +25,7 @@ import type { AppDefinition } from './app-definition';
 import { loadJobSetup } from './load-job-setup';
 import { loadMailSetup } from './load-mail-setup';
 import { migrationFolders } from './migrations';
+import { poolSizeFor } from './pool-size';
 import { serverUrls } from './server-urls';
 
 /** Everything that runs jobs in one process: connections, the app's jobs and mailers, the job processor. */
@@ -49,8 +50,7 @@ export class ProcessorProcess {
     const { app, config, events, lineage } = this;
     const urls = serverUrls(config);
     const production = config.environment === 'production';
-    // Each job may hold a transaction; the outbox needs one connection more.
-    const poolMax = Math.max(3, config.jobs.concurrency + 1);
+    const poolMax = poolSizeFor(config.jobs.concurrency);
     const database = new Database(urls.database, { production, events, poolMax });
     const redis = new Redis(urls.redis, events);
     const i18n = await loadI18n([app.localesDir], config.defaultLocale);

@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict';
+import { loadI18n } from '../../lib/core/i18n';
+import { Job } from '../../lib/job/job';
+import { MailDelivery } from '../../lib/mailer/delivery';
+import { DeliveryRecord } from '../../lib/mailer/delivery-record';
+import { Mailer } from '../../lib/mailer/mailer';
+import { transaction } from '../../lib/model/transaction';
+import { poolSizeFor } from '../../lib/role/pool-size';
+import { Deadline } from '../../lib/support/deadline';
+import { deferred } from '../../lib/support/deferred';
+import { JobSystem } from '../job/job-system';
+import { type SmtpSink, startSmtpSink } from '../support/smtp';
+import { until } from '../support/until';
+import { folderOf } from './stage';
+
+class NewsMailer extends Mailer {
+  static override readonly layout = false;
+  static readonly news = this.action('news');
+  news(to: string) {
+    return this.mail({ to, subject: 'News' });
+  }
+}
+
+for (const concurrency of [1, 2, 8]) {
+  describe(`mails inside the transactions of ${concurrency} job(s) at once`, () => {
+    let system: JobSystem;
+    let sink: SmtpSink;
+    let delivery: MailDelivery;
+    let holding = 0;
+    let go = deferred<void>();
+
+    class NewsJob extends Job<[to: string]> {
+      async perform(to: string): Promise<void> {
+        await transaction(async (trx) => {
+          await trx.raw('select 1');
+          // Every job has its connection before any asks for the second one.
+          holding += 1;
+          if (holding >= concurrency) go.resolve();
+          await go.promise;
+          await NewsMailer.news(to).deliverNow();
+        });
+      }
+    }
+
+    before(async () => {
+      sink = await startSmtpSink();
+      system = await JobSystem.start({}, { migrated: true, poolMax: poolSizeFor(concurrency) });
+      delivery = new MailDelivery({
+        config: {
+          mail: { delivery: 'smtp', smtpUrl: sink.url, from: 'shop@shop.example', dir: '/nowhere' },
+          appUrl: 'https://shop.example',
+          defaultLocale: 'en',
+          environment: 'production',
+        },
+        record: new DeliveryRecord(system.database.knex),
+        i18n: await loadI18n([], 'en'),
+        templatesDir: folderOf({ 'news_mailer/news/text.ejs': 'Hello' }),
+        events: system.events,
+      });
+      Mailer.connect(delivery);
+    });
+    after(async () => {
+      Mailer.connect(undefined);
+      await delivery.stop(Deadline.after(2000));
+      await system.stop();
+      await sink.stop();
+    });
+
+    it('find a connection for their delivery records, whatever else the processor does', async () => {
+      const rounds = 3;
+      await system.processor([NewsJob], { jobs: { concurrency } });
+      for (let round = 0; round < rounds; round++) {
+        holding = 0;
+        go = deferred<void>();
+        // Durable ones keep the outbox busy on the same pool.
+        const jobs = Array.from({ length: concurrency }, (_, n) => [`u${round}-${n}@example.com`] as const);
+        await transaction(() => NewsJob.performAllLater(jobs));
+        await sink.waitFor((round + 1) * concurrency);
+      }
+      await until('all have succeeded', () => system.eventsNamed('job.succeeded').length === rounds * concurrency);
+      for (const name of ['job.retrying', 'mail.failed', 'database.error', 'queue.error', 'process.error'] as const)
+        assert.deepEqual(system.eventsNamed(name), [], name);
+    });
+  });
+}
