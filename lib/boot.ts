@@ -1,5 +1,6 @@
 import cluster from 'node:cluster';
 import { parseArgs } from 'node:util';
+import { PREVIEWS_ROLE } from './cluster/child-process';
 import { PROCESSOR_ROLE } from './cluster/processor';
 import { environment, handedOnConfig, isHandedOn } from './core/environment';
 import { EXIT, UserError } from './core/errors';
@@ -7,8 +8,8 @@ import { fileBehindStdout } from './core/log-destination';
 import type { AppDefinition } from './role/app-definition';
 
 /**
- * Runs this process in the role it was started for: the primary (no arguments), `migrate` or `rollback`, or, started by
- * the primary, a web worker or the job processor. A mistake of the user's is printed and ends the process with its code.
+ * Runs this process in the role it was started for: the primary (no arguments), `migrate` or `rollback`; started by the
+ * primary, a web worker or the job processor; started by a web worker, what renders previews. A mistake of the user's is printed and ends the process with its code.
  */
 export async function boot(app: AppDefinition): Promise<void> {
   try {
@@ -26,6 +27,7 @@ async function runCommand(app: AppDefinition, args: string[]): Promise<void> {
   if (role === PROCESSOR_ROLE && identity !== undefined && isHandedOn()) {
     return (await import('./role/processor')).runProcessor(app, { identity, dead, quiet: begin === 'quiet' });
   }
+  if (role === PREVIEWS_ROLE && isHandedOn()) return (await import('./role/previews')).runPreviews(app);
   const { only, command } = parse(args);
   switch (command) {
     case 'migrate':

@@ -40,6 +40,7 @@ export {
 export type { DeliveryMethod, Mail, MailAtHand, MailDefaults, MailOptions } from './mailer/mail';
 export { Mailer, type NoParams } from './mailer/mailer';
 export type { DeliveryResult, MailMessage } from './mailer/message';
+export { MailerPreview } from './mailer/preview/mailer-preview';
 export type { Layout, Parts, Render, RenderedParts, RenderRequest } from './mailer/render-request';
 export type { InterceptedMessage, MailInterceptor, MailObserver, MailOrigin, MailSetup } from './mailer/setup';
 export { TemplateError } from './mailer/template-error';

@@ -32,7 +32,7 @@ const FENCES: Readonly<Record<string, readonly string[]>> = {
 /** Packages that belong to one folder. */
 const HOMES: Readonly<Record<string, readonly string[]>> = {
   koa: ['lib/web', 'lib/ops', 'lib/role', 'lib/app'],
-  objection: ['lib/model', 'lib/role/web-process.ts', 'lib/role/processor-process.ts'],
+  objection: ['lib/model', 'lib/role/web-process.ts', 'lib/role/processor-process.ts', 'lib/role/previews.ts'],
   zod: ['lib/core', 'lib/app'],
   nodemailer: ['lib/mailer'],
 };

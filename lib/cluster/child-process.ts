@@ -26,6 +26,16 @@ export function forkEntry(heapMb: number | null, role: string, ...args: string[]
   return fork(entry, [role, ...args], { execArgv: childFlags(heapMb), stdio: [...CHILD_STDIO] });
 }
 
+/** The role that renders previews of mails. */
+export const PREVIEWS_ROLE = 'previews';
+
+/** Starts this same entry file beside a web worker; what it prints goes where the worker's goes. */
+export function forkBeside(role: string): ChildProcess {
+  const [, entry] = process.argv;
+  if (entry === undefined) throw new Error('no entry file: start Catamount with `node server.js`');
+  return fork(entry, [role], { execArgv: childFlags(null), stdio: ['ignore', 1, 2, 'ipc'] });
+}
+
 /** Runs the entry file in a role that ends by itself. @returns its exit code; a death by signal counts as 1. */
 export function runEntry(role: string, events: Events): Promise<number> {
   const child = forkEntry(null, role);

@@ -27,6 +27,8 @@ export interface AppOptions {
   readonly migrations?: string;
   /** One mailer per file, as the mails that `deliverLater` sends are told by the name of theirs. Default `mailers`. */
   readonly mailers?: string;
+  /** Previews of mails, for /ops/mail: one subclass of MailerPreview per file. Default: `previews` below the mailers. */
+  readonly previews?: string;
   /** Interceptors, observers, a renderer for mails: `() => import('./mail-setup')`. */
   readonly mailSetup?: () => Promise<{ readonly default: MailSetup }>;
   /** `<mailer>/<action>/{html,text}.ejs`. Default `mailers/templates`. */
@@ -39,12 +41,14 @@ export interface AppOptions {
 
 export interface AppDefinition {
   readonly name: string;
+  readonly root: string;
   readonly routes: () => Promise<{ readonly default: Routes }>;
   readonly jobsDir: string;
   readonly jobSetup: (() => Promise<{ readonly default: JobSetup }>) | undefined;
   readonly modelsDir: string;
   readonly migrationsDir: string;
   readonly mailersDir: string;
+  readonly previewsDir: string;
   readonly mailSetup: (() => Promise<{ readonly default: MailSetup }>) | undefined;
   readonly templatesDir: string;
   readonly localesDir: string;
@@ -64,12 +68,14 @@ export function defineApp(options: AppOptions): AppDefinition {
   const folder = (given: string | undefined, standard: string) => path.resolve(options.root, given ?? standard);
   return Object.freeze({
     name: options.name,
+    root: options.root,
     routes: options.routes,
     jobsDir: folder(options.jobs, 'jobs'),
     jobSetup: options.jobSetup,
     modelsDir: folder(options.models, 'models'),
     migrationsDir: folder(options.migrations, 'migrations'),
     mailersDir: folder(options.mailers, 'mailers'),
+    previewsDir: folder(options.previews, path.join(options.mailers ?? 'mailers', 'previews')),
     mailSetup: options.mailSetup,
     templatesDir: folder(options.templates, 'mailers/templates'),
     localesDir: folder(options.locales, 'locales'),

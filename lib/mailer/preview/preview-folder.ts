@@ -1,0 +1,86 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { toError, UserError } from '../../core/errors';
+import { MailerPreview, type PreviewClass } from './mailer-preview';
+
+export interface PreviewName {
+  /** Such as `UserMailer`: the class without its `Preview`. */
+  readonly mailer: string;
+  /** The method, such as `welcome`. */
+  readonly action: string;
+}
+
+/** The previews of an app, by the mailer in their class's name. */
+export class Previews {
+  private readonly classes = new Map<string, PreviewClass>();
+
+  /** @throws UserError for a name that does not end in Preview, or is taken. */
+  add(preview: PreviewClass): void {
+    const mailer = preview.name.replace(/Preview$/, '');
+    if (mailer === preview.name || mailer === '') {
+      throw new UserError(`its class is named ${preview.name || 'nothing'}; name it after a mailer: UserMailerPreview`);
+    }
+    if (this.classes.has(mailer)) throw new UserError(`there is another ${preview.name}`);
+    this.classes.set(mailer, preview);
+  }
+
+  /** Every preview, the mailers by name, each one's methods in the order they are written in. */
+  names(): PreviewName[] {
+    const sorted = [...this.classes].sort(([a], [b]) => (a < b ? -1 : 1));
+    return sorted.flatMap(([mailer, preview]) => actionsOf(preview).map((action) => ({ mailer, action })));
+  }
+
+  /** @returns undefined when there is no such preview: only methods of the class itself are. */
+  find({ mailer, action }: PreviewName): PreviewClass | undefined {
+    const preview = this.classes.get(mailer);
+    return preview && actionsOf(preview).includes(action) ? preview : undefined;
+  }
+}
+
+/** Methods, inherited ones first. */
+function actionsOf(preview: PreviewClass): string[] {
+  const found = new Set<string>();
+  for (let at: object = preview.prototype; at !== MailerPreview.prototype; at = Object.getPrototypeOf(at)) {
+    const own = Object.getOwnPropertyNames(at).filter((name) => isAction(at, name));
+    for (const name of own) found.add(name);
+  }
+  return [...found];
+}
+
+function isAction(prototype: object, name: string): boolean {
+  const { value } = Object.getOwnPropertyDescriptor(prototype, name) ?? {};
+  return name !== 'constructor' && !name.startsWith('_') && typeof value === 'function';
+}
+
+/**
+ * Loads every preview of a folder: one exported subclass of `MailerPreview` per file. A folder that is missing holds none.
+ * @throws UserError that names the file and the reason.
+ */
+export function loadPreviews(folder: string): Previews {
+  const previews = new Previews();
+  if (!fs.existsSync(folder)) return previews;
+  for (const name of fs.readdirSync(folder).sort()) {
+    if (!/\.(js|ts)$/.test(name) || /\.(d|test|spec)\.(js|ts)$/.test(name)) continue;
+    const file = path.join(folder, name);
+    try {
+      previews.add(previewOf(require(file)));
+    } catch (thrown) {
+      const error = toError(thrown);
+      throw Object.assign(new UserError(`${file}: ${error.message}`), { cause: error });
+    }
+  }
+  return previews;
+}
+
+function previewOf(module: unknown): PreviewClass {
+  const candidates = typeof module === 'object' && module !== null ? Object.values(module) : [module];
+  const [preview, another] = new Set(candidates.filter(isPreviewClass));
+  if (!preview || another) {
+    throw new UserError('a file in the previews folder must export one subclass of MailerPreview');
+  }
+  return preview;
+}
+
+function isPreviewClass(value: unknown): value is PreviewClass {
+  return typeof value === 'function' && value.prototype instanceof MailerPreview;
+}
