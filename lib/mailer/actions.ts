@@ -11,6 +11,9 @@ export type ActionName<M> = { [K in keyof M]: M[K] extends Action ? K : never }[
 /** A message of one action. */
 export type MessageOf<M extends AnyMailer, A extends keyof M> = MailMessage<ActionArguments<M[A]>, M['params']>;
 
+/** What `with()` takes; never for a mailer without params. */
+export type ParamsOf<M extends AnyMailer> = keyof M['params'] extends never ? never : M['params'];
+
 declare const WITH_PARAMS: unique symbol;
 
 /** What `with()` gives. An action of a mailer that has params is called on it, and not on the class. */

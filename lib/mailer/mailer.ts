@@ -1,5 +1,5 @@
 import type { ErrorHandler, ErrorMatchers, ErrorOf } from '../job/perform/retry-rules';
-import { type ActionName, actionsOf, declareAction, type MailAction, type WithParams } from './actions';
+import { type ActionName, actionsOf, declareAction, type MailAction, type ParamsOf, type WithParams } from './actions';
 import type { AttachmentContent, AttachmentOptions } from './attachment';
 import { connectDelivery, type Delivery } from './connection';
 import { MailCancelled } from './errors';
@@ -65,8 +65,8 @@ export abstract class Mailer<P extends object = NoParams> {
   }
 
   /** The actions of this mailer with `this.params`: `UserMailer.with({ tenant }).welcome(user)`. */
-  static with<C extends MailerClass>(this: C, params: InstanceType<C>['params']): WithParams<C> {
-    const given = Object.freeze({ ...params });
+  static with<C extends MailerClass>(this: C, params: ParamsOf<InstanceType<C>>): WithParams<C> {
+    const given: object = Object.freeze({ ...(params as object) });
     const bound = [...actionsOf(this)].map(([key, name]) => {
       return [key, (...args: unknown[]) => new MailMessage(this, name, args, given)];
     });

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { mailboxes } from '../../lib/mailer/address';
+import fc from 'fast-check';
+import { addressKey, isAddress, mailboxes } from '../../lib/mailer/address';
 import { InvalidMailError } from '../../lib/mailer/errors';
 import { checkedHeaders } from '../../lib/mailer/headers';
 
@@ -35,6 +36,56 @@ describe('addresses', () => {
     assert.throws(() => mailboxes('to', 'not an address'), {
       message: /^to: "not an address" is not an e-mail address$/,
     });
+  });
+
+  it('takes what mail servers take, and nothing else', () => {
+    for (const address of [
+      'a@b',
+      'root@localhost',
+      "o'brien+x@ex.co",
+      '민지@example.com',
+      'a@münchen.example',
+      'a@xn--mnchen-3ya.example',
+      `${'a'.repeat(64)}@example.com`,
+      `a@${'b'.repeat(63)}.example`,
+    ])
+      assert.ok(isAddress(address), address);
+    for (const address of [
+      '.a@example.com',
+      'a.@example.com',
+      'a..b@example.com',
+      'a@example..com',
+      'a@.example.com',
+      'a@example.com.',
+      'a@-x.example',
+      'a@x-.example',
+      'a@x_y.example',
+      'a@127.0.0.1',
+      'a@0x7f.1',
+      'a@[127.0.0.1]',
+      'a@example.123',
+      'a@ex%61mple.com',
+      'a@xn--a.example',
+      'a\u0000b@example.com',
+      'a\ud800@example.com',
+      'a@b@example.com',
+      `${'a'.repeat(65)}@example.com`,
+      `${'한'.repeat(22)}@example.com`,
+      `a@${'b'.repeat(64)}.example`,
+      `a@${'b.'.repeat(126)}example`,
+    ])
+      assert.ok(!isAddress(address), address);
+  });
+
+  it('takes any address of the web’s usual form', () => {
+    fc.assert(fc.property(fc.emailAddress(), (address) => isAddress(address)));
+  });
+
+  it('knows one mailbox again', () => {
+    assert.equal(addressKey('Ada@EXAMPLE.com'), 'Ada@example.com');
+    assert.equal(addressKey('a@münchen.example'), addressKey('a@XN--MNCHEN-3YA.example'));
+    assert.notEqual(addressKey('ada@example.com'), addressKey('Ada@example.com'));
+    assert.equal(addressKey('unknown'), 'unknown');
   });
 
   it('refuses line breaks in names, addresses and headers', () => {

@@ -3,7 +3,7 @@ import { runInContext } from '../../lib/core/execution-context';
 import type { I18n } from '../../lib/core/i18n';
 import { type Draft, draftOf } from '../../lib/mailer/draft';
 import { InvalidMailError } from '../../lib/mailer/errors';
-import type { MailOptions } from '../../lib/mailer/mail';
+import type { MailDefaults, MailOptions } from '../../lib/mailer/mail';
 import { Mailer } from '../../lib/mailer/mailer';
 import type { MailMessage } from '../../lib/mailer/message';
 import { humanise, underscore } from '../../lib/mailer/naming';
@@ -37,11 +37,26 @@ class PartMailer extends BaseMailer {
     return this.mail({ to: 'ada@example.com', subject: 'Hi', ...options });
   }
 }
-class PlainMailer extends Mailer {
+class PlainMailer extends Mailer<{ readonly shop?: string }> {
   static readonly note = this.action('note');
   note(options: MailOptions) {
     return this.mail(options);
   }
+}
+
+class ListMailer extends PlainMailer {
+  static override readonly defaults: MailDefaults = {
+    to: ({ params, action }) => `${action}@${String(params.shop)}`,
+    subject: ({ params }) => `From ${String(params.shop)}`,
+    from: () => assert.fail('a default that is overridden is not asked'),
+  };
+  static readonly list = this.action('list');
+  list(options: MailOptions = {}) {
+    return this.mail(options);
+  }
+}
+class SublistMailer extends ListMailer {
+  static override readonly defaults: MailDefaults = { from: 'sub@shop.example', cc: [] };
 }
 
 describe('draft', () => {
@@ -111,6 +126,26 @@ describe('draft', () => {
     assert.equal(own.replyTo[0]?.address, 'y@shop.example');
     assert.equal(own.headers['X-Both'], 'mail');
     assert.equal((await draft(PlainMailer.note({ to: 'a@example.com' }))).from.address, 'hello@shop.example');
+  });
+
+  it('asks defaults that are functions, of the mail at hand', async () => {
+    const list = await draft(SublistMailer.with({ ...{ shop: 'acme.example' } }).list());
+    assert.deepEqual(
+      [list.to[0]?.address, list.subject, list.from.address, list.mailer],
+      ['list@acme.example', 'From acme.example', 'sub@shop.example', 'SublistMailer'],
+    );
+    const own = await draft(SublistMailer.list({ to: 'ada@example.com', subject: 'Mine' }));
+    assert.deepEqual([own.to[0]?.address, own.subject], ['ada@example.com', 'Mine']);
+  });
+
+  it('keeps the templates and texts of the class that has the action', async () => {
+    assert.equal((await draft(SublistMailer.list({ to: 'ada@example.com' }))).template, 'list_mailer/list');
+    class OtherMailer extends SublistMailer {
+      override list() {
+        return super.list({ to: 'ada@example.com' });
+      }
+    }
+    assert.equal((await draft(OtherMailer.list())).template, 'other_mailer/list');
   });
 
   it('refuses a mail without recipient or with no single sender', async () => {

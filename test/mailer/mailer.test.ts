@@ -25,6 +25,18 @@ class OrderMailer extends Mailer {
   }
 }
 
+class TenantMailer extends Mailer<{ readonly tenant: string; readonly plan?: string }> {
+  static readonly hello = this.action('greeting');
+  static readonly bye = this.action('bye');
+  greeting(to: string) {
+    return this.mail({ to, subject: `${this.params.tenant} ${this.params.plan ?? 'free'}` });
+  }
+  bye(to: string, at: { readonly night: boolean }) {
+    return this.mail({ to, subject: at.night ? 'Good night' : this.urlFor('/bye') });
+  }
+}
+class SubTenantMailer extends TenantMailer {}
+
 describe('Mailer', () => {
   afterEach(() => Mailer.connect(undefined));
 
@@ -41,6 +53,61 @@ describe('Mailer', () => {
       static readonly wrong = this.action('total');
     }
     assert.ok(Wrong);
+  });
+
+  it('gives params, typed, to the actions called on with()', async () => {
+    const mailer = TenantMailer.with({ tenant: 'acme', plan: 'pro' });
+    assert.equal((await mailer.hello('ada@example.com').build())?.options.subject, 'acme pro');
+    assert.deepEqual(Object.keys(mailer), ['hello', 'bye']);
+    // It can be taken off, and keeps its params.
+    const { hello } = mailer;
+    assert.equal((await hello('ada@example.com').build())?.options.subject, 'acme pro');
+
+    const mistakes = () => {
+      // @ts-expect-error a tenant must be given
+      TenantMailer.hello('ada@example.com');
+      // @ts-expect-error a tenant must be given
+      TenantMailer.with({ plan: 'pro' });
+      // @ts-expect-error a tenant is a string
+      TenantMailer.with({ tenant: 5 });
+      // @ts-expect-error there is no such param
+      TenantMailer.with({ tenant: 'acme', colour: 'red' });
+      // @ts-expect-error an action's own arguments are checked
+      mailer.bye('ada@example.com');
+      // @ts-expect-error only actions are there
+      mailer.connect(undefined);
+      // @ts-expect-error a mailer without params takes none
+      OrderMailer.with({ tenant: 'acme' });
+    };
+    assert.ok(mistakes);
+  });
+
+  it('takes the class that it is called on', async () => {
+    const message = SubTenantMailer.with({ tenant: 'acme' }).hello('ada@example.com');
+    assert.deepEqual(
+      [message.mailer.name, message.action, message.title],
+      ['SubTenantMailer', 'greeting', 'SubTenantMailer#greeting'],
+    );
+    class SubOrderMailer extends OrderMailer {}
+    assert.equal(SubOrderMailer.shipped('ada@example.com').mailer.name, 'SubOrderMailer');
+    const { shipped } = SubOrderMailer;
+    assert.equal(shipped('ada@example.com').mailer.name, 'OrderMailer');
+  });
+
+  it('checks a mail where it is built', async () => {
+    await assert.rejects(OrderMailer.shipped('nobody').build(), (error: Error) => {
+      assert.match(error.message, /^to: "nobody" is not an e-mail address$/);
+      assert.match(error.stack ?? '', /OrderMailer\.shipped/);
+      return true;
+    });
+  });
+
+  it('makes links where it knows APP_URL', async () => {
+    const bye = TenantMailer.with({ tenant: 'acme' }).bye('ada@example.com', { night: false });
+    assert.equal((await bye.build('https://shop.example'))?.options.subject, 'https://shop.example/bye');
+    await assert.rejects(bye.build(), NotConnectedError);
+    const build = () => new TenantMailer().greeting('ada@example.com');
+    assert.throws(build, /a TenantMailer that you made yourself builds no mail: make its actions static/);
   });
 
   it('runs the action at delivery, not before, and once per delivery', async () => {
@@ -72,8 +139,17 @@ describe('Mailer', () => {
 
   it('is light: the primary and the web import it without email-templates, nodemailer or an ORM', () => {
     const mailer = path.resolve(__dirname, '../../lib/mailer/mailer');
-    const script = `require(${JSON.stringify(mailer)});
-      console.log(JSON.stringify(Object.keys(require.cache).filter((file) => file.includes('node_modules/'))))`;
+    // It even enqueues a mail for later.
+    const script = `
+      const { Mailer } = require(${JSON.stringify(mailer)});
+      const { Job } = require(${JSON.stringify(path.resolve(__dirname, '../../lib/job/job'))});
+      class UserMailer extends Mailer { welcome() {} }
+      UserMailer.welcome = UserMailer.action('welcome');
+      Job.connect({ enqueue: async ([request]) => [{ id: JSON.stringify(request.args), enqueued: true }] });
+      UserMailer.welcome(1).deliverLater().then(({ id }) => {
+        if (!id.includes('UserMailer')) throw new Error(id);
+        console.log(JSON.stringify(Object.keys(require.cache).filter((file) => file.includes('node_modules/'))));
+      })`;
     const loaded = execFileSync(process.execPath, ['--import', 'tsx', '-e', script], { encoding: 'utf8' });
     const packages: unknown = JSON.parse(loaded);
     assert.ok(Array.isArray(packages));

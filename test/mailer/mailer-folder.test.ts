@@ -1,0 +1,64 @@
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { UserError } from '../../lib/core/errors';
+import { loadMailers, Mailers } from '../../lib/mailer/mailer-folder';
+import { removeFolder, tempFolder } from '../support/temp-folder';
+
+const MAILER = JSON.stringify(path.resolve(__dirname, '../../lib/mailer/mailer'));
+
+describe('the folder of mailers', () => {
+  let folder: string;
+  beforeEach(() => {
+    folder = tempFolder('mailers');
+  });
+  afterEach(() => removeFolder(folder));
+
+  const write = (name: string, body: string) => {
+    fs.mkdirSync(path.dirname(path.join(folder, name)), { recursive: true });
+    fs.writeFileSync(path.join(folder, name), `import { Mailer } from ${MAILER};\n${body}`);
+  };
+  const refuses = (file: string, reason: RegExp) =>
+    assert.throws(
+      () => loadMailers(folder),
+      (error) =>
+        error instanceof UserError && error.message.includes(path.join(folder, file)) && reason.test(error.message),
+    );
+
+  it('gives one mailer a file, by class name, however it is exported', () => {
+    write('user-mailer.ts', 'export class UserMailer extends Mailer {}\nexport const other = 1;');
+    write('order-mailer.ts', 'export default class OrderMailer extends Mailer {}');
+    write('news.js', `module.exports = class NewsMailer extends Mailer {};`);
+    write('previews/user-mailer-preview.ts', 'throw new Error("a preview is no mailer")');
+    write('shared/base.ts', 'throw new Error("nor is this")');
+    write('user-mailer.test.ts', 'throw new Error("nor a test")');
+    write('old.d.ts', 'nonsense');
+    fs.mkdirSync(path.join(folder, 'templates'));
+    fs.writeFileSync(path.join(folder, 'README.md'), 'text');
+    const mailers = loadMailers(folder);
+    assert.deepEqual([...mailers].map(({ name }) => name).sort(), ['NewsMailer', 'OrderMailer', 'UserMailer']);
+    assert.equal(mailers.get('OrderMailer')?.name, 'OrderMailer');
+    assert.equal(mailers.get('Nobody'), undefined);
+    assert.equal(mailers.place, folder);
+  });
+
+  it('is empty where there is none', () => {
+    assert.deepEqual([...loadMailers(path.join(folder, 'missing'))], []);
+  });
+
+  it('refuses a file without a mailer, with two, or that breaks', () => {
+    write('c.ts', 'export const text = Mailer.name');
+    refuses('c.ts', /must export a subclass of Mailer/);
+    write('b.ts', 'export class AMailer extends Mailer {}\nexport class BMailer extends Mailer {}');
+    refuses('b.ts', /exports AMailer and BMailer; a file in the mailers folder exports one mailer/);
+    write('a.ts', 'throw new Error("it broke")');
+    refuses('a.ts', /it broke/);
+  });
+
+  it('refuses two of one name', () => {
+    write('a.ts', 'export class UserMailer extends Mailer {}');
+    write('b.ts', 'export class UserMailer extends Mailer {}');
+    refuses('b.ts', /another mailer named UserMailer; mails for later tell them by name/);
+    assert.deepEqual([...new Mailers('here')], []);
+  });
+});
