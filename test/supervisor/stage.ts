@@ -72,13 +72,18 @@ export class Stage {
     return this.noted('jobs');
   }
 
+  /** What the app's mail setup has seen so far. */
+  mailNotes(): readonly object[] {
+    return this.noted('mails');
+  }
+
   async remove(): Promise<void> {
     await Promise.all(this.trees.map((tree) => tree.cleanup()));
     await Promise.all([this.redis.remove(), this.database.drop()]);
     removeFolder(this.flags);
   }
 
-  private noted(name: 'hooks' | 'jobs'): object[] {
+  private noted(name: 'hooks' | 'jobs' | 'mails'): object[] {
     const file = path.join(this.flags, name);
     if (!fs.existsSync(file)) return [];
     const lines = fs.readFileSync(file, 'utf8').split('\n').filter(Boolean);
