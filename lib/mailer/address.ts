@@ -37,15 +37,20 @@ export function isAddress(address: string): boolean {
   const local = address.slice(0, Math.max(at, 0));
   const domain = address.slice(at + 1);
   if (!LOCAL.test(local) || Buffer.byteLength(local) > LONGEST_LOCAL) return false;
-  // `domainToASCII` forgives what a mail server does not: ports, escapes, and numbers for an IP address.
-  return DOMAIN.test(/^[\p{L}\p{N}\p{M}.-]+$/u.test(domain) ? domainToASCII(domain) : '');
+  return DOMAIN.test(asciiOf(domain));
 }
 
 /** The same for two ways to write one address: of the domain, the case and the script count for nothing. */
 export function addressKey(address: string): string {
   const at = address.lastIndexOf('@') + 1;
   const domain = address.slice(at);
-  return address.slice(0, at) + (domainToASCII(domain) || domain).toLowerCase();
+  return address.slice(0, at) + (asciiOf(domain) || domain).toLowerCase();
+}
+
+/** Empty for what is no domain name. `domainToASCII` alone takes ports, escapes and numbers for one, too. */
+function asciiOf(domain: string): string {
+  if (/^[a-z0-9.-]*$/i.test(domain)) return domain;
+  return /^[\p{L}\p{N}\p{M}.-]+$/u.test(domain) ? domainToASCII(domain) : '';
 }
 
 function isList(given: Addresses): given is readonly Address[] {

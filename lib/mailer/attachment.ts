@@ -39,17 +39,17 @@ interface Entry {
 
 /** What one mail is to carry. Files are not read before `read()`. */
 export class Attachments {
-  private readonly entries: Entry[] = [];
+  private entries: readonly Entry[] = [];
 
   /** @throws InvalidMailError for a name or type that cannot stand in a header, or for content that is none. */
   attach(name: string, content: AttachmentContent, { type }: AttachmentOptions = {}): void {
-    this.entries.push(checked({ name, content, type, cid: undefined }));
+    this.entries = [...this.entries, checked({ name, content, type, cid: undefined })];
   }
 
   /** The same one twice is one. @returns its URL in the HTML. @throws InvalidMailError as `attach`. */
   inline(name: string, content: AttachmentContent, { type }: AttachmentOptions = {}): string {
     const entry = checked({ name, content, type, cid: cidOf(name, content) });
-    if (!this.entries.some(({ cid }) => cid === entry.cid)) this.entries.push(entry);
+    if (!this.entries.some(({ cid }) => cid === entry.cid)) this.entries = [...this.entries, entry];
     return `cid:${entry.cid}`;
   }
 
@@ -58,6 +58,14 @@ export class Attachments {
       if (inline) this.inline(name, content, { type });
       else this.attach(name, content, { type });
     }
+  }
+
+  /** Both, in this order. */
+  and(others: Attachments): Attachments {
+    const both = new Attachments();
+    const known = new Set(this.entries.map(({ cid }) => cid));
+    both.entries = [...this.entries, ...others.entries.filter(({ cid }) => cid === undefined || !known.has(cid))];
+    return both;
   }
 
   /** @returns the URL of an inline attachment. @throws InvalidMailError for a name that none has. */

@@ -117,6 +117,7 @@ export class MailDelivery implements Service, Delivery {
         return this.skipped(message, `its mailer has seen to ${error.name}: ${error.message}`);
       }
     } catch (thrown) {
+      if (thrown instanceof MailCancelled) return this.skipped(message, thrown.message);
       failure = toError(thrown);
     }
     this.options.events.emit('mail.failed', { mailer: message.mailer.name, action: message.action, error: failure });

@@ -33,15 +33,22 @@ export interface MailOptions {
 
 /** A mail that an action has built. Made by `this.mail()` inside the action. */
 export class Mail {
+  private readonly own = new Attachments();
+
   /** @throws InvalidMailError for an address that no mail server takes, a line break in a header, a bad attachment. */
   constructor(
     readonly options: MailOptions,
-    readonly attachments: Attachments = new Attachments(),
+    private readonly attached: Attachments = new Attachments(),
   ) {
     for (const field of ['from', 'to', 'cc', 'bcc', 'replyTo'] as const) mailboxes(field, options[field]);
     if (options.subject !== undefined) refuseLineBreak('subject', options.subject.trim());
     checkedHeaders(options.headers ?? {});
-    attachments.add(options.attachments ?? []);
+    this.own.add(options.attachments ?? []);
+  }
+
+  /** Those of `attach` and `inline`, until now, and its own. */
+  get attachments(): Attachments {
+    return this.attached.and(this.own);
   }
 }
 

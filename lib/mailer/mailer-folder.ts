@@ -23,6 +23,10 @@ export class Mailers implements MailerLookup {
     this.classes.set(mailer.name, mailer);
   }
 
+  get size(): number {
+    return this.classes.size;
+  }
+
   get(name: string): MailerClass | undefined {
     return this.classes.get(name);
   }

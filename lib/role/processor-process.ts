@@ -64,7 +64,7 @@ export class ProcessorProcess {
     });
     const mailers = loadMailers(app.mailersDir);
     const registry = loadJobs(app.jobsDir);
-    registry.add(DeliverMailJob);
+    if (mailers.size > 0) registry.add(DeliverMailJob);
     const setup = await loadJobSetup(app);
     const models = new ModelFolder(app.modelsDir);
     const reporter = new ErrorReporter(events, setup.reportError);

@@ -65,6 +65,21 @@ describe('Attachments', () => {
     );
   });
 
+  it('adds up', async () => {
+    const [one, two] = [new Attachments(), new Attachments()];
+    one.attach('a.txt', '1');
+    one.inline('logo.png', '1');
+    two.inline('logo.png', '1');
+    two.attach('a.txt', '1');
+    const names = (await read(one.and(two))).map(({ name, cid }) => [name, cid !== undefined]);
+    assert.deepEqual(names, [
+      ['a.txt', false],
+      ['logo.png', true],
+      ['a.txt', false],
+    ]);
+    assert.equal((await read(one)).length, 2);
+  });
+
   it('tells which inline ones there are', () => {
     const attachments = new Attachments();
     assert.throws(() => attachments.url('logo.png'), /no inline attachment "logo\.png"; there is none/);

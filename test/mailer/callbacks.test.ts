@@ -49,6 +49,7 @@ class NoteMailer extends BaseMailer {
         throw new Error(`worse than ${error.message}`);
       },
     );
+    this.rescueFrom(SyntaxError, (_error, mailer) => mailer.cancel('seen to'));
   }
   note(error?: Error) {
     this.step('action');
@@ -186,6 +187,11 @@ describe('callbacks', () => {
       await assert.rejects(NoteMailer.note(new Error('other')).deliverNow(), /other/);
       await assert.rejects(NoteMailer.broken().deliverNow(), TemplateError);
       assert.equal(stage.all('mail.failed').length, 3);
+    });
+
+    it('may cancel in its handler', async () => {
+      const result = await NoteMailer.note(new SyntaxError('odd')).deliverNow();
+      assert.deepEqual(result, { status: 'skipped', reason: 'seen to' });
     });
 
     it('refuses what knows no errors', () => {
