@@ -63,6 +63,7 @@ const LINES: { readonly [E in EventName]?: (event: EventMap[E]) => Line } = {
     'info',
     `${action} queue ${queue}${action === 'clear' ? `, ${jobs} job(s) deleted` : ''}, asked by ${via}`,
   ],
+  'operator.mails': (e) => ['info', `${e.action} ${e.count} mail(s) of the inbox, asked by ${e.via}`],
   'operator.sign-in': ({ role, address, locked }) => [
     role ? 'info' : 'warn',
     role

@@ -13,4 +13,6 @@ export interface OpsOptions {
   readonly knex: Knex;
   /** True once the process has been asked to go: streams end then. */
   readonly isLeaving: () => boolean;
+  /** What previews are made of: while one is looked at, a change in these folders shows it anew. */
+  readonly previewFolders: readonly string[];
 }

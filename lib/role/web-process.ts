@@ -74,6 +74,7 @@ export class WebProcess implements DrainableServer {
         redis,
         knex: database.knex,
         isLeaving: () => this.server?.leaving ?? false,
+        previewFolders: [app.previewsDir, app.templatesDir, app.localesDir],
       }),
     });
     this.server = new WebServer(config.listen, application.callback());

@@ -36,6 +36,8 @@ export class Streams {
 
 /** Server-sent events to one page. Ends by itself when the reader leaves, the process goes, or its life is over. */
 export class EventStream {
+  private readonly sent = new Map<string, string>();
+
   constructor(
     private readonly body: PassThrough,
     isLeaving: () => boolean,
@@ -61,6 +63,14 @@ export class EventStream {
   send(event: string, data: unknown = {}): void {
     if (this.closed || this.body.writableNeedDrain) return;
     this.body.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
+  }
+
+  /** The same as `send`, but only when it is something else than the last time. */
+  sendWhenNew(event: string, data: unknown): void {
+    const text = JSON.stringify(data);
+    if (this.sent.get(event) === text) return;
+    this.sent.set(event, text);
+    this.send(event, data);
   }
 
   end(): void {

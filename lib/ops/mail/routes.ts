@@ -1,6 +1,14 @@
 import type { PageGroup } from '../site';
+import { deliveryRoutes } from './delivery-routes';
+import { Inbox } from './inbox';
+import { inboxRoutes } from './inbox-routes';
+import { previewRoutes } from './preview-routes';
 
 /** Previews, the inbox and deliveries. */
-export const mailRoutes: PageGroup = ({ router }) => {
-  router.get('/ops', (ctx) => ctx.redirect('/ops/mail'));
+export const mailRoutes: PageGroup = (site) => {
+  const inbox = new Inbox(site.config.mail.dir);
+  site.router.get('/ops', (ctx) => ctx.redirect('/ops/mail'));
+  inboxRoutes(inbox)(site);
+  deliveryRoutes(site);
+  previewRoutes(inbox)(site);
 };

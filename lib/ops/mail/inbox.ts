@@ -1,0 +1,129 @@
+import { constants } from 'node:fs';
+import fs from 'node:fs/promises';
+import path from 'node:path';
+import { openMail } from './opened-mail';
+
+/** What a list shows of a mail. */
+export interface InboxEntry {
+  /** Of its file. */
+  readonly name: string;
+  readonly from: string;
+  readonly to: readonly string[];
+  readonly subject: string;
+  readonly locale: string;
+  readonly date: Date;
+  /** Bytes. */
+  readonly size: number;
+}
+
+/** As the file transport names them. No name with a slash, or that begins with a dot, is one. */
+const NAME = /^[A-Za-z0-9_-][A-Za-z0-9._-]{0,250}\.eml$/;
+/** Enough of a mail for its entry and for a search, bytes. */
+const HEAD = 256 * 1024;
+/** Larger files are no mails, bytes. */
+const LARGEST = 50_000_000;
+/** How far back a search looks, mails. */
+export const SEARCHED = 2000;
+const REMEMBERED = 500;
+
+/** The mails that `file` delivery has written. Their names sort by time, and a file never changes. */
+export class Inbox {
+  private readonly known = new Map<string, InboxEntry>();
+
+  constructor(private readonly folder: string) {}
+
+  /** Newest first. */
+  async names(): Promise<string[]> {
+    const names = await fs.readdir(this.folder).catch(whenMissing<string[]>([]));
+    return names
+      .filter((name) => NAME.test(name))
+      .sort()
+      .reverse();
+  }
+
+  async latest(count: number): Promise<InboxEntry[]> {
+    return this.entries((await this.names()).slice(0, count));
+  }
+
+  /** Those of the names that are still there. */
+  async entries(names: readonly string[]): Promise<InboxEntry[]> {
+    const entries: InboxEntry[] = [];
+    for (const name of names) {
+      const entry = this.known.get(name) ?? (await this.look(name))?.entry;
+      if (entry) entries.push(entry);
+    }
+    return entries;
+  }
+
+  /** Of the newest mails the names of those with all these words in an address, the subject or the text. */
+  async search(text: string): Promise<string[]> {
+    const words = text.toLowerCase().split(/\s+/).filter(Boolean);
+    const found: string[] = [];
+    for (const name of (await this.names()).slice(0, SEARCHED)) {
+      const looked = await this.look(name);
+      if (looked && words.every((word) => looked.text.includes(word))) found.push(name);
+    }
+    return found;
+  }
+
+  /** @returns undefined when there is no such mail. */
+  async read(name: string): Promise<Buffer | undefined> {
+    return NAME.test(name) ? readFile(path.join(this.folder, name), LARGEST) : undefined;
+  }
+
+  /** Removes the mails up to this one. @returns how many. */
+  async clear(upTo: string): Promise<number> {
+    const names = (await this.names()).filter((name) => name <= upTo);
+    for (const name of names) {
+      await fs.unlink(path.join(this.folder, name)).catch(whenMissing(undefined));
+      this.known.delete(name);
+    }
+    return names.length;
+  }
+
+  private async look(name: string): Promise<{ readonly entry: InboxEntry; readonly text: string } | undefined> {
+    const file = path.join(this.folder, name);
+    const size = (await fs.stat(file).catch(whenMissing(undefined)))?.size;
+    const head = size === undefined ? undefined : await readFile(file, LARGEST, HEAD);
+    if (size === undefined || !head) return undefined;
+    const { from, to, cc, subject, date, locale, text, html } = await openMail(head);
+    const entry = { name, from, to, subject, locale, date: date ?? dateIn(name), size };
+    this.remember(entry);
+    const body = text ?? html?.replace(/<style[\s\S]*?<\/style>|<[^>]*>/gi, ' ') ?? '';
+    return { entry, text: [from, ...to, ...cc, subject, body].join('\n').toLowerCase() };
+  }
+
+  private remember(entry: InboxEntry): void {
+    this.known.set(entry.name, entry);
+    const [oldest] = this.known.keys();
+    if (this.known.size > REMEMBERED && oldest !== undefined) this.known.delete(oldest);
+  }
+}
+
+/** Follows no link, and reads no more than `most`. */
+async function readFile(file: string, largest: number, most = largest): Promise<Buffer | undefined> {
+  const handle = await fs.open(file, constants.O_RDONLY | constants.O_NOFOLLOW).catch(whenMissing(undefined));
+  try {
+    const stat = await handle?.stat();
+    if (!handle || !stat?.isFile() || stat.size > largest) return undefined;
+    const buffer = Buffer.alloc(Math.min(stat.size, most));
+    const { bytesRead } = await handle.read(buffer, 0, buffer.length, 0);
+    return buffer.subarray(0, bytesRead);
+  } finally {
+    await handle?.close();
+  }
+}
+
+function whenMissing<T>(instead: T): (error: NodeJS.ErrnoException) => T {
+  return (error) => {
+    if (error.code === 'ENOENT' || error.code === 'ELOOP' || error.code === 'ENOTDIR') return instead;
+    throw error;
+  };
+}
+
+/** `20260312T140211.123Z-….eml` */
+function dateIn(name: string): Date {
+  const [, y, mo, d, h, mi, s] = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)/.exec(name) ?? [];
+  const date = new Date(`${y}-${mo}-${d}T${h}:${mi}:${s}Z`);
+  return Number.isNaN(date.getTime()) ? new Date(0) : date;
+}

@@ -1,0 +1,102 @@
+import { LOCALES } from '../../core/locale';
+import type { OpsContext } from '../context';
+import { refusal } from '../page/refusal';
+import type { Site } from '../site';
+import { answerFrame, remoteImages } from './frame';
+import type { OpenedMail } from './opened-mail';
+import { previewLine } from './preview-line';
+
+const PARTS = ['html', 'text', 'source', 'headers'] as const;
+const WIDTHS = ['desktop', 'phone'] as const;
+const SCHEMES = ['light', 'dark'] as const;
+
+/** Gmail cuts HTML off above this, bytes. */
+const CLIPPED_ABOVE = 102_000;
+/** More of a source is not shown, bytes; the download has it all. */
+const SOURCE_SHOWN = 200_000;
+
+/** One mail on a page: tabs, frame, attachments. */
+export interface MailPage {
+  readonly mail: OpenedMail;
+  /** Address of this mail, without a query. */
+  readonly base: string;
+  /** Offer the mail in every language? */
+  readonly locales: boolean;
+  /** For the list at its side. */
+  readonly index: object;
+  readonly live?: string;
+}
+
+/** Shows the mail as its page, or as JSON. */
+export async function showMail(site: Site, ctx: OpsContext, page: MailPage): Promise<void> {
+  const { mail, base, locales } = page;
+  const query = locales ? langQuery(ctx) : '';
+  const files = mail.attachments.map(({ name, type, content, cid }, index) => {
+    return { name, type, size: content.length, inline: cid !== null, href: `${base}/attachments/${index}${query}` };
+  });
+  const htmlSize = Buffer.byteLength(mail.html ?? '');
+  const part = oneOf(ctx, 'part', mail.html === null ? PARTS.slice(1) : PARTS);
+  await site.pages.show(
+    ctx,
+    'mail/mail',
+    {
+      title: mail.subject,
+      ...page,
+      files,
+      query,
+      htmlSize,
+      textSize: Buffer.byteLength(mail.text ?? ''),
+      clipped: htmlSize > CLIPPED_ABOVE,
+      remote: remoteImages(mail.html),
+      line: previewLine(mail.html, mail.text),
+      parts: mail.html === null ? PARTS.slice(1) : PARTS,
+      part,
+      width: oneOf(ctx, 'width', WIDTHS),
+      widths: WIDTHS,
+      scheme: oneOf(ctx, 'scheme', SCHEMES),
+      schemes: SCHEMES,
+      languages: locales ? LOCALES : [],
+      source: part === 'source' ? mail.source.subarray(0, SOURCE_SHOWN).toString('utf8') : '',
+      cutOff: mail.source.length > SOURCE_SHOWN,
+    },
+    { ...jsonOf(mail), size: { html: htmlSize, source: mail.source.length }, attachments: files },
+  );
+}
+
+/** What else a mail's address leads to: its HTML for the frame, the whole as a file, an attachment. */
+export function answerPiece(ctx: OpsContext, mail: OpenedMail, piece: string): void {
+  const [, index] = /^attachments\/(\d{1,4})$/.exec(piece) ?? [];
+  const file = index === undefined ? undefined : mail.attachments[Number(index)];
+  if (piece === 'body') answerFrame(ctx, mail);
+  else if (piece === 'mail.eml') download(ctx, mail.source, 'message/rfc822', `${mail.subject || 'mail'}.eml`);
+  else if (file) download(ctx, file.content, 'application/octet-stream', file.name);
+  else throw refusal(404, 'missing');
+}
+
+/** Never shown by the browser: what is in it is not ours. */
+function download(ctx: OpsContext, bytes: Buffer, type: string, name: string): void {
+  ctx.attachment(name.replace(/[\p{Cc}/\\]/gu, '_').slice(0, 150));
+  ctx.set({ 'Content-Security-Policy': "default-src 'none'; sandbox", 'X-Content-Type-Options': 'nosniff' });
+  ctx.type = type;
+  ctx.body = bytes;
+}
+
+function jsonOf({ attachments: _, source: __, ...mail }: OpenedMail): object {
+  return mail;
+}
+
+/** The language that a preview is asked for in; null: as the mail itself has it. */
+export function askedLanguage(ctx: OpsContext): string | null {
+  const { lang } = ctx.query;
+  return typeof lang === 'string' && LOCALES.some((locale) => locale === lang) ? lang : null;
+}
+
+function langQuery(ctx: OpsContext): string {
+  const lang = askedLanguage(ctx);
+  return lang === null ? '' : `?lang=${lang}`;
+}
+
+function oneOf<T extends string>(ctx: OpsContext, name: string, allowed: readonly T[]): T {
+  const asked = ctx.query[name];
+  return allowed.find((value) => value === asked) ?? (allowed[0] as T);
+}
