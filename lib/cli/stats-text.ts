@@ -1,5 +1,6 @@
 import type { ProcessorStats, TreeStats, WorkerStats } from '../cluster/stats';
-import { table } from './text-table';
+import { elapsed } from '../support/short-time';
+import { table } from '../support/text-table';
 
 const COLUMNS = ['slot', 'pid', 'phase', 'state', 'busy', 'waiting', 'requests', 'lag p99', 'memory', 'restarts'];
 const UNKNOWN = '–';
@@ -71,21 +72,4 @@ function lag(status: { readonly lagP99Ms: number } | undefined): string {
 
 function megabytes(value: number | null | undefined): string {
   return value === null || value === undefined ? UNKNOWN : `${Math.round(value)} MB`;
-}
-
-/** The two greatest units: `3 h 12 min`. */
-function elapsed(ms: number): string {
-  const seconds = Math.max(0, Math.floor(ms / 1000));
-  const units = [
-    [Math.floor(seconds / 86_400), 'd'],
-    [Math.floor(seconds / 3600) % 24, 'h'],
-    [Math.floor(seconds / 60) % 60, 'min'],
-    [seconds % 60, 's'],
-  ] as const;
-  const first = units.findIndex(([count]) => count > 0);
-  if (first === -1) return '0 s';
-  return units
-    .slice(first, first + 2)
-    .map(([count, unit]) => `${count} ${unit}`)
-    .join(' ');
 }
