@@ -1,0 +1,105 @@
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import chromium from '@sparticuz/chromium';
+import axe, { type AxeResults } from 'axe-core';
+import { type Browser, type BrowserContextOptions, type Page, chromium as playwright } from 'playwright-core';
+import { tempFolder } from './temp-folder';
+
+export type { Browser, Page };
+
+const ROOT = path.resolve(__dirname, '../..');
+/** Screenshots stay here after the run, to be looked at. Each run writes them anew. */
+const SHOTS = path.join(ROOT, '.catamount/shots');
+const HANGUL = path.join(path.dirname(require.resolve('@embedpdf/fonts-kr/package.json')), 'fonts');
+/** What pages are shot in: `<name>.<scheme>.<width>.png`. */
+const VARIANTS = [
+  { scheme: 'light', width: 1280 },
+  { scheme: 'light', width: 390 },
+  { scheme: 'dark', width: 1280 },
+  { scheme: 'dark', width: 390 },
+] as const;
+
+/** A real Chromium, from npm. The same fonts everywhere, Hangul among them. */
+export async function launchBrowser(): Promise<Browser> {
+  const executablePath = await chromium.executablePath();
+  const FONTCONFIG_FILE = writeFontConfig();
+  // Not the arguments that come with it: they switch off what keeps pages apart. Root has no sandbox.
+  const args = process.getuid?.() === 0 ? ['--no-sandbox'] : [];
+  return playwright.launch({ executablePath, args, env: { ...process.env, FONTCONFIG_FILE } });
+}
+
+function writeFontConfig(): string {
+  const folder = tempFolder('fonts');
+  const file = path.join(folder, 'fonts.conf');
+  const alias = (family: string, prefer: string) =>
+    `<alias binding="same"><family>${family}</family><prefer><family>${prefer}</family></prefer></alias>`;
+  fs.writeFileSync(
+    file,
+    `<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd"><fontconfig>
+    <dir>${path.join(os.tmpdir(), 'fonts')}</dir><dir>${HANGUL}</dir><dir>/usr/share/fonts</dir>
+    <cachedir>${folder}</cachedir>${alias('system-ui', 'Open Sans')}${alias('sans-serif', 'Open Sans')}</fontconfig>`,
+  );
+  return file;
+}
+
+/** A page, and what went wrong in it: script errors, what the CSP stopped, answers of 500 and above. */
+export class WatchedPage {
+  readonly troubles: string[] = [];
+
+  private constructor(readonly page: Page) {
+    page.on('pageerror', (error) => this.troubles.push(error.message));
+    page.on('console', (message) => {
+      // Told of every answer from 400 on, also of those that a test asks for.
+      if (message.type() === 'error' && !message.text().startsWith('Failed to load resource'))
+        this.troubles.push(message.text());
+    });
+    page.on('response', (answer) => {
+      if (answer.status() >= 500) this.troubles.push(`${answer.status()} ${answer.url()}`);
+    });
+  }
+
+  /** In a browser profile of its own. Default: 1280 wide, light, English. */
+  static async open(browser: Browser, options: BrowserContextOptions = {}): Promise<WatchedPage> {
+    const context = await browser.newContext({
+      viewport: { width: 1280, height: 900 },
+      locale: 'en-GB',
+      reducedMotion: 'reduce',
+      ...options,
+    });
+    return new WatchedPage(await context.newPage());
+  }
+
+  async close(): Promise<void> {
+    await this.page.context().close();
+  }
+}
+
+/** Keeps the page as it is shown in light and dark, wide and on a phone. @param name without extension. */
+export async function shoot(page: Page, name: string): Promise<void> {
+  fs.mkdirSync(SHOTS, { recursive: true });
+  for (const { scheme, width } of VARIANTS) {
+    await page.emulateMedia({ colorScheme: scheme, reducedMotion: 'reduce' });
+    await page.setViewportSize({ width, height: 900 });
+    await page.screenshot({ path: path.join(SHOTS, `${name}.${scheme}.${width}.png`), fullPage: true });
+  }
+  await page.emulateMedia({ colorScheme: 'light', reducedMotion: 'reduce' });
+  await page.setViewportSize({ width: 1280, height: 900 });
+}
+
+/** What axe-core finds wrong with the page, a line for each element: none if all is well. */
+export async function violations(page: Page): Promise<string[]> {
+  await page.evaluate(axe.source);
+  // Frames hold what is not ours.
+  const results = (await page.evaluate(
+    "axe.run({ exclude: ['iframe'] }, { iframes: false, resultTypes: ['violations'] })",
+  )) as AxeResults;
+  return results.violations.flatMap(({ id, nodes }) =>
+    nodes.map(({ html, failureSummary }) => `${id}: ${html.slice(0, 160)} ${failureSummary ?? ''}`),
+  );
+}
+
+/** Whether something sticks out to the right of the window. */
+export function scrollsSideways(page: Page): Promise<boolean> {
+  return page.evaluate('document.documentElement.scrollWidth > document.documentElement.clientWidth');
+}
