@@ -1,4 +1,4 @@
-import type { ProcessorStatus, WorkerStatus } from './stats';
+import type { Operations, ProcessorStatus, WorkerStatus } from './stats';
 
 /**
  * What the primary and its children say to each other over IPC. Times go as milliseconds remaining, since each
@@ -19,6 +19,13 @@ export type ToWorker =
   | { readonly catamount: 'reopen-log' }
   /** Write one and say where in `heap-snapshot`. */
   | { readonly catamount: 'heap-snapshot'; readonly file: string }
+  /** What came of an `ask`. `ours`: a UserError, fit to be shown. */
+  | {
+      readonly catamount: 'answer';
+      readonly id: number;
+      readonly value: unknown;
+      readonly refusal?: { readonly message: string; readonly ours: boolean };
+    }
   /** `closed` was seen, so no connection is on its way to you any more: exit. */
   | { readonly catamount: 'bye' };
 
@@ -37,7 +44,16 @@ export type FromWorker =
   | { readonly catamount: 'closed'; readonly cut: number }
   /** Somebody signalled this worker alone, or it no longer trusts itself: please replace me. */
   | { readonly catamount: 'leave'; readonly reason: string }
+  | AskMessage
   | BootFailure;
+
+/** An operator's page wants something of the tree; `answer` follows. `argument` is 0 where the operation takes none. */
+export interface AskMessage {
+  readonly catamount: 'ask';
+  readonly id: number;
+  readonly operation: keyof Operations;
+  readonly argument: number;
+}
 
 export type ToProcessor =
   | { readonly catamount: 'stop'; readonly remainingMs: number }

@@ -5,7 +5,7 @@ import type { Deadline } from '../support/deadline';
 import { type Deferred, deferred } from '../support/deferred';
 import { BegunReader } from './begun-note';
 import { reportOutput } from './child-process';
-import { type BootFailure, type FromWorker, isOurs, type ToWorker } from './messages';
+import { type AskMessage, type BootFailure, type FromWorker, isOurs, type ToWorker } from './messages';
 import { SentConnections } from './sent-connections';
 import type { RestartReason } from './slot';
 import type { WorkerStatus, WorkInFlight } from './stats';
@@ -23,6 +23,8 @@ export interface WorkerExit {
 export interface WorkerPool {
   /** Finds another worker for the connection. */
   giveAway(connection: Connection): void;
+  /** Does what the worker asks of the whole tree. */
+  answer(asked: AskMessage): Promise<ToWorker>;
   /** The worker wants to be replaced: it was signalled alone, or had an error that nobody caught. */
   leave(handle: WorkerHandle): void;
 }
@@ -188,6 +190,9 @@ export class WorkerHandle {
         break;
       case 'leave':
         this.pool.leave(this);
+        break;
+      case 'ask':
+        void this.pool.answer(message).then((answer) => this.send(answer));
         break;
       case 'adopt':
         this.pool.giveAway(connection);

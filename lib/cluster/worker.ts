@@ -5,6 +5,7 @@ import { collectGarbage } from '../core/garbage';
 import { Deadline } from '../support/deadline';
 import { deferred } from '../support/deferred';
 import { type FromWorker, isOurs, type ToWorker } from './messages';
+import { OperationsByIpc } from './operations-by-ipc';
 import type { WorkerStatus } from './stats';
 
 /** A TCP connection on its way between processes. */
@@ -46,6 +47,8 @@ export class Worker {
   readonly assigned = deferred<Assignment>();
   /** Called after a log rotation. */
   onReopenLog: () => void = () => undefined;
+  /** The whole tree, for the operator's pages. */
+  readonly tree = new OperationsByIpc((message) => this.tell(message));
   private server: DrainableServer | undefined;
   private assignment: Assignment | undefined;
   private leaving = false;
@@ -111,6 +114,9 @@ export class Worker {
         break;
       case 'jobs':
         this.server?.setJobsRunning(message.running);
+        break;
+      case 'answer':
+        this.tree.hear(message);
         break;
       case 'reopen-log':
         this.onReopenLog();

@@ -5,8 +5,11 @@ import type { Events } from '../core/events';
 import { Deadline } from '../support/deadline';
 import { deferred } from '../support/deferred';
 import { CHILD_STDIO, childFlags } from './child-process';
+import type { AskMessage, ToWorker } from './messages';
+import { answerAsked } from './operations-by-ipc';
 import type { RespawnOptions } from './respawn';
 import { type RestartReason, Slot } from './slot';
+import type { Operations } from './stats';
 import { forkWorkers } from './throng';
 import type { Connection } from './worker';
 import { WorkerHandle, type WorkerPool } from './worker-handle';
@@ -41,6 +44,7 @@ export class Workers implements WorkerPool {
   private watch: NodeJS.Timeout | undefined;
   private jobsRunning = true;
   private stopping = false;
+  private operations: Operations | undefined;
 
   constructor(
     count: number,
@@ -162,6 +166,17 @@ export class Workers implements WorkerPool {
   setJobsRunning(running: boolean): void {
     this.jobsRunning = running;
     for (const handle of this.handles) handle.setJobsRunning(running);
+  }
+
+  /** From now on workers may ask for these. */
+  allow(operations: Operations): void {
+    this.operations = operations;
+  }
+
+  async answer(asked: AskMessage): Promise<ToWorker> {
+    if (this.operations) return answerAsked(this.operations, asked);
+    const refusal = { message: 'this tree lets no worker ask for anything', ours: false };
+    return { catamount: 'answer', id: asked.id, value: null, refusal };
   }
 
   private fork(slot: Slot): Promise<WorkerHandle> {

@@ -1,4 +1,5 @@
 import type { Knex } from 'knex';
+import type { Operations } from '../cluster/stats';
 import type { Config } from '../core/config';
 import type { Events } from '../core/events';
 import type { Redis } from '../core/redis';
@@ -11,6 +12,8 @@ export interface OpsOptions {
   readonly events: Events;
   readonly redis: Redis;
   readonly knex: Knex;
+  /** Shows the whole tree, and changes it: a worker asks the primary. */
+  readonly tree: Operations;
   /** True once the process has been asked to go: streams end then. */
   readonly isLeaving: () => boolean;
   /** What previews are made of: while one is looked at, a change in these folders shows it anew. */

@@ -59,6 +59,7 @@ export class Primary {
       this.processor = new Processor(events, { timeoutMs: web.workerTimeoutMs, drainTimeoutMs, heapMb, onRunning });
     }
     this.operations = this.buildOperations();
+    this.workers.allow(this.operations);
     const { control, shutdownTimeoutMs } = config;
     this.control = new ControlServer({ control, shutdownTimeoutMs, operations: this.operations, events });
   }
@@ -139,7 +140,7 @@ export class Primary {
   private async startWeb(app: AppDefinition, config: Config): Promise<void> {
     if (config.web.concurrency === 0) {
       const { SingleWeb } = await import('./single-web');
-      this.web = new SingleWeb(app, config, this.events);
+      this.web = new SingleWeb(app, config, this.events, this.operations);
     } else {
       this.web = this.workers;
       this.memory.start();

@@ -1,3 +1,4 @@
+import type { Operations } from '../cluster/stats';
 import type { Config } from '../core/config';
 import type { Events } from '../core/events';
 import type { Deadline } from '../support/deadline';
@@ -12,8 +13,8 @@ const POLITE_MS = 1500;
 export class SingleWeb implements WebSide {
   private readonly web: WebProcess;
 
-  constructor(app: AppDefinition, config: Config, events: Events) {
-    this.web = new WebProcess(app, config, events);
+  constructor(app: AppDefinition, config: Config, events: Events, tree: Operations) {
+    this.web = new WebProcess(app, config, events, tree);
   }
 
   start(): Promise<string> {

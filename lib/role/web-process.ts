@@ -1,6 +1,6 @@
 import { Model } from 'objection';
 import type { BegunNote } from '../cluster/begun-note';
-import type { WorkerStatus, WorkInFlight } from '../cluster/stats';
+import type { Operations, WorkerStatus, WorkInFlight } from '../cluster/stats';
 import type { Connection, DrainableServer, PassOn } from '../cluster/worker';
 import type { Config } from '../core/config';
 import type { Events } from '../core/events';
@@ -35,6 +35,8 @@ export class WebProcess implements DrainableServer {
     private readonly app: AppDefinition,
     private readonly config: Config,
     private readonly events: Events,
+    /** The whole tree, for the operator's pages. */
+    private readonly tree: Operations,
     begunNote?: BegunNote,
   ) {
     const urls = serverUrls(config);
@@ -73,6 +75,7 @@ export class WebProcess implements DrainableServer {
         events,
         redis,
         knex: database.knex,
+        tree: this.tree,
         isLeaving: () => this.server?.leaving ?? false,
         previewFolders: [app.previewsDir, app.templatesDir, app.localesDir],
       }),

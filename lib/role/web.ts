@@ -25,7 +25,7 @@ export function runWebWorker(app: AppDefinition): Promise<void> {
     onUncaught(events, () => worker.leaveAfterError(Deadline.after(LAST_MS)));
     try {
       const note = BegunNote.in(config.stateDir);
-      const web = new WebProcess(app, config, events, note);
+      const web = new WebProcess(app, config, events, worker.tree, note);
       worker.ready(web, await web.start(), note?.file);
     } catch (thrown) {
       const error = toError(thrown);

@@ -8,6 +8,7 @@ import { type Answer, type RequestOptions, request } from '../support/http';
 import { createDatabase, type TestDatabase } from '../support/postgres';
 import { startTestRedis, type TestRedis } from '../support/redis';
 import { removeFolder, tempFolder } from '../support/temp-folder';
+import { singleTree } from './single-tree';
 
 export const SIGNED = { OPS_USER: 'ada', OPS_PASSWORD: 'correct horse', OPS_VIEWER_PASSWORD: 'battery staple' };
 
@@ -47,7 +48,8 @@ export class OpsWeb {
       },
     });
     const events = new Events();
-    const ops = new OpsWeb(folder, database, redis, new WebProcess(definition, config, events), events);
+    const web = new WebProcess(definition, config, events, singleTree(config, events));
+    const ops = new OpsWeb(folder, database, redis, web, events);
     ops.url = await ops.web.start();
     return ops;
   }

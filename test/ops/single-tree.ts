@@ -1,0 +1,32 @@
+import { MemoryWatch } from '../../lib/cluster/memory-watch';
+import { PhasedRestart } from '../../lib/cluster/phased-restart';
+import type { Operations } from '../../lib/cluster/stats';
+import { Workers } from '../../lib/cluster/workers';
+import type { Config } from '../../lib/core/config';
+import type { Events } from '../../lib/core/events';
+import { TreeOperations } from '../../lib/role/operations';
+
+/** What the primary can have done in single mode, without a job processor: this process is all there is. */
+export function singleTree(config: Config, events: Events): Operations {
+  const workers = new Workers(0, config, events);
+  const memory = new MemoryWatch(workers, events, {
+    limitMb: config.memoryLimitMb,
+    otherPids: () => [process.pid],
+    busy: () => false,
+  });
+  const phased = new PhasedRestart(workers, events, (slot) => memory.orderFor(slot));
+  const never = async (): Promise<never> => {
+    throw new Error('a test does not stop itself');
+  };
+  const reopenLog = () => undefined;
+  return new TreeOperations({
+    config,
+    workers,
+    processor: undefined,
+    memory,
+    phased,
+    reopenLog,
+    stop: never,
+    halt: never,
+  });
+}
