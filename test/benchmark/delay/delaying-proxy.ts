@@ -12,7 +12,7 @@ const TIMER_MS = 1.15;
 
 /** Passes TCP on to a port of this machine, everything the same time late, in order: a network, for those who have none. */
 export class DelayingProxy {
-  // Every parcel waits as long as any other, so one queue for all connections is in order.
+  // All parcels wait for the same time, so one queue for all connections is in order.
   private readonly queue: Parcel[] = [];
   private readonly sockets = new Set<net.Socket>();
   private pumping = false;
