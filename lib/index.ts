@@ -6,7 +6,7 @@ import type * as model from './model/model';
 
 export { boot } from './boot';
 export type { Config } from './core/config';
-export { UserError } from './core/errors';
+export { MissingValueError, UserError } from './core/errors';
 export { type Attributes, currentContext, withAttributes } from './core/execution-context';
 export * from './job/enqueue/argument-types';
 export { CancelEnqueue } from './job/enqueue/callbacks';

@@ -21,3 +21,8 @@ export class NotConnectedError extends Error {
 export function toError(thrown: unknown): Error {
   return thrown instanceof Error ? thrown : new Error(String(thrown));
 }
+
+/** A text has a `{{name}}` that it is given no value for. */
+export class MissingValueError extends Error {
+  override readonly name = 'MissingValueError';
+}

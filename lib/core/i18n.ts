@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import i18next from 'i18next';
+import { MissingValueError } from './errors';
 
 /** Looks a key up in one locale; `{{name}}` in the text is replaced from `values`, never HTML-escaped. */
 export type Translate = (key: string, values?: Readonly<Record<string, unknown>>) => string;
@@ -16,21 +17,46 @@ export interface I18n {
  * Reads `<folder>/<locale>.json` of each folder once (later folders win) and never writes to them. A folder that is
  * missing holds none.
  * A key that a locale lacks falls back to the default locale, then to the key itself.
+ * @param options.strict a text that misses a value is a MissingValueError. Default: it shows its `{{name}}`.
  */
-export async function loadI18n(folders: readonly string[], defaultLocale: string): Promise<I18n> {
+export async function loadI18n(
+  folders: readonly string[],
+  defaultLocale: string,
+  { strict = false }: { readonly strict?: boolean } = {},
+): Promise<I18n> {
   const instance = i18next.createInstance();
-  await instance.init({ fallbackLng: defaultLocale, interpolation: { escapeValue: false } });
+  await instance.init({
+    fallbackLng: defaultLocale,
+    interpolation: { escapeValue: false },
+    ...(strict && { missingInterpolationHandler: refuse }),
+  });
   for (const folder of folders.filter((each) => fs.existsSync(each))) {
     for (const file of fs.readdirSync(folder).filter((name) => name.endsWith('.json'))) {
       const texts: unknown = JSON.parse(fs.readFileSync(path.join(folder, file), 'utf8'));
       instance.addResourceBundle(path.basename(file, '.json'), 'translation', texts, true, true);
     }
   }
+  // A text without values is the same every time. Only what is in a file is kept.
+  const plain = new Map(Object.keys(instance.store.data).map((locale) => [locale, new Map<string, string>()]));
   return {
     in(locale) {
-      const translate = instance.getFixedT(locale);
-      return (key, values) => translate(key, { ...values });
+      const known = plain.get(locale);
+      return (key, values) => {
+        if (values) return instance.t(key, { ...values, lng: locale });
+        const text = known?.get(key) ?? instance.t(key, { lng: locale, replace: {} });
+        if (text !== key) known?.set(key, text);
+        return text;
+      };
     },
     has: (key, locale) => instance.exists(key, { lng: locale }),
   };
+}
+
+/** @param match placeholder and name. @param options as given to i18next, values under `replace`. */
+function refuse(text: string, match: readonly string[], options: object): string {
+  const [placeholder = '', name = ''] = match;
+  const values: unknown = 'replace' in options ? options.replace : undefined;
+  // null is a value: nothing is shown.
+  if (typeof values === 'object' && values !== null && Reflect.get(values, name) === null) return '';
+  throw new MissingValueError(`the text ${JSON.stringify(text)} is given no value for ${placeholder}`);
 }

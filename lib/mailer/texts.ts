@@ -29,11 +29,9 @@ export class MailTexts {
    * `.title` is short for `<scope>.<action>.title`.
    * @throws MissingTextError rather than put a key before a reader's eyes.
    */
-  readonly t: Translate = (key, values = {}) => {
+  readonly t: Translate = (key, values) => {
     const full = key.startsWith('.') ? this.prefix + key : key;
-    // Under `replace`, a value named like an option of i18next (`lng`, `context`) stays a value.
-    const { count } = values;
-    const text = this.lookUp(full, { replace: values, ...(typeof count === 'number' ? { count } : {}) });
+    const text = this.lookUp(full, values && asOptions(values));
     if (text === full) throw new MissingTextError(`no locale file has the text ${full} (locale ${this.locale})`);
     return text;
   };
@@ -42,4 +40,10 @@ export class MailTexts {
   subject(values: Readonly<Record<string, unknown>>): string {
     return this.i18n.has(`${this.prefix}.subject`, this.locale) ? this.t('.subject', values) : humanise(this.action);
   }
+}
+
+/** Under `replace`, a value named like an option of i18next (`lng`, `context`) stays a value. */
+function asOptions(values: Readonly<Record<string, unknown>>) {
+  const { count } = values;
+  return { replace: values, ...(typeof count === 'number' ? { count } : {}) };
 }

@@ -38,7 +38,7 @@ export class TestMail {
     const delivery = new MailDelivery({
       config: { mail: { delivery: 'test', smtpUrl: null, from, dir: '' }, appUrl, defaultLocale, environment: 'test' },
       record: new MemoryDeliveryRecords(),
-      i18n: await loadI18n([app.localesDir], defaultLocale),
+      i18n: await loadI18n([app.localesDir], defaultLocale, { strict: true }),
       templatesDir: app.templatesDir,
       events: new Events(),
       setup: await loadMailSetup(app),

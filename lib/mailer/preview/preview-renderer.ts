@@ -69,7 +69,7 @@ export class PreviewRenderer {
     const { config, localesDir } = this.options;
     const { render } = await this.options.setup();
     // Read anew every time: texts change while a mail is written.
-    const i18n = await loadI18n([localesDir], config.defaultLocale);
+    const i18n = await loadI18n([localesDir], config.defaultLocale, { strict: true });
     const composer = new MailComposer({ config, i18n, renderer: this.renderer, render });
     try {
       const draft = await composer.draft(new PreviewRun(message, config.appUrl, locale));

@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { loadI18n } from '../../lib/core/i18n';
+import { tempFolder } from '../support/temp-folder';
+
+function folderOf(files: Readonly<Record<string, object>>): string {
+  const folder = tempFolder('texts');
+  for (const [locale, texts] of Object.entries(files)) {
+    fs.writeFileSync(path.join(folder, `${locale}.json`), JSON.stringify(texts));
+  }
+  return folder;
+}
+
+describe('texts', () => {
+  const en = { a: { hello: 'Hello', name: 'Hi {{name}}, {{lng}}', cat_one: 'a cat', cat_other: '{{count}} cats' } };
+  const ko = { a: { hello: '안녕하세요' } };
+
+  it('are looked up in one locale, else in the default one, else they are the key', async () => {
+    const i18n = await loadI18n([folderOf({ en, ko })], 'en');
+    // Twice: the second time it is known.
+    for (const _ of [1, 2]) {
+      assert.equal(i18n.in('ko')('a.hello'), '안녕하세요');
+      assert.equal(i18n.in('en')('a.hello'), 'Hello');
+      assert.equal(i18n.in('tlh')('a.hello'), 'Hello');
+      assert.equal(i18n.in('ko')('a.cat', { count: 1 }), 'a cat');
+      assert.equal(i18n.in('ko')('a.none'), 'a.none');
+      assert.equal(i18n.in('__proto__')('__proto__.hello'), '__proto__.hello');
+    }
+    assert.deepEqual([i18n.has('a.cat_one', 'ko'), i18n.has('a.none', 'ko')], [true, false]);
+  });
+
+  it('take values as they are, each time anew, and a locale among them changes nothing', async () => {
+    const t = (await loadI18n([folderOf({ en, ko })], 'en')).in('en');
+    assert.equal(t('a.name', { name: '<b> & {{lng}}', lng: 'ko' }), 'Hi <b> & {{lng}}, en');
+    assert.equal(t('a.name', { name: 'Ada' }), 'Hi Ada, en');
+    assert.equal(t('a.name', { name: 'Bob' }), 'Hi Bob, en');
+    assert.deepEqual([t('a.cat', { count: 1 }), t('a.cat', { count: 2 })], ['a cat', '2 cats']);
+  });
+
+  it('that miss a value are refused where a reader would see the gap', async () => {
+    const t = (await loadI18n([folderOf({ en })], 'en', { strict: true })).in('en');
+    const expected = {
+      name: 'MissingValueError',
+      message: 'the text "Hi {{name}}, {{lng}}" is given no value for {{name}}',
+    };
+    for (const values of [undefined, {}, { name: undefined }, { replace: { lng: 'x' } }]) {
+      assert.throws(() => t('a.name', values), expected);
+    }
+    assert.equal(t('a.name', { replace: { name: null, lng: '{{name}}' } }), 'Hi , {{name}}');
+    assert.equal(t('a.name', { replace: { name: '', lng: 0 } }), 'Hi , 0');
+  });
+
+  it('of a later folder win, and no file is written', async () => {
+    const [first, second] = [folderOf({ en, ko }), folderOf({ en: { a: { hello: 'Hey' } } })];
+    const t = (await loadI18n([first, '/nowhere', second], 'en')).in('en');
+    assert.deepEqual([t('a.hello'), t('a.missing'), t('a.name', { name: 'x' })], ['Hey', 'a.missing', 'Hi x, en']);
+    assert.deepEqual(fs.readdirSync(second), ['en.json']);
+  });
+});
