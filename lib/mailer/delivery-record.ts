@@ -66,6 +66,12 @@ const CLAIM = `
   union all
   select state, settled from mail_deliveries where key = :key and not exists (select from mine)`;
 
+const SENT = `
+  update mail_deliveries
+  set state = 'sent', response = ?, error = ?, recipients = coalesce(?::text[], recipients), sent_at = now(),
+    updated_at = now()
+  where key = ?`;
+
 /**
  * In Postgres, and never part of the caller's transaction.
  *
@@ -94,17 +100,8 @@ export class DeliveryRecord implements DeliveryRecords {
 
   async sent(key: string, receipt: Receipt, recipients?: readonly string[]): Promise<void> {
     const refused = receipt.refused?.map(({ address, answer }) => `${address}: ${answer}`).join('\n');
-    const now = this.knex.fn.now();
-    await this.knex('mail_deliveries')
-      .where({ key })
-      .update({
-        state: 'sent',
-        ...(recipients && { recipients: [...recipients] }),
-        response: receipt.response ?? null,
-        error: refused ?? null,
-        sent_at: now,
-        updated_at: now,
-      });
+    const to = recipients ? [...recipients] : null;
+    await this.knex.raw(SENT, [receipt.response ?? null, refused ?? null, to, key]);
   }
 
   async partly(key: string, token: string, settled: readonly string[], error: Error): Promise<void> {

@@ -131,13 +131,14 @@ describe('DeliveryRecord', () => {
     const database = new Database(own.url, { production: false, events: new Events() });
     opened.push(database);
     const folders = [path.resolve(__dirname, '../../lib/mailer/migrations')];
-    assert.deepEqual(await migrateUp(database.knex, folders), [
+    const names = await migrateUp(database.knex, folders);
+    assert.deepEqual(names.slice(0, 2), [
       '20261125000002_create_mail_deliveries',
       '20261125000007_add_settled_recipients',
     ]);
     await migrateDown(database.knex, folders);
     assert.deepEqual(await own.query(`select to_regclass('mail_deliveries') as it`), [{ it: null }]);
-    assert.equal((await migrateUp(database.knex, folders)).length, 2);
+    assert.deepEqual(await migrateUp(database.knex, folders), names);
     await database.stop(Deadline.after(1000));
     await own.drop();
   });
