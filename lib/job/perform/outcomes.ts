@@ -1,9 +1,12 @@
+import os from 'node:os';
 import type { Events } from '../../core/events';
 import type { Performed } from '../adapter/fetcher';
 import type { Traces } from '../adapter/fused-call';
 import type { ArgumentFilter } from '../record/argument-filter';
-import { type FailureNotes, failedRecord } from '../record/record';
+import { type FailedRun, type FailureNotes, failedRecord } from '../record/record';
 import type { DeliveredJob } from './delivered-job';
+
+const HOST = os.hostname();
 
 export interface OutcomesOptions {
   readonly events: Events;
@@ -34,9 +37,10 @@ export class Outcomes {
   }
 
   retrying(job: DeliveredJob, error: Error, waitMs: number, key: string | undefined): Performed {
-    const { events, now = Date.now } = this.options;
-    const dueAt = now() + waitMs;
-    const record = JSON.stringify(failedRecord(job.record, error, { key, noted: job.mayBeNoted, dueAt }));
+    const { events } = this.options;
+    const run = this.failedRun(job);
+    const dueAt = run.at + waitMs;
+    const record = JSON.stringify(failedRecord(job.record, error, { key, noted: job.mayBeNoted, dueAt, run }));
     return this.final({ op: 'retry', record, dueAt }, job, () =>
       events.emit('job.retrying', { ...this.about(job), waitMs, error }),
     );
@@ -45,7 +49,7 @@ export class Outcomes {
   /** @param notes left in the record. One that cannot even be parsed is kept as it is. */
   dead(job: DeliveredJob, error: Error, reason: string, notes: FailureNotes = {}): Performed {
     const record = job.hasRecord
-      ? JSON.stringify(failedRecord(job.record, error, { ...notes, deadReason: reason }))
+      ? JSON.stringify(failedRecord(job.record, error, { ...notes, deadReason: reason, run: this.failedRun(job) }))
       : job.delivery.record;
     return this.final({ op: 'bury', record, traces: tracesOf(job, true) }, job, () =>
       this.options.events.emit('job.dead', { ...this.about(job), error, reason }),
@@ -69,6 +73,11 @@ export class Outcomes {
     const { requestId } = job.payload.attrs;
     const args = () => this.options.filter.show(job.jobClass, job.payload.args);
     return { id, class: name, queue, attempt, requestId, args };
+  }
+
+  private failedRun({ attempt, run }: DeliveredJob): FailedRun {
+    const { now = Date.now } = this.options;
+    return { at: now(), attempt, ms: run?.durationMs, host: HOST, pid: process.pid };
   }
 
   private final(outcome: Performed['outcome'], job: DeliveredJob, announce: () => void): Performed {

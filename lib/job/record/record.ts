@@ -4,6 +4,18 @@ import { UnreadableJobError } from './payload';
 const ERRORS_KEPT = 5;
 const ERROR_LENGTH = 4000;
 
+/** When and where a run failed. */
+export interface FailedRun {
+  /** ms since 1970. */
+  readonly at: number;
+  /** 1 for the first run. */
+  readonly attempt: number;
+  /** How long it took; absent of one that did not begin. */
+  readonly ms?: number | undefined;
+  readonly host: string;
+  readonly pid: number;
+}
+
 /** A job as bee-queue keeps it in `bq:<queue>:jobs`. `attempts` and `reason` are ours; bee-queue carries them along. */
 export interface JobRecord {
   readonly data: unknown;
@@ -13,6 +25,8 @@ export interface JobRecord {
     /** When its retry falls due, ms since 1970. */
     readonly dueAt?: number;
     readonly stacktraces?: readonly string[];
+    /** Of the runs whose errors `stacktraces` holds; shorter where an older version, or bee-queue, wrote some of these. */
+    readonly failures?: readonly FailedRun[];
     /** Runs that have failed. */
     readonly attempts?: number;
     /** Of these, how many by the key of each `retryOn` rule that met them. */
@@ -59,12 +73,13 @@ export interface FailureNotes {
   readonly cursor?: string | undefined;
   /** When the next run is due, ms since 1970. */
   readonly dueAt?: number | undefined;
+  readonly run?: FailedRun | undefined;
 }
 
 /** The record after one more failed run; `retrying`, or `failed` with the reason when it is dead. */
 export function failedRecord(record: JobRecord, error: Error, notes: FailureNotes = {}): JobRecord {
   const { options } = record;
-  const { key, deadReason, noted, cursor, dueAt } = notes;
+  const { key, deadReason, noted, cursor, dueAt, run } = notes;
   const { attemptsBy = {} } = options;
   return {
     ...record,
@@ -72,6 +87,7 @@ export function failedRecord(record: JobRecord, error: Error, notes: FailureNote
       ...options,
       attempts: (options.attempts ?? 0) + 1,
       stacktraces: [traceOf(error), ...(options.stacktraces ?? [])].slice(0, ERRORS_KEPT),
+      ...(run && { failures: [run, ...(options.failures ?? [])].slice(0, ERRORS_KEPT) }),
       ...(key !== undefined && { attemptsBy: { ...attemptsBy, [key]: (attemptsBy[key] ?? 0) + 1 } }),
       ...(deadReason !== undefined && { reason: deadReason.slice(0, ERROR_LENGTH) }),
       ...(noted && { noted }),

@@ -1,5 +1,5 @@
 import { InvalidRequestError } from './invalid-request';
-import type { Position } from './page-script';
+import type { Position } from './walk-script';
 
 /** A position as a text that fits into a URL. It is of one set only. */
 export function writeCursor(set: string, { score, queue, id }: Position): string {

@@ -2,7 +2,7 @@ import { toError } from '../../core/errors';
 import type { CarriedContext } from '../enqueue/request';
 import type { JsonValue } from '../record/json';
 import { type Payload, readPayload } from '../record/payload';
-import { type JobRecord, readRecord } from '../record/record';
+import { type FailedRun, type JobRecord, readRecord } from '../record/record';
 
 /** Where a job may be. `held`: it waits for its class's limit. */
 export type SetName = 'waiting' | 'active' | 'held' | 'retry' | 'scheduled' | 'dead';
@@ -12,6 +12,8 @@ export interface JobError {
   readonly message: string;
   /** Message and frames, as far as they were kept. */
   readonly stack: string;
+  /** Of the run that failed with it; undefined where nobody noted that. */
+  readonly run: FailedRun | undefined;
 }
 
 /** A job as operators see it, wherever it is. */
@@ -65,12 +67,12 @@ export function describeJob(source: EntrySource): JobEntry {
   } catch (thrown) {
     return { ...known, ...NOTHING, unreadable: toError(thrown).message, raw: text };
   }
-  const { attempts, stacktraces, reason, timestamp } = record.options;
+  const { attempts, reason, timestamp } = record.options;
   const fromRecord = {
     ...known,
     at: at ?? dateOf(timestamp),
     attempts: Number(attempts) || 0,
-    errors: Array.isArray(stacktraces) ? stacktraces.map((trace) => describeError(String(trace))) : [],
+    errors: describeErrors(record.options),
     reason: reason === undefined ? undefined : String(reason),
     progress: known.progress ?? (record.progress === 0 ? undefined : record.progress),
   };
@@ -119,8 +121,19 @@ function describePayload(payload: Payload, timestamp: unknown) {
   };
 }
 
-function describeError(stack: string): JobError {
-  return { message: stack.replace(/\n {4}at [^\n]*/g, ''), stack };
+function describeErrors({ stacktraces, failures }: JobRecord['options']): JobError[] {
+  if (!Array.isArray(stacktraces)) return [];
+  const runs: unknown[] = Array.isArray(failures) ? failures : [];
+  return stacktraces.map((trace, index) => {
+    const stack = String(trace);
+    const run = runs[index];
+    return { message: stack.replace(/\n {4}at [^\n]*/g, ''), stack, run: isFailedRun(run) ? run : undefined };
+  });
+}
+
+function isFailedRun(value: unknown): value is FailedRun {
+  const { at, attempt, host, pid } = (value ?? {}) as Partial<FailedRun>;
+  return Number.isFinite(at) && Number.isFinite(attempt) && typeof host === 'string' && Number.isFinite(pid);
 }
 
 function dateOf(ms: unknown): Date | undefined {

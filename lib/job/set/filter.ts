@@ -13,6 +13,9 @@ export interface JobFilter {
   readonly error?: string | undefined;
   /** Part of its id, class, arguments, tags, request id, attributes or errors; upper and lower case are one. */
   readonly text?: string | undefined;
+  /** Its time (of death, or of its next run) is this or later; or this or earlier. Of a queue's waiting jobs neither counts. */
+  readonly since?: Date | undefined;
+  readonly until?: Date | undefined;
 }
 
 const QUEUE_NAME = /^[A-Za-z0-9_-]+$/;
@@ -26,6 +29,9 @@ export interface CheckedFilter {
   readonly tag: string | undefined;
   readonly error: string | undefined;
   readonly text: string | undefined;
+  /** ms since 1970. */
+  readonly since: number | undefined;
+  readonly until: number | undefined;
 }
 
 /** @throws InvalidRequestError. */
@@ -43,7 +49,16 @@ export function checkFilter(filter: JobFilter): CheckedFilter {
     }
     checked[name] = given;
   }
-  return { queues, class: checked.class, tag: checked.tag, error: checked.error, text: checked.text };
+  const { class: className, tag, error, text } = checked;
+  const [since, until] = [checkTime('since', filter.since), checkTime('until', filter.until)];
+  return { queues, class: className, tag, error, text, since, until };
+}
+
+function checkTime(name: string, time: Date | undefined): number | undefined {
+  if (time === undefined) return undefined;
+  const ms = time instanceof Date ? time.getTime() : Number.NaN;
+  if (Number.isNaN(ms)) throw new InvalidRequestError(`${name} is ${String(time)}; give a valid date`);
+  return ms;
 }
 
 /** @throws InvalidRequestError. */
@@ -58,14 +73,19 @@ export function isFiltering(filter: CheckedFilter): boolean {
   return CONDITIONS.some((name) => filter[name] !== undefined);
 }
 
-/**
- * The filter as filter-lua.ts reads it.
- * @param retrying only jobs that failed and will be retried, or only others.
- */
-export function luaFilter(filter: CheckedFilter, retrying?: boolean): string {
+export interface Kinds {
+  /** Only jobs that failed and will be retried, or only others. */
+  readonly retrying?: boolean | undefined;
+  /** true: of a job whose id is a UUID the record is not looked at; it is one of ours, so it has failed. */
+  readonly trustIds?: boolean | undefined;
+}
+
+/** The filter as filter-lua.ts reads it. */
+export function luaFilter(filter: CheckedFilter, { retrying, trustIds }: Kinds = {}): string {
   const { class: name, tag, error, text } = filter;
   return JSON.stringify({
     retrying,
+    trustIds,
     ...(name !== undefined && { class: JSON.stringify(name).slice(1, -1), plainClass: name }),
     ...(tag !== undefined && { tag, tagText: JSON.stringify(tag) }),
     ...(error !== undefined && { error: jsonNeedles(error).map(toNeedle), plainError: plainNeedles(error) }),

@@ -1,7 +1,8 @@
-import type { SetName } from './entry';
+import type { JobEntry, SetName } from './entry';
 import { type CheckedFilter, checkFilter, type JobFilter } from './filter';
 import type { Move } from './mover';
-import type { JobPage, PageRequest } from './page';
+import { type Outlines, SORTED_AT_MOST, sortOutlines } from './outline';
+import { checkBounds, checkSort, type JobPage, type PageRequest, type Sort } from './page';
 import { type CheckedRef, checkRef, type JobRef } from './reference';
 import { type BulkOptions, type BulkResult, BulkRun, type Selection } from './selection';
 import type { SetSources } from './sources';
@@ -16,11 +17,33 @@ export abstract class JobSet {
   constructor(protected readonly sources: SetSources) {}
 
   /** A page, with how many match. */
-  abstract page(request?: PageRequest): Promise<JobPage>;
+  async page(request: PageRequest = {}): Promise<JobPage> {
+    const sort = checkSort(request);
+    return sort && sort.by !== 'at' ? this.sortedPage(request, sort) : this.pageByTime(request);
+  }
+
+  /** The first of those that match, in the set's own order, with little more than their names. */
+  outlines(filter: JobFilter, limit: number): Promise<Outlines> {
+    return this.readOutlines(checkFilter(filter), limit);
+  }
+
   abstract count(filter?: JobFilter): Promise<number>;
+  /** How many there are, cheaper than `count()`. */
+  abstract size(): Promise<number>;
+  protected abstract pageByTime(request: PageRequest): Promise<JobPage>;
+  protected abstract readOutlines(filter: CheckedFilter, limit: number): Promise<Outlines>;
+  /** In the order of the references; of those that have left the set there is none. */
+  protected abstract entriesOf(refs: readonly CheckedRef[]): Promise<JobEntry[]>;
   protected abstract moveRefs(move: Move, refs: readonly CheckedRef[]): Promise<number>;
   /** @returns whether it came to the end. */
   protected abstract moveMatching(move: Move, filter: CheckedFilter, run: BulkRun): Promise<boolean>;
+
+  private async sortedPage(request: PageRequest, sort: Sort): Promise<JobPage> {
+    const { offset, limit, count } = checkBounds(request);
+    const sorted = sortOutlines(await this.outlines(request, SORTED_AT_MOST), sort);
+    const entries = await this.entriesOf(sorted.slice(offset, offset + limit));
+    return { entries, total: count ? sorted.length : undefined, complete: true, next: undefined };
+  }
 
   /** @returns false when it is not, or no longer, in this set. */
   protected async one(move: Move, ref: JobRef): Promise<boolean> {

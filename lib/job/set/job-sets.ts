@@ -31,7 +31,7 @@ export class JobSets {
   }
 
   async sizes(): Promise<{ readonly retry: number; readonly scheduled: number; readonly dead: number }> {
-    const [retry, scheduled, dead] = await Promise.all([this.retry.count(), this.scheduled.count(), this.dead.count()]);
+    const [retry, scheduled, dead] = await Promise.all([this.retry.size(), this.scheduled.size(), this.dead.size()]);
     return { retry, scheduled, dead };
   }
 }

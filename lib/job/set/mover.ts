@@ -2,13 +2,13 @@ import type { CheckedFilter } from './filter';
 import type { FoundJob } from './found-job';
 import { locate } from './locate-script';
 import { type MoveState, type MoveTo, moveJobs } from './move-script';
-import type { Position } from './page-script';
 import type { RedisSet } from './redis-set';
 import type { CheckedRef } from './reference';
 import { isRetrying, queuedAt, tracesOf } from './rewrites';
 import type { BulkRun } from './selection';
 import { settleRows } from './settle-rows';
 import type { OperatorAction, SetSources } from './sources';
+import type { Position } from './walk-script';
 
 /** A job whose record changes under our hands is read again so often. */
 const TRIES = 3;
@@ -49,7 +49,9 @@ export class Mover {
     const walker = this.set.walker(filter);
     let left = await this.set.extent(filter);
     let after: Position | undefined;
-    if (this.set.kind.newestFirst) after = { score: run.startedAt, queue: '', id: '' };
+    if (this.set.kind.newestFirst) {
+      after = { score: Math.min(run.startedAt, filter.until ?? run.startedAt), queue: '', id: '' };
+    }
     while (left > 0 && run.chunk > 0) {
       const step = await walker.step({ after, skip: 0, limit: run.chunk, counting: false });
       const jobs = step.jobs.filter((job) => this.concerns(move, job, run));

@@ -1,157 +1,34 @@
 import type { RedisClient } from '../../core/redis';
-import { keyPrefix, queueKey } from '../redis/keys';
-import { answerWithin, RedisScript } from '../redis/redis-script';
-import { FILTER_LUA } from './filter-lua';
+import { queueKey } from '../redis/keys';
+import { answerWithin } from '../redis/redis-script';
 import { foundJobs } from './found-job';
-import type { Step, StepResult, Walker } from './walk';
+import type { Walker } from './walk';
+import { type Position, runWalk, type Walk, walkScript } from './walk-script';
 
 const ANSWER_MS = 5000;
 
-/** Where a walk has come to: behind this job, in the order of the walk. */
-export interface Position {
-  readonly score: number;
-  readonly queue: string;
-  readonly id: string;
-}
-
-export interface Walk {
-  readonly key: 'dead' | 'delayed';
-  readonly newestFirst: boolean;
-  /** Sorted by name. */
-  readonly queues: readonly string[];
-  /** As `luaFilter` writes it; '' when records need not be looked at. */
-  readonly filter: string;
-  /** true: the jobs that are found come without their records. */
-  readonly idsOnly?: boolean;
-}
-
-/** What one call may do, in records of 1.5 kB: some 6 ms. */
-const WORK = 1500;
-/** Where records are not looked at: ids, in the same time. */
-const IDS = 5000;
-
-// One stretch of a walk over the sorted sets of several queues at once, in the order of their scores.
-// KEYS  queue prefixes ("bq:default:"), sorted
-// ARGV  1 filter or ""  2 set  3 "1" = newest first  4-6 position: score, number of the queue (between two when it is not
-//       in KEYS), id; or ""  7 skip  8 limit  9 "1" = counting  10 work  11 ids  12 "1" = without
-//       records
-// reply { matched, scanned, "1" when done, score, queue number and id of the last one seen, then per job: queue number,
-//         id, score, record, its SHA-1, progress }
-const SCRIPT = new RedisScript(`
-local call = redis.call
-local F = ARGV[1] ~= '' and cjson.decode(ARGV[1])
-${FILTER_LUA}
-local SET, NEWEST, COUNTING, BARE = ARGV[2], ARGV[3] == '1', ARGV[9] == '1', ARGV[12] == '1'
-local score, number, after = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
-local skip, limit, budget, ids = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[10]), tonumber(ARGV[11])
-local range = NEWEST and 'zrevrange' or 'zrange'
-local buffered = math.max(20, math.ceil(400 / #KEYS))
-
--- Bytes, as Redis orders them: Lua would ask the locale.
-local function before(one, other)
-  for i = 1, math.min(#one, #other) do
-    local x, y = one:byte(i), other:byte(i)
-    if x ~= y then return x < y end
-  end
-  return #one < #other
-end
-
-local function isBehind(q, itsScore, itsId)
-  if itsScore ~= score then return (itsScore < score) == NEWEST end
-  if q ~= number then return q > number end
-  return itsId ~= after and before(itsId, after) == NEWEST
-end
-
--- The first rank behind the position.
-local function start(q, key)
-  local low, high = 0, score and call('zcard', key) or 0
-  while low < high do
-    local middle = math.floor((low + high) / 2)
-    local one = call(range, key, middle, middle, 'withscores')
-    if isBehind(q, tonumber(one[2]), one[1]) then high = middle else low = middle + 1 end
-  end
-  return low
-end
-
-local sign = NEWEST and -1 or 1
-local function fill(head)
-  local items = call(range, head.key, head.rank, head.rank + buffered - 1, 'withscores')
-  head.items, head.at, head.rank = items, 1, head.rank + buffered
-  head.order = items[2] and sign * items[2] or math.huge
-end
-
-local heads = {}
-for q, p in ipairs(KEYS) do
-  heads[q] = { key = p..SET, jobs = p..'jobs', rank = start(q, p..SET) }
-  fill(heads[q])
-end
-
-local out, matched, scanned, done = {}, 0, 0, '0'
-local enough = COUNTING and math.huge or skip + limit
-local lastId, lastScore, lastNumber = '', '', ''
-while true do
-  local head, best = heads[1], 1
-  for q = 2, #heads do
-    if heads[q].order < head.order then head, best = heads[q], q end
-  end
-  local items, at = head.items, head.at
-  local id = items[at]
-  if not id then done = '1'; break end
-  if work >= budget or scanned >= ids or matched >= enough then break end
-  lastId, lastScore, lastNumber = id, items[at + 1], best
-  if items[at + 3] then head.at, head.order = at + 2, sign * items[at + 3] else fill(head) end
-  scanned = scanned + 1
-  local text = F and call('hget', head.jobs, id)
-  if not F or matches(id, text) then
-    matched = matched + 1
-    if matched > skip and matched <= skip + limit then
-      if BARE then text = nil
-      elseif not F then text = call('hget', head.jobs, id); work = work + 1 + #(text or '') / 1500 end
-      local progress = not BARE and call('hget', KEYS[best]..'progress', id)
-      for _, value in ipairs({ best, id, lastScore, text or '', text and redis.sha1hex(text) or '', progress or '' }) do
-        out[#out + 1] = value
-      end
-    end
-  end
-end
-local reply = { matched, scanned, done, lastScore, lastNumber, lastId }
-for _, value in ipairs(out) do reply[#reply + 1] = value end
-return reply`);
+/** Record, its SHA-1, progress. */
+const SCRIPT = walkScript(`
+local function describe(text, id, p)
+  return text or '', text and redis.sha1hex(text) or '', call('hget', p..'progress', id) or ''
+end`);
 
 /** Walks over the sorted sets of several queues as one. */
 export function setWalker(client: RedisClient, walk: Walk): Walker<Position> {
   return {
-    step: (step) => walkStep(client, walk, step),
+    step: async (step) => {
+      const { values, ...stretch } = await runWalk(SCRIPT, client, walk, step);
+      return { ...stretch, jobs: foundJobs(walk.queues, values) };
+    },
     positionOf: ({ score, queue, id }) => ({ score, queue, id }),
     size: walk.filter === '' ? () => sizeOf(client, walk) : undefined,
   };
 }
 
-/** How many jobs the sets hold, whatever the filter. */
-export async function sizeOf(client: RedisClient, { queues, key }: Pick<Walk, 'queues' | 'key'>): Promise<number> {
-  const sizes = await answerWithin(ANSWER_MS, Promise.all(queues.map((queue) => client.zCard(queueKey(queue, key)))));
+/** How many jobs the sets hold within the bounds, whatever the filter. */
+export async function sizeOf(client: RedisClient, { queues, key, since, until }: Walk): Promise<number> {
+  const [low, high] = [since ?? '-inf', until ?? '+inf'];
+  const counts = queues.map((queue) => client.zCount(queueKey(queue, key), low, high));
+  const sizes = await answerWithin(ANSWER_MS, Promise.all(counts));
   return sizes.reduce((sum, size) => sum + size, 0);
-}
-
-async function walkStep(client: RedisClient, walk: Walk, step: Step<Position>): Promise<StepResult<Position>> {
-  const { key, newestFirst, queues, filter, idsOnly = false } = walk;
-  if (queues.length === 0) return { matched: 0, scanned: 0, done: true, position: step.after, jobs: [] };
-  const { after, skip, limit, counting } = step;
-  const position = after ? [String(after.score), queueNumber(queues, after.queue), after.id] : ['', '', ''];
-  const numbers = [skip, limit, counting ? 1 : 0, WORK, IDS, idsOnly ? 1 : 0].map(String);
-  const args = [filter, key, newestFirst ? '1' : '0', ...position, ...numbers];
-  const reply = (await SCRIPT.run(client, queues.map(keyPrefix), args)) as (string | number)[];
-  const [matched, scanned, done, score, queue, id] = reply;
-  return {
-    matched: Number(matched),
-    scanned: Number(scanned),
-    done: done === '1',
-    position: id ? { score: Number(score), queue: queues[Number(queue) - 1] ?? '', id: String(id) } : after,
-    jobs: foundJobs(queues, reply.slice(6)),
-  };
-}
-
-function queueNumber(queues: readonly string[], queue: string): string {
-  const index = queues.indexOf(queue);
-  return String(index >= 0 ? index + 1 : queues.filter((name) => name < queue).length + 0.5);
 }

@@ -2,7 +2,18 @@ import type { JobEntry } from './entry';
 import type { JobFilter } from './filter';
 import { InvalidRequestError } from './invalid-request';
 
+export const SORT_KEYS = ['at', 'class', 'queue', 'error', 'attempts'] as const;
+export type SortKey = (typeof SORT_KEYS)[number];
+
+export interface Sort {
+  /** `at`: when it died, or will run. */
+  readonly by: SortKey;
+  readonly descending: boolean;
+}
+
 export interface PageRequest extends JobFilter {
+  /** Default: the set's own order. By anything but `at` a set of at most 20,000 matching jobs, and without `after`. */
+  readonly sort?: Sort | undefined;
   /** Matching jobs to pass over. Default 0. */
   readonly offset?: number | undefined;
   /** At most so many, up to 500. Default 25. */
@@ -41,4 +52,16 @@ export function checkBounds({ offset = 0, limit = LIMIT, count = true }: PageReq
     throw new InvalidRequestError(`limit is ${limit}; give a whole number from 0 to ${MOST}`);
   }
   return { offset, limit, count };
+}
+
+/** @throws InvalidRequestError. */
+export function checkSort({ sort, after }: PageRequest): Sort | undefined {
+  if (sort === undefined) return undefined;
+  if (!SORT_KEYS.includes(sort.by)) {
+    throw new InvalidRequestError(`sort by ${JSON.stringify(sort.by)?.slice(0, 100)}; give ${SORT_KEYS.join(', ')}`);
+  }
+  if (sort.by !== 'at' && after !== undefined) {
+    throw new InvalidRequestError(`a page sorted by ${sort.by} follows no cursor; give offset instead of after`);
+  }
+  return sort;
 }

@@ -1,6 +1,8 @@
+import type { JobEntry } from './entry';
 import type { CheckedFilter, JobFilter } from './filter';
 import { JobSet } from './job-set';
 import { type Move, Mover } from './mover';
+import type { Outlines } from './outline';
 import type { JobPage, PageRequest } from './page';
 import { RedisSet, type RedisSetKind } from './redis-set';
 import type { CheckedRef } from './reference';
@@ -18,12 +20,24 @@ export abstract class RedisJobSet extends JobSet {
     this.mover = new Mover(sources, this.jobs);
   }
 
-  page(request?: PageRequest): Promise<JobPage> {
+  protected pageByTime(request: PageRequest): Promise<JobPage> {
     return this.jobs.page(request);
+  }
+
+  protected readOutlines(filter: CheckedFilter, limit: number): Promise<Outlines> {
+    return this.jobs.outlines(filter, limit);
+  }
+
+  protected entriesOf(refs: readonly CheckedRef[]): Promise<JobEntry[]> {
+    return this.jobs.entriesOf(refs);
   }
 
   count(filter?: JobFilter): Promise<number> {
     return this.jobs.count(filter);
+  }
+
+  size(): Promise<number> {
+    return this.jobs.size();
   }
 
   protected moveRefs(move: Move, refs: readonly CheckedRef[]): Promise<number> {

@@ -2,10 +2,15 @@ import { readCursor, writeCursor } from './cursor';
 import { describeJob, type JobEntry } from './entry';
 import { type CheckedFilter, checkFilter, isFiltering, type JobFilter, luaFilter } from './filter';
 import type { FoundJob } from './found-job';
+import { locate } from './locate-script';
+import type { Outlines } from './outline';
+import { readOutlines } from './outline-script';
 import { checkBounds, type JobPage, type PageRequest } from './page';
-import { type Position, setWalker, sizeOf, type Walk } from './page-script';
+import { setWalker, sizeOf } from './page-script';
+import type { CheckedRef } from './reference';
 import type { SetSources } from './sources';
 import { countWalk, type Walker, walkPage } from './walk';
+import type { Position, Walk } from './walk-script';
 
 export interface RedisSetKind {
   readonly name: 'retry' | 'dead' | 'scheduled';
@@ -15,6 +20,13 @@ export interface RedisSetKind {
   readonly retrying?: boolean;
 }
 
+interface WalkOptions {
+  /** Default: as the set is. */
+  readonly newestFirst?: boolean;
+  readonly idsOnly?: boolean;
+  readonly trustIds?: boolean;
+}
+
 /** Reads a set that is a sorted set of Redis in each queue. */
 export class RedisSet {
   constructor(
@@ -22,12 +34,13 @@ export class RedisSet {
     readonly kind: RedisSetKind,
   ) {}
 
-  /** @throws InvalidRequestError. */
+  /** In the order of time. @throws InvalidRequestError. */
   async page(request: PageRequest = {}): Promise<JobPage> {
-    const { name } = this.kind;
+    const { name, newestFirst } = this.kind;
     const bounds = checkBounds(request);
     const after = request.after === undefined ? undefined : readCursor(name, request.after);
-    const page = await walkPage(this.walker(checkFilter(request)), bounds, after);
+    const order = { newestFirst: request.sort?.descending ?? newestFirst };
+    const page = await walkPage(this.walker(checkFilter(request), order), bounds, after);
     const { total, complete, next } = page;
     const entries = page.jobs.map((job) => this.describe(job));
     return { entries, total, complete, next: next && writeCursor(name, next) };
@@ -38,20 +51,49 @@ export class RedisSet {
     return (await countWalk(this.walker(checkFilter(filter)))).total;
   }
 
+  /**
+   * How many there are, at a price that one can pay every second. A delayed job of a plain bee-queue producer counts as a
+   * retry if its id is a UUID.
+   */
+  async size(): Promise<number> {
+    return (await countWalk(this.walker(checkFilter({}), { trustIds: true }))).total;
+  }
+
+  /** The first of them, in the set's order. */
+  outlines(filter: CheckedFilter, limit: number): Promise<Outlines> {
+    return readOutlines(this.sources.redis, this.walk(filter), limit);
+  }
+
+  /** The entries of these jobs, in their order; of those that have left the set meanwhile none. */
+  async entriesOf(refs: readonly CheckedRef[]): Promise<JobEntry[]> {
+    const { redis, queues } = this.sources;
+    const found = await locate(redis, this.kind.key, queues, refs);
+    return refs.flatMap(({ id, queue }) => {
+      const job = found.find((one) => one.id === id && one.queue === queue);
+      return job ? [this.describe(job)] : [];
+    });
+  }
+
   /** How many jobs a walk may meet at most. */
   extent(filter: CheckedFilter): Promise<number> {
     return sizeOf(this.sources.redis, this.walk(filter));
   }
 
-  walker(filter: CheckedFilter, { idsOnly = false } = {}): Walker<Position> {
-    return setWalker(this.sources.redis, { ...this.walk(filter), idsOnly });
+  walker(filter: CheckedFilter, { newestFirst, ...options }: WalkOptions = {}): Walker<Position> {
+    const walk = this.walk(filter, options.trustIds);
+    return setWalker(this.sources.redis, {
+      ...walk,
+      newestFirst: newestFirst ?? walk.newestFirst,
+      idsOnly: options.idsOnly ?? false,
+    });
   }
 
-  private walk(filter: CheckedFilter): Walk {
+  private walk(filter: CheckedFilter, trustIds = false): Walk {
     const { key, newestFirst, retrying } = this.kind;
     const looking = retrying !== undefined || isFiltering(filter);
     const queues = [...new Set(filter.queues ?? this.sources.queues)].sort();
-    return { key, newestFirst, queues, filter: looking ? luaFilter(filter, retrying) : '' };
+    const { since, until } = filter;
+    return { key, newestFirst, queues, since, until, filter: looking ? luaFilter(filter, { retrying, trustIds }) : '' };
   }
 
   describe({ id, queue, score, text, progress }: FoundJob): JobEntry {

@@ -1,7 +1,8 @@
 import type { Knex } from 'knex';
 import { CHANNEL } from '../outbox/outbox';
-import type { Position } from './page-script';
+import type { JobOutline } from './outline';
 import type { RowCondition } from './row-filter';
+import type { Position } from './walk-script';
 
 /** A job of the scheduled set. Moments are in µs since 1970, as Postgres keeps them. */
 export interface ScheduledKey {
@@ -15,8 +16,9 @@ export interface ScheduledRow extends ScheduledKey {
   readonly payload: string | null;
 }
 
+/** As walk-script.ts orders jobs of the same time. */
 const ORDER = 'at, queue collate "C", id collate "C"';
-const PAGE_ORDER = 'at, page.queue collate "C", page.id collate "C"';
+const NEWEST_FIRST = 'at desc, queue collate "C", id collate "C" desc';
 const MICROSECONDS = '(extract(epoch from at) * 1000000)::bigint::text';
 const MOMENT = `timestamptz 'epoch' + ?::float8 * interval '1 microsecond'`;
 
@@ -27,26 +29,32 @@ const MOMENT = `timestamptz 'epoch' + ?::float8 * interval '1 microsecond'`;
 export async function pageOfRows(
   knex: Knex,
   condition: RowCondition,
-  page: { readonly after: Position | undefined; readonly offset: number; readonly limit: number },
+  page: {
+    readonly after: Position | undefined;
+    readonly offset: number;
+    readonly limit: number;
+    /** The last ones first. Default false. */
+    readonly newestFirst?: boolean;
+  },
   others: readonly ScheduledKey[],
 ): Promise<ScheduledRow[]> {
-  const { after, offset, limit } = page;
-  const behind = after ? `and (at, queue collate "C", id collate "C") > (${MOMENT}, ?, ?)` : '';
+  const { after, offset, limit, newestFirst = false } = page;
+  const order = newestFirst ? NEWEST_FIRST : ORDER;
   const { rows } = await knex.raw<{ rows: { at: string; queue: string; id: string; payload: string | null }[] }>(
     `with page as (
        select at, queue, id, stored from (
          select run_at as at, queue, id::text as id, id as stored from job_outbox where ${condition.sql}
          ${others.length > 0 ? OTHERS : ''}
-       ) as job where true ${behind} order by ${ORDER} offset ? limit ?
+       ) as job ${after ? BEHIND[newestFirst ? 'newestFirst' : 'oldestFirst'] : ''} order by ${order} offset ? limit ?
      )
-     select ${MICROSECONDS} as at, page.queue, page.id, payload
-     from page left join job_outbox on job_outbox.id = stored order by ${PAGE_ORDER}`,
+     select ${MICROSECONDS} as at, queue, id, payload
+     from page left join (select id as row, payload from job_outbox) as job on job.row = stored order by ${order}`,
     [
       ...condition.values,
       ...(others.length > 0
         ? [others.map((job) => job.at), others.map((job) => job.queue), others.map((job) => job.id)]
         : []),
-      ...(after ? [after.score, after.queue, after.id] : []),
+      ...(after ? [after.score, after.score, after.queue, after.queue, after.id] : []),
       offset,
       limit,
     ],
@@ -54,9 +62,24 @@ export async function pageOfRows(
   return rows.map((row) => ({ ...row, at: Number(row.at) }));
 }
 
+const BEHIND = {
+  oldestFirst: `where at > ${MOMENT} or at = ${MOMENT} and (queue collate "C" > ? or queue = ? and id collate "C" > ?)`,
+  newestFirst: `where at < ${MOMENT} or at = ${MOMENT} and (queue collate "C" > ? or queue = ? and id collate "C" < ?)`,
+};
+
 const OTHERS = `union all
          select timestamptz 'epoch' + us * interval '1 microsecond', queue, id, null
          from unnest(?::float8[], ?::text[], ?::text[]) as other (us, queue, id)`;
+
+/** The soonest first. */
+export async function outlineRows(knex: Knex, { sql, values }: RowCondition, limit: number): Promise<JobOutline[]> {
+  const { rows } = await knex.raw<{ rows: { id: string; queue: string; class: string; at: string }[] }>(
+    `select id, queue, class, ${MICROSECONDS} as at
+     from (select id, queue, class, run_at as at from job_outbox where ${sql} order by run_at, id limit ?) as job`,
+    [...values, limit],
+  );
+  return rows.map((row) => ({ ...row, at: Number(row.at) / 1000, error: undefined, attempts: 0 }));
+}
 
 export async function countRows(knex: Knex, { sql, values }: RowCondition): Promise<number> {
   const { rows } = await knex.raw<{ rows: { count: string }[] }>(`select count(*) from job_outbox where ${sql}`, [

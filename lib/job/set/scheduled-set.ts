@@ -4,17 +4,18 @@ import { type CheckedFilter, checkFilter, type JobFilter } from './filter';
 import { JobSet } from './job-set';
 import { locate } from './locate-script';
 import { type Move, Mover } from './mover';
+import type { Outlines } from './outline';
 import { checkBounds, type JobPage, type PageRequest } from './page';
-import type { Position } from './page-script';
 import { RedisSet } from './redis-set';
-import type { CheckedRef, JobRef } from './reference';
-import { rowCondition } from './row-filter';
+import { type CheckedRef, isUuid, type JobRef } from './reference';
+import { rowCondition, theseRows } from './row-filter';
 import { RowMover } from './row-mover';
-import { countRows, pageOfRows, type ScheduledRow } from './scheduled-rows';
+import { countRows, outlineRows, pageOfRows, type ScheduledRow } from './scheduled-rows';
 import type { BulkOptions, BulkResult, BulkRun, Selection } from './selection';
 import type { SetSources } from './sources';
 import { DELETE, KILL, rescheduleTo, toQueue } from './standard-moves';
 import { countWalk, walkPage } from './walk';
+import type { Position } from './walk-script';
 
 const RUN = toQueue('run');
 
@@ -35,18 +36,19 @@ export class ScheduledSet extends JobSet {
     this.rowMover = new RowMover(sources);
   }
 
-  async page(request: PageRequest = {}): Promise<JobPage> {
+  protected async pageByTime(request: PageRequest): Promise<JobPage> {
     const { knex } = this.sources;
     const { offset, limit, count } = checkBounds(request);
     const filter = checkFilter(request);
     const after = request.after === undefined ? undefined : readCursor(this.name, request.after);
     // Redis's among the first ones; Postgres merges them into its own.
     const bounds = { offset: 0, limit: offset + limit + 1, count };
-    const walker = this.inRedis.walker(filter, { idsOnly: true });
+    const newestFirst = request.sort?.descending ?? false;
+    const walker = this.inRedis.walker(filter, { idsOnly: true, newestFirst });
     const theirs = await walkPage(walker, bounds, after && inMilliseconds(after));
     const condition = rowCondition(filter);
     const others = theirs.jobs.map(({ score, queue, id }) => ({ at: score * 1000, queue, id }));
-    const rows = await pageOfRows(knex, condition, { after, offset, limit: limit + 1 }, others);
+    const rows = await pageOfRows(knex, condition, { after, offset, limit: limit + 1, newestFirst }, others);
     const shown = rows.slice(0, limit);
     const last = shown.at(-1);
     return {
@@ -61,6 +63,10 @@ export class ScheduledSet extends JobSet {
     const checked = checkFilter(filter);
     const theirs = await countWalk(this.inRedis.walker(checked));
     return theirs.total + (await countRows(this.sources.knex, rowCondition(checked)));
+  }
+
+  async size(): Promise<number> {
+    return (await this.inRedis.size()) + (await countRows(this.sources.knex, rowCondition(checkFilter({}))));
   }
 
   /** At once: to the tail of its queue. */
@@ -104,6 +110,28 @@ export class ScheduledSet extends JobSet {
 
   protected async moveMatching(move: Move, filter: CheckedFilter, run: BulkRun): Promise<boolean> {
     return (await this.rowMover.moveMatching(move, filter, run)) && (await this.mover.moveMatching(move, filter, run));
+  }
+
+  protected async readOutlines(filter: CheckedFilter, limit: number): Promise<Outlines> {
+    const theirs = await this.inRedis.outlines(filter, limit);
+    const rows = await outlineRows(this.sources.knex, rowCondition(filter), limit + 1);
+    const jobs = [...theirs.jobs, ...rows].sort((a, b) => a.at - b.at).slice(0, limit);
+    return { jobs, complete: theirs.complete && rows.length + theirs.jobs.length <= limit };
+  }
+
+  protected async entriesOf(refs: readonly CheckedRef[]): Promise<JobEntry[]> {
+    const condition = theseRows(refs.map(({ id }) => id).filter(isUuid));
+    const rows = await pageOfRows(
+      this.sources.knex,
+      condition,
+      { after: undefined, offset: 0, limit: refs.length },
+      [],
+    );
+    return this.describe(
+      refs.map(({ id, queue = '' }) => {
+        return rows.find((row) => row.id === id && row.queue === queue) ?? { id, queue, at: 0, payload: null };
+      }),
+    );
   }
 
   /** Of those that are in Redis the record is still to be read. */

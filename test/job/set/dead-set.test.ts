@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import os from 'node:os';
 import { Job } from '../../../lib/job/job';
 import { KillJob } from '../../../lib/job/perform/verdict';
 import { DeadSet } from '../../../lib/job/set/dead-set';
@@ -62,6 +63,9 @@ describe('the dead set', () => {
     assert.ok((enqueuedAt?.getTime() ?? 0) <= (at?.getTime() ?? 0));
     assert.equal(errors[0]?.message, 'KillJob: no c');
     assert.match(errors[0]?.stack ?? '', /KillJob: no c\n {4}at /);
+    const { at: failedAt = 0, ms = -1, ...where } = errors[0]?.run ?? assert.fail('nobody noted its run');
+    assert.deepEqual(where, { attempt: 1, host: os.hostname(), pid: process.pid });
+    assert.ok(failedAt >= (enqueuedAt?.getTime() ?? 0) && ms >= 0);
     assert.match(id, /-/);
     const older = await dead.page({ offset: 1, limit: 5 });
     assert.deepEqual(

@@ -1,0 +1,120 @@
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import type { JobFilter } from '../../../lib/job/set/filter';
+import { InvalidRequestError } from '../../../lib/job/set/invalid-request';
+import type { JobSet } from '../../../lib/job/set/job-set';
+import { JobSets } from '../../../lib/job/set/job-sets';
+import { SORT_KEYS, type SortKey } from '../../../lib/job/set/page';
+import { JobSystem } from '../job-system';
+import { setSources } from './set-sources';
+import { payloadText, store } from './stored-job';
+
+/** Far enough ahead that nothing falls due meanwhile, ms. */
+const SOON = Date.now() + 3_600_000;
+
+describe('a sorted page', () => {
+  let system: JobSystem;
+  let sets: JobSets;
+  before(async () => {
+    system = await JobSystem.start();
+    sets = new JobSets(setSources(system));
+  });
+  after(() => system.stop());
+  beforeEach(() => system.reset());
+
+  const idsOf = async (set: JobSet, by: SortKey, descending: boolean, filter: JobFilter = {}) => {
+    const { entries, total } = await set.page({ ...filter, sort: { by, descending } });
+    assert.equal(total, entries.length);
+    return entries.map((entry) => entry.id).join('');
+  };
+
+  /** Four dead jobs: a to d, in the order of their death. */
+  const bury = async () => {
+    const { client } = system.redis;
+    await store(client, 'dead', { id: 'a', class: 'Zebra', queue: 'mailer', at: 1000, errors: ['x', 'y', 'z'] });
+    await store(client, 'dead', { id: 'b', class: 'Ape"s', at: 2000, errors: ['x'] });
+    await store(client, 'dead', { id: 'c', at: 3000, text: 'no record at all' });
+    const other = '{"options":{"stacktraces":["TypeError: x"],"attempts":7},"data":{"args":[],"class":"Mouse"}}';
+    await store(client, 'dead', { id: 'd', at: 4000, text: other });
+  };
+
+  it('has the dead by their time, class, queue, error and attempts, either way', async () => {
+    await bury();
+    const seen = await Promise.all(
+      SORT_KEYS.map(async (by) => [by, await idsOf(sets.dead, by, false), await idsOf(sets.dead, by, true)]),
+    );
+    assert.deepEqual(seen, [
+      ['at', 'abcd', 'dcba'],
+      ['class', 'bdac', 'adbc'],
+      ['queue', 'dcba', 'adcb'],
+      ['error', 'badc', 'dbac'],
+      ['attempts', 'cbad', 'dabc'],
+    ]);
+    const page = await sets.dead.page({ offset: 1, limit: 2, sort: { by: 'class', descending: false } });
+    assert.deepEqual([page.entries.map((entry) => entry.class), page.total], [['Mouse', 'Zebra'], 4]);
+  });
+
+  it('has scheduled jobs of Postgres and of Redis in one order, either way', async () => {
+    const ids: Record<string, string> = {};
+    const schedule = async (name: string, className: string, queue: string, at: number, inRedis = false) => {
+      const id = randomUUID();
+      ids[id] = name;
+      const job = { id, class: className, queue };
+      if (inRedis) await store(system.redis.client, 'delayed', { ...job, at: SOON + at });
+      else {
+        await system.postgres.query(
+          'insert into job_outbox (id, queue, class, payload, run_at) values ($1, $2, $3, $4, $5)',
+          [id, queue, className, payloadText(job), new Date(SOON + at)],
+        );
+      }
+    };
+    await schedule('a', 'Zebra', 'mailer', 1000);
+    await schedule('b', 'Ape', 'default', 2000, true);
+    await schedule('c', 'Mouse', 'mailer', 2000, true);
+    await schedule('d', 'Cow', 'default', 3000);
+    const names = async (by: SortKey, descending: boolean, filter?: JobFilter) => {
+      const { entries } = await sets.scheduled.page({ ...filter, sort: { by, descending } });
+      return entries.map((entry) => ids[entry.id]).join('');
+    };
+    assert.deepEqual([await names('at', false), await names('at', true)], ['abcd', 'dbca']);
+    assert.deepEqual([await names('class', false), await names('class', true)], ['bdca', 'acdb']);
+    assert.deepEqual([await names('queue', false), await names('queue', true)], ['dbca', 'cadb']);
+    assert.equal(await names('class', false, { until: new Date(SOON + 2000) }), 'bca');
+    const first = await sets.scheduled.page({ limit: 2, sort: { by: 'at', descending: true } });
+    const second = await sets.scheduled.page({ limit: 2, after: first.next, sort: { by: 'at', descending: true } });
+    assert.equal([...first.entries, ...second.entries].map((entry) => ids[entry.id]).join(''), 'dbca');
+  });
+
+  it('lies between two times, as does what is counted and moved', async () => {
+    await bury();
+    const filter = { since: new Date(2000), until: new Date(3000) };
+    assert.equal(await idsOf(sets.dead, 'at', true, filter), 'cb');
+    assert.equal(await idsOf(sets.dead, 'at', false, filter), 'bc');
+    assert.equal(await sets.dead.count(filter), 2);
+    assert.equal(await sets.dead.count({ ...filter, text: 'no record' }), 1);
+    assert.deepEqual(await sets.dead.deleteMany({ filter }), { moved: 2, complete: true });
+    assert.equal(await idsOf(sets.dead, 'at', true), 'da');
+    assert.equal(await sets.dead.count({ until: new Date(999) }), 0);
+  });
+
+  it('is given outlines of jobs, as many as it asks for', async () => {
+    await bury();
+    const { jobs, complete } = await sets.dead.outlines({ queue: 'default' }, 2);
+    assert.deepEqual(jobs, [
+      { id: 'd', queue: 'default', at: 4000, class: 'Mouse', error: 'TypeError', attempts: 7 },
+      { id: 'c', queue: 'default', at: 3000, class: undefined, error: undefined, attempts: 0 },
+    ]);
+    assert.equal(complete, false);
+    assert.equal((await sets.dead.outlines({}, 4)).jobs[2]?.class, 'Ape"s');
+    assert.equal((await sets.dead.outlines({}, 5)).complete, true);
+  });
+
+  it('is refused for what makes no sense', async () => {
+    const wrong = [
+      { sort: { by: 'colour' as SortKey, descending: false } },
+      { sort: { by: 'class' as const, descending: false }, after: 'x' },
+      { since: new Date(Number.NaN) },
+    ];
+    for (const request of wrong) await assert.rejects(sets.dead.page(request), InvalidRequestError);
+  });
+});
