@@ -16,6 +16,6 @@ export interface OpsOptions {
   readonly tree: Operations;
   /** True once the process has been asked to go: streams end then. */
   readonly isLeaving: () => boolean;
-  /** What previews are made of: while one is looked at, a change in these folders shows it anew. */
-  readonly previewFolders: readonly string[];
+  /** Of mails. While one is looked at, a change in the folders that it is made of shows it anew. */
+  readonly previews: { readonly folder: string; readonly madeOf: readonly string[] };
 }

@@ -77,7 +77,10 @@ export class WebProcess implements DrainableServer {
         knex: database.knex,
         tree: this.tree,
         isLeaving: () => this.server?.leaving ?? false,
-        previewFolders: [app.previewsDir, app.templatesDir, app.localesDir],
+        previews: {
+          folder: app.previewsDir,
+          madeOf: [app.mailersDir, app.previewsDir, app.templatesDir, app.localesDir, app.modelsDir],
+        },
       }),
     });
     this.server = new WebServer(config.listen, application.callback());

@@ -5,6 +5,7 @@ export type DeliveryState = (typeof DELIVERY_STATES)[number];
 
 /** What is known of one mail. */
 export interface DeliveryRow {
+  /** `<job id>/…`, or `once/…` outside of jobs. */
   readonly key: string;
   readonly mailer: string;
   readonly action: string;
@@ -24,27 +25,25 @@ export interface DeliveryRow {
 
 export interface DeliveryFilter {
   readonly state: DeliveryState | null;
-  /** Part of an address, a subject, a mailer, an answer. */
+  /** `UserMailer#welcome`; empty for any. */
+  readonly template: string;
+  /** Part of an address, a subject, an answer; empty for any. */
   readonly search: string;
 }
 
 /** More are not counted. */
 export const COUNTED = 10_000;
+/** Templates of so many newest mails are offered as a filter. */
+const TEMPLATES_OF = 5000;
+const TEMPLATE = `mailer || '#' || action`;
 const COLUMNS = [
-  'key',
-  'mailer',
-  'action',
-  'recipients',
-  'subject',
-  'message_id',
-  'state',
-  'attempts',
-  'response',
-  'error',
-  'sent_at',
-  'created_at',
-  'updated_at',
+  ...['key', 'mailer', 'action', 'recipients', 'subject', 'message_id', 'state', 'attempts'],
+  ...['response', 'error', 'sent_at', 'created_at', 'updated_at'],
 ];
+const NEWEST = [
+  { column: 'created_at', order: 'desc' },
+  { column: 'key', order: 'desc' },
+] as const;
 
 /** The delivery records, for reading. */
 export class Deliveries {
@@ -54,12 +53,14 @@ export class Deliveries {
   async list(filter: DeliveryFilter, from: number, count: number): Promise<DeliveryRow[]> {
     return this.matching(filter)
       .select<DeliveryRow[]>(COLUMNS)
-      .orderBy([
-        { column: 'created_at', order: 'desc' },
-        { column: 'key', order: 'desc' },
-      ])
+      .orderBy([...NEWEST])
       .offset(from)
       .limit(count);
+  }
+
+  async find(key: string): Promise<DeliveryRow | undefined> {
+    const [row] = await this.knex('mail_deliveries').select<DeliveryRow[]>(COLUMNS).where({ key });
+    return row;
   }
 
   /** At most COUNTED. */
@@ -67,6 +68,19 @@ export class Deliveries {
     const some = this.matching(filter).select(this.knex.raw('1')).limit(COUNTED).as('some');
     const [row] = await this.knex.from(some).count<{ count: string }[]>('* as count');
     return Number(row?.count ?? 0);
+  }
+
+  /** `UserMailer#welcome`, of the newest mails. */
+  async templates(): Promise<string[]> {
+    const newest = this.knex('mail_deliveries')
+      .select('mailer', 'action')
+      .orderBy([...NEWEST])
+      .limit(TEMPLATES_OF);
+    const rows = await this.knex
+      .from(newest.as('newest'))
+      .distinct<{ template: string }[]>(this.knex.raw(`${TEMPLATE} as template`))
+      .orderBy('template');
+    return rows.map(({ template }) => template);
   }
 
   /** How many of each state have been begun since midnight, UTC. */
@@ -79,16 +93,15 @@ export class Deliveries {
     return { sent: counts.get('sent') ?? 0, claimed: counts.get('claimed') ?? 0, failed: counts.get('failed') ?? 0 };
   }
 
-  private matching({ state, search }: DeliveryFilter): Knex.QueryBuilder {
+  private matching({ state, template, search }: DeliveryFilter): Knex.QueryBuilder {
     const query = this.knex('mail_deliveries');
     if (state !== null) query.where({ state });
-    if (search !== '') {
-      const pattern = `%${search.replace(/[\\%_]/g, '\\$&')}%`;
-      query.whereRaw(
-        `concat_ws(' ', array_to_string(recipients, ' '), subject, mailer || '#' || action, response, error, key) ilike ?`,
-        [pattern],
-      );
-    }
-    return query;
+    if (template !== '') query.whereRaw(`${TEMPLATE} = ?`, [template]);
+    if (search === '') return query;
+    const pattern = `%${search.replace(/[\\%_]/g, '\\$&')}%`;
+    return query.whereRaw(
+      `concat_ws(' ', array_to_string(recipients, ' '), subject, ${TEMPLATE}, response, error, key) ilike ?`,
+      [pattern],
+    );
   }
 }

@@ -1,26 +1,42 @@
 import type { OpsContext } from '../context';
 import type { OpenedMail } from './opened-mail';
 
+/** What the frame may do, on its element and in its answer: its links open windows of their own, no script runs. */
+export const SANDBOX = 'allow-popups allow-popups-to-escape-sandbox';
+
 /**
- * For the frame that shows a mail: no script runs, nothing is fetched, no form is sent. Images from elsewhere are not
- * loaded: one look at a mail must not tell its sender's server of it. Those that the mail carries are shown.
+ * For the frame that shows a mail: nothing but styles of its own. Images from elsewhere are loaded only where the reader
+ * asked for them: one look at a mail must not tell its sender's server of it. Those that the mail carries are shown.
  */
-const POLICY = [
-  'sandbox',
-  "default-src 'none'",
-  "style-src 'unsafe-inline'",
-  'img-src data:',
-  'font-src data:',
-  "form-action 'none'",
-  "base-uri 'none'",
-  "frame-ancestors 'self'",
-].join('; ');
+function policy(remoteImages: boolean): string {
+  return [
+    `sandbox ${SANDBOX}`,
+    "default-src 'none'",
+    "style-src 'unsafe-inline'",
+    `img-src data:${remoteImages ? ' http: https:' : ''}`,
+    'font-src data:',
+    "form-action 'none'",
+    "base-uri 'none'",
+    "frame-ancestors 'self'",
+  ].join('; ');
+}
 
 /** Answers with the HTML of a mail, fit for the frame. */
 export function answerFrame(ctx: OpsContext, mail: OpenedMail): void {
-  ctx.set({ 'Content-Security-Policy': POLICY, 'X-Frame-Options': 'SAMEORIGIN', 'Referrer-Policy': 'no-referrer' });
+  ctx.set({
+    'Content-Security-Policy': policy(ctx.query.images === 'on'),
+    'X-Frame-Options': 'SAMEORIGIN',
+    'Referrer-Policy': 'no-referrer',
+  });
   ctx.type = 'html';
-  ctx.body = withOwnImages(mail) || '<!doctype html><title>–</title>';
+  ctx.body = withOwnWindows(withOwnImages(mail)) || '<!doctype html><title>–</title>';
+}
+
+/** Its links do not open in the frame. */
+function withOwnWindows(html: string): string {
+  const at = /<head\b[^>]*>/i.exec(html) ?? /^\s*<!doctype[^>]*>/i.exec(html);
+  const end = at ? at.index + at[0].length : 0;
+  return `${html.slice(0, end)}<base target="_blank">${html.slice(end)}`;
 }
 
 /** `cid:` becomes the bytes themselves: from within its sandbox the frame cannot ask us for them. */

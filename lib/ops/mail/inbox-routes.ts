@@ -7,15 +7,19 @@ import { type Inbox, SEARCHED } from './inbox';
 import { answerPiece, showMail } from './mail-page';
 import { openMail } from './opened-mail';
 
-const LIST = '/ops/mail/inbox';
+export const INBOX = '/ops/mail/inbox';
 /** From so many mails on the number must be typed. */
 const TYPED_ABOVE = 25;
+/** Shown at the side of a mail. */
+const LATEST = 8;
 
+/** The mails that `file` delivery has written. For operators only: they hold addresses, and links that sign in. */
 export function inboxRoutes(inbox: Inbox): PageGroup {
   return (site) => {
     const { router, streams } = site;
+    const { delivery, dir } = site.config.mail;
 
-    router.get(LIST, async (ctx) => {
+    router.get(INBOX, async (ctx) => {
       assertOperator(ctx);
       const { t } = ctx.state;
       const search = String(ctx.query.q ?? '').trim();
@@ -23,26 +27,18 @@ export function inboxRoutes(inbox: Inbox): PageGroup {
       const names = search === '' ? all : await inbox.search(search);
       const paging = Paging.of(ctx, names.length);
       const entries = await inbox.entries(names.slice(paging.from, paging.to));
-      const live = search === '' && paging.page === 1 ? `${LIST}/events?newest=${names[0] ?? ''}` : undefined;
-      const { delivery } = site.config.mail;
+      const isNewest = search === '' && paging.page === 1;
+      const live = isNewest ? { live: `${INBOX}/events?newest=${all[0] ?? ''}` } : {};
+      const page = { title: t('mail.inbox.title'), search, entries, paging, total: all.length, delivery, dir };
       await site.pages.show(
         ctx,
         'mail/inbox',
-        {
-          title: t('mail.inbox.title'),
-          search,
-          entries,
-          paging,
-          total: all.length,
-          delivery,
-          searched: SEARCHED,
-          ...(live && { live }),
-        },
-        { mails: entries.map((entry) => ({ ...entry, href: `${LIST}/${entry.name}` })), total: names.length },
+        { ...page, searched: SEARCHED, ...live },
+        { mails: entries.map((entry) => ({ ...entry, href: `${INBOX}/${entry.name}` })), total: names.length },
       );
     });
 
-    router.get(`${LIST}/events`, (ctx) => {
+    router.get(`${INBOX}/events`, (ctx) => {
       assertOperator(ctx);
       const { t } = ctx.state;
       const newest = String(ctx.query.newest ?? '');
@@ -53,38 +49,52 @@ export function inboxRoutes(inbox: Inbox): PageGroup {
         const gone = newest !== '' && !names.includes(newest);
         if (count === 0 && !gone) return;
         const text = gone ? t('mail.inbox.changed') : t('mail.inbox.news', { count });
-        stream.sendWhenNew('news', { count, text, newest: names[0] ?? '' });
+        stream.sendWhenNew('news', { text });
       });
+      stream.every(1000, () => stream.send('tick'));
     });
 
-    router.get(`${LIST}/clear`, async (ctx) => {
+    router.get(`${INBOX}/clear`, async (ctx) => {
       assertOperator(ctx);
       await confirmClear(site, ctx, await inbox.names(), false);
     });
 
-    router.post(`${LIST}/clear`, async (ctx) => {
+    router.post(`${INBOX}/clear`, async (ctx) => {
       const names = await inbox.names();
+      // What has come since the question was asked stays.
       const until = ctx.state.form.get('until') ?? '';
       const meant = names.filter((name) => name <= until);
       if (meant.length > TYPED_ABOVE && Number(ctx.state.form.get('count')) !== meant.length) {
         ctx.status = 422;
         return confirmClear(site, ctx, names, true);
       }
-      const count = await inbox.clear(until);
-      site.events.emit('operator.mails', { action: 'delete', count, via: `the operator's pages, ${ctx.ip}` });
-      ctx.status = 303;
-      ctx.redirect(LIST);
+      await remove(ctx, meant);
     });
 
-    router.get(`${LIST}/:name`, async (ctx) => {
+    router.post(`${INBOX}/:name/delete`, async (ctx) => {
+      const { name = '' } = ctx.params;
+      if (!(await inbox.names()).includes(name)) throw refusal(404, 'mailGone');
+      await remove(ctx, [name]);
+    });
+
+    router.get(`${INBOX}/:name`, async (ctx) => {
       const mail = await opened(inbox, ctx);
-      const index = { previews: null, inbox: await inbox.latest(8), total: (await inbox.names()).length };
+      const names = await inbox.names();
+      const latest = await inbox.entries(names.slice(0, LATEST));
+      const index = { previews: [], inbox: latest, total: names.length, kept: true };
       await showMail(site, ctx, { mail, base: ctx.path, locales: false, index });
     });
 
-    router.get(`${LIST}/:name/*piece`, async (ctx) => {
+    router.get(`${INBOX}/:name/*piece`, async (ctx) => {
       answerPiece(ctx, await opened(inbox, ctx), ctx.params.piece ?? '');
     });
+
+    async function remove(ctx: OpsContext, names: readonly string[]): Promise<void> {
+      const count = await inbox.remove(names);
+      site.events.emit('operator.mails', { action: 'delete', count, via: `the operator's pages, ${ctx.ip}` });
+      ctx.status = 303;
+      ctx.redirect(INBOX);
+    }
   };
 }
 
@@ -99,5 +109,5 @@ function confirmClear(site: Site, ctx: OpsContext, names: readonly string[], wro
   const { length: count } = names;
   const title = ctx.state.t('mail.clear.question', { count });
   const typed = count > TYPED_ABOVE;
-  return site.pages.show(ctx, 'mail/clear', { title, count, typed, wrong, until: names[0] ?? '', back: LIST });
+  return site.pages.show(ctx, 'mail/clear', { title, count, typed, wrong, until: names[0] ?? '', back: INBOX });
 }

@@ -41,10 +41,6 @@ export class Inbox {
       .reverse();
   }
 
-  async latest(count: number): Promise<InboxEntry[]> {
-    return this.entries((await this.names()).slice(0, count));
-  }
-
   /** Those of the names that are still there. */
   async entries(names: readonly string[]): Promise<InboxEntry[]> {
     const entries: InboxEntry[] = [];
@@ -71,14 +67,15 @@ export class Inbox {
     return NAME.test(name) ? readFile(path.join(this.folder, name), LARGEST) : undefined;
   }
 
-  /** Removes the mails up to this one. @returns how many. */
-  async clear(upTo: string): Promise<number> {
-    const names = (await this.names()).filter((name) => name <= upTo);
-    for (const name of names) {
-      await fs.unlink(path.join(this.folder, name)).catch(whenMissing(undefined));
+  /** @returns how many there were. */
+  async remove(names: readonly string[]): Promise<number> {
+    let count = 0;
+    for (const name of names.filter((each) => NAME.test(each))) {
+      const gone = await fs.unlink(path.join(this.folder, name)).then(() => true, whenMissing(false));
+      if (gone) count++;
       this.known.delete(name);
     }
-    return names.length;
+    return count;
   }
 
   private async look(name: string): Promise<{ readonly entry: InboxEntry; readonly text: string } | undefined> {

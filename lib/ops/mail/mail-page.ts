@@ -2,18 +2,18 @@ import { LOCALES } from '../../core/locale';
 import type { OpsContext } from '../context';
 import { refusal } from '../page/refusal';
 import type { Site } from '../site';
-import { answerFrame, remoteImages } from './frame';
+import { answerFrame, remoteImages, SANDBOX } from './frame';
 import type { OpenedMail } from './opened-mail';
 import { previewLine } from './preview-line';
 
-const PARTS = ['html', 'text', 'source', 'headers'] as const;
+const PARTS = ['html', 'text', 'source', 'headers', 'raw'] as const;
 const WIDTHS = ['desktop', 'phone'] as const;
 const SCHEMES = ['light', 'dark'] as const;
 
 /** Gmail cuts HTML off above this, bytes. */
 const CLIPPED_ABOVE = 102_000;
-/** More of a source is not shown, bytes; the download has it all. */
-const SOURCE_SHOWN = 200_000;
+/** More of a source is not shown, characters; the download has it all. */
+const SHOWN = 200_000;
 
 /** One mail on a page: tabs, frame, attachments. */
 export interface MailPage {
@@ -24,43 +24,54 @@ export interface MailPage {
   readonly locales: boolean;
   /** For the list at its side. */
   readonly index: object;
+  /** Of a preview: which. */
+  readonly preview?: string;
+  /** The language that it is shown in. Default: what the mail says. */
+  readonly shownIn?: string;
   readonly live?: string;
 }
 
 /** Shows the mail as its page, or as JSON. */
 export async function showMail(site: Site, ctx: OpsContext, page: MailPage): Promise<void> {
-  const { mail, base, locales } = page;
-  const query = locales ? langQuery(ctx) : '';
+  const { mail, base } = page;
+  const query = langQuery(ctx);
   const files = mail.attachments.map(({ name, type, content, cid }, index) => {
     return { name, type, size: content.length, inline: cid !== null, href: `${base}/attachments/${index}${query}` };
   });
   const htmlSize = Buffer.byteLength(mail.html ?? '');
-  const part = oneOf(ctx, 'part', mail.html === null ? PARTS.slice(1) : PARTS);
-  await site.pages.show(
-    ctx,
-    'mail/mail',
-    {
-      title: mail.subject,
-      ...page,
-      files,
-      query,
-      htmlSize,
-      textSize: Buffer.byteLength(mail.text ?? ''),
-      clipped: htmlSize > CLIPPED_ABOVE,
-      remote: remoteImages(mail.html),
-      line: previewLine(mail.html, mail.text),
-      parts: mail.html === null ? PARTS.slice(1) : PARTS,
-      part,
-      width: oneOf(ctx, 'width', WIDTHS),
-      widths: WIDTHS,
-      scheme: oneOf(ctx, 'scheme', SCHEMES),
-      schemes: SCHEMES,
-      languages: locales ? LOCALES : [],
-      source: part === 'source' ? mail.source.subarray(0, SOURCE_SHOWN).toString('utf8') : '',
-      cutOff: mail.source.length > SOURCE_SHOWN,
-    },
-    { ...jsonOf(mail), size: { html: htmlSize, source: mail.source.length }, attachments: files },
-  );
+  const parts = PARTS.filter((part) => mail.html !== null || (part !== 'html' && part !== 'source'));
+  const part = oneOf(ctx, 'part', parts);
+  const source = part === 'raw' ? mail.source.toString('utf8') : (mail.html ?? '');
+  const locals = {
+    title: mail.subject || ctx.state.t('mail.noSubject'),
+    preview: null,
+    shownIn: mail.locale,
+    ...page,
+    files,
+    query,
+    frame: `${base}/body${frameQuery(ctx)}`,
+    sandbox: SANDBOX,
+    htmlSize,
+    textSize: Buffer.byteLength(mail.text ?? ''),
+    clipped: htmlSize > CLIPPED_ABOVE,
+    limit: CLIPPED_ABOVE,
+    remote: remoteImages(mail.html),
+    imagesOn: ctx.query.images === 'on',
+    line: previewLine(mail.html, mail.text),
+    parts,
+    part,
+    width: oneOf(ctx, 'width', WIDTHS),
+    widths: WIDTHS,
+    scheme: oneOf(ctx, 'scheme', SCHEMES),
+    schemes: SCHEMES,
+    source: source.slice(0, SHOWN),
+    cutOff: source.length > SHOWN,
+  };
+  await site.pages.show(ctx, 'mail/mail', locals, {
+    ...jsonOf(mail),
+    size: { html: htmlSize, source: mail.source.length },
+    attachments: files,
+  });
 }
 
 /** What else a mail's address leads to: its HTML for the frame, the whole as a file, an attachment. */
@@ -75,7 +86,7 @@ export function answerPiece(ctx: OpsContext, mail: OpenedMail, piece: string): v
 
 /** Never shown by the browser: what is in it is not ours. */
 function download(ctx: OpsContext, bytes: Buffer, type: string, name: string): void {
-  ctx.attachment(name.replace(/[\p{Cc}/\\]/gu, '_').slice(0, 150));
+  ctx.attachment(name.replace(/[\p{Cc}/\\]/gu, '_').slice(-150));
   ctx.set({ 'Content-Security-Policy': "default-src 'none'; sandbox", 'X-Content-Type-Options': 'nosniff' });
   ctx.type = type;
   ctx.body = bytes;
@@ -88,12 +99,21 @@ function jsonOf({ attachments: _, source: __, ...mail }: OpenedMail): object {
 /** The language that a preview is asked for in; null: as the mail itself has it. */
 export function askedLanguage(ctx: OpsContext): string | null {
   const { lang } = ctx.query;
-  return typeof lang === 'string' && LOCALES.some((locale) => locale === lang) ? lang : null;
+  return LOCALES.find((locale) => locale === lang) ?? null;
 }
 
 function langQuery(ctx: OpsContext): string {
   const lang = askedLanguage(ctx);
   return lang === null ? '' : `?lang=${lang}`;
+}
+
+function frameQuery(ctx: OpsContext): string {
+  const lang = askedLanguage(ctx);
+  const query = new URLSearchParams({
+    ...(lang !== null && { lang }),
+    ...(ctx.query.images === 'on' && { images: 'on' }),
+  });
+  return query.size === 0 ? '' : `?${query}`;
 }
 
 function oneOf<T extends string>(ctx: OpsContext, name: string, allowed: readonly T[]): T {

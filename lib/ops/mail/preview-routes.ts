@@ -1,72 +1,94 @@
 import type { PreviewName } from '../../mailer/preview/preview-folder';
-import type { PreviewReply } from '../../mailer/preview/preview-order';
+import type { PreviewedMail, PreviewReply } from '../../mailer/preview/preview-order';
 import { assertOperator } from '../access/operators';
 import type { OpsContext } from '../context';
 import { refusal } from '../page/refusal';
 import type { PageGroup, Site } from '../site';
-import { FileWatch } from './file-watch';
+import { DELIVERIES } from './delivery-routes';
 import type { Inbox } from './inbox';
 import { answerPiece, askedLanguage, showMail } from './mail-page';
-import { openMail } from './opened-mail';
-import { PreviewChild } from './preview-child';
+import { type OpenedMail, openMail } from './opened-mail';
+import { PreviewSource } from './preview-source';
 
-const AT = '/ops/mail/previews/:mailer/:action';
-const EVENTS = '/ops/mail/previews/events';
+const INDEX = '/ops/mail';
+const PREVIEWS = `${INDEX}/previews`;
+const ONE = `${PREVIEWS}/:mailer/:action`;
+const EVENTS = `${PREVIEWS}/events`;
+const KEPT = new Set(['lang', 'part', 'width', 'scheme']);
+/** Shown at the side of a preview. */
+const LATEST = 4;
 
 /** The previews of the app's mails. @param inbox for the list at their side. */
 export function previewRoutes(inbox: Inbox): PageGroup {
   return (site) => {
     const { router, config } = site;
-    const child = new PreviewChild();
-    const watch = new FileWatch(site.previewFolders);
-    const live = config.environment === 'production' ? {} : { live: EVENTS };
+    const changing = config.environment !== 'production';
+    const source = new PreviewSource({ folders: site.previews.madeOf, changing });
+    /** Before anything is read: what changes from then on shows the page anew. */
+    const live = async () => (changing ? { live: `${EVENTS}?seen=${await source.version()}` } : {});
 
-    router.get('/ops/mail', async (ctx) => {
-      assertOperator(ctx);
-      const reply = await child.ask({ ask: 'names' });
-      if (reply.kind === 'fault') return showFault(site, ctx, reply, { ...live });
-      const previews = namesOf(reply);
-      await site.pages.show(
-        ctx,
-        'mail/previews',
-        { title: ctx.state.t('mail.title'), previews, ...live },
-        { previews },
-      );
+    /** What a page of a preview has at its side. */
+    const indexOf = async (reply: PreviewReply, ctx: OpsContext) => {
+      const names = await inbox.names();
+      const kept = config.mail.delivery === 'file';
+      const latest = await inbox.entries(names.slice(0, LATEST));
+      return { previews: linksOf(reply), inbox: latest, total: names.length, kept, keep: keptQuery(ctx) };
+    };
+
+    router.get(INDEX, async (ctx) => {
+      if (ctx.state.visitor.role === 'viewer') return ctx.redirect(DELIVERIES);
+      const lively = await live();
+      const reply = await source.names();
+      const [first] = linksOf(reply);
+      if (first && !ctx.state.json) return ctx.redirect(first.href);
+      const index = await indexOf(reply, ctx);
+      if (reply.kind === 'fault') return showFault(site, ctx, reply, { index, ...lively });
+      const page = { title: ctx.state.t('mail.previews.title'), index, folder: site.previews.folder, ...lively };
+      await site.pages.show(ctx, 'mail/no-previews', page, { previews: linksOf(reply) });
     });
 
     router.get(EVENTS, (ctx) => {
       assertOperator(ctx);
       const stream = site.streams.begin(ctx);
-      stream.every(400, async () => stream.sendWhenNew('version', await watch.version()));
+      const seen = String(ctx.query.seen ?? '');
+      stream.every(400, async () => {
+        if ((await source.version()) !== seen) stream.sendWhenNew('reload', {});
+      });
+      stream.every(1000, () => stream.send('tick'));
     });
 
-    router.get(AT, async (ctx) => {
+    router.get(ONE, async (ctx) => {
       assertOperator(ctx);
-      const reply = await child.ask(orderFor(ctx));
-      const previews = namesOf(await child.ask({ ask: 'names' }));
-      const base = ctx.path;
-      const index = { previews, inbox: await inbox.latest(4), total: (await inbox.names()).length };
+      const lively = await live();
+      const reply = await source.mail(nameOf(ctx), askedLanguage(ctx));
+      const shownIn = askedLanguage(ctx) ?? config.defaultLocale;
+      const index = await indexOf(await source.names(), ctx);
+      const shared = { index, base: ctx.path, locales: true, shownIn, ...lively };
+      const title = `${ctx.params.mailer}#${ctx.params.action}`;
       switch (reply.kind) {
-        case 'mail': {
-          const mail = { ...(await openMail(Buffer.from(reply.eml, 'base64'))), bcc: reply.bcc, locale: reply.locale };
-          return showMail(site, ctx, { mail, base, locales: true, index, ...live });
-        }
+        case 'mail':
+          return showMail(site, ctx, { mail: await opened(reply), preview: title, ...shared, shownIn: reply.locale });
         case 'fault':
-          return showFault(site, ctx, reply, { index, base, ...live });
+          return showFault(site, ctx, reply, shared);
         case 'none':
-          return site.pages.show(ctx, 'mail/none', { title: titleOf(ctx), base, index, ...live }, { mail: null });
+          return site.pages.show(ctx, 'mail/no-mail', { title, ...shared }, { mail: null });
         default:
           throw refusal(404, 'missing');
       }
     });
 
-    router.get(`${AT}/*piece`, async (ctx) => {
+    router.get(`${ONE}/*piece`, async (ctx) => {
       assertOperator(ctx);
-      const reply = await child.ask(orderFor(ctx));
+      const reply = await source.mail(nameOf(ctx), askedLanguage(ctx));
       if (reply.kind !== 'mail') throw refusal(404, 'missing');
-      answerPiece(ctx, await openMail(Buffer.from(reply.eml, 'base64')), ctx.params.piece ?? '');
+      answerPiece(ctx, await opened(reply), ctx.params.piece ?? '');
     });
   };
+}
+
+/** What the message does not say of itself. */
+async function opened({ eml, bcc, locale }: PreviewedMail): Promise<OpenedMail> {
+  return { ...(await openMail(Buffer.from(eml, 'base64'))), bcc, locale };
 }
 
 async function showFault(
@@ -75,20 +97,25 @@ async function showFault(
   fault: Extract<PreviewReply, { readonly kind: 'fault' }>,
   more: Readonly<Record<string, unknown>>,
 ): Promise<void> {
+  const { mailer, action } = ctx.params;
   ctx.status = 500;
-  const title = ctx.state.t('mail.fault.title', { name: ctx.params.action ? titleOf(ctx) : ctx.state.t('mail.title') });
-  await site.pages.show(ctx, 'mail/fault', { title, fault, index: null, base: '', ...more }, { error: fault });
+  const title = action ? `${mailer}#${action}` : ctx.state.t('mail.previews.title');
+  await site.pages.show(ctx, 'mail/fault', { title, fault, base: ctx.path, locales: false, ...more }, { error: fault });
 }
 
-function namesOf(reply: PreviewReply): readonly PreviewName[] {
-  return reply.kind === 'names' ? reply.names : [];
+function linksOf(reply: PreviewReply): (PreviewName & { readonly href: string })[] {
+  const names = reply.kind === 'names' ? reply.names : [];
+  return names.map((name) => ({ ...name, href: `${PREVIEWS}/${name.mailer}/${encodeURIComponent(name.action)}` }));
 }
 
-function orderFor(ctx: OpsContext) {
+function nameOf(ctx: OpsContext): PreviewName {
   const { mailer = '', action = '' } = ctx.params;
-  return { ask: 'mail', mailer, action, locale: askedLanguage(ctx) } as const;
+  return { mailer, action };
 }
 
-function titleOf(ctx: OpsContext): string {
-  return `${ctx.params.mailer}#${ctx.params.action}`;
+/** The next preview is looked at in the same way. */
+function keptQuery(ctx: OpsContext): string {
+  const query = new URLSearchParams(ctx.querystring);
+  for (const name of [...query.keys()]) if (!KEPT.has(name)) query.delete(name);
+  return query.size === 0 ? '' : `?${query}`;
 }

@@ -8,7 +8,5 @@ import { previewRoutes } from './preview-routes';
 export const mailRoutes: PageGroup = (site) => {
   const inbox = new Inbox(site.config.mail.dir);
   site.router.get('/ops', (ctx) => ctx.redirect('/ops/mail'));
-  inboxRoutes(inbox)(site);
-  deliveryRoutes(site);
-  previewRoutes(inbox)(site);
+  for (const group of [inboxRoutes(inbox), deliveryRoutes(inbox), previewRoutes(inbox)]) group(site);
 };
