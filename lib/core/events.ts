@@ -1,4 +1,5 @@
 import type { JsonValue } from './json';
+import type { Refusal } from './request-counts';
 
 /**
  * Everything that happens worth knowing, by name. Code emits; the log subscriber writes the lines, and statistics,
@@ -86,12 +87,27 @@ export interface EventMap {
   };
   /** Somebody asked for it, by the socket or a signal. */
   'operator.command': { readonly command: string; readonly via: string };
+  /** It was not to be had. */
+  'operator.refused': { readonly command: string; readonly via: string; readonly reason: string };
   /** Somebody moved jobs by hand. */
   'operator.queue': {
     readonly action: 'pause' | 'resume' | 'clear';
     readonly queue: string;
     /** Deleted by a clear. */
     readonly jobs: number;
+    readonly via: string;
+  };
+  /** Somebody steered a recurring job. */
+  'operator.cron': {
+    readonly action: 'run' | 'pause' | 'resume' | 'forget';
+    readonly name: string;
+    readonly via: string;
+  };
+  /** Somebody left an order for one job processor, wherever it runs. */
+  'operator.process': {
+    readonly order: 'quiet' | 'resume' | 'stop';
+    /** Its identity. */
+    readonly process: string;
     readonly via: string;
   };
   /** Somebody deleted mails that `file` delivery had written. */
@@ -116,9 +132,14 @@ export interface EventMap {
     readonly method: string;
     readonly path: string;
     readonly status: number;
+    /** To the hundredth. */
     readonly durationMs: number;
-    /** Time spent waiting for a slot. */
+    /** Time spent waiting for a slot, to the hundredth. */
     readonly queuedMs: number;
+    /** Answered beside the app: health checks, the operator's pages. */
+    readonly beside: boolean;
+    /** Why it was turned away before the app saw it; null when it was not. */
+    readonly refused: Refusal | null;
     readonly requestId: string;
     readonly remoteAddress: string;
   };

@@ -59,10 +59,13 @@ const LINES: { readonly [E in EventName]?: (event: EventMap[E]) => Line } = {
     `the tree takes ${Math.round(e.totalMb)} of ${e.limitMb} MB: worker ${e.slot} (${Math.round(e.workerMb)} MB) is recycled`,
   ],
   'operator.command': (e) => ['info', `asked to ${e.command} by ${e.via}`],
+  'operator.refused': (e) => ['warn', `${e.command}, asked by ${e.via}: ${e.reason}`],
   'operator.queue': ({ action, queue, jobs, via }) => [
     'info',
     `${action} queue ${queue}${action === 'clear' ? `, ${jobs} job(s) deleted` : ''}, asked by ${via}`,
   ],
+  'operator.cron': (e) => ['info', `${e.action} recurring job ${e.name}, asked by ${e.via}`],
+  'operator.process': (e) => ['info', `job processor ${e.process} is to ${e.order}, asked by ${e.via}`],
   'operator.mails': (e) => ['info', `${e.action} ${e.count} mail(s) of the inbox, asked by ${e.via}`],
   'operator.sign-in': ({ role, address, locked }) => [
     role ? 'info' : 'warn',
@@ -78,11 +81,11 @@ const LINES: { readonly [E in EventName]?: (event: EventMap[E]) => Line } = {
   'primary.listening': (e) => ['info', `Listening on ${e.address}, ready in ${(e.durationMs / 1000).toFixed(1)} s`],
   'primary.stopping': (e) => ['info', `${e.reason}: stopping, at most ${e.timeoutMs / 1000} s`],
   'primary.stopped': (e) => ['info', `stopped in ${(e.durationMs / 1000).toFixed(1)} s, ${e.killed} killed`],
-  'request.finished': ({ method, path, status, durationMs, ...rest }) => [
-    status >= 500 ? 'error' : 'info',
-    `${method} ${path} ${status} in ${durationMs} ms`,
-    { method, path, status, durationMs, ...rest },
-  ],
+  'request.finished': ({ method, path, status, beside, refused, ...rest }) => {
+    const [durationMs, queuedMs] = [Math.round(rest.durationMs), Math.round(rest.queuedMs)];
+    const fields = { ...rest, method, path, status, durationMs, queuedMs, ...(refused && { refused }) };
+    return [status >= 500 ? 'error' : 'info', `${method} ${path} ${status} in ${durationMs} ms`, fields];
+  },
   'request.cut': (e) => ['error', `${e.what} was cut off after ${seconds(e.ageMs)}`, { requestId: e.requestId }],
   'request.error': ({ error, method, path, requestId }) => [
     'error',

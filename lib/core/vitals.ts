@@ -7,6 +7,8 @@ export interface Vitals {
   /** Event-loop utilisation, 0 to 1. */
   readonly utilization: number;
   readonly rssMb: number;
+  /** CPU time that the process has used since its start. */
+  readonly cpuSeconds: number;
 }
 
 /** How often the loop is sampled, ms: rarely enough to cost nothing in an idle process. */
@@ -27,10 +29,12 @@ export class VitalsMeter {
     // What is sampled is a timer's whole interval.
     const lagP99Ms = Math.max(0, this.delay.percentile(99) / 1e6 - RESOLUTION_MS);
     this.delay.reset();
+    const { user, system } = process.cpuUsage();
     return {
       lagP99Ms: round(lagP99Ms, 1),
       utilization: round(utilization, 3),
       rssMb: round(process.memoryUsage.rss() / 1048576, 1),
+      cpuSeconds: round((user + system) / 1e6, 3),
     };
   }
 

@@ -1,5 +1,6 @@
 import createKnex, { type Knex } from 'knex';
 import type { Events } from '../core/events';
+import type { PoolUse } from '../core/pool-use';
 import { withTlsAdvice } from '../core/tls-advice';
 import type { Deadline } from '../support/deadline';
 import type { Service } from '../support/service';
@@ -10,22 +11,38 @@ import type { Service } from '../support/service';
  */
 const POOL_MAX = 3;
 
+/** Of knex's pool, for which knex declares no type, what is asked of it. */
+interface Pool {
+  numUsed(): number;
+  numFree(): number;
+  numPendingAcquires(): number;
+}
+
 /** This process's pool of Postgres connections. */
 export class Database implements Service {
   readonly name = 'database';
   readonly knex: Knex;
+  private readonly poolMax: number;
 
   constructor(
     readonly url: string,
     options: { readonly production: boolean; readonly events: Events; readonly poolMax?: number },
   ) {
+    this.poolMax = options.poolMax ?? POOL_MAX;
     this.knex = createKnex({
       client: 'pg',
       connection: connectionSettings(url, options.production),
-      pool: { min: 0, max: options.poolMax ?? POOL_MAX, idleTimeoutMillis: 30_000 },
+      pool: { min: 0, max: this.poolMax, idleTimeoutMillis: 30_000 },
       acquireConnectionTimeout: 10_000,
       log: asEvents(options.events),
     });
+  }
+
+  poolUse(): PoolUse {
+    // It has none before its start and after its end.
+    const pool: Pool | undefined = this.knex.client.pool;
+    const [used, idle, waiting] = pool ? [pool.numUsed(), pool.numFree(), pool.numPendingAcquires()] : [0, 0, 0];
+    return { used, idle, waiting, max: this.poolMax };
   }
 
   async start(): Promise<void> {}

@@ -26,6 +26,7 @@ export function opsPages(options: OpsOptions): Koa.Middleware {
   };
   return (ctx, next) => {
     if (!/^\/ops(\.json|\/|$)/.test(ctx.path)) return next();
+    ctx.beside = true;
     return limit(ctx, async () => (await load())(ctx, next));
   };
 }

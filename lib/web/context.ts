@@ -1,4 +1,5 @@
 import type { Locale } from '../core/locale';
+import type { Refusal } from '../core/request-counts';
 
 declare module 'koa' {
   interface DefaultContext {
@@ -8,6 +9,10 @@ declare module 'koa' {
     locale: Locale;
     /** Milliseconds spent waiting for a slot. */
     queuedMs: number;
+    /** It is answered beside the app: a health check, an operator's page. */
+    beside: boolean;
+    /** Why it was turned away before the app saw it; null when it was not. */
+    refused: Refusal | null;
     /** Gives the slot back before the response ends: for streams and long polls that mostly wait. */
     releaseSlot(): void;
   }

@@ -33,6 +33,7 @@ export function health({ appName, readiness, isLeaving, degraded = () => [] }: H
 
   return async (ctx, next) => {
     if (ctx.path !== '/health' && ctx.path !== '/ready') return next();
+    ctx.beside = true;
     const headers = { Allow: METHODS.join(', ') };
     if (!METHODS.includes(ctx.method)) throw new ProblemError(405, { headers });
     ctx.set('Cache-Control', 'no-store');

@@ -16,6 +16,7 @@ export function limited(limit: RequestLimit): Koa.Middleware {
     ctx.queuedMs = performance.now() - askedAt;
     if (admission.outcome === 'gone') return;
     if (admission.outcome !== 'admitted') {
+      ctx.refused = admission.outcome;
       throw new ProblemError(503, { detail: REASONS[admission.outcome], headers: { 'Retry-After': '2' } });
     }
     ctx.releaseSlot = admission.release;

@@ -13,6 +13,8 @@ export function requestContext(defaultLocale: Locale): Koa.Middleware {
     ctx.requestId = WELL_FORMED.test(given) ? given : randomUUID();
     ctx.locale = preferredLocale(ctx, defaultLocale);
     ctx.queuedMs = 0;
+    ctx.beside = false;
+    ctx.refused = null;
     ctx.set('X-Request-Id', ctx.requestId);
     return runInContext({ requestId: ctx.requestId, locale: ctx.locale }, next);
   };

@@ -15,12 +15,18 @@ export function requestEvents(events: Events): Koa.Middleware {
         // Without the query, which may carry secrets.
         path: ctx.path,
         status: ctx.res.writableFinished ? ctx.res.statusCode : CLIENT_LEFT,
-        durationMs: Math.round(performance.now() - startedAt),
-        queuedMs: Math.round(ctx.queuedMs),
+        durationMs: hundredths(performance.now() - startedAt),
+        queuedMs: hundredths(ctx.queuedMs),
+        beside: ctx.beside,
+        refused: ctx.refused,
         requestId: ctx.requestId,
         remoteAddress: ctx.ip.replace(/^::ffff:/, ''),
       });
     });
     return next();
   };
+}
+
+function hundredths(ms: number): number {
+  return Math.round(ms * 100) / 100;
 }

@@ -25,6 +25,7 @@ export function shedStale(): Koa.Middleware {
   return (ctx, next) => {
     const waited = waitedSinceRouter(ctx.get('X-Request-Start'));
     if (waited <= ROUTER_PATIENCE_MS) return next();
+    ctx.refused = 'stale';
     const detail = `The request was ${Math.round(waited / 1000)} s old when it arrived: its caller has been told 503 already.`;
     throw new ProblemError(503, { detail, headers: { 'Retry-After': '2' } });
   };

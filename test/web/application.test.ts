@@ -204,8 +204,22 @@ describe('application', () => {
     await serving.request('/hello?token=secret', { headers: { 'x-request-id': 'r2' } });
     await until('the event is there', () => serving.finished.length === 1);
     const { durationMs, queuedMs, ...rest } = serving.finished[0] ?? assert.fail();
-    assert.ok(durationMs >= 0 && queuedMs === 0);
-    assert.deepEqual(rest, { method: 'GET', path: '/hello', status: 200, requestId: 'r2', remoteAddress: '127.0.0.1' });
+    assert.ok(durationMs >= queuedMs && queuedMs >= 0);
+    const about = { requestId: 'r2', remoteAddress: '127.0.0.1', beside: false, refused: null };
+    assert.deepEqual(rest, { method: 'GET', path: '/hello', status: 200, ...about });
+  });
+
+  it('tells apart what is answered beside the app, and what is turned away', async () => {
+    await serving.request('/health');
+    await serving.request('/hello', { headers: { 'x-request-start': String(Date.now() - 60_000) } });
+    await until('both events are there', () => serving.finished.length === 2);
+    assert.deepEqual(
+      serving.finished.map(({ path, beside, refused }) => [path, beside, refused]),
+      [
+        ['/health', true, null],
+        ['/hello', false, 'stale'],
+      ],
+    );
   });
 
   it('believes X-Forwarded-For on Heroku only, and there the last hop only', async () => {

@@ -137,6 +137,10 @@ describe('limit', () => {
     assert.equal((await first).status, 200);
     await until('both events are there', () => serving.finished.length === 2);
     assert.ok((serving.finished[0]?.queuedMs ?? 0) >= 29);
+    assert.deepEqual(
+      serving.finished.map(({ refused }) => refused),
+      ['timeout', null],
+    );
   });
 
   it('a caller who leaves while waiting gives the place up and is never served', async () => {

@@ -1,0 +1,52 @@
+import type { EventMap } from '../core/events';
+import { BOUNDS_MS, type RequestCounts } from '../core/request-counts';
+
+/** Any other word is counted as `other`: callers may send what they like. */
+const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
+const OTHER = METHODS.length;
+/** 1xx to 5xx, and what is none of them. */
+const CLASSES = ['other', '1xx', '2xx', '3xx', '4xx', '5xx'];
+
+/** Counts the app's requests in this process. A request costs a few increments. */
+export class RequestTally {
+  private readonly answered = new Float64Array((METHODS.length + 1) * CLASSES.length);
+  private readonly refused = { full: 0, timeout: 0, stale: 0 };
+  private readonly duration = new BucketTally();
+  private readonly queued = new BucketTally();
+
+  add({ method, status, durationMs, queuedMs, refused }: EventMap['request.finished']): void {
+    const known = METHODS.indexOf(method);
+    const statusClass = status >= 100 && status < 600 ? Math.trunc(status / 100) : 0;
+    const index = (known === -1 ? OTHER : known) * CLASSES.length + statusClass;
+    this.answered[index] = (this.answered[index] ?? 0) + 1;
+    if (refused !== null) this.refused[refused]++;
+    this.duration.add(durationMs);
+    this.queued.add(queuedMs);
+  }
+
+  read(): RequestCounts {
+    const answered: Record<string, number> = {};
+    for (const [index, count] of this.answered.entries()) {
+      if (count === 0) continue;
+      const method = METHODS[Math.trunc(index / CLASSES.length)] ?? 'other';
+      answered[`${method} ${CLASSES[index % CLASSES.length]}`] = count;
+    }
+    return { answered, refused: { ...this.refused }, duration: this.duration.read(), queued: this.queued.read() };
+  }
+}
+
+class BucketTally {
+  private readonly counts = new Float64Array(BOUNDS_MS.length + 1);
+  private sumMs = 0;
+
+  add(ms: number): void {
+    let bucket = 0;
+    while (ms > (BOUNDS_MS[bucket] ?? Number.POSITIVE_INFINITY)) bucket++;
+    this.counts[bucket] = (this.counts[bucket] ?? 0) + 1;
+    this.sumMs += ms;
+  }
+
+  read(): { counts: number[]; sumMs: number } {
+    return { counts: [...this.counts], sumMs: Number(this.sumMs.toFixed(3)) };
+  }
+}

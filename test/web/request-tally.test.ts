@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict';
+import type { EventMap } from '../../lib/core/events';
+import { BOUNDS_MS, sumRequests } from '../../lib/core/request-counts';
+import { RequestTally } from '../../lib/web/request-tally';
+
+const finished = (about: Partial<EventMap['request.finished']>): EventMap['request.finished'] => ({
+  method: 'GET',
+  path: '/',
+  status: 200,
+  durationMs: 3,
+  queuedMs: 0,
+  beside: false,
+  refused: null,
+  requestId: 'r',
+  remoteAddress: '127.0.0.1',
+  ...about,
+});
+
+describe('the tally of requests', () => {
+  it('counts by method and class of status, and whatever callers make up as other', () => {
+    const tally = new RequestTally();
+    for (const method of ['GET', 'GET', 'POST', 'BREW', '__proto__', 'constructor', 'get'])
+      tally.add(finished({ method }));
+    for (const status of [201, 301, 404, 499, 503, 599, 0, 999]) tally.add(finished({ status }));
+    assert.deepEqual(tally.read().answered, {
+      'GET 2xx': 3,
+      'GET 3xx': 1,
+      'GET 4xx': 2,
+      'GET 5xx': 2,
+      'GET other': 2,
+      'POST 2xx': 1,
+      'other 2xx': 4,
+    });
+  });
+
+  it('puts each length of time into the bucket whose bound it does not exceed', () => {
+    const tally = new RequestTally();
+    for (const bound of BOUNDS_MS) tally.add(finished({ durationMs: bound, queuedMs: bound + 0.01 }));
+    const { duration, queued } = tally.read();
+    assert.deepEqual(duration.counts, [...BOUNDS_MS.map(() => 1), 0]);
+    assert.deepEqual(queued.counts, [0, ...BOUNDS_MS.map(() => 1)]);
+    const sum = BOUNDS_MS.reduce((all, bound) => all + bound, 0);
+    assert.ok(Math.abs(duration.sumMs - sum) < 0.001);
+    assert.ok(Math.abs(queued.sumMs - sum - BOUNDS_MS.length / 100) < 0.001);
+  });
+
+  it('counts why requests were turned away', () => {
+    const tally = new RequestTally();
+    for (const refused of ['full', 'full', 'timeout', 'stale', null] as const)
+      tally.add(finished({ refused, status: 503 }));
+    assert.deepEqual(tally.read().refused, { full: 2, timeout: 1, stale: 1 });
+  });
+
+  it('is summed up over processes', () => {
+    const [one, other] = [new RequestTally(), new RequestTally()];
+    one.add(finished({ durationMs: 2, queuedMs: 0.5 }));
+    other.add(finished({ durationMs: 40_000 }));
+    other.add(finished({ method: 'PUT', status: 503, refused: 'full' }));
+    const sum = sumRequests([one.read(), other.read()]);
+    assert.deepEqual(sum.answered, { 'GET 2xx': 2, 'PUT 5xx': 1 });
+    assert.deepEqual(sum.refused, { full: 1, timeout: 0, stale: 0 });
+    assert.equal(sum.duration.sumMs, 40_005);
+    assert.equal(sum.duration.counts.at(-1), 1);
+    assert.equal(
+      sum.duration.counts.reduce((all, count) => all + count, 0),
+      3,
+    );
+    const nothing = sumRequests([]);
+    assert.deepEqual(nothing.duration, { counts: BOUNDS_MS.map(() => 0).concat(0), sumMs: 0 });
+  });
+});
