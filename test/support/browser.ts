@@ -11,7 +11,7 @@ export type { Browser, Page };
 const ROOT = path.resolve(__dirname, '../..');
 /** Screenshots stay here after the run, to be looked at. Each run writes them anew. */
 const SHOTS = path.join(ROOT, '.catamount/shots');
-const HANGUL = path.join(path.dirname(require.resolve('@embedpdf/fonts-kr/package.json')), 'fonts');
+const HANGUL = path.join(ROOT, 'node_modules/@embedpdf/fonts-kr/fonts');
 /** What pages are shot in: `<name>.<scheme>.<width>.png`. */
 const VARIANTS = [
   { scheme: 'light', width: 1280 },
