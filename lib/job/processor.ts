@@ -123,6 +123,7 @@ export class JobProcessor implements Service {
       dead: options.lineage?.dead ?? [],
       tuning,
       fullQueues: () => this.outbox.fullQueues,
+      knowsClass: (name) => registry.get(name) !== undefined,
       snapshot: () => this.snapshot(),
       onOrder: options.onOrder ?? ((order) => (order === 'resume' ? this.resume() : this.quiet())),
     });

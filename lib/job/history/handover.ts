@@ -1,7 +1,17 @@
 import type { RedisClient } from '../../core/redis';
 import { RedisScript } from '../redis/redis-script';
 import { toFields } from './class-tally';
-import { DAYS_KEPT, dayKey, handedOverKey, MINUTE_TTL_S, minuteKey, OTHER_CLASSES, TOTALS_KEY } from './history-keys';
+import {
+  DAYS_KEPT,
+  dayKey,
+  handedOverKey,
+  MINUTE_MS,
+  MINUTE_TTL_S,
+  minuteKey,
+  OTHER_CLASSES,
+  TOTALS_KEY,
+} from './history-keys';
+import type { MailTally } from './mail-tally';
 import type { Tally } from './tally';
 
 /** Fields in one script call, so that it holds Redis up for a few milliseconds at most. */
@@ -48,6 +58,7 @@ export class Handover {
     private readonly tally: Tally,
     /** Of this process: unlike any other's, ever. */
     private readonly identity: string,
+    private readonly mails?: MailTally,
   ) {}
 
   /** @throws when Redis does not answer: what it may lack goes again the next time. */
@@ -59,10 +70,17 @@ export class Handover {
 
   private cut(): void {
     for (const [minute, classes] of this.tally.take()) {
-      const fields = [...classes].flatMap(([className, tally]) => toFields(className, tally));
-      for (let i = 0; i < fields.length; i += CHUNK) {
-        this.parts.push({ number: ++this.count, minute, fields: fields.slice(i, i + CHUNK) });
-      }
+      this.addParts(
+        minute,
+        [...classes].flatMap(([className, tally]) => toFields(className, tally)),
+      );
+    }
+    this.addParts(Math.floor(Date.now() / MINUTE_MS) * MINUTE_MS, this.mails?.take() ?? []);
+  }
+
+  private addParts(minute: number, fields: Part['fields']): void {
+    for (let i = 0; i < fields.length; i += CHUNK) {
+      this.parts.push({ number: ++this.count, minute, fields: fields.slice(i, i + CHUNK) });
     }
   }
 

@@ -4,11 +4,18 @@ import { answerWithin } from '../redis/redis-script';
 import { type ClassTally, fromFields } from './class-tally';
 import { DAY_MS, DAYS_KEPT, dayKey, MINUTE_MS, MINUTE_TTL_S, minuteKey, TOTALS_KEY } from './history-keys';
 import { type HistorySum, sumUp } from './history-row';
+import { type MailCounts, mailsFromFields } from './mail-tally';
 
 const ANSWER_MS = 5000;
 /** Keys per round trip. */
 const PAGE = 100;
 const MOST_MINUTES = MINUTE_TTL_S / 60;
+
+/** Since the beginning of Redis's data, by name. */
+export interface HistoryCounters {
+  readonly classes: ReadonlyMap<string, ClassTally>;
+  readonly mailers: ReadonlyMap<string, MailCounts>;
+}
 
 /** What became of jobs in one minute, or on one day. */
 export interface HistoryPeriod extends HistorySum {
@@ -55,6 +62,12 @@ export class History {
   /** Since the beginning of Redis's data. @throws Error when Redis does not answer. */
   async totals(): Promise<HistorySum> {
     return sumUp([fromFields(await answerWithin(ANSWER_MS, this.redis.hGetAll(TOTALS_KEY)))]);
+  }
+
+  /** What `totals` sums up, as it was counted, and what became of mails. @throws Error when Redis does not answer. */
+  async counters(): Promise<HistoryCounters> {
+    const fields = await answerWithin(ANSWER_MS, this.redis.hGetAll(TOTALS_KEY));
+    return { classes: fromFields(fields), mailers: mailsFromFields(fields) };
   }
 
   private async read(times: readonly number[], keyOf: (at: number) => string): Promise<Map<string, ClassTally>[]> {

@@ -17,7 +17,11 @@ export class Tally {
   private minuteEnds = -1;
   private current = new Map<string, ClassTally>();
 
-  constructor(private readonly now: () => number = Date.now) {}
+  /** @param isKnown other classes are counted together: whoever can write into a queue can make names up. Default: all. */
+  constructor(
+    private readonly now: () => number = Date.now,
+    private readonly isKnown: (className: string) => boolean = () => true,
+  ) {}
 
   /** @returns a function that ends it. */
   listen(events: Events): () => void {
@@ -67,7 +71,7 @@ export class Tally {
   private of(className: string): ClassTally {
     const now = this.now();
     if (now >= this.minuteEnds || now < this.minute) this.begin(Math.floor(now / MINUTE_MS) * MINUTE_MS);
-    return this.current.get(className) ?? tallyIn(this.current, className);
+    return this.current.get(className) ?? tallyIn(this.current, this.isKnown(className) ? className : OTHER_CLASSES);
   }
 
   private begin(minute: number): void {

@@ -8,6 +8,7 @@ import { VitalsMeter } from '../../core/vitals';
 import type { Database } from '../../model/database';
 import type { Deadline } from '../../support/deadline';
 import { Handover } from '../history/handover';
+import { MailTally } from '../history/mail-tally';
 import { Tally } from '../history/tally';
 import { Recurring } from '../recurring';
 import { LatencyWatch } from './latency-watch';
@@ -27,13 +28,16 @@ export interface PresenceOptions {
   readonly fullQueues: () => readonly string[];
   readonly snapshot: () => { readonly running: readonly BusyJob[]; readonly quiet: boolean };
   readonly onOrder: (order: ProcessOrder) => void;
+  /** Whether the app has a job class of that name. */
+  readonly knowsClass: (className: string) => boolean;
 }
 
 /** What a processor tells the world of itself and its queues while it runs. */
 export class Presence {
   private readonly pulse: Pulse;
   private readonly latency: LatencyWatch;
-  private readonly tally = new Tally();
+  private readonly tally: Tally;
+  private readonly mails = new MailTally();
   private readonly handover: Handover;
   private readonly accounts: Recurring;
   private endTally: (() => void) | undefined;
@@ -64,7 +68,8 @@ export class Presence {
       warningMs: config.jobs.latencyWarningMs,
       everyMs,
     });
-    this.handover = new Handover(this.tally, identity);
+    this.tally = new Tally(Date.now, options.knowsClass);
+    this.handover = new Handover(this.tally, identity, this.mails);
     this.accounts = new Recurring({ everyMs, work: () => this.account(), onError: (error) => this.report(error) });
   }
 
@@ -73,7 +78,12 @@ export class Presence {
     this.pulse.start();
     this.latency.start();
     this.accounts.start();
-    this.endTally ??= this.tally.listen(this.options.events);
+    if (this.endTally) return;
+    const { events } = this.options;
+    const ends = [this.tally.listen(events), this.mails.listen(events)];
+    this.endTally = () => {
+      for (const end of ends) end();
+    };
   }
 
   /** What it told is no longer true. */

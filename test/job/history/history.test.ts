@@ -3,6 +3,7 @@ import { Events } from '../../../lib/core/events';
 import { Handover } from '../../../lib/job/history/handover';
 import { History } from '../../../lib/job/history/history';
 import { dayKey, minuteKey, TOTALS_KEY } from '../../../lib/job/history/history-keys';
+import { MailTally } from '../../../lib/job/history/mail-tally';
 import { Tally } from '../../../lib/job/history/tally';
 import { Job } from '../../../lib/job/job';
 import { transaction } from '../../../lib/model/transaction';
@@ -156,6 +157,34 @@ describe('the history of jobs', () => {
           ['twoJob', 1],
         ],
       );
+    });
+
+    it('has what became of mails, by mailer', async () => {
+      const mails = new MailTally();
+      const endMails = mails.listen(events);
+      const about = { mailer: 'UserMailer', action: 'welcome' };
+      const sent = { ...about, to: [], via: 'smtp', messageId: 'm', durationMs: 3 };
+      const error = new Error('refused');
+      for (let i = 0; i < 3; i++) events.emit('mail.sent', sent);
+      events.emit('mail.failed', { ...about, error });
+      events.emit('mail.skipped', { ...about, reason: 'asleep' });
+      events.emit('mail.failed', { mailer: 'NewsMailer', action: 'daily', error });
+      succeed('AJob');
+      const handover = new Handover(tally, 'by-hand', mails);
+      await handover.send(system.redis.client);
+      events.emit('mail.sent', sent);
+      await handover.send(system.redis.client);
+      endMails();
+      const { mailers, classes } = await history.counters();
+      assert.deepEqual(
+        mailers,
+        new Map([
+          ['UserMailer', { sent: 4, failed: 1, skipped: 1 }],
+          ['NewsMailer', { sent: 0, failed: 1, skipped: 0 }],
+        ]),
+      );
+      assert.deepEqual([...classes.keys()], ['AJob'], 'mailers are no job classes');
+      assert.equal(classes.get('AJob')?.processed, 1);
     });
 
     it('names no more classes than Redis can bear, and counts the rest together', async () => {

@@ -63,6 +63,23 @@ describe('the tally of a process', () => {
     assert.ok([...minutes.values()].at(-1)?.has('(other classes)'));
   });
 
+  it('counts classes that the app does not have together', () => {
+    const known = new Tally(
+      () => now,
+      (name) => name === 'AJob',
+    );
+    known.listen(events);
+    for (const name of ['AJob', 'MadeUp1', 'MadeUp2', 'constructor']) succeed(name);
+    const [classes = assert.fail()] = known.take().values();
+    assert.deepEqual(
+      [...classes].map(([name, { processed }]) => [name, processed]),
+      [
+        ['AJob', 1],
+        ['(other classes)', 3],
+      ],
+    );
+  });
+
   it('hears nothing any more when it has ended', () => {
     const other = new Tally();
     const end = other.listen(events);
