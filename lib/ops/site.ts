@@ -8,6 +8,7 @@ import { Sessions } from './access/session';
 import { signInRoutes } from './access/sign-in';
 import { Tries } from './access/tries';
 import type { OpsContext, OpsMiddleware, OpsState } from './context';
+import { jobRoutes } from './jobs/routes';
 import { Streams } from './live/event-stream';
 import { mailRoutes } from './mail/routes';
 import type { OpsOptions } from './options';
@@ -29,10 +30,10 @@ export interface Site extends OpsOptions {
 /** Adds the routes of some pages. Forms reach them with their token checked, and only from operators. */
 export type PageGroup = (site: Site) => void;
 
-const GROUPS: readonly PageGroup[] = [signInRoutes, mailRoutes];
+const GROUPS: readonly PageGroup[] = [signInRoutes, jobRoutes, mailRoutes];
 
 export async function createSite(options: OpsOptions): Promise<Koa.Middleware> {
-  const i18n = await loadI18n([path.join(__dirname, 'locales')], 'en');
+  const i18n = await loadI18n([path.join(__dirname, 'locales'), path.join(__dirname, 'jobs/locales')], 'en');
   const assets = new Assets(path.join(__dirname, 'assets'));
   const pages = new Pages({ ...options, folder: path.join(__dirname, 'views'), assets });
   const router = new Router<OpsState>();

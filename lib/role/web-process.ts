@@ -7,6 +7,7 @@ import type { Events } from '../core/events';
 import { Redis } from '../core/redis';
 import { VitalsMeter } from '../core/vitals';
 import { connectJobs } from '../job/connect';
+import { loadJobs } from '../job/registry';
 import { Database } from '../model/database';
 import { ModelFolder } from '../model/model-folder';
 import { connectTransactions } from '../model/transaction';
@@ -16,6 +17,7 @@ import { createApplication } from '../web/application';
 import { RequestLimit } from '../web/limit';
 import { QueueTimes } from '../web/queue-times';
 import type { RawConnection } from '../web/raw-connection';
+import { RequestTally } from '../web/request-tally';
 import { WebServer } from '../web/server';
 import type { AppDefinition } from './app-definition';
 import { loadJobSetup } from './load-job-setup';
@@ -27,6 +29,7 @@ export class WebProcess implements DrainableServer {
   private readonly redis: Redis;
   private readonly limit: RequestLimit;
   private readonly queueTimes = new QueueTimes();
+  private readonly tally = new RequestTally();
   private readonly vitals = new VitalsMeter();
   private server: WebServer | undefined;
   private jobsRunning = true;
@@ -45,7 +48,11 @@ export class WebProcess implements DrainableServer {
     this.limit = new RequestLimit(config.web, ({ method, path, requestId }) =>
       begunNote?.write(`${method} ${path}`, requestId),
     );
-    events.on('request.finished', ({ queuedMs }) => this.queueTimes.record(queuedMs));
+    events.on('request.finished', (finished) => {
+      if (finished.beside) return;
+      this.queueTimes.record(finished.queuedMs);
+      this.tally.add(finished);
+    });
   }
 
   /** Connects, builds the app and listens. @returns the address in use. */
@@ -55,7 +62,8 @@ export class WebProcess implements DrainableServer {
     Model.knex(database.knex);
     connectTransactions(database.knex);
     const models = new ModelFolder(app.modelsDir);
-    connectJobs({ database, redis, events, setup: await loadJobSetup(app), models });
+    const setup = await loadJobSetup(app);
+    connectJobs({ database, redis, events, setup, models });
     const routes = await app.routes();
     const application = createApplication({
       config,
@@ -76,6 +84,7 @@ export class WebProcess implements DrainableServer {
         redis,
         knex: database.knex,
         tree: this.tree,
+        jobs: { classes: () => loadJobs(app.jobsDir), filterArguments: setup.filterArguments ?? [] },
         isLeaving: () => this.server?.leaving ?? false,
         previews: {
           folder: app.previewsDir,
@@ -108,6 +117,8 @@ export class WebProcess implements DrainableServer {
       shed_count: shedCount,
       queue_time_p99_ms: this.queueTimes.takeP99(),
       in_flight: this.inFlight(),
+      requests: this.tally.read(),
+      pool: this.database.poolUse(),
       ...this.vitals.read(),
     };
   }

@@ -1,6 +1,7 @@
 import type { JsonValue } from './json';
 
-const HIDDEN = '[FILTERED]';
+/** Stands where a value is hidden. */
+export const HIDDEN = '[FILTERED]';
 /** Text, arrays and objects are shown up to these lengths, and nothing below this many levels. */
 const MAX_TEXT = 200;
 const MAX_ITEMS = 20;
