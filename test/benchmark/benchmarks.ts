@@ -1,6 +1,7 @@
 import { enqueue } from './enqueue';
 import type { Bench } from './frame/bench';
 import { jobs } from './jobs';
+import { mail } from './mail';
 import { million } from './million';
 import { pickup } from './pickup';
 
@@ -11,4 +12,4 @@ export interface Benchmark {
 }
 
 /** All that `npm run bench -- <name>` knows. */
-export const BENCHMARKS: Readonly<Record<string, Benchmark>> = { jobs, pickup, enqueue, million };
+export const BENCHMARKS: Readonly<Record<string, Benchmark>> = { jobs, pickup, enqueue, million, mail };
