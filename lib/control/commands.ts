@@ -18,6 +18,8 @@ export interface Command {
   readonly argument?: CommandArgument;
   /** One line, for the help and the README. */
   readonly help: string;
+  /** Said when it is done, where it may be taken for something else. */
+  readonly remark?: string;
   /** Answered only when it is done, which may take as long as the work in flight. */
   readonly slow?: true;
   /** Ends the process, so it is answered before it begins. */
@@ -104,6 +106,7 @@ export const COMMANDS: readonly Command[] = [
     method: 'POST',
     signals: [],
     help: 'the job processor takes jobs again after a quiet, or is started again after a stop',
+    remark: 'queues that are paused stay so (jobs resume QUEUE)',
     run: (operations) => done(operations.resumeJobs()),
   },
   {
