@@ -8,8 +8,9 @@ import { fileBehindStdout } from './core/log-destination';
 import type { AppDefinition } from './role/app-definition';
 
 /**
- * Runs this process in the role it was started for: the primary (no arguments), `migrate` or `rollback`; started by the
- * primary, a web worker or the job processor; started by a web worker, what renders previews. A mistake of the user's is printed and ends the process with its code.
+ * Runs this process in the role it was started for: the primary (no arguments), `migrate`, `rollback` or `jobs …`;
+ * started by the primary, a web worker or the job processor; started by a web worker, what renders previews. A mistake of
+ * the user's is printed and ends the process with its code.
  */
 export async function boot(app: AppDefinition): Promise<void> {
   try {
@@ -28,6 +29,10 @@ async function runCommand(app: AppDefinition, args: string[]): Promise<void> {
     return (await import('./role/processor')).runProcessor(app, { identity, dead, quiet: begin === 'quiet' });
   }
   if (role === PREVIEWS_ROLE && isHandedOn()) return (await import('./role/previews')).runPreviews(app);
+  if (role === 'jobs') {
+    const { runJobsCommand } = await import('./role/jobs-command');
+    return runJobsCommand(app, args.slice(1), () => configFromEnvironment(undefined));
+  }
   const { only, command } = parse(args);
   switch (command) {
     case 'migrate':

@@ -5,8 +5,11 @@ import { EXIT, UserError } from '../core/errors';
 /** Where an app's entry file is looked for, in this order, from the current folder. */
 export const ENTRIES: readonly string[] = ['dist/server.js', 'server.js'];
 
-/** The app's own entry file decides the rest: `boot` reads the command from the arguments. */
-export function runApp(): void {
+/**
+ * The app's own entry file decides the rest: `boot` reads the command from the arguments.
+ * @param args default: as they were given.
+ */
+export function runApp(args: readonly string[] = process.argv.slice(2)): void {
   const entry = ENTRIES.map((file) => path.resolve(file)).find((file) => fs.existsSync(file));
   if (entry === undefined) {
     throw new UserError(
@@ -15,6 +18,6 @@ export function runApp(): void {
     );
   }
   // Children are started from argv[1]: it must be the app's entry, not this file.
-  process.argv[1] = entry;
+  process.argv = [process.argv[0] ?? process.execPath, entry, ...args];
   require(entry);
 }

@@ -51,7 +51,7 @@ function text(command: Command, answer: Readonly<Record<string, unknown>>): stri
   if (command.final) return `Stopped: pid ${answer.pid} is gone.\n`;
   if (typeof answer.file === 'string') return `${answer.file}\n`;
   if (typeof answer.workers === 'number') return `Workers: ${answer.workers}\n`;
-  return `${command.name}: done\n`;
+  return `${command.name}: done${command.remark === undefined ? '' : `; ${command.remark}`}\n`;
 }
 
 function statusLine(tree: TreeSummary): string {

@@ -1,5 +1,6 @@
 import { COMMANDS, usageOf } from '../control/commands';
 import { version } from '../core/version';
+import { jobCommandLines } from '../job/command/help';
 import { ENTRIES } from './app-entry';
 
 const APP: readonly (readonly [string, string])[] = [
@@ -33,6 +34,10 @@ ${lines(COMMANDS.map((command) => [usageOf(command), `${command.help}${signals(c
 
 ${lines(OPTIONS)}
 
+To jobs, wherever they are, whether the tree runs or not (catamount jobs --help tells their options):
+
+${lines(jobCommandLines(), 30)}
+
 Exit codes: 0 done, 1 refused or failed, 64 wrong usage, 69 nothing runs here.
 `;
 }
@@ -41,6 +46,6 @@ function signals(names: readonly string[]): string {
   return names.length === 0 ? '' : ` (${names.join(', ')})`;
 }
 
-function lines(rows: readonly (readonly [string, string])[]): string {
-  return rows.map(([left, right]) => `  ${left.padEnd(18)} ${right}`).join('\n');
+function lines(rows: readonly (readonly [string, string])[], width = 18): string {
+  return rows.map(([left, right]) => `  ${left.padEnd(width)} ${right}`).join('\n');
 }

@@ -3,7 +3,6 @@ import { parseArgs } from 'node:util';
 import { EXIT, toError, UserError } from '../core/errors';
 import { version } from '../core/version';
 import { runApp } from './app-entry';
-import { help } from './help';
 
 /** What the app's own entry file does, by `boot`. */
 const APP_COMMANDS = ['start', 'migrate', 'rollback'];
@@ -18,17 +17,33 @@ const OPTIONS = {
   version: { type: 'boolean', short: 'v' },
 } as const;
 
+// Loaded when needed: a tree that runs for months need not hold what asks other trees, or prints.
 async function main(args: string[]): Promise<void> {
+  if (wordsOf(args)[0] === 'jobs') return jobs(args);
   const { values, positionals } = parse(args);
   const [command = 'start'] = positionals;
-  if (command === 'help' || values.help) process.stdout.write(help());
+  if (command === 'help' || values.help) process.stdout.write((await import('./help')).help());
   else if (command === 'version' || values.version) process.stdout.write(`${version()}\n`);
   else if (APP_COMMANDS.includes(command)) runApp();
-  else {
-    // Loaded when needed: a tree that runs for months need not hold what asks other trees.
-    const { control } = await import('./control');
-    await control(positionals, values);
+  else await (await import('./control')).control(positionals, values);
+}
+
+/** `jobs` has options of its own, unless the tree is asked. */
+async function jobs(args: string[]): Promise<void> {
+  const [, ...words] = wordsOf(args);
+  const { isForTheTree, runJobs } = await import('./jobs');
+  if (isForTheTree(words) && !args.includes('--help') && !args.includes('-h')) {
+    const { values, positionals } = parse(args);
+    return (await import('./control')).control(positionals, values);
   }
+  const behind = [...args];
+  behind.splice(args.indexOf('jobs'), 1);
+  await runJobs(behind);
+}
+
+/** Without options, and without the values of those that are known here. */
+function wordsOf(args: string[]): string[] {
+  return parseArgs({ args, options: OPTIONS, allowPositionals: true, strict: false }).positionals;
 }
 
 function parse(args: string[]) {

@@ -1,13 +1,13 @@
 import type { Config } from '../core/config';
 import { isHandedOn } from '../core/environment';
-import { EXIT, toError, UserError } from '../core/errors';
-import { withTlsAdvice } from '../core/tls-advice';
+import { EXIT, UserError } from '../core/errors';
 import { Database } from '../model/database';
 import { migrateDown, migrateUp } from '../model/migrator';
 import { Deadline } from '../support/deadline';
 import type { AppDefinition } from './app-definition';
 import { migrationFolders } from './migrations';
 import { CHILD_LOG_FD, openLog } from './process-log';
+import { reachPostgres } from './reach';
 
 /** `migrate` brings the database up to date; `rollback` takes the last batch back. Safe to run twice or side by side. */
 export async function runMigrations(app: AppDefinition, config: Config, direction: 'up' | 'down'): Promise<void> {
@@ -28,24 +28,11 @@ export async function runMigrations(app: AppDefinition, config: Config, directio
     poolMax: 2,
   });
   try {
-    await reach(database, config.databaseUrl);
+    await reachPostgres(database, 'Cannot migrate');
     const folders = migrationFolders(app);
     const names = await (direction === 'up' ? migrateUp(database.knex, folders) : migrateDown(database.knex, folders));
     for (const name of names) events.emit('migration.done', { name, direction });
   } finally {
     await database.stop(Deadline.after(5000));
-  }
-}
-
-/** @throws UserError that says why Postgres lets nobody in: a stack would tell the user nothing. */
-async function reach(database: Database, url: string): Promise<void> {
-  try {
-    await database.ping(10_000);
-  } catch (thrown) {
-    const { message } = withTlsAdvice(toError(thrown), 'Postgres');
-    throw new UserError(
-      `Cannot migrate, Postgres at ${new URL(url).host} does not let us in: ${message}`,
-      EXIT.unavailable,
-    );
   }
 }

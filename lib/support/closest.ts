@@ -1,12 +1,19 @@
-/** The one of the known words that a mistyped one was probably meant to be; undefined when none is near. */
+/** Fewer letters begin too much. */
+const BEGINNING = 3;
+
+/**
+ * The one of the known words that a mistyped one was probably meant to be, or that it begins; undefined when none is near.
+ */
 export function closest(word: string, known: Iterable<string>): string | undefined {
   const most = Math.max(1, Math.floor(word.length / 3));
   let best: { readonly word: string; readonly steps: number } | undefined;
-  for (const candidate of known) {
+  const words = [...known];
+  for (const candidate of words) {
     const steps = distance(word.toLowerCase(), candidate.toLowerCase());
     if (steps <= most && steps < (best?.steps ?? Number.POSITIVE_INFINITY)) best = { word: candidate, steps };
   }
-  return best?.word;
+  if (best || word.length < BEGINNING) return best?.word;
+  return words.find((candidate) => candidate.toLowerCase().startsWith(word.toLowerCase()));
 }
 
 /** How many letters must be put in, left out, changed or swapped with their neighbour. */

@@ -5,13 +5,13 @@ const UNITS = [
   ['s', 1000],
 ] as const;
 
-/** In its greatest unit: `12 ms`, `3 s`, `5 min`, `7 h`, `12 d`. */
+/** In one unit; above a second of one of which there are two at least: `12 ms`, `90 s`, `5 min`, `30 h`, `12 d`. */
 export function shortTime(ms: number): string {
-  const [unit, length] = UNITS.find(([, unitMs]) => ms >= unitMs) ?? ['ms', 1];
-  return `${Math.floor(Math.max(0, ms) / length)} ${unit}`;
+  const [unit, length] = UNITS.find(([, unitMs]) => ms >= (unitMs === 1000 ? 1 : 1.99) * unitMs) ?? ['ms', 1];
+  return `${Math.round(Math.max(0, ms) / length)} ${unit}`;
 }
 
-/** `3 s ago`, or `in 5 min`. */
+/** `3 s ago`, `in 5 min`, or `now`. */
 export function fromNow(at: Date, now: number = Date.now()): string {
   const ms = at.getTime() - now;
   if (Math.abs(ms) < 1000) return 'now';

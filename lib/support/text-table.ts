@@ -1,22 +1,56 @@
-const IS_NUMBER = /^(in )?[\d.,/]+( (ms|s|min|h|d|MB|%))?( ago)?$|^–$/;
+const IS_NUMBER = /^(in )?[\d.,/]+( (ms|s|min|h|d|MB|%))?( ago)?$|^(–|now)$/;
 /** Letters of East Asia and pictures, which take two columns of a terminal. */
 const WIDE =
-  /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|\p{Emoji_Presentation}/gu;
+  /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|\p{Emoji_Presentation}/u;
+/** Accents that sit on the letter before, joiners and the like, which take none. */
+const NARROW = /\p{Mn}|\p{Me}|\p{Cf}/u;
+/** The last column of a table is cut no shorter than this. */
+const LEAST = 20;
 
-/** Lines of columns as wide as their widest cell; numbers to the right. The first row is the heading. */
-export function table(rows: readonly (readonly string[])[]): string[] {
+/**
+ * Lines of columns as wide as their widest cell; numbers to the right. The first row is the heading.
+ * @param columns how many the terminal has: the last cell of a line is cut to fit. Default: as wide as it comes.
+ */
+export function table(rows: readonly (readonly string[])[], columns = Number.POSITIVE_INFINITY): string[] {
   const [heading = [], ...body] = rows;
-  const columns = heading.map((_, i) => rows.map((row) => row[i] ?? ''));
-  const right = columns.map((_, i) => body.every((row) => IS_NUMBER.test(row[i] ?? '')));
-  const widths = columns.map((cells) => Math.max(...cells.map(width)));
+  const right = heading.map((_, i) => body.length > 0 && body.every((row) => IS_NUMBER.test(row[i] ?? '')));
+  const widths = heading.map((_, i) => Math.max(...rows.map((row) => width(row[i] ?? ''))));
+  const before = widths.slice(0, -1).reduce((sum, each) => sum + each + 2, 0);
+  const last = Math.max(LEAST, columns - before);
   const pad = (cell: string, i: number) => {
+    if (i === heading.length - 1 && !right[i]) return fit(cell, last);
     const space = ' '.repeat((widths[i] ?? 0) - width(cell));
     return right[i] ? space + cell : cell + space;
   };
-  return rows.map((row) => row.map(pad).join('  ').trimEnd());
+  return rows.map((row) =>
+    heading
+      .map((_, i) => pad(row[i] ?? '', i))
+      .join('  ')
+      .trimEnd(),
+  );
+}
+
+/** The text, cut with an ellipsis where it takes more columns of a terminal. */
+export function fit(text: string, columns: number): string {
+  if (width(text) <= columns) return text;
+  let cut = '';
+  let taken = 0;
+  for (const character of text) {
+    taken += widthOf(character);
+    if (taken > columns - 1) break;
+    cut += character;
+  }
+  return `${cut}…`;
 }
 
 /** Columns of a terminal that a text takes. */
-function width(text: string): number {
-  return [...text].length + (text.match(WIDE)?.length ?? 0);
+export function width(text: string): number {
+  let sum = 0;
+  for (const character of text) sum += widthOf(character);
+  return sum;
+}
+
+function widthOf(character: string): number {
+  if (character < '\u0300') return 1;
+  return WIDE.test(character) ? 2 : NARROW.test(character) ? 0 : 1;
 }

@@ -1,5 +1,7 @@
 import type { Knex } from 'knex';
 import { UserError } from '../../core/errors';
+import { closest } from '../../support/closest';
+import type { Audit } from '../set/sources';
 import type { CatchUpPolicy } from './catch-up';
 import { type CronState, change, readStates, remove } from './cron-table';
 import { Schedule } from './schedule';
@@ -29,7 +31,11 @@ export interface CronListing {
 
 /** Recurring jobs, seen and steered from whatever process: it needs Postgres alone. The processors follow at once. */
 export class CronBoard {
-  constructor(private readonly knex: Knex) {}
+  /** @param audit where its changes are told. Default: nowhere. */
+  constructor(
+    private readonly knex: Knex,
+    private readonly audit?: Audit,
+  ) {}
 
   /** All of them, by name. */
   async list(): Promise<CronListing[]> {
@@ -58,15 +64,23 @@ export class CronBoard {
   /** Deletes one; a processor that still declares it brings it back within a minute, as new. @throws UserError for an unknown name. */
   async forget(name: string): Promise<void> {
     if (!(await remove(this.knex, name))) throw await this.unknown(name);
+    this.tell('forget', name);
   }
 
   private async change(name: string, what: 'pause' | 'resume' | 'run'): Promise<void> {
     if (!(await change(this.knex, name, what))) throw await this.unknown(name);
+    this.tell(what, name);
+  }
+
+  private tell(action: 'pause' | 'resume' | 'run' | 'forget', name: string): void {
+    this.audit?.events.emit('operator.cron', { action, name, via: this.audit.via });
   }
 
   private async unknown(name: string): Promise<UserError> {
     const names = (await readStates(this.knex)).map((state) => state.name);
-    return new UserError(`no recurring job is named '${name}'; there are: ${names.join(', ') || 'none'}`);
+    const near = closest(name, names);
+    const meant = near === undefined ? '' : `, did you mean ${near}?`;
+    return new UserError(`no recurring job is named '${name}'${meant}; there are: ${names.join(', ') || 'none'}`);
   }
 }
 

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { UserError } from '../../core/errors';
 import type { RedisClient } from '../../core/redis';
 import { RedisScript } from '../redis/redis-script';
+import type { Audit } from '../set/sources';
 import { isProcessOrder, PROCESS_ORDERS, type ProcessInfo, type ProcessOrder, readProcessInfo } from './process-info';
 import { ordersKey, PROCESS_PREFIX, PROCESSES } from './process-keys';
 
@@ -40,7 +41,11 @@ return redis.call('expire', KEYS[2], ARGV[3])`);
 
 /** Every job processor of every tree that shares this Redis. For any process: it only reads, and leaves orders. */
 export class ProcessList {
-  constructor(private readonly redis: RedisClient) {}
+  /** @param audit where its orders are told. Default: nowhere. */
+  constructor(
+    private readonly redis: RedisClient,
+    private readonly audit?: Audit,
+  ) {}
 
   /** By tree, then by age. @throws when Redis does not answer. */
   async list(): Promise<ListedProcess[]> {
@@ -66,6 +71,9 @@ export class ProcessList {
       throw new UserError(`"${order}" is no order for a job processor; use ${PROCESS_ORDERS.join(', ')}.`);
     }
     const text = `${order} ${randomBytes(6).toString('hex')}`;
-    return (await TELL.run(this.redis, [PROCESSES, ordersKey(identity)], [identity, text, String(ORDER_TTL_S)])) === 1;
+    const told = await TELL.run(this.redis, [PROCESSES, ordersKey(identity)], [identity, text, String(ORDER_TTL_S)]);
+    if (told !== 1) return false;
+    this.audit?.events.emit('operator.process', { order, process: identity, via: this.audit.via });
+    return true;
   }
 }

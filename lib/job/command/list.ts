@@ -1,0 +1,134 @@
+import { closest } from '../../support/closest';
+import { countOf, countText } from '../../support/count-text';
+import { printable } from '../../support/printable';
+import { table } from '../../support/text-table';
+import type { JobFilter } from '../set/filter';
+import type { JobPage, PageRequest } from '../set/page';
+import { busyJobs } from './busy-jobs';
+import { type Answer, BOTH, type JobCommand } from './command';
+import type { Desk } from './desk';
+import { type ColumnName, jobRows } from './job-text';
+import { FILTERS, filterOf, numberOf, type Options, wrongUsage } from './options';
+import { shortMoment } from './time-text';
+import { waitingPage } from './waiting-jobs';
+
+const COLUMNS = {
+  retry: ['id', 'class', 'queue', 'failed', 'next', 'arguments', 'error'],
+  scheduled: ['id', 'class', 'queue', 'due', 'arguments'],
+  dead: ['id', 'class', 'queue', 'failed', 'died', 'arguments', 'error'],
+  waiting: ['id', 'class', 'queue', 'failed', 'since', 'arguments'],
+} as const satisfies Readonly<Record<string, readonly ColumnName[]>>;
+
+type StoredSet = keyof typeof COLUMNS;
+const BUSY = 'busy';
+const SETS: readonly string[] = [...Object.keys(COLUMNS), BUSY];
+const LIMIT = 25;
+const EMPTY: Readonly<Record<string, string>> = {
+  retry: 'No job is to be retried.',
+  scheduled: 'No job is scheduled.',
+  dead: 'No job is dead.',
+  waiting: 'No job waits.',
+  busy: 'No job runs.',
+};
+
+export const LIST: JobCommand = {
+  name: 'list',
+  operands: [{ name: 'SET' }],
+  options: [...FILTERS, 'limit', 'page', 'after'],
+  needs: BOTH,
+  help: 'jobs of a set: retry, scheduled, dead, waiting or busy; with filters, page by page',
+  prepare: ({ operands: [set = ''], options }) => {
+    if (!SETS.includes(set)) {
+      const near = closest(set, SETS);
+      const meant = near === undefined ? '' : ` Did you mean ${near}?`;
+      throw wrongUsage(`There is no set of jobs "${set}".${meant} There are: ${SETS.join(', ')}.`);
+    }
+    const request = requestOf(options);
+    if (set !== BUSY) return (desk) => listSet(desk, set as StoredSet, request);
+    if (options.tag ?? options.error ?? options.text ?? options.after)
+      throw wrongUsage('Of busy jobs only their queue, class and attempt are known: use --queue and --class.');
+    return (desk) => listBusy(desk, request);
+  },
+};
+
+interface ListRequest extends PageRequest {
+  readonly offset: number;
+  readonly limit: number;
+}
+
+function requestOf(options: Options): ListRequest {
+  const limit = numberOf('limit', options.limit) ?? LIMIT;
+  const page = numberOf('page', options.page) ?? 1;
+  if (limit > 500) throw wrongUsage(`--limit is ${limit}; a page has at most 500 jobs.`);
+  if (options.after !== undefined && options.page !== undefined) throw wrongUsage('Give --page or --after, not both.');
+  return { ...filterOf(options), limit, offset: (page - 1) * limit, after: options.after };
+}
+
+async function listSet(desk: Desk, set: StoredSet, request: ListRequest): Promise<Answer> {
+  await desk.checkQueues(queuesOf(request));
+  const page = await pageOf(desk, set, request);
+  const { entries, total = 0, complete, next } = page;
+  if (total === 0) desk.checkClass(request.class);
+  const jobs = entries.map((entry) => desk.view.job(entry));
+  const { columns } = desk.terminal;
+  const lines = jobs.length > 0 ? [...table(jobRows(jobs, COLUMNS[set], columns), columns), ''] : [];
+  return {
+    json: { set, total, complete, next: next ?? null, jobs },
+    text: `${[...lines, summary(set, request, jobs.length, { total, complete, more: next !== undefined, next })].join('\n')}\n`,
+  };
+}
+
+async function pageOf(desk: Desk, set: StoredSet, request: ListRequest): Promise<JobPage> {
+  const sets = await desk.sets();
+  if (set !== 'waiting') return sets[set].page(request);
+  return waitingPage(sets, queuesOf(request) ?? (await desk.queueNames()), request);
+}
+
+async function listBusy(desk: Desk, request: ListRequest): Promise<Answer> {
+  await desk.checkQueues(queuesOf(request));
+  const { offset, limit } = request;
+  const all = busyJobs(await desk.processes.list(), request);
+  if (all.length === 0) desk.checkClass(request.class);
+  const jobs = all.slice(offset, offset + limit);
+  const rows = jobs.map((job) => [
+    printable(job.id),
+    printable(job.class),
+    job.queue,
+    String(job.attempt),
+    shortMoment(job.started_at),
+    job.process,
+  ]);
+  const { columns } = desk.terminal;
+  const heading = ['id', 'class', 'queue', 'run', 'started', 'process'];
+  const lines = jobs.length > 0 ? [...table([heading, ...rows], columns), ''] : [];
+  const page = { total: all.length, complete: true, more: offset + limit < all.length };
+  return {
+    json: { set: BUSY, total: all.length, complete: true, next: null, jobs },
+    text: `${[...lines, summary(BUSY, request, jobs.length, page)].join('\n')}\n`,
+  };
+}
+
+function queuesOf({ queue }: JobFilter): readonly string[] | undefined {
+  return queue === undefined ? undefined : [queue].flat();
+}
+
+interface Extent {
+  readonly total: number;
+  readonly complete: boolean;
+  readonly more: boolean;
+  readonly next?: string | undefined;
+}
+
+/** `26–50 of 1,204 jobs; go on with --page 3`. */
+function summary(set: string, request: ListRequest, shown: number, extent: Extent): string {
+  const { offset, limit, after } = request;
+  const { total, complete, more, next } = extent;
+  if (total === 0)
+    return FILTERS.some((name) => request[name] !== undefined) ? `No ${set} job matches.` : `${EMPTY[set]}`;
+  const all = `${complete ? '' : 'more than '}${countOf(total, 'job')}`;
+  if (shown === 0) return `Nothing on this page, of ${all}.`;
+  if (shown === total) return all;
+  const place = after === undefined ? `${countText(offset + 1)}–${countText(offset + shown)}` : countText(shown);
+  const way = after === undefined ? `--page ${offset / limit + 2}` : `--after ${next}`;
+  return `${place} of ${all}${more ? `; go on with ${way}` : ''}`;
+}
