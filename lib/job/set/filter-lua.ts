@@ -204,7 +204,9 @@ local function textHolds(text, c, a, o)
 end
 
 local function matches(id, text)
-  if not text then return not (F.class or F.tag or F.error) and (not F.text or contains(lower(id), F.plainText)) end
+  if not text then
+    return not (F.retrying or F.class or F.tag or F.error) and (not F.text or contains(lower(id), F.plainText))
+  end
   work = work + 1 + #text / 1500
   if F.retrying ~= nil and isRetrying(text) ~= F.retrying then return false end
   if not (F.class or F.tag or F.error or F.text) then return true end

@@ -30,6 +30,11 @@ export abstract class JobSet {
   abstract count(filter?: JobFilter): Promise<number>;
   /** How many there are, cheaper than `count()`. */
   abstract size(): Promise<number>;
+  /** Of these jobs those that are in the set, in their order. @throws InvalidRequestError. */
+  async entries(refs: readonly JobRef[]): Promise<JobEntry[]> {
+    return this.entriesOf(refs.map(checkRef));
+  }
+
   protected abstract pageByTime(request: PageRequest): Promise<JobPage>;
   protected abstract readOutlines(filter: CheckedFilter, limit: number): Promise<Outlines>;
   /** In the order of the references; of those that have left the set there is none. */

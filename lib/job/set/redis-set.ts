@@ -8,6 +8,7 @@ import { readOutlines } from './outline-script';
 import { checkBounds, type JobPage, type PageRequest } from './page';
 import { setWalker, sizeOf } from './page-script';
 import type { CheckedRef } from './reference';
+import { isRetrying } from './rewrites';
 import type { SetSources } from './sources';
 import { countWalk, type Walker, walkPage } from './walk';
 import type { Position, Walk } from './walk-script';
@@ -67,9 +68,11 @@ export class RedisSet {
   /** The entries of these jobs, in their order; of those that have left the set meanwhile none. */
   async entriesOf(refs: readonly CheckedRef[]): Promise<JobEntry[]> {
     const { redis, queues } = this.sources;
-    const found = await locate(redis, this.kind.key, queues, refs);
+    const { key, retrying } = this.kind;
+    const located = await locate(redis, key, queues, refs);
+    const found = located.filter((job) => retrying === undefined || isRetrying(job.text) === retrying);
     return refs.flatMap(({ id, queue }) => {
-      const job = found.find((one) => one.id === id && one.queue === queue);
+      const job = found.find((one) => one.id === id && (queue === undefined || one.queue === queue));
       return job ? [this.describe(job)] : [];
     });
   }

@@ -121,17 +121,12 @@ export class ScheduledSet extends JobSet {
 
   protected async entriesOf(refs: readonly CheckedRef[]): Promise<JobEntry[]> {
     const condition = theseRows(refs.map(({ id }) => id).filter(isUuid));
-    const rows = await pageOfRows(
-      this.sources.knex,
-      condition,
-      { after: undefined, offset: 0, limit: refs.length },
-      [],
-    );
-    return this.describe(
-      refs.map(({ id, queue = '' }) => {
-        return rows.find((row) => row.id === id && row.queue === queue) ?? { id, queue, at: 0, payload: null };
-      }),
-    );
+    const all = { after: undefined, offset: 0, limit: refs.length };
+    const ours = await this.describe(await pageOfRows(this.sources.knex, condition, all, []));
+    const entries = [...ours, ...(await this.inRedis.entriesOf(refs))];
+    return refs.flatMap(({ id, queue }) => {
+      return entries.find((entry) => entry.id === id && (queue === undefined || entry.queue === queue)) ?? [];
+    });
   }
 
   /** Of those that are in Redis the record is still to be read. */

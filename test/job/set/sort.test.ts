@@ -109,6 +109,25 @@ describe('a sorted page', () => {
     assert.equal((await sets.dead.outlines({}, 5)).complete, true);
   });
 
+  it('is one of references: those in the set, in their order', async () => {
+    await bury();
+    const { client } = system.redis;
+    const later = { at: SOON, queue: 'default' };
+    await store(client, 'delayed', { id: 'failed', ...later, errors: ['x'] });
+    await store(client, 'delayed', { id: 'plain', ...later });
+    const id = randomUUID();
+    await system.postgres.query(
+      'insert into job_outbox (id, queue, class, payload, run_at) values ($1, $2, $3, $4, $5)',
+      [id, 'mailer', 'Zebra', payloadText({ id, class: 'Zebra' }), new Date(SOON)],
+    );
+    const all = [{ id: 'plain', queue: 'default' }, 'b', id, 'failed', { id: 'a', queue: 'default' }, 'gone'];
+    const ids = async (set: JobSet) => (await set.entries(all)).map((entry) => entry.id);
+    assert.deepEqual(await ids(sets.dead), ['b']);
+    assert.deepEqual(await ids(sets.retry), ['failed']);
+    assert.deepEqual(await ids(sets.scheduled), ['plain', id]);
+    assert.deepEqual(await sets.dead.entries([]), []);
+  });
+
   it('is refused for what makes no sense', async () => {
     const wrong = [
       { sort: { by: 'colour' as SortKey, descending: false } },
