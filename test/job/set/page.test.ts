@@ -162,6 +162,32 @@ describe('a page', () => {
     );
   });
 
+  it('comes with the sizes of all sets, for which no record of ours is read', async () => {
+    const { client } = system.redis;
+    const soon = Date.now() + 3_600_000;
+    for (const queue of QUEUES) {
+      for (const at of [soon, soon + 1]) await store(client, 'delayed', { queue, at, errors: ['once'] });
+      await store(client, 'dead', { queue });
+    }
+    const reads = async () => Number(/cmdstat_hget:calls=(\d+)/.exec(await client.info('commandstats'))?.[1] ?? 0);
+    const before = await reads();
+    assert.deepEqual(await sets.sizes(), { retry: 6, scheduled: 0, dead: 3 });
+    assert.equal(await reads(), before);
+    assert.equal(await sets.retry.count(), 6);
+    assert.ok((await reads()) > before, 'to count is to read');
+    // What plain producers delay, and what became of it, only its record tells.
+    await store(client, 'delayed', { id: '1', queue: 'alpha', at: soon });
+    await store(client, 'delayed', { id: '2', queue: 'alpha', at: soon, errors: ['once'] });
+    await client.zAdd('bq:alpha:delayed', { score: soon, value: 'it has no record' });
+    await system.postgres.query(
+      `insert into job_outbox (id, queue, class, payload, run_at)
+       select gen_random_uuid(), 'beta', 'LaterJob', '{}', now() + interval '1 hour' from generate_series(1, 4)`,
+    );
+    const { retry, scheduled, dead } = await sets.sizes();
+    assert.deepEqual([retry, scheduled, dead], [7, 6, 3]);
+    assert.deepEqual([await sets.retry.count(), await sets.scheduled.count(), await sets.dead.count()], [7, 6, 3]);
+  });
+
   it('is followed by what follows, whatever has come and gone', async () => {
     const { client } = system.redis;
     for (let at = 1; at <= 6; at++) await store(client, 'dead', { id: `job-${at}`, at, queue: 'alpha' });
