@@ -46,5 +46,5 @@ export class Ledger {
 }
 
 function processName(slot: number): string {
-  return `web ${slot}`;
+  return `web.${slot}`;
 }

@@ -5,6 +5,7 @@ import { measureTree, type TreeMemory } from './tree-memory';
 import type { ReplaceOrder, Workers } from './workers';
 
 const CHECK_MS = 2000;
+const RECENT_MS = 4000;
 /** How much more than the old worker its successor may take for a while, as a factor of the old one's size. */
 const BOOT_FACTOR = 1.2;
 
@@ -24,6 +25,7 @@ export class MemoryWatch {
   private timer: NodeJS.Timeout | undefined;
   private recycling = false;
   private notBefore = 0;
+  private last: { readonly memory: TreeMemory; readonly at: number } | undefined;
 
   constructor(
     private readonly workers: Workers,
@@ -40,7 +42,15 @@ export class MemoryWatch {
   }
 
   measure(): TreeMemory {
-    return measureTree([...this.options.otherPids(), ...this.workers.handles.map((handle) => handle.pid)]);
+    const memory = measureTree([...this.options.otherPids(), ...this.workers.handles.map((handle) => handle.pid)]);
+    this.last = { memory, at: performance.now() };
+    return memory;
+  }
+
+  /** As it was some seconds ago at most: measuring takes milliseconds. */
+  recent(): TreeMemory {
+    const { last } = this;
+    return last && performance.now() - last.at < RECENT_MS ? last.memory : this.measure();
   }
 
   /**

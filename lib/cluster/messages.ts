@@ -1,3 +1,4 @@
+import type { Work } from './figures';
 import type { Operations, ProcessorStatus, WorkerStatus } from './stats';
 
 /**
@@ -47,12 +48,12 @@ export type FromWorker =
   | AskMessage
   | BootFailure;
 
-/** An operator's page wants something of the tree; `answer` follows. `argument` is 0 where the operation takes none. */
+/** An operator's page wants something of the tree; `answer` follows. */
 export interface AskMessage {
   readonly catamount: 'ask';
   readonly id: number;
   readonly operation: keyof Operations;
-  readonly argument: number;
+  readonly args: readonly (number | string)[];
 }
 
 export type ToProcessor =
@@ -66,7 +67,7 @@ export type ToProcessor =
 
 export type FromProcessor =
   | { readonly catamount: 'ready' }
-  | { readonly catamount: 'heartbeat'; readonly status: ProcessorStatus }
+  | { readonly catamount: 'heartbeat'; readonly status: ProcessorStatus; readonly work: Work }
   /** Somebody has asked for it by Redis. The primary has it done, since its successors are to heed it too. */
   | { readonly catamount: 'order'; readonly order: ProcessorOrder };
 

@@ -1,7 +1,9 @@
 import { toError, UserError } from '../core/errors';
 import { type Deferred, deferred } from '../support/deferred';
+import type { FigurePart } from './figures';
 import type { AskMessage, ToWorker } from './messages';
 import type { Operations, TreeStats } from './stats';
+import type { TreePicture } from './tree-picture';
 
 /** For what the primary answers at once, ms. */
 const PROMPT_MS = 5000;
@@ -15,7 +17,23 @@ export class OperationsByIpc implements Operations {
   constructor(private readonly send: (message: AskMessage) => void) {}
 
   stats(): Promise<TreeStats> {
-    return this.ask('stats', 0, PROMPT_MS);
+    return this.ask('stats', [], PROMPT_MS);
+  }
+
+  look(): Promise<TreePicture> {
+    return this.ask('look', [], PROMPT_MS);
+  }
+
+  figures(after: number): Promise<readonly FigurePart[]> {
+    return this.ask('figures', [after], PROMPT_MS);
+  }
+
+  order(command: string, argument: number, by: string): Promise<void> {
+    return this.ask('order', [command, argument, by], PROMPT_MS);
+  }
+
+  recycle(slot: number): Promise<void> {
+    return this.ask('recycle', [slot]);
   }
 
   phasedRestart(): Promise<void> {
@@ -35,7 +53,7 @@ export class OperationsByIpc implements Operations {
   }
 
   scale(by: 1 | -1): Promise<number> {
-    return this.ask('scale', by);
+    return this.ask('scale', [by]);
   }
 
   quietJobs(): Promise<void> {
@@ -55,7 +73,7 @@ export class OperationsByIpc implements Operations {
   }
 
   heapSnapshot(slot: number): Promise<string> {
-    return this.ask('heapSnapshot', slot);
+    return this.ask('heapSnapshot', [slot]);
   }
 
   /** What the primary has answered. */
@@ -66,14 +84,14 @@ export class OperationsByIpc implements Operations {
     else asked?.reject(answer.refusal.ours ? new UserError(answer.refusal.message) : new Error(answer.refusal.message));
   }
 
-  private async ask<T>(operation: keyof Operations, argument = 0, withinMs?: number): Promise<T> {
+  private async ask<T>(operation: keyof Operations, args: AskMessage['args'] = [], withinMs?: number): Promise<T> {
     const id = ++this.count;
     const asked = deferred<unknown>();
     this.open.set(id, asked);
     const late = () => asked.reject(new Error(`the primary has not answered ${operation} in ${PROMPT_MS / 1000} s`));
     const timer = withinMs === undefined ? undefined : setTimeout(late, withinMs);
     try {
-      this.send({ catamount: 'ask', id, operation, argument });
+      this.send({ catamount: 'ask', id, operation, args });
       return (await asked.promise) as T;
     } finally {
       clearTimeout(timer);
@@ -84,11 +102,10 @@ export class OperationsByIpc implements Operations {
 
 /** The primary's side: does what a worker asks for. */
 export async function answerAsked(operations: Operations, asked: AskMessage): Promise<ToWorker> {
-  const { id, operation, argument } = asked;
+  const { id, operation, args } = asked;
   try {
-    // Each takes one number or none.
-    const run = operations[operation] as (this: Operations, argument: number) => Promise<unknown>;
-    return { catamount: 'answer', id, value: await run.call(operations, argument) };
+    const run = operations[operation] as (this: Operations, ...args: AskMessage['args']) => Promise<unknown>;
+    return { catamount: 'answer', id, value: await run.apply(operations, [...args]) };
   } catch (thrown) {
     const { message } = toError(thrown);
     return { catamount: 'answer', id, value: null, refusal: { message, ours: thrown instanceof UserError } };

@@ -1,11 +1,12 @@
-import { randomBytes } from 'node:crypto';
 import type { Events } from '../core/events';
 import { Deadline } from '../support/deadline';
 import { type Deferred, deferred } from '../support/deferred';
 import { type ChildProcess, forkEntry, reportOutput } from './child-process';
+import type { Work } from './figures';
 import { type FromProcessor, isOurs, type ProcessorOrder, type ToProcessor } from './messages';
 import { Respawn, type RespawnOptions } from './respawn';
 import type { ProcessorStats, ProcessorStatus } from './stats';
+import type { Death, NextTry } from './tree-picture';
 
 export const PROCESSOR_ROLE = 'processor';
 
@@ -17,6 +18,8 @@ const WATCH_MS = 500;
 const MOST_DEAD = 10;
 
 export interface ProcessorOptions {
+  /** What the identities of its processes begin with: the tree's own. */
+  readonly lineage: string;
   /** A processor that is not heard of for this long is killed, ms. */
   readonly timeoutMs: number;
   /** How long a replaced one may take to finish its jobs, ms. */
@@ -30,6 +33,8 @@ export interface ProcessorOptions {
 
 /** Keeps exactly one job processor alive, as a child of the primary. Its death never touches the web. */
 export class Processor {
+  /** Told of what the processor has done. */
+  onWork: (work: Work) => void = () => undefined;
   private child: ChildProcess | undefined;
   private exited: Deferred | undefined;
   private state: ProcessorStats['state'] = 'off';
@@ -38,12 +43,19 @@ export class Processor {
   private lastCheckin: Date | undefined;
   private forkedAt = 0;
   private heardAt = 0;
+  /** How the last one that died did so. */
+  death: Death | null = null;
+  nextTry: NextTry | null = null;
+  private wasReady = false;
+  private lastErrors: () => readonly string[] = () => [];
+  private silence: { readonly silentMs: number; readonly doing: string | null } | undefined;
   private restarts = 0;
+  /** CPU time of those that are gone, s. */
+  private cpuOfGone = 0;
   private forks = 0;
   private stopping = false;
   /** By the last order; whatever process comes next heeds it. */
   private wanted: 'open' | 'quiet' | 'stopped' = 'open';
-  private readonly lineage = randomBytes(6).toString('hex');
   private identity = '';
   /** Those that ended without giving their jobs back: the next one takes them over. */
   private dead: readonly string[] = [];
@@ -128,6 +140,11 @@ export class Processor {
     this.tell({ catamount: 'collect-garbage' });
   }
 
+  /** CPU time of this and all before it. */
+  get cpuSeconds(): number {
+    return this.cpuOfGone + (this.status?.cpuSeconds ?? 0);
+  }
+
   stats(pssMb: number | null): ProcessorStats {
     return {
       pid: this.pid ?? null,
@@ -152,15 +169,18 @@ export class Processor {
   }
 
   private fork(): void {
-    this.identity = `${this.lineage}-${this.forks++}`;
+    this.identity = `${this.options.lineage}-${this.forks++}`;
     const begin = this.wanted === 'quiet' ? 'quiet' : 'open';
     const child = forkEntry(this.options.heapMb, PROCESSOR_ROLE, this.identity, begin, ...this.dead);
     const pid = child.pid ?? 0;
-    reportOutput(child, 'jobs', this.events);
+    this.lastErrors = reportOutput(child, 'jobs', this.events);
     this.child = child;
+    this.wasReady = false;
     this.exited = deferred();
     this.state = 'booting';
+    this.cpuOfGone = this.cpuSeconds;
     this.status = undefined;
+    this.silence = undefined;
     this.startedAt = new Date();
     this.forkedAt = this.heardAt = performance.now();
     this.events.emit('processor.forked', { pid });
@@ -176,12 +196,15 @@ export class Processor {
     if (message.catamount === 'heartbeat') {
       this.lastCheckin = new Date();
       this.status = message.status;
+      this.onWork(message.work);
       return;
     }
     if (message.catamount === 'order') {
       this.obey(message.order);
       return;
     }
+    this.wasReady = true;
+    this.nextTry = null;
     if (this.state === 'booting') this.state = this.wanted === 'quiet' ? 'quiet' : 'ready';
     const durationMs = Math.round(performance.now() - this.forkedAt);
     this.events.emit('processor.ready', { pid: this.pid ?? 0, durationMs });
@@ -223,9 +246,11 @@ export class Processor {
       return;
     }
     this.options.onRunning?.(false);
+    if (code !== 0) this.death = this.deathBy(code, signal);
     const wait = this.respawn.schedule(performance.now() - this.forkedAt, () => this.fork());
     this.state = wait.attempt >= CIRCUIT_DEATHS ? 'circuit open' : 'waiting';
     if (wait.attempt === CIRCUIT_DEATHS) this.events.emit('processor.circuit', { deaths: wait.attempt });
+    this.nextTry = { at: new Date(Date.now() + wait.waitMs).toISOString(), attempt: wait.attempt };
     this.events.emit('processor.respawn', wait);
   }
 
@@ -234,8 +259,17 @@ export class Processor {
     const silentMs = Math.round(performance.now() - this.heardAt);
     if (!this.child || silentMs < this.options.timeoutMs || this.state === 'stopping') return;
     const inFlight = this.status?.in_flight ?? [];
+    this.silence = { silentMs, doing: inFlight[0]?.what ?? null };
     this.events.emit('processor.silent', { pid: this.pid ?? 0, silentMs, inFlight });
     this.kill(this.child, `not heard of for ${Math.round(silentMs / 1000)} s`);
+  }
+
+  private deathBy(code: number | null, signal: string | null): Death {
+    const { silentMs = null, doing = null } = this.silence ?? {};
+    const reason = this.silence ? 'timeout' : this.wasReady ? 'crash' : 'boot';
+    const words =
+      this.lastErrors().join(' / ') || (signal ? `it was ended by ${signal}` : `it exited with code ${code}`);
+    return { at: new Date().toISOString(), reason, words, silentMs, doing };
   }
 
   private kill(child: ChildProcess, reason: string): void {

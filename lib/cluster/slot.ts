@@ -1,5 +1,6 @@
 import { type Deferred, deferred } from '../support/deferred';
 import { Respawn, type RespawnOptions } from './respawn';
+import type { Death, NextTry, SlotPicture } from './tree-picture';
 import type { WorkerHandle } from './worker-handle';
 
 /** Why a slot got another worker. */
@@ -14,6 +15,9 @@ export class Slot {
   /** Deaths before ready, in a row. */
   bootDeaths = 0;
   readonly restarts: Partial<Record<RestartReason, number>> = {};
+  /** How the last one that died here did so. */
+  death: Death | null = null;
+  nextTry: NextTry | null = null;
   readonly respawn: Respawn;
   /** Set while a fork for this slot is on its way. */
   forking: Deferred<WorkerHandle> | undefined;
@@ -31,6 +35,17 @@ export class Slot {
 
   count(reason: RestartReason): void {
     this.restarts[reason] = (this.restarts[reason] ?? 0) + 1;
+  }
+
+  picture(): SlotPicture {
+    const drains = this.handles.find((handle) => handle.state === 'draining');
+    return {
+      index: this.index,
+      death: this.death,
+      nextTry: this.nextTry,
+      drainUntil: drains?.drainUntil?.toISOString() ?? null,
+      outgoing: this.outgoing?.pid ?? null,
+    };
   }
 
   /** The worker that the next fork brings. */

@@ -1,5 +1,9 @@
+import type { PoolUse } from '../core/pool-use';
+import type { RequestCounts } from '../core/request-counts';
 import type { Vitals } from '../core/vitals';
+import type { FigurePart } from './figures';
 import type { RestartReason } from './slot';
+import type { TreePicture } from './tree-picture';
 
 /** One request or job in flight. */
 export interface WorkInFlight {
@@ -23,6 +27,9 @@ export interface WorkerStatus extends Vitals {
   /** 99th percentile of the wait for a slot since the last report, ms. */
   readonly queue_time_p99_ms: number;
   readonly in_flight: readonly WorkInFlight[];
+  readonly requests: RequestCounts;
+  /** Connections to Postgres. */
+  readonly pool: PoolUse;
 }
 
 export interface WorkerStats {
@@ -42,6 +49,7 @@ export interface WorkerStats {
 export interface ProcessorStatus extends Vitals {
   readonly in_flight: readonly WorkInFlight[];
   readonly quiet: boolean;
+  readonly pool: PoolUse;
 }
 
 export interface ProcessorStats {
@@ -55,6 +63,14 @@ export interface ProcessorStats {
   readonly last_status: ProcessorStatus | Record<string, never>;
 }
 
+/** What was counted since the tree began, by processes that live and by those that are gone: grows only. */
+export interface TreeTotals {
+  readonly requests: RequestCounts;
+  readonly worker_restarts: Readonly<Partial<Record<RestartReason, number>>>;
+  /** CPU time by process: `primary`, `web.0`, `jobs`. */
+  readonly cpu_seconds: Readonly<Record<string, number>>;
+}
+
 /** What `catamount stats` prints: Puma's keys first, then ours. */
 export interface TreeStats {
   readonly started_at: string;
@@ -66,6 +82,9 @@ export interface TreeStats {
   readonly versions: { readonly catamount: string; readonly node: string };
   readonly pid: number;
   readonly job_processor: ProcessorStats;
+  /** Of the primary, where it serves the web itself. */
+  readonly single: WorkerStatus | null;
+  readonly totals: TreeTotals;
   readonly memory: { readonly pss_mb: number | null; readonly limit_mb: number | null };
   /** How the last phased restart ended; null before the first. */
   readonly last_phase: { readonly phase: number; readonly completed: boolean; readonly reason: string | null } | null;
@@ -74,6 +93,15 @@ export interface TreeStats {
 /** What an operator can have done to the tree, whichever way it is asked for. */
 export interface Operations {
   stats(): Promise<TreeStats>;
+  /** What an operator is shown of the tree; its memory is as it was some seconds ago at most. */
+  look(): Promise<TreePicture>;
+  /** The figures of every ten seconds after that part, which is in safety with all before it. */
+  figures(after: number): Promise<readonly FigurePart[]>;
+  /**
+   * Has a command of the table done for somebody who does not wait for its end. @returns once it has begun.
+   * @param by for the log: who, and from where. @throws UserError when it is refused at once.
+   */
+  order(command: string, argument: number, by: string): Promise<void>;
   /** Replaces every worker, then the job processor, with code read anew. Rejects with the reason when it was given up. */
   phasedRestart(): Promise<void>;
   /** Drains all and starts the tree anew in the same primary. */
@@ -82,6 +110,8 @@ export interface Operations {
   stop(): Promise<void>;
   /** Stop at once, with nothing drained. */
   halt(): Promise<void>;
+  /** Puts a fresh worker in the place of the one in that slot. Rejects with the reason when it cannot boot. */
+  recycle(slot: number): Promise<void>;
   /** One worker more or one fewer. @returns the new number. @throws UserError at the bounds. */
   scale(by: 1 | -1): Promise<number>;
   quietJobs(): Promise<void>;
@@ -93,4 +123,9 @@ export interface Operations {
   gc(): Promise<void>;
   /** Writes a heap snapshot of the worker in that slot. @returns the file's path. */
   heapSnapshot(slot: number): Promise<string>;
+}
+
+/** What a process has told of itself; undefined as long as it has told nothing. */
+export function told<T extends object>(status: T | Record<string, never>): T | undefined {
+  return Object.keys(status).length > 0 ? (status as T) : undefined;
 }

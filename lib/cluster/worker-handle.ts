@@ -9,6 +9,7 @@ import { type AskMessage, type BootFailure, type FromWorker, isOurs, type ToWork
 import { SentConnections } from './sent-connections';
 import type { RestartReason } from './slot';
 import type { WorkerStatus, WorkInFlight } from './stats';
+import type { Death } from './tree-picture';
 import type { Connection } from './worker';
 
 /** booting → ready → draining → exited; a worker may exit from any state. */
@@ -39,6 +40,10 @@ export class WorkerHandle {
   failure: BootFailure | undefined;
   /** Killed because it did not boot, or did not answer, in time. */
   timedOut = false;
+  /** Of one that was killed for it. */
+  silence: { readonly silentMs: number; readonly doing: string | null } | undefined;
+  /** When it is cut off, once it drains. */
+  drainUntil: Date | undefined;
   /** Whether it was asked to go. */
   wasDraining = false;
   /** Whether it ever served. */
@@ -104,6 +109,11 @@ export class WorkerHandle {
     return this.wasReady ? 'crash' : 'boot';
   }
 
+  death(words: string): Death {
+    const { silentMs = null, doing = null } = this.silence ?? {};
+    return { at: new Date().toISOString(), reason: this.deathReason, words, silentMs, doing };
+  }
+
   /** Why it ended, for a person: its own words where it left some. */
   lastWords(code: number | null, signal: string | null): string {
     if (this.timedOut) return 'it was not ready in time';
@@ -124,6 +134,7 @@ export class WorkerHandle {
     if (this.current !== 'draining') {
       this.current = 'draining';
       this.wasDraining = true;
+      this.drainUntil = new Date(Date.now() + deadline.remaining());
       this.send({ catamount: 'drain', remainingMs: deadline.remaining(), passOn });
     }
     await this.exited.promise;

@@ -75,14 +75,8 @@ export class Worker {
   ready(server: DrainableServer, address: string, begunFile?: string): void {
     this.server = server;
     this.tell({ catamount: 'ready', address, begunFile });
-    const beat = () => {
-      const status = server.status();
-      // As Puma shows it: in flight of the limit.
-      if (this.assignment) process.title = titleOf(this.assignment, status);
-      this.tell({ catamount: 'heartbeat', status });
-    };
-    beat();
-    setInterval(beat, HEARTBEAT_MS);
+    this.beat();
+    setInterval(() => this.beat(), HEARTBEAT_MS);
   }
 
   /** The worker cannot start: tells the primary why and exits. */
@@ -94,6 +88,14 @@ export class Worker {
   async leaveAfterError(deadline: Deadline): Promise<void> {
     this.tell({ catamount: 'leave', reason: 'an error was not caught' });
     await deadline.wait(new Promise(() => undefined));
+  }
+
+  private beat(): void {
+    if (!this.server) return;
+    const status = this.server.status();
+    // As Puma shows it: in flight of the limit.
+    if (this.assignment) process.title = titleOf(this.assignment, status);
+    this.tell({ catamount: 'heartbeat', status });
   }
 
   private hear(message: ToWorker, connection: Connection | undefined): void {
@@ -137,9 +139,11 @@ export class Worker {
     this.leaving = true;
     const pass: PassOn = (connection, done) => this.passOn(connection, done);
     this.cut = (await this.server?.drain(deadline, passOn ? pass : undefined)) ?? 0;
+    // What was answered since the last one counts, too.
+    this.beat();
     // A handle may still be on its way to us: only the primary's `bye`, sent after it saw `closed`, makes leaving safe.
-    if (process.connected) this.tell({ catamount: 'closed', cut: this.cut });
-    else process.exit(0);
+    if (!process.connected) process.exit(0);
+    this.tell({ catamount: 'closed', cut: this.cut });
   }
 
   private passOn(connection: Connection, done: () => void): void {

@@ -5,6 +5,7 @@ import type { Events } from '../core/events';
 import { Deadline } from '../support/deadline';
 import { deferred } from '../support/deferred';
 import { CHILD_STDIO, childFlags } from './child-process';
+import { Ledger } from './ledger';
 import type { AskMessage, ToWorker } from './messages';
 import { answerAsked } from './operations-by-ipc';
 import type { RespawnOptions } from './respawn';
@@ -38,6 +39,7 @@ export class Workers implements WorkerPool {
   readonly slots: Slot[];
   /** The generation that is forked now. */
   phase = 0;
+  readonly ledger = new Ledger();
   private readonly booted = deferred<string>();
   private readonly expecting: Slot[] = [];
   private readonly everReady = new Set<Slot>();
@@ -132,6 +134,7 @@ export class Workers implements WorkerPool {
     } else {
       const slot = this.slots.pop();
       slot?.respawn.cancel();
+      if (slot) this.ledger.closeSlot(slot);
       const deadline = Deadline.after(this.config.shutdownTimeoutMs);
       await Promise.all((slot?.handles ?? []).map((handle) => this.drainOrKill(handle, deadline, true)));
     }
@@ -157,6 +160,7 @@ export class Workers implements WorkerPool {
       const inFlight = handle.status?.in_flight ?? [];
       const { slot, pid, lastBegun } = handle;
       const silentMs = Math.round(handle.silentMs);
+      handle.silence = { silentMs, doing: (inFlight[0] ?? lastBegun)?.what ?? null };
       this.events.emit('worker.silent', { slot, pid, silentMs, inFlight, lastBegun: lastBegun ?? null });
       this.kill(handle, `not heard of for ${Math.round(silentMs / 1000)} s`);
     }
@@ -191,6 +195,7 @@ export class Workers implements WorkerPool {
     const slot = this.expecting.shift();
     if (!slot) throw new Error('a worker was forked that nobody asked for');
     const handle = new WorkerHandle(worker, slot.index, this.phase, this, this.events);
+    this.ledger.openWorker(handle);
     slot.handle = handle;
     slot.forking?.resolve(handle);
     this.events.emit('worker.forked', { slot: slot.index, pid: handle.pid, phase: this.phase });
@@ -210,6 +215,7 @@ export class Workers implements WorkerPool {
   private onReady(slot: Slot, handle: WorkerHandle, address: string, bootTimer: NodeJS.Timeout): void {
     clearTimeout(bootTimer);
     slot.bootDeaths = 0;
+    slot.nextTry = null;
     if (!this.jobsRunning) handle.setJobsRunning(false);
     if (slot.outgoing) void this.drainOrKill(slot.outgoing, Deadline.after(this.config.shutdownTimeoutMs), true);
     this.everReady.add(slot);
@@ -219,6 +225,7 @@ export class Workers implements WorkerPool {
   }
 
   private onExit(slot: Slot, handle: WorkerHandle, code: number | null, signal: string | null): void {
+    this.ledger.closeWorker(handle);
     const expected = this.stopping || (handle.wasDraining && code === 0);
     this.events.emit('worker.exited', { slot: handle.slot, pid: handle.pid, code, signal, expected });
     if (handle === slot.outgoing) {
@@ -243,7 +250,9 @@ export class Workers implements WorkerPool {
       return;
     }
     slot.count(dead.deathReason);
+    slot.death = dead.death(reason);
     const wait = slot.respawn.schedule(dead.uptimeMs, () => void this.fork(slot));
+    slot.nextTry = { at: new Date(Date.now() + wait.waitMs).toISOString(), attempt: wait.attempt };
     this.events.emit('worker.respawn', { slot: slot.index, ...wait });
   }
 

@@ -80,6 +80,15 @@ export const COMMANDS: readonly Command[] = [
     run: (operations) => done(operations.halt()),
   },
   {
+    name: 'recycle',
+    method: 'POST',
+    signals: [],
+    argument: { name: 'N', meaning: 'the slot of a worker' },
+    help: 'put a fresh worker in the place of the one in slot N; no request fails',
+    slow: true,
+    run: (operations, slot) => done(operations.recycle(slot)),
+  },
+  {
     name: 'worker-count-up',
     method: 'POST',
     signals: ['SIGTTIN'],

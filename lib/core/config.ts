@@ -19,6 +19,8 @@ export interface Config {
   /** Folder of local state (`.catamount/`): data of the embedded servers, mails, control socket. */
   readonly stateDir: string;
   readonly onHeroku: boolean;
+  /** Where this tree runs, for people (the dyno, or the host) and for its history (the same after a restart). */
+  readonly tree: { readonly name: string; readonly place: string };
   readonly listen: ListenAddress;
   readonly web: {
     readonly enabled: boolean;
@@ -67,6 +69,8 @@ export interface Config {
     /** Lets in a viewer, who sees no arguments and no addresses and changes nothing. */
     readonly viewerPassword: string | null;
   } | null;
+  /** Who may read /ops/metrics; null: in production nobody, elsewhere whoever is at this machine. */
+  readonly metricsToken: string | null;
   readonly control: { readonly socket: string; readonly stateFile: string };
   readonly log: {
     readonly level: string;

@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+import os from 'node:os';
 import path from 'node:path';
 import { z } from 'zod';
 import { parseDuration } from '../support/duration';
@@ -159,6 +161,14 @@ export function readSettings(input: SettingsInput): Config {
   );
   if (viewerPassword !== null && opsUser === null) read.require('OPS_USER', 'a name, since OPS_VIEWER_PASSWORD is set');
 
+  const metricsToken = read.get(
+    'METRICS_TOKEN',
+    z.string().regex(/^[\w.~+/=-]{16,}$/),
+    'at least 16 letters, digits or - . _ ~ + / =, such as openssl rand -hex 32 gives',
+    null,
+    'secret',
+  );
+
   const locale = read.get('DEFAULT_LOCALE', z.custom<Locale>(isLocale), LOCALES.join(' or '), 'en' as Locale);
   const maxThreads = read.get('MAX_THREADS', whole(1, 1000), 'a whole number from 1 to 1000', 5);
   const enabled = { web: only !== 'jobs', jobs: jobsOn && only !== 'web' };
@@ -170,6 +180,7 @@ export function readSettings(input: SettingsInput): Config {
     environment,
     stateDir,
     onHeroku,
+    tree: treeOf(read.raw('DYNO'), `${stateDir}${half}`),
     listen,
     web: {
       enabled: enabled.web,
@@ -222,6 +233,7 @@ export function readSettings(input: SettingsInput): Config {
     appUrl,
     defaultLocale: locale,
     ops: opsUser !== null && opsPassword !== null ? { user: opsUser, password: opsPassword, viewerPassword } : null,
+    metricsToken,
     control: {
       socket: path.resolve(
         cwd,
@@ -248,4 +260,14 @@ export function readSettings(input: SettingsInput): Config {
     read.complain('JOB_PROCESSOR', '0', '1, since --only jobs asks for the job processor');
   read.throwIfAnyComplaint();
   return config;
+}
+
+/** A dyno keeps its name from restart to restart; elsewhere a host and a folder on it do. */
+function treeOf(dyno: string | undefined, folder: string): Config['tree'] {
+  const name = dyno ?? os.hostname();
+  const place = createHash('sha256')
+    .update(JSON.stringify([name, folder]))
+    .digest('hex')
+    .slice(0, 12);
+  return { name, place };
 }

@@ -1,15 +1,26 @@
 import path from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import type { FigurePart } from '../cluster/figures';
 import type { MemoryWatch } from '../cluster/memory-watch';
 import type { PhasedRestart } from '../cluster/phased-restart';
 import type { Processor } from '../cluster/processor';
 import type { Slot } from '../cluster/slot';
-import type { Operations, TreeStats, WorkerStats } from '../cluster/stats';
+import type { Operations, TreeStats, TreeTotals, WorkerStats } from '../cluster/stats';
+import type { TreeMemory } from '../cluster/tree-memory';
+import type { TreePicture } from '../cluster/tree-picture';
 import type { WorkerHandle } from '../cluster/worker-handle';
 import type { Workers } from '../cluster/workers';
+import { COMMANDS } from '../control/commands';
 import type { Config } from '../core/config';
-import { UserError } from '../core/errors';
+import { toError, UserError } from '../core/errors';
+import type { Events } from '../core/events';
 import { collectGarbage } from '../core/garbage';
+import { sumRequests } from '../core/request-counts';
 import { version } from '../core/version';
+import type { TreeSights } from './tree-sights';
+
+/** A refusal that takes longer is told by the events of the tree only, ms. */
+const AT_ONCE_MS = 300;
 
 export interface TreeParts {
   readonly config: Pick<Config, 'stateDir' | 'memoryLimitMb' | 'log'>;
@@ -18,6 +29,8 @@ export interface TreeParts {
   readonly processor: Processor | undefined;
   readonly memory: MemoryWatch;
   readonly phased: PhasedRestart;
+  readonly sights: TreeSights;
+  readonly events: Events;
   readonly reopenLog: () => void;
   readonly stop: (reason: string) => Promise<never>;
   readonly halt: () => Promise<never>;
@@ -30,8 +43,38 @@ export class TreeOperations implements Operations {
   constructor(private readonly parts: TreeParts) {}
 
   async stats(): Promise<TreeStats> {
-    const { workers, processor, memory, phased, config } = this.parts;
-    const { byPid, totalMb } = memory.measure();
+    return this.describeTree(this.parts.memory.measure());
+  }
+
+  async look(): Promise<TreePicture> {
+    const { sights, memory } = this.parts;
+    return sights.look(this.describeTree(memory.recent()));
+  }
+
+  async figures(after: number): Promise<readonly FigurePart[]> {
+    return this.parts.sights.figures.after(after);
+  }
+
+  async order(name: string, argument: number, by: string): Promise<void> {
+    const { events } = this.parts;
+    const command = COMMANDS.find((one) => one.name === name);
+    if (!command) throw new UserError(`"${name}" is no command`);
+    const typed = command.argument ? `${name} ${argument}` : name;
+    events.emit('operator.command', { command: typed, via: by });
+    const refused = command.run(this, argument).then(
+      () => undefined,
+      (thrown: unknown) => {
+        const { message: reason } = toError(thrown);
+        events.emit('operator.refused', { command: typed, via: by, reason });
+        return reason;
+      },
+    );
+    const reason = await Promise.race([refused, wait(AT_ONCE_MS, undefined, { ref: false })]);
+    if (reason !== undefined) throw new UserError(reason);
+  }
+
+  private describeTree({ byPid, totalMb }: TreeMemory): TreeStats {
+    const { workers, processor, phased, sights, config } = this.parts;
     const pss = (pid: number | undefined) => rounded(byPid.get(pid ?? 0) ?? null);
     return {
       started_at: this.startedAt.toISOString(),
@@ -43,8 +86,25 @@ export class TreeOperations implements Operations {
       versions: { catamount: version(), node: process.version },
       pid: process.pid,
       job_processor: processor?.stats(pss(processor.pid)) ?? NO_PROCESSOR,
+      single: sights.single,
+      totals: this.totals(),
       memory: { pss_mb: rounded(totalMb), limit_mb: config.memoryLimitMb },
       last_phase: phased.last,
+    };
+  }
+
+  private totals(): TreeTotals {
+    const { workers, processor, sights } = this.parts;
+    const { requests, cpu_seconds: ofWorkers, ...totals } = workers.ledger.totals(workers.slots);
+    const { user, system } = process.cpuUsage();
+    return {
+      ...totals,
+      requests: sights.single ? sumRequests([requests, sights.single.requests]) : requests,
+      cpu_seconds: {
+        primary: (user + system) / 1e6,
+        ...ofWorkers,
+        ...(processor && { jobs: processor.cpuSeconds }),
+      },
     };
   }
 
@@ -72,6 +132,17 @@ export class TreeOperations implements Operations {
 
   async halt(): Promise<void> {
     setImmediate(() => void this.parts.halt());
+  }
+
+  async recycle(index: number): Promise<void> {
+    const { workers, memory } = this.parts;
+    const slot = workers.slots[index];
+    if (!slot)
+      throw new UserError(
+        `there is no slot ${index}${workers.slots.length === 0 ? ': this tree has no web workers' : `; slots go from 0 to ${workers.slots.length - 1}`}`,
+      );
+    const result = await workers.replace(slot, 'asked', memory.orderFor(slot));
+    if (!result.replaced) throw new UserError(`worker ${index} was not replaced: ${result.reason}`);
   }
 
   async scale(by: 1 | -1): Promise<number> {

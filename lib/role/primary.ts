@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { runEntry } from '../cluster/child-process';
 import { MemoryWatch } from '../cluster/memory-watch';
 import { PhasedRestart } from '../cluster/phased-restart';
@@ -18,6 +19,7 @@ import { banner } from './banner';
 import { callHooks } from './hooks';
 import { TreeOperations } from './operations';
 import { onUncaught, openLog } from './process-log';
+import { TreeSights } from './tree-sights';
 import type { WebSide } from './web-side';
 
 /** What the embedded servers have for their stop at least, ms. */
@@ -33,6 +35,7 @@ export class Primary {
   private readonly memory: MemoryWatch;
   private readonly phased: PhasedRestart;
   private readonly processor: Processor | undefined;
+  private readonly sights: TreeSights;
   private readonly operations: TreeOperations;
   private readonly control: ControlServer;
   private web: WebSide | undefined;
@@ -44,6 +47,7 @@ export class Primary {
   ) {
     const { events, reopen } = openLog(config, 'primary');
     const { web, jobs, memoryLimitMb: limitMb, shutdownTimeoutMs: drainTimeoutMs } = config;
+    const id = randomBytes(6).toString('hex');
     this.events = events;
     this.reopenLog = reopen;
     this.workers = new Workers(web.enabled ? web.concurrency : 0, config, events);
@@ -56,8 +60,11 @@ export class Primary {
     if (jobs.enabled) {
       const onRunning = (running: boolean) => this.workers.setJobsRunning(running);
       const heapMb = config.heapCaps?.jobsMb ?? null;
-      this.processor = new Processor(events, { timeoutMs: web.workerTimeoutMs, drainTimeoutMs, heapMb, onRunning });
+      const timeoutMs = web.workerTimeoutMs;
+      this.processor = new Processor(events, { lineage: id, timeoutMs, drainTimeoutMs, heapMb, onRunning });
     }
+    const { workers, processor, memory, phased } = this;
+    this.sights = new TreeSights({ id, app: app.name, config, events, workers, processor, memory, phased });
     this.operations = this.buildOperations();
     this.workers.allow(this.operations);
     const { control, shutdownTimeoutMs } = config;
@@ -65,10 +72,21 @@ export class Primary {
   }
 
   private buildOperations(): TreeOperations {
-    const { config, workers, processor, memory, phased, reopenLog } = this;
+    const { config, events, workers, processor, memory, phased, sights, reopenLog } = this;
     const stop = (reason: string) => this.stop(reason);
     const halt = () => this.stop('asked to halt', EXIT.ok, 0);
-    return new TreeOperations({ config, workers, processor, memory, phased, reopenLog, stop, halt });
+    return new TreeOperations({
+      config,
+      events,
+      workers,
+      processor,
+      memory,
+      phased,
+      sights,
+      reopenLog,
+      stop,
+      halt,
+    });
   }
 
   /** Resolves when the tree serves. Every later end goes through `stop`. */
@@ -91,6 +109,7 @@ export class Primary {
       handOnConfig(settled);
       if (config.environment !== 'production') await migrate(events);
       if (this.stopped) return;
+      this.sights.start();
       this.processor?.start();
       if (config.web.enabled) await this.startWeb(app, settled);
     } catch (error) {
@@ -112,6 +131,7 @@ export class Primary {
     const deadline = Deadline.after(timeoutMs);
     this.events.emit('primary.stopping', { reason, timeoutMs });
     this.memory.stop();
+    this.sights.stop();
     const killed = await Promise.all([this.web?.stop(deadline) ?? 0, this.processor?.stop(deadline) ?? 0]);
     await this.control.stop(Deadline.after(LAST_MS));
     // They hold the data: even a stop whose time is over lets them close their files.
@@ -130,6 +150,7 @@ export class Primary {
     const { EmbeddedServers } = await import('../embedded/embedded-servers');
     this.embedded = new EmbeddedServers({ stateDir: config.stateDir, needPostgres, needRedis, events });
     const { databaseUrl, redisUrl } = await this.embedded.start();
+    this.sights.embedded = [needPostgres ? ('postgres' as const) : [], needRedis ? ('redis' as const) : []].flat();
     return {
       ...config,
       databaseUrl: config.databaseUrl ?? databaseUrl ?? null,
@@ -140,12 +161,15 @@ export class Primary {
   private async startWeb(app: AppDefinition, config: Config): Promise<void> {
     if (config.web.concurrency === 0) {
       const { SingleWeb } = await import('./single-web');
-      this.web = new SingleWeb(app, config, this.events, this.operations);
+      this.web = new SingleWeb(app, config, this.events, this.operations, (status) => {
+        this.sights.single = status;
+      });
     } else {
       this.web = this.workers;
       this.memory.start();
     }
     const address = await this.web.start();
+    this.sights.address = address;
     const durationMs = Math.round(performance.now() - this.startedAt);
     this.events.emit('primary.listening', { address, durationMs });
     if (config.log.format === 'pretty') process.stdout.write('Ctrl-C stops it\n');

@@ -1,4 +1,5 @@
 import { Model } from 'objection';
+import type { Work } from '../cluster/figures';
 import type { ProcessorOrder } from '../cluster/messages';
 import type { ProcessorStatus } from '../cluster/stats';
 import type { Config } from '../core/config';
@@ -7,6 +8,7 @@ import { loadI18n } from '../core/i18n';
 import { Redis } from '../core/redis';
 import { VitalsMeter } from '../core/vitals';
 import { connectJobs } from '../job/connect';
+import { WorkCount } from '../job/history/work-count';
 import { JobProcessor, type Lineage } from '../job/processor';
 import { loadJobs } from '../job/registry';
 import { ErrorReporter } from '../job/report/error-reporter';
@@ -31,8 +33,10 @@ import { serverUrls } from './server-urls';
 /** Everything that runs jobs in one process: connections, the app's jobs and mailers, the job processor. */
 export class ProcessorProcess {
   private readonly vitals = new VitalsMeter();
+  private readonly workCount = new WorkCount();
   private services: ServiceGroup | undefined;
   private jobs: JobProcessor | undefined;
+  private database: Database | undefined;
   private isQuiet: boolean;
 
   constructor(
@@ -43,6 +47,12 @@ export class ProcessorProcess {
     private readonly onOrder: (order: ProcessorOrder) => void,
   ) {
     this.isQuiet = lineage.quiet ?? false;
+    this.workCount.listen(events);
+  }
+
+  /** What has been done since it was last asked. */
+  work(): Work {
+    return this.workCount.take();
   }
 
   /** @throws UserError when the app's jobs, mailers, job setup or mail setup are not what they should be. */
@@ -52,8 +62,9 @@ export class ProcessorProcess {
     const production = config.environment === 'production';
     const poolMax = poolSizeFor(config.jobs.concurrency);
     const database = new Database(urls.database, { production, events, poolMax });
+    this.database = database;
     const redis = new Redis(urls.redis, events);
-    const i18n = await loadI18n([app.localesDir], config.defaultLocale);
+    const i18n = await loadI18n([app.localesDir], config.defaultLocale, { strict: true });
     const mail = new MailDelivery({
       config,
       record: new DeliveryRecord(database.knex),
@@ -112,7 +123,8 @@ export class ProcessorProcess {
       ageMs: Date.now() - job.startedAt,
     }));
     process.title = `catamount: jobs ${running.length}/${this.config.jobs.concurrency}${quiet ? ' [quiet]' : ''}`;
-    return { ...this.vitals.read(), in_flight: inFlight, quiet };
+    const pool = this.database?.poolUse() ?? { used: 0, idle: 0, waiting: 0, max: 0 };
+    return { ...this.vitals.read(), in_flight: inFlight, quiet, pool };
   }
 
   /** Fetches no more, lets jobs finish until the deadline, hands the rest back, closes every connection. */

@@ -49,7 +49,7 @@ export async function runProcessor(app: AppDefinition, lineage: Lineage): Promis
   try {
     await jobs.start();
     tellPrimary({ catamount: 'ready' });
-    setInterval(() => tellPrimary({ catamount: 'heartbeat', status: jobs.status() }), HEARTBEAT_MS);
+    setInterval(() => tellPrimary({ catamount: 'heartbeat', status: jobs.status(), work: jobs.work() }), HEARTBEAT_MS);
   } catch (thrown) {
     const error = toError(thrown);
     events.emit('process.error', { error, during: 'starting the job processor' });

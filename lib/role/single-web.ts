@@ -1,4 +1,4 @@
-import type { Operations } from '../cluster/stats';
+import type { Operations, WorkerStatus } from '../cluster/stats';
 import type { Config } from '../core/config';
 import type { Events } from '../core/events';
 import type { Deadline } from '../support/deadline';
@@ -8,22 +8,36 @@ import type { WebSide } from './web-side';
 
 /** How long a stopping process goes on accepting, ms, until the router in front has stopped sending. */
 const POLITE_MS = 1500;
+const BEAT_MS = 1000;
 
 /** WEB_CONCURRENCY=0: the primary serves the web itself. */
 export class SingleWeb implements WebSide {
   private readonly web: WebProcess;
+  private timer: NodeJS.Timeout | undefined;
 
-  constructor(app: AppDefinition, config: Config, events: Events, tree: Operations) {
+  /** @param onBeat told of itself once a second, as a worker tells the primary. */
+  constructor(
+    app: AppDefinition,
+    config: Config,
+    events: Events,
+    tree: Operations,
+    private readonly onBeat: (status: WorkerStatus) => void,
+  ) {
     this.web = new WebProcess(app, config, events, tree);
   }
 
-  start(): Promise<string> {
-    return this.web.start();
+  async start(): Promise<string> {
+    const address = await this.web.start();
+    const beat = () => this.onBeat(this.web.status());
+    beat();
+    this.timer ??= setInterval(beat, BEAT_MS);
+    return address;
   }
 
   async stop(deadline: Deadline): Promise<number> {
     await this.web.becomePolite(Math.min(POLITE_MS, deadline.remaining() / 4));
     await this.web.drain(deadline.earlier(1000));
+    clearInterval(this.timer);
     return 0;
   }
 }

@@ -14,6 +14,7 @@ const EXPECTED: Readonly<Record<string, readonly [string, RegExp]>> = {
   status: ['stats', /^Catamount runs: pid \d+, phase 3, 1 of 2 workers ready, job processor ready\n$/],
   'phased-restart': ['phasedRestart', /^phased-restart: done\n$/],
   restart: ['restart', /^restart: done\n$/],
+  'recycle 1': ['recycle 1', /^recycle: done\n$/],
   'worker-count-up': ['scale 1', /^Workers: 3\n$/],
   'worker-count-down': ['scale -1', /^Workers: 1\n$/],
   'jobs quiet': ['quietJobs', /^jobs quiet: done\n$/],

@@ -17,6 +17,7 @@ const EXPECTED: Readonly<Record<string, readonly [string, object]>> = {
   '/jobs/resume': ['resumeJobs', { status: 'ok' }],
   '/reopen-log': ['reopenLog', { status: 'ok' }],
   '/gc': ['gc', { status: 'ok' }],
+  '/recycle/1': ['recycle 1', { status: 'ok' }],
   '/heap-snapshot/1': ['heapSnapshot 1', { status: 'ok', file: '/tmp/1.heapsnapshot' }],
 };
 

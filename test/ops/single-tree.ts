@@ -5,6 +5,7 @@ import { Workers } from '../../lib/cluster/workers';
 import type { Config } from '../../lib/core/config';
 import type { Events } from '../../lib/core/events';
 import { TreeOperations } from '../../lib/role/operations';
+import { TreeSights } from '../../lib/role/tree-sights';
 
 /** What the primary can have done in single mode, without a job processor: this process is all there is. */
 export function singleTree(config: Config, events: Events): Operations {
@@ -19,10 +20,14 @@ export function singleTree(config: Config, events: Events): Operations {
     throw new Error('a test does not stop itself');
   };
   const reopenLog = () => undefined;
+  const processor = undefined;
+  const sights = new TreeSights({ id: 'test', app: 'catamount', config, events, workers, processor, memory, phased });
   return new TreeOperations({
     config,
     workers,
-    processor: undefined,
+    processor,
+    sights,
+    events,
     memory,
     phased,
     reopenLog,

@@ -1,4 +1,4 @@
-import { BUCKETS, Histogram } from './histogram';
+import { BUCKETS, Histogram } from '../../support/histogram';
 
 export const COUNTERS = ['processed', 'failed', 'retried', 'dead', 'discarded'] as const;
 export const HISTOGRAMS = ['latency', 'duration'] as const;

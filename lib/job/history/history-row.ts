@@ -1,5 +1,5 @@
+import type { Histogram } from '../../support/histogram';
 import { ClassTally } from './class-tally';
-import type { Histogram } from './histogram';
 
 /** Lengths of time, ms, to within a fifth or so; null where there were none. */
 export interface Spread {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { bucketOf, Histogram, lowerBound } from '../../../lib/job/history/histogram';
+import { bucketOf, Histogram, lowerBound } from '../../lib/support/histogram';
 
 const lengths = fc.array(fc.double({ min: 0, max: 200_000_000, noNaN: true }), { minLength: 1, maxLength: 200 });
 const share = fc.double({ min: 0, max: 1, noNaN: true });

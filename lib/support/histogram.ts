@@ -4,6 +4,9 @@ const GROWTH = 1.5;
 export const BUCKETS = 48;
 const LOG_GROWTH = Math.log(GROWTH);
 
+/** By bucket. */
+export type SparseCounts = Readonly<Record<string, number>>;
+
 /** Lengths of time by their order of magnitude, so that many can be summed up and their percentiles still be told. */
 export class Histogram {
   /** Bucket 0 holds what is below 1.5 ms, bucket n what is from 1.5^n ms up. */
@@ -19,6 +22,25 @@ export class Histogram {
   merge(other: Histogram): void {
     for (let i = 0; i < BUCKETS; i++) this.counts[i] = (this.counts[i] ?? 0) + (other.counts[i] ?? 0);
     this.sumMs += other.sumMs;
+  }
+
+  /** Starts anew. */
+  reset(): void {
+    this.counts.fill(0);
+    this.sumMs = 0;
+  }
+
+  /** The counts of the buckets that hold any: short, to be sent and kept. */
+  toSparse(): SparseCounts {
+    return Object.fromEntries([...this.counts.entries()].filter(([, count]) => count > 0));
+  }
+
+  /** Adds what such a one tells; what is no bucket of ours is passed over. */
+  addSparse(counts: SparseCounts): void {
+    for (const [bucket, count] of Object.entries(counts)) {
+      const known = this.counts[Number(bucket)];
+      if (known !== undefined && count > 0) this.counts[Number(bucket)] = known + count;
+    }
   }
 
   get count(): number {
