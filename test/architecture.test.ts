@@ -35,6 +35,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   objection: ['lib/model', 'lib/role/web-process.ts', 'lib/role/processor-process.ts', 'lib/role/previews.ts'],
   zod: ['lib/core', 'lib/app'],
   nodemailer: ['lib/mailer'],
+  'prom-client': ['lib/ops/metrics'],
 };
 
 interface Source {

@@ -2,6 +2,7 @@ import type Koa from 'koa';
 import { RequestLimit } from '../web/limit';
 import { limited } from '../web/limited';
 import { accessMode } from './access/mode';
+import { METRICS_PATH, metricsEndpoint } from './metrics/endpoint';
 import type { OpsOptions } from './options';
 
 /**
@@ -12,7 +13,8 @@ const LIMIT = { maxThreads: 3, backlog: 32, queueTimeoutMs: 10_000 };
 
 /** Serves /ops. What the pages are made of is loaded when the first of them is asked for. */
 export function opsPages(options: OpsOptions): Koa.Middleware {
-  if (accessMode(options.config) === 'absent') return (_ctx, next) => next();
+  const metrics = metricsEndpoint(options);
+  if (accessMode(options.config) === 'absent') return metrics;
   const limit = limited(new RequestLimit(LIMIT));
   let loading: Promise<Koa.Middleware> | undefined;
   const load = () => {
@@ -26,6 +28,7 @@ export function opsPages(options: OpsOptions): Koa.Middleware {
   };
   return (ctx, next) => {
     if (!/^\/ops(\.json|\/|$)/.test(ctx.path)) return next();
+    if (ctx.path === METRICS_PATH) return metrics(ctx, next);
     ctx.beside = true;
     return limit(ctx, async () => (await load())(ctx, next));
   };

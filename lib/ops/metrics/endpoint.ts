@@ -1,0 +1,47 @@
+import type Koa from 'koa';
+import { ProblemError } from '../../web/problem';
+import { isLoopbackAddress, isLoopbackHost } from '../access/loopback';
+import { sameText } from '../access/session';
+import type { OpsOptions } from '../options';
+
+export const METRICS_PATH = '/ops/metrics';
+
+/** The text format that every Prometheus reads. */
+const TYPE = 'text/plain; version=0.0.4; charset=utf-8';
+
+/**
+ * Prometheus's text at /ops/metrics, for whoever has METRICS_TOKEN. Without such a setting it is not there in production,
+ * and elsewhere open to this machine. What makes the text is loaded with the first scrape.
+ */
+export function metricsEndpoint(options: OpsOptions): Koa.Middleware {
+  const { metricsToken, environment } = options.config;
+  if (metricsToken === null && environment === 'production') return (_ctx, next) => next();
+  let loading: Promise<{ text(): Promise<string> }> | undefined;
+  const load = () => {
+    loading ??= import('./metrics-page').then(({ MetricsPage }) => new MetricsPage(options));
+    return loading;
+  };
+  return async (ctx, next) => {
+    if (ctx.path !== METRICS_PATH) return next();
+    ctx.beside = true;
+    if (metricsToken === null) assertFromHere(ctx);
+    else assertToken(ctx, metricsToken);
+    if (ctx.method !== 'GET' && ctx.method !== 'HEAD') throw new ProblemError(405, { headers: { Allow: 'GET, HEAD' } });
+    ctx.set('Cache-Control', 'no-store');
+    ctx.body = await (await load()).text();
+    ctx.set('Content-Type', TYPE);
+  };
+}
+
+function assertToken(ctx: Koa.Context, token: string): void {
+  if (sameText(ctx.get('Authorization').replace(/^bearer /i, ''), token)) return;
+  throw new ProblemError(401, {
+    detail: 'Send the token of METRICS_TOKEN, as "Authorization: Bearer …".',
+    headers: { 'WWW-Authenticate': 'Bearer realm="metrics"' },
+  });
+}
+
+function assertFromHere(ctx: Koa.Context): void {
+  if (isLoopbackHost(ctx.host) && isLoopbackAddress(ctx.req.socket.remoteAddress)) return;
+  throw new ProblemError(403, { detail: 'Without METRICS_TOKEN only this machine may ask.' });
+}

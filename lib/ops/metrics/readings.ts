@@ -1,0 +1,83 @@
+import type { TreePicture } from '../../cluster/tree-picture';
+import { History, type HistoryCounters } from '../../job/history/history';
+import { ProcessList } from '../../job/pulse/process-list';
+import { queueNames } from '../../job/queue/queue-names';
+import { type QueueStatus, readQueues } from '../../job/queue/queue-status';
+import { JobSets } from '../../job/set/job-sets';
+import type { OpsOptions } from '../options';
+import { type OutboxReading, readOutbox } from './outbox-reading';
+
+/** What is not known by then is left out, ms: Prometheus waits for 10 s, unless it is told otherwise. */
+const LIMIT_MS = 4000;
+
+/** What one scrape has to tell. What could not be read is undefined. */
+export interface Readings {
+  readonly tree: TreePicture | undefined;
+  /** Of every tree on the same Redis. */
+  readonly queues: readonly QueueStatus[] | undefined;
+  readonly sets: Readonly<Record<'retry' | 'scheduled' | 'dead', number | undefined>>;
+  readonly history: HistoryCounters | undefined;
+  /** Job processors. */
+  readonly processors: number | undefined;
+  readonly outbox: OutboxReading | undefined;
+  /** How many of these are undefined. */
+  readonly missing: number;
+  readonly redisAnswers: boolean;
+  readonly postgresAnswers: boolean;
+}
+
+type Sources = Pick<OpsOptions, 'config' | 'redis' | 'knex' | 'events' | 'tree'>;
+
+/** Postgres is asked one thing after the other, so that of the worker's few connections one is enough. */
+export async function read({ config, redis: { client }, knex, events, tree }: Sources): Promise<Readings> {
+  const configured = config.jobs.queues.map((queue) => queue.name);
+  const names = known(queueNames(client)).then((found) => [...new Set([...configured, ...(found ?? [])])]);
+  const sets = names.then((queues) => new JobSets({ redis: client, knex, events, queues, via: 'metrics' }));
+
+  const fromPostgres = async () => {
+    const outbox = await known(names.then((queues) => readOutbox(knex, queues)));
+    const answers = outbox !== undefined || (await known(knex.raw('select 1'))) !== undefined;
+    const scheduled = answers ? await known(sets.then(({ scheduled }) => scheduled.size())) : undefined;
+    return { outbox, answers, scheduled };
+  };
+  const [picture, queues, retry, dead, history, processors, pong, postgres] = await Promise.all([
+    known(tree.look()),
+    known(names.then((queueList) => readQueues(client, queueList))),
+    known(sets.then((all) => all.retry.size())),
+    known(sets.then((all) => all.dead.size())),
+    known(new History(client).counters()),
+    known(new ProcessList(client).list()),
+    known(client.ping()),
+    fromPostgres(),
+  ]);
+  const { scheduled, outbox } = postgres;
+  return {
+    tree: picture,
+    queues,
+    sets: { retry, scheduled, dead },
+    history,
+    processors: processors?.length,
+    outbox,
+    missing: [picture, queues, retry, scheduled, dead, history, processors, outbox].filter((one) => !isKnown(one))
+      .length,
+    redisAnswers: pong !== undefined,
+    postgresAnswers: postgres.answers,
+  };
+}
+
+/** undefined when it fails or takes too long. */
+async function known<T>(reading: Promise<T>): Promise<T | undefined> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), LIMIT_MS);
+  });
+  try {
+    return await Promise.race([reading.catch(() => undefined), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function isKnown(reading: unknown): boolean {
+  return reading !== undefined;
+}
