@@ -213,12 +213,16 @@ export class Fetcher {
       else this.end({ delivery, outcome: { op: 'back' }, recorded: () => undefined });
     }
     this.free += this.fetching ? wanted - reply.fetched.length : wanted;
-    if (this.fetching && reply.fetched.length < wanted) {
-      this.peeks.forEach((peek, queue) => {
-        if (!reply.paused.has(queue)) peek.arm();
-      });
-    }
+    if (this.fetching && reply.fetched.length < wanted) this.armPeeks(reply.paused);
+    // There may be more, for a budget that is larger than one call.
+    else if (wanted > 0 && this.free > 0) this.wake();
     if (this.waiters.size > 0) this.wake();
+  }
+
+  private armPeeks(paused: ReadonlySet<number>): void {
+    this.peeks.forEach((peek, queue) => {
+      if (!paused.has(queue)) peek.arm();
+    });
   }
 
   private run(delivery: Delivery): void {

@@ -65,7 +65,7 @@ export async function callFused(connection: BeeConnection, request: FusedRequest
 
 function encode({ prefixes, token, wanted, orders, lostTokens, limits, outcomes }: FusedRequest): (string | number)[] {
   const width = orders[0]?.length ?? 0;
-  const order = orders.flat().map((queue) => String.fromCharCode(48 + queue));
+  const order = orders.flat().map(twoCharacters);
   const lost = lostTokens.length > 0 ? `|${lostTokens.join('|')}|` : '';
   const args = [prefixes.length, ...prefixes, Date.now(), token, wanted, width, order.join(''), lost, limits];
   for (const { queue, delivery, outcome } of outcomes) {
@@ -75,6 +75,11 @@ function encode({ prefixes, token, wanted, orders, lostTokens, limits, outcomes 
     args.push(queue + 1, delivery.id, delivery.fence, outcome.op, record, dueAt, traces, delivery.limitedClass ?? '');
   }
   return args;
+}
+
+/** A queue's number as the script reads it: two digits to the base of 64, from '0' on. */
+function twoCharacters(queue: number): string {
+  return String.fromCharCode(48 + (queue >> 6), 48 + (queue & 63));
 }
 
 function decode(reply: readonly (string | number)[]): FusedReply {

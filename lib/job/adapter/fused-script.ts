@@ -5,7 +5,7 @@ import { LIMITS } from './limit-script';
 //
 // KEYS  queue prefixes ("bq:default:")
 // ARGV  1 now (ms)  2 token of this call  3 jobs wanted  4 queues per order
-//       5 order(s), one char per queue, '0' = KEYS[1]; strict: one order; weighted: one per wanted job
+//       5 order(s), two chars per queue, '00' = KEYS[1], '01' = KEYS[2]; strict: one order; weighted: one per wanted job
 //       6 tokens of calls whose reply was lost, "|t1|t2|" or ""
 //       7 limits of classes (class-limits.ts), "\nName\tlimit running-here\n…", after "upkeep" now and then; "\n": none, but
 //         look at what is held; "": none, and do not look
@@ -79,7 +79,8 @@ local got, steps = 0, want + 500                          -- bounds the skips to
 while got < want and steps > 0 do
   local id
   for i = 1, width do
-    local q = order:byte((got * width) % #order + i) - 47
+    local high, low = order:byte((2 * got * width) % #order + 2 * i - 1, (2 * got * width) % #order + 2 * i)
+    local q = (high - 48) * 64 + low - 47
     local p, wasHeld = KEYS[q], false
     if paused[q] == nil then paused[q] = call('exists', p..'paused') == 1 end
     if not paused[q] then

@@ -1,0 +1,100 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { Events } from '../../../lib/core/events';
+import { Redis } from '../../../lib/core/redis';
+import { BeeConnection } from '../../../lib/job/adapter/bee-connection';
+import { ClassLimits } from '../../../lib/job/adapter/class-limits';
+import { type FetchOrder, strictOrder, weightedOrder } from '../../../lib/job/adapter/fetch-order';
+import { Fetcher } from '../../../lib/job/adapter/fetcher';
+import { WorkerQueue } from '../../../lib/job/adapter/worker-queue';
+import { Deadline } from '../../../lib/support/deadline';
+import { startTestRedis, type TestRedis } from '../../support/redis';
+import { until } from '../../support/until';
+import { Gate } from '../gate';
+
+/** Without the worker around it, so that neither a poll nor a peek helps it. */
+describe('the fetcher', () => {
+  let server: TestRedis;
+  let redis: Redis;
+  let command: BeeConnection;
+  const fetchers: Fetcher[] = [];
+  const gate = new Gate();
+  const begun: string[] = [];
+  before(async () => {
+    server = await startTestRedis();
+    redis = new Redis(server.url, new Events());
+    await redis.start();
+    const onError = (error: Error) => assert.fail(error);
+    const onReady = () => undefined;
+    command = new BeeConnection({ url: server.url, patienceMs: 10_000, onReady, onError });
+    await command.firstReady.promise;
+    await until('redis is connected', () => redis.client.isReady);
+  });
+  after(async () => {
+    command.end();
+    await redis.stop(Deadline.after(1000));
+    await server.remove();
+  });
+  beforeEach(async () => {
+    await redis.client.flushAll();
+    begun.length = 0;
+    gate.close();
+  });
+  afterEach(async () => {
+    gate.open();
+    for (const fetcher of fetchers.splice(0)) {
+      fetcher.quiet();
+      await fetcher.idle();
+      fetcher.close();
+    }
+  });
+
+  const start = (names: readonly string[], budget: number, order: FetchOrder = strictOrder) => {
+    const connections = { command, subscriber: command, blocking: undefined };
+    const queues = names.map((name) => new WorkerQueue(name, { weight: 1, stallInterval: 30_000 }, connections));
+    const fetcher = new Fetcher({
+      queues,
+      command,
+      budget,
+      order,
+      limits: new ClassLimits(),
+      handler: async ({ queue }) => {
+        begun.push(queue);
+        await gate.pass();
+        return { outcome: { op: 'drop', traces: '' }, recorded: () => undefined };
+      },
+      onError: (error) => assert.fail(error),
+    });
+    fetchers.push(fetcher);
+    fetcher.start();
+  };
+  const enqueue = async (queue: string) => {
+    const id = randomBytes(8).toString('hex');
+    await redis.client.hSet(`bq:${queue}:jobs`, id, '{"data":{"class":"AnyJob"}}');
+    await redis.client.lPush(`bq:${queue}:waiting`, id);
+  };
+
+  it('fills a budget that is larger than what one call fetches', async () => {
+    await Promise.all(Array.from({ length: 230 }, () => enqueue('default')));
+    start(['default'], 200);
+    await until('as many run as may', () => gate.held === 200);
+    assert.equal(await redis.client.lLen('bq:default:waiting'), 30);
+    gate.open();
+    await until('all ran', () => begun.length === 230);
+  });
+
+  for (const [what, order] of [
+    ['in strict order', strictOrder],
+    ['by weights', weightedOrder(Array.from({ length: 150 }, () => 1))],
+  ] as const) {
+    it(`serves any number of queues, ${what}`, async () => {
+      const names = Array.from({ length: 150 }, (_, n) => `queue-${n}`);
+      for (const name of [...names].reverse()) await enqueue(name);
+      gate.open();
+      start(names, 1, order);
+      await until('all ran', () => begun.length === 150);
+      if (order === strictOrder) assert.deepEqual(begun, names);
+      else assert.deepEqual([...begun].sort(), [...names].sort());
+    });
+  }
+});
