@@ -36,8 +36,9 @@ for a = 8, #ARGV, 8 do
   local ok = current == fence
   if ok then
     call('hdel', p..'deliveries', id); call('srem', p..'stalling', id)
-    -- In waiting if it was rescued, but not fetched again yet.
+    -- In waiting if it was rescued, but not fetched again yet; or held by then.
     local had = call('lrem', p..'active', 1, id) > 0 or call('lrem', p..'waiting', 1, id) > 0
+      or class ~= '' and call('lrem', p..'held:'..class, 1, id) > 0
     if op == 'drop' then
       ok = call('hdel', p..'jobs', id) == 1
       if ok then leaveTrace(p, id, traces) end

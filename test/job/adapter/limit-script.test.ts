@@ -218,6 +218,30 @@ describe('the fused script and limits of classes', () => {
     );
   });
 
+  it('hear the outcome of a job that was taken for stalled, and is held by now', async () => {
+    for (const op of ['retry', 'bury', 'back', 'drop'] as const) {
+      await redis.client.flushAll();
+      const model = new LimitModel(redis, command, 2);
+      const [stalled = assert.fail(), other = assert.fail()] = model.processes;
+      const first = await model.enqueue('OneJob', 'default');
+      await model.call(stalled, 1);
+      const second = await model.enqueue('OneJob', 'default');
+      await model.stall(stalled);
+      assert.deepEqual(
+        (await model.call(other, 2)).map((job) => job.id),
+        [second],
+      );
+      const held = () => redis.client.lRange('bq:default:held:OneJob', 0, -1);
+      assert.deepEqual(await held(), [first]);
+      await model.call(stalled, 0, [op]);
+      // Retries are due at once here.
+      const waiting = await redis.client.lRange('bq:default:waiting', 0, -1);
+      const dead = await redis.client.zRange('bq:default:dead', 0, -1);
+      const places = { retry: waiting, back: waiting, bury: dead, drop: model.ended };
+      assert.deepEqual([places[op], await held()], [[first], []], op);
+    }
+  });
+
   it('walk on for a bounded time only, however many jobs of a full class are in front', async () => {
     const model = new LimitModel(redis, command, 1);
     const [process = assert.fail()] = model.processes;
