@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import i18next from 'i18next';
-import { MissingValueError } from './errors';
+import { MissingValueError, toError, UserError } from './errors';
 
 /** Looks a key up in one locale; `{{name}}` in the text is replaced from `values`, never HTML-escaped. */
 export type Translate = (key: string, values?: Readonly<Record<string, unknown>>) => string;
@@ -17,6 +17,7 @@ export interface I18n {
  * Reads `<folder>/<locale>.json` of each folder once (later folders win) and never writes to them. A folder that is
  * missing holds none.
  * A key that a locale lacks falls back to the default locale, then to the key itself.
+ * @throws UserError that names a file that is no JSON object.
  * @param options.strict a text that misses a value is a MissingValueError. Default: it shows its `{{name}}`.
  */
 export async function loadI18n(
@@ -32,8 +33,13 @@ export async function loadI18n(
   });
   for (const folder of folders.filter((each) => fs.existsSync(each))) {
     for (const file of fs.readdirSync(folder).filter((name) => name.endsWith('.json'))) {
-      const texts: unknown = JSON.parse(fs.readFileSync(path.join(folder, file), 'utf8'));
-      instance.addResourceBundle(path.basename(file, '.json'), 'translation', texts, true, true);
+      instance.addResourceBundle(
+        path.basename(file, '.json'),
+        'translation',
+        read(path.join(folder, file)),
+        true,
+        true,
+      );
     }
   }
   // A text without values is the same every time. Only what is in a file is kept.
@@ -50,6 +56,17 @@ export async function loadI18n(
     },
     has: (key, locale) => instance.exists(key, { lng: locale }),
   };
+}
+
+function read(file: string): object {
+  let texts: unknown;
+  try {
+    texts = JSON.parse(fs.readFileSync(file, 'utf8'));
+  } catch (thrown) {
+    throw new UserError(`${file}: ${toError(thrown).message}`);
+  }
+  if (typeof texts === 'object' && texts !== null && !Array.isArray(texts)) return texts;
+  throw new UserError(`${file}: it should hold an object of texts`);
 }
 
 /** @param match placeholder and name. @param options as given to i18next, values under `replace`. */

@@ -3,9 +3,12 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import { toError } from '../core/errors';
 import { AttachmentError, InvalidMailError } from './errors';
-import { refuseLineBreak } from './headers';
+import { checkedLine } from './headers';
 
-/** Text, bytes, or a file that is read when the mail is sent; a relative path is relative to where the process began. */
+/**
+ * Text, bytes, or a file that is read when the mail is sent; a relative path is relative to where the process began. An
+ * object that somebody else has sent is never to be passed on as it is: it may name a file.
+ */
 export type AttachmentContent = string | Uint8Array | { readonly path: string };
 
 export interface AttachmentOptions {
@@ -29,6 +32,9 @@ export interface MailAttachment {
   /** Of an inline one: what its `cid:` URL names. */
   readonly cid?: string;
 }
+
+/** More than mail servers take, and than a small machine should hold. */
+const MOST_BYTES = 50e6;
 
 interface Entry {
   readonly name: string;
@@ -77,12 +83,22 @@ export class Attachments {
     throw new InvalidMailError(`cid: there is no inline attachment ${JSON.stringify(name)}; there is ${names}`);
   }
 
-  /** @param about names the mail in an error. @throws AttachmentError for a file that cannot be read. */
-  read(about: string): Promise<MailAttachment[]> {
+  /**
+   * @param about names the mail in an error.
+   * @throws AttachmentError for a file that cannot be read; InvalidMailError for more than 50 MB.
+   */
+  async read(about: string): Promise<MailAttachment[]> {
+    const what = (name: string) => `${about}: the attachment ${JSON.stringify(name)}`;
+    const sizes = await Promise.all(this.entries.map(({ name, content }) => sizeOf(content, what(name))));
+    const size = sizes.reduce((sum, each) => sum + each, 0);
+    if (size > MOST_BYTES) {
+      const mb = Math.ceil(size / 1e6);
+      throw new InvalidMailError(`${about}: its attachments have ${mb} MB; 50 MB are the most: send a link instead`);
+    }
     return Promise.all(
       this.entries.map(async ({ name, content, type, cid }) => ({
         name,
-        content: await bytesOf(content, `${about}: the attachment ${JSON.stringify(name)}`),
+        content: await bytesOf(content, what(name)),
         ...(type === undefined ? {} : { type }),
         ...(cid === undefined ? {} : { cid }),
       })),
@@ -90,15 +106,20 @@ export class Attachments {
   }
 }
 
-function checked(entry: Entry): Entry {
-  const { name, content, type } = entry;
+/** @throws InvalidMailError for what cannot stand in a header. */
+export function checkLabels(name: string, type?: string, cid = ''): void {
   if (typeof name !== 'string' || name.trim() === '') throw new InvalidMailError('attachments: give each one a name');
-  refuseLineBreak('attachments', name);
-  if (type !== undefined && !/^[\w.+-]+\/[\w.+-]+(\s*;[^\r\n\0]*)?$/.test(type)) {
+  for (const label of [name, cid]) checkedLine('attachments', label);
+  if (type !== undefined && !/^[\w.+-]+\/[\w.+-]+( *;[^\p{Cc}]*)?$/u.test(type)) {
     throw new InvalidMailError(
       `attachments: the type of ${name} is ${JSON.stringify(type)}; give one such as image/png`,
     );
   }
+}
+
+function checked(entry: Entry): Entry {
+  const { name, content, type } = entry;
+  checkLabels(name, type);
   const isContent =
     typeof content === 'string' || content instanceof Uint8Array || (isFile(content) && content.path !== '');
   if (!isContent) {
@@ -111,17 +132,25 @@ function isFile(content: AttachmentContent): content is { readonly path: string 
   return typeof content === 'object' && content !== null && 'path' in content && typeof content.path === 'string';
 }
 
+async function sizeOf(content: AttachmentContent, what: string): Promise<number> {
+  if (typeof content === 'string') return Buffer.byteLength(content);
+  if (!isFile(content)) return content.byteLength;
+  const file = path.resolve(content.path);
+  const { size } = await fs.stat(file).catch((thrown: unknown) => unreadable(file, what, thrown));
+  return size;
+}
+
 async function bytesOf(content: AttachmentContent, what: string): Promise<Buffer> {
   if (typeof content === 'string') return Buffer.from(content);
   if (!isFile(content)) return Buffer.from(content.buffer, content.byteOffset, content.byteLength);
   const file = path.resolve(content.path);
-  try {
-    return await fs.readFile(file);
-  } catch (thrown) {
-    const { code, message } = toError(thrown) as NodeJS.ErrnoException;
-    const reason = code === 'ENOENT' ? 'there is no such file' : code === 'EISDIR' ? 'that is a folder' : message;
-    throw new AttachmentError(`${what} cannot be read from ${file}: ${reason}`, { cause: thrown });
-  }
+  return fs.readFile(file).catch((thrown: unknown) => unreadable(file, what, thrown));
+}
+
+function unreadable(file: string, what: string, thrown: unknown): never {
+  const { code, message } = toError(thrown) as NodeJS.ErrnoException;
+  const reason = code === 'ENOENT' ? 'there is no such file' : code === 'EISDIR' ? 'that is a folder' : message;
+  throw new AttachmentError(`${what} cannot be read from ${file}: ${reason}`, { cause: thrown });
 }
 
 /** The same for the same attachment, so that a mail rendered again is the same mail. */

@@ -64,10 +64,10 @@ export class MailComposer {
     const standard = () => renderer.render(request);
     if (!render) return standard();
     const { html, text } = await render(request, standard);
-    if (html === undefined && text === undefined) {
-      throw new TypeError(
-        `render of mailSetup gave neither html nor text for ${template}; return at least one of them`,
-      );
+    const given = [html, text].filter((part) => part !== undefined);
+    if (given.length === 0 || given.some((part) => typeof part !== 'string')) {
+      const what = given.length === 0 ? 'neither html nor text' : 'html or text that is no string';
+      throw new TypeError(`render of mailSetup gave ${what} for ${template}; return at least one of them`);
     }
     return { ...(html === undefined ? {} : { html }), text: text ?? (await renderer.textOf(html ?? '')) };
   }

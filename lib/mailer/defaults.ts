@@ -1,3 +1,4 @@
+import { mergedHeaders } from './headers';
 import type { MailAtHand, MailDefaults } from './mail';
 
 /** What defaults come to for one mail. */
@@ -16,7 +17,7 @@ export function settledDefaults(mailer: object, mail: MailAtHand): SettledDefaul
     merged = {
       ...Object.fromEntries(missing.map(([name, value]) => [name, settled<unknown>(value, mail)])),
       ...merged,
-      headers: { ...settled(headers, mail), ...merged.headers },
+      headers: mergedHeaders(settled(headers, mail), merged.headers),
     };
   }
   return merged;

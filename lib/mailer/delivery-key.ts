@@ -1,5 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { currentContext } from '../core/execution-context';
+import { domainOf } from '../support/email-address';
 import type { Draft } from './draft';
 import { recipients } from './transport/mime';
 
@@ -27,9 +28,11 @@ export class DeliveryKeys {
   /** Outside a job every mail has a key of its own. */
   next(draft: Draft): DeliveryKey {
     const { jobId } = currentContext();
-    const domain = draft.from.address.slice(draft.from.address.lastIndexOf('@') + 1);
     const key = jobId === undefined ? `once/${randomUUID()}` : this.within(jobId, draft);
-    return { key, messageId: `<${key.replaceAll('/', '.').replace(/[^A-Za-z0-9._-]/g, escaped)}@${domain}>` };
+    return {
+      key,
+      messageId: `<${key.replaceAll('/', '.').replace(/[^A-Za-z0-9._-]/g, escaped)}@${domainOf(draft.from.address)}>`,
+    };
   }
 
   /** A job's run begins or has ended: its count starts anew. */

@@ -38,6 +38,8 @@ export interface DeliveryRecords {
 const LEASE_MS = 30_000;
 /** Longer than a job can be retried. */
 const KEEP_DAYS = 60;
+/** Longer than a dead job is kept: whoever runs it again is not to send to those who have got it. */
+const KEEP_FAILED_DAYS = 200;
 
 /**
  * One statement decides, whatever else runs: a failed mail may be claimed again, and so may one whose claimant is gone
@@ -124,9 +126,9 @@ export class DeliveryRecord implements DeliveryRecords {
   }
 
   async prune(): Promise<number> {
-    return this.knex('mail_deliveries')
-      .where('state', 'sent')
-      .where('sent_at', '<', this.knex.raw(`now() - interval '${KEEP_DAYS} days'`))
-      .delete();
+    const before = (days: number) => this.knex.raw(`now() - interval '${days} days'`);
+    const sent = this.knex('mail_deliveries').where('state', 'sent').where('sent_at', '<', before(KEEP_DAYS));
+    const others = this.knex('mail_deliveries').where('created_at', '<', before(KEEP_FAILED_DAYS));
+    return (await sent.delete()) + (await others.delete());
   }
 }

@@ -2,6 +2,7 @@ import type { Config } from '../core/config';
 import { toError } from '../core/errors';
 import type { EventName, Events } from '../core/events';
 import type { I18n } from '../core/i18n';
+import { Recurring } from '../job/recurring';
 import type { Deadline } from '../support/deadline';
 import type { Service } from '../support/service';
 import { ActionRun } from './action-run';
@@ -29,6 +30,7 @@ export interface MailDeliveryOptions {
   readonly transport?: Transport;
 }
 
+const DAY_MS = 24 * 3600 * 1000;
 /** Kept of the time to stop, for what is cut off to be recorded. */
 const CUT_OFF_MS = 500;
 /** After any of these the next mail of the job belongs to another run. */
@@ -53,6 +55,7 @@ export class MailDelivery implements Service, Delivery {
   private readonly keys = new DeliveryKeys();
   private readonly underway = new Set<Promise<unknown>>();
   private readonly unsubscribe: readonly (() => void)[];
+  private readonly housekeeping: Recurring;
   private stopping: Promise<void> | undefined;
 
   constructor(private readonly options: MailDeliveryOptions) {
@@ -61,12 +64,12 @@ export class MailDelivery implements Service, Delivery {
     const renderer = new Renderer({ templatesDir, cache, appUrl: config.appUrl });
     this.composer = new MailComposer({ config, i18n, renderer, render: setup?.render });
     this.transports = new Transports(config.mail, events);
+    this.housekeeping = new Recurring({ everyMs: DAY_MS, work: () => this.prune(), onError: () => undefined });
     this.unsubscribe = RUN_EDGES.map((name) => events.on(name, ({ id }) => this.keys.forget(id)));
   }
 
   async start(): Promise<void> {
-    // Housekeeping that nobody waits for.
-    void this.track(this.options.record.prune().catch(this.report('removing old delivery records')));
+    this.housekeeping.start();
   }
 
   /** Lets mails that are on their way finish; what is late is cut off and sent by a later run of its job. */
@@ -141,7 +144,12 @@ export class MailDelivery implements Service, Delivery {
     return work;
   }
 
+  private async prune(): Promise<undefined> {
+    await this.options.record.prune().catch(this.report('removing old delivery records'));
+  }
+
   private async settle(deadline: Deadline): Promise<void> {
+    void this.track(this.housekeeping.stop());
     const outcome = await deadline.earlier(CUT_OFF_MS).wait(Promise.allSettled(this.underway));
     const force = { force: outcome === 'late' };
     await Promise.all([this.options.transport?.close(force), this.transports.close(force)]);

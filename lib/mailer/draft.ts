@@ -4,7 +4,7 @@ import { type Mailbox, mailboxes } from './address';
 import type { Attachments } from './attachment';
 import { settledDefaults } from './defaults';
 import { InvalidMailError } from './errors';
-import { checkedHeaders, refuseLineBreak } from './headers';
+import { checkedHeaders, checkedSubject, type MailHeaders, mergedHeaders } from './headers';
 import type { DeliveryMethod, Mail } from './mail';
 import type { MailMessage } from './message';
 import { underscore } from './naming';
@@ -22,7 +22,7 @@ export interface Draft {
   readonly bcc: readonly Mailbox[];
   readonly replyTo: readonly Mailbox[];
   readonly subject: string;
-  readonly headers: Readonly<Record<string, string>>;
+  readonly headers: MailHeaders;
   readonly template: string;
   readonly layout: Layout;
   readonly locals: Readonly<Record<string, unknown>>;
@@ -59,8 +59,7 @@ export function draftOf(message: MailMessage, mail: Mail, settings: DraftSetting
   const locale = chooseLocale([options.locale, currentContext().locale], settings.defaultLocale);
   const texts = new MailTexts(settings.i18n, locale, mailer.i18nScope ?? name, action);
   const locals = options.locals ?? {};
-  const subject = (options.subject ?? defaults.subject ?? texts.subject(locals)).trim();
-  refuseLineBreak('subject', subject);
+  const subject = checkedSubject(options.subject ?? defaults.subject ?? texts.subject(locals));
   return {
     mailer: mailer.name,
     action,
@@ -70,7 +69,7 @@ export function draftOf(message: MailMessage, mail: Mail, settings: DraftSetting
     bcc,
     replyTo: boxes('replyTo'),
     subject,
-    headers: checkedHeaders({ 'Content-Language': locale, ...defaults.headers, ...options.headers }),
+    headers: checkedHeaders(mergedHeaders({ 'Content-Language': locale }, defaults.headers, options.headers)),
     template: options.template ?? `${name}/${underscore(action)}`,
     layout: options.layout ?? mailer.layout,
     locals,

@@ -4,7 +4,9 @@ import { KillJob } from '../job/perform/verdict';
  * A mail that cannot be built as asked: no sender, no recipient, a bad address, a line break in a header. Ends its job
  * in the dead set, for another try would ask for the same.
  */
-export class InvalidMailError extends KillJob {}
+export class InvalidMailError extends KillJob {
+  override readonly name = 'InvalidMailError';
+}
 
 /** A file that is to be attached cannot be read. It may be there at the next try. */
 export class AttachmentError extends Error {
@@ -52,6 +54,8 @@ export class PartialDeliveryError extends Error {
 
 /** The server refused the mail for good (5xx). Ends its job in the dead set, where the answer is shown. */
 export class PermanentDeliveryError extends KillJob {
+  override readonly name = 'PermanentDeliveryError';
+
   /** @param answer what the server said, such as `550 5.1.1 no such user`. */
   constructor(
     readonly answer: string,

@@ -1,24 +1,49 @@
 import { InvalidMailError } from './errors';
 
+export type MailHeaders = Readonly<Record<string, string>>;
+
 /** Set from the mail itself; a second one would make the mail ambiguous. */
 const OWN = new Set(
   'from to cc bcc reply-to subject date message-id mime-version content-type content-transfer-encoding'.split(' '),
 );
+/** What mail servers take as one line. */
+const LONGEST_LINE = 998;
 
 /**
  * A line break would begin a header of someone else's choosing. nodemailer would fold it away; refusing shows the fault.
+ * @param longest in characters. Default 998, for no mail server must take a longer line.
  * @throws InvalidMailError
  */
-export function refuseLineBreak(field: string, value: string): void {
+export function checkedLine(field: string, value: unknown, longest: number = LONGEST_LINE): string {
+  if (typeof value !== 'string') throw new InvalidMailError(`${field}: ${String(value)} is no text`);
   if (/[\r\n\0]/.test(value)) throw new InvalidMailError(`${field}: ${JSON.stringify(value)} holds a line break`);
+  if (value.length > longest) {
+    throw new InvalidMailError(`${field}: a text of ${value.length} characters is too long; ${longest} are the most`);
+  }
+  return value;
+}
+
+/** Without white space around it. @throws InvalidMailError as `checkedLine`. */
+export function checkedSubject(subject: unknown): string {
+  return checkedLine('subject', typeof subject === 'string' ? subject.trim() : subject);
 }
 
 /** @throws InvalidMailError for a name that is no header's, or one that an option of the mail sets. */
-export function checkedHeaders(headers: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+export function checkedHeaders(headers: MailHeaders): MailHeaders {
   for (const [name, value] of Object.entries(headers)) {
     if (!/^[A-Za-z0-9-]+$/.test(name)) throw new InvalidMailError(`headers: ${JSON.stringify(name)} is no header name`);
     if (OWN.has(name.toLowerCase())) throw new InvalidMailError(`headers: ${name} is set by an option of the mail`);
-    refuseLineBreak(name, value);
+    // It is folded between words.
+    for (const word of checkedLine(name, value, Number.POSITIVE_INFINITY).split(' ')) checkedLine(name, word);
   }
   return headers;
+}
+
+/** One of each name, however it is written; the later ones win. */
+export function mergedHeaders(...all: readonly (MailHeaders | undefined)[]): MailHeaders {
+  const merged = new Map<string, readonly [string, string]>();
+  for (const headers of all) {
+    for (const entry of Object.entries(headers ?? {})) merged.set(entry[0].toLowerCase(), entry);
+  }
+  return Object.fromEntries(merged.values());
 }

@@ -1,6 +1,7 @@
-import { type Addresses, mailboxes } from './address';
+import { mailboxes } from './address';
+import { checkLabels } from './attachment';
 import { InvalidMailError, MailCancelled } from './errors';
-import { checkedHeaders, refuseLineBreak } from './headers';
+import { checkedHeaders, checkedLine, checkedSubject } from './headers';
 import type { InterceptedMessage, MailInterceptor, MailOrigin } from './setup';
 import { recipients } from './transport/mime';
 import type { OutgoingMessage } from './transport/transport';
@@ -24,28 +25,33 @@ export async function intercept(
         `the interceptor ${interceptor.name || 'without a name'} returned ${String(given)}; return the message, as it is or changed, or 'cancel'`,
       );
     }
-    current = given === current ? current : checked(given);
+    current = rechecked(given, 'after the interceptors');
   }
   return current;
 }
 
-function checked(given: InterceptedMessage): OutgoingMessage {
-  const boxes = (field: 'to' | 'cc' | 'bcc' | 'replyTo', addresses: Addresses) => mailboxes(field, addresses);
+/**
+ * A message that code of the app's has had in hand, and may have changed, be it in place.
+ * @param when names that code in an error.
+ * @throws InvalidMailError for what cannot be sent.
+ */
+export function rechecked(given: InterceptedMessage, when: string): OutgoingMessage {
   const [from, ...others] = mailboxes('from', given.from);
-  if (!from || others.length > 0)
-    throw new InvalidMailError('after the interceptors the mail needs one sender in from');
+  if (!from || others.length > 0) throw new InvalidMailError(`${when} the mail needs one sender in from`);
+  for (const { name, type, cid } of given.attachments ?? []) checkLabels(name, type, cid);
   const message = {
     ...given,
+    messageId: checkedLine('messageId', given.messageId),
     from,
-    to: boxes('to', given.to),
-    cc: boxes('cc', given.cc),
-    bcc: boxes('bcc', given.bcc),
-    replyTo: boxes('replyTo', given.replyTo),
-    headers: checkedHeaders(given.headers),
+    to: mailboxes('to', given.to),
+    cc: mailboxes('cc', given.cc),
+    bcc: mailboxes('bcc', given.bcc),
+    replyTo: mailboxes('replyTo', given.replyTo),
+    subject: checkedSubject(given.subject),
+    headers: checkedHeaders(given.headers ?? {}),
   };
-  refuseLineBreak('subject', message.subject);
   if (recipients(message).length === 0) {
-    throw new InvalidMailError("after the interceptors the mail has no recipient: return 'cancel' to send none");
+    throw new InvalidMailError(`${when} the mail has no recipient: to send none, return 'cancel' or call cancel()`);
   }
   return message;
 }

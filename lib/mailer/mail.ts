@@ -1,7 +1,7 @@
 import type { MailDelivery as DeliveryMethod } from '../core/config';
 import { type Addresses, mailboxes } from './address';
 import { type AttachmentOption, Attachments } from './attachment';
-import { checkedHeaders, refuseLineBreak } from './headers';
+import { checkedHeaders, checkedSubject, type MailHeaders } from './headers';
 import type { Layout } from './render-request';
 
 export type { DeliveryMethod };
@@ -20,7 +20,7 @@ export interface MailOptions {
   readonly locale?: string | undefined;
   /** What the templates and the subject's text see by name. */
   readonly locals?: Readonly<Record<string, unknown>>;
-  readonly headers?: Readonly<Record<string, string>>;
+  readonly headers?: MailHeaders;
   /** Beside those of `attach` and `inline`. */
   readonly attachments?: readonly AttachmentOption[];
   /** Folder below the templates. Default `<mailer>/<action>`, such as `user_mailer/welcome`. */
@@ -41,7 +41,7 @@ export class Mail {
     private readonly attached: Attachments = new Attachments(),
   ) {
     for (const field of ['from', 'to', 'cc', 'bcc', 'replyTo'] as const) mailboxes(field, options[field]);
-    if (options.subject !== undefined) refuseLineBreak('subject', options.subject.trim());
+    if (options.subject !== undefined) checkedSubject(options.subject);
     checkedHeaders(options.headers ?? {});
     this.own.add(options.attachments ?? []);
   }
@@ -73,5 +73,5 @@ export interface MailDefaults {
   readonly bcc?: Lazy<Addresses>;
   readonly subject?: Lazy<string>;
   /** Add up, name by name. */
-  readonly headers?: Lazy<Readonly<Record<string, string>>>;
+  readonly headers?: Lazy<MailHeaders>;
 }

@@ -1,14 +1,14 @@
 import { toError } from '../core/errors';
 import type { Events } from '../core/events';
 import { currentContext } from '../core/execution-context';
+import { addressKey } from '../support/email-address';
 import type { ActionRun } from './action-run';
-import { addressKey } from './address';
 import type { MailComposer } from './composer';
 import type { DeliveryKey } from './delivery-key';
 import type { Claim, DeliveryRecords } from './delivery-record';
 import type { Draft } from './draft';
 import { MailCancelled, PartialDeliveryError } from './errors';
-import { intercept } from './interception';
+import { intercept, rechecked } from './interception';
 import type { AnyMailer } from './mailer-class';
 import type { DeliveryResult } from './message';
 import type { MailOrigin, MailSetup } from './setup';
@@ -69,8 +69,11 @@ export class Sending {
 
   private async finish(): Promise<OutgoingMessage> {
     const { composer, draft, key, setup } = this.options;
-    const message = await composer.compose(draft, key);
-    await this.mailer.beforeDeliver?.(message as never);
+    let message = await composer.compose(draft, key);
+    if (this.mailer.beforeDeliver) {
+      await this.mailer.beforeDeliver(message as never);
+      message = rechecked(message, 'after beforeDeliver');
+    }
     return intercept(message, this.origin, setup.interceptors ?? []);
   }
 

@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import ejs, { type TemplateFunction } from 'ejs';
+import { MissingTemplateError } from './errors';
 import { compilingError, renderingError } from './template-error';
 
 interface Compiled {
@@ -18,7 +19,11 @@ export class Views {
     private readonly options: { readonly cache: boolean },
   ) {}
 
+  /** @throws MissingTemplateError for a name that leads out of the folder. */
   file(view: string): string {
+    if (view.split('/').some((part) => part === '' || part.startsWith('.') || /[\\\0]/.test(part))) {
+      throw new MissingTemplateError(`${JSON.stringify(view)} names no template: give a path below ${this.root}`);
+    }
     return path.join(this.root, `${view}.ejs`);
   }
 

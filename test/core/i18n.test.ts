@@ -57,4 +57,19 @@ describe('texts', () => {
     assert.deepEqual([t('a.hello'), t('a.missing'), t('a.name', { name: 'x' })], ['Hey', 'a.missing', 'Hi x, en']);
     assert.deepEqual(fs.readdirSync(second), ['en.json']);
   });
+
+  it('name the file that holds none', async () => {
+    const folder = folderOf({ en });
+    const file = path.join(folder, 'ko.json');
+    for (const [source, reason] of [
+      ['{"a":', /ko\.json: .*JSON/],
+      ['[]', /ko\.json: it should hold an object of texts/],
+    ] as const) {
+      fs.writeFileSync(file, source);
+      await assert.rejects(
+        loadI18n([folder], 'en'),
+        (error: Error) => error.name === 'UserError' && reason.test(error.message),
+      );
+    }
+  });
 });

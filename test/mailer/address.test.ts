@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { addressKey, isAddress, mailboxes } from '../../lib/mailer/address';
+import { mailboxes } from '../../lib/mailer/address';
 import { InvalidMailError } from '../../lib/mailer/errors';
-import { checkedHeaders } from '../../lib/mailer/headers';
+import { checkedHeaders, checkedSubject, mergedHeaders } from '../../lib/mailer/headers';
+import { addressKey, isAddress } from '../../lib/support/email-address';
 
 describe('addresses', () => {
   it('reads texts, lists and objects', () => {
@@ -101,6 +102,44 @@ describe('addresses', () => {
       assert.throws(() => checkedHeaders({ 'X-Note': value }), /holds a line break/);
     }
     assert.throws(() => mailboxes('to', { address: 'a@example.com\r\nx' }), InvalidMailError);
+  });
+
+  it('names what callers without types give instead', () => {
+    for (const [given, shown] of [
+      [null, 'null'],
+      [5, '5'],
+      [{}, '{}'],
+      [{ address: 5 }, '{"address":5}'],
+      [{ name: 'Ada', address: null }, '"Ada"'],
+      [[null], 'null'],
+      [[['ada@example.com']], '["ada@example.com"]'],
+    ]) {
+      const expected = { name: 'InvalidMailError', message: `to: ${shown} is not an e-mail address` };
+      assert.throws(() => mailboxes('to', given as never), expected);
+    }
+    assert.throws(
+      () => mailboxes('to', { name: 5, address: 'a@example.com' } as never),
+      /^InvalidMailError: to: 5 is no text$/,
+    );
+  });
+
+  it('takes a list of any length, and no line that mail servers would not', () => {
+    assert.equal(mailboxes('bcc', 'a@example.com, '.repeat(2000)).length, 2000);
+    assert.throws(
+      () => mailboxes('to', { name: 'x'.repeat(999), address: 'a@example.com' }),
+      /999 characters is too long/,
+    );
+    assert.throws(() => checkedHeaders({ 'X-Note': `a ${'x'.repeat(999)}` }), /X-Note: a text of 999 characters/);
+    assert.ok(checkedHeaders({ 'X-Note': 'words '.repeat(1000) }));
+  });
+
+  it('takes texts for headers, and one of each name', () => {
+    // An object would be taken for a header that is folded and encoded already.
+    const prepared = { prepared: true, value: 'a\r\nBcc: x@evil.example' };
+    assert.throws(() => checkedHeaders({ 'X-Note': prepared as never }), /X-Note: \[object Object\] is no text/);
+    assert.throws(() => checkedSubject(prepared), /subject: \[object Object\] is no text/);
+    assert.throws(() => checkedSubject('x'.repeat(999)), InvalidMailError);
+    assert.deepEqual(mergedHeaders({ 'X-A': '1', 'X-B': '1' }, undefined, { 'x-a': '2' }), { 'x-a': '2', 'X-B': '1' });
   });
 
   it('takes header names only, and none that the mail sets itself', () => {

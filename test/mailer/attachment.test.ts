@@ -88,11 +88,26 @@ describe('Attachments', () => {
     assert.throws(() => attachments.url('logo.png'), /no inline attachment "logo\.png"; there is icon\.png/);
   });
 
+  it('refuses more than mail servers take, before it is read', async () => {
+    const file = path.join(tempFolder('attachment'), 'film.mp4');
+    fs.writeFileSync(file, '');
+    fs.truncateSync(file, 30e6);
+    const attachments = new Attachments();
+    attachments.attach('a.mp4', { path: file });
+    attachments.attach('b.txt', 'x'.repeat(1000));
+    assert.equal((await read(attachments)).length, 2);
+    attachments.attach('c.mp4', { path: file });
+    await assert.rejects(read(attachments), {
+      name: 'InvalidMailError',
+      message: 'UserMailer#welcome: its attachments have 61 MB; 50 MB are the most: send a link instead',
+    });
+  });
+
   it('refuses names, types and contents that cannot be', () => {
     const attachments = new Attachments();
     for (const name of ['', '  ', 'a\r\nBcc: x@evil.example', 'a\0'])
       assert.throws(() => attachments.attach(name, 'x'), InvalidMailError);
-    for (const type of ['pdf', 'image/png\r\nX: y', ''])
+    for (const type of ['pdf', 'image/png\r\nX: y', 'image/png\r\n ;x=y', 'image/png; x\0', ''])
       assert.throws(() => attachments.attach('a', 'x', { type }), InvalidMailError);
     for (const content of [undefined, null, 5, {}, { path: '' }, { path: 5 }])
       assert.throws(() => attachments.attach('a', content as unknown as string), /a has no content; give a text/);

@@ -151,10 +151,44 @@ describe('callbacks', () => {
     setup.interceptors = [(message) => ({ ...message, to: 'nobody' })];
     await assert.rejects(PlainMailer.note().deliverNow(), InvalidMailError);
     setup.interceptors = [(message) => ({ ...message, to: [], cc: [], bcc: [] })];
-    await assert.rejects(PlainMailer.note().deliverNow(), /no recipient: return 'cancel' to send none/);
-    setup.interceptors = [(message) => ({ ...message, subject: 'a\r\nBcc: x@evil.example' })];
-    await assert.rejects(PlainMailer.note().deliverNow(), /subject: .* holds a line break/);
+    await assert.rejects(
+      PlainMailer.note().deliverNow(),
+      /after the interceptors the mail has no recipient: to send none, return 'cancel'/,
+    );
+    const evil = 'a\r\nBcc: x@evil.example';
+    for (const [change, expected] of [
+      [{ subject: evil }, /subject: .* holds a line break/],
+      [{ messageId: evil }, /messageId: .* holds a line break/],
+      [{ headers: { 'X-A': evil } }, /X-A: .* holds a line break/],
+      [{ attachments: [{ name: evil, content: Buffer.from('') }] }, /attachments: .* holds a line break/],
+      [{ attachments: [{ name: 'a', type: evil, content: Buffer.from('') }] }, /the type of a is/],
+    ] as const) {
+      setup.interceptors = [(message) => ({ ...message, ...change })];
+      await assert.rejects(PlainMailer.note().deliverNow(), expected);
+      // In place, as code without types may do it.
+      setup.interceptors = [(message) => Object.assign(message, change)];
+      await assert.rejects(PlainMailer.note().deliverNow(), expected);
+    }
     assert.equal(transport.messages.length, 0);
+  });
+
+  it('may change the message in beforeDeliver, which is checked again', async () => {
+    class ChangingMailer extends Mailer {
+      static override readonly layout = false;
+      static readonly note = this.action('note');
+      override beforeDeliver(message: OutgoingMessage): void {
+        Object.assign(message, { to: [], subject: 'changed', ...JSON.parse(message.subject) });
+      }
+      note(change: object = {}) {
+        const template = 'note_mailer/note';
+        return this.mail({ to: 'ada@example.com', subject: JSON.stringify(change), template });
+      }
+    }
+    await ChangingMailer.note({ to: 'bob@example.com' }).deliverNow();
+    const [mail] = transport.messages;
+    assert.deepEqual([mail?.subject, mail?.to], ['changed', [{ name: '', address: 'bob@example.com' }]]);
+    await assert.rejects(ChangingMailer.note().deliverNow(), /after beforeDeliver the mail has no recipient/);
+    await assert.rejects(ChangingMailer.note({ to: 'a@b', subject: 'x\r\ny' }).deliverNow(), InvalidMailError);
   });
 
   describe('rescueFrom', () => {

@@ -55,6 +55,8 @@ describe('DeliveryKeys', () => {
     const { key, messageId } = runInContext({ jobId: 'a b/<c>@d' }, () => keys.next(draft('news', 'a@x.example')));
     assert.match(messageId, /^<[A-Za-z0-9._-]+@shop\.example>$/);
     assert.ok(key.startsWith('a b/<c>@d/'));
+    const from = { name: '', address: 'hello@münchen.example' };
+    assert.match(keys.next({ ...draft('news', 'a@x.example'), from }).messageId, /@xn--mnchen-3ya\.example>$/);
     assert.notEqual(keys.next(draft('news', 'a@x.example')).key, keys.next(draft('news', 'a@x.example')).key);
   });
 });

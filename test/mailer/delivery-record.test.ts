@@ -117,13 +117,16 @@ describe('DeliveryRecord', () => {
 
   it('forgets what was sent long ago', async () => {
     const record = new DeliveryRecord(open().knex);
-    for (const name of ['old', 'new', 'old-failed']) await record.claim(key(name), draft);
+    const names = ['old', 'new', 'old-failed', 'older-failed'];
+    for (const name of names) await record.claim(key(name), draft);
     await record.sent('old', { messageId: '<x>' });
     await record.sent('new', { messageId: '<x>' });
     await test.query(`update mail_deliveries set sent_at = now() - interval '61 days' where key = 'old'`);
-    assert.equal(await record.prune(), 1);
-    assert.equal(await row('old'), undefined);
-    assert.ok((await row('new')) && (await row('old-failed')));
+    await test.query(`update mail_deliveries set created_at = now() - interval '199 days' where key = 'old-failed'`);
+    await test.query(`update mail_deliveries set created_at = now() - interval '201 days' where key = 'older-failed'`);
+    assert.equal(await record.prune(), 2);
+    const left = await Promise.all(names.map(async (name) => (await row(name)) !== undefined));
+    assert.deepEqual(left, [false, true, true, false]);
   });
 
   it('migrates down and up again', async () => {

@@ -125,6 +125,8 @@ describe('draft', () => {
     assert.equal(own.from.address, 'x@shop.example');
     assert.equal(own.replyTo[0]?.address, 'y@shop.example');
     assert.equal(own.headers['X-Both'], 'mail');
+    const other = await draft(PartMailer.note({ headers: { 'content-language': 'fr', 'X-BOTH': 'mail' } }));
+    assert.deepEqual(other.headers, { 'content-language': 'fr', 'X-Base': 'base', 'X-BOTH': 'mail' });
     assert.equal((await draft(PlainMailer.note({ to: 'a@example.com' }))).from.address, 'hello@shop.example');
   });
 

@@ -148,6 +148,23 @@ describe('Renderer', () => {
     await assert.rejects(renderer.render(request({}, { layout: 'other' })), /layouts\/other\/html\.ejs: write it/);
   });
 
+  it('finds templates and layouts in their folder only', async () => {
+    const templatesDir = folderOf({ ...LAYOUT, 'inside/shop/note/text.ejs': 'in', 'secret/html.ejs': 'out' });
+    const renderer = new Renderer({ templatesDir: `${templatesDir}/inside`, cache: true, appUrl: '' });
+    assert.equal((await renderer.render(request({}, { layout: false }))).text, 'in\n');
+    for (const template of [
+      '../secret',
+      'shop/../../secret',
+      `${templatesDir}/secret`,
+      '',
+      '.',
+      'shop/./note',
+      '..\\secret',
+    ])
+      await assert.rejects(renderer.render(request({}, { template })), MissingTemplateError, template);
+    await assert.rejects(renderer.render(request({}, { layout: '../../secret' })), MissingTemplateError);
+  });
+
   it('refuses to show a key where a text is missing, and writes no locale file (trap 6)', async () => {
     const folder = folderOf({ 'en.json': '{"a":"b"}' });
     const renderer = rendererOf({ 'shop/note/html.ejs': '<p>\n<%= t(".nothing") %></p>' });

@@ -5,7 +5,7 @@ export class DiscardJob extends Error {
 
 /** Thrown in `perform`: no retry would help; the job goes to the dead set with this message. */
 export class KillJob extends Error {
-  override readonly name = 'KillJob';
+  override readonly name: string = 'KillJob';
 }
 
 /** The class of a job is not in this app: often an older process met a newer job, so it is tried again. */

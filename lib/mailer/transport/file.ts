@@ -19,7 +19,7 @@ export class FileTransport implements Transport {
     const name = `${timestamp(message.date)}-${fileSafe(message.messageId)}.eml`;
     const file = path.join(this.folder, name);
     const unfinished = path.join(this.folder, `.${name}.tmp`);
-    await fs.mkdir(this.folder, { recursive: true });
+    await fs.mkdir(this.folder, { recursive: true, mode: 0o700 });
     await fs.writeFile(unfinished, mime, { mode: 0o600 });
     await fs.rename(unfinished, file);
     return { messageId: message.messageId, response: file };

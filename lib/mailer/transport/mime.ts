@@ -7,17 +7,17 @@ export function mimeOptions(message: OutgoingMessage): SendMailOptions {
   return {
     messageId: message.messageId,
     date: message.date,
-    from: message.from,
-    to: [...message.to],
-    cc: [...message.cc],
-    bcc: [...message.bcc],
-    replyTo: [...message.replyTo],
-    subject: message.subject,
+    from: box(message.from),
+    to: message.to.map(box),
+    cc: message.cc.map(box),
+    bcc: message.bcc.map(box),
+    replyTo: message.replyTo.map(box),
+    subject: literal(message.subject),
     text: message.text,
     ...(message.html === undefined ? {} : { html: message.html }),
     headers: { ...message.headers },
     attachments: (message.attachments ?? []).map(({ name, content, type, cid }) => ({
-      filename: name,
+      filename: literal(name),
       content,
       ...(type === undefined ? {} : { contentType: type }),
       ...(cid === undefined ? {} : { cid, contentDisposition: 'inline' as const }),
@@ -26,6 +26,18 @@ export function mimeOptions(message: OutgoingMessage): SendMailOptions {
     disableFileAccess: true,
     disableUrlAccess: true,
   };
+}
+
+function box({ name, address }: Mailbox): Mailbox {
+  return { name: literal(name), address };
+}
+
+/**
+ * nodemailer leaves ASCII as it is, and readers take `=?…?=` in it for encoded text, whoever wrote it. With an invisible
+ * word joiner it is encoded like all that is not ASCII, and is read as it was written.
+ */
+function literal(text: string): string {
+  return text.replaceAll('=?', '=\u2060?');
 }
 
 /** The bare addresses of everyone who gets the message. */

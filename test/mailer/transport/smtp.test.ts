@@ -84,6 +84,14 @@ describe('SmtpTransport', () => {
     assert.deepEqual(mail?.envelope.to, ['ada@example.com', 'c@example.com', 'b@example.com']);
   });
 
+  it('has texts read as they were written, whatever readers take for encoded', async () => {
+    const name = '=?utf-8?Q?a=0D=0AX-Evil:_1?= Ada';
+    await transport.send(message({ subject: name, to: [box('ada@example.com', name)] }));
+    const [mail] = sink.messages;
+    const shown = [mail?.subject, [mail?.to].flat()[0]?.value[0]?.name].map((text) => text?.replaceAll('\u2060', ''));
+    assert.deepEqual(shown, [name, name]);
+  });
+
   it('keeps at most two connections and uses them again', async () => {
     const relay = await relayTo(sink.port);
     const relayed = new SmtpTransport(relay.url);
