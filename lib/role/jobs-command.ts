@@ -71,7 +71,8 @@ async function connect(app: AppDefinition, config: Config, terminal: Terminal, {
     needs.includes('postgres') && reachPostgres(database, 'Nothing done'),
   ]);
   // From here on: what went wrong before is told once, by the error.
-  logEvents(events, createLogger(config, 'cli', openLogDestination(logOf(config), 2)));
+  const log = logOf(config);
+  logEvents(events, createLogger({ log }, 'cli', openLogDestination(log, 2)));
   Model.knex(database.knex);
   connectTransactions(database.knex);
   connectJobs({ database, redis, events, ...equipment });

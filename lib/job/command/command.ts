@@ -20,6 +20,8 @@ export interface Operand {
   readonly optional?: true;
   /** Any number of them. */
   readonly repeated?: true;
+  /** What may be given in its place. */
+  readonly instead?: OptionName;
 }
 
 export interface CommandInput {
@@ -47,6 +49,7 @@ export const BOTH = ['redis', 'postgres'] as const;
 export function usageOf({ name, operands }: Pick<JobCommand, 'name' | 'operands'>): string {
   const words = operands.map((operand) => {
     const word = operand.repeated ? `${operand.name}…` : operand.name;
+    if (operand.instead) return `${word} or --${operand.instead}`;
     return operand.optional ? `[${word}]` : word;
   });
   return ['jobs', name, ...words].join(' ');

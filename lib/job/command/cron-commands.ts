@@ -32,13 +32,13 @@ const CHANGES: readonly Change[] = [
   },
   {
     action: 'pause',
-    help: 'swallow its times from now on',
+    help: 'swallow the times of a recurring job from now on',
     done: 'is paused',
     work: (desk, name) => desk.cron.pause(name),
   },
   {
     action: 'resume',
-    help: 'heed its times again; what the pause swallowed is not caught up',
+    help: 'heed them again; what the pause swallowed is not caught up',
     done: 'runs at its times',
     work: (desk, name) => desk.cron.resume(name),
   },

@@ -2,7 +2,21 @@ import { jobNameOf } from '../job-class';
 import { ArgumentFilter } from '../record/argument-filter';
 import type { JsonValue } from '../record/json';
 import type { JobRegistry } from '../registry';
-import type { JobEntry } from '../set/entry';
+import type { JobEntry, JobError } from '../set/entry';
+import { processName } from './busy-jobs';
+
+export interface ShownError {
+  readonly message: string;
+  readonly stack: string;
+  /** The run that failed with it; null where nobody noted that. */
+  readonly run: {
+    readonly at: string;
+    readonly attempt: number;
+    readonly duration_ms: number | null;
+    /** Host and pid. */
+    readonly process: string;
+  } | null;
+}
 
 /** A job as commands show it: what is to be hidden is hidden, in JSON too. */
 export interface ShownJob {
@@ -18,7 +32,8 @@ export interface ShownJob {
   /** null: not to be shown, or of a class that this app does not have. */
   readonly args: readonly JsonValue[] | null;
   readonly reason: string | null;
-  readonly errors: readonly { readonly message: string; readonly stack: string }[];
+  /** Newest first. */
+  readonly errors: readonly ShownError[];
   readonly tags: readonly string[];
   readonly request_id: string | null;
   readonly locale: string | null;
@@ -51,7 +66,7 @@ export class JobView {
       attempts: entry.attempts,
       args: entry.unreadable === undefined ? (this.filter.show(jobClass, entry.args) ?? null) : null,
       reason: entry.reason ?? null,
-      errors: entry.errors.map(({ message, stack }) => ({ message, stack })),
+      errors: entry.errors.map(shownError),
       tags: entry.tags,
       request_id: requestId ?? null,
       locale: locale ?? null,
@@ -71,4 +86,14 @@ export class JobView {
   private hidden(value: JsonValue): JsonValue {
     return this.filter.filter([value])[0] ?? null;
   }
+}
+
+function shownError({ message, stack, run }: JobError): ShownError {
+  if (!run) return { message, stack, run: null };
+  const { at, attempt, ms } = run;
+  return {
+    message,
+    stack,
+    run: { at: new Date(at).toISOString(), attempt, duration_ms: ms ?? null, process: processName(run) },
+  };
 }

@@ -9,13 +9,13 @@ const HELP: Readonly<Record<Verb, string>> = {
   retry: 'run failed or dead jobs at once, behind what waits in their queues',
   promote: 'run scheduled jobs at once, behind what waits in their queues',
   reschedule: 'run retries or scheduled jobs at another time, by --wait or --at',
-  kill: 'give retries or scheduled jobs up: they are dead, and can be retried by hand',
-  delete: 'delete jobs that fail, are scheduled, dead or waiting, for good',
+  kill: 'give retries or scheduled jobs up: they are dead then, and can be retried by hand',
+  delete: 'delete retries, scheduled, dead or waiting jobs for good',
 };
 
 export const MOVES: readonly JobCommand[] = (Object.keys(HELP) as Verb[]).map((verb) => ({
   name: verb,
-  operands: [{ name: 'ID', optional: true, repeated: true }],
+  operands: [{ name: 'ID', optional: true, repeated: true, instead: 'all' }],
   options: [...FILTERS, 'all', 'set', 'limit', 'yes', ...(verb === 'reschedule' ? (['wait', 'at'] as const) : [])],
   needs: BOTH,
   help: HELP[verb],

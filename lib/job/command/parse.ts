@@ -46,19 +46,18 @@ function find(words: readonly string[]): { readonly command: JobCommand; readonl
   if (group.length === 0) throw unknownCommand(first, [...firstWords(), ...OF_THE_TREE]);
   const command = group.find(({ name }) => name === `${first} ${second ?? 'list'}`);
   if (command) return { command, operands: words.slice(2) };
-  throw unknownCommand(
-    `${first} ${second}`,
-    group.map(({ name }) => name),
-  );
+  const seconds = group.map(({ name }) => name.slice(first.length + 1));
+  throw unknownCommand(second ?? '', seconds, `${first} `);
 }
 
 function firstWords(): string[] {
   return [...new Set(JOB_COMMANDS.map(({ name }) => name.split(' ')[0] ?? ''))];
 }
 
-function unknownCommand(typed: string, known: readonly string[]) {
-  const near = closest(typed, known);
-  return wrongUsage(`"jobs ${typed}" is no command.${near === undefined ? '' : ` Did you mean jobs ${near}?`} ${SEE}`);
+function unknownCommand(word: string, known: readonly string[], group = '') {
+  const near = closest(word, known);
+  const meant = near === undefined ? '' : ` Did you mean jobs ${group}${near}?`;
+  return wrongUsage(`"jobs ${group}${word}" is no command.${meant} ${SEE}`);
 }
 
 function checkOptions(command: JobCommand, values: Options): void {

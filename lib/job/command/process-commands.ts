@@ -21,9 +21,12 @@ const PROCESSES_LIST: JobCommand = {
 };
 
 const ORDERS: Readonly<Record<ProcessOrder, readonly [help: string, done: string]>> = {
-  quiet: ['one of them, wherever it is, takes no more jobs', 'is told to take no more jobs'],
-  resume: ['it takes jobs again', 'is told to take jobs again'],
-  stop: ['it finishes, ends, and stays away until its own tree is told to resume', 'is told to finish and end'],
+  quiet: ['have one of them, wherever it is, take no more jobs', 'is told to take no more jobs'],
+  resume: ['have it take jobs again', 'is told to take jobs again'],
+  stop: [
+    'have it finish, end, and stay away until its own tree is told: catamount jobs resume',
+    'is told to finish and end',
+  ],
 };
 
 export const PROCESSES: readonly JobCommand[] = [

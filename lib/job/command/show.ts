@@ -1,12 +1,13 @@
 import { UserError } from '../../core/errors';
 import { countText } from '../../support/count-text';
 import { printable, printableLines } from '../../support/printable';
+import { shortTime } from '../../support/short-time';
 import { checkRef } from '../set/reference';
 import { unknownJob } from './closest-id';
 import { type Answer, BOTH, type JobCommand } from './command';
 import type { Desk } from './desk';
 import { argumentsText } from './job-text';
-import type { ShownJob } from './job-view';
+import type { ShownError, ShownJob } from './job-view';
 import { onlyOne } from './options';
 import { fullMoment } from './time-text';
 
@@ -62,12 +63,19 @@ function jobText(desk: Desk, job: ShownJob, ahead: number | undefined): string {
   const lines = rows.flatMap(([label, text]) =>
     text === null ? [] : [`${label.padEnd(LABEL_WIDTH)} ${text}`.trimEnd()],
   );
-  for (const [index, { stack }] of job.errors.entries()) {
-    lines.push('', index === 0 ? 'Latest error' : 'Before it', ...printableLines(stack).map((line) => `  ${line}`));
+  for (const [index, error] of job.errors.entries()) {
+    const which = index === 0 ? 'Latest error' : 'Before it';
+    lines.push('', `${which}${runText(error)}`, ...printableLines(error.stack).map((line) => `  ${line}`));
   }
   return `${lines.join('\n')}\n`;
 }
 
 function moment(iso: string | null): string | null {
   return iso === null ? null : fullMoment(iso);
+}
+
+function runText({ run }: ShownError): string {
+  if (!run) return '';
+  const took = run.duration_ms === null ? '' : `, after ${shortTime(run.duration_ms)}`;
+  return `: run ${run.attempt}, ${fullMoment(run.at)}${took}, by ${printable(run.process)}`;
 }

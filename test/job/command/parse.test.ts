@@ -1,0 +1,107 @@
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { usageOf } from '../../../lib/job/command/command';
+import { JOB_COMMANDS, jobCommandTable } from '../../../lib/job/command/commands';
+import { jobsHelp } from '../../../lib/job/command/help';
+import { OPTIONS } from '../../../lib/job/command/options';
+import { parseJobCommand } from '../../../lib/job/command/parse';
+
+const ID = '0b0e7c4e-4a3f-4c7a-9d53-0f6f5d1c8a11';
+
+/** By what is typed behind `jobs`: what is said, before anything is connected. */
+const WRONG: readonly (readonly [string | readonly string[], RegExp])[] = [
+  [[], /^jobs needs a command\. See catamount jobs --help\.$/],
+  ['lsit dead', /^"jobs lsit" is no command\. Did you mean jobs list\?/],
+  ['quite', /Did you mean jobs quiet\?/],
+  ['nonsense', /^"jobs nonsense" is no command\. See/],
+  ['cron rnu nightly', /^"jobs cron rnu" is no command\. Did you mean jobs cron run\?/],
+  ['processes halt x', /^"jobs processes halt" is no command\. See/],
+  ['list', /^SET is missing: jobs list SET\./],
+  ['list dead retry', /^"retry" is too much: jobs list SET\./],
+  [
+    'list daed',
+    /^There is no set of jobs "daed"\. Did you mean dead\? There are: retry, scheduled, dead, waiting, busy\.$/,
+  ],
+  ['list dead --clas X', /^There is no option --clas\. Did you mean --class\?/],
+  ['list dead --class', /--class <value>/],
+  ['list dead --wait 5m', /^--wait is no option of jobs list\./],
+  ['list dead --limit 0', /^--limit is "0"; give a whole number from 1\.$/],
+  ['list dead --limit 501', /^--limit is 501; a page has at most 500 jobs\.$/],
+  ['list dead --page two', /^--page is "two"/],
+  ['list dead --page 2 --after x', /--page or --after, not both/],
+  ['list dead --tag a --tag b', /^--tag can be given once here, not 2 times\.$/],
+  ['list dead --queue no/queue', /the queue is "no\/queue"/],
+  ['list busy --text x', /^Of busy jobs only their queue, class and attempt are known/],
+  ['show', /^ID is missing: jobs show ID\./],
+  [['show', 'no id'], /^the job id is "no id"; give one such as/],
+  ['retry', /^jobs retry needs ids of jobs, or --all for all of a set\.$/],
+  ['retry --class X', /needs ids of jobs, or --all/],
+  [`retry ${ID} --all`, /^Give ids or --all, not both\.$/],
+  [`retry ${ID} --class X`, /^--class is for --all: ids say which jobs are meant\.$/],
+  ['retry --all', /^Say which jobs are meant: --set retry or --set dead\.$/],
+  ['retry --all --set scheduled', /^jobs retry is for retry and dead jobs, not for scheduled ones\.$/],
+  ['retry --all --set deat', /^There is no set "deat" for --all\. There are: retry, dead\.$/],
+  ['delete --all --set waiting', /jobs clear QUEUE/],
+  [`reschedule ${ID}`, /^Say when: --wait 5m, or --at/],
+  [`reschedule ${ID} --wait 5m --at 2026-12-24`, /^Give --wait or --at, not both\.$/],
+  [`reschedule ${ID} --wait 10`, /^--wait is "10"; give a time such as 90s, 5m, 2h or 7d\.$/],
+  [`reschedule ${ID} --at tomorrow`, /^--at is "tomorrow"; give a moment such as/],
+  [`reschedule ${ID} --at 2026-02-30`, /^--at is "2026-02-30"/],
+  [`reschedule ${ID} --at 2026-02-03T25:00`, /^--at is/],
+  [`retry ${ID} --wait 5m`, /^--wait is no option of jobs retry\./],
+  ['enqueue', /^CLASS is missing: jobs enqueue CLASS \[JSON\]\./],
+  [['enqueue', 'XJob', '{"a":1}'], /^The arguments are \{"a":1\}: give an array, such as '\[\{"a":1\}\]'\.$/],
+  [['enqueue', 'XJob', '[1'], /^The arguments are no JSON \(.*\): give an array such as/],
+  ['enqueue XJob [] --queue a --queue b', /^--queue can be given once here, not 2 times\.$/],
+  ['pause', /^QUEUE is missing: jobs pause QUEUE \(for the whole job processor: jobs quiet\)\./],
+  ['resume', /^QUEUE is missing: jobs resume QUEUE \(for the whole job processor: catamount jobs resume/],
+  ['clear', /^QUEUE is missing/],
+  ['cron run', /^NAME is missing: jobs cron run NAME\./],
+];
+
+describe('what is typed behind jobs', () => {
+  for (const [words, message] of WRONG) {
+    const args = typeof words === 'string' ? words.split(' ') : words;
+    it(`is wrong usage: ${args.join(' ')}`, () => {
+      assert.throws(() => parseJobCommand(args), { exitCode: 64, message });
+    });
+  }
+
+  it('means the list where a group is named alone', () => {
+    for (const group of ['cron', 'processes']) {
+      const typed = parseJobCommand([group, '--json']);
+      assert.ok(!typed.help);
+      assert.deepEqual([typed.command.name, typed.json], [`${group} list`, true]);
+    }
+  });
+
+  it('has help for all, and for each', () => {
+    const typed = parseJobCommand(['--help']);
+    assert.deepEqual(typed, { help: true, command: undefined });
+    const help = jobsHelp();
+    for (const name of Object.keys(OPTIONS)) assert.match(help, new RegExp(`--${name}\\b`));
+    for (const command of JOB_COMMANDS) {
+      assert.ok(help.includes(`  ${usageOf(command)} `), command.name);
+      const own = parseJobCommand([...command.name.split(' '), '-h']);
+      assert.ok(own.help && own.command === command);
+      const text = jobsHelp(command);
+      assert.match(text, new RegExp(`^Usage: catamount jobs ${command.name}`));
+      for (const name of command.options) assert.match(text, new RegExp(`--${name}\\b`));
+    }
+    assert.ok(help.split('\n').every((line) => line.length <= 140));
+  });
+});
+
+describe('the table of jobs commands', () => {
+  it('stands in the README', () => {
+    const readme = fs.readFileSync(path.resolve(__dirname, '../../../README.md'), 'utf8');
+    assert.ok(readme.includes(jobCommandTable()), `README.md should hold\n${jobCommandTable()}`);
+  });
+
+  it('is Markdown with a row each', () => {
+    const rows = jobCommandTable().split('\n');
+    assert.equal(rows.length, JOB_COMMANDS.length + 2);
+    assert.ok(rows.every((row) => row.split('|').length === 4));
+  });
+});

@@ -1,0 +1,85 @@
+import { PassThrough, Writable } from 'node:stream';
+import { Desk } from '../../../lib/job/command/desk';
+import { parseJobCommand } from '../../../lib/job/command/parse';
+import { type Streams, Terminal } from '../../../lib/job/command/terminal';
+import type { JobEquipment } from '../../../lib/job/enqueue/connection';
+import type { JobClass } from '../../../lib/job/job-class';
+import { JobRegistry } from '../../../lib/job/registry';
+import type { JobSystem } from '../job-system';
+
+export interface Typed {
+  /** As a program reads it. */
+  readonly json: Readonly<Record<string, unknown>>;
+  readonly text: string;
+  readonly notes: readonly string[];
+  readonly ok: boolean;
+}
+
+export interface TypistOptions {
+  readonly equipment?: JobEquipment;
+  /** What is typed when a question is asked: the typist sits at a terminal then. */
+  readonly answers?: string;
+  /** Called with whatever is said beside the answers, as it is said. */
+  readonly onSaid?: (text: string) => void;
+  /** Of the terminal. */
+  readonly columns?: number;
+  readonly via?: string;
+  /** Of other processes' connections. Default: the system's. */
+  readonly redis?: JobSystem['redis'];
+}
+
+/** An operator who types commands, on the real Redis and Postgres of a test. */
+export class Typist {
+  /** What was said beside the answers: questions, progress. */
+  said = '';
+  private readonly terminal: Terminal;
+
+  constructor(
+    private readonly system: JobSystem,
+    private readonly classes: readonly JobClass[],
+    private readonly options: TypistOptions = {},
+  ) {
+    this.terminal = new Terminal(this.streams());
+  }
+
+  /** @param command words without spaces in them, or a list of words. @throws what ends the command. */
+  async type(command: string | readonly string[]): Promise<Typed> {
+    const { redis, database, events } = this.system;
+    const { equipment = {}, via = 'a test' } = this.options;
+    const typed = parseJobCommand(typeof command === 'string' ? command.split(' ') : command);
+    if (typed.help) throw new Error('help was asked for');
+    const desk = new Desk({
+      redis: (this.options.redis ?? redis).client,
+      knex: database.knex,
+      events,
+      via,
+      queues: ['default', 'mailer'],
+      registry: new JobRegistry(this.classes),
+      equipment,
+      terminal: this.terminal,
+    });
+    const { json, text, notes = [], ok = true } = await typed.run(desk);
+    return { json: JSON.parse(JSON.stringify(json)) as Typed['json'], text, notes, ok };
+  }
+
+  private streams(): Streams {
+    const { answers, columns } = this.options;
+    const isTTY = answers !== undefined || columns !== undefined;
+    const input = new PassThrough();
+    if (answers !== undefined) input.end(answers);
+    return {
+      input: Object.assign(input, { isTTY: answers !== undefined }),
+      output: Object.assign(new PassThrough(), { isTTY, ...(columns !== undefined && { columns }) }),
+      errors: Object.assign(
+        new Writable({
+          write: (chunk, _, done) => {
+            this.said += String(chunk);
+            this.options.onSaid?.(String(chunk));
+            done();
+          },
+        }),
+        { isTTY },
+      ),
+    };
+  }
+}
