@@ -3,6 +3,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { z } from 'zod';
 import { parseDuration } from '../support/duration';
+import { isAddress, isDomain } from '../support/email-address';
 import type { Config, ListenAddress, MailDelivery } from './config';
 import { isLocale, LOCALES, type Locale } from './locale';
 import { autoConcurrency, detectMemoryLimitMb, heapCaps } from './machine';
@@ -131,9 +132,9 @@ export function readSettings(input: SettingsInput): Config {
     warnings.push('APP_URL is not set, so links in mails point to localhost. Set it to the address people use.');
   const from = read.get(
     'MAIL_FROM',
-    z.string().regex(/^[^\r\n]*[^\s@<>]+@[^\s@<>]+>?$/),
-    'an address, such as Shop <hello@shop.example>',
-    `no-reply@${new URL(appUrl).hostname}`,
+    z.string().refine(isSender),
+    'one address, such as Shop <hello@shop.example>',
+    `no-reply@${mailDomain(appUrl)}`,
   );
 
   const opsUser = read.get(
@@ -260,6 +261,18 @@ export function readSettings(input: SettingsInput): Config {
     read.complain('JOB_PROCESSOR', '0', '1, since --only jobs asks for the job processor');
   read.throwIfAnyComplaint();
   return config;
+}
+
+/** With a name before it or without. In a name, what could end it or begin another address stands in quotes only. */
+function isSender(text: string): boolean {
+  const [, address = text] = /^(?:[^\p{C}<>",:;@()[\]\\]*|"[^\p{C}"\\]*" *)<([^<>]+)>$/u.exec(text) ?? [];
+  return isAddress(address);
+}
+
+/** The host, unless that is a number, which no mail comes from. */
+function mailDomain(appUrl: string): string {
+  const { hostname } = new URL(appUrl);
+  return isDomain(hostname) ? hostname : 'localhost';
 }
 
 /** A dyno keeps its name from restart to restart; elsewhere a host and a folder on it do. */

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { readSettings } from '../../lib/core/settings';
 import { ConfigError } from '../../lib/core/settings-reader';
+import { mailboxes } from '../../lib/mailer/address';
 
 const machine = { memoryLimitMb: null, cores: 4 };
 const read = (env: Record<string, string | undefined> = {}, only?: string) =>
@@ -69,6 +70,47 @@ describe('settings', () => {
     assert.match(message, /WEB_CONCURRENCY +is "-1"; it must be auto, or a whole number from 0 to 64/);
     assert.match(message, /JOB_QUEUES +is "a,,b"/);
     assert.match(message, /MAIL_FROM/);
+  });
+
+  it('takes one sender that mails can be from', () => {
+    for (const from of [
+      'hello@shop.example',
+      'The Shop <hello@shop.example>',
+      '"Shop, The" <hello@shop.example>',
+      '민지 <a@b>',
+    ])
+      assert.equal(read({ MAIL_FROM: from }).mail.from, from);
+    for (const from of [
+      'Shop',
+      'a@b, c@d',
+      'Shop, The <a@b>',
+      '<a@b',
+      'Shop <>',
+      'a@127.0.0.1',
+      'a..b@c.example',
+      'a;b <c@d>',
+    ])
+      assert.match(complaints({ MAIL_FROM: from }), /MAIL_FROM .*one address, such as/, from);
+    const text = fc.array(fc.constantFrom(...'ab@.<>",:;()\\[] 민'), { maxLength: 12 }).map((parts) => parts.join(''));
+    fc.assert(
+      fc.property(text, fc.constantFrom('', '<a@b.example>', 'a@b.example'), (name, address) => {
+        let from: string;
+        try {
+          from = read({ MAIL_FROM: name + address }).mail.from;
+        } catch (error) {
+          return error instanceof ConfigError;
+        }
+        return mailboxes('from', from).length === 1;
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  it('is from the host of APP_URL, or from localhost where that is a number', () => {
+    const from = (appUrl: string) => read({ APP_URL: appUrl }).mail.from;
+    assert.equal(from('https://shop.example:8443'), 'no-reply@shop.example');
+    assert.equal(from('http://127.0.0.1:3000'), 'no-reply@localhost');
+    assert.equal(from('http://[::1]:3000'), 'no-reply@localhost');
   });
 
   it('counts an empty variable as unset', () => {
