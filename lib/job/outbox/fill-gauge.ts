@@ -1,12 +1,14 @@
 import type { RedisClient } from '../../core/redis';
-import { queueKey } from '../redis/keys';
+import { type QueueStatus, readQueues } from '../queue/queue-status';
 import { answerWithin } from '../redis/redis-script';
 
 const ANSWER_MS = 5000;
 /** More jobs of one queue than processors take in the time that a refill needs. */
 const MOST_WAITING = 10_000;
-/** The same while Redis is short of memory. */
-const FEW_WAITING = 200;
+/** Times as many may be held for the limits of their classes, so that a slow class does not keep others of its queue away. */
+const HELD_FACTOR = 10;
+/** Waiting and held together, while Redis is short of memory. */
+const FEW = 200;
 /** Part of Redis's `maxmemory` that may be in use before it counts as short. */
 const MEMORY_SHARE = 0.7;
 
@@ -33,18 +35,22 @@ export class FillGauge {
   async look(queues: Iterable<string> = []): Promise<boolean> {
     const looked = [...new Set([...this.fullQueues, ...queues])];
     if (looked.length === 0) return false;
-    const lengths = looked.map((queue) => this.redis.lLen(queueKey(queue, 'waiting')));
-    // Some managed plans let nobody ask; then only the number counts.
+    // Some managed plans let nobody ask; then only the numbers count.
     const memory = this.redis.info('memory').catch(() => '');
-    const [info, ...waiting] = await answerWithin(ANSWER_MS, Promise.all([memory, ...lengths]));
+    const [info, statuses] = await answerWithin(ANSWER_MS, Promise.all([memory, readQueues(this.redis, looked)]));
     this.short = isShort(info);
-    const most = this.short ? Math.min(FEW_WAITING, this.mostWaiting) : this.mostWaiting;
     let eased = false;
-    looked.forEach((queue, index) => {
-      if ((waiting[index] ?? 0) >= most) this.fullQueues.add(queue);
-      else if (this.fullQueues.delete(queue)) eased = true;
-    });
+    for (const status of statuses) {
+      if (this.isFull(status)) this.fullQueues.add(status.name);
+      else if (this.fullQueues.delete(status.name)) eased = true;
+    }
     return eased;
+  }
+
+  private isFull({ waiting, held }: QueueStatus): boolean {
+    const { mostWaiting } = this;
+    if (this.short) return waiting + held >= Math.min(FEW, mostWaiting);
+    return waiting >= mostWaiting || held >= mostWaiting * HELD_FACTOR;
   }
 }
 

@@ -104,6 +104,35 @@ describe('the relay', () => {
     assert.equal(await inOutbox(), 0);
   });
 
+  /** Sets aside what waits, as the fetching script does for a class of which none may run now. @returns how much is. */
+  const hold = async (queue: string): Promise<number> => {
+    const { client } = redis;
+    const held = `bq:${queue}:held:EchoJob`;
+    while (await client.lMove(`bq:${queue}:waiting`, held, 'RIGHT', 'LEFT'));
+    await client.sAdd('catamount:held', held);
+    return client.lLen(held);
+  };
+
+  it('counts what is held for the limit of its class, of which there may be more', async () => {
+    await insert('default', 3000);
+    await start(60);
+    await until('so much is held', async () => (await hold('default')) >= 600, LONG);
+    await until('it holds back', async () => relay?.fullQueues.length === 1 && (await waiting('default')) === 0);
+    assert.ok((await redis.client.hLen('bq:default:jobs')) <= 600 + 2 * BATCH);
+    await redis.client.del('bq:default:held:EchoJob');
+    await until('it goes on', async () => (await waiting('default')) > 0);
+  });
+
+  it('lets no more be held than a Redis that is short of memory can bear', async () => {
+    await insert('default', 6000, { fill: 'x'.repeat(3000) });
+    await start(undefined, '--maxmemory', '12mb');
+    await until('it holds back', async () => (await hold('default')) > 500 && relay?.fullQueues.length === 1, LONG);
+    assert.ok((await inOutbox()) > 0);
+    assert.deepEqual(errors, []);
+    await redis.client.del(['bq:default:held:EchoJob', 'bq:default:jobs']);
+    await until('it goes on', async () => (await waiting('default')) > 0);
+  });
+
   it('copies what is for another queue, though older rows wait for a full one', async () => {
     await insert('default', 3000);
     await start(600);
