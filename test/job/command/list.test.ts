@@ -13,7 +13,7 @@ const gate = new Gate();
 class ImportJob extends Job<[file: string, options?: { apiToken: string; rows: number }]> {
   static override retryIn = () => '1h' as const;
 
-  perform(file: string): void {
+  perform(file: string, _options?: object): void {
     throw new Error(`cannot read ${file}\nand more`);
   }
 }
@@ -29,11 +29,11 @@ class DyingJob extends Job<[name: string]> {
 class SecretJob extends Job<[address: string]> {
   static override logArguments = false;
 
-  perform(): void {}
+  perform(_address: string): void {}
 }
 
 class HeldJob extends Job<[n: number]> {
-  async perform(): Promise<void> {
+  async perform(_n: number): Promise<void> {
     await gate.pass();
   }
 }

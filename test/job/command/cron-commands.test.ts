@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict';
+import { Job } from '../../../lib/job/job';
+import { until } from '../../support/until';
+import { JobSystem } from '../job-system';
+import { Typist } from './typist';
+
+let ran = 0;
+
+class ReportJob extends Job {
+  static override cron = [{ at: '0 3 1 1 *', timeZone: 'Asia/Seoul', name: 'yearly-report' }] as const;
+
+  perform(): void {
+    ran++;
+  }
+}
+
+describe('jobs cron', () => {
+  let system: JobSystem;
+  let typist: Typist;
+  before(async () => {
+    system = await JobSystem.start();
+    typist = new Typist(system, [ReportJob], { via: 'cli (ada)' });
+  });
+  after(() => system.stop());
+  beforeEach(async () => {
+    await system.reset();
+    await system.postgres.query('truncate job_cron');
+    ran = 0;
+  });
+
+  it('says that there are none', async () => {
+    const { text, json } = await typist.type('cron');
+    assert.match(text, /^There are no recurring jobs/);
+    assert.deepEqual(json, { cron: [] });
+  });
+
+  it('lists them, runs them now, pauses, resumes and forgets them', async () => {
+    await system.processor([ReportJob]);
+    await until('it is listed', async () => ((await typist.type('cron')).json.cron as unknown[]).length === 1);
+    const { text, json } = await typist.type('cron list');
+    assert.match(text, /^name +times +zone +next +last +missed +caught up +state\n/);
+    assert.match(text, /\nyearly-report {2}0 3 1 1 \* {2}Asia\/Seoul {2}in \d+ [hd] +– +0 +0 {2}active\n$/);
+    const [listed] = json.cron as readonly Record<string, unknown>[];
+    assert.deepEqual([listed?.class, listed?.time_zone, listed?.paused], ['ReportJob', 'Asia/Seoul', false]);
+    assert.equal((await typist.type('cron pause yearly-report')).text, 'yearly-report is paused.\n');
+    assert.match((await typist.type('cron')).text, / – +– +0 +0 {2}paused\n$/);
+    assert.match(
+      (await typist.type('cron run yearly-report')).text,
+      /^yearly-report is enqueued by the next job processor/,
+    );
+    await until('it ran, though it is paused', () => ran === 1);
+    await typist.type('cron resume yearly-report');
+    assert.match((await typist.type('cron')).text, / {2}active\n$/);
+    await system.stopProcessors();
+    await typist.type('cron forget yearly-report');
+    assert.deepEqual((await typist.type('cron')).json, { cron: [] });
+    assert.deepEqual(
+      system.eventsNamed('operator.cron'),
+      (['pause', 'run', 'resume', 'forget'] as const).map((action) => ({
+        action,
+        name: 'yearly-report',
+        via: 'cli (ada)',
+      })),
+    );
+  });
+
+  it('suggests the name that was probably meant', async () => {
+    await system.processor([ReportJob]);
+    await until('it is listed', async () => ((await typist.type('cron')).json.cron as unknown[]).length === 1);
+    for (const command of ['run', 'pause', 'resume', 'forget'])
+      await assert.rejects(typist.type(`cron ${command} yealry-report`), {
+        exitCode: 1,
+        message: 'There is no recurring job "yealry-report". Did you mean yearly-report? There are: yearly-report.',
+      });
+  });
+});

@@ -1,0 +1,155 @@
+import assert from 'node:assert/strict';
+import { CancelEnqueue } from '../../../lib/job/enqueue/callbacks';
+import type { EnqueuedJob } from '../../../lib/job/enqueue/request';
+import { Job } from '../../../lib/job/job';
+import type { JobSetup } from '../../../lib/job/setup';
+import { until } from '../../support/until';
+import { JobSystem } from '../job-system';
+import { Typist } from './typist';
+
+class Money {
+  constructor(readonly cents: number) {}
+}
+
+const ran: unknown[][] = [];
+const seen: string[] = [];
+
+class NoteJob extends Job<[...args: never[]]> {
+  perform(...args: unknown[]): void {
+    ran.push(args);
+  }
+}
+
+class OnceJob extends Job<[n: number]> {
+  static override unique = true as const;
+
+  perform(): void {}
+}
+
+class PickyJob extends Job<[n: number]> {
+  override beforeEnqueue(n: number): void {
+    if (n === 0) throw new CancelEnqueue();
+    if (n < 0) throw new RangeError(`${n} is too small`);
+  }
+
+  perform(): void {}
+}
+
+const CLASSES = [NoteJob, OnceJob, PickyJob];
+const setup: JobSetup = {
+  serializers: [
+    {
+      name: 'money',
+      matches: (value: unknown) => value instanceof Money,
+      serialize: (value: unknown) => (value as Money).cents,
+      deserialize: (json) => new Money(Number(json)),
+    },
+  ],
+  enqueueMiddleware: [
+    async (request, next): Promise<EnqueuedJob> => {
+      seen.push(request.name);
+      return next(request);
+    },
+  ],
+};
+
+describe('jobs enqueue', () => {
+  let system: JobSystem;
+  let typist: Typist;
+  before(async () => {
+    system = await JobSystem.start({ setup });
+    typist = new Typist(system, CLASSES, { equipment: { setup } });
+  });
+  after(() => system.stop());
+  beforeEach(async () => {
+    await system.reset();
+    ran.length = 0;
+    seen.length = 0;
+  });
+
+  const enqueue = (...words: string[]) => typist.type(['enqueue', ...words]);
+
+  it('enqueues what the app then runs, through its middleware', async () => {
+    await system.processor(CLASSES);
+    const { text, json, notes, ok } = await enqueue('NoteJob', '["ada", 7, {"deep": [null]}]');
+    assert.deepEqual([text, notes, ok], [`Enqueued NoteJob ${json.id} on default.\n`, [], true]);
+    assert.deepEqual(json, {
+      id: json.id,
+      class: 'NoteJob',
+      queue: 'default',
+      enqueued: true,
+      reason: null,
+      run_at: null,
+    });
+    await until('it ran', () => ran.length === 1);
+    assert.deepEqual([ran, seen], [[['ada', 7, { deep: [null] }]], ['NoteJob']]);
+    await enqueue('NoteJob');
+    await until('it ran, too', () => ran.length === 2);
+    assert.deepEqual(ran[1], []);
+  });
+
+  it('takes arguments as they travel, so that those of another job can be given again', async () => {
+    await system.processor(CLASSES);
+    const tagged = '[{"$date":"2026-01-02T03:04:05.000Z"},{"$bigint":"12345678901234567890"},{"$value":["money",250]}]';
+    await enqueue('NoteJob', tagged);
+    await until('it ran', () => ran.length === 1);
+    assert.deepEqual(ran[0], [new Date('2026-01-02T03:04:05Z'), 12345678901234567890n, new Money(250)]);
+    await assert.rejects(enqueue('NoteJob', '[{"$date":"someday"}]'), {
+      exitCode: 1,
+      message: /^It was not enqueued: an argument is tagged \$date, but holds "someday"/,
+    });
+    await assert.rejects(enqueue('NoteJob', '["\\u0000"]'), {
+      message: /^It was not enqueued: NoteJob: argument 1 has a NUL/,
+    });
+  });
+
+  it('enqueues for later, on another queue, with tags', async () => {
+    const { text, json } = await enqueue(
+      'NoteJob',
+      '[]',
+      '--wait',
+      '2h',
+      '--queue',
+      'mailer',
+      '--tag',
+      'a',
+      '--tag',
+      'b',
+    );
+    assert.match(text, /^Enqueued NoteJob \S+ on mailer, to run at .* UTC \(in 2 h\)\.\n$/);
+    const shown = (await typist.type(`show ${json.id}`)).json;
+    assert.deepEqual([shown.set, shown.queue, shown.tags], ['scheduled', 'mailer', ['a', 'b']]);
+    assert.ok(Math.abs(Date.parse(String(shown.at)) - Date.parse(String(json.run_at))) < 5000);
+    const { json: at } = await enqueue('NoteJob', '[]', '--at', '2031-05-06T07:08Z');
+    assert.equal(at.run_at, '2031-05-06T07:08:00.000Z');
+    assert.equal((await typist.type(`show ${at.id}`)).json.at, at.run_at);
+    const past = await enqueue('NoteJob', '[]', '--at', '2020-01-01');
+    assert.equal((await typist.type(`show ${past.json.id}`)).json.set, 'waiting');
+  });
+
+  it('says that nobody serves the queue at the moment', async () => {
+    const { notes, ok } = await enqueue('NoteJob');
+    assert.deepEqual([notes, ok], [['No job processor that is alive serves the queue default.'], true]);
+  });
+
+  it('says why it enqueued nothing', async () => {
+    await system.processor(CLASSES, { jobs: { queues: [{ name: 'default', weight: 1 }] } });
+    const first = await enqueue('OnceJob', '[1]', '--wait', '1h');
+    const second = await enqueue('OnceJob', '[1]');
+    assert.deepEqual([second.ok, second.text, second.json.reason], [false, '', 'duplicate']);
+    assert.deepEqual(second.notes, [`Not enqueued: OnceJob is unique, and job ${first.json.id} is on its way.`]);
+    const cancelled = await enqueue('PickyJob', '[0]');
+    assert.deepEqual([cancelled.ok, cancelled.json.reason], [false, 'cancelled']);
+    assert.deepEqual(cancelled.notes, ["Not enqueued: the app's own code has cancelled it."]);
+    await assert.rejects(enqueue('PickyJob', '[-1]'), { exitCode: 1, message: 'It was not enqueued: -1 is too small' });
+    for (const [words, message] of [
+      [
+        ['NoetJob'],
+        /^There is no job class "NoetJob"\. Did you mean NoteJob\? There are: NoteJob, OnceJob, PickyJob\.$/,
+      ],
+      [['NoteJob', '[]', '--queue', 'mailre'], /^There is no queue "mailre"\. Did you mean mailer\?/],
+    ] as const)
+      await assert.rejects(enqueue(...words), { exitCode: 1, message });
+    assert.deepEqual(ran, []);
+  });
+});

@@ -1,0 +1,130 @@
+import assert from 'node:assert/strict';
+import os from 'node:os';
+import type { ProcessorOrder } from '../../../lib/cluster/messages';
+import { Job } from '../../../lib/job/job';
+import { until } from '../../support/until';
+import { Gate } from '../gate';
+import { JobSystem } from '../job-system';
+import { Typist } from './typist';
+
+const FAST = { pulseMs: 20, beatMs: 60 };
+const gate = new Gate();
+
+class HeldJob extends Job {
+  async perform(): Promise<void> {
+    await gate.pass();
+  }
+}
+
+class BrokenJob extends Job {
+  perform(): void {
+    throw new Error('broken');
+  }
+}
+
+const CLASSES = [HeldJob, BrokenJob];
+
+describe('jobs processes and jobs stats', () => {
+  let system: JobSystem;
+  let typist: Typist;
+  before(async () => {
+    system = await JobSystem.start();
+    typist = new Typist(system, CLASSES, { via: 'cli (ada)' });
+  });
+  after(async () => {
+    gate.open();
+    await system.stop();
+  });
+  beforeEach(async () => {
+    gate.close();
+    await system.reset();
+  });
+  afterEach(() => gate.open());
+
+  const orders: ProcessorOrder[] = [];
+  const start = (identity: string) =>
+    system.processor(CLASSES, {
+      tuning: FAST,
+      lineage: { identity, dead: [] },
+      jobs: { concurrency: 3 },
+      onOrder: (order) => orders.push(order),
+    });
+  const name = `${os.hostname()}:${process.pid}`;
+
+  it('lists those that are alive, and none that is not', async () => {
+    assert.equal((await typist.type('processes')).text, 'No job processor is alive.\n');
+    assert.match((await typist.type('stats')).text, /^Busy {7}0: no job processor is alive$/m);
+    await start('tree-0');
+    await HeldJob.performLater();
+    await until('it is busy', async () => / 1\/3 /.test((await typist.type('processes')).text));
+    const { text, json } = await typist.type('processes list');
+    const [heading, row] = text.split('\n').map((line) => line.split(/ {2,}/));
+    assert.deepEqual(heading, ['process', 'app', 'busy', 'memory', 'lag p99', 'up', 'state', 'queues']);
+    assert.deepEqual([row?.[0], row?.at(-2), row?.at(-1)], [name, 'ready', 'default, mailer']);
+    const [listed] = json.processes as readonly Record<string, unknown>[];
+    assert.deepEqual([listed?.identity, listed?.busy, listed?.concurrency], ['tree-0', 1, 3]);
+  });
+
+  it('has one take no more jobs, take them again, or stop, and tells the log', async () => {
+    orders.length = 0;
+    await start('tree-0');
+    const state = async () => (await typist.type('processes')).text.split('\n')[1]?.split(/ {2,}/).at(-2);
+    await until('it is listed', state);
+    assert.equal((await typist.type(`processes quiet ${name}`)).text, `${name} is told to take no more jobs.\n`);
+    await until('it was told', () => orders.includes('quiet'));
+    await typist.type('processes resume tree-0');
+    await until('it was told that, too', () => orders.includes('resume'));
+    await typist.type(`processes stop ${process.pid}`);
+    await until('it was told to stop', () => orders.includes('stop'));
+    assert.deepEqual(
+      system.eventsNamed('operator.process'),
+      (['quiet', 'resume', 'stop'] as const).map((order) => ({ order, process: 'tree-0', via: 'cli (ada)' })),
+    );
+  });
+
+  it('wants to know which one is meant', async () => {
+    await assert.rejects(typist.type('processes quiet nobody:7'), {
+      exitCode: 1,
+      message: 'There is no job processor "nobody:7". There is none yet.',
+    });
+    await Promise.all([start('tree-0'), start('other-0')]);
+    await until('both are listed', async () => (await typist.type('stats')).json.processes === 2);
+    await assert.rejects(typist.type(`processes quiet ${process.pid}`), {
+      exitCode: 1,
+      message: /say which one is meant/,
+    });
+    await assert.rejects(typist.type('processes quiet tree-1'), {
+      exitCode: 1,
+      message: /^There is no job processor "tree-1"/,
+    });
+  });
+
+  it('sums up what is done, failed, busy and due', async () => {
+    await start('tree-0');
+    await HeldJob.set({ wait: '1h' }).performLater();
+    await BrokenJob.performLater();
+    await HeldJob.performLater();
+    const stats = async () => (await typist.type('stats')).json;
+    await until('it is counted', async () => {
+      const { total, busy, retry } = await stats();
+      return (total as { failed: number }).failed === 1 && busy === 1 && retry === 1;
+    });
+    const { text, json } = await typist.type('stats');
+    assert.deepEqual([json.retry, json.scheduled, json.dead, json.busy, json.processes], [1, 1, 0, 1, 1]);
+    for (const line of [
+      /^Done {7}0$/,
+      /^Failed {5}1, 1 of them today \(UTC\)$/,
+      /^Busy {7}1 of 3, in 1 job processor$/,
+    ])
+      assert.ok(
+        text.split('\n').some((one) => line.test(one)),
+        `${line} is not in\n${text}`,
+      );
+    assert.match(
+      text,
+      /^queue +waiting +active +held +in outbox +latency +state\ndefault +0 +1 +0 +0 +\d+ ms +active$/m,
+    );
+    const [queue] = json.queues as readonly Record<string, unknown>[];
+    assert.deepEqual([queue?.name, queue?.active, queue?.paused, queue?.in_outbox], ['default', 1, null, 0]);
+  });
+});

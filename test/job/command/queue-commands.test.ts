@@ -1,0 +1,74 @@
+import assert from 'node:assert/strict';
+import { Job } from '../../../lib/job/job';
+import { until } from '../../support/until';
+import { JobSystem } from '../job-system';
+import { Typist } from './typist';
+
+const ran: number[] = [];
+
+class CountJob extends Job<[n: number]> {
+  perform(n: number): void {
+    ran.push(n);
+  }
+}
+
+describe('jobs pause, resume and clear', () => {
+  let system: JobSystem;
+  let typist: Typist;
+  before(async () => {
+    system = await JobSystem.start();
+    typist = new Typist(system, [CountJob], { via: 'cli (ada)' });
+  });
+  after(() => system.stop());
+  beforeEach(async () => {
+    await system.reset();
+    ran.length = 0;
+  });
+
+  it('pause and resume a queue that is really served, once each, and tell the log', async () => {
+    await system.processor([CountJob]);
+    const paused = await typist.type('pause default');
+    assert.equal(paused.text, 'Paused default: jobs resume default takes it back.\n');
+    await CountJob.performLater(1);
+    await CountJob.set({ queue: 'mailer' }).performLater(2);
+    await until('the other queue goes on', () => ran.length === 1);
+    assert.deepEqual(ran, [2]);
+    const again = await typist.type('pause default');
+    assert.match(again.text, /^default is paused already: .*, by cli \(ada\)\.\n$/);
+    assert.deepEqual([again.json.changed, again.json.since, again.ok], [false, paused.json.since, true]);
+    assert.match((await typist.type('stats')).text, /^default +1 .* paused (now|\S+ m?s ago) by cli \(ada\)$/m);
+    assert.deepEqual((await typist.type('resume default')).text, 'Resumed default.\n');
+    await until('it goes on', () => ran.length === 2);
+    assert.deepEqual((await typist.type('resume default')).text, 'default is not paused.\n');
+    assert.deepEqual(
+      system.eventsNamed('operator.queue').map(({ action, queue, via }) => [action, queue, via]),
+      [
+        ['pause', 'default', 'cli (ada)'],
+        ['resume', 'default', 'cli (ada)'],
+      ],
+    );
+  });
+
+  it('clears what waits, after asking', async () => {
+    await CountJob.performAllLater([[1], [2], [3]]);
+    await assert.rejects(typist.type('clear default'), {
+      exitCode: 64,
+      message: 'This would delete 3 jobs that wait in default: say --yes to mean it.',
+    });
+    const person = new Typist(system, [CountJob], { answers: 'no\n' });
+    await assert.rejects(person.type('clear default'), { exitCode: 1, message: 'Nothing was changed.' });
+    assert.equal((await typist.type('list waiting')).json.total, 3);
+    const { text, json } = await typist.type('clear default --yes');
+    assert.deepEqual([text, json], ['Deleted 3 jobs that waited in default.\n', { queue: 'default', deleted: 3 }]);
+    assert.equal((await typist.type('clear default')).text, 'Nothing waits in default.\n');
+    assert.equal((await typist.type('list waiting')).json.total, 0);
+  });
+
+  it('suggest the queue that was probably meant', async () => {
+    for (const command of ['pause', 'resume', 'clear'])
+      await assert.rejects(typist.type(`${command} defualt`), {
+        exitCode: 1,
+        message: 'There is no queue "defualt". Did you mean default? There are: default, mailer.',
+      });
+  });
+});
