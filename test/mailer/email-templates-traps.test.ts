@@ -1,0 +1,179 @@
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import { createRequire } from 'node:module';
+import { setImmediate } from 'node:timers/promises';
+import { loadI18n } from '../../lib/core/i18n';
+import { InvalidMailError, MissingTemplateError } from '../../lib/mailer/errors';
+import type { MailOptions } from '../../lib/mailer/mail';
+import { Mailer } from '../../lib/mailer/mailer';
+import { TemplateError } from '../../lib/mailer/template-error';
+import { type ReceivedMail, type SmtpSink, startSmtpSink } from '../support/smtp';
+import { folderOf, Stage } from './stage';
+
+const UNSET = { name: 'Ada', cache: '', settings: '', delimiter: '', filename: '' };
+
+class TrapMailer extends Mailer {
+  static readonly note = this.action('note');
+  static readonly broken = this.action('broken');
+  static readonly untold = this.action('untold');
+  static readonly missing = this.action('missing');
+  note(locals: MailOptions['locals'] = {}, options: MailOptions = {}) {
+    return this.mail({ to: 'ada@example.com', locals: { ...UNSET, ...locals }, ...options });
+  }
+  broken() {
+    return this.mail({ to: 'ada@example.com', subject: 'Broken' });
+  }
+  untold() {
+    return this.mail({ to: 'ada@example.com', subject: 'Untold' });
+  }
+  missing() {
+    return this.mail({ to: 'ada@example.com', subject: 'Nobody wrote it' });
+  }
+}
+
+const CSS = '<style>p { color: red } @media (max-width: 480px) { p { color: blue !important } }</style>';
+const NAMES = ['cache', 'locale', 'subject', 'appUrl', 'settings', 'delimiter', 'filename'] as const;
+const SHOWN = `${NAMES.map((name) => `${name}=<%= ${name} %>`).join(' ')} <%= t('.hello', { name }) %>`;
+const TEMPLATES = {
+  'layouts/mailer/html.ejs': `<html><head>${CSS}</head><body><%- slot('content') %></body></html>`,
+  'layouts/mailer/text.ejs': "<%- slot('content') %>",
+  'trap_mailer/note/html.ejs': `<p>${SHOWN}</p>`,
+  'trap_mailer/note/text.ejs': `${CSS} ${SHOWN}`,
+  'trap_mailer/broken/html.ejs': '<p>\n<%= nothing.here %></p>',
+  'trap_mailer/untold/text.ejs': "<%= t('.nothing') %>",
+};
+const TEXTS = { 'en.json': '{"trap_mailer":{"note":{"subject":"For {{name}}","hello":"Hello, {{name}}"}}}' };
+
+/** Each as it is told of in the notes of those who have met it. */
+describe('what email-templates would do', () => {
+  let sink: SmtpSink;
+  let stage: Stage;
+  let texts: string;
+  const open = async () => {
+    texts = folderOf(TEXTS);
+    const i18n = await loadI18n([texts], 'en', { strict: true });
+    return Stage.open({ delivery: 'smtp', smtpUrl: sink.url }, { i18n, templatesDir: folderOf(TEMPLATES) });
+  };
+  before(async () => {
+    sink = await startSmtpSink();
+    stage = await open();
+  });
+  afterEach(() => {
+    sink.messages.length = 0;
+  });
+  after(async () => {
+    await stage.close();
+    await sink.stop();
+  });
+
+  const received = (): ReceivedMail => sink.messages.at(-1) ?? assert.fail('no mail has come');
+  const note = async (...given: Parameters<typeof TrapMailer.note>) => {
+    await TrapMailer.note(...given).deliverNow();
+    return received();
+  };
+
+  it('1: a template error leaves no rejection unhandled, which would end the process', async () => {
+    const unhandled: unknown[] = [];
+    const keep = (reason: unknown) => unhandled.push(reason);
+    process.on('unhandledRejection', keep);
+    try {
+      await assert.rejects(
+        TrapMailer.broken().deliverNow(),
+        (error) => error instanceof TemplateError && error.line === 2,
+      );
+      for (let turn = 0; turn < 5; turn++) await setImmediate();
+    } finally {
+      process.off('unhandledRejection', keep);
+    }
+    assert.deepEqual(unhandled, []);
+    await note();
+  });
+
+  it('2: CSS is written into the elements, and media queries stay', async () => {
+    const html = String((await note()).html);
+    assert.match(html, /<p style="color: red;">/);
+    assert.match(html, /<style>[^<]*@media \(max-width: 480px\)/);
+    assert.doesNotMatch(html, /[^@]p \{ color: red/);
+  });
+
+  it('3: subject and text are left alone by what is for HTML', async () => {
+    const { subject, text } = await note({ name: 'Bob <b> & co' });
+    assert.equal(subject, 'For Bob <b> & co');
+    assert.ok(text?.startsWith(CSS) && text.trimEnd().endsWith('Hello, Bob <b> & co'), text);
+  });
+
+  it("4: the mail's own locals win", async () => {
+    const { html, text } = await note(Object.fromEntries(NAMES.map((name) => [name, `my ${name}`])));
+    const shown = NAMES.map((name) => `${name}=my ${name}`).join(' ');
+    assert.ok(String(html).includes(shown) && text?.includes(shown), text);
+  });
+
+  for (const environment of ['development', 'test', 'production']) {
+    it(`5: the transport is ours, NODE_ENV=${environment} or not, and nothing opens a browser`, async () => {
+      const { NODE_ENV } = process.env;
+      process.env.NODE_ENV = environment;
+      const own = await open();
+      try {
+        await own.delivery.deliver(TrapMailer.note());
+        assert.equal(received().subject, 'For Ada');
+      } finally {
+        if (NODE_ENV === undefined) delete process.env.NODE_ENV;
+        else process.env.NODE_ENV = NODE_ENV;
+        await own.close();
+        Mailer.connect(stage.delivery);
+      }
+    });
+  }
+
+  it('6: no text is written into a locale file, and none is read for each mail', async () => {
+    await assert.rejects(TrapMailer.untold().deliverNow(), /no locale file has the text trap_mailer\.untold\.nothing/);
+    assert.deepEqual(fs.readdirSync(texts), ['en.json']);
+    assert.equal(fs.readFileSync(`${texts}/en.json`, 'utf8'), TEXTS['en.json']);
+    fs.rmSync(texts, { recursive: true });
+    assert.equal((await note()).subject, 'For Ada');
+  });
+
+  it('7: a value in a text is escaped once in HTML, and never elsewhere', async () => {
+    const name = `O'Brien <b> & "co" &amp;`;
+    const { subject, html, text } = await note({ name });
+    assert.ok(String(html).includes('Hello, O&#39;Brien &lt;b&gt; &amp; &#34;co&#34; &amp;amp;</p>'), String(html));
+    assert.equal(subject, `For ${name}`);
+    assert.ok(text?.trimEnd().endsWith(`Hello, ${name}`), text);
+  });
+
+  it('8: a mail without a template, a recipient or a sender is an error, and not an empty mail', async () => {
+    await assert.rejects(TrapMailer.missing().deliverNow(), MissingTemplateError);
+    await assert.rejects(TrapMailer.note({}, { to: [] }).deliverNow(), InvalidMailError);
+    await assert.rejects(TrapMailer.note({}, { from: [] }).deliverNow(), InvalidMailError);
+    assert.deepEqual(sink.messages, []);
+  });
+
+  const within = createRequire(require.resolve('email-templates'));
+
+  it('9: nodemailer is ours, and there is no other one', () => {
+    assert.equal(within.resolve('nodemailer'), require.resolve('nodemailer'));
+    const { version } = require('nodemailer/package.json') as { version: string };
+    assert.ok(Number.parseInt(version, 10) >= 10, version);
+  });
+
+  it('10: preview-email is a stub', () => {
+    assert.equal(within.resolve('preview-email'), require.resolve('preview-email'));
+    assert.throws(() => (require('preview-email') as () => void)(), /left out/);
+    const { dependencies } = require('preview-email/package.json') as { dependencies?: object };
+    assert.equal(dependencies, undefined);
+  });
+
+  it('11: EJS is ours, and takes no options from the locals', async () => {
+    const [folder = ''] = /^.*node_modules\/ejs\//.exec(require.resolve('ejs')) ?? [];
+    const { version } = JSON.parse(fs.readFileSync(`${folder}package.json`, 'utf8')) as { version: string };
+    assert.ok(Number.parseInt(version, 10) >= 7, version);
+    const options = {
+      client: true,
+      openDelimiter: '[',
+      escape: 'no',
+      'view options': { outputFunctionName: 'x;throw' },
+    };
+    const { html } = await note({ ...options, delimiter: '?', settings: options, name: '<' });
+    assert.ok(String(html).includes('delimiter=?') && String(html).includes('Hello, &lt;</p>'), String(html));
+  });
+});
