@@ -5,6 +5,7 @@ import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { COPIED } from './copied.mjs';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const dist = path.join(root, 'dist');
@@ -18,8 +19,8 @@ const sources = [
   'tsconfig.json',
   '.config/tsconfig.build.json',
   '.config/build.mjs',
+  '.config/copied.mjs',
 ];
-const copied = /\.(ejs|json|html|css|svg|js|yml)$/;
 
 function* files(entry) {
   if (fs.statSync(entry).isFile()) return yield entry;
@@ -52,7 +53,7 @@ try {
 }
 for (const file of all) {
   const relative = path.relative(root, file);
-  if (!relative.startsWith('lib') || !copied.test(relative) || relative.includes('lib/embedded/binaries')) continue;
+  if (!relative.startsWith('lib') || !COPIED.test(relative) || relative.includes('lib/embedded/binaries')) continue;
   fs.mkdirSync(path.join(next, path.dirname(relative)), { recursive: true });
   fs.copyFileSync(file, path.join(next, relative));
 }

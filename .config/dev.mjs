@@ -3,6 +3,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { COPIED } from './copied.mjs';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const WATCHED = ['lib', 'jobs', 'migrations'];
@@ -23,14 +24,32 @@ tree.once('exit', (code, signal) => process.exit(code ?? (signal ? 1 : 0)));
 // The tree leads its own stop; we end with it.
 for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => tree.kill(signal));
 
+/** Puts a template or a text in its place in dist/, which takes no compiler. */
+function copy(file) {
+  const next = path.join(root, 'dist/.next');
+  fs.copyFileSync(path.join(root, file), next);
+  fs.renameSync(next, path.join(root, 'dist', file));
+}
+
+const changed = new Set();
 let timer;
 function onChange(folder, file) {
+  changed.add(path.join(folder, file ?? ''));
   clearTimeout(timer);
   timer = setTimeout(() => {
-    console.log(`* ${path.join(folder, file ?? '')} has changed: building`);
-    if (!build()) return console.log('* The build failed: the old code serves on');
+    const files = [...changed];
+    changed.clear();
+    const exist = (file) => fs.existsSync(path.join(root, file)) && fs.existsSync(path.join(root, 'dist', file));
+    if (files.every((file) => file.startsWith('lib') && COPIED.test(file) && exist(file))) {
+      console.log(`* ${files.join(', ')} has changed: copying`);
+      for (const file of files) copy(file);
+    } else {
+      console.log(`* ${files.join(', ')} has changed: building`);
+      if (!build()) return console.log('* The build failed: the old code serves on');
+    }
     tree.kill('SIGUSR2');
-    if (folder === 'migrations') console.log('* Migrations run at a start: stop and start again for this one');
+    if (files.some((file) => file.startsWith('migrations')))
+      console.log('* Migrations run at a start: stop and start again for this one');
   }, SETTLE_MS);
 }
 for (const folder of WATCHED)

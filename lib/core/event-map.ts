@@ -110,8 +110,8 @@ export interface EventMap {
     readonly process: string;
     readonly via: string;
   };
-  /** Somebody deleted mails that `file` delivery had written. */
-  'operator.mails': { readonly action: 'delete'; readonly count: number; readonly via: string };
+  /** Somebody deleted mails that `file` delivery had written, or sent a preview as a test. */
+  'operator.mails': { readonly action: 'delete' | 'test'; readonly count: number; readonly via: string };
   /** Somebody tried to sign in to the operator's pages; `role` is null for a wrong name or password. */
   'operator.sign-in': {
     readonly role: 'operator' | 'viewer' | null;

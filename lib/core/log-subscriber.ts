@@ -66,7 +66,10 @@ const LINES: { readonly [E in EventName]?: (event: EventMap[E]) => Line } = {
   ],
   'operator.cron': (e) => ['info', `${e.action} recurring job ${e.name}, asked by ${e.via}`],
   'operator.process': (e) => ['info', `job processor ${e.process} is to ${e.order}, asked by ${e.via}`],
-  'operator.mails': (e) => ['info', `${e.action} ${e.count} mail(s) of the inbox, asked by ${e.via}`],
+  'operator.mails': ({ action, count, via }) => [
+    'info',
+    `${action === 'test' ? 'send a test mail' : `delete ${count} mail(s)`}, asked by ${via}`,
+  ],
   'operator.sign-in': ({ role, address, locked }) => [
     role ? 'info' : 'warn',
     role

@@ -5,6 +5,7 @@ import { Events } from '../core/events';
 import { loadPreviews, type Previews } from '../mailer/preview/preview-folder';
 import type { PreviewOrder } from '../mailer/preview/preview-order';
 import { PreviewRenderer } from '../mailer/preview/preview-renderer';
+import { Transports } from '../mailer/transport/transports';
 import { Database } from '../model/database';
 import { connectTransactions } from '../model/transaction';
 import type { AppDefinition } from './app-definition';
@@ -22,15 +23,16 @@ export function runPreviews(app: AppDefinition): void {
   const config = handedOnConfig();
   ignoreOperatorSignals();
   process.title = 'catamount: previews';
+  const events = new Events();
   const database = new Database(serverUrls(config).database, {
     production: config.environment === 'production',
-    events: new Events(),
+    events,
     poolMax: 1,
   });
   let previews: Previews | undefined;
   const renderer = new PreviewRenderer({
     config,
-    root: app.root,
+    app: { root: app.root, code: [app.mailersDir, app.previewsDir, app.modelsDir] },
     templatesDir: app.templatesDir,
     localesDir: app.localesDir,
     setup: () => loadMailSetup(app),
@@ -38,6 +40,7 @@ export function runPreviews(app: AppDefinition): void {
       previews ??= loadPreviews(app.previewsDir);
       return previews;
     },
+    transports: new Transports(config.mail, events),
     undone: (work) => undone(database, work),
   });
   const leave = () => process.exit(0);

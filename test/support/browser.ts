@@ -1,9 +1,16 @@
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { inflateSync } from 'node:zlib';
 import chromium from '@sparticuz/chromium';
 import axe, { type AxeResults } from 'axe-core';
-import { type Browser, type BrowserContextOptions, type Page, chromium as playwright } from 'playwright-core';
+import {
+  type Browser,
+  type BrowserContextOptions,
+  type Locator,
+  type Page,
+  chromium as playwright,
+} from 'playwright-core';
 import { tempFolder } from './temp-folder';
 
 export type { Browser, Page };
@@ -38,7 +45,10 @@ function writeFontConfig(): string {
     file,
     `<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd"><fontconfig>
     <dir>${path.join(os.tmpdir(), 'fonts')}</dir><dir>${HANGUL}</dir><dir>/usr/share/fonts</dir>
-    <cachedir>${folder}</cachedir>${alias('system-ui', 'Open Sans')}${alias('sans-serif', 'Open Sans')}</fontconfig>`,
+    <cachedir>${folder}</cachedir>
+    <selectfont><rejectfont>${['Thin', 'Light', 'DemiLight', 'Medium', 'Black'].map((weight) => `<glob>*-${weight}.otf</glob>`).join('')}</rejectfont></selectfont>
+    ${alias('system-ui', 'Open Sans')}${alias('sans-serif', 'Open Sans')}${alias('ui-monospace', 'DejaVu Sans Mono')}
+    </fontconfig>`,
   );
   return file;
 }
@@ -81,7 +91,11 @@ export async function shoot(page: Page, name: string): Promise<void> {
   for (const { scheme, width } of VARIANTS) {
     await page.emulateMedia({ colorScheme: scheme, reducedMotion: 'reduce' });
     await page.setViewportSize({ width, height: 900 });
-    await page.screenshot({ path: path.join(SHOTS, `${name}.${scheme}.${width}.png`), fullPage: true });
+    // What lies below the window, a frame above all, is not always drawn: the window is made to hold all of the page.
+    const height = await page.evaluate<number>('document.documentElement.scrollHeight');
+    await page.setViewportSize({ width, height });
+    await page.evaluate('new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))');
+    await page.screenshot({ path: path.join(SHOTS, `${name}.${scheme}.${width}.png`) });
   }
   await page.emulateMedia({ colorScheme: 'light', reducedMotion: 'reduce' });
   await page.setViewportSize({ width: 1280, height: 900 });
@@ -97,6 +111,26 @@ export async function violations(page: Page): Promise<string[]> {
   return results.violations.flatMap(({ id, nodes }) =>
     nodes.map(({ html, failureSummary }) => `${id}: ${html.slice(0, 160)} ${failureSummary ?? ''}`),
   );
+}
+
+/** Its words, with single spaces. Waits until there is one. */
+export async function wordsOf(locator: Locator): Promise<string> {
+  return ((await locator.textContent()) ?? '').replace(/\s+/g, ' ').trim();
+}
+
+/** Red, green and blue of one point of what is shown there, with nothing of the page's own scripts or styles asked. */
+export async function colourIn(
+  shown: Locator,
+  position: { readonly x: number; readonly y: number },
+): Promise<number[]> {
+  await shown.scrollIntoViewIfNeeded();
+  const box = await shown.boundingBox();
+  if (!box) throw new Error('it is not shown');
+  const clip = { x: Math.round(box.x + position.x), y: Math.round(box.y + position.y), width: 1, height: 1 };
+  const png = await shown.page().screenshot({ clip });
+  // Of one pixel: the filter's number, then its channels.
+  const at = png.indexOf('IDAT');
+  return [...inflateSync(png.subarray(at + 4, at + 4 + png.readUInt32BE(at - 4))).subarray(1, 4)];
 }
 
 /** Whether something sticks out to the right of the window. */

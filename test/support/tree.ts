@@ -27,6 +27,8 @@ export interface TreeOptions {
   readonly uid?: number;
   /** Default: the build's `dist/server.js`. */
   readonly entry?: string;
+  /** How long it may take until it serves, ms. Default 30,000. */
+  readonly readyMs?: number;
 }
 
 export interface TreeEnd {
@@ -187,7 +189,7 @@ export function spawnTree(options: TreeOptions = {}): Tree {
 export async function startTree(options: TreeOptions = {}): Promise<Tree> {
   const tree = new Tree(options);
   try {
-    return await tree.ready();
+    return await tree.ready(options.readyMs);
   } catch (error) {
     await tree.cleanup();
     throw error;

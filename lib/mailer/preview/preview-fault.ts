@@ -6,12 +6,31 @@ import type { PreviewFault } from './preview-order';
 
 /** Lines shown before and after the one at fault. */
 const AROUND = 4;
+/** Where Catamount's code lies as it runs. */
+const OWN = path.resolve(__dirname, '../..');
 
-/** Tells where something failed, with the lines around the place. @param root paths are shown relative to it. */
-export function faultOf(thrown: unknown, root: string): PreviewFault {
+interface Place {
+  readonly file: string;
+  readonly line: number | null;
+}
+
+export interface AppFolders {
+  /** What is told is relative to it. */
+  readonly root: string;
+  /** With code of the app's own. */
+  readonly code: readonly string[];
+}
+
+/** Tells where something failed, with the lines around the place. */
+export function faultOf(thrown: unknown, { root, code }: AppFolders): PreviewFault {
   const error = toError(thrown);
-  const place = error instanceof TemplateError ? { file: error.template, line: error.line } : ownFrame(error, root);
-  const shown = (text: string) => text.replaceAll(`${root}${path.sep}`, '');
+  const sources = (folder: string) => [folder, sourceOf(folder)];
+  const roots = sources(root);
+  const place =
+    error instanceof TemplateError
+      ? { file: error.template, line: error.line }
+      : appFrame(error, roots, code.flatMap(sources));
+  const shown = (text: string) => roots.reduce((rest, folder) => rest.replaceAll(`${folder}${path.sep}`, ''), text);
   return {
     kind: 'fault',
     name: error.name,
@@ -23,15 +42,34 @@ export function faultOf(thrown: unknown, root: string): PreviewFault {
   };
 }
 
-/** The innermost frame in the app's own code. */
-function ownFrame(error: Error, root: string): { readonly file: string; readonly line: number } | null {
-  for (const line of (error.stack ?? '').split('\n')) {
-    const [, file, number] = /\(?((?:file:\/\/)?\/[^():]+):(\d+):\d+\)?$/.exec(line) ?? [];
-    const plain = file?.replace(/^file:\/\//, '');
-    if (plain?.startsWith(root + path.sep) && !plain.includes('node_modules'))
-      return { file: plain, line: Number(number) };
-  }
-  return null;
+/** The innermost frame that is the app's. Our own sample app lies among our own code. */
+function appFrame(error: Error, roots: readonly string[], code: readonly string[]): Place | null {
+  const isBelow = (file: string, folders: readonly string[]) =>
+    folders.some((folder) => file.startsWith(folder + path.sep));
+  const own = [OWN, ownSource()];
+  const isApps = (file: string) =>
+    isBelow(file, code) ||
+    (isBelow(file, roots) && !isBelow(file, own) && !file.includes(`${path.sep}node_modules${path.sep}`));
+  return framesOf(error).find(({ file }) => isApps(file)) ?? null;
+}
+
+/** Those in files. */
+function framesOf({ stack = '' }: Error): Place[] {
+  const lines = stack.split('\n').map((line) => /^\s+at .*?(?:file:\/\/)?(\/[^():]+):(\d+):\d+\)?$/.exec(line));
+  return lines.flatMap((found) => (found?.[1] ? [{ file: found[1], line: Number(found[2]) }] : []));
+}
+
+/** Where our code lies as stacks tell of it: its sources, where a source map leads there. */
+function ownSource(): string {
+  const [here] = framesOf(new Error('here'));
+  return here ? path.resolve(path.dirname(here.file), '../..') : OWN;
+}
+
+/** The same for what is compiled along with us, as our sample app is. */
+function sourceOf(folder: string): string {
+  const built = path.dirname(OWN);
+  const isAlong = folder === built || folder.startsWith(built + path.sep);
+  return isAlong ? path.join(path.dirname(ownSource()), path.relative(built, folder)) : folder;
 }
 
 function excerptOf(file: string, line: number | null): PreviewFault['excerpt'] {

@@ -1,14 +1,23 @@
 import type { PreviewName } from './preview-folder';
 
+interface OfOnePreview extends PreviewName {
+  readonly locale: string | null;
+}
+
 /** What a web worker asks of the process that renders previews. */
-export type PreviewOrder =
-  | { readonly id: number; readonly ask: 'names' }
-  | ({ readonly id: number; readonly ask: 'mail'; readonly locale: string | null } & PreviewName);
+export type PreviewOrder = { readonly id: number } & (
+  | { readonly ask: 'names' }
+  | ({ readonly ask: 'mail' } & OfOnePreview)
+  /** Really sends it, to this address instead of its own recipients; `prefix` comes before its subject. */
+  | ({ readonly ask: 'send'; readonly to: string; readonly prefix: string } & OfOnePreview)
+);
 
 /** What came of it. Plain data. */
 export type PreviewReply =
   | { readonly kind: 'names'; readonly names: readonly PreviewName[] }
   | PreviewedMail
+  /** `response`: what the server answered, or where the mail lies. */
+  | { readonly kind: 'sent'; readonly response: string }
   /** The action builds no mail for what the preview gives it. */
   | { readonly kind: 'none' }
   /** There is no preview of that name. */

@@ -1,38 +1,44 @@
+import { randomUUID } from 'node:crypto';
 import { createTransport } from 'nodemailer';
 import type { Config } from '../../core/config';
 import { runInContext } from '../../core/execution-context';
 import { loadI18n } from '../../core/i18n';
 import { isLocale } from '../../core/locale';
 import { ActionRun } from '../action-run';
+import { mailboxes } from '../address';
 import { MailComposer } from '../composer';
 import { MailCancelled } from '../errors';
-import type { Mail, MailOptions } from '../mail';
+import type { DeliveryMethod, Mail, MailOptions } from '../mail';
 import { MailMessage } from '../message';
 import { Renderer } from '../renderer';
 import type { MailSetup } from '../setup';
 import { mimeOptions } from '../transport/mime';
 import type { OutgoingMessage } from '../transport/transport';
-import { faultOf } from './preview-fault';
+import type { Transports } from '../transport/transports';
+import { type AppFolders, faultOf } from './preview-fault';
 import type { Previews } from './preview-folder';
 import type { PreviewedMail, PreviewOrder, PreviewReply } from './preview-order';
 
 export interface PreviewRendererOptions {
   readonly config: Pick<Config, 'appUrl' | 'defaultLocale' | 'environment' | 'mail'>;
-  /** The app's. Files in what is told are shown relative to it. */
-  readonly root: string;
+  readonly app: AppFolders;
   readonly templatesDir: string;
   readonly localesDir: string;
   /** These two are asked for every order, so that what cannot be loaded is told in answer to it. */
   readonly setup: () => Promise<MailSetup>;
   readonly previews: () => Previews;
+  /** For tests that are really sent. */
+  readonly transports: Pick<Transports, 'get'>;
   /** Runs the work so that what it writes to the database is undone. */
   readonly undone: <T>(work: () => Promise<T>) => Promise<T>;
 }
 
-/** Renders previews as delivery renders mails, and sends nothing. Loads email-templates. */
+type OrderOfOne = Exclude<PreviewOrder, { readonly ask: 'names' }>;
+
+/** Renders previews as delivery renders mails; sends one only when asked for a test. Loads email-templates. */
 export class PreviewRenderer {
   private readonly renderer: Renderer;
-  private readonly composer = createTransport({ streamTransport: true, buffer: true, newline: 'windows' });
+  private readonly writer = createTransport({ streamTransport: true, buffer: true, newline: 'windows' });
 
   constructor(private readonly options: PreviewRendererOptions) {
     const { config, templatesDir } = options;
@@ -57,25 +63,28 @@ export class PreviewRenderer {
               `${Preview.name}#${order.action} must return a message, such as UserMailer.welcome(user)`,
             );
           }
-          return this.preview(message, order.locale === null ? undefined : locale);
+          return this.carryOut(order, message);
         }),
       );
     } catch (thrown) {
-      return faultOf(thrown, this.options.root);
+      return faultOf(thrown, this.options.app);
     }
   }
 
-  private async preview(message: MailMessage, locale: string | undefined): Promise<PreviewReply> {
+  private async carryOut(order: OrderOfOne, message: MailMessage): Promise<PreviewReply> {
     const { config, localesDir } = this.options;
     const { render } = await this.options.setup();
     // Read anew every time: texts change while a mail is written.
     const i18n = await loadI18n([localesDir], config.defaultLocale, { strict: true });
     const composer = new MailComposer({ config, i18n, renderer: this.renderer, render });
     try {
-      const draft = await composer.draft(new PreviewRun(message, config.appUrl, locale));
+      const draft = await composer.draft(new PreviewRun(message, config.appUrl, order.locale ?? undefined));
       if (!draft) return { kind: 'none' };
-      const mail = await composer.compose(draft, { messageId: `<preview@${new URL(config.appUrl).hostname}>` });
-      return await this.written(mail, draft.texts.locale);
+      const name = order.ask === 'send' ? `test.${randomUUID()}` : 'preview';
+      const mail = await composer.compose(draft, { messageId: `<${name}@${new URL(config.appUrl).hostname}>` });
+      return order.ask === 'send'
+        ? await this.send(mail, order, draft.delivery)
+        : await this.written(mail, draft.texts.locale);
     } catch (thrown) {
       if (thrown instanceof MailCancelled) return { kind: 'none' };
       throw thrown;
@@ -83,9 +92,21 @@ export class PreviewRenderer {
   }
 
   private async written(mail: OutgoingMessage, locale: string): Promise<PreviewedMail> {
-    const { message } = await this.composer.sendMail(mimeOptions(mail));
+    const { message } = await this.writer.sendMail(mimeOptions(mail));
     const bcc = mail.bcc.map(({ name, address }) => (name === '' ? address : `${name} <${address}>`));
     return { kind: 'mail', eml: (message as Buffer).toString('base64'), bcc, locale };
+  }
+
+  /** As the app's mails go out, but past its interceptors and delivery records: the address is the reader's own choice. */
+  private async send(
+    mail: OutgoingMessage,
+    { to, prefix }: Extract<PreviewOrder, { readonly ask: 'send' }>,
+    method: DeliveryMethod | undefined,
+  ): Promise<PreviewReply> {
+    const { transports } = this.options;
+    const subject = `${prefix} ${mail.subject}`;
+    const receipt = await transports.get(method).send({ ...mail, subject, to: mailboxes('to', to), cc: [], bcc: [] });
+    return { kind: 'sent', response: receipt.response ?? '' };
   }
 }
 

@@ -102,7 +102,8 @@ export function askedLanguage(ctx: OpsContext): string | null {
   return LOCALES.find((locale) => locale === lang) ?? null;
 }
 
-function langQuery(ctx: OpsContext): string {
+/** The same as a query, to go on in it. */
+export function langQuery(ctx: OpsContext): string {
   const lang = askedLanguage(ctx);
   return lang === null ? '' : `?lang=${lang}`;
 }

@@ -9,6 +9,7 @@ import type { Inbox } from './inbox';
 import { answerPiece, askedLanguage, showMail } from './mail-page';
 import { type OpenedMail, openMail } from './opened-mail';
 import { PreviewSource } from './preview-source';
+import { testRoutes } from './test-routes';
 
 const INDEX = '/ops/mail';
 const PREVIEWS = `${INDEX}/previews`;
@@ -35,15 +36,35 @@ export function previewRoutes(inbox: Inbox): PageGroup {
       return { previews: linksOf(reply), inbox: latest, total: names.length, kept, keep: keptQuery(ctx) };
     };
 
+    /** @param first is this the page that leads to the others? On a narrow screen it begins with the list. */
+    const show = async (ctx: OpsContext, name: PreviewName, lively: object, first: boolean): Promise<void> => {
+      const reply = await source.mail(name, askedLanguage(ctx));
+      const index = { ...(await indexOf(await source.names(), ctx)), after: !first };
+      const shownIn = askedLanguage(ctx) ?? config.defaultLocale;
+      const shared = { index, base: hrefOf(name), locales: true, shownIn, ...lively };
+      const title = `${name.mailer}#${name.action}`;
+      switch (reply.kind) {
+        case 'mail':
+          return showMail(site, ctx, { mail: await opened(reply), preview: title, ...shared, shownIn: reply.locale });
+        case 'fault':
+          return showFault(site, ctx, title, reply, shared);
+        case 'none':
+          return site.pages.show(ctx, 'mail/no-mail', { title, ...shared }, { mail: null });
+        default:
+          throw refusal(404, 'missing');
+      }
+    };
+
     router.get(INDEX, async (ctx) => {
       if (ctx.state.visitor.role === 'viewer') return ctx.redirect(DELIVERIES);
       const lively = await live();
       const reply = await source.names();
       const [first] = linksOf(reply);
-      if (first && !ctx.state.json) return ctx.redirect(first.href);
+      if (first && !ctx.state.json) return show(ctx, first, lively, true);
+      const title = ctx.state.t('mail.previews.title');
       const index = await indexOf(reply, ctx);
-      if (reply.kind === 'fault') return showFault(site, ctx, reply, { index, ...lively });
-      const page = { title: ctx.state.t('mail.previews.title'), index, folder: site.previews.folder, ...lively };
+      if (reply.kind === 'fault') return showFault(site, ctx, title, reply, { index, base: INDEX, ...lively });
+      const page = { title, index, base: INDEX, folder: site.previews.folder, ...lively };
       await site.pages.show(ctx, 'mail/no-previews', page, { previews: linksOf(reply) });
     });
 
@@ -59,23 +80,10 @@ export function previewRoutes(inbox: Inbox): PageGroup {
 
     router.get(ONE, async (ctx) => {
       assertOperator(ctx);
-      const lively = await live();
-      const reply = await source.mail(nameOf(ctx), askedLanguage(ctx));
-      const shownIn = askedLanguage(ctx) ?? config.defaultLocale;
-      const index = await indexOf(await source.names(), ctx);
-      const shared = { index, base: ctx.path, locales: true, shownIn, ...lively };
-      const title = `${ctx.params.mailer}#${ctx.params.action}`;
-      switch (reply.kind) {
-        case 'mail':
-          return showMail(site, ctx, { mail: await opened(reply), preview: title, ...shared, shownIn: reply.locale });
-        case 'fault':
-          return showFault(site, ctx, reply, shared);
-        case 'none':
-          return site.pages.show(ctx, 'mail/no-mail', { title, ...shared }, { mail: null });
-        default:
-          throw refusal(404, 'missing');
-      }
+      await show(ctx, nameOf(ctx), await live(), false);
     });
+
+    testRoutes(source)(site);
 
     router.get(`${ONE}/*piece`, async (ctx) => {
       assertOperator(ctx);
@@ -94,18 +102,20 @@ async function opened({ eml, bcc, locale }: PreviewedMail): Promise<OpenedMail> 
 async function showFault(
   site: Site,
   ctx: OpsContext,
+  title: string,
   fault: Extract<PreviewReply, { readonly kind: 'fault' }>,
-  more: Readonly<Record<string, unknown>>,
+  shared: Readonly<Record<string, unknown>>,
 ): Promise<void> {
-  const { mailer, action } = ctx.params;
   ctx.status = 500;
-  const title = action ? `${mailer}#${action}` : ctx.state.t('mail.previews.title');
-  await site.pages.show(ctx, 'mail/fault', { title, fault, base: ctx.path, locales: false, ...more }, { error: fault });
+  await site.pages.show(ctx, 'mail/fault', { title, fault, locales: false, ...shared }, { error: fault });
 }
 
 function linksOf(reply: PreviewReply): (PreviewName & { readonly href: string })[] {
-  const names = reply.kind === 'names' ? reply.names : [];
-  return names.map((name) => ({ ...name, href: `${PREVIEWS}/${name.mailer}/${encodeURIComponent(name.action)}` }));
+  return reply.kind === 'names' ? reply.names.map((name) => ({ ...name, href: hrefOf(name) })) : [];
+}
+
+function hrefOf({ mailer, action }: PreviewName): string {
+  return `${PREVIEWS}/${encodeURIComponent(mailer)}/${encodeURIComponent(action)}`;
 }
 
 function nameOf(ctx: OpsContext): PreviewName {

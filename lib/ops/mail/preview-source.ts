@@ -31,6 +31,11 @@ export class PreviewSource {
     return this.ask({ ask: 'mail', locale, ...name });
   }
 
+  /** Really sends it, to this address only. @param prefix before its subject. */
+  async send(name: PreviewName, locale: string | null, to: string, prefix: string): Promise<PreviewReply> {
+    return this.ask({ ask: 'send', locale, to, prefix, ...name });
+  }
+
   /** @throws PreviewProcessGone when the process crashes, or stays silent. */
   private async ask(order: Order): Promise<PreviewReply> {
     if (this.options.changing) await this.renewChild();

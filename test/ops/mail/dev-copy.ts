@@ -1,0 +1,56 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { freePort } from '../../../lib/embedded/free-port';
+import { removeFolder, tempFolder } from '../../support/temp-folder';
+import { startTree, type Tree } from '../../support/tree';
+
+const ROOT = path.resolve(__dirname, '../../..');
+const GALLERY = path.join(ROOT, 'test/fixtures/gallery');
+const COPIED = ['server.ts', 'lib', 'jobs', 'migrations', 'package.json', 'tsconfig.json', '.config'];
+/** Builds first. */
+const READY_MS = 90_000;
+
+/** `npm run dev` in a copy of this repository, whose files a test may change. The gallery's mails are part of its app. */
+export class DevCopy {
+  private constructor(
+    readonly folder: string,
+    readonly tree: Tree,
+  ) {}
+
+  static async start(): Promise<DevCopy> {
+    const folder = tempFolder('dev');
+    for (const name of COPIED) fs.cpSync(path.join(ROOT, name), path.join(folder, name), { recursive: true });
+    fs.symlinkSync(path.join(ROOT, 'node_modules'), path.join(folder, 'node_modules'));
+    const mailers = path.join(folder, 'lib/app/mailers');
+    fs.cpSync(GALLERY, mailers, { recursive: true });
+    for (const [file, index] of [
+      ['gallery-mailer.ts', '../../index'],
+      ['previews/gallery-mailer-preview.ts', '../../../index'],
+    ] as const)
+      rewrite(path.join(mailers, file), (text) => text.replace("'catamount'", `'${index}'`));
+    // Links in mails name the port, so it must be known.
+    const env = { PORT: String(await freePort()) };
+    const tree = await startTree({ entry: path.join(folder, '.config/dev.mjs'), cwd: folder, env, readyMs: READY_MS });
+    return new DevCopy(folder, tree);
+  }
+
+  /** Changes a file, as an editor would. @param file below `lib/app`. @returns takes the change back. */
+  change(file: string, how: (text: string) => string): () => void {
+    const target = path.join(this.folder, 'lib/app', file);
+    const before = fs.readFileSync(target, 'utf8');
+    rewrite(target, how);
+    return () => fs.writeFileSync(target, before);
+  }
+
+  async stop(): Promise<void> {
+    await this.tree.cleanup();
+    removeFolder(this.folder);
+  }
+}
+
+function rewrite(file: string, how: (text: string) => string): void {
+  const before = fs.readFileSync(file, 'utf8');
+  const after = how(before);
+  if (after === before) throw new Error(`nothing has changed in ${file}`);
+  fs.writeFileSync(file, after);
+}

@@ -1,0 +1,265 @@
+import assert from 'node:assert/strict';
+import fs from 'node:fs/promises';
+import type { Download, FrameLocator } from 'playwright-core';
+import PostalMime from 'postal-mime';
+import {
+  type Browser,
+  colourIn,
+  launchBrowser,
+  type Page,
+  scrollsSideways,
+  shoot,
+  violations,
+  WatchedPage,
+  wordsOf,
+} from '../../support/browser';
+import { until } from '../../support/until';
+import { DevCopy } from './dev-copy';
+
+const WELCOME = '/ops/mail/previews/UserMailer/welcome';
+const GALLERY = '/ops/mail/previews/GalleryMailer';
+const TEMPLATE = 'mailers/templates/user_mailer/welcome/html.ejs';
+/** What the browser says when it keeps a mail from doing what it must not. */
+const HINDERED = /^(Blocked script execution|Loading the image|Blocked form submission|Executing inline|Running the)/;
+
+describe('previews of mails, in npm run dev', function () {
+  this.timeout(120_000);
+  let copy: DevCopy;
+  let browser: Browser;
+  let watched: WatchedPage;
+  let page: Page;
+  let frame: FrameLocator;
+
+  const open = async (options: Parameters<typeof WatchedPage.open>[1] = {}) => {
+    watched = await WatchedPage.open(browser, { baseURL: copy.tree.baseUrl, ...options });
+    page = watched.page;
+    page.setDefaultTimeout(20_000);
+    frame = page.frameLocator('iframe');
+  };
+  const choose = (group: string, name: string) =>
+    page.getByRole('navigation', { name: group }).getByRole('link', { name, exact: true }).click();
+  const fact = (name: string) =>
+    wordsOf(
+      page
+        .locator('.panel-body > .facts > div')
+        .filter({ has: page.getByText(name, { exact: true }) })
+        .locator('dd'),
+    );
+  const downloaded = async (link: string) => {
+    const [download] = await Promise.all([
+      page.waitForEvent('download'),
+      page.getByRole('link', { name: link }).click(),
+    ]);
+    return { name: download.suggestedFilename(), bytes: await bytesOf(download) };
+  };
+
+  before(async () => {
+    copy = await DevCopy.start();
+    browser = await launchBrowser();
+  });
+  after(async () => {
+    await browser?.close();
+    await copy?.stop();
+  });
+  beforeEach(() => open());
+  afterEach(async () => {
+    const troubles = watched.troubles.filter((line) => !HINDERED.test(line));
+    await watched.close();
+    assert.deepEqual(troubles, []);
+  });
+
+  it('are listed by mailer and method, and open with the first', async () => {
+    await page.goto('/ops/mail');
+    assert.match(await page.title(), /^Invoice/);
+    const index = page.getByRole('navigation', { name: 'Mails', exact: true });
+    assert.deepEqual(await index.getByRole('heading').allTextContents(), ['GalleryMailer', 'UserMailer', 'Inbox']);
+    await index.getByRole('link', { name: 'welcome', exact: true }).click();
+    assert.equal(await page.title(), 'Welcome to Catamount, Ada Park · Catamount ops');
+    const list = (await copy.tree.request('GET', '/ops/mail.json')).json<{ previews: { href: string }[] }>();
+    assert.deepEqual(list.previews.map(({ href }) => href.replace('/ops/mail/previews/', '')).slice(-5), [
+      'GalleryMailer/broken',
+      ...['', 'WithoutName', 'WithOddName', 'WithLongName'].map((n) => `UserMailer/welcome${n}`),
+    ]);
+  });
+
+  it('tell all of the head, and show every part', async () => {
+    await page.goto(`${GALLERY}/invoice`);
+    const subject = 'Invoice <script>document.title="run"</script> 2026-118';
+    assert.equal(await wordsOf(page.getByRole('heading', { level: 1 })), subject);
+    assert.equal(await fact('To'), 'Ada Park <ada@example.com>');
+    assert.equal(await fact('Cc'), 'books@example.com');
+    assert.equal(await fact('Bcc'), 'audit@example.com');
+    assert.equal(await fact('Reply-To'), 'billing@example.com');
+    assert.match(
+      await fact('Attachments'),
+      /^dot\.png image\/png, 70 B, shown in the mail ?invoice 2026-118\.pdf application\/pdf, 24 B$/,
+    );
+    assert.match(await fact('Date'), /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/);
+    for (const [part, says] of [
+      ['Text', /^Your invoice of 2026-118 is attached\.$/],
+      ['Source', /<p id="words">Your invoice/],
+      ['Headers', /^From.*Reply-To ?billing@example\.com/],
+      ['Raw', /^From: .*Content-Type: multipart\/mixed/],
+    ] as const) {
+      await choose('Part', part);
+      assert.match(await wordsOf(page.locator('.letter')), says, part);
+    }
+    const json = (await copy.tree.request('GET', `${GALLERY}/invoice.json`)).json();
+    assert.deepEqual(
+      [json.subject, json.bcc, json.text],
+      [subject, ['audit@example.com'], 'Your invoice of 2026-118 is attached.\n'],
+    );
+  });
+
+  it('switch the language of the mail, the width and the colours, and keep them for the next', async () => {
+    await page.goto(WELCOME);
+    await choose('Language of the mail', '한국어');
+    assert.equal(await frame.locator('html').getAttribute('lang'), 'ko');
+    assert.match(await wordsOf(page.getByRole('heading', { level: 1 })), /김민지/);
+    assert.equal(await fact('To'), '김민지 <minji@example.com>');
+    const iframe = page.locator('iframe');
+    const background = () =>
+      frame.locator('.page').first().evaluate('(node) => getComputedStyle(node).backgroundColor');
+    assert.equal((await iframe.boundingBox())?.width, 600);
+    assert.deepEqual(await background(), [0xf5, 0xf1, 0xec]);
+    await choose('Width', 'Phone');
+    await choose('Colours of the mail', 'Dark');
+    assert.equal((await iframe.boundingBox())?.width, 360);
+    assert.deepEqual(await background(), [0x13, 0x11, 0x10]);
+    await choose('Mails', 'welcomeWithOddName');
+    assert.equal(await frame.locator('html').getAttribute('lang'), 'ko');
+    assert.equal((await iframe.boundingBox())?.width, 360);
+    assert.match(await wordsOf(frame.locator('.h')), /O'Brien <b> & Söhne/);
+  });
+
+  it('are kept in a frame in which nothing runs, and nothing is fetched unless asked for', async () => {
+    const failed: string[] = [];
+    page.on('requestfailed', (request) => void failed.push(`${request.url()} ${request.failure()?.errorText}`));
+    await page.goto(`${GALLERY}/invoice`);
+    await frame.locator('#own').waitFor();
+    assert.equal(await wordsOf(frame.locator('#words')), 'Your invoice of 2026-118.');
+    assert.deepEqual(await colourIn(frame.locator('#own'), { x: 10, y: 10 }), [255, 0, 0]);
+    await frame.locator('#script').click();
+    await frame.locator('#send').click();
+    assert.deepEqual(failed, ['http://127.0.0.1:9/pixel.png csp']);
+    const [opened] = await Promise.all([page.context().waitForEvent('page'), frame.locator('#next').click()]);
+    await opened.waitForURL(/\/health$/);
+    assert.equal(await opened.evaluate('window.opener'), null);
+    await opened.close();
+    await page.getByRole('link', { name: 'Load them' }).click();
+    await until('the image is asked for', () =>
+      failed.some((one) => /pixel.png net::ERR_(UNSAFE_PORT|CONNECTION)/.test(one)),
+    );
+    assert.match(await page.title(), /^Invoice <script>/);
+    const policy = (await copy.tree.request('GET', `${GALLERY}/invoice/body`)).headers['content-security-policy'];
+    assert.match(String(policy), /^sandbox allow-popups [^;]*; default-src 'none'/);
+  });
+
+  it('can be downloaded, whole and by attachment', async () => {
+    await page.goto(`${GALLERY}/invoice`);
+    const whole = await downloaded('Download .eml');
+    assert.equal(whole.name, 'Invoice _script_document.title=_run___script_ 2026-118.eml');
+    const mail = await PostalMime.parse(whole.bytes);
+    assert.equal(mail.attachments.length, 2);
+    const file = await downloaded('invoice 2026-118.pdf');
+    assert.deepEqual(file, { name: 'invoice 2026-118.pdf', bytes: Buffer.from('%PDF-1.4 not much of one') });
+  });
+
+  it('warn of what Gmail cuts off, show words without HTML, and say when no mail is sent', async () => {
+    await page.goto(`${GALLERY}/newsletter`);
+    assert.match(
+      await wordsOf(page.locator('.note')),
+      /The HTML is 1\d\d\.\d kB\. Gmail cuts off what is above 102\.0 kB/,
+    );
+    await page.goto(`${GALLERY}/note`);
+    assert.equal(await wordsOf(page.locator('.letter')), 'Words, and nothing but words.');
+    assert.equal(await page.getByRole('link', { name: 'HTML' }).count(), 0);
+    await page.goto(`${GALLERY}/nothing`);
+    assert.equal(await wordsOf(page.getByRole('heading', { level: 1 })), 'GalleryMailer#nothing sends no mail');
+    assert.equal((await copy.tree.request('GET', `${GALLERY}/elsewhere`)).status, 404);
+    assert.equal((await copy.tree.request('GET', `${GALLERY}/constructor`)).status, 404);
+  });
+
+  it('show the line where a preview has failed', async () => {
+    await page.goto(`${GALLERY}/broken`);
+    assert.match(await wordsOf(page.locator('.note')), /RangeError ?no <b>first<\/b> name to show/);
+    assert.match(
+      await wordsOf(page.locator('.where')),
+      /^lib\/app\/mailers\/previews\/gallery-mailer-preview\.ts:\d+$/,
+    );
+    assert.match(await wordsOf(page.locator('.trace b')), /throw new RangeError/);
+    const { status, json } = await copy.tree.request('GET', `${GALLERY}/broken.json`);
+    assert.deepEqual([status, json<{ error: { name: string } }>().error.name], [500, 'RangeError']);
+    watched.troubles.length = 0;
+  });
+
+  it('are shown anew when a template, a text or the code changes; what is broken meanwhile is told', async () => {
+    await page.goto(WELCOME);
+    await frame.locator('.h').waitFor();
+    const h1 = page.getByRole('heading', { level: 1 });
+    const take = copy.change(TEMPLATE, (text) => text.replace('<p', '<p class="new">Fresh words</p><p'));
+    await frame.getByText('Fresh words').waitFor();
+    take();
+    await frame.getByText('Fresh words').waitFor({ state: 'detached' });
+
+    const mend = copy.change(TEMPLATE, (text) => text.replace('<%=', '<%= nobody.knows %>\n<%='));
+    await page.getByText('nobody is not defined').waitFor();
+    assert.equal(await wordsOf(h1), 'UserMailer#welcome cannot be shown');
+    assert.match(await wordsOf(page.locator('.where')), /user_mailer\/welcome\/html\.ejs:\d+$/);
+    assert.match(await wordsOf(page.locator('.trace b').first()), /nobody\.knows/);
+    await shoot(page, 'mail-fault.en');
+    assert.deepEqual(await violations(page), []);
+    mend();
+    await frame.locator('.h').waitFor();
+
+    const reword = copy.change('locales/en.json', (text) => text.replace('Welcome, {{name}}.', 'Come in, {{name}}.'));
+    await frame.getByText('Come in, Ada Park.').waitFor();
+    reword();
+    const recode = copy.change('mailers/previews/user-mailer-preview.ts', (text) =>
+      text.replaceAll('Ada Park', 'Ada Lee'),
+    );
+    await page.getByRole('heading', { name: 'Ada Lee' }).waitFor();
+    recode();
+    await page.getByRole('heading', { name: 'Ada Park' }).waitFor();
+    // The page that tells of the broken template is one of 500.
+    watched.troubles.length = 0;
+  });
+
+  it('work without scripts', async () => {
+    await watched.close();
+    await open({ javaScriptEnabled: false });
+    await page.goto(WELCOME);
+    await choose('Part', 'Text');
+    await choose('Language of the mail', '한국어');
+    assert.match(await wordsOf(page.locator('.letter')), /김민지/);
+    assert.match(await wordsOf(page.locator('#live')), /^As of/);
+  });
+
+  for (const locale of ['en', 'ko'] as const) {
+    it(`look right, and axe-core finds nothing, in ${locale}`, async () => {
+      for (const [name, path] of [
+        ['mail', `${WELCOME}?lang=${locale}`],
+        ['mail-dark-phone', `${WELCOME}?lang=${locale}&width=phone&scheme=dark`],
+        ['mail-text', `${WELCOME}?lang=${locale}&part=text`],
+        ['mail-source', `${WELCOME}?lang=${locale}&part=source`],
+        ['mail-headers', `${GALLERY}/invoice?part=headers`],
+        ['mail-long', `/ops/mail/previews/UserMailer/welcomeWithLongName?lang=${locale}`],
+        ['mail-attachments', `${GALLERY}/invoice`],
+        ['mail-clipped', `${GALLERY}/newsletter`],
+        ['mail-none', `${GALLERY}/nothing`],
+      ] as const) {
+        const url = new URL(path, copy.tree.baseUrl);
+        url.searchParams.set('locale', locale);
+        await page.goto(url.href);
+        await shoot(page, `${name}.${locale}`);
+        assert.deepEqual(await violations(page), [], name);
+        await page.setViewportSize({ width: 320, height: 700 });
+        assert.equal(await scrollsSideways(page), false, name);
+      }
+    });
+  }
+});
+
+async function bytesOf(download: Download): Promise<Buffer> {
+  return fs.readFile(await download.path());
+}
