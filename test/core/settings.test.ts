@@ -127,6 +127,16 @@ describe('settings', () => {
     assert.match(message, /mysql:\/\/…@db/);
   });
 
+  it('takes a token for metrics that cannot be guessed, and fits into a header', () => {
+    assert.equal(read({}).metricsToken, null);
+    assert.equal(read({ METRICS_TOKEN: 'c0ffee-c0ffee-c0ffee' }).metricsToken, 'c0ffee-c0ffee-c0ffee');
+    for (const wrong of ['short', 'has a space in the midst', 'naïve-naïve-naïve-naïve']) {
+      const message = complaints({ METRICS_TOKEN: wrong });
+      assert.match(message, /METRICS_TOKEN.*at least 16 letters, digits/);
+      assert.ok(!message.includes(wrong));
+    }
+  });
+
   it('insists on real servers and mail in production', () => {
     const message = complaints({ NODE_ENV: 'production' });
     assert.match(message, /DATABASE_URL +is not set/);

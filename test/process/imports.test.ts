@@ -6,7 +6,7 @@ import { assertOneMailEach, signUp } from './sign-ups';
 import { Surroundings } from './surroundings';
 
 const NOT_IN_PRIMARY = ['objection', 'knex', 'pg', 'koa', 'email-templates', 'nodemailer', 'bee-queue'];
-const NOT_IN_WEB = ['email-templates', 'nodemailer', 'bee-queue'];
+const NOT_IN_WEB = ['email-templates', 'nodemailer', 'bee-queue', 'prom-client', 'ejs'];
 
 describe('what a tree in production has loaded, after it has served and mailed', () => {
   let around: Surroundings;

@@ -9,6 +9,8 @@ import { type OutboxReading, readOutbox } from './outbox-reading';
 
 /** What is not known by then is left out, ms: Prometheus waits for 10 s, unless it is told otherwise. */
 const LIMIT_MS = 4000;
+/** For what others wait for, and for what is asked last, ms. */
+const SHORT_MS = 1000;
 
 /** What one scrape has to tell. What could not be read is undefined. */
 export interface Readings {
@@ -31,12 +33,12 @@ type Sources = Pick<OpsOptions, 'config' | 'redis' | 'knex' | 'events' | 'tree'>
 /** Postgres is asked one thing after the other, so that of the worker's few connections one is enough. */
 export async function read({ config, redis: { client }, knex, events, tree }: Sources): Promise<Readings> {
   const configured = config.jobs.queues.map((queue) => queue.name);
-  const names = known(queueNames(client)).then((found) => [...new Set([...configured, ...(found ?? [])])]);
+  const names = known(queueNames(client), SHORT_MS).then((found) => [...new Set([...configured, ...(found ?? [])])]);
   const sets = names.then((queues) => new JobSets({ redis: client, knex, events, queues, via: 'metrics' }));
 
   const fromPostgres = async () => {
     const outbox = await known(names.then((queues) => readOutbox(knex, queues)));
-    const answers = outbox !== undefined || (await known(knex.raw('select 1'))) !== undefined;
+    const answers = outbox !== undefined || (await known(knex.raw('select 1'), SHORT_MS)) !== undefined;
     const scheduled = answers ? await known(sets.then(({ scheduled }) => scheduled.size())) : undefined;
     return { outbox, answers, scheduled };
   };
@@ -66,10 +68,10 @@ export async function read({ config, redis: { client }, knex, events, tree }: So
 }
 
 /** undefined when it fails or takes too long. */
-async function known<T>(reading: Promise<T>): Promise<T | undefined> {
+async function known<T>(reading: Promise<T>, limitMs = LIMIT_MS): Promise<T | undefined> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(() => resolve(undefined), LIMIT_MS);
+    timer = setTimeout(() => resolve(undefined), limitMs);
   });
   try {
     return await Promise.race([reading.catch(() => undefined), late]);

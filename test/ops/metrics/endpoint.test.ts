@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict';
+import { request } from '../../support/http';
+import { OpsWeb, SIGNED } from '../ops-web';
+import { Scrape } from './scrape';
+
+const TOKEN = 'sesame-opens-0123456789';
+const PATH = '/ops/metrics';
+const PRODUCTION = { NODE_ENV: 'production', APP_URL: 'http://127.0.0.1', MAIL_DELIVERY: 'log' };
+
+describe('/ops/metrics', () => {
+  let ops: OpsWeb;
+  afterEach(() => ops?.stop());
+
+  const withToken = (given: string) => ops.get(PATH, { Authorization: given });
+
+  it('is for whoever has the token, signed in or not', async () => {
+    ops = await OpsWeb.start({ ...PRODUCTION, ...SIGNED, METRICS_TOKEN: TOKEN });
+    const { metrics } = Scrape.of(await withToken(`Bearer ${TOKEN}`));
+    assert.ok(metrics.has('catamount_http_requests_total'));
+    Scrape.of(await withToken(`bearer ${TOKEN}`));
+    const wrong = [
+      '',
+      'Bearer',
+      'Bearer ',
+      TOKEN.slice(0, -1),
+      `Bearer ${TOKEN}x`,
+      `Basic ${TOKEN}`,
+      `Bearer  ${TOKEN}`,
+    ];
+    for (const given of wrong.filter((each) => each !== TOKEN)) {
+      const answer = await withToken(given);
+      assert.equal(answer.status, 401, JSON.stringify(given));
+      assert.equal(answer.headers['www-authenticate'], 'Bearer realm="metrics"');
+      assert.equal(answer.json().status, 401);
+      assert.doesNotMatch(answer.body, /catamount_/);
+    }
+    assert.equal((await ops.get(`${PATH}?token=${TOKEN}`)).status, 401);
+    assert.equal((await ops.get(PATH, { Cookie: await ops.signIn(SIGNED.OPS_PASSWORD) })).status, 401);
+  });
+
+  it('is not there in production without one, whoever is signed in', async () => {
+    ops = await OpsWeb.start({ ...PRODUCTION, ...SIGNED });
+    const nothing = await ops.get('/nowhere');
+    const cookie = await ops.signIn(SIGNED.OPS_PASSWORD);
+    for (const headers of [{}, { Cookie: cookie }, { Authorization: 'Bearer null' }, { Authorization: 'Bearer ' }]) {
+      const answer = await ops.get(PATH, headers);
+      assert.equal(answer.status, 404);
+      assert.deepEqual({ ...answer.json<object>(), requestId: '' }, { ...nothing.json<object>(), requestId: '' });
+    }
+  });
+
+  it('is there without the pages', async () => {
+    ops = await OpsWeb.start({ ...PRODUCTION, METRICS_TOKEN: TOKEN });
+    assert.equal((await ops.get('/ops')).status, 404);
+    Scrape.of(await withToken(`Bearer ${TOKEN}`));
+  });
+
+  it('is open to this machine elsewhere, but not to a page that was made to point here', async () => {
+    ops = await OpsWeb.start();
+    Scrape.of(await ops.get(PATH));
+    assert.equal((await ops.get(PATH, { Host: 'rebound.example' })).status, 403);
+  });
+
+  it('is read only, and never cached', async () => {
+    ops = await OpsWeb.start();
+    const head = await request(ops.url + PATH, { method: 'HEAD' });
+    assert.deepEqual([head.status, head.body], [200, '']);
+    assert.equal(head.headers['cache-control'], 'no-store');
+    for (const method of ['POST', 'PUT', 'DELETE']) {
+      const answer = await request(ops.url + PATH, { method });
+      assert.deepEqual([answer.status, answer.headers.allow], [405, 'GET, HEAD']);
+    }
+  });
+
+  it('answers when Postgres is gone, and leaves out what it would have to tell of it', async () => {
+    ops = await OpsWeb.start();
+    const before = Scrape.of(await ops.get(PATH));
+    assert.equal(before.sum('catamount_readings_missing'), 0, before.text);
+    assert.equal(before.sum('catamount_outbox_rows'), 0);
+    await ops.database.drop();
+    const after = Scrape.of(await ops.get(PATH));
+    assert.deepEqual([after.sum('catamount_postgres_up'), after.sum('catamount_redis_up')], [0, 1]);
+    assert.equal(after.sum('catamount_readings_missing'), 2, 'outbox and scheduled set');
+    assert.ok(Number.isNaN(after.sum('catamount_outbox_rows')));
+    assert.equal(after.sum('catamount_job_set_jobs', { set: 'dead' }), 0);
+    after.assertNothingWentBack(before);
+  });
+
+  it('answers while Redis takes its commands and says nothing', async () => {
+    ops = await OpsWeb.start();
+    ops.redis.pause();
+    const scrape = Scrape.of(await ops.get(PATH));
+    ops.redis.resume();
+    assert.deepEqual([scrape.sum('catamount_postgres_up'), scrape.sum('catamount_redis_up')], [1, 0]);
+    assert.equal(scrape.sum('catamount_outbox_rows'), 0);
+    assert.ok(scrape.metrics.has('catamount_process_cpu_seconds_total'));
+  });
+
+  it('takes one reading for all who ask at the same time', async () => {
+    ops = await OpsWeb.start();
+    const texts = await Promise.all(Array.from({ length: 20 }, () => ops.get(PATH)));
+    // The CPU time of the process is another with every reading.
+    assert.ok(new Set(texts.map(({ body }) => body)).size < 20);
+  });
+});

@@ -1,0 +1,139 @@
+import assert from 'node:assert/strict';
+import { BOUNDS_MS } from '../../../lib/core/request-counts';
+import { ClassTally } from '../../../lib/job/history/class-tally';
+import { expose } from '../../../lib/ops/metrics/exposition';
+import { FAMILIES } from '../../../lib/ops/metrics/families';
+import type { Family } from '../../../lib/ops/metrics/family';
+import type { Readings } from '../../../lib/ops/metrics/readings';
+import { assertConventions } from './conventions';
+import { parsePrometheus } from './prometheus-text';
+import { Scrape } from './scrape';
+
+const NOTHING: Readings = {
+  tree: undefined,
+  queues: undefined,
+  sets: { retry: undefined, scheduled: undefined, dead: undefined },
+  history: undefined,
+  processors: undefined,
+  outbox: undefined,
+  missing: 8,
+  redisAnswers: false,
+  postgresAnswers: false,
+};
+
+const HOSTILE = ['a"b', 'back\\slash', 'new\nline', '\\n', '{le="1"} 5', '</script>', '이메일 🐆', "o'clock", ' '];
+
+describe('the text of metrics', () => {
+  it('leaves out what is not known: that is not 0', async () => {
+    const { metrics } = new Scrape(await expose(FAMILIES, NOTHING));
+    assert.deepEqual(
+      [...metrics.keys()],
+      ['catamount_readings_missing', 'catamount_redis_up', 'catamount_postgres_up'],
+    );
+  });
+
+  it('bears names of any letters', async () => {
+    const tally = new ClassTally();
+    tally.processed = 1;
+    const mails = { sent: 1, failed: 0, skipped: 0 };
+    const history = {
+      classes: new Map(HOSTILE.map((name) => [name, tally])),
+      mailers: new Map(HOSTILE.map((name) => [name, mails])),
+    };
+    const scrape = new Scrape(await expose(FAMILIES, { ...NOTHING, history }));
+    for (const name of HOSTILE) {
+      assert.equal(scrape.sum('catamount_jobs_total', { class: name, outcome: 'succeeded' }), 1, name);
+      assert.equal(scrape.sum('catamount_mails_total', { mailer: name, outcome: 'sent' }), 1, name);
+    }
+    assertConventions(scrape.metrics);
+  });
+
+  it('counts the times of jobs in buckets that rise, and none of them is lost', async () => {
+    const tally = new ClassTally();
+    const times = [0, 0.4, 1, 3, 3.4, 40, 999, 60_000, 3_600_000, 1e12];
+    for (const ms of times) tally.duration.add(ms);
+    const history = { classes: new Map([['AJob', tally]]), mailers: new Map() };
+    const scrape = new Scrape(await expose(FAMILIES, { ...NOTHING, history }));
+    const below = (le: string) => scrape.sum('catamount_job_duration_seconds_bucket', { class: 'AJob', le });
+    const bounds = (scrape.metrics.get('catamount_job_duration_seconds')?.lines ?? []).flatMap(({ labels }) =>
+      labels.le === undefined ? [] : [labels.le],
+    );
+    assert.equal(bounds.length, 16);
+    for (const le of bounds.filter((bound) => bound !== '+Inf')) {
+      // Of a bucket the lower bound is in it, as the history counts.
+      assert.equal(below(le), times.filter((ms) => ms < Number(le) * 1000).length, le);
+    }
+    assert.equal(below('+Inf'), times.length);
+  });
+
+  it('names at most a hundred queues, and sums up the others', async () => {
+    const queues = Array.from({ length: 250 }, (_, i) => ({
+      name: `q${i}`,
+      waiting: 1,
+      active: 0,
+      held: 2,
+      delayed: 0,
+      dead: 0,
+      latencyMs: i,
+      next: undefined,
+      paused: undefined,
+    }));
+    const outbox = {
+      rows: 7,
+      due: new Map([
+        ['q0', 1],
+        ['q249', 3],
+      ]),
+      ageMs: 1500,
+    };
+    const scrape = new Scrape(await expose(FAMILIES, { ...NOTHING, queues, outbox }));
+    assert.equal(scrape.metrics.get('catamount_queue_paused')?.lines.length, 101);
+    assert.equal(scrape.sum('catamount_queue_jobs', { state: 'waiting' }), 250);
+    assert.equal(scrape.sum('catamount_queue_jobs', { queue: 'other', state: 'held' }), 300);
+    assert.equal(scrape.sum('catamount_queue_jobs', { queue: 'other', state: 'outbox' }), 3);
+    assert.equal(scrape.sum('catamount_queue_latency_seconds', { queue: 'other' }), 0.249);
+    assert.equal(scrape.sum('catamount_outbox_age_seconds'), 1.5);
+  });
+
+  it('has no name twice', () => {
+    const names = FAMILIES.map(({ name }: Family) => name);
+    assert.equal(new Set(names).size, names.length);
+  });
+
+  it('has bounds in order', () => {
+    assert.deepEqual(
+      BOUNDS_MS,
+      BOUNDS_MS.toSorted((a, b) => a - b),
+    );
+  });
+});
+
+describe('the reader of that text in tests', () => {
+  const good = '# HELP a_total A thing.\n# TYPE a_total counter\na_total{x="1"} 2\n';
+
+  it('takes what is right', () => {
+    assert.equal(parsePrometheus(good).get('a_total')?.lines[0]?.value, 2);
+  });
+
+  for (const [why, text] of [
+    ['no end of line', good.slice(0, -1)],
+    ['a line twice', `${good}a_total{x="1"} 3\n`],
+    ['no help', good.replace(/^# HELP.*\n/, '')],
+    ['no type', good.replace(/# TYPE.*\n/, '')],
+    ['another metric', `${good}b_total 3\n`],
+    ['a negative counter', good.replace(' 2', ' -2')],
+    ['no number', good.replace(' 2', ' two')],
+    ['an open label', good.replace('"1"', '"1')],
+    ['a raw quote', good.replace('"1"', '"1"2"')],
+    ['two groups', `${good}${good.replaceAll('a_total', 'b_total')}# HELP a_total A thing.\n`],
+    [
+      'buckets that fall',
+      '# HELP h A thing.\n# TYPE h histogram\nh_bucket{le="1"} 2\nh_bucket{le="+Inf"} 1\nh_sum 1\nh_count 1\n',
+    ],
+    ['no last bucket', '# HELP h A thing.\n# TYPE h histogram\nh_bucket{le="1"} 1\nh_sum 1\nh_count 1\n'],
+  ] as const) {
+    it(`refuses ${why}`, () => {
+      assert.throws(() => parsePrometheus(text));
+    });
+  }
+});

@@ -1,0 +1,49 @@
+import assert from 'node:assert/strict';
+import type { Answer } from '../../support/http';
+import { type Metric, parsePrometheus } from './prometheus-text';
+
+/** What a scrape has told. */
+export class Scrape {
+  readonly metrics: ReadonlyMap<string, Metric>;
+
+  /** @throws Error when the text breaks a rule of the format. */
+  constructor(readonly text: string) {
+    this.metrics = parsePrometheus(text);
+  }
+
+  static of(answer: Answer): Scrape {
+    assert.equal(answer.status, 200, answer.body);
+    assert.equal(answer.headers['content-type'], 'text/plain; version=0.0.4; charset=utf-8');
+    return new Scrape(answer.body);
+  }
+
+  /** Of the lines that have these labels the sum; NaN when there is none. */
+  sum(name: string, labels: Readonly<Record<string, string>> = {}): number {
+    const metric = this.metrics.get(name) ?? this.metrics.get(name.replace(/_(bucket|sum|count)$/, ''));
+    const wanted = Object.entries(labels);
+    const found = (metric?.lines ?? []).filter(
+      (line) => line.name === name && wanted.every(([label, value]) => line.labels[label] === value),
+    );
+    return found.length === 0 ? Number.NaN : found.reduce((sum, { value }) => sum + value, 0);
+  }
+
+  /** Of all that may only grow, by name and labels. */
+  growing(): Map<string, number> {
+    const grows = [...this.metrics.values()].filter(({ type }) => type !== 'gauge');
+    return new Map(
+      grows.flatMap(({ lines }) =>
+        lines.map(({ name, labels, value }) => [`${name} ${JSON.stringify(Object.entries(labels))}`, value] as const),
+      ),
+    );
+  }
+
+  /** @throws AssertionError that names what has become less, or is gone, since `before`. */
+  assertNothingWentBack(before: Scrape): void {
+    const now = this.growing();
+    const less = [...before.growing()].filter(([key, value]) => !((now.get(key) ?? -1) >= value));
+    assert.deepEqual(
+      less.map(([key, value]) => `${key}: ${value}, then ${now.get(key)}`),
+      [],
+    );
+  }
+}
