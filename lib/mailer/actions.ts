@@ -3,7 +3,7 @@ import type { AnyMailer } from './mailer-class';
 import type { MailMessage } from './message';
 
 type Action = (...args: never[]) => ActionResult;
-type ActionArguments<A> = A extends (...args: infer P) => ActionResult ? P : never;
+export type ActionArguments<A> = A extends (...args: infer P) => ActionResult ? P : never;
 
 /** The names of a mailer's methods that build mails. */
 export type ActionName<M> = { [K in keyof M]: M[K] extends Action ? K : never }[keyof M] & string;

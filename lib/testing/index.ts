@@ -5,7 +5,13 @@ export {
   assertNoEnqueued,
   enqueuedJobs,
 } from './assert-enqueued';
-export { assertEnqueuedEmail, assertEnqueuedEmails, type EnqueuedEmailMatch } from './assert-enqueued-email';
+export {
+  assertEnqueuedEmail,
+  assertEnqueuedEmails,
+  assertEnqueuedEmailWith,
+  type EnqueuedEmailMatch,
+  type EnqueuedEmailWith,
+} from './assert-enqueued-email';
 export {
   assertNoPerformed,
   assertPerformed,
@@ -19,6 +25,7 @@ export type { EnqueuedMatch, JobMatch } from './job-match';
 export type { JobEnd } from './ledger';
 export { assertEmails, captureEmails, deliveries, type TestMails, useTestMail } from './mails';
 export type { JobFilter, PerformOptions } from './mode';
+export { performEnqueuedEmails } from './perform-enqueued-emails';
 export { performEnqueuedJobs } from './perform-enqueued-jobs';
 export type { TestDatabase, TestDatabaseOptions } from './test-database';
 export type { PerformedTestJob, TestJob } from './test-job';

@@ -7,8 +7,11 @@ import {
   assertEmails,
   assertEnqueuedEmail,
   assertEnqueuedEmails,
+  assertEnqueuedEmailWith,
+  assertEnqueuedJobs,
   captureEmails,
   deliveries,
+  performEnqueuedEmails,
   performEnqueuedJobs,
   type TestJobs,
   type TestMails,
@@ -29,6 +32,13 @@ class BrokenMailer extends Mailer {
   static readonly broken = this.action('broken');
   broken() {
     return this.mail({ to: 'ada@example.com', subject: 'Broken' });
+  }
+}
+
+class TenantMailer extends Mailer<{ readonly tenant: { readonly name: string } }> {
+  static readonly note = this.action('note');
+  note(to: string) {
+    return this.mail({ to, subject: this.params.tenant.name });
   }
 }
 
@@ -109,6 +119,47 @@ describe('mails in a test', () => {
     );
     await assertEmails(4, () => performEnqueuedJobs());
     assert.equal(deliveries()[0]?.to[0]?.address, 'bob@example.com');
+  });
+
+  it('for later are told by mailer and action, and what matters of the rest', async () => {
+    const bob = { email: 'bob@example.com', name: 'Bob', locale: 'en' } as const;
+    const tenant = { name: 'acme' };
+    const later = async () => {
+      await UserMailer.welcome(bob).deliverLater();
+      await TenantMailer.with({ tenant }).note('bob@example.com').deliverLater({ queue: 'slow' });
+    };
+    await assertEnqueuedEmailWith(UserMailer, 'welcome', { times: 1 }, later);
+    assertEnqueuedEmailWith(UserMailer, 'welcome', { args: [bob], params: {} });
+    assertEnqueuedEmailWith(TenantMailer, 'note', { params: { tenant }, queue: 'slow' });
+    assertEnqueuedEmailWith(TenantMailer, 'note', { args: ['bob@example.com'] });
+    assertEnqueuedEmailWith(TenantMailer, 'note', { params: { tenant: { name: 'other' } }, times: 0 });
+    assertEnqueuedEmailWith(TenantMailer, 'note', { args: ['ada@example.com'], times: 0 });
+    assert.throws(
+      () => assertEnqueuedEmailWith(TenantMailer, 'note', { queue: 'mailer' }),
+      /^AssertionError.*: the mail TenantMailer.note: one or more should be enqueued, found none\nEnqueued:\n {2}catamount/,
+    );
+    const mistakes = () => {
+      // @ts-expect-error it has no such action
+      assertEnqueuedEmailWith(UserMailer, 'farewell');
+      // @ts-expect-error an address is a string
+      assertEnqueuedEmailWith(TenantMailer, 'note', { args: [5] });
+      // @ts-expect-error a tenant has a name
+      assertEnqueuedEmailWith(TenantMailer, 'note', { params: { tenant: 'acme' } });
+    };
+    assert.ok(mistakes);
+  });
+
+  it('for later are delivered without the other jobs', async () => {
+    const bob = { email: 'bob@example.com', name: 'Bob', locale: 'en' } as const;
+    await UserMailer.welcome({ ...bob, email: 'before@example.com' }).deliverLater();
+    await WelcomeJob.performLater('ada@example.com');
+    const job = await performEnqueuedEmails(() => UserMailer.welcome(bob).deliverLater());
+    assert.equal(job.enqueued, true);
+    const receivers = () => deliveries().map(({ to }) => to[0]?.address);
+    assert.deepEqual(receivers(), ['bob@example.com']);
+    await performEnqueuedEmails();
+    assert.deepEqual(receivers(), ['bob@example.com', 'before@example.com']);
+    assertEnqueuedJobs(1);
   });
 
   it('fail as they do in production', async () => {
