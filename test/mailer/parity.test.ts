@@ -1,10 +1,26 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
+import { UserMailer } from '../../lib/app/mailers/user-mailer';
+import { runInContext } from '../../lib/core/execution-context';
+import { PermanentDeliveryError } from '../../lib/mailer/errors';
 import type { MailAtHand, MailDefaults } from '../../lib/mailer/mail';
 import { Mailer } from '../../lib/mailer/mailer';
+import { Mailers } from '../../lib/mailer/mailer-folder';
 import type { Layout, Render } from '../../lib/mailer/render-request';
 import type { MailInterceptor, MailSetup } from '../../lib/mailer/setup';
+import type { OutgoingMessage } from '../../lib/mailer/transport/transport';
+import { defineApp } from '../../lib/role/app-definition';
+import {
+  assertEmails,
+  assertEnqueuedEmailWith,
+  captureEmails,
+  deliveries,
+  performEnqueuedEmails,
+  travel,
+  useFakeJobs,
+  useTestMail,
+} from '../../lib/testing';
 import { type ReceivedMail, type SmtpSink, startSmtpSink } from '../support/smtp';
 import { tempFolder } from '../support/temp-folder';
 import { folderOf, Stage, textsOf } from './stage';
@@ -36,6 +52,7 @@ class OrderMailer extends ShopMailer {
   static readonly shipped = this.action('shipped');
   static readonly plain = this.action('plain');
   static readonly quiet = this.action('quiet');
+  static readonly written = this.action('written');
 
   placed(order: number) {
     const { email, name } = this.params.customer;
@@ -52,6 +69,31 @@ class OrderMailer extends ShopMailer {
   }
   quiet() {
     return undefined;
+  }
+  written(headers: Record<string, string> = {}) {
+    const cc = ['Bob <bob@example.com>', { name: 'Cy, "the" Third', address: 'cy@example.com' }];
+    return this.mail({ to: this.params.customer.email, cc, headers, template: 'order_mailer/shipped' });
+  }
+}
+
+const steps: string[] = [];
+
+class CarefulMailer extends OrderMailer {
+  static {
+    this.rescueFrom(RangeError, (error, mailer) => steps.push(`${mailer.constructor.name}: ${error.message}`));
+  }
+  override beforeAction(action: string) {
+    steps.push(`before ${action}`);
+  }
+  override afterAction(action: string) {
+    steps.push(`after ${action}`);
+  }
+  override afterDeliver(message: OutgoingMessage) {
+    steps.push(`delivered ${message.subject}`);
+  }
+  override placed(order: number) {
+    if (order < 0) throw new RangeError('no such order');
+    return this.mail({ to: this.params.customer.email, subject: 'Placed', template: 'order_mailer/plain' });
   }
 }
 
@@ -71,6 +113,7 @@ const TEMPLATES = {
 
 const customer = { email: 'ada@example.com', name: "Ada O'Neil" };
 
+/** Row by row; previews are in test/ops/mail. Records that travel by id, on real stores, are in deliver-mail-job.test. */
 describe('what ActionMailer gives', () => {
   let stage: Stage;
   let sink: SmtpSink;
@@ -106,6 +149,15 @@ describe('what ActionMailer gives', () => {
   const received = (): ReceivedMail => sink.messages.at(-1) ?? assert.fail('no mail has been received');
   const shop = (tenant?: string) => OrderMailer.with({ customer, ...(tenant === undefined ? {} : { tenant }) });
 
+  it('a class, its actions, and a folder of templates named after both', async () => {
+    await shop().shipped(false).deliverNow();
+    assert.deepEqual([received().html, received().text], ['<p>Shipped</p>', 'Shipped\n']);
+    // A subclass that has no action of its own has no templates of its own.
+    class LateMailer extends OrderMailer {}
+    await LateMailer.with({ customer }).shipped(false).deliverNow();
+    assert.equal(received().text, 'Shipped\n');
+  });
+
   it('with(params), and actions with arguments', async () => {
     await shop().placed(7).deliverNow();
     assert.equal(received().subject, 'Order 7 placed');
@@ -135,6 +187,56 @@ describe('what ActionMailer gives', () => {
     assert.equal(received().subject, 'On its way');
     await shop().shipped('shop').deliverNow();
     assert.equal(received().subject, 'Shipped');
+    await runInContext({ locale: 'ko' }, () => shop().placed(7).deliverNow());
+    assert.equal(received().subject, '주문 7');
+  });
+
+  it('deliverNow, and deliverLater with wait, waitUntil and queue, in the locale of whoever asked', async () => {
+    Mailer.connect(stage.delivery, new Mailers('this test', [OrderMailer]));
+    const jobs = await useFakeJobs();
+    try {
+      const [now, inAnHour, at] = ['now@example.com', 'in-an-hour@example.com', 'at@example.com'].map((email) =>
+        OrderMailer.with({ customer: { email, name: 'Ada' } }).shipped('shop'),
+      );
+      const tomorrow = new Date(Date.now() + 24 * 3600 * 1000);
+      await runInContext({ locale: 'ko' }, () => now?.deliverLater());
+      await inAnHour?.deliverLater({ wait: '1h', queue: 'slow' });
+      await at?.deliverLater({ waitUntil: tomorrow });
+      assertEnqueuedEmailWith(OrderMailer, 'shipped', { at: null, queue: 'mailer', times: 1 });
+      assertEnqueuedEmailWith(OrderMailer, 'shipped', { wait: '1h', queue: 'slow', times: 1 });
+      assertEnqueuedEmailWith(OrderMailer, 'shipped', { at: tomorrow, queue: 'mailer', times: 1 });
+      const receivers = () => sink.messages.map(({ envelope }) => envelope.to[0]?.split('@')[0]);
+      await performEnqueuedEmails();
+      assert.deepEqual(receivers(), ['now']);
+      assert.equal(received().headers.get('content-language'), 'ko');
+      await travel('2h', () => performEnqueuedEmails());
+      await travel('25h', () => performEnqueuedEmails());
+      assert.deepEqual(receivers(), ['now', 'in-an-hour', 'at']);
+      assert.equal(received().headers.get('content-language'), 'en');
+    } finally {
+      await jobs.restore();
+      Mailer.connect(stage.delivery);
+    }
+  });
+
+  it('both parts, headers, addresses with names; a line break in any of them is refused', async () => {
+    await shop().written({ 'X-Campaign': 'spring' }).deliverNow();
+    const mail = received();
+    assert.match(mail.raw, /^Content-Type: multipart\/alternative;/m);
+    assert.deepEqual(
+      [...mail.raw.matchAll(/^Content-Type: (text\/\w+; charset=[\w-]+)\r$/gm)].map((part) => part[1]),
+      ['text/plain; charset=utf-8', 'text/html; charset=utf-8'],
+    );
+    assert.equal(mail.headers.get('x-campaign'), 'spring');
+    assert.deepEqual([mail.cc].flat()[0]?.value, [
+      { name: 'Bob', address: 'bob@example.com' },
+      { name: 'Cy, "the" Third', address: 'cy@example.com' },
+    ]);
+    const evil = 'x\r\nBcc: evil@example.com';
+    await assert.rejects(shop().written({ 'X-Campaign': evil }).deliverNow(), /X-Campaign: .* holds a line break/);
+    await assert.rejects(shop().shipped('shop', evil).deliverNow(), /subject: .* holds a line break/);
+    const named = OrderMailer.with({ customer: { email: 'ada@example.com', name: evil } });
+    await assert.rejects(named.placed(7).deliverNow(), /to: .* holds a line break/);
   });
 
   it('attachments, and pictures inside the HTML', async () => {
@@ -175,6 +277,21 @@ describe('what ActionMailer gives', () => {
       stage.all('mail.sent').map(({ via }) => via),
       ['log', 'file', 'test', 'smtp'],
     );
+  });
+
+  it('callbacks around action and delivery, and errors that the mailer sees to', async () => {
+    steps.length = 0;
+    await CarefulMailer.with({ customer }).placed(7).deliverNow();
+    assert.deepEqual(steps.splice(0), ['before placed', 'after placed', 'delivered Placed']);
+    assert.equal((await CarefulMailer.with({ customer }).placed(-1).deliverNow()).status, 'skipped');
+    assert.deepEqual(steps, ['before placed', 'CarefulMailer: no such order']);
+  });
+
+  it('whoever delivers is told of an error, so that a job runs again', async () => {
+    sink.failNext(451, 'later', 'data');
+    await assert.rejects(shop().placed(7).deliverNow(), /451 later/);
+    sink.failNext(550, 'never', 'data');
+    await assert.rejects(shop().placed(7).deliverNow(), PermanentDeliveryError);
   });
 
   it('performDeliveries = false builds and sends nothing', async () => {
@@ -220,5 +337,29 @@ describe('what ActionMailer gives', () => {
     assert.match(received().text ?? '', /^SHOP\nShipped/);
     render = () => ({});
     await assert.rejects(shop().placed(7).deliverNow(), /gave neither html nor text for order_mailer\/placed/);
+  });
+
+  it('helpers for tests: deliveries, captureEmails, assertEmails, assertEnqueuedEmailWith, performEnqueuedEmails', async () => {
+    const root = path.resolve(__dirname, '../../lib/app');
+    const jobs = await useFakeJobs();
+    const mails = await useTestMail({
+      app: defineApp({ name: 'shop', root, routes: async () => ({ default: () => undefined }) }),
+    });
+    const welcome = (name: string) => UserMailer.welcome({ email: `${name}@example.com`, name, locale: 'en' });
+    try {
+      await assertEmails(1, () => welcome('ada').deliverNow());
+      const [mail] = await captureEmails(() => welcome('bob').deliverNow());
+      assert.equal(mail?.subject, 'Welcome to Catamount, bob');
+      await assertEnqueuedEmailWith(UserMailer, 'welcome', { times: 1 }, () => welcome('cy').deliverLater());
+      await performEnqueuedEmails();
+      assert.deepEqual(
+        deliveries().map(({ to }) => to[0]?.name),
+        ['ada', 'bob', 'cy'],
+      );
+    } finally {
+      await mails.restore();
+      await jobs.restore();
+      Mailer.connect(stage.delivery);
+    }
   });
 });

@@ -1,4 +1,5 @@
 import type { AddressInfo, Socket } from 'node:net';
+import { buffer } from 'node:stream/consumers';
 import { type ParsedMail, simpleParser } from 'mailparser';
 import { SMTPServer, type SMTPServerDataStream, type SMTPServerSession } from 'smtp-server';
 import { until } from './until';
@@ -8,6 +9,8 @@ export type FailureStage = 'connect' | 'mail' | 'rcpt' | 'data' | 'drop';
 
 /** A received mail: parsed, with how it came. */
 export type ReceivedMail = ParsedMail & {
+  /** As it came over the wire, byte by byte. */
+  readonly raw: string;
   readonly envelope: { readonly from: string; readonly to: string[] };
   /** Whether it came by TLS. */
   readonly secure: boolean;
@@ -125,13 +128,16 @@ export class SmtpSink {
       stream.resume();
       return;
     }
-    const mail = await simpleParser(stream);
+    const raw = await buffer(stream);
+    const mail = await simpleParser(raw);
     const failure = this.failure('data');
     if (failure) throw failure;
     if (this.holding && !(await new Promise<boolean>((go) => this.held.push(go)))) return;
     const from = session.envelope.mailFrom === false ? '' : session.envelope.mailFrom.address;
     const to = session.envelope.rcptTo.map((recipient) => recipient.address);
-    this.messages.push(Object.assign(mail, { envelope: { from, to }, secure: session.secure }));
+    this.messages.push(
+      Object.assign(mail, { raw: raw.toString('latin1'), envelope: { from, to }, secure: session.secure }),
+    );
   }
 
   private failure(stage: FailureStage): (Error & { responseCode: number }) | undefined {
