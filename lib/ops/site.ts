@@ -12,6 +12,7 @@ import { jobRoutes } from './jobs/routes';
 import { Streams } from './live/event-stream';
 import { mailRoutes } from './mail/routes';
 import type { OpsOptions } from './options';
+import { overviewRoutes } from './overview/routes';
 import { Assets, assetRoutes } from './page/assets';
 import { errorPages } from './page/error-page';
 import { pageHeaders } from './page/headers';
@@ -30,10 +31,13 @@ export interface Site extends OpsOptions {
 /** Adds the routes of some pages. Forms reach them with their token checked, and only from operators. */
 export type PageGroup = (site: Site) => void;
 
-const GROUPS: readonly PageGroup[] = [signInRoutes, jobRoutes, mailRoutes];
+/** Folders of texts, by the folder of the pages that they are for. */
+const TEXTS = ['locales', 'overview/locales', 'jobs/locales'];
+
+const GROUPS: readonly PageGroup[] = [signInRoutes, overviewRoutes, jobRoutes, mailRoutes];
 
 export async function createSite(options: OpsOptions): Promise<Koa.Middleware> {
-  const i18n = await loadI18n([path.join(__dirname, 'locales'), path.join(__dirname, 'jobs/locales')], 'en');
+  const i18n = await loadI18n(TEXTS.map((folder) => path.join(__dirname, folder)), 'en');
   const assets = new Assets(path.join(__dirname, 'assets'));
   const pages = new Pages({ ...options, folder: path.join(__dirname, 'views'), assets });
   const router = new Router<OpsState>();

@@ -1,4 +1,5 @@
 import type { RedisClient } from '../../core/redis';
+import { readPayload } from '../record/payload';
 import { readyAt } from '../record/ready-at';
 import { readRecord } from '../record/record';
 import { HELD_KEY, keyPrefix } from '../redis/keys';
@@ -17,6 +18,8 @@ export interface QueueStatus {
   readonly dead: number;
   /** How long the job that is next has waited since it could have run, ms; 0 when none waits or its record is unreadable. */
   readonly latencyMs: number;
+  /** Class of the job that is next; undefined when none waits or its record is unreadable. */
+  readonly next: string | undefined;
   /** Since when, and by whom; undefined when it is not paused. */
   readonly paused: { readonly since: Date; readonly by: string } | undefined;
 }
@@ -60,6 +63,7 @@ export async function readQueues(client: RedisClient, names: readonly string[]):
       delayed,
       dead,
       latencyMs: latencyOf(next, now),
+      next: classOf(next),
       paused: pauseOf(paused, now),
     };
   });
@@ -74,6 +78,14 @@ function pauseOf(note: string, now: number): QueueStatus['paused'] {
   if (note === '') return undefined;
   const [, since, by] = /^(\d{1,15}) (.+)$/s.exec(note) ?? [];
   return { since: new Date(Number(since ?? now)), by: by ?? 'unknown' };
+}
+
+function classOf(text: string): string | undefined {
+  try {
+    return readPayload(readRecord(text).data).class;
+  } catch {
+    return undefined;
+  }
 }
 
 function latencyOf(text: string, now: number): number {

@@ -9,6 +9,9 @@
     lamp.dataset.state = state;
     word.textContent = text;
   };
+  const put = (element, text) => {
+    if (element && element.textContent !== text) element.textContent = text;
+  };
   const tick = () => {
     const now = new Date().toISOString();
     time.dateTime = now;
@@ -19,9 +22,30 @@
   source.onopen = () => {
     show('ok', liveOn);
     tick();
+    document.dispatchEvent(new Event('live:back'));
   };
-  source.onerror = () => show('unknown', liveOff);
+  source.onerror = () => {
+    show('unknown', liveOff);
+    document.dispatchEvent(new Event('live:lost'));
+  };
   source.addEventListener('tick', tick);
+  // For the script of the page.
+  source.addEventListener('overview', ({ data }) => {
+    tick();
+    document.dispatchEvent(new CustomEvent('live:overview', { detail: JSON.parse(data) }));
+  });
+  // Numbers change where they stand; whatever else has changed is told as news.
+  source.addEventListener('counts', ({ data }) => {
+    for (const [name, text] of Object.entries(JSON.parse(data)))
+      put(document.querySelector(`[data-count="${name}"]`), text);
+  });
+  source.addEventListener('patch', ({ data }) => {
+    for (const { id, texts, share } of JSON.parse(data)) {
+      const row = document.getElementById(id);
+      for (const [name, text] of Object.entries(texts)) put(row?.querySelector(`[data-n="${name}"]`), text);
+      if (typeof share === 'number') row?.querySelector('.bar rect')?.setAttribute('width', `${share * 100}%`);
+    }
+  });
   // What the page shows has changed, and it is the kind of page that is simply shown anew.
   source.addEventListener('reload', () => location.reload());
   // Lists never move under the hand: the reader is told, and asks for it.

@@ -59,10 +59,14 @@ export class EventStream {
     return this.body.destroyed || this.body.writableEnded;
   }
 
-  /** @param data is sent as JSON. Dropped when the reader is so far behind that more would only pile up. */
-  send(event: string, data: unknown = {}): void {
-    if (this.closed || this.body.writableNeedDrain) return;
+  /**
+   * @param data is sent as JSON.
+   * @returns false when it was dropped: the reader is so far behind that more would only pile up.
+   */
+  send(event: string, data: unknown = {}): boolean {
+    if (this.closed || this.body.writableNeedDrain) return false;
     this.body.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
+    return true;
   }
 
   /** The same as `send`, but only when it is something else than the last time. */
@@ -78,7 +82,7 @@ export class EventStream {
   }
 
   /** Calls `work` every `ms`, the next time only when the last is done, until the stream ends. */
-  every(ms: number, work: () => Promise<void> | void): void {
+  every(ms: number, work: () => unknown): void {
     let timer: NodeJS.Timeout;
     const run = async () => {
       try {

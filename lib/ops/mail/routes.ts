@@ -7,6 +7,5 @@ import { previewRoutes } from './preview-routes';
 /** Previews, the inbox and deliveries. */
 export const mailRoutes: PageGroup = (site) => {
   const inbox = new Inbox(site.config.mail.dir);
-  site.router.get('/ops', (ctx) => ctx.redirect('/ops/mail'));
   for (const group of [inboxRoutes(inbox), deliveryRoutes(inbox), previewRoutes(inbox)]) group(site);
 };

@@ -1,7 +1,10 @@
 import type { OpsContext } from '../context';
 
 /** The pages that the header leads to, in its order. The text is `nav.<key>`. */
-export const NAV = [{ key: 'mail', href: '/ops/mail' }] as const;
+export const NAV = [
+  { key: 'overview', href: '/ops' },
+  { key: 'mail', href: '/ops/mail' },
+] as const;
 
 export type NavKey = (typeof NAV)[number]['key'];
 

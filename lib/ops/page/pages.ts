@@ -24,6 +24,8 @@ export interface PageLocals {
   readonly title: string;
   /** Address of an event stream: makes the page live. */
   readonly live?: string;
+  /** Assets that the page needs besides the one script of all. */
+  readonly scripts?: readonly string[];
   readonly [name: string]: unknown;
 }
 
@@ -62,6 +64,7 @@ export class Pages {
       asset: (name: string) => assets.url(name),
       now: new Date(),
       live: undefined,
+      scripts: [],
     };
     const content = this.views.render(view, { ...shared, ...locals });
     const layout = {

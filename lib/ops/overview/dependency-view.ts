@@ -1,0 +1,131 @@
+import type { IconName } from '../page/icons';
+import type { Sighting } from './lookout';
+import type { Reading } from './source';
+import { facts, type Tone, type Words } from './words';
+
+/** A service that the tree leans on. */
+export interface DependencyView {
+  readonly id: 'postgres' | 'redis' | 'mail';
+  readonly name: string;
+  readonly tone: Tone;
+  readonly icon: IconName;
+  readonly phase: string;
+  readonly say: string;
+}
+
+/** Share of the connections, or of the memory, above which little is left. */
+export const FULL_SHARE = 0.9;
+
+/** No plan's limit: what Redis allows when nobody has set any. */
+const MANY_CLIENTS = 5000;
+
+/** @param embedded servers that this tree has started. @param delivery how mails go out. */
+export function dependencyViews(
+  sighting: Sighting,
+  embedded: readonly string[],
+  delivery: string,
+  words: Words,
+): DependencyView[] {
+  return [
+    postgresView(sighting, embedded, words),
+    redisView(sighting, embedded, words),
+    mailView(sighting, delivery, words),
+  ];
+}
+
+function postgresView({ postgres }: Sighting, embedded: readonly string[], words: Words): DependencyView {
+  const base = { id: 'postgres', name: 'Postgres' } as const;
+  if (!postgres.ok) return { ...base, ...away(postgres, codeOf(postgres.error), words) };
+  const { version, used, allowed, sizeBytes, pingMs } = postgres.value;
+  return {
+    ...base,
+    tone: used / allowed > FULL_SHARE ? 'warn' : 'ok',
+    icon: used / allowed > FULL_SHARE ? 'warn' : 'db',
+    phase: ping(pingMs),
+    say: facts(
+      kindOf(version, embedded.includes('postgres'), words),
+      words.t('overview.deps.connections', { used, allowed }),
+      megabytes(sizeBytes),
+    ),
+  };
+}
+
+function redisView({ redis, redisLost }: Sighting, embedded: readonly string[], words: Words): DependencyView {
+  const base = { id: 'redis', name: 'Redis' } as const;
+  if (!redis.ok) return { ...base, ...away(redis, redisLost ?? codeOf(redis.error), words) };
+  const { version, usedBytes, maxBytes, clients, maxClients, pingMs } = redis.value;
+  const full = maxBytes > 0 && usedBytes / maxBytes > FULL_SHARE;
+  return {
+    ...base,
+    tone: full ? 'warn' : 'ok',
+    icon: full ? 'warn' : 'key',
+    phase: ping(pingMs),
+    say: facts(
+      kindOf(version, embedded.includes('redis'), words),
+      maxBytes > 0
+        ? words.t('overview.deps.memoryOf', { used: megabytes(usedBytes), max: megabytes(maxBytes) })
+        : megabytes(usedBytes),
+      words.t(maxClients > MANY_CLIENTS ? 'overview.deps.clients' : 'overview.deps.clientsOf', {
+        used: clients,
+        allowed: maxClients,
+      }),
+    ),
+  };
+}
+
+function mailView({ mail }: Sighting, delivery: string, words: Words): DependencyView {
+  const { t, time } = words;
+  const base = { id: 'mail', name: t('overview.name.mail') } as const;
+  if (!mail.ok)
+    return {
+      ...base,
+      tone: 'unknown',
+      icon: 'unknown',
+      phase: t('overview.phase.unknown'),
+      say: t('overview.deps.mailUnknown'),
+    };
+  const { sentToday, failedToday, lastSent, failure } = mail.value;
+  const last =
+    lastSent === null ? t('overview.deps.noMail') : t('overview.deps.lastMail', { when: time.fromNow(lastSent) });
+  const say = facts(
+    t(`overview.deps.by.${delivery}`),
+    t('overview.deps.today', { count: sentToday }),
+    failedToday > 0 && t('overview.deps.failed', { count: failedToday }),
+    last,
+  );
+  if (failure) return { ...base, tone: 'warn', icon: 'warn', phase: t('overview.phase.fails'), say };
+  return { ...base, tone: 'ok', icon: 'mail', phase: '', say };
+}
+
+function away(
+  reading: Extract<Reading<unknown>, { ok: false }>,
+  code: string,
+  { t }: Words,
+): Pick<DependencyView, 'tone' | 'icon' | 'phase' | 'say'> {
+  const since = reading.since.toISOString().slice(11, 19);
+  return {
+    tone: 'bad',
+    icon: 'bad',
+    phase: t('overview.phase.noAnswer'),
+    say: t('overview.deps.away', { code, since }),
+  };
+}
+
+/** What a person can look up: an error code where there is one. */
+export function codeOf(error: Error): string {
+  if ('code' in error && typeof error.code === 'string') return error.code;
+  return error.message === '' ? error.constructor.name : error.message.slice(0, 60);
+}
+
+function kindOf(version: string, embedded: boolean, { t }: Words): string {
+  return embedded ? t('overview.deps.embedded', { version }) : version;
+}
+
+function ping(ms: number): string {
+  return `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
+}
+
+function megabytes(bytes: number): string {
+  const mb = bytes / 1048576;
+  return mb < 10 ? `${mb.toFixed(1)} MB` : `${Math.round(mb)} MB`;
+}

@@ -1,0 +1,69 @@
+import type { TreePicture } from '../../cluster/tree-picture';
+import type { QueueStatus } from '../../job/queue/queue-status';
+import { readQueues } from '../../job/queue/queue-status';
+import { Queues } from '../../job/queue/queues';
+import type { OpsOptions } from '../options';
+import { type MailFacts, readMail } from './mail-facts';
+import { type PostgresFacts, readPostgres } from './postgres-facts';
+import { type RedisFacts, readRedis } from './redis-facts';
+import { type Reading, Source } from './source';
+
+/** All that is known at one moment, of this tree and what it leans on. */
+export interface Sighting {
+  readonly at: Date;
+  readonly own: Reading<TreePicture>;
+  readonly queues: Reading<readonly QueueStatus[]>;
+  /** Jobs that are due and still in the outbox, by queue; none where there are none. */
+  readonly outbox: Reading<ReadonlyMap<string, number>>;
+  readonly postgres: Reading<PostgresFacts>;
+  readonly redis: Reading<RedisFacts>;
+  readonly mail: Reading<MailFacts>;
+  /** Why the connection to Redis broke, where it told so. */
+  readonly redisLost: string | null;
+}
+
+/**
+ * Looks for everybody who looks at the overview in this process: however many they are, nothing is asked more often than
+ * it changes.
+ */
+export class Lookout {
+  private readonly own: Source<TreePicture>;
+  private readonly queues: Source<readonly QueueStatus[]>;
+  private readonly outbox: Source<ReadonlyMap<string, number>>;
+  private readonly postgres: Source<PostgresFacts>;
+  private readonly redis: Source<RedisFacts>;
+  private readonly mail: Source<MailFacts>;
+  private redisLost: string | null = null;
+
+  constructor({ tree, redis, knex, events, config }: OpsOptions) {
+    const names = config.jobs.queues.map((queue) => queue.name);
+    const queues = new Queues({ redis: redis.client, knex, events, queues: names, via: 'the overview' });
+    this.own = new Source(() => tree.look(), { freshMs: 900 });
+    this.queues = new Source(async () => readQueues(redis.client, await queues.names()), { freshMs: 1900 });
+    this.outbox = new Source(
+      async () => new Map((await queues.list()).map((queue) => [queue.name, queue.inOutbox ?? 0])),
+      { freshMs: 9000 },
+    );
+    this.postgres = new Source(() => readPostgres(knex), { freshMs: 4900 });
+    this.redis = new Source(() => readRedis(redis.client), { freshMs: 1900 });
+    this.mail = new Source(() => readMail(knex), { freshMs: 9000 });
+    events.on('redis.lost', ({ error }) => {
+      this.redisLost = 'code' in error && error.code ? String(error.code) : error.message || error.name;
+    });
+    events.on('redis.ready', () => {
+      this.redisLost = null;
+    });
+  }
+
+  async look(): Promise<Sighting> {
+    const [own, queues, outbox, postgres, redis, mail] = await Promise.all([
+      this.own.get(),
+      this.queues.get(),
+      this.outbox.get(),
+      this.postgres.get(),
+      this.redis.get(),
+      this.mail.get(),
+    ]);
+    return { at: new Date(), own, queues, outbox, postgres, redis, mail, redisLost: this.redisLost };
+  }
+}

@@ -1,0 +1,104 @@
+import type { TreePicture } from '../../cluster/tree-picture';
+import type { NodeView } from './node-view';
+import { known } from './node-view';
+import type { Words } from './words';
+
+export interface Segment {
+  readonly id: string;
+  /** Of the style sheet: primary, workers in two shades, jobs, one that stands out. */
+  readonly shade: 'p' | 'w' | 'w2' | 'j' | 'hot';
+  readonly name: string;
+  /** null: not known, or nothing there. */
+  readonly mb: number | null;
+  /** Of the whole bar, percent. */
+  readonly x: number;
+  readonly width: number;
+  /** What fits into it. */
+  readonly label: string;
+}
+
+/** What the tree takes, as one bar. */
+export interface MemoryView {
+  readonly tone: 'ok' | 'warn';
+  /** `450 of 512 MB`, or without a limit `450 MB`. */
+  readonly text: string;
+  /** `88 %`; '' without a limit. */
+  readonly share: string;
+  readonly note: string;
+  readonly segments: readonly Segment[];
+  /** Where recycling begins, percent of the bar; null without a limit. */
+  readonly mark: number | null;
+  readonly ticks: readonly string[];
+  readonly free: { readonly mb: number; readonly x: number; readonly label: string } | null;
+}
+
+/** Narrower segments have no label, percent of the bar. */
+const LABELLED = 8;
+const STEP_MB = 128;
+
+export function memoryView(picture: TreePicture, nodes: readonly NodeView[], words: Words): MemoryView {
+  const { t } = words;
+  const limit = picture.stats.memory.limit_mb;
+  const sizes = sizesOf(picture, nodes);
+  const total = sizes.reduce((sum, { mb }) => sum + (mb ?? 0), 0);
+  const scale =
+    limit === null ? Math.max(STEP_MB, Math.ceil((total * 1.2) / STEP_MB) * STEP_MB) : Math.max(limit, total);
+  const recycle = picture.limits.recycleAboveMb;
+  let x = 0;
+  const segments = sizes.map((size): Segment => {
+    const width = round(((size.mb ?? 0) / scale) * 100);
+    const label = width >= LABELLED ? `${size.name} ${Math.round(size.mb ?? 0)}` : '';
+    const segment = { ...size, x: round(x), width, label };
+    x += width;
+    return segment;
+  });
+  const used = Math.round(total);
+  return {
+    tone: recycle !== null && total > recycle ? 'warn' : 'ok',
+    text: limit === null ? `${used} MB` : t('overview.memory.of', { used, limit }),
+    share: limit === null ? '' : `${words.percent(total / limit)} %`,
+    note: noteOf(picture, recycle, words),
+    segments,
+    mark: recycle === null ? null : round((recycle / scale) * 100),
+    ticks: [0, 1, 2, 3, 4].map((quarter) => String(Math.round((scale / 4) * quarter))),
+    free: limit === null || total >= limit ? null : freeOf(Math.round(limit - total), round(x), words),
+  };
+}
+
+function noteOf({ stats }: TreePicture, recycle: number | null, { t, percent }: Words): string {
+  if (recycle === null) return t('overview.memory.noLimit');
+  if (stats.workers === 0) return '';
+  return t('overview.memory.recycles', { percent: percent(recycle / (stats.memory.limit_mb ?? recycle)) });
+}
+
+type Size = Pick<Segment, 'id' | 'name' | 'shade' | 'mb'>;
+
+function sizesOf(picture: TreePicture, nodes: readonly NodeView[]): Size[] {
+  const { vitals, stats } = picture;
+  return nodes.flatMap((node): Size[] => {
+    const { id, name } = node;
+    if (node.kind === 'primary') return [{ id, name, shade: 'p', mb: vitals.pssMb ?? vitals.rssMb }];
+    if (node.kind === 'jobs') {
+      const { pid, pss_mb, last_status } = stats.job_processor;
+      return [{ id, name, shade: 'j', mb: pid === null ? null : (pss_mb ?? known(last_status)?.rssMb ?? null) }];
+    }
+    // In single mode the web is in the primary.
+    if (id === 'web') return [];
+    const index = Number(id.slice('worker-'.length));
+    const sizes = stats.worker_status
+      .filter((one) => one.index === index)
+      .map((one) => one.pss_mb ?? known(one.last_status)?.rssMb);
+    const told = sizes.filter((mb) => mb !== undefined);
+    const mb = told.length === 0 ? null : told.reduce((sum, size) => sum + size, 0);
+    return [{ id, name, shade: node.hot ? 'hot' : index % 2 === 0 ? 'w' : 'w2', mb }];
+  });
+}
+
+function freeOf(mb: number, x: number, { t }: Words): MemoryView['free'] {
+  const label = 100 - x >= LABELLED ? t('overview.memory.freeLabel', { mb }) : '';
+  return { mb, x, label };
+}
+
+function round(percent: number): number {
+  return Math.round(percent * 100) / 100;
+}

@@ -1,0 +1,30 @@
+import { createHash } from 'node:crypto';
+import type { OverviewView } from './overview-view';
+
+/** Parts of the page that are made anew when what they consist of changes. */
+export type Shapes = Readonly<Record<'issues' | 'machine' | 'queues' | 'events', string>>;
+
+/** What each part consists of, short: its cards and rows, not the figures in them. */
+export function shapesOf({ verdict, machine, queues, redisCode }: OverviewView): Shapes {
+  return {
+    issues: short(verdict.issues.map(({ id, tone, href }) => [id, tone, href])),
+    machine: short(
+      machine && [
+        machine.id,
+        machine.name,
+        machine.nodes.map(({ id, of }) => [id, of]),
+        machine.memory.mark,
+        machine.memory.ticks,
+      ],
+    ),
+    queues: short(queues?.map(({ name, paused }) => [name, paused]) ?? redisCode),
+    events: short(machine?.events.map(({ at, text }) => [at, text])),
+  };
+}
+
+function short(parts: unknown): string {
+  return createHash('sha256')
+    .update(JSON.stringify(parts ?? null))
+    .digest('base64url')
+    .slice(0, 8);
+}
