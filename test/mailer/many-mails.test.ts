@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict';
+import { UserMailer } from '../../lib/app/mailers/user-mailer';
+import { runInContext } from '../../lib/core/execution-context';
+import { type ReceivedMail, type SmtpSink, startSmtpSink } from '../support/smtp';
+import { Stage } from './stage';
+
+const MANY = 200;
+/** What has broken mails before: markup, quotes, what looks escaped or encoded already, placeholders, right-to-left, length. */
+const NAMES = [
+  "O'Brien <b>",
+  'Zoë & Søns "Ltd"',
+  '김민지',
+  '🐈‍⬛ 👩‍👩‍👧 é',
+  '&amp; &lt;b&gt; &#39;',
+  '{{name}} {{count}} $t(email.welcome.open)',
+  "<%= locals %> <script>alert('x')</script>",
+  'שלום עולם',
+  'Comma, Semi; Colon: <a@evil.example>',
+  '$& $1 $$ \\ \\n %s',
+  'data-inline --> ]]>',
+  '한'.repeat(200),
+  'a'.repeat(200),
+  '.',
+];
+
+interface Reader {
+  readonly email: string;
+  readonly name: string;
+  readonly locale: 'en' | 'ko';
+}
+
+const readers = Array.from({ length: MANY }, (_, n): Reader => {
+  const name = `${NAMES[Math.floor(n / 2) % NAMES.length]} ${n}`;
+  return { email: `user${n}@example.com`, name, locale: n % 2 ? 'ko' : 'en' };
+});
+
+describe(`${MANY} welcome mails, half of them Korean, through a real SMTP server`, () => {
+  let sink: SmtpSink;
+  let stage: Stage;
+  let mails: ReadonlyMap<string | undefined, ReceivedMail>;
+
+  before(async function () {
+    this.timeout(120_000);
+    sink = await startSmtpSink();
+    stage = await Stage.open({ delivery: 'smtp', smtpUrl: sink.url });
+    // Every job runs twice, one run after the other, as after an acknowledgement that was lost.
+    for (const attempt of [1, 2]) {
+      const run = (reader: Reader, n: number) =>
+        runInContext({ jobId: `job-${n}`, attempt }, () => UserMailer.welcome(reader).deliverNow());
+      await Promise.all(readers.map(run));
+    }
+    mails = new Map(sink.messages.map((mail) => [mail.envelope.to.join(), mail]));
+  });
+  after(async () => {
+    await stage.close();
+    await sink.stop();
+  });
+
+  const each = (check: (mail: ReceivedMail, reader: Reader) => void) => {
+    for (const reader of readers) check(mails.get(reader.email) ?? assert.fail(`${reader.email} got none`), reader);
+  };
+  const heading = ({ locale, name }: Reader) => (locale === 'ko' ? `${name} 님, 반갑습니다.` : `Welcome, ${name}.`);
+
+  it('come once each', () => {
+    assert.equal(sink.messages.length, MANY);
+    assert.equal(new Set(sink.messages.map(({ messageId }) => messageId)).size, MANY);
+    assert.equal(stage.all('mail.sent').length, MANY);
+    assert.equal(stage.all('mail.skipped').length, MANY);
+  });
+
+  it('are two parts in UTF-8, in lines of ASCII that every server takes', () => {
+    each(({ raw, headers }, { locale }) => {
+      assert.match(raw, /^Content-Type: multipart\/alternative;/m);
+      const parts = [...raw.matchAll(/^Content-Type: text\/(\w+); charset=([\w-]+)\r$/gm)];
+      assert.deepEqual(
+        parts.map(([, type, charset]) => [type, charset]),
+        [
+          ['plain', 'utf-8'],
+          ['html', 'utf-8'],
+        ],
+      );
+      assert.match(raw, /^[\t\r\n\x20-\x7e]*$/);
+      assert.ok(raw.split('\r\n').every((line) => line.length <= 998 && !line.includes('\n')));
+      assert.equal(headers.get('content-language'), locale);
+    });
+  });
+
+  it('have subject and receiver as they are, however the name is written', () => {
+    each(({ subject, to }, { name, email, locale }) => {
+      const wanted = locale === 'ko' ? `${name} 님, Catamount에 오신 것을 환영합니다` : `Welcome to Catamount, ${name}`;
+      assert.equal(subject, wanted);
+      assert.deepEqual([to].flat()[0]?.value, [{ name, address: email }]);
+    });
+  });
+
+  it('have the name in the text as it is, and in the HTML escaped once', () => {
+    each(({ text, html }, reader) => {
+      assert.ok(text?.startsWith(`${heading(reader)}\n`), text);
+      const escaped = heading(reader).replace(/[&<>"']/g, (character) => `&${ENTITIES.get(character)};`);
+      assert.ok(String(html).includes(`>${escaped}</h1>`), String(html));
+    });
+  });
+});
+
+const ENTITIES = new Map([
+  ['&', 'amp'],
+  ['<', 'lt'],
+  ['>', 'gt'],
+  ['"', '#34'],
+  ["'", '#39'],
+]);
