@@ -8,6 +8,8 @@ import { Sessions } from './access/session';
 import { signInRoutes } from './access/sign-in';
 import { Tries } from './access/tries';
 import type { OpsContext, OpsMiddleware, OpsState } from './context';
+import { JobCounts } from './jobs/job-counts';
+import { JobDesk } from './jobs/job-desk';
 import { jobRoutes } from './jobs/routes';
 import { Streams } from './live/event-stream';
 import { mailRoutes } from './mail/routes';
@@ -16,6 +18,7 @@ import { overviewRoutes } from './overview/routes';
 import { Assets, assetRoutes } from './page/assets';
 import { errorPages } from './page/error-page';
 import { pageHeaders } from './page/headers';
+import type { Counts } from './page/nav';
 import { Pages } from './page/pages';
 import { preferences } from './page/preferences';
 
@@ -26,6 +29,8 @@ export interface Site extends OpsOptions {
   readonly sessions: Sessions;
   readonly tries: Tries;
   readonly streams: Streams;
+  /** The numbers in the header. Never rejects; null: not known. */
+  readonly counts: () => Promise<Counts>;
 }
 
 /** Adds the routes of some pages. Forms reach them with their token checked, and only from operators. */
@@ -37,9 +42,14 @@ const TEXTS = ['locales', 'overview/locales', 'jobs/locales'];
 const GROUPS: readonly PageGroup[] = [signInRoutes, overviewRoutes, jobRoutes, mailRoutes];
 
 export async function createSite(options: OpsOptions): Promise<Koa.Middleware> {
-  const i18n = await loadI18n(TEXTS.map((folder) => path.join(__dirname, folder)), 'en');
+  const i18n = await loadI18n(
+    TEXTS.map((folder) => path.join(__dirname, folder)),
+    'en',
+  );
   const assets = new Assets(path.join(__dirname, 'assets'));
-  const pages = new Pages({ ...options, folder: path.join(__dirname, 'views'), assets });
+  const jobCounts = new JobCounts(new JobDesk(options));
+  const counts = () => jobCounts.read();
+  const pages = new Pages({ ...options, folder: path.join(__dirname, 'views'), assets, counts });
   const router = new Router<OpsState>();
   const sessions = await Sessions.create(options);
   const site: Site = {
@@ -49,6 +59,7 @@ export async function createSite(options: OpsOptions): Promise<Koa.Middleware> {
     sessions,
     tries: new Tries(options.redis),
     streams: new Streams(options.isLeaving),
+    counts,
   };
   assetRoutes(router, assets);
   for (const group of GROUPS) group(site);

@@ -5,8 +5,10 @@ const DAY_MS = 86_400_000;
 /** Numbers, sizes and times as the pages write them. Times are UTC. */
 export class Format {
   private readonly month: Intl.DateTimeFormat;
+  private readonly comma: string;
 
   constructor(locale: Locale) {
+    this.comma = locale === 'ko' ? '' : ',';
     this.month = new Intl.DateTimeFormat(locale, { month: 'short', day: 'numeric', timeZone: 'UTC' });
   }
 
@@ -28,6 +30,12 @@ export class Format {
     if (date.toISOString().slice(0, 10) === now.toISOString().slice(0, 10)) return date.toISOString().slice(11, 16);
     if (Math.abs(now.getTime() - date.getTime()) < 300 * DAY_MS) return this.month.format(date);
     return date.toISOString().slice(0, 10);
+  };
+
+  /** `Mar 12, 14:02:11`; with the year when it is another one. */
+  readonly stamp = (date: Date, now = new Date()): string => {
+    if (Math.abs(now.getTime() - date.getTime()) > 300 * DAY_MS) return this.moment(date);
+    return `${this.month.format(date)}${this.comma} ${this.clock(date)}`;
   };
 
   /** `2026-03-12 14:02:11` */

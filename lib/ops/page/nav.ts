@@ -3,6 +3,13 @@ import type { OpsContext } from '../context';
 /** The pages that the header leads to, in its order. The text is `nav.<key>`. */
 export const NAV = [
   { key: 'overview', href: '/ops' },
+  { key: 'queues', href: '/ops/jobs/queues' },
+  { key: 'busy', href: '/ops/jobs/busy' },
+  { key: 'scheduled', href: '/ops/jobs/scheduled' },
+  { key: 'retries', href: '/ops/jobs/retries' },
+  { key: 'dead', href: '/ops/jobs/dead' },
+  { key: 'cron', href: '/ops/jobs/cron' },
+  { key: 'classes', href: '/ops/jobs/classes' },
   { key: 'mail', href: '/ops/mail' },
 ] as const;
 

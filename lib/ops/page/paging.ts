@@ -1,6 +1,6 @@
 import type { OpsContext } from '../context';
 
-const PER_PAGE = 50;
+export const PER_PAGE = 50;
 
 /** Which part of a list a page shows, by `?page=`. */
 export class Paging {

@@ -1,0 +1,120 @@
+import type { FoundPlace } from '../../job/set/find-job';
+import type { JobSets } from '../../job/set/job-sets';
+import { assertOperator } from '../access/operators';
+import type { OpsContext } from '../context';
+import { refusal } from '../page/refusal';
+import { actOnce, type JobPages, type JobSite, showPage } from './job-site';
+import { watch } from './news';
+import { actNames, SET_PAGES } from './set-pages';
+import { type ShownJob, showFailures, showJob, showValues } from './shown-job';
+import { type RunningAt, timeline } from './timeline';
+
+const PATH = '/ops/jobs/job/:queue/:id';
+
+/** The page of one job, wherever it is. */
+export const jobPageRoutes: JobPages = (site) => {
+  const { router } = site;
+
+  router.get(PATH, (ctx) => showJobPage(site, ctx));
+
+  router.get(`${PATH}/events`, (ctx) => {
+    const { t } = ctx.state;
+    const seen = String(ctx.query.seen ?? '');
+    watch(site, ctx, async (stream) => {
+      const state = stateOf(await find(await site.desk.sets(ctx), ctx));
+      if (state !== seen) stream.sendWhenNew('news', { text: t('jobs.job.moved') });
+    });
+  });
+
+  router.get(`${PATH}/delete`, async (ctx) => {
+    assertOperator(ctx);
+    const { t } = ctx.state;
+    const { entry, place } = await find(await site.desk.sets(ctx), ctx);
+    if (!entry || place !== 'waiting') throw refusal(409, 'jobsGone');
+    const job = showJob(entry, site.classes.rulesFor(ctx));
+    await showPage(site, ctx, 'delete-waiting', {
+      title: t('jobs.job.deleteWaiting.question'),
+      job,
+      current: 'queues',
+    });
+  });
+
+  router.post(`${PATH}/delete`, async (ctx) => {
+    const ref = refOf(ctx);
+    const back = `/ops/jobs/queues/${encodeURIComponent(ref.queue)}`;
+    await actOnce(site, ctx, back, async () => {
+      const deleted = await (await site.desk.sets(ctx)).waiting(ref.queue).delete(ref);
+      return { what: 'delete', moved: deleted ? 1 : 0, asked: 1, complete: true };
+    });
+  });
+};
+
+async function showJobPage(site: JobSite, ctx: OpsContext): Promise<void> {
+  const place = await find(await site.desk.sets(ctx), ctx);
+  const { entry } = place;
+  if (!entry) return showGone(site, ctx);
+  const rules = site.classes.rulesFor(ctx);
+  const job = showJob(entry, rules);
+  const failures = showFailures(entry, rules);
+  const running = place.place === 'active' ? await whereItRuns(site, job) : undefined;
+  const page = SET_PAGES.find(({ set }) => set === place.place);
+  const limit = site.classes.get(job.class ?? '')?.retry.limit;
+  const { locale, attributes } = entry.context;
+  const shown = {
+    job,
+    place: place.place,
+    ahead: place.ahead ?? null,
+    failures,
+    events: timeline({ job, failures, place, running }),
+    running: running ?? null,
+    progress: entry.progress === undefined ? null : showValues(entry.progress, rules),
+    share: typeof entry.progress === 'number' && entry.progress >= 0 && entry.progress <= 1 ? entry.progress : null,
+    attributes: attributes === undefined ? [] : showValues(attributes, rules),
+    jobLocale: locale ?? null,
+    reason: rules.everything ? (entry.reason ?? null) : null,
+    unreadable: entry.unreadable ?? null,
+    raw: rules.everything ? (entry.raw ?? null) : null,
+  };
+  const locals = {
+    title: job.class ?? ctx.state.t('jobs.unnamed'),
+    ...shown,
+    page,
+    acts: page ? actNames(page) : [],
+    runs: limit === undefined || !Number.isFinite(limit) ? null : limit + 1,
+    everything: rules.everything,
+    current: page?.name ?? (place.place === 'active' ? 'busy' : 'queues'),
+    live: `${ctx.path}/events?seen=${stateOf(place)}`,
+  };
+  await showPage(site, ctx, 'job', locals, shown);
+}
+
+async function showGone(site: JobSite, ctx: OpsContext): Promise<void> {
+  ctx.status = 404;
+  if (ctx.state.json) throw refusal(404, 'jobGone');
+  await showPage(site, ctx, 'job-gone', {
+    title: ctx.state.t('jobs.job.gone.title'),
+    ...refOf(ctx),
+    current: undefined,
+  });
+}
+
+function find(sets: JobSets, ctx: OpsContext): Promise<FoundPlace> {
+  return sets.find(refOf(ctx));
+}
+
+async function whereItRuns({ desk }: JobSite, { id, queue }: ShownJob): Promise<RunningAt | undefined> {
+  for (const process of await desk.processes.list()) {
+    const job = process.busy.find((one) => one.id === id && one.queue === queue);
+    if (job) return { process, job };
+  }
+  return undefined;
+}
+
+/** Another one when the job has got anywhere since. */
+function stateOf({ place, entry }: FoundPlace): string {
+  return `${place}.${entry?.attempts ?? 0}.${entry?.at?.getTime() ?? 0}`;
+}
+
+function refOf({ params }: OpsContext): { readonly queue: string; readonly id: string } {
+  return { queue: params.queue ?? '', id: params.id ?? '' };
+}

@@ -1,0 +1,83 @@
+import type { EventMap, EventName } from '../../../lib/core/events';
+import { Events } from '../../../lib/core/events';
+import { Redis } from '../../../lib/core/redis';
+import { JobProcessor } from '../../../lib/job/processor';
+import { loadJobs } from '../../../lib/job/registry';
+import { Database } from '../../../lib/model/database';
+import { Deadline } from '../../../lib/support/deadline';
+import { type JobsConfig, TWO_QUEUES } from '../../job/job-system';
+import { until } from '../../support/until';
+import { OpsWeb } from '../ops-web';
+import shop from './shop/app';
+import { billing, imports } from './shop/billing';
+
+/** The shop's web process with its operator's pages, and job processors on demand. */
+export class ShopStage {
+  readonly heard: { readonly name: EventName; readonly payload: EventMap[EventName] }[] = [];
+  private readonly processors: JobProcessor[] = [];
+
+  private constructor(
+    readonly ops: OpsWeb,
+    readonly database: Database,
+    readonly redis: Redis,
+    private readonly events: Events,
+  ) {
+    events.onAny((name, payload) => this.heard.push({ name, payload }));
+  }
+
+  static async start(env: Readonly<Record<string, string>> = {}): Promise<ShopStage> {
+    const ops = await OpsWeb.start(env, shop);
+    const events = new Events();
+    const database = new Database(ops.database.url, { production: false, events, poolMax: 4 });
+    const redis = new Redis(ops.redis.url, events);
+    await redis.start();
+    await until('redis is connected', () => redis.client.isReady);
+    return new ShopStage(ops, database, redis, events);
+  }
+
+  /** Runs the shop's jobs. Started. */
+  async processor(jobs: Partial<JobsConfig> = {}): Promise<JobProcessor> {
+    const { database, redis, events, ops } = this;
+    const processor = new JobProcessor({
+      config: { jobs: { ...TWO_QUEUES, ...jobs }, environment: 'test' },
+      redisUrl: ops.redis.url,
+      database,
+      redis,
+      events,
+      registry: loadJobs(shop.jobsDir),
+      app: shop.name,
+      tuning: { beatMs: 100 },
+    });
+    this.processors.push(processor);
+    await processor.start();
+    return processor;
+  }
+
+  async stopProcessors(): Promise<void> {
+    imports.close();
+    await Promise.all(this.processors.splice(0).map((processor) => processor.stop(Deadline.after(2000))));
+  }
+
+  /** Stops processors and empties both stores. */
+  async reset(): Promise<void> {
+    await this.stopProcessors();
+    await this.ops.redis.start();
+    await until('redis is connected', () => this.redis.client.isReady);
+    await this.redis.client.flushAll();
+    await this.ops.database.query('truncate job_outbox, job_cron');
+    billing.works = false;
+    billing.invoices.length = 0;
+    this.heard.length = 0;
+  }
+
+  async stop(): Promise<void> {
+    await this.stopProcessors();
+    await this.redis.stop(Deadline.after(1000));
+    await this.database.stop(Deadline.after(5000));
+    await this.ops.stop();
+  }
+
+  eventsNamed<E extends EventName>(name: E): EventMap[E][] {
+    return this.heard.filter((event) => event.name === name).map((event) => event.payload as EventMap[E]);
+  }
+}

@@ -1,0 +1,9 @@
+import { defineApp } from '../../../../lib/role/app-definition';
+
+/** A shop whose jobs fail as they are told to. */
+export default defineApp({
+  name: 'shop',
+  root: __dirname,
+  routes: () => import('./routes'),
+  jobSetup: () => import('./job-setup'),
+});
