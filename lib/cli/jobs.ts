@@ -1,6 +1,7 @@
 import { EXIT, UserError } from '../core/errors';
 import { parseJobCommand } from '../job/command/parse';
 import { runApp } from './app-entry';
+import { control } from './control';
 
 /**
  * What is typed behind `jobs`: `quiet`, and `resume` without a queue, are orders for the running tree's job processor;
@@ -9,6 +10,16 @@ import { runApp } from './app-entry';
  */
 export function isForTheTree([first, queue]: readonly string[]): boolean {
   return queue === undefined && (first === 'quiet' || first === 'resume');
+}
+
+/** Who means a queue learns how that is typed. @throws UserError. */
+export async function orderTree(words: readonly string[], flags: Parameters<typeof control>[1]): Promise<void> {
+  try {
+    await control(words, flags);
+  } catch (error) {
+    if (!(error instanceof UserError) || words[1] !== 'resume') throw error;
+    throw new UserError(`${error.message}\nFor a paused queue: jobs resume QUEUE.`, error.exitCode);
+  }
 }
 
 /** @throws UserError for wrong usage, whether there is an app or not. */

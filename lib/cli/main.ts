@@ -31,10 +31,10 @@ async function main(args: string[]): Promise<void> {
 /** `jobs` has options of its own, unless the tree is asked. */
 async function jobs(args: string[]): Promise<void> {
   const [, ...words] = wordsOf(args);
-  const { isForTheTree, runJobs } = await import('./jobs');
+  const { isForTheTree, orderTree, runJobs } = await import('./jobs');
   if (isForTheTree(words) && !args.includes('--help') && !args.includes('-h')) {
     const { values, positionals } = parse(args);
-    return (await import('./control')).control(positionals, values);
+    return orderTree(positionals, values);
   }
   const behind = [...args];
   behind.splice(args.indexOf('jobs'), 1);

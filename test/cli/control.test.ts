@@ -18,7 +18,7 @@ const EXPECTED: Readonly<Record<string, readonly [string, RegExp]>> = {
   'worker-count-up': ['scale 1', /^Workers: 3\n$/],
   'worker-count-down': ['scale -1', /^Workers: 1\n$/],
   'jobs quiet': ['quietJobs', /^jobs quiet: done\n$/],
-  'jobs resume': ['resumeJobs', /^jobs resume: done\n$/],
+  'jobs resume': ['resumeJobs', /^jobs resume: done; queues that are paused stay so \(jobs resume QUEUE\)\n$/],
   'reopen-log': ['reopenLog', /^reopen-log: done\n$/],
   gc: ['gc', /^gc: done\n$/],
   'heap-snapshot 1': ['heapSnapshot 1', /^\/tmp\/1\.heapsnapshot\n$/],

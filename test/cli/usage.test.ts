@@ -31,8 +31,10 @@ describe('catamount', () => {
   it('ends wrong usage with 64', async () => {
     for (const [line, message] of [
       ['stast', /^"stast" is no command\. See catamount help\.\n$/],
-      ['jobs', /^"jobs" is no command/],
+      ['jobs', /^jobs needs a command\. See catamount jobs --help\.\n$/],
       ['jobs loud', /^"jobs loud" is no command/],
+      ['jobs resume -S', /--state/],
+      ['jobs list dead', /There is no dist\/server\.js or server\.js/],
       ['stats --nonsense', /--nonsense/],
       ['stats -S', /--state/],
       ['stats now', /stats takes no argument/],

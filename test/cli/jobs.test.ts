@@ -1,0 +1,246 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { Events } from '../../lib/core/events';
+import { Redis } from '../../lib/core/redis';
+import { freePort } from '../../lib/embedded/free-port';
+import { JOB_COMMANDS } from '../../lib/job/command/commands';
+import { Deadline } from '../../lib/support/deadline';
+import { Stage } from '../supervisor/stage';
+import { createDatabase } from '../support/postgres';
+import { tempFolder } from '../support/temp-folder';
+import type { Tree } from '../support/tree';
+import { until } from '../support/until';
+
+const CLI = path.resolve(__dirname, '../../dist/lib/cli/main.js');
+const LONG = { timeoutMs: 40_000 };
+const ACCOUNT = '[{"iban":"DE02120300000000202051","name":"김하늘"}]';
+
+interface Printed {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+describe('catamount jobs, as it is typed', function () {
+  this.timeout(120_000);
+  let stage: Stage;
+  let redis: Redis;
+  let cwd: string;
+  before(async () => {
+    stage = await Stage.make();
+    cwd = appFolder();
+    redis = new Redis(stage.redis.url, new Events());
+    await redis.start();
+    await until('redis is connected', () => redis.client.isReady);
+  });
+  after(async () => {
+    await redis.stop(Deadline.after(1000));
+    await stage.remove();
+  });
+  beforeEach(async () => {
+    await redis.client.flushAll();
+    await stage.database.query('truncate job_outbox');
+  });
+
+  /** A folder where the app can be started, with a state of its own. */
+  const appFolder = () => {
+    const folder = tempFolder('jobs');
+    fs.writeFileSync(path.join(folder, 'server.js'), `require(${JSON.stringify(stage.entryFile)});\n`);
+    return folder;
+  };
+  const execute = (file: string, args: readonly string[], folder: string, env: Record<string, string>) =>
+    new Promise<Printed>((resolve) => {
+      const options = { cwd: folder, timeout: 60_000, env: { PATH: process.env.PATH, ...env } };
+      execFile(file, args, options, (error, stdout, stderr) =>
+        resolve({ code: error ? Number(error.code) : 0, stdout, stderr }),
+      );
+    });
+  /** Without a tree's URLs unless the environment has them. */
+  const typed = (words: readonly string[], folder = cwd, env: Record<string, string> = stage.env) =>
+    execute(process.execPath, [CLI, 'jobs', ...words], folder, env);
+  const jobs = (line: string, folder?: string, env?: Record<string, string>) => typed(line.split(' '), folder, env);
+  const json = async (line: string, folder?: string, env?: Record<string, string>) => {
+    const { code, stdout, stderr } = await jobs(`${line} --json`, folder, env);
+    assert.equal(code, 0, stderr);
+    return JSON.parse(stdout) as { readonly total?: number; readonly id?: string; readonly jobs?: { id: string }[] };
+  };
+  const totalOf = async (set: string, folder?: string, env?: Record<string, string>) =>
+    (await json(`list ${set}`, folder, env)).total;
+
+  it('works while no tree runs, and logs what it has done beside the answer', async () => {
+    const enqueued = await typed(['enqueue', 'GloomyJob', ACCOUNT, '--json']);
+    assert.equal(enqueued.code, 0, enqueued.stderr);
+    assert.equal(enqueued.stderr, '', 'notes are for people');
+    const { id } = JSON.parse(enqueued.stdout) as { id: string };
+    assert.equal((stage.jobNotes().at(-1) as { readonly enqueues?: string }).enqueues, 'GloomyJob');
+    const [waiting, shown, paused] = await Promise.all([
+      jobs('list waiting'),
+      jobs(`show ${id}`),
+      jobs('pause default'),
+    ]);
+    assert.match(
+      waiting.stdout,
+      new RegExp(`^${id}  GloomyJob  default +0 +.*  \\[{"iban":"\\[FILTERED\\]","name":"김하늘"}\\]$`, 'm'),
+    );
+    assert.match(shown.stdout, /^Arguments {4}\[{"iban":"\[FILTERED\]","name":"김하늘"}\]$/m);
+    assert.doesNotMatch(waiting.stdout + shown.stdout, /DE02/);
+    const [line = ''] = paused.stderr.split('\n');
+    assert.match(JSON.parse(line).msg, /^pause queue default, asked by cli \(\S+\)$/);
+    assert.match((await jobs('stats')).stdout, /^default +1 .* paused .* by cli \(\S+\)$/m);
+    assert.equal((await jobs('resume default')).code, 0);
+    assert.match((await jobs('clear default --yes')).stdout, /^Deleted 1 job that waited in default\.\n$/);
+  });
+
+  it('is the same by the entry file, and lets a reader go who has seen enough', async () => {
+    const direct = await execute(process.execPath, ['server.js', 'jobs', 'stats'], cwd, stage.env);
+    assert.deepEqual([direct.code, direct.stderr], [0, '']);
+    assert.match(direct.stdout, /^queue +waiting/m);
+    const head = await execute('/bin/sh', ['-c', `"${process.execPath}" "${CLI}" jobs stats | true`], cwd, stage.env);
+    assert.deepEqual([head.code, head.stderr], [0, '']);
+  });
+
+  it('ends with 1 for what is not found, 64 for wrong usage, 69 without Redis, Postgres or tables', async () => {
+    const empty = await createDatabase();
+    const nowhere = `127.0.0.1:${await freePort()}`;
+    const nobody = tempFolder('nobody');
+    const cases: readonly (readonly [string, number, RegExp, Record<string, string>?, string?])[] = [
+      ['enqueue GlomyJob', 1, /^There is no job class "GlomyJob"\. Did you mean GloomyJob\?/],
+      ['retry --all --set dead', 0, /^$/],
+      ['list daed', 64, /^There is no set of jobs "daed"\. Did you mean dead\?/, {}, nobody],
+      ['quiet default', 64, /^jobs quiet is for the whole job processor.* For one queue: jobs pause default\.\n$/],
+      [
+        'stats',
+        69,
+        new RegExp(`^Nothing done, Redis at ${nowhere} does not let us in: `),
+        { REDIS_URL: `redis://${nowhere}` },
+      ],
+      [
+        'cron',
+        69,
+        new RegExp(`^Nothing done, Postgres at ${nowhere} does`),
+        { DATABASE_URL: `postgres://x@${nowhere}/x` },
+      ],
+      ['processes', 0, /^$/, { DATABASE_URL: `postgres://x@${nowhere}/x` }],
+      ['list scheduled', 69, /lacks tables of Catamount's: run catamount migrate\.\n$/, { DATABASE_URL: empty.url }],
+      [
+        'stats',
+        69,
+        /^DATABASE_URL is not set, and no embedded Postgres runs in /,
+        { NODE_ENV: 'test', DATABASE_URL: '' },
+      ],
+      ['stats', 78, /DATABASE_URL +is not set/, { DATABASE_URL: '' }],
+    ];
+    const ends = await Promise.all(
+      cases.map(([line, , , env, folder]) => jobs(line, folder, { ...stage.env, ...env })),
+    );
+    for (const [index, [line, code, message]] of cases.entries()) {
+      const end = ends[index] ?? assert.fail();
+      assert.equal(end.code, code, `${line}: ${end.stderr}`);
+      assert.match(end.stderr, message, line);
+      assert.doesNotMatch(end.stderr, /\n {4}at /, line);
+      if (code !== 0) assert.equal(end.stdout, '', line);
+    }
+    await empty.drop();
+  });
+
+  it('explains itself, without an app too', async () => {
+    const nobody = tempFolder('nobody');
+    const [all, one, whole] = await Promise.all([
+      jobs('--help', nobody, {}),
+      jobs('retry -h', nobody, {}),
+      execute(process.execPath, [CLI, 'help'], nobody, {}),
+    ]);
+    assert.deepEqual([all.code, all.stderr, one.code, one.stderr], [0, '', 0, '']);
+    assert.match(one.stdout, /^Usage: catamount jobs retry ID… or --all \[options\]\n/);
+    for (const { help } of JOB_COMMANDS) {
+      assert.ok(all.stdout.includes(help), help);
+      assert.ok(whole.stdout.includes(help), help);
+    }
+  });
+
+  it('moves what the running tree has failed, and orders its processor', async () => {
+    const tree = await stage.start({ WEB_CONCURRENCY: '1' }, { cwd });
+    await until('its processor is listed', async () => / ready /.test((await jobs('processes')).stdout), LONG);
+    const { code, stderr } = await typed(['enqueue', 'GloomyJob', ACCOUNT]);
+    assert.deepEqual([code, /No job processor/.test(stderr)], [0, false]);
+    await until('it is dead', async () => (await totalOf('dead')) === 1, LONG);
+    const id = (await json('list dead')).jobs?.[0]?.id ?? '';
+    const died = (await json(`show ${id}`)) as { readonly at?: string };
+    assert.equal((await jobs('quiet')).stdout, 'jobs quiet: done\n');
+    const retries = await Promise.all([jobs(`retry ${id}`), jobs(`retry ${id}`), jobs('retry --all --set dead --yes')]);
+    const moved = retries.filter(({ stdout }) => /^Retried 1 /.test(stdout));
+    assert.equal(moved.length, 1, JSON.stringify(retries));
+    assert.equal(await totalOf('waiting'), 1);
+    const resumed = await jobs('resume');
+    assert.equal(resumed.stdout, 'jobs resume: done; queues that are paused stay so (jobs resume QUEUE)\n');
+    const again = async () => ((await json(`show ${id}`)) as { readonly at?: string }).at;
+    await until(
+      'it has died once more',
+      async () => (await totalOf('dead')) === 1 && (await again()) !== died.at,
+      LONG,
+    );
+    assert.equal((await jobs(`delete ${id}`)).stdout, 'Deleted 1 job.\n');
+    assert.equal((await tree.stop()).code, 0);
+    const gone = await jobs('resume');
+    assert.equal(gone.code, 69);
+    assert.match(gone.stderr, /^No Catamount runs here.*\n.*For a paused queue: jobs resume QUEUE\.\n$/);
+  });
+
+  it('asks a person at a terminal, whose log stays quiet', async () => {
+    await typed(['enqueue', 'GloomyJob', ACCOUNT, '--wait', '1h']);
+    const command = `"${process.execPath}" "${CLI}" jobs kill --all --set scheduled`;
+    const ask = (answer: string) =>
+      execute('/bin/sh', ['-c', `(sleep 0; echo ${answer}) | script -qec '${command}' /dev/null`], cwd, stage.env);
+    const no = await ask('n');
+    assert.equal(no.code, 1, no.stdout);
+    assert.match(no.stdout, /Kill 1 scheduled job\? \[y\/N\] /);
+    assert.match(no.stdout, /Nothing was changed\.\r\n$/);
+    const yes = await ask('y');
+    assert.equal(yes.code, 0, yes.stdout);
+    assert.match(yes.stdout, /Killed 1 scheduled job\.\r\n$/);
+    assert.doesNotMatch(yes.stdout, /asked by/);
+    assert.equal(await totalOf('dead'), 1);
+  });
+
+  describe('with embedded servers', () => {
+    const env = { NODE_ENV: 'development' };
+    const startHere = async (given: Record<string, string | undefined>): Promise<Tree> => {
+      const folder = appFolder();
+      const embedded = { NODE_ENV: 'development', DATABASE_URL: undefined, REDIS_URL: undefined, WEB_CONCURRENCY: '1' };
+      return stage.start({ ...embedded, ...given }, { cwd: folder });
+    };
+    const flags = () => ({ ...env, PATIENCE_FLAGS: stage.env.PATIENCE_FLAGS ?? '' });
+
+    it('finds those of the tree, and says when they are down', async () => {
+      const tree = await startHere({});
+      const here = (line: string) => jobs(line, tree.cwd, flags());
+      assert.equal((await typed(['enqueue', 'GloomyJob', ACCOUNT], tree.cwd, flags())).code, 0);
+      await until('it is dead', async () => (await totalOf('dead', tree.cwd, flags())) === 1, LONG);
+      assert.match((await here('stats')).stdout, /^Dead {7}1$/m);
+      assert.equal((await tree.stop()).code, 0);
+      const { code, stdout, stderr } = await here('list dead');
+      assert.deepEqual([code, stdout], [69, '']);
+      assert.match(
+        stderr,
+        /^DATABASE_URL is not set, and no embedded Postgres runs in .*\.catamount\. Start the tree \(npm start\), go to its folder, or set DATABASE_URL\.\n$/,
+      );
+    });
+
+    it('says when the tree has servers of its own', async () => {
+      const tree = await startHere({ DATABASE_URL: stage.env.DATABASE_URL });
+      const { code, stderr } = await jobs('list dead', tree.cwd, flags());
+      assert.equal(code, 69);
+      assert.match(
+        stderr,
+        new RegExp(
+          `The tree that runs here, pid ${tree.pid}, has a Postgres of its own: set DATABASE_URL as it is set there\\.`,
+        ),
+      );
+      const whole = { ...flags(), DATABASE_URL: stage.env.DATABASE_URL ?? '' };
+      assert.equal((await jobs('list dead', tree.cwd, whole)).code, 0);
+      assert.equal((await tree.stop()).code, 0);
+    });
+  });
+});
