@@ -52,6 +52,19 @@ describe('the log subscriber', () => {
     );
   });
 
+  it('says who has steered what', () => {
+    const { events, lines } = listen('debug');
+    events.emit('operator.cron', { action: 'pause', name: 'nightly', via: 'cli (ada)' });
+    events.emit('operator.process', { order: 'quiet', process: 'tree-0', via: 'cli (ada)' });
+    assert.deepEqual(
+      lines.map(({ level, msg }) => `${level}: ${msg}`),
+      [
+        'info: pause recurring job nightly, asked by cli (ada)',
+        'info: job processor tree-0 is to quiet, asked by cli (ada)',
+      ],
+    );
+  });
+
   it('warns of a job that does not heed its timeout', () => {
     const { events, lines } = listen('warn');
     events.emit('job.overdue', { id: 'j-1', class: 'GreetJob', queue: 'default', ageMs: 70_000 });
