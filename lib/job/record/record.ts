@@ -24,6 +24,7 @@ export interface JobRecord {
     readonly timestamp?: number;
     /** When its retry falls due, ms since 1970. */
     readonly dueAt?: number;
+    /** Newest first. One without frames has those of the one before it, as errors that repeat themselves do. */
     readonly stacktraces?: readonly string[];
     /** Of the runs whose errors `stacktraces` holds; shorter where an older version, or bee-queue, wrote some of these. */
     readonly failures?: readonly FailedRun[];
@@ -86,7 +87,7 @@ export function failedRecord(record: JobRecord, error: Error, notes: FailureNote
     options: {
       ...options,
       attempts: (options.attempts ?? 0) + 1,
-      stacktraces: [traceOf(error), ...(options.stacktraces ?? [])].slice(0, ERRORS_KEPT),
+      stacktraces: newestFirst(traceOf(error), options.stacktraces),
       ...(run && { failures: [run, ...(options.failures ?? [])].slice(0, ERRORS_KEPT) }),
       ...(key !== undefined && { attemptsBy: { ...attemptsBy, [key]: (attemptsBy[key] ?? 0) + 1 } }),
       ...(deadReason !== undefined && { reason: deadReason.slice(0, ERROR_LENGTH) }),
@@ -102,6 +103,20 @@ export function failedRecord(record: JobRecord, error: Error, notes: FailureNote
 export function revivedRecord(record: JobRecord): JobRecord {
   const { reason: _, attemptsBy: __, ...options } = record.options;
   return { ...record, options: { ...options, attempts: 0 }, status: 'created' };
+}
+
+function newestFirst(newest: string, older: readonly string[] = []): readonly string[] {
+  const [previous, ...others] = older;
+  if (previous === undefined) return [newest];
+  // Most of a record would be the same frames over and over, which Redis has to keep, and filters to look through.
+  const repeated = framesOf(previous).join('') === framesOf(newest).join('');
+  return [newest, repeated ? previous.replace(FRAME, '') : previous, ...others].slice(0, ERRORS_KEPT);
+}
+
+const FRAME = /\n {4}at [^\n]*/g;
+
+function framesOf(trace: string): readonly string[] {
+  return trace.match(FRAME) ?? [];
 }
 
 /** The stack, and that of what caused it: of a timeout the cause tells more. */
