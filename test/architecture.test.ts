@@ -32,7 +32,13 @@ const FENCES: Readonly<Record<string, readonly string[]>> = {
 /** Packages that belong to one folder. */
 const HOMES: Readonly<Record<string, readonly string[]>> = {
   koa: ['lib/web', 'lib/ops', 'lib/role', 'lib/app'],
-  objection: ['lib/model', 'lib/role/web-process.ts', 'lib/role/processor-process.ts', 'lib/role/previews.ts'],
+  objection: [
+    'lib/model',
+    'lib/role/web-process.ts',
+    'lib/role/processor-process.ts',
+    'lib/role/previews.ts',
+    'lib/role/jobs-command.ts',
+  ],
   zod: ['lib/core', 'lib/app'],
   nodemailer: ['lib/mailer'],
   'prom-client': ['lib/ops/metrics'],
