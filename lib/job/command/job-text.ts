@@ -6,8 +6,8 @@ import { shortMoment } from './time-text';
 const HIDDEN = '(hidden)';
 const UNREADABLE = '(unreadable)';
 const NONE = '–';
-/** Arguments that stand before another column are cut to this on a terminal. */
-const SOME = 32;
+/** Arguments that stand before another column are cut on a terminal: to a quarter of it, and no shorter than this. */
+const SOME = 24;
 
 export type ColumnName =
   | 'id'
@@ -42,7 +42,7 @@ function cell(job: ShownJob, name: ColumnName, names: readonly ColumnName[], col
       return String(job.attempts);
     case 'arguments': {
       const text = argumentsText(job);
-      return columns === undefined || names.at(-1) === name ? text : fit(text, SOME);
+      return columns === undefined || names.at(-1) === name ? text : fit(text, Math.max(SOME, Math.floor(columns / 4)));
     }
     case 'error':
       return errorText(job);
