@@ -11,7 +11,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['core'],
   ['cluster', 'web', 'model', 'embedded'],
   ['control', 'job'],
-  ['mailer'],
+  ['mailer', 'tree'],
   ['ops'],
   ['role'],
   ['boot.ts'],

@@ -18,15 +18,11 @@ export type ToWorker =
   | { readonly catamount: 'jobs'; readonly running: boolean }
   | { readonly catamount: 'collect-garbage' }
   | { readonly catamount: 'reopen-log' }
+  /** Keep the tree's place in Redis, or no longer. */
+  | { readonly catamount: 'scribe'; readonly on: boolean }
   /** Write one and say where in `heap-snapshot`. */
   | { readonly catamount: 'heap-snapshot'; readonly file: string }
-  /** What came of an `ask`. `ours`: a UserError, fit to be shown. */
-  | {
-      readonly catamount: 'answer';
-      readonly id: number;
-      readonly value: unknown;
-      readonly refusal?: { readonly message: string; readonly ours: boolean };
-    }
+  | AnswerMessage
   /** `closed` was seen, so no connection is on its way to you any more: exit. */
   | { readonly catamount: 'bye' };
 
@@ -56,17 +52,30 @@ export interface AskMessage {
   readonly args: readonly (number | string)[];
 }
 
+/** What came of an `ask`. */
+export interface AnswerMessage {
+  readonly catamount: 'answer';
+  readonly id: number;
+  readonly value: unknown;
+  /** `ours`: a UserError, fit to be shown. */
+  readonly refusal?: { readonly message: string; readonly ours: boolean };
+}
+
 export type ToProcessor =
   | { readonly catamount: 'stop'; readonly remainingMs: number }
   /** Fetch no more; go on with what runs. */
   | { readonly catamount: 'quiet' }
   /** Fetch again. */
   | { readonly catamount: 'resume' }
+  /** Keep the tree's place in Redis, or no longer. */
+  | { readonly catamount: 'scribe'; readonly on: boolean }
+  | AnswerMessage
   | { readonly catamount: 'collect-garbage' }
   | { readonly catamount: 'reopen-log' };
 
 export type FromProcessor =
   | { readonly catamount: 'ready' }
+  | AskMessage
   | { readonly catamount: 'heartbeat'; readonly status: ProcessorStatus; readonly work: Work }
   /** Somebody has asked for it by Redis. The primary has it done, since its successors are to heed it too. */
   | { readonly catamount: 'order'; readonly order: ProcessorOrder };

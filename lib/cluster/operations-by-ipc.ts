@@ -1,14 +1,14 @@
 import { toError, UserError } from '../core/errors';
 import { type Deferred, deferred } from '../support/deferred';
 import type { FigurePart } from './figures';
-import type { AskMessage, ToWorker } from './messages';
+import type { AnswerMessage, AskMessage } from './messages';
 import type { Operations, TreeStats } from './stats';
 import type { TreePicture } from './tree-picture';
 
 /** For what the primary answers at once, ms. */
 const PROMPT_MS = 5000;
 
-/** The tree's operations in a web worker: each is asked of the primary, and its answer or its refusal comes back. */
+/** The tree's operations in a child of the primary: each is asked of the primary, and its answer or its refusal comes back. */
 export class OperationsByIpc implements Operations {
   private readonly open = new Map<number, Deferred<unknown>>();
   private count = 0;
@@ -77,7 +77,7 @@ export class OperationsByIpc implements Operations {
   }
 
   /** What the primary has answered. */
-  hear(answer: Extract<ToWorker, { readonly catamount: 'answer' }>): void {
+  hear(answer: AnswerMessage): void {
     const asked = this.open.get(answer.id);
     this.open.delete(answer.id);
     if (answer.refusal === undefined) asked?.resolve(answer.value);
@@ -101,8 +101,12 @@ export class OperationsByIpc implements Operations {
 }
 
 /** The primary's side: does what a worker asks for. */
-export async function answerAsked(operations: Operations, asked: AskMessage): Promise<ToWorker> {
+export async function answerAsked(operations: Operations | undefined, asked: AskMessage): Promise<AnswerMessage> {
   const { id, operation, args } = asked;
+  if (!operations) {
+    const refusal = { message: 'this tree lets its processes ask for nothing', ours: false };
+    return { catamount: 'answer', id, value: null, refusal };
+  }
   try {
     const run = operations[operation] as (this: Operations, ...args: AskMessage['args']) => Promise<unknown>;
     return { catamount: 'answer', id, value: await run.apply(operations, [...args]) };

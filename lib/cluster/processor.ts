@@ -2,11 +2,13 @@ import type { Events } from '../core/events';
 import { Deadline } from '../support/deadline';
 import { type Deferred, deferred } from '../support/deferred';
 import { type ChildProcess, forkEntry, reportOutput } from './child-process';
+import { DeathNotes } from './death-notes';
 import type { Work } from './figures';
 import { type FromProcessor, isOurs, type ProcessorOrder, type ToProcessor } from './messages';
+import { answerAsked } from './operations-by-ipc';
 import { Respawn, type RespawnOptions } from './respawn';
-import type { ProcessorStats, ProcessorStatus } from './stats';
-import type { Death, NextTry } from './tree-picture';
+import type { ScribeCandidate } from './scribe-post';
+import type { Operations, ProcessorStats, ProcessorStatus } from './stats';
 
 export const PROCESSOR_ROLE = 'processor';
 
@@ -14,6 +16,8 @@ export const PROCESSOR_ROLE = 'processor';
 const CIRCUIT_DEATHS = 5;
 /** How often silence is looked for, ms. */
 const WATCH_MS = 500;
+/** Who is heard of this often is fit for chores, ms. */
+const FIT_MS = 3000;
 /** A successor that dies before it could take over leaves that to the next. */
 const MOST_DEAD = 10;
 
@@ -35,6 +39,7 @@ export interface ProcessorOptions {
 export class Processor {
   /** Told of what the processor has done. */
   onWork: (work: Work) => void = () => undefined;
+  private operations: Operations | undefined;
   private child: ChildProcess | undefined;
   private exited: Deferred | undefined;
   private state: ProcessorStats['state'] = 'off';
@@ -43,12 +48,7 @@ export class Processor {
   private lastCheckin: Date | undefined;
   private forkedAt = 0;
   private heardAt = 0;
-  /** How the last one that died did so. */
-  death: Death | null = null;
-  nextTry: NextTry | null = null;
-  private wasReady = false;
-  private lastErrors: () => readonly string[] = () => [];
-  private silence: { readonly silentMs: number; readonly doing: string | null } | undefined;
+  readonly deaths = new DeathNotes();
   private restarts = 0;
   /** CPU time of those that are gone, s. */
   private cpuOfGone = 0;
@@ -132,6 +132,19 @@ export class Processor {
     else this.rest();
   }
 
+  /** From now on the processor may ask for these. */
+  allow(operations: Operations): void {
+    this.operations = operations;
+  }
+
+  /** For the tree's place in Redis. */
+  get scribe(): ScribeCandidate | undefined {
+    const { pid, state } = this;
+    if (pid === undefined) return undefined;
+    const fit = (state === 'ready' || state === 'quiet') && performance.now() - this.heardAt < FIT_MS;
+    return { pid, fit, appoint: (on) => this.tell({ catamount: 'scribe', on }) };
+  }
+
   reopenLog(): void {
     this.tell({ catamount: 'reopen-log' });
   }
@@ -173,14 +186,12 @@ export class Processor {
     const begin = this.wanted === 'quiet' ? 'quiet' : 'open';
     const child = forkEntry(this.options.heapMb, PROCESSOR_ROLE, this.identity, begin, ...this.dead);
     const pid = child.pid ?? 0;
-    this.lastErrors = reportOutput(child, 'jobs', this.events);
+    this.deaths.begin(reportOutput(child, 'jobs', this.events));
     this.child = child;
-    this.wasReady = false;
     this.exited = deferred();
     this.state = 'booting';
     this.cpuOfGone = this.cpuSeconds;
     this.status = undefined;
-    this.silence = undefined;
     this.startedAt = new Date();
     this.forkedAt = this.heardAt = performance.now();
     this.events.emit('processor.forked', { pid });
@@ -199,12 +210,15 @@ export class Processor {
       this.onWork(message.work);
       return;
     }
+    if (message.catamount === 'ask') {
+      void answerAsked(this.operations, message).then((answer) => this.tell(answer));
+      return;
+    }
     if (message.catamount === 'order') {
       this.obey(message.order);
       return;
     }
-    this.wasReady = true;
-    this.nextTry = null;
+    this.deaths.ready();
     if (this.state === 'booting') this.state = this.wanted === 'quiet' ? 'quiet' : 'ready';
     const durationMs = Math.round(performance.now() - this.forkedAt);
     this.events.emit('processor.ready', { pid: this.pid ?? 0, durationMs });
@@ -246,11 +260,11 @@ export class Processor {
       return;
     }
     this.options.onRunning?.(false);
-    if (code !== 0) this.death = this.deathBy(code, signal);
+    if (code !== 0) this.deaths.died(code, signal);
     const wait = this.respawn.schedule(performance.now() - this.forkedAt, () => this.fork());
     this.state = wait.attempt >= CIRCUIT_DEATHS ? 'circuit open' : 'waiting';
     if (wait.attempt === CIRCUIT_DEATHS) this.events.emit('processor.circuit', { deaths: wait.attempt });
-    this.nextTry = { at: new Date(Date.now() + wait.waitMs).toISOString(), attempt: wait.attempt };
+    this.deaths.triesAgain(wait);
     this.events.emit('processor.respawn', wait);
   }
 
@@ -259,17 +273,9 @@ export class Processor {
     const silentMs = Math.round(performance.now() - this.heardAt);
     if (!this.child || silentMs < this.options.timeoutMs || this.state === 'stopping') return;
     const inFlight = this.status?.in_flight ?? [];
-    this.silence = { silentMs, doing: inFlight[0]?.what ?? null };
+    this.deaths.silent(silentMs, inFlight[0]?.what);
     this.events.emit('processor.silent', { pid: this.pid ?? 0, silentMs, inFlight });
     this.kill(this.child, `not heard of for ${Math.round(silentMs / 1000)} s`);
-  }
-
-  private deathBy(code: number | null, signal: string | null): Death {
-    const { silentMs = null, doing = null } = this.silence ?? {};
-    const reason = this.silence ? 'timeout' : this.wasReady ? 'crash' : 'boot';
-    const words =
-      this.lastErrors().join(' / ') || (signal ? `it was ended by ${signal}` : `it exited with code ${code}`);
-    return { at: new Date().toISOString(), reason, words, silentMs, doing };
   }
 
   private kill(child: ChildProcess, reason: string): void {

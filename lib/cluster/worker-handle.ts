@@ -145,6 +145,10 @@ export class WorkerHandle {
     this.worker.process.send?.({ catamount: 'adopt' }, connection as unknown as Socket, {}, () => connection.close());
   }
 
+  appointScribe(on: boolean): void {
+    this.send({ catamount: 'scribe', on });
+  }
+
   setJobsRunning(running: boolean): void {
     this.send({ catamount: 'jobs', running });
   }

@@ -30,6 +30,8 @@ export interface DrainableServer {
   adopt(connection: Connection): boolean;
   /** What the next heartbeat says. */
   status(): WorkerStatus;
+  /** Whether this process keeps the tree's place in Redis. */
+  appointScribe(on: boolean): void;
   /** Whether jobs are being run, for readiness. */
   setJobsRunning(running: boolean): void;
 }
@@ -119,6 +121,9 @@ export class Worker {
         break;
       case 'answer':
         this.tree.hear(message);
+        break;
+      case 'scribe':
+        this.server?.appointScribe(message.on);
         break;
       case 'reopen-log':
         this.onReopenLog();

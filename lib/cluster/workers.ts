@@ -9,6 +9,7 @@ import { Ledger } from './ledger';
 import type { AskMessage, ToWorker } from './messages';
 import { answerAsked } from './operations-by-ipc';
 import type { RespawnOptions } from './respawn';
+import type { ScribeCandidate } from './scribe-post';
 import { type RestartReason, Slot } from './slot';
 import type { Operations } from './stats';
 import { forkWorkers } from './throng';
@@ -23,6 +24,8 @@ const HOPELESS_DEATHS = 3;
 const LEAVE_PAUSE_MS = 250;
 /** How often silence is looked for, ms. */
 const WATCH_MS = 500;
+/** Who is heard of this often is fit for chores, ms. */
+const FIT_MS = 3000;
 /** As WEB_CONCURRENCY. */
 const MOST_WORKERS = 64;
 
@@ -68,6 +71,15 @@ export class Workers implements WorkerPool {
     void forkWorkers({ count: this.slots.length, graceMs: this.config.shutdownTimeoutMs + 5000 });
     this.watch = setInterval(() => this.killSilent(), WATCH_MS);
     return this.booted.promise;
+  }
+
+  /** For the tree's place in Redis. */
+  get scribes(): ScribeCandidate[] {
+    return this.handles.map((handle) => ({
+      pid: handle.pid,
+      fit: handle.state === 'ready' && handle.silentMs < FIT_MS,
+      appoint: (on) => handle.appointScribe(on),
+    }));
   }
 
   get handles(): WorkerHandle[] {
@@ -177,10 +189,8 @@ export class Workers implements WorkerPool {
     this.operations = operations;
   }
 
-  async answer(asked: AskMessage): Promise<ToWorker> {
-    if (this.operations) return answerAsked(this.operations, asked);
-    const refusal = { message: 'this tree lets no worker ask for anything', ours: false };
-    return { catamount: 'answer', id: asked.id, value: null, refusal };
+  answer(asked: AskMessage): Promise<ToWorker> {
+    return answerAsked(this.operations, asked);
   }
 
   private fork(slot: Slot): Promise<WorkerHandle> {

@@ -3,6 +3,7 @@ import { runEntry } from '../cluster/child-process';
 import { MemoryWatch } from '../cluster/memory-watch';
 import { PhasedRestart } from '../cluster/phased-restart';
 import { Processor } from '../cluster/processor';
+import { ScribePost } from '../cluster/scribe-post';
 import { onNpmGone, onStopSignals } from '../cluster/signals';
 import { Workers } from '../cluster/workers';
 import { ControlServer } from '../control/server';
@@ -37,6 +38,7 @@ export class Primary {
   private readonly processor: Processor | undefined;
   private readonly sights: TreeSights;
   private readonly operations: TreeOperations;
+  private readonly scribe: ScribePost;
   private readonly control: ControlServer;
   private web: WebSide | undefined;
   private stopped: Promise<never> | undefined;
@@ -67,6 +69,8 @@ export class Primary {
     this.sights = new TreeSights({ id, app: app.name, config, events, workers, processor, memory, phased });
     this.operations = this.buildOperations();
     this.workers.allow(this.operations);
+    processor?.allow(this.operations);
+    this.scribe = new ScribePost(() => [...workers.scribes, processor?.scribe ?? []].flat());
     const { control, shutdownTimeoutMs } = config;
     this.control = new ControlServer({ control, shutdownTimeoutMs, operations: this.operations, events });
   }
@@ -110,6 +114,7 @@ export class Primary {
       if (config.environment !== 'production') await migrate(events);
       if (this.stopped) return;
       this.sights.start();
+      if (!config.web.enabled || config.web.concurrency > 0) this.scribe.start();
       this.processor?.start();
       if (config.web.enabled) await this.startWeb(app, settled);
     } catch (error) {
@@ -132,6 +137,7 @@ export class Primary {
     this.events.emit('primary.stopping', { reason, timeoutMs });
     this.memory.stop();
     this.sights.stop();
+    this.scribe.stop();
     const killed = await Promise.all([this.web?.stop(deadline) ?? 0, this.processor?.stop(deadline) ?? 0]);
     await this.control.stop(Deadline.after(LAST_MS));
     // They hold the data: even a stop whose time is over lets them close their files.

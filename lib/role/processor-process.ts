@@ -1,7 +1,7 @@
 import { Model } from 'objection';
 import type { Work } from '../cluster/figures';
 import type { ProcessorOrder } from '../cluster/messages';
-import type { ProcessorStatus } from '../cluster/stats';
+import type { Operations, ProcessorStatus } from '../cluster/stats';
 import type { Config } from '../core/config';
 import type { Events } from '../core/events';
 import { loadI18n } from '../core/i18n';
@@ -23,6 +23,7 @@ import { ModelFolder } from '../model/model-folder';
 import { connectTransactions } from '../model/transaction';
 import type { Deadline } from '../support/deadline';
 import { ServiceGroup } from '../support/service';
+import { Scribe } from '../tree/scribe';
 import type { AppDefinition } from './app-definition';
 import { loadJobSetup } from './load-job-setup';
 import { loadMailSetup } from './load-mail-setup';
@@ -36,6 +37,7 @@ export class ProcessorProcess {
   private readonly workCount = new WorkCount();
   private services: ServiceGroup | undefined;
   private jobs: JobProcessor | undefined;
+  private scribe: Scribe | undefined;
   private database: Database | undefined;
   private isQuiet: boolean;
 
@@ -44,6 +46,7 @@ export class ProcessorProcess {
     private readonly config: Config,
     private readonly events: Events,
     private readonly lineage: Lineage,
+    private readonly tree: Operations,
     private readonly onOrder: (order: ProcessorOrder) => void,
   ) {
     this.isQuiet = lineage.quiet ?? false;
@@ -93,6 +96,7 @@ export class ProcessorProcess {
       onOrder: this.onOrder,
     });
     this.jobs = jobs;
+    this.scribe = new Scribe({ redis, tree: this.tree, events });
     if (this.isQuiet) jobs.quiet();
     Model.knex(database.knex);
     connectTransactions(database.knex);
@@ -101,6 +105,10 @@ export class ProcessorProcess {
     this.services = new ServiceGroup('the job processor', [reporter, database, redis, mail, jobs]);
     await this.services.start();
     if (production) void this.warnOfPendingMigrations(database);
+  }
+
+  appointScribe(on: boolean): void {
+    this.scribe?.appoint(on);
   }
 
   /** Fetches no more; what runs goes on. */
@@ -129,6 +137,7 @@ export class ProcessorProcess {
 
   /** Fetches no more, lets jobs finish until the deadline, hands the rest back, closes every connection. */
   async stop(deadline: Deadline): Promise<void> {
+    await this.scribe?.stop(deadline);
     await this.services?.stop(deadline);
   }
 

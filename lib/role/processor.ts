@@ -1,4 +1,5 @@
 import { type FromProcessor, isOurs, type ProcessorOrder, type ToProcessor } from '../cluster/messages';
+import { OperationsByIpc } from '../cluster/operations-by-ipc';
 import { ignoreOperatorSignals } from '../control/signals';
 import { handedOnConfig } from '../core/environment';
 import { EXIT, toError, UserError } from '../core/errors';
@@ -18,7 +19,8 @@ export async function runProcessor(app: AppDefinition, lineage: Lineage): Promis
   process.title = 'catamount: jobs';
   const { events, reopen } = openLog(config, 'jobs', CHILD_LOG_FD);
   const onOrder = (order: ProcessorOrder) => tellPrimary({ catamount: 'order', order });
-  const jobs = new ProcessorProcess(app, config, events, lineage, onOrder);
+  const tree = new OperationsByIpc(tellPrimary);
+  const jobs = new ProcessorProcess(app, config, events, lineage, tree, onOrder);
   let stopping: Promise<void> | undefined;
   // Signals and messages come repeatedly: the first sets the deadline.
   const stop = async (ms: number): Promise<void> => {
@@ -40,6 +42,8 @@ export async function runProcessor(app: AppDefinition, lineage: Lineage): Promis
     else if (message.catamount === 'quiet') jobs.quiet();
     else if (message.catamount === 'resume') jobs.resume();
     else if (message.catamount === 'reopen-log') reopen();
+    else if (message.catamount === 'scribe') jobs.appointScribe(message.on);
+    else if (message.catamount === 'answer') tree.hear(message);
     else collectGarbage();
   });
   process.on('disconnect', () => stopAndExit(config.shutdownTimeoutMs));

@@ -31,6 +31,7 @@ export class SingleWeb implements WebSide {
     const beat = () => this.onBeat(this.web.status());
     beat();
     this.timer ??= setInterval(beat, BEAT_MS);
+    this.web.appointScribe(true);
     return address;
   }
 

@@ -84,7 +84,7 @@ export class TreeSights {
       address: this.address,
       stats,
       slots: workers.slots.map((slot) => slot.picture()),
-      processor: { death: processor?.death ?? null, nextTry: processor?.nextTry ?? null },
+      processor: { death: processor?.deaths.death ?? null, nextTry: processor?.deaths.nextTry ?? null },
       vitals: { ...this.readVitals(), pssMb: memory.recent().byPid.get(process.pid) ?? null },
       limits: {
         maxThreads: web.maxThreads,

@@ -13,6 +13,7 @@ import { ModelFolder } from '../model/model-folder';
 import { connectTransactions } from '../model/transaction';
 import { opsPages } from '../ops/mount';
 import type { Deadline } from '../support/deadline';
+import { Scribe } from '../tree/scribe';
 import { createApplication } from '../web/application';
 import { RequestLimit } from '../web/limit';
 import { QueueTimes } from '../web/queue-times';
@@ -27,6 +28,7 @@ import { serverUrls } from './server-urls';
 export class WebProcess implements DrainableServer {
   private readonly database: Database;
   private readonly redis: Redis;
+  private readonly scribe: Scribe;
   private readonly limit: RequestLimit;
   private readonly queueTimes = new QueueTimes();
   private readonly tally = new RequestTally();
@@ -45,6 +47,7 @@ export class WebProcess implements DrainableServer {
     const urls = serverUrls(config);
     this.database = new Database(urls.database, { production: config.environment === 'production', events });
     this.redis = new Redis(urls.redis, events);
+    this.scribe = new Scribe({ redis: this.redis, tree, events });
     this.limit = new RequestLimit(config.web, ({ method, path, requestId }) =>
       begunNote?.write(`${method} ${path}`, requestId),
     );
@@ -123,6 +126,10 @@ export class WebProcess implements DrainableServer {
     };
   }
 
+  appointScribe(on: boolean): void {
+    this.scribe.appoint(on);
+  }
+
   setJobsRunning(running: boolean): void {
     this.jobsRunning = running;
   }
@@ -134,6 +141,7 @@ export class WebProcess implements DrainableServer {
       for (const { what, id, ageMs } of this.inFlight())
         this.events.emit('request.cut', { what, requestId: id, ageMs });
     }
+    await this.scribe.stop(deadline);
     await Promise.allSettled([this.database.stop(deadline), this.redis.stop(deadline)]);
     this.vitals.stop();
     return cut;

@@ -1,0 +1,69 @@
+import type { FigurePart } from '../cluster/figures';
+import type { RedisClient } from '../core/redis';
+import { RedisScript } from '../job/redis/redis-script';
+import { FIGURE_RANGES, RING } from './figure-ranges';
+import { figuresKey, writtenKey } from './tree-keys';
+
+/** Where the figures of all trees are summed up. */
+export const ALL_TREES = 'all';
+/** How long the number of the last part is remembered, s. */
+const REMEMBERED_S = 86_400;
+
+/** One step of a ring, as JSON. */
+export interface KeptStep {
+  /** When it begins, s since 1970. */
+  readonly t: number;
+  readonly s: Readonly<Record<string, number>>;
+  /** Buckets of answers and of waits. */
+  readonly d: readonly number[];
+  readonly q: readonly number[];
+  /** MB by process, the most; and how long the next job of each queue had waited, ms, the longest. */
+  readonly m: Readonly<Record<string, number>>;
+  readonly l: Readonly<Record<string, number>>;
+}
+
+// Sums are added to what a step has already, gauges keep their greatest value; a step of an earlier round is written over.
+// KEYS  1 number of the last part written, then for each range: the ring of the place, the ring of all trees
+// ARGV  1 number of this part, 2 how long that is remembered (s), 3 places in a ring, 4 the part, 5… seconds of a step
+// reply 1; 0 when it had been written, and the reply was lost
+const SCRIPT = new RedisScript(`
+local call = redis.call
+if tonumber(call('get', KEYS[1]) or 0) >= tonumber(ARGV[1]) then return 0 end
+call('set', KEYS[1], ARGV[1], 'EX', ARGV[2])
+local part = cjson.decode(ARGV[4])
+local function add(to, from) for k, v in pairs(from) do to[k] = (to[k] or 0) + v end end
+local function most(to, from) for k, v in pairs(from) do to[k] = math.max(to[k] or 0, v) end end
+local function write(key, seconds, memory)
+  local index = math.floor(part.t / seconds)
+  local field, begins = index % ARGV[3], index * seconds
+  local text = call('hget', key, field)
+  local step = text and cjson.decode(text)
+  if not step or step.t ~= begins then step = { t = begins, s = {}, d = {}, q = {}, m = {}, l = {} } end
+  add(step.s, part.s); add(step.d, part.d); add(step.q, part.q); most(step.l, part.l)
+  if memory then most(step.m, part.m) end
+  call('hset', key, field, cjson.encode(step))
+  call('expire', key, seconds * ARGV[3])
+end
+for r = 5, #ARGV do
+  local seconds = tonumber(ARGV[r])
+  write(KEYS[2 * (r - 5) + 2], seconds, true)
+  write(KEYS[2 * (r - 5) + 3], seconds, false)
+end
+return 1`);
+
+/**
+ * Adds a part to every range of its place, and of all trees; once, however often it is sent.
+ * @param latencies how long the next job of each queue had waited, ms.
+ */
+export async function writePart(
+  client: RedisClient,
+  tree: { readonly id: string; readonly place: string },
+  part: FigurePart,
+  latencies: Readonly<Record<string, number>>,
+): Promise<void> {
+  const { number, at, sums, duration, queued, memory } = part;
+  const kept: KeptStep = { t: at / 1000, s: { ...sums }, d: duration, q: queued, m: memory, l: latencies };
+  const rings = FIGURE_RANGES.flatMap(({ name }) => [figuresKey(tree.place, name), figuresKey(ALL_TREES, name)]);
+  const args = [number, REMEMBERED_S, RING, JSON.stringify(kept), ...FIGURE_RANGES.map(({ stepS }) => stepS)];
+  await SCRIPT.run(client, [writtenKey(tree.id), ...rings], args.map(String));
+}

@@ -1,0 +1,124 @@
+import type { Operations } from '../cluster/stats';
+import type { TreePicture } from '../cluster/tree-picture';
+import { UserError } from '../core/errors';
+import type { Events } from '../core/events';
+import type { Redis } from '../core/redis';
+import { queueNames } from '../job/queue/queue-names';
+import { readQueues } from '../job/queue/queue-status';
+import { Recurring } from '../job/recurring';
+import type { Deadline } from '../support/deadline';
+import { writePart } from './figure-script';
+import { readOrder } from './tree-order';
+import { leaveTrees, sendTreePulse } from './tree-pulse';
+
+const PULSE_MS = 1000;
+/** How often a tree tells how it looks, ms: when somebody looks, and else. */
+const WATCHED_MS = 2000;
+const UNWATCHED_MS = 10_000;
+/** A farewell takes no longer, ms. */
+const FAREWELL_MS = 1000;
+
+export interface ScribeOptions {
+  readonly redis: Redis;
+  /** The tree that it writes for. */
+  readonly tree: Operations;
+  readonly events: Events;
+}
+
+/**
+ * Keeps the tree's place in Redis, for those who look at all trees: shows that it lives, how it looks and how it fared,
+ * and brings it the orders that were left for it. Of a tree's processes one does it; the primary appoints it.
+ */
+export class Scribe {
+  private readonly chore: Recurring;
+  private on = false;
+  private picture: TreePicture | undefined;
+  private toldAt = Number.NEGATIVE_INFINITY;
+  private watched = false;
+  private written = 0;
+  /** Orders that were begun, until Redis has been told so. */
+  private begun: readonly string[] = [];
+
+  constructor(private readonly options: ScribeOptions) {
+    const { redis, events } = options;
+    this.chore = new Recurring({
+      everyMs: PULSE_MS,
+      work: () => this.pass(),
+      onError: (error) => {
+        // A Redis that is away is told of by its connection.
+        if (redis.client.isReady) events.emit('queue.error', { error, during: "keeping the tree's place in Redis" });
+      },
+    });
+  }
+
+  /** @param on false: another process does it from now on. */
+  appoint(on: boolean): void {
+    if (on === this.on) return;
+    this.on = on;
+    if (on) this.chore.start();
+    else void this.chore.stop();
+  }
+
+  /** This process leaves; when the whole tree does, it leaves the list, too. */
+  async stop(deadline: Deadline): Promise<void> {
+    if (!this.on) return;
+    this.on = false;
+    const { redis, tree } = this.options;
+    const farewell = async () => {
+      await this.chore.stop();
+      if (!redis.client.isReady) return;
+      const picture = await tree.look();
+      await this.writeFigures(picture);
+      if (picture.stopping) await leaveTrees(redis.client, picture.id);
+    };
+    const soon = deadline.earlier(Math.max(0, deadline.remaining() - FAREWELL_MS));
+    await soon.wait(farewell()).catch(() => undefined);
+  }
+
+  private async pass(): Promise<undefined> {
+    const { redis, tree } = this.options;
+    if (!redis.client.isReady) return;
+    const due = performance.now() - this.toldAt >= (this.watched ? WATCHED_MS : UNWATCHED_MS);
+    if (due || !this.picture) this.picture = await tree.look();
+    const { picture, begun } = this;
+    const { looked, orders } = await sendTreePulse(redis.client, picture.id, due ? JSON.stringify(picture) : '', begun);
+    if (due) this.toldAt = performance.now();
+    this.watched = looked;
+    if (due) await this.writeFigures(picture);
+    await this.obey(orders);
+  }
+
+  private async writeFigures(picture: TreePicture): Promise<void> {
+    const { redis, tree } = this.options;
+    const parts = await tree.figures(this.written);
+    const latencies = parts.length > 0 ? await this.latencies() : {};
+    for (const [index, part] of parts.entries()) {
+      await writePart(redis.client, picture, part, index === parts.length - 1 ? latencies : {});
+      this.written = part.number;
+    }
+  }
+
+  private async latencies(): Promise<Record<string, number>> {
+    const { client } = this.options.redis;
+    const queues = await readQueues(client, await queueNames(client));
+    return Object.fromEntries(queues.map(({ name, latencyMs, paused }) => [name, paused ? 0 : latencyMs]));
+  }
+
+  /** An order stays in its list until it was begun, and comes again until Redis knows that it was. */
+  private async obey(texts: readonly string[]): Promise<void> {
+    const fresh = texts.filter((text) => !this.begun.includes(text));
+    this.begun = texts;
+    for (const text of fresh) {
+      const order = readOrder(text);
+      if (!order) continue;
+      try {
+        await this.options.tree.order(order.command, order.argument, order.by);
+      } catch (error) {
+        // The tree has told its log and its events that it refused.
+        if (!(error instanceof UserError)) throw error;
+      }
+      // What has changed is told at once.
+      this.toldAt = Number.NEGATIVE_INFINITY;
+    }
+  }
+}

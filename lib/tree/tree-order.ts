@@ -1,0 +1,41 @@
+import { randomBytes } from 'node:crypto';
+
+/** What can be ordered of a tree through Redis: nothing that it would not come back from. */
+export const TREE_COMMANDS = [
+  'phased-restart',
+  'recycle',
+  'worker-count-up',
+  'worker-count-down',
+  'jobs quiet',
+  'jobs resume',
+] as const;
+export type TreeCommand = (typeof TREE_COMMANDS)[number];
+
+export interface TreeOrder {
+  /** Unlike any other order's. */
+  readonly id: string;
+  readonly command: TreeCommand;
+  /** The slot, for `recycle`; else 0. */
+  readonly argument: number;
+  /** Who asks, for the log. */
+  readonly by: string;
+}
+
+export function isTreeCommand(text: unknown): text is TreeCommand {
+  return TREE_COMMANDS.some((command) => command === text);
+}
+
+export function newOrder(command: TreeCommand, argument: number, by: string): TreeOrder {
+  return { id: randomBytes(6).toString('hex'), command, argument, by };
+}
+
+/** @returns undefined for what is no order of this version or a near one. */
+export function readOrder(text: string): TreeOrder | undefined {
+  try {
+    const { id, command, argument, by } = JSON.parse(text) as Partial<TreeOrder>;
+    if (typeof id !== 'string' || !isTreeCommand(command) || typeof by !== 'string') return undefined;
+    return Number.isSafeInteger(argument) ? { id, command, argument: argument ?? 0, by } : undefined;
+  } catch {
+    return undefined;
+  }
+}
