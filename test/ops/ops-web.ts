@@ -16,6 +16,8 @@ export const SIGNED = { OPS_USER: 'ada', OPS_PASSWORD: 'correct horse', OPS_VIEW
 export class OpsWeb {
   readonly signIns: EventMap['operator.sign-in'][] = [];
   readonly errors: EventMap['request.error'][] = [];
+  /** What the log tells of operators' doings: their events' names and payloads. */
+  readonly operated: (readonly [name: string, payload: object])[] = [];
   url = '';
 
   private constructor(
@@ -27,6 +29,9 @@ export class OpsWeb {
   ) {
     events.on('operator.sign-in', (event) => this.signIns.push(event));
     events.on('request.error', (event) => this.errors.push(event));
+    events.onAny((name, payload) => {
+      if (name.startsWith('operator.')) this.operated.push([name, payload]);
+    });
   }
 
   /** @param env over the settings of a developer's machine. */
@@ -68,7 +73,7 @@ export class OpsWeb {
   /** As the browser sends the form of a page of ours. */
   post(
     path: string,
-    fields: Readonly<Record<string, string>>,
+    fields: Readonly<Record<string, string>> | URLSearchParams,
     headers: RequestOptions['headers'] = {},
   ): Promise<Answer> {
     return request(this.url + path, {

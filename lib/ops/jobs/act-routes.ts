@@ -17,7 +17,7 @@ const HOUR_MS = 3_600_000;
 type Wrong = 'count' | 'more' | 'at' | undefined;
 
 interface Question {
-  /** null: any that the set offers. */
+  /** null: whichever the set offers. */
   readonly act: ActName | null;
   readonly chosen: ChosenJobs;
   readonly back: string;

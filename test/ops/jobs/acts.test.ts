@@ -1,0 +1,246 @@
+import assert from 'node:assert/strict';
+import { until } from '../../support/until';
+import { SIGNED, tokenIn } from '../ops-web';
+import { billing } from './shop/billing';
+import SyncInvoiceJob from './shop/jobs/sync-invoice';
+import WelcomeMailJob from './shop/jobs/welcome-mail';
+import { ShopStage } from './shop-stage';
+import { OPERATOR, textOf, VIEWER, Visitor } from './visitor';
+
+const DEAD = '/ops/jobs/dead';
+
+describe('what can be done with jobs', () => {
+  let stage: ShopStage;
+  let operator: Visitor;
+  let viewer: Visitor;
+  before(async () => {
+    stage = await ShopStage.start(SIGNED);
+    [operator, viewer] = await Promise.all([Visitor.signIn(stage.ops, OPERATOR), Visitor.signIn(stage.ops, VIEWER)]);
+  });
+  after(() => stage?.stop());
+  beforeEach(async () => {
+    await stage.reset();
+    stage.ops.operated.length = 0;
+  });
+
+  const died = () => stage.eventsNamed('job.dead').length;
+  const deadIds = () => stage.redis.client.zRange('bq:default:dead', 0, -1);
+  const ref = (id: string) => `default/${id}`;
+  const audited = () =>
+    stage.ops.operated.filter(([name]) => name !== 'operator.sign-in').map(([name, payload]) => ({ name, ...payload }));
+
+  /** @returns the ids of so many jobs that have died. */
+  async function bury(count: number): Promise<string[]> {
+    const before = died();
+    await stage.processor();
+    const order = (n: number) => ({ invoice: `inv_${n}`, amount: n, token: 't', email: 'e' });
+    const all = await SyncInvoiceJob.performAllLater(Array.from({ length: count }, (_, n) => [order(n)]));
+    await until('they are dead', () => died() === before + count);
+    return all.map((job) => job.id);
+  }
+
+  it('those that are ticked are retried, once, and the log tells who asked', async () => {
+    const [one = '', two = '', three = ''] = await bury(3);
+    billing.works = true;
+    const text = await operator.act(`${DEAD}/act`, {
+      act: 'retry',
+      id: [ref(one), ref(three)],
+      back: `${DEAD}?queue=default`,
+    });
+    assert.match(text, /^Dead jobs .* 2 jobs are back on their queues\./);
+    await until('they have run', () => billing.invoices.length === 2);
+    assert.deepEqual(billing.invoices.sort(), ['inv_0', 'inv_2']);
+    assert.deepEqual(await deadIds(), [two]);
+    assert.deepEqual(audited(), [
+      { name: 'operator.jobs', action: 'retry', set: 'dead', count: 2, via: "the operator's pages, 127.0.0.1" },
+    ]);
+  });
+
+  it('a double click retries once, even a job that dies again at once, and all clicks are told the same', async () => {
+    const [id = ''] = await bury(1);
+    const token = tokenIn((await operator.get(DEAD)).body);
+    const fields = { token, act: 'retry', id: ref(id), back: DEAD };
+    const answers = await Promise.all([1, 2, 3].map(() => operator.send(`${DEAD}/act`, fields)));
+    answers.push(await operator.send(`${DEAD}/act`, fields));
+    assert.deepEqual(new Set(answers.map((answer) => answer.status)), new Set([303]));
+    assert.equal(new Set(answers.map((answer) => answer.headers.location)).size, 1);
+    await until('it is dead again', async () => (await deadIds()).length === 1);
+    assert.equal(died(), 2);
+    assert.deepEqual(
+      audited().map(({ name }) => name),
+      ['operator.jobs'],
+    );
+    const told = await operator.get(answers[0]?.headers.location ?? '');
+    assert.match(textOf(told.body), /1 job is back on its queue\./);
+  });
+
+  it('a form that is left open says that its jobs have gone', async () => {
+    const [one = '', two = ''] = await bury(2);
+    await operator.act(`${DEAD}/act`, { act: 'delete', id: ref(one), confirmed: '1', expected: '1' });
+    const some = await operator.act(`${DEAD}/act`, { act: 'retry', id: [ref(one), ref(two)] });
+    assert.match(some, /1 job is back on its queue\. 1 had left the list before\./);
+    const none = await operator.act(`${DEAD}/act`, { act: 'retry', id: ref(one) });
+    assert.match(none, /Nothing was changed: the jobs had left the list before\./);
+    assert.match(
+      await operator.read(`${DEAD}/confirm?act=delete&id=${ref(one)}`, 409),
+      /^These jobs have left the list/,
+    );
+  });
+
+  it('deleting asks first: what is hit, what it costs, and a way out', async () => {
+    const [one = '', two = ''] = await bury(2);
+    const asked = await operator.post(`${DEAD}/act`, {
+      act: 'delete',
+      id: [ref(one), ref(two)],
+      back: `${DEAD}?q=inv`,
+    });
+    assert.equal(asked.status, 200);
+    assert.match(
+      textOf(asked.body),
+      /^Delete 2 dead jobs\? They cannot be brought back\. .* SyncInvoiceJob 2 jobs Delete 2 jobs Keep them$/,
+    );
+    assert.match(asked.body, /href="\/ops\/jobs\/dead\?q=inv">Keep them/);
+    assert.equal((await deadIds()).length, 2);
+    const fields = hiddenFields(asked.body);
+    assert.match(await operator.act(`${DEAD}/act`, { ...fields, act: 'delete' }), /2 jobs were deleted\./);
+    assert.deepEqual(await deadIds(), []);
+  });
+
+  it('all that match are meant by one form, with their number typed when there are many', async () => {
+    await bury(30);
+    const question = await operator.get(`${DEAD}/confirm?all=1&q=inv_`);
+    assert.match(
+      textOf(question.body),
+      /^What is to become of 30 dead jobs\? .* SyncInvoiceJob 30 jobs Type 30 to confirm Retry 30 jobs Delete 30 jobs Leave them$/,
+    );
+    const fields = { ...hiddenFields(question.body), act: 'delete' };
+    for (const count of ['', '29', '3O']) {
+      const refused = await operator.post(`${DEAD}/act`, { ...fields, count });
+      assert.equal(refused.status, 422);
+      assert.match(textOf(refused.body), /Delete 30 dead jobs\? .* Type 30 to confirm\./);
+    }
+    // Who dies meanwhile is not meant.
+    const [late = ''] = await bury(1);
+    assert.match(await operator.act(`${DEAD}/act`, { ...fields, count: '30' }), /30 jobs were deleted\./);
+    assert.deepEqual(await deadIds(), [late]);
+    assert.deepEqual(
+      audited().map((each) => ({ ...each, via: '' })),
+      [{ name: 'operator.jobs', action: 'delete', set: 'dead', count: 30, via: '' }],
+    );
+  });
+
+  it('all that match are counted anew: where they have become more, one is asked again', async () => {
+    const schedule = async (count: number) => {
+      for (let n = 0; n < count; n++) await WelcomeMailJob.set({ wait: '3h' }).performLater(n, 'en');
+    };
+    await schedule(2);
+    const question = await operator.get('/ops/jobs/scheduled/confirm?all=1&act=delete');
+    const fields = { ...hiddenFields(question.body), act: 'delete' };
+    await schedule(1);
+    const again = await operator.post('/ops/jobs/scheduled/act', fields);
+    assert.equal(again.status, 422);
+    assert.match(textOf(again.body), /Delete 3 scheduled jobs\? .* There are 3 by now\. Look again/);
+    assert.match(
+      await operator.act('/ops/jobs/scheduled/act', { ...hiddenFields(again.body), act: 'delete' }),
+      /3 jobs were deleted\./,
+    );
+  });
+
+  it('scheduled jobs and retries are run, rescheduled and killed', async () => {
+    await stage.processor();
+    await WelcomeMailJob.performLater(1, 'en');
+    const [{ id = '' } = {}] = await until('it is to be retried', () => {
+      const retrying = stage.eventsNamed('job.retrying');
+      return retrying.length === 1 && retrying;
+    });
+    const retries = '/ops/jobs/retries';
+    const asked = await operator.get(`${retries}/confirm?act=reschedule&id=mailer/${id}`);
+    const fields = { ...hiddenFields(asked.body), act: 'reschedule' };
+    for (const at of ['', 'tomorrow', '2026-02-30T10:00']) {
+      const refused = await operator.post(`${retries}/act`, { ...fields, at });
+      assert.match(textOf(refused.body), /Give a date and a time/, at);
+    }
+    const at = '2099-12-24T18:00';
+    assert.match(await operator.act(`${retries}/act`, { ...fields, at }), /1 job has another time\./);
+    assert.equal(await stage.redis.client.zScore('bq:mailer:delayed', id), Date.parse(`${at}Z`));
+    const kill = hiddenFields((await operator.get(`${retries}/confirm?act=kill&id=mailer/${id}`)).body);
+    assert.match(await operator.act(`${retries}/act`, { ...kill, act: 'kill' }), /1 job is dead now\./);
+    assert.match(await operator.read(DEAD), /WelcomeMailJob .* Killed mailbox of 1 does not exist/);
+
+    const later = await WelcomeMailJob.set({ wait: '3h' }).performLater(2, 'en');
+    const told = await operator.act('/ops/jobs/scheduled/act', { act: 'run', id: `mailer/${later.id}` });
+    assert.match(told, /1 job is on its queue\./);
+    await until('it has run', () => stage.eventsNamed('job.retrying').some((job) => job.id === later.id));
+  });
+
+  it('what makes no sense is refused, and nothing is changed', async () => {
+    const [id = ''] = await bury(1);
+    const cases: [Record<string, string>, number, RegExp][] = [
+      [{ act: 'retry' }, 422, /^No job is ticked/],
+      [{ act: 'retry', id: 'nonsense' }, 422, /^No job is ticked/],
+      [{ act: 'explode', id: ref(id) }, 400, /^That cannot be done with these jobs/],
+      [{ act: 'kill', id: ref(id) }, 400, /^That cannot be done with these jobs/],
+      [{ act: 'delete', id: ref(id), confirmed: '1' }, 422, /^This form is out of date/],
+      [{ act: 'delete', all: '1', confirmed: '1', expected: '1', asOf: '1' }, 422, /^This form is out of date/],
+      [{ act: 'retry', all: '1', queue: 'a b' }, 400, /^That is no name of a queue/],
+    ];
+    for (const [fields, status, text] of cases) {
+      const answer = await operator.post(`${DEAD}/act`, fields);
+      assert.equal(answer.status, status, JSON.stringify(fields));
+      assert.match(textOf(answer.body), text);
+      assert.match(textOf(answer.body), /Nothing was changed\./);
+    }
+    assert.deepEqual(await deadIds(), [id]);
+    assert.deepEqual(audited(), []);
+  });
+
+  it('goes back to pages of jobs only', async () => {
+    const [id = ''] = await bury(1);
+    for (const back of [
+      'https://evil.example/',
+      '//evil.example/ops/jobs/',
+      '/ops/jobs/../../evil',
+      '/ops/sign-out',
+      '/ops/jobs/\\evil',
+    ]) {
+      const { headers } = await operator.post(`${DEAD}/act`, { act: 'retry', id: ref(id), back });
+      assert.match(headers.location ?? '', /^\/ops\/jobs\/dead\?did=[\w-]{12}$/, back);
+      await until('it is dead again', async () => (await deadIds()).length === 1);
+    }
+  });
+
+  it('is for operators, and for their own forms only', async () => {
+    const [id = ''] = await bury(1);
+    const token = tokenIn((await operator.get(DEAD)).body);
+    const fields = { token, act: 'retry', id: ref(id) };
+    const { token: _, ...bare } = fields;
+    const others = tokenIn((await viewer.get(DEAD)).body);
+    const another = await Visitor.signIn(stage.ops, OPERATOR);
+    const refused = [
+      await operator.send(`${DEAD}/act`, bare),
+      await operator.send(`${DEAD}/act`, { ...fields, token: others }),
+      await operator.send(`${DEAD}/act`, fields, { Origin: 'https://evil.example' }),
+      await operator.send(`${DEAD}/act`, fields, { Origin: 'null' }),
+      await another.send(`${DEAD}/act`, fields),
+      await viewer.send(`${DEAD}/act`, { ...fields, token: others }),
+      await viewer.send('/ops/jobs/queues/default/pause', { token: others }),
+      await viewer.send('/ops/jobs/cron/send-digests/run', { token: others }),
+    ];
+    assert.deepEqual(
+      refused.map((answer) => answer.status),
+      refused.map(() => 403),
+    );
+    assert.equal((await operator.get(`${DEAD}/act`)).status, 405);
+    assert.deepEqual([await deadIds(), died(), audited()], [[id], 1, []]);
+  });
+});
+
+/** What the form of a question carries along. */
+function hiddenFields(html: string): Record<string, string | string[]> {
+  const fields: Record<string, string[]> = {};
+  const [, main = ''] = /<main[^>]*>([\s\S]*)<\/main>/.exec(html) ?? [];
+  for (const [, name = '', value = ''] of main.matchAll(/<input type="hidden" name="(\w+)" value="([^"]*)"/g)) {
+    if (name !== 'token') fields[name] = [...(fields[name] ?? []), value];
+  }
+  return fields;
+}

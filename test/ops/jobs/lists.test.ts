@@ -1,0 +1,172 @@
+import assert from 'node:assert/strict';
+import { until } from '../../support/until';
+import { SIGNED } from '../ops-web';
+import { seed } from './shop-seeds';
+import { ShopStage } from './shop-stage';
+import { OPERATOR, textOf, VIEWER, Visitor } from './visitor';
+
+interface ListJson {
+  readonly jobs: readonly {
+    readonly id: string;
+    readonly class: string;
+    readonly args: unknown;
+    readonly error: unknown;
+  }[];
+  readonly total: number;
+}
+
+describe('lists of jobs', () => {
+  let stage: ShopStage;
+  let operator: Visitor;
+  let viewer: Visitor;
+  let dead: string[];
+  before(async () => {
+    stage = await ShopStage.start(SIGNED);
+    [operator, viewer] = await Promise.all([Visitor.signIn(stage.ops, OPERATOR), Visitor.signIn(stage.ops, VIEWER)]);
+    dead = await seed(stage, 60);
+  });
+  after(() => stage?.stop());
+
+  it('show the dead, the newest first, with what they were given, why they died and how often they were tried', async () => {
+    const text = await operator.read('/ops/jobs/dead');
+    assert.match(text, /^Dead jobs 61 jobs used up their attempts\. Kept for 180 days, then removed\./);
+    assert.match(text, /SyncInvoiceJob billing invoice: "inv_\d+", amount: 129\d\d, token: filtered , email: filtered/);
+    assert.match(text, /BillingTimeout No answer from billing\.example\.com in 15 s 1 (now|\d+ s ago)/);
+    assert.match(text, /SecretJob not shown/);
+    assert.doesNotMatch((await operator.get('/ops/jobs/dead')).body, /tok_secret|ada@example|sesame/);
+    const { jobs, total } = await operator.json<ListJson>('/ops/jobs/dead');
+    assert.deepEqual([jobs.length, total], [50, 61]);
+  });
+
+  it('are paged, and a page beyond the last is the last', async () => {
+    assert.match(await operator.read('/ops/jobs/dead'), /1–50 of 61 Newer Older$/);
+    assert.match(await operator.read('/ops/jobs/dead?page=2'), /51–61 of 61 Newer Older$/);
+    assert.match(await operator.read('/ops/jobs/dead?page=99'), /51–61 of 61/);
+    const [first, second] = await Promise.all(
+      [1, 2].map((page) => operator.json<ListJson>(`/ops/jobs/dead?page=${page}`)),
+    );
+    const ids = [...(first?.jobs ?? []), ...(second?.jobs ?? [])].map((job) => job.id);
+    assert.equal(new Set(ids).size, 61);
+    assert.deepEqual(
+      dead.filter((id) => !ids.includes(id)),
+      [],
+    );
+  });
+
+  it('are filtered by text, class, queue, error, tag and time', async () => {
+    const count = async (query: string, list = 'dead') =>
+      (await operator.json<ListJson>(`/ops/jobs/${list}?${query}`)).total;
+    assert.equal(await count('q=INV_7'), 1);
+    assert.equal(await count('q=inv_1'), 11);
+    assert.equal(await count(`q=${dead[3]}`), 1);
+    assert.equal(await count('class=SecretJob'), 1);
+    assert.equal(await count('queue=mailer'), 0);
+    assert.equal(await count('error=billingtimeout'), 60);
+    assert.equal(await count('tag=billing'), 60);
+    assert.equal(await count('tag=bill'), 0);
+    assert.equal(await count('when=hour'), 61);
+    assert.equal(await count('tag=billing&q=inv_7&error=Timeout&queue=default&class=SyncInvoiceJob&when=day'), 1);
+    assert.equal(await count('when=hour', 'scheduled'), 0);
+    assert.equal(await count('when=day', 'scheduled'), 1);
+    assert.equal(await count('q=4812', 'retries'), 1);
+  });
+
+  it('say what a filter hides, and what was probably meant', async () => {
+    const text = await operator.read('/ops/jobs/dead?q=synkinvoice&queue=default');
+    assert.match(text, /Queue: default Clear all Nothing matches “synkinvoice” in default/);
+    assert.match(text, /61 dead jobs are hidden by these filters\. Did you mean SyncInvoice \?/);
+    const { body } = await operator.get('/ops/jobs/dead?q=inv_7');
+    assert.match(body, /name="q"[^>]* value="inv_7"/);
+    assert.match(body, /<option value="BillingTimeout">/);
+    assert.match(body, /<option value="SyncInvoiceJob">/);
+  });
+
+  it('are sorted by each of their columns, either way', async () => {
+    const first = async (sort: string) => (await operator.json<ListJson>(`/ops/jobs/dead?sort=${sort}`)).jobs[0];
+    assert.equal((await first('class'))?.class, 'SecretJob');
+    assert.equal((await first('-class'))?.class, 'SyncInvoiceJob');
+    assert.deepEqual((await first('-error'))?.error, { name: 'Error', message: 'no' });
+    const [oldest] = (await operator.json<ListJson>('/ops/jobs/dead?sort=at')).jobs;
+    const newest = await operator.json<ListJson>('/ops/jobs/dead?page=2');
+    assert.equal(oldest?.id, newest.jobs.at(-1)?.id);
+    const { body } = await operator.get('/ops/jobs/dead?sort=class&q=inv');
+    assert.match(body, /aria-sort="ascending"><a href="\/ops\/jobs\/dead\?sort=-class&amp;q=inv">Job/);
+  });
+
+  it('show what is to be retried and what is scheduled', async () => {
+    const retries = await operator.read('/ops/jobs/retries');
+    assert.match(retries, /^Retries 1 job has failed and will run again by itself\./);
+    assert.match(retries, /WelcomeMailJob 4812, "ko" mailer TypeError mailbox of 4812 .*in \d+ s/);
+    const scheduled = await operator.read('/ops/jobs/scheduled');
+    assert.match(scheduled, /^Scheduled jobs 1 job waits for its time\..*WelcomeMailJob 4790, "en" mailer .* in 2 h/);
+  });
+
+  it('say how many there are beside their names', async () => {
+    const counts = await until('the busy job is among them', async () => {
+      const { body } = await operator.get('/ops/jobs/classes');
+      const found = [...body.matchAll(/data-count="(\w+)">([^<]*)</g)].map(([, name, text]) => [name, text]);
+      const all = Object.fromEntries(found) as Record<string, string>;
+      return all.busy === '1' && all;
+    });
+    assert.deepEqual(counts, {
+      queues: '0',
+      busy: '1',
+      scheduled: '1',
+      retries: '1',
+      dead: '61',
+      cron: '2',
+    });
+  });
+
+  it('refuse what makes no sense, and say what would', async () => {
+    const cases = [
+      ['page=0', 'There is no such page'],
+      ['page=-1', 'There is no such page'],
+      ['page=1e3', 'There is no such page'],
+      ['page=1&page=2', 'There is no such page'],
+      ['sort=colour', 'This list has no such order'],
+      ['sort=--class', 'This list has no such order'],
+      ['queue=a%20b', 'That is no name of a queue'],
+      ['when=never', 'That is no stretch of time'],
+      ['q=a&q=b', 'This address says a thing twice'],
+      [`q=${'x'.repeat(1001)}`, 'That cannot be searched for'],
+      ['tag=a%00b', 'That cannot be searched for'],
+    ];
+    for (const [query = '', title = ''] of cases) {
+      const text = await operator.read(`/ops/jobs/dead?${query}`, 400);
+      assert.ok(text.startsWith(title), `${query}: ${text}`);
+      assert.match(text, /Nothing was changed\. 400 · [\w-]{36} · /);
+    }
+    const problem = await operator.get('/ops/jobs/dead?page=x', { Accept: 'application/json' });
+    assert.deepEqual([problem.status, problem.json().reason], [400, 'badQuery.page']);
+    assert.match(await operator.read('/ops/jobs/scheduled?sort=error', 400), /no such order/);
+    assert.match(await operator.read('/ops/jobs/classes?period=year', 400), /hour, day and all/);
+  });
+
+  it('hide from a viewer what may name people, and give them nothing to act with or to find it out by', async () => {
+    for (const path of ['/ops/jobs/dead', '/ops/jobs/retries', '/ops/jobs/scheduled', '/ops/jobs/queues/mailer']) {
+      const { body, status } = await viewer.get(path);
+      assert.equal(status, 200);
+      assert.doesNotMatch(
+        body,
+        /inv_|4812|4790|mailbox|No answer|type="checkbox"|name="q"|method="post" action="\/ops\/jobs/,
+        path,
+      );
+    }
+    assert.match(await viewer.read('/ops/jobs/dead'), /SyncInvoiceJob billing hidden .* BillingTimeout hidden/);
+    const all = (query: string) => viewer.json<ListJson>(`/ops/jobs/dead?${query}`);
+    assert.equal((await all('q=inv_7')).total, 61);
+    assert.equal((await all('error=example')).total, 61);
+    assert.equal((await all('error=BillingTimeout')).total, 60);
+    assert.deepEqual((await all('')).jobs[0]?.args, null);
+    for (const path of ['/ops/jobs/find?q=inv_7', '/ops/jobs/dead/confirm?all=1', '/ops/jobs/queues/default/clear']) {
+      assert.match(await viewer.read(path, 403), /^Viewers only look/);
+    }
+  });
+
+  it('stand in Korean, too', async () => {
+    const { body } = await operator.get('/ops/jobs/dead?locale=ko');
+    assert.match(textOf(body), /^죽은 작업 작업 61개가 시도를 모두 썼습니다\./);
+    assert.doesNotMatch(body, /jobs\.\w+\.|nav\.\w+/);
+  });
+});
