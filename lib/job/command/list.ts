@@ -72,8 +72,13 @@ async function listSet(desk: Desk, set: StoredSet, request: ListRequest): Promis
   const jobs = entries.map((entry) => desk.view.job(entry));
   const { columns } = desk.terminal;
   const lines = jobs.length > 0 ? [...table(jobRows(jobs, COLUMNS[set], columns), columns), ''] : [];
+  const inOutbox = set === 'waiting' ? await dueInOutbox(desk, queuesOf(request)) : 0;
   return {
-    json: { set, total, complete, next: next ?? null, jobs },
+    json: { set, total, complete, next: next ?? null, ...(set === 'waiting' && { in_outbox: inOutbox }), jobs },
+    notes:
+      inOutbox === 0
+        ? []
+        : [`${countOf(inOutbox, 'more job')} due in the outbox: a job processor copies what is there to its queue.`],
     text: `${[...lines, summary(set, request, jobs.length, { total, complete, more: next !== undefined, next })].join('\n')}\n`,
   };
 }
@@ -82,6 +87,12 @@ async function pageOf(desk: Desk, set: StoredSet, request: ListRequest): Promise
   const sets = await desk.sets();
   if (set !== 'waiting') return sets[set].page(request);
   return waitingPage(sets, queuesOf(request) ?? (await desk.queueNames()), request);
+}
+
+/** Jobs that are due and not on their queues yet: none where a job processor is alive and well. */
+async function dueInOutbox(desk: Desk, queues: readonly string[] | undefined): Promise<number> {
+  const listed = await desk.queues.list(queues ?? (await desk.queueNames()));
+  return listed.reduce((sum, queue) => sum + (queue.inOutbox ?? 0), 0);
 }
 
 async function listBusy(desk: Desk, request: ListRequest): Promise<Answer> {

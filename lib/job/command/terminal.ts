@@ -58,11 +58,12 @@ export class Terminal {
     if (this.streams.errors.isTTY) this.streams.errors.write(`\r${text}\x1b[K`);
   }
 
-  /** Ctrl-C aborts the signal instead of ending the process, for as long as the work lasts. */
+  /** Ctrl-C aborts the signal, and only the second one ends the process, for as long as the work lasts. */
   async interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const controller = new AbortController();
     const abort = () => controller.abort();
-    process.on('SIGINT', abort);
+    // Once: Redis may hang, and whoever insists is let go.
+    process.once('SIGINT', abort);
     try {
       return await work(controller.signal);
     } finally {

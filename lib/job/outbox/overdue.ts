@@ -48,3 +48,13 @@ export async function deleteOverdue(knex: Knex, queue: string, onDeleted: (count
     onDeleted(deleted);
   }
 }
+
+/** The same of one row. @returns false when there is none, or a relay has copied it meanwhile. */
+export async function deleteOverdueRow(knex: Knex, queue: string, id: string): Promise<boolean> {
+  const { rowCount } = await knex.raw<{ rowCount: number }>(
+    `delete from job_outbox
+     where id = ?::uuid and queue = ? and dispatched_at is null and run_at <= (select clock_timestamp())`,
+    [id, queue],
+  );
+  return rowCount > 0;
+}

@@ -1,3 +1,4 @@
+import { deleteOverdueRow } from '../outbox/overdue';
 import { queueKey } from '../redis/keys';
 import { readCursor, writeCursor } from './cursor';
 import { describeJob, type JobEntry } from './entry';
@@ -5,7 +6,7 @@ import { checkFilter, isFiltering, type JobFilter, luaFilter } from './filter';
 import type { FoundJob } from './found-job';
 import { ANY, moveJobs } from './move-script';
 import { checkBounds, type JobPage, type PageRequest } from './page';
-import { checkRef, type JobRef } from './reference';
+import { checkRef, isUuid, type JobRef } from './reference';
 import { tracesOf } from './rewrites';
 import { settleRows } from './settle-rows';
 import type { SetSources } from './sources';
@@ -37,17 +38,26 @@ export class WaitingList {
     return (await countWalk(this.walker(filter))).total;
   }
 
-  /** @returns false when it is not, or no longer, waiting here. @throws InvalidRequestError. */
+  /**
+   * One that is due and still in the outbox waits here, too.
+   * @returns false when it is not, or no longer, waiting here. @throws InvalidRequestError.
+   */
   async delete(ref: JobRef): Promise<boolean> {
-    const { redis, events, via } = this.sources;
+    const { knex, events, via } = this.sources;
     const { id } = checkRef(ref);
+    const deleted = (await this.deleteHere(id)) || (isUuid(id) && (await deleteOverdueRow(knex, this.queue, id)));
+    if (deleted) events.emit('operator.jobs', { action: 'delete', set: 'waiting', count: 1, via });
+    return deleted;
+  }
+
+  private async deleteHere(id: string): Promise<boolean> {
+    const { redis } = this.sources;
     const { queue } = this;
     const text = (await redis.hGet(queueKey(queue, 'jobs'), id)) ?? undefined;
     const job = { id, queue, sha: ANY, record: undefined, traces: tracesOf(text) };
     const [state] = await moveJobs(redis, { from: 'waiting', to: 'drop' }, [job]);
     if (state !== 'moved') return false;
     if (job.traces.includes('f')) await settleRows(this.sources, [job]);
-    events.emit('operator.jobs', { action: 'delete', set: 'waiting', count: 1, via });
     return true;
   }
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { Redis } from '../../../lib/core/redis';
 import { Job } from '../../../lib/job/job';
 import { KillJob } from '../../../lib/job/perform/verdict';
+import { transaction } from '../../../lib/model/transaction';
 import { Deadline } from '../../../lib/support/deadline';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
@@ -186,6 +187,26 @@ describe('jobs retry, promote, reschedule, kill and delete', () => {
       [ok, notes],
       [false, [`Job ${running} runs at this moment: kill is for retry and scheduled jobs.`]],
     );
+  });
+
+  it('knows of jobs that wait in the outbox, while no job processor is alive', async () => {
+    const [first, second] = await transaction(async () => [
+      await MoodyJob.performLater('ann'),
+      await MoodyJob.performLater('bob'),
+    ]);
+    const waiting = await typist.type('list waiting');
+    assert.deepEqual([waiting.text, waiting.json.in_outbox], ['No job waits.\n', 2]);
+    assert.deepEqual(waiting.notes, [
+      '2 more jobs due in the outbox: a job processor copies what is there to its queue.',
+    ]);
+    assert.match((await typist.type(`show ${first.id}`)).text, /^State {8}waiting$/m);
+    assert.equal((await typist.type(`delete ${first.id}`)).text, 'Deleted 1 job.\n');
+    assert.equal((await typist.type(`delete ${first.id}`)).ok, false);
+    assert.deepEqual(audit(), [{ action: 'delete', set: 'waiting', count: 1, via: 'cli (ada)' }]);
+    await system.processor(CLASSES);
+    await until('the other ran', () => ran.length === 1);
+    await until('the outbox is empty', async () => (await system.outboxSize()) === 0);
+    assert.deepEqual(ran, ['bob'], second.id);
   });
 
   it('moves all of a set that the filters leave', async () => {
