@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { FAMILIES } from '../../lib/ops/metrics/families';
 import { assertConventions } from '../ops/metrics/conventions';
+import { allQueries, parseQuery, unknownTo } from '../ops/metrics/queries';
 import { Scrape } from '../ops/metrics/scrape';
 import type { Tree } from '../support/tree';
 import { until } from '../support/until';
@@ -141,6 +142,7 @@ describe('the metrics of a whole tree', function () {
       FAMILIES.map(({ name }) => name),
     );
     assertConventions(scraped.metrics);
+    for (const [where, query] of allQueries()) assert.deepEqual(unknownTo(scraped, parseQuery(query)), [], where);
     for (const process of ['primary', 'web.0', 'web.1', 'jobs']) {
       assert.ok(scraped.sum('catamount_process_resident_memory_bytes', { process }) > 1e7, process);
       assert.ok(scraped.sum('catamount_process_cpu_seconds_total', { process }) > 0, process);

@@ -1,0 +1,92 @@
+import assert from 'node:assert/strict';
+import { FAMILIES } from '../../../lib/ops/metrics/families';
+import { allQueries, type Panel, parseQuery, readDashboard, readRules, unknownTo } from './queries';
+import { Scrape } from './scrape';
+
+const NAMES = new Set([
+  'up',
+  ...FAMILIES.flatMap(({ name, type }) =>
+    type === 'histogram' ? ['_bucket', '_sum', '_count'].map((suffix) => name + suffix) : [name],
+  ),
+]);
+
+const overlap = ({ gridPos: a }: Panel, { gridPos: b }: Panel) =>
+  a.x < b.x + b.w && b.x < a.x + a.w && a.y < b.y + b.h && b.y < a.y + a.h;
+
+describe('the alert rules and the dashboard', () => {
+  it("are queries by Prometheus's grammar, of metrics that there are", () => {
+    const queries = allQueries();
+    assert.ok(queries.length > 50);
+    for (const [where, query] of queries) {
+      const { selectors } = parseQuery(query);
+      assert.ok(selectors.length > 0, `${where} asks for nothing`);
+      for (const { metric } of selectors) assert.ok(NAMES.has(metric), `${where}: there is no ${metric}`);
+    }
+  });
+
+  it('never take the increase of a gauge, nor a counter as it is', () => {
+    const counters = FAMILIES.filter(({ type }) => type !== 'gauge').map(({ name }) => name);
+    for (const [where, query] of allQueries()) {
+      for (const [, name = ''] of query.matchAll(/(catamount_\w+)(?:\{[^}]*\})?(?!\w)(?!\{)(?!\[)/g)) {
+        assert.ok(!counters.some((counter) => name.startsWith(counter)), `${where}: ${name} needs a rate`);
+      }
+      for (const [, name = ''] of query.matchAll(/(?:rate|increase)\((catamount_\w+)/g)) {
+        assert.ok(
+          counters.some((counter) => name.startsWith(counter)),
+          `${where}: ${name} is a gauge`,
+        );
+      }
+    }
+  });
+
+  it('say in each alert how grave it is, what is wrong and what to do', () => {
+    const rules = readRules();
+    assert.equal(new Set(rules.map(({ alert }) => alert)).size, rules.length);
+    for (const { alert, expr, labels, annotations, for: wait = '0m', ...more } of rules) {
+      assert.match(alert, /^Catamount([A-Z][a-z]+)+$/);
+      assert.match(labels.severity, /^(critical|warning|info)$/);
+      assert.match(wait, /^\d+[mh]$/);
+      assert.deepEqual([Object.keys(annotations), more], [['summary', 'description'], {}], alert);
+      assert.match(annotations.description, /\.$/, alert);
+      const kept = keptLabels(expr);
+      for (const [, label = ''] of Object.values(annotations)
+        .join()
+        .matchAll(/\$labels\.(\w+)/g)) {
+        assert.ok(kept === undefined || kept.includes(label), `${alert} shows ${label}, which its query drops`);
+      }
+    }
+  });
+
+  it('draw every panel in a place of its own, with a legend to each line', () => {
+    const { panels, templating } = readDashboard();
+    assert.equal(new Set(panels.map(({ id }) => id)).size, panels.length);
+    for (const [i, panel] of panels.entries()) {
+      assert.ok(panel.gridPos.x + panel.gridPos.w <= 24, panel.title);
+      for (const other of panels.slice(i + 1)) assert.ok(!overlap(panel, other), `${panel.title} on ${other.title}`);
+      for (const { refId, expr, legendFormat } of panel.targets ?? []) {
+        assert.equal(panel.targets?.filter((target) => target.refId === refId).length, 1);
+        if (panel.type === 'timeseries') assert.notEqual(legendFormat, '', panel.title);
+        assert.match(expr, /\{job="\$job", instance=~"\$instance"/, panel.title);
+      }
+    }
+    assert.deepEqual(
+      templating.list.map(({ name }) => name),
+      ['datasource', 'job', 'instance'],
+    );
+  });
+
+  it('are checked by a test that finds what is wrong', () => {
+    assert.throws(() => parseQuery('sum(catamount_phase'));
+    assert.throws(() => parseQuery('rate(catamount_phase)) > 1'));
+    const scrape = new Scrape('# HELP a_total A thing.\n# TYPE a_total counter\na_total{x="1"} 2\n');
+    const unknown = (query: string) => unknownTo(scrape, parseQuery(query));
+    assert.deepEqual(unknown('sum by (x, job) (rate(a_total{x=~"1|2",instance="i"}[5m]))'), ['a_total{x="2"}']);
+    assert.deepEqual(unknown('sum by (y) (b_total) > 0'), ['y', 'b_total']);
+  });
+});
+
+/** Labels that a query's result has; undefined: all that the metric has. */
+function keptLabels(query: string): string[] | undefined {
+  const [, labels] = /^\s*(?:histogram_quantile\([\d.]+, )?(?:sum|max) by \(([^)]*)\)/.exec(query) ?? [];
+  return labels?.split(',').map((label) => label.trim());
+}
