@@ -74,6 +74,8 @@ export class WatchedPage {
     const context = await browser.newContext({
       viewport: { width: 1280, height: 900 },
       locale: 'en-GB',
+      // Emulated, a scheme would reach into frames whose element has another one.
+      colorScheme: null,
       reducedMotion: 'reduce',
       ...options,
     });
@@ -89,7 +91,7 @@ export class WatchedPage {
 export async function shoot(page: Page, name: string): Promise<void> {
   fs.mkdirSync(SHOTS, { recursive: true });
   for (const { scheme, width } of VARIANTS) {
-    await page.emulateMedia({ colorScheme: scheme, reducedMotion: 'reduce' });
+    await page.evaluate(`document.documentElement.dataset.theme = '${scheme}'`);
     await page.setViewportSize({ width, height: 900 });
     // What lies below the window, a frame above all, is not always drawn: the window is made to hold all of the page.
     const height = await page.evaluate<number>('document.documentElement.scrollHeight');
@@ -97,7 +99,7 @@ export async function shoot(page: Page, name: string): Promise<void> {
     await page.evaluate('new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))');
     await page.screenshot({ path: path.join(SHOTS, `${name}.${scheme}.${width}.png`) });
   }
-  await page.emulateMedia({ colorScheme: 'light', reducedMotion: 'reduce' });
+  await page.evaluate("document.documentElement.dataset.theme = 'light'");
   await page.setViewportSize({ width: 1280, height: 900 });
 }
 
@@ -129,8 +131,16 @@ export async function colourIn(
   const clip = { x: Math.round(box.x + position.x), y: Math.round(box.y + position.y), width: 1, height: 1 };
   const png = await shown.page().screenshot({ clip });
   // Of one pixel: the filter's number, then its channels.
-  const at = png.indexOf('IDAT');
-  return [...inflateSync(png.subarray(at + 4, at + 4 + png.readUInt32BE(at - 4))).subarray(1, 4)];
+  return [...inflateSync(Buffer.concat([...imageData(png)])).subarray(1, 4)];
+}
+
+/** Of a PNG, whose chunks are a length, a name, data and a sum. */
+function* imageData(png: Buffer): Generator<Buffer> {
+  for (let at = 8; at < png.length; ) {
+    const length = png.readUInt32BE(at);
+    if (png.toString('latin1', at + 4, at + 8) === 'IDAT') yield png.subarray(at + 8, at + 8 + length);
+    at += length + 12;
+  }
 }
 
 /** Whether something sticks out to the right of the window. */

@@ -34,12 +34,18 @@ export function faultOf(thrown: unknown, { root, code }: AppFolders): PreviewFau
   return {
     kind: 'fault',
     name: error.name,
-    message: shown(error.message),
+    message: withoutPlace(shown(error.message), place && shown(place.file)),
     file: place && shown(place.file),
     line: place?.line ?? null,
     excerpt: place && excerptOf(place.file, place.line),
     stack: shown(error.stack ?? ''),
   };
+}
+
+/** A template's error begins with its place, which is told anyway. */
+function withoutPlace(message: string, file: string | null): string {
+  const rest = file !== null && message.startsWith(`${file}:`) ? message.slice(file.length) : message;
+  return rest === message ? message : rest.replace(/^:(\d+:)? */, '');
 }
 
 /** The innermost frame that is the app's. Our own sample app lies among our own code. */

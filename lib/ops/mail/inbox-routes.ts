@@ -1,3 +1,4 @@
+import path from 'node:path';
 import { assertOperator } from '../access/operators';
 import type { OpsContext } from '../context';
 import { Paging } from '../page/paging';
@@ -18,6 +19,8 @@ export function inboxRoutes(inbox: Inbox): PageGroup {
   return (site) => {
     const { router, streams } = site;
     const { delivery, dir } = site.config.mail;
+    const below = path.relative(process.cwd(), dir);
+    const shown = below.startsWith('..') ? dir : below;
 
     router.get(INBOX, async (ctx) => {
       assertOperator(ctx);
@@ -29,7 +32,7 @@ export function inboxRoutes(inbox: Inbox): PageGroup {
       const entries = await inbox.entries(names.slice(paging.from, paging.to));
       const isNewest = search === '' && paging.page === 1;
       const live = isNewest ? { live: `${INBOX}/events?newest=${all[0] ?? ''}` } : {};
-      const page = { title: t('mail.inbox.title'), search, entries, paging, total: all.length, delivery, dir };
+      const page = { title: t('mail.inbox.title'), search, entries, paging, total: all.length, delivery, dir: shown };
       await site.pages.show(
         ctx,
         'mail/inbox',
@@ -81,7 +84,7 @@ export function inboxRoutes(inbox: Inbox): PageGroup {
       const mail = await opened(inbox, ctx);
       const names = await inbox.names();
       const latest = await inbox.entries(names.slice(0, LATEST));
-      const index = { previews: [], inbox: latest, total: names.length, kept: true };
+      const index = { previews: [], inbox: latest, total: names.length, kept: true, after: true, keep: '' };
       await showMail(site, ctx, { mail, base: ctx.path, locales: false, index });
     });
 

@@ -1,6 +1,6 @@
 import type { OpsContext } from '../context';
 
-/** The pages that the header leads to, in its order. The text is `nav.<key>`. */
+/** The pages that the header leads to, in its order. The text is `nav.<key>`; what lies below `below`, or `href`, is of it. */
 export const NAV = [
   { key: 'overview', href: '/ops' },
   { key: 'queues', href: '/ops/jobs/queues' },
@@ -10,7 +10,7 @@ export const NAV = [
   { key: 'dead', href: '/ops/jobs/dead' },
   { key: 'cron', href: '/ops/jobs/cron' },
   { key: 'classes', href: '/ops/jobs/classes' },
-  { key: 'mail', href: '/ops/mail' },
+  { key: 'mail', href: '/ops/mail/deliveries', below: '/ops/mail' },
 ] as const;
 
 export type NavKey = (typeof NAV)[number]['key'];
@@ -20,5 +20,6 @@ export type Counts = { readonly [K in NavKey]?: number | null };
 
 /** The entry that the page at hand belongs to. */
 export function currentEntry(ctx: Pick<OpsContext, 'path'>): NavKey | undefined {
-  return NAV.findLast(({ href }) => ctx.path === href || ctx.path.startsWith(`${href}/`))?.key;
+  const folder = (entry: (typeof NAV)[number]) => ('below' in entry ? entry.below : entry.href);
+  return NAV.findLast((entry) => ctx.path === folder(entry) || ctx.path.startsWith(`${folder(entry)}/`))?.key;
 }

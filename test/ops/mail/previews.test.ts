@@ -33,7 +33,7 @@ describe('previews of mails, in npm run dev', function () {
   const open = async (options: Parameters<typeof WatchedPage.open>[1] = {}) => {
     watched = await WatchedPage.open(browser, { baseURL: copy.tree.baseUrl, ...options });
     page = watched.page;
-    page.setDefaultTimeout(20_000);
+    page.setDefaultTimeout(60_000);
     frame = page.frameLocator('iframe');
   };
   const choose = (group: string, name: string) =>
@@ -98,16 +98,16 @@ describe('previews of mails, in npm run dev', function () {
     for (const [part, says] of [
       ['Text', /^Your invoice of 2026-118 is attached\.$/],
       ['Source', /<p id="words">Your invoice/],
-      ['Headers', /^From.*Reply-To ?billing@example\.com/],
-      ['Raw', /^From: .*Content-Type: multipart\/mixed/],
+      ['Headers', /Reply-To ?billing@example\.com/],
+      ['Raw', /Content-Type: multipart\/mixed/],
     ] as const) {
       await choose('Part', part);
       assert.match(await wordsOf(page.locator('.letter')), says, part);
     }
     const json = (await copy.tree.request('GET', `${GALLERY}/invoice.json`)).json();
     assert.deepEqual(
-      [json.subject, json.bcc, json.text],
-      [subject, ['audit@example.com'], 'Your invoice of 2026-118 is attached.\n'],
+      [json.subject, json.bcc, String(json.text).trim()],
+      [subject, ['audit@example.com'], 'Your invoice of 2026-118 is attached.'],
     );
   });
 
@@ -118,14 +118,14 @@ describe('previews of mails, in npm run dev', function () {
     assert.match(await wordsOf(page.getByRole('heading', { level: 1 })), /김민지/);
     assert.equal(await fact('To'), '김민지 <minji@example.com>');
     const iframe = page.locator('iframe');
-    const background = () =>
-      frame.locator('.page').first().evaluate('(node) => getComputedStyle(node).backgroundColor');
+    const isColoured = (...colour: number[]) =>
+      until(`the mail is ${colour}`, async () => String(await colourIn(iframe, { x: 4, y: 4 })) === String(colour));
     assert.equal((await iframe.boundingBox())?.width, 600);
-    assert.deepEqual(await background(), [0xf5, 0xf1, 0xec]);
+    await isColoured(0xf5, 0xf1, 0xec);
     await choose('Width', 'Phone');
     await choose('Colours of the mail', 'Dark');
     assert.equal((await iframe.boundingBox())?.width, 360);
-    assert.deepEqual(await background(), [0x13, 0x11, 0x10]);
+    await isColoured(0x1e, 0x1b, 0x19);
     await choose('Mails', 'welcomeWithOddName');
     assert.equal(await frame.locator('html').getAttribute('lang'), 'ko');
     assert.equal((await iframe.boundingBox())?.width, 360);
@@ -146,7 +146,7 @@ describe('previews of mails, in npm run dev', function () {
     await opened.waitForURL(/\/health$/);
     assert.equal(await opened.evaluate('window.opener'), null);
     await opened.close();
-    await page.getByRole('link', { name: 'Load them' }).click();
+    await page.getByRole('link', { name: 'Load images' }).click();
     await until('the image is asked for', () =>
       failed.some((one) => /pixel.png net::ERR_(UNSAFE_PORT|CONNECTION)/.test(one)),
     );
@@ -203,7 +203,7 @@ describe('previews of mails, in npm run dev', function () {
     await frame.getByText('Fresh words').waitFor({ state: 'detached' });
 
     const mend = copy.change(TEMPLATE, (text) => text.replace('<%=', '<%= nobody.knows %>\n<%='));
-    await page.getByText('nobody is not defined').waitFor();
+    await page.locator('.why', { hasText: 'nobody is not defined' }).waitFor();
     assert.equal(await wordsOf(h1), 'UserMailer#welcome cannot be shown');
     assert.match(await wordsOf(page.locator('.where')), /user_mailer\/welcome\/html\.ejs:\d+$/);
     assert.match(await wordsOf(page.locator('.trace b').first()), /nobody\.knows/);
