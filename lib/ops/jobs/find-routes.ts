@@ -1,11 +1,10 @@
-import { checkRef } from '../../job/set/reference';
 import { assertOperator } from '../access/operators';
 import type { OpsContext } from '../context';
 import { type JobPages, type JobSite, showPage } from './job-site';
 import { badQuery, readFilters } from './list-query';
 import { logLines } from './log-lines';
 import { SET_PAGES } from './set-pages';
-import { jobPath } from './shown-job';
+import { isRef, jobPath } from './shown-job';
 
 const PATH = '/ops/jobs/find';
 const LINES = 50;
@@ -40,11 +39,7 @@ export const findRoutes: JobPages = (site) => {
 
 /** The page of the job that has this id. */
 async function jobOf(site: JobSite, ctx: OpsContext, id: string): Promise<string | undefined> {
-  try {
-    checkRef(id);
-  } catch {
-    return undefined;
-  }
+  if (!isRef({ id })) return undefined;
   const { entry } = await (await site.desk.sets(ctx)).find(id);
   return entry && jobPath(entry);
 }

@@ -6,7 +6,7 @@ import { refusal } from '../page/refusal';
 import { actOnce, type JobPages, type JobSite, showPage } from './job-site';
 import { watch } from './news';
 import { actNames, SET_PAGES } from './set-pages';
-import { type ShownJob, showFailures, showJob, showValues } from './shown-job';
+import { isRef, type ShownJob, showFailures, showJob, showValues } from './shown-job';
 import { type RunningAt, timeline } from './timeline';
 
 const PATH = '/ops/jobs/job/:queue/:id';
@@ -115,6 +115,9 @@ function stateOf({ place, entry }: FoundPlace): string {
   return `${place}.${entry?.attempts ?? 0}.${entry?.at?.getTime() ?? 0}`;
 }
 
+/** @throws ProblemError 404 for what cannot be one. */
 function refOf({ params }: OpsContext): { readonly queue: string; readonly id: string } {
-  return { queue: params.queue ?? '', id: params.id ?? '' };
+  const { queue = '', id = '' } = params;
+  if (!isRef({ queue, id })) throw refusal(404, 'jobGone');
+  return { queue, id };
 }

@@ -2,7 +2,7 @@ import type { JobClass } from '../../job/job-class';
 import type { ArgumentFilter } from '../../job/record/argument-filter';
 import type { JsonValue } from '../../job/record/json';
 import type { JobEntry, JobError } from '../../job/set/entry';
-import type { JobRef } from '../../job/set/reference';
+import { checkRef, type JobRef } from '../../job/set/reference';
 import { KILLED } from '../../job/set/rewrites';
 import { argumentLine, type ShownArgument, shownArguments } from './argument-text';
 import { essence, nameAndMessage, type ShownError, type StackLine, stackLines } from './stack-frames';
@@ -103,7 +103,17 @@ export function jobPath({ queue, id }: Pick<JobEntry, 'queue' | 'id'>): string {
 /** From the forms of lists; undefined for what is none. */
 export function readRef(text: string): Exclude<JobRef, string> | undefined {
   const at = text.indexOf('/');
-  return at > 0 && at < text.length - 1 ? { queue: text.slice(0, at), id: text.slice(at + 1) } : undefined;
+  const ref = { queue: text.slice(0, Math.max(0, at)), id: text.slice(at + 1) };
+  return isRef(ref) ? ref : undefined;
+}
+
+export function isRef(ref: Exclude<JobRef, string>): boolean {
+  try {
+    checkRef(ref);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function whyHidden(entry: JobEntry, { everything, classOf }: ShowRules): ShownJob['argsHidden'] {

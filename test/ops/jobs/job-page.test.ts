@@ -1,0 +1,192 @@
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { runInContext, withAttributes } from '../../../lib/core/execution-context';
+import { store } from '../../job/set/stored-job';
+import { until } from '../../support/until';
+import { SIGNED } from '../ops-web';
+import { billing } from './shop/billing';
+import ImportRowsJob from './shop/jobs/import-rows';
+import SecretJob from './shop/jobs/secret';
+import SyncInvoiceJob from './shop/jobs/sync-invoice';
+import WelcomeMailJob from './shop/jobs/welcome-mail';
+import { ShopStage } from './shop-stage';
+import { OPERATOR, textOf, VIEWER, Visitor } from './visitor';
+
+const ORDER = { invoice: 'inv_29Q1', amount: 12_900, token: 'tok_secret', email: 'ada@example.com' };
+
+describe("a job's page", () => {
+  let stage: ShopStage;
+  let operator: Visitor;
+  let viewer: Visitor;
+  before(async () => {
+    stage = await ShopStage.start(SIGNED);
+    [operator, viewer] = await Promise.all([Visitor.signIn(stage.ops, OPERATOR), Visitor.signIn(stage.ops, VIEWER)]);
+  });
+  after(() => stage?.stop());
+  beforeEach(() => stage.reset());
+
+  const page = (id: string, queue = 'default') => `/ops/jobs/job/${queue}/${id}`;
+
+  /** @returns the id of a job of a request that has died. */
+  async function bury(): Promise<string> {
+    await stage.processor();
+    const { id } = await runInContext({ requestId: 'req-42', locale: 'ko' }, () =>
+      withAttributes({ tenant: 'acme', token: 'tok_other' }, () => SyncInvoiceJob.performLater(ORDER)),
+    );
+    await until('it is dead', () => stage.eventsNamed('job.dead').some((job) => job.id === id));
+    return id;
+  }
+
+  it('of a dead job tells the error with its stack, its arguments, its context and what has befallen it', async () => {
+    const id = await bury();
+    const { body } = await operator.get(page(id));
+    const text = textOf(body);
+    assert.match(text, new RegExp(`^Dead jobs SyncInvoiceJob dead ${id} · died .* after 1 attempt Retry now Delete…`));
+    assert.match(text, /Error attempt 1, [\d:]{8} BillingTimeout: No answer from billing\.example\.com in 15 s/);
+    assert.match(body, /<b>at postInvoice \(test\/ops\/jobs\/shop\/billing\.ts:\d+:\d+\)<\/b>/);
+    assert.match(body, /<b>at SyncInvoiceJob\.perform \(test\/ops\/jobs\/shop\/jobs\/sync-invoice\.ts:\d+:\d+\)<\/b>/);
+    assert.match(body, /<span>at \S+ \(lib\/job\/perform\/[\w-]+\.ts:\d+:\d+\)<\/span>/);
+    assert.match(text, /caused by Error: The operation was aborted/);
+    assert.match(
+      text,
+      /Attempts 1 of 1 failed 1\. Died .* BillingTimeout after \d+ ms on \S+, pid \d+ Enqueued .* by request req-42/,
+    );
+    assert.match(
+      text,
+      /Arguments invoice "inv_29Q1" amount 12900 token filtered email filtered Filtered values never leave/,
+    );
+    assert.match(
+      text,
+      /Queue default .* By request req-42 tenant "acme" token filtered Locale ko Ran on \S+, pid \d+ Tag billing$/,
+    );
+    assert.doesNotMatch(body, /tok_secret|tok_other|ada@example/);
+  });
+
+  it('shows a viewer neither arguments nor messages nor attributes, and nothing to act with', async () => {
+    const { body } = await viewer.get(page(await bury()));
+    assert.doesNotMatch(body, /inv_29|12900|No answer|aborted|acme|"btn main"|\/confirm/);
+    assert.match(
+      textOf(body),
+      /BillingTimeout: hidden at postInvoice .* Arguments hidden Only operators see arguments\./,
+    );
+    const json = JSON.stringify(await viewer.json(page('x').replace('x', await bury())));
+    assert.doesNotMatch(json, /inv_29|No answer|aborted|acme/);
+  });
+
+  it('hides what its class hides, and what nobody can tell of', async () => {
+    await stage.processor();
+    const { id } = await SecretJob.performLater('sesame');
+    await until('it is dead', () => stage.eventsNamed('job.dead').length === 1);
+    const secret = await operator.get(page(id));
+    assert.match(textOf(secret.body), /Arguments not shown The class says logArguments = false/);
+    const { client } = stage.redis;
+    const stranger = await store(client, 'dead', { class: 'Stranger', args: ['sesame'], errors: ['x'] });
+    const other = await operator.get(page(stranger));
+    assert.match(textOf(other.body), /Arguments not shown This app has no such class/);
+    assert.doesNotMatch(secret.body + other.body, /sesame/);
+    const broken = await store(client, 'dead', { text: 'no record' });
+    assert.match(
+      await operator.read(page(broken)),
+      /^Dead jobs unnamed dead .* This job cannot be read the record is not JSON no record/,
+    );
+  });
+
+  it('tells where the job is by now: it waits, runs, is to run again, has ended', async () => {
+    const waiting = await ImportRowsJob.performLater({ import: 1, from: 0 });
+    const [{ id: next } = { id: '' }] = await Promise.all([ImportRowsJob.performLater({ import: 2, from: 0 })]);
+    await stage.redis.client.set('bq:default:paused', '0 test');
+    await stage.processor({ concurrency: 1 });
+    await until('it waits', async () => /Waiting on default/.test(await operator.read(page(next))));
+    assert.match(
+      await operator.read(page(next)),
+      /^default ImportRowsJob waiting .* Waiting on default .* 1 before it\./,
+    );
+    await operator.act('/ops/jobs/queues/default/resume');
+    const running = await until('it runs', async () => {
+      const text = await operator.read(page(waiting.id));
+      return /1\. Running .* on \S+, pid \d+/.test(text) && /Progress 42 %/.test(text) && text;
+    });
+    assert.match(running, /^Busy ImportRowsJob running/);
+    await stage.stopProcessors();
+
+    await stage.processor();
+    const failing = await WelcomeMailJob.performLater(4812, 'ko');
+    await until('it has failed', () => stage.eventsNamed('job.retrying').length === 1);
+    const text = await operator.read(page(failing.id, 'mailer'));
+    assert.match(
+      text,
+      /^Retries WelcomeMailJob failed .* runs again in \d+.* after 1 attempt Retry now Reschedule… Kill… Delete…/,
+    );
+  });
+
+  it('of a job that has ended, or never was, says so', async () => {
+    assert.match(await operator.read(page('nowhere'), 404), /^Job nowhere This job is not known It has ended well/);
+    assert.equal((await operator.get(page('nowhere'), { Accept: 'application/json' })).status, 404);
+    for (const id of ['%00', 'a%20b', '%ED%95%9C', 'x'.repeat(300)]) {
+      const { status, body } = await operator.get(page(id));
+      assert.equal(status, 404, body);
+    }
+    assert.match(await operator.read(page('x', 'a%20b'), 404), /is not known|nothing here/);
+  });
+
+  it('has its job retried, and tells of it even when it has ended by then', async () => {
+    const id = await bury();
+    billing.works = true;
+    const answer = await operator.post('/ops/jobs/dead/act', { act: 'retry', id: `default/${id}`, back: page(id) });
+    await until('it has ended well', () => billing.invoices.length === 1);
+    await until('it is gone', async () => (await operator.get(page(id))).status === 404);
+    const told = await operator.get(answer.headers.location ?? '');
+    assert.match(textOf(told.body), /1 job is back on its queue\. This job is not known It has ended well/);
+  });
+
+  it('of a revived job goes on to show what it died of', async () => {
+    const id = await bury();
+    await operator.act('/ops/jobs/dead/act', { act: 'retry', id: `default/${id}` });
+    await until('it is dead again', () => stage.eventsNamed('job.dead').length === 2);
+    assert.match(await operator.read(page(id)), /1\. Died .* 1\. Failed .* Enqueued/);
+  });
+
+  it('has a job deleted that only waits', async () => {
+    await stage.redis.client.set('bq:default:paused', '0 test');
+    await stage.processor();
+    const { id } = await ImportRowsJob.performLater({ import: 1, from: 0 });
+    await until('it waits', async () => (await stage.redis.client.lLen('bq:default:waiting')) === 1);
+    assert.match(
+      await operator.read(`${page(id)}/delete`),
+      /^Delete this job\? .* import: 1, from: 0 Delete 1 job Keep it$/,
+    );
+    assert.match(await operator.act(`${page(id)}/delete`), /^Queues default .*1 job was deleted\./);
+    assert.equal(await stage.redis.client.lLen('bq:default:waiting'), 0);
+    assert.match(await operator.read(`${page(id)}/delete`, 409), /have left the list/);
+    assert.match(await operator.act(`${page(id)}/delete`, { again: '1' }), /Nothing was changed/);
+  });
+
+  it('leads from a request to its jobs and its lines in the log', async () => {
+    await bury();
+    const find = '/ops/jobs/find?q=req-42';
+    assert.match(
+      await operator.read(find),
+      /^“req-42” .* Dead jobs 1 job Log The log goes to standard output.* grep -F 'req-42' your\.log$/,
+    );
+    const id = (await stage.redis.client.zRange('bq:default:dead', 0, 0))[0] ?? '';
+    const straight = await operator.get(`/ops/jobs/find?q=${id}`);
+    assert.deepEqual([straight.status, straight.headers.location], [302, page(id)]);
+    assert.match(await operator.read('/ops/jobs/find?q=nothing'), /No job holds it by now/);
+    assert.match(await operator.read('/ops/jobs/find', 400), /cannot be searched for/);
+  });
+
+  it('shows the latest lines of a log that goes to a file', async () => {
+    const file = path.join(stage.ops.folder, 'web.log');
+    const line = (n: number, requestId: string) => `${JSON.stringify({ n, requestId, msg: '한글 <b>' })}\n`;
+    const noise = Array.from({ length: 20_000 }, (_, n) => line(n, `other-${n}`)).join('');
+    fs.writeFileSync(file, line(1, 'req-42') + noise + line(2, 'req-42') + line(3, 'req-7') + line(4, 'req-42'));
+    const { logLines } = await import('../../../lib/ops/jobs/log-lines');
+    const found = (await logLines(file, 'req-42', 50)).map((text) => (JSON.parse(text) as { n: number }).n);
+    assert.deepEqual(found, [1, 2, 4]);
+    assert.equal((await logLines(file, 'req-42', 2)).length, 2);
+    assert.equal((await logLines(file, 'other-', 50)).length, 50);
+    fs.writeFileSync(file, '');
+    assert.deepEqual(await logLines(file, 'x', 50), []);
+  });
+});
