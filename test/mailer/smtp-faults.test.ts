@@ -1,0 +1,176 @@
+import assert from 'node:assert/strict';
+import { UserMailer } from '../../lib/app/mailers/user-mailer';
+import { loadI18n } from '../../lib/core/i18n';
+import { Job } from '../../lib/job/job';
+import { DeadSet } from '../../lib/job/set/dead-set';
+import { MailDelivery, type MailDeliveryOptions } from '../../lib/mailer/delivery';
+import { DeliveryRecord } from '../../lib/mailer/delivery-record';
+import { Mailer } from '../../lib/mailer/mailer';
+import { SmtpTransport } from '../../lib/mailer/transport/smtp';
+import { Deadline } from '../../lib/support/deadline';
+import { JobSystem } from '../job/job-system';
+import { setSources } from '../job/set/set-sources';
+import { dice } from '../support/dice';
+import { type SmtpSink, startSmtpSink } from '../support/smtp';
+import { type SmtpFault, SmtpProxy, type SmtpStep } from '../support/smtp-proxy';
+import { until } from '../support/until';
+import { APP_LOCALES, APP_TEMPLATES } from './stage';
+
+/** Mails go out from jobs, as in the app; retries do not wait. */
+class WelcomeJob extends Job<[email: string]> {
+  static override readonly retryIn = () => '20ms' as const;
+  async perform(email: string) {
+    await UserMailer.welcome({ email, name: 'Ada', locale: 'en' }).deliverNow();
+  }
+}
+
+const STEPS = ['greeting', 'EHLO', 'MAIL', 'RCPT', 'DATA', 'message'] as const;
+/** A refusal of these is about the mail; before them it is about the server or us. */
+const ABOUT_THE_MAIL: readonly SmtpStep[] = ['MAIL', 'RCPT', 'DATA', 'message'];
+const ANSWERS = ['421 4.3.2 closing', '450 4.2.1 busy', '550 5.7.1 unwanted'] as const;
+
+describe('mails from jobs, when the SMTP server', () => {
+  let system: JobSystem;
+  let sink: SmtpSink;
+  let proxy: SmtpProxy;
+  let options: MailDeliveryOptions;
+  let delivery: MailDelivery;
+  let dead: DeadSet;
+  let count = 0;
+
+  before(async () => {
+    sink = await startSmtpSink();
+    proxy = await SmtpProxy.start(sink.port);
+    system = await JobSystem.start({}, { migrated: true });
+    dead = new DeadSet(setSources(system));
+    options = {
+      config: {
+        mail: { delivery: 'smtp', smtpUrl: proxy.url, from: 'Shop <hello@shop.example>', dir: '' },
+        appUrl: 'https://shop.example',
+        defaultLocale: 'en',
+        environment: 'production',
+      },
+      record: new DeliveryRecord(system.database.knex),
+      i18n: await loadI18n([APP_LOCALES], 'en'),
+      templatesDir: APP_TEMPLATES,
+      events: system.events,
+    };
+    delivery = new MailDelivery(options);
+    await delivery.start();
+    Mailer.connect(delivery);
+  });
+  beforeEach(async () => {
+    await system.reset();
+    await system.processor([WelcomeJob]);
+    sink.messages.length = 0;
+    proxy.plan.length = 0;
+    // A conversation that goes on has its greeting behind it.
+    proxy.hangUp();
+  });
+  after(async () => {
+    Mailer.connect(undefined);
+    await delivery.stop(Deadline.after(1000));
+    await system.stop();
+    await proxy.down();
+    await sink.stop();
+  });
+
+  const over = () =>
+    new Set([...system.eventsNamed('job.succeeded'), ...system.eventsNamed('job.dead')].map(({ id }) => id));
+
+  /** Enqueues that many and waits for the end of each. @returns their addresses. */
+  async function send(many = 1): Promise<string[]> {
+    const emails = Array.from({ length: many }, () => `user${++count}@example.com`);
+    const jobs = await Promise.all(emails.map((email) => WelcomeJob.performLater(email)));
+    await until('every job has come to its end', () => jobs.every(({ id }) => over().has(id)), { timeoutMs: 30_000 });
+    return emails;
+  }
+
+  const received = () => sink.messages.map(({ envelope }) => envelope.to.join()).sort();
+
+  async function assertOnceEach(emails: readonly string[]): Promise<void> {
+    assert.deepEqual(received(), [...emails].sort());
+    assert.equal(await dead.count(), 0);
+    const query = `select state, response from mail_deliveries where recipients && $1::text[]`;
+    const records = await system.postgres.query<{ state: string; response: string }>(query, [emails]);
+    assert.deepEqual(new Set(records.map(({ state }) => state)), new Set(['sent']));
+    assert.ok(records.length === emails.length && records.every(({ response }) => response.startsWith('250 ')));
+  }
+
+  /** What has to happen does happen, and nothing is left to happen to the next one. */
+  async function sendWith(...faults: readonly [SmtpStep, SmtpFault][]): Promise<string[]> {
+    proxy.plan.push(...faults.map(([step, fault]) => ({ step, fault })));
+    const emails = await send();
+    assert.deepEqual(proxy.plan, []);
+    return emails;
+  }
+
+  for (const answer of ANSWERS) {
+    for (const step of STEPS) {
+      const isForGood = answer.startsWith('5') && ABOUT_THE_MAIL.includes(step);
+      it(`says ${answer} at ${step}: ${isForGood ? 'the job is dead, and shows the answer' : 'the mail comes once, later'}`, async () => {
+        const emails = await sendWith([step, { answer }]);
+        if (!isForGood) return assertOnceEach(emails);
+        assert.deepEqual(received(), []);
+        const { entries } = await dead.page({ limit: 10 });
+        assert.equal(entries.length, 1);
+        const [{ reason, errors, attempts } = assert.fail('it is not there')] = entries;
+        assert.equal(reason, `the SMTP server refused the mail for good: ${answer}`);
+        assert.match(errors[0]?.message ?? '', /^PermanentDeliveryError: .*550 5\.7\.1 unwanted$/m);
+        assert.equal(attempts, 1);
+      });
+    }
+  }
+
+  for (const step of STEPS) {
+    it(`breaks off at ${step === 'message' ? 'half of the message' : step}: the mail comes once, later`, async () => {
+      await assertOnceEach(await sendWith([step, 'drop']));
+    });
+  }
+
+  it('is slow to answer, again and again: the mail comes once, and there is no second try', async () => {
+    await assertOnceEach(
+      await sendWith(...STEPS.map((step) => [step, { delayMs: 100 }] satisfies [SmtpStep, SmtpFault])),
+    );
+    assert.deepEqual(system.eventsNamed('job.retrying'), []);
+  });
+
+  for (const step of ['greeting', 'RCPT', 'message'] as const) {
+    it(`is silent at ${step} for longer than anybody waits: the mail comes once, later`, async () => {
+      const impatient = new MailDelivery({ ...options, transport: new SmtpTransport(proxy.url, { socketMs: 1000 }) });
+      Mailer.connect(impatient);
+      try {
+        await assertOnceEach(await sendWith([step, { delayMs: 60_000 }]));
+      } finally {
+        Mailer.connect(delivery);
+        await impatient.stop(Deadline.after(1000));
+      }
+      assert.match(system.eventsNamed('job.retrying')[0]?.error.message ?? '', /[Tt]imeout/);
+    });
+  }
+
+  it('takes the mail, and its answer is lost: all that SMTP allows is to send it again, under the same Message-ID', async () => {
+    const [email] = await sendWith(['message', 'lose the answer']);
+    assert.deepEqual(received(), [email, email]);
+    assert.equal(new Set(sink.messages.map(({ messageId }) => messageId)).size, 1);
+  });
+
+  it('is down: nothing is lost, and all comes once it is up', async () => {
+    await proxy.down();
+    const sending = send(5);
+    await until('each has failed twice', () => system.eventsNamed('job.retrying').length >= 10);
+    assert.match(system.eventsNamed('job.retrying')[0]?.error.message ?? '', /ECONNREFUSED/);
+    await proxy.up();
+    await assertOnceEach(await sending);
+  });
+
+  it('fails in every way at random: each mail comes once', async () => {
+    const throwDice = dice(20261126);
+    const faults: readonly SmtpFault[] = ['drop', { answer: ANSWERS[0] }, { answer: ANSWERS[1] }, { delayMs: 50 }];
+    const pick = <T>(all: readonly T[]): T => all[throwDice(all.length)] ?? assert.fail();
+    proxy.plan.push(...Array.from({ length: 60 }, () => ({ step: pick(STEPS), fault: pick(faults) })));
+    const emails = await send(30);
+    assert.ok(system.eventsNamed('job.retrying').length > 10, String(system.eventsNamed('job.retrying').length));
+    await assertOnceEach(emails);
+  });
+});

@@ -1,0 +1,161 @@
+import net from 'node:net';
+import { setTimeout as wait } from 'node:timers/promises';
+
+/** Where in an SMTP conversation. `message` is what follows DATA, up to its answer. */
+export type SmtpStep = 'greeting' | 'EHLO' | 'MAIL' | 'RCPT' | 'DATA' | 'message';
+
+export type SmtpFault =
+  /** In place of the server's own answer; the server does not hear of it. */
+  | { readonly answer: `${number} ${string}` }
+  /** The connection breaks before the server has heard it all. */
+  | 'drop'
+  /** The server has taken the message, and its answer never arrives. */
+  | 'lose the answer'
+  | { readonly delayMs: number };
+
+interface Planned {
+  readonly step: SmtpStep;
+  readonly fault: SmtpFault;
+}
+
+/** Stands between a client and a real SMTP server, and breaks what it is told to, once each. */
+export class SmtpProxy {
+  readonly plan: Planned[] = [];
+  private readonly sockets = new Set<net.Socket>();
+  private server: net.Server | undefined;
+  private port = 0;
+
+  private constructor(private readonly target: number) {}
+
+  static async start(target: number): Promise<SmtpProxy> {
+    const proxy = new SmtpProxy(target);
+    await proxy.up();
+    return proxy;
+  }
+
+  get url(): string {
+    return `smtp://127.0.0.1:${this.port}`;
+  }
+
+  /** Listens again, at the same port. */
+  async up(): Promise<void> {
+    const server = net.createServer((client) => new Conversation(this, client, this.keep(net.connect(this.target))));
+    server.on('connection', (client) => this.keep(client));
+    await new Promise<void>((resolve) => server.listen(this.port, '127.0.0.1', resolve));
+    this.port = (server.address() as net.AddressInfo).port;
+    this.server = server;
+  }
+
+  /** Cuts what is connected. */
+  hangUp(): void {
+    for (const socket of this.sockets) socket.destroy();
+  }
+
+  /** Listens no more, and cuts what is connected. */
+  async down(): Promise<void> {
+    const { server } = this;
+    this.server = undefined;
+    this.hangUp();
+    if (server) await new Promise((resolve) => server.close(resolve));
+  }
+
+  /** @returns the first thing that is to happen here. It happens once. */
+  take(step: string): SmtpFault | undefined {
+    const index = this.plan.findIndex((planned) => planned.step === step);
+    return index < 0 ? undefined : this.plan.splice(index, 1)[0]?.fault;
+  }
+
+  private keep(socket: net.Socket): net.Socket {
+    this.sockets.add(socket);
+    return socket.on('error', () => undefined).on('close', () => this.sockets.delete(socket));
+  }
+}
+
+/** One connection. What the client says is answered one by one, as it may say several things at once. */
+class Conversation {
+  private said = '';
+  private answered = '';
+  private listening: () => void = () => undefined;
+  private work: Promise<void>;
+  private inMessage = false;
+  private readonly gone = new AbortController();
+
+  constructor(
+    private readonly proxy: SmtpProxy,
+    private readonly client: net.Socket,
+    private readonly server: net.Socket,
+  ) {
+    client.setEncoding('latin1').on('close', () => {
+      server.destroy();
+      this.gone.abort();
+    });
+    server.setEncoding('latin1').on('close', () => {
+      this.client.destroy();
+      this.listening();
+    });
+    server.on('data', (data) => {
+      this.answered += String(data);
+      this.listening();
+    });
+    this.work = this.step('greeting', '');
+    client.on('data', (data) => {
+      this.said += String(data);
+      this.work = this.work.then(() => this.go());
+    });
+  }
+
+  private async go(): Promise<void> {
+    while (!this.client.destroyed) {
+      const end = this.inMessage ? '\r\n.\r\n' : '\r\n';
+      const at = this.said.indexOf(end);
+      if (at < 0) return;
+      const words = this.said.slice(0, at + end.length);
+      this.said = this.said.slice(at + end.length);
+      await this.step(this.inMessage ? 'message' : words.slice(0, 4).toUpperCase(), words);
+    }
+  }
+
+  private async step(step: string, words: string): Promise<void> {
+    const fault = this.proxy.take(step);
+    const isMessage = this.inMessage;
+    this.inMessage = step === 'DATA';
+    if (fault === 'drop') {
+      this.server.write(words.slice(0, words.length / 2), 'latin1', () => this.cut());
+      return;
+    }
+    if (typeof fault === 'object' && 'answer' in fault) {
+      this.inMessage = false;
+      // It has been told DATA, and is to forget about it.
+      if (isMessage) this.server.destroy();
+      this.client.write(`${fault.answer}\r\n`);
+      // Whoever says 421 leaves.
+      if (isMessage || fault.answer.startsWith('421')) this.client.end();
+      return;
+    }
+    if (typeof fault === 'object')
+      await wait(fault.delayMs, undefined, { signal: this.gone.signal }).catch(() => undefined);
+    this.server.write(words, 'latin1');
+    const answer = await this.nextAnswer();
+    if (fault === 'lose the answer') this.cut();
+    else if (!this.client.destroyed) this.client.write(answer, 'latin1');
+  }
+
+  /** Of any number of lines; the last one has a space behind its code. */
+  private async nextAnswer(): Promise<string> {
+    for (;;) {
+      const whole = /^(?:\d{3}-.*\r\n)*\d{3}(?: .*)?\r\n/.exec(this.answered)?.[0];
+      if (whole !== undefined || this.server.destroyed) {
+        this.answered = this.answered.slice(whole?.length);
+        return whole ?? '';
+      }
+      await new Promise<void>((resolve) => {
+        this.listening = resolve;
+      });
+    }
+  }
+
+  private cut(): void {
+    this.client.destroy();
+    this.server.destroy();
+  }
+}
