@@ -25,7 +25,9 @@ export async function control(
     throw tree.explain(error);
   });
   if (command.final) await untilGone(answer);
-  process.stdout.write(flags.json ? `${JSON.stringify(answer, null, 2)}\n` : text(command, answer));
+  process.stdout.write(
+    flags.json || command.name === 'look' ? `${JSON.stringify(answer, null, 2)}\n` : text(command, answer),
+  );
 }
 
 function find(words: readonly string[]): { command: Command; argument: number } {

@@ -41,6 +41,13 @@ export const COMMANDS: readonly Command[] = [
     run: (operations) => operations.stats(),
   },
   {
+    name: 'look',
+    method: 'GET',
+    signals: [],
+    help: 'all that catamount top shows of the tree, as JSON',
+    run: (operations) => operations.look(),
+  },
+  {
     name: 'status',
     method: 'GET',
     signals: [],

@@ -56,7 +56,9 @@ describe('commands', () => {
     assert.ok(Date.parse(String(started_at)) < Date.now());
     const rest = { phase: 3, workers: 2, booted_workers: 1, job_processor: 'ready' };
     assert.deepEqual(summary, { status: 'ok', pid: recorder.pid, ...rest });
-    const tested = [...Object.keys(EXPECTED), '/stats', '/status', '/stop', '/halt'];
+    const look = await get('/look');
+    assert.deepEqual([look.status, look.body.name, look.body.app], [200, 'web.1', 'shop']);
+    const tested = [...Object.keys(EXPECTED), '/stats', '/look', '/status', '/stop', '/halt'];
     assert.deepEqual(
       COMMANDS.filter((command) => !tested.some((path) => path.startsWith(pathOf(command)))),
       [],
