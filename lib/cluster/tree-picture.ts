@@ -35,6 +35,8 @@ export interface SlotPicture {
 
 /** What an operator is shown of one tree: its figures, who it is, what it may take, what has happened. */
 export interface TreePicture {
+  /** When it was made, by its primary's clock. ISO 8601. */
+  readonly at: string;
   /** Of this primary: unlike any other's, ever. */
   readonly id: string;
   /** For people: the dyno, or the host and port. */

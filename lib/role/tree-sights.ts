@@ -76,6 +76,7 @@ export class TreeSights {
     const { id, app, config, workers, processor, memory, phased } = this.options;
     const { web, jobs, memoryLimitMb } = config;
     return {
+      at: new Date().toISOString(),
       id,
       app,
       name: this.name(),

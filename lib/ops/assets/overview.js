@@ -38,7 +38,11 @@
     if (stale.length === 0 || renewing) return;
     renewing = true;
     try {
-      const answer = await fetch(location.href, { headers: { Accept: 'text/html' } });
+      const answer = await fetch(location.href, {
+        headers: { Accept: 'text/html' },
+        // A worker whose loop is blocked takes connections all the same: another one answers the next time.
+        signal: AbortSignal.timeout(3000),
+      });
       if (!answer.ok || answer.redirected) return;
       const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
       for (const part of stale) {

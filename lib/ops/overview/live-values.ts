@@ -10,7 +10,7 @@ export function liveValues(view: OverviewView, word: (tone: string) => string): 
   const put = (key: string, value: string | number | null) => {
     values[liveKey(key)] = value;
   };
-  const { verdict, machine, dependencies, queues } = view;
+  const { verdict, trees, machine, dependencies, queues } = view;
   put('verdict.tone', verdict.tone);
   put('verdict.icon', `#i-${verdict.icon}`);
   put('verdict.title', verdict.title);
@@ -18,6 +18,14 @@ export function liveValues(view: OverviewView, word: (tone: string) => string): 
   for (const { id, head, rest } of verdict.issues) {
     put(`i.${id}.head`, head);
     put(`i.${id}.rest`, rest);
+  }
+  for (const tree of trees ?? []) {
+    const key = `t.${tree.id}`;
+    put(`${key}.tone`, tree.tone);
+    put(`${key}.word`, word(tree.tone));
+    put(`${key}.icon`, `#i-${tree.tone}`);
+    put(`${key}.figures`, tree.figures);
+    put(`${key}.bar`, `${tree.percent}%`);
   }
   for (const one of dependencies) {
     const key = `d.${one.id}`;

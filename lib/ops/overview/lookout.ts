@@ -2,6 +2,7 @@ import type { TreePicture } from '../../cluster/tree-picture';
 import type { QueueStatus } from '../../job/queue/queue-status';
 import { readQueues } from '../../job/queue/queue-status';
 import { Queues } from '../../job/queue/queues';
+import { type ListedTree, TreeList } from '../../tree/tree-list';
 import type { OpsOptions } from '../options';
 import { type MailFacts, readMail } from './mail-facts';
 import { type PostgresFacts, readPostgres } from './postgres-facts';
@@ -12,6 +13,8 @@ import { type Reading, Source } from './source';
 export interface Sighting {
   readonly at: Date;
   readonly own: Reading<TreePicture>;
+  /** Every tree on this Redis, this one too. */
+  readonly trees: Reading<readonly ListedTree[]>;
   readonly queues: Reading<readonly QueueStatus[]>;
   /** Jobs that are due and still in the outbox, by queue; none where there are none. */
   readonly outbox: Reading<ReadonlyMap<string, number>>;
@@ -28,6 +31,7 @@ export interface Sighting {
  */
 export class Lookout {
   private readonly own: Source<TreePicture>;
+  private readonly trees: Source<readonly ListedTree[]>;
   private readonly queues: Source<readonly QueueStatus[]>;
   private readonly outbox: Source<ReadonlyMap<string, number>>;
   private readonly postgres: Source<PostgresFacts>;
@@ -39,6 +43,8 @@ export class Lookout {
     const names = config.jobs.queues.map((queue) => queue.name);
     const queues = new Queues({ redis: redis.client, knex, events, queues: names, via: 'the overview' });
     this.own = new Source(() => tree.look(), { freshMs: 900 });
+    const list = new TreeList(redis.client);
+    this.trees = new Source(() => list.list(), { freshMs: 900 });
     this.queues = new Source(async () => readQueues(redis.client, await queues.names()), { freshMs: 1900 });
     this.outbox = new Source(
       async () => new Map((await queues.list()).map((queue) => [queue.name, queue.inOutbox ?? 0])),
@@ -56,14 +62,15 @@ export class Lookout {
   }
 
   async look(): Promise<Sighting> {
-    const [own, queues, outbox, postgres, redis, mail] = await Promise.all([
+    const [own, trees, queues, outbox, postgres, redis, mail] = await Promise.all([
       this.own.get(),
+      this.trees.get(),
       this.queues.get(),
       this.outbox.get(),
       this.postgres.get(),
       this.redis.get(),
       this.mail.get(),
     ]);
-    return { at: new Date(), own, queues, outbox, postgres, redis, mail, redisLost: this.redisLost };
+    return { at: new Date(), own, trees, queues, outbox, postgres, redis, mail, redisLost: this.redisLost };
   }
 }

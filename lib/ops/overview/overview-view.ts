@@ -1,19 +1,18 @@
-import type { TreePicture } from '../../cluster/tree-picture';
 import type { Config } from '../../core/config';
 import { type DependencyView, dependencyViews } from './dependency-view';
 import { type EventLine, eventLines } from './event-lines';
-import { jobsView } from './jobs-view';
+import { type Issue, worstFirst } from './issue';
 import type { Sighting } from './lookout';
 import { type MemoryView, memoryView } from './memory-view';
-import { type CardView, cardView, type NodeView } from './node-view';
-import { load, primaryView, singleView } from './primary-view';
+import { type CardView, cardView } from './node-view';
+import { load } from './primary-view';
 import { type QueueRow, queueRows } from './queue-rows';
+import { type SeenTree, seenTrees } from './seen-tree';
 import { serviceIssues } from './service-issues';
 import { valueIn } from './source';
-import { treeIssues } from './tree-issues';
+import { hrefOf, type TreeTab, treeTab } from './tree-strip';
 import { type VerdictView, verdictView } from './verdict-view';
 import { facts, type Words } from './words';
-import { workerView } from './worker-view';
 
 /** Events that the page shows. */
 const EVENTS = 8;
@@ -22,6 +21,11 @@ const EVENTS = 8;
 export interface MachineView {
   readonly id: string;
   readonly name: string;
+  /** Where its figures are kept. */
+  readonly place: string;
+  /** It shows the page itself. */
+  readonly own: boolean;
+  readonly silent: boolean;
   readonly line: string;
   /** The primary first. */
   readonly nodes: readonly CardView[];
@@ -35,6 +39,10 @@ export interface MachineView {
 export interface OverviewView {
   readonly at: Date;
   readonly verdict: VerdictView;
+  /** null where there is one tree only. */
+  readonly trees: readonly TreeTab[] | null;
+  /** Redis does not answer, which knows the other trees. */
+  readonly othersUnknown: boolean;
   /** null: its primary does not answer. */
   readonly machine: MachineView | null;
   readonly dependencies: readonly DependencyView[];
@@ -44,57 +52,70 @@ export interface OverviewView {
   readonly redisCode: string | null;
 }
 
-export function overviewView(sighting: Sighting, config: Pick<Config, 'mail' | 'jobs'>, words: Words): OverviewView {
-  const picture = valueIn(sighting.own);
+/** @param chosen id of a tree; null for the one that shows the page. @returns undefined when that tree is not known. */
+export function overviewView(
+  sighting: Sighting,
+  chosen: string | null,
+  config: Pick<Config, 'mail' | 'jobs'>,
+  words: Words,
+): OverviewView | undefined {
+  const trees = seenTrees(sighting, words);
+  const shown = trees.find((tree) => (chosen === null ? tree.own : tree.picture.id === chosen));
+  if (!shown && chosen !== null) return undefined;
   const { latencyWarningMs } = config.jobs;
-  const nodes = picture ? nodeViews(picture, sighting, words) : [];
-  const served = new Set(picture && picture.limits.jobConcurrency > 0 ? picture.limits.queues : []);
   const issues = [
-    ...(picture ? treeIssues(picture, nodes, words) : []),
-    ...serviceIssues(sighting, latencyWarningMs, served, words),
+    ...(shown?.issues ?? []),
+    ...trees.flatMap((tree) => (tree === shown && !tree.silent ? [] : otherIssues(tree))),
+    ...serviceIssues(sighting, latencyWarningMs, servedBy(trees), words),
   ];
   const queues = valueIn(sighting.queues);
+  const { redis } = sighting;
   return {
     at: sighting.at,
-    verdict: verdictView(picture, sighting, issues, words),
-    machine: picture ? machineView(picture, nodes, words) : null,
-    dependencies: dependencyViews(sighting, picture?.embedded ?? [], config.mail.delivery, words),
+    verdict: verdictView(shown, sighting, issues, words),
+    trees: trees.length > 1 || !redis.ok ? trees.map((tree) => treeTab(tree, tree === shown, words)) : null,
+    othersUnknown: !redis.ok,
+    machine: shown ? machineView(shown, words) : null,
+    dependencies: dependencyViews(sighting, shown?.picture.embedded ?? [], config.mail.delivery, words),
     queues: queues ? queueRows(queues, valueIn(sighting.outbox), latencyWarningMs, words) : null,
-    redisCode: sighting.redis.ok ? null : (sighting.redisLost ?? sighting.redis.error.constructor.name),
+    redisCode: redis.ok ? null : (sighting.redisLost ?? redis.error.constructor.name),
   };
 }
 
-function nodeViews(picture: TreePicture, { queues, redis }: Sighting, words: Words): NodeView[] {
-  const { limits, slots } = picture;
-  const single = singleView(picture, words);
-  const waiting = queues.ok
-    ? queues.value
-        .filter(({ name }) => limits.queues.includes(name))
-        .reduce((sum, one) => sum + one.waiting + one.held, 0)
-    : null;
-  return [
-    primaryView(picture, words),
-    ...(single ? [single] : slots.map((slot) => workerView(picture, slot, words))),
-    ...(limits.jobConcurrency > 0 ? [jobsView(picture, { waiting, redisAnswers: redis.ok }, words)] : []),
-  ];
+/** Of another tree only that there is something, and where. */
+function otherIssues({ picture, own, silent, issues }: SeenTree): Issue[] {
+  const { id, name } = picture;
+  const href = hrefOf('/ops', own ? null : id);
+  if (silent !== null) return [{ tone: 'bad', key: 'treeSilent', values: { name, span: silent, slot: id }, href }];
+  const [worst] = worstFirst(issues);
+  return worst ? [{ tone: worst.tone, key: 'otherTree', values: { name, count: issues.length, slot: id }, href }] : [];
 }
 
-function machineView(picture: TreePicture, nodes: readonly NodeView[], words: Words): MachineView {
+function servedBy(trees: readonly SeenTree[]): ReadonlySet<string> {
+  const serving = trees.filter(({ silent, picture }) => silent === null && picture.limits.jobConcurrency > 0);
+  return new Set(serving.flatMap(({ picture }) => picture.limits.queues));
+}
+
+function machineView({ picture, own, silent, nodes }: SeenTree, words: Words): MachineView {
   const { t } = words;
-  const { stats, limits, rates } = picture;
+  const { id, name, place, stats, limits, rates } = picture;
   const jobs = nodes.find(({ kind }) => kind === 'jobs');
   const perS = rates.requestsPerS < 10 ? rates.requestsPerS.toFixed(1) : String(Math.round(rates.requestsPerS));
+  const known = facts(
+    t('overview.say.up', { span: words.at(picture.at).up(stats.started_at) }),
+    load(picture) && t('overview.machine.rate', { perS }),
+    jobs &&
+      (jobs.on === null
+        ? t('overview.machine.jobsUnknown')
+        : t('overview.machine.jobs', { on: jobs.on, count: jobs.of })),
+  );
   return {
-    id: picture.id,
-    name: picture.name,
-    line: facts(
-      t('overview.say.up', { span: words.up(stats.started_at) }),
-      load(picture) && t('overview.machine.rate', { perS }),
-      jobs &&
-        (jobs.on === null
-          ? t('overview.machine.jobsUnknown')
-          : t('overview.machine.jobs', { on: jobs.on, count: jobs.of })),
-    ),
+    id,
+    name,
+    place,
+    own,
+    silent: silent !== null,
+    line: silent === null ? known : t('overview.say.unheard', { span: silent }),
     nodes: nodes.map(cardView),
     memory: memoryView(picture, nodes, words),
     events: eventLines(picture.events, words, EVENTS),

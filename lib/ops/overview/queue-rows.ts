@@ -23,7 +23,7 @@ export function queueRows(
 ): QueueRow[] {
   return queues.map(({ name, waiting, held, latencyMs, paused, next }) => ({
     name,
-    href: '/ops/jobs/queues',
+    href: `/ops/jobs/queues/${encodeURIComponent(name)}`,
     size: waiting + held,
     latency: waiting === 0 ? '–' : words.time.span(latencyMs),
     late: isLate(latencyMs, warningMs) && !paused,

@@ -41,7 +41,7 @@ function queueIssues(
   served: ReadonlySet<string>,
   { time }: Words,
 ): Issue[] {
-  const href = '/ops/jobs/queues';
+  const href = `/ops/jobs/queues/${encodeURIComponent(name)}`;
   if (paused) return [{ tone: 'warn', key: 'paused', values: { queue: name, count: waiting }, href }];
   if (!isLate(latencyMs, warningMs)) return [];
   const values = { queue: name, count: waiting, span: time.span(latencyMs), limit: time.span(warningMs) };

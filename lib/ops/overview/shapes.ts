@@ -2,12 +2,13 @@ import { createHash } from 'node:crypto';
 import type { OverviewView } from './overview-view';
 
 /** Parts of the page that are made anew when what they consist of changes. */
-export type Shapes = Readonly<Record<'issues' | 'machine' | 'queues' | 'events', string>>;
+export type Shapes = Readonly<Record<'issues' | 'trees' | 'machine' | 'queues' | 'events', string>>;
 
 /** What each part consists of, short: its cards and rows, not the figures in them. */
-export function shapesOf({ verdict, machine, queues, redisCode }: OverviewView): Shapes {
+export function shapesOf({ verdict, trees, othersUnknown, machine, queues, redisCode }: OverviewView): Shapes {
   return {
     issues: short(verdict.issues.map(({ id, tone, href }) => [id, tone, href])),
+    trees: short([trees?.map(({ id, name, current }) => [id, name, current]), othersUnknown]),
     machine: short(
       machine && [
         machine.id,

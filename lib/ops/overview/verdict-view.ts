@@ -1,8 +1,8 @@
-import type { TreePicture } from '../../cluster/tree-picture';
 import type { IconName } from '../page/icons';
 import { type Issue, worstFirst } from './issue';
 import type { Sighting } from './lookout';
 import { load, readyWorkers } from './primary-view';
+import type { SeenTree } from './seen-tree';
 import { facts, type Tone, type Words } from './words';
 
 export interface IssueLine {
@@ -24,7 +24,7 @@ export interface VerdictView {
 }
 
 export function verdictView(
-  picture: TreePicture | undefined,
+  shown: SeenTree | undefined,
   sighting: Sighting,
   issues: readonly Issue[],
   words: Words,
@@ -36,7 +36,7 @@ export function verdictView(
     return { id, tone, href, head: t(`${texts}.head`, values), rest: t(`${texts}.rest`, values) };
   });
   const tone: Tone = lines[0]?.tone ?? 'ok';
-  const line = picture ? lineOf(picture, sighting, words) : t('overview.verdict.noPrimary');
+  const line = shown ? lineOf(shown, sighting, words) : t('overview.verdict.noPrimary');
   const icon = tone === 'ok' ? 'ok' : tone === 'bad' ? 'bad' : 'warn';
   return { tone, icon, title: titleOf(sighting, lines.length, words), line, issues: lines };
 }
@@ -48,8 +48,9 @@ function titleOf({ redis, postgres }: Sighting, count: number, { t }: Words): st
   return count === 0 ? t('overview.verdict.well') : t('overview.verdict.needs', { count });
 }
 
-function lineOf(picture: TreePicture, { redis, queues }: Sighting, words: Words): string {
+function lineOf({ picture, silent }: SeenTree, { redis, queues }: Sighting, words: Words): string {
   const { t, time, percent } = words;
+  if (silent !== null) return t('overview.say.unheard', { span: silent });
   if (!redis.ok)
     return t(
       picture.stats.workers > 0 || picture.stats.single ? 'overview.verdict.unknown' : 'overview.verdict.jobsUnknown',

@@ -21,6 +21,11 @@ export class Words {
     return new Words(ctx.state.t, now, ctx.state.visitor.role !== 'operator');
   }
 
+  /** For what was seen at that time, by another clock perhaps. */
+  at(moment: string): Words {
+    return new Words(this.t, new Date(moment), this.veiled);
+  }
+
   readonly mb = (value: number | null | undefined): string =>
     value === null || value === undefined ? '–' : `${Math.round(value)} MB`;
 
