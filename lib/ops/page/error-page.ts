@@ -58,7 +58,8 @@ function troubleOf(thrown: unknown): Trouble {
     return { status, reason: known, values, headers: thrown.options.headers ?? {}, code: String(status) };
   }
   const error = toError(thrown);
-  const code = 'code' in error && error.code ? String(error.code) : error.name;
+  const named = error.name === 'Error' ? error.constructor.name : error.name;
+  const code = 'code' in error && error.code ? String(error.code) : named;
   const away = whoIsAway(error, code);
   const retry = { 'Retry-After': '2' };
   if (away) return { status: 503, reason: 'away', values: { who: away }, headers: retry, code };

@@ -1,0 +1,203 @@
+import assert from 'node:assert/strict';
+import { until } from '../../support/until';
+import { SIGNED, tokenIn } from '../ops-web';
+import { imports } from './shop/billing';
+import ImportRowsJob from './shop/jobs/import-rows';
+import PruneSessionsJob from './shop/jobs/prune-sessions';
+import WelcomeMailJob from './shop/jobs/welcome-mail';
+import { ShopStage } from './shop-stage';
+import { OPERATOR, textOf, VIEWER, Visitor } from './visitor';
+
+const QUEUES = '/ops/jobs/queues';
+const CRON = '/ops/jobs/cron';
+
+describe('pages of queues, of what runs, and of recurring jobs', () => {
+  let stage: ShopStage;
+  let operator: Visitor;
+  let viewer: Visitor;
+  before(async () => {
+    stage = await ShopStage.start({ ...SIGNED, JOB_LATENCY_WARNING: '1' });
+    [operator, viewer] = await Promise.all([Visitor.signIn(stage.ops, OPERATOR), Visitor.signIn(stage.ops, VIEWER)]);
+  });
+  after(() => stage?.stop());
+  beforeEach(async () => {
+    await stage.reset();
+    stage.ops.operated.length = 0;
+  });
+
+  const audited = () =>
+    stage.ops.operated
+      .map(([name, payload]) => ({ name, ...payload, via: undefined }))
+      .map((each) => JSON.stringify(each));
+  const waiting = (queue: string) => stage.redis.client.lLen(`bq:${queue}:waiting`);
+
+  /** So many jobs that wait, since the queue is paused. */
+  async function fill(count: number): Promise<void> {
+    await stage.redis.client.set('bq:default:paused', `${Date.now()} test`);
+    await stage.processor();
+    await ImportRowsJob.performAllLater(Array.from({ length: count }, (_, n) => [{ import: n, from: 0 }]));
+    await until('they wait', async () => (await waiting('default')) === count);
+  }
+
+  it('list the queues in their order, with their size and who serves them', async () => {
+    assert.match(await operator.read(QUEUES), /^Queues No job processor runs: jobs wait until one is started\./);
+    await fill(3);
+    const text = await until('the processor is listed', async () => {
+      const page = await operator.read(QUEUES);
+      return page.includes('One processor') && page;
+    });
+    assert.match(text, /One processor, 2 jobs at a time\. Strict order: mailer runs only when default is empty\./);
+    assert.match(text, /1\. default paused 3 .* 0 0 0 Resume default 2\. mailer 0 – 0 0 0 Pause mailer/);
+    assert.match(await viewer.read(QUEUES), /1\. default paused 3/);
+    assert.doesNotMatch((await viewer.get(QUEUES)).body, /<button class="plain"/);
+  });
+
+  it('pause and resume a queue, and the log tells who asked', async () => {
+    await stage.processor();
+    assert.match(await operator.act(`${QUEUES}/default/pause`), /default is paused: no job of it begins any more\./);
+    await ImportRowsJob.performLater({ import: 1, from: 0 });
+    await until('it waits', async () => (await waiting('default')) === 1);
+    assert.match(
+      await operator.read(`${QUEUES}/default`),
+      /No job of this queue begins\. Paused .* by the operator's pages, 127\.0\.0\.1\./,
+    );
+    assert.match(await operator.act(`${QUEUES}/default/resume`), /default goes on\./);
+    await until('it runs', () => imports.held === 1);
+    assert.deepEqual(audited(), [
+      '{"name":"operator.queue","action":"pause","queue":"default","jobs":0}',
+      '{"name":"operator.queue","action":"resume","queue":"default","jobs":0}',
+    ]);
+    const nowhere = await operator.post(`${QUEUES}/nowhere/pause`);
+    assert.equal(nowhere.status, 404);
+    assert.match(
+      textOf(nowhere.body),
+      /^There is no such queue Nobody knows a queue nowhere\..* Nothing was changed\./,
+    );
+  });
+
+  it('say that a queue is late, for how long and why', async () => {
+    await fill(1);
+    const text = await until('it is late', async () => {
+      const page = await operator.read(QUEUES);
+      return page.includes('is late') && page;
+    });
+    assert.match(
+      text,
+      /default is late\. Its next job has waited for [\d.]+ s; the limit is 1\.0 s\. The queue is paused\. Resume default/,
+    );
+    await stage.redis.client.del('bq:default:paused');
+    await stage.stopProcessors();
+    const unserved = await until('nobody serves it', async () => {
+      const page = await operator.read(QUEUES);
+      return page.includes('is late') && page;
+    });
+    assert.match(unserved, /No job processor serves it: add it to JOB_QUEUES\.|Jobs come faster than they are done/);
+  });
+
+  it('show what waits in a queue, the next one first, and find in it', async () => {
+    await fill(60);
+    const text = await operator.read(`${QUEUES}/default`);
+    assert.match(
+      text,
+      /^Queues default paused 60 jobs wait\. The next one for .* ImportRowsJob import: 0, from: 0 0 .* Next first 1–50 of 60 Previous Next$/,
+    );
+    assert.match(await operator.read(`${QUEUES}/default?page=2`), /51–60 of 60/);
+    assert.match(await operator.read(`${QUEUES}/default?page=7`), /51–60 of 60/);
+    assert.match(await operator.read(`${QUEUES}/default?q=import%22:59`), /1–1 of 1/);
+    assert.match(await operator.read(`${QUEUES}/default?class=Nothing`), /60 waiting jobs are hidden by these filters/);
+    assert.match(await operator.read(`${QUEUES}/default?page=x`, 400), /There is no such page/);
+    assert.match(await operator.read(`${QUEUES}/nowhere`, 404), /^There is no such queue/);
+    assert.match(await operator.read(`${QUEUES}/mailer`), /0 jobs wait\. Pause Nothing waits here/);
+    assert.doesNotMatch((await viewer.get(`${QUEUES}/default?q=import`)).body, /import: \d|name="q"/);
+  });
+
+  it('clear a queue once its number is typed', async () => {
+    await fill(30);
+    const { body } = await operator.get(`${QUEUES}/default/clear`);
+    assert.match(
+      textOf(body),
+      /^Delete 30 waiting jobs of default\? .* Waiting in Redis 30 jobs .* Type 30 to confirm Delete 30 jobs Keep them$/,
+    );
+    const wrong = await operator.post(`${QUEUES}/default/clear`, { expected: '30', count: '3' });
+    assert.deepEqual([wrong.status, await waiting('default')], [422, 30]);
+    assert.match(textOf(wrong.body), /Type 30 to confirm\./);
+    await ImportRowsJob.performLater({ import: 31, from: 0 });
+    await until('one more waits', async () => (await waiting('default')) === 31);
+    const more = await operator.post(`${QUEUES}/default/clear`, { expected: '30', count: '30' });
+    assert.deepEqual([more.status, await waiting('default')], [422, 31]);
+    const told = await operator.act(`${QUEUES}/default/clear`, { expected: '31', count: '31' });
+    assert.match(told, /^Queues default .* 31 jobs were deleted from default\./);
+    assert.equal(await waiting('default'), 0);
+    assert.deepEqual(audited(), ['{"name":"operator.queue","action":"clear","queue":"default","jobs":31}']);
+  });
+
+  it('show what runs, where, since when and how far it is', async () => {
+    await stage.processor();
+    assert.match(await operator.read('/ops/jobs/busy'), /^Busy .* Nothing runs/);
+    await ImportRowsJob.performLater({ import: 771, from: 12_000 });
+    const text = await until('it is told of', async () => {
+      const page = await operator.read('/ops/jobs/busy');
+      return page.includes('42 %') && page;
+    });
+    assert.match(
+      text,
+      /^Busy 1 of 2 places are taken on one processor\..* ImportRowsJob import: 771, from: 12000 default \S+, pid \d+ 42 % 1 [\d.]+ m?s/,
+    );
+    assert.match((await operator.get('/ops/jobs/busy')).body, /<rect width="42%" height="100%"\/>/);
+    const seen = await viewer.read('/ops/jobs/busy');
+    assert.match(seen, /ImportRowsJob hidden default/);
+    assert.doesNotMatch(seen, /771/);
+  });
+
+  it('show recurring jobs in words, with their last and their next run, and have them run, paused and resumed', async () => {
+    await stage.processor();
+    const text = await until('they are known', async () => {
+      const page = await operator.read(CRON);
+      return page.includes('2 tasks') && page;
+    });
+    assert.match(text, /PruneSessionsJob Every 15 minutes \*\/15 \* \* \* \* never 0 in \d+ min/);
+    assert.match(
+      text,
+      /send-digests SendDigestsJob At 07:00, Monday through Friday Europe\/Berlin 0 7 \* \* 1-5 never 0 in /,
+    );
+    assert.match(await operator.read(QUEUES), /Cron 2 tasks\./);
+    assert.match(await operator.read(`${CRON}?locale=ko`), /15분마다/);
+    assert.doesNotMatch((await viewer.get(CRON)).body, /<button class="plain"/);
+
+    const token = tokenIn((await operator.get(CRON)).body);
+    const clicks = await Promise.all([1, 2, 3].map(() => operator.send(`${CRON}/PruneSessionsJob/run`, { token })));
+    clicks.push(await operator.send(`${CRON}/PruneSessionsJob/run`, { token }));
+    assert.equal(new Set(clicks.map((click) => click.headers.location)).size, 1);
+    await until('it has run', () => stage.eventsNamed('job.succeeded').length === 1);
+    assert.equal(stage.eventsNamed('cron.enqueued').length, 1);
+    assert.match(
+      await operator.act(`${CRON}/send-digests/pause`),
+      /send-digests is paused: its times pass without a run\. .* send-digests paused SendDigestsJob .* never 0 – Run send-digests Resume send-digests/,
+    );
+    assert.match(await operator.act(`${CRON}/send-digests/resume`), /send-digests runs again at its times\./);
+    assert.equal((await operator.post(`${CRON}/nothing/run`)).status, 404);
+    assert.deepEqual(
+      stage.ops.operated.map(([name, payload]) => [name, ...Object.values(payload).slice(0, 2)]),
+      [
+        ['operator.cron', 'run', 'PruneSessionsJob'],
+        ['operator.cron', 'pause', 'send-digests'],
+        ['operator.cron', 'resume', 'send-digests'],
+      ],
+    );
+  });
+
+  it('count what became of jobs by class', async () => {
+    await stage.processor();
+    await PruneSessionsJob.performLater();
+    await WelcomeMailJob.performLater(1, 'en');
+    const text = await until('the history has both', async () => {
+      const page = await operator.read('/ops/jobs/classes');
+      return /PruneSessionsJob/.test(page) && /WelcomeMailJob/.test(page) && page;
+    });
+    assert.match(text, /PruneSessionsJob 1 0 0 % 0 0 [\d.]+ m?s [\d.]+ m?s [\d.]+ m?s/);
+    assert.match(text, /WelcomeMailJob 0 1 100 % 1 0 – – /);
+    assert.match(text, /All together 1 1 50 % 1 0/);
+    for (const period of ['day', 'all'])
+      assert.match(await operator.read(`/ops/jobs/classes?period=${period}`), /PruneSessionsJob 1/);
+  });
+});
