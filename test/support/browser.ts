@@ -103,16 +103,21 @@ export async function shoot(page: Page, name: string): Promise<void> {
   await page.setViewportSize({ width: 1280, height: 900 });
 }
 
-/** What axe-core finds wrong with the page, a line for each element: none if all is well. */
+/** What axe-core finds wrong with the page in light and in dark, a line for each element: none if all is well. */
 export async function violations(page: Page): Promise<string[]> {
   await page.evaluate(axe.source);
-  // Frames hold what is not ours.
-  const results = (await page.evaluate(
-    "axe.run({ exclude: ['iframe'] }, { iframes: false, resultTypes: ['violations'] })",
-  )) as AxeResults;
-  return results.violations.flatMap(({ id, nodes }) =>
-    nodes.map(({ html, failureSummary }) => `${id}: ${html.slice(0, 160)} ${failureSummary ?? ''}`),
-  );
+  const found: string[] = [];
+  for (const scheme of ['dark', 'light']) {
+    await page.evaluate(`document.documentElement.dataset.theme = '${scheme}'`);
+    // Frames hold what is not ours.
+    const results = (await page.evaluate(
+      "axe.run({ exclude: ['iframe'] }, { iframes: false, resultTypes: ['violations'] })",
+    )) as AxeResults;
+    for (const { id, nodes } of results.violations)
+      for (const { html, failureSummary = '' } of nodes)
+        found.push(`${scheme} ${id}: ${html.slice(0, 160)} ${failureSummary}`);
+  }
+  return found;
 }
 
 /** Its words, with single spaces. Waits until there is one. */

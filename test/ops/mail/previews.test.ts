@@ -14,6 +14,7 @@ import {
   wordsOf,
 } from '../../support/browser';
 import { until } from '../../support/until';
+import { cookiesOf, tokenIn } from '../ops-web';
 import { DevCopy } from './dev-copy';
 
 const WELCOME = '/ops/mail/previews/UserMailer/welcome';
@@ -193,36 +194,28 @@ describe('previews of mails, in npm run dev', function () {
     watched.troubles.length = 0;
   });
 
-  it('are shown anew when a template, a text or the code changes; what is broken meanwhile is told', async () => {
-    await page.goto(WELCOME);
-    await frame.locator('.h').waitFor();
-    const h1 = page.getByRole('heading', { level: 1 });
-    const take = copy.change(TEMPLATE, (text) => text.replace('<p', '<p class="new">Fresh words</p><p'));
-    await frame.getByText('Fresh words').waitFor();
-    take();
-    await frame.getByText('Fresh words').waitFor({ state: 'detached' });
-
-    const mend = copy.change(TEMPLATE, (text) => text.replace('<%=', '<%= nobody.knows %>\n<%='));
-    await page.locator('.why', { hasText: 'nobody is not defined' }).waitFor();
-    assert.equal(await wordsOf(h1), 'UserMailer#welcome cannot be shown');
-    assert.match(await wordsOf(page.locator('.where')), /user_mailer\/welcome\/html\.ejs:\d+$/);
-    assert.match(await wordsOf(page.locator('.trace b').first()), /nobody\.knows/);
-    await shoot(page, 'mail-fault.en');
+  it('can be sent as a test, to one address', async () => {
+    await page.goto(`${GALLERY}/invoice?lang=ko`);
+    await page.getByRole('link', { name: 'Send a test' }).click();
+    await page.getByLabel('Send to').fill('me@example.com');
+    await page.getByRole('button', { name: 'Send it' }).click();
+    assert.match(await wordsOf(page.locator('.note')), /^The mail is on its way to me@example\.com\./);
     assert.deepEqual(await violations(page), []);
-    mend();
-    await frame.locator('.h').waitFor();
-
-    const reword = copy.change('locales/en.json', (text) => text.replace('Welcome, {{name}}.', 'Come in, {{name}}.'));
-    await frame.getByText('Come in, Ada Park.').waitFor();
-    reword();
-    const recode = copy.change('mailers/previews/user-mailer-preview.ts', (text) =>
-      text.replaceAll('Ada Park', 'Ada Lee'),
-    );
-    await page.getByRole('heading', { name: 'Ada Lee' }).waitFor();
-    recode();
-    await page.getByRole('heading', { name: 'Ada Park' }).waitFor();
-    // The page that tells of the broken template is one of 500.
-    watched.troubles.length = 0;
+    const [mail] = (await copy.tree.request('GET', '/ops/mail/inbox.json')).json<{ mails: Sent[] }>().mails;
+    assert.deepEqual([mail?.to, mail?.subject.slice(0, 14)], [['me@example.com'], '[Test] Invoice']);
+    const sent = (await copy.tree.request('GET', `${mail?.href}.json`)).json();
+    assert.deepEqual([sent.cc, sent.bcc], [[], []]);
+    const address = await copy.tree.request('GET', `${GALLERY}/invoice/send`);
+    const wrong = await copy.tree.request('POST', `${GALLERY}/invoice/send`, {
+      body: new URLSearchParams({ token: tokenIn(address.body), to: 'me@example.com, all@example.com' }).toString(),
+      headers: {
+        'Content-Type': 'application/x-www-form-urlencoded',
+        Origin: copy.tree.baseUrl,
+        Cookie: cookiesOf(address),
+      },
+    });
+    assert.equal(wrong.status, 422);
+    assert.match(wrong.body, /me@example\.com, all@example\.com is no mail address/);
   });
 
   it('work without scripts', async () => {
@@ -237,17 +230,22 @@ describe('previews of mails, in npm run dev', function () {
 
   for (const locale of ['en', 'ko'] as const) {
     it(`look right, and axe-core finds nothing, in ${locale}`, async () => {
-      for (const [name, path] of [
+      const pages = [
         ['mail', `${WELCOME}?lang=${locale}`],
         ['mail-dark-phone', `${WELCOME}?lang=${locale}&width=phone&scheme=dark`],
-        ['mail-text', `${WELCOME}?lang=${locale}&part=text`],
-        ['mail-source', `${WELCOME}?lang=${locale}&part=source`],
-        ['mail-headers', `${GALLERY}/invoice?part=headers`],
-        ['mail-long', `/ops/mail/previews/UserMailer/welcomeWithLongName?lang=${locale}`],
-        ['mail-attachments', `${GALLERY}/invoice`],
         ['mail-clipped', `${GALLERY}/newsletter`],
+        ['mail-attachments', `${GALLERY}/invoice`],
+      ] as const;
+      // The rest has few words of its own.
+      const more = [
+        ['mail-text', `${WELCOME}?part=text`],
+        ['mail-source', `${WELCOME}?part=source`],
+        ['mail-headers', `${GALLERY}/invoice?part=headers`],
+        ['mail-long', '/ops/mail/previews/UserMailer/welcomeWithLongName'],
         ['mail-none', `${GALLERY}/nothing`],
-      ] as const) {
+        ['mail-test', `${GALLERY}/invoice/send`],
+      ] as const;
+      for (const [name, path] of locale === 'en' ? [...pages, ...more] : pages) {
         const url = new URL(path, copy.tree.baseUrl);
         url.searchParams.set('locale', locale);
         await page.goto(url.href);
@@ -258,7 +256,32 @@ describe('previews of mails, in npm run dev', function () {
       }
     });
   }
+
+  it('are shown anew when a template, a text or the code changes; what is broken meanwhile is told', async () => {
+    await page.goto(WELCOME);
+    const mend = copy.change(TEMPLATE, (text) => text.replace('<%=', '<%= nobody.knows %>\n<%='));
+    await page.locator('.why', { hasText: 'nobody is not defined' }).waitFor();
+    assert.equal(await wordsOf(page.getByRole('heading', { level: 1 })), 'UserMailer#welcome cannot be shown');
+    assert.match(await wordsOf(page.locator('.where')), /user_mailer\/welcome\/html\.ejs:\d+$/);
+    assert.match(await wordsOf(page.locator('.excerpt b').first()), /nobody\.knows/);
+    await shoot(page, 'mail-fault.en');
+    assert.deepEqual(await violations(page), []);
+    mend();
+    await frame.getByText('Welcome, Ada Park.').waitFor();
+    copy.change('locales/en.json', (text) => text.replace('Welcome, {{name}}.', 'Come in, {{name}}.'));
+    await frame.getByText('Come in, Ada Park.').waitFor();
+    copy.change('mailers/previews/user-mailer-preview.ts', (text) => text.replaceAll('Ada Park', 'Ada Lee'));
+    await frame.getByText('Come in, Ada Lee.').waitFor();
+    // The page that tells of the broken template is one of 500.
+    watched.troubles.length = 0;
+  });
 });
+
+interface Sent {
+  readonly to: string[];
+  readonly subject: string;
+  readonly href: string;
+}
 
 async function bytesOf(download: Download): Promise<Buffer> {
   return fs.readFile(await download.path());
