@@ -6,6 +6,7 @@ import { Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
 import { freePort } from '../../lib/embedded/free-port';
 import { JOB_COMMANDS } from '../../lib/job/command/commands';
+import { ProcessList } from '../../lib/job/pulse/process-list';
 import { Deadline } from '../../lib/support/deadline';
 import { Stage } from '../supervisor/stage';
 import { createDatabase } from '../support/postgres';
@@ -162,12 +163,14 @@ describe('catamount jobs, as it is typed', function () {
 
   it('moves what the running tree has failed, and orders its processor', async () => {
     const tree = await stage.start({ WEB_CONCURRENCY: '1' }, { cwd });
-    await until('its processor is listed', async () => / ready /.test((await jobs('processes')).stdout), LONG);
+    const processes = new ProcessList(redis.client);
+    const deadSince = (id: string) => redis.client.zScore('bq:default:dead', id);
+    await until('its processor is listed', async () => (await processes.list()).length === 1, LONG);
     const { code, stderr } = await typed(['enqueue', 'GloomyJob', ACCOUNT]);
     assert.deepEqual([code, /No job processor/.test(stderr)], [0, false]);
-    await until('it is dead', async () => (await totalOf('dead')) === 1, LONG);
+    await until('it is dead', async () => (await redis.client.zCard('bq:default:dead')) === 1, LONG);
     const id = (await json('list dead')).jobs?.[0]?.id ?? '';
-    const died = (await json(`show ${id}`)) as { readonly at?: string };
+    const died = await deadSince(id);
     assert.equal((await jobs('quiet')).stdout, 'jobs quiet: done\n');
     const retries = await Promise.all([jobs(`retry ${id}`), jobs(`retry ${id}`), jobs('retry --all --set dead --yes')]);
     const moved = retries.filter(({ stdout }) => /^Retried 1 /.test(stdout));
@@ -175,12 +178,8 @@ describe('catamount jobs, as it is typed', function () {
     assert.equal(await totalOf('waiting'), 1);
     const resumed = await jobs('resume');
     assert.equal(resumed.stdout, 'jobs resume: done; queues that are paused stay so (jobs resume QUEUE)\n');
-    const again = async () => ((await json(`show ${id}`)) as { readonly at?: string }).at;
-    await until(
-      'it has died once more',
-      async () => (await totalOf('dead')) === 1 && (await again()) !== died.at,
-      LONG,
-    );
+    const diedAgain = async () => ![null, died].includes(await deadSince(id));
+    await until('it has died once more', diedAgain, LONG);
     assert.equal((await jobs(`delete ${id}`)).stdout, 'Deleted 1 job.\n');
     assert.equal((await tree.stop()).code, 0);
     const gone = await jobs('resume');
