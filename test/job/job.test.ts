@@ -118,9 +118,16 @@ describe('Job', () => {
     const later = (options: Parameters<typeof GreetJob.set>[0]) => GreetJob.set(options).performLater('Ann');
     await assert.rejects(later({ wait: 1, waitUntil: new Date() }), /either wait or waitUntil/);
     await assert.rejects(later({ wait: -1 }), /wait is -1/);
+    for (const wait of [Number.POSITIVE_INFINITY, 1e20, '36526d'] as const) {
+      await assert.rejects(later({ wait }), /wait is (Infinity|1000+|"36526d"); give .*, at most 36525d/);
+    }
     await assert.rejects(later({ waitUntil: new Date(Number.NaN) }), /invalid Date/);
+    await assert.rejects(later({ waitUntil: new Date(8.64e15) }), /\+275760-.*; give a date before the year 10000/);
+    for (const tag of ['', 'a\0b', 'two\nlines', '\ud800', 'x'.repeat(201), 7 as never]) {
+      await assert.rejects(later({ tags: ['fine', tag] }), /GreetJob: a tag is .*; give text of 1 to 200 characters/);
+    }
     assert.equal(requests.length, 0);
-    await later({ waitUntil: new Date(0) });
+    await later({ waitUntil: new Date(0), tags: ['한국 & 👨‍👩‍👧'] });
     assert.equal(requests[0]?.runAt, undefined, 'the past is now');
   });
 

@@ -86,6 +86,15 @@ describe('the outbox', () => {
     );
   });
 
+  it('keeps jobs for as late a time as can be given', async () => {
+    await NoteJob.set({ wait: '36525d' }).performLater('in a century');
+    await NoteJob.set({ waitUntil: new Date('9999-12-30T00:00:00Z') }).performLater('in the end');
+    const rows = await system.postgres.query<{ year: number }>(
+      'select extract(year from run_at)::int as year from job_outbox order by run_at',
+    );
+    assert.deepEqual([(rows[0]?.year ?? 0) > 2100, rows[1]?.year], [true, 9999]);
+  });
+
   it('holds a job until it is due, not much longer', async () => {
     await system.processor([NoteJob]);
     const before = performance.now();

@@ -84,6 +84,7 @@ describe('durations', () => {
       [1500, 10_000, 300_000, 7_200_000, 604_800_000, 500, 20, 20],
     );
     assert.equal(parseDuration('3', 's'), 3000);
-    for (const wrong of ['', 'soon', '-1s', '1y', '1e9']) assert.equal(parseDuration(wrong), undefined, wrong);
+    assert.equal(parseDuration('36525d'), 36_525 * 86_400_000);
+    for (const wrong of ['', 'soon', '-1s', '1y', '1e9', '36526d']) assert.equal(parseDuration(wrong), undefined, wrong);
   });
 });

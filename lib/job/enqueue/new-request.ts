@@ -9,6 +9,8 @@ import type { CarriedContext, EnqueueRequest } from './request';
 import { runAt } from './run-at';
 import { uniqueClaim } from './unique-key';
 
+/** Postgres could not read others again. */
+const TAG = /^[^\p{Cc}\p{Cs}]{1,200}$/u;
 const NO_TAGS: readonly string[] = Object.freeze([]);
 
 /**
@@ -31,15 +33,23 @@ export function newRequests(jobs: readonly PreparedJob[], { setup, models }: Job
       runAt: runAt(options.wait, options.waitUntil),
       trx: options.trx ?? ambient,
       unique: uniqueClaim(jobClass, name, args, codec),
-      tags: allTags(jobClass.tags, options.tags),
+      tags: allTags(name, jobClass.tags, options.tags),
       context,
     };
   });
 }
 
-function allTags(ofClass: readonly string[] | undefined, given: readonly string[] | undefined): readonly string[] {
+type Tags = readonly string[] | undefined;
+
+/** @throws TypeError that names the class and the tag. */
+function allTags(name: string, ofClass: Tags, given: Tags): readonly string[] {
   if (!ofClass && !given) return NO_TAGS;
-  return [...new Set([...(ofClass ?? []), ...(given ?? [])])];
+  const tags = [...new Set([...(ofClass ?? []), ...(given ?? [])])];
+  for (const tag of tags) {
+    if (typeof tag === 'string' && TAG.test(tag)) continue;
+    throw new TypeError(`${name}: a tag is ${JSON.stringify(tag)}; give text of 1 to 200 characters on one line`);
+  }
+  return tags;
 }
 
 function carriedContext(): CarriedContext {

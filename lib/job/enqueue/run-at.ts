@@ -12,11 +12,18 @@ export function runAt(wait: Duration | undefined, waitUntil: Date | undefined): 
   if (wait !== undefined) {
     const inMs = parseDuration(wait);
     if (inMs === undefined) {
-      throw new TypeError(`wait is ${JSON.stringify(wait)}; give milliseconds or text such as '10s', '5m', '2h', '7d'`);
+      const advice = "give milliseconds or text such as '10s', '5m', '2h', '7d', at most 36525d";
+      throw new TypeError(`wait is ${typeof wait === 'number' ? wait : JSON.stringify(wait)}; ${advice}`);
     }
     return inMs > 0 ? { inMs } : undefined;
   }
   if (waitUntil === undefined) return undefined;
   if (Number.isNaN(waitUntil.getTime())) throw new TypeError('waitUntil is an invalid Date');
+  if (waitUntil.getTime() > LATEST) {
+    throw new TypeError(`waitUntil is ${waitUntil.toISOString()}; give a date before the year 10000`);
+  }
   return waitUntil.getTime() > Date.now() ? { at: waitUntil } : undefined;
 }
+
+/** Later ones are written with a sign, which Postgres does not read. */
+const LATEST = Date.UTC(9999, 11, 31);

@@ -10,7 +10,7 @@ export type SetName = 'waiting' | 'active' | 'held' | 'retry' | 'scheduled' | 'd
 export interface JobError {
   /** With the error's name, and the messages of what caused it. */
   readonly message: string;
-  /** Message and frames, as far as they were kept. */
+  /** Message and frames, as far as they were kept: of errors that repeat themselves the newest has them. */
   readonly stack: string;
   /** Of the run that failed with it; undefined where nobody noted that. */
   readonly run: FailedRun | undefined;
