@@ -66,6 +66,7 @@ function putMachine({ line, nodes, memory }: Machine, put: Put, word: (tone: str
     put(`${key}.bar`, `${node.barPercent}%`);
     put(`${key}.barClass`, node.hot ? 'bar hot' : 'bar');
     put(`${key}.say`, node.say);
+    put(`${key}.trouble`, node.calm ? '' : node.say);
     for (const name of ['waiting', 'lag', 'memory'] as const) {
       put(`${key}.${name}`, node[name].text);
       put(`${key}.${name}.tone`, node[name].tone);

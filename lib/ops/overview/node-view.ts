@@ -31,6 +31,8 @@ export interface NodeView {
 
 /** A card as it is drawn. */
 export interface CardView extends NodeView {
+  /** What it says is what everybody could see. */
+  readonly calm: boolean;
   readonly iconClass: string;
   /** For more places than there can be pips. */
   readonly loadPercent: number;
@@ -39,7 +41,7 @@ export interface CardView extends NodeView {
 export function cardView(node: NodeView): CardView {
   const turning = node.icon === 'restart' && node.tone !== 'ok';
   const loadPercent = node.of === 0 ? 0 : Math.min(100, Math.round(((node.on ?? 0) / node.of) * 100));
-  return { ...node, iconClass: turning ? 'i spin' : 'i', loadPercent };
+  return { ...node, calm: node.tone === 'ok' && node.icon === 'ok', iconClass: turning ? 'i spin' : 'i', loadPercent };
 }
 
 /** All bars of memory end here, MB. */

@@ -1,13 +1,15 @@
 import { ProblemError } from '../../web/problem';
 import type { OpsContext } from '../context';
+import { Deeds } from '../page/deeds';
 import { refusal } from '../page/refusal';
+import { type ProcessDeed, processRoutes } from '../processes/routes';
 import type { PageGroup, Site } from '../site';
 import { patch } from './live-attributes';
 import { changed, type LiveValues, liveValues } from './live-values';
 import { Lookout } from './lookout';
 import { type OverviewView, overviewView } from './overview-view';
 import { shapesOf } from './shapes';
-import { hrefOf } from './tree-strip';
+import { chosenTree, hrefOf } from './tree-strip';
 import { Words } from './words';
 
 const HOME = '/ops';
@@ -17,6 +19,7 @@ const EVERY_MS = 1000;
 /** The overview, and its stream. */
 export const overviewRoutes: PageGroup = (site) => {
   const lookout = new Lookout(site);
+  const deeds = new Deeds<ProcessDeed>(site.redis.client);
   const look = async (ctx: OpsContext) => {
     const view = overviewView(await lookout.look(), chosenTree(ctx), site.config, Words.of(ctx));
     if (!view) throw refusal(404, 'treeGone');
@@ -34,6 +37,7 @@ export const overviewRoutes: PageGroup = (site) => {
         live: hrefOf(`${HOME}/events`, chosenTree(ctx)),
         scripts: ['overview.js'],
         view,
+        told: await deeds.told(ctx),
         patch,
         shapes: shapesOf(view),
         requestId: ctx.requestId,
@@ -44,6 +48,7 @@ export const overviewRoutes: PageGroup = (site) => {
   });
 
   site.router.get(`${HOME}/events`, (ctx) => follow(site, ctx, () => look(ctx)));
+  processRoutes(lookout, deeds)(site);
 };
 
 /** Sends what has changed on the page, again and again. Ends with the tree that it shows. */
@@ -66,9 +71,4 @@ function follow(site: Site, ctx: OpsContext, look: () => Promise<OverviewView>):
   // What the page was made from is a moment old.
   void tell().catch(() => undefined);
   stream.every(EVERY_MS, tell);
-}
-
-/** id; null for the tree that shows the page. */
-function chosenTree({ query }: OpsContext): string | null {
-  return typeof query.tree === 'string' && query.tree !== '' ? query.tree : null;
 }

@@ -1,3 +1,4 @@
+import type { OpsContext } from '../context';
 import { worstFirst } from './issue';
 import { load } from './primary-view';
 import type { SeenTree } from './seen-tree';
@@ -39,4 +40,9 @@ export function treeTab({ picture, own, silent, issues }: SeenTree, current: boo
 /** @param tree its id; null for the one that shows the page. */
 export function hrefOf(path: string, tree: string | null, hash = ''): string {
   return `${path}${tree === null ? '' : `?tree=${tree}`}${hash}`;
+}
+
+/** The tree that the query names, by id; null for the one that shows the page. */
+export function chosenTree({ query }: Pick<OpsContext, 'query'>): string | null {
+  return typeof query.tree === 'string' && query.tree !== '' ? query.tree : null;
 }
