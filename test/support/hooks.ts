@@ -1,11 +1,10 @@
-import { descendants, hasVariable, type ProcessRow, processes } from './processes';
+import type { ProcessRow } from './processes';
+import { markProcesses, processesOfRun } from './run-processes';
 import { stopSharedPostgres } from './shared-postgres';
 import { RUN_FOLDER, removeFolder } from './temp-folder';
 import { until } from './until';
 
-/** Every process that a test starts inherits this, however far it gets from us. */
-const MARK = { name: 'CATAMOUNT_TEST_RUN', value: RUN_FOLDER };
-process.env[MARK.name] = MARK.value;
+markProcesses();
 
 /** How long processes that are on their way out may take. */
 const GOING_MS = 2000;
@@ -14,8 +13,9 @@ const HANDLES_MS = 5000;
 
 /** Fails the run when a test left a process or an open handle behind. */
 export async function mochaGlobalTeardown(): Promise<void> {
-  setTimeout(failForHandles, HANDLES_MS).unref();
   await stopSharedPostgres();
+  // Not before: that Postgres stops may take a while, and has handles open until then.
+  setTimeout(failForHandles, GOING_MS + HANDLES_MS).unref();
   const gone = () => leftBehind().length === 0;
   await until('every process that a test started has ended', gone, { timeoutMs: GOING_MS })
     .catch(failForProcesses)
@@ -23,15 +23,8 @@ export async function mochaGlobalTeardown(): Promise<void> {
 }
 
 function leftBehind(): ProcessRow[] {
-  const rows = processes();
-  const kin = new Set(descendants(process.pid, rows).map((row) => row.pid));
-  return rows.filter(
-    ({ pid, command }) =>
-      pid !== process.pid &&
-      // The compiler behind tsx lives as long as we do.
-      !command.includes('esbuild') &&
-      (kin.has(pid) || command.includes(RUN_FOLDER) || hasVariable(pid, `${MARK.name}=${MARK.value}`)),
-  );
+  // The compiler behind tsx lives as long as we do.
+  return processesOfRun().filter(({ command }) => !command.includes('esbuild'));
 }
 
 function failForProcesses(): never {
