@@ -22,7 +22,7 @@ export interface OpenedMail {
   readonly locale: string;
   readonly html: string | null;
   readonly text: string | null;
-  /** As they were sent, in order. */
+  /** In the order they were sent in, encoded words made readable. */
   readonly headers: readonly { readonly name: string; readonly value: string }[];
   readonly attachments: readonly OpenedAttachment[];
   readonly source: Buffer;
@@ -33,7 +33,7 @@ const LIMITS = { maxNestingDepth: 32, maxHeadersSize: 512 * 1024 };
 
 /** Takes a message apart. What is broken in it is shown as well as can be. */
 export async function openMail(source: Buffer): Promise<OpenedMail> {
-  const { default: PostalMime } = await import('postal-mime');
+  const { default: PostalMime, decodeWords } = await import('postal-mime');
   const email: Email = await PostalMime.parse(source, { ...LIMITS, attachmentEncoding: 'arraybuffer' });
   const header = (name: string) => email.headers.find(({ key }) => key === name)?.value ?? '';
   const date = email.date === undefined ? Number.NaN : Date.parse(email.date);
@@ -49,7 +49,7 @@ export async function openMail(source: Buffer): Promise<OpenedMail> {
     locale: header('content-language').split(/[,\s]/)[0] ?? '',
     html: email.html ?? null,
     text: email.text ?? null,
-    headers: headersOf(source),
+    headers: headersOf(source).map(({ name, value }) => ({ name, value: decodeWords(value) })),
     attachments: email.attachments.map(opened),
     source,
   };

@@ -19,12 +19,12 @@ export class PreviewChild {
     child.on('message', ({ id, reply }: { readonly id: number; readonly reply: PreviewReply }) =>
       waiting.get(id)?.resolve(reply),
     );
-    const gone = (reason: string, idle = false) => {
+    const gone = (how: string, idle = false) => {
       this.gone = true;
-      for (const { reject } of waiting.values()) reject(new PreviewProcessGone(idle, reason));
+      for (const { reject } of waiting.values()) reject(new PreviewProcessGone(idle, how));
     };
     child.once('error', (error) => gone(error.message));
-    child.once('exit', (code, signal) => gone(`it ended by ${signal ?? `code ${code}`}`, code === 0));
+    child.once('exit', (code, signal) => gone(signal ?? `code ${code}`, code === 0));
   }
 
   get usable(): boolean {
@@ -39,7 +39,7 @@ export class PreviewChild {
     const timer = setTimeout(() => this.child.kill('SIGKILL'), PATIENCE_MS);
     try {
       this.child.send({ ...order, id }, (error) => {
-        if (error) answered.reject(new PreviewProcessGone(true, 'it had just ended'));
+        if (error) answered.reject(new PreviewProcessGone(true, 'code 0'));
       });
       return await answered.promise;
     } finally {
@@ -54,14 +54,14 @@ export class PreviewChild {
   }
 }
 
-/** It ended before it answered. `idle`: for want of work, or because it was dismissed. */
+/** It ended before it answered. `idle`: for want of work, or because it was dismissed. `how`: by which code or signal. */
 export class PreviewProcessGone extends Error {
   override readonly name = 'PreviewProcessGone';
 
   constructor(
     readonly idle: boolean,
-    reason: string,
+    readonly how: string,
   ) {
-    super(`the process that renders previews did not answer: ${reason}`);
+    super(`the process that renders previews did not answer: it ended by ${how}`);
   }
 }

@@ -1,5 +1,6 @@
 import type { PreviewName } from '../../mailer/preview/preview-folder';
 import type { PreviewReply } from '../../mailer/preview/preview-order';
+import { refusal } from '../page/refusal';
 import { folderVersion } from './folder-version';
 import { type Order, PreviewChild, PreviewProcessGone } from './preview-child';
 
@@ -36,16 +37,21 @@ export class PreviewSource {
     return this.ask({ ask: 'send', locale, to, prefix, ...name });
   }
 
-  /** @throws PreviewProcessGone when the process crashes, or stays silent. */
+  /** @throws ProblemError 502 when the process crashes, or stays silent. */
   private async ask(order: Order): Promise<PreviewReply> {
     if (this.options.changing) await this.renewChild();
-    try {
-      return await this.running().ask(order);
-    } catch (error) {
-      // It may have gone just as the order was on its way.
+    // It may go, for want of work, just as the order is on its way.
+    const again = (error: unknown) => {
       if (error instanceof PreviewProcessGone && error.idle) return this.running().ask(order);
       throw error;
-    }
+    };
+    return this.running()
+      .ask(order)
+      .catch(again)
+      .catch((error: unknown) => {
+        if (error instanceof PreviewProcessGone) throw refusal(502, 'previewsGone', { values: { how: error.how } });
+        throw error;
+      });
   }
 
   private async renewChild(): Promise<void> {

@@ -78,7 +78,7 @@ describe('previews of mails, in npm run dev', function () {
     assert.equal(await page.title(), 'Welcome to Catamount, Ada Park · Catamount ops');
     const list = (await copy.tree.request('GET', '/ops/mail.json')).json<{ previews: { href: string }[] }>();
     assert.deepEqual(list.previews.map(({ href }) => href.replace('/ops/mail/previews/', '')).slice(-5), [
-      'GalleryMailer/broken',
+      'GalleryMailer/exits',
       ...['', 'WithoutName', 'WithOddName', 'WithLongName'].map((n) => `UserMailer/welcome${n}`),
     ]);
   });
@@ -192,6 +192,17 @@ describe('previews of mails, in npm run dev', function () {
     const { status, json } = await copy.tree.request('GET', `${GALLERY}/broken.json`);
     assert.deepEqual([status, json<{ error: { name: string } }>().error.name], [500, 'RangeError']);
     watched.troubles.length = 0;
+  });
+
+  it('leave nothing in the database, and outlive a preview that ends their process', async () => {
+    for (let i = 0; i < 2; i++) {
+      const { subject } = (await copy.tree.request('GET', `${GALLERY}/stored.json`)).json();
+      assert.equal(subject, 'Users: 1');
+    }
+    const gone = await copy.tree.request('GET', `${GALLERY}/exits`);
+    assert.equal(gone.status, 502);
+    assert.match(gone.body, /The preview could not be made.*ended by code 3/s);
+    assert.equal((await copy.tree.request('GET', WELCOME)).status, 200);
   });
 
   it('can be sent as a test, to one address', async () => {
