@@ -50,6 +50,7 @@ export class Renderer {
         wordwrap: WIDTH,
         selectors: [
           { selector: 'img', format: 'skip' },
+          { selector: '[aria-hidden=true]', format: 'skip' },
           { selector: '.preheader', format: 'skip' },
         ],
       },
@@ -79,7 +80,7 @@ export class Renderer {
   private async renderPart(view: string, wrapped: Wrapped | undefined): Promise<string | undefined> {
     const kind = path.basename(view);
     if (wrapped && 'html' in wrapped) return kind === 'html' ? wrapped.html : undefined;
-    if (!wrapped || (kind !== 'html' && kind !== 'text') || !this.views.exists(view)) return undefined;
+    if (!wrapped || (kind !== 'html' && kind !== 'text')) return undefined;
     const { request } = wrapped;
     const slots = new Map<string, string>();
     const locals = {
@@ -92,13 +93,26 @@ export class Renderer {
       ...request.helpers,
       ...request.locals,
     };
-    let whole = this.views.render(view, locals);
     const layout = layoutFor(request.layout, kind);
-    if (layout !== false) {
+    let whole = this.views.exists(view)
+      ? this.views.render(view, locals)
+      : await this.derived(kind, layout, request.template, locals);
+    if (whole !== undefined && layout !== false) {
       slots.set('content', whole);
       whole = this.views.render(this.layout(layout, kind), locals);
     }
-    return kind === 'html' ? this.inliner.apply(whole) : whole;
+    return whole !== undefined && kind === 'html' ? this.inliner.apply(whole) : whole;
+  }
+
+  /** Of the HTML without its layout. undefined where text has no layout: email-templates then derives it from the whole. */
+  private async derived(
+    kind: 'html' | 'text',
+    layout: string | false,
+    template: string,
+    locals: Readonly<Record<string, unknown>>,
+  ): Promise<string | undefined> {
+    if (kind === 'html' || (layout !== false && !this.views.exists(`layouts/${layout}/text`))) return undefined;
+    return this.textOf(this.views.render(`${template}/html`, locals));
   }
 
   private layout(name: string, kind: string): string {

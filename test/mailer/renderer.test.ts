@@ -185,11 +185,19 @@ describe('Renderer', () => {
     assert.equal(await first(3, 'ko'), '3 items, Bye\n');
   });
 
-  it('derives the text part from HTML, without preheader and images', async () => {
+  it('derives the text part from HTML, without preheader, images and what is hidden, in the layout of texts', async () => {
     const html =
-      '<div class="preheader">Hidden</div><h1>Hi</h1><p>See <a href="https://x.example/y">this</a></p><img alt="cat" src="c.png">';
-    const { text } = await rendererOf({ 'shop/note/html.ejs': html }).render(request());
-    assert.equal(text, 'HI\n\nSee this [https://x.example/y]\n');
+      '<% provide("reason", "Why") %><div class="preheader">Hidden</div><b aria-hidden="true">C</b><h1>Hi</h1><p>See <a href="https://x.example/y">this</a> &amp; <%= name %></p><img alt="cat" src="c.png">';
+    const layout = '<html><body><i>Shop</i><%- slot("content") %></body></html>';
+    const files = { 'shop/note/html.ejs': html, 'layouts/mailer/html.ejs': layout };
+    const bare = "HI\n\nSee this [https://x.example/y] & O'Brien <b>";
+    const textOf = async (renderer: Renderer, given: Partial<RenderRequest> = {}) =>
+      (await renderer.render(request({ name: "O'Brien <b>" }, given))).text;
+    assert.equal(await textOf(rendererOf(files)), `${bare}\n\n--\nWhy\n`);
+    assert.equal(await textOf(rendererOf(files), { layout: { html: 'mailer', text: false } }), `${bare}\n`);
+    // Where there is no layout of texts, that of the HTML is all there is.
+    const own = { 'shop/note/html.ejs': html, 'layouts/own/html.ejs': layout };
+    assert.equal(await textOf(rendererOf(own), { layout: 'own' }), `Shop\n\n${bare}\n`);
     const plain = await rendererOf({ 'shop/note/text.ejs': 'Only text' }).render(request({}, { layout: false }));
     assert.deepEqual(plain, { text: 'Only text\n' });
   });
