@@ -1,11 +1,21 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { loadJobs } from '../lib/job/registry';
+import type { MailMessage } from '../lib/mailer/message';
+import type { MailSetup } from '../lib/mailer/setup';
+import { defineApp } from '../lib/role/app-definition';
+import { deliveries, useTestMail } from '../lib/testing';
 import { removeFolder, tempFolder } from './support/temp-folder';
 
 const root = path.resolve(__dirname, '..');
 const readme = fs.readFileSync(path.join(root, 'README.md'), 'utf8');
+/** As the sample has it. */
+interface OrderMailers {
+  with(params: { readonly shop: string }): { placed(order: object): MailMessage };
+}
+
 const section = (title: string) => readme.split(/^## /m).find((part) => part.startsWith(title)) ?? '';
 
 describe('README', () => {
@@ -42,6 +52,93 @@ describe('README', () => {
       ['GreetUserJob'],
     );
     removeFolder(folder);
+  });
+
+  describe('adds a mail', () => {
+    const [mailer = '', use = '', setup = ''] = [...section('Add a mail').matchAll(/```ts\n([\s\S]*?)```/g)].map(
+      (match) => match[1],
+    );
+    const block = (language: string) =>
+      new RegExp(`\`\`\`${language}\\n([\\s\\S]*?)\`\`\``).exec(section('Add a mail'))?.[1] ?? '';
+    const app = path.join(root, 'lib/app');
+    const door = JSON.stringify(path.join(root, 'lib/index'));
+    let folder: string;
+    before(() => {
+      folder = tempFolder('readme');
+      for (const shared of ['layouts', 'partials']) {
+        fs.cpSync(path.join(app, 'mailers/templates', shared), path.join(folder, 'mailers/templates', shared), {
+          recursive: true,
+        });
+      }
+      const files = {
+        'mailers/order-mailer.ts': mailer.replace("'../../index'", door),
+        'mailers/templates/order_mailer/placed/html.ejs': block('html'),
+        'locales/en.json': block('json'),
+        'mail-setup.ts': setup.replace("'../index'", door),
+        'use.ts': `import { type Order, OrderMailer } from './mailers/order-mailer';\nexport async function use(order: Order) {\n${use}}`,
+        'tsconfig.json': JSON.stringify({
+          extends: path.join(root, 'tsconfig.json'),
+          compilerOptions: { typeRoots: [path.join(root, 'node_modules/@types')] },
+          include: ['.'],
+        }),
+      };
+      for (const [name, text] of Object.entries(files)) {
+        fs.mkdirSync(path.dirname(path.join(folder, name)), { recursive: true });
+        fs.writeFileSync(path.join(folder, name), text.replace(/^type/m, 'export type'));
+      }
+    });
+    after(() => removeFolder(folder));
+
+    it('that compiles', function () {
+      this.timeout(60_000);
+      const tsc = path.join(root, 'node_modules/.bin/tsc');
+      const { stdout, status } = spawnSync(tsc, ['--noEmit', '-p', folder], { encoding: 'utf8' });
+      assert.equal(status, 0, stdout);
+    });
+
+    it('that arrives as it says', async () => {
+      const { OrderMailer } = require(path.join(folder, 'mailers/order-mailer')) as { OrderMailer: OrderMailers };
+      const mails = await useTestMail({
+        app: defineApp({
+          name: 'shop',
+          root: folder,
+          routes: async () => ({ default: () => undefined }),
+          mailSetup: async () => require(path.join(folder, 'mail-setup')) as { default: MailSetup },
+        }),
+      });
+      const { log } = console;
+      const logged: unknown[] = [];
+      try {
+        console.log = (line) => logged.push(line);
+        process.env.STAGING = 'yes';
+        const invoiceFile = path.join(folder, 'invoice.pdf');
+        fs.writeFileSync(invoiceFile, 'an invoice');
+        const customer = { name: 'Ada', email: 'ada@example.com' };
+        await OrderMailer.with({ shop: 'Seoul' }).placed({ number: '7', invoiceFile, customer }).deliverNow();
+        const [mail] = deliveries();
+        assert.equal(mail?.subject, 'Your order 7');
+        assert.deepEqual(mail?.to, [{ name: '', address: 'staging@shop.example' }]);
+        assert.deepEqual(mail?.replyTo, [{ name: '', address: 'help@shop.example' }]);
+        assert.deepEqual(mail?.attachments, [{ name: 'invoice.pdf', content: Buffer.from('an invoice') }]);
+        assert.match(
+          mail?.html ?? '',
+          /<a class="btn" href="http:\/\/localhost:3000\/orders\/7" style="[^"]+">See your order<\/a>/,
+        );
+        assert.match(mail?.text ?? '', /Seoul is packing it\./);
+assert.deepEqual(logged, ['sent: Your order 7']);
+      } finally {
+        console.log = log;
+        delete process.env.STAGING;
+        await mails.restore();
+      }
+    });
+  });
+
+  it('names the version of nodemailer that is ours', () => {
+    const { dependencies } = JSON.parse(fs.readFileSync(path.join(root, 'package.json'), 'utf8')) as {
+      dependencies: Record<string, string>;
+    };
+    assert.equal(/"nodemailer": "([^"]+)"/.exec(readme)?.[1], dependencies.nodemailer);
   });
 
   it('names only files that are there', () => {
