@@ -9,7 +9,7 @@ const REASONS = {
 
 /** Lets a request through once it has a slot; turns it away with 503 when it cannot have one in time. */
 export function limited(limit: RequestLimit): Koa.Middleware {
-  return async (ctx, next) => {
+  return async function limitRequests(ctx, next) {
     const askedAt = performance.now();
     const { method, path, requestId } = ctx;
     const admission = await limit.enter({ method, path, requestId }, ctx.res);

@@ -1,15 +1,19 @@
 import { enqueue } from './enqueue';
 import type { Bench } from './frame/bench';
 import { jobs } from './jobs';
+import { limit } from './limit';
 import { mail } from './mail';
 import { million } from './million';
 import { pickup } from './pickup';
+import { web } from './web';
 
 export interface Benchmark {
   readonly about: string;
+  /** Whether it needs what is compared with, which is then installed. */
+  readonly peers: boolean;
   /** Prints as it goes. @returns what is to be kept, as JSON. */
   run(bench: Bench): Promise<object>;
 }
 
 /** All that `npm run bench -- <name>` knows. */
-export const BENCHMARKS: Readonly<Record<string, Benchmark>> = { jobs, pickup, enqueue, million, mail };
+export const BENCHMARKS: Readonly<Record<string, Benchmark>> = { web, limit, jobs, pickup, enqueue, million, mail };

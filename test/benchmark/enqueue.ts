@@ -26,6 +26,7 @@ const ROWS: readonly Row[] = [
 /** One after the other, 50 at once, and in batches of a thousand. Into Postgres: a transaction each. */
 export const enqueue: Benchmark = {
   about: 'jobs enqueued a second: one by one, 50 at once, in batches of 1000; in Redis and in Postgres',
+  peers: true,
   async run(bench) {
     const grounds = await bench.grounds();
     const rows = ROWS.map((row) => ({ ...row, name: `${row.mode}, rtt ${row.rttMs} ms` }));

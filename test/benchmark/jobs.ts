@@ -39,6 +39,7 @@ const CELLS: readonly Cell[] = [
 /** Jobs that do nothing, waiting in their queues, through the whole job layer. */
 export const jobs: Benchmark = {
   about: 'no-op jobs a second, by concurrency and round trip, against bee-queue and BullMQ; by the outbox, too',
+  peers: true,
   async run(bench) {
     const cells = CELLS.filter((cell) => bench.wants(nameOf(cell)));
     bench.say(`jobs a second: median of ${bench.rounds} interleaved rounds (lowest–highest)\n`);

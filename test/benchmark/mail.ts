@@ -23,6 +23,7 @@ const MANY = 20_000;
 /** Welcome mails of our own app, half of them Korean, through a real SMTP server, two at a time. */
 export const mail: Benchmark = {
   about: 'CPU a mail over plain nodemailer, beside EJS and juice by hand, and memory over many mails',
+  peers: true,
   async run(bench) {
     const database = await createDatabase({ migrated: ['lib/mailer/migrations'] });
     const server = new Child(SERVER, {}, { limitMs: 2 ** 31 - 1 });

@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util';
 import { BENCHMARKS } from './benchmarks';
 import { CONTENDERS, type ContenderName } from './contender/contenders';
 import { Bench } from './frame/bench';
+import { endOnSignals } from './frame/interruption';
 import { ROOT, store } from './frame/store';
 
 const PEERS = path.join(ROOT, 'test/benchmark/peers');
@@ -13,6 +14,7 @@ const USAGE = `npm run bench -- [names] [--quick] [--rounds n] [--only row] [--c
 
 /** Without names: all of them. */
 async function main(): Promise<void> {
+  endOnSignals();
   const { values, positionals } = parseArgs({
     allowPositionals: true,
     options: {
@@ -39,7 +41,7 @@ async function main(): Promise<void> {
     if (isContender(name)) return name;
     throw new Error(`there is no contender ${name}; there are: ${Object.keys(CONTENDERS).join(' | ')}`);
   });
-  installPeers();
+  if (names.some((name) => BENCHMARKS[name]?.peers)) installPeers();
   const { quick, profile, only, against } = values;
   const bench = new Bench({ quick, rounds, profile, only, against, contenders });
   try {

@@ -13,6 +13,7 @@ const KEPT = /^(catamount:|bq:[\w-]+:(dead|failed|jobs|recent)$)/;
 /** A million jobs that do nothing, enqueued in bulk and run: does the processor grow, and what is left in Redis? */
 export const million: Benchmark = {
   about: 'a million no-op jobs: memory of the processor while it runs them, and what Redis holds after',
+  peers: false,
   async run(bench) {
     const count = bench.options.quick ? QUICK : MILLION;
     const grounds = await bench.grounds();

@@ -27,6 +27,7 @@ const ROWS: readonly Row[] = [
 /** From the call that enqueues, in one process, to `perform`, in another that has nothing to do. */
 export const pickup: Benchmark = {
   about: 'ms from enqueue to perform of an idle worker, and how late delayed jobs are',
+  peers: true,
   async run(bench) {
     const results: Record<string, Record<string, readonly number[]>> = {};
     for (const row of ROWS.filter(({ name }) => bench.wants(name))) {

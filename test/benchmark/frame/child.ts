@@ -1,8 +1,10 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
+import path from 'node:path';
 
 /** How long a process may take to leave once it has told its result, ms. */
 const LEAVE_MS = 10_000;
+const LEAVE_WITH_PARENT = path.join(__dirname, 'leave-with-parent.js');
 
 export interface ChildOptions {
   readonly execArgv?: readonly string[];
@@ -23,7 +25,7 @@ export class Child {
     task: object,
     { execArgv = [], limitMs = 600_000 }: ChildOptions = {},
   ) {
-    this.process = fork(file, [JSON.stringify(task)], { execArgv: [...execArgv] });
+    this.process = fork(file, [JSON.stringify(task)], { execArgv: ['--require', LEAVE_WITH_PARENT, ...execArgv] });
     this.process.on('message', (message) => {
       this.inbox.push(message);
       this.wake();
@@ -36,7 +38,7 @@ export class Child {
     return this.process.pid ?? 0;
   }
 
-  send(message: string): void {
+  send(message: string | object): void {
     this.process.send(message);
   }
 
@@ -52,6 +54,12 @@ export class Child {
       });
     }
     return this.inbox.shift() as T;
+  }
+
+  /** For those that wait for more to do. Resolves when it is gone. */
+  async kill(): Promise<void> {
+    this.process.kill('SIGKILL');
+    await this.ended();
   }
 
   /** Resolves when it is gone: one that is still leaving would take part in the next run. */

@@ -3,8 +3,8 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 
-/** The checkout. npm runs its scripts there. */
-export const ROOT = process.cwd();
+/** The checkout. npm runs its scripts there; servers that are measured run in folders of their own, and are told. */
+export const ROOT = process.env.CATAMOUNT_BENCH_ROOT ?? process.cwd();
 /** What `npm run bench` has compiled. */
 export const CODE = path.resolve(__dirname, '../../..');
 /** Git-ignored. */
