@@ -1,5 +1,6 @@
 import { toError } from '../core/errors';
 import { allEnqueued } from '../job/enqueue/enqueue-error';
+import { checkQueue } from '../job/enqueue/queue-check';
 import type { EnqueuedJob, EnqueueRequest } from '../job/enqueue/request';
 import { currentTransaction, onOutcome } from '../model/transaction';
 import { Claims } from './claims';
@@ -68,11 +69,5 @@ export abstract class MemoryJobs implements TestMode {
   private takeBack(entry: LedgerEntry): void {
     this.claims.release(entry.request.id);
     this.ledger.remove(entry);
-  }
-}
-
-function checkQueue({ name, queue }: EnqueueRequest): void {
-  if (!/^[A-Za-z0-9_-]+$/.test(queue)) {
-    throw new TypeError(`${name}: queue is ${JSON.stringify(queue)}; use letters, digits, - and _`);
   }
 }

@@ -6,10 +6,9 @@ import { currentTransaction } from '../../model/transaction';
 import { insertIntoOutbox } from '../outbox/insert';
 import { createPayload, type Via } from '../record/payload';
 import { allEnqueued } from './enqueue-error';
+import { checkQueue } from './queue-check';
 import { RedisRoad } from './redis-road';
 import type { EnqueuedJob, EnqueueRequest, Enqueuer } from './request';
-
-const QUEUE_NAME = /^[A-Za-z0-9_-]+$/;
 
 /**
  * Inside a transaction, for later, durable, or unique: to the outbox. Otherwise straight to Redis, or to the outbox when
@@ -28,10 +27,7 @@ export class JobEnqueuer implements Enqueuer {
   }
 
   async enqueue(requests: readonly EnqueueRequest[]): Promise<EnqueuedJob[]> {
-    for (const { name, queue } of requests) {
-      if (QUEUE_NAME.test(queue)) continue;
-      throw new TypeError(`${name}: queue is ${JSON.stringify(queue)}; use letters, digits, - and _`);
-    }
+    for (const request of requests) checkQueue(request);
     const straight: EnqueueRequest[] = [];
     const byConnection = new Map<Knex, EnqueueRequest[]>();
     for (const request of requests) {

@@ -11,6 +11,13 @@ export interface OutboxRow {
   readonly payload: string;
 }
 
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+
+/** Only such ids are in the outbox: plain bee-queue producers have others. */
+export function isUuid(id: string): boolean {
+  return UUID.test(id);
+}
+
 /** Deletes rows whose jobs have an outcome. */
 export async function deleteRows(knex: Knex, ids: readonly string[]): Promise<void> {
   await knex.raw('delete from job_outbox where id = any(?::uuid[])', [[...ids]]);

@@ -4,7 +4,7 @@ import { forgetIdleQueues, queueNames } from '../queue/queue-names';
 import { Recurring } from '../recurring';
 import { queueKey } from '../redis/keys';
 import { answerWithin } from '../redis/redis-script';
-import { deleteRows } from './outbox';
+import { deleteRows, isUuid } from './outbox';
 
 /** Rows per DELETE. */
 const BATCH = 1000;
@@ -15,7 +15,6 @@ const SWEEP_MS = 10_000;
 /** How long the end of a job that went straight to Redis is remembered, ms: see JobEnqueuer. */
 const RECENT_MS = 60_000;
 const ANSWER_MS = 5000;
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 export interface SettlerOptions {
   readonly knex: Knex;
@@ -107,8 +106,4 @@ export class Settler {
       await answerWithin(ANSWER_MS, redis.zRem(queueKey(queue, 'finished'), ids)).catch(() => undefined);
     }
   }
-}
-
-function isUuid(id: string): boolean {
-  return UUID.test(id);
 }

@@ -1,14 +1,10 @@
 import type { Delivery } from '../adapter/fused-call';
 import type { JobClass, Performable } from '../job-class';
-import { type Payload, readPayload } from '../record/payload';
+import { type Payload, type RoadTraces, readPayload, roadTraces } from '../record/payload';
 import { readyAt } from '../record/ready-at';
 import { type JobRecord, readRecord } from '../record/record';
 import type { Run } from './run';
 
-/** See fused-script.ts. */
-type RoadTraces = '' | 'f' | 'r' | 'fr';
-
-const TRACES: Readonly<Record<NonNullable<Payload['via']>, RoadTraces>> = { outbox: 'f', redis: 'r', fallback: 'fr' };
 const NO_RECORD: JobRecord = { data: null, options: {}, status: 'created', progress: 0 };
 /** Of a record that cannot be read: nothing. */
 const NO_PAYLOAD: Payload = { v: 1, class: 'unreadable', args: [], attrs: {}, enqueuedAt: 0 };
@@ -62,11 +58,9 @@ export class DeliveredJob {
     return this.record !== NO_RECORD;
   }
 
-  /** What its end leaves behind; an unreadable one may be from anywhere. */
+  /** What its end leaves behind. */
   get traces(): RoadTraces {
-    if (this.payload === NO_PAYLOAD) return 'f';
-    const { via } = this.payload;
-    return via ? TRACES[via] : '';
+    return roadTraces(this.payload === NO_PAYLOAD ? undefined : this.payload);
   }
 
   /** Whether a cursor or progress may be beside it, as far as this run and the record can tell. */

@@ -96,7 +96,9 @@ function addRule(jobClass: object, at: string, { errors, retry, handler }: Decla
   const matches = matcherOfAny(errors, at);
   const own = rules.get(jobClass) ?? [];
   rules.set(jobClass, own);
-  const names = listed(errors).map((matcher) => matcher.name || `rule ${own.length + 1}`);
+  // A parent's first rule is another than a child's.
+  const unnamed = `${at} ${own.length + 1}`;
+  const names = listed(errors).map((matcher) => matcher.name || unnamed);
   own.push({ matches, retry, key: names.sort().join(), handler });
 }
 

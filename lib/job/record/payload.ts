@@ -3,9 +3,20 @@ import type { JsonValue } from './json';
 
 /** The version this code writes; a higher one was written by a newer deploy. */
 const VERSION = 1;
+/** Later than any date. */
+const LAST_MS = 8.64e15;
 
-/** The road a job took: decides what its end leaves behind (fused-script.ts). */
+/** The road a job took. */
 export type Via = 'outbox' | 'redis' | 'fallback';
+
+/** What a job's end leaves behind (fused-script.ts). */
+export type RoadTraces = '' | 'f' | 'r' | 'fr';
+
+const TRACES: ReadonlyMap<string, RoadTraces> = new Map([
+  ['outbox', 'f'],
+  ['redis', 'r'],
+  ['fallback', 'fr'],
+]);
 
 /** What travels, as `data` of bee-queue's record and as `payload` of an outbox row. */
 export interface Payload {
@@ -27,6 +38,12 @@ export class UnreadableJobError extends Error {
   override readonly name = 'UnreadableJobError';
 }
 
+/** @param payload undefined where it cannot be read: the job may be from anywhere then. */
+export function roadTraces(payload: Pick<Payload, 'via'> | undefined): RoadTraces {
+  if (!payload) return 'f';
+  return payload.via === undefined ? '' : (TRACES.get(payload.via) ?? 'f');
+}
+
 export function createPayload(
   { name, args, tags, context, unique }: Pick<EnqueueRequest, 'name' | 'args' | 'tags' | 'context' | 'unique'>,
   via: Via,
@@ -44,7 +61,8 @@ export function createPayload(
 }
 
 /**
- * Takes what a plain bee-queue producer may have written, too: only `class` and `args` are needed.
+ * Takes what a plain bee-queue producer may have written, too: only `class` and `args` are needed. What else there is
+ * and not of its kind counts as absent.
  * @throws UnreadableJobError; Error when a newer version wrote it.
  */
 export function readPayload(data: unknown): Payload {
@@ -56,5 +74,32 @@ export function readPayload(data: unknown): Payload {
   const v = given.v ?? VERSION;
   if (v > VERSION)
     throw new Error(`${given.class} was enqueued in format ${v} by a newer deploy; this one knows ${VERSION}`);
-  return { attrs: {}, args: [], enqueuedAt: 0, ...given, v, class: given.class };
+  return {
+    args: [],
+    ...given,
+    v,
+    class: given.class,
+    attrs: readContext(given.attrs),
+    ...(given.tags !== undefined && { tags: isTexts(given.tags) ? given.tags : [] }),
+    // Whatever it says, there may be a claim to be released.
+    ...(given.unique !== undefined && { unique: given.unique === 'executing' ? 'executing' : 'executed' }),
+    enqueuedAt: isTime(given.enqueuedAt) ? given.enqueuedAt : 0,
+  };
+}
+
+function readContext(given: unknown): CarriedContext {
+  const { requestId, locale, attributes } = (given ?? {}) as Partial<CarriedContext>;
+  return {
+    ...(typeof requestId === 'string' && { requestId }),
+    ...(typeof locale === 'string' && { locale }),
+    ...(typeof attributes === 'object' && attributes !== null && !Array.isArray(attributes) && { attributes }),
+  };
+}
+
+function isTexts(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((item) => typeof item === 'string');
+}
+
+function isTime(value: unknown): value is number {
+  return typeof value === 'number' && value >= 0 && value <= LAST_MS;
 }

@@ -1,3 +1,4 @@
+import { readOptions } from './options';
 import { UnreadableJobError } from './payload';
 
 /** How many errors a record keeps, newest first, and how long each may be. */
@@ -51,7 +52,7 @@ export function newRecord(payloadJson: string, readyAt: number = Date.now()): st
   return `{"data":${payloadJson},"options":{"timestamp":${readyAt},"stacktraces":[]},"status":"created","progress":0}`;
 }
 
-/** @throws UnreadableJobError when the text is no record. */
+/** @throws UnreadableJobError when the text is no record. What in it is not of its kind counts as absent. */
 export function readRecord(text: string): JobRecord {
   let parsed: unknown;
   try {
@@ -61,8 +62,7 @@ export function readRecord(text: string): JobRecord {
   }
   if (typeof parsed !== 'object' || parsed === null) throw new UnreadableJobError('the record is no object');
   const { data, options, status, progress } = parsed as Partial<JobRecord>;
-  const given = typeof options === 'object' && options !== null ? options : {};
-  return { data, options: given, status: status ?? 'created', progress: progress ?? 0 };
+  return { data, options: readOptions(options), status: status ?? 'created', progress: progress ?? 0 };
 }
 
 /** What a failure leaves in the record besides its error. */
@@ -90,7 +90,7 @@ export function failedRecord(record: JobRecord, error: Error, notes: FailureNote
       stacktraces: newestFirst(traceOf(error), options.stacktraces),
       ...(run && { failures: [run, ...(options.failures ?? [])].slice(0, ERRORS_KEPT) }),
       ...(key !== undefined && { attemptsBy: { ...attemptsBy, [key]: (attemptsBy[key] ?? 0) + 1 } }),
-      ...(deadReason !== undefined && { reason: deadReason.slice(0, ERROR_LENGTH) }),
+      ...(deadReason !== undefined && { reason: String(deadReason).slice(0, ERROR_LENGTH) }),
       ...(noted && { noted }),
       ...(cursor !== undefined && { cursor }),
       ...(dueAt !== undefined && { dueAt: Math.ceil(dueAt) }),

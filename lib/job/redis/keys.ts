@@ -1,6 +1,9 @@
 /** bee-queue's own prefix, so that its plain producers and readers work on the same keys. */
 const PREFIX = 'bq';
 
+/** What a queue may be called: its name is a part of keys. */
+export const QUEUE_NAME = /^[A-Za-z0-9_-]+$/;
+
 /** What every key of a queue begins with: `bq:mailer:`. */
 export function keyPrefix(queue: string): string {
   return `${PREFIX}:${queue}:`;

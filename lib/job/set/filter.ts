@@ -1,3 +1,4 @@
+import { QUEUE_NAME } from '../redis/keys';
 import { InvalidRequestError } from './invalid-request';
 import { jsonNeedles, plainNeedles, toNeedle } from './needle';
 
@@ -18,7 +19,6 @@ export interface JobFilter {
   readonly until?: Date | undefined;
 }
 
-const QUEUE_NAME = /^[A-Za-z0-9_-]+$/;
 const LONGEST = 1000;
 const CONDITIONS = ['class', 'tag', 'error', 'text'] as const;
 

@@ -1,7 +1,8 @@
+import { isUuid } from '../outbox/outbox';
 import { describeJob, describeRow, type JobEntry, type SetName } from './entry';
 import { type Sighting, sight } from './find-script';
 import { InvalidRequestError } from './invalid-request';
-import { checkRef, isUuid, type JobRef } from './reference';
+import { checkRef, type JobRef } from './reference';
 import { isRetrying } from './rewrites';
 import { findRow } from './scheduled-rows';
 import type { SetSources } from './sources';

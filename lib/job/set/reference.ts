@@ -9,7 +9,6 @@ export interface CheckedRef {
   readonly queue: string | undefined;
 }
 
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 const ID = /^[\x21-\x7e]{1,200}$/;
 
 /** @throws InvalidRequestError for what cannot be a job's id. */
@@ -22,9 +21,4 @@ export function checkRef(ref: JobRef): CheckedRef {
   }
   if (queue !== undefined) checkQueue(queue);
   return { id, queue };
-}
-
-/** Only such ids are in the outbox. */
-export function isUuid(id: string): boolean {
-  return UUID.test(id);
 }

@@ -1,7 +1,7 @@
 import type { Knex } from 'knex';
+import { isUuid } from '../outbox/outbox';
 import { readRecord } from '../record/record';
 import type { FoundJob } from './found-job';
-import { isUuid } from './reference';
 import { durableData, payloadOf } from './rewrites';
 
 /**

@@ -1,4 +1,4 @@
-import { type Payload, readPayload } from '../record/payload';
+import { type Payload, readPayload, roadTraces } from '../record/payload';
 import { type JobRecord, readRecord, revivedRecord } from '../record/record';
 
 export const KILLED = 'killed by an operator';
@@ -69,11 +69,7 @@ export function queuedAt(text: string | undefined): number {
   }
 }
 
-const TRACES = { outbox: 'f', redis: 'r', fallback: 'fr' } as const;
-
-/** What the job's end leaves behind (adapter/fused-script.ts). One that cannot be read may be from anywhere. */
+/** What the job's end leaves behind (adapter/fused-script.ts). */
 export function tracesOf(text: string | undefined): string {
-  const payload = payloadOf(text);
-  if (!payload) return 'f';
-  return payload.via ? (TRACES[payload.via] ?? 'f') : '';
+  return roadTraces(payloadOf(text));
 }

@@ -1,10 +1,10 @@
 import type { Knex } from 'knex';
-import { deleteRows } from '../outbox/outbox';
+import { deleteRows, isUuid } from '../outbox/outbox';
 import { newRecord } from '../record/record';
 import { buryUnknown } from './bury-script';
 import type { CheckedFilter } from './filter';
 import type { Move } from './mover';
-import { type CheckedRef, isUuid } from './reference';
+import type { CheckedRef } from './reference';
 import { killedRecord, rewritten } from './rewrites';
 import { rowCondition, theseRows } from './row-filter';
 import { databaseTime, deleteScheduledRows, lockRows, type RowChoice, rescheduleRows, runRows } from './scheduled-rows';

@@ -104,9 +104,10 @@ function chosen(
   also = 'true',
   alsoValues: readonly Knex.RawBinding[] = [],
 ) {
+  // `now()` of the condition is the beginning of the statement: whoever was waited for may have made the row due since.
   return {
     sql: `select ${columns} from job_outbox
-      where ${condition.sql} and (?::timestamptz is null or created_at <= ?::timestamptz) and ${also}
+      where ${condition.sql} and run_at > clock_timestamp() and (?::timestamptz is null or created_at <= ?::timestamptz) and ${also}
       order by run_at limit ? for update${locked === 'pass over' ? ' skip locked' : ''}`,
     values: [...condition.values, until ?? null, until ?? null, ...alsoValues, limit],
   };

@@ -1,3 +1,4 @@
+import { isUuid } from '../outbox/outbox';
 import { readCursor, writeCursor } from './cursor';
 import { describeRow, type JobEntry } from './entry';
 import { type CheckedFilter, checkFilter, type JobFilter } from './filter';
@@ -7,7 +8,7 @@ import { type Move, Mover } from './mover';
 import type { Outlines } from './outline';
 import { checkBounds, type JobPage, type PageRequest } from './page';
 import { RedisSet } from './redis-set';
-import { type CheckedRef, isUuid, type JobRef } from './reference';
+import type { CheckedRef, JobRef } from './reference';
 import { rowCondition, theseRows } from './row-filter';
 import { RowMover } from './row-mover';
 import { countRows, outlineRows, pageOfRows, type ScheduledRow } from './scheduled-rows';

@@ -1,9 +1,8 @@
 import type { Knex } from 'knex';
 import type { RedisClient } from '../../core/redis';
-import { deleteRows } from '../outbox/outbox';
+import { deleteRows, isUuid } from '../outbox/outbox';
 import { queueKey } from '../redis/keys';
 import { answerWithin } from '../redis/redis-script';
-import { isUuid } from './reference';
 
 const ANSWER_MS = 1000;
 

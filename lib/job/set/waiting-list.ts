@@ -1,3 +1,4 @@
+import { isUuid } from '../outbox/outbox';
 import { deleteOverdueRow } from '../outbox/overdue';
 import { queueKey } from '../redis/keys';
 import { readCursor, writeCursor } from './cursor';
@@ -6,7 +7,7 @@ import { checkFilter, isFiltering, type JobFilter, luaFilter } from './filter';
 import type { FoundJob } from './found-job';
 import { ANY, moveJobs } from './move-script';
 import { checkBounds, type JobPage, type PageRequest } from './page';
-import { checkRef, isUuid, type JobRef } from './reference';
+import { checkRef, type JobRef } from './reference';
 import { tracesOf } from './rewrites';
 import { settleRows } from './settle-rows';
 import type { SetSources } from './sources';

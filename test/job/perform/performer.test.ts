@@ -153,6 +153,28 @@ describe('performing', () => {
     assert.equal(await client.lLen('bq:default:active'), 0);
   });
 
+  it('takes a job whose record says nonsense of its road', async () => {
+    const { client } = system.redis;
+    for (const [index, via] of ['post', 7, {}].entries()) {
+      const data = { class: 'ContextJob', args: [{ list: [] }], via };
+      await client.hSet('bq:default:jobs', `odd-${index}`, JSON.stringify({ data }));
+      await client.lPush('bq:default:waiting', `odd-${index}`);
+    }
+    await system.processor([ContextJob]);
+    await until('all ran', () => system.eventsNamed('job.succeeded').length === 3);
+    assert.equal(await client.hLen('bq:default:jobs'), 0);
+    assert.deepEqual(system.eventsNamed('process.error'), []);
+  });
+
+  it('retries a class it does not know until its last attempt, then it is dead', async () => {
+    await system.processor([], { tuning: RETRY_AT_ONCE });
+    await transaction(() => ContextJob.performLater({ list: [1] }));
+    const { reason, attempt } = await until('it is dead', () => system.eventsNamed('job.dead')[0]);
+    assert.equal(reason, 'there is no job class ContextJob in this app (the last of 26 attempts)');
+    assert.deepEqual([attempt, system.eventsNamed('job.retrying').length], [26, 25]);
+    await until('the row is gone', async () => (await system.outboxSize()) === 0);
+  });
+
   it('buries what kills its process, and has afterDiscard called for it, once', async () => {
     const { client } = system.redis;
     class FatalJob extends Job<[name: string]> {

@@ -244,6 +244,23 @@ describe('the retry policy', () => {
       assert.equal(wait(ChildJob, new DiscardJob()), 'discard', 'what the job itself says comes first');
     });
 
+    it('counts for each rule by itself, though it has no name, and a parent has such a rule as well', () => {
+      abstract class ParentJob extends SilentJob {
+        static {
+          this.retryOn((error) => error.message === 'busy', { attempts: 3 });
+        }
+      }
+      class ChildJob extends ParentJob {
+        static {
+          this.retryOn((error) => error.message === 'gone', { attempts: 3 });
+          this.retryOn((error) => error.message === 'odd', { attempts: 3 });
+        }
+      }
+      const keys = ['busy', 'gone', 'odd'].map((message) => verdict(ChildJob, new Error(message)).key);
+      assert.equal(new Set(keys).size, 3, keys.join());
+      assert.ok(keys.every(Boolean));
+    });
+
     it('retries a record that is gone only where the class says so', () => {
       class PatientJob extends SilentJob {
         static {

@@ -5,8 +5,11 @@ import { Job } from '../../../lib/job/job';
 import { KillJob } from '../../../lib/job/perform/verdict';
 import { JobSets } from '../../../lib/job/set/job-sets';
 import { moveJobs } from '../../../lib/job/set/move-script';
+import { theseRows } from '../../../lib/job/set/row-filter';
+import { runRows } from '../../../lib/job/set/scheduled-rows';
 import { Database } from '../../../lib/model/database';
 import { Deadline } from '../../../lib/support/deadline';
+import { deferred } from '../../../lib/support/deferred';
 import { until } from '../../support/until';
 import { JobSystem } from '../job-system';
 import { setSources } from './set-sources';
@@ -129,6 +132,35 @@ describe('two operators at once', () => {
     await until('the outbox is empty', async () => (await system.outboxSize()) === 0);
     assert.equal(new Set(ran).size, run.moved);
   });
+
+  for (const [what, move] of [
+    ['kill', (set: JobSets['scheduled'], id: string) => set.kill(id)],
+    ['delete', (set: JobSets['scheduled'], id: string) => set.delete(id)],
+    ['run', (set: JobSets['scheduled'], id: string) => set.run(id)],
+    ['reschedule', (set: JobSets['scheduled'], id: string) => set.reschedule(id, new Date(died + 86_400_000))],
+  ] as const) {
+    it(`${what} no job that another has just run, though they began before`, async () => {
+      const { id } = await CountedJob.set({ wait: '1h' }).performLater(1);
+      const [locked, end] = [deferred(), deferred()];
+      const running = system.database.knex.transaction(async (trx) => {
+        await trx.raw('select id from job_outbox for update');
+        locked.resolve();
+        await end.promise;
+        await runRows(trx, { condition: theseRows([id]), limit: 1, locked: 'wait' });
+      });
+      await locked.promise;
+      const late = move(theirs.scheduled, id);
+      await until('it waits for the row', async () => {
+        const waits = "select 1 from pg_stat_activity where wait_event_type = 'Lock' and query like '%job_outbox%'";
+        return (await system.postgres.query(waits)).length > 0;
+      });
+      end.resolve();
+      await running;
+      assert.equal(await late, false);
+      const [row] = await system.postgres.query('select run_at <= clock_timestamp() as due from job_outbox');
+      assert.deepEqual(row, { due: true });
+    });
+  }
 
   it('do not chase jobs that die again at once', async () => {
     await bury();
