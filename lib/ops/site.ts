@@ -46,7 +46,7 @@ export async function createSite(options: OpsOptions): Promise<Koa.Middleware> {
     TEXTS.map((folder) => path.join(__dirname, folder)),
     'en',
   );
-  const assets = new Assets(path.join(__dirname, 'assets'));
+  const assets = new Assets(path.join(__dirname, 'assets'), [require.resolve('uplot/dist/uPlot.iife.min.js')]);
   const jobCounts = new JobCounts(new JobDesk(options));
   const counts = () => jobCounts.read();
   const pages = new Pages({ ...options, folder: path.join(__dirname, 'views'), assets, counts });

@@ -23,6 +23,7 @@ export interface MachineView {
   readonly name: string;
   /** Where its figures are kept. */
   readonly place: string;
+  readonly limitMb: number | null;
   /** It shows the page itself. */
   readonly own: boolean;
   readonly silent: boolean;
@@ -113,6 +114,7 @@ function machineView({ picture, own, silent, nodes }: SeenTree, words: Words): M
     id,
     name,
     place,
+    limitMb: stats.memory.limit_mb,
     own,
     silent: silent !== null,
     line: silent === null ? known : t('overview.say.unheard', { span: silent }),

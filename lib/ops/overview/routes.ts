@@ -2,6 +2,7 @@ import { ProblemError } from '../../web/problem';
 import type { OpsContext } from '../context';
 import { Deeds } from '../page/deeds';
 import { refusal } from '../page/refusal';
+import { plotData, plotsView } from '../plots/plots-view';
 import { type ProcessDeed, processRoutes } from '../processes/routes';
 import type { PageGroup, Site } from '../site';
 import { patch } from './live-attributes';
@@ -35,8 +36,9 @@ export const overviewRoutes: PageGroup = (site) => {
       {
         title: ctx.state.t('overview.title'),
         live: hrefOf(`${HOME}/events`, chosenTree(ctx)),
-        scripts: ['overview.js'],
+        scripts: ['overview.js', 'uPlot.iife.min.js', 'plots.js'],
         view,
+        ...(await plotsFor(ctx, view)),
         told: await deeds.told(ctx),
         patch,
         shapes: shapesOf(view),
@@ -47,9 +49,28 @@ export const overviewRoutes: PageGroup = (site) => {
     );
   });
 
+  const plotsFor = async (ctx: OpsContext, { machine }: OverviewView) => {
+    const tree = machine ? { place: machine.place, limitMb: machine.limitMb } : undefined;
+    const { latencyWarningMs } = site.config.jobs;
+    const plots = await plotsView(site.redis, ctx, tree, latencyWarningMs, Words.of(ctx)).catch(() => null);
+    const plotsAddress = `${HOME}/plots.json${ctx.search}`;
+    return { plots, plotsAddress, plotJson: plots && scriptText(plotData(plots)) };
+  };
+
+  site.router.get(`${HOME}/plots`, async (ctx) => {
+    const { plots } = await plotsFor(ctx, await look(ctx));
+    if (!plots) throw refusal(503, 'away', { values: { who: 'Redis' }, headers: { 'Retry-After': '2' } });
+    ctx.body = plotData(plots);
+  });
+
   site.router.get(`${HOME}/events`, (ctx) => follow(site, ctx, () => look(ctx)));
   processRoutes(lookout, deeds)(site);
 };
+
+/** JSON that can stand in a page: nothing in it ends the element. */
+function scriptText(value: object): string {
+  return JSON.stringify(value).replace(/</g, '\\u003c');
+}
 
 /** Sends what has changed on the page, again and again. Ends with the tree that it shows. */
 function follow(site: Site, ctx: OpsContext, look: () => Promise<OverviewView>): void {

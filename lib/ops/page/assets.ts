@@ -11,20 +11,25 @@ interface Asset {
 
 const FOREVER = 'public, max-age=31536000, immutable';
 
-/** The files of one folder, each read once, when it is first asked for. What is not listed there is not served. */
+/**
+ * The files of one folder, and single ones from elsewhere, each read once, when it is first asked for. What is not listed
+ * is not served.
+ */
 export class Assets {
-  private readonly names: ReadonlySet<string>;
+  private readonly files: ReadonlyMap<string, string>;
   private readonly read = new Map<string, Asset>();
 
-  constructor(private readonly folder: string) {
-    this.names = new Set(fs.readdirSync(folder));
+  constructor(folder: string, elsewhere: readonly string[] = []) {
+    const files = [...fs.readdirSync(folder).map((name) => path.join(folder, name)), ...elsewhere];
+    this.files = new Map(files.map((file) => [path.basename(file), file]));
   }
 
   get(name: string): Asset | undefined {
-    if (!this.names.has(name)) return undefined;
+    const file = this.files.get(name);
+    if (file === undefined) return undefined;
     const known = this.read.get(name);
     if (known) return known;
-    const bytes = fs.readFileSync(path.join(this.folder, name));
+    const bytes = fs.readFileSync(file);
     const asset = { bytes, tag: createHash('sha256').update(bytes).digest('base64url').slice(0, 12) };
     this.read.set(name, asset);
     return asset;
