@@ -1,0 +1,188 @@
+import assert from 'node:assert/strict';
+import { store } from '../../job/set/stored-job';
+import { type Browser, launchBrowser, scrollsSideways, shoot, violations, WatchedPage } from '../../support/browser';
+import { until } from '../../support/until';
+import { billing, imports } from './shop/billing';
+import ImportRowsJob from './shop/jobs/import-rows';
+import SyncInvoiceJob from './shop/jobs/sync-invoice';
+import { seed } from './shop-seeds';
+import { ShopStage } from './shop-stage';
+
+/** Kept as pictures, to be looked at. */
+const SHOT = new Set(['queues', 'busy', 'dead-ticked', 'job', 'confirm']);
+
+describe('pages of jobs in a browser', function () {
+  this.timeout(120_000);
+  let stage: ShopStage;
+  let browser: Browser;
+  before(async () => {
+    [stage, browser] = await Promise.all([ShopStage.start(), launchBrowser()]);
+  });
+  after(async () => {
+    await browser?.close();
+    await stage?.stop();
+  });
+  beforeEach(() => stage.reset());
+
+  const url = (path: string) => stage.ops.url + path;
+  const died = () => stage.eventsNamed('job.dead').length;
+
+  async function kill(invoice: string): Promise<void> {
+    const before = died();
+    await SyncInvoiceJob.performLater({ invoice, amount: 1, token: 't', email: 'e' });
+    await until('it is dead', () => died() === before + 1);
+  }
+
+  /** From a list full of dead jobs to one that is deleted and others that have run. */
+  async function walk(javaScriptEnabled: boolean): Promise<void> {
+    await seed(stage, 30);
+    const watched = await WatchedPage.open(browser, { javaScriptEnabled });
+    const { page } = watched;
+    await page.goto(url('/ops/jobs/dead'));
+    const rows = () => page.locator('tbody tr').count();
+    assert.equal(await rows(), 31);
+
+    await page.getByLabel('Search', { exact: true }).fill('inv_1');
+    await page.getByLabel('Class').selectOption('SyncInvoiceJob');
+    await page.getByLabel('Error').selectOption('BillingTimeout');
+    await page.getByRole('button', { name: 'Search' }).click();
+    await page.waitForURL(/q=inv_1/);
+    assert.equal(await rows(), 11);
+    await page.getByRole('link', { name: 'Job', exact: true }).click();
+    await page.waitForURL(/sort=class/);
+
+    billing.works = true;
+    for (const row of [0, 2]) await page.locator('tbody tr').nth(row).getByRole('checkbox').check();
+    await page.getByRole('button', { name: 'Retry' }).click();
+    await page.getByRole('status').getByText('2 jobs are back on their queues.').waitFor();
+    assert.match(page.url(), /q=inv_1/, 'the filter stays');
+    await until('they have run', () => billing.invoices.length === 2);
+
+    await page.locator('tbody tr').first().getByRole('link').first().click();
+    await page.waitForURL(/\/job\/default\//);
+    assert.match((await page.locator('h1').textContent()) ?? '', /SyncInvoiceJob/);
+    await page.getByRole('link', { name: 'Delete…' }).click();
+    assert.equal(await page.locator('h1').textContent(), 'Delete 1 dead job?');
+    await page.getByRole('link', { name: 'Keep it' }).click();
+    await page.waitForURL(/\/ops\/jobs\/dead/);
+    assert.equal(await rows(), 29);
+
+    await page.getByLabel('Class').selectOption('SyncInvoiceJob');
+    await page.getByRole('button', { name: 'Search' }).click();
+    await page.getByRole('link', { name: 'All 28…' }).click();
+    assert.equal(await page.locator('h1').textContent(), 'What is to become of 28 dead jobs?');
+    await page.getByLabel('Type 28 to confirm').fill('28');
+    await page.getByRole('button', { name: 'Retry 28 jobs' }).click();
+    await page.getByRole('status').getByText('28 jobs are back on their queues.').waitFor();
+    await until('all have run', () => billing.invoices.length === 30);
+    assert.deepEqual(watched.troubles, []);
+    await watched.close();
+  }
+
+  it('lead from a list by filters to what is retried and deleted', () => walk(true));
+
+  it('do the same without JavaScript', () => walk(false));
+
+  it('tell of new jobs, and move nothing under the hand', async () => {
+    await seed(stage, 2);
+    const watched = await WatchedPage.open(browser);
+    const { page } = watched;
+    await page.goto(url('/ops/jobs/dead'));
+    await page.locator('#live[data-state="ok"]').waitFor();
+    const before = await page.locator('tbody').textContent();
+    await page.locator('tbody tr').first().getByRole('checkbox').check();
+    await kill('inv_new');
+    await page.getByRole('status').getByText('1 new, show').waitFor();
+    await page.locator('[data-count="dead"]', { hasText: '4' }).waitFor();
+    assert.equal(await page.locator('tbody').textContent(), before);
+    assert.ok(await page.locator('tbody tr').first().getByRole('checkbox').isChecked());
+    await page.getByRole('link', { name: '1 new, show' }).click();
+    await page.locator('tbody tr', { hasText: 'inv_new' }).waitFor();
+
+    await page.locator('tbody tr', { hasText: 'inv_new' }).getByRole('link').first().click();
+    await page.locator('#live[data-state="ok"]').waitFor();
+    const [id = ''] = await stage.redis.client.zRange('bq:default:dead', 0, 0, { REV: true });
+    await stage.redis.client.zRem('bq:default:dead', id);
+    await page.getByText('This job has moved on, show').waitFor();
+    assert.deepEqual(watched.troubles, []);
+    await watched.close();
+  });
+
+  it('keep numbers of queues and of what runs up to date where they stand', async () => {
+    await seed(stage, 1);
+    const watched = await WatchedPage.open(browser);
+    const { page } = watched;
+    await page.goto(url('/ops/jobs/queues'));
+    await page.locator('#live[data-state="ok"]').waitFor();
+    await stage.redis.client.set('bq:default:paused', `${Date.now()} test`);
+    await ImportRowsJob.performLater({ import: 2, from: 0 });
+    await page.locator('#q-default [data-n="size"]', { hasText: /^1$/ }).waitFor();
+    await page.getByText('The list has changed, show').waitFor();
+    await stage.redis.client.del('bq:default:paused');
+
+    await until('the first one is told of', async () =>
+      (await (await fetch(url('/ops/jobs/busy'))).text()).includes('42 %'),
+    );
+    await page.goto(url('/ops/jobs/busy'));
+    await page.locator('#live[data-state="ok"]').waitFor();
+    imports.close();
+    await page.locator('tbody tr[id] [data-n="for"]', { hasText: 'ended' }).first().waitFor();
+    assert.deepEqual(watched.troubles, []);
+    await watched.close();
+  });
+
+  it('are fit for everyone, from 320 px to wide, and run nothing that jobs bring along', async () => {
+    const [id = ''] = await seed(stage, 12);
+    const evil = `"><img src=x onerror="document.title='pwned'"><script>document.title='pwned'</script>`;
+    const hostile = await store(stage.redis.client, 'dead', {
+      class: 'SyncInvoiceJob',
+      args: [{ [evil]: evil, long: 'x'.repeat(190) }],
+      errors: [`${evil} ${'y'.repeat(400)}`],
+      tags: [evil],
+      at: Date.now(),
+    });
+    await until('the busy job is told of', async () =>
+      (await (await fetch(url('/ops/jobs/busy'))).text()).includes('42 %'),
+    );
+    const watched = await WatchedPage.open(browser);
+    const { page } = watched;
+    const pages = {
+      queues: '/ops/jobs/queues',
+      queue: '/ops/jobs/queues/default',
+      clear: '/ops/jobs/queues/default/clear',
+      busy: '/ops/jobs/busy',
+      scheduled: '/ops/jobs/scheduled',
+      retries: '/ops/jobs/retries',
+      dead: '/ops/jobs/dead',
+      'dead-ticked': '/ops/jobs/dead?select=page&class=SyncInvoiceJob',
+      'dead-none': '/ops/jobs/dead?q=synkinvoice&queue=mailer',
+      cron: '/ops/jobs/cron',
+      classes: '/ops/jobs/classes',
+      job: `/ops/jobs/job/default/${id}`,
+      hostile: `/ops/jobs/job/default/${hostile}`,
+      confirm: '/ops/jobs/dead/confirm?all=1',
+      reschedule: '/ops/jobs/retries/confirm?all=1&act=reschedule',
+      find: '/ops/jobs/find?q=inv_1',
+      gone: '/ops/jobs/job/default/nowhere',
+      refused: '/ops/jobs/dead?page=0',
+    };
+    for (const [name, path] of Object.entries(pages)) {
+      await page.setViewportSize({ width: 1280, height: 900 });
+      await page.goto(url(path));
+      assert.deepEqual(await violations(page), [], name);
+      for (const width of [320, 768]) {
+        await page.setViewportSize({ width, height: 700 });
+        assert.equal(await scrollsSideways(page), false, `${name} at ${width}`);
+      }
+      await page.emulateMedia({ colorScheme: 'dark' });
+      assert.deepEqual(await violations(page), [], `${name}, dark and narrow`);
+      await page.emulateMedia({ colorScheme: 'light' });
+      assert.doesNotMatch(await page.title(), /pwned/);
+      if (SHOT.has(name)) await shoot(page, `jobs-${name}`);
+    }
+    await page.goto(url('/ops/jobs/dead?locale=ko'));
+    assert.deepEqual(await violations(page), []);
+    assert.deepEqual(watched.troubles, []);
+    await watched.close();
+  });
+});
