@@ -66,6 +66,11 @@ export class OpsWeb {
     removeFolder(this.folder);
   }
 
+  /** The process goes, as it does at a deploy. */
+  leave(): Promise<unknown> {
+    return this.web.drain(Deadline.after(5000));
+  }
+
   get(path: string, headers: Readonly<Record<string, string>> = {}): Promise<Answer> {
     return request(this.url + path, { headers });
   }

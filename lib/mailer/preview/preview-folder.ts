@@ -37,7 +37,7 @@ export class Previews {
   }
 }
 
-/** Methods, inherited ones first. */
+/** Methods, inherited ones last. */
 function actionsOf(preview: PreviewClass): string[] {
   const found = new Set<string>();
   for (let at: object = preview.prototype; at !== MailerPreview.prototype; at = Object.getPrototypeOf(at)) {

@@ -9,7 +9,7 @@ import type { Inbox } from './inbox';
 import { INBOX } from './inbox-routes';
 
 export const DELIVERIES = '/ops/mail/deliveries';
-const ADDRESS = /[^\s<>"'(),;:]+@[^\s<>"'(),;:]+/g;
+const ADDRESS = /[^\s<>"'(),;:]{1,320}@[^\s<>"'(),;:]{1,320}/g;
 
 /** What became of each mail. Viewers see it without addresses. @param inbox where some of them lie. */
 export function deliveryRoutes(inbox: Inbox): PageGroup {

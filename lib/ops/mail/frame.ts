@@ -29,20 +29,22 @@ export function answerFrame(ctx: OpsContext, mail: OpenedMail): void {
     'Referrer-Policy': 'no-referrer',
   });
   ctx.type = 'html';
-  ctx.body = withOwnWindows(withOwnImages(mail)) || '<!doctype html><title>–</title>';
+  ctx.body = frameHtml(mail) || '<!doctype html><title>–</title>';
 }
 
-/** Its links do not open in the frame. */
-function withOwnWindows(html: string): string {
-  const at = /<head\b[^>]*>/i.exec(html) ?? /^\s*<!doctype[^>]*>/i.exec(html);
+/** The HTML of a mail with its own images in it, and with links that do not open in the frame; empty for none. */
+export function frameHtml(mail: Pick<OpenedMail, 'html' | 'attachments'>): string {
+  const html = withOwnImages(mail);
+  if (html === '') return '';
+  const at = /<head\b[^<>]*>/i.exec(html) ?? /^\s*<!doctype[^>]*>/i.exec(html);
   const end = at ? at.index + at[0].length : 0;
   return `${html.slice(0, end)}<base target="_blank">${html.slice(end)}`;
 }
 
 /** `cid:` becomes the bytes themselves: from within its sandbox the frame cannot ask us for them. */
-function withOwnImages({ html, attachments }: OpenedMail): string {
+function withOwnImages({ html, attachments }: Pick<OpenedMail, 'html' | 'attachments'>): string {
   const images = new Map(attachments.filter(({ cid }) => cid !== null).map((one) => [one.cid, one]));
-  return (html ?? '').replace(/cid:([^"'\s)>\\]+)/gi, (whole, id: string) => {
+  return (html ?? '').replace(/cid:([^"'\s)>\\]{1,500})/gi, (whole, id: string) => {
     const image = images.get(decoded(id)) ?? images.get(id);
     const type = image && /^image\/[\w.+-]+$/.exec(image.type)?.[0];
     return image && type ? `data:${type};base64,${image.content.toString('base64')}` : whole;
@@ -59,6 +61,6 @@ function decoded(text: string): string {
 
 /** How many images of the mail lie elsewhere. */
 export function remoteImages(html: string | null): number {
-  const found = html?.match(/(?:<img\b[^>]*?\bsrc\s*=\s*["']?|\burl\(\s*["']?|\bbackground\s*=\s*["']?)https?:\/\//gi);
+  const found = html?.match(/(?:<img\b[^<>]*?\bsrc\s*=\s*["']?|\burl\(\s*["']?|\bbackground\s*=\s*["']?)https?:\/\//gi);
   return found?.length ?? 0;
 }

@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import fs from 'node:fs/promises';
 import path from 'node:path';
+import { htmlWords } from './html-words';
 import { openMail } from './opened-mail';
 
 /** What a list shows of a mail. */
@@ -86,7 +87,7 @@ export class Inbox {
     const { from, to, cc, subject, date, locale, text, html } = await openMail(head);
     const entry = { name, from, to, subject, locale, date: date ?? dateIn(name), size };
     this.remember(entry);
-    const body = text ?? html?.replace(/<style[\s\S]*?<\/style>|<[^>]*>/gi, ' ') ?? '';
+    const body = text?.trim() ? text : htmlWords(html ?? '');
     return { entry, text: [from, ...to, ...cc, subject, body].join('\n').toLowerCase() };
   }
 

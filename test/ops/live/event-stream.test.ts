@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict';
+import http from 'node:http';
+import { request } from '../../support/http';
+import { until } from '../../support/until';
+import { OpsWeb } from '../ops-web';
+
+const EVENTS = '/ops/mail/inbox/events';
+
+describe('event streams', () => {
+  let ops: OpsWeb;
+  before(async () => {
+    ops = await OpsWeb.start();
+  });
+  after(() => ops?.stop());
+
+  const open = () =>
+    new Promise<http.IncomingMessage>((resolve, reject) => {
+      http.get(ops.url + EVENTS, { agent: false }, resolve).once('error', reject);
+    });
+
+  it('are so many at most, and give their place back when the reader leaves', async () => {
+    const streams = await Promise.all(Array.from({ length: 50 }, open));
+    for (const { statusCode, headers } of streams) {
+      assert.deepEqual([statusCode, headers['content-type']], [200, 'text/event-stream; charset=utf-8']);
+      assert.match(String(headers['cache-control']), /no-transform/);
+    }
+    const refused = await request(ops.url + EVENTS);
+    assert.deepEqual([refused.status, refused.headers['retry-after']], [503, '30']);
+    // They hold no slot: pages are answered meanwhile.
+    assert.equal((await ops.get('/ops/mail/inbox')).status, 200);
+    streams[0]?.destroy();
+    const again = await until('there is a place again', async () => {
+      const stream = await open();
+      return stream.statusCode === 200 && stream;
+    });
+    for (const stream of [...streams, again]) stream.destroy();
+  });
+
+  it('end when the process leaves', async () => {
+    const stream = await open();
+    let text = '';
+    stream.setEncoding('utf8').on('data', (chunk: string) => {
+      text += chunk;
+    });
+    await until('the stream has begun', () => text.includes('event: tick'));
+    const ended = new Promise((resolve) => stream.once('end', resolve));
+    const since = performance.now();
+    await ops.leave();
+    await ended;
+    // The deadline is 5 s: it was not waited for.
+    assert.ok(performance.now() - since < 4000);
+  });
+});

@@ -1,0 +1,55 @@
+import assert from 'node:assert/strict';
+import { frameHtml, remoteImages } from '../../../lib/ops/mail/frame';
+import { htmlWords } from '../../../lib/ops/mail/html-words';
+import { previewLine } from '../../../lib/ops/mail/preview-line';
+
+const words = (html: string) => htmlWords(html).replace(/\s+/g, ' ').trim();
+
+describe('htmlWords', () => {
+  it('is what stands between tags', () => {
+    const html =
+      '<HEAD><title>No</title><style>p { a: b }</style></HEAD><p title="1 > 0">One<br>two</p><!-- <p>no</p> -->&lt;three&gt;';
+    assert.equal(words(html), '0">One two <three>');
+    assert.equal(words('<header>Read</header><script>no</script >and this<SCRIPT>no</SCRIPT>'), 'Read and this');
+    assert.equal(words('a &#x1F408; &#99999999; &unknown; &nbsp;b &#0;'), 'a 🐈 &unknown; b \0');
+  });
+
+  it('ends where something is not closed', () => {
+    for (const open of ['<p', '<!-- no', '<style>no', '<script>no', '<head>no', '<'])
+      assert.equal(words(`One${open}`), 'One');
+  });
+
+  it('stops when it has enough', () => {
+    assert.equal(htmlWords('<p>One</p><p>Two</p><p>Three</p>', 4), 'One Two');
+  });
+
+  it('takes a time in proportion to the length, whatever a stranger has written, as does all that reads HTML', () => {
+    const timeOf = (html: string) => {
+      const since = performance.now();
+      previewLine(html, null);
+      htmlWords(html);
+      remoteImages(html);
+      frameHtml({ html, attachments: [] });
+      return performance.now() - since;
+    };
+    for (const odd of [
+      '<',
+      '<!--',
+      '<style>',
+      '<head ',
+      '<img ',
+      '<img src',
+      '&#',
+      'cid:',
+      'url(',
+      '\u200b ',
+      '<p>x ',
+    ]) {
+      timeOf(odd.repeat(1000));
+      const short = Math.max(5, timeOf(odd.repeat(10_000)));
+      const long = timeOf(odd.repeat(200_000));
+      // Twenty times as long; four hundred times, if every place looked through all that follows.
+      assert.ok(long < short * 150, `${odd}: ${short} ms, ${long} ms`);
+    }
+  });
+});
