@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict';
+import { Figures, PART_MS } from '../../lib/cluster/figures';
+import { RecentRates } from '../../lib/cluster/recent-rates';
+import { BOUNDS_MS, type RequestCounts, sumRequests } from '../../lib/core/request-counts';
+
+/** So many requests since the beginning, of which some took 7 ms and failed, or were refused. */
+function counts(ok: number, errors = 0, refused = 0): RequestCounts {
+  const none = sumRequests([]);
+  const duration = { counts: BOUNDS_MS.map((bound) => (bound === 10 ? ok + errors + refused : 0)).concat(0), sumMs: 0 };
+  const answered = { 'GET 2xx': ok, 'POST 5xx': errors + refused };
+  return { ...none, answered, refused: { full: refused, timeout: 0, stale: 0 }, duration };
+}
+
+describe('figures of ten seconds', () => {
+  const make = () => {
+    const source = { now: counts(0), memory: { primary: 30 } };
+    const figures = new Figures({ requests: () => source.now, memory: () => source.memory });
+    return { source, figures };
+  };
+
+  it('are what was counted since the part before', () => {
+    const { source, figures } = make();
+    source.now = counts(10, 2, 1);
+    figures.addWork({ processed: 3, failed: 1 });
+    figures.cut(20_000);
+    source.now = counts(14, 2, 1);
+    source.memory = { primary: 31 };
+    figures.cut(30_000);
+    const [first, second] = figures.after(0);
+    assert.deepEqual(first?.sums, { requests: 13, serverErrors: 3, turnedAway: 1, processed: 3, failed: 1 });
+    assert.deepEqual(second?.sums, { requests: 4, serverErrors: 0, turnedAway: 0, processed: 0, failed: 0 });
+    assert.equal(first?.duration[BOUNDS_MS.indexOf(10)], 13);
+    assert.equal(second?.duration[BOUNDS_MS.indexOf(10)], 4);
+    assert.deepEqual([first?.at, second?.at, second?.memory], [20_000, 30_000, { primary: 31 }]);
+  });
+
+  it('are kept until they are said to be in safety', () => {
+    const { figures } = make();
+    for (let i = 1; i <= 3; i++) figures.cut(i * PART_MS);
+    assert.deepEqual(
+      figures.after(1).map(({ number }) => number),
+      [2, 3],
+    );
+    assert.deepEqual(
+      figures.after(0).map(({ number }) => number),
+      [2, 3],
+      'what was in safety is gone',
+    );
+  });
+
+  it('are folded together when nobody takes them for long, and no sum is lost', () => {
+    const { source, figures } = make();
+    for (let i = 1; i <= 100; i++) {
+      source.now = counts(i);
+      figures.addWork({ processed: 2, failed: 0 });
+      figures.cut(i * PART_MS);
+    }
+    const parts = figures.after(0);
+    assert.equal(parts.length, 60);
+    const total = (pick: (part: (typeof parts)[number]) => number) => parts.reduce((sum, part) => sum + pick(part), 0);
+    assert.deepEqual([total(({ sums }) => sums.requests), total(({ sums }) => sums.processed)], [100, 200]);
+    assert.equal(
+      total(({ duration }) => duration[BOUNDS_MS.indexOf(10)] ?? 0),
+      100,
+    );
+  });
+});
+
+describe('rates of late', () => {
+  it('are those of the last ten seconds, and errors of the last minute', () => {
+    let [at, now] = [0, counts(0)];
+    const rates = new RecentRates(
+      () => now,
+      () => at,
+    );
+    for (at = 0; at <= 40_000; at += 2000) {
+      now = counts(at / 100, at === 40_000 ? 5 : 0);
+      rates.sample();
+    }
+    at = 40_000;
+    assert.deepEqual(rates.read(), { requestsPerS: 10.5, turnedAway: 0, serverErrors: 5 });
+    for (at = 42_000; at <= 120_000; at += 2000) rates.sample();
+    assert.deepEqual(rates.read(), { requestsPerS: 0, turnedAway: 0, serverErrors: 0 });
+  });
+});

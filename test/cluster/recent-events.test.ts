@@ -1,0 +1,64 @@
+import assert from 'node:assert/strict';
+import { DeathNotes } from '../../lib/cluster/death-notes';
+import { RecentEvents } from '../../lib/cluster/recent-events';
+import { Events } from '../../lib/core/events';
+
+describe('what has happened in the tree', () => {
+  it('is kept newest first, its plain values only, and no more of it than can be read', () => {
+    const events = new Events();
+    const recent = new RecentEvents(events);
+    const inFlight = [{ what: 'GET /block', id: 'r', ageMs: 1 }];
+    for (let slot = 0; slot < 50; slot++)
+      events.emit('worker.silent', { slot, pid: 1, silentMs: 3000, inFlight, lastBegun: null });
+    const kept = recent.list();
+    assert.equal(kept.length, 30);
+    assert.deepEqual(
+      [kept[0]?.name, kept[0]?.about],
+      ['worker.silent', { slot: 49, pid: 1, silentMs: 3000, lastBegun: null }],
+    );
+  });
+
+  it('is not what was to be expected, nor what happens all the time, and no text is without end', () => {
+    const events = new Events();
+    const recent = new RecentEvents(events);
+    events.emit('worker.exited', { slot: 0, pid: 1, code: 0, signal: null, expected: true });
+    events.emit('worker.forked', { slot: 0, pid: 1, phase: 0 });
+    events.emit('phase.abandoned', { phase: 1, reason: 'x'.repeat(10_000) });
+    const kept = recent.list();
+    assert.deepEqual(
+      kept.map(({ name }) => name),
+      ['phase.abandoned'],
+    );
+    assert.equal(String(kept[0]?.about.reason).length, 300);
+  });
+});
+
+describe('how a process died', () => {
+  it('is told by its last words, or its end, or what it was killed for', () => {
+    const notes = new DeathNotes();
+    notes.begin(() => ['Error: broken', '  at x']);
+    notes.died(1, null);
+    assert.deepEqual([notes.death?.reason, notes.death?.words], ['boot', 'Error: broken /   at x']);
+    notes.begin(() => []);
+    notes.ready();
+    notes.died(null, 'SIGKILL');
+    assert.deepEqual([notes.death?.reason, notes.death?.words], ['crash', 'it was ended by SIGKILL']);
+    notes.begin(() => []);
+    notes.ready();
+    notes.silent(60_000, 'SlowJob on default');
+    notes.died(null, 'SIGKILL');
+    const { reason, silentMs, doing } = notes.death ?? {};
+    assert.deepEqual([reason, silentMs, doing], ['timeout', 60_000, 'SlowJob on default']);
+  });
+
+  it('leaves the next try until one is ready', () => {
+    const notes = new DeathNotes();
+    notes.triesAgain({ waitMs: 5000, attempt: 2 });
+    assert.equal(notes.nextTry?.attempt, 2);
+    assert.ok(Date.parse(notes.nextTry?.at ?? '') > Date.now());
+    notes.begin(() => []);
+    assert.equal(notes.nextTry?.attempt, 2);
+    notes.ready();
+    assert.equal(notes.nextTry, null);
+  });
+});

@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict';
+import type { FigurePart } from '../../lib/cluster/figures';
+import { Events } from '../../lib/core/events';
+import { Redis } from '../../lib/core/redis';
+import { Deadline } from '../../lib/support/deadline';
+import { FigureHistory } from '../../lib/tree/figure-history';
+import { FIGURE_RANGES } from '../../lib/tree/figure-ranges';
+import { ALL_TREES, writePart } from '../../lib/tree/figure-script';
+import { figuresKey } from '../../lib/tree/tree-keys';
+import { startTestRedis, type TestRedis } from '../support/redis';
+import { until } from '../support/until';
+
+const TREE = { id: 'tree-1', place: 'here' };
+/** A whole day, so that it begins a step of every range. */
+const NOON = Date.UTC(2026, 2, 12, 12, 0, 0);
+
+function part(number: number, at: number, requests: number, memory: FigurePart['memory'] = {}): FigurePart {
+  const sums = { requests, serverErrors: 1, turnedAway: 0, processed: 2, failed: 0 };
+  return { number, at, sums, duration: [requests, 0, 1], queued: [requests], memory };
+}
+
+describe('the history of figures', () => {
+  let server: TestRedis;
+  let redis: Redis;
+  let history: FigureHistory;
+  before(async () => {
+    server = await startTestRedis();
+    redis = new Redis(server.url, new Events());
+    await redis.start();
+    await until('Redis is connected', () => redis.client.isReady);
+    history = new FigureHistory(redis.client);
+  });
+  after(async () => {
+    await redis.stop(Deadline.after(1000));
+    await server.remove();
+  });
+  beforeEach(() => redis.client.flushAll());
+
+  const last = async (place: string, range: '10m' | '1h' | '6h' | '24h', now: number) =>
+    (await history.read(place, range, now)).at(-1)?.figures;
+
+  it('sums up parts by step, and keeps the greatest size of each process', async () => {
+    await writePart(redis.client, TREE, part(1, NOON, 10, { primary: 30, 'worker 0': 50 }), { default: 200 });
+    await writePart(redis.client, TREE, part(2, NOON + 10_000, 5, { primary: 29, 'worker 1': 70 }), {
+      default: 90,
+      mailer: 4,
+    });
+    const minute = await last(TREE.place, '1h', NOON + 20_000);
+    assert.deepEqual(minute?.sums, { requests: 15, serverErrors: 2, turnedAway: 0, processed: 4, failed: 0 });
+    assert.deepEqual([minute?.duration, minute?.queued], [[15, 0, 2], [15]]);
+    assert.deepEqual(minute?.memory, { primary: 30, 'worker 0': 50, 'worker 1': 70 });
+    assert.deepEqual(minute?.latencies, { default: 200, mailer: 4 });
+    const fine = await history.read(TREE.place, '10m', NOON + 20_000);
+    assert.deepEqual(
+      fine.slice(-3).map(({ figures }) => figures?.sums.requests),
+      [10, 5, undefined],
+    );
+    for (const { name } of FIGURE_RANGES.slice(1))
+      assert.equal((await last(TREE.place, name, NOON + 20_000))?.sums.requests, 15, name);
+  });
+
+  it('counts a part once, however often it is sent', async () => {
+    for (let i = 0; i < 3; i++) await writePart(redis.client, TREE, part(1, NOON, 10), {});
+    assert.equal((await last(TREE.place, '1h', NOON))?.sums.requests, 10);
+    await writePart(redis.client, { ...TREE, id: 'tree-2' }, part(1, NOON, 10), {});
+    assert.equal((await last(TREE.place, '1h', NOON))?.sums.requests, 20, 'a new primary in the same place goes on');
+  });
+
+  it('sums up all trees, but not what they take', async () => {
+    await writePart(redis.client, TREE, part(1, NOON, 10, { primary: 30 }), {});
+    await writePart(redis.client, { id: 'tree-2', place: 'there' }, part(1, NOON, 7, { primary: 40 }), {});
+    const all = await last(ALL_TREES, '1h', NOON);
+    assert.deepEqual([all?.sums.requests, all?.memory], [17, {}]);
+    assert.equal((await last('there', '1h', NOON))?.sums.requests, 7);
+  });
+
+  it('is bounded: a ring is written over, and nothing outlives its range', async () => {
+    for (let i = 0; i < 200; i++) await writePart(redis.client, TREE, part(i + 1, NOON + i * 10_000, i), {});
+    assert.equal(await redis.client.hLen(figuresKey(TREE.place, '10m')), 64);
+    const steps = await history.read(TREE.place, '10m', NOON + 199 * 10_000);
+    assert.deepEqual(
+      steps.map(({ figures }) => figures?.sums.requests),
+      Array.from({ length: 60 }, (_, i) => 140 + i),
+    );
+    for (const { name, stepS } of FIGURE_RANGES) {
+      const ttl = await redis.client.ttl(figuresKey(TREE.place, name));
+      assert.ok(ttl > 0 && ttl <= stepS * 64, `${name}: ${ttl} s`);
+    }
+    const bytes = await Promise.all(
+      FIGURE_RANGES.map(({ name }) => redis.client.memoryUsage(figuresKey(TREE.place, name))),
+    );
+    assert.ok(bytes.reduce<number>((sum, size) => sum + (size ?? 0), 0) < 100_000, `${bytes} bytes`);
+  });
+
+  it('shows gaps as unknown, and passes over what it cannot read', async () => {
+    await writePart(redis.client, TREE, part(1, NOON, 10), {});
+    await redis.client.hSet(figuresKey(TREE.place, '1h'), { 7: 'no JSON', 8: '{"t":"x"}', 9: '[]' });
+    const steps = await history.read(TREE.place, '1h', NOON + 120_000);
+    assert.deepEqual(
+      steps.slice(-3).map(({ figures }) => figures?.sums.requests),
+      [10, undefined, undefined],
+    );
+    assert.equal(steps.length, 60);
+  });
+});

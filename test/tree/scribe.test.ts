@@ -1,0 +1,104 @@
+import assert from 'node:assert/strict';
+import type { Operations } from '../../lib/cluster/stats';
+import { type EventMap, Events } from '../../lib/core/events';
+import { Redis } from '../../lib/core/redis';
+import { readSettings } from '../../lib/core/settings';
+import { Deadline } from '../../lib/support/deadline';
+import { Scribe } from '../../lib/tree/scribe';
+import { TREES, treeOrdersKey } from '../../lib/tree/tree-keys';
+import { TreeList } from '../../lib/tree/tree-list';
+import { singleTree } from '../ops/single-tree';
+import { startTestRedis, type TestRedis } from '../support/redis';
+import { removeFolder, tempFolder } from '../support/temp-folder';
+import { until } from '../support/until';
+
+describe("a tree's place in Redis", () => {
+  let server: TestRedis;
+  let redis: Redis;
+  let events: Events;
+  let tree: Operations;
+  let scribe: Scribe;
+  let list: TreeList;
+  const folder = tempFolder('scribe');
+  const commands: EventMap['operator.command'][] = [];
+  const refusals: EventMap['operator.refused'][] = [];
+
+  before(async () => {
+    server = await startTestRedis();
+    events = new Events();
+    events.on('operator.command', (event) => commands.push(event));
+    events.on('operator.refused', (event) => refusals.push(event));
+    redis = new Redis(server.url, events);
+    await redis.start();
+    await until('Redis is connected', () => redis.client.isReady);
+    const env = { NODE_ENV: 'test', WEB_CONCURRENCY: '0', JOB_PROCESSOR: '0', DYNO: 'web.7' };
+    tree = singleTree(readSettings({ cwd: folder, env }), events);
+    scribe = new Scribe({ redis, tree, events });
+    list = new TreeList(redis.client);
+    scribe.appoint(true);
+    await until('the tree is listed', async () => (await list.list()).length === 1);
+  });
+  after(async () => {
+    await scribe.stop(Deadline.after(1000));
+    await redis.stop(Deadline.after(1000));
+    await server.remove();
+    removeFolder(folder);
+  });
+
+  const listed = async () => (await list.list())[0];
+
+  it('shows who it is, how it looks, and that it lives', async () => {
+    const { picture, silentMs } = (await listed()) ?? assert.fail();
+    assert.deepEqual([picture.name, picture.app, picture.stats.pid], ['web.7', 'catamount', process.pid]);
+    assert.ok(silentMs < 3000, `${silentMs} ms`);
+  });
+
+  it('is told more often while somebody looks', async () => {
+    const first = (await listed())?.picture.at;
+    await until('it has told again', async () => (await listed())?.picture.at !== first, { timeoutMs: 5000 });
+  });
+
+  it('takes orders, each once, and says who has asked', async () => {
+    commands.length = refusals.length = 0;
+    assert.equal(await list.tell('test', 'worker-count-up', 0, 'ada at another tree'), true);
+    await until('it was refused', () => refusals.length === 1);
+    assert.deepEqual(commands, [{ command: 'worker-count-up', via: 'ada at another tree' }]);
+    assert.match(refusals[0]?.reason ?? '', /no web workers/);
+    await until('Redis knows that it was begun', async () => (await redis.client.lLen(treeOrdersKey('test'))) === 0);
+    assert.equal(commands.length, 1);
+  });
+
+  it('passes over what is no order, or none that may be given from afar', async () => {
+    commands.length = 0;
+    const stop = JSON.stringify({ id: 'x', command: 'halt', argument: 0, by: 'a stranger' });
+    await redis.client.rPush(treeOrdersKey('test'), ['no JSON', stop, '{"command":"recycle"}', '[]']);
+    await until('all are gone', async () => (await redis.client.lLen(treeOrdersKey('test'))) === 0);
+    assert.deepEqual(commands, []);
+  });
+
+  it('is not there for a tree that nobody knows, and an order for it is refused', async () => {
+    assert.equal(await list.tell('nobody', 'jobs quiet', 0, 'ada'), false);
+    assert.equal(await redis.client.exists(treeOrdersKey('nobody')), 0);
+  });
+
+  it('comes back after Redis has lost everything, or was away', async () => {
+    await redis.client.flushAll();
+    await until('it is listed again', async () => (await list.list()).length === 1, { timeoutMs: 15_000 });
+    await server.stop();
+    await server.start();
+    await until('Redis is connected again', () => redis.client.isReady, { timeoutMs: 15_000 });
+    await until('it is listed once more', async () => (await list.list()).length === 1, { timeoutMs: 15_000 });
+  });
+
+  it('is grey when it is silent, and goes after half a minute', async () => {
+    scribe.appoint(false);
+    const now = Date.now();
+    await redis.client.zAdd(TREES, { value: 'test', score: now - 20_000 });
+    const silentMs = (await listed())?.silentMs ?? 0;
+    assert.ok(silentMs >= 20_000 && silentMs < 30_000, `${silentMs} ms`);
+    await redis.client.zAdd(TREES, { value: 'test', score: now - 31_000 });
+    assert.deepEqual(await list.list(), []);
+    scribe.appoint(true);
+    await until('it is back', async () => (await list.list()).length === 1);
+  });
+});
