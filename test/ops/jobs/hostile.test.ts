@@ -73,6 +73,19 @@ describe('jobs with hostile names, arguments, errors and tags', () => {
     assert.ok(textOf((await operator.get(paths[9] ?? '')).body).includes(EVIL.slice(2, 29)));
   });
 
+  it('are spoken of in words, in both languages', async () => {
+    const asked = ['retries', 'scheduled', 'dead'].flatMap((list) =>
+      ['retry', 'run', 'reschedule', 'kill', 'delete'].map((act) => `/ops/jobs/${list}/confirm?all=1&act=${act}`),
+    );
+    for (const path of [...paths, ...asked]) {
+      for (const locale of ['en', 'ko']) {
+        const { body, status } = await operator.get(`${path}${path.includes('?') ? '&' : '?'}locale=${locale}`);
+        if (status !== 400)
+          assert.doesNotMatch(body, /\b(jobs|pages|errors|time|nav)\.[a-z]\w*\.?\w*[<" ]/i, `${path} in ${locale}`);
+      }
+    }
+  });
+
   it('refuse them in what is refused', async () => {
     for (const name of ['page', 'sort', 'queue', 'when']) {
       const { body, status } = await operator.get(`/ops/jobs/dead?${name}=${encodeURIComponent(EVIL)}`);

@@ -64,7 +64,7 @@ export class ShopStage {
     await this.ops.redis.start();
     await until('redis is connected', () => this.redis.client.isReady);
     await this.redis.client.flushAll();
-    await this.ops.database.query('truncate job_outbox, job_cron');
+    await this.ops.database.query('truncate job_outbox, job_cron, job_pauses');
     billing.works = false;
     billing.invoices.length = 0;
     this.heard.length = 0;

@@ -1,0 +1,57 @@
+import assert from 'node:assert/strict';
+import { ArgumentFilter } from '../../../lib/job/record/argument-filter';
+import type { JsonValue } from '../../../lib/job/record/json';
+import { argumentLine, shownArguments } from '../../../lib/ops/jobs/argument-text';
+
+const shown = (args: readonly JsonValue[]) =>
+  shownArguments(args).map(({ name, text }) => (name === null ? text : `${name} = ${text}`));
+
+describe('arguments as pages show them', () => {
+  it('go by the keys of the only one, or by their places', () => {
+    assert.deepEqual(shown([{ user: 4812, locale: 'ko' }]), ['user = 4812', 'locale = "ko"']);
+    assert.deepEqual(shown([4812, 'ko', null, true]), ['4812', '"ko"', 'null', 'true']);
+    assert.deepEqual(shown([{ a: 1 }, { b: [2, { c: 'd' }] }]), ['{a: 1}', '{b: [2, {c: "d"}]}']);
+    assert.deepEqual(shown([]), []);
+    assert.deepEqual(shown([{}]), ['{}']);
+  });
+
+  it('have dates, bigints, models and values of the app by their names', () => {
+    const args = [
+      { $date: '2026-11-26T00:00:00.000Z' },
+      { $bigint: '12345678901234567890' },
+      { $number: '-0' },
+      { $model: ['User', 7] },
+      { $value: ['money', { amount: 1 }] },
+      { $$date: 'x' },
+      { $model: 'nonsense' },
+    ];
+    assert.deepEqual(shown(args), [
+      '2026-11-26T00:00:00.000Z',
+      '12345678901234567890n',
+      '-0',
+      'User 7',
+      'money {amount: 1}',
+      '{$$date: "x"}',
+      '{$model: "nonsense"}',
+    ]);
+    assert.deepEqual(shown([{ $date: '2026-11-26T00:00:00.000Z' }]), ['2026-11-26T00:00:00.000Z']);
+  });
+
+  it('have none where the filter hides it', () => {
+    const filtered = new ArgumentFilter(['email']).filter([{ id: 1, email: 'a@b.c', deep: { token: 'x' } }]);
+    assert.deepEqual(shownArguments(filtered), [
+      { name: 'id', text: '1' },
+      { name: 'email', text: null },
+      { name: 'deep', text: '{token: "[FILTERED]"}' },
+    ]);
+  });
+
+  it('fit into a line, as far as it goes', () => {
+    const line = argumentLine(shownArguments(['x'.repeat(100), 'y'.repeat(100), 'z']));
+    assert.deepEqual(
+      line.map(({ text }) => text?.length),
+      [102, 55],
+    );
+    assert.ok(line.at(-1)?.text?.endsWith('…'));
+  });
+});
