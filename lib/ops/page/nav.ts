@@ -21,5 +21,7 @@ export type Counts = { readonly [K in NavKey]?: number | null };
 /** The entry that the page at hand belongs to. */
 export function currentEntry(ctx: Pick<OpsContext, 'path'>): NavKey | undefined {
   const folder = (entry: (typeof NAV)[number]) => ('below' in entry ? entry.below : entry.href);
-  return NAV.findLast((entry) => ctx.path === folder(entry) || ctx.path.startsWith(`${folder(entry)}/`))?.key;
+  const found = NAV.findLast((entry) => ctx.path === folder(entry) || ctx.path.startsWith(`${folder(entry)}/`))?.key;
+  // A job has no entry of its own: it depends on where the job is.
+  return found === 'overview' && ctx.path.startsWith('/ops/jobs/') ? undefined : found;
 }
