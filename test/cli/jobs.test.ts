@@ -42,7 +42,7 @@ describe('catamount jobs, as it is typed', function () {
   });
   beforeEach(async () => {
     await redis.client.flushAll();
-    await stage.database.query('truncate job_outbox');
+    await stage.database.query('truncate job_outbox, job_pauses');
   });
 
   /** A folder where the app can be started, with a state of its own. */

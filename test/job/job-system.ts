@@ -113,7 +113,7 @@ export class JobSystem {
     await this.redisServer.start();
     await until('redis is connected', () => this.redis.client.isReady);
     await this.redis.client.flushAll();
-    await this.postgres.query('truncate job_outbox');
+    await this.postgres.query('truncate job_outbox, job_pauses');
     this.heard.length = 0;
   }
 

@@ -143,7 +143,7 @@ describe("a stranger's app on the package", () => {
     try {
       const env = { DATABASE_URL: database.url };
       for (const [command, expected] of [
-        ['migrate', ['entries', 'job_cron', 'job_outbox', 'mail_deliveries']],
+        ['migrate', ['entries', 'job_cron', 'job_outbox', 'job_pauses', 'mail_deliveries']],
         ['rollback', []],
       ] as const) {
         tree = spawnTree(npx(env, command));

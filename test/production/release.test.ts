@@ -7,13 +7,10 @@ import { type SmtpSink, startSmtpSink } from '../support/smtp';
 import { tempFolder } from '../support/temp-folder';
 import { spawnTree, startTree, type Tree } from '../support/tree';
 
-const MIGRATIONS = [
-  'create_job_outbox',
-  'create_mail_deliveries',
-  'create_users',
-  'add_unique_claims',
-  'create_job_cron',
-];
+const MIGRATIONS = ['lib/job/migrations', 'lib/mailer/migrations', 'migrations']
+  .flatMap((folder) => fs.readdirSync(path.resolve(__dirname, '../..', folder)))
+  .sort()
+  .map((file) => file.replace(/^\d+_|\.ts$/g, ''));
 
 interface Report {
   readonly title: string;

@@ -2,6 +2,7 @@ import type { Events } from '../../core/events';
 import type { Redis } from '../../core/redis';
 import type { Database } from '../../model/database';
 import type { Deadline } from '../../support/deadline';
+import { restorePauses } from '../queue/kept-pauses';
 import { OutboxListener } from './listener';
 import { CRON_NOTICE } from './outbox';
 import { Reconciler } from './reconciler';
@@ -49,6 +50,7 @@ export class OutboxService {
       knex,
       redis: client,
       isRunning,
+      onNewLife: () => this.restorePauses().catch(report('pausing queues again')),
       onLost: (count) => {
         events.emit('outbox.redispatched', { count });
         this.relay.nudge();
@@ -83,6 +85,13 @@ export class OutboxService {
     this.unsubscribe?.();
     this.unsubscribe = undefined;
     await deadline.wait(Promise.all([this.listener.stop(), this.relay.stop(), this.reconciler.stop()]));
+  }
+
+  private async restorePauses(): Promise<void> {
+    const { database, redis, events } = this.options;
+    for (const queue of await restorePauses(database.knex, redis.client)) {
+      events.emit('process.warning', { message: `Redis had lost the pause of queue ${queue}: it is paused again` });
+    }
   }
 
   async stop(deadline: Deadline): Promise<void> {

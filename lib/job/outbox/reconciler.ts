@@ -21,6 +21,8 @@ export interface ReconcilerOptions {
   readonly redis: RedisClient;
   /** Whether this process is running the job: Redis need not know that. */
   readonly isRunning: (id: string) => boolean;
+  /** Redis may have lost its data: called before rows are offered to the relay again. */
+  readonly onNewLife: () => Promise<void>;
   /** Rows were offered to the relay again. */
   readonly onLost: (count: number) => void;
   readonly onError: (error: Error) => void;
@@ -66,6 +68,7 @@ export class Reconciler {
       return undefined;
     }
     this.cursor = undefined;
+    await this.options.onNewLife();
     await this.walk(Number.POSITIVE_INFINITY);
     if (++this.wholeWalks >= WHOLE_WALKS) await markCompared(redis, life);
     return undefined;

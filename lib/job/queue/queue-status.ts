@@ -4,6 +4,7 @@ import { readyAt } from '../record/ready-at';
 import { readRecord } from '../record/record';
 import { HELD_KEY, keyPrefix } from '../redis/keys';
 import { RedisScript } from '../redis/redis-script';
+import { type Pause, readPause } from './pause-note';
 
 /** What Redis tells of a queue. */
 export interface QueueStatus {
@@ -20,8 +21,8 @@ export interface QueueStatus {
   readonly latencyMs: number;
   /** Class of the job that is next; undefined when none waits or its record is unreadable. */
   readonly next: string | undefined;
-  /** Since when, and by whom; undefined when it is not paused. */
-  readonly paused: { readonly since: Date; readonly by: string } | undefined;
+  /** undefined: it is not paused. */
+  readonly paused: Pause | undefined;
 }
 
 // KEYS  queue prefixes
@@ -64,20 +65,9 @@ export async function readQueues(client: RedisClient, names: readonly string[]):
       dead,
       latencyMs: latencyOf(next, now),
       next: classOf(next),
-      paused: pauseOf(paused, now),
+      paused: paused === '' ? undefined : readPause(paused, now),
     };
   });
-}
-
-/** What `paused` holds. */
-export function pauseNote(via: string, now = Date.now()): string {
-  return `${now} ${via}`;
-}
-
-function pauseOf(note: string, now: number): QueueStatus['paused'] {
-  if (note === '') return undefined;
-  const [, since, by] = /^(\d{1,15}) (.+)$/s.exec(note) ?? [];
-  return { since: new Date(Number(since ?? now)), by: by ?? 'unknown' };
 }
 
 function classOf(text: string): string | undefined {

@@ -1,3 +1,4 @@
+import { toError } from '../../core/errors';
 import { deleteOverdue, overdueByQueue } from '../outbox/overdue';
 import { keyPrefix, queueKey, WAKE_CHANNEL } from '../redis/keys';
 import { answerWithin } from '../redis/redis-script';
@@ -5,8 +6,10 @@ import { InvalidRequestError } from '../set/invalid-request';
 import { settleRows } from '../set/settle-rows';
 import type { SetSources } from '../set/sources';
 import { clearQueue } from './clear-script';
+import { forgetPause, keepPause } from './kept-pauses';
+import { writePause } from './pause-note';
 import { queueNames } from './queue-names';
-import { pauseNote, type QueueStatus, readQueues } from './queue-status';
+import { type QueueStatus, readQueues } from './queue-status';
 
 const ANSWER_MS = 5000;
 
@@ -19,8 +22,8 @@ export interface ListedQueue extends QueueStatus {
 }
 
 /**
- * What operators see of queues and do with them, from any process. Pauses live in Redis: one that loses its data has
- * forgotten them.
+ * What operators see of queues and do with them, from any process. Pauses are in Redis, and kept in Postgres: when Redis
+ * has lost its data the job processors pause these queues again, within seconds.
  */
 export class Queues {
   constructor(private readonly sources: SetSources) {}
@@ -52,11 +55,13 @@ export class Queues {
    * @returns false when it is paused already. @throws InvalidRequestError for a queue that does not exist.
    */
   async pause(name: string): Promise<boolean> {
-    const { redis, via } = this.sources;
+    const { redis, knex, via } = this.sources;
     await this.check(name);
-    const set = redis.set(queueKey(name, 'paused'), pauseNote(via), { condition: 'NX' });
+    const pause = { since: new Date(), by: via };
+    const set = redis.set(queueKey(name, 'paused'), writePause(pause), { condition: 'NX' });
     if ((await answerWithin(ANSWER_MS, set)) === null) return false;
     this.tell('pause', name, 0);
+    await this.orReport(keepPause(knex, name, pause), `keeping the pause of queue ${name} in Postgres`);
     return true;
   }
 
@@ -65,8 +70,9 @@ export class Queues {
    * @returns false when it is not paused. @throws InvalidRequestError for a queue that does not exist.
    */
   async resume(name: string): Promise<boolean> {
-    const { redis } = this.sources;
+    const { redis, knex } = this.sources;
     await this.check(name);
+    await this.orReport(forgetPause(knex, name), `forgetting the pause of queue ${name} in Postgres`);
     const removed = await answerWithin(ANSWER_MS, redis.del(queueKey(name, 'paused')));
     if (removed === 0) return false;
     this.tell('resume', name, 0);
@@ -98,6 +104,13 @@ export class Queues {
       this.tell('clear', name, jobs);
     }
     return jobs;
+  }
+
+  /** What Redis does counts; Postgres is for a Redis that loses its data. */
+  private async orReport(kept: Promise<void>, during: string): Promise<void> {
+    await kept.catch((error: unknown) => {
+      this.sources.events.emit('process.error', { error: toError(error), during });
+    });
   }
 
   private tell(action: 'pause' | 'resume' | 'clear', queue: string, jobs: number): void {

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { Events } from '../../../lib/core/events';
 import { freePort } from '../../../lib/embedded/free-port';
 import { Job } from '../../../lib/job/job';
+import { restorePauses } from '../../../lib/job/queue/kept-pauses';
 import { Queues } from '../../../lib/job/queue/queues';
 import { newRecord } from '../../../lib/job/record/record';
 import { DeadSet } from '../../../lib/job/set/dead-set';
@@ -95,7 +98,8 @@ describe('queues', () => {
     await CountJob.performLater(1);
     await CountJob.performLater(2);
     const { latencyMs, paused, ...counts } = await status('default');
-    assert.deepEqual(counts, { name: 'default', waiting: 2, active: 1, held: 2, delayed: 1, dead: 1, inOutbox: 0 });
+    const numbers = { waiting: 2, active: 1, held: 2, delayed: 1, dead: 1, inOutbox: 0 };
+    assert.deepEqual(counts, { name: 'default', ...numbers, next: 'CountJob' });
     assert.ok(latencyMs >= 0 && latencyMs < 10_000, `${latencyMs} ms`);
     assert.equal(paused?.by, 'a test');
     assert.ok(Math.abs(Date.now() - (paused?.since.getTime() ?? 0)) < 10_000);
@@ -208,6 +212,67 @@ describe('queues', () => {
       upTo(count),
     );
     await until('the outbox is empty', async () => (await system.outboxSize()) === 0);
+  });
+
+  it('that are paused stay so when Redis is emptied, and those that were resumed stay resumed', async () => {
+    await system.processor(CLASSES);
+    assert.deepEqual([await queues.pause('default'), await queues.pause('mailer')], [true, true]);
+    const { paused } = await status('default');
+    assert.equal(await queues.resume('mailer'), true);
+    await transaction(() => CountJob.performLater(1));
+    await until('it waits', async () => (await status('default')).waiting === 1);
+    await system.redis.client.flushAll();
+    await until('it waits again', async () => (await status('default')).waiting === 1);
+    assert.deepEqual((await status('default')).paused, paused, 'since then, and by the same');
+    await CountJob.set({ queue: 'mailer' }).performLater(2);
+    await until('the other goes on', () => ran.includes(2));
+    assert.deepEqual(ran, [2]);
+    assert.deepEqual(system.eventsNamed('process.warning'), [
+      { message: 'Redis had lost the pause of queue default: it is paused again' },
+    ]);
+    assert.equal(await queues.resume('default'), true);
+    await until('it ran', () => ran.includes(1));
+    await system.redisServer.restart({ wipe: true });
+    await until('redis is connected', () => system.redis.client.isReady);
+    await CountJob.performLater(3);
+    await until('nothing is paused', () => ran.includes(3));
+  });
+
+  it('resumed while a pause is restored are not paused', async () => {
+    const { redis, database } = system;
+    for (let round = 0; round < 40; round++) {
+      await queues.pause('default');
+      await redis.client.del('bq:default:paused');
+      const restoring = restorePauses(database.knex, redis.client);
+      // At every point of it, more or less.
+      for (let turns = round; turns > 0; turns--) await nextTurn();
+      await Promise.all([restoring, queues.resume('default')]);
+      assert.equal((await status('default')).paused, undefined);
+    }
+    await queues.pause('default');
+    await redis.client.del('bq:default:paused');
+    assert.deepEqual(await restorePauses(database.knex, redis.client), ['default']);
+    assert.deepEqual(await restorePauses(database.knex, redis.client), [], 'once is enough');
+  });
+
+  it('are paused and resumed although Postgres does not answer, which is reported', async () => {
+    const { redis, events } = system;
+    const url = `postgres://nobody@127.0.0.1:${await freePort()}/none`;
+    const away = new Database(url, { production: false, events: new Events() });
+    try {
+      const sources = { redis: redis.client, knex: away.knex, events, queues: ['default'], via: 'a test' };
+      const cut = new Queues(sources);
+      assert.equal(await cut.pause('default'), true);
+      assert.equal((await status('default')).paused?.by, 'a test');
+      assert.equal(await cut.resume('default'), true);
+      assert.equal((await status('default')).paused, undefined);
+      assert.deepEqual(
+        system.eventsNamed('process.error').map(({ during }) => during),
+        ['keeping the pause of queue default in Postgres', 'forgetting the pause of queue default in Postgres'],
+      );
+    } finally {
+      await away.stop(Deadline.after(1000));
+    }
   });
 
   it('that are paused keep nobody busy, however much waits in them', async () => {
