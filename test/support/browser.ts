@@ -1,7 +1,8 @@
+import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { inflateSync } from 'node:zlib';
+import { brotliDecompressSync, inflateSync } from 'node:zlib';
 import chromium from '@sparticuz/chromium';
 import axe, { type AxeResults } from 'axe-core';
 import {
@@ -27,13 +28,25 @@ const VARIANTS = [
   { scheme: 'dark', width: 390 },
 ] as const;
 
-/** A real Chromium, from npm. The same fonts everywhere, Hangul among them. */
+/** A real Chromium: from npm on Linux, elsewhere the Chrome that is installed. Hangul is among its fonts everywhere. */
 export async function launchBrowser(): Promise<Browser> {
+  if (process.platform !== 'linux' || process.arch !== 'x64') return playwright.launch({ channel: 'chrome' });
   const executablePath = await chromium.executablePath();
-  const FONTCONFIG_FILE = writeFontConfig();
-  // Not the arguments that come with it: they switch off what keeps pages apart. Root has no sandbox.
-  const args = process.getuid?.() === 0 ? ['--no-sandbox'] : [];
-  return playwright.launch({ executablePath, args, env: { ...process.env, FONTCONFIG_FILE } });
+  const env = { ...process.env, FONTCONFIG_FILE: writeFontConfig(), ...librariesFor(executablePath) };
+  // Not the arguments that come with it: they switch off what keeps pages apart. Its own sandbox is not to be had everywhere.
+  return playwright.launch({ executablePath, args: ['--no-sandbox'], env });
+}
+
+/** What a small system lacks (NSS, Expat) comes along with the browser. */
+function librariesFor(executable: string): { readonly LD_LIBRARY_PATH?: string } {
+  if (spawnSync(executable, ['--version']).status === 0) return {};
+  const folder = tempFolder('chromium');
+  const archive = path.join(ROOT, 'node_modules/@sparticuz/chromium/bin/al2023.tar.br');
+  const { status, stderr } = spawnSync('tar', ['-x', '-C', folder], {
+    input: brotliDecompressSync(fs.readFileSync(archive)),
+  });
+  if (status !== 0) throw new Error(`the libraries of Chromium cannot be unpacked: ${stderr}`);
+  return { LD_LIBRARY_PATH: path.join(folder, 'lib') };
 }
 
 function writeFontConfig(): string {

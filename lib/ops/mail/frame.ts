@@ -21,6 +21,9 @@ function policy(remoteImages: boolean): string {
   ].join('; ');
 }
 
+/** Images that a mail carries are put into its HTML wherever it shows them, up to so much of all, bytes. */
+const MOST_SHOWN = 20_000_000;
+
 /** Answers with the HTML of a mail, fit for the frame. */
 export function answerFrame(ctx: OpsContext, mail: OpenedMail): void {
   ctx.set({
@@ -44,10 +47,13 @@ export function frameHtml(mail: Pick<OpenedMail, 'html' | 'attachments'>): strin
 /** `cid:` becomes the bytes themselves: from within its sandbox the frame cannot ask us for them. */
 function withOwnImages({ html, attachments }: Pick<OpenedMail, 'html' | 'attachments'>): string {
   const images = new Map(attachments.filter(({ cid }) => cid !== null).map((one) => [one.cid, one]));
+  let room = MOST_SHOWN;
   return (html ?? '').replace(/cid:([^"'\s)>\\]{1,500})/gi, (whole, id: string) => {
     const image = images.get(decoded(id)) ?? images.get(id);
     const type = image && /^image\/[\w.+-]+$/.exec(image.type)?.[0];
-    return image && type ? `data:${type};base64,${image.content.toString('base64')}` : whole;
+    if (!image || !type || image.content.length > room) return whole;
+    room -= image.content.length;
+    return `data:${type};base64,${image.content.toString('base64')}`;
   });
 }
 

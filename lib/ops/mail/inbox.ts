@@ -24,7 +24,7 @@ const HEAD = 256 * 1024;
 /** Larger files are no mails, bytes. */
 const LARGEST = 50_000_000;
 /** How far back a search looks, mails. */
-export const SEARCHED = 2000;
+export const SEARCHED = 1000;
 const REMEMBERED = 500;
 
 /** The mails that `file` delivery has written. Their names sort by time, and a file never changes. */

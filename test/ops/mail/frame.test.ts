@@ -25,6 +25,12 @@ describe('the frame of a mail', () => {
     assert.equal(frameHtml({ html: null, attachments: [DOT] }), '');
   });
 
+  it('does not grow without bounds, however often an image is shown', () => {
+    const large = { ...DOT, content: Buffer.alloc(1_000_000) };
+    const shown = frameHtml({ html: '<img src="cid:dot.png@shop">'.repeat(1000), attachments: [large] });
+    assert.ok(shown.length < 30_000_000, String(shown.length));
+  });
+
   it('knows of images that lie elsewhere', () => {
     const html = `<img alt="" src="https://x/1.png"><img src=http://x/2><td background='https://x/3'><p style="background:url(&quot;x)">
       <p style="background: url( 'https://x/4' )"><img src="data:image/png;base64,"><a href="https://x/5">`;
