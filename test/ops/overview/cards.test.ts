@@ -1,0 +1,242 @@
+import assert from 'node:assert/strict';
+import path from 'node:path';
+import type { Death, TreePicture } from '../../../lib/cluster/tree-picture';
+import { loadI18n, type Translate } from '../../../lib/core/i18n';
+import { jobsView } from '../../../lib/ops/overview/jobs-view';
+import { memoryView } from '../../../lib/ops/overview/memory-view';
+import type { NodeView } from '../../../lib/ops/overview/node-view';
+import { primaryView } from '../../../lib/ops/overview/primary-view';
+import { treeIssues } from '../../../lib/ops/overview/tree-issues';
+import { Words } from '../../../lib/ops/overview/words';
+import { workerView } from '../../../lib/ops/overview/worker-view';
+import { before as ago, NOW, pictureOf, processorOf, slotOf, statusOf, workerOf } from './pictures';
+
+const LOCALES = ['locales', 'overview/locales', 'jobs/locales'].map((folder) =>
+  path.resolve(__dirname, '../../../lib/ops', folder),
+);
+const BLOCKED: Death = { at: ago(6), reason: 'timeout', words: '', silentMs: 10_000, doing: 'POST /imports/ann' };
+const IN_2_S = { at: new Date(Date.parse(NOW) + 1500).toISOString(), attempt: 2 };
+
+describe('the card of', () => {
+  let t: Translate;
+  let words: Words;
+  before(async () => {
+    const translate = (await loadI18n(LOCALES, 'en')).in('en');
+    // Numbers and their units do not part.
+    t = (key, values) => translate(key, values).replaceAll('\u00a0', ' ');
+    words = new Words(t, new Date(NOW), false);
+  });
+
+  const look = ({ tone, line, icon, phase, say }: NodeView) => [tone, line, icon, phase, say];
+  const worker = (picture: TreePicture, by = words) => workerView(picture, picture.slots[0] ?? assert.fail(), by);
+
+  describe('a worker', () => {
+    const dead = (changes: Partial<ReturnType<typeof slotOf>>) =>
+      pictureOf({ workers: [workerOf(1)], slots: [slotOf(0, changes), slotOf(1)] });
+
+    it('that is ready says so, with its figures', () => {
+      const busy = workerOf(0, {
+        last_status: statusOf({ busy_threads: 3, backlog: 4, lagP99Ms: 148 }),
+        restarts: { crash: 1, phase: 2 },
+      });
+      const view = worker(pictureOf({ workers: [busy, workerOf(1)] }));
+      assert.deepEqual(look(view), ['ok', 'solid', 'ok', 'ready', 'up 2 h · 3 restarts · pid 100']);
+      assert.deepEqual([view.on, view.of, view.barPercent], [3, 5, 30]);
+      assert.deepEqual(
+        [view.waiting, view.lag, view.memory],
+        [
+          { text: '4', tone: 'warn' },
+          { text: '148 ms', tone: 'warn' },
+          { text: '60 MB', tone: null },
+        ],
+      );
+    });
+
+    it('that was killed says why, and when it comes back', () => {
+      assert.deepEqual(look(worker(dead({ death: BLOCKED, nextTry: IN_2_S }))), [
+        'bad',
+        'cut',
+        'restart',
+        'restarting',
+        'Loop blocked for 10 s in POST /imports/ann. Killed. Starts in 2.0 s, try 2.',
+      ]);
+      const crashed: Death = {
+        at: ago(1),
+        reason: 'crash',
+        words: 'it was ended by SIGKILL',
+        silentMs: null,
+        doing: null,
+      };
+      const starting = { at: ago(0), attempt: 1 };
+      assert.equal(worker(dead({ death: crashed, nextTry: starting })).say, 'Ended by SIGKILL. Starting, try 1.');
+      const broken: Death = { ...crashed, reason: 'boot', words: 'Error: no such table' };
+      assert.equal(
+        worker(dead({ death: broken, nextTry: starting })).say,
+        'It died at boot: Error: no such table. Starting, try 1.',
+      );
+    });
+
+    it('tells a viewer no path, and nothing that a process printed', () => {
+      const viewer = new Words(t, new Date(NOW), true);
+      assert.doesNotMatch(worker(dead({ death: BLOCKED, nextTry: IN_2_S }), viewer).say, /imports|ann/);
+      const broken: Death = { ...BLOCKED, reason: 'crash', silentMs: null, words: 'Error: ann@example.com is taken' };
+      assert.equal(worker(dead({ death: broken, nextTry: IN_2_S }), viewer).say, 'It crashed. Starts in 2.0 s, try 2.');
+    });
+
+    it('that drains says until when', () => {
+      const drainUntil = new Date(Date.parse(NOW) + 17_000).toISOString();
+      const old = workerOf(0, { state: 'draining', last_status: statusOf({ busy_threads: 2 }) });
+      const slots = [slotOf(0, { outgoing: 100, drainUntil }), slotOf(1)];
+      assert.deepEqual(look(worker(pictureOf({ workers: [old, workerOf(1)], slots }))), [
+        'warn',
+        'dashed',
+        'drain',
+        'draining',
+        'Takes no new requests; 2 are in flight. Cut off in 17 s.',
+      ]);
+    });
+
+    it('that is being replaced while it serves is no trouble', () => {
+      const successor = workerOf(0, { pid: 200, state: 'booting', last_status: {}, last_checkin: null });
+      const slots = [slotOf(0, { outgoing: 100 }), slotOf(1)];
+      const view = worker(pictureOf({ workers: [successor, workerOf(0), workerOf(1)], slots }));
+      assert.deepEqual([view.tone, view.phase, view.on], ['ok', 'replacing', 0]);
+      assert.match(view.say, /pid 100 serves on/);
+    });
+
+    it('that is not heard of says what it was doing', () => {
+      const doing = [{ what: 'POST /imports', id: 'r', ageMs: 8000 }];
+      const silent = workerOf(0, { last_checkin: ago(8), last_status: statusOf({ in_flight: doing }) });
+      const view = worker(pictureOf({ workers: [silent, workerOf(1)] }));
+      assert.deepEqual([view.tone, view.phase], ['warn', 'silent']);
+      assert.match(view.say, /Not heard of for 8\.0 s.*POST \/imports/);
+    });
+
+    it('that holds far more than its siblings stands out', () => {
+      const view = worker(pictureOf({ workers: [workerOf(0, { pss_mb: 171 }), workerOf(1)] }));
+      assert.deepEqual([view.tone, view.hot, view.memory.tone, view.barPercent], ['warn', true, 'bad', 86]);
+      assert.match(view.say, /171 MB, 2\.9 × its siblings/);
+    });
+
+    it('is unknown, never 0, before it has told anything', () => {
+      const fresh = workerOf(0, { state: 'booting', last_status: {}, last_checkin: null, pss_mb: null });
+      const view = worker(pictureOf({ workers: [fresh, workerOf(1)] }));
+      assert.deepEqual([view.tone, view.phase], ['busy', 'starting']);
+      assert.deepEqual([view.on, view.waiting.text, view.lag.text, view.memory.text], [null, '–', '–', '–']);
+    });
+  });
+
+  describe('the job processor', () => {
+    const around = { waiting: 17, redisAnswers: true };
+    const jobs = (state: ReturnType<typeof processorOf>['state'], more: Parameters<typeof pictureOf>[0] = {}) =>
+      jobsView(pictureOf({ jobs: processorOf({ state }), ...more }), around, words);
+
+    it('says what runs in it', () => {
+      const inFlight = ['ImportRows', 'WelcomeEmailJob', 'ThirdJob'].map((name, i) => ({
+        what: `${name} on default`,
+        id: `${i}`,
+        ageMs: 12_000,
+      }));
+      const status = { ...processorOf().last_status, in_flight: inFlight } as ReturnType<
+        typeof processorOf
+      >['last_status'];
+      const view = jobsView(pictureOf({ jobs: processorOf({ last_status: status }) }), around, words);
+      assert.deepEqual([view.tone, view.on, view.of, view.waiting.text], ['ok', 3, 2, '17']);
+      assert.equal(view.say, 'ImportRows 12 s, WelcomeEmailJob 12 s +1');
+    });
+
+    it('shows each of its states', () => {
+      const processor = { death: BLOCKED, nextTry: { ...IN_2_S, attempt: 6 } };
+      const seen = (['quiet', 'stopped', 'stopping', 'booting', 'waiting', 'circuit open'] as const).map((state) => {
+        const trouble = state === 'waiting' || state === 'circuit open';
+        const { tone, line, phase } = jobs(
+          state,
+          trouble ? { processor, jobs: processorOf({ state, pid: null }) } : {},
+        );
+        return [state, tone, line, phase];
+      });
+      assert.deepEqual(seen, [
+        ['quiet', 'warn', 'dashed', 'quiet'],
+        ['stopped', 'warn', 'cut', 'stopped'],
+        ['stopping', 'warn', 'dashed', 'draining'],
+        ['booting', 'busy', 'dashed', 'starting'],
+        ['waiting', 'bad', 'cut', 'restarting'],
+        ['circuit open', 'bad', 'cut', 'circuit open'],
+      ]);
+      const open = jobs('circuit open', { processor, jobs: processorOf({ state: 'circuit open', pid: null }) });
+      assert.equal(open.say, 'Died 6 times in a row. Starts in 2.0 s, try 6.');
+      assert.deepEqual([open.memory.text, open.on], ['–', 0]);
+    });
+
+    it('is unknown while Redis is away', () => {
+      const view = jobsView(pictureOf(), { waiting: null, redisAnswers: false }, words);
+      assert.deepEqual(
+        [view.tone, view.line, view.on, view.waiting.text, view.lag.text],
+        ['unknown', 'dashed', null, '–', '–'],
+      );
+    });
+  });
+
+  it('the primary says where the tree is, and whether it goes', () => {
+    const view = primaryView(pictureOf({ stopping: true }), words);
+    assert.equal(view.say, 'up 2 h · pid 24 · port 3000 · sends to 2 of 2 workers');
+    assert.deepEqual([view.tone, view.phase], ['warn', 'stopping']);
+    assert.match(primaryView(pictureOf({ address: 'unix:/run/app.sock' }), words).say, /unix:\/run\/app\.sock/);
+  });
+
+  describe('all of them', () => {
+    const nodes = (picture: TreePicture) => [
+      primaryView(picture, words),
+      ...picture.slots.map((slot) => workerView(picture, slot, words)),
+      jobsView(picture, { waiting: 0, redisAnswers: true }, words),
+    ];
+    const keys = (picture: TreePicture) =>
+      treeIssues(picture, nodes(picture), words).map(({ key, tone }) => `${tone} ${key}`);
+
+    it('are well when nothing is wrong', () => assert.deepEqual(keys(pictureOf()), []));
+
+    it('lead to what needs a person', () => {
+      const slots = [slotOf(0, { death: BLOCKED, nextTry: IN_2_S }), slotOf(1, { death: BLOCKED, nextTry: IN_2_S })];
+      const stats = {
+        memory: { pss_mb: 450, limit_mb: 512 },
+        last_phase: { phase: 3, completed: false, reason: 'worker 0 cannot boot' },
+      };
+      const rates = { requestsPerS: 1, turnedAway: 4, serverErrors: 6 };
+      assert.deepEqual(keys(pictureOf({ workers: [], slots, stats, rates, jobs: processorOf({ state: 'quiet' }) })), [
+        'bad nobodyServes',
+        'bad restarts',
+        'bad restarts',
+        'warn jobsQuiet',
+        'bad turnedAway',
+        'warn serverErrors',
+        'warn memory',
+        'warn phase',
+      ]);
+    });
+
+    it('share one bar of memory', () => {
+      const picture = pictureOf();
+      const memory = memoryView(picture, nodes(picture), words);
+      assert.deepEqual([memory.text, memory.share, memory.tone, memory.mark], ['220 of 512 MB', '43 %', 'ok', 84.96]);
+      assert.deepEqual(
+        memory.segments.map(({ name, x, width, shade }) => [name, x, width, shade]),
+        [
+          ['Primary', 0, 5.86, 'p'],
+          ['Worker 0', 5.86, 11.72, 'w'],
+          ['Worker 1', 17.58, 11.72, 'w2'],
+          ['Jobs', 29.3, 13.67, 'j'],
+        ],
+      );
+      assert.deepEqual(memory.ticks, ['0', '128', '256', '384', '512']);
+      const unlimited = pictureOf({
+        stats: { memory: { pss_mb: 220, limit_mb: null } },
+        limits: { recycleAboveMb: null },
+      });
+      const free = memoryView(unlimited, nodes(unlimited), words);
+      assert.deepEqual(
+        [free.text, free.share, free.mark, free.free, free.note],
+        ['220 MB', '', null, null, 'no limit is set'],
+      );
+    });
+  });
+});

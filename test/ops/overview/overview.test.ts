@@ -1,0 +1,278 @@
+import assert from 'node:assert/strict';
+import http from 'node:http';
+import { Events } from '../../../lib/core/events';
+import { Redis } from '../../../lib/core/redis';
+import { Deadline } from '../../../lib/support/deadline';
+import { writePart } from '../../../lib/tree/figure-script';
+import { pictureKey, TREES } from '../../../lib/tree/tree-keys';
+import { until } from '../../support/until';
+import { cookiesOf, OpsWeb, SIGNED, tokenIn } from '../ops-web';
+import { pictureOf } from './pictures';
+
+const HOSTILE = `<img src=x onerror="alert(1)">'"</script><script>alert(2)</script>`;
+
+interface Shown {
+  readonly verdict: {
+    readonly tone: string;
+    readonly title: string;
+    readonly issues: readonly { readonly head: string }[];
+  };
+  readonly trees:
+    | readonly { readonly id: string; readonly name: string; readonly tone: string; readonly current: boolean }[]
+    | null;
+  readonly machine: { readonly name: string; readonly nodes: readonly { readonly id: string }[] } | null;
+  readonly queues: readonly { readonly name: string; readonly size: number }[] | null;
+}
+
+describe('the overview', () => {
+  let ops: OpsWeb;
+  let redis: Redis;
+  before(async () => {
+    ops = await OpsWeb.start({ NODE_ENV: 'production', APP_URL: 'http://127.0.0.1', ...SIGNED });
+    redis = new Redis(ops.redis.url, new Events());
+    await redis.start();
+    await until('Redis is connected', () => redis.client.isReady);
+  });
+  after(async () => {
+    await redis?.stop(Deadline.after(1000));
+    await ops?.stop();
+  });
+
+  let operator: { Cookie: string };
+  let viewer: { Cookie: string };
+  before(async () => {
+    operator = { Cookie: await ops.signIn(SIGNED.OPS_PASSWORD) };
+    viewer = { Cookie: await ops.signIn(SIGNED.OPS_VIEWER_PASSWORD) };
+  });
+
+  const show = async (query = '', headers = operator) =>
+    (await ops.get(`/ops.json${query}`, headers)).json<unknown>() as Shown;
+  /** As another primary would put it there, until it is seen. */
+  const publish = async (picture: object & { readonly id: string }, silentMs = 0) => {
+    await redis.client.set(pictureKey(picture.id), JSON.stringify(picture));
+    await redis.client.zAdd(TREES, { value: picture.id, score: Date.now() - silentMs });
+    const seen = async () => (await show()).trees?.some(({ id }) => id === picture.id);
+    await until(`tree ${picture.id} is seen`, seen);
+  };
+  const retire = (id: string) => Promise.all([redis.client.del(pictureKey(id)), redis.client.zRem(TREES, id)]);
+
+  it('answers as a page, without anything inline, and as JSON', async () => {
+    const { status, body, headers } = await ops.get('/ops', operator);
+    assert.equal(status, 200);
+    assert.match(body, /<h1 aria-live="polite"[^>]*>All is well<\/h1>/);
+    assert.match(String(headers['content-security-policy']), /script-src 'self'/);
+    assert.doesNotMatch(body, /\sstyle=|\son\w+=|<script>|javascript:/);
+    const shown = await show();
+    assert.deepEqual([shown.verdict.tone, shown.machine?.nodes[0]?.id, shown.trees], ['ok', 'primary', null]);
+  });
+
+  it('has its scripts, uPlot among them, as assets of its own', async () => {
+    const { body } = await ops.get('/ops', operator);
+    const scripts = [...body.matchAll(/<script src="([^"]+)"/g)].map(([, src = '']) => src);
+    assert.deepEqual(
+      scripts.map((src) => /([\w.]+)\?/.exec(src)?.[1]),
+      ['ops.js', 'overview.js', 'uPlot.iife.min.js', 'plots.js'],
+    );
+    for (const src of scripts) {
+      const answer = await ops.get(src);
+      assert.deepEqual([answer.status, /javascript/.test(String(answer.headers['content-type']))], [200, true], src);
+    }
+    assert.equal((await ops.get('/ops/assets/uPlot.d.ts')).status, 404);
+    assert.equal((await ops.get('/ops/assets/..%2f..%2fsite.js')).status, 404);
+  });
+
+  it('lets viewers look, and nothing else', async () => {
+    const page = await ops.get('/ops', viewer);
+    assert.equal(page.status, 200);
+    assert.doesNotMatch(page.body, /Restart workers/);
+    const processes = await ops.get('/ops/processes', viewer);
+    assert.equal(processes.status, 200);
+    assert.doesNotMatch(processes.body, /<form method="post" action="\/ops\/processes|processes\/(restart|quiet|add)/);
+    assert.equal((await ops.get('/ops/processes/restart', viewer)).status, 403);
+    const posted = await ops.post('/ops/processes/restart', { token: tokenIn(page.body) }, viewer);
+    assert.equal(posted.status, 403);
+  });
+
+  it('takes no order without its token, nor one that makes no sense', async () => {
+    await publish(pictureOf({ id: 'other' }));
+    const path = '/ops/processes/quiet?tree=other';
+    assert.equal((await ops.post(path, { token: 'forged' }, operator)).status, 403);
+    const page = await ops.get(path, operator);
+    assert.match(page.body, /Quiet the jobs of web\.1\?/);
+    const token = tokenIn(page.body);
+    assert.equal((await ops.post(path, { token }, { ...operator, Origin: 'https://evil.example' })).status, 403);
+    assert.equal(await redis.client.exists(`${pictureKey('other')}:orders`), 0);
+    for (const wrong of [
+      '/ops/processes/resume?tree=other',
+      '/ops/processes/recycle?tree=other&slot=7',
+      '/ops/processes/restart',
+    ])
+      assert.equal((await ops.post(wrong, { token }, operator)).status, 409, wrong);
+    for (const missing of [
+      '/ops/processes/recycle?tree=other',
+      '/ops/processes/recycle?slot=x',
+      '/ops/processes/quiet?tree=nobody',
+    ])
+      assert.equal((await ops.post(missing, { token }, operator)).status, 404, missing);
+    await retire('other');
+  });
+
+  it('leaves an order for the tree that it is for, once for a double click, and tells so', async () => {
+    await publish(pictureOf({ id: 'other' }));
+    const path = '/ops/processes/recycle?tree=other&slot=1';
+    const token = tokenIn((await ops.get(path, operator)).body);
+    const [first, twin] = await Promise.all([ops.post(path, { token }, operator), ops.post(path, { token }, operator)]);
+    assert.deepEqual([first.status, twin.status], [303, 303]);
+    assert.match(String(first.headers.location), /^\/ops\?tree=other&did=/);
+    const orders = (await redis.client.lRange(`${pictureKey('other')}:orders`, 0, -1)).map(
+      (text) => JSON.parse(text) as object,
+    );
+    assert.deepEqual(
+      orders.map((order) => ({ ...order, id: '' })),
+      [{ id: '', command: 'recycle', argument: 1, by: "the operator's pages, 127.0.0.1" }],
+    );
+    const { body } = await ops.get(String(first.headers.location), operator);
+    assert.match(body, /Worker 1 of web\.1 is being replaced\./);
+    await Promise.all([retire('other'), redis.client.del(`${pictureKey('other')}:orders`)]);
+  });
+
+  it('shows every tree, a silent one grey, and says when one is gone', async () => {
+    await publish(pictureOf({ id: 'near', name: 'web.2' }));
+    await publish(pictureOf({ id: 'far', name: 'web.10' }), 12_000);
+    const shown = await show();
+    assert.deepEqual(
+      shown.trees?.slice(-2).map(({ name, tone }) => [name, tone]),
+      [
+        ['web.2', 'ok'],
+        ['web.10', 'unknown'],
+      ],
+    );
+    assert.deepEqual(
+      shown.verdict.issues.map(({ head }) => head),
+      ['Tree web.10 is silent'],
+    );
+    assert.equal((await show('?tree=near')).machine?.name, 'web.2');
+    const silent = await ops.get('/ops?tree=far', operator);
+    assert.match(silent.body, /data-state="unknown" data-line="dashed"/);
+    assert.equal((await ops.get('/ops/processes/restart?tree=far', operator)).status, 409);
+    assert.equal((await ops.get('/ops?tree=nobody', operator)).status, 404);
+    await Promise.all([retire('near'), retire('far')]);
+  });
+
+  it('runs nothing that a tree, a queue or an event is called', async () => {
+    const about = { command: HOSTILE, via: HOSTILE };
+    const events = [{ at: new Date().toISOString(), name: 'operator.command' as const, about }];
+    const picture = pictureOf({
+      id: 'evil',
+      name: HOSTILE,
+      host: HOSTILE,
+      app: HOSTILE,
+      address: HOSTILE,
+      place: 'evil',
+      events,
+    });
+    await publish(picture);
+    await redis.client.zAdd('catamount:queues', { value: HOSTILE, score: Date.now() });
+    const at = Math.floor(Date.now() / 10_000) * 10_000 - 10_000;
+    const sums = { requests: 1, serverErrors: 0, turnedAway: 0, processed: 0, failed: 0 };
+    const part = { number: 1, at, sums, duration: [1], queued: [1], memory: { [HOSTILE]: 40 } };
+    await writePart(redis.client, { id: 'evil', place: 'evil' }, part, { [HOSTILE]: 100 });
+    await until('the queue is seen', async () => (await show()).queues?.some(({ name }) => name === HOSTILE));
+    for (const path of [
+      '/ops?tree=evil&range=10m',
+      '/ops',
+      '/ops/processes?tree=evil',
+      '/ops/processes/restart?tree=evil',
+      '/ops?tree=evil&locale=ko',
+    ]) {
+      const { status, body } = await ops.get(path, operator);
+      assert.equal(status, 200, path);
+      assert.ok(!body.includes('<img src=x'), path);
+      assert.ok(!body.includes('<script>alert'), path);
+      assert.doesNotMatch(body, /data-[at]="[^"]*[<>']/, path);
+    }
+    await Promise.all([retire('evil'), redis.client.zRem('catamount:queues', HOSTILE)]);
+  });
+
+  it('is not broken by what it cannot read', async () => {
+    for (const text of ['no JSON', '[]', '{"id":"odd"}', 'null', JSON.stringify({ ...pictureOf(), slots: null })]) {
+      await redis.client.set(pictureKey('odd'), text);
+      await redis.client.zAdd(TREES, { value: 'odd', score: Date.now() });
+      assert.equal((await ops.get('/ops', operator)).status, 200, text);
+    }
+    await retire('odd');
+    for (const query of ['?range=1y', '?range=10m&range=1h', '?tree=', '?of=nothing', '?did=x'])
+      assert.equal((await ops.get(`/ops${query}`, operator)).status, 200, query);
+  });
+
+  it('sends what has changed, and only that', async () => {
+    const messages: { values: Record<string, unknown>; shapes: object }[] = [];
+    const request = http.get(`${ops.url}/ops/events`, { headers: operator, agent: false }, (answer) => {
+      let text = '';
+      answer.setEncoding('utf8').on('data', (chunk: string) => {
+        text += chunk;
+        for (let end = text.indexOf('\n\n'); end >= 0; end = text.indexOf('\n\n')) {
+          const data = /^event: overview\ndata: (.+)$/m.exec(text.slice(0, end))?.[1];
+          if (data !== undefined) messages.push(JSON.parse(data) as (typeof messages)[number]);
+          text = text.slice(end + 2);
+        }
+      });
+    });
+    await until('three have come', () => messages.length >= 3);
+    request.destroy();
+    const [first, second] = messages;
+    assert.equal(first?.values['verdict.title'], 'All is well');
+    assert.equal(first?.values['n.primary.tone'], 'ok');
+    assert.deepEqual(Object.keys(first?.shapes ?? {}), ['issues', 'trees', 'machine', 'queues', 'events']);
+    assert.ok(!('verdict.title' in (second?.values ?? {})), 'what is as it was is not sent again');
+  });
+
+  it('has the page made anew when the tree that it shows is gone', async () => {
+    await publish(pictureOf({ id: 'short' }));
+    let text = '';
+    const request = http.get(`${ops.url}/ops/events?tree=short`, { headers: operator, agent: false }, (answer) => {
+      answer.setEncoding('utf8').on('data', (chunk: string) => {
+        text += chunk;
+      });
+    });
+    await until('the tree is shown', () => text.includes('n.worker-0.say'));
+    await retire('short');
+    await until('the page is to be made anew', () => text.includes('event: reload'));
+    request.destroy();
+  });
+
+  it('is still there while Redis is not, and fills again by itself', async () => {
+    await ops.redis.stop();
+    const page = await until('it is noticed', async () => {
+      const answer = await ops.get('/ops', operator);
+      return answer.body.includes('Redis does not answer') && answer;
+    });
+    assert.equal(page.status, 200);
+    for (const text of ['Queues unknown', 'No plots', 'Other trees are unknown without Redis', 'Socket closed'])
+      assert.ok(page.body.includes(text), text);
+    assert.match(page.body, /id="redis" data-state="bad" data-line="cut"/);
+    assert.match(page.body, /id="postgres" data-state="ok"/);
+    assert.equal((await ops.get('/ops/plots.json', operator)).status, 503);
+    assert.equal((await ops.get('/ops/processes', operator)).status, 200);
+    await ops.redis.start();
+    await until('all is well again', async () => (await show()).verdict.tone === 'ok', { timeoutMs: 20_000 });
+  });
+});
+
+describe('the overview without Postgres', () => {
+  let ops: OpsWeb;
+  before(async () => {
+    ops = await OpsWeb.start({ DATABASE_URL: 'postgres://127.0.0.1:1/nothing' });
+  });
+  after(() => ops?.stop());
+
+  it('says so, and shows the rest', async () => {
+    const { status, body } = await ops.get('/ops');
+    assert.equal(status, 200);
+    assert.match(body, /<h1[^>]*>Postgres does not answer<\/h1>/);
+    assert.match(body, /id="postgres" data-state="bad"/);
+    assert.match(body, /id="redis" data-state="ok"/);
+    assert.match(body, /id="mail" data-state="unknown"/);
+    assert.ok(cookiesOf(await ops.get('/ops')) !== '');
+  });
+});

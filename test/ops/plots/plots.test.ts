@@ -1,0 +1,132 @@
+import assert from 'node:assert/strict';
+import path from 'node:path';
+import fc from 'fast-check';
+import { loadI18n, type Translate } from '../../../lib/core/i18n';
+import { BOUNDS_MS } from '../../../lib/core/request-counts';
+import { Words } from '../../../lib/ops/overview/words';
+import { drawingOf } from '../../../lib/ops/plots/drawing';
+import { percentile } from '../../../lib/ops/plots/percentile';
+import { roundUp } from '../../../lib/ops/plots/plot';
+import { plotsOf } from '../../../lib/ops/plots/plots';
+import type { FigureStep } from '../../../lib/tree/figure-history';
+
+const NOW = Date.UTC(2026, 2, 12, 14, 0, 30);
+const FOLDERS = ['overview', 'jobs'].map((name) => path.resolve(__dirname, `../../../lib/ops/${name}/locales`));
+
+/** Sixty minutes, of which only some are known. */
+function minutes(known: Readonly<Record<number, Partial<NonNullable<FigureStep['figures']>>>>): FigureStep[] {
+  return Array.from({ length: 60 }, (_, i) => {
+    const at = new Date(Date.UTC(2026, 2, 12, 13, 1 + i));
+    const sums = { requests: 0, serverErrors: 0, turnedAway: 0, processed: 0, failed: 0 };
+    const figures = known[i] && { sums, duration: [], queued: [], memory: {}, latencies: {}, ...known[i] };
+    return { at, figures };
+  });
+}
+
+describe('plots', () => {
+  let words: Words;
+  before(async () => {
+    const translate = (await loadI18n(FOLDERS, 'en')).in('en');
+    // Numbers and their units do not part.
+    const t: Translate = (key, values) => translate(key, values).replaceAll('\u00a0', ' ');
+    words = new Words(t, new Date(NOW), false);
+  });
+  const plots = (steps: readonly FigureStep[], limitMb: number | null = 512) => {
+    const source = {
+      steps,
+      memory: { steps, limitMb },
+      range: '1h',
+      latencyWarningMs: 60_000,
+      now: new Date(NOW),
+    } as const;
+    return new Map(plotsOf(source, words).map((plot) => [plot.key, plot]));
+  };
+  const sums = { requests: 600, serverErrors: 9, turnedAway: 6, processed: 30, failed: 3 };
+
+  it('tell rates, of a minute that has just begun as well', () => {
+    const drawn = plots(minutes({ 57: { sums }, 59: { sums } }));
+    const requests = drawn.get('requests');
+    assert.deepEqual(requests?.series[0]?.values.slice(-4), [null, 10, null, 20], 'of 60 s, unknown, of 30 s');
+    assert.deepEqual([requests?.series[0]?.latest, requests?.max, requests?.ticks], ['20', 20, [0, 10, 20]]);
+    const errors = drawn.get('errors')?.series.map(({ label, values, latest }) => [label, values[57], latest]);
+    assert.deepEqual(errors, [
+      ['5xx', 3, '6/min'],
+      ['503', 6, '12/min'],
+    ]);
+    assert.deepEqual(
+      drawn.get('jobs')?.series.map(({ values }) => values[57]),
+      [30, 3],
+    );
+  });
+
+  it('tell percentiles to within their bucket', () => {
+    const buckets = fc.array(fc.nat({ max: 50 }), { minLength: BOUNDS_MS.length + 1, maxLength: BOUNDS_MS.length + 1 });
+    fc.assert(
+      fc.property(buckets, fc.double({ min: 0.01, max: 1, noNaN: true }), (counts, share) => {
+        const total = counts.reduce((sum, count) => sum + count, 0);
+        const found = percentile(counts, share);
+        if (total === 0) return found === null;
+        let [rank, bucket] = [Math.max(1, Math.ceil(share * total)), 0];
+        while (rank > (counts[bucket] ?? 0)) rank -= counts[bucket++] ?? 0;
+        const [from, to] = [BOUNDS_MS[bucket - 1] ?? 0, BOUNDS_MS[bucket] ?? 60_000];
+        return found !== null && found >= from && found <= to;
+      }),
+    );
+  });
+
+  it('show the queues that waited longest, and where they are late', () => {
+    const latencies = { default: 1200, mailer: 252_000, imports: 0, reports: 5 };
+    const latency = plots(minutes({ 58: { latencies } })).get('latency');
+    assert.deepEqual(
+      latency?.series.map(({ label, latest }) => [label, latest]),
+      [
+        ['mailer', '4 min 12 s'],
+        ['default', '1.2 s'],
+        ['reports', '5 ms'],
+      ],
+    );
+    assert.deepEqual([latency?.late, latency?.limit, latency?.max], [true, 60, 400]);
+  });
+
+  it('stack the memory of processes, those that are gone without a key', () => {
+    const drawn = plots(
+      minutes({
+        10: { memory: { jobs: 60, 'worker 10': 50, 'worker 2': 40, primary: 30 } },
+        59: { memory: { primary: 30, 'worker 2': 70, jobs: 60 } },
+      }),
+    ).get('memory');
+    assert.deepEqual(
+      drawn?.series.map(({ label, latest }) => [label, latest]),
+      [
+        ['Primary', '30 MB'],
+        ['Worker 2', '70 MB'],
+        ['Worker 10', null],
+        ['Jobs', '60 MB'],
+      ],
+    );
+    assert.deepEqual([drawn?.total, drawn?.max, drawn?.limit, drawn?.late], ['160 MB', 512, 435.2, false]);
+    assert.equal(plots(minutes({ 1: { memory: { primary: 700 } } })).get('memory')?.late, true);
+  });
+
+  it('are drawn with gaps where nothing is known, and a lone figure is seen', () => {
+    const requests = plots(minutes({ 0: { sums }, 30: { sums }, 31: { sums } })).get('requests') ?? assert.fail();
+    const [area, line] = drawingOf(requests).paths;
+    assert.equal(line?.d, 'M0 0h.5M50.85 0L52.54 0');
+    assert.equal(area?.d, 'M0 100L0 0L0 100ZM50.85 100L50.85 0L52.54 0L52.54 100Z');
+  });
+
+  it('of nothing are drawn as nothing', () => {
+    for (const plot of plots(minutes({})).values()) {
+      assert.ok(
+        drawingOf(plot).paths.every(({ d }) => d === ''),
+        plot.key,
+      );
+      assert.ok(plot.max > 0);
+    }
+  });
+
+  it('have round scales', () => {
+    const given = [0, 0.3, 1, 1.1, 3, 7, 39, 61, 99, 101, 4711];
+    assert.deepEqual(given.map(roundUp), [1, 0.4, 1, 2, 4, 8, 40, 80, 100, 200, 6000]);
+  });
+});
