@@ -21,6 +21,22 @@ export interface JobContext {
   readonly signal: AbortSignal;
 }
 
+/**
+ * Options as a class may write them, `static override unique = { until: 'executed' }`: TypeScript takes their texts for
+ * any texts there, unless they are annotated, or `as const`. What they say is checked when the class is loaded.
+ */
+export type Written<T> = T extends string
+  ? string
+  : T extends boolean
+    ? boolean
+    : T extends (...args: never[]) => unknown
+      ? T
+      : T extends readonly (infer Item)[]
+        ? readonly Written<Item>[]
+        : T extends object
+          ? { readonly [K in keyof T]: Written<T[K]> }
+          : T;
+
 /** Anything with a `perform`, whatever its arguments. */
 export interface Performable {
   perform(...args: never[]): unknown;
@@ -38,14 +54,14 @@ export interface JobClass<J extends Performable = Performable> {
   readonly queue: string;
   readonly retry: RetryOptions;
   readonly durable: boolean;
-  readonly unique?: UniqueOptions | true;
+  readonly unique?: Written<UniqueOptions | true>;
   /** Travel with each job, for those who look for it. */
   readonly tags?: readonly string[];
   /** After this long its run is aborted (`context.signal`); if it then rejects, it failed with a JobTimeoutError. */
-  readonly timeout?: Duration;
+  readonly timeout?: Written<Duration>;
   /** Of this class at most so many run at once, over all processes. */
   readonly concurrency?: number;
-  readonly cron?: string | CronOptions | readonly CronOptions[];
+  readonly cron?: Written<string | CronOptions | readonly CronOptions[]>;
   /** false: logs and reports show no arguments of this class. Default true. */
   readonly logArguments?: boolean;
   retryIn?(attempt: number, error: Error): RetryAnswer;

@@ -14,6 +14,7 @@ import {
   jobNameOf,
   type Performable,
   type UniqueOptions,
+  type Written,
 } from './job-class';
 import { performHere } from './perform/perform-here';
 import { contextOf, runOf } from './perform/perform-in-context';
@@ -51,13 +52,13 @@ export abstract class Job<A extends JobArguments = []> {
   /** true: always through Postgres, so that not even a Redis that loses everything loses the job. */
   static durable = false;
   /** true: while a job with the same arguments is on its way, another is not enqueued. Goes through Postgres. */
-  static unique?: UniqueOptions | true;
+  static unique?: Written<UniqueOptions | true>;
   /** Travel with each job, for those who look for it. */
   static tags?: readonly string[];
   /** Runs it by the clock: `'0 3 * * *'` (UTC), or with options, or several of these under different names. */
-  static cron?: string | CronOptions | readonly CronOptions[];
+  static cron?: Written<string | CronOptions | readonly CronOptions[]>;
   /** After this long `context.signal` is aborted; a run that then rejects has failed with a JobTimeoutError. */
-  static timeout?: Duration;
+  static timeout?: Written<Duration>;
   /** Of this class at most so many run at once, over all processes: the rest waits aside and holds nothing up. */
   static concurrency?: number;
   /** false: logs and reports show no arguments of this class. */

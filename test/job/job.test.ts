@@ -5,6 +5,7 @@ import { NotConnectedError } from '../../lib/core/errors';
 import { currentContext, runInContext } from '../../lib/core/execution-context';
 import type { EnqueueRequest } from '../../lib/job/enqueue/request';
 import { Job } from '../../lib/job/job';
+import type { UniqueOptions } from '../../lib/job/job-class';
 import { Model } from '../../lib/model/model';
 
 class GreetJob extends Job<[name: string, times?: number]> {
@@ -71,6 +72,48 @@ describe('Job', () => {
       return [text, MapJob];
     };
     assert.ok(neverRun);
+  });
+
+  it('takes options as one writes them, annotated or not', async () => {
+    class PlainlyJob extends Job<[name: string]> {
+      static override unique = { by: (name: string) => name, until: 'executing', ttl: '10m' };
+      static override timeout = '5m';
+      static override cron = [{ at: '0 3 * * *', timeZone: 'Asia/Seoul', catchUp: 'all', args: ['x'] }];
+      perform(_name: string) {}
+    }
+    class TrulyJob extends Job {
+      static override unique = true;
+      static override cron = '0 3 * * *';
+      perform() {}
+    }
+    class StrictlyJob extends Job {
+      static override unique: UniqueOptions = { until: 'executed' };
+      // @ts-expect-error no such moment
+      static wrong: UniqueOptions = { until: 'done' };
+      perform() {}
+    }
+    class ConstJob extends Job {
+      static override readonly unique = { until: 'executed' } as const;
+      static override readonly timeout = '5m';
+      perform() {}
+    }
+    // @ts-expect-error no number of jobs
+    class OddJob extends Job {
+      static override unique = { until: 7 };
+      perform() {}
+    }
+    class WrongJob extends Job {
+      static override unique = { until: 'done' };
+      perform() {}
+    }
+    assert.ok(OddJob);
+    await PlainlyJob.performLater('Ann');
+    for (const other of [TrulyJob, StrictlyJob, ConstJob]) await other.performLater();
+    assert.deepEqual(
+      requests.map(({ unique }) => [unique?.until, unique?.ttlMs]),
+      [['executing', 600_000], ...Array(3).fill(['executed', 3_600_000])],
+    );
+    await assert.rejects(WrongJob.performLater(), /WrongJob: unique.until is "done"; give 'executed' or 'executing'/);
   });
 
   it('knows which arguments can travel', () => {

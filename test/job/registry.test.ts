@@ -71,6 +71,12 @@ describe('the registry', () => {
     refuses('long.ts', /LongJob\.timeout is "30d"/);
     write('few.ts', job('FewJob', 'static override retry = { limit: -1 };'));
     refuses('few.ts', /FewJob\.retry: limit is -1; give a number of retries/);
+    write('alone.ts', job('AloneJob', "static override unique = { until: 'done' };"));
+    refuses('alone.ts', /AloneJob: unique\.until is "done"; give 'executed' or 'executing'/);
+    write('all.ts', job('AllJob', "static override unique = 'yes' as never;"));
+    refuses('all.ts', /AllJob: unique is "yes"; give true, or options/);
+    write('a.ts', job('AJob', "static override queue = 'my queue';"));
+    refuses('a.ts', /AJob: queue is "my queue"; use letters, digits, - and _/);
   });
 
   it('refuses two of one name', () => {

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { type Attributes, currentContext } from '../../core/execution-context';
 import { currentTransaction } from '../../model/transaction';
-import { jobNameOf } from '../job-class';
+import { planOf } from '../perform/class-plan';
 import { serializeArguments } from './arguments';
 import type { JobEquipment } from './connection';
 import type { PreparedJob } from './prepared-job';
@@ -22,7 +22,7 @@ export function newRequests(jobs: readonly PreparedJob[], { setup, models }: Job
   const context = carriedContext();
   const ambient = currentTransaction();
   return jobs.map(({ jobClass, args, options }) => {
-    const name = jobNameOf(jobClass);
+    const { name, unique } = planOf(jobClass);
     return {
       id: randomUUID(),
       jobClass,
@@ -32,7 +32,7 @@ export function newRequests(jobs: readonly PreparedJob[], { setup, models }: Job
       durable: jobClass.durable,
       runAt: runAt(options.wait, options.waitUntil),
       trx: options.trx ?? ambient,
-      unique: uniqueClaim(jobClass, name, args, codec),
+      unique: unique && uniqueClaim(unique, name, args, codec),
       tags: allTags(name, jobClass.tags, options.tags),
       context,
     };
