@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
+import { cronEntries } from '../lib/job/cron/cron-entries';
 import { loadJobs } from '../lib/job/registry';
 import type { MailMessage } from '../lib/mailer/message';
 import type { MailSetup } from '../lib/mailer/setup';
@@ -16,7 +17,17 @@ interface OrderMailers {
   with(params: { readonly shop: string }): { placed(order: object): MailMessage };
 }
 
+/** What the sample of a job class takes for given. */
+const IMPORT_PRELUDE = `import { Job, JobTimeoutError } from ${JSON.stringify(path.join(root, 'lib/index'))};
+class SmtpBusy extends Error {}
+class FileGone extends Error {}
+async function note(_id: string, _error: FileGone) {}
+async function importLine(_file: string, _line: number) {}
+`;
+
 const section = (title: string) => readme.split(/^## /m).find((part) => part.startsWith(title)) ?? '';
+
+const importJob = /```ts\n(export default class ImportJob[\s\S]*?)```/.exec(readme)?.[1] ?? '';
 
 describe('README', () => {
   it('shows the two commands', () => {
@@ -54,6 +65,17 @@ describe('README', () => {
     removeFolder(folder);
   });
 
+  it('shows a job class that the registry takes, with its schedule', () => {
+    const folder = tempFolder('readme');
+    fs.writeFileSync(path.join(folder, 'import.ts'), IMPORT_PRELUDE + importJob);
+    const registry = loadJobs(folder);
+    assert.deepEqual(
+      cronEntries(registry).map(({ name, policy, args }) => [name, policy, args]),
+      [['ImportJob', 'once', ['nightly.csv']]],
+    );
+    removeFolder(folder);
+  });
+
   describe('adds a mail', () => {
     const [mailer = '', use = '', setup = ''] = [...section('Add a mail').matchAll(/```ts\n([\s\S]*?)```/g)].map(
       (match) => match[1],
@@ -71,6 +93,7 @@ describe('README', () => {
         });
       }
       const files = {
+        'jobs/import.ts': IMPORT_PRELUDE + importJob,
         'mailers/order-mailer.ts': mailer.replace("'../../index'", door),
         'mailers/templates/order_mailer/placed/html.ejs': block('html'),
         'locales/en.json': block('json'),
@@ -125,7 +148,7 @@ describe('README', () => {
           /<a class="btn" href="http:\/\/localhost:3000\/orders\/7" style="[^"]+">See your order<\/a>/,
         );
         assert.match(mail?.text ?? '', /Seoul is packing it\./);
-assert.deepEqual(logged, ['sent: Your order 7']);
+        assert.deepEqual(logged, ['sent: Your order 7']);
       } finally {
         console.log = log;
         delete process.env.STAGING;
