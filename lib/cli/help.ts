@@ -30,6 +30,7 @@ The app is ${ENTRIES.join(' or ')} in the current folder.
 
 To the tree that runs here (the same by a signal to the primary, where one is named):
 
+${lines([['top', 'show it live: processes, requests, queues, jobs; h tells its keys; once when not on a terminal']])}
 ${lines(COMMANDS.map((command) => [usageOf(command), `${command.help}${signals(command.signals)}`]))}
 
 ${lines(OPTIONS)}

@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import { EXIT, toError, UserError } from '../core/errors';
 import { version } from '../core/version';
 import { runApp } from './app-entry';
+import type { TreeFlags } from './running-tree';
 
 /** What the app's own entry file does, by `boot`. */
 const APP_COMMANDS = ['start', 'migrate', 'rollback'];
@@ -25,7 +26,15 @@ async function main(args: string[]): Promise<void> {
   if (command === 'help' || values.help) process.stdout.write((await import('./help')).help());
   else if (command === 'version' || values.version) process.stdout.write(`${version()}\n`);
   else if (APP_COMMANDS.includes(command)) runApp();
+  else if (command === 'top') await topOf(positionals, values);
   else await (await import('./control')).control(positionals, values);
+}
+
+async function topOf([, surplus]: string[], flags: TreeFlags): Promise<void> {
+  if (surplus !== undefined) throw new UserError(`"${surplus}" is too much. See catamount help.`, EXIT.usage);
+  await (await import('./top/top')).top(flags);
+  // Something may be asked still: nobody waits for its answer.
+  process.exit();
 }
 
 /** `jobs` has options of its own, unless the tree is asked. */

@@ -39,6 +39,11 @@ export class RunningTree {
     return new RunningTree({ socket: path.resolve(socket), token }, stateFile, state);
   }
 
+  /** The folder that it was started in. */
+  get cwd(): string {
+    return this.state?.cwd ?? process.cwd();
+  }
+
   /** What a person should read when the tree could not be asked. */
   explain(error: unknown): unknown {
     const { state, stateFile } = this;

@@ -1,4 +1,4 @@
-import type { ProcessorStats, TreeStats, WorkerStats } from '../cluster/stats';
+import { type ProcessorStats, type TreeStats, told, type WorkerStats, type WorkerStatus } from '../cluster/stats';
 import { elapsed } from '../support/short-time';
 import { table } from '../support/text-table';
 
@@ -12,7 +12,9 @@ export function statsText(stats: TreeStats, now = Date.now()): string {
   const old = old_workers > 0 ? `, ${old_workers} of an older phase` : '';
   const lines = [
     `Catamount ${versions.catamount} on Node.js ${versions.node}: pid ${pid}, up ${up}`,
-    `Workers: ${booted_workers} of ${workers} ready, phase ${phase}${old}`,
+    stats.single
+      ? `Web:     ${singleLine(stats.single)}`
+      : `Workers: ${booted_workers} of ${workers} ready, phase ${phase}${old}`,
   ];
   if (stats.worker_status.length > 0) lines.push('', ...table([COLUMNS, ...stats.worker_status.map(workerRow)]), '');
   lines.push(`Jobs:    ${processorLine(stats.job_processor)}`);
@@ -21,9 +23,15 @@ export function statsText(stats: TreeStats, now = Date.now()): string {
   return `${lines.join('\n')}\n`;
 }
 
+/** Where the primary serves the web itself. */
+function singleLine(status: WorkerStatus): string {
+  const { busy_threads: busy, max_threads: slots, backlog, requests_count: requests } = status;
+  return `in the primary, ${busy}/${slots} busy, ${backlog} waiting, ${requests} requests, lag p99 ${lag(status)}`;
+}
+
 function workerRow(worker: WorkerStats): string[] {
   const { index, pid, phase, state, restarts } = worker;
-  const status = known(worker.last_status);
+  const status = told(worker.last_status);
   const reasons = Object.entries(restarts).map(([reason, count]) => `${count} ${reason}`);
   return [
     String(index),
@@ -42,7 +50,7 @@ function workerRow(worker: WorkerStats): string[] {
 function processorLine(processor: ProcessorStats): string {
   if (processor.state === 'stopped') return 'stopped by order; `catamount jobs resume` starts it again';
   if (processor.pid === null) return processor.state;
-  const status = known(processor.last_status);
+  const status = told(processor.last_status);
   const parts = [`pid ${processor.pid}`, processor.state];
   if (status) parts.push(`${status.in_flight.length} running`, `lag p99 ${lag(status)}`);
   parts.push(`memory ${megabytes(processor.pss_mb ?? status?.rssMb)}`, `restarts ${processor.restarts}`);
@@ -59,11 +67,6 @@ function phaseLine(phase: TreeStats['last_phase']): string {
   if (phase === null) return 'no restart yet';
   const end = phase.completed ? 'completed' : 'given up';
   return `restart to phase ${phase.phase} ${end}${phase.reason === null ? '' : `: ${phase.reason}`}`;
-}
-
-/** `{}` stands for nothing known yet. */
-function known<T extends object>(status: T | Record<string, never>): T | undefined {
-  return Object.keys(status).length > 0 ? (status as T) : undefined;
 }
 
 function lag(status: { readonly lagP99Ms: number } | undefined): string {

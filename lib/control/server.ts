@@ -122,7 +122,8 @@ export class ControlServer implements Service {
     response.on('error', () => undefined);
     const order = readRequest(request, this.token);
     if ('status' in order) return send(response, order);
-    const { name: command, method } = order.command;
+    const { name, method, argument } = order.command;
+    const command = argument ? `${name} ${order.argument}` : name;
     if (method === 'POST') this.options.events.emit('operator.command', { command, via: 'the control socket' });
     if (order.command.final) this.endWith(order, response);
     else send(response, await this.run(order));

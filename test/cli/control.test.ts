@@ -12,6 +12,7 @@ import { catamount } from './cli-process';
 const EXPECTED: Readonly<Record<string, readonly [string, RegExp]>> = {
   stats: ['stats', /^Catamount 0\.1\.0 on Node\.js/],
   status: ['stats', /^Catamount runs: pid \d+, phase 3, 1 of 2 workers ready, job processor ready\n$/],
+  look: ['look', /^\{\n {2}"at": "20/],
   'phased-restart': ['phasedRestart', /^phased-restart: done\n$/],
   restart: ['restart', /^restart: done\n$/],
   'recycle 1': ['recycle 1', /^recycle: done\n$/],

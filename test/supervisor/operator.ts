@@ -16,8 +16,18 @@ export interface Printed {
 
 /** Types a command in the tree's folder. */
 export function catamount(cwd: string, ...words: string[]): Promise<Printed> {
+  return catamountWith({}, cwd, ...words);
+}
+
+/** The same in a shell that has these variables. */
+export function catamountWith(
+  env: Readonly<Record<string, string>>,
+  cwd: string,
+  ...words: string[]
+): Promise<Printed> {
+  const options = { cwd, timeout: 40_000, env: { ...process.env, ...env } };
   return new Promise((resolve) => {
-    execFile(process.execPath, [CLI, ...words], { cwd, timeout: 40_000 }, (error, stdout, stderr) => {
+    execFile(process.execPath, [CLI, ...words], options, (error, stdout, stderr) => {
       resolve({ code: error ? Number(error.code) : 0, stdout, stderr });
     });
   });

@@ -1,0 +1,161 @@
+import type { TreePicture } from '../../cluster/tree-picture';
+import { ask } from '../../control/client';
+import { COMMANDS } from '../../control/commands';
+import { toError } from '../../core/errors';
+import { RunningTree, type TreeFlags } from '../running-tree';
+import { carryOut, type Order, PHASED_RESTART, QUIET_JOBS, RESUME_JOBS, recycle, scale } from './orders';
+import { chosenFrom } from './processes';
+import { NO_RATES, RateMeter } from './rates';
+import { NO_STORES, StoreReader, type Stores } from './stores';
+import { type Line, line, type View } from './view';
+
+/** How long the tree may take to answer before it is called silent, ms. */
+const ANSWER_MS = 3000;
+/** How long what came of an order is shown, ms. */
+const MESSAGE_MS = 8000;
+
+/** What top knows, and what its keys do. Knows nothing of terminals. */
+export class Session {
+  private tree: RunningTree;
+  private readonly stores: StoreReader;
+  private readonly meter = new RateMeter();
+  private picture: TreePicture | undefined;
+  private rates = NO_RATES;
+  private told: Stores = NO_STORES;
+  private silence: string | undefined;
+  private selected = 0;
+  private pending: Order | undefined;
+  private message: Line | undefined;
+  private messageUntil = 0;
+  private help = false;
+
+  /** @param onChange something else is to be shown. @throws UserError, exit code 69, when there is no trace of a tree. */
+  constructor(
+    private readonly flags: TreeFlags,
+    private readonly onChange: () => void,
+  ) {
+    this.tree = RunningTree.find(flags);
+    this.stores = new StoreReader(this.tree.cwd);
+  }
+
+  view(now = Date.now()): View {
+    const { picture, rates, told: stores, silence, selected, pending, help } = this;
+    const message = now < this.messageUntil ? this.message : undefined;
+    return { picture, rates, stores, silence, selected, question: pending?.question, message, help };
+  }
+
+  /** Asks the tree how it is. @throws what went wrong, for a person, when it has never answered. */
+  async lookAtTree(): Promise<void> {
+    try {
+      const picture = (await ask(this.tree.address, command('look'), 0, ANSWER_MS)) as unknown as TreePicture;
+      this.picture = picture;
+      this.rates = this.meter.add(picture);
+      this.silence = undefined;
+      this.select(0);
+    } catch (thrown) {
+      const reason = this.tree.explain(thrown);
+      if (!this.picture) throw reason;
+      this.silence = toError(reason).message;
+      this.findAgain();
+    }
+    this.onChange();
+  }
+
+  async lookAtStores(): Promise<void> {
+    this.told = await this.stores.read();
+    this.onChange();
+  }
+
+  /** @returns false when it is to end. */
+  press(key: string): boolean {
+    if (key === 'ctrl-c') return false;
+    if (this.pending) this.answer(key);
+    else if (this.help) this.help = false;
+    else if (key === 'q') return false;
+    else if (Object.hasOwn(this.deeds, key)) this.deeds[key]?.();
+    this.onChange();
+    return true;
+  }
+
+  stop(): Promise<void> {
+    return this.stores.stop();
+  }
+
+  /** What a key does when nothing else is asked; keys that are not there do nothing. */
+  private readonly deeds: Readonly<Record<string, () => void>> = {
+    up: () => this.select(-1),
+    'shift-tab': () => this.select(-1),
+    down: () => this.select(1),
+    tab: () => this.select(1),
+    r: () => this.recycleChosen(),
+    R: () => this.prepare(PHASED_RESTART),
+    '+': () => this.prepare(scale(1)),
+    '-': () => this.prepare(scale(-1)),
+    p: () => this.prepare(this.jobsArePaused() ? RESUME_JOBS : QUIET_JOBS),
+    h: () => {
+      this.help = true;
+    },
+    space: () => {
+      void this.lookAtTree().catch(() => undefined);
+      void this.lookAtStores();
+    },
+  };
+
+  private recycleChosen(): void {
+    const worker = this.picture && chosenFrom(this.picture)[this.selected];
+    if (worker) this.prepare(recycle(worker.index));
+    else this.say(line('There is no web worker to recycle.', 'warn'));
+  }
+
+  private answer(key: string): void {
+    const { pending } = this;
+    this.pending = undefined;
+    if (pending && (key === 'y' || key === 'Y')) this.begin(pending);
+    else this.say(line('Nothing was changed.'));
+  }
+
+  private prepare(order: Order): void {
+    if (order.question === undefined) this.begin(order);
+    else this.pending = order;
+  }
+
+  private begin(order: Order): void {
+    this.say(line(order.doing), Number.POSITIVE_INFINITY);
+    void carryOut(order, this.tree).then((outcome) => {
+      this.say(outcome);
+      this.onChange();
+    });
+  }
+
+  private say(message: Line, forMs = MESSAGE_MS): void {
+    this.message = message;
+    this.messageUntil = Date.now() + forMs;
+  }
+
+  /** Keeps to the workers there are, around the corner. */
+  private select(by: number): void {
+    const count = this.picture ? chosenFrom(this.picture).length : 0;
+    this.selected =
+      count === 0 ? 0 : by === 0 ? Math.min(this.selected, count - 1) : (this.selected + by + count) % count;
+  }
+
+  private jobsArePaused(): boolean {
+    const state = this.picture?.stats.job_processor.state;
+    return state === 'quiet' || state === 'stopped';
+  }
+
+  /** A tree that was started anew has another token. */
+  private findAgain(): void {
+    try {
+      this.tree = RunningTree.find(this.flags);
+    } catch {
+      // None yet.
+    }
+  }
+}
+
+function command(name: string): (typeof COMMANDS)[number] {
+  const found = COMMANDS.find((one) => one.name === name);
+  if (!found) throw new Error(`${name} is no command`);
+  return found;
+}

@@ -1,0 +1,125 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import { environment } from '../../core/environment';
+import type { Environment } from '../../core/settings-reader';
+import type { TreeFlags } from '../running-tree';
+import { frame, snapshot } from './frame';
+import { type Input, Keyboard } from './keyboard';
+import { painter } from './paint';
+import { type Output, Screen } from './screen';
+import { Session } from './session';
+
+/** How often the tree is asked, ms. */
+const TREE_MS = 1000;
+/** How often queues and sets are read, ms. */
+const STORES_MS = 2000;
+/** Without a terminal: how long is waited for a second reading, which makes rates, ms. */
+const SECOND_READING_MS = 1200;
+/** Lines that go elsewhere than to a terminal are not cut before this. */
+const WIDE = 160;
+
+/** Where it is shown, and what the shell says of that. */
+export interface Stage {
+  readonly input: Input;
+  readonly output: Output;
+  readonly env: Environment;
+}
+
+/** Shows the tree live until q is pressed; once where there is no terminal. @throws UserError when no tree answers. */
+export async function top(
+  flags: TreeFlags,
+  stage: Stage = { input: process.stdin, output: process.stdout, env: environment() },
+): Promise<void> {
+  const { input, output, env } = stage;
+  const live = input.isTTY === true && output.isTTY === true && env.TERM !== 'dumb';
+  await (live ? showLive(flags, stage) : showOnce(flags, output));
+}
+
+async function showOnce(flags: TreeFlags, output: Output): Promise<void> {
+  // Whoever reads may have seen enough: catamount top | head
+  output.on('error', () => undefined);
+  const session = new Session(flags, () => undefined);
+  await session.lookAtTree();
+  await Promise.all([session.lookAtStores(), wait(SECOND_READING_MS).then(() => session.lookAtTree())]);
+  const text = snapshot(session.view(), output.isTTY ? (output.columns ?? WIDE) : WIDE)
+    .map((line) => line.text)
+    .join('\n');
+  await new Promise<void>((resolve) => output.write(`${text}\n`, () => resolve()));
+  await session.stop();
+}
+
+async function showLive(flags: TreeFlags, { input, output, env }: Stage): Promise<void> {
+  const screen = new Screen(output, painter(!env.NO_COLOR));
+  const draw = () => screen.draw(frame(session.view(), screen.size));
+  const session = new Session(flags, draw);
+  // Before the screen is taken: what goes wrong now is told as by any other command.
+  await session.lookAtTree();
+  const ended = new AbortController();
+  const keyboard = new Keyboard(input, (key) => {
+    if (key === 'ctrl-z') pause();
+    else if (!session.press(key)) ended.abort();
+  });
+  const begin = () => {
+    screen.enter();
+    keyboard.open();
+    draw();
+  };
+  const giveBack = () => {
+    keyboard.close();
+    screen.leave();
+  };
+  /** As a shell expects it; `fg` goes on. */
+  const pause = () => {
+    giveBack();
+    process.once('SIGCONT', begin);
+    process.kill(process.pid, 'SIGTSTP');
+  };
+  const resize = () => {
+    screen.forget();
+    draw();
+  };
+  const forgetSignals = onDeath(giveBack);
+  output.on('resize', resize);
+  output.on('error', () => ended.abort());
+  begin();
+  try {
+    await Promise.all([
+      every(TREE_MS, ended.signal, () => session.lookAtTree()),
+      every(STORES_MS, ended.signal, () => session.lookAtStores()),
+    ]);
+  } finally {
+    output.off('resize', resize);
+    forgetSignals();
+    giveBack();
+    await session.stop();
+  }
+}
+
+/** Runs `work` now and then, one after the other; resolves at once when it is over, whatever is under way. */
+function every(ms: number, over: AbortSignal, work: () => Promise<void>): Promise<void> {
+  return new Promise((resolve, reject) => {
+    over.addEventListener('abort', () => resolve(), { once: true });
+    const run = async () => {
+      while (!over.aborted) {
+        await work();
+        await wait(ms, undefined, { signal: over }).catch(() => undefined);
+      }
+    };
+    run().catch(reject);
+  });
+}
+
+/** However the process ends, but for kill -9, the terminal is given back first. @returns a function that forgets it. */
+function onDeath(giveBack: () => void): () => void {
+  const signals = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT'] as const;
+  const die = (signal: NodeJS.Signals) => {
+    giveBack();
+    for (const each of signals) process.off(each, die);
+    process.kill(process.pid, signal);
+  };
+  for (const each of signals) process.on(each, die);
+  process.on('exit', giveBack);
+  return () => {
+    for (const each of signals) process.off(each, die);
+    process.off('exit', giveBack);
+  };
+}

@@ -1,0 +1,193 @@
+import assert from 'node:assert/strict';
+import { frame, snapshot } from '../../../lib/cli/top/frame';
+import { painter, UNPAINTED } from '../../../lib/cli/top/paint';
+import { NO_STORES, type Stores } from '../../../lib/cli/top/stores';
+import { line, type Size, type Tone, type View } from '../../../lib/cli/top/view';
+import type { ListedQueue } from '../../../lib/job/queue/queues';
+import { width } from '../../../lib/support/text-table';
+import { NOW, picture, status, view, worker } from './pictures';
+
+const SIZE: Size = { columns: 80, rows: 24 };
+
+const queue = (name: string, about: Partial<ListedQueue> = {}): ListedQueue => ({
+  name,
+  waiting: 0,
+  active: 0,
+  held: 0,
+  delayed: 0,
+  dead: 0,
+  latencyMs: 0,
+  next: undefined,
+  paused: undefined,
+  inOutbox: 0,
+  ...about,
+});
+const stores = (...queues: ListedQueue[]): Stores => ({ ...NO_STORES, queues, retry: 3, scheduled: 12, dead: 128 });
+
+const drawn = (shown: View, size = SIZE) => frame(shown, size, NOW).map(({ text }) => text);
+const fits = (lines: readonly string[], { columns, rows }: Size) => {
+  assert.equal(lines.length, rows);
+  for (const text of lines) assert.ok(width(text) <= columns, `${width(text)} columns: ${text}`);
+};
+
+describe('a frame of top', () => {
+  const busy = picture([
+    worker(0, {
+      last_status: status({
+        busy_threads: 3,
+        backlog: 7,
+        in_flight: [
+          { what: 'GET /slow', id: 'a', ageMs: 1200 },
+          { what: 'POST /users', id: 'b', ageMs: 40 },
+        ],
+      }),
+      restarts: { crash: 1, phase: 2 },
+    }),
+    worker(1, { state: 'draining' }),
+  ]);
+
+  it('shows all of a tree in 80 columns and 24 rows', () => {
+    const lines = drawn(view({ picture: busy, stores: stores(queue('default', { waiting: 12, latencyMs: 3400 })) }));
+    fits(lines, SIZE);
+    const text = lines.join('\n');
+    assert.match(lines[0] ?? '', /^shop on web\.1, pid 3999, up 1 h 2 min, phase 0 {2}\d\d:\d\d:\d\d$/);
+    assert.match(text, /^Memory {4}246 MB of 512 MB \(48 %\)$/m);
+    assert.match(text, /^› web 0 +4000 +ready +3\/5 +7 .* 61 MB +3 \(1 crash\)$/m);
+    assert.match(text, /^ {2}web 1 +4001 +draining /m);
+    assert.match(text, /^ {2}jobs +3998 +ready +0\/2 /m);
+    assert.match(text, /^ {2}primary +3999 +ready /m);
+    assert.match(text, /^ {2}default +12 +0 +0 +0 +3 s {2}open$/m);
+    assert.match(text, /^Retry 3, scheduled 12, dead 128$/m);
+    assert.match(text, /^ {2}web 0 +1\.2 s {2}GET \/slow$/m);
+    assert.match(lines.at(-1) ?? '', /^q quit .* h help$/);
+  });
+
+  it('says first what is wrong', () => {
+    const verdict = (shown: Partial<View>) => drawn(view({ picture: busy, ...shown }))[1];
+    assert.equal(verdict({}), 'All is well.');
+    assert.match(
+      verdict({ silence: 'the tree ended' }) ?? '',
+      /^! What follows is old, the tree is asked again: the tree ended$/,
+    );
+    assert.match(verdict({ picture: { ...busy, stopping: true } }) ?? '', /stopping/);
+    assert.match(verdict({ picture: { ...busy, phasedRestart: true } }) ?? '', /phased restart is under way/);
+    const nextTry = { at: new Date(NOW + 5000).toISOString(), attempt: 3 };
+    const death = {
+      at: new Date(NOW).toISOString(),
+      reason: 'boot',
+      words: 'no',
+      silentMs: null,
+      doing: null,
+    } as const;
+    const dead = { ...busy, processor: { death, nextTry } };
+    assert.match(verdict({ picture: dead }) ?? '', /^! the job processor: dead/);
+    assert.match(
+      drawn(view({ picture: dead })).join('\n'),
+      /^! \d\d:\d\d:\d\d {2}the job processor died \(try 3 is next\): no$/m,
+    );
+  });
+
+  it('keeps the chosen one of many workers in sight', () => {
+    const many = picture(Array.from({ length: 64 }, (_, i) => worker(i)));
+    for (const selected of [0, 1, 30, 62, 63]) {
+      const lines = drawn(view({ picture: many, selected, stores: stores(queue('default')) }));
+      fits(lines, SIZE);
+      assert.equal(lines.filter((text) => text.startsWith(`› web ${selected} `)).length, 1, String(selected));
+      assert.match(lines.join('\n'), /… \d+ more workers/);
+      assert.match(lines.join('\n'), /^ {2}primary/m);
+      assert.match(lines.join('\n'), /Retry 3/);
+    }
+  });
+
+  it('shows the queues that are furthest behind where there is not room for all', () => {
+    const queues = Array.from({ length: 40 }, (_, i) => queue(`q${i}`, { latencyMs: i * 1000 }));
+    const lines = drawn(view({ picture: busy, stores: stores(...queues) }));
+    fits(lines, SIZE);
+    assert.match(lines.join('\n'), /^ {2}q39 /m);
+    assert.doesNotMatch(lines.join('\n'), /^ {2}q0 /m);
+    assert.match(lines.join('\n'), /… \d+ more queues/);
+  });
+
+  it('counts the columns that letters of East Asia take, and obeys nothing of what it shows', () => {
+    const words = '\x1b[2J\x07결제 서비스가 응답하지 않습니다 '.repeat(5);
+    const death = { at: new Date(NOW).toISOString(), reason: 'crash', words, silentMs: null, doing: null } as const;
+    const slot = { index: 0, death, nextTry: { at: death.at, attempt: 1 }, drainUntil: null, outgoing: null };
+    const inFlight = [{ what: `GET /상품/${'가'.repeat(60)}`, id: 'a', ageMs: 5 }];
+    const shown = view({
+      picture: picture([worker(0, { last_status: status({ in_flight: inFlight }) })], { slots: [slot] }),
+      stores: stores(queue('메일', { waiting: 1234 }), queue('default')),
+    });
+    const lines = drawn(shown);
+    fits(lines, SIZE);
+    const text = lines.join('\n');
+    assert.ok(!text.includes('\x1b') && !text.includes('\x07'));
+    assert.match(text, /died \(try 1 is next\): \\x1b\[2J\\x07결제 서비스가/);
+    const [hangul = '', latin = ''] = lines.filter((one) => /메일|default/.test(one));
+    const end = (one: string) => width(one.slice(0, one.indexOf('open')));
+    assert.equal(end(hangul), end(latin), 'columns stand below each other');
+  });
+
+  it('fits whatever terminal there is', () => {
+    const shown = view({ picture: busy, stores: stores(queue('default'), queue('mailer')), selected: 1 });
+    for (const columns of [1, 39, 40, 60, 80, 200]) {
+      for (const rows of [1, 2, 8, 12, 15, 24, 50]) fits(drawn(shown, { columns, rows }), { columns, rows });
+    }
+    assert.deepEqual(drawn(shown, { columns: 39, rows: 24 })[0], 'make it 40×8');
+    assert.match(drawn(shown, { columns: 80, rows: 16 }).join('\n'), /Retry 3/);
+  });
+
+  it('tells what is not known as such', () => {
+    const text = drawn(view({ picture: picture([worker(0, { last_status: {}, pss_mb: null })]) })).join('\n');
+    assert.match(text, /^› web 0 +4000 +ready +– +– +– +– +– +– +0$/m);
+    assert.match(text, /^Requests {2}–\/s {2}p50 – {2}p99 – /m);
+    assert.match(text, /^Queues: asking …$/m);
+    const failed = { ...NO_STORES, trouble: 'Redis does not answer' };
+    assert.match(drawn(view({ picture: busy, stores: failed })).join('\n'), /^Queues: Redis does not answer$/m);
+    const long = { ...NO_STORES, trouble: `REDIS_URL is not set. ${'Advice, and more advice. '.repeat(4)}The end.` };
+    const lines = drawn(view({ picture: busy, stores: long }));
+    fits(lines, SIZE);
+    assert.match(lines.join('\n'), /^Queues: REDIS_URL is not set.*\n.*The end\.$/m);
+    assert.match(drawn(view({})).join('\n'), /Asking the tree/);
+  });
+
+  it('asks and answers in the last line', () => {
+    assert.equal(drawn(view({ picture: busy, question: 'Recycle worker 0?' })).at(-1), 'Recycle worker 0? y/n');
+    assert.equal(drawn(view({ picture: busy, message: line('Workers: 3') })).at(-1), 'Workers: 3');
+    const help = drawn(view({ picture: busy, help: true }));
+    fits(help, SIZE);
+    assert.ok(!help.some((text) => text.endsWith('…')), 'no line of the help is cut');
+    assert.equal(help.at(-1), 'any key: back');
+  });
+
+  it('is told whole where there is no terminal', () => {
+    const many = picture(Array.from({ length: 64 }, (_, i) => worker(i)));
+    const lines = snapshot(view({ picture: many, stores: stores(queue('default')) }), 160, NOW).map(({ text }) => text);
+    assert.equal(lines.filter((text) => /^ {2}web \d+ /.test(text)).length, 64);
+    assert.ok(!lines.some((text) => text.startsWith('›') || /q quit/.test(text)));
+  });
+});
+
+describe('the paint of top', () => {
+  const tones: Tone[] = ['plain', 'strong', 'faint', 'selected', 'warn', 'bad'];
+
+  it('has colours', () => {
+    const painted = tones.map((tone) => painter(true)('x', tone));
+    assert.equal(new Set(painted).size, tones.length);
+    assert.equal(painter(true)('x', 'warn'), '\x1b[33mx\x1b[0m');
+  });
+
+  it('has none where NO_COLOR asks for none, but still shows what is chosen', () => {
+    for (const tone of tones) {
+      const codes = painter(false)('x', tone)
+        .split('\x1b[')
+        .slice(1)
+        .map((code) => code.split('m')[0]);
+      assert.ok(
+        codes.every((code) => /^[0127]$/.test(code ?? '')),
+        `${tone}: ${codes}`,
+      );
+    }
+    assert.notEqual(painter(false)('x', 'selected'), 'x');
+    assert.equal(UNPAINTED('x', 'bad'), 'x');
+  });
+});

@@ -1,0 +1,50 @@
+import assert from 'node:assert/strict';
+import { RateMeter } from '../../../lib/cli/top/rates';
+import { counts, picture, status, worker } from './pictures';
+
+const served = (pid: number, requests: number, cpuSeconds: number) =>
+  worker(0, { pid, last_status: status({ requests: counts({ 'GET 2xx': requests }), cpuSeconds }) });
+
+describe('the rates of top', () => {
+  it('are what has changed between two pictures', () => {
+    const meter = new RateMeter();
+    const first = meter.add(picture([served(1, 100, 1)], { requests: counts({ 'GET 2xx': 100 }) }));
+    assert.equal(first.requestsPerS, undefined, 'nothing is known yet, which is not 0');
+    const requests = counts({ 'GET 2xx': 150, 'POST 5xx': 10 });
+    const rates = meter.add(picture([served(1, 140, 2)], { seconds: 2, requests }));
+    assert.deepEqual([rates.requestsPerS, rates.failingPerS], [30, 5]);
+    assert.deepEqual(rates.byPid.get(1), { requestsPerS: 20, cpu: 0.5 });
+    assert.ok((rates.p50Ms ?? 0) > 10 && (rates.p99Ms ?? 99) <= 25);
+    assert.equal(rates.byPid.get(3998)?.cpu, 0);
+    assert.equal(rates.byPid.get(3999)?.requestsPerS, undefined, 'the primary serves no web');
+  });
+
+  it('are of the last five seconds', () => {
+    const meter = new RateMeter();
+    for (let s = 0; s <= 10; s++) meter.add(picture([], { seconds: s, requests: counts({ 'GET 2xx': 100 }) }));
+    const rates = meter.add(picture([], { seconds: 11, requests: counts({ 'GET 2xx': 110 }) }));
+    assert.equal(rates.requestsPerS, 2);
+  });
+
+  it('begin anew with another primary, whose counts do', () => {
+    const meter = new RateMeter();
+    meter.add(picture([served(1, 500, 9)], { requests: counts({ 'GET 2xx': 500 }) }));
+    const rates = meter.add(picture([served(1, 3, 1)], { seconds: 1, id: 'cafe', requests: counts({ 'GET 2xx': 3 }) }));
+    assert.equal(rates.requestsPerS, undefined);
+    assert.equal(rates.byPid.size, 0);
+  });
+
+  it('know nothing of a process that has just begun', () => {
+    const meter = new RateMeter();
+    meter.add(picture([served(1, 500, 9)]));
+    const rates = meter.add(picture([served(2, 3, 1)], { seconds: 1 }));
+    assert.equal(rates.byPid.get(2), undefined);
+  });
+
+  it('know no duration where no request has ended', () => {
+    const meter = new RateMeter();
+    meter.add(picture([], { requests: counts({ 'GET 2xx': 5 }) }));
+    const rates = meter.add(picture([], { seconds: 1, requests: counts({ 'GET 2xx': 5 }) }));
+    assert.deepEqual([rates.requestsPerS, rates.p50Ms, rates.p99Ms], [0, null, null]);
+  });
+});

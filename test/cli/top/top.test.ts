@@ -1,0 +1,213 @@
+import assert from 'node:assert/strict';
+import { PassThrough } from 'node:stream';
+import { top } from '../../../lib/cli/top/top';
+import { width } from '../../../lib/support/text-table';
+import { RecorderProcess } from '../../control/recorder-process';
+import { until } from '../../support/until';
+import { Emulator } from './emulator';
+
+const UP = '\x1b[A';
+const DOWN = '\x1b[B';
+const SHIFT_TAB = '\x1b[Z';
+
+describe('catamount top', function () {
+  this.timeout(60_000);
+  let recorder: RecorderProcess;
+  let emulator: Emulator;
+  let ended: Promise<void>;
+
+  const begin = async (failing: readonly string[] = [], env?: Record<string, string>) => {
+    recorder = await RecorderProcess.start({ failing });
+    emulator = new Emulator();
+    ended = top({ state: recorder.stateFile }, emulator.stage(env));
+    await emulator.shows(/q quit/);
+  };
+  const calls = () => recorder.calls.filter((call) => call !== 'look');
+  const called = (call: string) => until(`${call} was called`, () => calls().at(-1) === call, { timeoutMs: 20_000 });
+  const quit = async () => {
+    emulator.type('q');
+    await ended;
+  };
+  afterEach(async () => {
+    emulator?.type('\x03');
+    await ended;
+    await recorder?.cleanup();
+  });
+
+  it('shows the tree live on the other screen, and gives the terminal back as it was', async () => {
+    await begin();
+    assert.deepEqual([emulator.showsOther, emulator.hidesCursor, emulator.rawMode], [true, true, true]);
+    await emulator.shows(/^shop on web\.1, pid \d+, up 1 h 2 min, phase 3/m);
+    await emulator.shows(/^› web 0 +4211 +ready +2\/5 +7 .* 61 MB +4 \(1 crash\)$/m);
+    await emulator.shows(/^ {2}web 1 +4212 +booting/m);
+    await emulator.shows(/worker 0 was ended by SIGKILL/);
+    await emulator.shows(/WelcomeEmailJob on mailer/);
+    const looks = recorder.calls.length;
+    await until('it asks again and again', () => recorder.calls.length >= looks + 2);
+    await quit();
+    await until('the other screen is left', () => !emulator.showsOther);
+    assert.deepEqual([emulator.hidesCursor, emulator.rawMode], [false, false]);
+    assert.equal(emulator.screen.join('').trim(), '', 'nothing of it is left');
+  });
+
+  it('chooses a worker by arrows and tab, around the corner', async () => {
+    await begin();
+    for (const [keys, chosen] of [
+      [DOWN, 1],
+      ['\t', 0],
+      [UP, 1],
+      [SHIFT_TAB, 0],
+    ] as const) {
+      emulator.type(keys);
+      await emulator.shows(new RegExp(`^› web ${chosen} `, 'm'));
+    }
+    assert.deepEqual(calls(), []);
+  });
+
+  it('recycles the chosen worker, when one means it', async () => {
+    await begin();
+    emulator.type(DOWN);
+    emulator.type('r');
+    await emulator.shows(/^Recycle worker 1\? y\/n$/m);
+    emulator.type('n');
+    await emulator.shows(/Nothing was changed/);
+    emulator.type('r');
+    await emulator.shows(/Recycle worker 1\?/);
+    emulator.type('y');
+    await called('recycle 1');
+    await emulator.shows(/Worker 1 was replaced/);
+    assert.deepEqual(calls(), ['recycle 1']);
+  });
+
+  it('restarts by phases, when one means it; any other key is no', async () => {
+    await begin();
+    for (const key of ['R', 'q', 'R', '\x1b', 'R', '\r', 'R', DOWN]) {
+      emulator.type(key);
+      await emulator.shows(key === 'R' ? /Restart all workers one by one/ : /Nothing was changed/);
+    }
+    assert.deepEqual(calls(), []);
+    emulator.type('R');
+    await emulator.shows(/Restart all workers/);
+    emulator.type('y');
+    await called('phasedRestart');
+    await emulator.shows(/The phased restart is complete/);
+  });
+
+  it('scales, pauses and resumes at once', async () => {
+    await begin();
+    emulator.type('+');
+    await called('scale 1');
+    await emulator.shows(/^Workers: 3$/m);
+    emulator.type('-');
+    await called('scale -1');
+    await emulator.shows(/^Workers: 1$/m);
+    emulator.type('p');
+    await called('quietJobs');
+    await emulator.shows(/Jobs are paused/);
+  });
+
+  it('tells why something was refused', async () => {
+    await begin(['scale', '!recycle']);
+    emulator.type('+');
+    await emulator.shows(/^Not done: scale is refused today\.$/m);
+    emulator.type('r');
+    await emulator.shows(/Recycle worker 0\?/);
+    emulator.type('y');
+    await emulator.shows(/^Not done: recycle broke$/m);
+  });
+
+  it('goes on while a slow order lasts', async () => {
+    await begin(['~phasedRestart']);
+    emulator.type('R');
+    await emulator.shows(/Restart all workers/);
+    emulator.type('y');
+    await emulator.shows(/A phased restart has begun/);
+    const looks = recorder.calls.length;
+    await until('it asks again', () => recorder.calls.length >= looks + 2);
+    emulator.type(DOWN);
+    await emulator.shows(/^› web 1 /m);
+    await quit();
+  });
+
+  it('explains its keys', async () => {
+    await begin();
+    emulator.type('h');
+    await emulator.shows(/^ {2}r +recycle it/m);
+    emulator.type('r');
+    await emulator.shows(/q quit/);
+    assert.deepEqual(calls(), []);
+  });
+
+  it('draws anew when the terminal becomes another size', async () => {
+    await begin();
+    emulator.resize(50, 12);
+    await until('the last line is the keys', () => emulator.screen[11]?.startsWith('q quit'));
+    assert.ok(emulator.screen.every((text) => width(text) <= 50));
+    emulator.resize(100, 30);
+    await until('the last line is the keys again', () => emulator.screen[29]?.endsWith('h help'));
+    await emulator.shows(/turned away 3 in the last minute/);
+  });
+
+  it('writes only what has changed', async () => {
+    await begin();
+    await emulator.shows(/^Queues: /m);
+    const before = emulator.written.length;
+    const looks = recorder.calls.length;
+    await until('some seconds have gone by', () => recorder.calls.length >= looks + 3, { timeoutMs: 20_000 });
+    const whole = emulator.screen.join('').length;
+    assert.ok(emulator.written.length - before < 2 * whole, `${emulator.written.length - before} of ${whole}`);
+  });
+
+  it('says that the tree is gone, and finds the one that comes after', async () => {
+    await begin();
+    await recorder.kill9();
+    await emulator.shows(/^! What follows is old, the tree is asked again: No Catamount runs here/m);
+    await emulator.shows(/^› web 0 +4211/m);
+    const next = await RecorderProcess.start({ cwd: recorder.cwd });
+    await emulator.shows(new RegExp(`pid ${next.pid}`));
+    await until('nothing is wrong any more', () => !emulator.screen.join('').includes('is old'));
+    await next.cleanup();
+  });
+
+  it('has no colours where NO_COLOR asks for none', async () => {
+    await begin([], { TERM: 'xterm', NO_COLOR: '1' });
+    const codes = emulator.written.split('\x1b[').map((code) => /^[\d;]*m/.exec(code)?.[0]);
+    assert.deepEqual([...new Set(codes.filter((code) => code !== undefined))].sort(), ['0m', '1m', '7m']);
+  });
+
+  it('ends when its terminal is closed', async () => {
+    await begin();
+    emulator.close();
+    await ended;
+    assert.equal(emulator.rawMode, false);
+  });
+
+  it('prints one frame where there is no terminal, and ends', async () => {
+    recorder = await RecorderProcess.start();
+    for (const env of [{}, { TERM: 'dumb' }]) {
+      emulator = new Emulator();
+      const stage = emulator.stage(env);
+      const output = new PassThrough();
+      let text = '';
+      output.on('data', (part) => {
+        text += part;
+      });
+      ended = top({ state: recorder.stateFile }, { ...stage, output });
+      await ended;
+      assert.match(text, /^shop on web\.1, pid/);
+      assert.match(text, /^ {2}web 1 +4212 +booting/m);
+      assert.ok(!text.includes('\x1b'));
+      assert.equal(text.match(/shop on/g)?.length, 1);
+    }
+  });
+
+  it('says that nobody runs here as every command does', async () => {
+    recorder = await RecorderProcess.start();
+    await recorder.kill9();
+    emulator = new Emulator();
+    ended = Promise.resolve();
+    const nobody = top({ state: recorder.stateFile }, emulator.stage());
+    await assert.rejects(nobody, { name: 'UserError', exitCode: 69, message: /^No Catamount runs here/ });
+    assert.equal(emulator.written, '', 'the terminal was not touched');
+  });
+});

@@ -1,0 +1,32 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { BOUNDS_MS, percentileMs } from '../../lib/core/request-counts';
+
+describe('percentiles of counted lengths of time', () => {
+  it('lie in the bucket that holds the rank', () => {
+    const bucket = fc.integer({ min: 0, max: BOUNDS_MS.length - 1 });
+    fc.assert(
+      fc.property(
+        fc.array(bucket, { minLength: 1, maxLength: 200 }),
+        fc.double({ min: 0.01, max: 1 }),
+        (buckets, share) => {
+          const counts = Array.from(
+            { length: BOUNDS_MS.length + 1 },
+            (_, i) => buckets.filter((one) => one === i).length,
+          );
+          const sorted = buckets.toSorted((a, b) => a - b);
+          const rank = Math.ceil(share * sorted.length - 1e-9);
+          const holds = sorted[Math.max(0, rank - 1)] ?? 0;
+          const ms = percentileMs(counts, share) ?? Number.NaN;
+          assert.ok(ms >= (BOUNDS_MS[holds - 1] ?? 0) && ms <= (BOUNDS_MS[holds] ?? 0), `${ms} in bucket ${holds}`);
+        },
+      ),
+    );
+  });
+
+  it('are where the last bucket begins when they lie in it, and null of nothing', () => {
+    assert.equal(percentileMs([...BOUNDS_MS.map(() => 0), 4], 0.5), 30_000);
+    assert.equal(percentileMs([...BOUNDS_MS.map(() => 0), 0], 0.99), null);
+    assert.equal(percentileMs([], 0.99), null);
+  });
+});
