@@ -3,7 +3,7 @@ import type { Counts } from '../page/nav';
 import type { JobDesk } from './job-desk';
 
 /** Pages that are made at the same time share what was counted, ms. */
-const FRESH_MS = 1000;
+const FRESH_MS = 250;
 /** A header does not wait longer for its numbers, ms. */
 const PATIENCE_MS = 1000;
 /** Nobody asks but the header. */

@@ -15,6 +15,8 @@ import { showJob } from './shown-job';
 
 const LIST = '/ops/jobs/queues';
 const ONE = `${LIST}/:queue`;
+/** Not below the list: a queue may have any name. */
+const EVENTS = '/ops/jobs/queue-events';
 /** From so many jobs on the number must be typed. */
 const TYPED_ABOVE = 25;
 
@@ -23,7 +25,7 @@ export const queueRoutes: JobPages = (site) => {
   const { router, desk } = site;
 
   router.get(LIST, (ctx) => showQueues(site, ctx));
-  router.get(`${LIST}/events`, (ctx) => queueEvents(site, ctx));
+  router.get(EVENTS, (ctx) => queueEvents(site, ctx));
   router.get(ONE, (ctx) => showWaiting(site, ctx));
   router.get(`${ONE}/clear`, async (ctx) => {
     assertOperator(ctx);
@@ -73,7 +75,7 @@ async function showQueues(site: JobSite, ctx: OpsContext): Promise<void> {
     isServed: (name: string) => isServed(processes, name),
     cron,
     everything: ctx.state.visitor.role === 'operator',
-    live: `${LIST}/events?seen=${encodeURIComponent(stateOf(queues))}`,
+    live: `${EVENTS}?seen=${encodeURIComponent(stateOf(queues))}`,
   };
   await showPage(site, ctx, 'queues', locals, { queues, cron });
 }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { store } from '../../job/set/stored-job';
 import { until } from '../../support/until';
 import { SIGNED, tokenIn } from '../ops-web';
 import { imports } from './shop/billing';
@@ -50,6 +51,16 @@ describe('pages of queues, of what runs, and of recurring jobs', () => {
     assert.match(text, /1\. default paused 3 .* 0 0 0 Resume default 2\. mailer 0 – 0 0 0 Pause mailer/);
     assert.match(await viewer.read(QUEUES), /1\. default paused 3/);
     assert.doesNotMatch((await viewer.get(QUEUES)).body, /<button class="plain"/);
+  });
+
+  it('show a queue whatever it is called', async () => {
+    const { client } = stage.redis;
+    for (const queue of ['events', 'clear', 'constructor']) {
+      await client.zAdd('catamount:queues', { score: Date.now(), value: queue });
+      await store(client, 'waiting', { queue, class: 'ImportRowsJob', args: [{ import: 1, from: 0 }] });
+      assert.match(await operator.read(`${QUEUES}/${queue}`), new RegExp(`^Queues ${queue} 1 job waits\\..*import: 1`));
+      assert.match(await operator.read(`${QUEUES}/${queue}/clear`), /^Delete 1 waiting job of/);
+    }
   });
 
   it('pause and resume a queue, and the log tells who asked', async () => {
