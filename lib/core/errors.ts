@@ -1,3 +1,5 @@
+import { inspect } from 'node:util';
+
 /** Exit codes of the process tree, after sysexits(3) where it has one. */
 export const EXIT = { ok: 0, failed: 1, usage: 64, unavailable: 69, config: 78 } as const;
 
@@ -18,8 +20,10 @@ export class NotConnectedError extends Error {
   override readonly name = 'NotConnectedError';
 }
 
+/** Anything can be thrown, even what has no text. */
 export function toError(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(String(thrown));
+  if (thrown instanceof Error) return thrown;
+  return new Error(typeof thrown === 'object' ? inspect(thrown, { depth: 1 }) : String(thrown));
 }
 
 /** A text has a `{{name}}` that it is given no value for. */

@@ -56,6 +56,18 @@ export class Outcomes {
     );
   }
 
+  /** Dead, with its record as it came: it cannot be written anew, as one that is nested too deep. */
+  unwritable(job: DeliveredJob, error: Error): Performed {
+    const { record } = job.delivery;
+    return this.final({ op: 'bury', record, traces: tracesOf(job, true) }, job, () =>
+      this.options.events.emit('job.dead', {
+        ...this.about(job),
+        error,
+        reason: `its record cannot be written anew: ${error.message}`,
+      }),
+    );
+  }
+
   returned(job: DeliveredJob): Performed {
     const { id, class: name, queue } = job;
     return this.final({ op: 'back' }, job, () => this.options.events.emit('job.returned', { id, class: name, queue }));

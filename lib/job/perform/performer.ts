@@ -89,13 +89,22 @@ export class Performer {
       if (delivery.deliveries > this.options.maxDeliveries) return await this.poisoned(job);
       return await this.run(job, this.classOf(job));
     } catch (thrown) {
-      return this.failures.conclude(job, toError(thrown));
+      return this.conclude(job, toError(thrown));
     }
   }
 
   /** The process stops: handlers are told, and what they reject with from now on is no failure of theirs. */
   abort(reason: Error): void {
     for (const run of this.runs) run.abort(reason);
+  }
+
+  private async conclude(job: DeliveredJob, error: Error): Promise<Performed> {
+    try {
+      return await this.failures.conclude(job, error);
+    } catch (thrown) {
+      await this.release(job);
+      return this.outcomes.unwritable(job, toError(thrown));
+    }
   }
 
   private classOf(job: DeliveredJob): JobClass {
@@ -124,7 +133,7 @@ export class Performer {
       await run.notesInUse?.flush();
       run.notesInUse?.close();
       if (run.calledOff) return this.outcomes.returned(job);
-      return await this.failures.conclude(job, run.failure(thrown));
+      return await this.conclude(job, run.failure(thrown));
     } finally {
       this.runs.delete(run);
     }

@@ -1,10 +1,9 @@
 import type { CarriedContext, EnqueueRequest, UniqueClaim } from '../enqueue/request';
 import type { JsonValue } from './json';
+import { isObject, isText, isTexts, isTime } from './kinds';
 
 /** The version this code writes; a higher one was written by a newer deploy. */
 const VERSION = 1;
-/** Later than any date. */
-const LAST_MS = 8.64e15;
 
 /** The road a job took. */
 export type Via = 'outbox' | 'redis' | 'fallback';
@@ -90,16 +89,8 @@ export function readPayload(data: unknown): Payload {
 function readContext(given: unknown): CarriedContext {
   const { requestId, locale, attributes } = (given ?? {}) as Partial<CarriedContext>;
   return {
-    ...(typeof requestId === 'string' && { requestId }),
-    ...(typeof locale === 'string' && { locale }),
-    ...(typeof attributes === 'object' && attributes !== null && !Array.isArray(attributes) && { attributes }),
+    ...(isText(requestId) && { requestId }),
+    ...(isText(locale) && { locale }),
+    ...(isObject(attributes) && { attributes }),
   };
-}
-
-function isTexts(value: unknown): value is readonly string[] {
-  return Array.isArray(value) && value.every((item) => typeof item === 'string');
-}
-
-function isTime(value: unknown): value is number {
-  return typeof value === 'number' && value >= 0 && value <= LAST_MS;
 }

@@ -1,3 +1,4 @@
+import { isTime } from './kinds';
 import type { JobRecord } from './record';
 
 /**
@@ -14,5 +15,5 @@ export function readyAt(options: JobRecord['options']): number | undefined {
 const UNKNOWN = Number.NEGATIVE_INFINITY;
 
 function known(time: unknown): number {
-  return typeof time === 'number' && Number.isFinite(time) ? time : UNKNOWN;
+  return isTime(time) ? time : UNKNOWN;
 }

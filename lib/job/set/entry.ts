@@ -71,9 +71,9 @@ export function describeJob(source: EntrySource): JobEntry {
   const fromRecord = {
     ...known,
     at: at ?? dateOf(timestamp),
-    attempts: Number(attempts) || 0,
+    attempts: attempts ?? 0,
     errors: describeErrors(record.options),
-    reason: reason === undefined ? undefined : String(reason),
+    reason,
     progress: known.progress ?? (record.progress === 0 ? undefined : record.progress),
   };
   try {
@@ -116,24 +116,17 @@ function describePayload(payload: Payload, timestamp: unknown) {
     class: payload.class,
     args: payload.args,
     enqueuedAt: dateOf(payload.enqueuedAt) ?? dateOf(timestamp),
-    tags: Array.isArray(tags) ? tags.map(String) : [],
-    context: typeof attrs === 'object' && attrs !== null ? attrs : {},
+    tags: tags ?? [],
+    context: attrs,
   };
 }
 
-function describeErrors({ stacktraces, failures }: JobRecord['options']): JobError[] {
-  if (!Array.isArray(stacktraces)) return [];
-  const runs: unknown[] = Array.isArray(failures) ? failures : [];
-  return stacktraces.map((trace, index) => {
-    const stack = String(trace);
-    const run = runs[index];
-    return { message: stack.replace(/\n {4}at [^\n]*/g, ''), stack, run: isFailedRun(run) ? run : undefined };
-  });
-}
-
-function isFailedRun(value: unknown): value is FailedRun {
-  const { at, attempt, host, pid } = (value ?? {}) as Partial<FailedRun>;
-  return Number.isFinite(at) && Number.isFinite(attempt) && typeof host === 'string' && Number.isFinite(pid);
+function describeErrors({ stacktraces = [], failures = [] }: JobRecord['options']): JobError[] {
+  return stacktraces.map((stack, index) => ({
+    message: stack.replace(/\n {4}at [^\n]*/g, ''),
+    stack,
+    run: failures[index],
+  }));
 }
 
 function dateOf(ms: unknown): Date | undefined {

@@ -66,7 +66,10 @@ export class Mover {
   }
 
   private concerns(move: Move, job: FoundJob, run: BulkRun): boolean {
-    return queuedAt(job.text) <= run.startedAt && !(move.to === 'delay' && job.score === move.at);
+    const at = queuedAt(job.text);
+    // What is of the future was not put on its queue while this ran: whoever wrote it has another clock.
+    const isNew = at > run.startedAt && at <= Date.now();
+    return !isNew && !(move.to === 'delay' && job.score === move.at);
   }
 
   private async move(move: Move, jobs: readonly FoundJob[]): Promise<MoveState[]> {

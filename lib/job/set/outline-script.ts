@@ -40,8 +40,17 @@ function outline({ queues }: Walk, values: readonly (string | number)[], start: 
     id: String(id),
     queue: queues[Number(queue) - 1] ?? '',
     at: Number(at),
-    class: name ? String(JSON.parse(`"${name}"`)) : undefined,
+    class: name ? className(String(name)) : undefined,
     error: error ? String(error) : undefined,
     attempts: Number(attempts) || 0,
   };
+}
+
+/** undefined: it was cut out of a record that is none. */
+function className(json: string): string | undefined {
+  try {
+    return String(JSON.parse(`"${json}"`));
+  } catch {
+    return undefined;
+  }
 }

@@ -6,6 +6,7 @@ import { DeadSet } from '../../../lib/job/set/dead-set';
 import { until } from '../../support/until';
 import { JobSystem } from '../job-system';
 import { setSources } from './set-sources';
+import { store } from './stored-job';
 
 let mood: 'kill' | 'work' = 'kill';
 const ran: string[] = [];
@@ -92,6 +93,14 @@ describe('the dead set', () => {
     await dead.retry(id);
     await until('it is dead again', async () => (await dead.page()).entries[0]?.errors.length === 2);
     assert.equal((await dead.page()).entries[0]?.attempts, 1);
+  });
+
+  it('retries all, those too that somebody with another clock has put on their queue', async () => {
+    for (const timestamp of [Date.now() + 3_600_000, 8e15, 0]) {
+      await store(system.redis.client, 'dead', { class: 'MoodyJob', args: ['a'], timestamp, at: Date.now() });
+    }
+    assert.deepEqual(await dead.retryMany({ filter: {} }), { moved: 3, complete: true });
+    assert.equal(await dead.count(), 0);
   });
 
   it('deletes for good', async () => {

@@ -54,6 +54,12 @@ describe('a sorted page', () => {
     assert.deepEqual([page.entries.map((entry) => entry.class), page.total], [['Mouse', 'Zebra'], 4]);
   });
 
+  it('has those last that only look as if they told their class', async () => {
+    await bury();
+    await store(system.redis.client, 'dead', { id: 'e', at: 5000, text: '{"data":{"v":1,"class":"A","x"","args":[]' });
+    assert.equal(await idsOf(sets.dead, 'class', false), 'bdaec');
+  });
+
   it('has scheduled jobs of Postgres and of Redis in one order, either way', async () => {
     const ids: Record<string, string> = {};
     const schedule = async (name: string, className: string, queue: string, at: number, inRedis = false) => {

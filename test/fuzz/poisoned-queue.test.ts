@@ -1,0 +1,107 @@
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import fc from 'fast-check';
+import { Job } from '../../lib/job/job';
+import { JobSets } from '../../lib/job/set/job-sets';
+import { JobSystem } from '../job/job-system';
+import { setSources } from '../job/set/set-sources';
+import { until } from '../support/until';
+import { cases, patience, SEED, withShortStacks } from './campaign';
+import { JOB_SEEDS, JOB_WORDS } from './job-record-seeds';
+import { Mutator } from './mutator';
+
+const healthy: number[] = [];
+
+class HealthyJob extends Job<[number: number]> {
+  perform(number: number): void {
+    healthy.push(number);
+  }
+}
+
+class PlainJob extends Job {
+  static override readonly retry = { limit: 1 };
+  perform(): void {
+    if (this.context.tags.length > 0) throw new Error('as its tags asked for');
+  }
+}
+
+/** Poisoned records lie in a real queue among others: these run, those end, and an operator can look at all of it. */
+describe('a queue with poisoned records', function () {
+  this.timeout(patience(120_000));
+  withShortStacks();
+  let system: JobSystem;
+  before(async () => {
+    system = await JobSystem.start();
+  });
+  after(() => system.stop());
+
+  const size = (key: string) =>
+    system.redis.client.sendCommand<number>([key === 'dead' ? 'ZCARD' : 'LLEN', `bq:default:${key}`]);
+
+  it('goes on, and nothing of it stays where it should not', async () => {
+    const { redis } = system;
+    const poisoned = cases(2000);
+    const mutator = new Mutator(SEED, JOB_WORDS);
+    const ids = fc.sample(fc.string({ unit: 'grapheme', minLength: 1, maxLength: 40 }), {
+      numRuns: poisoned,
+      seed: SEED,
+    });
+    for (let n = 0; n < poisoned; n++) {
+      // Ours have UUIDs; others may have anything.
+      const id = n % 2 === 0 ? randomUUID() : `${ids[n]} ${n}`;
+      // Among any bytes only what is UTF-8 can come back as it was.
+      const text = mutator.mutate(JOB_SEEDS).toString('utf8');
+      void redis.client.hSet('bq:default:jobs', id, text);
+      void redis.client.lPush('bq:default:waiting', id);
+      if (n % 20 === 0) await HealthyJob.performLater(n);
+    }
+    await system.processor([HealthyJob, PlainJob], {
+      jobs: { concurrency: 20 },
+      tuning: { now: () => Date.now() - 1e12 },
+    });
+    const idle = async () => (await size('waiting')) + (await size('active')) === 0;
+    await until('all have ended', idle, { timeoutMs: patience(60_000), everyMs: 50 });
+    assert.deepEqual(
+      [...healthy].sort((a, b) => a - b),
+      Array.from({ length: Math.ceil(poisoned / 20) }, (_, n) => n * 20),
+    );
+    assert.deepEqual(system.eventsNamed('process.error'), []);
+    assert.deepEqual(system.eventsNamed('queue.error'), []);
+    assert.equal(system.eventsNamed('job.superseded').length, 0);
+    const known = await redis.client.hKeys('bq:default:jobs');
+    assert.equal(known.length, await size('dead'));
+  });
+
+  it('can be looked through, found and tried again', async () => {
+    const sets = new JobSets(setSources(system));
+    const { total = 0 } = await sets.dead.page();
+    assert.ok(total > 100, String(total));
+    for (const filter of [{}, { class: 'PlainJob' }, { tag: 'fails' }, { error: 'record' }, { text: 'acme' }]) {
+      let seen = 0;
+      let page = await sets.dead.page({ ...filter, limit: 500 });
+      const expected = page.total;
+      for (;;) {
+        seen += page.entries.length;
+        if (page.next === undefined) break;
+        page = await sets.dead.page({ ...filter, limit: 500, after: page.next });
+      }
+      assert.equal(seen, expected, JSON.stringify(filter));
+    }
+    for (const by of ['class', 'error', 'attempts'] as const) {
+      assert.equal((await sets.dead.page({ sort: { by, descending: true } })).total, total);
+    }
+    const { entries } = await sets.dead.page({ limit: 50 });
+    for (const { id } of entries.filter((job) => job.id.length === 36))
+      assert.equal((await sets.find({ id })).place, 'dead');
+    const { moved } = await sets.dead.retryMany({ filter: {} });
+    assert.equal(moved, total);
+    const again = async () => (await size('waiting')) + (await size('active')) === 0;
+    await until('all have ended again', again, { timeoutMs: patience(60_000), everyMs: 50 });
+    assert.deepEqual(system.eventsNamed('queue.error'), []);
+    const { moved: deleted } = await sets.dead.deleteMany({ filter: {} });
+    assert.ok(deleted > 0);
+    assert.equal(await size('dead'), 0);
+    assert.equal((await system.redis.client.hKeys('bq:default:jobs')).length, 0);
+    await until('the outbox is empty', async () => (await system.outboxSize()) === 0, { timeoutMs: 30_000 });
+  });
+});

@@ -1,0 +1,96 @@
+import assert from 'node:assert/strict';
+import { type EventMap, Events } from '../../../lib/core/events';
+import { Job } from '../../../lib/job/job';
+import { Performer } from '../../../lib/job/perform/performer';
+import { readRecord } from '../../../lib/job/record/record';
+import { JobRegistry } from '../../../lib/job/registry';
+import { recordText } from '../set/stored-job';
+
+let thrown: unknown;
+
+class FailingJob extends Job<[]> {
+  perform(): void {
+    throw thrown;
+  }
+}
+
+/** What the fuzzers have found: each ended the process, again and again, or stopped something that goes on by itself. */
+describe('poisoned records', () => {
+  const events = new Events();
+  const released: string[] = [];
+  const performer = new Performer({
+    registry: new JobRegistry([FailingJob]),
+    events,
+    maxDeliveries: 3,
+    onFinished: () => undefined,
+    releaseUnique: async (id) => {
+      released.push(id);
+    },
+  });
+  const dead: EventMap['job.dead'][] = [];
+  const started: EventMap['job.started'][] = [];
+  events.on('job.dead', (event) => dead.push(event));
+  events.on('job.started', (event) => started.push(event));
+  beforeEach(() => {
+    thrown = new Error('as told');
+    dead.length = started.length = 0;
+  });
+
+  const perform = async (record: string, deliveries = 1) => {
+    const performed = await performer.perform({ id: 'id-1', queue: 'default', record, deliveries, fence: '1:t' });
+    performed.recorded(true);
+    return performed.outcome;
+  };
+  const failing = recordText({ class: 'FailingJob', errors: ['one'] });
+
+  it('whose own notes are nonsense are tried again, without them', async () => {
+    for (const nonsense of ['7', 'null', '[7]', '{"length":1}', '"text"']) {
+      const outcome = await perform(failing.replace(/"stacktraces":\[.*?\]/, `"stacktraces":${nonsense}`));
+      assert.equal(outcome.op, 'retry');
+      const { options } = readRecord('record' in outcome ? outcome.record : '');
+      assert.equal(options.stacktraces?.length, 1);
+      assert.equal(options.attempts, 2);
+    }
+    for (const attempts of ['-9', '1e300', '"3"', '{}']) {
+      const outcome = await perform(failing.replace('"attempts":1', `"attempts":${attempts}`));
+      assert.equal(readRecord('record' in outcome ? outcome.record : '').options.attempts, 1, attempts);
+    }
+  });
+
+  it('whose context is nonsense run without one', async () => {
+    for (const attrs of ['null', '7', '["a"]', '{"requestId":{},"locale":3,"attributes":[]}']) {
+      assert.equal((await perform(failing.replace(/"attrs":\{.*?\}/, `"attrs":${attrs}`))).op, 'retry', attrs);
+    }
+  });
+
+  it('that say they took a road that there is not leave the trace of one from the outbox', async () => {
+    const outcome = await perform(failing.replace('"via":"redis"', '"via":"__proto__"'), 9);
+    assert.deepEqual([outcome.op, 'traces' in outcome && outcome.traces], ['bury', 'fc']);
+  });
+
+  it('of times that are no dates are as old as now', async () => {
+    for (const time of ['-1e300', '1e300', '"1"'])
+      await perform(failing.replace(/"timestamp":\d+/, `"timestamp":${time}`));
+    assert.deepEqual(
+      started.map((event) => event.waitedMs < 1000),
+      [true, true, true],
+    );
+  });
+
+  it('that are nested too deep to be written again are dead, as they came, and their claims are released', async () => {
+    const nested = failing
+      .replace('"args":[', `"args":[${'['.repeat(50_000)}${']'.repeat(50_000)}`)
+      .replace('"via"', '"unique":"executed","via"');
+    assert.deepEqual(await perform(nested), { op: 'bury', record: nested, traces: 'rc' });
+    assert.match(dead[0]?.reason ?? '', /^its record cannot be written anew: Maximum call stack/);
+    assert.deepEqual(released, ['id-1']);
+  });
+
+  it('are no worse for what a job throws', async () => {
+    const odd = Object.assign(new Error('x'), { message: { not: 'a text' }, stack: 7 });
+    for (const what of [Object.create(null), Symbol('s'), undefined, null, odd, { toString: null }, () => 1]) {
+      thrown = what;
+      assert.equal((await perform(failing)).op, 'retry', String(typeof what));
+    }
+  });
+});
