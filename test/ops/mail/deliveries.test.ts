@@ -158,11 +158,16 @@ describe('deliveries', () => {
     this.timeout(120_000);
     const browser = await launchBrowser();
     try {
-      const { page } = await WatchedPage.open(browser, { baseURL: ops.url });
-      await page.goto(LIST);
-      await page.getByLabel('Name').fill(SIGNED.OPS_USER);
-      await page.getByLabel('Password').fill(SIGNED.OPS_PASSWORD);
-      await page.getByRole('button', { name: 'Sign in' }).click();
+      const signedIn = async (password: string) => {
+        const { page } = await WatchedPage.open(browser, { baseURL: ops.url });
+        await page.goto(LIST);
+        await page.getByLabel('Name').fill(SIGNED.OPS_USER);
+        await page.getByLabel('Password').fill(password);
+        await page.getByRole('button', { name: 'Sign in' }).click();
+        await page.getByRole('heading', { name: 'Deliveries' }).waitFor();
+        return page;
+      };
+      const page = await signedIn(SIGNED.OPS_PASSWORD);
       for (const locale of ['en', 'ko'] as const) {
         const visit = async (name: string, at: string) => {
           await page.goto(`${at}${at.includes('?') ? '&' : '?'}locale=${locale}`);
@@ -199,6 +204,9 @@ describe('deliveries', () => {
         await page.locator('tbody a').first().click();
         await visit('delivery', new URL(page.url()).pathname);
       }
+      const veiled = await signedIn(SIGNED.OPS_VIEWER_PASSWORD);
+      await shoot(veiled, 'deliveries-viewer.en');
+      assert.deepEqual(await violations(veiled), []);
     } finally {
       await browser.close();
     }

@@ -190,6 +190,8 @@ describe('the inbox', () => {
       await send({ subject: 'The second' });
       const news = page.getByRole('link', { name: '1 new mail, show' });
       await news.waitFor();
+      await shoot(page, 'inbox-news.en');
+      assert.deepEqual(await violations(page), []);
       assert.equal(await page.getByRole('link', { name: 'The second' }).count(), 0);
       await news.click();
       await page.getByRole('link', { name: 'The second' }).waitFor();
