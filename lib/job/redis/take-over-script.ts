@@ -6,6 +6,8 @@ import { RedisScript } from './redis-script';
 // KEYS  1 processes, 2 the dead process, 3 its orders, 4… queue prefixes ("bq:default:")
 // ARGV  1 its identity  2 0, or how long it must have been silent, ms: then who comes second takes nothing
 // reply false, or queue number, id for each job given back
+// The delivery stays counted, since it may be what killed the process; and its fence stays, in case that was blocked only
+// and its outcome comes before the next delivery.
 const SCRIPT = new RedisScript(`
 local call, out = redis.call, {}
 local tokens, silence = ':'..ARGV[1]..'.', tonumber(ARGV[2])
@@ -20,7 +22,6 @@ for q = 4, #KEYS do
     local d = call('hget', p..'deliveries', id)
     if d and d:find(tokens, 1, true) then
       call('lrem', p..'active', 1, id); call('srem', p..'stalling', id)
-      call('hset', p..'deliveries', id, d:match('^%d+')..':')       -- still counted: it may have been what killed it
       call('rpush', p..'waiting', id)
       out[#out + 1] = q - 3; out[#out + 1] = id
     end
