@@ -16,6 +16,7 @@ export const SIGNED = { OPS_USER: 'ada', OPS_PASSWORD: 'correct horse', OPS_VIEW
 export class OpsWeb {
   readonly signIns: EventMap['operator.sign-in'][] = [];
   readonly errors: EventMap['request.error'][] = [];
+  readonly mails: EventMap['operator.mails'][] = [];
   /** What the log tells of operators' doings: their events' names and payloads. */
   readonly operated: (readonly [name: string, payload: object])[] = [];
   url = '';
@@ -29,6 +30,7 @@ export class OpsWeb {
   ) {
     events.on('operator.sign-in', (event) => this.signIns.push(event));
     events.on('request.error', (event) => this.errors.push(event));
+    events.on('operator.mails', (event) => this.mails.push(event));
     events.onAny((name, payload) => {
       if (name.startsWith('operator.')) this.operated.push([name, payload]);
     });

@@ -68,6 +68,8 @@ export function previewRoutes(inbox: Inbox): PageGroup {
       await site.pages.show(ctx, 'mail/no-previews', page, { previews: linksOf(reply) });
     });
 
+    router.get(PREVIEWS, (ctx) => ctx.redirect(INDEX));
+
     router.get(EVENTS, (ctx) => {
       assertOperator(ctx);
       const stream = site.streams.begin(ctx);

@@ -153,6 +153,8 @@ describe('the inbox', () => {
     const late = await send({ subject: 'Late' });
     assert.equal((await ops.post(`${INBOX}/clear`, fields, cookies)).status, 303);
     assert.deepEqual(fs.readdirSync(folder), [late]);
+    const via = "the operator's pages, 127.0.0.1";
+    assert.deepEqual(ops.mails.slice(-2), Array(2).fill({ action: 'delete', count: 1, via }));
   });
 
   it('asks for the number before many are deleted', async () => {

@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { launchBrowser, shoot, violations, WatchedPage } from '../../support/browser';
+import { removeFolder, tempFolder } from '../../support/temp-folder';
+import { startTree, type Tree } from '../../support/tree';
+
+const ROOT = path.resolve(__dirname, '../../..');
+const MAILER = `const { Mailer } = require('catamount');
+exports.OrderMailer = class OrderMailer extends Mailer {
+  placed() { return this.mail({ to: 'ada@example.com', subject: 'Placed', layout: false }); }
+};
+exports.OrderMailer.placed = exports.OrderMailer.action('placed');`;
+const PREVIEW = `const { MailerPreview } = require('catamount');
+const { OrderMailer } = require('../order-mailer');
+exports.OrderMailerPreview = class OrderMailerPreview extends MailerPreview {
+  placed() { return OrderMailer.placed(); }
+};`;
+
+describe('previews of an app in plain JavaScript, without a build', function () {
+  this.timeout(120_000);
+  let folder: string;
+  let tree: Tree;
+
+  const write = (file: string, text: string) => {
+    const target = path.join(folder, file);
+    fs.mkdirSync(path.dirname(target), { recursive: true });
+    fs.writeFileSync(target, text);
+  };
+  before(async () => {
+    folder = tempFolder('plain');
+    write('server.js', "require('catamount').boot(require('./app'));");
+    write(
+      'app.js',
+      "module.exports = require('catamount').defineApp({ name: 'plain', root: __dirname, routes: () => import('./routes.js') });",
+    );
+    write('routes.js', 'module.exports = () => {};');
+    fs.mkdirSync(path.join(folder, 'node_modules'));
+    fs.symlinkSync(ROOT, path.join(folder, 'node_modules/catamount'));
+    tree = await startTree({ entry: path.join(folder, 'server.js'), cwd: folder, env: { WEB_CONCURRENCY: '1' } });
+  });
+  after(async () => {
+    await tree?.cleanup();
+    removeFolder(folder);
+  });
+
+  it('say how to write one where there are none', async () => {
+    const browser = await launchBrowser();
+    try {
+      const { page, troubles } = await WatchedPage.open(browser, { baseURL: tree.baseUrl });
+      await page.goto('/ops/mail/previews');
+      await page.getByRole('heading', { name: 'No previews yet' }).waitFor();
+      assert.equal(await page.locator('code.path').textContent(), path.join(folder, 'mailers/previews'));
+      for (const locale of ['en', 'ko']) {
+        await page.goto(`/ops/mail?locale=${locale}`);
+        await shoot(page, `mail-no-previews.${locale}`);
+        assert.deepEqual(await violations(page), []);
+      }
+      // The first is shown as soon as it is written.
+      write('mailers/order-mailer.js', MAILER);
+      write('mailers/templates/order_mailer/placed/html.ejs', '<p>Thank you</p>');
+      write('mailers/previews/order-mailer-preview.js', PREVIEW);
+      await page.frameLocator('iframe').getByText('Thank you').waitFor();
+      assert.deepEqual(troubles, []);
+    } finally {
+      await browser.close();
+    }
+  });
+
+  it('name the file that cannot be loaded, and work again once it can', async () => {
+    const file = 'mailers/previews/order-mailer-preview.js';
+    write(file, 'class {');
+    const broken = await tree.request('GET', '/ops/mail');
+    assert.equal(broken.status, 500);
+    assert.match(broken.body, /mailers\/previews\/order-mailer-preview\.js: Unexpected token/);
+    write(file, PREVIEW.replace('OrderMailerPreview extends', 'OrderMails extends'));
+    assert.match(
+      (await tree.request('GET', '/ops/mail')).body,
+      /its class is named OrderMails; name it after a mailer/,
+    );
+    write(file, PREVIEW);
+    assert.match((await tree.request('GET', '/ops/mail')).body, /<h1[^>]*>Placed</);
+  });
+});
