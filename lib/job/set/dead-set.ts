@@ -5,7 +5,6 @@ import { insertRevivedRows } from './revived-rows';
 import { revived, rewritten } from './rewrites';
 import type { BulkOptions, BulkResult, Selection } from './selection';
 import type { SetSources } from './sources';
-import { DELETE } from './standard-moves';
 
 /** Jobs that will not run again by themselves. Newest first; at most 10,000 a queue, for at most 180 days. */
 export class DeadSet extends RedisJobSet {
@@ -30,13 +29,5 @@ export class DeadSet extends RedisJobSet {
 
   retryMany(selection: Selection, options?: BulkOptions): Promise<BulkResult> {
     return this.many(this.reviving, selection, options);
-  }
-
-  delete(ref: JobRef): Promise<boolean> {
-    return this.one(DELETE, ref);
-  }
-
-  deleteMany(selection: Selection, options?: BulkOptions): Promise<BulkResult> {
-    return this.many(DELETE, selection, options);
   }
 }

@@ -6,6 +6,7 @@ import { checkBounds, checkSort, type JobPage, type PageRequest, type Sort } fro
 import { type CheckedRef, checkRef, type JobRef } from './reference';
 import { type BulkOptions, type BulkResult, BulkRun, type Selection } from './selection';
 import type { SetSources } from './sources';
+import { DELETE } from './standard-moves';
 
 /**
  * Jobs that operators look at and move. Each move is a check and a move in one: of two operators who move the same job,
@@ -33,6 +34,15 @@ export abstract class JobSet {
   /** Of these jobs those that are in the set, in their order. @throws InvalidRequestError. */
   async entries(refs: readonly JobRef[]): Promise<JobEntry[]> {
     return this.entriesOf(refs.map(checkRef));
+  }
+
+  /** For good. */
+  delete(ref: JobRef): Promise<boolean> {
+    return this.one(DELETE, ref);
+  }
+
+  deleteMany(selection: Selection, options?: BulkOptions): Promise<BulkResult> {
+    return this.many(DELETE, selection, options);
   }
 
   protected abstract pageByTime(request: PageRequest): Promise<JobPage>;

@@ -2,7 +2,7 @@ import { RedisJobSet } from './redis-job-set';
 import type { JobRef } from './reference';
 import type { BulkOptions, BulkResult, Selection } from './selection';
 import type { SetSources } from './sources';
-import { DELETE, KILL, rescheduleTo, toQueue } from './standard-moves';
+import { KILL, rescheduleTo, toQueue } from './standard-moves';
 
 const RETRY = toQueue('retry');
 
@@ -39,13 +39,5 @@ export class RetrySet extends RedisJobSet {
 
   killMany(selection: Selection, options?: BulkOptions): Promise<BulkResult> {
     return this.many(KILL, selection, options);
-  }
-
-  delete(ref: JobRef): Promise<boolean> {
-    return this.one(DELETE, ref);
-  }
-
-  deleteMany(selection: Selection, options?: BulkOptions): Promise<BulkResult> {
-    return this.many(DELETE, selection, options);
   }
 }

@@ -14,7 +14,7 @@ import { RowMover } from './row-mover';
 import { countRows, outlineRows, pageOfRows, type ScheduledRow } from './scheduled-rows';
 import type { BulkOptions, BulkResult, BulkRun, Selection } from './selection';
 import type { SetSources } from './sources';
-import { DELETE, KILL, rescheduleTo, toQueue } from './standard-moves';
+import { KILL, rescheduleTo, toQueue } from './standard-moves';
 import { countWalk, walkPage } from './walk';
 import type { Position } from './walk-script';
 
@@ -95,14 +95,6 @@ export class ScheduledSet extends JobSet {
 
   killMany(selection: Selection, options?: BulkOptions): Promise<BulkResult> {
     return this.many(KILL, selection, options);
-  }
-
-  delete(ref: JobRef): Promise<boolean> {
-    return this.one(DELETE, ref);
-  }
-
-  deleteMany(selection: Selection, options?: BulkOptions): Promise<BulkResult> {
-    return this.many(DELETE, selection, options);
   }
 
   protected async moveRefs(move: Move, refs: readonly CheckedRef[]): Promise<number> {
