@@ -6,6 +6,7 @@ import { cronEntries } from '../lib/job/cron/cron-entries';
 import { loadJobs } from '../lib/job/registry';
 import type { MailMessage } from '../lib/mailer/message';
 import type { MailSetup } from '../lib/mailer/setup';
+import { FAMILIES } from '../lib/ops/metrics/families';
 import { defineApp } from '../lib/role/app-definition';
 import { deliveries, useTestMail } from '../lib/testing';
 import { removeFolder, tempFolder } from './support/temp-folder';
@@ -49,6 +50,17 @@ describe('README', () => {
       table.flatMap((line) => [...(line.split('|')[1] ?? '').matchAll(/`([A-Z_]+)`/g)].map((m) => m[1])),
     );
     assert.deepEqual([...listed].sort(), [...read].sort());
+  });
+
+  it('lists every metric, and none that there is not', () => {
+    const table = section('Watch it')
+      .split('\n')
+      .filter((line) => line.startsWith('| '))
+      .slice(1);
+    const listed = table.flatMap((line) =>
+      [...(line.split('|')[2] ?? '').matchAll(/`([a-z0-9_]+)`/g)].map((m) => m[1]),
+    );
+    assert.deepEqual(listed.map((name) => `catamount_${name}`).sort(), FAMILIES.map(({ name }) => name).sort());
   });
 
   it('adds a job that the registry takes', () => {

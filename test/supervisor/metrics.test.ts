@@ -142,6 +142,14 @@ describe('the metrics of a whole tree', function () {
       FAMILIES.map(({ name }) => name),
     );
     assertConventions(scraped.metrics);
+    for (const { name, shared } of FAMILIES) {
+      const trees = new Set(scraped.metrics.get(name)?.lines.map(({ labels }) => labels.tree));
+      assert.deepEqual(
+        [...trees].map((tree) => tree !== undefined),
+        [shared !== true],
+        name,
+      );
+    }
     for (const [where, query] of allQueries()) assert.deepEqual(unknownTo(scraped, parseQuery(query)), [], where);
     for (const process of ['primary', 'web.0', 'web.1', 'jobs']) {
       assert.ok(scraped.sum('catamount_process_resident_memory_bytes', { process }) > 1e7, process);

@@ -24,11 +24,12 @@ export async function expose(families: readonly Family[], readings: Readings): P
 }
 
 function tell(family: Family, readings: Readings): Told {
-  const { name, help, type } = family;
+  const { name, help, type, shared } = family;
+  const whose = shared ? {} : { tree: readings.treeName };
   const values =
     family.type === 'histogram'
-      ? family.read(readings).flatMap((histogram) => linesOf(name, histogram))
-      : family.read(readings).map(({ labels = {}, value }) => ({ labels, value: clean(value) }));
+      ? family.read(readings).flatMap((one) => linesOf(name, { ...one, labels: { ...whose, ...one.labels } }))
+      : family.read(readings).map(({ labels, value }) => ({ labels: { ...whose, ...labels }, value: clean(value) }));
   return { name, help, type, values, aggregator: 'first' };
 }
 

@@ -21,6 +21,11 @@ interface About {
   /** In base units, by Prometheus's conventions: `_seconds`, `_bytes`, `_ratio`; counters end in `_total`. */
   readonly name: string;
   readonly help: string;
+  /**
+   * It is of what all trees on the same Redis and Postgres share: each of them tells the same. All others have a label
+   * `tree`, since scrapes of one address may reach one tree or another.
+   */
+  readonly shared?: true;
 }
 
 /** A metric: what it is called, and how it is read. No sample: not known at the moment, which is not 0. */

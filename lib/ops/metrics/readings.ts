@@ -15,6 +15,8 @@ const SHORT_MS = 1000;
 /** What one scrape has to tell. What could not be read is undefined. */
 export interface Readings {
   readonly tree: TreePicture | undefined;
+  /** The dyno, or the host and port; the host alone while the primary does not answer. */
+  readonly treeName: string;
   /** Of every tree on the same Redis. */
   readonly queues: readonly QueueStatus[] | undefined;
   readonly sets: Readonly<Record<'retry' | 'scheduled' | 'dead', number | undefined>>;
@@ -55,6 +57,7 @@ export async function read({ config, redis: { client }, knex, events, tree }: So
   const { scheduled, outbox } = postgres;
   return {
     tree: picture,
+    treeName: picture?.name ?? config.tree.name,
     queues,
     sets: { retry, scheduled, dead },
     history,

@@ -11,6 +11,7 @@ import { Scrape } from './scrape';
 
 const NOTHING: Readings = {
   tree: undefined,
+  treeName: 'web.1',
   queues: undefined,
   sets: { retry: undefined, scheduled: undefined, dead: undefined },
   history: undefined,
@@ -26,6 +27,7 @@ const HOSTILE = ['a"b', 'back\\slash', 'new\nline', '\\n', '{le="1"} 5', '</scri
 describe('the text of metrics', () => {
   it('leaves out what is not known: that is not 0', async () => {
     const { metrics } = new Scrape(await expose(FAMILIES, NOTHING));
+    assert.equal(metrics.get('catamount_redis_up')?.lines[0]?.labels.tree, 'web.1');
     assert.deepEqual(
       [...metrics.keys()],
       ['catamount_readings_missing', 'catamount_redis_up', 'catamount_postgres_up'],

@@ -10,6 +10,9 @@ const NAMES = new Set([
   ),
 ]);
 
+const isShared = (metric: string) =>
+  FAMILIES.some(({ name, shared }) => shared && new RegExp(`^${name}(_bucket|_sum|_count)?$`).test(metric));
+
 const overlap = ({ gridPos: a }: Panel, { gridPos: b }: Panel) =>
   a.x < b.x + b.w && b.x < a.x + a.w && a.y < b.y + b.h && b.y < a.y + a.h;
 
@@ -66,12 +69,15 @@ describe('the alert rules and the dashboard', () => {
       for (const { refId, expr, legendFormat } of panel.targets ?? []) {
         assert.equal(panel.targets?.filter((target) => target.refId === refId).length, 1);
         if (panel.type === 'timeseries') assert.notEqual(legendFormat, '', panel.title);
-        assert.match(expr, /\{job="\$job", instance=~"\$instance"/, panel.title);
+        for (const name of expr.match(/catamount_\w+(?=\{)/g) ?? []) {
+          const chosen = isShared(name) ? '{job="$job"' : '{job="$job", tree=~"$tree"';
+          assert.ok(expr.includes(`${name}${chosen}`), `${panel.title}: ${name} is not of the chosen trees`);
+        }
       }
     }
     assert.deepEqual(
       templating.list.map(({ name }) => name),
-      ['datasource', 'job', 'instance'],
+      ['datasource', 'job', 'tree'],
     );
   });
 

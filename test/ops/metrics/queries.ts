@@ -114,7 +114,8 @@ export function unknownTo(scrape: Scrape, { selectors, grouping }: Query): strin
     if (mine.length === 0) unknown.push(metric);
     for (const { label, operator, value } of matchers.filter((matcher) => !ADDED.includes(matcher.label))) {
       for (const one of operator.includes('~') ? value.split('|') : [value]) {
-        if (!mine.some((line) => line.labels[label] === one)) unknown.push(`${metric}{${label}="${one}"}`);
+        if (one !== '.*' && !mine.some((line) => line.labels[label] === one))
+          unknown.push(`${metric}{${label}="${one}"}`);
       }
     }
   }

@@ -30,6 +30,7 @@ function histograms(readings: Readings, of: (tally: ClassTally) => Histogram): H
 export const JOBS: readonly Family[] = [
   {
     name: 'catamount_jobs_total',
+    shared: true,
     type: 'counter',
     help: 'Runs of jobs by class and outcome, of all trees on this Redis, since its data began.',
     read: (readings) =>
@@ -42,12 +43,14 @@ export const JOBS: readonly Family[] = [
   },
   {
     name: 'catamount_job_duration_seconds',
+    shared: true,
     type: 'histogram',
     help: 'How long runs that succeeded took, by class, of all trees on this Redis.',
     read: (readings) => histograms(readings, ({ duration }) => duration),
   },
   {
     name: 'catamount_job_wait_seconds',
+    shared: true,
     type: 'histogram',
     help: 'How long jobs waited before each run since they could have run, by class, of all trees on this Redis.',
     read: (readings) => histograms(readings, ({ latency }) => latency),
@@ -81,6 +84,7 @@ export const JOBS: readonly Family[] = [
   },
   {
     name: 'catamount_job_processors',
+    shared: true,
     type: 'gauge',
     help: 'Job processors of all trees on this Redis.',
     read: ({ processors }) => only(processors),

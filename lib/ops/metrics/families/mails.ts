@@ -5,6 +5,7 @@ import type { Family } from '../family';
 export const MAILS: readonly Family[] = [
   {
     name: 'catamount_mails_total',
+    shared: true,
     type: 'counter',
     help: 'Mails by mailer and outcome, of all trees on this Redis, since its data began. A mail that is tried again counts each time.',
     read: ({ history }) =>

@@ -23,6 +23,7 @@ const sum = (values: readonly number[]) => values.reduce((all, value) => all + v
 export const QUEUES: readonly Family[] = [
   {
     name: 'catamount_queue_jobs',
+    shared: true,
     type: 'gauge',
     help: 'Jobs of a queue: waiting, held (as many of their class run as may), active, or in the outbox (due, not copied to Redis yet).',
     read: (readings) =>
@@ -41,6 +42,7 @@ export const QUEUES: readonly Family[] = [
   },
   {
     name: 'catamount_queue_latency_seconds',
+    shared: true,
     type: 'gauge',
     help: 'How long the job that is next has waited since it could have run.',
     read: (readings) =>
@@ -51,6 +53,7 @@ export const QUEUES: readonly Family[] = [
   },
   {
     name: 'catamount_queue_paused',
+    shared: true,
     type: 'gauge',
     help: 'Whether somebody has paused the queue.',
     read: (readings) =>
@@ -61,18 +64,21 @@ export const QUEUES: readonly Family[] = [
   },
   {
     name: 'catamount_job_set_jobs',
+    shared: true,
     type: 'gauge',
     help: 'Jobs in the retry, scheduled and dead sets.',
     read: ({ sets }) => Object.entries(sets).flatMap(([set, size]) => sample({ set }, size)),
   },
   {
     name: 'catamount_outbox_rows',
+    shared: true,
     type: 'gauge',
     help: 'Rows in the outbox: jobs whose outcome is still to come. Counted up to 100000.',
     read: ({ outbox }) => only(outbox?.rows),
   },
   {
     name: 'catamount_outbox_age_seconds',
+    shared: true,
     type: 'gauge',
     help: 'How long the oldest job that is due has waited in the outbox to be copied to Redis.',
     read: ({ outbox }) => only(outbox && outbox.ageMs / 1000),
