@@ -165,7 +165,7 @@ export interface EventMap {
   'job.cancelled': { readonly id: string; readonly class: string; readonly queue: string };
   /** `waitedMs`: since it could have run. */
   'job.started': AboutJob & { readonly waitedMs: number };
-  'job.succeeded': { readonly id: string; readonly class: string; readonly queue: string; readonly durationMs: number };
+  'job.succeeded': Omit<AboutJob, 'attempt' | 'args'> & { readonly durationMs: number };
   'job.retrying': AboutJob & { readonly waitMs: number; readonly error: Error };
   'job.dead': AboutJob & { readonly reason: string; readonly error: Error };
   'job.discarded': AboutJob & { readonly error: Error };

@@ -99,7 +99,11 @@ const LINES: { readonly [E in EventName]?: (event: EventMap[E]) => Line } = {
   'job.duplicate': ({ id, ...job }) => ['debug', `${job.class} is on its way already: not enqueued`, { jobId: id }],
   'job.cancelled': ({ id, ...job }) => ['debug', `${job.class} was cancelled before it was enqueued`, { jobId: id }],
   'job.started': (job) => ['debug', `${job.class} starts, attempt ${job.attempt}`, fieldsOf(job)],
-  'job.succeeded': ({ id, durationMs, ...job }) => ['info', `${job.class} done in ${durationMs} ms`, { jobId: id }],
+  'job.succeeded': ({ id, durationMs, requestId, ...job }) => [
+    'info',
+    `${job.class} done in ${durationMs} ms`,
+    { jobId: id, requestId },
+  ],
   'job.retrying': (job) => [
     'warn',
     `${job.class} failed (attempt ${job.attempt}), again in ${Math.round(job.waitMs / 1000)} s: ${job.error.message}`,

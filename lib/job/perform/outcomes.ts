@@ -24,9 +24,10 @@ export class Outcomes {
   /** @param noted a cursor or progress may be beside it, to be deleted. */
   succeeded(job: DeliveredJob, noted: boolean): Performed {
     const { id, class: name, queue } = job;
+    const { requestId } = job.payload.attrs;
     const durationMs = job.run?.durationMs ?? 0;
     return this.final({ op: 'drop', traces: tracesOf(job, noted) }, job, () =>
-      this.options.events.emit('job.succeeded', { id, class: name, queue, durationMs }),
+      this.options.events.emit('job.succeeded', { id, class: name, queue, requestId, durationMs }),
     );
   }
 

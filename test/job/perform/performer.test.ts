@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { currentContext, runInContext, withAttributes } from '../../../lib/core/execution-context';
+import { logEvents } from '../../../lib/core/log-subscriber';
+import { createLogger } from '../../../lib/core/logger';
 import { Job } from '../../../lib/job/job';
 import { DiscardJob, KillJob } from '../../../lib/job/perform/verdict';
 import { transaction } from '../../../lib/model/transaction';
@@ -82,6 +84,38 @@ describe('performing', () => {
     };
     assert.deepEqual(ran, [{ extra: { list: [] }, ...expected }]);
     assert.equal(await system.redis.client.hLen('bq:default:jobs'), 0, 'nothing is left of it');
+  });
+
+  it('has each log line about the job name it and its request, and what it logs itself its context, too', async () => {
+    const lines: Record<string, unknown>[] = [];
+    const log = { level: 'debug', format: 'json', file: null } as const;
+    const logger = createLogger({ log }, 'jobs', { write: (text) => void lines.push(JSON.parse(text)) });
+    const end = logEvents(system.events, logger);
+    class LoggingJob extends Job {
+      perform(): void {
+        logger.info('at work');
+        if (this.context.attempt === 1) throw new Error('once');
+      }
+    }
+    try {
+      await system.processor([LoggingJob], { tuning: RETRY_AT_ONCE });
+      const { id } = await runInContext({ requestId: 'r-9', locale: 'ko' }, () =>
+        withAttributes({ tenant: 'acme' }, () => LoggingJob.performLater()),
+      );
+      await heard('job.succeeded');
+      const ofJob = lines.filter(({ msg }) => /^LoggingJob (starts|failed|done)|^at work/.test(String(msg)));
+      assert.deepEqual(
+        ofJob.map(({ msg, jobId, requestId }) => [String(msg).split(/[ ,]/)[1], jobId, requestId]),
+        ['starts', 'work', 'failed', 'starts', 'work', 'done'].map((what) => [what, id, 'r-9']),
+      );
+      const own = lines.filter(({ msg }) => msg === 'at work');
+      assert.deepEqual(
+        own.map(({ jobClass, attempt, locale, attributes }) => [jobClass, attempt, locale, attributes]),
+        [1, 2].map((attempt) => ['LoggingJob', attempt, 'ko', { tenant: 'acme' }]),
+      );
+    } finally {
+      end();
+    }
   });
 
   it('retries at the intervals of the formula, with the attempt counted in the record', async () => {

@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict';
+import type { BrowserContextOptions } from 'playwright-core';
+import { type Browser, type Page, WatchedPage, wordsOf } from '../../support/browser';
+import type { Tree } from '../../support/tree';
+import { SIGNED } from '../ops-web';
+
+/** A browser window in which an operator is signed in to the pages of a real tree. */
+export class OperatorWindow {
+  private constructor(
+    private readonly watched: WatchedPage,
+    readonly tree: Tree,
+  ) {}
+
+  /** Signs in by the page, and comes out at the overview. */
+  static async open(browser: Browser, tree: Tree, options: BrowserContextOptions = {}): Promise<OperatorWindow> {
+    const watched = await WatchedPage.open(browser, options);
+    const { page } = watched;
+    page.setDefaultTimeout(45_000);
+    await page.goto(`${tree.baseUrl}/ops`);
+    await page.getByLabel('Name').fill(SIGNED.OPS_USER);
+    await page.getByLabel('Password').fill(SIGNED.OPS_PASSWORD);
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await page.getByRole('heading', { level: 1 }).waitFor();
+    return new OperatorWindow(watched, tree);
+  }
+
+  get page(): Page {
+    return this.watched.page;
+  }
+
+  /** What went wrong in it, but for streams that a worker took along when it died. */
+  get troubles(): string[] {
+    return this.watched.troubles.filter((text) => !text.includes('ERR_INCOMPLETE_CHUNKED_ENCODING'));
+  }
+
+  async goto(path: string): Promise<void> {
+    await this.page.goto(this.tree.baseUrl + path);
+  }
+
+  /** Of a process: `worker-0`, `jobs`. */
+  card(id: string) {
+    return this.page.locator(`#p-${id}`);
+  }
+
+  /** Waits until the card is in that state. */
+  async waitForCard(
+    id: string,
+    state: { readonly tone?: string; readonly phase?: string; readonly say?: RegExp },
+  ): Promise<void> {
+    const { tone, phase, say } = state;
+    const selector = `#p-${id}${tone === undefined ? '' : `[data-state="${tone}"]`}`;
+    let card = this.page.locator(selector);
+    if (phase !== undefined) card = card.filter({ has: this.page.locator('.phase', { hasText: phase }) });
+    if (say) card = card.filter({ has: this.page.locator('.say', { hasText: say }) });
+    await card.waitFor();
+  }
+
+  /** pid, as the card tells it. */
+  async pidOf(id: string): Promise<number> {
+    const say = this.card(id).locator('.say', { hasText: /pid \d+/ });
+    const pid = Number(/pid (\d+)/.exec(await wordsOf(say))?.[1]);
+    assert.ok(pid > 0);
+    return pid;
+  }
+
+  /** Presses the button of the page that asks whether it is meant, and comes out at the overview. */
+  async confirm(question: RegExp, button: string): Promise<void> {
+    await this.page.getByRole('heading', { name: question }).waitFor();
+    await this.page.getByRole('button', { name: button }).click();
+    await this.page.locator('.note[role="status"]').waitFor();
+  }
+
+  async close(): Promise<void> {
+    await this.watched.close();
+  }
+}

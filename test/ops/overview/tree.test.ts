@@ -1,0 +1,231 @@
+import assert from 'node:assert/strict';
+import { Stage } from '../../supervisor/stage';
+import { type Browser, launchBrowser, scrollsSideways, shoot, violations, wordsOf } from '../../support/browser';
+import { request } from '../../support/http';
+import type { Tree } from '../../support/tree';
+import { until } from '../../support/until';
+import { SIGNED } from '../ops-web';
+import { OperatorWindow } from './operator-window';
+
+/** A blocked worker is silent for long enough to be seen, before it is killed. */
+const WORKER_TIMEOUT_MS = 9000;
+
+describe('the overview of a real tree, in a browser', function () {
+  this.timeout(120_000);
+  let stage: Stage;
+  let tree: Tree;
+  let browser: Browser;
+  let operator: OperatorWindow;
+  before(async () => {
+    const start = async () => {
+      stage = await Stage.make();
+      const env = {
+        ...SIGNED,
+        WEB_CONCURRENCY: '2',
+        MEMORY_LIMIT_MB: '1024',
+        WORKER_TIMEOUT: `${WORKER_TIMEOUT_MS}ms`,
+      };
+      tree = await stage.start(env);
+    };
+    [browser] = await Promise.all([launchBrowser(), start()]);
+    operator = await OperatorWindow.open(browser, tree);
+  });
+  after(async () => {
+    await browser?.close();
+    await stage?.remove();
+  });
+
+  const verdict = () => wordsOf(operator.page.getByRole('heading', { level: 1 }));
+  const allIsWell = () => until('all is well', async () => (await verdict()) === 'All is well', { timeoutMs: 45_000 });
+  const events = (text: RegExp) => operator.page.locator('.events li', { hasText: text }).first().waitFor();
+
+  it('shows every process, is live, and accessible', async () => {
+    for (const id of ['worker-0', 'worker-1', 'jobs']) await operator.waitForCard(id, { tone: 'ok', phase: 'ready' });
+    await operator.waitForCard('primary', { tone: 'ok', say: /sends to 2 of 2 workers/ });
+    await operator.page.locator('#live[data-state="ok"]').waitFor();
+    const time = operator.page.locator('#live time');
+    const first = await time.textContent();
+    await until('the page has heard of the tree again', async () => (await time.textContent()) !== first);
+    assert.deepEqual(await violations(operator.page), []);
+  });
+
+  it('shows requests in flight while they are', async () => {
+    const slow = Array.from({ length: 4 }, () => request(`${tree.baseUrl}/slow?ms=6000`));
+    const inFlight = async () => {
+      const counts = await operator.page.locator('[data-kind="worker"] .now').allTextContents();
+      const pips = await operator.page.locator('[data-kind="worker"] .pips > .on').count();
+      return counts.map(Number).reduce((sum, count) => sum + count, 0) === 4 && pips === 4;
+    };
+    await until('four are in flight', inFlight);
+    await Promise.all(slow);
+    await until('none is', async () => (await operator.page.locator('[data-kind="worker"] .pips > .on').count()) === 0);
+  });
+
+  it('shows a worker that was killed, why it cannot come back, and that it is back', async () => {
+    const mend = stage.spoil('broken');
+    const pid = await operator.pidOf('worker-1');
+    process.kill(pid, 'SIGKILL');
+    await operator.waitForCard('worker-1', {
+      tone: 'bad',
+      phase: 'restarting',
+      say: /It died at boot: .*a broken deploy/,
+    });
+    await operator.page.locator('.verdict[data-state="bad"]').waitFor();
+    const issue = operator.page.locator('.issues li', { hasText: 'Worker 1 restarts' });
+    await issue.waitFor();
+    assert.equal(await issue.getByRole('link').getAttribute('href'), '/ops/processes#worker-1');
+    await events(/Worker 1 died: SIGKILL/);
+    await shoot(operator.page, 'overview-restarting');
+    assert.deepEqual(await violations(operator.page), []);
+    mend();
+    await operator.waitForCard('worker-1', { tone: 'ok', phase: 'ready' });
+    await allIsWell();
+    assert.notEqual(await operator.pidOf('worker-1'), pid);
+  });
+
+  it('shows a worker whose loop is blocked, and what it was killed for', async () => {
+    const mend = stage.spoil('broken');
+    request(`${tree.baseUrl}/block`).catch(() => undefined);
+    const silent = operator.page.locator('[data-kind="worker"]', {
+      has: operator.page.locator('.phase', { hasText: 'silent' }),
+    });
+    await silent.waitFor();
+    const say = operator.page.locator('[data-kind="worker"] .say', {
+      hasText: /Loop blocked for .* in GET \/block\. Killed\./,
+    });
+    await say.waitFor();
+    mend();
+    await allIsWell();
+    assert.deepEqual(operator.troubles, []);
+  });
+
+  it('recycles one worker', async () => {
+    const pid = await operator.pidOf('worker-0');
+    await operator.card('worker-0').getByRole('link').click();
+    await operator.page.waitForURL(/\/ops\/processes#worker-0$/);
+    await shoot(operator.page, 'processes');
+    assert.deepEqual(await violations(operator.page), []);
+    await operator.page.locator('#worker-0').getByRole('link', { name: 'Recycle' }).click();
+    await operator.confirm(/Recycle worker 0 of/, 'Recycle worker 0');
+    await operator.page.getByText(/Worker 0 of .* is being replaced/).waitFor();
+    await until('another serves in its place', async () => (await operator.pidOf('worker-0')) !== pid, {
+      timeoutMs: 45_000,
+    });
+    await events(/Worker 0 replaced: asked for/);
+    await events(/recycle 0, asked by the operator's pages, 127\.0\.0\.1/);
+    await tree.waitForLine(/asked to recycle 0 by the operator's pages, 127\.0\.0\.1/);
+  });
+
+  it('has a worker more and a worker fewer, without being loaded anew', async () => {
+    await operator.goto('/ops/processes');
+    await operator.page.getByRole('link', { name: 'Add a worker' }).click();
+    await operator.confirm(/Add a worker to/, 'Add worker 2');
+    await operator.page.evaluate('window.same = true');
+    await operator.waitForCard('worker-2', { tone: 'ok', phase: 'ready' });
+    assert.equal(await operator.page.evaluate('window.same'), true);
+    await operator.goto('/ops/processes/remove');
+    assert.match(await wordsOf(operator.page.locator('.doomed')), /Worker 2 idle/);
+    await operator.confirm(/Remove worker 2 of/, 'Remove worker 2');
+    await operator.card('worker-2').waitFor({ state: 'detached' });
+    await tree.waitForLine(/asked to worker-count-down by the operator's pages/);
+  });
+
+  it('quiets and resumes jobs', async () => {
+    await operator.goto('/ops/processes/quiet');
+    await operator.confirm(/Quiet the jobs of/, 'Quiet jobs');
+    await operator.waitForCard('jobs', { tone: 'warn', phase: 'quiet' });
+    await operator.page.locator('.issues li', { hasText: 'Jobs are quiet' }).waitFor();
+    await operator.goto('/ops/processes/resume');
+    await operator.confirm(/Resume the jobs of/, 'Resume jobs');
+    await operator.waitForCard('jobs', { tone: 'ok', phase: 'ready' });
+    await allIsWell();
+  });
+
+  it('restarts all workers while it goes on showing them', async () => {
+    const pids = [await operator.pidOf('worker-0'), await operator.pidOf('worker-1'), await operator.pidOf('jobs')];
+    await operator.page.getByRole('link', { name: 'Restart workers' }).click();
+    assert.equal(await operator.page.locator('.doomed li').count(), 2);
+    await shoot(operator.page, 'confirm-restart');
+    assert.deepEqual(await violations(operator.page), []);
+    await operator.confirm(/Restart 2 workers of/, 'Restart 2 workers');
+    await events(/Phase 1 complete/);
+    await allIsWell();
+    const now = [await operator.pidOf('worker-0'), await operator.pidOf('worker-1'), await operator.pidOf('jobs')];
+    assert.ok(
+      now.every((pid, i) => pid !== pids[i]),
+      `${pids} ${now}`,
+    );
+  });
+
+  it('is refused what cannot be, in words', async () => {
+    await operator.goto('/ops/processes/remove');
+    await operator.confirm(/Remove worker 1 of/, 'Remove worker 1');
+    await operator.card('worker-1').waitFor({ state: 'detached' });
+    const answer = await operator.page.goto(`${tree.baseUrl}/ops/processes/remove`);
+    assert.equal(answer?.status(), 409);
+    await operator.page.getByText('The tree has changed since the page was shown').waitFor();
+    await operator.goto('/ops/processes/add');
+    await operator.confirm(/Add a worker/, 'Add worker 1');
+    await operator.waitForCard('worker-1', { tone: 'ok', phase: 'ready' });
+  });
+
+  it('is told apart from what it shows when it hears no more', async () => {
+    await operator.goto('/ops');
+    await operator.page.locator('#live[data-state="ok"]').waitFor();
+    await operator.page.context().setOffline(true);
+    // Offline cuts no stream that is open: the process that serves it ends it.
+    await operator.page.evaluate("document.dispatchEvent(new Event('live:lost'))");
+    await operator.waitForCard('worker-0', { tone: 'unknown' });
+    assert.equal(await operator.card('worker-0').locator('.now').textContent(), '–');
+    await operator.page.context().setOffline(false);
+    await operator.goto('/ops');
+    await operator.waitForCard('worker-0', { tone: 'ok' });
+  });
+
+  it('plots what it has seen, with uPlot, and as a table', async () => {
+    const figures = async () => {
+      await operator.goto('/ops?range=10m');
+      return (await operator.page.locator('.plot .uplot canvas').count()) >= 6;
+    };
+    await until('there are figures', figures, { timeoutMs: 45_000, everyMs: 1000 });
+    await operator.page.getByText('Numbers as a table').click();
+    const header = operator.page.locator('details thead');
+    assert.match(await wordsOf(header), /Requests \/s.*Response time p99 ms.*Queue latency default s.*Memory MB/);
+    assert.ok((await operator.page.locator('details tbody tr').count()) >= 1);
+    await shoot(operator.page, 'overview-plots');
+    assert.deepEqual(await violations(operator.page), []);
+    assert.deepEqual(operator.troubles, []);
+  });
+
+  it('fits from 320 px to wide, and speaks Korean', async () => {
+    for (const path of ['/ops?locale=ko', '/ops/processes', '/ops/processes/restart']) {
+      await operator.goto(path);
+      for (const width of [320, 640, 900, 1280, 2000]) {
+        await operator.page.setViewportSize({ width, height: 900 });
+        assert.equal(await scrollsSideways(operator.page), false, `${path} at ${width} px`);
+      }
+    }
+    await operator.page.setViewportSize({ width: 1280, height: 900 });
+    await operator.goto('/ops');
+    assert.equal(await verdict(), '모두 정상입니다');
+    await shoot(operator.page, 'overview.ko');
+    await operator.goto('/ops?locale=en');
+  });
+
+  it('is complete without JavaScript, orders included', async () => {
+    const plain = await OperatorWindow.open(browser, tree, { javaScriptEnabled: false });
+    await plain.goto('/ops?range=10m');
+    await plain.waitForCard('worker-0', { tone: 'ok', phase: 'ready' });
+    assert.ok((await plain.page.locator('.plot .canvas svg path').count()) > 6);
+    const pid = await plain.pidOf('worker-1');
+    await plain.goto('/ops/processes');
+    await plain.page.locator('#worker-1').getByRole('link', { name: 'Recycle' }).click();
+    await plain.confirm(/Recycle worker 1/, 'Recycle worker 1');
+    const replaced = async () => {
+      await plain.goto('/ops');
+      return (await plain.pidOf('worker-1')) !== pid;
+    };
+    await until('another serves in its place', replaced, { timeoutMs: 45_000, everyMs: 500 });
+    await plain.close();
+  });
+});
