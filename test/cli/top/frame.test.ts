@@ -87,6 +87,19 @@ describe('a frame of top', () => {
     );
   });
 
+  it('shows a primary that serves the web itself, and one without jobs', () => {
+    const whole = picture([]);
+    const single = status({ busy_threads: 2, backlog: 1, in_flight: [{ what: 'GET /', id: 'a', ageMs: 7 }] });
+    const limits = { ...whole.limits, jobConcurrency: 0 };
+    const job_processor = { ...whole.stats.job_processor, pid: null, state: 'off' } as const;
+    const alone = { ...whole, limits, stats: { ...whole.stats, single, job_processor } };
+    const text = drawn(view({ picture: alone, stores: stores(queue('default')) })).join('\n');
+    assert.match(text, /^All is well\.$/m);
+    assert.match(text, /^ {2}primary +3999 +ready +2\/5 +1 /m);
+    assert.match(text, /^ {2}primary +7 ms {2}GET \/$/m);
+    assert.doesNotMatch(text, /^. (web|jobs) /m);
+  });
+
   it('keeps the chosen one of many workers in sight', () => {
     const many = picture(Array.from({ length: 64 }, (_, i) => worker(i)));
     for (const selected of [0, 1, 30, 62, 63]) {

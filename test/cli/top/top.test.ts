@@ -12,26 +12,35 @@ const SHIFT_TAB = '\x1b[Z';
 
 describe('catamount top', function () {
   this.timeout(60_000);
+  /** One for all that do not spoil it. */
+  let shared: RecorderProcess;
   let recorder: RecorderProcess;
   let emulator: Emulator;
   let ended: Promise<void>;
+  let callsBefore: number;
 
   const begin = async (failing: readonly string[] = [], env?: Record<string, string>) => {
-    recorder = await RecorderProcess.start({ failing });
+    recorder = failing.length === 0 ? shared : await RecorderProcess.start({ failing });
+    callsBefore = orders().length;
     emulator = new Emulator();
     ended = top({ state: recorder.stateFile }, emulator.stage(env));
     await emulator.shows(/q quit/);
   };
-  const calls = () => recorder.calls.filter((call) => call !== 'look');
+  const orders = () => recorder.calls.filter((call) => call !== 'look');
+  const calls = () => orders().slice(callsBefore);
   const called = (call: string) => until(`${call} was called`, () => calls().at(-1) === call, { timeoutMs: 20_000 });
   const quit = async () => {
     emulator.type('q');
     await ended;
   };
+  before(async () => {
+    shared = await RecorderProcess.start();
+  });
+  after(() => shared.cleanup());
   afterEach(async () => {
     emulator?.type('\x03');
     await ended;
-    await recorder?.cleanup();
+    if (recorder !== shared) await recorder.cleanup();
   });
 
   it('shows the tree live on the other screen, and gives the terminal back as it was', async () => {
@@ -159,7 +168,8 @@ describe('catamount top', function () {
   });
 
   it('says that the tree is gone, and finds the one that comes after', async () => {
-    await begin();
+    // One of its own: no operation has that name, so none is refused.
+    await begin(['nothing']);
     await recorder.kill9();
     await emulator.shows(/^! What follows is old, the tree is asked again: No Catamount runs here/m);
     await emulator.shows(/^› web 0 +4211/m);
@@ -183,7 +193,7 @@ describe('catamount top', function () {
   });
 
   it('prints one frame where there is no terminal, and ends', async () => {
-    recorder = await RecorderProcess.start();
+    recorder = shared;
     for (const env of [{}, { TERM: 'dumb' }]) {
       emulator = new Emulator();
       const stage = emulator.stage(env);

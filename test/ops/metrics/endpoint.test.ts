@@ -9,97 +9,95 @@ const PRODUCTION = { NODE_ENV: 'production', APP_URL: 'http://127.0.0.1', MAIL_D
 
 describe('/ops/metrics', () => {
   let ops: OpsWeb;
-  afterEach(() => ops?.stop());
-
+  const start = (env: Readonly<Record<string, string>>) => {
+    before(async () => {
+      ops = await OpsWeb.start(env);
+    });
+    after(() => ops?.stop());
+  };
   const withToken = (given: string) => ops.get(PATH, { Authorization: given });
 
-  it('is for whoever has the token, signed in or not', async () => {
-    ops = await OpsWeb.start({ ...PRODUCTION, ...SIGNED, METRICS_TOKEN: TOKEN });
-    const { metrics } = Scrape.of(await withToken(`Bearer ${TOKEN}`));
-    assert.ok(metrics.has('catamount_http_requests_total'));
-    Scrape.of(await withToken(`bearer ${TOKEN}`));
-    const wrong = [
-      '',
-      'Bearer',
-      'Bearer ',
-      TOKEN.slice(0, -1),
-      `Bearer ${TOKEN}x`,
-      `Basic ${TOKEN}`,
-      `Bearer  ${TOKEN}`,
-    ];
-    for (const given of wrong.filter((each) => each !== TOKEN)) {
-      const answer = await withToken(given);
-      assert.equal(answer.status, 401, JSON.stringify(given));
-      assert.equal(answer.headers['www-authenticate'], 'Bearer realm="metrics"');
-      assert.equal(answer.json().status, 401);
-      assert.doesNotMatch(answer.body, /catamount_/);
-    }
-    assert.equal((await ops.get(`${PATH}?token=${TOKEN}`)).status, 401);
-    assert.equal((await ops.get(PATH, { Cookie: await ops.signIn(SIGNED.OPS_PASSWORD) })).status, 401);
+  describe('with a token', () => {
+    start({ ...PRODUCTION, METRICS_TOKEN: TOKEN });
+
+    it('is for whoever has it, and nobody else', async () => {
+      const { metrics } = Scrape.of(await withToken(`Bearer ${TOKEN}`));
+      assert.ok(metrics.has('catamount_http_requests_total'));
+      Scrape.of(await withToken(`bearer ${TOKEN}`));
+      const short = TOKEN.slice(0, -1);
+      for (const given of ['', 'Bearer', 'Bearer ', short, `Bearer ${short}`, `Bearer ${TOKEN}x`, `Basic ${TOKEN}`]) {
+        const answer = await withToken(given);
+        assert.equal(answer.status, 401, JSON.stringify(given));
+        assert.equal(answer.headers['www-authenticate'], 'Bearer realm="metrics"');
+        assert.equal(answer.json().status, 401);
+        assert.doesNotMatch(answer.body, /catamount_/);
+      }
+      assert.equal((await ops.get(`${PATH}?token=${TOKEN}`)).status, 401);
+    });
+
+    it('is there without the pages', async () => {
+      assert.equal((await ops.get('/ops')).status, 404);
+    });
+
+    it('is read only, and never cached', async () => {
+      const headers = { Authorization: `Bearer ${TOKEN}` };
+      const head = await request(ops.url + PATH, { method: 'HEAD', headers });
+      assert.deepEqual([head.status, head.body], [200, '']);
+      assert.equal(head.headers['cache-control'], 'no-store');
+      for (const method of ['POST', 'PUT', 'DELETE']) {
+        const answer = await request(ops.url + PATH, { method, headers });
+        assert.deepEqual([answer.status, answer.headers.allow], [405, 'GET, HEAD']);
+      }
+    });
+
+    it('takes one reading for all who ask at the same time', async () => {
+      const texts = await Promise.all(Array.from({ length: 20 }, () => withToken(`Bearer ${TOKEN}`)));
+      // The CPU time of the process is another with every reading.
+      assert.ok(new Set(texts.map(({ body }) => body)).size < 20);
+    });
   });
 
-  it('is not there in production without one, whoever is signed in', async () => {
-    ops = await OpsWeb.start({ ...PRODUCTION, ...SIGNED });
-    const nothing = await ops.get('/nowhere');
-    const cookie = await ops.signIn(SIGNED.OPS_PASSWORD);
-    for (const headers of [{}, { Cookie: cookie }, { Authorization: 'Bearer null' }, { Authorization: 'Bearer ' }]) {
-      const answer = await ops.get(PATH, headers);
-      assert.equal(answer.status, 404);
-      assert.deepEqual({ ...answer.json<object>(), requestId: '' }, { ...nothing.json<object>(), requestId: '' });
-    }
+  describe('without one, in production', () => {
+    start({ ...PRODUCTION, ...SIGNED });
+
+    it('is not there, whoever is signed in', async () => {
+      const nothing = await ops.get('/nowhere');
+      const cookie = await ops.signIn(SIGNED.OPS_PASSWORD);
+      for (const headers of [{}, { Cookie: cookie }, { Authorization: 'Bearer null' }, { Authorization: 'Bearer ' }]) {
+        const answer = await ops.get(PATH, headers);
+        assert.equal(answer.status, 404);
+        assert.deepEqual({ ...answer.json<object>(), requestId: '' }, { ...nothing.json<object>(), requestId: '' });
+      }
+    });
   });
 
-  it('is there without the pages', async () => {
-    ops = await OpsWeb.start({ ...PRODUCTION, METRICS_TOKEN: TOKEN });
-    assert.equal((await ops.get('/ops')).status, 404);
-    Scrape.of(await withToken(`Bearer ${TOKEN}`));
-  });
+  describe("on a developer's machine", () => {
+    start({});
 
-  it('is open to this machine elsewhere, but not to a page that was made to point here', async () => {
-    ops = await OpsWeb.start();
-    Scrape.of(await ops.get(PATH));
-    assert.equal((await ops.get(PATH, { Host: 'rebound.example' })).status, 403);
-  });
+    it('is open to that machine, but not to a page that was made to point there', async () => {
+      Scrape.of(await ops.get(PATH));
+      assert.equal((await ops.get(PATH, { Host: 'rebound.example' })).status, 403);
+    });
 
-  it('is read only, and never cached', async () => {
-    ops = await OpsWeb.start();
-    const head = await request(ops.url + PATH, { method: 'HEAD' });
-    assert.deepEqual([head.status, head.body], [200, '']);
-    assert.equal(head.headers['cache-control'], 'no-store');
-    for (const method of ['POST', 'PUT', 'DELETE']) {
-      const answer = await request(ops.url + PATH, { method });
-      assert.deepEqual([answer.status, answer.headers.allow], [405, 'GET, HEAD']);
-    }
-  });
+    it('answers while Redis takes its commands and says nothing', async () => {
+      ops.redis.pause();
+      const scrape = Scrape.of(await ops.get(PATH).finally(() => ops.redis.resume()));
+      assert.deepEqual([scrape.sum('catamount_postgres_up'), scrape.sum('catamount_redis_up')], [1, 0]);
+      assert.equal(scrape.sum('catamount_outbox_rows'), 0);
+      assert.ok(scrape.metrics.has('catamount_process_cpu_seconds_total'));
+    });
 
-  it('answers when Postgres is gone, and leaves out what it would have to tell of it', async () => {
-    ops = await OpsWeb.start();
-    const before = Scrape.of(await ops.get(PATH));
-    assert.equal(before.sum('catamount_readings_missing'), 0, before.text);
-    assert.equal(before.sum('catamount_outbox_rows'), 0);
-    await ops.database.drop();
-    const after = Scrape.of(await ops.get(PATH));
-    assert.deepEqual([after.sum('catamount_postgres_up'), after.sum('catamount_redis_up')], [0, 1]);
-    assert.equal(after.sum('catamount_readings_missing'), 2, 'outbox and scheduled set');
-    assert.ok(Number.isNaN(after.sum('catamount_outbox_rows')));
-    assert.equal(after.sum('catamount_job_set_jobs', { set: 'dead' }), 0);
-    after.assertNothingWentBack(before);
-  });
-
-  it('answers while Redis takes its commands and says nothing', async () => {
-    ops = await OpsWeb.start();
-    ops.redis.pause();
-    const scrape = Scrape.of(await ops.get(PATH));
-    ops.redis.resume();
-    assert.deepEqual([scrape.sum('catamount_postgres_up'), scrape.sum('catamount_redis_up')], [1, 0]);
-    assert.equal(scrape.sum('catamount_outbox_rows'), 0);
-    assert.ok(scrape.metrics.has('catamount_process_cpu_seconds_total'));
-  });
-
-  it('takes one reading for all who ask at the same time', async () => {
-    ops = await OpsWeb.start();
-    const texts = await Promise.all(Array.from({ length: 20 }, () => ops.get(PATH)));
-    // The CPU time of the process is another with every reading.
-    assert.ok(new Set(texts.map(({ body }) => body)).size < 20);
+    it('answers when Postgres is gone, and leaves out what it would have to tell of it', async () => {
+      const before = Scrape.of(await ops.get(PATH));
+      assert.equal(before.sum('catamount_readings_missing'), 0, before.text);
+      assert.equal(before.sum('catamount_outbox_rows'), 0);
+      await ops.database.drop();
+      const after = Scrape.of(await ops.get(PATH));
+      assert.deepEqual([after.sum('catamount_postgres_up'), after.sum('catamount_redis_up')], [0, 1]);
+      assert.equal(after.sum('catamount_readings_missing'), 2, 'outbox and scheduled set');
+      assert.ok(Number.isNaN(after.sum('catamount_outbox_rows')));
+      assert.equal(after.sum('catamount_job_set_jobs', { set: 'dead' }), 0);
+      after.assertNothingWentBack(before);
+    });
   });
 });
