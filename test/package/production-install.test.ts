@@ -53,9 +53,12 @@ describe('this app installed without development dependencies', () => {
         DATABASE_URL: database.url,
         REDIS_URL: redis.url,
         SMTP_URL: mail.url,
+        METRICS_TOKEN: 'sesame-opens-0123456789',
       },
     });
     assert.equal((await tree.request('GET', '/')).status, 200);
+    const headers = { Authorization: 'Bearer sesame-opens-0123456789' };
+    assert.equal((await tree.request('GET', '/ops/metrics', { headers })).status, 200);
     assert.equal((await tree.request('POST', '/users', { json: { email: 'ada@example.com' } })).status, 201);
     await mail.waitFor(1);
     assert.equal((await tree.stop()).code, 0);
