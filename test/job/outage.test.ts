@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { Job } from '../../lib/job/job';
+import { ProcessList } from '../../lib/job/pulse/process-list';
 import { transaction } from '../../lib/model/transaction';
 import { Deadline } from '../../lib/support/deadline';
 import { until } from '../support/until';
@@ -120,6 +121,27 @@ describe('outages', () => {
     await until('all ran', () => new Set(ran).size === 50, LONG);
     await allSettled();
     assert.deepEqual(sorted(), upTo(50));
+  });
+
+  it('a Redis that is full to the brim still gives its jobs out, takes their outcomes, and hears who lives', async () => {
+    const { client } = system.redis;
+    for (const n of upTo(20)) await CountJob.performLater(n);
+    await client.configSet('maxmemory', '1');
+    try {
+      await assert.rejects(client.set('more', 'x'), /OOM/);
+      await transaction(() => CountJob.performLater(20));
+      assert.equal((await CountJob.performLater(21)).enqueued, true, 'by way of Postgres');
+      const processor = await system.processor(CLASSES);
+      await until('those that Redis has have run', () => ran.length === 20, LONG);
+      assert.equal(await client.hLen('bq:default:jobs'), 0);
+      const listed = await new ProcessList(client).list();
+      assert.equal(listed.length, 1);
+      assert.deepEqual(processor.snapshot().running, []);
+    } finally {
+      await client.configSet('maxmemory', '0');
+    }
+    await until('so have the others, when there is room again', () => ran.length === 22, LONG);
+    await allSettled();
   });
 
   it('outcomes that Redis missed reach it when it is back', async () => {

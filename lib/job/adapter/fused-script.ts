@@ -23,6 +23,9 @@ export const FUSED_SCRIPT = `
 local call, now, token, want = redis.call, ARGV[1], ARGV[2], tonumber(ARGV[3])
 local width, order, lost, limits = tonumber(ARGV[4]), ARGV[5], ARGV[6], ARGV[7]
 local out, applied, paused = {'', '', ''}, {}, {}
+-- A Redis without memory lets a script write whose first command can only free some, as that of an outcome does: else
+-- nobody could fetch, and so end, the jobs that fill it.
+if not ARGV[8] then call('hdel', KEYS[1]..'deliveries', '') end
 ${LIMITS}
 local function putBack(p, id, fence)
   call('rpush', p..'waiting', id)

@@ -15,8 +15,10 @@ local time = call('time')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local last, since = tonumber(ARGV[4]), tonumber(ARGV[5])
 if last == 0 or now < last or now - last > tonumber(ARGV[6]) then since = now end
+-- First, since a Redis without memory lets a script go on that begins with what needs none.
+call('expire', KEYS[2], ARGV[3])
 call('zadd', KEYS[1], now, ARGV[1])
-if ARGV[2] == '' then call('expire', KEYS[2], ARGV[3]) else call('set', KEYS[2], ARGV[2], 'EX', ARGV[3]) end
+if ARGV[2] ~= '' then call('set', KEYS[2], ARGV[2], 'EX', ARGV[3]) end
 for a = 8, #ARGV do call('lrem', KEYS[3], 1, ARGV[a]) end
 -- Who has not been here all the time cannot tell whether the others were silent, or Redis was away.
 local silent = {}
