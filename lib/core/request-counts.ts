@@ -52,22 +52,3 @@ function sumBuckets(parts: readonly Buckets[]): Buckets {
     sumMs: parts.reduce((sum, part) => sum + part.sumMs, 0),
   };
 }
-
-/**
- * What a share of the lengths of time does not exceed, ms, to within their bucket; null of none.
- * @param share 0 to 1: 0.99 for the 99th percentile.
- */
-export function percentileMs(counts: readonly number[], share: number): number | null {
-  const total = counts.reduce((sum, count) => sum + count, 0);
-  let below = 0;
-  for (const [i, count] of counts.entries()) {
-    if (count > 0 && below + count >= share * total) {
-      const from = BOUNDS_MS[i - 1] ?? 0;
-      // Of the last it is known only where it begins.
-      const to = BOUNDS_MS[i] ?? from;
-      return from + ((share * total - below) / count) * (to - from);
-    }
-    below += count;
-  }
-  return null;
-}

@@ -1,6 +1,7 @@
 import { told, type WorkerStatus } from '../../cluster/stats';
 import type { TreePicture } from '../../cluster/tree-picture';
-import { percentileMs, type RequestCounts } from '../../core/request-counts';
+import type { RequestCounts } from '../../core/request-counts';
+import { percentile } from '../../ops/plots/percentile';
 
 /** Over how long rates are told, ms: heartbeats come once a second, so a shorter one would jump. */
 const SPAN_MS = 5000;
@@ -51,8 +52,8 @@ function between(before: TreePicture, after: TreePicture, seconds: number): Rate
   return {
     requestsPerS: (answered(now) - answered(then)) / seconds,
     failingPerS: (failing(now) - failing(then)) / seconds,
-    p50Ms: percentileMs(counts, 0.5),
-    p99Ms: percentileMs(counts, 0.99),
+    p50Ms: percentile(counts, 0.5),
+    p99Ms: percentile(counts, 0.99),
     byPid: ratesByPid(before, after, seconds),
   };
 }
