@@ -7,6 +7,8 @@ import type { ErrorReport, JobSetup } from '../setup';
 type Reporter = NonNullable<JobSetup['reportError']>;
 
 const DURING = "the app's reportError";
+/** Reports on their way at once. A tracker that answers nobody would have them pile up. */
+const MOST_PENDING = 1000;
 
 /** Which events are failures, and how they are reported. */
 const REPORTS: { readonly [E in EventName]?: (event: EventMap[E]) => ErrorReport } = {
@@ -29,6 +31,7 @@ export class ErrorReporter implements Service {
   readonly name = 'error reporter';
   private readonly pending = new Set<Promise<unknown>>();
   private unsubscribe: (() => void) | undefined;
+  private toldOfSilence = false;
 
   /** @param report undefined: nothing is reported, nor listened to. */
   constructor(
@@ -52,8 +55,20 @@ export class ErrorReporter implements Service {
     if (!describe) return;
     // Its own failure would be reported to it, and fail again.
     if ('during' in event && event.during === DURING) return;
+    if (this.pending.size >= MOST_PENDING) {
+      this.tellOfSilence();
+      return;
+    }
+    this.toldOfSilence = false;
     const sent: Promise<unknown> = this.send(describe(event)).finally(() => this.pending.delete(sent));
     this.pending.add(sent);
+  }
+
+  private tellOfSilence(): void {
+    if (this.toldOfSilence) return;
+    this.toldOfSilence = true;
+    const error = new Error(`${MOST_PENDING} reports have got no answer yet: others are left out until they have`);
+    this.events.emit('process.error', { error, during: DURING });
   }
 
   private async send(report: ErrorReport): Promise<void> {

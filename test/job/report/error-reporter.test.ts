@@ -122,6 +122,24 @@ describe('the error reporter', () => {
     assert.equal(await system.redis.client.zCard('bq:default:dead'), 1);
   });
 
+  it('that answers nobody is sent no more than a thousand reports, which is told once', async () => {
+    const answers: (() => void)[] = [];
+    reporter = new ErrorReporter(system.events, () => new Promise<void>((resolve) => answers.push(resolve)));
+    await reporter.start();
+    const trouble = () => system.events.emit('database.error', { error: new Error('trouble') });
+    for (let n = 0; n < 1100; n++) trouble();
+    assert.equal(answers.length, 1000);
+    assert.deepEqual(
+      system.eventsNamed('process.error').map(({ error }) => error.message),
+      ['1000 reports have got no answer yet: others are left out until they have'],
+    );
+    for (const answer of answers.splice(0)) answer();
+    await new Promise(setImmediate);
+    trouble();
+    assert.equal(answers.length, 1, 'it answers again');
+    answers[0]?.();
+  });
+
   it('is waited for by nobody but its own stop', async () => {
     const sent = deferred();
     await start(() => sent.promise);
