@@ -151,6 +151,9 @@ export const COMMANDS: readonly Command[] = [
   },
 ];
 
+/** Of what was given in place of an argument, characters. */
+const LONGEST_SHOWN = 100;
+
 /** Where a command is found on the socket: `jobs quiet` at `/jobs/quiet`. */
 export function pathOf(command: Command): string {
   return `/${command.name.replaceAll(' ', '/')}`;
@@ -165,11 +168,13 @@ export function usageOf({ name, argument }: Command): string {
 export function parseArgument(command: Command, text: string | undefined): number {
   const { argument, name } = command;
   if (argument === undefined) {
-    if (text !== undefined) throw new UserError(`${name} takes no argument, but was given "${text}".`, EXIT.usage);
+    if (text !== undefined) {
+      throw new UserError(`${name} takes no argument, but was given "${text.slice(0, LONGEST_SHOWN)}".`, EXIT.usage);
+    }
     return 0;
   }
   if (text !== undefined && /^\d{1,6}$/.test(text)) return Number(text);
-  const given = text === undefined ? 'nothing was given' : `"${text}" is none`;
+  const given = text === undefined ? 'nothing was given' : `"${text.slice(0, LONGEST_SHOWN)}" is none`;
   throw new UserError(`${usageOf(command)} needs ${argument.meaning}, a whole number: ${given}.`, EXIT.usage);
 }
 

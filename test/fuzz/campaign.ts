@@ -24,7 +24,7 @@ export function patience(quickMs: number): number {
 export function withShortStacks(): void {
   const { stackTraceLimit } = Error;
   before(() => {
-    Error.stackTraceLimit = 10;
+    Error.stackTraceLimit = 1;
   });
   after(() => {
     Error.stackTraceLimit = stackTraceLimit;

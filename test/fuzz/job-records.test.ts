@@ -117,13 +117,13 @@ describe('records of jobs, read from Redis', function () {
       fc.asyncProperty(maybe(record), fc.integer({ min: 1, max: 6 }), (value, deliveries) =>
         check(JSON.stringify(value) ?? 'null', deliveries),
       ),
-      runs(10_000),
+      runs(6000),
     );
   });
 
   it('of any bytes', async () => {
     const mutator = new Mutator(SEED, JOB_WORDS);
-    for (let n = cases(15_000); n > 0; n--) await check(mutator.mutate(JOB_SEEDS).toString('utf8'), 1 + (n % 5));
+    for (let n = cases(9000); n > 0; n--) await check(mutator.mutate(JOB_SEEDS).toString('utf8'), 1 + (n % 5));
   });
 
   it('nested deeper than any program wants', async () => {

@@ -37,7 +37,7 @@ export interface CheckedFilter {
 /** @throws InvalidRequestError. */
 export function checkFilter(filter: JobFilter): CheckedFilter {
   const { queue } = filter;
-  const queues = queue === undefined || queue === '' ? undefined : typeof queue === 'string' ? [queue] : queue;
+  const queues = queue === undefined || queue === '' ? undefined : [queue].flat();
   for (const name of queues ?? []) checkQueue(name);
   const checked: Partial<Record<(typeof CONDITIONS)[number], string>> = {};
   for (const name of CONDITIONS) {

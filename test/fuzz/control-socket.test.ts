@@ -1,0 +1,117 @@
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import { IncomingMessage } from 'node:http';
+import { Socket } from 'node:net';
+import path from 'node:path';
+import { readRequest } from '../../lib/control/answer';
+import { COMMANDS, parseArgument, pathOf } from '../../lib/control/commands';
+import { readState } from '../../lib/control/state-file';
+import { UserError } from '../../lib/core/errors';
+import { RecorderProcess } from '../control/recorder-process';
+import { rawExchange, socketRequest } from '../control/socket-request';
+import { removeFolder, tempFolder } from '../support/temp-folder';
+import { readAnswers } from './answers';
+import { cases, patience, SEED, withShortStacks } from './campaign';
+import { Mutator } from './mutator';
+
+const WORDS = [
+  ...['\r\n', '\r\n\r\n', 'Authorization: Bearer x\r\n', 'Content-Length: 4\r\n', 'Transfer-Encoding: chunked\r\n'],
+  ...[
+    'Expect: 100-continue\r\n',
+    'Upgrade: x\r\nConnection: upgrade\r\n',
+    'HTTP/1.0',
+    '/stop',
+    '/halt',
+    '%2f',
+    '?',
+    '\0',
+  ],
+];
+
+/** Who may not, learns nothing and does nothing; who may, does what was meant or nothing. */
+describe('the control socket, given anything', function () {
+  this.timeout(patience(60_000));
+  withShortStacks();
+  let recorder: RecorderProcess;
+  let mutator: Mutator;
+  before(async () => {
+    recorder = await RecorderProcess.start();
+    mutator = new Mutator(SEED, WORDS);
+  });
+  after(() => recorder.cleanup());
+
+  const requestsWith = (headers: string): [string, ...string[]] => [
+    `GET /stats HTTP/1.1\r\nHost: x\r\n${headers}\r\n`,
+    ...COMMANDS.map((command) => `${command.method} ${pathOf(command)}/1 HTTP/1.1\r\nHost: x\r\n${headers}\r\n`),
+  ];
+
+  async function assertUndisturbed(): Promise<void> {
+    const headers = { authorization: `Bearer ${recorder.state.token}` };
+    assert.equal((await socketRequest(recorder.socket, 'GET', '/status', headers)).status, 200);
+    assert.equal(recorder.output.matching(({ json }) => json.name === 'error').length, 0);
+  }
+
+  it('without the token', async () => {
+    const seeds = requestsWith('Authorization: Bearer nonsense\r\n');
+    const some = async (many: number) => {
+      for (let n = many; n > 0; n--) {
+        const answers = readAnswers(await rawExchange(recorder.socket, mutator.mutate(seeds), { end: true }));
+        for (const { status } of answers) assert.ok([100, 400, 403, 408, 417, 431].includes(status), String(status));
+      }
+    };
+    const calls = recorder.calls.length;
+    await Promise.all(Array.from({ length: 8 }, () => some(cases(1000) / 8)));
+    assert.equal(recorder.calls.length, calls);
+    await assertUndisturbed();
+  });
+
+  it('with the token, as it is read', () => {
+    const token = 'T0KEN';
+    const targets = ['/stats', '/jobs/quiet', '/heap-snapshot/1', '/recycle/0?x=1', '/worker-count-up'] as const;
+    for (let n = cases(10_000); n > 0; n--) {
+      const request = new IncomingMessage(new Socket());
+      request.url = mutator.mutate(targets).toString('latin1');
+      request.method = mutator.pick(['GET', 'POST', 'HEAD', 'post', 'STOP']);
+      request.headers = { authorization: `Bearer ${token}` };
+      const answer = readRequest(request, token);
+      if ('status' in answer) {
+        assert.ok([400, 404, 405, 413].includes(answer.status));
+        assert.ok(JSON.stringify(answer.body).length < 2000);
+      } else {
+        const { command, argument } = answer;
+        assert.equal(request.method, command.method);
+        assert.ok(Number.isSafeInteger(argument) && argument >= 0);
+        const wanted = pathOf(command) + (command.argument ? `/${argument}` : '');
+        assert.equal(request.url.split('?')[0]?.replace(/\/0+(?=\d)/, '/'), wanted);
+      }
+    }
+  });
+
+  it('arguments of commands', () => {
+    for (let n = cases(5000); n > 0; n--) {
+      for (const command of COMMANDS.filter(({ argument }) => argument)) {
+        try {
+          assert.ok(parseArgument(command, mutator.mutate(['1', '12']).toString('utf8')) >= 0);
+        } catch (thrown) {
+          assert.ok(thrown instanceof UserError);
+        }
+      }
+    }
+  });
+
+  it('state files', () => {
+    const folder = tempFolder('state');
+    const file = path.join(folder, 'state.json');
+    const state = JSON.stringify({ ...recorder.state, pid: 7 });
+    for (let n = cases(1000); n > 0; n--) {
+      fs.writeFileSync(file, mutator.mutate([state]));
+      try {
+        assert.ok((readState(file)?.pid ?? 0) > 0);
+      } catch (thrown) {
+        assert.ok(thrown instanceof UserError);
+        assert.ok(!thrown.message.includes(recorder.state.token));
+      }
+    }
+    removeFolder(folder);
+  });
+});

@@ -1,0 +1,98 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { readNewUser } from '../../lib/app/routes/new-user';
+import { parseToken } from '../../lib/app/services/access-token';
+import { isAddress } from '../../lib/support/email-address';
+import { parseJson } from '../../lib/web/json';
+import { ProblemError } from '../../lib/web/problem';
+import { waitedSinceRouter } from '../../lib/web/request-start';
+import { cases, patience, runs, SEED, withShortStacks } from './campaign';
+import { Mutator } from './mutator';
+
+const BODIES = [
+  '{"email":"new.user@example.com","name":"New User","locale":"ko"}',
+  '{"email":"a+b@x.co","name":null}',
+  '[{"email":["a@b.co"],"name":{"first":"\\u0041"}},1e5,-0,true]',
+] as const;
+const WORDS = [
+  '"__proto__":',
+  '"constructor":{"prototype":1}',
+  '\\u0000',
+  '\\ud83d',
+  '\ud83d\ude00',
+  '[',
+  '{"a":',
+  'null',
+  '1e999',
+];
+
+/** What comes in by HTTP, where it is read: a value that keeps its promises, or a problem that tells what is wrong. */
+describe('input of requests', function () {
+  this.timeout(patience(60_000));
+  withShortStacks();
+
+  /** @returns what it gives, or the status of its refusal. */
+  function orProblem<T>(read: () => T): T | number {
+    try {
+      return read();
+    } catch (thrown) {
+      if (thrown instanceof ProblemError) return thrown.status;
+      throw thrown;
+    }
+  }
+
+  function checkUser(body: unknown): void {
+    const user = orProblem(() => readNewUser({ request: { body, type: 'application/json' } as never }));
+    if (typeof user === 'number') {
+      assert.ok([400, 422].includes(user));
+      return;
+    }
+    assert.ok(isAddress(user.email), user.email);
+    assert.doesNotMatch(user.email, /[\s\r\n<>",]/);
+    assert.ok(user.name === null || (user.name !== '' && [...user.name].length <= 200 && !/[\r\n\0]/.test(user.name)));
+    assert.ok(user.locale === undefined || ['en', 'ko'].includes(user.locale));
+  }
+
+  it('bodies of any bytes', () => {
+    const mutator = new Mutator(SEED, WORDS);
+    for (let n = cases(20_000); n > 0; n--) {
+      const value = orProblem(() => parseJson(mutator.mutate(BODIES)));
+      assert.equal(Object.hasOwn(Object.prototype, 'a'), false);
+      if (value !== 400) checkUser(value);
+    }
+  });
+
+  it('users of any shape', () => {
+    const text = fc.oneof(fc.string({ unit: 'binary', maxLength: 260 }), fc.string({ maxLength: 30 }));
+    const field = fc.oneof(text, fc.emailAddress(), fc.constantFrom('en', 'ko', null, 0, true), fc.jsonValue());
+    const user = fc.record({ email: field, name: field, locale: field }, { requiredKeys: [] });
+    return fc.assert(fc.property(fc.oneof({ weight: 5, arbitrary: user }, fc.jsonValue()), checkUser), runs(8000));
+  });
+
+  it('addresses that are nearly right', () => {
+    const mutator = new Mutator(SEED, ['.', '@', '..', '"', '<', '\r\n', ' ', '%00', '\u202e', 'xn--', '[1.2.3.4]']);
+    for (let n = cases(10_000); n > 0; n--) {
+      checkUser({ email: mutator.mutate(['new.user+tag@mail.example.com', "o'brien@x-y.co.uk"]).toString('utf8') });
+    }
+  });
+
+  it('access tokens', () => {
+    const seeds = ['1:IvK8iK5tehikMxNftugfPwd4qvELrrih1k27xSaq4hg', `9223372036854775807:${'a'.repeat(43)}`] as const;
+    const mutator = new Mutator(SEED, [':', '-', '_', '=', '+', '9'.repeat(30), '0', '\n']);
+    for (let n = cases(10_000); n > 0; n--) {
+      const token = parseToken(mutator.mutate(seeds).toString('latin1'));
+      if (token) assert.ok(BigInt(token.userId) > 0n && BigInt(token.userId) < 2n ** 63n && token.secret.length === 43);
+    }
+  });
+
+  it('times that a router has put on', () => {
+    const mutator = new Mutator(SEED, ['t=', '.', '-', 'e9', '9'.repeat(20), ' ']);
+    for (let n = cases(10_000); n > 0; n--) {
+      const waited = waitedSinceRouter(
+        mutator.mutate(['t=1700000000.123', '1700000000123']).toString('latin1'),
+        1.7e12,
+      );
+      assert.ok(waited >= 0 && waited < 600_000);
+    }
+  });
+});

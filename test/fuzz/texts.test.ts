@@ -1,0 +1,124 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { UserError } from '../../lib/core/errors';
+import { Schedule } from '../../lib/job/cron/schedule';
+import { deserializeArguments, serializeArguments } from '../../lib/job/enqueue/arguments';
+import { fromFields } from '../../lib/job/history/class-tally';
+import { mailsFromFields } from '../../lib/job/history/mail-tally';
+import { readProcessInfo } from '../../lib/job/pulse/process-info';
+import { checkFilter, luaFilter } from '../../lib/job/set/filter';
+import { InvalidRequestError } from '../../lib/job/set/invalid-request';
+import { parseDuration } from '../../lib/support/duration';
+import { cases, patience, runs, SEED, withShortStacks } from './campaign';
+import { Mutator } from './mutator';
+
+/** Small languages of our own, and what is kept in Redis besides records. */
+describe('texts of any kind', function () {
+  this.timeout(patience(60_000));
+  withShortStacks();
+  const any = fc.oneof(
+    fc.jsonValue(),
+    fc.constantFrom({ $date: 1e99 }, { $bigint: 'x' }, { $model: [1] }, { $value: [] }, { $number: 0 }),
+  );
+
+  it('arguments of jobs: read, or refused', () =>
+    fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.oneof(any, fc.dictionary(fc.constantFrom('$date', '$model', '$$x', 'a'), any)), { maxLength: 3 }),
+        async (args) => {
+          try {
+            await deserializeArguments(args as never, {});
+          } catch (thrown) {
+            assert.ok(thrown instanceof Error && thrown.message !== '');
+          }
+        },
+      ),
+      runs(6000),
+    ));
+
+  it('arguments of jobs: what was taken comes back as it was', () =>
+    fc.assert(
+      fc.asyncProperty(fc.array(fc.oneof(any, fc.date({ noInvalidDate: true }), fc.bigInt())), async (args) => {
+        const travelled: unknown = JSON.parse(JSON.stringify(serializeArguments('X', args, {})));
+        assert.deepEqual(await deserializeArguments(travelled as never, {}), args);
+      }),
+      runs(4000),
+    ));
+
+  it('cron expressions: with a next time, or refused', () => {
+    const mutator = new Mutator(SEED, [
+      '*',
+      '/',
+      ',',
+      '-',
+      'L',
+      'W',
+      '#',
+      '?',
+      'MON',
+      '0',
+      '60',
+      '@daily',
+      ' ',
+      '99999',
+    ]);
+    for (let n = cases(1000); n > 0; n--) {
+      try {
+        const schedule = new Schedule(
+          mutator.mutate(['0 3 * * 1-5', '*/5 * * * * *', '@hourly', '30 2 29 2 *']).toString('utf8'),
+          'Europe/Berlin',
+        );
+        assert.ok((schedule.next(new Date(0))?.getTime() ?? 0) >= 0);
+      } catch (thrown) {
+        if (!(thrown instanceof UserError)) throw thrown;
+      }
+    }
+  });
+
+  it('lengths of time', () => {
+    const mutator = new Mutator(SEED, ['ms', 's', 'd', '.', '-', 'e9', '9'.repeat(30), ' ']);
+    for (let n = cases(10_000); n > 0; n--) {
+      const ms = parseDuration(mutator.mutate(['10s', '500ms', '1.5h', '7 d', '3']).toString('utf8'));
+      assert.ok(ms === undefined || (Number.isSafeInteger(ms) && ms >= 0));
+    }
+  });
+
+  it('filters of lists', () =>
+    fc.assert(
+      fc.property(
+        fc.record(
+          {
+            queue: any,
+            class: any,
+            tag: any,
+            error: any,
+            text: fc.oneof(any, fc.string({ unit: 'binary' })),
+            since: any,
+          },
+          { requiredKeys: [] },
+        ),
+        (given) => {
+          try {
+            JSON.parse(luaFilter(checkFilter(given as never)));
+          } catch (thrown) {
+            assert.ok(thrown instanceof InvalidRequestError, String(thrown));
+          }
+        },
+      ),
+      runs(4000),
+    ));
+
+  it('what processors tell of themselves, and their history', () => {
+    const info =
+      '{"identity":"x","queues":["default"],"pid":7,"busy":[{"id":"1","startedAt":5}],"startedAt":1,"lagP99Ms":null}';
+    const mutator = new Mutator(SEED, ['null', '[]', '{}', '"', ',', ':', '-1', '"busy":7', '"host":{}', '1e999']);
+    for (let n = cases(4000); n > 0; n--) {
+      const text = mutator.mutate([info]).toString('utf8');
+      const read = readProcessInfo(text);
+      if (read) assert.ok(read.queues.every((queue) => typeof queue === 'string') && Array.isArray(read.busy), text);
+      const fields = { [mutator.mutate(['p:A', 't7:A', 'ts:A', 'ms:M']).toString('utf8')]: text, 'l3:A': text };
+      for (const tally of fromFields(fields).values()) assert.ok(Number.isFinite(tally.latency.count));
+      mailsFromFields(fields);
+    }
+  });
+});
