@@ -3,6 +3,7 @@
   const { live: url, liveOn, liveOff } = document.body.dataset;
   const lamp = document.getElementById('live');
   if (!url || !lamp) return;
+  const SILENT_MS = 4000;
   const [word, time] = lamp.children;
 
   const show = (state, text) => {
@@ -18,43 +19,58 @@
     time.textContent = now.slice(11, 19);
   };
 
-  const source = new EventSource(url);
-  source.onopen = () => {
-    show('ok', liveOn);
-    tick();
-    document.dispatchEvent(new Event('live:back'));
+  let source;
+  // Of a stream that tells something every second: when it last did.
+  let heardAt;
+  const connect = () => {
+    source = new EventSource(url);
+    source.onopen = () => {
+      show('ok', liveOn);
+      tick();
+      document.dispatchEvent(new Event('live:back'));
+    };
+    source.onerror = () => {
+      show('unknown', liveOff);
+      document.dispatchEvent(new Event('live:lost'));
+    };
+    source.addEventListener('tick', tick);
+    // For the script of the page.
+    source.addEventListener('overview', ({ data }) => {
+      tick();
+      heardAt = performance.now();
+      document.dispatchEvent(new CustomEvent('live:overview', { detail: JSON.parse(data) }));
+    });
+    // Numbers change where they stand; whatever else has changed is told as news.
+    source.addEventListener('counts', ({ data }) => {
+      for (const [name, text] of Object.entries(JSON.parse(data)))
+        put(document.querySelector(`[data-count="${name}"]`), text);
+    });
+    source.addEventListener('patch', ({ data }) => {
+      for (const { id, texts, share } of JSON.parse(data)) {
+        const row = document.getElementById(id);
+        for (const [name, text] of Object.entries(texts)) put(row?.querySelector(`[data-n="${name}"]`), text);
+        if (typeof share === 'number') row?.querySelector('.bar rect')?.setAttribute('width', `${share * 100}%`);
+      }
+    });
+    // What the page shows has changed, and it is the kind of page that is simply shown anew.
+    source.addEventListener('reload', () => location.reload());
+    // Lists never move under the hand: the reader is told, and asks for it.
+    source.addEventListener('news', ({ data }) => {
+      const note = document.getElementById('news');
+      if (!note) return;
+      const { text } = JSON.parse(data);
+      note.querySelector('a').textContent = text;
+      note.hidden = false;
+    });
   };
-  source.onerror = () => {
-    show('unknown', liveOff);
-    document.dispatchEvent(new Event('live:lost'));
-  };
-  source.addEventListener('tick', tick);
-  // For the script of the page.
-  source.addEventListener('overview', ({ data }) => {
-    tick();
-    document.dispatchEvent(new CustomEvent('live:overview', { detail: JSON.parse(data) }));
-  });
-  // Numbers change where they stand; whatever else has changed is told as news.
-  source.addEventListener('counts', ({ data }) => {
-    for (const [name, text] of Object.entries(JSON.parse(data)))
-      put(document.querySelector(`[data-count="${name}"]`), text);
-  });
-  source.addEventListener('patch', ({ data }) => {
-    for (const { id, texts, share } of JSON.parse(data)) {
-      const row = document.getElementById(id);
-      for (const [name, text] of Object.entries(texts)) put(row?.querySelector(`[data-n="${name}"]`), text);
-      if (typeof share === 'number') row?.querySelector('.bar rect')?.setAttribute('width', `${share * 100}%`);
-    }
-  });
-  // What the page shows has changed, and it is the kind of page that is simply shown anew.
-  source.addEventListener('reload', () => location.reload());
-  // Lists never move under the hand: the reader is told, and asks for it.
-  source.addEventListener('news', ({ data }) => {
-    const note = document.getElementById('news');
-    if (!note) return;
-    const { text } = JSON.parse(data);
-    note.querySelector('a').textContent = text;
-    note.hidden = false;
-  });
+  connect();
+  // A worker whose loop is blocked ends no stream: another one is asked.
+  setInterval(() => {
+    if (heardAt === undefined || performance.now() - heardAt < SILENT_MS) return;
+    heardAt = performance.now();
+    source.close();
+    source.onerror();
+    connect();
+  }, 1000);
   addEventListener('pagehide', () => source.close());
 })();

@@ -39,7 +39,7 @@ export class OperatorWindow {
 
   /** Of a process: `worker-0`, `jobs`. */
   card(id: string) {
-    return this.page.locator(`#p-${id}`);
+    return this.page.locator(`#p-${id} > .node`);
   }
 
   /** Waits until the card is in that state. */
@@ -48,7 +48,7 @@ export class OperatorWindow {
     state: { readonly tone?: string; readonly phase?: string; readonly say?: RegExp },
   ): Promise<void> {
     const { tone, phase, say } = state;
-    const selector = `#p-${id}${tone === undefined ? '' : `[data-state="${tone}"]`}`;
+    const selector = `#p-${id}${tone === undefined ? '' : `[data-state="${tone}"]`} > .node`;
     let card = this.page.locator(selector);
     if (phase !== undefined) card = card.filter({ has: this.page.locator('.phase', { hasText: phase }) });
     if (say) card = card.filter({ has: this.page.locator('.say', { hasText: say }) });

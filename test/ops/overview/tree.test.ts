@@ -7,8 +7,11 @@ import { until } from '../../support/until';
 import { SIGNED } from '../ops-web';
 import { OperatorWindow } from './operator-window';
 
-/** A blocked worker is silent for long enough to be seen, before it is killed. */
-const WORKER_TIMEOUT_MS = 9000;
+/**
+ * A blocked worker is silent for long enough to be seen before it is killed, even if the page is served by it, and asks it
+ * once more.
+ */
+const WORKER_TIMEOUT_MS = 14_000;
 
 describe('the overview of a real tree, in a browser', function () {
   this.timeout(120_000);
@@ -33,6 +36,12 @@ describe('the overview of a real tree, in a browser', function () {
   after(async () => {
     await browser?.close();
     await stage?.remove();
+  });
+
+  let mend: () => void = () => undefined;
+  afterEach(() => {
+    mend();
+    mend = () => undefined;
   });
 
   const verdict = () => wordsOf(operator.page.getByRole('heading', { level: 1 }));
@@ -62,7 +71,7 @@ describe('the overview of a real tree, in a browser', function () {
   });
 
   it('shows a worker that was killed, why it cannot come back, and that it is back', async () => {
-    const mend = stage.spoil('broken');
+    mend = once(stage.spoil('broken'));
     const pid = await operator.pidOf('worker-1');
     process.kill(pid, 'SIGKILL');
     await operator.waitForCard('worker-1', {
@@ -84,7 +93,7 @@ describe('the overview of a real tree, in a browser', function () {
   });
 
   it('shows a worker whose loop is blocked, and what it was killed for', async () => {
-    const mend = stage.spoil('broken');
+    mend = once(stage.spoil('broken'));
     request(`${tree.baseUrl}/block`).catch(() => undefined);
     const silent = operator.page.locator('[data-kind="worker"]', {
       has: operator.page.locator('.phase', { hasText: 'silent' }),
@@ -124,7 +133,7 @@ describe('the overview of a real tree, in a browser', function () {
     await operator.waitForCard('worker-2', { tone: 'ok', phase: 'ready' });
     assert.equal(await operator.page.evaluate('window.same'), true);
     await operator.goto('/ops/processes/remove');
-    assert.match(await wordsOf(operator.page.locator('.doomed')), /Worker 2 idle/);
+    assert.match(await wordsOf(operator.page.locator('.doomed')), /Worker 2\s*idle/);
     await operator.confirm(/Remove worker 2 of/, 'Remove worker 2');
     await operator.card('worker-2').waitFor({ state: 'detached' });
     await tree.waitForLine(/asked to worker-count-down by the operator's pages/);
@@ -170,16 +179,21 @@ describe('the overview of a real tree, in a browser', function () {
   });
 
   it('is told apart from what it shows when it hears no more', async () => {
+    const { page } = operator;
+    await page.clock.install();
     await operator.goto('/ops');
-    await operator.page.locator('#live[data-state="ok"]').waitFor();
-    await operator.page.context().setOffline(true);
-    // Offline cuts no stream that is open: the process that serves it ends it.
-    await operator.page.evaluate("document.dispatchEvent(new Event('live:lost'))");
+    await page.locator('#live[data-state="ok"]').waitFor();
+    await page.route('**/ops/events', (route) => route.abort());
+    // What it had is silent by then, and another is not to be had: first that is said, then what it showed is unknown.
+    await page.clock.fastForward(5000);
+    await page.locator('#live[data-state="unknown"]').waitFor();
+    await operator.waitForCard('worker-0', { tone: 'ok' });
+    await page.clock.fastForward(11_000);
     await operator.waitForCard('worker-0', { tone: 'unknown' });
     assert.equal(await operator.card('worker-0').locator('.now').textContent(), '–');
-    await operator.page.context().setOffline(false);
-    await operator.goto('/ops');
-    await operator.waitForCard('worker-0', { tone: 'ok' });
+    await page.unroute('**/ops/events');
+    await page.clock.fastForward(11_000);
+    await operator.waitForCard('worker-0', { tone: 'ok', phase: 'ready' });
   });
 
   it('plots what it has seen, with uPlot, and as a table', async () => {
@@ -229,3 +243,12 @@ describe('the overview of a real tree, in a browser', function () {
     await plain.close();
   });
 });
+
+/** May be called twice. */
+function once(work: () => void): () => void {
+  let done = false;
+  return () => {
+    if (!done) work();
+    done = true;
+  };
+}

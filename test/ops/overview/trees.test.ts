@@ -1,0 +1,133 @@
+import assert from 'node:assert/strict';
+import { Stage } from '../../supervisor/stage';
+import { type Browser, launchBrowser, shoot, violations, wordsOf } from '../../support/browser';
+import { removeFolder, tempFolder } from '../../support/temp-folder';
+import type { Tree } from '../../support/tree';
+import { until } from '../../support/until';
+import { SIGNED } from '../ops-web';
+import { OperatorWindow } from './operator-window';
+
+/** A killed tree is listed for half a minute. */
+const GONE_MS = 45_000;
+
+describe('several trees on one Redis, in a browser', function () {
+  this.timeout(120_000);
+  let stage: Stage;
+  let browser: Browser;
+  let first: Tree;
+  let second: Tree;
+  let operator: OperatorWindow;
+  const home = tempFolder('first-tree');
+  const start = (env: Readonly<Record<string, string>>, options: Parameters<Stage['start']>[1] = {}) =>
+    stage.start({ ...SIGNED, WEB_CONCURRENCY: '1', MEMORY_LIMIT_MB: '1024', ...env }, options);
+
+  before(async () => {
+    stage = await Stage.make();
+    [browser, first, second] = await Promise.all([
+      launchBrowser(),
+      start({ DYNO: 'web.1' }, { cwd: home }),
+      start({ DYNO: 'web.2' }),
+    ]);
+    operator = await OperatorWindow.open(browser, first);
+  });
+  after(async () => {
+    await browser?.close();
+    await stage?.remove();
+    removeFolder(home);
+  });
+
+  beforeEach(() => operator.goto('/ops'));
+
+  const tab = (name: string) =>
+    operator.page.locator('.dynos li', { has: operator.page.getByText(name, { exact: false }) });
+  const look = (name: string) => tab(name).getByRole('link').click();
+
+  it('shows both, and each when it is chosen', async () => {
+    for (const name of ['web.1', 'web.2']) await tab(name).waitFor();
+    assert.equal(await wordsOf(operator.page.locator('#tree-h')), 'Tree web.1');
+    const own = await operator.pidOf('primary');
+    await look('web.2');
+    await operator.page.waitForURL(/\?tree=/);
+    assert.equal(await wordsOf(operator.page.locator('#tree-h')), 'Tree web.2');
+    assert.deepEqual([own, await operator.pidOf('primary')], [first.pid, second.pid]);
+    await operator.waitForCard('jobs', { tone: 'ok', phase: 'ready' });
+    await shoot(operator.page, 'overview-two-trees');
+    assert.deepEqual(await violations(operator.page), []);
+  });
+
+  it('has orders reach the tree that they are for', async () => {
+    await look('web.2');
+    await operator.page.waitForURL(/\?tree=/);
+    await operator.page.getByRole('link', { name: 'Processes', exact: true }).click();
+    await operator.page.getByRole('heading', { name: 'Processes of web.2' }).waitFor();
+    await operator.page.getByRole('link', { name: 'Quiet jobs' }).click();
+    await operator.confirm(/Quiet the jobs of web\.2\?/, 'Quiet jobs');
+    await operator.waitForCard('jobs', { tone: 'warn', phase: 'quiet' });
+    await second.waitForLine(/asked to jobs quiet by the operator's pages, 127\.0\.0\.1/);
+
+    const pid = await operator.pidOf('worker-0');
+    await operator.card('worker-0').getByRole('link').click();
+    await operator.page.locator('#worker-0').getByRole('link', { name: 'Recycle' }).click();
+    await operator.confirm(/Recycle worker 0 of web\.2\?/, 'Recycle worker 0');
+    await until('another serves in its place', async () => (await operator.pidOf('worker-0')) !== pid, {
+      timeoutMs: 45_000,
+    });
+    assert.ok(second.processes().webPids.includes(await operator.pidOf('worker-0')));
+
+    await operator.goto('/ops');
+    await operator.waitForCard('jobs', { tone: 'ok', phase: 'ready' });
+    await operator.page.locator('.issues li', { hasText: 'Tree web.2:' }).waitFor();
+    assert.deepEqual(first.linesMatching(/asked to/), []);
+  });
+
+  it('shows trees of other shapes: jobs only, and a primary that serves the web itself', async () => {
+    const jobs = stage.spawn({ ...SIGNED, DYNO: 'worker.1' }, { args: ['--only', 'jobs'] });
+    const single = await start({ DYNO: 'web.7', WEB_CONCURRENCY: '0', JOB_PROCESSOR: '0' });
+    await tab('worker.1').getByText('jobs only').waitFor();
+    await look('worker.1');
+    await operator.waitForCard('jobs', { tone: 'ok', phase: 'ready' });
+    assert.equal(await operator.page.locator('[data-kind="worker"]').count(), 0);
+    await look('web.7');
+    await operator.waitForCard('web', { tone: 'ok', phase: 'ready' });
+    assert.equal(await operator.page.locator('#p-jobs').count(), 0);
+    for (const tree of [jobs, single]) assert.equal((await tree.stop()).code, 0);
+    await operator.page.getByRole('heading', { name: 'This tree is gone' }).waitFor();
+    await operator.goto('/ops');
+    for (const name of ['worker.1', 'web.7']) await tab(name).waitFor({ state: 'detached' });
+  });
+
+  it('lets go at once of one that stops, and half a minute later of one that is killed, grey until then', async () => {
+    const third = await start({ DYNO: 'web.3' });
+    await tab('web.3').waitFor();
+    assert.equal((await third.stop()).code, 0);
+    await tab('web.3').waitFor({ state: 'detached', timeout: 10_000 });
+
+    const { primary, webPids, jobs } = second.processes();
+    for (const pid of [primary, ...webPids, jobs]) if (pid !== undefined) process.kill(pid, 'SIGKILL');
+    await operator.page.locator('.dynos li[data-state="unknown"]', { hasText: 'web.2' }).waitFor();
+    await operator.page.locator('.issues li', { hasText: 'Tree web.2 is silent' }).waitFor();
+    await look('web.2');
+    await operator.page.locator('#p-worker-0[data-state="unknown"][data-line="dashed"]').waitFor();
+    await shoot(operator.page, 'overview-silent');
+    await operator.page.getByRole('heading', { name: 'This tree is gone' }).waitFor({ timeout: GONE_MS });
+    await operator.goto('/ops');
+    await operator.waitForCard('worker-0', { tone: 'ok', phase: 'ready' });
+    assert.equal(await operator.page.locator('.dynos li').count(), 0);
+    assert.deepEqual(operator.troubles, []);
+  });
+
+  it('has a history that outlives a restart', async () => {
+    const requests = async () => {
+      const cookies = (await operator.page.context().cookies()).map(({ name, value }) => `${name}=${value}`).join('; ');
+      const answer = await first.request('GET', '/ops/plots.json?range=1h', { headers: { Cookie: cookies } });
+      const { plots } = answer.json<{ plots: { key: string; series: { values: (number | null)[] }[] }[] }>();
+      const values = plots.find(({ key }) => key === 'requests')?.series[0]?.values ?? [];
+      return values.filter((value) => value !== null && value > 0).length;
+    };
+    await Promise.all(Array.from({ length: 50 }, () => first.request('GET', '/slow?ms=1')));
+    await until('they are in the history', requests, { timeoutMs: 45_000, everyMs: 500 });
+    await first.stop();
+    first = await start({ DYNO: 'web.1' }, { cwd: home });
+    assert.ok((await requests()) > 0);
+  });
+});
