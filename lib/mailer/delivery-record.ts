@@ -19,6 +19,10 @@ export type Claim =
 /** What is known of each mail, so that it goes out once: claimed before it is sent, then sent or failed. */
 export interface DeliveryRecords {
   claim(key: DeliveryKey, draft: Draft): Promise<Claim>;
+  /** A claim that is older is to be renewed before its mail is sent, ms. */
+  readonly renewAfterMs: number;
+  /** The claim counts from now. @returns false when it is somebody else's by now. */
+  renew(key: string, token: string): Promise<boolean>;
   /** Whoever holds the claim by now: the mail is out. @param recipients default: as claimed. */
   sent(key: string, receipt: Receipt, recipients?: readonly string[]): Promise<void>;
   /** As `failed`, but for these recipients all is done, whoever holds the claim by now: they are not sent to again. */
@@ -68,6 +72,12 @@ const CLAIM = `
   union all
   select state, settled from mail_deliveries where key = :key and not exists (select from mine)`;
 
+const RENEW = `
+  update mail_deliveries as d
+  set claimed_at = clock_timestamp(), claimed_by_pid = session.pid, claimed_by_since = session.backend_start
+  from pg_stat_activity as session
+  where session.pid = pg_backend_pid() and d.key = ? and d.claim = ?::uuid and d.state = 'claimed'`;
+
 const SENT = `
   update mail_deliveries
   set state = 'sent', response = ?, error = ?, recipients = coalesce(?::text[], recipients), sent_at = now(),
@@ -82,22 +92,33 @@ const SENT = `
  * twice than never.
  */
 export class DeliveryRecord implements DeliveryRecords {
+  readonly renewAfterMs: number;
+  private readonly leaseMs: number;
+
   /** @param options.leaseMs default 30,000. */
   constructor(
     private readonly knex: Knex,
-    private readonly options: { readonly leaseMs?: number } = {},
-  ) {}
+    options: { readonly leaseMs?: number } = {},
+  ) {
+    this.leaseMs = options.leaseMs ?? LEASE_MS;
+    this.renewAfterMs = this.leaseMs / 6;
+  }
 
   async claim({ key, messageId }: DeliveryKey, draft: Draft): Promise<Claim> {
     const token = randomUUID();
     const { mailer, action, subject } = draft;
-    const leaseMs = this.options.leaseMs ?? LEASE_MS;
+    const { leaseMs } = this;
     const values = { key, messageId, token, mailer, action, subject, leaseMs, recipients: recipients(draft) };
     const { rows } = await this.knex.raw<{ rows: { verdict: string; settled: string[] }[] }>(CLAIM, values);
     const { verdict, settled = [] } = rows[0] ?? {};
     if (verdict === 'mine') return { verdict, token, settled };
     // No row: another run inserted it while this statement ran.
     return { verdict: verdict === 'sent' ? 'sent' : 'busy' };
+  }
+
+  async renew(key: string, token: string): Promise<boolean> {
+    const { rowCount } = await this.knex.raw<{ rowCount: number }>(RENEW, [key, token]);
+    return rowCount > 0;
   }
 
   async sent(key: string, receipt: Receipt, recipients?: readonly string[]): Promise<void> {

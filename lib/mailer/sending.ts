@@ -7,7 +7,7 @@ import type { MailComposer } from './composer';
 import type { DeliveryKey } from './delivery-key';
 import type { Claim, DeliveryRecords } from './delivery-record';
 import type { Draft } from './draft';
-import { MailCancelled, PartialDeliveryError } from './errors';
+import { DeliveryInProgressError, MailCancelled, PartialDeliveryError } from './errors';
 import { intercept, rechecked } from './interception';
 import type { AnyMailer } from './mailer-class';
 import type { DeliveryResult } from './message';
@@ -45,6 +45,10 @@ export class Sending {
     let receipt: Receipt;
     try {
       message = this.toTheRest(await this.finish());
+      // Interceptors may be slow.
+      if (performance.now() - since > record.renewAfterMs && !(await record.renew(key.key, claim.token))) {
+        throw new DeliveryInProgressError(`another run of this job has taken ${this.options.run.message.title} over`);
+      }
       receipt = await transport.send(message);
     } catch (thrown) {
       await this.recordFailure(thrown);

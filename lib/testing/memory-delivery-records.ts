@@ -4,6 +4,7 @@ import type { Claim, DeliveryRecords } from '../mailer/delivery-record';
 
 /** Knows what was sent, as Postgres does in production: a job that runs again does not send again. */
 export class MemoryDeliveryRecords implements DeliveryRecords {
+  readonly renewAfterMs = Number.POSITIVE_INFINITY;
   private readonly states = new Map<string, 'claimed' | 'sent'>();
   private readonly settled = new Map<string, readonly string[]>();
 
@@ -12,6 +13,10 @@ export class MemoryDeliveryRecords implements DeliveryRecords {
     if (state) return { verdict: state === 'sent' ? 'sent' : 'busy' };
     this.states.set(key, 'claimed');
     return { verdict: 'mine', token: randomUUID(), settled: this.settled.get(key) ?? [] };
+  }
+
+  async renew(): Promise<boolean> {
+    return true;
   }
 
   async sent(key: string): Promise<void> {

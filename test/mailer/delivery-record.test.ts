@@ -105,6 +105,20 @@ describe('DeliveryRecord', () => {
     assert.equal((await second.claim(key('hung'), draft)).verdict, 'mine');
   });
 
+  it('is held on to, until it is somebody else’s', async () => {
+    const record = new DeliveryRecord(open().knex);
+    const claim = await record.claim(key('long'), draft);
+    assert.ok(claim.verdict === 'mine');
+    await test.query(
+      `update mail_deliveries set claimed_at = now() - interval '1 hour', claimed_by_pid = 0 where key = 'long'`,
+    );
+    assert.equal(await record.renew('long', claim.token), true);
+    assert.equal((await record.claim(key('long'), draft)).verdict, 'busy');
+    await test.query(`update mail_deliveries set claimed_at = now() - interval '1 hour' where key = 'long'`);
+    assert.equal((await record.claim(key('long'), draft)).verdict, 'mine');
+    assert.equal(await record.renew('long', claim.token), false);
+  });
+
   it('keeps the mail sent when the slower of two runs reports after the other', async () => {
     const record = new DeliveryRecord(open().knex, { leaseMs: 0 });
     const slow = await record.claim(key('slow'), draft);

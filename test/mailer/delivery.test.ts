@@ -6,6 +6,7 @@ import { runInContext } from '../../lib/core/execution-context';
 import { KillJob } from '../../lib/job/perform/verdict';
 import { DeliveryInProgressError, InvalidMailError, PermanentDeliveryError } from '../../lib/mailer/errors';
 import { Mailer } from '../../lib/mailer/mailer';
+import type { MailSetup } from '../../lib/mailer/setup';
 import { TemplateError } from '../../lib/mailer/template-error';
 import { TestTransport } from '../../lib/mailer/transport/test';
 import type { Transport } from '../../lib/mailer/transport/transport';
@@ -126,6 +127,49 @@ describe('MailDelivery', () => {
       await late;
       assert.equal((await stage.records())[0]?.state, 'failed');
     });
+  });
+
+  it('is not sent by the slower of two runs, when making it has taken too long', async () => {
+    const transport = new TestTransport();
+    let first = true;
+    let other: ReturnType<Stage['another']> | undefined;
+    const setup: MailSetup = {
+      interceptors: [
+        async (message) => {
+          if (!first) return message;
+          first = false;
+          // Meanwhile its claim runs out, and another processor has the job.
+          await job('j', () => other?.delivery.deliver(NoteMailer.note('a@example.com')), 2);
+          return message;
+        },
+      ],
+    };
+    stage = await Stage.open({}, { transport, templatesDir: folderOf(TEMPLATES), setup, leaseMs: 0 });
+    other = stage.another();
+    await assert.rejects(
+      job('j', () => NoteMailer.note('a@example.com').deliverNow()),
+      DeliveryInProgressError,
+    );
+    assert.equal(transport.messages.length, 1);
+    assert.deepEqual(
+      (await stage.records()).map(({ state }) => state),
+      ['sent'],
+    );
+    await other.close();
+  });
+
+  it('names the ways to deliver where there is no such one', async () => {
+    stage = await Stage.open({}, { templatesDir: folderOf(TEMPLATES) });
+    class OddMailer extends NoteMailer {
+      override note() {
+        return this.mail({ to: 'ada@example.com', delivery: 'pigeon' as never, template: 'note_mailer/note' });
+      }
+    }
+    await assert.rejects(
+      OddMailer.note('').deliverNow(),
+      /delivery: "pigeon" is no way to deliver; there are smtp, file, log/,
+    );
+    assert.deepEqual(await stage.records(), []);
   });
 
   it('sends the same mail again in a job only where the job asks for it twice', async () => {

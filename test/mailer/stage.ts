@@ -40,6 +40,7 @@ export class Stage {
     readonly events: Events,
     readonly delivery: MailDelivery,
     private readonly options: MailDeliveryOptions,
+    private readonly recordIn: (database: Database) => DeliveryRecord,
   ) {
     events.onAny((name, payload) => this.heard.push({ name, payload }));
   }
@@ -49,10 +50,14 @@ export class Stage {
     options: Partial<Pick<MailDeliveryOptions, 'i18n' | 'templatesDir' | 'transport' | 'setup'>> & {
       /** true: all tables, not only those of mail. */
       readonly migrated?: true;
+      /** As of DeliveryRecord. */
+      readonly leaseMs?: number;
     } = {},
   ): Promise<Stage> {
     const testDatabase = await createDatabase({ migrated: options.migrated ?? ['lib/mailer/migrations'] });
     const events = new Events();
+    const recordIn = ({ knex }: Database) =>
+      new DeliveryRecord(knex, options.leaseMs === undefined ? {} : { leaseMs: options.leaseMs });
     const database = new Database(testDatabase.url, { production: false, events });
     const all: MailDeliveryOptions = {
       config: {
@@ -61,14 +66,14 @@ export class Stage {
         defaultLocale: 'en',
         environment: 'production',
       },
-      record: new DeliveryRecord(database.knex),
+      record: recordIn(database),
       i18n: options.i18n ?? (await loadI18n([APP_LOCALES], 'en')),
       templatesDir: options.templatesDir ?? APP_TEMPLATES,
       events,
       ...(options.transport ? { transport: options.transport } : {}),
       ...(options.setup ? { setup: options.setup } : {}),
     };
-    const stage = new Stage(testDatabase, database, events, new MailDelivery(all), all);
+    const stage = new Stage(testDatabase, database, events, new MailDelivery(all), all, recordIn);
     await stage.delivery.start();
     Mailer.connect(stage.delivery);
     return stage;
@@ -77,7 +82,7 @@ export class Stage {
   /** A second delivery on the same database, as another processor would have, not connected to the mailers. */
   another(): { readonly delivery: MailDelivery; readonly close: () => Promise<void> } {
     const database = new Database(this.testDatabase.url, { production: false, events: this.events });
-    const delivery = new MailDelivery({ ...this.options, record: new DeliveryRecord(database.knex) });
+    const delivery = new MailDelivery({ ...this.options, record: this.recordIn(database) });
     const close = async () => {
       await delivery.stop(Deadline.after(1000));
       await database.stop(Deadline.after(1000));

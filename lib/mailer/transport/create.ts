@@ -7,6 +7,9 @@ import { SmtpTransport } from './smtp';
 import { TestTransport } from './test';
 import type { Transport } from './transport';
 
+/** Of a tree with MAIL_DELIVERY=test, which may run for long. */
+const KEPT = 1000;
+
 /** The transport that MAIL_DELIVERY, or the mail, names. Connects to nothing yet. @throws InvalidMailError */
 export function createMailTransport(mail: Config['mail'], events: Events): Transport {
   switch (mail.delivery) {
@@ -21,6 +24,10 @@ export function createMailTransport(mail: Config['mail'], events: Events): Trans
     case 'log':
       return new LogTransport(events);
     case 'test':
-      return new TestTransport();
+      return new TestTransport(KEPT);
+    default:
+      throw new InvalidMailError(
+        `delivery: ${JSON.stringify(mail.delivery satisfies never)} is no way to deliver; there are smtp, file, log and test`,
+      );
   }
 }
