@@ -55,6 +55,9 @@
     return series.map(({ label, look }) => ({ label, stroke: edge, width: 1, fill: color(COLORS[look]) })).reverse();
   };
 
+  const isSparse = ({ series, stacked }, i) =>
+    !stacked && (series[i]?.values.filter((value) => value !== null).length ?? 0) < 3;
+
   const limitLine = (limit) => (u) => {
     if (limit === null) return;
     const y = u.valToPos(limit, 'y', true);
@@ -99,9 +102,17 @@
           scales: { y: { range: [0, one.max] } },
           axes: [
             { ...axis, size: 22, gap: 4, grid: { show: false }, values: (_u, at) => at.map(clock), space: 70 },
-            { ...axis, size: 34, gap: 6, grid: { stroke: color('--line'), width: 1 }, splits: () => one.ticks },
+            {
+              ...axis,
+              size: 34,
+              gap: 6,
+              grid: { stroke: color('--line'), width: 1 },
+              splits: () => one.ticks.map(({ value }) => value),
+              values: () => one.ticks.map(({ text }) => text),
+            },
           ],
-          series: [{}, ...looks(one).map((look) => ({ ...look, points: { show: false } }))],
+          // So few would not be seen as a line.
+          series: [{}, ...looks(one).map((look, i) => ({ ...look, points: { show: isSparse(one, i), size: 5 } }))],
           hooks: { draw: [limitLine(one.limit)], setCursor: [follow] },
         },
         [data.at, ...columns(one)],

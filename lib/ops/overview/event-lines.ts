@@ -72,6 +72,8 @@ function textOf({ name, about }: RecentEvent, words: Words): string {
   }
   if ('signal' in about) values.how = about.signal ?? t('overview.event.code', { code: about.code });
   // Who asked is told with an address, and why a deploy was given up with what a process printed.
+  const address = /^the operator's pages, (.+)$/.exec(String(about.via))?.[1];
+  if (address !== undefined) values.via = t('overview.event.pages', { address });
   if (veiled && 'via' in about) values.via = t('overview.event.somebody');
   if (veiled && 'reason' in about && name !== 'worker.replaced') values.reason = '…';
   if (name === 'worker.replaced') values.why = t(`overview.event.why.${about.reason}`);

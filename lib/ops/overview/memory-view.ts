@@ -36,10 +36,11 @@ export interface MemoryView {
 const LABELLED = 8;
 const STEP_MB = 128;
 
-export function memoryView(picture: TreePicture, nodes: readonly NodeView[], words: Words): MemoryView {
+/** @param isKnown false: the tree is not heard of, and nothing of it is known. */
+export function memoryView(picture: TreePicture, nodes: readonly NodeView[], words: Words, isKnown = true): MemoryView {
   const { t } = words;
   const limit = picture.stats.memory.limit_mb;
-  const sizes = sizesOf(picture, nodes);
+  const sizes = sizesOf(picture, nodes).map((size) => (isKnown ? size : { ...size, mb: null }));
   const total = sizes.reduce((sum, { mb }) => sum + (mb ?? 0), 0);
   const scale =
     limit === null ? Math.max(STEP_MB, Math.ceil((total * 1.2) / STEP_MB) * STEP_MB) : Math.max(limit, total);
@@ -52,16 +53,16 @@ export function memoryView(picture: TreePicture, nodes: readonly NodeView[], wor
     x += width;
     return segment;
   });
-  const used = Math.round(total);
+  const used = isKnown ? Math.round(total) : '–';
   return {
     tone: recycle !== null && total > recycle ? 'warn' : 'ok',
     text: limit === null ? `${used} MB` : t('overview.memory.of', { used, limit }),
-    share: limit === null ? '' : `${words.percent(total / limit)} %`,
+    share: limit === null || !isKnown ? '' : `${words.percent(total / limit)} %`,
     note: noteOf(picture, recycle, words),
     segments,
     mark: recycle === null ? null : round((recycle / scale) * 100),
     ticks: [0, 1, 2, 3, 4].map((quarter) => String(Math.round((scale / 4) * quarter))),
-    free: limit === null || total >= limit ? null : freeOf(Math.round(limit - total), round(x), words),
+    free: limit === null || total >= limit || !isKnown ? null : freeOf(Math.round(limit - total), round(x), words),
   };
 }
 

@@ -101,7 +101,8 @@ function machineView({ picture, own, silent, nodes }: SeenTree, words: Words): M
   const { t } = words;
   const { id, name, place, stats, limits, rates } = picture;
   const jobs = nodes.find(({ kind }) => kind === 'jobs');
-  const perS = rates.requestsPerS < 10 ? rates.requestsPerS.toFixed(1) : String(Math.round(rates.requestsPerS));
+  const { requestsPerS } = rates;
+  const perS = requestsPerS > 0 && requestsPerS < 10 ? requestsPerS.toFixed(1) : String(Math.round(requestsPerS));
   const known = facts(
     t('overview.say.up', { span: words.at(picture.at).up(stats.started_at) }),
     load(picture) && t('overview.machine.rate', { perS }),
@@ -119,7 +120,7 @@ function machineView({ picture, own, silent, nodes }: SeenTree, words: Words): M
     silent: silent !== null,
     line: silent === null ? known : t('overview.say.unheard', { span: silent }),
     nodes: nodes.map(cardView),
-    memory: memoryView(picture, nodes, words),
+    memory: memoryView(picture, nodes, words, silent === null),
     events: eventLines(picture.events, words, EVENTS),
     workers: stats.workers,
     order: limits.weighted ? t('overview.queues.weighted') : t('overview.queues.strict', { first: limits.queues[0] }),

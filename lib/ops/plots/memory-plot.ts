@@ -1,6 +1,6 @@
 import type { FigureStep } from '../../tree/figure-history';
 import type { Words } from '../overview/words';
-import { latestOf, type Plot, roundUp, type Series, short } from './plot';
+import { latestOf, type Plot, roundUp, type Series, short, ticksUpTo } from './plot';
 
 /** What each process of a tree took, one upon the other. @param share of the limit above which workers are recycled. */
 export function memoryPlot(steps: readonly FigureStep[], limitMb: number | null, share: number, words: Words): Plot {
@@ -26,7 +26,7 @@ export function memoryPlot(steps: readonly FigureStep[], limitMb: number | null,
     series,
     stacked: true,
     max,
-    ticks: [0, max / 2, max],
+    ticks: ticksUpTo(max),
     limit,
     late: limit !== null && (latest ?? 0) > limit,
     total: words.mb(latest),

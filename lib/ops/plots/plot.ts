@@ -9,6 +9,12 @@ export interface Series {
   readonly latest: string | null;
 }
 
+/** A line across, and what is written beside it. */
+export interface Tick {
+  readonly value: number;
+  readonly text: string;
+}
+
 /** Some series over the same stretch of time. */
 export interface Plot {
   readonly key: 'requests' | 'response' | 'queueTime' | 'errors' | 'jobs' | 'latency' | 'memory';
@@ -18,12 +24,17 @@ export interface Plot {
   readonly stacked: boolean;
   /** Upper end of the scale, and what is written beside it: from 0 up. */
   readonly max: number;
-  readonly ticks: readonly number[];
+  readonly ticks: readonly Tick[];
   /** A line that should not be passed. */
   readonly limit: number | null;
   readonly late: boolean;
   /** Instead of the series' own keys: what stands for a whole stack. */
   readonly total: string | null;
+}
+
+/** From 0 up, in short words: there is room for four characters. */
+export function ticksUpTo(max: number): Tick[] {
+  return [0, max / 2, max].map((value) => ({ value, text: value < 10_000 ? String(value) : `${value / 1000}k` }));
 }
 
 /** The smallest round number that is not below: its half is round as well. */

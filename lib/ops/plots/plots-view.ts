@@ -65,7 +65,9 @@ function rowsOf(steps: readonly FigureStep[], plots: readonly Plot[], range: Fig
   if (last === -1) return [];
   const series = plots.filter(({ stacked }) => !stacked).flatMap((plot) => plot.series);
   const totals = plots.filter(({ stacked }) => stacked);
-  const indexes = Array.from({ length: ROWS }, (_, i) => last - (ROWS - 1 - i) * every).filter((i) => i >= 0);
+  const indexes = Array.from({ length: ROWS }, (_, i) => last - (ROWS - 1 - i) * every).filter(
+    (i) => steps[i]?.figures,
+  );
   return indexes.map((i) => ({
     time: stepMsOf(range) < 60_000 ? (steps[i]?.at.toISOString().slice(11, 19) ?? '') : clock(steps[i]?.at),
     values: [

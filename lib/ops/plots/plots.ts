@@ -4,7 +4,7 @@ import { type FigureRange, stepMsOf } from '../../tree/figure-ranges';
 import type { Words } from '../overview/words';
 import { memoryPlot } from './memory-plot';
 import { percentile } from './percentile';
-import { latestOf, type Plot, roundUp, type Series, short } from './plot';
+import { latestOf, type Plot, roundUp, type Series, short, ticksUpTo } from './plot';
 
 /** A step that has just begun tells nothing yet, s. */
 const LEAST_S = 10;
@@ -131,7 +131,7 @@ function plot(key: Plot['key'], series: readonly Series[], { t }: Words): Plot {
     series,
     stacked: false,
     max,
-    ticks: [0, max / 2, max],
+    ticks: ticksUpTo(max),
     limit: null,
     late: false,
     total: null,

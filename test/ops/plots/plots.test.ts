@@ -47,7 +47,13 @@ describe('plots', () => {
     const drawn = plots(minutes({ 57: { sums }, 59: { sums } }));
     const requests = drawn.get('requests');
     assert.deepEqual(requests?.series[0]?.values.slice(-4), [null, 10, null, 20], 'of 60 s, unknown, of 30 s');
-    assert.deepEqual([requests?.series[0]?.latest, requests?.max, requests?.ticks], ['20', 20, [0, 10, 20]]);
+    const ticks = requests?.ticks.map(({ value, text }) => [value, text]);
+    assert.deepEqual([requests?.series[0]?.latest, requests?.max], ['20', 20]);
+    assert.deepEqual(ticks, [
+      [0, '0'],
+      [10, '10'],
+      [20, '20'],
+    ]);
     const errors = drawn.get('errors')?.series.map(({ label, values, latest }) => [label, values[57], latest]);
     assert.deepEqual(errors, [
       ['5xx', 3, '6/min'],
