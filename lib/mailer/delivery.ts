@@ -102,7 +102,7 @@ export class MailDelivery implements Service, Delivery {
     if (!message.mailer.performDeliveries) return this.skipped(message, 'performDeliveries of its mailer is false');
     const { record, events, setup = {} } = this.options;
     const transport = this.options.transport ?? this.transports.get(draft.delivery);
-    const key = this.keys.next(draft);
+    const key = this.keys.next(draft, [...message.args, ...Object.values(message.params)]);
     const claim = await record.claim(key, draft);
     if (claim.verdict === 'sent') return this.skipped(message, 'already sent by an earlier run of this job');
     if (claim.verdict === 'busy')

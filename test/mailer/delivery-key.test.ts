@@ -40,6 +40,21 @@ describe('DeliveryKeys', () => {
     assert.ok(d2 !== b && d2 !== c);
   });
 
+  it('tells mails to the same people apart by the records they are about, in whatever order a run comes to them', () => {
+    const keys = (attempt: number, ...given: unknown[][]) => {
+      const fresh = new DeliveryKeys();
+      return runInContext({ jobId: 'j', attempt }, () =>
+        given.map((one) => fresh.next(draft('shipped', 'a@x.example'), one).key),
+      );
+    };
+    const [seven, eight, list] = keys(1, [{ id: 7 }], [{ id: '8' }, 'x'], [[{ id: 7 }, { id: 8n }]]);
+    assert.equal(new Set([seven, eight, list]).size, 3);
+    assert.deepEqual(keys(2, [[{ id: 7 }, { id: 8n }]], [{ id: '8' }, 'y'], [{ id: 7 }]), [list, eight, seven]);
+    // What a run makes anew is no other mail.
+    const [first] = keys(1, ['token-1', 5, new Date(1), { name: 'Ada' }, null, { id: {} }]);
+    assert.deepEqual(keys(2, ['token-2', 6, new Date(2), { name: 'Bob' }, undefined, { id: [] }]), [first]);
+  });
+
   it('takes the order of recipients for nothing, and a nested context for the same run', () => {
     const keys = new DeliveryKeys();
     runInContext({ jobId: 'j', attempt: 1 }, () => {
