@@ -15,8 +15,8 @@ export interface JobContext {
   /** Deliveries without an outcome, this one included: above 1 a process died, or stalled, with the job. */
   readonly deliveries: number;
   /**
-   * Aborted when the process stops and cannot wait: what still runs then goes back to the head of its queue. Also with
-   * a JobTimeoutError, when the class's `timeout` is up.
+   * Aborted when the process stops and cannot wait: what still runs then goes back to the head of its queue, and so does
+   * what ends because of it, by an error or without. Also with a JobTimeoutError, when the class's `timeout` is up.
    */
   readonly signal: AbortSignal;
 }

@@ -59,7 +59,10 @@ export abstract class Job<A extends JobArguments = []> {
   static cron?: Written<string | CronOptions | readonly CronOptions[]>;
   /** After this long `context.signal` is aborted; a run that then rejects has failed with a JobTimeoutError. */
   static timeout?: Written<Duration>;
-  /** Of this class at most so many run at once, over all processes: the rest waits aside and holds nothing up. */
+  /**
+   * Of this class at most so many run at once, over all processes: the rest waits aside and holds nothing up, unless it
+   * is more than 100,000 jobs, or Redis is short of memory: then what is new in their queue waits in Postgres.
+   */
   static concurrency?: number;
   /** false: logs and reports show no arguments of this class. */
   static logArguments = true;

@@ -59,7 +59,8 @@ export class TestRuns {
     recorded(true);
     this.running.delete(id);
     const [mishap] = this.mishaps.splice(0);
-    if (outcome.op === 'drop') entry.state = entry.error ? 'discarded' : 'succeeded';
+    if (outcome.op === 'done') entry.state = 'succeeded';
+    else if (outcome.op === 'drop') entry.state = 'discarded';
     else if (outcome.op === 'back') throw new Error(`${entry.request.name} was given back, though nothing stops here`);
     else {
       entry.record = outcome.record;

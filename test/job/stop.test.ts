@@ -23,7 +23,15 @@ class HeedingJob extends Job<[name: string]> {
   }
 }
 
-const CLASSES = [DeafJob, HeedingJob];
+/** Ends without an error when it is told to. */
+class TidyJob extends Job<[name: string]> {
+  async perform(name: string): Promise<void> {
+    ran.push(`${name} ${this.context.attempt}`);
+    await gate.pass(this.context.signal).catch(() => undefined);
+  }
+}
+
+const CLASSES = [DeafJob, HeedingJob, TidyJob];
 
 describe('stopping', () => {
   let system: JobSystem;
@@ -97,6 +105,32 @@ describe('stopping', () => {
     assert.deepEqual(ran.slice(0, 2).sort(), ['deaf 1', 'heeding 1']);
     assert.deepEqual(ran.slice(2, 4).sort(), ['deaf 1', 'heeding 1'], 'the returned ones go first');
     assert.equal(ran[4], 'behind 1');
+  });
+
+  it('hands back what returns because its signal is aborted: nobody can tell that from its end', async () => {
+    const processor = await system.processor(CLASSES);
+    await transaction(() => TidyJob.performLater('tidy'));
+    await until('it runs', () => gate.held === 1);
+    await processor.stop(Deadline.after(1000));
+    assert.equal(system.eventsNamed('job.returned').length, 1);
+    assert.equal(system.eventsNamed('job.succeeded').length, 0);
+    gate.open();
+    await system.processor(CLASSES);
+    await until('it ran again, to its end', () => system.eventsNamed('job.succeeded').length === 1);
+    assert.deepEqual(ran, ['tidy 1', 'tidy 1']);
+    await until('its row is gone', async () => (await system.outboxSize()) === 0);
+  });
+
+  it('counts what ends after that, but never asked for its signal', async () => {
+    const processor = await system.processor(CLASSES);
+    await DeafJob.performLater('deaf');
+    await HeedingJob.performLater('heeding');
+    await until('both run', () => gate.held === 2);
+    const stopped = processor.stop(Deadline.after(4000));
+    await until('the one is told to end', () => gate.held === 1);
+    gate.open();
+    await stopped;
+    assert.deepEqual([system.eventsNamed('job.succeeded').length, system.eventsNamed('job.returned').length], [1, 1]);
   });
 
   it('hands back even when there is no time at all', async () => {

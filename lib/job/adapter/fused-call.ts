@@ -22,6 +22,7 @@ export type Traces = `${'' | 'f' | 'r' | 'fr'}${'' | 'c'}`;
 
 /** How one delivery ended. */
 export type Outcome =
+  | { readonly op: 'done'; readonly traces: Traces }
   | { readonly op: 'drop'; readonly traces: Traces }
   | { readonly op: 'retry'; readonly record: string; readonly dueAt: number }
   | { readonly op: 'bury'; readonly record: string; readonly traces: Traces }

@@ -10,14 +10,15 @@ import { LIMITS } from './limit-script';
 //       7 limits of classes (class-limits.ts), "\nName\tlimit running-here\n…", after "upkeep" now and then; "\n": none, but
 //         look at what is held; "": none, and do not look
 //       8… outcomes, eight each: queue number, id, fence, op, record, due time (ms), traces, limited class or ""
-// op    drop (succeeded or discarded), retry, bury (dead), back (to the head of the queue, uncounted)
+// op    done (succeeded), drop (discarded), retry, bury (dead), back (to the head of the queue, uncounted)
 // trace what a final outcome leaves behind: f an id in `finished` (its outbox row is to be deleted), r one in `recent`;
 //       c takes its cursor and progress away
 // reply { paused queue numbers, "1"/"0" per outcome, "1" if anything is held, then queue number, id, fence, record for
 //         each job fetched }
 //
 // A fence is "<deliveries since the last outcome>:<token of the call that delivered>". Only the latest delivery may
-// speak: when the fence differs the outcome is void, because it was sent twice, or the job was rescued or pushed back.
+// speak: when the fence differs the outcome is void, because it was sent twice, or the job was rescued or pushed back. But
+// a success is one, whatever the job is doing by then: where the id is ours, and so never another job's.
 // Records are never rewritten here: cjson would turn [] into {}.
 export const FUSED_SCRIPT = `
 local call, now, token, want = redis.call, ARGV[1], ARGV[2], tonumber(ARGV[3])
@@ -25,7 +26,7 @@ local width, order, lost, limits = tonumber(ARGV[4]), ARGV[5], ARGV[6], ARGV[7]
 local out, applied, paused = {'', '', ''}, {}, {}
 -- A Redis without memory lets a script write whose first command can only free some, as that of an outcome does: else
 -- nobody could fetch, and so end, the jobs that fill it.
-if not ARGV[8] then call('hdel', KEYS[1]..'deliveries', '') end
+if not ARGV[8] then call('srem', KEYS[1]..'stalling', '') end
 ${LIMITS}
 local function putBack(p, id, fence)
   call('rpush', p..'waiting', id)
@@ -42,7 +43,7 @@ for a = 8, #ARGV, 8 do
     -- In waiting if it was rescued, but not fetched again yet; or held by then.
     local had = call('lrem', p..'active', 1, id) > 0 or call('lrem', p..'waiting', 1, id) > 0
       or class ~= '' and call('lrem', p..'held:'..class, 1, id) > 0
-    if op == 'drop' then
+    if op == 'drop' or op == 'done' then
       ok = call('hdel', p..'jobs', id) == 1
       if ok then leaveTrace(p, id, traces) end
     elseif not had or call('hexists', p..'jobs', id) == 0 then
@@ -60,7 +61,15 @@ for a = 8, #ARGV, 8 do
         if call('zrange', p..'delayed', 0, 0)[1] == id then call('publish', p..'earlierDelayed', at) end
       end
     end
-  elseif not current and op == 'drop' and traces:find('f', 1, true) and call('hexists', p..'jobs', id) == 0 then
+  elseif op == 'done' and traces:find('[fr]') and call('hdel', p..'jobs', id) == 1 then
+    call('hdel', p..'deliveries', id); call('srem', p..'stalling', id)
+    call('lrem', p..'active', 1, id); call('lrem', p..'waiting', 1, id); call('zrem', p..'delayed', id)
+    call('zrem', p..'dead', id); call('srem', p..'failed', id)
+    if class ~= '' then call('lrem', p..'held:'..class, 1, id) end
+    leaveTrace(p, id, traces..'c')
+    ok = true
+  elseif not current and (op == 'drop' or op == 'done') and traces:find('f', 1, true)
+    and call('hexists', p..'jobs', id) == 0 then
     leaveTrace(p, id, traces)                             -- Redis was emptied meanwhile: the outbox row must go all the same
     ok = true
   end

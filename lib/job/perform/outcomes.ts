@@ -26,7 +26,7 @@ export class Outcomes {
     const { id, class: name, queue } = job;
     const { requestId } = job.payload.attrs;
     const durationMs = job.run?.durationMs ?? 0;
-    return this.final({ op: 'drop', traces: tracesOf(job, noted) }, job, () =>
+    return this.final({ op: 'done', traces: tracesOf(job, noted) }, job, () =>
       this.options.events.emit('job.succeeded', { id, class: name, queue, requestId, durationMs }),
     );
   }

@@ -124,6 +124,8 @@ export class Performer {
       const working = runInContextOf(run, () => this.work(job, run, plan));
       if (run.durationMs > BLOCKED_MS) this.breather = this.breathe();
       await working;
+      // It may have returned because it was told to end, with its work half done.
+      if (run.calledOff && run.heedsSignal) throw run.abortReason;
       unwatch?.();
       run.notesInUse?.close();
       if (job.payload.unique === 'executed') await this.release(job);

@@ -98,6 +98,11 @@ export class Run implements JobRun {
     return this.reason !== undefined && !(this.reason instanceof JobTimeoutError);
   }
 
+  /** The job has asked for its signal, and may end because of it. */
+  get heedsSignal(): boolean {
+    return this.controller !== undefined;
+  }
+
   /** What the run failed with, given what it rejected with. */
   failure(thrown: unknown): Error {
     const { reason } = this;

@@ -251,19 +251,68 @@ describe('performing', () => {
     await until('both ran', () => ran.length === 2);
   });
 
-  it('drops an outcome when the job has been given to another meanwhile', async () => {
-    const { client } = system.redis;
-    class UsurpedJob extends Job {
-      async perform(): Promise<void> {
-        await client.hSet('bq:default:deliveries', this.context.id, '2:another.1');
-      }
+  describe('a job that has been given to another meanwhile', () => {
+    /** What has become of it by the time its first run ends. */
+    const fates: Readonly<Record<string, (id: string) => Promise<unknown>>> = {
+      'runs there': async () => undefined,
+      'failed there, and is to be retried': async (id) => {
+        await system.redis.client.lRem('bq:default:active', 0, id);
+        await system.redis.client.hDel('bq:default:deliveries', id);
+        await system.redis.client.zAdd('bq:default:delayed', { score: Date.now() + 60_000, value: id });
+      },
+      'is dead, for it was rescued too often': async (id) => {
+        await system.redis.client.lRem('bq:default:active', 0, id);
+        await system.redis.client.hDel('bq:default:deliveries', id);
+        await system.redis.client.zAdd('bq:default:dead', { score: Date.now(), value: id });
+        await system.redis.client.sAdd('bq:default:failed', id);
+      },
+    };
+    const usurped = (end: () => void, fate: (id: string) => Promise<unknown> = async () => undefined) =>
+      class UsurpedJob extends Job {
+        async perform(): Promise<void> {
+          await system.redis.client.hSet('bq:default:deliveries', this.context.id, '2:another.1');
+          await fate(this.context.id);
+          end();
+        }
+      };
+
+    for (const [what, fate] of Object.entries(fates)) {
+      it(`and ${what}, is done all the same once one run succeeds`, async () => {
+        const UsurpedJob = usurped(() => undefined, fate);
+        await system.processor([UsurpedJob]);
+        await transaction(() => UsurpedJob.performLater());
+        await heard('job.succeeded');
+        await until('the row is gone', async () => (await system.outboxSize()) === 0);
+        const left = await system.redis.client.keys('bq:default:*');
+        assert.deepEqual(
+          left.filter((key) => !/:(finished|stallBlock)$/.test(key)),
+          [],
+        );
+      });
     }
-    await system.processor([UsurpedJob]);
-    const { id } = await transaction(() => UsurpedJob.performLater());
-    await heard('job.superseded');
-    assert.equal(await client.hExists('bq:default:jobs', id), 1);
-    assert.equal(await client.lLen('bq:default:active'), 1);
-    assert.equal(await system.outboxSize(), 1);
-    assert.equal(system.eventsNamed('job.succeeded').length, 0);
+
+    it('is left to that one when this run fails', async () => {
+      const UsurpedJob = usurped(() => {
+        throw new Error('too late');
+      });
+      const { client } = system.redis;
+      await system.processor([UsurpedJob]);
+      const { id } = await transaction(() => UsurpedJob.performLater());
+      await heard('job.superseded');
+      assert.equal(await client.hExists('bq:default:jobs', id), 1);
+      assert.equal(await client.lLen('bq:default:active'), 1);
+      assert.equal(await system.outboxSize(), 1);
+      assert.equal(system.eventsNamed('job.retrying').length, 0);
+    });
+
+    it('is left to that one, too, where its id may be used again: plain producers do', async () => {
+      const UsurpedJob = usurped(() => undefined);
+      const { client } = system.redis;
+      await system.processor([UsurpedJob]);
+      await client.hSet('bq:default:jobs', '7', '{"data":{"class":"UsurpedJob","args":[]}}');
+      await client.lPush('bq:default:waiting', '7');
+      await heard('job.superseded');
+      assert.equal(await client.hExists('bq:default:jobs', '7'), 1);
+    });
   });
 });

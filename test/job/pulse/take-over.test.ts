@@ -123,6 +123,19 @@ describe('a processor that falls silent', function () {
     assert.deepEqual(said, ['blocking']);
   });
 
+  it('again and again, for its job always takes too long: it is done all the same, and no poison', async () => {
+    const [one, other] = [startDoomed('one'), startDoomed('other')];
+    const listed = async () => (await system.redis.client.zCard(PROCESSES)) === 2;
+    await until('both are listed', listed, FORKED);
+    // Who has not been here for long does not judge.
+    await passed(1.2 * SILENCE_MS);
+    await transaction(() => BlockingJob.performLater('blocking', 1.8 * SILENCE_MS));
+    await until('it is done', async () => (await system.redis.client.hLen('bq:default:jobs')) === 0, FORKED);
+    const { client } = system.redis;
+    assert.deepEqual([await client.zCard('bq:default:dead'), await client.zCard('bq:default:delayed')], [0, 0]);
+    assert.ok([...one.said, ...other.said].length <= 3);
+  });
+
   it('is left alone while several jobs do so one after the other', async () => {
     const { said } = startDoomed('blocked');
     const names = ['a', 'b', 'c', 'd', 'e'];
