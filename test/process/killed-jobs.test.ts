@@ -5,7 +5,8 @@ import { until } from '../support/until';
 import { assertOneMailEach, signUp, signUpMany, somebody } from './sign-ups';
 import { Surroundings } from './surroundings';
 
-describe('kill -9 of whoever has jobs in hand', () => {
+describe('kill -9 of whoever has jobs in hand', function () {
+  this.timeout(90_000);
   let around: Surroundings;
   let sink: SmtpSink;
   const ends: (() => Promise<void>)[] = [];
