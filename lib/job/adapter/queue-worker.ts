@@ -57,9 +57,9 @@ export class QueueWorker {
       .map(() => this.connect(BLOCKING_PATIENCE_MS, () => this.fetcher.wake()));
     this.command = command;
     this.connections = [command, subscriber, ...blocking];
-    this.queues = queues.map(({ name, weight }, index) => {
+    this.queues = queues.map(({ name }, index) => {
       const connections = { command, subscriber, blocking: blocking[index] };
-      return this.observe(new WorkerQueue(name, { weight, stallInterval: options.stallInterval }, connections));
+      return this.observe(new WorkerQueue(name, options.stallInterval, connections));
     });
     const order = weighted ? weightedOrder(queues.map((queue) => queue.weight)) : strictOrder;
     const onLost = (error: Error) => onError(error, 'fetching jobs');
@@ -69,11 +69,6 @@ export class QueueWorker {
     subscriber.subscribe(WAKE_CHANNEL, (prefix) => {
       if (prefixes.has(prefix)) this.fetcher.wake();
     });
-  }
-
-  /** How many connections to Redis it holds. */
-  get connectionCount(): number {
-    return this.connections.length;
   }
 
   async start(): Promise<void> {

@@ -10,13 +10,6 @@ export interface QueueConnections {
   readonly blocking: BeeConnection | undefined;
 }
 
-export interface WorkerQueueOptions {
-  /** For weighted order; 1 otherwise. */
-  readonly weight: number;
-  /** Jobs whose process has not been heard of for this long are rescued, ms. */
-  readonly stallInterval: number;
-}
-
 const SETTINGS: Omit<BeeSettings, 'stallInterval'> = {
   autoConnect: false,
   ensureScripts: false,
@@ -34,19 +27,13 @@ const SETTINGS: Omit<BeeSettings, 'stallInterval'> = {
  * leaves fetching and outcomes to the fetcher. Unlike its parent it outlives a Redis that forgets scripts.
  */
 export class WorkerQueue extends BeeQueue {
-  readonly weight: number;
-
+  /** @param stallInterval jobs whose process has not been heard of for this long are rescued, ms. */
   constructor(
     name: string,
-    options: WorkerQueueOptions,
+    stallInterval: number,
     private readonly connections: QueueConnections,
   ) {
-    super(name, { ...SETTINGS, stallInterval: options.stallInterval });
-    this.weight = options.weight;
-  }
-
-  get isReady(): boolean {
-    return this._isReady;
+    super(name, { ...SETTINGS, stallInterval });
   }
 
   get blocking(): BeeConnection | undefined {

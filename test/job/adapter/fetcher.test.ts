@@ -51,7 +51,7 @@ describe('the fetcher', () => {
 
   const start = (names: readonly string[], budget: number, order: FetchOrder = strictOrder) => {
     const connections = { command, subscriber: command, blocking: undefined };
-    const queues = names.map((name) => new WorkerQueue(name, { weight: 1, stallInterval: 30_000 }, connections));
+    const queues = names.map((name) => new WorkerQueue(name, 30_000, connections));
     const fetcher = new Fetcher({
       queues,
       command,
