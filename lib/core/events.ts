@@ -5,12 +5,20 @@ export type { EventMap, EventName };
 type Listener<E extends EventName> = (payload: EventMap[E]) => void;
 type EveryListener = (name: EventName, payload: EventMap[EventName]) => void;
 
+interface Registered {
+  /** undefined: every event. */
+  readonly name: EventName | undefined;
+  readonly listener: EveryListener;
+}
+
 /** A typed emitter. A listener that throws is reported as `process.error` and disturbs nobody. */
 export class Events {
-  private readonly listeners = new Set<EveryListener>();
+  private readonly registered = new Set<Registered>();
+  /** Who hears what, put together when first emitted after a change: some events come thousands of times a second. */
+  private readonly hearing = new Map<EventName, readonly EveryListener[]>();
 
   emit<E extends EventName>(name: E, payload: EventMap[E]): void {
-    for (const listener of [...this.listeners]) {
+    for (const listener of this.hearing.get(name) ?? this.listenersOf(name)) {
       try {
         listener(name, payload);
       } catch (thrown) {
@@ -22,15 +30,12 @@ export class Events {
 
   /** Hears every event. @returns a function that removes the listener. */
   onAny(listener: EveryListener): () => void {
-    this.listeners.add(listener);
-    return () => this.listeners.delete(listener);
+    return this.register({ name: undefined, listener });
   }
 
   /** Hears one kind of event. @returns a function that removes the listener. */
   on<E extends EventName>(name: E, listener: Listener<E>): () => void {
-    return this.onAny((heard, payload) => {
-      if (heard === name) listener(payload as EventMap[E]);
-    });
+    return this.register({ name, listener: (_name, payload) => listener(payload as EventMap[E]) });
   }
 
   /** Resolves with the next such event. */
@@ -41,5 +46,21 @@ export class Events {
         resolve(payload);
       });
     });
+  }
+
+  private register(entry: Registered): () => void {
+    this.registered.add(entry);
+    this.hearing.clear();
+    return () => {
+      this.registered.delete(entry);
+      this.hearing.clear();
+    };
+  }
+
+  private listenersOf(name: EventName): readonly EveryListener[] {
+    const concerned = [...this.registered].filter((entry) => entry.name === undefined || entry.name === name);
+    const listeners = concerned.map(({ listener }) => listener);
+    this.hearing.set(name, listeners);
+    return listeners;
   }
 }

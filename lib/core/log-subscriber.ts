@@ -84,9 +84,21 @@ const LINES: { readonly [E in EventName]?: (event: EventMap[E]) => Line } = {
   'primary.listening': (e) => ['info', `Listening on ${e.address}, ready in ${(e.durationMs / 1000).toFixed(1)} s`],
   'primary.stopping': (e) => ['info', `${e.reason}: stopping, at most ${e.timeoutMs / 1000} s`],
   'primary.stopped': (e) => ['info', `stopped in ${(e.durationMs / 1000).toFixed(1)} s, ${e.killed} killed`],
-  'request.finished': ({ method, path, status, beside, refused, ...rest }) => {
-    const [durationMs, queuedMs] = [Math.round(rest.durationMs), Math.round(rest.queuedMs)];
-    const fields = { ...rest, method, path, status, durationMs, queuedMs, ...(refused && { refused }) };
+  'request.finished': (e) => {
+    const { method, path, status, requestId, remoteAddress } = e;
+    const durationMs = Math.round(e.durationMs);
+    // What is undefined is not written.
+    const refused = e.refused ?? undefined;
+    const fields = {
+      method,
+      path,
+      status,
+      durationMs,
+      queuedMs: Math.round(e.queuedMs),
+      refused,
+      requestId,
+      remoteAddress,
+    };
     return [status >= 500 ? 'error' : 'info', `${method} ${path} ${status} in ${durationMs} ms`, fields];
   },
   'request.cut': (e) => ['error', `${e.what} was cut off after ${seconds(e.ageMs)}`, { requestId: e.requestId }],

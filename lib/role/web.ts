@@ -24,7 +24,7 @@ export function runWebWorker(app: AppDefinition): Promise<void> {
     worker.onReopenLog = reopen;
     onUncaught(events, () => worker.leaveAfterError(Deadline.after(LAST_MS)));
     try {
-      const note = BegunNote.in(config.stateDir);
+      const note = BegunNote.open(config.stateDir);
       const web = new WebProcess(app, config, events, worker.tree, note);
       worker.ready(web, await web.start(), note?.file);
     } catch (thrown) {

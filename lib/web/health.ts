@@ -31,8 +31,9 @@ export function health({ appName, readiness, isLeaving, degraded = () => [] }: H
     return round;
   };
 
-  return async (ctx, next) => {
-    if (ctx.path !== '/health' && ctx.path !== '/ready') return next();
+  return (ctx, next) => (ctx.path === '/health' || ctx.path === '/ready' ? answer(ctx) : next());
+
+  async function answer(ctx: Koa.Context): Promise<void> {
     ctx.beside = true;
     const headers = { Allow: METHODS.join(', ') };
     if (!METHODS.includes(ctx.method)) throw new ProblemError(405, { headers });
@@ -45,7 +46,7 @@ export function health({ appName, readiness, isLeaving, degraded = () => [] }: H
     if (ctx.path === '/ready') await assertReady();
     const broken = ctx.path === '/ready' ? degraded() : [];
     ctx.body = { status: broken.length > 0 ? 'degraded' : 'ok', app: appName, ...(broken.length > 0 && { broken }) };
-  };
+  }
 
   async function assertReady(): Promise<void> {
     if (isLeaving()) throw notReady('This process is shutting down.', []);

@@ -17,9 +17,10 @@ export function jsonBody(): { readonly receive: Koa.Middleware; readonly parse: 
   const received = new WeakMap<Koa.Request, Buffer>();
   let held = 0;
 
-  const receive: Koa.Middleware = async (ctx, next) => {
-    // null: there is no body.
-    if (!ctx.is(TYPES)) return next();
+  // null: there is no body.
+  const receive: Koa.Middleware = (ctx, next) => (ctx.is(TYPES) ? receiveBody(ctx, next) : next());
+
+  async function receiveBody(ctx: Koa.Context, next: Koa.Next): Promise<void> {
     if (ctx.get('Content-Encoding') !== '' && ctx.get('Content-Encoding') !== 'identity') {
       throw new ProblemError(415, {
         detail: 'Send the body uncompressed.',
@@ -35,7 +36,7 @@ export function jsonBody(): { readonly receive: Koa.Middleware; readonly parse: 
     });
     received.set(ctx.request, bytes);
     await next();
-  };
+  }
 
   const parse: Koa.Middleware = (ctx, next) => {
     const bytes = received.get(ctx.request);

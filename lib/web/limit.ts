@@ -66,8 +66,8 @@ export class RequestLimit {
     private readonly onBegin: (request: RequestInFlight) => void = () => undefined,
   ) {}
 
-  /** Waits for a slot, which `response` holds until its end. */
-  async enter(request: Omit<RequestInFlight, 'startedAt'>, response: ServerResponse): Promise<Admission> {
+  /** A slot, at once or after a wait; `response` holds it until its end. */
+  enter(request: Omit<RequestInFlight, 'startedAt'>, response: ServerResponse): Admission | Promise<Admission> {
     const arrived = { ...request, startedAt: Date.now() };
     if (this.hasRoom()) return this.admit(arrived, response);
     if (this.queue.size >= this.options.backlog) {

@@ -1,5 +1,5 @@
 import type Koa from 'koa';
-import type { RequestLimit } from './limit';
+import type { Admission, RequestLimit } from './limit';
 import { ProblemError } from './problem';
 
 const REASONS = {
@@ -9,17 +9,27 @@ const REASONS = {
 
 /** Lets a request through once it has a slot; turns it away with 503 when it cannot have one in time. */
 export function limited(limit: RequestLimit): Koa.Middleware {
-  return async function limitRequests(ctx, next) {
-    const askedAt = performance.now();
+  return function limitRequests(ctx, next) {
     const { method, path, requestId } = ctx;
-    const admission = await limit.enter({ method, path, requestId }, ctx.res);
-    ctx.queuedMs = performance.now() - askedAt;
-    if (admission.outcome === 'gone') return;
-    if (admission.outcome !== 'admitted') {
-      ctx.refused = admission.outcome;
-      throw new ProblemError(503, { detail: REASONS[admission.outcome], headers: { 'Retry-After': '2' } });
-    }
-    ctx.releaseSlot = admission.release;
-    await next();
+    const admission = limit.enter({ method, path, requestId }, ctx.res);
+    // Mostly there is room, and nothing to wait for.
+    return admission instanceof Promise ? wait(ctx, admission, next) : goOn(ctx, admission, next);
   };
+}
+
+async function wait(ctx: Koa.Context, turn: Promise<Admission>, next: Koa.Next): Promise<unknown> {
+  const askedAt = performance.now();
+  const admission = await turn;
+  ctx.queuedMs = performance.now() - askedAt;
+  return goOn(ctx, admission, next);
+}
+
+function goOn(ctx: Koa.Context, admission: Admission, next: Koa.Next): Promise<unknown> | undefined {
+  if (admission.outcome === 'gone') return undefined;
+  if (admission.outcome === 'admitted') {
+    ctx.releaseSlot = admission.release;
+    return next();
+  }
+  ctx.refused = admission.outcome;
+  throw new ProblemError(503, { detail: REASONS[admission.outcome], headers: { 'Retry-After': '2' } });
 }

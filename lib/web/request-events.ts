@@ -20,7 +20,7 @@ export function requestEvents(events: Events): Koa.Middleware {
         beside: ctx.beside,
         refused: ctx.refused,
         requestId: ctx.requestId,
-        remoteAddress: ctx.ip.replace(/^::ffff:/, ''),
+        remoteAddress: ctx.ip.startsWith('::ffff:') ? ctx.ip.slice('::ffff:'.length) : ctx.ip,
       });
     });
     return next();

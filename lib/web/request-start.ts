@@ -11,6 +11,7 @@ const BELIEVABLE_MS = 600_000;
  * Heroku writes it), or `t=` and seconds (as nginx does). 0 when there is none, or none to be believed.
  */
 export function waitedSinceRouter(header: string, now: number = Date.now()): number {
+  if (header === '') return 0;
   const match = /^(t=)?(\d{1,16}(?:\.\d{1,9})?)$/.exec(header.trim());
   if (!match) return 0;
   const value = Number(match[2]);

@@ -8,28 +8,30 @@ import { ProblemError } from './problem';
  * 405 too, not 501: nobody from outside should be able to make errors of ours, which routers count and logs shout.
  */
 export function unrouted(router: Router): Koa.Middleware {
-  return async (ctx, next) => {
-    await next();
-    if (ctx.status !== 404 || (ctx.body !== undefined && ctx.body !== null) || ctx.respond === false) return;
-    if (ctx.method === 'OPTIONS' && ctx.path === '*') {
-      ctx.status = 204;
-      return;
-    }
-    const allowed = methodsOf(router, ctx.path);
-    if (allowed.length === 0) throw new ProblemError(404, { detail: 'There is nothing at this address.' });
-    const headers = { Allow: [...allowed, 'OPTIONS'].join(', ') };
-    if (ctx.method === 'OPTIONS') {
-      ctx.status = 204;
-      ctx.set(headers);
-      return;
-    }
-    // The route is there and has left the answer empty: it says there is no such thing.
-    if (allowed.includes(ctx.method)) throw new ProblemError(404);
-    throw new ProblemError(405, {
-      detail: `${ctx.method} is not allowed here; ${headers.Allow} are.`,
-      headers,
-    });
-  };
+  return (ctx, next) => next().then(() => explain(ctx, router));
+}
+
+/** @throws ProblemError when the request was answered with nothing. */
+function explain(ctx: Koa.Context, router: Router): void {
+  if (ctx.status !== 404 || (ctx.body !== undefined && ctx.body !== null) || ctx.respond === false) return;
+  if (ctx.method === 'OPTIONS' && ctx.path === '*') {
+    ctx.status = 204;
+    return;
+  }
+  const allowed = methodsOf(router, ctx.path);
+  if (allowed.length === 0) throw new ProblemError(404, { detail: 'There is nothing at this address.' });
+  const headers = { Allow: [...allowed, 'OPTIONS'].join(', ') };
+  if (ctx.method === 'OPTIONS') {
+    ctx.status = 204;
+    ctx.set(headers);
+    return;
+  }
+  // The route is there and has left the answer empty: it says there is no such thing.
+  if (allowed.includes(ctx.method)) throw new ProblemError(404);
+  throw new ProblemError(405, {
+    detail: `${ctx.method} is not allowed here; ${headers.Allow} are.`,
+    headers,
+  });
 }
 
 function methodsOf(router: Router, path: string): string[] {

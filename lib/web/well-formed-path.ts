@@ -3,6 +3,7 @@ import { ProblemError } from './problem';
 
 /** Broken percent-encoding would otherwise reach routes as it came. */
 export const wellFormedPath: Koa.Middleware = (ctx, next) => {
+  if (!ctx.path.includes('%')) return next();
   try {
     decodeURIComponent(ctx.path);
   } catch {

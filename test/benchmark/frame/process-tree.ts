@@ -1,8 +1,8 @@
 import fs from 'node:fs';
 import { descendants, processes } from '../../support/processes';
 
-/** Clock ticks of /proc/<pid>/stat, a second: a constant of the kernel's interface. */
-const TICKS = 100;
+/** A clock tick of /proc/<pid>/stat: a constant of the kernel's interface. */
+const TICK_MS = 10;
 
 /** Pids of a process and all below it. */
 export function treeOf(pid: number): number[] {
@@ -11,13 +11,21 @@ export function treeOf(pid: number): number[] {
 
 /** CPU that these processes have used so far, user and system, ms. Linux only. */
 export function cpuMs(pids: readonly number[]): number {
-  let ticks = 0;
-  for (const pid of pids) {
-    const stat = read(`/proc/${pid}/stat`);
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    ticks += Number(fields[11] ?? 0) + Number(fields[12] ?? 0);
-  }
-  return (ticks / TICKS) * 1000;
+  return pids.reduce((sum, pid) => sum + (exactCpuMs(pid) ?? countedCpuMs(pid)), 0);
+}
+
+/** To the nanosecond, of the threads that live. undefined where the kernel does not tell. */
+function exactCpuMs(pid: number): number | undefined {
+  const threads = list(`/proc/${pid}/task`).map((thread) => read(`/proc/${pid}/task/${thread}/schedstat`));
+  if (threads.every((stat) => stat === '')) return undefined;
+  return threads.reduce((sum, stat) => sum + Number(stat.split(' ')[0]) / 1e6, 0);
+}
+
+/** In clock ticks of 10 ms. */
+function countedCpuMs(pid: number): number {
+  const stat = read(`/proc/${pid}/stat`);
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11] ?? 0) + Number(fields[12] ?? 0)) * TICK_MS;
 }
 
 export interface Memory {
@@ -44,5 +52,13 @@ function read(file: string): string {
     return fs.readFileSync(file, 'utf8');
   } catch {
     return '';
+  }
+}
+
+function list(folder: string): string[] {
+  try {
+    return fs.readdirSync(folder);
+  } catch {
+    return [];
   }
 }

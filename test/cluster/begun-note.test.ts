@@ -1,0 +1,31 @@
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import { BegunNote, BegunReader } from '../../lib/cluster/begun-note';
+import { tempFolder } from '../support/temp-folder';
+
+describe('the note of what a worker began', () => {
+  it('tells another process the last of it, however long the texts before were, and leaves no file', () => {
+    const note = BegunNote.open(tempFolder());
+    assert.ok(note);
+    const reader = BegunReader.take(note.file);
+    assert.ok(reader && !fs.existsSync(note.file));
+    assert.equal(reader.read(), undefined);
+    note.write(`GET /${'long'.repeat(1000)}`, 'r-1');
+    assert.equal(reader.read()?.what.length, 500);
+    note.write('GET /a%20b?c', 'r-2');
+    const { ageMs, ...begun } = reader.read() ?? { ageMs: Number.NaN };
+    assert.deepEqual(begun, { what: 'GET /a%20b?c', id: 'r-2' });
+    assert.ok(ageMs >= 0 && ageMs < 10_000);
+    reader.close();
+  });
+
+  it('takes the place of one that a killed process of the same number left', () => {
+    const left = BegunNote.open(tempFolder());
+    left?.write('GET /old', 'r-1');
+    const note = BegunNote.open(tempFolder());
+    assert.ok(left && note && note.file === left.file);
+    const reader = BegunReader.take(note.file);
+    assert.equal(reader?.read(), undefined);
+    reader?.close();
+  });
+});
