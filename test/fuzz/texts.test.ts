@@ -16,7 +16,7 @@ import { Mutator } from './mutator';
 describe('texts of any kind', function () {
   this.timeout(patience(60_000));
   withShortStacks();
-  const any = fc.oneof(
+  const anything = fc.oneof(
     fc.jsonValue(),
     fc.constantFrom({ $date: 1e99 }, { $bigint: 'x' }, { $model: [1] }, { $value: [] }, { $number: 0 }),
   );
@@ -24,7 +24,9 @@ describe('texts of any kind', function () {
   it('arguments of jobs: read, or refused', () =>
     fc.assert(
       fc.asyncProperty(
-        fc.array(fc.oneof(any, fc.dictionary(fc.constantFrom('$date', '$model', '$$x', 'a'), any)), { maxLength: 3 }),
+        fc.array(fc.oneof(anything, fc.dictionary(fc.constantFrom('$date', '$model', '$$x', 'a'), anything)), {
+          maxLength: 3,
+        }),
         async (args) => {
           try {
             await deserializeArguments(args as never, {});
@@ -38,7 +40,7 @@ describe('texts of any kind', function () {
 
   it('arguments of jobs: what was taken comes back as it was', () =>
     fc.assert(
-      fc.asyncProperty(fc.array(fc.oneof(any, fc.date({ noInvalidDate: true }), fc.bigInt())), async (args) => {
+      fc.asyncProperty(fc.array(fc.oneof(anything, fc.date({ noInvalidDate: true }), fc.bigInt())), async (args) => {
         const travelled: unknown = JSON.parse(JSON.stringify(serializeArguments('X', args, {})));
         assert.deepEqual(await deserializeArguments(travelled as never, {}), args);
       }),
@@ -88,12 +90,12 @@ describe('texts of any kind', function () {
       fc.property(
         fc.record(
           {
-            queue: any,
-            class: any,
-            tag: any,
-            error: any,
-            text: fc.oneof(any, fc.string({ unit: 'binary' })),
-            since: any,
+            queue: anything,
+            class: anything,
+            tag: anything,
+            error: anything,
+            text: fc.oneof(anything, fc.string({ unit: 'binary' })),
+            since: anything,
           },
           { requiredKeys: [] },
         ),

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { SMUGGLED_REQUESTS } from '../support/smuggled-requests';
 import { until } from '../support/until';
 import { Serving } from './serving';
 
@@ -26,24 +27,7 @@ describe('raw requests', () => {
     calls = 0;
   });
 
-  const head = 'POST /users HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n';
-  const smuggled = 'GET /admin HTTP/1.1\r\nHost: a\r\n\r\n';
-  const refused: Readonly<Record<string, string>> = {
-    'both lengths (CL.TE)': `${head}Content-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n${smuggled}`,
-    'two lengths': `${head}Content-Length: 2\r\nContent-Length: 40\r\n\r\n{}${smuggled}`,
-    'a list of lengths': `${head}Content-Length: 2, 40\r\n\r\n{}${smuggled}`,
-    'a signed length': `${head}Content-Length: +2\r\n\r\n{}${smuggled}`,
-    'a length too long': `${head}Content-Length: 99999999999999999999999\r\n\r\n{}`,
-    'an odd transfer coding': `${head}Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n${smuggled}`,
-    'a transfer coding after chunked': `${head}Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n${smuggled}`,
-    'a blank before the colon': `${head}Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n${smuggled}`,
-    'a folded header': `${head}X: a\r\n b\r\nContent-Length\r\n : 2\r\n\r\n{}`,
-    'an odd chunk size': `${head}Transfer-Encoding: chunked\r\n\r\n-1\r\n{}\r\n0\r\n\r\n`,
-    'no host': 'GET /admin HTTP/1.1\r\n\r\n',
-    'no HTTP at all': '\u0016\u0003\u0001 hello\r\n\r\n',
-    'a NUL in a header': 'GET /admin HTTP/1.1\r\nHost: a\r\nX: \0\r\n\r\n',
-  };
-  for (const [name, bytes] of Object.entries(refused)) {
+  for (const [name, bytes] of Object.entries(SMUGGLED_REQUESTS)) {
     it(`refuses ${name}`, async () => {
       const text = await serving.raw(bytes);
       assert.match(text, /^HTTP\/1\.1 4\d\d /);

@@ -1,0 +1,113 @@
+import net from 'node:net';
+import { setTimeout as wait } from 'node:timers/promises';
+import { SMUGGLED_REQUESTS } from '../../support/smuggled-requests';
+import type { Scene } from '../scene/scene';
+import type { Fault } from './fault';
+
+const MANY = 60;
+const LONG_MS = 8000;
+const HEAD = 'POST /users HTTP/1.1\r\nHost: chaos.example\r\nContent-Type: application/json\r\n';
+const TEN_MB = 10_000_000;
+
+/** What strangers do to a server. Everybody else is served meanwhile. */
+export const CONNECTION_FAULTS: readonly Fault[] = [
+  {
+    name: 'slow-loris',
+    about: `${MANY} callers send a byte of their request now and then`,
+    async strike(scene) {
+      const sockets = await connectMany(scene, MANY);
+      const request = Buffer.from(`${HEAD}X-Slow: ${'x'.repeat(200)}\r\n`);
+      for (let n = 0; n < LONG_MS / 400; n++) {
+        for (const socket of sockets) if (socket.writable) socket.write(request.subarray(n * 4, n * 4 + 4));
+        await wait(400);
+      }
+      for (const socket of sockets) socket.destroy();
+    },
+  },
+  {
+    name: 'half-open',
+    about: `${MANY} callers begin a body and say no more, and read no answer`,
+    async strike(scene, roll) {
+      const sockets = await connectMany(scene, MANY);
+      for (const socket of sockets) {
+        socket.pause();
+        socket.write(`${HEAD}Content-Length: 5000\r\n\r\n{"email":"${'x'.repeat(roll(200))}`);
+      }
+      await wait(LONG_MS);
+      for (const socket of sockets) socket.destroy();
+    },
+  },
+  {
+    name: 'resets',
+    about: 'callers reset their connection anywhere in a request',
+    async strike(scene, roll) {
+      const body = JSON.stringify({ email: 'nobody', name: 'x'.repeat(2000) });
+      const request = Buffer.from(`${HEAD}Content-Length: ${body.length}\r\n\r\n${body}`);
+      for (let n = 0; n < 20; n++) {
+        for (const socket of await connectMany(scene, 10)) {
+          socket.write(request.subarray(0, roll(request.length)), () => socket.resetAndDestroy());
+        }
+        await wait(roll(200));
+      }
+    },
+  },
+  {
+    name: 'large-bodies',
+    about: '8 callers send 10 MB each, half of them without saying so before',
+    async strike(scene) {
+      const sockets = await connectMany(scene, 8);
+      await Promise.all(sockets.map((socket, n) => sendLarge(socket, n % 2 === 0)));
+    },
+  },
+  {
+    name: 'smuggling',
+    about: 'requests that hide another one behind an ambiguous length',
+    async strike(scene) {
+      for (const [name, bytes] of Object.entries(SMUGGLED_REQUESTS)) {
+        const [socket] = await connectMany(scene, 1);
+        if (!socket) return;
+        let answer = '';
+        socket.setEncoding('latin1').on('data', (part) => {
+          answer += String(part);
+        });
+        socket.end(bytes);
+        await closed(socket);
+        // Cut off is refused, too: a worker may be leaving.
+        const answers = answer.match(/HTTP\/1\.1 \d+/g) ?? [];
+        if (answers.length > 1 || !/^(HTTP\/1\.1 4|$)/.test(answer)) scene.ledger.broken.push(`${name}: ${answer}`);
+      }
+    },
+  },
+];
+
+/** Those that get through; the tree may be away. */
+async function connectMany({ platform }: Scene, many: number): Promise<net.Socket[]> {
+  const port = Number(new URL(platform.baseUrl).port);
+  const connecting = Array.from(
+    { length: many },
+    () =>
+      new Promise<net.Socket | undefined>((resolve) => {
+        const socket = net.connect(port, '127.0.0.1', () => resolve(socket));
+        socket.on('error', () => resolve(undefined));
+      }),
+  );
+  return (await Promise.all(connecting)).filter((socket) => socket !== undefined);
+}
+
+function closed(socket: net.Socket): Promise<void> {
+  return socket.destroyed ? Promise.resolve() : new Promise((resolve) => socket.once('close', () => resolve()));
+}
+
+async function sendLarge(socket: net.Socket, announced: boolean): Promise<void> {
+  socket.resume();
+  socket.write(`${HEAD}${announced ? `Content-Length: ${TEN_MB}` : 'Transfer-Encoding: chunked'}\r\n\r\n`);
+  const part = 'x'.repeat(100_000);
+  const ended = closed(socket);
+  for (let sent = 0; sent < TEN_MB && socket.writable; sent += part.length) {
+    const taken = socket.write(announced ? part : `${part.length.toString(16)}\r\n${part}\r\n`);
+    if (!taken) await Promise.race([ended, new Promise((resolve) => socket.once('drain', resolve))]);
+  }
+  socket.end(announced ? '' : '0\r\n\r\n');
+  await Promise.race([ended, wait(LONG_MS)]);
+  socket.destroy();
+}

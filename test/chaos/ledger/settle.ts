@@ -1,0 +1,60 @@
+import createKnex, { type Knex } from 'knex';
+import { Events } from '../../../lib/core/events';
+import { Redis } from '../../../lib/core/redis';
+import { JobSets } from '../../../lib/job/set/job-sets';
+import { Deadline } from '../../../lib/support/deadline';
+import { until } from '../../support/until';
+import type { Scene } from '../scene/scene';
+
+const PATIENCE_MS = 180_000;
+const QUEUES = ['default', 'mailer'];
+
+/** Where jobs are once nothing is on its way any more. */
+export interface Rest {
+  /** Jobs that were given up: none of ours should be. */
+  readonly dead: readonly string[];
+}
+
+/**
+ * Waits until every job has ended. Retries are promoted, as an operator does after an outage, so that nobody waits for
+ * theirs: the first comes after some 20 s, the fourth after two minutes.
+ * @throws Error when something is still on its way after three minutes.
+ */
+export async function settle({ postgres, redis }: Scene): Promise<Rest> {
+  const knex = createKnex({ client: 'pg', connection: postgres.urlBy(postgres.port), pool: { min: 0, max: 2 } });
+  const connection = new Redis(redis.url, new Events());
+  await connection.start();
+  const sources = { redis: connection.client, knex, events: new Events(), queues: QUEUES, via: 'the chaos run' };
+  const sets = new JobSets(sources);
+  try {
+    const done = async () => {
+      await sets.retry.retryMany({ filter: {} });
+      return (await left(sets, knex)) === '';
+    };
+    await until('every job has ended', done, { timeoutMs: PATIENCE_MS, everyMs: 500 }).catch(async () => {
+      throw new Error(`${PATIENCE_MS / 1000} s after the last fault there are still ${await left(sets, knex)}`);
+    });
+    const { entries } = await sets.dead.page({ limit: 500 });
+    return { dead: entries.map(({ id, class: name, reason }) => `${name} ${id}: ${reason}`) };
+  } finally {
+    await connection.stop(Deadline.after(1000));
+    await knex.destroy();
+  }
+}
+
+/** @returns what is still on its way, in words; ticks come every other second, and count only when they pile up. */
+async function left(sets: JobSets, knex: Knex): Promise<string> {
+  const rows = await knex('job_outbox').whereNot('class', 'TickJob').count<{ count: string }[]>();
+  const waiting = await Promise.all(QUEUES.map((queue) => sets.waiting(queue).count({ class: undefined })));
+  const { retry, scheduled } = await sets.sizes();
+  const counts = {
+    'rows in the outbox': Number(rows[0]?.count ?? 0),
+    'jobs in queues': Math.max(0, waiting.reduce((sum, count) => sum + count, 0) - 1),
+    'jobs to be retried': retry,
+    'jobs that are scheduled': scheduled,
+  };
+  return Object.entries(counts)
+    .filter(([, count]) => count > 0)
+    .map(([what, count]) => `${count} ${what}`)
+    .join(', ');
+}

@@ -1,0 +1,88 @@
+import { freePort } from '../../../lib/embedded/free-port';
+import { request } from '../../support/http';
+import { removeFolder, tempFolder } from '../../support/temp-folder';
+import { spawnTree, type Tree } from '../../support/tree';
+import type { TreeProcesses } from '../../support/tree-processes';
+import { until } from '../../support/until';
+
+const READY_MS = 120_000;
+
+/** Keeps one tree running at one address, as a platform does: when its primary ends, it starts another. */
+export class Platform {
+  /** Trees started so far. */
+  starts = 0;
+  private running: Tree | undefined;
+  private stopping = false;
+  private work: Promise<void> = Promise.resolve();
+  private readonly folder = tempFolder('platform');
+  private trouble: Error | undefined;
+
+  private constructor(
+    private readonly options: { readonly entry: string; readonly env: Readonly<Record<string, string>> },
+    private readonly port: number,
+  ) {}
+
+  static async start(options: Platform['options']): Promise<Platform> {
+    const platform = new Platform(options, await freePort());
+    platform.launch();
+    await platform.ready();
+    return platform;
+  }
+
+  get baseUrl(): string {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  /** The one that runs, or ran last. */
+  get tree(): Tree {
+    if (!this.running) throw new Error('nothing was started yet');
+    return this.running;
+  }
+
+  processes(): TreeProcesses {
+    return this.tree.processes();
+  }
+
+  /** Resolves when it can do all it should. */
+  async ready(): Promise<void> {
+    const serves = async () => {
+      if (this.trouble) throw this.trouble;
+      return (await request(`${this.baseUrl}/ready`, { timeoutMs: 5000 })).status === 200;
+    };
+    await until('the tree is ready', serves, { timeoutMs: READY_MS, everyMs: 100 });
+  }
+
+  /** Asks it to end. @returns its exit code. */
+  async stop(): Promise<number | null> {
+    this.stopping = true;
+    await this.work;
+    const { code } = await this.tree.stop();
+    await this.tree.allGone();
+    return code;
+  }
+
+  async cleanup(): Promise<void> {
+    this.stopping = true;
+    await this.running?.cleanup();
+    await this.work;
+    removeFolder(this.folder);
+  }
+
+  private launch(): void {
+    const { entry, env } = this.options;
+    const tree = spawnTree({ entry, env: { ...env, PORT: String(this.port) }, cwd: this.folder });
+    this.starts++;
+    this.running = tree;
+    void tree.exited.then(() => {
+      if (this.stopping) return;
+      this.work = this.again(tree).catch((error: Error) => {
+        this.trouble = error;
+      });
+    });
+  }
+
+  private async again(dead: Tree): Promise<void> {
+    await dead.allGone(60_000);
+    if (!this.stopping) this.launch();
+  }
+}

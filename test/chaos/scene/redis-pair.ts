@@ -1,0 +1,75 @@
+import { createClient } from 'redis';
+import { startTestRedis, type TestRedis } from '../../support/redis';
+import { until } from '../../support/until';
+import { TcpSwitch } from './tcp-switch';
+
+/** What was acknowledged is on the disk: a Redis that is killed comes back with all of it. */
+const SETTINGS = ['--appendfsync', 'always'];
+
+/** A Redis and its replica behind one address. */
+export class RedisPair {
+  private constructor(
+    private primary: TestRedis,
+    private replica: TestRedis,
+    readonly network: TcpSwitch,
+  ) {}
+
+  static async start(): Promise<RedisPair> {
+    const [primary, replica] = await Promise.all([startTestRedis(...SETTINGS), startTestRedis(...SETTINGS)]);
+    const pair = new RedisPair(primary, replica, await TcpSwitch.start(primary.port));
+    await pair.follow();
+    return pair;
+  }
+
+  /** The one that serves. */
+  get current(): TestRedis {
+    return this.primary;
+  }
+
+  /** As the tree knows it. */
+  get url(): string {
+    return `redis://127.0.0.1:${this.network.port}`;
+  }
+
+  /** As a managed plan does it: the replica takes over with what it has, and the old one comes back empty, as its replica. */
+  async failOver(): Promise<void> {
+    const { primary, replica } = this;
+    await withRedis(replica.url, (client) => client.sendCommand(['REPLICAOF', 'NO', 'ONE']));
+    this.network.pointTo(replica.port);
+    await primary.kill();
+    [this.primary, this.replica] = [replica, primary];
+    await primary.restart({ wipe: true });
+    await this.follow();
+  }
+
+  command(...words: string[]): Promise<unknown> {
+    return withRedis(this.primary.url, (client) => client.sendCommand(words));
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([this.network.stop(), this.primary.remove(), this.replica.remove()]);
+  }
+
+  private async follow(): Promise<void> {
+    await withRedis(this.replica.url, async (client) => {
+      await client.sendCommand(['REPLICAOF', '127.0.0.1', String(this.primary.port)]);
+      const synced = async () => /master_link_status:up/.test(await client.info('replication'));
+      await until('the replica has all', synced, { timeoutMs: 60_000, everyMs: 50 });
+    });
+  }
+}
+
+export async function withRedis<T>(url: string, work: (client: ReturnType<typeof clientOf>) => Promise<T>): Promise<T> {
+  const client = clientOf(url);
+  client.on('error', () => undefined);
+  await client.connect();
+  try {
+    return await work(client);
+  } finally {
+    client.destroy();
+  }
+}
+
+function clientOf(url: string) {
+  return createClient({ url });
+}
