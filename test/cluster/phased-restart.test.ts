@@ -5,7 +5,8 @@ import { startLoad } from '../support/load';
 import { removeFolder, tempFolder } from '../support/temp-folder';
 import { ClusterProcess } from './cluster-process';
 
-describe('a phased restart', () => {
+describe('a phased restart', function () {
+  this.timeout(90_000);
   let cluster: ClusterProcess;
 
   afterEach(async () => cluster.end());
