@@ -110,7 +110,7 @@ export class TreeSights {
     const { config } = this.options;
     if (config.onHeroku) return config.tree.name;
     if (!config.web.enabled) return `${config.tree.name} jobs`;
-    const port = this.address === null ? '' : new URL(this.address).port;
+    const port = this.address !== null && URL.canParse(this.address) ? new URL(this.address).port : '';
     return port === '' ? config.tree.name : `${config.tree.name}:${port}`;
   }
 

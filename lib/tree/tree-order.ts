@@ -1,4 +1,8 @@
 import { randomBytes } from 'node:crypto';
+import { printable } from '../support/printable';
+
+/** Longer names of askers are cut. */
+const LONGEST_BY = 200;
 
 /** What can be ordered of a tree through Redis: nothing that it would not come back from. */
 export const TREE_COMMANDS = [
@@ -34,7 +38,9 @@ export function readOrder(text: string): TreeOrder | undefined {
   try {
     const { id, command, argument, by } = JSON.parse(text) as Partial<TreeOrder>;
     if (typeof id !== 'string' || !isTreeCommand(command) || typeof by !== 'string') return undefined;
-    return Number.isSafeInteger(argument) ? { id, command, argument: argument ?? 0, by } : undefined;
+    // It goes into the log of a tree that did not see who asked.
+    const asker = printable(by.slice(0, LONGEST_BY));
+    return Number.isSafeInteger(argument) ? { id, command, argument: argument ?? 0, by: asker } : undefined;
   } catch {
     return undefined;
   }

@@ -60,9 +60,14 @@ describe("a tree's place in Redis", () => {
 
   it('takes orders, each once, and says who has asked', async () => {
     commands.length = refusals.length = 0;
-    assert.equal(await list.tell('test', 'worker-count-up', 0, 'ada at another tree'), true);
+    const by = `ada at another tree\n${'!'.repeat(1000)}`;
+    assert.equal(await list.tell('test', 'worker-count-up', 0, by), true);
     await until('it was refused', () => refusals.length === 1);
-    assert.deepEqual(commands, [{ command: 'worker-count-up', via: 'ada at another tree' }]);
+    assert.deepEqual(
+      commands.map(({ command }) => command),
+      ['worker-count-up'],
+    );
+    assert.match(commands[0]?.via ?? '', /^ada at another tree\\n!{180}$/);
     assert.match(refusals[0]?.reason ?? '', /no web workers/);
     await until('Redis knows that it was begun', async () => (await redis.client.lLen(treeOrdersKey('test'))) === 0);
     assert.equal(commands.length, 1);

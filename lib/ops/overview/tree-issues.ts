@@ -14,7 +14,7 @@ export function treeIssues(picture: TreePicture, nodes: readonly NodeView[], wor
     ...jobsIssues(picture, words),
     ...trafficIssues(picture),
     ...memoryIssues(picture, words),
-    ...phaseIssues(picture),
+    ...phaseIssues(picture, words),
   ];
 }
 
@@ -77,8 +77,15 @@ function memoryIssues({ stats, limits }: TreePicture, { percent }: Words): Issue
   ];
 }
 
-function phaseIssues({ stats }: TreePicture): Issue[] {
+function phaseIssues({ stats }: TreePicture, { veiled }: Words): Issue[] {
   const { last_phase: last } = stats;
   if (!last || last.completed) return [];
-  return [{ tone: 'warn', key: 'phase', values: { phase: last.phase, reason: last.reason ?? '' }, href: PROCESSES }];
+  return [
+    {
+      tone: 'warn',
+      key: 'phase',
+      values: { phase: last.phase, reason: veiled ? '…' : (last.reason ?? '') },
+      href: PROCESSES,
+    },
+  ];
 }

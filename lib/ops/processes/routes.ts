@@ -87,6 +87,8 @@ async function showProcesses(
   const { picture, own, silent } = tree;
   const words = Words.of(ctx);
   const rows = processRows(tree, words);
+  // What a viewer may not see is left out of these already.
+  const events = eventLines(picture.events, words, EVENTS);
   const id = own ? null : picture.id;
   await site.pages.show(
     ctx,
@@ -101,7 +103,7 @@ async function showProcesses(
       rows,
       told,
       shape: machineShape(picture, tree.nodes),
-      events: eventLines(picture.events, words, EVENTS),
+      events,
       acts:
         ctx.state.visitor.role === 'operator' && silent === null
           ? ACTS.filter((act) => !act.slot && act.fits(picture, 0))
@@ -109,7 +111,17 @@ async function showProcesses(
       operator: ctx.state.visitor.role === 'operator' && silent === null,
       to: (path: string, more = '') => `${hrefOf(path, id)}${more === '' ? '' : `${id === null ? '?' : '&'}${more}`}`,
     },
-    { ...picture, silent: silent !== null },
+    {
+      id: picture.id,
+      name: picture.name,
+      app: picture.app,
+      host: picture.host,
+      address: picture.address,
+      versions: picture.stats.versions,
+      silent: silent !== null,
+      processes: rows,
+      events,
+    },
   );
 }
 

@@ -7,7 +7,7 @@ import { writePart } from '../../../lib/tree/figure-script';
 import { pictureKey, TREES } from '../../../lib/tree/tree-keys';
 import { until } from '../../support/until';
 import { cookiesOf, OpsWeb, SIGNED, tokenIn } from '../ops-web';
-import { pictureOf } from './pictures';
+import { before as ago, pictureOf, slotOf, statusOf, workerOf } from './pictures';
 
 const HOSTILE = `<img src=x onerror="alert(1)">'"</script><script>alert(2)</script>`;
 
@@ -91,6 +91,45 @@ describe('the overview', () => {
     assert.equal((await ops.get('/ops/processes/restart', viewer)).status, 403);
     const posted = await ops.post('/ops/processes/restart', { token: tokenIn(page.body) }, viewer);
     assert.equal(posted.status, 403);
+  });
+
+  it('tells viewers no path, no address, and nothing that a process printed', async () => {
+    const inFlight = [{ what: 'GET /users/ann@example.com', id: 'r', ageMs: 5000 }];
+    const death = {
+      at: ago(3),
+      reason: 'crash',
+      words: 'Error: ann@example.com',
+      silentMs: null,
+      doing: null,
+    } as const;
+    const nextTry = { at: ago(-5), attempt: 2 };
+    const picture = pictureOf({
+      id: 'private',
+      workers: [workerOf(0, { last_status: statusOf({ in_flight: inFlight, busy_threads: 1 }) })],
+      slots: [slotOf(0), slotOf(1, { death, nextTry })],
+      stats: { last_phase: { phase: 1, completed: false, reason: 'Error: ann@example.com' } },
+      events: [
+        {
+          at: ago(9),
+          name: 'operator.command',
+          about: { command: 'recycle 0', via: "the operator's pages, 203.0.113.9" },
+        },
+        { at: ago(9), name: 'phase.abandoned', about: { phase: 1, reason: 'Error: ann@example.com' } },
+      ],
+    });
+    await publish(picture);
+    for (const path of [
+      '/ops?tree=private',
+      '/ops.json?tree=private',
+      '/ops/processes?tree=private',
+      '/ops/processes.json?tree=private',
+    ]) {
+      const seen = await ops.get(path, viewer);
+      assert.equal(seen.status, 200, path);
+      assert.doesNotMatch(seen.body, /ann@|203\.0\.113/, path);
+      assert.match((await ops.get(path, operator)).body, /ann@/, path);
+    }
+    await retire('private');
   });
 
   it('takes no order without its token, nor one that makes no sense', async () => {
