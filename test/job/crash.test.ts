@@ -9,6 +9,8 @@ import { LongJob, PoisonJob, startDoomedProcessor } from './doomed-processor';
 import { JobSystem } from './job-system';
 import { setSources } from './set/set-sources';
 
+/** Processes are forked, which takes seconds where others work at the same time. */
+const FORKED = { timeoutMs: 30_000 };
 const ran: string[] = [];
 
 class RescuedJob extends Job<[name: string]> {
@@ -19,7 +21,8 @@ class RescuedJob extends Job<[name: string]> {
   }
 }
 
-describe('a processor that is killed', () => {
+describe('a processor that is killed', function () {
+  this.timeout(90_000);
   let system: JobSystem;
   const children: ChildProcess[] = [];
   before(async () => {
@@ -47,7 +50,7 @@ describe('a processor that is killed', () => {
     child.on('message', (name: string) => held.push(name));
     await transaction(() => LongJob.performLater('from the outbox'));
     await LongJob.performLater('straight');
-    await until('it holds both', () => held.length === 2);
+    await until('it holds both', () => held.length === 2, FORKED);
     child.kill('SIGKILL');
     await once(child, 'exit');
     await system.processor([RescuedJob], { tuning: { stallInterval: 400 } });
@@ -65,7 +68,7 @@ describe('a processor that is killed', () => {
     await transaction(async () => {
       for (const name of ['a', 'b', 'c', 'd']) await LongJob.performLater(name);
     });
-    await until('both hold two each', () => held.length === 4);
+    await until('both hold two each', () => held.length === 4, FORKED);
     child.kill('SIGKILL');
     await once(child, 'exit');
     // So long that no stall check can be what brings them back.

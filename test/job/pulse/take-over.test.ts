@@ -140,7 +140,7 @@ describe('a processor that falls silent', function () {
     const { said } = startDoomed('blocked');
     const names = ['a', 'b', 'c', 'd', 'e'];
     await transaction(async () => {
-      for (const name of names) await BlockingJob.performLater(name, 0.7 * SILENCE_MS);
+      for (const name of names) await BlockingJob.performLater(name, 0.5 * SILENCE_MS);
     });
     await until('the first blocks', () => said.length > 0, FORKED);
     const processor = await judge();
