@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import pg from 'pg';
 import { until } from '../support/until';
 import { RunningApp } from './running-app';
 
@@ -18,5 +19,45 @@ describe('when Postgres is away', () => {
     assert.equal(app.serving.errors.length, 1);
     await app.postgres.open();
     await until('a sign-up works again', async () => (await app.signUp({ email: 'b@example.com' })).status === 201);
+  });
+
+  it('503 where it goes away in the middle of a statement, in a transaction and outside one', async () => {
+    const { accessToken } = (await app.signUp({ email: 'c@example.com' })).json as { accessToken: string };
+    const blocked = () =>
+      app.database.query(
+        'select pid from pg_stat_activity where datname = current_database() and wait_event_type = $1',
+        ['Lock'],
+      );
+    const reading = () => app.serving.request('/users/me', { headers: { authorization: `Bearer ${accessToken}` } });
+    for (const ask of [reading, () => app.signUp({ email: 'd@example.com' })]) {
+      for (const end of ['pg_terminate_backend', 'sever'] as const) {
+        const locker = new pg.Client(app.database.url);
+        await locker.connect();
+        await locker.query('begin; lock table users in access exclusive mode');
+        const answer = ask();
+        await until('its statement waits', async () => (await blocked()).length === 1);
+        if (end === 'sever') await app.postgres.sever();
+        else await app.database.query(`select pg_terminate_backend(${(await blocked())[0]?.pid})`);
+        assert.deepEqual([(await answer).status, (await answer).headers['retry-after']], [503, '2'], `${end} ${ask}`);
+        await locker.end();
+        if (end === 'sever') await app.postgres.open();
+      }
+    }
+  });
+
+  it('503 where it takes no writes: its disk is full, or it has become a standby', async () => {
+    for (const [code, message] of [
+      ['53100', 'could not extend file "base/1/2": No space left on device'],
+      ['25006', 'cannot execute INSERT in a read-only transaction'],
+    ]) {
+      await app.database.query(`
+        create or replace function refuse() returns trigger language plpgsql as
+          $$ begin raise exception using errcode = '${code}', message = '${message}'; end $$;
+        create or replace trigger refuse before insert on users execute function refuse()`);
+      const { status, text } = await app.signUp({ email: 'e@example.com' });
+      assert.deepEqual([status, /insert|device/i.test(text)], [503, false], `${code} ${text}`);
+    }
+    await app.database.query('drop trigger refuse on users');
+    assert.equal((await app.signUp({ email: 'e@example.com' })).status, 201);
   });
 });

@@ -85,6 +85,7 @@ describe('durations', () => {
     );
     assert.equal(parseDuration('3', 's'), 3000);
     assert.equal(parseDuration('36525d'), 36_525 * 86_400_000);
-    for (const wrong of ['', 'soon', '-1s', '1y', '1e9', '36526d']) assert.equal(parseDuration(wrong), undefined, wrong);
+    for (const wrong of ['', 'soon', '-1s', '1y', '1e9', '36526d'])
+      assert.equal(parseDuration(wrong), undefined, wrong);
   });
 });
