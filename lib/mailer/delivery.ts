@@ -11,6 +11,7 @@ import type { Delivery } from './connection';
 import { DeliveryKeys } from './delivery-key';
 import type { DeliveryRecords } from './delivery-record';
 import { DeliveryInProgressError, MailCancelled } from './errors';
+import { LastingWrites } from './lasting-writes';
 import type { DeliveryResult, MailMessage } from './message';
 import { Renderer } from './renderer';
 import { Sending } from './sending';
@@ -54,12 +55,14 @@ export class MailDelivery implements Service, Delivery {
   private readonly transports: Transports;
   private readonly keys = new DeliveryKeys();
   private readonly underway = new Set<Promise<unknown>>();
+  private readonly writes: LastingWrites;
   private readonly unsubscribe: readonly (() => void)[];
   private readonly housekeeping: Recurring;
   private stopping: Promise<void> | undefined;
 
   constructor(private readonly options: MailDeliveryOptions) {
     const { config, events, templatesDir, i18n, setup } = options;
+    this.writes = new LastingWrites((error, during) => events.emit('process.error', { error, during }));
     const cache = config.environment === 'production';
     const renderer = new Renderer({ templatesDir, cache, appUrl: config.appUrl });
     this.composer = new MailComposer({ config, i18n, renderer, render: setup?.render });
@@ -107,8 +110,8 @@ export class MailDelivery implements Service, Delivery {
     if (claim.verdict === 'sent') return this.skipped(message, 'already sent by an earlier run of this job');
     if (claim.verdict === 'busy')
       throw new DeliveryInProgressError(`another run of this job is sending ${message.title}`);
-    const { composer } = this;
-    const sending = new Sending({ run, draft, key, claim, composer, transport, record, events, setup });
+    const { composer, writes } = this;
+    const sending = new Sending({ run, draft, key, claim, composer, transport, record, writes, events, setup });
     return sending.send();
   }
 
@@ -155,6 +158,7 @@ export class MailDelivery implements Service, Delivery {
     await Promise.all([this.options.transport?.close(force), this.transports.close(force)]);
     // What was cut off is still to be recorded as failed.
     await deadline.wait(Promise.allSettled(this.underway));
+    await this.writes.stop(deadline);
     for (const off of this.unsubscribe) off();
   }
 }

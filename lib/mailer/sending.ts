@@ -9,6 +9,7 @@ import type { Claim, DeliveryRecords } from './delivery-record';
 import type { Draft } from './draft';
 import { DeliveryInProgressError, MailCancelled, PartialDeliveryError } from './errors';
 import { intercept, rechecked } from './interception';
+import type { LastingWrites } from './lasting-writes';
 import type { AnyMailer } from './mailer-class';
 import type { DeliveryResult } from './message';
 import type { MailOrigin, MailSetup } from './setup';
@@ -23,6 +24,7 @@ export interface SendingOptions {
   readonly composer: MailComposer;
   readonly transport: Transport;
   readonly record: DeliveryRecords;
+  readonly writes: LastingWrites;
   readonly events: Events;
   readonly setup: MailSetup;
 }
@@ -39,7 +41,7 @@ export class Sending {
   }
 
   async send(): Promise<DeliveryResult> {
-    const { key, claim, record, transport } = this.options;
+    const { key, claim, record, transport, writes } = this.options;
     const since = performance.now();
     let message: OutgoingMessage;
     let receipt: Receipt;
@@ -58,14 +60,15 @@ export class Sending {
     if (pending.length > 0) {
       const error = new PartialDeliveryError(pending);
       const settled = [...claim.settled, ...without(recipientsOf(message), pending)];
-      await record
-        .partly(key.key, claim.token, settled, error)
-        .catch(this.report('recording a mail that is partly sent'));
+      await writes.write('recording a mail that is partly sent', () =>
+        record.partly(key.key, claim.token, settled, error),
+      );
       await this.announce(message, receipt, since);
       throw error;
     }
+    const to = recipients(message);
     // An error here must not fail the job: it would run again and send again.
-    await record.sent(key.key, receipt, recipients(message)).catch(this.report('recording a mail that was sent'));
+    await writes.write('recording a mail that was sent', () => record.sent(key.key, receipt, to));
     await this.announce(message, receipt, since);
     const { refused } = receipt;
     return { status: 'sent', messageId: key.messageId, ...(refused && { refused }) };

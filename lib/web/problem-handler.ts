@@ -1,7 +1,7 @@
 import type Koa from 'koa';
 import { toError } from '../core/errors';
 import type { Events } from '../core/events';
-import { isTlsFailure } from '../core/tls-advice';
+import { isOutage } from './outage';
 import { ProblemError } from './problem';
 import { hasEnded } from './request-end';
 
@@ -77,18 +77,6 @@ function toProblem(thrown: unknown): ProblemError {
     if (status >= 400 && status <= 599) return new ProblemError(status, thrown.expose ? { detail: message } : {});
   }
   return isOutage(thrown) ? new ProblemError(503, { headers: { 'Retry-After': '2' } }) : new ProblemError(500);
-}
-
-/** A server that this one needs is away, is starting or takes no more connections: worth another try, by the caller. */
-function isOutage(thrown: unknown): boolean {
-  if (!(thrown instanceof Error)) return false;
-  if (thrown.name === 'KnexTimeoutError' || thrown.message.startsWith('Connection terminated')) return true;
-  if (isTlsFailure(thrown)) return true;
-  const code = 'code' in thrown ? String(thrown.code) : '';
-  // Of Postgres: class 08, too many connections, being shut down or started.
-  return /^(ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENOTFOUND|EAI_AGAIN|08\w{3}|53300|57P0[123])$/.test(
-    code,
-  );
 }
 
 function report(events: Events, ctx: Pick<Koa.Context, 'method' | 'path' | 'requestId'>, thrown: unknown): void {

@@ -32,6 +32,9 @@ export interface ChaosResult {
   readonly log: readonly string[];
 }
 
+/** What jobs that are meant to fail have to say. */
+const EXPECTED = /StubbornJob failed/;
+const LOG_KEPT = 5000;
 /** A recovery that took longer is told of in detail. */
 const SLOW_MS = 5000;
 
@@ -68,7 +71,10 @@ export async function chaosRun({ seed, ms, faults, say }: ChaosOptions): Promise
       cut: count('cut'),
       starts: platform.starts,
       exitCode,
-      log: platform.tree.lines.slice(-300).map(({ text }) => text),
+      log: platform.tree.lines
+        .map(({ text }) => text)
+        .filter((text) => !EXPECTED.test(text))
+        .slice(-LOG_KEPT),
     };
   } finally {
     await scene.remove();

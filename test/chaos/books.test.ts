@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict';
+import { Deck } from './deck';
+import type { Fault } from './fault/fault';
+import { FAULTS } from './fault/faults';
+import { doublesOf } from './ledger/doubles';
+import { Ledger } from './ledger/ledger';
+import { lostRequests, type Strike } from './strike';
+
+/** A run that finds nothing wrong is worth something only if it would. */
+describe('the books of a chaos run', () => {
+  const mail = (at: number, messageId = '<1>') => ({ to: 'a@b.co', messageId, at });
+  const reasonFor = (mails: readonly ReturnType<typeof mail>[], incidents: Parameters<typeof doublesOf>[1]) =>
+    doublesOf(new Map([['a@b.co', mails]]), incidents).map(({ reason }) => reason !== undefined);
+
+  it('explain a second mail by a death right after the first, or by a lost answer, and by nothing else', () => {
+    const twice = [mail(1000), mail(9000)];
+    assert.deepEqual(reasonFor([mail(1000)], []), []);
+    assert.deepEqual(reasonFor(twice, []), [false]);
+    assert.deepEqual(reasonFor(twice, [{ kind: 'processor died', at: 1500 }]), [true]);
+    assert.deepEqual(reasonFor(twice, [{ kind: 'processor died', at: 8000 }]), [false]);
+    assert.deepEqual(reasonFor(twice, [{ kind: 'processor died', at: 500 }]), [false]);
+    assert.deepEqual(reasonFor(twice, [{ kind: 'answer of SMTP lost', at: 5000 }]), [true]);
+    assert.deepEqual(reasonFor(twice, [{ kind: 'redis lost data', at: 1500 }]), [false]);
+    assert.deepEqual(reasonFor([mail(1000), mail(2000, '<2>')], [{ kind: 'processor died', at: 1500 }]), [false]);
+  });
+
+  it('lose a request that came to more harm than what struck at its time explains', () => {
+    const fault = (damage: Fault['damage']) =>
+      ({ name: 'x', about: 'x', strike: async () => undefined, damage }) as Fault;
+    const struck = (damage: Fault['damage'], from: number, to: number | undefined): Strike => ({
+      ...{ fault: fault(damage), from, to },
+      ...{ recovery: undefined, error: undefined },
+    });
+    const ledger = new Ledger();
+    const now = performance.now();
+    for (const outcome of [503, 500, 'ECONNRESET']) ledger.mishap('GET /', outcome, now - 100);
+    const lost = (...strikes: Strike[]) => lostRequests(ledger.mishaps, strikes).map(({ outcome }) => outcome);
+    assert.deepEqual(lost(), [503, 500, 'ECONNRESET']);
+    assert.deepEqual(lost(struck(undefined, now - 500, now + 500)), [503, 500, 'ECONNRESET']);
+    assert.deepEqual(lost(struck('turned away', now - 500, now + 500)), [500, 'ECONNRESET']);
+    assert.deepEqual(lost(struck('failed', now - 500, undefined)), ['ECONNRESET']);
+    assert.deepEqual(lost(struck('cut', now - 500, now + 500)), []);
+    assert.deepEqual(lost(struck('cut', now + 5000, now + 6000)), [503, 500, 'ECONNRESET']);
+    assert.deepEqual(lost(struck('cut', now - 9000, now - 5000)), [503, 500, 'ECONNRESET']);
+  });
+
+  it('come from faults in an order that a seed gives again: each once, then each during a phased restart', () => {
+    const names = (seed: number, many: number) => {
+      const deck = new Deck(FAULTS, seed);
+      return Array.from({ length: many }, () => deck.next().name);
+    };
+    const round = FAULTS.length;
+    assert.deepEqual(names(7, 3 * round), names(7, 3 * round));
+    assert.notDeepEqual(names(7, round), names(8, round));
+    assert.deepEqual(names(7, round).sort(), FAULTS.map(({ name }) => name).sort());
+    const second = names(7, 2 * round - 1).slice(round);
+    assert.ok(second.every((name) => name.endsWith('+restart')));
+    assert.equal(new Set(second).size, round - 1);
+  });
+});

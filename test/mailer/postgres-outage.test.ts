@@ -1,0 +1,54 @@
+import assert from 'node:assert/strict';
+import { Mailer } from '../../lib/mailer/mailer';
+import { TestTransport } from '../../lib/mailer/transport/test';
+import { until } from '../support/until';
+import { folderOf, Stage } from './stage';
+
+class NoteMailer extends Mailer {
+  static readonly note = this.action('note');
+  note(to: string) {
+    return this.mail({ to, subject: 'A note' });
+  }
+}
+
+const TEMPLATES = { 'layouts/mailer/html.ejs': '<%- slot("content") %>', 'note_mailer/note/html.ejs': '<p>x</p>' };
+
+/** A mail is out, and Postgres is away just then: what says so is written down all the same. */
+describe('a mail that is sent while Postgres goes away', () => {
+  let stage: Stage;
+  let whenSent: () => Promise<unknown>;
+  before(async () => {
+    const transport = new TestTransport();
+    const send = transport.send.bind(transport);
+    transport.send = async (message) => {
+      const receipt = await send(message);
+      await whenSent();
+      return receipt;
+    };
+    stage = await Stage.open({}, { transport, templatesDir: folderOf(TEMPLATES) });
+  });
+  after(() => stage.close());
+
+  const cut = () =>
+    stage.testDatabase.query(
+      'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()',
+    );
+  const stateOf = async (to: string) =>
+    (await stage.testDatabase.query('select state from mail_deliveries where recipients = array[$1]', [to]))[0]?.state;
+
+  it('is recorded as sent at once, where only its connection was lost', async () => {
+    whenSent = cut;
+    const { status } = await NoteMailer.note('cut@example.com').deliverNow();
+    assert.deepEqual([status, await stateOf('cut@example.com')], ['sent', 'sent']);
+  });
+
+  it('does not keep its job waiting, and is recorded as sent as soon as that can be', async () => {
+    whenSent = () => stage.testDatabase.query('alter table mail_deliveries rename to hidden');
+    const { status } = await NoteMailer.note('away@example.com').deliverNow();
+    assert.equal(status, 'sent');
+    const troubles = stage.all('process.error').filter(({ during }) => during === 'recording a mail that was sent');
+    assert.ok(troubles.length >= 1);
+    await stage.testDatabase.query('alter table hidden rename to mail_deliveries');
+    await until('it is recorded', async () => (await stateOf('away@example.com')) === 'sent');
+  });
+});
