@@ -4,6 +4,7 @@
   const lamp = document.getElementById('live');
   if (!url || !lamp) return;
   const SILENT_MS = 4000;
+  const AGAIN_MS = 2500;
   const [word, time] = lamp.children;
 
   const show = (state, text) => {
@@ -67,7 +68,8 @@
   // A worker whose loop is blocked ends no stream: another one is asked.
   setInterval(() => {
     if (heardAt === undefined || performance.now() - heardAt < SILENT_MS) return;
-    heardAt = performance.now();
+    // Should it be the blocked one again, which takes one connection more, that is noticed sooner.
+    heardAt = performance.now() - SILENT_MS + AGAIN_MS;
     source.close();
     source.onerror();
     connect();

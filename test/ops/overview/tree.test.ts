@@ -214,6 +214,11 @@ describe('the overview of a real tree, in a browser', function () {
   it('fits from 320 px to wide, and speaks Korean', async () => {
     for (const path of ['/ops?locale=ko', '/ops/processes', '/ops/processes/restart']) {
       await operator.goto(path);
+      await operator.page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true");
+      // What a process printed, or a path, may be one long word.
+      const longest =
+        "for (const one of document.querySelectorAll(':is(h1, .say, .verdict-line p, .events li > span, .hint, .sub)'))";
+      await operator.page.evaluate(`${longest} one.textContent += 'x'.repeat(120)`);
       for (const width of [320, 640, 900, 1280, 2000]) {
         await operator.page.setViewportSize({ width, height: 900 });
         assert.equal(await scrollsSideways(operator.page), false, `${path} at ${width} px`);
