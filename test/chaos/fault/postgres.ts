@@ -7,8 +7,8 @@ import type { Fault } from './fault';
 
 const HELD_MS = 5000;
 const MB = 2 ** 20;
-/** So that it outgrows the files of the write-ahead log, of 1 MB each. */
-const BALLAST_ROWS = 12_000;
+/** Fewer than a page has room for. */
+const ROWS_OF_A_PAGE = 50;
 
 /** Callers are told to come back, and what was committed stays. */
 export const POSTGRES_FAULTS: readonly Fault[] = [
@@ -96,13 +96,19 @@ async function takeAll(postgres: ChaosPostgres): Promise<Client[]> {
   }
 }
 
-/** Makes the table of users the largest file, of more than 1 MB, and full to the last page. @returns its size. */
+/** Makes the table of users the largest file, of more than 1 MB, and its last page all but full. @returns its size. */
 async function fillUsers(postgres: ChaosPostgres): Promise<number> {
   await postgres.administer(`
-    insert into users (email, name, locale, token_digest)
-    select 'ballast' || coalesce((select max(id) from users), 0) + n || '@ballast.example', null, 'en', sha256('x')
-    from generate_series(1, ${BALLAST_ROWS}) as n
-    where pg_relation_size('users') < ${1.2 * MB}`);
+    do $$
+    declare
+      size bigint := greatest(pg_relation_size('users'), ${1.2 * MB});
+      room int := ${ROWS_OF_A_PAGE};
+    begin
+      while room > 0 loop
+        insert into users (email, locale, token_digest) values (gen_random_uuid() || '@ballast.example', 'en', sha256('x'));
+        if pg_relation_size('users') > size then room := room - 1; end if;
+      end loop;
+    end $$`);
   const [row] = await postgres.administer<{ size: string }>(`select pg_relation_size('users')::text as size`);
   return Number(row?.size);
 }

@@ -23,7 +23,7 @@ export interface Balance {
 /** Waits until nothing is on its way, and compares what was promised with what is. */
 export async function balance(scene: Scene): Promise<Balance> {
   const { ledger, mails, incidents } = scene;
-  const { dead } = await settle(scene);
+  const { dead, left } = await settle(scene);
   const received = mails.byReceiver();
   const people = await lookAtPeople(scene, new Set(received.keys()));
   const chores = lookAtChores(scene);
@@ -32,6 +32,7 @@ export async function balance(scene: Scene): Promise<Balance> {
   return {
     losses: [
       ...ledger.broken,
+      ...(left === '' ? [] : [`still on its way after three minutes: ${left}`]),
       ...dead.map((job) => `given up: ${job}`),
       ...people,
       ...chores.losses,
