@@ -48,7 +48,7 @@ export async function settle({ postgres, redis }: Scene): Promise<Rest> {
 /** @returns what is still on its way, in words; ticks come every other second, and count only when they pile up. */
 async function left(sets: JobSets, knex: Knex): Promise<string> {
   const rows = await knex('job_outbox').whereNot('class', 'TickJob').count<{ count: string }[]>();
-  const waiting = await Promise.all(QUEUES.map((queue) => sets.waiting(queue).size()));
+  const waiting = await Promise.all(QUEUES.map((queue) => sets.waiting(queue).count({})));
   const { retry, scheduled } = await sets.sizes();
   const counts = {
     'rows in the outbox': Number(rows[0]?.count ?? 0),
