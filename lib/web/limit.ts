@@ -67,14 +67,13 @@ export class RequestLimit {
   ) {}
 
   /** A slot, at once or after a wait; `response` holds it until its end. */
-  enter(request: Omit<RequestInFlight, 'startedAt'>, response: ServerResponse): Admission | Promise<Admission> {
-    const arrived = { ...request, startedAt: Date.now() };
-    if (this.hasRoom()) return this.admit(arrived, response);
+  enter(request: RequestInFlight, response: ServerResponse): Admission | Promise<Admission> {
+    if (this.hasRoom()) return this.admit(request, response);
     if (this.queue.size >= this.options.backlog) {
       this.shedCount++;
       return { outcome: 'full' };
     }
-    return this.wait(arrived, response);
+    return this.wait(request, response);
   }
 
   inFlight(): readonly RequestInFlight[] {

@@ -11,7 +11,7 @@ const REASONS = {
 export function limited(limit: RequestLimit): Koa.Middleware {
   return function limitRequests(ctx, next) {
     const { method, path, requestId } = ctx;
-    const admission = limit.enter({ method, path, requestId }, ctx.res);
+    const admission = limit.enter({ method, path, requestId, startedAt: Date.now() }, ctx.res);
     // Mostly there is room, and nothing to wait for.
     return admission instanceof Promise ? wait(ctx, admission, next) : goOn(ctx, admission, next);
   };

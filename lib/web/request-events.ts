@@ -10,6 +10,7 @@ export function requestEvents(events: Events): Koa.Middleware {
   return (ctx, next) => {
     const startedAt = performance.now();
     onRequestEnd(ctx.res, () => {
+      const { ip } = ctx;
       events.emit('request.finished', {
         method: ctx.method,
         // Without the query, which may carry secrets.
@@ -20,7 +21,7 @@ export function requestEvents(events: Events): Koa.Middleware {
         beside: ctx.beside,
         refused: ctx.refused,
         requestId: ctx.requestId,
-        remoteAddress: ctx.ip.startsWith('::ffff:') ? ctx.ip.slice('::ffff:'.length) : ctx.ip,
+        remoteAddress: ip.startsWith('::ffff:') ? ip.slice('::ffff:'.length) : ip,
       });
     });
     return next();
