@@ -36,29 +36,31 @@ function settings(folders: readonly string[]): Knex.MigratorConfig {
   return { migrationSource: new MigrationFolders(folders), tableName: 'knex_migrations' };
 }
 
-/** Runs what has not run yet, after whoever else is at it. @returns the names that ran, in order. */
+/**
+ * Runs what has not run yet. @returns the names that ran, in order.
+ * @throws knex's MigrationLocked while another process is at it.
+ */
 export async function migrateUp(knex: Knex, folders: readonly string[]): Promise<string[]> {
-  const [, names] = await oneAtATime(knex, () => knex.migrate.latest(settings(folders)) as Promise<[number, string[]]>);
+  await makeTables(knex, folders);
+  const [, names] = (await knex.migrate.latest(settings(folders))) as [number, string[]];
   return names;
 }
 
-/** Takes back the last batch, or every one, after whoever else is at it. @returns the names taken back. */
+/** Takes back the last batch, or every one. @returns the names taken back. */
 export async function migrateDown(knex: Knex, folders: readonly string[], all = false): Promise<string[]> {
-  const [, names] = await oneAtATime(
-    knex,
-    () => knex.migrate.rollback(settings(folders), all) as Promise<[number, string[]]>,
-  );
+  await makeTables(knex, folders);
+  const [, names] = (await knex.migrate.rollback(settings(folders), all)) as [number, string[]];
   return names;
 }
 
 /**
- * knex has a lock of its own, but makes the tables for it without one: of two that meet on a new database both may fail,
- * and leave a second row in its lock table, which keeps everybody out for good. Takes a second connection of the pool.
+ * knex makes the tables of its own lock without a lock: of two that meet on a new database both may fail, and leave a
+ * second row in it, which keeps everybody out for good.
  */
-function oneAtATime<T>(knex: Knex, work: () => Promise<T>): Promise<T> {
-  return knex.transaction(async (trx) => {
+async function makeTables(knex: Knex, folders: readonly string[]): Promise<void> {
+  await knex.transaction(async (trx) => {
     await trx.raw("select pg_advisory_xact_lock(hashtext('catamount migrations'))");
-    return work();
+    await trx.migrate.currentVersion(settings(folders));
   });
 }
 

@@ -72,7 +72,7 @@ export class TestDatabase {
 export async function openTestDatabase({ url, app }: TestDatabaseOptions): Promise<TestDatabase> {
   const database = new Database(url, { production: false, events: new Events() });
   try {
-    if (app) await migrateUp(database.knex, migrationFolders(app));
+    if (app) await migrate(database.knex, app);
     await database.ping(CLOSE_MS);
   } catch (error) {
     await database.stop(Deadline.after(CLOSE_MS));
@@ -80,6 +80,14 @@ export async function openTestDatabase({ url, app }: TestDatabaseOptions): Promi
   }
   connect(database.knex);
   return new TestDatabase(database);
+}
+
+/** One at a time: test runners start many processes at once, and knex refuses all but one of them. */
+async function migrate(knex: Knex, app: AppDefinition): Promise<void> {
+  await knex.transaction(async (trx) => {
+    await trx.raw("select pg_advisory_xact_lock(hashtext('catamount test migrations'))");
+    await migrateUp(knex, migrationFolders(app));
+  });
 }
 
 function connect(knex: Knex | undefined): void {
