@@ -166,13 +166,13 @@ describe('pages of queues, of what runs, and of recurring jobs', () => {
       const page = await operator.read(CRON);
       return page.includes('2 tasks') && page;
     });
-    assert.match(text, /PruneSessionsJob Every 15 minutes \*\/15 \* \* \* \* never 0 in \d+ min/);
+    assert.match(text, /PruneSessionsJob On the hour, every 12 hours 0 \*\/12 \* \* \* never 0 in \d+ (s|min|h)/);
     assert.match(
       text,
       /send-digests SendDigestsJob At 07:00, Monday through Friday Europe\/Berlin 0 7 \* \* 1-5 never 0 in /,
     );
     assert.match(await operator.read(QUEUES), /Cron 2 tasks\./);
-    assert.match(await operator.read(`${CRON}?locale=ko`), /15분마다/);
+    assert.match(await operator.read(`${CRON}?locale=ko`), /12시간마다/);
     assert.doesNotMatch((await viewer.get(CRON)).body, /<button class="plain"/);
 
     const token = tokenIn((await operator.get(CRON)).body);
