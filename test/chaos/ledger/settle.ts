@@ -1,13 +1,8 @@
-import createKnex, { type Knex } from 'knex';
-import { Events } from '../../../lib/core/events';
-import { Redis } from '../../../lib/core/redis';
-import { JobSets } from '../../../lib/job/set/job-sets';
-import { Deadline } from '../../../lib/support/deadline';
 import { until } from '../../support/until';
+import { atDesk, type Desk, QUEUES } from '../scene/desk';
 import type { Scene } from '../scene/scene';
 
 const PATIENCE_MS = 180_000;
-const QUEUES = ['default', 'mailer'];
 
 /** Where jobs are once nothing is on its way any more. */
 export interface Rest {
@@ -21,34 +16,27 @@ export interface Rest {
  * Waits until every job has ended. Retries are promoted, as an operator does after an outage, so that nobody waits for
  * theirs: the first comes after some 20 s, the fourth after two minutes.
  */
-export async function settle({ postgres, redis }: Scene): Promise<Rest> {
-  const knex = createKnex({ client: 'pg', connection: postgres.urlBy(postgres.port), pool: { min: 0, max: 2 } });
-  const connection = new Redis(redis.url, new Events());
-  await connection.start();
-  const sources = { redis: connection.client, knex, events: new Events(), queues: QUEUES, via: 'the chaos run' };
-  const sets = new JobSets(sources);
-  try {
+export function settle(scene: Scene): Promise<Rest> {
+  return atDesk(scene, async (desk) => {
+    const { sets } = desk;
     const done = async () => {
       await sets.retry.retryMany({ filter: {} });
-      return (await left(sets, knex)) === '';
+      return (await leftAt(desk)) === '';
     };
     const ended = until('every job has ended', done, { timeoutMs: PATIENCE_MS, everyMs: 500 });
-    const rest = await ended.then(
+    const left = await ended.then(
       () => '',
-      () => left(sets, knex),
+      () => leftAt(desk),
     );
     const { entries } = await sets.dead.page({ limit: 500 });
-    return { left: rest, dead: entries.map(({ id, class: name, reason }) => `${name} ${id}: ${reason}`) };
-  } finally {
-    await connection.stop(Deadline.after(1000));
-    await knex.destroy();
-  }
+    return { left, dead: entries.map(({ id, class: name, reason }) => `${name} ${id}: ${reason}`) };
+  });
 }
 
 /** @returns what is still on its way, in words; ticks come every other second, and count only when they pile up. */
-async function left(sets: JobSets, knex: Knex): Promise<string> {
+async function leftAt({ sets, knex }: Desk): Promise<string> {
   const rows = await knex('job_outbox').whereNot('class', 'TickJob').count<{ count: string }[]>();
-  const waiting = await Promise.all(QUEUES.map((queue) => sets.waiting(queue).count({})));
+  const waiting = await Promise.all(QUEUES.map((queue) => sets.waiting(queue).count()));
   const { retry, scheduled } = await sets.sizes();
   const counts = {
     'rows in the outbox': Number(rows[0]?.count ?? 0),

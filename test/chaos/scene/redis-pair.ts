@@ -1,10 +1,11 @@
+import { setTimeout as wait } from 'node:timers/promises';
 import { createClient } from 'redis';
 import { startTestRedis, type TestRedis } from '../../support/redis';
 import { until } from '../../support/until';
 import { TcpSwitch } from './tcp-switch';
 
-/** What was acknowledged is on the disk: a Redis that is killed comes back with all of it. */
-const SETTINGS = ['--appendfsync', 'always'];
+/** What was acknowledged has been written, though not to the disk: a Redis that is killed comes back with all of it. */
+const SETTINGS = ['--appendfsync', 'no'];
 
 /** A Redis and its replica behind one address. */
 export class RedisPair {
@@ -31,10 +32,14 @@ export class RedisPair {
     return `redis://127.0.0.1:${this.network.port}`;
   }
 
-  /** As a managed plan does it: the replica takes over with what it has, and the old one comes back empty, as its replica. */
-  async failOver(): Promise<void> {
+  /**
+   * As a managed plan does it: the replica takes over with what it has, and the old one comes back empty, as its replica.
+   * @param behindMs how long it has not heard of the old one by then.
+   */
+  async failOver(behindMs: number): Promise<void> {
     const { primary, replica } = this;
     await withRedis(replica.url, (client) => client.sendCommand(['REPLICAOF', 'NO', 'ONE']));
+    await wait(behindMs);
     this.network.pointTo(replica.port);
     await primary.kill();
     [this.primary, this.replica] = [replica, primary];
