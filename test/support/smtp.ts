@@ -104,7 +104,7 @@ export class SmtpSink {
   }
 
   /** Resolves with all messages once there are `wanted` of them, or with those that match once there is one. */
-  async waitFor(wanted: number | ((mail: ReceivedMail) => boolean), timeoutMs = 10_000): Promise<ReceivedMail[]> {
+  async waitFor(wanted: number | ((mail: ReceivedMail) => boolean), timeoutMs = 20_000): Promise<ReceivedMail[]> {
     const what = typeof wanted === 'number' ? `${wanted} mail(s)` : 'a matching mail';
     const seen = () => this.messages.map((mail) => `${mail.subject} to ${mail.envelope.to}`);
     const found = () => {

@@ -15,7 +15,7 @@ type Truthy<T> = Exclude<T, false | 0 | '' | null | undefined>;
 export async function until<T>(
   description: string,
   predicate: () => T | Promise<T>,
-  { timeoutMs = 10_000, everyMs = 5 }: UntilOptions = {},
+  { timeoutMs = 20_000, everyMs = 5 }: UntilOptions = {},
 ): Promise<Truthy<T>> {
   const end = performance.now() + timeoutMs;
   let seen: unknown;
