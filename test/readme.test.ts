@@ -185,6 +185,18 @@ describe('README', () => {
     );
   });
 
+  it('names only scripts that are there', () => {
+    const { scripts } = JSON.parse(fs.readFileSync(path.join(root, 'package.json'), 'utf8')) as {
+      scripts: Record<string, string>;
+    };
+    const named = new Set([...readme.matchAll(/\bnpm run ([\w:-]+)/g)].map((m) => m[1] ?? ''));
+    assert.ok(named.size > 0);
+    assert.deepEqual(
+      [...named].filter((name) => !scripts[name]),
+      [],
+    );
+  });
+
   it('holds no path of a machine and no placeholder', () => {
     assert.doesNotMatch(readme, /@@|\/root\/|\/home\/|\/work\//);
   });
