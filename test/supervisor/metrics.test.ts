@@ -100,7 +100,7 @@ describe('the metrics of a whole tree', function () {
   });
 
   it('show who is in flight, who waits, and who was turned away', async () => {
-    const many = Array.from({ length: 12 }, () => tree.request('GET', '/slow?ms=2500'));
+    const many = Array.from({ length: 12 }, () => tree.request('GET', '/slow?ms=5000'));
     await told('the slots are taken', (scraped) => scraped.sum('catamount_http_requests_in_flight') === 4);
     assert.equal(last.sum('catamount_http_slots'), 4);
     assert.ok(last.sum('catamount_http_requests_waiting') <= 2);
