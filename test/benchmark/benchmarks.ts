@@ -5,6 +5,7 @@ import { limit } from './limit';
 import { mail } from './mail';
 import { million } from './million';
 import { pickup } from './pickup';
+import { signUp } from './sign-up';
 import { web } from './web';
 
 export interface Benchmark {
@@ -16,4 +17,13 @@ export interface Benchmark {
 }
 
 /** All that `npm run bench -- <name>` knows. */
-export const BENCHMARKS: Readonly<Record<string, Benchmark>> = { web, limit, jobs, pickup, enqueue, million, mail };
+export const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
+  web,
+  limit,
+  'sign-up': signUp,
+  jobs,
+  pickup,
+  enqueue,
+  million,
+  mail,
+};

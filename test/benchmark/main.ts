@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util';
 import { BENCHMARKS } from './benchmarks';
 import { CONTENDERS, type ContenderName } from './contender/contenders';
 import { Bench } from './frame/bench';
-import { endOnSignals } from './frame/interruption';
+import { endOnSignals, endWhatIsLeft } from './frame/interruption';
 import { ROOT, store } from './frame/store';
 
 const PEERS = path.join(ROOT, 'test/benchmark/peers');
@@ -50,8 +50,9 @@ async function main(): Promise<void> {
       const results = await BENCHMARKS[name]?.run(bench);
       bench.say(`kept in ${path.relative(ROOT, store(name, { options: bench.options, results }))}`);
     }
-  } finally {
     await bench.end();
+  } finally {
+    await endWhatIsLeft();
   }
 }
 

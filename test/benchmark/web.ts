@@ -1,9 +1,6 @@
-import { createDatabase } from '../support/postgres';
-import { startTestRedis } from '../support/redis';
 import type { Benchmark } from './benchmarks';
 import { type BurstsResult, burstsInTurn } from './frame/bursts';
 import { compare } from './frame/compared';
-import type { Goal } from './frame/goal';
 import { startAll, stopAll } from './frame/servers';
 import { Loader } from './load/loader';
 import { WEB_CONTENDERS, type WebContender } from './web/contenders';
@@ -11,10 +8,9 @@ import { WEB_CONTENDERS, type WebContender } from './web/contenders';
 const CONNECTIONS = 32;
 const BURST = 2000;
 
-const GOALS: Readonly<Partial<Record<WebContender, Goal>>> = {
-  'cluster + ours': { atLeast: 0.95 },
-  'cluster + by hand': { atLeast: 0.95 },
-  'pm2 + ours': { atLeast: 1 },
+const GOALS = {
+  'cluster + ours': { speed: { atLeast: 0.95 } },
+  'pm2 + ours': { speed: { atLeast: 1 } },
 };
 
 /** One route that answers at once, in two workers, through all that is around it. */
@@ -29,12 +25,11 @@ export const web: Benchmark = {
       WebContender,
       BurstsResult[]
     >;
-    const [redis, database] = await Promise.all([startTestRedis(), createDatabase({ migrated: true })]);
+    const { env } = await bench.grounds();
     const loader = new Loader();
     try {
-      const around = { redisUrl: redis.url, databaseUrl: database.url };
       for (let round = 0; round < bench.rounds; round++) {
-        const servers = await startAll(names, (name) => WEB_CONTENDERS[name](around));
+        const servers = await startAll(names, (name) => WEB_CONTENDERS[name](env));
         try {
           const results = await burstsInTurn(loader, servers, {
             bursts: bench.options.quick ? 6 : 12,
@@ -53,8 +48,6 @@ export const web: Benchmark = {
       return { rounds };
     } finally {
       await loader.end();
-      await redis.remove();
-      await database.drop();
     }
   },
 };

@@ -13,13 +13,13 @@ export interface BurstsResult {
   readonly p99Ms: number;
 }
 
-export interface BurstsOptions {
+export interface BurstsOptions<K extends string> {
   readonly bursts: number;
   /** Requests of each. */
   readonly amount: number;
   /** Bursts beforehand that are not counted. */
   readonly warmUp: number;
-  readonly task: (name: string, burst: number) => Omit<LoadTask, 'amount' | 'url'> & { readonly path: string };
+  readonly task: (name: K, burst: number) => Omit<LoadTask, 'amount' | 'url'> & { readonly path: string };
 }
 
 /**
@@ -29,7 +29,7 @@ export interface BurstsOptions {
 export async function burstsInTurn<K extends string>(
   loader: Loader,
   servers: Readonly<Record<K, Served>>,
-  { bursts, amount, warmUp, task }: BurstsOptions,
+  { bursts, amount, warmUp, task }: BurstsOptions<K>,
 ): Promise<Record<K, BurstsResult>> {
   const names = Object.keys(servers) as K[];
   let done = 0;

@@ -7,9 +7,10 @@ export type Rounds<K extends string> = Readonly<Record<K, readonly BurstsResult[
 
 export interface Comparison {
   readonly title: string;
-  /** Who is measured, and what it is held to against the others, in requests a second. */
+  /** Who is measured. */
   readonly subject: string;
-  readonly goals: Readonly<Record<string, Goal>>;
+  /** What it is held to against the others, as its figure by theirs. */
+  readonly goals: Readonly<Record<string, { readonly speed?: Goal; readonly p99?: Goal }>>;
 }
 
 /** A line for each: its medians over the rounds, and the subject's ratios to it, each of the same round. */
@@ -17,19 +18,20 @@ export function compare<K extends string>(rounds: Rounds<K>, { title, subject, g
   const names = Object.keys(rounds) as K[];
   const lines = names.map((name) => {
     const of = (figure: keyof BurstsResult) => median(rounds[name].map((round) => round[figure]));
-    const figures = [of('requestsPerSecond'), of('cpuUs'), of('p50Ms'), of('p99Ms')].map(short);
-    if (name === subject) return [name, ...figures, '', '', ''];
+    const figures = [of('requestsPerSecond'), of('p50Ms'), of('p99Ms'), of('cpuUs')].map(short);
+    if (name === subject) return [name, ...figures];
     const ratios = (figure: keyof BurstsResult) => ratiosOf(rounds, subject as K, name, figure);
     const speed = ratios('requestsPerSecond');
     return [
       name,
       ...figures,
-      judged(median(speed), goals[name]),
+      judged(median(speed), goals[name]?.speed),
       middleHalf(speed),
-      median(ratios('cpuUs')).toFixed(2),
+      judged(median(ratios('p99Ms')), goals[name]?.p99),
+      judged(median(ratios('cpuUs'))),
     ];
   });
-  const head = [title, 'req/s', 'CPU µs', 'p50 ms', 'p99 ms', `${subject} ÷ it`, 'middle half', 'CPU ÷'];
+  const head = [title, 'req/s', 'p50 ms', 'p99 ms', 'CPU µs', 'req/s ÷', 'middle half', 'p99 ÷', 'CPU ÷'];
   return table(head, lines);
 }
 

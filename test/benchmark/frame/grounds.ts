@@ -20,11 +20,23 @@ export class Grounds {
   ) {}
 
   static async make(): Promise<Grounds> {
+    const database = await createDatabase({ migrated: true });
     const redis = await startTestRedis('--appendonly', 'no');
     const client = clientOf(redis.url);
     client.on('error', (error: Error) => process.stderr.write(`redis: ${error.message}\n`));
     await client.connect();
-    return new Grounds(redis, await createDatabase({ migrated: ['lib/job/migrations'] }), client);
+    return new Grounds(redis, database, client);
+  }
+
+  /** What a tree finds in its environment. */
+  get env(): Record<string, string> {
+    return {
+      REDIS_URL: this.redis.url,
+      DATABASE_URL: this.database.url,
+      MAIL_DELIVERY: 'test',
+      APP_URL: 'https://shop.example',
+      LOG_FORMAT: 'json',
+    };
   }
 
   /** @param rttMs 0: without a proxy between. */
@@ -36,7 +48,7 @@ export class Grounds {
   /** Nothing is left of earlier runs. */
   async clear(): Promise<void> {
     await this.client.flushAll();
-    await this.database.query('truncate job_outbox');
+    await this.database.query('truncate job_outbox, mail_deliveries, users');
     await this.database.query('drop schema if exists graphile_worker cascade');
   }
 

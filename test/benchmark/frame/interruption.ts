@@ -15,20 +15,20 @@ export function endOnSignals(): void {
     process.on(signal, () => {
       if (ending) return;
       ending = true;
-      void endAll(signal);
+      process.stderr.write(`\n${signal}: ending everything that was started\n`);
+      void endWhatIsLeft().then(() => process.exit(128 + os.constants.signals[signal]));
     });
   }
 }
 
-async function endAll(signal: (typeof SIGNALS)[number]): Promise<never> {
-  process.stderr.write(`\n${signal}: ending everything that was started\n`);
+/** Also of a run that failed half-way. */
+export async function endWhatIsLeft(): Promise<void> {
   const end = performance.now() + GONE_MS;
   // Whoever waits for one of them is told that it died, and may start another before it gives up.
   for (let left = processesOfRun(); left.length > 0 && performance.now() < end; left = processesOfRun()) {
     for (const { pid, command } of left) kill(pid, command);
     await wait(50);
   }
-  process.exit(128 + os.constants.signals[signal]);
 }
 
 /** Postgres must take its own processes along, and gives its shared memory back: it is not killed, but told to be quick. */

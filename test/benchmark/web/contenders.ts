@@ -8,27 +8,12 @@ const FOLDER = path.join(CODE, 'test/benchmark/web');
 const PEER = path.join(FOLDER, 'peer.js');
 const PM2 = path.join(ROOT, 'test/benchmark/peers/node_modules/pm2/bin/pm2-runtime');
 
-/** Where the stores of the whole tree are. */
-export interface Surroundings {
-  readonly redisUrl: string;
-  readonly databaseUrl: string;
-}
-
-type Start = (around: Surroundings) => Promise<Served>;
+/** @param env what the whole tree needs. */
+type Start = (env: Readonly<Record<string, string>>) => Promise<Served>;
 
 /** Two workers each. */
 export const WEB_CONTENDERS = {
-  catamount: ({ redisUrl, databaseUrl }) =>
-    Served.start({
-      args: ['--enable-source-maps', path.join(FOLDER, 'catamount.js')],
-      env: {
-        DATABASE_URL: databaseUrl,
-        REDIS_URL: redisUrl,
-        MAIL_DELIVERY: 'test',
-        APP_URL: 'https://shop.example',
-        LOG_FORMAT: 'json',
-      },
-    }),
+  catamount: (env) => Served.start({ args: ['--enable-source-maps', path.join(FOLDER, 'catamount.js')], env }),
   'cluster + ours': () => peerBy('cluster', 'ours'),
   'cluster + by hand': () => peerBy('cluster', 'by-hand'),
   'throng + ours': () => peerBy('throng', 'ours'),
