@@ -135,7 +135,7 @@ describe("a stranger's app on the package", () => {
 
     await running.stop();
     await running.allGone();
-    assert.equal(running.linesMatching(/stopped in .* 0 killed/).length, 1);
+    await until('its last line has come', () => running.linesMatching(/stopped in .* 0 killed/).length === 1);
   });
 
   it('migrates and takes back by npx catamount', async () => {
