@@ -4,6 +4,7 @@ import type { Events } from '../../core/events';
 import type { RedisClient } from '../../core/redis';
 import { currentTransaction } from '../../model/transaction';
 import { insertIntoOutbox } from '../outbox/insert';
+import { OutboxNotifier } from '../outbox/notifier';
 import { createPayload, type Via } from '../record/payload';
 import { allEnqueued } from './enqueue-error';
 import { checkQueue } from './queue-check';
@@ -17,6 +18,7 @@ import type { EnqueuedJob, EnqueueRequest, Enqueuer } from './request';
  */
 export class JobEnqueuer implements Enqueuer {
   private readonly road: RedisRoad;
+  private readonly notifier: OutboxNotifier;
 
   constructor(
     private readonly knex: Knex,
@@ -24,6 +26,7 @@ export class JobEnqueuer implements Enqueuer {
     private readonly events: Events,
   ) {
     this.road = new RedisRoad(redis);
+    this.notifier = new OutboxNotifier(knex);
   }
 
   async enqueue(requests: readonly EnqueueRequest[]): Promise<EnqueuedJob[]> {
@@ -72,6 +75,7 @@ export class JobEnqueuer implements Enqueuer {
       return { id, queue, class: name, payload: JSON.stringify(createPayload(request, via)), runAt, unique };
     });
     const ids = await insertIntoOutbox(knex, rows);
+    this.notifier.inserted(knex);
     requests.forEach((request, i) => {
       const id = ids[i] ?? request.id;
       jobs.set(request, id === request.id ? this.enqueued(request, 'outbox') : this.duplicate(request, id));

@@ -2,7 +2,7 @@ import type { Knex } from 'knex';
 import { chunks } from '../enqueue/chunks';
 import type { UniqueClaim } from '../enqueue/request';
 import type { RunAt } from '../enqueue/run-at';
-import { CHANNEL, type OutboxRow } from './outbox';
+import type { OutboxRow } from './outbox';
 import { claimKeys } from './unique-claim';
 
 /** Of one statement. */
@@ -16,8 +16,7 @@ export interface NewOutboxRow extends OutboxRow {
 }
 
 /**
- * Inserts and notifies in one round trip for a thousand; the note reaches the relays at the outer commit, and never
- * after a rollback. Without a transaction around it, what needs several statements gets one.
+ * Inserts in one round trip for a thousand. Without a transaction around it, what needs several statements gets one.
  * @returns for each row the id of the job that is on its way now: its own, or of a duplicate that of the claim's holder.
  */
 export async function insertIntoOutbox(knex: Knex, rows: readonly NewOutboxRow[]): Promise<string[]> {
@@ -42,13 +41,16 @@ export async function insertIntoOutbox(knex: Knex, rows: readonly NewOutboxRow[]
 }
 
 async function insertOne(knex: Knex, row: NewOutboxRow): Promise<void> {
+  const values = [row.id, row.queue, row.class, row.payload];
+  if (!row.runAt) {
+    await knex.raw('insert into job_outbox (id, queue, class, payload) values (?, ?, ?, ?)', values);
+    return;
+  }
   const { inMs, at } = due(row);
   await knex.raw(
-    `with job as (
-       insert into job_outbox (id, queue, class, payload, run_at)
-       values (?, ?, ?, ?, coalesce(?::timestamptz, clock_timestamp() + ? * interval '1 millisecond'))
-     ) select pg_notify(?, '')`,
-    [row.id, row.queue, row.class, row.payload, at, inMs, CHANNEL],
+    `insert into job_outbox (id, queue, class, payload, run_at)
+     values (?, ?, ?, ?, coalesce(?::timestamptz, clock_timestamp() + ? * interval '1 millisecond'))`,
+    [...values, at, inMs],
   );
 }
 
@@ -57,13 +59,11 @@ const RUN_AT = `coalesce(nullif(at, '')::timestamptz, statement_timestamp() + in
 
 async function insertMany(knex: Knex, rows: readonly NewOutboxRow[]): Promise<void> {
   await knex.raw(
-    `with job as (
-       insert into job_outbox (id, queue, class, payload, run_at)
-       select id, queue, class, payload, ${RUN_AT}
-       from unnest(?::uuid[], ?::text[], ?::text[], ?::text[], ?::text[], ?::float8[])
-         with ordinality as new (id, queue, class, payload, at, in_ms, n)
-     ) select pg_notify(?, '')`,
-    [...columns(rows), CHANNEL],
+    `insert into job_outbox (id, queue, class, payload, run_at)
+     select id, queue, class, payload, ${RUN_AT}
+     from unnest(?::uuid[], ?::text[], ?::text[], ?::text[], ?::text[], ?::float8[])
+       with ordinality as new (id, queue, class, payload, at, in_ms, n)`,
+    columns(rows),
   );
 }
 
@@ -71,16 +71,14 @@ async function insertMany(knex: Knex, rows: readonly NewOutboxRow[]): Promise<vo
 async function insertUnclaimed(knex: Knex, rows: readonly NewOutboxRow[]): Promise<readonly string[]> {
   // In the order of their keys, so that two bulks that want the same ones wait for each other, not both for ever.
   const { rows: inserted } = await knex.raw<{ rows: { readonly id: string }[] }>(
-    `with job as (
-       insert into job_outbox (id, queue, class, payload, run_at, unique_key, unique_until)
-       select id, queue, class, payload, ${RUN_AT}, key, ${RUN_AT} + ttl_ms * interval '1 millisecond'
-       from unnest(?::uuid[], ?::text[], ?::text[], ?::text[], ?::text[], ?::float8[], ?::text[], ?::float8[])
-         with ordinality as new (id, queue, class, payload, at, in_ms, key, ttl_ms, n)
-       order by key
-       on conflict (unique_key) where unique_key is not null do nothing
-       returning id
-     ) select id, pg_notify(?, '') from job`,
-    [...columns(rows), ...claimColumns(rows), CHANNEL],
+    `insert into job_outbox (id, queue, class, payload, run_at, unique_key, unique_until)
+     select id, queue, class, payload, ${RUN_AT}, key, ${RUN_AT} + ttl_ms * interval '1 millisecond'
+     from unnest(?::uuid[], ?::text[], ?::text[], ?::text[], ?::text[], ?::float8[], ?::text[], ?::float8[])
+       with ordinality as new (id, queue, class, payload, at, in_ms, key, ttl_ms, n)
+     order by key
+     on conflict (unique_key) where unique_key is not null do nothing
+     returning id`,
+    [...columns(rows), ...claimColumns(rows)],
   );
   return inserted.map((row) => row.id);
 }
