@@ -21,6 +21,8 @@ export class Grounds {
 
   static async make(): Promise<Grounds> {
     const database = await createDatabase({ migrated: true });
+    // The embedded one does not wait for its disk. Those of production do.
+    await database.query(`alter database ${new URL(database.url).pathname.slice(1)} set synchronous_commit = on`);
     const redis = await startTestRedis('--appendonly', 'no');
     const client = clientOf(redis.url);
     client.on('error', (error: Error) => process.stderr.write(`redis: ${error.message}\n`));
