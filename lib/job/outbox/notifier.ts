@@ -1,12 +1,16 @@
+import { setTimeout as wait } from 'node:timers/promises';
 import type { Knex } from 'knex';
 import { onOutcome } from '../../model/transaction';
 import { CHANNEL } from './outbox';
 
+/** After a note the next one waits for this long, ms. Relays gather rows as well. */
+const GATHER_MS = 10;
+
 /**
  * Tells the relays of new rows once they are committed. A note within the transaction would be one round trip less, but
  * Postgres lets transactions with a note commit one at a time only, however long its disk takes for each. So it is sent
- * by itself, and one for all that commits while the last one is under way. A note that is lost with this process costs
- * a relay's poll.
+ * by itself, at once where it is quiet, and one for many where it is not. A note that is lost with this process costs a
+ * relay's poll.
  */
 export class OutboxNotifier {
   private sending = false;
@@ -31,6 +35,7 @@ export class OutboxNotifier {
       this.again = false;
       // Without Postgres there is nothing to copy either; the relay looks when it is back.
       await this.knex.raw("select pg_notify(?, '')", [CHANNEL]).catch(() => undefined);
+      await wait(GATHER_MS);
     }
     this.sending = false;
   }

@@ -74,7 +74,7 @@ describe('the notifier of the outbox', () => {
     assert.equal(await all(), 0);
   });
 
-  it('sends one note for all that commits while another is under way, and loses none', async () => {
+  it('sends one note for all that commits soon after another, and loses none', async () => {
     for (let n = 0; n < 100; n++) notifier.inserted(database.knex);
     await until('the last is told', () => notes === 2);
     assert.equal(await all(), 2);
