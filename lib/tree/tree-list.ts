@@ -1,5 +1,6 @@
 import type { TreePicture } from '../cluster/tree-picture';
 import type { RedisClient } from '../core/redis';
+import { isObject, isText, isTexts } from '../job/record/kinds';
 import { RedisScript } from '../job/redis/redis-script';
 import { LOOKED, TREE_PREFIX, TREES, treeOrdersKey } from './tree-keys';
 import { newOrder, type TreeCommand } from './tree-order';
@@ -72,9 +73,35 @@ export class TreeList {
 function readPicture(text: string): TreePicture | undefined {
   try {
     const picture = JSON.parse(text) as TreePicture;
-    const { id, stats, slots, limits, rates, vitals, processor, events } = picture as Partial<TreePicture>;
-    return id && stats && slots && limits && rates && vitals && processor && events ? picture : undefined;
+    return isPicture(picture) ? picture : undefined;
   } catch {
     return undefined;
   }
+}
+
+const isObjects = (value: unknown) => Array.isArray(value) && value.every(isObject);
+
+function isPicture({
+  id,
+  name,
+  place,
+  at,
+  stats,
+  limits,
+  slots,
+  rates,
+  vitals,
+  processor,
+  events,
+}: TreePicture): boolean {
+  const lists = [
+    slots,
+    events,
+    stats.worker_status,
+    ...stats.worker_status.map((worker) => worker.last_status.in_flight),
+  ];
+  const parts = [rates, vitals, processor, stats.memory, stats.totals, stats.job_processor, stats.versions];
+  return (
+    [id, name, place, at].every(isText) && isTexts(limits.queues) && lists.every(isObjects) && parts.every(isObject)
+  );
 }

@@ -1,3 +1,5 @@
+import { isCount, isText, isTexts, isTime } from '../record/kinds';
+
 /** A job in hand. */
 export interface BusyJob {
   readonly id: string;
@@ -55,9 +57,10 @@ export function isProcessOrder(text: string): text is ProcessOrder {
 export function readProcessInfo(text: string | null): ProcessInfo | undefined {
   if (text === null) return undefined;
   try {
-    const parsed = JSON.parse(text) as Partial<ProcessInfo>;
-    if (typeof parsed.identity !== 'string' || !Array.isArray(parsed.queues)) return undefined;
-    return { ...UNKNOWN, ...parsed, identity: parsed.identity, queues: parsed.queues };
+    const given = JSON.parse(text) as Partial<ProcessInfo> | null;
+    if (!isText(given?.identity) || !isTexts(given.queues)) return undefined;
+    const { identity, queues } = given;
+    return { ...UNKNOWN, ...ofTheirKind(given), identity, queues };
   } catch {
     return undefined;
   }
@@ -81,3 +84,32 @@ const UNKNOWN: Omit<ProcessInfo, 'identity' | 'queues'> = {
   utilization: 0,
   redisMs: null,
 };
+
+const isFlag = (value: unknown) => typeof value === 'boolean';
+const KINDS: { readonly [K in keyof typeof UNKNOWN]: (value: unknown) => boolean } = {
+  tree: isText,
+  app: isText,
+  version: isText,
+  host: isText,
+  pid: isCount,
+  startedAt: isTime,
+  concurrency: isCount,
+  quiet: isFlag,
+  stopping: isFlag,
+  busyCount: isCount,
+  busy: (value) => Array.isArray(value) && value.every(isBusyJob),
+  rssMb: Number.isFinite,
+  lagP99Ms: Number.isFinite,
+  utilization: Number.isFinite,
+  redisMs: (value) => value === null || Number.isFinite(value),
+};
+
+function ofTheirKind(given: object): Partial<ProcessInfo> {
+  const kept = Object.entries(KINDS).filter(([name, isOfItsKind]) => isOfItsKind(Reflect.get(given, name)));
+  return Object.fromEntries(kept.map(([name]) => [name, Reflect.get(given, name)]));
+}
+
+function isBusyJob(value: unknown): value is BusyJob {
+  const { id, class: name, queue, attempt, startedAt } = (value ?? {}) as Partial<BusyJob>;
+  return isText(id) && isText(name) && isText(queue) && isCount(attempt) && isTime(startedAt);
+}

@@ -58,7 +58,9 @@ export interface EntrySource {
 
 /** Never throws: what cannot be read is `unreadable`. */
 export function describeJob(source: EntrySource): JobEntry {
-  const { id, queue, set, at, text } = source;
+  const { id, queue, set, text } = source;
+  // Of a score that is no time there is none.
+  const at = Number.isNaN(source.at?.getTime()) ? undefined : source.at;
   const known = { id, queue, set, at, progress: parsed(source.progress) };
   if (text === undefined) return { ...known, ...NOTHING, unreadable: 'the job has no record' };
   let record: JobRecord;

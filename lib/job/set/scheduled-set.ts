@@ -19,6 +19,8 @@ import { countWalk, walkPage } from './walk';
 import type { Position } from './walk-script';
 
 const RUN = toQueue('run');
+const EARLIEST_MS = Date.UTC(0, 0);
+const LATEST_MS = Date.UTC(9999, 11);
 
 /**
  * Jobs that were enqueued for later and have not run yet. Soonest first. Ours wait in the outbox, in Postgres; those of
@@ -48,7 +50,9 @@ export class ScheduledSet extends JobSet {
     const walker = this.inRedis.walker(filter, { idsOnly: true, newestFirst });
     const theirs = await walkPage(walker, bounds, after && inMilliseconds(after));
     const condition = rowCondition(filter);
-    const others = theirs.jobs.map(({ score, queue, id }) => ({ at: score * 1000, queue, id }));
+    const others = theirs.jobs
+      .filter(({ id }) => !id.includes('\0'))
+      .map(({ score, queue, id }) => ({ at: moment(score), queue, id }));
     const rows = await pageOfRows(knex, condition, { after, offset, limit: limit + 1, newestFirst }, others);
     const shown = rows.slice(0, limit);
     const last = shown.at(-1);
@@ -132,6 +136,11 @@ export class ScheduledSet extends JobSet {
       return job ? [this.inRedis.describe(job)] : [];
     });
   }
+}
+
+/** Within what Postgres can hold: a plain producer's may be anything, such as `inf`. @returns µs. */
+function moment(score: number): number {
+  return Math.min(Math.max(Number.isNaN(score) ? LATEST_MS : score, EARLIEST_MS), LATEST_MS) * 1000;
 }
 
 function inMilliseconds({ score, ...job }: Position): Position {

@@ -30,7 +30,16 @@ export function seenTrees(sighting: Sighting, words: Words): SeenTree[] {
   const others = listed.filter(({ picture }) => picture.id !== own?.id);
   const all = [...(own ? [{ picture: own, silentMs: 0 }] : []), ...others];
   const names = all.map(({ picture }) => picture.name);
-  const seen = all.map((tree) => seenTree(tree, tree.picture.id === own?.id, sighting, words));
+  const seen = all.flatMap((tree) => {
+    const isOwn = tree.picture.id === own?.id;
+    try {
+      return [seenTree(tree, isOwn, sighting, words)];
+    } catch (thrown) {
+      // Another version may draw another picture: its tree is not known here.
+      if (isOwn) throw thrown;
+      return [];
+    }
+  });
   // Two of one name are told apart by their pids.
   return seen
     .map((tree) => {

@@ -1,0 +1,125 @@
+import assert from 'node:assert/strict';
+import path from 'node:path';
+import { loadI18n } from '../../lib/core/i18n';
+import type { RedisClient } from '../../lib/core/redis';
+import { readSettings } from '../../lib/core/settings';
+import type { Sighting } from '../../lib/ops/overview/lookout';
+import { overviewView } from '../../lib/ops/overview/overview-view';
+import { Words } from '../../lib/ops/overview/words';
+import { pictureKey, TREES } from '../../lib/tree/tree-keys';
+import { TreeList } from '../../lib/tree/tree-list';
+import { seed } from '../ops/jobs/shop-seeds';
+import { ShopStage } from '../ops/jobs/shop-stage';
+import { OPERATOR, Visitor } from '../ops/jobs/visitor';
+import { SIGNED } from '../ops/ops-web';
+import { NOW, pictureOf } from '../ops/overview/pictures';
+import { cases, patience, SEED } from './campaign';
+import { Mutator } from './mutator';
+
+const CONFIG = readSettings({ cwd: '/srv', env: {} });
+const OPS_LOCALES = ['locales', 'overview/locales', 'jobs/locales'].map((folder) =>
+  path.resolve(__dirname, '../../lib/ops', folder),
+);
+const METRICS_TOKEN = '0123456789abcdef';
+const LISTS = ['dead', 'retries', 'scheduled', 'busy', 'queues', 'queues/default', 'cron', 'classes'];
+const PAGES = ['/ops', '/ops?tree=other', '/ops/processes', '/ops/plots', '/ops/metrics'].concat(
+  LISTS.map((name) => `/ops/jobs/${name}`),
+);
+const WORDS = ['null', '[]', '{}', '"', ',', ':', '-1', '1e999', 'x', '\0', '"pid":{}', '[null]', '\ud83d'];
+/** Keys that are changed at once. */
+const CHANGED = 3;
+
+/** A key with what is in it: members with their scores, fields with their values, or one text. */
+interface Kept {
+  readonly key: string;
+  readonly type: string;
+  readonly entries: readonly (readonly [string, string])[];
+}
+
+/** What another version, or anybody, has written where trees and processors tell of themselves: the pages are served. */
+describe("the operator's pages, with nonsense in Redis", function () {
+  this.timeout(patience(120_000));
+  let stage: ShopStage;
+  let client: RedisClient;
+  const kept: Kept[] = [];
+  before(async () => {
+    stage = await ShopStage.start({ ...SIGNED, METRICS_TOKEN });
+    client = stage.redis.client;
+    await seed(stage);
+    await client.set(pictureKey('other'), JSON.stringify(pictureOf({ id: 'other' })));
+    await client.zAdd(TREES, { score: Date.now() + 3_600_000, value: 'other' });
+    for (const key of (await client.keys('*')).sort()) kept.push(await read(key));
+    await stage.stopProcessors();
+  });
+  after(() => stage?.stop());
+
+  async function read(key: string): Promise<Kept> {
+    const type = await client.type(key);
+    const one = (text: string | null): [string, string][] => [[text ?? '', '']];
+    const scored = async () =>
+      (await client.zRangeWithScores(key, 0, -1)).map(({ value, score }) => [value, `${score}`] as const);
+    const members = async () =>
+      (type === 'set' ? await client.sMembers(key) : await client.lRange(key, 0, -1)).map(
+        (each) => [each, ''] as const,
+      );
+    const entries =
+      type === 'string'
+        ? one(await client.get(key))
+        : type === 'hash'
+          ? Object.entries(await client.hGetAll(key))
+          : type === 'zset'
+            ? await scored()
+            : await members();
+    return { key, type, entries };
+  }
+
+  async function write({ key, type, entries }: Kept): Promise<void> {
+    await client.del(key);
+    for (const [one, other] of entries) {
+      if (type === 'string') await client.set(key, one);
+      else if (type === 'hash') await client.hSet(key, one, other);
+      else if (type === 'zset') await client.zAdd(key, { score: Number(other) || 0, value: one });
+      else if (type === 'set') await client.sAdd(key, one);
+      else await client.rPush(key, one);
+    }
+  }
+
+  it('each of them', async () => {
+    const mutator = new Mutator(SEED, WORDS);
+    const operator = await Visitor.signIn(stage.ops, OPERATOR);
+    const change = (text: string) => mutator.mutate([text]).toString('utf8');
+    const changed = ([one, other]: readonly [string, string]) =>
+      mutator.pick([
+        [change(one), other],
+        [one, change(other)],
+      ] as const);
+    for (let n = cases(130); n > 0; n--) {
+      const touched = Array.from({ length: CHANGED }, (_, i) => kept[(n * 11 + i * 5) % kept.length] as Kept);
+      for (const one of touched) await write({ ...one, entries: one.entries.map(changed) });
+      const path = PAGES[n % PAGES.length] ?? '/ops';
+      const headers = path === '/ops/metrics' ? { authorization: `Bearer ${METRICS_TOKEN}` } : {};
+      const { status } = await operator.get(path, headers);
+      const errors = stage.ops.errors.map(({ error }) => error.stack);
+      assert.deepEqual([status < 500, errors], [true, []], `${path} with ${touched.map(({ key }) => key)}`);
+      for (const one of touched) await write(one);
+    }
+  });
+
+  it('pictures of other trees', async () => {
+    const mutator = new Mutator(SEED, WORDS);
+    const translate = await loadI18n(OPS_LOCALES, 'en');
+    const words = new Words(translate.in('en'), new Date(NOW), false);
+    const text = JSON.stringify(pictureOf({ id: 'other' }));
+    const away = { ok: false, error: new Error('away'), since: new Date(NOW) } as const;
+    const seen = (value: unknown) => ({ ok: true, value, tookMs: 1 }) as const;
+    let shown = 0;
+    for (let n = cases(400); n > 0; n--) {
+      await client.set(pictureKey('other'), mutator.mutate([text]).toString('utf8'));
+      const trees = seen(await new TreeList(client).list());
+      const all = { queues: seen([]), outbox: away, postgres: away, redis: away, mail: away, redisLost: null };
+      const sighting = { at: new Date(NOW), own: seen(pictureOf({ id: 'own' })), trees, ...all } as Sighting;
+      for (const tree of [null, 'other']) if (overviewView(sighting, tree, CONFIG, words) && tree) shown++;
+    }
+    assert.ok(shown > 0);
+  });
+});
