@@ -10,9 +10,9 @@ import { isGood, keep, reportOf } from './report';
 
 const ROOT = path.resolve(__dirname, '../..');
 const USAGE = `npm run chaos -- [--minutes n] [--seed n] [--only fault,fault]
-npm run chaos -- fuzz [--times n] [--seed n]    the fuzzers of test/fuzz, with so many times as many cases
-npm run chaos -- long                           the long forms of tests in test/process and test/supervisor
-npm run chaos -- faults                         what --only takes`;
+npm run chaos -- fuzz [--times n] [--seed n] [--only words]   the fuzzers of test/fuzz, with so many times as many cases
+npm run chaos -- long [--seed n] [--only words]               the long forms of tests in test/process and test/supervisor
+npm run chaos -- faults                                       what --only takes`;
 const MOST_MINUTES = 120;
 /** For what is on its way, and for the end: then a run that hangs is ended. */
 const EXTRA_MS = 10 * 60_000;
@@ -37,12 +37,12 @@ async function main(): Promise<number> {
     case 'run':
       return run(number('--minutes', values.minutes, MOST_MINUTES), seed, chosen(values.only));
     case 'fuzz':
-      return mocha(['test/fuzz/*.test.ts'], {
+      return mocha('test/fuzz/*.test.ts', values.only, {
         FUZZ_SCALE: String(whole('--times', values.times, 10_000)),
         FUZZ_SEED: String(seed),
       });
     case 'long':
-      return mocha(['test/chaos/*.chaos.ts'], { CHAOS_SEED: String(seed) });
+      return mocha('test/chaos/*.chaos.ts', values.only, { CHAOS_SEED: String(seed) });
     case 'faults':
       for (const { name, about } of FAULTS) say(`${name.padEnd(28)} ${about}`);
       return 0;
@@ -70,7 +70,8 @@ async function run(minutes: number, seed: number, faults: readonly Fault[]): Pro
   return isGood(result) && left.length === 0 ? 0 : 1;
 }
 
-function mocha(files: readonly string[], env: Readonly<Record<string, string>>): number {
+/** @param only words of the titles to run. */
+function mocha(files: string, only: string | undefined, env: Readonly<Record<string, string>>): number {
   const program = path.join(ROOT, 'node_modules/mocha/bin/mocha.js');
   const options = [
     '--no-config',
@@ -81,11 +82,15 @@ function mocha(files: readonly string[], env: Readonly<Record<string, string>>):
     '--timeout',
     '900000',
   ];
-  const { status } = spawnSync(process.execPath, [program, ...options, ...files], {
-    cwd: ROOT,
-    stdio: 'inherit',
-    env: { ...process.env, ...env },
-  });
+  const { status } = spawnSync(
+    process.execPath,
+    [program, ...options, files, ...(only === undefined ? [] : ['--fgrep', only])],
+    {
+      cwd: ROOT,
+      stdio: 'inherit',
+      env: { ...process.env, ...env },
+    },
+  );
   return status ?? 1;
 }
 
