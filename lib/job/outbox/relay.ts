@@ -14,8 +14,8 @@ const BATCH = 500;
 const SMALL_BATCH = 50;
 /** The poll that stands in for lost notices, ms. */
 const POLL_MS = 1000;
-/** While notes come thick, rows are gathered for this long: a pass costs about the same for one as for twenty, ms. */
-const GATHER_MS = 10;
+/** Where several come at once, more are gathered for this long: a pass costs about the same for one row as for twenty, ms. */
+const GATHER_MS = 25;
 /** How often it looks whether a full queue has room again, ms. */
 const REFILL_MS = 100;
 
@@ -35,8 +35,7 @@ export class Relay {
   private noticed = false;
   /** Rows copied since the gauge was looked at. */
   private unseen = 0;
-  /** When the last pass that copied something began. */
-  private copiedAt = Number.NEGATIVE_INFINITY;
+  private gatherUntil = 0;
   private readonly gauge: FillGauge;
   private readonly chore: Recurring;
 
@@ -75,10 +74,9 @@ export class Relay {
       const ms = await this.msUntilNext();
       if (ms === undefined || ms > 0) return ms;
     }
-    const early = this.copiedAt + GATHER_MS - performance.now();
+    const early = this.gatherUntil - performance.now();
     if (this.noticed && early > 0) await wait(early);
     this.noticed = false;
-    this.copiedAt = performance.now();
     return (await this.copyBatch()) ? 0 : this.msUntilNext();
   }
 
@@ -96,6 +94,7 @@ export class Relay {
     const more = await knex.transaction(async (trx) => {
       const claim = await claimDue(trx, gauge.isShort ? SMALL_BATCH : BATCH, gauge.full);
       const { rows } = claim;
+      this.gatherUntil = rows.length > 1 ? performance.now() + GATHER_MS : 0;
       if (rows.length === 0) return false;
       const jobs = rows.map(({ id, queue, payload, dueAt }) => ({
         id,
