@@ -131,17 +131,13 @@ export class Fetcher {
   returnRunning(recorded: (delivery: Delivery, applied: boolean) => void): void {
     for (const delivery of [...this.running.values()]) {
       this.running.delete(delivery.id);
-      this.end({ delivery, outcome: { op: 'back' }, recorded: (applied) => recorded(delivery, applied) });
+      this.ended.push({ delivery, outcome: { op: 'back' }, recorded: (applied) => recorded(delivery, applied) });
     }
+    this.wake();
   }
 
   private get fetching(): boolean {
     return this.started && !this.isQuiet && !this.closed;
-  }
-
-  private end(ending: Ending): void {
-    this.ended.push(ending);
-    this.wake();
   }
 
   private isIdle(): boolean {
@@ -206,13 +202,13 @@ export class Fetcher {
     const { queues, limits } = this.options;
     // Where nothing has a limit, held jobs are a rest to be worked off: every call looks at them.
     if (reply.anyHeld && limits.none) this.upkeepDue = true;
-    for (const fetched of reply.fetched) {
+    const deliveries = reply.fetched.map((fetched) => {
       const limitedClass = limits.classOf(fetched.record);
-      const delivery = { ...fetched, queue: queues[fetched.queue]?.name ?? '', limitedClass };
-      if (this.fetching) this.run(delivery);
-      else this.end({ delivery, outcome: { op: 'back' }, recorded: () => undefined });
-    }
-    this.free += this.fetching ? wanted - reply.fetched.length : wanted;
+      return { ...fetched, queue: queues[fetched.queue]?.name ?? '', limitedClass };
+    });
+    for (const delivery of deliveries) this.running.set(delivery.id, delivery);
+    this.runInTurns(deliveries);
+    this.free += wanted - deliveries.length;
     if (this.fetching && reply.fetched.length < wanted) this.armPeeks(reply.paused);
     // There may be more, for a budget that is larger than one call.
     else if (wanted > 0 && this.free > 0) this.wake();
@@ -225,14 +221,36 @@ export class Fetcher {
     });
   }
 
+  /**
+   * Short jobs that all began at once would end at once, too, and Redis and this process would wait for each other by
+   * turns. With two calls on their way, Redis records and fetches one half while this process runs the other.
+   */
+  private runInTurns(deliveries: readonly Delivery[]): void {
+    const first = this.inFlight > 0 ? deliveries.length : Math.ceil(deliveries.length / 2);
+    for (const delivery of deliveries.slice(0, first)) this.run(delivery);
+    if (first === deliveries.length) return;
+    const runRest = () => {
+      for (const delivery of deliveries.slice(first)) this.run(delivery);
+    };
+    // One turn later than the flush of what ends in this one.
+    setImmediate(() => setImmediate(runRest));
+  }
+
   private run(delivery: Delivery): void {
-    this.running.set(delivery.id, delivery);
-    void this.options.handler(delivery).then(({ outcome, recorded }) => {
-      this.free++;
-      if (this.running.get(delivery.id) !== delivery) return this.wake();
-      this.running.delete(delivery.id);
-      this.end({ delivery, outcome, recorded });
-    });
+    if (this.running.get(delivery.id) !== delivery || !this.fetching) {
+      this.ran(delivery, { outcome: { op: 'back' }, recorded: () => undefined });
+      return;
+    }
+    void this.options.handler(delivery).then((performed) => this.ran(delivery, performed));
+  }
+
+  private ran(delivery: Delivery, performed: Performed): void {
+    this.free++;
+    this.wake();
+    // Else it has been given back already.
+    if (this.running.get(delivery.id) !== delivery) return;
+    this.running.delete(delivery.id);
+    this.ended.push({ delivery, ...performed });
   }
 
   private queueNumber(name: string): number {

@@ -49,7 +49,7 @@ describe('the fetcher', () => {
     }
   });
 
-  const start = (names: readonly string[], budget: number, order: FetchOrder = strictOrder) => {
+  const start = (names: readonly string[], budget: number, order: FetchOrder = strictOrder, onBegun = () => {}) => {
     const connections = { command, subscriber: command, blocking: undefined };
     const queues = names.map((name) => new WorkerQueue(name, 30_000, connections));
     const fetcher = new Fetcher({
@@ -60,6 +60,7 @@ describe('the fetcher', () => {
       limits: new ClassLimits(),
       handler: async ({ queue }) => {
         begun.push(queue);
+        onBegun();
         await gate.pass();
         return { outcome: { op: 'drop', traces: '' }, recorded: () => undefined };
       },
@@ -67,6 +68,7 @@ describe('the fetcher', () => {
     });
     fetchers.push(fetcher);
     fetcher.start();
+    return fetcher;
   };
   const enqueue = async (queue: string) => {
     const id = randomBytes(8).toString('hex');
@@ -81,6 +83,33 @@ describe('the fetcher', () => {
     assert.equal(await redis.client.lLen('bq:default:waiting'), 30);
     gate.open();
     await until('all ran', () => begun.length === 230);
+  });
+
+  it('has two calls on their way where jobs end at once, so that Redis works while this process does', async () => {
+    await Promise.all(Array.from({ length: 400 }, () => enqueue('default')));
+    let [calls, most] = [0, 0];
+    const { send } = command;
+    command.send = async (...args) => {
+      most = Math.max(most, ++calls);
+      return send.apply(command, args).finally(() => calls--);
+    };
+    gate.open();
+    start(['default'], 10);
+    await until('all ran', () => begun.length === 400);
+    command.send = send;
+    assert.equal(most, 2);
+  });
+
+  it('gives back what had not begun when it was told to be quiet', async () => {
+    await Promise.all(Array.from({ length: 10 }, () => enqueue('default')));
+    const fetcher = start(['default'], 10, strictOrder, () => fetcher.quiet());
+    await until('some began', () => begun.length > 0);
+    gate.open();
+    await fetcher.idle();
+    assert.equal(begun.length, 1);
+    assert.equal(await redis.client.lLen('bq:default:waiting'), 9);
+    assert.equal(await redis.client.lLen('bq:default:active'), 0);
+    assert.equal(await redis.client.hLen('bq:default:deliveries'), 0);
   });
 
   for (const [what, order] of [
