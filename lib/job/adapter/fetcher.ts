@@ -10,6 +10,8 @@ import type { WorkerQueue } from './worker-queue';
 
 /** Outcomes, and jobs, in one call at most. */
 const MAX_BATCH = 64;
+/** Jobs of one reply that begin in one turn of the event loop. By measurement: 3 to 4 are best from 10 slots on. */
+const MOST_IN_A_TURN = 4;
 
 /** What came of one delivered job. */
 export interface Performed {
@@ -223,17 +225,18 @@ export class Fetcher {
 
   /**
    * Short jobs that all began at once would end at once, too, and Redis and this process would wait for each other by
-   * turns. With two calls on their way, Redis records and fetches one half while this process runs the other.
+   * turns. With several calls on their way, Redis records and fetches some while this process runs others.
    */
   private runInTurns(deliveries: readonly Delivery[]): void {
-    const first = this.inFlight > 0 ? deliveries.length : Math.ceil(deliveries.length / 2);
-    for (const delivery of deliveries.slice(0, first)) this.run(delivery);
-    if (first === deliveries.length) return;
-    const runRest = () => {
-      for (const delivery of deliveries.slice(first)) this.run(delivery);
-    };
-    // One turn later than the flush of what ends in this one.
-    setImmediate(() => setImmediate(runRest));
+    const most = this.inFlight > 0 ? deliveries.length : Math.ceil(deliveries.length / 2);
+    this.runFrom(0, deliveries, Math.min(most, MOST_IN_A_TURN));
+  }
+
+  private runFrom(start: number, deliveries: readonly Delivery[], turn: number): void {
+    const rest = start + turn;
+    for (const delivery of deliveries.slice(start, rest)) this.run(delivery);
+    // The outer one is that of the flush of what ends in this turn.
+    if (rest < deliveries.length) setImmediate(() => setImmediate(() => this.runFrom(rest, deliveries, turn)));
   }
 
   private run(delivery: Delivery): void {

