@@ -76,5 +76,6 @@ function installPeers(): void {
 
 main().catch((error: unknown) => {
   process.stderr.write(`${error instanceof Error ? error.message : error}\n`);
-  process.exitCode = 1;
+  // Connections to what was ended above would be tried again for ever.
+  process.exit(1);
 });

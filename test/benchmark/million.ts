@@ -7,8 +7,8 @@ const MILLION = 1_000_000;
 const QUICK = 100_000;
 /** Of all jobs: until then the processor's memory may still grow. */
 const WARM_UP = 0.1;
-/** Ours, once every job is done: history, the dead, and what a Redis with none of our jobs holds as well. */
-const KEPT = /^(catamount:|bq:[\w-]+:(dead|failed|jobs|recent)$)/;
+/** Ours, once every job is done: history, the dead, and what a Redis with none of our jobs holds as well, bee-queue's too. */
+const KEPT = /^(catamount:|bq:[\w-]+:(dead|failed|jobs|recent|stallBlock)$)/;
 
 /** A million jobs that do nothing, enqueued in bulk and run: does the processor grow, and what is left in Redis? */
 export const million: Benchmark = {
