@@ -1,4 +1,6 @@
+import { boot } from './boot';
 import { enqueue } from './enqueue';
+import { firstMail } from './first-mail';
 import type { Bench } from './frame/bench';
 import { jobs } from './jobs';
 import { limit } from './limit';
@@ -20,7 +22,9 @@ export interface Benchmark {
 export const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   web,
   limit,
+  boot,
   'sign-up': signUp,
+  'first-mail': firstMail,
   jobs,
   pickup,
   enqueue,
