@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import type { ChaosOptions, ChaosResult } from './chaos-run';
+import type { Outcome } from './traffic/exchange';
 
 const FOLDER = path.resolve(__dirname, '../../.catamount/chaos');
 const SHOWN = 20;
@@ -18,7 +19,9 @@ export function reportOf(result: ChaosResult): string {
   for (const { reason = 'unexplained' } of balance.doubles) doubles.set(reason, (doubles.get(reason) ?? 0) + 1);
   const losses = [
     ...balance.losses,
-    ...lostRequests.map(({ what, outcome }) => `${what} ended by ${outcome}, and nothing that struck explains it`),
+    ...lostRequests.map(
+      ({ what, outcome }) => `${what} ended by ${ending(outcome)}, and nothing that struck explains it`,
+    ),
   ];
   const lines = [
     ['faults', `${strikes.length} struck, ${survived} survived`],
@@ -35,6 +38,12 @@ export function reportOf(result: ChaosResult): string {
   ];
   const shown = losses.slice(0, SHOWN).map((loss) => `  ${loss}`);
   return [...lines.map(([what = '', text = '']) => `${what.padEnd(12)} ${text}`), ...shown].join('\n');
+}
+
+function ending(outcome: Outcome): string {
+  if ('error' in outcome) return outcome.error;
+  const { status, retryAfter, body } = outcome;
+  return `${status}${status === 503 && retryAfter === undefined ? ' without Retry-After' : ''} (${body.slice(0, 200)})`;
 }
 
 /** The whole of it, for whoever has to find out why. @returns the file. */

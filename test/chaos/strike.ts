@@ -1,11 +1,10 @@
 import type { Fault, Roll } from './fault/fault';
-import type { Damage, Mishap } from './ledger/ledger';
+import type { Mishap } from './ledger/ledger';
 import { allIsWell, type Recovery } from './probe';
 import type { Scene } from './scene/scene';
 
 /** What was wrong may be felt a little longer by a request that was on its way. */
 const AFTER_MS = 1000;
-const BY_DAMAGE: readonly Damage[] = ['turned away', 'failed', 'cut'];
 
 /** A fault that struck. Times as `performance.now()`. */
 export interface Strike {
@@ -38,5 +37,5 @@ export function lostRequests(mishaps: readonly Mishap[], strikes: readonly Strik
 
 function explains({ fault, from, to = Number.POSITIVE_INFINITY }: Strike, mishap: Mishap): boolean {
   if (!fault.damage || mishap.to < from || mishap.from > to + AFTER_MS) return false;
-  return BY_DAMAGE.indexOf(mishap.damage) <= BY_DAMAGE.indexOf(fault.damage);
+  return mishap.damage === fault.damage || (mishap.damage === 'turned away' && fault.damage === 'cut');
 }

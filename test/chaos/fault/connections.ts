@@ -56,7 +56,9 @@ export const CONNECTION_FAULTS: readonly Fault[] = [
     about: '8 callers send 10 MB each, half of them without saying so before',
     async strike(scene) {
       const sockets = await connectMany(scene, 8);
-      await Promise.all(sockets.map((socket, n) => sendLarge(socket, n % 2 === 0)));
+      const answers = await Promise.all(sockets.map((socket, n) => sendLarge(socket, n % 2 === 0)));
+      const wrong = answers.filter((answer) => /^HTTP\/1\.1 (2|500)/.test(answer));
+      scene.ledger.broken.push(...wrong.map((answer) => `10 MB were answered ${answer}`));
     },
   },
   {
@@ -98,8 +100,12 @@ function closed(socket: net.Socket): Promise<void> {
   return socket.destroyed ? Promise.resolve() : new Promise((resolve) => socket.once('close', () => resolve()));
 }
 
-async function sendLarge(socket: net.Socket, announced: boolean): Promise<void> {
-  socket.resume();
+/** @returns what it was answered, if anything: it may be cut off. */
+async function sendLarge(socket: net.Socket, announced: boolean): Promise<string> {
+  let answer = '';
+  socket.setEncoding('latin1').on('data', (part) => {
+    answer += String(part);
+  });
   socket.write(`${HEAD}${announced ? `Content-Length: ${TEN_MB}` : 'Transfer-Encoding: chunked'}\r\n\r\n`);
   const part = 'x'.repeat(100_000);
   const ended = closed(socket);
@@ -110,4 +116,5 @@ async function sendLarge(socket: net.Socket, announced: boolean): Promise<void> 
   socket.end(announced ? '' : '0\r\n\r\n');
   await Promise.race([ended, wait(LONG_MS)]);
   socket.destroy();
+  return answer;
 }

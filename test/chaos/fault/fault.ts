@@ -9,8 +9,8 @@ export interface Fault {
   /** As `--only` takes it. */
   readonly name: string;
   readonly about: string;
-  /** The worst that may come of requests meanwhile. Default: each is answered as ever. */
-  readonly damage?: Damage;
+  /** The worst that may come of requests meanwhile. Default: each is answered as ever. None excuses a 500. */
+  readonly damage?: Exclude<Damage, 'failed'>;
   /** Breaks it, and mends it again before it resolves. */
   strike(scene: Scene, roll: Roll): Promise<void>;
 }

@@ -22,13 +22,7 @@ export const OVERLOAD: Fault = {
       while (sent.length * everyMs < performance.now() - begun) {
         const from = performance.now();
         const url = `${platform.baseUrl}/work?ms=${WORK_MS}`;
-        sent.push(
-          exchange(agent, { method: 'GET', url }).then((outcome) => {
-            const ended = 'error' in outcome ? outcome.error : outcome.status;
-            if (ended === 204) ledger.count(204);
-            else ledger.mishap('GET /work', ended, from);
-          }),
-        );
+        sent.push(exchange(agent, { method: 'GET', url }).then((outcome) => ledger.record('GET /work', outcome, from)));
       }
       await wait(everyMs);
     }

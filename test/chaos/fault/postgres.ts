@@ -1,14 +1,12 @@
-import { execFile } from 'node:child_process';
 import { setTimeout as wait } from 'node:timers/promises';
-import { promisify } from 'node:util';
 import type { Client } from 'pg';
 import type { ChaosPostgres } from '../scene/chaos-postgres';
 import type { Fault } from './fault';
 
 const HELD_MS = 5000;
-const MB = 2 ** 20;
-/** Fewer than a page has room for. */
-const ROWS_OF_A_PAGE = 50;
+/** Postgres itself gives some room back when it starts anew. */
+const REFILLED_MS = 250;
+const TABLES = ['users', 'job_outbox', 'mail_deliveries'] as const;
 
 /** Callers are told to come back, and what was committed stays. */
 export const POSTGRES_FAULTS: readonly Fault[] = [
@@ -64,24 +62,60 @@ export const POSTGRES_FAULTS: readonly Fault[] = [
     about: 'a table is locked for 5 s, so that statements are slow',
     damage: 'turned away',
     async strike(scene, roll) {
-      const table = ['users', 'job_outbox', 'mail_deliveries'][roll(3)] ?? 'users';
+      const table = TABLES[roll(TABLES.length)] ?? 'users';
       await scene.postgres.administer(`begin; lock table ${table}; select pg_sleep(${HELD_MS / 1000}); commit`);
     },
   },
   {
+    name: 'postgres-slow',
+    about: 'every statement that writes takes 300 ms longer, for 5 s',
+    damage: 'turned away',
+    async strike({ postgres }) {
+      // One by one: whoever locks several tables at once may lock somebody out for good.
+      await postgres.administer(`create function linger() returns trigger language plpgsql as
+        $$ begin perform pg_sleep(0.3); return null; end $$`);
+      for (const table of TABLES) {
+        await postgres.administer(
+          `create trigger linger before insert or update on ${table} for each statement execute function linger()`,
+        );
+      }
+      await wait(HELD_MS);
+      for (const table of TABLES) await postgres.administer(`drop trigger linger on ${table}`);
+      await postgres.administer('drop function linger');
+    },
+  },
+  {
+    name: 'postgres-crash',
+    about: 'kill -9 of one of the processes of Postgres: it throws everybody out and recovers',
+    damage: 'turned away',
+    async strike(scene, roll) {
+      const backends = await scene.postgres.administer<{ pid: number }>(
+        `select pid from pg_stat_activity where application_name = 'catamount' order by pid`,
+      );
+      const victim = backends[roll(backends.length || 1)];
+      if (!victim) return;
+      scene.note('postgres away');
+      process.kill(victim.pid, 'SIGKILL');
+      await scene.postgres.revive();
+    },
+  },
+  {
     name: 'postgres-disk-full',
-    about: 'the files of Postgres cannot grow for 5 s (a limit on their size, which it takes for a full disk)',
-    damage: 'failed',
+    about:
+      'the disk that Postgres is on is full for 5 s, to the last byte; what does not survive that is started again',
+    damage: 'turned away',
     async strike(scene) {
       const { postgres } = scene;
-      const largest = await fillUsers(postgres);
       scene.note('postgres away');
-      await limitFiles(postgres, String(largest));
       try {
-        await wait(HELD_MS);
+        for (let left = HELD_MS; left > 0; left -= REFILLED_MS) {
+          postgres.disk.fill();
+          await wait(REFILLED_MS);
+        }
       } finally {
-        await limitFiles(postgres, 'unlimited');
+        postgres.disk.free();
       }
+      await postgres.revive();
     },
   },
 ];
@@ -93,29 +127,5 @@ async function takeAll(postgres: ChaosPostgres): Promise<Client[]> {
     const client = await postgres.connect().catch(() => undefined);
     if (!client) return held;
     held.push(client);
-  }
-}
-
-/** Makes the table of users the largest file, of more than 1 MB, and its last page all but full. @returns its size. */
-async function fillUsers(postgres: ChaosPostgres): Promise<number> {
-  await postgres.administer(`
-    do $$
-    declare
-      size bigint := greatest(pg_relation_size('users'), ${1.2 * MB});
-      room int := ${ROWS_OF_A_PAGE};
-    begin
-      while room > 0 loop
-        insert into users (email, locale, token_digest) values (gen_random_uuid() || '@ballast.example', 'en', sha256('x'));
-        if pg_relation_size('users') > size then room := room - 1; end if;
-      end loop;
-    end $$`);
-  const [row] = await postgres.administer<{ size: string }>(`select pg_relation_size('users')::text as size`);
-  return Number(row?.size);
-}
-
-/** Of all its processes; those it starts later have the server's own. */
-async function limitFiles(postgres: ChaosPostgres, bytes: string): Promise<void> {
-  for (const pid of await postgres.pids()) {
-    await promisify(execFile)('prlimit', ['--pid', String(pid), `--fsize=${bytes}:`]).catch(() => undefined);
   }
 }

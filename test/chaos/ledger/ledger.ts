@@ -1,15 +1,16 @@
+import type { Outcome } from '../traffic/exchange';
+
 /** Roads that a chore may take (test/fixtures/chaos-app); `rolled-back` is one that must never run. */
 export const CHORES = ['straight', 'outbox', 'durable', 'later', 'stubborn', 'walk', 'rolled-back'] as const;
 export type ChoreKind = (typeof CHORES)[number];
 
-/** How badly a request can end: turned away for now, refused for another reason, or without an answer. */
+/** How badly a request can end: told when to come back, answered wrongly (which nothing excuses), or without an answer. */
 export type Damage = 'turned away' | 'failed' | 'cut';
 
 /** A request that did not get what it asked for. Times as `performance.now()`. */
 export interface Mishap {
   readonly what: string;
-  /** A status, or the code of the socket's error. */
-  readonly outcome: number | string;
+  readonly outcome: Outcome;
   readonly damage: Damage;
   readonly from: number;
   readonly to: number;
@@ -44,12 +45,12 @@ export class Ledger {
   refused = 0;
 
   /** @param from when it was sent, as `performance.now()`. */
-  mishap(what: string, outcome: number | string, from: number): void {
-    this.mishaps.push({ what, outcome, damage: damageOf(outcome), from, to: performance.now() });
-  }
-
-  count(status: number): void {
-    this.answered.set(status, (this.answered.get(status) ?? 0) + 1);
+  record(what: string, outcome: Outcome, from: number): void {
+    if ('status' in outcome && outcome.status < 400) {
+      this.answered.set(outcome.status, (this.answered.get(outcome.status) ?? 0) + 1);
+    } else {
+      this.mishaps.push({ what, outcome, damage: damageOf(outcome), from, to: performance.now() });
+    }
   }
 
   get served(): number {
@@ -57,7 +58,7 @@ export class Ledger {
   }
 }
 
-function damageOf(outcome: number | string): Damage {
-  if (typeof outcome === 'string') return 'cut';
-  return outcome === 503 ? 'turned away' : 'failed';
+function damageOf(outcome: Outcome): Damage {
+  if ('error' in outcome) return 'cut';
+  return outcome.status === 503 && outcome.retryAfter !== undefined ? 'turned away' : 'failed';
 }

@@ -8,10 +8,10 @@ import pg from 'pg';
 import { postgresAnswers } from '../../../lib/embedded/answers';
 import { freePort } from '../../../lib/embedded/free-port';
 import { postgresBinaries } from '../../../lib/embedded/postgres-binaries';
-import { postgresUser } from '../../../lib/embedded/postgres-user';
 import { migrateUp } from '../../../lib/model/migrator';
 import { tempFolder } from '../../support/temp-folder';
 import { until } from '../../support/until';
+import { SmallDisk } from './small-disk';
 
 const ROOT = path.resolve(__dirname, '../../..');
 const MIGRATIONS = ['lib/job/migrations', 'lib/mailer/migrations', 'migrations'];
@@ -26,6 +26,7 @@ const SETTINGS = {
   superuser_reserved_connections: String(RESERVED),
   fsync: 'off',
   io_method: 'sync',
+  max_wal_size: '16MB',
   jit: 'off',
 };
 const SUPERUSER = 'postgres';
@@ -33,6 +34,8 @@ const SUPERUSER = 'postgres';
 const APP_USER = 'app';
 const DATABASE = 'chaos';
 const TRIES = 50;
+/** Several times what a long run needs. */
+const DISK_MB = 256;
 
 /** A Postgres of this run's own, to be stopped, killed and starved. Its address and its data stay. */
 export class ChaosPostgres {
@@ -41,16 +44,14 @@ export class ChaosPostgres {
   private constructor(
     readonly port: number,
     private readonly folder: string,
-    private readonly wrapper: readonly string[],
+    readonly disk: SmallDisk,
   ) {}
 
   /** Started, and migrated. */
   static async make(): Promise<ChaosPostgres> {
     const folder = tempFolder('postgres');
-    const { wrapper, user } = await postgresUser(path.join(folder, 'none'), undefined);
-    if (user) throw new Error('this machine forbids user namespaces: start the chaos run as a user other than root');
-    const made = new ChaosPostgres(await freePort(), folder, wrapper);
-    // Small files of the write-ahead log: a limit on the size of files must be above theirs.
+    const made = new ChaosPostgres(await freePort(), folder, await diskIn(folder));
+    // Small files of the write-ahead log: a disk that is full is then soon felt.
     const options = ['-U', SUPERUSER, '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync', '--wal-segsize=1'];
     await made.run(postgresBinaries().initdb, ['-D', made.data, ...options]);
     await made.start();
@@ -66,12 +67,7 @@ export class ChaosPostgres {
   }
 
   get data(): string {
-    return path.join(this.folder, 'data');
-  }
-
-  get pid(): number {
-    if (this.child?.pid === undefined) throw new Error('this Postgres is not running');
-    return this.child.pid;
+    return path.join(this.folder, 'disk/data');
   }
 
   /** As the app connects, through `port`. */
@@ -99,14 +95,14 @@ export class ChaosPostgres {
   async start(): Promise<void> {
     for (let left = TRIES; ; left--) {
       const child = this.spawn();
-      const ended = () => child.exitCode !== null || child.signalCode !== null;
-      await until('Postgres answers', async () => ended() || (await postgresAnswers(this.port)), { timeoutMs: 60_000 });
-      if (!ended() && (await this.takesQueries())) {
+      const answers = async () => hasEnded(child) || (await postgresAnswers(this.port));
+      await until('Postgres answers', answers, { timeoutMs: 60_000 });
+      if (await this.takesQueries(child)) {
         this.child = child;
         return;
       }
       // Children of a killed one may still be on their way out.
-      if (!ended()) await this.end(child, 'SIGINT');
+      await this.end(child, 'SIGINT');
       if (left === 0) throw new Error(`Postgres does not start:\n${this.log().slice(-2000)}`);
       await new Promise((resolve) => setTimeout(resolve, 200));
     }
@@ -119,10 +115,18 @@ export class ChaosPostgres {
     if (child) await this.end(child, signal);
   }
 
-  /** Every process of it: the server, and one for each connection. */
-  async pids(): Promise<number[]> {
-    const { stdout } = await promisify(execFile)('ps', ['-o', 'pid=', '--ppid', String(this.pid)]);
-    return [this.pid, ...stdout.trim().split(/\s+/).map(Number)];
+  /** After what it may not have survived: resolves when it serves, started anew if it has to be. */
+  async revive(): Promise<void> {
+    const { child } = this;
+    if (child && (await this.takesQueries(child))) return;
+    await this.stop('SIGQUIT');
+    await this.start();
+  }
+
+  /** Also of its data. */
+  async remove(): Promise<void> {
+    await this.stop('SIGQUIT');
+    await this.disk.unmount();
   }
 
   log(): string {
@@ -132,26 +136,48 @@ export class ChaosPostgres {
   private spawn(): ChildProcess {
     const log = fs.openSync(path.join(this.folder, 'log'), 'a');
     const settings = Object.entries(SETTINGS).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
-    const argv = [...this.wrapper, postgresBinaries().postgres, '-D', this.data, '-p', String(this.port), ...settings];
+    const argv = [
+      ...this.disk.entrance,
+      postgresBinaries().postgres,
+      '-D',
+      this.data,
+      '-p',
+      String(this.port),
+      ...settings,
+    ];
     const child = spawn(argv[0] ?? '', argv.slice(1), { stdio: ['ignore', log, log] });
     fs.closeSync(log);
     return child;
   }
 
-  private async takesQueries(): Promise<boolean> {
-    const ready = () => this.administer('select 1', 'postgres').then(() => true);
-    return until('Postgres takes queries', ready, { timeoutMs: 20_000, everyMs: 50 }).catch(() => false);
+  private async takesQueries(child: ChildProcess): Promise<boolean> {
+    const ready = async () => hasEnded(child) || (await this.administer('select 1', 'postgres'));
+    await until('Postgres takes queries', ready, { timeoutMs: 20_000, everyMs: 50 }).catch(() => undefined);
+    return this.administer('select 1', 'postgres').then(
+      () => !hasEnded(child),
+      () => false,
+    );
   }
 
   private async end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
-    if (child.exitCode !== null || child.signalCode !== null) return;
+    if (hasEnded(child)) return;
     const exited = once(child, 'exit');
     child.kill(signal);
     await exited;
   }
 
   private async run(program: string, args: readonly string[]): Promise<void> {
-    const [first = '', ...rest] = [...this.wrapper, program, ...args];
+    const [first = '', ...rest] = [...this.disk.entrance, program, ...args];
     await promisify(execFile)(first, rest);
   }
+}
+
+function diskIn(folder: string): Promise<SmallDisk> {
+  const place = path.join(folder, 'disk');
+  fs.mkdirSync(place);
+  return SmallDisk.mount(place, DISK_MB);
+}
+
+function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
+  return exitCode !== null || signalCode !== null;
 }

@@ -59,6 +59,8 @@ export class Scene {
       JOB_CONCURRENCY: '5',
       WEB_BACKLOG: '64',
       WEB_QUEUE_TIMEOUT: '3s',
+      // Longer than what is frozen for some seconds.
+      WORKER_TIMEOUT: '10s',
       LOG_LEVEL: 'warn',
       CHAOS_BOOK: book.file,
       ...clock.env,
@@ -76,6 +78,6 @@ export class Scene {
   async remove(): Promise<void> {
     await this.platform.cleanup();
     await Promise.all([this.postgresNetwork.stop(), this.redis.stop(), this.smtp.down()]);
-    await Promise.all([this.mails.stop(), this.postgres.stop('SIGQUIT')]);
+    await Promise.all([this.mails.stop(), this.postgres.remove()]);
   }
 }

@@ -51,9 +51,7 @@ export abstract class Client {
         await wait(REFUSED_MS);
         continue;
       }
-      const ended = 'error' in outcome ? outcome.error : outcome.status;
-      if (typeof ended === 'number' && ended < 400) ledger.count(ended);
-      else ledger.mishap(what, ended, from);
+      ledger.record(what, outcome, from);
       return outcome;
     }
     return undefined;

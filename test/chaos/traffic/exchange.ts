@@ -1,7 +1,7 @@
 import http from 'node:http';
 
 export type Outcome =
-  | { readonly status: number; readonly body: string }
+  | { readonly status: number; readonly body: string; readonly retryAfter?: string | undefined }
   /** No answer: the code of the error, or `hang`. */
   | { readonly error: string };
 
@@ -27,7 +27,9 @@ export function exchange(agent: http.Agent, { method, url, json, headers = {} }:
         text += part;
       });
       response.on('error', (error: NodeJS.ErrnoException) => end({ error: `${error.code} in the answer` }));
-      response.on('end', () => end({ status: response.statusCode ?? 0, body: text }));
+      response.on('end', () => {
+        end({ status: response.statusCode ?? 0, body: text, retryAfter: response.headers['retry-after'] });
+      });
     });
     const timer = setTimeout(() => {
       end({ error: 'hang' });
