@@ -5,7 +5,7 @@ export interface RespawnOptions {
   readonly base?: number;
   /** Longest wait, ms. Default 30,000. */
   readonly max?: number;
-  /** A child that stayed up this long, ms, counts as healthy: its next death starts the back-off anew. Default 30,000. */
+  /** A child that stayed up, or served, this long, ms, counts as healthy: its next death starts the back-off anew. Default 30,000. */
   readonly stableMs?: number;
 }
 
@@ -21,8 +21,8 @@ export class Respawn {
   }
 
   /** Starts `again` after the next wait. @returns that wait and which try it leads to. */
-  schedule(uptimeMs: number, again: () => void): { waitMs: number; attempt: number } {
-    if (uptimeMs >= this.stableMs) this.backoff.reset();
+  schedule(livedMs: number, again: () => void): { waitMs: number; attempt: number } {
+    if (livedMs >= this.stableMs) this.backoff.reset();
     const waitMs = this.backoff.next();
     this.timer = setTimeout(again, waitMs);
     return { waitMs, attempt: this.backoff.attempts };

@@ -46,13 +46,12 @@ export class WorkerHandle {
   drainUntil: Date | undefined;
   /** Whether it was asked to go. */
   wasDraining = false;
-  /** Whether it ever served. */
-  wasReady = false;
   /** The last heartbeat's; undefined before the first. */
   status: WorkerStatus | undefined;
   readonly startedAt = new Date();
   lastCheckin: Date | undefined;
   private heardAt = performance.now();
+  private readyAt: number | undefined;
   private current: WorkerState = 'booting';
   private readonly sent: SentConnections;
   /** What it last wrote to standard error. */
@@ -97,6 +96,16 @@ export class WorkerHandle {
 
   get uptimeMs(): number {
     return performance.now() - this.forkedAt;
+  }
+
+  /** Whether it ever served. */
+  get wasReady(): boolean {
+    return this.readyAt !== undefined;
+  }
+
+  /** Since it was ready; 0 if it never was. */
+  get servedMs(): number {
+    return this.readyAt === undefined ? 0 : performance.now() - this.readyAt;
   }
 
   /** The request that it began last, finished or not: read where it wrote it, without asking. */
@@ -185,7 +194,7 @@ export class WorkerHandle {
         break;
       case 'ready':
         if (this.current === 'booting') this.current = 'ready';
-        this.wasReady = true;
+        this.readyAt ??= performance.now();
         if (message.begunFile !== undefined) this.begun ??= BegunReader.take(message.begunFile);
         this.ready.resolve(message.address);
         break;

@@ -261,7 +261,7 @@ export class Workers implements WorkerPool {
     }
     slot.count(dead.deathReason);
     slot.death = dead.death(reason);
-    const wait = slot.respawn.schedule(dead.uptimeMs, () => void this.fork(slot));
+    const wait = slot.respawn.schedule(dead.servedMs, () => void this.fork(slot));
     slot.nextTry = { at: new Date(Date.now() + wait.waitMs).toISOString(), attempt: wait.attempt };
     this.events.emit('worker.respawn', { slot: slot.index, ...wait });
   }

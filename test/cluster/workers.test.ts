@@ -47,6 +47,20 @@ describe('workers', () => {
     }
   });
 
+  it('come back at once, however often they die, where they have served for a while before', async () => {
+    cluster = new ClusterProcess('1', 'stable=300');
+    await cluster.address();
+    for (let dead = 1; dead <= 4; dead++) {
+      await cluster.nth('worker.ready', dead);
+      const readyAt = performance.now();
+      await until('it has served for a while', () => performance.now() - readyAt > 400);
+      process.kill(cluster.pidOf(0), 'SIGKILL');
+      await cluster.nth('worker.respawn', dead);
+    }
+    const waits = cluster.of('worker.respawn').map((respawn) => respawn.waitMs);
+    assert.deepEqual(waits, [10, 10, 10, 10]);
+  });
+
   it('are replaced one for one, with nothing lost, when they are signalled alone', async () => {
     cluster = new ClusterProcess('2');
     const load = startLoad(await cluster.address(), 16, (n) => `/?ms=${n % 20}`);
