@@ -2,9 +2,11 @@ import { boot } from './boot';
 import { enqueue } from './enqueue';
 import { firstMail } from './first-mail';
 import type { Bench } from './frame/bench';
+import { growth } from './growth';
 import { jobs } from './jobs';
 import { limit } from './limit';
 import { mail } from './mail';
+import { memory } from './memory';
 import { million } from './million';
 import { pickup } from './pickup';
 import { signUp } from './sign-up';
@@ -30,4 +32,6 @@ export const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   enqueue,
   million,
   mail,
+  memory,
+  growth,
 };

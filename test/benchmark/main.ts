@@ -9,8 +9,9 @@ import { endOnSignals, endWhatIsLeft } from './frame/interruption';
 import { ROOT, store } from './frame/store';
 
 const PEERS = path.join(ROOT, 'test/benchmark/peers');
+const MOST_MINUTES = 120;
 
-const USAGE = `npm run bench -- [names] [--quick] [--rounds n] [--only row] [--contenders 'a|b'] [--against checkout] [--profile]`;
+const USAGE = `npm run bench -- [names] [--quick] [--rounds n] [--minutes n] [--only row] [--contenders 'a|b'] [--against checkout] [--profile]`;
 
 /** Without names: all of them. */
 async function main(): Promise<void> {
@@ -20,6 +21,7 @@ async function main(): Promise<void> {
     options: {
       quick: { type: 'boolean', default: false },
       rounds: { type: 'string' },
+      minutes: { type: 'string' },
       only: { type: 'string' },
       against: { type: 'string' },
       contenders: { type: 'string' },
@@ -37,13 +39,17 @@ async function main(): Promise<void> {
   if (rounds !== undefined && !(Number.isInteger(rounds) && rounds > 0)) {
     throw new Error(`--rounds is ${values.rounds}; give a whole number above 0`);
   }
+  const minutes = values.minutes === undefined ? undefined : Number(values.minutes);
+  if (minutes !== undefined && !(minutes > 0 && minutes <= MOST_MINUTES)) {
+    throw new Error(`--minutes is ${values.minutes}; give a number above 0, at most ${MOST_MINUTES}`);
+  }
   const contenders = values.contenders?.split('|').map((name) => {
     if (isContender(name)) return name;
     throw new Error(`there is no contender ${name}; there are: ${Object.keys(CONTENDERS).join(' | ')}`);
   });
   if (names.some((name) => BENCHMARKS[name]?.peers)) installPeers();
   const { quick, profile, only, against } = values;
-  const bench = new Bench({ quick, rounds, profile, only, against, contenders });
+  const bench = new Bench({ quick, rounds, minutes, profile, only, against, contenders });
   try {
     for (const name of names) {
       bench.say(`\n=== ${name}: ${BENCHMARKS[name]?.about}`);

@@ -19,6 +19,18 @@ class NoopJob extends Job<[value: number]> {
   }
 }
 
+/** Dies at its first failure. */
+class DyingJob extends Job<[value: number]> {
+  static {
+    this.retryOn(Error, { attempts: 1 });
+  }
+
+  perform(value: number): void {
+    perform(value);
+    throw new Error(`${value} is to die`);
+  }
+}
+
 /** What an app may put around each run, at its least. */
 const setup: JobSetup = { performMiddleware: [async (_run, next) => next()] };
 /** What a request leaves in each of its jobs. */
@@ -28,13 +40,19 @@ const REQUEST = { requestId: '5f0c1c3e-8f3b-4a52-9a3e-2f1d0c8e7b6a', locale: 'en
 export class CatamountContender implements Contender {
   private readonly events = new Events();
 
-  /** @param byOutbox whether jobs are enqueued in transactions. */
+  private readonly job: typeof NoopJob | typeof DyingJob;
+  private readonly byOutbox: boolean;
+
+  /** @param options.byOutbox whether jobs are enqueued in transactions. @param options.die whether they fail for good. */
   constructor(
     private readonly stores: Stores,
-    private readonly byOutbox: boolean,
+    { byOutbox = false, die = false }: { readonly byOutbox?: boolean; readonly die?: boolean } = {},
   ) {
+    this.byOutbox = byOutbox;
+    this.job = die ? DyingJob : NoopJob;
+    const wrong = die ? /error|lost|retrying/ : /error|lost|dead|retrying/;
     this.events.onAny((name, payload) => {
-      if (/error|lost|dead|retrying/.test(name)) process.stderr.write(`${name}: ${JSON.stringify(payload)}\n`);
+      if (wrong.test(name)) process.stderr.write(`${name}: ${JSON.stringify(payload)}\n`);
     });
   }
 
@@ -52,7 +70,7 @@ export class CatamountContender implements Contender {
       database,
       redis,
       events,
-      registry: new JobRegistry([NoopJob]),
+      registry: new JobRegistry([NoopJob, DyingJob]),
       setup,
     });
     await processor.start();
@@ -65,13 +83,13 @@ export class CatamountContender implements Contender {
   async produce(): Promise<Producer> {
     const { end } = await this.connect(3);
     const inRequest = <T>(work: () => T) => runInContext(REQUEST, work);
-    const add = (value: number) => NoopJob.performLater(value);
-    const addMany = (values: readonly number[]) => NoopJob.performAllLater(values.map((value) => [value]));
-    const { byOutbox } = this;
+    const { byOutbox, job } = this;
+    const add = (value: number) => job.performLater(value);
+    const addMany = (values: readonly number[]) => job.performAllLater(values.map((value) => [value]));
     return {
       add: (value) => inRequest(() => (byOutbox ? transaction(() => add(value)) : add(value))),
       addMany: (values) => inRequest(() => (byOutbox ? transaction(() => addMany(values)) : addMany(values))),
-      addLater: (value, waitMs) => NoopJob.set({ wait: waitMs }).performLater(value),
+      addLater: (value, waitMs) => job.set({ wait: waitMs }).performLater(value),
       close: end,
     };
   }

@@ -5,10 +5,11 @@ import type { Contender, Stores } from './contender';
 import { GraphileContender } from './graphile-worker';
 
 export const CONTENDERS = {
-  catamount: (stores: Stores): Contender => new CatamountContender(stores, false),
+  catamount: (stores: Stores): Contender => new CatamountContender(stores),
   /** That of another checkout: see `--against`. */
-  other: (stores: Stores): Contender => new CatamountContender(stores, false),
-  'catamount, outbox': (stores: Stores): Contender => new CatamountContender(stores, true),
+  other: (stores: Stores): Contender => new CatamountContender(stores),
+  'catamount, outbox': (stores: Stores): Contender => new CatamountContender(stores, { byOutbox: true }),
+  'catamount, dying': (stores: Stores): Contender => new CatamountContender(stores, { die: true }),
   'bee-queue': (stores: Stores): Contender => new BeeQueueContender(stores),
   bullmq: (stores: Stores): Contender => new BullMqContender(stores),
   'graphile-worker': (stores: Stores): Contender => new GraphileContender(stores),

@@ -5,8 +5,14 @@ import type { ContenderName } from './contenders';
 export type Task =
   /** Puts jobs on the queue, in batches. */
   | { readonly kind: 'fill'; readonly count: number }
-  /** Runs jobs that are there already; the first `warmUp` are not measured. */
-  | { readonly kind: 'drain'; readonly concurrency: number; readonly count: number; readonly warmUp: number }
+  /** Runs jobs that are there already; the first `warmUp` are not measured. `more`: others are there, too, and may run. */
+  | {
+      readonly kind: 'drain';
+      readonly concurrency: number;
+      readonly count: number;
+      readonly warmUp: number;
+      readonly more?: boolean;
+    }
   /** The same, with an eye on memory. */
   | { readonly kind: 'watch'; readonly concurrency: number; readonly count: number }
   | { readonly kind: 'enqueue'; readonly mode: EnqueueMode; readonly count: number }

@@ -13,6 +13,8 @@ export interface BenchOptions {
   readonly quick: boolean;
   /** Instead of the benchmark's own number. */
   readonly rounds: number | undefined;
+  /** Of load, where a benchmark loads for a while: instead of its own. */
+  readonly minutes: number | undefined;
   /** Writes a CPU profile of each measured process of ours. */
   readonly profile: boolean;
   /** Another checkout, whose benchmarks are built: its job layer takes part, so that a change can be measured. */
