@@ -202,7 +202,7 @@ export function signUpStorm(options: StormOptions): void {
         const doubles = explainDoubles(storm, mails);
         say({ ...storm.report(), mails: ledger.entries.length, doubles });
       } catch (error) {
-        say({ ...storm.report(), mails: ledger.entries.length, log: tree.lines.slice(-200).map((line) => line.text) });
+        say({ ...storm.report(), mails: ledger.entries.length, log: tree.lines.map((line) => line.text) });
         throw error;
       }
       assert.equal((await tree.stop()).code, 0);
@@ -287,7 +287,7 @@ function explainDoubles(storm: Storm, mails: ReadonlyMap<string, readonly Ledger
       const kill = kills.find((at) => at > first.at - CLOCK_MS && at < second.at);
       assert.ok(
         kill !== undefined && kill - first.at < UNRECORDED_MS,
-        `${second.to} got its mail twice, ${Math.round(second.at - first.at)} ms apart, and no processor was killed between`,
+        `${second.to} got ${second.messageId} twice, ${Math.round(second.at - first.at)} ms apart, and no processor was killed between`,
       );
       return Math.round(kill - first.at);
     }),
