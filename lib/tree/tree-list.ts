@@ -2,6 +2,7 @@ import type { TreePicture } from '../cluster/tree-picture';
 import type { RedisClient } from '../core/redis';
 import { isObject, isText, isTexts } from '../job/record/kinds';
 import { RedisScript } from '../job/redis/redis-script';
+import { byText } from '../support/text-order';
 import { LOOKED, TREE_PREFIX, TREES, treeOrdersKey } from './tree-keys';
 import { newOrder, type TreeCommand } from './tree-order';
 
@@ -54,9 +55,7 @@ export class TreeList {
       const picture = readPicture(String(reply[i + 1]));
       if (picture) listed.push({ picture, silentMs: Number(reply[i]) });
     }
-    return listed.sort(
-      (a, b) => a.picture.name.localeCompare(b.picture.name) || a.picture.id.localeCompare(b.picture.id),
-    );
+    return listed.sort((a, b) => byText(a.picture.name, b.picture.name) || byText(a.picture.id, b.picture.id));
   }
 
   /**

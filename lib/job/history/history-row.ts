@@ -1,4 +1,5 @@
 import type { Histogram } from '../../support/histogram';
+import { byText } from '../../support/text-order';
 import { ClassTally } from './class-tally';
 
 /** Lengths of time, ms, to within a fifth or so; null where there were none. */
@@ -47,7 +48,7 @@ export function sumUp(parts: Iterable<ReadonlyMap<string, ClassTally>>): History
     }
   }
   const classes = [...byClass].map(([className, tally]) => rowOf(className, tally));
-  classes.sort((a, b) => b.processed + b.failed - (a.processed + a.failed) || a.class.localeCompare(b.class));
+  classes.sort((a, b) => b.processed + b.failed - (a.processed + a.failed) || byText(a.class, b.class));
   return { all: rowOf('', all), classes };
 }
 

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { UserError } from '../../core/errors';
 import type { RedisClient } from '../../core/redis';
+import { byText } from '../../support/text-order';
 import { RedisScript } from '../redis/redis-script';
 import type { Audit } from '../set/sources';
 import { isProcessOrder, PROCESS_ORDERS, type ProcessInfo, type ProcessOrder, readProcessInfo } from './process-info';
@@ -56,7 +57,7 @@ export class ProcessList {
       const info = readProcessInfo(String(reply[i + 1]));
       if (info) listed.push({ ...info, silentMs: Number(reply[i]) });
     }
-    return listed.sort((a, b) => a.tree.localeCompare(b.tree) || a.startedAt - b.startedAt);
+    return listed.sort((a, b) => byText(a.tree, b.tree) || a.startedAt - b.startedAt);
   }
 
   /**

@@ -1,4 +1,5 @@
 import type { TreePicture } from '../../cluster/tree-picture';
+import { byTextAndNumber } from '../../support/text-order';
 import type { ListedTree } from '../../tree/tree-list';
 import type { Issue } from './issue';
 import { jobsView } from './jobs-view';
@@ -47,7 +48,7 @@ export function seenTrees(sighting: Sighting, words: Words): SeenTree[] {
       const alone = names.filter((name) => name === picture.name).length === 1;
       return alone ? tree : { ...tree, picture: { ...picture, name: `${picture.name} (pid ${picture.stats.pid})` } };
     })
-    .sort((a, b) => a.picture.name.localeCompare(b.picture.name, undefined, { numeric: true }));
+    .sort((a, b) => byTextAndNumber(a.picture.name, b.picture.name));
 }
 
 function seenTree({ picture, silentMs }: ListedTree, own: boolean, sighting: Sighting, words: Words): SeenTree {

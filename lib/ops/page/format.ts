@@ -1,16 +1,11 @@
 import type { Locale } from '../../core/locale';
 
 const DAY_MS = 86_400_000;
+const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'] as const;
 
 /** Numbers, sizes and times as the pages write them. Times are UTC. */
 export class Format {
-  private readonly month: Intl.DateTimeFormat;
-  private readonly comma: string;
-
-  constructor(locale: Locale) {
-    this.comma = locale === 'ko' ? '' : ',';
-    this.month = new Intl.DateTimeFormat(locale, { month: 'short', day: 'numeric', timeZone: 'UTC' });
-  }
+  constructor(private readonly locale: Locale) {}
 
   /** Groups of three, with narrow spaces. An unknown one is a dash, never 0. */
   readonly count = (value: number | null | undefined): string =>
@@ -22,20 +17,26 @@ export class Format {
     return bytes < 999_950 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
   };
 
+  /** `Mar 12`. As `Intl` writes it, which would have 8 MB of tables read into the worker. */
+  readonly day = (date: Date): string => {
+    const [month, day] = [date.getUTCMonth(), date.getUTCDate()];
+    return this.locale === 'ko' ? `${month + 1}월 ${day}일` : `${MONTHS[month]} ${day}`;
+  };
+
   /** `14:02:11` */
   readonly clock = (date: Date): string => date.toISOString().slice(11, 19);
 
   /** `14:02` today, else the day. */
   readonly when = (date: Date, now = new Date()): string => {
     if (date.toISOString().slice(0, 10) === now.toISOString().slice(0, 10)) return date.toISOString().slice(11, 16);
-    if (Math.abs(now.getTime() - date.getTime()) < 300 * DAY_MS) return this.month.format(date);
+    if (Math.abs(now.getTime() - date.getTime()) < 300 * DAY_MS) return this.day(date);
     return date.toISOString().slice(0, 10);
   };
 
   /** `Mar 12, 14:02:11`; with the year when it is another one. */
   readonly stamp = (date: Date, now = new Date()): string => {
     if (Math.abs(now.getTime() - date.getTime()) > 300 * DAY_MS) return this.moment(date);
-    return `${this.month.format(date)}${this.comma} ${this.clock(date)}`;
+    return `${this.day(date)}${this.locale === 'ko' ? '' : ','} ${this.clock(date)}`;
   };
 
   /** `2026-03-12 14:02:11` */

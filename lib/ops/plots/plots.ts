@@ -1,4 +1,5 @@
 import { PLANNED_SHARE } from '../../core/machine';
+import { byText } from '../../support/text-order';
 import type { FigureStep } from '../../tree/figure-history';
 import { type FigureRange, stepMsOf } from '../../tree/figure-ranges';
 import type { Words } from '../overview/words';
@@ -142,7 +143,7 @@ function plot(key: Plot['key'], series: readonly Series[], { t }: Words): Plot {
 function latencyPlot({ steps, latencyWarningMs }: PlotSource, words: Words): Plot {
   const names = [...new Set(steps.flatMap(({ figures }) => Object.keys(figures?.latencies ?? {})))];
   const longest = (name: string) => Math.max(...steps.map(({ figures }) => figures?.latencies[name] ?? 0));
-  const shown = names.sort((a, b) => longest(b) - longest(a) || a.localeCompare(b)).slice(0, QUEUES);
+  const shown = names.sort((a, b) => longest(b) - longest(a) || byText(a, b)).slice(0, QUEUES);
   const looks = ['k1', 'k2', 'k5'] as const;
   const series = shown.map((name, i): Series => {
     const values = steps.map(({ figures }) => (figures ? short((figures.latencies[name] ?? 0) / 1000) : null));
