@@ -64,7 +64,7 @@ for a = 8, #ARGV, 8 do
   elseif op == 'done' and traces:find('[fr]') and call('hdel', p..'jobs', id) == 1 then
     call('hdel', p..'deliveries', id); call('srem', p..'stalling', id)
     call('lrem', p..'active', 1, id); call('lrem', p..'waiting', 1, id); call('zrem', p..'delayed', id)
-    call('zrem', p..'dead', id); call('srem', p..'failed', id)
+    call('zrem', p..'dead', id); call('srem', p..'failed', id); call('hdel', p..'gists', id)
     if class ~= '' then call('lrem', p..'held:'..class, 1, id) end
     leaveTrace(p, id, traces..'c')
     ok = true

@@ -15,6 +15,8 @@ export type OwnKey =
   | 'deliveries'
   /** zset by time of death. */
   | 'dead'
+  /** hash, id → what filters look for in a dead job (gist-lua.ts). */
+  | 'gists'
   /** string: exists while the queue is paused. */
   | 'paused'
   /** zset by time: jobs from the outbox that have an outcome, until their rows are deleted. */

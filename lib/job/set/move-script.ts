@@ -44,7 +44,7 @@ local function take(id)
 end
 
 local function put(id, record, traces)
-  if from == 'dead' then call('srem', p..'failed', id) end
+  if from == 'dead' then call('srem', p..'failed', id); call('hdel', p..'gists', id) end
   call('hdel', p..'deliveries', id)
   if to == 'drop' then
     call('hdel', p..'jobs', id)

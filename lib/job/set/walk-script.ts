@@ -2,6 +2,7 @@ import type { RedisClient } from '../../core/redis';
 import { keyPrefix } from '../redis/keys';
 import { RedisScript } from '../redis/redis-script';
 import { FILTER_LUA } from './filter-lua';
+import { GIST_FILTER_LUA } from './gist-filter-lua';
 import type { Step } from './walk';
 
 /** Where a walk has come to: behind this job, in the order of the walk. */
@@ -45,6 +46,7 @@ export function walkScript(describe: string): RedisScript {
 local call = redis.call
 local F = ARGV[1] ~= '' and cjson.decode(ARGV[1])
 ${FILTER_LUA}
+${GIST_FILTER_LUA}
 ${describe}
 local SET, NEWEST, COUNTING, BARE = ARGV[2], ARGV[3] == '1', ARGV[9] == '1', ARGV[12] == '1'
 local score, number, after = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
@@ -80,15 +82,20 @@ local function start(q, key)
 end
 
 local sign = NEWEST and -1 or 1
+local hasGists = SET == 'dead' and F and F.gist
 local function fill(head)
-  local items = call(range, head.key, head.rank, head.rank + buffered - 1, 'withscores')
+  local items, ids = call(range, head.key, head.rank, head.rank + buffered - 1, 'withscores'), {}
   head.items, head.at, head.rank = items, 1, head.rank + buffered
+  if hasGists and items[1] then
+    for i = 1, #items, 2 do ids[#ids + 1] = items[i] end
+    head.gists = call('hmget', head.gistKey, unpack(ids))
+  end
   head.order = items[2] and sign * items[2] or math.huge
 end
 
 local heads = {}
 for q, p in ipairs(KEYS) do
-  heads[q] = { key = p..SET, jobs = p..'jobs', rank = start(q, p..SET) }
+  heads[q] = { key = p..SET, jobs = p..'jobs', gistKey = p..'gists', rank = start(q, p..SET) }
   fill(heads[q])
 end
 
@@ -106,15 +113,23 @@ while true do
   if not id or last and (NEWEST and its < last or not NEWEST and its > last) then done = '1'; break end
   if work >= budget or scanned >= ids or matched >= enough then break end
   lastId, lastScore, lastNumber = id, items[at + 1], best
+  local gist = hasGists and head.gists[(at + 1) / 2]
   if items[at + 3] then head.at, head.order = at + 2, sign * items[at + 3] else fill(head) end
   scanned = scanned + 1
   local isOurs = F and F.trustIds and #id == 36 and find(id, '^%x+%-%x+%-%x+%-%x+%-%x+$')
-  local text = F and not isOurs and call('hget', head.jobs, id)
-  if not F or isOurs and F.retrying or not isOurs and matches(id, text) then
+  local met, text = not F or isOurs and F.retrying, nil
+  if F and not isOurs then
+    if gist then met = gistMatches(id, gist, lastScore) else met = nil end
+    if met == nil then
+      text = call('hget', head.jobs, id)
+      met = matches(id, text)
+    end
+  end
+  if met then
     matched = matched + 1
     if matched > skip and matched <= skip + limit then
       if BARE then text = nil
-      elseif not text then text = call('hget', head.jobs, id); work = work + 1 + #(text or '') / 1500 end
+      elseif text == nil then text = call('hget', head.jobs, id); work = work + 1 + #(text or '') / 1500 end
       local one, two, three = '', '', ''
       if not BARE then one, two, three = describe(text, id, KEYS[best]) end
       for _, value in ipairs({ best, id, lastScore, one, two, three }) do out[#out + 1] = value end

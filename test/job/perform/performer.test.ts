@@ -265,6 +265,7 @@ describe('performing', () => {
         await system.redis.client.hDel('bq:default:deliveries', id);
         await system.redis.client.zAdd('bq:default:dead', { score: Date.now(), value: id });
         await system.redis.client.sAdd('bq:default:failed', id);
+        await system.redis.client.hSet('bq:default:gists', id, 'what filters look for');
       },
     };
     const usurped = (end: () => void, fate: (id: string) => Promise<unknown> = async () => undefined) =>

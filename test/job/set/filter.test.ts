@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { createPayload } from '../../../lib/job/record/payload';
 import { failedRecord, newRecord, readRecord } from '../../../lib/job/record/record';
+import { buryUnknown } from '../../../lib/job/set/bury-script';
 import type { JobFilter } from '../../../lib/job/set/filter';
 import { InvalidRequestError } from '../../../lib/job/set/invalid-request';
 import { JobSets } from '../../../lib/job/set/job-sets';
@@ -23,6 +24,8 @@ const WORDS = [
   'back\\slash',
   'tail\\',
   'li\nne',
+  'a\u0001b',
+  '\u0002',
 ];
 /** Texts that look like parts of a record. */
 const MARKS = ['],"via":"', '},"options":{"timestamp":', '"class":"AlphaJob"'];
@@ -124,20 +127,25 @@ describe('a filter', () => {
   after(() => system.stop());
   beforeEach(() => system.reset());
 
-  it('finds what it says, whatever the jobs are like, ours or written by others', async () => {
+  it('finds what it says, whatever the jobs are like, ours or written by others, with a gist or without', async () => {
+    const { client } = system.redis;
     await fc.assert(
       fc.asyncProperty(
-        fc.array(fc.tuple(job, fc.boolean()), { maxLength: 12 }),
+        fc.array(fc.tuple(job, fc.constantFrom('ours', 'ours, with a gist', 'foreign')), { maxLength: 12 }),
         fc.array(filter, { minLength: 8, maxLength: 8 }),
         async (jobs, filters) => {
-          await system.redis.client.flushAll();
-          for (const [index, [given, foreign]] of jobs.entries()) {
+          await client.flushAll();
+          for (const [index, [given, kind]] of jobs.entries()) {
             const text = recordText({ status: 'failed', ...given });
+            if (kind === 'ours, with a gist') {
+              await buryUnknown(client, [{ id: `id-${index}`, queue: 'default', record: text }]);
+              continue;
+            }
             // The same with its keys in another order, as another program may write it.
             const { data, ...rest } = JSON.parse(text) as Record<string, object>;
             const { v, ...payload } = data as { v: number };
-            const written = foreign ? JSON.stringify({ ...rest, data: { ...payload, v } }) : text;
-            await store(system.redis.client, 'dead', { ...given, id: `id-${index}`, text: written, at: index });
+            const written = kind === 'foreign' ? JSON.stringify({ ...rest, data: { ...payload, v } }) : text;
+            await store(client, 'dead', { ...given, id: `id-${index}`, text: written, at: Date.now() });
           }
           for (const one of filters) {
             const { entries, total } = await sets.dead.page(one);
