@@ -41,7 +41,7 @@ export function reportOf(result: ChaosResult): string {
 }
 
 function ending(outcome: Outcome): string {
-  if ('error' in outcome) return outcome.error;
+  if ('error' in outcome) return outcome.detail ? `${outcome.error} (${outcome.detail})` : outcome.error;
   const { status, retryAfter, body } = outcome;
   return `${status}${status === 503 && retryAfter === undefined ? ' without Retry-After' : ''} (${body.slice(0, 200)})`;
 }

@@ -17,14 +17,16 @@ const CLOCK_SLACK_MS = 30_000;
 
 /** The way straight to Redis. */
 export class RedisRoad {
+  /** On the monotonic clock, as the wait: one that is set back meanwhile must not keep us off for hours. */
   private avoidUntil = 0;
 
   constructor(private readonly redis: RedisClient) {}
 
   /** @returns how many of them, from the first, Redis has for sure; and why not the rest. Never rejects. */
   async send(requests: readonly EnqueueRequest[]): Promise<{ readonly sent: number; readonly refusal?: Error }> {
+    if (performance.now() < this.avoidUntil)
+      return { sent: 0, refusal: new Error('Redis did not answer a moment ago') };
     const now = Date.now();
-    if (now < this.avoidUntil) return { sent: 0, refusal: new Error('Redis did not answer a moment ago') };
     const jobs = requests.map((request) => ({
       id: request.id,
       queue: request.queue,
@@ -40,16 +42,16 @@ export class RedisRoad {
   }
 
   private async sendChunk(chunk: readonly DispatchedJob[]): Promise<Error | undefined> {
-    const now = Date.now();
+    const begun = performance.now();
     try {
-      const notAfter = now + REDIS_LIMIT_MS + CLOCK_SLACK_MS;
+      const notAfter = Date.now() + REDIS_LIMIT_MS + CLOCK_SLACK_MS;
       const states = await dispatchChunk(this.redis, chunk, { limitMs: REDIS_LIMIT_MS, notAfter });
       return states.includes('expired')
         ? new Error("Redis's clock is more than 30 s ahead of this machine's")
         : undefined;
     } catch (thrown) {
       // A Redis that is known to be away refuses at once, and may be back the next moment.
-      if (Date.now() - now >= REDIS_LIMIT_MS) this.avoidUntil = Date.now() + AVOID_MS;
+      if (performance.now() - begun >= REDIS_LIMIT_MS) this.avoidUntil = performance.now() + AVOID_MS;
       return toError(thrown);
     }
   }

@@ -2,8 +2,8 @@ import http from 'node:http';
 
 export type Outcome =
   | { readonly status: number; readonly body: string; readonly retryAfter?: string | undefined }
-  /** No answer: the code of the error, or `hang`. */
-  | { readonly error: string };
+  /** No answer: the code of the error, or `hang`; and what else is known of it, for whoever has to find out why. */
+  | { readonly error: string; readonly detail?: string };
 
 /** Longer than anything that is still under way can take: a wait for a slot, for a connection, for a frozen process. */
 const HANG_MS = 45_000;
@@ -39,7 +39,10 @@ export function exchange(agent: http.Agent, { method, url, json, headers = {} }:
       clearTimeout(timer);
       resolve(outcome);
     };
-    request.on('error', (error: NodeJS.ErrnoException) => end({ error: error.code ?? error.message }));
+    request.on('error', (error: NodeJS.ErrnoException) => {
+      const connection = request.reusedSocket ? 'a connection that had been used before' : 'a new connection';
+      end({ error: error.code ?? error.message, detail: `${error.message}, on ${connection}` });
+    });
     request.end(body);
   });
 }

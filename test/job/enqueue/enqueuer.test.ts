@@ -189,6 +189,22 @@ describe('the enqueuer', () => {
     );
   });
 
+  it('turns to Redis again soon, though the clock was set back by an hour since Redis did not answer', async () => {
+    const { now } = Date;
+    system.redisServer.pause();
+    Date.now = () => now() + 3_600_000;
+    try {
+      await CountJob.performLater(0);
+    } finally {
+      Date.now = now;
+      system.redisServer.resume();
+    }
+    await until('a job goes straight to Redis', async () => {
+      await CountJob.performLater(1);
+      return (await system.redis.client.lLen('bq:default:waiting')) > 0;
+    });
+  });
+
   it('tells of a job that its own class has cancelled', async () => {
     const { id, reason } = await ShyJob.performLater();
     assert.equal(reason, 'cancelled');
