@@ -200,8 +200,9 @@ describe('the enqueuer', () => {
       system.redisServer.resume();
     }
     await until('a job goes straight to Redis', async () => {
+      const rows = await system.outboxSize();
       await CountJob.performLater(1);
-      return (await system.redis.client.lLen('bq:default:waiting')) > 0;
+      return (await system.outboxSize()) === rows;
     });
   });
 
