@@ -1,8 +1,9 @@
 import type { Benchmark } from './benchmarks';
-import { STARTS, type Start } from './boot/starts';
+import { type Env, STARTS, type Start, startOther } from './boot/starts';
 import { judged, middleHalf } from './frame/goal';
 import { cpuMs } from './frame/process-tree';
 import { interleave } from './frame/rounds';
+import type { Served } from './frame/served';
 import { median, spread } from './frame/statistics';
 import { short, table } from './frame/table';
 
@@ -21,11 +22,15 @@ export const boot: Benchmark = {
   about: 'ms from exec to the first 200, external Postgres and Redis: against a bare Koa + knex + bee-queue process',
   peers: false,
   async run(bench) {
-    const names = (Object.keys(STARTS) as Start[]).filter((name) => name === 'bare' || bench.wants(name));
+    const { against } = bench.options;
+    const own = (Object.keys(STARTS) as Start[]).filter((name) => name === 'bare' || bench.wants(name));
+    const names = against === undefined ? own : [...own, 'other' as const];
+    const start = (name: Start | 'other', env: Env) =>
+      name === 'other' ? startOther(against ?? '', env) : STARTS[name](env);
     const { env } = await bench.grounds();
     // The first start of all reads every file from the disk.
-    await interleave(names, 1, (name) => once(name, env));
-    const boots = await interleave(names, bench.rounds * STARTS_A_ROUND, (name) => once(name, env));
+    await interleave(names, 1, (name) => once(() => start(name, env)));
+    const boots = await interleave(names, bench.rounds * STARTS_A_ROUND, (name) => once(() => start(name, env)));
     const bare = boots.bare.map(({ ms }) => ms);
     const lines = names.map((name) => {
       const ms = boots[name].map((one) => one.ms);
@@ -45,8 +50,8 @@ export const boot: Benchmark = {
   },
 };
 
-async function once(name: Start, env: Readonly<Record<string, string>>): Promise<Boot> {
-  const server = await STARTS[name](env);
+async function once(start: () => Promise<Served>): Promise<Boot> {
+  const server = await start();
   const boot = { ms: server.bootMs, cpuMs: cpuMs(server.pids) };
   await server.stop();
   return boot;
