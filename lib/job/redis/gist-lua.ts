@@ -42,10 +42,20 @@ local function gistOf(text, now)
       end
     end
   end
+  -- Without its frames.
+  local function messageOf(trace)
+    local parts, from = {}, 1
+    while from do
+      local frame = find(trace, '\n    at ', from, true)
+      parts[#parts + 1] = sub(trace, from, frame and frame - 1)
+      from = frame and find(trace, '\n', frame + 1, true)
+    end
+    return lower(table.concat(parts))
+  end
   local errors, context, marked = {}, {}, {}
   add(errors, options.reason)
   for _, trace in ipairs(type(options.stacktraces) == 'table' and options.stacktraces or {}) do
-    local message = type(trace) == 'string' and lower((trace:gsub('\n    at [^\n]*', '')))
+    local message = type(trace) == 'string' and messageOf(trace)
     -- Errors repeat themselves, and the reason is often the last one's message.
     local isNew = message
     for _, one in ipairs(errors) do isNew = isNew and not find(one, message, 1, true) end
