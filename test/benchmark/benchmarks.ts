@@ -9,6 +9,7 @@ import { mail } from './mail';
 import { memory } from './memory';
 import { million } from './million';
 import { pickup } from './pickup';
+import { sets } from './sets';
 import { signUp } from './sign-up';
 import { web } from './web';
 
@@ -34,4 +35,5 @@ export const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   mail,
   memory,
   growth,
+  sets,
 };
