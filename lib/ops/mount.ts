@@ -1,4 +1,5 @@
 import type Koa from 'koa';
+import { lazily } from '../support/lazily';
 import { RequestLimit } from '../web/limit';
 import { limited } from '../web/limited';
 import { accessMode } from './access/mode';
@@ -16,16 +17,7 @@ export function opsPages(options: OpsOptions): Koa.Middleware {
   const metrics = metricsEndpoint(options);
   if (accessMode(options.config) === 'absent') return metrics;
   const limit = limited(new RequestLimit(LIMIT));
-  let loading: Promise<Koa.Middleware> | undefined;
-  const load = () => {
-    loading ??= import('./site')
-      .then(({ createSite }) => createSite(options))
-      .catch((error: unknown) => {
-        loading = undefined;
-        throw error;
-      });
-    return loading;
-  };
+  const load = lazily(async () => (await import('./site')).createSite(options));
   return (ctx, next) => {
     if (!/^\/ops(\.json|\/|$)/.test(ctx.path)) return next();
     if (ctx.path === METRICS_PATH) return metrics(ctx, next);

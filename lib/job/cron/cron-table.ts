@@ -91,6 +91,11 @@ export async function readStates(knex: Knex): Promise<readonly CronState[]> {
   return rows;
 }
 
+export async function countCrons(knex: Knex): Promise<number> {
+  const { rows } = await knex.raw<{ rows: { readonly count: number }[] }>('select count(*)::int from job_cron');
+  return rows[0]?.count ?? 0;
+}
+
 /** @returns false when there is no such row. */
 export async function remove(knex: Knex, name: string): Promise<boolean> {
   const { rowCount } = await knex.raw<{ rowCount: number }>('delete from job_cron where name = ?', [name]);

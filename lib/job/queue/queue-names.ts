@@ -23,6 +23,11 @@ export async function queueNames(client: RedisClient): Promise<string[]> {
   return names.sort();
 }
 
+/** Those that are configured, in their order, then all others that exist, by name. @throws when Redis does not answer. */
+export async function knownQueues(client: RedisClient, configured: readonly string[]): Promise<string[]> {
+  return [...new Set([...configured, ...(await queueNames(client))])];
+}
+
 // KEYS  1 queues, then queue prefixes
 // ARGV  1 forget those noted before (ms), then their names
 const FORGET = new RedisScript(`

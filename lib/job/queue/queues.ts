@@ -8,7 +8,7 @@ import type { SetSources } from '../set/sources';
 import { clearQueue } from './clear-script';
 import { forgetPause, keepPause } from './kept-pauses';
 import { writePause } from './pause-note';
-import { queueNames } from './queue-names';
+import { knownQueues } from './queue-names';
 import { type QueueStatus, readQueues } from './queue-status';
 
 const ANSWER_MS = 5000;
@@ -30,8 +30,7 @@ export class Queues {
 
   /** Those the sources name, in their order, then all others that exist, by name. @throws when Redis does not answer. */
   async names(): Promise<string[]> {
-    const { redis, queues } = this.sources;
-    return [...new Set([...queues, ...(await queueNames(redis))])];
+    return knownQueues(this.sources.redis, this.sources.queues);
   }
 
   /** @param names Default: all. @throws when Redis does not answer. */

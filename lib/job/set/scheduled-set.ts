@@ -13,6 +13,7 @@ import { rowCondition, theseRows } from './row-filter';
 import { RowMover } from './row-mover';
 import { countRows, outlineRows, pageOfRows, type ScheduledRow } from './scheduled-rows';
 import type { BulkOptions, BulkResult, BulkRun, Selection } from './selection';
+import { sizeOfSet } from './set-size';
 import type { SetSources } from './sources';
 import { KILL, rescheduleTo, toQueue } from './standard-moves';
 import { countWalk, walkPage } from './walk';
@@ -70,8 +71,8 @@ export class ScheduledSet extends JobSet {
     return theirs.total + (await countRows(this.sources.knex, rowCondition(checked)));
   }
 
-  async size(): Promise<number> {
-    return (await this.inRedis.size()) + (await countRows(this.sources.knex, rowCondition(checkFilter({}))));
+  size(): Promise<number> {
+    return sizeOfSet('scheduled', this.sources);
   }
 
   /** At once: to the tail of its queue. */

@@ -1,7 +1,7 @@
 import type { OpsContext, OpsMiddleware } from '../context';
 import { setCookie } from '../page/cookies';
 import { refusal } from '../page/refusal';
-import type { Site } from '../site';
+import type { SiteParts } from '../site';
 import { readForm } from './form-token';
 import { isLoopbackAddress, isLoopbackHost } from './loopback';
 import { accessMode } from './mode';
@@ -9,7 +9,7 @@ import { Sessions } from './session';
 import { SIGN_IN, SIGN_OUT, showSignIn } from './sign-in';
 
 /** Lets in who may see the pages, and only their own forms. Everything below /ops but the assets is behind it. */
-export function gate(site: Site): OpsMiddleware {
+export function gate(site: SiteParts): OpsMiddleware {
   const mode = accessMode(site.config);
   return async (ctx, next) => {
     if (mode === 'open') assertFromHere(ctx);

@@ -1,6 +1,6 @@
 import type { OpsContext } from '../context';
 import { setCookie } from '../page/cookies';
-import type { PageGroup, Site } from '../site';
+import type { PageGroup, SiteParts } from '../site';
 import { type Role, Sessions, sameText } from './session';
 import { PAUSE_SECONDS } from './tries';
 
@@ -54,7 +54,7 @@ export interface SignInShown {
   readonly wrong?: { readonly left?: number; readonly minutes: number };
 }
 
-export async function showSignIn(site: Site, ctx: OpsContext, shown: SignInShown): Promise<void> {
+export async function showSignIn(site: SiteParts, ctx: OpsContext, shown: SignInShown): Promise<void> {
   const { visitor, t } = ctx.state;
   setCookie(ctx, site.config, Sessions.formCookie(visitor));
   const here = ctx.path === SIGN_IN ? '/ops' : ctx.originalUrl;
@@ -70,7 +70,7 @@ export async function showSignIn(site: Site, ctx: OpsContext, shown: SignInShown
 }
 
 /** Compares with everything there is, whatever was given, so that time tells nothing. */
-function roleOf({ config: { ops } }: Site, name: string, password: string): Role | undefined {
+function roleOf({ config: { ops } }: SiteParts, name: string, password: string): Role | undefined {
   if (ops === null) return undefined;
   const nameIsRight = sameText(name, ops.user);
   const operator = sameText(password, ops.password);

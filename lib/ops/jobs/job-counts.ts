@@ -1,19 +1,22 @@
 import { setTimeout } from 'node:timers/promises';
+import { countCrons } from '../../job/cron/cron-table';
+import { ProcessList } from '../../job/pulse/process-list';
+import { knownQueues } from '../../job/queue/queue-names';
+import { readQueues } from '../../job/queue/queue-status';
+import { sizeOfSet } from '../../job/set/set-size';
+import type { OpsOptions } from '../options';
 import type { Counts } from '../page/nav';
-import type { JobDesk } from './job-desk';
 
 /** Pages that are made at the same time share what was counted, ms. */
 const FRESH_MS = 250;
 /** A header does not wait longer for its numbers, ms. */
 const PATIENCE_MS = 1000;
-/** Nobody asks but the header. */
-const NOBODY = { ip: '' };
 
-/** The numbers in the header. What does not answer in time is not known. */
+/** The numbers in the header of every page: so it loads nothing of the pages of jobs. What does not answer in time is not known. */
 export class JobCounts {
   private latest: { readonly counts: Promise<Counts>; readonly at: number } | undefined;
 
-  constructor(private readonly desk: JobDesk) {}
+  constructor(private readonly options: Pick<OpsOptions, 'config' | 'knex' | 'redis'>) {}
 
   read(now = Date.now()): Promise<Counts> {
     if (!this.latest || now - this.latest.at > FRESH_MS) this.latest = { counts: this.count(), at: now };
@@ -21,26 +24,19 @@ export class JobCounts {
   }
 
   private async count(): Promise<Counts> {
-    const { desk } = this;
-    const sets = desk.sets(NOBODY);
-    const sizeOf = async (set: 'retry' | 'scheduled' | 'dead') => (await sets)[set].size();
+    const { config, knex, redis } = this.options;
+    const { client } = redis;
+    const configured = config.jobs.queues.map((queue) => queue.name);
+    const names = knownQueues(client, configured);
+    const sizeOf = async (set: 'retry' | 'scheduled' | 'dead') =>
+      sizeOfSet(set, { redis: client, knex, queues: await names });
     const [queues, busy, scheduled, retries, dead, cron] = await Promise.all([
-      known(
-        desk
-          .queues(NOBODY)
-          .list()
-          .then((all) => sum(all.map((one) => one.waiting + one.held))),
-      ),
-      known(desk.processes.list().then((all) => sum(all.map((one) => one.busyCount)))),
+      known(names.then((all) => readQueues(client, all)).then((all) => sum(all.map((one) => one.waiting + one.held)))),
+      known(new ProcessList(client).list().then((all) => sum(all.map((one) => one.busyCount)))),
       known(sizeOf('scheduled')),
       known(sizeOf('retry')),
       known(sizeOf('dead')),
-      known(
-        desk
-          .cron(NOBODY)
-          .list()
-          .then((all) => all.length),
-      ),
+      known(countCrons(knex)),
     ]);
     return { queues, busy, scheduled, retries, dead, cron };
   }

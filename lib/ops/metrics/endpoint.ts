@@ -1,4 +1,5 @@
 import type Koa from 'koa';
+import { lazily } from '../../support/lazily';
 import { ProblemError } from '../../web/problem';
 import { isLoopbackAddress, isLoopbackHost } from '../access/loopback';
 import { sameText } from '../access/session';
@@ -16,11 +17,10 @@ const TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 export function metricsEndpoint(options: OpsOptions): Koa.Middleware {
   const { metricsToken, environment } = options.config;
   if (metricsToken === null && environment === 'production') return (_ctx, next) => next();
-  let loading: Promise<{ text(): Promise<string> }> | undefined;
-  const load = () => {
-    loading ??= import('./metrics-page').then(({ MetricsPage }) => new MetricsPage(options));
-    return loading;
-  };
+  const load = lazily(async () => {
+    const { MetricsPage } = await import('./metrics-page');
+    return new MetricsPage(options);
+  });
   return async (ctx, next) => {
     if (ctx.path !== METRICS_PATH) return next();
     ctx.beside = true;

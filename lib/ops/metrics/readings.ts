@@ -3,7 +3,7 @@ import { History, type HistoryCounters } from '../../job/history/history';
 import { ProcessList } from '../../job/pulse/process-list';
 import { queueNames } from '../../job/queue/queue-names';
 import { type QueueStatus, readQueues } from '../../job/queue/queue-status';
-import { JobSets } from '../../job/set/job-sets';
+import { sizeOfSet } from '../../job/set/set-size';
 import type { OpsOptions } from '../options';
 import { type OutboxReading, readOutbox } from './outbox-reading';
 
@@ -30,25 +30,26 @@ export interface Readings {
   readonly postgresAnswers: boolean;
 }
 
-type Sources = Pick<OpsOptions, 'config' | 'redis' | 'knex' | 'events' | 'tree'>;
+type Sources = Pick<OpsOptions, 'config' | 'redis' | 'knex' | 'tree'>;
 
 /** Postgres is asked one thing after the other, so that of the worker's few connections one is enough. */
-export async function read({ config, redis: { client }, knex, events, tree }: Sources): Promise<Readings> {
+export async function read({ config, redis: { client }, knex, tree }: Sources): Promise<Readings> {
   const configured = config.jobs.queues.map((queue) => queue.name);
   const names = known(queueNames(client), SHORT_MS).then((found) => [...new Set([...configured, ...(found ?? [])])]);
-  const sets = names.then((queues) => new JobSets({ redis: client, knex, events, queues, via: 'metrics' }));
+  const sizeOf = async (set: 'retry' | 'scheduled' | 'dead') =>
+    sizeOfSet(set, { redis: client, knex, queues: await names });
 
   const fromPostgres = async () => {
     const outbox = await known(names.then((queues) => readOutbox(knex, queues)));
     const answers = outbox !== undefined || (await known(knex.raw('select 1'), SHORT_MS)) !== undefined;
-    const scheduled = answers ? await known(sets.then(({ scheduled }) => scheduled.size())) : undefined;
+    const scheduled = answers ? await known(sizeOf('scheduled')) : undefined;
     return { outbox, answers, scheduled };
   };
   const [picture, queues, retry, dead, history, processors, pong, postgres] = await Promise.all([
     known(tree.look()),
     known(names.then((queueList) => readQueues(client, queueList))),
-    known(sets.then((all) => all.retry.size())),
-    known(sets.then((all) => all.dead.size())),
+    known(sizeOf('retry')),
+    known(sizeOf('dead')),
     known(new History(client).counters()),
     known(new ProcessList(client).list()),
     known(client.ping()),

@@ -1,7 +1,8 @@
 import type { TreePicture } from '../../cluster/tree-picture';
+import { overdueByQueue } from '../../job/outbox/overdue';
+import { knownQueues } from '../../job/queue/queue-names';
 import type { QueueStatus } from '../../job/queue/queue-status';
 import { readQueues } from '../../job/queue/queue-status';
-import { Queues } from '../../job/queue/queues';
 import { type ListedTree, TreeList } from '../../tree/tree-list';
 import type { OpsOptions } from '../options';
 import { type MailFacts, readMail } from './mail-facts';
@@ -41,15 +42,12 @@ export class Lookout {
 
   constructor({ tree, redis, knex, events, config }: OpsOptions) {
     const names = config.jobs.queues.map((queue) => queue.name);
-    const queues = new Queues({ redis: redis.client, knex, events, queues: names, via: 'the overview' });
+    const known = () => knownQueues(redis.client, names);
     this.own = new Source(() => tree.look(), { freshMs: 900 });
     const list = new TreeList(redis.client);
     this.trees = new Source(() => list.list(), { freshMs: 900 });
-    this.queues = new Source(async () => readQueues(redis.client, await queues.names()), { freshMs: 1900 });
-    this.outbox = new Source(
-      async () => new Map((await queues.list()).map((queue) => [queue.name, queue.inOutbox ?? 0])),
-      { freshMs: 9000 },
-    );
+    this.queues = new Source(async () => readQueues(redis.client, await known()), { freshMs: 1900 });
+    this.outbox = new Source(async () => overdueByQueue(knex, await known()), { freshMs: 9000 });
     this.postgres = new Source(() => readPostgres(knex), { freshMs: 4900 });
     this.redis = new Source(() => readRedis(redis.client), { freshMs: 1900 });
     this.mail = new Source(() => readMail(knex), { freshMs: 9000 });

@@ -3,11 +3,10 @@ import type { OpsContext } from '../context';
 import { Deeds } from '../page/deeds';
 import { refusal } from '../page/refusal';
 import { plotData, plotsView } from '../plots/plots-view';
-import { type ProcessDeed, processRoutes } from '../processes/routes';
+import type { ProcessDeed } from '../processes/routes';
 import type { PageGroup, Site } from '../site';
 import { patch } from './live-attributes';
 import { changed, type LiveValues, liveValues } from './live-values';
-import { Lookout } from './lookout';
 import { type OverviewView, overviewView } from './overview-view';
 import { shapesOf } from './shapes';
 import { chosenTree, hrefOf } from './tree-strip';
@@ -18,8 +17,8 @@ const HOME = '/ops';
 const EVERY_MS = 1000;
 
 /** The overview, and its stream. */
-export const overviewRoutes: PageGroup = (site) => {
-  const lookout = new Lookout(site);
+export const overviewRoutes: PageGroup = async (site) => {
+  const lookout = await site.lookout();
   const deeds = new Deeds<ProcessDeed>(site.redis.client);
   const look = async (ctx: OpsContext) => {
     const view = overviewView(await lookout.look(), chosenTree(ctx), site.config, Words.of(ctx));
@@ -64,7 +63,6 @@ export const overviewRoutes: PageGroup = (site) => {
   });
 
   site.router.get(`${HOME}/events`, (ctx) => follow(site, ctx, () => look(ctx)));
-  processRoutes(lookout, deeds)(site);
 };
 
 /** JSON that can stand in a page: nothing in it ends the element. */

@@ -4,12 +4,11 @@ import { assertOperator } from '../access/operators';
 import type { OpsContext } from '../context';
 import { eventLines } from '../overview/event-lines';
 import { patch } from '../overview/live-attributes';
-import type { Lookout } from '../overview/lookout';
 import { type SeenTree, seenTrees } from '../overview/seen-tree';
 import { machineShape } from '../overview/shapes';
 import { chosenTree, hrefOf } from '../overview/tree-strip';
 import { Words } from '../overview/words';
-import type { Deeds } from '../page/deeds';
+import { Deeds } from '../page/deeds';
 import { refusal } from '../page/refusal';
 import type { PageGroup, Site } from '../site';
 import { ACTS, type Act, touchedBy, valuesOf } from './act';
@@ -27,48 +26,48 @@ export interface ProcessDeed {
 }
 
 /** The processes of a tree, and what an operator can have done to them. */
-export function processRoutes(lookout: Lookout, deeds: Deeds<ProcessDeed>): PageGroup {
-  return (site) => {
-    const { router } = site;
-    const find = async (ctx: OpsContext): Promise<SeenTree> => {
-      const chosen = chosenTree(ctx);
-      const trees = seenTrees(await lookout.look(), Words.of(ctx));
-      const tree = trees.find(({ own, picture }) => (chosen === null ? own : picture.id === chosen));
-      if (!tree) throw chosen === null ? refusal(503, 'noPrimary') : refusal(404, 'treeGone');
-      return tree;
-    };
-
-    router.get(LIST, async (ctx) => showProcesses(site, ctx, await find(ctx), await deeds.told(ctx)));
-
-    for (const act of ACTS) {
-      const path = `${LIST}/${act.key}`;
-      router.get(path, async (ctx) => {
-        assertOperator(ctx);
-        await confirm(site, ctx, act, await find(ctx));
-      });
-      router.post(path, async (ctx) => {
-        const tree = await find(ctx);
-        const slot = slotOf(ctx, act);
-        if (!act.fits(tree.picture, slot)) throw refusal(409, 'actGone');
-        const deed = { what: act.key, name: tree.picture.name, slot };
-        const order = async () => {
-          await orderOf(site, ctx, act, tree, slot);
-          return deed;
-        };
-        try {
-          const did = site.redis.client.isReady ? await deeds.once(ctx, order) : await order().then(() => '');
-          ctx.status = 303;
-          const home = hrefOf('/ops', tree.own ? null : tree.picture.id);
-          ctx.redirect(did === '' ? home : `${home}${home.includes('?') ? '&' : '?'}did=${did}`);
-        } catch (error) {
-          if (!(error instanceof UserError)) throw error;
-          ctx.status = 409;
-          await confirm(site, ctx, act, tree, error.message);
-        }
-      });
-    }
+export const processRoutes: PageGroup = async (site) => {
+  const { router } = site;
+  const lookout = await site.lookout();
+  const deeds = new Deeds<ProcessDeed>(site.redis.client);
+  const find = async (ctx: OpsContext): Promise<SeenTree> => {
+    const chosen = chosenTree(ctx);
+    const trees = seenTrees(await lookout.look(), Words.of(ctx));
+    const tree = trees.find(({ own, picture }) => (chosen === null ? own : picture.id === chosen));
+    if (!tree) throw chosen === null ? refusal(503, 'noPrimary') : refusal(404, 'treeGone');
+    return tree;
   };
-}
+
+  router.get(LIST, async (ctx) => showProcesses(site, ctx, await find(ctx), await deeds.told(ctx)));
+
+  for (const act of ACTS) {
+    const path = `${LIST}/${act.key}`;
+    router.get(path, async (ctx) => {
+      assertOperator(ctx);
+      await confirm(site, ctx, act, await find(ctx));
+    });
+    router.post(path, async (ctx) => {
+      const tree = await find(ctx);
+      const slot = slotOf(ctx, act);
+      if (!act.fits(tree.picture, slot)) throw refusal(409, 'actGone');
+      const deed = { what: act.key, name: tree.picture.name, slot };
+      const order = async () => {
+        await orderOf(site, ctx, act, tree, slot);
+        return deed;
+      };
+      try {
+        const did = site.redis.client.isReady ? await deeds.once(ctx, order) : await order().then(() => '');
+        ctx.status = 303;
+        const home = hrefOf('/ops', tree.own ? null : tree.picture.id);
+        ctx.redirect(did === '' ? home : `${home}${home.includes('?') ? '&' : '?'}did=${did}`);
+      } catch (error) {
+        if (!(error instanceof UserError)) throw error;
+        ctx.status = 409;
+        await confirm(site, ctx, act, tree, error.message);
+      }
+    });
+  }
+};
 
 /** The own tree is asked directly, another one through Redis. @throws UserError when the own one refuses. */
 async function orderOf(site: Site, ctx: OpsContext, { command }: Act, tree: SeenTree, slot: number): Promise<void> {
