@@ -4,7 +4,7 @@
  */
 export const GIST_FILTER_LUA = String.raw`
 -- Of the work that a record of 1.5 kB makes.
-local GIST_WORK = 0.5
+local GIST_WORK = 0.7
 
 -- Its rarest part is looked for first.
 local function foundIn(gist, needle, from)

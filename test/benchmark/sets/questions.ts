@@ -12,7 +12,7 @@ export const QUESTIONS: Readonly<Record<string, PageRequest>> = {
   'tag, none': { tag: 'absent' },
   'error, all': { error: 'error' },
   'error, a fifth': { error: 'socket HANG up' },
-  'error, one': { error: 'order 41234' },
+  'error, few': { error: 'order 4123' },
   'error, none': { error: 'certificate' },
   'error, in file names only': { error: 'execution' },
   'text, all': { text: 'job' },
