@@ -47,6 +47,7 @@ export class Processor {
   private startedAt: Date | undefined;
   private lastCheckin: Date | undefined;
   private forkedAt = 0;
+  private readyAt: number | undefined;
   private heardAt = 0;
   readonly deaths = new DeathNotes();
   private restarts = 0;
@@ -194,6 +195,7 @@ export class Processor {
     this.status = undefined;
     this.startedAt = new Date();
     this.forkedAt = this.heardAt = performance.now();
+    this.readyAt = undefined;
     this.events.emit('processor.forked', { pid });
     child.on('message', (message: unknown) => {
       if (isOurs<FromProcessor>(message)) this.hear(message);
@@ -220,7 +222,8 @@ export class Processor {
     }
     this.deaths.ready();
     if (this.state === 'booting') this.state = this.wanted === 'quiet' ? 'quiet' : 'ready';
-    const durationMs = Math.round(performance.now() - this.forkedAt);
+    this.readyAt = performance.now();
+    const durationMs = Math.round(this.readyAt - this.forkedAt);
     this.events.emit('processor.ready', { pid: this.pid ?? 0, durationMs });
     this.options.onRunning?.(true);
   }
@@ -261,7 +264,8 @@ export class Processor {
     }
     this.options.onRunning?.(false);
     if (code !== 0) this.deaths.died(code, signal);
-    const wait = this.respawn.schedule(performance.now() - this.forkedAt, () => this.fork());
+    const servedMs = this.readyAt === undefined ? 0 : performance.now() - this.readyAt;
+    const wait = this.respawn.schedule(servedMs, () => this.fork());
     this.state = wait.attempt >= CIRCUIT_DEATHS ? 'circuit open' : 'waiting';
     if (wait.attempt === CIRCUIT_DEATHS) this.events.emit('processor.circuit', { deaths: wait.attempt });
     this.deaths.triesAgain(wait);

@@ -5,11 +5,14 @@ export interface RespawnOptions {
   readonly base?: number;
   /** Longest wait, ms. Default 30,000. */
   readonly max?: number;
-  /** A child that stayed up, or served, this long, ms, counts as healthy: its next death starts the back-off anew. Default 30,000. */
+  /**
+   * A child that served this long, ms, counts as healthy: its next death starts the back-off anew. Were the waits to grow
+   * with every request or job that kills one now and then, nobody would serve the others. Default 5000.
+   */
   readonly stableMs?: number;
 }
 
-/** Decides how long to wait before a dead child is started again: exponential, reset by a stable run. */
+/** Decides how long to wait before a dead child is started again: exponential, reset by one that served. */
 export class Respawn {
   private readonly backoff: Backoff;
   private readonly stableMs: number;
@@ -17,12 +20,12 @@ export class Respawn {
 
   constructor(options: RespawnOptions = {}) {
     this.backoff = new Backoff({ base: options.base ?? 100, max: options.max ?? 30_000 });
-    this.stableMs = options.stableMs ?? 30_000;
+    this.stableMs = options.stableMs ?? 5000;
   }
 
-  /** Starts `again` after the next wait. @returns that wait and which try it leads to. */
-  schedule(livedMs: number, again: () => void): { waitMs: number; attempt: number } {
-    if (livedMs >= this.stableMs) this.backoff.reset();
+  /** Starts `again` after the next wait. @param servedMs since it was ready; 0 if it never was. @returns that wait and which try it leads to. */
+  schedule(servedMs: number, again: () => void): { waitMs: number; attempt: number } {
+    if (servedMs >= this.stableMs) this.backoff.reset();
     const waitMs = this.backoff.next();
     this.timer = setTimeout(again, waitMs);
     return { waitMs, attempt: this.backoff.attempts };

@@ -3,12 +3,6 @@ import { Respawn, type RespawnOptions } from './respawn';
 import type { Death, NextTry, SlotPicture } from './tree-picture';
 import type { WorkerHandle } from './worker-handle';
 
-/**
- * A worker that served this long, ms, is no crash at boot: its place is filled at once, however often it comes to that. Were
- * the waits to grow with every request that kills a worker now and then, nobody would serve the others.
- */
-const SERVED_WELL_MS = 5000;
-
 /** Why a slot got another worker. */
 export type RestartReason = 'crash' | 'boot' | 'timeout' | 'phase' | 'memory' | 'asked';
 
@@ -32,7 +26,7 @@ export class Slot {
     readonly index: number,
     respawn: RespawnOptions,
   ) {
-    this.respawn = new Respawn({ stableMs: SERVED_WELL_MS, ...respawn });
+    this.respawn = new Respawn(respawn);
   }
 
   get handles(): WorkerHandle[] {

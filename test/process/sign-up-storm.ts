@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { createClient } from 'redis';
+import { freePort } from '../../lib/embedded/free-port';
 import { dice } from '../support/dice';
 import { createDatabase, type TestDatabase } from '../support/postgres';
 import { startTestRedis, type TestRedis } from '../support/redis';
@@ -179,6 +180,8 @@ export function signUpStorm(options: StormOptions): void {
       tree = await startTree({
         env: {
           NODE_ENV: 'production',
+          // The same one after a moment without any worker.
+          PORT: String(await freePort()),
           DATABASE_URL: database.url,
           REDIS_URL: redis.url,
           SMTP_URL: ledger.url,
