@@ -1,7 +1,6 @@
 import path from 'node:path';
 import type Router from '@koa/router';
 import type Koa from 'koa';
-import { loadI18n } from '../core/i18n';
 import { lazily } from '../support/lazily';
 import { gate } from './access/gate';
 import { Sessions } from './access/session';
@@ -14,6 +13,7 @@ import { Assets } from './page/assets';
 import { errorPages } from './page/error-page';
 import { pageHeaders } from './page/headers';
 import type { Counts } from './page/nav';
+import { pageTexts } from './page/page-texts';
 import { Pages } from './page/pages';
 import { preferences } from './page/preferences';
 import { pageGroups } from './page-groups';
@@ -39,15 +39,11 @@ export interface Site extends SiteParts {
 /** Adds the routes of some pages. Forms reach them with their token checked, and only from operators. */
 export type PageGroup = (site: Site) => void | Promise<void>;
 
-/** Folders of texts, by the folder of the pages that they are for. */
-const TEXTS = ['locales', 'overview/locales', 'jobs/locales'];
+/** Folders of texts: those of all pages first. */
+export const TEXTS = ['locales', 'overview/locales', 'jobs/locales'].map((folder) => path.join(__dirname, folder));
 
 /** What is asked for on every page. Each folder of pages comes with the first of its pages. */
 export async function createSite(options: OpsOptions): Promise<Koa.Middleware> {
-  const i18n = await loadI18n(
-    TEXTS.map((folder) => path.join(__dirname, folder)),
-    'en',
-  );
   const assets = new Assets(path.join(__dirname, 'assets'), [require.resolve('uplot/dist/uPlot.iife.min.js')]);
   const jobCounts = lazily(async () => new (await import('./jobs/job-counts')).JobCounts(options));
   const counts = async () => (await jobCounts()).read();
@@ -63,7 +59,7 @@ export async function createSite(options: OpsOptions): Promise<Koa.Middleware> {
     lookout: lazily(async () => new (await import('./overview/lookout')).Lookout(options)),
   };
   const open = assetsAreOpen(gate(site));
-  return chain([preferences(i18n), pageHeaders(), errorPages(site), open, pageGroups(site)]);
+  return chain([preferences(pageTexts(TEXTS)), pageHeaders(), errorPages(site), open, pageGroups(site)]);
 }
 
 /** The sign-in page needs its style sheet; there is nothing to hide in it. */

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
-import path from 'node:path';
-import { loadI18n } from '../../lib/core/i18n';
 import type { RedisClient } from '../../lib/core/redis';
 import { readSettings } from '../../lib/core/settings';
 import type { Sighting } from '../../lib/ops/overview/lookout';
 import { overviewView } from '../../lib/ops/overview/overview-view';
 import { Words } from '../../lib/ops/overview/words';
+import { pageTexts } from '../../lib/ops/page/page-texts';
+import { TEXTS } from '../../lib/ops/site';
 import { pictureKey, TREES } from '../../lib/tree/tree-keys';
 import { TreeList } from '../../lib/tree/tree-list';
 import { seed } from '../ops/jobs/shop-seeds';
@@ -17,9 +17,6 @@ import { cases, patience, SEED } from './campaign';
 import { Mutator } from './mutator';
 
 const CONFIG = readSettings({ cwd: '/srv', env: {} });
-const OPS_LOCALES = ['locales', 'overview/locales', 'jobs/locales'].map((folder) =>
-  path.resolve(__dirname, '../../lib/ops', folder),
-);
 const METRICS_TOKEN = '0123456789abcdef';
 const LISTS = ['dead', 'retries', 'scheduled', 'busy', 'queues', 'queues/default', 'cron', 'classes'];
 const PAGES = ['/ops', '/ops?tree=other', '/ops/processes', '/ops/plots', '/ops/metrics'].concat(
@@ -107,8 +104,7 @@ describe("the operator's pages, with nonsense in Redis", function () {
 
   it('pictures of other trees', async () => {
     const mutator = new Mutator(SEED, WORDS);
-    const translate = await loadI18n(OPS_LOCALES, 'en');
-    const words = new Words(translate.in('en'), new Date(NOW), false);
+    const words = new Words(pageTexts(TEXTS).in('en'), new Date(NOW), false);
     const text = JSON.stringify(pictureOf({ id: 'other' }));
     const away = { ok: false, error: new Error('away'), since: new Date(NOW) } as const;
     const seen = (value: unknown) => ({ ok: true, value, tookMs: 1 }) as const;

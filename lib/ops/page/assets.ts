@@ -5,19 +5,20 @@ import type Router from '@koa/router';
 import type { OpsState } from '../context';
 
 interface Asset {
-  readonly bytes: Buffer;
+  readonly file: string;
+  readonly size: number;
   readonly tag: string;
 }
 
 const FOREVER = 'public, max-age=31536000, immutable';
 
 /**
- * The files of one folder, and single ones from elsewhere, each read once, when it is first asked for. What is not listed
- * is not served.
+ * The files of one folder, and single ones from elsewhere. What is not listed is not served. Of their bytes none are kept:
+ * a browser asks once.
  */
 export class Assets {
   private readonly files: ReadonlyMap<string, string>;
-  private readonly read = new Map<string, Asset>();
+  private readonly known = new Map<string, Asset>();
 
   constructor(folder: string, elsewhere: readonly string[] = []) {
     const files = [...fs.readdirSync(folder).map((name) => path.join(folder, name)), ...elsewhere];
@@ -27,11 +28,15 @@ export class Assets {
   get(name: string): Asset | undefined {
     const file = this.files.get(name);
     if (file === undefined) return undefined;
-    const known = this.read.get(name);
+    const known = this.known.get(name);
     if (known) return known;
     const bytes = fs.readFileSync(file);
-    const asset = { bytes, tag: createHash('sha256').update(bytes).digest('base64url').slice(0, 12) };
-    this.read.set(name, asset);
+    const asset = {
+      file,
+      size: bytes.length,
+      tag: createHash('sha256').update(bytes).digest('base64url').slice(0, 12),
+    };
+    this.known.set(name, asset);
     return asset;
   }
 
@@ -52,6 +57,9 @@ export function assetRoutes(router: Router<OpsState>, assets: Assets): void {
     ctx.etag = asset.tag;
     ctx.set('Cache-Control', ctx.query.v === asset.tag ? FOREVER : 'no-cache');
     if (ctx.fresh) ctx.status = 304;
-    else ctx.body = asset.bytes;
+    else {
+      ctx.body = fs.createReadStream(asset.file);
+      ctx.length = asset.size;
+    }
   });
 }

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
-import path from 'node:path';
 import type { Death, TreePicture } from '../../../lib/cluster/tree-picture';
-import { loadI18n, type Translate } from '../../../lib/core/i18n';
+import type { Translate } from '../../../lib/core/i18n';
 import { jobsView } from '../../../lib/ops/overview/jobs-view';
 import { memoryView } from '../../../lib/ops/overview/memory-view';
 import type { NodeView } from '../../../lib/ops/overview/node-view';
@@ -9,19 +8,18 @@ import { primaryView } from '../../../lib/ops/overview/primary-view';
 import { treeIssues } from '../../../lib/ops/overview/tree-issues';
 import { Words } from '../../../lib/ops/overview/words';
 import { workerView } from '../../../lib/ops/overview/worker-view';
+import { pageTexts } from '../../../lib/ops/page/page-texts';
+import { TEXTS } from '../../../lib/ops/site';
 import { before as ago, NOW, pictureOf, processorOf, slotOf, statusOf, workerOf } from './pictures';
 
-const LOCALES = ['locales', 'overview/locales', 'jobs/locales'].map((folder) =>
-  path.resolve(__dirname, '../../../lib/ops', folder),
-);
 const BLOCKED: Death = { at: ago(6), reason: 'timeout', words: '', silentMs: 10_000, doing: 'POST /imports/ann' };
 const IN_2_S = { at: new Date(Date.parse(NOW) + 1500).toISOString(), attempt: 2 };
 
 describe('the card of', () => {
   let t: Translate;
   let words: Words;
-  before(async () => {
-    const translate = (await loadI18n(LOCALES, 'en')).in('en');
+  before(() => {
+    const translate = pageTexts(TEXTS).in('en');
     // Numbers and their units do not part.
     t = (key, values) => translate(key, values).replaceAll('\u00a0', ' ');
     words = new Words(t, new Date(NOW), false);

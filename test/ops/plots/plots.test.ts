@@ -1,17 +1,17 @@
 import assert from 'node:assert/strict';
-import path from 'node:path';
 import fc from 'fast-check';
-import { loadI18n, type Translate } from '../../../lib/core/i18n';
+import type { Translate } from '../../../lib/core/i18n';
 import { BOUNDS_MS } from '../../../lib/core/request-counts';
 import { Words } from '../../../lib/ops/overview/words';
+import { pageTexts } from '../../../lib/ops/page/page-texts';
 import { drawingOf } from '../../../lib/ops/plots/drawing';
 import { percentile } from '../../../lib/ops/plots/percentile';
 import { roundUp } from '../../../lib/ops/plots/plot';
 import { plotsOf } from '../../../lib/ops/plots/plots';
+import { TEXTS } from '../../../lib/ops/site';
 import type { FigureStep } from '../../../lib/tree/figure-history';
 
 const NOW = Date.UTC(2026, 2, 12, 14, 0, 30);
-const FOLDERS = ['overview', 'jobs'].map((name) => path.resolve(__dirname, `../../../lib/ops/${name}/locales`));
 
 /** Sixty minutes, of which only some are known. */
 function minutes(known: Readonly<Record<number, Partial<NonNullable<FigureStep['figures']>>>>): FigureStep[] {
@@ -25,8 +25,8 @@ function minutes(known: Readonly<Record<number, Partial<NonNullable<FigureStep['
 
 describe('plots', () => {
   let words: Words;
-  before(async () => {
-    const translate = (await loadI18n(FOLDERS, 'en')).in('en');
+  before(() => {
+    const translate = pageTexts(TEXTS).in('en');
     // Numbers and their units do not part.
     const t: Translate = (key, values) => translate(key, values).replaceAll('\u00a0', ' ');
     words = new Words(t, new Date(NOW), false);

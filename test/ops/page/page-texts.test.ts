@@ -1,0 +1,54 @@
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { loadI18n } from '../../../lib/core/i18n';
+import { LOCALES } from '../../../lib/core/locale';
+import { pageTexts } from '../../../lib/ops/page/page-texts';
+import { TEXTS } from '../../../lib/ops/site';
+import { removeFolder, tempFolder } from '../../support/temp-folder';
+
+/** `a.b.c`, without what goes with a count. */
+function keysOf(part: object, prefix = ''): string[] {
+  return Object.entries(part).flatMap(([name, value]: [string, unknown]) =>
+    typeof value === 'string'
+      ? [prefix + name.replace(/_(one|other)$/, '')]
+      : keysOf(value as object, `${prefix}${name}.`),
+  );
+}
+
+describe("the texts of the operator's pages, as they are read", () => {
+  for (const locale of LOCALES) {
+    it(`are those that i18next would find: ${locale}`, async () => {
+      const [known, texts] = [(await loadI18n(TEXTS, 'en')).in(locale), pageTexts(TEXTS).in(locale)];
+      const files = TEXTS.map((folder) => path.join(folder, `${locale}.json`));
+      const keys = new Set(files.flatMap((file) => keysOf(JSON.parse(fs.readFileSync(file, 'utf8')) as object)));
+      assert.ok(keys.size > 500);
+      const names = ['n', 'span', 'name', 'title', 'slot', 'who'];
+      const values = Object.fromEntries(names.map((name) => [name, `<${name}>`]));
+      for (const key of keys) {
+        for (const count of [0, 1, 2, 1.5, 1000])
+          assert.equal(texts(key, { ...values, count }), known(key, { ...values, count }));
+        assert.equal(texts(key), known(key));
+      }
+      for (const key of ['nowhere', 'page', 'page.title.more', 'constructor', '']) assert.equal(texts(key), key);
+    });
+  }
+
+  it('fall back to English, and read a file only when none before it has the text', () => {
+    const [first, second] = [tempFolder('texts'), tempFolder('texts')];
+    fs.writeFileSync(
+      path.join(first, 'en.json'),
+      JSON.stringify({ a: { b: 'first {{n}}' }, days_one: 'a day', days_other: '{{count}} days' }),
+    );
+    fs.writeFileSync(path.join(first, 'ko.json'), JSON.stringify({ c: '다' }));
+    const texts = pageTexts([first, second]);
+    assert.equal(texts.in('en')('a.b', { n: 1 }), 'first 1');
+    assert.equal(texts.in('en')('a.b', { n: null }), 'first ');
+    assert.equal(texts.in('en')('days', { count: 1 }), 'a day');
+    assert.equal(texts.in('ko')('c'), '다');
+    fs.writeFileSync(path.join(second, 'ko.json'), '{}');
+    assert.equal(texts.in('ko')('days', { count: 2 }), '2 days');
+    assert.equal(texts.has('a.b', 'ko'), true);
+    for (const folder of [first, second]) removeFolder(folder);
+  });
+});
