@@ -53,7 +53,7 @@ for a = 8, #ARGV, 8 do
     else
       call('hset', p..'jobs', id, record)
       if op == 'bury' then
-        bury(p, id); leaveTrace(p, id, traces)
+        bury(p, id, record); leaveTrace(p, id, traces)
       elseif tonumber(at) <= tonumber(now) then
         call('lpush', p..'waiting', id)
       else

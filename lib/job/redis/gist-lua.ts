@@ -24,11 +24,14 @@ local function gistOf(text, now)
   local a = c and find(text, '","args":[', c, true)
   local o = only('},"options":{"timestamp":', a)
   local e = only('],"via":"', a and a + 9)
-  if not o or not e or e > o or e - a > ${LONGEST} then return nil end
-  local known, record = pcall(cjson.decode, '{"args":0'..sub(text, e + 1, o - 1)..sub(text, o + 1))
+  local s = o and find(text, '},"status":"', o + 1, true)
+  if not s or not e or e > o or e - a > ${LONGEST} then return nil end
+  local known, data, options = pcall(function()
+    return cjson.decode('{"args":0'..sub(text, e + 1, o)), cjson.decode(sub(text, o + 12, s))
+  end)
   if not known then return nil end
-  local attrs, tags, options = record.attrs, record.tags, record.options
-  if attrs and type(attrs) ~= 'table' or tags and type(tags) ~= 'table' or type(options) ~= 'table' then return nil end
+  local attrs, tags = data.attrs, data.tags
+  if attrs and type(attrs) ~= 'table' or tags and type(tags) ~= 'table' then return nil end
 
   local function add(list, value)
     local kind = type(value)

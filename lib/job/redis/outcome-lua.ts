@@ -5,8 +5,8 @@ import { GIST_LUA } from './gist-lua';
 const RECENT_LIMIT = 20_000;
 
 /**
- * Lua for scripts that end jobs: `bury(p, id)`, whose record is written already, and `leaveTrace(p, id, traces)`; expects
- * `call` and `now` (ms).
+ * Lua for scripts that end jobs: `bury(p, id, record)`, whose record is written already and need not be given, and
+ * `leaveTrace(p, id, traces)`; expects `call` and `now` (ms).
  * Whatever makes a job vanish leaves its id in `finished`: there may be a row in the outbox, and without that trace it
  * would be taken for lost and be dispatched again.
  */
@@ -19,9 +19,9 @@ local function forget(p, ids)
   end
 end
 
-local function bury(p, id)
+local function bury(p, id, record)
   ${GIST_LUA}
-  local gist = gistOf(call('hget', p..'jobs', id) or '', now)
+  local gist = gistOf(record or call('hget', p..'jobs', id) or '', now)
   if gist then call('hset', p..'gists', id, gist) else call('hdel', p..'gists', id) end
   call('sadd', p..'failed', id); call('zadd', p..'dead', now, id)
   forget(p, call('zrangebyscore', p..'dead', '-inf', now - ${DEAD_MAX_AGE_MS}, 'LIMIT', 0, 100))

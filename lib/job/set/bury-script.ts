@@ -18,7 +18,7 @@ for a = 2, #ARGV, 3 do
   local p, id, state = KEYS[tonumber(ARGV[a])], ARGV[a + 1], 'b'
   if call('zscore', p..'finished', id) or call('zscore', p..'recent', id) then state = 'e'
   elseif call('hexists', p..'jobs', id) == 1 then state = 'k'
-  else call('hset', p..'jobs', id, ARGV[a + 2]); bury(p, id); leaveTrace(p, id, 'f') end
+  else call('hset', p..'jobs', id, ARGV[a + 2]); bury(p, id, ARGV[a + 2]); leaveTrace(p, id, 'f') end
   out[#out + 1] = state
 end
 return table.concat(out)`);
