@@ -67,6 +67,7 @@ async function watch(bench: Bench, grounds: Grounds, tree: Served, loader: Loade
   };
   await look('idle');
   const underLoad = await load(tree, loader, minutes);
+  looks.push({ when: 'under load, at most', memory: mostOf(underLoad) });
   await settled(grounds);
   await look(`after ${minutes} min of load`);
   const jobs = bench.options.quick ? JOBS / 10 : JOBS;
@@ -87,6 +88,14 @@ async function watch(bench: Bench, grounds: Grounds, tree: Served, loader: Loade
   const tenths = Array.from({ length: 11 }, (_, n) => underLoad[Math.round((n / 10) * (underLoad.length - 1))]);
   bench.say(`\nPSS MiB by tenths of the load: ${tenths.map((one) => one?.pssMb.toFixed(0)).join(' ')}`);
   return { minutes, jobs, looks, underLoad };
+}
+
+/** Of each figure the largest that was seen. */
+function mostOf(taken: readonly Memory[]): Memory {
+  return {
+    rssMb: Math.max(...taken.map(({ rssMb }) => rssMb)),
+    pssMb: Math.max(...taken.map(({ pssMb }) => pssMb)),
+  };
 }
 
 /** @returns what it took after each turn. */
