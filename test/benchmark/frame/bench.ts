@@ -74,7 +74,8 @@ export class Bench {
   }
 
   private childOptions(contender: ContenderName, task: Task): ChildOptions {
-    if (!this.options.profile || task.kind !== 'drain' || !contender.startsWith('catamount')) return {};
+    if (!this.options.profile || !['drain', 'enqueue'].includes(task.kind)) return {};
+    if (!contender.startsWith('catamount')) return {};
     const folder = path.join(RESULTS, 'profiles');
     fs.mkdirSync(folder, { recursive: true });
     return { execArgv: ['--cpu-prof', `--cpu-prof-dir=${folder}`, '--cpu-prof-interval=200'] };
