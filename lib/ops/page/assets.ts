@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import type Router from '@koa/router';
 import type { OpsState } from '../context';
 
 interface Asset {
   readonly file: string;
-  readonly size: number;
   readonly tag: string;
 }
 
@@ -33,7 +33,6 @@ export class Assets {
     const bytes = fs.readFileSync(file);
     const asset = {
       file,
-      size: bytes.length,
       tag: createHash('sha256').update(bytes).digest('base64url').slice(0, 12),
     };
     this.known.set(name, asset);
@@ -49,7 +48,7 @@ export class Assets {
 }
 
 export function assetRoutes(router: Router<OpsState>, assets: Assets): void {
-  router.get('/ops/assets/:name', (ctx) => {
+  router.get('/ops/assets/:name', async (ctx) => {
     const asset = assets.get(ctx.params.name ?? '');
     if (!asset) return;
     ctx.status = 200;
@@ -57,9 +56,6 @@ export function assetRoutes(router: Router<OpsState>, assets: Assets): void {
     ctx.etag = asset.tag;
     ctx.set('Cache-Control', ctx.query.v === asset.tag ? FOREVER : 'no-cache');
     if (ctx.fresh) ctx.status = 304;
-    else {
-      ctx.body = fs.createReadStream(asset.file);
-      ctx.length = asset.size;
-    }
+    else ctx.body = await readFile(asset.file);
   });
 }
