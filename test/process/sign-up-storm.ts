@@ -9,6 +9,7 @@ import { createDatabase, type TestDatabase } from '../support/postgres';
 import { startTestRedis, type TestRedis } from '../support/redis';
 import { startTree, type Tree } from '../support/tree';
 import { until } from '../support/until';
+import { explainDoubles } from './explained-doubles';
 import { type LedgerEntry, MailLedger } from './mail-ledger';
 import { signUp, somebody } from './sign-ups';
 
@@ -37,10 +38,6 @@ const AT_ONCE = 8;
 const SETTLED_MS = 240_000;
 /** On a busy machine. */
 const LATE_MS = 60_000;
-/** A mail that was taken before its processor died may have been taken this long before: it was still to be recorded. */
-const UNRECORDED_MS = 3000;
-/** A mail counts as taken a little before the client hears so, and a kill as done a little after. */
-const CLOCK_MS = 5;
 /** What a client sees of a worker that is killed with its request in hand. */
 const CUT = /^(ECONNRESET|EPIPE)$/;
 
@@ -202,7 +199,8 @@ export function signUpStorm(options: StormOptions): void {
         await settled(database, redis);
         const mails = ledger.byReceiver();
         await assertEveryoneIsServed(storm, database, mails);
-        const doubles = explainDoubles(storm, mails);
+        const kills = storm.blows.filter(({ victim }) => victim === 'processor').map(({ at }) => at);
+        const doubles = explainDoubles(mails, kills, tree.linesMatching(/sent by smtp/));
         say({ ...storm.report(), mails: ledger.entries.length, doubles });
       } catch (error) {
         say({ ...storm.report(), mails: ledger.entries.length, log: tree.lines.map((line) => line.text) });
@@ -274,26 +272,6 @@ async function assertEveryoneIsServed(
     [...mails.keys()].filter((email) => !users.has(email)),
     [],
     'a mail for nobody',
-  );
-}
-
-/**
- * The server took a mail, and the processor was killed before it had written that down: the one gap that SMTP leaves.
- * @returns how long after the first mail each of them was killed, ms. @throws AssertionError for any other double.
- */
-function explainDoubles(storm: Storm, mails: ReadonlyMap<string, readonly LedgerEntry[]>): number[] {
-  const kills = storm.blows.filter(({ victim }) => victim === 'processor').map(({ at }) => at);
-  return [...mails.values()].flatMap((got) =>
-    got.slice(1).map((second, index) => {
-      const first = got[index];
-      assert.ok(first && first.messageId === second.messageId, `two different mails to ${second.to}`);
-      const kill = kills.find((at) => at > first.at - CLOCK_MS && at < second.at);
-      assert.ok(
-        kill !== undefined && kill - first.at < UNRECORDED_MS,
-        `${second.to} got ${second.messageId} twice, ${Math.round(second.at - first.at)} ms apart, and no processor was killed between`,
-      );
-      return Math.round(kill - first.at);
-    }),
   );
 }
 

@@ -1,0 +1,32 @@
+import assert from 'node:assert/strict';
+import type { Line } from '../support/output';
+import type { LedgerEntry } from './mail-ledger';
+
+/** A mail that was taken before its processor died may have been taken this long before: it was still to be recorded. */
+const UNRECORDED_MS = 3000;
+/** What a killed processor had written is read, and counts as taken, so much later on a busy machine. */
+const LATE_MS = 1000;
+
+/**
+ * The server took a mail, and the processor was killed before it had written that down: the one gap that SMTP leaves.
+ * @param kills when a processor was killed, as `performance.now()`. @param recorded lines that tell of a mail that was sent.
+ * @returns how long after the first mail each of them was killed, ms. @throws AssertionError for any other double.
+ */
+export function explainDoubles(
+  mails: ReadonlyMap<string, readonly LedgerEntry[]>,
+  kills: readonly number[],
+  recorded: readonly Line[],
+): number[] {
+  return [...mails.values()].flatMap((got) =>
+    got.slice(1).map((second, index) => {
+      const first = got[index];
+      assert.ok(first && first.messageId === second.messageId, `two different mails to ${second.to}`);
+      const what = `${second.to} got ${second.messageId} twice, ${Math.round(second.at - first.at)} ms apart`;
+      const told = recorded.filter(({ text }) => text.includes(second.messageId)).length;
+      assert.ok(told < got.length, `${what}, after it had been recorded`);
+      const kill = kills.find((at) => at > first.at - LATE_MS && at < second.at);
+      assert.ok(kill !== undefined && kill - first.at < UNRECORDED_MS, `${what}, and no processor was killed between`);
+      return Math.round(kill - first.at);
+    }),
+  );
+}
