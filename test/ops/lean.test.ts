@@ -1,0 +1,133 @@
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { createDatabase, type TestDatabase } from '../support/postgres';
+import { startTestRedis, type TestRedis } from '../support/redis';
+import { removeFolder, tempFolder } from '../support/temp-folder';
+import { startTree, type Tree } from '../support/tree';
+import { cookiesOf, SIGNED, tokenIn } from './ops-web';
+
+interface Report {
+  readonly title: string;
+  readonly loaded: readonly string[];
+  readonly intl: readonly string[];
+}
+
+const PRELOAD = path.join(__dirname, 'report-worker.cjs');
+
+describe("what the operator's pages have a worker load", () => {
+  let database: TestDatabase;
+  let redis: TestRedis;
+  let reports: string;
+  let tree: Tree | undefined;
+  before(async () => {
+    database = await createDatabase({ migrated: true });
+    redis = await startTestRedis();
+    reports = tempFolder('reports');
+  });
+  afterEach(async () => {
+    await tree?.cleanup();
+    tree = undefined;
+  });
+  after(async () => {
+    removeFolder(reports);
+    await redis.remove();
+    await database.drop();
+  });
+
+  /** What the only worker has loaded at its end. */
+  const loadedBy = async (visit: (tree: Tree) => Promise<void>): Promise<Report> => {
+    tree = await startTree({
+      env: {
+        ...SIGNED,
+        NODE_ENV: 'production',
+        WEB_CONCURRENCY: '1',
+        DATABASE_URL: database.url,
+        REDIS_URL: redis.url,
+        MAIL_DELIVERY: 'log',
+        APP_URL: 'http://127.0.0.1',
+        NODE_OPTIONS: `--require ${PRELOAD}`,
+        REPORT_TO: reports,
+      },
+    });
+    await visit(tree);
+    assert.equal((await tree.stop()).code, 0);
+    const all = fs.readdirSync(reports).map((file) => path.join(reports, file));
+    const read = all.map((file) => JSON.parse(fs.readFileSync(file, 'utf8')) as Report);
+    for (const file of all) fs.rmSync(file);
+    return read.find(({ title }) => title.startsWith('catamount: web')) ?? assert.fail('no worker has told of itself');
+  };
+
+  const get = async (from: Tree, target: string, cookie = '') => {
+    const answer = await from.request('GET', target, { headers: { Cookie: cookie } });
+    assert.equal(answer.status, 200, target);
+    return answer;
+  };
+
+  const signIn = async (to: Tree) => {
+    const page = await get(to, '/ops/sign-in');
+    const answer = await to.request('POST', '/ops/sign-in', {
+      body: new URLSearchParams({
+        name: SIGNED.OPS_USER,
+        password: SIGNED.OPS_PASSWORD,
+        token: tokenIn(page.body),
+      }).toString(),
+      headers: {
+        'Content-Type': 'application/x-www-form-urlencoded',
+        Origin: to.baseUrl,
+        Cookie: cookiesOf(page),
+      },
+    });
+    assert.equal(answer.status, 303);
+    return cookiesOf(answer);
+  };
+
+  const below = ({ loaded }: Report, ...folders: readonly string[]) =>
+    loaded.filter((file) => folders.some((folder) => file.includes(folder)));
+  const namesOf = (files: readonly string[]) => files.map((file) => path.basename(file)).sort();
+
+  it('is next to nothing before they are asked for', async () => {
+    const report = await loadedBy(async (asked) => {
+      await get(asked, '/');
+    });
+    assert.deepEqual(namesOf(below(report, '/lib/ops/')), [
+      'endpoint.js',
+      'loopback.js',
+      'mode.js',
+      'mount.js',
+      'session.js',
+    ]);
+  });
+
+  it('is the overview alone when that is open: no other pages, nothing that moves jobs, no tables of languages', async () => {
+    const report = await loadedBy(async (asked) => {
+      const cookie = await signIn(asked);
+      const page = await get(asked, '/ops', cookie);
+      for (const [, asset = ''] of page.body.matchAll(/(?:src|href)="(\/ops\/assets\/[^"]+)"/g))
+        await get(asked, asset);
+      await get(asked, '/ops/plots.json', cookie);
+      await get(asked, '/ops.json', cookie);
+    });
+    assert.ok(below(report, '/lib/ops/overview/').length > 20);
+    assert.deepEqual(namesOf(below(report, '/lib/ops/jobs/')), ['job-counts.js']);
+    assert.deepEqual(below(report, '/lib/ops/mail/', '/lib/ops/processes/', '/lib/ops/metrics/f', '/embedded/'), []);
+    assert.deepEqual(
+      below(report, '/job/set/').filter((file) => /mover|moves|sets\.js|-set\.js/.test(file)),
+      [],
+    );
+    assert.deepEqual(
+      below(report, '/node_modules/i18next/', '/node_modules/cronstrue/', '/node_modules/prom-client/'),
+      [],
+    );
+    assert.deepEqual(report.intl, []);
+  });
+
+  it('is one folder of pages more for each that is asked for', async () => {
+    const report = await loadedBy(async (asked) => {
+      const cookie = await signIn(asked);
+      await get(asked, '/ops/mail/deliveries', cookie);
+    });
+    assert.ok(below(report, '/lib/ops/mail/').length > 5);
+    assert.deepEqual(below(report, '/lib/ops/overview/', '/lib/ops/processes/'), []);
+  });
+});
