@@ -96,6 +96,30 @@ describe('the gist of a dead job', () => {
     assert.deepEqual(await found({ tag: 'a\u0001b' }), ['marked']);
   });
 
+  it('serves walks of many calls, jobs without one among them', async () => {
+    const { client } = system.redis;
+    const jobs = Array.from({ length: 6000 }, (_, n) => ({
+      id: `job-${n}`,
+      queue: n % 3 === 0 ? 'mailer' : 'default',
+      record: recordText({ status: 'failed', args: [n], tags: [n % 4 === 0 ? 'fourth' : 'other'] }),
+    }));
+    for (let from = 0; from < jobs.length; from += 500) await buryUnknown(client, jobs.slice(from, from + 500));
+    const without = jobs.filter((_, n) => n % 10 === 0 && n % 3 !== 0).map((job) => job.id);
+    await client.hDel('bq:default:gists', without);
+    const wanted = jobs.filter((_, n) => n % 4 === 0).map((job) => job.id);
+    const seen: string[] = [];
+    let after: string | undefined;
+    do {
+      const page = await dead.page({ tag: 'fourth', limit: 500, after });
+      assert.equal(page.total, wanted.length);
+      seen.push(...page.entries.map((entry) => entry.id));
+      after = page.next;
+    } while (after !== undefined);
+    assert.deepEqual(seen.sort(), wanted.sort());
+    assert.deepEqual(await dead.deleteMany({ filter: { tag: 'fourth' } }), { moved: wanted.length, complete: true });
+    assert.equal(await dead.count({ tag: 'other' }), jobs.length - wanted.length);
+  });
+
   it('goes when its job does: retried, deleted, or pushed out by others', async () => {
     const { client } = system.redis;
     await bury('deleted', JOB);
