@@ -15,14 +15,18 @@ interface ListeningInside {
   readonly _handle?: { onconnection(status: number, connection: RawConnection): void } | null;
 }
 
+/** Of a connection that has just come, the request is still on its way: for this long, ms. */
+const FRESH_MS = 250;
+
 /** The connections of a server of which no byte of a (next) request was read. */
 export class IdleConnections {
-  private readonly sockets = new Set<net.Socket>();
+  /** Since when. */
+  private readonly sockets = new Map<net.Socket, number>();
   private readonly leaving = new WeakSet<net.Socket>();
 
   constructor(private readonly server: http.Server) {
     server.on('connection', (socket) => {
-      this.sockets.add(socket);
+      this.sockets.set(socket, performance.now());
       socket.once('close', () => this.sockets.delete(socket));
     });
   }
@@ -42,18 +46,31 @@ export class IdleConnections {
     }
   }
 
-  /** Asks Node: those that closeIdleConnections() would destroy, with destroying switched off for the call. */
+  /** Where nobody can take them: who is sending a request this very moment is cut off. */
+  close(): void {
+    const now = performance.now();
+    for (const socket of this.find()) {
+      if (socket.bytesRead > 0 || now - (this.sockets.get(socket) ?? now) > FRESH_MS) socket.destroy();
+    }
+  }
+
+  /**
+   * Asks Node: those that closeIdleConnections() would destroy, with destroying switched off for the call. It leaves out
+   * those that have not sent a byte yet, to us: they are new, or were idle when another process gave them away.
+   */
   private find(): net.Socket[] {
-    const idle: net.Socket[] = [];
-    for (const socket of this.sockets) {
+    const sockets = [...this.sockets.keys()];
+    const idle = new Set(sockets.filter((socket) => socket.bytesRead === 0));
+    // Those that are leaving, too: they are still to be sent.
+    for (const socket of sockets) {
       socket.destroy = () => {
-        if (!this.leaving.has(socket)) idle.push(socket);
+        idle.add(socket);
         return socket;
       };
     }
     this.server.closeIdleConnections();
-    for (const socket of this.sockets) Reflect.deleteProperty(socket, 'destroy');
-    return idle;
+    for (const socket of sockets) Reflect.deleteProperty(socket, 'destroy');
+    return [...idle].filter((socket) => !this.leaving.has(socket));
   }
 }
 

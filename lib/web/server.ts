@@ -90,7 +90,7 @@ export class WebServer {
     const closed = deferred();
     // Not http's own close(): that one cuts idle connections at once, and leaves alive those that were busy.
     net.Server.prototype.close.call(this.server, () => closed.resolve());
-    const clear = () => (passOn ? this.idle.giveAway(passOn) : this.server.closeIdleConnections());
+    const clear = () => (passOn ? this.idle.giveAway(passOn) : this.idle.close());
     clear();
     const sweep = setInterval(clear, IDLE_SWEEP_MS);
     const end = await deadline.wait(closed.promise);
