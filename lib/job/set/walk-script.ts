@@ -82,7 +82,7 @@ local function start(q, key)
 end
 
 local sign = NEWEST and -1 or 1
-local hasGists = SET == 'dead' and F and F.gist
+local hasGists, trustIds = SET == 'dead' and F and F.gist, F and F.trustIds
 local function fill(head)
   local items, ids = call(range, head.key, head.rank, head.rank + buffered - 1, 'withscores'), {}
   head.items, head.at, head.rank = items, 1, head.rank + buffered
@@ -109,14 +109,14 @@ while true do
   end
   local items, at = head.items, head.at
   local id = items[at]
-  local its = tonumber(items[at + 1])
+  local its = last and tonumber(items[at + 1])
   if not id or last and (NEWEST and its < last or not NEWEST and its > last) then done = '1'; break end
   if work >= budget or scanned >= ids or matched >= enough then break end
   lastId, lastScore, lastNumber = id, items[at + 1], best
   local gist = hasGists and head.gists[(at + 1) / 2]
   if items[at + 3] then head.at, head.order = at + 2, sign * items[at + 3] else fill(head) end
   scanned = scanned + 1
-  local isOurs = F and F.trustIds and #id == 36 and find(id, '^%x+%-%x+%-%x+%-%x+%-%x+$')
+  local isOurs = trustIds and #id == 36 and find(id, '^%x+%-%x+%-%x+%-%x+%-%x+$')
   local met, text = not F or isOurs and F.retrying, nil
   if F and not isOurs then
     if gist then met = gistMatches(id, gist, lastScore) else met = nil end
