@@ -68,6 +68,8 @@ export interface ProcessorTuning extends PulseTuning {
   /** Deliveries without an outcome before a job counts as poison. Default 3. */
   readonly maxDeliveries?: number;
   readonly cron?: CronTuning;
+  /** false: nobody counts what becomes of jobs and mails. Default true. */
+  readonly history?: boolean;
   /** How long a handler may go on after its timeout until it is told of as overdue, ms. Default 10,000. */
   readonly overdueMs?: number;
   readonly random?: () => number;
@@ -122,6 +124,7 @@ export class JobProcessor implements Service {
       identity: this.identity,
       dead: options.lineage?.dead ?? [],
       tuning,
+      history: tuning.history ?? true,
       fullQueues: () => this.outbox.fullQueues,
       knowsClass: (name) => registry.get(name) !== undefined,
       snapshot: () => this.snapshot(),

@@ -3,6 +3,7 @@ import { enqueue } from './enqueue';
 import { firstMail } from './first-mail';
 import type { Bench } from './frame/bench';
 import { growth } from './growth';
+import { history } from './history';
 import { jobs } from './jobs';
 import { limit } from './limit';
 import { mail } from './mail';
@@ -29,6 +30,7 @@ export const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   'sign-up': signUp,
   'first-mail': firstMail,
   jobs,
+  history,
   pickup,
   enqueue,
   million,

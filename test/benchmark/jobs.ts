@@ -25,7 +25,7 @@ const STRAIGHT = ['catamount', 'bee-queue', 'bullmq'] as const;
 const BY_OUTBOX = ['catamount, outbox', 'graphile-worker'] as const;
 
 /** A second or two for the slowest, after as much that is not measured: a processor runs for weeks, so its code is hot. */
-const CELLS: readonly Cell[] = [
+export const CELLS: readonly Cell[] = [
   { rttMs: 0, concurrency: 1, count: 60_000 },
   { rttMs: 0, concurrency: 2, count: 60_000 },
   { rttMs: 0, concurrency: 10, count: 80_000 },
@@ -49,7 +49,7 @@ export const jobs: Benchmark = {
   },
 };
 
-async function section(bench: Bench, title: string, cells: readonly Cell[], own: readonly ContenderName[]) {
+export async function section(bench: Bench, title: string, cells: readonly Cell[], own: readonly ContenderName[]) {
   const contenders = bench.choose(own);
   const [ours, ...theirs] = contenders;
   if (!ours) return [];
@@ -100,7 +100,7 @@ async function measure(bench: Bench, cell: Cell, contenders: readonly ContenderN
   return result;
 }
 
-function nameOf({ rttMs, concurrency }: Cell): string {
+export function nameOf({ rttMs, concurrency }: Cell): string {
   return `rtt ${rttMs} ms, c=${concurrency}`;
 }
 

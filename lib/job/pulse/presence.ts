@@ -25,6 +25,8 @@ export interface PresenceOptions {
   /** Processors whose end is known. */
   readonly dead: readonly string[];
   readonly tuning: PulseTuning;
+  /** Whether to count what becomes of jobs and mails. */
+  readonly history: boolean;
   readonly fullQueues: () => readonly string[];
   readonly snapshot: () => { readonly running: readonly BusyJob[]; readonly quiet: boolean };
   readonly onOrder: (order: ProcessOrder) => void;
@@ -78,8 +80,8 @@ export class Presence {
     this.pulse.start();
     this.latency.start();
     this.accounts.start();
-    if (this.endTally) return;
-    const { events } = this.options;
+    const { events, history } = this.options;
+    if (this.endTally || !history) return;
     const ends = [this.tally.listen(events), this.mails.listen(events)];
     this.endTally = () => {
       for (const end of ends) end();

@@ -36,19 +36,30 @@ const setup: JobSetup = { performMiddleware: [async (_run, next) => next()] };
 /** What a request leaves in each of its jobs. */
 const REQUEST = { requestId: '5f0c1c3e-8f3b-4a52-9a3e-2f1d0c8e7b6a', locale: 'en' };
 
+interface ContenderOptions {
+  readonly byOutbox?: boolean;
+  readonly die?: boolean;
+  readonly history?: boolean;
+}
+
 /** The whole job layer, wired as the processor's role wires it, with the default queues in strict order. */
 export class CatamountContender implements Contender {
   private readonly events = new Events();
 
   private readonly job: typeof NoopJob | typeof DyingJob;
   private readonly byOutbox: boolean;
+  private readonly history: boolean;
 
-  /** @param options.byOutbox whether jobs are enqueued in transactions. @param options.die whether they fail for good. */
+  /**
+   * @param options.byOutbox whether jobs are enqueued in transactions. @param options.die whether they fail for good.
+   * @param options.history whether what becomes of them is counted.
+   */
   constructor(
     private readonly stores: Stores,
-    { byOutbox = false, die = false }: { readonly byOutbox?: boolean; readonly die?: boolean } = {},
+    { byOutbox = false, die = false, history = true }: ContenderOptions = {},
   ) {
     this.byOutbox = byOutbox;
+    this.history = history;
     this.job = die ? DyingJob : NoopJob;
     const wrong = die ? /error|lost|retrying/ : /error|lost|dead|retrying/;
     this.events.onAny((name, payload) => {
@@ -72,6 +83,7 @@ export class CatamountContender implements Contender {
       events,
       registry: new JobRegistry([NoopJob, DyingJob]),
       setup,
+      tuning: { history: this.history },
     });
     await processor.start();
     return async () => {

@@ -10,6 +10,7 @@ export const CONTENDERS = {
   other: (stores: Stores): Contender => new CatamountContender(stores),
   'catamount, outbox': (stores: Stores): Contender => new CatamountContender(stores, { byOutbox: true }),
   'catamount, dying': (stores: Stores): Contender => new CatamountContender(stores, { die: true }),
+  'catamount, no history': (stores: Stores): Contender => new CatamountContender(stores, { history: false }),
   'bee-queue': (stores: Stores): Contender => new BeeQueueContender(stores),
   bullmq: (stores: Stores): Contender => new BullMqContender(stores),
   'graphile-worker': (stores: Stores): Contender => new GraphileContender(stores),

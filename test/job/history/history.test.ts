@@ -81,6 +81,15 @@ describe('the history of jobs', () => {
     assert.equal(others.length, 2);
   });
 
+  it('is not there where nobody counts', async () => {
+    const ended = system.events.next('job.succeeded');
+    await system.processor([GoodJob], { tuning: { ...FAST, history: false } });
+    await GoodJob.performLater();
+    await ended;
+    await system.stopProcessors();
+    assert.equal(await processed(), 0);
+  });
+
   it('goes away by itself', async () => {
     await system.processor([GoodJob], { tuning: FAST });
     await GoodJob.performLater();
