@@ -90,5 +90,11 @@ function putMachine({ line, nodes, memory }: Machine, put: Put, word: (tone: str
 
 /** Those that are not what they were. */
 export function changed(values: LiveValues, before: LiveValues): LiveValues {
-  return Object.fromEntries(Object.entries(values).filter(([key, value]) => before[key] !== value));
+  // Without lists of them all: there are hundreds, once a second.
+  const others: Record<string, string | number | null> = {};
+  for (const key in values) {
+    const value = values[key];
+    if (value !== undefined && before[key] !== value) others[key] = value;
+  }
+  return others;
 }

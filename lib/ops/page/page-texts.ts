@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import type { I18n, Translate } from '../../core/i18n';
-import { isLocale, LOCALES, type Locale } from '../../core/locale';
+import type { I18n } from '../../core/i18n';
+import { LOCALES, type Locale } from '../../core/locale';
 
 /** The language of a text that another one lacks. */
 const FALLBACK: Locale = 'en';
@@ -13,24 +13,23 @@ type Values = Readonly<Record<string, unknown>>;
  * a text is asked for that no folder before it has. Of texts with a `count`, English has two (`_one`, `_other`), Korean one.
  */
 export function pageTexts(folders: readonly string[]): I18n {
-  const files = LOCALES.map((locale) => [locale, folders.map((folder) => new TextFile(folder, locale))] as const);
-  const byLocale = new Map<string, readonly TextFile[]>(files);
+  const filesOf = (locale: Locale) => folders.map((folder) => new TextFile(folder, locale));
+  const usual = filesOf(FALLBACK);
+  const files = new Map<string, readonly TextFile[]>(
+    LOCALES.map((locale) => [locale, locale === FALLBACK ? usual : [...filesOf(locale), ...usual]]),
+  );
   const find = (locale: string, key: string, values?: Values) => {
-    for (const each of new Set([locale, FALLBACK])) {
-      const names = typeof values?.count === 'number' ? [`${key}_${formOf(each, values.count)}`, key] : [key];
-      for (const name of names) {
-        for (const file of byLocale.get(each) ?? []) {
-          const text = file.texts[name];
-          if (text !== undefined) return text;
-        }
-      }
+    const count = typeof values?.count === 'number' ? values.count : undefined;
+    for (const file of files.get(locale) ?? usual) {
+      const text = file.find(key, count);
+      if (text !== undefined) return text;
     }
     return undefined;
   };
-  const translate = (locale: string): Translate => {
-    return (key, values) => filled(find(locale, key, values) ?? key, values ?? {});
+  return {
+    in: (locale) => (key, values) => filled(find(locale, key, values) ?? key, values ?? {}),
+    has: (key, locale) => find(locale, key) !== undefined,
   };
-  return { in: translate, has: (key, locale) => find(isLocale(locale) ? locale : FALLBACK, key) !== undefined };
 }
 
 /** @returns the end of the key of the text that goes with so many. */
@@ -54,8 +53,14 @@ class TextFile {
     private readonly locale: Locale,
   ) {}
 
+  /** @param count where there is one, the text that goes with so many comes first. */
+  find(key: string, count: number | undefined): string | undefined {
+    const { texts } = this;
+    return (count === undefined ? undefined : texts[`${key}_${formOf(this.locale, count)}`]) ?? texts[key];
+  }
+
   /** By `a.b.c`. */
-  get texts(): Readonly<Record<string, string>> {
+  private get texts(): Readonly<Record<string, string>> {
     if (!this.read) {
       const texts: Record<string, string> = Object.create(null);
       flatten(JSON.parse(fs.readFileSync(path.join(this.folder, `${this.locale}.json`), 'utf8')), '', texts);
