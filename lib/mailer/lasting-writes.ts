@@ -7,6 +7,9 @@ import { Deadline } from '../support/deadline';
 const PATIENCE_MS = 2000;
 /** How long it is tried, ms: an outage that is longer has other consequences. */
 const GIVE_UP_MS = 600_000;
+/** What a stop leaves to whatever ends after this, ms; and the longest pause between two tries by then. */
+const LEFT_MS = 2000;
+const STOPPING_PAUSE_MS = 250;
 
 /**
  * What must be written down in the end, for the mail is out: tried again and again through an outage of Postgres, in the
@@ -15,6 +18,7 @@ const GIVE_UP_MS = 600_000;
 export class LastingWrites {
   private readonly pending = new Set<Promise<void>>();
   private readonly ending = new AbortController();
+  private last: Deadline | undefined;
 
   /** @param onError told of the first failure of each, and when it is given up. */
   constructor(private readonly onError: (error: Error, during: string) => void) {}
@@ -26,8 +30,9 @@ export class LastingWrites {
     await Deadline.after(PATIENCE_MS).wait(written);
   }
 
-  /** Each is tried a last time. What is not written by then is given up. */
+  /** Each is tried until shortly before the deadline. What is not written by then is given up. */
   async stop(deadline: Deadline): Promise<void> {
+    this.last = deadline.earlier(LEFT_MS);
     this.ending.abort();
     await deadline.wait(Promise.all(this.pending));
   }
@@ -38,10 +43,16 @@ export class LastingWrites {
     for (;;) {
       const error = await work().then(() => undefined, toError);
       if (!error) return;
-      const over = limit.expired || this.ending.signal.aborted;
+      const over = limit.expired || (this.last?.expired ?? false);
       if (over || backoff.attempts === 0) this.onError(error, during);
       if (over) return;
-      await wait(backoff.next(), undefined, { signal: this.ending.signal }).catch(() => undefined);
+      await this.pause(backoff.next());
     }
+  }
+
+  /** Cut short by a stop. */
+  private async pause(ms: number): Promise<void> {
+    if (this.last) await wait(Math.min(ms, STOPPING_PAUSE_MS));
+    else await wait(ms, undefined, { signal: this.ending.signal }).catch(() => undefined);
   }
 }

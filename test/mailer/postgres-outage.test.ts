@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { Mailer } from '../../lib/mailer/mailer';
 import { TestTransport } from '../../lib/mailer/transport/test';
+import { Deadline } from '../../lib/support/deadline';
 import { until } from '../support/until';
 import { folderOf, Stage } from './stage';
 
@@ -50,5 +51,17 @@ describe('a mail that is sent while Postgres goes away', () => {
     assert.ok(troubles.length >= 1);
     await stage.testDatabase.query('alter table hidden rename to mail_deliveries');
     await until('it is recorded', async () => (await stateOf('away@example.com')) === 'sent');
+  });
+
+  it('is recorded as sent though its process is told to stop meanwhile', async () => {
+    whenSent = () => stage.testDatabase.query('alter table mail_deliveries rename to hidden');
+    await NoteMailer.note('stop@example.com').deliverNow();
+    let tries = 0;
+    stage.database.knex.on('query-error', () => tries++);
+    const stopped = stage.delivery.stop(Deadline.after(20_000));
+    await until('it is tried again and again', () => tries > 2);
+    await stage.testDatabase.query('alter table hidden rename to mail_deliveries');
+    await stopped;
+    assert.equal(await stateOf('stop@example.com'), 'sent');
   });
 });
