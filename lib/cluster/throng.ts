@@ -7,11 +7,18 @@ export interface ThrongOptions {
 }
 
 /**
- * In the primary: throng forks the workers and relays signals to them. `lifetime: 0` turns its reviving off (no
- * back-off, no slots, and blind to a worker that dies without `disconnect`): that is `Workers`' task.
+ * In the primary: throng forks the workers and relays signals to them. Its `lifetime` turns its reviving off (no
+ * back-off, no slots, and blind to a worker that dies without `disconnect`): that is `Workers`' task. It is counted on the
+ * wall clock, which may be set back: with 0 throng would revive until the clock is where it was.
  */
 export function forkWorkers({ count, graceMs }: ThrongOptions): Promise<void> {
-  return throng({ count, grace: graceMs, lifetime: 0, master: () => undefined, worker: () => undefined });
+  return throng({
+    count,
+    grace: graceMs,
+    lifetime: Number.NEGATIVE_INFINITY,
+    master: () => undefined,
+    worker: () => undefined,
+  });
 }
 
 /** In a worker: throng calls `work`. */
