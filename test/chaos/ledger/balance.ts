@@ -32,6 +32,7 @@ export async function balance(scene: Scene): Promise<Balance> {
   return {
     losses: [
       ...ledger.broken,
+      ...scene.platform.gaveUp,
       ...(left === '' ? [] : [`still on its way after three minutes: ${left}`]),
       ...dead.map((job) => `given up: ${job}`),
       ...people,

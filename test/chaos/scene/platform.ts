@@ -11,6 +11,8 @@ const READY_MS = 120_000;
 export class Platform {
   /** Trees started so far. */
   starts = 0;
+  /** Trees that ended though nobody killed their primary, with their last words. None should. */
+  readonly gaveUp: string[] = [];
   private running: Tree | undefined;
   private stopping = false;
   private work: Promise<void> = Promise.resolve();
@@ -73,8 +75,9 @@ export class Platform {
     const tree = spawnTree({ entry, env: { ...env, PORT: String(this.port) }, cwd: this.folder });
     this.starts++;
     this.running = tree;
-    void tree.exited.then(() => {
+    void tree.exited.then(({ code, signal }) => {
       if (this.stopping) return;
+      if (signal !== 'SIGKILL') this.gaveUp.push(`a tree ended with code ${code}: ${lastWords(tree)}`);
       this.work = this.again(tree).catch((error: Error) => {
         this.trouble = error;
       });
@@ -85,4 +88,12 @@ export class Platform {
     await dead.allGone(60_000);
     if (!this.stopping) this.launch();
   }
+}
+
+function lastWords({ lines }: Tree): string {
+  return lines
+    .map(({ text }) => text)
+    .filter((text) => text.includes('"process":"primary"'))
+    .slice(-2)
+    .join(' / ');
 }
