@@ -1,5 +1,4 @@
-// Not `redis`: that loads the modules of Redis Stack as well, for nothing: 7 MB in each process.
-import { createClient } from '@redis/client';
+import { createClient } from 'redis';
 import type { Deadline } from '../support/deadline';
 import type { Service } from '../support/service';
 import { toError } from './errors';
