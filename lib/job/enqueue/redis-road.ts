@@ -15,23 +15,56 @@ const AVOID_MS = 2000;
  */
 const CLOCK_SLACK_MS = 30_000;
 
-/** The way straight to Redis. */
+/** How far Redis has those that were handed over, for sure; and why not the rest. */
+export interface Sent {
+  /** From the first. */
+  readonly sent: number;
+  readonly refusal?: Error | undefined;
+}
+
+interface Load {
+  readonly jobs: readonly DispatchedJob[];
+  readonly resolve: (sent: Sent) => void;
+}
+
+/** The way straight to Redis. What is enqueued at one time, by whomever, travels in one call. */
 export class RedisRoad {
   /** On the monotonic clock, as the wait: one that is set back meanwhile must not keep us off for hours. */
   private avoidUntil = 0;
+  private loads: Load[] = [];
 
   constructor(private readonly redis: RedisClient) {}
 
-  /** @returns how many of them, from the first, Redis has for sure; and why not the rest. Never rejects. */
-  async send(requests: readonly EnqueueRequest[]): Promise<{ readonly sent: number; readonly refusal?: Error }> {
+  /** Never rejects. */
+  send(requests: readonly EnqueueRequest[]): Promise<Sent> {
     if (performance.now() < this.avoidUntil)
-      return { sent: 0, refusal: new Error('Redis did not answer a moment ago') };
+      return Promise.resolve({ sent: 0, refusal: new Error('Redis did not answer a moment ago') });
     const now = Date.now();
     const jobs = requests.map((request) => ({
       id: request.id,
       queue: request.queue,
       record: newRecord(JSON.stringify(createPayload(request, 'redis')), now),
     }));
+    return new Promise((resolve) => {
+      // Those that were begun in one turn all come here before the next microtask does.
+      if (this.loads.length === 0) queueMicrotask(() => void this.sendLoads());
+      this.loads.push({ jobs, resolve });
+    });
+  }
+
+  private async sendLoads(): Promise<void> {
+    const loads = this.loads;
+    this.loads = [];
+    const { sent, refusal } = await this.sendAll(loads.flatMap(({ jobs }) => jobs));
+    let before = 0;
+    for (const { jobs, resolve } of loads) {
+      const ofThese = Math.max(0, Math.min(jobs.length, sent - before));
+      before += jobs.length;
+      resolve(ofThese === jobs.length ? { sent: ofThese } : { sent: ofThese, refusal });
+    }
+  }
+
+  private async sendAll(jobs: readonly DispatchedJob[]): Promise<Sent> {
     let sent = 0;
     for (const chunk of dispatchChunks(jobs)) {
       const refusal = await this.sendChunk(chunk);
