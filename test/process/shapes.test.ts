@@ -76,7 +76,7 @@ describe('the shapes of a tree', () => {
       const options = { args: ['--only', 'web'], env: { HOST: `unix:${file}` } };
       const first = around.spawn(options);
       await first.waitForLine(/Listening on unix:/);
-      assert.equal(await statusOf(file), 200);
+      await until('it is ready', async () => (await statusOf(file)) === 200);
       await first.kill9();
       await first.allGone();
       // A worker that outlives its primary may have taken the file along; what a power cut leaves is there for sure.
@@ -84,11 +84,11 @@ describe('the shapes of a tree', () => {
 
       const second = around.spawn(options);
       await second.waitForLine(/Listening on unix:/);
-      assert.equal(await statusOf(file), 200);
+      await until('it is ready', async () => (await statusOf(file)) === 200);
       const rival = around.spawn(options);
       assert.equal((await rival.exited).code, 69);
       assert.match(rival.lines.map((line) => line.text).join('\n'), /web\.sock is taken/);
-      assert.equal(await statusOf(file), 200);
+      await until('it is ready', async () => (await statusOf(file)) === 200);
       assert.equal((await second.stop()).code, 0);
       await second.allGone();
       assert.equal(fs.existsSync(file), false);

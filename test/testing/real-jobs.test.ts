@@ -16,6 +16,7 @@ import {
 } from '../../lib/testing';
 import { type TestDatabase as Created, createDatabase } from '../support/postgres';
 import { startTestRedis, type TestRedis } from '../support/redis';
+import { until } from '../support/until';
 
 const log: unknown[] = [];
 
@@ -51,7 +52,7 @@ class CrowdJob extends Job {
   async perform() {
     CrowdJob.running += 1;
     CrowdJob.most = Math.max(CrowdJob.most, CrowdJob.running);
-    await new Promise((resolve) => setImmediate(resolve));
+    await until('as many run as ever will', () => CrowdJob.most === 3);
     CrowdJob.running -= 1;
   }
 }

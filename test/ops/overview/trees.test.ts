@@ -72,7 +72,9 @@ describe('several trees on one Redis, in a browser', function () {
     await until('another serves in its place', async () => (await operator.pidOf('worker-0')) !== pid, {
       timeoutMs: 45_000,
     });
-    assert.ok(second.processes().webPids.includes(await operator.pidOf('worker-0')));
+    await until('it is one of that tree', async () =>
+      second.processes().webPids.includes(await operator.pidOf('worker-0')),
+    );
 
     await operator.goto('/ops');
     await operator.waitForCard('jobs', { tone: 'ok', phase: 'ready' });
