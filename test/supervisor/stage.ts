@@ -56,7 +56,7 @@ export class Stage {
   }
 
   /** Switches one of the app's flaws on. @returns a function that mends it. */
-  spoil(flag: 'broken' | 'jobs-crash' | 'broken-setup'): () => void {
+  spoil(flag: 'broken' | 'slow-boot' | 'jobs-crash' | 'broken-setup'): () => void {
     const file = path.join(this.flags, flag);
     fs.writeFileSync(file, '');
     return () => fs.rmSync(file);

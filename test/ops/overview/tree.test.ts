@@ -93,7 +93,7 @@ describe('the overview of a real tree, in a browser', function () {
   });
 
   it('shows a worker whose loop is blocked, and what it was killed for', async () => {
-    mend = once(stage.spoil('broken'));
+    mend = once(stage.spoil('slow-boot'));
     request(`${tree.baseUrl}/block`).catch(() => undefined);
     const silent = operator.page.locator('[data-kind="worker"]', {
       has: operator.page.locator('.phase', { hasText: 'silent' }),
