@@ -62,9 +62,9 @@ describe('the shapes of a tree', () => {
     });
     afterEach(() => removeFolder(folder));
 
-    const statusOf = (socketPath: string) =>
+    const statusOf = (socketPath: string, path = '/health') =>
       new Promise<number | undefined>((resolve, reject) => {
-        const request = http.get({ socketPath, path: '/ready', agent: false }, (response) => {
+        const request = http.get({ socketPath, path, agent: false }, (response) => {
           response.resume();
           response.once('end', () => resolve(response.statusCode));
         });
@@ -76,7 +76,8 @@ describe('the shapes of a tree', () => {
       const options = { args: ['--only', 'web'], env: { HOST: `unix:${file}` } };
       const first = around.spawn(options);
       await first.waitForLine(/Listening on unix:/);
-      await until('it is ready', async () => (await statusOf(file)) === 200);
+      assert.equal(await statusOf(file), 200);
+      await until('its stores answer', async () => (await statusOf(file, '/ready')) === 200);
       await first.kill9();
       await first.allGone();
       // A worker that outlives its primary may have taken the file along; what a power cut leaves is there for sure.
@@ -84,11 +85,11 @@ describe('the shapes of a tree', () => {
 
       const second = around.spawn(options);
       await second.waitForLine(/Listening on unix:/);
-      await until('it is ready', async () => (await statusOf(file)) === 200);
+      assert.equal(await statusOf(file), 200);
       const rival = around.spawn(options);
       assert.equal((await rival.exited).code, 69);
       assert.match(rival.lines.map((line) => line.text).join('\n'), /web\.sock is taken/);
-      await until('it is ready', async () => (await statusOf(file)) === 200);
+      assert.equal(await statusOf(file), 200);
       assert.equal((await second.stop()).code, 0);
       await second.allGone();
       assert.equal(fs.existsSync(file), false);
