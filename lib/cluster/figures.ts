@@ -83,7 +83,8 @@ export class Figures {
       requests: upToNow.requests - upToThen.requests,
       serverErrors: upToNow.serverErrors - upToThen.serverErrors,
       turnedAway: upToNow.turnedAway - upToThen.turnedAway,
-      ...work,
+      processed: work.processed,
+      failed: work.failed,
     };
     const duration = since(now.duration.counts, before.duration.counts);
     const queued = since(now.queued.counts, before.queued.counts);

@@ -25,7 +25,7 @@ export function currentContext(): ExecutionContext {
 
 /** Runs `work` with `context` laid over the current one. */
 export function runInContext<T>(context: ExecutionContext, work: () => T): T {
-  return storage.run({ ...currentContext(), ...context }, work);
+  return storage.run(Object.assign({}, currentContext(), context), work);
 }
 
 /**

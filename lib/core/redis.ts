@@ -19,7 +19,9 @@ function createRedis(url: string) {
     pingInterval: 60_000,
     // While Redis is away a command fails at once instead of waiting for it to come back.
     disableOfflineQueue: true,
-    commandOptions: { timeout: 5000 },
+    // The client's own limit ends when a command has been written, and costs each a signal and an error, 5 s later. Who
+    // cannot wait for an answer brings a limit of his own (job/redis/redis-script.ts).
+    commandOptions: { timeout: 0 },
   });
 }
 
@@ -72,8 +74,7 @@ export class Redis implements Service {
     if (this.client.isOpen) this.client.destroy();
   }
 
-  /** Rejects unless Redis answers within `ms`. */
-  async ping(ms = 1000): Promise<void> {
-    await this.client.withCommandOptions({ timeout: ms }).ping();
+  async ping(): Promise<void> {
+    await this.client.ping();
   }
 }

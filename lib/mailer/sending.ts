@@ -117,11 +117,11 @@ export class Sending {
     const { messageId, refused = [] } = receipt;
     const to = without(recipientsOf(message), refused);
     const durationMs = Math.round(performance.now() - since);
-    events.emit('mail.sent', { ...origin, to, via: transport.name, messageId, durationMs });
+    events.emit('mail.sent', { to, via: transport.name, messageId, durationMs, ...origin });
     const pending = new Set(this.pending(receipt));
     for (const one of refused.filter((each) => !pending.has(each))) {
       const error = new Error(`the server took the mail for the others, but not for ${one.address}: ${one.answer}`);
-      events.emit('mail.failed', { ...origin, error });
+      events.emit('mail.failed', { error, ...origin });
     }
     await this.attempt('afterDeliver of a mailer', () =>
       this.mailer.afterDeliver?.(message as never, receipt as never),

@@ -132,7 +132,7 @@ export class ProcessorProcess {
     }));
     process.title = `catamount: jobs ${running.length}/${this.config.jobs.concurrency}${quiet ? ' [quiet]' : ''}`;
     const pool = this.database?.poolUse() ?? { used: 0, idle: 0, waiting: 0, max: 0 };
-    return { ...this.vitals.read(), in_flight: inFlight, quiet, pool };
+    return { in_flight: inFlight, quiet, pool, ...this.vitals.read() };
   }
 
   /** Fetches no more, lets jobs finish until the deadline, hands the rest back, closes every connection. */

@@ -86,7 +86,7 @@ export class TreeSights {
       stats,
       slots: workers.slots.map((slot) => slot.picture()),
       processor: { death: processor?.deaths.death ?? null, nextTry: processor?.deaths.nextTry ?? null },
-      vitals: { ...this.readVitals(), pssMb: memory.recent().byPid.get(process.pid) ?? null },
+      vitals: { pssMb: memory.recent().byPid.get(process.pid) ?? null, ...this.readVitals() },
       limits: {
         maxThreads: web.maxThreads,
         backlog: web.backlog,

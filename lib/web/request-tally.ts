@@ -26,11 +26,11 @@ export class RequestTally {
 
   read(): RequestCounts {
     const answered: Record<string, number> = {};
-    for (const [index, count] of this.answered.entries()) {
-      if (count === 0) continue;
+    this.answered.forEach((count, index) => {
+      if (count === 0) return;
       const method = METHODS[Math.trunc(index / CLASSES.length)] ?? 'other';
       answered[`${method} ${CLASSES[index % CLASSES.length]}`] = count;
-    }
+    });
     return { answered, refused: { ...this.refused }, duration: this.duration.read(), queued: this.queued.read() };
   }
 }

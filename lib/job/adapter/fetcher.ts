@@ -183,7 +183,7 @@ export class Fetcher {
       orders: wanted > 0 ? order([...queues.keys()], wanted) : [],
       lostTokens: lost,
       limits: limits.written(this.running.values(), this.upkeepDue),
-      outcomes: endings.map((ending) => ({ ...ending, queue: this.queueNumber(ending.delivery.queue) })),
+      outcomes: endings.map((ending) => ({ queue: this.queueNumber(ending.delivery.queue), ...ending })),
     };
     if (wanted > 0) this.upkeepDue = false;
     this.inFlight++;
@@ -206,7 +206,7 @@ export class Fetcher {
     if (reply.anyHeld && limits.none) this.upkeepDue = true;
     const deliveries = reply.fetched.map((fetched) => {
       const limitedClass = limits.classOf(fetched.record);
-      return { ...fetched, queue: queues[fetched.queue]?.name ?? '', limitedClass };
+      return { limitedClass, ...fetched, queue: queues[fetched.queue]?.name ?? '' };
     });
     for (const delivery of deliveries) this.running.set(delivery.id, delivery);
     this.runInTurns(deliveries);

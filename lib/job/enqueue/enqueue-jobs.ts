@@ -69,7 +69,8 @@ async function argumentsOf(
 function terminal({ enqueuer }: JobConnection, count: number): Enqueue {
   const gatherer = count > 1 ? new Gatherer(enqueuer) : undefined;
   return async (given) => {
-    const request = { ...given, trx: given.trx ?? currentTransaction() };
+    const trx = given.trx ?? currentTransaction();
+    const request = trx === given.trx ? given : { ...given, trx };
     if (gatherer) return gatherer.enqueue(request);
     const [enqueued] = await enqueuer.enqueue([request]);
     if (!enqueued) throw new Error(`${request.name}: the enqueuer gave no answer`);

@@ -33,7 +33,7 @@ export class Outcomes {
 
   discarded(job: DeliveredJob, error: Error): Performed {
     return this.final({ op: 'drop', traces: tracesOf(job, true) }, job, () =>
-      this.options.events.emit('job.discarded', { ...this.about(job), error }),
+      this.options.events.emit('job.discarded', { error, ...this.about(job) }),
     );
   }
 
@@ -43,7 +43,7 @@ export class Outcomes {
     const dueAt = run.at + waitMs;
     const record = JSON.stringify(failedRecord(job.record, error, { key, noted: job.mayBeNoted, dueAt, run }));
     return this.final({ op: 'retry', record, dueAt }, job, () =>
-      events.emit('job.retrying', { ...this.about(job), waitMs, error }),
+      events.emit('job.retrying', { waitMs, error, ...this.about(job) }),
     );
   }
 
@@ -53,7 +53,7 @@ export class Outcomes {
       ? JSON.stringify(failedRecord(job.record, error, { ...notes, deadReason: reason, run: this.failedRun(job) }))
       : job.delivery.record;
     return this.final({ op: 'bury', record, traces: tracesOf(job, true) }, job, () =>
-      this.options.events.emit('job.dead', { ...this.about(job), error, reason }),
+      this.options.events.emit('job.dead', { error, reason, ...this.about(job) }),
     );
   }
 
@@ -62,9 +62,9 @@ export class Outcomes {
     const { record } = job.delivery;
     return this.final({ op: 'bury', record, traces: tracesOf(job, true) }, job, () =>
       this.options.events.emit('job.dead', {
-        ...this.about(job),
         error,
         reason: `its record cannot be written anew: ${error.message}`,
+        ...this.about(job),
       }),
     );
   }

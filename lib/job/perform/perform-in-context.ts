@@ -33,7 +33,7 @@ export function attachRun(job: object, run: Run): void {
 
 /** Runs `work` in the execution context of the run: log lines name it, and jobs that it enqueues carry on its request's. */
 export function runInContextOf<T>({ id, class: jobClass, attempt, carried }: Run, work: () => T): T {
-  return runInContext({ ...carried, jobId: id, jobClass, attempt }, work);
+  return runInContext({ jobId: id, jobClass, attempt, ...carried }, work);
 }
 
 /** Middleware, callbacks, `perform`. In the context of its run already. @returns what `perform` returns. */

@@ -40,7 +40,7 @@ export class Queues {
     const outbox = overdueByQueue(knex, wanted).catch(() => undefined);
     const statuses = await readQueues(redis, wanted);
     const overdue = await outbox;
-    return statuses.map((status) => ({ ...status, inOutbox: overdue && (overdue.get(status.name) ?? 0) }));
+    return statuses.map((status) => ({ inOutbox: overdue && (overdue.get(status.name) ?? 0), ...status }));
   }
 
   /** Jobs that wait in Redis, held ones too. @throws when Redis does not answer. */

@@ -10,9 +10,9 @@ export function deathWords(death: Death | null, next: NextTry | null, words: Wor
 
 /** Why it died, in a sentence. */
 export function causeWords({ reason, words: last, silentMs, doing }: Death, words: Words): string {
-  const { t, veiled, seconds } = words;
+  const { t, veiled } = words;
   if (reason === 'timeout' && silentMs !== null) {
-    const span = seconds(silentMs);
+    const span = words.seconds(silentMs);
     return doing === null || veiled
       ? t('overview.death.blocked', { span })
       : t('overview.death.blockedIn', { span, doing: cut(doing) });
@@ -24,9 +24,10 @@ export function causeWords({ reason, words: last, silentMs, doing }: Death, word
   return t(`overview.death.${reason === 'boot' ? 'bootBy' : 'crashBy'}`, { words: cut(last) });
 }
 
-function nextWords({ at, attempt }: NextTry, { t, until, now }: Words): string {
+function nextWords({ at, attempt }: NextTry, words: Words): string {
+  const { t, now } = words;
   return Date.parse(at) > now.getTime()
-    ? t('overview.next.waits', { span: until(at), attempt })
+    ? t('overview.next.waits', { span: words.until(at), attempt })
     : t('overview.next.starts', { attempt });
 }
 

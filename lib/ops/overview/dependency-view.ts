@@ -34,11 +34,13 @@ export function dependencyViews(
 }
 
 function postgresView({ postgres }: Sighting, embedded: readonly string[], words: Words): DependencyView {
-  const base = { id: 'postgres', name: 'Postgres' } as const;
-  if (!postgres.ok) return { ...base, ...away(postgres, codeOf(postgres.error), words) };
+  const id = 'postgres';
+  const name = 'Postgres';
+  if (!postgres.ok) return { id, name, ...away(postgres, codeOf(postgres.error), words) };
   const { version, used, allowed, sizeBytes, pingMs } = postgres.value;
   return {
-    ...base,
+    id,
+    name,
     tone: used / allowed > FULL_SHARE ? 'warn' : 'ok',
     icon: used / allowed > FULL_SHARE ? 'warn' : 'db',
     phase: ping(pingMs),
@@ -51,12 +53,14 @@ function postgresView({ postgres }: Sighting, embedded: readonly string[], words
 }
 
 function redisView({ redis, redisLost }: Sighting, embedded: readonly string[], words: Words): DependencyView {
-  const base = { id: 'redis', name: 'Redis' } as const;
-  if (!redis.ok) return { ...base, ...away(redis, redisLost ?? codeOf(redis.error), words) };
+  const id = 'redis';
+  const name = 'Redis';
+  if (!redis.ok) return { id, name, ...away(redis, redisLost ?? codeOf(redis.error), words) };
   const { version, usedBytes, maxBytes, clients, maxClients, pingMs } = redis.value;
   const full = maxBytes > 0 && usedBytes / maxBytes > FULL_SHARE;
   return {
-    ...base,
+    id,
+    name,
     tone: full ? 'warn' : 'ok',
     icon: full ? 'warn' : 'key',
     phase: ping(pingMs),
@@ -75,10 +79,12 @@ function redisView({ redis, redisLost }: Sighting, embedded: readonly string[], 
 
 function mailView({ mail }: Sighting, delivery: string, words: Words): DependencyView {
   const { t, time } = words;
-  const base = { id: 'mail', name: t('overview.name.mail') } as const;
+  const id = 'mail';
+  const name = t('overview.name.mail');
   if (!mail.ok)
     return {
-      ...base,
+      id,
+      name,
       tone: 'unknown',
       icon: 'unknown',
       phase: t('overview.phase.unknown'),
@@ -93,8 +99,8 @@ function mailView({ mail }: Sighting, delivery: string, words: Words): Dependenc
     failedToday > 0 && t('overview.deps.failed', { count: failedToday }),
     last,
   );
-  if (failure) return { ...base, tone: 'warn', icon: 'warn', phase: t('overview.phase.fails'), say };
-  return { ...base, tone: 'ok', icon: 'mail', phase: '', say };
+  if (failure) return { id, name, tone: 'warn', icon: 'warn', phase: t('overview.phase.fails'), say };
+  return { id, name, tone: 'ok', icon: 'mail', phase: '', say };
 }
 
 function away(

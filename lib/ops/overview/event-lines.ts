@@ -61,7 +61,7 @@ export function eventLines(events: readonly RecentEvent[], words: Words, most: n
 function textOf({ name, about }: RecentEvent, words: Words): string {
   const { t, veiled } = words;
   const key = `overview.event.${name.replaceAll('.', '-')}`;
-  const values: Record<string, unknown> = { ...about };
+  const values: Record<string, unknown> = Object.assign(Object.create(null), about);
   for (const length of ['durationMs', 'silentMs'] as const) {
     const ms = about[length];
     if (typeof ms === 'number') values.span = words.time.span(ms);

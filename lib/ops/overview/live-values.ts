@@ -2,11 +2,15 @@ import { liveKey } from './live-attributes';
 import type { OverviewView } from './overview-view';
 
 /** By key; null: the attribute is not there. */
-export type LiveValues = Readonly<Record<string, string | number | null>>;
+export type LiveValues = Readonly<Dictionary>;
+type Dictionary = Record<string, string | number | null>;
+
+/** For hundreds of keys: V8 would make a hidden class for each that is added to a plain object. */
+const dictionary = (): Dictionary => Object.create(null);
 
 /** What the page shows now, flat: what has changed of it is sent to open pages. */
 export function liveValues(view: OverviewView, word: (tone: string) => string): LiveValues {
-  const values: Record<string, string | number | null> = {};
+  const values = dictionary();
   const put = (key: string, value: string | number | null) => {
     values[liveKey(key)] = value;
   };
@@ -88,13 +92,29 @@ function putMachine({ line, nodes, memory }: Machine, put: Put, word: (tone: str
   }
 }
 
-/** Those that are not what they were. */
-export function changed(values: LiveValues, before: LiveValues): LiveValues {
-  // Without lists of them all: there are hundreds, once a second.
-  const others: Record<string, string | number | null> = {};
-  for (const key in values) {
-    const value = values[key];
-    if (value !== undefined && before[key] !== value) others[key] = value;
+/**
+ * What a page shows, by what it was sent. A value that stays is kept as the very string it first was: those that are made
+ * anew every second die young then, and an open page does not fill the heap that is seldom collected.
+ */
+export class ShownValues {
+  private readonly shown = new Map<string, string | number | null>();
+
+  /** Those of `values` that the page does not show. */
+  newOf(values: LiveValues): LiveValues {
+    const others = dictionary();
+    for (const key in values) {
+      const value = values[key];
+      if (value !== undefined && this.shown.get(key) !== value) others[key] = value;
+    }
+    return others;
   }
-  return others;
+
+  /** `news` of `values` have been sent. */
+  note(values: LiveValues, news: LiveValues): void {
+    for (const key of this.shown.keys()) if (!(key in values)) this.shown.delete(key);
+    for (const key in news) {
+      const value = news[key];
+      if (value !== undefined) this.shown.set(key, value);
+    }
+  }
 }

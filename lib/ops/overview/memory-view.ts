@@ -49,7 +49,7 @@ export function memoryView(picture: TreePicture, nodes: readonly NodeView[], wor
   const segments = sizes.map((size): Segment => {
     const width = round(((size.mb ?? 0) / scale) * 100);
     const label = width >= LABELLED ? `${size.name} ${Math.round(size.mb ?? 0)}` : '';
-    const segment = { ...size, x: round(x), width, label };
+    const segment = { x: round(x), width, label, ...size };
     x += width;
     return segment;
   });
@@ -66,10 +66,11 @@ export function memoryView(picture: TreePicture, nodes: readonly NodeView[], wor
   };
 }
 
-function noteOf({ stats }: TreePicture, recycle: number | null, { t, percent }: Words): string {
+function noteOf({ stats }: TreePicture, recycle: number | null, words: Words): string {
+  const { t } = words;
   if (recycle === null) return t('overview.memory.noLimit');
   if (stats.workers === 0) return '';
-  return t('overview.memory.recycles', { percent: percent(recycle / (stats.memory.limit_mb ?? recycle)) });
+  return t('overview.memory.recycles', { percent: words.percent(recycle / (stats.memory.limit_mb ?? recycle)) });
 }
 
 type Size = Pick<Segment, 'id' | 'name' | 'shade' | 'mb'>;

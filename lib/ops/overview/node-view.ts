@@ -41,7 +41,7 @@ export interface CardView extends NodeView {
 export function cardView(node: NodeView): CardView {
   const turning = node.icon === 'restart' && node.tone !== 'ok';
   const loadPercent = node.of === 0 ? 0 : Math.min(100, Math.round(((node.on ?? 0) / node.of) * 100));
-  return { ...node, calm: node.tone === 'ok' && node.icon === 'ok', iconClass: turning ? 'i spin' : 'i', loadPercent };
+  return { calm: node.tone === 'ok' && node.icon === 'ok', iconClass: turning ? 'i spin' : 'i', loadPercent, ...node };
 }
 
 /** All bars of memory end here, MB. */

@@ -6,7 +6,7 @@ import { plotData, plotsView } from '../plots/plots-view';
 import type { ProcessDeed } from '../processes/routes';
 import type { PageGroup, Site } from '../site';
 import { patch } from './live-attributes';
-import { changed, type LiveValues, liveValues } from './live-values';
+import { liveValues, ShownValues } from './live-values';
 import { type OverviewView, overviewView } from './overview-view';
 import { shapesOf } from './shapes';
 import { chosenTree, hrefOf } from './tree-strip';
@@ -75,7 +75,7 @@ function follow(site: Site, ctx: OpsContext, look: () => Promise<OverviewView>):
   const { t } = ctx.state;
   const stream = site.streams.begin(ctx);
   const word = (tone: string) => t(`overview.tone.${tone}`);
-  let before: LiveValues = {};
+  const shown = new ShownValues();
   const tell = async () => {
     const view = await look().catch((error: unknown) => {
       // Asked for again, the page says that its tree is gone.
@@ -85,7 +85,8 @@ function follow(site: Site, ctx: OpsContext, look: () => Promise<OverviewView>):
     });
     if (!view) return;
     const values = liveValues(view, word);
-    if (stream.send('overview', { values: changed(values, before), shapes: shapesOf(view) })) before = values;
+    const news = shown.newOf(values);
+    if (stream.send('overview', { values: news, shapes: shapesOf(view) })) shown.note(values, news);
   };
   // What the page was made from is a moment old.
   void tell().catch(() => undefined);

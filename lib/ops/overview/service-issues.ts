@@ -50,7 +50,7 @@ function queueIssues(
     : [{ tone: 'bad', key: 'unserved', values, href }];
 }
 
-function limitIssues({ postgres, redis }: Sighting, { percent }: Words): Issue[] {
+function limitIssues({ postgres, redis }: Sighting, words: Words): Issue[] {
   const issues: Issue[] = [];
   if (postgres.ok && postgres.value.used / postgres.value.allowed > FULL_SHARE) {
     const { used, allowed } = postgres.value;
@@ -62,7 +62,7 @@ function limitIssues({ postgres, redis }: Sighting, { percent }: Words): Issue[]
       issues.push({
         tone: 'warn',
         key: 'redisFull',
-        values: { percent: percent(usedBytes / maxBytes) },
+        values: { percent: words.percent(usedBytes / maxBytes) },
         href: '#redis',
       });
     if (maxBytes > 0 && policy !== 'noeviction')

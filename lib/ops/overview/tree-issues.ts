@@ -68,12 +68,17 @@ function trafficIssues({ rates }: TreePicture): Issue[] {
   return issues;
 }
 
-function memoryIssues({ stats, limits }: TreePicture, { percent }: Words): Issue[] {
+function memoryIssues({ stats, limits }: TreePicture, words: Words): Issue[] {
   const { pss_mb: used, limit_mb: limit } = stats.memory;
   if (used === null || limit === null || limits.recycleAboveMb === null || used <= limits.recycleAboveMb) return [];
   const tone = used > limit ? 'bad' : 'warn';
   return [
-    { tone, key: 'memory', values: { percent: percent(used / limit), used: Math.round(used), limit }, href: '#memory' },
+    {
+      tone,
+      key: 'memory',
+      values: { percent: words.percent(used / limit), used: Math.round(used), limit },
+      href: '#memory',
+    },
   ];
 }
 

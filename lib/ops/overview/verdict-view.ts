@@ -49,7 +49,7 @@ function titleOf({ redis, postgres }: Sighting, count: number, { t }: Words): st
 }
 
 function lineOf({ picture, silent }: SeenTree, { redis, queues }: Sighting, words: Words): string {
-  const { t, time, percent } = words;
+  const { t, time } = words;
   if (silent !== null) return t('overview.say.unheard', { span: silent });
   if (!redis.ok)
     return t(
@@ -71,6 +71,6 @@ function lineOf({ picture, silent }: SeenTree, { redis, queues }: Sighting, word
       }),
     oldest !== null &&
       (oldest === 0 ? t('overview.verdict.noJobWaits') : t('overview.verdict.oldest', { span: time.span(oldest) })),
-    used !== null && limit !== null && t('overview.verdict.memory', { percent: percent(used / limit) }),
+    used !== null && limit !== null && t('overview.verdict.memory', { percent: words.percent(used / limit) }),
   );
 }

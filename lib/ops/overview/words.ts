@@ -26,20 +26,27 @@ export class Words {
     return new Words(this.t, new Date(moment), this.veiled);
   }
 
-  readonly mb = (value: number | null | undefined): string =>
-    value === null || value === undefined ? '–' : `${Math.round(value)} MB`;
+  mb(value: number | null | undefined): string {
+    return value === null || value === undefined ? '–' : `${Math.round(value)} MB`;
+  }
 
   /** Since then; a dash when it is not known. */
-  readonly up = (since: string | null): string =>
-    since === null ? '–' : this.time.span(Math.max(1000, this.now.getTime() - Date.parse(since)));
+  up(since: string | null): string {
+    return since === null ? '–' : this.time.span(Math.max(1000, this.now.getTime() - Date.parse(since)));
+  }
 
   /** Until then, at least a second. */
-  readonly until = (then: string): string =>
-    this.time.span(Math.max(1000, Math.ceil((Date.parse(then) - this.now.getTime()) / 1000) * 1000));
+  until(then: string): string {
+    return this.time.span(Math.max(1000, Math.ceil((Date.parse(then) - this.now.getTime()) / 1000) * 1000));
+  }
 
-  readonly percent = (share: number): number => Math.round(share * 100);
+  percent(share: number): number {
+    return Math.round(share * 100);
+  }
 
-  readonly seconds = (ms: number): string => this.time.span(Math.max(1000, Math.round(ms / 1000) * 1000));
+  seconds(ms: number): string {
+    return this.time.span(Math.max(1000, Math.round(ms / 1000) * 1000));
+  }
 }
 
 /** Two sentences or more, in one line. */

@@ -16,7 +16,7 @@ export class TimeWords {
   ) {}
 
   /** `340 ms`, `1.2 s`, `41 s`, `4 min 12 s`, `2 d 12 h`; a dash for an unknown one. */
-  readonly span = (ms: number | null | undefined): string => {
+  span(ms: number | null | undefined): string {
     if (ms === null || ms === undefined) return '–';
     if (ms < 1000) return this.unit('ms', Math.round(ms));
     if (ms < 10_000) return this.unit('s', (Math.floor(ms / 100) / 10).toFixed(1));
@@ -27,16 +27,16 @@ export class TimeWords {
     const rest = smallerLength === undefined ? 0 : Math.floor((ms - count * length) / smallerLength);
     const text = this.unit(unit, count);
     return smaller === undefined || rest === 0 ? text : `${text} ${this.unit(smaller, rest)}`;
-  };
+  }
 
   /** `4 min ago`, `in 16 h 58 min`, `now`. */
-  readonly fromNow = (date: Date): string => {
+  fromNow(date: Date): string {
     const ms = date.getTime() - this.now.getTime();
     if (Math.abs(ms) < 1000) return this.t('time.now');
     if (ms > 0) return this.t('time.in', { span: this.span(rounded(ms)) });
     const days = Math.floor(-ms / DAY_MS);
     return days === 1 ? this.t('time.yesterday') : this.t('time.ago', { span: this.coarse(-ms) });
-  };
+  }
 
   /** In its greatest unit: what is over is not told to the second. */
   private coarse(ms: number): string {
