@@ -15,11 +15,9 @@ function build() {
 }
 
 if (!build()) process.exit(1);
-const tree = spawn(
-  process.execPath,
-  ['--enable-source-maps', path.join(root, 'dist/server.js'), ...process.argv.slice(2)],
-  { stdio: 'inherit' },
-);
+const tree = spawn(process.execPath, [path.join(root, 'dist/server.js'), ...process.argv.slice(2)], {
+  stdio: 'inherit',
+});
 tree.once('exit', (code, signal) => process.exit(code ?? (signal ? 1 : 0)));
 // The tree leads its own stop; we end with it.
 for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => tree.kill(signal));

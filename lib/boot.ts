@@ -5,6 +5,7 @@ import { PROCESSOR_ROLE } from './cluster/processor';
 import { environment, handedOnConfig, isHandedOn } from './core/environment';
 import { EXIT, UserError } from './core/errors';
 import { fileBehindStdout } from './core/log-destination';
+import { mapStackTraces } from './core/source-maps';
 import type { AppDefinition } from './role/app-definition';
 
 /**
@@ -13,6 +14,7 @@ import type { AppDefinition } from './role/app-definition';
  * the user's is printed and ends the process with its code.
  */
 export async function boot(app: AppDefinition): Promise<void> {
+  mapStackTraces();
   try {
     if (cluster.isWorker) await (await import('./role/web')).runWebWorker(app);
     else await runCommand(app, process.argv.slice(2));

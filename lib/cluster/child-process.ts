@@ -16,7 +16,7 @@ export const CHILD_STDIO = ['ignore', 'pipe', 'pipe', 'ipc', 1] as const;
  */
 export function childFlags(heapMb: number | null): string[] {
   const cap = heapMb === null ? [] : [`--max-old-space-size=${heapMb}`];
-  return [...new Set([...process.execArgv, '--enable-source-maps', '--max-semi-space-size=4', ...cap])];
+  return [...new Set([...process.execArgv, '--max-semi-space-size=4', ...cap])];
 }
 
 /** Starts this same entry file in another role. */

@@ -77,9 +77,10 @@ export class Processor {
   }
 
   start(): void {
-    if (this.child || this.stopping) return;
+    if (this.stopping) return;
     this.watch ??= setInterval(() => this.killSilent(), WATCH_MS);
-    this.fork();
+    // It may have been halted before it was started.
+    if (!this.child && this.wanted !== 'stopped') this.fork();
   }
 
   /** @returns how many processes had to be killed (0 or 1). */

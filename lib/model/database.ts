@@ -4,6 +4,7 @@ import type { PoolUse } from '../core/pool-use';
 import { withTlsAdvice } from '../core/tls-advice';
 import type { Deadline } from '../support/deadline';
 import type { Service } from '../support/service';
+import './pg-driver';
 
 /**
  * Connections per process. The smallest managed plan allows 20, and two generations of a tree (each two workers and a

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { setTimeout } from 'node:timers/promises';
 import { runEntry } from '../cluster/child-process';
 import { MemoryWatch } from '../cluster/memory-watch';
 import { PhasedRestart } from '../cluster/phased-restart';
@@ -23,6 +24,11 @@ import { onUncaught, openLog } from './process-log';
 import { TreeSights } from './tree-sights';
 import type { WebSide } from './web-side';
 
+/**
+ * On few cores the web is there sooner when the processor loads behind it. Jobs do not wait longer for a web that is slow
+ * or fails, ms.
+ */
+const PROCESSOR_WAITS_MS = 2000;
 /** What the embedded servers have for their stop at least, ms. */
 const LAST_MS = 2000;
 
@@ -115,8 +121,10 @@ export class Primary {
       if (this.stopped) return;
       this.sights.start();
       if (!config.web.enabled || config.web.concurrency > 0) this.scribe.start();
+      const web = config.web.enabled ? this.startWeb(app, settled) : undefined;
+      await Promise.race([web, setTimeout(PROCESSOR_WAITS_MS, undefined, { ref: false })]);
       this.processor?.start();
-      if (config.web.enabled) await this.startWeb(app, settled);
+      await web;
     } catch (error) {
       if (!this.stopped) await this.stop('it cannot start', this.reportFailure(error));
     }

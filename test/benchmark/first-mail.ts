@@ -35,7 +35,7 @@ export const firstMail: Benchmark = {
       for (let round = 0; round < bench.rounds; round++) {
         await grounds.clear();
         const tree = await Served.start({
-          args: ['--enable-source-maps', path.join(ROOT, 'dist/server.js')],
+          args: [path.join(ROOT, 'dist/server.js')],
           env: { ...grounds.env, MAIL_DELIVERY: 'smtp', SMTP_URL: ledger.url, MAIL_FROM: 'Shop <hello@shop.example>' },
           readyPath: '/ready',
         });

@@ -42,7 +42,7 @@ export const memory: Benchmark = {
     const loader = new Loader();
     try {
       const tree = await Served.start({
-        args: ['--enable-source-maps', path.join(ROOT, 'dist/server.js')],
+        args: [path.join(ROOT, 'dist/server.js')],
         env: { ...grounds.env, MAIL_DELIVERY: 'smtp', SMTP_URL: await smtp.next<string>() },
         readyPath: '/ready',
       });

@@ -40,7 +40,7 @@ export const signUp: Benchmark = {
         for (const { name, rounds } of cells) {
           await grounds.clear();
           const server = await Served.start({
-            args: ['--enable-source-maps', SERVER],
+            args: [SERVER],
             env: { ...grounds.env, ...CELLS[name] },
           });
           try {

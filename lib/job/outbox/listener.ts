@@ -1,7 +1,8 @@
-import pg from 'pg';
+import type { Client } from 'pg';
 import { toError } from '../../core/errors';
 import { withTlsAdvice } from '../../core/tls-advice';
 import { type ConnectionSettings, connectionSettings } from '../../model/database';
+import { pg } from '../../model/pg-driver';
 import { Backoff } from '../../support/backoff';
 import { CHANNEL } from './outbox';
 
@@ -19,7 +20,7 @@ export interface ListenerOptions {
 
 /** LISTENs on a connection of its own, for as long as it is started, through any number of lost ones. */
 export class OutboxListener {
-  private client: pg.Client | undefined;
+  private client: Client | undefined;
   private timer: NodeJS.Timeout | undefined;
   private stopped = true;
   private readonly settings: ConnectionSettings;
@@ -61,7 +62,7 @@ export class OutboxListener {
     }
   }
 
-  private pulse(client: pg.Client): void {
+  private pulse(client: Client): void {
     if (this.client !== client) return;
     this.timer = setTimeout(() => {
       client.query('select 1').then(
@@ -71,7 +72,7 @@ export class OutboxListener {
     }, PULSE_MS);
   }
 
-  private lost(client: pg.Client, error: Error): void {
+  private lost(client: Client, error: Error): void {
     if (this.client !== client) return;
     this.client = undefined;
     clearTimeout(this.timer);

@@ -6,7 +6,7 @@ export type Env = Readonly<Record<string, string>>;
 
 const BARE = path.join(CODE, 'test/benchmark/boot/bare.js');
 /** As the Procfile has it. */
-const argsOf = (checkout: string) => ['--enable-source-maps', path.join(checkout, 'dist/server.js')];
+const argsOf = (checkout: string) => [path.join(checkout, 'dist/server.js')];
 
 /** Each is up once it answers that Postgres and Redis have answered it. */
 export const STARTS = {

@@ -25,7 +25,7 @@ export async function users(bench: Bench): Promise<object> {
     for (let round = 0; round < bench.rounds; round++) {
       const trees = await startAll(names, (name) =>
         Served.start({
-          args: ['--enable-source-maps', path.join(ROOT, 'dist/server.js')],
+          args: [path.join(ROOT, 'dist/server.js')],
           // Nothing is performed: what jobs cost is measured elsewhere.
           env: { ...env, DATABASE_URL: databases.get(name)?.url ?? '', WEB_CONCURRENCY: '1', JOB_PROCESSOR: '0' },
           readyPath: '/ready',

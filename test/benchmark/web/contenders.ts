@@ -13,7 +13,7 @@ type Start = (env: Readonly<Record<string, string>>) => Promise<Served>;
 
 /** Two workers each. */
 export const WEB_CONTENDERS = {
-  catamount: (env) => Served.start({ args: ['--enable-source-maps', path.join(FOLDER, 'catamount.js')], env }),
+  catamount: (env) => Served.start({ args: [path.join(FOLDER, 'catamount.js')], env }),
   'cluster + ours': () => peerBy('cluster', 'ours'),
   'cluster + by hand': () => peerBy('cluster', 'by-hand'),
   'throng + ours': () => peerBy('throng', 'ours'),
@@ -29,7 +29,7 @@ export function startSingle(application: 'ours' | 'unlimited'): Promise<Served> 
 }
 
 function peerBy(supervisor: string, application: string): Promise<Served> {
-  return Served.start({ args: ['--enable-source-maps', PEER, supervisor, application] });
+  return Served.start({ args: [PEER, supervisor, application] });
 }
 
 /** In the foreground, as in a container: nothing of it can stay behind. */
@@ -42,7 +42,6 @@ function startPm2(): Promise<Served> {
     args: 'pm2 ours',
     exec_mode: 'cluster',
     instances: 2,
-    node_args: ['--enable-source-maps'],
   };
   fs.writeFileSync(file, JSON.stringify({ apps: [app] }));
   return Served.start({ args: [PM2, 'start', file], env: { PM2_HOME: home } });
