@@ -2,6 +2,7 @@ import cluster from 'node:cluster';
 import type { Socket } from 'node:net';
 import { writeHeapSnapshot } from 'node:v8';
 import { collectGarbage } from '../core/garbage';
+import { OutOfBandCollector } from '../core/out-of-band-collector';
 import { Deadline } from '../support/deadline';
 import { deferred } from '../support/deferred';
 import { type FromWorker, isOurs, type ToWorker } from './messages';
@@ -54,6 +55,8 @@ export class Worker {
   private server: DrainableServer | undefined;
   private assignment: Assignment | undefined;
   private leaving = false;
+  private readonly collector = new OutOfBandCollector();
+  private requestsSeen = 0;
   private cut = 0;
 
   /** @param orphanDrainMs how long a worker whose primary died may take to finish what is in flight. */
@@ -98,6 +101,8 @@ export class Worker {
     // As Puma shows it: in flight of the limit.
     if (this.assignment) process.title = titleOf(this.assignment, status);
     this.tell({ catamount: 'heartbeat', status });
+    this.collector.look(status.busy_threads > 0 || status.requests_count !== this.requestsSeen);
+    this.requestsSeen = status.requests_count;
   }
 
   private hear(message: ToWorker, connection: Connection | undefined): void {

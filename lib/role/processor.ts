@@ -4,6 +4,7 @@ import { ignoreOperatorSignals } from '../control/signals';
 import { handedOnConfig } from '../core/environment';
 import { EXIT, toError, UserError } from '../core/errors';
 import { collectGarbage } from '../core/garbage';
+import { OutOfBandCollector } from '../core/out-of-band-collector';
 import type { Lineage } from '../job/processor';
 import { Deadline } from '../support/deadline';
 import type { AppDefinition } from './app-definition';
@@ -53,7 +54,12 @@ export async function runProcessor(app: AppDefinition, lineage: Lineage): Promis
   try {
     await jobs.start();
     tellPrimary({ catamount: 'ready' });
-    setInterval(() => tellPrimary({ catamount: 'heartbeat', status: jobs.status(), work: jobs.work() }), HEARTBEAT_MS);
+    const collector = new OutOfBandCollector();
+    setInterval(() => {
+      const [status, work] = [jobs.status(), jobs.work()];
+      tellPrimary({ catamount: 'heartbeat', status, work });
+      collector.look(status.in_flight.length > 0 || work.processed > 0 || work.failed > 0);
+    }, HEARTBEAT_MS);
   } catch (thrown) {
     const error = toError(thrown);
     events.emit('process.error', { error, during: 'starting the job processor' });

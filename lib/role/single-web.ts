@@ -1,6 +1,7 @@
 import type { Operations, WorkerStatus } from '../cluster/stats';
 import type { Config } from '../core/config';
 import type { Events } from '../core/events';
+import { OutOfBandCollector } from '../core/out-of-band-collector';
 import type { Deadline } from '../support/deadline';
 import type { AppDefinition } from './app-definition';
 import { WebProcess } from './web-process';
@@ -28,7 +29,14 @@ export class SingleWeb implements WebSide {
 
   async start(): Promise<string> {
     const address = await this.web.start();
-    const beat = () => this.onBeat(this.web.status());
+    const collector = new OutOfBandCollector();
+    let requestsSeen = 0;
+    const beat = () => {
+      const status = this.web.status();
+      this.onBeat(status);
+      collector.look(status.busy_threads > 0 || status.requests_count !== requestsSeen);
+      requestsSeen = status.requests_count;
+    };
     beat();
     this.timer ??= setInterval(beat, BEAT_MS);
     this.web.appointScribe(true);

@@ -1,0 +1,70 @@
+import assert from 'node:assert/strict';
+import { OutOfBandCollector } from '../../lib/core/out-of-band-collector';
+
+const MIB = 1048576;
+
+describe('out-of-band collection', () => {
+  let used: number;
+  let collections: number;
+  let collector: OutOfBandCollector;
+
+  beforeEach(() => {
+    used = 40 * MIB;
+    collections = 0;
+    const collect = () => {
+      collections++;
+      used = Math.min(used, 20 * MIB);
+    };
+    collector = new OutOfBandCollector(collect, () => used);
+  });
+
+  const look = (times: number, worked = false) => {
+    for (let n = 0; n < times; n++) collector.look(worked);
+  };
+
+  it('comes twice, once work has rested for five looks, and then no more', () => {
+    look(4);
+    assert.equal(collections, 0);
+    look(1);
+    assert.equal(collections, 1);
+    look(100);
+    assert.equal(collections, 2);
+  });
+
+  it('does not come while there is work now and then', () => {
+    for (let n = 0; n < 50; n++) {
+      look(1, true);
+      look(4);
+    }
+    assert.equal(collections, 0);
+  });
+
+  it('comes again only when it is worth it', () => {
+    look(10);
+    used = 27 * MIB;
+    look(100);
+    assert.equal(collections, 2);
+    used = 28 * MIB;
+    look(100);
+    assert.equal(collections, 4);
+  });
+
+  it('leaves the second turn when there is work again', () => {
+    look(5);
+    used = 21 * MIB;
+    look(1, true);
+    look(100);
+    assert.equal(collections, 1);
+  });
+
+  it('really collects', () => {
+    const inUse = () => process.memoryUsage().heapUsed;
+    let litter: object[] | undefined = Array.from({ length: 500_000 }, (_, n) => ({ n }));
+    const before = inUse();
+    assert.equal(litter.length, 500_000);
+    litter = undefined;
+    const real = new OutOfBandCollector();
+    for (let n = 0; n < 7; n++) real.look(false);
+    assert.ok(inUse() < before - 10 * MIB, `${before} became ${inUse()}`);
+  });
+});
