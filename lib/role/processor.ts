@@ -55,11 +55,13 @@ export async function runProcessor(app: AppDefinition, lineage: Lineage): Promis
     await jobs.start();
     tellPrimary({ catamount: 'ready' });
     const collector = new OutOfBandCollector();
-    setInterval(() => {
+    const beat = () => {
       const [status, work] = [jobs.status(), jobs.work()];
       tellPrimary({ catamount: 'heartbeat', status, work });
       collector.look(status.in_flight.length > 0 || work.processed > 0 || work.failed > 0);
-    }, HEARTBEAT_MS);
+    };
+    beat();
+    setInterval(beat, HEARTBEAT_MS);
   } catch (thrown) {
     const error = toError(thrown);
     events.emit('process.error', { error, during: 'starting the job processor' });

@@ -17,6 +17,7 @@ describe('catamount top of a whole tree', function () {
 
   it('prints all of it once into a pipe', async () => {
     await tree.request('POST', '/gloomy-job');
+    await tree.waitForLine(/job processor is ready/);
     const { code, stdout, stderr } = await catamount(tree.cwd, 'top');
     assert.deepEqual([code, stderr], [0, '']);
     assert.match(stdout, /^patience on .*, pid \d+, up .*, phase 0/);

@@ -12,7 +12,7 @@ describe('lengths of time in words', () => {
   const plain = (text: string) => text.replaceAll('\u00a0', ' ');
 
   it('have two units at most, and a dash where none is known', async () => {
-    const { span } = await words('en');
+    const english = await words('en');
     const cases: [number | null, string][] = [
       [null, '–'],
       [0, '0 ms'],
@@ -26,12 +26,12 @@ describe('lengths of time in words', () => {
       [2 * DAY + 12 * HOUR, '2 d 12 h'],
       [400 * DAY, '400 d'],
     ];
-    for (const [ms, text] of cases) assert.equal(plain(span(ms)), text);
+    for (const [ms, text] of cases) assert.equal(plain(english.span(ms)), text);
     assert.equal((await words('ko')).span(4 * MINUTE + 12 * SECOND), '4분 12초');
   });
 
   it('are told from now, ahead and back', async () => {
-    const { fromNow } = await words('en');
+    const english = await words('en');
     const cases: [number, string][] = [
       [0, 'now'],
       [-500, 'now'],
@@ -44,7 +44,7 @@ describe('lengths of time in words', () => {
       [2 * MINUTE + 10 * SECOND, 'in 3 min'],
       [16 * HOUR + 57 * MINUTE + 1, 'in 16 h 58 min'],
     ];
-    for (const [ms, text] of cases) assert.equal(plain(fromNow(new Date(NOW.getTime() + ms))), text);
+    for (const [ms, text] of cases) assert.equal(plain(english.fromNow(new Date(NOW.getTime() + ms))), text);
     assert.equal((await words('ko')).fromNow(new Date(NOW.getTime() - 3 * HOUR)), '3시간 전');
   });
 });
