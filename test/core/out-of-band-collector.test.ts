@@ -4,18 +4,19 @@ import { OutOfBandCollector } from '../../lib/core/out-of-band-collector';
 const MIB = 1048576;
 
 describe('out-of-band collection', () => {
-  let used: number;
+  let takenMib: number;
   let collections: number;
   let collector: OutOfBandCollector;
 
   beforeEach(() => {
-    used = 40 * MIB;
+    takenMib = 40;
     collections = 0;
     const collect = () => {
       collections++;
-      used = Math.min(used, 20 * MIB);
+      // The first one leaves the pages.
+      if (collections % 2 === 0) takenMib = Math.min(takenMib, 22);
     };
-    collector = new OutOfBandCollector(collect, () => used);
+    collector = new OutOfBandCollector(collect, () => ({ aliveBytes: 20 * MIB, takenBytes: takenMib * MIB }));
   });
 
   const look = (times: number, worked = false) => {
@@ -27,6 +28,9 @@ describe('out-of-band collection', () => {
     assert.equal(collections, 0);
     look(1);
     assert.equal(collections, 1);
+    look(1);
+    assert.equal(collections, 2);
+    takenMib = 40;
     look(100);
     assert.equal(collections, 2);
   });
@@ -39,22 +43,25 @@ describe('out-of-band collection', () => {
     assert.equal(collections, 0);
   });
 
-  it('comes again only when it is worth it', () => {
+  it('comes after work only when it is worth it', () => {
     look(10);
-    used = 27 * MIB;
+    takenMib = 27;
+    look(1, true);
     look(100);
     assert.equal(collections, 2);
-    used = 28 * MIB;
+    takenMib = 28;
+    look(1, true);
     look(100);
     assert.equal(collections, 4);
   });
 
-  it('leaves the second turn when there is work again', () => {
+  it('begins anew when there is work between the two', () => {
     look(5);
-    used = 21 * MIB;
     look(1, true);
-    look(100);
+    look(4);
     assert.equal(collections, 1);
+    look(100);
+    assert.equal(collections, 3);
   });
 
   it('really collects', () => {
