@@ -5,6 +5,9 @@ import { collectGarbage } from './garbage';
 const QUIET_LOOKS = 5;
 /** How much the heap must take above what was alive after the last collection, bytes, for another to be worth it. */
 const WORTH_BYTES = 8 * 1048576;
+/** How much more it must take than at the beginning of its rest, and how many looks later, to be worth it without work. */
+const GROWN_BYTES = 2 * 1048576;
+const GROWN_LOOKS = 60;
 /** The first frees what is dead, the second gives its pages back. */
 const TURNS = 2;
 
@@ -20,7 +23,7 @@ export interface HeapSize {
 export class OutOfBandCollector {
   private quietLooks = 0;
   private turnsLeft = TURNS;
-  private aliveBytes = 0;
+  private last = { aliveBytes: 0, takenBytes: 0, look: 0 };
 
   constructor(
     private readonly collect: () => void = collectGarbage,
@@ -35,11 +38,19 @@ export class OutOfBandCollector {
       return;
     }
     this.quietLooks++;
-    if (this.quietLooks < QUIET_LOOKS || this.turnsLeft === 0) return;
-    if (this.turnsLeft === TURNS && this.size().takenBytes - this.aliveBytes < WORTH_BYTES) return;
+    if (this.quietLooks < QUIET_LOOKS) return;
+    if (this.turnsLeft === 0 && this.hasGrown()) this.turnsLeft = TURNS;
+    else if (this.turnsLeft === TURNS && this.size().takenBytes - this.last.aliveBytes < WORTH_BYTES) return;
+    if (this.turnsLeft === 0) return;
     this.turnsLeft--;
     this.collect();
-    this.aliveBytes = this.size().aliveBytes;
+    this.last = { look: this.quietLooks, ...this.size() };
+  }
+
+  /** By what happens all the time, as an open overview that it shows. */
+  private hasGrown(): boolean {
+    const { look, takenBytes } = this.last;
+    return this.quietLooks - look >= GROWN_LOOKS && this.size().takenBytes - takenBytes >= GROWN_BYTES;
   }
 }
 

@@ -30,9 +30,20 @@ describe('out-of-band collection', () => {
     assert.equal(collections, 1);
     look(1);
     assert.equal(collections, 2);
-    takenMib = 40;
     look(100);
     assert.equal(collections, 2);
+  });
+
+  it('comes again without work when the heap has grown, a minute later at least', () => {
+    look(6);
+    takenMib = 30;
+    look(59);
+    assert.equal(collections, 2);
+    look(2);
+    assert.equal(collections, 4);
+    takenMib = 23.9;
+    look(200);
+    assert.equal(collections, 4);
   });
 
   it('does not come while there is work now and then', () => {
