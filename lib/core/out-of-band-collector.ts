@@ -4,7 +4,7 @@ import { collectGarbage } from './garbage';
 /** Looks without work before them until the pause, some 30 ms, can be taken to meet nobody. */
 const QUIET_LOOKS = 5;
 /** How much the heap must take above what was alive after the last collection, bytes, for another to be worth it. */
-const WORTH_BYTES = 8 * 1048576;
+const WORTH_BYTES = 5 * 1048576;
 /** How much more it must take than at the beginning of its rest, and how many looks later, to be worth it without work. */
 const GROWN_BYTES = 2 * 1048576;
 const GROWN_LOOKS = 60;

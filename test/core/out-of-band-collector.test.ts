@@ -56,11 +56,11 @@ describe('out-of-band collection', () => {
 
   it('comes after work only when it is worth it', () => {
     look(10);
-    takenMib = 27;
+    takenMib = 24.9;
     look(1, true);
     look(100);
     assert.equal(collections, 2);
-    takenMib = 28;
+    takenMib = 25;
     look(1, true);
     look(100);
     assert.equal(collections, 4);
