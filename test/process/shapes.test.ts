@@ -20,7 +20,7 @@ describe('the shapes of a tree', () => {
 
   const titles = (tree: Tree) => {
     const rows = tree.processes().all;
-    return rows.map(({ command }) => /^catamount: \w+( \d+)?/.exec(command)?.[0] ?? command).sort();
+    return rows.map(({ command }) => /^catamount: \w+( \d+)?(?=$| )/.exec(command)?.[0] ?? command).sort();
   };
 
   it('--only web: workers, and no job processor', async () => {

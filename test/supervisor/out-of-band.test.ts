@@ -16,17 +16,23 @@ describe('a worker that has come to rest', function () {
     const tree = await stage.start({ WEB_CONCURRENCY: '1' });
     const sizeMb = async () => (await statsOf(tree)).worker_status[0]?.last_status.rssMb ?? Number.NaN;
     await until('it has told of itself', async () => (await sizeMb()) > 0);
-    let mostMb = 0;
-    for (let n = 0; n < 10; n++) {
+    const restingMb = await sizeMb();
+    let mostMb = restingMb;
+    await until('it tells of litter', async () => {
       const answer = await request(`${tree.baseUrl}/litter`);
       assert.equal(answer.status, 200);
       mostMb = Math.max(mostMb, await sizeMb());
-    }
-    await until('it tells of the litter', async () => {
-      mostMb = Math.max(mostMb, await sizeMb());
-      return mostMb > 130;
+      return mostMb > restingMb + 15;
     });
-    await until('it is small again', async () => (await sizeMb()) < mostMb - 30, { timeoutMs: 30_000 });
+    await until(
+      'it is small again',
+      async () => {
+        const now = await sizeMb();
+        mostMb = Math.max(mostMb, now);
+        return now < mostMb - 10;
+      },
+      { timeoutMs: 30_000 },
+    );
     assert.equal((await request(`${tree.baseUrl}/slow`)).status, 200);
   });
 });
