@@ -1,4 +1,4 @@
-// `npm test`: every test file, in up to three lanes side by side, since most tests wait for processes more than they work. Each lane
+// `npm test`: every test file, in two lanes side by side, since most tests wait for processes more than they work. Each lane
 // is a mocha run of its own, with its own servers and its own check for what was left behind. `npm test -- <files>`: only those.
 import { spawn } from 'node:child_process';
 import fs from 'node:fs';
@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const mocha = path.join(root, 'node_modules/mocha/bin/mocha.js');
-const lanes = Math.min(3, os.availableParallelism() + 1);
+const lanes = Math.min(2, os.availableParallelism());
 
 function testFiles() {
   const all = fs.readdirSync(path.join(root, 'test'), { recursive: true });

@@ -18,10 +18,12 @@ export async function insertRevivedRows(knex: Knex, jobs: readonly FoundJob[]): 
   });
   if (rows.length === 0) return new Set();
   const column = (name: 'id' | 'queue' | 'class' | 'payload') => rows.map((row) => row[name]);
+  // In one order for all: two operators who retry the same jobs would lock each other out else.
   await knex.raw(
     `insert into job_outbox (id, queue, class, payload, dispatched_at)
      select id, queue, class, payload, clock_timestamp()
      from unnest(?::uuid[], ?::text[], ?::text[], ?::text[]) as job (id, queue, class, payload)
+     order by id
      on conflict (id) do update set dispatched_at = excluded.dispatched_at`,
     [column('id'), column('queue'), column('class'), column('payload')],
   );
