@@ -19,6 +19,8 @@ describe('event streams', () => {
     });
 
   it('are so many at most, and give their place back when the reader leaves', async () => {
+    // The first visit loads the pages.
+    await until('the pages are there', async () => (await ops.get('/ops/mail/inbox')).status === 200);
     const streams = await Promise.all(Array.from({ length: 50 }, open));
     for (const { statusCode, headers } of streams) {
       assert.deepEqual([statusCode, headers['content-type']], [200, 'text/event-stream; charset=utf-8']);
