@@ -20,6 +20,22 @@ class QueueJob extends Job {
   }
 }
 
+const begun: number[] = [];
+
+class NumberedJob extends Job<[number: number]> {
+  perform(number: number): void {
+    begun.push(number);
+    // The loop is late: what is fetched meanwhile has arrived before the next turn.
+    setTimeout(blockFor, 0, 10);
+    setImmediate(blockFor, 2);
+  }
+}
+
+function blockFor(ms: number): void {
+  const end = performance.now() + ms;
+  while (performance.now() < end);
+}
+
 describe('the order of queues', () => {
   let system: JobSystem;
   before(async () => {
@@ -52,6 +68,15 @@ describe('the order of queues', () => {
     await until('all ran', () => started.length === 600 && running === 0, { timeoutMs: 20_000 });
     assert.ok(leaks() <= 1, `${leaks()} mailer jobs ran too early`);
     assert.equal(most, 2);
+  });
+
+  it('is kept by jobs that begin in turns: none overtakes one that was fetched before it', async () => {
+    const numbers = Array.from({ length: 40 }, (_, number) => number);
+    for (const number of numbers) await NumberedJob.performLater(number);
+    begun.length = 0;
+    await system.processor([NumberedJob]);
+    await until('all ran', () => begun.length === numbers.length, { timeoutMs: 20_000 });
+    assert.deepEqual(begun, numbers);
   });
 
   it('lets weighted queues share', async () => {

@@ -59,6 +59,8 @@ export class Fetcher {
   private readonly ended: Ending[] = [];
   private readonly lostTokens: string[] = [];
   private readonly running = new Map<string, Delivery>();
+  /** Among these, those whose turn is still to come, in the order in which they were fetched. */
+  private readonly unbegun: Delivery[] = [];
   private readonly waiters = new Set<{ readonly met: () => boolean; readonly resolve: () => void }>();
   private readonly peeks: readonly Peek[];
   private readonly prefixes: readonly string[];
@@ -228,15 +230,18 @@ export class Fetcher {
    * turns. With several calls on their way, Redis records and fetches some while this process runs others.
    */
   private runInTurns(deliveries: readonly Delivery[]): void {
+    const isUnderWay = this.unbegun.length > 0;
+    this.unbegun.push(...deliveries);
+    // A later reply may come between two turns: its jobs begin behind those that are left.
+    if (isUnderWay) return;
     const most = this.inFlight > 0 ? deliveries.length : Math.ceil(deliveries.length / 2);
-    this.runFrom(0, deliveries, Math.min(most, MOST_IN_A_TURN));
+    this.runTurn(Math.min(most, MOST_IN_A_TURN));
   }
 
-  private runFrom(start: number, deliveries: readonly Delivery[], turn: number): void {
-    const rest = start + turn;
-    for (const delivery of deliveries.slice(start, rest)) this.run(delivery);
+  private runTurn(size: number): void {
+    for (const delivery of this.unbegun.splice(0, size)) this.run(delivery);
     // The outer one is that of the flush of what ends in this turn.
-    if (rest < deliveries.length) setImmediate(() => setImmediate(() => this.runFrom(rest, deliveries, turn)));
+    if (this.unbegun.length > 0) setImmediate(() => setImmediate(() => this.runTurn(MOST_IN_A_TURN)));
   }
 
   private run(delivery: Delivery): void {
