@@ -56,7 +56,6 @@ export class Worker {
   private assignment: Assignment | undefined;
   private leaving = false;
   private readonly collector = new OutOfBandCollector();
-  private requestsSeen = 0;
   private cut = 0;
 
   /** @param orphanDrainMs how long a worker whose primary died may take to finish what is in flight. */
@@ -101,8 +100,7 @@ export class Worker {
     // As Puma shows it: in flight of the limit.
     if (this.assignment) process.title = titleOf(this.assignment, status);
     this.tell({ catamount: 'heartbeat', status });
-    this.collector.look(status.busy_threads > 0 || status.requests_count !== this.requestsSeen);
-    this.requestsSeen = status.requests_count;
+    this.collector.look(status.busy_threads, status.requests_count);
   }
 
   private hear(message: ToWorker, connection: Connection | undefined): void {

@@ -24,14 +24,17 @@ export class OutOfBandCollector {
   private quietLooks = 0;
   private turnsLeft = TURNS;
   private last = { aliveBytes: 0, takenBytes: 0, look: 0 };
+  private doneBefore = 0;
 
   constructor(
     private readonly collect: () => void = collectGarbage,
     private readonly size: () => HeapSize = heapSize,
   ) {}
 
-  /** To be called once a second. @param worked there is work in hand, or there was since the last call. */
-  look(worked: boolean): void {
+  /** To be called once a second. @param inHand pieces of work at this moment. @param done how many there have been so far. */
+  look(inHand: number, done: number): void {
+    const worked = inHand > 0 || done !== this.doneBefore;
+    this.doneBefore = done;
     if (worked) {
       this.quietLooks = 0;
       this.turnsLeft = TURNS;

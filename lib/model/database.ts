@@ -4,6 +4,7 @@ import type { PoolUse } from '../core/pool-use';
 import { withTlsAdvice } from '../core/tls-advice';
 import type { Deadline } from '../support/deadline';
 import type { Service } from '../support/service';
+// Before knex loads it in its own way.
 import './pg-driver';
 
 /**

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { setTimeout } from 'node:timers/promises';
+import { setTimeout as wait } from 'node:timers/promises';
 import { runEntry } from '../cluster/child-process';
 import { MemoryWatch } from '../cluster/memory-watch';
 import { PhasedRestart } from '../cluster/phased-restart';
@@ -122,7 +122,7 @@ export class Primary {
       this.sights.start();
       if (!config.web.enabled || config.web.concurrency > 0) this.scribe.start();
       const web = config.web.enabled ? this.startWeb(app, settled) : undefined;
-      await Promise.race([web, setTimeout(PROCESSOR_WAITS_MS, undefined, { ref: false })]);
+      await Promise.race([web, wait(PROCESSOR_WAITS_MS, undefined, { ref: false })]);
       this.processor?.start();
       await web;
     } catch (error) {

@@ -55,10 +55,12 @@ export async function runProcessor(app: AppDefinition, lineage: Lineage): Promis
     await jobs.start();
     tellPrimary({ catamount: 'ready' });
     const collector = new OutOfBandCollector();
+    let ended = 0;
     const beat = () => {
       const [status, work] = [jobs.status(), jobs.work()];
       tellPrimary({ catamount: 'heartbeat', status, work });
-      collector.look(status.in_flight.length > 0 || work.processed > 0 || work.failed > 0);
+      ended += work.processed + work.failed;
+      collector.look(status.in_flight.length, ended);
     };
     beat();
     setInterval(beat, HEARTBEAT_MS);

@@ -30,12 +30,10 @@ export class SingleWeb implements WebSide {
   async start(): Promise<string> {
     const address = await this.web.start();
     const collector = new OutOfBandCollector();
-    let requestsSeen = 0;
     const beat = () => {
       const status = this.web.status();
       this.onBeat(status);
-      collector.look(status.busy_threads > 0 || status.requests_count !== requestsSeen);
-      requestsSeen = status.requests_count;
+      collector.look(status.busy_threads, status.requests_count);
     };
     beat();
     this.timer ??= setInterval(beat, BEAT_MS);

@@ -5,12 +5,13 @@ const MIB = 1048576;
 
 describe('out-of-band collection', () => {
   let takenMib: number;
+  let done: number;
   let collections: number;
   let collector: OutOfBandCollector;
 
   beforeEach(() => {
     takenMib = 40;
-    collections = 0;
+    collections = done = 0;
     const collect = () => {
       collections++;
       // The first one leaves the pages.
@@ -19,9 +20,10 @@ describe('out-of-band collection', () => {
     collector = new OutOfBandCollector(collect, () => ({ aliveBytes: 20 * MIB, takenBytes: takenMib * MIB }));
   });
 
-  const look = (times: number, worked = false) => {
-    for (let n = 0; n < times; n++) collector.look(worked);
+  const look = (times: number) => {
+    for (let n = 0; n < times; n++) collector.look(0, done);
   };
+  const work = () => collector.look(0, ++done);
 
   it('comes twice, once work has rested for five looks, and then no more', () => {
     look(4);
@@ -48,27 +50,32 @@ describe('out-of-band collection', () => {
 
   it('does not come while there is work now and then', () => {
     for (let n = 0; n < 50; n++) {
-      look(1, true);
+      work();
       look(4);
     }
+    assert.equal(collections, 0);
+  });
+
+  it('does not come while there is one piece of work in hand', () => {
+    for (let n = 0; n < 50; n++) collector.look(1, 0);
     assert.equal(collections, 0);
   });
 
   it('comes after work only when it is worth it', () => {
     look(10);
     takenMib = 24.9;
-    look(1, true);
+    work();
     look(100);
     assert.equal(collections, 2);
     takenMib = 25;
-    look(1, true);
+    work();
     look(100);
     assert.equal(collections, 4);
   });
 
   it('begins anew when there is work between the two', () => {
     look(5);
-    look(1, true);
+    work();
     look(4);
     assert.equal(collections, 1);
     look(100);
@@ -82,7 +89,7 @@ describe('out-of-band collection', () => {
     assert.equal(litter.length, 500_000);
     litter = undefined;
     const real = new OutOfBandCollector();
-    for (let n = 0; n < 7; n++) real.look(false);
+    for (let n = 0; n < 7; n++) real.look(0, 0);
     assert.ok(inUse() < before - 10 * MIB, `${before} became ${inUse()}`);
   });
 });

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { setTimeout as wait } from 'node:timers/promises';
 import { Events } from '../../../lib/core/events';
 import { Redis } from '../../../lib/core/redis';
 import { BeeConnection } from '../../../lib/job/adapter/bee-connection';
@@ -91,7 +92,11 @@ describe('the fetcher', () => {
     const { send } = command;
     command.send = async (...args) => {
       most = Math.max(most, ++calls);
-      return send.apply(command, args).finally(() => calls--);
+      // Longer on its way than a turn takes, however late the loop is.
+      const reply = await send.apply(command, args);
+      await wait(2);
+      calls--;
+      return reply;
     };
     gate.open();
     start(['default'], 10);

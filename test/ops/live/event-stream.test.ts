@@ -19,9 +19,9 @@ describe('event streams', () => {
     });
 
   it('are so many at most, and give their place back when the reader leaves', async () => {
-    // The first visit loads the pages.
-    await until('the pages are there', async () => (await ops.get('/ops/mail/inbox')).status === 200);
-    const streams = await Promise.all(Array.from({ length: 50 }, open));
+    // By fewer than may wait for the pages (35 with those that are served): the first of them loads what they are made of.
+    const streams: http.IncomingMessage[] = [];
+    while (streams.length < 50) streams.push(...(await Promise.all(Array.from({ length: 25 }, open))));
     for (const { statusCode, headers } of streams) {
       assert.deepEqual([statusCode, headers['content-type']], [200, 'text/event-stream; charset=utf-8']);
       assert.match(String(headers['cache-control']), /no-transform/);
