@@ -77,10 +77,9 @@ export class Processor {
   }
 
   start(): void {
-    if (this.stopping) return;
+    if (this.child || this.stopping) return;
     this.watch ??= setInterval(() => this.killSilent(), WATCH_MS);
-    // It may have been halted before it was started.
-    if (!this.child && this.wanted !== 'stopped') this.fork();
+    this.fork();
   }
 
   /** @returns how many processes had to be killed (0 or 1). */

@@ -55,11 +55,11 @@ export class Stage {
     return this.entry;
   }
 
-  /** Switches one of the app's flaws on. @returns a function that mends it. */
+  /** Switches one of the app's flaws on. @returns what mends it, however often. */
   spoil(flag: 'broken' | 'slow-boot' | 'jobs-crash' | 'broken-setup'): () => void {
     const file = path.join(this.flags, flag);
     fs.writeFileSync(file, '');
-    return () => fs.rmSync(file);
+    return () => fs.rmSync(file, { force: true });
   }
 
   /** What the app's hooks have heard so far. */

@@ -71,7 +71,7 @@ describe('the overview of a real tree, in a browser', function () {
   });
 
   it('shows a worker that was killed, why it cannot come back, and that it is back', async () => {
-    mend = once(stage.spoil('broken'));
+    mend = stage.spoil('broken');
     const pid = await operator.pidOf('worker-1');
     process.kill(pid, 'SIGKILL');
     await operator.waitForCard('worker-1', {
@@ -93,7 +93,7 @@ describe('the overview of a real tree, in a browser', function () {
   });
 
   it('shows a worker whose loop is blocked, and what it was killed for', async () => {
-    mend = once(stage.spoil('slow-boot'));
+    mend = stage.spoil('slow-boot');
     request(`${tree.baseUrl}/block`).catch(() => undefined);
     const silent = operator.page.locator('[data-kind="worker"]', {
       has: operator.page.locator('.phase', { hasText: 'silent' }),
@@ -250,12 +250,3 @@ describe('the overview of a real tree, in a browser', function () {
     await plain.close();
   });
 });
-
-/** May be called twice. */
-function once(work: () => void): () => void {
-  let done = false;
-  return () => {
-    if (!done) work();
-    done = true;
-  };
-}
