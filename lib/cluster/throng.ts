@@ -10,6 +10,9 @@ export interface ThrongOptions {
  * In the primary: throng forks the workers and relays signals to them. Its `lifetime` turns its reviving off (no
  * back-off, no slots, and blind to a worker that dies without `disconnect`): that is `Workers`' task. It is counted on the
  * wall clock, which may be set back: with 0 throng would revive until the clock is where it was.
+ *
+ * In a worker throng would call a function and nothing else: `boot` does that, and spares each the 20 ms and 4 MB of
+ * throng's lodash.
  */
 export function forkWorkers({ count, graceMs }: ThrongOptions): Promise<void> {
   return throng({
@@ -19,9 +22,4 @@ export function forkWorkers({ count, graceMs }: ThrongOptions): Promise<void> {
     master: () => undefined,
     worker: () => undefined,
   });
-}
-
-/** In a worker: throng calls `work`. */
-export function runAsWorker(work: () => Promise<void>): Promise<void> {
-  return throng({ worker: () => void work() });
 }

@@ -1,11 +1,15 @@
-import { createClient } from 'redis';
 import type { Deadline } from '../support/deadline';
 import type { Service } from '../support/service';
 import { toError } from './errors';
 import type { Events } from './events';
+import { createClient } from './redis-driver';
 import { withTlsAdvice } from './tls-advice';
 
-export type RedisClient = ReturnType<typeof createRedis>;
+/** Of the modules nothing is loaded (redis-driver.ts). */
+export type RedisClient = Omit<
+  ReturnType<typeof createRedis>,
+  'bf' | 'cf' | 'cms' | 'ft' | 'json' | 'tDigest' | 'topK' | 'ts'
+>;
 
 function createRedis(url: string) {
   return createClient({

@@ -1,5 +1,4 @@
 import { BegunNote } from '../cluster/begun-note';
-import { runAsWorker } from '../cluster/throng';
 import { Worker } from '../cluster/worker';
 import { ignoreOperatorSignals } from '../control/signals';
 import { handedOnConfig } from '../core/environment';
@@ -13,25 +12,23 @@ import { WebProcess } from './web-process';
 const LAST_MS = 5000;
 
 /** A forked web worker, from its first message to its last. */
-export function runWebWorker(app: AppDefinition): Promise<void> {
-  return runAsWorker(async () => {
-    const config = handedOnConfig();
-    ignoreOperatorSignals();
-    const worker = new Worker(config.shutdownTimeoutMs);
-    const { slot } = await worker.assigned.promise;
-    process.title = `catamount: web ${slot}`;
-    const { events, reopen } = openLog(config, `web.${slot}`, CHILD_LOG_FD);
-    worker.onReopenLog = reopen;
-    onUncaught(events, () => worker.leaveAfterError(Deadline.after(LAST_MS)));
-    try {
-      const note = BegunNote.open(config.stateDir);
-      const web = new WebProcess(app, config, events, worker.tree, note);
-      worker.ready(web, await web.start(), note?.file);
-    } catch (thrown) {
-      const error = toError(thrown);
-      const final = error instanceof UserError;
-      if (!final) events.emit('process.error', { error, during: 'boot' });
-      worker.fail(error.message, final ? error.exitCode : EXIT.failed, final);
-    }
-  });
+export async function runWebWorker(app: AppDefinition): Promise<void> {
+  const config = handedOnConfig();
+  ignoreOperatorSignals();
+  const worker = new Worker(config.shutdownTimeoutMs);
+  const { slot } = await worker.assigned.promise;
+  process.title = `catamount: web ${slot}`;
+  const { events, reopen } = openLog(config, `web.${slot}`, CHILD_LOG_FD);
+  worker.onReopenLog = reopen;
+  onUncaught(events, () => worker.leaveAfterError(Deadline.after(LAST_MS)));
+  try {
+    const note = BegunNote.open(config.stateDir);
+    const web = new WebProcess(app, config, events, worker.tree, note);
+    worker.ready(web, await web.start(), note?.file);
+  } catch (thrown) {
+    const error = toError(thrown);
+    const final = error instanceof UserError;
+    if (!final) events.emit('process.error', { error, during: 'boot' });
+    worker.fail(error.message, final ? error.exitCode : EXIT.failed, final);
+  }
 }
