@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
 import type { Tree } from '../support/tree';
 import { until } from '../support/until';
 import { catamount, order, statsOf } from './operator';
@@ -48,12 +50,15 @@ describe('a broken deploy under load', function () {
   });
 
   it('costs one worker at most where memory leaves no room for a second beside it', async () => {
-    const unlimited = await stage.start();
+    // A program of its own: of the common one, whatever runs beside bears a share, until it ends.
+    const node = path.join(tree.cwd, 'node');
+    fs.copyFileSync(process.execPath, node);
+    const unlimited = await stage.start({}, { node });
     const { memory, worker_status } = await statsOf(unlimited);
     await unlimited.stop();
     const spare = (worker_status[0]?.pss_mb ?? 0) / 2;
     const limit = Math.ceil(((memory.pss_mb ?? 0) + spare) / 0.85);
-    tree = await stage.start({ MEMORY_LIMIT_MB: String(limit) });
+    tree = await stage.start({ MEMORY_LIMIT_MB: String(limit) }, { node });
     const [, kept] = await pidsOf(tree);
     const mend = stage.spoil('broken');
     const { failures } = await underLoad(

@@ -25,6 +25,8 @@ export interface TreeOptions {
   readonly via?: 'node' | 'npm';
   /** Run as this user; only root can. */
   readonly uid?: number;
+  /** The node to run it with. Default: this process's. */
+  readonly node?: string;
   /** Default: the build's `dist/server.js`. */
   readonly entry?: string;
   /** How long it may take until it serves, ms. Default 30,000. */
@@ -51,13 +53,18 @@ export class Tree {
   private closed = false;
 
   constructor(options: TreeOptions) {
-    const { uid, args = [], via = 'node', entry = path.join(ROOT, 'dist/server.js') } = options;
+    const {
+      uid,
+      args = [],
+      via = 'node',
+      entry = path.join(ROOT, 'dist/server.js'),
+      node = process.execPath,
+    } = options;
     this.ownsCwd = options.cwd === undefined;
     this.cwd = options.cwd ?? tempFolder('tree');
     if (uid !== undefined) fs.chownSync(this.cwd, uid, uid);
     if (via === 'npm') writePackage(this.cwd, entry);
-    const [program, ...rest] =
-      via === 'npm' ? ['npm', 'start', '--silent', '--', ...args] : [process.execPath, entry, ...args];
+    const [program, ...rest] = via === 'npm' ? ['npm', 'start', '--silent', '--', ...args] : [node, entry, ...args];
     this.child = spawn(program ?? '', rest, {
       cwd: this.cwd,
       stdio: ['ignore', 'pipe', 'pipe'],
