@@ -203,8 +203,9 @@ describe('MailDelivery', () => {
     };
     const { status } = await job('j', () => NoteMailer.note('a@example.com').deliverNow());
     assert.equal(status, 'sent');
-    const [problem] = stage.all('process.error');
-    assert.equal(problem?.during, 'recording a mail that was sent');
+    // What removes old records may fail, too, meanwhile.
+    const problems = stage.all('process.error').map(({ during }) => during);
+    assert.ok(problems.includes('recording a mail that was sent'), problems.join());
   });
 
   it('records a template error and names file and line', async () => {
