@@ -1,7 +1,7 @@
 import { getHeapStatistics } from 'node:v8';
 import { collectGarbage } from './garbage';
 
-/** Looks without work before them until the pause, some 30 ms, can be taken to meet nobody. */
+/** Looks without work before them until the pause, some 20 to 60 ms, can be taken to meet nobody. */
 const QUIET_LOOKS = 5;
 /** How much the heap must take above what was alive after the last collection, bytes, for another to be worth it. */
 const WORTH_BYTES = 5 * 1048576;
