@@ -14,6 +14,7 @@ import { environment, handOnConfig } from '../core/environment';
 import { EXIT, UserError } from '../core/errors';
 import type { Events } from '../core/events';
 import { ensureFree } from '../core/listen';
+import { OutOfBandCollector } from '../core/out-of-band-collector';
 import type { EmbeddedServers } from '../embedded/embedded-servers';
 import { Deadline } from '../support/deadline';
 import type { AppDefinition } from './app-definition';
@@ -29,6 +30,7 @@ import type { WebSide } from './web-side';
  * or fails, ms.
  */
 const PROCESSOR_WAITS_MS = 2000;
+const LOOK_MS = 1000;
 /** What the embedded servers have for their stop at least, ms. */
 const LAST_MS = 2000;
 
@@ -47,6 +49,7 @@ export class Primary {
   private readonly scribe: ScribePost;
   private readonly control: ControlServer;
   private web: WebSide | undefined;
+  private looks: NodeJS.Timeout | undefined;
   private stopped: Promise<never> | undefined;
 
   constructor(
@@ -125,6 +128,7 @@ export class Primary {
       await Promise.race([web, wait(PROCESSOR_WAITS_MS, undefined, { ref: false })]);
       this.processor?.start();
       await web;
+      if (this.web === undefined || this.web === this.workers) this.collectAtRest();
     } catch (error) {
       if (!this.stopped) await this.stop('it cannot start', this.reportFailure(error));
     }
@@ -143,6 +147,7 @@ export class Primary {
     const since = performance.now();
     const deadline = Deadline.after(timeoutMs);
     this.events.emit('primary.stopping', { reason, timeoutMs });
+    clearInterval(this.looks);
     this.memory.stop();
     this.sights.stop();
     this.scribe.stop();
@@ -187,6 +192,17 @@ export class Primary {
     const durationMs = Math.round(performance.now() - this.startedAt);
     this.events.emit('primary.listening', { address, durationMs });
     if (config.log.format === 'pretty') process.stdout.write('Ctrl-C stops it\n');
+  }
+
+  /** Connections come through here: it rests when the workers do. */
+  private collectAtRest(): void {
+    const collector = new OutOfBandCollector();
+    this.looks = setInterval(() => {
+      const told = this.workers.handles.flatMap(({ status }) => status ?? []);
+      const inHand = told.reduce((sum, { busy_threads }) => sum + busy_threads, 0);
+      const done = told.reduce((sum, { requests_count }) => sum + requests_count, 0);
+      collector.look(inHand, done);
+    }, LOOK_MS);
   }
 
   private tellMemoryPlan(): void {

@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
 import { request } from '../support/http';
+import { tempFolder } from '../support/temp-folder';
 import { until } from '../support/until';
 import { statsOf } from './operator';
 import { Stage } from './stage';
@@ -35,4 +38,20 @@ describe('a worker that has come to rest', function () {
     );
     assert.equal((await request(`${tree.baseUrl}/slow`)).status, 200);
   });
+
+  it('has its primary collect, too', async () => {
+    const observer = path.join(tempFolder('observer'), 'observer.js');
+    fs.writeFileSync(observer, OBSERVER);
+    const tree = await stage.start({ WEB_CONCURRENCY: '1', NODE_OPTIONS: `--require ${observer}` });
+    await tree.waitForLine(new RegExp(`^${tree.pid} was told to collect`));
+  });
 });
+
+/** Tells of each collection that did not come by itself. */
+const OBSERVER = `
+const { constants, PerformanceObserver } = require('node:perf_hooks');
+const asked = constants.NODE_PERFORMANCE_GC_FLAGS_FORCED | constants.NODE_PERFORMANCE_GC_FLAGS_ALL_AVAILABLE_GARBAGE;
+new PerformanceObserver((list) => {
+  for (const { detail } of list.getEntries()) if (detail.flags & asked) console.log(process.pid + ' was told to collect');
+}).observe({ entryTypes: ['gc'] });
+`;
