@@ -1,4 +1,4 @@
-import { DEAD_LIMIT, DEAD_MAX_AGE_MS, DEAD_SURPLUS } from '../set/dead-limits';
+import { DEAD_LIMIT, DEAD_MAX_AGE_MS } from '../set/dead-limits';
 import { GIST_LUA } from './gist-lua';
 
 /** How many ends of jobs that went straight to Redis are remembered per queue; a sweep forgets them by age, too. */
@@ -12,12 +12,11 @@ const RECENT_LIMIT = 20_000;
  */
 export const OUTCOME_LUA = `
 local function forget(p, ids)
-  if #ids == 0 then return end
-  local finished = {}
-  for _, id in ipairs(ids) do finished[#finished + 1] = now; finished[#finished + 1] = id end
-  call('zrem', p..'dead', unpack(ids)); call('srem', p..'failed', unpack(ids))
-  for _, hash in ipairs({ 'jobs', 'gists', 'cursor', 'progress' }) do call('hdel', p..hash, unpack(ids)) end
-  call('zadd', p..'finished', unpack(finished))
+  for _, id in ipairs(ids) do
+    call('zrem', p..'dead', id); call('srem', p..'failed', id); call('hdel', p..'jobs', id)
+    call('hdel', p..'gists', id)
+    call('hdel', p..'cursor', id); call('hdel', p..'progress', id); call('zadd', p..'finished', now, id)
+  end
 end
 
 local function bury(p, id, record)
@@ -27,7 +26,7 @@ local function bury(p, id, record)
   call('sadd', p..'failed', id); call('zadd', p..'dead', now, id)
   forget(p, call('zrangebyscore', p..'dead', '-inf', now - ${DEAD_MAX_AGE_MS}, 'LIMIT', 0, 100))
   local over = call('zcard', p..'dead') - ${DEAD_LIMIT}
-  if over >= ${DEAD_SURPLUS} then forget(p, call('zrange', p..'dead', 0, math.min(over, ${2 * DEAD_SURPLUS}) - 1)) end
+  if over > 0 then forget(p, call('zrange', p..'dead', 0, math.min(over, 100) - 1)) end
 end
 
 local function leaveTrace(p, id, traces)

@@ -6,7 +6,7 @@ import { revived, rewritten } from './rewrites';
 import type { BulkOptions, BulkResult, Selection } from './selection';
 import type { SetSources } from './sources';
 
-/** Jobs that will not run again by themselves. Newest first; the last 10,000 of a queue (up to 99 more, until they go together), for at most 180 days. */
+/** Jobs that will not run again by themselves. Newest first; at most 10,000 a queue, for at most 180 days. */
 export class DeadSet extends RedisJobSet {
   readonly name = 'dead';
   private readonly reviving: Move = {

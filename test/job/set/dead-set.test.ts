@@ -119,22 +119,13 @@ describe('the dead set', () => {
     const { client } = system.redis;
     const old = Date.now() - 181 * 86_400_000;
     await client.zAdd('bq:default:dead', { score: old, value: 'ancient' });
-    const many = Array.from({ length: 10_098 }, (_, i) => ({ score: Date.now() - 20_000 + i, value: `old-${i}` }));
+    const many = Array.from({ length: 10_000 }, (_, i) => ({ score: Date.now() - 20_000 + i, value: `old-${i}` }));
     await client.zAdd('bq:default:dead', many);
-    await client.hSet('bq:default:jobs', { ancient: '{}', 'old-0': '{}', 'old-99': '{}', 'old-100': '{}' });
+    await client.hSet('bq:default:jobs', { ancient: '{}', 'old-0': '{}', 'old-1': '{}' });
     await system.processor([MoodyJob]);
-    await MoodyJob.performLater('newer');
-    await until('it is dead', () => system.eventsNamed('job.dead').length === 1);
-    assert.equal(await dead.count(), 10_099);
-    assert.deepEqual(await client.hmGet('bq:default:jobs', ['ancient', 'old-0']), [null, '{}']);
     await MoodyJob.performLater('newest');
-    await until('that is dead, too', () => system.eventsNamed('job.dead').length === 2);
+    await until('it is dead', () => system.eventsNamed('job.dead').length === 1);
     assert.equal(await dead.count(), 10_000);
-    assert.deepEqual(await client.hmGet('bq:default:jobs', ['old-0', 'old-99', 'old-100']), [null, null, '{}']);
-    const traces = ['ancient', 'old-0', 'old-99', 'old-100'].map((id) => client.zScore('bq:default:finished', id));
-    assert.deepEqual(
-      (await Promise.all(traces)).map((score) => score !== null),
-      [true, true, true, false],
-    );
+    assert.deepEqual(await client.hmGet('bq:default:jobs', ['ancient', 'old-0', 'old-1']), [null, null, '{}']);
   });
 });
