@@ -26,6 +26,7 @@ const FENCES: Readonly<Record<string, readonly string[]>> = {
   'bee-queue': ['lib/job/adapter/bee-queue.ts'],
   croner: ['lib/job/cron/schedule.ts'],
   'email-templates': ['lib/mailer/renderer.ts'],
+  redis: ['lib/core/redis-driver.ts'],
   'node:child_process': ['lib/cluster/child-process.ts', 'lib/embedded/server-process.ts'],
 };
 

@@ -26,6 +26,8 @@ export interface ProcessorOptions {
   readonly lineage: string;
   /** A processor that is not heard of for this long is killed, ms. */
   readonly timeoutMs: number;
+  /** How long a start may take, ms, if not that long. */
+  readonly bootTimeoutMs: number;
   /** How long a replaced one may take to finish its jobs, ms. */
   readonly drainTimeoutMs: number;
   /** How large its heap may grow; null for Node's own choice. */
@@ -275,7 +277,10 @@ export class Processor {
   /** A handler that blocks the event loop for longer than the timeout: its jobs are rescued by the next processor. */
   private killSilent(): void {
     const silentMs = Math.round(performance.now() - this.heardAt);
-    if (!this.child || silentMs < this.options.timeoutMs || this.state === 'stopping') return;
+    const { timeoutMs, bootTimeoutMs } = this.options;
+    // It loads its code before it says a word.
+    const limitMs = this.readyAt === undefined ? Math.max(timeoutMs, bootTimeoutMs) : timeoutMs;
+    if (!this.child || silentMs < limitMs || this.state === 'stopping') return;
     const inFlight = this.status?.in_flight ?? [];
     this.deaths.silent(silentMs, inFlight[0]?.what);
     this.events.emit('processor.silent', { pid: this.pid ?? 0, silentMs, inFlight });

@@ -71,8 +71,9 @@ export class Primary {
     if (jobs.enabled) {
       const onRunning = (running: boolean) => this.workers.setJobsRunning(running);
       const heapMb = config.heapCaps?.jobsMb ?? null;
-      const timeoutMs = web.workerTimeoutMs;
-      this.processor = new Processor(events, { lineage: id, timeoutMs, drainTimeoutMs, heapMb, onRunning });
+      const { workerTimeoutMs: timeoutMs, bootTimeoutMs } = web;
+      const times = { timeoutMs, bootTimeoutMs, drainTimeoutMs };
+      this.processor = new Processor(events, { ...times, lineage: id, heapMb, onRunning });
     }
     const { workers, processor, memory, phased } = this;
     this.sights = new TreeSights({ id, app: app.name, config, events, workers, processor, memory, phased });

@@ -6,7 +6,9 @@ import { assertOneMailEach, signUp } from './sign-ups';
 import { Surroundings } from './surroundings';
 
 const NOT_IN_PRIMARY = ['objection', 'knex', 'pg', 'koa', 'email-templates', 'nodemailer', 'bee-queue'];
-const NOT_IN_WEB = ['email-templates', 'nodemailer', 'bee-queue', 'prom-client', 'ejs'];
+const NOT_IN_WEB = ['email-templates', 'nodemailer', 'bee-queue', 'prom-client', 'ejs', 'throng'];
+/** What the package redis would bring along. */
+const NO_NEED_OF = ['@redis/bloom', '@redis/json', '@redis/search', '@redis/time-series'];
 
 describe('what a tree in production has loaded, after it has served and mailed', () => {
   let around: Surroundings;
@@ -47,12 +49,13 @@ describe('what a tree in production has loaded, after it has served and mailed',
 
   it('in the primary: no ORM, no web framework, no mail, no queue', () => assertNone(roles.primary, NOT_IN_PRIMARY));
 
-  it('in a web worker: no mail, no queue', () => assertNone(roles.web, NOT_IN_WEB));
+  it('in a web worker: no mail, no queue, nothing that forks', () => assertNone(roles.web, NOT_IN_WEB));
 
   it('in the job processor: no web framework', () => assertNone(roles.jobs, ['koa', '@koa/router', 'koa-helmet']));
 
-  it('nowhere: the embedded servers, or the settings twice', () => {
-    for (const pid of loaded.pids) assertNone(pid, ['lib/embedded', 'catamount-local-servers']);
+  it('nowhere: the embedded servers, what the Redis client does not need, or the settings twice', () => {
+    for (const pid of loaded.pids) assertNone(pid, ['lib/embedded', 'catamount-local-servers', ...NO_NEED_OF]);
+    for (const pid of [roles.web, roles.jobs]) assert.ok(loaded.of(pid).has('@redis/client'));
     // Read and validated once, by the primary.
     assert.ok(loaded.of(roles.primary).has('zod'));
     assertNone(roles.jobs, ['zod']);

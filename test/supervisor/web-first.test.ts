@@ -36,4 +36,19 @@ describe('a tree that starts', function () {
       mend();
     }
   });
+
+  it('gives its job processor the time of a start before it counts its silence', async () => {
+    const mend = stage.spoil('slow-jobs');
+    try {
+      const tree = await stage.start({ WORKER_TIMEOUT: '1s', WORKER_BOOT_TIMEOUT: '8s' });
+      const { text } = await tree.waitForLine(/job processor, pid \d+, was not heard of for/);
+      const seconds = Number(/not heard of for ([\d.]+) s/.exec(text)?.[1]);
+      assert.ok(seconds >= 8, text);
+      mend();
+      await tree.waitForLine(/job processor is ready/);
+      assert.equal((await tree.stop()).code, 0);
+    } finally {
+      mend();
+    }
+  });
 });
