@@ -110,11 +110,12 @@ describe('a processor that falls silent', function () {
   });
 
   it('was blocked only, too long: its job counts as done if nobody has begun it anew', async () => {
+    // There before, since who has not been here for long does not judge.
+    const processor = await judge();
+    processor.quiet();
     const { said } = startDoomed('blocked');
     await transaction(() => BlockingJob.performLater('blocking', 1.8 * SILENCE_MS));
     await until('it blocks', () => said.length === 1, FORKED);
-    const processor = await judge();
-    processor.quiet();
     await until('it is taken over', () => takenOver().length === 1);
     assert.equal(await system.redis.client.lLen('bq:default:waiting'), 1);
     await until('it is done', async () => (await system.redis.client.hLen('bq:default:jobs')) === 0);
