@@ -48,7 +48,7 @@ export async function loadI18n(
     in(locale) {
       const known = plain.get(locale);
       return (key, values) => {
-        if (values) return instance.t(key, { ...values, lng: locale });
+        if (values) return instance.t(key, Object.assign({}, values, { lng: locale }));
         const text = known?.get(key) ?? instance.t(key, { lng: locale, replace: {} });
         if (text !== key) known?.set(key, text);
         return text;

@@ -1,3 +1,4 @@
+import { toError } from '../../core/errors';
 import type { Events } from '../../core/events';
 import type { Redis } from '../../core/redis';
 import type { Deadline } from '../../support/deadline';
@@ -87,6 +88,8 @@ export class Pulse {
   private async pass(): Promise<number | undefined> {
     const { redis, identity, describe, pulseMs = 1000, silenceMs = 25_000 } = this.options;
     if (!redis.client.isReady) return undefined;
+    // Before it shows itself, so that nobody sees both. It lives all the same when that fails.
+    const failure = await this.takeOverFromDead().then(() => undefined, toError);
     const beat = this.pulses % this.beatEvery === 0;
     const begun = performance.now();
     const reply = await sendPulse(redis.client, {
@@ -103,7 +106,7 @@ export class Pulse {
     this.pulses++;
     this.last = reply;
     this.obey(reply.orders);
-    await this.takeOverFromDead();
+    if (failure) throw failure;
     for (const silent of reply.silent) await this.takeOverFromSilent(silent, silenceMs);
     // Between jobs that block the event loop there may be a moment only, in which the last reply is read as well.
     return Math.max(0, pulseMs - tookMs);
