@@ -1,47 +1,127 @@
-// `npm test`: every test file, in two lanes side by side, since most tests wait for processes more than they work. Each lane
-// is a mocha run of its own, with its own servers and its own check for what was left behind. `npm test -- <files>`: only those.
-import { spawn } from 'node:child_process';
+// `npm test`: the first tier; `npm run test:deep` (--deep): the second. Mocha's own parallel mode shares the files out: a lane
+// takes the next one as it is free, the slowest first by the times in .config/test-times.json. See test/README.md.
+import { spawn, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
-const mocha = path.join(root, 'node_modules/mocha/bin/mocha.js');
-const lanes = Math.min(2, os.availableParallelism());
+const TIMES = path.join(root, '.config/test-times.json');
+const TIERS = { fast: '.test.ts', deep: '.deep.ts' };
+/** What one wait may take on a machine that starts a process in START_MS; a slower one gets more. */
+const LIMIT_MS = 60_000;
+const START_MS = 60;
+const MAX_FACTOR = 8;
+const HELP = `npm test -- [options] [files]
+  --deep         the deep tier instead: processes, the supervisor, browsers, the package, storms
+  --lanes N      how many files run side by side; default: one a core
+  --only TEXT    only files whose path contains TEXT, of both tiers unless --deep is given; may be repeated
+  --grep TEXT    only tests whose full name contains TEXT
+  --record       keep how long each file took in .config/test-times.json, by which the next run orders them`;
 
-function testFiles() {
-  const all = fs.readdirSync(path.join(root, 'test'), { recursive: true });
-  return all
-    .filter((file) => file.endsWith('.test.ts') && !file.includes('node_modules'))
-    .map((file) => path.join('test', file))
-    .sort();
-}
-
-/** @returns the exit code. What the lane prints goes to `write`. */
-function run(args, write) {
-  return new Promise((resolve, reject) => {
-    const lane = spawn(process.execPath, [mocha, ...args], { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
-    for (const stream of [lane.stdout, lane.stderr]) stream.on('data', write);
-    for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => lane.kill(signal));
-    lane.once('error', reject);
-    lane.once('close', (code) => resolve(code ?? 1));
-  });
-}
-
-const own = process.argv.slice(2);
-const colour = process.stdout.isTTY ? ['--color'] : [];
-// Neighbours are of one kind and take about as long: dealt out in turn, each lane gets its share of every kind.
-const files = testFiles();
-const shares =
-  own.length > 0 ? [own] : Array.from({ length: lanes }, (_, i) => files.filter((_, j) => j % lanes === i));
-const later = [];
-const runs = shares.map((args, i) =>
-  run([...colour, ...args], i === 0 ? (data) => process.stdout.write(data) : (data) => later.push(data)),
-);
-const codes = await Promise.all(runs);
-for (const data of later) process.stdout.write(data);
-codes.forEach((code, i) => {
-  if (code !== 0) process.stdout.write(`\nlane ${i + 1} of ${shares.length} failed with ${code}, see above\n`);
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    deep: { type: 'boolean', default: false },
+    lanes: { type: 'string', default: String(os.availableParallelism()) },
+    only: { type: 'string', multiple: true, default: [] },
+    grep: { type: 'string' },
+    record: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
+  },
 });
-process.exitCode = codes.every((code) => code === 0) ? 0 : 1;
+
+function fail(message) {
+  console.error(message);
+  process.exit(2);
+}
+
+function filesOfTier(endings) {
+  return fs
+    .readdirSync(path.join(root, 'test'), { recursive: true })
+    .filter((file) => endings.some((ending) => file.endsWith(ending)) && !file.includes('node_modules'))
+    .map((file) => path.join('test', file));
+}
+
+function chosenFiles() {
+  if (positionals.length > 0) {
+    for (const file of positionals) if (!fs.existsSync(path.join(root, file))) fail(`There is no test file ${file}`);
+    return positionals;
+  }
+  const everything = values.only.length > 0 && !values.deep;
+  const files = filesOfTier(everything ? Object.values(TIERS) : [values.deep ? TIERS.deep : TIERS.fast]);
+  const chosen =
+    values.only.length === 0 ? files : files.filter((file) => values.only.some((text) => file.includes(text)));
+  if (chosen.length === 0) fail(`No test file has ${values.only.join(' or ')} in its path`);
+  return chosen;
+}
+
+/** A file that was never timed comes first: it may be the slowest. */
+function slowestFirst(files) {
+  const times = fs.existsSync(TIMES) ? JSON.parse(fs.readFileSync(TIMES, 'utf8')) : {};
+  return files.sort(
+    (a, b) => (times[b] ?? Number.POSITIVE_INFINITY) - (times[a] ?? Number.POSITIVE_INFINITY) || (a < b ? -1 : 1),
+  );
+}
+
+/** How much slower than usual processes start here and now: the slowest of a few, as a test waits for the slowest, too. */
+function measuredFactor() {
+  const starts = Array.from({ length: 5 }, () => {
+    const begun = performance.now();
+    spawnSync(process.execPath, ['-e', '0']);
+    return performance.now() - begun;
+  });
+  return Math.min(MAX_FACTOR, Math.max(1, Math.max(...starts) / START_MS));
+}
+
+if (values.help) {
+  console.log(HELP);
+  process.exit(0);
+}
+const lanes = Number(values.lanes);
+if (!Number.isInteger(lanes) || lanes < 1) fail(`--lanes takes a whole number from 1 on, not ${values.lanes}`);
+const files = slowestFirst(chosenFiles());
+const limitMs = Math.round(LIMIT_MS * measuredFactor());
+const runFolder = fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), 'cat-')));
+// Other users' processes, which some tests start, must get through to theirs.
+fs.chmodSync(runFolder, 0o711);
+
+const run = spawn(
+  process.execPath,
+  [
+    path.join(root, 'node_modules/mocha/bin/mocha.js'),
+    '--parallel',
+    `--jobs=${lanes}`,
+    `--timeout=${limitMs * 3}`,
+    '--reporter=test/support/file-reporter.ts',
+    ...(values.grep === undefined ? [] : ['--fgrep', values.grep]),
+    ...(process.stdout.isTTY ? ['--color'] : []),
+    ...files,
+  ],
+  {
+    cwd: root,
+    stdio: 'inherit',
+    env: { ...process.env, CATAMOUNT_TEST_FOLDER: runFolder, CATAMOUNT_TEST_LIMIT_MS: String(limitMs) },
+  },
+);
+// A terminal signals the run itself; whoever signals only us means the run, too.
+process.on('SIGINT', () => undefined);
+process.on('SIGTERM', () => run.kill('SIGTERM'));
+run.once('close', (code) => {
+  if (values.record) record();
+  fs.rmSync(runFolder, { recursive: true, force: true, maxRetries: 5 });
+  process.exitCode = code ?? 1;
+});
+
+function record() {
+  const known = fs.existsSync(TIMES) ? JSON.parse(fs.readFileSync(TIMES, 'utf8')) : {};
+  for (const line of fs.readFileSync(path.join(runFolder, 'times'), 'utf8').trim().split('\n')) {
+    const { file, seconds } = JSON.parse(line);
+    known[file] = seconds;
+  }
+  const still = Object.entries(known).filter(([file]) => fs.existsSync(path.join(root, file)));
+  const sorted = Object.fromEntries(still.sort(([, a], [, b]) => b - a));
+  fs.writeFileSync(TIMES, `${JSON.stringify(sorted, null, 2)}\n`);
+}

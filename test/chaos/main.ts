@@ -62,7 +62,7 @@ async function run(minutes: number, seed: number, faults: readonly Fault[]): Pro
   const result = await chaosRun(options);
   clearTimeout(limit);
   say(`\n${reportOf(result)}\n\nkept in ${path.relative(ROOT, keep(options, result))}`);
-  const left = processesOfRun().filter(({ command }) => !command.includes('esbuild'));
+  const left = processesOfRun();
   for (const { pid, command } of left) {
     say(`left behind, and killed now: ${pid} ${command}`);
     process.kill(pid, 'SIGKILL');

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { RUN_FOLDER } from './temp-folder';
+import { LANE_FOLDER } from './temp-folder';
 
 const ROOT = path.resolve(__dirname, '../..');
 
@@ -19,7 +19,7 @@ export function buildFixtureApp(name: string): Promise<string> {
 }
 
 async function build(name: string): Promise<string> {
-  const folder = path.join(RUN_FOLDER, name);
+  const folder = path.join(LANE_FOLDER, name);
   fs.mkdirSync(path.join(folder, 'node_modules'), { recursive: true });
   fs.symlinkSync(ROOT, path.join(folder, 'node_modules/catamount'));
   const tsc = path.join(ROOT, 'node_modules/typescript/bin/tsc');

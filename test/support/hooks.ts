@@ -1,45 +1,78 @@
-import type { ProcessRow } from './processes';
+import fs from 'node:fs';
+import path from 'node:path';
+import type { Context, RootHookObject, Suite } from 'mocha';
+import { leftoverDatabases } from './postgres';
 import { markProcesses, processesOfRun } from './run-processes';
-import { stopSharedPostgres } from './shared-postgres';
-import { RUN_FOLDER, removeFolder } from './temp-folder';
+import { startSharedServers, stopSharedServers } from './shared-servers';
+import { LANE, RUN_FOLDER } from './temp-folder';
 import { until } from './until';
 
 markProcesses();
 
-/** How long processes that are on their way out may take. */
-const GOING_MS = 2000;
-/** How long open handles may keep the run alive after its end. */
-const HANDLES_MS = 5000;
+const ROOT = path.resolve(__dirname, '../..');
+/** Handles that Mocha and Node open and close as they like. */
+const UNTOLD = new Set(['Timeout', 'Immediate', 'FSReqCallback', 'FSReqPromise', 'TTYWrap']);
 
-/** Fails the run when a test left a process or an open handle behind. */
+/** Once for a run, before there are lanes. */
+export async function mochaGlobalSetup(): Promise<void> {
+  await startSharedServers();
+}
+
 export async function mochaGlobalTeardown(): Promise<void> {
-  await stopSharedPostgres();
-  // Not before: that Postgres stops may take a while, and has handles open until then.
-  setTimeout(failForHandles, GOING_MS + HANDLES_MS).unref();
-  const gone = () => leftBehind().length === 0;
-  await until('every process that a test started has ended', gone, { timeoutMs: GOING_MS })
-    .catch(failForProcesses)
-    .finally(() => removeFolder(RUN_FOLDER));
+  await stopSharedServers();
 }
 
-function leftBehind(): ProcessRow[] {
-  // The compiler behind tsx lives as long as we do.
-  return processesOfRun().filter(({ command }) => !command.includes('esbuild'));
-}
+let begun = 0;
+let before: { readonly pids: ReadonlySet<number>; readonly handles: readonly string[] };
 
-function failForProcesses(): never {
-  const left = leftBehind();
-  for (const { pid } of left) process.kill(pid, 'SIGKILL');
-  const list = left.map(({ pid, ppid, command }) => `pid ${pid} of ${ppid}: ${command.slice(0, 200)}`);
-  throw new Error(`Tests left ${left.length} process(es) behind, killed now:\n${list.join('\n')}`);
-}
+/** Around every file: whoever leaves something behind is named. */
+export const mochaHooks: RootHookObject = {
+  beforeAll() {
+    before = { pids: new Set(processesOfRun().map(({ pid }) => pid)), handles: handles() };
+  },
+  async afterAll(this: Context) {
+    note(fileOf(this.test?.parent));
+    try {
+      await until('everything that this file has started has ended', () => leftovers().length === 0);
+    } catch {
+      const left = leftovers();
+      for (const { pid } of newProcesses()) process.kill(pid, 'SIGKILL');
+      throw new Error(`This file left ${left.length} thing(s) behind; processes are killed now:\n${left.join('\n')}`);
+    }
+  },
+};
 
-/** Runs only if something keeps the process alive after everything is done. */
-function failForHandles(): void {
-  process.stderr.write(`\nTests left open handles behind: ${process.getActiveResourcesInfo().join(', ')}\n`);
-  // Mocha sets the code in a listener of its own, before this one.
-  process.once('exit', () => {
-    process.exitCode = 1;
+function leftovers(): string[] {
+  const processes = newProcesses().map(
+    ({ pid, ppid, command }) => `process ${pid} of ${ppid}: ${command.slice(0, 200)}`,
+  );
+  const known = [...before.handles];
+  const open = handles().filter((handle) => {
+    const at = known.indexOf(handle);
+    if (at >= 0) known.splice(at, 1);
+    return at < 0;
   });
-  process.exit();
+  const databases = leftoverDatabases().map((name) => `database ${name}`);
+  return [...processes, ...open.map((handle) => `open handle ${handle}`), ...databases];
+}
+
+function newProcesses() {
+  return processesOfRun().filter(({ pid }) => !before.pids.has(pid));
+}
+
+function handles(): string[] {
+  return process.getActiveResourcesInfo().filter((handle) => !UNTOLD.has(handle));
+}
+
+/** How long a file took, loading it included: since the end of the one before. */
+function note(file: string): void {
+  const end = performance.now();
+  const seconds = Math.round((end - begun) / 100) / 10;
+  begun = end;
+  fs.appendFileSync(path.join(RUN_FOLDER, 'times'), `${JSON.stringify({ file, seconds, lane: LANE })}\n`);
+}
+
+function fileOf(root: Suite | undefined): string {
+  const file = root?.suites[0]?.file ?? root?.tests[0]?.file ?? '?';
+  return path.relative(ROOT, file);
 }

@@ -3,7 +3,8 @@ import path from 'node:path';
 import createKnex from 'knex';
 import pg from 'pg';
 import { migrateUp } from '../../lib/model/migrator';
-import { sharedPostgres } from './shared-postgres';
+import { sharedPostgres } from './shared-servers';
+import { LANE } from './temp-folder';
 
 const ROOT = path.resolve(__dirname, '../..');
 /** Where the product and its app keep migrations. */
@@ -22,28 +23,40 @@ export interface DatabaseOptions {
   readonly migrated?: boolean | readonly string[];
 }
 
+/** A lane's databases are its own: it makes, clones and drops them while others do the same. */
+const PREFIX = `lane_${LANE}_`;
 const templates = new Map<string, Promise<string>>();
+const made = new Set<string>();
 let count = 0;
 
 /** A database of one's own on the run's shared Postgres. Cloned from a template, so cheap: one per suite or test. */
 export async function createDatabase({ migrated = false }: DatabaseOptions = {}): Promise<TestDatabase> {
   const folders = migrated === true ? ALL_FOLDERS : migrated === false ? [] : migrated;
   const template = folders.length === 0 ? 'template1' : await migratedTemplate(folders);
-  const name = `test_${++count}`;
+  const name = `${PREFIX}${++count}`;
+  made.add(name);
   await administer(`CREATE DATABASE ${name} TEMPLATE ${template}`);
   const url = await urlOf(name);
   return {
     url,
     query: (sql, values) => query(url, sql, values),
-    drop: () => administer(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`),
+    drop: async () => {
+      await administer(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
+      made.delete(name);
+    },
   };
+}
+
+/** Those of this lane that nobody has dropped. */
+export function leftoverDatabases(): readonly string[] {
+  return [...made];
 }
 
 function migratedTemplate(folders: readonly string[]): Promise<string> {
   const key = folders.join();
-  const made = templates.get(key) ?? makeTemplate(`template_${templates.size + 1}`, folders);
-  templates.set(key, made);
-  return made;
+  const template = templates.get(key) ?? makeTemplate(`${PREFIX}template_${templates.size + 1}`, folders);
+  templates.set(key, template);
+  return template;
 }
 
 async function makeTemplate(name: string, folders: readonly string[]): Promise<string> {

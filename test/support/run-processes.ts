@@ -1,20 +1,22 @@
 import { descendants, hasVariable, type ProcessRow, processes } from './processes';
-import { RUN_FOLDER } from './temp-folder';
+import { LANE_FOLDER } from './temp-folder';
 
 const MARK = 'CATAMOUNT_TEST_RUN';
 
 /** Every process that this one starts from now on can be told from all others, however far it gets from us. */
 export function markProcesses(): void {
-  process.env[MARK] = RUN_FOLDER;
+  process.env[MARK] = LANE_FOLDER;
 }
 
-/** What this run has started and what is alive of it: by descent, by the mark it inherited, or by working in our folder. */
+/** What this lane has started and what is alive of it: by descent, by the mark it inherited, or by working in our folder. */
 export function processesOfRun(): ProcessRow[] {
   const rows = processes();
   const kin = new Set(descendants(process.pid, rows).map((row) => row.pid));
   return rows.filter(
     ({ pid, command }) =>
       pid !== process.pid &&
-      (kin.has(pid) || command.includes(RUN_FOLDER) || hasVariable(pid, `${MARK}=${RUN_FOLDER}`)),
+      // The compiler behind tsx lives as long as we do.
+      !command.includes('esbuild') &&
+      (kin.has(pid) || command.includes(`${LANE_FOLDER}/`) || hasVariable(pid, `${MARK}=${LANE_FOLDER}`)),
   );
 }

@@ -2,7 +2,7 @@ import path from 'node:path';
 import { createClient } from 'redis';
 import { createDatabase, type TestDatabase } from '../../support/postgres';
 import { startTestRedis, type TestRedis } from '../../support/redis';
-import { stopSharedPostgres } from '../../support/shared-postgres';
+import { stopSharedServers } from '../../support/shared-servers';
 import type { Stores } from '../contender/contender';
 import { Child } from './child';
 
@@ -74,7 +74,7 @@ export class Grounds {
     this.client.destroy();
     await this.redis.remove();
     await this.database.drop();
-    await stopSharedPostgres();
+    await stopSharedServers();
   }
 
   private async far(url: string, rttMs: number): Promise<string> {

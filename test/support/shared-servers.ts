@@ -4,17 +4,25 @@ import { EmbeddedServers } from '../../lib/embedded/embedded-servers';
 import { Deadline } from '../../lib/support/deadline';
 import { RUN_FOLDER } from './temp-folder';
 
+const POSTGRES = 'CATAMOUNT_TEST_POSTGRES';
+
 let servers: EmbeddedServers | undefined;
 let starting: Promise<string> | undefined;
 
-/** The one Postgres of this run, started when a test first asks. @returns its URL, of an empty database. */
+/** The one Postgres of this run, an empty database: its main process has started it, before there were lanes. */
 export function sharedPostgres(): Promise<string> {
+  const url = process.env[POSTGRES];
+  if (url !== undefined) return Promise.resolve(url);
   starting ??= start();
   return starting;
 }
 
-export async function stopSharedPostgres(): Promise<void> {
-  await servers?.stop(Deadline.after(10_000));
+export async function startSharedServers(): Promise<void> {
+  process.env[POSTGRES] = await sharedPostgres();
+}
+
+export async function stopSharedServers(): Promise<void> {
+  await servers?.stop(Deadline.after(30_000));
 }
 
 async function start(): Promise<string> {

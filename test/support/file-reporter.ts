@@ -1,0 +1,113 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import Mocha, { type Runner, type Suite, type Test } from 'mocha';
+import { RUN_FOLDER } from './temp-folder';
+
+const { EVENT_RUN_END, EVENT_SUITE_END, EVENT_TEST_FAIL, EVENT_TEST_PASS, EVENT_TEST_PENDING } = Mocha.Runner.constants;
+const ROOT = path.resolve(__dirname, '../..');
+
+interface Failure {
+  readonly title: string;
+  readonly text: string;
+}
+
+/** What has become of a file so far. */
+interface FileReport {
+  passed: number;
+  pending: number;
+  readonly failures: Failure[];
+}
+
+/** A line for each file as it ends, its failures under it; at the end they are told again, with how to run each alone. */
+export default class FileReporter {
+  private readonly files = new Map<string, FileReport>();
+  private readonly begun = performance.now();
+  private current: FileReport = { passed: 0, pending: 0, failures: [] };
+  private file = '';
+
+  constructor(runner: Runner) {
+    runner.on(EVENT_TEST_PASS, (test) => {
+      this.heard(test);
+      this.current.passed++;
+    });
+    runner.on(EVENT_TEST_PENDING, (test) => {
+      this.heard(test);
+      this.current.pending++;
+    });
+    runner.on(EVENT_TEST_FAIL, (test, error: unknown) => {
+      this.heard(test);
+      this.current.failures.push({ title: titleOf(test), text: textOf(error) });
+    });
+    runner.on(EVENT_SUITE_END, (suite) => {
+      if (suite.root) this.endOfFile();
+      else if (suite.file !== undefined) this.file = suite.file;
+    });
+    runner.once(EVENT_RUN_END, () => this.end());
+  }
+
+  private heard(test: Test): void {
+    const file = test.file ?? (test as { err?: { file?: string } }).err?.file;
+    if (file !== undefined) this.file = file;
+  }
+
+  private endOfFile(): void {
+    const file = path.relative(ROOT, this.file);
+    this.files.set(file, this.current);
+    const { passed, pending, failures } = this.current;
+    const seconds = secondsOf(file);
+    const counts = [`${passed} passed`];
+    if (failures.length > 0) counts.push(`${failures.length} FAILED`);
+    if (pending > 0) counts.push(`${pending} skipped`);
+    print(`${failures.length > 0 ? '✗' : '✓'} ${file}  ${counts.join(', ')}  ${seconds} s`);
+    for (const failure of failures) print(indent(`${failure.title}\n${failure.text}`));
+    this.current = { passed: 0, pending: 0, failures: [] };
+    this.file = '';
+  }
+
+  private end(): void {
+    // A lane that died takes its file with it: Mocha tells of that only now, outside any file.
+    if (this.current.failures.length > 0) this.endOfFile();
+    const all = [...this.files.values()];
+    const failed = all.reduce((sum, { failures }) => sum + failures.length, 0);
+    const passed = all.reduce((sum, report) => sum + report.passed, 0);
+    print('');
+    for (const [file, { failures }] of this.files) {
+      if (failures.length === 0) continue;
+      print(`FAILED ${file}; alone: npm test -- ${file}`);
+      for (const failure of failures)
+        print(indent(`${failure.title}\n${failure.text.split('\n').slice(0, 12).join('\n')}`));
+    }
+    const seconds = Math.round((performance.now() - this.begun) / 1000);
+    print(`${this.files.size} files in ${Math.floor(seconds / 60)} min ${seconds % 60} s`);
+    print(`${passed} passed, ${failed} failed`);
+  }
+}
+
+function titleOf(test: Test): string {
+  const parents: string[] = [];
+  for (let suite: Suite | undefined = test.parent; suite && !suite.root; suite = suite.parent)
+    parents.unshift(suite.title);
+  return [...parents, test.title].join(' › ');
+}
+
+function textOf(error: unknown): string {
+  if (typeof error !== 'object' || error === null) return String(error);
+  const { stack, message } = error as { readonly stack?: unknown; readonly message?: unknown };
+  return typeof stack === 'string' ? stack : String(message ?? JSON.stringify(error));
+}
+
+function secondsOf(file: string): string {
+  const lines = fs.existsSync(path.join(RUN_FOLDER, 'times'))
+    ? fs.readFileSync(path.join(RUN_FOLDER, 'times'), 'utf8').trim().split('\n')
+    : [];
+  const found = lines.map((line) => JSON.parse(line) as { file: string; seconds: number });
+  return String(found.findLast((line) => line.file === file)?.seconds ?? '?');
+}
+
+function indent(text: string): string {
+  return text.replace(/^/gm, '    ');
+}
+
+function print(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
