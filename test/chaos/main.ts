@@ -37,7 +37,7 @@ async function main(): Promise<number> {
     case 'run':
       return run(number('--minutes', values.minutes, MOST_MINUTES), seed, chosen(values.only));
     case 'fuzz':
-      return mocha('test/fuzz/*.test.ts', values.only, {
+      return mocha('test/fuzz/*.{test,deep}.ts', values.only, {
         FUZZ_SCALE: String(whole('--times', values.times, 10_000)),
         FUZZ_SEED: String(seed),
       });

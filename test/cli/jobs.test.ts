@@ -15,7 +15,6 @@ import type { Tree } from '../support/tree';
 import { until } from '../support/until';
 
 const CLI = path.resolve(__dirname, '../../dist/lib/cli/main.js');
-const LONG = { timeoutMs: 40_000 };
 const ACCOUNT = '[{"iban":"DE02120300000000202051","name":"김하늘"}]';
 
 interface Printed {
@@ -24,8 +23,7 @@ interface Printed {
   readonly stderr: string;
 }
 
-describe('catamount jobs, as it is typed', function () {
-  this.timeout(120_000);
+describe('catamount jobs, as it is typed', () => {
   let stage: Stage;
   let redis: Redis;
   let cwd: string;
@@ -165,10 +163,10 @@ describe('catamount jobs, as it is typed', function () {
     const tree = await stage.start({ WEB_CONCURRENCY: '1' }, { cwd });
     const processes = new ProcessList(redis.client);
     const deadSince = (id: string) => redis.client.zScore('bq:default:dead', id);
-    await until('its processor is listed', async () => (await processes.list()).length === 1, LONG);
+    await until('its processor is listed', async () => (await processes.list()).length === 1);
     const { code, stderr } = await typed(['enqueue', 'GloomyJob', ACCOUNT]);
     assert.deepEqual([code, /No job processor/.test(stderr)], [0, false]);
-    await until('it is dead', async () => (await redis.client.zCard('bq:default:dead')) === 1, LONG);
+    await until('it is dead', async () => (await redis.client.zCard('bq:default:dead')) === 1);
     const id = (await json('list dead')).jobs?.[0]?.id ?? '';
     const died = await deadSince(id);
     assert.equal((await jobs('quiet')).stdout, 'jobs quiet: done\n');
@@ -179,7 +177,7 @@ describe('catamount jobs, as it is typed', function () {
     const resumed = await jobs('resume');
     assert.equal(resumed.stdout, 'jobs resume: done; queues that are paused stay so (jobs resume QUEUE)\n');
     const diedAgain = async () => ![null, died].includes(await deadSince(id));
-    await until('it has died once more', diedAgain, LONG);
+    await until('it has died once more', diedAgain);
     assert.equal((await jobs(`delete ${id}`)).stdout, 'Deleted 1 job.\n');
     assert.equal((await tree.stop()).code, 0);
     const gone = await jobs('resume');
@@ -216,7 +214,7 @@ describe('catamount jobs, as it is typed', function () {
       const tree = await startHere({});
       const here = (line: string) => jobs(line, tree.cwd, flags());
       assert.equal((await typed(['enqueue', 'GloomyJob', ACCOUNT], tree.cwd, flags())).code, 0);
-      await until('it is dead', async () => (await totalOf('dead', tree.cwd, flags())) === 1, LONG);
+      await until('it is dead', async () => (await totalOf('dead', tree.cwd, flags())) === 1);
       assert.match((await here('stats')).stdout, /^Dead {7}1$/m);
       assert.equal((await tree.stop()).code, 0);
       const { code, stdout, stderr } = await here('list dead');

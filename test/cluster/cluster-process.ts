@@ -49,7 +49,7 @@ export class ClusterProcess {
 
   /** Waits for the n-th happening of that name. */
   async nth(name: string, n = 1): Promise<Happening> {
-    return until(`${name} has happened ${n} times: ${this.errors}`, () => this.of(name)[n - 1], { timeoutMs: 20_000 });
+    return until(`${name} has happened ${n} times: ${this.errors}`, () => this.of(name)[n - 1]);
   }
 
   async address(): Promise<string> {

@@ -5,8 +5,7 @@ import { startLoad } from '../support/load';
 import { removeFolder, tempFolder } from '../support/temp-folder';
 import { ClusterProcess } from './cluster-process';
 
-describe('a phased restart', function () {
-  this.timeout(90_000);
+describe('a phased restart', () => {
   let cluster: ClusterProcess;
 
   afterEach(async () => cluster.end());

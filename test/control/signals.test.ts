@@ -27,7 +27,7 @@ describe('operator signals', () => {
       child.kill(signal);
       const from = output.lines.length;
       child.stdin.write(`after ${signal}\n`);
-      await output.waitFor(new RegExp(`after ${signal}`), { from, timeoutMs: 5000 });
+      await output.waitFor(new RegExp(`after ${signal}`), { from });
     }
     const exited = once(child, 'exit');
     child.stdin.end();

@@ -35,7 +35,7 @@ export class OwnerProcess {
   /** The line that says it is ready. */
   async ready(): Promise<{ readonly databaseUrl: string; readonly redisUrl: string }> {
     const done = () => this.lines.find((line) => line.ready || line.error);
-    const line = await until('the owner process is ready', done, { timeoutMs: 20_000 });
+    const line = await until('the owner process is ready', done);
     if (line.error) throw new Error(`${line.error}: ${line.message}`);
     return { databaseUrl: String(line.databaseUrl), redisUrl: String(line.redisUrl) };
   }

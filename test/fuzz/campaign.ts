@@ -15,11 +15,6 @@ export function runs<T>(quick: number): Parameters<T> {
   return { numRuns: cases(quick), seed: SEED };
 }
 
-/** Longer for a longer campaign. @param quickMs of the quick form, on a machine that is busy. */
-export function patience(quickMs: number): number {
-  return quickMs * Math.max(1, SCALE);
-}
-
 /** Most of what is tried fails: stacks, which are made each time, cost more than all the rest. */
 export function withShortStacks(): void {
   const { stackTraceLimit } = Error;

@@ -11,7 +11,7 @@ import { RecorderProcess } from '../control/recorder-process';
 import { rawExchange, socketRequest } from '../control/socket-request';
 import { removeFolder, tempFolder } from '../support/temp-folder';
 import { readAnswers } from './answers';
-import { cases, patience, SEED, withShortStacks } from './campaign';
+import { cases, SEED, withShortStacks } from './campaign';
 import { Mutator } from './mutator';
 
 const WORDS = [
@@ -29,8 +29,7 @@ const WORDS = [
 ];
 
 /** Who may not, learns nothing and does nothing; who may, does what was meant or nothing. */
-describe('the control socket, given anything', function () {
-  this.timeout(patience(60_000));
+describe('the control socket, given anything', () => {
   withShortStacks();
   let recorder: RecorderProcess;
   let mutator: Mutator;

@@ -6,7 +6,7 @@ import { isAddress } from '../../lib/support/email-address';
 import { parseJson } from '../../lib/web/json';
 import { ProblemError } from '../../lib/web/problem';
 import { waitedSinceRouter } from '../../lib/web/request-start';
-import { cases, patience, runs, SEED, withShortStacks } from './campaign';
+import { cases, runs, SEED, withShortStacks } from './campaign';
 import { Mutator } from './mutator';
 
 const BODIES = [
@@ -27,8 +27,7 @@ const WORDS = [
 ];
 
 /** What comes in by HTTP, where it is read: a value that keeps its promises, or a problem that tells what is wrong. */
-describe('input of requests', function () {
-  this.timeout(patience(60_000));
+describe('input of requests', () => {
   withShortStacks();
 
   /** @returns what it gives, or the status of its refusal. */

@@ -6,7 +6,7 @@ import { createClient } from 'redis';
 import { store } from '../job/set/stored-job';
 import { OpsWeb, SIGNED, tokenIn } from '../ops/ops-web';
 import { readAnswers } from './answers';
-import { cases, patience, runs, SEED } from './campaign';
+import { cases, runs, SEED } from './campaign';
 import { JOB_SEEDS, JOB_WORDS } from './job-record-seeds';
 import { Mutator } from './mutator';
 
@@ -67,8 +67,7 @@ const WORDS = [
 ];
 
 /** The whole app with its operator's pages, on real servers: nothing that is sent is answered by a 5xx, or hurts the next. */
-describe('HTTP routes, given anything', function () {
-  this.timeout(patience(120_000));
+describe('HTTP routes, given anything', () => {
   let web: OpsWeb;
   let port: number;
   before(async () => {

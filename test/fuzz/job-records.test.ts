@@ -11,7 +11,7 @@ import { Performer } from '../../lib/job/perform/performer';
 import { JobRegistry } from '../../lib/job/registry';
 import { ErrorReporter } from '../../lib/job/report/error-reporter';
 import { describeJob } from '../../lib/job/set/entry';
-import { cases, patience, runs, SEED, withShortStacks } from './campaign';
+import { cases, runs, SEED, withShortStacks } from './campaign';
 import { JOB_SEEDS, JOB_WORDS } from './job-record-seeds';
 import { Mutator } from './mutator';
 
@@ -37,8 +37,7 @@ class RuledJob extends Job<[]> {
 }
 
 /** Whatever a record holds: an outcome that Redis can be told of, and nobody who hears of the job is disturbed. */
-describe('records of jobs, read from Redis', function () {
-  this.timeout(patience(60_000));
+describe('records of jobs, read from Redis', () => {
   withShortStacks();
   const broken: unknown[] = [];
   const events = new Events();

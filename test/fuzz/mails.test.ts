@@ -11,7 +11,7 @@ import { TestTransport } from '../../lib/mailer/transport/test';
 import { Views } from '../../lib/mailer/views';
 import { openMail } from '../../lib/ops/mail/opened-mail';
 import { APP_TEMPLATES, folderOf, Stage, textsOf } from '../mailer/stage';
-import { cases, patience, runs, SEED, withShortStacks } from './campaign';
+import { cases, runs, SEED, withShortStacks } from './campaign';
 import { Mutator } from './mutator';
 
 const HTML = fs.readFileSync(path.join(APP_TEMPLATES, 'user_mailer/welcome/html.ejs'), 'utf8');
@@ -50,8 +50,7 @@ const HTML_WORDS = [
 ];
 
 /** Texts, templates, and what is put into them. */
-describe('mails, given anything', function () {
-  this.timeout(patience(60_000));
+describe('mails, given anything', () => {
   withShortStacks();
 
   it('files of texts: read, or refused by their name', async () => {

@@ -13,7 +13,7 @@ import { ShopStage } from '../ops/jobs/shop-stage';
 import { OPERATOR, Visitor } from '../ops/jobs/visitor';
 import { SIGNED } from '../ops/ops-web';
 import { NOW, pictureOf } from '../ops/overview/pictures';
-import { cases, patience, SEED } from './campaign';
+import { cases, SEED } from './campaign';
 import { Mutator } from './mutator';
 
 const CONFIG = readSettings({ cwd: '/srv', env: {} });
@@ -34,8 +34,7 @@ interface Kept {
 }
 
 /** What another version, or anybody, has written where trees and processors tell of themselves: the pages are served. */
-describe("the operator's pages, with nonsense in Redis", function () {
-  this.timeout(patience(120_000));
+describe("the operator's pages, with nonsense in Redis", () => {
   let stage: ShopStage;
   let client: RedisClient;
   const kept: Kept[] = [];

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { EXIT } from '../../lib/core/errors';
 import { readSettings } from '../../lib/core/settings';
 import { ConfigError } from '../../lib/core/settings-reader';
-import { cases, patience, runs, SEED, withShortStacks } from './campaign';
+import { cases, runs, SEED, withShortStacks } from './campaign';
 import { Mutator } from './mutator';
 
 /** Every variable that is read, with what it may be. */
@@ -49,8 +49,7 @@ const NAMES = Object.keys(RIGHT);
 const SECRET = /SECRET/;
 
 /** A frozen-to-be Config, or every complaint at once; never another error, and never a secret on the terminal. */
-describe('settings of any kind', function () {
-  this.timeout(patience(60_000));
+describe('settings of any kind', () => {
   withShortStacks();
 
   function check(env: Readonly<Record<string, string>>, only?: string): void {

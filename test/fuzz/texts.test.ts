@@ -9,12 +9,11 @@ import { readProcessInfo } from '../../lib/job/pulse/process-info';
 import { checkFilter, luaFilter } from '../../lib/job/set/filter';
 import { InvalidRequestError } from '../../lib/job/set/invalid-request';
 import { parseDuration } from '../../lib/support/duration';
-import { cases, patience, runs, SEED, withShortStacks } from './campaign';
+import { cases, runs, SEED, withShortStacks } from './campaign';
 import { Mutator } from './mutator';
 
 /** Small languages of our own, and what is kept in Redis besides records. */
-describe('texts of any kind', function () {
-  this.timeout(patience(60_000));
+describe('texts of any kind', () => {
   withShortStacks();
   const anything = fc.oneof(
     fc.jsonValue(),

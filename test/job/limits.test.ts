@@ -9,7 +9,6 @@ import { JobSystem } from './job-system';
 import { createTimeline, FreeJob, LimitedJob, mostAtOnce, noteDeath, timelineOf } from './limited-job';
 import { startLimitedProcessor } from './limited-processor';
 
-const LONG = { timeoutMs: 40_000 };
 const gate = new Gate();
 let most = 0;
 const ran: string[] = [];
@@ -75,7 +74,7 @@ describe('classes with a limit', () => {
     await exited;
   };
   const nothingLeft = async () => {
-    await until('the outbox is empty', async () => (await system.outboxSize()) === 0, LONG);
+    await until('the outbox is empty', async () => (await system.outboxSize()) === 0);
     await until('no job is left in redis', async () => {
       const keys = await system.redis.client.keys('*');
       return keys.every((key) => !/:(jobs|waiting|active|delayed|deliveries|held:.*)$|catamount:limit:/.test(key));
@@ -103,7 +102,7 @@ describe('classes with a limit', () => {
     const ended = async () => new Set((await timelineOf(knex)).filter((m) => m.what === 'end').map((m) => m.n)).size;
     const isAt = async (name: string) => (await timelineOf(knex)).some((m) => m.process === name && m.what === 'begin');
     for (const [round, victim] of ['child-1', 'child-2', 'child-3'].entries()) {
-      await until(`${victim} works`, async () => (await isAt(victim)) || (await ended()) === count, LONG);
+      await until(`${victim} works`, async () => (await isAt(victim)) || (await ended()) === count);
       await kill(victim);
       await noteDeath(knex, victim);
       startChild(`child-${round + 3}`, victim);
@@ -111,7 +110,7 @@ describe('classes with a limit', () => {
       await system.redisServer.kill();
       await system.redisServer.start();
     }
-    await until('all have ended', async () => (await ended()) === count, LONG);
+    await until('all have ended', async () => (await ended()) === count);
     await nothingLeft();
     const timeline = await timelineOf(knex);
     assert.equal(mostAtOnce(timeline), 2);
@@ -172,12 +171,12 @@ describe('classes with a limit', () => {
     });
     await until('the others are held', async () => (await system.redis.client.lLen('bq:default:held:OneJob')) === 19);
     await system.redis.client.flushAll();
-    await until('they are back', () => system.eventsNamed('outbox.redispatched').length > 0, LONG);
+    await until('they are back', () => system.eventsNamed('outbox.redispatched').length > 0);
     await transaction(() => QuickJob.performLater('behind'));
     await until('what is behind them ran', () => ran.includes('behind'));
     assert.deepEqual(ran, ['behind']);
     gate.open();
-    await until('all ran', () => new Set(ran).size === 21, LONG);
+    await until('all ran', () => new Set(ran).size === 21);
     assert.equal(most, 1);
     await nothingLeft();
   });

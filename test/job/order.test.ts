@@ -65,7 +65,7 @@ describe('the order of queues', () => {
     await until('redis has them all', async () => (await system.redis.client.lLen('bq:mailer:waiting')) === 300);
     await system.stopProcessors();
     await system.processor([QueueJob]);
-    await until('all ran', () => started.length === 600 && running === 0, { timeoutMs: 20_000 });
+    await until('all ran', () => started.length === 600 && running === 0);
     assert.ok(leaks() <= 1, `${leaks()} mailer jobs ran too early`);
     assert.equal(most, 2);
   });
@@ -75,7 +75,7 @@ describe('the order of queues', () => {
     for (const number of numbers) await NumberedJob.performLater(number);
     begun.length = 0;
     await system.processor([NumberedJob]);
-    await until('all ran', () => begun.length === numbers.length, { timeoutMs: 20_000 });
+    await until('all ran', () => begun.length === numbers.length);
     assert.deepEqual(begun, numbers);
   });
 
@@ -90,7 +90,7 @@ describe('the order of queues', () => {
     await until('redis has them all', async () => (await system.redis.client.lLen('bq:mailer:waiting')) === 200);
     await system.stopProcessors();
     await system.processor([QueueJob], { jobs: { queues, weighted: true } });
-    await until('all ran', () => started.length === 400 && running === 0, { timeoutMs: 20_000 });
+    await until('all ran', () => started.length === 400 && running === 0);
     // Binomial: among the first 200 about 50; far outside 10 … 110 with a chance below 1e-9.
     const early = started.slice(0, 200).filter((queue) => queue === 'mailer').length;
     assert.ok(early > 10 && early < 110, `${early} of the first 200 are mailer's`);

@@ -24,7 +24,6 @@ class GatedJob extends Job<[n: number]> {
 }
 
 const CLASSES = [CountJob, GatedJob];
-const LONG = { timeoutMs: 25_000 };
 
 /** [0, 1, …, count - 1] */
 const upTo = (count: number) => [...Array(count).keys()];
@@ -46,8 +45,8 @@ describe('outages', () => {
   });
 
   const allSettled = async () => {
-    await until('the outbox is empty', async () => (await system.outboxSize()) === 0, LONG);
-    await until('nothing waits', async () => (await system.redis.client.hLen('bq:default:jobs')) === 0, LONG);
+    await until('the outbox is empty', async () => (await system.outboxSize()) === 0);
+    await until('nothing waits', async () => (await system.redis.client.hLen('bq:default:jobs')) === 0);
   };
 
   it('a Redis that is down and comes back loses no enqueue and repeats none', async () => {
@@ -58,7 +57,7 @@ describe('outages', () => {
       // Half within a transaction, half straight to a Redis that may not be there.
       await (n % 2 === 0 ? transaction(() => CountJob.performLater(n)) : CountJob.performLater(n));
     }
-    await until('all ran', () => new Set(ran).size === 40, LONG);
+    await until('all ran', () => new Set(ran).size === 40);
     await allSettled();
     assert.deepEqual(sorted(), upTo(40));
   });
@@ -79,7 +78,7 @@ describe('outages', () => {
     } finally {
       system.redisServer.resume();
     }
-    await until('all ran', () => new Set(ran).size === 3, LONG);
+    await until('all ran', () => new Set(ran).size === 3);
     await allSettled();
     assert.deepEqual(sorted(), upTo(3));
   });
@@ -93,14 +92,10 @@ describe('outages', () => {
     await transaction(async () => {
       for (let n = 2; n < 1500; n++) await CountJob.performLater(n);
     });
-    await until(
-      'they wait in redis',
-      async () => (await system.redis.client.lLen('bq:default:waiting')) === 1498,
-      LONG,
-    );
+    await until('they wait in redis', async () => (await system.redis.client.lLen('bq:default:waiting')) === 1498);
     await system.redis.client.flushAll();
     gate.open();
-    await until('all ran', () => new Set(ran).size === 1500, LONG);
+    await until('all ran', () => new Set(ran).size === 1500);
     await allSettled();
     assert.deepEqual(sorted(), upTo(1500));
     assert.ok(system.eventsNamed('outbox.redispatched').length > 0);
@@ -118,7 +113,7 @@ describe('outages', () => {
     await until('they wait in redis', async () => (await system.redis.client.lLen('bq:default:waiting')) === 48);
     await system.redisServer.restart({ wipe: true });
     gate.open();
-    await until('all ran', () => new Set(ran).size === 50, LONG);
+    await until('all ran', () => new Set(ran).size === 50);
     await allSettled();
     assert.deepEqual(sorted(), upTo(50));
   });
@@ -132,7 +127,7 @@ describe('outages', () => {
       await transaction(() => CountJob.performLater(20));
       assert.equal((await CountJob.performLater(21)).enqueued, true, 'by way of Postgres');
       const processor = await system.processor(CLASSES);
-      await until('those that Redis has have run', () => ran.length === 20, LONG);
+      await until('those that Redis has have run', () => ran.length === 20);
       assert.equal(await client.hLen('bq:default:jobs'), 0);
       const listed = await new ProcessList(client).list();
       assert.equal(listed.length, 1);
@@ -140,7 +135,7 @@ describe('outages', () => {
     } finally {
       await client.configSet('maxmemory', '0');
     }
-    await until('so have the others, when there is room again', () => ran.length === 22, LONG);
+    await until('so have the others, when there is room again', () => ran.length === 22);
     await allSettled();
   });
 
@@ -151,7 +146,7 @@ describe('outages', () => {
     await system.redisServer.kill();
     gate.open();
     await system.redisServer.start();
-    await until('its success is known', () => system.eventsNamed('job.succeeded').length === 1, LONG);
+    await until('its success is known', () => system.eventsNamed('job.succeeded').length === 1);
     await allSettled();
     assert.deepEqual(ran, [0]);
   });
@@ -166,7 +161,7 @@ describe('outages', () => {
       }
       await CountJob.performLater(n);
     }
-    await until('all ran', () => new Set(ran).size === 30, LONG);
+    await until('all ran', () => new Set(ran).size === 30);
     await allSettled();
     assert.deepEqual(sorted(), upTo(30));
   });
@@ -186,7 +181,7 @@ describe('outages', () => {
       );
     }
     assert.ok(enqueued.length >= 15, 'each cut fails a few at most');
-    await until('all that were committed ran', () => enqueued.every((n) => ran.includes(n)), LONG);
+    await until('all that were committed ran', () => enqueued.every((n) => ran.includes(n)));
     await allSettled();
     assert.equal(ran.length, new Set(ran).size, 'none ran twice');
   });
@@ -196,7 +191,7 @@ describe('outages', () => {
     await CountJob.performLater(0);
     await system.processor(CLASSES);
     await system.redisServer.start();
-    await until('it ran', () => ran.length === 1, LONG);
+    await until('it ran', () => ran.length === 1);
     await allSettled();
   });
 

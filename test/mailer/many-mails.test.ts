@@ -40,8 +40,7 @@ describe(`${MANY} welcome mails, half of them Korean, through a real SMTP server
   let stage: Stage;
   let mails: ReadonlyMap<string | undefined, ReceivedMail>;
 
-  before(async function () {
-    this.timeout(120_000);
+  before(async () => {
     sink = await startSmtpSink();
     stage = await Stage.open({ delivery: 'smtp', smtpUrl: sink.url });
     // Every job runs twice, one run after the other, as after an acknowledgement that was lost.

@@ -82,7 +82,7 @@ describe('mails from jobs, when the SMTP server', () => {
   async function send(many = 1): Promise<string[]> {
     const emails = Array.from({ length: many }, () => `user${++count}@example.com`);
     const jobs = await Promise.all(emails.map((email) => WelcomeJob.performLater(email)));
-    await until('every job has come to its end', () => jobs.every(({ id }) => over().has(id)), { timeoutMs: 30_000 });
+    await until('every job has come to its end', () => jobs.every(({ id }) => over().has(id)));
     return emails;
   }
 

@@ -29,8 +29,7 @@ const COLOURS = {
 describe('the look of the welcome mail', () => {
   let mails: TestMails;
   let browser: Browser;
-  before(async function () {
-    this.timeout(60_000);
+  before(async () => {
     fs.mkdirSync(SHOTS, { recursive: true });
     browser = await launchBrowser();
     mails = await useTestMail({
@@ -50,8 +49,7 @@ describe('the look of the welcome mail', () => {
     page.evaluate<string>(`getComputedStyle(document.querySelector('${selector}')).${property}`);
 
   for (const [name, reader] of Object.entries(READERS)) {
-    it(`to ${name}: light and dark, on a phone and in a pane, nothing sticks out and all can be read`, async function () {
-      this.timeout(60_000);
+    it(`to ${name}: light and dark, on a phone and in a pane, nothing sticks out and all can be read`, async () => {
       mails.clear();
       await UserMailer.welcome(reader).deliverNow();
       const html = deliveries()[0]?.html ?? assert.fail('it has no HTML');

@@ -181,8 +181,7 @@ describe("the operator's pages, signed in to", () => {
 });
 
 describe("the operator's pages, while Redis does not answer", () => {
-  it('let in who was signed in, and count wrong passwords all the same', async function () {
-    this.timeout(90_000);
+  it('let in who was signed in, and count wrong passwords all the same', async () => {
     const ops = await OpsWeb.start({ ...PRODUCTION, ...SIGNED });
     try {
       const Cookie = await ops.signIn(SIGNED.OPS_PASSWORD);

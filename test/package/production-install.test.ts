@@ -8,7 +8,6 @@ import { tempFolder } from '../support/temp-folder';
 import { startTree, type Tree } from '../support/tree';
 import { npm, ROOT, removeInstalled } from './npm';
 
-const INSTALL_MS = 180_000;
 /** What a platform has of the checkout when it installs, and the build. */
 const COPIED = ['package.json', 'package-lock.json', '.npmrc', '.config/preview-email', 'dist'];
 const BINARIES = 'lib/embedded/binaries/package.json';
@@ -20,8 +19,7 @@ describe('this app installed without development dependencies', () => {
   let mail: SmtpSink;
   let tree: Tree | undefined;
 
-  before(async function () {
-    this.timeout(INSTALL_MS);
+  before(async () => {
     folder = tempFolder('production');
     for (const name of [...COPIED, BINARIES])
       fs.cpSync(path.join(ROOT, name), path.join(folder, name), { recursive: true });
@@ -30,8 +28,7 @@ describe('this app installed without development dependencies', () => {
     redis = await startTestRedis();
     mail = await startSmtpSink();
   });
-  after(async function () {
-    this.timeout(INSTALL_MS);
+  after(async () => {
     await tree?.cleanup();
     await mail?.stop();
     await redis?.remove();

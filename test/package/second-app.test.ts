@@ -13,7 +13,6 @@ import { until } from '../support/until';
 import { npm, npxScript, pack, ROOT, removeInstalled } from './npm';
 
 const TEMPLATE = path.join(ROOT, 'test/fixtures/second-app');
-const INSTALL_MS = 180_000;
 
 describe("a stranger's app on the package", () => {
   let folder: string;
@@ -21,8 +20,7 @@ describe("a stranger's app on the package", () => {
   let mail: SmtpSink;
   let tree: Tree | undefined;
 
-  before(async function () {
-    this.timeout(INSTALL_MS);
+  before(async () => {
     folder = tempFolder('guestbook');
     fs.cpSync(TEMPLATE, folder, { recursive: true });
     const packed = await pack(tempFolder('pack'));
@@ -35,8 +33,7 @@ describe("a stranger's app on the package", () => {
     await tree?.cleanup();
     tree = undefined;
   });
-  after(async function () {
-    this.timeout(INSTALL_MS);
+  after(async () => {
     await mail?.stop();
     await removeInstalled(folder);
   });

@@ -19,7 +19,7 @@ describe('SIGTERM to a tree with two jobs of a minute in hand', () => {
     const tree = await chores.start(env);
     await post('straight', tree);
     await post('outbox', tree);
-    await until('both run', () => chores.longs().length === 2, { timeoutMs: 20_000 });
+    await until('both run', () => chores.longs().length === 2);
     const { code, durationMs } = await tree.stop();
     await tree.allGone();
     assert.equal(code, 0, 'nobody had to be killed');
@@ -28,7 +28,7 @@ describe('SIGTERM to a tree with two jobs of a minute in hand', () => {
 
     const next = await chores.start(env);
     await next.waitForLine(/job processor is ready/);
-    await until('both run again', () => chores.longs().length === 4, { timeoutMs: 5000 });
+    await until('both run again', () => chores.longs().length === 4);
     assert.deepEqual(
       chores
         .longs()

@@ -60,7 +60,7 @@ export class SignUpStream {
   async more(many: number): Promise<void> {
     const goal = this.accepted.length + many;
     const reached = () => this.accepted.length >= goal;
-    await until(`${many} more have signed up`, reached, { timeoutMs: 20_000 }).catch((error: Error) => {
+    await until(`${many} more have signed up`, reached).catch((error: Error) => {
       throw new Error(`${error.message}; failures: ${this.failures}`);
     });
   }
@@ -114,10 +114,10 @@ export function openSignUp(tree: Tree): Promise<OpenSignUp> {
 }
 
 /** Waits until every job has ended, then finds one mail for each user of the database: no more, no fewer. */
-export async function assertOneMailEach(around: Surroundings, timeoutMs = 20_000): Promise<void> {
+export async function assertOneMailEach(around: Surroundings): Promise<void> {
   const { database, sink } = around;
   const left = async () => (await database.query('select id, dispatched_at, class from job_outbox')).length;
-  await until('every job has ended', async () => (await left()) === 0, { timeoutMs });
+  await until('every job has ended', async () => (await left()) === 0);
   const receivers = sink.messages.flatMap((mail) => mail.envelope.to).sort();
   assert.deepEqual(receivers, await around.users());
 }

@@ -8,8 +8,7 @@ const TAKEN_OVER_MS = 30_000;
 const BATCHES = 10;
 const PER_BATCH = 50;
 
-describe('two trees on one Redis and one Postgres', function () {
-  this.timeout(90_000);
+describe('two trees on one Redis and one Postgres', () => {
   let chores: Chores;
   let living: Tree;
   before(async () => {
@@ -23,14 +22,14 @@ describe('two trees on one Redis and one Postgres', function () {
     const doomed = await chores.start();
     await post(doomed, '/long?name=straight');
     await post(doomed, '/long?name=outbox');
-    await until('it holds both', () => chores.longs().length === 2, { timeoutMs: 20_000 });
+    await until('it holds both', () => chores.longs().length === 2);
     living = await chores.start({ JOB_CONCURRENCY: '4' });
     await living.waitForLine(/job processor is ready/);
     // As a machine goes: all at once, the processor too, before it can notice.
     const { jobs, all } = doomed.processes();
     for (const pid of [jobs, ...all.map((row) => row.pid)]) if (pid !== undefined) killNow(pid);
     const since = performance.now();
-    await until('both run on the other', () => chores.longs().length === 4, { timeoutMs: 45_000 });
+    await until('both run on the other', () => chores.longs().length === 4);
     const tookMs = performance.now() - since;
     assert.ok(tookMs < TAKEN_OVER_MS, `it took ${Math.round(tookMs)} ms`);
     const again = chores.longs().slice(2);
@@ -50,7 +49,7 @@ describe('two trees on one Redis and one Postgres', function () {
     }
     const done = () => chores.entries().filter(({ chore }) => chore !== undefined);
     const wanted = BATCHES * PER_BATCH;
-    await until('all chores are done', () => done().length >= wanted, { timeoutMs: 30_000 });
+    await until('all chores are done', () => done().length >= wanted);
     // The long ones are still running.
     const settled = async () => (await chores.inOutbox()).every((name) => name === 'LongJob');
     await until('their rows are gone', settled);

@@ -8,8 +8,7 @@ import { Stage } from './stage';
 
 const TIMEOUT_S = 2;
 
-describe('a worker in while(true)', function () {
-  this.timeout(60_000);
+describe('a worker in while(true)', () => {
   let stage: Stage;
   let tree: Tree;
   before(async () => {

@@ -8,8 +8,7 @@ import { Stage } from './stage';
 
 const HOUR_MS = 3_600_000;
 
-describe('a clock that is set back by an hour', function () {
-  this.timeout(120_000);
+describe('a clock that is set back by an hour', () => {
   let stage: Stage;
   before(async () => {
     stage = await Stage.make();

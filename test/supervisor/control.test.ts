@@ -33,8 +33,7 @@ const workersAre = (tree: Tree, count: number) =>
   });
 const quiet = async (tree: Tree) => (await statsOf(tree)).job_processor.state === 'quiet';
 
-describe('an operator', function () {
-  this.timeout(60_000);
+describe('an operator', () => {
   let stage: Stage;
   let tree: Tree;
   before(async () => {
@@ -64,9 +63,7 @@ describe('an operator', function () {
     await byCli('phased-restart')(tree);
     const second = await pids(tree);
     await bySignal('SIGUSR2')(tree);
-    await until('the phase is complete', async () => (await statsOf(tree)).last_phase?.phase === 2, {
-      timeoutMs: 20_000,
-    });
+    await until('the phase is complete', async () => (await statsOf(tree)).last_phase?.phase === 2);
     const third = await pids(tree);
     await byCli('restart')(tree);
     const fourth = await pids(tree);

@@ -57,12 +57,12 @@ export function crashLoop(ms: number): void {
       const begun = performance.now();
       const workers = await workerPids(tree);
       const open = async () => (await statsOf(tree)).job_processor.state === 'circuit open';
-      await until('the circuit is open', open, { timeoutMs: 30_000 });
+      await until('the circuit is open', open);
       const ready = await tree.request('GET', '/ready');
       assert.equal(ready.status, 200);
       assert.deepEqual(ready.json(), { status: 'degraded', app: 'patience', broken: ['jobs'] });
       await until('time is up', () => performance.now() - begun > ms, { timeoutMs: ms + 1000 });
-      await tree.waitForLine(AGAIN, { from: tree.lines.length, timeoutMs: 40_000 });
+      await tree.waitForLine(AGAIN, { from: tree.lines.length });
       const deaths = tree.linesMatching(/"job processor, pid \d+, exited with code 7/).length;
       // Each wait is twice the one before.
       const most = Math.log2((performance.now() - begun) / FIRST_WAIT_MS) + 2;
@@ -73,14 +73,14 @@ export function crashLoop(ms: number): void {
     it('and once it is mended, a phased restart brings it back at once', async () => {
       const from = tree.lines.length;
       await order(tree, 'phased-restart');
-      const forked = await tree.waitForLine(/job processor forked/, { from, timeoutMs: 40_000 });
+      const forked = await tree.waitForLine(/job processor forked/, { from });
       const phase = await tree.waitForLine(/phase \d+ is complete/, { from });
       const [waiting] = tree.linesMatching(AGAIN).slice(-1);
       const end = timeOf(waiting) + Number(AGAIN.exec(waiting?.text ?? '')?.[1]);
       // Its back-off may be over before the workers are through, on a busy machine.
       assert.ok(timeOf(forked) < end || timeOf(phase) >= end, `forked ${timeOf(forked) - timeOf(phase)} ms after them`);
       const healthy = async () => (await tree.request('GET', '/ready')).json().status === 'ok';
-      await until('it is ready without reserve', healthy, { timeoutMs: 20_000 });
+      await until('it is ready without reserve', healthy);
       const { state, restarts } = (await statsOf(tree)).job_processor;
       assert.equal(state, 'ready');
       assert.ok(restarts >= CIRCUIT);

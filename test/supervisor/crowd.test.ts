@@ -23,8 +23,7 @@ async function timed(url: string): Promise<Timed> {
   return { ...answer, ms: performance.now() - since };
 }
 
-describe('more requests than threads', function () {
-  this.timeout(60_000);
+describe('more requests than threads', () => {
   let stage: Stage;
   before(async () => {
     stage = await Stage.make();

@@ -3,8 +3,7 @@ import type { Tree } from '../support/tree';
 import { order } from './operator';
 import { Stage } from './stage';
 
-describe('a stop while a worker boots', function () {
-  this.timeout(60_000);
+describe('a stop while a worker boots', () => {
   let stage: Stage;
   before(async () => {
     stage = await Stage.make();

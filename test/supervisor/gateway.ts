@@ -35,7 +35,7 @@ export class Gateway {
 
   async more(count: number): Promise<void> {
     const goal = this.result.answered + count;
-    await until(`${count} more requests are answered`, () => this.result.answered >= goal, { timeoutMs: 30_000 });
+    await until(`${count} more requests are answered`, () => this.result.answered >= goal);
   }
 
   /** No new requests; resolves when the last has ended. */

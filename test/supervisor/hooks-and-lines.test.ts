@@ -4,8 +4,7 @@ import { until } from '../support/until';
 import { order } from './operator';
 import { Stage } from './stage';
 
-describe('what a tree tells of itself', function () {
-  this.timeout(60_000);
+describe('what a tree tells of itself', () => {
   let stage: Stage;
   let tree: Tree;
   before(async () => {

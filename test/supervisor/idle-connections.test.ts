@@ -6,8 +6,7 @@ import { Stage } from './stage';
 const CONNECTIONS = 6;
 
 /** As a router keeps them: a worker that leaves gives them to another, which may be the next to leave. */
-describe('connections that are kept alive and say nothing', function () {
-  this.timeout(120_000);
+describe('connections that are kept alive and say nothing', () => {
   let stage: Stage;
   const agent = new http.Agent({ keepAlive: true, maxSockets: CONNECTIONS });
   before(async () => {

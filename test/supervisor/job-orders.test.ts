@@ -8,10 +8,7 @@ import { until } from '../support/until';
 import { catamount, order, statsOf } from './operator';
 import { Stage } from './stage';
 
-const LONG = { timeoutMs: 30_000 };
-
-describe('orders for the job processor', function () {
-  this.timeout(120_000);
+describe('orders for the job processor', () => {
   let stage: Stage;
   let redis: Redis;
   let processes: ProcessList;
@@ -29,17 +26,13 @@ describe('orders for the job processor', function () {
 
   const processorOf = async (tree: Tree) => (await statsOf(tree)).job_processor;
   const stateIs = (tree: Tree, state: string) =>
-    until(
-      `the processor is ${state}`,
-      async () => {
-        const processor = await processorOf(tree);
-        return processor.state === state && processor;
-      },
-      LONG,
-    );
+    until(`the processor is ${state}`, async () => {
+      const processor = await processorOf(tree);
+      return processor.state === state && processor;
+    });
   const listed = async (tree: Tree): Promise<ListedProcess> => {
     const { pid } = await stateIs(tree, 'ready');
-    return until('it is listed', async () => (await processes.list()).find((one) => one.pid === pid), LONG);
+    return until('it is listed', async () => (await processes.list()).find((one) => one.pid === pid));
   };
 
   it('outlive its processes: what was quiet, crashes and comes back is quiet', async () => {
@@ -106,14 +99,10 @@ describe('orders for the job processor', function () {
     const ready = /job processor is ready, pid (\d+)/;
     await tree.waitForLine(ready);
     const listedAfter = (starts: number) =>
-      until(
-        'it is listed',
-        async () => {
-          const pid = ready.exec(tree.linesMatching(ready)[starts - 1]?.text ?? '')?.[1];
-          return (await processes.list()).find((one) => one.pid === Number(pid));
-        },
-        LONG,
-      );
+      until('it is listed', async () => {
+        const pid = ready.exec(tree.linesMatching(ready)[starts - 1]?.text ?? '')?.[1];
+        return (await processes.list()).find((one) => one.pid === Number(pid));
+      });
     await processes.tell((await listedAfter(1)).identity, 'stop');
     await tree.waitForLine(/job processor stopped as ordered/);
     assert.match((await catamount(tree.cwd, 'status', '-S', state)).stdout, /job processor stopped/);

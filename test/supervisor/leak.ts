@@ -69,7 +69,7 @@ export function leaks(times: number): void {
           leaked.push((await request(`${tree.baseUrl}/leak?mb=${Math.round(workerMb / 2)}`)).status);
           leaked.push(...(await leak(tree, () => recycled() >= times)));
           const done = async () => (await recycledWorkers(tree)) >= times;
-          await until('every successor serves', done, { timeoutMs: 20_000 });
+          await until('every successor serves', done);
         },
       );
       const peakMb = stopWatching();

@@ -10,10 +10,7 @@ import { until } from '../support/until';
 import { catamount } from './operator';
 import { Stage } from './stage';
 
-const WAIT = { timeoutMs: 20_000 };
-
-describe('a tree whose standard output goes to a file', function () {
-  this.timeout(60_000);
+describe('a tree whose standard output goes to a file', () => {
   let stage: Stage;
   let tree: ChildProcess;
   let folder: string;
@@ -51,7 +48,7 @@ describe('a tree whose standard output goes to a file', function () {
       env: { PATH, CATAMOUNT_TEST_RUN, PORT: '0', HOST: '127.0.0.1', LOG_FORMAT: 'json', ...stage.env },
     });
     fs.closeSync(fd);
-    address = await until('it listens', () => /Listening on (http:[^\s,"]+)/.exec(read(log))?.[1], WAIT);
+    address = await until('it listens', () => /Listening on (http:[^\s,"]+)/.exec(read(log))?.[1]);
   });
   after(async () => {
     if (tree.exitCode === null && tree.signalCode === null) {

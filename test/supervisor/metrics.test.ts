@@ -10,8 +10,7 @@ import { Stage } from './stage';
 
 const TOKEN = 'sesame-opens-0123456789';
 
-describe('the metrics of a whole tree', function () {
-  this.timeout(120_000);
+describe('the metrics of a whole tree', () => {
   let stage: Stage;
   let tree: Tree;
   let last: Scrape;
@@ -43,7 +42,7 @@ describe('the metrics of a whole tree', function () {
 
   /** Scrapes until it is so. */
   const told = (what: string, test: (scrape: Scrape) => boolean) =>
-    until(what, async () => test(await scrape()), { timeoutMs: 40_000, everyMs: 50 });
+    until(what, async () => test(await scrape()), { everyMs: 50 });
 
   const requests = (scraped: Scrape) => scraped.sum('catamount_http_requests_total');
   const allAreTold = () => told(`all ${answered} requests are told of`, (scraped) => requests(scraped) === answered);
@@ -163,8 +162,7 @@ describe('the metrics of a whole tree', function () {
   });
 });
 
-describe('the metrics of trees of other shapes', function () {
-  this.timeout(120_000);
+describe('the metrics of trees of other shapes', () => {
   let stage: Stage;
   before(async () => {
     stage = await Stage.make();
@@ -174,7 +172,7 @@ describe('the metrics of trees of other shapes', function () {
   const scrape = async (tree: Tree) =>
     Scrape.of(await tree.request('GET', '/ops/metrics', { headers: { Authorization: `Bearer ${TOKEN}` } }));
   const told = (tree: Tree, what: string, test: (scraped: Scrape) => boolean) =>
-    until(what, async () => test(await scrape(tree)), { timeoutMs: 40_000, everyMs: 50 });
+    until(what, async () => test(await scrape(tree)), { everyMs: 50 });
 
   it('are told by the primary where it serves the web itself', async () => {
     const tree = await stage.start({ METRICS_TOKEN: TOKEN, WEB_CONCURRENCY: '0' });

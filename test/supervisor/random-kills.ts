@@ -61,7 +61,7 @@ export function randomKills(ms: number, seed: number): void {
           await until('the next kill is due', () => performance.now() >= next);
         }
         const whole = () => tree.processes().webPids.length === 2 && tree.processes().jobs !== undefined;
-        await until('the tree is whole again', whole, { timeoutMs: 40_000 });
+        await until('the tree is whole again', whole);
         await gateway.more(20);
       } finally {
         await gateway.close();

@@ -5,8 +5,7 @@ import type { Tree } from '../support/tree';
 import { catamount, catamountWith, stateOf, statsOf } from './operator';
 import { Stage } from './stage';
 
-describe('catamount top of a whole tree', function () {
-  this.timeout(120_000);
+describe('catamount top of a whole tree', () => {
   let stage: Stage;
   let tree: Tree;
   before(async () => {

@@ -3,8 +3,7 @@ import { until } from '../support/until';
 import { order, statsOf } from './operator';
 import { Stage } from './stage';
 
-describe('a tree that starts', function () {
-  this.timeout(60_000);
+describe('a tree that starts', () => {
   let stage: Stage;
   before(async () => {
     stage = await Stage.make();

@@ -1,4 +1,5 @@
 import http from 'node:http';
+import { WAIT_LIMIT_MS } from './wait-limit';
 
 export interface RequestOptions {
   readonly method?: string;
@@ -18,7 +19,7 @@ export interface Answer {
 
 /** One request on a connection of its own, so that nothing is kept open and no retry hides a failure. */
 export function request(url: string, options: RequestOptions = {}): Promise<Answer> {
-  const { method = 'GET', json, timeoutMs = 30_000 } = options;
+  const { method = 'GET', json, timeoutMs = WAIT_LIMIT_MS } = options;
   const body = json === undefined ? options.body : JSON.stringify(json);
   const headers = { ...(json === undefined ? {} : { 'content-type': 'application/json' }), ...options.headers };
   return new Promise((resolve, reject) => {

@@ -1,6 +1,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { until } from './until';
+import { WAIT_LIMIT_MS } from './wait-limit';
 
 export interface Line {
   readonly stream: 'stdout' | 'stderr';
@@ -34,17 +35,17 @@ export class Output {
    */
   async waitFor(
     match: LineMatch,
-    options: { readonly timeoutMs?: number; readonly from?: number; readonly ended?: () => boolean } = {},
+    options: { readonly from?: number; readonly ended?: () => boolean } = {},
   ): Promise<Line> {
-    const { timeoutMs = 15_000, from = 0, ended = () => false } = options;
+    const { from = 0, ended = () => false } = options;
     const found = () => {
       // Asked first, so that the last lines of an ended process are looked at once more.
       const over = ended();
       return this.matching(match, from)[0] ?? (over ? 'ended' : undefined);
     };
-    const line = await until(`a line matches ${match}`, found, { timeoutMs }).catch(() => undefined);
+    const line = await until(`a line matches ${match}`, found).catch(() => undefined);
     if (line !== undefined && line !== 'ended') return line;
-    const reason = line === 'ended' ? 'the process ended' : `${timeoutMs} ms passed`;
+    const reason = line === 'ended' ? 'the process ended' : `${WAIT_LIMIT_MS} ms passed`;
     throw new Error(`No line matched ${match} before ${reason}. Last lines:\n${this.tail()}`);
   }
 

@@ -104,14 +104,14 @@ export class SmtpSink {
   }
 
   /** Resolves with all messages once there are `wanted` of them, or with those that match once there is one. */
-  async waitFor(wanted: number | ((mail: ReceivedMail) => boolean), timeoutMs = 20_000): Promise<ReceivedMail[]> {
+  async waitFor(wanted: number | ((mail: ReceivedMail) => boolean)): Promise<ReceivedMail[]> {
     const what = typeof wanted === 'number' ? `${wanted} mail(s)` : 'a matching mail';
     const seen = () => this.messages.map((mail) => `${mail.subject} to ${mail.envelope.to}`);
     const found = () => {
       const matching = typeof wanted === 'number' ? this.messages : this.messages.filter(wanted);
       return matching.length >= (typeof wanted === 'number' ? wanted : 1) ? matching : undefined;
     };
-    return until(`the SMTP server has received ${what}`, found, { timeoutMs }).catch((error: Error) => {
+    return until(`the SMTP server has received ${what}`, found).catch((error: Error) => {
       throw new Error(`${error.message}; received: ${JSON.stringify(seen())}`);
     });
   }

@@ -8,12 +8,11 @@ import { descendants, hasVariable, type ProcessRow, processes } from './processe
 import { removeFolder, tempFolder } from './temp-folder';
 import { byRole, type TreeProcesses } from './tree-processes';
 import { until } from './until';
+import { WAIT_LIMIT_MS } from './wait-limit';
 
 const ROOT = path.resolve(__dirname, '../..');
 /** Tells a tree's processes from all others, wherever they end up. */
 const MARK = 'CATAMOUNT_TEST_TREE';
-const EXIT_MS = 45_000;
-const READY_MS = 30_000;
 
 export interface TreeOptions {
   /** Over the defaults; undefined takes a default away. */
@@ -29,8 +28,6 @@ export interface TreeOptions {
   readonly node?: string;
   /** Default: the build's `dist/server.js`. */
   readonly entry?: string;
-  /** How long it may take until it serves, ms. Default 30,000. */
-  readonly readyMs?: number;
 }
 
 export interface TreeEnd {
@@ -102,18 +99,15 @@ export class Tree {
   }
 
   /** Resolves when it listens. Rejects with its last lines when it ends before. */
-  async ready(timeoutMs = READY_MS): Promise<this> {
+  async ready(): Promise<this> {
     const pattern = /Listening on (https?:\/\/[^\s,"]+)/;
-    const line = await this.waitForLine(pattern, { timeoutMs });
+    const line = await this.waitForLine(pattern);
     this.address = pattern.exec(line.text)?.[1];
     return this;
   }
 
   /** @param options.from `tree.lines.length`, for new lines only. */
-  async waitForLine(
-    match: LineMatch,
-    options: { readonly timeoutMs?: number; readonly from?: number } = {},
-  ): Promise<Line> {
+  async waitForLine(match: LineMatch, options: { readonly from?: number } = {}): Promise<Line> {
     return this.output.waitFor(match, { ...options, ended: () => this.closed }).catch((error: Error) => {
       if (this.hasExited) error.message += `\nIt ended by ${this.child.signalCode ?? `code ${this.child.exitCode}`}.`;
       throw error;
@@ -140,10 +134,10 @@ export class Tree {
   }
 
   /** Waits for an end that something else brings about. */
-  async end(timeoutMs = EXIT_MS): Promise<Omit<TreeEnd, 'durationMs'>> {
-    await until('the tree has exited', () => this.hasExited, { timeoutMs }).catch(() => {
+  async end(): Promise<Omit<TreeEnd, 'durationMs'>> {
+    await until('the tree has exited', () => this.hasExited).catch(() => {
       throw new Error(
-        `The tree, pid ${this.pid}, has not exited in ${timeoutMs} ms. Last lines:\n${this.output.tail()}`,
+        `The tree, pid ${this.pid}, has not exited in ${WAIT_LIMIT_MS} ms. Last lines:\n${this.output.tail()}`,
       );
     });
     return { code: this.child.exitCode, signal: this.child.signalCode };
@@ -168,11 +162,11 @@ export class Tree {
   }
 
   /** Resolves when nothing of the tree is alive. */
-  async allGone(timeoutMs = 20_000): Promise<void> {
+  async allGone(): Promise<void> {
     const none = () => this.leftovers().length === 0;
-    await until('nothing of the tree is alive', none, { timeoutMs }).catch(() => {
+    await until('nothing of the tree is alive', none).catch(() => {
       const list = this.leftovers().map((row) => `${row.pid} ${row.command.slice(0, 120)}`);
-      throw new Error(`Left of the tree after ${timeoutMs} ms:\n${list.join('\n')}`);
+      throw new Error(`Left of the tree after ${WAIT_LIMIT_MS} ms:\n${list.join('\n')}`);
     });
   }
 
@@ -196,7 +190,7 @@ export function spawnTree(options: TreeOptions = {}): Tree {
 export async function startTree(options: TreeOptions = {}): Promise<Tree> {
   const tree = new Tree(options);
   try {
-    return await tree.ready(options.readyMs);
+    return await tree.ready();
   } catch (error) {
     await tree.cleanup();
     throw error;

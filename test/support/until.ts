@@ -1,7 +1,9 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { inspect } from 'node:util';
+import { WAIT_LIMIT_MS } from './wait-limit';
 
 export interface UntilOptions {
+  /** For runs whose length is given, such as chaos. Tests leave it at WAIT_LIMIT_MS: none depends on how fast the machine is. */
   readonly timeoutMs?: number;
   readonly everyMs?: number;
 }
@@ -15,7 +17,7 @@ type Truthy<T> = Exclude<T, false | 0 | '' | null | undefined>;
 export async function until<T>(
   description: string,
   predicate: () => T | Promise<T>,
-  { timeoutMs = 20_000, everyMs = 5 }: UntilOptions = {},
+  { timeoutMs = WAIT_LIMIT_MS, everyMs = 5 }: UntilOptions = {},
 ): Promise<Truthy<T>> {
   const end = performance.now() + timeoutMs;
   let seen: unknown;

@@ -40,8 +40,7 @@ const { steps: STEPS } = fc.letrec<{ readonly step: Step; readonly steps: readon
   ),
 }));
 
-describe('a job beside a row, in transactions of any shape,', function () {
-  this.timeout(120_000);
+describe('a job beside a row, in transactions of any shape,', () => {
   let created: Created;
   let database: TestDatabase;
   let labels = 0;

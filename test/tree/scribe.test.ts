@@ -55,7 +55,7 @@ describe("a tree's place in Redis", () => {
 
   it('is told more often while somebody looks', async () => {
     const first = (await listed())?.picture.at;
-    await until('it has told again', async () => (await listed())?.picture.at !== first, { timeoutMs: 5000 });
+    await until('it has told again', async () => (await listed())?.picture.at !== first);
   });
 
   it('takes orders, each once, and says who has asked', async () => {
@@ -88,11 +88,11 @@ describe("a tree's place in Redis", () => {
 
   it('comes back after Redis has lost everything, or was away', async () => {
     await redis.client.flushAll();
-    await until('it is listed again', async () => (await list.list()).length === 1, { timeoutMs: 15_000 });
+    await until('it is listed again', async () => (await list.list()).length === 1);
     await server.stop();
     await server.start();
-    await until('Redis is connected again', () => redis.client.isReady, { timeoutMs: 15_000 });
-    await until('it is listed once more', async () => (await list.list()).length === 1, { timeoutMs: 15_000 });
+    await until('Redis is connected again', () => redis.client.isReady);
+    await until('it is listed once more', async () => (await list.list()).length === 1);
   });
 
   it('is grey when it is silent, and goes after half a minute', async () => {

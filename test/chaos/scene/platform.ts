@@ -85,7 +85,7 @@ export class Platform {
   }
 
   private async again(dead: Tree): Promise<void> {
-    await dead.allGone(60_000);
+    await dead.allGone();
     if (!this.stopping) this.launch();
   }
 }

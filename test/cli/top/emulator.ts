@@ -71,7 +71,6 @@ export class Emulator {
 
   async shows(pattern: RegExp): Promise<string> {
     return until(`the screen shows ${pattern}`, () => pattern.exec(this.screen.join('\n'))?.[0], {
-      timeoutMs: 20_000,
       everyMs: 20,
     }).catch((error: Error) => {
       error.message += `\nThe screen:\n${this.screen.join('\n')}`;

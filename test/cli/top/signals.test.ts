@@ -9,8 +9,7 @@ const ENTRY = path.resolve(__dirname, '../../fixtures/cli/top-on-pipes.ts');
 const ENTER = '\x1b[?1049h\x1b[?25l';
 const LEAVE = '\x1b[?25h\x1b[?1049l';
 
-describe('the terminal of catamount top', function () {
-  this.timeout(60_000);
+describe('the terminal of catamount top', () => {
   let recorder: RecorderProcess;
   let child: ChildProcess;
   let drawn: string;
@@ -33,7 +32,7 @@ describe('the terminal of catamount top', function () {
     child.stderr?.on('data', (part) => {
       told += part;
     });
-    await until('it is drawn', () => drawn.includes('shop on web.1'), { timeoutMs: 30_000 });
+    await until('it is drawn', () => drawn.includes('shop on web.1'));
     assert.ok(drawn.startsWith(ENTER));
   });
 
@@ -60,9 +59,7 @@ describe('the terminal of catamount top', function () {
     await until('the terminal is given back', () => drawn.endsWith(LEAVE));
     await until('the raw mode is off', () => told === 'raw mode on\nraw mode off\n');
     child.kill('SIGCONT');
-    await until('it is drawn again', () => drawn.split(ENTER).length === 3 && drawn.endsWith('h help\x1b[0m\x1b[K'), {
-      timeoutMs: 20_000,
-    });
+    await until('it is drawn again', () => drawn.split(ENTER).length === 3 && drawn.endsWith('h help\x1b[0m\x1b[K'));
     child.stdin?.write('q');
     const [code] = await once(child, 'close');
     assert.deepEqual([code, told], [0, 'raw mode on\nraw mode off\nraw mode on\nraw mode off\n']);

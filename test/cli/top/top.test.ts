@@ -10,8 +10,7 @@ const UP = '\x1b[A';
 const DOWN = '\x1b[B';
 const SHIFT_TAB = '\x1b[Z';
 
-describe('catamount top', function () {
-  this.timeout(60_000);
+describe('catamount top', () => {
   /** One for all that do not spoil it. */
   let shared: RecorderProcess;
   let recorder: RecorderProcess;
@@ -28,7 +27,7 @@ describe('catamount top', function () {
   };
   const orders = () => recorder.calls.filter((call) => call !== 'look');
   const calls = () => orders().slice(callsBefore);
-  const called = (call: string) => until(`${call} was called`, () => calls().at(-1) === call, { timeoutMs: 20_000 });
+  const called = (call: string) => until(`${call} was called`, () => calls().at(-1) === call);
   const quit = async () => {
     emulator.type('q');
     await ended;
@@ -163,7 +162,7 @@ describe('catamount top', function () {
     await emulator.shows(/^Queues: /m);
     const before = emulator.written.length;
     const looks = recorder.calls.length;
-    await until('some seconds have gone by', () => recorder.calls.length >= looks + 3, { timeoutMs: 20_000 });
+    await until('some seconds have gone by', () => recorder.calls.length >= looks + 3);
     const whole = emulator.screen.join('').length;
     assert.ok(emulator.written.length - before < 2 * whole, `${emulator.written.length - before} of ${whole}`);
   });

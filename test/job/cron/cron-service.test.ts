@@ -33,7 +33,6 @@ function recurring(cron: string | CronOptions | readonly CronOptions[], jobName 
 }
 
 const EVERY_SECOND = '* * * * * *';
-const LONG = { timeoutMs: 25_000 };
 /** Ticks of `@yearly` since 2023-06: on no day but New Year's Eve can the number change while a test runs. */
 const NEW_YEARS = Array.from(
   { length: new Date().getUTCFullYear() - 2023 },
@@ -70,7 +69,7 @@ describe('recurring jobs', () => {
 
   it('run at their times, with their arguments, and know which time it is', async () => {
     await processor(recurring({ at: EVERY_SECOND, catchUp: 'all', args: ['x', 7], name: 'tick' }));
-    await until('three ran', () => ran.length >= 3, LONG);
+    await until('three ran', () => ran.length >= 3);
     for (const { scheduledFor, args } of ran) {
       assert.deepEqual(args, ['x', 7]);
       assert.match(String(scheduledFor), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.000Z$/);
@@ -96,11 +95,11 @@ describe('recurring jobs', () => {
   it('are enqueued once for each tick, by whichever of three processors is first, even as some stop', async () => {
     const jobClass = recurring({ at: EVERY_SECOND, catchUp: 'all' });
     const [first] = await Promise.all([processor(jobClass), processor(jobClass), processor(jobClass)]);
-    await until('two ran', () => ran.length >= 2, LONG);
+    await until('two ran', () => ran.length >= 2);
     await first?.stop(Deadline.after(2000));
-    await until('four ran', () => ran.length >= 4, LONG);
+    await until('four ran', () => ran.length >= 4);
     await processor(jobClass);
-    await until('six ran', () => ran.length >= 6, LONG);
+    await until('six ran', () => ran.length >= 6);
     const runs = ticksOf('TickJob');
     assert.equal(new Set(runs).size, runs.length, 'none ran twice');
     const ticks = system.eventsNamed('cron.enqueued').map((event) => event.scheduledFor.getTime());
@@ -116,9 +115,9 @@ describe('recurring jobs', () => {
     const jobClass = recurring({ at: '@yearly', catchUp: 'all' });
     await sleptSince2023(jobClass);
     await Promise.all(Array.from({ length: 4 }, () => processor(jobClass)));
-    await until('all ran', () => ran.length >= NEW_YEARS.length, LONG);
+    await until('all ran', () => ran.length >= NEW_YEARS.length);
     await board.runNow('TickJob');
-    await until('and one more that was asked for', () => ran.length > NEW_YEARS.length, LONG);
+    await until('and one more that was asked for', () => ran.length > NEW_YEARS.length);
     assert.deepEqual(ticksOf('TickJob').slice(0, -1), NEW_YEARS);
   });
 
@@ -132,7 +131,7 @@ describe('recurring jobs', () => {
       const jobClass = recurring({ at: '@yearly', catchUp });
       await sleptSince2023(jobClass);
       await processor(jobClass);
-      await until('the ticks are dealt with', () => system.eventsNamed('cron.missed').length > 0, LONG);
+      await until('the ticks are dealt with', () => system.eventsNamed('cron.missed').length > 0);
       await until('they ran', () => ran.length === expected.length);
       assert.deepEqual(ticksOf('TickJob'), expected);
       assert.deepEqual(system.eventsNamed('cron.missed'), [
@@ -148,7 +147,7 @@ describe('recurring jobs', () => {
     const jobClass = recurring({ at: '@yearly', catchUp: 'all' });
     await sleptSince2023(jobClass);
     await system.processor([jobClass], { tuning: { cron: { limit: 2 } } });
-    await until('two ran', () => ran.length === 2, LONG);
+    await until('two ran', () => ran.length === 2);
     assert.deepEqual(ticksOf('TickJob'), NEW_YEARS.slice(-2));
     assert.equal(system.eventsNamed('cron.missed')[0]?.limited, true);
   });
@@ -161,7 +160,7 @@ describe('recurring jobs', () => {
     await sleptSince2023(jobClass);
     for (let round = 0; round < 3; round++) {
       const one = await processor(jobClass);
-      await until('the latest tick was run', () => ran.length === 1, LONG);
+      await until('the latest tick was run', () => ran.length === 1);
       await one.stop(Deadline.after(2000));
     }
     assert.equal(ran.length, 1);
@@ -183,7 +182,7 @@ describe('recurring jobs', () => {
         );
         return rows.length > 0;
       };
-      await until('it is about to enqueue', inserting, LONG);
+      await until('it is about to enqueue', inserting);
       await system.processor([YearlyJob], { tuning: { cron: { pollMs: 50 } } });
       child.kill('SIGKILL');
       await once(child, 'exit');
@@ -193,9 +192,9 @@ describe('recurring jobs', () => {
       child?.kill('SIGKILL');
       await blocker.end();
     }
-    await until('it is enqueued', () => system.eventsNamed('cron.enqueued').length > 0, LONG);
-    await until('it ran', () => system.eventsNamed('job.succeeded').length > 0, LONG);
-    await until('the outbox is empty', async () => (await system.outboxSize()) === 0, LONG);
+    await until('it is enqueued', () => system.eventsNamed('cron.enqueued').length > 0);
+    await until('it ran', () => system.eventsNamed('job.succeeded').length > 0);
+    await until('the outbox is empty', async () => (await system.outboxSize()) === 0);
     assert.equal(system.eventsNamed('job.succeeded').length, 1);
     assert.equal((await listed('YearlyJob')).lastTick?.toISOString(), NEW_YEARS.at(-1));
   });
@@ -205,12 +204,12 @@ describe('recurring jobs', () => {
     await sleptSince2023(jobClass);
     await board.pause('TickJob');
     await processor(recurring(EVERY_SECOND, 'OtherJob'), jobClass);
-    await until('another one goes on', () => ranNames().includes('OtherJob'), LONG);
+    await until('another one goes on', () => ranNames().includes('OtherJob'));
     const { paused, nextTick } = await listed('TickJob');
     assert.deepEqual([paused, nextTick], [true, null]);
     await board.resume('TickJob');
     await board.runNow('TickJob');
-    await until('it runs when asked', () => ranNames().includes('TickJob'), LONG);
+    await until('it runs when asked', () => ranNames().includes('TickJob'));
     assert.equal(ticksOf('TickJob').length, 1);
     assert.equal((await listed('TickJob')).lastTick, null);
     assert.ok((await listed('TickJob')).nextTick);
@@ -218,22 +217,20 @@ describe('recurring jobs', () => {
 
   it('follow a pause and a resume at once', async () => {
     await system.processor([recurring(EVERY_SECOND)], { tuning: { cron: { pollMs: 60_000 } } });
-    await until('it ran', () => ran.length >= 1, LONG);
+    await until('it ran', () => ran.length >= 1);
     await board.pause('TickJob');
     await system.stopProcessors();
     const before = (await listed('TickJob')).lastTick;
     await system.processor([recurring(EVERY_SECOND)], { tuning: { cron: { pollMs: 60_000 } } });
     await board.runNow('TickJob');
-    const asked = await until(
-      'it ran though paused',
-      () => ran.find(({ scheduledFor }) => !/\.000Z$/.test(`${scheduledFor}`)),
-      LONG,
+    const asked = await until('it ran though paused', () =>
+      ran.find(({ scheduledFor }) => !/\.000Z$/.test(`${scheduledFor}`)),
     );
     assert.ok(asked);
     assert.deepEqual((await listed('TickJob')).lastTick, before);
     const runs = ran.length;
     await board.resume('TickJob');
-    await until('it runs again', () => ran.length > runs, LONG);
+    await until('it runs again', () => ran.length > runs);
   });
 
   it('that are unknown are named, with those there are', async () => {
@@ -275,7 +272,7 @@ describe('recurring jobs', () => {
       "update job_cron set spec = '0 0 1 1 *', refreshed_at = now(), settled_until = '2023-06-01'",
     );
     await system.processor([recurring(EVERY_SECOND, 'OtherJob')]);
-    await until('time has passed', () => ran.length >= 2, LONG);
+    await until('time has passed', () => ran.length >= 2);
     assert.deepEqual([(await listed('TickJob')).spec, ticksOf('TickJob')], ['0 0 1 1 *', []]);
     await system.postgres.query(
       "update job_cron set refreshed_at = now() - interval '4 minutes' where name = 'TickJob'",
@@ -304,7 +301,7 @@ describe('recurring jobs', () => {
     await sleptSince2023(jobClass);
     await system.postgres.query("update job_cron set refreshed_at = now() - interval '30 days', missed = 3");
     await processor(jobClass);
-    await until('it is caught up', () => ran.length === 1, LONG);
+    await until('it is caught up', () => ran.length === 1);
     assert.equal((await listed('TickJob')).missed, 3 + NEW_YEARS.length);
   });
 
@@ -313,7 +310,7 @@ describe('recurring jobs', () => {
     await sleptSince2023(jobClass);
     await system.postgres.query("update job_cron set settled_until = '2100-01-01'");
     await processor(jobClass);
-    await until('it runs', () => ran.length > 0, LONG);
+    await until('it runs', () => ran.length > 0);
   });
 
   it('that cannot be enqueued keep nobody else from it, and are tried again', async () => {
@@ -327,7 +324,7 @@ describe('recurring jobs', () => {
     }
     await sleptSince2023(BrokenJob);
     await processor(BrokenJob, recurring(EVERY_SECOND));
-    await until('the other runs', () => ran.length >= 2, LONG);
+    await until('the other runs', () => ran.length >= 2);
     const errors = system.eventsNamed('cron.error');
     assert.deepEqual(
       errors.map((event) => event.name),
@@ -336,7 +333,7 @@ describe('recurring jobs', () => {
     );
     assert.match(String(errors[0]?.error.message), /^it will not do/);
     broken = false;
-    await until('it is enqueued', () => system.eventsNamed('cron.enqueued').some((e) => e.name === 'BrokenJob'), LONG);
+    await until('it is enqueued', () => system.eventsNamed('cron.enqueued').some((e) => e.name === 'BrokenJob'));
   });
 
   it('are declined where the class is unique and its last run is still on its way', async () => {
@@ -347,7 +344,7 @@ describe('recurring jobs', () => {
       perform(): void {}
     }
     await processor(UniqueJob);
-    await until('two ticks are declined', () => system.eventsNamed('cron.declined').length >= 2, LONG);
+    await until('two ticks are declined', () => system.eventsNamed('cron.declined').length >= 2);
     const [enqueued, ...more] = system.eventsNamed('cron.enqueued');
     assert.deepEqual(more, []);
     assert.equal(system.eventsNamed('cron.declined')[0]?.reason, 'duplicate');
@@ -358,11 +355,11 @@ describe('recurring jobs', () => {
     await sleptSince2023(recurring('@yearly'));
     await system.redisServer.stop();
     await processor(recurring('@yearly'));
-    await until('it is enqueued', () => system.eventsNamed('cron.enqueued').length === 1, LONG);
+    await until('it is enqueued', () => system.eventsNamed('cron.enqueued').length === 1);
     assert.equal(await system.outboxSize(), 1);
     assert.deepEqual(ran, []);
     await system.redisServer.start();
-    await until('it ran', () => ran.length === 1, LONG);
+    await until('it ran', () => ran.length === 1);
   });
 
   it('wait quietly for a Postgres that is away', async () => {
@@ -371,30 +368,30 @@ describe('recurring jobs', () => {
     await admin.connect();
     try {
       await system.processor([recurring(EVERY_SECOND)], { tuning: { cron: { pollMs: 50 } } });
-      await until('it runs', () => ran.length > 0, LONG);
+      await until('it runs', () => ran.length > 0);
       await admin.query(`alter database ${name} allow_connections false`);
       await admin.query('select pg_terminate_backend(pid) from pg_stat_activity where datname = $1', [name]);
-      await until('it is missed', () => system.eventsNamed('cron.error').length > 0, LONG);
+      await until('it is missed', () => system.eventsNamed('cron.error').length > 0);
     } finally {
       await admin.query(`alter database ${name} allow_connections true`);
       await admin.end();
     }
     const [before, errors] = [ran.length, system.eventsNamed('cron.error').length];
     assert.ok(errors <= 2, `${errors} errors`);
-    await until('it runs again', () => ran.length > before, LONG);
+    await until('it runs again', () => ran.length > before);
   });
 
   it('are left to others by a processor that is quiet, until it resumes', async () => {
     const one = await processor(recurring(EVERY_SECOND));
-    await until('it runs', () => ran.length > 0, LONG);
+    await until('it runs', () => ran.length > 0);
     one.quiet();
     const before = system.eventsNamed('cron.enqueued').length;
     await processor(recurring(EVERY_SECOND, 'OtherJob'));
-    await until('time has passed', () => ranNames().filter((name) => name === 'OtherJob').length >= 2, LONG);
+    await until('time has passed', () => ranNames().filter((name) => name === 'OtherJob').length >= 2);
     const own = () => system.eventsNamed('cron.enqueued').filter((event) => event.name === 'TickJob').length;
     assert.ok(own() <= before + 1, 'at most the one that was in hand');
     const quietCount = own();
     one.resume();
-    await until('it goes on', () => own() > quietCount, LONG);
+    await until('it goes on', () => own() > quietCount);
   });
 });

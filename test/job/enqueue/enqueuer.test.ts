@@ -88,7 +88,7 @@ describe('the enqueuer', () => {
       ids.map((id) => [id, 'redis']),
     );
     await system.processor([CountJob, MailCountJob], { jobs: { concurrency: 10 } });
-    await until('all ran', () => ran.length === 2500, { timeoutMs: 20_000 });
+    await until('all ran', () => ran.length === 2500);
     assert.equal(new Set(ran).size, 2500);
   });
 
@@ -162,7 +162,7 @@ describe('the enqueuer', () => {
     assert.deepEqual(await argsInOutbox(), upTo(1500));
     await system.redisServer.start();
     await system.processor([CountJob], { jobs: { concurrency: 10 } });
-    await until('all ran', () => ran.length >= 1500, { timeoutMs: 20_000 });
+    await until('all ran', () => ran.length >= 1500);
     await until('the rows are gone', async () => (await system.outboxSize()) === 0);
     assert.deepEqual(
       [...ran].sort((a, b) => a - b),
@@ -181,7 +181,7 @@ describe('the enqueuer', () => {
       system.redisServer.resume();
     }
     await system.processor([CountJob], { jobs: { concurrency: 10 } });
-    await until('all ran', () => ran.length >= 1500, { timeoutMs: 20_000 });
+    await until('all ran', () => ran.length >= 1500);
     await until('the rows are gone', async () => (await system.outboxSize()) === 0);
     assert.deepEqual(
       [...ran].sort((a, b) => a - b),

@@ -112,9 +112,7 @@ describe('the history of jobs', () => {
       await until('one runs', () => system.eventsNamed('job.succeeded').length > (round - 1) * 10);
       await system.redisServer.kill();
       await system.redisServer.start();
-      await until('all are done', () => system.eventsNamed('job.succeeded').length === round * 10, {
-        timeoutMs: 20_000,
-      });
+      await until('all are done', () => system.eventsNamed('job.succeeded').length === round * 10);
     }
     await until('all are told of', async () => (await processed()) === 30);
     await system.stopProcessors();

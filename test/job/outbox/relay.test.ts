@@ -10,7 +10,6 @@ import { until } from '../../support/until';
 
 /** The most that one pass copies. */
 const BATCH = 500;
-const LONG = { timeoutMs: 30_000 };
 
 describe('the relay', () => {
   let postgres: TestDatabase;
@@ -78,15 +77,11 @@ describe('the relay', () => {
   };
   const consumeAll = async (queue: string, total: number, each: () => Promise<void>): Promise<number[]> => {
     const seen: number[] = [];
-    await until(
-      'all have come through',
-      async () => {
-        await each();
-        seen.push(...(await consume(queue, 250)));
-        return seen.length >= total;
-      },
-      LONG,
-    );
+    await until('all have come through', async () => {
+      await each();
+      seen.push(...(await consume(queue, 250)));
+      return seen.length >= total;
+    });
     return seen;
   };
   const upTo = (count: number) => Array.from({ length: count }, (_, index) => index + 1);
@@ -116,7 +111,7 @@ describe('the relay', () => {
   it('counts what is held for the limit of its class, of which there may be more', async () => {
     await insert('default', 3000);
     await start(60);
-    await until('so much is held', async () => (await hold('default')) >= 600, LONG);
+    await until('so much is held', async () => (await hold('default')) >= 600);
     await until('it holds back', async () => relay?.fullQueues.length === 1 && (await waiting('default')) === 0);
     assert.ok((await redis.client.hLen('bq:default:jobs')) <= 600 + 2 * BATCH);
     await redis.client.del('bq:default:held:EchoJob');
@@ -126,7 +121,7 @@ describe('the relay', () => {
   it('lets no more be held than a Redis that is short of memory can bear', async () => {
     await insert('default', 6000, { fill: 'x'.repeat(3000) });
     await start(undefined, '--maxmemory', '12mb');
-    await until('it holds back', async () => (await hold('default')) > 500 && relay?.fullQueues.length === 1, LONG);
+    await until('it holds back', async () => (await hold('default')) > 500 && relay?.fullQueues.length === 1);
     assert.ok((await inOutbox()) > 0);
     assert.deepEqual(errors, []);
     await redis.client.del(['bq:default:held:EchoJob', 'bq:default:jobs']);

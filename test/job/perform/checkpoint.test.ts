@@ -101,7 +101,7 @@ describe('checkpoints and progress', () => {
     const { client } = system.redis;
     assert.equal(await client.exists(['bq:default:cursor', 'bq:default:progress']), 0);
   };
-  const succeeded = () => until('it succeeded', () => system.eventsNamed('job.succeeded')[0], { timeoutMs: 20_000 });
+  const succeeded = () => until('it succeeded', () => system.eventsNamed('job.succeeded')[0]);
   const heard = (name: Parameters<JobSystem['eventsNamed']>[0]) => until(name, () => system.eventsNamed(name)[0]);
   const each = (count: number) => Array.from({ length: count }, (_, i) => i);
 

@@ -14,7 +14,6 @@ const SILENCE_MS = 2000;
 /** A twelfth of the real times, but for the stall check, which must not be what brings jobs back. */
 const FAST: ProcessorTuning = { pulseMs: 80, beatMs: 400, silenceMs: SILENCE_MS, stallInterval: 600_000 };
 /** Processes are forked, which takes seconds where others work at the same time. */
-const FORKED = { timeoutMs: 30_000 };
 const ran: string[] = [];
 
 class TakenJob extends Job<[name: string]> {
@@ -25,8 +24,7 @@ class TakenJob extends Job<[name: string]> {
   }
 }
 
-describe('a processor that falls silent', function () {
-  this.timeout(60_000);
+describe('a processor that falls silent', () => {
   let system: JobSystem;
   const children: ChildProcess[] = [];
   before(async () => {
@@ -66,7 +64,7 @@ describe('a processor that falls silent', function () {
     const { child, said } = startDoomed('a-tree-0');
     await transaction(() => LongJob.performLater('from the outbox'));
     await LongJob.performLater('straight');
-    await until('it holds both', () => said.length === 2, FORKED);
+    await until('it holds both', () => said.length === 2);
     await judge();
     await judge();
     await passed(1.2 * SILENCE_MS);
@@ -86,7 +84,7 @@ describe('a processor that falls silent', function () {
   it('has what it held counted as delivered, since that may have killed it', async () => {
     const { child, said } = startDoomed('first');
     await LongJob.performLater('held');
-    await until('it holds it', () => said.length === 1, FORKED);
+    await until('it holds it', () => said.length === 1);
     // Takes over, but takes nothing: what is taken over stays to be seen.
     const processor = await judge();
     processor.quiet();
@@ -101,7 +99,7 @@ describe('a processor that falls silent', function () {
   it('is left alone while a job blocks its event loop for less', async () => {
     const { said } = startDoomed('blocked');
     await BlockingJob.performLater('blocking', 0.8 * SILENCE_MS);
-    await until('it blocks', () => said.length === 1, FORKED);
+    await until('it blocks', () => said.length === 1);
     await judge();
     await judgements();
     assert.deepEqual(takenOver(), []);
@@ -115,7 +113,7 @@ describe('a processor that falls silent', function () {
     processor.quiet();
     const { said } = startDoomed('blocked');
     await transaction(() => BlockingJob.performLater('blocking', 1.8 * SILENCE_MS));
-    await until('it blocks', () => said.length === 1, FORKED);
+    await until('it blocks', () => said.length === 1);
     await until('it is taken over', () => takenOver().length === 1);
     assert.equal(await system.redis.client.lLen('bq:default:waiting'), 1);
     await until('it is done', async () => (await system.redis.client.hLen('bq:default:jobs')) === 0);
@@ -127,11 +125,11 @@ describe('a processor that falls silent', function () {
   it('again and again, for its job always takes too long: it is done all the same, and no poison', async () => {
     const [one, other] = [startDoomed('one'), startDoomed('other')];
     const listed = async () => (await system.redis.client.zCard(PROCESSES)) === 2;
-    await until('both are listed', listed, FORKED);
+    await until('both are listed', listed);
     // Who has not been here for long does not judge.
     await passed(1.2 * SILENCE_MS);
     await transaction(() => BlockingJob.performLater('blocking', 1.8 * SILENCE_MS));
-    await until('it is done', async () => (await system.redis.client.hLen('bq:default:jobs')) === 0, FORKED);
+    await until('it is done', async () => (await system.redis.client.hLen('bq:default:jobs')) === 0);
     const { client } = system.redis;
     assert.deepEqual([await client.zCard('bq:default:dead'), await client.zCard('bq:default:delayed')], [0, 0]);
     assert.ok([...one.said, ...other.said].length <= 3);
@@ -143,12 +141,10 @@ describe('a processor that falls silent', function () {
     await transaction(async () => {
       for (const name of names) await BlockingJob.performLater(name, 0.5 * SILENCE_MS);
     });
-    await until('the first blocks', () => said.length > 0, FORKED);
+    await until('the first blocks', () => said.length > 0);
     const processor = await judge();
     processor.quiet();
-    await until('all are done', async () => (await system.redis.client.hLen('bq:default:jobs')) === 0, {
-      timeoutMs: 30_000,
-    });
+    await until('all are done', async () => (await system.redis.client.hLen('bq:default:jobs')) === 0);
     assert.deepEqual([takenOver(), said.sort()], [[], names]);
   });
 
@@ -157,7 +153,7 @@ describe('a processor that falls silent', function () {
     const port = await proxy.open();
     const { said } = startDoomed('cut-off', `redis://127.0.0.1:${port}`);
     await LongJob.performLater('held');
-    await until('it holds it', () => said.length === 1, FORKED);
+    await until('it holds it', () => said.length === 1);
     await judge();
     await passed(1.2 * SILENCE_MS);
     await proxy.sever();
@@ -176,7 +172,7 @@ describe('a processor that falls silent', function () {
     it(`is left alone when Redis ${outage}, however long; one that died meanwhile is taken over`, async () => {
       const [living, dying] = [startDoomed('living'), startDoomed('dying')];
       const listed = async () => (await system.redis.client.zCard(PROCESSES)) === 2;
-      await until('both are listed', listed, FORKED);
+      await until('both are listed', listed);
       await transaction(async () => {
         for (const name of ['a', 'b', 'c', 'd']) await LongJob.performLater(name);
       });
@@ -188,7 +184,7 @@ describe('a processor that falls silent', function () {
       await passed(1.5 * SILENCE_MS);
       await back();
       // By this judge, or by the living one.
-      await until('the jobs of the dead one ran', () => ran.length === 2, { timeoutMs: 20_000 });
+      await until('the jobs of the dead one ran', () => ran.length === 2);
       await judgements();
       const identities = await system.redis.client.zRange(PROCESSES, 0, -1);
       assert.deepEqual([identities.includes('living'), identities.includes('dying')], [true, false]);

@@ -11,8 +11,7 @@ import { ShopStage } from './shop-stage';
 /** Kept as pictures, to be looked at. */
 const SHOT = new Set(['queues', 'busy', 'dead-ticked', 'job', 'confirm']);
 
-describe('pages of jobs in a browser', function () {
-  this.timeout(120_000);
+describe('pages of jobs in a browser', () => {
   let stage: ShopStage;
   let browser: Browser;
   before(async () => {

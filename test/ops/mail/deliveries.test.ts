@@ -154,8 +154,7 @@ describe('deliveries', () => {
     assert.equal((await ops.get('/ops/mail', viewer)).headers.location, LIST);
   });
 
-  it('look right, and axe-core finds nothing', async function () {
-    this.timeout(120_000);
+  it('look right, and axe-core finds nothing', async () => {
     const browser = await launchBrowser();
     try {
       const signedIn = async (password: string) => {

@@ -8,7 +8,6 @@ const ROOT = path.resolve(__dirname, '../../..');
 const GALLERY = path.join(ROOT, 'test/fixtures/gallery');
 const COPIED = ['server.ts', 'lib', 'jobs', 'migrations', 'package.json', 'tsconfig.json', '.config'];
 /** Builds first. */
-const READY_MS = 90_000;
 
 /** `npm run dev` in a copy of this repository, whose files a test may change. The gallery's mails are part of its app. */
 export class DevCopy {
@@ -30,7 +29,7 @@ export class DevCopy {
       rewrite(path.join(mailers, file), (text) => text.replace("'catamount'", `'${index}'`));
     // Links in mails name the port, so it must be known.
     const env = { PORT: String(await freePort()) };
-    const tree = await startTree({ entry: path.join(folder, '.config/dev.mjs'), cwd: folder, env, readyMs: READY_MS });
+    const tree = await startTree({ entry: path.join(folder, '.config/dev.mjs'), cwd: folder, env });
     return new DevCopy(folder, tree);
   }
 

@@ -17,8 +17,7 @@ exports.OrderMailerPreview = class OrderMailerPreview extends MailerPreview {
   placed() { return OrderMailer.placed(); }
 };`;
 
-describe('previews of an app in plain JavaScript, without a build', function () {
-  this.timeout(120_000);
+describe('previews of an app in plain JavaScript, without a build', () => {
   let folder: string;
   let tree: Tree;
 

@@ -23,8 +23,7 @@ const TEMPLATE = 'mailers/templates/user_mailer/welcome/html.ejs';
 /** What the browser says when it keeps a mail from doing what it must not. */
 const HINDERED = /^(Blocked script execution|Loading the image|Blocked form submission|Executing inline|Running the)/;
 
-describe('previews of mails, in npm run dev', function () {
-  this.timeout(120_000);
+describe('previews of mails, in npm run dev', () => {
   let copy: DevCopy;
   let browser: Browser;
   let watched: WatchedPage;

@@ -294,7 +294,7 @@ describe('the overview', () => {
     assert.equal((await ops.get('/ops/plots.json', operator)).status, 503);
     assert.equal((await ops.get('/ops/processes', operator)).status, 200);
     await ops.redis.start();
-    await until('all is well again', async () => (await show()).verdict.tone === 'ok', { timeoutMs: 20_000 });
+    await until('all is well again', async () => (await show()).verdict.tone === 'ok');
   });
 });
 
