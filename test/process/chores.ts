@@ -17,6 +17,8 @@ export interface Entry {
   readonly attempt?: number;
   /** The time it was due, as ISO 8601. */
   readonly tick?: string;
+  /** The id of a tick's job. */
+  readonly job?: string;
 }
 
 /** Trees of one app on one database and one Redis, and the book that all their jobs write into. */

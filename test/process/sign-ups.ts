@@ -5,9 +5,6 @@ import type { Tree } from '../support/tree';
 import { until } from '../support/until';
 import type { Surroundings } from './surroundings';
 
-/** Less than any time that a request could spend waiting for Redis. */
-const AT_ONCE_MS = 4000;
-
 let count = 0;
 
 export interface NewUser {
@@ -26,8 +23,8 @@ export function subjectFor({ name, locale }: NewUser): string {
   return locale === 'ko' ? `${name} 님, Catamount에 오신 것을 환영합니다` : `Welcome to Catamount, ${name}`;
 }
 
-export function signUp(tree: Tree, user: NewUser = somebody(), timeoutMs = AT_ONCE_MS): Promise<Answer> {
-  return tree.request('POST', '/users', { json: user, timeoutMs });
+export function signUp(tree: Tree, user: NewUser = somebody()): Promise<Answer> {
+  return tree.request('POST', '/users', { json: user });
 }
 
 /** Signs up that many, `atOnce` of them at a time. @returns who they are; each was answered 201. */

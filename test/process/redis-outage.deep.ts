@@ -28,7 +28,7 @@ describe('without Redis', () => {
     await until('the tree is ready', async () => (await ready()).status === 200);
   }
 
-  /** People sign up before, during and after; not one is turned away, or waits. */
+  /** People sign up before, during and after; not one is turned away. */
   async function signUpsThrough(outage: (stream: SignUpStream) => Promise<void>): Promise<void> {
     const stream = new SignUpStream(tree, 2);
     await stream.more(10);
@@ -54,7 +54,7 @@ describe('without Redis', () => {
     await assertOneMailEach(around);
   });
 
-  it('for a while: every sign-up is taken at once, every mail arrives after, none twice', async () => {
+  it('for a while: every sign-up is taken, every mail arrives after, none twice', async () => {
     await signUpsThrough(async (stream) => {
       await around.redis.stop();
       await stream.more(20);

@@ -1,0 +1,122 @@
+import assert from 'node:assert/strict';
+import { createClient } from 'redis';
+import { PROCESSES } from '../../lib/job/pulse/process-keys';
+import { type SmtpSink, startSmtpSink } from '../support/smtp';
+import { startTree, type Tree } from '../support/tree';
+import { until } from '../support/until';
+import { assertOneMailEach, SignUpStream, signUp, signUpMany, somebody } from './sign-ups';
+import { Surroundings } from './surroundings';
+
+const AT_ONCE = 2;
+
+describe('kill -9 in a tree in production', () => {
+  let around: Surroundings;
+  let tree: Tree;
+  before(async () => {
+    around = await Surroundings.make();
+    tree = await around.start();
+  });
+  after(() => around.remove());
+
+  it('of a web worker costs what it had in flight: it is replaced, sign-ups go on, every mail arrives', async () => {
+    const stream = new SignUpStream(tree, AT_ONCE);
+    await stream.more(10);
+    for (const slot of [0, 1]) {
+      const pid = tree.processes().web.get(slot) ?? 0;
+      process.kill(pid, 'SIGKILL');
+      await stream.more(10);
+      await tree.waitForLine(new RegExp(`worker ${slot} is ready, pid (?!${pid}\\b)`));
+      await stream.more(10);
+    }
+    await stream.stop();
+    assert.ok(stream.failures.length <= 2 * AT_ONCE, `failures: ${stream.failures}`);
+    assert.deepEqual(
+      stream.failures.filter((failure) => failure !== 'ECONNRESET'),
+      [],
+    );
+    await assertOneMailEach(around);
+    const users = new Set(await around.users());
+    assert.deepEqual(
+      stream.accepted.filter((email) => !users.has(email)),
+      [],
+    );
+    assert.equal(tree.linesMatching(/job processor is ready/).length, 1);
+    assert.deepEqual([...tree.processes().web.keys()], [0, 1]);
+  });
+
+  it('of the job processor: its successor has its jobs before it is seen, the web does not notice, one mail each', async () => {
+    const redis = await createClient({ url: around.redis.url }).connect();
+    try {
+      const listed = () => redis.zRange(PROCESSES, 0, -1);
+      const dead = await until('the first is on the list', async () => (await listed())[0]);
+      const pid = await onlyProcessor(tree);
+      const web = tree.processes().webPids;
+      around.sink.hold();
+      await signUpMany(tree, 2);
+      await until('it has two mails in hand', () => around.sink.waiting === 2);
+      process.kill(pid, 'SIGKILL');
+      await tree.waitForLine(/job processor, pid \d+, was ended by SIGKILL/);
+      // The server had not answered when the connections broke: it has not taken them.
+      around.sink.discard();
+      await signUpMany(tree, 2);
+      // The stall check, which others would rely on, leaves the dead one on the list.
+      const seen = await until('the successor is on the list', async () => {
+        const identities = await listed();
+        return identities.some((identity) => identity !== dead) ? identities : undefined;
+      });
+      assert.ok(!seen.includes(dead), `${seen} has ${dead}, the dead one`);
+      await assertOneMailEach(around);
+      assert.equal(tree.linesMatching(/taken back from a process that died/).length, 2);
+      assert.notEqual(await onlyProcessor(tree), pid);
+      assert.deepEqual(tree.processes().webPids, web);
+    } finally {
+      redis.destroy();
+    }
+    assert.equal((await tree.stop()).code, 0);
+    await tree.allGone();
+  });
+});
+
+describe('kill -9 of a primary with embedded servers', () => {
+  let sink: SmtpSink;
+  const trees: Tree[] = [];
+  before(async () => {
+    sink = await startSmtpSink();
+  });
+  after(async () => {
+    for (const tree of trees.reverse()) await tree.cleanup();
+    await sink.stop();
+  });
+
+  it('no process stays; the next start has the data and sends what was pending, once', async () => {
+    const env = { SMTP_URL: sink.url };
+    const tree = await startTree({ env });
+    trees.push(tree);
+    sink.hold();
+    const user = somebody();
+    const { accessToken } = (await signUp(tree, user)).json<{ accessToken: string }>();
+    const users = [user, ...(await signUpMany(tree, 4))];
+    await until('two mails are on their way', () => sink.waiting === 2);
+    await tree.kill9();
+    await tree.allGone();
+    sink.discard();
+
+    const next = await startTree({ env, cwd: tree.cwd });
+    trees.push(next);
+    const me = await next.request('GET', '/users/me', { headers: { authorization: `Bearer ${accessToken}` } });
+    assert.deepEqual([me.status, me.json().email], [200, user.email]);
+    await sink.waitFor(users.length);
+    assert.equal((await next.stop()).code, 0);
+    await next.allGone();
+    const receivers = sink.messages.flatMap((mail) => mail.envelope.to);
+    assert.deepEqual(receivers.sort(), users.map((one) => one.email).sort());
+  });
+});
+
+function onlyProcessor(tree: Tree): Promise<number> {
+  return until('there is exactly one processor', () => {
+    const jobs = tree.processes().all.filter(({ command }) => command.startsWith('catamount: jobs'));
+    const [one, another] = jobs;
+    return one && !another ? one.pid : undefined;
+  });
+}

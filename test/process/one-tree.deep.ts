@@ -1,0 +1,171 @@
+import assert from 'node:assert/strict';
+import net from 'node:net';
+import path from 'node:path';
+import type { RequestOptions } from '../support/http';
+import type { Tree } from '../support/tree';
+import { until } from '../support/until';
+import { LoadedModules, rolesOf } from './loaded-modules';
+import { assertOneMailEach, signUpMany, subjectFor } from './sign-ups';
+import { Surroundings } from './surroundings';
+
+const MANY = 200;
+
+interface Refused {
+  readonly status: number;
+  readonly method?: string;
+  readonly target?: string;
+  readonly options?: Omit<RequestOptions, 'method'>;
+}
+
+const JSON_TYPE = { 'content-type': 'application/json' };
+const email = 'mallory@example.com';
+
+/** One of each kind; the rest is asked of the layers by themselves, in test/app and test/web. */
+const REFUSED: Readonly<Record<string, Refused>> = {
+  'no body': { status: 415 },
+  'half an object': { status: 400, options: { body: '{"email":"a@b.c"', headers: JSON_TYPE } },
+  'brackets without end': {
+    status: 422,
+    options: { body: '['.repeat(49_000) + ']'.repeat(49_000), headers: JSON_TYPE },
+  },
+  'more than 100 kB': { status: 413, options: { json: { email, name: 'x'.repeat(110_000) } } },
+  'a header in the address': { status: 422, options: { json: { email: `${email}\r\nBcc: all@example.com` } } },
+  'a token of nobody': {
+    status: 401,
+    method: 'GET',
+    target: '/users/me',
+    options: { headers: { authorization: `Bearer 999999999:${'A'.repeat(43)}` } },
+  },
+  'a path that cannot be decoded': { status: 400, method: 'GET', target: '/%E0%A4%A' },
+  'a path with a NUL': { status: 404, method: 'GET', target: '/users/%00' },
+  'a method that nobody knows': { status: 405, method: 'PROPFIND' },
+};
+
+/** What no client of Node's would send: the primary looks at the head of a connection before a worker does. */
+const RAW: Readonly<Record<string, { bytes: string; status: RegExp }>> = {
+  'huge headers': {
+    bytes: `GET / HTTP/1.1\r\nHost: a\r\nX: ${'x'.repeat(40_000)}\r\n\r\n`,
+    status: /^HTTP\/1\.1 431 /,
+  },
+  'no HTTP at all': { bytes: '\u0016\u0003\u0001\u0002\r\n\r\n', status: /^HTTP\/1\.1 400 / },
+  'two lengths': {
+    bytes: 'POST /users HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+    status: /^HTTP\/1\.1 400 /,
+  },
+};
+
+const NOT_IN_PRIMARY = ['objection', 'knex', 'pg', 'koa', 'email-templates', 'nodemailer', 'bee-queue'];
+const NOT_IN_WEB = ['email-templates', 'nodemailer', 'bee-queue', 'prom-client', 'ejs', 'throng'];
+const NOT_IN_JOBS = ['koa', '@koa/router', 'koa-helmet', 'zod'];
+/** Embedded servers, and what the package redis would bring along. */
+const NOWHERE = [
+  'lib/embedded',
+  'catamount-local-servers',
+  '@redis/bloom',
+  '@redis/json',
+  '@redis/search',
+  '@redis/time-series',
+];
+
+describe('a tree in production', () => {
+  let around: Surroundings;
+  let tree: Tree;
+  let coverage: string;
+  let pidsAtFirst: readonly number[];
+  const pids = () => tree.processes().all.map(({ pid }) => pid);
+
+  before(async () => {
+    around = await Surroundings.make();
+    coverage = path.join(around.folder, 'coverage');
+    tree = await around.start({ env: { NODE_V8_COVERAGE: coverage } });
+    await tree.waitForLine(/job processor is ready/);
+    pidsAtFirst = pids();
+  });
+  after(() => around.remove());
+
+  it(`brings each of ${MANY} users one welcome in their language`, async () => {
+    const users = await signUpMany(tree, MANY);
+    await around.sink.waitFor(MANY);
+    await assertOneMailEach(around);
+    const received = around.sink.messages.map((mail) => `${mail.envelope.to}: ${mail.subject}`);
+    const expected = users.map((user) => `${user.email}: ${subjectFor(user)}`);
+    assert.deepEqual(received.sort(), expected.sort());
+    assert.equal(received.filter((line) => line.includes('환영')).length, MANY / 2);
+    assert.equal((await tree.request('GET', '/')).status, 200);
+  });
+
+  it('refuses bad input by a problem document', async () => {
+    for (const [name, { status, method = 'POST', target = '/users', options = {} }] of Object.entries(REFUSED)) {
+      const answer = await tree.request(method, target, options);
+      assert.equal(answer.status, status, `${name}: ${answer.body}`);
+      assert.match(String(answer.headers['content-type']), /^application\/problem\+json/, name);
+      assert.equal(answer.json().status, status, name);
+    }
+    for (const [name, { bytes, status }] of Object.entries(RAW)) assert.match(await raw(tree, bytes), status, name);
+  });
+
+  it('has had no trouble: no 5xx, no user by bad input, no crash, no warning; and leaves in order', async () => {
+    assert.equal((await around.users()).length, MANY);
+    assert.deepEqual(pids(), pidsAtFirst);
+    assert.deepEqual(
+      tree.linesMatching(({ json }) => ['warn', 'error', 'fatal'].includes(String(json.level))),
+      [],
+    );
+  });
+
+  describe('has loaded in each process', () => {
+    let loaded: LoadedModules;
+    let roles: ReturnType<typeof rolesOf>;
+    before(async () => {
+      roles = await until('all have their titles', () => {
+        const found = rolesOf(tree);
+        return found.web && found.jobs ? found : undefined;
+      });
+      assert.equal((await tree.stop()).code, 0);
+      await tree.allGone();
+      loaded = new LoadedModules(coverage);
+    });
+
+    const assertNone = (pid: number | undefined, unwanted: readonly string[]) => {
+      assert.deepEqual(
+        unwanted.filter((name) => loaded.of(pid).has(name)),
+        [],
+      );
+    };
+
+    it('what it needs', () => {
+      const needed = {
+        primary: ['throng', 'zod'],
+        web: ['koa', 'knex', 'objection', 'pg', '@redis/client'],
+        jobs: ['bee-queue', 'email-templates', 'nodemailer', 'objection', '@redis/client'],
+      };
+      for (const role of ['primary', 'web', 'jobs'] as const) {
+        for (const name of needed[role]) assert.ok(loaded.of(roles[role]).has(name), `${name} in ${role}`);
+      }
+    });
+
+    it('no ORM, web framework, mail or queue, where it is the primary', () =>
+      assertNone(roles.primary, NOT_IN_PRIMARY));
+
+    it('no mail, no queue and nothing that forks, where it is a web worker', () => assertNone(roles.web, NOT_IN_WEB));
+
+    it('no web framework, nor the reader of settings, where it is the job processor', () =>
+      assertNone(roles.jobs, NOT_IN_JOBS));
+
+    it('no embedded servers, nor what the Redis client does not need, anywhere', () => {
+      for (const pid of loaded.pids) assertNone(pid, NOWHERE);
+    });
+  });
+});
+
+/** Sends bytes as they are. @returns all that comes back. */
+function raw(tree: Tree, bytes: string): Promise<string> {
+  const { hostname, port } = new URL(tree.baseUrl);
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    const socket = net.connect(Number(port), hostname, () => socket.write(bytes, 'latin1'));
+    socket.on('data', (chunk: Buffer) => chunks.push(chunk));
+    socket.on('error', (error) => (chunks.length > 0 ? undefined : reject(error)));
+    socket.on('close', () => resolve(Buffer.concat(chunks).toString('latin1')));
+  });
+}

@@ -1,0 +1,3 @@
+import { signUpStorm } from './sign-up-storm';
+
+signUpStorm({ users: 300, blows: 12, seed: 3, wipes: 1 });
