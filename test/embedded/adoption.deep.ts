@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import fs from 'node:fs';
 import path from 'node:path';
 import { removeFolder } from '../support/temp-folder';
@@ -8,25 +10,28 @@ import {
   assertBothAnswer,
   assertNothingRuns,
   countUp,
+  keepersOf,
   processesOf,
   startServers,
   stateFolder,
 } from './servers-under-test';
 
-const keepersOf = (stateDir: string) => processesOf(stateDir).filter((line) => line.includes('catamount-keeper'));
+/** Longer than any test: the next start comes before it is over. */
+const LONG_MS = 600_000;
 const nothingRuns = (stateDir: string) => () => processesOf(stateDir).length === 0;
 
 describe('after a kill -9 of their owner the embedded servers', () => {
+  /** One for all: making the data takes the longest. */
   let stateDir: string;
-  beforeEach(() => {
+  before(() => {
     stateDir = stateFolder();
   });
-  afterEach(() => removeFolder(path.dirname(stateDir)));
+  after(() => removeFolder(path.dirname(stateDir)));
 
   it('are adopted by the next start, and the keeper of the first leaves them alone', async () => {
-    const owner = OwnerProcess.start(stateDir, { graceMs: 1000 });
+    const owner = OwnerProcess.start(stateDir, { graceMs: LONG_MS });
     const urls = await owner.ready();
-    assert.equal(await countUp(urls.databaseUrl), 1);
+    const count = await countUp(urls.databaseUrl);
     const [firstKeeper = ''] = keepersOf(stateDir);
     await owner.kill9();
 
@@ -37,7 +42,7 @@ describe('after a kill -9 of their owner the embedded servers', () => {
       assert.equal(next.started.get(server)?.pid, owner.serverPid(server));
     }
     await until('the first keeper has left', () => !keepersOf(stateDir).includes(firstKeeper));
-    assert.equal(await countUp(urls.databaseUrl), 2);
+    assert.equal(await countUp(urls.databaseUrl), count + 1);
     await assertBothAnswer(urls);
     await next.stop();
     assertNothingRuns(stateDir);
@@ -45,24 +50,23 @@ describe('after a kill -9 of their owner the embedded servers', () => {
 
   it('are stopped by the keeper when nobody comes, with their data intact', async () => {
     const owner = OwnerProcess.start(stateDir, { graceMs: 200 });
-    const urls = await owner.ready();
-    await countUp(urls.databaseUrl);
+    const count = await countUp((await owner.ready()).databaseUrl);
     await owner.kill9();
     await until('the keeper has stopped all and left', nothingRuns(stateDir));
 
     const next = await startServers(stateDir);
     assert.equal(next.started.get('postgres')?.adopted, false);
-    assert.equal(await countUp(next.urls.databaseUrl), 2);
+    assert.equal(await countUp(next.urls.databaseUrl), count + 1);
     await next.stop();
   });
 
   it('may be started again at any moment', async () => {
-    for (let count = 1; count <= 3; count++) {
+    for (let round = 0; round < 2; round++) {
       const owner = OwnerProcess.start(stateDir);
-      assert.equal(await countUp((await owner.ready()).databaseUrl), 2 * count - 1);
+      const count = await countUp((await owner.ready()).databaseUrl);
       await owner.kill9();
       const next = await startServers(stateDir);
-      assert.equal(await countUp(next.urls.databaseUrl), 2 * count);
+      assert.equal(await countUp(next.urls.databaseUrl), count + 1);
       await next.stop();
       assertNothingRuns(stateDir);
     }
@@ -85,5 +89,39 @@ describe('after a kill -9 of their owner the embedded servers', () => {
     assert.equal(next.started.get('redis')?.adopted, false);
     await next.stop();
     assertNothingRuns(stateDir);
+  });
+
+  describe('and of themselves, where somebody else has their pids by now,', () => {
+    let stranger: ChildProcess;
+    beforeEach(() => {
+      stranger = spawn('sleep', ['600'], { stdio: 'ignore' });
+    });
+    afterEach(async () => {
+      stranger.kill('SIGKILL');
+      if (stranger.signalCode === null) await once(stranger, 'exit');
+    });
+
+    it('are started anew, with their data, and the stranger is left alone', async () => {
+      const owner = OwnerProcess.start(stateDir, { graceMs: LONG_MS });
+      const count = await countUp((await owner.ready()).databaseUrl, 'CHECKPOINT');
+      const pids = [owner.serverPid('postgres'), owner.serverPid('redis')];
+      await owner.kill9();
+      for (const pid of pids) process.kill(pid, 'SIGKILL');
+      const pidFile = path.join(stateDir, 'postgres', 'data', 'postmaster.pid');
+      const record = path.join(stateDir, 'redis', 'redis.json');
+      const [, ...rest] = fs.readFileSync(pidFile, 'utf8').split('\n');
+      fs.writeFileSync(pidFile, [stranger.pid, ...rest].join('\n'));
+      fs.writeFileSync(record, fs.readFileSync(record, 'utf8').replace(String(pids[1]), String(stranger.pid)));
+
+      const next = await startServers(stateDir);
+      assert.deepEqual(
+        [...next.started.values()].map((event) => event.adopted),
+        [false, false],
+      );
+      assert.equal(await countUp(next.urls.databaseUrl), count + 1);
+      await next.stop();
+      assert.equal(stranger.signalCode, null);
+      await until('the first keeper has seen that it is not needed', nothingRuns(stateDir));
+    });
   });
 });

@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { PLATFORM } from '../../lib/embedded/packages';
 import { hydrateLinks, postgresBinaries } from '../../lib/embedded/postgres-binaries';
+import { postgresUser } from '../../lib/embedded/postgres-user';
 import { redisBinary } from '../../lib/embedded/redis-binary';
 import { tempFolder } from '../support/temp-folder';
 
@@ -54,4 +55,13 @@ describe('the programs of the embedded servers', () => {
     hydrateLinks(folder);
     for (const { target } of links) assert.equal(fs.readFileSync(path.join(folder, target), 'utf8'), 'x');
   });
+
+  if (process.getuid?.() === 0) {
+    it('run as nobody for root, where user namespaces are forbidden', async () => {
+      const folder = path.join(tempFolder('root'), 'postgres');
+      const { wrapper, user, note } = await postgresUser(folder, undefined, async () => false);
+      assert.deepEqual([wrapper, user], [[], { uid: 65534, gid: 65534 }]);
+      assert.match(String(note), /it runs as nobody: let others enter this folder/);
+    });
+  }
 });

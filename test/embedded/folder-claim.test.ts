@@ -6,8 +6,7 @@ import path from 'node:path';
 import { FolderClaim } from '../../lib/embedded/folder-claim';
 import { startedAt } from '../../lib/embedded/process-table';
 import { removeFolder } from '../support/temp-folder';
-import { OwnerProcess } from './owner-process';
-import { assertNothingRuns, startServers, stateFolder } from './servers-under-test';
+import { stateFolder } from './servers-under-test';
 
 describe('the claim of a folder', () => {
   let stateDir: string;
@@ -54,16 +53,5 @@ describe('the claim of a folder', () => {
   it('takes over from a file that a crash of the machine left empty', async () => {
     write(2, '');
     assert.equal((await take()).number, 3);
-  });
-
-  it('lets a second start in the folder fail, and does not disturb the first', async () => {
-    const first = await startServers(stateDir);
-    const second = OwnerProcess.start(stateDir);
-    await assert.rejects(second.ready(), {
-      message: new RegExp(`^UserError: Another Catamount, pid ${process.pid}, runs in this folder`),
-    });
-    await second.stop();
-    await first.stop();
-    assertNothingRuns(stateDir);
   });
 });

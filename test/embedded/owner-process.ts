@@ -9,6 +9,16 @@ const FIXTURE = path.join(ROOT, 'test/fixtures/embedded/hold-servers.ts');
 
 type Line = Readonly<Record<string, unknown>>;
 
+export interface OwnerOptions {
+  /** How long the servers outlive it when it is killed, ms. */
+  readonly graceMs?: number;
+  /** How long its stop may take, ms. */
+  readonly stopMs?: number;
+  /** Which servers it starts. */
+  readonly which?: 'both' | 'redis';
+  readonly uid?: number;
+}
+
 /** A process of its own that owns the embedded servers of a folder. */
 export class OwnerProcess {
   readonly lines: Line[] = [];
@@ -17,19 +27,16 @@ export class OwnerProcess {
     if (child.stdout) createInterface(child.stdout).on('line', (line) => this.lines.push(JSON.parse(line) as Line));
   }
 
-  static start(stateDir: string, options: { readonly graceMs?: number; readonly uid?: number } = {}): OwnerProcess {
-    const { graceMs = 0, uid } = options;
-    const child = spawn(process.execPath, ['--import', 'tsx', FIXTURE, stateDir, String(graceMs)], {
+  static start(stateDir: string, options: OwnerOptions = {}): OwnerProcess {
+    const { graceMs = 0, stopMs = 60_000, which = 'both', uid } = options;
+    const args = [stateDir, String(graceMs), String(stopMs), which];
+    const child = spawn(process.execPath, ['--import', 'tsx', FIXTURE, ...args], {
       cwd: ROOT,
       stdio: ['ignore', 'pipe', 'inherit'],
       env: { ...process.env, TSX_DISABLE_CACHE: '1' },
       ...(uid === undefined ? {} : { uid, gid: uid }),
     });
     return new OwnerProcess(child);
-  }
-
-  get pid(): number {
-    return this.child.pid ?? 0;
   }
 
   /** The line that says it is ready. */

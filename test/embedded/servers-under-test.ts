@@ -12,32 +12,28 @@ type Started = EventMap['embedded.started'];
 
 /** The embedded servers of one folder, run by this process, and what they reported. */
 export interface ServersUnderTest {
-  readonly servers: EmbeddedServers;
   readonly started: Map<string, Started>;
   readonly lost: Set<string>;
   readonly urls: Required<EmbeddedUrls>;
-  stop(ms?: number): Promise<void>;
+  stop(): Promise<void>;
 }
 
 export function stateFolder(): string {
   return path.join(tempFolder('embedded'), '.catamount');
 }
 
-export async function startServers(stateDir: string): Promise<ServersUnderTest> {
+/** @param which `redis` alone is there in a moment. */
+export async function startServers(stateDir: string, which: 'both' | 'redis' = 'both'): Promise<ServersUnderTest> {
   const events = new Events();
   const started = new Map<string, Started>();
   events.on('embedded.started', (event) => started.set(event.server, event));
   const lost = new Set<string>();
   events.on('embedded.lost', (event) => lost.add(event.server));
-  const servers = new EmbeddedServers({ stateDir, needPostgres: true, needRedis: true, events, graceMs: 0 });
+  const needPostgres = which === 'both';
+  const servers = new EmbeddedServers({ stateDir, needPostgres, needRedis: true, events, graceMs: 0 });
   const { databaseUrl = '', redisUrl = '' } = await servers.start();
-  return {
-    servers,
-    started,
-    lost,
-    urls: { databaseUrl, redisUrl },
-    stop: (ms = 10_000) => servers.stop(Deadline.after(ms)),
-  };
+  const stop = () => servers.stop(Deadline.after(60_000));
+  return { started, lost, urls: { databaseUrl, redisUrl }, stop };
 }
 
 /**
@@ -60,6 +56,10 @@ export async function countUp(databaseUrl: string, then = 'SELECT'): Promise<num
 
 export async function assertBothAnswer({ databaseUrl, redisUrl }: Required<EmbeddedUrls>): Promise<void> {
   await countUp(databaseUrl);
+  await assertRedisAnswers(redisUrl);
+}
+
+export async function assertRedisAnswers(redisUrl: string): Promise<void> {
   assert.ok(await redisAnswers(Number(new URL(redisUrl).port)), 'Redis answers');
 }
 
@@ -68,6 +68,10 @@ export function processesOf(stateDir: string): string[] {
   return processes()
     .filter(({ command, pid }) => command.includes(stateDir) && pid !== process.pid)
     .map(({ pid, command }) => `${pid} ${command.slice(0, 120)}`);
+}
+
+export function keepersOf(stateDir: string): string[] {
+  return processesOf(stateDir).filter((line) => line.includes('catamount-keeper'));
 }
 
 export function assertNothingRuns(stateDir: string): void {

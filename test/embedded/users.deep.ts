@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { postgresUser } from '../../lib/embedded/postgres-user';
 import { removeFolder } from '../support/temp-folder';
 import { OwnerProcess } from './owner-process';
 import { assertNothingRuns, countUp, startServers, stateFolder } from './servers-under-test';
@@ -16,14 +15,6 @@ describe('whoever starts the embedded servers', () => {
   });
   afterEach(() => removeFolder(path.dirname(stateDir)));
 
-  if (isRoot) {
-    it('is root, where user namespaces are forbidden: Postgres runs as nobody', async () => {
-      const forbidden = async () => false;
-      const { wrapper, user, note } = await postgresUser(stateDir, undefined, forbidden);
-      assert.deepEqual([wrapper, user], [[], { uid: NOBODY, gid: NOBODY }]);
-      assert.match(String(note), /it runs as nobody: let others enter this folder/);
-    });
-  }
   if (isRoot && othersMayRead(path.resolve(__dirname, '../..'))) {
     it('is root, then another user, then root again, in a folder of that user with mode 0700', async () => {
       const home = path.dirname(stateDir);

@@ -4,7 +4,6 @@ import path from 'node:path';
 import { createDatabase, type TestDatabase } from '../support/postgres';
 import { startTestRedis, type TestRedis } from '../support/redis';
 import { type SmtpSink, startSmtpSink } from '../support/smtp';
-import { tempFolder } from '../support/temp-folder';
 import { spawnTree, startTree, type Tree } from '../support/tree';
 
 const MIGRATIONS = ['lib/job/migrations', 'lib/mailer/migrations', 'migrations']
@@ -12,24 +11,18 @@ const MIGRATIONS = ['lib/job/migrations', 'lib/mailer/migrations', 'migrations']
   .sort()
   .map((file) => file.replace(/^\d+_|\.ts$/g, ''));
 
-interface Report {
-  readonly title: string;
-  readonly loaded: readonly string[];
-}
-
 describe('a release in production', () => {
   let database: TestDatabase;
   let redis: TestRedis;
   let mail: SmtpSink;
-  let tree: Tree | undefined;
+  const trees: Tree[] = [];
   before(async () => {
     database = await createDatabase();
     redis = await startTestRedis();
     mail = await startSmtpSink();
   });
   afterEach(async () => {
-    await tree?.cleanup();
-    tree = undefined;
+    await Promise.all(trees.splice(0).map((tree) => tree.cleanup()));
   });
   after(async () => {
     await mail.stop();
@@ -45,21 +38,32 @@ describe('a release in production', () => {
     SMTP_URL: mail.url,
     APP_URL: 'https://shop.example',
   });
-  const migrations = async () => {
-    const [row] = await database.query<{ count: number }>(
-      `select count(*)::int from pg_tables where schemaname = 'public' and tablename = 'knex_migrations'`,
+  const started = async () => {
+    const tree = await startTree({ env: env() });
+    trees.push(tree);
+    return tree;
+  };
+  /** Runs a command to its end. @returns how it ended, and the migrations that it says it has run or taken back. */
+  const run = async (command: 'migrate' | 'rollback', more: Readonly<Record<string, string | undefined>> = {}) => {
+    const tree = spawnTree({ args: [command], env: { ...env(), ...more } });
+    trees.push(tree);
+    const { code } = await tree.exited;
+    const text = tree.lines.map((line) => line.text).join('\n');
+    return { code, text, done: [...text.matchAll(/migrated (?:up|down): \d+_(\w+)/g)].map(([, name]) => name) };
+  };
+  const tables = async () => {
+    const rows = await database.query<{ name: string }>(
+      `select tablename as name from pg_tables where schemaname = 'public' and tablename not like 'knex%' order by 1`,
     );
-    if (row?.count === 0) return [];
-    const rows = await database.query<{ name: string }>('select name from knex_migrations order by id');
-    return rows.map(({ name }) => name.replace(/^\d+_/, ''));
+    return rows.map(({ name }) => name);
   };
 
   it('start migrates nothing, starts nothing embedded and says which migrations are to be run', async () => {
-    tree = await startTree({ env: env() });
+    const tree = await started();
     const { text } = await tree.waitForLine(/migrations have not run/);
     for (const name of MIGRATIONS) assert.match(text, new RegExp(name));
     assert.match(text, /Run: node dist\/server\.js migrate/);
-    assert.deepEqual([...(await migrations())], []);
+    assert.deepEqual(await tables(), []);
     const { postgres, redis: embeddedRedis, keeper } = tree.processes();
     assert.deepEqual([postgres, embeddedRedis, keeper], [undefined, undefined, undefined]);
     assert.equal((await tree.stop()).code, 0);
@@ -67,22 +71,24 @@ describe('a release in production', () => {
     assert.deepEqual(fs.existsSync(state) ? fs.readdirSync(state) : [], []);
   });
 
-  it('migrate does, and runs none twice', async () => {
-    for (const expected of [MIGRATIONS, []]) {
-      tree = spawnTree({ env: env(), args: ['migrate'] });
-      assert.equal((await tree.end()).code, 0);
-      const done = tree.linesMatching(/migrated up/).map(({ text }) => /\d_(\w+)/.exec(text)?.[1]);
-      assert.deepEqual(done, expected);
-      await tree.cleanup();
-    }
-    assert.deepEqual(await migrations(), MIGRATIONS);
+  it('migrate does, and a second time nothing; rollback takes the batch back', async () => {
+    const first = await run('migrate');
+    assert.deepEqual([first.code, first.done], [0, MIGRATIONS], first.text);
+    assert.deepEqual(await run('migrate'), { code: 0, text: '', done: [] });
+    const back = await run('rollback');
+    assert.deepEqual([back.code, back.done], [0, [...MIGRATIONS].reverse()], back.text);
+    assert.deepEqual(await tables(), []);
   });
 
-  it('then start has nothing to say, and no process ever loads lib/embedded', async () => {
-    const reports = tempFolder('reports');
-    const preload = path.join(__dirname, 'report-modules.cjs');
-    const more = { NODE_OPTIONS: `--require ${preload}`, REPORT_MODULES_TO: reports };
-    tree = await startTree({ env: { ...env(), ...more } });
+  it('migrate may run side by side, as when two releases meet', async () => {
+    const both = await Promise.all([run('migrate'), run('migrate')]);
+    assert.deepEqual([both[0].code, both[1].code], [0, 0], both.map(({ text }) => text).join('\n'));
+    assert.deepEqual(both.flatMap(({ done }) => done).sort(), [...MIGRATIONS].sort());
+    assert.ok((await tables()).includes('users'));
+  });
+
+  it('then start has nothing to say, and serves', async () => {
+    const tree = await started();
     assert.equal((await tree.request('POST', '/users', { json: { email: 'ada@example.com' } })).status, 201);
     await mail.waitFor(1);
     assert.equal((await tree.stop()).code, 0);
@@ -90,27 +96,11 @@ describe('a release in production', () => {
       tree.linesMatching(({ json }) => json.level === 'warn'),
       [],
     );
-
-    const all = fs
-      .readdirSync(reports)
-      .map((file) => JSON.parse(fs.readFileSync(path.join(reports, file), 'utf8')) as Report);
-    const roles = all.map(({ title }) => /^catamount: (\w+)/.exec(title)?.[1]);
-    assert.deepEqual(roles.sort(), ['jobs', 'primary', 'web']);
-    for (const { title, loaded } of all) {
-      assert.ok(loaded.length > 10, title);
-      assert.deepEqual(
-        loaded.filter((file) => file.includes('/embedded/')),
-        [],
-        title,
-      );
-    }
   });
 
-  it('start without URLs names every one that is missing, and exits 78', async () => {
-    tree = spawnTree({ env: { NODE_ENV: 'production' } });
-    assert.equal((await tree.end()).code, 78);
-    const text = tree.lines.map((line) => line.text).join('\n');
-    for (const variable of ['DATABASE_URL', 'REDIS_URL', 'SMTP_URL']) assert.match(text, new RegExp(`${variable} `));
-    assert.match(text, /nothing embedded starts in production/);
+  it('migrate says what is missing where no database is set', async () => {
+    const { code, text } = await run('migrate', { NODE_ENV: 'development', DATABASE_URL: undefined });
+    assert.equal(code, 78);
+    assert.match(text, /DATABASE_URL is not set/);
   });
 });

@@ -15,9 +15,8 @@ export class SecureServers {
     readonly mail: SmtpSink,
   ) {}
 
-  /** @param hosts whom the certificate is for; default: this machine. */
-  static async start(hosts?: readonly string[]): Promise<SecureServers> {
-    const certificate = await makeCertificate(hosts);
+  static async start(): Promise<SecureServers> {
+    const certificate = await makeCertificate();
     const postgres = await SslPostgres.start(certificate);
     const redis = await startTestRedis();
     const redisTls = await new TlsProxy(certificate, redis.port).start();

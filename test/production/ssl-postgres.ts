@@ -34,7 +34,7 @@ export class SslPostgres {
       await postgres.insistOnSsl(path.join(stateDir, 'postgres/data'), certificate);
       return postgres;
     } catch (error) {
-      await servers.stop(Deadline.after(10_000));
+      await servers.stop(Deadline.after(60_000));
       throw error;
     }
   }
@@ -61,7 +61,7 @@ export class SslPostgres {
   }
 
   async stop(): Promise<void> {
-    await this.servers.stop(Deadline.after(10_000));
+    await this.servers.stop(Deadline.after(60_000));
   }
 
   private async insistOnSsl(dataDir: string, { chain, key }: Certificate): Promise<void> {

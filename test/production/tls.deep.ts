@@ -4,9 +4,8 @@ import { spawnTree, startTree, type Tree, type TreeOptions } from '../support/tr
 import { until } from '../support/until';
 import { SecureServers } from './secure-servers';
 
-/** Not loopback by its name, yet this machine: reaches what listens on 127.0.0.1. */
+/** Not loopback by its name, yet this machine: reaches what listens on 127.0.0.1. The certificate does not have it. */
 const ELSEWHERE = '0.0.0.0';
-const NOWHERE = 'redis://127.0.0.1:1';
 
 interface Case {
   readonly title: string;
@@ -20,7 +19,7 @@ const CASES: readonly Case[] = [
     title: 'Postgres elsewhere without sslmode, Redis in REDIS_TLS_URL before REDIS_URL',
     host: ELSEWHERE,
     sslmode: undefined,
-    redis: ({ redisUrl }) => ({ REDIS_TLS_URL: redisUrl, REDIS_URL: NOWHERE }),
+    redis: ({ redisUrl }) => ({ REDIS_TLS_URL: redisUrl, REDIS_URL: 'redis://127.0.0.1:1' }),
   },
   {
     title: 'Postgres with sslmode=require, Redis in REDIS_URL',
@@ -37,45 +36,44 @@ const CASES: readonly Case[] = [
       NODE_EXTRA_CA_CERTS: certificate.authorityFile,
     }),
   },
-  {
-    title: 'REDIS_PROVIDER=REDISTOGO_URL with a redis:// URL',
-    host: '127.0.0.1',
-    sslmode: 'require',
-    redis: ({ redis }) => ({ REDIS_PROVIDER: 'REDISTOGO_URL', REDISTOGO_URL: redis.url, REDIS_URL: NOWHERE }),
-  },
 ];
 
 describe('production behind TLS', () => {
   let servers: SecureServers;
-  let tree: Tree | undefined;
+  const trees: Tree[] = [];
   before(async () => {
     servers = await SecureServers.start();
   });
   afterEach(async () => {
-    await tree?.cleanup();
-    tree = undefined;
+    await Promise.all(trees.splice(0).map((tree) => tree.cleanup()));
     servers.mail.messages.length = 0;
   });
   after(() => servers.stop());
 
+  const start = async (env: NonNullable<TreeOptions['env']>) => {
+    const tree = await startTree({ env: { ...servers.env, ...env } });
+    trees.push(tree);
+    return tree;
+  };
   const migrate = async (env: NonNullable<TreeOptions['env']>) => {
-    const migration = spawnTree({ env, args: ['migrate'] });
-    const { code } = await migration.end();
-    await migration.cleanup();
-    assert.equal(code, 0, migration.lines.map((line) => line.text).join('\n'));
+    const tree = spawnTree({ env: { ...servers.env, REDIS_URL: servers.redisUrl, ...env }, args: ['migrate'] });
+    trees.push(tree);
+    const { code } = await tree.exited;
+    return { code, text: tree.lines.map((line) => line.text).join('\n') };
   };
 
   for (const { title, host, sslmode, redis } of CASES) {
     it(`${title}: every client gets through and the mail arrives`, async () => {
       const DATABASE_URL = await servers.postgres.createDatabase(host, sslmode);
-      const env = { ...servers.env, ...redis(servers), DATABASE_URL };
-      await migrate(env);
-      tree = await startTree({ env });
+      const env = { ...redis(servers), DATABASE_URL };
+      const { code, text } = await migrate(env);
+      assert.equal(code, 0, text);
+      const tree = await start(env);
       const { status } = await tree.request('POST', '/users', { json: { email: 'ada@example.com', locale: 'ko' } });
       assert.equal(status, 201);
       const [mail] = await servers.mail.waitFor(1);
       assert.deepEqual([mail?.envelope.to, mail?.secure], [['ada@example.com'], true]);
-      assert.equal((await tree.request('GET', '/ready')).status, 200);
+      await until('all is ready', async () => (await tree.request('GET', '/ready')).status === 200);
 
       // The pools, and the one that listens, which is its last statement.
       const connections = await servers.postgres.query<{ query: string; ssl: boolean }>(
@@ -94,6 +92,53 @@ describe('production behind TLS', () => {
       );
     });
   }
+
+  const refusals: Readonly<Record<string, { url: () => string; known?: true; says: RegExp }>> = {
+    'an authority that nobody knows': {
+      url: () => servers.postgres.urlOf('catamount', '127.0.0.1', 'verify-full'),
+      says: /Cannot migrate.*self-signed certificate.*NODE_EXTRA_CA_CERTS, or use \?sslmode=require in DATABASE_URL/s,
+    },
+    'a name that the certificate has not': {
+      url: () => servers.postgres.urlOf('catamount', ELSEWHERE, 'verify-full'),
+      known: true,
+      says: /altnames.*use a host name that the certificate has/,
+    },
+    'a URL that asks for no SSL where Postgres insists on it': {
+      url: () => servers.postgres.urlOf('catamount', '127.0.0.1', undefined),
+      says: /no encryption: it insists on TLS; use \?sslmode=require in DATABASE_URL/,
+    },
+    'an address where nothing listens': {
+      url: () => 'postgres://127.0.0.1:1/shop',
+      says: /Cannot migrate, Postgres at 127\.0\.0\.1:1 .*ECONNREFUSED/,
+    },
+  };
+  for (const [name, { url, known, says }] of Object.entries(refusals)) {
+    it(`migrate refuses ${name}, and says what to do`, async () => {
+      const { code, text } = await migrate({
+        DATABASE_URL: url(),
+        ...(known && { NODE_EXTRA_CA_CERTS: servers.certificate.authorityFile }),
+      });
+      assert.match(text, says);
+      assert.equal(code, 69);
+      assert.doesNotMatch(text, /\n\s+at /);
+    });
+  }
+
+  it('a tree that trusts none of them serves all the same, is not ready, and its log says what to do', async () => {
+    const tree = await start({
+      DATABASE_URL: servers.postgres.urlOf('catamount', '127.0.0.1', 'verify-full'),
+      REDIS_URL: `${servers.redisUrl}?sslmode=verify-full`,
+    });
+    assert.equal((await tree.request('GET', '/health')).status, 200);
+    assert.equal((await tree.request('GET', '/ready')).status, 503);
+    for (const pattern of [
+      /Redis is not reachable: self-signed certificate.*take \?sslmode=verify-full off the Redis URL/,
+      /Postgres: .*self-signed certificate.*use \?sslmode=require in DATABASE_URL/,
+      /listening for new jobs: self-signed certificate.*use \?sslmode=require in DATABASE_URL/,
+    ])
+      await tree.waitForLine(pattern);
+    assert.equal((await tree.stop()).code, 0);
+  });
 });
 
 /** redis 6, which introduces itself, and bee-queue's redis 3, which does not, beside the one that asks. */

@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import fs from 'node:fs';
+import path from 'node:path';
+import { Events } from '../../lib/core/events';
+import { EmbeddedServers } from '../../lib/embedded/embedded-servers';
+import { FolderClaim } from '../../lib/embedded/folder-claim';
+import { startKeeper } from '../../lib/embedded/keeper';
+import { RedisServer } from '../../lib/embedded/redis-server';
+import { stopServer } from '../../lib/embedded/stop-server';
+import { Deadline } from '../../lib/support/deadline';
+import { isRunning } from '../support/processes';
+import { removeFolder } from '../support/temp-folder';
+import { until } from '../support/until';
+import { OwnerProcess } from './owner-process';
+import { assertNothingRuns, assertRedisAnswers, keepersOf, startServers, stateFolder } from './servers-under-test';
+
+/** The thin path: Redis starts in a moment. What takes Postgres as well is in the files of the deep tier. */
+describe('an embedded Redis', () => {
+  let stateDir: string;
+  beforeEach(() => {
+    stateDir = stateFolder();
+  });
+  afterEach(() => removeFolder(path.dirname(stateDir)));
+
+  it('is adopted after a kill -9 of its owner, and the keeper leaves it alone', async () => {
+    const owner = OwnerProcess.start(stateDir, { which: 'redis', graceMs: 600_000 });
+    const { redisUrl } = await owner.ready();
+    const [firstKeeper = ''] = keepersOf(stateDir);
+    await owner.kill9();
+
+    const next = await startServers(stateDir, 'redis');
+    assert.equal(next.urls.redisUrl, redisUrl);
+    const { adopted, pid } = next.started.get('redis') ?? {};
+    assert.deepEqual([adopted, pid], [true, owner.serverPid('redis')]);
+    await until('the first keeper has left', () => !keepersOf(stateDir).includes(firstKeeper));
+    await assertRedisAnswers(redisUrl);
+    await next.stop();
+    assertNothingRuns(stateDir);
+  });
+
+  it('of a folder that another start has is refused to the second, and the first goes on', async () => {
+    const first = await startServers(stateDir, 'redis');
+    await assert.rejects(startServers(stateDir, 'redis'), {
+      message: new RegExp(`^Another Catamount, pid ${process.pid}, runs in this folder`),
+    });
+    await assertRedisAnswers(first.urls.redisUrl);
+    await first.stop();
+    assertNothingRuns(stateDir);
+  });
+
+  it('is started again where it was when it ends by itself', async () => {
+    const run = await startServers(stateDir, 'redis');
+    process.kill(run.started.get('redis')?.pid ?? 0, 'SIGKILL');
+    await until('it has been lost', () => run.lost.has('redis'));
+    await until('it answers again', () => assertRedisAnswers(run.urls.redisUrl).then(() => true));
+    await run.stop();
+    assertNothingRuns(stateDir);
+  });
+
+  it('is not touched when none is needed, and may be stopped without having been started', async () => {
+    const none = new EmbeddedServers({ stateDir, needPostgres: false, needRedis: false, events: new Events() });
+    assert.deepEqual(await none.start(), {});
+    await none.stop(Deadline.after(1000));
+    const unused = new EmbeddedServers({ stateDir, needPostgres: true, needRedis: true, events: new Events() });
+    await unused.stop(Deadline.after(1000));
+    assert.equal(fs.existsSync(stateDir), false);
+  });
+
+  it('is not looked for in a stranger that has its pid by now, who is not stopped in its place', async () => {
+    const stranger = spawn('sleep', ['600'], { stdio: 'ignore' });
+    try {
+      const pid = stranger.pid ?? 0;
+      const running = { process: { pid, gone: () => false }, port: 1, adopted: true };
+      await stopServer(new RedisServer(stateDir), running, Deadline.after(1000));
+
+      const claim = await FolderClaim.take(stateDir, undefined);
+      const { input, exited } = startKeeper(claim, 0);
+      input.end(`${pid} TERM ${path.join(stateDir, 'redis', 'data')}\n`);
+      await exited;
+      assert.ok(isRunning(pid));
+    } finally {
+      stranger.kill('SIGKILL');
+      if (stranger.signalCode === null) await once(stranger, 'exit');
+    }
+  });
+});
