@@ -4,7 +4,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
-const QUIET = ['--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error'];
+const QUIET = ['--no-audit', '--no-fund', '--loglevel=error'];
 
 export const ROOT = path.resolve(__dirname, '../..');
 
@@ -16,6 +16,39 @@ export async function npm(folder: string, ...args: string[]): Promise<string> {
   );
   const { stdout } = await run('npm', [...args, ...QUIET], { cwd: folder, env });
   return stdout;
+}
+
+/**
+ * Runs `npm install` or `npm ci` by what `npm ci` in this checkout has put into npm's cache, so that no test waits for the
+ * registry. It is asked only where that cache was emptied since.
+ */
+export async function install(folder: string, ...args: readonly string[]): Promise<void> {
+  await npm(folder, ...args, '--offline').catch((error: Error) => {
+    if (!error.message.includes('ENOTCACHED')) throw error;
+    return npm(folder, ...args, '--prefer-offline');
+  });
+}
+
+/**
+ * Has a folder's package lock to the versions of this checkout: of the lock's entries, npm installs those that the
+ * package asks for. The override is the one that README.md asks for.
+ */
+export function lockLikeOurs(folder: string): void {
+  const read = (file: string) => JSON.parse(fs.readFileSync(file, 'utf8')) as Record<string, Record<string, unknown>>;
+  const write = (name: string, content: object) =>
+    fs.writeFileSync(path.join(folder, name), JSON.stringify(content, null, 2));
+  const { packages = {} } = read(path.join(ROOT, 'package-lock.json'));
+  const nodemailer = read(path.join(ROOT, 'package.json')).dependencies?.nodemailer;
+  const own = { ...read(path.join(folder, 'package.json')), overrides: { nodemailer } };
+  const entries = Object.entries(packages).filter(
+    ([name]) => name.startsWith('node_modules/') && !/preview-email|catamount/.test(name),
+  );
+  write('package.json', own);
+  write('package-lock.json', {
+    lockfileVersion: 3,
+    requires: true,
+    packages: { '': own, ...Object.fromEntries(entries) },
+  });
 }
 
 /** npx as a script, for whoever starts scripts. */

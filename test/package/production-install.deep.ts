@@ -6,7 +6,7 @@ import { startTestRedis, type TestRedis } from '../support/redis';
 import { type SmtpSink, startSmtpSink } from '../support/smtp';
 import { tempFolder } from '../support/temp-folder';
 import { startTree, type Tree } from '../support/tree';
-import { npm, ROOT, removeInstalled } from './npm';
+import { install, ROOT, removeInstalled } from './npm';
 
 /** What a platform has of the checkout when it installs, and the build. */
 const COPIED = ['package.json', 'package-lock.json', '.npmrc', '.config/preview-email', 'dist'];
@@ -23,7 +23,7 @@ describe('this app installed without development dependencies', () => {
     folder = tempFolder('production');
     for (const name of [...COPIED, BINARIES])
       fs.cpSync(path.join(ROOT, name), path.join(folder, name), { recursive: true });
-    await npm(folder, 'ci', '--omit=dev');
+    await install(folder, 'ci', '--omit=dev');
     database = await createDatabase({ migrated: true });
     redis = await startTestRedis();
     mail = await startSmtpSink();

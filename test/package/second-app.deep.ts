@@ -10,7 +10,7 @@ import { type SmtpSink, startSmtpSink } from '../support/smtp';
 import { tempFolder } from '../support/temp-folder';
 import { spawnTree, startTree, type Tree, type TreeOptions } from '../support/tree';
 import { until } from '../support/until';
-import { npm, npxScript, pack, ROOT, removeInstalled } from './npm';
+import { install, lockLikeOurs, npxScript, pack, ROOT, removeInstalled } from './npm';
 
 const TEMPLATE = path.join(ROOT, 'test/fixtures/second-app');
 
@@ -26,7 +26,8 @@ describe("a stranger's app on the package", () => {
     const packed = await pack(tempFolder('pack'));
     files = packed.files;
     fs.renameSync(packed.tarball, path.join(folder, 'catamount.tgz'));
-    await npm(folder, 'install');
+    lockLikeOurs(folder);
+    await install(folder, 'install');
     mail = await startSmtpSink();
   });
   afterEach(async () => {
@@ -128,6 +129,7 @@ describe("a stranger's app on the package", () => {
     const listed = await running.request('GET', '/entries');
     assert.deepEqual(listed.json(), [{ id: '1', email: 'ada@example.com', words: '<b>Hi</b>' }]);
     assert.equal((await running.request('POST', '/entries', { json: {} })).status, 422);
+    // Nothing of our own app answers.
     assert.equal((await running.request('GET', '/users/me')).status, 404);
 
     await running.stop();

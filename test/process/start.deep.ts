@@ -39,7 +39,9 @@ describe('a first start with no settings', () => {
 
   it('is one primary, two web workers, one job processor and two servers', async () => {
     const titles = await until('all have their titles', () => {
-      const found = tree.processes().all.flatMap(({ command }) => /^catamount: \w+( \d+)?/.exec(command)?.[0] ?? []);
+      const found = tree
+        .processes()
+        .all.flatMap(({ command }) => /^catamount: \w+( \d+)?(?=$| )/.exec(command)?.[0] ?? []);
       return found.length >= 4 ? found : undefined;
     });
     assert.deepEqual(titles.sort(), ['catamount: jobs', 'catamount: primary', 'catamount: web 0', 'catamount: web 1']);
