@@ -26,13 +26,13 @@ describe('POST /users with anything', () => {
   it('bytes', () =>
     fc.assert(
       fc.asyncProperty(fc.uint8Array({ maxLength: 400 }), (bytes) => send(Buffer.from(bytes))),
-      runs(400),
+      runs(100),
     ));
 
   it('JSON', () =>
     fc.assert(
       fc.asyncProperty(fc.json({ stringUnit: 'binary' }), (json) => send(json)),
-      runs(400),
+      runs(100),
     ));
 
   it('users', () => {
@@ -46,7 +46,7 @@ describe('POST /users with anything', () => {
     const user = fc.record({ email: field, name: field, locale: field }, { requiredKeys: [] });
     return fc.assert(
       fc.asyncProperty(user, (value) => send(JSON.stringify(value))),
-      runs(600),
+      runs(200),
     );
   });
 
@@ -54,7 +54,7 @@ describe('POST /users with anything', () => {
     const user = fc.record({ email: fc.emailAddress(), name: text, locale: fc.constantFrom('en', 'ko', null) });
     return fc.assert(
       fc.asyncProperty(user, (value) => send(JSON.stringify(value))),
-      runs(300),
+      runs(100),
     );
   });
 
@@ -64,7 +64,7 @@ describe('POST /users with anything', () => {
     const headers = fc.dictionary(fc.constantFrom(...names), value);
     return fc.assert(
       fc.asyncProperty(headers, (given) => send('{"email":"a@b.co"}', given)),
-      runs(300),
+      runs(100),
     );
   });
 

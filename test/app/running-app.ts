@@ -40,7 +40,7 @@ export class RunningApp {
     await this.serving.stop();
     this.disconnectJobs();
     connectTransactions(undefined);
-    await this.pool.stop(Deadline.after(5000));
+    await this.pool.stop(Deadline.after(60_000));
     await this.postgres.sever();
     await this.database.drop();
   }

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import path from 'node:path';
+import { isRunning } from '../support/processes';
 import { removeFolder } from '../support/temp-folder';
 import { until } from '../support/until';
 import { OwnerProcess } from './owner-process';
@@ -58,6 +59,17 @@ describe('after a kill -9 of their owner the embedded servers', () => {
     assert.equal(next.started.get('postgres')?.adopted, false);
     assert.equal(await countUp(next.urls.databaseUrl), count + 1);
     await next.stop();
+  });
+
+  it('are stopped by a next start that needs them no more', async () => {
+    const owner = OwnerProcess.start(stateDir, { graceMs: LONG_MS });
+    await owner.ready();
+    await owner.kill9();
+    const next = await startServers(stateDir, 'redis');
+    assert.equal(next.started.get('redis')?.adopted, true);
+    assert.equal(isRunning(owner.serverPid('postgres')), false);
+    await next.stop();
+    await until('all have left', nothingRuns(stateDir));
   });
 
   it('may be started again at any moment', async () => {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import path from 'node:path';
@@ -14,7 +14,14 @@ import { isRunning } from '../support/processes';
 import { removeFolder } from '../support/temp-folder';
 import { until } from '../support/until';
 import { OwnerProcess } from './owner-process';
-import { assertNothingRuns, assertRedisAnswers, keepersOf, startServers, stateFolder } from './servers-under-test';
+import {
+  assertNothingRuns,
+  assertRedisAnswers,
+  keepersOf,
+  processesOf,
+  startServers,
+  stateFolder,
+} from './servers-under-test';
 
 /** The thin path: Redis starts in a moment. What takes Postgres as well is in the files of the deep tier. */
 describe('an embedded Redis', () => {
@@ -68,9 +75,38 @@ describe('an embedded Redis', () => {
     assert.equal(fs.existsSync(stateDir), false);
   });
 
-  it('is not looked for in a stranger that has its pid by now, who is not stopped in its place', async () => {
-    const stranger = spawn('sleep', ['600'], { stdio: 'ignore' });
-    try {
+  it('that was adopted is stopped by the keeper of whoever adopted it', async () => {
+    const first = OwnerProcess.start(stateDir, { which: 'redis', graceMs: 600_000 });
+    await first.ready();
+    await first.kill9();
+    const second = OwnerProcess.start(stateDir, { which: 'redis' });
+    await second.ready();
+    assert.equal(second.serverPid('redis'), first.serverPid('redis'));
+    await second.kill9();
+    await until('nothing runs', () => processesOf(stateDir).length === 0);
+  });
+
+  describe('whose pid somebody else has by now', () => {
+    let stranger: ChildProcess;
+    beforeEach(() => {
+      stranger = spawn('sleep', ['600'], { stdio: 'ignore' });
+    });
+    afterEach(async () => {
+      stranger.kill('SIGKILL');
+      if (stranger.signalCode === null) await once(stranger, 'exit');
+    });
+
+    it('is started anew', async () => {
+      fs.mkdirSync(path.join(stateDir, 'redis'), { recursive: true, mode: 0o700 });
+      const record = JSON.stringify({ pid: stranger.pid, port: 1 });
+      fs.writeFileSync(path.join(stateDir, 'redis', 'redis.json'), record);
+      const run = await startServers(stateDir, 'redis');
+      assert.equal(run.started.get('redis')?.adopted, false);
+      await run.stop();
+      assert.equal(stranger.signalCode, null);
+    });
+
+    it('is not stopped in the place of the stranger, by its owner or by the keeper', async () => {
       const pid = stranger.pid ?? 0;
       const running = { process: { pid, gone: () => false }, port: 1, adopted: true };
       await stopServer(new RedisServer(stateDir), running, Deadline.after(1000));
@@ -80,9 +116,6 @@ describe('an embedded Redis', () => {
       input.end(`${pid} TERM ${path.join(stateDir, 'redis', 'data')}\n`);
       await exited;
       assert.ok(isRunning(pid));
-    } finally {
-      stranger.kill('SIGKILL');
-      if (stranger.signalCode === null) await once(stranger, 'exit');
-    }
+    });
   });
 });

@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict';
+import { UserError } from '../../lib/core/errors';
+import { loadJobSetup } from '../../lib/role/load-job-setup';
+import { loadMailSetup } from '../../lib/role/load-mail-setup';
+
+type Load = () => Promise<unknown>;
+const job = (jobSetup: Load | undefined) => loadJobSetup({ jobSetup } as unknown as Parameters<typeof loadJobSetup>[0]);
+const mail = (mailSetup: Load | undefined) =>
+  loadMailSetup({ mailSetup } as unknown as Parameters<typeof loadMailSetup>[0]);
+
+const REFUSED: readonly (readonly [title: string, load: () => Promise<unknown>, message: RegExp])[] = [
+  [
+    'a file that is missing',
+    () => job(() => import('./no-such-setup' as string)),
+    /^jobSetup \(\.\/no-such-setup\) cannot be loaded: /,
+  ],
+  [
+    'the like of mails',
+    () => mail(() => import('./no-such-setup' as string)),
+    /^mailSetup \(\.\/no-such-setup\) cannot be loaded: /,
+  ],
+  [
+    'one that breaks',
+    () => job(() => Promise.reject(new Error('it broke'))),
+    /^jobSetup \(of defineApp\) cannot be loaded: it broke$/,
+  ],
+  [
+    'one without a default export',
+    () => job(() => import('../support/until')),
+    /^jobSetup \(\.\.\/support\/until\) must default-export an object; it is a undefined$/,
+  ],
+  [
+    'middleware that is none',
+    () => job(async () => ({ default: { performMiddleware: 1 } })),
+    /performMiddleware is a number; give an array of functions/,
+  ],
+  ['observers that are none', () => mail(async () => ({ default: { observers: 1 } })), /observers is a number/],
+];
+
+describe('the setup of an app', () => {
+  it('is the default export of its file, or nothing where there is none', async () => {
+    const jobSetup = { filterArguments: ['iban'] };
+    assert.equal(await job(async () => ({ default: jobSetup })), jobSetup);
+    const mailSetup = { observers: [() => undefined] };
+    assert.equal(await mail(async () => ({ default: mailSetup })), mailSetup);
+    assert.deepEqual([await job(undefined), await mail(undefined)], [{}, {}]);
+  });
+
+  for (const [title, load, message] of REFUSED) {
+    it(`names ${title}`, () =>
+      assert.rejects(load(), (error: Error) => error instanceof UserError && message.test(error.message)));
+  }
+});
