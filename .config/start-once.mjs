@@ -19,6 +19,8 @@ export function startOnce(entry, folder) {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...Object.fromEntries(inherited), PORT: '0', HOST: '127.0.0.1' },
   });
+  // When the run is broken off meanwhile.
+  process.once('exit', () => app.kill('SIGKILL'));
   let text = '';
   let result;
   return new Promise((resolve) => {

@@ -77,17 +77,33 @@ const files = slowestFirst(chosenFiles());
 const runFolder = fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), 'cat-')));
 // Other users' processes, which some tests start, must get through to theirs.
 fs.chmodSync(runFolder, 0o711);
-process.on('exit', () => fs.rmSync(runFolder, { recursive: true, force: true, maxRetries: 5 }));
+let run;
+let brokenOff = false;
+process.on('exit', () => {
+  if (brokenOff) killLeftovers();
+  fs.rmSync(runFolder, { recursive: true, force: true, maxRetries: 5 });
+});
+// A terminal signals the run itself, too; whoever signals only us means the run.
+for (const signal of ['SIGINT', 'SIGTERM'])
+  process.on(signal, () => {
+    brokenOff = true;
+    if (run === undefined) process.exit(1);
+    if (signal === 'SIGTERM') run.kill(signal);
+  });
 
 // Without an app that starts, every test that needs one would wait for its limit.
 const start = await startOnce(path.join(root, 'dist/server.js'), path.join(runFolder, 'start'));
 if (start.failure) fail(`${start.failure}\nThe app does not start, so no test was run. Its last lines are above.`, 1);
 const limitMs = Math.round(WAIT_LIMIT_MS * Math.min(MAX_FACTOR, Math.max(1, start.ms / START_MS)));
 
-const run = spawn(
+run = spawn(
   process.execPath,
   [
+    // Given here and not by .mocharc.json, for which Mocha would put one more process between us and the run.
+    '--import=tsx',
     path.join(root, 'node_modules/mocha/bin/mocha.js'),
+    '--no-config',
+    '--require=test/support/hooks.ts',
     '--parallel',
     `--jobs=${lanes}`,
     `--timeout=${limitMs * 3}`,
@@ -102,13 +118,23 @@ const run = spawn(
     env: { ...process.env, CATAMOUNT_TEST_FOLDER: runFolder, CATAMOUNT_TEST_LIMIT_MS: String(limitMs) },
   },
 );
-// A terminal signals the run itself; whoever signals only us means the run, too.
-process.on('SIGINT', () => undefined);
-process.on('SIGTERM', () => run.kill('SIGTERM'));
 run.once('close', (code) => {
   if (values.record) record();
   process.exitCode = code ?? 1;
 });
+
+/** A run that was broken off could not end what its tests had started. Whatever names its folder is of this run. */
+function killLeftovers() {
+  if (!fs.existsSync('/proc/self/cmdline')) return;
+  for (const pid of fs.readdirSync('/proc').filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)) {
+    try {
+      if (fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(`${runFolder}/`))
+        process.kill(Number(pid), 'SIGKILL');
+    } catch {
+      // It has ended by itself.
+    }
+  }
+}
 
 function record() {
   const known = fs.existsSync(TIMES) ? JSON.parse(fs.readFileSync(TIMES, 'utf8')) : {};
