@@ -1,18 +1,19 @@
 // `npm test`: the first tier; `npm run test:deep` (--deep): the second. Mocha's own parallel mode shares the files out: a lane
 // takes the next one as it is free, the slowest first by the times in .config/test-times.json. See test/README.md.
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { startOnce } from './start-once.mjs';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const TIMES = path.join(root, '.config/test-times.json');
 const TIERS = { fast: '.test.ts', deep: '.deep.ts' };
-/** What one wait may take on a machine that starts a process in START_MS; a slower one gets more. */
-const LIMIT_MS = 60_000;
-const START_MS = 60;
+/** What one wait of a test may take where the app starts in START_MS. A slower machine gets more. */
+const WAIT_LIMIT_MS = 60_000;
+const START_MS = 2000;
 const MAX_FACTOR = 8;
 const HELP = `npm test -- [options] [files]
   --deep         the deep tier instead: processes, the supervisor, browsers, the package, storms
@@ -33,9 +34,9 @@ const { values, positionals } = parseArgs({
   },
 });
 
-function fail(message) {
+function fail(message, code = 2) {
   console.error(message);
-  process.exit(2);
+  process.exit(code);
 }
 
 function filesOfTier(endings) {
@@ -66,16 +67,6 @@ function slowestFirst(files) {
   );
 }
 
-/** How much slower than usual processes start here and now: the slowest of a few, as a test waits for the slowest, too. */
-function measuredFactor() {
-  const starts = Array.from({ length: 5 }, () => {
-    const begun = performance.now();
-    spawnSync(process.execPath, ['-e', '0']);
-    return performance.now() - begun;
-  });
-  return Math.min(MAX_FACTOR, Math.max(1, Math.max(...starts) / START_MS));
-}
-
 if (values.help) {
   console.log(HELP);
   process.exit(0);
@@ -83,15 +74,36 @@ if (values.help) {
 const lanes = Number(values.lanes);
 if (!Number.isInteger(lanes) || lanes < 1) fail(`--lanes takes a whole number from 1 on, not ${values.lanes}`);
 const files = slowestFirst(chosenFiles());
-const limitMs = Math.round(LIMIT_MS * measuredFactor());
 const runFolder = fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), 'cat-')));
 // Other users' processes, which some tests start, must get through to theirs.
 fs.chmodSync(runFolder, 0o711);
+let run;
+let brokenOff = false;
+process.on('exit', () => {
+  if (brokenOff) killLeftovers();
+  fs.rmSync(runFolder, { recursive: true, force: true, maxRetries: 5 });
+});
+// A terminal signals the run itself, too; whoever signals only us means the run.
+for (const signal of ['SIGINT', 'SIGTERM'])
+  process.on(signal, () => {
+    brokenOff = true;
+    if (run === undefined) process.exit(1);
+    if (signal === 'SIGTERM') run.kill(signal);
+  });
 
-const run = spawn(
+// Without an app that starts, every test that needs one would wait for its limit.
+const start = await startOnce(path.join(root, 'dist/server.js'), path.join(runFolder, 'start'));
+if (start.failure) fail(`${start.failure}\nThe app does not start, so no test was run. Its last lines are above.`, 1);
+const limitMs = Math.round(WAIT_LIMIT_MS * Math.min(MAX_FACTOR, Math.max(1, start.ms / START_MS)));
+
+run = spawn(
   process.execPath,
   [
+    // Given here and not by .mocharc.json, for which Mocha would put one more process between us and the run.
+    '--import=tsx',
     path.join(root, 'node_modules/mocha/bin/mocha.js'),
+    '--no-config',
+    '--require=test/support/hooks.ts',
     '--parallel',
     `--jobs=${lanes}`,
     `--timeout=${limitMs * 3}`,
@@ -106,14 +118,23 @@ const run = spawn(
     env: { ...process.env, CATAMOUNT_TEST_FOLDER: runFolder, CATAMOUNT_TEST_LIMIT_MS: String(limitMs) },
   },
 );
-// A terminal signals the run itself; whoever signals only us means the run, too.
-process.on('SIGINT', () => undefined);
-process.on('SIGTERM', () => run.kill('SIGTERM'));
 run.once('close', (code) => {
   if (values.record) record();
-  fs.rmSync(runFolder, { recursive: true, force: true, maxRetries: 5 });
   process.exitCode = code ?? 1;
 });
+
+/** A run that was broken off could not end what its tests had started. Whatever names its folder is of this run. */
+function killLeftovers() {
+  if (!fs.existsSync('/proc/self/cmdline')) return;
+  for (const pid of fs.readdirSync('/proc').filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)) {
+    try {
+      if (fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(`${runFolder}/`))
+        process.kill(Number(pid), 'SIGKILL');
+    } catch {
+      // It has ended by itself.
+    }
+  }
+}
 
 function record() {
   const known = fs.existsSync(TIMES) ? JSON.parse(fs.readFileSync(TIMES, 'utf8')) : {};

@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import Mocha, { type Runner, type Suite, type Test } from 'mocha';
+import Mocha, { type Runner, type Test } from 'mocha';
 import { RUN_FOLDER } from './temp-folder';
 
 const { EVENT_RUN_END, EVENT_SUITE_END, EVENT_TEST_FAIL, EVENT_TEST_PASS, EVENT_TEST_PENDING } = Mocha.Runner.constants;
@@ -84,10 +84,7 @@ export default class FileReporter {
 }
 
 function titleOf(test: Test): string {
-  const parents: string[] = [];
-  for (let suite: Suite | undefined = test.parent; suite && !suite.root; suite = suite.parent)
-    parents.unshift(suite.title);
-  return [...parents, test.title].join(' › ');
+  return test.titlePath().filter(Boolean).join(' › ');
 }
 
 function textOf(error: unknown): string {

@@ -1,4 +1,5 @@
 import http from 'node:http';
+import { WAIT_LIMIT_MS } from './wait-limit';
 
 export interface LoadResult {
   requests: number;
@@ -14,9 +15,8 @@ export interface Load {
   stop(): Promise<LoadResult>;
 }
 
-const HANG_MS = 5000;
 /** No test's load may go on longer. */
-const LONGEST_MS = 60_000;
+const LONGEST_MS = 4 * WAIT_LIMIT_MS;
 
 /**
  * Loads an address of this machine from `connections` at once, half of them keep-alive, half fresh for each request.
@@ -54,7 +54,7 @@ export function startLoad(baseUrl: string, connections: number, pathOf: (n: numb
       const timer = setTimeout(() => {
         finish('hang');
         sentRequest.destroy(new Error('hang'));
-      }, HANG_MS);
+      }, WAIT_LIMIT_MS);
     });
 
   const loops = agents.map(async (agent) => {

@@ -1,0 +1,49 @@
+import { spawn } from 'node:child_process';
+import fs from 'node:fs';
+
+/** A tree that has not listened by then does not start. Its own limit for a worker's start is longer. */
+const LIMIT_MS = 25_000;
+const LAST_LINES = 30;
+
+/**
+ * Starts the app as a newcomer does, in a fresh folder, and takes it down again once it listens.
+ * @returns how long it took until it listened, or, with the app's last lines, why it did not.
+ */
+export function startOnce(entry, folder) {
+  fs.mkdirSync(folder, { recursive: true });
+  const begun = performance.now();
+  const names = ['PATH', 'HOME', 'TMPDIR', 'CI'];
+  const inherited = names.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]]));
+  const app = spawn(process.execPath, [entry], {
+    cwd: folder,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...Object.fromEntries(inherited), PORT: '0', HOST: '127.0.0.1' },
+  });
+  // When the run is broken off meanwhile.
+  process.once('exit', () => app.kill('SIGKILL'));
+  let text = '';
+  let result;
+  return new Promise((resolve) => {
+    const end = (failure) => {
+      if (result) return;
+      clearTimeout(limit);
+      const last = text.trimEnd().split('\n').slice(-LAST_LINES).join('\n');
+      result = { ms: performance.now() - begun, ...(failure && { failure: `${last}\n\n${failure}` }) };
+      app.kill('SIGTERM');
+    };
+    const limit = setTimeout(() => end(`It did not listen within ${LIMIT_MS / 1000} s.`), LIMIT_MS);
+    for (const stream of [app.stdout, app.stderr])
+      stream.on('data', (data) => {
+        text += data;
+        if (text.includes('Listening on ')) end();
+      });
+    app.once('error', (error) => end(error.message));
+    app.once('close', (code, signal) => {
+      end(`It ended by ${signal ?? `code ${code}`} before it listened.`);
+      clearTimeout(kill);
+      resolve(result);
+    });
+    // Whoever does not start may not stop either.
+    const kill = setTimeout(() => app.kill('SIGKILL'), LIMIT_MS + 3000);
+  });
+}

@@ -1,0 +1,59 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+
+const ROOT = path.resolve(__dirname, '..');
+
+const guides = execFileSync('git', ['ls-files', '-co', '--exclude-standard', '*.md'], { cwd: ROOT, encoding: 'utf8' })
+  .split('\n')
+  .filter((file) => file !== '' && fs.existsSync(path.join(ROOT, file)));
+
+const read = (file: string) => fs.readFileSync(path.join(ROOT, file), 'utf8');
+
+/** The anchor that GitHub gives to a heading. */
+function anchorOf(heading: string): string {
+  const words = heading.toLowerCase().replace(/[^\p{L}\p{N}\s_-]/gu, '');
+  return words.trim().replace(/\s/g, '-');
+}
+
+function anchorsOf(file: string): Set<string> {
+  return new Set([...read(file).matchAll(/^#+ +(.+)$/gm)].map(([, heading = '']) => anchorOf(heading)));
+}
+
+describe('the guides', () => {
+  it('have no link to a file or heading that is not there', () => {
+    const dead = guides.flatMap((guide) =>
+      [...read(guide).matchAll(/\]\((?!https?:|mailto:)([^)\s#]*)(?:#([^)\s]+))?\)/g)]
+        .filter(([, target = '', anchor]) => {
+          const file = target === '' ? guide : path.join(path.dirname(guide), target);
+          if (!fs.existsSync(path.join(ROOT, file))) return true;
+          return anchor !== undefined && !anchorsOf(file).has(anchor);
+        })
+        .map(([link]) => `${guide}: ${link}`),
+    );
+    assert.deepEqual(dead, []);
+  });
+
+  it('name no npm script that is not there', () => {
+    const { scripts } = JSON.parse(read('package.json')) as { readonly scripts: Readonly<Record<string, string>> };
+    const named = guides.flatMap((guide) =>
+      [...read(guide).matchAll(/`npm run ([\w:-]+)/g)].map(([, name = '']) => `${guide}: ${name}`),
+    );
+    assert.ok(named.length > 0);
+    assert.deepEqual(
+      named.filter((entry) => scripts[entry.split(': ')[1] ?? ''] === undefined),
+      [],
+    );
+  });
+
+  it('name no test file that is not there', () => {
+    const named = guides.flatMap((guide) =>
+      [...read(guide).matchAll(/\btest\/[\w/-]+\.(?:test|deep)\.ts\b/g)].map(([file]) => `${guide}: ${file}`),
+    );
+    assert.deepEqual(
+      named.filter((entry) => !fs.existsSync(path.join(ROOT, entry.split(': ')[1] ?? ''))),
+      [],
+    );
+  });
+});

@@ -1,0 +1,124 @@
+import assert from 'node:assert/strict';
+import { SIGNED } from './ops/ops-web';
+import { OperatorWindow } from './ops/overview/operator-window';
+import { signUpMany, somebody, subjectFor } from './process/sign-ups';
+import { Surroundings } from './process/surroundings';
+import { catamount, order, statsOf } from './supervisor/operator';
+import { underLoad } from './supervisor/under-load';
+import { launchBrowser } from './support/browser';
+import type { Tree } from './support/tree';
+import { until } from './support/until';
+
+/** One thin path of each promise that takes a whole tree, on one tree. Each has its depth in `npm run test:deep`. */
+describe('one tree, as on a dyno', () => {
+  let around: Surroundings;
+  let tree: Tree;
+  before(async () => {
+    around = await Surroundings.make();
+    tree = await around.start({ env: { ...SIGNED, WEB_CONCURRENCY: '2' } });
+  });
+  after(() => around?.remove());
+
+  const receivers = () => around.sink.messages.flatMap((mail) => mail.envelope.to).sort();
+  const eachHasOneMail = async () => {
+    const users = await around.users();
+    await around.sink.waitFor(users.length);
+    const rows = () => around.database.query('select id from job_outbox');
+    await until('every job has ended', async () => (await rows()).length === 0);
+    assert.deepEqual(receivers(), users);
+  };
+
+  it('is a primary, two web workers and a job processor', async () => {
+    await until('all show what they are', () => tree.processes().jobs !== undefined && tree.processes().web.size === 2);
+    assert.equal(tree.processes().primary, tree.pid);
+    assert.equal((await tree.request('GET', '/ready')).status, 200);
+  });
+
+  it('takes a sign-up, whose welcome mail arrives once and in the language of its reader', async () => {
+    const users = [somebody(), somebody()];
+    for (const user of users) assert.equal((await tree.request('POST', '/users', { json: user })).status, 201);
+    assert.equal((await tree.request('POST', '/users', { json: users[0] })).status, 422);
+    await eachHasOneMail();
+    assert.deepEqual(around.sink.messages.map(({ subject }) => subject).sort(), users.map(subjectFor).sort());
+  });
+
+  it('shows itself to an operator, in a browser and in a terminal', async () => {
+    const browser = await launchBrowser();
+    try {
+      const operator = await OperatorWindow.open(browser, tree);
+      for (const id of ['worker-0', 'worker-1', 'jobs']) await operator.waitForCard(id, { tone: 'ok', phase: 'ready' });
+      assert.deepEqual(operator.troubles, []);
+    } finally {
+      await browser.close();
+    }
+    const typed = await catamount(tree.cwd, 'stats');
+    assert.equal(typed.code, 0, typed.stderr);
+    assert.match(typed.stdout, /Workers: 2 of 2 ready/);
+  });
+
+  it('puts a new worker into the place of a killed one, and serves meanwhile', async () => {
+    const killed = tree.processes().web.get(0);
+    assert.ok(killed);
+    process.kill(killed, 'SIGKILL');
+    const revived = async () => {
+      const { booted_workers, worker_status } = await statsOf(tree);
+      return booted_workers === 2 && worker_status.every(({ pid }) => pid !== killed);
+    };
+    await until('there are two workers again', revived);
+    assert.equal((await tree.request('GET', '/ready')).status, 200);
+  });
+
+  it('has the mails of a killed job processor sent by its successor', async () => {
+    around.sink.hold();
+    await signUpMany(tree, 2);
+    await until('two mails are on their way', () => around.sink.waiting === 2);
+    const killed = tree.processes().jobs;
+    assert.ok(killed);
+    process.kill(killed, 'SIGKILL');
+    await tree.waitForLine(new RegExp(`job processor, pid ${killed}, was ended by SIGKILL`));
+    // The server had not answered when the connections broke: it has not taken them.
+    around.sink.discard();
+    await eachHasOneMail();
+  });
+
+  it('takes sign-ups while Redis is away, and sends their mails once it is back', async () => {
+    await around.redis.stop();
+    const sent = around.sink.messages.length;
+    await signUpMany(tree, 2);
+    assert.equal(around.sink.messages.length, sent);
+    await around.redis.start();
+    await eachHasOneMail();
+  });
+
+  it('is restarted by phases without losing a request', async () => {
+    const before = (await statsOf(tree)).worker_status.map(({ pid }) => pid);
+    const { failures } = await underLoad(
+      tree,
+      4,
+      () => '/health',
+      async (load) => {
+        await load.answered(20);
+        await order(tree, 'phased-restart');
+        await load.answered(20);
+      },
+    );
+    assert.deepEqual(failures, {});
+    const { worker_status, last_phase } = await statsOf(tree);
+    assert.equal(last_phase?.completed, true);
+    assert.ok(worker_status.every(({ pid }) => !before.includes(pid)));
+  });
+
+  it('stops in order: what is in hand is finished, nobody is killed, and nothing is left', async () => {
+    around.sink.hold();
+    await signUpMany(tree, 1);
+    await until('its mail is on its way', () => around.sink.waiting === 1);
+    const end = tree.stop();
+    await tree.waitForLine(/stopping|SIGTERM/i);
+    around.sink.release();
+    const { code, signal } = await end;
+    assert.deepEqual([code, signal], [0, null]);
+    await tree.waitForLine(/stopped in .*, 0 killed/);
+    await tree.allGone();
+    await eachHasOneMail();
+  });
+});
