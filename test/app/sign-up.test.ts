@@ -104,58 +104,25 @@ describe('POST /users', () => {
       });
     }
 
-    const bad: readonly (readonly [string, unknown])[] = [
-      ...[undefined, null, 1, '', ' ', [], {}, 'plain', '@b.co', 'a@', 'a@b', 'a b@c.co', 'a@b..co', '.a@b.co'].map(
-        (value) => ['email', value] as const,
-      ),
-      ...[
-        'a.@b.co',
-        'a@-b.co',
-        'a@b-.co',
-        'a@b.c1.2',
-        'a@127.0.0.1',
-        'a@[127.0.0.1]',
-        '"a b"@c.co',
-        'a@b.co\r\nBcc: x@y.z',
-      ].map((value) => ['email', value] as const),
-      ...[
-        'a@b.co,c@d.co',
-        'A <a@b.co>',
-        'é@b.co',
-        'a@bücher.de',
-        'a\0@b.co',
-        'a@b.co\ud800',
-        `${'a'.repeat(65)}@b.co`,
-      ].map((value) => ['email', value] as const),
-      ['email', `a@${`${'b'.repeat(60)}.`.repeat(5)}com`],
-      ['email', `${'a.'.repeat(40_000)}@b.co`],
-      ...[
-        '',
-        '   ',
-        'a\0b',
-        'a\nb',
-        'a\u2028b',
-        '\ud83d',
-        'a\udc00',
-        '\u202egnp',
-        'x'.repeat(201),
-        5,
-        [],
-        {},
-        true,
-      ].map((value) => ['name', value] as const),
-      ...['fr', 'EN', 'en-US', '', 1, ['en'], '__proto__'].map((value) => ['locale', value] as const),
-    ];
+    const bad = Object.entries({
+      email: [
+        ...[undefined, null, 1, '', ' ', [], {}, 'plain', '@b.co', 'a@', 'a@b', 'a b@c.co', 'a@b..co', '.a@b.co'],
+        ...['a.@b.co', 'a@-b.co', 'a@b-.co', 'a@b.c1.2', 'a@127.0.0.1', 'a@[127.0.0.1]', '"a b"@c.co'],
+        ...['a@b.co\r\nBcc: x@y.z', 'a@b.co,c@d.co', 'A <a@b.co>', 'é@b.co', 'a@bücher.de', 'a\0@b.co', 'a@b.co\ud800'],
+        ...[`${'a'.repeat(65)}@b.co`, `a@${`${'b'.repeat(60)}.`.repeat(5)}com`, `${'a.'.repeat(40_000)}@b.co`],
+      ],
+      name: [
+        ...['', '   ', 'a\0b', 'a\nb', 'a\u2028b', '\ud83d', 'a\udc00', '\u202egnp', 'x'.repeat(201), 5, [], {}, true],
+      ],
+      locale: ['fr', 'EN', 'en-US', '', 1, ['en'], '__proto__'],
+    }).flatMap(([field, values]) => values.map((value): readonly [string, unknown] => [field, value]));
     for (const [field, value] of bad) {
       it(`422 for ${field} ${JSON.stringify(value)?.slice(0, 60)}`, async () => {
         const { status, json } = await app.signUp({ email, [field]: value });
         assert.equal(status, 422);
-        const errors = json.errors as FieldError[];
-        assert.deepEqual(
-          errors.map(({ pointer }) => pointer),
-          [`/${field}`],
-        );
-        assert.match(errors[0]?.detail ?? '', /^must be /);
+        const [error, ...others] = json.errors as FieldError[];
+        assert.deepEqual([error?.pointer, others], [`/${field}`, []]);
+        assert.match(error?.detail ?? '', /^must be /);
         assert.deepEqual(await app.users(), []);
       });
     }

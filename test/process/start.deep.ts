@@ -76,13 +76,6 @@ describe('a first start with no settings', () => {
     assert.match(String(korean?.html), /<html[^>]* lang="ko"/);
   });
 
-  it('is alive and ready', async () => {
-    for (const target of ['/health', '/ready']) {
-      const answer = await tree.request('GET', target);
-      assert.deepEqual([answer.status, answer.json().status], [200, 'ok']);
-    }
-  });
-
   describe('stopped by Ctrl-C and started again', () => {
     let again: Tree;
     before(async () => {
