@@ -1,4 +1,5 @@
 import net, { type AddressInfo } from 'node:net';
+import tls from 'node:tls';
 
 /** Stands between a client and a server; can be away, as the server would be: connections cut, new ones refused. */
 export class SeverableProxy {
@@ -6,8 +7,12 @@ export class SeverableProxy {
   private port = 0;
   private readonly server: net.Server;
 
-  constructor(target: { readonly host: string; readonly port: number }) {
-    this.server = net.createServer((inward) => {
+  /** @param certificate in PEM: it takes TLS connections only then, and hands on what they say in the clear. */
+  constructor(
+    target: { readonly host: string; readonly port: number },
+    certificate?: { readonly cert: string; readonly key: string },
+  ) {
+    const onConnection = (inward: net.Socket) => {
       const outward = net.connect(target);
       for (const [socket, other] of [
         [inward, outward],
@@ -21,7 +26,13 @@ export class SeverableProxy {
           other.destroy();
         });
       }
-    });
+    };
+    if (certificate === undefined) this.server = net.createServer(onConnection);
+    else {
+      // Clients that do not trust the certificate, or speak no TLS, are what some tests are about.
+      const secure = tls.createServer(certificate, onConnection);
+      this.server = secure.on('tlsClientError', (_error, socket) => socket.destroy());
+    }
   }
 
   /** @returns the port, the same each time. */

@@ -1,12 +1,8 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { buildFixtureApp } from '../support/fixture-app';
-import { createDatabase, type TestDatabase } from '../support/postgres';
-import { startTestRedis, type TestRedis } from '../support/redis';
-import { removeFolder, tempFolder } from '../support/temp-folder';
-import { startTree, type Tree } from '../support/tree';
-
-const OUR_MIGRATIONS = ['lib/job/migrations', 'lib/mailer/migrations'];
+import type { Tree } from '../support/tree';
+import { Surroundings } from './surroundings';
 
 /** What the jobs of `test/fixtures/jobs-app` write down. */
 export interface Entry {
@@ -23,40 +19,18 @@ export interface Entry {
 
 /** Trees of one app on one database and one Redis, and the book that all their jobs write into. */
 export class Chores {
-  private readonly folder = tempFolder('chores');
-  private readonly trees: Tree[] = [];
-
   private constructor(
-    readonly database: TestDatabase,
-    readonly redis: TestRedis,
+    private readonly around: Surroundings,
     private readonly entry: string,
   ) {}
 
   static async make(): Promise<Chores> {
-    const [database, redis, entry] = await Promise.all([
-      createDatabase({ migrated: OUR_MIGRATIONS }),
-      startTestRedis(),
-      buildFixtureApp('jobs-app'),
-    ]);
-    return new Chores(database, redis, entry);
+    const [around, entry] = await Promise.all([Surroundings.make(), buildFixtureApp('jobs-app')]);
+    return new Chores(around, entry);
   }
 
-  async start(env: Readonly<Record<string, string>> = {}): Promise<Tree> {
-    const tree = await startTree({
-      entry: this.entry,
-      env: {
-        NODE_ENV: 'production',
-        DATABASE_URL: this.database.url,
-        REDIS_URL: this.redis.url,
-        MAIL_DELIVERY: 'log',
-        APP_URL: 'https://chores.example',
-        WEB_CONCURRENCY: '1',
-        CHORES_BOOK: this.book,
-        ...env,
-      },
-    });
-    this.trees.push(tree);
-    return tree;
+  start(env: Readonly<Record<string, string>> = {}): Promise<Tree> {
+    return this.around.start({ entry: this.entry, env: { WEB_CONCURRENCY: '1', CHORES_BOOK: this.book, ...env } });
   }
 
   entries(): Entry[] {
@@ -72,17 +46,17 @@ export class Chores {
 
   /** Classes of the jobs that have no outcome yet, but for ticks. */
   async inOutbox(): Promise<string[]> {
-    const rows = await this.database.query<{ class: string }>(`select class from job_outbox where class <> 'TickJob'`);
+    const rows = await this.around.database.query<{ class: string }>(
+      `select class from job_outbox where class <> 'TickJob'`,
+    );
     return rows.map((row) => row.class);
   }
 
-  async remove(): Promise<void> {
-    await Promise.all(this.trees.map((tree) => tree.cleanup()));
-    await Promise.all([this.redis.remove(), this.database.drop()]);
-    removeFolder(this.folder);
+  remove(): Promise<void> {
+    return this.around.remove();
   }
 
   private get book(): string {
-    return path.join(this.folder, 'book');
+    return path.join(this.around.folder, 'book');
   }
 }

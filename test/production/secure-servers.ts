@@ -1,8 +1,8 @@
+import { SeverableProxy } from '../app/severable-proxy';
 import { startTestRedis, type TestRedis } from '../support/redis';
 import { type SmtpSink, startSmtpSink } from '../support/smtp';
 import { type Certificate, makeCertificate } from './certificates';
 import { SslPostgres } from './ssl-postgres';
-import { TlsProxy } from './tls-proxy';
 
 /** What a platform hands out: Postgres and Redis that take TLS only, with certificates that no system trusts. */
 export class SecureServers {
@@ -11,7 +11,8 @@ export class SecureServers {
     readonly postgres: SslPostgres,
     /** Behind its TLS; for looking. */
     readonly redis: TestRedis,
-    private readonly redisTls: TlsProxy,
+    private readonly redisTls: SeverableProxy,
+    readonly redisUrl: string,
     readonly mail: SmtpSink,
   ) {}
 
@@ -19,13 +20,11 @@ export class SecureServers {
     const certificate = await makeCertificate();
     const postgres = await SslPostgres.start(certificate);
     const redis = await startTestRedis();
-    const redisTls = await new TlsProxy(certificate, redis.port).start();
+    const { chain: cert, key } = certificate;
+    const redisTls = new SeverableProxy({ host: '127.0.0.1', port: redis.port }, { cert, key });
+    const redisUrl = `rediss://127.0.0.1:${await redisTls.open()}`;
     const mail = await startSmtpSink({ tls: { kind: 'implicit', ...certificate } });
-    return new SecureServers(certificate, postgres, redis, redisTls, mail);
-  }
-
-  get redisUrl(): string {
-    return `rediss://127.0.0.1:${this.redisTls.port}`;
+    return new SecureServers(certificate, postgres, redis, redisTls, redisUrl, mail);
   }
 
   /** An environment in production, but for the databases' addresses. */
@@ -41,7 +40,7 @@ export class SecureServers {
   /** Processes must have let go of them before. */
   async stop(): Promise<void> {
     await this.mail.stop();
-    await this.redisTls.stop();
+    await this.redisTls.sever();
     await this.redis.remove();
     await this.postgres.stop();
   }
