@@ -48,6 +48,8 @@ describe('a start that cannot be names', () => {
   async function refused(options: TreeOptions): Promise<{ code: number | null; text: string; tree: Tree }> {
     const tree = spawnTree(options);
     trees.push(tree);
+    // By `end`, which has a limit: a start that is not refused goes on for good.
+    await tree.end();
     const { code } = await tree.exited;
     assert.deepEqual(tree.leftovers(), []);
     const errors = tree.lines.filter((line) => line.stream === 'stderr').map((line) => line.text);
