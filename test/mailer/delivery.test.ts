@@ -14,7 +14,7 @@ import { Deadline } from '../../lib/support/deadline';
 import { type SmtpSink, startSmtpSink } from '../support/smtp';
 import { tempFolder } from '../support/temp-folder';
 import { until } from '../support/until';
-import { folderOf, Stage } from './stage';
+import { folderOf, LONG_MS, Stage } from './stage';
 
 class NoteMailer extends Mailer {
   static override readonly layout = false;
@@ -112,7 +112,7 @@ describe('MailDelivery', () => {
       sink.hold();
       const sending = job('job-1', () => UserMailer.welcome(ada).deliverNow());
       await until('the mail waits for its answer', () => sink.waiting === 1);
-      const stopping = stage.delivery.stop(Deadline.after(5000));
+      const stopping = stage.delivery.stop(Deadline.after(LONG_MS));
       await assert.rejects(UserMailer.welcome(ada).deliverNow(), /has stopped/);
       sink.release();
       await Promise.all([sending, stopping, stage.delivery.stop(Deadline.after(0))]);

@@ -12,7 +12,7 @@ export interface Grounds {
 export const ADAPTERS: { readonly [N in AdapterName]: (grounds: Grounds) => Promise<TestJobs> } = {
   fake: () => useFakeJobs({ setup, models: [Note] }),
   inline: () => useInlineJobs({ setup, models: [Note] }),
-  real: ({ database, redisUrl }) => useRealJobs({ database, redisUrl, setup, models: [Note] }),
+  real: ({ database, redisUrl }) => useRealJobs({ database, redisUrl, setup, models: [Note], timeoutMs: 600_000 }),
 };
 
 type Run = () => Promise<unknown>;
