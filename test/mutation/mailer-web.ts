@@ -2,7 +2,8 @@ import type { Mutation } from './mutation';
 
 const RECORD = 'lib/mailer/delivery-record.ts';
 const RECORD_TESTS = ['test/mailer/delivery-record.test.ts'];
-const CONFORMANCE = ['test/testing/conformance/conformance.test.ts'];
+const KEEPING = ['test/testing/conformance/keeping.test.ts'];
+const RUNS = ['test/testing/conformance/runs.test.ts'];
 
 /** Of mails, of the web's way of a request, and of the jobs that tests are given. */
 const mutations: readonly Mutation[] = [
@@ -207,42 +208,42 @@ const mutations: readonly Mutation[] = [
     file: 'lib/testing/memory-jobs.ts',
     find: 'committed ? this.accept(entry) : this.takeBack(entry)',
     replace: 'committed ? this.accept(entry) : this.accept(entry)',
-    killedBy: CONFORMANCE,
+    killedBy: KEEPING,
   },
   {
     promise: 'a fake unique job that is rolled back leaves its key free',
     file: 'lib/testing/memory-jobs.ts',
     find: '    this.claims.release(entry.request.id);\n    this.ledger.remove(entry);',
     replace: '    this.ledger.remove(entry);',
-    killedBy: CONFORMANCE,
+    killedBy: KEEPING,
   },
   {
     promise: 'a fake job that dies fails the test',
     file: 'lib/testing/fake-jobs.ts',
     find: "if (outcome === 'dead' || (",
     replace: 'if ((',
-    killedBy: CONFORMANCE,
+    killedBy: RUNS,
   },
   {
     promise: 'an inline job that fails leaves its key free',
     file: 'lib/testing/inline-jobs.ts',
     find: '      this.claims.release(entry.request.id);\n',
     replace: '',
-    killedBy: CONFORMANCE,
+    killedBy: KEEPING,
   },
   {
     promise: 'an inline job that fails is told to whoever enqueued it',
     file: 'lib/testing/inline-jobs.ts',
     find: "if (outcome === 'retrying' || outcome === 'dead') throw",
     replace: "if (outcome === 'dead') throw",
-    killedBy: CONFORMANCE,
+    killedBy: RUNS,
   },
   {
     promise: 'a real job counts as enqueued once its transaction has committed',
     file: 'lib/testing/real-jobs.ts',
     find: 'if (trx) onOutcome(',
     replace: 'if (trx) accept(entry);\n    if (trx) onOutcome(',
-    killedBy: CONFORMANCE,
+    killedBy: KEEPING,
   },
   {
     promise: 'real jobs that are left over are taken out of the stores',
