@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { runInContext } from '../../lib/core/execution-context';
-import { PermanentDeliveryError } from '../../lib/mailer/errors';
 import type { MailAtHand, MailDefaults } from '../../lib/mailer/mail';
 import { Mailer } from '../../lib/mailer/mailer';
 import { Mailers } from '../../lib/mailer/mailer-folder';
@@ -277,13 +276,6 @@ describe('what ActionMailer gives', () => {
     assert.deepEqual(steps.splice(0), ['before placed', 'after placed', 'delivered Placed']);
     assert.equal((await CarefulMailer.with({ customer }).placed(-1).deliverNow()).status, 'skipped');
     assert.deepEqual(steps, ['before placed', 'CarefulMailer: no such order']);
-  });
-
-  it('whoever delivers is told of an error, so that a job runs again', async () => {
-    sink.failNext(451, 'later', 'data');
-    await assert.rejects(shop().placed(7).deliverNow(), /451 later/);
-    sink.failNext(550, 'never', 'data');
-    await assert.rejects(shop().placed(7).deliverNow(), PermanentDeliveryError);
   });
 
   it('performDeliveries = false builds and sends nothing', async () => {
