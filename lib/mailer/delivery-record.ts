@@ -84,6 +84,14 @@ const SENT = `
     updated_at = now()
   where key = ?`;
 
+/** Added to whom is settled already: of two runs that overlap, each knows only of its own. */
+const SETTLED = `
+  update mail_deliveries
+  set settled = settled || array(
+      select address from unnest(?::text[]) with ordinality as fresh (address, n) where address <> all (settled) order by n
+    ), updated_at = now()
+  where key = ? and state <> 'sent'`;
+
 /**
  * In Postgres, and never part of the caller's transaction.
  *
@@ -128,10 +136,7 @@ export class DeliveryRecord implements DeliveryRecords {
   }
 
   async partly(key: string, token: string, settled: readonly string[], error: Error): Promise<void> {
-    await this.knex('mail_deliveries')
-      .where({ key })
-      .whereNot('state', 'sent')
-      .update({ settled: [...settled], updated_at: this.knex.fn.now() });
+    await this.knex.raw(SETTLED, [[...settled], key]);
     await this.failed(key, token, error);
   }
 

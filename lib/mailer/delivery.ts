@@ -29,6 +29,8 @@ export interface MailDeliveryOptions {
   readonly setup?: MailSetup;
   /** Takes every mail, whatever `config.mail.delivery` and the mail itself say. */
   readonly transport?: Transport;
+  /** How long a job waits for what is to be noted of its mail while Postgres is away, ms. Default 2000. */
+  readonly patienceMs?: number;
 }
 
 const DAY_MS = 24 * 3600 * 1000;
@@ -61,8 +63,8 @@ export class MailDelivery implements Service, Delivery {
   private stopping: Promise<void> | undefined;
 
   constructor(private readonly options: MailDeliveryOptions) {
-    const { config, events, templatesDir, i18n, setup } = options;
-    this.writes = new LastingWrites((error, during) => events.emit('process.error', { error, during }));
+    const { config, events, templatesDir, i18n, setup, patienceMs } = options;
+    this.writes = new LastingWrites((error, during) => events.emit('process.error', { error, during }), patienceMs);
     const cache = config.environment === 'production';
     const renderer = new Renderer({ templatesDir, cache, appUrl: config.appUrl });
     this.composer = new MailComposer({ config, i18n, renderer, render: setup?.render });

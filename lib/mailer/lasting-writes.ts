@@ -20,14 +20,20 @@ export class LastingWrites {
   private readonly ending = new AbortController();
   private last: Deadline | undefined;
 
-  /** @param onError told of the first failure of each, and when it is given up. */
-  constructor(private readonly onError: (error: Error, during: string) => void) {}
+  /**
+   * @param onError told of the first failure of each, and when it is given up.
+   * @param patienceMs how long whoever writes waits for it. Default 2000.
+   */
+  constructor(
+    private readonly onError: (error: Error, during: string) => void,
+    private readonly patienceMs = PATIENCE_MS,
+  ) {}
 
   /** Resolves once it is written, or soon. Never rejects. @param during such as `recording a mail that was sent`. */
   async write(during: string, work: () => Promise<void>): Promise<void> {
     const written = this.persist(during, work).finally(() => this.pending.delete(written));
     this.pending.add(written);
-    await Deadline.after(PATIENCE_MS).wait(written);
+    await Deadline.after(this.patienceMs).wait(written);
   }
 
   /** Each is tried until shortly before the deadline. What is not written by then is given up. */

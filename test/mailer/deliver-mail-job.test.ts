@@ -15,7 +15,7 @@ import { Deadline } from '../../lib/support/deadline';
 import { JobSystem } from '../job/job-system';
 import { type SmtpSink, startSmtpSink } from '../support/smtp';
 import { until } from '../support/until';
-import { APP_TEMPLATES, textsOf } from './stage';
+import { APP_TEMPLATES, LONG_MS, textsOf } from './stage';
 
 class LetterMailer extends Mailer<{ readonly from?: User | undefined; readonly due?: Date; readonly cents?: bigint }> {
   static override readonly layout = false;
@@ -84,7 +84,7 @@ describe('deliverLater', () => {
   });
   after(async () => {
     Mailer.connect(undefined);
-    await delivery.stop(Deadline.after(2000));
+    await delivery.stop(Deadline.after(LONG_MS));
     await system.stop();
     await sink.stop();
   });

@@ -8,6 +8,7 @@ import { migrateDown, migrateUp } from '../../lib/model/migrator';
 import { Deadline } from '../../lib/support/deadline';
 import { createDatabase, type TestDatabase } from '../support/postgres';
 import { until } from '../support/until';
+import { LONG_MS } from './stage';
 
 const key = (name: string) => ({ key: name, messageId: `<${name}@shop.example>` });
 const draft = {
@@ -31,7 +32,7 @@ describe('DeliveryRecord', () => {
     test = await createDatabase({ migrated: ['lib/mailer/migrations'] });
   });
   afterEach(async () => {
-    for (const database of opened.splice(0)) await database.stop(Deadline.after(1000));
+    for (const database of opened.splice(0)) await database.stop(Deadline.after(LONG_MS));
   });
   after(() => test.drop());
 
@@ -91,11 +92,22 @@ describe('DeliveryRecord', () => {
     assert.equal((await new DeliveryRecord(dying.knex).claim(key('orphan'), draft)).verdict, 'mine');
     const record = new DeliveryRecord(open().knex);
     assert.equal((await record.claim(key('orphan'), draft)).verdict, 'busy');
-    await dying.stop(Deadline.after(1000));
+    await dying.stop(Deadline.after(LONG_MS));
     await until('the claim of the dead process is free', async () => {
       return (await record.claim(key('orphan'), draft)).verdict === 'mine';
     });
     assert.equal((await row('orphan'))?.attempts, 2);
+  });
+
+  it('is claimed again when another session has the number that the claiming process had', async () => {
+    const record = new DeliveryRecord(open().knex);
+    await record.claim(key('reused'), draft);
+    assert.equal((await record.claim(key('reused'), draft)).verdict, 'busy');
+    // Postgres gives the numbers of processes again: whose it was began earlier.
+    await test.query(
+      `update mail_deliveries set claimed_by_since = claimed_by_since - interval '1 s' where key = 'reused'`,
+    );
+    assert.equal((await record.claim(key('reused'), draft)).verdict, 'mine');
   });
 
   it('is claimed again when the claimant lives but has held it too long', async () => {
@@ -119,14 +131,34 @@ describe('DeliveryRecord', () => {
     assert.equal(await record.renew('long', claim.token), false);
   });
 
-  it('keeps the mail sent when the slower of two runs reports after the other', async () => {
+  it('stays sent, whatever the slower of two runs reports after the other', async () => {
     const record = new DeliveryRecord(open().knex, { leaseMs: 0 });
-    const slow = await record.claim(key('slow'), draft);
+    await record.claim(key('slow'), draft);
     const quick = await record.claim(key('slow'), draft);
-    assert.ok(slow.verdict === 'mine' && quick.verdict === 'mine');
+    assert.ok(quick.verdict === 'mine');
     await record.sent('slow', { messageId: '<x>' });
     await record.failed('slow', quick.token, new Error('too late'));
-    assert.equal((await row('slow'))?.state, 'sent');
+    await record.partly('slow', quick.token, ['ada@example.com'], new Error('too late'));
+    await record.withdraw('slow', quick.token);
+    const { state, settled, error } = (await row('slow')) ?? {};
+    assert.deepEqual({ state, settled, error }, { state: 'sent', settled: [], error: null });
+    assert.equal((await record.claim(key('slow'), draft)).verdict, 'sent');
+  });
+
+  it('knows who is settled: from two runs that overlap, and when the next one sends nothing', async () => {
+    const record = new DeliveryRecord(open().knex, { leaseMs: 0 });
+    const claim = async () => {
+      const mine = await record.claim(key('partly'), draft);
+      return mine.verdict === 'mine' ? mine : assert.fail(mine.verdict);
+    };
+    const [slow, quick] = [await claim(), await claim()];
+    await record.partly('partly', quick.token, ['ada@example.com', 'bob@example.com'], new Error('451'));
+    await record.partly('partly', slow.token, ['cy@example.com', 'ada@example.com'], new Error('451'));
+    const all = ['ada@example.com', 'bob@example.com', 'cy@example.com'];
+    const next = await claim();
+    assert.deepEqual(next.settled, all);
+    await record.withdraw('partly', next.token);
+    assert.deepEqual((await claim()).settled, all);
   });
 
   it('forgets what was sent long ago', async () => {
@@ -156,7 +188,7 @@ describe('DeliveryRecord', () => {
     await migrateDown(database.knex, folders);
     assert.deepEqual(await own.query(`select to_regclass('mail_deliveries') as it`), [{ it: null }]);
     assert.deepEqual(await migrateUp(database.knex, folders), names);
-    await database.stop(Deadline.after(1000));
+    await database.stop(Deadline.after(LONG_MS));
     await own.drop();
   });
 });

@@ -11,7 +11,7 @@ import { deferred } from '../../lib/support/deferred';
 import { JobSystem } from '../job/job-system';
 import { type SmtpSink, startSmtpSink } from '../support/smtp';
 import { until } from '../support/until';
-import { folderOf } from './stage';
+import { folderOf, LONG_MS } from './stage';
 
 class NewsMailer extends Mailer {
   static override readonly layout = false;
@@ -21,7 +21,7 @@ class NewsMailer extends Mailer {
   }
 }
 
-for (const concurrency of [1, 2, 8]) {
+for (const concurrency of [1, 8]) {
   describe(`mails inside the transactions of ${concurrency} job(s) at once`, () => {
     let system: JobSystem;
     let sink: SmtpSink;
@@ -61,7 +61,7 @@ for (const concurrency of [1, 2, 8]) {
     });
     after(async () => {
       Mailer.connect(undefined);
-      await delivery.stop(Deadline.after(2000));
+      await delivery.stop(Deadline.after(LONG_MS));
       await system.stop();
       await sink.stop();
     });

@@ -1,26 +1,14 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { UserMailer } from '../../lib/app/mailers/user-mailer';
 import { runInContext } from '../../lib/core/execution-context';
-import { PermanentDeliveryError } from '../../lib/mailer/errors';
 import type { MailAtHand, MailDefaults } from '../../lib/mailer/mail';
 import { Mailer } from '../../lib/mailer/mailer';
 import { Mailers } from '../../lib/mailer/mailer-folder';
 import type { Layout, Render } from '../../lib/mailer/render-request';
 import type { MailInterceptor, MailSetup } from '../../lib/mailer/setup';
 import type { OutgoingMessage } from '../../lib/mailer/transport/transport';
-import { defineApp } from '../../lib/role/app-definition';
-import {
-  assertEmails,
-  assertEnqueuedEmailWith,
-  captureEmails,
-  deliveries,
-  performEnqueuedEmails,
-  travel,
-  useFakeJobs,
-  useTestMail,
-} from '../../lib/testing';
+import { assertEnqueuedEmailWith, performEnqueuedEmails, travel, useFakeJobs } from '../../lib/testing';
 import { type ReceivedMail, type SmtpSink, startSmtpSink } from '../support/smtp';
 import { tempFolder } from '../support/temp-folder';
 import { folderOf, Stage, textsOf } from './stage';
@@ -113,7 +101,7 @@ const TEMPLATES = {
 
 const customer = { email: 'ada@example.com', name: "Ada O'Neil" };
 
-/** Row by row; previews are in test/ops/mail. Records that travel by id, on real stores, are in deliver-mail-job.test. */
+/** Row by row; previews are in test/ops/mail, helpers for tests in test/testing/mails.test. Records that travel by id, on real stores, are in deliver-mail-job.test. */
 describe('what ActionMailer gives', () => {
   let stage: Stage;
   let sink: SmtpSink;
@@ -266,7 +254,10 @@ describe('what ActionMailer gives', () => {
 
   it('a delivery of one mail’s own', async () => {
     await shop().plain('log').deliverNow();
-    assert.equal(stage.all('mail.logged').length, 1);
+    assert.deepEqual(
+      stage.all('mail.logged').map(({ to, subject, text }) => [to, subject, text]),
+      [[['ada@example.com'], 'Plain', 'Plain\n']],
+    );
     await shop().plain('file').deliverNow();
     assert.equal(fs.readdirSync(dir).length, 1);
     await shop().plain('test').deliverNow();
@@ -285,13 +276,6 @@ describe('what ActionMailer gives', () => {
     assert.deepEqual(steps.splice(0), ['before placed', 'after placed', 'delivered Placed']);
     assert.equal((await CarefulMailer.with({ customer }).placed(-1).deliverNow()).status, 'skipped');
     assert.deepEqual(steps, ['before placed', 'CarefulMailer: no such order']);
-  });
-
-  it('whoever delivers is told of an error, so that a job runs again', async () => {
-    sink.failNext(451, 'later', 'data');
-    await assert.rejects(shop().placed(7).deliverNow(), /451 later/);
-    sink.failNext(550, 'never', 'data');
-    await assert.rejects(shop().placed(7).deliverNow(), PermanentDeliveryError);
   });
 
   it('performDeliveries = false builds and sends nothing', async () => {
@@ -337,29 +321,5 @@ describe('what ActionMailer gives', () => {
     assert.match(received().text ?? '', /^SHOP\nShipped/);
     render = () => ({});
     await assert.rejects(shop().placed(7).deliverNow(), /gave neither html nor text for order_mailer\/placed/);
-  });
-
-  it('helpers for tests: deliveries, captureEmails, assertEmails, assertEnqueuedEmailWith, performEnqueuedEmails', async () => {
-    const root = path.resolve(__dirname, '../../lib/app');
-    const jobs = await useFakeJobs();
-    const mails = await useTestMail({
-      app: defineApp({ name: 'shop', root, routes: async () => ({ default: () => undefined }) }),
-    });
-    const welcome = (name: string) => UserMailer.welcome({ email: `${name}@example.com`, name, locale: 'en' });
-    try {
-      await assertEmails(1, () => welcome('ada').deliverNow());
-      const [mail] = await captureEmails(() => welcome('bob').deliverNow());
-      assert.equal(mail?.subject, 'Welcome to Catamount, bob');
-      await assertEnqueuedEmailWith(UserMailer, 'welcome', { times: 1 }, () => welcome('cy').deliverLater());
-      await performEnqueuedEmails();
-      assert.deepEqual(
-        deliveries().map(({ to }) => to[0]?.name),
-        ['ada', 'bob', 'cy'],
-      );
-    } finally {
-      await mails.restore();
-      await jobs.restore();
-      Mailer.connect(stage.delivery);
-    }
   });
 });

@@ -3,7 +3,7 @@ import { Mailer } from '../../lib/mailer/mailer';
 import { TestTransport } from '../../lib/mailer/transport/test';
 import { Deadline } from '../../lib/support/deadline';
 import { until } from '../support/until';
-import { folderOf, Stage } from './stage';
+import { folderOf, LONG_MS, Stage } from './stage';
 
 class NoteMailer extends Mailer {
   static readonly note = this.action('note');
@@ -26,7 +26,7 @@ describe('a mail that is sent while Postgres goes away', () => {
       await whenSent();
       return receipt;
     };
-    stage = await Stage.open({}, { transport, templatesDir: folderOf(TEMPLATES) });
+    stage = await Stage.open({}, { transport, templatesDir: folderOf(TEMPLATES), patienceMs: 20 });
   });
   after(() => stage.close());
 
@@ -37,10 +37,11 @@ describe('a mail that is sent while Postgres goes away', () => {
   const stateOf = async (to: string) =>
     (await stage.testDatabase.query('select state from mail_deliveries where recipients = array[$1]', [to]))[0]?.state;
 
-  it('is recorded as sent at once, where only its connection was lost', async () => {
+  it('is recorded as sent, where only its connection was lost', async () => {
     whenSent = cut;
     const { status } = await NoteMailer.note('cut@example.com').deliverNow();
-    assert.deepEqual([status, await stateOf('cut@example.com')], ['sent', 'sent']);
+    assert.equal(status, 'sent');
+    await until('it is recorded', async () => (await stateOf('cut@example.com')) === 'sent');
   });
 
   it('does not keep its job waiting, and is recorded as sent as soon as that can be', async () => {
@@ -58,7 +59,7 @@ describe('a mail that is sent while Postgres goes away', () => {
     await NoteMailer.note('stop@example.com').deliverNow();
     let tries = 0;
     stage.database.knex.on('query-error', () => tries++);
-    const stopped = stage.delivery.stop(Deadline.after(20_000));
+    const stopped = stage.delivery.stop(Deadline.after(LONG_MS));
     await until('it is tried again and again', () => tries > 2);
     await stage.testDatabase.query('alter table hidden rename to mail_deliveries');
     await stopped;

@@ -10,6 +10,8 @@ import { Deadline } from '../../lib/support/deadline';
 import { createDatabase, type TestDatabase } from '../support/postgres';
 import { tempFolder } from '../support/temp-folder';
 
+/** Longer than any stop takes: what is cut off in a test is cut off on purpose. */
+export const LONG_MS = 600_000;
 export const APP_TEMPLATES = path.resolve(__dirname, '../../lib/app/mailers/templates');
 export const APP_LOCALES = path.resolve(__dirname, '../../lib/app/locales');
 
@@ -47,7 +49,7 @@ export class Stage {
 
   static async open(
     mail: Partial<MailDeliveryOptions['config']['mail']>,
-    options: Partial<Pick<MailDeliveryOptions, 'i18n' | 'templatesDir' | 'transport' | 'setup'>> & {
+    options: Partial<Pick<MailDeliveryOptions, 'i18n' | 'templatesDir' | 'transport' | 'setup' | 'patienceMs'>> & {
       /** true: all tables, not only those of mail. */
       readonly migrated?: true;
       /** As of DeliveryRecord. */
@@ -72,6 +74,7 @@ export class Stage {
       events,
       ...(options.transport ? { transport: options.transport } : {}),
       ...(options.setup ? { setup: options.setup } : {}),
+      ...(options.patienceMs === undefined ? {} : { patienceMs: options.patienceMs }),
     };
     const stage = new Stage(testDatabase, database, events, new MailDelivery(all), all, recordIn);
     await stage.delivery.start();
@@ -84,8 +87,8 @@ export class Stage {
     const database = new Database(this.testDatabase.url, { production: false, events: this.events });
     const delivery = new MailDelivery({ ...this.options, record: this.recordIn(database) });
     const close = async () => {
-      await delivery.stop(Deadline.after(1000));
-      await database.stop(Deadline.after(1000));
+      await delivery.stop(Deadline.after(LONG_MS));
+      await database.stop(Deadline.after(LONG_MS));
     };
     return { delivery, close };
   }
@@ -100,8 +103,8 @@ export class Stage {
 
   async close(): Promise<void> {
     Mailer.connect(undefined);
-    await this.delivery.stop(Deadline.after(2000));
-    await this.database.stop(Deadline.after(2000));
+    await this.delivery.stop(Deadline.after(LONG_MS));
+    await this.database.stop(Deadline.after(LONG_MS));
     await this.testDatabase.drop();
   }
 }

@@ -1,8 +1,95 @@
 import assert from 'node:assert/strict';
 import WelcomeEmailJob from '../../jobs/welcome-email';
+import { UserMailer } from '../../lib/app/mailers/user-mailer';
 import { User } from '../../lib/app/models/user';
 import { TestTransport } from '../../lib/mailer/transport/test';
+import type { OutgoingMessage } from '../../lib/mailer/transport/transport';
 import { Stage } from './stage';
+
+type Reader = Parameters<typeof UserMailer.welcome>[0];
+
+describe('UserMailer#welcome', () => {
+  let stage: Stage;
+  const transport = new TestTransport();
+  before(async () => {
+    stage = await Stage.open({}, { transport });
+  });
+  after(() => stage.close());
+
+  async function welcome(user: Partial<Reader>): Promise<OutgoingMessage> {
+    await UserMailer.welcome({ email: 'ada@example.com', name: 'Ada', locale: 'en', ...user }).deliverNow();
+    const sent = transport.messages.at(-1);
+    assert.ok(sent);
+    return sent;
+  }
+
+  it('is in the language of the user', async () => {
+    const en = await welcome({});
+    assert.equal(en.subject, 'Welcome to Catamount, Ada');
+    assert.match(en.html ?? '', /<html lang="en"/);
+    assert.equal(en.headers['Content-Language'], 'en');
+    const ko = await welcome({ name: '민지', locale: 'ko' });
+    assert.equal(ko.subject, '민지 님, Catamount에 오신 것을 환영합니다');
+    assert.match(ko.html ?? '', /<html lang="ko"/);
+    assert.match(ko.html ?? '', /word-break: keep-all/);
+    assert.match(ko.text, /^민지 님, 반갑습니다\.\n/);
+  });
+
+  it('calls somebody without a name by the address, and keeps a name on one line', async () => {
+    assert.equal((await welcome({ name: null })).subject, 'Welcome to Catamount, ada');
+    assert.equal((await welcome({ name: ' \u2028 ' })).subject, 'Welcome to Catamount, ada');
+    assert.equal((await welcome({ name: 'Ada  \u2028 Lovelace' })).subject, 'Welcome to Catamount, Ada Lovelace');
+  });
+
+  it('says what is true of the app, links to it, and reads well as text', async () => {
+    const { html = '', text } = await welcome({});
+    assert.equal(
+      text,
+      [
+        'Welcome, Ada.',
+        '',
+        'Your account is ready. The access token you got when you signed up is its key. It is shown only once, so keep it somewhere safe.',
+        '',
+        'Open Catamount:',
+        'https://shop.example',
+        '',
+        'Glad you are here,',
+        'Catamount',
+        '',
+        '--',
+        'You get this mail because someone signed up with ada@example.com. If it was not you, you can ignore it.',
+        '',
+      ].join('\n'),
+    );
+    assert.deepEqual(
+      new Set(html.match(/https?:\/\/[^"<\s]+/g)),
+      new Set(['http://www.w3.org/1999/xhtml', 'https://shop.example']),
+    );
+    assert.doesNotMatch(html, /confirm/i);
+  });
+
+  it('carries its design without a style sheet, and adapts where there is one', async () => {
+    const { html = '' } = await welcome({});
+    assert.match(html, /<a class="btn" href="https:\/\/shop\.example" style="[^"]*background-color: #a34f17/);
+    assert.match(html, /@media \(prefers-color-scheme: dark\)/);
+    assert.match(html, /@media \(max-width: 480px\)/);
+    assert.match(html, /\[data-ogsc\]/);
+    assert.doesNotMatch(html, /data-embed/);
+    assert.ok(Buffer.byteLength(html) < 20_000, `${Buffer.byteLength(html)} bytes`);
+  });
+
+  it('is not sent to a user without an address', async () => {
+    const before = transport.messages.length;
+    const result = await UserMailer.welcome({ email: '', name: 'Ada', locale: 'en' }).deliverNow();
+    assert.deepEqual(result, { status: 'skipped', reason: 'the action built no mail' });
+    assert.equal(transport.messages.length, before);
+    assert.deepEqual(stage.all('mail.skipped').at(-1), {
+      mailer: 'UserMailer',
+      action: 'welcome',
+      reason: 'the action built no mail',
+    });
+  });
+});
 
 describe('WelcomeEmailJob', () => {
   let stage: Stage;

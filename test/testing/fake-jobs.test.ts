@@ -12,10 +12,10 @@ import {
   performEnqueuedJobs,
   performedJobs,
   type TestJobs,
-  travel,
   travelBack,
   travelTo,
   useFakeJobs,
+  useInlineJobs,
 } from '../../lib/testing';
 
 const log: string[] = [];
@@ -95,18 +95,6 @@ describe('fake jobs', () => {
         performedJobs().map((job) => [job.id, job.outcome, job.runs]),
         [[id, 'succeeded', 1]],
       );
-    });
-
-    it('after the checks of real ones', async () => {
-      const given: unknown = () => 'Ann';
-      await assert.rejects(GreetJob.performLater(given as string), /GreetJob: argument 1 is a function/);
-      await assert.rejects(GreetJob.set({ queue: 'a b' }).performLater('Ann'), /queue is "a b"/);
-      await assert.rejects(
-        // @ts-expect-error no length of time
-        GreetJob.set({ wait: 'soon' }).performLater('Ann'),
-        /wait is "soon"/,
-      );
-      assertNoEnqueued();
     });
 
     it('as what their arguments are then, whatever becomes of the objects', async () => {
@@ -253,13 +241,6 @@ describe('fake jobs', () => {
   });
 
   describe('are performed', () => {
-    it('with those that they enqueue, in order', async () => {
-      await ChainJob.performLater(2);
-      await GreetJob.performLater('Ann');
-      await performEnqueuedJobs();
-      assert.deepEqual(log, ['chain 2', 'Ann 1', 'chain 1', 'chain 0']);
-    });
-
     it('for as long as a job enqueues another, within reason', async () => {
       await ChainJob.performLater(20_000);
       await assert.rejects(performEnqueuedJobs(), /performed 10000 jobs, and ChainJob is still to come/);
@@ -282,20 +263,6 @@ describe('fake jobs', () => {
       assert.deepEqual(log.at(-1), 'Ann 1');
     });
 
-    it('when they are due, and not before', async () => {
-      travelTo('2030-01-01');
-      await GreetJob.set({ wait: '2h' }).performLater('later');
-      await GreetJob.set({ waitUntil: new Date('2030-01-01T01:00:00Z') }).performLater('sooner');
-      await GreetJob.performLater('now');
-      await performEnqueuedJobs();
-      assert.deepEqual(log, ['now 1']);
-      travel('1h');
-      await performEnqueuedJobs();
-      assert.deepEqual(log, ['now 1', 'sooner 1']);
-      await performEnqueuedJobs({ at: new Date('2030-01-01T02:00:00Z') });
-      assert.deepEqual(log, ['now 1', 'sooner 1', 'later 1']);
-    });
-
     it('sooner due first', async () => {
       await GreetJob.set({ wait: '2h' }).performLater('later');
       await GreetJob.set({ wait: '1h' }).performLater('sooner');
@@ -315,51 +282,21 @@ describe('fake jobs', () => {
       assert.equal(flaky?.error, undefined);
     });
 
-    it('up to their limit: then the error is thrown, and the job is dead', async () => {
-      await FlakyJob.performLater(99);
-      await GreetJob.performLater('Ann');
-      await assert.rejects(
-        performEnqueuedJobs(),
-        (error) => error instanceof RangeError && error.message === 'run 4 failed',
-      );
-      assert.deepEqual(log, ['flaky 1', 'Ann 1', 'flaky 2', 'flaky 3', 'flaky 4']);
-      const [dead] = assertPerformed(FlakyJob, { outcome: 'dead' });
-      assert.equal(dead?.error?.message, 'run 4 failed');
-    });
-
-    it('when they are due, if the test wants it so', async () => {
-      travelTo('2030-01-01');
-      await FlakyJob.performLater(1);
-      await performEnqueuedJobs({ retries: 'due' });
-      assert.deepEqual(log, ['flaky 1']);
-      const [waiting] = assertEnqueued(FlakyJob);
-      assert.equal(waiting?.runs, 1);
-      const waitS = (Number(waiting?.at) - Date.now()) / 1000;
-      assert.ok(waitS >= 15 && waitS < 25, `Sidekiq's formula: ${waitS}`);
-      await performEnqueuedJobs({ retries: 'due' });
-      assert.equal(log.length, 1);
-      travel('25s');
-      await performEnqueuedJobs({ retries: 'due' });
-      assert.deepEqual(log, ['flaky 1', 'flaky 2']);
-    });
-
     it('never, if the test wants it so', async () => {
       await FlakyJob.performLater(1);
       await assert.rejects(performEnqueuedJobs({ retries: 'never' }), /run 1 failed/);
       assert.deepEqual(log, ['flaky 1']);
       assertEnqueued(FlakyJob);
     });
-
-    it('not when they are discarded or killed', async () => {
-      await GivenUpJob.performLater('discard');
-      await performEnqueuedJobs();
-      assertPerformed(GivenUpJob, { outcome: 'discarded' });
-      await GivenUpJob.performLater('kill');
-      await assert.rejects(performEnqueuedJobs(), KillJob);
-      assert.deepEqual(
-        performedJobs().map((job) => job.outcome),
-        ['discarded', 'dead'],
-      );
-    });
   });
+});
+
+it('inline jobs never stay enqueued, which an assertion says', async () => {
+  const jobs = await useInlineJobs();
+  await ChainJob.performLater(0);
+  assert.throws(
+    () => assertEnqueued(ChainJob),
+    /found none\nPerformed:\n {2}ChainJob\(0\) on default\n\(useInlineJobs performs every job at once/,
+  );
+  await jobs.restore();
 });

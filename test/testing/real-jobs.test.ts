@@ -83,7 +83,7 @@ describe('real jobs', () => {
   });
 
   const use = async (options: Partial<RealOptions> = {}) => {
-    jobs = await useRealJobs({ database, redisUrl: redis.url, ...options });
+    jobs = await useRealJobs({ database, redisUrl: redis.url, timeoutMs: 600_000, ...options });
   };
   const rows = () => created.query('select class from job_outbox order by created_at');
 

@@ -104,7 +104,7 @@ describe('a job beside a row, in transactions of any shape,', () => {
             await created.query('truncate notes');
           }
         }),
-        { numRuns: 150 },
+        { numRuns: 60 },
       ));
   }
 });

@@ -94,47 +94,6 @@ describe('jobs enqueued inside a transaction', () => {
     assert.deepEqual(seen, ['written']);
   });
 
-  it('are not enqueued when it rolls back, however deep', async () => {
-    await rolledBack(write);
-    await rolledBack(() => transaction(() => write()));
-    await rolledBack(() => transaction(() => transaction(() => write())));
-    assertNoEnqueued();
-    assert.equal(await noteCount(), 0);
-  });
-
-  it('are not enqueued when its savepoint rolls back, while those around it are', async () => {
-    await transaction(async () => {
-      await write('kept');
-      await rolledBack(() => write('lost'));
-    });
-    await performEnqueuedJobs();
-    assert.deepEqual(seen, ['kept']);
-  });
-
-  it('given as trx are treated alike', async () => {
-    const committed = await database.knex.transaction();
-    await ReadJob.set({ trx: committed }).performLater(1);
-    assertNoEnqueued();
-    await committed.commit();
-    assertEnqueued(ReadJob, { args: [1] });
-    const takenBack = await database.knex.transaction();
-    await ReadJob.set({ trx: takenBack }).performLater(2);
-    await takenBack.rollback();
-    assertEnqueuedJobs(1);
-    await assert.rejects(ReadJob.set({ trx: committed }).performLater(3), /the transaction is over/);
-    assertEnqueuedJobs(1);
-  });
-
-  it('leave a unique key free when they are rolled back', async () => {
-    class OnceJob extends Job {
-      static override unique = true as const;
-      perform() {}
-    }
-    await rolledBack(() => OnceJob.performLater());
-    assert.equal((await OnceJob.performLater()).enqueued, true);
-    assert.equal((await OnceJob.performLater()).reason, 'duplicate');
-  });
-
   it('are performed in no transaction of the caller', async () => {
     const { id } = await write();
     await transaction(async () => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate } from 'node:timers/promises';
 import { travel, travelBack, travelTo } from '../../lib/testing';
+import { until } from '../support/until';
 
 const NEW_YEAR = '2030-01-01T00:00:00.000Z';
 
@@ -13,7 +14,8 @@ describe('travelling in time', () => {
     assert.equal(Date.now(), Date.parse(NEW_YEAR));
     assert.equal(new Date().toISOString(), NEW_YEAR);
     assert.match(Date(), /2030|2029/);
-    await sleep(2);
+    const since = Before.now();
+    await until('time has passed outside', () => Before.now() > since);
     assert.equal(new Date().toISOString(), NEW_YEAR, 'it stands still');
     assert.equal(new Date('2020-02-02').getUTCFullYear(), 2020);
     assert.equal(new Date(2020, 1).getFullYear(), 2020);
@@ -24,7 +26,6 @@ describe('travelling in time', () => {
     assert.equal(new Day().toISOString(), NEW_YEAR);
     travelBack();
     assert.equal(Date, Before);
-    assert.ok(Math.abs(Date.now() - Before.now()) < 1000);
   });
 
   it('goes on from where it is, and straight back', () => {
@@ -43,7 +44,7 @@ describe('travelling in time', () => {
     travelTo(NEW_YEAR);
     assert.equal(
       await travelTo('2040-01-01', async () => {
-        await sleep(1);
+        await setImmediate();
         return travel('366d', year);
       }),
       2041,

@@ -83,9 +83,12 @@ describe('JSON body', () => {
     const body = (size: number) => `"${'x'.repeat(size - 2)}"`;
     assert.equal((await serving.post('/echo', body(LIMIT))).status, 200);
     assert.equal((await serving.post('/echo', body(LIMIT + 1))).status, 413);
-    assert.equal((await serving.post('/echo', body(LIMIT), { 'transfer-encoding': 'chunked' })).status, 200);
-    const { status, json } = await serving.post('/echo', body(LIMIT * 5), { 'transfer-encoding': 'chunked' });
-    assert.deepEqual([status, json.detail], [413, `The body must not be larger than ${LIMIT} bytes.`]);
+    const chunked = (size: number) => serving.post('/echo', body(size), { 'transfer-encoding': 'chunked' });
+    assert.equal((await chunked(LIMIT)).status, 200);
+    for (const size of [LIMIT + 1, LIMIT * 5]) {
+      const { status, json } = await chunked(size);
+      assert.deepEqual([status, json.detail], [413, `The body must not be larger than ${LIMIT} bytes.`]);
+    }
   });
 
   it('does not wait for the body that is announced too large', async () => {
@@ -128,6 +131,7 @@ describe('JSON body', () => {
     for (const [index, sender] of senders.entries()) index % 2 === 0 ? sender.destroy() : sender.end();
     await until('all have been noticed', () => serving.finished.length === 21);
     assert.equal(serving.finished.filter(({ status }) => status === 499).length, 20);
+    for (const sender of senders) sender.destroy();
     assert.equal(serving.errors.length, 0);
     assert.deepEqual(bodies, [{}]);
   });

@@ -42,7 +42,7 @@ export class Serving {
       sizing: null,
       maxThreads: 5,
       backlog: 512,
-      queueTimeoutMs: 10_000,
+      queueTimeoutMs: 600_000,
       workerTimeoutMs: 60_000,
       bootTimeoutMs: 30_000,
       ...options.web,
@@ -60,7 +60,7 @@ export class Serving {
       isLeaving: options.isLeaving ?? (() => false),
       limit: this.limit,
     });
-    this.server = http.createServer({ maxHeaderSize: 16_384 }, app.callback());
+    this.server = http.createServer({ maxHeaderSize: 16_384, keepAliveTimeout: 0 }, app.callback());
   }
 
   static async start(options: ServingOptions = {}): Promise<Serving> {

@@ -1,36 +1,89 @@
-import { type TestDatabase, type TestJobs, useFakeJobs, useInlineJobs, useRealJobs } from '../../../lib/testing';
-import { Note, setup } from './troupe';
+import assert from 'node:assert/strict';
+import {
+  type TestDatabase,
+  type TestJobs,
+  travelBack,
+  useFakeJobs,
+  useInlineJobs,
+  useRealJobs,
+  useTestDatabase,
+} from '../../../lib/testing';
+import { type TestDatabase as Created, createDatabase } from '../../support/postgres';
+import { startTestRedis, type TestRedis } from '../../support/redis';
+import { log, Note, setup } from './troupe';
 
-export type AdapterName = 'fake' | 'inline' | 'real';
-
-export interface Grounds {
+interface Grounds {
   readonly database: TestDatabase;
   readonly redisUrl: string;
 }
 
 /** The adapters that are to behave alike. */
-export const ADAPTERS: { readonly [N in AdapterName]: (grounds: Grounds) => Promise<TestJobs> } = {
+const ADAPTERS = {
   fake: () => useFakeJobs({ setup, models: [Note] }),
   inline: () => useInlineJobs({ setup, models: [Note] }),
-  real: ({ database, redisUrl }) => useRealJobs({ database, redisUrl, setup, models: [Note] }),
+  real: ({ database, redisUrl }: Grounds) =>
+    useRealJobs({ database, redisUrl, setup, models: [Note], timeoutMs: 600_000 }),
 };
 
+type AdapterName = keyof typeof ADAPTERS;
 type Run = () => Promise<unknown>;
 
 /** Of an adapter that cannot be like the others: why, and what it does instead. */
-export interface Difference {
+interface Difference {
   readonly because: string;
   readonly run: Run;
 }
 
 /** A case that all adapters answer alike, save where one differs by its nature. */
-export function conforms(
-  adapter: AdapterName,
-  title: string,
-  run: Run,
-  differences: { readonly [N in AdapterName]?: Difference } = {},
-): void {
-  const difference = differences[adapter];
-  if (difference) it(`${title} — but not here: ${difference.because}`, difference.run);
-  else it(title, run);
+type Conform = (title: string, run: Run, differences?: { readonly [N in AdapterName]?: Difference }) => void;
+
+/** Has `define` say its cases for each adapter, on stores that they share. */
+export function conformance(subject: string, define: (conform: Conform, grounds: Grounds) => void): void {
+  describe(`the conformance of job adapters: ${subject}`, () => {
+    let created: Created;
+    let redis: TestRedis;
+    let database: TestDatabase;
+    const grounds: Grounds = {
+      get database() {
+        return database;
+      },
+      get redisUrl() {
+        return redis.url;
+      },
+    };
+
+    before(async () => {
+      created = await createDatabase({ migrated: ['lib/job/migrations'] });
+      await created.query(
+        'create table notes (id serial primary key, text text, created_at timestamptz, updated_at timestamptz)',
+      );
+      redis = await startTestRedis();
+      database = await useTestDatabase({ url: created.url });
+    });
+    after(async () => {
+      await database.close();
+      await redis.remove();
+      await created.drop();
+    });
+
+    for (const adapter of Object.keys(ADAPTERS) as AdapterName[]) {
+      describe(adapter, () => {
+        let jobs: TestJobs;
+        beforeEach(async () => {
+          jobs = await ADAPTERS[adapter](grounds);
+          log.length = 0;
+        });
+        afterEach(async () => {
+          travelBack();
+          await jobs.restore();
+          assert.deepEqual(await created.query('select * from job_outbox'), [], 'every job is gone');
+        });
+        define((title, run, differences = {}) => {
+          const difference = differences[adapter];
+          if (difference) it(`${title} — but not here: ${difference.because}`, difference.run);
+          else it(title, run);
+        }, grounds);
+      });
+    }
+  });
 }

@@ -8,6 +8,9 @@ import { Model } from '../../../lib/model/model';
 
 /** What the jobs below, their callbacks and the middleware around them have done, in order. */
 export const log: unknown[] = [];
+/** The log without the middleware. */
+export const told = () => log.filter((line) => typeof line !== 'string' || !/(outer|inner)|^report /.test(line));
+export const lines = (pattern: RegExp) => log.filter((line) => typeof line === 'string' && pattern.test(line));
 
 export class Note extends Model {
   static override readonly tableName = 'notes';
@@ -165,12 +168,13 @@ export class SlowJob extends Job {
   }
 }
 
-/** Enqueues itself with the same arguments. */
+/** Enqueues itself with the same arguments; the one with the key `fails` fails. */
 export class UniqueJob extends Job<[key: string]> {
   static override unique = true as const;
 
   async perform(key: string) {
     log.push(await UniqueJob.performLater(key));
+    if (key === 'fails') throw new RangeError('as asked');
   }
 }
 

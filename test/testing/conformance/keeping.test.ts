@@ -1,0 +1,222 @@
+import assert from 'node:assert/strict';
+import { performAllLater } from '../../../lib/job/job';
+import { transaction } from '../../../lib/model/transaction';
+import {
+  assertEnqueued,
+  assertEnqueuedJobs,
+  assertNoEnqueued,
+  assertPerformed,
+  enqueuedJobs,
+  performEnqueuedJobs,
+  performedJobs,
+  travel,
+} from '../../../lib/testing';
+import { conformance } from './adapters';
+import { BusyError, ChainJob, DebouncedJob, EchoJob, FlakyJob, RuledJob, StepsJob, told, UniqueJob } from './troupe';
+
+conformance('what is kept, when it runs, and transactions', (conform, grounds) => {
+  describe('keeps', () => {
+    conform(
+      'where a job has come to, for its next run',
+      async () => {
+        await StepsJob.performLater();
+        await performEnqueuedJobs();
+        assert.deepEqual(told(), [0, 1, 2, 3]);
+      },
+      {
+        inline: {
+          because: 'there is no next run',
+          run: () => assert.rejects(StepsJob.performLater(), /half way/),
+        },
+      },
+    );
+
+    conform(
+      'one job of a unique key at a time, until it has ended',
+      async () => {
+        const first = await UniqueJob.performLater('a');
+        const second = await UniqueJob.performLater('a');
+        await UniqueJob.performLater('b');
+        assert.deepEqual(second, { id: first.id, enqueued: false, reason: 'duplicate' });
+        assertEnqueued(UniqueJob, { times: 2 });
+        await performEnqueuedJobs({ queue: 'default' });
+        assert.deepEqual(told()[0], { id: first.id, enqueued: false, reason: 'duplicate' });
+        assertPerformed(UniqueJob, { times: 2 });
+        assert.equal((await UniqueJob.performLater('a')).enqueued, true);
+      },
+      {
+        inline: {
+          because: 'a job has ended before the next one comes; only what it enqueues itself is a duplicate',
+          run: async () => {
+            const first = await UniqueJob.performLater('a');
+            assert.deepEqual(told(), [{ id: first.id, enqueued: false, reason: 'duplicate' }]);
+            assert.equal((await UniqueJob.performLater('a')).enqueued, true);
+            assertPerformed(UniqueJob, { times: 2 });
+            // One that has failed has ended, too.
+            for (let n = 0; n < 2; n++) await assert.rejects(UniqueJob.performLater('fails'), RangeError);
+          },
+        },
+      },
+    );
+
+    conform('a unique key until the job begins, where it says so', async () => {
+      await DebouncedJob.performLater('a', true);
+      await performEnqueuedJobs();
+      assert.deepEqual(told(), [true, false]);
+    });
+
+    conform('a bulk together, and gives an answer for each', async () => {
+      const all = await EchoJob.performAllLater([[1], [2], [3]]);
+      assert.equal(new Set(all.map((job) => job.id)).size, 3);
+      const mixed = await performAllLater([
+        EchoJob.prepare(4),
+        UniqueJob.prepare('a'),
+        FlakyJob.set({ queue: 'mailer' }).prepare(0),
+      ]);
+      assert.deepEqual(
+        mixed.map((job) => job.enqueued),
+        [true, true, true],
+      );
+      await performEnqueuedJobs();
+      assert.equal(performedJobs().length, 6);
+      assertPerformed(EchoJob, { times: 4 });
+      assertPerformed(FlakyJob, { queue: 'mailer' });
+    });
+  });
+
+  describe('performs', () => {
+    conform(
+      'in the order of enqueuing, and what jobs enqueue, in whatever queue',
+      async () => {
+        await ChainJob.performLater(3);
+        await EchoJob.set({ queue: 'mailer' }).performLater('a');
+        await performEnqueuedJobs();
+        assert.deepEqual(told(), [3, ['a'], 2, 1, 0]);
+      },
+      {
+        inline: {
+          because: 'what a job enqueues is performed within it',
+          run: async () => {
+            await ChainJob.performLater(3);
+            await EchoJob.set({ queue: 'mailer' }).performLater('a');
+            assert.deepEqual(told(), [3, 2, 1, 0, ['a']]);
+          },
+        },
+      },
+    );
+
+    conform(
+      'what is delayed once it is due by the clock of the test',
+      async () => {
+        await EchoJob.set({ wait: '1h' }).performLater('in an hour');
+        await EchoJob.set({ waitUntil: new Date(Date.now() + 86_400_000) }).performLater('tomorrow');
+        await performEnqueuedJobs();
+        assertEnqueuedJobs(2);
+        await travel('61m', () => performEnqueuedJobs());
+        assert.deepEqual(told(), [['in an hour']]);
+        assertEnqueued(EchoJob, { args: ['tomorrow'], times: 1 });
+        await performEnqueuedJobs({ at: new Date(Date.now() + 86_500_000) });
+        assert.deepEqual(told(), [['in an hour'], ['tomorrow']]);
+      },
+      {
+        inline: {
+          because: 'nothing waits',
+          run: async () => {
+            await EchoJob.set({ wait: '1h' }).performLater('in an hour');
+            assert.deepEqual(told(), [['in an hour']]);
+          },
+        },
+      },
+    );
+
+    conform(
+      'retries when they are due, where the test waits for them',
+      async () => {
+        await RuledJob.performLater('busy');
+        await performEnqueuedJobs({ retries: 'due' });
+        assertEnqueued(RuledJob);
+        assert.deepEqual(
+          enqueuedJobs().map((job) => job.runs),
+          [1],
+        );
+        await travel('2h', () => assert.rejects(performEnqueuedJobs({ retries: 'due' }), BusyError));
+        assert.deepEqual(told(), ['run 1', 'run 2', 'after discard: busy']);
+      },
+      { inline: { because: 'there are no retries', run: async () => undefined } },
+    );
+  });
+
+  describe('heeds transactions', () => {
+    const rolledBack = (work: () => Promise<unknown>) =>
+      assert.rejects(
+        transaction(async () => {
+          await work();
+          throw new Error('taken back');
+        }),
+        /taken back/,
+      );
+
+    conform('that commit', async () => {
+      await transaction(async () => {
+        await transaction(() => EchoJob.performLater('inner'));
+        assertNoEnqueued();
+        assert.deepEqual(told(), []);
+      });
+      await performEnqueuedJobs();
+      assert.deepEqual(told(), [['inner']]);
+    });
+
+    conform('that are rolled back, with all their savepoints', async () => {
+      await rolledBack(() => EchoJob.performLater('outer'));
+      await rolledBack(() => transaction(() => EchoJob.performLater('a savepoint that was released')));
+      await rolledBack(() => EchoJob.performAllLater([[1], [2]]));
+      assertNoEnqueued();
+      await performEnqueuedJobs();
+      assert.deepEqual(told(), []);
+    });
+
+    conform('of which a savepoint is rolled back', async () => {
+      await transaction(async () => {
+        await rolledBack(() => EchoJob.performLater('lost'));
+        await EchoJob.performLater('kept');
+      });
+      await performEnqueuedJobs();
+      assert.deepEqual(told(), [['kept']]);
+    });
+
+    conform('that are given', async () => {
+      const trx = await grounds.database.knex.transaction();
+      await EchoJob.set({ trx }).performLater('kept');
+      assertNoEnqueued();
+      await trx.commit();
+      await assert.rejects(EchoJob.set({ trx }).performLater('too late'));
+      const other = await grounds.database.knex.transaction();
+      await EchoJob.set({ trx: other }).performLater('lost');
+      await other.rollback();
+      await performEnqueuedJobs();
+      assert.deepEqual(told(), [['kept']]);
+    });
+
+    conform('in which Postgres has refused a statement, and which it rolls back at COMMIT', async () => {
+      await grounds.database.knex.transaction(async (trx) => {
+        await EchoJob.set({ trx }).performLater('lost');
+        await trx.raw('select nonsense').catch(() => undefined);
+      });
+      await assert.rejects(
+        transaction(async (trx) => {
+          await EchoJob.performLater('lost');
+          await trx.raw('select nonsense').catch(() => undefined);
+        }),
+        /a statement has failed, so the transaction is rolled back: .*nonsense/,
+      );
+      assertNoEnqueued();
+      await performEnqueuedJobs();
+      assert.deepEqual(told(), []);
+    });
+
+    conform('which, rolled back, leave a unique key free', async () => {
+      await rolledBack(() => UniqueJob.performLater('a'));
+      assert.equal((await UniqueJob.performLater('a')).enqueued, true);
+    });
+  });
+});

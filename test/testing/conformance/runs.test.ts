@@ -1,0 +1,261 @@
+import assert from 'node:assert/strict';
+import { runInContext, withAttributes } from '../../../lib/core/execution-context';
+import { CancelEnqueue } from '../../../lib/job/enqueue/callbacks';
+import { Job, performAllLater } from '../../../lib/job/job';
+import { JobTimeoutError } from '../../../lib/job/perform/timeout';
+import { KillJob } from '../../../lib/job/perform/verdict';
+import { transaction } from '../../../lib/model/transaction';
+import { assertNoEnqueued, assertPerformed, performEnqueuedJobs, performedJobs } from '../../../lib/testing';
+import { conformance } from './adapters';
+import {
+  BusyError,
+  CallbackJob,
+  ContextJob,
+  EchoJob,
+  FlakyJob,
+  lines,
+  log,
+  Money,
+  Note,
+  NoteJob,
+  RuledJob,
+  SlowJob,
+  told,
+  VerdictJob,
+} from './troupe';
+
+const outcomes = () => performedJobs().map(({ class: name, outcome, runs }) => [name, outcome, runs]);
+
+conformance('runs and their ends', (conform) => {
+  describe('carries', () => {
+    conform('arguments there and back', async () => {
+      const note = await Note.query().insert({ text: 'kept' });
+      const money: unknown = new Money(7, 'EUR');
+      const given = ['text', 1.5, -0, null, true, new Date(0), 2n ** 70n, [[new Date(1)], { $date: 'mine' }], money];
+      await EchoJob.performLater(...(given as [string]));
+      await NoteJob.performLater(note);
+      await performEnqueuedJobs();
+      assert.deepEqual(told(), [given, 'kept']);
+      assert.ok(Object.is((told()[0] as unknown[])[2], -0));
+      const [echo] = assertPerformed(EchoJob, { args: given as [string], times: 1 });
+      assert.deepEqual(echo?.args, given);
+      assertPerformed(NoteJob, { args: [note] });
+    });
+
+    conform('no arguments that cannot travel', async () => {
+      const given: unknown = { password: undefined };
+      await assert.rejects(EchoJob.performLater(given as string), /EchoJob: argument 1 .password is undefined/);
+      await assert.rejects(
+        performAllLater([EchoJob.prepare('good'), EchoJob.prepare(given as string)]),
+        /argument 1 .password is undefined/,
+      );
+      await assert.rejects(EchoJob.set({ queue: 'a b' }).performLater(), /queue is "a b"/);
+      await performEnqueuedJobs();
+      assert.deepEqual(told(), []);
+    });
+
+    conform('context, tags and queue', async () => {
+      const job = await runInContext({ requestId: 'r-1', locale: 'ko' }, () =>
+        withAttributes({ tenant: 7 }, () => ContextJob.set({ queue: 'mailer', tags: ['of the call'] }).performLater()),
+      );
+      await runInContext({ requestId: 'of whoever performs' }, () => performEnqueuedJobs());
+      const { id } = job;
+      assert.deepEqual(told(), [
+        {
+          requestId: 'r-1',
+          locale: 'ko',
+          attributes: { tenant: 7 },
+          jobId: id,
+          jobClass: 'ContextJob',
+          id,
+          attempt: 1,
+          queue: 'mailer',
+          tags: ['of the class', 'of the call', 'marked'],
+        },
+      ]);
+      const [performed] = assertPerformed(ContextJob, { queue: 'mailer' });
+      assert.deepEqual(performed?.tags, ['of the class', 'of the call', 'marked']);
+      assert.deepEqual(performed?.context, { requestId: 'r-1', locale: 'ko', attributes: { tenant: 7 } });
+    });
+  });
+
+  describe('calls', () => {
+    conform('middleware in its order, on both sides', async () => {
+      await EchoJob.performLater();
+      await performEnqueuedJobs();
+      assert.deepEqual(lines(/^enqueue/), ['enqueue outer EchoJob', 'enqueue inner', 'enqueued outer']);
+      assert.deepEqual(lines(/^perform/), ['perform outer EchoJob', 'perform inner 1', 'performed outer']);
+    });
+
+    conform('callbacks in their order, inside the middleware', async () => {
+      await CallbackJob.performLater(false);
+      await performEnqueuedJobs();
+      assert.deepEqual(lines(/enqueue/), [
+        'enqueue outer CallbackJob',
+        'enqueue inner',
+        'before enqueue false',
+        'around enqueue',
+        'around enqueued',
+        'after enqueue true',
+        'enqueued outer',
+      ]);
+      assert.deepEqual(lines(/perform/), [
+        'perform outer CallbackJob',
+        'perform inner 1',
+        'before perform',
+        'around perform',
+        'perform',
+        'around performed',
+        'after perform',
+        'performed outer',
+      ]);
+    });
+
+    conform('nothing further for a job that a callback cancels', async () => {
+      class CancelledJob extends Job {
+        override beforeEnqueue() {
+          throw new CancelEnqueue();
+        }
+        perform() {
+          log.push('performed');
+        }
+      }
+      const job = await CancelledJob.performLater();
+      assert.deepEqual([job.enqueued, job.reason], [false, 'cancelled']);
+      assertNoEnqueued();
+      await performEnqueuedJobs();
+      assert.deepEqual(told(), []);
+    });
+
+    conform(
+      'the error reporter',
+      async () => {
+        await FlakyJob.performLater(1);
+        await VerdictJob.performLater('discard');
+        await performEnqueuedJobs();
+        assert.deepEqual(lines(/^report/).sort(), ['report discarded: not needed', 'report retrying: failure 1']);
+      },
+      {
+        inline: {
+          because: 'the error goes to the caller too',
+          run: async () => {
+            await assert.rejects(FlakyJob.performLater(1), /failure 1/);
+            await VerdictJob.performLater('discard');
+            assert.deepEqual(lines(/^report/), ['report retrying: failure 1', 'report discarded: not needed']);
+          },
+        },
+      },
+    );
+  });
+
+  describe('counts', () => {
+    conform(
+      'retries, and a success at last',
+      async () => {
+        await FlakyJob.performLater(2);
+        await performEnqueuedJobs();
+        assert.deepEqual(told(), ['run 1', 'run 2', 'run 3']);
+        assert.deepEqual(outcomes(), [['FlakyJob', 'succeeded', 3]]);
+      },
+      {
+        inline: {
+          because: 'the first failure is thrown to the caller, and nothing is retried',
+          run: async () => {
+            await assert.rejects(FlakyJob.performLater(2), /failure 1/);
+            assert.deepEqual(outcomes(), [['FlakyJob', 'failed', 1]]);
+          },
+        },
+      },
+    );
+
+    conform(
+      'the last of the retries as death, and says why',
+      async () => {
+        await FlakyJob.performLater(99);
+        await assert.rejects(performEnqueuedJobs(), /^RangeError: failure 3$/);
+        assert.deepEqual(outcomes(), [['FlakyJob', 'dead', 3]]);
+        assert.deepEqual(lines(/^report/), [
+          'report retrying: failure 1',
+          'report retrying: failure 2',
+          'report dead: failure 3',
+        ]);
+      },
+      {
+        inline: {
+          because: 'there are no retries',
+          run: async () => {
+            await assert.rejects(FlakyJob.performLater(99), /^RangeError: failure 1$/);
+          },
+        },
+      },
+    );
+
+    conform(
+      'attempts by the rule that fits the error',
+      async () => {
+        await RuledJob.performLater('busy');
+        await assert.rejects(performEnqueuedJobs(), BusyError);
+        assert.deepEqual(told(), ['run 1', 'run 2', 'after discard: busy']);
+        assert.deepEqual(outcomes(), [['RuledJob', 'dead', 2]]);
+      },
+      {
+        inline: {
+          because: 'there are no retries',
+          run: async () => {
+            await assert.rejects(RuledJob.performLater('busy'), BusyError);
+            assert.deepEqual(told(), ['run 1']);
+          },
+        },
+      },
+    );
+
+    conform('what is discarded, by rule or by verdict, as no failure', async () => {
+      await RuledJob.performLater('type');
+      await VerdictJob.performLater('discard');
+      await performEnqueuedJobs();
+      assert.deepEqual(told(), ['run 1', 'handled wrong', 'after discard: wrong']);
+      assert.deepEqual(outcomes(), [
+        ['RuledJob', 'discarded', 1],
+        ['VerdictJob', 'discarded', 1],
+      ]);
+    });
+
+    conform(
+      'what is killed, and what its timeout ends, as dead',
+      async () => {
+        await VerdictJob.performLater('kill');
+        await assert.rejects(performEnqueuedJobs(), KillJob);
+        await SlowJob.performLater();
+        await assert.rejects(performEnqueuedJobs(), JobTimeoutError);
+        assert.deepEqual(outcomes(), [
+          ['VerdictJob', 'dead', 1],
+          ['SlowJob', 'dead', 1],
+        ]);
+      },
+      {
+        inline: {
+          because: 'the error goes to the caller of performLater',
+          run: async () => {
+            await assert.rejects(VerdictJob.performLater('kill'), KillJob);
+            await assert.rejects(SlowJob.performLater(), JobTimeoutError);
+            assert.deepEqual(outcomes(), [
+              ['VerdictJob', 'dead', 1],
+              ['SlowJob', 'dead', 1],
+            ]);
+          },
+        },
+      },
+    );
+
+    conform('a job whose model is gone as discarded', async () => {
+      const note = await Note.query().insert({ text: 'short-lived' });
+      await transaction(async () => {
+        await NoteJob.performLater(note);
+        await note.$query().delete();
+      });
+      await performEnqueuedJobs();
+      assert.deepEqual(outcomes(), [['NoteJob', 'discarded', 1]]);
+      assert.match(String(performedJobs()[0]?.error), /the Note with the id \d+ is gone/);
+    });
+  });
+});
