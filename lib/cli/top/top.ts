@@ -14,6 +14,8 @@ const TREE_MS = 1000;
 const STORES_MS = 2000;
 /** Without a terminal: how long is waited for a second reading, which makes rates, ms. */
 const SECOND_READING_MS = 1200;
+/** How long after Ctrl-Z the system may take to stop this process, ms. */
+const STOPPED_MS = 100;
 /** Lines that go elsewhere than to a terminal are not cut before this. */
 const WIDE = 160;
 
@@ -67,10 +69,16 @@ async function showLive(flags: TreeFlags, { input, output, env }: Stage): Promis
     keyboard.close();
     screen.leave();
   };
-  /** As a shell expects it; `fg` goes on. */
+  /** As a shell expects it; `fg` goes on. Where no shell could do that (docker exec), the system stops nobody, and it goes on by itself. */
   const pause = () => {
     giveBack();
-    process.once('SIGCONT', begin);
+    const goOn = () => {
+      clearTimeout(timer);
+      process.off('SIGCONT', goOn);
+      if (!ended.signal.aborted) begin();
+    };
+    process.on('SIGCONT', goOn);
+    const timer = setTimeout(goOn, STOPPED_MS);
     process.kill(process.pid, 'SIGTSTP');
   };
   const resize = () => {
