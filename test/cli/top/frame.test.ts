@@ -5,7 +5,7 @@ import { NO_STORES, type Stores } from '../../../lib/cli/top/stores';
 import { line, type Size, type Tone, type View } from '../../../lib/cli/top/view';
 import type { ListedQueue } from '../../../lib/job/queue/queues';
 import { width } from '../../../lib/support/text-table';
-import { NOW, picture, status, view, worker } from './pictures';
+import { NOW, picture, status, view, worker } from '../../control/pictures';
 
 const SIZE: Size = { columns: 80, rows: 24 };
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { RateMeter } from '../../../lib/cli/top/rates';
-import { counts, picture, status, worker } from './pictures';
+import { counts, picture, status, worker } from '../../control/pictures';
 
 const served = (pid: number, requests: number, cpuSeconds: number) =>
   worker(0, { pid, last_status: status({ requests: counts({ 'GET 2xx': requests }), cpuSeconds }) });

@@ -1,9 +1,9 @@
-import { NO_RATES } from '../../../lib/cli/top/rates';
-import { NO_STORES } from '../../../lib/cli/top/stores';
-import type { View } from '../../../lib/cli/top/view';
-import type { WorkerStats, WorkerStatus } from '../../../lib/cluster/stats';
-import type { TreePicture } from '../../../lib/cluster/tree-picture';
-import { BOUNDS_MS, type RequestCounts, sumRequests } from '../../../lib/core/request-counts';
+import { NO_RATES } from '../../lib/cli/top/rates';
+import { NO_STORES } from '../../lib/cli/top/stores';
+import type { View } from '../../lib/cli/top/view';
+import type { WorkerStats, WorkerStatus } from '../../lib/cluster/stats';
+import type { TreePicture } from '../../lib/cluster/tree-picture';
+import { BOUNDS_MS, type RequestCounts, sumRequests } from '../../lib/core/request-counts';
 
 export const NOW = Date.UTC(2026, 10, 25, 14, 2, 11);
 
