@@ -39,6 +39,8 @@ describe('catamount', () => {
       ['jobs', /^jobs needs a command\. See catamount jobs --help\.\n$/],
       ['jobs loud', /^"jobs loud" is no command/],
       ['jobs resume -S', /--state/],
+      ['jobs resume default', /There is no dist\/server\.js or server\.js/],
+      ['jobs quiet default', /^jobs quiet is for the whole job processor.* For one queue: jobs pause default\.\n$/],
       ['jobs list dead', /There is no dist\/server\.js or server\.js/],
       ['stats --nonsense', /--nonsense/],
       ['stats -S', /--state/],

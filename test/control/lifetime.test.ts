@@ -58,9 +58,10 @@ describe('a control server', () => {
       exitCode: EXIT.unavailable,
       message: /^Another Catamount runs here: it listens on /,
     };
-    const other = path.join(cwd, 'other.sock');
+    const other = path.join(cwd, 'other');
     await assert.rejects(start({ cwd }), taken);
-    await assert.rejects(start({ cwd, socket: other }), taken, 'the state file is taken, too');
+    await assert.rejects(start({ cwd, socket: other }), taken, 'its state file would be lost');
+    await assert.rejects(start({ cwd, stateFile: other }), taken, 'its socket would be lost');
     assert.ok(!fs.existsSync(other));
     assert.ok(await answers(first));
     assert.deepEqual(first.state, state);

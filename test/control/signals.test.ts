@@ -8,7 +8,7 @@ import { Output } from '../support/output';
 import { until } from '../support/until';
 import { Recorder } from './recorder';
 
-/** SIGTERM and SIGINT end the process: they have tests of their own. */
+/** Without a handler the first would end this process, not freeze it. SIGTERM and SIGINT have tests of their own. */
 const CALLED: Readonly<Partial<Record<NodeJS.Signals, string>>> = {
   SIGUSR2: 'phasedRestart',
   SIGTTIN: 'scale 1',
