@@ -97,16 +97,11 @@ describe('commands', () => {
 });
 
 describe('the table of commands', () => {
-  it('stands in the README', () => {
-    const readme = fs.readFileSync(path.resolve(__dirname, '../../README.md'), 'utf8');
-    assert.ok(readme.includes(commandTable()), `README.md should hold\n${commandTable()}`);
-  });
-
-  it('is Markdown with a row each', () => {
+  it('stands in the README, a row each', () => {
     const rows = commandTable().split('\n');
     assert.equal(rows.length, COMMANDS.length + 2);
-    assert.ok(rows.every((row) => row.split('|').length === 5));
-    assert.ok(rows.some((row) => row.startsWith('| `catamount stop` | `TERM`, `INT` |')));
-    assert.ok(rows.some((row) => row.startsWith('| `catamount heap-snapshot N` | – |')));
+    assert.ok(rows.includes('| `catamount stop` | `TERM`, `INT` | finish what is in flight and end |'));
+    const readme = fs.readFileSync(path.resolve(__dirname, '../../README.md'), 'utf8');
+    assert.ok(readme.includes(commandTable()), `README.md should hold\n${commandTable()}`);
   });
 });

@@ -16,16 +16,8 @@ import { Mutator } from './mutator';
 
 const WORDS = [
   ...['\r\n', '\r\n\r\n', 'Authorization: Bearer x\r\n', 'Content-Length: 4\r\n', 'Transfer-Encoding: chunked\r\n'],
-  ...[
-    'Expect: 100-continue\r\n',
-    'Upgrade: x\r\nConnection: upgrade\r\n',
-    'HTTP/1.0',
-    '/stop',
-    '/halt',
-    '%2f',
-    '?',
-    '\0',
-  ],
+  ...['Expect: 100-continue\r\n', 'Upgrade: x\r\nConnection: upgrade\r\n', '\0'],
+  ...'HTTP/1.0 /stop /halt %2f ?'.split(' '),
 ];
 
 /** Who may not, learns nothing and does nothing; who may, does what was meant or nothing. */
