@@ -46,10 +46,10 @@ describe('catamount, asking a tree', () => {
     for (const line of [
       'Workers: 1 of 2 ready, phase 3, 1 of an older phase',
       'slot | pid | phase | state | busy | waiting | requests | lag p99 | memory | restarts',
-      '0 | 4211 | 3 | ready | 2/5 | 7 | 1204 | 12 ms | 61 MB | 1 crash, 3 phase',
+      '0 | 4211 | 3 | ready | 2/5 | 7 | 1204 | 12 ms | 60 MB | 1 crash, 3 phase',
       '1 | 4212 | 2 | booting | – | – | – | – | – | 0',
-      'Jobs: | pid 4213, ready, 1 running, lag p99 3 ms, memory 70 MB, restarts 2',
-      'Memory: | 256 MB of 512 MB (50 %)',
+      'Jobs: | pid 4213, ready, 1 running, lag p99 12 ms, memory 70 MB, restarts 2',
+      'Memory: | 220 MB of 512 MB (43 %)',
       'Phased: | restart to phase 3 given up: worker 0 did not boot: broken',
     ])
       assert.ok(lines.includes(line), `${line} is not in\n${lines.join('\n')}`);

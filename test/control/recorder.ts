@@ -7,8 +7,8 @@ import { readState, type TreeState, writeState } from '../../lib/control/state-f
 import { UserError } from '../../lib/core/errors';
 import { Events } from '../../lib/core/events';
 import { Deadline } from '../../lib/support/deadline';
+import { pictureOf, processorOf, slotOf, statusOf, workerOf } from '../ops/overview/pictures';
 import { removeFolder, tempFolder } from '../support/temp-folder';
-import { picture, status, worker } from './pictures';
 
 export interface RecorderOptions {
   /** Names of operations that refuse, or with `!` before them break, or with `~` never end. */
@@ -118,38 +118,33 @@ function sampleStats(): TreeStats {
 function samplePicture(): TreePicture {
   const before = (seconds: number) => new Date(Date.now() - seconds * 1000).toISOString();
   const in_flight = [{ what: 'GET /slow', id: 'r1', ageMs: 120 }];
-  const busy = status({ backlog: 7, busy_threads: 2, requests_count: 1204, in_flight, lagP99Ms: 12.4 });
-  const workers = [
-    worker(0, { pid: 4211, phase: 3, last_status: busy, restarts: { crash: 1, phase: 3 } }),
-    worker(1, { pid: 4212, phase: 2, booted: false, state: 'booting', last_status: {}, pss_mb: null }),
-  ];
-  const { stats, slots, ...rest } = picture(workers);
+  const busy = statusOf({ backlog: 7, busy_threads: 2, requests_count: 1204, in_flight, lagP99Ms: 12.4 });
+  const ofJobs = { ...busy, in_flight: [{ what: 'WelcomeEmailJob on mailer', id: 'j1', ageMs: 40 }], quiet: false };
   const death = { reason: 'crash', words: 'TypeError: 한국어 \u001b[2J is not a function', silentMs: null } as const;
-  const ended = { slot: 0, pid: 4200, code: null, signal: 'SIGKILL', expected: false } as const;
-  const ofJobs = { what: 'WelcomeEmailJob on mailer', id: 'j1', ageMs: 40 };
-  return {
-    ...rest,
+  return pictureOf({
     at: before(0),
+    workers: [
+      workerOf(0, { pid: 4211, phase: 3, last_status: busy, restarts: { crash: 1, phase: 3 } }),
+      workerOf(1, { pid: 4212, phase: 2, booted: false, state: 'booting', last_status: {}, pss_mb: null }),
+    ],
+    jobs: processorOf({ pid: 4213, restarts: 2, last_status: ofJobs }),
+    slots: [slotOf(0, { death: { ...death, at: before(60), doing: null } }), slotOf(1)],
+    rates: { requestsPerS: 12.4, turnedAway: 3, serverErrors: 4 },
+    events: [
+      {
+        at: before(60),
+        name: 'worker.exited',
+        about: { slot: 0, pid: 4200, code: null, signal: 'SIGKILL', expected: false },
+      },
+    ],
     stats: {
-      ...stats,
       started_at: before(3723),
       phase: 3,
       booted_workers: 1,
       old_workers: 1,
+      versions: { catamount: '0.1.0', node: process.versions.node },
       pid: process.pid,
-      job_processor: {
-        ...stats.job_processor,
-        pid: 4213,
-        restarts: 2,
-        last_status: { ...stats.job_processor.last_status, in_flight: [ofJobs] } as never,
-      },
-      memory: { pss_mb: 256, limit_mb: 512 },
       last_phase: { phase: 3, completed: false, reason: 'worker 0 did not boot: broken' },
     },
-    slots: slots.map((slot) =>
-      slot.index === 0 ? { ...slot, death: { ...death, at: before(60), doing: null } } : slot,
-    ),
-    rates: { requestsPerS: 12.4, turnedAway: 3, serverErrors: 4 },
-    events: [{ at: before(60), name: 'worker.exited', about: ended }],
-  };
+  });
 }
