@@ -168,9 +168,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'arguments are not asked for when no line is written',
     file: 'lib/core/log-subscriber.ts',
-    find: "logger[level](typeof fields === 'function' ? fields() : fields, message);",
-    replace:
-      "const all = typeof fields === 'function' ? fields() : fields;\n    if (logger.isLevelEnabled(level)) logger[level](all, message);",
+    find: 'if (!logger.isLevelEnabled(level)) return;',
+    replace: "if (logger.level === 'silent') return;",
     killedBy: [LOG],
   },
   {
