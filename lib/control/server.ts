@@ -14,7 +14,8 @@ import { clearSocketPath, isListening, socketAddress, takenError } from './socke
 import { readState, removeState, writeState } from './state-file';
 
 /** Requests are one small head on a local socket: whoever takes longer is not in earnest. */
-const LIMITS = { headersTimeout: 3000, requestTimeout: 3000, connectionsCheckingInterval: 500, maxHeaderSize: 8192 };
+const PATIENCE_MS = 3000;
+const MAX_HEADER_SIZE = 8192;
 /** Slow commands hold theirs while they last. */
 const MAX_CONNECTIONS = 64;
 /** For answers that are still due when the server stops, ms. */
@@ -27,6 +28,8 @@ export interface ControlOptions {
   readonly shutdownTimeoutMs: number;
   readonly operations: Operations;
   readonly events: Events;
+  /** How long a request may take to arrive whole, ms. */
+  readonly patienceMs?: number;
 }
 
 /**
@@ -41,7 +44,14 @@ export class ControlServer implements Service {
   private stopping: Promise<void> | undefined;
 
   constructor(private readonly options: ControlOptions) {
-    this.server = http.createServer(LIMITS, (request, response) => {
+    const { patienceMs = PATIENCE_MS } = options;
+    const limits = {
+      headersTimeout: patienceMs,
+      requestTimeout: patienceMs,
+      connectionsCheckingInterval: patienceMs / 6,
+      maxHeaderSize: MAX_HEADER_SIZE,
+    };
+    this.server = http.createServer(limits, (request, response) => {
       this.serve(request, response).catch((error) => this.report(error, 'control socket'));
     });
     this.server.maxConnections = MAX_CONNECTIONS;

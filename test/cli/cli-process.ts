@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
 
-const entry = path.resolve(__dirname, '../../lib/cli/main.ts');
+const entry = path.resolve(__dirname, '../../dist/lib/cli/main.js');
 
 export interface CliEnd {
   readonly code: number | null;
@@ -17,7 +17,7 @@ export async function catamount(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
 ): Promise<CliEnd> {
-  const child = spawn(process.execPath, ['--import', require.resolve('tsx'), entry, ...args], {
+  const child = spawn(process.execPath, [entry, ...args], {
     cwd,
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { PATH: process.env.PATH, ...env },

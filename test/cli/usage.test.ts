@@ -2,38 +2,45 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { COMMANDS, usageOf } from '../../lib/control/commands';
+import { JOB_COMMANDS } from '../../lib/job/command/commands';
 import { tempFolder } from '../support/temp-folder';
 import { catamount } from './cli-process';
 
 describe('catamount', () => {
   const folder = tempFolder('cli');
 
-  it('explains every command', async () => {
-    const ends = await Promise.all(
-      [['help'], ['--help'], ['-h'], ['stats', '--help']].map((args) => catamount(folder, args)),
-    );
-    for (const { code, stdout, stderr } of ends) {
+  const all = (...lines: string[]) => Promise.all(lines.map((line) => catamount(folder, line.split(' '))));
+
+  it('explains every command, without an app too', async () => {
+    for (const { code, stdout, stderr } of await all('help', '--help', '-h', 'stats --help')) {
       assert.deepEqual([code, stderr], [0, '']);
       for (const command of COMMANDS) {
         assert.ok(stdout.includes(`\n  ${usageOf(command).padEnd(18)} ${command.help}`), command.name);
         for (const signal of command.signals) assert.ok(stdout.includes(signal), signal);
       }
+      for (const { help } of JOB_COMMANDS) assert.ok(stdout.includes(help), help);
       assert.ok(stdout.split('\n').every((line) => line.length <= 140));
     }
+    const [jobs = assert.fail(), one = assert.fail()] = await all('jobs --help', 'jobs retry -h');
+    assert.deepEqual([jobs.code, jobs.stderr, one.code, one.stderr], [0, '', 0, '']);
+    for (const { help } of JOB_COMMANDS) assert.ok(jobs.stdout.includes(help), help);
+    assert.match(one.stdout, /^Usage: catamount jobs retry ID… or --all \[options\]\n/);
   });
 
   it('prints its version', async () => {
     const { version } = JSON.parse(fs.readFileSync(path.resolve(__dirname, '../../package.json'), 'utf8'));
-    for (const args of [['version'], ['--version'], ['-v']])
-      assert.deepEqual(await catamount(folder, args), { code: 0, stdout: `${version}\n`, stderr: '' });
+    for (const end of await all('version', '--version', '-v'))
+      assert.deepEqual(end, { code: 0, stdout: `${version}\n`, stderr: '' });
   });
 
   it('ends wrong usage with 64', async () => {
-    for (const [line, message] of [
+    const cases = [
       ['stast', /^"stast" is no command\. See catamount help\.\n$/],
       ['jobs', /^jobs needs a command\. See catamount jobs --help\.\n$/],
       ['jobs loud', /^"jobs loud" is no command/],
       ['jobs resume -S', /--state/],
+      ['jobs resume default', /There is no dist\/server\.js or server\.js/],
+      ['jobs quiet default', /^jobs quiet is for the whole job processor.* For one queue: jobs pause default\.\n$/],
       ['jobs list dead', /There is no dist\/server\.js or server\.js/],
       ['stats --nonsense', /--nonsense/],
       ['stats -S', /--state/],
@@ -43,8 +50,10 @@ describe('catamount', () => {
       ['heap-snapshot 1 2', /"2" is too much/],
       ['start', /There is no dist\/server\.js or server\.js/],
       ['--only web', /There is no dist\/server\.js/],
-    ] as const) {
-      const { code, stdout, stderr } = await catamount(folder, line.split(' '));
+    ] as const;
+    const ends = await all(...cases.map(([line]) => line));
+    for (const [index, [line, message]] of cases.entries()) {
+      const { code, stdout, stderr } = ends[index] ?? assert.fail();
       assert.deepEqual([code, stdout], [64, ''], line);
       assert.match(stderr, message, line);
       assert.doesNotMatch(stderr, /\n {4}at /);

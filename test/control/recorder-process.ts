@@ -4,17 +4,9 @@ import path from 'node:path';
 import { readState, type TreeState } from '../../lib/control/state-file';
 import { Output } from '../support/output';
 import { removeFolder, tempFolder } from '../support/temp-folder';
+import type { RecorderOptions } from './recorder';
 
 const entry = path.resolve(__dirname, '../fixtures/control/recorder.ts');
-
-export interface RecorderOptions {
-  /** Names of operations that refuse, or with `!` before them break, or with `~` never end. */
-  readonly failing?: readonly string[];
-  /** Where a former one has left its files. Default: a new folder. */
-  readonly cwd?: string;
-  readonly socket?: string;
-  readonly stateFile?: string;
-}
 
 /** The process of test/fixtures/control/recorder.ts: a control server, and what it was made to do. */
 export class RecorderProcess {
@@ -57,9 +49,7 @@ export class RecorderProcess {
 
   /** What the operations were called with, in order: `scale 1`. */
   get calls(): string[] {
-    return this.output
-      .matching(({ json }) => json.name === 'called')
-      .map(({ json }) => [json.operation, json.argument].filter((part) => part !== undefined).join(' '));
+    return this.output.matching(({ json }) => json.name === 'called').map(({ json }) => String(json.call));
   }
 
   /** Waits until it has said so, by name, after the first `from` lines. */

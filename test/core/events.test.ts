@@ -1,8 +1,5 @@
 import assert from 'node:assert/strict';
 import { Events } from '../../lib/core/events';
-import { runInContext } from '../../lib/core/execution-context';
-import { logEvents } from '../../lib/core/log-subscriber';
-import { createLogger } from '../../lib/core/logger';
 
 describe('events', () => {
   it('reach their listeners, until taken off', () => {
@@ -25,22 +22,5 @@ describe('events', () => {
     events.on('process.error', ({ error, during }) => heard.push(`${during}: ${error.message}`));
     events.emit('process.warning', { message: 'one' });
     assert.deepEqual(heard, ['a listener of process.warning: bad listener', 'one']);
-  });
-
-  it('become log lines that tell the process and the request', () => {
-    const lines: string[] = [];
-    const events = new Events();
-    logEvents(
-      events,
-      createLogger({ log: { level: 'info', format: 'json', file: null } }, 'web.0', {
-        write: (line) => lines.push(line),
-      }),
-    );
-    runInContext({ requestId: 'r-1' }, () => events.emit('process.warning', { message: 'careful' }));
-    const { level, process: name, msg, requestId } = JSON.parse(lines[0] ?? '{}');
-    assert.deepEqual(
-      { level, name, msg, requestId },
-      { level: 'warn', name: 'web.0', msg: 'careful', requestId: 'r-1' },
-    );
   });
 });

@@ -14,17 +14,7 @@ const BODIES = [
   '{"email":"a+b@x.co","name":null}',
   '[{"email":["a@b.co"],"name":{"first":"\\u0041"}},1e5,-0,true]',
 ] as const;
-const WORDS = [
-  '"__proto__":',
-  '"constructor":{"prototype":1}',
-  '\\u0000',
-  '\\ud83d',
-  '\ud83d\ude00',
-  '[',
-  '{"a":',
-  'null',
-  '1e999',
-];
+const WORDS = '"__proto__": "constructor":{"prototype":1} \\u0000 \\ud83d \ud83d\ude00 [ {"a": null 1e999'.split(' ');
 
 /** What comes in by HTTP, where it is read: a value that keeps its promises, or a problem that tells what is wrong. */
 describe('input of requests', () => {
@@ -87,10 +77,8 @@ describe('input of requests', () => {
   it('times that a router has put on', () => {
     const mutator = new Mutator(SEED, ['t=', '.', '-', 'e9', '9'.repeat(20), ' ']);
     for (let n = cases(10_000); n > 0; n--) {
-      const waited = waitedSinceRouter(
-        mutator.mutate(['t=1700000000.123', '1700000000123']).toString('latin1'),
-        1.7e12,
-      );
+      const text = mutator.mutate(['t=1700000000.123', '1700000000123']).toString('latin1');
+      const waited = waitedSinceRouter(text, 1.7e12);
       assert.ok(waited >= 0 && waited < 600_000);
     }
   });

@@ -15,39 +15,8 @@ import { cases, runs, SEED, withShortStacks } from './campaign';
 import { Mutator } from './mutator';
 
 const HTML = fs.readFileSync(path.join(APP_TEMPLATES, 'user_mailer/welcome/html.ejs'), 'utf8');
-const EJS_WORDS = [
-  '<%',
-  '%>',
-  '<%=',
-  '<%-',
-  '<%_',
-  '_%>',
-  '<%#',
-  '-%>',
-  "include('/x')",
-  't(',
-  ')',
-  '}',
-  '{',
-  '`',
-  '\n',
-];
-const HTML_WORDS = [
-  '<',
-  '>',
-  '</',
-  '<!--',
-  '-->',
-  '<style>',
-  '</style>',
-  '<a href="',
-  '"',
-  "'",
-  '&amp;',
-  '{{',
-  '<%',
-  ' a=b',
-];
+const EJS_WORDS = ['\n', ..."<% %> <%= <%- <%_ _%> <%# -%> include('/x') t( ) } { `".split(' ')];
+const HTML_WORDS = [' a=b', '<a href="', ...'< > </ <!-- --> <style> </style> " \' &amp; {{ <%'.split(' ')];
 
 /** Texts, templates, and what is put into them. */
 describe('mails, given anything', () => {
@@ -58,19 +27,8 @@ describe('mails, given anything', () => {
       '{"a":{"b":"x {{name}} $t(a.c)","c":"y","n_one":"1","n_other":"{{count}}"}}',
       '{"a":["b"]}',
     ] as const;
-    const mutator = new Mutator(SEED, [
-      '{{',
-      '}}',
-      '$t(a.b)',
-      '$t(',
-      ')',
-      '"a":',
-      '[]',
-      'null',
-      '{{name, }}',
-      '_other',
-      '__proto__',
-    ]);
+    const words = '{{ }} $t(a.b) $t( ) "a": [] null {{name,}} _other __proto__'.split(' ');
+    const mutator = new Mutator(SEED, words);
     const folder = folderOf({});
     const file = path.join(folder, 'en.json');
     for (let n = cases(400); n > 0; n--) {
@@ -113,18 +71,11 @@ describe('mails, given anything', () => {
     const file = path.join(folder, 'shop/html.ejs');
     fs.mkdirSync(path.dirname(file));
     const mutator = new Mutator(SEED, EJS_WORDS);
-    const locals = {
-      t: (key: string) => key,
-      provide: () => undefined,
-      email: 'a@b.co',
-      name: '<b>',
-      appUrl: 'https://x',
-    };
+    const values = { email: 'a@b.co', name: '<b>', appUrl: 'https://x' };
+    const locals = { ...values, t: (key: string) => key, provide: () => undefined };
+    const seeds = [HTML, '<% if (name) { %><p><%= name %></p><% } %>\n', "<%- include('/x') %>"] as const;
     for (let n = cases(600); n > 0; n--) {
-      fs.writeFileSync(
-        file,
-        mutator.mutate([HTML, '<% if (name) { %><p><%= name %></p><% } %>\n', "<%- include('/x') %>"]),
-      );
+      fs.writeFileSync(file, mutator.mutate(seeds));
       try {
         assert.equal(typeof new Views(folder, { cache: false }).render('shop/html', locals), 'string');
       } catch (thrown) {
@@ -149,19 +100,8 @@ describe('mails, given anything', () => {
   });
 
   it('received mails: opened, whatever is broken in them', async () => {
-    const mutator = new Mutator(SEED, [
-      '\r\n',
-      '\r\n\r\n',
-      '--b',
-      '--b--',
-      '=?utf-8?B?',
-      '?=',
-      '=ZZ',
-      'Content-Type: ',
-      'charset=x',
-      ';',
-      '"',
-    ]);
+    const words = '--b --b-- =?utf-8?B? ?= =ZZ Content-Type: charset=x ; "'.split(' ');
+    const mutator = new Mutator(SEED, ['\r\n', '\r\n\r\n', ...words]);
     const mail = [
       'From: "A" <a@b.co>, G: c@d.co;\r\nTo: =?utf-8?B?7Jik?= <e@f.co>\r\nSubject: =?utf-8?Q?=41?=\r\nDate: Thu, 26 Nov 2026 00:00:00 +0000',
       'MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/html; charset=utf-8',
@@ -178,19 +118,8 @@ describe('mails, given anything', () => {
   it('the welcome mail: any name is text in it, and nothing else', async () => {
     const transport = new TestTransport();
     const stage = await Stage.open({}, { transport });
-    const odd = fc.constantFrom(
-      '<script>',
-      '</p>',
-      '&amp;',
-      '{{name}}',
-      '<%= 1 %>',
-      '"',
-      "'",
-      '\u2028',
-      '<!--',
-      ' data-inline ',
-      '\\u0000',
-    );
+    const words = '<script> </p> &amp; {{name}} " \' <!-- \\u0000'.split(' ');
+    const odd = fc.constantFrom('\u2028', ' data-inline ', '<%= 1 %>', ...words);
     const name = fc
       .array(fc.oneof(odd, fc.string({ unit: 'binary', maxLength: 20 })), { maxLength: 5 })
       .map((all) => all.join(' ').replace(/\p{Cc}/gu, ''));

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { EXIT } from '../../lib/core/errors';
 import { readSettings } from '../../lib/core/settings';
 import { ConfigError } from '../../lib/core/settings-reader';
+import { mailboxes } from '../../lib/mailer/address';
 import { cases, runs, SEED, withShortStacks } from './campaign';
 import { Mutator } from './mutator';
 
@@ -100,5 +101,22 @@ describe('settings of any kind', () => {
       }
       check(env);
     }
+  });
+
+  it('senders: one mailbox, or refused', () => {
+    const name = fc.array(fc.constantFrom(...'ab@.<>",:;()\\[] 민'), { maxLength: 12 }).map((parts) => parts.join(''));
+    return fc.assert(
+      fc.property(name, fc.constantFrom('', '<a@b.example>', 'a@b.example'), (given, address) => {
+        let from: string;
+        try {
+          from = readSettings({ env: { MAIL_FROM: given + address }, cwd: '/srv/shop' }).mail.from;
+        } catch (thrown) {
+          if (!(thrown instanceof ConfigError)) throw thrown;
+          return;
+        }
+        assert.equal(mailboxes('from', from).length, 1, from);
+      }),
+      runs(2000),
+    );
   });
 });

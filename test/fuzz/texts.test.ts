@@ -47,28 +47,11 @@ describe('texts of any kind', () => {
     ));
 
   it('cron expressions: with a next time, or refused', () => {
-    const mutator = new Mutator(SEED, [
-      '*',
-      '/',
-      ',',
-      '-',
-      'L',
-      'W',
-      '#',
-      '?',
-      'MON',
-      '0',
-      '60',
-      '@daily',
-      ' ',
-      '99999',
-    ]);
+    const mutator = new Mutator(SEED, [' ', ...'* / , - L W # ? MON 0 60 @daily 99999'.split(' ')]);
+    const seeds = ['0 3 * * 1-5', '*/5 * * * * *', '@hourly', '30 2 29 2 *'] as const;
     for (let n = cases(1000); n > 0; n--) {
       try {
-        const schedule = new Schedule(
-          mutator.mutate(['0 3 * * 1-5', '*/5 * * * * *', '@hourly', '30 2 29 2 *']).toString('utf8'),
-          'Europe/Berlin',
-        );
+        const schedule = new Schedule(mutator.mutate(seeds).toString('utf8'), 'Europe/Berlin');
         assert.ok((schedule.next(new Date(0))?.getTime() ?? 0) >= 0);
       } catch (thrown) {
         if (!(thrown instanceof UserError)) throw thrown;

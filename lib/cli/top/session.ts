@@ -9,8 +9,6 @@ import { NO_RATES, RateMeter } from './rates';
 import { NO_STORES, StoreReader, type Stores } from './stores';
 import { type Line, line, type View } from './view';
 
-/** How long the tree may take to answer before it is called silent, ms. */
-const ANSWER_MS = 3000;
 /** How long what came of an order is shown, ms. */
 const MESSAGE_MS = 8000;
 
@@ -29,9 +27,10 @@ export class Session {
   private messageUntil = 0;
   private help = false;
 
-  /** @param onChange something else is to be shown. @throws UserError, exit code 69, when there is no trace of a tree. */
+  /** @param answerMs as of Pace. @param onChange something else is to be shown. @throws UserError, exit code 69, when there is no trace of a tree. */
   constructor(
     private readonly flags: TreeFlags,
+    private readonly answerMs: number,
     private readonly onChange: () => void,
   ) {
     this.tree = RunningTree.find(flags);
@@ -47,7 +46,7 @@ export class Session {
   /** Asks the tree how it is. @throws what went wrong, for a person, when it has never answered. */
   async lookAtTree(): Promise<void> {
     try {
-      const picture = (await ask(this.tree.address, command('look'), 0, ANSWER_MS)) as unknown as TreePicture;
+      const picture = (await ask(this.tree.address, command('look'), 0, this.answerMs)) as unknown as TreePicture;
       this.picture = picture;
       this.rates = this.meter.add(picture);
       this.silence = undefined;

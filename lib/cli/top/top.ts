@@ -8,20 +8,29 @@ import { painter } from './paint';
 import { type Output, Screen } from './screen';
 import { Session } from './session';
 
-/** How often the tree is asked, ms. */
-const TREE_MS = 1000;
-/** How often queues and sets are read, ms. */
-const STORES_MS = 2000;
-/** Without a terminal: how long is waited for a second reading, which makes rates, ms. */
-const SECOND_READING_MS = 1200;
+const PACE: Pace = { treeMs: 1000, answerMs: 3000, storesMs: 2000, secondReadingMs: 1200 };
+/** How long after Ctrl-Z the system may take to stop this process, ms. */
+const STOPPED_MS = 100;
 /** Lines that go elsewhere than to a terminal are not cut before this. */
 const WIDE = 160;
+
+/** How often something is asked, and how long is waited, ms. */
+export interface Pace {
+  readonly treeMs: number;
+  /** How long the tree may take to answer before it is called silent. */
+  readonly answerMs: number;
+  /** Queues and sets. */
+  readonly storesMs: number;
+  /** Without a terminal: how long is waited for a second reading of the tree, which makes rates. */
+  readonly secondReadingMs: number;
+}
 
 /** Where it is shown, and what the shell says of that. */
 export interface Stage {
   readonly input: Input;
   readonly output: Output;
   readonly env: Environment;
+  readonly pace?: Pace;
 }
 
 /** Shows the tree live until q is pressed; once where there is no terminal. @throws UserError when no tree answers. */
@@ -31,15 +40,15 @@ export async function top(
 ): Promise<void> {
   const { input, output, env } = stage;
   const live = input.isTTY === true && output.isTTY === true && env.TERM !== 'dumb';
-  await (live ? showLive(flags, stage) : showOnce(flags, output));
+  await (live ? showLive(flags, stage) : showOnce(flags, stage));
 }
 
-async function showOnce(flags: TreeFlags, output: Output): Promise<void> {
+async function showOnce(flags: TreeFlags, { output, pace = PACE }: Stage): Promise<void> {
   // Whoever reads may have seen enough: catamount top | head
   output.on('error', () => undefined);
-  const session = new Session(flags, () => undefined);
+  const session = new Session(flags, pace.answerMs, () => undefined);
   await session.lookAtTree();
-  await Promise.all([session.lookAtStores(), wait(SECOND_READING_MS).then(() => session.lookAtTree())]);
+  await Promise.all([session.lookAtStores(), wait(pace.secondReadingMs).then(() => session.lookAtTree())]);
   const text = snapshot(session.view(), output.isTTY ? (output.columns ?? WIDE) : WIDE)
     .map((line) => line.text)
     .join('\n');
@@ -47,10 +56,10 @@ async function showOnce(flags: TreeFlags, output: Output): Promise<void> {
   await session.stop();
 }
 
-async function showLive(flags: TreeFlags, { input, output, env }: Stage): Promise<void> {
+async function showLive(flags: TreeFlags, { input, output, env, pace = PACE }: Stage): Promise<void> {
   const screen = new Screen(output, painter(!env.NO_COLOR));
   const draw = () => screen.draw(frame(session.view(), screen.size));
-  const session = new Session(flags, draw);
+  const session = new Session(flags, pace.answerMs, draw);
   // Before the screen is taken: what goes wrong now is told as by any other command.
   await session.lookAtTree();
   const ended = new AbortController();
@@ -67,10 +76,16 @@ async function showLive(flags: TreeFlags, { input, output, env }: Stage): Promis
     keyboard.close();
     screen.leave();
   };
-  /** As a shell expects it; `fg` goes on. */
+  /** As a shell expects it; `fg` goes on. Where no shell could do that (docker exec), the system stops nobody, and it goes on by itself. */
   const pause = () => {
     giveBack();
-    process.once('SIGCONT', begin);
+    const goOn = () => {
+      clearTimeout(timer);
+      process.off('SIGCONT', goOn);
+      if (!ended.signal.aborted) begin();
+    };
+    process.on('SIGCONT', goOn);
+    const timer = setTimeout(goOn, STOPPED_MS);
     process.kill(process.pid, 'SIGTSTP');
   };
   const resize = () => {
@@ -83,8 +98,8 @@ async function showLive(flags: TreeFlags, { input, output, env }: Stage): Promis
   begin();
   try {
     await Promise.all([
-      every(TREE_MS, ended.signal, () => session.lookAtTree()),
-      every(STORES_MS, ended.signal, () => session.lookAtStores()),
+      every(pace.treeMs, ended.signal, () => session.lookAtTree()),
+      every(pace.storesMs, ended.signal, () => session.lookAtStores()),
     ]);
   } finally {
     output.off('resize', resize);

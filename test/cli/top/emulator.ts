@@ -3,6 +3,9 @@ import { Terminal } from '@xterm/headless';
 import type { Stage } from '../../../lib/cli/top/top';
 import { until } from '../../support/until';
 
+/** Fast, but for nobody's patience. */
+const PACE = { treeMs: 20, answerMs: 60_000, storesMs: 20, secondReadingMs: 5 };
+
 /** A terminal with a screen and keys, as a person has it before them: xterm, without a window. */
 export class Emulator {
   /** All that was written to it. */
@@ -30,6 +33,7 @@ export class Emulator {
     };
     return {
       env,
+      pace: PACE,
       input: Object.assign(this.input, { isTTY: true, setRawMode }),
       output: Object.defineProperties(this.output, {
         isTTY: { value: true, configurable: true },

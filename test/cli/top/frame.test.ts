@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
 import { frame, snapshot } from '../../../lib/cli/top/frame';
 import { painter, UNPAINTED } from '../../../lib/cli/top/paint';
+import { NO_RATES } from '../../../lib/cli/top/rates';
 import { NO_STORES, type Stores } from '../../../lib/cli/top/stores';
 import { line, type Size, type Tone, type View } from '../../../lib/cli/top/view';
 import type { ListedQueue } from '../../../lib/job/queue/queues';
 import { width } from '../../../lib/support/text-table';
-import { NOW, picture, status, view, worker } from './pictures';
+import { NOW as AT, pictureOf, slotOf, statusOf, workerOf } from '../../ops/overview/pictures';
 
+const NOW = Date.parse(AT);
 const SIZE: Size = { columns: 80, rows: 24 };
 
 const queue = (name: string, about: Partial<ListedQueue> = {}): ListedQueue => ({
@@ -24,6 +26,18 @@ const queue = (name: string, about: Partial<ListedQueue> = {}): ListedQueue => (
 });
 const stores = (...queues: ListedQueue[]): Stores => ({ ...NO_STORES, queues, retry: 3, scheduled: 12, dead: 128 });
 
+const view = (about: Partial<View>): View => ({
+  picture: undefined,
+  rates: NO_RATES,
+  stores: NO_STORES,
+  silence: undefined,
+  selected: 0,
+  message: undefined,
+  question: undefined,
+  help: false,
+  ...about,
+});
+
 const drawn = (shown: View, size = SIZE) => frame(shown, size, NOW).map(({ text }) => text);
 const fits = (lines: readonly string[], { columns, rows }: Size) => {
   assert.equal(lines.length, rows);
@@ -31,9 +45,9 @@ const fits = (lines: readonly string[], { columns, rows }: Size) => {
 };
 
 describe('a frame of top', () => {
-  const busy = picture([
-    worker(0, {
-      last_status: status({
+  const workers = [
+    workerOf(0, {
+      last_status: statusOf({
         busy_threads: 3,
         backlog: 7,
         in_flight: [
@@ -43,19 +57,20 @@ describe('a frame of top', () => {
       }),
       restarts: { crash: 1, phase: 2 },
     }),
-    worker(1, { state: 'draining' }),
-  ]);
+    workerOf(1, { state: 'draining' }),
+  ];
+  const busy = pictureOf({ workers });
 
   it('shows all of a tree in 80 columns and 24 rows', () => {
     const lines = drawn(view({ picture: busy, stores: stores(queue('default', { waiting: 12, latencyMs: 3400 })) }));
     fits(lines, SIZE);
     const text = lines.join('\n');
-    assert.match(lines[0] ?? '', /^shop on web\.1, pid 3999, up 1 h 2 min, phase 0 {2}\d\d:\d\d:\d\d$/);
-    assert.match(text, /^Memory {4}246 MB of 512 MB \(48 %\)$/m);
-    assert.match(text, /^› web 0 +4000 +ready +3\/5 +7 .* 61 MB +3 \(1 crash\)$/m);
-    assert.match(text, /^ {2}web 1 +4001 +draining /m);
-    assert.match(text, /^ {2}jobs +3998 +ready +0\/2 /m);
-    assert.match(text, /^ {2}primary +3999 +ready /m);
+    assert.match(lines[0] ?? '', /^shop on web\.1, pid 24, up 2 h 0 min, phase 0 {2}\d\d:\d\d:\d\d$/);
+    assert.match(text, /^Memory {4}220 MB of 512 MB \(43 %\)$/m);
+    assert.match(text, /^› web 0 +100 +ready +3\/5 +7 .* 60 MB +3 \(1 crash\)$/m);
+    assert.match(text, /^ {2}web 1 +101 +draining /m);
+    assert.match(text, /^ {2}jobs +90 +ready +0\/2 /m);
+    assert.match(text, /^ {2}primary +24 +ready /m);
     assert.match(text, /^ {2}default +12 +0 +0 +0 +3 s {2}open$/m);
     assert.match(text, /^Retry 3, scheduled 12, dead 128$/m);
     assert.match(text, /^ {2}web 0 +1\.2 s {2}GET \/slow$/m);
@@ -88,20 +103,20 @@ describe('a frame of top', () => {
   });
 
   it('shows a primary that serves the web itself, and one without jobs', () => {
-    const whole = picture([]);
-    const single = status({ busy_threads: 2, backlog: 1, in_flight: [{ what: 'GET /', id: 'a', ageMs: 7 }] });
+    const whole = pictureOf({ workers: [], stats: { workers: 0 } });
+    const single = statusOf({ busy_threads: 2, backlog: 1, in_flight: [{ what: 'GET /', id: 'a', ageMs: 7 }] });
     const limits = { ...whole.limits, jobConcurrency: 0 };
     const job_processor = { ...whole.stats.job_processor, pid: null, state: 'off' } as const;
     const alone = { ...whole, limits, stats: { ...whole.stats, single, job_processor } };
     const text = drawn(view({ picture: alone, stores: stores(queue('default')) })).join('\n');
     assert.match(text, /^All is well\.$/m);
-    assert.match(text, /^ {2}primary +3999 +ready +2\/5 +1 /m);
+    assert.match(text, /^ {2}primary +24 +ready +2\/5 +1 /m);
     assert.match(text, /^ {2}primary +7 ms {2}GET \/$/m);
     assert.doesNotMatch(text, /^. (web|jobs) /m);
   });
 
   it('keeps the chosen one of many workers in sight', () => {
-    const many = picture(Array.from({ length: 64 }, (_, i) => worker(i)));
+    const many = pictureOf({ workers: Array.from({ length: 64 }, (_, i) => workerOf(i)) });
     for (const selected of [0, 1, 30, 62, 63]) {
       const lines = drawn(view({ picture: many, selected, stores: stores(queue('default')) }));
       fits(lines, SIZE);
@@ -124,10 +139,10 @@ describe('a frame of top', () => {
   it('counts the columns that letters of East Asia take, and obeys nothing of what it shows', () => {
     const words = '\x1b[2J\x07결제 서비스가 응답하지 않습니다 '.repeat(5);
     const death = { at: new Date(NOW).toISOString(), reason: 'crash', words, silentMs: null, doing: null } as const;
-    const slot = { index: 0, death, nextTry: { at: death.at, attempt: 1 }, drainUntil: null, outgoing: null };
+    const slots = [slotOf(0, { death, nextTry: { at: death.at, attempt: 1 } })];
     const inFlight = [{ what: `GET /상품/${'가'.repeat(60)}`, id: 'a', ageMs: 5 }];
     const shown = view({
-      picture: picture([worker(0, { last_status: status({ in_flight: inFlight }) })], { slots: [slot] }),
+      picture: pictureOf({ workers: [workerOf(0, { last_status: statusOf({ in_flight: inFlight }) })], slots }),
       stores: stores(queue('메일', { waiting: 1234 }), queue('default')),
     });
     const lines = drawn(shown);
@@ -150,8 +165,10 @@ describe('a frame of top', () => {
   });
 
   it('tells what is not known as such', () => {
-    const text = drawn(view({ picture: picture([worker(0, { last_status: {}, pss_mb: null })]) })).join('\n');
-    assert.match(text, /^› web 0 +4000 +ready +– +– +– +– +– +– +0$/m);
+    const text = drawn(
+      view({ picture: pictureOf({ workers: [workerOf(0, { last_status: {}, pss_mb: null })] }) }),
+    ).join('\n');
+    assert.match(text, /^› web 0 +100 +ready +– +– +– +– +– +– +0$/m);
     assert.match(text, /^Requests {2}–\/s {2}p50 – {2}p99 – /m);
     assert.match(text, /^Queues: asking …$/m);
     const failed = { ...NO_STORES, trouble: 'Redis does not answer' };
@@ -173,7 +190,7 @@ describe('a frame of top', () => {
   });
 
   it('is told whole where there is no terminal', () => {
-    const many = picture(Array.from({ length: 64 }, (_, i) => worker(i)));
+    const many = pictureOf({ workers: Array.from({ length: 64 }, (_, i) => workerOf(i)) });
     const lines = snapshot(view({ picture: many, stores: stores(queue('default')) }), 160, NOW).map(({ text }) => text);
     assert.equal(lines.filter((text) => /^ {2}web \d+ /.test(text)).length, 64);
     assert.ok(!lines.some((text) => text.startsWith('›') || /q quit/.test(text)));

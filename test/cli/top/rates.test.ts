@@ -1,9 +1,28 @@
 import assert from 'node:assert/strict';
 import { RateMeter } from '../../../lib/cli/top/rates';
-import { counts, picture, status, worker } from './pictures';
+import type { WorkerStats } from '../../../lib/cluster/stats';
+import { BOUNDS_MS, type RequestCounts, sumRequests } from '../../../lib/core/request-counts';
+import { NOW, pictureOf, statusOf, workerOf } from '../../ops/overview/pictures';
+
+/** So many requests, of which each took up to 25 ms. */
+function counts(answered: Readonly<Record<string, number>>): RequestCounts {
+  const total = Object.values(answered).reduce((sum, count) => sum + count, 0);
+  const buckets = { counts: BOUNDS_MS.map((bound) => (bound === 25 ? total : 0)).concat(0), sumMs: total * 20 };
+  return { ...sumRequests([]), answered, duration: buckets };
+}
 
 const served = (pid: number, requests: number, cpuSeconds: number) =>
-  worker(0, { pid, last_status: status({ requests: counts({ 'GET 2xx': requests }), cpuSeconds }) });
+  workerOf(0, { pid, last_status: statusOf({ requests: counts({ 'GET 2xx': requests }), cpuSeconds }) });
+
+/** So many seconds after NOW. */
+function picture(
+  workers: readonly WorkerStats[],
+  about: { seconds?: number; requests?: RequestCounts; id?: string } = {},
+) {
+  const { seconds = 0, requests = sumRequests([]), id = 'f00d' } = about;
+  const totals = { requests, worker_restarts: {}, cpu_seconds: {} };
+  return pictureOf({ at: new Date(Date.parse(NOW) + seconds * 1000).toISOString(), id, workers, stats: { totals } });
+}
 
 describe('the rates of top', () => {
   it('are what has changed between two pictures', () => {
@@ -15,8 +34,8 @@ describe('the rates of top', () => {
     assert.deepEqual([rates.requestsPerS, rates.failingPerS], [30, 5]);
     assert.deepEqual(rates.byPid.get(1), { requestsPerS: 20, cpu: 0.5 });
     assert.ok((rates.p50Ms ?? 0) > 10 && (rates.p99Ms ?? 99) <= 25);
-    assert.equal(rates.byPid.get(3998)?.cpu, 0);
-    assert.equal(rates.byPid.get(3999)?.requestsPerS, undefined, 'the primary serves no web');
+    assert.equal(rates.byPid.get(90)?.cpu, 0);
+    assert.equal(rates.byPid.get(24)?.requestsPerS, undefined, 'the primary serves no web');
   });
 
   it('are of the last five seconds', () => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { PassThrough } from 'node:stream';
 import { top } from '../../../lib/cli/top/top';
 import { width } from '../../../lib/support/text-table';
-import { RecorderProcess } from '../../control/recorder-process';
+import { Recorder } from '../../control/recorder';
 import { until } from '../../support/until';
 import { Emulator } from './emulator';
 
@@ -12,14 +12,14 @@ const SHIFT_TAB = '\x1b[Z';
 
 describe('catamount top', () => {
   /** One for all that do not spoil it. */
-  let shared: RecorderProcess;
-  let recorder: RecorderProcess;
+  let shared: Recorder;
+  let recorder: Recorder;
   let emulator: Emulator;
   let ended: Promise<void>;
   let callsBefore: number;
 
   const begin = async (failing: readonly string[] = [], env?: Record<string, string>) => {
-    recorder = failing.length === 0 ? shared : await RecorderProcess.start({ failing });
+    recorder = failing.length === 0 ? shared : await Recorder.start({ failing });
     callsBefore = orders().length;
     emulator = new Emulator();
     ended = top({ state: recorder.stateFile }, emulator.stage(env));
@@ -33,7 +33,7 @@ describe('catamount top', () => {
     await ended;
   };
   before(async () => {
-    shared = await RecorderProcess.start();
+    shared = await Recorder.start();
   });
   after(() => shared.cleanup());
   afterEach(async () => {
@@ -46,7 +46,7 @@ describe('catamount top', () => {
     await begin();
     assert.deepEqual([emulator.showsOther, emulator.hidesCursor, emulator.rawMode], [true, true, true]);
     await emulator.shows(/^shop on web\.1, pid \d+, up 1 h 2 min, phase 3/m);
-    await emulator.shows(/^› web 0 +4211 +ready +2\/5 +7 .* 61 MB +4 \(1 crash\)$/m);
+    await emulator.shows(/^› web 0 +4211 +ready +2\/5 +7 .* 60 MB +4 \(1 crash\)$/m);
     await emulator.shows(/^ {2}web 1 +4212 +booting/m);
     await emulator.shows(/worker 0 was ended by SIGKILL/);
     await emulator.shows(/WelcomeEmailJob on mailer/);
@@ -170,12 +170,11 @@ describe('catamount top', () => {
   it('says that the tree is gone, and finds the one that comes after', async () => {
     // One of its own: no operation has that name, so none is refused.
     await begin(['nothing']);
-    await recorder.kill9();
+    await recorder.vanish();
     await emulator.shows(/^! What follows is old, the tree is asked again: No Catamount runs here/m);
     await emulator.shows(/^› web 0 +4211/m);
-    const next = await RecorderProcess.start({ cwd: recorder.cwd });
-    await emulator.shows(new RegExp(`pid ${next.pid}`));
-    await until('nothing is wrong any more', () => !emulator.screen.join('').includes('is old'));
+    const next = await Recorder.start({ cwd: recorder.cwd });
+    await until('the next one has answered', () => !emulator.screen.join('').includes('is old'));
     await next.cleanup();
   });
 
@@ -212,8 +211,8 @@ describe('catamount top', () => {
   });
 
   it('says that nobody runs here as every command does', async () => {
-    recorder = await RecorderProcess.start();
-    await recorder.kill9();
+    recorder = await Recorder.start();
+    await recorder.vanish();
     emulator = new Emulator();
     ended = Promise.resolve();
     const nobody = top({ state: recorder.stateFile }, emulator.stage());

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
 import { RecorderProcess } from '../../control/recorder-process';
@@ -8,6 +8,9 @@ import { until } from '../../support/until';
 const ENTRY = path.resolve(__dirname, '../../fixtures/cli/top-on-pipes.ts');
 const ENTER = '\x1b[?1049h\x1b[?25l';
 const LEAVE = '\x1b[?25h\x1b[?1049l';
+const LENT_AND_TAKEN = 'raw mode on\nraw mode off\nraw mode on\nraw mode off\n';
+/** A shell that has control of jobs, as a person's: it comes back when what it has started is stopped, and goes on with it. */
+const SHELL = 'set -m; "$@"; echo "stopped: $?" >&2; fg > /dev/null';
 
 describe('the terminal of catamount top', () => {
   let recorder: RecorderProcess;
@@ -21,10 +24,9 @@ describe('the terminal of catamount top', () => {
   after(() => recorder.cleanup());
   afterEach(() => child.kill('SIGKILL'));
 
-  beforeEach(async () => {
-    child = spawn(process.execPath, ['--import', 'tsx', ENTRY, recorder.stateFile], {
-      stdio: ['pipe', 'pipe', 'pipe'],
-    });
+  async function begin(options: SpawnOptions = {}, ...shell: readonly string[]): Promise<void> {
+    const [file = '', ...args] = [...shell, process.execPath, '--import', 'tsx', ENTRY, recorder.stateFile];
+    child = spawn(file, args, { ...options, stdio: ['pipe', 'pipe', 'pipe'] });
     drawn = told = '';
     child.stdout?.on('data', (part) => {
       drawn += part;
@@ -34,10 +36,12 @@ describe('the terminal of catamount top', () => {
     });
     await until('it is drawn', () => drawn.includes('shop on web.1'));
     assert.ok(drawn.startsWith(ENTER));
-  });
+  }
+  const drawnAgain = () => drawn.split(ENTER).length === 3 && drawn.endsWith('h help\x1b[0m\x1b[K');
 
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT'] as const) {
     it(`is given back before ${signal} ends it`, async () => {
+      await begin();
       child.kill(signal);
       const [code, by] = await once(child, 'close');
       assert.deepEqual([code, by], [null, signal]);
@@ -47,22 +51,24 @@ describe('the terminal of catamount top', () => {
     });
   }
 
-  it('is given back by q and by Ctrl-C, and the process ends at once', async () => {
-    child.stdin?.write('\x03');
+  it('is lent to the shell by Ctrl-Z, and taken again by fg', async () => {
+    await begin({}, 'bash', '-c', SHELL, 'bash');
+    child.stdin?.write('\x1a');
+    await until('it is drawn again', drawnAgain);
+    assert.match(told, /^raw mode on\nraw mode off\nstopped: 1\d\d\nraw mode on\n$/);
+    child.stdin?.write('q');
     const [code] = await once(child, 'close');
-    assert.equal(code, 0);
+    assert.deepEqual([code, told.replace(/stopped.*\n/, '')], [0, LENT_AND_TAKEN]);
     assert.ok(drawn.endsWith(LEAVE));
   });
 
-  it('is lent to the shell by Ctrl-Z, and taken again after it', async () => {
+  it('is taken again at once where there is no shell to lend it to', async () => {
+    // The leader of a session of its own: the system stops nobody whom no shell could go on with.
+    await begin({ detached: true });
     child.stdin?.write('\x1a');
-    await until('the terminal is given back', () => drawn.endsWith(LEAVE));
-    await until('the raw mode is off', () => told === 'raw mode on\nraw mode off\n');
-    child.kill('SIGCONT');
-    await until('it is drawn again', () => drawn.split(ENTER).length === 3 && drawn.endsWith('h help\x1b[0m\x1b[K'));
+    await until('it is drawn again', drawnAgain);
     child.stdin?.write('q');
     const [code] = await once(child, 'close');
-    assert.deepEqual([code, told], [0, 'raw mode on\nraw mode off\nraw mode on\nraw mode off\n']);
-    assert.ok(drawn.endsWith(LEAVE));
+    assert.deepEqual([code, told], [0, LENT_AND_TAKEN]);
   });
 });

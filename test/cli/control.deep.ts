@@ -1,0 +1,37 @@
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import { RecorderProcess } from '../control/recorder-process';
+import { catamount } from './cli-process';
+
+describe('catamount, asking a primary', () => {
+  let recorder: RecorderProcess;
+  const run = (command: string) => catamount(recorder.cwd, [command]);
+  beforeEach(async () => {
+    recorder = await RecorderProcess.start({ failing: ['~stop', '~halt'] });
+  });
+  afterEach(() => recorder.cleanup());
+
+  for (const command of ['stop', 'halt']) {
+    it(`${command}: returns when it is gone, and not before`, async () => {
+      let returned = false;
+      const ending = run(command).finally(() => {
+        returned = true;
+      });
+      await recorder.said('called');
+      // Asked later, and answered.
+      assert.equal((await run('status')).code, 0);
+      assert.ok(!returned);
+      await recorder.kill9();
+      const { code, stdout } = await ending;
+      assert.deepEqual([code, stdout], [0, `Stopped: pid ${recorder.pid} is gone.\n`]);
+    });
+  }
+
+  it('says how to reach one whose socket file is gone', async () => {
+    fs.rmSync(recorder.socket);
+    const { code, stderr } = await run('stop');
+    assert.equal(code, 1);
+    const advice = `^A Catamount runs here, pid ${recorder.pid}, but .* kill -TERM ${recorder.pid} stops it\\.\n$`;
+    assert.match(stderr, new RegExp(advice));
+  });
+});

@@ -1,0 +1,91 @@
+import assert from 'node:assert/strict';
+import type { Config } from '../../lib/core/config';
+import { Events } from '../../lib/core/events';
+import { runInContext } from '../../lib/core/execution-context';
+import { logEvents } from '../../lib/core/log-subscriber';
+import { createLogger, isoTime } from '../../lib/core/logger';
+
+describe('the log', () => {
+  function listen(level: Config['log']['level']) {
+    const lines: Record<string, unknown>[] = [];
+    const destination = { write: (text: string) => void lines.push(JSON.parse(text)) };
+    const events = new Events();
+    const off = logEvents(events, createLogger({ log: { level, format: 'json', file: null } }, 'jobs', destination));
+    return { events, lines, off };
+  }
+
+  /** A job's run, and how often its arguments were asked for. */
+  function job() {
+    const asked = { times: 0 };
+    const args = () => {
+      asked.times++;
+      return ['Ann'];
+    };
+    return { asked, run: { id: 'j-1', class: 'GreetJob', queue: 'default', attempt: 2, requestId: 'r-1', args } };
+  }
+
+  it('has lines that tell the process and the request, until it is ended', () => {
+    const { events, lines, off } = listen('info');
+    runInContext({ requestId: 'r-1' }, () => events.emit('process.warning', { message: 'careful' }));
+    off();
+    events.emit('process.warning', { message: 'too late' });
+    assert.deepEqual(
+      lines.map(({ level, process: name, pid, msg, requestId }) => ({ level, name, pid, msg, requestId })),
+      [{ level: 'warn', name: 'jobs', pid: process.pid, msg: 'careful', requestId: 'r-1' }],
+    );
+  });
+
+  it('asks for arguments only when the line is written', () => {
+    for (const [level, times] of [
+      ['debug', 1],
+      ['warn', 0],
+    ] as const) {
+      const { events, lines } = listen(level);
+      const { asked, run } = job();
+      events.emit('job.started', { ...run, waitedMs: 3 });
+      assert.deepEqual([asked.times, lines.length], [times, times]);
+    }
+  });
+
+  it('says of a failure whose it was, with which arguments, for which request', () => {
+    const { events, lines } = listen('warn');
+    const { run } = job();
+    const error = new Error('busy');
+    events.emit('job.retrying', { ...run, waitMs: 15_000, error });
+    events.emit('job.dead', { ...run, reason: 'busy (the last of 2 attempts)', error });
+    events.emit('job.dead', { ...run, args: () => undefined, reason: 'busy', error });
+    const about = { jobId: 'j-1', requestId: 'r-1', args: ['Ann'] };
+    assert.deepEqual(
+      lines.map(({ level, msg, jobId, requestId, args }) => ({ level, msg, jobId, requestId, args })),
+      [
+        { level: 'warn', msg: 'GreetJob failed (attempt 2), again in 15 s: busy', ...about },
+        { level: 'error', msg: 'GreetJob is dead: busy (the last of 2 attempts)', ...about },
+        { level: 'error', msg: 'GreetJob is dead: busy', ...about, args: undefined },
+      ],
+    );
+    assert.match(JSON.stringify(lines[0]?.err), /"message":"busy"/);
+  });
+
+  it('says who has steered what, and warns of a job that does not heed its timeout', () => {
+    const { events, lines } = listen('debug');
+    events.emit('operator.cron', { action: 'pause', name: 'nightly', via: 'cli (ada)' });
+    events.emit('operator.process', { order: 'quiet', process: 'tree-0', via: 'cli (ada)' });
+    events.emit('job.overdue', { id: 'j-1', class: 'GreetJob', queue: 'default', ageMs: 70_000 });
+    assert.deepEqual(
+      lines.map(({ level, msg, jobId }) => [level, msg, jobId]),
+      [
+        ['info', 'pause recurring job nightly, asked by cli (ada)', undefined],
+        ['info', 'job processor tree-0 is to quiet, asked by cli (ada)', undefined],
+        ['warn', 'GreetJob goes on after its timeout, for 70.0 s by now: it should heed this.context.signal', 'j-1'],
+      ],
+    );
+  });
+
+  it('has times as toISOString() writes them, across minutes, days and back', () => {
+    const begun = Date.UTC(2026, 11, 31, 23, 58, 59, 990);
+    const moments = [0, 1, 59_999, 60_000, ...Array.from({ length: 400 }, (_, n) => begun + n * 457), begun];
+    const left = [...moments];
+    const time = isoTime(() => left.shift() ?? 0);
+    for (const ms of moments) assert.equal(time(), `,"time":"${new Date(ms).toISOString()}"`);
+  });
+});

@@ -1,0 +1,172 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { closest } from '../../lib/support/closest';
+import { printable, printableLines } from '../../lib/support/printable';
+import { elapsed, fromNow, shortTime } from '../../lib/support/short-time';
+import { byText, byTextAndNumber } from '../../lib/support/text-order';
+import { fit, table, width } from '../../lib/support/text-table';
+
+const KNOWN = ['retry', 'scheduled', 'dead', 'waiting', 'busy', 'WelcomeEmailJob'];
+
+describe('the closest word', () => {
+  it('is the one that was probably meant', () => {
+    for (const [word, meant] of [
+      ['retry', 'retry'],
+      ['rtry', 'retry'],
+      ['rerty', 'retry'],
+      ['daed', 'dead'],
+      ['DEAD', 'dead'],
+      ['schedul', 'scheduled'],
+      ['sheduled', 'scheduled'],
+      ['wait', 'waiting'],
+      ['WelcomEmailJob', 'WelcomeEmailJob'],
+      ['welcome', 'WelcomeEmailJob'],
+      ['we', undefined],
+      ['nonsense', undefined],
+      ['', undefined],
+    ] as const)
+      assert.equal(closest(word, KNOWN), meant, word);
+  });
+});
+
+describe('text for a terminal', () => {
+  it('shows what a terminal would obey', () => {
+    for (const [text, shown] of [
+      ['plain', 'plain'],
+      ['\x1b[2J\x1b]0;title\x07', '\\x1b[2J\\x1b]0;title\\x07'],
+      ['a\r\nb\tc', 'a\\r\\nb\\tc'],
+      ['\x9b31m\x7f', '\\x9b31m\\x7f'],
+      ['user\u202egnp.exe', 'user\\u202egnp.exe'],
+      ['한글 🐈 é', '한글 🐈 é'],
+    ] as const)
+      assert.equal(printable(text), shown);
+    assert.deepEqual(printableLines('a\r\n  b\x1b\nc'), ['a', '  b\\x1b', 'c']);
+  });
+
+  it('holds no control code, whatever it is made from', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary' }), (text) => {
+        assert.doesNotMatch(printable(text), /\p{Cc}/u);
+      }),
+    );
+  });
+});
+
+const [S, MIN, H, D] = [1000, 60_000, 3_600_000, 86_400_000];
+
+describe('short times', () => {
+  it('have one unit', () => {
+    for (const [ms, text] of [
+      [-5, '0 ms'],
+      [0, '0 ms'],
+      [999, '999 ms'],
+      [1649, '2 s'],
+      [90 * S, '90 s'],
+      [2 * MIN, '2 min'],
+      [90 * MIN, '90 min'],
+      [2 * H - S, '2 h'],
+      [30 * H, '30 h'],
+      [12 * D, '12 d'],
+    ] as const)
+      assert.equal(shortTime(ms), text);
+  });
+
+  it('lie before or behind now', () => {
+    const now = Date.now();
+    for (const [ms, text] of [
+      [0, 'now'],
+      [-999, 'now'],
+      [5 * MIN, 'in 5 min'],
+      [-3 * S, '3 s ago'],
+    ] as const)
+      assert.equal(fromNow(new Date(now + ms), now), text);
+  });
+
+  it('last for two units', () => {
+    for (const [ms, text] of [
+      [0, '0 s'],
+      [999, '0 s'],
+      [59 * S, '59 s'],
+      [62 * MIN, '1 h 2 min'],
+      [3 * H + 12 * MIN + 40 * S, '3 h 12 min'],
+      [2 * D + 5 * MIN, '2 d 0 h'],
+    ] as const)
+      assert.equal(elapsed(ms), text);
+  });
+});
+
+describe('the order of texts', () => {
+  it('is that of their code units', () => {
+    assert.deepEqual(['b', 'a10', '', 'a2', 'a'].sort(byText), ['', 'a', 'a10', 'a2', 'b']);
+    assert.equal(byText('a', 'a'), 0);
+  });
+
+  it('has numbers by their size where that is asked for', () => {
+    const names = ['web.10', 'web.2', 'web', 'web.2b', 'api', '7', 'web.02', 'web.2.1'];
+    const sorted = ['7', 'api', 'web', 'web.02', 'web.2', 'web.2.1', 'web.2b', 'web.10'];
+    assert.deepEqual(names.sort(byTextAndNumber), sorted);
+    assert.equal(byTextAndNumber('web.1', 'web.1'), 0);
+    assert.equal(byTextAndNumber(`a${'9'.repeat(400)}`, `a${'9'.repeat(401)}`), -1);
+  });
+});
+
+describe('tables for terminals', () => {
+  it('have columns as wide as their widest cell, and numbers to the right', () => {
+    assert.deepEqual(
+      table([
+        ['name', 'size', 'due', 'note'],
+        ['a', '1,204', 'in 5 min', 'x'],
+        ['bob', '7', 'now', ''],
+        ['c', '–', '12 s ago', 'long note'],
+      ]),
+      [
+        'name   size       due  note',
+        'a     1,204  in 5 min  x',
+        'bob       7       now',
+        'c         –  12 s ago  long note',
+      ],
+    );
+  });
+
+  it('count columns as a terminal does', () => {
+    for (const [text, columns] of [
+      ['', 0],
+      ['abc', 3],
+      ['한글', 4],
+      ['漢字かな', 8],
+      ['ｗｉｄｅ', 8],
+      ['🐈', 2],
+      ['e\u0301', 1],
+      ['naïve – “q”', 11],
+      ['a\u200db', 2],
+    ] as const)
+      assert.equal(width(text), columns, text);
+    const lines = table([
+      ['who', 'what'],
+      ['김하늘', 'x'],
+      ['🐈', 'y'],
+      ['ada', 'z'],
+    ]);
+    assert.deepEqual(lines, ['who     what', '김하늘  x', '🐈      y', 'ada     z']);
+  });
+
+  it('cut the last column to the terminal, but not to nothing', () => {
+    const rows = [
+      ['id', 'error'],
+      ['1', 'a'.repeat(200)],
+    ];
+    assert.equal(table(rows, 60)[1], ` 1  ${'a'.repeat(55)}…`);
+    assert.equal(table(rows, 5)[1], ` 1  ${'a'.repeat(19)}…`);
+    assert.equal(table(rows)[1]?.length, 204);
+  });
+
+  it('fit any text into any width', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'grapheme' }), fc.integer({ min: 1, max: 40 }), (text, columns) => {
+        const cut = fit(text, columns);
+        assert.ok(width(cut) <= columns);
+        assert.ok(cut === text ? width(text) <= columns : cut.endsWith('…') && text.startsWith(cut.slice(0, -1)));
+      }),
+    );
+  });
+});
