@@ -4,6 +4,9 @@ const FUSED = 'lib/job/adapter/fused-script.ts';
 const LIMITS = 'lib/job/adapter/limit-script.ts';
 const OUTCOMES_TEST = ['test/job/adapter/fused-script.test.ts'];
 const LIMITS_TEST = ['test/job/adapter/limit-script.test.ts'];
+const TAKE_OVER = 'lib/job/redis/take-over-script.ts';
+const PULSE = 'lib/job/pulse/pulse-script.ts';
+const TAKE_OVER_TEST = ['test/job/pulse/take-over.test.ts'];
 
 /** Mutations of what Redis does with jobs: fetching, outcomes, limits, rescue. */
 const mutations: readonly Mutation[] = [
@@ -104,6 +107,69 @@ const mutations: readonly Mutation[] = [
     find: `or taken == 0 and math.huge or 0`,
     replace: `or 0`,
     killedBy: LIMITS_TEST,
+  },
+  {
+    promise: 'a killed process’s jobs run next',
+    file: TAKE_OVER,
+    find: `call('rpush', p..'waiting', id)`,
+    replace: `call('lpush', p..'waiting', id)`,
+    killedBy: TAKE_OVER_TEST,
+  },
+  {
+    promise: 'the living are not robbed: a judge looks again before it takes over, and one of many does',
+    file: TAKE_OVER,
+    find: `if silence > 0 then`,
+    replace: `if false then`,
+    killedBy: TAKE_OVER_TEST,
+  },
+  {
+    promise: 'the living are not robbed: only its own deliveries are a dead process’s',
+    file: TAKE_OVER,
+    find: `if d and d:find(tokens, 1, true) then`,
+    replace: `if d then`,
+    killedBy: TAKE_OVER_TEST,
+  },
+  {
+    promise: 'the living are not robbed: who was itself away does not judge',
+    file: PULSE,
+    find: `or now - last > tonumber(ARGV[6]) then`,
+    replace: `then`,
+    killedBy: TAKE_OVER_TEST,
+  },
+  {
+    promise: 'the living are not robbed: who has not been here for long does not judge',
+    file: PULSE,
+    find: `if now - since > tonumber(ARGV[7]) then`,
+    replace: `if last > 0 then`,
+    killedBy: TAKE_OVER_TEST,
+  },
+  {
+    promise: 'a job that killed three processes is buried: a rescued delivery stays counted',
+    file: TAKE_OVER,
+    find: `call('lrem', p..'active', 1, id); call('srem', p..'stalling', id)`,
+    replace: `call('lrem', p..'active', 1, id); call('hdel', p..'deliveries', id)`,
+    killedBy: TAKE_OVER_TEST,
+  },
+  {
+    promise: 'a successor takes over what its dead predecessor had in hand',
+    file: 'lib/job/pulse/pulse.ts',
+    find: `const failure = await this.takeOverFromDead()`,
+    replace: `const failure = await Promise.resolve()`,
+    killedBy: TAKE_OVER_TEST,
+  },
+  {
+    promise: 'those that were silent for too long are taken over by somebody',
+    file: 'lib/job/pulse/pulse.ts',
+    find: `for (const silent of reply.silent)`,
+    replace: `for (const silent of reply.silent.slice(1))`,
+    killedBy: TAKE_OVER_TEST,
+  },
+  {
+    promise: 'a job that runs for long is not taken for stalled',
+    file: 'lib/job/adapter/worker-queue.ts',
+    find: `if (ids.length > 0) await`,
+    replace: `if (ids.length > 99) await`,
+    killedBy: TAKE_OVER_TEST,
   },
 ];
 
