@@ -11,9 +11,9 @@ import { LongJob, PoisonJob, startDoomedProcessor } from './doomed-processor';
 import { JobSystem } from './job-system';
 import { setSources } from './set/set-sources';
 
-/** So long that no process of this test falls silent by itself; the stall check comes later yet. */
+/** So long that no process of this test falls silent by itself, nor any judge has gaps; the stall check comes later yet. */
 const SILENCE_MS = 10_000;
-const TUNING = { pulseMs: 400, beatMs: 1000, silenceMs: SILENCE_MS, stallInterval: 600_000 };
+const TUNING = { pulseMs: 1500, beatMs: 1500, silenceMs: SILENCE_MS, stallInterval: 600_000 };
 const ran: string[] = [];
 
 class RescuedJob extends Job<[name: string]> {

@@ -19,8 +19,9 @@ import { JobSystem } from '../job-system';
 const QUEUES = ['default', 'mailer'];
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
+const SILENCE_MS = 500;
 /** Short, so that a judge judges soon; no stall check is what brings jobs back. */
-const JUDGE: ProcessorTuning = { pulseMs: 50, beatMs: 100, silenceMs: 400, stallInterval: HOUR };
+const JUDGE: ProcessorTuning = { pulseMs: 100, beatMs: 100, silenceMs: SILENCE_MS, stallInterval: HOUR };
 
 const ran: string[] = [];
 const gate = new Gate();
@@ -171,7 +172,7 @@ describe('the jobs of a process that is dead, or silent', () => {
     await until('both ran', () => ran.length === 2);
     assert.deepEqual(ran.sort(), ['from the outbox 1', 'straight 1']);
     assert.deepEqual(system.eventsNamed('processor.taken-over'), [
-      { identity: 'silent', host: 'far', pid: 7, silenceMs: 400, jobs: 2 },
+      { identity: 'silent', host: 'far', pid: 7, silenceMs: SILENCE_MS, jobs: 2 },
     ]);
     await until('the outbox is empty', async () => (await system.outboxSize()) === 0);
     assert.deepEqual(await client.lRange('bq:default:active', 0, -1), ['not to be touched']);
@@ -189,7 +190,7 @@ describe('the jobs of a process that is dead, or silent', () => {
     await judged('dead before');
     const from = performance.now();
     system.redisServer.pause();
-    await until('Redis was away for longer than one may be silent', () => performance.now() - from > 600);
+    await until('Redis was away for longer than one may be silent', () => performance.now() - from > 1.2 * SILENCE_MS);
     system.redisServer.resume();
     await judged('dead after');
     assert.deepEqual([takenOver(), ran], [['dead before', 'dead after'], ['held']]);
@@ -205,7 +206,7 @@ describe('the jobs of a process that is dead, or silent', () => {
         while (performance.now() < end);
       }
     }
-    const options = { tuning: { ...JUDGE, pulseMs: 10 }, lineage: { identity: 'blocked', dead: [] } };
+    const options = { tuning: { ...JUDGE, pulseMs: 10, silenceMs: HOUR }, lineage: { identity: 'blocked', dead: [] } };
     const processor = await system.processor([BlockingJob], { ...options, jobs: { concurrency: 1 } });
     await until('it is there', async () => (await client.zCard(PROCESSES)) === 1);
     const count = 200;
