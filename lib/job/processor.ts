@@ -21,14 +21,22 @@ import type { JobSetup } from './setup';
 
 /** Part of the stop that is kept for handing back what still runs, ms; less of a short one. */
 const HAND_BACK_MS = 3000;
-/** How long handlers may take to heed their aborted signal, ms. */
-const HEED_MS = 300;
-/** Even a stop whose time is over tries this long to hand jobs back, ms. */
-const LEAST_MS = 500;
-/** How long the last outcomes may take to reach Redis, ms. */
-const LAST_OUTCOMES_MS = 2000;
 /** How long the history and the list of processes may take to hear of the end, ms. */
 const FAREWELL_MS = 1000;
+
+/** How long the parts of a stop may take at most, ms; all of them less where the stop's deadline is near. */
+export interface StopTimes {
+  /** That running jobs go on. Default: until it is time to hand them back. */
+  readonly drainMs: number;
+  /** That handlers heed their aborted signal. Default 300. */
+  readonly heedMs: number;
+  /** That the last outcomes reach Redis. Default 2000. */
+  readonly outcomesMs: number;
+  /** That a stop whose time is over tries to hand jobs back all the same. Default 500. */
+  readonly leastMs: number;
+}
+
+const STOP_TIMES: StopTimes = { drainMs: Number.POSITIVE_INFINITY, heedMs: 300, outcomesMs: 2000, leastMs: 500 };
 
 export interface JobProcessorOptions {
   readonly config: Pick<Config, 'jobs' | 'environment'>;
@@ -72,6 +80,9 @@ export interface ProcessorTuning extends PulseTuning {
   readonly history?: boolean;
   /** How long a handler may go on after its timeout until it is told of as overdue, ms. Default 10,000. */
   readonly overdueMs?: number;
+  /** How often it looks for jobs of which nothing has told it, ms. Default 1000, and less where it serves many queues. */
+  readonly pollMs?: number;
+  readonly stop?: Partial<StopTimes>;
   readonly random?: () => number;
   readonly now?: () => number;
 }
@@ -145,6 +156,7 @@ export class JobProcessor implements Service {
       limits: this.limits,
       identity: this.identity,
       stallInterval: tuning.stallInterval ?? 30_000,
+      pollMs: tuning.pollMs,
       handler: (delivery) => this.performer.perform(delivery),
       onStalled: (id, queue) => events.emit('job.rescued', { id, queue }),
       onError: (error, during) => events.emit('queue.error', { error, during }),
@@ -193,18 +205,20 @@ export class JobProcessor implements Service {
   private async drain(given: Deadline): Promise<void> {
     const { worker, outbox, performer } = this;
     if (!worker) return;
-    const deadline = Deadline.after(Math.max(given.remaining(), LEAST_MS));
+    const { drainMs, heedMs, outcomesMs, leastMs } = { ...STOP_TIMES, ...this.options.tuning?.stop };
+    const deadline = Deadline.after(Math.max(given.remaining(), leastMs));
     this.quiet();
     this.presence.drains();
     const quieted = Promise.all([outbox.quiet(deadline), deadline.wait(this.cron.stop())]);
     const { fetcher } = worker;
-    const drained = deadline.earlier(Math.min(HAND_BACK_MS, deadline.remaining() / 2));
+    const handBackMs = Math.min(HAND_BACK_MS, deadline.remaining() / 2);
+    const drained = Deadline.after(Math.min(drainMs, deadline.remaining() - handBackMs));
     if ((await drained.wait(fetcher.handlersEnded())) === 'late') {
       performer.abort(new Error('the process is stopping'));
-      await sooner(HEED_MS, deadline).wait(fetcher.handlersEnded());
+      await sooner(heedMs, deadline).wait(fetcher.handlersEnded());
       fetcher.returnRunning((delivery, applied) => this.announceReturn(delivery.id, delivery.queue, applied));
     }
-    await sooner(LAST_OUTCOMES_MS, deadline).wait(fetcher.idle());
+    await sooner(outcomesMs, deadline).wait(fetcher.idle());
     await quieted;
     await outbox.stop(deadline);
     await this.presence.stop(sooner(FAREWELL_MS, deadline));

@@ -1,4 +1,3 @@
-import { setTimeout as wait } from 'node:timers/promises';
 import type { Knex } from 'knex';
 import { Job } from '../../lib/job/job';
 
@@ -10,7 +9,6 @@ export class LimitedJob extends Job<[n: number]> {
 
   async perform(n: number): Promise<void> {
     await note('begin', n);
-    await wait(3);
     await note('end', n);
   }
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { Job } from '../../lib/job/job';
+import type { ProcessorTuning } from '../../lib/job/processor';
 import { transaction } from '../../lib/model/transaction';
 import { Deadline } from '../../lib/support/deadline';
 import { until } from '../support/until';
@@ -31,6 +32,9 @@ class TidyJob extends Job<[name: string]> {
   }
 }
 
+/** Jobs are told to end soon, and nothing else is short. */
+const SOON: ProcessorTuning = { stop: { drainMs: 20, heedMs: 20, outcomesMs: 10_000 } };
+const IN_TIME = 30_000;
 const CLASSES = [DeafJob, HeedingJob, TidyJob];
 
 describe('stopping', () => {
@@ -70,7 +74,7 @@ describe('stopping', () => {
     await DeafJob.performLater('second');
     gate.open();
     await until('the first has ended', () => system.eventsNamed('job.succeeded').length === 1);
-    await processor.stop(Deadline.after(5000));
+    await processor.stop(Deadline.after(IN_TIME));
     assert.deepEqual(ran, ['first 1']);
     assert.deepEqual(await lengths(), { waiting: 1, active: 0, delayed: 0 });
     assert.deepEqual(processor.snapshot(), { running: [], quiet: true });
@@ -80,7 +84,7 @@ describe('stopping', () => {
     const processor = await system.processor(CLASSES);
     await transaction(() => DeafJob.performLater('slow'));
     await until('it runs', () => gate.held === 1);
-    const stopped = processor.stop(Deadline.after(20_000));
+    const stopped = processor.stop(Deadline.after(IN_TIME));
     gate.open();
     await stopped;
     assert.equal(system.eventsNamed('job.succeeded').length, 1);
@@ -88,30 +92,29 @@ describe('stopping', () => {
   });
 
   it('hands back what is late, to the head, with no attempt and no delivery burnt', async () => {
-    const processor = await system.processor(CLASSES);
+    const processor = await system.processor(CLASSES, { tuning: SOON });
     await DeafJob.performLater('deaf');
     await HeedingJob.performLater('heeding');
     await until('both run', () => gate.held === 2);
     await DeafJob.performLater('behind');
-    await Promise.all([processor.stop(Deadline.after(1500)), processor.stop(Deadline.after(1500))]);
+    await Promise.all([processor.stop(Deadline.after(IN_TIME)), processor.stop(Deadline.after(IN_TIME))]);
     assert.equal(system.eventsNamed('job.returned').length, 2);
     assert.equal(system.eventsNamed('job.retrying').length, 0);
     assert.deepEqual(await lengths(), { waiting: 3, active: 0, delayed: 0 });
     assert.equal(await system.redis.client.hLen('bq:default:deliveries'), 0);
     gate.open();
-    const again = await system.processor(CLASSES, { jobs: { concurrency: 1 } });
+    await system.processor(CLASSES, { jobs: { concurrency: 1 } });
     await until('all have run', () => system.eventsNamed('job.succeeded').length === 3);
-    await again.stop(Deadline.after(1000));
     assert.deepEqual(ran.slice(0, 2).sort(), ['deaf 1', 'heeding 1']);
     assert.deepEqual(ran.slice(2, 4).sort(), ['deaf 1', 'heeding 1'], 'the returned ones go first');
     assert.equal(ran[4], 'behind 1');
   });
 
   it('hands back what returns because its signal is aborted: nobody can tell that from its end', async () => {
-    const processor = await system.processor(CLASSES);
+    const processor = await system.processor(CLASSES, { tuning: SOON });
     await transaction(() => TidyJob.performLater('tidy'));
     await until('it runs', () => gate.held === 1);
-    await processor.stop(Deadline.after(1000));
+    await processor.stop(Deadline.after(IN_TIME));
     assert.equal(system.eventsNamed('job.returned').length, 1);
     assert.equal(system.eventsNamed('job.succeeded').length, 0);
     gate.open();
@@ -122,11 +125,12 @@ describe('stopping', () => {
   });
 
   it('counts what ends after that, but never asked for its signal', async () => {
-    const processor = await system.processor(CLASSES);
+    const patient = { stop: { ...SOON.stop, heedMs: IN_TIME } };
+    const processor = await system.processor(CLASSES, { tuning: patient });
     await DeafJob.performLater('deaf');
     await HeedingJob.performLater('heeding');
     await until('both run', () => gate.held === 2);
-    const stopped = processor.stop(Deadline.after(4000));
+    const stopped = processor.stop(Deadline.after(3 * IN_TIME));
     await until('the one is told to end', () => gate.held === 1);
     gate.open();
     await stopped;
@@ -134,20 +138,20 @@ describe('stopping', () => {
   });
 
   it('hands back even when there is no time at all', async () => {
-    const processor = await system.processor(CLASSES);
+    const tuning = { stop: { ...SOON.stop, leastMs: IN_TIME } };
+    const processor = await system.processor(CLASSES, { tuning });
     await DeafJob.performLater('deaf');
     await until('it runs', () => gate.held === 1);
     await processor.stop(Deadline.after(0));
     assert.deepEqual(await lengths(), { waiting: 1, active: 0, delayed: 0 });
   });
 
-  it('is safe before start, and settles by the deadline while Redis is away', async () => {
-    const processor = await system.processor(CLASSES);
+  it('gives up what Redis cannot be told while it is away', async () => {
+    const processor = await system.processor(CLASSES, { tuning: { stop: { ...SOON.stop, outcomesMs: 20 } } });
     await DeafJob.performLater('deaf');
     await until('it runs', () => gate.held === 1);
     await system.redisServer.kill();
-    const deadline = Deadline.after(2000);
-    await processor.stop(deadline);
-    assert.ok(!deadline.expired);
+    await processor.stop(Deadline.after(3 * IN_TIME));
+    assert.equal(system.eventsNamed('job.returned').length, 0);
   });
 });

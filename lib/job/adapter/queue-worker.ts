@@ -28,6 +28,8 @@ export interface QueueWorkerOptions {
   readonly identity?: string | undefined;
   /** ms. */
   readonly stallInterval: number;
+  /** The poll that stands in for missed wakes, ms. Default 1000, or 250 while there are queues without a peek. */
+  readonly pollMs?: number | undefined;
   readonly handler: (delivery: Delivery) => Promise<Performed>;
   /** A job came back from a process that died or stalled. */
   readonly onStalled: (id: string, queue: string) => void;
@@ -80,8 +82,9 @@ export class QueueWorker {
       this.fetcher.start();
       beat();
     });
+    const { pollMs = this.unpeeked.length > 0 ? UNPEEKED_POLL_MS : POLL_MS } = this.options;
     this.timers = [
-      setInterval(() => this.poll(), this.unpeeked.length > 0 ? UNPEEKED_POLL_MS : POLL_MS),
+      setInterval(() => this.poll(), pollMs),
       setInterval(beat, Math.ceil(this.options.stallInterval / BEATS)),
     ];
   }

@@ -2,18 +2,18 @@ import assert from 'node:assert/strict';
 import type { Redis } from '../../../lib/core/redis';
 import type { BeeConnection } from '../../../lib/job/adapter/bee-connection';
 import { ClassLimits } from '../../../lib/job/adapter/class-limits';
-import { callFused, type Delivery, type Outcome } from '../../../lib/job/adapter/fused-call';
+import type { Delivery, Outcome } from '../../../lib/job/adapter/fused-call';
 import { dispatch } from '../../../lib/job/enqueue/dispatch-script';
 import { newRecord } from '../../../lib/job/record/record';
 import { takeOver } from '../../../lib/job/redis/take-over-script';
+import { HandmadeProcess } from './handmade-process';
 
 export const QUEUES = ['default', 'mailer'];
 export const LIMITS: Readonly<Record<string, number>> = { OneJob: 1, TwoJob: 2 };
 export const CLASSES = [...Object.keys(LIMITS), 'FreeJob'];
 
-/** One processor as Redis sees it. */
 interface Process {
-  identity: string;
+  self: HandmadeProcess;
   calls: number;
   lost: string[];
   readonly running: Delivery[];
@@ -53,29 +53,17 @@ export class LimitModel {
   /** @param lose the reply never comes: the jobs it names are not running, and the next call says so. */
   async call(process: Process, wanted: number, ends: readonly Outcome['op'][] = [], lose = false): Promise<Delivery[]> {
     const endings = process.running.splice(0, ends.length);
-    const token = `${process.identity}.${++process.calls}`;
-    const reply = await callFused(this.command, {
-      prefixes: QUEUES.map((queue) => `bq:${queue}:`),
-      token,
+    const { token, applied, fetched } = await process.self.call({
       wanted,
-      orders: wanted > 0 ? [[0, 1]] : [],
-      lostTokens: process.lost,
-      limits: this.classLimits.written(process.running, process.calls % 3 === 0),
-      outcomes: endings.map((delivery, index) => ({
-        queue: QUEUES.indexOf(delivery.queue),
-        delivery,
-        outcome: outcomeOf(ends[index] ?? 'drop', delivery),
-      })),
+      lost: process.lost,
+      running: process.running,
+      upkeep: ++process.calls % 3 === 0,
+      ends: endings.map((delivery, index) => ({ delivery, outcome: outcomeOf(ends[index] ?? 'drop', delivery) })),
     });
     process.lost = lose ? [token] : [];
     endings.forEach((delivery, index) => {
-      if (reply.applied[index] && ends[index] === 'drop') this.ended.push(delivery.id);
+      if (applied[index] && ends[index] === 'drop') this.ended.push(delivery.id);
     });
-    const fetched = reply.fetched.map((job) => ({
-      ...job,
-      queue: QUEUES[job.queue] ?? '',
-      limitedClass: this.classLimits.classOf(job.record),
-    }));
     if (!lose) process.running.push(...fetched);
     this.checkLimits();
     return fetched;
@@ -83,7 +71,7 @@ export class LimitModel {
 
   /** kill -9, and a successor that knows of it. */
   async die(process: Process): Promise<void> {
-    const dead = process.identity;
+    const dead = process.self.identity;
     Object.assign(process, this.newborn());
     process.running.length = 0;
     await takeOver(this.redis.client, dead, QUEUES);
@@ -143,7 +131,8 @@ export class LimitModel {
   }
 
   private newborn(): Process {
-    return { identity: `process-${++this.births}`, calls: 0, lost: [], running: [] };
+    const self = new HandmadeProcess(this.command, `process-${++this.births}`, QUEUES, this.classLimits);
+    return { self, calls: 0, lost: [], running: [] };
   }
 }
 

@@ -1,11 +1,9 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { Events } from '../../../lib/core/events';
-import { Redis } from '../../../lib/core/redis';
-import { BeeConnection } from '../../../lib/job/adapter/bee-connection';
-import { Deadline } from '../../../lib/support/deadline';
-import { startTestRedis, type TestRedis } from '../../support/redis';
+import type { Redis } from '../../../lib/core/redis';
+import type { BeeConnection } from '../../../lib/job/adapter/bee-connection';
 import { until } from '../../support/until';
+import { AdapterStage } from './adapter-stage';
 import { CLASSES, LimitModel, QUEUES } from './limit-model';
 
 type Step =
@@ -51,23 +49,14 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 );
 
 describe('the fused script and limits of classes', () => {
-  let server: TestRedis;
+  let stage: AdapterStage;
   let redis: Redis;
   let command: BeeConnection;
   before(async () => {
-    server = await startTestRedis();
-    redis = new Redis(server.url, new Events());
-    await redis.start();
-    const onError = (error: Error) => assert.fail(error);
-    command = new BeeConnection({ url: server.url, patienceMs: 10_000, onReady: () => undefined, onError });
-    await command.firstReady.promise;
-    await until('redis is connected', () => redis.client.isReady);
+    stage = await AdapterStage.start();
+    ({ redis, command } = stage);
   });
-  after(async () => {
-    command.end();
-    await redis.stop(Deadline.after(1000));
-    await server.remove();
-  });
+  after(() => stage.stop());
   beforeEach(async () => {
     await redis.client.flushAll();
   });

@@ -1,12 +1,17 @@
 import assert from 'node:assert/strict';
+import { dispatch } from '../../../lib/job/enqueue/dispatch-script';
 import { Job } from '../../../lib/job/job';
-import { countOverdue } from '../../../lib/job/outbox/overdue';
-import { readQueues } from '../../../lib/job/queue/queue-status';
+import { LatencyWatch } from '../../../lib/job/pulse/latency-watch';
+import { PROCESSES, processKey } from '../../../lib/job/pulse/process-keys';
+import { newRecord } from '../../../lib/job/record/record';
 import { transaction } from '../../../lib/model/transaction';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
 import { JobSystem } from '../job-system';
 
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+const OPTIONS = { tuning: { pulseMs: 20, beatMs: 40 }, jobs: { latencyWarningMs: 10 * MINUTE } };
 const gate = new Gate();
 
 class HeldJob extends Job {
@@ -15,10 +20,9 @@ class HeldJob extends Job {
   }
 }
 
-const OPTIONS = { tuning: { pulseMs: 20, beatMs: 40 }, jobs: { latencyWarningMs: 400 } };
-
 describe('queues that are behind', () => {
   let system: JobSystem;
+  let enqueued = 0;
   before(async () => {
     system = await JobSystem.start();
   });
@@ -29,50 +33,61 @@ describe('queues that are behind', () => {
   });
   afterEach(() => gate.open());
 
+  /** Jobs that could have run an hour ago. */
+  const enqueueLate = async (queue: string, count: number) => {
+    const record = newRecord('{"v":1,"class":"HeldJob","args":[],"attrs":{}}', Date.now() - HOUR);
+    const jobs = Array.from({ length: count }, () => ({ id: `job-${++enqueued}`, queue, record }));
+    await dispatch(system.redis.client, jobs);
+  };
+  /** Rows that were due an hour ago. */
+  const outdateRows = () =>
+    system.postgres.query(`update job_outbox set run_at = run_at - interval '1 hour' where run_at < clock_timestamp()`);
+  const slow = (queue: string) => system.eventsNamed('queue.slow').filter((event) => event.queue === queue);
+  /** It has looked at all queues and the outbox since, for it looks at those that nobody serves last, and then at the outbox. */
+  const hasLooked = async () => {
+    for (const queue of [`unserved-${++enqueued}`, `unserved-${++enqueued}`]) {
+      await enqueueLate(queue, 1);
+      await until('it has looked', () => slow(queue).length === 1);
+    }
+  };
+
   it('are warned of once, with age and size, and told of again when they have caught up', async () => {
+    await enqueueLate('default', 5);
     await system.processor([HeldJob], OPTIONS);
-    for (let i = 0; i < 5; i++) await HeldJob.performLater();
-    const slow = await until('it is warned of', () => system.eventsNamed('queue.slow')[0]);
-    assert.deepEqual([slow.queue, slow.size, slow.served], ['default', 3, true]);
-    assert.ok(slow.latencyMs > 400 && slow.latencyMs < 5000, `${slow.latencyMs} ms`);
-    const more = slow.latencyMs + 400;
-    const age = async () => (await readQueues(system.redis.client, ['default']))[0]?.latencyMs ?? 0;
-    await until('it has waited on for long', async () => (await age()) > more);
-    assert.equal(system.eventsNamed('queue.slow').length, 1, 'not again');
+    await until('two of them run', () => gate.held === 2);
+    await hasLooked();
+    const [first = assert.fail(), ...more] = slow('default');
+    assert.deepEqual([first.served, more], [true, []]);
+    assert.ok(first.size >= 3 && first.latencyMs >= HOUR, `${first.size}, ${first.latencyMs} ms`);
     assert.equal(system.eventsNamed('queue.caught-up').length, 0);
     gate.open();
     const caughtUp = await until('it has caught up', () => system.eventsNamed('queue.caught-up')[0]);
     assert.deepEqual(caughtUp, { queue: 'default', latencyMs: 0, size: 0 });
   });
 
-  it('are not those that are paused, nor any when it is switched off', async () => {
-    await system.redis.client.set('bq:mailer:paused', '1');
-    await system.processor([HeldJob], {
-      ...OPTIONS,
-      jobs: { queues: [{ name: 'mailer', weight: 1 }], latencyWarningMs: 400 },
-    });
-    const off = { queues: [{ name: 'default', weight: 1 }], latencyWarningMs: 0 };
-    (await system.processor([HeldJob], { ...OPTIONS, jobs: off })).quiet();
-    await HeldJob.set({ queue: 'mailer' }).performLater();
-    await HeldJob.performLater();
-    await until('both have waited', async () => {
-      const queues = await readQueues(system.redis.client, ['default', 'mailer']);
-      return queues.every(({ latencyMs }) => latencyMs > 600);
-    });
-    assert.equal(system.eventsNamed('queue.slow').length, 0);
+  it('are told of by who serves them, or by anybody when nobody does; not while they are paused', async () => {
+    const { client } = system.redis;
+    await client.set('bq:mailer:paused', '1');
+    for (const queue of ['mailer', 'somebodys', 'nobodys']) await enqueueLate(queue, 1);
+    await client.zAdd(PROCESSES, { value: 'other', score: Date.now() + HOUR });
+    await client.set(processKey('other'), JSON.stringify({ identity: 'other', queues: ['somebodys'] }));
+    await system.processor([HeldJob], OPTIONS);
+    await hasLooked();
+    const [only = assert.fail()] = slow('nobodys');
+    assert.deepEqual([only.size, only.served, slow('mailer'), slow('somebodys')], [1, false, [], []]);
   });
 
-  it('may be served by nobody', async () => {
-    await system.processor([HeldJob], OPTIONS);
-    await HeldJob.set({ queue: 'nobodys' }).performLater();
-    await HeldJob.set({ queue: 'somebodys' }).performLater();
-    const other = { queues: [{ name: 'somebodys', weight: 1 }], latencyWarningMs: 0 };
-    (await system.processor([HeldJob], { ...OPTIONS, jobs: other })).quiet();
-    const slow = await until('it is warned of', () => system.eventsNamed('queue.slow')[0]);
-    assert.deepEqual([slow.queue, slow.size, slow.served], ['nobodys', 1, false]);
-    const age = async () => (await readQueues(system.redis.client, ['somebodys']))[0]?.latencyMs ?? 0;
-    await until('the other has waited longer', async () => (await age()) > 800);
-    assert.equal(system.eventsNamed('queue.slow').length, 1, 'who serves that one may tell of it');
+  it('are nobody’s concern when warnings are switched off', async () => {
+    await enqueueLate('nobodys', 1);
+    await system.processor([HeldJob], { ...OPTIONS, jobs: { latencyWarningMs: 0 } });
+    await HeldJob.performLater();
+    await until('its beats go on', async () => {
+      const [score] = await system.redis.client.zRangeWithScores(PROCESSES, 0, 0);
+      return gate.held === 1 && score;
+    });
+    gate.open();
+    await system.stopProcessors();
+    assert.equal(system.eventsNamed('queue.slow').length, 0);
   });
 
   it('may be the outbox, while Redis is away', async () => {
@@ -84,27 +99,37 @@ describe('queues that are behind', () => {
       await HeldJob.performLater();
       await HeldJob.set({ wait: '1h' }).performLater();
     });
-    const slow = await until('it is warned of', () => system.eventsNamed('outbox.slow')[0]);
-    assert.equal(slow.size, 2, 'one is not due');
-    assert.ok(slow.latencyMs > 400);
+    await outdateRows();
+    const warning = await until('it is warned of', () => system.eventsNamed('outbox.slow')[0]);
+    assert.equal(warning.size, 2, 'one is not due');
+    assert.ok(warning.latencyMs >= HOUR);
     await system.redisServer.start();
     await until('it has caught up', () => system.eventsNamed('outbox.caught-up').length === 1);
-    assert.equal(await countOverdue(system.database.knex), 0);
     assert.equal(system.eventsNamed('outbox.slow').length, 1);
   });
 
   it('are not the outbox when it keeps what a full queue has no room for', async () => {
-    await system.processor([HeldJob], { ...OPTIONS, jobs: { latencyWarningMs: 3000 } });
-    await transaction(() => HeldJob.performAllLater(Array.from({ length: 12_000 }, () => [])));
-    await until('the queue is full', async () => {
-      const [status] = await readQueues(system.redis.client, ['default']);
-      return (status?.waiting ?? 0) >= 10_000;
+    await transaction(() => HeldJob.performLater());
+    await outdateRows();
+    const { redis, database, events } = system;
+    let full = ['default'];
+    const watch = new LatencyWatch({
+      redis: redis.client,
+      knex: database.knex,
+      events,
+      queues: ['mailer'],
+      fullQueues: () => full,
+      warningMs: 10 * MINUTE,
+      everyMs: 10,
     });
-    await until('it is warned of', () => system.eventsNamed('queue.slow').length === 1);
-    const from = performance.now();
-    await until('it has looked again several times', () => performance.now() - from > 1000);
-    assert.equal(system.eventsNamed('outbox.slow').length, 0);
-    assert.ok((await countOverdue(system.database.knex)) > 0);
-    assert.equal(await countOverdue(system.database.knex, ['default']), 0);
+    watch.start();
+    try {
+      await hasLooked();
+      assert.equal(system.eventsNamed('outbox.slow').length, 0);
+      full = [];
+      await until('it is warned of when there is room', () => system.eventsNamed('outbox.slow').length === 1);
+    } finally {
+      await watch.stop();
+    }
   });
 });

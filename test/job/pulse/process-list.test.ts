@@ -37,6 +37,7 @@ describe('the list of processes', () => {
     system.processor([HeldJob], { tuning: FAST, lineage: { identity, dead: [] }, jobs: { concurrency: 3 } });
 
   it('shows each processor of each tree, with what it is doing', async () => {
+    const from = Date.now();
     await start('tree-b-0');
     await start('tree-a-1');
     const { id } = await HeldJob.performLater();
@@ -44,7 +45,7 @@ describe('the list of processes', () => {
     const busy = await until('one is busy', async () => (await processes.list()).find((one) => one.busyCount > 0));
     const { startedAt = 0, ...job } = busy.busy[0] ?? {};
     assert.deepEqual(job, { id, class: 'HeldJob', queue: 'default', attempt: 1 });
-    assert.ok(Math.abs(Date.now() - startedAt) < 10_000);
+    assert.ok(startedAt >= from && startedAt <= Date.now());
     const listed = await processes.list();
     assert.deepEqual(
       listed.map(({ identity, tree }) => [identity, tree]),
@@ -57,7 +58,7 @@ describe('the list of processes', () => {
       assert.deepEqual([one.host, one.pid, one.concurrency], [os.hostname(), process.pid, 3]);
       assert.deepEqual([one.queues, one.quiet, one.stopping], [['default', 'mailer'], false, false]);
       assert.match(one.version, /^\d+\.\d+\.\d+/);
-      assert.ok(one.rssMb > 10 && one.lagP99Ms >= 0 && one.silentMs < 5000 && one.startedAt > 0);
+      assert.ok(one.rssMb > 10 && one.lagP99Ms >= 0 && one.silentMs >= 0 && one.startedAt >= from);
     }
     await until('round trips are timed', async () => (await processes.list()).every(({ redisMs }) => redisMs !== null));
   });
@@ -74,7 +75,7 @@ describe('the list of processes', () => {
     other.quiet();
     await HeldJob.performLater();
     await until('it runs', () => gate.held === 1);
-    const stopped = system.stopProcessors(20_000);
+    const stopped = system.stopProcessors(60_000);
     await until('it drains', async () => (await shown('tree-0'))?.stopping);
     gate.open();
     await stopped;
@@ -90,8 +91,8 @@ describe('the list of processes', () => {
       await client.set(processKey('gone'), text);
       return (await processes.list()).map(({ identity }) => identity);
     };
-    assert.deepEqual(await silentFor(25_000), ['gone']);
-    assert.deepEqual(await silentFor(35_000), []);
+    assert.deepEqual(await silentFor(15_000), ['gone']);
+    assert.deepEqual(await silentFor(31_000), []);
     assert.equal(await client.zCard(PROCESSES), 1, 'its jobs are still to be taken over');
     assert.deepEqual(await silentFor(3_600_000), []);
     assert.equal(await client.zCard(PROCESSES), 0);

@@ -1,195 +1,253 @@
 import assert from 'node:assert/strict';
-import type { ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
+import type { RedisClient } from '../../../lib/core/redis';
+import type { BeeConnection } from '../../../lib/job/adapter/bee-connection';
+import type { Delivery } from '../../../lib/job/adapter/fused-call';
+import { dispatch } from '../../../lib/job/enqueue/dispatch-script';
 import { Job } from '../../../lib/job/job';
 import type { ProcessorTuning } from '../../../lib/job/processor';
-import { PROCESSES } from '../../../lib/job/pulse/process-keys';
+import { PROCESSES, processKey } from '../../../lib/job/pulse/process-keys';
+import { type PulseRequest, sendPulse } from '../../../lib/job/pulse/pulse-script';
+import { newRecord } from '../../../lib/job/record/record';
+import { takeOver } from '../../../lib/job/redis/take-over-script';
 import { transaction } from '../../../lib/model/transaction';
-import { SeverableProxy } from '../../app/severable-proxy';
 import { until } from '../../support/until';
-import { BlockingJob, LongJob, startDoomedProcessor } from '../doomed-processor';
+import { connectBee } from '../adapter/adapter-stage';
+import { HandmadeProcess } from '../adapter/handmade-process';
+import { Gate } from '../gate';
 import { JobSystem } from '../job-system';
 
-const SILENCE_MS = 2000;
-/** A twelfth of the real times, but for the stall check, which must not be what brings jobs back. */
-const FAST: ProcessorTuning = { pulseMs: 80, beatMs: 400, silenceMs: SILENCE_MS, stallInterval: 600_000 };
-/** Processes are forked, which takes seconds where others work at the same time. */
+const QUEUES = ['default', 'mailer'];
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+const SILENCE_MS = 500;
+/** Short, so that a judge judges soon; no stall check is what brings jobs back. */
+const JUDGE: ProcessorTuning = { pulseMs: 100, beatMs: 100, silenceMs: SILENCE_MS, stallInterval: HOUR };
+
 const ran: string[] = [];
+const gate = new Gate();
 
-class TakenJob extends Job<[name: string]> {
-  static override jobName = 'LongJob';
-
+class NamedJob extends Job<[name: string]> {
   perform(name: string): void {
     ran.push(`${name} ${this.context.attempt}`);
   }
 }
 
-describe('a processor that falls silent', () => {
+class HeldJob extends Job {
+  async perform(): Promise<void> {
+    ran.push('held');
+    await gate.pass();
+  }
+}
+
+describe('the jobs of a process that is dead, or silent', () => {
   let system: JobSystem;
-  const children: ChildProcess[] = [];
+  let client: RedisClient;
+  let command: BeeConnection;
   before(async () => {
     system = await JobSystem.start();
+    ({ client } = system.redis);
+    command = await connectBee(system.redisServer.url);
   });
-  after(() => system.stop());
+  after(async () => {
+    gate.open();
+    command.end();
+    await system.stop();
+  });
   beforeEach(async () => {
+    gate.close();
     await system.reset();
     ran.length = 0;
   });
-  afterEach(() => {
-    for (const child of children.splice(0)) child.kill('SIGKILL');
-  });
 
-  /** In a process of its own, with what its jobs have said so far. */
-  const startDoomed = (identity: string, redis = system.redisServer.url) => {
-    const child = startDoomedProcessor({ database: system.postgres.url, redis }, identity, FAST);
-    children.push(child);
-    const said: string[] = [];
-    child.on('message', (name: string) => said.push(name));
-    return { child, said };
+  /** Somebody else's process, as Redis sees it. */
+  const process = (identity: string) => new HandmadeProcess(command, identity, QUEUES);
+  const enqueue = async (...ids: string[]) => {
+    const record = (id: string) => newRecord(JSON.stringify({ v: 1, class: 'NamedJob', args: [id], attrs: {} }));
+    await dispatch(
+      client,
+      ids.map((id) => ({ id, queue: 'default', record: record(id) })),
+    );
   };
-  const judge = () => system.processor([TakenJob], { tuning: FAST });
-  const takenOver = () => system.eventsNamed('processor.taken-over');
-  const kill = async (child: ChildProcess) => {
-    child.kill('SIGKILL');
-    await once(child, 'exit');
+  const heldBy = async (identity: string, ...ids: string[]) => {
+    await enqueue(...ids);
+    return process(identity).fetch(ids.length);
   };
-  const passed = (ms: number) => {
-    const from = performance.now();
-    return until(`${ms} ms have passed`, () => performance.now() - from > ms, { timeoutMs: ms + 10_000 });
-  };
-  /** Long enough for every judge to have judged several times. */
-  const judgements = () => passed(2.5 * SILENCE_MS);
+  /** Redis's clock. */
+  const now = async () => Number((await client.time())[0]) * 1000;
+  const lastHeardOf = async (identity: string, agoMs: number) =>
+    client.zAdd(PROCESSES, { value: identity, score: (await now()) - agoMs });
+  const counted = (deliveries: readonly Delivery[]) => deliveries.map(({ id, deliveries: count }) => `${id} ${count}`);
+  const takenOver = () => system.eventsNamed('processor.taken-over').map(({ identity }) => identity);
 
-  it('has its jobs run by another, counted as delivered and no attempt burnt; by one only, of many', async () => {
-    const { child, said } = startDoomed('a-tree-0');
-    await transaction(() => LongJob.performLater('from the outbox'));
-    await LongJob.performLater('straight');
-    await until('it holds both', () => said.length === 2);
-    await judge();
-    await judge();
-    await passed(1.2 * SILENCE_MS);
-    await kill(child);
-    const since = performance.now();
-    await until('both ran here', () => ran.length === 2);
-    const tookMs = performance.now() - since;
-    assert.ok(tookMs < 1.2 * SILENCE_MS, `${tookMs} ms`);
-    assert.deepEqual(ran.sort(), ['from the outbox 1', 'straight 1']);
-    const [event = assert.fail(), ...more] = takenOver();
-    assert.deepEqual([event.identity, event.pid, event.jobs, more], ['a-tree-0', child.pid, 2, []]);
-    assert.equal(system.eventsNamed('job.rescued').length, 2);
-    await until('the outbox is empty', async () => (await system.outboxSize()) === 0);
-    assert.ok(!(await system.redis.client.zRange(PROCESSES, 0, -1)).includes('a-tree-0'));
+  it('run next, in their order, still counted as delivered: one of them may have killed it', async () => {
+    await enqueue('a', 'b', 'c', 'd');
+    await process('dead').fetch(2);
+    const back = await takeOver(client, 'dead', QUEUES);
+    assert.deepEqual(back?.map(({ id, queue }) => `${queue} ${id}`).sort(), ['default a', 'default b']);
+    assert.deepEqual(counted(await process('other').fetch(4)), ['a 2', 'b 2', 'c 1', 'd 1']);
   });
 
-  it('has what it held counted as delivered, since that may have killed it', async () => {
-    const { child, said } = startDoomed('first');
-    await LongJob.performLater('held');
-    await until('it holds it', () => said.length === 1);
-    // Takes over, but takes nothing: what is taken over stays to be seen.
-    const processor = await judge();
-    processor.quiet();
-    await kill(child);
-    await until('it is taken over', () => takenOver().length === 1);
-    const [fence = ''] = await system.redis.client.hVals('bq:default:deliveries');
-    assert.match(fence, /^1:first\./);
-    processor.resume();
-    await until('it ran', () => ran.length === 1);
+  it('are those of no other process, however much alike they are called', async () => {
+    await heldBy('tree-1', 'a');
+    await heldBy('tree-10', 'b');
+    await heldBy('a-tree-1', 'c');
+    assert.deepEqual(await takeOver(client, 'tree-1', QUEUES), [{ queue: 'default', id: 'a' }]);
   });
 
-  it('is left alone while a job blocks its event loop for less', async () => {
-    const { said } = startDoomed('blocked');
-    await BlockingJob.performLater('blocking', 0.8 * SILENCE_MS);
-    await until('it blocks', () => said.length === 1);
-    await judge();
-    await judgements();
-    assert.deepEqual(takenOver(), []);
-    assert.deepEqual(said, ['blocking'], 'it ran once');
-    assert.equal(await system.redis.client.hLen('bq:default:jobs'), 0, 'and is done');
+  it('are taken over by one, after a second look at whether it is silent', async () => {
+    await heldBy('silent', 'a');
+    const attempt = () => takeOver(client, 'silent', QUEUES, HOUR);
+    await lastHeardOf('silent', 59 * MINUTE);
+    assert.equal(await attempt(), undefined, 'it lives');
+    assert.equal(await client.lLen('bq:default:active'), 1);
+    await lastHeardOf('silent', 61 * MINUTE);
+    assert.deepEqual(await attempt(), [{ queue: 'default', id: 'a' }]);
+    assert.equal(await attempt(), undefined, 'another was first');
+    assert.equal(await client.zCard(PROCESSES), 0);
   });
 
-  it('was blocked only, too long: its job counts as done if nobody has begun it anew', async () => {
-    // There before, since who has not been here for long does not judge.
-    const processor = await judge();
-    processor.quiet();
-    const { said } = startDoomed('blocked');
-    await transaction(() => BlockingJob.performLater('blocking', 1.8 * SILENCE_MS));
-    await until('it blocks', () => said.length === 1);
-    await until('it is taken over', () => takenOver().length === 1);
-    assert.equal(await system.redis.client.lLen('bq:default:waiting'), 1);
-    await until('it is done', async () => (await system.redis.client.hLen('bq:default:jobs')) === 0);
-    assert.equal(await system.redis.client.lLen('bq:default:waiting'), 0);
-    await until('its row is gone', async () => (await system.outboxSize()) === 0);
-    assert.deepEqual(said, ['blocking']);
-  });
+  describe('are looked for by a judge', () => {
+    const pulse = async (last: PulseRequest['last']) => {
+      await client.del(PROCESSES);
+      await lastHeardOf('silent', 61 * MINUTE);
+      await lastHeardOf('slow', 59 * MINUTE);
+      const request = { identity: 'judge', ttlS: 30, gapMs: 10 * MINUTE, silenceMs: HOUR, info: undefined, obeyed: [] };
+      return sendPulse(client, { ...request, last });
+    };
+    const MOMENT = 1000;
 
-  it('again and again, for its job always takes too long: it is done all the same, and no poison', async () => {
-    const [one, other] = [startDoomed('one'), startDoomed('other')];
-    const listed = async () => (await system.redis.client.zCard(PROCESSES)) === 2;
-    await until('both are listed', listed);
-    // Who has not been here for long does not judge.
-    await passed(1.2 * SILENCE_MS);
-    await transaction(() => BlockingJob.performLater('blocking', 1.8 * SILENCE_MS));
-    await until('it is done', async () => (await system.redis.client.hLen('bq:default:jobs')) === 0);
-    const { client } = system.redis;
-    assert.deepEqual([await client.zCard('bq:default:dead'), await client.zCard('bq:default:delayed')], [0, 0]);
-    assert.ok([...one.said, ...other.said].length <= 3);
-  });
-
-  it('is left alone while several jobs do so one after the other', async () => {
-    const { said } = startDoomed('blocked');
-    const names = ['a', 'b', 'c', 'd', 'e'];
-    await transaction(async () => {
-      for (const name of names) await BlockingJob.performLater(name, 0.5 * SILENCE_MS);
+    it('who has been here for that long', async () => {
+      const from = await now();
+      const reply = await pulse({ now: from - MOMENT, since: from - 2 * HOUR });
+      assert.deepEqual([reply.silent, reply.since], [['silent'], from - 2 * HOUR]);
     });
-    await until('the first blocks', () => said.length > 0);
-    const processor = await judge();
-    processor.quiet();
-    await until('all are done', async () => (await system.redis.client.hLen('bq:default:jobs')) === 0);
-    assert.deepEqual([takenOver(), said.sort()], [[], names]);
-  });
 
-  it('is left alone when it merely lost Redis for less', async () => {
-    const proxy = new SeverableProxy({ host: '127.0.0.1', port: system.redisServer.port });
-    const port = await proxy.open();
-    const { said } = startDoomed('cut-off', `redis://127.0.0.1:${port}`);
-    await LongJob.performLater('held');
-    await until('it holds it', () => said.length === 1);
-    await judge();
-    await passed(1.2 * SILENCE_MS);
-    await proxy.sever();
-    await passed(0.3 * SILENCE_MS);
-    await proxy.open();
-    await judgements();
-    assert.deepEqual([takenOver(), said, ran], [[], ['held'], []]);
-    await proxy.sever();
-    await until('it is given up when it stays away', () => ran.length === 1);
-  });
-
-  for (const [outage, away, back] of [
-    ['is frozen', () => system.redisServer.pause(), () => system.redisServer.resume()],
-    ['is down', () => system.redisServer.kill(), () => system.redisServer.start()],
-  ] as const) {
-    it(`is left alone when Redis ${outage}, however long; one that died meanwhile is taken over`, async () => {
-      const [living, dying] = [startDoomed('living'), startDoomed('dying')];
-      const listed = async () => (await system.redis.client.zCard(PROCESSES)) === 2;
-      await until('both are listed', listed);
-      await transaction(async () => {
-        for (const name of ['a', 'b', 'c', 'd']) await LongJob.performLater(name);
+    for (const [who, nowAgo, sinceAgo] of [
+      ['has not been here for that long', MOMENT, 50 * MINUTE],
+      ['was itself away meanwhile', 11 * MINUTE, 2 * HOUR],
+      ['finds that the clock was put back', -MINUTE, 2 * HOUR],
+    ] as const) {
+      it(`but not by one who ${who}`, async () => {
+        const from = await now();
+        const reply = await pulse({ now: from - nowAgo, since: from - sinceAgo });
+        assert.deepEqual(reply.silent, []);
+        // From here on it counts anew, where it was away.
+        assert.equal(reply.since, nowAgo === MOMENT ? from - sinceAgo : reply.now);
       });
-      await until('both hold two each', () => living.said.length === 2 && dying.said.length === 2);
-      await judge();
-      await passed(1.2 * SILENCE_MS);
-      await away();
-      await kill(dying.child);
-      await passed(1.5 * SILENCE_MS);
-      await back();
-      // By this judge, or by the living one.
-      await until('the jobs of the dead one ran', () => ran.length === 2);
-      await judgements();
-      const identities = await system.redis.client.zRange(PROCESSES, 0, -1);
-      assert.deepEqual([identities.includes('living'), identities.includes('dying')], [true, false]);
-      assert.ok(takenOver().every(({ identity }) => identity === 'dying'));
-      assert.deepEqual([living.said.length, ran.length], [2, 2], 'those of the living one run on');
+    }
+
+    it('but not by one who has just come', async () => {
+      const reply = await pulse(undefined);
+      assert.deepEqual([reply.silent, reply.since], [[], reply.now]);
     });
-  }
+  });
+
+  it('are run at once by a successor that knows of its death; its neighbour keeps its own', async () => {
+    await heldBy('first', 'a', 'b');
+    await heldBy('neighbour', 'c', 'd');
+    const lineage = { identity: 'second', dead: ['first'] };
+    await system.processor([NamedJob], { tuning: { stallInterval: HOUR }, lineage });
+    await until('both ran', () => ran.length === 2);
+    assert.deepEqual(ran.sort(), ['a 1', 'b 1'], 'no attempt is burnt');
+    assert.deepEqual((await client.lRange('bq:default:active', 0, -1)).sort(), ['c', 'd']);
+    assert.equal(system.eventsNamed('job.rescued').length, 2);
+  });
+
+  it('are run by one of many judges, and end as any other, whether they came from the outbox or not', async () => {
+    const judges = [
+      await system.processor([NamedJob], { tuning: JUDGE }),
+      await system.processor([NamedJob], { tuning: JUDGE }),
+    ];
+    for (const judge of judges) judge.quiet();
+    await transaction(() => NamedJob.performLater('from the outbox'));
+    await NamedJob.performLater('straight');
+    await until('both are there', async () => (await client.lLen('bq:default:waiting')) === 2);
+    await process('silent').fetch(2);
+    await client.set(processKey('silent'), JSON.stringify({ identity: 'silent', queues: QUEUES, host: 'far', pid: 7 }));
+    await lastHeardOf('silent', HOUR);
+    await heldBy('living', 'not to be touched');
+    await lastHeardOf('living', -HOUR);
+    await until('they are given back', () => system.eventsNamed('job.rescued').length === 2);
+    for (const judge of judges) judge.resume();
+    await until('both ran', () => ran.length === 2);
+    assert.deepEqual(ran.sort(), ['from the outbox 1', 'straight 1']);
+    assert.deepEqual(system.eventsNamed('processor.taken-over'), [
+      { identity: 'silent', host: 'far', pid: 7, silenceMs: SILENCE_MS, jobs: 2 },
+    ]);
+    await until('the outbox is empty', async () => (await system.outboxSize()) === 0);
+    assert.deepEqual(await client.lRange('bq:default:active', 0, -1), ['not to be touched']);
+  });
+
+  it('are not taken from the living because Redis was away', async () => {
+    await system.processor([HeldJob], { tuning: JUDGE, lineage: { identity: 'living', dead: [] } });
+    await HeldJob.performLater();
+    await until('it holds its job', () => gate.held === 1);
+    (await system.processor([HeldJob], { tuning: JUDGE, lineage: { identity: 'judge', dead: [] } })).quiet();
+    const judged = async (name: string) => {
+      await lastHeardOf(name, HOUR);
+      await until(`${name} is taken over`, () => takenOver().includes(name));
+    };
+    await judged('dead before');
+    const from = performance.now();
+    system.redisServer.pause();
+    await until('Redis was away for longer than one may be silent', () => performance.now() - from > 1.2 * SILENCE_MS);
+    system.redisServer.resume();
+    await judged('dead after');
+    assert.deepEqual([takenOver(), ran], [['dead before', 'dead after'], ['held']]);
+  });
+
+  it('are not taken from one whose jobs block its event loop by turns: it shows in between that it lives', async () => {
+    const pulses: Promise<number | null>[] = [];
+    class BlockingJob extends Job {
+      perform(): void {
+        // On the connection of the pulses, behind those that were sent.
+        pulses.push(client.zScore(PROCESSES, 'blocked'));
+        const end = performance.now() + 30;
+        while (performance.now() < end);
+      }
+    }
+    const options = { tuning: { ...JUDGE, pulseMs: 10, silenceMs: HOUR }, lineage: { identity: 'blocked', dead: [] } };
+    const processor = await system.processor([BlockingJob], { ...options, jobs: { concurrency: 1 } });
+    await until('it is there', async () => (await client.zCard(PROCESSES)) === 1);
+    const count = 200;
+    await transaction(() => BlockingJob.performAllLater(Array.from({ length: count }, () => [])));
+    await until('it has shown itself often, or all ran', async () => {
+      return pulses.length === count || new Set(await Promise.all(pulses)).size > 5;
+    });
+    processor.quiet();
+    assert.ok(pulses.length < count, 'it blocked all the time');
+  });
+
+  it('of which one kills whoever runs it: the third death is its own, while its neighbours run', async () => {
+    await heldBy('first', 'poison', 'neighbour');
+    await takeOver(client, 'first', QUEUES);
+    for (const victim of ['second', 'third']) {
+      await process(victim).fetch(1);
+      await takeOver(client, victim, QUEUES);
+    }
+    await system.processor([NamedJob], { tuning: JUDGE });
+    const { id, reason } = await until('it is dead', () => system.eventsNamed('job.dead')[0]);
+    assert.deepEqual([id, reason], ['poison', 'the process died, or stalled, 3 times while it ran this job']);
+    await until('the neighbour ran', () => ran.length === 1);
+    assert.deepEqual(await client.zRange('bq:default:dead', 0, -1), ['poison']);
+  });
+
+  it('come back by the stall check at the latest, which takes none that merely runs for long', async () => {
+    await system.processor([HeldJob, NamedJob], { tuning: { stallInterval: 100 } });
+    await HeldJob.performLater();
+    await until('it runs', () => gate.held === 1);
+    for (const orphan of ['a', 'b', 'c']) {
+      // Neither its process nor its delivery is known to anybody.
+      await client.hSet('bq:default:jobs', orphan, newRecord(JSON.stringify({ class: 'NamedJob', args: [orphan] })));
+      await client.lPush('bq:default:active', orphan);
+      await until(`${orphan} came back`, () => ran.includes(`${orphan} 1`));
+    }
+    gate.open();
+    await until('all have ended', () => system.eventsNamed('job.succeeded').length === 4);
+    assert.deepEqual(ran, ['held', 'a 1', 'b 1', 'c 1']);
+    assert.deepEqual(
+      system.eventsNamed('job.rescued').map(({ id }) => id),
+      ['a', 'b', 'c'],
+    );
+  });
 });

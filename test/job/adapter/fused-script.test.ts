@@ -1,0 +1,150 @@
+import assert from 'node:assert/strict';
+import type { RedisClient } from '../../../lib/core/redis';
+import type { Delivery, Outcome } from '../../../lib/job/adapter/fused-call';
+import { dispatch } from '../../../lib/job/enqueue/dispatch-script';
+import { newRecord } from '../../../lib/job/record/record';
+import { takeOver } from '../../../lib/job/redis/take-over-script';
+import { AdapterStage } from './adapter-stage';
+import { HandmadeProcess } from './handmade-process';
+
+const OUTCOMES: readonly Outcome[] = [
+  // Without a trace the id is a plain producer's, who may have used it again.
+  { op: 'done', traces: '' },
+  { op: 'drop', traces: 'f' },
+  { op: 'retry', record: '{}', dueAt: 0 },
+  { op: 'retry', record: '{}', dueAt: Number.MAX_SAFE_INTEGER },
+  { op: 'bury', record: '{}', traces: 'f' },
+  { op: 'back' },
+];
+const DONE: Outcome = { op: 'done', traces: 'f' };
+
+/** `default` as it stands. */
+async function standing(client: RedisClient) {
+  const [jobs, waiting, active, delayed, dead, finished, deliveries] = await Promise.all([
+    client.hKeys('bq:default:jobs'),
+    client.lRange('bq:default:waiting', 0, -1),
+    client.lRange('bq:default:active', 0, -1),
+    client.zRange('bq:default:delayed', 0, -1),
+    client.zRange('bq:default:dead', 0, -1),
+    client.zRange('bq:default:finished', 0, -1),
+    client.hGetAll('bq:default:deliveries'),
+  ]);
+  return { jobs, waiting, active, delayed, dead, finished, deliveries: { ...deliveries } };
+}
+
+const NOWHERE = { jobs: [], waiting: [], active: [], delayed: [], dead: [], finished: ['job'], deliveries: {} };
+
+describe('the outcome of a delivery', () => {
+  let stage: AdapterStage;
+  let client: RedisClient;
+  let old: HandmadeProcess;
+  let newer: HandmadeProcess;
+  let first: Delivery;
+  before(async () => {
+    stage = await AdapterStage.start();
+    ({ client } = stage.redis);
+  });
+  after(() => stage.stop());
+  beforeEach(async () => {
+    await client.flushAll();
+    old = new HandmadeProcess(stage.command, 'old');
+    newer = new HandmadeProcess(stage.command, 'newer');
+    await dispatch(client, [{ id: 'job', queue: 'default', record: newRecord('{"class":"AnyJob","args":[]}') }]);
+    first = await deliveredTo(old);
+  });
+
+  const deliveredTo = async (process: HandmadeProcess): Promise<Delivery> =>
+    (await process.fetch(1))[0] ?? assert.fail('there is nothing to fetch');
+  const takenFromOld = () => takeOver(client, 'old', ['default']);
+
+  it('is void when another run has the job by then, and changes nothing of that one', async () => {
+    await takenFromOld();
+    const second = await deliveredTo(newer);
+    const before = await standing(client);
+    for (const outcome of OUTCOMES) {
+      assert.equal(await old.end(first, outcome), false, outcome.op);
+      assert.deepEqual(await standing(client), before, outcome.op);
+    }
+    assert.equal(await newer.end(second, DONE), true);
+    assert.deepEqual(await standing(client), NOWHERE);
+  });
+
+  const placesOfAJob: readonly { readonly where: string; readonly bring: () => Promise<unknown> }[] = [
+    { where: 'waits again, nobody having begun it anew', bring: async () => undefined },
+    { where: 'runs in another process', bring: () => deliveredTo(newer) },
+    {
+      where: 'waits for its retry',
+      bring: async () => newer.end(await deliveredTo(newer), OUTCOMES[3] ?? assert.fail()),
+    },
+    {
+      where: 'is dead',
+      bring: async () => newer.end(await deliveredTo(newer), { op: 'bury', record: '{}', traces: '' }),
+    },
+  ];
+  for (const { where, bring } of placesOfAJob) {
+    it(`is a success all the same when the job ${where}`, async () => {
+      await takenFromOld();
+      await bring();
+      assert.equal(await old.end(first, DONE), true);
+      assert.deepEqual(await standing(client), NOWHERE);
+      assert.equal(await client.hLen('bq:default:gists'), 0);
+    });
+  }
+
+  it('is void of the run that went on beside such a success', async () => {
+    await takenFromOld();
+    const second = await deliveredTo(newer);
+    await old.end(first, DONE);
+    for (const outcome of OUTCOMES.filter(({ op }) => op !== 'drop')) {
+      assert.equal(await newer.end(second, outcome), false, outcome.op);
+    }
+    assert.deepEqual(await standing(client), NOWHERE);
+  });
+
+  it('counts once when it is sent twice, as after a lost reply', async () => {
+    const later = OUTCOMES[3] ?? assert.fail();
+    assert.deepEqual([await old.end(first, later), await old.end(first, later)], [true, false]);
+    assert.deepEqual((await standing(client)).delayed, ['job']);
+  });
+
+  it('is void when the job was removed by hand, unless it is an end', async () => {
+    await client.hDel('bq:default:jobs', 'job');
+    assert.equal(await old.end(first, { op: 'retry', record: '{}', dueAt: 0 }), false);
+    assert.deepEqual(await standing(client), { ...NOWHERE, finished: [] });
+  });
+
+  it('that ends it has its row deleted even when Redis was emptied meanwhile', async () => {
+    for (const [traces, finished] of [
+      ['f', ['job']],
+      ['r', []],
+    ] as const) {
+      await client.flushAll();
+      assert.equal(await old.end(first, { op: 'done', traces }), traces === 'f');
+      assert.deepEqual(await standing(client), { ...NOWHERE, finished });
+    }
+  });
+
+  it('may be that it goes back: to the head, and not counted as delivered', async () => {
+    await dispatch(client, [{ id: 'behind', queue: 'default', record: '{}' }]);
+    await old.end(first, { op: 'back' });
+    assert.deepEqual(
+      (await newer.fetch(2)).map(({ id, deliveries }) => [id, deliveries]),
+      [
+        ['job', 1],
+        ['behind', 1],
+      ],
+    );
+  });
+
+  it('may never come, since the reply with the job was lost: the next call has it go back, too', async () => {
+    const { token, fetched } = await newer.call({ wanted: 1 });
+    assert.deepEqual(fetched, [], 'the other has it');
+    await old.end(first, { op: 'back' });
+    const lost = await old.call({ wanted: 1 });
+    const again = await old.call({ wanted: 1, lost: [token, lost.token] });
+    assert.deepEqual(
+      again.fetched.map(({ id, deliveries }) => [id, deliveries]),
+      [['job', 1]],
+    );
+  });
+});

@@ -1,0 +1,99 @@
+import assert from 'node:assert/strict';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { Job } from '../../lib/job/job';
+import { PROCESSES } from '../../lib/job/pulse/process-keys';
+import { takeOver } from '../../lib/job/redis/take-over-script';
+import { DeadSet } from '../../lib/job/set/dead-set';
+import { transaction } from '../../lib/model/transaction';
+import { until } from '../support/until';
+import { LongJob, PoisonJob, startDoomedProcessor } from './doomed-processor';
+import { JobSystem } from './job-system';
+import { setSources } from './set/set-sources';
+
+/** So long that no process of this test falls silent by itself, nor any judge has gaps; the stall check comes later yet. */
+const SILENCE_MS = 10_000;
+const TUNING = { pulseMs: 1500, beatMs: 1500, silenceMs: SILENCE_MS, stallInterval: 600_000 };
+const ran: string[] = [];
+
+class RescuedJob extends Job<[name: string]> {
+  static override jobName = 'LongJob';
+
+  perform(name: string): void {
+    ran.push(`${name} ${this.context.attempt}`);
+  }
+}
+
+/** In processes of their own, which are really killed; pulse/take-over.test.ts shows the rest of what becomes of their jobs. */
+describe('a processor that is killed', () => {
+  let system: JobSystem;
+  const children: ChildProcess[] = [];
+  before(async () => {
+    system = await JobSystem.start();
+  });
+  after(() => system.stop());
+  beforeEach(async () => {
+    await system.reset();
+    ran.length = 0;
+  });
+  afterEach(() => {
+    for (const child of children.splice(0)) child.kill('SIGKILL');
+  });
+
+  /** With what its jobs have said so far. */
+  const startDoomed = (identity: string) => {
+    const urls = { database: system.postgres.url, redis: system.redisServer.url };
+    const child = startDoomedProcessor(urls, identity, TUNING);
+    children.push(child);
+    const held: string[] = [];
+    child.on('message', (name: string) => held.push(name));
+    return { child, held };
+  };
+  const kill = async (child: ChildProcess) => {
+    const exited = once(child, 'exit');
+    child.kill('SIGKILL');
+    await exited;
+  };
+
+  it('loses none of its jobs, while Redis is away, either; the living keep theirs through such an outage', async () => {
+    const [living, dying] = [startDoomed('living'), startDoomed('dying')];
+    await until('both are listed', async () => (await system.redis.client.zCard(PROCESSES)) === 2);
+    await transaction(async () => {
+      for (const name of ['a', 'b']) await LongJob.performLater(name);
+    });
+    for (const name of ['c', 'd']) await LongJob.performLater(name);
+    await until('both hold two each', () => living.held.length === 2 && dying.held.length === 2);
+    await system.processor([RescuedJob], { tuning: TUNING });
+    await system.redisServer.kill();
+    await kill(dying.child);
+    const from = performance.now();
+    await until('the outage is longer than one may be silent', () => performance.now() - from > 1.2 * SILENCE_MS);
+    await system.redisServer.start();
+    // By this judge, or by the living one, which has no permit for them.
+    await until('the jobs of the dead one ran', () => ran.length === 2);
+    assert.deepEqual(ran.sort(), dying.held.map((name) => `${name} 1`).sort(), 'no attempt is burnt');
+    const identities = await system.redis.client.zRange(PROCESSES, 0, -1);
+    assert.deepEqual([identities.includes('living'), identities.includes('dying')], [true, false]);
+    assert.deepEqual([living.held.length, living.child.exitCode], [2, null]);
+    await until('rows are left of the living one only', async () => {
+      return (await system.outboxSize()) === living.held.filter((name) => name === 'a' || name === 'b').length;
+    });
+  });
+
+  it('three times by one job has that job buried, while its neighbours run', async () => {
+    await transaction(() => PoisonJob.performLater());
+    for (const identity of ['first', 'second', 'third']) {
+      await once(startDoomed(identity).child, 'exit');
+      // As its successor does, at once.
+      await takeOver(system.redis.client, identity, ['default']);
+    }
+    await transaction(() => LongJob.performLater('neighbour'));
+    await system.processor([RescuedJob], { tuning: TUNING });
+    const { reason } = await until('it is dead', () => system.eventsNamed('job.dead')[0]);
+    assert.equal(reason, 'the process died, or stalled, 3 times while it ran this job');
+    await until('the neighbour ran', () => ran.length === 1);
+    const [dead] = (await new DeadSet(setSources(system)).page()).entries;
+    assert.deepEqual([dead?.class, dead?.reason], ['PoisonJob', reason]);
+    await until('the outbox is empty', async () => (await system.outboxSize()) === 0);
+  });
+});

@@ -1,0 +1,176 @@
+import type { Mutation } from './mutation';
+
+const FUSED = 'lib/job/adapter/fused-script.ts';
+const LIMITS = 'lib/job/adapter/limit-script.ts';
+const OUTCOMES_TEST = ['test/job/adapter/fused-script.test.ts'];
+const LIMITS_TEST = ['test/job/adapter/limit-script.test.ts'];
+const TAKE_OVER = 'lib/job/redis/take-over-script.ts';
+const PULSE = 'lib/job/pulse/pulse-script.ts';
+const TAKE_OVER_TEST = ['test/job/pulse/take-over.test.ts'];
+
+/** Mutations of what Redis does with jobs: fetching, outcomes, limits, rescue. */
+const mutations: readonly Mutation[] = [
+  {
+    promise: 'an old run does not end a newer one’s job',
+    file: FUSED,
+    find: `local ok = current == fence`,
+    replace: `local ok = current ~= false`,
+    killedBy: OUTCOMES_TEST,
+  },
+  {
+    promise: 'a success counts though another process has the job by then',
+    file: FUSED,
+    find: `elseif op == 'done' and traces:find('[fr]')`,
+    replace: `elseif not current and op == 'done' and traces:find('[fr]')`,
+    killedBy: OUTCOMES_TEST,
+  },
+  {
+    promise: 'a success counts though its job has died by then: it leaves the dead set',
+    file: FUSED,
+    find: `call('zrem', p..'dead', id); call('srem', p..'failed', id); call('hdel', p..'gists', id)\n    if class`,
+    replace: `if class`,
+    killedBy: OUTCOMES_TEST,
+  },
+  {
+    promise: 'the row of a job that ended is deleted, though Redis was emptied meanwhile',
+    file: FUSED,
+    find: `and traces:find('f', 1, true)\n    and call('hexists'`,
+    replace: `and traces:find('x', 1, true)\n    and call('hexists'`,
+    killedBy: OUTCOMES_TEST,
+  },
+  {
+    promise: 'what a stop hands back goes to the head of its queue',
+    file: FUSED,
+    find: `call('rpush', p..'waiting', id)\n  local n`,
+    replace: `call('lpush', p..'waiting', id)\n  local n`,
+    killedBy: OUTCOMES_TEST,
+  },
+  {
+    promise: 'what a stop hands back is not counted as delivered',
+    file: FUSED,
+    find: `tonumber(fence:match('^%d+')) - 1`,
+    replace: `tonumber(fence:match('^%d+'))`,
+    killedBy: OUTCOMES_TEST,
+  },
+  {
+    promise: 'a job whose delivery was lost with its reply goes back',
+    file: FUSED,
+    find: `if d and lost:find('|'..d:match(':(.*)$')..'|', 1, true) then`,
+    replace: `if not d then`,
+    killedBy: [...OUTCOMES_TEST, ...LIMITS_TEST],
+  },
+  {
+    promise: 'a job that was removed while it waited is not run',
+    file: FUSED,
+    find: `call('lrem', p..'active', 1, id); call('hdel', p..'deliveries', id)\n      elseif`,
+    replace: `call('hdel', p..'deliveries', id)\n      elseif`,
+    killedBy: LIMITS_TEST,
+  },
+  {
+    promise: 'no more jobs of a class run than may: each place that is taken counts',
+    file: LIMITS,
+    find: `free[class] = freePlaces(class) - 1`,
+    replace: `free[class] = freePlaces(class)`,
+    killedBy: LIMITS_TEST,
+  },
+  {
+    promise: 'no more jobs of a class run than may: those that run here count though Redis forgot them',
+    file: LIMITS,
+    find: `tonumber(limit) - math.max(taken, tonumber(here))`,
+    replace: `tonumber(limit) - taken`,
+    killedBy: LIMITS_TEST,
+  },
+  {
+    promise: 'the places of a dead process are free again',
+    file: LIMITS,
+    find: `if not call('lpos', p..'active', id) then`,
+    replace: `if false then`,
+    killedBy: LIMITS_TEST,
+  },
+  {
+    promise: 'held jobs go before what waits in their queue',
+    file: FUSED,
+    find: `id = popHeld and popHeld(p)\n      wasHeld = id\n      id = id or call('rpoplpush', p..'waiting', p..'active')`,
+    replace: `id = call('rpoplpush', p..'waiting', p..'active')\n      wasHeld = false\n      if not id and popHeld then id = popHeld(p); wasHeld = id end`,
+    killedBy: LIMITS_TEST,
+  },
+  {
+    promise: 'others are woken when a place is free that this process does not take',
+    file: LIMITS,
+    find: `if call('srem', \${PLACES}..class, p..id) == 1 then freed[class] = true end`,
+    replace: `call('srem', \${PLACES}..class, p..id)`,
+    killedBy: LIMITS_TEST,
+  },
+  {
+    promise: 'jobs of a class whose limit is gone flow again',
+    file: LIMITS,
+    find: `or taken == 0 and math.huge or 0`,
+    replace: `or 0`,
+    killedBy: LIMITS_TEST,
+  },
+  {
+    promise: 'a killed process’s jobs run next',
+    file: TAKE_OVER,
+    find: `call('rpush', p..'waiting', id)`,
+    replace: `call('lpush', p..'waiting', id)`,
+    killedBy: TAKE_OVER_TEST,
+  },
+  {
+    promise: 'the living are not robbed: a judge looks again before it takes over, and one of many does',
+    file: TAKE_OVER,
+    find: `if silence > 0 then`,
+    replace: `if false then`,
+    killedBy: TAKE_OVER_TEST,
+  },
+  {
+    promise: 'the living are not robbed: only its own deliveries are a dead process’s',
+    file: TAKE_OVER,
+    find: `if d and d:find(tokens, 1, true) then`,
+    replace: `if d then`,
+    killedBy: TAKE_OVER_TEST,
+  },
+  {
+    promise: 'the living are not robbed: who was itself away does not judge',
+    file: PULSE,
+    find: `or now - last > tonumber(ARGV[6]) then`,
+    replace: `then`,
+    killedBy: TAKE_OVER_TEST,
+  },
+  {
+    promise: 'the living are not robbed: who has not been here for long does not judge',
+    file: PULSE,
+    find: `if now - since > tonumber(ARGV[7]) then`,
+    replace: `if last > 0 then`,
+    killedBy: TAKE_OVER_TEST,
+  },
+  {
+    promise: 'a job that killed three processes is buried: a rescued delivery stays counted',
+    file: TAKE_OVER,
+    find: `call('lrem', p..'active', 1, id); call('srem', p..'stalling', id)`,
+    replace: `call('lrem', p..'active', 1, id); call('hdel', p..'deliveries', id)`,
+    killedBy: TAKE_OVER_TEST,
+  },
+  {
+    promise: 'a successor takes over what its dead predecessor had in hand',
+    file: 'lib/job/pulse/pulse.ts',
+    find: `const failure = await this.takeOverFromDead()`,
+    replace: `const failure = await Promise.resolve()`,
+    killedBy: TAKE_OVER_TEST,
+  },
+  {
+    promise: 'those that were silent for too long are taken over by somebody',
+    file: 'lib/job/pulse/pulse.ts',
+    find: `for (const silent of reply.silent)`,
+    replace: `for (const silent of reply.silent.slice(1))`,
+    killedBy: TAKE_OVER_TEST,
+  },
+  {
+    promise: 'a job that runs for long is not taken for stalled',
+    file: 'lib/job/adapter/worker-queue.ts',
+    find: `if (ids.length > 0) await`,
+    replace: `if (ids.length > 99) await`,
+    killedBy: TAKE_OVER_TEST,
+  },
+];
+
+export default mutations;
