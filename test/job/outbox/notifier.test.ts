@@ -82,7 +82,8 @@ describe('the notifier of the outbox', () => {
 
   it('goes on when a note could not be sent', async () => {
     await database.knex.raw(
-      'select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and pid <> ?',
+      `select pg_terminate_backend(pid) from pg_stat_activity
+       where datname = current_database() and pid <> pg_backend_pid() and pid <> ?`,
       [(await listener.query<{ pid: number }>('select pg_backend_pid() as pid')).rows[0]?.pid ?? 0],
     );
     notifier.inserted(database.knex);
