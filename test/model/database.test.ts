@@ -21,8 +21,8 @@ describe('Database', () => {
       'select application_name as name from pg_stat_activity where pid = pg_backend_pid()',
     );
     assert.equal(rows[0]?.name, 'catamount');
-    await database.stop(Deadline.after(5000));
-    await database.stop(Deadline.after(5000));
+    await database.stop(Deadline.after(30_000));
+    await database.stop(Deadline.after(30_000));
     await assert.rejects(database.ping());
   });
 
@@ -33,7 +33,7 @@ describe('Database', () => {
     const database = new Database(url, { production: false, events });
     await assert.rejects(database.ping(300));
     assert.match((await told).error.message, /ECONNREFUSED/);
-    await database.stop(Deadline.after(5000));
+    await database.stop(Deadline.after(30_000));
   });
 
   it('never takes more connections than its pool may', async () => {
@@ -43,7 +43,7 @@ describe('Database', () => {
       'select count(*)::int as n from pg_stat_activity where datname = current_database()',
     );
     assert.ok(row?.n <= 3 + 1, `${row?.n} connections`);
-    await database.stop(Deadline.after(5000));
+    await database.stop(Deadline.after(30_000));
   });
 
   it('recovers when its connections are cut', async () => {
@@ -56,6 +56,6 @@ describe('Database', () => {
       await database.ping();
       return true;
     });
-    await database.stop(Deadline.after(5000));
+    await database.stop(Deadline.after(30_000));
   });
 });

@@ -37,7 +37,7 @@ describe('the road to Redis', () => {
     await until('redis is connected', () => redis.client.isReady);
   });
   afterEach(async () => {
-    await redis.stop(Deadline.after(1000));
+    await redis.stop(Deadline.after(30_000));
     await server.remove();
   });
 

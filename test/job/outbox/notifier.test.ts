@@ -27,7 +27,7 @@ describe('the notifier of the outbox', () => {
   after(async () => {
     connectTransactions(undefined);
     await listener.end();
-    await database.stop(Deadline.after(5000));
+    await database.stop(Deadline.after(30_000));
     await postgres.drop();
   });
   beforeEach(() => {
