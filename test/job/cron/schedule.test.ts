@@ -129,7 +129,7 @@ describe('the schedule', () => {
         const schedule = new Schedule(textOf(given), 'UTC');
         assert.deepEqual(iso(forward(schedule, after, until)), iso(ticksByModel(given, 'UTC', after, until)));
       }),
-      { numRuns: 200 },
+      { numRuns: 50 },
     );
   });
 
@@ -143,14 +143,16 @@ describe('the schedule', () => {
         const schedule = new Schedule(textOf(given), zone);
         assert.deepEqual(iso(forward(schedule, after, until)), iso(ticksByModel(given, zone, after, until)));
       }),
-      { numRuns: 200 },
+      { numRuns: 50 },
     );
   });
 
-  it('has no day without its tick, and none with two, at any time of the day', () => {
+  it('has no day without its tick, and none with two, at any time of the night', () => {
     for (const { zone, changes } of zones) {
-      for (let minute = 0; minute < 24 * 60; minute += 30) {
-        const schedule = new Schedule(`${minute % 60} ${Math.floor(minute / 60)} * * *`, zone);
+      // Clocks change at night.
+      for (let minute = -3 * 60; minute <= 4 * 60; minute += 30) {
+        const [hour, past] = [(24 + Math.floor(minute / 60)) % 24, (60 + minute) % 60];
+        const schedule = new Schedule(`${past} ${hour} * * *`, zone);
         for (const change of changes) {
           const [from, to] = [new Date(change.getTime() - 40 * HOUR), new Date(change.getTime() + 40 * HOUR)];
           const ticks = forward(schedule, from, to);
@@ -179,7 +181,7 @@ describe('the schedule', () => {
           assert.deepEqual(iso(schedule.ticks(after, until, limit)), iso(all.slice(-limit)));
         },
       ),
-      { numRuns: 200 },
+      { numRuns: 50 },
     );
   });
 
