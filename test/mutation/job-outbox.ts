@@ -38,7 +38,7 @@ const mutations: readonly Mutation[] = [
     file: 'lib/job/enqueue/dispatch-script.ts',
     find: `if call('zscore', p..'finished', id) or call('zscore', p..'recent', id) then state = 'f'`,
     replace: `if call('zscore', p..'finished', id) then state = 'f'`,
-    killedBy: ['test/job/enqueue/dispatch-script.test.ts', RELAY],
+    killedBy: [RELAY],
   },
   {
     promise: 'what Postgres refuses leaves nothing of the same bulk in Redis',

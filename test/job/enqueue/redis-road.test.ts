@@ -62,6 +62,7 @@ describe('the road to Redis', () => {
 
   it('tells each of those who shared it what became of theirs', async () => {
     const road = new RedisRoad(redis.client, PATIENT);
+    await redis.client.scriptFlush();
     const loads = [1, 1500, 700, 2].map((count) => Array.from({ length: count }, () => request()));
     const sent = await Promise.all(loads.map((load) => road.send(load)));
     assert.deepEqual(

@@ -43,11 +43,6 @@ describe('the notifier of the outbox', () => {
     return notes - 1;
   };
 
-  it('tells of rows without a transaction at once', async () => {
-    notifier.inserted(database.knex);
-    await until('it is told', () => notes === 1);
-  });
-
   it('tells of rows in a transaction when the outermost has committed, and not before', async () => {
     await transaction(async () => {
       await transaction(async (inner) => notifier.inserted(inner));
@@ -55,23 +50,6 @@ describe('the notifier of the outbox', () => {
       notes = 0;
     });
     await until('it is told', () => notes === 1);
-  });
-
-  it('tells of rows in a transaction that is committed by hand', async () => {
-    const trx = await database.knex.transaction();
-    notifier.inserted(trx);
-    await trx.commit();
-    await until('it is told', () => notes === 1);
-  });
-
-  it('tells nothing of what was rolled back', async () => {
-    await assert.rejects(
-      transaction(async (trx) => {
-        notifier.inserted(trx);
-        throw new Error('roll back');
-      }),
-    );
-    assert.equal(await all(), 0);
   });
 
   it('sends one note for all that commits soon after another, and loses none', async () => {

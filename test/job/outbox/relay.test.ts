@@ -158,15 +158,20 @@ describe('the relay', () => {
     assert.equal(JSON.parse(String(record)).options.timestamp, row?.at);
   });
 
-  it('copies nothing whose end Redis knows already, and lets its row go', async () => {
-    await insert('default', 2);
-    const [ended, fresh] = await postgres.query<{ id: string }>('select id from job_outbox');
+  it('copies nothing that Redis has already, nor what has ended there, whose row it lets go', async () => {
+    await insert('default', 3);
+    const [ended = '', copied = '', fresh = ''] = (
+      await postgres.query<{ id: string }>('select id from job_outbox order by run_at')
+    ).map(({ id }) => id);
     await connect();
-    await redis.client.zAdd('bq:default:recent', { score: Date.now(), value: ended?.id ?? '' });
+    await redis.client.zAdd('bq:default:recent', { score: Date.now(), value: ended });
+    await redis.client.hSet('bq:default:jobs', copied, 'as copied before a crash');
+    await redis.client.lPush('bq:default:waiting', copied);
     copy();
-    await until('the other one waits', async () => (await waiting('default')) === 1);
-    await until('one row is left', async () => (await postgres.query('select id from job_outbox')).length === 1);
-    assert.deepEqual(await redis.client.lRange('bq:default:waiting', 0, -1), [fresh?.id]);
+    await until('the fresh one waits', async () => (await waiting('default')) > 1);
+    await until('one row is gone', async () => (await postgres.query('select id from job_outbox')).length === 2);
+    assert.deepEqual(await redis.client.lRange('bq:default:waiting', 0, -1), [fresh, copied]);
+    assert.equal(await redis.client.hGet('bq:default:jobs', copied), 'as copied before a crash');
   });
 
   it('leaves room in a Redis that is short of memory, and still gets everything through', async () => {
