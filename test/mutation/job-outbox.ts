@@ -110,11 +110,11 @@ const mutations: readonly Mutation[] = [
     killedBy: [RECONCILER],
   },
   {
-    promise: 'relays hear of rows only when they are committed',
+    promise: 'relays hear at once of rows that are committed',
     file: 'lib/job/outbox/notifier.ts',
     find: 'void (committed && this.note())',
     replace: 'void (committed || this.note())',
-    killedBy: ['test/job/outbox/notifier.test.ts'],
+    killedBy: [OUTBOX],
   },
   {
     promise: 'two bulks that want the same keys do not deadlock',

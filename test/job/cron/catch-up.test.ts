@@ -37,26 +37,6 @@ describe('catching up', () => {
     );
   });
 
-  it('deals with each tick once, however often it is asked: two looks are as good as one', () => {
-    const looks = fc.array(fc.integer({ min: 0, max: HOUR }), { minLength: 1, maxLength: 12 });
-    fc.assert(
-      fc.property(expression, looks, (expr, waits) => {
-        const schedule = new Schedule(textOf(expr), 'UTC');
-        const start = new Date('2026-05-05T11:59:30Z');
-        let [settled, now] = [start, start];
-        const enqueued: Date[] = [];
-        for (const wait of waits) {
-          now = new Date(now.getTime() + wait);
-          const plan = catchUp(schedule, settled, now, { policy: 'all', graceMs: 0, limit: 5000 });
-          enqueued.push(...plan.ticks);
-          settled = plan.settledUntil ?? settled;
-        }
-        assert.deepEqual(enqueued, ticksByModel(expr, 'UTC', start, now));
-      }),
-      { numRuns: 40 },
-    );
-  });
-
   it('gives up what lies further back than the limit, and says so, without walking through it', () => {
     let steps = 0;
     class CountedSchedule extends Schedule {
