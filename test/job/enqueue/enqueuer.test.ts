@@ -55,12 +55,11 @@ describe('the enqueuer', () => {
   });
 
   const many = (count: number) => upTo(count).map((n) => [n] as const);
-  const argsInOutbox = async (order = 'run_at') =>
-    (
-      await system.postgres.query<{ n: number }>(
-        `select (payload::json->'args'->>0)::int n from job_outbox order by ${order}`,
-      )
-    ).map((row) => row.n);
+  /** In the order in which they may run; what may at the same moment is in no order. */
+  const argsInOutbox = async () => {
+    const args = "select (payload::json->'args'->>0)::int n from job_outbox order by run_at, id";
+    return (await system.postgres.query<{ n: number }>(args)).map((row) => row.n);
+  };
   const statements = async (work: () => Promise<unknown>) => {
     const seen: string[] = [];
     const listen = ({ sql }: { readonly sql: string }) => seen.push(sql.trim().split(/\s+/).slice(0, 2).join(' '));
