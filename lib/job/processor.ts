@@ -10,7 +10,7 @@ import { ClassLimits } from './adapter/class-limits';
 import { QueueWorker } from './adapter/queue-worker';
 import { cronEntries } from './cron/cron-entries';
 import { CronService, type CronTuning } from './cron/cron-service';
-import { OutboxService } from './outbox/outbox-service';
+import { OutboxService, type OutboxTuning } from './outbox/outbox-service';
 import { createPerformer } from './perform/create-performer';
 import type { Performer } from './perform/performer';
 import { Presence } from './pulse/presence';
@@ -76,6 +76,7 @@ export interface ProcessorTuning extends PulseTuning {
   /** Deliveries without an outcome before a job counts as poison. Default 3. */
   readonly maxDeliveries?: number;
   readonly cron?: CronTuning;
+  readonly outbox?: OutboxTuning;
   /** false: nobody counts what becomes of jobs and mails. Default true. */
   readonly history?: boolean;
   /** How long a handler may go on after its timeout until it is told of as overdue, ms. Default 10,000. */
@@ -123,6 +124,7 @@ export class JobProcessor implements Service {
       queues: config.jobs.queues.map((queue) => queue.name),
       isRunning: (id) => this.worker?.fetcher.isRunning(id) ?? false,
       onCronNotice: () => this.cron.nudge(),
+      tuning: tuning.outbox,
     });
     const entries = cronEntries(registry, { serializers: options.setup?.serializers, models: options.models });
     this.cron = new CronService({ knex: database.knex, events, entries, tuning: tuning.cron });

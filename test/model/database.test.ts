@@ -1,10 +1,15 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import path from 'node:path';
 import { Events } from '../../lib/core/events';
 import { freePort } from '../../lib/embedded/free-port';
-import { Database } from '../../lib/model/database';
+import { connectionSettings, Database } from '../../lib/model/database';
 import { Deadline } from '../../lib/support/deadline';
 import { createDatabase, type TestDatabase } from '../support/postgres';
+import { tempFolder } from '../support/temp-folder';
 import { until } from '../support/until';
+
+const ROOT = path.resolve(__dirname, '../..');
 
 describe('Database', () => {
   let created: TestDatabase;
@@ -21,8 +26,8 @@ describe('Database', () => {
       'select application_name as name from pg_stat_activity where pid = pg_backend_pid()',
     );
     assert.equal(rows[0]?.name, 'catamount');
-    await database.stop(Deadline.after(5000));
-    await database.stop(Deadline.after(5000));
+    await database.stop(Deadline.after(30_000));
+    await database.stop(Deadline.after(30_000));
     await assert.rejects(database.ping());
   });
 
@@ -33,7 +38,7 @@ describe('Database', () => {
     const database = new Database(url, { production: false, events });
     await assert.rejects(database.ping(300));
     assert.match((await told).error.message, /ECONNREFUSED/);
-    await database.stop(Deadline.after(5000));
+    await database.stop(Deadline.after(30_000));
   });
 
   it('never takes more connections than its pool may', async () => {
@@ -43,7 +48,7 @@ describe('Database', () => {
       'select count(*)::int as n from pg_stat_activity where datname = current_database()',
     );
     assert.ok(row?.n <= 3 + 1, `${row?.n} connections`);
-    await database.stop(Deadline.after(5000));
+    await database.stop(Deadline.after(30_000));
   });
 
   it('recovers when its connections are cut', async () => {
@@ -56,6 +61,64 @@ describe('Database', () => {
       await database.ping();
       return true;
     });
-    await database.stop(Deadline.after(5000));
+    await database.stop(Deadline.after(30_000));
+  });
+});
+
+describe('connectionSettings', () => {
+  const off = false;
+  const unchecked = { rejectUnauthorized: false };
+  const checked = { rejectUnauthorized: true };
+  const table = [
+    // URL's host and mode, in production, what TLS it means
+    ['db.example.com', '', true, unchecked],
+    ['db.example.com', '', false, off],
+    ['localhost', '', true, off],
+    ['127.0.0.1', '', true, off],
+    ['[::1]', '', true, off],
+    ['db.example.com', 'disable', true, off],
+    ['db.example.com', 'allow', true, off],
+    ['db.example.com', 'prefer', true, off],
+    ['db.example.com', 'require', false, unchecked],
+    ['db.example.com', 'no-verify', true, unchecked],
+    ['db.example.com', 'verify-ca', true, checked],
+    ['db.example.com', 'verify-full', true, checked],
+    ['localhost', 'verify-full', false, checked],
+    ['localhost', 'require', true, unchecked],
+  ] as const;
+
+  for (const [host, mode, production, ssl] of table) {
+    it(`${host}, sslmode=${mode || '(none)'}, ${production ? 'production' : 'elsewhere'}`, () => {
+      const query = mode === '' ? '' : `?sslmode=${mode}`;
+      const settings = connectionSettings(`postgres://u:p%40ss@${host}:5433/shop${query}`, production);
+      assert.deepEqual(settings.ssl, ssl);
+      assert.equal(settings.connectionString, `postgres://u:p%40ss@${host}:5433/shop`);
+    });
+  }
+
+  it('keeps the other parameters', () => {
+    const { connectionString } = connectionSettings('postgres://h/shop?sslmode=require&options=-c%20x%3D1', true);
+    assert.equal(connectionString, 'postgres://h/shop?options=-c+x%3D1');
+  });
+});
+
+describe('the driver of Postgres', () => {
+  it('loads without what Node has for the web, and leaves no trace', () => {
+    const folder = tempFolder('driver');
+    const tsc = path.join(ROOT, 'node_modules/typescript/bin/tsc');
+    const flags = ['--noCheck', '--module', 'commonjs', '--target', 'es2022', '--outDir', folder];
+    execFileSync(process.execPath, [tsc, '--ignoreConfig', ...flags, path.join(ROOT, 'lib/model/pg-driver.ts')]);
+    const script = `
+      const before = 'navigator' in globalThis;
+      const { pg } = require(${JSON.stringify(path.join(folder, 'pg-driver.js'))});
+      console.log(JSON.stringify({
+        client: typeof pg.Client,
+        same: pg === require('pg'),
+        undici: process.moduleLoadList.some((name) => name.includes('undici')),
+        left: ('navigator' in globalThis) !== before,
+      }));`;
+    const env = { PATH: process.env.PATH ?? '', NODE_PATH: path.join(ROOT, 'node_modules') };
+    const told = execFileSync(process.execPath, ['-e', script], { encoding: 'utf8', env });
+    assert.deepEqual(JSON.parse(told), { client: 'function', same: true, undici: false, left: false });
   });
 });

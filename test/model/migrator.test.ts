@@ -22,7 +22,7 @@ describe('migrator', () => {
     database = new Database(created.url, { production: false, events: new Events() });
   });
   afterEach(async () => {
-    await database.stop(Deadline.after(5000));
+    await database.stop(Deadline.after(30_000));
     await created.drop();
   });
 
@@ -91,7 +91,7 @@ describe('migrator', () => {
       () => new Database(created.url, { production: false, events: new Events(), poolMax: 1 }),
     );
     const outcomes = await Promise.allSettled(others.map(({ knex }) => migrateUp(knex, FOLDERS)));
-    await Promise.all(others.map((other) => other.stop(Deadline.after(5000))));
+    await Promise.all(others.map((other) => other.stop(Deadline.after(30_000))));
     for (const outcome of outcomes) if (outcome.status === 'rejected') assert.match(`${outcome.reason}`, /lock/i);
     assert.ok(outcomes.some(({ status }) => status === 'fulfilled'));
     assert.deepEqual(await pendingMigrations(database.knex, FOLDERS), []);

@@ -21,7 +21,7 @@ describe('the outcome of a transaction', () => {
     knex = database.knex;
   });
   after(async () => {
-    await database.stop(Deadline.after(5000));
+    await database.stop(Deadline.after(30_000));
     await created.drop();
   });
   beforeEach(() => {

@@ -28,7 +28,7 @@ describe('transaction', () => {
   });
   after(async () => {
     connectTransactions(undefined);
-    await database.stop(Deadline.after(5000));
+    await database.stop(Deadline.after(30_000));
     await created.drop();
   });
   beforeEach(() => created.query('truncate notes'));

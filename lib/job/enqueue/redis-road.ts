@@ -5,9 +5,7 @@ import { newRecord } from '../record/record';
 import { type DispatchedJob, dispatchChunk, dispatchChunks } from './dispatch-script';
 import type { EnqueueRequest } from './request';
 
-/** How long an enqueue waits for Redis before it turns to Postgres, ms. */
 const REDIS_LIMIT_MS = 1000;
-/** How long after such a wait enqueues do not even try, so that not every request waits, ms. */
 const AVOID_MS = 2000;
 /**
  * How far Redis's clock may be behind ours. A late enqueue that Redis runs within this time of our giving up meets the
@@ -22,6 +20,13 @@ export interface Sent {
   readonly refusal?: Error | undefined;
 }
 
+export interface RedisRoadTuning {
+  /** How long an enqueue waits for Redis before it turns to Postgres, ms. Default 1,000. */
+  readonly limitMs?: number;
+  /** How long after such a wait enqueues do not even try, so that not every request waits, ms. Default 2,000. */
+  readonly avoidMs?: number;
+}
+
 interface Load {
   readonly jobs: readonly DispatchedJob[];
   readonly resolve: (sent: Sent) => void;
@@ -33,7 +38,16 @@ export class RedisRoad {
   private avoidUntil = 0;
   private loads: Load[] = [];
 
-  constructor(private readonly redis: RedisClient) {}
+  private readonly limitMs: number;
+  private readonly avoidMs: number;
+
+  constructor(
+    private readonly redis: RedisClient,
+    { limitMs = REDIS_LIMIT_MS, avoidMs = AVOID_MS }: RedisRoadTuning = {},
+  ) {
+    this.limitMs = limitMs;
+    this.avoidMs = avoidMs;
+  }
 
   /** Never rejects. */
   send(requests: readonly EnqueueRequest[]): Promise<Sent> {
@@ -75,16 +89,17 @@ export class RedisRoad {
   }
 
   private async sendChunk(chunk: readonly DispatchedJob[]): Promise<Error | undefined> {
+    const { limitMs } = this;
     const begun = performance.now();
     try {
-      const notAfter = Date.now() + REDIS_LIMIT_MS + CLOCK_SLACK_MS;
-      const states = await dispatchChunk(this.redis, chunk, { limitMs: REDIS_LIMIT_MS, notAfter });
+      const notAfter = Date.now() + limitMs + CLOCK_SLACK_MS;
+      const states = await dispatchChunk(this.redis, chunk, { limitMs, notAfter });
       return states.includes('expired')
         ? new Error("Redis's clock is more than 30 s ahead of this machine's")
         : undefined;
     } catch (thrown) {
       // A Redis that is known to be away refuses at once, and may be back the next moment.
-      if (performance.now() - begun >= REDIS_LIMIT_MS) this.avoidUntil = performance.now() + AVOID_MS;
+      if (performance.now() - begun >= limitMs) this.avoidUntil = performance.now() + this.avoidMs;
       return toError(thrown);
     }
   }

@@ -5,9 +5,16 @@ import type { Deadline } from '../../support/deadline';
 import { restorePauses } from '../queue/kept-pauses';
 import { OutboxListener } from './listener';
 import { CRON_NOTICE } from './outbox';
-import { Reconciler } from './reconciler';
+import { Reconciler, type ReconcilerTuning } from './reconciler';
 import { Relay } from './relay';
 import { Settler } from './settler';
+
+export interface OutboxTuning extends ReconcilerTuning {
+  /** Longest pause of the relay between two looks, which stand in for lost notices, ms. Default 1,000. */
+  readonly pollMs?: number;
+  /** How often the ends that other processes left behind are looked for, ms. Default 10,000. */
+  readonly sweepMs?: number;
+}
 
 export interface OutboxServiceOptions {
   readonly database: Database;
@@ -19,6 +26,7 @@ export interface OutboxServiceOptions {
   readonly isRunning: (id: string) => boolean;
   /** Recurring jobs may have been paused, resumed or asked for. */
   readonly onCronNotice?: () => void;
+  readonly tuning?: OutboxTuning | undefined;
 }
 
 /** The processor's work on the outbox: rows out to Redis, rows of finished jobs away, lost rows out again. */
@@ -30,11 +38,16 @@ export class OutboxService {
   private unsubscribe: (() => void) | undefined;
 
   constructor(private readonly options: OutboxServiceOptions) {
-    const { database, redis, events, production, queues, isRunning, onCronNotice } = options;
+    const { database, redis, events, production, queues, isRunning, onCronNotice, tuning } = options;
     const { knex, url } = database;
     const { client } = redis;
     const report = (during: string) => (error: Error) => events.emit('queue.error', { error, during });
-    this.relay = new Relay({ knex, redis: client, onError: report('copying the outbox to Redis') });
+    this.relay = new Relay({
+      knex,
+      redis: client,
+      onError: report('copying the outbox to Redis'),
+      pollMs: tuning?.pollMs,
+    });
     this.listener = new OutboxListener({
       url,
       production,
@@ -45,7 +58,7 @@ export class OutboxService {
       onError: report('listening for new jobs'),
     });
     const onSettleError = report('deleting finished jobs from the outbox');
-    this.settler = new Settler({ knex, redis: client, queues, onError: onSettleError });
+    this.settler = new Settler({ knex, redis: client, queues, onError: onSettleError, sweepMs: tuning?.sweepMs });
     this.reconciler = new Reconciler({
       knex,
       redis: client,
@@ -56,6 +69,7 @@ export class OutboxService {
         this.relay.nudge();
       },
       onError: report('comparing the outbox with Redis'),
+      tuning,
     });
   }
 

@@ -16,6 +16,15 @@ const ROUTINE_PAGES = 5;
 /** A new life is compared whole twice, since a relay may have been between Redis and COMMIT the first time. */
 const WHOLE_WALKS = 2;
 
+export interface ReconcilerTuning {
+  /** How often Redis is asked whether it has lost its data, ms. Default 2,000. */
+  readonly compareMs?: number;
+  /** How often a stretch is compared although it has not, ms. Default 10,000. */
+  readonly routineMs?: number;
+  /** Rows per look-up. Default 1,000. */
+  readonly page?: number;
+}
+
 export interface ReconcilerOptions {
   readonly knex: Knex;
   readonly redis: RedisClient;
@@ -26,6 +35,7 @@ export interface ReconcilerOptions {
   /** Rows were offered to the relay again. */
   readonly onLost: (count: number) => void;
   readonly onError: (error: Error) => void;
+  readonly tuning?: ReconcilerTuning | undefined;
 }
 
 /**
@@ -36,10 +46,15 @@ export class Reconciler {
   private cursor: Cursor | undefined;
   private wholeWalks = 0;
   private routineAt = performance.now();
+  private readonly routineMs: number;
+  private readonly page: number;
   private readonly chore: Recurring;
 
   constructor(private readonly options: ReconcilerOptions) {
-    this.chore = new Recurring({ everyMs: EVERY_MS, work: () => this.pass(), onError: options.onError });
+    const { tuning, onError } = options;
+    this.routineMs = tuning?.routineMs ?? ROUTINE_MS;
+    this.page = tuning?.page ?? PAGE;
+    this.chore = new Recurring({ everyMs: tuning?.compareMs ?? EVERY_MS, work: () => this.pass(), onError });
   }
 
   start(): void {
@@ -61,7 +76,7 @@ export class Reconciler {
     const life = await currentLife(redis);
     if (life.compared) {
       this.wholeWalks = 0;
-      if (performance.now() - this.routineAt >= ROUTINE_MS) {
+      if (performance.now() - this.routineAt >= this.routineMs) {
         this.routineAt = performance.now();
         await this.walk(ROUTINE_PAGES);
       }
@@ -76,10 +91,10 @@ export class Reconciler {
 
   private async walk(pages: number): Promise<void> {
     for (let page = 0; page < pages; page++) {
-      const rows = await dispatchedAfter(this.options.knex, this.cursor, PAGE);
+      const rows = await dispatchedAfter(this.options.knex, this.cursor, this.page);
       const last = rows.at(-1);
       if (last) await this.compare(rows);
-      this.cursor = last && rows.length === PAGE ? { dispatchedAt: last.dispatched_at, id: last.id } : undefined;
+      this.cursor = last && rows.length === this.page ? { dispatchedAt: last.dispatched_at, id: last.id } : undefined;
       if (!this.cursor) return;
     }
   }

@@ -12,7 +12,6 @@ import { deleteRows } from './outbox';
 const BATCH = 500;
 /** The same while Redis is short of memory. */
 const SMALL_BATCH = 50;
-/** The poll that stands in for lost notices, ms. */
 const POLL_MS = 1000;
 /** Where several come at once, more are gathered for this long: a pass costs about the same for one row as for twenty, ms. */
 const GATHER_MS = 25;
@@ -25,6 +24,8 @@ export interface RelayOptions {
   readonly onError: (error: Error) => void;
   /** How many jobs may wait on a queue before the rest stays in the outbox. Default 10,000. */
   readonly mostWaiting?: number | undefined;
+  /** Longest pause between two looks at the outbox, which stand in for lost notices, ms. Default 1,000. */
+  readonly pollMs?: number | undefined;
 }
 
 /**
@@ -40,9 +41,9 @@ export class Relay {
   private readonly chore: Recurring;
 
   constructor(private readonly options: RelayOptions) {
-    const { redis, mostWaiting, onError } = options;
+    const { redis, mostWaiting, pollMs = POLL_MS, onError } = options;
     this.gauge = new FillGauge(redis, mostWaiting);
-    this.chore = new Recurring({ everyMs: POLL_MS, work: () => this.pass(), onError });
+    this.chore = new Recurring({ everyMs: pollMs, work: () => this.pass(), onError });
   }
 
   start(): void {

@@ -10,7 +10,6 @@ import { deleteRows, isUuid } from './outbox';
 const BATCH = 1000;
 /** How long ids are gathered before they are dealt with together, ms. */
 const GATHER_MS = 25;
-/** How often the ids that other processes left behind are looked for, ms. */
 const SWEEP_MS = 10_000;
 /** How long the end of a job that went straight to Redis is remembered, ms: see JobEnqueuer. */
 const RECENT_MS = 60_000;
@@ -22,6 +21,8 @@ export interface SettlerOptions {
   /** Served here. */
   readonly queues: readonly string[];
   readonly onError: (error: Error) => void;
+  /** How often the ids that other processes left behind are looked for, ms. Default 10,000. */
+  readonly sweepMs?: number | undefined;
 }
 
 /**
@@ -33,10 +34,12 @@ export class Settler {
   private finished: { readonly queue: string; readonly id: string }[] = [];
   private gathering: NodeJS.Timeout | undefined;
   private sweptAt = Number.NEGATIVE_INFINITY;
+  private readonly sweepMs: number;
   private readonly chore: Recurring;
 
   constructor(private readonly options: SettlerOptions) {
-    this.chore = new Recurring({ everyMs: SWEEP_MS, work: () => this.pass(), onError: options.onError });
+    this.sweepMs = options.sweepMs ?? SWEEP_MS;
+    this.chore = new Recurring({ everyMs: this.sweepMs, work: () => this.pass(), onError: options.onError });
   }
 
   start(): void {
@@ -62,7 +65,7 @@ export class Settler {
   private async pass(): Promise<number | undefined> {
     await this.settleOwn();
     const now = performance.now();
-    if (now - this.sweptAt < SWEEP_MS || !this.options.redis.isReady) return undefined;
+    if (now - this.sweptAt < this.sweepMs || !this.options.redis.isReady) return undefined;
     const { redis, queues } = this.options;
     // Those that nobody serves, too: operators end jobs there.
     const others = (await queueNames(redis)).filter((queue) => !queues.includes(queue));

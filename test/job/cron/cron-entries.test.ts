@@ -39,16 +39,12 @@ describe('static cron', () => {
     assert.deepEqual(entries(jobClass(undefined), jobClass([])), []);
   });
 
-  const circle: unknown[] = [];
-  circle.push(circle);
   const refused: readonly [string, unknown, RegExp][] = [
     [
       'an expression out of range',
       '61 * * * *',
       /^ReportJob: cron is '61 \* \* \* \*': Invalid value for minute: 61 \(/,
     ],
-    ['too few fields', { at: '* * * *' }, /^ReportJob: cron is '\* \* \* \*'/],
-    ['an expression that never comes', '0 0 31 4 *', /^ReportJob: cron is '0 0 31 4 \*', which never comes/],
     [
       'an unknown time zone',
       { at: '@daily', timeZone: 'Berlin' },
@@ -65,16 +61,8 @@ describe('static cron', () => {
       { at: '@daily', args: [1, () => 1] },
       /^ReportJob: cron '@daily': argument 2 is a function/,
     ],
-    [
-      'args that contain themselves',
-      { at: '@daily', args: [circle] },
-      /^ReportJob: cron '@daily': argument 1.*contains itself/,
-    ],
     ['a name with spaces', { at: '@daily', name: 'at night' }, /^ReportJob: name of cron '@daily' is "at night"; give/],
-    ['an empty name', { at: '@daily', name: '' }, /^ReportJob: name of cron '@daily' is ""; give/],
-    ['a number', 5, /^ReportJob: cron is 5; give text such as/],
     ['an object without an expression', { every: 5 }, /^ReportJob: cron is \{"every":5\}; give text such as/],
-    ['null in a list', [null], /^ReportJob: cron is null; give text such as/],
     [
       'two of one class with one name',
       [{ at: '@daily' }, { at: '@hourly' }],
@@ -97,16 +85,16 @@ describe('static cron', () => {
   });
 
   it('loads the library for those alone that need it', () => {
-    const loaded = (cron: string) => {
-      const code = `
-        const { cronEntries } = require('./lib/job/cron/cron-entries');
-        require('./lib/job/cron/cron-service');
-        require('./lib/job/cron/cron-board');
-        cronEntries([class ReportJob { ${cron} }]);
-        console.log(Object.keys(require.cache).some((file) => file.includes('croner')));`;
-      return execFileSync(process.execPath, ['--import', 'tsx', '-e', code], { encoding: 'utf8' }).trim();
-    };
-    assert.equal(loaded(''), 'false');
-    assert.equal(loaded("static cron = '@daily'"), 'true');
+    const code = `
+      const { cronEntries } = require('./lib/job/cron/cron-entries');
+      require('./lib/job/cron/cron-service');
+      require('./lib/job/cron/cron-board');
+      const isLoaded = () => Object.keys(require.cache).some((file) => file.includes('croner'));
+      cronEntries([class PlainJob {}]);
+      const before = isLoaded();
+      cronEntries([class ReportJob { static cron = '@daily'; }]);
+      console.log(before, isLoaded());`;
+    const told = execFileSync(process.execPath, ['--import', 'tsx', '-e', code], { encoding: 'utf8' });
+    assert.equal(told.trim(), 'false true');
   });
 });

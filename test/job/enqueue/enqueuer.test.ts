@@ -55,12 +55,11 @@ describe('the enqueuer', () => {
   });
 
   const many = (count: number) => upTo(count).map((n) => [n] as const);
-  const argsInOutbox = async (order = 'run_at') =>
-    (
-      await system.postgres.query<{ n: number }>(
-        `select (payload::json->'args'->>0)::int n from job_outbox order by ${order}`,
-      )
-    ).map((row) => row.n);
+  /** In the order in which they may run; what may at the same moment is in no order. */
+  const argsInOutbox = async () => {
+    const args = "select (payload::json->'args'->>0)::int n from job_outbox order by run_at, id";
+    return (await system.postgres.query<{ n: number }>(args)).map((row) => row.n);
+  };
   const statements = async (work: () => Promise<unknown>) => {
     const seen: string[] = [];
     const listen = ({ sql }: { readonly sql: string }) => seen.push(sql.trim().split(/\s+/).slice(0, 2).join(' '));
@@ -73,7 +72,7 @@ describe('the enqueuer', () => {
   it('puts thousands on their queues, in order', async () => {
     const { client } = system.redis;
     const jobs = await performAllLater(
-      upTo(2500).map((n) => (n % 5 === 0 ? MailCountJob.prepare(n) : CountJob.prepare(n))),
+      upTo(1200).map((n) => (n % 5 === 0 ? MailCountJob.prepare(n) : CountJob.prepare(n))),
     );
     assert.ok(jobs.every((job) => job.enqueued));
     const ids = jobs.map((job) => job.id);
@@ -87,9 +86,6 @@ describe('the enqueuer', () => {
       system.eventsNamed('job.enqueued').map(({ id, via }) => [id, via]),
       ids.map((id) => [id, 'redis']),
     );
-    await system.processor([CountJob, MailCountJob], { jobs: { concurrency: 10 } });
-    await until('all ran', () => ran.length === 2500);
-    assert.equal(new Set(ran).size, 2500);
   });
 
   it('writes a thousand into the outbox with one statement, and keeps their order', async () => {
@@ -108,16 +104,6 @@ describe('the enqueuer', () => {
       "select count(*)::int as waiting from job_outbox where run_at > now() + interval '59 minutes'",
     );
     assert.equal(row?.waiting, 4);
-  });
-
-  it('keeps nothing of a bulk whose transaction rolls back', async () => {
-    const failing = transaction(async () => {
-      await performAllLater([CountJob.prepare(1), DurableCountJob.prepare(2), CountJob.set({ wait: '1h' }).prepare(3)]);
-      throw new Error('roll back');
-    });
-    await assert.rejects(failing, /roll back/);
-    assert.equal(await system.outboxSize(), 0);
-    assert.equal(await system.redis.client.lLen('bq:default:waiting'), 0);
   });
 
   describe('when Postgres refuses a row', () => {
@@ -158,52 +144,16 @@ describe('the enqueuer', () => {
   it('turns to the outbox when Redis is away, and each job runs once', async () => {
     await system.redisServer.kill();
     await until('it is gone', () => !system.redis.client.isReady);
-    await CountJob.performAllLater(many(1500));
-    assert.deepEqual(await argsInOutbox(), upTo(1500));
+    await CountJob.performAllLater(many(1200));
+    assert.deepEqual(await argsInOutbox(), upTo(1200));
     await system.redisServer.start();
     await system.processor([CountJob], { jobs: { concurrency: 10 } });
-    await until('all ran', () => ran.length >= 1500);
+    await until('all ran', () => ran.length >= 1200);
     await until('the rows are gone', async () => (await system.outboxSize()) === 0);
     assert.deepEqual(
       [...ran].sort((a, b) => a - b),
-      upTo(1500),
+      upTo(1200),
     );
-  });
-
-  it('waits a second for a Redis that does not answer, for a bulk as for one job, and each runs once', async () => {
-    await CountJob.performLater(0);
-    system.redisServer.pause();
-    const began = performance.now();
-    try {
-      await CountJob.performAllLater(many(1500).slice(1));
-      assert.ok(performance.now() - began < 2500, 'not a second for each chunk');
-    } finally {
-      system.redisServer.resume();
-    }
-    await system.processor([CountJob], { jobs: { concurrency: 10 } });
-    await until('all ran', () => ran.length >= 1500);
-    await until('the rows are gone', async () => (await system.outboxSize()) === 0);
-    assert.deepEqual(
-      [...ran].sort((a, b) => a - b),
-      upTo(1500),
-    );
-  });
-
-  it('turns to Redis again soon, though the clock was set back by an hour since Redis did not answer', async () => {
-    const { now } = Date;
-    system.redisServer.pause();
-    Date.now = () => now() + 3_600_000;
-    try {
-      await CountJob.performLater(0);
-    } finally {
-      Date.now = now;
-      system.redisServer.resume();
-    }
-    await until('a job goes straight to Redis', async () => {
-      const rows = await system.outboxSize();
-      await CountJob.performLater(1);
-      return (await system.outboxSize()) === rows;
-    });
   });
 
   it('tells of a job that its own class has cancelled', async () => {

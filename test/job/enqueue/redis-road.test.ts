@@ -13,6 +13,9 @@ class AnyJob extends Job {
   perform(): void {}
 }
 
+/** Of roads whose calls are to be answered, however busy the machine. */
+const PATIENT = { limitMs: 60_000 };
+
 const request = (queue = 'default'): EnqueueRequest => ({
   id: randomUUID(),
   jobClass: AnyJob,
@@ -37,12 +40,12 @@ describe('the road to Redis', () => {
     await until('redis is connected', () => redis.client.isReady);
   });
   afterEach(async () => {
-    await redis.stop(Deadline.after(1000));
+    await redis.stop(Deadline.after(30_000));
     await server.remove();
   });
 
   it('takes what is enqueued at one time in one call, in its order', async () => {
-    const road = new RedisRoad(redis.client);
+    const road = new RedisRoad(redis.client, PATIENT);
     await road.send([request()]);
     await redis.client.flushAll();
     await redis.client.configResetStat();
@@ -58,7 +61,8 @@ describe('the road to Redis', () => {
   });
 
   it('tells each of those who shared it what became of theirs', async () => {
-    const road = new RedisRoad(redis.client);
+    const road = new RedisRoad(redis.client, PATIENT);
+    await redis.client.scriptFlush();
     const loads = [1, 1500, 700, 2].map((count) => Array.from({ length: count }, () => request()));
     const sent = await Promise.all(loads.map((load) => road.send(load)));
     assert.deepEqual(
@@ -72,5 +76,52 @@ describe('the road to Redis', () => {
       assert.equal(none, 0);
       assert.ok(refusal);
     }
+  });
+
+  /** What `work` sees as the time of day is so much off. */
+  const withClockOff = async <T>(ms: number, work: () => Promise<T>): Promise<T> => {
+    const { now } = Date;
+    Date.now = () => now() + ms;
+    try {
+      return await work();
+    } finally {
+      Date.now = now;
+    }
+  };
+
+  it('leads nowhere for what comes to Redis when its twin from the outbox may be long forgotten', async () => {
+    const road = new RedisRoad(redis.client, PATIENT);
+    const late = await withClockOff(-600_000, () => road.send([request()]));
+    assert.equal(late.sent, 0);
+    assert.ok(late.refusal);
+    const inTime = await withClockOff(-60_000, () => road.send([request()]));
+    assert.deepEqual(inTime, { sent: 1 });
+    assert.equal(await redis.client.lLen('bq:default:waiting'), 1);
+  });
+
+  it('is given up for all of a bulk when Redis does not answer in time, and for what comes soon after', async () => {
+    await new RedisRoad(redis.client, PATIENT).send([request()]);
+    const road = new RedisRoad(redis.client, { limitMs: 50, avoidMs: 3_600_000 });
+    server.pause();
+    const loads = [Array.from({ length: 1500 }, () => request()), [request()]];
+    for (const load of loads) {
+      const { sent, refusal } = await road.send(load);
+      assert.equal(sent, 0);
+      assert.match(String(refusal), /did not answer/);
+    }
+    server.resume();
+    await until('the first call has come through', async () => (await redis.client.lLen('bq:default:waiting')) > 1);
+    assert.equal(await redis.client.lLen('bq:default:waiting'), 1 + 1000);
+  });
+
+  it('is taken again soon, though the clock was set back by an hour since Redis did not answer', async () => {
+    const road = new RedisRoad(redis.client, { limitMs: 500, avoidMs: 0 });
+    server.pause();
+    await withClockOff(3_600_000, () => road.send([request()]));
+    server.resume();
+    let isTaken = false;
+    // On a busy machine an answer may be late.
+    for (let tries = 0; tries < 50 && !isTaken; tries++) isTaken = (await road.send([request()])).sent === 1;
+    assert.ok(isTaken);
   });
 });

@@ -35,7 +35,7 @@ describe('the error reporter', () => {
   });
   after(() => system.stop());
   beforeEach(() => system.reset());
-  afterEach(() => reporter?.stop(Deadline.after(1000)));
+  afterEach(() => reporter?.stop(Deadline.after(30_000)));
 
   const start = async (report: (given: ErrorReport) => unknown) => {
     reporter = new ErrorReporter(system.events, report);

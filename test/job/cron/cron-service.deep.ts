@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import path from 'node:path';
+import pg from 'pg';
+import { CronBoard } from '../../../lib/job/cron/cron-board';
+import { Deadline } from '../../../lib/support/deadline';
+import { until } from '../../support/until';
+import { JobSystem } from '../job-system';
+import { EVERY_SECOND, NEW_YEARS, ran, recurring, sleptSince2023, ticksOf } from './cron-stage';
+import { YearlyJob } from './yearly-job';
+
+describe('recurring jobs, while processors come and go,', () => {
+  let system: JobSystem;
+  before(async () => {
+    system = await JobSystem.start();
+  });
+  after(() => system.stop());
+  beforeEach(async () => {
+    await system.reset();
+    await system.postgres.query('truncate job_cron');
+    ran.length = 0;
+  });
+
+  it('are enqueued once for each tick, by whichever of three processors is first, even as some stop', async () => {
+    const jobClass = recurring({ at: EVERY_SECOND, catchUp: 'all' });
+    const [first] = await Promise.all([
+      system.processor([jobClass]),
+      system.processor([jobClass]),
+      system.processor([jobClass]),
+    ]);
+    await until('two ran', () => ran.length >= 2);
+    await first?.stop(Deadline.after(30_000));
+    await until('four ran', () => ran.length >= 4);
+    await system.processor([jobClass]);
+    await until('six ran', () => ran.length >= 6);
+    const runs = ticksOf('TickJob');
+    assert.equal(new Set(runs).size, runs.length, 'none ran twice');
+    const ticks = system.eventsNamed('cron.enqueued').map((event) => event.scheduledFor.getTime());
+    const [start = 0] = ticks;
+    assert.deepEqual(
+      ticks,
+      ticks.map((_, n) => start + n * 1000),
+      'every second once',
+    );
+  });
+
+  it('lose no tick, and repeat none, when a processor is killed within its transaction', async () => {
+    await sleptSince2023(system, YearlyJob);
+    const blocker = new pg.Client(system.postgres.url);
+    await blocker.connect();
+    let child: ChildProcess | undefined;
+    try {
+      await blocker.query('begin; lock table job_outbox in access exclusive mode');
+      child = fork(path.join(__dirname, 'yearly-job.ts'), [system.postgres.url, system.redisServer.url], {
+        execArgv: ['--import', 'tsx'],
+      });
+      const inserting = async () => {
+        const rows = await system.postgres.query(
+          "select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query ~* 'insert into job_outbox'",
+        );
+        return rows.length > 0;
+      };
+      await until('it is about to enqueue', inserting);
+      await system.processor([YearlyJob], { tuning: { cron: { pollMs: 50 } } });
+      child.kill('SIGKILL');
+      await once(child, 'exit');
+      assert.deepEqual(system.eventsNamed('cron.enqueued'), [], 'the other one keeps off what is in hand');
+      await blocker.query('commit');
+    } finally {
+      child?.kill('SIGKILL');
+      await blocker.end();
+    }
+    await until('it is enqueued', () => system.eventsNamed('cron.enqueued').length > 0);
+    await until('it ran', () => system.eventsNamed('job.succeeded').length > 0);
+    await until('the outbox is empty', async () => (await system.outboxSize()) === 0);
+    assert.equal(system.eventsNamed('job.succeeded').length, 1);
+    const [listing] = await new CronBoard(system.database.knex).list();
+    assert.equal(listing?.lastTick?.toISOString(), NEW_YEARS.at(-1));
+  });
+});

@@ -1,0 +1,95 @@
+import assert from 'node:assert/strict';
+import { Job } from '../../../lib/job/job';
+import type { OutboxTuning } from '../../../lib/job/outbox/outbox-service';
+import { until } from '../../support/until';
+import { Gate } from '../gate';
+import { JobSystem } from '../job-system';
+
+const HOUR = 3_600_000;
+/** A queue whose jobs stay where they are. */
+const UNSERVED = 'unserved';
+const COMPARED = 'catamount:redis-life';
+
+const gate = new Gate();
+let ran = 0;
+
+class HeldJob extends Job {
+  static override durable = true;
+  async perform(): Promise<void> {
+    ran++;
+    await gate.pass();
+  }
+}
+
+describe('what Redis has lost', () => {
+  let system: JobSystem;
+  before(async () => {
+    system = await JobSystem.start();
+  });
+  after(async () => {
+    gate.open();
+    await system.stop();
+  });
+  beforeEach(async () => {
+    gate.close();
+    await system.reset();
+    ran = 0;
+  });
+
+  const start = (outbox: OutboxTuning) => system.processor([HeldJob], { tuning: { outbox } });
+  const onQueue = () => system.redis.client.lLen(`bq:${UNSERVED}:waiting`);
+  const offeredAgain = () => system.eventsNamed('outbox.redispatched').reduce((total, { count }) => total + count, 0);
+  const isCompared = () => until('Redis is compared', () => system.redis.client.exists(COMPARED));
+  const insert = async (count: number, dispatchedAt: 'null' | 'now()' = 'null') => {
+    const rows = await system.postgres.query<{ id: string }>(
+      `insert into job_outbox (id, queue, class, payload, dispatched_at)
+       select gen_random_uuid(), $1, 'HeldJob', '{"v":1,"class":"HeldJob","args":[],"via":"outbox"}', ${dispatchedAt}
+       from generate_series(1, $2) returning id`,
+      [UNSERVED, count],
+    );
+    return rows.map(({ id }) => id);
+  };
+
+  it('with all its data is offered again, however many rows, but for jobs that run here', async () => {
+    await start({ compareMs: 20, routineMs: HOUR, page: 2 });
+    await HeldJob.performLater();
+    await insert(25);
+    await until('one runs, the others wait', async () => gate.held === 1 && (await onQueue()) === 25);
+    await isCompared();
+    await system.redis.client.flushAll();
+    await isCompared();
+    await until('they wait again', async () => (await onQueue()) === 25);
+    assert.equal(offeredAgain(), 25);
+    gate.open();
+    await until('the row of what ran is gone', async () => (await system.outboxSize()) === 25);
+    assert.equal(ran, 1);
+  });
+
+  it('is looked for twice: the first time a relay may have been between Redis and COMMIT', async () => {
+    await insert(1, 'now()');
+    const [inHand = ''] = await insert(1);
+    const relay = await system.database.knex.transaction();
+    await relay.raw('update job_outbox set dispatched_at = clock_timestamp() where id = ?', [inHand]);
+    await start({ compareMs: HOUR, routineMs: HOUR });
+    await until('the other one is offered again', () => offeredAgain() === 1);
+    await relay.commit();
+    system.events.emit('redis.ready', {});
+    await isCompared();
+    assert.equal(offeredAgain(), 2);
+  });
+
+  it('without anybody knowing why is found, too, wherever its row is', async () => {
+    await start({ compareMs: 20, routineMs: 0, page: 2 });
+    await insert(25);
+    await until('they wait', async () => (await onQueue()) === 25);
+    await isCompared();
+    const [last] = await system.postgres.query<{ id: string }>(
+      'select id from job_outbox order by dispatched_at desc, id desc limit 1',
+    );
+    const { client } = system.redis;
+    const lose = client.multi().hDel(`bq:${UNSERVED}:jobs`, last?.id ?? '');
+    await lose.lRem(`bq:${UNSERVED}:waiting`, 1, last?.id ?? '').exec();
+    await until('it waits again', async () => (await onQueue()) === 25);
+    assert.equal(offeredAgain(), 1);
+  });
+});

@@ -1,0 +1,205 @@
+import type { Mutation } from './mutation';
+
+const OUTBOX = 'test/job/outbox.test.ts';
+const RECONCILER = 'test/job/outbox/reconciler.test.ts';
+const RELAY = 'test/job/outbox/relay.test.ts';
+const ROAD = 'test/job/enqueue/redis-road.test.ts';
+const ENQUEUER = 'test/job/enqueue/enqueuer.test.ts';
+const UNIQUE = 'test/job/enqueue/unique.test.ts';
+const CRON = 'test/job/cron/cron-service.test.ts';
+const TRANSACTION = 'test/model/transaction.test.ts';
+const SETTLEMENT = 'test/model/settlement.test.ts';
+
+/** Mutations of the outbox, of enqueuing, unique and recurring jobs, and of transactions. */
+const mutations: readonly Mutation[] = [
+  {
+    promise: 'an enqueue that comes to Redis long after its time-out has no late twin',
+    file: 'lib/job/enqueue/redis-road.ts',
+    find: 'const notAfter = Date.now() + limitMs + CLOCK_SLACK_MS;',
+    replace: 'const notAfter = 0;',
+    killedBy: [ROAD],
+  },
+  {
+    promise: 'after a time-out enqueues turn to Redis again, though the clock was set back',
+    file: 'lib/job/enqueue/redis-road.ts',
+    find: 'this.avoidUntil = performance.now() + this.avoidMs;',
+    replace: 'this.avoidUntil = Date.now() + this.avoidMs;',
+    killedBy: [ROAD],
+  },
+  {
+    promise: 'a bulk that Redis does not answer is given up whole',
+    file: 'lib/job/enqueue/redis-road.ts',
+    find: 'if (refusal) return { sent, refusal };',
+    replace: 'if (refusal) continue;',
+    killedBy: [ROAD],
+  },
+  {
+    promise: 'a job that has ended is not queued again by its twin',
+    file: 'lib/job/enqueue/dispatch-script.ts',
+    find: `if call('zscore', p..'finished', id) or call('zscore', p..'recent', id) then state = 'f'`,
+    replace: `if call('zscore', p..'finished', id) then state = 'f'`,
+    killedBy: [RELAY],
+  },
+  {
+    promise: 'what Postgres refuses leaves nothing of the same bulk in Redis',
+    file: 'lib/job/enqueue/enqueuer.ts',
+    find: `      for (const [knex, given] of byConnection) await this.toOutbox(given, 'outbox', knex, jobs);
+      if (straight.length > 0) await this.toRedis(straight, jobs);`,
+    replace: `      if (straight.length > 0) await this.toRedis(straight, jobs);
+      for (const [knex, given] of byConnection) await this.toOutbox(given, 'outbox', knex, jobs);`,
+    killedBy: [ENQUEUER],
+  },
+  {
+    promise: 'the outbox lets rows go that have ended',
+    file: 'lib/job/outbox/relay.ts',
+    find: 'if (ended.length > 0) await deleteRows(trx, ended);',
+    replace: '',
+    killedBy: [RELAY],
+  },
+  {
+    promise: 'a full queue gets no more, and Redis stays bounded',
+    file: 'lib/job/outbox/relay.ts',
+    find: 'gauge.isShort ? SMALL_BATCH : BATCH, gauge.full);',
+    replace: 'gauge.isShort ? SMALL_BATCH : BATCH);',
+    killedBy: [RELAY],
+  },
+  {
+    promise: 'an outage of Postgres loses no end that this process knows',
+    file: 'lib/job/outbox/settler.ts',
+    find: `      await deleteRows(this.options.knex, batch.map((job) => job.id).filter(isUuid));
+      this.finished.splice(0, batch.length);`,
+    replace: `      this.finished.splice(0, batch.length);
+      await deleteRows(this.options.knex, batch.map((job) => job.id).filter(isUuid));`,
+    killedBy: [OUTBOX],
+  },
+  {
+    promise: 'an outage of Postgres loses no end that a dead process has left in Redis',
+    file: 'lib/job/outbox/settler.ts',
+    find: `      await deleteRows(knex, ids.filter(isUuid));
+      await answerWithin(ANSWER_MS, redis.zRem(key, ids));`,
+    replace: `      await answerWithin(ANSWER_MS, redis.zRem(key, ids));
+      await deleteRows(knex, ids.filter(isUuid));`,
+    killedBy: [OUTBOX],
+  },
+  {
+    promise: 'a running job that Redis has lost is not dispatched twice',
+    file: 'lib/job/outbox/reconciler.ts',
+    find: `inState('unknown').filter((id) => !isRunning(id));`,
+    replace: `inState('unknown').filter((id) => isRunning(id) || id !== '');`,
+    killedBy: [RECONCILER],
+  },
+  {
+    promise: 'what a relay had in hand while Redis lost it comes back',
+    file: 'lib/job/outbox/reconciler.ts',
+    find: 'const WHOLE_WALKS = 2;',
+    replace: 'const WHOLE_WALKS = 1;',
+    killedBy: [RECONCILER],
+  },
+  {
+    promise: 'what Redis loses without anybody knowing comes back',
+    file: 'lib/job/outbox/reconciler.ts',
+    find: 'await this.walk(ROUTINE_PAGES);',
+    replace: '',
+    killedBy: [RECONCILER],
+  },
+  {
+    promise: 'what Redis has lost comes back, however many rows',
+    file: 'lib/job/outbox/reconciler.ts',
+    find: 'this.cursor = last && rows.length === this.page ? {',
+    replace: 'this.cursor = last && rows.length < 0 ? {',
+    killedBy: [RECONCILER],
+  },
+  {
+    promise: 'relays hear at once of rows that are committed',
+    file: 'lib/job/outbox/notifier.ts',
+    find: 'void (committed && this.note())',
+    replace: 'void (committed || this.note())',
+    killedBy: [OUTBOX],
+  },
+  {
+    promise: 'two bulks that want the same keys do not deadlock',
+    file: 'lib/job/outbox/insert.ts',
+    find: '     order by key\n',
+    replace: '',
+    killedBy: [UNIQUE],
+  },
+  {
+    promise: 'jobs of one bulk keep their order in the outbox',
+    file: 'lib/job/outbox/insert.ts',
+    find: " + n * interval '1 microsecond'`;",
+    replace: '`;',
+    killedBy: [ENQUEUER],
+  },
+  {
+    promise: 'a claim that has lasted its time is lost',
+    file: 'lib/job/outbox/unique-claim.ts',
+    find: 'rows.filter((row) => row.over)',
+    replace: 'rows.filter((row) => row.over && row.key === row.id)',
+    killedBy: [UNIQUE],
+  },
+  {
+    promise: 'a unique job may be enqueued again from its outcome on',
+    file: 'lib/job/perform/performer.ts',
+    find: `if (job.payload.unique === 'executed') await this.release(job);`,
+    replace: '',
+    killedBy: [UNIQUE],
+  },
+  {
+    promise: 'a changed schedule is heeded once',
+    file: 'lib/job/cron/cron-service.ts',
+    find: 'if (!row || !isSame(row, entry)) return undefined;',
+    replace: 'if (!row) return undefined;',
+    killedBy: [CRON],
+  },
+  {
+    promise: 'what a pause has swallowed is not caught up',
+    file: 'lib/job/cron/cron-table.ts',
+    find: 'settled_until = case when paused then clock_timestamp() else settled_until end, paused = false',
+    replace: 'paused = false',
+    killedBy: [CRON],
+  },
+  {
+    promise: 'an older deploy does not take the table back while a newer one lives',
+    file: 'lib/job/cron/cron-service.ts',
+    find: 'this.claimed = true;',
+    replace: '',
+    killedBy: [CRON],
+  },
+  {
+    promise: 'a job that cannot be enqueued keeps no other from its time',
+    file: 'lib/job/cron/cron-service.ts',
+    find: 'return this.failed(entry, toError(thrown));',
+    replace: 'throw this.failed(entry, toError(thrown));',
+    killedBy: [CRON],
+  },
+  {
+    promise: 'a transaction in which a statement was refused rejects',
+    file: 'lib/model/transaction.ts',
+    find: 'if (refused && !trx.isCompleted()) await checkUsable(trx, refused);',
+    replace: '',
+    killedBy: [TRANSACTION],
+  },
+  {
+    promise: 'a straggler’s query is not lost in a transaction that is over',
+    file: 'lib/model/transaction.ts',
+    find: 'return trx?.isCompleted() ? undefined : trx;',
+    replace: 'return trx;',
+    killedBy: [TRANSACTION],
+  },
+  {
+    promise: 'a COMMIT that Postgres answers with ROLLBACK counts as one',
+    file: 'lib/model/settlement.ts',
+    find: `command === 'COMMIT' || command`,
+    replace: `command !== undefined || command`,
+    killedBy: [SETTLEMENT],
+  },
+  {
+    promise: 'work in a released savepoint is certain only with the outermost commit',
+    file: 'lib/model/settlement.ts',
+    find: 'if (!committed || !outer || outer === root)',
+    replace: 'if (!committed || outer)',
+    killedBy: [SETTLEMENT],
+  },
+];
+
+export default mutations;
