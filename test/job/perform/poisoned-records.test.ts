@@ -72,8 +72,8 @@ describe('poisoned records', () => {
     for (const time of ['-1e300', '1e300', '"1"'])
       await perform(failing.replace(/"timestamp":\d+/, `"timestamp":${time}`));
     assert.deepEqual(
-      started.map((event) => event.waitedMs < 1000),
-      [true, true, true],
+      started.map((event) => event.waitedMs),
+      [0, 0, 0],
     );
   });
 
