@@ -72,6 +72,10 @@ export interface ProcessorTuning extends PulseTuning {
   readonly history?: boolean;
   /** How long a handler may go on after its timeout until it is told of as overdue, ms. Default 10,000. */
   readonly overdueMs?: number;
+  /** How long a job may wait for its cursor and progress to be stored, ms. Default 250. */
+  readonly noteMs?: number;
+  /** How often queues are looked at in case a wake was missed, ms. Default 1000; 250 while there are more than four. */
+  readonly pollMs?: number | undefined;
   readonly random?: () => number;
   readonly now?: () => number;
 }
@@ -145,6 +149,7 @@ export class JobProcessor implements Service {
       limits: this.limits,
       identity: this.identity,
       stallInterval: tuning.stallInterval ?? 30_000,
+      pollMs: tuning.pollMs,
       handler: (delivery) => this.performer.perform(delivery),
       onStalled: (id, queue) => events.emit('job.rescued', { id, queue }),
       onError: (error, during) => events.emit('queue.error', { error, during }),

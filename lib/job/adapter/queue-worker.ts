@@ -28,6 +28,8 @@ export interface QueueWorkerOptions {
   readonly identity?: string | undefined;
   /** ms. */
   readonly stallInterval: number;
+  /** How often to look in case a wake was missed, ms. Default 1000; 250 while there are queues without a peek. */
+  readonly pollMs?: number | undefined;
   readonly handler: (delivery: Delivery) => Promise<Performed>;
   /** A job came back from a process that died or stalled. */
   readonly onStalled: (id: string, queue: string) => void;
@@ -81,7 +83,7 @@ export class QueueWorker {
       beat();
     });
     this.timers = [
-      setInterval(() => this.poll(), this.unpeeked.length > 0 ? UNPEEKED_POLL_MS : POLL_MS),
+      setInterval(() => this.poll(), this.options.pollMs ?? (this.unpeeked.length > 0 ? UNPEEKED_POLL_MS : POLL_MS)),
       setInterval(beat, Math.ceil(this.options.stallInterval / BEATS)),
     ];
   }

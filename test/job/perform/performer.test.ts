@@ -7,6 +7,7 @@ import { Job } from '../../../lib/job/job';
 import { DiscardJob, KillJob } from '../../../lib/job/perform/verdict';
 import { transaction } from '../../../lib/model/transaction';
 import { until } from '../../support/until';
+import { Gate } from '../gate';
 import { JobSystem } from '../job-system';
 
 /** A clock so far behind that every retry is due at once. */
@@ -212,6 +213,51 @@ describe('performing', () => {
     await system.processor([VerdictJob]);
     assert.match((await heard('job.dead')).reason, /tagged \$date, but holds "soon"/);
     assert.deepEqual(ran, []);
+  });
+
+  describe('a job that holds the event loop', () => {
+    it('lets the process show that it lives before the next one begins, even if both were fetched at once', async () => {
+      const turns: number[] = [];
+      const spans: { readonly from: number; readonly to: number }[] = [];
+      class BlockingJob extends Job {
+        perform(): void {
+          const from = performance.now();
+          while (performance.now() < from + 520);
+          spans.push({ from, to: performance.now() });
+        }
+      }
+      for (let i = 0; i < 2; i++) await BlockingJob.performLater();
+      const timer = setInterval(() => turns.push(performance.now()), 5);
+      await system.processor([BlockingJob]);
+      await until('both ran', () => spans.length === 2);
+      clearInterval(timer);
+      const [first = assert.fail(), second = assert.fail()] = spans;
+      assert.ok(turns.some((at) => at >= first.to && at <= second.from));
+    });
+
+    it('may hold it for two thirds of a stall interval: a mark is answered within less than the rest', async () => {
+      const gate = new Gate();
+      class HeldJob extends Job {
+        perform(): Promise<void> {
+          return gate.pass();
+        }
+      }
+      const { client } = system.redis;
+      const stallInterval = 1200;
+      // Nobody but the test marks jobs.
+      await client.set('bq:default:stallBlock', '1');
+      await system.processor([HeldJob], { tuning: { stallInterval } });
+      const { id } = await HeldJob.performLater();
+      await until('it runs', () => gate.held === 1);
+      for (let mark = 0; mark < 3; mark++) {
+        await client.sAdd('bq:default:stalling', id);
+        // What is to be answered by then has left this process before: timers go off in the order of their times.
+        await new Promise((resolve) => setTimeout(resolve, stallInterval / 3));
+        await client.ping();
+        assert.equal(await client.sIsMember('bq:default:stalling', id), 0);
+      }
+      gate.open();
+    });
   });
 
   describe('a job that has been given to another meanwhile', () => {
