@@ -9,12 +9,13 @@ import { setSources } from './set-sources';
 import { store } from './stored-job';
 
 let mood: 'kill' | 'work' = 'kill';
+let why = 'no';
 const ran: string[] = [];
 
 class MoodyJob extends Job<[name: string]> {
   perform(name: string): void {
     ran.push(name);
-    if (mood === 'kill') throw new KillJob(`no ${name}`);
+    if (mood === 'kill') throw new KillJob(`${why} ${name}`);
   }
 }
 
@@ -29,6 +30,7 @@ describe('the dead set', () => {
   beforeEach(async () => {
     await system.reset();
     mood = 'kill';
+    why = 'no';
     ran.length = 0;
   });
 
@@ -88,11 +90,15 @@ describe('the dead set', () => {
     assert.equal(await system.redis.client.sCard('bq:default:failed'), 0);
   });
 
-  it('gives a retried job all its attempts anew, and buries it again if need be', async () => {
+  it('gives a retried job all its attempts anew, and buries it again if need be, to be found by either error', async () => {
     const [id = ''] = await kill('a');
+    why = 'still no';
     await dead.retry(id);
     await until('it is dead again', async () => (await dead.page()).entries[0]?.errors.length === 2);
     assert.equal((await dead.page()).entries[0]?.attempts, 1);
+    const counts = ['NO A', 'still', 'never'].map((error) => dead.count({ error }));
+    assert.deepEqual(await Promise.all(counts), [1, 1, 0]);
+    assert.deepEqual([await dead.count({ text: 'still no a' }), await dead.count({ class: 'MoodyJob' })], [1, 1]);
   });
 
   it('retries all, those too that somebody with another clock has put on their queue', async () => {
