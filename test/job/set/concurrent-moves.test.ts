@@ -5,15 +5,13 @@ import { Job } from '../../../lib/job/job';
 import { KillJob } from '../../../lib/job/perform/verdict';
 import { JobSets } from '../../../lib/job/set/job-sets';
 import { moveJobs } from '../../../lib/job/set/move-script';
-import { theseRows } from '../../../lib/job/set/row-filter';
-import { runRows } from '../../../lib/job/set/scheduled-rows';
 import { Database } from '../../../lib/model/database';
 import { Deadline } from '../../../lib/support/deadline';
 import { deferred } from '../../../lib/support/deferred';
 import { until } from '../../support/until';
 import { JobSystem } from '../job-system';
 import { setSources } from './set-sources';
-import { recordText, store } from './stored-job';
+import { store } from './stored-job';
 
 const COUNT = 200;
 const ran: number[] = [];
@@ -44,8 +42,8 @@ describe('two operators at once', () => {
     theirs = new JobSets({ ...sources, redis: theirRedis.client, knex: theirDatabase.knex, via: 'another' });
   });
   after(async () => {
-    await theirRedis.stop(Deadline.after(1000));
-    await theirDatabase.stop(Deadline.after(2000));
+    await theirRedis.stop(Deadline.after(10_000));
+    await theirDatabase.stop(Deadline.after(10_000));
     await system.stop();
   });
   beforeEach(async () => {
@@ -85,8 +83,7 @@ describe('two operators at once', () => {
     await system.processor([CountedJob]);
     await until('all have run', () => ran.length >= COUNT);
     await until('the outbox is empty', async () => (await system.outboxSize()) === 0);
-    assert.equal(new Set(ran).size, COUNT);
-    assert.equal(ran.length, COUNT);
+    assert.deepEqual([ran.length, new Set(ran).size], [COUNT, COUNT]);
   });
 
   it('retry all, by a filter and by ids', async () => {
@@ -146,7 +143,7 @@ describe('two operators at once', () => {
         await trx.raw('select id from job_outbox for update');
         locked.resolve();
         await end.promise;
-        await runRows(trx, { condition: theseRows([id]), limit: 1, locked: 'wait' });
+        await trx.raw('update job_outbox set run_at = clock_timestamp()');
       });
       await locked.promise;
       const late = move(theirs.scheduled, id);
@@ -166,12 +163,10 @@ describe('two operators at once', () => {
     await bury();
     mood = 'die';
     await system.processor([CountedJob]);
-    let chunks = 0;
-    const result = await mine.dead.retryMany({ filter: {} }, { onProgress: () => void chunks++ });
+    const result = await mine.dead.retryMany({ filter: {} });
     assert.deepEqual(result, { moved: COUNT, complete: true });
     await until('they are all dead again', async () => (await mine.dead.count()) === COUNT);
     assert.equal(ran.length, COUNT);
-    assert.ok(chunks >= 1);
   });
 
   it('can stop a long move, and go on with it', async () => {
@@ -190,13 +185,9 @@ describe('two operators at once', () => {
   });
 
   it('never overwrite what has changed since it was read', async () => {
-    const { client } = system.redis;
-    const id = await store(client, 'delayed', { errors: ['first'] });
-    const newer = recordText({ errors: ['second', 'first'], status: 'retrying' });
-    const { jobs } = { jobs: [{ id, queue: 'default', sha: 'of an older text', record: '{"of":"old"}', traces: '' }] };
-    assert.deepEqual(await moveJobs(client, { from: 'delayed', to: 'queue' }, jobs), ['changed']);
-    await client.hSet('bq:default:jobs', id, newer);
-    assert.equal(await mine.retry.retry(id), true);
-    assert.equal((await mine.waiting('default').page()).entries[0]?.errors.length, 2);
+    const id = await store(system.redis.client, 'delayed', { errors: ['first'] });
+    const jobs = [{ id, queue: 'default', sha: 'of an older text', record: '{"of":"old"}', traces: '' }];
+    assert.deepEqual(await moveJobs(system.redis.client, { from: 'delayed', to: 'queue' }, jobs), ['changed']);
+    assert.equal((await mine.retry.page()).entries[0]?.errors.length, 1);
   });
 });
