@@ -61,7 +61,7 @@ class TightJob extends Job {
   static override timeout = '60ms' as const;
 
   async perform(): Promise<void> {
-    for (let step = 0; ; step++) await this.checkpoint(step);
+    for (let step = 1; ; step++) await this.checkpoint(step);
   }
 }
 

@@ -8,14 +8,11 @@ import { JobSystem } from '../job-system';
 import { setSources } from './set-sources';
 import { store } from './stored-job';
 
-let mood: 'kill' | 'work' = 'kill';
 let why = 'no';
-const ran: string[] = [];
 
 class MoodyJob extends Job<[name: string]> {
   perform(name: string): void {
-    ran.push(name);
-    if (mood === 'kill') throw new KillJob(`${why} ${name}`);
+    throw new KillJob(`${why} ${name}`);
   }
 }
 
@@ -29,9 +26,7 @@ describe('the dead set', () => {
   after(() => system.stop());
   beforeEach(async () => {
     await system.reset();
-    mood = 'kill';
     why = 'no';
-    ran.length = 0;
   });
 
   const kill = async (...names: string[]) => {
@@ -78,18 +73,6 @@ describe('the dead set', () => {
     assert.deepEqual((await dead.page({ limit: 0 })).entries, []);
   });
 
-  it('retries once, however often it is clicked', async () => {
-    const [id = ''] = await kill('a');
-    mood = 'work';
-    const answers = await Promise.all([dead.retry(id), dead.retry(id), dead.retry(id)]);
-    assert.deepEqual(answers.sort(), [false, false, true]);
-    await until('it has ended well', () => system.eventsNamed('job.succeeded').length === 1);
-    assert.equal(await dead.retry(id), false);
-    assert.deepEqual(ran, ['a', 'a']);
-    assert.equal(await dead.count(), 0);
-    assert.equal(await system.redis.client.sCard('bq:default:failed'), 0);
-  });
-
   it('gives a retried job all its attempts anew, and buries it again if need be, to be found by either error', async () => {
     const [id = ''] = await kill('a');
     why = 'still no';
@@ -107,18 +90,6 @@ describe('the dead set', () => {
     }
     assert.deepEqual(await dead.retryMany({ filter: {} }), { moved: 3, complete: true });
     assert.equal(await dead.count(), 0);
-  });
-
-  it('deletes for good', async () => {
-    const [id = ''] = await kill('a');
-    assert.deepEqual([await dead.delete(id), await dead.delete(id), await dead.retry(id)], [true, false, false]);
-    assert.equal(await system.redis.client.hLen('bq:default:jobs'), 0);
-  });
-
-  it('does not touch a job that is alive', async () => {
-    const { id } = await MoodyJob.performLater('alive');
-    assert.deepEqual([await dead.delete(id), await dead.retry(id)], [false, false]);
-    assert.equal(await system.redis.client.lLen('bq:default:waiting'), 1);
   });
 
   it('keeps 10,000, for 180 days', async () => {
