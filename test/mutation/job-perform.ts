@@ -112,7 +112,7 @@ const mutations: readonly Mutation[] = [
     file: 'lib/job/perform/failures.ts',
     find: '    await this.afterDiscard(job, error);\n    await this.options.release(job);',
     replace: '    await this.afterDiscard(job, error);',
-    killedBy: ['test/job/perform/unique-release.test.ts', 'test/job/perform/poisoned-records.test.ts'],
+    killedBy: ['test/job/perform/unique-release.test.ts'],
   },
   {
     promise: 'a dead job that is retried outlives a Redis that is emptied',
