@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { Events } from '../../../lib/core/events';
-import { Redis } from '../../../lib/core/redis';
+import { Redis, type RedisClient } from '../../../lib/core/redis';
 import { Job } from '../../../lib/job/job';
 import { KillJob } from '../../../lib/job/perform/verdict';
 import { JobSets } from '../../../lib/job/set/job-sets';
@@ -15,12 +15,15 @@ import { store } from './stored-job';
 
 const COUNT = 200;
 const ran: number[] = [];
-let mood: 'die' | 'work' = 'work';
+let mood: 'die' | 'fail' | 'work' = 'work';
 
 class CountedJob extends Job<[n: number]> {
+  static override retryIn = () => '30d' as const;
+
   perform(n: number): void {
     ran.push(n);
     if (mood === 'die') throw new KillJob('again');
+    if (mood === 'fail') throw new Error('not yet');
   }
 }
 
@@ -167,6 +170,31 @@ describe('two operators at once', () => {
     assert.deepEqual(result, { moved: COUNT, complete: true });
     await until('they are all dead again', async () => (await mine.dead.count()) === COUNT);
     assert.equal(ran.length, COUNT);
+  });
+
+  it('do not chase jobs that fail again before the end is reached', async () => {
+    const { client } = system.redis;
+    const count = 2 * COUNT + 50;
+    for (let n = 0; n < count; n++) {
+      const at = Date.now() + 3_600_000 + n;
+      await store(client, 'delayed', { class: 'CountedJob', args: [n], errors: ['once'], at });
+    }
+    mood = 'fail';
+    await system.processor([CountedJob]);
+    /** So slow that all that was moved has failed again before it says anything more. */
+    const slow: RedisClient = Object.create(client, {
+      evalSha: {
+        value: async (...args: Parameters<RedisClient['evalSha']>) => {
+          const idle = async () => (await client.exists(['bq:default:waiting', 'bq:default:active'])) === 0;
+          await until('nothing waits or runs', idle);
+          return client.evalSha(...args);
+        },
+      },
+    });
+    const patient = new JobSets({ ...setSources(system), redis: slow });
+    assert.deepEqual(await patient.retry.retryMany({ filter: {} }), { moved: count, complete: true });
+    await until('they have all failed again', async () => (await mine.retry.count()) === count);
+    assert.equal(ran.length, count);
   });
 
   it('can stop a long move, and go on with it', async () => {

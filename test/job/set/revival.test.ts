@@ -170,6 +170,10 @@ describe('jobs that an operator moves', () => {
     }
     const one = await OnlyJob.set({ wait: '1h' }).performLater('a');
     assert.equal((await OnlyJob.set({ wait: '1h' }).performLater('a')).enqueued, false);
+    const claim = () => system.postgres.query('select (unique_until - run_at)::text as lasts from job_outbox');
+    const before = await claim();
+    assert.equal(await sets.scheduled.reschedule(one.id, new Date(Date.now() + 864_000_000)), true);
+    assert.deepEqual(await claim(), before, 'it lasts as much longer as the job waits');
     assert.equal(await sets.scheduled.delete(one.id), true);
     const two = await OnlyJob.set({ wait: '1h' }).performLater('a');
     assert.equal(two.enqueued, true);
