@@ -17,7 +17,10 @@ export interface Performance {
   readonly setup: JobSetup;
   readonly models: ModelLookup | undefined;
   readonly onFinished: PerformerOptions['onFinished'];
-  readonly tuning: Pick<PerformerOptions, 'random' | 'now' | 'overdueMs'> & { readonly maxDeliveries?: number };
+  readonly tuning: Pick<PerformerOptions, 'random' | 'now' | 'overdueMs'> & {
+    readonly maxDeliveries?: number;
+    readonly noteMs?: number;
+  };
 }
 
 /** A performer on the stores of this process, with what the app adds. */
@@ -31,7 +34,7 @@ export function createPerformer({ knex, redis, registry, events, setup, models, 
     middleware: setup.performMiddleware,
     decode: (args) => deserializeArguments(args, codec),
     filter: new ArgumentFilter(setup.filterArguments),
-    notes: new RedisNoteStore(redis),
+    notes: new RedisNoteStore(redis, tuning.noteMs),
     releaseUnique: (id) => releaseUnique(knex, id),
     random: tuning.random,
     now: tuning.now,

@@ -39,10 +39,14 @@ return 'kept'`);
 
 /** In `bq:<queue>:cursor` and `bq:<queue>:progress`. The final outcome deletes both; a Redis that is wiped loses both. */
 export class RedisNoteStore implements NoteStore {
-  constructor(private readonly redis: RedisClient) {}
+  /** @param answerMs how long a write may take until the job goes on without it. */
+  constructor(
+    private readonly redis: RedisClient,
+    private readonly answerMs = ANSWER_MS,
+  ) {}
 
   async write({ id, queue, fence }: NoteOwner, { cursor = '', progress = '' }: Notes): Promise<Kept> {
-    return (await SCRIPT.run(this.redis, [keyPrefix(queue)], [id, fence, cursor, progress], ANSWER_MS)) as Kept;
+    return (await SCRIPT.run(this.redis, [keyPrefix(queue)], [id, fence, cursor, progress], this.answerMs)) as Kept;
   }
 
   async readCursor({ id, queue }: Pick<NoteOwner, 'id' | 'queue'>): Promise<string | undefined> {

@@ -172,7 +172,7 @@ describe('jobs list and jobs show', () => {
     assert.deepEqual(await ids('waiting --queue mailer'), all.slice(3, 6));
     assert.deepEqual(await ids('waiting --queue other --queue default'), [...all.slice(6), ...all.slice(0, 3)]);
     assert.deepEqual(await ids('waiting --text mailer-1'), ['mailer-1']);
-    for (let limit = 1; limit <= 9; limit++) {
+    for (const limit of [1, 4, 9]) {
       const byPage: string[] = [];
       for (let page = 1; byPage.length < 9; page++)
         byPage.push(...(await ids(`waiting --limit ${limit} --page ${page}`)));

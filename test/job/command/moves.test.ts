@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { Redis } from '../../../lib/core/redis';
 import { Job } from '../../../lib/job/job';
 import { KillJob } from '../../../lib/job/perform/verdict';
 import { transaction } from '../../../lib/model/transaction';
@@ -95,69 +94,31 @@ describe('jobs retry, promote, reschedule, kill and delete', () => {
     });
     assert.equal(audit().length, 3);
     assert.deepEqual(audit()[0], { action: 'retry', set: 'dead', count: 1, via: 'cli (ada)' });
+    assert.deepEqual(await sizes(), { retry: 0, scheduled: 0, dead: 0 });
     await system.processor(CLASSES);
     await until('all ran', () => ran.length === 3);
-    assert.deepEqual(ran.sort(), ['ann', 'bob', 'cyd']);
-    assert.deepEqual(await sizes(), { retry: 0, scheduled: 0, dead: 0 });
-  });
-
-  it('queues a job once, however often and by whomever its retry is asked for', async () => {
-    const [id = ''] = await spoiled('die', 'ann');
-    const redis = new Redis(system.redisServer.url, system.events);
-    await redis.start();
-    await until('the other is connected', () => redis.client.isReady);
-    try {
-      const other = new Typist(system, CLASSES, { via: 'another', redis });
-      const answers = await Promise.all(
-        [typist, other, typist, other].map((one, n) =>
-          one.type(n < 2 ? `retry ${id}` : 'retry --all --set dead --yes'),
-        ),
-      );
-      const moved = answers.map(({ json }) => (Array.isArray(json.moved) ? json.moved.length : Number(json.moved)));
-      assert.equal(
-        moved.reduce((sum, one) => sum + one),
-        1,
-      );
-      const late = await typist.type(`retry ${id} ${id}`);
-      assert.deepEqual([late.ok, late.text, late.json.moved], [false, '', []]);
-      assert.match(
-        late.notes.join(),
-        /^Job .* waits in its queue: retry is for retry and dead jobs; for this one, there is delete\.$/,
-      );
-      assert.equal(await system.redis.client.lLen('bq:default:waiting'), 1);
-    } finally {
-      await redis.stop(Deadline.after(1000));
-    }
-    await system.processor(CLASSES);
-    await until('it ran', () => ran.length > 0);
-    await until('nothing waits', async () => (await system.outboxSize()) === 0);
-    assert.deepEqual(ran, ['ann']);
   });
 
   it('tells of each job that cannot be moved, and moves the others', async () => {
     const [dead = ''] = await spoiled('die', 'ann');
     const { id: scheduled } = await MoodyJob.set({ wait: '1h' }).performLater('bob');
+    for (const queue of ['default', 'mailer']) await store(system.redis.client, 'dead', { id: '7', queue });
     const near = `${dead.slice(0, -1)}${dead.endsWith('0') ? '1' : '0'}`;
-    const answer = await typist.type(['retry', near, scheduled, dead]);
+    const answer = await typist.type(['retry', near, scheduled, '7', dead]);
     assert.deepEqual([answer.ok, answer.text], [false, 'Retried 1 job.\n']);
     assert.match(answer.notes[0] ?? '', new RegExp(`^There is no job ${near}: .* Did you mean ${dead}\\?$`));
     assert.equal(
       answer.notes[1],
       `Job ${scheduled} is scheduled: retry is for retry and dead jobs; for this one, there is promote, reschedule, kill, delete.`,
     );
+    assert.match(answer.notes[2] ?? '', /job 7 is in several queues \(default, mailer\): say which one is meant/);
     assert.deepEqual(answer.json.moved, [dead]);
     assert.deepEqual(
       (answer.json.refused as { id: string }[]).map((one) => one.id),
-      [near, scheduled],
+      [near, scheduled, '7'],
     );
-  });
-
-  it('wants to know which is meant of jobs that share an id', async () => {
-    for (const queue of ['default', 'mailer']) await store(system.redis.client, 'dead', { id: '7', queue });
-    const answer = await typist.type('delete 7');
-    assert.match(answer.notes.join(), /job 7 is in several queues \(default, mailer\): say which one is meant/);
     assert.equal((await typist.type('delete 7 --queue mailer')).ok, true);
-    assert.match((await typist.type('show 7')).text, /^Queue {8}default$/m);
+    assert.deepEqual((await typist.type(`retry ${dead} ${dead}`)).json.moved, [], 'once is enough');
   });
 
   it('promotes, reschedules, kills and deletes', async () => {

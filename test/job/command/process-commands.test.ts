@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import os from 'node:os';
 import type { ProcessorOrder } from '../../../lib/cluster/messages';
 import { Job } from '../../../lib/job/job';
+import { PROCESSES, processKey } from '../../../lib/job/pulse/process-keys';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
 import { JobSystem } from '../job-system';
@@ -63,6 +64,26 @@ describe('jobs processes and jobs stats', () => {
     assert.deepEqual([row?.[0], row?.at(-2), row?.at(-1)], [name, 'ready', 'default, mailer']);
     const [listed] = json.processes as readonly Record<string, unknown>[];
     assert.deepEqual([listed?.identity, listed?.busy, listed?.concurrency], ['tree-0', 1, 3]);
+  });
+
+  it('shows what a processor tells of itself where it makes sense', async () => {
+    const { client } = system.redis;
+    const told = [
+      { identity: 'odd', queues: ['default'], pid: 'seven', busy: [{ id: 1 }], host: 'vm', startedAt: 9e15 },
+      null,
+      7,
+      { identity: 7, queues: [] },
+      { identity: 'x', queues: [7] },
+    ];
+    for (const [index, info] of told.entries()) {
+      await client.set(processKey(`p-${index}`), JSON.stringify(info));
+      await client.zAdd(PROCESSES, { score: Date.now() + 600_000, value: `p-${index}` });
+    }
+    const listed = (await typist.type('processes')).json.processes as readonly Record<string, unknown>[];
+    assert.deepEqual(
+      listed.map(({ identity, pid, host }) => [identity, pid, host]),
+      [['odd', 0, 'vm']],
+    );
   });
 
   it('has one take no more jobs, take them again, or stop, and tells the log', async () => {

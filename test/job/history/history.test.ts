@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Events } from '../../../lib/core/events';
+import { Redis } from '../../../lib/core/redis';
 import { Handover } from '../../../lib/job/history/handover';
 import { History } from '../../../lib/job/history/history';
 import { dayKey, minuteKey, TOTALS_KEY } from '../../../lib/job/history/history-keys';
@@ -8,15 +10,21 @@ import { Tally } from '../../../lib/job/history/tally';
 import { Job } from '../../../lib/job/job';
 import { transaction } from '../../../lib/model/transaction';
 import { until } from '../../support/until';
+import { Gate } from '../gate';
 import { JobSystem } from '../job-system';
 
 const FAST = { pulseMs: 20, beatMs: 40 };
 const MINUTE_MS = 60_000;
 
 class GoodJob extends Job {
-  async perform(): Promise<void> {
-    const end = performance.now() + 20;
-    await until('20 ms have passed', () => performance.now() > end);
+  perform(): void {}
+}
+
+const gate = new Gate();
+
+class HeldJob extends Job {
+  perform(): Promise<void> {
+    return gate.pass();
   }
 }
 
@@ -39,7 +47,10 @@ describe('the history of jobs', () => {
     system = await JobSystem.start();
     history = new History(system.redis.client);
   });
-  after(() => system.stop());
+  after(async () => {
+    gate.open();
+    await system.stop();
+  });
   beforeEach(() => system.reset());
 
   /** The last quarter of an hour, in one. */
@@ -51,7 +62,11 @@ describe('the history of jobs', () => {
     await transaction(async () => {
       for (let i = 0; i < 5; i++) await GoodJob.performLater();
     });
-    await FlakyJob.performLater();
+    // It was put on its queue an hour ago; what it waits is counted from its retry.
+    const options = { timestamp: Date.now() - 3_600_000, dueAt: Date.now() - 1000 };
+    const retried = { data: { class: 'FlakyJob', args: [] }, options, status: 'retrying' };
+    await system.redis.client.hSet('bq:default:jobs', 'flaky', JSON.stringify(retried));
+    await system.redis.client.lPush('bq:default:waiting', 'flaky');
     await until('all have been told of', async () => {
       const { all } = await lately();
       return all.processed === 5 && all.dead === 1;
@@ -72,8 +87,8 @@ describe('the history of jobs', () => {
     assert.deepEqual(counts(flaky), [0, 2, 1, 1, 0, 1]);
     assert.deepEqual(counts(all), [5, 2, 1, 1, 0, 2 / 7]);
     assert.deepEqual([good.duration.count, good.latency.count, flaky.latency.count], [5, 5, 2]);
-    assert.ok((good.duration.p50Ms ?? 0) > 12 && (good.duration.p99Ms ?? 0) < 1000, JSON.stringify(good.duration));
-    assert.ok((flaky.latency.meanMs ?? 1e9) < 1000, 'a retry waits from when it is due');
+    const waitedMs = flaky.latency.meanMs ?? 0;
+    assert.ok(waitedMs > 400 && waitedMs < 1_800_000, `${waitedMs} ms: a retry waits from when it is due`);
     assert.deepEqual(await history.totals(), { all, classes });
     const [today = assert.fail(), ...others] = (await history.days(3)).reverse();
     // Unless midnight has passed meanwhile.
@@ -104,19 +119,23 @@ describe('the history of jobs', () => {
   });
 
   it('waits for a Redis that is away, and counts nothing twice', async () => {
-    await system.processor([GoodJob], { tuning: FAST });
-    for (let round = 1; round <= 3; round++) {
+    gate.close();
+    await system.processor([HeldJob], { tuning: FAST });
+    for (let round = 1; round <= 2; round++) {
       await transaction(async () => {
-        for (let i = 0; i < 10; i++) await GoodJob.performLater();
+        for (let i = 0; i < 10; i++) await HeldJob.performLater();
       });
-      await until('one runs', () => system.eventsNamed('job.succeeded').length > (round - 1) * 10);
+      await until('two of them run', () => gate.held === 2);
       await system.redisServer.kill();
+      gate.open();
+      await until('these have ended, of which Redis does not know', () => gate.held === 0);
       await system.redisServer.start();
       await until('all are done', () => system.eventsNamed('job.succeeded').length === round * 10);
+      gate.close();
     }
-    await until('all are told of', async () => (await processed()) === 30);
+    await until('all are told of', async () => (await processed()) === 20);
     await system.stopProcessors();
-    assert.equal(await processed(), 30);
+    assert.equal(await processed(), 20);
   });
 
   describe('handed over by hand', () => {
@@ -136,16 +155,24 @@ describe('the history of jobs', () => {
 
     it('is counted once when the reply is lost', async () => {
       const handover = new Handover(tally, 'by-hand');
-      const { client } = system.redis;
+      succeed('AJob');
+      await handover.send(system.redis.client);
+      const cut = new Redis(system.redisServer.url, events);
+      await cut.start();
+      await until('redis is connected', () => cut.client.isReady);
       succeed('AJob');
       system.redisServer.pause();
-      const lost = handover.send(client);
-      await assert.rejects(lost, /did not answer/);
-      succeed('AJob');
+      const lost = assert.rejects(handover.send(cut.client));
+      // The client writes in its next turn.
+      for (let turn = 0; turn < 2; turn++) await nextTurn();
+      cut.client.destroy();
+      await lost;
       system.redisServer.resume();
-      await handover.send(client);
-      await handover.send(client);
-      assert.equal(await processed(), 2);
+      await until('Redis has counted it', async () => (await processed()) === 2);
+      succeed('AJob');
+      await handover.send(system.redis.client);
+      await handover.send(system.redis.client);
+      assert.equal(await processed(), 3);
     });
 
     it('is the sum of all processes', async () => {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import type { EventMap, EventName } from '../../../lib/core/events';
 import { currentContext, runInContext, withAttributes } from '../../../lib/core/execution-context';
 import { logEvents } from '../../../lib/core/log-subscriber';
 import { createLogger } from '../../../lib/core/logger';
@@ -6,6 +7,7 @@ import { Job } from '../../../lib/job/job';
 import { DiscardJob, KillJob } from '../../../lib/job/perform/verdict';
 import { transaction } from '../../../lib/model/transaction';
 import { until } from '../../support/until';
+import { Gate } from '../gate';
 import { JobSystem } from '../job-system';
 
 /** A clock so far behind that every retry is due at once. */
@@ -59,11 +61,10 @@ describe('performing', () => {
     ran.length = 0;
   });
 
-  const inQueue = async (key: string) =>
-    system.redis.client.sendCommand<number>([key === 'waiting' ? 'LLEN' : 'ZCARD', `bq:default:${key}`]);
+  const deadCount = () => system.redis.client.zCard('bq:default:dead');
   const record = async (id: string) => JSON.parse((await system.redis.client.hGet('bq:default:jobs', id)) ?? 'null');
-  const heard = (name: Parameters<JobSystem['eventsNamed']>[0]) =>
-    until(`${name} is heard`, () => system.eventsNamed(name)[0]);
+  const heard = <E extends EventName>(name: E) =>
+    until(`${name} is heard`, () => system.eventsNamed(name)[0]) as Promise<EventMap[E]>;
 
   it('gives the job its arguments and the context it was enqueued in', async () => {
     await system.processor([ContextJob]);
@@ -119,12 +120,12 @@ describe('performing', () => {
   });
 
   it('retries at the intervals of the formula, with the attempt counted in the record', async () => {
-    await system.processor([FailingJob], { tuning: { random: () => 0 } });
+    const now = Date.now() + 3_600_000;
+    await system.processor([FailingJob], { tuning: { random: () => 0, now: () => now } });
     const { id } = await transaction(() => FailingJob.performLater());
-    const event = await until('it retries', () => system.eventsNamed('job.retrying')[0]);
+    const event = await heard('job.retrying');
     assert.deepEqual([event.attempt, event.waitMs], [1, 15_000]);
-    const due = await system.redis.client.zScore('bq:default:delayed', id);
-    assert.ok(due !== null && due > Date.now() + 10_000 && due <= Date.now() + 15_001);
+    assert.equal(await system.redis.client.zScore('bq:default:delayed', id), now + 15_000);
     assert.equal((await record(id)).options.attempts, 1);
     assert.equal(await system.outboxSize(), 1, 'its row lives on');
   });
@@ -132,7 +133,7 @@ describe('performing', () => {
   it('is dead after the last retry, with its newest errors, and its row is gone', async () => {
     await system.processor([FailingJob], { tuning: RETRY_AT_ONCE });
     const { id } = await transaction(() => FailingJob.performLater());
-    const { reason } = await until('it is dead', () => system.eventsNamed('job.dead')[0]);
+    const { reason } = await heard('job.dead');
     assert.match(reason, /^failure 7 .*\(the last of 7 attempts\)$/);
     assert.deepEqual(ran, [1, 2, 3, 4, 5, 6, 7]);
     const { options, status } = await record(id);
@@ -141,7 +142,7 @@ describe('performing', () => {
       options.stacktraces.map((trace: string) => [trace.slice(0, 16), trace.length]),
       [7, 6, 5, 4, 3].map((attempt) => [`Error: failure ${attempt}`, 4000]),
     );
-    assert.equal(await inQueue('dead'), 1);
+    assert.equal(await deadCount(), 1);
     await until('the row is gone', async () => (await system.outboxSize()) === 0);
   });
 
@@ -150,24 +151,13 @@ describe('performing', () => {
     for (const verdict of ['discard', 'kill', 'now', 'broken rule'] as const) await VerdictJob.performLater(verdict);
     await until('the last has its verdict', () => system.eventsNamed('job.retrying').length === 2);
     await heard('job.succeeded');
-    assert.equal(
-      (await until('one is discarded', () => system.eventsNamed('job.discarded')[0])).error.message,
-      'nothing to do',
-    );
-    assert.equal((await until('one is dead', () => system.eventsNamed('job.dead')[0])).reason, '550 no such user');
+    assert.equal((await heard('job.discarded')).error.message, 'nothing to do');
+    assert.equal((await heard('job.dead')).reason, '550 no such user');
     assert.deepEqual(
       system.eventsNamed('job.retrying').map((event) => event.waitMs >= 15_000),
       [false, true],
     );
     assert.match(system.eventsNamed('process.error')[0]?.error.message ?? '', /the rule itself broke/);
-  });
-
-  it('retries a class it does not know: a newer deploy may', async () => {
-    await system.processor([]);
-    await ContextJob.performLater({ list: [1] });
-    const { error } = await until('it retries', () => system.eventsNamed('job.retrying')[0]);
-    assert.match(error.message, /no job class ContextJob/);
-    assert.equal(await inQueue('delayed'), 1);
   });
 
   it('buries what cannot be read, and goes on', async () => {
@@ -182,28 +172,15 @@ describe('performing', () => {
     await system.processor([ContextJob]);
     await heard('job.succeeded');
     assert.equal(system.eventsNamed('job.dead').length, bad.length);
-    assert.equal(await inQueue('dead'), bad.length);
+    assert.equal(await deadCount(), bad.length);
     assert.equal(await client.hGet('bq:default:jobs', 'bad-0'), 'not json', 'kept as it was');
     assert.equal(await client.lLen('bq:default:active'), 0);
   });
 
-  it('takes a job whose record says nonsense of its road', async () => {
-    const { client } = system.redis;
-    for (const [index, via] of ['post', 7, {}].entries()) {
-      const data = { class: 'ContextJob', args: [{ list: [] }], via };
-      await client.hSet('bq:default:jobs', `odd-${index}`, JSON.stringify({ data }));
-      await client.lPush('bq:default:waiting', `odd-${index}`);
-    }
-    await system.processor([ContextJob]);
-    await until('all ran', () => system.eventsNamed('job.succeeded').length === 3);
-    assert.equal(await client.hLen('bq:default:jobs'), 0);
-    assert.deepEqual(system.eventsNamed('process.error'), []);
-  });
-
-  it('retries a class it does not know until its last attempt, then it is dead', async () => {
+  it('retries a class it does not know, since a newer deploy may, until its last attempt; then it is dead', async () => {
     await system.processor([], { tuning: RETRY_AT_ONCE });
     await transaction(() => ContextJob.performLater({ list: [1] }));
-    const { reason, attempt } = await until('it is dead', () => system.eventsNamed('job.dead')[0]);
+    const { reason, attempt } = await heard('job.dead');
     assert.equal(reason, 'there is no job class ContextJob in this app (the last of 26 attempts)');
     assert.deepEqual([attempt, system.eventsNamed('job.retrying').length], [26, 25]);
     await until('the row is gone', async () => (await system.outboxSize()) === 0);
@@ -234,21 +211,55 @@ describe('performing', () => {
     await client.hSet('bq:default:jobs', 'odd', text);
     await client.lPush('bq:default:waiting', 'odd');
     await system.processor([VerdictJob]);
-    await heard('job.dead');
-    assert.match(system.eventsNamed('job.dead')[0]?.reason ?? '', /tagged \$date, but holds "soon"/);
+    assert.match((await heard('job.dead')).reason, /tagged \$date, but holds "soon"/);
     assert.deepEqual(ran, []);
   });
 
-  it('leaves a paused queue alone until it is resumed', async () => {
-    const { client } = system.redis;
-    await client.set('bq:default:paused', '1');
-    await ContextJob.performLater({ list: [] });
-    await ContextJob.set({ queue: 'mailer' }).performLater({ list: [] });
-    await system.processor([ContextJob]);
-    await heard('job.succeeded');
-    assert.equal(await inQueue('waiting'), 1);
-    await client.del('bq:default:paused');
-    await until('both ran', () => ran.length === 2);
+  describe('a job that holds the event loop', () => {
+    it('lets the process show that it lives before the next one begins, even if they were fetched at once', async () => {
+      const turns: number[] = [];
+      const spans: { readonly from: number; readonly to: number }[] = [];
+      class BlockingJob extends Job {
+        perform(): void {
+          const from = performance.now();
+          while (performance.now() < from + 520);
+          spans.push({ from, to: performance.now() });
+        }
+      }
+      for (let i = 0; i < 3; i++) await BlockingJob.performLater();
+      const timer = setInterval(() => turns.push(performance.now()), 5);
+      await system.processor([BlockingJob], { jobs: { concurrency: 3 } });
+      await until('all three ran', () => spans.length === 3);
+      clearInterval(timer);
+      for (const [index, { from }] of spans.slice(1).entries()) {
+        const end = spans[index]?.to ?? assert.fail();
+        assert.ok(turns.some((at) => at >= end && at <= from));
+      }
+    });
+
+    it('may hold it for two thirds of a stall interval: a mark is answered within less than the rest', async () => {
+      const gate = new Gate();
+      class HeldJob extends Job {
+        perform(): Promise<void> {
+          return gate.pass();
+        }
+      }
+      const { client } = system.redis;
+      const stallInterval = 1200;
+      // Nobody but the test marks jobs.
+      await client.set('bq:default:stallBlock', '1');
+      await system.processor([HeldJob], { tuning: { stallInterval } });
+      const { id } = await HeldJob.performLater();
+      await until('it runs', () => gate.held === 1);
+      for (let mark = 0; mark < 3; mark++) {
+        await client.sAdd('bq:default:stalling', id);
+        // What is to be answered by then has left this process before: timers go off in the order of their times.
+        await new Promise((resolve) => setTimeout(resolve, stallInterval / 3));
+        await client.ping();
+        assert.equal(await client.sIsMember('bq:default:stalling', id), 0);
+      }
+      gate.open();
+    });
   });
 
   describe('a job that has been given to another meanwhile', () => {

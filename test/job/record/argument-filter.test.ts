@@ -7,39 +7,45 @@ const HIDDEN = '[FILTERED]';
 const shown = (value: JsonValue, filter = new ArgumentFilter()) => filter.filter([value])[0];
 
 describe('the argument filter', () => {
-  it('hides the values of telling keys, however they are written', () => {
-    const keys = [
-      'password',
-      'PASSWORD',
-      'userPassword',
-      'password_confirmation',
-      'passwordHash',
-      'password2',
-      'passwd',
-      'client_secret',
-      'secrets',
-      'accessToken',
-      'ACCESS_TOKEN',
-      'refresh-token',
-      'tokens',
-      'apiKey',
-      'api_key',
-      'apikey',
-      'X-API-Key',
-      'APIKey2',
-      'Authorization',
-      'credentials',
-      'awsCredential',
-      'privateKey',
-      'ssn',
-      'userSSN',
-      'cardNumber',
-      'card number',
-      'cvv',
-      'otp',
-    ];
-    for (const key of keys) assert.deepEqual(shown({ [key]: 'x' }), { [key]: HIDDEN }, key);
-  });
+  /** What counts as telling, word by word. Not taken from the filter: a name that it loses is to be missed here. */
+  const NAMES = [
+    ['password'],
+    ['passwd'],
+    ['passphrase'],
+    ['secret'],
+    ['token'],
+    ['api', 'key'],
+    ['authorization'],
+    ['credential'],
+    ['private', 'key'],
+    ['ssn'],
+    ['card', 'number'],
+    ['cvv'],
+    ['cvc'],
+    ['otp'],
+  ];
+  const capital = (word: string) => `${word.charAt(0).toUpperCase()}${word.slice(1)}`;
+  const pascal = (words: readonly string[]) => words.map(capital).join('');
+  /** How people write a name as a key, or as a part of one. */
+  const WRITINGS: Readonly<Record<string, (words: readonly string[]) => string>> = {
+    'in snake case': (words) => words.join('_'),
+    'in upper case': (words) => words.join('_').toUpperCase(),
+    'in one word': (words) => words.join(''),
+    'with hyphens, behind an X': (words) => `X-${words.map(capital).join('-')}`,
+    'with spaces': (words) => words.join(' '),
+    'in the plural': (words) => `${words.join('_')}s`,
+    'in camel case, behind something': (words) => `user${pascal(words)}`,
+    'in camel case, before something': (words) => `${words[0]}${pascal(words.slice(1))}Hash`,
+    'behind an acronym': (words) => `JWT${pascal(words)}`,
+    'as an acronym, before something': (words) => `${words.join('').toUpperCase()}Value`,
+    'as an acronym, behind something': (words) => `user${words.join('').toUpperCase()}`,
+    'with a number': (words) => `${words.join('_')}2`,
+  };
+  for (const [how, write] of Object.entries(WRITINGS)) {
+    it(`hides the values of telling keys, written ${how}`, () => {
+      for (const key of NAMES.map(write)) assert.deepEqual(shown({ [key]: 'x' }), { [key]: HIDDEN }, key);
+    });
+  }
 
   it('shows what only sounds like one', () => {
     const keys = [

@@ -80,6 +80,20 @@ describe('finding a job', () => {
     assert.deepEqual([await sets.dead.retry(broken), await placeOf(broken)], [true, 'waiting']);
   });
 
+  it('shows no time that is no date, and leaves out an id that Postgres cannot hold', async () => {
+    const { client } = system.redis;
+    await store(client, 'dead', { id: 'late', at: 9e15, timestamp: -1 });
+    await store(client, 'delayed', { id: 'later', at: 9e15 });
+    await store(client, 'delayed', { id: 'never', at: Number.POSITIVE_INFINITY, timestamp: 5 });
+    await store(client, 'delayed', { id: 'a\0b', at: 1 });
+    assert.deepEqual((await sets.find('late')).entry?.at, undefined);
+    const scheduled = (await sets.scheduled.page()).entries.map(({ id, at }) => [id, at?.getTime()]);
+    assert.deepEqual(scheduled, [
+      ['later', 1_700_000_000_000],
+      ['never', 5],
+    ]);
+  });
+
   it('has to be told the queue of an id that several have', async () => {
     const { client } = system.redis;
     for (const queue of ['default', 'mailer']) await store(client, 'dead', { id: '1', queue });

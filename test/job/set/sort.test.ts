@@ -54,12 +54,6 @@ describe('a sorted page', () => {
     assert.deepEqual([page.entries.map((entry) => entry.class), page.total], [['Mouse', 'Zebra'], 4]);
   });
 
-  it('has those last that only look as if they told their class', async () => {
-    await bury();
-    await store(system.redis.client, 'dead', { id: 'e', at: 5000, text: '{"data":{"v":1,"class":"A","x"","args":[]' });
-    assert.equal(await idsOf(sets.dead, 'class', false), 'bdaec');
-  });
-
   it('has scheduled jobs of Postgres and of Redis in one order, either way', async () => {
     const ids: Record<string, string> = {};
     const schedule = async (name: string, className: string, queue: string, at: number, inRedis = false) => {
@@ -101,18 +95,6 @@ describe('a sorted page', () => {
     assert.deepEqual(await sets.dead.deleteMany({ filter }), { moved: 2, complete: true });
     assert.equal(await idsOf(sets.dead, 'at', true), 'da');
     assert.equal(await sets.dead.count({ until: new Date(999) }), 0);
-  });
-
-  it('is given outlines of jobs, as many as it asks for', async () => {
-    await bury();
-    const { jobs, complete } = await sets.dead.outlines({ queue: 'default' }, 2);
-    assert.deepEqual(jobs, [
-      { id: 'd', queue: 'default', at: 4000, class: 'Mouse', error: 'TypeError', attempts: 7 },
-      { id: 'c', queue: 'default', at: 3000, class: undefined, error: undefined, attempts: 0 },
-    ]);
-    assert.equal(complete, false);
-    assert.equal((await sets.dead.outlines({}, 4)).jobs[2]?.class, 'Ape"s');
-    assert.equal((await sets.dead.outlines({}, 5)).complete, true);
   });
 
   it('is one of references: those in the set, in their order', async () => {
