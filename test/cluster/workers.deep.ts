@@ -1,70 +1,55 @@
 import assert from 'node:assert/strict';
+import type { TreeStats } from '../../lib/cluster/stats';
+import { request } from '../support/http';
 import { startLoad } from '../support/load';
 import { isRunning } from '../support/processes';
 import { until } from '../support/until';
 import { ClusterProcess } from './cluster-process';
 
-describe('workers', () => {
+interface Told {
+  readonly value?: unknown;
+  readonly name?: string;
+  readonly message?: string;
+}
+
+describe('two workers', () => {
   let cluster: ClusterProcess;
+  let address: string;
+  before(async () => {
+    cluster = new ClusterProcess('2');
+    address = await cluster.address();
+  });
+  after(() => cluster.end());
 
-  afterEach(async () => cluster.end());
+  const ask = async (operation: string, argument = 0): Promise<Told> =>
+    JSON.parse((await request(`${address}/ask/${operation}/${argument}`)).body) as Told;
 
-  it('fill the slots from 0, all on one address', async () => {
-    cluster = new ClusterProcess('3');
-    const address = await cluster.address();
-    assert.deepEqual(
-      cluster
-        .of('worker.ready')
-        .map((ready) => ready.slot)
-        .sort(),
-      [0, 1, 2],
-    );
+  it('fill the slots from 0, both on one address', async () => {
+    const slots = cluster.of('worker.ready').map(({ slot }) => slot);
+    assert.deepEqual(slots.sort(), [0, 1]);
     const served = new Set<string>();
     await until('every worker has answered', async () => {
-      served.add(await (await fetch(address, { headers: { connection: 'close' } })).text());
-      return served.size === 3;
+      served.add((await request(address)).body);
+      return served.size === 2;
     });
   });
 
-  it('come back in their slot after kill -9 and after a crash, waiting longer each time', async () => {
-    cluster = new ClusterProcess('2');
-    const address = await cluster.address();
-    process.kill(cluster.pidOf(0), 'SIGKILL');
-    const exited = await cluster.nth('worker.exited');
-    assert.deepEqual([exited.slot, exited.signal, exited.expected], [0, 'SIGKILL', false]);
-    assert.equal((await cluster.nth('worker.ready', 3)).slot, 0);
-    for (let ready = 4; ready <= 6; ready++) {
-      await fetch(`${address}/crash`).catch(() => undefined);
-      await cluster.nth('worker.ready', ready);
-    }
-    const waits = new Map([0, 1].map((slot) => [slot, cluster.of('worker.respawn').filter((r) => r.slot === slot)]));
-    for (const respawns of waits.values()) {
-      const expected = respawns.map((_, n) => 10 * 2 ** n);
+  it('may ask the primary of the whole tree, many at once, and are refused in its words', async () => {
+    const all = await Promise.all(Array.from({ length: 50 }, () => ask('stats')));
+    for (const { value } of all) {
+      const { pid, worker_status } = value as TreeStats;
+      assert.equal(pid, cluster.pid);
       assert.deepEqual(
-        respawns.map((respawn) => respawn.waitMs),
-        expected,
+        worker_status.map(({ index, pid }) => [index, pid]),
+        [0, 1].map((slot) => [slot, cluster.pidOf(slot)]),
       );
     }
-  });
-
-  it('come back at once, however often they die, where they have served for a while before', async () => {
-    cluster = new ClusterProcess('1', 'stable=300');
-    await cluster.address();
-    for (let dead = 1; dead <= 4; dead++) {
-      await cluster.nth('worker.ready', dead);
-      const readyAt = performance.now();
-      await until('it has served for a while', () => performance.now() - readyAt > 400);
-      process.kill(cluster.pidOf(0), 'SIGKILL');
-      await cluster.nth('worker.respawn', dead);
-    }
-    const waits = cluster.of('worker.respawn').map((respawn) => respawn.waitMs);
-    assert.deepEqual(waits, [10, 10, 10, 10]);
+    assert.deepEqual(await ask('quietJobs'), { name: 'UserError', message: 'this tree runs no job processor' });
   });
 
   it('are replaced one for one, with nothing lost, when they are signalled alone', async () => {
-    cluster = new ClusterProcess('2');
-    const load = startLoad(await cluster.address(), 16, (n) => `/?ms=${n % 20}`);
-    for (let replaced = 1; replaced <= 6; replaced++) {
+    const load = startLoad(address, 16, (n) => `/?ms=${n % 20}`);
+    for (let replaced = 1; replaced <= 4; replaced++) {
       await load.answered(100);
       process.kill(cluster.pidOf(replaced % 2), 'SIGTERM');
       await cluster.nth('worker.replaced', replaced);
@@ -75,53 +60,70 @@ describe('workers', () => {
     assert.deepEqual((await load.stop()).failures, {});
   });
 
-  it('are replaced with nothing lost when there is only one', async () => {
-    cluster = new ClusterProcess('1');
-    const load = startLoad(await cluster.address(), 8, (n) => `/?ms=${n % 20}`);
-    for (let replaced = 1; replaced <= 3; replaced++) {
-      await load.answered(50);
-      process.kill(cluster.pidOf(0), 'SIGTERM');
-      await cluster.nth('worker.exited', replaced);
-    }
-    await load.answered(50);
-    assert.deepEqual((await load.stop()).failures, {});
-  });
-
-  it('leave no client hanging when they are killed: only what they had accepted is cut', async () => {
-    cluster = new ClusterProcess('2');
-    const load = startLoad(await cluster.address(), 16, (n) => `/?ms=${n % 10}`);
-    for (let killed = 1; killed <= 5; killed++) {
+  it('come back in their slot when they are killed, and leave no client hanging: only what they had accepted is cut', async () => {
+    const load = startLoad(address, 16, (n) => `/?ms=${n % 10}`);
+    for (let killed = 0; killed < 3; killed++) {
       await load.answered(100);
+      const from = cluster.happenings.length;
       process.kill(cluster.pidOf(killed % 2), 'SIGKILL');
-      await cluster.nth('worker.ready', 2 + killed);
+      const { slot, signal, expected } = await cluster.since(from, 'worker.exited');
+      assert.deepEqual([slot, signal, expected], [killed % 2, 'SIGKILL', false]);
+      assert.equal((await cluster.since(from, 'worker.ready')).slot, slot);
     }
     await load.answered(100);
     const { failures } = await load.stop();
-    assert.deepEqual(
-      Object.keys(failures).filter((kind) => !/^(ECONNRESET|EPIPE)/.test(kind)),
-      [],
-    );
+    const kinds = Object.keys(failures).filter((kind) => !/^(ECONNRESET|EPIPE)/.test(kind));
+    assert.deepEqual(kinds, []);
+  });
+
+  it('that crash as soon as they serve have to wait longer each time', async () => {
+    for (let crashed = 0; crashed < 2; crashed++) {
+      const from = cluster.happenings.length;
+      await request(`${address}/crash`).catch(() => undefined);
+      await cluster.since(from, 'worker.ready');
+    }
+    const waits = [0, 1].map((slot) => cluster.of('worker.respawn').filter((respawn) => respawn.slot === slot));
+    assert.equal(waits.flat().length, 5);
+    for (const respawns of waits) {
+      assert.deepEqual(
+        respawns.map(({ waitMs }) => waitMs),
+        respawns.map((_, n) => 10 * 2 ** n),
+      );
+    }
   });
 
   it('finish what is in flight on SIGTERM, however often it comes, and exit 0', async () => {
-    cluster = new ClusterProcess('2');
-    const address = await cluster.address();
-    const slow = [1, 2, 3, 4].map(async () => (await fetch(`${address}/?ms=700`)).status);
-    await fetch(address);
+    const slow = await Promise.all([1, 2, 3, 4].map(() => fetch(`${address}/early?ms=700`)));
     for (const pid of [cluster.pid, cluster.pidOf(0), cluster.pidOf(1), cluster.pid]) process.kill(pid, 'SIGTERM');
-    assert.deepEqual(await Promise.all(slow), [200, 200, 200, 200]);
+    for (const answer of slow) assert.match(await answer.text(), /^[01] \d+$/);
     assert.deepEqual(await cluster.ended, { code: 0, signal: null });
     assert.equal(cluster.of('child.killed').length, 0);
+  });
+});
+
+describe('workers', () => {
+  let cluster: ClusterProcess;
+  afterEach(() => cluster.end());
+
+  it('are killed when a stop’s deadline finds them at work, which its exit code tells', async () => {
+    cluster = new ClusterProcess('2', 'shutdown=3000');
+    const address = await cluster.address();
+    const cut = request(`${address}/block`).catch((error: NodeJS.ErrnoException) => error.code);
+    const blocked = await cluster.nth('child.output');
+    assert.equal(blocked.line, 'blocked');
+    cluster.signal('SIGTERM');
+    assert.deepEqual(await cluster.ended, { code: 1, signal: null });
+    assert.ok(cluster.of('child.killed').some(({ reason }) => reason === 'the deadline is over'));
+    assert.equal(await cut, 'ECONNRESET');
   });
 
   it('finish and exit by themselves when the primary is killed', async () => {
     cluster = new ClusterProcess('2');
     const address = await cluster.address();
     const workers = [cluster.pidOf(0), cluster.pidOf(1)];
-    const slow = fetch(`${address}/?ms=500`);
-    await fetch(address);
+    const slow = await fetch(`${address}/early?ms=500`);
     cluster.signal('SIGKILL');
-    assert.equal((await slow).status, 200);
+    assert.match(await slow.text(), /^[01] \d+$/);
     await until('the workers are gone', () => workers.every((pid) => !isRunning(pid)));
   });
 
