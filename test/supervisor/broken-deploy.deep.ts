@@ -16,8 +16,7 @@ describe('a deploy', () => {
   const agent = new http.Agent({ keepAlive: true, maxSockets: CONNECTIONS });
   before(async () => {
     stage = await Stage.make();
-    // Whoever waited for its deadline would wait for longer than this test.
-    tree = await stage.start({ SHUTDOWN_TIMEOUT: '1h' });
+    tree = await stage.start();
   });
   after(async () => {
     agent.destroy();

@@ -21,7 +21,6 @@ describe('more requests than threads', () => {
       WEB_CONCURRENCY: String(WORKERS),
       MAX_THREADS: String(THREADS),
       WEB_BACKLOG: String(BACKLOG),
-      WEB_QUEUE_TIMEOUT: '10m',
     });
   });
   after(() => stage.remove());

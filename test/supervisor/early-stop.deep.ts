@@ -10,9 +10,6 @@ describe('a stop while a worker boots', () => {
   });
   after(() => stage.remove());
 
-  /** Whoever waited for its deadline would wait for longer than this test. */
-  const start = () => stage.start({ LOG_LEVEL: 'debug', WEB_CONCURRENCY: '1', SHUTDOWN_TIMEOUT: '1h' });
-
   const WAYS: Readonly<Record<string, (tree: Tree) => Promise<unknown>>> = {
     'by the socket': (tree) => order(tree, 'stop'),
     'by SIGTERM': async (tree) => process.kill(tree.pid, 'SIGTERM'),
@@ -20,7 +17,7 @@ describe('a stop while a worker boots', () => {
 
   for (const [name, stop] of Object.entries(WAYS)) {
     it(`is as clean as any other, ${name}, and so is a worker that is counted down while it boots`, async () => {
-      const tree = await start();
+      const tree = await stage.start({ LOG_LEVEL: 'debug', WEB_CONCURRENCY: '1' });
       await order(tree, 'worker-count-up');
       assert.deepEqual(await order(tree, 'worker-count-down'), { status: 'ok', workers: 1 });
       assert.equal(tree.processes().webPids.length, 1);

@@ -99,18 +99,20 @@ describe('the metrics of a whole tree', () => {
   });
 
   it('show who is in flight, who waits, and who was turned away', async () => {
-    const many = Array.from({ length: 12 }, () => tree.request('GET', '/slow?ms=5000'));
+    const release = stage.spoil('hold');
+    const many = Array.from({ length: 12 }, () => tree.request('GET', '/held'));
     await told('the slots are taken', (scraped) => scraped.sum('catamount_http_requests_in_flight') === 4);
     assert.equal(last.sum('catamount_http_slots'), 4);
-    assert.ok(last.sum('catamount_http_requests_waiting') <= 2);
+    await told('the places to wait are taken', (scraped) => scraped.sum('catamount_http_requests_waiting') === 2);
+    release();
     const statuses = (await Promise.all(many)).map(({ status }) => status);
     answered += many.length;
     await allAreTold();
     const refused = statuses.filter((status) => status === 503).length;
-    assert.ok(refused >= 6, String(statuses));
+    assert.equal(refused, 6, String(statuses));
     assert.equal(last.sum('catamount_http_requests_refused_total', { reason: 'full' }), refused);
     assert.equal(last.sum('catamount_http_requests_total', { status: '5xx' }), refused);
-    assert.ok(last.sum('catamount_http_request_queue_seconds_sum') > 0.5);
+    assert.ok(last.sum('catamount_http_request_queue_seconds_sum') > 0);
   });
 
   it('tell what became of jobs and mails, which outlives the processor', async () => {

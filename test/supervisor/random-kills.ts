@@ -51,9 +51,10 @@ export function randomKills(ms: number, seed: number): void {
         for (let n = 0; n < ms / EVERY_MS; n++) {
           const next = performance.now() + EVERY_MS;
           const role = ROLES[roll(ROLES.length)] ?? 'primary';
+          const which = roll(2);
           const victim = await until(`there is one to kill (${role})`, () => {
             const { primary, jobs, webPids } = tree.processes();
-            return { primary, jobs, web: webPids[roll(webPids.length)] }[role];
+            return { primary, jobs, web: webPids[which % webPids.length] }[role];
           });
           hits.push(role);
           process.kill(victim, 'SIGKILL');

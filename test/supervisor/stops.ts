@@ -7,8 +7,6 @@ import { Stage } from './stage';
 /** What a stop may take above its work in flight, s: measured by `npm run chaos`. */
 export const PROMISED_S = 2;
 const WORK_MS = 300;
-/** Whoever waited for its deadline would wait for longer than any test. */
-const SHUTDOWN_TIMEOUT = '1h';
 
 /** By the product's own figure, from its first to its last line. */
 async function stopAndTime(tree: Tree): Promise<number> {
@@ -35,13 +33,13 @@ export function stopsAndStarts(times: number, longestS = Number.POSITIVE_INFINIT
     it('lose nothing that was in flight, and none is slow', async () => {
       const PORT = String(await freePort());
       const took: number[] = [];
-      let tree = await stage.start({ PORT, SHUTDOWN_TIMEOUT });
+      let tree = await stage.start({ PORT });
       const gateway = new Gateway(tree.baseUrl, 12, '/slow?ms=20');
       try {
         for (let n = 0; n < times; n++) {
           await gateway.more(50);
           took.push(await stopAndTime(tree));
-          tree = await stage.start({ PORT, SHUTDOWN_TIMEOUT });
+          tree = await stage.start({ PORT });
         }
         await gateway.more(50);
       } finally {
@@ -65,7 +63,7 @@ export function stopsInARow(times: number, longestS = Number.POSITIVE_INFINITY):
     it('take no longer than their work in flight and a little, idle, or busy, or never let alone', async () => {
       const took: number[] = [];
       for (let n = 0; n < times; n++) {
-        const tree = await stage.start({ WEB_CONCURRENCY: n % 2 === 0 ? '1' : '2', SHUTDOWN_TIMEOUT });
+        const tree = await stage.start({ WEB_CONCURRENCY: n % 2 === 0 ? '1' : '2' });
         const work = [];
         if (n % 3 === 1) work.push(tree.request('GET', `/slow?ms=${WORK_MS}`));
         const gateway = n % 3 === 2 ? new Gateway(tree.baseUrl, 8, `/slow?ms=${WORK_MS}`) : undefined;
