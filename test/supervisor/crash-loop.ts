@@ -87,9 +87,11 @@ export function crashLoop(ms: number, measured = true): void {
       }
       const healthy = async () => (await tree.request('GET', '/ready')).json().status === 'ok';
       await until('it is ready without reserve', healthy);
-      const { state, restarts } = (await statsOf(tree)).job_processor;
-      assert.equal(state, 'ready');
-      assert.ok(restarts >= CIRCUIT);
+      const processor = await until('stats say so, too', async () => {
+        const { job_processor } = await statsOf(tree);
+        return job_processor.state === 'ready' && job_processor;
+      });
+      assert.ok(processor.restarts >= CIRCUIT);
     });
 
     it('and a job that takes the process along costs that process only', async () => {
