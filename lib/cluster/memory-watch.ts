@@ -18,6 +18,10 @@ export interface MemoryWatchOptions {
   readonly otherPids: () => readonly number[];
   /** Something is changing already: not now. */
   readonly busy: () => boolean;
+  /** What processes take. Default: as the system tells. */
+  readonly measure?: (pids: readonly number[]) => TreeMemory;
+  /** A clock that only goes on, ms. */
+  readonly now?: () => number;
 }
 
 /** Keeps the tree's proportional set size below its limit by recycling the largest worker, one at a time. */
@@ -26,12 +30,15 @@ export class MemoryWatch {
   private recycling = false;
   private notBefore = 0;
   private last: { readonly memory: TreeMemory; readonly at: number } | undefined;
+  private readonly now: () => number;
 
   constructor(
-    private readonly workers: Workers,
+    private readonly workers: Pick<Workers, 'slots' | 'handles' | 'replace'>,
     private readonly events: Events,
     private readonly options: MemoryWatchOptions,
-  ) {}
+  ) {
+    this.now = options.now ?? (() => performance.now());
+  }
 
   start(): void {
     if (this.options.limitMb !== null) this.timer ??= setInterval(() => void this.check(), CHECK_MS);
@@ -42,15 +49,16 @@ export class MemoryWatch {
   }
 
   measure(): TreeMemory {
-    const memory = measureTree([...this.options.otherPids(), ...this.workers.handles.map((handle) => handle.pid)]);
-    this.last = { memory, at: performance.now() };
+    const { otherPids, measure = measureTree } = this.options;
+    const memory = measure([...otherPids(), ...this.workers.handles.map((handle) => handle.pid)]);
+    this.last = { memory, at: this.now() };
     return memory;
   }
 
   /** As it was some seconds ago at most: measuring takes milliseconds. */
   recent(): TreeMemory {
     const { last } = this;
-    return last && performance.now() - last.at < RECENT_MS ? last.memory : this.measure();
+    return last && this.now() - last.at < RECENT_MS ? last.memory : this.measure();
   }
 
   /**
@@ -65,9 +73,10 @@ export class MemoryWatch {
     return (totalMb ?? 0) + size * BOOT_FACTOR <= limitMb * PLANNED_SHARE ? 'start-first' : 'drain-first';
   }
 
-  private async check(): Promise<void> {
+  /** Looks now, and recycles where it must: done every two seconds from `start` on. */
+  async check(): Promise<void> {
     const { limitMb, busy } = this.options;
-    if (limitMb === null || this.recycling || busy() || performance.now() < this.notBefore) return;
+    if (limitMb === null || this.recycling || busy() || this.now() < this.notBefore) return;
     const { byPid, totalMb } = this.measure();
     if (totalMb === null || totalMb <= limitMb * PLANNED_SHARE) return;
     const sizeOf = (slot: Slot) => byPid.get(slot.handle?.pid ?? 0) ?? 0;
@@ -77,7 +86,7 @@ export class MemoryWatch {
     this.recycling = true;
     this.events.emit('memory.high', { totalMb, limitMb, slot: largest.index, workerMb: sizeOf(largest) });
     await this.workers.replace(largest, 'memory', this.orderFor(largest));
-    if ((this.measure().totalMb ?? 0) > limitMb * PLANNED_SHARE) this.notBefore = performance.now() + FUTILE_PAUSE_MS;
+    if ((this.measure().totalMb ?? 0) > limitMb * PLANNED_SHARE) this.notBefore = this.now() + FUTILE_PAUSE_MS;
     this.recycling = false;
   }
 }

@@ -107,6 +107,7 @@ export const COMMANDS: readonly Command[] = [
     method: 'POST',
     signals: ['SIGTTOU'],
     help: 'one worker fewer',
+    slow: true,
     run: (operations) => scaled(operations.scale(-1)),
   },
   {

@@ -16,7 +16,8 @@ export interface Happening {
   readonly waitMs?: number;
   readonly phase?: number;
   readonly reason?: string;
-  readonly inFlight?: readonly { readonly what: string }[];
+  /** Of a worker, past its log. */
+  readonly line?: string;
 }
 
 /** The primary of test/fixtures/cluster/tree.ts in a process of its own, and what it says. */
@@ -50,6 +51,12 @@ export class ClusterProcess {
   /** Waits for the n-th happening of that name. */
   async nth(name: string, n = 1): Promise<Happening> {
     return until(`${name} has happened ${n} times: ${this.errors}`, () => this.of(name)[n - 1]);
+  }
+
+  /** What has happened after that many happenings. */
+  async since(from: number, name: string): Promise<Happening> {
+    const find = () => this.happenings.slice(from).find((happening) => happening.name === name);
+    return until(`${name} happens: ${this.errors}`, find);
   }
 
   async address(): Promise<string> {

@@ -10,8 +10,8 @@ import { underLoad } from './under-load';
 /** As many deaths open the circuit. */
 const CIRCUIT = 5;
 const FIRST_WAIT_MS = 100;
-/** A wait that is much longer than a phased restart takes. */
-const AGAIN = /job processor starts again in (3200|6400|\d{5}) ms/;
+const LONGEST_WAIT_MS = 30_000;
+const AGAIN = /job processor starts again in (\d+) ms/;
 
 const workerPids = async (tree: Tree) => (await statsOf(tree)).worker_status.map(({ pid }) => pid);
 
@@ -23,10 +23,12 @@ function assertNoSlower(times: readonly number[], before: readonly number[]): vo
   assert.ok((now ?? 0) <= 2 * (then ?? 0), `an answer took ${now} ms, before ${then} ms`);
 }
 
-/** @param ms how long the web is watched while the processor dies. */
-export function crashLoop(ms: number): void {
-  describe(`a job processor that dies again and again, for ${ms / 1000} s`, function () {
-    this.timeout(60_000 + 2 * ms);
+/**
+ * @param ms how long the web is watched while the processor dies, at least until the circuit is open.
+ * @param measured whether the web has to be as quick as before, and the processor back at once.
+ */
+export function crashLoop(ms: number, measured = true): void {
+  describe(`a job processor that dies again and again, for ${ms / 1000} s`, () => {
     let stage: Stage;
     let tree: Tree;
     before(async () => {
@@ -39,14 +41,14 @@ export function crashLoop(ms: number): void {
     it('does not touch the web; its forks are bounded, and both /ready and stats tell', async () => {
       const gateway = new Gateway(tree.baseUrl, 8, '/slow?ms=20');
       try {
-        await gateway.more(300);
+        await gateway.more(measured ? 300 : 30);
         const before = gateway.result.times.splice(0);
         const mend = stage.spoil('jobs-crash');
         await order(tree, 'phased-restart');
         await dieFor(ms);
         await gateway.more(30);
         mend();
-        assertNoSlower(gateway.result.times, before);
+        if (measured) assertNoSlower(gateway.result.times, before);
       } finally {
         await gateway.close();
       }
@@ -62,11 +64,13 @@ export function crashLoop(ms: number): void {
       assert.equal(ready.status, 200);
       assert.deepEqual(ready.json(), { status: 'degraded', app: 'patience', broken: ['jobs'] });
       await until('time is up', () => performance.now() - begun > ms, { timeoutMs: ms + 1000 });
-      await tree.waitForLine(AGAIN, { from: tree.lines.length });
-      const deaths = tree.linesMatching(/"job processor, pid \d+, exited with code 7/).length;
-      // Each wait is twice the one before.
-      const most = Math.log2((performance.now() - begun) / FIRST_WAIT_MS) + 2;
-      assert.ok(deaths >= CIRCUIT && deaths <= most, `${deaths} deaths, at most ${most}`);
+      // The processor that the phased restart has ended was a healthy one: the first wait comes after the first crash.
+      const waits = tree.linesMatching(AGAIN).map(({ text }) => Number(AGAIN.exec(text)?.[1]));
+      assert.ok(waits.length >= CIRCUIT);
+      assert.deepEqual(
+        waits,
+        waits.map((_, n) => Math.min(FIRST_WAIT_MS * 2 ** n, LONGEST_WAIT_MS)),
+      );
       assert.deepEqual(await workerPids(tree), workers);
     }
 
@@ -74,16 +78,20 @@ export function crashLoop(ms: number): void {
       const from = tree.lines.length;
       await order(tree, 'phased-restart');
       const forked = await tree.waitForLine(/job processor forked/, { from });
-      const phase = await tree.waitForLine(/phase \d+ is complete/, { from });
-      const [waiting] = tree.linesMatching(AGAIN).slice(-1);
-      const end = timeOf(waiting) + Number(AGAIN.exec(waiting?.text ?? '')?.[1]);
-      // Its back-off may be over before the workers are through, on a busy machine.
-      assert.ok(timeOf(forked) < end || timeOf(phase) >= end, `forked ${timeOf(forked) - timeOf(phase)} ms after them`);
+      if (measured) {
+        const phase = await tree.waitForLine(/phase \d+ is complete/, { from });
+        const [waiting] = tree.linesMatching(AGAIN).slice(-1);
+        const end = timeOf(waiting) + Number(AGAIN.exec(waiting?.text ?? '')?.[1]);
+        // Its back-off may be over before the workers are through.
+        assert.ok(timeOf(forked) < end || timeOf(phase) >= end, `${timeOf(forked) - timeOf(phase)} ms after them`);
+      }
       const healthy = async () => (await tree.request('GET', '/ready')).json().status === 'ok';
       await until('it is ready without reserve', healthy);
-      const { state, restarts } = (await statsOf(tree)).job_processor;
-      assert.equal(state, 'ready');
-      assert.ok(restarts >= CIRCUIT);
+      const processor = await until('stats say so, too', async () => {
+        const { job_processor } = await statsOf(tree);
+        return job_processor.state === 'ready' && job_processor;
+      });
+      assert.ok(processor.restarts >= CIRCUIT);
     });
 
     it('and a job that takes the process along costs that process only', async () => {

@@ -1,5 +1,6 @@
 import http from 'node:http';
 import { until } from '../support/until';
+import { WAIT_LIMIT_MS } from '../support/wait-limit';
 
 export interface GatewayResult {
   answered: number;
@@ -11,7 +12,7 @@ export interface GatewayResult {
   refused: number;
 }
 
-const HANG_MS = 5000;
+const HANG_MS = WAIT_LIMIT_MS;
 
 /**
  * Clients behind a router: it asks the tree whether it is ready, holds requests back while it is not, and tries again

@@ -7,7 +7,13 @@ import { statsOf } from './operator';
 import { Stage } from './stage';
 import { underLoad } from './under-load';
 
+const LIMIT_MB = 512;
+/** Above it the largest worker is recycled. */
+const PLANNED_MB = LIMIT_MB * 0.85;
+/** One more leak: a check, every 2 s, finds a few of them. */
 const LEAK_MB = 2;
+/** So much before the limit of the plan the small leaks begin. */
+const NEAR_MB = 30;
 
 /** Samples what the tree takes until it is told to stop. */
 function watchMemory(tree: Tree): () => number {
@@ -24,26 +30,21 @@ function watchMemory(tree: Tree): () => number {
   };
 }
 
-/** One more leak at a time, at a pace that leaves time to look at the memory between. */
+/** Until that is enough, at a pace that leaves time to look at the memory between. @returns the statuses. */
 async function leak(tree: Tree, enough: () => boolean): Promise<number[]> {
-  const statuses = [];
-  while (!enough()) {
-    statuses.push((await request(`${tree.baseUrl}/leak?mb=${LEAK_MB}`)).status);
-    statuses.push((await request(`${tree.baseUrl}/slow?ms=100`)).status);
-  }
+  const ask = async (path: string) => (await request(`${tree.baseUrl}${path}`)).status;
+  const room = PLANNED_MB - NEAR_MB - ((await statsOf(tree)).memory.pss_mb ?? 0);
+  const statuses = [await ask(`/leak?mb=${Math.max(0, Math.round(room))}`)];
+  while (!enough()) statuses.push(await ask(`/leak?mb=${LEAK_MB}`), await ask('/slow?ms=100'));
   return statuses;
 }
 
-/** By their slots' own count. */
-async function recycledWorkers(tree: Tree): Promise<number> {
-  const { worker_status } = await statsOf(tree);
-  return worker_status.reduce((sum, { restarts }) => sum + (restarts.memory ?? 0), 0);
-}
-
-/** @param times how often a worker is to be recycled. */
-export function leaks(times: number): void {
-  describe('a leaking worker', function () {
-    this.timeout(60_000 * times);
+/**
+ * @param times how often a worker is to be recycled.
+ * @param measured whether the tree has to stay below the limit, and who else the machine runs has a say in that.
+ */
+export function leaks(times: number, measured = true): void {
+  describe('a leaking worker', () => {
     let stage: Stage;
     before(async () => {
       stage = await Stage.make();
@@ -51,35 +52,28 @@ export function leaks(times: number): void {
     after(() => stage.remove());
 
     it(`is recycled before the limit, ${times} times, and loses no request`, async () => {
-      const unlimited = await stage.start();
-      const { memory, worker_status } = await statsOf(unlimited);
-      await unlimited.stop();
-      const workerMb = worker_status[0]?.pss_mb ?? 0;
-      const limitMb = Math.ceil((memory.pss_mb ?? 0) + 3 * workerMb);
-      const tree = await stage.start({ MEMORY_LIMIT_MB: String(limitMb) });
+      const tree = await stage.start({ MEMORY_LIMIT_MB: String(LIMIT_MB) });
       const stopWatching = watchMemory(tree);
-      const recycled = () => tree.linesMatching(/is recycled/).length;
       const leaked: number[] = [];
+      // By their slots' own count.
+      const recycled = async () =>
+        (await statsOf(tree)).worker_status.reduce((sum, { restarts }) => sum + (restarts.memory ?? 0), 0);
       const { failures } = await underLoad(
         tree,
         4,
         () => '/slow?ms=50',
         async () => {
-          // Half of the way in one leap, the rest in small steps.
-          leaked.push((await request(`${tree.baseUrl}/leak?mb=${Math.round(workerMb / 2)}`)).status);
-          leaked.push(...(await leak(tree, () => recycled() >= times)));
-          const done = async () => (await recycledWorkers(tree)) >= times;
-          await until('every successor serves', done);
+          for (let n = 1; n <= times; n++) {
+            leaked.push(...(await leak(tree, () => tree.linesMatching(/is recycled/).length >= n)));
+            await until('the successor serves', async () => (await recycled()) >= n);
+          }
         },
       );
       const peakMb = stopWatching();
       assert.deepEqual(failures, {});
-      assert.deepEqual(
-        leaked.filter((status) => status !== 200),
-        [],
-      );
-      assert.ok(peakMb < limitMb, `the tree took ${peakMb} MB of ${limitMb}`);
-      assert.ok(peakMb > limitMb * 0.8, `the tree took ${peakMb} MB of ${limitMb}`);
+      assert.deepEqual(new Set(leaked), new Set([200]));
+      if (measured) assert.ok(peakMb < LIMIT_MB, `the tree took ${peakMb} MB of ${LIMIT_MB}`);
+      assert.ok(peakMb > PLANNED_MB * 0.9, `the tree took ${peakMb} MB of ${LIMIT_MB}`);
       assert.deepEqual(tree.linesMatching(/killed/), []);
       assert.equal((await tree.stop()).code, 0);
     });

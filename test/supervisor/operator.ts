@@ -5,6 +5,7 @@ import { ask } from '../../lib/control/client';
 import { COMMANDS } from '../../lib/control/commands';
 import { readState, type TreeState } from '../../lib/control/state-file';
 import type { Tree } from '../support/tree';
+import { WAIT_LIMIT_MS } from '../support/wait-limit';
 
 const CLI = path.resolve(__dirname, '../../dist/lib/cli/main.js');
 
@@ -25,10 +26,11 @@ export function catamountWith(
   cwd: string,
   ...words: string[]
 ): Promise<Printed> {
-  const options = { cwd, timeout: 40_000, env: { ...process.env, ...env } };
+  const options = { cwd, timeout: WAIT_LIMIT_MS, env: { ...process.env, ...env } };
   return new Promise((resolve) => {
     execFile(process.execPath, [CLI, ...words], options, (error, stdout, stderr) => {
-      resolve({ code: error ? Number(error.code) : 0, stdout, stderr });
+      const code = error === null ? 0 : Number(error.code ?? Number.NaN);
+      resolve({ code, stdout, stderr });
     });
   });
 }
@@ -44,7 +46,7 @@ export function order(tree: Tree, name: string, argument?: number): Promise<Reco
   const command = COMMANDS.find((one) => one.name === name);
   if (!command) throw new Error(`${name} is no command`);
   const { controlSocket: socket, token } = stateOf(tree);
-  return ask({ socket, token }, command, argument);
+  return ask({ socket, token }, command, argument, WAIT_LIMIT_MS);
 }
 
 export async function statsOf(tree: Tree): Promise<TreeStats> {

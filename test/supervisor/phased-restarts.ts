@@ -10,8 +10,7 @@ const PER_LOAD = 4;
 
 /** Half of the connections are kept alive, half are fresh for each request. */
 export function phasedRestarts(times: number): void {
-  describe(`${times} phased restarts in a row under load`, function () {
-    this.timeout(60_000 + 20_000 * times);
+  describe(`${times} phased restarts in a row under load`, () => {
     let stage: Stage;
     before(async () => {
       stage = await Stage.make();

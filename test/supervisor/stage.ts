@@ -6,6 +6,14 @@ import { startTestRedis, type TestRedis } from '../support/redis';
 import { removeFolder, tempFolder } from '../support/temp-folder';
 import { spawnTree, startTree, type Tree, type TreeOptions } from '../support/tree';
 
+/** No test depends on a limit of the product that it does not set itself, however slow the machine. */
+const UNHURRIED = {
+  WORKER_BOOT_TIMEOUT: '10m',
+  WORKER_TIMEOUT: '10m',
+  WEB_QUEUE_TIMEOUT: '10m',
+  SHUTDOWN_TIMEOUT: '10m',
+};
+
 const OUR_MIGRATIONS = ['lib/job/migrations', 'lib/mailer/migrations'];
 
 /** The test app on a database and a Redis of its own, in production, with switches to spoil it. */
@@ -48,6 +56,7 @@ export class Stage {
       MAIL_DELIVERY: 'log',
       APP_URL: 'https://patience.example',
       PATIENCE_FLAGS: this.flags,
+      ...UNHURRIED,
     };
   }
 
@@ -56,7 +65,7 @@ export class Stage {
   }
 
   /** Switches one of the app's flaws on. @returns what mends it, however often. */
-  spoil(flag: 'broken' | 'slow-boot' | 'jobs-crash' | 'slow-jobs' | 'broken-setup'): () => void {
+  spoil(flag: 'broken' | 'hold' | 'slow-boot' | 'jobs-crash' | 'slow-jobs' | 'broken-setup'): () => void {
     const file = path.join(this.flags, flag);
     fs.writeFileSync(file, '');
     return () => fs.rmSync(file, { force: true });

@@ -20,7 +20,7 @@ describe('orders for the job processor', () => {
     processes = new ProcessList(redis.client);
   });
   after(async () => {
-    await redis.stop(Deadline.after(1000));
+    await redis.stop(Deadline.after(60_000));
     await stage.remove();
   });
 

@@ -1,3 +1,3 @@
 import { randomKills } from './random-kills';
 
-randomKills(8000, 6);
+randomKills(5000, 8);

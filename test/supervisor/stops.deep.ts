@@ -1,4 +1,4 @@
 import { stopsAndStarts, stopsInARow } from './stops';
 
-stopsAndStarts(3);
-stopsInARow(6);
+stopsAndStarts(1);
+stopsInARow(3);

@@ -1,3 +1,3 @@
 import { crashLoop } from './crash-loop';
 
-crashLoop(3000);
+crashLoop(0, false);

@@ -1,3 +1,3 @@
 import { phasedRestarts } from './phased-restarts';
 
-phasedRestarts(4);
+phasedRestarts(2);

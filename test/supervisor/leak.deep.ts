@@ -1,3 +1,3 @@
 import { leaks } from './leak';
 
-leaks(1);
+leaks(1, false);

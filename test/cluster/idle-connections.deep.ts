@@ -1,0 +1,77 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import http from 'node:http';
+import { until } from '../support/until';
+import { ClusterProcess } from './cluster-process';
+
+/** One connection that is kept alive, as a router has many. */
+class Client {
+  private readonly agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+
+  constructor(private readonly address: string) {}
+
+  /** @returns the slot that answered, and whether it came by the same connection as the one before. */
+  ask() {
+    const sent = this.send('GET');
+    sent.request.end();
+    return sent.answer;
+  }
+
+  /** @returns a request that a worker has in its hands, and that is answered when it is finished. */
+  async hold() {
+    const { request, answer } = this.send('POST', { expect: '100-continue' });
+    request.flushHeaders();
+    await once(request, 'continue');
+    return { answer, finish: () => request.end('all of it') };
+  }
+
+  close(): void {
+    this.agent.destroy();
+  }
+
+  private send(method: string, headers = {}) {
+    const request = http.request(this.address, { agent: this.agent, method, headers });
+    const answer = new Promise<{ readonly slot: number; readonly kept: boolean }>((resolve, reject) => {
+      request.once('error', reject).once('response', (response) => {
+        response.setEncoding('utf8').once('data', (body: string) => {
+          resolve({ slot: Number(body.split(' ')[0]), kept: request.reusedSocket });
+        });
+      });
+    });
+    return { request, answer };
+  }
+}
+
+describe('idle connections in a stop', () => {
+  let cluster: ClusterProcess;
+  const clients: Client[] = [];
+  after(async () => {
+    for (const client of clients) client.close();
+    await cluster.end();
+  });
+
+  it('are passed on to the worker that goes last, which answers what comes by them', async () => {
+    cluster = new ClusterProcess('3');
+    const address = await cluster.address();
+    const bySlot: Client[][] = [[], [], []];
+    await until('each worker has two', async () => {
+      const client = new Client(address);
+      clients.push(client);
+      bySlot[(await client.ask()).slot]?.push(client);
+      return bySlot.every((some) => some.length >= 2);
+    });
+    const [, moved = [], [busy] = []] = bySlot;
+    // As long as it is not answered, its worker holds up the stop, and with it the last one, in slot 0.
+    const held = await busy?.hold();
+    cluster.signal('SIGTERM');
+    await until('the worker in slot 1 is gone', () => cluster.of('worker.exited').some(({ slot }) => slot === 1));
+    const answers = await Promise.all(moved.map((client) => client.ask()));
+    assert.deepEqual(
+      answers,
+      moved.map(() => ({ slot: 0, kept: true })),
+    );
+    held?.finish();
+    assert.equal((await held?.answer)?.slot, 2);
+    assert.deepEqual(await cluster.ended, { code: 0, signal: null });
+  });
+});

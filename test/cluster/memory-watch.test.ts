@@ -1,0 +1,162 @@
+import assert from 'node:assert/strict';
+import { MemoryWatch } from '../../lib/cluster/memory-watch';
+import { Slot } from '../../lib/cluster/slot';
+import type { WorkerHandle, WorkerState } from '../../lib/cluster/worker-handle';
+import type { ReplaceOrder } from '../../lib/cluster/workers';
+import { Events } from '../../lib/core/events';
+import { deferred } from '../../lib/support/deferred';
+
+/** Of which 850 may be taken before a worker is recycled. */
+const LIMIT_MB = 1000;
+const PRIMARY = 1;
+
+/** What processes take, by pid. The worker in slot n has pid 10 + n, its successor 20 + n, and so on. */
+class FakeTree {
+  readonly sizes = new Map<number, number>();
+  readonly slots: Slot[];
+  readonly replaced: [slot: number, order: ReplaceOrder][] = [];
+  readonly told: { readonly totalMb: number; readonly workerMb: number }[] = [];
+  readonly watch: MemoryWatch;
+  busy = false;
+  now = 0;
+  /** What a new worker takes, MB. */
+  freshMb = 100;
+  /** How often processes were measured. */
+  measured = 0;
+  /** A replacement lasts until this resolves. */
+  meanwhile = Promise.resolve();
+
+  constructor(primaryMb: number, workersMb: readonly number[], limitMb: number | null = LIMIT_MB) {
+    const events = new Events();
+    events.on('memory.high', (event) => this.told.push(event));
+    this.sizes.set(PRIMARY, primaryMb);
+    this.slots = workersMb.map((_, index) => new Slot(index, {}));
+    for (const [index, mb] of workersMb.entries()) this.place(this.slot(index), 10 + index, mb);
+    const options = { limitMb, otherPids: () => [PRIMARY], busy: () => this.busy, now: () => this.now };
+    this.watch = new MemoryWatch(this, events, { ...options, measure: (pids) => this.measure(pids) });
+  }
+
+  get handles(): WorkerHandle[] {
+    return this.slots.flatMap((slot) => slot.handles);
+  }
+
+  slot(index: number): Slot {
+    return this.slots[index] ?? assert.fail();
+  }
+
+  place(slot: Slot, pid: number, mb: number, state: WorkerState = 'ready'): void {
+    this.sizes.set(pid, mb);
+    slot.handle = { pid, state } as WorkerHandle;
+  }
+
+  async replace(slot: Slot, _reason: string, order: ReplaceOrder) {
+    this.replaced.push([slot.index, order]);
+    await this.meanwhile;
+    const pid = slot.handle?.pid ?? 0;
+    this.sizes.delete(pid);
+    this.place(slot, pid + 10, this.freshMb);
+    return { replaced: true as const };
+  }
+
+  /** The slots whose workers were recycled. */
+  recycled(): number[] {
+    return this.replaced.map(([slot]) => slot);
+  }
+
+  private measure(pids: readonly number[]) {
+    this.measured++;
+    const byPid = new Map([...this.sizes].filter(([pid]) => pids.includes(pid)));
+    return { byPid, totalMb: byPid.size === 0 ? null : [...byPid.values()].reduce((sum, mb) => sum + mb, 0) };
+  }
+}
+
+describe('the memory of a tree', () => {
+  it('is left alone up to 85 % of the limit', async () => {
+    const tree = new FakeTree(250, [300, 300]);
+    await tree.watch.check();
+    assert.deepEqual(tree.recycled(), []);
+    tree.sizes.set(PRIMARY, 251);
+    await tree.watch.check();
+    assert.deepEqual(tree.told, [{ totalMb: 851, limitMb: LIMIT_MB, slot: 0, workerMb: 300 }]);
+  });
+
+  it('is kept by recycling the largest worker, whichever it is, until there is enough', async () => {
+    const tree = new FakeTree(100, [200, 400, 300]);
+    await tree.watch.check();
+    await tree.watch.check();
+    assert.deepEqual(tree.replaced, [[1, 'drain-first']]);
+    tree.sizes.set(10, 600);
+    await tree.watch.check();
+    assert.deepEqual(tree.recycled(), [1, 0]);
+  });
+
+  it('is not kept by one that boots, or leaves, nor while the tree changes', async () => {
+    const tree = new FakeTree(100, [300, 400, 500]);
+    tree.busy = true;
+    await tree.watch.check();
+    assert.deepEqual(tree.recycled(), []);
+    tree.busy = false;
+    tree.place(tree.slot(2), 12, 500, 'booting');
+    tree.slot(1).outgoing = { pid: 99, state: 'ready' } as WorkerHandle;
+    await tree.watch.check();
+    assert.deepEqual(tree.recycled(), [0]);
+  });
+
+  it('has one worker recycled at a time', async () => {
+    const tree = new FakeTree(100, [500, 500]);
+    const replacement = deferred();
+    tree.meanwhile = replacement.promise;
+    const first = tree.watch.check();
+    await tree.watch.check();
+    assert.equal(tree.recycled().length, 1);
+    replacement.resolve();
+    await first;
+    tree.sizes.set(11, 900);
+    await tree.watch.check();
+    assert.equal(tree.recycled().length, 2);
+  });
+
+  it('that recycling does not bring down is left alone for a minute', async () => {
+    const tree = new FakeTree(900, [100, 100]);
+    await tree.watch.check();
+    tree.now = 59_999;
+    await tree.watch.check();
+    assert.equal(tree.recycled().length, 1);
+    tree.now = 60_000;
+    await tree.watch.check();
+    assert.equal(tree.recycled().length, 2);
+  });
+
+  it('that nobody limits, or that the system does not tell, is never too much', async () => {
+    const unlimited = new FakeTree(9000, [9000, 9000], null);
+    const untold = new FakeTree(9000, [9000, 9000]);
+    untold.sizes.clear();
+    for (const tree of [unlimited, untold]) {
+      await tree.watch.check();
+      assert.deepEqual(tree.recycled(), []);
+      assert.equal(tree.watch.orderFor(tree.slot(0)), 'start-first');
+    }
+  });
+
+  it('decides who comes first: the successor where it fits beside the old one, and of an only worker always', () => {
+    // A successor may take 1.2 times as much for a while.
+    const orderIn = (primaryMb: number, workersMb: number[]) => {
+      const tree = new FakeTree(primaryMb, workersMb);
+      return tree.watch.orderFor(tree.slot(0));
+    };
+    assert.equal(orderIn(330, [100, 300]), 'start-first');
+    assert.equal(orderIn(331, [100, 300]), 'drain-first');
+    assert.equal(orderIn(700, [500]), 'start-first');
+  });
+
+  it('is measured anew for who asks only when some seconds have passed', () => {
+    const tree = new FakeTree(100, [100]);
+    assert.equal(tree.watch.recent().totalMb, 200);
+    tree.now = 3999;
+    tree.watch.recent();
+    assert.equal(tree.measured, 1);
+    tree.now = 4000;
+    tree.watch.recent();
+    assert.equal(tree.measured, 2);
+  });
+});

@@ -1,0 +1,102 @@
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { startLoad } from '../support/load';
+import { tempFolder } from '../support/temp-folder';
+import { ClusterProcess } from './cluster-process';
+
+describe('an only worker', () => {
+  let cluster: ClusterProcess;
+  before(async () => {
+    // Whoever has served at all counts as healthy.
+    cluster = new ClusterProcess('1', 'stable=1');
+    await cluster.address();
+  });
+  after(() => cluster.end());
+
+  it('is renewed, replaced when it is signalled alone, and gets another beside it, with no request lost', async () => {
+    const load = startLoad(await cluster.address(), 8, (n) => `/?ms=${n % 20}`);
+    const renewals = [
+      () => cluster.signal('SIGUSR2'),
+      () => process.kill(cluster.pidOf(0), 'SIGTERM'),
+      () => cluster.signal('SIGUSR2'),
+    ];
+    for (const [n, renew] of renewals.entries()) {
+      await load.answered(50);
+      renew();
+      const { slot, code, expected } = await cluster.nth('worker.exited', n + 1);
+      assert.deepEqual([slot, code, expected], [0, 0, true]);
+    }
+    await cluster.nth('phase.completed', 2);
+    const from = cluster.happenings.length;
+    cluster.signal('SIGTTIN');
+    assert.equal((await cluster.since(from, 'worker.ready')).slot, 1);
+    await load.answered(50);
+    cluster.signal('SIGTTOU');
+    const gone = await cluster.since(from, 'worker.exited');
+    assert.deepEqual([gone.slot, gone.code, gone.expected], [1, 0, true]);
+    await load.answered(50);
+    assert.deepEqual((await load.stop()).failures, {});
+    assert.equal(cluster.of('worker.respawn').length, 0);
+  });
+
+  it('comes back at once, however often it dies, where it has served for a while before', async () => {
+    for (let dead = 1; dead <= 3; dead++) {
+      const from = cluster.happenings.length;
+      process.kill(cluster.pidOf(0), 'SIGKILL');
+      assert.equal((await cluster.since(from, 'worker.respawn')).waitMs, 10);
+      await cluster.since(from, 'worker.ready');
+    }
+  });
+});
+
+for (const order of ['drain-first', 'start-first'] as const) {
+  describe(`a phased restart of two workers, ${order}`, () => {
+    let cluster: ClusterProcess;
+    const spoilt = path.join(tempFolder('deploy'), 'broken');
+    before(async () => {
+      cluster = new ClusterProcess('2', order, `spoilt=${spoilt}`);
+      await cluster.address();
+    });
+    after(() => cluster.end());
+    const pids = () => [cluster.pidOf(0), cluster.pidOf(1)];
+
+    it('replaces each and loses no request, again and again', async () => {
+      const load = startLoad(await cluster.address(), 16, (n) => `/?ms=${n % 20}`);
+      for (let phase = 1; phase <= 2; phase++) {
+        const before = pids();
+        await load.answered(50);
+        cluster.signal('SIGUSR2');
+        assert.equal((await cluster.nth('phase.completed', phase)).phase, phase);
+        assert.ok(pids().every((pid) => !before.includes(pid)));
+      }
+      await load.answered(50);
+      assert.deepEqual((await load.stop()).failures, {});
+      assert.equal(cluster.of('worker.respawn').length, 0);
+    });
+
+    it('is given up when the new code cannot boot; who is not replaced yet serves on', async () => {
+      const load = startLoad(await cluster.address(), 8, () => '/?ms=5');
+      const [first, second] = pids();
+      fs.writeFileSync(spoilt, '');
+      const from = cluster.happenings.length;
+      cluster.signal('SIGUSR2');
+      const { reason } = await cluster.nth('phase.abandoned');
+      assert.match(reason ?? '', /worker 0 cannot boot/);
+      const left = cluster.happenings.slice(from).filter(({ name, expected }) => name === 'worker.exited' && expected);
+      // One at most, and only where there is no room for its successor beside it.
+      assert.deepEqual(
+        left.map(({ pid }) => pid),
+        order === 'drain-first' ? [first] : [],
+      );
+      await load.answered(50);
+      fs.unlinkSync(spoilt);
+      if (order === 'drain-first') await cluster.since(from, 'worker.ready');
+      assert.equal(cluster.pidOf(0) === first, order === 'start-first');
+      assert.equal(cluster.pidOf(1), second);
+      cluster.signal('SIGUSR2');
+      await cluster.nth('phase.completed', 3);
+      assert.deepEqual((await load.stop()).failures, {});
+    });
+  });
+}

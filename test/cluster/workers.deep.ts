@@ -1,0 +1,142 @@
+import assert from 'node:assert/strict';
+import type { TreeStats } from '../../lib/cluster/stats';
+import { request } from '../support/http';
+import { startLoad } from '../support/load';
+import { isRunning } from '../support/processes';
+import { until } from '../support/until';
+import { ClusterProcess } from './cluster-process';
+
+interface Told {
+  readonly value?: unknown;
+  readonly name?: string;
+  readonly message?: string;
+}
+
+describe('two workers', () => {
+  let cluster: ClusterProcess;
+  let address: string;
+  before(async () => {
+    cluster = new ClusterProcess('2');
+    address = await cluster.address();
+  });
+  after(() => cluster.end());
+
+  const ask = async (operation: string, argument = 0): Promise<Told> =>
+    JSON.parse((await request(`${address}/ask/${operation}/${argument}`)).body) as Told;
+
+  it('fill the slots from 0, both on one address', async () => {
+    const slots = cluster.of('worker.ready').map(({ slot }) => slot);
+    assert.deepEqual(slots.sort(), [0, 1]);
+    const served = new Set<string>();
+    await until('every worker has answered', async () => {
+      served.add((await request(address)).body);
+      return served.size === 2;
+    });
+  });
+
+  it('may ask the primary of the whole tree, many at once, and are refused in its words', async () => {
+    const all = await Promise.all(Array.from({ length: 50 }, () => ask('stats')));
+    for (const { value } of all) {
+      const { pid, worker_status } = value as TreeStats;
+      assert.equal(pid, cluster.pid);
+      assert.deepEqual(
+        worker_status.map(({ index, pid }) => [index, pid]),
+        [0, 1].map((slot) => [slot, cluster.pidOf(slot)]),
+      );
+    }
+    assert.deepEqual(await ask('quietJobs'), { name: 'UserError', message: 'this tree runs no job processor' });
+  });
+
+  it('are replaced one for one, with nothing lost, when they are signalled alone', async () => {
+    const load = startLoad(address, 16, (n) => `/?ms=${n % 20}`);
+    for (let replaced = 1; replaced <= 4; replaced++) {
+      await load.answered(100);
+      process.kill(cluster.pidOf(replaced % 2), 'SIGTERM');
+      await cluster.nth('worker.replaced', replaced);
+      const exited = await cluster.nth('worker.exited', replaced);
+      assert.deepEqual([exited.code, exited.expected], [0, true]);
+    }
+    await load.answered(100);
+    assert.deepEqual((await load.stop()).failures, {});
+  });
+
+  it('come back in their slot when they are killed, and leave no client hanging: only what they had accepted is cut', async () => {
+    const load = startLoad(address, 16, (n) => `/?ms=${n % 10}`);
+    for (let killed = 0; killed < 3; killed++) {
+      await load.answered(100);
+      const from = cluster.happenings.length;
+      process.kill(cluster.pidOf(killed % 2), 'SIGKILL');
+      const { slot, signal, expected } = await cluster.since(from, 'worker.exited');
+      assert.deepEqual([slot, signal, expected], [killed % 2, 'SIGKILL', false]);
+      assert.equal((await cluster.since(from, 'worker.ready')).slot, slot);
+    }
+    await load.answered(100);
+    const { failures } = await load.stop();
+    const kinds = Object.keys(failures).filter((kind) => !/^(ECONNRESET|EPIPE)/.test(kind));
+    assert.deepEqual(kinds, []);
+  });
+
+  it('that crash as soon as they serve have to wait longer each time', async () => {
+    for (let crashed = 0; crashed < 2; crashed++) {
+      const from = cluster.happenings.length;
+      await request(`${address}/crash`).catch(() => undefined);
+      await cluster.since(from, 'worker.ready');
+    }
+    const waits = [0, 1].map((slot) => cluster.of('worker.respawn').filter((respawn) => respawn.slot === slot));
+    assert.equal(waits.flat().length, 5);
+    for (const respawns of waits) {
+      assert.deepEqual(
+        respawns.map(({ waitMs }) => waitMs),
+        respawns.map((_, n) => 10 * 2 ** n),
+      );
+    }
+  });
+
+  it('finish what is in flight on SIGTERM, however often it comes, and exit 0', async () => {
+    const slow = await Promise.all([1, 2, 3, 4].map(() => fetch(`${address}/early?ms=700`)));
+    for (const pid of [cluster.pid, cluster.pidOf(0), cluster.pidOf(1), cluster.pid]) process.kill(pid, 'SIGTERM');
+    for (const answer of slow) assert.match(await answer.text(), /^[01] \d+$/);
+    assert.deepEqual(await cluster.ended, { code: 0, signal: null });
+    assert.equal(cluster.of('child.killed').length, 0);
+  });
+});
+
+describe('workers', () => {
+  let cluster: ClusterProcess;
+  afterEach(() => cluster.end());
+
+  it('are killed when a stop’s deadline finds them at work, which its exit code tells', async () => {
+    cluster = new ClusterProcess('2', 'shutdown=3000');
+    const address = await cluster.address();
+    const cut = request(`${address}/block`).catch((error: NodeJS.ErrnoException) => error.code);
+    const blocked = await cluster.nth('child.output');
+    assert.equal(blocked.line, 'blocked');
+    cluster.signal('SIGTERM');
+    assert.deepEqual(await cluster.ended, { code: 1, signal: null });
+    assert.ok(cluster.of('child.killed').some(({ reason }) => reason === 'the deadline is over'));
+    assert.equal(await cut, 'ECONNRESET');
+  });
+
+  it('finish and exit by themselves when the primary is killed', async () => {
+    cluster = new ClusterProcess('2');
+    const address = await cluster.address();
+    const workers = [cluster.pidOf(0), cluster.pidOf(1)];
+    const slow = await fetch(`${address}/early?ms=500`);
+    cluster.signal('SIGKILL');
+    assert.match(await slow.text(), /^[01] \d+$/);
+    await until('the workers are gone', () => workers.every((pid) => !isRunning(pid)));
+  });
+
+  it('that can never boot end the start with their last words', async () => {
+    cluster = new ClusterProcess('2', 'broken');
+    assert.equal((await cluster.ended).code, 78);
+    assert.match(cluster.errors, /this app is broken/);
+  });
+
+  it('that do not become ready in time are killed and tried again, then given up', async () => {
+    cluster = new ClusterProcess('1', 'mute');
+    assert.equal((await cluster.ended).code, 78);
+    assert.match(cluster.errors, /worker 0 died 3 times at boot/);
+    assert.equal(cluster.of('child.killed').length, 3);
+  });
+});
