@@ -8,6 +8,7 @@ import { readQueues } from '../job/queue/queue-status';
 import { Recurring } from '../job/recurring';
 import type { Deadline } from '../support/deadline';
 import { writePart } from './figure-script';
+import { treeOrdersKey } from './tree-keys';
 import { readOrder } from './tree-order';
 import { leaveTrees, sendTreePulse } from './tree-pulse';
 
@@ -36,8 +37,6 @@ export class Scribe {
   private toldAt = Number.NEGATIVE_INFINITY;
   private watched = false;
   private written = 0;
-  /** Orders that were begun, until Redis has been told so. */
-  private begun: readonly string[] = [];
 
   constructor(private readonly options: ScribeOptions) {
     const { redis, events } = options;
@@ -80,12 +79,12 @@ export class Scribe {
     if (!redis.client.isReady) return;
     const due = performance.now() - this.toldAt >= (this.watched ? WATCHED_MS : UNWATCHED_MS);
     if (due || !this.picture) this.picture = await tree.look();
-    const { picture, begun } = this;
-    const { looked, orders } = await sendTreePulse(redis.client, picture.id, due ? JSON.stringify(picture) : '', begun);
+    const { picture } = this;
+    const { looked, orders } = await sendTreePulse(redis.client, picture.id, due ? JSON.stringify(picture) : '');
     if (due) this.toldAt = performance.now();
     this.watched = looked;
     if (due) await this.writeFigures(picture);
-    await this.obey(orders);
+    await this.obey(picture.id, orders);
   }
 
   private async writeFigures(picture: TreePicture): Promise<void> {
@@ -104,13 +103,16 @@ export class Scribe {
     return Object.fromEntries(queues.map(({ name, latencyMs, paused }) => [name, paused ? 0 : latencyMs]));
   }
 
-  /** An order stays in its list until it was begun, and comes again until Redis knows that it was. */
-  private async obey(texts: readonly string[]): Promise<void> {
-    const fresh = texts.filter((text) => !this.begun.includes(text));
-    this.begun = texts;
-    for (const text of fresh) {
+  /**
+   * An order leaves its list before it is begun: there may be two scribes for a moment, and an order may end the very one
+   * that begins it, whose successor must not find it again. One that is lost so is asked for again by whoever sees that
+   * nothing happened; a worker that is replaced twice is not made good.
+   */
+  private async obey(id: string, texts: readonly string[]): Promise<void> {
+    for (const text of texts) {
+      const mine = (await this.options.redis.client.lRem(treeOrdersKey(id), 0, text)) > 0;
       const order = readOrder(text);
-      if (!order) continue;
+      if (!mine || !order) continue;
       try {
         await this.options.tree.order(order.command, order.argument, order.by);
       } catch (error) {

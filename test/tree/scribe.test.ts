@@ -69,8 +69,19 @@ describe("a tree's place in Redis", () => {
     );
     assert.match(commands[0]?.via ?? '', /^ada at another tree\\n!{180}$/);
     assert.match(refusals[0]?.reason ?? '', /no web workers/);
-    await until('Redis knows that it was begun', async () => (await redis.client.lLen(treeOrdersKey('test'))) === 0);
-    assert.equal(commands.length, 1);
+    assert.equal(await redis.client.lLen(treeOrdersKey('test')), 0, 'its successor does not find it again');
+  });
+
+  it('has an order done by one of two who keep the place for a moment', async () => {
+    commands.length = refusals.length = 0;
+    const twin = new Scribe({ redis, tree, events });
+    twin.appoint(true);
+    for (let n = 0; n < 5; n++) await list.tell('test', 'worker-count-up', 0, `ada ${n}`);
+    await until('all have been done', () => refusals.length >= 5);
+    // It has ended its pass: whatever it had found is done.
+    await twin.stop(Deadline.after(60_000));
+    const asked = commands.map(({ via }) => via).sort();
+    assert.deepEqual(asked, ['ada 0', 'ada 1', 'ada 2', 'ada 3', 'ada 4']);
   });
 
   it('passes over what is no order, or none that may be given from afar', async () => {
