@@ -13,9 +13,9 @@ import { readOrder } from './tree-order';
 import { leaveTrees, sendTreePulse } from './tree-pulse';
 
 const PULSE_MS = 1000;
-/** How often a tree tells how it looks, ms: when somebody looks, and else. */
-const WATCHED_MS = 2000;
-const UNWATCHED_MS = 10_000;
+/** With every so manyth pulse a tree tells how it looks: when somebody looks, and else. */
+const WATCHED = 2;
+const UNWATCHED = 10;
 /** A farewell takes no longer, ms. */
 const FAREWELL_MS = 1000;
 
@@ -24,6 +24,8 @@ export interface ScribeOptions {
   /** The tree that it writes for. */
   readonly tree: Operations;
   readonly events: Events;
+  /** How often the tree shows that it lives, ms. Default 1000. */
+  readonly pulseMs?: number;
 }
 
 /**
@@ -32,6 +34,7 @@ export interface ScribeOptions {
  */
 export class Scribe {
   private readonly chore: Recurring;
+  private readonly pulseMs: number;
   private on = false;
   private picture: TreePicture | undefined;
   private toldAt = Number.NEGATIVE_INFINITY;
@@ -39,9 +42,10 @@ export class Scribe {
   private written = 0;
 
   constructor(private readonly options: ScribeOptions) {
-    const { redis, events } = options;
+    const { redis, events, pulseMs = PULSE_MS } = options;
+    this.pulseMs = pulseMs;
     this.chore = new Recurring({
-      everyMs: PULSE_MS,
+      everyMs: pulseMs,
       work: () => this.pass(),
       onError: (error) => {
         // A Redis that is away is told of by its connection.
@@ -77,7 +81,7 @@ export class Scribe {
   private async pass(): Promise<undefined> {
     const { redis, tree } = this.options;
     if (!redis.client.isReady) return;
-    const due = performance.now() - this.toldAt >= (this.watched ? WATCHED_MS : UNWATCHED_MS);
+    const due = performance.now() - this.toldAt >= this.pulseMs * (this.watched ? WATCHED : UNWATCHED);
     if (due || !this.picture) this.picture = await tree.look();
     const { picture } = this;
     const { looked, orders } = await sendTreePulse(redis.client, picture.id, due ? JSON.stringify(picture) : '');
