@@ -32,7 +32,6 @@ describe('previews of mails, in npm run dev', () => {
   const open = async (options: Parameters<typeof WatchedPage.open>[1] = {}) => {
     watched = await WatchedPage.open(browser, { baseURL: copy.tree.baseUrl, ...options });
     page = watched.page;
-    page.setDefaultTimeout(60_000);
     frame = page.frameLocator('iframe');
   };
   const choose = (group: string, name: string) =>
