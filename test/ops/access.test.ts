@@ -156,7 +156,16 @@ describe("the operator's pages, signed in to", () => {
     assert.deepEqual([css.status, css.headers['content-type']], [200, 'text/css; charset=utf-8']);
     assert.match(String(css.headers['cache-control']), /immutable/);
     assert.equal((await ops.get(url, { 'If-None-Match': String(css.headers.etag) })).status, 304);
-    for (const name of ['..%2Fsite.js', '%2e%2e%2fsite.js', '..%5Csite.js', 'nothing.css', '.', '%2e%2e', 'ops.css%00'])
+    for (const name of [
+      '..%2Fsite.js',
+      '%2e%2e%2fsite.js',
+      '..%5Csite.js',
+      'nothing.css',
+      'uPlot.d.ts',
+      '.',
+      '%2e%2e',
+      'ops.css%00',
+    ])
       assert.notEqual((await ops.get(`/ops/assets/${name}`)).status, 200, name);
   });
 
