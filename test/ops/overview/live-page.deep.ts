@@ -61,8 +61,7 @@ describe('a live page', () => {
     await pid(0, 333);
     held.resolve();
     await pid(1, 222);
-    await pid(0, 333);
-    assert.equal(await page.locator('#p-worker-0 > .node .say', { hasText: 'pid 111' }).count(), 0);
+    assert.match((await page.locator('#p-worker-0 > .node .say').textContent()) ?? '', /pid 333/);
     await page.context().close();
   });
 
