@@ -8,13 +8,14 @@ import { readQueues } from '../job/queue/queue-status';
 import { Recurring } from '../job/recurring';
 import type { Deadline } from '../support/deadline';
 import { writePart } from './figure-script';
+import { treeOrdersKey } from './tree-keys';
 import { readOrder } from './tree-order';
 import { leaveTrees, sendTreePulse } from './tree-pulse';
 
 const PULSE_MS = 1000;
-/** How often a tree tells how it looks, ms: when somebody looks, and else. */
-const WATCHED_MS = 2000;
-const UNWATCHED_MS = 10_000;
+/** With every so manyth pulse a tree tells how it looks: when somebody looks, and else. */
+const WATCHED = 2;
+const UNWATCHED = 10;
 /** A farewell takes no longer, ms. */
 const FAREWELL_MS = 1000;
 
@@ -23,6 +24,8 @@ export interface ScribeOptions {
   /** The tree that it writes for. */
   readonly tree: Operations;
   readonly events: Events;
+  /** How often the tree shows that it lives, ms. Default 1000. */
+  readonly pulseMs?: number;
 }
 
 /**
@@ -31,18 +34,18 @@ export interface ScribeOptions {
  */
 export class Scribe {
   private readonly chore: Recurring;
+  private readonly pulseMs: number;
   private on = false;
   private picture: TreePicture | undefined;
   private toldAt = Number.NEGATIVE_INFINITY;
   private watched = false;
   private written = 0;
-  /** Orders that were begun, until Redis has been told so. */
-  private begun: readonly string[] = [];
 
   constructor(private readonly options: ScribeOptions) {
-    const { redis, events } = options;
+    const { redis, events, pulseMs = PULSE_MS } = options;
+    this.pulseMs = pulseMs;
     this.chore = new Recurring({
-      everyMs: PULSE_MS,
+      everyMs: pulseMs,
       work: () => this.pass(),
       onError: (error) => {
         // A Redis that is away is told of by its connection.
@@ -78,14 +81,14 @@ export class Scribe {
   private async pass(): Promise<undefined> {
     const { redis, tree } = this.options;
     if (!redis.client.isReady) return;
-    const due = performance.now() - this.toldAt >= (this.watched ? WATCHED_MS : UNWATCHED_MS);
+    const due = performance.now() - this.toldAt >= this.pulseMs * (this.watched ? WATCHED : UNWATCHED);
     if (due || !this.picture) this.picture = await tree.look();
-    const { picture, begun } = this;
-    const { looked, orders } = await sendTreePulse(redis.client, picture.id, due ? JSON.stringify(picture) : '', begun);
+    const { picture } = this;
+    const { looked, orders } = await sendTreePulse(redis.client, picture.id, due ? JSON.stringify(picture) : '');
     if (due) this.toldAt = performance.now();
     this.watched = looked;
     if (due) await this.writeFigures(picture);
-    await this.obey(orders);
+    await this.obey(picture.id, orders);
   }
 
   private async writeFigures(picture: TreePicture): Promise<void> {
@@ -104,13 +107,16 @@ export class Scribe {
     return Object.fromEntries(queues.map(({ name, latencyMs, paused }) => [name, paused ? 0 : latencyMs]));
   }
 
-  /** An order stays in its list until it was begun, and comes again until Redis knows that it was. */
-  private async obey(texts: readonly string[]): Promise<void> {
-    const fresh = texts.filter((text) => !this.begun.includes(text));
-    this.begun = texts;
-    for (const text of fresh) {
+  /**
+   * An order leaves its list before it is begun: there may be two scribes for a moment, and an order may end the very one
+   * that begins it, whose successor must not find it again. One that is lost so is asked for again by whoever sees that
+   * nothing happened; a worker that is replaced twice is not made good.
+   */
+  private async obey(id: string, texts: readonly string[]): Promise<void> {
+    for (const text of texts) {
+      const mine = (await this.options.redis.client.lRem(treeOrdersKey(id), 0, text)) > 0;
       const order = readOrder(text);
-      if (!order) continue;
+      if (!mine || !order) continue;
       try {
         await this.options.tree.order(order.command, order.argument, order.by);
       } catch (error) {

@@ -78,6 +78,7 @@ function readPicture(text: string): TreePicture | undefined {
   }
 }
 
+const isEmpty = (value: unknown) => isObject(value) && Object.keys(value).length === 0;
 const isObjects = (value: unknown) => Array.isArray(value) && value.every(isObject);
 
 function isPicture({
@@ -93,12 +94,9 @@ function isPicture({
   processor,
   events,
 }: TreePicture): boolean {
-  const lists = [
-    slots,
-    events,
-    stats.worker_status,
-    ...stats.worker_status.map((worker) => worker.last_status.in_flight),
-  ];
+  // A worker that has just been forked has told nothing of itself: its tree is there all the same.
+  const told = stats.worker_status.map(({ last_status }) => last_status).filter((status) => !isEmpty(status));
+  const lists = [slots, events, stats.worker_status, ...told.map((status) => status.in_flight)];
   const parts = [rates, vitals, processor, stats.memory, stats.totals, stats.job_processor, stats.versions];
   return (
     [id, name, place, at].every(isText) && isTexts(limits.queues) && lists.every(isObjects) && parts.every(isObject)

@@ -6,13 +6,12 @@ import { LOOKED, pictureKey, TREES, treeOrdersKey } from './tree-keys';
 const TTL_S = 60;
 
 // KEYS  1 trees, 2 the tree's picture, 3 its orders, 4 looked at
-// ARGV  1 its id, 2 how long the picture stands (s), 3 the picture or '', 4… orders that were begun
+// ARGV  1 its id, 2 how long the picture stands (s), 3 the picture or ''
 // reply 1 when somebody looks, else 0; its orders
 const PULSE = new RedisScript(`
 local call, time = redis.call, redis.call('time')
 call('zadd', KEYS[1], time[1] * 1000 + math.floor(time[2] / 1000), ARGV[1])
 if ARGV[3] == '' then call('expire', KEYS[2], ARGV[2]) else call('set', KEYS[2], ARGV[3], 'EX', ARGV[2]) end
-for a = 4, #ARGV do call('lrem', KEYS[3], 0, ARGV[a]) end
 return {call('exists', KEYS[4]), call('lrange', KEYS[3], 0, -1)}`);
 
 export interface PulseAnswer {
@@ -21,18 +20,10 @@ export interface PulseAnswer {
   readonly orders: readonly string[];
 }
 
-/** Shows that the tree lives, and how; brings its orders. @param begun orders that need not come again. */
-export async function sendTreePulse(
-  client: RedisClient,
-  id: string,
-  picture: string,
-  begun: readonly string[],
-): Promise<PulseAnswer> {
+/** Shows that the tree lives, and how; brings its orders. */
+export async function sendTreePulse(client: RedisClient, id: string, picture: string): Promise<PulseAnswer> {
   const keys = [TREES, pictureKey(id), treeOrdersKey(id), LOOKED];
-  const [looked, orders] = (await PULSE.run(client, keys, [id, String(TTL_S), picture, ...begun])) as [
-    number,
-    string[],
-  ];
+  const [looked, orders] = (await PULSE.run(client, keys, [id, String(TTL_S), picture])) as [number, string[]];
   return { looked: looked === 1, orders };
 }
 

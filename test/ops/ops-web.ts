@@ -8,6 +8,7 @@ import { type Answer, type RequestOptions, request } from '../support/http';
 import { createDatabase, type TestDatabase } from '../support/postgres';
 import { startTestRedis, type TestRedis } from '../support/redis';
 import { removeFolder, tempFolder } from '../support/temp-folder';
+import { WAIT_LIMIT_MS } from '../support/wait-limit';
 import { singleTree } from './single-tree';
 
 export const SIGNED = { OPS_USER: 'ada', OPS_PASSWORD: 'correct horse', OPS_VIEWER_PASSWORD: 'battery staple' };
@@ -68,9 +69,9 @@ export class OpsWeb {
     removeFolder(this.folder);
   }
 
-  /** The process goes, as it does at a deploy. */
-  leave(): Promise<unknown> {
-    return this.web.drain(Deadline.after(5000));
+  /** The process goes, as it does at a deploy. @returns how many requests were cut at the deadline, which is far away. */
+  leave(): Promise<number> {
+    return this.web.drain(Deadline.after(WAIT_LIMIT_MS));
   }
 
   get(path: string, headers: Readonly<Record<string, string>> = {}): Promise<Answer> {

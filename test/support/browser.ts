@@ -13,6 +13,7 @@ import {
   chromium as playwright,
 } from 'playwright-core';
 import { tempFolder } from './temp-folder';
+import { WAIT_LIMIT_MS } from './wait-limit';
 
 export type { Browser, Page };
 
@@ -92,6 +93,7 @@ export class WatchedPage {
       reducedMotion: 'reduce',
       ...options,
     });
+    context.setDefaultTimeout(WAIT_LIMIT_MS);
     return new WatchedPage(await context.newPage());
   }
 

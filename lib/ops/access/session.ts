@@ -26,19 +26,23 @@ export class Sessions {
   private constructor(
     private readonly key: Buffer | null,
     private readonly redis: Redis,
+    private readonly now: () => number,
   ) {}
 
   static async create(options: {
     readonly config: Pick<Config, 'ops'>;
     readonly appName: string;
     readonly redis: Redis;
+    /** ms since 1970. */
+    readonly now?: () => number;
   }): Promise<Sessions> {
+    const { redis, now = Date.now } = options;
     const { ops } = options.config;
-    if (ops === null) return new Sessions(null, options.redis);
+    if (ops === null) return new Sessions(null, redis, now);
     // Slow to make, so that a stolen cookie is of no use for guessing the password.
     const words = JSON.stringify([ops.password, ops.viewerPassword]);
     const key = (await promisify(scrypt)(words, JSON.stringify(['ops', options.appName, ops.user]), 32)) as Buffer;
-    return new Sessions(key, options.redis);
+    return new Sessions(key, redis, now);
   }
 
   /** @param cookies the header. @param openRole of those who need not sign in. */
@@ -52,14 +56,14 @@ export class Sessions {
   private async signedIn(cookie = ''): Promise<Visitor | undefined> {
     const [role = '', secret = '', expires = '', signature = ''] = cookie.split('.');
     if ((role !== 'operator' && role !== 'viewer') || !SECRET.test(secret)) return undefined;
-    if (!sameText(this.sign([role, secret, expires]), signature) || Number(expires) <= Date.now() / 1000)
+    if (!sameText(this.sign([role, secret, expires]), signature) || Number(expires) <= this.now() / 1000)
       return undefined;
     return (await this.hasSignedOut(secret)) ? undefined : { role, secret };
   }
 
   /** A new visitor, never the one before the sign-in, and their cookie. */
   signIn(role: Role): string {
-    const parts = [role, newSecret(), String(Math.floor(Date.now() / 1000) + SESSION_SECONDS)];
+    const parts = [role, newSecret(), String(Math.floor(this.now() / 1000) + SESSION_SECONDS)];
     return `${SESSION}=${[...parts, this.sign(parts)].join('.')}; Max-Age=${SESSION_SECONDS}`;
   }
 

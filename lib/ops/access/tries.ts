@@ -32,7 +32,11 @@ interface Remembered {
 export class Tries {
   private readonly memory = new Map<string, Remembered>();
 
-  constructor(private readonly redis: Redis) {}
+  /** @param now ms since 1970. */
+  constructor(
+    private readonly redis: Redis,
+    private readonly now: () => number = Date.now,
+  ) {}
 
   async count(ip: string): Promise<Counted> {
     const address = blockOf(ip);
@@ -56,7 +60,7 @@ export class Tries {
   }
 
   private countInMemory(address: string): [number, number] {
-    const now = Date.now() / 1000;
+    const now = this.now() / 1000;
     const known = this.memory.get(address);
     const entry = known && known.until > now ? known : { count: 0, until: now + PAUSE_SECONDS };
     entry.count++;

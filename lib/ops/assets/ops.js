@@ -5,6 +5,7 @@
   if (!url || !lamp) return;
   const SILENT_MS = 4000;
   const AGAIN_MS = 2500;
+  const REFUSED_MS = 10_000;
   const [word, time] = lamp.children;
 
   const show = (state, text) => {
@@ -21,9 +22,15 @@
   };
 
   let source;
+  let again;
   // Of a stream that tells something every second: when it last did.
   let heardAt;
+  const lose = () => {
+    show('unknown', liveOff);
+    document.dispatchEvent(new Event('live:lost'));
+  };
   const connect = () => {
+    clearTimeout(again);
     source = new EventSource(url);
     source.onopen = () => {
       show('ok', liveOn);
@@ -31,8 +38,9 @@
       document.dispatchEvent(new Event('live:back'));
     };
     source.onerror = () => {
-      show('unknown', liveOff);
-      document.dispatchEvent(new Event('live:lost'));
+      lose();
+      // The browser asks again after a break, but never after an answer that is no stream, such as a 503.
+      if (source.readyState === EventSource.CLOSED) again = setTimeout(connect, REFUSED_MS);
     };
     source.addEventListener('tick', tick);
     // For the script of the page.
@@ -71,8 +79,11 @@
     // Should it be the blocked one again, which takes one connection more, that is noticed sooner.
     heardAt = performance.now() - SILENT_MS + AGAIN_MS;
     source.close();
-    source.onerror();
+    lose();
     connect();
   }, 1000);
-  addEventListener('pagehide', () => source.close());
+  addEventListener('pagehide', () => {
+    clearTimeout(again);
+    source.close();
+  });
 })();

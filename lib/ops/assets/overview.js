@@ -4,6 +4,8 @@
   const CALM = new Set(['issues', 'events']);
   const LOST_MS = 10_000;
   let targets = new Map();
+  // What the stream takes this page to show: it sends no value twice.
+  const told = new Map();
   let renewing = false;
   let lost;
 
@@ -30,6 +32,10 @@
     else if (element.getAttribute(name) !== String(value)) element.setAttribute(name, value);
   };
 
+  const put = (key, value) => {
+    for (const target of targets.get(key) ?? []) set(target, value);
+  };
+
   const renew = async (shapes) => {
     const stale = [...document.querySelectorAll('[data-part]')].filter(
       (part) =>
@@ -50,6 +56,8 @@
         if (fresh && !inUse(part)) part.replaceWith(document.adoptNode(fresh));
       }
       find();
+      // The page that they come from may have been made before the last messages.
+      for (const [key, value] of told) put(key, value);
     } catch {
       // The next message asks again.
     } finally {
@@ -60,7 +68,10 @@
     part.contains(document.activeElement) || (CALM.has(part.dataset.part) && part.matches(':hover'));
 
   document.addEventListener('live:overview', ({ detail: { values, shapes } }) => {
-    for (const [key, value] of Object.entries(values)) for (const target of targets.get(key) ?? []) set(target, value);
+    for (const [key, value] of Object.entries(values)) {
+      told.set(key, value);
+      put(key, value);
+    }
     renew(shapes);
   });
 

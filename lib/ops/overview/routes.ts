@@ -7,6 +7,7 @@ import type { ProcessDeed } from '../processes/routes';
 import type { PageGroup, Site } from '../site';
 import { patch } from './live-attributes';
 import { liveValues, ShownValues } from './live-values';
+import { missingTree } from './missing-tree';
 import { type OverviewView, overviewView } from './overview-view';
 import { shapesOf } from './shapes';
 import { chosenTree, hrefOf } from './tree-strip';
@@ -21,8 +22,9 @@ export const overviewRoutes: PageGroup = async (site) => {
   const lookout = await site.lookout();
   const deeds = new Deeds<ProcessDeed>(site.redis.client);
   const look = async (ctx: OpsContext) => {
-    const view = overviewView(await lookout.look(), chosenTree(ctx), site.config, Words.of(ctx));
-    if (!view) throw refusal(404, 'treeGone');
+    const sighting = await lookout.look();
+    const view = overviewView(sighting, chosenTree(ctx), site.config, Words.of(ctx));
+    if (!view) throw missingTree(sighting);
     return view;
   };
 
@@ -78,8 +80,8 @@ function follow(site: Site, ctx: OpsContext, look: () => Promise<OverviewView>):
   const shown = new ShownValues();
   const tell = async () => {
     const view = await look().catch((error: unknown) => {
-      // Asked for again, the page says that its tree is gone.
-      if (!(error instanceof ProblemError)) throw error;
+      // Asked for again, the page says that its tree is gone. One that is only out of sight may come back by itself.
+      if (!(error instanceof ProblemError) || error.status !== 404) throw error;
       stream.send('reload');
       stream.end();
     });

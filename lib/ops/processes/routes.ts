@@ -4,6 +4,7 @@ import { assertOperator } from '../access/operators';
 import type { OpsContext } from '../context';
 import { eventLines } from '../overview/event-lines';
 import { patch } from '../overview/live-attributes';
+import { missingTree } from '../overview/missing-tree';
 import { type SeenTree, seenTrees } from '../overview/seen-tree';
 import { machineShape } from '../overview/shapes';
 import { chosenTree, hrefOf } from '../overview/tree-strip';
@@ -32,9 +33,10 @@ export const processRoutes: PageGroup = async (site) => {
   const deeds = new Deeds<ProcessDeed>(site.redis.client);
   const find = async (ctx: OpsContext): Promise<SeenTree> => {
     const chosen = chosenTree(ctx);
-    const trees = seenTrees(await lookout.look(), Words.of(ctx));
+    const sighting = await lookout.look();
+    const trees = seenTrees(sighting, Words.of(ctx));
     const tree = trees.find(({ own, picture }) => (chosen === null ? own : picture.id === chosen));
-    if (!tree) throw chosen === null ? refusal(503, 'noPrimary') : refusal(404, 'treeGone');
+    if (!tree) throw chosen === null ? refusal(503, 'noPrimary') : missingTree(sighting);
     return tree;
   };
 

@@ -61,6 +61,9 @@ describe('what can be done with jobs', () => {
     const token = tokenIn((await operator.get(DEAD)).body);
     const fields = { token, act: 'retry', id: ref(id), back: DEAD };
     const answers = await Promise.all([1, 2, 3].map(() => operator.send(`${DEAD}/act`, fields)));
+    // So that the last click is a quick one, however slow the machine is.
+    const { client } = stage.redis;
+    for (const key of await client.keys('catamount:ops:*')) await client.persist(key);
     answers.push(await operator.send(`${DEAD}/act`, fields));
     assert.deepEqual(new Set(answers.map((answer) => answer.status)), new Set([303]));
     assert.equal(new Set(answers.map((answer) => answer.headers.location)).size, 1);

@@ -177,7 +177,6 @@ describe('pages of queues, of what runs, and of recurring jobs', () => {
 
     const token = tokenIn((await operator.get(CRON)).body);
     const clicks = await Promise.all([1, 2, 3].map(() => operator.send(`${CRON}/PruneSessionsJob/run`, { token })));
-    clicks.push(await operator.send(`${CRON}/PruneSessionsJob/run`, { token }));
     assert.equal(new Set(clicks.map((click) => click.headers.location)).size, 1);
     await until('it has run', () => stage.eventsNamed('job.succeeded').length === 1);
     assert.equal(stage.eventsNamed('cron.enqueued').length, 1);

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import http from 'node:http';
 import { request } from '../../support/http';
 import { until } from '../../support/until';
@@ -19,9 +20,9 @@ describe('event streams', () => {
     });
 
   it('are so many at most, and give their place back when the reader leaves', async () => {
-    // By fewer than may wait for the pages (35 with those that are served): the first of them loads what they are made of.
+    // One by one: the first of them loads what the pages are made of, for which others would wait a limited time only.
     const streams: http.IncomingMessage[] = [];
-    while (streams.length < 50) streams.push(...(await Promise.all(Array.from({ length: 25 }, open))));
+    while (streams.length < 50) streams.push(await open());
     for (const { statusCode, headers } of streams) {
       assert.deepEqual([statusCode, headers['content-type']], [200, 'text/event-stream; charset=utf-8']);
       assert.match(String(headers['cache-control']), /no-transform/);
@@ -45,11 +46,8 @@ describe('event streams', () => {
       text += chunk;
     });
     await until('the stream has begun', () => text.includes('event: tick'));
-    const ended = new Promise((resolve) => stream.once('end', resolve));
-    const since = performance.now();
-    await ops.leave();
+    const ended = once(stream, 'end');
+    assert.equal(await ops.leave(), 0, 'the stream was not cut at the deadline');
     await ended;
-    // The deadline is 5 s: it was not waited for.
-    assert.ok(performance.now() - since < 4000);
   });
 });

@@ -10,7 +10,6 @@ import { DeliveryRecord } from '../../../lib/mailer/delivery-record';
 import { Database } from '../../../lib/model/database';
 import { Deadline } from '../../../lib/support/deadline';
 import { APP_LOCALES, APP_TEMPLATES } from '../../mailer/stage';
-import { launchBrowser, scrollsSideways, shoot, violations, WatchedPage } from '../../support/browser';
 import { SmtpSink } from '../../support/smtp';
 import { until } from '../../support/until';
 import { OpsWeb, SIGNED } from '../ops-web';
@@ -152,62 +151,5 @@ describe('deliveries', () => {
     for (const at of ['', '/body', '/mail.eml', '/send'])
       assert.equal((await ops.get(`/ops/mail/previews/UserMailer/welcome${at}`, viewer)).status, 403, at);
     assert.equal((await ops.get('/ops/mail', viewer)).headers.location, LIST);
-  });
-
-  it('look right, and axe-core finds nothing', async () => {
-    const browser = await launchBrowser();
-    try {
-      const signedIn = async (password: string) => {
-        const { page } = await WatchedPage.open(browser, { baseURL: ops.url });
-        await page.goto(LIST);
-        await page.getByLabel('Name').fill(SIGNED.OPS_USER);
-        await page.getByLabel('Password').fill(password);
-        await page.getByRole('button', { name: 'Sign in' }).click();
-        await page.getByRole('heading', { name: 'Deliveries' }).waitFor();
-        return page;
-      };
-      const page = await signedIn(SIGNED.OPS_PASSWORD);
-      for (const locale of ['en', 'ko'] as const) {
-        const visit = async (name: string, at: string) => {
-          await page.goto(`${at}${at.includes('?') ? '&' : '?'}locale=${locale}`);
-          await shoot(page, `${name}.${locale}`);
-          assert.deepEqual(await violations(page), [], name);
-          await page.setViewportSize({ width: 320, height: 700 });
-          assert.equal(await scrollsSideways(page), false, name);
-        };
-        await ops.database.query('truncate mail_deliveries');
-        await visit('deliveries-empty', LIST);
-        await fill(160);
-        await ops.database.query(
-          "update mail_deliveries set created_at = created_at - interval '1 day' where state = 'sent'",
-        );
-        const smtp = await deliveryBy('smtp');
-        await smtp.deliver(welcome('ada@example.com'));
-        await smtp.deliver(welcome('minji@example.com', 'ko'));
-        sink.failNext(
-          550,
-          '5.1.1 <nobody@example.com> no such user here, and a long answer that tells at length of why',
-          'rcpt',
-        );
-        await assert.rejects(
-          runInContext({ jobId: 'job-7', attempt: 1 }, () => smtp.deliver(welcome('nobody@example.com'))),
-        );
-        sink.hold();
-        const slow = smtp.deliver(welcome('slow@example.com'));
-        await until('the server has the mail in hand', () => sink.waiting === 1);
-        await visit('deliveries', LIST);
-        sink.release();
-        await slow;
-        await visit('deliveries-nothing', `${LIST}?q=nobody@nowhere`);
-        await page.goto(`${LIST}?state=failed`);
-        await page.locator('tbody a').first().click();
-        await visit('delivery', new URL(page.url()).pathname);
-      }
-      const veiled = await signedIn(SIGNED.OPS_VIEWER_PASSWORD);
-      await shoot(veiled, 'deliveries-viewer.en');
-      assert.deepEqual(await violations(veiled), []);
-    } finally {
-      await browser.close();
-    }
   });
 });

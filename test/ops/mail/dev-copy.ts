@@ -7,7 +7,6 @@ import { startTree, type Tree } from '../../support/tree';
 const ROOT = path.resolve(__dirname, '../../..');
 const GALLERY = path.join(ROOT, 'test/fixtures/gallery');
 const COPIED = ['server.ts', 'lib', 'jobs', 'migrations', 'package.json', 'tsconfig.json', '.config'];
-/** Builds first. */
 
 /** `npm run dev` in a copy of this repository, whose files a test may change. The gallery's mails are part of its app. */
 export class DevCopy {

@@ -15,7 +15,6 @@ export class OperatorWindow {
   static async open(browser: Browser, tree: Tree, options: BrowserContextOptions = {}): Promise<OperatorWindow> {
     const watched = await WatchedPage.open(browser, options);
     const { page } = watched;
-    page.setDefaultTimeout(45_000);
     await page.goto(`${tree.baseUrl}/ops`);
     await page.getByLabel('Name').fill(SIGNED.OPS_USER);
     await page.getByLabel('Password').fill(SIGNED.OPS_PASSWORD);

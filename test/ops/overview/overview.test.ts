@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import http from 'node:http';
 import { Events } from '../../../lib/core/events';
 import { Redis } from '../../../lib/core/redis';
@@ -54,6 +55,16 @@ describe('the overview', () => {
     const seen = async () => (await show()).trees?.some(({ id }) => id === picture.id);
     await until(`tree ${picture.id} is seen`, seen);
   };
+  /** What an open page is sent. */
+  const streamOf = async (query = '') => {
+    let text = '';
+    const request = http.get(`${ops.url}/ops/events${query}`, { headers: operator, agent: false });
+    const [answer] = (await once(request, 'response')) as [http.IncomingMessage];
+    answer.setEncoding('utf8').on('data', (chunk: string) => {
+      text += chunk;
+    });
+    return { text: () => text, close: () => request.destroy() };
+  };
   const retire = (id: string) => Promise.all([redis.client.del(pictureKey(id)), redis.client.zRem(TREES, id)]);
 
   it('answers as a page, without anything inline, and as JSON', async () => {
@@ -77,8 +88,6 @@ describe('the overview', () => {
       const answer = await ops.get(src);
       assert.deepEqual([answer.status, /javascript/.test(String(answer.headers['content-type']))], [200, true], src);
     }
-    assert.equal((await ops.get('/ops/assets/uPlot.d.ts')).status, 404);
-    assert.equal((await ops.get('/ops/assets/..%2f..%2fsite.js')).status, 404);
   });
 
   it('lets viewers look, and nothing else', async () => {
@@ -198,6 +207,21 @@ describe('the overview', () => {
     await Promise.all([retire('near'), retire('far')]);
   });
 
+  it('shows a tree one of whose workers has only just been forked, and has told nothing of itself', async () => {
+    const silent = { state: 'booting', booted: false, last_checkin: null, last_status: {}, pss_mb: null } as const;
+    await publish(pictureOf({ id: 'replaced' }));
+    const picture = pictureOf({ id: 'replaced', name: 'web.3', workers: [workerOf(0, silent), workerOf(1)] });
+    await redis.client.set(pictureKey('replaced'), JSON.stringify(picture));
+    const name = await until('it is seen as it is, or no more', async () => {
+      const { status, body } = await ops.get('/ops.json?tree=replaced', operator);
+      if (status !== 200) return String(status);
+      const { machine } = JSON.parse(body) as Shown;
+      return machine?.name === 'web.3' && machine.name;
+    });
+    assert.equal(name, 'web.3');
+    await retire('replaced');
+  });
+
   it('runs nothing that a tree, a queue or an event is called', async () => {
     const about = { command: HOSTILE, via: HOSTILE };
     const events = [{ at: new Date().toISOString(), name: 'operator.command' as const, about }];
@@ -245,21 +269,14 @@ describe('the overview', () => {
   });
 
   it('sends what has changed, and only that', async () => {
-    const messages: { values: Record<string, unknown>; shapes: object }[] = [];
-    const request = http.get(`${ops.url}/ops/events`, { headers: operator, agent: false }, (answer) => {
-      let text = '';
-      answer.setEncoding('utf8').on('data', (chunk: string) => {
-        text += chunk;
-        for (let end = text.indexOf('\n\n'); end >= 0; end = text.indexOf('\n\n')) {
-          const data = /^event: overview\ndata: (.+)$/m.exec(text.slice(0, end))?.[1];
-          if (data !== undefined) messages.push(JSON.parse(data) as (typeof messages)[number]);
-          text = text.slice(end + 2);
-        }
-      });
-    });
-    await until('three have come', () => messages.length >= 3);
-    request.destroy();
-    const [first, second] = messages;
+    const stream = await streamOf();
+    const messages = () =>
+      [...stream.text().matchAll(/^event: overview\ndata: (.+)\n\n/gm)].map(
+        ([, data = '']) => JSON.parse(data) as { values: Record<string, unknown>; shapes: object },
+      );
+    await until('two have come', () => messages().length >= 2);
+    stream.close();
+    const [first, second] = messages();
     assert.equal(first?.values['verdict.title'], 'All is well');
     assert.equal(first?.values['n.primary.tone'], 'ok');
     assert.deepEqual(Object.keys(first?.shapes ?? {}), ['issues', 'trees', 'machine', 'queues', 'events']);
@@ -268,33 +285,41 @@ describe('the overview', () => {
 
   it('has the page made anew when the tree that it shows is gone', async () => {
     await publish(pictureOf({ id: 'short' }));
-    let text = '';
-    const request = http.get(`${ops.url}/ops/events?tree=short`, { headers: operator, agent: false }, (answer) => {
-      answer.setEncoding('utf8').on('data', (chunk: string) => {
-        text += chunk;
-      });
-    });
-    await until('the tree is shown', () => text.includes('n.worker-0.say'));
+    const { text, close } = await streamOf('?tree=short');
+    await until('the tree is shown', () => text().includes('n.worker-0.say'));
     await retire('short');
-    await until('the page is to be made anew', () => text.includes('event: reload'));
-    request.destroy();
+    await until('the page is to be made anew', () => text().includes('event: reload'));
+    close();
   });
 
   it('is still there while Redis is not, and fills again by itself', async () => {
+    await publish(pictureOf({ id: 'unseen' }));
+    const page = await streamOf('?tree=unseen');
+    await until('the tree is shown', () => page.text().includes('n.worker-0.say'));
     await ops.redis.stop();
-    const page = await until('it is noticed', async () => {
+    const shown = await until('it is noticed', async () => {
       const answer = await ops.get('/ops', operator);
       return answer.body.includes('Redis does not answer') && answer;
     });
-    assert.equal(page.status, 200);
+    assert.equal(shown.status, 200);
     for (const text of ['Queues unknown', 'No plots', 'Other trees are unknown without Redis', 'Socket closed'])
-      assert.ok(page.body.includes(text), text);
-    assert.match(page.body, /id="redis" data-state="bad" data-line="cut"/);
-    assert.match(page.body, /id="postgres" data-state="ok"/);
+      assert.ok(shown.body.includes(text), text);
+    assert.match(shown.body, /id="redis" data-state="bad" data-line="cut"/);
+    assert.match(shown.body, /id="postgres" data-state="ok"/);
     assert.equal((await ops.get('/ops/plots.json', operator)).status, 503);
     assert.equal((await ops.get('/ops/processes', operator)).status, 200);
+    // Another tree is out of sight, which is not to be gone: a page of it must not become one that is never made anew.
+    for (const path of ['/ops?tree=unseen', '/ops/processes?tree=unseen'])
+      assert.equal((await ops.get(path, operator)).status, 503, path);
     await ops.redis.start();
     await until('all is well again', async () => (await show()).verdict.tone === 'ok');
+    const heard = page.text().length;
+    await redis.client.set(pictureKey('unseen'), JSON.stringify(pictureOf({ id: 'unseen', name: 'web.8' })));
+    await redis.client.zAdd(TREES, { value: 'unseen', score: Date.now() });
+    await until('the same page hears of it again', () => page.text().slice(heard).includes('web.8'));
+    assert.doesNotMatch(page.text(), /event: reload/);
+    page.close();
+    await retire('unseen');
   });
 });
 

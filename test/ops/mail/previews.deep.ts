@@ -7,7 +7,6 @@ import {
   colourIn,
   launchBrowser,
   type Page,
-  scrollsSideways,
   shoot,
   violations,
   WatchedPage,
@@ -33,7 +32,6 @@ describe('previews of mails, in npm run dev', () => {
   const open = async (options: Parameters<typeof WatchedPage.open>[1] = {}) => {
     watched = await WatchedPage.open(browser, { baseURL: copy.tree.baseUrl, ...options });
     page = watched.page;
-    page.setDefaultTimeout(60_000);
     frame = page.frameLocator('iframe');
   };
   const choose = (group: string, name: string) =>
@@ -237,35 +235,6 @@ describe('previews of mails, in npm run dev', () => {
     assert.match(await wordsOf(page.locator('.letter')), /김민지/);
     assert.match(await wordsOf(page.locator('#live')), /^As of/);
   });
-
-  for (const locale of ['en', 'ko'] as const) {
-    it(`look right, and axe-core finds nothing, in ${locale}`, async () => {
-      const pages = [
-        ['mail', `${WELCOME}?lang=${locale}`],
-        ['mail-dark-phone', `${WELCOME}?lang=${locale}&width=phone&scheme=dark`],
-        ['mail-clipped', `${GALLERY}/newsletter`],
-        ['mail-attachments', `${GALLERY}/invoice`],
-      ] as const;
-      // The rest has few words of its own.
-      const more = [
-        ['mail-text', `${WELCOME}?part=text`],
-        ['mail-source', `${WELCOME}?part=source`],
-        ['mail-headers', `${GALLERY}/invoice?part=headers`],
-        ['mail-long', '/ops/mail/previews/UserMailer/welcomeWithLongName'],
-        ['mail-none', `${GALLERY}/nothing`],
-        ['mail-test', `${GALLERY}/invoice/send`],
-      ] as const;
-      for (const [name, path] of locale === 'en' ? [...pages, ...more] : pages) {
-        const url = new URL(path, copy.tree.baseUrl);
-        url.searchParams.set('locale', locale);
-        await page.goto(url.href);
-        await shoot(page, `${name}.${locale}`);
-        assert.deepEqual(await violations(page), [], name);
-        await page.setViewportSize({ width: 320, height: 700 });
-        assert.equal(await scrollsSideways(page), false, name);
-      }
-    });
-  }
 
   it('are shown anew when a template, a text or the code changes; what is broken meanwhile is told', async () => {
     await page.goto(WELCOME);

@@ -107,74 +107,6 @@ describe('the overview of a real tree, in a browser', () => {
     assert.deepEqual(operator.troubles, []);
   });
 
-  it('recycles one worker', async () => {
-    const pid = await operator.pidOf('worker-0');
-    await operator.card('worker-0').getByRole('link').click();
-    await operator.page.waitForURL(/\/ops\/processes#worker-0$/);
-    await shoot(operator.page, 'processes');
-    assert.deepEqual(await violations(operator.page), []);
-    await operator.page.locator('#worker-0').getByRole('link', { name: 'Recycle' }).click();
-    await operator.confirm(/Recycle worker 0 of/, 'Recycle worker 0');
-    await operator.page.getByText(/Worker 0 of .* is being replaced/).waitFor();
-    await until('another serves in its place', async () => (await operator.pidOf('worker-0')) !== pid);
-    await events(/Worker 0 replaced: asked for/);
-    await events(/recycle 0, asked by the operator's pages, 127\.0\.0\.1/);
-    await tree.waitForLine(/asked to recycle 0 by the operator's pages, 127\.0\.0\.1/);
-  });
-
-  it('has a worker more and a worker fewer, without being loaded anew', async () => {
-    await operator.goto('/ops/processes');
-    await operator.page.getByRole('link', { name: 'Add a worker' }).click();
-    await operator.confirm(/Add a worker to/, 'Add worker 2');
-    await operator.page.evaluate('window.same = true');
-    await operator.waitForCard('worker-2', { tone: 'ok', phase: 'ready' });
-    assert.equal(await operator.page.evaluate('window.same'), true);
-    await operator.goto('/ops/processes/remove');
-    assert.match(await wordsOf(operator.page.locator('.doomed')), /Worker 2\s*idle/);
-    await operator.confirm(/Remove worker 2 of/, 'Remove worker 2');
-    await operator.card('worker-2').waitFor({ state: 'detached' });
-    await tree.waitForLine(/asked to worker-count-down by the operator's pages/);
-  });
-
-  it('quiets and resumes jobs', async () => {
-    await operator.goto('/ops/processes/quiet');
-    await operator.confirm(/Quiet the jobs of/, 'Quiet jobs');
-    await operator.waitForCard('jobs', { tone: 'warn', phase: 'quiet' });
-    await operator.page.locator('.issues li', { hasText: 'Jobs are quiet' }).waitFor();
-    await operator.goto('/ops/processes/resume');
-    await operator.confirm(/Resume the jobs of/, 'Resume jobs');
-    await operator.waitForCard('jobs', { tone: 'ok', phase: 'ready' });
-    await allIsWell();
-  });
-
-  it('restarts all workers while it goes on showing them', async () => {
-    const pids = [await operator.pidOf('worker-0'), await operator.pidOf('worker-1'), await operator.pidOf('jobs')];
-    await operator.page.getByRole('link', { name: 'Restart workers' }).click();
-    assert.equal(await operator.page.locator('.doomed li').count(), 2);
-    await shoot(operator.page, 'confirm-restart');
-    assert.deepEqual(await violations(operator.page), []);
-    await operator.confirm(/Restart 2 workers of/, 'Restart 2 workers');
-    await events(/Phase 1 complete/);
-    await allIsWell();
-    const now = [await operator.pidOf('worker-0'), await operator.pidOf('worker-1'), await operator.pidOf('jobs')];
-    assert.ok(
-      now.every((pid, i) => pid !== pids[i]),
-      `${pids} ${now}`,
-    );
-  });
-
-  it('is refused what cannot be, in words', async () => {
-    await operator.goto('/ops/processes/remove');
-    await operator.confirm(/Remove worker 1 of/, 'Remove worker 1');
-    await operator.card('worker-1').waitFor({ state: 'detached' });
-    const answer = await operator.page.goto(`${tree.baseUrl}/ops/processes/remove`);
-    assert.equal(answer?.status(), 409);
-    await operator.page.getByText('The tree has changed since the page was shown').waitFor();
-    await operator.goto('/ops/processes/add');
-    await operator.confirm(/Add a worker/, 'Add worker 1');
-    await operator.waitForCard('worker-1', { tone: 'ok', phase: 'ready' });
-  });
-
   it('is told apart from what it shows when it hears no more', async () => {
     const { page } = operator;
     await page.clock.install();
@@ -226,24 +158,5 @@ describe('the overview of a real tree, in a browser', () => {
     assert.equal(await verdict(), '모두 정상입니다');
     await shoot(operator.page, 'overview.ko');
     await operator.goto('/ops?locale=en');
-  });
-
-  it('is complete without JavaScript, orders included', async () => {
-    const plain = await OperatorWindow.open(browser, tree, { javaScriptEnabled: false });
-    await plain.goto('/ops?range=10m');
-    await plain.waitForCard('worker-0', { tone: 'ok', phase: 'ready' });
-    assert.ok((await plain.page.locator('.plot .canvas svg path').count()) > 6);
-    const pid = await plain.pidOf('worker-1');
-    await plain.goto('/ops/processes');
-    await plain.page.locator('#worker-1').getByRole('link', { name: 'Recycle' }).click();
-    await plain.confirm(/Recycle worker 1/, 'Recycle worker 1');
-    const replaced = async () => {
-      await plain.goto('/ops');
-      const words = (await plain.card('worker-1').allTextContents()).join(' ');
-      // A page that nobody changes may have been made just when the place stood empty.
-      return /pid \d+/.test(words) && !words.includes(`pid ${pid}`);
-    };
-    await until('another serves in its place', replaced, { everyMs: 500 });
-    await plain.close();
   });
 });

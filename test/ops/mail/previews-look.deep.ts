@@ -1,0 +1,48 @@
+import assert from 'node:assert/strict';
+import { type Browser, launchBrowser, scrollsSideways, shoot, violations, WatchedPage } from '../../support/browser';
+import { DevCopy } from './dev-copy';
+
+const WELCOME = '/ops/mail/previews/UserMailer/welcome';
+const GALLERY = '/ops/mail/previews/GalleryMailer';
+
+describe('previews of mails, to the eye', () => {
+  let copy: DevCopy;
+  let browser: Browser;
+  before(async () => {
+    [copy, browser] = await Promise.all([DevCopy.start(), launchBrowser()]);
+  });
+  after(async () => {
+    await browser?.close();
+    await copy?.stop();
+  });
+
+  for (const locale of ['en', 'ko'] as const) {
+    it(`look right, and axe-core finds nothing, in ${locale}`, async () => {
+      const pages = [
+        ['mail', `${WELCOME}?lang=${locale}`],
+        ['mail-dark-phone', `${WELCOME}?lang=${locale}&width=phone&scheme=dark`],
+        ['mail-clipped', `${GALLERY}/newsletter`],
+        ['mail-attachments', `${GALLERY}/invoice`],
+      ] as const;
+      // The rest has few words of its own.
+      const more = [
+        ['mail-text', `${WELCOME}?part=text`],
+        ['mail-source', `${WELCOME}?part=source`],
+        ['mail-headers', `${GALLERY}/invoice?part=headers`],
+        ['mail-long', '/ops/mail/previews/UserMailer/welcomeWithLongName'],
+        ['mail-none', `${GALLERY}/nothing`],
+        ['mail-test', `${GALLERY}/invoice/send`],
+      ] as const;
+      const { page } = await WatchedPage.open(browser);
+      for (const [name, path] of locale === 'en' ? [...pages, ...more] : pages) {
+        const url = new URL(path, copy.tree.baseUrl);
+        url.searchParams.set('locale', locale);
+        await page.goto(url.href);
+        await shoot(page, `${name}.${locale}`);
+        assert.deepEqual(await violations(page), [], name);
+        await page.setViewportSize({ width: 320, height: 700 });
+        assert.equal(await scrollsSideways(page), false, name);
+      }
+    });
+  }
+});

@@ -1,0 +1,91 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import http from 'node:http';
+import { Events } from '../../../lib/core/events';
+import { Redis } from '../../../lib/core/redis';
+import { Deadline } from '../../../lib/support/deadline';
+import { deferred } from '../../../lib/support/deferred';
+import { pictureKey, TREES } from '../../../lib/tree/tree-keys';
+import { type Browser, launchBrowser, WatchedPage } from '../../support/browser';
+import { until } from '../../support/until';
+import { WAIT_LIMIT_MS } from '../../support/wait-limit';
+import { OpsWeb } from '../ops-web';
+import { pictureOf, workerOf } from './pictures';
+
+const PAGE = '/ops?tree=far';
+
+describe('a live page', () => {
+  let ops: OpsWeb;
+  let redis: Redis;
+  let browser: Browser;
+  before(async () => {
+    [ops, browser] = await Promise.all([OpsWeb.start(), launchBrowser()]);
+    redis = new Redis(ops.redis.url, new Events());
+    await redis.start();
+    await until('Redis is connected', () => redis.client.isReady);
+  });
+  after(async () => {
+    await browser?.close();
+    await redis?.stop(Deadline.after(WAIT_LIMIT_MS));
+    await ops?.stop();
+  });
+
+  /** Another tree tells how it looks. @param pids of its workers. */
+  const tell = async (...pids: number[]) => {
+    const workers = pids.map((pid, index) => workerOf(index, { pid, last_checkin: new Date().toISOString() }));
+    const picture = pictureOf({ id: 'far', at: new Date().toISOString(), workers });
+    await redis.client.set(pictureKey('far'), JSON.stringify(picture));
+    // Far ahead, so that it is not silent whatever this test waits for.
+    await redis.client.zAdd(TREES, { value: 'far', score: Date.now() + 3_600_000 });
+  };
+
+  it('shows no old value when a part of it that is made anew comes later than the news', async () => {
+    await tell(111);
+    const { page } = await WatchedPage.open(browser, { baseURL: ops.url });
+    await until('the tree is known', async () => (await page.goto(PAGE))?.status() === 200);
+    const pid = (slot: number, of: number) =>
+      page.locator(`#p-worker-${slot} > .node .say`, { hasText: `pid ${of}` }).waitFor();
+    await pid(0, 111);
+    // The page that is fetched for the new part was made before the next news, and comes after it.
+    const held = deferred();
+    const asked = deferred();
+    await page.route('**/ops?tree=far', async (route) => {
+      const answer = await route.fetch();
+      asked.resolve();
+      await held.promise;
+      await route.fulfill({ response: answer });
+    });
+    await tell(111, 222);
+    await asked.promise;
+    await tell(333, 222);
+    await pid(0, 333);
+    held.resolve();
+    await pid(1, 222);
+    assert.match((await page.locator('#p-worker-0 > .node .say').textContent()) ?? '', /pid 333/);
+    await page.context().close();
+  });
+
+  it('asks again when its stream was refused', async () => {
+    await tell(111);
+    const streams: http.ClientRequest[] = [];
+    for (let n = 0; n < 50; n++) {
+      const stream = http.get(`${ops.url}/ops/events`, { agent: false });
+      const [answer] = (await once(stream, 'response')) as [http.IncomingMessage];
+      assert.equal(answer.statusCode, 200);
+      answer.resume();
+      streams.push(stream);
+    }
+    const { page } = await WatchedPage.open(browser, { baseURL: ops.url });
+    await page.clock.install();
+    const refused = page.waitForResponse((answer) => answer.url().includes('/ops/events') && answer.status() === 503);
+    await page.goto('/ops');
+    await refused;
+    await page.locator('#live[data-state="unknown"]').waitFor();
+    for (const stream of streams) stream.destroy();
+    await until('it is live', async () => {
+      await page.clock.fastForward(10_000);
+      return (await page.locator('#live[data-state="ok"]').count()) === 1;
+    });
+    await page.context().close();
+  });
+});
