@@ -81,16 +81,11 @@ export interface ProcessorTuning extends PulseTuning {
   readonly history?: boolean;
   /** How long a handler may go on after its timeout until it is told of as overdue, ms. Default 10,000. */
   readonly overdueMs?: number;
-<<<<<<< HEAD
   /** How often it looks for jobs of which nothing has told it, ms. Default 1000, and less where it serves many queues. */
   readonly pollMs?: number;
   readonly stop?: Partial<StopTimes>;
-=======
   /** How long a job may wait for its cursor and progress to be stored, ms. Default 250. */
   readonly noteMs?: number;
-  /** How often queues are looked at in case a wake was missed, ms. Default 1000; 250 while there are more than four. */
-  readonly pollMs?: number | undefined;
->>>>>>> w-c
   readonly random?: () => number;
   readonly now?: () => number;
 }

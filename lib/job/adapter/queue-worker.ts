@@ -28,11 +28,7 @@ export interface QueueWorkerOptions {
   readonly identity?: string | undefined;
   /** ms. */
   readonly stallInterval: number;
-<<<<<<< HEAD
   /** The poll that stands in for missed wakes, ms. Default 1000, or 250 while there are queues without a peek. */
-=======
-  /** How often to look in case a wake was missed, ms. Default 1000; 250 while there are queues without a peek. */
->>>>>>> w-c
   readonly pollMs?: number | undefined;
   readonly handler: (delivery: Delivery) => Promise<Performed>;
   /** A job came back from a process that died or stalled. */
@@ -88,11 +84,7 @@ export class QueueWorker {
     });
     const { pollMs = this.unpeeked.length > 0 ? UNPEEKED_POLL_MS : POLL_MS } = this.options;
     this.timers = [
-<<<<<<< HEAD
       setInterval(() => this.poll(), pollMs),
-=======
-      setInterval(() => this.poll(), this.options.pollMs ?? (this.unpeeked.length > 0 ? UNPEEKED_POLL_MS : POLL_MS)),
->>>>>>> w-c
       setInterval(beat, Math.ceil(this.options.stallInterval / BEATS)),
     ];
   }
