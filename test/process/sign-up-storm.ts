@@ -166,7 +166,7 @@ export function signUpStorm(options: StormOptions): void {
   const { users, blows, seed, wipes } = options;
   const title = `${users} sign-ups and ${blows} times kill -9, Redis emptied ${wipes === 1 ? 'once' : `${wipes} times`}`;
   describe(`${title} (seed ${seed})`, function () {
-    // Each blow and the end may take as long as any other wait.
+    // Each blow and the end has the limit of every other wait.
     this.timeout((blows + 1) * WAIT_LIMIT_MS + SETTLED_MS);
     let database: TestDatabase;
     let redis: TestRedis;

@@ -3,7 +3,8 @@ import path from 'node:path';
 import Mocha, { type Runner, type Test } from 'mocha';
 import { RUN_FOLDER } from './temp-folder';
 
-const { EVENT_RUN_END, EVENT_SUITE_END, EVENT_TEST_FAIL, EVENT_TEST_PASS, EVENT_TEST_PENDING } = Mocha.Runner.constants;
+const { EVENT_RUN_END, EVENT_SUITE_BEGIN, EVENT_SUITE_END, EVENT_TEST_FAIL, EVENT_TEST_PASS, EVENT_TEST_PENDING } =
+  Mocha.Runner.constants;
 const ROOT = path.resolve(__dirname, '../..');
 
 interface Failure {
@@ -24,6 +25,7 @@ export default class FileReporter {
   private readonly begun = performance.now();
   private current: FileReport = { passed: 0, pending: 0, failures: [] };
   private file = '';
+  private lastEnd = performance.now();
 
   constructor(runner: Runner) {
     runner.on(EVENT_TEST_PASS, (test) => {
@@ -38,11 +40,23 @@ export default class FileReporter {
       this.heard(test);
       this.current.failures.push({ title: titleOf(test), text: textOf(error) });
     });
+    // Mocha's types do not know it.
+    const { isParallelMode } = runner as Runner & { isParallelMode?(): boolean };
+    if (!isParallelMode?.call(runner)) this.divideByFiles(runner);
     runner.on(EVENT_SUITE_END, (suite) => {
       if (suite.root) this.endOfFile();
       else if (suite.file !== undefined) this.file = suite.file;
     });
     runner.once(EVENT_RUN_END, () => this.end());
+  }
+
+  /** In one lane Mocha runs all files in its own process, as one suite: the files are told by their suites then. */
+  private divideByFiles(runner: Runner): void {
+    runner.on(EVENT_SUITE_BEGIN, (suite) => {
+      if (!suite.parent?.root || suite.file === undefined) return;
+      if (this.file !== '' && this.file !== suite.file) this.endOfFile();
+      this.file = suite.file;
+    });
   }
 
   private heard(test: Test): void {
@@ -54,7 +68,8 @@ export default class FileReporter {
     const file = path.relative(ROOT, this.file);
     this.files.set(file, this.current);
     const { passed, pending, failures } = this.current;
-    const seconds = secondsOf(file);
+    const seconds = secondsOf(file) ?? ((performance.now() - this.lastEnd) / 1000).toFixed(1);
+    this.lastEnd = performance.now();
     const counts = [`${passed} passed`];
     if (failures.length > 0) counts.push(`${failures.length} FAILED`);
     if (pending > 0) counts.push(`${pending} skipped`);
@@ -93,12 +108,12 @@ function textOf(error: unknown): string {
   return typeof stack === 'string' ? stack : String(message ?? JSON.stringify(error));
 }
 
-function secondsOf(file: string): string {
-  const lines = fs.existsSync(path.join(RUN_FOLDER, 'times'))
-    ? fs.readFileSync(path.join(RUN_FOLDER, 'times'), 'utf8').trim().split('\n')
-    : [];
-  const found = lines.map((line) => JSON.parse(line) as { file: string; seconds: number });
-  return String(found.findLast((line) => line.file === file)?.seconds ?? '?');
+/** As its lane has noted it. */
+function secondsOf(file: string): number | undefined {
+  const times = path.join(RUN_FOLDER, 'times');
+  const lines = fs.existsSync(times) ? fs.readFileSync(times, 'utf8').trim().split('\n') : [];
+  const noted = lines.map((line) => JSON.parse(line) as { readonly file: string; readonly seconds: number });
+  return noted.findLast((line) => line.file === file)?.seconds;
 }
 
 function indent(text: string): string {

@@ -25,7 +25,7 @@ export async function mochaGlobalTeardown(): Promise<void> {
 let begun = 0;
 let before: { readonly pids: ReadonlySet<number>; readonly handles: readonly string[] };
 
-/** Around every file: whoever leaves something behind is named. */
+/** Around every file, or, in one lane, around all of them: whoever leaves something behind is named. */
 export const mochaHooks: RootHookObject = {
   beforeAll() {
     before = { pids: new Set(processesOfRun().map(({ pid }) => pid)), handles: handles() };
@@ -36,7 +36,7 @@ export const mochaHooks: RootHookObject = {
       await until('everything that this file has started has ended', () => leftovers().length === 0);
     } catch {
       const left = leftovers();
-      for (const { pid } of newProcesses()) process.kill(pid, 'SIGKILL');
+      for (const { pid } of newProcesses()) kill(pid);
       throw new Error(`This file left ${left.length} thing(s) behind; processes are killed now:\n${left.join('\n')}`);
     }
   },
@@ -60,6 +60,14 @@ function newProcesses() {
   // With one lane, which then runs in Mocha's own process, the shared Postgres is ours, and has new parts now and then.
   const isPartOfKnown = (ppid: number, command: string) => before.pids.has(ppid) && command.startsWith('postgres: ');
   return processesOfRun().filter(({ pid, ppid, command }) => !before.pids.has(pid) && !isPartOfKnown(ppid, command));
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It has ended by itself meanwhile.
+  }
 }
 
 function handles(): string[] {
