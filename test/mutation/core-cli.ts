@@ -219,7 +219,7 @@ const mutations: readonly Mutation[] = [
     file: 'lib/cli/top/frame.ts',
     find: 'line(fit(printable(text), columns), tone)',
     replace: 'line(fit(text, columns), tone)',
-    killedBy: ['test/cli/top/frame.test.ts', TOP],
+    killedBy: ['test/cli/top/frame.test.ts'],
   },
   {
     promise: 'top restarts nothing unless one means it',

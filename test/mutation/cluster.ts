@@ -1,0 +1,133 @@
+import type { Mutation } from './mutation';
+
+/** Mutations of the supervisor: the primary, its workers and its job processor. */
+const mutations: readonly Mutation[] = [
+  {
+    promise: 'the largest worker is recycled',
+    file: 'lib/cluster/memory-watch.ts',
+    find: 'sizeOf(b) - sizeOf(a)',
+    replace: 'sizeOf(a) - sizeOf(b)',
+    killedBy: ['test/cluster/memory-watch.test.ts'],
+  },
+  {
+    promise: 'after a recycling that did not help there is a pause',
+    file: 'lib/cluster/memory-watch.ts',
+    find: 'this.notBefore = this.now() + FUTILE_PAUSE_MS',
+    replace: 'this.notBefore = this.now()',
+    killedBy: ['test/cluster/memory-watch.test.ts'],
+  },
+  {
+    promise: 'one worker is recycled at a time',
+    file: 'lib/cluster/memory-watch.ts',
+    find: 'this.recycling = true;',
+    replace: 'this.recycling = false;',
+    killedBy: ['test/cluster/memory-watch.test.ts'],
+  },
+  {
+    promise: 'the place of an only worker never stands empty',
+    file: 'lib/cluster/memory-watch.ts',
+    find: 'limitMb === null || this.workers.slots.length === 1',
+    replace: 'limitMb === null',
+    killedBy: ['test/cluster/memory-watch.test.ts'],
+  },
+  {
+    promise: 'a successor is there before its worker leaves only where memory has room for both',
+    file: 'lib/cluster/memory-watch.ts',
+    find: '(totalMb ?? 0) + size * BOOT_FACTOR <=',
+    replace: '(totalMb ?? 0) <=',
+    killedBy: ['test/cluster/memory-watch.test.ts'],
+  },
+  {
+    promise: 'a worker that leaves waits for `bye`, behind the last connection on its way to it',
+    file: 'lib/cluster/worker.ts',
+    find: 'if (!process.connected) process.exit(0);',
+    replace: 'setImmediate(() => process.exit(0));',
+    killedBy: ['test/cluster/worker.test.ts'],
+  },
+  {
+    promise: 'a worker whose primary is gone finishes what is in flight',
+    file: 'lib/cluster/worker.ts',
+    find: "process.on('disconnect', () => void this.leave(Deadline.after(this.orphanDrainMs), false));",
+    replace: "process.on('disconnect', () => process.exit(0));",
+    killedBy: ['test/cluster/worker.test.ts'],
+  },
+  {
+    promise: 'a worker that has cut a request off says so by its exit code',
+    file: 'lib/cluster/worker.ts',
+    find: 'process.exit(this.cut > 0 ? 1 : 0);',
+    replace: 'process.exit(0);',
+    killedBy: ['test/cluster/worker.test.ts'],
+  },
+  {
+    promise: 'in a stop, idle connections are passed on to the worker that goes last',
+    file: 'lib/cluster/workers.ts',
+    find: 'others.map((handle) => this.drainOrKill(handle, deadline, true))',
+    replace: 'others.map((handle) => this.drainOrKill(handle, deadline, false))',
+    killedBy: ['test/cluster/idle-connections.deep.ts'],
+  },
+  {
+    promise: 'whoever is there at the deadline of a stop is killed',
+    file: 'lib/cluster/workers.ts',
+    find: "=== 'late')\n      this.kill(handle, 'the deadline is over');",
+    replace: "=== 'late')\n      this.events.emit('process.warning', { message: 'the deadline is over' });",
+    killedBy: ['test/cluster/workers.deep.ts'],
+  },
+  {
+    promise: 'who had to be killed in a stop is counted',
+    file: 'lib/cluster/workers.ts',
+    find: 'return code !== 0;',
+    replace: 'return code === null && false;',
+    killedBy: ['test/cluster/workers.deep.ts'],
+  },
+  {
+    promise: 'a worker whose successor cannot boot keeps its place',
+    file: 'lib/cluster/workers.ts',
+    find: '      slot.handle = slot.outgoing;\n      slot.outgoing = undefined;\n      return;',
+    replace: '      slot.outgoing = undefined;\n      return;',
+    killedBy: ['test/cluster/phased-restart.deep.ts'],
+  },
+  {
+    promise: 'a worker that has served for a while comes back at once',
+    file: 'lib/cluster/respawn.ts',
+    find: 'if (servedMs >= this.stableMs) this.backoff.reset();',
+    replace: 'if (servedMs > Number.MAX_VALUE) this.backoff.reset();',
+    killedBy: ['test/cluster/phased-restart.deep.ts'],
+  },
+  {
+    promise: 'a broken deploy costs one worker at most',
+    file: 'lib/cluster/phased-restart.ts',
+    find: 'tries >= MOST_TRIES || result.hopeless || !slot.handle',
+    replace: 'tries >= MOST_TRIES || result.hopeless',
+    killedBy: ['test/cluster/phased-restart.deep.ts'],
+  },
+  {
+    promise: 'the exit code tells that somebody was killed in a stop',
+    file: 'lib/role/primary.ts',
+    find: 'process.exit(exitCode !== EXIT.ok ? exitCode : count > 0 ? EXIT.failed : EXIT.ok);',
+    replace: 'process.exit(exitCode);',
+    killedBy: ['test/supervisor/blocked-worker.deep.ts'],
+  },
+  {
+    promise: 'a phased restart asks whether memory has room for a second worker',
+    file: 'lib/role/primary.ts',
+    find: 'new PhasedRestart(this.workers, events, (slot) => this.memory.orderFor(slot))',
+    replace: "new PhasedRestart(this.workers, events, () => 'start-first')",
+    killedBy: ['test/supervisor/broken-deploy.deep.ts'],
+  },
+  {
+    promise: 'the job processor has the time of a start before its silence counts',
+    file: 'lib/cluster/processor.ts',
+    find: 'this.readyAt === undefined ? Math.max(timeoutMs, bootTimeoutMs) : timeoutMs',
+    replace: 'this.readyAt === undefined ? timeoutMs : Math.max(timeoutMs, bootTimeoutMs)',
+    killedBy: ['test/supervisor/starts.deep.ts'],
+  },
+  {
+    promise: 'a job processor that was quiet is quiet again after its death',
+    file: 'lib/cluster/processor.ts',
+    find: "const begin = this.wanted === 'quiet' ? 'quiet' : 'open';",
+    replace: "const begin = 'open';",
+    killedBy: ['test/supervisor/job-orders.deep.ts'],
+  },
+];
+
+export default mutations;
