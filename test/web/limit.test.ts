@@ -103,7 +103,13 @@ describe('limit', () => {
     await reach('2 in flight, 0 waiting');
     const third = serving.request('/hold');
     await reach('2 in flight, 1 waiting');
-    const { status, headers, json } = await serving.request('/hold');
+    let told = false;
+    const fourth = serving.request('/hold').finally(() => {
+      told = true;
+    });
+    await until('the fourth is told, or waits', () => told || serving.limit.snapshot().waiting > 1);
+    assert.equal(counts(), '2 in flight, 1 waiting');
+    const { status, headers, json } = await fourth;
     assert.deepEqual([status, headers['retry-after'], json.detail], [503, '2', 'Too many requests are waiting.']);
     assert.equal(headers['content-type'], 'application/problem+json; charset=utf-8');
     assert.deepEqual(serving.limit.snapshot(), {
