@@ -2,7 +2,7 @@ import type { ErrorHandler, ErrorMatchers, ErrorOf } from '../job/perform/retry-
 import { type ActionName, actionsOf, declareAction, type MailAction, type ParamsOf, type WithParams } from './actions';
 import type { AttachmentContent, AttachmentOptions } from './attachment';
 import { connectDelivery, type Delivery } from './connection';
-import { MailCancelled } from './errors';
+import { InvalidMailError, MailCancelled } from './errors';
 import type { Mail, MailDefaults, MailOptions } from './mail';
 import type { AnyMailer, MailerClass, MailerLookup } from './mailer-class';
 import { MailerMessages } from './mailer-messages';
@@ -107,7 +107,13 @@ export abstract class Mailer<P extends object = NoParams> {
 
   /** @throws InvalidMailError for an address that no mail server takes, a line break in a header, a bad attachment. */
   protected mail(options: MailOptions): Mail {
-    return runOf(this).mail(options);
+    try {
+      return runOf(this).mail(options);
+    } catch (thrown) {
+      // From the action on: a stack has ten lines, and as many would be ours.
+      if (thrown instanceof InvalidMailError) Error.captureStackTrace(thrown, Mailer.prototype.mail);
+      throw thrown;
+    }
   }
 
   /**
