@@ -171,6 +171,41 @@ const mutations: readonly Mutation[] = [
     replace: `if (ids.length > 99) await`,
     killedBy: TAKE_OVER_TEST,
   },
+  {
+    promise: 'an idle processor is woken by a job',
+    file: 'lib/job/adapter/peek.ts',
+    find: `if (id !== null) this.onJob();`,
+    replace: `if (id === null) this.onJob();`,
+    killedBy: ['test/job/pickup.test.ts'],
+  },
+  {
+    promise: 'a processor is woken by jobs in queues that it does not wait for',
+    file: 'lib/job/adapter/queue-worker.ts',
+    find: `if (prefixes.has(prefix)) this.fetcher.wake();`,
+    replace: `if (!prefixes.has(prefix)) this.fetcher.wake();`,
+    killedBy: ['test/job/pickup.test.ts'],
+  },
+  {
+    promise: 'what runs when a stop runs out of time is handed back',
+    file: 'lib/job/processor.ts',
+    find: `fetcher.returnRunning((delivery, applied) => this.announceReturn(delivery.id, delivery.queue, applied));`,
+    replace: ``,
+    killedBy: ['test/job/stop.test.ts'],
+  },
+  {
+    promise: 'a paused queue is not behind',
+    file: 'lib/job/pulse/latency-watch.ts',
+    find: `!paused && this.isBehind(latencyMs, before)`,
+    replace: `this.isBehind(latencyMs, before)`,
+    killedBy: ['test/job/pulse/latency-watch.test.ts'],
+  },
+  {
+    promise: 'jobs begin in the order in which they were fetched',
+    file: 'lib/job/adapter/fetcher.ts',
+    find: `this.unbegun.push(...deliveries);`,
+    replace: `this.unbegun.unshift(...deliveries);`,
+    killedBy: ['test/job/adapter/fetcher.test.ts'],
+  },
 ];
 
 export default mutations;
