@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
 import { createClient } from 'redis';
 import { PROCESSES } from '../../lib/job/pulse/process-keys';
-import { type SmtpSink, startSmtpSink } from '../support/smtp';
-import { startTree, type Tree } from '../support/tree';
+import type { Tree } from '../support/tree';
 import { until } from '../support/until';
-import { assertOneMailEach, SignUpStream, signUp, signUpMany, somebody } from './sign-ups';
+import { assertOneMailEach, SignUpStream, signUpMany } from './sign-ups';
 import { Surroundings } from './surroundings';
 
 const AT_ONCE = 2;
@@ -74,42 +73,6 @@ describe('kill -9 in a tree in production', () => {
     }
     assert.equal((await tree.stop()).code, 0);
     await tree.allGone();
-  });
-});
-
-describe('kill -9 of a primary with embedded servers', () => {
-  let sink: SmtpSink;
-  const trees: Tree[] = [];
-  before(async () => {
-    sink = await startSmtpSink();
-  });
-  after(async () => {
-    for (const tree of trees.reverse()) await tree.cleanup();
-    await sink.stop();
-  });
-
-  it('no process stays; the next start has the data and sends what was pending, once', async () => {
-    const env = { SMTP_URL: sink.url };
-    const tree = await startTree({ env });
-    trees.push(tree);
-    sink.hold();
-    const user = somebody();
-    const { accessToken } = (await signUp(tree, user)).json<{ accessToken: string }>();
-    const users = [user, ...(await signUpMany(tree, 4))];
-    await until('two mails are on their way', () => sink.waiting === 2);
-    await tree.kill9();
-    await tree.allGone();
-    sink.discard();
-
-    const next = await startTree({ env, cwd: tree.cwd });
-    trees.push(next);
-    const me = await next.request('GET', '/users/me', { headers: { authorization: `Bearer ${accessToken}` } });
-    assert.deepEqual([me.status, me.json().email], [200, user.email]);
-    await sink.waitFor(users.length);
-    assert.equal((await next.stop()).code, 0);
-    await next.allGone();
-    const receivers = sink.messages.flatMap((mail) => mail.envelope.to);
-    assert.deepEqual(receivers.sort(), users.map((one) => one.email).sort());
   });
 });
 
