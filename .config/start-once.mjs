@@ -2,7 +2,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 
 /** A tree that has not listened by then does not start, where an empty Node starts in EMPTY_START_MS. Busy machines get more. */
-const LIMIT_MS = 25_000;
+const LIMIT_MS = 20_000;
 const EMPTY_START_MS = 150;
 const LAST_LINES = 30;
 
@@ -19,7 +19,7 @@ export function startOnce(entry, folder) {
   const app = spawn(process.execPath, [entry], {
     cwd: folder,
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...Object.fromEntries(inherited), PORT: '0', HOST: '127.0.0.1' },
+    env: { ...Object.fromEntries(inherited), PORT: '0', HOST: '127.0.0.1', LOG_FORMAT: 'pretty' },
   });
   // When the run is broken off meanwhile.
   process.once('exit', () => app.kill('SIGKILL'));
