@@ -94,8 +94,10 @@ for (const order of ['drain-first', 'start-first'] as const) {
       if (order === 'drain-first') await cluster.since(from, 'worker.ready');
       assert.equal(cluster.pidOf(0) === first, order === 'start-first');
       assert.equal(cluster.pidOf(1), second);
+      const served = pids();
       cluster.signal('SIGUSR2');
       await cluster.nth('phase.completed', 3);
+      assert.ok(pids().every((pid) => !served.includes(pid)));
       assert.deepEqual((await load.stop()).failures, {});
     });
   });

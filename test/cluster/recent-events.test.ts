@@ -53,7 +53,7 @@ describe('how a process died', () => {
 
   it('leaves the next try until one is ready', () => {
     const notes = new DeathNotes();
-    notes.triesAgain({ waitMs: 5000, attempt: 2 });
+    notes.triesAgain({ waitMs: 3_600_000, attempt: 2 });
     assert.equal(notes.nextTry?.attempt, 2);
     assert.ok(Date.parse(notes.nextTry?.at ?? '') > Date.now());
     notes.begin(() => []);
