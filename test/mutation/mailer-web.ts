@@ -178,8 +178,20 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'health answers while no slot is free',
     file: 'lib/web/application.ts',
-    find: '  app.use(health(options));\n  app.use(wellFormedPath);\n',
-    replace: '  app.use(wellFormedPath);\n  app.use(limited(limit));\n  app.use(health(options));\n',
+    find: `  app.use(health(options));
+  app.use(wellFormedPath);
+  app.use(shedStale());
+  if (options.beside) app.use(options.beside);
+  app.use(body.receive);
+  app.use(limited(limit));
+`,
+    replace: `  app.use(wellFormedPath);
+  app.use(shedStale());
+  if (options.beside) app.use(options.beside);
+  app.use(body.receive);
+  app.use(limited(limit));
+  app.use(health(options));
+`,
     killedBy: ['test/web/limit.test.ts'],
   },
   {
