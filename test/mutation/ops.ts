@@ -139,13 +139,6 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/tree/scribe.test.ts'],
   },
   {
-    promise: 'a tree takes no orders from afar that are not in the list of those',
-    file: 'lib/tree/tree-order.ts',
-    find: "typeof id !== 'string' || !isTreeCommand(command) || ",
-    replace: "typeof id !== 'string' || typeof command !== 'string' || ",
-    killedBy: ['test/tree/scribe.test.ts'],
-  },
-  {
     promise: 'parts of a live page that are made anew show no value older than what it was sent',
     file: 'lib/ops/assets/overview.js',
     find: 'for (const [key, value] of told) put(key, value);',
