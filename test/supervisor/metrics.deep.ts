@@ -101,10 +101,10 @@ describe('the metrics of a whole tree', () => {
 
   it('show who is in flight, who waits, and who was turned away', async () => {
     const release = stage.spoil('hold');
-    // Whoever finds no place in one worker may find it in the other.
+    // Two at a time: with the scrape between them, single ones would come to the same worker again and again.
     const many: Promise<Answer>[] = [];
     await told('all slots and places to wait are taken', (scraped) => {
-      many.push(tree.request('GET', '/held'));
+      many.push(tree.request('GET', '/held'), tree.request('GET', '/held'));
       const [running, waiting] = ['in_flight', 'waiting'].map((what) => scraped.sum(`catamount_http_requests_${what}`));
       return running === 4 && waiting === 2;
     });
