@@ -181,6 +181,20 @@ describe('outages', () => {
     await allSettled();
   });
 
+  it('a processor that loses Redis while it starts, at whatever moment, works when it is back', async () => {
+    for (let round = 0; round < 8; round++) {
+      await system.reset();
+      await system.processor(CLASSES);
+      const from = performance.now();
+      // Some of its first commands are on their way.
+      while (performance.now() - from < round * 0.4) await new Promise(setImmediate);
+      await system.redisServer.kill();
+      await system.redisServer.start();
+      await CountJob.performLater(round);
+      await until(`job ${round} ran`, () => ran.includes(round));
+    }
+  });
+
   it('starting and stopping leaves no connection behind', async () => {
     const connections = async () =>
       (await system.redis.client.sendCommand<string>(['CLIENT', 'LIST'])).trim().split('\n').length;

@@ -79,9 +79,14 @@ export class BeeConnection {
     client.on('message', (heard: string, message: string) => {
       if (heard === channel) onMessage(message);
     });
-    client.subscribe(channel, (error) => {
-      if (error && !client.closing) options.onError(error);
-    });
+    const ask = () =>
+      client.subscribe(channel, (error) => {
+        if (!error || client.closing) return;
+        // Redis was lost before it had this, and node_redis repeats only what Redis has had.
+        client.once('ready', ask);
+        if (error.name !== 'AbortError') options.onError(error);
+      });
+    ask();
   }
 
   /** Cuts a connection that has been silent for too long; node_redis makes a new one. To be called now and then. */

@@ -14,7 +14,7 @@ export interface BeeClient extends EventEmitter {
   readonly stream: { destroy(): void };
   /** When it reaches `connect_timeout` the client gives up for good. */
   retry_totaltime: number;
-  /** Survives reconnecting. */
+  /** Survives reconnecting once Redis has had it. */
   subscribe(channel: string, done: BeeCallback): void;
   send_command(command: string, args: readonly (string | number)[], done: BeeCallback): void;
   /** true: aborts what is pending. */
@@ -56,8 +56,6 @@ export interface BeeQueueInstance extends EventEmitter {
   _isReady: boolean;
   _isClosed: boolean;
   readonly _delayedTimer: { stop(): void };
-  connect(): Promise<unknown>;
-  makeClient(name: 'client' | 'bclient' | 'eclient', createNew: boolean): Promise<BeeClient>;
   checkStalledJobs(interval: number): Promise<number>;
   toKey(key: string): string;
   _activateDelayed(): void;
@@ -89,6 +87,22 @@ export async function loadBeeScripts(): Promise<void> {
 const beesOwn = createRequire(require.resolve('bee-queue'));
 
 export function createBeeClient(options: BeeClientOptions): BeeClient {
-  const { createClient } = beesOwn('redis') as { createClient(options: BeeClientOptions): BeeClient };
-  return createClient(options);
+  const { createClient } = beesOwn('redis') as { createClient(options: BeeClientOptions): BeeClient & OfflineQueue };
+  const client = createClient(options);
+  // node_redis's own goes round for ever when the connection has ended again by then: what cannot be sent comes back to the
+  // queue, and was taken from it again.
+  client.send_offline_queue = () => {
+    const { offline_queue: queue } = client;
+    for (let left = queue.length; left > 0; left--) client.internal_send_command(queue.shift());
+    client.drain();
+  };
+  return client;
+}
+
+/** Commands that wait for the connection. */
+interface OfflineQueue {
+  readonly offline_queue: { readonly length: number; shift(): unknown };
+  send_offline_queue: () => void;
+  internal_send_command(command: unknown): void;
+  drain(): void;
 }

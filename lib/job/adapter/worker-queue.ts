@@ -40,9 +40,9 @@ export class WorkerQueue extends BeeQueue {
     return this.connections.blocking;
   }
 
-  /** Connects whenever Redis lets it, then raises due jobs and checks for stalled ones until it is closed. */
+  /** Begins whenever Redis lets it, then raises due jobs and checks for stalled ones until it is closed. */
   async run(): Promise<void> {
-    await this.connect();
+    await this.join();
     if (this.paused) return;
     this._activateDelayed();
     this.checkStalledJobs(Math.ceil(this.settings.stallInterval / 2)).catch((error: unknown) =>
@@ -69,17 +69,16 @@ export class WorkerQueue extends BeeQueue {
     this._delayedTimer.stop();
   }
 
-  override async makeClient(name: 'client' | 'bclient' | 'eclient'): Promise<BeeClient> {
+  /** Instead of bee-queue's `connect()`, which fails for good when Redis is lost before it has the subscription. */
+  private async join(): Promise<void> {
     const { command, subscriber, blocking } = this.connections;
-    const connection = name === 'client' ? command : name === 'eclient' ? subscriber : (blocking ?? command);
-    await connection.firstReady.promise;
-    this[name] = connection.client;
-    return connection.client;
-  }
-
-  /** The subscriber hears the other queues' channels too. */
-  override _onMessage(channel: string, message: string): void {
-    if (channel === this.toKey('earlierDelayed')) super._onMessage(channel, message);
+    const earlierDelayed = this.toKey('earlierDelayed');
+    subscriber.subscribe(earlierDelayed, (message) => this._onMessage(earlierDelayed, message));
+    await Promise.all([command, subscriber, blocking].map((connection) => connection?.firstReady.promise));
+    this.client = command.client;
+    this.bclient = (blocking ?? command).client;
+    this.eclient = subscriber.client;
+    this._isReady = true;
   }
 
   override async _evalScriptOn(target: BeeClient, args: unknown[]): Promise<unknown> {

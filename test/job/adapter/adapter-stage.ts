@@ -9,7 +9,7 @@ import { until } from '../../support/until';
 /** What the adapter stands on: a Redis, and a connection of each of the two kinds. */
 export class AdapterStage {
   private constructor(
-    private readonly server: TestRedis,
+    readonly server: TestRedis,
     readonly redis: Redis,
     readonly command: BeeConnection,
   ) {}
