@@ -128,8 +128,9 @@ function killLeftovers() {
   if (!fs.existsSync('/proc/self/cmdline')) return;
   for (const pid of fs.readdirSync('/proc').filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)) {
     try {
-      if (fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(`${runFolder}/`))
-        process.kill(Number(pid), 'SIGKILL');
+      // A tree has a title instead of a command line, but was told of its run.
+      const told = ['cmdline', 'environ'].map((name) => fs.readFileSync(`/proc/${pid}/${name}`, 'utf8')).join('');
+      if (told.includes(`${runFolder}/`)) process.kill(Number(pid), 'SIGKILL');
     } catch {
       // It has ended by itself.
     }
