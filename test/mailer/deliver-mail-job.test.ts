@@ -9,6 +9,7 @@ import { DeliveryRecord } from '../../lib/mailer/delivery-record';
 import { Mailer } from '../../lib/mailer/mailer';
 import type { MailerClass } from '../../lib/mailer/mailer-class';
 import { Mailers } from '../../lib/mailer/mailer-folder';
+import { Model } from '../../lib/model/model';
 import { ModelFolder } from '../../lib/model/model-folder';
 import { transaction } from '../../lib/model/transaction';
 import { Deadline } from '../../lib/support/deadline';
@@ -61,7 +62,7 @@ describe('deliverLater', () => {
       },
       { migrated: true },
     );
-    User.knex(system.database.knex);
+    Model.knex(system.database.knex);
     const from = 'Shop <hello@shop.example>';
     delivery = new MailDelivery({
       config: {

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import WelcomeEmailJob from '../../jobs/welcome-email';
 import { UserMailer } from '../../lib/app/mailers/user-mailer';
-import { User } from '../../lib/app/models/user';
 import { TestTransport } from '../../lib/mailer/transport/test';
 import type { OutgoingMessage } from '../../lib/mailer/transport/transport';
+import { Model } from '../../lib/model/model';
 import { Stage } from './stage';
 
 type Reader = Parameters<typeof UserMailer.welcome>[0];
@@ -96,7 +96,7 @@ describe('WelcomeEmailJob', () => {
   const transport = new TestTransport();
   before(async () => {
     stage = await Stage.open({}, { transport, migrated: true });
-    User.knex(stage.database.knex);
+    Model.knex(stage.database.knex);
   });
   after(() => stage.close());
 
