@@ -2,6 +2,7 @@ import { toError } from '../../core/errors';
 import type { RedisClient } from '../../core/redis';
 import { createPayload } from '../record/payload';
 import { newRecord } from '../record/record';
+import { RedisTimeoutError } from '../redis/redis-script';
 import { type DispatchedJob, dispatchChunk, dispatchChunks } from './dispatch-script';
 import type { EnqueueRequest } from './request';
 
@@ -90,7 +91,6 @@ export class RedisRoad {
 
   private async sendChunk(chunk: readonly DispatchedJob[]): Promise<Error | undefined> {
     const { limitMs } = this;
-    const begun = performance.now();
     try {
       const notAfter = Date.now() + limitMs + CLOCK_SLACK_MS;
       const states = await dispatchChunk(this.redis, chunk, { limitMs, notAfter });
@@ -99,7 +99,7 @@ export class RedisRoad {
         : undefined;
     } catch (thrown) {
       // A Redis that is known to be away refuses at once, and may be back the next moment.
-      if (performance.now() - begun >= limitMs) this.avoidUntil = performance.now() + this.avoidMs;
+      if (thrown instanceof RedisTimeoutError) this.avoidUntil = performance.now() + this.avoidMs;
       return toError(thrown);
     }
   }

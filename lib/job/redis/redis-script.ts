@@ -31,13 +31,22 @@ export function isNoScript(error: unknown): boolean {
   return error instanceof Error && error.message.startsWith('NOSCRIPT');
 }
 
+/** Redis has not answered yet; it may still do what it was asked for. */
+export class RedisTimeoutError extends Error {
+  override readonly name = 'RedisTimeoutError';
+
+  constructor(limitMs: number) {
+    super(`Redis did not answer within ${limitMs} ms`);
+  }
+}
+
 /**
  * The client's own time limit ends when a command has been written; a Redis that takes it and never answers needs this.
  */
 export async function answerWithin<T>(limitMs: number, answer: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`Redis did not answer within ${limitMs} ms`)), limitMs);
+    timer = setTimeout(() => reject(new RedisTimeoutError(limitMs)), limitMs);
   });
   try {
     return await Promise.race([answer, late]);

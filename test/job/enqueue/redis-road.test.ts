@@ -114,6 +114,17 @@ describe('the road to Redis', () => {
     assert.equal(await redis.client.lLen('bq:default:waiting'), 1 + 1000);
   });
 
+  it('is not taken after a time-out, which a timer may tell a fraction of a millisecond early', async () => {
+    await new RedisRoad(redis.client, PATIENT).send([request()]);
+    server.pause();
+    for (let round = 0; round < 40; round++) {
+      const road = new RedisRoad(redis.client, { limitMs: 5, avoidMs: 3_600_000 });
+      await road.send([request()]);
+      assert.match(String((await road.send([request()])).refusal), /did not answer a moment ago/);
+    }
+    server.resume();
+  });
+
   it('is taken again soon, though the clock was set back by an hour since Redis did not answer', async () => {
     const road = new RedisRoad(redis.client, { limitMs: 500, avoidMs: 0 });
     server.pause();
