@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { endOnSignals } from '../benchmark/frame/interruption';
+import { endOnSignals } from '../benchmark/harness/processes';
 import { processesOfRun } from '../support/run-processes';
 import { chaosRun } from './chaos-run';
 import type { Fault } from './fault/fault';
