@@ -3,10 +3,6 @@ import type { RouterContext } from '@koa/router';
 import type { Routes } from '../../lib';
 import { product, ROOT } from './harness/product';
 
-interface BeeQueue {
-  createJob(data: object): { save(): Promise<unknown> };
-}
-
 /** Where the new user's job is enqueued: within the transaction, or after its commit. */
 interface Enqueuing {
   readonly within?: (userId: string) => Promise<unknown>;
@@ -18,8 +14,8 @@ const { boot, defineApp, transaction } = product<typeof import('../../lib')>('li
 /** Called in the workers alone, so that no other process loads what it requires. */
 const routes: Routes = (router) => {
   const { default: WelcomeEmailJob } = product<typeof import('../../jobs/welcome-email')>('jobs/welcome-email');
-  const Queue = require('bee-queue') as new (name: string, settings: object) => BeeQueue;
-  const queue = new Queue('bench-welcome', {
+  const BeeQueue = require('bee-queue') as typeof import('bee-queue');
+  const queue = new BeeQueue('bench-welcome', {
     redis: { url: process.env.REDIS_URL },
     isWorker: false,
     getEvents: false,

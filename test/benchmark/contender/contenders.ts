@@ -1,3 +1,4 @@
+import BeeQueue from 'bee-queue';
 import { peer } from '../harness/product';
 import { CatamountContender } from './catamount';
 
@@ -39,22 +40,6 @@ export const CONTENDERS = {
 
 export type ContenderName = keyof typeof CONTENDERS;
 
-interface BeeJob {
-  readonly data: { readonly value: number };
-  delayUntil(at: number): BeeJob;
-  save(): Promise<BeeJob>;
-}
-
-interface BeeQueue {
-  ready(): Promise<unknown>;
-  createJob(data: { readonly value: number }): BeeJob;
-  saveAll(jobs: readonly BeeJob[]): Promise<ReadonlyMap<BeeJob, Error>>;
-  process(concurrency: number, handler: (job: BeeJob) => Promise<void>): void;
-  close(ms: number): Promise<void>;
-}
-
-const Queue = require('bee-queue') as new (name: string, settings: object) => BeeQueue;
-
 /** Plain bee-queue, with everything that it can do without switched off. */
 class BeeQueueContender implements Contender {
   constructor(private readonly stores: StoreUrls) {}
@@ -84,8 +69,8 @@ class BeeQueueContender implements Contender {
     };
   }
 
-  private queue(isWorker: boolean): BeeQueue {
-    return new Queue('bench', {
+  private queue(isWorker: boolean) {
+    return new BeeQueue<{ readonly value: number }>('bench', {
       redis: { url: this.stores.redisUrl },
       isWorker,
       getEvents: false,

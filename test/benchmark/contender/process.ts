@@ -87,15 +87,10 @@ async function drain(
   contender: Contender,
   { concurrency, count, warmUp, more = false }: Of<'drain'>,
 ): Promise<DrainResult> {
-  let ran = 0;
   let begun = 0;
   let before = process.cpuUsage();
-  let done: (result: DrainResult) => void = () => undefined;
-  const result = new Promise<DrainResult>((resolve) => {
-    done = resolve;
-  });
-  const stop = await contender.work(concurrency, () => {
-    ran++;
+  let result: DrainResult | undefined;
+  const runs = await runJobs(contender, concurrency, count, (ran) => {
     if (ran === warmUp) {
       begun = performance.now();
       before = process.cpuUsage();
@@ -103,33 +98,48 @@ async function drain(
       const ms = performance.now() - begun;
       const jobs = count - warmUp;
       const { user, system } = process.cpuUsage(before);
-      const rssMb = process.memoryUsage.rss() / 2 ** 20;
-      done({ jobsPerSecond: (jobs / ms) * 1000, cpuUs: (user + system) / jobs, rssMb });
+      result = { jobsPerSecond: (jobs / ms) * 1000, cpuUs: (user + system) / jobs, rssMb: rssMb() };
     }
   });
-  const measured = await result;
-  await stop();
-  if (ran !== count && !more) throw new Error(`${ran} runs of ${count} jobs`);
-  return measured;
+  if (!result || (runs !== count && !more)) throw new Error(`${runs} runs of ${count} jobs`);
+  return result;
 }
 
 async function watch(contender: Contender, { concurrency, count }: Of<'watch'>): Promise<WatchResult> {
-  const rssMb: number[] = [];
+  const samples: number[] = [];
   const every = Math.ceil(count / 1000);
   const begun = performance.now();
+  let jobsPerSecond = 0;
+  await runJobs(contender, concurrency, count, (ran) => {
+    if (ran % every === 0) samples.push(rssMb());
+    if (ran === count) jobsPerSecond = (count / (performance.now() - begun)) * 1000;
+  });
+  return { jobsPerSecond, rssMb: samples };
+}
+
+/** Stops after `count` runs. @param note is called with the number of runs so far. @returns how many there were. */
+async function runJobs(
+  contender: Contender,
+  concurrency: number,
+  count: number,
+  note: (ran: number) => void,
+): Promise<number> {
   let ran = 0;
   let done: () => void = () => undefined;
   const all = new Promise<void>((resolve) => {
     done = resolve;
   });
   const stop = await contender.work(concurrency, () => {
-    if (++ran % every === 0) rssMb.push(process.memoryUsage.rss() / 2 ** 20);
+    note(++ran);
     if (ran === count) done();
   });
   await all;
-  const jobsPerSecond = (count / (performance.now() - begun)) * 1000;
   await stop();
-  return { jobsPerSecond, rssMb };
+  return ran;
+}
+
+function rssMb(): number {
+  return process.memoryUsage.rss() / 2 ** 20;
 }
 
 async function enqueue(contender: Contender, { mode, count }: Of<'enqueue'>): Promise<EnqueueResult> {

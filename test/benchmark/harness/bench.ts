@@ -12,7 +12,7 @@ export interface Benchmark {
   readonly about: string;
   /** Whether it needs the packages that the product is compared with, which are then installed. */
   readonly peers: boolean;
-  /** Prints as it goes. @returns what is to be kept, as JSON. */
+  /** Prints as it goes. @returns the figures to be kept, as JSON. */
   run(bench: Bench): Promise<object>;
 }
 

@@ -10,7 +10,7 @@ export const RESULTS = path.join(ROOT, '.catamount/bench');
 /** The packages that the product is compared with. They have a lock of their own. */
 export const PEERS = path.join(ROOT, 'test/benchmark/peers');
 
-/** A module of the built product, which is what is to be measured: `product<typeof import('../../../lib')>('lib')`. */
+/** A module of the built product, which is what the benchmarks measure: `product<typeof import('../../../lib')>('lib')`. */
 export function product<T>(module: string): T {
   return require(path.join(ROOT, 'dist', module)) as T;
 }
@@ -20,7 +20,7 @@ export function peer<T>(name: string): T {
   return createRequire(path.join(PEERS, 'package.json'))(name) as T;
 }
 
-/** Somebody who signs up, or is sent a mail. */
+/** A user who signs up, or is sent a mail. */
 export interface Person {
   readonly email: string;
   readonly name: string;

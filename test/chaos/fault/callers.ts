@@ -1,21 +1,23 @@
+import http from 'node:http';
 import net from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
 import { SMUGGLED_REQUESTS } from '../../support/smuggled-requests';
-import type { Scene } from '../scene/scene';
-import type { Fault } from './fault';
+import type { Environment } from '../scene/environment';
+import { exchange } from '../traffic';
+import type { Fault } from './faults';
 
 const MANY = 60;
 const LONG_MS = 8000;
 const HEAD = 'POST /users HTTP/1.1\r\nHost: chaos.example\r\nContent-Type: application/json\r\n';
 const TEN_MB = 10_000_000;
 
-/** What strangers do to a server. Everybody else is served meanwhile. */
+/** What broken or hostile callers do. All others are served meanwhile. */
 export const CONNECTION_FAULTS: readonly Fault[] = [
   {
     name: 'slow-loris',
     about: `${MANY} callers send a byte of their request now and then`,
-    async strike(scene) {
-      const sockets = await connectMany(scene, MANY);
+    async inject(environment) {
+      const sockets = await connectMany(environment, MANY);
       const request = Buffer.from(`${HEAD}X-Slow: ${'x'.repeat(200)}\r\n`);
       for (let n = 0; n < LONG_MS / 400; n++) {
         for (const socket of sockets) if (socket.writable) socket.write(request.subarray(n * 4, n * 4 + 4));
@@ -27,8 +29,8 @@ export const CONNECTION_FAULTS: readonly Fault[] = [
   {
     name: 'half-open',
     about: `${MANY} callers begin a body and say no more, and read no answer`,
-    async strike(scene, roll) {
-      const sockets = await connectMany(scene, MANY);
+    async inject(environment, roll) {
+      const sockets = await connectMany(environment, MANY);
       for (const socket of sockets) {
         socket.pause();
         socket.write(`${HEAD}Content-Length: 5000\r\n\r\n{"email":"${'x'.repeat(roll(200))}`);
@@ -40,11 +42,11 @@ export const CONNECTION_FAULTS: readonly Fault[] = [
   {
     name: 'resets',
     about: 'callers reset their connection anywhere in a request',
-    async strike(scene, roll) {
+    async inject(environment, roll) {
       const body = JSON.stringify({ email: 'nobody', name: 'x'.repeat(2000) });
       const request = Buffer.from(`${HEAD}Content-Length: ${body.length}\r\n\r\n${body}`);
       for (let n = 0; n < 20; n++) {
-        for (const socket of await connectMany(scene, 10)) {
+        for (const socket of await connectMany(environment, 10)) {
           socket.write(request.subarray(0, roll(request.length)), () => socket.resetAndDestroy());
         }
         await wait(roll(200));
@@ -54,36 +56,63 @@ export const CONNECTION_FAULTS: readonly Fault[] = [
   {
     name: 'large-bodies',
     about: '8 callers send 10 MB each, half of them without saying so before',
-    async strike(scene) {
-      const sockets = await connectMany(scene, 8);
+    async inject(environment) {
+      const sockets = await connectMany(environment, 8);
       const answers = await Promise.all(sockets.map((socket, n) => sendLarge(socket, n % 2 === 0)));
       const wrong = answers.filter((answer) => /^HTTP\/1\.1 (2|500)/.test(answer));
-      scene.ledger.broken.push(...wrong.map((answer) => `10 MB were answered ${answer}`));
+      environment.ledger.broken.push(...wrong.map((answer) => `10 MB were answered ${answer}`));
     },
   },
   {
     name: 'smuggling',
     about: 'requests that hide another one behind an ambiguous length',
-    async strike(scene) {
+    async inject(environment) {
       for (const [name, bytes] of Object.entries(SMUGGLED_REQUESTS)) {
-        const [socket] = await connectMany(scene, 1);
+        const [socket] = await connectMany(environment, 1);
         if (!socket) return;
-        let answer = '';
-        socket.setEncoding('latin1').on('data', (part) => {
-          answer += String(part);
-        });
+        const read = reading(socket);
         socket.end(bytes);
         await closed(socket);
-        // Cut off is refused, too: a worker may be leaving.
+        const answer = read();
+        // A connection that is cut off counts as refused, too: its worker may be leaving.
         const answers = answer.match(/HTTP\/1\.1 \d+/g) ?? [];
-        if (answers.length > 1 || !/^(HTTP\/1\.1 4|$)/.test(answer)) scene.ledger.broken.push(`${name}: ${answer}`);
+        if (answers.length > 1 || !/^(HTTP\/1\.1 4|$)/.test(answer))
+          environment.ledger.broken.push(`${name}: ${answer}`);
       }
     },
   },
 ];
 
-/** Those that get through; the tree may be away. */
-async function connectMany({ platform }: Scene, many: number): Promise<net.Socket[]> {
+/** Two workers have five each. */
+const SLOTS = 10;
+const WORK_MS = 200;
+const OVERLOAD_MS = 8000;
+
+/** A request that cannot be served in time is refused at once, and none is cut off. */
+export const OVERLOAD: Fault = {
+  name: 'overload',
+  about: 'twice as many requests as there are slots for, for 8 s',
+  damage: 'turned away',
+  async inject({ platform, ledger }) {
+    const agent = new http.Agent();
+    const everyMs = WORK_MS / SLOTS / 2;
+    const begun = performance.now();
+    const sent: Promise<void>[] = [];
+    while (performance.now() - begun < OVERLOAD_MS) {
+      while (sent.length * everyMs < performance.now() - begun) {
+        const from = performance.now();
+        const url = `${platform.baseUrl}/work?ms=${WORK_MS}`;
+        sent.push(exchange(agent, { method: 'GET', url }).then((outcome) => ledger.record('GET /work', outcome, from)));
+      }
+      await wait(everyMs);
+    }
+    await Promise.all(sent);
+    agent.destroy();
+  },
+};
+
+/** Those that are accepted: the tree may be down. */
+async function connectMany({ platform }: Environment, many: number): Promise<net.Socket[]> {
   const port = Number(new URL(platform.baseUrl).port);
   const connecting = Array.from(
     { length: many },
@@ -96,16 +125,22 @@ async function connectMany({ platform }: Scene, many: number): Promise<net.Socke
   return (await Promise.all(connecting)).filter((socket) => socket !== undefined);
 }
 
-function closed(socket: net.Socket): Promise<void> {
-  return socket.destroyed ? Promise.resolve() : new Promise((resolve) => socket.once('close', () => resolve()));
-}
-
-/** @returns what it was answered, if anything: it may be cut off. */
-async function sendLarge(socket: net.Socket, announced: boolean): Promise<string> {
+/** @returns a function that returns what has come so far. */
+function reading(socket: net.Socket): () => string {
   let answer = '';
   socket.setEncoding('latin1').on('data', (part) => {
     answer += String(part);
   });
+  return () => answer;
+}
+
+function closed(socket: net.Socket): Promise<void> {
+  return socket.destroyed ? Promise.resolve() : new Promise((resolve) => socket.once('close', () => resolve()));
+}
+
+/** @returns the answer, which is empty when the connection is cut off. */
+async function sendLarge(socket: net.Socket, announced: boolean): Promise<string> {
+  const read = reading(socket);
   socket.write(`${HEAD}${announced ? `Content-Length: ${TEN_MB}` : 'Transfer-Encoding: chunked'}\r\n\r\n`);
   const part = 'x'.repeat(100_000);
   const ended = closed(socket);
@@ -116,5 +151,5 @@ async function sendLarge(socket: net.Socket, announced: boolean): Promise<string
   socket.end(announced ? '' : '0\r\n\r\n');
   await Promise.race([ended, wait(LONG_MS)]);
   socket.destroy();
-  return answer;
+  return read();
 }

@@ -11,14 +11,13 @@ import { postgresBinaries } from '../../../lib/embedded/postgres-binaries';
 import { migrateUp } from '../../../lib/model/migrator';
 import { tempFolder } from '../../support/temp-folder';
 import { until } from '../../support/until';
-import { SmallDisk } from './small-disk';
 
 const ROOT = path.resolve(__dirname, '../../..');
 const MIGRATIONS = ['lib/job/migrations', 'lib/mailer/migrations', 'migrations'];
-/** What the smallest managed plans allow: others than the superuser get 20. */
+/** As many as the smallest managed plans allow to others than the superuser. */
 const CONNECTIONS = 20;
 const RESERVED = 3;
-/** Not durable against the machine's own end, which is none of the faults; COMMIT has reached Postgres's files all the same. */
+/** No fault ends the machine: data that COMMIT has written to the files need not reach the disk. */
 const SETTINGS = {
   listen_addresses: '127.0.0.1',
   unix_socket_directories: '',
@@ -30,14 +29,14 @@ const SETTINGS = {
   jit: 'off',
 };
 const SUPERUSER = 'postgres';
-/** Who the app connects as. */
+/** The app connects as this user. */
 const APP_USER = 'app';
 const DATABASE = 'chaos';
 const TRIES = 50;
 /** Several times what a long run needs. */
 const DISK_MB = 256;
 
-/** A Postgres of this run's own, to be stopped, killed and starved. Its address and its data stay. */
+/** A Postgres of the run's own that faults stop, kill and starve. Its address and its data stay. */
 export class ChaosPostgres {
   private child: ChildProcess | undefined;
 
@@ -51,7 +50,7 @@ export class ChaosPostgres {
   static async make(): Promise<ChaosPostgres> {
     const folder = tempFolder('postgres');
     const made = new ChaosPostgres(await freePort(), folder, await diskIn(folder));
-    // Small files of the write-ahead log: a disk that is full is then soon felt.
+    // With small files of the write-ahead log, a full disk soon has an effect.
     const options = ['-U', SUPERUSER, '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync', '--wal-segsize=1'];
     await made.run(postgresBinaries().initdb, ['-D', made.data, ...options]);
     await made.start();
@@ -75,7 +74,7 @@ export class ChaosPostgres {
     return `postgres://${APP_USER}@127.0.0.1:${port}/${DATABASE}`;
   }
 
-  /** As whoever looks after it, past any limit. */
+  /** As the superuser, for whom connections are reserved. */
   async administer<Row extends pg.QueryResultRow>(sql: string, database = DATABASE): Promise<Row[]> {
     const client = await this.connect(SUPERUSER, database);
     try {
@@ -101,7 +100,7 @@ export class ChaosPostgres {
         this.child = child;
         return;
       }
-      // Children of a killed one may still be on their way out.
+      // Children of a killed Postgres may still be ending.
       await this.end(child, 'SIGINT');
       if (left === 0) throw new Error(`Postgres does not start:\n${this.log().slice(-2000)}`);
       await new Promise((resolve) => setTimeout(resolve, 200));
@@ -115,7 +114,7 @@ export class ChaosPostgres {
     if (child) await this.end(child, signal);
   }
 
-  /** After what it may not have survived: resolves when it serves, started anew if it has to be. */
+  /** After a fault that it may not have survived: resolves when it serves, after a restart if it needs one. */
   async revive(): Promise<void> {
     const { child } = this;
     if (child && (await this.takesQueries(child))) return;
@@ -123,7 +122,7 @@ export class ChaosPostgres {
     await this.start();
   }
 
-  /** Also of its data. */
+  /** With its data. */
   async remove(): Promise<void> {
     await this.stop('SIGQUIT');
     await this.disk.unmount();
@@ -180,4 +179,69 @@ function diskIn(folder: string): Promise<SmallDisk> {
 
 function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
   return exitCode !== null || signalCode !== null;
+}
+
+/** Bytes of one write: first large ones, then small ones for the rest. */
+const PART = 2 ** 20;
+const LAST_PART = 512;
+
+/** A disk in memory, to be filled. Only processes started by `entrance` see it, and it is gone when the last of them ends. */
+class SmallDisk {
+  private constructor(
+    private readonly holder: ChildProcess,
+    private readonly folder: string,
+  ) {}
+
+  /** @param folder where those processes see it. */
+  static async mount(folder: string, mb: number): Promise<SmallDisk> {
+    // It ends with its input, so that a run that dies leaves no disk behind.
+    const script = `mount -t tmpfs -o size=${mb}m,mode=700 none "$0" && echo here && exec cat`;
+    const argv = ['--user', '--map-root-user', '--mount', 'sh', '-c', script, folder];
+    const holder = spawn('unshare', argv, { stdio: ['pipe', 'pipe', 'inherit'] });
+    const [said] = (await Promise.race([once(holder.stdout, 'data'), once(holder, 'close')])) as unknown[];
+    if (!Buffer.isBuffer(said)) {
+      throw new Error('this machine forbids user namespaces, or a disk in one: the chaos run cannot fill its own');
+    }
+    return new SmallDisk(holder, folder);
+  }
+
+  /** Put before a command: it sees the disk, and is not root, which Postgres refuses to be. */
+  get entrance(): readonly string[] {
+    const pid = String(this.holder.pid);
+    return ['nsenter', '--target', pid, '--user', '--mount', '--preserve-credentials', '--', 'unshare', '--user'];
+  }
+
+  /** To the last byte. */
+  fill(): void {
+    const file = fs.openSync(this.ballast, 'a');
+    try {
+      for (const bytes of [PART, LAST_PART]) while (this.append(file, bytes));
+    } finally {
+      fs.closeSync(file);
+    }
+  }
+
+  free(): void {
+    fs.rmSync(this.ballast, { force: true });
+  }
+
+  async unmount(): Promise<void> {
+    if (this.holder.exitCode !== null || this.holder.signalCode !== null) return;
+    const ended = once(this.holder, 'exit');
+    this.holder.stdin?.end();
+    await ended;
+  }
+
+  private get ballast(): string {
+    return path.join(`/proc/${this.holder.pid}/root`, this.folder, 'ballast');
+  }
+
+  private append(file: number, bytes: number): boolean {
+    try {
+      return fs.writeSync(file, Buffer.alloc(bytes)) > 0;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOSPC') return false;
+      throw error;
+    }
+  }
 }
