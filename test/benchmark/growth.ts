@@ -3,8 +3,8 @@ import type { ContenderName } from './contender/contenders';
 import type { DrainResult, EnqueueResult } from './contender/process';
 import type { Bench, Benchmark } from './harness/bench';
 import { interleave, judged, median, pairedRatio, short, table } from './harness/figures';
-import { type BurstsResult, burstsInTurn, withLoader } from './harness/load';
-import { startTree, withServers } from './harness/measured-server';
+import { type BurstsResult, loadInRounds } from './harness/load';
+import { startTree } from './harness/measured-server';
 import { createDurableDatabase } from './harness/stores';
 
 /** What one level costs in one round, by figure. */
@@ -45,7 +45,7 @@ function sayLevels(bench: Bench, title: string, costs: Readonly<Record<string, r
   bench.say(`\n${table([title, ...figures.flatMap((figure) => [figure, `÷ ${first}`])], lines)}`);
 }
 
-/** Has the jobs of one contender run. `count` of them, which are enqueued already. */
+/** Runs `count` jobs that are enqueued already. */
 async function drain(bench: Bench, contender: ContenderName, count: number, warmUp: number, more: boolean) {
   const stores = await bench.stores();
   const before = await stores.redisCpuUs();
@@ -155,29 +155,19 @@ async function users(bench: Bench): Promise<object> {
   try {
     for (const [level, amount] of levelsOf(bench)) databases.set(level, await databaseWith(amount));
     const levels = [...databases.keys()];
-    const costs: Record<string, Costs[]> = Object.fromEntries(levels.map((level) => [level, []]));
     // Nothing is performed: what jobs cost is measured elsewhere.
     const start = (level: string) =>
       startTree({ ...env, DATABASE_URL: databases.get(level)?.url ?? '', WEB_CONCURRENCY: '1', JOB_PROCESSOR: '0' });
     let burst = 0;
-    await withLoader(async (loader) => {
-      for (let round = 0; round < bench.rounds; round++) {
-        const results = await withServers(levels, start, (trees) =>
-          burstsInTurn(loader, trees, {
-            bursts: bench.options.quick ? 6 : 12,
-            warmUp: 3,
-            amount: BURST,
-            task: () => ({
-              path: '/users',
-              method: 'POST',
-              connections: CONNECTIONS,
-              signUps: `new${round}-${++burst}`,
-            }),
-          }),
-        );
-        for (const level of levels) costs[level]?.push(costOfSignUp(results[level]));
-      }
-    });
+    const [results] = await loadInRounds(bench.rounds, levels, start, [
+      {
+        bursts: bench.options.quick ? 6 : 12,
+        warmUp: 3,
+        amount: BURST,
+        task: () => ({ path: '/users', method: 'POST', connections: CONNECTIONS, signUps: `new${++burst}` }),
+      },
+    ]);
+    const costs = Object.fromEntries(levels.map((level) => [level, (results?.[level] ?? []).map(costOfSignUp)]));
     sayLevels(bench, 'users', costs);
     return { users: costs };
   } finally {
@@ -185,8 +175,7 @@ async function users(bench: Bench): Promise<object> {
   }
 }
 
-function costOfSignUp(result: BurstsResult | undefined): Costs {
-  const { requestsPerSecond = Number.NaN, cpuUs = Number.NaN, p50Ms = Number.NaN, p99Ms = Number.NaN } = result ?? {};
+function costOfSignUp({ requestsPerSecond, cpuUs, p50Ms, p99Ms }: BurstsResult): Costs {
   return { 'sign-up µs': 1e6 / requestsPerSecond, 'tree CPU': cpuUs, 'p50 ms': p50Ms, 'p99 ms': p99Ms };
 }
 

@@ -2,8 +2,8 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { tempFolder } from '../support/temp-folder';
 import type { Benchmark } from './harness/bench';
-import { type BurstsResult, burstsInTurn, compare, withLoader } from './harness/load';
-import { type Env, MeasuredServer, withServers } from './harness/measured-server';
+import { compare, loadInRounds } from './harness/load';
+import { type Env, MeasuredServer } from './harness/measured-server';
 import { PEERS } from './harness/product';
 
 const CATAMOUNT = path.join(__dirname, 'web-catamount.js');
@@ -35,31 +35,21 @@ export const web: Benchmark = {
   peers: true,
   async run(bench) {
     const names = (Object.keys(CONTENDERS) as Contender[]).filter((name) => name === 'catamount' || bench.wants(name));
-    const rounds = Object.fromEntries(names.map((name) => [name, []])) as unknown as Record<Contender, BurstsResult[]>;
     const { env } = await bench.stores();
-    await withLoader(async (loader) => {
-      for (let round = 0; round < bench.rounds; round++) {
-        const results = await withServers(
-          names,
-          (name) => CONTENDERS[name](env),
-          (servers) =>
-            burstsInTurn(loader, servers, {
-              bursts: bench.options.quick ? 6 : 12,
-              warmUp: 4,
-              amount: BURST,
-              task: () => ({ method: 'GET', path: '/answer', connections: CONNECTIONS }),
-            }),
-        );
-        for (const name of names) rounds[name].push(results[name]);
-      }
-    });
+    const [rounds = {}] = await loadInRounds(bench.rounds, names, (name) => CONTENDERS[name](env), [
+      {
+        bursts: bench.options.quick ? 6 : 12,
+        warmUp: 4,
+        amount: BURST,
+        task: () => ({ method: 'GET', path: '/answer', connections: CONNECTIONS }),
+      },
+    ]);
     const title = `GET, ${CONNECTIONS} connections`;
     bench.say(`\n${compare(rounds, { title, subject: 'catamount', goals: GOALS })}`);
     return { rounds };
   },
 };
 
-const LIMITS = ['ours', 'unlimited'] as const;
 /** All of them have a request in flight. Of 32, most wait for a slot. */
 const LIMIT_CONNECTIONS = [4, 32];
 const LIMIT_GOALS = { unlimited: { speed: { atLeast: 0.98 } } };
@@ -69,29 +59,18 @@ export const limit: Benchmark = {
   about: 'what it costs that requests take turns: the same app with and without the limit',
   peers: true,
   async run(bench) {
-    const cells = LIMIT_CONNECTIONS.map((connections) => ({
-      connections,
-      rounds: { ours: [] as BurstsResult[], unlimited: [] as BurstsResult[] },
-    }));
-    await withLoader(async (loader) => {
-      for (let round = 0; round < bench.rounds; round++) {
-        await withServers(
-          LIMITS,
-          (name) => startPeer('single', name),
-          async (servers) => {
-            for (const { connections, rounds } of cells) {
-              const result = await burstsInTurn(loader, servers, {
-                bursts: bench.options.quick ? 8 : 16,
-                warmUp: 4,
-                amount: BURST,
-                task: () => ({ method: 'GET', path: '/answer', connections }),
-              });
-              for (const name of LIMITS) rounds[name].push(result[name]);
-            }
-          },
-        );
-      }
-    });
+    const results = await loadInRounds(
+      bench.rounds,
+      ['ours', 'unlimited'],
+      (name) => startPeer('single', name),
+      LIMIT_CONNECTIONS.map((connections) => ({
+        bursts: bench.options.quick ? 8 : 16,
+        warmUp: 4,
+        amount: BURST,
+        task: () => ({ method: 'GET', path: '/answer', connections }),
+      })),
+    );
+    const cells = results.map((rounds, index) => ({ connections: LIMIT_CONNECTIONS[index], rounds }));
     for (const { connections, rounds } of cells) {
       const title = `${connections} connections`;
       bench.say(`\n${compare(rounds, { title, subject: 'ours', goals: LIMIT_GOALS })}`);

@@ -50,14 +50,8 @@ export function exchange(agent: http.Agent, { method, url, json, headers = {} }:
 }
 
 const REFUSED_MS = 100;
-
-interface ClientOptions {
-  readonly baseUrl: string;
-  readonly ledger: Ledger;
-  /** Pause between two requests, ms. */
-  readonly pauseMs: number;
-  readonly keepAlive: boolean;
-}
+/** Between two requests of a client: a load that leaves a small machine room for the faults. */
+const PAUSE_MS = 400;
 
 /** Sends one request after the other, and records each in the ledger. */
 abstract class Client {
@@ -65,8 +59,12 @@ abstract class Client {
   private stopping = false;
   private loop: Promise<void> = Promise.resolve();
 
-  constructor(protected readonly options: ClientOptions) {
-    this.agent = new http.Agent({ keepAlive: options.keepAlive, maxSockets: 1 });
+  constructor(
+    private readonly baseUrl: string,
+    protected readonly ledger: Ledger,
+    keepAlive: boolean,
+  ) {
+    this.agent = new http.Agent({ keepAlive, maxSockets: 1 });
   }
 
   start(): void {
@@ -88,7 +86,7 @@ abstract class Client {
    * @returns undefined when the client stops before a connection is accepted.
    */
   protected async send(what: string, path: string, sent: Omit<Sent, 'url'>): Promise<Outcome | undefined> {
-    const { baseUrl, ledger } = this.options;
+    const { baseUrl, ledger } = this;
     while (!this.stopping) {
       const from = performance.now();
       const outcome = await exchange(this.agent, { ...sent, url: baseUrl + path });
@@ -105,7 +103,7 @@ abstract class Client {
   private async run(): Promise<void> {
     while (!this.stopping) {
       await this.ask();
-      await wait(this.options.pauseMs);
+      await wait(PAUSE_MS);
     }
   }
 }
@@ -117,7 +115,7 @@ let chores = 0;
 class SignUpClient extends Client {
   /** @returns the address, if it was answered 201. */
   async signUp(): Promise<string | undefined> {
-    const { ledger } = this.options;
+    const { ledger } = this;
     const n = ++people;
     const email = `user${n}@example.com`;
     const json = { email, name: `User ${n}`, locale: n % 2 === 0 ? 'ko' : 'en' };
@@ -143,7 +141,7 @@ class ReaderClient extends Client {
   private next = 0;
 
   protected override async ask(): Promise<void> {
-    const { users, broken } = this.options.ledger;
+    const { users, broken } = this.ledger;
     const user = users[this.next++ % Math.max(1, users.length)];
     if (!user) return;
     const headers = { authorization: `Bearer ${user.token}` };
@@ -167,7 +165,7 @@ class ChoreClient extends Client {
 
   /** @returns its number, if it was accepted. */
   async enqueue(kind: ChoreKind): Promise<number | undefined> {
-    const { ledger } = this.options;
+    const { ledger } = this;
     const id = ++chores;
     const outcome = await this.send(`POST /chores/${kind}`, `/chores/${kind}?id=${id}`, { method: 'POST' });
     if (!outcome) return undefined;
@@ -189,9 +187,6 @@ function status(outcome: Outcome): number | undefined {
   return 'status' in outcome ? outcome.status : undefined;
 }
 
-/** Each client asks a few times a second: a load that leaves a small machine room for the faults. */
-const PAUSE_MS = 400;
-
 /** Clients that use the tree all the time, whatever happens to it. */
 export class Traffic {
   private readonly clients: readonly Client[];
@@ -200,18 +195,17 @@ export class Traffic {
   readonly chores: ChoreClient;
 
   constructor(baseUrl: string, ledger: Ledger) {
-    const options = (keepAlive: boolean): ClientOptions => ({ baseUrl, ledger, pauseMs: PAUSE_MS, keepAlive });
-    const some = <C extends Client>(many: number, Kind: new (options: ClientOptions) => C) =>
+    const some = <C extends Client>(many: number, Kind: new (...args: [string, Ledger, boolean]) => C) =>
       // Half of the connections are kept alive, and half are new for each request.
-      Array.from({ length: many }, (_, n) => new Kind(options(n % 2 === 0)));
+      Array.from({ length: many }, (_, n) => new Kind(baseUrl, ledger, n % 2 === 0));
     this.clients = [
       ...some(4, SignUpClient),
       ...some(2, ReaderClient),
       ...some(2, ChoreClient),
       ...some(2, SlowClient),
     ];
-    this.signUps = new SignUpClient(options(false));
-    this.chores = new ChoreClient(options(false));
+    this.signUps = new SignUpClient(baseUrl, ledger, false);
+    this.chores = new ChoreClient(baseUrl, ledger, false);
   }
 
   start(): void {

@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
-import http from 'node:http';
 import path from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { freePort } from '../../../lib/embedded/free-port';
+import { request } from '../../support/http';
 import { descendants } from '../../support/processes';
 import { tempFolder } from '../../support/temp-folder';
 import { ROOT } from './product';
@@ -59,7 +59,12 @@ export class MeasuredServer {
     });
     fs.closeSync(fd);
     const url = `http://127.0.0.1:${port}`;
-    while ((await statusOf(url + readyPath)) !== 200) {
+    const status = () =>
+      request(url + readyPath, { timeoutMs: 5000 }).then(
+        (answer) => answer.status,
+        () => undefined,
+      );
+    while ((await status()) !== 200) {
       if (hasExited(child) || performance.now() - begun > READY_MS) {
         child.kill('SIGKILL');
         throw new Error(`node ${args.join(' ')} did not come up:\n${fs.readFileSync(errors, 'utf8').slice(-2000)}`);
@@ -169,16 +174,4 @@ function hasExited(child: ChildProcess): boolean {
 function inherited(): Record<string, string> {
   const names = ['PATH', 'HOME', 'TMPDIR', 'CATAMOUNT_TEST_RUN'];
   return Object.fromEntries(names.flatMap((name) => (process.env[name] ? [[name, process.env[name] ?? '']] : [])));
-}
-
-/** On a connection of its own. undefined when nobody answers. */
-function statusOf(url: string): Promise<number | undefined> {
-  return new Promise((resolve) => {
-    const request = http.get(url, { agent: false, timeout: 5000 }, (response) => {
-      response.resume();
-      resolve(response.statusCode);
-    });
-    request.on('timeout', () => request.destroy());
-    request.on('error', () => resolve(undefined));
-  });
 }
