@@ -8,19 +8,18 @@ const BARE = path.join(__dirname, 'boot-bare.js');
 const STARTS_A_ROUND = 4;
 const GOAL = { atMost: 1.3 };
 
-type Start = (env: Env) => Promise<MeasuredServer>;
 const startBare = (env: Env, ...args: string[]) =>
   MeasuredServer.start({ args: [BARE, ...args], env, readyPath: '/ready' });
 
 /** Each is up once it answers that Postgres and Redis have answered it. */
-const STARTS: Readonly<Record<string, Start>> = {
+const STARTS = {
   /** A primary, two workers, a job processor. */
   catamount: (env) => startTree(env),
   /** The primary serves; the job processor is another process. */
   'catamount, no workers': (env) => startTree({ ...env, WEB_CONCURRENCY: '0' }),
   bare: (env) => startBare(env),
   'bare, node:cluster': (env) => startBare(env, '2'),
-};
+} as const satisfies Readonly<Record<string, (env: Env) => Promise<MeasuredServer>>>;
 
 interface Boot {
   readonly ms: number;
@@ -34,20 +33,23 @@ export const boot: Benchmark = {
   peers: false,
   async run(bench) {
     const { against } = bench.options;
-    const starts: Record<string, Start> = {
-      ...STARTS,
-      ...(against !== undefined && { other: (env) => startTree(env, path.resolve(against)) }),
-    };
-    const names = Object.keys(starts).filter((name) => ['bare', 'other'].includes(name) || bench.wants(name));
     const { env } = await bench.stores();
-    const measure = (name: string) => bootOf(() => starts[name]?.(env));
+    const starts = { ...STARTS, other: () => startTree(env, path.resolve(against ?? '')) };
+    const wanted = (name: string) => (name === 'other' ? against !== undefined : name === 'bare' || bench.wants(name));
+    const names = (Object.keys(starts) as (keyof typeof starts)[]).filter(wanted);
+    const measure = async (name: keyof typeof starts): Promise<Boot> => {
+      const server = await starts[name](env);
+      const boot = { ms: server.bootMs, cpuMs: cpuMs(server.pids) };
+      await server.stop();
+      return boot;
+    };
     // The very first start reads every file from the disk.
     await interleave(names, 1, measure);
     const boots = await interleave(names, bench.rounds * STARTS_A_ROUND, measure);
-    const msOf = (name: string) => (boots[name] ?? []).map(({ ms }) => ms);
+    const msOf = (name: keyof typeof starts) => boots[name].map(({ ms }) => ms);
     const lines = names.map((name) => {
       const { median: middle, min, max } = spread(msOf(name));
-      const cpu = median((boots[name] ?? []).map((one) => one.cpuMs));
+      const cpu = median(boots[name].map((one) => one.cpuMs));
       const figures = [short(middle), `${short(min)}–${short(max)}`, short(cpu)];
       if (name === 'bare') return [name, ...figures];
       const ratios = pairedRatios(msOf(name), msOf('bare'));
@@ -58,11 +60,3 @@ export const boot: Benchmark = {
     return { boots };
   },
 };
-
-async function bootOf(start: () => Promise<MeasuredServer> | undefined): Promise<Boot> {
-  const server = await start();
-  if (!server) return { ms: Number.NaN, cpuMs: Number.NaN };
-  const boot = { ms: server.bootMs, cpuMs: cpuMs(server.pids) };
-  await server.stop();
-  return boot;
-}

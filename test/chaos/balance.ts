@@ -25,8 +25,8 @@ export async function balance(environment: Environment): Promise<Balance> {
   const { ledger, mails, incidents } = environment;
   const { dead, left } = await settle(environment);
   const received = mails.byReceiver();
-  const people = await lookAtPeople(environment, new Set(received.keys()));
-  const chores = lookAtChores(environment);
+  const users = await checkUsers(environment, new Set(received.keys()));
+  const chores = checkChores(environment);
   const ticks = [...environment.jobLedger.ticks().keys()];
   const duplicates = duplicatesOf(received, incidents);
   return {
@@ -35,7 +35,7 @@ export async function balance(environment: Environment): Promise<Balance> {
       ...environment.platform.gaveUp,
       ...(left === '' ? [] : [`still on its way after three minutes: ${left}`]),
       ...dead.map((job) => `given up: ${job}`),
-      ...people,
+      ...users,
       ...chores.losses,
       ...missedTicks(ticks),
       ...duplicates.filter(({ reason }) => !reason).map(({ to }) => `${to} got a mail twice, and nothing explains it`),
@@ -50,7 +50,7 @@ export async function balance(environment: Environment): Promise<Balance> {
   };
 }
 
-async function lookAtPeople({ ledger, postgres }: Environment, received: ReadonlySet<string>): Promise<string[]> {
+async function checkUsers({ ledger, postgres }: Environment, received: ReadonlySet<string>): Promise<string[]> {
   const rows = await postgres.administer<{ email: string; deliveries: number; sent: number }>(
     `select email, count(key)::int as deliveries, count(*) filter (where state = 'sent')::int as sent
      from users left join mail_deliveries on recipients = array[email]
@@ -71,7 +71,7 @@ async function lookAtPeople({ ledger, postgres }: Environment, received: Readonl
   ];
 }
 
-function lookAtChores({ ledger, jobLedger, incidents }: Environment) {
+function checkChores({ ledger, jobLedger, incidents }: Environment) {
   const done = jobLedger.chores();
   const known = new Set([...ledger.chores.map(({ id }) => id), ...ledger.unsureChores]);
   const undone = ledger.chores.filter(({ id, kind }) => kind !== 'rolled-back' && !done.has(id));
