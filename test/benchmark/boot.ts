@@ -1,15 +1,25 @@
-import type { Benchmark } from './benchmarks';
-import { type Env, STARTS, type Start, startOther } from './boot/starts';
-import { judged, middleHalf } from './frame/goal';
-import { cpuMs } from './frame/process-tree';
-import { interleave } from './frame/rounds';
-import type { Served } from './frame/served';
-import { median, spread } from './frame/statistics';
-import { short, table } from './frame/table';
+import path from 'node:path';
+import type { Benchmark } from './harness/bench';
+import { interleave, judged, median, middleHalf, pairedRatios, short, spread, table } from './harness/figures';
+import { cpuMs, type Env, MeasuredServer, startTree } from './harness/measured-server';
 
-/** A start is short, and another program of the machine can double it. */
+const BARE = path.join(__dirname, 'boot-bare.js');
+/** A start is short, and another program of the machine can double its time. */
 const STARTS_A_ROUND = 4;
 const GOAL = { atMost: 1.3 };
+
+const startBare = (env: Env, ...args: string[]) =>
+  MeasuredServer.start({ args: [BARE, ...args], env, readyPath: '/ready' });
+
+/** Each is up once it answers that Postgres and Redis have answered it. */
+const STARTS = {
+  /** A primary, two workers, a job processor. */
+  catamount: (env) => startTree(env),
+  /** The primary serves; the job processor is another process. */
+  'catamount, no workers': (env) => startTree({ ...env, WEB_CONCURRENCY: '0' }),
+  bare: (env) => startBare(env),
+  'bare, node:cluster': (env) => startBare(env, '2'),
+} as const satisfies Readonly<Record<string, (env: Env) => Promise<MeasuredServer>>>;
 
 interface Boot {
   readonly ms: number;
@@ -17,42 +27,36 @@ interface Boot {
   readonly cpuMs: number;
 }
 
-/** exec → first 200 of `/ready`, on a Postgres that is migrated and a Redis that is there. */
+/** From exec to the first 200 of `/ready`, with a migrated Postgres and a Redis that are there already. */
 export const boot: Benchmark = {
   about: 'ms from exec to the first 200, external Postgres and Redis: against a bare Koa + knex + bee-queue process',
   peers: false,
   async run(bench) {
     const { against } = bench.options;
-    const own = (Object.keys(STARTS) as Start[]).filter((name) => name === 'bare' || bench.wants(name));
-    const names = against === undefined ? own : [...own, 'other' as const];
-    const start = (name: Start | 'other', env: Env) =>
-      name === 'other' ? startOther(against ?? '', env) : STARTS[name](env);
-    const { env } = await bench.grounds();
-    // The first start of all reads every file from the disk.
-    await interleave(names, 1, (name) => once(() => start(name, env)));
-    const boots = await interleave(names, bench.rounds * STARTS_A_ROUND, (name) => once(() => start(name, env)));
-    const bare = boots.bare.map(({ ms }) => ms);
+    const { env } = await bench.stores();
+    const starts = { ...STARTS, other: () => startTree(env, path.resolve(against ?? '')) };
+    const wanted = (name: string) => (name === 'other' ? against !== undefined : name === 'bare' || bench.wants(name));
+    const names = (Object.keys(starts) as (keyof typeof starts)[]).filter(wanted);
+    const measure = async (name: keyof typeof starts): Promise<Boot> => {
+      const server = await starts[name](env);
+      const boot = { ms: server.bootMs, cpuMs: cpuMs(server.pids) };
+      await server.stop();
+      return boot;
+    };
+    // The very first start reads every file from the disk.
+    await interleave(names, 1, measure);
+    const boots = await interleave(names, bench.rounds * STARTS_A_ROUND, measure);
+    const msOf = (name: keyof typeof starts) => boots[name].map(({ ms }) => ms);
     const lines = names.map((name) => {
-      const ms = boots[name].map((one) => one.ms);
-      const ratios = ms.map((value, round) => value / (bare[round] ?? Number.NaN));
-      const { median: middle, min, max } = spread(ms);
-      const figures = [
-        short(middle),
-        `${short(min)}–${short(max)}`,
-        short(median(boots[name].map((one) => one.cpuMs))),
-      ];
+      const { median: middle, min, max } = spread(msOf(name));
+      const cpu = median(boots[name].map((one) => one.cpuMs));
+      const figures = [short(middle), `${short(min)}–${short(max)}`, short(cpu)];
       if (name === 'bare') return [name, ...figures];
+      const ratios = pairedRatios(msOf(name), msOf('bare'));
       return [name, ...figures, judged(median(ratios), name === 'catamount' ? GOAL : {}), middleHalf(ratios)];
     });
-    const head = [`${bare.length} starts each`, 'ms', 'least–most', 'CPU ms', '÷ bare', 'middle half'];
+    const head = [`${msOf('bare').length} starts each`, 'ms', 'least–most', 'CPU ms', '÷ bare', 'middle half'];
     bench.say(`\n${table(head, lines)}`);
     return { boots };
   },
 };
-
-async function once(start: () => Promise<Served>): Promise<Boot> {
-  const server = await start();
-  const boot = { ms: server.bootMs, cpuMs: cpuMs(server.pids) };
-  await server.stop();
-  return boot;
-}

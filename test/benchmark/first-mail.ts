@@ -1,44 +1,37 @@
 import http from 'node:http';
-import path from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { MailLedger } from '../process/mail-ledger';
-import type { Benchmark } from './benchmarks';
-import { signUp } from './first-mail/sign-up';
-import { judged } from './frame/goal';
-import { Served } from './frame/served';
-import { percentile } from './frame/statistics';
-import { ROOT } from './frame/store';
-import { short, table } from './frame/table';
-import { person } from './mail/people';
+import type { Benchmark } from './harness/bench';
+import { judged, percentile, short, table } from './harness/figures';
+import { startTree } from './harness/measured-server';
+import { person } from './harness/product';
 
 const SIGN_UPS = 100;
-/** Of each tree: what the first mails load is not what a tree is like that has been there for a while. */
+/** Of each tree: its first mails load modules, which those of a tree that has been up for a while do not. */
 const WARM_UP = 20;
 const ARRIVES_MS = 30_000;
 
+/** From the sending of each sign-up, ms. */
 interface Times {
-  /** Until the sign-up was answered, ms. */
+  /** Until the sign-up was answered. */
   readonly answered: number[];
-  /** Until the SMTP server had the whole mail and said yes to it, ms. */
+  /** Until the SMTP server had the whole mail and accepted it. */
   readonly mailed: number[];
 }
 
-/** The whole tree with nothing else to do: one signs up, the mail comes, and only then the next one does. */
+/** The whole tree with nothing else to do: somebody signs up, the mail arrives, and only then does the next one sign up. */
 export const firstMail: Benchmark = {
   about: 'ms from sending a sign-up to its mail being accepted by a real SMTP server, of an idle tree',
   peers: false,
   async run(bench) {
-    const grounds = await bench.grounds();
+    const stores = await bench.stores();
     const ledger = await MailLedger.start();
+    const mail = { MAIL_DELIVERY: 'smtp', SMTP_URL: ledger.url, MAIL_FROM: 'Shop <hello@shop.example>' };
     const times: Times = { answered: [], mailed: [] };
     try {
       for (let round = 0; round < bench.rounds; round++) {
-        await grounds.clear();
-        const tree = await Served.start({
-          args: [path.join(ROOT, 'dist/server.js')],
-          env: { ...grounds.env, MAIL_DELIVERY: 'smtp', SMTP_URL: ledger.url, MAIL_FROM: 'Shop <hello@shop.example>' },
-          readyPath: '/ready',
-        });
+        await stores.clear();
+        const tree = await startTree({ ...stores.env, ...mail });
         try {
           await signUpInTurn(tree.url, ledger, WARM_UP, `warm-up-${round}`);
           const measured = await signUpInTurn(tree.url, ledger, SIGN_UPS, `round-${round}`);
@@ -51,17 +44,17 @@ export const firstMail: Benchmark = {
     } finally {
       await ledger.stop();
     }
-    const line = (name: string, values: readonly number[], p50?: number, p99?: number) => [
+    const line = (name: string, values: readonly number[], p50 = {}, p99 = {}) => [
       name,
-      judged(percentile(values, 50), p50 === undefined ? {} : { atMost: p50 }),
+      judged(percentile(values, 50), p50),
       short(percentile(values, 90)),
-      judged(percentile(values, 99), p99 === undefined ? {} : { atMost: p99 }),
+      judged(percentile(values, 99), p99),
       short(percentile(values, 100)),
     ];
+    const answered = line('answered with 201', times.answered);
+    const mailed = line('mail accepted', times.mailed, { atMost: 25 }, { atMost: 100 });
     const head = [`${times.mailed.length} sign-ups: ms`, 'p50', 'p90', 'p99', 'max'];
-    bench.say(
-      `\n${table(head, [line('answered with 201', times.answered), line('mail accepted', times.mailed, 25, 100)])}`,
-    );
+    bench.say(`\n${table(head, [answered, mailed])}`);
     return times;
   },
 };
@@ -71,7 +64,7 @@ async function signUpInTurn(url: string, ledger: MailLedger, count: number, pref
   const times: Times = { answered: [], mailed: [] };
   try {
     for (let n = 0; n < count; n++) {
-      // Long enough that everybody is idle again, and in step with nothing.
+      // Long enough for every process to be idle again, and random, so that it is in step with no timer.
       await wait(20 + Math.random() * 30);
       const user = { ...person(n), email: `${prefix}-${n}@example.com` };
       const { sentAt, answeredAt } = await signUp(url, agent, user);
@@ -84,7 +77,26 @@ async function signUpInTurn(url: string, ledger: MailLedger, count: number, pref
   return times;
 }
 
-/** When the server accepted the mail, by its own clock: how often one looks does not matter. */
+/** Sends a sign-up as the script of a page does. @returns times as `performance.now()`. @throws unless it is answered with 201. */
+function signUp(url: string, agent: http.Agent, user: object): Promise<{ sentAt: number; answeredAt: number }> {
+  const body = JSON.stringify(user);
+  const headers = { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(body) };
+  return new Promise((resolve, reject) => {
+    const sentAt = performance.now();
+    const request = http.request(`${url}/users`, { method: 'POST', agent, headers }, (response) => {
+      response.resume();
+      response.once('error', reject);
+      response.once('end', () => {
+        if (response.statusCode === 201) resolve({ sentAt, answeredAt: performance.now() });
+        else reject(new Error(`POST /users: ${response.statusCode}`));
+      });
+    });
+    request.once('error', reject);
+    request.end(body);
+  });
+}
+
+/** When the server accepted the mail, by its own clock, so that the time between two looks does not matter. */
 async function arrival(ledger: MailLedger, to: string): Promise<number> {
   const late = performance.now() + ARRIVES_MS;
   for (;;) {

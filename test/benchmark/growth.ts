@@ -1,9 +1,21 @@
-import type { Benchmark } from './benchmarks';
-import { dead } from './growth/dead';
-import { queued } from './growth/queued';
-import { users } from './growth/users';
+import type { TestDatabase } from '../support/postgres';
+import type { ContenderName } from './contender/contenders';
+import type { DrainResult, EnqueueResult } from './contender/process';
+import type { Bench, Benchmark } from './harness/bench';
+import { interleave, judged, median, pairedRatio, short, table } from './harness/figures';
+import { type BurstsResult, loadInRounds } from './harness/load';
+import { startTree } from './harness/measured-server';
+import { createDurableDatabase } from './harness/stores';
 
-/** The levels take turns, so that what slows the machine slows all of them. */
+/** What one level costs in one round, by figure. */
+type Costs = Readonly<Record<string, number>>;
+/** By level, whose name is `10^3` for 1000. */
+type Levels = ReadonlyMap<string, number>;
+
+/** A cost of at most this ratio to the first level's counts as flat: a busy machine is no steadier. */
+const FLAT = { atMost: 1.25 };
+
+/** The levels take turns, so that what slows down the machine slows down all of them. */
 export const growth: Benchmark = {
   about: 'what a job and a sign-up cost with 10^3 to 10^6 jobs queued, jobs died, users there (--quick: to 10^5)',
   peers: true,
@@ -11,3 +23,169 @@ export const growth: Benchmark = {
     return { ...(await queued(bench)), ...(await dead(bench)), ...(await users(bench)) };
   },
 };
+
+function levelsOf(bench: Bench, highest = 6): Levels {
+  const exponents = [3, 4, 5, 6].filter((exponent) => exponent <= (bench.options.quick ? 5 : highest));
+  return new Map(exponents.map((exponent) => [`10^${exponent}`, 10 ** exponent]));
+}
+
+/** Prints a line for each level: the median of each figure, and its ratio to the first level's of the same round. */
+function sayLevels(bench: Bench, title: string, costs: Readonly<Record<string, readonly Costs[]>>): void {
+  const levels = Object.keys(costs);
+  const [first = ''] = levels;
+  const figures = Object.keys(costs[first]?.[0] ?? {});
+  const of = (level: string, figure: string) => (costs[level] ?? []).map((round) => round[figure] ?? Number.NaN);
+  const lines = levels.map((level) => [
+    level,
+    ...figures.flatMap((figure) => {
+      const ratio = pairedRatio(of(level, figure), of(first, figure));
+      return [short(median(of(level, figure))), level === first ? '' : judged(ratio, FLAT)];
+    }),
+  ]);
+  bench.say(`\n${table([title, ...figures.flatMap((figure) => [figure, `÷ ${first}`])], lines)}`);
+}
+
+/** Runs `count` jobs that are enqueued already. */
+async function drain(bench: Bench, contender: ContenderName, count: number, warmUp: number, more: boolean) {
+  const stores = await bench.stores();
+  const before = await stores.redisCpuUs();
+  const task = { kind: 'drain', concurrency: 10, count, warmUp, more } as const;
+  const { jobsPerSecond, cpuUs } = await bench.run<DrainResult>(contender, 0, task);
+  return { us: 1e6 / jobsPerSecond, cpuUs, redisUs: ((await stores.redisCpuUs()) - before) / count };
+}
+
+interface Queue {
+  readonly title: string;
+  readonly contender: 'catamount' | 'catamount, outbox';
+  /** How many jobs are enqueued while all the others are there. */
+  readonly enqueued: number;
+  /** How many further jobs the relay copies to Redis ahead of time. They are not among those that wait. */
+  readonly ahead: number;
+  /** How many jobs are performed. Those before `warmUp` are not measured: meanwhile the relay copies ahead. */
+  readonly performed: number;
+  readonly warmUp: number;
+}
+
+const QUEUES: readonly Queue[] = [
+  { title: 'queued in Redis', contender: 'catamount', enqueued: 5000, ahead: 0, performed: 6000, warmUp: 1000 },
+  {
+    title: 'queued in the outbox',
+    contender: 'catamount, outbox',
+    enqueued: 2000,
+    ahead: 10_000,
+    performed: 9000,
+    warmUp: 4000,
+  },
+];
+
+/** What a job costs while many others wait behind it. */
+async function queued(bench: Bench): Promise<object> {
+  const results: Record<string, Record<string, readonly Costs[]>> = {};
+  for (const queue of QUEUES.filter(({ title }) => bench.wants(title))) {
+    const levels = levelsOf(bench);
+    const costs = await interleave([...levels.keys()], bench.rounds, (level) =>
+      costOfQueued(bench, queue, levels.get(level) ?? 0),
+    );
+    sayLevels(bench, queue.title, costs);
+    results[queue.title] = costs;
+  }
+  return results;
+}
+
+async function costOfQueued(bench: Bench, queue: Queue, amount: number): Promise<Costs> {
+  const { contender, enqueued, ahead, performed, warmUp } = queue;
+  const stores = await bench.stores();
+  await stores.clear();
+  // As many as are performed come on top, so that `amount` are still there at the end.
+  await bench.run(contender, 0, { kind: 'fill', count: amount + ahead + performed - enqueued });
+  await stores.database.query('vacuum analyze job_outbox');
+  const put = await bench.run<EnqueueResult>(contender, 0, { kind: 'enqueue', mode: 'concurrent', count: enqueued });
+  const ran = await drain(bench, contender, performed, warmUp, true);
+  return {
+    'enqueue µs': 1e6 / put.jobsPerSecond,
+    'enqueue CPU': put.cpuUs,
+    'perform µs': ran.us,
+    'perform CPU': ran.cpuUs,
+    'Redis CPU': ran.redisUs,
+  };
+}
+
+const BURIED = 3000;
+const PERFORMED = 6000;
+const WARM_UP = 1000;
+/** 10^5. The set keeps 10,000: of the highest level it has deleted nine in ten. */
+const MOST_DEAD = 5;
+
+/** What it costs to bury one more job, and to perform one that does nothing, when many have died. */
+async function dead(bench: Bench): Promise<object> {
+  if (!bench.wants('died')) return {};
+  const levels = levelsOf(bench, MOST_DEAD);
+  const run = async (contender: ContenderName, count: number, warmUp: number) => {
+    await bench.run(contender, 0, { kind: 'fill', count });
+    return drain(bench, contender, count, warmUp, false);
+  };
+  const costs = await interleave([...levels.keys()], bench.rounds, async (level) => {
+    const stores = await bench.stores();
+    await stores.clear();
+    await run('catamount, dying', levels.get(level) ?? 0, 0);
+    // The ids of deleted jobs, which the next processor would remove at the expense of what is measured.
+    await stores.client.del('bq:default:finished');
+    const buried = await run('catamount, dying', BURIED, WARM_UP);
+    const performed = await run('catamount', PERFORMED, WARM_UP);
+    return {
+      'bury µs': buried.us,
+      'bury CPU': buried.cpuUs,
+      'Redis CPU': buried.redisUs,
+      'perform µs': performed.us,
+      'perform CPU': performed.cpuUs,
+    } satisfies Costs;
+  });
+  sayLevels(bench, 'died', costs);
+  return { died: costs };
+}
+
+const CONNECTIONS = 5;
+const BURST = 200;
+
+/** What a sign-up costs where there are many users. Each level has a database and a tree of its own, side by side. */
+async function users(bench: Bench): Promise<object> {
+  if (!bench.wants('users')) return {};
+  const { env } = await bench.stores();
+  const databases = new Map<string, TestDatabase>();
+  try {
+    for (const [level, amount] of levelsOf(bench)) databases.set(level, await databaseWith(amount));
+    const levels = [...databases.keys()];
+    // Nothing is performed: what jobs cost is measured elsewhere.
+    const start = (level: string) =>
+      startTree({ ...env, DATABASE_URL: databases.get(level)?.url ?? '', WEB_CONCURRENCY: '1', JOB_PROCESSOR: '0' });
+    let burst = 0;
+    const [results] = await loadInRounds(bench.rounds, levels, start, [
+      {
+        bursts: bench.options.quick ? 6 : 12,
+        warmUp: 3,
+        amount: BURST,
+        task: () => ({ path: '/users', method: 'POST', connections: CONNECTIONS, signUps: `new${++burst}` }),
+      },
+    ]);
+    const costs = Object.fromEntries(levels.map((level) => [level, (results?.[level] ?? []).map(costOfSignUp)]));
+    sayLevels(bench, 'users', costs);
+    return { users: costs };
+  } finally {
+    for (const database of databases.values()) await database.drop();
+  }
+}
+
+function costOfSignUp({ requestsPerSecond, cpuUs, p50Ms, p99Ms }: BurstsResult): Costs {
+  return { 'sign-up µs': 1e6 / requestsPerSecond, 'tree CPU': cpuUs, 'p50 ms': p50Ms, 'p99 ms': p99Ms };
+}
+
+async function databaseWith(users: number): Promise<TestDatabase> {
+  const database = await createDurableDatabase();
+  await database.query(
+    `insert into users (email, name, locale, token_digest)
+     select 'user' || n || '@example.com', 'User ' || n, 'en', sha256(n::text::bytea) from generate_series(1, $1::int) n`,
+    [users],
+  );
+  await database.query('vacuum analyze users');
+  return database;
+}

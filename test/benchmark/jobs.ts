@@ -1,10 +1,7 @@
-import type { Benchmark } from './benchmarks';
 import type { ContenderName } from './contender/contenders';
-import type { DrainResult } from './contender/task';
-import type { Bench } from './frame/bench';
-import { interleave } from './frame/rounds';
-import { median, pairedRatio, type Spread, spread } from './frame/statistics';
-import { short, table } from './frame/table';
+import type { DrainResult } from './contender/process';
+import type { Bench, Benchmark } from './harness/bench';
+import { interleave, median, pairedRatio, type Spread, short, shortSpread, spread, table } from './harness/figures';
 
 interface Cell {
   readonly rttMs: number;
@@ -12,20 +9,25 @@ interface Cell {
   readonly count: number;
 }
 
+/** By contender. */
 interface CellResult extends Cell {
   readonly jobsPerSecond: Readonly<Record<string, Spread>>;
   readonly cpuUs: Readonly<Record<string, number>>;
-  /** Redis's. */
   readonly redisUs: Readonly<Record<string, number>>;
   readonly rssMb: Readonly<Record<string, number>>;
 }
 
 const FAR_MS = 2.5;
-const STRAIGHT = ['catamount', 'bee-queue', 'bullmq'] as const;
-const BY_OUTBOX = ['catamount, outbox', 'graphile-worker'] as const;
+const IN_REDIS = ['catamount', 'bee-queue', 'bullmq'] as const;
+const IN_POSTGRES = ['catamount, outbox', 'graphile-worker'] as const;
+/** The first is the one that is judged: it should have at least 0.97 of the other's speed. */
+const BY_HISTORY = ['catamount', 'catamount, no history'] as const;
 
-/** A second or two for the slowest, after as much that is not measured: a processor runs for weeks, so its code is hot. */
-export const CELLS: readonly Cell[] = [
+/**
+ * The slowest takes a second or two, after about half as much that is not measured: a processor runs for weeks, so that its
+ * code is hot.
+ */
+const CELLS: readonly Cell[] = [
   { rttMs: 0, concurrency: 1, count: 60_000 },
   { rttMs: 0, concurrency: 2, count: 60_000 },
   { rttMs: 0, concurrency: 10, count: 80_000 },
@@ -36,36 +38,52 @@ export const CELLS: readonly Cell[] = [
   { rttMs: FAR_MS, concurrency: 50, count: 40_000 },
 ];
 
-/** Jobs that do nothing, waiting in their queues, through the whole job layer. */
+/** Jobs that do nothing and wait in their queues are run through the whole job layer. */
 export const jobs: Benchmark = {
   about: 'no-op jobs a second, by concurrency and round trip, against bee-queue and BullMQ; by the outbox, too',
   peers: true,
   async run(bench) {
-    const cells = CELLS.filter((cell) => bench.wants(nameOf(cell)));
-    bench.say(`jobs a second: median of ${bench.rounds} interleaved rounds (lowest–highest)\n`);
-    const straight = await section(bench, 'straight in Redis', cells, STRAIGHT);
-    const byOutbox = await section(bench, 'from Postgres', cells, BY_OUTBOX);
+    sayHow(bench);
+    const straight = await section(bench, 'straight in Redis', CELLS, IN_REDIS);
+    const byOutbox = await section(bench, 'from Postgres', CELLS, IN_POSTGRES);
     return { straight, byOutbox };
   },
 };
 
-export async function section(bench: Bench, title: string, cells: readonly Cell[], own: readonly ContenderName[]) {
+/** What the history costs jobs that cost next to nothing else. */
+export const history: Benchmark = {
+  about: 'no-op jobs a second with their history, and without',
+  peers: false,
+  async run(bench) {
+    sayHow(bench);
+    const cells = CELLS.filter(({ rttMs, concurrency }) => rttMs === 0 && (concurrency === 2 || concurrency === 10));
+    return section(bench, 'straight in Redis', cells, BY_HISTORY);
+  },
+};
+
+function sayHow(bench: Bench): void {
+  bench.say(`jobs a second: median of ${bench.rounds} interleaved rounds (lowest–highest)\n`);
+}
+
+/** Only the cells that `--only` asks for. */
+async function section(bench: Bench, title: string, cells: readonly Cell[], own: readonly ContenderName[]) {
   const contenders = bench.choose(own);
   const [ours, ...theirs] = contenders;
   if (!ours) return [];
   const results: CellResult[] = [];
-  for (const cell of cells) results.push(await measure(bench, cell, contenders));
+  for (const cell of cells) if (bench.wants(nameOf(cell))) results.push(await measure(bench, cell, contenders));
   const speeds = results.map((cell) => [
     nameOf(cell),
-    ...contenders.map((name) => shortSpread(cell.jobsPerSecond[name])),
-    ...theirs.map((name) => ratio(cell, ours, name)),
+    ...contenders.map((name) => speedOf(cell, name)),
+    ...theirs.map((name) => {
+      const samples = (contender: ContenderName) => cell.jobsPerSecond[contender]?.samples ?? [];
+      return pairedRatio(samples(ours), samples(name)).toFixed(2);
+    }),
   ]);
   bench.say(`\n${table([title, ...contenders, ...theirs.map((name) => `÷ ${name}`)], speeds)}\n`);
-  const costs = results.map((cell) => [
+  const costs = results.map(({ cpuUs, redisUs, rssMb, ...cell }) => [
     nameOf(cell),
-    ...contenders.map(
-      (name) => `${short(cell.cpuUs[name] ?? 0)} ${short(cell.redisUs[name] ?? 0)} ${short(cell.rssMb[name] ?? 0)}`,
-    ),
+    ...contenders.map((name) => [cpuUs, redisUs, rssMb].map((figure) => short(figure[name] ?? 0)).join(' ')),
   ]);
   bench.say(`${table(['CPU µs a job, of Redis, MB', ...contenders], costs)}\n`);
   return results;
@@ -74,40 +92,34 @@ export async function section(bench: Bench, title: string, cells: readonly Cell[
 async function measure(bench: Bench, cell: Cell, contenders: readonly ContenderName[]): Promise<CellResult> {
   const { rttMs, concurrency } = cell;
   const count = Math.ceil(cell.count / (bench.options.quick ? 2 : 1));
-  const grounds = await bench.grounds();
-  const drains = await interleave(contenders, bench.rounds, async (contender) => {
-    await grounds.clear();
+  const stores = await bench.stores();
+  const runs = await interleave(contenders, bench.rounds, async (contender) => {
+    await stores.clear();
     await bench.run(contender, 0, { kind: 'fill', count });
-    const before = await grounds.redisSpent();
+    const before = await stores.redisCpuUs();
     const warmUp = Math.ceil(count / 3);
     const result = await bench.run<DrainResult>(contender, rttMs, { kind: 'drain', concurrency, count, warmUp });
-    const { cpuUs } = await grounds.redisSpent();
-    return { ...result, redisUs: (cpuUs - before.cpuUs) / count };
+    return { ...result, redisUs: ((await stores.redisCpuUs()) - before) / count };
   });
-  const each = <T>(of: (results: readonly DrainResult[]) => T): Record<string, T> =>
-    Object.fromEntries(contenders.map((name) => [name, of(drains[name])]));
+  const byContender = <T>(figure: keyof (typeof runs)[ContenderName][number], sum: (values: readonly number[]) => T) =>
+    Object.fromEntries(contenders.map((name) => [name, sum(runs[name].map((run) => run[figure]))]));
   const result: CellResult = {
     ...cell,
     count,
-    jobsPerSecond: each((results) => spread(results.map((one) => one.jobsPerSecond))),
-    cpuUs: each((results) => median(results.map((one) => one.cpuUs))),
-    redisUs: each((results) => median(results.map((one) => one.redisUs ?? Number.NaN))),
-    rssMb: each((results) => median(results.map((one) => one.rssMb))),
+    jobsPerSecond: byContender('jobsPerSecond', spread),
+    cpuUs: byContender('cpuUs', median),
+    redisUs: byContender('redisUs', median),
+    rssMb: byContender('rssMb', median),
   };
-  bench.say(
-    `${nameOf(cell)}: ${contenders.map((name) => `${name} ${shortSpread(result.jobsPerSecond[name])}`).join(', ')}`,
-  );
+  bench.say(`${nameOf(cell)}: ${contenders.map((name) => `${name} ${speedOf(result, name)}`).join(', ')}`);
   return result;
 }
 
-export function nameOf({ rttMs, concurrency }: Cell): string {
+function nameOf({ rttMs, concurrency }: Pick<Cell, 'rttMs' | 'concurrency'>): string {
   return `rtt ${rttMs} ms, c=${concurrency}`;
 }
 
-function shortSpread(value: Spread | undefined): string {
-  return value ? `${short(value.median)} (${short(value.min)}–${short(value.max)})` : '–';
-}
-
-function ratio(cell: CellResult, ours: ContenderName, theirs: ContenderName): string {
-  return pairedRatio(cell.jobsPerSecond[ours]?.samples ?? [], cell.jobsPerSecond[theirs]?.samples ?? []).toFixed(2);
+function speedOf({ jobsPerSecond }: CellResult, contender: ContenderName): string {
+  const speed = jobsPerSecond[contender];
+  return speed ? shortSpread(speed) : '–';
 }

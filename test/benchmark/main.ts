@@ -1,19 +1,46 @@
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { BENCHMARKS } from './benchmarks';
+import { boot } from './boot';
 import { CONTENDERS, type ContenderName } from './contender/contenders';
-import { Bench } from './frame/bench';
-import { endOnSignals, endWhatIsLeft } from './frame/interruption';
-import { ROOT, store } from './frame/store';
+import { enqueue } from './enqueue';
+import { firstMail } from './first-mail';
+import { growth } from './growth';
+import { Bench, type Benchmark } from './harness/bench';
+import { endOnSignals, endWhatIsLeft } from './harness/processes';
+import { PEERS, RESULTS, ROOT } from './harness/product';
+import { history, jobs } from './jobs';
+import { mail } from './mail';
+import { memory } from './memory';
+import { million } from './million';
+import { pickup } from './pickup';
+import { sets } from './sets';
+import { signUp } from './sign-up';
+import { limit, web } from './web';
 
-const PEERS = path.join(ROOT, 'test/benchmark/peers');
+/** By the names that `npm run bench -- <name>` takes. */
+const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
+  web,
+  limit,
+  boot,
+  'sign-up': signUp,
+  'first-mail': firstMail,
+  jobs,
+  history,
+  pickup,
+  enqueue,
+  million,
+  mail,
+  memory,
+  growth,
+  sets,
+};
 const MOST_MINUTES = 120;
-
 const USAGE = `npm run bench -- [names] [--quick] [--rounds n] [--minutes n] [--only row] [--contenders 'a|b'] [--against checkout] [--profile]`;
 
-/** Without names: all of them. */
+/** Without names it runs all of them. */
 async function main(): Promise<void> {
   endOnSignals();
   const { values, positionals } = parseArgs({
@@ -54,7 +81,7 @@ async function main(): Promise<void> {
     for (const name of names) {
       bench.say(`\n=== ${name}: ${BENCHMARKS[name]?.about}`);
       const results = await BENCHMARKS[name]?.run(bench);
-      bench.say(`kept in ${path.relative(ROOT, store(name, { options: bench.options, results }))}`);
+      bench.say(`kept in ${path.relative(ROOT, keep(name, { options: bench.options, results }))}`);
     }
     await bench.end();
   } finally {
@@ -71,7 +98,7 @@ function isContender(name: string): name is ContenderName {
   return Object.hasOwn(CONTENDERS, name);
 }
 
-/** What is compared with, from a lock of its own. */
+/** Installs the packages that the product is compared with, from their own lock, unless they are there. */
 function installPeers(): void {
   const read = (file: string) => fs.readFileSync(path.join(PEERS, file), 'utf8');
   const stamp = path.join(PEERS, 'node_modules/.lock-installed');
@@ -80,8 +107,31 @@ function installPeers(): void {
   fs.writeFileSync(stamp, read('package-lock.json'));
 }
 
+/** Writes down what was measured, and on what machine. @returns the file. */
+function keep(name: string, results: object): string {
+  fs.mkdirSync(RESULTS, { recursive: true });
+  const at = new Date();
+  const file = path.join(RESULTS, `${name}-${at.toISOString().replace(/[:.]/g, '-')}.json`);
+  const machine = {
+    node: process.version,
+    cpu: os.cpus()[0]?.model,
+    cores: os.availableParallelism(),
+    load: os.loadavg(),
+  };
+  fs.writeFileSync(file, `${JSON.stringify({ name, at, commit: commit(), machine, ...results }, null, 2)}\n`);
+  return file;
+}
+
+function commit(): string {
+  try {
+    return execFileSync('git', ['describe', '--always', '--dirty'], { cwd: ROOT }).toString().trim();
+  } catch {
+    return 'unknown';
+  }
+}
+
 main().catch((error: unknown) => {
   process.stderr.write(`${error instanceof Error ? error.message : error}\n`);
-  // Connections to what was ended above would be tried again for ever.
+  // Otherwise clients would try forever to reconnect to servers that were ended above.
   process.exit(1);
 });

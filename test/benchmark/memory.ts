@@ -1,79 +1,72 @@
 import path from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
-import type { Benchmark } from './benchmarks';
-import type { Bench } from './frame/bench';
-import { Child, runChild } from './frame/child';
-import { judged } from './frame/goal';
-import type { Grounds } from './frame/grounds';
-import { type Memory, memoryOf } from './frame/process-tree';
-import { Served } from './frame/served';
-import { CODE, ROOT } from './frame/store';
-import { table } from './frame/table';
-import { Loader } from './load/loader';
-import { memoryOver } from './memory/watch';
+import { Events } from '../../lib/core/events';
+import { connectJobs } from '../../lib/job/connect';
+import { Job } from '../../lib/job/job';
+import { connectStores } from './contender/catamount';
+import type { StoreUrls } from './contender/contenders';
+import type { Bench, Benchmark } from './harness/bench';
+import { judged, median, table } from './harness/figures';
+import { type Loader, withLoader } from './harness/load';
+import { type MeasuredServer, type Memory, memoryOf, startTree } from './harness/measured-server';
+import { Child, NO_LIMIT, runChild } from './harness/processes';
+import type { Stores } from './harness/stores';
+import { runTask } from './harness/task-process';
 
-const SMTP = path.join(CODE, 'test/benchmark/mail/smtp-process.js');
-const ENQUEUE = path.join(CODE, 'test/benchmark/memory/enqueue-process.js');
+const SMTP_SERVER = path.join(__dirname, 'harness/smtp-server.js');
 const JOBS = 100_000;
 const MINUTES = 2;
 const QUICK_MINUTES = 0.5;
-/** After a start, and after work: what is left of it is collected, and connections of callers close. */
+/** After a start, and after work: meanwhile garbage is collected, and connections of callers close. */
 const REST_MS = 10_000;
 const LOOK_MS = 5000;
+const LOOK_EVERY_MS = 500;
 const DONE_MS = 600_000;
-/** Of each turn of the load: readers of the landing page, then people who sign up and are mailed. */
+/** One turn of the load: reads of the landing page, then sign-ups that are mailed. */
 const TURN = { reads: 2000, signUps: 100, connections: 10 };
 const RSS = { atMost: 330 };
 const PSS = { atMost: 180 };
 
-interface Look {
-  readonly when: string;
-  readonly memory: Memory;
-}
-
-/** The tree that `npm start` gives, with external Postgres and Redis; what those take is not counted. */
+/** The tree that `npm start` gives, with external Postgres and Redis, whose memory is not counted. */
 export const memory: Benchmark = {
   about: 'MiB of the default tree, all its processes: idle, after --minutes of load (default 2), after 100,000 jobs',
   peers: true,
   async run(bench) {
-    const grounds = await bench.grounds();
-    await grounds.clear();
-    const smtp = new Child(SMTP, {}, { limitMs: 2 ** 31 - 1 });
-    const loader = new Loader();
+    const stores = await bench.stores();
+    await stores.clear();
+    const smtp = new Child(SMTP_SERVER, {}, NO_LIMIT);
     try {
-      const tree = await Served.start({
-        args: [path.join(ROOT, 'dist/server.js')],
-        env: { ...grounds.env, MAIL_DELIVERY: 'smtp', SMTP_URL: await smtp.next<string>() },
-        readyPath: '/ready',
+      const mail = { MAIL_DELIVERY: 'smtp', SMTP_URL: await smtp.next<string>() };
+      return await withLoader(async (loader) => {
+        const tree = await startTree({ ...stores.env, ...mail });
+        try {
+          return await measure(bench, stores, tree, loader);
+        } finally {
+          await tree.stop();
+        }
       });
-      try {
-        return await watch(bench, grounds, tree, loader);
-      } finally {
-        await tree.stop();
-      }
     } finally {
-      await loader.end();
       await smtp.kill();
     }
   },
 };
 
-async function watch(bench: Bench, grounds: Grounds, tree: Served, loader: Loader): Promise<object> {
+async function measure(bench: Bench, stores: Stores, tree: MeasuredServer, loader: Loader): Promise<object> {
   const minutes = bench.options.minutes ?? (bench.options.quick ? QUICK_MINUTES : MINUTES);
-  const looks: Look[] = [];
+  const looks: { readonly when: string; readonly memory: Memory }[] = [];
   const look = async (when: string) => {
     await wait(REST_MS);
     looks.push({ when, memory: await memoryOver(tree, LOOK_MS) });
   };
   await look('idle');
   const underLoad = await load(tree, loader, minutes);
-  looks.push({ when: 'under load, at most', memory: mostOf(underLoad) });
-  await settled(grounds);
+  looks.push({ when: 'under load, at most', memory: summedUp(underLoad, (values) => Math.max(...values)) });
+  await settled(stores);
   await look(`after ${minutes} min of load`);
   const jobs = bench.options.quick ? JOBS / 10 : JOBS;
   for (const turn of ['', ' more']) {
-    await runChild<number>(ENQUEUE, { stores: await grounds.stores(0), count: jobs });
-    await settled(grounds);
+    await runChild<number>(__filename, { stores: await stores.urls(0), count: jobs } satisfies EnqueueTask);
+    await settled(stores);
     await look(`after ${jobs}${turn} jobs`);
   }
   const idle = looks[0]?.memory ?? { rssMb: Number.NaN, pssMb: Number.NaN };
@@ -90,16 +83,8 @@ async function watch(bench: Bench, grounds: Grounds, tree: Served, loader: Loade
   return { minutes, jobs, looks, underLoad };
 }
 
-/** Of each figure the largest that was seen. */
-function mostOf(taken: readonly Memory[]): Memory {
-  return {
-    rssMb: Math.max(...taken.map(({ rssMb }) => rssMb)),
-    pssMb: Math.max(...taken.map(({ pssMb }) => pssMb)),
-  };
-}
-
-/** @returns what it took after each turn. */
-async function load(tree: Served, loader: Loader, minutes: number): Promise<Memory[]> {
+/** @returns the tree's memory after each turn. */
+async function load(tree: MeasuredServer, loader: Loader, minutes: number): Promise<Memory[]> {
   const taken: Memory[] = [];
   const end = performance.now() + minutes * 60_000;
   const { connections } = TURN;
@@ -112,16 +97,63 @@ async function load(tree: Served, loader: Loader, minutes: number): Promise<Memo
   return taken;
 }
 
-/** Every job is done: those of the outbox, and those that are in Redis alone. */
-async function settled({ client, database }: Grounds): Promise<void> {
+/** The median over a while: a single look may come in the middle of a garbage collection. */
+async function memoryOver(tree: MeasuredServer, ms: number): Promise<Memory> {
+  const looks: Memory[] = [];
+  const end = performance.now() + ms;
+  do {
+    looks.push(memoryOf(tree.pids));
+    await wait(LOOK_EVERY_MS);
+  } while (performance.now() < end);
+  return summedUp(looks, median);
+}
+
+function summedUp(looks: readonly Memory[], sum: (values: readonly number[]) => number): Memory {
+  return { rssMb: sum(looks.map(({ rssMb }) => rssMb)), pssMb: sum(looks.map(({ pssMb }) => pssMb)) };
+}
+
+/** Resolves when every job is done: those of the outbox, and those that are in Redis alone. */
+async function settled(stores: Stores): Promise<void> {
   const end = performance.now() + DONE_MS;
+  const lists = ['default', 'mailer'].flatMap((queue) => [`bq:${queue}:waiting`, `bq:${queue}:active`]);
   for (;;) {
-    const [row] = await database.query<{ rows: number }>('select count(*)::int as rows from job_outbox');
-    const lengths = await Promise.all(
-      ['default', 'mailer'].flatMap((queue) => ['waiting', 'active'].map((list) => client.lLen(`bq:${queue}:${list}`))),
-    );
-    if (row?.rows === 0 && lengths.every((length) => length === 0)) return;
-    if (performance.now() > end) throw new Error(`jobs were left: ${row?.rows} rows, lists of ${lengths.join(', ')}`);
+    const rows = await stores.outboxSize();
+    const lengths = await Promise.all(lists.map((list) => stores.client.lLen(list)));
+    if (rows === 0 && lengths.every((length) => length === 0)) return;
+    if (performance.now() > end) throw new Error(`jobs were left: ${rows} rows, lists of ${lengths.join(', ')}`);
     await wait(200);
   }
 }
+
+interface EnqueueTask {
+  readonly stores: StoreUrls;
+  readonly count: number;
+}
+
+const BATCH = 1000;
+/** No user has this id, so that nobody is mailed. */
+const NOBODY = '9000000000000000000';
+
+/** The tree has a job of the same name, which looks for its user in Postgres. */
+class WelcomeEmailJob extends Job<[userId: string]> {
+  static override readonly queue = 'mailer';
+
+  perform(_userId: string): never {
+    throw new Error('this process only enqueues');
+  }
+}
+
+/** Enqueues welcome mails for nobody straight into Redis, in a process of its own. */
+async function enqueueWelcomes({ stores, count }: EnqueueTask): Promise<number> {
+  const events = new Events();
+  const { end, ...connections } = await connectStores(stores, events, 1);
+  connectJobs({ ...connections, events, setup: {} });
+  for (let left = count; left > 0; left -= BATCH) {
+    const jobs = Array.from({ length: Math.min(BATCH, left) }, (): [string] => [NOBODY]);
+    await WelcomeEmailJob.performAllLater(jobs);
+  }
+  await end();
+  return count;
+}
+
+if (require.main === module) runTask(enqueueWelcomes);

@@ -1,13 +1,13 @@
-import type { Benchmark } from './benchmarks';
-import type { WatchResult } from './contender/task';
-import type { Grounds } from './frame/grounds';
-import { short, table } from './frame/table';
+import type { WatchResult } from './contender/process';
+import type { Benchmark } from './harness/bench';
+import { short, table } from './harness/figures';
+import type { Stores } from './harness/stores';
 
 const MILLION = 1_000_000;
 const QUICK = 100_000;
-/** Of all jobs: until then the processor's memory may still grow. */
+/** The share of the jobs during which the processor's memory may still grow. */
 const WARM_UP = 0.1;
-/** Ours, once every job is done: history, the dead, and what a Redis with none of our jobs holds as well, bee-queue's too. */
+/** What may be left once every job is done: history, dead jobs, and bee-queue's keys of a queue that is empty. */
 const KEPT = /^(catamount:|bq:[\w-]+:(dead|failed|jobs|recent|stallBlock)$)/;
 
 /** A million jobs that do nothing, enqueued in bulk and run: does the processor grow, and what is left in Redis? */
@@ -16,23 +16,20 @@ export const million: Benchmark = {
   peers: false,
   async run(bench) {
     const count = bench.options.quick ? QUICK : MILLION;
-    const grounds = await bench.grounds();
-    await grounds.clear();
+    const stores = await bench.stores();
+    await stores.clear();
     const begun = performance.now();
     await bench.run('catamount', 0, { kind: 'fill', count });
     const filled = performance.now();
-    const full = await redisMb(grounds);
-    const { rssMb, jobsPerSecond } = await bench.run<WatchResult>('catamount', 0, {
-      kind: 'watch',
-      concurrency: 10,
-      count,
-    });
-    const from = rssMb[Math.ceil(rssMb.length * WARM_UP)] ?? Number.NaN;
+    const full = await redisMb(stores);
+    const watch = { kind: 'watch', concurrency: 10, count } as const;
+    const { rssMb, jobsPerSecond } = await bench.run<WatchResult>('catamount', 0, watch);
     const warm = rssMb.slice(Math.ceil(rssMb.length * WARM_UP));
+    const from = warm[0] ?? Number.NaN;
     const least = Math.min(...warm);
     const most = Math.max(...warm);
     const middle = (least + most) / 2;
-    const left = await whatIsLeft(grounds);
+    const left = await whatIsLeft(stores);
     bench.say(
       `\n${table(
         [`${count} jobs`, 'value'],
@@ -43,28 +40,24 @@ export const million: Benchmark = {
           ['processor RSS MB from then, least–most', `${least.toFixed(0)}–${most.toFixed(0)}`],
           ['deviation from the middle', `±${(((most - middle) / middle) * 100).toFixed(1)} %`],
           ['Redis MB, all enqueued', full.toFixed(0)],
-          ['Redis MB, all done', (await redisMb(grounds)).toFixed(1)],
-          ['rows left in the outbox', String(await grounds.outboxSize())],
+          ['Redis MB, all done', (await redisMb(stores)).toFixed(1)],
+          ['rows left in the outbox', String(await stores.outboxSize())],
         ],
       )}\n`,
     );
-    bench.say(
-      table(
-        ['left in Redis', 'elements'],
-        left.map(({ key, size }) => [key, String(size)]),
-      ),
-    );
+    const sizes = left.map(({ key, size }) => [key, String(size)]);
+    bench.say(table(['left in Redis', 'elements'], sizes));
     const strange = left.filter(({ key }) => !KEPT.test(key));
     if (strange.length > 0) throw new Error(`Redis still holds ${strange.map(({ key }) => key).join(', ')}`);
     return { count, rssMb, jobsPerSecond, left };
   },
 };
 
-async function redisMb({ client }: Grounds): Promise<number> {
+async function redisMb({ client }: Stores): Promise<number> {
   return Number(/^used_memory:(\d+)/m.exec(await client.info('memory'))?.[1]) / 2 ** 20;
 }
 
-async function whatIsLeft({ client }: Grounds): Promise<{ readonly key: string; readonly size: number }[]> {
+async function whatIsLeft({ client }: Stores): Promise<{ readonly key: string; readonly size: number }[]> {
   const found: { key: string; size: number }[] = [];
   for await (const keys of client.scanIterator()) {
     for (const key of keys) found.push({ key, size: await sizeOf(client, key) });
@@ -72,7 +65,8 @@ async function whatIsLeft({ client }: Grounds): Promise<{ readonly key: string; 
   return found.sort((a, b) => a.key.localeCompare(b.key));
 }
 
-async function sizeOf(client: Grounds['client'], key: string): Promise<number> {
+/** How many elements it has. */
+async function sizeOf(client: Stores['client'], key: string): Promise<number> {
   switch (await client.type(key)) {
     case 'hash':
       return client.hLen(key);

@@ -1,12 +1,7 @@
-import path from 'node:path';
-import type { Benchmark } from './benchmarks';
 import type { ContenderName } from './contender/contenders';
-import type { ReceiveResult, Task } from './contender/task';
-import { type Bench, PROCESS } from './frame/bench';
-import { Child } from './frame/child';
-import { interleave } from './frame/rounds';
-import { percentile } from './frame/statistics';
-import { short, table } from './frame/table';
+import type { ReceiveResult } from './contender/process';
+import type { Bench, Benchmark } from './harness/bench';
+import { interleave, percentile, short, table } from './harness/figures';
 
 const CONTENDERS = ['catamount', 'catamount, outbox', 'bee-queue', 'bullmq', 'graphile-worker'] as const;
 const FAR_MS = 2.5;
@@ -24,7 +19,7 @@ const ROWS: readonly Row[] = [
   { name: 'delayed 1–2 s, rtt 0 ms', rttMs: 0, count: 100, laterMs: 1000 },
 ];
 
-/** From the call that enqueues, in one process, to `perform`, in another that has nothing to do. */
+/** From the call that enqueues, in one process, to `perform` in another one, which has nothing else to do. */
 export const pickup: Benchmark = {
   about: 'ms from enqueue to perform of an idle worker, and how late delayed jobs are',
   peers: true,
@@ -37,32 +32,27 @@ export const pickup: Benchmark = {
       const late = await interleave(contenders, bench.rounds, (contender) => measure(bench, contender, row));
       const all = Object.fromEntries(contenders.map((name) => [name, late[name].flat()]));
       results[row.name] = all;
-      const figures = (name: string, ps: readonly number[]) => ps.map((p) => short(percentile(all[name] ?? [], p)));
-      bench.say(
-        `\n${table(
-          [`${row.name}: ms`, 'p50', 'p90', 'p99', 'max', 'jobs'],
-          contenders.map((name) => [name, ...figures(name, [50, 90, 99, 100]), String(all[name]?.length)]),
-        )}`,
-      );
+      const lines = Object.entries(all).map(([name, values]) => [
+        name,
+        ...[50, 90, 99, 100].map((p) => short(percentile(values, p))),
+        String(values.length),
+      ]);
+      bench.say(`\n${table([`${row.name}: ms`, 'p50', 'p90', 'p99', 'max', 'jobs'], lines)}`);
     }
     return results;
   },
 };
 
 async function measure(bench: Bench, contender: ContenderName, row: Row): Promise<ReceiveResult> {
+  const { rttMs, laterMs } = row;
   const count = bench.options.quick ? Math.ceil(row.count / 2) : row.count;
-  await (await bench.grounds()).clear();
-  // Graphile's first process makes its tables.
+  await (await bench.stores()).clear();
+  // Its first process creates its tables.
   if (contender === 'graphile-worker') await bench.run(contender, 0, { kind: 'fill', count: 0 });
-  const receive: Task = { kind: 'receive', concurrency: 2, count };
-  const receiver = new Child(path.resolve(PROCESS), await bench.assignment(contender, row.rttMs, receive));
+  const receiver = await bench.fork(contender, rttMs, { kind: 'receive', concurrency: 2, count });
   try {
     await receiver.next<'working'>();
-    await bench.run(contender, row.rttMs, {
-      kind: 'send',
-      count,
-      ...(row.laterMs !== undefined && { laterMs: row.laterMs }),
-    });
+    await bench.run(contender, rttMs, { kind: 'send', count, ...(laterMs !== undefined && { laterMs }) });
     return await receiver.next<ReceiveResult>();
   } finally {
     await receiver.ended();

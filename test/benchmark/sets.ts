@@ -1,18 +1,50 @@
 import { Events } from '../../lib/core/events';
-import { Redis } from '../../lib/core/redis';
+import type { RedisClient } from '../../lib/core/redis';
+import { createPayload } from '../../lib/job/record/payload';
+import { failedRecord, newRecord, readRecord } from '../../lib/job/record/record';
+import { buryUnknown } from '../../lib/job/set/bury-script';
+import { DEAD_LIMIT } from '../../lib/job/set/dead-limits';
 import { JobSets } from '../../lib/job/set/job-sets';
-import { Database } from '../../lib/model/database';
-import { Deadline } from '../../lib/support/deadline';
-import type { Benchmark } from './benchmarks';
-import type { Grounds } from './frame/grounds';
-import { interleave } from './frame/rounds';
-import { median, spread } from './frame/statistics';
-import { short, table } from './frame/table';
-import { DEAD, fillDeadSets, QUEUES } from './sets/dead-jobs';
-import { QUESTIONS } from './sets/questions';
+import type { PageRequest } from '../../lib/job/set/page';
+import { dice } from '../support/dice';
+import { connectStores } from './contender/catamount';
+import type { Benchmark } from './harness/bench';
+import { interleave, median, short, spread, table } from './harness/figures';
+import type { Stores } from './harness/stores';
 
+const QUEUES = ['critical', 'default', 'imports', 'mailer', 'slow'] as const;
+/** The sets are full. */
+const DEAD = QUEUES.length * DEAD_LIMIT;
 const PER_PAGE = 50;
 const GOAL_MS = 300;
+
+/** What an operator looks for among dead jobs: from texts that no job has to texts that all have. */
+const QUESTIONS: Readonly<Record<string, PageRequest>> = {
+  list: {},
+  'list, last page': { offset: 49_975 },
+  'queue, a fifth': { queue: 'mailer' },
+  'class, a fifth': { class: 'SyncInvoiceJob' },
+  'class, none': { class: 'AbsentJob' },
+  'tag, a sixth': { tag: 'billing' },
+  'tag, few': { tag: 'shop-123' },
+  'tag, none': { tag: 'absent' },
+  'error, all': { error: 'error' },
+  'error, a fifth': { error: 'socket HANG up' },
+  'error, few': { error: 'order 4123' },
+  'error, none': { error: 'certificate' },
+  'error, in file names only': { error: 'execution' },
+  'text, all': { text: 'job' },
+  'text, a fifth': { text: '김민준' },
+  'text, letters of many': { text: 'retry_after' },
+  'text, one': { text: 'user41234@' },
+  'text, none': { text: 'nowhere' },
+  'text, in file names only': { text: 'node_modules' },
+  'text, an e': { text: 'e' },
+  'text, as JSON has it': { text: '"order":141234' },
+  'class and error': { class: 'SyncInvoiceJob', error: 'etimedout' },
+  'tag and text': { tag: 'vip', text: 'LOVELACE' },
+  'all four': { class: 'ChargeCardJob', tag: 'vip', error: 'order', text: 'grace', queue: ['default', 'slow'] },
+};
 
 interface Answer {
   readonly ms: number;
@@ -28,15 +60,18 @@ export const sets: Benchmark = {
   about: `a page of ${DEAD} dead jobs, listed and filtered: ms of the call, and of Redis's CPU`,
   peers: false,
   async run(bench) {
-    const grounds = await bench.grounds();
-    await grounds.clear();
-    const { dead, fill, end } = await connect(grounds);
+    const stores = await bench.stores();
+    await stores.clear();
+    const events = new Events();
+    const { database, redis, end } = await connectStores(await stores.urls(0), events, 1);
     try {
-      await fill();
-      // Redis does not know the script yet.
-      await answer(grounds, dead, 'list');
+      const sources = { redis: redis.client, knex: database.knex, events, queues: [...QUEUES], via: 'benchmark' };
+      const { dead } = new JobSets(sources);
+      await fillDeadSets(redis.client);
+      // The first call loads the script into Redis.
+      await answer(stores, dead, 'list');
       const asked = Object.keys(QUESTIONS).filter((name) => bench.wants(name));
-      const results = await interleave(asked, bench.rounds, (name) => answer(grounds, dead, name));
+      const results = await interleave(asked, bench.rounds, (name) => answer(stores, dead, name));
       bench.say(
         `\n${table(
           [`${DEAD} dead jobs`, 'found', 'ms', 'least–most', 'Redis CPU ms', 'calls', 'ms a call', `≤ ${GOAL_MS} ms`],
@@ -58,38 +93,91 @@ function lineOf(name: string, answers: readonly Answer[]): string[] {
   return [name, String(answers[0]?.total), ...figures, ...calls, ms <= GOAL_MS ? '✓' : '✗'];
 }
 
-async function answer(grounds: Grounds, dead: JobSets['dead'], name: string): Promise<Answer> {
-  await grounds.client.configResetStat();
-  const before = await grounds.redisSpent();
+async function answer(stores: Stores, dead: JobSets['dead'], name: string): Promise<Answer> {
+  await stores.client.configResetStat();
+  const before = await stores.redisCpuUs();
   const begun = performance.now();
   const { total = Number.NaN } = await dead.page({ ...QUESTIONS[name], limit: PER_PAGE });
   const ms = performance.now() - begun;
-  const after = await grounds.redisSpent();
-  const stats = await grounds.client.info('commandstats');
+  const redisCpuMs = ((await stores.redisCpuUs()) - before) / 1000;
+  const stats = await stores.client.info('commandstats');
   const [, calls, us] = (/^cmdstat_evalsha:calls=(\d+),usec=(\d+)/m.exec(stats) ?? []).map(Number);
   const callMs = (us ?? 0) / (calls ?? Number.NaN) / 1000;
-  return { ms, redisCpuMs: (after.cpuUs - before.cpuUs) / 1000, calls: calls ?? 0, callMs, total };
+  return { ms, redisCpuMs, calls: calls ?? 0, callMs, total };
 }
 
-/** As an operator's process reads them. */
-async function connect(grounds: Grounds) {
-  const { redisUrl, databaseUrl } = await grounds.stores(0);
-  const events = new Events();
-  const database = new Database(databaseUrl, { production: false, events, poolMax: 1 });
-  const redis = new Redis(redisUrl, events);
-  const ready = events.next('redis.ready');
-  await redis.start();
-  await ready;
-  const { dead } = new JobSets({
-    redis: redis.client,
-    knex: database.knex,
-    events,
-    queues: [...QUEUES],
-    via: 'benchmark',
-  });
-  const end = async () => {
-    await redis.stop(Deadline.after(1000));
-    await database.stop(Deadline.after(1000));
+const CLASSES = ['SyncInvoiceJob', 'ImportRowsJob', 'WelcomeEmailJob', 'ChargeCardJob', 'RebuildIndexJob'];
+const TAGS = ['billing', 'import', 'nightly', 'vip'];
+const NAMES = ['Ada Lovelace', '김민준', 'Grace Hopper', '이서연', 'Jürgen Groß'];
+const FAULTS: readonly ((number: number) => Error)[] = [
+  (number) => new Error(`connect ETIMEDOUT 10.0.${number % 256}.${number % 250}:5432`),
+  (number) => new TypeError(`Cannot read properties of undefined (reading 'invoice_${number % 100}')`),
+  (number) => new Error(`Request failed with status code 503: {"error":"rate limited","retry_after":${number % 60}}`),
+  (number) => new RangeError(`Row ${number} has 14 columns where 15 were expected`),
+  (number) =>
+    new Error(`the charge of order ${number} was not answered within 5 s`, { cause: new Error('socket hang up') }),
+];
+const FRAMES = [
+  'Object.request (/app/node_modules/axios/dist/node/axios.cjs:2019:14)',
+  'process.processTicksAndRejections (node:internal/process/task_queues:105:5)',
+  'async Client._query (/app/node_modules/pg/lib/client.js:526:17)',
+  'async Runner.ensureConnection (/app/node_modules/knex/lib/execution/internal/ensure-connection-callback.js:13:17)',
+  'async Ledger.settle (/app/services/ledger/settle.js:88:21)',
+  'async /app/services/invoices/sync-invoice.js:41:9',
+  'async Performance.call (/app/node_modules/catamount/dist/lib/job/perform/performer.js:112:24)',
+  'async runInContext (/app/node_modules/catamount/dist/lib/core/execution-context.js:31:12)',
+  'new Promise (<anonymous>)',
+  'TLSSocket.socketErrorListener (node:_http_client:518:5)',
+  'TLSSocket.emit (node:events:519:28)',
+  'emitErrorNT (node:internal/streams/destroy:170:8)',
+];
+const BATCH = 500;
+const ATTEMPTS = 3;
+
+/** Full dead sets, as a processor leaves them: each job has failed three times, and has its newest stack and its cause's. */
+async function fillDeadSets(redis: RedisClient): Promise<void> {
+  for (let from = 0; from < DEAD; from += BATCH) {
+    await buryUnknown(
+      redis,
+      Array.from({ length: BATCH }, (_, index) => deadJob(from + index)),
+    );
+  }
+}
+
+function deadJob(number: number): { readonly id: string; readonly queue: string; readonly record: string } {
+  const roll = dice(number);
+  const of = <T>(list: readonly T[]): T => list[roll(list.length)] as T;
+  const id = [8, 4, 4, 4, 12].map((length) => Array.from({ length }, () => roll(16).toString(16)).join('')).join('-');
+  const context = {
+    requestId: `req-${number.toString(36)}-${roll(1e9)}`,
+    locale: 'en',
+    attributes: { tenant: `t${roll(500)}` },
   };
-  return { dead, fill: () => fillDeadSets(redis.client), end };
+  const args = [
+    {
+      order: 100_000 + number,
+      amount: roll(1e6),
+      name: of(NAMES),
+      email: `user${number}@example.com`,
+      rows: [roll(99), roll(99)],
+    },
+  ];
+  const tags = roll(3) === 0 ? [] : [of(TAGS), `shop-${roll(1000)}`];
+  const payload = createPayload({ name: of(CLASSES), args, tags, context, unique: undefined }, 'outbox');
+  let record = readRecord(newRecord(JSON.stringify(payload)));
+  const fault = of(FAULTS);
+  const frames = Array.from({ length: 6 + roll(8) }, () => `\n    at ${of(FRAMES)}`).join('');
+  for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+    const error = fault(number);
+    error.stack = `${error}${frames}`;
+    if (error.cause instanceof Error) error.cause.stack = `${error.cause}${frames.slice(0, frames.length / 2)}`;
+    const run = { at: Date.now(), attempt, ms: roll(9000), host: 'web-7f9c', pid: 4000 + roll(900) };
+    const deadReason = attempt === ATTEMPTS ? `${error}, ${ATTEMPTS} attempts` : undefined;
+    record = failedRecord(record, error, {
+      run,
+      deadReason,
+      dueAt: deadReason === undefined ? Date.now() + 60_000 : undefined,
+    });
+  }
+  return { id, queue: QUEUES[number % QUEUES.length] ?? '', record: JSON.stringify(record) };
 }

@@ -1,12 +1,9 @@
 import path from 'node:path';
-import type { Benchmark } from './benchmarks';
-import { type BurstsResult, burstsInTurn } from './frame/bursts';
-import { compare } from './frame/compared';
-import { Served } from './frame/served';
-import { CODE } from './frame/store';
-import { Loader } from './load/loader';
+import type { Benchmark } from './harness/bench';
+import { type BurstsResult, burstsInTurn, compare, withLoader } from './harness/load';
+import { MeasuredServer } from './harness/measured-server';
 
-const SERVER = path.join(CODE, 'test/benchmark/sign-up/server.js');
+const SERVER = path.join(__dirname, 'sign-up-server.js');
 const PATHS = { outbox: '/outbox', 'no job': '/no-job', 'bee-queue after commit': '/bee-queue' } as const;
 type Way = keyof typeof PATHS;
 const WAYS = Object.keys(PATHS) as Way[];
@@ -14,37 +11,32 @@ const WAYS = Object.keys(PATHS) as Way[];
 /** As many as the tree serves at once: two workers with five slots each. */
 const CONNECTIONS = 10;
 const BURST = 300;
+const GOALS = { 'no job': { speed: { atLeast: 0.8 }, p99: { atMost: 1.3 } } };
 
-/** What works beside the workers. Nothing is performed: that is measured elsewhere. */
+/** What runs beside the workers. No job is performed: that is measured elsewhere. */
 const CELLS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'workers alone': { JOB_PROCESSOR: '0' },
   'the relay copying to Redis': { JOB_QUEUES: 'default' },
 };
 
-/** One and the same tree has all ways, so that nothing else differs. */
+/** The same tree has a route for each way to enqueue, so that nothing else differs. */
 export const signUp: Benchmark = {
   about: 'sign-ups a second, and their p99: with the job in the outbox, without a job, with bee-queue after the commit',
   peers: true,
   async run(bench) {
     const cells = Object.keys(CELLS)
       .filter((name) => bench.wants(name))
-      .map((name) => ({
-        name,
-        rounds: { outbox: [], 'no job': [], 'bee-queue after commit': [] } as Record<Way, BurstsResult[]>,
-      }));
-    const grounds = await bench.grounds();
-    const loader = new Loader();
+      .map((name) => ({ name, rounds: byWay((): BurstsResult[] => []) }));
+    const stores = await bench.stores();
     let burst = 0;
-    try {
+    await withLoader(async (loader) => {
       for (let round = 0; round < bench.rounds; round++) {
         for (const { name, rounds } of cells) {
-          await grounds.clear();
-          const server = await Served.start({
-            args: [SERVER],
-            env: { ...grounds.env, ...CELLS[name] },
-          });
+          await stores.clear();
+          const server = await MeasuredServer.start({ args: [SERVER], env: { ...stores.env, ...CELLS[name] } });
           try {
-            const results = await burstsInTurn(loader, sameFor(server), {
+            const sameServer = byWay(() => server);
+            const results = await burstsInTurn(loader, sameServer, {
               bursts: bench.options.quick ? 6 : 16,
               warmUp: 4,
               amount: BURST,
@@ -61,16 +53,14 @@ export const signUp: Benchmark = {
           }
         }
       }
-      const goals = { 'no job': { speed: { atLeast: 0.8 }, p99: { atMost: 1.3 } } };
-      for (const { name, rounds } of cells)
-        bench.say(`\n${compare(rounds, { title: name, subject: 'outbox', goals })}`);
-      return { cells };
-    } finally {
-      await loader.end();
+    });
+    for (const { name, rounds } of cells) {
+      bench.say(`\n${compare(rounds, { title: name, subject: 'outbox', goals: GOALS })}`);
     }
+    return { cells };
   },
 };
 
-function sameFor(server: Served): Record<Way, Served> {
-  return { outbox: server, 'no job': server, 'bee-queue after commit': server };
+function byWay<T>(value: () => T): Record<Way, T> {
+  return { outbox: value(), 'no job': value(), 'bee-queue after commit': value() };
 }

@@ -1,53 +1,93 @@
-import type { Benchmark } from './benchmarks';
-import { type BurstsResult, burstsInTurn } from './frame/bursts';
-import { compare } from './frame/compared';
-import { startAll, stopAll } from './frame/servers';
-import { Loader } from './load/loader';
-import { WEB_CONTENDERS, type WebContender } from './web/contenders';
+import fs from 'node:fs';
+import path from 'node:path';
+import { tempFolder } from '../support/temp-folder';
+import type { Benchmark } from './harness/bench';
+import { compare, loadInRounds } from './harness/load';
+import { type Env, MeasuredServer } from './harness/measured-server';
+import { PEERS } from './harness/product';
 
-const CONNECTIONS = 32;
+const CATAMOUNT = path.join(__dirname, 'web-catamount.js');
+const PEER = path.join(__dirname, 'web-peer.js');
+const PM2 = path.join(PEERS, 'node_modules/pm2/bin/pm2-runtime');
 const BURST = 2000;
 
+/** Two workers each. @param env what the whole tree needs. */
+const CONTENDERS = {
+  catamount: (env) => MeasuredServer.start({ args: [CATAMOUNT], env }),
+  'cluster + ours': () => startPeer('cluster', 'ours'),
+  'cluster + by hand': () => startPeer('cluster', 'by-hand'),
+  'throng + ours': () => startPeer('throng', 'ours'),
+  'pm2 + ours': startPm2,
+  'cluster + node:http': () => startPeer('cluster', 'raw'),
+} as const satisfies Readonly<Record<string, (env: Env) => Promise<MeasuredServer>>>;
+
+type Contender = keyof typeof CONTENDERS;
+
+const CONNECTIONS = 32;
 const GOALS = {
   'cluster + ours': { speed: { atLeast: 0.95 } },
   'pm2 + ours': { speed: { atLeast: 1 } },
 };
 
-/** One route that answers at once, in two workers, through all that is around it. */
+/** One route that answers at once, in two workers, through everything that is around it. */
 export const web: Benchmark = {
   about: 'requests a second of the whole stack, two workers: against node:cluster, throng, pm2, bare node:http',
   peers: true,
   async run(bench) {
-    const names = (Object.keys(WEB_CONTENDERS) as WebContender[]).filter(
-      (name) => name === 'catamount' || bench.wants(name),
-    );
-    const rounds = Object.fromEntries(names.map((name) => [name, []])) as unknown as Record<
-      WebContender,
-      BurstsResult[]
-    >;
-    const { env } = await bench.grounds();
-    const loader = new Loader();
-    try {
-      for (let round = 0; round < bench.rounds; round++) {
-        const servers = await startAll(names, (name) => WEB_CONTENDERS[name](env));
-        try {
-          const results = await burstsInTurn(loader, servers, {
-            bursts: bench.options.quick ? 6 : 12,
-            warmUp: 4,
-            amount: BURST,
-            task: () => ({ method: 'GET', path: '/answer', connections: CONNECTIONS }),
-          });
-          for (const name of names) rounds[name].push(results[name]);
-        } finally {
-          await stopAll(servers);
-        }
-      }
-      bench.say(
-        `\n${compare(rounds, { title: `GET, ${CONNECTIONS} connections`, subject: 'catamount', goals: GOALS })}`,
-      );
-      return { rounds };
-    } finally {
-      await loader.end();
-    }
+    const names = (Object.keys(CONTENDERS) as Contender[]).filter((name) => name === 'catamount' || bench.wants(name));
+    const { env } = await bench.stores();
+    const [rounds = {}] = await loadInRounds(bench.rounds, names, (name) => CONTENDERS[name](env), [
+      {
+        bursts: bench.options.quick ? 6 : 12,
+        warmUp: 4,
+        amount: BURST,
+        task: () => ({ method: 'GET', path: '/answer', connections: CONNECTIONS }),
+      },
+    ]);
+    const title = `GET, ${CONNECTIONS} connections`;
+    bench.say(`\n${compare(rounds, { title, subject: 'catamount', goals: GOALS })}`);
+    return { rounds };
   },
 };
+
+/** All of them have a request in flight. Of 32, most wait for a slot. */
+const LIMIT_CONNECTIONS = [4, 32];
+const LIMIT_GOALS = { unlimited: { speed: { atLeast: 0.98 } } };
+
+/** One process that answers at once, with MAX_THREADS slots, and the same one without the limit. */
+export const limit: Benchmark = {
+  about: 'what it costs that requests take turns: the same app with and without the limit',
+  peers: true,
+  async run(bench) {
+    const results = await loadInRounds(
+      bench.rounds,
+      ['ours', 'unlimited'],
+      (name) => startPeer('single', name),
+      LIMIT_CONNECTIONS.map((connections) => ({
+        bursts: bench.options.quick ? 8 : 16,
+        warmUp: 4,
+        amount: BURST,
+        task: () => ({ method: 'GET', path: '/answer', connections }),
+      })),
+    );
+    const cells = results.map((rounds, index) => ({ connections: LIMIT_CONNECTIONS[index], rounds }));
+    for (const { connections, rounds } of cells) {
+      const title = `${connections} connections`;
+      bench.say(`\n${compare(rounds, { title, subject: 'ours', goals: LIMIT_GOALS })}`);
+    }
+    return cells;
+  },
+};
+
+function startPeer(supervisor: string, application: string): Promise<MeasuredServer> {
+  return MeasuredServer.start({ args: [PEER, supervisor, application] });
+}
+
+/** In the foreground, as in a container, so that no daemon stays behind. */
+function startPm2(): Promise<MeasuredServer> {
+  const home = tempFolder('pm2');
+  const file = path.join(home, 'ecosystem.config.json');
+  const app = { name: 'bench', script: PEER, args: 'pm2 ours', exec_mode: 'cluster', instances: 2 };
+  fs.writeFileSync(file, JSON.stringify({ apps: [app] }));
+  return MeasuredServer.start({ args: [PM2, 'start', file], env: { PM2_HOME: home } });
+}

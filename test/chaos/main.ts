@@ -1,20 +1,23 @@
 import { spawnSync } from 'node:child_process';
+import fs from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { endOnSignals } from '../benchmark/frame/interruption';
+import { endOnSignals } from '../benchmark/harness/processes';
 import { processesOfRun } from '../support/run-processes';
-import { chaosRun } from './chaos-run';
-import type { Fault } from './fault/fault';
-import { FAULTS } from './fault/faults';
-import { isGood, keep, reportOf } from './report';
+import { FAULTS, type Fault } from './fault/faults';
+import { type ChaosOptions, type ChaosResult, chaosRun } from './run';
+import type { Outcome } from './traffic';
 
 const ROOT = path.resolve(__dirname, '../..');
+const FOLDER = path.join(ROOT, '.catamount/chaos');
+/** How many losses are printed. */
+const SHOWN = 20;
 const USAGE = `npm run chaos -- [--minutes n] [--seed n] [--only fault,fault]
 npm run chaos -- fuzz [--times n] [--seed n] [--only words]   the fuzzers of test/fuzz, with so many times as many cases
 npm run chaos -- long [--seed n] [--only words]               the long forms of tests in test/process and test/supervisor
 npm run chaos -- faults                                       what --only takes`;
 const MOST_MINUTES = 120;
-/** For what is on its way, and for the end: then a run that hangs is ended. */
+/** For the jobs under way, and for the end. A run that takes longer hangs, and is ended. */
 const EXTRA_MS = 10 * 60_000;
 
 const say = (line: string) => void process.stdout.write(`${line}\n`);
@@ -68,6 +71,61 @@ async function run(minutes: number, seed: number, faults: readonly Fault[]): Pro
     process.kill(pid, 'SIGKILL');
   }
   return isGood(result) && left.length === 0 ? 0 : 1;
+}
+
+/** Whether nothing was lost, and the tree recovered from every fault. */
+function isGood({ injections, balance, lostRequests, exitCode }: ChaosResult): boolean {
+  const survived = injections.every(({ error }) => !error);
+  return survived && balance.losses.length === 0 && lostRequests.length === 0 && exitCode === 0;
+}
+
+function reportOf(result: ChaosResult): string {
+  const { injections, balance, lostRequests, served, turnedAway, failed, cut, starts } = result;
+  const survived = injections.filter(({ error }) => !error).length;
+  const duplicates = new Map<string, number>();
+  for (const { reason = 'unexplained' } of balance.duplicates)
+    duplicates.set(reason, (duplicates.get(reason) ?? 0) + 1);
+  const losses = [
+    ...balance.losses,
+    ...lostRequests.map(
+      ({ what, outcome }) => `${what} ended by ${ending(outcome)}, and nothing that struck explains it`,
+    ),
+  ];
+  const lines = [
+    ['faults', `${injections.length} struck, ${survived} survived`],
+    ['requests', `${served} served, ${turnedAway} told to come back, ${failed} failed, ${cut} cut off`],
+    ['sign-ups', `${balance.signedUp} answered 201, ${balance.mails} mails received`],
+    ['jobs', `${balance.chores} accepted, ${balance.ticks} ticks, ${balance.ranAgain} run again after a fault`],
+    ['Redis alone', `${balance.goneWithRedis} jobs that went straight to Redis were gone with its data`],
+    ['trees', `${starts} started, the last one ended with code ${result.exitCode}`],
+    [
+      'duplicates',
+      `${balance.duplicates.length} mails${[...duplicates].map(([reason, count]) => `; ${count}: ${reason}`).join('')}`,
+    ],
+    ['losses', String(losses.length)],
+  ];
+  const shown = losses.slice(0, SHOWN).map((loss) => `  ${loss}`);
+  return [...lines.map(([what = '', text = '']) => `${what.padEnd(12)} ${text}`), ...shown].join('\n');
+}
+
+function ending(outcome: Outcome): string {
+  if ('error' in outcome) return outcome.detail ? `${outcome.error} (${outcome.detail})` : outcome.error;
+  const { status, retryAfter, body } = outcome;
+  return `${status}${status === 503 && retryAfter === undefined ? ' without Retry-After' : ''} (${body.slice(0, 200)})`;
+}
+
+/** Writes down the whole result, to find out why something failed. @returns the file. */
+function keep({ seed, ms, faults }: ChaosOptions, result: ChaosResult): string {
+  fs.mkdirSync(FOLDER, { recursive: true });
+  const file = path.join(FOLDER, `run-${seed}.json`);
+  const injections = result.injections.map(({ fault, error, ...times }) => ({
+    fault: fault.name,
+    error: error?.message,
+    ...times,
+  }));
+  const options = { seed, ms, faults: faults.map(({ name }) => name) };
+  fs.writeFileSync(file, JSON.stringify({ options, ...result, injections }, null, 2));
+  return file;
 }
 
 /** @param only words of the titles to run. */

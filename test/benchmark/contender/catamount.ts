@@ -9,7 +9,7 @@ import type { JobSetup } from '../../../lib/job/setup';
 import { Database } from '../../../lib/model/database';
 import { connectTransactions, transaction } from '../../../lib/model/transaction';
 import { Deadline } from '../../../lib/support/deadline';
-import type { Contender, Producer, Stop, Stores } from './contender';
+import type { Contender, Producer, Stop, StoreUrls } from './contenders';
 
 let perform: (value: number) => void = () => undefined;
 
@@ -31,35 +31,30 @@ class DyingJob extends Job<[value: number]> {
   }
 }
 
-/** What an app may put around each run, at its least. */
+/** An app may put middleware around each run: here the least there can be. */
 const setup: JobSetup = { performMiddleware: [async (_run, next) => next()] };
-/** What a request leaves in each of its jobs. */
+/** The context that a request leaves in each of its jobs. */
 const REQUEST = { requestId: '5f0c1c3e-8f3b-4a52-9a3e-2f1d0c8e7b6a', locale: 'en' };
 
 interface ContenderOptions {
+  /** Whether jobs are enqueued in transactions. */
   readonly byOutbox?: boolean;
+  /** Whether jobs fail for good. */
   readonly die?: boolean;
+  /** Whether the outcomes of jobs are counted. */
   readonly history?: boolean;
 }
 
-/** The whole job layer, wired as the processor's role wires it, with the default queues in strict order. */
+/** The whole job layer, connected as in the job processor's role, with the default queues in strict order. */
 export class CatamountContender implements Contender {
   private readonly events = new Events();
-
   private readonly job: typeof NoopJob | typeof DyingJob;
-  private readonly byOutbox: boolean;
-  private readonly history: boolean;
 
-  /**
-   * @param options.byOutbox whether jobs are enqueued in transactions. @param options.die whether they fail for good.
-   * @param options.history whether what becomes of them is counted.
-   */
   constructor(
-    private readonly stores: Stores,
-    { byOutbox = false, die = false, history = true }: ContenderOptions = {},
+    private readonly stores: StoreUrls,
+    private readonly options: ContenderOptions = {},
   ) {
-    this.byOutbox = byOutbox;
-    this.history = history;
+    const { die = false } = options;
     this.job = die ? DyingJob : NoopJob;
     const wrong = die ? /error|lost|retrying/ : /error|lost|dead|retrying/;
     this.events.onAny((name, payload) => {
@@ -83,7 +78,7 @@ export class CatamountContender implements Contender {
       events,
       registry: new JobRegistry([NoopJob, DyingJob]),
       setup,
-      tuning: { history: this.history },
+      tuning: { history: this.options.history ?? true },
     });
     await processor.start();
     return async () => {
@@ -94,31 +89,36 @@ export class CatamountContender implements Contender {
 
   async produce(): Promise<Producer> {
     const { end } = await this.connect(3);
-    const inRequest = <T>(work: () => T) => runInContext(REQUEST, work);
-    const { byOutbox, job } = this;
-    const add = (value: number) => job.performLater(value);
-    const addMany = (values: readonly number[]) => job.performAllLater(values.map((value) => [value]));
+    const { job } = this;
+    const enqueue = (work: () => Promise<unknown>) =>
+      runInContext(REQUEST, () => (this.options.byOutbox ? transaction(work) : work()));
     return {
-      add: (value) => inRequest(() => (byOutbox ? transaction(() => add(value)) : add(value))),
-      addMany: (values) => inRequest(() => (byOutbox ? transaction(() => addMany(values)) : addMany(values))),
+      add: (value) => enqueue(() => job.performLater(value)),
+      addMany: (values) => enqueue(() => job.performAllLater(values.map((value) => [value]))),
       addLater: (value, waitMs) => job.set({ wait: waitMs }).performLater(value),
       close: end,
     };
   }
 
   private async connect(poolMax: number) {
-    const { events, stores } = this;
-    const database = new Database(stores.databaseUrl, { production: false, events, poolMax });
-    const redis = new Redis(stores.redisUrl, events);
-    connectTransactions(database.knex);
-    connectJobs({ database, redis, events, setup });
-    const ready = events.next('redis.ready');
-    await redis.start();
-    await ready;
-    const end = async () => {
-      await redis.stop(Deadline.after(1000));
-      await database.stop(Deadline.after(1000));
-    };
-    return { database, redis, end };
+    const { events } = this;
+    const connections = await connectStores(this.stores, events, poolMax);
+    connectTransactions(connections.database.knex);
+    connectJobs({ ...connections, events, setup });
+    return connections;
   }
+}
+
+/** The connections of a process, once Redis is ready. `end` closes them. */
+export async function connectStores({ databaseUrl, redisUrl }: StoreUrls, events: Events, poolMax: number) {
+  const database = new Database(databaseUrl, { production: false, events, poolMax });
+  const redis = new Redis(redisUrl, events);
+  const ready = events.next('redis.ready');
+  await redis.start();
+  await ready;
+  const end = async () => {
+    await redis.stop(Deadline.after(1000));
+    await database.stop(Deadline.after(1000));
+  };
+  return { database, redis, end };
 }

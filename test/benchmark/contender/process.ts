@@ -1,19 +1,63 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import type { Contender, Producer } from './contender';
-import { CONTENDERS } from './contenders';
-import type { Assignment, DrainResult, EnqueueMode, EnqueueResult, ReceiveResult, Task, WatchResult } from './task';
+import { runTask } from '../harness/task-process';
+import { CONTENDERS, type Contender, type ContenderName, type Producer, type StoreUrls } from './contenders';
+
+// `npm run bench -- --against` also starts this file of another checkout: its path and `Assignment` connect the two.
 
 const BATCH = 1000;
-/** Enqueues in flight at once, in `concurrent`. */
+/** Calls in flight at once, in the mode `concurrent`. */
 const AT_ONCE = 50;
 
-type Of<K extends Task['kind']> = Extract<Task, { readonly kind: K }>;
+/** What one process has to do, once. */
+export type Task =
+  /** Enqueues jobs, in batches. */
+  | { readonly kind: 'fill'; readonly count: number }
+  /** Runs jobs that are there already; the first `warmUp` are not measured. `more`: there are further jobs, which may run. */
+  | {
+      readonly kind: 'drain';
+      readonly concurrency: number;
+      readonly count: number;
+      readonly warmUp: number;
+      readonly more?: boolean;
+    }
+  /** The same, and records memory. */
+  | { readonly kind: 'watch'; readonly concurrency: number; readonly count: number }
+  | { readonly kind: 'enqueue'; readonly mode: EnqueueMode; readonly count: number }
+  /** Runs jobs that carry the time they were due. */
+  | { readonly kind: 'receive'; readonly concurrency: number; readonly count: number }
+  /** Enqueues such jobs one by one with pauses, or all at once to be run later. */
+  | { readonly kind: 'send'; readonly count: number; readonly laterMs?: number };
 
-async function main(): Promise<void> {
-  const { contender, stores, task } = JSON.parse(process.argv[2] ?? '{}') as Assignment;
-  const result = await perform(CONTENDERS[contender](stores), task);
-  await new Promise((sent) => process.send?.(result, sent));
+export type EnqueueMode = 'single' | 'concurrent' | 'bulk';
+
+export interface Assignment {
+  readonly contender: ContenderName;
+  readonly stores: StoreUrls;
+  readonly task: Task;
 }
+
+export interface DrainResult {
+  readonly jobsPerSecond: number;
+  /** Of the process, user and system, per job. */
+  readonly cpuUs: number;
+  readonly rssMb: number;
+}
+
+export interface WatchResult {
+  readonly jobsPerSecond: number;
+  /** A thousand times, evenly over the jobs. */
+  readonly rssMb: readonly number[];
+}
+
+export interface EnqueueResult {
+  readonly jobsPerSecond: number;
+  readonly cpuUs: number;
+}
+
+/** Lateness of each job, ms. */
+export type ReceiveResult = readonly number[];
+
+type Of<K extends Task['kind']> = Extract<Task, { readonly kind: K }>;
 
 function perform(contender: Contender, task: Task): Promise<unknown> {
   switch (task.kind) {
@@ -34,7 +78,7 @@ function perform(contender: Contender, task: Task): Promise<unknown> {
 
 async function fill(contender: Contender, { count }: Of<'fill'>): Promise<number> {
   const producer = await contender.produce();
-  for (let from = 0; from < count; from += BATCH) await producer.addMany(range(from, Math.min(count, from + BATCH)));
+  await addAll(producer, 'bulk', count);
   await producer.close();
   return count;
 }
@@ -43,15 +87,10 @@ async function drain(
   contender: Contender,
   { concurrency, count, warmUp, more = false }: Of<'drain'>,
 ): Promise<DrainResult> {
-  let ran = 0;
   let begun = 0;
   let before = process.cpuUsage();
-  let done: (result: DrainResult) => void = () => undefined;
-  const result = new Promise<DrainResult>((resolve) => {
-    done = resolve;
-  });
-  const stop = await contender.work(concurrency, () => {
-    ran++;
+  let result: DrainResult | undefined;
+  const runs = await runJobs(contender, concurrency, count, (ran) => {
     if (ran === warmUp) {
       begun = performance.now();
       before = process.cpuUsage();
@@ -59,33 +98,48 @@ async function drain(
       const ms = performance.now() - begun;
       const jobs = count - warmUp;
       const { user, system } = process.cpuUsage(before);
-      const rssMb = process.memoryUsage.rss() / 2 ** 20;
-      done({ jobsPerSecond: (jobs / ms) * 1000, cpuUs: (user + system) / jobs, rssMb });
+      result = { jobsPerSecond: (jobs / ms) * 1000, cpuUs: (user + system) / jobs, rssMb: rssMb() };
     }
   });
-  const measured = await result;
-  await stop();
-  if (ran !== count && !more) throw new Error(`${ran} runs of ${count} jobs`);
-  return measured;
+  if (!result || (runs !== count && !more)) throw new Error(`${runs} runs of ${count} jobs`);
+  return result;
 }
 
 async function watch(contender: Contender, { concurrency, count }: Of<'watch'>): Promise<WatchResult> {
-  const rssMb: number[] = [];
+  const samples: number[] = [];
   const every = Math.ceil(count / 1000);
   const begun = performance.now();
+  let jobsPerSecond = 0;
+  await runJobs(contender, concurrency, count, (ran) => {
+    if (ran % every === 0) samples.push(rssMb());
+    if (ran === count) jobsPerSecond = (count / (performance.now() - begun)) * 1000;
+  });
+  return { jobsPerSecond, rssMb: samples };
+}
+
+/** Stops after `count` runs. @param note is called with the number of runs so far. @returns how many there were. */
+async function runJobs(
+  contender: Contender,
+  concurrency: number,
+  count: number,
+  note: (ran: number) => void,
+): Promise<number> {
   let ran = 0;
   let done: () => void = () => undefined;
   const all = new Promise<void>((resolve) => {
     done = resolve;
   });
   const stop = await contender.work(concurrency, () => {
-    if (++ran % every === 0) rssMb.push(process.memoryUsage.rss() / 2 ** 20);
+    note(++ran);
     if (ran === count) done();
   });
   await all;
-  const jobsPerSecond = (count / (performance.now() - begun)) * 1000;
   await stop();
-  return { jobsPerSecond, rssMb };
+  return ran;
+}
+
+function rssMb(): number {
+  return process.memoryUsage.rss() / 2 ** 20;
 }
 
 async function enqueue(contender: Contender, { mode, count }: Of<'enqueue'>): Promise<EnqueueResult> {
@@ -103,14 +157,16 @@ async function enqueue(contender: Contender, { mode, count }: Of<'enqueue'>): Pr
 
 async function addAll(producer: Producer, mode: EnqueueMode, count: number): Promise<void> {
   if (mode === 'bulk') {
-    for (let from = 0; from < count; from += BATCH) await producer.addMany(range(from, Math.min(count, from + BATCH)));
+    for (let from = 0; from < count; from += BATCH) {
+      await producer.addMany(Array.from({ length: Math.min(BATCH, count - from) }, (_, index) => from + index));
+    }
     return;
   }
   let next = 0;
-  const line = async () => {
+  const client = async () => {
     while (next < count) await producer.add(next++);
   };
-  await Promise.all(Array.from({ length: mode === 'single' ? 1 : AT_ONCE }, line));
+  await Promise.all(Array.from({ length: mode === 'single' ? 1 : AT_ONCE }, client));
 }
 
 async function receive(contender: Contender, { concurrency, count }: Of<'receive'>): Promise<ReceiveResult> {
@@ -130,7 +186,7 @@ async function send(contender: Contender, { count, laterMs }: Of<'send'>): Promi
   const producer = await contender.produce();
   if (laterMs === undefined) {
     for (let n = 0; n < count; n++) {
-      // Long enough that whoever works is idle again, and in step with nothing.
+      // Long enough for the worker to be idle again, and random, so that it is in step with no timer.
       await wait(10 + Math.random() * 15);
       await producer.add(now());
     }
@@ -142,19 +198,9 @@ async function send(contender: Contender, { count, laterMs }: Of<'send'>): Promi
   return count;
 }
 
-/** The same clock in all processes of a machine, ms. */
+/** The clock that all processes of a machine share, ms. */
 function now(): number {
   return Number(process.hrtime.bigint()) / 1e6;
 }
 
-function range(from: number, to: number): number[] {
-  return Array.from({ length: to - from }, (_, index) => from + index);
-}
-
-main().then(
-  () => process.exit(),
-  (error: unknown) => {
-    process.stderr.write(`${error instanceof Error ? error.stack : error}\n`);
-    process.exit(1);
-  },
-);
+runTask(({ contender, stores, task }: Assignment) => perform(CONTENDERS[contender](stores), task));

@@ -1,18 +1,29 @@
-import { CLOCK_FAULTS } from './clock';
-import { CONNECTION_FAULTS } from './connections';
-import type { Fault } from './fault';
-import { OVERLOAD } from './overload';
-import { PHASED_RESTART } from './phased-restart';
+import type { Damage } from '../ledger';
+import type { Environment } from '../scene/environment';
+import { CONNECTION_FAULTS, OVERLOAD } from './callers';
 import { POSTGRES_FAULTS } from './postgres';
-import { PROCESS_FAULTS } from './processes';
+import { CLOCK_FAULTS, PHASED_RESTART, PROCESS_FAULTS } from './processes';
 import { REDIS_FAULTS } from './redis';
-import { REDIS_LOSS_FAULTS } from './redis-loss';
 import { SMTP_FAULTS } from './smtp';
 
+/** @returns a random number from 0 to `sides` - 1, the same for the same seed. */
+export type Roll = (sides: number) => number;
+
+/** Something that goes wrong. */
+export interface Fault {
+  /** As `--only` takes it. */
+  readonly name: string;
+  readonly about: string;
+  /** The worst that may happen to requests meanwhile. Default: each is answered as always. No fault excuses a 500. */
+  readonly damage?: Exclude<Damage, 'failed'>;
+  /** Causes the fault, and removes its cause before it resolves. */
+  inject(environment: Environment, roll: Roll): Promise<void>;
+}
+
+/** Their order decides which of them a seed means. */
 export const FAULTS: readonly Fault[] = [
   ...PROCESS_FAULTS,
   ...REDIS_FAULTS,
-  ...REDIS_LOSS_FAULTS,
   ...POSTGRES_FAULTS,
   ...SMTP_FAULTS,
   ...CLOCK_FAULTS,

@@ -1,45 +1,38 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Client } from 'pg';
-import type { ChaosPostgres } from '../scene/chaos-postgres';
-import type { Fault } from './fault';
+import type { ChaosPostgres } from '../scene/postgres';
+import type { Fault } from './faults';
 
 const HELD_MS = 5000;
-/** Postgres itself gives some room back when it starts anew. */
+/** Postgres frees some space when it restarts: the disk is filled again this often. */
 const REFILLED_MS = 250;
 const TABLES = ['users', 'job_outbox', 'mail_deliveries'] as const;
 
-/** Callers are told to come back, and what was committed stays. */
-export const POSTGRES_FAULTS: readonly Fault[] = [
+const FAULTS: readonly Fault[] = [
   {
     name: 'postgres-restart',
     about: 'Postgres is stopped in order, in a hurry or killed, and comes back',
-    damage: 'turned away',
-    async strike(scene, roll) {
-      scene.note('postgres away');
-      await scene.postgres.stop((['SIGINT', 'SIGQUIT', 'SIGKILL'] as const)[roll(3)] ?? 'SIGINT');
+    async inject(environment, roll) {
+      await environment.postgres.stop((['SIGINT', 'SIGQUIT', 'SIGKILL'] as const)[roll(3)] ?? 'SIGINT');
       await wait(roll(2000));
-      await scene.postgres.start();
+      await environment.postgres.start();
     },
   },
   {
     name: 'postgres-silent',
     about: 'Postgres takes connections and statements, and answers nothing for 5 s',
-    damage: 'turned away',
-    async strike(scene) {
-      scene.note('postgres away');
-      scene.postgresNetwork.swallow();
+    async inject(environment) {
+      environment.postgresNetwork.swallow();
       await wait(HELD_MS);
-      scene.postgresNetwork.mend();
+      environment.postgresNetwork.mend();
     },
   },
   {
     name: 'postgres-connections-killed',
     about: 'pg_terminate_backend of every connection, three times',
-    damage: 'turned away',
-    async strike(scene, roll) {
+    async inject(environment, roll) {
       for (let n = 0; n < 3; n++) {
-        scene.note('postgres away');
-        await scene.postgres.administer(
+        await environment.postgres.administer(
           `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'catamount'`,
         );
         await wait(roll(1000));
@@ -49,10 +42,8 @@ export const POSTGRES_FAULTS: readonly Fault[] = [
   {
     name: 'postgres-connections-taken',
     about: 'others hold what is left of the 20 connections of a small plan',
-    damage: 'turned away',
-    async strike(scene) {
-      scene.note('postgres away');
-      const held = await takeAll(scene.postgres);
+    async inject(environment) {
+      const held = await takeAll(environment.postgres);
       await wait(HELD_MS);
       await Promise.all(held.map((client) => client.end()));
     },
@@ -60,18 +51,16 @@ export const POSTGRES_FAULTS: readonly Fault[] = [
   {
     name: 'postgres-locked',
     about: 'a table is locked for 5 s, so that statements are slow',
-    damage: 'turned away',
-    async strike(scene, roll) {
+    async inject(environment, roll) {
       const table = TABLES[roll(TABLES.length)] ?? 'users';
-      await scene.postgres.administer(`begin; lock table ${table}; select pg_sleep(${HELD_MS / 1000}); commit`);
+      await environment.postgres.administer(`begin; lock table ${table}; select pg_sleep(${HELD_MS / 1000}); commit`);
     },
   },
   {
     name: 'postgres-slow',
     about: 'every statement that writes takes 300 ms longer, for 5 s',
-    damage: 'turned away',
-    async strike({ postgres }) {
-      // One by one: whoever locks several tables at once may lock somebody out for good.
+    async inject({ postgres }) {
+      // One by one: a transaction that locks several tables may deadlock with the app's.
       await postgres.administer(`create function linger() returns trigger language plpgsql as
         $$ begin perform pg_sleep(0.3); return null; end $$`);
       for (const table of TABLES) {
@@ -87,26 +76,22 @@ export const POSTGRES_FAULTS: readonly Fault[] = [
   {
     name: 'postgres-crash',
     about: 'kill -9 of one of the processes of Postgres: it throws everybody out and recovers',
-    damage: 'turned away',
-    async strike(scene, roll) {
-      const backends = await scene.postgres.administer<{ pid: number }>(
+    async inject(environment, roll) {
+      const backends = await environment.postgres.administer<{ pid: number }>(
         `select pid from pg_stat_activity where application_name = 'catamount' order by pid`,
       );
       const victim = backends[roll(backends.length || 1)];
       if (!victim) return;
-      scene.note('postgres away');
       process.kill(victim.pid, 'SIGKILL');
-      await scene.postgres.revive();
+      await environment.postgres.revive();
     },
   },
   {
     name: 'postgres-disk-full',
     about:
       'the disk that Postgres is on is full for 5 s, to the last byte; what does not survive that is started again',
-    damage: 'turned away',
-    async strike(scene) {
-      const { postgres } = scene;
-      scene.note('postgres away');
+    async inject(environment) {
+      const { postgres } = environment;
       try {
         for (let left = HELD_MS; left > 0; left -= REFILLED_MS) {
           postgres.disk.fill();
@@ -120,7 +105,10 @@ export const POSTGRES_FAULTS: readonly Fault[] = [
   },
 ];
 
-/** As many as there are to be had. */
+/** Meanwhile callers are told to come back. What was committed stays. */
+export const POSTGRES_FAULTS = FAULTS.map((fault): Fault => ({ ...fault, damage: 'turned away' }));
+
+/** As many connections as there are left. */
 async function takeAll(postgres: ChaosPostgres): Promise<Client[]> {
   const held: Client[] = [];
   for (;;) {

@@ -1,10 +1,11 @@
 import { setTimeout as wait } from 'node:timers/promises';
+import { order } from '../../supervisor/operator';
 import { isRunning } from '../../support/processes';
 import { until } from '../../support/until';
-import type { Scene } from '../scene/scene';
-import type { Fault } from './fault';
+import type { Environment } from '../scene/environment';
+import type { Fault } from './faults';
 
-/** Less than it takes until one counts as stuck (WORKER_TIMEOUT), or as dead to other trees. */
+/** Less than it takes for a process to count as stuck (WORKER_TIMEOUT), or as dead to other trees. */
 const FROZEN_MS = 3000;
 const STILL_TAKEN_MS = 500;
 
@@ -15,9 +16,9 @@ const THE: Readonly<Record<Role, string>> = {
   primary: 'the primary',
 };
 
-/** It may be waiting for its next start. */
-function pidOf(role: Role, { platform }: Scene, slot: number): number | undefined {
-  const { primary, jobs, web } = platform.processes();
+/** undefined while the process waits for its next start. */
+function pidOf(role: Role, { platform }: Environment, slot: number): number | undefined {
+  const { primary, jobs, web } = platform.tree.processes();
   return role === 'worker' ? web.get(slot) : role === 'processor' ? jobs : primary;
 }
 
@@ -25,59 +26,56 @@ const kill = (role: Role): Fault => ({
   name: `kill-${role}`,
   about: `kill -9 of ${THE[role]}`,
   ...(role !== 'processor' && { damage: 'cut' }),
-  async strike(scene, roll) {
-    const pid = pidOf(role, scene, roll(2));
+  async inject(environment, roll) {
+    const pid = pidOf(role, environment, roll(2));
     if (pid === undefined) return;
     process.kill(pid, 'SIGKILL');
-    if (role !== 'worker') scene.note('processor died');
+    if (role !== 'worker') environment.note('processor died');
   },
 });
 
 const freeze = (role: Role): Fault => ({
   name: `freeze-${role}`,
   about: `SIGSTOP of ${THE[role]} for some seconds`,
-  // Who waited for a slot in a frozen worker has waited for too long.
+  // A request that waits for a slot in a frozen worker waits for too long.
   damage: 'turned away',
-  async strike(scene, roll) {
-    const pid = pidOf(role, scene, roll(2));
-    if (pid === undefined) return;
-    process.kill(pid, 'SIGSTOP');
-    try {
-      await wait(FROZEN_MS + roll(FROZEN_MS));
-    } finally {
-      thaw(pid);
-    }
+  async inject(environment, roll) {
+    const pid = pidOf(role, environment, roll(2));
+    if (pid !== undefined) await whileStopped(pid, () => wait(FROZEN_MS + roll(FROZEN_MS)));
   },
 });
 
-function thaw(pid: number): void {
-  try {
-    process.kill(pid, 'SIGCONT');
-  } catch {
-    // Something else has ended it.
-  }
-}
-
-/** As when its event loop is blocked for good. */
-const hold = (role: 'worker' | 'processor'): Fault => ({
+/** As if the event loop of the process were blocked for good. */
+const block = (role: 'worker' | 'processor'): Fault => ({
   name: `stuck-${role}`,
   about: `SIGSTOP of ${THE[role]} for good: the primary kills it`,
   ...(role === 'worker' && { damage: 'cut' }),
-  async strike(scene, roll) {
-    const pid = pidOf(role, scene, roll(2));
+  async inject(environment, roll) {
+    const pid = pidOf(role, environment, roll(2));
     if (pid === undefined) return;
-    process.kill(pid, 'SIGSTOP');
-    if (role === 'processor') scene.note('processor died');
-    try {
+    const note = () => role === 'processor' && environment.note('processor died');
+    await whileStopped(pid, async () => {
+      note();
       await wait(STILL_TAKEN_MS);
-      // A mail server takes what was on its way, too.
-      if (role === 'processor') scene.note('processor died');
+      // Again, since the mail server has meanwhile accepted what was on its way.
+      note();
       await until(`${role} ${pid} is killed`, () => !isRunning(pid), { timeoutMs: 60_000, everyMs: 300 });
-    } finally {
-      thaw(pid);
-    }
+    });
   },
 });
+
+async function whileStopped(pid: number, work: () => Promise<void>): Promise<void> {
+  process.kill(pid, 'SIGSTOP');
+  try {
+    await work();
+  } finally {
+    try {
+      process.kill(pid, 'SIGCONT');
+    } catch {
+      // Something else has ended it.
+    }
+  }
+}
 
 export const PROCESS_FAULTS: readonly Fault[] = [
   kill('worker'),
@@ -86,6 +84,49 @@ export const PROCESS_FAULTS: readonly Fault[] = [
   freeze('worker'),
   freeze('processor'),
   freeze('primary'),
-  hold('worker'),
-  hold('processor'),
+  block('worker'),
+  block('processor'),
 ];
+
+const HOUR_MS = 3_600_000;
+const JUMPED_MS = 6000;
+
+const jump = (name: string, about: string, ms: number): Fault => ({
+  name,
+  about,
+  async inject({ clock }) {
+    clock.set(ms);
+    await wait(JUMPED_MS);
+    clock.set(0);
+  },
+});
+
+export const CLOCK_FAULTS: readonly Fault[] = [
+  jump('clock-forward', 'the clock of the tree jumps an hour ahead, and back', HOUR_MS),
+  jump('clock-back', 'the clock of the tree falls an hour behind, and comes back', -HOUR_MS),
+];
+
+export const PHASED_RESTART: Fault = {
+  name: 'phased-restart',
+  about: 'every worker and the job processor are replaced, one after the other',
+  inject: restartByPhases,
+};
+
+/** The same fault while every process is being replaced. */
+export function duringPhasedRestart(fault: Fault): Fault {
+  return {
+    ...fault,
+    name: `${fault.name}+restart`,
+    about: `${fault.about}; during a phased restart`,
+    async inject(environment, roll) {
+      const restarted = restartByPhases(environment);
+      await fault.inject(environment, roll);
+      await restarted;
+    },
+  };
+}
+
+/** Resolves when it is complete, or was given up: another fault may have ended the primary. */
+async function restartByPhases({ platform }: Environment): Promise<void> {
+  await order(platform.tree, 'phased-restart').catch(() => undefined);
+}

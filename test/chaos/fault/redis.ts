@@ -1,66 +1,103 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import type { Fault } from './fault';
+import type { Queues } from '../../../lib/job/queue/queues';
+import { asOperator, type Environment, QUEUES } from '../scene/environment';
+import type { TcpSwitch } from '../scene/tcp-switch';
+import type { Fault } from './faults';
 
 const OUTAGE_MS = 10_000;
 const FULL_MS = 5000;
+/** How long jobs pile up in Redis before it loses them. */
+const PILING_UP_MS = 3000;
+const BEHIND_MS = 2000;
 
-/** Sign-ups go on, whatever Redis does, and it keeps what it has. */
+const outage = (name: string, about: string, start: (network: TcpSwitch) => void): Fault => ({
+  name,
+  about,
+  async inject({ redis }) {
+    start(redis.network);
+    await wait(OUTAGE_MS);
+    redis.network.mend();
+  },
+});
+
+const threeTimes = (name: string, about: string, ...commands: readonly (readonly string[])[]): Fault => ({
+  name,
+  about: `${about}, three times`,
+  async inject({ redis }, roll) {
+    for (let n = 0; n < 3; n++) {
+      for (const command of commands) await redis.command(...command);
+      await wait(roll(1000));
+    }
+  },
+});
+
+/** Jobs from the outbox come back; those that went straight to Redis are gone with its data, as the app asked for. */
+const loss = (name: string, about: string, lose: (redis: Environment['redis']) => Promise<unknown>): Fault => ({
+  name,
+  about,
+  async inject(environment, roll) {
+    // Otherwise Redis only has the jobs that run at the moment.
+    const pile = roll(2) === 0;
+    if (pile) {
+      await eachQueue(environment, (queues, queue) => queues.pause(queue));
+      await wait(PILING_UP_MS);
+    }
+    environment.note('redis lost data');
+    await lose(environment.redis);
+    environment.note('redis lost data');
+    if (!pile) return;
+    // A processor may be about to pause the queues again, as Postgres has recorded that they are paused.
+    await wait(PILING_UP_MS);
+    await eachQueue(environment, (queues, queue) => queues.resume(queue));
+  },
+});
+
+function eachQueue(environment: Environment, work: (queues: Queues, queue: string) => Promise<unknown>): Promise<void> {
+  return asOperator(environment, async ({ queues }) => {
+    for (const queue of QUEUES) await work(queues, queue);
+  });
+}
+
+/** Sign-ups continue whatever Redis does, and except for the last three faults it keeps its data. */
 export const REDIS_FAULTS: readonly Fault[] = [
   {
     name: 'redis-restart',
     about: 'Redis is stopped in order, or killed, and comes back with its data',
-    async strike({ redis }, roll) {
+    async inject({ redis }, roll) {
       const { current } = redis;
       await (roll(2) === 0 ? current.kill() : current.stop());
       await wait(roll(2000));
       await current.start();
     },
   },
-  {
-    name: 'redis-outage',
-    about: 'nobody gets through to Redis for 10 s',
-    async strike({ redis }) {
-      redis.network.takeDown();
-      await wait(OUTAGE_MS);
-      redis.network.mend();
-    },
-  },
-  {
-    name: 'redis-silent',
-    about: 'Redis takes connections and commands, and answers nothing for 10 s',
-    async strike({ redis }) {
-      redis.network.swallow();
-      await wait(OUTAGE_MS);
-      redis.network.mend();
-    },
-  },
-  {
-    name: 'redis-scripts',
-    about: 'SCRIPT FLUSH, three times',
-    async strike({ redis }, roll) {
-      for (let n = 0; n < 3; n++) {
-        await redis.command('SCRIPT', 'FLUSH');
-        await wait(roll(1000));
-      }
-    },
-  },
-  {
-    name: 'redis-clients',
-    about: 'CLIENT KILL of every connection, three times',
-    async strike({ redis }, roll) {
-      for (let n = 0; n < 3; n++) {
-        for (const type of ['normal', 'pubsub']) await redis.command('CLIENT', 'KILL', 'TYPE', type, 'SKIPME', 'yes');
-        await wait(roll(1000));
-      }
-    },
-  },
+  outage('redis-outage', 'nobody gets through to Redis for 10 s', (network) => network.takeDown()),
+  outage('redis-silent', 'Redis takes connections and commands, and answers nothing for 10 s', (network) =>
+    network.swallow(),
+  ),
+  threeTimes('redis-scripts', 'SCRIPT FLUSH', ['SCRIPT', 'FLUSH']),
+  threeTimes(
+    'redis-clients',
+    'CLIENT KILL of every connection',
+    ...['normal', 'pubsub'].map((type) => ['CLIENT', 'KILL', 'TYPE', type, 'SKIPME', 'yes']),
+  ),
   {
     name: 'redis-full',
     about: 'maxmemory is reached: Redis takes no writes for 5 s',
-    async strike({ redis }) {
+    async inject({ redis }) {
       await redis.command('CONFIG', 'SET', 'maxmemory', '1mb');
       await wait(FULL_MS);
       await redis.command('CONFIG', 'SET', 'maxmemory', '0');
     },
   },
+  loss('redis-flushed', 'FLUSHALL, with jobs in hand and in paused queues, which are resumed then', (redis) =>
+    redis.command('FLUSHALL'),
+  ),
+  loss('redis-wiped', 'Redis dies, and comes back without data, as the smallest plans do', (redis) =>
+    redis.current.restart({ wipe: true }),
+  ),
+  loss(
+    'redis-failover',
+    'a replica takes over that has heard nothing for 2 s: newer jobs are gone, older ones are there again',
+    (redis) => redis.failOver(BEHIND_MS),
+  ),
 ];

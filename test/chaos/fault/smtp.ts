@@ -1,28 +1,25 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { SmtpFault, SmtpStep } from '../../support/smtp-proxy';
-import type { Fault, Roll } from './fault';
+import type { Fault } from './faults';
 
 const STEPS: readonly SmtpStep[] = ['greeting', 'EHLO', 'MAIL', 'RCPT', 'DATA', 'message'];
 const TROUBLE_MS = 5000;
 const PLANNED = 12;
 
-function pick<T>(all: readonly T[], roll: Roll): T {
-  return all[roll(all.length)] as T;
-}
-
 const trouble = (name: string, about: string, faults: readonly SmtpFault[], steps = STEPS): Fault => ({
   name,
   about,
-  async strike(scene, roll) {
-    scene.note('answer of SMTP lost');
-    for (let n = 0; n < PLANNED; n++) scene.smtp.plan.push({ step: pick(steps, roll), fault: pick(faults, roll) });
+  async inject(environment, roll) {
+    environment.note('answer of SMTP lost');
+    const pick = <T>(all: readonly T[]) => all[roll(all.length)] as T;
+    for (let n = 0; n < PLANNED; n++) environment.smtp.plan.push({ step: pick(steps), fault: pick(faults) });
     await wait(TROUBLE_MS);
-    scene.smtp.plan.length = 0;
-    scene.note('answer of SMTP lost');
+    environment.smtp.plan.length = 0;
+    environment.note('answer of SMTP lost');
   },
 });
 
-/** Requests know nothing of mail; what was not sent is tried again. */
+/** No request depends on mail. What could not be sent is tried again. */
 export const SMTP_FAULTS: readonly Fault[] = [
   trouble('smtp-refusals', 'the mail server says 421 and 450 at any step', [
     { answer: '421 4.3.2 closing' },
@@ -38,7 +35,7 @@ export const SMTP_FAULTS: readonly Fault[] = [
   {
     name: 'smtp-down',
     about: 'the mail server is down for 8 s',
-    async strike({ smtp }) {
+    async inject({ smtp }) {
       await smtp.down();
       await wait(8000);
       await smtp.up();

@@ -1,5 +1,5 @@
 // Loaded before everything else in each process of the tree: `Date` is ahead of the true time by as many ms as the file
-// says, from a tenth of a second after it does. Timers and `performance.now()` go on, as they do when a clock is set.
+// says, within a tenth of a second. Timers and `performance.now()` do not change, as they do not when a clock is set.
 const fs = require('node:fs');
 
 const file = process.env.CHAOS_CLOCK;

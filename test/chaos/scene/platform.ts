@@ -2,16 +2,15 @@ import { freePort } from '../../../lib/embedded/free-port';
 import { request } from '../../support/http';
 import { removeFolder, tempFolder } from '../../support/temp-folder';
 import { spawnTree, type Tree } from '../../support/tree';
-import type { TreeProcesses } from '../../support/tree-processes';
 import { until } from '../../support/until';
 
 const READY_MS = 120_000;
 
-/** Keeps one tree running at one address, as a platform does: when its primary ends, it starts another. */
+/** Keeps one tree running at one address, as a platform does: when its primary ends, it starts another tree. */
 export class Platform {
   /** Trees started so far. */
   starts = 0;
-  /** Trees that ended though nobody killed their primary, with their last words. None should. */
+  /** Trees that ended without a fault having killed their primary, with their last log lines. There should be none. */
   readonly gaveUp: string[] = [];
   private running: Tree | undefined;
   private stopping = false;
@@ -35,17 +34,13 @@ export class Platform {
     return `http://127.0.0.1:${this.port}`;
   }
 
-  /** The one that runs, or ran last. */
+  /** The tree that runs, or ran last. */
   get tree(): Tree {
     if (!this.running) throw new Error('nothing was started yet');
     return this.running;
   }
 
-  processes(): TreeProcesses {
-    return this.tree.processes();
-  }
-
-  /** Resolves when it can do all it should. */
+  /** Resolves when the tree is ready. */
   async ready(): Promise<void> {
     const serves = async () => {
       if (this.trouble) throw this.trouble;

@@ -64,7 +64,7 @@ export class RedisPair {
   }
 }
 
-export async function withRedis<T>(url: string, work: (client: ReturnType<typeof clientOf>) => Promise<T>): Promise<T> {
+async function withRedis<T>(url: string, work: (client: ReturnType<typeof clientOf>) => Promise<T>): Promise<T> {
   const client = clientOf(url);
   client.on('error', () => undefined);
   await client.connect();

@@ -1,6 +1,6 @@
 import net, { type AddressInfo } from 'node:net';
 
-/** An address that stays the same, whoever serves behind it: as a managed plan's does through a failover. */
+/** An address that stays the same while servers behind it change, as that of a managed plan does in a failover. */
 export class TcpSwitch {
   private readonly pairs = new Set<readonly [net.Socket, net.Socket]>();
   private readonly server = net.createServer((inward) => this.connect(inward));
@@ -19,23 +19,23 @@ export class TcpSwitch {
     return (this.server.address() as AddressInfo).port;
   }
 
-  /** From now on; who is connected is cut off. */
+  /** For new connections. Existing ones are cut off. */
   pointTo(target: number): void {
     this.target = target;
     this.cut();
   }
 
-  cut(): void {
+  private cut(): void {
     for (const sockets of this.pairs) for (const socket of sockets) socket.resetAndDestroy();
   }
 
-  /** Who is connected is cut off, and who comes is hung up on. */
+  /** Existing connections are cut off, and new ones are reset. */
   takeDown(): void {
     this.down = true;
     this.cut();
   }
 
-  /** Connections stay, and new ones are taken; but no byte gets through, as when a network swallows packets. */
+  /** Connections stay, and new ones are accepted, but no byte gets through: a network that swallows packets. */
   swallow(): void {
     this.silent = true;
     for (const sockets of this.pairs) for (const socket of sockets) socket.pause();

@@ -1,0 +1,227 @@
+import { type Goal, interleave, judged, median, middleHalf, pairedRatios, percentile, short, table } from './figures';
+import { cpuMs, type MeasuredServer, withServers } from './measured-server';
+import { Child, NO_LIMIT } from './processes';
+import { peer } from './product';
+
+/** How soon autocannon notices that everything is answered, ms. Its default is a second. */
+const SAMPLE_MS = 20;
+
+interface LoadTask {
+  readonly url: string;
+  readonly method: 'GET' | 'POST';
+  readonly connections: number;
+  /** How many requests. */
+  readonly amount: number;
+  /** Each request signs up a user whose address begins with this. */
+  readonly signUps?: string;
+}
+
+interface LoadResult {
+  readonly requestsPerSecond: number;
+  readonly answered: number;
+  /** Of each, ms. */
+  readonly latencies: readonly number[];
+  /** How often each status that is no success came, and each error of a connection. */
+  readonly wrong: Readonly<Record<string, number>>;
+}
+
+/** autocannon in a process of its own. Loads addresses of this machine only. */
+export class Loader {
+  private readonly child = new Child(__filename, {}, NO_LIMIT);
+
+  /** @throws when any request was not answered with success: then the figures would mean nothing. */
+  async run(task: LoadTask): Promise<LoadResult> {
+    if (!['127.0.0.1', 'localhost'].includes(new URL(task.url).hostname)) {
+      throw new Error(`${task.url} is not on this machine`);
+    }
+    this.child.send(task);
+    const result = await this.child.next<LoadResult>();
+    const { answered, wrong } = result;
+    if (Object.keys(wrong).length > 0 || answered !== task.amount) {
+      throw new Error(`${task.method} ${task.url}: ${answered} of ${task.amount} answered, ${JSON.stringify(wrong)}`);
+    }
+    return result;
+  }
+
+  async end(): Promise<void> {
+    await this.child.kill();
+  }
+}
+
+export async function withLoader<T>(work: (loader: Loader) => Promise<T>): Promise<T> {
+  const loader = new Loader();
+  try {
+    return await work(loader);
+  } finally {
+    await loader.end();
+  }
+}
+
+/** The figures of one server in one round. */
+export interface BurstsResult {
+  readonly requestsPerSecond: number;
+  /** Of all its processes, per request. */
+  readonly cpuUs: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+}
+
+interface BurstsOptions<K extends string> {
+  readonly bursts: number;
+  /** Requests of each. */
+  readonly amount: number;
+  /** Bursts beforehand that are not counted. */
+  readonly warmUp: number;
+  readonly task: (name: K) => Omit<LoadTask, 'amount' | 'url'> & { readonly path: string };
+}
+
+/**
+ * Loads servers that run side by side in short turns: what slows down the machine slows down all of them. While one is loaded
+ * the others idle.
+ */
+export async function burstsInTurn<K extends string>(
+  loader: Loader,
+  servers: Readonly<Record<K, MeasuredServer>>,
+  { bursts, amount, warmUp, task }: BurstsOptions<K>,
+): Promise<Record<K, BurstsResult>> {
+  const names = Object.keys(servers) as K[];
+  const burst = async (name: K) => {
+    const { url, pids } = servers[name];
+    const { path, ...rest } = task(name);
+    const before = cpuMs(pids);
+    const result = await loader.run({ ...rest, url: url + path, amount });
+    return { ...result, cpuMs: cpuMs(pids) - before };
+  };
+  await interleave(names, warmUp, burst);
+  const results = await interleave(names, bursts, burst);
+  return Object.fromEntries(names.map((name) => [name, summed(results[name])])) as Record<K, BurstsResult>;
+}
+
+function summed(bursts: readonly (LoadResult & { readonly cpuMs: number })[]): BurstsResult {
+  const sum = (of: (burst: (typeof bursts)[number]) => number) => bursts.reduce((total, one) => total + of(one), 0);
+  const requests = sum(({ answered }) => answered);
+  const latencies = bursts.flatMap((burst) => burst.latencies);
+  return {
+    requestsPerSecond: requests / sum(({ answered, requestsPerSecond }) => answered / requestsPerSecond),
+    cpuUs: (sum((burst) => burst.cpuMs) / requests) * 1000,
+    p50Ms: percentile(latencies, 50),
+    p99Ms: percentile(latencies, 99),
+  };
+}
+
+/**
+ * In each round the servers start anew and are loaded by each of `loads`, one after the other.
+ * @returns for each load the results by server, in the order of the rounds.
+ */
+export function loadInRounds<K extends string>(
+  rounds: number,
+  names: readonly K[],
+  start: (name: K) => Promise<MeasuredServer>,
+  loads: readonly BurstsOptions<K>[],
+): Promise<Record<K, BurstsResult[]>[]> {
+  return withLoader(async (loader) => {
+    const results = loads.map(
+      () => Object.fromEntries(names.map((name) => [name, []])) as unknown as Record<K, BurstsResult[]>,
+    );
+    for (let round = 0; round < rounds; round++) {
+      await withServers(names, start, async (servers) => {
+        for (const [index, load] of loads.entries()) {
+          const burst = await burstsInTurn(loader, servers, load);
+          for (const name of names) results[index]?.[name].push(burst[name]);
+        }
+      });
+    }
+    return results;
+  });
+}
+
+interface Comparison {
+  readonly title: string;
+  /** The server that is compared with the others. */
+  readonly subject: string;
+  /** What it is held to against the others, as its figure divided by theirs. */
+  readonly goals: Readonly<Record<string, { readonly speed?: Goal; readonly p99?: Goal }>>;
+}
+
+/** A line for each server: its medians over the rounds, and the subject's ratios to it, each of the same round. */
+export function compare<K extends string>(
+  rounds: Readonly<Record<K, readonly BurstsResult[]>>,
+  { title, subject, goals }: Comparison,
+): string {
+  const lines = (Object.keys(rounds) as K[]).map((name) => {
+    const of = (figure: keyof BurstsResult, server = name) => rounds[server].map((round) => round[figure]);
+    const medians = (['requestsPerSecond', 'p50Ms', 'p99Ms', 'cpuUs'] as const).map((figure) => median(of(figure)));
+    const figures = medians.map(short);
+    if (name === subject) return [name, ...figures];
+    const ratios = (figure: keyof BurstsResult) => pairedRatios(of(figure, subject as K), of(figure));
+    const speed = ratios('requestsPerSecond');
+    return [
+      name,
+      ...figures,
+      judged(median(speed), goals[name]?.speed),
+      middleHalf(speed),
+      judged(median(ratios('p99Ms')), goals[name]?.p99),
+      judged(median(ratios('cpuUs'))),
+    ];
+  });
+  const head = [title, 'req/s', 'p50 ms', 'p99 ms', 'CPU µs', 'req/s ÷', 'middle half', 'p99 ÷', 'CPU ÷'];
+  return table(head, lines);
+}
+
+interface AutocannonRequest {
+  body?: string;
+}
+
+interface AutocannonRun {
+  on(event: 'response', listener: (client: unknown, status: number, bytes: number, ms: number) => void): void;
+  on(event: 'reqError', listener: (error: Error) => void): void;
+  then<T>(next: () => T): Promise<T>;
+}
+
+/** In the loader's process. */
+async function load({ url, method, connections, amount, signUps }: LoadTask): Promise<LoadResult> {
+  let sent = 0;
+  const setupRequest = (request: AutocannonRequest) => {
+    if (signUps === undefined) return request;
+    const n = sent++;
+    // Nobody signs up twice; every other user reads Korean.
+    const user = { email: `${signUps}-${n}@example.com`, name: `User ${n}`, locale: n % 2 ? 'ko' : 'en' };
+    request.body = JSON.stringify(user);
+    return request;
+  };
+  const latencies: number[] = [];
+  const wrong: Record<string, number> = {};
+  const note = (what: string) => {
+    wrong[what] = (wrong[what] ?? 0) + 1;
+  };
+  const headers = signUps === undefined ? {} : { 'content-type': 'application/json' };
+  const autocannon = peer<(options: object) => AutocannonRun>('autocannon');
+  const begun = performance.now();
+  let last = begun;
+  const run = autocannon({
+    url,
+    connections,
+    amount,
+    sampleInt: SAMPLE_MS,
+    requests: [{ method, headers, setupRequest }],
+  });
+  run.on('response', (_client, status, _bytes, ms) => {
+    last = performance.now();
+    latencies.push(ms);
+    if (status < 200 || status > 299) note(String(status));
+  });
+  run.on('reqError', (error) => note(error.message));
+  await run;
+  return {
+    requestsPerSecond: (latencies.length / (last - begun)) * 1000,
+    answered: latencies.length,
+    latencies,
+    wrong,
+  };
+}
+
+if (require.main === module) {
+  process.on('message', (message) => {
+    void load(message as LoadTask).then((result) => process.send?.(result));
+  });
+}

@@ -1,0 +1,177 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import fs from 'node:fs';
+import path from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import { freePort } from '../../../lib/embedded/free-port';
+import { request } from '../../support/http';
+import { descendants } from '../../support/processes';
+import { tempFolder } from '../../support/temp-folder';
+import { ROOT } from './product';
+
+const READY_MS = 60_000;
+const STOP_MS = 40_000;
+/** A clock tick of /proc/<pid>/stat: a constant of the kernel's interface. */
+const TICK_MS = 10;
+
+export type Env = Readonly<Record<string, string>>;
+
+export interface ServerOptions {
+  /** After `node`. */
+  readonly args: readonly string[];
+  readonly env?: Env;
+  /** The server is ready when this path is answered with 200. Default `/health`. */
+  readonly readyPath?: string;
+}
+
+/** A server that is to be measured, with all its processes. What it prints to standard output is thrown away. */
+export class MeasuredServer {
+  private readonly exited: Promise<unknown>;
+
+  private constructor(
+    private readonly child: ChildProcess,
+    readonly url: string,
+    /** From its start until the first 200. */
+    readonly bootMs: number,
+    private readonly errors: string,
+  ) {
+    this.exited = hasExited(child) ? Promise.resolve() : once(child, 'exit');
+  }
+
+  /** Resolves with the first 200. The server finds its port in PORT. */
+  static async start({ args, env = {}, readyPath = '/health' }: ServerOptions): Promise<MeasuredServer> {
+    const cwd = tempFolder('served');
+    const errors = path.join(cwd, 'stderr');
+    const port = await freePort();
+    const fd = fs.openSync(errors, 'a');
+    const begun = performance.now();
+    const child = spawn(process.execPath, args, {
+      cwd,
+      stdio: ['ignore', 'ignore', fd],
+      env: {
+        ...inherited(),
+        CATAMOUNT_BENCH_ROOT: ROOT,
+        NODE_ENV: 'production',
+        HOST: '127.0.0.1',
+        PORT: String(port),
+        ...env,
+      },
+    });
+    fs.closeSync(fd);
+    const url = `http://127.0.0.1:${port}`;
+    const status = () =>
+      request(url + readyPath, { timeoutMs: 5000 }).then(
+        (answer) => answer.status,
+        () => undefined,
+      );
+    while ((await status()) !== 200) {
+      if (hasExited(child) || performance.now() - begun > READY_MS) {
+        child.kill('SIGKILL');
+        throw new Error(`node ${args.join(' ')} did not come up:\n${fs.readFileSync(errors, 'utf8').slice(-2000)}`);
+      }
+      // Often enough for an exact figure, and not so often that it slows down the start.
+      await wait(2);
+    }
+    return new MeasuredServer(child, url, performance.now() - begun, errors);
+  }
+
+  /** Of its own process and all below it. */
+  get pids(): number[] {
+    const { pid = 0 } = this.child;
+    return [pid, ...descendants(pid).map((row) => row.pid)];
+  }
+
+  /** Asks it to end, and waits until its process is gone. @throws when it does not end in time. */
+  async stop(): Promise<void> {
+    const late = setTimeout(() => this.child.kill('SIGKILL'), STOP_MS);
+    this.child.kill('SIGTERM');
+    await this.exited;
+    clearTimeout(late);
+    if (this.child.signalCode === 'SIGKILL') {
+      throw new Error(`${this.child.spawnargs.join(' ')} did not end:\n${fs.readFileSync(this.errors, 'utf8')}`);
+    }
+  }
+}
+
+/** The tree that `npm start` gives, which is ready when Postgres and Redis have answered it. @param checkout built. */
+export function startTree(env: Env, checkout = ROOT): Promise<MeasuredServer> {
+  return MeasuredServer.start({ args: [path.join(checkout, 'dist/server.js')], env, readyPath: '/ready' });
+}
+
+/** Starts servers one after the other, so that none slows down the start of another, and stops them after `work`. */
+export async function withServers<K extends string, T>(
+  names: readonly K[],
+  start: (name: K) => Promise<MeasuredServer>,
+  work: (servers: Readonly<Record<K, MeasuredServer>>) => Promise<T>,
+): Promise<T> {
+  const started = new Map<K, MeasuredServer>();
+  try {
+    for (const name of names) started.set(name, await start(name));
+    return await work(Object.fromEntries(started) as Record<K, MeasuredServer>);
+  } finally {
+    await Promise.all([...started.values()].map((server) => server.stop()));
+  }
+}
+
+/** CPU that these processes have used so far, user and system, ms. Linux only. */
+export function cpuMs(pids: readonly number[]): number {
+  return pids.reduce((sum, pid) => sum + (exactCpuMs(pid) ?? countedCpuMs(pid)), 0);
+}
+
+/** To the nanosecond, of the threads that live. undefined where the kernel does not provide it. */
+function exactCpuMs(pid: number): number | undefined {
+  const folder = `/proc/${pid}/task`;
+  const stats = (readIfThere(() => fs.readdirSync(folder)) ?? []).map((thread) =>
+    read(`${folder}/${thread}/schedstat`),
+  );
+  if (stats.every((stat) => stat === '')) return undefined;
+  return stats.reduce((sum, stat) => sum + Number(stat.split(' ')[0]) / 1e6, 0);
+}
+
+/** In clock ticks of 10 ms. */
+function countedCpuMs(pid: number): number {
+  const stat = read(`/proc/${pid}/stat`);
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11] ?? 0) + Number(fields[12] ?? 0)) * TICK_MS;
+}
+
+export interface Memory {
+  readonly rssMb: number;
+  /** Private pages, and a share of shared ones: the sum over a tree is what the tree takes. */
+  readonly pssMb: number;
+}
+
+/** The sums over these processes. Linux only. */
+export function memoryOf(pids: readonly number[]): Memory {
+  let [rss, pss] = [0, 0];
+  for (const pid of pids) {
+    const rollup = read(`/proc/${pid}/smaps_rollup`);
+    const kb = (field: string) => Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(rollup)?.[1] ?? 0);
+    rss += kb('Rss');
+    pss += kb('Pss');
+  }
+  return { rssMb: rss / 1024, pssMb: pss / 1024 };
+}
+
+/** Empty when the process is gone. */
+function read(file: string): string {
+  return readIfThere(() => fs.readFileSync(file, 'utf8')) ?? '';
+}
+
+function readIfThere<T>(work: () => T): T | undefined {
+  try {
+    return work();
+  } catch {
+    return undefined;
+  }
+}
+
+function hasExited(child: ChildProcess): boolean {
+  return child.exitCode !== null || child.signalCode !== null;
+}
+
+/** Without the settings of the shell that the benchmark was started in. */
+function inherited(): Record<string, string> {
+  const names = ['PATH', 'HOME', 'TMPDIR', 'CATAMOUNT_TEST_RUN'];
+  return Object.fromEntries(names.flatMap((name) => (process.env[name] ? [[name, process.env[name] ?? '']] : [])));
+}

@@ -1,0 +1,122 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import os from 'node:os';
+import path from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import { markProcesses, processesOfRun } from '../../support/run-processes';
+
+const TASK_PROCESS = path.join(__dirname, 'task-process.js');
+/** How long a process may take to exit after it has sent its result, ms. */
+const EXIT_MS = 10_000;
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+/** How long all processes of the run may take to be gone, ms. What the kernel still writes for them cannot be hurried. */
+const GONE_MS = 10_000;
+
+export interface ChildOptions {
+  readonly execArgv?: readonly string[];
+  /** The process is killed after this time, ms. */
+  readonly limitMs?: number;
+}
+
+/** For a process that serves the whole run. */
+export const NO_LIMIT: ChildOptions = { limitMs: 2 ** 31 - 1 };
+
+/** A forked process that is given a task and sends messages about it. */
+export class Child {
+  private readonly process: ChildProcess;
+  private readonly inbox: unknown[] = [];
+  private readonly timer: NodeJS.Timeout;
+  private wake: () => void = () => undefined;
+
+  /** @param file compiled. @param task becomes the first argument, as JSON. */
+  constructor(
+    private readonly file: string,
+    task: object = {},
+    { execArgv = [], limitMs = 600_000 }: ChildOptions = {},
+  ) {
+    this.process = fork(file, [JSON.stringify(task)], { execArgv: ['--require', TASK_PROCESS, ...execArgv] });
+    this.process.on('message', (message) => {
+      this.inbox.push(message);
+      this.wake();
+    });
+    this.process.once('exit', () => this.wake());
+    this.timer = setTimeout(() => this.process.kill('SIGKILL'), limitMs);
+  }
+
+  send(message: string | object): void {
+    this.process.send(message);
+  }
+
+  /** @throws when the process ends before its next message. */
+  async next<T>(): Promise<T> {
+    while (this.inbox.length === 0) {
+      const { exitCode, signalCode } = this.process;
+      if (exitCode !== null || signalCode !== null) {
+        throw new Error(`${this.file} ended by ${signalCode ?? `code ${exitCode}`} without a result`);
+      }
+      await new Promise<void>((resolve) => {
+        this.wake = resolve;
+      });
+    }
+    return this.inbox.shift() as T;
+  }
+
+  /** For a process that waits for further messages. Resolves when it is gone. */
+  async kill(): Promise<void> {
+    this.process.kill('SIGKILL');
+    await this.ended();
+  }
+
+  /** Resolves when it is gone: a process that is still exiting would slow down the next run. */
+  async ended(): Promise<void> {
+    const late = setTimeout(() => this.process.kill('SIGKILL'), EXIT_MS);
+    if (this.process.exitCode === null && this.process.signalCode === null) await once(this.process, 'exit');
+    clearTimeout(late);
+    clearTimeout(this.timer);
+  }
+}
+
+/** Runs a task to its end. @returns its result. */
+export async function runChild<T>(file: string, task: object, options?: ChildOptions): Promise<T> {
+  const child = new Child(file, task, options);
+  try {
+    return await child.next<T>();
+  } finally {
+    await child.ended();
+  }
+}
+
+/** A run that gets a signal first ends everything that it has started: processes, trees, Redis, Postgres. */
+export function endOnSignals(): void {
+  markProcesses();
+  let ending = false;
+  for (const signal of SIGNALS) {
+    // A terminal also sends it to npm, which passes it on: it comes twice.
+    process.on(signal, () => {
+      if (ending) return;
+      ending = true;
+      process.stderr.write(`\n${signal}: ending everything that was started\n`);
+      void endWhatIsLeft().then(() => process.exit(128 + os.constants.signals[signal]));
+    });
+  }
+}
+
+/** Ends every process that the run has started and not ended itself, as one that failed half-way does. */
+export async function endWhatIsLeft(): Promise<void> {
+  const end = performance.now() + GONE_MS;
+  // The death of one process may make the run start another before it gives up: therefore look again.
+  for (let left = processesOfRun(); left.length > 0 && performance.now() < end; left = processesOfRun()) {
+    for (const { pid, command } of left) kill(pid, command);
+    await wait(50);
+  }
+}
+
+/** Postgres has to end its own processes and to give back its shared memory: it gets SIGQUIT instead of SIGKILL. */
+function kill(pid: number, command: string): void {
+  if (/^postgres: /.test(command)) return;
+  try {
+    process.kill(pid, /\/postgres -D /.test(command) ? 'SIGQUIT' : 'SIGKILL');
+  } catch {
+    // It has ended by itself.
+  }
+}

@@ -1,0 +1,17 @@
+// `Child` preloads this module into each process that it forks: however the run ends, no process goes on without it.
+process.once('disconnect', () => process.exit(1));
+
+/** The other side of `runChild`: performs the task in the first argument, sends its result and exits. */
+export function runTask<T>(perform: (task: T) => Promise<unknown>): void {
+  const run = async () => {
+    const result = await perform(JSON.parse(process.argv[2] ?? '{}') as T);
+    await new Promise((sent) => process.send?.(result, sent));
+  };
+  run().then(
+    () => process.exit(),
+    (error: unknown) => {
+      process.stderr.write(`${error instanceof Error ? error.stack : error}\n`);
+      process.exit(1);
+    },
+  );
+}

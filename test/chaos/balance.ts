@@ -1,0 +1,200 @@
+import type { LedgerEntry } from '../process/mail-ledger';
+import { until } from '../support/until';
+import type { AcceptedChore } from './ledger';
+import { asOperator, type Environment, type Incident, type Operator, QUEUES } from './scene/environment';
+
+/** A job that only Redis had may be gone with its data for this long after it was accepted: counted, and not a loss. */
+const NOT_YET_RUN_MS = 30_000;
+
+export interface Balance {
+  /** Broken promises. */
+  readonly losses: readonly string[];
+  readonly signedUp: number;
+  readonly mails: number;
+  readonly chores: number;
+  readonly ticks: number;
+  /** Jobs that were in Redis only when it lost its data: they had been enqueued straight there, as the app asked for. */
+  readonly goneWithRedis: number;
+  /** Runs of jobs beyond the first. */
+  readonly ranAgain: number;
+  readonly duplicates: readonly Duplicate[];
+}
+
+/** Waits until every job has ended, and compares what was promised with what has happened. */
+export async function balance(environment: Environment): Promise<Balance> {
+  const { ledger, mails, incidents } = environment;
+  const { dead, left } = await settle(environment);
+  const received = mails.byReceiver();
+  const users = await checkUsers(environment, new Set(received.keys()));
+  const chores = checkChores(environment);
+  const ticks = [...environment.jobLedger.ticks().keys()];
+  const duplicates = duplicatesOf(received, incidents);
+  return {
+    losses: [
+      ...ledger.broken,
+      ...environment.platform.gaveUp,
+      ...(left === '' ? [] : [`still on its way after three minutes: ${left}`]),
+      ...dead.map((job) => `given up: ${job}`),
+      ...users,
+      ...chores.losses,
+      ...missedTicks(ticks),
+      ...duplicates.filter(({ reason }) => !reason).map(({ to }) => `${to} got a mail twice, and nothing explains it`),
+    ],
+    signedUp: ledger.users.length,
+    mails: mails.entries.length,
+    chores: ledger.chores.length,
+    ticks: ticks.length,
+    goneWithRedis: chores.gone.length,
+    ranAgain: chores.ranAgain + ranAgain(environment.jobLedger.ticks()),
+    duplicates,
+  };
+}
+
+async function checkUsers({ ledger, postgres }: Environment, received: ReadonlySet<string>): Promise<string[]> {
+  const rows = await postgres.administer<{ email: string; deliveries: number; sent: number }>(
+    `select email, count(key)::int as deliveries, count(*) filter (where state = 'sent')::int as sent
+     from users left join mail_deliveries on recipients = array[email]
+     where email not like '%@ballast.example' group by email`,
+  );
+  const users = new Map(rows.map((row) => [row.email, row]));
+  const known = new Set([...ledger.users.map(({ email }) => email), ...ledger.unsure]);
+  return [
+    ...ledger.users
+      .filter(({ email }) => !users.has(email))
+      .map(({ email }) => `${email} was answered 201 and is gone`),
+    ...[...users.keys()].filter((email) => !known.has(email)).map((email) => `${email} is there, and nobody signed up`),
+    ...[...users.keys()].filter((email) => !received.has(email)).map((email) => `${email} has got no mail`),
+    ...[...received].filter((email) => !users.has(email)).map((email) => `${email} got a mail, and is not there`),
+    ...rows
+      .filter(({ deliveries, sent }) => deliveries !== 1 || sent !== 1)
+      .map((row) => `${row.email} has ${row.deliveries} delivery records, ${row.sent} of which say sent`),
+  ];
+}
+
+function checkChores({ ledger, jobLedger, incidents }: Environment) {
+  const done = jobLedger.chores();
+  const known = new Set([...ledger.chores.map(({ id }) => id), ...ledger.unsureChores]);
+  const undone = ledger.chores.filter(({ id, kind }) => kind !== 'rolled-back' && !done.has(id));
+  const losses = incidents.filter(({ kind }) => kind === 'redis lost data');
+  const wasInRedis = ({ kind, at }: AcceptedChore) =>
+    kind === 'straight' && losses.some((loss) => loss.at > at - 1000 && loss.at < at + NOT_YET_RUN_MS);
+  return {
+    gone: undone.filter(wasInRedis),
+    ranAgain: ranAgain(done),
+    losses: [
+      ...undone.filter((chore) => !wasInRedis(chore)).map(({ id, kind }) => `job ${id} (${kind}) never ran`),
+      ...ledger.chores
+        .filter(({ id, kind }) => kind === 'rolled-back' && done.has(id))
+        .map(({ id }) => `job ${id} ran, and its transaction was rolled back`),
+      ...[...done.keys()].filter((id) => !known.has(id)).map((id) => `job ${id} ran, and nobody asked for it`),
+      ...[...jobLedger.walks()].flatMap(([id, steps]) => brokenWalk(id, steps)),
+    ],
+  };
+}
+
+/** A step may be repeated when a process dies right after it. None may be left out. */
+function brokenWalk(id: number, steps: readonly number[]): string[] {
+  const leaps = steps.filter((step, index) => step > (steps[index - 1] ?? -1) + 1);
+  return leaps.length > 0 ? [`job ${id} left out a step: ${steps.join(' ')}`] : [];
+}
+
+/** There must be one every other second from the first to the last. */
+function missedTicks(ticks: readonly string[]): string[] {
+  const times = ticks.map((tick) => Date.parse(tick)).sort((a, b) => a - b);
+  return times.flatMap((time, index) => {
+    const before = times[index - 1] ?? time - 2000;
+    return time - before > 2000
+      ? [`no tick between ${new Date(before).toISOString()} and ${new Date(time).toISOString()}`]
+      : [];
+  });
+}
+
+function ranAgain(counts: ReadonlyMap<unknown, number>): number {
+  return [...counts.values()].reduce((sum, count) => sum + count - 1, 0);
+}
+
+/** How long before the death of its processor a mail may have been accepted and not yet recorded. */
+const UNRECORDED_MS = 3000;
+/** A mail is noted a little before the client gets the answer, and a kill a little after it happens. */
+const CLOCK_MS = 10;
+
+export interface Duplicate {
+  readonly to: string;
+  /** undefined: no incident explains it. */
+  readonly reason: string | undefined;
+}
+
+/**
+ * Mails that arrived again. SMTP leaves one gap: the server has accepted the mail, and its sender dies before
+ * it has recorded that, or never gets the answer.
+ */
+export function duplicatesOf(
+  mails: ReadonlyMap<string, readonly LedgerEntry[]>,
+  incidents: readonly Incident[],
+): Duplicate[] {
+  return [...mails].flatMap(([to, got]) =>
+    got.slice(1).map((second, index) => {
+      const first = got[index] ?? second;
+      return { to, reason: first.messageId === second.messageId ? explained(first, second, incidents) : undefined };
+    }),
+  );
+}
+
+function explained(first: LedgerEntry, second: LedgerEntry, incidents: readonly Incident[]): string | undefined {
+  const between = incidents.filter(({ at }) => at > first.at - CLOCK_MS && at < second.at);
+  if (between.some(({ kind, at }) => kind === 'processor died' && at - first.at < UNRECORDED_MS)) {
+    return 'the job processor was killed between the server’s yes and its record';
+  }
+  // That incident is noted when it begins and when it ends.
+  return between.some(({ kind }) => kind === 'answer of SMTP lost')
+    ? 'the server’s yes was lost on its way'
+    : undefined;
+}
+
+const SETTLE_MS = 180_000;
+
+/** What became of the jobs. */
+export interface Settled {
+  /** Jobs that were given up: none should be. */
+  readonly dead: readonly string[];
+  /** What has not ended after three minutes; empty when every job has. */
+  readonly left: string;
+}
+
+/**
+ * Waits until every job has ended. Retries are promoted, as an operator does after an outage: otherwise the first
+ * comes after some 20 s, and the fourth after two minutes.
+ */
+export function settle(environment: Environment): Promise<Settled> {
+  return asOperator(environment, async (operator) => {
+    const { sets } = operator;
+    const done = async () => {
+      await sets.retry.retryMany({ filter: {} });
+      return (await leftOver(operator)) === '';
+    };
+    const ended = until('every job has ended', done, { timeoutMs: SETTLE_MS, everyMs: 500 });
+    const left = await ended.then(
+      () => '',
+      () => leftOver(operator),
+    );
+    const { entries } = await sets.dead.page({ limit: 500 });
+    return { left, dead: entries.map(({ id, class: name, reason }) => `${name} ${id}: ${reason}`) };
+  });
+}
+
+/** @returns in words what has not ended. Ticks come every other second, and count only when they pile up. */
+async function leftOver({ sets, knex }: Operator): Promise<string> {
+  const rows = await knex('job_outbox').whereNot('class', 'TickJob').count<{ count: string }[]>();
+  const waiting = await Promise.all(QUEUES.map((queue) => sets.waiting(queue).count()));
+  const { retry, scheduled } = await sets.sizes();
+  const counts = {
+    'rows in the outbox': Number(rows[0]?.count ?? 0),
+    'jobs in queues': Math.max(0, waiting.reduce((sum, count) => sum + count, 0) - 1),
+    'jobs to be retried': retry,
+    'jobs that are scheduled': scheduled,
+  };
+  return Object.entries(counts)
+    .filter(([, count]) => count > 0)
+    .map(([what, count]) => `${count} ${what}`)
+    .join(', ');
+}

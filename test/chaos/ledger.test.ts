@@ -1,0 +1,64 @@
+import assert from 'node:assert/strict';
+import { duplicatesOf } from './balance';
+import { FAULTS, type Fault } from './fault/faults';
+import { Ledger } from './ledger';
+import { FaultSchedule, type Injection, lostRequests } from './run';
+
+/** That a run finds nothing wrong is worth something only if it would find it. */
+describe('the ledger of a chaos run', () => {
+  const mail = (at: number, messageId = '<1>') => ({ to: 'a@b.co', messageId, at });
+  const reasonFor = (mails: readonly ReturnType<typeof mail>[], incidents: Parameters<typeof duplicatesOf>[1]) =>
+    duplicatesOf(new Map([['a@b.co', mails]]), incidents).map(({ reason }) => reason !== undefined);
+
+  it('explains a second mail by a death right after the first, or by a lost answer, and by nothing else', () => {
+    const twice = [mail(1000), mail(9000)];
+    assert.deepEqual(reasonFor([mail(1000)], []), []);
+    assert.deepEqual(reasonFor(twice, []), [false]);
+    assert.deepEqual(reasonFor(twice, [{ kind: 'processor died', at: 1500 }]), [true]);
+    assert.deepEqual(reasonFor(twice, [{ kind: 'processor died', at: 8000 }]), [false]);
+    assert.deepEqual(reasonFor(twice, [{ kind: 'processor died', at: 500 }]), [false]);
+    assert.deepEqual(reasonFor(twice, [{ kind: 'answer of SMTP lost', at: 5000 }]), [true]);
+    assert.deepEqual(reasonFor(twice, [{ kind: 'redis lost data', at: 1500 }]), [false]);
+    assert.deepEqual(reasonFor([mail(1000), mail(2000, '<2>')], [{ kind: 'processor died', at: 1500 }]), [false]);
+  });
+
+  it('loses a request that came to more harm than the faults of its time explain', () => {
+    const fault = (damage: Fault['damage']) =>
+      ({ name: 'x', about: 'x', inject: async () => undefined, damage }) as Fault;
+    const injected = (damage: Fault['damage'], from: number, to: number | undefined): Injection => ({
+      ...{ fault: fault(damage), from, to },
+      ...{ recovery: undefined, error: undefined },
+    });
+    const ledger = new Ledger();
+    const now = performance.now();
+    // Late enough, however slowly the requests are recorded.
+    const later = now + 3_600_000;
+    const busy = { status: 503, body: '', retryAfter: '2' };
+    const bare = { status: 503, body: '' };
+    const wrong = { status: 500, body: '' };
+    const cut = { error: 'ECONNRESET' };
+    const all = [busy, bare, wrong, cut];
+    for (const outcome of [...all, { status: 201, body: '' }]) ledger.record('GET /', outcome, now - 100);
+    const lost = (...injections: Injection[]) => lostRequests(ledger.mishaps, injections).map(({ outcome }) => outcome);
+    assert.deepEqual(lost(), all);
+    assert.deepEqual(lost(injected(undefined, now - 500, later)), all);
+    assert.deepEqual(lost(injected('turned away', now - 500, undefined)), [bare, wrong, cut]);
+    assert.deepEqual(lost(injected('cut', now - 500, later)), [bare, wrong]);
+    assert.deepEqual(lost(injected('cut', later, later)), all);
+    assert.deepEqual(lost(injected('cut', now - 9000, now - 5000)), all);
+  });
+
+  it('comes from faults in an order that a seed gives again: each once, then each during a phased restart', () => {
+    const names = (seed: number, many: number) => {
+      const schedule = new FaultSchedule(FAULTS, seed);
+      return Array.from({ length: many }, () => schedule.next().name);
+    };
+    const round = FAULTS.length;
+    assert.deepEqual(names(7, 3 * round), names(7, 3 * round));
+    assert.notDeepEqual(names(7, round), names(8, round));
+    assert.deepEqual(names(7, round).sort(), FAULTS.map(({ name }) => name).sort());
+    const second = names(7, 2 * round - 1).slice(round);
+    assert.ok(second.every((name) => name.endsWith('+restart')));
+    assert.equal(new Set(second).size, round - 1);
+  });
+});

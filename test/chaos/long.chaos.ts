@@ -1,0 +1,18 @@
+import { signUpStorm } from '../process/sign-up-storm';
+import { crashLoop } from '../supervisor/crash-loop';
+import { leaks } from '../supervisor/leak';
+import { phasedRestarts } from '../supervisor/phased-restarts';
+import { randomKills } from '../supervisor/random-kills';
+import { PROMISED_S, stopsAndStarts, stopsInARow } from '../supervisor/stops';
+
+/** Another seed for the sign-ups: `npm run chaos -- long --only sign-ups --seed 5`. */
+const seed = Number(process.env.CHAOS_SEED ?? 1);
+
+randomKills(60_000, 1);
+randomKills(60_000, 7);
+crashLoop(60_000);
+leaks(4);
+phasedRestarts(20);
+stopsAndStarts(20, PROMISED_S);
+stopsInARow(100, PROMISED_S);
+signUpStorm({ users: 10_000, blows: 20, seed, wipes: 2 });

@@ -1,0 +1,117 @@
+import path from 'node:path';
+import createKnex, { type Knex } from 'knex';
+import { Events } from '../../../lib/core/events';
+import { Redis } from '../../../lib/core/redis';
+import { Queues } from '../../../lib/job/queue/queues';
+import { JobSets } from '../../../lib/job/set/job-sets';
+import { Deadline } from '../../../lib/support/deadline';
+import { MailLedger } from '../../process/mail-ledger';
+import { buildFixtureApp } from '../../support/fixture-app';
+import { SmtpProxy } from '../../support/smtp-proxy';
+import { tempFolder } from '../../support/temp-folder';
+import { until } from '../../support/until';
+import { JobLedger, Ledger } from '../ledger';
+import { Traffic } from '../traffic';
+import { Clock } from './clock';
+import { Platform } from './platform';
+import { ChaosPostgres } from './postgres';
+import { RedisPair } from './redis-pair';
+import { TcpSwitch } from './tcp-switch';
+
+/** An event that explains what is seen later. Times as `performance.now()`. */
+export interface Incident {
+  readonly kind: 'processor died' | 'redis lost data' | 'answer of SMTP lost';
+  readonly at: number;
+}
+
+/** A tree in production, real servers of its own for everything that it needs, and clients who use it. */
+export class Environment {
+  readonly incidents: Incident[] = [];
+
+  private constructor(
+    readonly postgres: ChaosPostgres,
+    /** Between the tree and Postgres. */
+    readonly postgresNetwork: TcpSwitch,
+    readonly redis: RedisPair,
+    readonly mails: MailLedger,
+    /** Between the tree and the mail server. */
+    readonly smtp: SmtpProxy,
+    readonly clock: Clock,
+    readonly platform: Platform,
+    readonly ledger: Ledger,
+    readonly jobLedger: JobLedger,
+    readonly traffic: Traffic,
+  ) {}
+
+  static async start(): Promise<Environment> {
+    const folder = tempFolder('chaos');
+    const entry = await buildFixtureApp('chaos-app');
+    const postgres = await ChaosPostgres.make();
+    const [network, redis, mails] = await Promise.all([
+      TcpSwitch.start(postgres.port),
+      RedisPair.start(),
+      MailLedger.start(),
+    ]);
+    const smtp = await SmtpProxy.start(Number(new URL(mails.url).port));
+    const jobLedger = new JobLedger(path.join(folder, 'job-ledger'));
+    const clock = new Clock(path.join(folder, 'clock'));
+    const env = {
+      NODE_ENV: 'production',
+      DATABASE_URL: postgres.urlBy(network.port),
+      REDIS_URL: redis.url,
+      SMTP_URL: smtp.url,
+      APP_URL: 'https://chaos.example',
+      // Mails come after all other jobs: with two slots they would wait too long on a busy machine.
+      JOB_CONCURRENCY: '5',
+      WEB_BACKLOG: '64',
+      WEB_QUEUE_TIMEOUT: '3s',
+      // Longer than a process is frozen for some seconds.
+      WORKER_TIMEOUT: '10s',
+      LOG_LEVEL: 'warn',
+      CHAOS_BOOK: jobLedger.file,
+      ...clock.env,
+    };
+    const platform = await Platform.start({ entry, env });
+    const ledger = new Ledger();
+    const traffic = new Traffic(platform.baseUrl, ledger);
+    return new Environment(postgres, network, redis, mails, smtp, clock, platform, ledger, jobLedger, traffic);
+  }
+
+  note(kind: Incident['kind']): void {
+    this.incidents.push({ kind, at: performance.now() });
+  }
+
+  async remove(): Promise<void> {
+    await this.platform.cleanup();
+    await Promise.all([this.postgresNetwork.stop(), this.redis.stop(), this.smtp.down()]);
+    await Promise.all([this.mails.stop(), this.postgres.remove()]);
+  }
+}
+
+export const QUEUES = ['default', 'mailer'] as const;
+
+/** What an operator works with: the pages and `catamount jobs` are built on the same. */
+export interface Operator {
+  readonly sets: JobSets;
+  readonly queues: Queues;
+  readonly knex: Knex;
+}
+
+/** Connects to the stores directly, not through the networks that faults break. */
+export async function asOperator<T>(
+  { postgres, redis }: Environment,
+  work: (operator: Operator) => Promise<T>,
+): Promise<T> {
+  const knex = createKnex({ client: 'pg', connection: postgres.urlBy(postgres.port), pool: { min: 0, max: 2 } });
+  const connection = new Redis(redis.current.url, new Events());
+  await connection.start();
+  await until('Redis is connected', () => connection.client.isReady, { timeoutMs: 30_000 });
+  const events = new Events();
+  const sources = { redis: connection.client, knex, events, queues: QUEUES, via: 'the chaos run' };
+  try {
+    return await work({ sets: new JobSets(sources), queues: new Queues(sources), knex });
+  } finally {
+    await connection.stop(Deadline.after(1000));
+    await knex.destroy();
+  }
+}

@@ -1,0 +1,218 @@
+import http from 'node:http';
+import { setTimeout as wait } from 'node:timers/promises';
+import { CHORES, type ChoreKind, type Ledger } from './ledger';
+
+export type Outcome =
+  | { readonly status: number; readonly body: string; readonly retryAfter?: string | undefined }
+  /** No answer: the code of the error, or `hang`, and what else is known, to find out why. */
+  | { readonly error: string; readonly detail?: string };
+
+/** Longer than any request can take: it may wait for a slot, for a connection, for a frozen process. */
+const HANG_MS = 45_000;
+
+interface Sent {
+  readonly method: string;
+  readonly url: string;
+  readonly json?: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** Sends one request. @returns how it ended: there is no retry that could hide a failure. */
+export function exchange(agent: http.Agent, { method, url, json, headers = {} }: Sent): Promise<Outcome> {
+  const body = json === undefined ? undefined : JSON.stringify(json);
+  const type = body === undefined ? {} : { 'content-type': 'application/json' };
+  return new Promise((resolve) => {
+    const request = http.request(url, { method, agent, headers: { ...type, ...headers } }, (response) => {
+      let text = '';
+      response.setEncoding('utf8');
+      response.on('data', (part: string) => {
+        text += part;
+      });
+      response.on('error', (error: NodeJS.ErrnoException) => end({ error: `${error.code} in the answer` }));
+      response.on('end', () => {
+        end({ status: response.statusCode ?? 0, body: text, retryAfter: response.headers['retry-after'] });
+      });
+    });
+    const timer = setTimeout(() => {
+      end({ error: 'hang' });
+      request.destroy();
+    }, HANG_MS);
+    const end = (outcome: Outcome) => {
+      clearTimeout(timer);
+      resolve(outcome);
+    };
+    request.on('error', (error: NodeJS.ErrnoException) => {
+      const connection = request.reusedSocket ? 'a connection that had been used before' : 'a new connection';
+      end({ error: error.code ?? error.message, detail: `${error.message}, on ${connection}` });
+    });
+    request.end(body);
+  });
+}
+
+const REFUSED_MS = 100;
+/** Between two requests of a client: a load that leaves a small machine room for the faults. */
+const PAUSE_MS = 400;
+
+/** Sends one request after the other, and records each in the ledger. */
+abstract class Client {
+  private readonly agent: http.Agent;
+  private stopping = false;
+  private loop: Promise<void> = Promise.resolve();
+
+  constructor(
+    private readonly baseUrl: string,
+    protected readonly ledger: Ledger,
+    keepAlive: boolean,
+  ) {
+    this.agent = new http.Agent({ keepAlive, maxSockets: 1 });
+  }
+
+  start(): void {
+    this.loop = this.run();
+  }
+
+  /** Resolves when its last request has ended. */
+  async stop(): Promise<void> {
+    this.stopping = true;
+    await this.loop;
+    this.agent.destroy();
+  }
+
+  /** Sends its kind of request, once. */
+  protected abstract ask(): Promise<void>;
+
+  /**
+   * Tries again only when the connection is refused, as nothing was sent then.
+   * @returns undefined when the client stops before a connection is accepted.
+   */
+  protected async send(what: string, path: string, sent: Omit<Sent, 'url'>): Promise<Outcome | undefined> {
+    const { baseUrl, ledger } = this;
+    while (!this.stopping) {
+      const from = performance.now();
+      const outcome = await exchange(this.agent, { ...sent, url: baseUrl + path });
+      if ('error' in outcome && outcome.error === 'ECONNREFUSED') {
+        await wait(REFUSED_MS);
+        continue;
+      }
+      ledger.record(what, outcome, from);
+      return outcome;
+    }
+    return undefined;
+  }
+
+  private async run(): Promise<void> {
+    while (!this.stopping) {
+      await this.ask();
+      await wait(PAUSE_MS);
+    }
+  }
+}
+
+let people = 0;
+let chores = 0;
+
+/** Signs up users, whose tokens must work from the moment of the answer. */
+class SignUpClient extends Client {
+  /** @returns the address, if it was answered 201. */
+  async signUp(): Promise<string | undefined> {
+    const { ledger } = this;
+    const n = ++people;
+    const email = `user${n}@example.com`;
+    const json = { email, name: `User ${n}`, locale: n % 2 === 0 ? 'ko' : 'en' };
+    const outcome = await this.send('POST /users', '/users', { method: 'POST', json });
+    if (!outcome) return undefined;
+    if (status(outcome) === 201) {
+      const { accessToken } = JSON.parse('body' in outcome ? outcome.body : '{}') as { readonly accessToken: string };
+      ledger.users.push({ email, token: accessToken });
+      return email;
+    }
+    // It may have been committed, and the answer lost on its way here, or to the worker.
+    ledger.unsure.add(email);
+    return undefined;
+  }
+
+  protected override async ask(): Promise<void> {
+    await this.signUp();
+  }
+}
+
+/** Checks that users who signed up are still there. */
+class ReaderClient extends Client {
+  private next = 0;
+
+  protected override async ask(): Promise<void> {
+    const { users, broken } = this.ledger;
+    const user = users[this.next++ % Math.max(1, users.length)];
+    if (!user) return;
+    const headers = { authorization: `Bearer ${user.token}` };
+    const outcome = await this.send('GET /users/me', '/users/me', { method: 'GET', headers });
+    if (!outcome || !('body' in outcome) || outcome.status >= 500) return;
+    if (outcome.status !== 200) broken.push(`${user.email} has a token that is answered ${outcome.status}`);
+    else if (!outcome.body.includes(`"${user.email}"`)) broken.push(`${user.email} is told ${outcome.body}`);
+  }
+}
+
+/** Has a slow request under way nearly all the time. */
+class SlowClient extends Client {
+  protected override async ask(): Promise<void> {
+    await this.send('GET /work', '/work?ms=400', { method: 'GET' });
+  }
+}
+
+/** Enqueues jobs in every way. */
+class ChoreClient extends Client {
+  private next = 0;
+
+  /** @returns its number, if it was accepted. */
+  async enqueue(kind: ChoreKind): Promise<number | undefined> {
+    const { ledger } = this;
+    const id = ++chores;
+    const outcome = await this.send(`POST /chores/${kind}`, `/chores/${kind}?id=${id}`, { method: 'POST' });
+    if (!outcome) return undefined;
+    if (status(outcome) === 201 || status(outcome) === 204) {
+      ledger.chores.push({ id, kind, at: performance.now() });
+      return id;
+    }
+    if (kind === 'rolled-back') ledger.chores.push({ id, kind, at: performance.now() });
+    else ledger.unsureChores.add(id);
+    return undefined;
+  }
+
+  protected override async ask(): Promise<void> {
+    await this.enqueue(CHORES[this.next++ % CHORES.length] ?? 'outbox');
+  }
+}
+
+function status(outcome: Outcome): number | undefined {
+  return 'status' in outcome ? outcome.status : undefined;
+}
+
+/** Clients that use the tree all the time, whatever happens to it. */
+export class Traffic {
+  private readonly clients: readonly Client[];
+  /** These two ask when they are told to. */
+  readonly signUps: SignUpClient;
+  readonly chores: ChoreClient;
+
+  constructor(baseUrl: string, ledger: Ledger) {
+    const some = <C extends Client>(many: number, Kind: new (...args: [string, Ledger, boolean]) => C) =>
+      // Half of the connections are kept alive, and half are new for each request.
+      Array.from({ length: many }, (_, n) => new Kind(baseUrl, ledger, n % 2 === 0));
+    this.clients = [
+      ...some(4, SignUpClient),
+      ...some(2, ReaderClient),
+      ...some(2, ChoreClient),
+      ...some(2, SlowClient),
+    ];
+    this.signUps = new SignUpClient(baseUrl, ledger, false);
+    this.chores = new ChoreClient(baseUrl, ledger, false);
+  }
+
+  start(): void {
+    for (const client of this.clients) client.start();
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([...this.clients, this.signUps, this.chores].map((client) => client.stop()));
+  }
+}
