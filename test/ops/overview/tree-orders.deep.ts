@@ -77,11 +77,11 @@ describe('orders to a real tree, in a browser', () => {
     await operator.confirm(/Restart 2 workers of/, 'Restart 2 workers');
     await events(/Phase 1 complete/);
     await allIsWell();
-    const now = [await operator.pidOf('worker-0'), await operator.pidOf('worker-1'), await operator.pidOf('jobs')];
-    assert.ok(
-      now.every((pid, i) => pid !== pids[i]),
-      `${pids} ${now}`,
-    );
+    // The event may be on the page before the cards are.
+    await until('each card shows another process', async () => {
+      const now = [await operator.pidOf('worker-0'), await operator.pidOf('worker-1'), await operator.pidOf('jobs')];
+      return now.every((pid, i) => pid !== pids[i]) || assert.fail(`${pids} ${now}`);
+    });
   });
 
   it('is refused what cannot be, in words', async () => {
