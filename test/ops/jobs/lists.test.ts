@@ -147,8 +147,9 @@ describe('lists of jobs', () => {
     for (const path of ['/ops/jobs/dead', '/ops/jobs/retries', '/ops/jobs/scheduled', '/ops/jobs/queues/mailer']) {
       const { body, status } = await viewer.get(path);
       assert.equal(status, 200);
+      // Ids and tokens are random: any four digits may stand in them.
       assert.doesNotMatch(
-        body,
+        body.replace(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|value="[\w-]{20,}"/g, ''),
         /inv_|4812|4790|mailbox|No answer|type="checkbox"|name="q"|method="post" action="\/ops\/jobs/,
         path,
       );
