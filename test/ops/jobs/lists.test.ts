@@ -147,7 +147,7 @@ describe('lists of jobs', () => {
     for (const path of ['/ops/jobs/dead', '/ops/jobs/retries', '/ops/jobs/scheduled', '/ops/jobs/queues/mailer']) {
       const { body, status } = await viewer.get(path);
       assert.equal(status, 200);
-      // Ids and tokens are random: any four digits may stand in them.
+      // Ids and tokens are random, so that the same four digits may stand in them.
       const text = body.replace(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|value="[\w-]{20,}"/g, '');
       const told =
         /.{0,80}(inv_|4812|4790|mailbox|No answer|type="checkbox"|name="q"|method="post" action="\/ops\/jobs).{0,40}/;
