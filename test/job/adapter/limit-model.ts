@@ -81,8 +81,12 @@ export class LimitModel {
   async stall(process: Process): Promise<void> {
     for (const { id, queue, fence } of process.running) {
       const { client } = this.redis;
-      if ((await client.lRem(`bq:${queue}:active`, 0, id)) > 0) await client.lPush(`bq:${queue}:waiting`, id);
       this.stalled.add(fence);
+      if ((await client.lRem(`bq:${queue}:active`, 0, id)) === 0) continue;
+      await client.lPush(`bq:${queue}:waiting`, id);
+      // Whoever has the job by now loses it as well: the check knows of jobs, not of deliveries.
+      for (const { running } of this.processes)
+        for (const other of running) if (other.id === id && other.queue === queue) this.stalled.add(other.fence);
     }
   }
 
