@@ -13,7 +13,7 @@ const FOLDER = path.join(ROOT, '.catamount/chaos');
 /** How many losses are printed. */
 const SHOWN = 20;
 const USAGE = `npm run chaos -- [--minutes n] [--seed n] [--only fault,fault]
-npm run chaos -- fuzz [--times n] [--seed n] [--only words]   the fuzzers of test/fuzz, with so many times as many cases
+npm run chaos -- fuzz [--times n] [--seed n] [--only words]   the fuzzers of test/fuzz, with so many times as many cases, and all other properties with another seed
 npm run chaos -- long [--seed n] [--only words]               the long forms of tests in test/process and test/supervisor
 npm run chaos -- faults                                       what --only takes`;
 const MOST_MINUTES = 120;
@@ -40,12 +40,12 @@ async function main(): Promise<number> {
     case 'run':
       return run(number('--minutes', values.minutes, MOST_MINUTES), seed, chosen(values.only));
     case 'fuzz':
-      return mocha('test/fuzz/*.{test,deep}.ts', values.only, {
+      return mocha(propertyFiles(), values.only, {
         FUZZ_SCALE: String(whole('--times', values.times, 10_000)),
         FUZZ_SEED: String(seed),
       });
     case 'long':
-      return mocha('test/chaos/*.chaos.ts', values.only, { CHAOS_SEED: String(seed) });
+      return mocha(['test/chaos/*.chaos.ts'], values.only, { CHAOS_SEED: String(seed) });
     case 'faults':
       for (const { name, about } of FAULTS) say(`${name.padEnd(28)} ${about}`);
       return 0;
@@ -128,8 +128,22 @@ function keep({ seed, ms, faults }: ChaosOptions, result: ChaosResult): string {
   return file;
 }
 
+/** The fuzzers, and every other file that tests properties: the tiers try one seed only. */
+function propertyFiles(): string[] {
+  const all = fs.readdirSync(path.join(ROOT, 'test'), { recursive: true, encoding: 'utf8' });
+  return all
+    .filter((file) => /\.(test|deep)\.ts$/.test(file) && !file.includes('node_modules'))
+    .map((file) => path.join('test', file))
+    .filter((file) => file.startsWith('test/fuzz/') || read(file).includes("from 'fast-check'"))
+    .sort();
+}
+
+function read(file: string): string {
+  return fs.readFileSync(path.join(ROOT, file), 'utf8');
+}
+
 /** @param only words of the titles to run. */
-function mocha(files: string, only: string | undefined, env: Readonly<Record<string, string>>): number {
+function mocha(files: readonly string[], only: string | undefined, env: Readonly<Record<string, string>>): number {
   const program = path.join(ROOT, 'node_modules/mocha/bin/mocha.js');
   const options = [
     '--no-config',
@@ -142,7 +156,7 @@ function mocha(files: string, only: string | undefined, env: Readonly<Record<str
   ];
   const { status } = spawnSync(
     process.execPath,
-    [program, ...options, files, ...(only === undefined ? [] : ['--fgrep', only])],
+    [program, ...options, ...files, ...(only === undefined ? [] : ['--fgrep', only])],
     {
       cwd: ROOT,
       stdio: 'inherit',

@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import fc from 'fast-check';
 import type { Context, RootHookObject, Suite } from 'mocha';
 import { leftoverDatabases } from './postgres';
 import { markProcesses, processesOfRun } from './run-processes';
@@ -8,6 +9,8 @@ import { LANE, RUN_FOLDER } from './temp-folder';
 import { until } from './until';
 
 markProcesses();
+// The same inputs in every run: a tier is not red by chance. `npm run fuzz` tries others.
+fc.configureGlobal({ seed: Number(process.env.FUZZ_SEED ?? 20261126) });
 
 const ROOT = path.resolve(__dirname, '../..');
 /** Handles that Mocha and Node open and close as they like. */
