@@ -7,13 +7,18 @@ import { until } from '../support/until';
 import { order, statsOf } from './operator';
 import { Stage } from './stage';
 
-/** Tells of each collection that did not come by itself. */
+/** Tells of each collection that the product asks for. Node itself shows only until version 20 that one was asked for. */
 const OBSERVER = `
-const { constants, PerformanceObserver } = require('node:perf_hooks');
-const asked = constants.NODE_PERFORMANCE_GC_FLAGS_FORCED | constants.NODE_PERFORMANCE_GC_FLAGS_ALL_AVAILABLE_GARBAGE;
-new PerformanceObserver((list) => {
-  for (const { detail } of list.getEntries()) if (detail.flags & asked) console.log(process.pid + ' was told to collect');
-}).observe({ entryTypes: ['gc'] });
+const vm = require('node:vm');
+const { runInNewContext } = vm;
+vm.runInNewContext = (code, ...rest) => {
+  const result = runInNewContext(code, ...rest);
+  if (code !== 'gc') return result;
+  return (...options) => {
+    result(...options);
+    console.log(process.pid + ' was told to collect');
+  };
+};
 `;
 
 describe('a whole tree', () => {
