@@ -179,7 +179,10 @@ describe('the jobs of a process that is dead, or silent', () => {
       { identity: 'silent', host: 'far', pid: 7, silenceMs: SILENCE_MS, jobs: 2 },
     ]);
     await until('the outbox is empty', async () => (await system.outboxSize()) === 0);
-    assert.deepEqual(await client.lRange('bq:default:active', 0, -1), ['not to be touched']);
+    await until('Redis has only the living one’s', async () => {
+      assert.deepEqual(await client.lRange('bq:default:active', 0, -1), ['not to be touched']);
+      return true;
+    });
   });
 
   it('are not taken from the living because Redis was away', async () => {
