@@ -89,8 +89,11 @@ const beesOwn = createRequire(require.resolve('bee-queue'));
 export function createBeeClient(options: BeeClientOptions): BeeClient {
   const { createClient } = beesOwn('redis') as { createClient(options: BeeClientOptions): BeeClient & OfflineQueue };
   const client = createClient(options);
-  // node_redis's own goes round for ever when the connection has ended again by then: what cannot be sent comes back to the
-  // queue, and was taken from it again.
+  // A node_redis that is built otherwise keeps its own way.
+  if (typeof client.send_offline_queue !== 'function' || typeof client.internal_send_command !== 'function')
+    return client;
+  // Its own way goes round for ever when the connection has ended again by then: what cannot be sent comes back to the
+  // queue, and is taken from it again.
   client.send_offline_queue = () => {
     const { offline_queue: queue } = client;
     for (let left = queue.length; left > 0; left--) client.internal_send_command(queue.shift());
