@@ -144,11 +144,10 @@ describe('limit', () => {
     held[0]?.resolve();
     assert.equal((await first).status, 200);
     await until('both events are there', () => serving.finished.length === 2);
-    assert.ok((serving.finished[0]?.queuedMs ?? 0) >= 29);
-    assert.deepEqual(
-      serving.finished.map(({ refused }) => refused),
-      ['timeout', null],
-    );
+    // In either order: a request has finished only when its connection has told so.
+    const turnedAway = serving.finished.find(({ refused }) => refused === 'timeout');
+    assert.ok((turnedAway?.queuedMs ?? 0) >= 29, `after ${turnedAway?.queuedMs} ms`);
+    assert.equal(serving.finished.filter(({ refused }) => refused === null).length, 1);
   });
 
   it('a caller who leaves while waiting gives the place up and is never served', async () => {

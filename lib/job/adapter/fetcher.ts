@@ -53,6 +53,8 @@ export class Fetcher {
   private closed = false;
   private calls = 0;
   private inFlight = 0;
+  /** A wake came while calls under way had every permit: what it told of may have come too late for their scripts. */
+  private missedWake = false;
   /** The next call that fetches does the upkeep of limits, too. */
   private upkeepDue = true;
   private retryTimer: NodeJS.Timeout | undefined;
@@ -169,6 +171,7 @@ export class Fetcher {
       const wanted = this.fetching ? Math.min(this.free, MAX_BATCH) : 0;
       const endings = this.ended.splice(0, MAX_BATCH);
       const lost = this.lostTokens.splice(0);
+      if (wanted === 0 && this.fetching && this.inFlight > 0) this.missedWake = true;
       if (wanted === 0 && endings.length === 0 && lost.length === 0) break;
       this.free -= wanted;
       void this.call(wanted, endings, lost);
@@ -213,7 +216,10 @@ export class Fetcher {
     for (const delivery of deliveries) this.running.set(delivery.id, delivery);
     this.runInTurns(deliveries);
     this.free += wanted - deliveries.length;
-    if (this.fetching && reply.fetched.length < wanted) this.armPeeks(reply.paused);
+    const lookAgain = this.missedWake && this.free > 0;
+    if (lookAgain) this.missedWake = false;
+    if (lookAgain) this.wake();
+    else if (this.fetching && reply.fetched.length < wanted) this.armPeeks(reply.paused);
     // There may be more, for a budget that is larger than one call.
     else if (wanted > 0 && this.free > 0) this.wake();
     if (this.waiters.size > 0) this.wake();

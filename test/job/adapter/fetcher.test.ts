@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { setImmediate as immediate } from 'node:timers/promises';
 import fc from 'fast-check';
 import type { RedisClient } from '../../../lib/core/redis';
 import { ClassLimits } from '../../../lib/job/adapter/class-limits';
@@ -75,6 +76,28 @@ describe('the fetcher', () => {
     assert.equal(await client.lLen('bq:default:waiting'), 30);
     gate.open();
     await allRan(230);
+  });
+
+  it('looks again after a wake that came while a call without the job was under way', async () => {
+    gate.open();
+    await enqueue('default');
+    const fetcher = start(['default'], 1);
+    await allRan(1);
+    for (let round = 0; round < 20; round++) {
+      const late = `late-${round}`;
+      // Redis has the script and the last outcome by then.
+      await fetcher.idle();
+      fetcher.wake();
+      await immediate();
+      // Redis runs these behind the script of that call, whose reply, with the only permit, is still to come.
+      const pushed = [
+        stage.command.send('hset', ['bq:default:jobs', late, newRecord('{"class":"AnyJob","args":[]}')]),
+        stage.command.send('lpush', ['bq:default:waiting', late]),
+      ];
+      fetcher.wake();
+      await Promise.all(pushed);
+      await until(`${late} ran`, () => begun.some(({ id }) => id === late));
+    }
   });
 
   it('gives back what had not begun when it was told to be quiet', async () => {
