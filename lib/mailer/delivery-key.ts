@@ -13,21 +13,21 @@ export interface DeliveryKey {
 
 interface Run {
   readonly attempt: number | undefined;
-  /** How often this run has sent to the same people from the same action. */
+  /** How often this run has sent the same. */
   readonly counts: Map<string, number>;
 }
 
 /**
- * Names mails within a job's run: `<job id>/<digest of action, recipients and records>/<n>`, n counting mails that are
- * otherwise alike. The place in the run alone would not do: when the second run has one recipient less, or another order,
- * mails are taken for ones already sent, and some are lost. Nor would all that the action is given: a token or a number
- * may be another in the second run, and the mail is the same.
+ * Names mails within a job's run: `<job id>/<digest of action, recipients, arguments and params>/<n>`, n counting mails
+ * that are otherwise alike. Anything less loses mails: of two that share a name, the one that a later run sends is taken
+ * for the one that an earlier run has sent. What a run makes anew, such as a token, makes another mail of it: rather
+ * twice than never.
  */
 export class DeliveryKeys {
   private readonly runs = new Map<string, Run>();
 
-  /** Outside a job every mail has a key of its own. @param given to the action: what of it has an id tells mails apart. */
-  next(draft: Draft, given: readonly unknown[] = []): DeliveryKey {
+  /** Outside a job every mail has a key of its own. @param given digest of arguments and params. */
+  next(draft: Draft, given: string): DeliveryKey {
     const { jobId } = currentContext();
     const key = jobId === undefined ? `once/${randomUUID()}` : this.within(jobId, draft, given);
     return {
@@ -41,23 +41,16 @@ export class DeliveryKeys {
     this.runs.delete(jobId);
   }
 
-  private within(jobId: string, draft: Draft, given: readonly unknown[]): string {
+  private within(jobId: string, draft: Draft, given: string): string {
     const { attempt } = currentContext();
     const known = this.runs.get(jobId);
     const run: Run = known && known.attempt === attempt ? known : { attempt, counts: new Map() };
     this.runs.set(jobId, run);
-    const identity = digest([draft.mailer, draft.action, ...recipients(draft).sort(), ...given.flatMap(idsOf)]);
+    const identity = digest([draft.mailer, draft.action, ...recipients(draft).sort(), given]);
     const n = (run.counts.get(identity) ?? 0) + 1;
     run.counts.set(identity, n);
     return `${jobId}/${identity}/${n}`;
   }
-}
-
-/** `7` of a record, or of a list of such. */
-function idsOf(value: unknown): string[] {
-  if (Array.isArray(value)) return value.flatMap(idsOf);
-  const id: unknown = typeof value === 'object' && value !== null ? Reflect.get(value, 'id') : undefined;
-  return typeof id === 'string' || typeof id === 'number' || typeof id === 'bigint' ? [String(id)] : [];
 }
 
 function digest(parts: readonly string[]): string {

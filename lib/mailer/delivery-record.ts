@@ -16,6 +16,9 @@ export type Claim =
   | { readonly verdict: 'sent' }
   | { readonly verdict: 'busy' };
 
+/** Which of these jobs may run again. */
+export type LivingJobs = (ids: readonly string[]) => Promise<ReadonlySet<string>>;
+
 /** What is known of each mail, so that it goes out once: claimed before it is sent, then sent or failed. */
 export interface DeliveryRecords {
   claim(key: DeliveryKey, draft: Draft): Promise<Claim>;
@@ -40,10 +43,11 @@ export interface DeliveryRecords {
  * connection outlives its last use (30 s), for that connection is what shows that the process lives.
  */
 const LEASE_MS = 30_000;
-/** Longer than a job can be retried. */
-const KEEP_DAYS = 60;
-/** Longer than a dead job is kept: whoever runs it again is not to send to those who have got it. */
-const KEEP_FAILED_DAYS = 200;
+/** For operators, who look mails up. As long as its job may run again, a record is kept in any case. */
+const KEEP_SENT_DAYS = 60;
+const KEEP_OTHERS_DAYS = 200;
+/** Jobs that are asked for at once. */
+const PAGE = 500;
 
 /**
  * One statement decides, whatever else runs: a failed mail may be claimed again, and so may one whose claimant is gone
@@ -71,6 +75,9 @@ const CLAIM = `
   select verdict, settled from mine
   union all
   select state, settled from mail_deliveries where key = :key and not exists (select from mine)`;
+
+/** Keys begin with the job's id. */
+const JOB = `split_part(key, '/', 1) collate "C"`;
 
 const RENEW = `
   update mail_deliveries as d
@@ -102,12 +109,14 @@ const SETTLED = `
 export class DeliveryRecord implements DeliveryRecords {
   readonly renewAfterMs: number;
   private readonly leaseMs: number;
+  private readonly livingJobs: LivingJobs;
 
-  /** @param options.leaseMs default 30,000. */
+  /** @param options.leaseMs default 30,000. @param options.livingJobs whose records are kept. Default: none are. */
   constructor(
     private readonly knex: Knex,
-    options: { readonly leaseMs?: number } = {},
+    options: { readonly leaseMs?: number; readonly livingJobs?: LivingJobs } = {},
   ) {
+    this.livingJobs = options.livingJobs ?? (async () => new Set());
     this.leaseMs = options.leaseMs ?? LEASE_MS;
     this.renewAfterMs = this.leaseMs / 6;
   }
@@ -152,9 +161,33 @@ export class DeliveryRecord implements DeliveryRecords {
   }
 
   async prune(): Promise<number> {
+    let pruned = 0;
+    for (let last = ''; ; ) {
+      const jobs = await this.jobsOfOld(last);
+      if (jobs.length === 0) return pruned;
+      last = jobs[jobs.length - 1] ?? last;
+      const living = await this.livingJobs(jobs);
+      const ended = jobs.filter((job) => !living.has(job));
+      pruned += await this.old().whereRaw(`${JOB} = any(?)`, [ended]).delete();
+    }
+  }
+
+  /** The next page, by id. `once` stands for mails outside of jobs. */
+  private async jobsOfOld(after: string): Promise<string[]> {
+    const rows = await this.old()
+      .whereRaw(`${JOB} > ?`, [after])
+      .distinct<{ job: string }[]>(this.knex.raw(`${JOB} as job`))
+      .orderBy('job')
+      .limit(PAGE);
+    return rows.map(({ job }) => job);
+  }
+
+  private old(): Knex.QueryBuilder {
     const before = (days: number) => this.knex.raw(`now() - interval '${days} days'`);
-    const sent = this.knex('mail_deliveries').where('state', 'sent').where('sent_at', '<', before(KEEP_DAYS));
-    const others = this.knex('mail_deliveries').where('created_at', '<', before(KEEP_FAILED_DAYS));
-    return (await sent.delete()) + (await others.delete());
+    return this.knex('mail_deliveries').where((either) =>
+      either
+        .where((sent) => sent.where('state', 'sent').where('sent_at', '<', before(KEEP_SENT_DAYS)))
+        .orWhere('created_at', '<', before(KEEP_OTHERS_DAYS)),
+    );
   }
 }

@@ -6,6 +6,7 @@ import { Recurring } from '../job/recurring';
 import type { Deadline } from '../support/deadline';
 import type { Service } from '../support/service';
 import { ActionRun } from './action-run';
+import { digestOfArguments } from './argument-digest';
 import { MailComposer } from './composer';
 import type { Delivery } from './connection';
 import { DeliveryKeys } from './delivery-key';
@@ -102,12 +103,14 @@ export class MailDelivery implements Service, Delivery {
 
   private async work(run: ActionRun): Promise<DeliveryResult> {
     const { message } = run;
+    // Before the action, which may change what it is given.
+    const given = digestOfArguments(message.args, message.params);
     const draft = await this.composer.draft(run);
     if (!draft) return this.skipped(message, 'the action built no mail');
     if (!message.mailer.performDeliveries) return this.skipped(message, 'performDeliveries of its mailer is false');
     const { record, events, setup = {} } = this.options;
     const transport = this.options.transport ?? this.transports.get(draft.delivery);
-    const key = this.keys.next(draft, [...message.args, ...Object.values(message.params)]);
+    const key = this.keys.next(draft, given);
     const claim = await record.claim(key, draft);
     if (claim.verdict === 'sent') return this.skipped(message, 'already sent by an earlier run of this job');
     if (claim.verdict === 'busy')

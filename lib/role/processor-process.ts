@@ -12,6 +12,7 @@ import { WorkCount } from '../job/history/work-count';
 import { JobProcessor, type Lineage } from '../job/processor';
 import { loadJobs } from '../job/registry';
 import { ErrorReporter } from '../job/report/error-reporter';
+import { livingJobs } from '../job/set/living-jobs';
 import { DeliverMailJob } from '../mailer/deliver-mail-job';
 import { MailDelivery } from '../mailer/delivery';
 import { DeliveryRecord } from '../mailer/delivery-record';
@@ -67,10 +68,13 @@ export class ProcessorProcess {
     const database = new Database(urls.database, { production, events, poolMax });
     this.database = database;
     const redis = new Redis(urls.redis, events);
+    const queues = config.jobs.queues.map(({ name }) => name);
     const i18n = await loadI18n([app.localesDir], config.defaultLocale, { strict: true });
     const mail = new MailDelivery({
       config,
-      record: new DeliveryRecord(database.knex),
+      record: new DeliveryRecord(database.knex, {
+        livingJobs: (ids) => livingJobs({ redis: redis.client, knex: database.knex, queues }, ids),
+      }),
       i18n,
       templatesDir: app.templatesDir,
       events,

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { Model } from 'objection';
 import { runInContext } from '../../lib/core/execution-context';
+import { digestOfArguments } from '../../lib/mailer/argument-digest';
 import { DeliveryKeys } from '../../lib/mailer/delivery-key';
 import type { Draft } from '../../lib/mailer/draft';
 
@@ -9,14 +11,34 @@ function draft(action: string, ...to: string[]): Draft {
   return { mailer: 'UserMailer', action, from, to: boxes, cc: [], bcc: [] } as unknown as Draft;
 }
 
+const given = (...args: unknown[]) => digestOfArguments(args, {});
+const NOTHING = given();
+
+class Order extends Model {
+  static override readonly tableName: string = 'orders';
+}
+class Invoice extends Model {
+  static override readonly tableName = 'invoices';
+}
+/** Shows nothing of itself but by its words. */
+class Money {
+  readonly #cents: number;
+  constructor(cents: number) {
+    this.#cents = cents;
+  }
+  toString(): string {
+    return `${this.#cents} cents`;
+  }
+}
+
 describe('DeliveryKeys', () => {
   it('gives the same mail of the same job the same key in every run', () => {
     const run = (keys: DeliveryKeys, attempt: number) =>
       runInContext({ jobId: 'job-7', attempt }, () => [
-        keys.next(draft('welcome', 'a@x.example')).key,
-        keys.next(draft('welcome', 'b@x.example')).key,
-        keys.next(draft('welcome', 'a@x.example')).key,
-        keys.next(draft('other', 'a@x.example')).key,
+        keys.next(draft('welcome', 'a@x.example'), NOTHING).key,
+        keys.next(draft('welcome', 'b@x.example'), NOTHING).key,
+        keys.next(draft('welcome', 'a@x.example'), NOTHING).key,
+        keys.next(draft('other', 'a@x.example'), NOTHING).key,
       ]);
     const keys = new DeliveryKeys();
     const first = run(keys, 1);
@@ -32,7 +54,7 @@ describe('DeliveryKeys', () => {
   it('does not mistake one recipient for another when a list shrinks between runs', () => {
     const keys = (attempt: number, ...to: string[]) => {
       const fresh = new DeliveryKeys();
-      return runInContext({ jobId: 'j', attempt }, () => to.map((one) => fresh.next(draft('news', one)).key));
+      return runInContext({ jobId: 'j', attempt }, () => to.map((one) => fresh.next(draft('news', one), NOTHING).key));
     };
     const [, b, c] = keys(1, 'a@x.example', 'b@x.example', 'c@x.example');
     const [b2, c2, d2] = keys(2, 'b@x.example', 'c@x.example', 'd@x.example');
@@ -40,26 +62,98 @@ describe('DeliveryKeys', () => {
     assert.ok(d2 !== b && d2 !== c);
   });
 
-  it('tells mails to the same people apart by the records they are about, in whatever order a run comes to them', () => {
-    const keys = (attempt: number, ...given: unknown[][]) => {
+  it('tells mails to the same people apart by all that they are given, in whatever order a run comes to them', () => {
+    const keys = (attempt: number, ...given: string[]) => {
       const fresh = new DeliveryKeys();
       return runInContext({ jobId: 'j', attempt }, () =>
         given.map((one) => fresh.next(draft('shipped', 'a@x.example'), one).key),
       );
     };
-    const [seven, eight, list] = keys(1, [{ id: 7 }], [{ id: '8' }, 'x'], [[{ id: 7 }, { id: 8n }]]);
-    assert.equal(new Set([seven, eight, list]).size, 3);
-    assert.deepEqual(keys(2, [[{ id: 7 }, { id: 8n }]], [{ id: '8' }, 'y'], [{ id: 7 }]), [list, eight, seven]);
-    // What a run makes anew is no other mail.
-    const [first] = keys(1, ['token-1', 5, new Date(1), { name: 'Ada' }, null, { id: {} }]);
-    assert.deepEqual(keys(2, ['token-2', 6, new Date(2), { name: 'Bob' }, undefined, { id: [] }]), [first]);
+    // Made anew for each run, as a job makes or loads its arguments anew.
+    const all = (): string[] => [
+      given(),
+      given('token-1'),
+      given('token-2'),
+      given(1),
+      given('1'),
+      given(1n),
+      given(1, 2),
+      given([1, 2]),
+      given(null),
+      given(true),
+      given(new Date(1)),
+      given(new Date(2)),
+      given({ id: 7 }),
+      given({ id: 7, total: 5 }),
+      given({ id: 7, lines: [{ sku: 'a', price: { cents: 5 } }] }),
+      given({ id: 7, lines: [{ sku: 'a', price: { cents: 6 } }] }),
+      given(Order.fromJson({ id: 7 })),
+      given(Order.fromJson({ id: 8 })),
+      given([Order.fromJson({ id: 7 }), Order.fromJson({ id: 8 })]),
+      given(Invoice.fromJson({ id: 7 })),
+      given(Order.fromJson({ status: 'unsaved' })),
+      given(Buffer.from('a')),
+      given(Buffer.from('b')),
+      given(new Map([['a', 1]])),
+      given(new Map([['a', 2]])),
+      given(new Set([1])),
+      given(new URL('https://shop.example/1')),
+      given(new Money(5)),
+      given(new Money(6)),
+      given(new Error('one')),
+      given(new Error('two')),
+      given('a', 'b'),
+      given('a,b'),
+      digestOfArguments([], { tone: 'a' }),
+      digestOfArguments([], { tone: 'b' }),
+      digestOfArguments([], { order: Order.fromJson({ id: 7 }) }),
+    ];
+    const first = keys(1, ...all());
+    assert.equal(new Set(first).size, first.length);
+    assert.deepEqual(keys(2, ...all().reverse()), first.reverse());
+  });
+
+  it('takes a record for the same whatever its columns say by now, and what is left out for undefined', () => {
+    const key = (one: string) =>
+      runInContext({ jobId: 'j', attempt: 1 }, () => new DeliveryKeys().next(draft('shipped', 'a@x.example'), one).key);
+    const same: [string, string][] = [
+      [given(Order.fromJson({ id: 7, status: 'new' })), given(Order.fromJson({ id: '7', status: 'shipped' }))],
+      [given('a'), given('a', undefined)],
+      [given({ a: 1, b: 2 }), given({ b: 2, a: 1, c: undefined })],
+      [digestOfArguments([], { a: 1, b: 2 }), digestOfArguments([], { b: 2, a: 1, c: undefined })],
+    ];
+    for (const [one, other] of same) assert.equal(key(one), key(other));
+  });
+
+  it('can name what contains itself, is shared by many, or cannot be read', () => {
+    const ring: Record<string, unknown> = { name: 'ring' };
+    ring.self = ring;
+    let shared: unknown = 'leaf';
+    for (let depth = 0; depth < 200; depth++) shared = [shared, shared];
+    const hostile = Object.defineProperty({}, 'total', {
+      enumerable: true,
+      get: () => {
+        throw new Error('not now');
+      },
+    });
+    const keys = [ring, shared, hostile].map((one) =>
+      runInContext({ jobId: 'j', attempt: 1 }, () => {
+        const name = () => new DeliveryKeys().next(draft('shipped', 'a@x.example'), given(one)).key;
+        assert.equal(name(), name());
+        return name();
+      }),
+    );
+    assert.equal(new Set(keys).size, 3);
   });
 
   it('takes the order of recipients for nothing, and a nested context for the same run', () => {
     const keys = new DeliveryKeys();
     runInContext({ jobId: 'j', attempt: 1 }, () => {
-      const one = keys.next(draft('news', 'a@x.example', 'b@x.example')).key;
-      const two = runInContext({ locale: 'ko' }, () => keys.next(draft('news', 'b@x.example', 'a@x.example')).key);
+      const one = keys.next(draft('news', 'a@x.example', 'b@x.example'), NOTHING).key;
+      const two = runInContext(
+        { locale: 'ko' },
+        () => keys.next(draft('news', 'b@x.example', 'a@x.example'), NOTHING).key,
+      );
       assert.match(one, /\/1$/);
       assert.equal(two, one.replace(/1$/, '2'));
     });
@@ -67,11 +161,16 @@ describe('DeliveryKeys', () => {
 
   it('derives a valid Message-ID at the sender, and a fresh key outside jobs', () => {
     const keys = new DeliveryKeys();
-    const { key, messageId } = runInContext({ jobId: 'a b/<c>@d' }, () => keys.next(draft('news', 'a@x.example')));
+    const { key, messageId } = runInContext({ jobId: 'a b/<c>@d' }, () =>
+      keys.next(draft('news', 'a@x.example'), NOTHING),
+    );
     assert.match(messageId, /^<[A-Za-z0-9._-]+@shop\.example>$/);
     assert.ok(key.startsWith('a b/<c>@d/'));
     const from = { name: '', address: 'hello@münchen.example' };
-    assert.match(keys.next({ ...draft('news', 'a@x.example'), from }).messageId, /@xn--mnchen-3ya\.example>$/);
-    assert.notEqual(keys.next(draft('news', 'a@x.example')).key, keys.next(draft('news', 'a@x.example')).key);
+    assert.match(keys.next({ ...draft('news', 'a@x.example'), from }, NOTHING).messageId, /@xn--mnchen-3ya\.example>$/);
+    assert.notEqual(
+      keys.next(draft('news', 'a@x.example'), NOTHING).key,
+      keys.next(draft('news', 'a@x.example'), NOTHING).key,
+    );
   });
 });

@@ -4,6 +4,7 @@ import { SMTPServer, type SMTPServerDataStream } from 'smtp-server';
 export interface LedgerEntry {
   readonly to: string;
   readonly messageId: string;
+  readonly subject?: string;
   /** When it was taken: the answer goes out next. As `performance.now()`. */
   readonly at: number;
 }
@@ -25,7 +26,8 @@ export class MailLedger {
         const to = session.envelope.rcptTo.map((recipient) => recipient.address).join();
         headersOf(stream).then((headers) => {
           const messageId = /^message-id:\s*(\S+)/im.exec(headers)?.[1] ?? '';
-          this.entries.push({ to, messageId, at: performance.now() });
+          const subject = /^subject:\s*(.+)/im.exec(headers)?.[1] ?? '';
+          this.entries.push({ to, messageId, subject, at: performance.now() });
           done();
         }, done);
       },
