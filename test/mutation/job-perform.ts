@@ -52,6 +52,13 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/job/perform/checkpoint.test.ts'],
   },
   {
+    promise: 'what a run changes in its arguments does not go into the retry',
+    file: 'lib/job/perform/outcomes.ts',
+    find: 'failedRecord(job.recordAsDelivered(), error, { key, noted',
+    replace: 'failedRecord(job.record, error, { key, noted',
+    killedBy: ['test/job/perform/arguments-kept.test.ts'],
+  },
+  {
     promise: 'the third delivery without an outcome is not the last',
     file: 'lib/job/perform/performer.ts',
     find: 'if (delivery.deliveries > this.options.maxDeliveries)',

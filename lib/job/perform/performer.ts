@@ -76,6 +76,7 @@ export class Performer {
         await this.readArguments(job, run);
         return run;
       },
+      argsFor: (job, run) => this.argsAnew(job, run),
       cursorOf: (job) => this.cursorOf(job),
     });
   }
@@ -190,6 +191,17 @@ export class Performer {
     if (read instanceof Promise) return read.then((values) => take(job, run, values));
     take(job, run, read);
     return undefined;
+  }
+
+  /** A record that is gone by now, often by this job's own doing, is handed on as the run has it. */
+  private async argsAnew(job: DeliveredJob, run: Run): Promise<readonly unknown[]> {
+    const { decode } = this.options;
+    const args = job.argsAsDelivered();
+    try {
+      return decode ? await decode(args) : args;
+    } catch {
+      return run.args;
+    }
   }
 
   private watch(job: DeliveredJob, run: Run, timeoutMs: number): () => void {
