@@ -5,7 +5,7 @@ import { UnreadableJobError } from '../record/payload';
 import { planOf } from './class-plan';
 import type { DeliveredJob } from './delivered-job';
 import type { Outcomes } from './outcomes';
-import { runInContextOf } from './perform-in-context';
+import { runAsDelivered } from './perform-in-context';
 import { decide, USUAL_RULES, type Verdict } from './retry-policy';
 import type { Run } from './run';
 
@@ -56,7 +56,7 @@ export class Failures {
     const { run, instance } = job;
     if (!handler || !run) return 'none';
     try {
-      await runInContextOf(run, () => handler(error, instance));
+      await runAsDelivered(run, () => handler(error, instance));
       return 'done';
     } catch (thrown) {
       this.report(toError(thrown), `handling the last failure of ${job.class}`);
@@ -79,7 +79,7 @@ export class Failures {
       const { run: ended } = job;
       const run = ended ?? (await this.options.prepare(job));
       const args = ended ? await this.options.argsFor(job, ended) : run.args;
-      await runInContextOf(run, () => job.instance?.afterDiscard?.(error, ...(args as never[])));
+      await runAsDelivered(run, () => job.instance?.afterDiscard?.(error, ...(args as never[])));
     } catch (thrown) {
       this.report(toError(thrown), `afterDiscard of ${job.class}`);
     }

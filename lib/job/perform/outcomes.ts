@@ -73,9 +73,12 @@ export class Outcomes {
     );
   }
 
-  returned(job: DeliveredJob): Performed {
+  /** @param counted its run may have brought the process down. */
+  returned(job: DeliveredJob, counted: boolean): Performed {
     const { id, class: name, queue } = job;
-    return this.final({ op: 'back' }, job, () => this.options.events.emit('job.returned', { id, class: name, queue }));
+    return this.final({ op: counted ? 'lost' : 'back' }, job, () =>
+      this.options.events.emit('job.returned', { id, class: name, queue }),
+    );
   }
 
   /** No outcome yet: it begins. */
