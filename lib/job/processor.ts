@@ -7,12 +7,13 @@ import type { ModelLookup } from '../model/model-folder';
 import { Deadline } from '../support/deadline';
 import type { Service } from '../support/service';
 import { ClassLimits } from './adapter/class-limits';
+import type { Delivery } from './adapter/fused-call';
 import { QueueWorker } from './adapter/queue-worker';
 import { cronEntries } from './cron/cron-entries';
 import { CronService, type CronTuning } from './cron/cron-service';
 import { OutboxService, type OutboxTuning } from './outbox/outbox-service';
 import { createPerformer } from './perform/create-performer';
-import type { Performer } from './perform/performer';
+import type { Blame, Performer } from './perform/performer';
 import { Presence } from './pulse/presence';
 import type { BusyJob, ProcessOrder } from './pulse/process-info';
 import type { PulseTuning } from './pulse/pulse';
@@ -81,6 +82,8 @@ export interface ProcessorTuning extends PulseTuning {
   readonly history?: boolean;
   /** How long a handler may go on after its timeout until it is told of as overdue, ms. Default 10,000. */
   readonly overdueMs?: number;
+  /** How long a handler may go on after an error that its code has left for nobody to catch, ms. Default 10,000. */
+  readonly strayMs?: number;
   /** How often it looks for jobs of which nothing has told it, ms. Default 1000, and less where it serves many queues. */
   readonly pollMs?: number;
   readonly stop?: Partial<StopTimes>;
@@ -102,6 +105,7 @@ export class JobProcessor implements Service {
   private worker: QueueWorker | undefined;
   private stopping: Promise<void> | undefined;
   private isQuiet: boolean;
+  private anyMayBeGuilty = false;
 
   constructor(private readonly options: JobProcessorOptions) {
     this.isQuiet = options.lineage?.quiet ?? false;
@@ -189,6 +193,17 @@ export class JobProcessor implements Service {
     this.presence.changed();
   }
 
+  /**
+   * In the handler of an error that nobody caught: the job whose code has left it fails, as its execution context tells.
+   * Where that tells nothing it may be any job's, and the process has to end: what it gives back has its delivery counted,
+   * as if it had died.
+   */
+  blame(error: Error): Blame {
+    const blame = this.performer.blame(error);
+    if (blame === 'untold') this.anyMayBeGuilty = true;
+    return blame;
+  }
+
   /** What runs may finish; what is late is aborted and goes back to the head of its queue, no retry burnt. */
   stop(deadline: Deadline): Promise<void> {
     this.stopping ??= this.drain(deadline);
@@ -218,9 +233,11 @@ export class JobProcessor implements Service {
     const handBackMs = Math.min(HAND_BACK_MS, deadline.remaining() / 2);
     const drained = Deadline.after(Math.min(drainMs, deadline.remaining() - handBackMs));
     if ((await drained.wait(fetcher.handlersEnded())) === 'late') {
-      performer.abort(new Error('the process is stopping'));
+      performer.abort(new Error('the process is stopping'), this.anyMayBeGuilty);
       await sooner(heedMs, deadline).wait(fetcher.handlersEnded());
-      fetcher.returnRunning((delivery, applied) => this.announceReturn(delivery.id, delivery.queue, applied));
+      const returned = (delivery: Delivery, applied: boolean) =>
+        this.announceReturn(delivery.id, delivery.queue, applied);
+      fetcher.returnRunning(returned, this.anyMayBeGuilty);
     }
     await sooner(outcomesMs, deadline).wait(fetcher.idle());
     await quieted;

@@ -31,11 +31,18 @@ export function openLog(config: Config, name: string, fd = 1): ProcessLog {
 /**
  * An error that nobody caught leaves the process in an unknown state: it is logged, and `leave` winds the process up
  * as gently as it still can. A second one ends it at once.
+ * @param contain true: the error is known to be the fault of one piece of work, which has been made to answer for it.
  */
-export function onUncaught(events: Events, leave: () => Promise<unknown>): void {
+export function onUncaught(
+  events: Events,
+  leave: () => Promise<unknown>,
+  contain: (error: Error) => boolean = () => false,
+): void {
   let leaving = false;
   process.on('uncaughtException', (thrown: unknown) => {
-    events.emit('process.error', { error: toError(thrown), during: 'uncaught' });
+    const error = toError(thrown);
+    if (contain(error)) return;
+    events.emit('process.error', { error, during: 'uncaught' });
     if (leaving) process.exit(1);
     leaving = true;
     leave().then(

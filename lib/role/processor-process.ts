@@ -127,6 +127,13 @@ export class ProcessorProcess {
     this.jobs?.resume();
   }
 
+  /** @returns false: the process has to end. */
+  contain(error: Error): boolean {
+    const blame = this.jobs?.blame(error) ?? 'untold';
+    if (blame === 'over') this.events.emit('process.error', { error, during: 'the rest of a job that has ended' });
+    return blame !== 'untold';
+  }
+
   status(): ProcessorStatus {
     const { running, quiet } = this.jobs?.snapshot() ?? { running: [], quiet: this.isQuiet };
     const inFlight = running.map((job) => ({

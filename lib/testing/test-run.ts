@@ -61,7 +61,7 @@ export class TestRuns {
     const [mishap] = this.mishaps.splice(0);
     if (outcome.op === 'done') entry.state = 'succeeded';
     else if (outcome.op === 'drop') entry.state = 'discarded';
-    else if (outcome.op === 'back') throw new Error(`${entry.request.name} was given back, though nothing stops here`);
+    else if (!('record' in outcome)) throw new Error(`${entry.request.name} was given back, though nothing stops here`);
     else {
       entry.record = outcome.record;
       entry.state = outcome.op === 'bury' ? 'dead' : 'enqueued';

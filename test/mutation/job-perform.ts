@@ -52,6 +52,20 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/job/perform/checkpoint.test.ts'],
   },
   {
+    promise: 'what a run changes in its arguments does not go into the retry',
+    file: 'lib/job/perform/outcomes.ts',
+    find: 'failedRecord(job.recordAsDelivered(), error, { key, noted',
+    replace: 'failedRecord(job.record, error, { key, noted',
+    killedBy: ['test/job/perform/arguments-kept.test.ts'],
+  },
+  {
+    promise: 'a run that has left an error for nobody to catch has failed, though it resolves',
+    file: 'lib/job/perform/run.ts',
+    find: '(this.stray ? reject(this.stray) : resolve())',
+    replace: 'resolve()',
+    killedBy: ['test/job/perform/stray-errors.test.ts'],
+  },
+  {
     promise: 'the third delivery without an outcome is not the last',
     file: 'lib/job/perform/performer.ts',
     find: 'if (delivery.deliveries > this.options.maxDeliveries)',

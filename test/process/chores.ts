@@ -11,6 +11,10 @@ export interface Entry {
   readonly chore?: number;
   readonly long?: string;
   readonly attempt?: number;
+  /** The kind of error that it leaves for nobody to catch. */
+  readonly stray?: string;
+  readonly neighbour?: 'begins' | 'ends';
+  readonly deliveries?: number;
   /** The time it was due, as ISO 8601. */
   readonly tick?: string;
   /** The id of a tick's job. */

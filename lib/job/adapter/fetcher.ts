@@ -133,11 +133,15 @@ export class Fetcher {
     clearTimeout(this.retryTimer);
   }
 
-  /** Gives what still runs back to the head of its queue, uncounted. What the handlers still report is dropped. */
-  returnRunning(recorded: (delivery: Delivery, applied: boolean) => void): void {
+  /**
+   * Gives what still runs back to the head of its queue. What the handlers still report is dropped.
+   * @param counted the delivery of what has begun stays counted.
+   */
+  returnRunning(recorded: (delivery: Delivery, applied: boolean) => void, counted = false): void {
     for (const delivery of [...this.running.values()]) {
       this.running.delete(delivery.id);
-      this.ended.push({ delivery, outcome: { op: 'back' }, recorded: (applied) => recorded(delivery, applied) });
+      const op = counted && !this.unbegun.includes(delivery) ? 'lost' : 'back';
+      this.ended.push({ delivery, outcome: { op }, recorded: (applied) => recorded(delivery, applied) });
     }
     this.wake();
   }

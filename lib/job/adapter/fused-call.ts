@@ -26,7 +26,7 @@ export type Outcome =
   | { readonly op: 'drop'; readonly traces: Traces }
   | { readonly op: 'retry'; readonly record: string; readonly dueAt: number }
   | { readonly op: 'bury'; readonly record: string; readonly traces: Traces }
-  | { readonly op: 'back' };
+  | { readonly op: 'back' | 'lost' };
 
 export interface FusedRequest {
   /** Key prefixes of all queues; numbers of queues below are indexes of this. */

@@ -10,7 +10,7 @@ import { LIMITS } from './limit-script';
 //       7 limits of classes (class-limits.ts), "\nName\tlimit running-here\n…", after "upkeep" now and then; "\n": none, but
 //         look at what is held; "": none, and do not look
 //       8… outcomes, eight each: queue number, id, fence, op, record, due time (ms), traces, limited class or ""
-// op    done (succeeded), drop (discarded), retry, bury (dead), back (to the head of the queue, uncounted)
+// op    done (succeeded), drop (discarded), retry, bury (dead), back (to the head of the queue, uncounted), lost (likewise, but counted)
 // trace what a final outcome leaves behind: f an id in `finished` (its outbox row is to be deleted), r one in `recent`;
 //       c takes its cursor and progress away
 // reply { paused queue numbers, "1"/"0" per outcome, "1" if anything is held, then queue number, id, fence, record for
@@ -28,9 +28,9 @@ local out, applied, paused = {'', '', ''}, {}, {}
 -- nobody could fetch, and so end, the jobs that fill it.
 if not ARGV[8] then call('srem', KEYS[1]..'stalling', '') end
 ${LIMITS}
-local function putBack(p, id, fence)
+local function putBack(p, id, fence, uncounted)
   call('rpush', p..'waiting', id)
-  local n = tonumber(fence:match('^%d+')) - 1
+  local n = tonumber(fence:match('^%d+')) - uncounted
   if n > 0 then call('hset', p..'deliveries', id, n..':') end
 end
 ${OUTCOME_LUA}
@@ -48,8 +48,8 @@ for a = 8, #ARGV, 8 do
       if ok then leaveTrace(p, id, traces) end
     elseif not had or call('hexists', p..'jobs', id) == 0 then
       ok = false                                          -- removed by hand while it ran
-    elseif op == 'back' then
-      putBack(p, id, fence)
+    elseif op == 'back' or op == 'lost' then
+      putBack(p, id, fence, op == 'back' and 1 or 0)
     else
       call('hset', p..'jobs', id, record)
       if op == 'bury' then
@@ -83,7 +83,7 @@ for _, p in ipairs(lost == '' and {} or KEYS) do          -- jobs handed out in 
     local d = call('hget', p..'deliveries', id)
     if d and lost:find('|'..d:match(':(.*)$')..'|', 1, true) then
       call('lrem', p..'active', 1, id); call('srem', p..'stalling', id); call('hdel', p..'deliveries', id)
-      putBack(p, id, d)
+      putBack(p, id, d, 1)
     end
   end
 end

@@ -17,7 +17,7 @@ export interface Performance {
   readonly setup: JobSetup;
   readonly models: ModelLookup | undefined;
   readonly onFinished: PerformerOptions['onFinished'];
-  readonly tuning: Pick<PerformerOptions, 'random' | 'now' | 'overdueMs'> & {
+  readonly tuning: Pick<PerformerOptions, 'random' | 'now' | 'overdueMs' | 'strayMs'> & {
     readonly maxDeliveries?: number;
     readonly noteMs?: number;
   };
@@ -39,5 +39,6 @@ export function createPerformer({ knex, redis, registry, events, setup, models, 
     random: tuning.random,
     now: tuning.now,
     overdueMs: tuning.overdueMs,
+    strayMs: tuning.strayMs,
   });
 }

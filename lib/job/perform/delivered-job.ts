@@ -48,6 +48,16 @@ export class DeliveredJob {
     return (Number(this.record.options.attempts) || 0) + 1;
   }
 
+  /** The record as it came: the app's code is given parts of `record` and `payload`, and may change them in place. */
+  recordAsDelivered(): JobRecord {
+    return this.hasRecord ? readRecord(this.delivery.record) : NO_RECORD;
+  }
+
+  /** The arguments as they came, likewise. */
+  argsAsDelivered(): Payload['args'] {
+    return this.payload === NO_PAYLOAD ? NO_PAYLOAD.args : readPayload(this.recordAsDelivered().data).args;
+  }
+
   /** How long it has waited since it could have run, ms. */
   waitedMs(now = Date.now()): number {
     return Math.max(0, now - (readyAt(this.record.options) ?? now));

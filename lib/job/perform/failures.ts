@@ -5,7 +5,7 @@ import { UnreadableJobError } from '../record/payload';
 import { planOf } from './class-plan';
 import type { DeliveredJob } from './delivered-job';
 import type { Outcomes } from './outcomes';
-import { runInContextOf } from './perform-in-context';
+import { runAsDelivered } from './perform-in-context';
 import { decide, USUAL_RULES, type Verdict } from './retry-policy';
 import type { Run } from './run';
 
@@ -17,6 +17,8 @@ export interface FailuresOptions {
   readonly release: (job: DeliveredJob) => Promise<void>;
   /** Readies a job that did not run for its callback: instance, run and arguments. */
   readonly prepare: (job: DeliveredJob) => Promise<Run>;
+  /** Of a callback after the run: as they were enqueued, whatever the run has done to its own. */
+  readonly argsFor: (job: DeliveredJob, run: Run) => Promise<readonly unknown[]>;
   /** JSON; undefined where there is none. Never rejects. */
   readonly cursorOf: (job: DeliveredJob) => Promise<string | undefined>;
 }
@@ -54,7 +56,7 @@ export class Failures {
     const { run, instance } = job;
     if (!handler || !run) return 'none';
     try {
-      await runInContextOf(run, () => handler(error, instance));
+      await runAsDelivered(run, () => handler(error, instance));
       return 'done';
     } catch (thrown) {
       this.report(toError(thrown), `handling the last failure of ${job.class}`);
@@ -74,8 +76,10 @@ export class Failures {
       if (!planOf(jobClass).afterDiscard) return;
       // Its arguments cannot be had: it would be called with none.
       if (job.run && !job.argsAreRead) return;
-      const run = job.run ?? (await this.options.prepare(job));
-      await runInContextOf(run, () => job.instance?.afterDiscard?.(error, ...(run.args as never[])));
+      const { run: ended } = job;
+      const run = ended ?? (await this.options.prepare(job));
+      const args = ended ? await this.options.argsFor(job, ended) : run.args;
+      await runAsDelivered(run, () => job.instance?.afterDiscard?.(error, ...(args as never[])));
     } catch (thrown) {
       this.report(toError(thrown), `afterDiscard of ${job.class}`);
     }

@@ -41,7 +41,9 @@ export class Outcomes {
     const { events } = this.options;
     const run = this.failedRun(job);
     const dueAt = run.at + waitMs;
-    const record = JSON.stringify(failedRecord(job.record, error, { key, noted: job.mayBeNoted, dueAt, run }));
+    const record = JSON.stringify(
+      failedRecord(job.recordAsDelivered(), error, { key, noted: job.mayBeNoted, dueAt, run }),
+    );
     return this.final({ op: 'retry', record, dueAt }, job, () =>
       events.emit('job.retrying', { waitMs, error, ...this.about(job) }),
     );
@@ -50,7 +52,9 @@ export class Outcomes {
   /** @param notes left in the record. One that cannot even be parsed is kept as it is. */
   dead(job: DeliveredJob, error: Error, reason: string, notes: FailureNotes = {}): Performed {
     const record = job.hasRecord
-      ? JSON.stringify(failedRecord(job.record, error, { ...notes, deadReason: reason, run: this.failedRun(job) }))
+      ? JSON.stringify(
+          failedRecord(job.recordAsDelivered(), error, { ...notes, deadReason: reason, run: this.failedRun(job) }),
+        )
       : job.delivery.record;
     return this.final({ op: 'bury', record, traces: tracesOf(job, true) }, job, () =>
       this.options.events.emit('job.dead', { error, reason, ...this.about(job) }),
@@ -69,9 +73,12 @@ export class Outcomes {
     );
   }
 
-  returned(job: DeliveredJob): Performed {
+  /** @param counted its run may have brought the process down. */
+  returned(job: DeliveredJob, counted: boolean): Performed {
     const { id, class: name, queue } = job;
-    return this.final({ op: 'back' }, job, () => this.options.events.emit('job.returned', { id, class: name, queue }));
+    return this.final({ op: counted ? 'lost' : 'back' }, job, () =>
+      this.options.events.emit('job.returned', { id, class: name, queue }),
+    );
   }
 
   /** No outcome yet: it begins. */
@@ -84,7 +91,7 @@ export class Outcomes {
   about(job: DeliveredJob) {
     const { id, class: name, queue, attempt } = job;
     const { requestId } = job.payload.attrs;
-    const args = () => this.options.filter.show(job.jobClass, job.payload.args);
+    const args = () => this.options.filter.show(job.jobClass, job.argsAsDelivered());
     return { id, class: name, queue, attempt, requestId, args };
   }
 

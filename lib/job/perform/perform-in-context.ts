@@ -1,5 +1,5 @@
 import { NotConnectedError } from '../../core/errors';
-import { runInContext } from '../../core/execution-context';
+import { currentContext, type ExecutionContext, runInContext } from '../../core/execution-context';
 import type { JobContext, Performable } from '../job-class';
 import type { PerformMiddleware } from '../setup';
 import { performWithCallbacks } from './callbacks';
@@ -34,6 +34,23 @@ export function attachRun(job: object, run: Run): void {
 /** Runs `work` in the execution context of the run: log lines name it, and jobs that it enqueues carry on its request's. */
 export function runInContextOf<T>({ id, class: jobClass, attempt, carried }: Run, work: () => T): T {
   return runInContext({ jobId: id, jobClass, attempt, ...carried }, work);
+}
+
+/** In the execution context. A job that is performed within a run, by `performNow`, is a part of that run. */
+const DELIVERED_RUN = Symbol('delivered run');
+
+type ContextOfRun = ExecutionContext & { readonly [DELIVERED_RUN]?: Run };
+
+/** The same for the run of a delivered job, which is to blame for what goes wrong there and is caught by nobody. */
+export function runAsDelivered<T>(run: Run, work: () => T): T {
+  const { id: jobId, class: jobClass, attempt, carried } = run;
+  const context: ContextOfRun = { jobId, jobClass, attempt, ...carried, [DELIVERED_RUN]: run };
+  return runInContext(context, work);
+}
+
+/** The run of the delivered job that the code at hand belongs to, which may have ended. */
+export function deliveredRun(): Run | undefined {
+  return (currentContext() as ContextOfRun)[DELIVERED_RUN];
 }
 
 /** Middleware, callbacks, `perform`. In the context of its run already. @returns what `perform` returns. */

@@ -13,7 +13,7 @@ import { DeliveredJob } from './delivered-job';
 import { Failures } from './failures';
 import { MemoryNoteStore, type NoteStore } from './note-store';
 import { Outcomes } from './outcomes';
-import { attachRun, performJob, runInContextOf } from './perform-in-context';
+import { attachRun, deliveredRun, performJob, runAsDelivered } from './perform-in-context';
 import { Run } from './run';
 import { RunNotes } from './run-notes';
 import { watchTimeout } from './timeout';
@@ -42,7 +42,14 @@ export interface PerformerOptions {
   readonly now?: (() => number) | undefined;
   /** How long a handler may go on after its timeout until it is told of as overdue, ms. Default 10,000. */
   readonly overdueMs?: number | undefined;
+  /** How long a handler may go on after an error that its code has left for nobody to catch, ms. Default 10,000. */
+  readonly strayMs?: number | undefined;
 }
+
+/** untold: no run of a delivered job is known to be the cause. over: the one that is has its outcome already. */
+export type Blame = 'failed' | 'over' | 'untold';
+
+const STRAY_MS = 10_000;
 
 /** A job that holds the event loop for longer is followed by a pause, ms: several in a row would look like a dead process. */
 const BLOCKED_MS = 500;
@@ -59,6 +66,7 @@ export class Performer {
   /** Classes whose jobs have used cursor or progress here: each of theirs may have. */
   private readonly noting = new Set<JobClass>();
   /** A job has just blocked the event loop: those that were fetched with it wait until others could hear of us. */
+  private returnsCount = false;
   private breather: Promise<void> | undefined;
 
   constructor(private readonly options: PerformerOptions) {
@@ -76,6 +84,7 @@ export class Performer {
         await this.readArguments(job, run);
         return run;
       },
+      argsFor: (job, run) => this.argsAnew(job, run),
       cursorOf: (job) => this.cursorOf(job),
     });
   }
@@ -93,8 +102,21 @@ export class Performer {
     }
   }
 
-  /** The process stops: handlers are told, and what they reject with from now on is no failure of theirs. */
-  abort(reason: Error): void {
+  /**
+   * In the handler of an error that nobody caught: fails the run whose code has left it, as its execution context says.
+   */
+  blame(error: Error): Blame {
+    const run = deliveredRun();
+    if (!run) return 'untold';
+    return run.fail(error, this.options.strayMs ?? STRAY_MS) ? 'failed' : 'over';
+  }
+
+  /**
+   * The process stops: handlers are told, and what they reject with from now on is no failure of theirs.
+   * @param counted any of them may have brought the process down.
+   */
+  abort(reason: Error, counted = false): void {
+    this.returnsCount ||= counted;
     for (const run of this.runs) run.abort(reason);
   }
 
@@ -121,9 +143,9 @@ export class Performer {
     const unwatch = plan.timeoutMs === undefined ? undefined : this.watch(job, run, plan.timeoutMs);
     try {
       if (job.payload.unique === 'executing') await this.release(job);
-      const working = runInContextOf(run, () => this.work(job, run, plan));
+      const working = runAsDelivered(run, () => this.work(job, run, plan));
       if (run.durationMs > BLOCKED_MS) this.breather = this.breathe();
-      await working;
+      await run.settle(working);
       // It may have returned because it was told to end, with its work half done.
       if (run.calledOff && run.heedsSignal) throw run.abortReason;
       unwatch?.();
@@ -132,11 +154,13 @@ export class Performer {
       return this.outcomes.succeeded(job, job.mayBeNoted || this.noting.has(jobClass));
     } catch (thrown) {
       unwatch?.();
+      run.end();
       await run.notesInUse?.flush();
       run.notesInUse?.close();
-      if (run.calledOff) return this.outcomes.returned(job);
+      if (run.calledOff) return this.outcomes.returned(job, this.returnsCount);
       return await this.conclude(job, run.failure(thrown));
     } finally {
+      run.end();
       this.runs.delete(run);
     }
   }
@@ -167,7 +191,7 @@ export class Performer {
     return run;
   }
 
-  private work(job: DeliveredJob, run: Run, plan: ClassPlan): unknown {
+  private work(job: DeliveredJob, run: Run, plan: ClassPlan): Promise<unknown> {
     const instance = this.instantiate(job, run);
     const perform = () => performJob(instance, plan, run, this.middleware);
     const reading = this.readArguments(job, run);
@@ -192,11 +216,23 @@ export class Performer {
     return undefined;
   }
 
+  /** A record that is gone by now, often by this job's own doing, is handed on as the run has it. */
+  private async argsAnew(job: DeliveredJob, run: Run): Promise<readonly unknown[]> {
+    const { decode } = this.options;
+    const args = job.argsAsDelivered();
+    try {
+      return decode ? await decode(args) : args;
+    } catch {
+      return run.args;
+    }
+  }
+
   private watch(job: DeliveredJob, run: Run, timeoutMs: number): () => void {
     const { events, overdueMs } = this.options;
     const { id, class: name, queue } = job;
     const onOverdue = () => events.emit('job.overdue', { id, class: name, queue, ageMs: run.durationMs });
-    return watchTimeout(run, timeoutMs, onOverdue, overdueMs);
+    // What listens to its signal is the run's own code, too.
+    return runAsDelivered(run, () => watchTimeout(run, timeoutMs, onOverdue, overdueMs));
   }
 
   private poisoned(job: DeliveredJob): Promise<Performed> {

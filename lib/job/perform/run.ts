@@ -29,6 +29,11 @@ export class Run implements JobRun {
   private controller: AbortController | undefined;
   private reason: Error | undefined;
   private madeNotes: RunNotes | undefined;
+  /** What it left for nobody to catch. */
+  private stray: Error | undefined;
+  private giveUp: ((error: Error) => void) | undefined;
+  private patience: NodeJS.Timeout | undefined;
+  private ended = false;
 
   constructor(private readonly subject: RunSubject) {}
 
@@ -95,7 +100,7 @@ export class Run implements JobRun {
 
   /** Its process stops, or lost it to another: what it rejects with from now on is no failure of its own. */
   get calledOff(): boolean {
-    return this.reason !== undefined && !(this.reason instanceof JobTimeoutError);
+    return this.reason !== undefined && !(this.reason instanceof JobTimeoutError) && this.reason !== this.stray;
   }
 
   /** The job has asked for its signal, and may end because of it. */
@@ -105,10 +110,39 @@ export class Run implements JobRun {
 
   /** What the run failed with, given what it rejected with. */
   failure(thrown: unknown): Error {
-    const { reason } = this;
+    const { reason, stray } = this;
+    if (stray && stray === reason) return stray;
     if (!(reason instanceof JobTimeoutError)) return toError(thrown);
     if (thrown !== reason) reason.cause ??= thrown;
     return reason;
+  }
+
+  /** Resolves as `work` does, unless the run fails by `fail`: then it rejects, at the latest after the time given there. */
+  settle(work: Promise<unknown>): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.giveUp = reject;
+      work.then(() => (this.stray ? reject(this.stray) : resolve()), reject);
+    });
+  }
+
+  /**
+   * An error that its code has left for nobody to catch is its failure. It is aborted and may end by itself; what it
+   * awaits may never come by now, so it is waited for only so long.
+   * @returns false: it has ended, or been called off, so this changes nothing any more.
+   */
+  fail(error: Error, patienceMs: number): boolean {
+    if (this.ended || this.calledOff) return false;
+    if (this.stray) return true;
+    this.stray = error;
+    this.patience = setTimeout(() => this.giveUp?.(error), patienceMs);
+    this.abort(error);
+    return true;
+  }
+
+  /** What becomes of it is settled. */
+  end(): void {
+    this.ended = true;
+    clearTimeout(this.patience);
   }
 
   /** The first reason stays. */

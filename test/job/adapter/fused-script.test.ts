@@ -15,6 +15,7 @@ const OUTCOMES: readonly Outcome[] = [
   { op: 'retry', record: '{}', dueAt: Number.MAX_SAFE_INTEGER },
   { op: 'bury', record: '{}', traces: 'f' },
   { op: 'back' },
+  { op: 'lost' },
 ];
 const DONE: Outcome = { op: 'done', traces: 'f' };
 

@@ -1,0 +1,97 @@
+import assert from 'node:assert/strict';
+import type { EventMap } from '../../../lib/core/events';
+import { Job } from '../../../lib/job/job';
+import { DeadSet } from '../../../lib/job/set/dead-set';
+import { until } from '../../support/until';
+import { JobSystem } from '../job-system';
+import { setSources } from '../set/set-sources';
+
+const RETRY_AT_ONCE = { now: () => Date.now() - 1e12 };
+const GIVEN = { ids: [1, 2, 3, 4, 5], note: { to: 'ann' } };
+type Given = { ids: number[]; note: { to: string } };
+
+const got: string[] = [];
+
+function useUp(given: Given): void {
+  got.push(JSON.stringify(given));
+  while (given.ids.length > 0) {
+    if (given.ids.shift() === 3) throw new Error('the third fails');
+  }
+}
+
+class ShiftingJob extends Job<[given: Given]> {
+  static override retry = { limit: 1 };
+
+  perform(given: Given): void {
+    given.note.to = 'somebody else';
+    useUp(given);
+  }
+
+  override afterDiscard(_error: Error, given: Given): void {
+    got.push(JSON.stringify(given));
+    given.ids.length = 0;
+  }
+}
+
+class BlockedJob extends Job<[given: Given]> {
+  static override retry = { limit: 0 };
+
+  override beforePerform(given: Given): void {
+    useUp(given);
+  }
+
+  perform(_given: Given): void {
+    got.push('performed');
+  }
+}
+
+/** Arguments are objects of the run; what is kept is what was enqueued. Sidekiq and ActiveJob promise the same. */
+describe('arguments that a run changes in place', () => {
+  let system: JobSystem;
+  before(async () => {
+    system = await JobSystem.start();
+  });
+  after(() => system.stop());
+  beforeEach(async () => {
+    await system.reset();
+    got.length = 0;
+  });
+
+  const deadArgs = async () => (await new DeadSet(setSources(system)).page()).entries.map((entry) => entry.args);
+  const whole = JSON.stringify(GIVEN);
+
+  it('are whole again in the retry, in afterDiscard, in the dead set and in what events tell', async () => {
+    const told: unknown[] = [];
+    const tell = ({ args }: EventMap['job.retrying'] | EventMap['job.dead']) => told.push(args?.());
+    const offs = [system.events.on('job.retrying', tell), system.events.on('job.dead', tell)];
+    try {
+      await system.processor([ShiftingJob], { tuning: RETRY_AT_ONCE });
+      await ShiftingJob.performLater(structuredClone(GIVEN));
+      await until('it is dead', () => system.eventsNamed('job.dead')[0]);
+    } finally {
+      for (const off of offs) off();
+    }
+    const changed = JSON.stringify({ ...GIVEN, note: { to: 'somebody else' } });
+    assert.deepEqual(got, [changed, changed, whole]);
+    assert.deepEqual(told, [[GIVEN], [GIVEN]]);
+    assert.deepEqual(await deadArgs(), [[GIVEN]]);
+  });
+
+  it('by a callback before it are whole in the dead set', async () => {
+    await system.processor([BlockedJob]);
+    await BlockedJob.performLater(structuredClone(GIVEN));
+    await until('it is dead', () => system.eventsNamed('job.dead')[0]);
+    assert.deepEqual(got, [whole]);
+    assert.deepEqual(await deadArgs(), [[GIVEN]]);
+  });
+
+  it('are whole when the events of its start are asked for them after it has ended', async () => {
+    await system.processor([ShiftingJob], { tuning: RETRY_AT_ONCE });
+    await ShiftingJob.performLater(structuredClone(GIVEN));
+    await until('it is dead', () => system.eventsNamed('job.dead')[0]);
+    assert.deepEqual(
+      system.eventsNamed('job.started').map(({ args }) => args?.()),
+      [[GIVEN], [GIVEN]],
+    );
+  });
+});

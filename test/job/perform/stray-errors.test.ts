@@ -1,0 +1,67 @@
+import assert from 'node:assert/strict';
+import { Events } from '../../../lib/core/events';
+import { Job } from '../../../lib/job/job';
+import { Performer } from '../../../lib/job/perform/performer';
+import { readRecord } from '../../../lib/job/record/record';
+import { JobRegistry } from '../../../lib/job/registry';
+import { recordText } from '../set/stored-job';
+
+const STRAY = new Error('left for nobody to catch');
+const blames: string[] = [];
+let after: 'hangs' | 'resolves' | 'performs another job that did';
+
+class InnerJob extends Job {
+  async perform(): Promise<void> {
+    await later();
+  }
+}
+
+class StrayJob extends Job {
+  async perform(): Promise<void> {
+    if (after === 'performs another job that did') return InnerJob.performNow();
+    await later();
+    if (after === 'hangs') await new Promise(() => undefined);
+  }
+}
+
+/** As the process does in its handler of uncaught errors, which Node calls in the context of the code that threw. */
+async function later(): Promise<void> {
+  await new Promise<void>((resolve) => {
+    setTimeout(() => {
+      blames.push(performer.blame(STRAY));
+      resolve();
+    }, 1);
+  });
+}
+
+const performer = new Performer({
+  registry: new JobRegistry([StrayJob]),
+  events: new Events(),
+  maxDeliveries: 3,
+  strayMs: 1,
+  onFinished: () => undefined,
+});
+
+/** test/process/stray-errors.deep.ts shows the errors themselves, in a process of their own. */
+describe('a run whose code leaves an error for nobody to catch', () => {
+  beforeEach(() => {
+    blames.length = 0;
+  });
+
+  for (const then of ['hangs', 'resolves', 'performs another job that did'] as const) {
+    it(`has failed with it, though it ${then}`, async () => {
+      after = then;
+      const record = recordText({ class: 'StrayJob' });
+      const delivery = { id: 'id-1', queue: 'default', record, deliveries: 1, fence: '1:t' };
+      const { outcome } = await performer.perform(delivery);
+      assert.equal(outcome.op, 'retry');
+      const { options } = readRecord('record' in outcome ? outcome.record : '');
+      assert.deepEqual([options.attempts, blames], [1, ['failed']]);
+      assert.match(options.stacktraces?.[0] ?? '', /^Error: left for nobody to catch/);
+    });
+  }
+
+  it('is not told where the error comes from elsewhere', () => {
+    assert.equal(performer.blame(STRAY), 'untold');
+  });
+});

@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict';
+import { until } from '../support/until';
+import { Chores } from './chores';
+
+describe('an error that a job leaves for nobody to catch', () => {
+  let chores: Chores;
+  beforeEach(async () => {
+    chores = await Chores.make();
+  });
+  afterEach(() => chores.remove());
+
+  it('fails that job, which is tried again; the processor goes on, and so do the neighbours', async () => {
+    const tree = await chores.start({ JOB_CONCURRENCY: '5' });
+    await tree.waitForLine(/job processor is ready/);
+    await tree.request('POST', '/strays?kinds=rejection,timer&neighbour=1');
+    await until('the neighbour has ended', () => chores.entries().some(({ neighbour }) => neighbour === 'ends'));
+    const entries = chores.entries();
+    assert.equal(new Set(entries.map(({ pid }) => pid)).size, 1, 'one processor ran them all');
+    for (const kind of ['rejection', 'timer']) {
+      const runs = entries.filter(({ stray }) => stray === kind);
+      assert.deepEqual(
+        runs.map(({ attempt, deliveries }) => [attempt, deliveries]),
+        [
+          [1, 1],
+          [2, 1],
+        ],
+      );
+      assert.equal(tree.linesMatching(new RegExp(`StrayJob failed.*stray: ${kind}`)).length, 1);
+    }
+    assert.equal(entries.filter(({ neighbour }) => neighbour === 'begins').length, 1);
+  });
+
+  it('after its end is told of, and ends nothing', async () => {
+    const tree = await chores.start({ JOB_CONCURRENCY: '5' });
+    await tree.waitForLine(/job processor is ready/);
+    await tree.request('POST', '/strays?kinds=late');
+    await tree.waitForLine(/stray: late/);
+    await tree.request('POST', '/chores?from=1&count=1');
+    await until('another job has run', () => chores.entries().some(({ chore }) => chore === 1));
+    assert.equal(new Set(chores.entries().map(({ pid }) => pid)).size, 1);
+  });
+
+  it('whose cause cannot be told costs the process, and a delivery: the job is buried after three', async () => {
+    const tree = await chores.start({ JOB_CONCURRENCY: '5' });
+    await tree.waitForLine(/job processor is ready/);
+    await tree.request('POST', '/strays?kinds=untold');
+    await tree.waitForLine(/StrayJob is dead/);
+    const runs = chores.entries().filter(({ stray }) => stray === 'untold');
+    assert.deepEqual(
+      runs.map(({ attempt, deliveries }) => [attempt, deliveries]),
+      [
+        [1, 1],
+        [1, 2],
+        [1, 3],
+      ],
+    );
+  });
+});
