@@ -151,6 +151,10 @@ const LINES: { readonly [E in EventName]?: (event: EventMap[E]) => Line } = {
     'warn',
     `Redis had lost ${count} job(s); they are taken from the outbox again`,
   ],
+  'queue.restored': ({ queue, count }) => [
+    'warn',
+    `Redis had lost the place of ${count} job(s) of queue ${queue}; they are back where their records say they belong`,
+  ],
   'queue.error': ({ error, during }) => ['warn', `${during}: ${error.message}. Trying again.`],
   'cron.enqueued': (e) => [
     'info',

@@ -68,6 +68,8 @@ export class OutboxService {
         events.emit('outbox.redispatched', { count });
         this.relay.nudge();
       },
+      onRestored: (queue, count) => events.emit('queue.restored', { queue, count }),
+      queues,
       onError: report('comparing the outbox with Redis'),
       tuning,
     });
