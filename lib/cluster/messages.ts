@@ -1,4 +1,5 @@
 import type { Work } from './figures';
+import type { RecentEvent } from './recent-events';
 import type { Operations, ProcessorStatus, WorkerStatus } from './stats';
 
 /**
@@ -77,6 +78,7 @@ export type FromProcessor =
   | { readonly catamount: 'ready' }
   | AskMessage
   | { readonly catamount: 'heartbeat'; readonly status: ProcessorStatus; readonly work: Work }
+  | { readonly catamount: 'happened'; readonly event: RecentEvent }
   /** Somebody has asked for it by Redis. The primary has it done, since its successors are to heed it too. */
   | { readonly catamount: 'order'; readonly order: ProcessorOrder };
 

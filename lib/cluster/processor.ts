@@ -6,6 +6,7 @@ import { DeathNotes } from './death-notes';
 import type { Work } from './figures';
 import { type FromProcessor, isOurs, type ProcessorOrder, type ToProcessor } from './messages';
 import { answerAsked } from './operations-by-ipc';
+import type { RecentEvent } from './recent-events';
 import { Respawn, type RespawnOptions } from './respawn';
 import type { ScribeCandidate } from './scribe-post';
 import type { Operations, ProcessorStats, ProcessorStatus } from './stats';
@@ -41,6 +42,8 @@ export interface ProcessorOptions {
 export class Processor {
   /** Told of what the processor has done. */
   onWork: (work: Work) => void = () => undefined;
+  /** Told of what has happened to its jobs. */
+  onEvent: (event: RecentEvent) => void = () => undefined;
   private operations: Operations | undefined;
   private child: ChildProcess | undefined;
   private exited: Deferred | undefined;
@@ -212,6 +215,10 @@ export class Processor {
       this.lastCheckin = new Date();
       this.status = message.status;
       this.onWork(message.work);
+      return;
+    }
+    if (message.catamount === 'happened') {
+      this.onEvent(message.event);
       return;
     }
     if (message.catamount === 'ask') {

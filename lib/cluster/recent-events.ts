@@ -20,6 +20,8 @@ const TOLD: readonly EventName[] = [
   'operator.command',
   'operator.refused',
 ];
+/** The same of what the job processor tells the primary of. */
+const TOLD_OF_JOBS: readonly EventName[] = ['dead.dropped', 'queue.restored'];
 const KEPT = 30;
 /** Longer texts are cut. */
 const LONGEST = 300;
@@ -39,7 +41,9 @@ export class RecentEvents {
 
   constructor(events: Events) {
     events.onAny((name, payload) => {
-      if (TOLD.includes(name)) this.add(name, payload);
+      if (!TOLD.includes(name)) return;
+      // A worker that leaves when asked is told of by whoever asked.
+      if (!('expected' in payload && payload.expected)) this.add(recentEvent(name, payload));
     });
   }
 
@@ -47,13 +51,22 @@ export class RecentEvents {
     return [...this.kept];
   }
 
-  private add(name: EventName, payload: EventMap[EventName]): void {
-    // A worker that leaves when asked is told of by whoever asked.
-    if ('expected' in payload && payload.expected) return;
-    const about = Object.fromEntries(Object.entries(payload).flatMap(([key, value]) => plain(key, value)));
-    this.kept.unshift({ at: new Date().toISOString(), name, about });
+  add(event: RecentEvent): void {
+    this.kept.unshift(event);
     this.kept.length = Math.min(this.kept.length, KEPT);
   }
+}
+
+/** Has `tell` hear of what has happened in the job processor's own process. */
+export function onJobEvents(events: Events, tell: (event: RecentEvent) => void): void {
+  events.onAny((name, payload) => {
+    if (TOLD_OF_JOBS.includes(name)) tell(recentEvent(name, payload));
+  });
+}
+
+function recentEvent(name: EventName, payload: EventMap[EventName]): RecentEvent {
+  const about = Object.fromEntries(Object.entries(payload).flatMap(([key, value]) => plain(key, value)));
+  return { at: new Date().toISOString(), name, about };
 }
 
 type Plain = string | number | boolean | null;

@@ -188,6 +188,10 @@ export interface EventMap {
   };
   /** Jobs that Redis had lost are taken from the outbox again. */
   'outbox.redispatched': { readonly count: number };
+  /** Dead jobs are gone for good: their queue's set was full, or they had been in it for 180 days. */
+  'dead.dropped': { readonly queue: string; readonly count: number; readonly reason: 'limit' | 'age' };
+  /** Redis had the records of these jobs, but no list that they were on: they are back where they belong. */
+  'queue.restored': { readonly queue: string; readonly count: number };
   /** Queues or outbox could not be worked on; tried again without end. The first failure in a row only. */
   'queue.error': { readonly error: Error; readonly during: string };
   /** A recurring job's time has come, or somebody asked for it. */

@@ -151,6 +151,16 @@ const LINES: { readonly [E in EventName]?: (event: EventMap[E]) => Line } = {
     'warn',
     `Redis had lost ${count} job(s); they are taken from the outbox again`,
   ],
+  'dead.dropped': ({ queue, count, reason }) => [
+    'warn',
+    reason === 'limit'
+      ? `${count} dead job(s) of queue ${queue} were dropped for good: only the newest 10,000 are kept`
+      : `${count} dead job(s) of queue ${queue} were dropped for good: they had been dead for 180 days`,
+  ],
+  'queue.restored': ({ queue, count }) => [
+    'warn',
+    `Redis had lost the place of ${count} job(s) of queue ${queue}; they are back where their records say they belong`,
+  ],
   'queue.error': ({ error, during }) => ['warn', `${during}: ${error.message}. Trying again.`],
   'cron.enqueued': (e) => [
     'info',

@@ -1,5 +1,6 @@
 import { type FromProcessor, isOurs, type ProcessorOrder, type ToProcessor } from '../cluster/messages';
 import { OperationsByIpc } from '../cluster/operations-by-ipc';
+import { onJobEvents } from '../cluster/recent-events';
 import { ignoreOperatorSignals } from '../control/signals';
 import { handedOnConfig } from '../core/environment';
 import { EXIT, toError, UserError } from '../core/errors';
@@ -20,6 +21,7 @@ export async function runProcessor(app: AppDefinition, lineage: Lineage): Promis
   process.title = 'catamount: jobs';
   const { events, reopen } = openLog(config, 'jobs', CHILD_LOG_FD);
   const onOrder = (order: ProcessorOrder) => tellPrimary({ catamount: 'order', order });
+  onJobEvents(events, (event) => tellPrimary({ catamount: 'happened', event }));
   const tree = new OperationsByIpc(tellPrimary);
   const jobs = new ProcessorProcess(app, config, events, lineage, tree, onOrder);
   let stopping: Promise<void> | undefined;

@@ -49,7 +49,9 @@ export class TreeSights {
     const requests = () => this.requests();
     this.figures = new Figures({ requests, memory: () => this.memoryByProcess() });
     this.rates = new RecentRates(requests);
-    if (processor) processor.onWork = (work) => this.figures.addWork(work);
+    if (!processor) return;
+    processor.onWork = (work) => this.figures.addWork(work);
+    processor.onEvent = (event) => this.recent.add(event);
   }
 
   start(): void {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { DeathNotes } from '../../lib/cluster/death-notes';
-import { RecentEvents } from '../../lib/cluster/recent-events';
+import { onJobEvents, RecentEvents } from '../../lib/cluster/recent-events';
 import { Events } from '../../lib/core/events';
 
 describe('what has happened in the tree', () => {
@@ -30,6 +30,24 @@ describe('what has happened in the tree', () => {
       ['phase.abandoned'],
     );
     assert.equal(String(kept[0]?.about.reason).length, 300);
+  });
+});
+
+describe('what has happened in the job processor', () => {
+  it('is told as it happens, and kept by the primary among the rest', () => {
+    const [ofProcessor, ofPrimary] = [new Events(), new Events()];
+    const recent = new RecentEvents(ofPrimary);
+    onJobEvents(ofProcessor, (event) => recent.add(event));
+    ofProcessor.emit('dead.dropped', { queue: 'mailer', count: 3, reason: 'limit' });
+    ofProcessor.emit('job.succeeded', { id: 'a', class: 'A', queue: 'mailer', durationMs: 1 });
+    ofPrimary.emit('phase.started', { phase: 1 });
+    assert.deepEqual(
+      recent.list().map(({ name, about }) => [name, about]),
+      [
+        ['phase.started', { phase: 1 }],
+        ['dead.dropped', { queue: 'mailer', count: 3, reason: 'limit' }],
+      ],
+    );
   });
 });
 

@@ -58,7 +58,14 @@ export class OutboxService {
       onError: report('listening for new jobs'),
     });
     const onSettleError = report('deleting finished jobs from the outbox');
-    this.settler = new Settler({ knex, redis: client, queues, onError: onSettleError, sweepMs: tuning?.sweepMs });
+    this.settler = new Settler({
+      knex,
+      redis: client,
+      queues,
+      onDropped: (dropped) => events.emit('dead.dropped', dropped),
+      onError: onSettleError,
+      sweepMs: tuning?.sweepMs,
+    });
     this.reconciler = new Reconciler({
       knex,
       redis: client,
@@ -68,6 +75,8 @@ export class OutboxService {
         events.emit('outbox.redispatched', { count });
         this.relay.nudge();
       },
+      onRestored: (queue, count) => events.emit('queue.restored', { queue, count }),
+      queues,
       onError: report('comparing the outbox with Redis'),
       tuning,
     });

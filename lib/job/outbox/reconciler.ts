@@ -1,5 +1,7 @@
 import type { Knex } from 'knex';
 import type { RedisClient } from '../../core/redis';
+import { queueNames } from '../queue/queue-names';
+import { StrayJobs } from '../queue/stray-jobs';
 import { Recurring } from '../recurring';
 import { whatRedisKnows } from './known-script';
 import { type Cursor, deleteRows, dispatchedAfter, undispatch } from './outbox';
@@ -34,24 +36,32 @@ export interface ReconcilerOptions {
   readonly onNewLife: () => Promise<void>;
   /** Rows were offered to the relay again. */
   readonly onLost: (count: number) => void;
+  /** Jobs that were on no list are on one again. */
+  readonly onRestored: (queue: string, count: number) => void;
+  /** Served here. */
+  readonly queues: readonly string[];
   readonly onError: (error: Error) => void;
   readonly tuning?: ReconcilerTuning | undefined;
 }
 
 /**
  * Finds dispatched rows that Redis no longer knows, and gives them back to the relay: the whole outbox when Redis has
- * lost its data or may have, else a stretch at a time, for what went missing in ways nobody thought of.
+ * lost its data or may have, else a stretch at a time, for what went missing in ways nobody thought of. What Redis knows
+ * by its record alone, but has on no list, is put back there.
  */
 export class Reconciler {
   private cursor: Cursor | undefined;
-  private wholeWalks = 0;
+  /** Walks over the whole outbox in one life of Redis. */
+  private wholeWalks = { life: '', count: 0 };
+  private readonly strays: StrayJobs;
   private routineAt = performance.now();
   private readonly routineMs: number;
   private readonly page: number;
   private readonly chore: Recurring;
 
   constructor(private readonly options: ReconcilerOptions) {
-    const { tuning, onError } = options;
+    const { tuning, onError, redis, isRunning, onRestored } = options;
+    this.strays = new StrayJobs({ redis, isRunning, onRestored });
     this.routineMs = tuning?.routineMs ?? ROUTINE_MS;
     this.page = tuning?.page ?? PAGE;
     this.chore = new Recurring({ everyMs: tuning?.compareMs ?? EVERY_MS, work: () => this.pass(), onError });
@@ -75,18 +85,27 @@ export class Reconciler {
     if (!redis.isReady) return undefined;
     const life = await currentLife(redis);
     if (life.compared) {
-      this.wholeWalks = 0;
       if (performance.now() - this.routineAt >= this.routineMs) {
         this.routineAt = performance.now();
         await this.walk(ROUTINE_PAGES);
+        await this.lookForStrays();
       }
       return undefined;
     }
     this.cursor = undefined;
     await this.options.onNewLife();
     await this.walk(Number.POSITIVE_INFINITY);
-    if (++this.wholeWalks >= WHOLE_WALKS) await markCompared(redis, life);
+    await this.lookForStrays();
+    const ofLife = `${life.runId} ${life.id}`;
+    const before = this.wholeWalks.life === ofLife ? this.wholeWalks.count : 0;
+    this.wholeWalks = { life: ofLife, count: before + 1 };
+    if (this.wholeWalks.count >= WHOLE_WALKS) await markCompared(redis, life);
     return undefined;
+  }
+
+  private async lookForStrays(): Promise<void> {
+    const { redis, queues } = this.options;
+    await this.strays.look([...new Set([...queues, ...(await queueNames(redis))])]);
   }
 
   private async walk(pages: number): Promise<void> {

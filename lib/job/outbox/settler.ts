@@ -4,6 +4,7 @@ import { forgetIdleQueues, queueNames } from '../queue/queue-names';
 import { Recurring } from '../recurring';
 import { queueKey } from '../redis/keys';
 import { answerWithin } from '../redis/redis-script';
+import { type Dropped, takeDropped } from '../set/dropped-script';
 import { deleteRows, isUuid } from './outbox';
 
 /** Rows per DELETE. */
@@ -20,6 +21,7 @@ export interface SettlerOptions {
   readonly redis: RedisClient;
   /** Served here. */
   readonly queues: readonly string[];
+  readonly onDropped: (dropped: Dropped) => void;
   readonly onError: (error: Error) => void;
   /** How often the ids that other processes left behind are looked for, ms. Default 10,000. */
   readonly sweepMs?: number | undefined;
@@ -70,6 +72,7 @@ export class Settler {
     // Those that nobody serves, too: operators end jobs there.
     const others = (await queueNames(redis)).filter((queue) => !queues.includes(queue));
     for (const queue of [...queues, ...others]) await this.sweep(queue);
+    for (const dropped of await takeDropped(redis, [...queues, ...others])) this.options.onDropped(dropped);
     await forgetIdleQueues(redis, others);
     this.sweptAt = now;
     return undefined;

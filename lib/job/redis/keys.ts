@@ -15,6 +15,8 @@ export type OwnKey =
   | 'deliveries'
   /** zset by time of death. */
   | 'dead'
+  /** hash, `age` or `limit` → how many dead jobs were dropped for it, until a processor has told of them. */
+  | 'dropped'
   /** hash, id → what filters look for in a dead job (gist-lua.ts). */
   | 'gists'
   /** string: exists while the queue is paused. */

@@ -8,7 +8,8 @@ const RECENT_LIMIT = 20_000;
  * Lua for scripts that end jobs: `bury(p, id, record)`, whose record is written already and need not be given, and
  * `leaveTrace(p, id, traces)`; expects `call` and `now` (ms).
  * Whatever makes a job vanish leaves its id in `finished`: there may be a row in the outbox, and without that trace it
- * would be taken for lost and be dispatched again.
+ * would be taken for lost and be dispatched again. How many dead jobs made room, and why, is counted in `dropped` until a
+ * processor has told of it (set/dropped-script.ts).
  */
 export const OUTCOME_LUA = `
 local function forget(p, ids)
@@ -19,14 +20,22 @@ local function forget(p, ids)
   end
 end
 
+local function drop(p, ids, reason)
+  forget(p, ids)
+  if ids[1] then call('hincrby', p..'dropped', reason, #ids) end
+end
+
 local function bury(p, id, record)
   ${GIST_LUA}
+  -- Redis's own clock: a machine whose clock is months ahead would empty the set.
+  local time = call('time')
+  local now = time[1] * 1000 + math.floor(time[2] / 1000)
   local gist = gistOf(record or call('hget', p..'jobs', id) or '', now)
   if gist then call('hset', p..'gists', id, gist) else call('hdel', p..'gists', id) end
   call('sadd', p..'failed', id); call('zadd', p..'dead', now, id)
-  forget(p, call('zrangebyscore', p..'dead', '-inf', now - ${DEAD_MAX_AGE_MS}, 'LIMIT', 0, 100))
+  drop(p, call('zrangebyscore', p..'dead', '-inf', now - ${DEAD_MAX_AGE_MS}, 'LIMIT', 0, 100), 'age')
   local over = call('zcard', p..'dead') - ${DEAD_LIMIT}
-  if over > 0 then forget(p, call('zrange', p..'dead', 0, math.min(over, 100) - 1)) end
+  if over > 0 then drop(p, call('zrange', p..'dead', 0, math.min(over, 100) - 1), 'limit') end
 end
 
 local function leaveTrace(p, id, traces)

@@ -43,6 +43,8 @@ const LOOKS: Readonly<Record<string, Look>> = {
   'embedded.lost': warn,
   'operator.command': { tone: 'ok', icon: 'key' },
   'operator.refused': warn,
+  'dead.dropped': warn,
+  'queue.restored': warn,
 };
 
 const DAY_MS = 86_400_000;
@@ -60,7 +62,8 @@ export function eventLines(events: readonly RecentEvent[], words: Words, most: n
 
 function textOf({ name, about }: RecentEvent, words: Words): string {
   const { t, veiled } = words;
-  const key = `overview.event.${name.replaceAll('.', '-')}`;
+  const why = name === 'dead.dropped' ? `-${about.reason}` : '';
+  const key = `overview.event.${name.replaceAll('.', '-')}${why}`;
   const values: Record<string, unknown> = Object.assign(Object.create(null), about);
   for (const length of ['durationMs', 'silentMs'] as const) {
     const ms = about[length];

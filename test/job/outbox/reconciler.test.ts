@@ -78,6 +78,22 @@ describe('what Redis has lost', () => {
     assert.equal(offeredAgain(), 2);
   });
 
+  it('is looked for twice in each life: one that is emptied between the two begins anew', async () => {
+    await insert(1, 'now()');
+    const [inHand = ''] = await insert(1);
+    const relay = await system.database.knex.transaction();
+    await relay.raw('update job_outbox set dispatched_at = clock_timestamp() where id = ?', [inHand]);
+    await start({ compareMs: HOUR, routineMs: HOUR });
+    await until('the other one is there again', async () => offeredAgain() === 1 && (await onQueue()) === 1);
+    await system.redis.client.flushAll();
+    system.events.emit('redis.ready', {});
+    await until('it is offered once more', () => offeredAgain() === 2);
+    await relay.commit();
+    system.events.emit('redis.ready', {});
+    await isCompared();
+    assert.equal(offeredAgain(), 3);
+  });
+
   it('without anybody knowing why is found, too, wherever its row is', async () => {
     await start({ compareMs: 20, routineMs: 0, page: 2 });
     await insert(25);

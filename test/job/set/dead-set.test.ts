@@ -3,6 +3,7 @@ import os from 'node:os';
 import { Job } from '../../../lib/job/job';
 import { KillJob } from '../../../lib/job/perform/verdict';
 import { DeadSet } from '../../../lib/job/set/dead-set';
+import { RetrySet } from '../../../lib/job/set/retry-set';
 import { until } from '../../support/until';
 import { JobSystem } from '../job-system';
 import { setSources } from './set-sources';
@@ -92,17 +93,52 @@ describe('the dead set', () => {
     assert.equal(await dead.count(), 0);
   });
 
-  it('keeps 10,000, for 180 days', async () => {
+  it('keeps 10,000, for 180 days, and tells of those that it drops, and why', async () => {
     const { client } = system.redis;
     const old = Date.now() - 181 * 86_400_000;
     await client.zAdd('bq:default:dead', { score: old, value: 'ancient' });
     const many = Array.from({ length: 10_000 }, (_, i) => ({ score: Date.now() - 20_000 + i, value: `old-${i}` }));
     await client.zAdd('bq:default:dead', many);
     await client.hSet('bq:default:jobs', { ancient: '{}', 'old-0': '{}', 'old-1': '{}' });
-    await system.processor([MoodyJob]);
+    await system.processor([MoodyJob], { tuning: { outbox: { sweepMs: 20 } } });
     await MoodyJob.performLater('newest');
     await until('it is dead', () => system.eventsNamed('job.dead').length === 1);
     assert.equal(await dead.count(), 10_000);
     assert.deepEqual(await client.hmGet('bq:default:jobs', ['ancient', 'old-0', 'old-1']), [null, null, '{}']);
+    await until('both are told of', () => system.eventsNamed('dead.dropped').length === 2);
+    await MoodyJob.performLater('one more');
+    await until('the next one is told of, once', () => system.eventsNamed('dead.dropped').length === 3);
+    assert.deepEqual(
+      system.eventsNamed('dead.dropped').sort((a, b) => a.reason.localeCompare(b.reason)),
+      [
+        { queue: 'default', count: 1, reason: 'age' },
+        { queue: 'default', count: 1, reason: 'limit' },
+        { queue: 'default', count: 1, reason: 'limit' },
+      ],
+    );
+  });
+
+  it("counts their age by Redis's clock, whatever that of the process shows", async () => {
+    const [old = ''] = await kill('old');
+    const retrying = await store(system.redis.client, 'delayed', {
+      class: 'MoodyJob',
+      status: 'retrying',
+      errors: ['no'],
+      at: Date.now(),
+    });
+    await system.stopProcessors();
+    const now = Date.now.bind(Date);
+    Date.now = () => now() + 181 * 86_400_000;
+    try {
+      assert.equal(await new RetrySet(setSources(system)).kill(retrying), true);
+    } finally {
+      Date.now = now;
+    }
+    const { entries } = await dead.page({});
+    assert.deepEqual(
+      entries.map(({ id }) => id),
+      [retrying, old],
+    );
+    assert.ok(entries.every(({ at }) => at && at.getTime() <= now()));
   });
 });

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import type { Death, TreePicture } from '../../../lib/cluster/tree-picture';
 import type { Translate } from '../../../lib/core/i18n';
+import { eventLines } from '../../../lib/ops/overview/event-lines';
 import { jobsView } from '../../../lib/ops/overview/jobs-view';
 import { memoryView } from '../../../lib/ops/overview/memory-view';
 import type { NodeView } from '../../../lib/ops/overview/node-view';
@@ -27,6 +28,23 @@ describe('the card of', () => {
 
   const look = ({ tone, line, icon, phase, say }: NodeView) => [tone, line, icon, phase, say];
   const worker = (picture: TreePicture, by = words) => workerView(picture, picture.slots[0] ?? assert.fail(), by);
+
+  it('what has happened to jobs says how many, where, and why', () => {
+    const dropped = (reason: string) => ({
+      at: NOW,
+      name: 'dead.dropped' as const,
+      about: { queue: 'mailer', count: 3, reason },
+    });
+    const restored = { at: NOW, name: 'queue.restored' as const, about: { queue: 'mailer', count: 2 } };
+    assert.deepEqual(
+      eventLines([dropped('limit'), dropped('age'), restored], words, 5).map(({ tone, text }) => `${tone}: ${text}`),
+      [
+        'warn: 3 dead jobs of mailer dropped for good: only the newest 10,000 are kept',
+        'warn: 3 dead jobs of mailer dropped for good after 180 days',
+        'warn: Redis had lost the place of 2 jobs of mailer: put back',
+      ],
+    );
+  });
 
   describe('a worker', () => {
     const dead = (changes: Partial<ReturnType<typeof slotOf>>) =>

@@ -1,0 +1,146 @@
+import assert from 'node:assert/strict';
+import { Job } from '../../../lib/job/job';
+import { until } from '../../support/until';
+import { Gate } from '../gate';
+import { JobSystem } from '../job-system';
+
+const SOON = { compareMs: 20, routineMs: 0 };
+/** A queue whose jobs stay where they are. */
+const UNSERVED = 'unserved';
+const UNSERVED_KEY = `bq:${UNSERVED}:`;
+
+const gate = new Gate();
+const ran: number[] = [];
+
+class NoteJob extends Job<[n: number]> {
+  async perform(n: number): Promise<void> {
+    ran.push(n);
+  }
+}
+
+class GatedJob extends Job<[n: number]> {
+  async perform(n: number): Promise<void> {
+    await gate.pass();
+    ran.push(n);
+  }
+}
+
+class OneAtATimeJob extends Job<[n: number]> {
+  static override concurrency = 1;
+  async perform(n: number): Promise<void> {
+    await gate.pass();
+    ran.push(n);
+  }
+}
+
+class FailingOnceJob extends Job<[n: number]> {
+  static override retry = { limit: 5 };
+  static override retryIn(): number {
+    return 3_600_000;
+  }
+  async perform(n: number): Promise<void> {
+    if (this.context.attempt === 1) throw new Error('the first time');
+    ran.push(n);
+  }
+}
+
+class DeadJob extends Job {
+  static override retry = { limit: 0 };
+  async perform(): Promise<void> {
+    throw new Error('never');
+  }
+}
+
+const CLASSES = [NoteJob, GatedJob, OneAtATimeJob, FailingOnceJob, DeadJob];
+
+describe('jobs whose records Redis has, but on no list any more', () => {
+  let system: JobSystem;
+  before(async () => {
+    system = await JobSystem.start();
+  });
+  after(async () => {
+    gate.open();
+    await system.stop();
+  });
+  beforeEach(async () => {
+    gate.close();
+    await system.reset();
+    ran.length = 0;
+  });
+
+  const start = () => system.processor(CLASSES, { tuning: { outbox: SOON } });
+  const records = () => system.redis.client.hLen('bq:default:jobs');
+  const restored = () => system.eventsNamed('queue.restored').reduce((total, { count }) => total + count, 0);
+  const sorted = () => [...ran].sort((a, b) => a - b);
+  const upTo = (count: number) => Array.from({ length: count }, (_, n) => n);
+
+  it('go back to the waiting list, in the order in which they came, however many', async () => {
+    const { client } = system.redis;
+    await NoteJob.set({ queue: UNSERVED }).performAllLater(upTo(2500).map((n) => [n]));
+    const before = await client.hLen(`${UNSERVED_KEY}jobs`);
+    assert.equal(before, 2500);
+    await client.del(`${UNSERVED_KEY}waiting`);
+    await start();
+    await until('all wait again', async () => (await client.lLen(`${UNSERVED_KEY}waiting`)) === 2500);
+    const ids = await client.lRange(`${UNSERVED_KEY}waiting`, 0, -1);
+    assert.equal(new Set(ids).size, 2500);
+    assert.equal(restored(), 2500);
+  });
+
+  it('run, each once', async () => {
+    await NoteJob.performAllLater(upTo(20).map((n) => [n]));
+    await system.redis.client.del('bq:default:waiting');
+    await start();
+    await until('all ran', async () => ran.length >= 20 && (await records()) === 0);
+    assert.deepEqual(sorted(), upTo(20));
+  });
+
+  it('that were held for the limit of their class run, too', async () => {
+    await start();
+    await OneAtATimeJob.performAllLater(upTo(5).map((n) => [n]));
+    const { client } = system.redis;
+    await until('four are held', async () => (await client.lLen('bq:default:held:OneAtATimeJob')) === 4);
+    await client.del('bq:default:held:OneAtATimeJob');
+    gate.open();
+    await until('all ran', async () => ran.length >= 5 && (await records()) === 0);
+    assert.deepEqual(sorted(), upTo(5));
+  });
+
+  it('that waited for their retry keep its time', async () => {
+    await start();
+    await FailingOnceJob.performLater(7);
+    const { client } = system.redis;
+    await until('it waits for its retry', async () => (await client.zCard('bq:default:delayed')) === 1);
+    const [due] = await client.zRangeWithScores('bq:default:delayed', 0, 0);
+    await client.del('bq:default:delayed');
+    await until('it is back', async () => (await client.zCard('bq:default:delayed')) === 1);
+    assert.deepEqual(await client.zRangeWithScores('bq:default:delayed', 0, 0), [due]);
+    assert.deepEqual(ran, []);
+  });
+
+  it('that were dead are dead, and do not run', async () => {
+    await start();
+    await DeadJob.performLater();
+    const { client } = system.redis;
+    await until('it is dead', async () => (await client.zCard('bq:default:dead')) === 1);
+    await client.del(['bq:default:dead', 'bq:default:failed', 'bq:default:gists']);
+    await until('it is dead again', async () => (await client.zCard('bq:default:dead')) === 1);
+    assert.equal(system.eventsNamed('job.dead').length, 1);
+    assert.equal(await client.sCard('bq:default:failed'), 1);
+  });
+
+  it('but that a living process has in hand are left to it', async () => {
+    const { client } = system.redis;
+    await start();
+    await GatedJob.performLater(1);
+    await until('it runs', () => gate.held === 1);
+    await NoteJob.set({ queue: UNSERVED }).performLater(2);
+    await client.del(['bq:default:active', `${UNSERVED_KEY}waiting`]);
+    // Those of the queue that is looked at behind it are back: so it has been looked at.
+    await until('the other one waits again', async () => (await client.lLen(`${UNSERVED_KEY}waiting`)) === 1);
+    gate.open();
+    await until('it has ended', async () => (await records()) === 0);
+    assert.deepEqual(ran, [1]);
+    assert.equal(restored(), 1);
+  });
+});
