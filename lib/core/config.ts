@@ -33,6 +33,8 @@ export interface Config {
     /** Requests waiting per worker. */
     readonly backlog: number;
     readonly queueTimeoutMs: number;
+    /** A caller who takes nothing of an answer for this long is cut off. */
+    readonly writeTimeoutMs: number;
     readonly workerTimeoutMs: number;
     readonly bootTimeoutMs: number;
   };

@@ -195,6 +195,12 @@ export function readSettings(input: SettingsInput): Config {
         'seconds, or a time such as 500ms or 10s, up to 10m',
         10_000,
       ),
+      writeTimeoutMs: read.get(
+        'WRITE_TIMEOUT',
+        duration(1000, 3_600_000),
+        'seconds, or a time such as 10s, from 1s to 1h',
+        10_000,
+      ),
       workerTimeoutMs: read.get(
         'WORKER_TIMEOUT',
         duration(1000, 3_600_000),

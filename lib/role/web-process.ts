@@ -95,7 +95,7 @@ export class WebProcess implements DrainableServer {
         },
       }),
     });
-    this.server = new WebServer(config.listen, application.callback());
+    this.server = new WebServer(config.listen, application.callback(), config.web);
     return this.server.listen();
   }
 

@@ -1,3 +1,4 @@
+import { validateHeaderName, validateHeaderValue } from 'node:http';
 import type Koa from 'koa';
 import { toError } from '../core/errors';
 import type { Events } from '../core/events';
@@ -74,9 +75,33 @@ function toProblem(thrown: unknown): ProblemError {
   if (thrown instanceof ProblemError) return thrown;
   if (thrown instanceof Error && 'expose' in thrown && 'status' in thrown && typeof thrown.status === 'number') {
     const { status, message } = thrown;
-    if (status >= 400 && status <= 599) return new ProblemError(status, thrown.expose ? { detail: message } : {});
+    const headers = 'headers' in thrown ? sendable(thrown.headers) : {};
+    if (status >= 400 && status <= 599)
+      return new ProblemError(status, { headers, ...(thrown.expose ? { detail: message } : {}) });
   }
   return isOutage(thrown) ? new ProblemError(503, { headers: { 'Retry-After': '2' } }) : new ProblemError(500);
+}
+
+/** Of the headers that an error carries those that an answer can have. */
+function sendable(headers: unknown): Record<string, string | string[]> {
+  if (typeof headers !== 'object' || headers === null) return {};
+  const good: Record<string, string | string[]> = {};
+  for (const [name, value] of Object.entries(headers)) {
+    const values = [value].flat().map(headerValue);
+    if (values.length === 0 || values.includes(undefined)) continue;
+    try {
+      validateHeaderName(name);
+      for (const each of values) validateHeaderValue(name, each ?? '');
+    } catch {
+      continue;
+    }
+    good[name] = Array.isArray(value) ? values.flatMap((each) => each ?? []) : (values[0] ?? '');
+  }
+  return good;
+}
+
+function headerValue(value: unknown): string | undefined {
+  return typeof value === 'string' || typeof value === 'number' ? String(value) : undefined;
 }
 
 function report(events: Events, ctx: Pick<Koa.Context, 'method' | 'path' | 'requestId'>, thrown: unknown): void {

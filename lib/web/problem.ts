@@ -14,7 +14,7 @@ export interface ProblemOptions {
   /** What went wrong this time and what to do, for the reader. */
   readonly detail?: string;
   readonly errors?: readonly ProblemPart[];
-  readonly headers?: Readonly<Record<string, string>>;
+  readonly headers?: Readonly<Record<string, string | string[]>>;
   /** Further members of the problem document. */
   readonly extensions?: Readonly<Record<string, unknown>>;
 }

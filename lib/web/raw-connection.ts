@@ -8,7 +8,14 @@ export interface RawConnection {
 }
 
 interface Inside {
-  readonly _handle?: RawConnection | null;
+  readonly _handle?: (RawConnection & Partial<Writes>) | null;
+}
+
+interface Writes {
+  /** Bytes that it was given. */
+  readonly bytesWritten: number;
+  /** Of these, those that the system has not taken yet. */
+  readonly writeQueueSize: number;
 }
 
 interface ListeningInside {
@@ -72,6 +79,15 @@ export class IdleConnections {
     for (const socket of sockets) Reflect.deleteProperty(socket, 'destroy');
     return [...idle].filter((socket) => !this.leaving.has(socket));
   }
+}
+
+/**
+ * How many bytes of a socket the system has taken; undefined when it is closed. The socket's own counts know whole chunks
+ * only, of which one may be an answer of 30 MB.
+ */
+export function bytesTaken(socket: net.Socket): number | undefined {
+  const { bytesWritten, writeQueueSize } = (socket as unknown as Inside)._handle ?? {};
+  return bytesWritten === undefined || writeQueueSize === undefined ? undefined : bytesWritten - writeQueueSize;
 }
 
 /** Serves a connection that another process accepted. @returns false when the server no longer listens. */

@@ -29,6 +29,22 @@ export function hasEnded(response: ServerResponse): boolean {
   return response.writableFinished || response.req.socket.destroyed;
 }
 
+/** Its answer can be sent: of pipelined requests only the first that is not answered yet has the socket. */
+export function answersNow(response: ServerResponse): boolean {
+  return response.socket !== null;
+}
+
+/** Resolves when the answer can be sent, or when nobody is left to send it to. */
+export function itsTurn(response: ServerResponse): Promise<'now' | 'gone'> {
+  return new Promise((resolve) => {
+    const forget = onRequestEnd(response, () => resolve('gone'));
+    response.once('socket', () => {
+      forget();
+      resolve(hasEnded(response) ? 'gone' : 'now');
+    });
+  });
+}
+
 function listenTo(response: Awaited): Set<Listener> {
   const listeners = new Set<Listener>();
   response[LISTENERS] = listeners;

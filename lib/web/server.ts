@@ -1,17 +1,14 @@
-import http, { type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
+import type http from 'node:http';
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import net, { type AddressInfo } from 'node:net';
 import type { ListenAddress } from '../core/config';
 import { listenError } from '../core/listen';
 import type { Deadline } from '../support/deadline';
 import { deferred } from '../support/deferred';
+import { createHttpServer, type HttpServerOptions } from './http-server';
 import { adopt, IdleConnections, type RawConnection } from './raw-connection';
 import { onRequestEnd } from './request-end';
 
-/**
- * Above the 90 s that Heroku's router keeps an idle connection, so that the router closes first and never sends a
- * request into a connection that is just closing. The other two keep slow clients from holding sockets for ever.
- */
-const TIMEOUTS = { keepAliveTimeout: 95_000, headersTimeout: 15_000, requestTimeout: 29_000, maxHeaderSize: 16_384 };
 /** Requests have ceased when none came for this long, ms. */
 const CALM_MS = 250;
 /** How often idle keep-alive connections are looked for while draining, ms. */
@@ -32,8 +29,9 @@ export class WebServer {
   constructor(
     private readonly address: ListenAddress,
     private readonly handler: RequestListener,
+    options: HttpServerOptions,
   ) {
-    this.server = http.createServer(TIMEOUTS, (request, response) => this.serve(request, response));
+    this.server = createHttpServer((request, response) => this.serve(request, response), options);
     this.idle = new IdleConnections(this.server);
   }
 

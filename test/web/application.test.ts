@@ -25,6 +25,15 @@ describe('application', () => {
           throw new ProblemError(418, { title: 'Teapot', detail: 'short and stout', headers: { 'X-Tea': 'green' } });
         });
         router.get('/thrown', (ctx) => ctx.throw(403, 'not yours'));
+        router.get('/challenge', (ctx) => {
+          const headers = {
+            'WWW-Authenticate': ['Basic realm="shop"', 'Bearer'],
+            'Content-Length': '1',
+            'X-Bad': 'a\r\nb',
+          };
+          ctx.throw(401, 'who are you?', { headers });
+        });
+        router.get('/busy', (ctx) => ctx.throw(503, { headers: { 'Retry-After': 7, 'X-Odd': { a: 1 } } }));
         router.get('/boom', (ctx) => {
           ctx.set({ ETag: '"x"', 'Cache-Control': 'public' });
           throw new Error('the secret is 42');
@@ -107,6 +116,15 @@ describe('application', () => {
     it("answers Koa's own errors by their status", async () => {
       const { status, json } = await serving.request('/thrown');
       assert.deepEqual([status, json.detail], [403, 'not yours']);
+    });
+
+    it('sends the headers that they carry, as Koa does, where they can be sent', async () => {
+      const challenge = await serving.request('/challenge');
+      assert.deepEqual([challenge.status, challenge.json.detail], [401, 'who are you?']);
+      assert.equal(challenge.headers['www-authenticate'], 'Basic realm="shop", Bearer');
+      assert.equal(challenge.headers['x-bad'], undefined);
+      const busy = await serving.request('/busy');
+      assert.deepEqual([busy.status, busy.headers['retry-after'], busy.headers['x-odd']], [503, '7', undefined]);
     });
 
     for (const path of ['/boom', '/not-an-error', '/not-json']) {

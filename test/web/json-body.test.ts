@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { PassThrough } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
 import { gzipSync } from 'node:zlib';
 import { until } from '../support/until';
 import { Serving } from './serving';
@@ -15,6 +17,27 @@ describe('JSON body', () => {
         router.post('/echo', (ctx) => {
           bodies.push(ctx.request.body);
           ctx.body = { type: typeof ctx.request.body };
+        });
+        // As an app with a reader of its own: by events, by a pipe, by iteration.
+        router.put('/length/data', async (ctx) => {
+          let length = 0;
+          ctx.req.on('data', (chunk: Buffer) => {
+            length += chunk.length;
+          });
+          await new Promise((resolve) => ctx.req.once('end', resolve));
+          ctx.body = { length };
+        });
+        router.put('/length/pipe', async (ctx) => {
+          const through = ctx.req.pipe(new PassThrough());
+          ctx.body = { length: (await buffer(through)).length };
+        });
+        router.put('/length/iteration', async (ctx) => {
+          let length = 0;
+          for await (const chunk of ctx.req) length += (chunk as Buffer).length;
+          ctx.body = { length };
+        });
+        router.put('/unread', (ctx) => {
+          ctx.body = 'unread';
         });
       },
     });
@@ -134,5 +157,61 @@ describe('JSON body', () => {
     for (const sender of senders) sender.destroy();
     assert.equal(serving.errors.length, 0);
     assert.deepEqual(bodies, [{}]);
+  });
+
+  it('leaves every byte of another body to whoever reads it, however it comes in', async () => {
+    for (const reader of ['data', 'pipe', 'iteration']) {
+      for (const size of [0, 1, 100_000, 3_000_000]) {
+        for (const coding of [{ 'content-length': size }, { 'transfer-encoding': 'chunked' }]) {
+          const options = {
+            method: 'PUT',
+            body: Buffer.alloc(size),
+            headers: { 'content-type': 'text/plain', ...coding },
+          };
+          const { status, json } = await serving.request(`/length/${reader}`, options);
+          assert.deepEqual([status, json.length], [200, size], `${reader}, ${size}, ${JSON.stringify(coding)}`);
+        }
+      }
+      const head = `PUT /length/${reader} HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n`;
+      for (const [pieces, length] of [
+        [['0\r\n\r\n'], 0],
+        [['2\r\nab\r\n', '1\r\nc\r\n0\r\n\r\n'], 3],
+      ] as const) {
+        const socket = await serving.connect();
+        let text = '';
+        socket.on('data', (chunk) => {
+          text += String(chunk);
+        });
+        socket.write(head);
+        for (const piece of pieces) {
+          // Packets of their own: the server has seen the one before when it has answered another request.
+          await serving.request('/unread', { method: 'PUT' });
+          socket.write(piece);
+        }
+        await until('it is answered', () => text.includes(`{"length":${length}}`));
+        socket.destroy();
+      }
+    }
+    assert.equal((await serving.request('/unread', { method: 'PUT', body: 'a'.repeat(200_000) })).text, 'unread');
+    assert.equal(serving.errors.length, 0);
+  });
+
+  it('costs no slot while another body comes in, nor when the caller stops half-way', async () => {
+    const head = 'PUT /length/data HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain\r\nContent-Length: 100\r\n\r\n';
+    const senders = await Promise.all(Array.from({ length: 20 }, () => serving.connect()));
+    for (const sender of senders) sender.write(`${head}half`);
+    const first = await serving.connect();
+    first.write(`${head}half`);
+    for (let n = 0; n < 3; n++) await serving.request('/unread', { method: 'PUT' });
+    await until('the slot of the last is free', () => serving.limit.snapshot().inFlight === 0);
+    first.write('x'.repeat(96));
+    assert.match(
+      await new Promise((resolve) => first.once('data', (chunk) => resolve(String(chunk)))),
+      /^HTTP\/1\.1 200 /,
+    );
+    for (const sender of senders) sender.destroy();
+    await until('all have been noticed', () => serving.finished.filter(({ status }) => status === 499).length === 20);
+    first.destroy();
+    assert.equal(serving.errors.length, 0);
   });
 });

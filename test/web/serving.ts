@@ -3,11 +3,17 @@ import net, { type AddressInfo } from 'node:net';
 import { type EventMap, Events } from '../../lib/core/events';
 import { createApplication } from '../../lib/web/application';
 import type { ReadinessCheck } from '../../lib/web/health';
+import { createHttpServer } from '../../lib/web/http-server';
 import { RequestLimit } from '../../lib/web/limit';
 
 export interface ServingOptions {
   readonly routes?: Parameters<typeof createApplication>[0]['routes'];
-  readonly web?: { readonly maxThreads?: number; readonly backlog?: number; readonly queueTimeoutMs?: number };
+  readonly web?: {
+    readonly maxThreads?: number;
+    readonly backlog?: number;
+    readonly queueTimeoutMs?: number;
+    readonly writeTimeoutMs?: number;
+  };
   readonly onHeroku?: boolean;
   readonly readiness?: readonly ReadinessCheck[];
   readonly isLeaving?: () => boolean;
@@ -43,6 +49,7 @@ export class Serving {
       maxThreads: 5,
       backlog: 512,
       queueTimeoutMs: 600_000,
+      writeTimeoutMs: 10_000,
       workerTimeoutMs: 60_000,
       bootTimeoutMs: 30_000,
       ...options.web,
@@ -60,7 +67,7 @@ export class Serving {
       isLeaving: options.isLeaving ?? (() => false),
       limit: this.limit,
     });
-    this.server = http.createServer({ maxHeaderSize: 16_384, keepAliveTimeout: 0 }, app.callback());
+    this.server = createHttpServer(app.callback(), web);
   }
 
   static async start(options: ServingOptions = {}): Promise<Serving> {

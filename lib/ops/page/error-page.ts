@@ -9,7 +9,7 @@ interface Trouble {
   /** Of the texts. */
   readonly reason: string;
   readonly values: Readonly<Record<string, unknown>>;
-  readonly headers: Readonly<Record<string, string>>;
+  readonly headers: Readonly<Record<string, string | string[]>>;
   /** For those who look for it in the log. */
   readonly code: string;
 }

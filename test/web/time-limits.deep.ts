@@ -1,0 +1,38 @@
+import assert from 'node:assert/strict';
+import { Serving } from './serving';
+
+/** How much later than its limit a connection may be cut off, ms: one look of the server's a second, on a busy machine. */
+const LATE_MS = 5000;
+
+/** Time itself is meant here: the limits are Node's own, which no clock of ours can move. */
+describe('the time that a connection has', () => {
+  let serving: Serving;
+  before(async () => {
+    serving = await Serving.start({ routes: (router) => void router.post('/', () => undefined) });
+  });
+  after(() => serving.stop());
+
+  const LIMITS = {
+    'for a head, which is 15 s': { limitMs: 15_000, sent: 'GET / HTTP/1.1\r\nHost: a\r\n' },
+    'for a whole request, which is 29 s': {
+      limitMs: 29_000,
+      sent: 'POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{"a"',
+    },
+  };
+  for (const [name, { limitMs, sent }] of Object.entries(LIMITS)) {
+    it(name, async () => {
+      const socket = await serving.connect();
+      const since = performance.now();
+      let text = '';
+      socket.on('data', (chunk) => {
+        text += String(chunk);
+      });
+      const closed = new Promise((resolve) => socket.once('close', resolve));
+      socket.write(sent);
+      await closed;
+      const tookMs = performance.now() - since;
+      assert.match(text, /^HTTP\/1\.1 408 /);
+      assert.ok(tookMs >= limitMs - 100 && tookMs < limitMs + LATE_MS, `it was cut off after ${Math.round(tookMs)} ms`);
+    });
+  }
+});
