@@ -70,6 +70,8 @@ export interface Config {
     readonly password: string;
     /** Lets in a viewer, who sees no arguments and no addresses and changes nothing. */
     readonly viewerPassword: string | null;
+    /** Signs sessions; null: a random key that is kept in Postgres does. */
+    readonly secret: string | null;
   } | null;
   /** Who may read /ops/metrics; null: in production nobody, elsewhere whoever is at this machine. */
   readonly metricsToken: string | null;

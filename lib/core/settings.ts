@@ -162,6 +162,8 @@ export function readSettings(input: SettingsInput): Config {
   );
   if (viewerPassword !== null && opsUser === null) read.require('OPS_USER', 'a name, since OPS_VIEWER_PASSWORD is set');
 
+  const opsSecret = read.get('OPS_SECRET', z.string().min(32), 'at least 32 characters', null, 'secret');
+
   const metricsToken = read.get(
     'METRICS_TOKEN',
     z.string().regex(/^[\w.~+/=-]{16,}$/),
@@ -239,7 +241,10 @@ export function readSettings(input: SettingsInput): Config {
     mail: { delivery, smtpUrl, from, dir: path.join(stateDir, 'mails') },
     appUrl,
     defaultLocale: locale,
-    ops: opsUser !== null && opsPassword !== null ? { user: opsUser, password: opsPassword, viewerPassword } : null,
+    ops:
+      opsUser !== null && opsPassword !== null
+        ? { user: opsUser, password: opsPassword, viewerPassword, secret: opsSecret }
+        : null,
     metricsToken,
     control: {
       socket: path.resolve(

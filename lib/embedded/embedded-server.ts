@@ -15,7 +15,10 @@ export interface EmbeddedServer {
   readonly stopSignal: 'INT' | 'TERM';
   /** An argument of its command line that no other process has. */
   readonly mark: string;
+  /** With its password, so it is not for logs. */
   url(port: number): string;
+  /** false: a former version started it, and lets in whoever asks. It is not adopted but started anew, with a password. */
+  hasPassword(): boolean;
   /** The server that a former run left behind, or undefined. Waits for one that is on its way out. */
   find(): Promise<RunningServer | undefined>;
   /**

@@ -5,7 +5,7 @@ import type { Keeper } from './keeper';
 import { Revival } from './revival';
 import { stopServer } from './stop-server';
 
-/** For stopping a server that a killed run left here and that this one does not need. */
+/** For stopping a server that a killed run left here and that this one does not need, or not as it is. */
 const UNNEEDED_MS = 10_000;
 
 /** One server in this process's care, from its start or adoption to its end. */
@@ -20,7 +20,7 @@ export class OwnedServer {
 
   /** @returns its URL. */
   async start(): Promise<string> {
-    const running = await this.timed(async () => (await this.find()) ?? (await this.server.start(this.watch)));
+    const running = await this.timed(async () => (await this.adopt()) ?? (await this.server.start(this.watch)));
     this.revival = new Revival(this.server, running, this.events, (port) =>
       this.timed(() => this.server.start(this.watch, port)),
     );
@@ -44,6 +44,13 @@ export class OwnedServer {
   }
 
   private readonly watch = (pid: number) => this.keeper.watch(pid, this.server.stopSignal, this.server.mark);
+
+  private async adopt(): Promise<RunningServer | undefined> {
+    const found = await this.find();
+    if (!found || this.server.hasPassword()) return found;
+    await stopServer(this.server, found, Deadline.after(UNNEEDED_MS));
+    return undefined;
+  }
 
   private async find(): Promise<RunningServer | undefined> {
     const found = await this.server.find();

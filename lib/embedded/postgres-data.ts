@@ -35,6 +35,17 @@ export async function initialise(
   fs.renameSync(draft, dataDir);
 }
 
+/** Of a data folder whose server does not run. The password goes through a pipe, where no list of processes shows it. */
+export async function setPassword(
+  dataDir: string,
+  password: string,
+  { postgres }: PostgresBinaries,
+  user: PostgresUser,
+): Promise<void> {
+  const statement = `SET password_encryption = 'scram-sha-256'; ALTER ROLE postgres PASSWORD '${password}'`;
+  await runAs(user, [postgres, '--single', '-D', dataDir, ...SINGLE], `${statement}\n`);
+}
+
 function removeDrafts(folder: string): void {
   for (const name of fs.readdirSync(folder).filter((entry) => entry.startsWith(DRAFT))) {
     try {

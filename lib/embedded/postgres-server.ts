@@ -6,9 +6,10 @@ import { postgresAnswers } from './answers';
 import { makeDataFolder, type User } from './data-folder';
 import type { EmbeddedServer, RunningServer } from './embedded-server';
 import { freePort } from './free-port';
+import { newPassword, readPassword, writePassword, writePrivately } from './password';
 import { poll } from './poll';
 import { type PostgresBinaries, postgresBinaries } from './postgres-binaries';
-import { initialise } from './postgres-data';
+import { initialise, setPassword } from './postgres-data';
 import { disownPidFile, lastPort, readPidFile } from './postgres-pid-file';
 import { type PostgresUser, postgresUser } from './postgres-user';
 import { hasArgument, isAlive } from './process-table';
@@ -35,6 +36,9 @@ const SETTINGS = {
   log_checkpoints: 'off',
 };
 
+/** Who may connect. The password that Postgres keeps is salted and hashed. */
+const RULES = 'host all all 127.0.0.1/32 scram-sha-256\n';
+
 /** How long a server that is starting or stopping is waited for. */
 const SETTLE_MS = 15_000;
 const TRIES = 4;
@@ -48,6 +52,7 @@ export class PostgresServer implements EmbeddedServer {
   readonly folder: string;
   /** The data folder. */
   readonly mark: string;
+  private readonly rulesFile: string;
 
   constructor(
     stateDir: string,
@@ -55,10 +60,16 @@ export class PostgresServer implements EmbeddedServer {
   ) {
     this.folder = path.join(stateDir, 'postgres');
     this.mark = path.join(this.folder, 'data');
+    this.rulesFile = path.join(this.folder, 'pg_hba.conf');
   }
 
   url(port: number): string {
-    return `postgres://postgres@127.0.0.1:${port}/${DATABASE}`;
+    const password = readPassword(this.folder);
+    return `postgres://postgres${password === undefined ? '' : `:${password}`}@127.0.0.1:${port}/${DATABASE}`;
+  }
+
+  hasPassword(): boolean {
+    return readPassword(this.folder) !== undefined;
   }
 
   async find(): Promise<RunningServer | undefined> {
@@ -82,6 +93,7 @@ export class PostgresServer implements EmbeddedServer {
     makeDataFolder(this.folder, user.user);
     await initialise(this.mark, DATABASE, binaries, user);
     disownPidFile(this.mark);
+    await this.close(binaries, user);
     for (let attempt = 1; ; attempt++) {
       try {
         return await this.startOn(
@@ -97,13 +109,26 @@ export class PostgresServer implements EmbeddedServer {
     }
   }
 
+  /** Only who knows the password gets in, whatever the data folder's own rules say. */
+  private async close(binaries: PostgresBinaries, user: PostgresUser): Promise<void> {
+    writePrivately(this.rulesFile, RULES, user.user);
+    if (this.hasPassword()) return;
+    const password = newPassword();
+    await setPassword(this.mark, password, binaries, user);
+    // Last: without this file the password is set anew.
+    writePassword(this.folder, password, user.user);
+  }
+
   private async startOn(
     port: number,
     binaries: PostgresBinaries,
     { wrapper, user }: PostgresUser,
     onPid: (pid: number) => void,
   ): Promise<RunningServer> {
-    const settings = Object.entries(SETTINGS).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
+    const settings = Object.entries({ ...SETTINGS, hba_file: this.rulesFile }).flatMap(([name, value]) => [
+      '-c',
+      `${name}=${value}`,
+    ]);
     let pid = 0;
     const process = await startServer({
       name: 'Postgres',

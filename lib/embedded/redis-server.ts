@@ -7,6 +7,7 @@ import { redisAnswers } from './answers';
 import { makeDataFolder, type User } from './data-folder';
 import type { EmbeddedServer, RunningServer } from './embedded-server';
 import { freePort } from './free-port';
+import { newPassword, readPassword, writePassword, writePrivately } from './password';
 import { poll } from './poll';
 import { hasArgument, isAlive } from './process-table';
 import { redisBinary } from './redis-binary';
@@ -29,6 +30,7 @@ export class RedisServer implements EmbeddedServer {
   /** The data folder. */
   readonly mark: string;
   private readonly recordFile: string;
+  private readonly settingsFile: string;
 
   constructor(
     stateDir: string,
@@ -37,17 +39,26 @@ export class RedisServer implements EmbeddedServer {
     this.folder = path.join(stateDir, 'redis');
     this.mark = path.join(this.folder, 'data');
     this.recordFile = path.join(this.folder, 'redis.json');
+    this.settingsFile = path.join(this.folder, 'redis.conf');
   }
 
   url(port: number): string {
-    return `redis://127.0.0.1:${port}`;
+    const password = readPassword(this.folder);
+    return `redis://${password === undefined ? '' : `:${password}@`}127.0.0.1:${port}`;
+  }
+
+  hasPassword(): boolean {
+    return readPassword(this.folder) !== undefined;
   }
 
   async find(): Promise<RunningServer | undefined> {
     const { pid, port } = this.recorded() ?? { pid: 0, port: 0 };
     if (!isAlive(pid) || !(await hasArgument(pid, this.mark))) return undefined;
     const process = { pid, gone: () => !isAlive(pid) };
-    const settled = await poll(async () => process.gone() || (await redisAnswers(port)), Deadline.after(SETTLE_MS));
+    const settled = await poll(
+      async () => process.gone() || (await redisAnswers(port, readPassword(this.folder))),
+      Deadline.after(SETTLE_MS),
+    );
     if (process.gone()) return undefined;
     if (settled) return { process, port, adopted: true };
     throw new UserError(
@@ -61,6 +72,10 @@ export class RedisServer implements EmbeddedServer {
     const user = this.userOfData() ?? this.actingFor;
     makeDataFolder(this.folder, user);
     makeDataFolder(this.mark, user);
+    const password = readPassword(this.folder) ?? newPassword();
+    writePassword(this.folder, password, user);
+    // In a file, since everybody may read command lines.
+    writePrivately(this.settingsFile, `requirepass ${password}\n`, user);
     for (let attempt = 1; ; attempt++) {
       try {
         const chosen = port ?? (await freePort(attempt === 1 ? this.recorded()?.port : undefined));
@@ -92,7 +107,11 @@ export class RedisServer implements EmbeddedServer {
       // The command line stays as given: it is what tells this server from another.
       'set-proc-title': 'no',
     };
-    const argv = [binary, ...Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value])];
+    const argv = [
+      binary,
+      this.settingsFile,
+      ...Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]),
+    ];
     const process = await startServer({
       name: 'Redis',
       variable: 'REDIS_URL',
@@ -103,7 +122,7 @@ export class RedisServer implements EmbeddedServer {
         if (user) fs.chownSync(this.recordFile, user.uid, user.gid);
         onPid(pid);
       },
-      ready: () => redisAnswers(port),
+      ready: () => redisAnswers(port, readPassword(this.folder)),
     });
     return { process, port, adopted: false };
   }

@@ -48,13 +48,14 @@ export async function createSite(options: OpsOptions): Promise<Koa.Middleware> {
   const jobCounts = lazily(async () => new (await import('./jobs/job-counts')).JobCounts(options));
   const counts = async () => (await jobCounts()).read();
   const pages = new Pages({ ...options, folder: path.join(__dirname, 'views'), assets, counts });
+  const sessions = new Sessions(options);
   const site: SiteParts = {
     ...options,
     pages,
     assets,
-    sessions: await Sessions.create(options),
+    sessions,
     tries: new Tries(options.redis),
-    streams: new Streams(options.isLeaving),
+    streams: new Streams(options.isLeaving, (reader) => sessions.hasLeft(reader)),
     counts,
     lookout: lazily(async () => new (await import('./overview/lookout')).Lookout(options)),
   };

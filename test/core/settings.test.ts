@@ -119,7 +119,7 @@ describe('settings', () => {
     it('are closed unless there are a name and a password', () => {
       assert.equal(read({}).ops, null);
       const { ops } = read({ ...operator, OPS_VIEWER_PASSWORD: 'battery staple' });
-      assert.deepEqual(ops, { user: 'ada', password: 'correct horse', viewerPassword: 'battery staple' });
+      assert.deepEqual(ops, { user: 'ada', password: 'correct horse', viewerPassword: 'battery staple', secret: null });
       assert.equal(read(operator).ops?.viewerPassword, null);
       for (const [env, complaint] of [
         [{ OPS_USER: 'ada' }, /OPS_PASSWORD +is not set; .*since OPS_USER is set/],

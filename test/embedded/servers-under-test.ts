@@ -60,7 +60,8 @@ export async function assertBothAnswer({ databaseUrl, redisUrl }: Required<Embed
 }
 
 export async function assertRedisAnswers(redisUrl: string): Promise<void> {
-  assert.ok(await redisAnswers(Number(new URL(redisUrl).port)), 'Redis answers');
+  const { port, password } = new URL(redisUrl);
+  assert.ok(await redisAnswers(Number(port), password), 'Redis answers');
 }
 
 /** Every process, keepers included, whose command line names the folder. */

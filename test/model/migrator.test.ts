@@ -9,7 +9,7 @@ import { createDatabase, type TestDatabase } from '../support/postgres';
 import { tempFolder } from '../support/temp-folder';
 
 const ROOT = path.resolve(__dirname, '../..');
-const FOLDERS = ['lib/job/migrations', 'lib/mailer/migrations', 'migrations']
+const FOLDERS = ['lib/job/migrations', 'lib/mailer/migrations', 'lib/ops/migrations', 'migrations']
   .map((folder) => path.join(ROOT, folder))
   .filter((folder) => fs.existsSync(folder));
 

@@ -6,7 +6,7 @@ import { startTestRedis, type TestRedis } from '../support/redis';
 import { type SmtpSink, startSmtpSink } from '../support/smtp';
 import { spawnTree, startTree, type Tree } from '../support/tree';
 
-const MIGRATIONS = ['lib/job/migrations', 'lib/mailer/migrations', 'migrations']
+const MIGRATIONS = ['lib/job/migrations', 'lib/mailer/migrations', 'lib/ops/migrations', 'migrations']
   .flatMap((folder) => fs.readdirSync(path.resolve(__dirname, '../..', folder)))
   .sort()
   .map((file) => file.replace(/^\d+_|\.ts$/g, ''));

@@ -8,7 +8,7 @@ import { LANE } from './temp-folder';
 
 const ROOT = path.resolve(__dirname, '../..');
 /** Where the product and its app keep migrations. */
-const ALL_FOLDERS = ['lib/job/migrations', 'lib/mailer/migrations', 'migrations'];
+const ALL_FOLDERS = ['lib/job/migrations', 'lib/mailer/migrations', 'lib/ops/migrations', 'migrations'];
 
 export interface TestDatabase {
   readonly url: string;

@@ -1,7 +1,6 @@
-import { createHmac, randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
-import { promisify } from 'node:util';
-import type { Config } from '../../core/config';
-import type { Redis } from '../../core/redis';
+import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import { type KeyStores, sessionKey } from './session-key';
+import { SignOuts } from './sign-outs';
 
 export type Role = 'operator' | 'viewer';
 
@@ -15,34 +14,19 @@ export interface Visitor {
 export const SESSION_SECONDS = 12 * 60 * 60;
 const SESSION = 'catamount_ops';
 const FORMS = 'catamount_ops_forms';
-const SIGNED_OUT = 'catamount:ops:signed-out:';
 const SECRET = /^[A-Za-z0-9_-]{22}$/;
 
-/**
- * Who is signed in travels in a signed cookie, so the pages work while Redis does not. The key is made from the
- * passwords: it is the same in every process, and a new password ends every session. Redis remembers who signed out.
- */
+/** Who is signed in travels in a signed cookie, so the pages work while Redis or Postgres does not. */
 export class Sessions {
-  private constructor(
-    private readonly key: Buffer | null,
-    private readonly redis: Redis,
-    private readonly now: () => number,
-  ) {}
+  private readonly key: () => Promise<Buffer>;
+  private readonly signOuts: SignOuts;
+  private readonly now: () => number;
 
-  static async create(options: {
-    readonly config: Pick<Config, 'ops'>;
-    readonly appName: string;
-    readonly redis: Redis;
-    /** ms since 1970. */
-    readonly now?: () => number;
-  }): Promise<Sessions> {
-    const { redis, now = Date.now } = options;
-    const { ops } = options.config;
-    if (ops === null) return new Sessions(null, redis, now);
-    // Slow to make, so that a stolen cookie is of no use for guessing the password.
-    const words = JSON.stringify([ops.password, ops.viewerPassword]);
-    const key = (await promisify(scrypt)(words, JSON.stringify(['ops', options.appName, ops.user]), 32)) as Buffer;
-    return new Sessions(key, redis, now);
+  /** @param options `now`: ms since 1970. */
+  constructor(options: KeyStores & { readonly now?: () => number }) {
+    this.key = sessionKey(options);
+    this.signOuts = new SignOuts(options.redis, options.knex);
+    this.now = options.now ?? Date.now;
   }
 
   /** @param cookies the header. @param openRole of those who need not sign in. */
@@ -56,22 +40,26 @@ export class Sessions {
   private async signedIn(cookie = ''): Promise<Visitor | undefined> {
     const [role = '', secret = '', expires = '', signature = ''] = cookie.split('.');
     if ((role !== 'operator' && role !== 'viewer') || !SECRET.test(secret)) return undefined;
-    if (!sameText(this.sign([role, secret, expires]), signature) || Number(expires) <= this.now() / 1000)
+    if (!sameText(await this.sign([role, secret, expires]), signature) || Number(expires) <= this.now() / 1000)
       return undefined;
-    return (await this.hasSignedOut(secret)) ? undefined : { role, secret };
+    return (await this.signOuts.has(secret)) ? undefined : { role, secret };
   }
 
   /** A new visitor, never the one before the sign-in, and their cookie. */
-  signIn(role: Role): string {
+  async signIn(role: Role): Promise<string> {
     const parts = [role, newSecret(), String(Math.floor(this.now() / 1000) + SESSION_SECONDS)];
-    return `${SESSION}=${[...parts, this.sign(parts)].join('.')}; Max-Age=${SESSION_SECONDS}`;
+    return `${SESSION}=${[...parts, await this.sign(parts)].join('.')}; Max-Age=${SESSION_SECONDS}`;
   }
 
-  /** Also in every other browser that has the same cookie, as soon as Redis answers. */
+  /** In every browser that has the same cookie, for good. */
   async signOut({ secret }: Visitor): Promise<string> {
-    const { client } = this.redis;
-    await client.set(this.signedOutKey(secret), '1', { EX: SESSION_SECONDS }).catch(() => undefined);
+    await this.signOuts.add(secret, SESSION_SECONDS);
     return `${SESSION}=; Max-Age=0`;
+  }
+
+  /** Whether a visitor has signed out since they were let in, for streams, which the gate sees once. */
+  async hasLeft({ role, secret }: Visitor): Promise<boolean> {
+    return role !== 'guest' && (await this.signOuts.has(secret));
   }
 
   /** For those who are not signed in: what their forms are bound to. Another cookie, so that it ends no session. */
@@ -79,17 +67,10 @@ export class Sessions {
     return `${FORMS}=${secret}`;
   }
 
-  private async hasSignedOut(secret: string): Promise<boolean> {
-    return (await this.redis.client.exists(this.signedOutKey(secret)).catch(() => 0)) > 0;
-  }
-
-  private signedOutKey(secret: string): string {
-    return SIGNED_OUT + createHmac('sha256', secret).update('signed out').digest('base64url');
-  }
-
-  private sign(parts: readonly string[]): string {
-    if (!this.key) throw new Error('nobody signs in where the pages are open');
-    return createHmac('sha256', this.key).update(parts.join('.')).digest('base64url');
+  private async sign(parts: readonly string[]): Promise<string> {
+    return createHmac('sha256', await this.key())
+      .update(parts.join('.'))
+      .digest('base64url');
   }
 }
 

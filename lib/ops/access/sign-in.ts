@@ -1,3 +1,4 @@
+import { setTimeout as wait } from 'node:timers/promises';
 import type { OpsContext } from '../context';
 import { setCookie } from '../page/cookies';
 import type { PageGroup, SiteParts } from '../site';
@@ -18,22 +19,25 @@ export const signInRoutes: PageGroup = (site) => {
   router.post(SIGN_IN, async (ctx) => {
     const { form } = ctx.state;
     const name = form.get('name') ?? '';
-    const { allowed, left, waitSeconds } = await site.tries.count(ctx.ip);
+    const { allowed, left, waitSeconds, delayMs } = await site.tries.count(ctx.ip);
+    if (delayMs > 0) await wait(delayMs);
     const role = allowed ? roleOf(site, name, form.get('password') ?? '') : undefined;
     site.events.emit('operator.sign-in', { role: role ?? null, address: ctx.ip, locked: !allowed || (!role && !left) });
     if (role) {
-      await site.tries.forget(ctx.ip);
-      setCookie(ctx, site.config, sessions.signIn(role));
+      // A viewer's own password says nothing of the guesses at the operator's before it.
+      await (role === 'operator' ? site.tries.forget(ctx.ip) : site.tries.takeBack(ctx.ip));
+      setCookie(ctx, site.config, await sessions.signIn(role));
       ctx.status = 303;
       return ctx.redirect(ownPath(form.get('next')));
     }
     const locked = !allowed || left === 0;
+    const busy = !allowed && left > 0;
     ctx.status = locked ? 429 : 401;
     if (locked) ctx.set('Retry-After', String(waitSeconds));
     await showSignIn(site, ctx, {
       name,
       next: ownPath(form.get('next')),
-      wrong: locked ? { minutes: Math.ceil(waitSeconds / 60) } : { left, minutes: PAUSE_SECONDS / 60 },
+      wrong: locked ? { busy, minutes: Math.ceil(waitSeconds / 60) } : { left, minutes: PAUSE_SECONDS / 60 },
     });
   });
 
@@ -50,8 +54,8 @@ export interface SignInShown {
   readonly next?: string;
   /** They have just signed out. */
   readonly left?: boolean;
-  /** `left`: tries before the pause; none: it has begun. */
-  readonly wrong?: { readonly left?: number; readonly minutes: number };
+  /** `left`: tries before the pause; none: it has begun, or, `busy`, many addresses together try too often. */
+  readonly wrong?: { readonly left?: number; readonly busy?: boolean; readonly minutes: number };
 }
 
 export async function showSignIn(site: SiteParts, ctx: OpsContext, shown: SignInShown): Promise<void> {

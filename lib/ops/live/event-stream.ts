@@ -1,4 +1,5 @@
 import { PassThrough } from 'node:stream';
+import type { Visitor } from '../access/session';
 import type { OpsContext } from '../context';
 import { refusal } from '../page/refusal';
 
@@ -10,13 +11,21 @@ const LIFE_MS = 10 * 60_000;
 const PING_MS = 15_000;
 /** How soon a stream ends when its process is asked to go, ms. */
 const LOOK_MS = 250;
+/** How soon it ends when its reader has signed out, in whatever process, ms. */
+const READER_MS = 1000;
 
 /** The event streams of one process. */
 export class Streams {
   private open = 0;
 
-  /** @param isLeaving true once the process has been asked to go: every stream ends then. */
-  constructor(private readonly isLeaving: () => boolean) {}
+  /**
+   * @param isLeaving true once the process has been asked to go: every stream ends then.
+   * @param hasLeft whether a reader has signed out since: theirs ends then.
+   */
+  constructor(
+    private readonly isLeaving: () => boolean,
+    private readonly hasLeft: (reader: Visitor) => Promise<boolean>,
+  ) {}
 
   /** Answers the request with a stream, which holds no slot. @throws ProblemError 503 when there are too many. */
   begin(ctx: OpsContext): EventStream {
@@ -30,7 +39,12 @@ export class Streams {
     ctx.set({ 'Content-Type': 'text/event-stream; charset=utf-8', 'Cache-Control': 'no-store, no-transform' });
     ctx.set('X-Accel-Buffering', 'no');
     ctx.body = body;
-    return new EventStream(body, this.isLeaving);
+    const stream = new EventStream(body, this.isLeaving);
+    const { visitor } = ctx.state;
+    stream.every(READER_MS, async () => {
+      if (await this.hasLeft(visitor)) stream.end();
+    });
+    return stream;
   }
 }
 

@@ -13,7 +13,7 @@ import { tempFolder } from '../../support/temp-folder';
 import { until } from '../../support/until';
 
 const ROOT = path.resolve(__dirname, '../../..');
-const MIGRATIONS = ['lib/job/migrations', 'lib/mailer/migrations', 'migrations'];
+const MIGRATIONS = ['lib/job/migrations', 'lib/mailer/migrations', 'lib/ops/migrations', 'migrations'];
 /** As many as the smallest managed plans allow to others than the superuser. */
 const CONNECTIONS = 20;
 const RESERVED = 3;

@@ -1,0 +1,67 @@
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import pg from 'pg';
+import { redisAnswers } from '../../lib/embedded/answers';
+import { findRunningServers } from '../../lib/embedded/running-servers';
+import { processes } from '../support/processes';
+import { sharedPostgres } from '../support/shared-servers';
+import { removeFolder } from '../support/temp-folder';
+import { assertNothingRuns, startServers, stateFolder } from './servers-under-test';
+
+/** Another user of this machine reaches 127.0.0.1 as we do; what they lack is the password. */
+describe('the embedded servers, asked by somebody else on this machine', () => {
+  it('let nobody into Postgres who has no password, or a wrong one', async () => {
+    const url = new URL(await sharedPostgres());
+    assert.match(url.password, /^[\w-]{32,}$/);
+    for (const password of ['', 'postgres', url.password.slice(1)]) {
+      const client = new pg.Client({
+        host: '127.0.0.1',
+        port: Number(url.port),
+        user: 'postgres',
+        database: 'postgres',
+        password,
+      });
+      await assert.rejects(client.connect(), /password/, password);
+    }
+    const client = new pg.Client(url.href);
+    await client.connect();
+    const { rows } = await client.query(
+      "select rolpassword like 'SCRAM-SHA-256$%' as scram from pg_authid where rolname = 'postgres'",
+    );
+    await client.end();
+    assert.deepEqual(rows, [{ scram: true }]);
+    assert.ok(!processes().some(({ command }) => command.includes(url.password)), 'no list of processes shows it');
+  });
+
+  it('let nobody into Redis who has no password, which only the owner may read', async () => {
+    const stateDir = stateFolder();
+    const run = await startServers(stateDir, 'redis');
+    try {
+      const { port, password } = new URL(run.urls.redisUrl);
+      assert.match(password, /^[\w-]{32,}$/);
+      assert.equal(await redisAnswers(Number(port)), false);
+      assert.equal(await redisAnswers(Number(port), 'wrong'), false);
+      assert.equal(await redisAnswers(Number(port), password), true);
+      assert.deepEqual((await findRunningServers(stateDir)).redisUrl, run.urls.redisUrl);
+      const folder = path.join(stateDir, 'redis');
+      assert.equal(fs.statSync(folder).mode & 0o777, 0o700);
+      const telling = fs.readdirSync(folder).filter((name) => {
+        const file = path.join(folder, name);
+        return fs.statSync(file).isFile() && fs.readFileSync(file, 'utf8').includes(password);
+      });
+      assert.ok(telling.length > 0);
+      for (const name of telling) assert.equal(fs.statSync(path.join(folder, name)).mode & 0o777, 0o600, name);
+      assert.ok(!telling.includes('redis.log'));
+      assert.ok(!processes().some(({ command }) => command.includes(password)), 'no list of processes shows it');
+      await run.stop();
+      const again = await startServers(stateDir, 'redis');
+      assert.equal(new URL(again.urls.redisUrl).password, password, 'it stays');
+      await again.stop();
+    } finally {
+      await run.stop();
+      assertNothingRuns(stateDir);
+      removeFolder(path.dirname(stateDir));
+    }
+  });
+});

@@ -1,0 +1,83 @@
+import assert from 'node:assert/strict';
+import { Events } from '../../../lib/core/events';
+import { Redis } from '../../../lib/core/redis';
+import { PAUSE_SECONDS, TRIES, Tries } from '../../../lib/ops/access/tries';
+import { Deadline } from '../../../lib/support/deadline';
+import { startTestRedis, type TestRedis } from '../../support/redis';
+import { until } from '../../support/until';
+import { WAIT_LIMIT_MS } from '../../support/wait-limit';
+import { cookiesOf, OpsWeb, SIGNED, tokenIn } from '../ops-web';
+
+const PRODUCTION = { NODE_ENV: 'production', APP_URL: 'http://127.0.0.1' };
+
+describe('guessing the password of the pages', () => {
+  it("gets no more tries from signing in as a viewer, and an operator's own sign-in forgives them", async () => {
+    const ops = await OpsWeb.start({ ...PRODUCTION, ...SIGNED });
+    const signIn = async (password: string) => {
+      const page = await ops.get('/ops/sign-in');
+      const fields = { name: SIGNED.OPS_USER, password, token: tokenIn(page.body) };
+      return (await ops.post('/ops/sign-in', fields, { Cookie: cookiesOf(page) })).status;
+    };
+    try {
+      for (let n = 1; n < TRIES; n++) assert.equal(await signIn(`slip ${n}`), 401);
+      assert.equal(await signIn(SIGNED.OPS_PASSWORD), 303);
+      for (let n = 1; n < TRIES; n++) assert.equal(await signIn(`guess ${n}`), 401);
+      // It costs no try either, however often.
+      for (let n = 0; n < TRIES; n++) assert.equal(await signIn(SIGNED.OPS_VIEWER_PASSWORD), 303);
+      assert.equal(await signIn('the fifth guess'), 429);
+      assert.equal(await signIn(SIGNED.OPS_VIEWER_PASSWORD), 429);
+      assert.equal(await signIn(SIGNED.OPS_PASSWORD), 429);
+    } finally {
+      await ops.stop();
+    }
+  });
+});
+
+describe('guessing the password from many addresses', () => {
+  let server: TestRedis;
+  let redis: Redis;
+  beforeEach(async () => {
+    server = await startTestRedis();
+    redis = new Redis(server.url, new Events());
+    await redis.start();
+    await until('Redis is connected', () => redis.client.isReady);
+  });
+  afterEach(async () => {
+    await redis?.stop(Deadline.after(WAIT_LIMIT_MS));
+    await server?.remove();
+  });
+
+  for (const where of ['in Redis', 'in memory']) {
+    it(`becomes slow for all of them together, but not for who has signed in before (${where})`, async () => {
+      let now = 1_800_000_000_000;
+      const away = new Redis('redis://127.0.0.1:1', new Events());
+      const tries = new Tries(where === 'in Redis' ? redis : away, () => now);
+      await tries.count('192.0.2.7');
+      await tries.forget('192.0.2.7');
+      let looked = 0;
+      let longest = 0;
+      let turnedAway = 0;
+      const guess = async (n: number) => {
+        const { allowed, delayMs, waitSeconds } = await tries.count(`10.${n >> 16}.${(n >> 8) & 255}.${n & 255}`);
+        longest = Math.max(longest, delayMs);
+        if (allowed) looked++;
+        else turnedAway++;
+        if (!allowed) assert.ok(waitSeconds < PAUSE_SECONDS, 'nobody is locked out for what others did');
+      };
+      for (let n = 0; n < 1000; n++) await guess(n);
+      assert.ok(looked < 100, `${looked} of 1,000 guesses were looked at`);
+      assert.ok(turnedAway > 900 && longest >= 5000 && longest <= 10_000, `${turnedAway}, ${longest} ms`);
+      const known = await tries.count('192.0.2.7');
+      assert.deepEqual([known.allowed, known.delayMs, known.left], [true, 0, TRIES - 1]);
+      // A minute lets some dozens of tries pass, those of newcomers too.
+      looked = 0;
+      now += 60_000;
+      // Redis goes by its own clock.
+      if (where === 'in Redis') await redis.client.decrBy('catamount:ops:pace', 60_000);
+      const newcomer = await tries.count('198.51.100.1');
+      assert.equal(newcomer.allowed, true);
+      for (let n = 0; n < 1000; n++) await guess(100_000 + n);
+      assert.ok(looked < 100, `${looked} of 1,000 guesses were looked at`);
+    });
+  }
+});

@@ -1,0 +1,138 @@
+import assert from 'node:assert/strict';
+import { createHmac, scryptSync } from 'node:crypto';
+import http from 'node:http';
+import { Events } from '../../../lib/core/events';
+import { Redis } from '../../../lib/core/redis';
+import { readSettings } from '../../../lib/core/settings';
+import { Database } from '../../../lib/model/database';
+import { Sessions } from '../../../lib/ops/access/session';
+import { Deadline } from '../../../lib/support/deadline';
+import { createDatabase, type TestDatabase } from '../../support/postgres';
+import { startTestRedis, type TestRedis } from '../../support/redis';
+import { until } from '../../support/until';
+import { WAIT_LIMIT_MS } from '../../support/wait-limit';
+import { OpsWeb, SIGNED, tokenIn } from '../ops-web';
+
+describe('the sessions of operators', () => {
+  let database: TestDatabase;
+  let other: TestDatabase;
+  let server: TestRedis;
+  let redis: Redis;
+  const away = new Redis('redis://127.0.0.1:1', new Events());
+  const connections: Database[] = [];
+  before(async () => {
+    [database, other] = await Promise.all([createDatabase({ migrated: true }), createDatabase({ migrated: true })]);
+    server = await startTestRedis();
+    redis = new Redis(server.url, new Events());
+    await redis.start();
+    await until('Redis is connected', () => redis.client.isReady);
+  });
+  after(async () => {
+    for (const connection of connections) await connection.stop(Deadline.after(WAIT_LIMIT_MS));
+    await redis?.stop(Deadline.after(WAIT_LIMIT_MS));
+    await server?.remove();
+    await database?.drop();
+    await other?.drop();
+  });
+
+  const sessionsOf = (url: string, env: Readonly<Record<string, string>> = {}, at = away, now = Date.now) => {
+    const config = readSettings({ env: { NODE_ENV: 'test', ...SIGNED, ...env }, cwd: process.cwd() });
+    const connection = new Database(url, { production: false, events: new Events() });
+    connections.push(connection);
+    return new Sessions({ config, appName: 'shop', redis: at, knex: connection.knex, now });
+  };
+  const signIn = async (sessions: Sessions) => (await sessions.signIn('operator')).split(';')[0] ?? '';
+  const roleAt = async (sessions: Sessions, cookie: string) => (await sessions.visitor(cookie, 'guest')).role;
+
+  it('are those of one database and its passwords: every process of it knows them, and no other', async () => {
+    const cookies = await Promise.all([signIn(sessionsOf(database.url)), signIn(sessionsOf(database.url))]);
+    for (const cookie of cookies) {
+      assert.equal(await roleAt(sessionsOf(database.url), cookie), 'operator');
+      assert.equal(await roleAt(sessionsOf(other.url), cookie), 'guest');
+      assert.equal(await roleAt(sessionsOf(database.url, { OPS_PASSWORD: 'another horse' }), cookie), 'guest');
+      assert.equal(await roleAt(sessionsOf(database.url, { OPS_VIEWER_PASSWORD: 'new staple' }), cookie), 'guest');
+    }
+  });
+
+  it('last for twelve hours, whatever the browser keeps of them', async () => {
+    let now = Date.now();
+    const sessions = sessionsOf(database.url, {}, away, () => now);
+    const cookie = await signIn(sessions);
+    assert.equal(await roleAt(sessions, cookie), 'operator');
+    now += (12 * 60 * 60 - 2) * 1000;
+    assert.equal(await roleAt(sessions, cookie), 'operator');
+    now += 2000;
+    assert.equal(await roleAt(sessions, cookie), 'guest');
+  });
+
+  it('go by a key that was given, wherever their tables are', async () => {
+    const given = { OPS_SECRET: 'x'.repeat(32) };
+    const cookie = await signIn(sessionsOf(database.url, given));
+    assert.equal(await roleAt(sessionsOf(other.url, given), cookie), 'operator');
+    assert.equal(await roleAt(sessionsOf(database.url), cookie), 'guest');
+  });
+
+  it('are found by a new process while Postgres is away, since Redis has the key too', async () => {
+    const cookie = await signIn(sessionsOf(database.url, {}, redis));
+    assert.equal(await roleAt(sessionsOf('postgres://127.0.0.1:1/nothing', {}, redis), cookie), 'operator');
+  });
+
+  it('end for good: a Redis that loses its data brings none back', async () => {
+    const sessions = sessionsOf(database.url, {}, redis);
+    const cookie = await signIn(sessions);
+    await sessions.signOut(await sessions.visitor(cookie, 'guest'));
+    assert.equal(await roleAt(sessions, cookie), 'guest');
+    await redis.client.flushAll();
+    assert.equal(await roleAt(sessions, cookie), 'guest');
+    assert.equal(await roleAt(sessionsOf(database.url), cookie), 'guest');
+    // Nor does a Postgres that is away, while Redis remembers.
+    const others = sessionsOf(database.url, {}, redis);
+    const again = await signIn(others);
+    await others.signOut(await others.visitor(again, 'guest'));
+    assert.equal(await roleAt(sessionsOf('postgres://127.0.0.1:1/nothing', {}, redis), again), 'guest');
+  });
+
+  it('take their open streams along when they end', async () => {
+    const ops = await OpsWeb.start({ NODE_ENV: 'production', APP_URL: 'http://127.0.0.1', ...SIGNED });
+    try {
+      const Cookie = await ops.signIn(SIGNED.OPS_PASSWORD);
+      const other = await ops.signIn(SIGNED.OPS_PASSWORD);
+      const [mine, others] = await Promise.all([openStream(ops, Cookie), openStream(ops, other)]);
+      const page = await ops.get('/ops/mail/deliveries', { Cookie });
+      await ops.post('/ops/sign-out', { token: tokenIn(page.body) }, { Cookie });
+      await until('the stream of who has signed out ends', () => mine.ended());
+      assert.equal(others.ended(), false);
+      others.close();
+    } finally {
+      await ops.stop();
+    }
+  });
+
+  it('cannot be signed by who knows the passwords', async () => {
+    const ops = await OpsWeb.start({ NODE_ENV: 'production', APP_URL: 'http://127.0.0.1', ...SIGNED });
+    try {
+      const { OPS_USER, OPS_PASSWORD, OPS_VIEWER_PASSWORD } = SIGNED;
+      const words = JSON.stringify([OPS_PASSWORD, OPS_VIEWER_PASSWORD]);
+      const parts = `operator.${'A'.repeat(22)}.${Math.floor(Date.now() / 1000) + 3600}`;
+      const key = scryptSync(words, JSON.stringify(['ops', 'catamount', OPS_USER]), 32);
+      const forged = `${parts}.${createHmac('sha256', key).update(parts).digest('base64url')}`;
+      const answer = await ops.get('/ops/mail/deliveries', { Cookie: `catamount_ops=${forged}` });
+      assert.equal(answer.status, 404);
+    } finally {
+      await ops.stop();
+    }
+  });
+});
+
+/** The live events of the overview, as a browser's EventSource asks for them. */
+function openStream(ops: OpsWeb, Cookie: string): Promise<{ ended: () => boolean; close: () => void }> {
+  return new Promise((resolve, reject) => {
+    const asked = http.get(`${ops.url}/ops/events`, { headers: { Cookie, Accept: 'text/event-stream' } }, (answer) => {
+      assert.equal(answer.statusCode, 200);
+      assert.match(String(answer.headers['content-type']), /^text\/event-stream/);
+      answer.resume();
+      resolve({ ended: () => answer.readableEnded, close: () => asked.destroy() });
+    });
+    asked.once('error', reject);
+  });
+}
