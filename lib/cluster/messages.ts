@@ -11,10 +11,13 @@ export type ToWorker =
   | { readonly catamount: 'assign'; readonly slot: number; readonly phase: number }
   /** Go on serving, but close each connection after its response. Answer `calm` when requests have ceased. */
   | { readonly catamount: 'polite'; readonly atMostMs: number }
-  /** Stop accepting, finish what is in flight, then say `closed`. `passOn`: idle connections go to other workers. */
+  /**
+   * No connection comes any more: finish what is in flight, then say `closed`. `passOn`: idle connections go to other
+   * workers.
+   */
   | { readonly catamount: 'drain'; readonly remainingMs: number; readonly passOn: boolean }
-  /** With a connection that another worker had: serve it. */
-  | { readonly catamount: 'adopt' }
+  /** With a connection, new or given back by another worker: serve it. Answer `taken` at once. */
+  | { readonly catamount: 'connection' }
   /** How the job processor does: without it the tree is degraded. */
   | { readonly catamount: 'jobs'; readonly running: boolean }
   | { readonly catamount: 'collect-garbage' }
@@ -24,20 +27,22 @@ export type ToWorker =
   /** Write one and say where in `heap-snapshot`. */
   | { readonly catamount: 'heap-snapshot'; readonly file: string }
   | AnswerMessage
-  /** `closed` was seen, so no connection is on its way to you any more: exit. */
+  /** `closed` was seen, and so was everything that you gave back: exit. */
   | { readonly catamount: 'bye' };
 
 export type FromWorker =
   /** First message: I listen now. (What came before is lost: cluster's own listener swallows it.) */
   | { readonly catamount: 'hello' }
   /** `begunFile`: where it writes down what it begins. */
-  | { readonly catamount: 'ready'; readonly address: string; readonly begunFile?: string | undefined }
+  | { readonly catamount: 'ready'; readonly begunFile?: string | undefined }
   /** Every second, and once when ready. */
   | { readonly catamount: 'heartbeat'; readonly status: WorkerStatus }
   | { readonly catamount: 'calm' }
   | { readonly catamount: 'heap-snapshot'; readonly file: string }
+  /** The connection is here; not a byte of it was read before this was said. `full`: all slots are in use. */
+  | { readonly catamount: 'taken'; readonly full: boolean }
   /** With an idle connection: another worker should have it. */
-  | { readonly catamount: 'adopt' }
+  | { readonly catamount: 'pass-on' }
   /** Everything is answered; `cut`: requests that the deadline left unanswered. */
   | { readonly catamount: 'closed'; readonly cut: number }
   /** Somebody signalled this worker alone, or it no longer trusts itself: please replace me. */

@@ -5,12 +5,11 @@ import type { Deadline } from '../support/deadline';
 import { type Deferred, deferred } from '../support/deferred';
 import { BegunReader } from './begun-note';
 import { reportOutput } from './child-process';
+import { type Connection, type ConnectionHandle, closeConnection, type Taker } from './listener';
 import { type AskMessage, type BootFailure, type FromWorker, isOurs, type ToWorker } from './messages';
-import { SentConnections } from './sent-connections';
 import type { RestartReason } from './slot';
 import type { WorkerStatus, WorkInFlight } from './stats';
 import type { Death } from './tree-picture';
-import type { Connection } from './worker';
 
 /** booting → ready → draining → exited; a worker may exit from any state. */
 export type WorkerState = 'booting' | 'ready' | 'draining' | 'exited';
@@ -24,6 +23,8 @@ export interface WorkerExit {
 export interface WorkerPool {
   /** Finds another worker for the connection. */
   giveAway(connection: Connection): void;
+  /** The worker may be given a connection again. */
+  free(): void;
   /** Does what the worker asks of the whole tree. */
   answer(asked: AskMessage): Promise<ToWorker>;
   /** The worker wants to be replaced: it was signalled alone, or had an error that nobody caught. */
@@ -31,9 +32,9 @@ export interface WorkerPool {
 }
 
 /** A web worker as the primary knows it. Judged by its `exit`, never by `disconnect`, which a killed worker may not emit. */
-export class WorkerHandle {
+export class WorkerHandle implements Taker {
   readonly forkedAt = performance.now();
-  readonly ready = deferred<string>();
+  readonly ready = deferred();
   readonly exited = deferred<WorkerExit>();
   readonly calm = deferred();
   /** Why it could not start, by its own words. */
@@ -53,7 +54,9 @@ export class WorkerHandle {
   private heardAt = performance.now();
   private readyAt: number | undefined;
   private current: WorkerState = 'booting';
-  private readonly sent: SentConnections;
+  /** The connection that was sent last, as long as nothing says that it has arrived: this copy keeps it alive. */
+  private unconfirmed: { readonly connection: Connection; readonly since: number } | undefined;
+  private allSlotsInUse = false;
   /** What it last wrote to standard error. */
   private readonly lastErrors: () => readonly string[];
   private snapshot: Deferred<string> | undefined;
@@ -66,16 +69,17 @@ export class WorkerHandle {
     private readonly pool: WorkerPool,
     events: Events,
   ) {
-    this.sent = new SentConnections(worker.process);
     this.lastErrors = reportOutput(worker.process, `web.${slot}`, events);
-    worker.on('message', (message: unknown, connection: unknown) => this.hear(message, connection as Connection));
+    worker.on('message', (message: unknown, connection: unknown) => this.hear(message, connection as ConnectionHandle));
     worker.once('exit', (code: number | null, signal: string | null) => {
       this.current = 'exited';
       this.calm.resolve();
       this.begun?.close();
       this.begun = undefined;
       this.exited.resolve({ code, signal });
-      for (const connection of this.sent.notTaken()) this.pool.giveAway(connection);
+      // What it said last may still lie in the channel.
+      if (!worker.isConnected()) this.takeBack();
+      else worker.once('disconnect', () => this.takeBack());
     });
     // An `error` is a message that could not be delivered: the exit that follows says the rest.
     worker.on('error', () => undefined);
@@ -96,6 +100,18 @@ export class WorkerHandle {
 
   get uptimeMs(): number {
     return performance.now() - this.forkedAt;
+  }
+
+  get takes(): boolean {
+    return this.current === 'ready' && this.worker.isConnected();
+  }
+
+  get full(): boolean {
+    return this.allSlotsInUse;
+  }
+
+  get unconfirmedMs(): number | undefined {
+    return this.unconfirmed && performance.now() - this.unconfirmed.since;
   }
 
   /** Whether it ever served. */
@@ -149,9 +165,11 @@ export class WorkerHandle {
     await this.exited.promise;
   }
 
-  adopt(connection: Connection): void {
-    // Node's types know sockets only, but it passes the bare handle as well.
-    this.worker.process.send?.({ catamount: 'adopt' }, connection as unknown as Socket, {}, () => connection.close());
+  take(connection: Connection): void {
+    this.unconfirmed = { connection, since: performance.now() };
+    const message: ToWorker = { catamount: 'connection' };
+    // Node's types know sockets only, but it passes the bare handle as well. A failure shows by the worker's end.
+    this.worker.process.send?.(message, connection as Socket, { keepOpen: true }, () => undefined);
   }
 
   appointScribe(on: boolean): void {
@@ -185,7 +203,21 @@ export class WorkerHandle {
     if (this.worker.isConnected()) this.worker.send(message);
   }
 
-  private hear(message: unknown, connection: Connection): void {
+  private confirm(full: boolean): void {
+    if (this.unconfirmed) closeConnection(this.unconfirmed.connection);
+    this.unconfirmed = undefined;
+    this.allSlotsInUse = full;
+    this.pool.free();
+  }
+
+  /** It is gone: of what it has not taken nobody has read a byte, so another worker can serve it. */
+  private takeBack(): void {
+    if (this.unconfirmed) this.pool.giveAway(this.unconfirmed.connection);
+    this.unconfirmed = undefined;
+    this.pool.free();
+  }
+
+  private hear(message: unknown, connection: ConnectionHandle): void {
     if (!isOurs<FromWorker>(message)) return;
     this.heardAt = performance.now();
     switch (message.catamount) {
@@ -196,11 +228,12 @@ export class WorkerHandle {
         if (this.current === 'booting') this.current = 'ready';
         this.readyAt ??= performance.now();
         if (message.begunFile !== undefined) this.begun ??= BegunReader.take(message.begunFile);
-        this.ready.resolve(message.address);
+        this.ready.resolve();
         break;
       case 'heartbeat':
         this.lastCheckin = new Date();
         this.status = message.status;
+        this.allSlotsInUse = message.status.pool_capacity === 0;
         break;
       case 'heap-snapshot':
         this.snapshot?.resolve(message.file);
@@ -209,7 +242,7 @@ export class WorkerHandle {
         this.calm.resolve();
         break;
       case 'closed':
-        // IPC keeps order: every connection sent to this worker before has been taken or refused by now.
+        // IPC keeps order: every connection that it gave back is here by now.
         this.send({ catamount: 'bye' });
         break;
       case 'leave':
@@ -218,7 +251,10 @@ export class WorkerHandle {
       case 'ask':
         void this.pool.answer(message).then((answer) => this.send(answer));
         break;
-      case 'adopt':
+      case 'taken':
+        this.confirm(message.full);
+        break;
+      case 'pass-on':
         this.pool.giveAway(connection);
         break;
       case 'failed':

@@ -5,16 +5,12 @@ import { collectGarbage } from '../core/garbage';
 import { OutOfBandCollector } from '../core/out-of-band-collector';
 import { Deadline } from '../support/deadline';
 import { deferred } from '../support/deferred';
+import { type Connection, type ConnectionHandle, closeConnection } from './listener';
 import { type FromWorker, isOurs, type ToWorker } from './messages';
 import { OperationsByIpc } from './operations-by-ipc';
 import type { WorkerStatus } from './stats';
 
-/** A TCP connection on its way between processes. */
-export interface Connection {
-  close(): void;
-}
-
-export type PassOn = (connection: Connection, done: () => void) => void;
+export type PassOn = (connection: ConnectionHandle, done: () => void) => void;
 
 const HEARTBEAT_MS = 1000;
 
@@ -23,12 +19,13 @@ export interface DrainableServer {
   /** Closes each connection after its response; resolves when requests have ceased, at most after `atMostMs`. */
   becomePolite(atMostMs: number): Promise<void>;
   /**
-   * Stops accepting, resolves when the last response is out and everything is closed. Idle connections are passed on.
+   * Resolves when the last response is out and everything is closed. Idle connections are passed on.
    * @returns how many requests the deadline left unanswered.
    */
   drain(deadline: Deadline, passOn?: PassOn): Promise<number>;
-  /** @returns false when it can take no connection any more. */
-  adopt(connection: Connection): boolean;
+  serveConnection(connection: Connection): void;
+  /** Whether all slots are in use. */
+  readonly full: boolean;
   /** What the next heartbeat says. */
   status(): WorkerStatus;
   /** Whether this process keeps the tree's place in Redis. */
@@ -76,9 +73,9 @@ export class Worker {
    * From now on the primary may send traffic, and may ask this server to drain.
    * @param begunFile of a `BegunNote`.
    */
-  ready(server: DrainableServer, address: string, begunFile?: string): void {
+  ready(server: DrainableServer, begunFile?: string): void {
     this.server = server;
-    this.tell({ catamount: 'ready', address, begunFile });
+    this.tell({ catamount: 'ready', begunFile });
     this.beat();
     setInterval(() => this.beat(), HEARTBEAT_MS);
   }
@@ -115,9 +112,10 @@ export class Worker {
       case 'drain':
         void this.leave(Deadline.after(message.remainingMs), message.passOn);
         break;
-      case 'adopt':
-        // When we are leaving too, it goes back to be given to another.
-        if (connection && !this.server?.adopt(connection)) this.passOn(connection, () => connection.close());
+      case 'connection':
+        this.tell({ catamount: 'taken', full: this.server?.full ?? true });
+        if (connection && this.server) this.server.serveConnection(connection);
+        else if (connection) closeConnection(connection);
         break;
       case 'jobs':
         this.server?.setJobsRunning(message.running);
@@ -149,16 +147,16 @@ export class Worker {
     this.cut = (await this.server?.drain(deadline, passOn ? pass : undefined)) ?? 0;
     // What was answered since the last one counts, too.
     this.beat();
-    // A handle may still be on its way to us: only the primary's `bye`, sent after it saw `closed`, makes leaving safe.
+    // Only the primary's `bye` tells that it has seen all that was given back before.
     if (!process.connected) process.exit(0);
     this.tell({ catamount: 'closed', cut: this.cut });
   }
 
-  private passOn(connection: Connection, done: () => void): void {
-    this.tell({ catamount: 'adopt' }, done, connection);
+  private passOn(connection: ConnectionHandle, done: () => void): void {
+    this.tell({ catamount: 'pass-on' }, done, connection);
   }
 
-  private tell(message: FromWorker, sent: () => void = () => undefined, connection?: Connection): void {
+  private tell(message: FromWorker, sent: () => void = () => undefined, connection?: ConnectionHandle): void {
     // Node's types know sockets only, but it passes the bare handle as well.
     if (process.connected && process.send)
       process.send(message, connection as unknown as Socket | undefined, undefined, sent);

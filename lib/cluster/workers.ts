@@ -6,6 +6,7 @@ import { Deadline } from '../support/deadline';
 import { deferred } from '../support/deferred';
 import { CHILD_STDIO, childFlags } from './child-process';
 import { Ledger } from './ledger';
+import { type Connection, Listener } from './listener';
 import type { AskMessage, ToWorker } from './messages';
 import { answerAsked } from './operations-by-ipc';
 import type { RespawnOptions } from './respawn';
@@ -13,7 +14,6 @@ import type { ScribeCandidate } from './scribe-post';
 import { type RestartReason, Slot } from './slot';
 import type { Operations } from './stats';
 import { forkWorkers } from './throng';
-import type { Connection } from './worker';
 import { WorkerHandle, type WorkerPool } from './worker-handle';
 
 /** How long a stopping tree goes on accepting, ms, until the router in front has stopped sending. */
@@ -43,7 +43,8 @@ export class Workers implements WorkerPool {
   /** The generation that is forked now. */
   phase = 0;
   readonly ledger = new Ledger();
-  private readonly booted = deferred<string>();
+  private readonly booted = deferred();
+  private readonly listener: Listener;
   private readonly expecting: Slot[] = [];
   private readonly everReady = new Set<Slot>();
   private watch: NodeJS.Timeout | undefined;
@@ -53,24 +54,27 @@ export class Workers implements WorkerPool {
 
   constructor(
     count: number,
-    private readonly config: Pick<Config, 'web' | 'shutdownTimeoutMs' | 'heapCaps'>,
+    private readonly config: Pick<Config, 'listen' | 'web' | 'shutdownTimeoutMs' | 'heapCaps'>,
     private readonly events: Events,
     private readonly respawn: RespawnOptions = {},
   ) {
     this.slots = Array.from({ length: count }, (_, index) => new Slot(index, respawn));
+    this.listener = new Listener(config.listen, () => this.handles, events);
   }
 
   /**
-   * Forks all and waits until every slot has been ready once. @returns the address they listen on.
-   * @throws UserError when the web cannot boot, with the last words of the worker that tried.
+   * Listens, forks all, and waits until every slot has been ready once. @returns the address in use.
+   * @throws UserError when the address cannot be had, or the web cannot boot, with the last words of the worker that tried.
    */
-  start(): Promise<string> {
+  async start(): Promise<string> {
+    const address = await this.listener.listen();
     cluster.setupPrimary({ execArgv: childFlags(this.config.heapCaps?.workerMb ?? null), stdio: [...CHILD_STDIO] });
     cluster.on('fork', (worker) => this.adopt(worker));
     this.expecting.push(...this.slots);
     void forkWorkers({ count: this.slots.length, graceMs: this.config.shutdownTimeoutMs + 5000 });
     this.watch = setInterval(() => this.killSilent(), WATCH_MS);
-    return this.booted.promise;
+    await this.booted.promise;
+    return address;
   }
 
   /** For the tree's place in Redis. */
@@ -87,7 +91,8 @@ export class Workers implements WorkerPool {
   }
 
   /**
-   * Polite first, then all but one drain side by side, the last one last: its close ends the listening socket.
+   * Polite first; then nobody is accepted any more, and all but one drain side by side, the last one last: it takes over
+   * their idle connections.
    * @returns how many had to be killed.
    */
   async stop(deadline: Deadline): Promise<number> {
@@ -96,8 +101,10 @@ export class Workers implements WorkerPool {
     for (const slot of this.slots) slot.respawn.cancel();
     const soon = Math.min(POLITE_MS, deadline.remaining() / 4);
     await deadline.wait(Promise.all(this.handles.map((handle) => handle.becomePolite(soon))));
+    await this.listener.close(deadline);
     const [last, ...others] = this.handles;
     const killed = await Promise.all(others.map((handle) => this.drainOrKill(handle, deadline, true)));
+    await this.listener.settled(deadline);
     if (last) killed.push(await this.drainOrKill(last, deadline, false));
     return killed.filter(Boolean).length;
   }
@@ -213,7 +220,7 @@ export class Workers implements WorkerPool {
       handle.timedOut = true;
       this.kill(handle, `not ready after ${this.config.web.bootTimeoutMs / 1000} s`);
     }, this.config.web.bootTimeoutMs);
-    void handle.ready.promise.then((address) => this.onReady(slot, handle, address, bootTimer));
+    void handle.ready.promise.then(() => this.onReady(slot, handle, bootTimer));
     void handle.exited.promise.then(({ code, signal }) => {
       clearTimeout(bootTimer);
       this.onExit(slot, handle, code, signal);
@@ -222,8 +229,9 @@ export class Workers implements WorkerPool {
     if (this.stopping) handle.kill();
   }
 
-  private onReady(slot: Slot, handle: WorkerHandle, address: string, bootTimer: NodeJS.Timeout): void {
+  private onReady(slot: Slot, handle: WorkerHandle, bootTimer: NodeJS.Timeout): void {
     clearTimeout(bootTimer);
+    this.listener.goOn();
     slot.bootDeaths = 0;
     slot.nextTry = null;
     if (!this.jobsRunning) handle.setJobsRunning(false);
@@ -231,7 +239,7 @@ export class Workers implements WorkerPool {
     this.everReady.add(slot);
     const durationMs = Math.round(handle.uptimeMs);
     this.events.emit('worker.ready', { slot: handle.slot, pid: handle.pid, durationMs });
-    if (this.everReady.size === this.slots.length) this.booted.resolve(address);
+    if (this.everReady.size === this.slots.length) this.booted.resolve();
   }
 
   private onExit(slot: Slot, handle: WorkerHandle, code: number | null, signal: string | null): void {
@@ -274,10 +282,11 @@ export class Workers implements WorkerPool {
   }
 
   giveAway(connection: Connection): void {
-    const ready = this.handles.filter((handle) => handle.state === 'ready');
-    const taker = ready[Math.floor(Math.random() * ready.length)];
-    if (taker) taker.adopt(connection);
-    else connection.close();
+    this.listener.handOut(connection);
+  }
+
+  free(): void {
+    this.listener.goOn();
   }
 }
 

@@ -1,5 +1,5 @@
 import fs from 'node:fs';
-import net from 'node:net';
+import net, { type AddressInfo } from 'node:net';
 import type { ListenAddress } from './config';
 import { EXIT, UserError } from './errors';
 
@@ -17,6 +17,14 @@ export async function ensureFree(address: ListenAddress): Promise<void> {
     if (address.kind === 'unix') probe.listen(address.path);
     else probe.listen({ host: address.host, port: address.port });
   });
+}
+
+/** @returns what a listening server is reached by, such as `http://127.0.0.1:3000`. */
+export function addressInUse(server: net.Server, address: ListenAddress): string {
+  if (address.kind === 'unix') return `unix:${address.path}`;
+  const { port } = server.address() as AddressInfo;
+  const host = address.host.includes(':') ? `[${address.host}]` : address.host;
+  return `http://${host}:${port}`;
 }
 
 /** What a person should read when listening failed. Errors that are no mistake of theirs come back as they are. */

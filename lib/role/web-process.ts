@@ -1,7 +1,9 @@
+import type { Socket } from 'node:net';
 import { Model } from 'objection';
 import type { BegunNote } from '../cluster/begun-note';
+import type { Connection } from '../cluster/listener';
 import type { Operations, WorkerStatus, WorkInFlight } from '../cluster/stats';
-import type { Connection, DrainableServer, PassOn } from '../cluster/worker';
+import type { DrainableServer, PassOn } from '../cluster/worker';
 import type { Config } from '../core/config';
 import type { Events } from '../core/events';
 import { Redis } from '../core/redis';
@@ -58,8 +60,8 @@ export class WebProcess implements DrainableServer {
     });
   }
 
-  /** Connects, builds the app and listens. @returns the address in use. */
-  async start(): Promise<string> {
+  /** Connects and builds the app; then it can serve. */
+  private async build(): Promise<WebServer> {
     const { app, config, events, database, redis } = this;
     await redis.start();
     Model.knex(database.knex);
@@ -96,15 +98,29 @@ export class WebProcess implements DrainableServer {
       }),
     });
     this.server = new WebServer(config.listen, application.callback(), config.web);
-    return this.server.listen();
+    return this.server;
+  }
+
+  /** Listens at the address of the settings. @returns the address in use. */
+  async start(): Promise<string> {
+    return (await this.build()).listen();
+  }
+
+  /** Instead: serves what `serveConnection` is given. */
+  async expectConnections(): Promise<void> {
+    (await this.build()).expectConnections();
   }
 
   async becomePolite(atMostMs: number): Promise<void> {
     await this.server?.becomePolite(atMostMs);
   }
 
-  adopt(connection: Connection): boolean {
-    return this.server?.adopt(connection as RawConnection) ?? false;
+  serveConnection(connection: Connection): void {
+    this.server?.serveConnection(connection as Socket | RawConnection);
+  }
+
+  get full(): boolean {
+    return this.limit.full;
   }
 
   status(): WorkerStatus {

@@ -24,7 +24,8 @@ export async function runWebWorker(app: AppDefinition): Promise<void> {
   try {
     const note = BegunNote.open(config.stateDir);
     const web = new WebProcess(app, config, events, worker.tree, note);
-    worker.ready(web, await web.start(), note?.file);
+    await web.expectConnections();
+    worker.ready(web, note?.file);
   } catch (thrown) {
     const error = toError(thrown);
     const final = error instanceof UserError;

@@ -95,6 +95,11 @@ export class RequestLimit {
     };
   }
 
+  /** Whether whoever comes now has to wait. */
+  get full(): boolean {
+    return !this.hasRoom();
+  }
+
   private hasRoom(): boolean {
     return this.running.size < this.options.maxThreads;
   }

@@ -1,5 +1,6 @@
 import type http from 'node:http';
-import type net from 'node:net';
+import net from 'node:net';
+import { type Deferred, deferred } from '../support/deferred';
 
 /** The handle under a TCP socket: what Node passes between processes. Private to Node, so used in this file alone. */
 export interface RawConnection {
@@ -18,24 +19,31 @@ interface Writes {
   readonly writeQueueSize: number;
 }
 
-interface ListeningInside {
-  readonly _handle?: { onconnection(status: number, connection: RawConnection): void } | null;
-}
-
 /** Of a connection that has just come, the request is still on its way: for this long, ms. */
-const FRESH_MS = 250;
+const FRESH_MS = 1000;
 
 /** The connections of a server of which no byte of a (next) request was read. */
 export class IdleConnections {
   /** Since when. */
   private readonly sockets = new Map<net.Socket, number>();
   private readonly leaving = new WeakSet<net.Socket>();
+  private emptied: Deferred | undefined;
 
   constructor(private readonly server: http.Server) {
     server.on('connection', (socket) => {
       this.sockets.set(socket, performance.now());
-      socket.once('close', () => this.sockets.delete(socket));
+      socket.once('close', () => {
+        this.sockets.delete(socket);
+        if (this.sockets.size === 0) this.emptied?.resolve();
+      });
     });
+  }
+
+  /** Resolves when no connection is left, idle or not. */
+  async gone(): Promise<void> {
+    if (this.sockets.size === 0) return;
+    this.emptied ??= deferred();
+    await this.emptied.promise;
   }
 
   /**
@@ -90,10 +98,10 @@ export function bytesTaken(socket: net.Socket): number | undefined {
   return bytesWritten === undefined || writeQueueSize === undefined ? undefined : bytesWritten - writeQueueSize;
 }
 
-/** Serves a connection that another process accepted. @returns false when the server no longer listens. */
-export function adopt(server: http.Server, connection: RawConnection): boolean {
-  const listening = (server as unknown as ListeningInside)._handle;
-  if (!listening) return false;
-  listening.onconnection(0, connection);
-  return true;
+/** The socket of a connection that another process had, as a listening server would have made it. */
+export function socketOf(connection: net.Socket | RawConnection): net.Socket {
+  const byHandle = (handle: RawConnection) => new net.Socket({ handle } as net.SocketConstructorOpts);
+  const socket = connection instanceof net.Socket ? connection : byHandle(connection);
+  socket.allowHalfOpen = true;
+  return socket;
 }

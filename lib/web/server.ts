@@ -1,12 +1,12 @@
 import type http from 'node:http';
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
-import net, { type AddressInfo } from 'node:net';
+import net from 'node:net';
 import type { ListenAddress } from '../core/config';
-import { listenError } from '../core/listen';
+import { addressInUse, listenError } from '../core/listen';
 import type { Deadline } from '../support/deadline';
 import { deferred } from '../support/deferred';
 import { createHttpServer, type HttpServerOptions } from './http-server';
-import { adopt, IdleConnections, type RawConnection } from './raw-connection';
+import { IdleConnections, type RawConnection, socketOf } from './raw-connection';
 import { onRequestEnd } from './request-end';
 
 /** Requests have ceased when none came for this long, ms. */
@@ -17,7 +17,7 @@ const IDLE_SWEEP_MS = 25;
 /** Passes an idle connection on to another process; `done` closes our copy of it. */
 export type PassOn = (connection: RawConnection, done: () => void) => void;
 
-/** The HTTP server of one process: listens, becomes polite, drains. */
+/** The HTTP server of one process: listens, or serves connections that it is given; becomes polite, drains. */
 export class WebServer {
   private readonly server: http.Server;
   private readonly idle: IdleConnections;
@@ -51,10 +51,18 @@ export class WebServer {
     if (this.address.kind === 'unix') this.server.listen(this.address.path);
     else this.server.listen({ host: this.address.host, port: this.address.port });
     await listening.promise;
-    if (this.address.kind === 'unix') return `unix:${this.address.path}`;
-    const { port } = this.server.address() as AddressInfo;
-    const host = this.address.host.includes(':') ? `[${this.address.host}]` : this.address.host;
-    return `http://${host}:${port}`;
+    return addressInUse(this.server, this.address);
+  }
+
+  /** Instead of listening: another process does, and this one is given connections. */
+  expectConnections(): void {
+    // Node begins with this event to keep the time limits of connections, and to know which are idle.
+    this.server.emit('listening');
+  }
+
+  /** Serves a connection that another process has accepted. */
+  serveConnection(connection: net.Socket | RawConnection): void {
+    this.server.emit('connection', socketOf(connection));
   }
 
   async becomePolite(atMostMs: number): Promise<void> {
@@ -69,13 +77,8 @@ export class WebServer {
     clearInterval(timer);
   }
 
-  /** Serves a connection that another process accepted. @returns false when this one is leaving too. */
-  adopt(connection: RawConnection): boolean {
-    return adopt(this.server, connection);
-  }
-
   /**
-   * Stops accepting; resolves when every response is out, or when the deadline has cut the rest off. Idle keep-alive
+   * Stops listening; resolves when every response is out, or when the deadline has cut the rest off. Idle keep-alive
    * connections are passed on when there is somebody to take them, else closed. @returns how many it had to cut off.
    */
   drain(deadline: Deadline, passOn?: PassOn): Promise<number> {
@@ -85,13 +88,12 @@ export class WebServer {
 
   private async drainOnce(deadline: Deadline, passOn?: PassOn): Promise<number> {
     this.startPoliteness();
-    const closed = deferred();
     // Not http's own close(): that one cuts idle connections at once, and leaves alive those that were busy.
-    net.Server.prototype.close.call(this.server, () => closed.resolve());
+    if (this.server.listening) net.Server.prototype.close.call(this.server);
     const clear = () => (passOn ? this.idle.giveAway(passOn) : this.idle.close());
     clear();
     const sweep = setInterval(clear, IDLE_SWEEP_MS);
-    const end = await deadline.wait(closed.promise);
+    const end = await deadline.wait(this.idle.gone());
     clearInterval(sweep);
     if (end === 'done') return 0;
     const cut = this.responses.size;

@@ -3,7 +3,7 @@ import { crashLoop } from '../supervisor/crash-loop';
 import { leaks } from '../supervisor/leak';
 import { phasedRestarts } from '../supervisor/phased-restarts';
 import { randomKills } from '../supervisor/random-kills';
-import { PROMISED_S, stopsAndStarts, stopsInARow } from '../supervisor/stops';
+import { PROMISED_S, stopsAndStarts, stopsInARow, stopsUnderFreshCallers } from '../supervisor/stops';
 
 /** Another seed for the sign-ups: `npm run chaos -- long --only sign-ups --seed 5`. */
 const seed = Number(process.env.CHAOS_SEED ?? 1);
@@ -15,4 +15,5 @@ leaks(4);
 phasedRestarts(20);
 stopsAndStarts(20, PROMISED_S);
 stopsInARow(100, PROMISED_S);
+stopsUnderFreshCallers(20);
 signUpStorm({ users: 10_000, blows: 20, seed, wipes: 2 });

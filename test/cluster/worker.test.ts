@@ -19,44 +19,50 @@ describe('a worker', () => {
   let heard: FromWorker[];
   /** Connections that it gave back. */
   let returned: Handle[];
+  let listener: net.Server;
   let address: string;
 
   beforeEach(async () => {
     heard = [];
     returned = [];
+    listener = net.createServer({ pauseOnConnect: true }, (socket) => {
+      worker.send({ catamount: 'connection' }, socket, { keepOpen: true }, () => socket.destroy());
+    });
+    await once(listener.listen(0, '127.0.0.1'), 'listening');
+    address = `http://127.0.0.1:${port()}`;
     worker = fork(ENTRY, { execArgv: ['--import', 'tsx'] });
     worker.on('message', (message: FromWorker, connection) => {
       heard.push(message);
       if (message.catamount === 'hello') tell({ catamount: 'assign', slot: 0, phase: 0 });
-      if (message.catamount === 'ready') ({ address } = message);
       if (connection) returned.push(connection as unknown as Handle);
     });
     await hears('ready');
   });
   afterEach(() => {
     worker.kill('SIGKILL');
+    listener.close();
     for (const connection of returned) connection.close();
   });
 
+  const port = () => (listener.address() as AddressInfo).port;
   const tell = (message: ToWorker) => worker.send(message);
   const hears = (name: FromWorker['catamount']) =>
     until(`the worker says ${name}`, () => heard.some(({ catamount }) => catamount === name));
 
-  it('that has closed gives back what was on its way to it, and leaves when it is told that nothing is', async () => {
-    const listener = net.createServer({ pauseOnConnect: true }).listen(0, '127.0.0.1');
-    await once(listener, 'listening');
-    const client = net.connect((listener.address() as AddressInfo).port, '127.0.0.1');
-    const [connection] = (await once(listener, 'connection')) as [net.Socket];
-    const { _handle: handle } = connection as unknown as { readonly _handle: Handle };
+  it('says that it has a connection, gives it back when it drains, and leaves when it is told that this was seen', async () => {
+    const client = net.connect(port(), '127.0.0.1');
+    await hears('taken');
     tell({ catamount: 'drain', remainingMs: 600_000, passOn: true });
     await hears('closed');
-    worker.send({ catamount: 'adopt' }, handle as unknown as net.Socket, {}, () => connection.destroy());
-    await until('the connection is back', () => returned.length === 1);
+    assert.deepEqual(
+      heard.map(({ catamount }) => catamount).filter((name) => ['taken', 'pass-on', 'closed'].includes(name)),
+      ['taken', 'pass-on', 'closed'],
+    );
+    assert.equal(returned.length, 1);
     const exited = once(worker, 'exit');
     tell({ catamount: 'bye' });
     assert.deepEqual(await exited, [0, null]);
     client.destroy();
-    listener.close();
   });
 
   it('serves on when it is signalled alone, until it is told to go, and then tells what it has cut off', async () => {

@@ -1,4 +1,5 @@
-import { stopsAndStarts, stopsInARow } from './stops';
+import { stopsAndStarts, stopsInARow, stopsUnderFreshCallers } from './stops';
 
 stopsAndStarts(1);
 stopsInARow(3);
+stopsUnderFreshCallers(4);

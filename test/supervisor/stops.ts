@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { freePort } from '../../lib/embedded/free-port';
+import { FreshCallers } from '../support/fresh-callers';
 import type { Tree } from '../support/tree';
+import { until } from '../support/until';
 import { Gateway } from './gateway';
 import { Stage } from './stage';
 
@@ -80,6 +82,35 @@ export function stopsInARow(times: number, longestS = Number.POSITIVE_INFINITY):
         assert.deepEqual(gateway?.result.lost ?? {}, {});
       }
       assertPrompt(took, longestS);
+    });
+  });
+}
+
+/** As many as MAX_THREADS of two workers serve at once, and some who wait. */
+const CALLERS = 16;
+
+export function stopsUnderFreshCallers(times: number): void {
+  describe(`${times} stops under ${CALLERS} callers who open a new connection for each request`, () => {
+    let stage: Stage;
+    before(async () => {
+      stage = await Stage.make();
+    });
+    after(() => stage.remove());
+
+    it('reset none of them', async () => {
+      const lost: Record<string, number>[] = [];
+      for (let n = 0; n < times; n++) {
+        const tree = await stage.start();
+        const callers = new FreshCallers(tree.baseUrl, CALLERS, (sent) => `/slow?ms=${40 + (sent % 30)}`);
+        await until('all are served', () => callers.answered >= 4 * CALLERS);
+        await stopAndTime(tree);
+        await callers.end();
+        lost.push(callers.lost);
+      }
+      assert.deepEqual(
+        lost,
+        lost.map(() => ({})),
+      );
     });
   });
 }
