@@ -186,6 +186,8 @@ export interface EventMap {
     readonly silenceMs: number;
     readonly jobs: number;
   };
+  /** Redis has lost its data: whatever was not in the outbox as well. */
+  'redis.emptied': Record<string, never>;
   /** Jobs that Redis had lost are taken from the outbox again. */
   'outbox.redispatched': { readonly count: number };
   /** Queues or outbox could not be worked on; tried again without end. The first failure in a row only. */
