@@ -12,6 +12,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['cluster', 'web', 'model', 'embedded'],
   ['control', 'job'],
   ['mailer', 'tree'],
+  ['verdict'],
   ['ops'],
   ['role'],
   ['boot.ts'],

@@ -1,5 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { TreeStats } from '../cluster/stats';
+import type { TreePicture } from '../cluster/tree-picture';
 import { ask } from '../control/client';
 import { COMMANDS, type Command, parseArgument, type TreeSummary } from '../control/commands';
 import { lookAt } from '../control/primary-process';
@@ -25,6 +26,7 @@ export async function control(
     throw tree.explain(error);
   });
   if (command.final) await untilGone(answer);
+  if (command.name === 'status') return tellStatus(tree, answer as unknown as TreeSummary, flags.json === true);
   process.stdout.write(
     flags.json || command.name === 'look' ? `${JSON.stringify(answer, null, 2)}\n` : text(command, answer),
   );
@@ -49,14 +51,35 @@ async function untilGone({ pid, shutdown_timeout_ms: timeoutMs }: Readonly<Recor
 
 function text(command: Command, answer: Readonly<Record<string, unknown>>): string {
   if (command.name === 'stats') return statsText(answer as unknown as TreeStats);
-  if (command.name === 'status') return statusLine(answer as unknown as TreeSummary);
   if (command.final) return `Stopped: pid ${answer.pid} is gone.\n`;
   if (typeof answer.file === 'string') return `${answer.file}\n`;
   if (typeof answer.workers === 'number') return `Workers: ${answer.workers}\n`;
   return `${command.name}: done${command.remark === undefined ? '' : `; ${command.remark}`}\n`;
 }
 
+/** That it runs, and how it is: the same judgement as on the overview. */
+async function tellStatus(tree: RunningTree, summary: TreeSummary, json: boolean): Promise<void> {
+  const [{ StoreReader }, { judgementLines, judgementOf }] = await Promise.all([
+    import('./top/stores'),
+    import('./top/judgement'),
+  ]);
+  const picture = (await ask(tree.address, find(['look']).command, 0)) as unknown as TreePicture;
+  const reader = new StoreReader(tree.cwd, async () => picture);
+  const { sighting, trouble } = await reader.read();
+  await reader.stop();
+  const { level, issues } = judgementOf(sighting, picture);
+  const lines = [
+    statusLine(summary),
+    ...judgementLines(sighting, picture, new Date()).map(({ text }) => text),
+    ...(trouble === undefined ? [] : [trouble]),
+  ];
+  const text = json ? JSON.stringify({ ...summary, level, issues }, null, 2) : lines.join('\n');
+  await new Promise<void>((resolve) => process.stdout.write(`${text}\n`, () => resolve()));
+  // Something may be asked still: nobody waits for its answer.
+  process.exit();
+}
+
 function statusLine(tree: TreeSummary): string {
   const workers = `${tree.booted_workers} of ${tree.workers} workers ready`;
-  return `Catamount runs: pid ${tree.pid}, phase ${tree.phase}, ${workers}, job processor ${tree.job_processor}\n`;
+  return `Catamount runs: pid ${tree.pid}, phase ${tree.phase}, ${workers}, job processor ${tree.job_processor}`;
 }

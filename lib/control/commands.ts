@@ -51,7 +51,7 @@ export const COMMANDS: readonly Command[] = [
     name: 'status',
     method: 'GET',
     signals: [],
-    help: 'one line that says whether it runs',
+    help: 'whether it runs, and how it is: all is well, or what needs you',
     run: (operations) => operations.stats().then(summary),
   },
   {

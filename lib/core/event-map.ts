@@ -186,6 +186,8 @@ export interface EventMap {
     readonly silenceMs: number;
     readonly jobs: number;
   };
+  /** Redis has lost its data: whatever was not in the outbox as well. */
+  'redis.emptied': Record<string, never>;
   /** Jobs that Redis had lost are taken from the outbox again. */
   'outbox.redispatched': { readonly count: number };
   /** Dead jobs are gone for good: their queue's set was full, or they had been in it for 180 days. */

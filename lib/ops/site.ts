@@ -2,18 +2,18 @@ import path from 'node:path';
 import type Router from '@koa/router';
 import type Koa from 'koa';
 import { lazily } from '../support/lazily';
+import type { Lookout } from '../verdict/lookout';
 import { gate } from './access/gate';
 import { Sessions } from './access/session';
 import { Tries } from './access/tries';
 import type { OpsContext, OpsMiddleware, OpsState } from './context';
 import { Streams } from './live/event-stream';
 import type { OpsOptions } from './options';
-import type { Lookout } from './overview/lookout';
 import { Assets } from './page/assets';
 import { errorPages } from './page/error-page';
 import { pageHeaders } from './page/headers';
 import type { Counts } from './page/nav';
-import { pageTexts } from './page/page-texts';
+import { pageTexts, TEXTS } from './page/page-texts';
 import { Pages } from './page/pages';
 import { preferences } from './page/preferences';
 import { pageGroups } from './page-groups';
@@ -39,9 +39,6 @@ export interface Site extends SiteParts {
 /** Adds the routes of some pages. Forms reach them with their token checked, and only from operators. */
 export type PageGroup = (site: Site) => void | Promise<void>;
 
-/** Folders of texts: those of all pages first. */
-export const TEXTS = ['locales', 'overview/locales', 'jobs/locales'].map((folder) => path.join(__dirname, folder));
-
 /** What is asked for on every page. Each folder of pages comes with the first of its pages. */
 export async function createSite(options: OpsOptions): Promise<Koa.Middleware> {
   const assets = new Assets(path.join(__dirname, 'assets'), [require.resolve('uplot/dist/uPlot.iife.min.js')]);
@@ -57,7 +54,7 @@ export async function createSite(options: OpsOptions): Promise<Koa.Middleware> {
     tries: new Tries(options.redis),
     streams: new Streams(options.isLeaving, (reader) => sessions.hasLeft(reader)),
     counts,
-    lookout: lazily(async () => new (await import('./overview/lookout')).Lookout(options)),
+    lookout: lazily(async () => new (await import('../verdict/lookout')).Lookout(options)),
   };
   const open = assetsAreOpen(gate(site));
   return chain([preferences(pageTexts(TEXTS)), pageHeaders(), errorPages(site), open, pageGroups(site)]);

@@ -9,7 +9,10 @@ import { catamount } from './cli-process';
 
 /** By what is typed: what the operations are called with, and what is printed. All commands: test/control/commands.test.ts. */
 const EXPECTED: Readonly<Record<string, readonly [string, RegExp]>> = {
-  status: ['stats', /^Catamount runs: pid \d+, phase 3, 1 of 2 workers ready, job processor ready\n$/],
+  status: [
+    'stats',
+    /^Catamount runs: pid \d+, phase 3, 1 of 2 workers ready, job processor ready\n! 3 things need you:\n {2}3 requests were turned away [\s\S]*\nDATABASE_URL is not set/,
+  ],
   look: ['look', /^\{\n {2}"at": "20/],
   'phased-restart': ['phasedRestart', /^phased-restart: done\n$/],
   'recycle 1': ['recycle 1', /^recycle: done\n$/],
@@ -34,7 +37,8 @@ describe('catamount, asking a tree', () => {
       assert.deepEqual([code, stderr], [0, ''], line);
       assert.match(stdout, EXPECTED[line]?.[1] ?? /^$/, line);
     }
-    const calls = Object.values(EXPECTED).map(([call]) => call);
+    // How all is goes with the status.
+    const calls = [...Object.values(EXPECTED).map(([call]) => call), 'look'];
     assert.deepEqual(recorder.calls.sort(), calls.sort());
   });
 
@@ -55,7 +59,8 @@ describe('catamount, asking a tree', () => {
       assert.ok(lines.includes(line), `${line} is not in\n${lines.join('\n')}`);
     const stats = JSON.parse((await run('stats --json')).stdout);
     assert.equal(stats.worker_status[0].last_status.in_flight[0].what, 'GET /slow');
-    assert.equal(JSON.parse((await run('status --json')).stdout).pid, process.pid);
+    const status = JSON.parse((await run('status --json')).stdout);
+    assert.deepEqual([status.pid, status.level, status.issues[0].code], [process.pid, 'bad', 'turnedAway']);
   });
 
   it('ends with 1 and the reason when the tree refuses or fails', async () => {

@@ -124,10 +124,16 @@ function samplePicture(): TreePicture {
   return pictureOf({
     at: before(0),
     workers: [
-      workerOf(0, { pid: 4211, phase: 3, last_status: busy, restarts: { crash: 1, phase: 3 } }),
+      workerOf(0, {
+        pid: 4211,
+        phase: 3,
+        last_status: busy,
+        last_checkin: before(1),
+        restarts: { crash: 1, phase: 3 },
+      }),
       workerOf(1, { pid: 4212, phase: 2, booted: false, state: 'booting', last_status: {}, pss_mb: null }),
     ],
-    jobs: processorOf({ pid: 4213, restarts: 2, last_status: ofJobs }),
+    jobs: processorOf({ pid: 4213, restarts: 2, last_status: ofJobs, last_checkin: before(1) }),
     slots: [slotOf(0, { death: { ...death, at: before(60), doing: null } }), slotOf(1)],
     rates: { requestsPerS: 12.4, turnedAway: 3, serverErrors: 4 },
     events: [

@@ -35,7 +35,7 @@ export function snapshot(view: View, columns: number, now = Date.now()): Line[] 
 }
 
 function sections(view: View, columns: number, rows: number, now: number): Line[] {
-  const head = summary(view, now);
+  const head = summary(view, now, Math.max(1, Math.floor(rows / 8)));
   const room = rows - head.length - 1;
   // Both have their fair part first; what is left tells of what happens.
   const tree = processes(view, columns, Math.max(4, Math.ceil(room / 2)), now);

@@ -34,7 +34,10 @@ export class Session {
     private readonly onChange: () => void,
   ) {
     this.tree = RunningTree.find(flags);
-    this.stores = new StoreReader(this.tree.cwd);
+    this.stores = new StoreReader(this.tree.cwd, async () => {
+      if (!this.picture) throw new Error('the tree has not answered yet');
+      return this.picture;
+    });
   }
 
   view(now = Date.now()): View {

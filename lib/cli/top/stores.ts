@@ -1,3 +1,4 @@
+import type { TreePicture } from '../../cluster/tree-picture';
 import { environment } from '../../core/environment';
 import { toError } from '../../core/errors';
 import { Events } from '../../core/events';
@@ -8,6 +9,7 @@ import { JobSets } from '../../job/set/job-sets';
 import { Database } from '../../model/database';
 import { settledUrls } from '../../role/settled-urls';
 import { Deadline } from '../../support/deadline';
+import { Lookout, type Sighting } from '../../verdict/lookout';
 
 /** What Redis and Postgres tell. What is not known is undefined. */
 export interface Stores {
@@ -15,6 +17,8 @@ export interface Stores {
   readonly retry: number | undefined;
   readonly scheduled: number | undefined;
   readonly dead: number | undefined;
+  /** undefined: neither could be asked. */
+  readonly sighting: Sighting | undefined;
   /** Why nothing is known. */
   readonly trouble: string | undefined;
 }
@@ -24,6 +28,7 @@ export const NO_STORES: Stores = {
   retry: undefined,
   scheduled: undefined,
   dead: undefined,
+  sighting: undefined,
   trouble: undefined,
 };
 
@@ -36,19 +41,23 @@ interface Connections {
   readonly database: Database;
   readonly queues: readonly string[];
   readonly events: Events;
+  readonly lookout: Lookout;
 }
 
 /** Reads queues and sets, with the settings of the shell that it runs in, or the embedded servers of the tree's folder. */
 export class StoreReader {
   private connecting: Promise<Connections> | undefined;
 
-  /** @param cwd the tree's folder. */
-  constructor(private readonly cwd: string) {}
+  /** @param cwd the tree's folder. @param look how the tree is by now. */
+  constructor(
+    private readonly cwd: string,
+    private readonly look: () => Promise<TreePicture>,
+  ) {}
 
   /** Never rejects. */
   async read(): Promise<Stores> {
     try {
-      this.connecting ??= connect(this.cwd);
+      this.connecting ??= connect(this.cwd, this.look);
       return await readAll(await this.connecting);
     } catch (thrown) {
       this.connecting = undefined;
@@ -64,7 +73,7 @@ export class StoreReader {
   }
 }
 
-async function connect(cwd: string): Promise<Connections> {
+async function connect(cwd: string, look: () => Promise<TreePicture>): Promise<Connections> {
   const config = readSettings({ env: environment(), cwd });
   const urls = await settledUrls(config);
   const events = new Events();
@@ -75,11 +84,19 @@ async function connect(cwd: string): Promise<Connections> {
   await redis.start();
   // It goes on trying by itself.
   await Deadline.after(READY_MS).wait(ready);
-  return { redis, database, events, queues: config.jobs.queues.map((queue) => queue.name) };
+  const lookout = new Lookout({ tree: { look }, redis, knex: database.knex, events, config });
+  return { redis, database, events, lookout, queues: config.jobs.queues.map((queue) => queue.name) };
 }
 
-async function readAll({ redis: { client }, database: { knex }, events, queues }: Connections): Promise<Stores> {
-  if (!client.isReady) return { ...NO_STORES, trouble: 'Redis does not answer' };
+async function readAll({
+  redis: { client },
+  database: { knex },
+  events,
+  queues,
+  lookout,
+}: Connections): Promise<Stores> {
+  const sighting = await lookout.look();
+  if (!client.isReady) return { ...NO_STORES, sighting, trouble: 'Redis does not answer' };
   const sources = { redis: client, knex, events, via: 'top' };
   const names = await new Queues({ ...sources, queues }).names();
   const sets = new JobSets({ ...sources, queues: names });
@@ -90,5 +107,5 @@ async function readAll({ redis: { client }, database: { knex }, events, queues }
     sets.scheduled.size().catch(unknown),
     sets.dead.size().catch(unknown),
   ]);
-  return { queues: listed, retry, scheduled, dead, trouble: listed ? undefined : 'Redis does not answer' };
+  return { queues: listed, retry, scheduled, dead, sighting, trouble: listed ? undefined : 'Redis does not answer' };
 }

@@ -1,10 +1,11 @@
 import type { TreePicture } from '../../cluster/tree-picture';
 import { elapsed } from '../../support/short-time';
 import { count, megabytes, percent, rate, time, UNKNOWN } from './figures';
+import { judgementLines } from './judgement';
 import { type Line, line, type View } from './view';
 
-/** Who this tree is, what it answers, what it takes. */
-export function summary(view: View, now: number): Line[] {
+/** Who this tree is, how it is, what it answers, what it takes. @param most lines that tell what is wrong. */
+export function summary(view: View, now: number, most: number): Line[] {
   const { picture, silence } = view;
   const clock = new Date(now).toTimeString().slice(0, 8);
   if (!picture)
@@ -12,23 +13,11 @@ export function summary(view: View, now: number): Line[] {
   const { app, name, stats } = picture;
   const up = elapsed(now - Date.parse(stats.started_at));
   const title = `${app} on ${name}, pid ${stats.pid}, up ${up}, phase ${stats.phase}  ${clock}`;
-  return [line(title, 'strong'), stateLine(view, picture), requestsLine(view, picture), memoryLine(picture)];
-}
-
-/** The verdict first. */
-function stateLine({ silence }: View, picture: TreePicture): Line {
-  const { stats, stopping, phasedRestart, slots, processor } = picture;
-  if (silence !== undefined) return line(`! What follows is old, the tree is asked again: ${silence}`, 'bad');
-  if (stopping) return line('! The tree is stopping.', 'warn');
-  const waiting = slots.filter((slot) => slot.nextTry !== null).map((slot) => `worker ${slot.index}`);
-  if (processor.nextTry) waiting.push('the job processor');
-  if (waiting.length > 0) return line(`! ${waiting.join(', ')}: dead, to be started again. See below.`, 'bad');
-  if (phasedRestart) return line(`~ A phased restart is under way: phase ${stats.phase}.`, 'warn');
-  if (stats.booted_workers < stats.workers)
-    return line(`! ${stats.booted_workers} of ${stats.workers} workers are ready.`, 'warn');
-  const { state } = stats.job_processor;
-  if (state !== 'ready' && state !== 'off') return line(`~ Jobs: ${state}.`, 'warn');
-  return line('All is well.', 'faint');
+  const state =
+    silence === undefined
+      ? judgementLines(view.stores.sighting, picture, new Date(now), most)
+      : [line(`! What follows is old, the tree is asked again: ${silence}`, 'bad')];
+  return [line(title, 'strong'), ...state, requestsLine(view, picture), memoryLine(picture)];
 }
 
 function requestsLine({ rates }: View, { rates: told }: TreePicture): Line {

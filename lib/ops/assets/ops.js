@@ -5,6 +5,7 @@
   if (!url || !lamp) return;
   const SILENT_MS = 4000;
   const AGAIN_MS = 2500;
+  const LOST_MS = 10_000;
   const REFUSED_MS = 10_000;
   const [word, time] = lamp.children;
 
@@ -25,7 +26,13 @@
   let again;
   // Of a stream that tells something every second: when it last did.
   let heardAt;
+  // What is not heard of is not known, rather than as it was.
+  const forget = () => {
+    for (const number of document.querySelectorAll('[data-count]')) put(number, '–');
+  };
+  let lost;
   const lose = () => {
+    lost ??= setTimeout(forget, LOST_MS);
     show('unknown', liveOff);
     document.dispatchEvent(new Event('live:lost'));
   };
@@ -33,6 +40,8 @@
     clearTimeout(again);
     source = new EventSource(url);
     source.onopen = () => {
+      clearTimeout(lost);
+      lost = undefined;
       show('ok', liveOn);
       tick();
       document.dispatchEvent(new Event('live:back'));

@@ -1,6 +1,7 @@
 import type { JobSet } from '../../job/set/job-set';
 import type { OpsContext } from '../context';
 import type { EventStream } from '../live/event-stream';
+import { tellCounts } from '../live/tell-counts';
 import { Format } from '../page/format';
 import type { JobSite } from './job-site';
 import { jobFilter, readFilters } from './list-query';
@@ -18,12 +19,12 @@ export interface Patch {
 
 /** Answers with a stream that looks once a second, and tells of the header's numbers besides. */
 export function watch(site: JobSite, ctx: OpsContext, look: (stream: EventStream) => Promise<void>): void {
-  const { count } = new Format(ctx.state.locale);
+  const format = new Format(ctx.state.locale);
   const stream = site.streams.begin(ctx);
   stream.every(LOOK_MS, async () => {
+    // Though the page cannot be looked at now, its header may be.
+    await tellCounts(stream, site, format);
     await look(stream);
-    const counts = Object.entries(await site.counts());
-    stream.sendWhenNew('counts', Object.fromEntries(counts.map(([name, number]) => [name, count(number)])));
     stream.send('tick');
   });
 }

@@ -1,8 +1,11 @@
 import type { ListedProcess } from '../../job/pulse/process-list';
 import type { ListedQueue } from '../../job/queue/queues';
 import { InvalidRequestError } from '../../job/set/invalid-request';
+import { slotHolders } from '../../verdict/slot-holders';
 import { assertOperator } from '../access/operators';
 import type { OpsContext } from '../context';
+import { holderWords } from '../overview/issue-words';
+import { Words } from '../overview/words';
 import { Format } from '../page/format';
 import { Paging, PER_PAGE } from '../page/paging';
 import { refusal } from '../page/refusal';
@@ -73,6 +76,7 @@ async function showQueues(site: JobSite, ctx: OpsContext): Promise<void> {
     late: queues.filter((queue) => isLate(queue, latencyWarningMs)),
     limitMs: latencyWarningMs,
     isServed: (name: string) => isServed(processes, name),
+    holders: (name: string) => holdersOf(ctx, processes, name),
     cron,
     everything: ctx.state.visitor.role === 'operator',
     live: `${EVENTS}?seen=${encodeURIComponent(stateOf(queues))}`,
@@ -116,6 +120,7 @@ async function showWaiting(site: JobSite, ctx: OpsContext): Promise<void> {
   const paging = Paging.of(ctx, found.total ?? 0);
   if (found.entries.length === 0 && paging.total > 0) found = await list.page({ ...request, offset: paging.from });
   const rows = found.entries.map((entry) => showJob(entry, rules));
+  const processes = await site.desk.processes.list();
   const locals = {
     title: queue.name,
     queue,
@@ -127,7 +132,8 @@ async function showWaiting(site: JobSite, ctx: OpsContext): Promise<void> {
     classes: [...new Set(rows.flatMap((row) => row.class ?? []))].sort(),
     late: isLate(queue, site.config.jobs.latencyWarningMs),
     limitMs: site.config.jobs.latencyWarningMs,
-    served: isServed(await site.desk.processes.list(), queue.name),
+    served: isServed(processes, queue.name),
+    holders: holdersOf(ctx, processes, queue.name),
     everything: rules.everything,
     to: (changes: Readonly<Record<string, string | null>>) => pathWith(ctx, changes),
   };
@@ -158,6 +164,16 @@ function jobsIn({ waiting, held, inOutbox }: ListedQueue): number {
 
 function isLate({ latencyMs }: ListedQueue, limitMs: number): boolean {
   return limitMs > 0 && latencyMs > limitMs;
+}
+
+/** What holds the slots that the queue waits for, in words; '' when its jobs just come faster than they are done. */
+function holdersOf(ctx: OpsContext, processes: readonly ListedProcess[], name: string): string {
+  const now = Date.now();
+  const serving = processes.filter((process) => !process.stopping && process.queues.includes(name));
+  const slots = serving.map(({ concurrency, busy }) => {
+    return { concurrency, running: busy.map((job) => ({ class: job.class, ageMs: now - job.startedAt })) };
+  });
+  return holderWords(slotHolders(slots), Words.of(ctx));
 }
 
 function isServed(processes: readonly ListedProcess[], name: string): boolean {

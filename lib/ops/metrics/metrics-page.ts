@@ -1,3 +1,4 @@
+import { Lookout } from '../../verdict/lookout';
 import type { OpsOptions } from '../options';
 import { expose } from './exposition';
 import { FAMILIES } from './families';
@@ -7,7 +8,11 @@ import { read } from './readings';
 export class MetricsPage {
   private reading: Promise<string> | undefined;
 
-  constructor(private readonly options: OpsOptions) {}
+  private readonly lookout: Lookout;
+
+  constructor(private readonly options: OpsOptions) {
+    this.lookout = new Lookout(options);
+  }
 
   text(): Promise<string> {
     this.reading ??= this.readAll().finally(() => {
@@ -17,6 +22,6 @@ export class MetricsPage {
   }
 
   private async readAll(): Promise<string> {
-    return expose(FAMILIES, await read(this.options));
+    return expose(FAMILIES, await read({ ...this.options, lookout: this.lookout }));
   }
 }

@@ -4,6 +4,9 @@ import { ProcessList } from '../../job/pulse/process-list';
 import { queueNames } from '../../job/queue/queue-names';
 import { type QueueStatus, readQueues } from '../../job/queue/queue-status';
 import { sizeOfSet } from '../../job/set/set-size';
+import type { Issue } from '../../verdict/issue';
+import { judge } from '../../verdict/judge';
+import type { Lookout } from '../../verdict/lookout';
 import type { OpsOptions } from '../options';
 import { type OutboxReading, readOutbox } from './outbox-reading';
 
@@ -24,16 +27,18 @@ export interface Readings {
   /** Job processors. */
   readonly processors: number | undefined;
   readonly outbox: OutboxReading | undefined;
+  /** What needs a person, as the overview judges. */
+  readonly issues: readonly Issue[] | undefined;
   /** How many of these are undefined. */
   readonly missing: number;
   readonly redisAnswers: boolean;
   readonly postgresAnswers: boolean;
 }
 
-type Sources = Pick<OpsOptions, 'config' | 'redis' | 'knex' | 'tree'>;
+type Sources = Pick<OpsOptions, 'config' | 'redis' | 'knex' | 'tree'> & { readonly lookout: Lookout };
 
 /** Postgres is asked one thing after the other, so that of the worker's few connections one is enough. */
-export async function read({ config, redis: { client }, knex, tree }: Sources): Promise<Readings> {
+export async function read({ config, redis: { client }, knex, tree, lookout }: Sources): Promise<Readings> {
   const configured = config.jobs.queues.map((queue) => queue.name);
   const names = known(queueNames(client), SHORT_MS).then((found) => [...new Set([...configured, ...(found ?? [])])]);
   const sizeOf = async (set: 'retry' | 'scheduled' | 'dead') =>
@@ -56,6 +61,8 @@ export async function read({ config, redis: { client }, knex, tree }: Sources): 
     fromPostgres(),
   ]);
   const { scheduled, outbox } = postgres;
+  const sighting = await known(lookout.look());
+  const issues = sighting && judge(sighting, null, config.jobs.latencyWarningMs).issues;
   return {
     tree: picture,
     treeName: picture?.name ?? config.tree.name,
@@ -64,8 +71,10 @@ export async function read({ config, redis: { client }, knex, tree }: Sources): 
     history,
     processors: processors?.length,
     outbox,
-    missing: [picture, queues, retry, scheduled, dead, history, processors, outbox].filter((one) => !isKnown(one))
-      .length,
+    issues,
+    missing: [picture, queues, retry, scheduled, dead, history, processors, outbox, issues].filter(
+      (one) => !isKnown(one),
+    ).length,
     redisAnswers: pong !== undefined,
     postgresAnswers: postgres.answers,
   };

@@ -1,6 +1,7 @@
+import type { Sighting } from '../../verdict/lookout';
+import { codeOf, FULL_SHARE } from '../../verdict/service-issues';
+import type { Reading } from '../../verdict/source';
 import type { IconName } from '../page/icons';
-import type { Sighting } from './lookout';
-import type { Reading } from './source';
 import { facts, type Tone, type Words } from './words';
 
 /** A service that the tree leans on. */
@@ -12,9 +13,6 @@ export interface DependencyView {
   readonly phase: string;
   readonly say: string;
 }
-
-/** Share of the connections, or of the memory, above which little is left. */
-export const FULL_SHARE = 0.9;
 
 /** No plan's limit: what Redis allows when nobody has set any. */
 const MANY_CLIENTS = 5000;
@@ -115,12 +113,6 @@ function away(
     phase: t('overview.phase.noAnswer'),
     say: t('overview.deps.away', { code, since }),
   };
-}
-
-/** What a person can look up: an error code where there is one. */
-export function codeOf(error: Error): string {
-  if ('code' in error && typeof error.code === 'string') return error.code;
-  return error.message === '' ? error.constructor.name : error.message.slice(0, 60);
 }
 
 function kindOf(version: string, embedded: boolean, { t }: Words): string {

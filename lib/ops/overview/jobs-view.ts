@@ -1,11 +1,11 @@
 import type { ProcessorStats, ProcessorStatus } from '../../cluster/stats';
 import type { TreePicture } from '../../cluster/tree-picture';
+import { silenceOf } from '../../verdict/worker-state';
 import type { IconName } from '../page/icons';
 import { deathWords } from './death-words';
 import { barPercent, ICONS, known, lagFigure, type NodeView } from './node-view';
 import { facts, type Tone, type Words } from './words';
 
-const SILENT_MS = 4000;
 /** Jobs that the card names. */
 const NAMED = 2;
 
@@ -98,12 +98,12 @@ function stateOf(
 
 function readyState(processor: ProcessorStats, status: ProcessorStatus | undefined, words: Words): State {
   const { t, now } = words;
-  const silentMs = processor.last_checkin === null ? 0 : now.getTime() - Date.parse(processor.last_checkin);
+  const silentMs = silenceOf(processor, now);
   const running = (status?.in_flight ?? []).map(
     ({ what, ageMs }) => `${what.replace(/ on .*/, '')} ${words.time.span(ageMs)}`,
   );
   const named = running.slice(0, NAMED).join(', ') + (running.length > NAMED ? ` +${running.length - NAMED}` : '');
-  if (silentMs > SILENT_MS) {
+  if (silentMs !== null) {
     const span = words.seconds(silentMs);
     const say = named === '' ? t('overview.say.silent', { span }) : t('overview.say.silentIn', { span, doing: named });
     return { tone: 'warn', phase: t('overview.phase.silent'), say };

@@ -1,6 +1,6 @@
+import type { Sighting } from '../../verdict/lookout';
 import type { ProblemError } from '../../web/problem';
 import { refusal } from '../page/refusal';
-import type { Sighting } from './lookout';
 
 /** Why the tree that was asked for is not shown: it is gone, or Redis, which knows the other trees, does not answer now. */
 export function missingTree({ trees }: Pick<Sighting, 'trees'>): ProblemError {

@@ -1,16 +1,15 @@
 import type { Config } from '../../core/config';
+import { judge } from '../../verdict/judge';
+import type { Sighting } from '../../verdict/lookout';
+import { valueIn } from '../../verdict/source';
 import { type DependencyView, dependencyViews } from './dependency-view';
 import { type EventLine, eventLines } from './event-lines';
-import { type Issue, worstFirst } from './issue';
-import type { Sighting } from './lookout';
 import { type MemoryView, memoryView } from './memory-view';
 import { type CardView, cardView } from './node-view';
 import { load } from './primary-view';
 import { type QueueRow, queueRows } from './queue-rows';
 import { type SeenTree, seenTrees } from './seen-tree';
-import { serviceIssues } from './service-issues';
-import { valueIn } from './source';
-import { hrefOf, type TreeTab, treeTab } from './tree-strip';
+import { type TreeTab, treeTab } from './tree-strip';
 import { type VerdictView, verdictView } from './verdict-view';
 import { facts, type Words } from './words';
 
@@ -60,20 +59,16 @@ export function overviewView(
   config: Pick<Config, 'mail' | 'jobs'>,
   words: Words,
 ): OverviewView | undefined {
-  const trees = seenTrees(sighting, words);
+  const { latencyWarningMs } = config.jobs;
+  const judgement = judge(sighting, chosen, latencyWarningMs);
+  const trees = seenTrees(judgement, sighting, words);
   const shown = trees.find((tree) => (chosen === null ? tree.own : tree.picture.id === chosen));
   if (!shown && chosen !== null) return undefined;
-  const { latencyWarningMs } = config.jobs;
-  const issues = [
-    ...(shown?.issues ?? []),
-    ...trees.flatMap((tree) => (tree === shown && !tree.silent ? [] : otherIssues(tree))),
-    ...serviceIssues(sighting, latencyWarningMs, servedBy(trees), words),
-  ];
   const queues = valueIn(sighting.queues);
   const { redis } = sighting;
   return {
     at: sighting.at,
-    verdict: verdictView(shown, sighting, issues, words),
+    verdict: verdictView(shown, sighting, judgement, words),
     trees: trees.length > 1 || !redis.ok ? trees.map((tree) => treeTab(tree, tree === shown, words)) : null,
     othersUnknown: !redis.ok,
     machine: shown ? machineView(shown, words) : null,
@@ -81,20 +76,6 @@ export function overviewView(
     queues: queues ? queueRows(queues, valueIn(sighting.outbox), latencyWarningMs, words) : null,
     redisCode: redis.ok ? null : (sighting.redisLost ?? redis.error.constructor.name),
   };
-}
-
-/** Of another tree only that there is something, and where. */
-function otherIssues({ picture, own, silent, issues }: SeenTree): Issue[] {
-  const { id, name } = picture;
-  const href = hrefOf('/ops', own ? null : id);
-  if (silent !== null) return [{ tone: 'bad', key: 'treeSilent', values: { name, span: silent, slot: id }, href }];
-  const [worst] = worstFirst(issues);
-  return worst ? [{ tone: worst.tone, key: 'otherTree', values: { name, count: issues.length, slot: id }, href }] : [];
-}
-
-function servedBy(trees: readonly SeenTree[]): ReadonlySet<string> {
-  const serving = trees.filter(({ silent, picture }) => silent === null && picture.limits.jobConcurrency > 0);
-  return new Set(serving.flatMap(({ picture }) => picture.limits.queues));
 }
 
 function machineView({ picture, own, silent, nodes }: SeenTree, words: Words): MachineView {

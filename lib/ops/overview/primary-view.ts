@@ -1,4 +1,5 @@
 import type { TreePicture } from '../../cluster/tree-picture';
+import { readyWorkers } from '../../verdict/worker-state';
 import { barPercent, known, lagFigure, type NodeView } from './node-view';
 import { facts, type Words } from './words';
 
@@ -52,12 +53,6 @@ export function singleView(picture: TreePicture, words: Words): NodeView | undef
     hot: false,
     say: words.t('overview.say.single'),
   };
-}
-
-/** Workers that take requests. */
-export function readyWorkers({ stats, slots }: TreePicture): number {
-  const ready = new Set(stats.worker_status.filter(({ state }) => state === 'ready').map(({ index }) => index));
-  return slots.filter(({ index }) => ready.has(index)).length;
 }
 
 /** Requests in flight, of so many at once, and those that wait; undefined where this tree serves no web. */

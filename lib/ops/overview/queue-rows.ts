@@ -1,4 +1,5 @@
 import type { QueueStatus } from '../../job/queue/queue-status';
+import { isLate } from '../../verdict/service-issues';
 import type { Words } from './words';
 
 export interface QueueRow {
@@ -31,9 +32,4 @@ export function queueRows(
     next: next ?? '',
     inOutbox: outbox?.get(name) ?? 0,
   }));
-}
-
-/** @param warningMs 0: never. */
-export function isLate(latencyMs: number, warningMs: number): boolean {
-  return warningMs > 0 && latencyMs > warningMs;
 }

@@ -1,6 +1,8 @@
 import { ProblemError } from '../../web/problem';
 import type { OpsContext } from '../context';
+import { tellCounts } from '../live/tell-counts';
 import { Deeds } from '../page/deeds';
+import { Format } from '../page/format';
 import { refusal } from '../page/refusal';
 import { plotData, plotsView } from '../plots/plots-view';
 import type { ProcessDeed } from '../processes/routes';
@@ -78,7 +80,9 @@ function follow(site: Site, ctx: OpsContext, look: () => Promise<OverviewView>):
   const stream = site.streams.begin(ctx);
   const word = (tone: string) => t(`overview.tone.${tone}`);
   const shown = new ShownValues();
+  const format = new Format(ctx.state.locale);
   const tell = async () => {
+    await tellCounts(stream, site, format);
     const view = await look().catch((error: unknown) => {
       // Asked for again, the page says that its tree is gone. One that is only out of sight may come back by itself.
       if (!(error instanceof ProblemError) || error.status !== 404) throw error;

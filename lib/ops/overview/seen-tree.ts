@@ -1,20 +1,14 @@
 import type { TreePicture } from '../../cluster/tree-picture';
-import { byTextAndNumber } from '../../support/text-order';
-import type { ListedTree } from '../../tree/tree-list';
-import type { Issue } from './issue';
+import type { Issue } from '../../verdict/issue';
+import type { JudgedTree, Judgement } from '../../verdict/judge';
+import type { Sighting } from '../../verdict/lookout';
 import { jobsView } from './jobs-view';
-import type { Sighting } from './lookout';
 import type { NodeView } from './node-view';
 import { primaryView, singleView } from './primary-view';
-import { valueIn } from './source';
-import { treeIssues } from './tree-issues';
 import type { Words } from './words';
 import { workerView } from './worker-view';
 
-/** A tree shows once a second that it lives: one that has not for so long is cut off, or dead, ms. */
-const SILENT_MS = 5000;
-
-/** A tree, judged. */
+/** A tree, judged, in the reader's words. */
 export interface SeenTree {
   readonly picture: TreePicture;
   readonly own: boolean;
@@ -25,36 +19,21 @@ export interface SeenTree {
 }
 
 /** All trees that are known, this process's own among them whether Redis knows it or not. */
-export function seenTrees(sighting: Sighting, words: Words): SeenTree[] {
-  const own = valueIn(sighting.own);
-  const listed = valueIn(sighting.trees) ?? [];
-  const others = listed.filter(({ picture }) => picture.id !== own?.id);
-  const all = [...(own ? [{ picture: own, silentMs: 0 }] : []), ...others];
-  const names = all.map(({ picture }) => picture.name);
-  const seen = all.flatMap((tree) => {
-    const isOwn = tree.picture.id === own?.id;
+export function seenTrees({ trees }: Judgement, sighting: Sighting, words: Words): SeenTree[] {
+  return trees.flatMap((tree) => {
     try {
-      return [seenTree(tree, isOwn, sighting, words)];
+      return [seenTree(tree, sighting, words)];
     } catch (thrown) {
       // Another version may draw another picture: its tree is not known here.
-      if (isOwn) throw thrown;
+      if (tree.own) throw thrown;
       return [];
     }
   });
-  // Two of one name are told apart by their pids.
-  return seen
-    .map((tree) => {
-      const { picture } = tree;
-      const alone = names.filter((name) => name === picture.name).length === 1;
-      return alone ? tree : { ...tree, picture: { ...picture, name: `${picture.name} (pid ${picture.stats.pid})` } };
-    })
-    .sort((a, b) => byTextAndNumber(a.picture.name, b.picture.name));
 }
 
-function seenTree({ picture, silentMs }: ListedTree, own: boolean, sighting: Sighting, words: Words): SeenTree {
-  const then = words.at(picture.at);
-  const nodes = nodeViews(picture, sighting, then);
-  if (silentMs <= SILENT_MS) return { picture, own, silent: null, nodes, issues: treeIssues(picture, nodes, then) };
+function seenTree({ picture, own, silentMs, issues }: JudgedTree, sighting: Sighting, words: Words): SeenTree {
+  const nodes = nodeViews(picture, sighting, words.at(picture.at));
+  if (silentMs === null) return { picture, own, silent: null, nodes, issues };
   const span = words.seconds(silentMs);
   return { picture, own, silent: span, nodes: nodes.map((node) => unheardOf(node, span, words)), issues: [] };
 }

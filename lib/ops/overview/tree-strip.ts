@@ -1,5 +1,5 @@
+import { worstFirst } from '../../verdict/issue';
 import type { OpsContext } from '../context';
-import { worstFirst } from './issue';
 import { load } from './primary-view';
 import type { SeenTree } from './seen-tree';
 import type { Tone, Words } from './words';
@@ -29,7 +29,7 @@ export function treeTab({ picture, own, silent, issues }: SeenTree, current: boo
   return {
     id,
     name,
-    tone: silent === null ? (worstFirst(issues)[0]?.tone ?? 'ok') : 'unknown',
+    tone: silent === null ? (worstFirst(issues)[0]?.level ?? 'ok') : 'unknown',
     href: hrefOf('/ops', own ? null : id),
     current,
     figures: silent === null ? figures.join(' · ') : words.t('overview.trees.silent', { span: silent }),

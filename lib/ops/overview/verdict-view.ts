@@ -1,7 +1,9 @@
+import type { Judgement } from '../../verdict/judge';
+import type { Sighting } from '../../verdict/lookout';
+import { readyWorkers } from '../../verdict/worker-state';
 import type { IconName } from '../page/icons';
-import { type Issue, worstFirst } from './issue';
-import type { Sighting } from './lookout';
-import { load, readyWorkers } from './primary-view';
+import { issueHref, issueWords, judgementTitle } from './issue-words';
+import { load } from './primary-view';
 import type { SeenTree } from './seen-tree';
 import { facts, type Tone, type Words } from './words';
 
@@ -26,26 +28,19 @@ export interface VerdictView {
 export function verdictView(
   shown: SeenTree | undefined,
   sighting: Sighting,
-  issues: readonly Issue[],
+  judgement: Judgement,
   words: Words,
 ): VerdictView {
   const { t } = words;
-  const lines = worstFirst(issues).map(({ tone, key, values, href }): IssueLine => {
-    const texts = `overview.issue.${key}`;
-    const id = [key, values.slot ?? values.queue ?? ''].join('-');
-    return { id, tone, href, head: t(`${texts}.head`, values), rest: t(`${texts}.rest`, values) };
+  const lines = judgement.issues.map((issue): IssueLine => {
+    const { code, level: tone, subject = '' } = issue;
+    const href = issueHref(issue, judgement.trees.find(({ own }) => own)?.picture.id);
+    return { id: `${code}-${subject}`, tone, href, ...issueWords(issue, words) };
   });
-  const tone: Tone = lines[0]?.tone ?? 'ok';
+  const { level: tone } = judgement;
   const line = shown ? lineOf(shown, sighting, words) : t('overview.verdict.noPrimary');
-  const icon = tone === 'ok' ? 'ok' : tone === 'bad' ? 'bad' : 'warn';
-  return { tone, icon, title: titleOf(sighting, lines.length, words), line, issues: lines };
-}
-
-function titleOf({ redis, postgres }: Sighting, count: number, { t }: Words): string {
-  if (!redis.ok && !postgres.ok) return t('overview.verdict.bothAway');
-  if (!redis.ok) return t('overview.verdict.redisAway');
-  if (!postgres.ok) return t('overview.verdict.postgresAway');
-  return count === 0 ? t('overview.verdict.well') : t('overview.verdict.needs', { count });
+  const icon = tone === 'busy' ? 'restart' : tone;
+  return { tone, icon, title: judgementTitle(judgement, words), line, issues: lines };
 }
 
 function lineOf({ picture, silent }: SeenTree, { redis, queues }: Sighting, words: Words): string {
@@ -58,9 +53,8 @@ function lineOf({ picture, silent }: SeenTree, { redis, queues }: Sighting, word
   const { stats } = picture;
   const { pss_mb: used, limit_mb: limit } = stats.memory;
   const requests = load(picture);
-  const oldest = queues.ok
-    ? Math.max(0, ...queues.value.map(({ latencyMs, paused }) => (paused ? 0 : latencyMs)))
-    : null;
+  const waiting = queues.ok ? queues.value.reduce((sum, one) => sum + one.waiting + one.held, 0) : null;
+  const oldest = queues.ok ? Math.max(0, ...queues.value.map(({ latencyMs, paused }) => (paused ? 0 : latencyMs))) : 0;
   return facts(
     stats.workers > 0 && t('overview.verdict.workers', { ready: readyWorkers(picture), count: stats.workers }),
     requests &&
@@ -69,8 +63,9 @@ function lineOf({ picture, silent }: SeenTree, { redis, queues }: Sighting, word
         of: requests.of,
         waiting: requests.waiting,
       }),
-    oldest !== null &&
-      (oldest === 0 ? t('overview.verdict.noJobWaits') : t('overview.verdict.oldest', { span: time.span(oldest) })),
+    waiting !== null &&
+      (waiting === 0 ? t('overview.verdict.noJobWaits') : t('overview.verdict.jobsWait', { count: waiting })),
+    oldest > 0 && t('overview.verdict.oldest', { span: time.span(oldest) }),
     used !== null && limit !== null && t('overview.verdict.memory', { percent: words.percent(used / limit) }),
   );
 }

@@ -1,15 +1,10 @@
 import type { WorkerStats, WorkerStatus } from '../../cluster/stats';
 import type { SlotPicture, TreePicture } from '../../cluster/tree-picture';
+import { hotFactor, inSlot, isRestarting, silenceOf } from '../../verdict/worker-state';
 import type { IconName } from '../page/icons';
 import { deathWords } from './death-words';
 import { barPercent, ICONS, known, lagFigure, type NodeView } from './node-view';
 import { facts, type Tone, type Words } from './words';
-
-/** Workers tell of themselves every second: one that has not for so long is blocked, ms. */
-const SILENT_MS = 4000;
-/** So many times as large as the others, and at least so large, a worker stands out. */
-const HOT_FACTOR = 1.8;
-const HOT_MB = 100;
 
 interface State {
   readonly tone: Tone;
@@ -22,15 +17,13 @@ interface State {
 /** A slot's card: of the worker that serves in it, or of what is being done about it. */
 export function workerView(picture: TreePicture, slot: SlotPicture, words: Words): NodeView {
   const { t } = words;
-  const here = picture.stats.worker_status.filter(({ index }) => index === slot.index);
-  const outgoing = here.find(({ pid }) => pid === slot.outgoing);
-  const current = here.find(({ pid }) => pid !== slot.outgoing);
+  const { current, outgoing } = inSlot(picture, slot);
   const shown = current?.state === 'ready' || !outgoing ? current : outgoing;
   const status = shown && known(shown.last_status);
   const mb = shown ? (shown.pss_mb ?? status?.rssMb) : undefined;
   const state = stateOf({ picture, slot, current, outgoing, status }, words);
   const factor = hotFactor(picture, slot.index, mb);
-  const hot = factor !== null && state.tone === 'ok';
+  const hot = factor !== null && state.tone === 'ok' && !outgoing;
   const waiting = status?.backlog;
   return {
     id: `worker-${slot.index}`,
@@ -79,26 +72,18 @@ function stateOf(slotted: Slotted, words: Words): State {
     const say = t('overview.say.drains', { count: status?.busy_threads ?? 0 });
     return { ...draining, say: `${say} ${cutOff}` };
   }
-  if (slot.nextTry) {
+  if (isRestarting(slot, { current, outgoing })) {
     const say = deathWords(slot.death, slot.nextTry, words);
     return { tone: 'bad', line: 'cut', icon: 'restart', phase: phase('restarting'), say };
   }
   return { tone: 'busy', line: 'dashed', icon: 'restart', phase: phase('starting'), say: t('overview.say.starts') };
 }
 
-function readyState(
-  { picture, slot, outgoing, status }: Slotted,
-  current: WorkerStats,
-  words: Words,
-  cutOff: string,
-): State {
+function readyState({ slot, outgoing, status }: Slotted, current: WorkerStats, words: Words, cutOff: string): State {
   const { t, now, veiled } = words;
   const phase = t('overview.phase.ready');
-  const silentMs =
-    picture.stats.worker_status.length > 0 && current.last_checkin !== null
-      ? now.getTime() - Date.parse(current.last_checkin)
-      : 0;
-  if (silentMs > SILENT_MS) {
+  const silentMs = silenceOf(current, now);
+  if (silentMs !== null) {
     const doing = status?.in_flight[0]?.what;
     const span = words.seconds(silentMs);
     const say =
@@ -113,12 +98,4 @@ function readyState(
     `pid ${current.pid}`,
   );
   return { tone: 'ok', phase, say: slot.nextTry ? deathWords(slot.death, null, words) : say };
-}
-
-/** How many times its siblings' median; null when it does not stand out. */
-function hotFactor({ stats }: TreePicture, index: number, mb: number | undefined): number | null {
-  if (mb === undefined || mb < HOT_MB) return null;
-  const others = stats.worker_status.flatMap((one) => (one.index !== index && one.pss_mb !== null ? [one.pss_mb] : []));
-  const median = others.sort((a, b) => a - b)[Math.floor((others.length - 1) / 2)];
-  return median !== undefined && mb >= median * HOT_FACTOR ? mb / median : null;
 }

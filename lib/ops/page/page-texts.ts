@@ -3,6 +3,11 @@ import path from 'node:path';
 import type { I18n } from '../../core/i18n';
 import { LOCALES, type Locale } from '../../core/locale';
 
+/** Folders of texts: those of all pages first. */
+export const TEXTS = ['locales', 'overview/locales', 'jobs/locales'].map((folder) =>
+  path.join(__dirname, '..', folder),
+);
+
 /** The language of a text that another one lacks. */
 const FALLBACK: Locale = 'en';
 

@@ -1,5 +1,6 @@
 import { UserError } from '../../core/errors';
 import { TreeList } from '../../tree/tree-list';
+import { judge } from '../../verdict/judge';
 import { assertOperator } from '../access/operators';
 import type { OpsContext } from '../context';
 import { eventLines } from '../overview/event-lines';
@@ -34,7 +35,8 @@ export const processRoutes: PageGroup = async (site) => {
   const find = async (ctx: OpsContext): Promise<SeenTree> => {
     const chosen = chosenTree(ctx);
     const sighting = await lookout.look();
-    const trees = seenTrees(sighting, Words.of(ctx));
+    const judgement = judge(sighting, chosen, site.config.jobs.latencyWarningMs);
+    const trees = seenTrees(judgement, sighting, Words.of(ctx));
     const tree = trees.find(({ own, picture }) => (chosen === null ? own : picture.id === chosen));
     if (!tree) throw chosen === null ? refusal(503, 'noPrimary') : missingTree(sighting);
     return tree;

@@ -7,6 +7,7 @@ import { line, type Size, type Tone, type View } from '../../../lib/cli/top/view
 import type { ListedQueue } from '../../../lib/job/queue/queues';
 import { width } from '../../../lib/support/text-table';
 import { NOW as AT, pictureOf, slotOf, statusOf, workerOf } from '../../ops/overview/pictures';
+import { sightingOf } from '../../verdict/sightings';
 
 const NOW = Date.parse(AT);
 const SIZE: Size = { columns: 80, rows: 24 };
@@ -78,14 +79,16 @@ describe('a frame of top', () => {
   });
 
   it('says first what is wrong', () => {
-    const verdict = (shown: Partial<View>) => drawn(view({ picture: busy, ...shown }))[1];
+    const well = pictureOf();
+    const known = { ...NO_STORES, sighting: sightingOf(well) };
+    const verdict = (shown: Partial<View>) => drawn(view({ picture: well, stores: known, ...shown }))[1];
     assert.equal(verdict({}), 'All is well.');
     assert.match(
       verdict({ silence: 'the tree ended' }) ?? '',
       /^! What follows is old, the tree is asked again: the tree ended$/,
     );
-    assert.match(verdict({ picture: { ...busy, stopping: true } }) ?? '', /stopping/);
-    assert.match(verdict({ picture: { ...busy, phasedRestart: true } }) ?? '', /phased restart is under way/);
+    assert.match(verdict({ picture: { ...well, stopping: true } }) ?? '', /stopping/);
+    assert.match(verdict({ picture: { ...well, phasedRestart: true } }) ?? '', /phased restart is under way/);
     const nextTry = { at: new Date(NOW + 5000).toISOString(), attempt: 3 };
     const death = {
       at: new Date(NOW).toISOString(),
@@ -94,8 +97,14 @@ describe('a frame of top', () => {
       silentMs: null,
       doing: null,
     } as const;
-    const dead = { ...busy, processor: { death, nextTry } };
-    assert.match(verdict({ picture: dead }) ?? '', /^! the job processor: dead/);
+    const job_processor = { ...well.stats.job_processor, state: 'waiting' } as const;
+    const dead = { ...well, stats: { ...well.stats, job_processor }, processor: { death, nextTry } };
+    assert.match(verdict({ picture: dead }) ?? '', /^! One thing needs you:$/);
+    assert.match(
+      drawn(view({ picture: dead, stores: known }))[2] ?? '',
+      /^ {2}The job processor restarts, try 3\. It died at boot: no\.$/,
+    );
+    assert.match(verdict({ stores: NO_STORES }) ?? '', /^~ Not all is known at the moment\.$/);
     assert.match(
       drawn(view({ picture: dead })).join('\n'),
       /^! \d\d:\d\d:\d\d {2}the job processor died \(try 3 is next\): no$/m,
@@ -108,7 +117,9 @@ describe('a frame of top', () => {
     const limits = { ...whole.limits, jobConcurrency: 0 };
     const job_processor = { ...whole.stats.job_processor, pid: null, state: 'off' } as const;
     const alone = { ...whole, limits, stats: { ...whole.stats, single, job_processor } };
-    const text = drawn(view({ picture: alone, stores: stores(queue('default')) })).join('\n');
+    const text = drawn(
+      view({ picture: alone, stores: { ...stores(queue('default')), sighting: sightingOf(alone) } }),
+    ).join('\n');
     assert.match(text, /^All is well\.$/m);
     assert.match(text, /^ {2}primary +24 +ready +2\/5 +1 /m);
     assert.match(text, /^ {2}primary +7 ms {2}GET \/$/m);

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { PROCESS_PREFIX, PROCESSES } from '../../../lib/job/pulse/process-keys';
 import { store } from '../../job/set/stored-job';
 import { until } from '../../support/until';
 import { SIGNED, tokenIn } from '../ops-web';
@@ -84,6 +85,27 @@ describe('pages of queues, of what runs, and of recurring jobs', () => {
       textOf(nowhere.body),
       /^There is no such queue Nobody knows a queue nowhere\..* Nothing was changed\./,
     );
+  });
+
+  it('name the jobs that hold the slots which a late queue waits for', async () => {
+    await store(stage.redis.client, 'waiting', {
+      queue: 'default',
+      class: 'ImportRowsJob',
+      args: [{ import: 1, from: 0 }],
+    });
+    const busy = ['a', 'b'].map((id) => {
+      return { id, class: 'ImportRowsJob', queue: 'default', attempt: 1, startedAt: Date.now() - 90_000 };
+    });
+    const info = { identity: 'far', queues: ['default'], concurrency: 2, busyCount: 2, busy };
+    await stage.redis.client.set(`${PROCESS_PREFIX}far`, JSON.stringify(info));
+    await stage.redis.client.zAdd(PROCESSES, { value: 'far', score: Date.now() });
+    const told =
+      /default is late\..* All slots are taken by long jobs: 2 × ImportRowsJob, for up to 1 min 3\d s\. See what is running/;
+    for (const path of [QUEUES, `${QUEUES}/default`]) {
+      const text = await operator.read(path);
+      assert.match(text, told, path);
+      assert.doesNotMatch(text, /Jobs come faster/, path);
+    }
   });
 
   it('say that a queue is late, for how long and why', async () => {

@@ -17,7 +17,8 @@ const NOTHING: Readings = {
   history: undefined,
   processors: undefined,
   outbox: undefined,
-  missing: 8,
+  issues: undefined,
+  missing: 9,
   redisAnswers: false,
   postgresAnswers: false,
 };

@@ -6,11 +6,10 @@ import { jobsView } from '../../../lib/ops/overview/jobs-view';
 import { memoryView } from '../../../lib/ops/overview/memory-view';
 import type { NodeView } from '../../../lib/ops/overview/node-view';
 import { primaryView } from '../../../lib/ops/overview/primary-view';
-import { treeIssues } from '../../../lib/ops/overview/tree-issues';
 import { Words } from '../../../lib/ops/overview/words';
 import { workerView } from '../../../lib/ops/overview/worker-view';
-import { pageTexts } from '../../../lib/ops/page/page-texts';
-import { TEXTS } from '../../../lib/ops/site';
+import { pageTexts, TEXTS } from '../../../lib/ops/page/page-texts';
+import { treeIssues } from '../../../lib/verdict/tree-issues';
 import { before as ago, NOW, pictureOf, processorOf, slotOf, statusOf, workerOf } from './pictures';
 
 const BLOCKED: Death = { at: ago(6), reason: 'timeout', words: '', silentMs: 10_000, doing: 'POST /imports/ann' };
@@ -206,8 +205,7 @@ describe('the card of', () => {
       ...picture.slots.map((slot) => workerView(picture, slot, words)),
       jobsView(picture, { waiting: 0, redisAnswers: true }, words),
     ];
-    const keys = (picture: TreePicture) =>
-      treeIssues(picture, nodes(picture), words).map(({ key, tone }) => `${tone} ${key}`);
+    const keys = (picture: TreePicture) => treeIssues(picture).map(({ code, level }) => `${level} ${code}`);
 
     it('are well when nothing is wrong', () => assert.deepEqual(keys(pictureOf()), []));
 

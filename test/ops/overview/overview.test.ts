@@ -90,6 +90,18 @@ describe('the overview', () => {
     }
   });
 
+  it("tells an open page of the header's numbers, which are unknown while Redis is away", async () => {
+    const stream = await streamOf();
+    const counts = () =>
+      [...stream.text().matchAll(/event: counts\ndata: (.*)\n/g)].map(([, data = '']) => JSON.parse(data));
+    await until('there are numbers', () => counts().at(-1)?.dead === '0');
+    await redis.client.zAdd('bq:default:dead', { value: 'a', score: Date.now() });
+    await until('one more is dead', () => counts().at(-1)?.dead === '1');
+    await redis.client.del('bq:default:dead');
+    await until('it is there no more', () => counts().at(-1)?.dead === '0');
+    stream.close();
+  });
+
   it('lets viewers look, and nothing else', async () => {
     const page = await ops.get('/ops', viewer);
     assert.equal(page.status, 200);

@@ -3,8 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { loadI18n } from '../../../lib/core/i18n';
 import { LOCALES } from '../../../lib/core/locale';
-import { pageTexts } from '../../../lib/ops/page/page-texts';
-import { TEXTS } from '../../../lib/ops/site';
+import { pageTexts, TEXTS } from '../../../lib/ops/page/page-texts';
 import { removeFolder, tempFolder } from '../../support/temp-folder';
 
 /** `a.b.c`, without what goes with a count. */

@@ -3,12 +3,11 @@ import fc from 'fast-check';
 import type { Translate } from '../../../lib/core/i18n';
 import { BOUNDS_MS } from '../../../lib/core/request-counts';
 import { Words } from '../../../lib/ops/overview/words';
-import { pageTexts } from '../../../lib/ops/page/page-texts';
+import { pageTexts, TEXTS } from '../../../lib/ops/page/page-texts';
 import { drawingOf } from '../../../lib/ops/plots/drawing';
 import { percentile } from '../../../lib/ops/plots/percentile';
 import { roundUp } from '../../../lib/ops/plots/plot';
 import { plotsOf } from '../../../lib/ops/plots/plots';
-import { TEXTS } from '../../../lib/ops/site';
 import type { FigureStep } from '../../../lib/tree/figure-history';
 
 const NOW = Date.UTC(2026, 2, 12, 14, 0, 30);

@@ -1,3 +1,4 @@
+import { ISSUE_CODES } from '../../../verdict/issue';
 import { type Family, only } from '../family';
 
 const MIB = 1_048_576;
@@ -61,6 +62,15 @@ export const TREE: readonly Family[] = [
     type: 'gauge',
     help: 'Memory that the whole tree may take. There is no such line without a limit.',
     read: ({ tree }) => only(tree?.stats.memory.limit_mb && tree.stats.memory.limit_mb * MIB),
+  },
+  {
+    name: 'catamount_issues',
+    type: 'gauge',
+    help: 'What needs a person, by the names that the overview, catamount top and catamount status share: how many of each.',
+    read: ({ issues }) =>
+      issues
+        ? ISSUE_CODES.map((code) => ({ labels: { code }, value: issues.filter((one) => one.code === code).length }))
+        : [],
   },
   {
     name: 'catamount_readings_missing',

@@ -5,6 +5,8 @@ export interface MailFacts {
   readonly sentToday: number;
   readonly failedToday: number;
   readonly lastSent: Date | null;
+  /** Mails that failed after the last one that was sent. */
+  readonly failedSince: number;
   /** The last failure, when no mail was sent after it. */
   readonly failure: { readonly at: Date; readonly error: string } | null;
 }
@@ -15,6 +17,7 @@ interface Row {
   readonly last_sent: Date | null;
   readonly last_failed: Date | null;
   readonly error: string | null;
+  readonly failed_since: number;
 }
 
 /** What was begun before is not looked at: the table may be long. */
@@ -28,7 +31,9 @@ const SQL = `
   )
   select count(*) filter (where today and state = 'sent')::int as sent,
     count(*) filter (where today and state = 'failed')::int as failed,
-    max(sent_at) as last_sent, (select updated_at from failure) as last_failed, (select error from failure) as error
+    max(sent_at) as last_sent, (select updated_at from failure) as last_failed, (select error from failure) as error,
+    count(*) filter (where state = 'failed' and updated_at > coalesce((select max(sent_at) from recent), '-infinity'))::int
+      as failed_since
   from recent`;
 
 /** @throws what Postgres does. */
@@ -42,6 +47,7 @@ export async function readMail(knex: Knex): Promise<MailFacts> {
     sentToday: row.sent,
     failedToday: row.failed,
     lastSent,
+    failedSince: row.failed_since,
     failure: failing ? { at: failedAt, error: error ?? '' } : null,
   };
 }

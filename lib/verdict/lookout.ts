@@ -1,10 +1,15 @@
-import type { TreePicture } from '../../cluster/tree-picture';
-import { overdueByQueue } from '../../job/outbox/overdue';
-import { knownQueues } from '../../job/queue/queue-names';
-import type { QueueStatus } from '../../job/queue/queue-status';
-import { readQueues } from '../../job/queue/queue-status';
-import { type ListedTree, TreeList } from '../../tree/tree-list';
-import type { OpsOptions } from '../options';
+import type { Knex } from 'knex';
+import type { Operations } from '../cluster/stats';
+import type { TreePicture } from '../cluster/tree-picture';
+import type { Config } from '../core/config';
+import type { Events } from '../core/events';
+import type { RedisClient } from '../core/redis';
+import { overdueByQueue } from '../job/outbox/overdue';
+import { knownQueues } from '../job/queue/queue-names';
+import type { QueueStatus } from '../job/queue/queue-status';
+import { readQueues } from '../job/queue/queue-status';
+import { type ListedTree, TreeList } from '../tree/tree-list';
+import { type FailingCron, type JobFailures, readFailingCron, readFailures } from './job-failures';
 import { type MailFacts, readMail } from './mail-facts';
 import { type PostgresFacts, readPostgres } from './postgres-facts';
 import { type RedisFacts, readRedis } from './redis-facts';
@@ -19,11 +24,22 @@ export interface Sighting {
   readonly queues: Reading<readonly QueueStatus[]>;
   /** Jobs that are due and still in the outbox, by queue; none where there are none. */
   readonly outbox: Reading<ReadonlyMap<string, number>>;
+  /** What became of jobs lately. */
+  readonly failures: Reading<JobFailures>;
+  readonly cron: Reading<readonly FailingCron[]>;
   readonly postgres: Reading<PostgresFacts>;
   readonly redis: Reading<RedisFacts>;
   readonly mail: Reading<MailFacts>;
   /** Why the connection to Redis broke, where it told so. */
   readonly redisLost: string | null;
+}
+
+export interface LookoutOptions {
+  readonly tree: Pick<Operations, 'look'>;
+  readonly redis: { readonly client: RedisClient };
+  readonly knex: Knex;
+  readonly events: Events;
+  readonly config: Pick<Config, 'jobs'>;
 }
 
 /**
@@ -35,12 +51,14 @@ export class Lookout {
   private readonly trees: Source<readonly ListedTree[]>;
   private readonly queues: Source<readonly QueueStatus[]>;
   private readonly outbox: Source<ReadonlyMap<string, number>>;
+  private readonly failures: Source<JobFailures>;
+  private readonly cron: Source<readonly FailingCron[]>;
   private readonly postgres: Source<PostgresFacts>;
   private readonly redis: Source<RedisFacts>;
   private readonly mail: Source<MailFacts>;
   private redisLost: string | null = null;
 
-  constructor({ tree, redis, knex, events, config }: OpsOptions) {
+  constructor({ tree, redis, knex, events, config }: LookoutOptions) {
     const names = config.jobs.queues.map((queue) => queue.name);
     const known = () => knownQueues(redis.client, names);
     this.own = new Source(() => tree.look(), { freshMs: 900 });
@@ -48,6 +66,8 @@ export class Lookout {
     this.trees = new Source(() => list.list(), { freshMs: 900 });
     this.queues = new Source(async () => readQueues(redis.client, await known()), { freshMs: 1900 });
     this.outbox = new Source(async () => overdueByQueue(knex, await known()), { freshMs: 9000 });
+    this.failures = new Source(async () => readFailures(redis.client, await known()), { freshMs: 4900 });
+    this.cron = new Source(async () => readFailingCron(knex, redis.client, await known()), { freshMs: 9000 });
     this.postgres = new Source(() => readPostgres(knex), { freshMs: 4900 });
     this.redis = new Source(() => readRedis(redis.client), { freshMs: 1900 });
     this.mail = new Source(() => readMail(knex), { freshMs: 9000 });
@@ -60,15 +80,29 @@ export class Lookout {
   }
 
   async look(): Promise<Sighting> {
-    const [own, trees, queues, outbox, postgres, redis, mail] = await Promise.all([
+    const [own, trees, queues, outbox, failures, cron, postgres, redis, mail] = await Promise.all([
       this.own.get(),
       this.trees.get(),
       this.queues.get(),
       this.outbox.get(),
+      this.failures.get(),
+      this.cron.get(),
       this.postgres.get(),
       this.redis.get(),
       this.mail.get(),
     ]);
-    return { at: new Date(), own, trees, queues, outbox, postgres, redis, mail, redisLost: this.redisLost };
+    return {
+      at: new Date(),
+      own,
+      trees,
+      queues,
+      outbox,
+      failures,
+      cron,
+      postgres,
+      redis,
+      mail,
+      redisLost: this.redisLost,
+    };
   }
 }

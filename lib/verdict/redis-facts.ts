@@ -1,4 +1,4 @@
-import type { RedisClient } from '../../core/redis';
+import type { RedisClient } from '../core/redis';
 
 export interface RedisFacts {
   readonly version: string;

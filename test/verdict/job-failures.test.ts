@@ -1,0 +1,95 @@
+import assert from 'node:assert/strict';
+import { Events } from '../../lib/core/events';
+import { Redis } from '../../lib/core/redis';
+import { ClassTally, toFields } from '../../lib/job/history/class-tally';
+import { minuteKey } from '../../lib/job/history/history-keys';
+import { newRecord } from '../../lib/job/record/record';
+import { Database } from '../../lib/model/database';
+import { Deadline } from '../../lib/support/deadline';
+import { readFailingCron, readFailures } from '../../lib/verdict/job-failures';
+import { createDatabase, type TestDatabase } from '../support/postgres';
+import { startTestRedis, type TestRedis } from '../support/redis';
+import { until } from '../support/until';
+
+const QUEUES = ['default', 'mailer'];
+const CLEAN = '00000000-0000-4000-8000-000000000001';
+const DYING = '00000000-0000-4000-8000-000000000002';
+const RETRIED = '00000000-0000-4000-8000-000000000003';
+
+describe('what Redis and Postgres tell of failing jobs', () => {
+  let server: TestRedis;
+  let database: TestDatabase;
+  let redis: Redis;
+  let db: Database;
+  before(async () => {
+    [server, database] = await Promise.all([startTestRedis(), createDatabase({ migrated: true })]);
+    const events = new Events();
+    redis = new Redis(server.url, events);
+    db = new Database(database.url, { production: false, events, poolMax: 1 });
+    await redis.start();
+    await until('Redis is connected', () => redis.client.isReady);
+  });
+  after(async () => {
+    await redis?.stop(Deadline.after(1000));
+    await db?.stop(Deadline.after(1000));
+    await server?.remove();
+    await database?.drop();
+  });
+
+  const count = async (at: number, name: string, processed: number, failed: number) => {
+    const tally = new ClassTally();
+    tally.processed = processed;
+    tally.failed = failed;
+    for (const [field, by] of toFields(name, tally)) await redis.client.hIncrBy(minuteKey(at), field, by);
+  };
+
+  it('names the classes that fail much and often, those that fail most first', async () => {
+    const now = Date.now();
+    await count(now, 'ImportJob', 3, 9);
+    await count(now - 60_000, 'ImportJob', 0, 1);
+    await count(now, 'NowAndThenJob', 1000, 20);
+    await count(now, 'RareJob', 0, 4);
+    await count(now, 'PushJob', 50, 100);
+    await count(now - 3_600_000, 'CalmByNowJob', 0, 500);
+    const { classes } = await readFailures(redis.client, QUEUES, new Date(now));
+    assert.deepEqual(classes, [
+      { class: 'PushJob', failed: 100, runs: 150 },
+      { class: 'ImportJob', failed: 10, runs: 13 },
+    ]);
+  });
+
+  it('counts the dead of the last day that nobody has dealt with', async () => {
+    const now = Date.now();
+    await redis.client.zAdd('bq:default:dead', [
+      { score: now - 1000, value: 'a' },
+      { score: now - 2 * 86_400_000, value: 'b' },
+    ]);
+    await redis.client.zAdd('bq:mailer:dead', { score: now - 80_000_000, value: 'c' });
+    assert.equal((await readFailures(redis.client, QUEUES, new Date(now))).dead, 2);
+    await redis.client.del(['bq:default:dead', 'bq:mailer:dead']);
+    assert.equal((await readFailures(redis.client, QUEUES, new Date(now))).dead, 0);
+  });
+
+  it('names recurring jobs whose latest run has died, or waits for a retry', async () => {
+    for (const [name, id] of [
+      ['clean', CLEAN],
+      ['dying', DYING],
+      ['retried', RETRIED],
+    ])
+      await database.query(
+        `insert into job_cron (name, class, spec, time_zone, catch_up, last_enqueued_id)
+         values ($1, 'TickJob', '* * * * *', 'UTC', 'skip', $2)`,
+        [name, id],
+      );
+    const data = JSON.stringify({ class: 'TickJob', args: [] });
+    const failed = newRecord(data).replace('"status":"created"', '"status":"retrying"');
+    await redis.client.hSet('bq:default:jobs', { [DYING]: failed, [RETRIED]: failed });
+    await redis.client.sAdd('bq:default:failed', DYING);
+    await redis.client.zAdd('bq:default:dead', { score: Date.now(), value: DYING });
+    await redis.client.zAdd('bq:default:delayed', { score: Date.now() + 9000, value: RETRIED });
+    assert.deepEqual(await readFailingCron(db.knex, redis.client, QUEUES), [
+      { name: 'dying', place: 'dead' },
+      { name: 'retried', place: 'retry' },
+    ]);
+  });
+});

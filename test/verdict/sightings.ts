@@ -1,0 +1,60 @@
+import type { TreePicture } from '../../lib/cluster/tree-picture';
+import type { QueueStatus } from '../../lib/job/queue/queue-status';
+import type { Sighting } from '../../lib/verdict/lookout';
+import type { Reading } from '../../lib/verdict/source';
+import { NOW, pictureOf } from '../ops/overview/pictures';
+
+export function known<T>(value: T): Reading<T> {
+  return { ok: true, value, tookMs: 1 };
+}
+
+export function away(code: string, secondsAgo: number): Extract<Reading<never>, { ok: false }> {
+  const error = Object.assign(new Error(`connect ${code}`), { code });
+  return { ok: false, error, since: new Date(Date.parse(NOW) - secondsAgo * 1000) };
+}
+
+export function queueOf(name: string, changes: Partial<QueueStatus> = {}): QueueStatus {
+  return {
+    name,
+    waiting: 0,
+    active: 0,
+    held: 0,
+    delayed: 0,
+    dead: 0,
+    latencyMs: 0,
+    next: undefined,
+    paused: undefined,
+    ...changes,
+  };
+}
+
+export const NO_FAILURES = { classes: [], spanMs: 300_000, dead: 0, deadSpanMs: 86_400_000 };
+export const POSTGRES = { version: '16.4', used: 4, allowed: 20, sizeBytes: 1e7, pingMs: 1 };
+export const REDIS = {
+  version: '7.2',
+  usedBytes: 1e6,
+  maxBytes: 25e6,
+  clients: 5,
+  maxClients: 20,
+  policy: 'noeviction',
+  pingMs: 1,
+};
+export const MAIL = { sentToday: 261, failedToday: 0, lastSent: new Date(NOW), failedSince: 0, failure: null };
+
+/** All is well, but for what is said otherwise. */
+export function sightingOf(picture: TreePicture = pictureOf(), changes: Partial<Sighting> = {}): Sighting {
+  return {
+    at: new Date(NOW),
+    own: known(picture),
+    trees: known([]),
+    queues: known([queueOf('default'), queueOf('mailer')]),
+    outbox: known(new Map()),
+    failures: known(NO_FAILURES),
+    cron: known([]),
+    postgres: known(POSTGRES),
+    redis: known(REDIS),
+    mail: known(MAIL),
+    redisLost: null,
+    ...changes,
+  };
+}

@@ -1,0 +1,271 @@
+import assert from 'node:assert/strict';
+import { judgementOf } from '../../lib/cli/top/judgement';
+import { NO_RATES } from '../../lib/cli/top/rates';
+import { NO_STORES } from '../../lib/cli/top/stores';
+import { summary } from '../../lib/cli/top/summary';
+import type { Death, TreePicture } from '../../lib/cluster/tree-picture';
+import { readSettings } from '../../lib/core/settings';
+import { TREE } from '../../lib/ops/metrics/families/tree';
+import type { Readings } from '../../lib/ops/metrics/readings';
+import { overviewView } from '../../lib/ops/overview/overview-view';
+import { Words } from '../../lib/ops/overview/words';
+import { pageTexts, TEXTS } from '../../lib/ops/page/page-texts';
+import { judge } from '../../lib/verdict/judge';
+import type { Sighting } from '../../lib/verdict/lookout';
+import { before as ago, NOW, pictureOf, processorOf, slotOf, statusOf, workerOf } from '../ops/overview/pictures';
+import { away, known, MAIL, NO_FAILURES, POSTGRES, queueOf, REDIS, sightingOf } from './sightings';
+
+const DEATH: Death = { at: ago(6), reason: 'timeout', words: '', silentMs: 10_000, doing: 'POST /imports' };
+const NEXT = { at: ago(-2), attempt: 2 };
+
+const dead = { slots: [slotOf(0, { death: DEATH, nextTry: NEXT }), slotOf(1)], workers: [workerOf(1)] };
+const running = (...jobs: readonly (readonly [what: string, ageMs: number])[]) =>
+  processorOf({
+    last_status: {
+      ...statusOf(),
+      quiet: false,
+      in_flight: jobs.map(([what, ageMs], i) => ({ what, id: String(i), ageMs })),
+    },
+  });
+const processor = (state: ReturnType<typeof processorOf>['state'], nextTry: typeof NEXT | null = null) =>
+  pictureOf({ jobs: processorOf({ state }), processor: { death: nextTry && DEATH, nextTry } });
+const late = known([queueOf('default', { waiting: 31, latencyMs: 90_000 })]);
+const refused = (failedSince: number) =>
+  known({ ...MAIL, failedToday: failedSince, failedSince, failure: { at: new Date(ago(9)), error: '550 no' } });
+const failing = (failed: number, runs: number) =>
+  known({ ...NO_FAILURES, classes: [{ class: 'ImportJob', failed, runs }] });
+const other = (picture: TreePicture, silentMs = 0) => known([{ picture, silentMs }]);
+
+/** [how all is, what is to be told of it, parts of the words] */
+const STATES: readonly (readonly [state: string, sighting: Sighting, codes: readonly string[], ...words: RegExp[]])[] =
+  [
+    ['all is well', sightingOf(), [], /^All is well/],
+    ['a dead worker', sightingOf(pictureOf(dead)), ['restarts'], /Worker 0 restarts, try 2\. Loop blocked for 10 s/],
+    [
+      'nobody serves',
+      sightingOf(pictureOf({ workers: [], slots: [slotOf(0), slotOf(1)] })),
+      ['nobodyServes'],
+      /none of 2 workers/,
+    ],
+    [
+      'a silent worker',
+      sightingOf(pictureOf({ workers: [workerOf(0, { last_checkin: ago(8) }), workerOf(1)] })),
+      ['silent'],
+      /Not heard of for 8\.0 s/,
+    ],
+    [
+      'a worker that is far larger than the other',
+      sightingOf(pictureOf({ workers: [workerOf(0, { pss_mb: 171 }), workerOf(1)] })),
+      ['hot'],
+      /171 MB/,
+    ],
+    ['a dead job processor', sightingOf(processor('waiting', NEXT)), ['jobsRestart'], /job processor restarts, try 2/],
+    ['its successor that starts', sightingOf(processor('booting', NEXT)), ['jobsRestart'], /try 2/],
+    [
+      'an open circuit',
+      sightingOf(processor('circuit open', { ...NEXT, attempt: 6 })),
+      ['circuit'],
+      /6 times in a row/,
+    ],
+    ['a stopped job processor', sightingOf(processor('stopped')), ['jobsStopped'], /stopped by order/],
+    ['a quiet job processor', sightingOf(processor('quiet')), ['jobsQuiet'], /quiet/],
+    [
+      'a silent job processor',
+      sightingOf(pictureOf({ jobs: processorOf({ last_checkin: ago(9) }) })),
+      ['jobsSilent'],
+      /Not heard of for 9\.0 s/,
+    ],
+    [
+      'requests that are turned away, and errors',
+      sightingOf(pictureOf({ rates: { requestsPerS: 1, turnedAway: 4, serverErrors: 6 } })),
+      ['turnedAway', 'serverErrors'],
+      /4 requests were turned away/,
+      /2 answers were errors/,
+    ],
+    [
+      'memory that runs short',
+      sightingOf(pictureOf({ stats: { memory: { pss_mb: 450, limit_mb: 512 } } })),
+      ['memory'],
+      /Memory at 88 %\. 450 of 512 MB/,
+    ],
+    [
+      'a restart that was given up',
+      sightingOf(pictureOf({ stats: { last_phase: { phase: 3, completed: false, reason: 'no such module' } } })),
+      ['phase'],
+      /no such module/,
+    ],
+    [
+      'another tree that is silent',
+      sightingOf(pictureOf(), { trees: other(pictureOf({ id: 'b', name: 'web.2' }), 12_000) }),
+      ['treeSilent'],
+      /Tree web\.2 is silent for 12 s/,
+    ],
+    [
+      'another tree in need',
+      sightingOf(pictureOf(), { trees: other(pictureOf({ ...dead, id: 'b', name: 'web.2' })) }),
+      ['otherTree'],
+      /Tree web\.2: one thing/,
+    ],
+    [
+      'Redis that does not answer',
+      sightingOf(pictureOf(), { redis: away('ECONNREFUSED', 12), queues: away('ECONNREFUSED', 12) }),
+      ['redisAway'],
+      /Redis does not answer/,
+      /for 12 s: ECONNREFUSED/,
+    ],
+    ['Postgres that does not', sightingOf(pictureOf(), { postgres: away('57P01', 3) }), ['postgresAway'], /57P01/],
+    [
+      'neither',
+      sightingOf(pictureOf(), { redis: away('E1', 12), postgres: away('E2', 3) }),
+      ['redisAway', 'postgresAway'],
+      /Neither Redis nor Postgres answers/,
+    ],
+    [
+      'a Redis that was emptied a minute ago',
+      sightingOf(pictureOf({ events: [{ at: ago(60), name: 'redis.emptied', about: {} }] })),
+      ['redisEmptied'],
+      /Redis was emptied 1 min ago/,
+    ],
+    [
+      'one that was emptied long ago',
+      sightingOf(pictureOf({ events: [{ at: ago(9e4), name: 'redis.emptied', about: {} }] })),
+      [],
+    ],
+    [
+      'a paused queue',
+      sightingOf(pictureOf(), {
+        queues: known([queueOf('mailer', { waiting: 30, held: 1, paused: { since: new Date(NOW), by: 'ada' } })]),
+      }),
+      ['paused'],
+      /Queue mailer is paused\. 31 jobs wait/,
+    ],
+    ['a queue that is late', sightingOf(pictureOf(), { queues: late }), ['late'], /oldest job waits 1 min 30 s/],
+    [
+      'slots that long jobs hold',
+      sightingOf(pictureOf({ jobs: running(['ImportJob on default', 90_000], ['ImportJob on default', 80_000]) }), {
+        queues: late,
+      }),
+      ['slotsHeld'],
+      /All slots are taken: 2 × ImportJob, for up to 1 min 30 s/,
+    ],
+    [
+      'slots that short jobs come and go in',
+      sightingOf(pictureOf({ jobs: running(['QuickJob on default', 90], ['QuickJob on default', 80]) }), {
+        queues: late,
+      }),
+      ['late'],
+    ],
+    [
+      'a queue that nobody serves',
+      sightingOf(pictureOf(), { queues: known([queueOf('odd', { waiting: 1, latencyMs: 90_000 })]) }),
+      ['unserved'],
+      /Nobody serves queue odd/,
+    ],
+    [
+      'failures of a class',
+      sightingOf(pictureOf(), { failures: failing(139, 200) }),
+      ['failing'],
+      /ImportJob fails: 139 of 200 runs \(70 %\) in the last 5 min/,
+    ],
+    [
+      'deaths',
+      sightingOf(pictureOf(), { failures: known({ ...NO_FAILURES, dead: 315 }) }),
+      ['deaths'],
+      /315 jobs died within 1 d/,
+    ],
+    [
+      'a recurring job whose latest run failed',
+      sightingOf(pictureOf(), { cron: known([{ name: 'nightly', place: 'dead' }]) }),
+      ['cronFails'],
+      /Recurring job nightly failed: its latest run is dead/,
+    ],
+    [
+      'connections that run short',
+      sightingOf(pictureOf(), { postgres: known({ ...POSTGRES, used: 19 }) }),
+      ['connections'],
+      /19 of 20/,
+    ],
+    [
+      'a Redis that is nearly full, and drops keys',
+      sightingOf(pictureOf(), { redis: known({ ...REDIS, usedBytes: 24e6, policy: 'allkeys-lru' }) }),
+      ['redisFull', 'eviction'],
+      /96 %/,
+      /allkeys-lru/,
+    ],
+    ['one refused mail', sightingOf(pictureOf(), { mail: refused(1) }), [], /^All is well/],
+    [
+      'nothing but refused mails',
+      sightingOf(pictureOf(), { mail: refused(3) }),
+      ['mailFails'],
+      /last 3 mails failed/,
+      /550 no/,
+    ],
+    ['a tree that stops', sightingOf(pictureOf({ stopping: true })), [], /^The tree is stopping/],
+    ['a phased restart', sightingOf(pictureOf({ phasedRestart: true })), [], /^A phased restart is under way/],
+    [
+      'a worker that starts',
+      sightingOf(pictureOf({ workers: [workerOf(0), workerOf(1, { state: 'booting', last_status: {} })] })),
+      [],
+      /^Workers are starting/,
+    ],
+    ['what could not be read', sightingOf(pictureOf(), { failures: away('E', 1) }), [], /^Not all is known/],
+  ];
+
+describe('how all is', () => {
+  const { jobs, mail } = readSettings({ cwd: '/nowhere', env: { NODE_ENV: 'test' } });
+  const words = new Words(pageTexts(TEXTS).in('en'), new Date(NOW), false);
+
+  const onThePage = (sighting: Sighting) => overviewView(sighting, null, { jobs, mail }, words) ?? assert.fail();
+  const inTop = (sighting: Sighting) => {
+    const picture = sighting.own.ok ? sighting.own.value : assert.fail();
+    const stores = { ...NO_STORES, sighting };
+    const shown = { picture, stores, rates: NO_RATES, silence: undefined, selected: 0 };
+    const lines = summary({ ...shown, message: undefined, question: undefined, help: false }, Date.parse(NOW), 99);
+    return lines.slice(1, -2).map(({ text }) => text);
+  };
+  const inMetrics = (sighting: Sighting) => {
+    const family = TREE.find(({ name }) => name === 'catamount_issues');
+    assert.ok(family && family.type !== 'histogram');
+    const { issues } = judge(sighting, null, jobs.latencyWarningMs);
+    const samples = family.read({ issues } as unknown as Readings);
+    return samples.flatMap(({ labels, value }) => (value > 0 ? [labels?.code] : [])).sort();
+  };
+
+  for (const [state, sighting, codes, ...told] of STATES) {
+    it(`is told alike on the overview, in top, by status and in metrics: ${state}`, () => {
+      const { verdict } = onThePage(sighting);
+      const lines = verdict.issues.map(({ head, rest }) => `${head} ${rest}`.trim());
+      assert.deepEqual(
+        verdict.issues.map(({ id }) => id.split('-')[0]),
+        codes,
+      );
+      const [title = '', ...below] = inTop(sighting);
+      assert.equal(title.replace(/^[!~] /, '').replace(/[.:]$/, ''), verdict.title);
+      assert.deepEqual(
+        below.map((text) => text.trim()),
+        lines,
+      );
+      const picture = sighting.own.ok ? sighting.own.value : assert.fail();
+      const status = judgementOf(sighting, picture);
+      assert.deepEqual([status.level, status.issues.map(({ code }) => code)], [verdict.tone, codes]);
+      assert.deepEqual(inMetrics(sighting), [...codes].sort());
+      const text = [verdict.title, ...lines].join('\n').replaceAll('\u00a0', ' ');
+      for (const part of told) assert.match(text, part);
+      assert.doesNotMatch(text, /\{\{|undefined|overview\./);
+      if (codes.length > 0) assert.doesNotMatch(text, /well/);
+    });
+  }
+
+  it('leads to each cause', () => {
+    for (const [state, sighting] of STATES)
+      for (const { href } of onThePage(sighting).verdict.issues) assert.match(href, /^(\/ops|#)/, state);
+  });
+
+  it('says that jobs wait wherever some do, and that none does where none does', () => {
+    const line = (queues: Sighting['queues']) => onThePage(sightingOf(pictureOf(), { queues })).verdict.line;
+    const paused = { since: new Date(NOW), by: 'ada' };
+    assert.match(line(known([queueOf('mailer', { waiting: 31, latencyMs: 5000, paused })])), /31 jobs wait/);
+    assert.match(line(known([queueOf('mailer', { held: 1 })])), /1 job waits/);
+    assert.match(line(known([queueOf('mailer')])), /no job waits/);
+  });
+});
