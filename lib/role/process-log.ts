@@ -23,6 +23,11 @@ export function openLog(config: Config, name: string, fd = 1): ProcessLog {
   const events = new Events();
   const destination = openLogDestination(config.log, fd);
   logEvents(events, createLogger(config, name, destination));
+  destination.onDropped((count) =>
+    events.emit('process.warning', {
+      message: `${count} log line(s) were dropped: nobody read what this process wrote. See what standard output goes to.`,
+    }),
+  );
   // The pipe breaks when the primary dies: a stray line is no reason to die as well.
   if (fd !== 1) for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
   return { events, reopen: () => destination.reopen() };
