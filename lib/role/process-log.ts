@@ -36,11 +36,13 @@ export function openLog(config: Config, name: string, fd = 1): ProcessLog {
 /**
  * An error that nobody caught leaves the process in an unknown state: it is logged, and `leave` winds the process up
  * as gently as it still can. A second one ends it at once.
+ * @param outlives whether the process may go on after this rejection, which was logged.
  */
-export function onUncaught(events: Events, leave: () => Promise<unknown>): void {
+export function onUncaught(events: Events, leave: () => Promise<unknown>, outlives: () => boolean = () => false): void {
   let leaving = false;
-  process.on('uncaughtException', (thrown: unknown) => {
+  process.on('uncaughtException', (thrown: unknown, origin) => {
     events.emit('process.error', { error: toError(thrown), during: 'uncaught' });
+    if (origin === 'unhandledRejection' && outlives()) return;
     if (leaving) process.exit(1);
     leaving = true;
     leave().then(
