@@ -13,6 +13,7 @@ import type { Config } from '../core/config';
 import { environment, handOnConfig } from '../core/environment';
 import { EXIT, UserError } from '../core/errors';
 import type { Events } from '../core/events';
+import { currentContext } from '../core/execution-context';
 import { ensureFree } from '../core/listen';
 import { OutOfBandCollector } from '../core/out-of-band-collector';
 import type { EmbeddedServers } from '../embedded/embedded-servers';
@@ -110,7 +111,12 @@ export class Primary {
     onStopSignals((reason) => void this.stop(reason), config.log.file === null);
     onNpmGone(environment().npm_lifecycle_event !== undefined, (reason) => void this.stop(reason));
     onOperatorSignals(this.operations, events);
-    onUncaught(events, () => this.stop('an error was not caught', EXIT.failed));
+    // With the web in this process, a promise that a route left alone would end all of the tree. It has stopped in the
+    // middle of that request's work alone, as an exception does in a thread of Puma's.
+    const ofRequest = () => config.web.concurrency === 0 && currentContext().requestId !== undefined;
+    onUncaught(events, () => this.stop('an error was not caught', EXIT.failed), {
+      outlives: ofRequest,
+    });
     callHooks(app.hooks, events);
     this.printBanner();
     for (const message of config.warnings) events.emit('process.warning', { message });

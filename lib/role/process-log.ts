@@ -23,26 +23,38 @@ export function openLog(config: Config, name: string, fd = 1): ProcessLog {
   const events = new Events();
   const destination = openLogDestination(config.log, fd);
   logEvents(events, createLogger(config, name, destination));
+  destination.onDropped((count) =>
+    events.emit('process.warning', {
+      message: `${count} log line(s) were dropped: nobody read what this process wrote. See what standard output goes to.`,
+    }),
+  );
   // The pipe breaks when the primary dies: a stray line is no reason to die as well.
   if (fd !== 1) for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
   return { events, reopen: () => destination.reopen() };
 }
 
+export interface UncaughtRules {
+  /** true: the error is known to be the fault of one piece of work, which has been made to answer for it. */
+  readonly contain?: (error: Error) => boolean;
+  /** Whether the process may go on after this rejection, which was logged. */
+  readonly outlives?: () => boolean;
+}
+
 /**
  * An error that nobody caught leaves the process in an unknown state: it is logged, and `leave` winds the process up
  * as gently as it still can. A second one ends it at once.
- * @param contain true: the error is known to be the fault of one piece of work, which has been made to answer for it.
  */
 export function onUncaught(
   events: Events,
   leave: () => Promise<unknown>,
-  contain: (error: Error) => boolean = () => false,
+  { contain = () => false, outlives = () => false }: UncaughtRules = {},
 ): void {
   let leaving = false;
-  process.on('uncaughtException', (thrown: unknown) => {
+  process.on('uncaughtException', (thrown: unknown, origin) => {
     const error = toError(thrown);
     if (contain(error)) return;
     events.emit('process.error', { error, during: 'uncaught' });
+    if (origin === 'unhandledRejection' && outlives()) return;
     if (leaving) process.exit(1);
     leaving = true;
     leave().then(

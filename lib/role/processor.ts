@@ -52,11 +52,7 @@ export async function runProcessor(app: AppDefinition, lineage: Lineage): Promis
   process.on('disconnect', () => stopAndExit(config.shutdownTimeoutMs));
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stopAndExit(config.shutdownTimeoutMs));
   // Where no job is known to be the cause, the running ones go back to the queue's head: none can be trusted to finish.
-  onUncaught(
-    events,
-    () => stop(0),
-    (error) => jobs.contain(error),
-  );
+  onUncaught(events, () => stop(0), { contain: (error) => jobs.contain(error) });
   try {
     await jobs.start();
     tellPrimary({ catamount: 'ready' });

@@ -11,6 +11,7 @@ import { handleLateErrors, problem } from './problem-handler';
 import { requestContext } from './request-context';
 import { requestEvents } from './request-events';
 import { shedStale } from './request-start';
+import { requestTarget } from './request-target';
 import { securityHeaders } from './security-headers';
 import { unrouted } from './unrouted';
 import { wellFormedPath } from './well-formed-path';
@@ -39,6 +40,7 @@ export function createApplication(options: ApplicationOptions): Koa {
   app.use(requestEvents(events));
   app.use(problem(events));
   app.use(securityHeaders());
+  app.use(requestTarget);
   app.use(health(options));
   app.use(wellFormedPath);
   app.use(shedStale());

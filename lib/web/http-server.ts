@@ -42,7 +42,8 @@ export function createHttpServer(handler: RequestListener, { writeTimeoutMs }: H
   const stalled = new StalledWrites(writeTimeoutMs);
   const serve: RequestListener = (request, response) => {
     const pipeline = pipelineOf(pipelines, request.socket);
-    if (pipeline.closing) {
+    // Behind an answer that closed the connection, the parser goes on through what it has read already.
+    if (pipeline.closing || request.socket.writableEnded) {
       if (++pipeline.ignored > MOST_IGNORED) request.socket.destroy();
       return;
     }
@@ -56,6 +57,8 @@ export function createHttpServer(handler: RequestListener, { writeTimeoutMs }: H
     handler(request, response);
   };
   const server = http.createServer(TIMEOUTS, serve);
+  // Whoever wants the body asks for it (`askForBody`): by then it is known how large it is to be.
+  server.on('checkContinue', serve);
   stalled.start(server);
   return server;
 }

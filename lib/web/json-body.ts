@@ -1,6 +1,6 @@
 import type Koa from 'koa';
 import { bufferBody } from './body-buffer';
-import { readBody } from './body-reader';
+import { askForBody, readBody } from './body-reader';
 import { parseJson } from './json';
 import { ProblemError } from './problem';
 import { hasEnded, onRequestEnd } from './request-end';
@@ -29,6 +29,7 @@ export function jsonBody(): { readonly receive: Koa.Middleware; readonly parse: 
   };
 
   async function bufferOther(ctx: Koa.Context, next: Koa.Next): Promise<void> {
+    askForBody(ctx.res);
     if (held < HELD_LIMIT) {
       const size = await bufferBody(ctx.req, BUFFERED_LIMIT);
       if (hasEnded(ctx.res)) return;
@@ -52,7 +53,7 @@ export function jsonBody(): { readonly receive: Koa.Middleware; readonly parse: 
       });
     }
     if (held >= HELD_LIMIT) throw new ProblemError(503, { headers: { 'Retry-After': '2' } });
-    const bytes = await readBody(ctx.req);
+    const bytes = await readBody(ctx.res);
     if (hasEnded(ctx.res)) return;
     hold(ctx, bytes.length);
     received.set(ctx.request, bytes);

@@ -10,7 +10,6 @@ export function requestEvents(events: Events): Koa.Middleware {
   return (ctx, next) => {
     const startedAt = performance.now();
     onRequestEnd(ctx.res, () => {
-      const { ip } = ctx;
       events.emit('request.finished', {
         method: ctx.method,
         // Without the query, which may carry secrets.
@@ -21,7 +20,7 @@ export function requestEvents(events: Events): Koa.Middleware {
         beside: ctx.beside,
         refused: ctx.refused,
         requestId: ctx.requestId,
-        remoteAddress: ip.startsWith('::ffff:') ? ip.slice('::ffff:'.length) : ip,
+        remoteAddress: ctx.ip,
       });
     });
     return next();

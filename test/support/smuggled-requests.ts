@@ -14,6 +14,13 @@ export const SMUGGLED_REQUESTS: Readonly<Record<string, string>> = {
   'a folded header': `${head}X: a\r\n b\r\nContent-Length\r\n : 2\r\n\r\n{}`,
   'an odd chunk size': `${head}Transfer-Encoding: chunked\r\n\r\n-1\r\n{}\r\n0\r\n\r\n`,
   'no host': 'GET /admin HTTP/1.1\r\n\r\n',
+  'two hosts': 'GET /admin HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n',
+  'the same host twice': 'GET /admin HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n',
+  'an empty host': 'GET /admin HTTP/1.1\r\nHost:\r\n\r\n',
+  'a host with a path': 'GET /admin HTTP/1.1\r\nHost: a/b\r\n\r\n',
+  'a host with a name': 'GET /admin HTTP/1.1\r\nHost: ann@a\r\n\r\n',
+  'an absolute target with a name': 'GET http://ann@a/admin HTTP/1.1\r\nHost: a\r\n\r\n',
+  'transfer codings that it does not know': `${head}Transfer-Encoding: x_gzip, gzip, chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n${smuggled}`,
   'no HTTP at all': '\u0016\u0003\u0001 hello\r\n\r\n',
   'a NUL in a header': 'GET /admin HTTP/1.1\r\nHost: a\r\nX: \0\r\n\r\n',
 };

@@ -114,6 +114,12 @@ export class Tree {
     });
   }
 
+  /** From now on nobody reads what it writes, until the result is called. */
+  stopReading(): () => void {
+    this.child.stdout?.pause();
+    return () => void this.child.stdout?.resume();
+  }
+
   linesMatching(match: LineMatch): Line[] {
     return this.output.matching(match);
   }

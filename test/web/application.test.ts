@@ -17,6 +17,9 @@ describe('application', () => {
         router.post('/hello', (ctx) => {
           ctx.body = { got: ctx.request.body ?? null };
         });
+        router.get('/whence', (ctx) => {
+          ctx.body = { host: ctx.host, origin: ctx.origin, ip: ctx.ip };
+        });
         router.get('/missing', () => undefined);
         router.get('/null', (ctx) => {
           ctx.status = 204;
@@ -207,6 +210,21 @@ describe('application', () => {
         /^HTTP\/1\.1 200 /,
       );
     });
+  });
+
+  it('takes the authority of an absolute target for the host, whatever Host says', async () => {
+    const text = await serving.raw('GET http://shop.example:81/whence HTTP/1.1\r\nHost: evil.example\r\n\r\n');
+    assert.match(text, /"host":"shop\.example:81"/);
+  });
+
+  it('tells IPv4 addresses as such on a server that listens on IPv6', async () => {
+    const wide = await Serving.start({
+      host: '::',
+      routes: (router) => void router.get('/', (ctx) => (ctx.body = ctx.ip)),
+    });
+    const { text } = await wide.request('/');
+    await wide.stop();
+    assert.equal(text, '127.0.0.1');
   });
 
   it('sends the security headers with every answer', async () => {

@@ -122,6 +122,23 @@ describe('JSON body', () => {
     socket.destroy();
   });
 
+  it('asks for a body that waits for 100-continue, unless it is announced too large', async () => {
+    const head = 'POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Type: application/json\r\n';
+    assert.match(await serving.raw(`${head}Content-Length: 5000000\r\n\r\n`), /^HTTP\/1\.1 413 /);
+    for (const type of ['application/json', 'text/plain']) {
+      const socket = await serving.connect();
+      let text = '';
+      socket.on('data', (chunk) => {
+        text += String(chunk);
+      });
+      socket.write(`${head.replace('application/json', type)}Content-Length: 2\r\n\r\n`);
+      await until('it is asked for', () => text === 'HTTP/1.1 100 Continue\r\n\r\n');
+      socket.write('{}');
+      await until('it is answered', () => /Continue\r\n\r\nHTTP\/1\.1 200 /.test(text));
+      socket.destroy();
+    }
+  });
+
   it('cuts off one that never ends sending', async () => {
     const socket = await serving.connect();
     let closed = false;

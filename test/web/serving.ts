@@ -14,6 +14,8 @@ export interface ServingOptions {
     readonly queueTimeoutMs?: number;
     readonly writeTimeoutMs?: number;
   };
+  /** Default: 127.0.0.1, where it is asked in any case. */
+  readonly host?: string;
   readonly onHeroku?: boolean;
   readonly readiness?: readonly ReadinessCheck[];
   readonly isLeaving?: () => boolean;
@@ -72,7 +74,7 @@ export class Serving {
 
   static async start(options: ServingOptions = {}): Promise<Serving> {
     const serving = new Serving(options);
-    await new Promise<void>((resolve) => serving.server.listen(0, '127.0.0.1', resolve));
+    await new Promise<void>((resolve) => serving.server.listen(0, options.host ?? '127.0.0.1', resolve));
     return serving;
   }
 

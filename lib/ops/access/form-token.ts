@@ -19,7 +19,7 @@ export async function readForm(ctx: OpsContext): Promise<URLSearchParams> {
   const origin = ctx.get('Origin');
   if (!URL.canParse(origin) || new URL(origin).host !== ctx.host) throw refusal(403, 'elsewhere');
   if (!ctx.is('application/x-www-form-urlencoded')) throw refusal(415, 'noForm');
-  const form = new URLSearchParams((await readBody(ctx.req)).toString('utf8'));
+  const form = new URLSearchParams((await readBody(ctx.res)).toString('utf8'));
   if (!sameText(form.get(FIELD) ?? '', formToken(ctx.state.visitor))) throw refusal(403, 'stale');
   return form;
 }

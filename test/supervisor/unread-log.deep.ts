@@ -1,0 +1,28 @@
+import assert from 'node:assert/strict';
+import { Stage } from './stage';
+
+describe('a tree whose standard output nobody reads', () => {
+  let stage: Stage;
+  before(async () => {
+    stage = await Stage.make();
+  });
+  after(() => stage.remove());
+
+  for (const concurrency of ['0', '1']) {
+    it(`serves on, tells what it had to drop, and stops, with WEB_CONCURRENCY=${concurrency}`, async () => {
+      const tree = await stage.start({ WEB_CONCURRENCY: concurrency });
+      const goOn = tree.stopReading();
+      // A line has some 300 bytes: more than the pipe and what is kept can hold.
+      for (let n = 0; n < 60; n++) {
+        const answers = await Promise.all(Array.from({ length: 100 }, () => tree.request('GET', '/slow')));
+        assert.ok(answers.every(({ status }) => status === 200));
+      }
+      const from = tree.lines.length;
+      goOn();
+      await tree.waitForLine(/[1-9]\d* log line\(s\) were dropped/, { from });
+      tree.stopReading();
+      for (let n = 0; n < 10; n++) await Promise.all(Array.from({ length: 100 }, () => tree.request('GET', '/slow')));
+      assert.equal((await tree.stop()).code, 0);
+    });
+  }
+});
