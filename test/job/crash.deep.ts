@@ -7,7 +7,7 @@ import { takeOver } from '../../lib/job/redis/take-over-script';
 import { DeadSet } from '../../lib/job/set/dead-set';
 import { transaction } from '../../lib/model/transaction';
 import { until } from '../support/until';
-import { LongJob, PoisonJob, startDoomedProcessor } from './doomed-processor';
+import { BriefJob, LongJob, PoisonJob, startDoomedProcessor } from './doomed-processor';
 import { JobSystem } from './job-system';
 import { setSources } from './set/set-sources';
 
@@ -41,9 +41,9 @@ describe('a processor that is killed', () => {
   });
 
   /** With what its jobs have said so far. */
-  const startDoomed = (identity: string) => {
+  const startDoomed = (identity: string, concurrency = 2) => {
     const urls = { database: system.postgres.url, redis: system.redisServer.url };
-    const child = startDoomedProcessor(urls, identity, TUNING);
+    const child = startDoomedProcessor(urls, identity, TUNING, concurrency);
     children.push(child);
     const held: string[] = [];
     child.on('message', (name: string) => held.push(name));
@@ -78,6 +78,35 @@ describe('a processor that is killed', () => {
     await until('rows are left of the living one only', async () => {
       return (await system.outboxSize()) === living.held.filter((name) => name === 'a' || name === 'b').length;
     });
+  });
+
+  it('by one of fifty jobs, beside another processor, costs none of the others: each runs alone until it has ended', async () => {
+    const names = Array.from({ length: 49 }, (_, index) => `brief ${index}`);
+    await BriefJob.performAllLater(names.map((name) => [name]));
+    await PoisonJob.performLater();
+    const said: string[][] = [];
+    let generation = 0;
+    const line = async (which: string): Promise<void> => {
+      for (let dead = false; !dead; ) {
+        const identity = `${which} ${++generation}`;
+        const { child, held } = startDoomed(identity, 50);
+        said.push(held);
+        const exited = once(child, 'exit');
+        const died = exited.then(() => true);
+        const over = until('nothing is left', async () => (await system.redis.client.zCard('bq:default:dead')) > 0);
+        dead = !(await Promise.race([died, over.then(() => false)])) || dead;
+        if (!dead) await takeOver(system.redis.client, identity, ['default']);
+      }
+    };
+    await Promise.all([line('one'), line('other')]);
+    const ends = () => said.flat().filter((text) => text.endsWith('ends'));
+    await until('all others have ended', () => ends().length === names.length);
+    assert.deepEqual(ends().sort(), names.map((name) => `${name} ends`).sort());
+    const { entries } = await new DeadSet(setSources(system)).page();
+    assert.deepEqual(
+      entries.map((entry) => entry.class),
+      ['PoisonJob'],
+    );
   });
 
   it('three times by one job has that job buried, while its neighbours run', async () => {

@@ -35,6 +35,15 @@ export class CountingJob extends Job {
   }
 }
 
+/** Tells of its end, too, unless its process dies before. */
+export class BriefJob extends Job<[name: string]> {
+  async perform(name: string): Promise<void> {
+    process.send?.(`${name} begins`);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    process.send?.(`${name} ends`);
+  }
+}
+
 export class PoisonJob extends Job {
   perform(): void {
     process.kill(process.pid, 'SIGKILL');
@@ -46,23 +55,26 @@ export function startDoomedProcessor(
   urls: { readonly database: string; readonly redis: string },
   identity = 'doomed',
   tuning: ProcessorTuning = {},
+  concurrency = TWO_QUEUES.concurrency,
 ): ChildProcess {
   return fork(__filename, [urls.database, urls.redis, identity, JSON.stringify(tuning)], {
     execArgv: ['--import', 'tsx'],
+    env: { ...process.env, CONCURRENCY: String(concurrency) },
   });
 }
 
 if (require.main === module) {
   const [databaseUrl = '', redisUrl = '', identity = 'doomed', tuning = '{}'] = process.argv.slice(2);
+  const concurrency = Number(process.env.CONCURRENCY);
   const events = new Events();
   const redis = new Redis(redisUrl, events);
   const processor = new JobProcessor({
-    config: { jobs: TWO_QUEUES, environment: 'test' },
+    config: { jobs: { ...TWO_QUEUES, concurrency }, environment: 'test' },
     redisUrl,
     database: new Database(databaseUrl, { production: false, events }),
     redis,
     events,
-    registry: new JobRegistry([LongJob, PoisonJob, BlockingJob, CountingJob]),
+    registry: new JobRegistry([LongJob, BriefJob, PoisonJob, BlockingJob, CountingJob]),
     lineage: { identity, dead: [] },
     tuning: { stallInterval: 400, ...(JSON.parse(tuning) as ProcessorTuning) },
   });

@@ -44,6 +44,9 @@ interface Ending extends Performed {
  * that another process could run. What ended in one tick travels in one call, with a request for exactly the free
  * permits. After a lost reply the outcomes are sent again (they are fenced), with the token of the lost call, whose
  * jobs go back to their queues at once.
+ *
+ * A job that had been delivered before without an outcome runs alone: its process may have died of it. When one is next,
+ * nothing is fetched until what runs has ended; then it comes, and nothing else until it has ended.
  */
 export class Fetcher {
   private free: number;
@@ -55,6 +58,11 @@ export class Fetcher {
   private inFlight = 0;
   /** A wake came while calls under way had every permit: what it told of may have come too late for their scripts. */
   private missedWake = false;
+  /** Of these, how many may bring jobs. */
+  private fetches = 0;
+  /** A job that must run alone is next. */
+  private lonerWaits = false;
+  private loner: Delivery | undefined;
   /** The next call that fetches does the upkeep of limits, too. */
   private upkeepDue = true;
   private retryTimer: NodeJS.Timeout | undefined;
@@ -150,6 +158,10 @@ export class Fetcher {
     return this.started && !this.isQuiet && !this.closed;
   }
 
+  private get isBusy(): boolean {
+    return this.running.size > 0 || this.fetches > 0;
+  }
+
   private isIdle(): boolean {
     return this.running.size === 0 && this.ended.length === 0 && this.inFlight === 0 && this.lostTokens.length === 0;
   }
@@ -171,8 +183,9 @@ export class Fetcher {
     this.scheduled = false;
     this.tellWaiters();
     if (!this.options.command.ready || this.retryTimer || this.closed) return;
+    if (!this.isBusy) this.lonerWaits = false;
     do {
-      const wanted = this.fetching ? Math.min(this.free, MAX_BATCH) : 0;
+      const wanted = this.fetching && !this.lonerWaits && !this.loner ? Math.min(this.free, MAX_BATCH) : 0;
       const endings = this.ended.splice(0, MAX_BATCH);
       const lost = this.lostTokens.splice(0);
       if (wanted === 0 && this.fetching && this.inFlight > 0) this.missedWake = true;
@@ -192,12 +205,15 @@ export class Fetcher {
       orders: wanted > 0 ? order([...queues.keys()], wanted) : [],
       lostTokens: lost,
       limits: limits.written(this.running.values(), this.upkeepDue),
+      busy: this.isBusy,
       outcomes: endings.map((ending) => ({ queue: this.queueNumber(ending.delivery.queue), ...ending })),
     };
     if (wanted > 0) this.upkeepDue = false;
     this.inFlight++;
+    if (wanted > 0) this.fetches++;
     const reply = await callFused(command, request).catch(toError);
     this.inFlight--;
+    if (wanted > 0) this.fetches--;
     if (reply instanceof Error) {
       this.free += wanted;
       this.ended.unshift(...endings);
@@ -218,11 +234,13 @@ export class Fetcher {
       return { limitedClass, ...fetched, queue: queues[fetched.queue]?.name ?? '' };
     });
     for (const delivery of deliveries) this.running.set(delivery.id, delivery);
+    this.loner ??= deliveries.find((delivery) => delivery.deliveries > 1);
+    this.lonerWaits ||= reply.lonerWaits;
     this.runInTurns(deliveries);
     this.free += wanted - deliveries.length;
     const lookAgain = this.missedWake && this.free > 0;
     if (lookAgain) this.missedWake = false;
-    if (lookAgain) this.wake();
+    if (lookAgain || this.lonerWaits || this.loner) this.wake();
     else if (this.fetching && reply.fetched.length < wanted) this.armPeeks(reply.paused);
     // There may be more, for a budget that is larger than one call.
     else if (wanted > 0 && this.free > 0) this.wake();
@@ -255,7 +273,8 @@ export class Fetcher {
   }
 
   private run(delivery: Delivery): void {
-    if (this.running.get(delivery.id) !== delivery || !this.fetching) {
+    const isAside = this.loner !== undefined && this.loner !== delivery;
+    if (this.running.get(delivery.id) !== delivery || !this.fetching || isAside) {
       this.ran(delivery, { outcome: { op: 'back' }, recorded: () => undefined });
       return;
     }
@@ -264,6 +283,7 @@ export class Fetcher {
 
   private ran(delivery: Delivery, performed: Performed): void {
     this.free++;
+    if (this.loner === delivery) this.loner = undefined;
     this.wake();
     // Else it has been given back already.
     if (this.running.get(delivery.id) !== delivery) return;

@@ -38,6 +38,8 @@ export interface FusedRequest {
   readonly lostTokens: readonly string[];
   /** As `ClassLimits` writes them; '' only when nothing that is held need be looked at. */
   readonly limits: string;
+  /** Jobs are running here, or may be on their way: none that must run alone is handed out. */
+  readonly busy: boolean;
   readonly outcomes: readonly { readonly queue: number; readonly delivery: Delivery; readonly outcome: Outcome }[];
 }
 
@@ -48,6 +50,8 @@ export interface FusedReply {
   readonly applied: readonly boolean[];
   /** Whether jobs are held because of their class's limit, in any queue. Unknown (false) where `limits` was ''. */
   readonly anyHeld: boolean;
+  /** A job that must run alone is next, and was not handed out. */
+  readonly lonerWaits: boolean;
   readonly fetched: readonly (Omit<Delivery, 'queue'> & { readonly queue: number })[];
 }
 
@@ -64,11 +68,31 @@ export async function callFused(connection: BeeConnection, request: FusedRequest
   return decode(reply as (string | number)[]);
 }
 
-function encode({ prefixes, token, wanted, orders, lostTokens, limits, outcomes }: FusedRequest): (string | number)[] {
+function encode({
+  prefixes,
+  token,
+  wanted,
+  orders,
+  lostTokens,
+  limits,
+  busy,
+  outcomes,
+}: FusedRequest): (string | number)[] {
   const width = orders[0]?.length ?? 0;
   const order = orders.flat().map(twoCharacters);
   const lost = lostTokens.length > 0 ? `|${lostTokens.join('|')}|` : '';
-  const args = [prefixes.length, ...prefixes, Date.now(), token, wanted, width, order.join(''), lost, limits];
+  const args = [
+    prefixes.length,
+    ...prefixes,
+    Date.now(),
+    token,
+    wanted,
+    width,
+    order.join(''),
+    lost,
+    limits,
+    busy ? 1 : 0,
+  ];
   for (const { queue, delivery, outcome } of outcomes) {
     const record = 'record' in outcome ? outcome.record : '';
     const dueAt = 'dueAt' in outcome ? Math.ceil(outcome.dueAt) : 0;
@@ -84,9 +108,9 @@ function twoCharacters(queue: number): string {
 }
 
 function decode(reply: readonly (string | number)[]): FusedReply {
-  const [paused = '', applied = '', held = ''] = reply;
+  const [paused = '', applied = '', held = '', loner = ''] = reply;
   const fetched: FusedReply['fetched'][number][] = [];
-  for (let i = 3; i + 3 < reply.length; i += 4) {
+  for (let i = 4; i + 3 < reply.length; i += 4) {
     const fence = String(reply[i + 2]);
     fetched.push({
       queue: Number(reply[i]) - 1,
@@ -105,6 +129,7 @@ function decode(reply: readonly (string | number)[]): FusedReply {
     ),
     applied: Array.from(String(applied), (flag) => flag === '1'),
     anyHeld: held === '1',
+    lonerWaits: loner === '1',
     fetched,
   };
 }

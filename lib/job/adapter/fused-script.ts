@@ -9,24 +9,27 @@ import { LIMITS } from './limit-script';
 //       6 tokens of calls whose reply was lost, "|t1|t2|" or ""
 //       7 limits of classes (class-limits.ts), "\nName\tlimit running-here\n…", after "upkeep" now and then; "\n": none, but
 //         look at what is held; "": none, and do not look
-//       8… outcomes, eight each: queue number, id, fence, op, record, due time (ms), traces, limited class or ""
+//       8 "1": the process has jobs in hand, so it cannot have one that must run alone
+//       9… outcomes, eight each: queue number, id, fence, op, record, due time (ms), traces, limited class or ""
 // op    done (succeeded), drop (discarded), retry, bury (dead), back (to the head of the queue, uncounted), lost (likewise, but counted)
 // trace what a final outcome leaves behind: f an id in `finished` (its outbox row is to be deleted), r one in `recent`;
 //       c takes its cursor and progress away
-// reply { paused queue numbers, "1"/"0" per outcome, "1" if anything is held, then queue number, id, fence, record for
-//         each job fetched }
+// reply { paused queue numbers, "1"/"0" per outcome, "1" if anything is held, "1" if a job waits to run alone, then queue
+//         number, id, fence, record for each job fetched }
 //
 // A fence is "<deliveries since the last outcome>:<token of the call that delivered>". Only the latest delivery may
 // speak: when the fence differs the outcome is void, because it was sent twice, or the job was rescued or pushed back. But
 // a success is one, whatever the job is doing by then: where the id is ours, and so never another job's.
+// A job that was delivered before without an outcome may be what killed its process, or an innocent neighbour of that: it
+// is handed out alone, to a process that has nothing else in hand, which is how to tell which of them it is.
 // Records are never rewritten here: cjson would turn [] into {}.
 export const FUSED_SCRIPT = `
 local call, now, token, want = redis.call, ARGV[1], ARGV[2], tonumber(ARGV[3])
 local width, order, lost, limits = tonumber(ARGV[4]), ARGV[5], ARGV[6], ARGV[7]
-local out, applied, paused = {'', '', ''}, {}, {}
+local out, applied, paused = {'', '', '', ''}, {}, {}
 -- A Redis without memory lets a script write whose first command can only free some, as that of an outcome does: else
 -- nobody could fetch, and so end, the jobs that fill it.
-if not ARGV[8] then call('srem', KEYS[1]..'stalling', '') end
+if not ARGV[9] then call('srem', KEYS[1]..'stalling', '') end
 ${LIMITS}
 local function putBack(p, id, fence, uncounted)
   call('rpush', p..'waiting', id)
@@ -34,7 +37,7 @@ local function putBack(p, id, fence, uncounted)
   if n > 0 then call('hset', p..'deliveries', id, n..':') end
 end
 ${OUTCOME_LUA}
-for a = 8, #ARGV, 8 do
+for a = 9, #ARGV, 8 do
   local p, id, fence, op, record, at, traces, class = KEYS[tonumber(ARGV[a])], unpack(ARGV, a + 1, a + 7)
   local current = call('hget', p..'deliveries', id)
   local ok = current == fence
@@ -88,6 +91,12 @@ for _, p in ipairs(lost == '' and {} or KEYS) do          -- jobs handed out in 
   end
 end
 
+local function suspected(p, id)
+  local d = call('hget', p..'deliveries', id)
+  local n = d and tonumber(d:match('^%d+')) or 0
+  return n > 0, n
+end
+
 local got, steps = 0, want + 500                          -- bounds the skips too: never a long script
 while got < want and steps > 0 do
   local id
@@ -109,12 +118,18 @@ while got < want and steps > 0 do
       elseif class and not wasHeld and freePlaces(class) < 1 then
         hold(p, id, class)
       else
-        local d = call('hget', p..'deliveries', id)
-        local fence = ((d and tonumber(d:match('^%d+')) or 0) + 1)..':'..token
+        local alone, earlier = suspected(p, id)
+        if alone and (got > 0 or ARGV[8] == '1') then
+          call('lrem', p..'active', 1, id); call('rpush', wasHeld and p..'held:'..class or p..'waiting', id)
+          out[4], steps = '1', 0
+          break
+        end
+        if alone then steps = 0 end
+        local fence = (earlier + 1)..':'..token
         got = got + 1
         call('hset', p..'deliveries', id, fence)
         if class then takePlace(p, id, class) end
-        local n = got * 4
+        local n = got * 4 + 1
         out[n], out[n + 1], out[n + 2], out[n + 3] = q, id, fence, record
       end
       break

@@ -158,6 +158,30 @@ describe('the fetcher', () => {
       }),
     );
   });
+
+  it('runs a job alone that was delivered before without an outcome, until it has ended once', async () => {
+    const record = newRecord('{"class":"AnyJob","args":[]}');
+    const names = ['a', 'suspect b', 'c', 'suspect d', 'e'];
+    await dispatch(
+      client,
+      names.map((id) => ({ id, queue: 'default', record })),
+    );
+    for (const id of names.filter((name) => name.startsWith('suspect')))
+      await client.hSet('bq:default:deliveries', id, '1:');
+    start(['default'], 50);
+    const together: string[][] = [];
+    for (const expected of [['a'], ['suspect b'], ['c'], ['suspect d'], ['e']]) {
+      const from = together.flat().length;
+      await until('the next have begun', () => begun.length > from);
+      // Were there more to begin, this call of the same process would have come behind theirs.
+      await stage.command.send('ping', []);
+      together.push(begun.slice(from).map(({ id }) => id));
+      assert.deepEqual(together.at(-1), expected);
+      gate.open();
+      gate.close();
+    }
+    assert.equal(await client.hLen('bq:default:deliveries'), 0);
+  });
 });
 
 function blockFor(ms: number): void {

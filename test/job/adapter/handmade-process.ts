@@ -35,6 +35,7 @@ export class HandmadeProcess {
       orders: wanted > 0 ? [[...queues.keys()]] : [],
       lostTokens: lost,
       limits: limits.written(running, upkeep),
+      busy: running.length > 0,
       outcomes: ends.map((end) => ({ queue: queues.indexOf(end.delivery.queue), ...end })),
     });
     const deliveries = fetched.map((job) => {

@@ -7,10 +7,15 @@ import { JobRegistry } from '../../../lib/job/registry';
 import { recordText } from '../set/stored-job';
 
 let thrown: unknown;
+const discarded: Error[] = [];
 
 class FailingJob extends Job<[]> {
   perform(): void {
     throw thrown;
+  }
+
+  override afterDiscard(error: Error): void {
+    discarded.push(error);
   }
 }
 
@@ -90,6 +95,31 @@ describe('poisoned records', () => {
     assert.deepEqual(await perform(nested), { op: 'bury', record: nested, traces: 'rc' });
     assert.match(dead[0]?.reason ?? '', /^its record cannot be written anew: Maximum call stack/);
     assert.deepEqual(released, ['id-1']);
+  });
+
+  it('are tried again whatever a job throws that cannot be read, and afterDiscard is told of it', async () => {
+    const refuse = () => {
+      throw new Error('not to be read');
+    };
+    const traps = new Proxy({}, { get: () => refuse });
+    const unreadable = [
+      Object.defineProperty(new Error('x'), 'stack', { get: refuse }),
+      Object.defineProperty(new Error('x'), 'message', { get: refuse }),
+      new Error('x', { cause: Object.defineProperty(new Error('y'), 'stack', { get: refuse }) }),
+      new Error('x', { cause: new Proxy(new Error('y'), traps) }),
+      new Proxy(new Error('x'), traps),
+      new Proxy({}, traps),
+    ];
+    for (const what of unreadable) {
+      thrown = what;
+      const outcome = await perform(failing);
+      assert.equal(outcome.op, 'retry');
+      const { options } = readRecord('record' in outcome ? outcome.record : '');
+      assert.match(options.stacktraces?.[0] ?? '', /^Error: what was thrown cannot be read: (a Proxy|an error)/);
+      discarded.length = 0;
+      assert.equal((await perform(failing.replace('"attempts":1', '"attempts":25'))).op, 'bury');
+      assert.match(discarded[0]?.message ?? '', /^what was thrown cannot be read/);
+    }
   });
 
   it('are no worse for what a job throws', async () => {
