@@ -188,6 +188,8 @@ export interface EventMap {
   };
   /** Jobs that Redis had lost are taken from the outbox again. */
   'outbox.redispatched': { readonly count: number };
+  /** The database was copied from another installation: none of its jobs is dispatched until somebody adopts them. */
+  'installation.foreign': { readonly database: string; readonly redis: string };
   /** Dead jobs are gone for good: their queue's set was full, or they had been in it for 180 days. */
   'dead.dropped': { readonly queue: string; readonly count: number; readonly reason: 'limit' | 'age' };
   /** Redis had the records of these jobs, but no list that they were on: they are back where they belong. */

@@ -151,6 +151,11 @@ const LINES: { readonly [E in EventName]?: (event: EventMap[E]) => Line } = {
     'warn',
     `Redis had lost ${count} job(s); they are taken from the outbox again`,
   ],
+  'installation.foreign': () => [
+    'error',
+    'this database was copied from another installation than its Redis: none of its jobs is dispatched until you have ' +
+      'looked at them (catamount jobs list scheduled) and say that they are to run here: catamount jobs adopt',
+  ],
   'dead.dropped': ({ queue, count, reason }) => [
     'warn',
     reason === 'limit'
