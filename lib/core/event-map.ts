@@ -186,6 +186,8 @@ export interface EventMap {
     readonly silenceMs: number;
     readonly jobs: number;
   };
+  /** Work that `transaction()` did not wait for has enqueued one behind its commit. Once for a class in each process. */
+  'job.left-transaction': { readonly class: string };
   /** Jobs that Redis had lost are taken from the outbox again. */
   'outbox.redispatched': { readonly count: number };
   /** The database was copied from another installation: none of its jobs is dispatched until somebody adopts them. */
