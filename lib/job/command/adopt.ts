@@ -7,7 +7,7 @@ export const ADOPT: JobCommand = {
   operands: [],
   options: ['yes'],
   needs: BOTH,
-  help: 'run the scheduled and waiting jobs of a database that was copied from another installation; until then none is dispatched',
+  help: 'let the jobs of a database that was copied from elsewhere run here; until then none does',
   prepare:
     ({ options }) =>
     async (desk) => {
