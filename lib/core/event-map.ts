@@ -188,8 +188,12 @@ export interface EventMap {
   };
   /** Redis has lost its data: whatever was not in the outbox as well. */
   'redis.emptied': Record<string, never>;
+  /** Work that `transaction()` did not wait for has enqueued one behind its commit. Once for a class in each process. */
+  'job.left-transaction': { readonly class: string };
   /** Jobs that Redis had lost are taken from the outbox again. */
   'outbox.redispatched': { readonly count: number };
+  /** The database was copied from another installation: none of its jobs is dispatched until somebody adopts them. */
+  'installation.foreign': { readonly database: string; readonly redis: string };
   /** Dead jobs are gone for good: their queue's set was full, or they had been in it for 180 days. */
   'dead.dropped': { readonly queue: string; readonly count: number; readonly reason: 'limit' | 'age' };
   /** Redis had the records of these jobs, but no list that they were on: they are back where they belong. */

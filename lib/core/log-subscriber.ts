@@ -147,9 +147,19 @@ const LINES: { readonly [E in EventName]?: (event: EventMap[E]) => Line } = {
     'warn',
     `a job processor on ${e.host}, pid ${e.pid}, was not heard of for ${seconds(e.silenceMs)}: its ${e.jobs} job(s) go to others`,
   ],
+  'job.left-transaction': (job) => [
+    'warn',
+    `${job.class} was enqueued by work that transaction() did not wait for, behind its commit: await it inside, or a ` +
+      'rollback cannot take it back',
+  ],
   'outbox.redispatched': ({ count }) => [
     'warn',
     `Redis had lost ${count} job(s); they are taken from the outbox again`,
+  ],
+  'installation.foreign': () => [
+    'error',
+    'this database was copied from another installation than its Redis: none of its jobs is dispatched until you have ' +
+      'looked at them (catamount jobs list scheduled) and say that they are to run here: catamount jobs adopt',
   ],
   'dead.dropped': ({ queue, count, reason }) => [
     'warn',

@@ -133,7 +133,14 @@ export class JobProcessor implements Service {
       tuning: tuning.outbox,
     });
     const entries = cronEntries(registry, { serializers: options.setup?.serializers, models: options.models });
-    this.cron = new CronService({ knex: database.knex, events, entries, tuning: tuning.cron });
+    this.cron = new CronService({
+      knex: database.knex,
+      events,
+      entries,
+      tuning: tuning.cron,
+      // Recurring jobs go on where Redis is away; those of a copied database do not.
+      mayEnqueue: () => this.outbox.mayDispatch().catch(() => !this.outbox.isForeign),
+    });
     this.presence = new Presence({
       config,
       database,

@@ -1,9 +1,20 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Knex } from 'knex';
 import { NotConnectedError } from '../core/errors';
+import { type Deferred, deferred } from '../support/deferred';
 import { onSettled, type Settlement, settled } from './settlement';
 
-const ambient = new AsyncLocalStorage<Knex.Transaction>();
+/** What runs in a transaction, and what that has begun and not waited for, which may go on behind its end. */
+interface Scope {
+  readonly trx: Knex.Transaction;
+  readonly around: Scope | undefined;
+  /** Whether it was committed, or as a savepoint released; undefined before that is known. */
+  committed: boolean | undefined;
+  /** The same, once it is known. */
+  readonly ended: Deferred<boolean>;
+}
+
+const ambient = new AsyncLocalStorage<Scope>();
 let connected: Knex | undefined;
 
 /**
@@ -16,8 +27,24 @@ export function connectTransactions(knex: Knex | undefined): void {
 
 /** The transaction that the code at hand runs in, or undefined. */
 export function currentTransaction(): Knex.Transaction | undefined {
-  const trx = ambient.getStore();
-  return trx?.isCompleted() ? undefined : trx;
+  let scope = ambient.getStore();
+  while (scope?.committed) scope = scope.around;
+  return scope?.trx.isCompleted() ? undefined : scope?.trx;
+}
+
+/**
+ * For work whose transaction is over, since `transaction()` did not wait for it; undefined where it is not, or where the
+ * work is of no transaction.
+ * @returns once it is known whether all of it stays so far.
+ */
+export function endedTransaction(): Promise<'committed' | 'rolled back'> | undefined {
+  const scope = ambient.getStore();
+  return scope?.trx.isCompleted() ? outcomeOf(scope) : undefined;
+}
+
+async function outcomeOf(scope: Scope | undefined): Promise<'committed' | 'rolled back'> {
+  if (!scope?.trx.isCompleted()) return 'committed';
+  return (await scope.ended.promise) ? outcomeOf(scope.around) : 'rolled back';
 }
 
 /**
@@ -29,20 +56,31 @@ export function currentTransaction(): Knex.Transaction | undefined {
 export async function transaction<T>(work: (trx: Knex.Transaction) => PromiseLike<T>): Promise<T> {
   const parent = currentTransaction() ?? connected;
   if (!parent) throw new NotConnectedError('transaction() was called before boot() connected the database');
-  let own: Knex.Transaction | undefined;
-  const result = await parent.transaction(async (trx) => {
+  const around = ambient.getStore();
+  let own: Scope | undefined;
+  const end = (committed: boolean) => {
+    if (!own) return;
+    own.committed = committed;
+    own.ended.resolve(committed);
+  };
+  const run = parent.transaction(async (trx) => {
     // knex calls us even when BEGIN or SAVEPOINT has failed, and then heeds us no more: what we wrote would stay.
     if (trx.isCompleted()) throw new Error('the transaction could not begin');
-    own = trx;
+    own = { trx, around, committed: undefined, ended: deferred() };
     let refused: Error | undefined;
     trx.on('query-error', (error: Error) => {
       refused = error;
     });
-    const result = await ambient.run(trx, async () => work(trx));
+    const result = await ambient.run(own, async () => work(trx));
     if (refused && !trx.isCompleted()) await checkUsable(trx, refused);
     return result;
   });
-  if (own) await settled(own);
+  const result = await run.catch((error: unknown) => {
+    end(false);
+    throw error;
+  });
+  end(true);
+  if (own) await settled((own as Scope).trx);
   return result;
 }
 

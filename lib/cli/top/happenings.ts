@@ -65,6 +65,8 @@ const SENTENCES: Partial<Record<RecentEvent['name'], (about: About) => string>> 
   'phase.abandoned': ({ phase, reason }) => `phase ${phase} was given up: ${reason}`,
   'memory.high': ({ totalMb, slot }) => `the tree takes ${Math.round(Number(totalMb))} MB: worker ${slot} is recycled`,
   'embedded.lost': ({ server }) => `the embedded ${server} ended by itself`,
+  'installation.foreign': () =>
+    'this database was copied from another installation: none of its jobs is dispatched until catamount jobs adopt',
   'dead.dropped': ({ queue, count, reason }) =>
     `${count} dead jobs of ${queue} were dropped for good (${reason === 'age' ? 'dead for 180 days' : 'only 10,000 are kept'})`,
   'queue.restored': ({ queue, count }) => `Redis had lost the place of ${count} jobs of ${queue}: put back`,

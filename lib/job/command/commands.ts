@@ -1,3 +1,4 @@
+import { ADOPT } from './adopt';
 import { type JobCommand, usageOf } from './command';
 import { CRON } from './cron-commands';
 import { ENQUEUE } from './enqueue';
@@ -20,6 +21,7 @@ export const JOB_COMMANDS: readonly JobCommand[] = [
   PAUSE,
   RESUME,
   CLEAR,
+  ADOPT,
 ];
 
 /** The table as Markdown, for the README. */

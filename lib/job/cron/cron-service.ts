@@ -28,6 +28,8 @@ export interface CronServiceOptions {
   readonly knex: Knex;
   readonly events: Events;
   readonly entries: readonly CronEntry[];
+  /** Whether anything may be enqueued. Default: always. */
+  readonly mayEnqueue?: (() => Promise<boolean>) | undefined;
   readonly tuning?: CronTuning | undefined;
 }
 
@@ -76,7 +78,8 @@ export class CronService {
 
   /** @returns ms until the next tick. */
   private async pass(): Promise<number | undefined> {
-    const { knex, entries } = this.options;
+    const { knex, entries, mayEnqueue } = this.options;
+    if (mayEnqueue && !(await mayEnqueue())) return undefined;
     await this.refresh();
     const readAt = performance.now();
     const rows = await readRows(

@@ -1,5 +1,5 @@
 import { toError } from '../../core/errors';
-import { currentTransaction } from '../../model/transaction';
+import { currentTransaction, endedTransaction } from '../../model/transaction';
 import type { EnqueueMiddleware } from '../setup';
 import { deserializeArguments } from './arguments';
 import { type Enqueue, enqueueWithCallbacks, hasEnqueueCallbacks, orCancelled } from './callbacks';
@@ -19,7 +19,14 @@ import type { EnqueuedJob, EnqueueRequest } from './request';
 export async function enqueueJobs(jobs: readonly PreparedJob[], asker: string): Promise<EnqueuedJob[]> {
   const connected = connection(asker);
   const { enqueuer, setup } = connected;
+  const late = jobs.some(({ options }) => !options.trx) && endedTransaction();
+  if (late && (await late) === 'rolled back') {
+    throw new Error(
+      `${asker} was called in a transaction that has been rolled back: await it inside transaction(), or call it where none is open`,
+    );
+  }
   const requests = newRequests(jobs, connected);
+  if (late) for (const request of requests) enqueuer.late?.(request);
   const middleware = setup?.enqueueMiddleware ?? [];
   if (middleware.length === 0 && !jobs.some(({ jobClass }) => hasEnqueueCallbacks(jobClass))) {
     return enqueuer.enqueue(requests);

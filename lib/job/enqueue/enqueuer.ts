@@ -19,6 +19,8 @@ import type { EnqueuedJob, EnqueueRequest, Enqueuer } from './request';
 export class JobEnqueuer implements Enqueuer {
   private readonly road: RedisRoad;
   private readonly notifier: OutboxNotifier;
+  /** Classes that the log was told of. */
+  private readonly lateClasses = new Set<string>();
 
   constructor(
     private readonly knex: Knex,
@@ -51,6 +53,12 @@ export class JobEnqueuer implements Enqueuer {
 
   cancelled({ id, name, queue }: EnqueueRequest): void {
     this.events.emit('job.cancelled', { id, class: name, queue });
+  }
+
+  late({ name }: EnqueueRequest): void {
+    if (this.lateClasses.has(name)) return;
+    this.lateClasses.add(name);
+    this.events.emit('job.left-transaction', { class: name });
   }
 
   private async toRedis(requests: readonly EnqueueRequest[], jobs: Map<EnqueueRequest, EnqueuedJob>): Promise<void> {

@@ -52,4 +52,6 @@ export interface Enqueuer {
   enqueue(requests: readonly EnqueueRequest[]): Promise<EnqueuedJob[]>;
   /** Told of a job that a callback or a middleware kept from being enqueued. */
   cancelled?(request: EnqueueRequest): void;
+  /** Told of a job whose transaction had committed before it was enqueued, since that was not waited for. */
+  late?(request: EnqueueRequest): void;
 }

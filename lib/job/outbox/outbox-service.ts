@@ -3,6 +3,7 @@ import type { Redis } from '../../core/redis';
 import type { Database } from '../../model/database';
 import type { Deadline } from '../../support/deadline';
 import { restorePauses } from '../queue/kept-pauses';
+import { InstallationGate } from './installation-gate';
 import { OutboxListener } from './listener';
 import { CRON_NOTICE } from './outbox';
 import { Reconciler, type ReconcilerTuning } from './reconciler';
@@ -35,6 +36,7 @@ export class OutboxService {
   private readonly listener: OutboxListener;
   private readonly settler: Settler;
   private readonly reconciler: Reconciler;
+  private readonly gate: InstallationGate;
   private unsubscribe: (() => void) | undefined;
 
   constructor(private readonly options: OutboxServiceOptions) {
@@ -42,7 +44,14 @@ export class OutboxService {
     const { knex, url } = database;
     const { client } = redis;
     const report = (during: string) => (error: Error) => events.emit('queue.error', { error, during });
+    this.gate = new InstallationGate({
+      knex,
+      redis: client,
+      onForeign: (installation) => events.emit('installation.foreign', installation),
+    });
+    const mayDispatch = () => this.mayDispatch();
     this.relay = new Relay({
+      mayDispatch,
       knex,
       redis: client,
       onError: report('copying the outbox to Redis'),
@@ -52,6 +61,7 @@ export class OutboxService {
       url,
       production,
       onNotice: (notice) => {
+        if (notice === undefined) this.gate.forget();
         if (notice !== CRON_NOTICE) this.relay.nudge();
         if (notice !== '') onCronNotice?.();
       },
@@ -67,6 +77,7 @@ export class OutboxService {
       sweepMs: tuning?.sweepMs,
     });
     this.reconciler = new Reconciler({
+      mayDispatch,
       knex,
       redis: client,
       isRunning,
@@ -84,6 +95,7 @@ export class OutboxService {
 
   start(): void {
     this.unsubscribe ??= this.options.events.on('redis.ready', () => {
+      this.gate.forget();
       this.reconciler.nudge();
       this.relay.nudge();
     });
@@ -91,6 +103,16 @@ export class OutboxService {
     this.relay.start();
     this.listener.start();
     this.reconciler.start();
+  }
+
+  /** false: this database was copied from another installation, and nobody has adopted its jobs. */
+  mayDispatch(): Promise<boolean> {
+    return this.gate.opens();
+  }
+
+  /** By the last look. */
+  get isForeign(): boolean {
+    return this.gate.isForeign;
   }
 
   /** Queues whose rows stay here until there is room in Redis. */

@@ -32,6 +32,8 @@ export interface ReconcilerOptions {
   readonly redis: RedisClient;
   /** Whether this process is running the job: Redis need not know that. */
   readonly isRunning: (id: string) => boolean;
+  /** Whether rows may be dispatched at all. */
+  readonly mayDispatch: () => Promise<boolean>;
   /** Redis may have lost its data: called before rows are offered to the relay again. */
   readonly onNewLife: () => Promise<void>;
   /** Rows were offered to the relay again. */
@@ -82,7 +84,7 @@ export class Reconciler {
 
   private async pass(): Promise<number | undefined> {
     const { redis } = this.options;
-    if (!redis.isReady) return undefined;
+    if (!redis.isReady || !(await this.options.mayDispatch())) return undefined;
     const life = await currentLife(redis);
     if (life.compared) {
       if (performance.now() - this.routineAt >= this.routineMs) {

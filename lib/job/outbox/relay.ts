@@ -21,6 +21,8 @@ const REFILL_MS = 100;
 export interface RelayOptions {
   readonly knex: Knex;
   readonly redis: RedisClient;
+  /** Whether rows may be copied at all. Default: always. */
+  readonly mayDispatch?: () => Promise<boolean>;
   readonly onError: (error: Error) => void;
   /** How many jobs may wait on a queue before the rest stays in the outbox. Default 10,000. */
   readonly mostWaiting?: number | undefined;
@@ -70,6 +72,8 @@ export class Relay {
     const { gauge } = this;
     // Its `ready` nudges.
     if (!this.options.redis.isReady) return undefined;
+    const { mayDispatch } = this.options;
+    if (mayDispatch && !(await mayDispatch())) return undefined;
     const eased = gauge.full.length > 0 && (await gauge.look());
     if (!this.noticed && !eased) {
       const ms = await this.msUntilNext();

@@ -43,6 +43,7 @@ const LOOKS: Readonly<Record<string, Look>> = {
   'embedded.lost': warn,
   'operator.command': { tone: 'ok', icon: 'key' },
   'operator.refused': warn,
+  'installation.foreign': bad,
   'dead.dropped': warn,
   'queue.restored': warn,
 };

@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict';
+import { Job } from '../../../lib/job/job';
+import { transaction } from '../../../lib/model/transaction';
+import { deferred } from '../../../lib/support/deferred';
+import { until } from '../../support/until';
+import { JobSystem } from '../job-system';
+
+const ran: string[] = [];
+
+class NoteJob extends Job<[name: string]> {
+  perform(name: string): void {
+    ran.push(name);
+  }
+}
+
+describe('what is enqueued by work that transaction() did not wait for', () => {
+  let system: JobSystem;
+  before(async () => {
+    system = await JobSystem.start();
+  });
+  after(() => system.stop());
+  beforeEach(async () => {
+    await system.reset();
+    ran.length = 0;
+  });
+
+  it('after a rollback is refused, in so many words, and does not run', async () => {
+    const rolledBack = deferred();
+    let late: Promise<unknown> = Promise.resolve();
+    const work = transaction(async (trx) => {
+      await trx.raw('select 1');
+      late = rolledBack.promise.then(() => NoteJob.performLater('never'));
+      throw new Error('taken back');
+    });
+    await assert.rejects(work, /taken back/);
+    rolledBack.resolve();
+    await assert.rejects(late, /NoteJob\.performLater was called in a transaction that has been rolled back.*await/);
+    await system.processor([NoteJob]);
+    await NoteJob.performLater('behind');
+    await until('what came later ran', () => ran.length > 0);
+    assert.deepEqual(ran, ['behind']);
+  });
+
+  it('after a commit goes out at once, and the log is told, once for a class', async () => {
+    await system.processor([NoteJob]);
+    for (const name of ['a', 'b']) {
+      const committed = deferred();
+      let late: Promise<unknown> = Promise.resolve();
+      await transaction(async (trx) => {
+        await trx.raw('select 1');
+        late = committed.promise.then(() => NoteJob.performLater(name));
+      });
+      committed.resolve();
+      await late;
+    }
+    await until('both ran', () => ran.length === 2);
+    assert.deepEqual(system.eventsNamed('job.left-transaction'), [{ class: 'NoteJob' }]);
+  });
+
+  it('after a savepoint belongs to the transaction around it', async () => {
+    const released = deferred();
+    let late: Promise<unknown> = Promise.resolve();
+    const outer = transaction(async () => {
+      await transaction(async (trx) => {
+        await trx.raw('select 1');
+        late = released.promise.then(() => NoteJob.performLater('of the outer one'));
+      });
+      released.resolve();
+      await late;
+      throw new Error('taken back');
+    });
+    await assert.rejects(outer, /taken back/);
+    assert.equal(await system.outboxSize(), 0);
+    await system.processor([NoteJob]);
+    await NoteJob.performLater('behind');
+    await until('what came later ran', () => ran.length > 0);
+    assert.deepEqual(ran, ['behind']);
+  });
+});
