@@ -13,12 +13,16 @@ export type ListenAddress =
 
 export type MailDelivery = 'smtp' | 'file' | 'log' | 'test';
 
+/** Whose word on a request's caller, scheme and age is believed: of so many proxies in front, or of these addresses. */
+export type TrustedProxies = { readonly hops: number } | { readonly addresses: readonly string[] };
+
 /** Everything the environment decides, validated whole and frozen. Read once by the primary, handed on to each child. */
 export interface Config {
   readonly environment: 'production' | 'development' | 'test';
   /** Folder of local state (`.catamount/`): data of the embedded servers, mails, control socket. */
   readonly stateDir: string;
   readonly onHeroku: boolean;
+  readonly trustProxy: TrustedProxies;
   /** Where this tree runs, for people (the dyno, or the host) and for its history (the same after a restart). */
   readonly tree: { readonly name: string; readonly place: string };
   readonly listen: ListenAddress;

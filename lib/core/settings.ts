@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
+import { isIP } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { z } from 'zod';
 import { parseDuration } from '../support/duration';
 import { isAddress, isDomain } from '../support/email-address';
-import type { Config, ListenAddress, MailDelivery } from './config';
+import type { Config, ListenAddress, MailDelivery, TrustedProxies } from './config';
 import { isLocale, LOCALES, type Locale } from './locale';
 import { autoConcurrency, detectMemoryLimitMb, heapCaps } from './machine';
 import { readRedisUrl } from './redis-url';
@@ -37,6 +38,10 @@ const duration = (minMs: number, maxMs: number) =>
 const url = (...protocols: string[]) =>
   z.string().refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol));
 const oneOf = <const T extends string>(...values: T[]) => z.enum(values);
+const proxyList = z
+  .string()
+  .transform((text) => (/^\d+$/.test(text) ? { hops: Number(text) } : { addresses: text.split(/\s*,\s*/) }))
+  .refine((trust) => ('hops' in trust ? trust.hops <= 10 : trust.addresses.every(isNetwork)));
 const queueList = z
   .string()
   .regex(/^[A-Za-z0-9_-]+(:[1-9]\d{0,2})?(\s*,\s*[A-Za-z0-9_-]+(:[1-9]\d{0,2})?)*$/)
@@ -74,7 +79,7 @@ export function readSettings(input: SettingsInput): Config {
     'HOST',
     z.string().regex(/^(unix:.+|[^\s/]+)$/),
     'an address, a host name, or unix:/path/to.sock',
-    '0.0.0.0',
+    production ? '0.0.0.0' : '127.0.0.1',
   );
   const listen: ListenAddress = host.startsWith('unix:')
     ? { kind: 'unix', path: path.resolve(cwd, host.slice('unix:'.length)) }
@@ -183,6 +188,12 @@ export function readSettings(input: SettingsInput): Config {
     environment,
     stateDir,
     onHeroku,
+    trustProxy: read.get<TrustedProxies, TrustedProxies>(
+      'TRUST_PROXY',
+      proxyList,
+      'the number of proxy hops in front, up to 10, or their addresses, such as 10.0.0.0/8,::1',
+      { hops: onHeroku ? 1 : 0 },
+    ),
     tree: treeOf(read.raw('DYNO'), `${stateDir}${half}`),
     listen,
     web: {
@@ -272,6 +283,11 @@ export function readSettings(input: SettingsInput): Config {
     read.complain('JOB_PROCESSOR', '0', '1, since --only jobs asks for the job processor');
   read.throwIfAnyComplaint();
   return config;
+}
+
+function isNetwork(text: string): boolean {
+  const [, address = '', bits = '0'] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
+  return isIP(address) !== 0 && Number(bits) <= (isIP(address) === 6 ? 128 : 32);
 }
 
 /** With a name before it or without. In a name, what could end it or begin another address stands in quotes only. */

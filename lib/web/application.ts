@@ -8,6 +8,7 @@ import { jsonBody } from './json-body';
 import { RequestLimit } from './limit';
 import { limited } from './limited';
 import { handleLateErrors, problem } from './problem-handler';
+import { proxies } from './proxies';
 import { requestContext } from './request-context';
 import { requestEvents } from './request-events';
 import { shedStale } from './request-start';
@@ -17,7 +18,7 @@ import { unrouted } from './unrouted';
 import { wellFormedPath } from './well-formed-path';
 
 export interface ApplicationOptions extends HealthOptions {
-  readonly config: Pick<Config, 'onHeroku' | 'defaultLocale' | 'web'>;
+  readonly config: Pick<Config, 'trustProxy' | 'defaultLocale' | 'web'>;
   readonly events: Events;
   /** Adds the app's routes. */
   readonly routes: (router: Router) => void;
@@ -30,12 +31,13 @@ export interface ApplicationOptions extends HealthOptions {
 /** The Koa app of one web process: Catamount's own middleware around the app's routes. */
 export function createApplication(options: ApplicationOptions): Koa {
   const { config, events, limit = new RequestLimit(config.web) } = options;
-  // Heroku's router appends the caller's address to X-Forwarded-For: only the last one is to be believed.
-  const app = new Koa({ proxy: config.onHeroku, maxIpsCount: 1 });
+  // Believed by Koa is what `proxies` has left.
+  const app = new Koa({ proxy: true });
   const router = new Router();
   options.routes(router);
   const body = jsonBody();
 
+  app.use(proxies(config.trustProxy));
   app.use(requestContext(config.defaultLocale));
   app.use(requestEvents(events));
   app.use(problem(events));

@@ -9,6 +9,8 @@ declare module 'koa' {
     locale: Locale;
     /** Milliseconds spent waiting for a slot. */
     queuedMs: number;
+    /** A proxy is on its way, trusted or not, as its headers tell. */
+    forwarded: boolean;
     /** It is answered beside the app: a health check, an operator's page. */
     beside: boolean;
     /** Why it was turned away before the app saw it; null when it was not. */

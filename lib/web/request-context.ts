@@ -12,18 +12,12 @@ export function requestContext(defaultLocale: Locale): Koa.Middleware {
     const given = ctx.get('X-Request-Id');
     ctx.requestId = WELL_FORMED.test(given) ? given : randomUUID();
     ctx.locale = preferredLocale(ctx, defaultLocale);
-    ctx.request.ip = plainAddress(ctx.ip);
     ctx.queuedMs = 0;
     ctx.beside = false;
     ctx.refused = null;
     ctx.set('X-Request-Id', ctx.requestId);
     return runInContext({ requestId: ctx.requestId, locale: ctx.locale }, next);
   };
-}
-
-/** A socket that listens on IPv6 tells IPv4 addresses as ::ffff:192.0.2.1. */
-function plainAddress(address: string): string {
-  return address.startsWith('::ffff:') && address.includes('.') ? address.slice('::ffff:'.length) : address;
 }
 
 function preferredLocale(ctx: Koa.Context, defaultLocale: Locale): Locale {

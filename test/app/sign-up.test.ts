@@ -92,8 +92,8 @@ describe('POST /users', () => {
       ['email', `${'a'.repeat(64)}@${`${'b'.repeat(61)}.`.repeat(3)}com`],
       ['name', null],
       ['name', '김하늘'],
-      ['name', '👩‍👩‍👧'.repeat(40)],
-      ['name', 'x'.repeat(200)],
+      ['name', '👩‍👩‍👧'.repeat(16)],
+      ['name', 'x'.repeat(80)],
       ['name', '<b>"&\' %s {{y}} <%= z %>'],
       ['nickname', 'is ignored'],
     ];

@@ -46,7 +46,7 @@ function ours(): Koa {
   );
   product<Subscriber>('lib/core/log-subscriber').logEvents(events, logger);
   return product<Middlewares>('lib/web/application').createApplication({
-    config: { onHeroku: false, defaultLocale: 'en', web: WEB },
+    config: { trustProxy: { hops: 0 }, defaultLocale: 'en', web: WEB },
     events,
     appName: 'bench',
     readiness: [],

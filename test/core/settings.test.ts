@@ -29,7 +29,8 @@ describe('settings', () => {
   it('has the documented defaults', () => {
     const config = read();
     assert.equal(config.environment, 'development');
-    assert.deepEqual(config.listen, { kind: 'tcp', host: '0.0.0.0', port: 3000 });
+    assert.deepEqual(config.listen, { kind: 'tcp', host: '127.0.0.1', port: 3000 });
+    assert.deepEqual(read(PRODUCTION).listen, { kind: 'tcp', host: '0.0.0.0', port: 3000 });
     assert.deepEqual(config.web, {
       enabled: true,
       concurrency: 2,

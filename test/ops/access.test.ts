@@ -291,6 +291,33 @@ describe("the operator's pages, in production without a password", () => {
 });
 
 describe("the operator's pages, on a developer's machine", () => {
+  it('are closed to what a proxy has brought, and to forms of other sites', async () => {
+    const ops = await OpsWeb.start({ TRUST_PROXY: '1' });
+    try {
+      for (const header of [
+        'X-Forwarded-For',
+        'X-Forwarded-Host',
+        'X-Forwarded-Proto',
+        'Forwarded',
+        'X-Real-IP',
+        'Via',
+      ]) {
+        for (const path of ['/ops', '/ops/mail/deliveries', '/ops/metrics'])
+          assert.equal((await ops.get(path, { [header]: '127.0.0.1', Host: 'localhost' })).status, 403, header + path);
+      }
+      const page = await ops.get('/ops/jobs/queues');
+      const Cookie = cookiesOf(page);
+      for (const site of ['cross-site', 'same-site'])
+        assert.equal((await ops.get('/ops/mail/inbox', { 'Sec-Fetch-Site': site })).status, 200, 'links lead here');
+      const pause = (site: string) =>
+        ops.post('/ops/jobs/queues/default/pause', { token: tokenIn(page.body) }, { Cookie, 'Sec-Fetch-Site': site });
+      for (const site of ['cross-site', 'same-site']) assert.equal((await pause(site)).status, 403, site);
+      assert.equal((await pause('same-origin')).status, 303);
+    } finally {
+      await ops.stop();
+    }
+  });
+
   it('are open to those who ask from this machine, by its name', async () => {
     const ops = await OpsWeb.start();
     const { port } = new URL(ops.url);

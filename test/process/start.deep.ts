@@ -31,7 +31,7 @@ describe('a first start with no settings', () => {
       /Jobs: .*1 processor × 2, queues default, mailer \(strict order\)/,
       /Mail: .*\.catamount\/mails/,
       /Data: .*Postgres embedded, Redis embedded/,
-      /Listening on http:\/\/0\.0\.0\.0:\d+/,
+      /Listening on http:\/\/127\.0\.0\.1:\d+/,
     ]) {
       assert.match(text, pattern);
     }

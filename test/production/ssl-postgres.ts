@@ -8,7 +8,7 @@ import { tempFolder } from '../support/temp-folder';
 import { until } from '../support/until';
 import type { Certificate } from './certificates';
 
-const SSL_ONLY = 'hostssl all all 0.0.0.0/0 trust\n';
+const SSL_ONLY = 'hostssl all all 0.0.0.0/0 scram-sha-256\n';
 
 /** A real Postgres that refuses every connection without SSL. */
 export class SslPostgres {
@@ -70,7 +70,8 @@ export class SslPostgres {
     for (const [name, text] of [
       ['server.crt', chain],
       ['server.key', key],
-      ['pg_hba.conf', SSL_ONLY],
+      // The embedded server's rules stand beside its data.
+      ['../pg_hba.conf', SSL_ONLY],
     ] as const) {
       const file = path.join(dataDir, name);
       fs.writeFileSync(file, text, { mode: 0o600 });

@@ -21,6 +21,7 @@ describe('X-Request-Start', () => {
   it('older than the router waits: 503 at once, the route is not called; health answers all the same', async () => {
     let calls = 0;
     const serving = await Serving.start({
+      trustProxy: { hops: 1 },
       routes: (router) => {
         router.get('/work', (ctx) => {
           calls++;

@@ -1,5 +1,6 @@
 import http from 'node:http';
 import net, { type AddressInfo } from 'node:net';
+import type { TrustedProxies } from '../../lib/core/config';
 import { type EventMap, Events } from '../../lib/core/events';
 import { createApplication } from '../../lib/web/application';
 import type { ReadinessCheck } from '../../lib/web/health';
@@ -16,7 +17,7 @@ export interface ServingOptions {
   };
   /** Default: 127.0.0.1, where it is asked in any case. */
   readonly host?: string;
-  readonly onHeroku?: boolean;
+  readonly trustProxy?: TrustedProxies;
   readonly readiness?: readonly ReadinessCheck[];
   readonly isLeaving?: () => boolean;
 }
@@ -61,7 +62,7 @@ export class Serving {
     events.on('request.error', (event) => this.errors.push(event));
     this.limit = new RequestLimit(web);
     const app = createApplication({
-      config: { onHeroku: options.onHeroku ?? false, defaultLocale: 'en', web },
+      config: { trustProxy: options.trustProxy ?? { hops: 0 }, defaultLocale: 'en', web },
       events,
       appName: 'shop',
       routes: options.routes ?? (() => undefined),

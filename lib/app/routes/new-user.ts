@@ -10,10 +10,15 @@ const MAILBOX = new RegExp(`^(?=.{1,64}@)${ATOM}(?:\\.${ATOM})*@(?:${LABEL}\\.)+
 /** Control characters, lone surrogates, line separators, and those that turn the direction of the text around. */
 const UNFIT = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069]/u;
 
+/** Strangers would have the welcome carry their advertisements. */
+const LONGEST_NAME = 80;
+/** What mail programs make a link of. */
+const LINK = /:\/\/|\bwww\.|[\p{L}\d-]\.[\p{L}]{2,}\//iu;
+
 const error = {
   body: 'must be an object with email, and if you like name and locale',
   email: 'must be an e-mail address such as name@example.com, in ASCII, of at most 254 characters',
-  name: 'must be a text of 1 to 200 characters without control characters',
+  name: `must be a name of 1 to ${LONGEST_NAME} characters, on one line, without control characters and without a web address`,
   locale: `must be ${USER_LOCALES.join(' or ')}`,
 };
 
@@ -23,7 +28,10 @@ const NewUser = z.object(
     name: z
       .string(error.name)
       .trim()
-      .refine((name) => name !== '' && [...name].length <= 200 && !UNFIT.test(name), error.name)
+      .refine(
+        (name) => name !== '' && [...name].length <= LONGEST_NAME && !UNFIT.test(name) && !LINK.test(name),
+        error.name,
+      )
       .nullish()
       .transform((name) => name ?? null),
     locale: z

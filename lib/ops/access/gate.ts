@@ -37,5 +37,8 @@ export function gate(site: SiteParts): OpsMiddleware {
 
 function assertFromHere(ctx: OpsContext): void {
   if (!isLoopbackHost(ctx.host)) throw refusal(403, 'otherHost', { values: { host: ctx.host } });
-  if (!isLoopbackAddress(ctx.req.socket.remoteAddress)) throw refusal(403, 'otherMachine');
+  // A proxy on this machine may bring anybody, under whatever Host it likes.
+  if (ctx.forwarded || !isLoopbackAddress(ctx.req.socket.remoteAddress)) throw refusal(403, 'otherMachine');
+  const reads = ctx.method === 'GET' || ctx.method === 'HEAD';
+  if (!reads && /^(cross|same)-site$/.test(ctx.get('Sec-Fetch-Site'))) throw refusal(403, 'elsewhere');
 }

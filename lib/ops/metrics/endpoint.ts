@@ -42,6 +42,6 @@ function assertToken(ctx: Koa.Context, token: string): void {
 }
 
 function assertFromHere(ctx: Koa.Context): void {
-  if (isLoopbackHost(ctx.host) && isLoopbackAddress(ctx.req.socket.remoteAddress)) return;
+  if (!ctx.forwarded && isLoopbackHost(ctx.host) && isLoopbackAddress(ctx.req.socket.remoteAddress)) return;
   throw new ProblemError(403, { detail: 'Without METRICS_TOKEN only this machine may ask.' });
 }

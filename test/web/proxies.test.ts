@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict';
+import { readSettings } from '../../lib/core/settings';
+import { Serving } from './serving';
+
+const trustOf = (env: Readonly<Record<string, string>>) => readSettings({ env, cwd: '/srv/shop' }).trustProxy;
+
+describe('a proxy in front', () => {
+  /** What a request looks like to the app. */
+  async function seen(env: Readonly<Record<string, string>>, headers: Readonly<Record<string, string>>) {
+    const serving = await Serving.start({
+      trustProxy: trustOf(env),
+      routes: (router) => {
+        router.get('/seen', (ctx) => {
+          ctx.body = { ip: ctx.ip, protocol: ctx.protocol, host: ctx.host, forwarded: ctx.get('X-Forwarded-For') };
+        });
+      },
+    });
+    try {
+      const { status, json } = await serving.request('/seen', { headers });
+      return { status, ...json } as { status: number; ip: string; protocol: string; host: string; forwarded: string };
+    } finally {
+      await serving.stop();
+    }
+  }
+  const FORWARDED = {
+    'X-Forwarded-For': '203.0.113.9, 198.51.100.7, 10.1.2.3',
+    'X-Forwarded-Proto': 'https',
+    'X-Forwarded-Host': 'shop.example',
+  };
+
+  it('is believed only when it is trusted', async () => {
+    for (const env of [{}, { TRUST_PROXY: '0' }, { TRUST_PROXY: '192.0.2.0/24' }]) {
+      const { ip, protocol, host, forwarded } = await seen(env, FORWARDED);
+      assert.deepEqual([ip, protocol, forwarded], ['127.0.0.1', 'http', '']);
+      assert.notEqual(host, 'shop.example');
+    }
+  });
+
+  it('tells the caller by the number of hops, or by the addresses that proxies have', async () => {
+    for (const [TRUST_PROXY, ip] of [
+      ['1', '10.1.2.3'],
+      ['2', '198.51.100.7'],
+      ['9', '203.0.113.9'],
+      ['127.0.0.0/8', '10.1.2.3'],
+      ['127.0.0.1, 10.0.0.0/8, ::1', '198.51.100.7'],
+      ['127.0.0.1,10.0.0.0/8,198.51.100.0/24,203.0.113.0/24', '203.0.113.9'],
+    ] as const) {
+      const found = await seen({ TRUST_PROXY }, FORWARDED);
+      assert.deepEqual([found.ip, found.protocol], [ip, 'https'], TRUST_PROXY);
+    }
+    const none = await seen({ TRUST_PROXY: '1' }, {});
+    assert.deepEqual([none.ip, none.protocol], ['127.0.0.1', 'http']);
+    const odd = await seen({ TRUST_PROXY: '2' }, { 'X-Forwarded-For': '<script>, unknown' });
+    assert.equal(odd.ip, '127.0.0.1');
+  });
+
+  it('may tell how old a request is; from others X-Request-Start counts for nothing', async () => {
+    const old = { 'X-Request-Start': String(Date.now() - 31_000) };
+    assert.equal((await seen({ TRUST_PROXY: '1' }, old)).status, 503);
+    assert.equal((await seen({ TRUST_PROXY: '127.0.0.1' }, old)).status, 503);
+    assert.equal((await seen({}, old)).status, 200);
+    assert.equal((await seen({ TRUST_PROXY: '192.0.2.1' }, old)).status, 200);
+  });
+
+  it('is one hop on Heroku; what is neither a number nor addresses is refused', () => {
+    assert.deepEqual(trustOf({ DYNO: 'web.1' }), { hops: 1 });
+    assert.deepEqual(trustOf({ DYNO: 'web.1', TRUST_PROXY: '2' }), { hops: 2 });
+    assert.deepEqual(trustOf({}), { hops: 0 });
+    for (const TRUST_PROXY of ['yes', '-1', '10.0.0.0/33', '10.0.0', '::1/129', '1.5', '10.0.0.1;::1', '10.0.0.0/'])
+      assert.throws(() => trustOf({ TRUST_PROXY }), /TRUST_PROXY.*must be .*hops/, TRUST_PROXY);
+  });
+});
