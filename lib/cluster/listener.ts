@@ -3,7 +3,7 @@ import { setImmediate as afterPoll, setTimeout as wait } from 'node:timers/promi
 import type { ListenAddress } from '../core/config';
 import type { Events } from '../core/events';
 import { addressInUse, listenError } from '../core/listen';
-import type { Deadline } from '../support/deadline';
+import { Deadline } from '../support/deadline';
 import { type Deferred, deferred } from '../support/deferred';
 
 /** The handle under a connection, as one process sends it to another. */
@@ -20,19 +20,17 @@ export interface Taker {
   readonly takes: boolean;
   /** By its last word, all its slots are in use. */
   readonly full: boolean;
-  /** Since it was sent a connection that it has not confirmed, ms; undefined when it has confirmed all. */
-  readonly unconfirmedMs: number | undefined;
+  /** It was sent a connection that it has not confirmed yet. */
+  readonly awaited: boolean;
   take(connection: Connection): void;
 }
 
-/** As Puma's `wait_for_less_busy_worker`: so long a connection waits for a worker with free slots to confirm another one, ms. */
+/** As Puma's `wait_for_less_busy_worker`: how long a connection waits for a worker with a free slot, ms. */
 const LESS_BUSY_WAIT_MS = 5;
 /** In a stop the socket is closed when nobody came for this long, ms. */
 const GAP_MS = 3;
 /** How long such a gap is waited for; then any turn of the event loop in which nobody came will do, ms. */
 const GAP_WAIT_MS = 250;
-/** Nor is that waited for much longer. */
-const CLOSE_WITHIN_MS = 500;
 
 /**
  * The tree's listening socket, which the primary owns as Puma's does: it stays while workers come and go, and while there is
@@ -41,7 +39,7 @@ const CLOSE_WITHIN_MS = 500;
  */
 export class Listener {
   private readonly server: net.Server;
-  private readonly waiting: Connection[] = [];
+  private readonly waiting: { readonly connection: Connection; readonly since: number }[] = [];
   private readonly lastTurns = new WeakMap<Taker, number>();
   private turns = 0;
   private accepted = 0;
@@ -82,18 +80,19 @@ export class Listener {
 
   /** Sends it to a worker as soon as one takes it. */
   handOut(connection: Connection): void {
-    this.waiting.push(connection);
+    this.waiting.push({ connection, since: performance.now() });
     this.goOn();
   }
 
   /** To be called when a worker has confirmed a connection, has become ready, or is gone. */
   goOn(): void {
     for (;;) {
-      const taker = this.waiting.length > 0 ? this.nextTaker() : undefined;
-      const connection = taker && this.waiting.shift();
-      if (!connection) break;
+      const [first] = this.waiting;
+      const taker = first && this.nextTaker(first.since);
+      if (!taker) break;
+      this.waiting.shift();
       this.lastTurns.set(taker, ++this.turns);
-      taker.take(connection);
+      taker.take(first.connection);
     }
     if (this.closed && !this.takers().some(({ takes }) => takes)) this.giveUp();
     if (!this.handedOut || !this.isHandedOut()) return;
@@ -106,12 +105,11 @@ export class Listener {
    * everybody who was accepted is with a worker.
    */
   async close(deadline: Deadline): Promise<void> {
-    const since = performance.now();
-    const within = Math.min(CLOSE_WITHIN_MS, deadline.remaining() / 4);
-    for (let before = -1; before !== this.accepted && performance.now() - since < within; ) {
+    const patience = Deadline.after(Math.min(GAP_WAIT_MS, deadline.remaining() / 4));
+    for (let before = -1; before !== this.accepted && !deadline.expired; ) {
       before = this.accepted;
-      await wait(performance.now() - since < GAP_WAIT_MS ? GAP_MS : 0);
-      // Comes right behind the look for new connections, however late this process was woken.
+      if (!patience.expired) await wait(GAP_MS);
+      // Comes right behind the look for new connections, however late this process was woken. One look may accept one only.
       await afterPoll();
     }
     this.server.close();
@@ -128,17 +126,15 @@ export class Listener {
   }
 
   private isHandedOut(): boolean {
-    return this.waiting.length === 0 && this.takers().every(({ unconfirmedMs }) => unconfirmedMs === undefined);
+    return this.waiting.length === 0 && !this.takers().some(({ awaited }) => awaited);
   }
 
   /** In turn, those with free slots first. */
-  private nextTaker(): Taker | undefined {
-    const takers = this.takers().filter(({ takes }) => takes);
-    const free = takers.filter(({ unconfirmedMs }) => unconfirmedMs === undefined);
+  private nextTaker(since: number): Taker | undefined {
+    const free = this.takers().filter(({ takes, awaited }) => takes && !awaited);
     const roomy = free.filter(({ full }) => !full);
     if (roomy.length > 0) return this.longestWithout(roomy);
-    const soonFree = ({ full, unconfirmedMs }: Taker) => !full && (unconfirmedMs ?? 0) < LESS_BUSY_WAIT_MS;
-    if (free.length === 0 || !takers.some(soonFree)) return this.longestWithout(free);
+    if (free.length === 0 || performance.now() - since >= LESS_BUSY_WAIT_MS) return this.longestWithout(free);
     this.retry ??= setTimeout(() => {
       this.retry = undefined;
       this.goOn();
@@ -155,7 +151,7 @@ export class Listener {
 
   /** The tree is stopping and no worker is left to serve them. */
   private giveUp(): void {
-    for (const connection of this.waiting.splice(0)) closeConnection(connection);
+    for (const { connection } of this.waiting.splice(0)) closeConnection(connection);
   }
 }
 

@@ -39,8 +39,10 @@ export type FromWorker =
   | { readonly catamount: 'heartbeat'; readonly status: WorkerStatus }
   | { readonly catamount: 'calm' }
   | { readonly catamount: 'heap-snapshot'; readonly file: string }
-  /** The connection is here; not a byte of it was read before this was said. `full`: all slots are in use. */
-  | { readonly catamount: 'taken'; readonly full: boolean }
+  /** The connection is here; not a byte of it was read before this was said. */
+  | { readonly catamount: 'taken' }
+  /** From now on all slots are in use, or no longer. */
+  | { readonly catamount: 'full'; readonly full: boolean }
   /** With an idle connection: another worker should have it. */
   | { readonly catamount: 'pass-on' }
   /** Everything is answered; `cut`: requests that the deadline left unanswered. */

@@ -45,6 +45,8 @@ export class WorkerHandle implements Taker {
   silence: { readonly silentMs: number; readonly doing: string | null } | undefined;
   /** When it is cut off, once it drains. */
   drainUntil: Date | undefined;
+  /** By its last word, all its slots are in use. */
+  full = false;
   /** Whether it was asked to go. */
   wasDraining = false;
   /** The last heartbeat's; undefined before the first. */
@@ -55,8 +57,7 @@ export class WorkerHandle implements Taker {
   private readyAt: number | undefined;
   private current: WorkerState = 'booting';
   /** The connection that was sent last, as long as nothing says that it has arrived: this copy keeps it alive. */
-  private unconfirmed: { readonly connection: Connection; readonly since: number } | undefined;
-  private allSlotsInUse = false;
+  private unconfirmed: Connection | undefined;
   /** What it last wrote to standard error. */
   private readonly lastErrors: () => readonly string[];
   private snapshot: Deferred<string> | undefined;
@@ -106,12 +107,8 @@ export class WorkerHandle implements Taker {
     return this.current === 'ready' && this.worker.isConnected();
   }
 
-  get full(): boolean {
-    return this.allSlotsInUse;
-  }
-
-  get unconfirmedMs(): number | undefined {
-    return this.unconfirmed && performance.now() - this.unconfirmed.since;
+  get awaited(): boolean {
+    return this.unconfirmed !== undefined;
   }
 
   /** Whether it ever served. */
@@ -166,7 +163,7 @@ export class WorkerHandle implements Taker {
   }
 
   take(connection: Connection): void {
-    this.unconfirmed = { connection, since: performance.now() };
+    this.unconfirmed = connection;
     const message: ToWorker = { catamount: 'connection' };
     // Node's types know sockets only, but it passes the bare handle as well. A failure shows by the worker's end.
     this.worker.process.send?.(message, connection as Socket, { keepOpen: true }, () => undefined);
@@ -203,16 +200,15 @@ export class WorkerHandle implements Taker {
     if (this.worker.isConnected()) this.worker.send(message);
   }
 
-  private confirm(full: boolean): void {
-    if (this.unconfirmed) closeConnection(this.unconfirmed.connection);
+  private confirm(): void {
+    if (this.unconfirmed) closeConnection(this.unconfirmed);
     this.unconfirmed = undefined;
-    this.allSlotsInUse = full;
     this.pool.free();
   }
 
   /** It is gone: of what it has not taken nobody has read a byte, so another worker can serve it. */
   private takeBack(): void {
-    if (this.unconfirmed) this.pool.giveAway(this.unconfirmed.connection);
+    if (this.unconfirmed) this.pool.giveAway(this.unconfirmed);
     this.unconfirmed = undefined;
     this.pool.free();
   }
@@ -233,7 +229,6 @@ export class WorkerHandle implements Taker {
       case 'heartbeat':
         this.lastCheckin = new Date();
         this.status = message.status;
-        this.allSlotsInUse = message.status.pool_capacity === 0;
         break;
       case 'heap-snapshot':
         this.snapshot?.resolve(message.file);
@@ -252,7 +247,11 @@ export class WorkerHandle implements Taker {
         void this.pool.answer(message).then((answer) => this.send(answer));
         break;
       case 'taken':
-        this.confirm(message.full);
+        this.confirm();
+        break;
+      case 'full':
+        this.full = message.full;
+        this.pool.free();
         break;
       case 'pass-on':
         this.pool.giveAway(connection);

@@ -26,6 +26,8 @@ export interface DrainableServer {
   serveConnection(connection: Connection): void;
   /** Whether all slots are in use. */
   readonly full: boolean;
+  /** Called when that may have changed. */
+  onSlots: () => void;
   /** What the next heartbeat says. */
   status(): WorkerStatus;
   /** Whether this process keeps the tree's place in Redis. */
@@ -54,6 +56,8 @@ export class Worker {
   private leaving = false;
   private readonly collector = new OutOfBandCollector();
   private cut = 0;
+  private looking = false;
+  private toldFull = false;
 
   /** @param orphanDrainMs how long a worker whose primary died may take to finish what is in flight. */
   constructor(private readonly orphanDrainMs: number) {
@@ -76,6 +80,7 @@ export class Worker {
   ready(server: DrainableServer, begunFile?: string): void {
     this.server = server;
     this.tell({ catamount: 'ready', begunFile });
+    server.onSlots = () => this.lookAtSlots(server);
     this.beat();
     setInterval(() => this.beat(), HEARTBEAT_MS);
   }
@@ -100,6 +105,18 @@ export class Worker {
     this.collector.look(status.busy_threads, status.requests_count);
   }
 
+  /** Once in a turn of the event loop at most, however often a slot is given up and taken again. */
+  private lookAtSlots(server: DrainableServer): void {
+    if (this.looking || server.full === this.toldFull) return;
+    this.looking = true;
+    setImmediate(() => {
+      this.looking = false;
+      if (server.full === this.toldFull) return;
+      this.toldFull = server.full;
+      this.tell({ catamount: 'full', full: server.full });
+    });
+  }
+
   private hear(message: ToWorker, connection: Connection | undefined): void {
     switch (message.catamount) {
       case 'assign':
@@ -113,7 +130,7 @@ export class Worker {
         void this.leave(Deadline.after(message.remainingMs), message.passOn);
         break;
       case 'connection':
-        this.tell({ catamount: 'taken', full: this.server?.full ?? true });
+        this.tell({ catamount: 'taken' });
         if (connection && this.server) this.server.serveConnection(connection);
         else if (connection) closeConnection(connection);
         break;

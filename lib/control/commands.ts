@@ -57,7 +57,7 @@ export const COMMANDS: readonly Command[] = [
   {
     name: 'phased-restart',
     method: 'POST',
-    signals: ['SIGUSR2'],
+    signals: ['SIGUSR1', 'SIGUSR2'],
     help: 'replace the workers one by one, then the job processor, with code read anew; no request fails',
     slow: true,
     run: (operations) => done(operations.phasedRestart()),

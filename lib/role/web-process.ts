@@ -35,6 +35,7 @@ export class WebProcess implements DrainableServer {
   private readonly queueTimes = new QueueTimes();
   private readonly tally = new RequestTally();
   private readonly vitals = new VitalsMeter();
+  onSlots: () => void = () => undefined;
   private server: WebServer | undefined;
   private jobsRunning = true;
 
@@ -50,7 +51,7 @@ export class WebProcess implements DrainableServer {
     this.database = new Database(urls.database, { production: config.environment === 'production', events });
     this.redis = new Redis(urls.redis, events);
     this.scribe = new Scribe({ redis: this.redis, tree, events });
-    this.limit = new RequestLimit(config.web, ({ method, path, requestId }) =>
+    this.limit = new RequestLimit({ onSlots: () => this.onSlots(), ...config.web }, ({ method, path, requestId }) =>
       begunNote?.write(`${method} ${path}`, requestId),
     );
     events.on('request.finished', (finished) => {

@@ -9,6 +9,8 @@ export interface LimitOptions {
   readonly backlog: number;
   /** How long one may wait, ms. */
   readonly queueTimeoutMs: number;
+  /** Called after a slot was taken or given up. */
+  readonly onSlots?: () => void;
 }
 
 /** What `pumactl stats` says of a worker's threads. */
@@ -108,9 +110,12 @@ export class RequestLimit {
     this.running.add(request);
     this.requestsCount++;
     this.onBegin(request);
+    this.options.onSlots?.();
     const release = () => {
       forget();
-      if (this.running.delete(request)) this.admitWaiting();
+      if (!this.running.delete(request)) return;
+      this.admitWaiting();
+      this.options.onSlots?.();
     };
     const forget = onRequestEnd(response, release);
     return { outcome: 'admitted', release };

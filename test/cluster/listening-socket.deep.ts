@@ -23,6 +23,22 @@ describe('the listening socket', () => {
     }
   });
 
+  it('has what was sent to a killed worker, and never taken, go to another; one caller at most waits for a blocked one', async () => {
+    cluster = new ClusterProcess('2');
+    const address = await cluster.address();
+    process.kill(cluster.pidOf(0), 'SIGSTOP');
+    const bodies: string[] = [];
+    const callers = Array.from({ length: 10 }, async () => bodies.push((await request(address)).body));
+    await until('all are served but one', () => bodies.length === callers.length - 1);
+    process.kill(cluster.pidOf(0), 'SIGKILL');
+    await Promise.all(callers);
+    const servedBy = new Set([cluster.pidOf(1), cluster.pidOf(0)].map(String));
+    assert.ok(
+      bodies.every((body) => servedBy.has(body.split(' ')[1] ?? '')),
+      bodies.join(),
+    );
+  });
+
   it('stays when the only worker is killed: callers wait for its successor, on the same port', async () => {
     cluster = new ClusterProcess('1');
     const address = await cluster.address();

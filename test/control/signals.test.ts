@@ -10,6 +10,7 @@ import { Recorder } from './recorder';
 
 /** Without a handler the first would end this process, not freeze it. SIGTERM and SIGINT have tests of their own. */
 const CALLED: Readonly<Partial<Record<NodeJS.Signals, string>>> = {
+  SIGUSR1: 'phasedRestart',
   SIGUSR2: 'phasedRestart',
   SIGTTIN: 'scale 1',
   SIGTTOU: 'scale -1',
@@ -48,7 +49,7 @@ describe('operator signals', () => {
     assert.deepEqual(inTable.sort(), [...SIGNALS, 'SIGTERM', 'SIGINT'].sort());
   });
 
-  it('neither end nor freeze a child that ignores them', async () => {
+  it('neither end nor freeze a child that ignores them, nor open its debugger', async () => {
     const child = spawn(process.execPath, ['-e', CHILD]);
     const output = new Output(child);
     await output.waitFor(/ready/);
@@ -58,6 +59,7 @@ describe('operator signals', () => {
       child.stdin.write(`after ${signal}\n`);
       await output.waitFor(new RegExp(`after ${signal}`), { from });
     }
+    assert.deepEqual(output.matching(/Debugger listening/), []);
     const exited = once(child, 'exit');
     child.stdin.end();
     assert.deepEqual(await exited, [0, null]);

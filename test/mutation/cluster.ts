@@ -66,6 +66,27 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/cluster/idle-connections.deep.ts'],
   },
   {
+    promise: 'what was sent to a worker that is killed, and never taken, goes to another',
+    file: 'lib/cluster/worker-handle.ts',
+    find: 'if (this.unconfirmed) this.pool.giveAway(this.unconfirmed);',
+    replace: 'if (this.unconfirmed) closeConnection(this.unconfirmed);',
+    killedBy: ['test/cluster/listening-socket.deep.ts'],
+  },
+  {
+    promise: 'a worker that does not confirm a connection gets no other one',
+    file: 'lib/cluster/listener.ts',
+    find: 'takes && !awaited',
+    replace: 'takes && awaited !== undefined',
+    killedBy: ['test/cluster/listening-socket.deep.ts'],
+  },
+  {
+    promise: 'a worker whose threads are all busy gets no connection while another has some to spare',
+    file: 'lib/cluster/listener.ts',
+    find: 'free.filter(({ full }) => !full)',
+    replace: 'free.filter(({ takes }) => takes)',
+    killedBy: ['test/supervisor/crowd.deep.ts'],
+  },
+  {
     promise: 'whoever is there at the deadline of a stop is killed',
     file: 'lib/cluster/workers.ts',
     find: "=== 'late')\n      this.kill(handle, 'the deadline is over');",

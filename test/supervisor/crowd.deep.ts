@@ -12,6 +12,34 @@ const THREADS = 5;
 /** Enough for all connections of the second test, however they are dealt out. */
 const BACKLOG = 30;
 
+describe('a worker whose threads are all busy', () => {
+  let stage: Stage;
+  before(async () => {
+    stage = await Stage.make();
+  });
+  after(() => stage.remove());
+
+  it('gets no new connection while another worker has threads to spare', async () => {
+    const tree = await stage.start({ WEB_CONCURRENCY: '2', MAX_THREADS: '1' });
+    const release = stage.spoil('hold');
+    const held = request(`${tree.baseUrl}/held`);
+    await until('one worker is busy', async () => {
+      const { worker_status } = await statsOf(tree);
+      return worker_status.some(({ last_status }) => last_status.busy_threads === 1);
+    });
+    for (let served = 1; served <= 4; served++) {
+      assert.equal((await request(`${tree.baseUrl}/slow?ms=0`)).status, 200);
+      await until('the other one has nothing to do again', async () => {
+        const { worker_status } = await statsOf(tree);
+        const idle = worker_status.filter(({ last_status }) => last_status.busy_threads === 0);
+        return idle.some(({ last_status }) => last_status.requests_count === served);
+      });
+    }
+    release();
+    assert.equal((await held).status, 200);
+  });
+});
+
 describe('more requests than threads', () => {
   let stage: Stage;
   let tree: Tree;
