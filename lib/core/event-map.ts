@@ -123,7 +123,12 @@ export interface EventMap {
   'child.output': { readonly child: string; readonly line: string };
   'child.killed': { readonly child: string; readonly pid: number; readonly reason: string };
   'primary.starting': { readonly banner: readonly string[] };
-  'primary.listening': { readonly address: string; readonly durationMs: number };
+  'primary.listening': {
+    readonly address: string;
+    readonly durationMs: number;
+    /** What a browser on this machine opens. */
+    readonly pages?: readonly string[];
+  };
   'primary.stopping': { readonly reason: string; readonly timeoutMs: number };
   'primary.stopped': { readonly durationMs: number; readonly killed: number };
 

@@ -44,7 +44,7 @@ export function openLogDestination({ format, file }: Config['log'], fd: number):
       // The message says it already, or it is for machines.
       ignore:
         'pid,process,child,requestId,jobId,jobClass,attempt,locale,method,path,status,durationMs,queuedMs,remoteAddress,messageId',
-      messageFormat: '[{process}] {if child}{child}: {end}{msg}',
+      messageFormat: '[{process}] {if child}{child}: {end}{msg}{if requestId} ({requestId}){end}',
       singleLine: true,
     });
     return Object.assign(stream, { reopen: () => undefined, onDropped: dropsOf(writer) });

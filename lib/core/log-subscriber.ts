@@ -81,7 +81,10 @@ const LINES: { readonly [E in EventName]?: (event: EventMap[E]) => Line } = {
   'child.output': (e) => ['info', e.line, { child: e.child }],
   'child.killed': (e) => ['error', `killed ${e.child}, pid ${e.pid}: ${e.reason}`],
   'primary.starting': ({ banner: [title = '', ...details] }) => ['info', title, { details }],
-  'primary.listening': (e) => ['info', `Listening on ${e.address}, ready in ${(e.durationMs / 1000).toFixed(1)} s`],
+  'primary.listening': ({ address, durationMs, pages = [] }) => {
+    const open = pages.length === 0 ? '' : `. Open ${pages.join(', ')}`;
+    return ['info', `Listening on ${address}, ready in ${(durationMs / 1000).toFixed(1)} s${open}`];
+  },
   'primary.stopping': (e) => ['info', `${e.reason}: stopping, at most ${e.timeoutMs / 1000} s`],
   'primary.stopped': (e) => ['info', `stopped in ${(e.durationMs / 1000).toFixed(1)} s, ${e.killed} killed`],
   'request.finished': (e) => {

@@ -22,6 +22,18 @@ export function banner(name: string, config: Config): string[] {
   return lines;
 }
 
+/**
+ * What a browser on this machine opens, once the tree listens there: an address that means all of the machine's own is none
+ * to go to. Nothing in production, where nobody sits.
+ */
+export function pagesAt(address: string, { environment, mail }: Pick<Config, 'environment' | 'mail'>): string[] {
+  if (environment === 'production' || !URL.canParse(address) || !address.startsWith('http')) return [];
+  const url = new URL(address);
+  if (['0.0.0.0', '[::]'].includes(url.hostname)) url.hostname = 'localhost';
+  const paths = ['/', '/ops', ...(mail.delivery === 'file' ? ['/ops/mail/inbox'] : [])];
+  return paths.map((each) => new URL(each, url).href);
+}
+
 function plural(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }

@@ -19,7 +19,7 @@ import { OutOfBandCollector } from '../core/out-of-band-collector';
 import type { EmbeddedServers } from '../embedded/embedded-servers';
 import { Deadline } from '../support/deadline';
 import type { AppDefinition } from './app-definition';
-import { banner } from './banner';
+import { banner, pagesAt } from './banner';
 import { callHooks } from './hooks';
 import { TreeOperations } from './operations';
 import { onUncaught, openLog } from './process-log';
@@ -197,7 +197,7 @@ export class Primary {
     const address = await this.web.start();
     this.sights.address = address;
     const durationMs = Math.round(performance.now() - this.startedAt);
-    this.events.emit('primary.listening', { address, durationMs });
+    this.events.emit('primary.listening', { address, durationMs, pages: pagesAt(address, this.config) });
     if (config.log.format === 'pretty') process.stdout.write('Ctrl-C stops it\n');
   }
 

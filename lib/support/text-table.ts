@@ -6,6 +6,10 @@ const WIDE =
 const NARROW = /\p{Mn}|\p{Me}|\p{Cf}/u;
 /** The last column of a table is cut no shorter than this. */
 const LEAST = 20;
+/** Those before it, when they must be. */
+const LEAST_CUT = 8;
+/** Cells of a pipe are padded to at most so many. */
+const MOST_PADDED = 40;
 
 /**
  * Lines of columns as wide as their widest cell; numbers to the right. The first row is the heading.
@@ -15,12 +19,15 @@ export function table(rows: readonly (readonly string[])[], columns = Number.POS
   const [heading = [], ...body] = rows;
   const right = heading.map((_, i) => body.length > 0 && body.every((row) => IS_NUMBER.test(row[i] ?? '')));
   const widths = heading.map((_, i) => Math.max(...rows.map((row) => width(row[i] ?? ''))));
+  narrow(widths, right, columns);
   const before = widths.slice(0, -1).reduce((sum, each) => sum + each + 2, 0);
   const last = Math.max(LEAST, columns - before);
   const pad = (cell: string, i: number) => {
     if (i === heading.length - 1 && !right[i]) return fit(cell, last);
-    const space = ' '.repeat((widths[i] ?? 0) - width(cell));
-    return right[i] ? space + cell : cell + space;
+    const room = widths[i] ?? 0;
+    const shown = columns === Number.POSITIVE_INFINITY ? cell : fit(cell, room);
+    const space = ' '.repeat(Math.max(0, room - width(shown)));
+    return right[i] ? space + shown : shown + space;
   };
   return rows.map((row) =>
     heading
@@ -28,6 +35,26 @@ export function table(rows: readonly (readonly string[])[], columns = Number.POS
       .join('  ')
       .trimEnd(),
   );
+}
+
+/**
+ * Columns before the last one give way where there is not room for all: the widest first, but neither numbers nor the
+ * first, which is what one copies. Into a pipe nothing is cut, and nothing is padded to the width of a rare long cell.
+ */
+function narrow(widths: number[], right: readonly boolean[], columns: number): void {
+  if (columns === Number.POSITIVE_INFINITY) {
+    for (const [i, each] of widths.entries()) widths[i] = Math.min(each, MOST_PADDED);
+    return;
+  }
+  const taken = () => widths.slice(0, -1).reduce((sum, each) => sum + each + 2, 0) + LEAST;
+  while (taken() > columns) {
+    const givable = [...widths.keys()].filter(
+      (i) => i > 0 && i < widths.length - 1 && !right[i] && (widths[i] ?? 0) > LEAST_CUT,
+    );
+    const widest = givable.sort((a, b) => (widths[b] ?? 0) - (widths[a] ?? 0))[0];
+    if (widest === undefined) return;
+    widths[widest] = (widths[widest] ?? 0) - 1;
+  }
 }
 
 /** The text, cut with an ellipsis where it takes more columns of a terminal. */

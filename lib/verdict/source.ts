@@ -10,6 +10,9 @@ export interface SourceOptions {
   readonly limitMs?: number;
 }
 
+/** What could not be read is asked for again so soon, ms. */
+const AGAIN_MS = 1900;
+
 /** Something that many look at and that is read no more often than it must be. It never rejects. */
 export class Source<T> {
   private reading: Promise<Reading<T>> | undefined;
@@ -23,7 +26,9 @@ export class Source<T> {
 
   get(): Promise<Reading<T>> {
     const now = performance.now();
-    if (!this.reading || now - this.readAt > this.options.freshMs) {
+    const { freshMs } = this.options;
+    const goodFor = this.failingSince ? Math.min(freshMs, AGAIN_MS) : freshMs;
+    if (!this.reading || now - this.readAt > goodFor) {
       this.readAt = now;
       this.reading = this.readOnce();
     }

@@ -160,6 +160,23 @@ describe('tables for terminals', () => {
     assert.equal(table(rows)[1]?.length, 204);
   });
 
+  it('narrow the columns before the last one, but not the first, nor numbers, until a line fits', () => {
+    const id = '0b9b6b1e-1c1f-4d62-a2d8-9c2b7a3c1a55';
+    const rows = [
+      ['id', 'class', 'failed', 'arguments', 'error'],
+      [id, 'SynchroniseInvoicesJob', '12', `[{"a":"${'x'.repeat(700)}`, 'Error: no such invoice, whatever one does'],
+    ];
+    for (const columns of [90, 110, 160]) {
+      const [, line = ''] = table(rows, columns);
+      assert.ok(width(line) <= columns, `${width(line)} of ${columns}: ${line}`);
+      assert.ok(line.startsWith(id));
+      assert.match(line, / 12 {2}/);
+    }
+    const [heading = '', line = ''] = table(rows);
+    assert.ok(heading.length < 150, 'a pipe is not padded to one long cell');
+    assert.ok(line.includes('x'.repeat(700)), 'and nothing is cut in it');
+  });
+
   it('fit any text into any width', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'grapheme' }), fc.integer({ min: 1, max: 40 }), (text, columns) => {

@@ -71,7 +71,8 @@ async function listSet(desk: Desk, set: StoredSet, request: ListRequest): Promis
   if (total === 0) desk.checkClass(request.class);
   const jobs = entries.map((entry) => desk.view.job(entry));
   const { columns } = desk.terminal;
-  const lines = jobs.length > 0 ? [...table(jobRows(jobs, COLUMNS[set], columns), columns), ''] : [];
+  const names = columnsThatFit(COLUMNS[set], columns);
+  const lines = jobs.length > 0 ? [...table(jobRows(jobs, names, columns), columns), ''] : [];
   const inOutbox = set === 'waiting' ? await dueInOutbox(desk, queuesOf(request)) : 0;
   return {
     json: { set, total, complete, next: next ?? null, ...(set === 'waiting' && { in_outbox: inOutbox }), jobs },
@@ -82,6 +83,17 @@ async function listSet(desk: Desk, set: StoredSet, request: ListRequest): Promis
     text: `${[...lines, summary(set, request, jobs.length, { total, complete, more: next !== undefined, next })].join('\n')}\n`,
   };
 }
+
+/** On a narrow terminal a job is told in a line all the same, with less of it. `jobs show` and --json tell all. */
+function columnsThatFit(names: readonly ColumnName[], columns = Number.POSITIVE_INFINITY): readonly ColumnName[] {
+  return names.filter((name, i) => {
+    const needed = NEEDED[name];
+    return needed === undefined || i === names.length - 1 || columns >= needed;
+  });
+}
+
+/** From how many columns of a terminal on there is room for what can be left out. */
+const NEEDED: Readonly<Partial<Record<ColumnName, number>>> = { arguments: 130, queue: 100, failed: 90 };
 
 async function pageOf(desk: Desk, set: StoredSet, request: ListRequest): Promise<JobPage> {
   const sets = await desk.sets();

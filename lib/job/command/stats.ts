@@ -75,7 +75,7 @@ function queueRow(queue: ListedQueue): string[] {
     countText(queue.held),
     queue.inOutbox === undefined ? UNKNOWN : countText(queue.inOutbox),
     shortTime(queue.latencyMs),
-    paused ? `paused ${shortMoment(paused.since.toISOString())} by ${paused.by}` : 'active',
+    paused ? `paused ${shortMoment(paused.since.toISOString())} by ${paused.by}` : 'open',
   ];
 }
 

@@ -141,5 +141,5 @@ function guarded<T>(ask: () => T, { onBrokenRule }: Deciding): T | undefined {
 }
 
 function lastOf(error: Error, attempts: number): string {
-  return `${error.message} (the last of ${attempts} attempts)`;
+  return `${error.message} (${attempts === 1 ? 'the only attempt' : `the last of ${attempts} attempts`})`;
 }

@@ -1,6 +1,7 @@
 import { HIDDEN } from '../../job/record/argument-filter';
 import type { JsonValue } from '../../job/record/json';
 import { dollarKey } from '../../job/record/tags';
+import { printable } from '../../support/printable';
 
 /** One argument, or one key of the only one, as pages show it. */
 export interface ShownArgument {
@@ -34,7 +35,7 @@ export function argumentLine(args: readonly ShownArgument[]): ShownArgument[] {
 }
 
 function shown(name: string | null, value: JsonValue): ShownArgument {
-  return { name, text: value === HIDDEN ? null : textOf(value) };
+  return { name: name === null ? null : printable(name), text: value === HIDDEN ? null : printable(textOf(value)) };
 }
 
 /** JSON with spaces, and what JSON has no form for by its name: a date, a bigint, a model. */

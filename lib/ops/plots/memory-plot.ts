@@ -23,6 +23,7 @@ export function memoryPlot(steps: readonly FigureStep[], limitMb: number | null,
   return {
     key: 'memory',
     title: t('plots.title.memory'),
+    unit: 'MB',
     series,
     stacked: true,
     max,

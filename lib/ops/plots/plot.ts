@@ -19,6 +19,8 @@ export interface Tick {
 export interface Plot {
   readonly key: 'requests' | 'response' | 'queueTime' | 'errors' | 'jobs' | 'latency' | 'memory';
   readonly title: string;
+  /** Of the axis, and of all figures. */
+  readonly unit: string;
   readonly series: readonly Series[];
   /** One upon the other, the first at the bottom. */
   readonly stacked: boolean;

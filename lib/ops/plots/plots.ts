@@ -7,8 +7,9 @@ import { memoryPlot } from './memory-plot';
 import { percentile } from './percentile';
 import { latestOf, type Plot, roundUp, type Series, short, ticksUpTo } from './plot';
 
-/** A step that has just begun tells nothing yet, s. */
-const LEAST_S = 10;
+/** Figures come in parts of so many seconds, each soon after its end, s. */
+const PART_S = 10;
+const SOON_S = 5;
 /** Queues with a line of their own. */
 const QUEUES = 3;
 
@@ -28,9 +29,13 @@ type Figures = NonNullable<FigureStep['figures']>;
 export function plotsOf(source: PlotSource, words: Words): Plot[] {
   const { steps, range, now, memory } = source;
   const stepS = stepMsOf(range) / 1000;
-  const seconds = (at: Date) => Math.min(stepS, Math.floor((now.getTime() - at.getTime()) / 1000));
+  // What is not written yet was not idle: of the last steps only the seconds that are written count.
+  const seconds = (at: Date) => {
+    const written = Math.floor(((now.getTime() - at.getTime()) / 1000 - SOON_S) / PART_S) * PART_S;
+    return Math.min(stepS, written);
+  };
   const each = (pick: (figures: Figures, seconds: number) => number | null) =>
-    steps.map(({ at, figures }) => (figures && seconds(at) >= LEAST_S ? short(pick(figures, seconds(at))) : null));
+    steps.map(({ at, figures }) => (figures && seconds(at) >= PART_S ? short(pick(figures, seconds(at))) : null));
   const { t } = words;
   const line = (
     key: string,
@@ -41,7 +46,7 @@ export function plotsOf(source: PlotSource, words: Words): Plot[] {
     const latest = latestOf(values);
     return { label: t(`plots.series.${key}`), look, values, latest: latest === null ? '–' : unit(latest) };
   };
-  const ms = (value: number) => words.time.span(value);
+  const ms = (value: number) => t('time.ms', { n: plain(value) });
   const perMin = (value: number) => t('plots.perMin', { n: plain(value) });
   const times = (counts: (figures: Figures) => readonly number[]) => [
     line(
@@ -57,19 +62,29 @@ export function plotsOf(source: PlotSource, words: Words): Plot[] {
       ms,
     ),
   ];
+  // Less than one a second is told by the minute: nobody reads 0.0167/s.
+  const busy = each(({ sums }, span) => sums.requests / span).some((value) => (value ?? 0) >= 1);
   const perMinute = (pick: (figures: Figures) => number) => each((figures, span) => (pick(figures) / span) * 60);
   const plots: Plot[] = [
     plot(
       'requests',
       [
-        line(
-          'perS',
-          'k1',
-          each(({ sums }, span) => sums.requests / span),
-          plain,
-        ),
+        busy
+          ? line(
+              'perS',
+              'k1',
+              each(({ sums }, span) => sums.requests / span),
+              (value) => `${plain(value)}/s`,
+            )
+          : line(
+              'perMinute',
+              'k1',
+              perMinute(({ sums }) => sums.requests),
+              perMin,
+            ),
       ],
       words,
+      busy ? '/s' : t('plots.unit.jobs'),
     ),
     plot(
       'response',
@@ -123,12 +138,13 @@ export function plotsOf(source: PlotSource, words: Words): Plot[] {
   return plots;
 }
 
-function plot(key: Plot['key'], series: readonly Series[], { t }: Words): Plot {
+function plot(key: Plot['key'], series: readonly Series[], { t }: Words, unit = t(`plots.unit.${key}`)): Plot {
   const greatest = Math.max(...series.flatMap(({ values }) => values.map((value) => value ?? 0)));
   const max = roundUp(greatest);
   return {
     key,
     title: t(`plots.title.${key}`),
+    unit,
     series,
     stacked: false,
     max,
@@ -152,7 +168,7 @@ function latencyPlot({ steps, latencyWarningMs }: PlotSource, words: Words): Plo
       label: name,
       look: looks[i] ?? 'k1',
       values,
-      latest: latest === null ? '–' : words.time.span(latest * 1000),
+      latest: latest === null ? '–' : words.t('time.s', { n: plain(latest) }),
     };
   });
   const limit = latencyWarningMs > 0 ? latencyWarningMs / 1000 : null;

@@ -153,7 +153,8 @@ describe('the retry policy', () => {
           const got = verdict(CountingJob, new BusyError('busy'), { attempt: failed + others + 1, counts });
           assert.equal(got.kind, failed + 1 >= attempts ? 'dead' : 'retry');
           assert.equal(got.key, 'BusyError');
-          if (got.kind === 'dead') assert.equal(got.reason, `busy (the last of ${failed + 1} attempts)`);
+          const which = failed === 0 ? 'the only attempt' : `the last of ${failed + 1} attempts`;
+          if (got.kind === 'dead') assert.equal(got.reason, `busy (${which})`);
         }),
       );
     });

@@ -114,7 +114,7 @@ describe('what can be done with jobs', () => {
     const question = await operator.get(`${DEAD}/confirm?all=1&q=inv_`);
     assert.match(
       textOf(question.body),
-      /^What is to become of 30 dead jobs\? .* SyncInvoiceJob 30 jobs Type 30 to confirm Retry 30 jobs Delete 30 jobs Leave them$/,
+      /^Retry or delete 30 dead jobs\? .* SyncInvoiceJob 30 jobs Type 30 to confirm Retry 30 jobs Delete 30 jobs Leave them$/,
     );
     const fields = { ...hiddenFields(question.body), act: 'delete' };
     for (const count of ['', '29', '3O']) {

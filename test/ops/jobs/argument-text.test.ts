@@ -37,6 +37,13 @@ describe('arguments as pages show them', () => {
     assert.deepEqual(shown([{ $date: '2026-11-26T00:00:00.000Z' }]), ['2026-11-26T00:00:00.000Z']);
   });
 
+  it('show what would turn the writing around', () => {
+    assert.deepEqual(shown([{ 'a\u2066': 'user\u202egnp.exe', b: ['\u061c'] }]), [
+      'a\\u2066 = "user\\u202egnp.exe"',
+      'b = ["\\u61c"]',
+    ]);
+  });
+
   it('have none where the filter hides it', () => {
     const filtered = new ArgumentFilter(['email']).filter([{ id: 1, email: 'a@b.c', deep: { token: 'x' } }]);
     assert.deepEqual(shownArguments(filtered), [

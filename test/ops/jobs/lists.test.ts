@@ -29,7 +29,7 @@ describe('lists of jobs', () => {
 
   it('show the dead, the newest first, with what they were given, why they died and how often they were tried', async () => {
     const text = await operator.read('/ops/jobs/dead');
-    assert.match(text, /^Dead jobs 61 jobs used up their attempts\. Kept for 180 days, then removed\./);
+    assert.match(text, /^Dead jobs 61 jobs died\. Kept for 180 days, then removed\./);
     assert.match(text, /SyncInvoiceJob billing invoice: "inv_\d+", amount: 129\d\d, token: filtered , email: filtered/);
     assert.match(text, /BillingTimeout No answer from billing\.example\.com in 15 s 1 (now|\d+ s ago)/);
     assert.match(text, /SecretJob not shown/);
@@ -166,7 +166,7 @@ describe('lists of jobs', () => {
 
   it('stand in Korean, too', async () => {
     const { body } = await operator.get('/ops/jobs/dead?locale=ko');
-    assert.match(textOf(body), /^죽은 작업 작업 61개가 시도를 모두 썼습니다\./);
+    assert.match(textOf(body), /^죽은 작업 모두 61개입니다\./);
     assert.doesNotMatch(body, /jobs\.\w+\.|nav\.\w+/);
   });
 });

@@ -174,7 +174,7 @@ describe('pages of queues, of what runs, and of recurring jobs', () => {
     });
     assert.match(
       text,
-      /^Busy 1 of 2 places are taken on one processor\..* ImportRowsJob import: 771902345, from: 12000 default \S+, pid \d+ 42 % 1 [\d.]+ m?s/,
+      /^Busy 1 of 2 slots are taken on one processor\..* ImportRowsJob import: 771902345, from: 12000 default \S+, pid \d+ 42 % 1 [\d.]+ m?s/,
     );
     assert.match((await operator.get('/ops/jobs/busy')).body, /<rect width="42%" height="100%"\/>/);
     const seen = await viewer.read('/ops/jobs/busy');
@@ -227,7 +227,7 @@ describe('pages of queues, of what runs, and of recurring jobs', () => {
       const text = await operator.read('/ops/jobs/classes');
       assert.match(text, /PruneSessionsJob 1 0 0 % 0 0 [\d.]+ m?s [\d.]+ m?s [\d.]+ m?s/);
       assert.match(text, /WelcomeMailJob 0 1 100 % 1 0 – – /);
-      assert.match(text, /All together 1 1 50 % 1 0/);
+      assert.match(text, /Total 1 1 50 % 1 0/);
       return true;
     });
     for (const period of ['day', 'all'])

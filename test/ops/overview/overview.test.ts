@@ -305,7 +305,8 @@ describe('the overview', () => {
   });
 
   it('is still there while Redis is not, and fills again by itself', async () => {
-    await publish(pictureOf({ id: 'unseen' }));
+    // Far ahead, so that it is not silent, or gone, however long Redis is away.
+    await publish(pictureOf({ id: 'unseen' }), -3_600_000);
     const page = await streamOf('?tree=unseen');
     await until('the tree is shown', () => page.text().includes('n.worker-0.say'));
     await ops.redis.stop();

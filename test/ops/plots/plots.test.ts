@@ -42,25 +42,55 @@ describe('plots', () => {
   };
   const sums = { requests: 600, serverErrors: 9, turnedAway: 6, processed: 30, failed: 3 };
 
-  it('tell rates, of a minute that has just begun as well', () => {
+  it('tell rates of what is written of a minute that has just begun: not all of its seconds are', () => {
     const drawn = plots(minutes({ 57: { sums }, 59: { sums } }));
     const requests = drawn.get('requests');
-    assert.deepEqual(requests?.series[0]?.values.slice(-4), [null, 10, null, 20], 'of 60 s, unknown, of 30 s');
+    assert.deepEqual(
+      requests?.series[0]?.values.slice(-4),
+      [null, 10, null, 30],
+      'of 60 s, unknown, of the 20 s of 30',
+    );
     const ticks = requests?.ticks.map(({ value, text }) => [value, text]);
-    assert.deepEqual([requests?.series[0]?.latest, requests?.max], ['20', 20]);
+    assert.deepEqual([requests?.series[0]?.latest, requests?.max], ['30/s', 40]);
     assert.deepEqual(ticks, [
       [0, '0'],
-      [10, '10'],
       [20, '20'],
+      [40, '40'],
     ]);
     const errors = drawn.get('errors')?.series.map(({ label, values, latest }) => [label, values[57], latest]);
     assert.deepEqual(errors, [
-      ['5xx', 3, '6/min'],
-      ['503', 6, '12/min'],
+      ['5xx', 3, '9/min'],
+      ['503', 6, '18/min'],
     ]);
     assert.deepEqual(
       drawn.get('jobs')?.series.map(({ values }) => values[57]),
       [30, 3],
+    );
+  });
+
+  it('tell rates by the minute where there is less than one a second', () => {
+    const one = { ...sums, requests: 1 };
+    const requests = plots(minutes({ 57: { sums: one } })).get('requests');
+    assert.deepEqual(
+      [requests?.series[0]?.values[57], requests?.series[0]?.latest, requests?.unit],
+      [1, '1/min', '/min'],
+    );
+    assert.equal(plots(minutes({ 57: { sums } })).get('requests')?.unit, '/s');
+  });
+
+  it('have one unit beside the axis and in the key', () => {
+    const duration = BOUNDS_MS.map((bound) => (bound === 2500 ? 4 : 0));
+    const drawn = plots(minutes({ 57: { duration, queued: duration, latencies: { mailer: 1500 } } }));
+    assert.deepEqual(
+      (['response', 'queueTime', 'latency'] as const).map((key) => [
+        drawn.get(key)?.unit,
+        drawn.get(key)?.series[0]?.latest,
+      ]),
+      [
+        ['ms', '1560 ms'],
+        ['ms', '1560 ms'],
+        ['s', '1.5 s'],
+      ],
     );
   });
 
@@ -85,9 +115,9 @@ describe('plots', () => {
     assert.deepEqual(
       latency?.series.map(({ label, latest }) => [label, latest]),
       [
-        ['mailer', '4 min 12 s'],
+        ['mailer', '252 s'],
         ['default', '1.2 s'],
-        ['reports', '5 ms'],
+        ['reports', '0.005 s'],
       ],
     );
     assert.deepEqual([latency?.late, latency?.limit, latency?.max], [true, 60, 400]);

@@ -1,0 +1,22 @@
+import assert from 'node:assert/strict';
+import { readSettings } from '../../lib/core/settings';
+import { pagesAt } from '../../lib/role/banner';
+
+describe('what a browser opens', () => {
+  const at = (address: string, env: Readonly<Record<string, string>> = {}) =>
+    pagesAt(address, readSettings({ cwd: '/nowhere', env }));
+
+  it('is on localhost, at the port that the tree has, with the pages and the inbox', () => {
+    for (const address of ['http://0.0.0.0:41234', 'http://[::]:41234'])
+      assert.deepEqual(at(address), [
+        'http://localhost:41234/',
+        'http://localhost:41234/ops',
+        'http://localhost:41234/ops/mail/inbox',
+      ]);
+    assert.deepEqual(at('http://127.0.0.1:3000', { MAIL_DELIVERY: 'log' }), [
+      'http://127.0.0.1:3000/',
+      'http://127.0.0.1:3000/ops',
+    ]);
+    assert.deepEqual(at('unix:/run/app.sock'), []);
+  });
+});
