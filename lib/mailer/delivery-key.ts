@@ -7,7 +7,10 @@ import { recipients } from './transport/mime';
 /** How a mail is known again when its job runs again. */
 export interface DeliveryKey {
   readonly key: string;
-  /** Derived from the key, so that the receiving side can tell a duplicate. */
+  /**
+   * For a mail that has none yet: the first claim keeps it in the delivery record, so that the receiving side can tell a
+   * duplicate. Not derived from the key, for everybody who gets the mail could try guesses at its Bcc.
+   */
   readonly messageId: string;
 }
 
@@ -29,11 +32,10 @@ export class DeliveryKeys {
   /** Outside a job every mail has a key of its own. @param given digest of arguments and params. */
   next(draft: Draft, given: string): DeliveryKey {
     const { jobId } = currentContext();
-    const key = jobId === undefined ? `once/${randomUUID()}` : this.within(jobId, draft, given);
-    return {
-      key,
-      messageId: `<${key.replaceAll('/', '.').replace(/[^A-Za-z0-9._-]/g, escaped)}@${domainOf(draft.from.address)}>`,
-    };
+    const id = randomUUID();
+    const key = jobId === undefined ? `once/${id}` : this.within(jobId, draft, given);
+    const local = `${jobId ?? 'once'}.${id}`.replace(/[^A-Za-z0-9._-]/g, escaped);
+    return { key, messageId: `<${local}@${domainOf(draft.from.address)}>` };
   }
 
   /** A job's run begins or has ended: its count starts anew. */

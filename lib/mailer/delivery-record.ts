@@ -10,6 +10,8 @@ export type Claim =
   | {
       readonly verdict: 'mine';
       readonly token: string;
+      /** As of the first claim. */
+      readonly messageId: string;
       /** Recipients whom an earlier run has dealt with. */
       readonly settled: readonly string[];
     }
@@ -70,14 +72,20 @@ const CLAIM = `
       or not exists (
         select from pg_stat_activity a where a.pid = d.claimed_by_pid and a.backend_start = d.claimed_by_since
       ))
-    returning 'mine' as verdict, settled
+    returning 'mine' as verdict, settled, message_id
   )
-  select verdict, settled from mine
+  select verdict, settled, message_id from mine
   union all
-  select state, settled from mail_deliveries where key = :key and not exists (select from mine)`;
+  select state, settled, message_id from mail_deliveries where key = :key and not exists (select from mine)`;
 
 /** Keys begin with the job's id. */
 const JOB = `split_part(key, '/', 1) collate "C"`;
+
+interface ClaimRow {
+  readonly verdict: string;
+  readonly settled: string[];
+  readonly message_id: string;
+}
 
 const RENEW = `
   update mail_deliveries as d
@@ -126,9 +134,9 @@ export class DeliveryRecord implements DeliveryRecords {
     const { mailer, action, subject } = draft;
     const { leaseMs } = this;
     const values = { key, messageId, token, mailer, action, subject, leaseMs, recipients: recipients(draft) };
-    const { rows } = await this.knex.raw<{ rows: { verdict: string; settled: string[] }[] }>(CLAIM, values);
-    const { verdict, settled = [] } = rows[0] ?? {};
-    if (verdict === 'mine') return { verdict, token, settled };
+    const { rows } = await this.knex.raw<{ rows: ClaimRow[] }>(CLAIM, values);
+    const { verdict, settled = [], message_id: kept = messageId } = rows[0] ?? {};
+    if (verdict === 'mine') return { verdict, token, messageId: kept, settled };
     // No row: another run inserted it while this statement ran.
     return { verdict: verdict === 'sent' ? 'sent' : 'busy' };
   }

@@ -3,6 +3,7 @@ import type EmailTemplates from 'email-templates';
 import { CssInliner } from './css-inliner';
 import { MissingTemplateError } from './errors';
 import { layoutFor, type Parts, type RenderRequest } from './render-request';
+import { withOwnStyleSheets } from './style-sheets';
 import { Views } from './views';
 
 /** Travels through email-templates as one local, so that its own locals (`cache`, `pretty`) cannot hide the mail's. */
@@ -37,9 +38,10 @@ export class Renderer {
         applyStyleTags: true,
         removeStyleTags: true,
         preserveMediaQueries: true,
-        // Style sheets may be linked. Nothing else is fetched, even where a text of the mail says `data-inline`.
+        // Nothing is fetched, even where a text of the mail says `data-inline`.
         webResources: {
           relativeTo: options.templatesDir,
+          links: false,
           images: false,
           scripts: false,
           svgs: false,
@@ -56,7 +58,7 @@ export class Renderer {
       },
       render: (view, wrapped) => this.renderPart(view, wrapped),
     });
-    this.inliner = new CssInliner((html) => this.email.juiceResources(html));
+    this.inliner = new CssInliner((html) => this.email.juiceResources(withOwnStyleSheets(html, options.templatesDir)));
   }
 
   /** @throws TemplateError with file and line; MissingTemplateError. */

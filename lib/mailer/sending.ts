@@ -71,12 +71,12 @@ export class Sending {
     await writes.write('recording a mail that was sent', () => record.sent(key.key, receipt, to));
     await this.announce(message, receipt, since);
     const { refused } = receipt;
-    return { status: 'sent', messageId: key.messageId, ...(refused && { refused }) };
+    return { status: 'sent', messageId: claim.messageId, ...(refused && { refused }) };
   }
 
   private async finish(): Promise<OutgoingMessage> {
-    const { composer, draft, key, setup } = this.options;
-    let message = await composer.compose(draft, key);
+    const { composer, draft, claim, setup } = this.options;
+    let message = await composer.compose(draft, claim);
     if (this.mailer.beforeDeliver) {
       await this.mailer.beforeDeliver(message as never);
       message = rechecked(message, 'after beforeDeliver');

@@ -8,11 +8,15 @@ export class MemoryDeliveryRecords implements DeliveryRecords {
   private readonly states = new Map<string, 'claimed' | 'sent'>();
   private readonly settled = new Map<string, readonly string[]>();
 
-  async claim({ key }: DeliveryKey): Promise<Claim> {
+  private readonly messageIds = new Map<string, string>();
+
+  async claim({ key, messageId }: DeliveryKey): Promise<Claim> {
     const state = this.states.get(key);
     if (state) return { verdict: state === 'sent' ? 'sent' : 'busy' };
     this.states.set(key, 'claimed');
-    return { verdict: 'mine', token: randomUUID(), settled: this.settled.get(key) ?? [] };
+    const first = this.messageIds.get(key) ?? messageId;
+    this.messageIds.set(key, first);
+    return { verdict: 'mine', token: randomUUID(), messageId: first, settled: this.settled.get(key) ?? [] };
   }
 
   async renew(): Promise<boolean> {

@@ -166,6 +166,8 @@ describe('DeliveryKeys', () => {
     );
     assert.match(messageId, /^<[A-Za-z0-9._-]+@shop\.example>$/);
     assert.ok(key.startsWith('a b/<c>@d/'));
+    const [, digest = ''] = /\/([0-9a-f]{16})\/1$/.exec(key) ?? [];
+    assert.ok(digest !== '' && !messageId.includes(digest), 'whoever gets it could guess at the Bcc');
     const from = { name: '', address: 'hello@münchen.example' };
     assert.match(keys.next({ ...draft('news', 'a@x.example'), from }, NOTHING).messageId, /@xn--mnchen-3ya\.example>$/);
     assert.notEqual(

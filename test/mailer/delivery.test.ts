@@ -46,7 +46,7 @@ describe('MailDelivery', () => {
       const [mail] = sink.messages;
       assert.equal(mail?.subject, 'Welcome to Catamount, Ada');
       assert.deepEqual(result, { status: 'sent', messageId: mail?.messageId });
-      assert.match(mail?.messageId ?? '', /^<job-1\.[0-9a-f]{16}\.1@shop\.example>$/);
+      assert.match(mail?.messageId ?? '', /^<job-1\.[0-9a-f-]{36}@shop\.example>$/);
       assert.equal(mail?.headers.get('auto-submitted'), 'auto-generated');
       const [{ to, via, messageId } = assert.fail()] = stage.all('mail.sent');
       assert.deepEqual({ to, via, messageId }, { to: ['ada@example.com'], via: 'smtp', messageId: mail?.messageId });
