@@ -19,8 +19,11 @@ describe('landing page', () => {
 
   it('takes no markup from the Host header', async () => {
     for (const host of ['"><script>', 'a/b', "a'b", 'a:b']) {
-      const { text } = await serving.request('/', { headers: { host } });
-      assert.match(text, /curl -X POST http:\/\/localhost:3000\/users/, host);
+      const { status, text } = await serving.request('/', { headers: { host } });
+      assert.ok(!text.includes(host), host);
+      // RFC 3986 allows an apostrophe in a host; for the others the request is refused before the page.
+      if (host === "a'b") assert.match(text, /curl -X POST http:\/\/localhost:3000\/users/);
+      else assert.equal(status, 400, host);
     }
   });
 

@@ -180,7 +180,7 @@ describe('the fetcher', () => {
       gate.open();
       gate.close();
     }
-    assert.equal(await client.hLen('bq:default:deliveries'), 0);
+    await until('Redis has every outcome', async () => (await client.hLen('bq:default:deliveries')) === 0);
   });
 });
 
