@@ -39,7 +39,8 @@ describe('one tree, as on a dyno', () => {
     for (const user of users) assert.equal((await tree.request('POST', '/users', { json: user })).status, 201);
     assert.equal((await tree.request('POST', '/users', { json: users[0] })).status, 422);
     await eachHasOneMail();
-    assert.deepEqual(around.sink.messages.map(({ subject }) => subject).sort(), users.map(subjectFor).sort());
+    const received = around.sink.messages.map(({ envelope, subject }) => `${envelope.to}: ${subject}`);
+    assert.deepEqual(received.sort(), users.map((user) => `${user.email}: ${subjectFor(user)}`).sort());
   });
 
   it('shows itself to an operator, in a browser and in a terminal', async () => {

@@ -177,8 +177,8 @@ class PlainSender extends RenderingSender {
     ko: this.renderer.render({ email: 'user1000@example.com', name: '김민지 1000 🐈', locale: 'ko' }),
   };
 
-  protected override contentFor({ name, locale }: Person) {
-    const subject = locale === 'ko' ? `${name} 님, Catamount에 오신 것을 환영합니다` : `Welcome to Catamount, ${name}`;
+  protected override contentFor({ locale }: Person) {
+    const subject = locale === 'ko' ? 'Catamount에 오신 것을 환영합니다' : 'Welcome to Catamount';
     return { ...this.parts[locale], subject };
   }
 }

@@ -70,12 +70,12 @@ describe('a first start with no settings', () => {
     const mails = await mailsIn(tree, 2);
 
     const english = mails.get('new.user@example.com');
-    assert.equal(english?.subject, 'Welcome to Catamount, New User');
+    assert.equal(english?.subject, 'Welcome to Catamount');
     assert.match(english?.text ?? '', /Your account is ready/);
     assert.match(String(english?.html), /<html[^>]* lang="en"/);
 
     const korean = mails.get('gildong@example.com');
-    assert.equal(korean?.subject, '홍길동 님, Catamount에 오신 것을 환영합니다');
+    assert.equal(korean?.subject, 'Catamount에 오신 것을 환영합니다');
     assert.match(korean?.text ?? '', /계정이 준비되었습니다/);
     assert.match(String(korean?.html), /<html[^>]* lang="ko"/);
   });

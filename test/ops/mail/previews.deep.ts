@@ -72,7 +72,7 @@ describe('previews of mails, in npm run dev', () => {
     const index = page.getByRole('navigation', { name: 'Mails', exact: true });
     assert.deepEqual(await index.getByRole('heading').allTextContents(), ['GalleryMailer', 'UserMailer', 'Inbox']);
     await index.getByRole('link', { name: 'welcome', exact: true }).click();
-    assert.equal(await page.title(), 'Welcome to Catamount, Ada Park · Catamount ops');
+    assert.equal(await page.title(), 'Welcome to Catamount · Catamount ops');
     const list = (await copy.tree.request('GET', '/ops/mail.json')).json<{ previews: { href: string }[] }>();
     assert.deepEqual(list.previews.map(({ href }) => href.replace('/ops/mail/previews/', '')).slice(-5), [
       'GalleryMailer/exits',
