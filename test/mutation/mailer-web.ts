@@ -101,7 +101,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'who was refused for now is tried again',
     file: 'lib/mailer/transport/smtp-answer.ts',
-    find: 'permanent: error.responseCode === undefined || error.responseCode >= 500,',
+    find: "permanent: error.responseCode === undefined || (error.responseCode >= 500 && !isPassing(error.response ?? '')),",
     replace: 'permanent: true,',
     killedBy: ['test/mailer/partial-delivery.test.ts'],
   },
