@@ -83,6 +83,7 @@ export type ToProcessor =
 
 export type FromProcessor =
   | { readonly catamount: 'ready' }
+  | BootFailure
   | AskMessage
   | { readonly catamount: 'heartbeat'; readonly status: ProcessorStatus; readonly work: Work }
   | { readonly catamount: 'happened'; readonly event: RecentEvent }

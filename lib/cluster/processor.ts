@@ -1,3 +1,4 @@
+import { UserError } from '../core/errors';
 import type { Events } from '../core/events';
 import { Deadline } from '../support/deadline';
 import { type Deferred, deferred } from '../support/deferred';
@@ -34,6 +35,8 @@ export interface ProcessorOptions {
   /** How large its heap may grow; null for Node's own choice. */
   readonly heapMb: number | null;
   readonly respawn?: RespawnOptions;
+  /** Told why it can never start, before any has: what is wrong was written into the app, so the tree is not to start either. */
+  readonly onRefused?: (error: UserError) => void;
   /** Called with false when jobs cannot be run for now, and with true when they can again. */
   readonly onRunning?: (running: boolean) => void;
 }
@@ -54,6 +57,7 @@ export class Processor {
   private forkedAt = 0;
   private readyAt: number | undefined;
   private heardAt = 0;
+  private everReady = false;
   readonly deaths = new DeathNotes();
   private restarts = 0;
   /** CPU time of those that are gone, s. */
@@ -229,6 +233,12 @@ export class Processor {
       this.obey(message.order);
       return;
     }
+    if (message.catamount === 'failed') {
+      if (this.everReady || !message.final) return;
+      this.options.onRefused?.(new UserError(`Catamount cannot start: ${message.message}`, message.exitCode));
+      return;
+    }
+    this.everReady = true;
     this.deaths.ready();
     if (this.state === 'booting') this.state = this.wanted === 'quiet' ? 'quiet' : 'ready';
     this.readyAt = performance.now();

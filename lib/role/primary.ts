@@ -74,7 +74,13 @@ export class Primary {
       const heapMb = config.heapCaps?.jobsMb ?? null;
       const { workerTimeoutMs: timeoutMs, bootTimeoutMs } = web;
       const times = { timeoutMs, bootTimeoutMs, drainTimeoutMs };
-      this.processor = new Processor(events, { ...times, lineage: id, heapMb, onRunning });
+      this.processor = new Processor(events, {
+        ...times,
+        lineage: id,
+        heapMb,
+        onRunning,
+        onRefused: (error) => void this.stop('it cannot start', this.reportFailure(error)),
+      });
     }
     const { workers, processor, memory, phased } = this;
     this.sights = new TreeSights({ id, app: app.name, config, events, workers, processor, memory, phased });

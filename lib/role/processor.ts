@@ -69,7 +69,11 @@ export async function runProcessor(app: AppDefinition, lineage: Lineage): Promis
   } catch (thrown) {
     const error = toError(thrown);
     events.emit('process.error', { error, during: 'starting the job processor' });
-    process.exit(error instanceof UserError ? error.exitCode : EXIT.failed);
+    const exitCode = error instanceof UserError ? error.exitCode : EXIT.failed;
+    const exit = () => process.exit(exitCode);
+    const failure = { catamount: 'failed', message: error.message, exitCode, final: exitCode === EXIT.config } as const;
+    if (process.connected) process.send?.(failure satisfies FromProcessor, undefined, undefined, exit);
+    else exit();
   }
 }
 

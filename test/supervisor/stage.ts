@@ -65,7 +65,7 @@ export class Stage {
   }
 
   /** Switches one of the app's flaws on. @returns what mends it, however often. */
-  spoil(flag: 'broken' | 'hold' | 'slow-boot' | 'jobs-crash' | 'slow-jobs' | 'broken-setup'): () => void {
+  spoil(flag: 'broken' | 'hold' | 'slow-boot' | 'jobs-crash' | 'slow-jobs' | 'broken-setup' | 'odd-cron'): () => void {
     const file = path.join(this.flags, flag);
     fs.writeFileSync(file, '');
     return () => fs.rmSync(file, { force: true });

@@ -1,4 +1,4 @@
-import { toError, UserError } from '../../core/errors';
+import { EXIT, toError, UserError } from '../../core/errors';
 import { type ArgumentCodec, serializeArguments } from '../enqueue/arguments';
 import { type CronOptions, type JobClass, jobNameOf } from '../job-class';
 import type { CatchUpPolicy } from './catch-up';
@@ -77,6 +77,6 @@ function subject<T>(className: string, work: () => T): T {
     return work();
   } catch (thrown) {
     const error = toError(thrown);
-    throw Object.assign(new UserError(`${className}: ${error.message}`), { cause: error });
+    throw Object.assign(new UserError(`${className}: ${error.message}`, EXIT.config), { cause: error });
   }
 }
