@@ -14,7 +14,7 @@ const UNHURRIED = {
   SHUTDOWN_TIMEOUT: '10m',
 };
 
-const OUR_MIGRATIONS = ['lib/job/migrations', 'lib/mailer/migrations'];
+const OUR_MIGRATIONS = ['lib/job/migrations', 'lib/mailer/migrations', 'lib/ops/migrations'];
 
 /** The test app on a database and a Redis of its own, in production, with switches to spoil it. */
 export class Stage {
