@@ -182,8 +182,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a straggler’s query is not lost in a transaction that is over',
     file: 'lib/model/transaction.ts',
-    find: 'return trx?.isCompleted() ? undefined : trx;',
-    replace: 'return trx;',
+    find: 'return scope?.trx.isCompleted() ? undefined : scope?.trx;',
+    replace: 'return scope?.trx;',
     killedBy: [TRANSACTION],
   },
   {

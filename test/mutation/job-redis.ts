@@ -48,7 +48,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'what a stop hands back is not counted as delivered',
     file: FUSED,
-    find: `tonumber(fence:match('^%d+')) - 1`,
+    find: `tonumber(fence:match('^%d+')) - uncounted`,
     replace: `tonumber(fence:match('^%d+'))`,
     killedBy: OUTCOMES_TEST,
   },
@@ -188,7 +188,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'what runs when a stop runs out of time is handed back',
     file: 'lib/job/processor.ts',
-    find: `fetcher.returnRunning((delivery, applied) => this.announceReturn(delivery.id, delivery.queue, applied));`,
+    find: `fetcher.returnRunning(returned, this.anyMayBeGuilty);`,
     replace: ``,
     killedBy: ['test/job/stop.test.ts'],
   },

@@ -108,8 +108,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a 4xx is tried again',
     file: 'lib/mailer/transport/smtp-answer.ts',
-    find: 'responseCode >= 500 &&',
-    replace: 'responseCode >= 400 &&',
+    find: 'responseCode >= 500 &&\n    responseCode < 600 &&',
+    replace: 'responseCode >= 400 &&\n    responseCode < 600 &&',
     killedBy: ['test/mailer/transport/smtp.test.ts'],
   },
   {

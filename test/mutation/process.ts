@@ -61,7 +61,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'servers that a killed tree left are adopted',
     file: 'lib/embedded/owned-server.ts',
-    find: '(await this.find()) ?? (await this.server.start(this.watch))',
+    find: '(await this.adopt()) ?? (await this.server.start(this.watch))',
     replace: 'await this.server.start(this.watch)',
     killedBy: ['test/embedded/redis-alone.test.ts'],
   },

@@ -133,7 +133,10 @@ describe('the overview of a real tree, in a browser', () => {
     await until('there are figures', figures, { everyMs: 1000 });
     await operator.page.getByText('Numbers as a table').click();
     const header = operator.page.locator('details thead');
-    assert.match(await wordsOf(header), /Requests requests \/(?:s|min).*Response time p99 ms.*Queue latency default s.*Memory MB/);
+    assert.match(
+      await wordsOf(header),
+      /Requests requests \/(?:s|min).*Response time p99 ms.*Queue latency default s.*Memory MB/,
+    );
     assert.ok((await operator.page.locator('details tbody tr').count()) >= 1);
     await shoot(operator.page, 'overview-plots');
     assert.deepEqual(await violations(operator.page), []);
