@@ -21,7 +21,7 @@ const TOLD: readonly EventName[] = [
   'operator.refused',
 ];
 /** The same of what the job processor tells the primary of. */
-const TOLD_OF_JOBS: readonly EventName[] = ['dead.dropped', 'queue.restored', 'installation.foreign'];
+const TOLD_OF_JOBS: readonly EventName[] = ['dead.dropped', 'queue.restored', 'redis.emptied', 'installation.foreign'];
 const KEPT = 30;
 /** Longer texts are cut. */
 const LONGEST = 300;

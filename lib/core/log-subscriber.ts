@@ -170,6 +170,10 @@ const LINES: { readonly [E in EventName]?: (event: EventMap[E]) => Line } = {
       ? `${count} dead job(s) of queue ${queue} were dropped for good: only the newest 10,000 are kept`
       : `${count} dead job(s) of queue ${queue} were dropped for good: they had been dead for 180 days`,
   ],
+  'redis.emptied': () => [
+    'warn',
+    'Redis has lost its data: what is in the outbox is dispatched again, anything else that it held is gone',
+  ],
   'queue.restored': ({ queue, count }) => [
     'warn',
     `Redis had lost the place of ${count} job(s) of queue ${queue}; they are back where their records say they belong`,

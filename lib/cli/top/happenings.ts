@@ -69,6 +69,7 @@ const SENTENCES: Partial<Record<RecentEvent['name'], (about: About) => string>> 
     'this database was copied from another installation: none of its jobs is dispatched until catamount jobs adopt',
   'dead.dropped': ({ queue, count, reason }) =>
     `${count} dead jobs of ${queue} were dropped for good (${reason === 'age' ? 'dead for 180 days' : 'only 10,000 are kept'})`,
+  'redis.emptied': () => 'Redis has lost its data: the outbox is dispatched again, anything else is gone',
   'queue.restored': ({ queue, count }) => `Redis had lost the place of ${count} jobs of ${queue}: put back`,
   'operator.command': ({ command, via }) => `asked to ${command} by ${via}`,
   'operator.refused': ({ command, reason }) => `${command} was refused: ${reason}`,

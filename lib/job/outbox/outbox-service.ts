@@ -86,6 +86,7 @@ export class OutboxService {
         events.emit('outbox.redispatched', { count });
         this.relay.nudge();
       },
+      onEmptied: () => events.emit('redis.emptied', {}),
       onRestored: (queue, count) => events.emit('queue.restored', { queue, count }),
       queues,
       onError: report('comparing the outbox with Redis'),

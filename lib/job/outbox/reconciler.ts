@@ -36,6 +36,8 @@ export interface ReconcilerOptions {
   readonly mayDispatch: () => Promise<boolean>;
   /** Redis may have lost its data: called before rows are offered to the relay again. */
   readonly onNewLife: () => Promise<void>;
+  /** Redis has lost all that it had. */
+  readonly onEmptied: () => void;
   /** Rows were offered to the relay again. */
   readonly onLost: (count: number) => void;
   /** Jobs that were on no list are on one again. */
@@ -55,6 +57,8 @@ export class Reconciler {
   private cursor: Cursor | undefined;
   /** Walks over the whole outbox in one life of Redis. */
   private wholeWalks = { life: '', count: 0 };
+  /** This process has seen a life that was compared: a Redis that knows of none after that has been emptied. */
+  private hasSeenCompared = false;
   private readonly strays: StrayJobs;
   private routineAt = performance.now();
   private readonly routineMs: number;
@@ -87,6 +91,7 @@ export class Reconciler {
     if (!redis.isReady || !(await this.options.mayDispatch())) return undefined;
     const life = await currentLife(redis);
     if (life.compared) {
+      this.hasSeenCompared = true;
       if (performance.now() - this.routineAt >= this.routineMs) {
         this.routineAt = performance.now();
         await this.walk(ROUTINE_PAGES);
@@ -94,6 +99,8 @@ export class Reconciler {
       }
       return undefined;
     }
+    if (life.first && this.hasSeenCompared) this.options.onEmptied();
+    this.hasSeenCompared = false;
     this.cursor = undefined;
     await this.options.onNewLife();
     await this.walk(Number.POSITIVE_INFINITY);
@@ -101,7 +108,7 @@ export class Reconciler {
     const ofLife = `${life.runId} ${life.id}`;
     const before = this.wholeWalks.life === ofLife ? this.wholeWalks.count : 0;
     this.wholeWalks = { life: ofLife, count: before + 1 };
-    if (this.wholeWalks.count >= WHOLE_WALKS) await markCompared(redis, life);
+    if (this.wholeWalks.count >= WHOLE_WALKS) this.hasSeenCompared = await markCompared(redis, life);
     return undefined;
   }
 

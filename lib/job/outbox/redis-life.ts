@@ -15,16 +15,19 @@ export interface RedisLife {
   readonly id: string;
   /** Whether this life has been compared already, by any process. */
   readonly compared: boolean;
+  /** Whether this Redis knows of no earlier life: it is new, or has been emptied. */
+  readonly first: boolean;
 }
 
 // KEYS  1 the compared one, 2 the begun one
 // ARGV  1 run id, 2 a random id
-// reply "" when it has been compared, or its id
+// reply "" when it has been compared, or its id; 1 when no life was compared before
 const LOOK = new RedisScript(`
 local call = redis.call
-if call('get', KEYS[1]) == ARGV[1] then return '' end
+local compared = call('get', KEYS[1])
+if compared == ARGV[1] then return {'', 0} end
 call('setnx', KEYS[2], ARGV[2])
-return call('get', KEYS[2])`);
+return {call('get', KEYS[2]), compared and 0 or 1}`);
 
 // KEYS  as above
 // ARGV  1 run id, 2 its id
@@ -38,11 +41,12 @@ return 1`);
 export async function currentLife(client: RedisClient): Promise<RedisLife> {
   const info = await answerWithin(ANSWER_MS, client.info('server'));
   const runId = /run_id:(\w+)/.exec(info)?.[1] ?? 'unknown';
-  const begun = String(await LOOK.run(client, [KEY, BEGUN_KEY], [runId, randomUUID()]));
-  return { runId, id: begun, compared: begun === '' };
+  const reply = (await LOOK.run(client, [KEY, BEGUN_KEY], [runId, randomUUID()])) as readonly [string, number];
+  const [begun, first] = reply;
+  return { runId, id: begun, compared: begun === '', first: first === 1 };
 }
 
-/** Does nothing when Redis has been emptied since its life was looked at. */
-export async function markCompared(client: RedisClient, { runId, id }: RedisLife): Promise<void> {
-  await MARK.run(client, [KEY, BEGUN_KEY], [runId, id]);
+/** @returns false, with nothing done, when Redis has been emptied since its life was looked at, or another was first. */
+export async function markCompared(client: RedisClient, { runId, id }: RedisLife): Promise<boolean> {
+  return (await MARK.run(client, [KEY, BEGUN_KEY], [runId, id])) === 1;
 }

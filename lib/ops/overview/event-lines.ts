@@ -46,6 +46,7 @@ const LOOKS: Readonly<Record<string, Look>> = {
   'installation.foreign': bad,
   'dead.dropped': warn,
   'queue.restored': warn,
+  'redis.emptied': warn,
 };
 
 const DAY_MS = 86_400_000;

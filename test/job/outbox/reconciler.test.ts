@@ -56,8 +56,10 @@ describe('what Redis has lost', () => {
     await insert(25);
     await until('one runs, the others wait', async () => gate.held === 1 && (await onQueue()) === 25);
     await isCompared();
+    assert.deepEqual(system.eventsNamed('redis.emptied'), [], 'a new one is not an emptied one');
     await system.redis.client.flushAll();
     await isCompared();
+    assert.equal(system.eventsNamed('redis.emptied').length, 1);
     await until('they wait again', async () => (await onQueue()) === 25);
     assert.equal(offeredAgain(), 25);
     gate.open();

@@ -113,7 +113,7 @@ describe('previews of mails, in npm run dev', () => {
     await page.goto(WELCOME);
     await choose('Language of the mail', '한국어');
     assert.equal(await frame.locator('html').getAttribute('lang'), 'ko');
-    assert.match(await wordsOf(page.getByRole('heading', { level: 1 })), /김민지/);
+    assert.match(await wordsOf(page.getByRole('heading', { level: 1 })), /환영합니다/);
     assert.equal(await fact('To'), '김민지 <minji@example.com>');
     const iframe = page.locator('iframe');
     const isColoured = (...colour: number[]) =>
