@@ -48,7 +48,10 @@ function filesOfTier(endings) {
 
 function chosenFiles() {
   if (positionals.length > 0) {
-    for (const file of positionals) if (!fs.existsSync(path.join(root, file))) fail(`There is no test file ${file}`);
+    for (const file of positionals) {
+      const found = fs.statSync(path.join(root, file), { throwIfNoEntry: false });
+      if (!found?.isFile()) fail(`There is no test file ${file}${found ? '; for those of a folder say --only' : ''}`);
+    }
     return positionals;
   }
   const everything = values.only.length > 0 && !values.deep;
