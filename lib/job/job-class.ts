@@ -73,7 +73,7 @@ export interface UniqueOptions {
   readonly by?: (...args: never[]) => unknown;
   /** executed: until it has its outcome. executing: until it begins, so that a change meanwhile runs it once more. Default executed. */
   readonly until?: 'executed' | 'executing';
-  /** The claim counts no longer than this, from when the job may run. Default 1h. */
+  /** The claim counts no longer than this, from when the job may run. Default: for as long as the job lives. */
   readonly ttl?: Duration;
 }
 

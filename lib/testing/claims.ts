@@ -18,7 +18,7 @@ export class Claims {
     if (!unique) return undefined;
     const holder = this.held.get(unique.key);
     if (holder && holder.endsAt > Date.now()) return holder.id;
-    this.held.set(unique.key, { id, endsAt: dueAt + unique.ttlMs });
+    this.held.set(unique.key, { id, endsAt: unique.ttlMs === null ? Number.POSITIVE_INFINITY : dueAt + unique.ttlMs });
     return undefined;
   }
 

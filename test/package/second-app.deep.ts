@@ -14,6 +14,18 @@ import { install, lockLikeOurs, npxScript, pack, ROOT, removeInstalled } from '.
 
 const TEMPLATE = path.join(ROOT, 'test/fixtures/second-app');
 
+/** The app's own, and ours. */
+const TABLES = [
+  'entries',
+  'job_cron',
+  'job_installation',
+  'job_outbox',
+  'job_pauses',
+  'mail_deliveries',
+  'ops_keys',
+  'ops_sign_outs',
+];
+
 describe("a stranger's app on the package", () => {
   let folder: string;
   let files: readonly string[];
@@ -142,7 +154,7 @@ describe("a stranger's app on the package", () => {
     try {
       const env = { DATABASE_URL: database.url };
       for (const [command, expected] of [
-        ['migrate', ['entries', 'job_cron', 'job_outbox', 'job_pauses', 'mail_deliveries']],
+        ['migrate', TABLES],
         ['rollback', []],
       ] as const) {
         tree = spawnTree(npx(env, command));

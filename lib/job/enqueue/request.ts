@@ -17,8 +17,8 @@ export interface EnqueuedJob {
 export interface UniqueClaim {
   readonly key: string;
   readonly until: 'executed' | 'executing';
-  /** The claim counts no longer than this, from when the job may run, ms. */
-  readonly ttlMs: number;
+  /** The claim counts no longer than this, from when the job may run, ms; null: for as long as the job lives. */
+  readonly ttlMs: number | null;
 }
 
 /** The context of the code that enqueues, carried into the job's own. */

@@ -5,8 +5,6 @@ import type { JsonValue } from '../record/json';
 import { type ArgumentCodec, serializeArguments } from './arguments';
 import type { UniqueClaim } from './request';
 
-const DEFAULT_TTL_MS = 3_600_000;
-
 /** What `static unique` of a class asks for. */
 export interface UniqueRule extends Omit<UniqueClaim, 'key'> {
   readonly by: UniqueOptions['by'];
@@ -18,15 +16,16 @@ export function uniqueRule({ unique }: Pick<JobClass, 'unique'>, name: string): 
   if (unique !== true && typeof unique !== 'object') {
     throw new TypeError(`${name}: unique is ${JSON.stringify(unique)}; give true, or options: { until: 'executing' }`);
   }
-  const { by, until = 'executed', ttl = DEFAULT_TTL_MS } = unique === true ? {} : unique;
+  const { by, until = 'executed', ttl } = unique === true ? {} : unique;
   if (by !== undefined && typeof by !== 'function') {
     throw new TypeError(`${name}: unique.by is ${JSON.stringify(by)}; give a function of the arguments`);
   }
   if (until !== 'executed' && until !== 'executing') {
     throw new TypeError(`${name}: unique.until is ${JSON.stringify(until)}; give 'executed' or 'executing'`);
   }
-  const ttlMs = parseDuration(ttl);
-  if (!ttlMs) throw new TypeError(`${name}: unique.ttl is ${JSON.stringify(ttl)}; give a length of time such as '10m'`);
+  const ttlMs = ttl === undefined ? null : parseDuration(ttl);
+  if (ttlMs === 0 || ttlMs === undefined)
+    throw new TypeError(`${name}: unique.ttl is ${JSON.stringify(ttl)}; give a length of time such as '10m'`);
   return { by, until, ttlMs };
 }
 

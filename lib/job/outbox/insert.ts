@@ -72,8 +72,8 @@ async function insertUnclaimed(knex: Knex, rows: readonly NewOutboxRow[]): Promi
   // In the order of their keys, so that two bulks that want the same ones wait for each other, not both for ever.
   const { rows: inserted } = await knex.raw<{ rows: { readonly id: string }[] }>(
     `insert into job_outbox (id, queue, class, payload, run_at, unique_key, unique_until)
-     select id, queue, class, payload, ${RUN_AT}, key, ${RUN_AT} + ttl_ms * interval '1 millisecond'
-     from unnest(?::uuid[], ?::text[], ?::text[], ?::text[], ?::text[], ?::float8[], ?::text[], ?::float8[])
+     select id, queue, class, payload, ${RUN_AT}, key, ${RUN_AT} + nullif(ttl_ms, '')::float8 * interval '1 millisecond'
+     from unnest(?::uuid[], ?::text[], ?::text[], ?::text[], ?::text[], ?::float8[], ?::text[], ?::text[])
        with ordinality as new (id, queue, class, payload, at, in_ms, key, ttl_ms, n)
      order by key
      on conflict (unique_key) where unique_key is not null do nothing
@@ -97,7 +97,7 @@ function columns(rows: readonly NewOutboxRow[]): string[][] {
 
 function claimColumns(rows: readonly NewOutboxRow[]): string[][] {
   const claims = rows.flatMap(({ unique }) => unique ?? []);
-  return [claims.map(({ key }) => key), claims.map(({ ttlMs }) => String(ttlMs))];
+  return [claims.map(({ key }) => key), claims.map(({ ttlMs }) => ttlMs?.toString() ?? '')];
 }
 
 function due({ runAt }: NewOutboxRow): { readonly inMs: number; readonly at: string | null } {

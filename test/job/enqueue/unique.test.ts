@@ -112,6 +112,14 @@ describe('unique jobs', () => {
     });
   }
 
+  it('keep their claim for as long as they live, unless they are given a ttl', async () => {
+    const { id } = await SyncJob.performLater('a');
+    await IndexJob.performLater('home', 1);
+    await system.postgres.query("update job_outbox set unique_until = unique_until - interval '10 years'");
+    assert.deepEqual(await SyncJob.performLater('a'), { id, enqueued: false, reason: 'duplicate' });
+    assert.equal((await IndexJob.performLater('home', 1)).enqueued, true);
+  });
+
   it('keep their claim while they wait for a retry', async () => {
     await system.processor(CLASSES);
     const { id } = await FailingJob.performLater('retry');
@@ -181,13 +189,13 @@ describe('unique jobs', () => {
   it('count their time from when they may run', async () => {
     await IndexJob.set({ wait: '2h' }).performLater('home', 1);
     await SyncJob.set({ waitUntil: new Date(Date.now() + 3_600_000) }).performLater('a');
-    const rows = await system.postgres.query<{ class: string; minutes: number }>(
+    const rows = await system.postgres.query<{ class: string; minutes: number | null }>(
       `select class, round(extract(epoch from unique_until - run_at) / 60)::int as minutes,
          run_at > now() + interval '59 minutes' as later from job_outbox order by class`,
     );
     assert.deepEqual(rows, [
       { class: 'IndexJob', minutes: 10, later: true },
-      { class: 'SyncJob', minutes: 60, later: true },
+      { class: 'SyncJob', minutes: null, later: true },
     ]);
   });
 
