@@ -5,6 +5,7 @@ import type { BeeConnection } from './bee-connection';
 import type { ClassLimits } from './class-limits';
 import type { FetchOrder } from './fetch-order';
 import { callFused, type Delivery, type FusedReply, type Outcome } from './fused-call';
+import { MAX_DELIVERIES } from './fused-script';
 import { Peek } from './peek';
 import type { WorkerQueue } from './worker-queue';
 
@@ -45,7 +46,7 @@ interface Ending extends Performed {
  * permits. After a lost reply the outcomes are sent again (they are fenced), with the token of the lost call, whose
  * jobs go back to their queues at once.
  *
- * A job that had been delivered before without an outcome runs alone: its process may have died of it. When one is next,
+ * The last delivery that a job may have runs alone: its processes may have died of it. When one is next,
  * nothing is fetched until what runs has ended; then it comes, and nothing else until it has ended.
  */
 export class Fetcher {
@@ -234,7 +235,7 @@ export class Fetcher {
       return { limitedClass, ...fetched, queue: queues[fetched.queue]?.name ?? '' };
     });
     for (const delivery of deliveries) this.running.set(delivery.id, delivery);
-    this.loner ??= deliveries.find((delivery) => delivery.deliveries > 1);
+    this.loner ??= deliveries.find((delivery) => delivery.deliveries >= MAX_DELIVERIES);
     this.lonerWaits ||= reply.lonerWaits;
     this.runInTurns(deliveries);
     this.free += wanted - deliveries.length;

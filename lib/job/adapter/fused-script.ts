@@ -20,9 +20,13 @@ import { LIMITS } from './limit-script';
 // A fence is "<deliveries since the last outcome>:<token of the call that delivered>". Only the latest delivery may
 // speak: when the fence differs the outcome is void, because it was sent twice, or the job was rescued or pushed back. But
 // a success is one, whatever the job is doing by then: where the id is ours, and so never another job's.
-// A job that was delivered before without an outcome may be what killed its process, or an innocent neighbour of that: it
-// is handed out alone, to a process that has nothing else in hand, which is how to tell which of them it is.
+// A job whose deliveries but the last one all had no outcome may be what kills its processes, or an innocent neighbour of
+// that: its last one is handed out alone, to a process that has nothing else in hand, which is how to tell which of them it
+// is. Not the ones before: after a plain kill -9 a long job would keep everything else waiting.
 // Records are never rewritten here: cjson would turn [] into {}.
+/** So often a job is delivered without an outcome: it is not run again then. */
+export const MAX_DELIVERIES = 3;
+
 export const FUSED_SCRIPT = `
 local call, now, token, want = redis.call, ARGV[1], ARGV[2], tonumber(ARGV[3])
 local width, order, lost, limits = tonumber(ARGV[4]), ARGV[5], ARGV[6], ARGV[7]
@@ -94,7 +98,7 @@ end
 local function suspected(p, id)
   local d = call('hget', p..'deliveries', id)
   local n = d and tonumber(d:match('^%d+')) or 0
-  return n > 0, n
+  return n >= ${MAX_DELIVERIES - 1}, n
 end
 
 local got, steps = 0, want + 500                          -- bounds the skips too: never a long script

@@ -1,6 +1,7 @@
 import type { Events } from '../../core/events';
 import type { RedisClient } from '../../core/redis';
 import type { ModelLookup } from '../../model/model-folder';
+import { MAX_DELIVERIES } from '../adapter/fused-script';
 import { deserializeArguments } from '../enqueue/arguments';
 import { releaseUnique } from '../outbox/unique-claim';
 import { ArgumentFilter } from '../record/argument-filter';
@@ -30,7 +31,7 @@ export function createPerformer({ knex, redis, registry, events, setup, models, 
     registry,
     events,
     onFinished,
-    maxDeliveries: tuning.maxDeliveries ?? 3,
+    maxDeliveries: tuning.maxDeliveries ?? MAX_DELIVERIES,
     middleware: setup.performMiddleware,
     decode: (args) => deserializeArguments(args, codec),
     filter: new ArgumentFilter(setup.filterArguments),
