@@ -3,7 +3,6 @@ import type { RedisClient } from '../core/redis';
 import { readStates } from '../job/cron/cron-table';
 import { History } from '../job/history/history';
 import { queueKey } from '../job/redis/keys';
-import { findJob } from '../job/set/find-job';
 
 /** Over how long failures are counted, ms: long enough that a retry storm does not look like calm between two waves. */
 export const FAILURES_MS = 5 * 60_000;
@@ -70,6 +69,8 @@ export async function readFailingCron(
   const failing: FailingCron[] = [];
   for (const { name, last_enqueued_id: id, known } of await readStates(knex)) {
     if (id === null || !known) continue;
+    // On demand, since it brings all sets of jobs along: a worker without recurring jobs never needs them.
+    const { findJob } = await import('../job/set/find-job');
     const { place } = await findJob({ redis, knex, queues }, { id });
     if (place === 'retry' || place === 'dead') failing.push({ name, place });
   }

@@ -20,7 +20,7 @@ describe('the embedded servers', () => {
 
   it('start, keep data and ports from run to run, and leave nothing running', async () => {
     const first = await startServers(stateDir);
-    assert.match(first.urls.databaseUrl, /^postgres:\/\/postgres@127\.0\.0\.1:\d+\/catamount$/);
+    assert.match(first.urls.databaseUrl, /^postgres:\/\/postgres:[\w-]{32}@127\.0\.0\.1:\d+\/catamount$/);
     assert.equal(await countUp(first.urls.databaseUrl), 1);
     await first.stop();
     await first.stop();
@@ -88,8 +88,7 @@ describe('the embedded servers', () => {
 
   it('all stop, with the log in the message, when one cannot start', async () => {
     const broken = stateFolder();
-    fs.mkdirSync(path.join(broken, 'postgres', 'data'), { recursive: true, mode: 0o700 });
-    fs.chmodSync(path.join(broken, 'postgres'), 0o700);
+    await (await startServers(broken)).stop();
     fs.writeFileSync(path.join(broken, 'postgres', 'data', 'PG_VERSION'), '9.6\n');
     await assert.rejects(startServers(broken), {
       name: 'UserError',

@@ -95,7 +95,9 @@ describe("what the operator's pages have a worker load", () => {
       'loopback.js',
       'mode.js',
       'mount.js',
+      'session-key.js',
       'session.js',
+      'sign-outs.js',
     ]);
   });
 
@@ -108,11 +110,11 @@ describe("what the operator's pages have a worker load", () => {
       await get(asked, '/ops/plots.json', cookie);
       await get(asked, '/ops.json', cookie);
     });
-    assert.ok(below(report, '/lib/ops/overview/').length > 20);
+    assert.ok(below(report, '/lib/ops/overview/', '/lib/verdict/').length > 20);
     assert.deepEqual(namesOf(below(report, '/lib/ops/jobs/')), ['job-counts.js']);
     assert.deepEqual(below(report, '/lib/ops/mail/', '/lib/ops/processes/', '/lib/ops/metrics/f', '/embedded/'), []);
     assert.deepEqual(
-      below(report, '/job/set/').filter((file) => /mover|moves|sets\.js|-set\.js/.test(file)),
+      namesOf(below(report, '/job/set/').filter((file) => /mover|moves|sets\.js|-set\.js/.test(file))),
       [],
     );
     assert.deepEqual(
