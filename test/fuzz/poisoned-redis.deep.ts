@@ -105,13 +105,14 @@ describe("the operator's pages, with nonsense in Redis", () => {
     const words = new Words(pageTexts(TEXTS).in('en'), new Date(NOW), false);
     const text = JSON.stringify(pictureOf({ id: 'other' }));
     const away = { ok: false, error: new Error('away'), since: new Date(NOW) } as const;
-    const seen = (value: unknown) => ({ ok: true, value, tookMs: 1 }) as const;
+    const seen = <T>(value: T) => ({ ok: true, value, tookMs: 1 }) as const;
     let shown = 0;
     for (let n = cases(400); n > 0; n--) {
       await client.set(pictureKey('other'), mutator.mutate([text]).toString('utf8'));
       const trees = seen(await new TreeList(client).list());
-      const all = { queues: seen([]), outbox: away, postgres: away, redis: away, mail: away, redisLost: null };
-      const sighting = { at: new Date(NOW), own: seen(pictureOf({ id: 'own' })), trees, ...all } as Sighting;
+      const all = { queues: seen([]), outbox: away, postgres: away, redis: away, mail: away };
+      const more = { failures: away, cron: away, redisLost: null };
+      const sighting: Sighting = { at: new Date(NOW), own: seen(pictureOf({ id: 'own' })), trees, ...all, ...more };
       for (const tree of [null, 'other']) if (overviewView(sighting, tree, CONFIG, words) && tree) shown++;
     }
     assert.ok(shown > 0);
