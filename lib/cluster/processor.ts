@@ -35,7 +35,7 @@ export interface ProcessorOptions {
   /** How large its heap may grow; null for Node's own choice. */
   readonly heapMb: number | null;
   readonly respawn?: RespawnOptions;
-  /** Told why it can never start, before any has: what is wrong was written into the app, so the tree is not to start either. */
+  /** Called when the first processor refuses to start because of the app's own code, which no restart mends: the tree must not start. */
   readonly onRefused?: (error: UserError) => void;
   /** Called with false when jobs cannot be run for now, and with true when they can again. */
   readonly onRunning?: (running: boolean) => void;

@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import { Writable } from 'node:stream';
 import pino, { type DestinationStream } from 'pino';
 import type { Config } from './config';
-import { SteadyWriter } from './steady-writer';
+import { NonBlockingWriter } from './non-blocking-writer';
 
 /**
  * The file that standard output was redirected to, or null. Its name is learnt at the start: once a log rotation has
@@ -25,12 +25,14 @@ export interface LogDestination extends DestinationStream {
 
 /**
  * Lines go out at once, so that a crash loses none; but a pipe that nobody reads, or a terminal that was stopped, holds
- * nothing up. @param fd where standard output is in this process. */
+ * nothing up.
+ * @param fd where standard output is in this process.
+ */
 export function openLogDestination({ format, file }: Config['log'], fd: number): LogDestination {
   if (format === 'pretty') {
     // Loaded only where a person reads: JSON logs do without its 2 MiB.
     const pretty = require('pino-pretty') as typeof import('pino-pretty');
-    const writer = new SteadyWriter(fd);
+    const writer = new NonBlockingWriter(fd);
     const stream = pretty({
       destination: new Writable({
         decodeStrings: false,
@@ -50,7 +52,7 @@ export function openLogDestination({ format, file }: Config['log'], fd: number):
     return Object.assign(stream, { reopen: () => undefined, onDropped: dropsOf(writer) });
   }
   if (file === null) {
-    const writer = new SteadyWriter(fd);
+    const writer = new NonBlockingWriter(fd);
     return { write: (text) => writer.write(text), reopen: () => undefined, onDropped: dropsOf(writer) };
   }
   // A descriptor of its own: closing standard output itself would give its number to the next file that is opened.
@@ -59,7 +61,7 @@ export function openLogDestination({ format, file }: Config['log'], fd: number):
   return Object.assign(destination, { reopen: () => reopen(), onDropped: () => undefined });
 }
 
-function dropsOf(writer: SteadyWriter): LogDestination['onDropped'] {
+function dropsOf(writer: NonBlockingWriter): LogDestination['onDropped'] {
   return (listener) => {
     writer.onDropped = listener;
   };

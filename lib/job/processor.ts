@@ -13,7 +13,7 @@ import { cronEntries } from './cron/cron-entries';
 import { CronService, type CronTuning } from './cron/cron-service';
 import { OutboxService, type OutboxTuning } from './outbox/outbox-service';
 import { createPerformer } from './perform/create-performer';
-import type { Blame, Performer } from './perform/performer';
+import type { Performer, UncaughtOutcome } from './perform/performer';
 import { Presence } from './pulse/presence';
 import type { BusyJob, ProcessOrder } from './pulse/process-info';
 import type { PulseTuning } from './pulse/pulse';
@@ -83,7 +83,7 @@ export interface ProcessorTuning extends PulseTuning {
   /** How long a handler may go on after its timeout until it is told of as overdue, ms. Default 10,000. */
   readonly overdueMs?: number;
   /** How long a handler may go on after an error that its code has left for nobody to catch, ms. Default 10,000. */
-  readonly strayMs?: number;
+  readonly uncaughtGraceMs?: number;
   /** How often it looks for jobs of which nothing has told it, ms. Default 1000, and less where it serves many queues. */
   readonly pollMs?: number;
   readonly stop?: Partial<StopTimes>;
@@ -105,7 +105,7 @@ export class JobProcessor implements Service {
   private worker: QueueWorker | undefined;
   private stopping: Promise<void> | undefined;
   private isQuiet: boolean;
-  private anyMayBeGuilty = false;
+  private causeUnknown = false;
 
   constructor(private readonly options: JobProcessorOptions) {
     this.isQuiet = options.lineage?.quiet ?? false;
@@ -205,10 +205,10 @@ export class JobProcessor implements Service {
    * Where that tells nothing it may be any job's, and the process has to end: what it gives back has its delivery counted,
    * as if it had died.
    */
-  blame(error: Error): Blame {
-    const blame = this.performer.blame(error);
-    if (blame === 'untold') this.anyMayBeGuilty = true;
-    return blame;
+  failRunOf(error: Error): UncaughtOutcome {
+    const outcome = this.performer.failRunOf(error);
+    if (outcome === 'unknown') this.causeUnknown = true;
+    return outcome;
   }
 
   /** What runs may finish; what is late is aborted and goes back to the head of its queue, no retry burnt. */
@@ -240,11 +240,11 @@ export class JobProcessor implements Service {
     const handBackMs = Math.min(HAND_BACK_MS, deadline.remaining() / 2);
     const drained = Deadline.after(Math.min(drainMs, deadline.remaining() - handBackMs));
     if ((await drained.wait(fetcher.handlersEnded())) === 'late') {
-      performer.abort(new Error('the process is stopping'), this.anyMayBeGuilty);
+      performer.abort(new Error('the process is stopping'), this.causeUnknown);
       await sooner(heedMs, deadline).wait(fetcher.handlersEnded());
       const returned = (delivery: Delivery, applied: boolean) =>
         this.announceReturn(delivery.id, delivery.queue, applied);
-      fetcher.returnRunning(returned, this.anyMayBeGuilty);
+      fetcher.returnRunning(returned, this.causeUnknown);
     }
     await sooner(outcomesMs, deadline).wait(fetcher.idle());
     await quieted;

@@ -129,9 +129,9 @@ export class ProcessorProcess {
 
   /** @returns false: the process has to end. */
   contain(error: Error): boolean {
-    const blame = this.jobs?.blame(error) ?? 'untold';
-    if (blame === 'over') this.events.emit('process.error', { error, during: 'the rest of a job that has ended' });
-    return blame !== 'untold';
+    const outcome = this.jobs?.failRunOf(error) ?? 'unknown';
+    if (outcome === 'ended') this.events.emit('process.error', { error, during: 'the rest of a job that has ended' });
+    return outcome !== 'unknown';
   }
 
   status(): ProcessorStatus {

@@ -27,7 +27,7 @@ export interface Judgement {
 }
 
 /**
- * THE judgement: of one tree, the services that it leans on, and whether other trees need somebody.
+ * Judges one tree, the services that it uses, and whether other trees need somebody.
  * @param chosen id of a tree; null for the own one. @param warningMs JOB_LATENCY_WARNING.
  */
 export function judge(sighting: Sighting, chosen: string | null, warningMs: number): Judgement {

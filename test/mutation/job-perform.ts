@@ -61,7 +61,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a run that has left an error for nobody to catch has failed, though it resolves',
     file: 'lib/job/perform/run.ts',
-    find: '(this.stray ? reject(this.stray) : resolve())',
+    find: '(this.uncaught ? reject(this.uncaught) : resolve())',
     replace: 'resolve()',
     killedBy: ['test/job/perform/stray-errors.test.ts'],
   },

@@ -188,7 +188,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'what runs when a stop runs out of time is handed back',
     file: 'lib/job/processor.ts',
-    find: `fetcher.returnRunning(returned, this.anyMayBeGuilty);`,
+    find: `fetcher.returnRunning(returned, this.causeUnknown);`,
     replace: ``,
     killedBy: ['test/job/stop.test.ts'],
   },

@@ -17,7 +17,7 @@ export class UserMailer extends Mailer {
   }
 }
 
-/** What to call somebody who gave no name. One line. It stands in the text only: a subject would carry a stranger's words to any address. */
+/** What the text calls somebody who gave no name. Not for the subject, which would carry a stranger's words to any address. */
 function nameFor(email: string, name: string | null): string {
   return name?.replace(/\s+/g, ' ').trim() || email.replace(/@.*$/, '');
 }

@@ -61,9 +61,9 @@ export class Fetcher {
   private missedWake = false;
   /** Of these, how many may bring jobs. */
   private fetches = 0;
-  /** A job that must run alone is next. */
-  private lonerWaits = false;
-  private loner: Delivery | undefined;
+  /** A job that must run isolated, without any other beside it, is next. */
+  private isolationDue = false;
+  private isolated: Delivery | undefined;
   /** The next call that fetches does the upkeep of limits, too. */
   private upkeepDue = true;
   private retryTimer: NodeJS.Timeout | undefined;
@@ -184,9 +184,9 @@ export class Fetcher {
     this.scheduled = false;
     this.tellWaiters();
     if (!this.options.command.ready || this.retryTimer || this.closed) return;
-    if (!this.isBusy) this.lonerWaits = false;
+    if (!this.isBusy) this.isolationDue = false;
     do {
-      const wanted = this.fetching && !this.lonerWaits && !this.loner ? Math.min(this.free, MAX_BATCH) : 0;
+      const wanted = this.fetching && !this.isolationDue && !this.isolated ? Math.min(this.free, MAX_BATCH) : 0;
       const endings = this.ended.splice(0, MAX_BATCH);
       const lost = this.lostTokens.splice(0);
       if (wanted === 0 && this.fetching && this.inFlight > 0) this.missedWake = true;
@@ -235,13 +235,13 @@ export class Fetcher {
       return { limitedClass, ...fetched, queue: queues[fetched.queue]?.name ?? '' };
     });
     for (const delivery of deliveries) this.running.set(delivery.id, delivery);
-    this.loner ??= deliveries.find((delivery) => delivery.deliveries >= MAX_DELIVERIES);
-    this.lonerWaits ||= reply.lonerWaits;
+    this.isolated ??= deliveries.find((delivery) => delivery.deliveries >= MAX_DELIVERIES);
+    this.isolationDue ||= reply.isolationDue;
     this.runInTurns(deliveries);
     this.free += wanted - deliveries.length;
     const lookAgain = this.missedWake && this.free > 0;
     if (lookAgain) this.missedWake = false;
-    if (lookAgain || this.lonerWaits || this.loner) this.wake();
+    if (lookAgain || this.isolationDue || this.isolated) this.wake();
     else if (this.fetching && reply.fetched.length < wanted) this.armPeeks(reply.paused);
     // There may be more, for a budget that is larger than one call.
     else if (wanted > 0 && this.free > 0) this.wake();
@@ -274,7 +274,7 @@ export class Fetcher {
   }
 
   private run(delivery: Delivery): void {
-    const isAside = this.loner !== undefined && this.loner !== delivery;
+    const isAside = this.isolated !== undefined && this.isolated !== delivery;
     if (this.running.get(delivery.id) !== delivery || !this.fetching || isAside) {
       this.ran(delivery, { outcome: { op: 'back' }, recorded: () => undefined });
       return;
@@ -284,7 +284,7 @@ export class Fetcher {
 
   private ran(delivery: Delivery, performed: Performed): void {
     this.free++;
-    if (this.loner === delivery) this.loner = undefined;
+    if (this.isolated === delivery) this.isolated = undefined;
     this.wake();
     // Else it has been given back already.
     if (this.running.get(delivery.id) !== delivery) return;

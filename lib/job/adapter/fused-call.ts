@@ -51,7 +51,7 @@ export interface FusedReply {
   /** Whether jobs are held because of their class's limit, in any queue. Unknown (false) where `limits` was ''. */
   readonly anyHeld: boolean;
   /** A job that must run alone is next, and was not handed out. */
-  readonly lonerWaits: boolean;
+  readonly isolationDue: boolean;
   readonly fetched: readonly (Omit<Delivery, 'queue'> & { readonly queue: number })[];
 }
 
@@ -108,7 +108,7 @@ function twoCharacters(queue: number): string {
 }
 
 function decode(reply: readonly (string | number)[]): FusedReply {
-  const [paused = '', applied = '', held = '', loner = ''] = reply;
+  const [paused = '', applied = '', held = '', isolated = ''] = reply;
   const fetched: FusedReply['fetched'][number][] = [];
   for (let i = 4; i + 3 < reply.length; i += 4) {
     const fence = String(reply[i + 2]);
@@ -129,7 +129,7 @@ function decode(reply: readonly (string | number)[]): FusedReply {
     ),
     applied: Array.from(String(applied), (flag) => flag === '1'),
     anyHeld: held === '1',
-    lonerWaits: loner === '1',
+    isolationDue: isolated === '1',
     fetched,
   };
 }

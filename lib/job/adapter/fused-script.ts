@@ -1,6 +1,9 @@
 import { OUTCOME_LUA } from '../redis/outcome-lua';
 import { LIMITS } from './limit-script';
 
+/** A job that was delivered so often without an outcome is not run again. */
+export const MAX_DELIVERIES = 3;
+
 // One script records the outcomes of finished jobs and fetches the next ones: a round trip a job, or less.
 //
 // KEYS  queue prefixes ("bq:default:")
@@ -24,9 +27,6 @@ import { LIMITS } from './limit-script';
 // that: its last one is handed out alone, to a process that has nothing else in hand, which is how to tell which of them it
 // is. Not the ones before: after a plain kill -9 a long job would keep everything else waiting.
 // Records are never rewritten here: cjson would turn [] into {}.
-/** So often a job is delivered without an outcome: it is not run again then. */
-export const MAX_DELIVERIES = 3;
-
 export const FUSED_SCRIPT = `
 local call, now, token, want = redis.call, ARGV[1], ARGV[2], tonumber(ARGV[3])
 local width, order, lost, limits = tonumber(ARGV[4]), ARGV[5], ARGV[6], ARGV[7]

@@ -16,13 +16,13 @@ export interface InstallationGateOptions {
 export class InstallationGate {
   private readAt = Number.NEGATIVE_INFINITY;
   private isOpen = false;
-  private told = false;
+  private foreign = false;
 
   constructor(private readonly options: InstallationGateOptions) {}
 
   /** By the last look. */
   get isForeign(): boolean {
-    return this.told;
+    return this.foreign;
   }
 
   /** Postgres or Redis may be another one by now. */
@@ -38,8 +38,8 @@ export class InstallationGate {
     const installation = await readInstallation(knex, redis);
     this.isOpen = installation.database === installation.redis;
     this.readAt = now;
-    if (!this.isOpen && !this.told) onForeign(installation);
-    this.told = !this.isOpen;
+    if (!this.isOpen && !this.foreign) onForeign(installation);
+    this.foreign = !this.isOpen;
     return this.isOpen;
   }
 }

@@ -18,7 +18,7 @@ export interface Performance {
   readonly setup: JobSetup;
   readonly models: ModelLookup | undefined;
   readonly onFinished: PerformerOptions['onFinished'];
-  readonly tuning: Pick<PerformerOptions, 'random' | 'now' | 'overdueMs' | 'strayMs'> & {
+  readonly tuning: Pick<PerformerOptions, 'random' | 'now' | 'overdueMs' | 'uncaughtGraceMs'> & {
     readonly maxDeliveries?: number;
     readonly noteMs?: number;
   };
@@ -40,6 +40,6 @@ export function createPerformer({ knex, redis, registry, events, setup, models, 
     random: tuning.random,
     now: tuning.now,
     overdueMs: tuning.overdueMs,
-    strayMs: tuning.strayMs,
+    uncaughtGraceMs: tuning.uncaughtGraceMs,
   });
 }

@@ -41,7 +41,7 @@ const DELIVERED_RUN = Symbol('delivered run');
 
 type ContextOfRun = ExecutionContext & { readonly [DELIVERED_RUN]?: Run };
 
-/** The same for the run of a delivered job, which is to blame for what goes wrong there and is caught by nobody. */
+/** The same for the run of a delivered job, which fails by an error that its code leaves for nobody to catch. */
 export function runAsDelivered<T>(run: Run, work: () => T): T {
   const { id: jobId, class: jobClass, attempt, carried } = run;
   const context: ContextOfRun = { jobId, jobClass, attempt, ...carried, [DELIVERED_RUN]: run };

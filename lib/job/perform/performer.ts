@@ -43,13 +43,13 @@ export interface PerformerOptions {
   /** How long a handler may go on after its timeout until it is told of as overdue, ms. Default 10,000. */
   readonly overdueMs?: number | undefined;
   /** How long a handler may go on after an error that its code has left for nobody to catch, ms. Default 10,000. */
-  readonly strayMs?: number | undefined;
+  readonly uncaughtGraceMs?: number | undefined;
 }
 
-/** untold: no run of a delivered job is known to be the cause. over: the one that is has its outcome already. */
-export type Blame = 'failed' | 'over' | 'untold';
+/** Whose error it was: a run that fails by it now, one that has ended already, or nobody knows. */
+export type UncaughtOutcome = 'failed' | 'ended' | 'unknown';
 
-const STRAY_MS = 10_000;
+const UNCAUGHT_GRACE_MS = 10_000;
 
 /** A job that holds the event loop for longer is followed by a pause, ms: several in a row would look like a dead process. */
 const BLOCKED_MS = 500;
@@ -105,10 +105,10 @@ export class Performer {
   /**
    * In the handler of an error that nobody caught: fails the run whose code has left it, as its execution context says.
    */
-  blame(error: Error): Blame {
+  failRunOf(error: Error): UncaughtOutcome {
     const run = deliveredRun();
-    if (!run) return 'untold';
-    return run.fail(error, this.options.strayMs ?? STRAY_MS) ? 'failed' : 'over';
+    if (!run) return 'unknown';
+    return run.fail(error, this.options.uncaughtGraceMs ?? UNCAUGHT_GRACE_MS) ? 'failed' : 'ended';
   }
 
   /**

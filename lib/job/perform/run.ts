@@ -30,7 +30,7 @@ export class Run implements JobRun {
   private reason: Error | undefined;
   private madeNotes: RunNotes | undefined;
   /** What it left for nobody to catch. */
-  private stray: Error | undefined;
+  private uncaught: Error | undefined;
   private giveUp: ((error: Error) => void) | undefined;
   private patience: NodeJS.Timeout | undefined;
   private ended = false;
@@ -100,7 +100,7 @@ export class Run implements JobRun {
 
   /** Its process stops, or lost it to another: what it rejects with from now on is no failure of its own. */
   get calledOff(): boolean {
-    return this.reason !== undefined && !(this.reason instanceof JobTimeoutError) && this.reason !== this.stray;
+    return this.reason !== undefined && !(this.reason instanceof JobTimeoutError) && this.reason !== this.uncaught;
   }
 
   /** The job has asked for its signal, and may end because of it. */
@@ -110,8 +110,8 @@ export class Run implements JobRun {
 
   /** What the run failed with, given what it rejected with. */
   failure(thrown: unknown): Error {
-    const { reason, stray } = this;
-    if (stray && stray === reason) return stray;
+    const { reason, uncaught } = this;
+    if (uncaught && uncaught === reason) return uncaught;
     if (!(reason instanceof JobTimeoutError)) return toError(thrown);
     if (thrown !== reason) reason.cause ??= thrown;
     return reason;
@@ -121,7 +121,7 @@ export class Run implements JobRun {
   settle(work: Promise<unknown>): Promise<void> {
     return new Promise((resolve, reject) => {
       this.giveUp = reject;
-      work.then(() => (this.stray ? reject(this.stray) : resolve()), reject);
+      work.then(() => (this.uncaught ? reject(this.uncaught) : resolve()), reject);
     });
   }
 
@@ -132,8 +132,8 @@ export class Run implements JobRun {
    */
   fail(error: Error, patienceMs: number): boolean {
     if (this.ended || this.calledOff) return false;
-    if (this.stray) return true;
-    this.stray = error;
+    if (this.uncaught) return true;
+    this.uncaught = error;
     this.patience = setTimeout(() => this.giveUp?.(error), patienceMs);
     this.abort(error);
     return true;

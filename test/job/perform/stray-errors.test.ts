@@ -7,7 +7,7 @@ import { JobRegistry } from '../../../lib/job/registry';
 import { recordText } from '../set/stored-job';
 
 const STRAY = new Error('left for nobody to catch');
-const blames: string[] = [];
+const outcomes: string[] = [];
 let after: 'hangs' | 'resolves' | 'performs another job that did';
 
 class InnerJob extends Job {
@@ -28,7 +28,7 @@ class StrayJob extends Job {
 async function later(): Promise<void> {
   await new Promise<void>((resolve) => {
     setTimeout(() => {
-      blames.push(performer.blame(STRAY));
+      outcomes.push(performer.failRunOf(STRAY));
       resolve();
     }, 1);
   });
@@ -38,14 +38,14 @@ const performer = new Performer({
   registry: new JobRegistry([StrayJob]),
   events: new Events(),
   maxDeliveries: 3,
-  strayMs: 1,
+  uncaughtGraceMs: 1,
   onFinished: () => undefined,
 });
 
 /** test/process/stray-errors.deep.ts shows the errors themselves, in a process of their own. */
 describe('a run whose code leaves an error for nobody to catch', () => {
   beforeEach(() => {
-    blames.length = 0;
+    outcomes.length = 0;
   });
 
   for (const then of ['hangs', 'resolves', 'performs another job that did'] as const) {
@@ -56,12 +56,12 @@ describe('a run whose code leaves an error for nobody to catch', () => {
       const { outcome } = await performer.perform(delivery);
       assert.equal(outcome.op, 'retry');
       const { options } = readRecord('record' in outcome ? outcome.record : '');
-      assert.deepEqual([options.attempts, blames], [1, ['failed']]);
+      assert.deepEqual([options.attempts, outcomes], [1, ['failed']]);
       assert.match(options.stacktraces?.[0] ?? '', /^Error: left for nobody to catch/);
     });
   }
 
   it('is not told where the error comes from elsewhere', () => {
-    assert.equal(performer.blame(STRAY), 'untold');
+    assert.equal(performer.failRunOf(STRAY), 'unknown');
   });
 });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import { SteadyWriter } from '../../lib/core/steady-writer';
+import { NonBlockingWriter } from '../../lib/core/non-blocking-writer';
 import { removeFolder, tempFolder } from '../support/temp-folder';
 import { until } from '../support/until';
 
@@ -14,7 +14,7 @@ describe('a log into a pipe that nobody reads', () => {
     const reader = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
     const fd = fs.openSync(file, fs.constants.O_WRONLY);
     try {
-      const writer = new SteadyWriter(fd);
+      const writer = new NonBlockingWriter(fd);
       const drops: number[] = [];
       writer.onDropped = (count) => drops.push(count);
       const line = (n: number) => `${String(n).padStart(99, '0')}\n`;

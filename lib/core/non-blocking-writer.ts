@@ -9,7 +9,7 @@ const RETRY_MS = 100;
  * Writes to a pipe or a terminal at once, so that a crash loses nothing, but never waits: what cannot be written is kept up
  * to a bound and goes out when it flows again, and what is beyond the bound is dropped and counted.
  */
-export class SteadyWriter {
+export class NonBlockingWriter {
   /** Told, once it flows again, how many texts were dropped. */
   onDropped: (count: number) => void = () => undefined;
   private readonly fd: number;
@@ -19,7 +19,7 @@ export class SteadyWriter {
   private timer: NodeJS.Timeout | undefined;
 
   constructor(fd: number) {
-    this.fd = withoutWaiting(fd);
+    this.fd = reopenNonBlocking(fd);
     // One last try: what a stop has said.
     process.once('exit', () => this.flush());
   }
@@ -69,7 +69,7 @@ export class SteadyWriter {
  * The same pipe or terminal, opened anew: the descriptor itself is shared with others, for whom it should go on to wait.
  * Where that is not possible it stays as it is; Node has mostly set it not to wait, too, when it looked at process.stdout.
  */
-function withoutWaiting(fd: number): number {
+function reopenNonBlocking(fd: number): number {
   const { O_WRONLY, O_NONBLOCK, O_NOCTTY } = fs.constants;
   try {
     return fs.openSync(`/proc/self/fd/${fd}`, O_WRONLY | O_NONBLOCK | O_NOCTTY);
