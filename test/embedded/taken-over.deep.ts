@@ -49,6 +49,7 @@ describe('a state folder whose servers have no passwords', () => {
         const { port } = new URL(run.urls.databaseUrl);
         const client = new pg.Client(`postgres://postgres@127.0.0.1:${port}/catamount`);
         await assert.rejects(client.connect(), /password/);
+        await client.end();
         assert.equal(await redisAnswers(redisPort), false);
       } finally {
         await run.stop();
