@@ -4,6 +4,7 @@ import { toError } from './errors';
 import type { Events } from './events';
 import { createClient } from './redis-driver';
 import { withTlsAdvice } from './tls-advice';
+import { redisTlsMode } from './tls-mode';
 
 /** Of the modules nothing is loaded (redis-driver.ts). */
 export type RedisClient = Omit<
@@ -29,15 +30,12 @@ function createRedis(url: string) {
   });
 }
 
-/**
- * TLS as the managed plans offer it: encrypted, with a chain that no public authority signed. `?sslmode=verify-full`
- * on a rediss:// URL asks for a verified one. Empty for redis://.
- */
+/** What both clients are told of TLS (tls-mode.ts). Empty for redis://. */
 export function redisTls(
   url: string,
 ): { readonly tls: true; readonly rejectUnauthorized: boolean } | Record<string, never> {
-  if (!url.startsWith('rediss:')) return {};
-  return { tls: true, rejectUnauthorized: new URL(url).searchParams.get('sslmode') === 'verify-full' };
+  const mode = redisTlsMode(url);
+  return mode === 'off' ? {} : { tls: true, rejectUnauthorized: mode === 'checked' };
 }
 
 /** The URL without our `sslmode`, which Redis clients do not know. */

@@ -10,6 +10,7 @@ import { isLocale, LOCALES, type Locale } from './locale';
 import { autoConcurrency, detectMemoryLimitMb, heapCaps } from './machine';
 import { readRedisUrl } from './redis-url';
 import { type Environment, SettingsReader } from './settings-reader';
+import { asOnHeroku } from './tls-mode';
 
 export interface SettingsInput {
   readonly env: Environment;
@@ -109,8 +110,12 @@ export function readSettings(input: SettingsInput): Config {
     ],
   );
 
-  const databaseUrl = read.get('DATABASE_URL', url('postgres:', 'postgresql:'), 'a postgres:// URL', null, 'secret');
-  const redisUrl = readRedisUrl(read, url('redis:', 'rediss:'));
+  const given = {
+    database: read.get('DATABASE_URL', url('postgres:', 'postgresql:'), 'a postgres:// URL', null, 'secret'),
+    redis: readRedisUrl(read, url('redis:', 'rediss:')),
+  };
+  const databaseUrl = given.database && (onHeroku ? asOnHeroku(given.database, 'Postgres') : given.database);
+  const redisUrl = given.redis && (onHeroku ? asOnHeroku(given.redis, 'Redis') : given.redis);
   if (production && databaseUrl === null)
     read.require('DATABASE_URL', 'a postgres:// URL; nothing embedded starts in production');
   if (production && redisUrl === null)

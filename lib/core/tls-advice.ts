@@ -5,7 +5,7 @@ const WORDS = {
     plain: 'use ?sslmode=disable in DATABASE_URL',
   },
   Redis: {
-    unchecked: 'take ?sslmode=verify-full off the Redis URL',
+    unchecked: 'use ?sslmode=require in the Redis URL',
     plain: 'begin the Redis URL with redis:// instead of rediss://',
   },
   SMTP: {

@@ -2,6 +2,7 @@ import createKnex, { type Knex } from 'knex';
 import type { Events } from '../core/events';
 import type { PoolUse } from '../core/pool-use';
 import { withTlsAdvice } from '../core/tls-advice';
+import { postgresTls } from '../core/tls-mode';
 import type { Deadline } from '../support/deadline';
 import type { Service } from '../support/service';
 // Before knex loads it in its own way.
@@ -76,33 +77,16 @@ export interface ConnectionSettings {
   readonly keepAlive: boolean;
 }
 
-/**
- * `sslmode` as libpq means it: `require` encrypts without checking the chain (managed plans sign their own),
- * `verify-ca` and `verify-full` check it, `disable` does without TLS. Without one: TLS unchecked in production, except
- * to this machine, and none elsewhere. pg itself would read `require` as verify-full, so the word is taken off the URL.
- */
+/** pg itself would read `sslmode=require` as verify-full, so the word is taken off the URL (tls-mode.ts). */
 export function connectionSettings(url: string, production: boolean): ConnectionSettings {
   const parsed = new URL(url);
-  const mode = parsed.searchParams.get('sslmode') ?? (production && !isLocal(parsed.hostname) ? 'require' : 'disable');
+  const mode = postgresTls(url, production);
   parsed.searchParams.delete('sslmode');
   return {
     connectionString: parsed.toString(),
-    ssl:
-      mode === 'disable' || mode === 'allow' || mode === 'prefer'
-        ? false
-        : { rejectUnauthorized: mode.startsWith('verify') },
+    ssl: mode === 'off' ? false : { rejectUnauthorized: mode === 'checked' },
     application_name: 'catamount',
     connectionTimeoutMillis: 5000,
     keepAlive: true,
   };
-}
-
-function isLocal(hostname: string): boolean {
-  return (
-    hostname === '' ||
-    hostname === 'localhost' ||
-    hostname === '[::1]' ||
-    hostname.startsWith('127.') ||
-    hostname.startsWith('%2F')
-  );
 }

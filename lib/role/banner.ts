@@ -1,5 +1,6 @@
 import path from 'node:path';
 import type { Config } from '../core/config';
+import { postgresTls, redisTlsMode, smtpTlsWords, type TlsMode, tlsWords } from '../core/tls-mode';
 import { version } from '../core/version';
 
 /** What starts, before it starts, as Puma prints it. One line each. */
@@ -18,7 +19,10 @@ export function banner(name: string, config: Config): string[] {
     lines.push(`* Jobs:    1 processor × ${jobs.concurrency}, queues ${queues} (${order})`);
   }
   lines.push(`* Mail:    ${mailGoes(mail)}`);
-  lines.push(`* Data:    Postgres ${from(config.databaseUrl)}, Redis ${from(config.redisUrl)}`);
+  const { databaseUrl, redisUrl } = config;
+  const postgres = databaseUrl && postgresTls(databaseUrl, config.environment === 'production');
+  const redis = redisUrl && redisTlsMode(redisUrl);
+  lines.push(`* Data:    Postgres ${from(databaseUrl, postgres)}, Redis ${from(redisUrl, redis)}`);
   return lines;
 }
 
@@ -39,11 +43,11 @@ function plural(count: number, noun: string): string {
 }
 
 function mailGoes({ delivery, smtpUrl, dir }: Config['mail']): string {
-  if (delivery === 'smtp' && smtpUrl !== null) return `by SMTP to ${new URL(smtpUrl).host}`;
+  if (delivery === 'smtp' && smtpUrl !== null) return `by SMTP to ${new URL(smtpUrl).host}${smtpTlsWords(smtpUrl)}`;
   if (delivery === 'file') return `as .eml files into ${path.relative(process.cwd(), dir) || dir}`;
   return delivery === 'log' ? 'into the log only' : 'nowhere (test)';
 }
 
-function from(url: string | null): string {
-  return url === null ? 'embedded' : `at ${new URL(url).host}`;
+function from(url: string | null, mode: TlsMode | null | ''): string {
+  return url && mode ? `at ${new URL(url).host}${tlsWords(url, mode)}` : 'embedded';
 }

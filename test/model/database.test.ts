@@ -71,7 +71,7 @@ describe('connectionSettings', () => {
   const checked = { rejectUnauthorized: true };
   const table = [
     // URL's host and mode, in production, what TLS it means
-    ['db.example.com', '', true, unchecked],
+    ['db.example.com', '', true, checked],
     ['db.example.com', '', false, off],
     ['localhost', '', true, off],
     ['127.0.0.1', '', true, off],

@@ -16,23 +16,23 @@ interface Case {
 
 const CASES: readonly Case[] = [
   {
-    title: 'Postgres elsewhere without sslmode, Redis in REDIS_TLS_URL before REDIS_URL',
+    title: "Heroku's certificates, which nobody signed: no sslmode, Redis in REDIS_TLS_URL before REDIS_URL",
     host: ELSEWHERE,
     sslmode: undefined,
-    redis: ({ redisUrl }) => ({ REDIS_TLS_URL: redisUrl, REDIS_URL: 'redis://127.0.0.1:1' }),
+    redis: ({ redisUrl }) => ({ DYNO: 'web.1', REDIS_TLS_URL: redisUrl, REDIS_URL: 'redis://127.0.0.1:1' }),
   },
   {
-    title: 'Postgres with sslmode=require, Redis in REDIS_URL',
+    title: 'Postgres and Redis with sslmode=require, Redis in REDIS_URL',
     host: '127.0.0.1',
     sslmode: 'require',
-    redis: ({ redisUrl }) => ({ REDIS_URL: redisUrl }),
+    redis: ({ redisUrl }) => ({ REDIS_URL: `${redisUrl}?sslmode=require` }),
   },
   {
-    title: 'Postgres with sslmode=verify-full and a known authority, Redis checked too',
+    title: 'Postgres with sslmode=verify-full and a known authority, Redis checked without being asked to',
     host: 'localhost',
     sslmode: 'verify-full',
     redis: ({ redisUrl, certificate }) => ({
-      REDIS_URL: `${redisUrl.replace('127.0.0.1', 'localhost')}?sslmode=verify-full`,
+      REDIS_URL: redisUrl.replace('127.0.0.1', 'localhost'),
       NODE_EXTRA_CA_CERTS: certificate.authorityFile,
     }),
   },
@@ -98,6 +98,10 @@ describe('production behind TLS', () => {
       url: () => servers.postgres.urlOf('catamount', '127.0.0.1', 'verify-full'),
       says: /Cannot migrate.*self-signed certificate.*NODE_EXTRA_CA_CERTS, or use \?sslmode=require in DATABASE_URL/s,
     },
+    'an authority that nobody knows, without a word on it in the URL': {
+      url: () => servers.postgres.urlOf('catamount', ELSEWHERE, undefined),
+      says: /Cannot migrate.*self-signed certificate.*NODE_EXTRA_CA_CERTS, or use \?sslmode=require in DATABASE_URL/s,
+    },
     'a name that the certificate has not': {
       url: () => servers.postgres.urlOf('catamount', ELSEWHERE, 'verify-full'),
       known: true,
@@ -127,12 +131,12 @@ describe('production behind TLS', () => {
   it('a tree that trusts none of them serves all the same, is not ready, and its log says what to do', async () => {
     const tree = await start({
       DATABASE_URL: servers.postgres.urlOf('catamount', '127.0.0.1', 'verify-full'),
-      REDIS_URL: `${servers.redisUrl}?sslmode=verify-full`,
+      REDIS_URL: servers.redisUrl,
     });
     assert.equal((await tree.request('GET', '/health')).status, 200);
     assert.equal((await tree.request('GET', '/ready')).status, 503);
     for (const pattern of [
-      /Redis is not reachable: self-signed certificate.*take \?sslmode=verify-full off the Redis URL/,
+      /Redis is not reachable: self-signed certificate.*use \?sslmode=require in the Redis URL/,
       /Postgres: .*self-signed certificate.*use \?sslmode=require in DATABASE_URL/,
       /listening for new jobs: self-signed certificate.*use \?sslmode=require in DATABASE_URL/,
     ])

@@ -1,6 +1,7 @@
 import { createTransport } from 'nodemailer';
 import { toError } from '../../core/errors';
 import { withTlsAdvice } from '../../core/tls-advice';
+import { mustUpgrade } from '../../core/tls-mode';
 import { PermanentDeliveryError } from '../errors';
 import { mimeOptions } from './mime';
 import { isPermanent, refusals } from './smtp-answer';
@@ -61,11 +62,4 @@ export class SmtpTransport implements Transport {
   async close(options?: { readonly force: boolean }): Promise<void> {
     this.pool.close(options);
   }
-}
-
-/** Whether to insist on STARTTLS: a password goes to another machine. */
-export function mustUpgrade(url: string): boolean {
-  const { protocol, username, hostname, searchParams } = new URL(url);
-  const loopback = hostname === 'localhost' || hostname === '[::1]' || hostname.startsWith('127.');
-  return protocol === 'smtp:' && username !== '' && !loopback && !searchParams.has('requireTLS');
 }

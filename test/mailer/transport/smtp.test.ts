@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import net from 'node:net';
+import { mustUpgrade } from '../../../lib/core/tls-mode';
 import { PermanentDeliveryError } from '../../../lib/mailer/errors';
-import { mustUpgrade, SmtpTransport } from '../../../lib/mailer/transport/smtp';
+import { SmtpTransport } from '../../../lib/mailer/transport/smtp';
 import type { OutgoingMessage } from '../../../lib/mailer/transport/transport';
 import { type FailureStage, type SmtpSink, startSmtpSink } from '../../support/smtp';
 import { until } from '../../support/until';
