@@ -9,6 +9,8 @@ export interface EventMap {
   // The process at hand
   'process.warning': { readonly message: string };
   'process.error': { readonly error: Error; readonly during: string };
+  /** The app's job setup is here, with the keys whose values it wants hidden. */
+  'setup.loaded': { readonly filterArguments: readonly (string | RegExp)[] };
 
   // Postgres and Redis, as this process sees them
   'redis.ready': Record<string, never>;

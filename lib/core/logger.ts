@@ -1,16 +1,29 @@
 import pino, { type DestinationStream, type Logger } from 'pino';
 import type { Config } from './config';
 import { currentContext } from './execution-context';
+import { LogFilter } from './log-filter';
 
 export type { Logger };
 
-/** The logger of one process; each line names it (`web.0`, `jobs`, `primary`) and carries the running request or job. */
-export function createLogger(config: Pick<Config, 'log'>, processName: string, destination: DestinationStream): Logger {
+/**
+ * The logger of one process; each line names it (`web.0`, `jobs`, `primary`) and carries the running request or job.
+ * @param filter hides what attributes and errors have of secrets and of people's data.
+ */
+export function createLogger(
+  config: Pick<Config, 'log'>,
+  processName: string,
+  destination: DestinationStream,
+  filter = new LogFilter(),
+): Logger {
   return pino(
     {
       level: config.log.level,
       base: { process: processName, pid: process.pid },
-      mixin: () => ({ ...currentContext() }),
+      mixin: () => {
+        const context = { ...currentContext() };
+        return context.attributes ? { ...context, attributes: filter.attributes(context.attributes) } : context;
+      },
+      serializers: { err: (error: unknown) => (error instanceof Error ? filter.error(error) : error) },
       timestamp: isoTime(),
       formatters: { level: (label) => ({ level: label }) },
     },

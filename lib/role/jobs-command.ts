@@ -4,6 +4,7 @@ import type { Config } from '../core/config';
 import { EXIT } from '../core/errors';
 import { Events } from '../core/events';
 import { openLogDestination } from '../core/log-destination';
+import { LogFilter } from '../core/log-filter';
 import { logEvents } from '../core/log-subscriber';
 import { createLogger } from '../core/logger';
 import { Redis } from '../core/redis';
@@ -72,7 +73,8 @@ async function connect(app: AppDefinition, config: Config, terminal: Terminal, {
   ]);
   // From here on: what went wrong before is told once, by the error.
   const log = logOf(config);
-  logEvents(events, createLogger({ log }, 'cli', openLogDestination(log, 2)));
+  logEvents(events, createLogger({ log }, 'cli', openLogDestination(log, 2), new LogFilter(events)));
+  events.emit('setup.loaded', { filterArguments: equipment.setup.filterArguments ?? [] });
   Model.knex(database.knex);
   connectTransactions(database.knex);
   connectJobs({ database, redis, events, ...equipment });

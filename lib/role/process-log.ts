@@ -2,6 +2,7 @@ import type { Config } from '../core/config';
 import { toError } from '../core/errors';
 import { Events } from '../core/events';
 import { openLogDestination } from '../core/log-destination';
+import { LogFilter } from '../core/log-filter';
 import { logEvents } from '../core/log-subscriber';
 import { createLogger } from '../core/logger';
 
@@ -22,7 +23,7 @@ export interface ProcessLog {
 export function openLog(config: Config, name: string, fd = 1): ProcessLog {
   const events = new Events();
   const destination = openLogDestination(config.log, fd);
-  logEvents(events, createLogger(config, name, destination));
+  logEvents(events, createLogger(config, name, destination, new LogFilter(events)));
   destination.onDropped((count) =>
     events.emit('process.warning', {
       message: `${count} log line(s) were dropped: nobody read what this process wrote. See what standard output goes to.`,

@@ -84,6 +84,7 @@ export class ProcessorProcess {
     const registry = loadJobs(app.jobsDir);
     if (mailers.size > 0) registry.add(DeliverMailJob);
     const setup = await loadJobSetup(app);
+    events.emit('setup.loaded', { filterArguments: setup.filterArguments ?? [] });
     const models = new ModelFolder(app.modelsDir);
     const reporter = new ErrorReporter(events, setup.reportError);
     const jobs = new JobProcessor({

@@ -69,6 +69,7 @@ export class WebProcess implements DrainableServer {
     connectTransactions(database.knex);
     const models = new ModelFolder(app.modelsDir);
     const setup = await loadJobSetup(app);
+    events.emit('setup.loaded', { filterArguments: setup.filterArguments ?? [] });
     connectJobs({ database, redis, events, setup, models });
     const routes = await app.routes();
     const application = createApplication({

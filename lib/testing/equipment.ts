@@ -1,6 +1,6 @@
 import type { Model, ModelClass } from 'objection';
+import { ArgumentFilter } from '../core/argument-filter';
 import type { ArgumentCodec } from '../job/enqueue/arguments';
-import { ArgumentFilter } from '../job/record/argument-filter';
 import type { JobSetup } from '../job/setup';
 import { ModelFolder, type ModelLookup } from '../model/model-folder';
 import type { AppDefinition } from '../role/app-definition';

@@ -4,6 +4,8 @@ const SETTINGS = 'test/core/settings.test.ts';
 const LIFETIME = 'test/control/lifetime.test.ts';
 const SERVER = 'test/control/server.test.ts';
 const LOG = 'test/core/log.test.ts';
+const LOG_FILTER = 'test/core/log-filter.test.ts';
+const TLS = 'test/core/tls-mode.test.ts';
 const I18N = 'test/core/i18n.test.ts';
 const USAGE = 'test/cli/usage.test.ts';
 const RATES = 'test/cli/top/rates.test.ts';
@@ -11,6 +13,27 @@ const TOP = 'test/cli/top/top.test.ts';
 
 /** Mutations of settings, the control socket, its state file, the log, texts, `catamount` and `catamount top`. */
 const mutations: readonly Mutation[] = [
+  {
+    promise: 'the log tells nothing of the rows that Postgres refuses',
+    file: 'lib/core/log-filter.ts',
+    find: 'isOfPostgres(fields) ? withoutData(fields) : fields',
+    replace: 'isOfPostgres(fields) ? fields : fields',
+    killedBy: [LOG_FILTER],
+  },
+  {
+    promise: 'the log hides the attributes that arguments would hide',
+    file: 'lib/core/logger.ts',
+    find: 'attributes: filter.attributes(context.attributes)',
+    replace: 'attributes: context.attributes',
+    killedBy: [LOG_FILTER],
+  },
+  {
+    promise: 'certificates are checked unless a URL says not to',
+    file: 'lib/core/tls-mode.ts',
+    find: "isThisMachine(hostname) ? 'verify-full' : 'disable'",
+    replace: "isThisMachine(hostname) ? 'require' : 'disable'",
+    killedBy: [TLS, 'test/model/database.test.ts'],
+  },
   {
     promise: "the viewer's password is not the operator's",
     file: 'lib/core/settings.ts',

@@ -4,24 +4,24 @@ import type { Mutation } from './mutation';
 const mutations: readonly Mutation[] = [
   {
     promise: 'each telling name is hidden',
-    file: 'lib/job/record/argument-filter.ts',
+    file: 'lib/core/argument-filter.ts',
     find: `  'passphrase',\n`,
     replace: '',
-    killedBy: ['test/job/record/argument-filter.test.ts'],
+    killedBy: ['test/core/argument-filter.test.ts'],
   },
   {
     promise: 'a telling name is hidden beside an acronym, as in JWTSecret',
-    file: 'lib/job/record/argument-filter.ts',
+    file: 'lib/core/argument-filter.ts',
     find: String.raw`.replace(/(\p{Lu})(\p{Lu}\p{Ll})/gu, '$1 $2')`,
     replace: '',
-    killedBy: ['test/job/record/argument-filter.test.ts'],
+    killedBy: ['test/core/argument-filter.test.ts'],
   },
   {
     promise: 'commands show no arguments of a class that wants them hidden',
-    file: 'lib/job/record/argument-filter.ts',
+    file: 'lib/core/argument-filter.ts',
     find: 'if (!jobClass || jobClass.logArguments === false) return undefined;',
     replace: 'if (!jobClass) return undefined;',
-    killedBy: ['test/job/record/argument-filter.test.ts', 'test/job/command/list.test.ts'],
+    killedBy: ['test/core/argument-filter.test.ts', 'test/job/command/list.test.ts'],
   },
   {
     promise: 'retries are n^4 + 15 + rand(10 * (n + 1)) seconds apart',

@@ -1,5 +1,5 @@
+import { ArgumentFilter } from '../../core/argument-filter';
 import { jobNameOf } from '../job-class';
-import { ArgumentFilter } from '../record/argument-filter';
 import type { JsonValue } from '../record/json';
 import type { JobRegistry } from '../registry';
 import type { JobEntry, JobError } from '../set/entry';

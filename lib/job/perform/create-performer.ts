@@ -1,10 +1,10 @@
+import { ArgumentFilter } from '../../core/argument-filter';
 import type { Events } from '../../core/events';
 import type { RedisClient } from '../../core/redis';
 import type { ModelLookup } from '../../model/model-folder';
 import { MAX_DELIVERIES } from '../adapter/fused-script';
 import { deserializeArguments } from '../enqueue/arguments';
 import { releaseUnique } from '../outbox/unique-claim';
-import { ArgumentFilter } from '../record/argument-filter';
 import type { JobRegistry } from '../registry';
 import type { JobSetup } from '../setup';
 import { RedisNoteStore } from './note-store';

@@ -1,8 +1,8 @@
 import os from 'node:os';
+import type { ArgumentFilter } from '../../core/argument-filter';
 import type { Events } from '../../core/events';
 import type { Performed } from '../adapter/fetcher';
 import type { Traces } from '../adapter/fused-call';
-import type { ArgumentFilter } from '../record/argument-filter';
 import { type FailedRun, type FailureNotes, failedRecord } from '../record/record';
 import type { DeliveredJob } from './delivered-job';
 

@@ -1,10 +1,10 @@
 import { setTimeout } from 'node:timers/promises';
+import { ArgumentFilter } from '../../core/argument-filter';
 import { toError } from '../../core/errors';
 import type { Events } from '../../core/events';
 import type { Performed } from '../adapter/fetcher';
 import type { Delivery } from '../adapter/fused-call';
 import type { JobClass, Performable } from '../job-class';
-import { ArgumentFilter } from '../record/argument-filter';
 import type { JsonValue } from '../record/json';
 import type { JobRegistry } from '../registry';
 import type { PerformMiddleware } from '../setup';

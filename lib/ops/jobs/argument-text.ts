@@ -1,4 +1,4 @@
-import { HIDDEN } from '../../job/record/argument-filter';
+import { HIDDEN } from '../../core/argument-filter';
 import type { JsonValue } from '../../job/record/json';
 import { dollarKey } from '../../job/record/tags';
 import { printable } from '../../support/printable';

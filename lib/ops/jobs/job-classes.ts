@@ -1,5 +1,5 @@
+import { ArgumentFilter } from '../../core/argument-filter';
 import { type JobClass, jobNameOf } from '../../job/job-class';
-import { ArgumentFilter } from '../../job/record/argument-filter';
 import { DeliverMailJob } from '../../mailer/deliver-mail-job';
 import type { OpsContext } from '../context';
 import type { Site } from '../site';

@@ -1,5 +1,5 @@
+import type { ArgumentFilter } from '../../core/argument-filter';
 import type { JobClass } from '../../job/job-class';
-import type { ArgumentFilter } from '../../job/record/argument-filter';
 import type { JsonValue } from '../../job/record/json';
 import type { JobEntry, JobError } from '../../job/set/entry';
 import { checkRef, type JobRef } from '../../job/set/reference';

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { ArgumentFilter } from '../../../lib/job/record/argument-filter';
+import { ArgumentFilter } from '../../../lib/core/argument-filter';
 import type { JsonValue } from '../../../lib/job/record/json';
 import { argumentLine, shownArguments } from '../../../lib/ops/jobs/argument-text';
 

@@ -1,0 +1,125 @@
+import pino from 'pino';
+import { ArgumentFilter, HIDDEN } from './argument-filter';
+import type { Events } from './events';
+import type { Attributes } from './execution-context';
+import type { JsonValue } from './json';
+
+/** Of an error's own fields: levels, parts of an object or a list, and values in all. */
+const MOST = { levels: 5, parts: 50, values: 500 };
+
+/**
+ * Makes attributes and errors fit for the log, by the rule for arguments (argument-filter.ts): the values of telling keys are
+ * hidden. What the app's job setup adds to these is known from `setup.loaded` on.
+ */
+export class LogFilter {
+  private filter = new ArgumentFilter();
+
+  constructor(events?: Pick<Events, 'on'>) {
+    events?.on('setup.loaded', ({ filterArguments }) => {
+      this.filter = new ArgumentFilter(filterArguments);
+    });
+  }
+
+  attributes(attributes: Attributes): JsonValue {
+    return this.shown(attributes);
+  }
+
+  /** As pino tells errors, with fields that are filtered. */
+  error(error: Error): Record<string, unknown> {
+    return this.errorAt(error, { left: MOST.values, above: [] });
+  }
+
+  private errorAt(error: Error, walk: Walk): Record<string, unknown> {
+    const { type, message, stack, aggregateErrors, ...fields } = pino.stdSerializers.err(error);
+    const told: Record<string, unknown> = { type, message, stack };
+    if (aggregateErrors)
+      told.aggregateErrors = aggregateErrors
+        .slice(0, MOST.parts)
+        .map((each: Serialized) => this.errorAt(each.raw, walk));
+    const own = isOfPostgres(fields) ? withoutData(fields) : fields;
+    for (const [key, value] of Object.entries(own)) {
+      // pino has serialized the errors among them, unfiltered.
+      if (isSerialized(value)) told[key] = this.errorAt(value.raw, walk);
+      else {
+        const shown = this.shown({ [key]: plain(value, walk) }) as Readonly<Record<string, JsonValue>>;
+        Object.assign(told, shown);
+      }
+    }
+    return told;
+  }
+
+  private shown(value: JsonValue): JsonValue {
+    return this.filter.filter([value])[0] ?? null;
+  }
+}
+
+/** How many values may still be told, and the objects that this one is a part of. */
+interface Walk {
+  left: number;
+  readonly above: readonly object[];
+}
+
+/** Anything as JSON, in bounds: errors of clients carry sockets, requests and themselves. */
+function plain(value: unknown, walk: Walk): JsonValue {
+  if (walk.left-- <= 0) return '…';
+  if (value === null || value === undefined || typeof value === 'function') return null;
+  if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') return value;
+  if (typeof value !== 'object') return String(value);
+  if (value instanceof Date) return Number.isNaN(value.getTime()) ? null : value.toISOString();
+  const prototype: unknown = Object.getPrototypeOf(value);
+  const known = Array.isArray(value) || prototype === null || prototype === Object.prototype;
+  if (!known || walk.above.includes(value) || walk.above.length >= MOST.levels) return `[${kindOf(value)}]`;
+  const below = { left: walk.left, above: [...walk.above, value] };
+  const shown = Array.isArray(value)
+    ? value.slice(0, MOST.parts).map((item) => plain(item, below))
+    : Object.fromEntries(
+        Object.entries(value)
+          .slice(0, MOST.parts)
+          .map(([key, part]): [string, JsonValue] => [key, plain(part, below)]),
+      );
+  walk.left = below.left;
+  return shown;
+}
+
+function kindOf(value: object): string {
+  const name: unknown = value.constructor?.name;
+  return typeof name === 'string' && name !== '' ? name : 'object';
+}
+
+type Serialized = { readonly raw: Error };
+
+function isSerialized(value: unknown): value is Serialized {
+  return (
+    typeof value === 'object' && value !== null && 'raw' in value && value.raw instanceof Error && 'stack' in value
+  );
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function isOfPostgres(fields: Fields): boolean {
+  return typeof fields.severity === 'string' && typeof fields.code === 'string' && /^[0-9A-Z]{5}$/.test(fields.code);
+}
+
+/** What Postgres says of the rows and statements that it was given is hidden; where it stood is not. */
+function withoutData(fields: Fields): Fields {
+  const { detail, where, internalQuery, ...others } = fields;
+  return {
+    ...others,
+    ...(typeof detail === 'string' && { detail: withoutValues(detail) }),
+    ...(typeof where === 'string' && { where: where.split('\n').map(placeOnly).join('\n') }),
+    ...(internalQuery !== undefined && { internalQuery: HIDDEN }),
+  };
+}
+
+function withoutValues(detail: string): string {
+  if (/^Process \d+ waits for /.test(detail)) return detail;
+  const [, columns, what] =
+    /^Key \((.+?)\)=\(.*\) (already exists\.|is not present in table "[^"]*"\.|is still referenced from table "[^"]*"\.)$/s.exec(
+      detail,
+    ) ?? [];
+  return columns === undefined ? HIDDEN : `Key (${columns})=(${HIDDEN}) ${what}`;
+}
+
+function placeOnly(line: string): string {
+  return /^PL\/pgSQL function [^"']+ line \d+ at [\w ]+$/.test(line) ? line : HIDDEN;
+}
