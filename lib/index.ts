@@ -47,10 +47,19 @@ export { TemplateError } from './mailer/template-error';
 export type { OutgoingMessage, Receipt, Refusal } from './mailer/transport/transport';
 export type { UrlQuery } from './mailer/url-for';
 export { currentTransaction, transaction } from './model/transaction';
-export { type AppDefinition, type AppOptions, defineApp, type Routes } from './role/app-definition';
+export {
+  type AppDefinition,
+  type AppOptions,
+  defineApp,
+  type RouteEnvironment,
+  type Routes,
+} from './role/app-definition';
 export type { Hooks } from './role/hooks';
+export { clientNetwork } from './support/client-network';
 export type { Duration } from './support/duration';
+export type { Rate } from './support/rate';
 export { ProblemError } from './web/problem';
+export type { RateLimit } from './web/rate-limit';
 
 export declare const Model: typeof model.Model;
 export type Model = model.Model;

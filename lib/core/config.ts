@@ -1,3 +1,4 @@
+import type { Rate } from '../support/rate';
 import type { Locale } from './locale';
 import type { HeapCaps } from './machine';
 
@@ -65,6 +66,12 @@ export interface Config {
     readonly from: string;
     /** Where `file` delivery writes. */
     readonly dir: string;
+  };
+  /** How many may sign up from one address, with mailboxes of one domain, and with one mailbox; null: as many as like. */
+  readonly signUps: {
+    readonly perAddress: Rate | null;
+    readonly perDomain: Rate | null;
+    readonly perMailbox: Rate | null;
   };
   readonly appUrl: string;
   readonly defaultLocale: Locale;

@@ -10,6 +10,7 @@ import { isLocale, LOCALES, type Locale } from './locale';
 import { autoConcurrency, detectMemoryLimitMb, heapCaps } from './machine';
 import { readRedisUrl } from './redis-url';
 import { type Environment, SettingsReader } from './settings-reader';
+import { readSignUps } from './sign-up-settings';
 import { asOnHeroku } from './tls-mode';
 
 export interface SettingsInput {
@@ -254,6 +255,7 @@ export function readSettings(input: SettingsInput): Config {
     },
     databaseUrl,
     redisUrl,
+    signUps: readSignUps(read),
     mail: { delivery, smtpUrl, from, dir: path.join(stateDir, 'mails') },
     appUrl,
     defaultLocale: locale,

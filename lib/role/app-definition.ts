@@ -1,14 +1,23 @@
 import path from 'node:path';
 import type Router from '@koa/router';
+import type { Config } from '../core/config';
 import { UserError } from '../core/errors';
 import type { JobSetup } from '../job/setup';
 import type { MailSetup } from '../mailer/setup';
+import type { RateLimits } from '../web/rate-limit';
 import type { Hooks } from './hooks';
 // What we add to Koa's types, for whoever writes routes.
 import '../web/context';
 
+/** What routes may need of the process that they are added to. */
+export interface RouteEnvironment {
+  readonly config: Config;
+  /** A limit on how often somebody may do something: `limit('sign-ups', { count: 60, seconds: 3600 })`. */
+  readonly limit: RateLimits['limit'];
+}
+
 /** Adds the app's routes. Runs once in each web worker, before it listens. */
-export type Routes = (router: Router) => void;
+export type Routes = (router: Router, environment: RouteEnvironment) => void;
 
 /** What an app tells Catamount of itself. Folders are relative to `root`. */
 export interface AppOptions {

@@ -19,6 +19,7 @@ import { Scribe } from '../tree/scribe';
 import { createApplication } from '../web/application';
 import { RequestLimit } from '../web/limit';
 import { QueueTimes } from '../web/queue-times';
+import { RateLimits } from '../web/rate-limit';
 import type { RawConnection } from '../web/raw-connection';
 import { RequestTally } from '../web/request-tally';
 import { WebServer } from '../web/server';
@@ -71,12 +72,13 @@ export class WebProcess implements DrainableServer {
     const setup = await loadJobSetup(app);
     events.emit('setup.loaded', { filterArguments: setup.filterArguments ?? [] });
     connectJobs({ database, redis, events, setup, models });
-    const routes = await app.routes();
+    const { default: routes } = await app.routes();
+    const limits = new RateLimits(app.name, redis.client);
     const application = createApplication({
       config,
       events,
       appName: app.name,
-      routes: routes.default,
+      routes: (router) => routes(router, { config, limit: (name, rate) => limits.limit(name, rate) }),
       readiness: [
         { name: 'postgres', check: () => database.ping() },
         { name: 'redis', check: () => redis.ping() },

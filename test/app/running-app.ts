@@ -1,15 +1,27 @@
 import { Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
+import { readSettings } from '../../lib/core/settings';
 import { connectJobs } from '../../lib/job/connect';
 import { Database } from '../../lib/model/database';
 import { Model } from '../../lib/model/model';
 import { connectTransactions } from '../../lib/model/transaction';
+import type { RouteEnvironment } from '../../lib/role/app-definition';
 import { Deadline } from '../../lib/support/deadline';
+import { RateLimits } from '../../lib/web/rate-limit';
 import { createDatabase, type TestDatabase } from '../support/postgres';
+import { UNLIMITED } from '../support/sign-up-limits';
+import { until } from '../support/until';
 import { Serving } from '../web/serving';
 import { SeverableProxy } from './severable-proxy';
 
-/** The app's routes on a real server and a real Postgres, wired as a web worker wires them; Redis is never there. */
+export interface RunningOptions {
+  /** Over settings that let anybody sign up any number of times. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Default: one that is not there. */
+  readonly redisUrl?: string;
+}
+
+/** The app's routes on a real server and a real Postgres, wired as a web worker wires them. */
 export class RunningApp {
   private constructor(
     readonly serving: Serving,
@@ -17,10 +29,11 @@ export class RunningApp {
     /** The way from the app to its database; the tests' own goes round it. */
     readonly postgres: SeverableProxy,
     private readonly pool: Database,
+    readonly redis: Redis,
     private readonly disconnectJobs: () => void,
   ) {}
 
-  static async start(): Promise<RunningApp> {
+  static async start({ env = {}, redisUrl = 'redis://127.0.0.1:1' }: RunningOptions = {}): Promise<RunningApp> {
     const created = await createDatabase({ migrated: true });
     const events = new Events();
     const { hostname, port } = new URL(created.url);
@@ -30,16 +43,25 @@ export class RunningApp {
     const pool = new Database(url.toString(), { production: false, events });
     Model.knex(pool.knex);
     connectTransactions(pool.knex);
-    const redis = new Redis('redis://127.0.0.1:1', events);
+    const redis = new Redis(redisUrl, events);
+    if (redisUrl !== 'redis://127.0.0.1:1') {
+      await redis.start();
+      await until('Redis is connected', () => redis.client.isReady);
+    }
     const disconnectJobs = connectJobs({ database: pool, redis, events });
     const { default: routes } = await import('../../lib/app/routes');
-    return new RunningApp(await Serving.start({ routes }), created, postgres, pool, disconnectJobs);
+    const config = readSettings({ env: { NODE_ENV: 'test', ...UNLIMITED, ...env }, cwd: process.cwd() });
+    const limits = new RateLimits('catamount', redis.client);
+    const environment: RouteEnvironment = { config, limit: (name, rate) => limits.limit(name, rate) };
+    const serving = await Serving.start({ routes, environment, trustProxy: config.trustProxy });
+    return new RunningApp(serving, created, postgres, pool, redis, disconnectJobs);
   }
 
   async stop(): Promise<void> {
     await this.serving.stop();
     this.disconnectJobs();
     connectTransactions(undefined);
+    await this.redis.stop(Deadline.after(60_000));
     await this.pool.stop(Deadline.after(60_000));
     await this.postgres.sever();
     await this.database.drop();

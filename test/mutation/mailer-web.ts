@@ -3,10 +3,36 @@ import type { Mutation } from './mutation';
 const RECORD = 'lib/mailer/delivery-record.ts';
 const RECORD_TESTS = ['test/mailer/delivery-record.test.ts'];
 const KEEPING = ['test/testing/conformance/keeping.test.ts'];
+const SIGN_UP_LIMITS = ['test/app/sign-up-limits.test.ts'];
 const RUNS = ['test/testing/conformance/runs.test.ts'];
 
 /** Of mails, of the web's way of a request, and of the jobs that tests are given. */
 const mutations: readonly Mutation[] = [
+  {
+    promise: 'who is refused for the address uses up nothing of the domain',
+    file: 'lib/app/services/sign-up-limits.ts',
+    find: `(await this.perAddress.take(clientNetwork(ip))) ||
+      (await this.perMailbox.take(mailboxOf(email))) ||
+      (await this.perDomain.take(domainOf(email)))`,
+    replace: `(await this.perDomain.take(domainOf(email))) ||
+      (await this.perMailbox.take(mailboxOf(email))) ||
+      (await this.perAddress.take(clientNetwork(ip)))`,
+    killedBy: SIGN_UP_LIMITS,
+  },
+  {
+    promise: 'a sign-up that failed on our side does not count',
+    file: 'lib/app/routes/users.ts',
+    find: '      await limits.giveBack(ctx.ip, given.email);\n',
+    replace: '',
+    killedBy: SIGN_UP_LIMITS,
+  },
+  {
+    promise: 'a Redis that says nothing is not waited for',
+    file: 'lib/web/rate-limit.ts',
+    find: "return ask('own');\n  }\n}",
+    replace: 'return answer;\n  }\n}',
+    killedBy: SIGN_UP_LIMITS,
+  },
   {
     promise: 'a mail whose sender died is sent, though its session number has been given again',
     file: RECORD,

@@ -1,5 +1,6 @@
 import { createDatabase, type TestDatabase } from '../support/postgres';
 import { startTestRedis, type TestRedis } from '../support/redis';
+import { UNLIMITED } from '../support/sign-up-limits';
 import { type SmtpSink, startSmtpSink } from '../support/smtp';
 import { removeFolder, tempFolder } from '../support/temp-folder';
 import { spawnTree, startTree, type Tree, type TreeOptions } from '../support/tree';
@@ -32,6 +33,7 @@ export class Surroundings {
       REDIS_URL: this.redis.url,
       SMTP_URL: this.sink.url,
       APP_URL: 'https://catamount.example',
+      ...UNLIMITED,
     };
   }
 

@@ -2,13 +2,19 @@ import http from 'node:http';
 import net, { type AddressInfo } from 'node:net';
 import type { TrustedProxies } from '../../lib/core/config';
 import { type EventMap, Events } from '../../lib/core/events';
+import { Redis } from '../../lib/core/redis';
+import { readSettings } from '../../lib/core/settings';
+import type { RouteEnvironment, Routes } from '../../lib/role/app-definition';
 import { createApplication } from '../../lib/web/application';
 import type { ReadinessCheck } from '../../lib/web/health';
 import { createHttpServer } from '../../lib/web/http-server';
 import { RequestLimit } from '../../lib/web/limit';
+import { RateLimits } from '../../lib/web/rate-limit';
 
 export interface ServingOptions {
-  readonly routes?: Parameters<typeof createApplication>[0]['routes'];
+  readonly routes?: Routes;
+  /** Default: settings of a test, and a Redis that is not there. */
+  readonly environment?: RouteEnvironment;
   readonly web?: {
     readonly maxThreads?: number;
     readonly backlog?: number;
@@ -35,6 +41,12 @@ export interface RequestOptions {
   readonly headers?: http.OutgoingHttpHeaders;
   readonly body?: string | Buffer;
   readonly agent?: http.Agent;
+}
+
+function alone(): RouteEnvironment {
+  const limits = new RateLimits('shop', new Redis('redis://127.0.0.1:1', new Events()).client);
+  const config = readSettings({ env: { NODE_ENV: 'test' }, cwd: process.cwd() });
+  return { config, limit: (name, rate) => limits.limit(name, rate) };
 }
 
 /** The application on a real server, on a port of its own. */
@@ -65,7 +77,7 @@ export class Serving {
       config: { trustProxy: options.trustProxy ?? { hops: 0 }, defaultLocale: 'en', web },
       events,
       appName: 'shop',
-      routes: options.routes ?? (() => undefined),
+      routes: (router) => options.routes?.(router, options.environment ?? alone()),
       readiness: options.readiness ?? [],
       isLeaving: options.isLeaving ?? (() => false),
       limit: this.limit,

@@ -1,6 +1,6 @@
-import net from 'node:net';
 import type { Redis } from '../../core/redis';
 import { RedisScript } from '../../job/redis/redis-script';
+import { clientNetwork } from '../../support/client-network';
 
 /** Wrong passwords from one address before it must wait. */
 export const TRIES = 5;
@@ -70,7 +70,7 @@ export class Tries {
   ) {}
 
   async count(ip: string): Promise<Counted> {
-    const address = blockOf(ip);
+    const address = clientNetwork(ip);
     const [count, left, turnMs] = await this.countInRedis(address).catch(() => this.countInMemory(address));
     if (turnMs > LONGEST_MS)
       return { allowed: false, delayMs: 0, left: TRIES - count + 1, waitSeconds: LONGEST_MS / 1000 };
@@ -99,7 +99,7 @@ export class Tries {
 
   /** Somebody who may has signed in from there. */
   private remember(ip: string): string {
-    const address = blockOf(ip);
+    const address = clientNetwork(ip);
     this.known.add(address);
     dropOldest(this.known);
     this.redis.client.set(KNOWN + address, '1', { EX: KNOWN_SECONDS }).catch(() => undefined);
@@ -138,16 +138,4 @@ export class Tries {
 function dropOldest(memory: Map<string, unknown> | Set<string>): void {
   const [oldest] = memory.keys();
   if (memory.size > REMEMBERED && oldest !== undefined) memory.delete(oldest);
-}
-
-/** One subscriber has a whole /64 of IPv6. */
-function blockOf(ip: string): string {
-  const plain = ip.replace(/^::ffff:/i, '').replace(/%.*$/, '');
-  if (!net.isIPv6(plain)) return plain;
-  const [head = '', tail] = plain.split('::');
-  const left = head === '' ? [] : head.split(':');
-  const right = tail === undefined || tail === '' ? [] : tail.split(':');
-  const zeros = tail === undefined ? [] : new Array<string>(8 - left.length - right.length).fill('0');
-  const groups = [...left, ...zeros, ...right].slice(0, 4);
-  return `${groups.map((group) => Number.parseInt(group, 16).toString(16)).join(':')}::/64`;
 }

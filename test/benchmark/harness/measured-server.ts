@@ -6,6 +6,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { freePort } from '../../../lib/embedded/free-port';
 import { request } from '../../support/http';
 import { descendants } from '../../support/processes';
+import { UNLIMITED } from '../../support/sign-up-limits';
 import { tempFolder } from '../../support/temp-folder';
 import { ROOT } from './product';
 
@@ -54,6 +55,7 @@ export class MeasuredServer {
         NODE_ENV: 'production',
         HOST: '127.0.0.1',
         PORT: String(port),
+        ...UNLIMITED,
         ...env,
       },
     });

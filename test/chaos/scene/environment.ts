@@ -7,6 +7,7 @@ import { JobSets } from '../../../lib/job/set/job-sets';
 import { Deadline } from '../../../lib/support/deadline';
 import { MailLedger } from '../../process/mail-ledger';
 import { buildFixtureApp } from '../../support/fixture-app';
+import { UNLIMITED } from '../../support/sign-up-limits';
 import { SmtpProxy } from '../../support/smtp-proxy';
 import { tempFolder } from '../../support/temp-folder';
 import { until } from '../../support/until';
@@ -69,6 +70,7 @@ export class Environment {
       WORKER_TIMEOUT: '10s',
       LOG_LEVEL: 'warn',
       CHAOS_BOOK: jobLedger.file,
+      ...UNLIMITED,
       ...clock.env,
     };
     const platform = await Platform.start({ entry, env });
