@@ -75,7 +75,7 @@ export interface Config {
   };
   readonly appUrl: string;
   readonly defaultLocale: Locale;
-  /** Who may see the operator's pages; null: in production nobody, elsewhere whoever is at this machine. */
+  /** Who may see the operator's pages; null: in production nobody, elsewhere who has `opsToken` and is at this machine. */
   readonly ops: {
     readonly user: string;
     readonly password: string;
@@ -84,6 +84,8 @@ export interface Config {
     /** Signs sessions; null: a random key that is kept in Postgres does. */
     readonly secret: string | null;
   } | null;
+  /** Opens the operator's pages where nobody signs in; the log of the start tells it. null: somebody does, or nobody may. */
+  readonly opsToken: string | null;
   /** Who may read /ops/metrics; null: in production nobody, elsewhere whoever is at this machine. */
   readonly metricsToken: string | null;
   readonly control: { readonly socket: string; readonly stateFile: string };

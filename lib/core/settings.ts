@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { isIP } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
@@ -175,6 +175,14 @@ export function readSettings(input: SettingsInput): Config {
 
   const opsSecret = read.get('OPS_SECRET', z.string().min(32), 'at least 32 characters', null, 'secret');
 
+  const opsToken = read.get(
+    'OPS_TOKEN',
+    z.string().regex(/^[\w-]{16,}$/),
+    'at least 16 letters, digits, - or _',
+    randomBytes(16).toString('base64url'),
+    'secret',
+  );
+
   const metricsToken = read.get(
     'METRICS_TOKEN',
     z.string().regex(/^[\w.~+/=-]{16,}$/),
@@ -263,6 +271,7 @@ export function readSettings(input: SettingsInput): Config {
       opsUser !== null && opsPassword !== null
         ? { user: opsUser, password: opsPassword, viewerPassword, secret: opsSecret }
         : null,
+    opsToken: production || opsUser !== null ? null : opsToken,
     metricsToken,
     control: {
       socket: path.resolve(

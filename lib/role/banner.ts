@@ -30,12 +30,16 @@ export function banner(name: string, config: Config): string[] {
  * What a browser on this machine opens, once the tree listens there: an address that means all of the machine's own is none
  * to go to. Nothing in production, where nobody sits.
  */
-export function pagesAt(address: string, { environment, mail }: Pick<Config, 'environment' | 'mail'>): string[] {
+export function pagesAt(
+  address: string,
+  { environment, mail, opsToken }: Pick<Config, 'environment' | 'mail' | 'opsToken'>,
+): string[] {
   if (environment === 'production' || !URL.canParse(address) || !address.startsWith('http')) return [];
   const url = new URL(address);
   if (['0.0.0.0', '[::]'].includes(url.hostname)) url.hostname = 'localhost';
-  const paths = ['/', '/ops', ...(mail.delivery === 'file' ? ['/ops/mail/inbox'] : [])];
-  return paths.map((each) => new URL(each, url).href);
+  const ops = ['/ops', ...(mail.delivery === 'file' ? ['/ops/mail/inbox'] : [])];
+  const query = opsToken === null ? '' : `?token=${opsToken}`;
+  return ['/', ...ops.map((path) => path + query)].map((each) => new URL(each, url).href);
 }
 
 function plural(count: number, noun: string): string {

@@ -11,6 +11,9 @@ import { removeFolder, tempFolder } from '../support/temp-folder';
 import { WAIT_LIMIT_MS } from '../support/wait-limit';
 import { singleTree } from './single-tree';
 
+/** Opens the pages where there are no passwords: what `get` and `post` send. */
+export const OPS_TOKEN = 'token-of-the-tests';
+export const BEARER = { Authorization: `Bearer ${OPS_TOKEN}` } as const;
 export const SIGNED = { OPS_USER: 'ada', OPS_PASSWORD: 'correct horse', OPS_VIEWER_PASSWORD: 'battery staple' };
 
 /** The app's web process with real servers behind it, to look at /ops. */
@@ -52,6 +55,7 @@ export class OpsWeb {
         DATABASE_URL: database.url,
         REDIS_URL: redis.url,
         MAIL_DELIVERY: 'file',
+        OPS_TOKEN,
         ...env,
       },
     });
@@ -75,7 +79,7 @@ export class OpsWeb {
   }
 
   get(path: string, headers: Readonly<Record<string, string>> = {}): Promise<Answer> {
-    return request(this.url + path, { headers });
+    return request(this.url + path, { headers: { ...BEARER, ...headers } });
   }
 
   /** As the browser sends the form of a page of ours. */
@@ -87,7 +91,7 @@ export class OpsWeb {
     return request(this.url + path, {
       method: 'POST',
       body: new URLSearchParams(fields).toString(),
-      headers: { 'Content-Type': 'application/x-www-form-urlencoded', Origin: this.url, ...headers },
+      headers: { ...BEARER, 'Content-Type': 'application/x-www-form-urlencoded', Origin: this.url, ...headers },
     });
   }
 

@@ -4,7 +4,10 @@ import { pagesAt } from '../../lib/role/banner';
 
 describe('what a browser opens', () => {
   const at = (address: string, env: Readonly<Record<string, string>> = {}) =>
-    pagesAt(address, readSettings({ cwd: '/nowhere', env }));
+    pagesAt(
+      address,
+      readSettings({ cwd: '/nowhere', env: { OPS_USER: 'ada', OPS_PASSWORD: 'correct horse', ...env } }),
+    );
 
   it('is on localhost, at the port that the tree has, with the pages and the inbox', () => {
     for (const address of ['http://0.0.0.0:41234', 'http://[::]:41234'])

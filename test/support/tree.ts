@@ -22,6 +22,8 @@ export interface TreeOptions {
   readonly args?: readonly string[];
   /** How it is started. Default `node`, as the Procfile does. */
   readonly via?: 'node' | 'npm';
+  /** What each `request` brings along. */
+  readonly headers?: Readonly<Record<string, string>>;
   /** Run as this user; only root can. */
   readonly uid?: number;
   /** The node to run it with. Default: this process's. */
@@ -46,6 +48,7 @@ export class Tree {
   private readonly output: Output;
   private readonly mark = `${process.pid}-${++count}`;
   private readonly ownsCwd: boolean;
+  private readonly headers: TreeOptions['headers'];
   private address: string | undefined;
   private closed = false;
 
@@ -58,6 +61,7 @@ export class Tree {
       node = process.execPath,
     } = options;
     this.ownsCwd = options.cwd === undefined;
+    this.headers = options.headers;
     this.cwd = options.cwd ?? tempFolder('tree');
     if (uid !== undefined) fs.chownSync(this.cwd, uid, uid);
     if (via === 'npm') writePackage(this.cwd, entry);
@@ -129,7 +133,8 @@ export class Tree {
   }
 
   request(method: string, target: string, options: Omit<RequestOptions, 'method'> = {}): Promise<Answer> {
-    return request(new URL(target, this.baseUrl).href, { ...options, method });
+    const headers = { ...this.headers, ...options.headers };
+    return request(new URL(target, this.baseUrl).href, { ...options, headers, method });
   }
 
   /** Sends a signal to the process that was started and waits for its end. */

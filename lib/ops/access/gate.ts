@@ -6,16 +6,26 @@ import { readForm } from './form-token';
 import { isLoopbackAddress, isLoopbackHost } from './loopback';
 import { accessMode } from './mode';
 import { Sessions } from './session';
-import { SIGN_IN, SIGN_OUT, showSignIn } from './sign-in';
+import { exchangeToken, SIGN_IN, SIGN_OUT, showSignIn } from './sign-in';
 
 /** Lets in who may see the pages, and only their own forms. Everything below /ops but the assets is behind it. */
 export function gate(site: SiteParts): OpsMiddleware {
   const mode = accessMode(site.config);
   return async (ctx, next) => {
-    if (mode === 'open') assertFromHere(ctx);
-    const visitor = await site.sessions.visitor(ctx.get('Cookie'), mode === 'open' ? 'operator' : 'guest');
+    if (mode === 'token') assertFromHere(ctx);
+    const bears = mode === 'token' && site.sessions.opens(ctx.get('Authorization').replace(/^bearer /i, ''));
+    const cookies = ctx.get('Cookie');
+    const visitor = bears ? site.sessions.bearer(cookies) : await site.sessions.visitor(cookies);
     ctx.state.visitor = visitor;
     const reads = ctx.method === 'GET' || ctx.method === 'HEAD';
+    const { token } = ctx.query;
+    if (
+      mode === 'token' &&
+      reads &&
+      token !== undefined &&
+      (visitor.role === 'guest' || site.sessions.opens(String(token)))
+    )
+      return exchangeToken(site, ctx);
     if (visitor.role === 'guest' && ctx.path !== SIGN_IN) {
       // What there is, and whether it is there, is none of a stranger's business: every address looks alike.
       if (ctx.state.json || !reads) throw refusal(404, 'signedOut');
@@ -24,7 +34,7 @@ export function gate(site: SiteParts): OpsMiddleware {
       ctx.status = ctx.path === '/ops' ? 200 : 404;
       return showSignIn(site, ctx, {});
     }
-    if (mode === 'open') setCookie(ctx, site.config, Sessions.formCookie(visitor));
+    if (bears) setCookie(ctx, site.config, Sessions.formCookie(visitor));
     if (!reads) {
       // Slow senders hold no slot.
       ctx.releaseSlot();

@@ -6,7 +6,7 @@ import { answerWithin } from '../../job/redis/redis-script';
 import { lazily } from '../../support/lazily';
 
 export interface KeyStores {
-  readonly config: Pick<Config, 'ops'>;
+  readonly config: Pick<Config, 'ops' | 'opsToken'>;
   readonly appName: string;
   readonly redis: Redis;
   readonly knex: Knex;
@@ -18,13 +18,17 @@ const ANSWER_MS = 2000;
 
 /**
  * What sessions are signed with: random, or OPS_SECRET, and the passwords, so that a new password ends every session. A
- * key made of the passwords alone could be guessed by a viewer, who knows one of them and has a cookie to try it on.
+ * key made of the passwords alone could be guessed by a viewer, who knows one of them and has a cookie to try it on. Where
+ * nobody signs in, the token, which is random itself: a new start ends every session.
  */
 export function sessionKey(stores: KeyStores): () => Promise<Buffer> {
   const { config, appName } = stores;
   return lazily(async () => {
-    const { ops } = config;
-    if (ops === null) throw new Error('nobody signs in where the pages are open');
+    const { ops, opsToken } = config;
+    if (ops === null)
+      return createHmac('sha256', opsToken ?? '')
+        .update(`sessions of ${appName}`)
+        .digest();
     const secret = ops.secret ?? (await storedKey(stores));
     const parts = JSON.stringify([appName, ops.user, ops.password, ops.viewerPassword]);
     return createHmac('sha256', secret).update(parts).digest();

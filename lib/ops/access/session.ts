@@ -1,4 +1,5 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import type { Config } from '../../core/config';
 import { type KeyStores, sessionKey } from './session-key';
 import { SignOuts } from './sign-outs';
 
@@ -19,22 +20,37 @@ const SECRET = /^[A-Za-z0-9_-]{22}$/;
 /** Who is signed in travels in a signed cookie, so the pages work while Redis or Postgres does not. */
 export class Sessions {
   private readonly key: () => Promise<Buffer>;
+  private readonly token: string | null;
+  private readonly cookie: string;
   private readonly signOuts: SignOuts;
   private readonly now: () => number;
 
   /** @param options `now`: ms since 1970. */
-  constructor(options: KeyStores & { readonly now?: () => number }) {
+  constructor(
+    options: KeyStores & { readonly config: Pick<Config, 'ops' | 'opsToken' | 'listen'>; readonly now?: () => number },
+  ) {
+    const { listen, opsToken } = options.config;
     this.key = sessionKey(options);
+    this.token = opsToken;
+    // Browsers give a cookie to every port of a host, and who develops two apps has both at localhost.
+    this.cookie = opsToken !== null && listen.kind === 'tcp' ? `${SESSION}_${listen.port}` : SESSION;
     this.signOuts = new SignOuts(options.redis, options.knex);
     this.now = options.now ?? Date.now;
   }
 
-  /** @param cookies the header. @param openRole of those who need not sign in. */
-  async visitor(cookies: string, openRole: 'operator' | 'guest'): Promise<Visitor> {
-    const known = openRole === 'guest' ? await this.signedIn(readCookie(cookies, SESSION)) : undefined;
-    if (known) return known;
-    const secret = readCookie(cookies, FORMS);
-    return { role: openRole, secret: secret && SECRET.test(secret) ? secret : newSecret() };
+  /** @param cookies the header. */
+  async visitor(cookies: string): Promise<Visitor> {
+    return (await this.signedIn(readCookie(cookies, this.cookie))) ?? unsigned('guest', cookies);
+  }
+
+  /** Who bears the token has no session. */
+  bearer(cookies: string): Visitor {
+    return unsigned('operator', cookies);
+  }
+
+  /** Whether this is the token that lets in who has not signed in. */
+  opens(token: string): boolean {
+    return this.token !== null && sameText(token, this.token);
   }
 
   private async signedIn(cookie = ''): Promise<Visitor | undefined> {
@@ -48,13 +64,13 @@ export class Sessions {
   /** A new visitor, never the one before the sign-in, and their cookie. */
   async signIn(role: Role): Promise<string> {
     const parts = [role, newSecret(), String(Math.floor(this.now() / 1000) + SESSION_SECONDS)];
-    return `${SESSION}=${[...parts, await this.sign(parts)].join('.')}; Max-Age=${SESSION_SECONDS}`;
+    return `${this.cookie}=${[...parts, await this.sign(parts)].join('.')}; Max-Age=${SESSION_SECONDS}`;
   }
 
   /** In every browser that has the same cookie, for good. */
   async signOut({ secret }: Visitor): Promise<string> {
     await this.signOuts.add(secret, SESSION_SECONDS);
-    return `${SESSION}=; Max-Age=0`;
+    return `${this.cookie}=; Max-Age=0`;
   }
 
   /** Whether a visitor has signed out since they were let in, for streams, which the gate sees once. */
@@ -72,6 +88,11 @@ export class Sessions {
       .update(parts.join('.'))
       .digest('base64url');
   }
+}
+
+function unsigned(role: 'operator' | 'guest', cookies: string): Visitor {
+  const secret = readCookie(cookies, FORMS);
+  return { role, secret: secret && SECRET.test(secret) ? secret : newSecret() };
 }
 
 function newSecret(): string {

@@ -2,6 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import type { OpsContext } from '../context';
 import { setCookie } from '../page/cookies';
 import type { PageGroup, SiteParts } from '../site';
+import { accessMode } from './mode';
 import { type Role, Sessions, sameText } from './session';
 import { PAUSE_SECONDS } from './tries';
 
@@ -18,6 +19,7 @@ export const signInRoutes: PageGroup = (site) => {
 
   router.post(SIGN_IN, async (ctx) => {
     const { form } = ctx.state;
+    if (accessMode(site.config) === 'token') return enter(site, ctx, form.get('key') ?? '', form.get('next'));
     const name = form.get('name') ?? '';
     const { allowed, left, waitSeconds, delayMs } = await site.tries.count(ctx.ip);
     if (delayMs > 0) await wait(delayMs);
@@ -48,6 +50,32 @@ export const signInRoutes: PageGroup = (site) => {
   });
 };
 
+/** The link in the log of the start has the token. Afterwards it stands neither in the address nor in the history. */
+export async function exchangeToken(site: SiteParts, ctx: OpsContext): Promise<void> {
+  const here = withoutToken(ctx);
+  // Who is in already needs none.
+  if (ctx.state.visitor.role !== 'guest') return ctx.redirect(here);
+  await enter(site, ctx, String(ctx.query.token), here);
+}
+
+/** Lets in who has the token. It cannot be guessed, so tries are not counted. */
+async function enter(site: SiteParts, ctx: OpsContext, token: string, next: string | null): Promise<void> {
+  const right = site.sessions.opens(token.trim());
+  site.events.emit('operator.sign-in', { role: right ? 'operator' : null, address: ctx.ip, locked: false });
+  if (right) {
+    setCookie(ctx, site.config, await site.sessions.signIn('operator'));
+    ctx.status = 303;
+    return ctx.redirect(ownPath(next));
+  }
+  ctx.status = ctx.method === 'POST' ? 401 : ctx.path === '/ops' ? 200 : 404;
+  await showSignIn(site, ctx, { next: ownPath(next), wrongToken: true });
+}
+
+function withoutToken(ctx: OpsContext): string {
+  const parts = ctx.querystring.split('&').filter((part) => part !== '' && !/^token(=|$)/.test(part));
+  return parts.length === 0 ? ctx.path : `${ctx.path}?${parts.join('&')}`;
+}
+
 export interface SignInShown {
   readonly name?: string;
   /** Where to go on. */
@@ -55,6 +83,8 @@ export interface SignInShown {
   /** They have just signed out. */
   readonly left?: boolean;
   /** `left`: tries before the pause; none: it has begun, or, `busy`, many addresses together try too often. */
+  /** What was given is no token of this start's. */
+  readonly wrongToken?: boolean;
   readonly wrong?: { readonly left?: number; readonly busy?: boolean; readonly minutes: number };
 }
 
@@ -62,8 +92,11 @@ export async function showSignIn(site: SiteParts, ctx: OpsContext, shown: SignIn
   const { visitor, t } = ctx.state;
   setCookie(ctx, site.config, Sessions.formCookie(visitor));
   const here = ctx.path === SIGN_IN ? '/ops' : ctx.originalUrl;
-  await site.pages.show(ctx, 'sign-in', {
-    title: t('signIn.title'),
+  const byToken = accessMode(site.config) === 'token';
+  await site.pages.show(ctx, byToken ? 'sign-in-by-token' : 'sign-in', {
+    title: t(byToken ? 'signIn.byToken.title' : 'signIn.title'),
+    example: `${ctx.protocol}://${ctx.host}/ops?token=…`,
+    wrongToken: false,
     name: '',
     left: false,
     wrong: undefined,

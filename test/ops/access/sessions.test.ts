@@ -42,7 +42,7 @@ describe('the sessions of operators', () => {
     return new Sessions({ config, appName: 'shop', redis: at, knex: connection.knex, now });
   };
   const signIn = async (sessions: Sessions) => (await sessions.signIn('operator')).split(';')[0] ?? '';
-  const roleAt = async (sessions: Sessions, cookie: string) => (await sessions.visitor(cookie, 'guest')).role;
+  const roleAt = async (sessions: Sessions, cookie: string) => (await sessions.visitor(cookie)).role;
 
   it('are those of one database and its passwords: every process of it knows them, and no other', async () => {
     const cookies = await Promise.all([signIn(sessionsOf(database.url)), signIn(sessionsOf(database.url))]);
@@ -80,7 +80,7 @@ describe('the sessions of operators', () => {
   it('end for good: a Redis that loses its data brings none back', async () => {
     const sessions = sessionsOf(database.url, {}, redis);
     const cookie = await signIn(sessions);
-    await sessions.signOut(await sessions.visitor(cookie, 'guest'));
+    await sessions.signOut(await sessions.visitor(cookie));
     assert.equal(await roleAt(sessions, cookie), 'guest');
     await redis.client.flushAll();
     assert.equal(await roleAt(sessions, cookie), 'guest');
@@ -88,7 +88,7 @@ describe('the sessions of operators', () => {
     // Nor does a Postgres that is away, while Redis remembers.
     const others = sessionsOf(database.url, {}, redis);
     const again = await signIn(others);
-    await others.signOut(await others.visitor(again, 'guest'));
+    await others.signOut(await others.visitor(again));
     assert.equal(await roleAt(sessionsOf('postgres://127.0.0.1:1/nothing', {}, redis), again), 'guest');
   });
 

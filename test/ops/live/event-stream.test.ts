@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import http from 'node:http';
 import { request } from '../../support/http';
 import { until } from '../../support/until';
-import { OpsWeb } from '../ops-web';
+import { BEARER, OpsWeb } from '../ops-web';
 
 const EVENTS = '/ops/mail/inbox/events';
 
@@ -16,7 +16,7 @@ describe('event streams', () => {
 
   const open = () =>
     new Promise<http.IncomingMessage>((resolve, reject) => {
-      http.get(ops.url + EVENTS, { agent: false }, resolve).once('error', reject);
+      http.get(ops.url + EVENTS, { headers: BEARER, agent: false }, resolve).once('error', reject);
     });
 
   it('are so many at most, and give their place back when the reader leaves', async () => {
@@ -27,7 +27,7 @@ describe('event streams', () => {
       assert.deepEqual([statusCode, headers['content-type']], [200, 'text/event-stream; charset=utf-8']);
       assert.match(String(headers['cache-control']), /no-transform/);
     }
-    const refused = await request(ops.url + EVENTS);
+    const refused = await request(ops.url + EVENTS, { headers: BEARER });
     assert.deepEqual([refused.status, refused.headers['retry-after']], [503, '30']);
     // They hold no slot: pages are answered meanwhile.
     assert.equal((await ops.get('/ops/mail/inbox')).status, 200);

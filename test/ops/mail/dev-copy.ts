@@ -3,6 +3,7 @@ import path from 'node:path';
 import { freePort } from '../../../lib/embedded/free-port';
 import { removeFolder, tempFolder } from '../../support/temp-folder';
 import { startTree, type Tree } from '../../support/tree';
+import { BEARER, OPS_TOKEN } from '../ops-web';
 
 const ROOT = path.resolve(__dirname, '../../..');
 const GALLERY = path.join(ROOT, 'test/fixtures/gallery');
@@ -27,8 +28,8 @@ export class DevCopy {
     ] as const)
       rewrite(path.join(mailers, file), (text) => text.replace("'catamount'", `'${index}'`));
     // Links in mails name the port, so it must be known.
-    const env = { PORT: String(await freePort()) };
-    const tree = await startTree({ entry: path.join(folder, '.config/dev.mjs'), cwd: folder, env });
+    const env = { PORT: String(await freePort()), OPS_TOKEN };
+    const tree = await startTree({ entry: path.join(folder, '.config/dev.mjs'), cwd: folder, env, headers: BEARER });
     return new DevCopy(folder, tree);
   }
 

@@ -11,7 +11,7 @@ import {
   WatchedPage,
   wordsOf,
 } from '../../support/browser';
-import { OpsWeb } from '../ops-web';
+import { BEARER, OpsWeb } from '../ops-web';
 import { Mailbox } from './mailbox';
 
 const INBOX = '/ops/mail/inbox';
@@ -32,7 +32,7 @@ describe('the inbox in a browser', () => {
   });
   beforeEach(async () => {
     fs.rmSync(box.folder, { recursive: true, force: true });
-    watched = await WatchedPage.open(browser, { baseURL: ops.url });
+    watched = await WatchedPage.open(browser, { baseURL: ops.url, extraHTTPHeaders: BEARER });
     page = watched.page;
   });
   afterEach(async () => {

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { launchBrowser, shoot, violations, WatchedPage } from '../../support/browser';
 import { removeFolder, tempFolder } from '../../support/temp-folder';
 import { startTree, type Tree } from '../../support/tree';
+import { BEARER, OPS_TOKEN } from '../ops-web';
 
 const ROOT = path.resolve(__dirname, '../../..');
 const MAILER = `const { Mailer } = require('catamount');
@@ -36,7 +37,8 @@ describe('previews of an app in plain JavaScript, without a build', () => {
     write('routes.js', 'module.exports = () => {};');
     fs.mkdirSync(path.join(folder, 'node_modules'));
     fs.symlinkSync(ROOT, path.join(folder, 'node_modules/catamount'));
-    tree = await startTree({ entry: path.join(folder, 'server.js'), cwd: folder, env: { WEB_CONCURRENCY: '1' } });
+    const env = { WEB_CONCURRENCY: '1', OPS_TOKEN };
+    tree = await startTree({ entry: path.join(folder, 'server.js'), cwd: folder, env, headers: BEARER });
   });
   after(async () => {
     await tree?.cleanup();
@@ -46,7 +48,7 @@ describe('previews of an app in plain JavaScript, without a build', () => {
   it('say how to write one where there are none', async () => {
     const browser = await launchBrowser();
     try {
-      const { page, troubles } = await WatchedPage.open(browser, { baseURL: tree.baseUrl });
+      const { page, troubles } = await WatchedPage.open(browser, { baseURL: tree.baseUrl, extraHTTPHeaders: BEARER });
       await page.goto('/ops/mail/previews');
       await page.getByRole('heading', { name: 'No previews yet' }).waitFor();
       assert.equal(await page.locator('code.path').textContent(), path.join(folder, 'mailers/previews'));

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { type Browser, launchBrowser, scrollsSideways, shoot, violations, WatchedPage } from '../../support/browser';
+import { BEARER } from '../ops-web';
 import { DevCopy } from './dev-copy';
 
 const WELCOME = '/ops/mail/previews/UserMailer/welcome';
@@ -33,7 +34,7 @@ describe('previews of mails, to the eye', () => {
         ['mail-none', `${GALLERY}/nothing`],
         ['mail-test', `${GALLERY}/invoice/send`],
       ] as const;
-      const { page } = await WatchedPage.open(browser);
+      const { page } = await WatchedPage.open(browser, { extraHTTPHeaders: BEARER });
       for (const [name, path] of locale === 'en' ? [...pages, ...more] : pages) {
         const url = new URL(path, copy.tree.baseUrl);
         url.searchParams.set('locale', locale);

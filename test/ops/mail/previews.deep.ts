@@ -13,7 +13,7 @@ import {
   wordsOf,
 } from '../../support/browser';
 import { until } from '../../support/until';
-import { cookiesOf, tokenIn } from '../ops-web';
+import { BEARER, cookiesOf, tokenIn } from '../ops-web';
 import { DevCopy } from './dev-copy';
 
 const WELCOME = '/ops/mail/previews/UserMailer/welcome';
@@ -30,7 +30,7 @@ describe('previews of mails, in npm run dev', () => {
   let frame: FrameLocator;
 
   const open = async (options: Parameters<typeof WatchedPage.open>[1] = {}) => {
-    watched = await WatchedPage.open(browser, { baseURL: copy.tree.baseUrl, ...options });
+    watched = await WatchedPage.open(browser, { baseURL: copy.tree.baseUrl, extraHTTPHeaders: BEARER, ...options });
     page = watched.page;
     frame = page.frameLocator('iframe');
   };

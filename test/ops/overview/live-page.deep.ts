@@ -9,7 +9,7 @@ import { pictureKey, TREES } from '../../../lib/tree/tree-keys';
 import { type Browser, launchBrowser, WatchedPage } from '../../support/browser';
 import { until } from '../../support/until';
 import { WAIT_LIMIT_MS } from '../../support/wait-limit';
-import { OpsWeb } from '../ops-web';
+import { BEARER, OpsWeb } from '../ops-web';
 import { pictureOf, workerOf } from './pictures';
 
 const PAGE = '/ops?tree=far';
@@ -41,7 +41,7 @@ describe('a live page', () => {
 
   it('shows no old value when a part of it that is made anew comes later than the news', async () => {
     await tell(111);
-    const { page } = await WatchedPage.open(browser, { baseURL: ops.url });
+    const { page } = await WatchedPage.open(browser, { baseURL: ops.url, extraHTTPHeaders: BEARER });
     await until('the tree is known', async () => (await page.goto(PAGE))?.status() === 200);
     const pid = (slot: number, of: number) =>
       page.locator(`#p-worker-${slot} > .node .say`, { hasText: `pid ${of}` }).waitFor();
@@ -69,13 +69,13 @@ describe('a live page', () => {
     await tell(111);
     const streams: http.ClientRequest[] = [];
     for (let n = 0; n < 50; n++) {
-      const stream = http.get(`${ops.url}/ops/events`, { agent: false });
+      const stream = http.get(`${ops.url}/ops/events`, { headers: BEARER, agent: false });
       const [answer] = (await once(stream, 'response')) as [http.IncomingMessage];
       assert.equal(answer.statusCode, 200);
       answer.resume();
       streams.push(stream);
     }
-    const { page } = await WatchedPage.open(browser, { baseURL: ops.url });
+    const { page } = await WatchedPage.open(browser, { baseURL: ops.url, extraHTTPHeaders: BEARER });
     await page.clock.install();
     const refused = page.waitForResponse((answer) => answer.url().includes('/ops/events') && answer.status() === 503);
     await page.goto('/ops');
