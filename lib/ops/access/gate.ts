@@ -15,7 +15,7 @@ export function gate(site: SiteParts): OpsMiddleware {
     if (mode === 'token') assertFromHere(ctx);
     const bears = mode === 'token' && site.sessions.opens(ctx.get('Authorization').replace(/^bearer /i, ''));
     const cookies = ctx.get('Cookie');
-    const visitor = bears ? site.sessions.bearer(cookies) : await site.sessions.visitor(cookies);
+    const visitor = bears ? site.sessions.bearer(cookies) : await site.sessions.visitor(cookies, ctx.host);
     ctx.state.visitor = visitor;
     const reads = ctx.method === 'GET' || ctx.method === 'HEAD';
     const { token } = ctx.query;

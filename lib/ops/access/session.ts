@@ -1,5 +1,4 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
-import type { Config } from '../../core/config';
 import { type KeyStores, sessionKey } from './session-key';
 import { SignOuts } from './sign-outs';
 
@@ -21,26 +20,20 @@ const SECRET = /^[A-Za-z0-9_-]{22}$/;
 export class Sessions {
   private readonly key: () => Promise<Buffer>;
   private readonly token: string | null;
-  private readonly cookie: string;
   private readonly signOuts: SignOuts;
   private readonly now: () => number;
 
   /** @param options `now`: ms since 1970. */
-  constructor(
-    options: KeyStores & { readonly config: Pick<Config, 'ops' | 'opsToken' | 'listen'>; readonly now?: () => number },
-  ) {
-    const { listen, opsToken } = options.config;
+  constructor(options: KeyStores & { readonly now?: () => number }) {
     this.key = sessionKey(options);
-    this.token = opsToken;
-    // Browsers give a cookie to every port of a host, and who develops two apps has both at localhost.
-    this.cookie = opsToken !== null && listen.kind === 'tcp' ? `${SESSION}_${listen.port}` : SESSION;
+    this.token = options.config.opsToken;
     this.signOuts = new SignOuts(options.redis, options.knex);
     this.now = options.now ?? Date.now;
   }
 
-  /** @param cookies the header. */
-  async visitor(cookies: string): Promise<Visitor> {
-    return (await this.signedIn(readCookie(cookies, this.cookie))) ?? unsigned('guest', cookies);
+  /** @param cookies the header. @param host that was asked. */
+  async visitor(cookies: string, host: string): Promise<Visitor> {
+    return (await this.signedIn(readCookie(cookies, this.cookieAt(host)))) ?? unsigned('guest', cookies);
   }
 
   /** Who bears the token has no session. */
@@ -62,15 +55,15 @@ export class Sessions {
   }
 
   /** A new visitor, never the one before the sign-in, and their cookie. */
-  async signIn(role: Role): Promise<string> {
+  async signIn(role: Role, host: string): Promise<string> {
     const parts = [role, newSecret(), String(Math.floor(this.now() / 1000) + SESSION_SECONDS)];
-    return `${this.cookie}=${[...parts, await this.sign(parts)].join('.')}; Max-Age=${SESSION_SECONDS}`;
+    return `${this.cookieAt(host)}=${[...parts, await this.sign(parts)].join('.')}; Max-Age=${SESSION_SECONDS}`;
   }
 
   /** In every browser that has the same cookie, for good. */
-  async signOut({ secret }: Visitor): Promise<string> {
+  async signOut({ secret }: Visitor, host: string): Promise<string> {
     await this.signOuts.add(secret, SESSION_SECONDS);
-    return `${this.cookie}=; Max-Age=0`;
+    return `${this.cookieAt(host)}=; Max-Age=0`;
   }
 
   /** Whether a visitor has signed out since they were let in, for streams, which the gate sees once. */
@@ -81,6 +74,12 @@ export class Sessions {
   /** For those who are not signed in: what their forms are bound to. Another cookie, so that it ends no session. */
   static formCookie({ secret }: Visitor): string {
     return `${FORMS}=${secret}`;
+  }
+
+  /** Browsers give a cookie to every port of a host, and who develops two apps has both at localhost. */
+  private cookieAt(host: string): string {
+    const [, port] = /:(\d+)$/.exec(host) ?? [];
+    return this.token === null || port === undefined ? SESSION : `${SESSION}_${port}`;
   }
 
   private async sign(parts: readonly string[]): Promise<string> {

@@ -28,7 +28,7 @@ export const signInRoutes: PageGroup = (site) => {
     if (role) {
       // A viewer's own password says nothing of the guesses at the operator's before it.
       await (role === 'operator' ? site.tries.forget(ctx.ip) : site.tries.takeBack(ctx.ip));
-      setCookie(ctx, site.config, await sessions.signIn(role));
+      setCookie(ctx, site.config, await sessions.signIn(role, ctx.host));
       ctx.status = 303;
       return ctx.redirect(ownPath(form.get('next')));
     }
@@ -44,7 +44,7 @@ export const signInRoutes: PageGroup = (site) => {
   });
 
   router.post(SIGN_OUT, async (ctx) => {
-    setCookie(ctx, site.config, await sessions.signOut(ctx.state.visitor));
+    setCookie(ctx, site.config, await sessions.signOut(ctx.state.visitor, ctx.host));
     ctx.status = 303;
     ctx.redirect(`${SIGN_IN}?signed=out`);
   });
@@ -63,7 +63,7 @@ async function enter(site: SiteParts, ctx: OpsContext, token: string, next: stri
   const right = site.sessions.opens(token.trim());
   site.events.emit('operator.sign-in', { role: right ? 'operator' : null, address: ctx.ip, locked: false });
   if (right) {
-    setCookie(ctx, site.config, await site.sessions.signIn('operator'));
+    setCookie(ctx, site.config, await site.sessions.signIn('operator', ctx.host));
     ctx.status = 303;
     return ctx.redirect(ownPath(next));
   }

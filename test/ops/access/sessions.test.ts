@@ -13,6 +13,8 @@ import { until } from '../../support/until';
 import { WAIT_LIMIT_MS } from '../../support/wait-limit';
 import { OpsWeb, SIGNED, tokenIn } from '../ops-web';
 
+const HOST = 'shop.example';
+
 describe('the sessions of operators', () => {
   let database: TestDatabase;
   let other: TestDatabase;
@@ -41,8 +43,8 @@ describe('the sessions of operators', () => {
     connections.push(connection);
     return new Sessions({ config, appName: 'shop', redis: at, knex: connection.knex, now });
   };
-  const signIn = async (sessions: Sessions) => (await sessions.signIn('operator')).split(';')[0] ?? '';
-  const roleAt = async (sessions: Sessions, cookie: string) => (await sessions.visitor(cookie)).role;
+  const signIn = async (sessions: Sessions) => (await sessions.signIn('operator', HOST)).split(';')[0] ?? '';
+  const roleAt = async (sessions: Sessions, cookie: string) => (await sessions.visitor(cookie, HOST)).role;
 
   it('are those of one database and its passwords: every process of it knows them, and no other', async () => {
     const cookies = await Promise.all([signIn(sessionsOf(database.url)), signIn(sessionsOf(database.url))]);
@@ -80,7 +82,7 @@ describe('the sessions of operators', () => {
   it('end for good: a Redis that loses its data brings none back', async () => {
     const sessions = sessionsOf(database.url, {}, redis);
     const cookie = await signIn(sessions);
-    await sessions.signOut(await sessions.visitor(cookie));
+    await sessions.signOut(await sessions.visitor(cookie, HOST), HOST);
     assert.equal(await roleAt(sessions, cookie), 'guest');
     await redis.client.flushAll();
     assert.equal(await roleAt(sessions, cookie), 'guest');
@@ -88,7 +90,7 @@ describe('the sessions of operators', () => {
     // Nor does a Postgres that is away, while Redis remembers.
     const others = sessionsOf(database.url, {}, redis);
     const again = await signIn(others);
-    await others.signOut(await others.visitor(again));
+    await others.signOut(await others.visitor(again, HOST), HOST);
     assert.equal(await roleAt(sessionsOf('postgres://127.0.0.1:1/nothing', {}, redis), again), 'guest');
   });
 
