@@ -1,0 +1,126 @@
+import assert from 'node:assert/strict';
+import { TRIES } from '../../lib/ops/access/tries';
+import { cookiesOf, SIGNED, tokenIn } from '../ops/ops-web';
+import { order, statsOf } from '../supervisor/operator';
+import type { Answer } from '../support/http';
+import type { Tree } from '../support/tree';
+import { until } from '../support/until';
+import { subjectFor } from './sign-ups';
+import { Surroundings } from './surroundings';
+
+/** Of unknown addresses together so many passwords are looked at at once, then one a second, and some may wait their turn. */
+const AT_ONCE = 30;
+const WAITING = 10;
+const LIMITS = { SIGN_UPS_PER_ADDRESS: '5/1h', SIGN_UPS_PER_DOMAIN: '12/1h', SIGN_UPS_PER_MAILBOX: '2/1h' };
+
+describe('attacks on a tree in production, behind a trusted proxy', () => {
+  let around: Surroundings;
+  let tree: Tree;
+  before(async () => {
+    around = await Surroundings.make();
+    tree = await around.start({ env: { ...SIGNED, ...LIMITS, TRUST_PROXY: '1', WEB_CONCURRENCY: '2' } });
+  });
+  after(() => around?.remove());
+
+  let invented = 0;
+  /** The proxy appends whom it was asked by; before that stands whatever the caller has made up. */
+  const from = (address: string) => ({ 'X-Forwarded-For': `10.9.8.${++invented % 250}, ${address}` });
+
+  const signIn = async (address: string, password: string): Promise<Answer> => {
+    const page = await tree.request('GET', '/ops/sign-in', { headers: from(address) });
+    const fields = { name: SIGNED.OPS_USER, password, token: tokenIn(page.body) };
+    return tree.request('POST', '/ops/sign-in', {
+      body: new URLSearchParams(fields).toString(),
+      headers: {
+        ...from(address),
+        'Content-Type': 'application/x-www-form-urlencoded',
+        Origin: tree.baseUrl,
+        Cookie: cookiesOf(page),
+      },
+    });
+  };
+  const statusOf = async (address: string, password: string) => (await signIn(address, password)).status;
+
+  it('guesses from one address end with the fifth, whoever signs in as a viewer in between, and hold up nobody else', async () => {
+    const guesses: number[] = [];
+    for (let n = 0; n < 20; n++) {
+      if (n > 0 && n < TRIES) assert.equal(await statusOf('203.0.113.5', SIGNED.OPS_VIEWER_PASSWORD), 303);
+      guesses.push(await statusOf('203.0.113.5', `guess ${n}`));
+    }
+    assert.deepEqual(guesses, [...Array<number>(TRIES - 1).fill(401), ...Array<number>(21 - TRIES).fill(429)]);
+    assert.equal(await statusOf('203.0.113.5', SIGNED.OPS_PASSWORD), 429, 'the right one is not looked at either');
+    assert.equal(await statusOf('203.0.113.6', SIGNED.OPS_PASSWORD), 303);
+    assert.equal(await statusOf('203.0.113.7', SIGNED.OPS_VIEWER_PASSWORD), 303);
+    // New processes know it, too.
+    const pids = async () => (await statsOf(tree)).worker_status.map(({ pid }) => pid);
+    const before = await pids();
+    await order(tree, 'phased-restart');
+    await until('the workers are others', async () => (await pids()).every((pid) => !before.includes(pid)));
+    assert.equal(await statusOf('203.0.113.5', SIGNED.OPS_PASSWORD), 429);
+  });
+
+  it('guesses from many addresses become slow for all of them together, and lock nobody out', async () => {
+    const begun = performance.now();
+    const answers: Answer[] = [];
+    let next = 0;
+    const guess = async () => {
+      for (let n = next++; n < 200; n = next++) answers.push(await signIn(`198.51.${n >> 6}.${n & 63}`, `guess ${n}`));
+    };
+    const attack = Promise.all(Array.from({ length: 20 }, guess));
+    await until('the attack is turned away', () => answers.some(({ status }) => status === 429));
+    assert.equal(await statusOf('203.0.113.6', SIGNED.OPS_PASSWORD), 303, 'an address that is known goes on at once');
+    await attack;
+    const seconds = Math.ceil((performance.now() - begun) / 1000);
+    const looked = answers.filter(({ status }) => status === 401).length;
+    assert.ok(looked <= AT_ONCE + WAITING + seconds, `${looked} guesses were looked at in ${seconds} s`);
+    assert.ok(answers.every(({ status }) => status === 401 || status === 429));
+    for (const { status, headers } of answers) if (status === 429) assert.ok(Number(headers['retry-after']) <= WAITING);
+    await until(
+      'who has never been here gets in',
+      async () => (await statusOf('192.0.2.200', SIGNED.OPS_PASSWORD)) === 303,
+    );
+  });
+
+  it('sign-ups send as many mails as the limits say, and nothing that an attacker wrote stands in a subject', async () => {
+    const accepted: string[] = [];
+    const signUp = async (email: string, name: string, address: string) => {
+      const { status } = await tree.request('POST', '/users', { json: { email, name }, headers: from(address) });
+      if (status === 201) accepted.push(email);
+      return status;
+    };
+    const count = async (many: number, how: (n: number) => readonly [email: string, address: string]) => {
+      const statuses = await Promise.all(
+        Array.from({ length: many }, (_, n) => signUp(how(n)[0], LURES[n % LURES.length] ?? '', how(n)[1])),
+      );
+      return [201, 429, 422].map((status) => statuses.filter((each) => each === status).length);
+    };
+    const refused = await signUp('ada@a.example', 'renew at https://evil.example/pay', '203.0.113.20');
+    assert.equal(refused, 422);
+    // One caller, many victims.
+    assert.deepEqual(await count(40, (n) => [`victim@one${n}.example`, '203.0.113.20']), [5, 35, 0]);
+    // Many callers, one company.
+    assert.deepEqual(await count(30, (n) => [`victim${n}@company.example`, `203.0.113.${30 + n}`]), [12, 18, 0]);
+    // Many callers, one mailbox.
+    assert.deepEqual(await count(10, (n) => [`victim+${n}@mail.example`, `203.0.113.${70 + n}`]), [2, 8, 0]);
+    for (const pid of tree.processes().webPids) process.kill(pid, 'SIGKILL');
+    assert.equal(
+      await until('it serves again', () =>
+        signUp('victim@later.example', 'Ada', '203.0.113.20').catch(() => undefined),
+      ),
+      429,
+    );
+    assert.equal(await signUp('bob@friends.example', 'Bob', '203.0.113.99'), 201, 'others are not held back');
+    await around.sink.waitFor(accepted.length);
+    await until(
+      'every job has ended',
+      async () => (await around.database.query('select 1 from job_outbox')).length === 0,
+    );
+    const receivers = around.sink.messages.flatMap(({ envelope }) => envelope.to).sort();
+    assert.deepEqual(receivers, [...accepted].sort());
+    const welcome = subjectFor({ email: '', name: '', locale: 'en' });
+    assert.deepEqual(new Set(around.sink.messages.map(({ subject }) => subject)), new Set([welcome]));
+  });
+});
+
+/** Names that are taken, since people may have them for all that we know. */
+const LURES = ['Your payment failed: call +1 202 555 0100', 'Account locked today', 'Ada', 'evil.example'];
