@@ -51,8 +51,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a token for metrics cannot be guessed',
     file: 'lib/core/settings.ts',
-    find: '{16,}$/',
-    replace: '{1,}$/',
+    find: '+/=-]{16,}$/',
+    replace: '+/=-]{1,}$/',
     killedBy: [SETTINGS],
   },
   {
@@ -184,8 +184,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a line of the log names its request',
     file: 'lib/core/logger.ts',
-    find: 'mixin: () => ({ ...currentContext() }),',
-    replace: 'mixin: () => ({}),',
+    find: 'const context = { ...currentContext() };',
+    replace: 'const context: ReturnType<typeof currentContext> = {};',
     killedBy: [LOG],
   },
   {

@@ -3,6 +3,7 @@ import type { Mutation } from './mutation';
 const ACCESS = ['test/ops/access.test.ts'];
 const GUESSES = ['test/ops/access/guesses.test.ts'];
 const SESSIONS = ['test/ops/access/sessions.test.ts'];
+const TOKEN = ['test/ops/access/token.test.ts'];
 const OVERVIEW = ['test/ops/overview/overview.test.ts'];
 
 /** Mutations of the operator's pages, and of the trees' places in Redis. */
@@ -76,6 +77,41 @@ const mutations: readonly Mutation[] = [
     find: String.raw`/^\/ops(?:[/?][\w\-./?=&%+~:,@!*']*)?$/.test(given)`,
     replace: 'given.length > 0',
     killedBy: ACCESS,
+  },
+  {
+    promise: 'the pages without passwords are for who has the token',
+    file: 'lib/ops/access/session.ts',
+    find: 'return this.token !== null && sameText(token, this.token);',
+    replace: 'return this.token !== null;',
+    killedBy: TOKEN,
+  },
+  {
+    promise: 'the token does not stay in the address',
+    file: 'lib/ops/access/sign-in.ts',
+    find: "part !== '' && !/^token(=|$)/.test(part)",
+    replace: "part !== ''",
+    killedBy: TOKEN,
+  },
+  {
+    promise: 'what a proxy brings is not from this machine',
+    file: 'lib/ops/access/gate.ts',
+    find: 'ctx.forwarded || ',
+    replace: '',
+    killedBy: [...ACCESS, ...TOKEN],
+  },
+  {
+    promise: "forms of other sites' pages are refused",
+    file: 'lib/ops/access/gate.ts',
+    find: "if (!reads && /^(cross|same)-site$/.test(ctx.get('Sec-Fetch-Site'))) throw",
+    replace: "if (!reads && ctx.get('Sec-Fetch-Site') === '') throw",
+    killedBy: [...ACCESS, ...TOKEN],
+  },
+  {
+    promise: 'what a caller says of itself is believed from trusted proxies only',
+    file: 'lib/web/proxies.ts',
+    find: 'if (!believed) for (const name of HEADERS) delete headers[name];',
+    replace: '',
+    killedBy: ['test/web/proxies.test.ts'],
   },
   {
     promise: 'a viewer changes nothing',
