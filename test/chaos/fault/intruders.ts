@@ -17,8 +17,8 @@ const AT_ONCE = 30;
 /** What a try may have waited for its turn, s. */
 const LONGEST_S = 10;
 const GUESSES = 60;
-const ADDRESSES = 150;
-const GUESSERS = 10;
+const ADDRESSES = 200;
+const GUESSERS = 40;
 const LIMIT = { timeoutMs: 90_000, everyMs: 500 };
 
 /** Somebody at an address of this machine's, of which there are 16 million. */
