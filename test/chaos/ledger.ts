@@ -7,7 +7,7 @@ export const CHORES = [
   ...(['rolled-back', 'late-rolled-back'] as const),
 ] as const;
 /** Some are enqueued by faults only. */
-export type ChoreKind = (typeof CHORES)[number] | 'long' | 'sole';
+export type ChoreKind = (typeof CHORES)[number] | 'long' | 'patient' | 'sole';
 
 /** Its transaction is taken back: it must never run. */
 export function isTakenBack(kind: ChoreKind): boolean {
