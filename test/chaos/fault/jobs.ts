@@ -38,9 +38,14 @@ const POISON: Fault = {
   about: 'a job kills the job processor each time it runs, beside others that take as long: it alone is given up',
   async inject(environment) {
     const { traffic, jobLedger, incidents } = environment;
-    // So few that they are in hand together each time.
-    const { id } = await traffic.chores.order('poison');
-    const neighbours = await enqueue(environment, 'long', 3);
+    // So few, and one behind the other, that they are in hand together each time.
+    const { id, neighbours } = await asOperator(environment, async ({ queues }) => {
+      await queues.pause('default');
+      const longs = await enqueue(environment, 'long', 3);
+      const poison = await traffic.chores.order('poison');
+      await queues.resume('default');
+      return { id: poison.id, neighbours: longs };
+    });
     const dead = async () => (await countDead(environment, 'PoisonJob')) > 0;
     try {
       await until('the poison job is given up', dead, LIMIT);
