@@ -1,4 +1,5 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
+import { isAnyArrayBuffer } from 'node:util/types';
 import { isRecord, recordKey, referenceOf } from '../model/record-reference';
 
 /** Deeper than any honest argument, shallower than the stack. */
@@ -6,7 +7,8 @@ const MAX_DEPTH = 500;
 
 /**
  * The same for the same arguments, whichever run or process made them: by their contents, and records by class and id,
- * since their columns change. It takes anything, for what `deliverNow` is given need not travel.
+ * since their columns change. It takes anything, for what `deliverNow` is given need not travel. What shows nothing of
+ * itself is never the same: two that look alike might differ, and the mail with the second would not be sent.
  */
 export function digestOfArguments(args: readonly unknown[], params: object): string {
   const known = new Map<object, string>();
@@ -37,6 +39,7 @@ function partsOf(value: object, known: Map<object, string>, depth: number): read
   if (ArrayBuffer.isView(value)) {
     return ['bytes', Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('base64')];
   }
+  if (isAnyArrayBuffer(value)) return ['bytes', Buffer.from(value).toString('base64')];
   if (value instanceof Map) return ['map', listed([...value].flat(), known, depth)];
   if (value instanceof Set) return ['set', listed([...value], known, depth)];
   if (value instanceof Error) return ['error', value.name, value.message, propertiesOf(value, known, depth)];
@@ -46,7 +49,8 @@ function partsOf(value: object, known: Map<object, string>, depth: number): read
   }
   const name = classNameOf(value);
   if (name === '') return ['object', propertiesOf(value, known, depth)];
-  return ['instance', name, ownWords(value, known, depth), propertiesOf(value, known, depth)];
+  const shown = [ownWords(value, known, depth), propertiesOf(value, known, depth)];
+  return ['instance', name, ...(shown.join('') === '{}' ? [randomUUID()] : shown)];
 }
 
 /** What an instance says of itself, which may be more than its properties: a URL has none. */

@@ -1,6 +1,7 @@
 import type { LedgerEntry } from '../process/mail-ledger';
 import { until } from '../support/until';
-import type { AcceptedChore } from './ledger';
+import { type AcceptedChore, isTakenBack } from './ledger';
+import { checkNotes, isOfNote, mailsByName } from './note-balance';
 import { asOperator, type Environment, type Incident, type Operator, QUEUES } from './scene/environment';
 
 /** A job that only Redis had may be gone with its data for this long after it was accepted: counted, and not a loss. */
@@ -11,6 +12,9 @@ export interface Balance {
   readonly losses: readonly string[];
   readonly signedUp: number;
   readonly mails: number;
+  /** Mails that one job sends to one reader, told apart by their arguments. */
+  readonly notes: number;
+  readonly noteMails: number;
   readonly chores: number;
   readonly ticks: number;
   /** Jobs that were in Redis only when it lost its data: they had been enqueued straight there, as the app asked for. */
@@ -24,11 +28,12 @@ export interface Balance {
 export async function balance(environment: Environment): Promise<Balance> {
   const { ledger, mails, incidents } = environment;
   const { dead, left } = await settle(environment);
-  const received = mails.byReceiver();
-  const users = await checkUsers(environment, new Set(received.keys()));
+  const welcomes = mails.entries.filter((mail) => !isOfNote(mail));
+  const users = await checkUsers(environment, new Set(welcomes.map(({ to }) => to)));
+  const notes = await checkNotes(environment);
   const chores = checkChores(environment);
   const ticks = [...environment.jobLedger.ticks().keys()];
-  const duplicates = duplicatesOf(received, incidents);
+  const duplicates = duplicatesOf(mailsByName(mails.entries), incidents);
   return {
     losses: [
       ...ledger.broken,
@@ -36,12 +41,15 @@ export async function balance(environment: Environment): Promise<Balance> {
       ...(left === '' ? [] : [`still on its way after three minutes: ${left}`]),
       ...dead.map((job) => `given up: ${job}`),
       ...users,
+      ...notes.losses,
       ...chores.losses,
       ...missedTicks(ticks),
       ...duplicates.filter(({ reason }) => !reason).map(({ to }) => `${to} got a mail twice, and nothing explains it`),
     ],
     signedUp: ledger.users.length,
-    mails: mails.entries.length,
+    mails: welcomes.length,
+    notes: notes.count,
+    noteMails: mails.entries.length - welcomes.length,
     chores: ledger.chores.length,
     ticks: ticks.length,
     goneWithRedis: chores.gone.length,
@@ -74,7 +82,7 @@ async function checkUsers({ ledger, postgres }: Environment, received: ReadonlyS
 function checkChores({ ledger, jobLedger, incidents }: Environment) {
   const done = jobLedger.chores();
   const known = new Set([...ledger.chores.map(({ id }) => id), ...ledger.unsureChores]);
-  const undone = ledger.chores.filter(({ id, kind }) => kind !== 'rolled-back' && !done.has(id));
+  const undone = ledger.chores.filter(({ id, kind }) => !isTakenBack(kind) && !done.has(id));
   const losses = incidents.filter(({ kind }) => kind === 'redis lost data');
   const wasInRedis = ({ kind, at }: AcceptedChore) =>
     kind === 'straight' && losses.some((loss) => loss.at > at - 1000 && loss.at < at + NOT_YET_RUN_MS);
@@ -84,7 +92,7 @@ function checkChores({ ledger, jobLedger, incidents }: Environment) {
     losses: [
       ...undone.filter((chore) => !wasInRedis(chore)).map(({ id, kind }) => `job ${id} (${kind}) never ran`),
       ...ledger.chores
-        .filter(({ id, kind }) => kind === 'rolled-back' && done.has(id))
+        .filter(({ id, kind }) => isTakenBack(kind) && done.has(id))
         .map(({ id }) => `job ${id} ran, and its transaction was rolled back`),
       ...[...done.keys()].filter((id) => !known.has(id)).map((id) => `job ${id} ran, and nobody asked for it`),
       ...[...jobLedger.walks()].flatMap(([id, steps]) => brokenWalk(id, steps)),

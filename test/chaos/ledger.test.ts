@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { duplicatesOf } from './balance';
 import { FAULTS, type Fault } from './fault/faults';
 import { Ledger } from './ledger';
+import { mailsByName } from './note-balance';
 import { FaultSchedule, type Injection, lostRequests } from './run';
 
 /** That a run finds nothing wrong is worth something only if it would find it. */
@@ -22,6 +23,15 @@ describe('the ledger of a chaos run', () => {
     assert.deepEqual(reasonFor([mail(1000), mail(2000, '<2>')], [{ kind: 'processor died', at: 1500 }]), [false]);
   });
 
+  it('takes mails of one job to one reader for the same only where their subjects are', () => {
+    const noteMail = (subject: string) => ({ to: 'reader1@notes.example', messageId: '<1>', at: 1, subject });
+    const notes = [noteMail('note 1 hello'), noteMail('note 2 hello'), noteMail('note 1 hello')];
+    assert.deepEqual(
+      [...mailsByName([...notes, mail(1), mail(2, '<2>')]).values()].map((same) => same.length),
+      [2, 1, 2],
+    );
+  });
+
   it('loses a request that came to more harm than the faults of its time explain', () => {
     const fault = (damage: Fault['damage']) =>
       ({ name: 'x', about: 'x', inject: async () => undefined, damage }) as Fault;
@@ -34,10 +44,11 @@ describe('the ledger of a chaos run', () => {
     // Late enough, however slowly the requests are recorded.
     const later = now + 3_600_000;
     const busy = { status: 503, body: '', retryAfter: '2' };
+    const limited = { status: 429, body: '', retryAfter: '60' };
     const bare = { status: 503, body: '' };
     const wrong = { status: 500, body: '' };
     const cut = { error: 'ECONNRESET' };
-    const all = [busy, bare, wrong, cut];
+    const all = [busy, limited, bare, wrong, cut];
     for (const outcome of [...all, { status: 201, body: '' }]) ledger.record('GET /', outcome, now - 100);
     const lost = (...injections: Injection[]) => lostRequests(ledger.mishaps, injections).map(({ outcome }) => outcome);
     assert.deepEqual(lost(), all);

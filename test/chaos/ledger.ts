@@ -1,11 +1,20 @@
 import fs from 'node:fs';
 import type { Outcome } from './traffic';
 
-/** The ways to enqueue a chore (test/fixtures/chaos-app). One that is `rolled-back` must never run. */
-export const CHORES = ['straight', 'outbox', 'durable', 'later', 'stubborn', 'walk', 'rolled-back'] as const;
-export type ChoreKind = (typeof CHORES)[number];
+/** The ways to enqueue a chore (test/fixtures/chaos-app), each of which is used all the time. */
+export const CHORES = [
+  ...(['straight', 'outbox', 'durable', 'later', 'stubborn', 'walk', 'held', 'notes'] as const),
+  ...(['rolled-back', 'late-rolled-back'] as const),
+] as const;
+/** Some are enqueued by faults only. */
+export type ChoreKind = (typeof CHORES)[number] | 'long' | 'patient' | 'sole';
 
-/** How badly a request can end: refused with Retry-After, answered wrongly, which nothing excuses, or without an answer. */
+/** Its transaction is taken back: it must never run. */
+export function isTakenBack(kind: ChoreKind): boolean {
+  return kind === 'rolled-back' || kind === 'late-rolled-back';
+}
+
+/** How badly a request can end: refused with Retry-After (503, 429), answered wrongly, which nothing excuses, or without an answer. */
 export type Damage = 'turned away' | 'failed' | 'cut';
 
 /** A request that did not get what it asked for. Times as `performance.now()`. */
@@ -52,7 +61,8 @@ export class Ledger {
 
 function damageOf(outcome: Outcome): Damage {
   if ('error' in outcome) return 'cut';
-  return outcome.status === 503 && outcome.retryAfter !== undefined ? 'turned away' : 'failed';
+  const comesBack = (outcome.status === 503 || outcome.status === 429) && outcome.retryAfter !== undefined;
+  return comesBack ? 'turned away' : 'failed';
 }
 
 interface Line {
@@ -60,6 +70,8 @@ interface Line {
   readonly walk?: number;
   readonly step?: number;
   readonly tick?: string;
+  readonly poison?: number;
+  readonly killedAt?: number;
 }
 
 /** What the jobs of test/fixtures/chaos-app have recorded in a file. */
@@ -75,6 +87,12 @@ export class JobLedger {
 
   ticks(): Map<string, number> {
     return counts(this.lines().flatMap(({ tick }) => tick ?? []));
+  }
+
+  /** When job `id` was about to kill its process, as `performance.now()` of this one. */
+  killsBy(id: number): number[] {
+    const own = this.lines().filter(({ poison }) => poison === id);
+    return own.map(({ killedAt = 0 }) => killedAt - performance.timeOrigin);
   }
 
   /** The steps of walks, in the order they were taken. */

@@ -1,3 +1,4 @@
+import { noteStorm } from '../mailer/note-storm';
 import { signUpStorm } from '../process/sign-up-storm';
 import { crashLoop } from '../supervisor/crash-loop';
 import { leaks } from '../supervisor/leak';
@@ -5,7 +6,7 @@ import { phasedRestarts } from '../supervisor/phased-restarts';
 import { randomKills } from '../supervisor/random-kills';
 import { PROMISED_S, stopsAndStarts, stopsInARow, stopsUnderFreshCallers } from '../supervisor/stops';
 
-/** Another seed for the sign-ups: `npm run chaos -- long --only sign-ups --seed 5`. */
+/** Another seed for the sign-ups and the mails: `npm run chaos -- long --only sign-ups --seed 5`. */
 const seed = Number(process.env.CHAOS_SEED ?? 1);
 
 randomKills(60_000, 1);
@@ -17,3 +18,4 @@ stopsAndStarts(20, PROMISED_S);
 stopsInARow(100, PROMISED_S);
 stopsUnderFreshCallers(20);
 signUpStorm({ users: 10_000, blows: 20, seed, wipes: 2 });
+noteStorm({ jobs: 10_000, kills: 40, seed });

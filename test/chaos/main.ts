@@ -95,6 +95,7 @@ function reportOf(result: ChaosResult): string {
     ['faults', `${injections.length} struck, ${survived} survived`],
     ['requests', `${served} served, ${turnedAway} told to come back, ${failed} failed, ${cut} cut off`],
     ['sign-ups', `${balance.signedUp} answered 201, ${balance.mails} mails received`],
+    ['notes', `${balance.notes} committed with a job that sends them, ${balance.noteMails} mails received`],
     ['jobs', `${balance.chores} accepted, ${balance.ticks} ticks, ${balance.ranAgain} run again after a fault`],
     ['Redis alone', `${balance.goneWithRedis} jobs that went straight to Redis were gone with its data`],
     ['trees', `${starts} started, the last one ended with code ${result.exitCode}`],

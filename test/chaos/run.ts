@@ -48,7 +48,7 @@ export interface Injection {
 type Recovery = Readonly<Record<'ready' | 'a sign-up' | 'a job' | 'its mail', number>>;
 
 /** Log lines of jobs that are meant to fail. */
-const EXPECTED = /StubbornJob failed/;
+const EXPECTED = /(Stubborn|Patient|Notes)Job failed/;
 const LOG_KEPT = 5000;
 const RECOVERY_LIMIT_MS = 90_000;
 /** Of a recovery that took longer, the slowest step is printed. */

@@ -1,6 +1,6 @@
 import http from 'node:http';
 import { setTimeout as wait } from 'node:timers/promises';
-import { CHORES, type ChoreKind, type Ledger } from './ledger';
+import { CHORES, type ChoreKind, isTakenBack, type Ledger } from './ledger';
 
 export type Outcome =
   | { readonly status: number; readonly body: string; readonly retryAfter?: string | undefined }
@@ -173,9 +173,22 @@ class ChoreClient extends Client {
       ledger.chores.push({ id, kind, at: performance.now() });
       return id;
     }
-    if (kind === 'rolled-back') ledger.chores.push({ id, kind, at: performance.now() });
+    if (isTakenBack(kind)) ledger.chores.push({ id, kind, at: performance.now() });
     else ledger.unsureChores.add(id);
     return undefined;
+  }
+
+  /**
+   * Enqueues one that the ledger expects nothing of.
+   * @returns its number, and what it was answered. @throws Error when it was not accepted.
+   */
+  async order(
+    kind: 'poison' | 'doomed' | 'sole',
+    id = ++chores,
+  ): Promise<{ readonly id: number; readonly body: string }> {
+    const outcome = await this.send(`POST /chores/${kind}`, `/chores/${kind}?id=${id}`, { method: 'POST' });
+    if (outcome && 'body' in outcome && outcome.status === 201) return { id, body: outcome.body };
+    throw new Error(`POST /chores/${kind} was not accepted: ${JSON.stringify(outcome)}`);
   }
 
   protected override async ask(): Promise<void> {

@@ -38,7 +38,7 @@ describe('input of requests', () => {
     }
     assert.ok(isAddress(user.email), user.email);
     assert.doesNotMatch(user.email, /[\s\r\n<>",]/);
-    assert.ok(user.name === null || (user.name !== '' && [...user.name].length <= 200 && !/[\r\n\0]/.test(user.name)));
+    assert.ok(user.name === null || (user.name !== '' && [...user.name].length <= 80 && !/[\r\n\0]/.test(user.name)));
     assert.ok(user.locale === undefined || ['en', 'ko'].includes(user.locale));
   }
 
@@ -56,6 +56,32 @@ describe('input of requests', () => {
     const field = fc.oneof(text, fc.emailAddress(), fc.constantFrom('en', 'ko', null, 0, true), fc.jsonValue());
     const user = fc.record({ email: field, name: field, locale: field }, { requiredKeys: [] });
     return fc.assert(fc.property(fc.oneof({ weight: 5, arbitrary: user }, fc.jsonValue()), checkUser), runs(8000));
+  });
+
+  it('names that mail programs make a link of', () => {
+    const host = fc.oneof(
+      fc.domain({ size: 'xsmall' }),
+      fc.constantFrom('evil.example', 'EVIL.co', 'e-v.i1.example', 'evil.xn--p1ai', '악.한국'),
+    );
+    const path = fc.constantFrom('/', '/pay', '/?a=1', ':8080/pay', '?pay', '#pay', ':443');
+    const link = fc.oneof(
+      fc
+        .tuple(fc.constantFrom('http://', 'HTTPS://', 'ftp://', 'x-y://', 'www.', 'Www.'), host)
+        .map((all) => all.join('')),
+      fc.tuple(host, path).map((all) => all.join('')),
+    );
+    const word = fc.constantFrom('', 'renew at', 'Ada', '(', '홍길동 ', '<', '1', '지금');
+    fc.assert(
+      fc.property(word, link, word, fc.constantFrom(' ', '\u00a0', ' - '), (before, address, behind, gap) => {
+        const name = [before, address, behind].join(gap).trim();
+        fc.pre([...name].length <= 80);
+        const user = orProblem(() =>
+          readNewUser({ request: { body: { email: 'a@b.co', name }, type: 'application/json' } as never }),
+        );
+        assert.equal(user, 422, name);
+      }),
+      runs(4000),
+    );
   });
 
   it('addresses that are nearly right', () => {

@@ -27,7 +27,18 @@ const METHODS = ['GET', 'POST', 'HEAD', 'PUT', 'DELETE', 'OPTIONS', 'PATCH'];
 const HEADERS = [
   ...['Content-Length: 5', 'Transfer-Encoding: chunked', 'Connection: close', 'Expect: 100-continue', 'Upgrade: h2c'],
   ...['Host: a', 'Authorization: Bearer 1:x', 'Cookie: a=b; c', 'X-Request-Start: t=1', 'X-Request-Id: a'],
-  ...['Accept-Language: ko;q=9', 'Content-Encoding: gzip', 'ffffffff'],
+  ...[
+    'Accept-Language: ko;q=9',
+    'Content-Encoding: gzip',
+    'ffffffff',
+    'X-Forwarded-For: 1.2.3.4, x',
+    'Forwarded: for=x',
+  ],
+  ...[
+    'X-Forwarded-Host: evil.example',
+    'Host: evil.example',
+    `Cookie: catamount_ops=operator.${'A'.repeat(22)}.9999999999.x`,
+  ],
 ];
 const WORDS = [
   ...HEADERS.map((line) => `${line}\r\n`),

@@ -125,6 +125,21 @@ describe('DeliveryKeys', () => {
     for (const [one, other] of same) assert.equal(key(one), key(other));
   });
 
+  it('takes what shows nothing of itself for another each time: rather twice than never', () => {
+    class Secret {
+      readonly #cents: number;
+      constructor(cents: number) {
+        this.#cents = cents;
+      }
+      get isFree(): boolean {
+        return this.#cents === 0;
+      }
+    }
+    assert.notEqual(given(new Secret(5)), given(new Secret(6)));
+    assert.notEqual(given(Uint8Array.of(5).buffer), given(Uint8Array.of(6).buffer));
+    assert.equal(given(Uint8Array.of(5).buffer), given(Uint8Array.of(5).buffer));
+  });
+
   it('can name what contains itself, is shared by many, or cannot be read', () => {
     const ring: Record<string, unknown> = { name: 'ring' };
     ring.self = ring;

@@ -213,6 +213,13 @@ const mutations: readonly Mutation[] = [
     replace: ``,
     killedBy: ['test/job/adapter/bee-connection.test.ts'],
   },
+  {
+    promise: "a dead job that is missing in bee-queue's own set is in it again",
+    file: 'lib/job/queue/stray-scripts.ts',
+    find: `if dead then call('sadd', p..'failed', id) end`,
+    replace: ``,
+    killedBy: ['test/fuzz/lost-lists.test.ts'],
+  },
 ];
 
 export default mutations;

@@ -8,6 +8,8 @@ export interface RequestOptions {
   readonly body?: string | Buffer;
   readonly headers?: Readonly<Record<string, string>>;
   readonly timeoutMs?: number;
+  /** Of this machine's, such as 127.0.0.2: to ask as somebody else. */
+  readonly localAddress?: string;
 }
 
 export interface Answer {
@@ -19,11 +21,11 @@ export interface Answer {
 
 /** One request on a connection of its own, so that nothing is kept open and no retry hides a failure. */
 export function request(url: string, options: RequestOptions = {}): Promise<Answer> {
-  const { method = 'GET', json, timeoutMs = WAIT_LIMIT_MS } = options;
+  const { method = 'GET', json, timeoutMs = WAIT_LIMIT_MS, localAddress } = options;
   const body = json === undefined ? options.body : JSON.stringify(json);
   const headers = { ...(json === undefined ? {} : { 'content-type': 'application/json' }), ...options.headers };
   return new Promise((resolve, reject) => {
-    const sent = http.request(url, { method, headers, agent: false, timeout: timeoutMs }, (response) => {
+    const sent = http.request(url, { method, headers, agent: false, timeout: timeoutMs, localAddress }, (response) => {
       const chunks: Buffer[] = [];
       response.on('data', (chunk: Buffer) => chunks.push(chunk));
       response.on('error', reject);

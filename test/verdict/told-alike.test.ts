@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { judgementOf } from '../../lib/cli/top/judgement';
+import { judgementLines, judgementOf } from '../../lib/cli/top/judgement';
 import { NO_RATES } from '../../lib/cli/top/rates';
 import { NO_STORES } from '../../lib/cli/top/stores';
 import { summary } from '../../lib/cli/top/summary';
@@ -30,8 +30,9 @@ const running = (...jobs: readonly (readonly [what: string, ageMs: number])[]) =
 const processor = (state: ReturnType<typeof processorOf>['state'], nextTry: typeof NEXT | null = null) =>
   pictureOf({ jobs: processorOf({ state }), processor: { death: nextTry && DEATH, nextTry } });
 const late = known([queueOf('default', { waiting: 31, latencyMs: 90_000 })]);
-const refused = (failedSince: number) =>
-  known({ ...MAIL, failedToday: failedSince, failedSince, failure: { at: new Date(ago(9)), error: '550 no' } });
+const refused = (failedSince: number, error = '550 no') =>
+  known({ ...MAIL, failedToday: failedSince, failedSince, failure: { at: new Date(ago(9)), error } });
+const GREYLISTED = '450 4.2.0 greylisted, come again in 5 min';
 const failing = (failed: number, runs: number) =>
   known({ ...NO_FAILURES, classes: [{ class: 'ImportJob', failed, runs }] });
 const other = (picture: TreePicture, silentMs = 0) => known([{ picture, silentMs }]);
@@ -200,6 +201,24 @@ const STATES: readonly (readonly [state: string, sighting: Sighting, codes: read
       /last 3 mails failed/,
       /550 no/,
     ],
+    ['a mail that is greylisted', sightingOf(pictureOf(), { mail: refused(1, GREYLISTED) }), [], /^All is well/],
+    [
+      'nothing but greylisted mails',
+      sightingOf(pictureOf(), { mail: refused(8, GREYLISTED) }),
+      ['mailFails'],
+      /last 8 mails failed/,
+      /450 4\.2\.0 greylisted/,
+    ],
+    [
+      'a bad day',
+      sightingOf(pictureOf({ ...dead, events: [{ at: ago(60), name: 'redis.emptied', about: {} }] }), {
+        queues: known([queueOf('mailer', { waiting: 30, paused: { since: new Date(NOW), by: 'ada' } })]),
+        failures: known({ ...NO_FAILURES, dead: 315, classes: [{ class: 'ImportJob', failed: 139, runs: 200 }] }),
+        mail: refused(1),
+      }),
+      ['restarts', 'redisEmptied', 'paused', 'failing', 'deaths'],
+      /5 things need you/,
+    ],
     ['a tree that stops', sightingOf(pictureOf({ stopping: true })), [], /^The tree is stopping/],
     ['a phased restart', sightingOf(pictureOf({ phasedRestart: true })), [], /^A phased restart is under way/],
     [
@@ -211,11 +230,22 @@ const STATES: readonly (readonly [state: string, sighting: Sighting, codes: read
     ['what could not be read', sightingOf(pictureOf(), { failures: away('E', 1) }), [], /^Not all is known/],
   ];
 
+/** Head and rest of an issue as they stand in a row. */
+function lineOf(issue: { readonly head: string; readonly rest: string } | undefined): string {
+  return `${issue?.head} ${issue?.rest}`.trim();
+}
+
+/** In no order: that of the words differs. */
+function numbersIn(text: string): string[] {
+  return (text.match(/\d+(?:\.\d+)*/g) ?? []).sort();
+}
+
 describe('how all is', () => {
   const { jobs, mail } = readSettings({ cwd: '/nowhere', env: { NODE_ENV: 'test' } });
-  const words = new Words(pageTexts(TEXTS).in('en'), new Date(NOW), false);
+  const wordsIn = (locale: 'en' | 'ko') => new Words(pageTexts(TEXTS).in(locale), new Date(NOW), false);
 
-  const onThePage = (sighting: Sighting) => overviewView(sighting, null, { jobs, mail }, words) ?? assert.fail();
+  const onThePage = (sighting: Sighting, locale: 'en' | 'ko' = 'en') =>
+    overviewView(sighting, null, { jobs, mail }, wordsIn(locale)) ?? assert.fail();
   const inTop = (sighting: Sighting) => {
     const picture = sighting.own.ok ? sighting.own.value : assert.fail();
     const stores = { ...NO_STORES, sighting };
@@ -248,11 +278,46 @@ describe('how all is', () => {
       const picture = sighting.own.ok ? sighting.own.value : assert.fail();
       const status = judgementOf(sighting, picture);
       assert.deepEqual([status.level, status.issues.map(({ code }) => code)], [verdict.tone, codes]);
+      const byStatus = judgementLines(sighting, picture, new Date(NOW)).map(({ text }) => text);
+      assert.deepEqual(byStatus, [title, ...below]);
       assert.deepEqual(inMetrics(sighting), [...codes].sort());
       const text = [verdict.title, ...lines].join('\n').replaceAll('\u00a0', ' ');
       for (const part of told) assert.match(text, part);
       assert.doesNotMatch(text, /\{\{|undefined|overview\./);
       if (codes.length > 0) assert.doesNotMatch(text, /well/);
+    });
+  }
+
+  for (const [state, sighting, codes] of STATES) {
+    it(`is told in Korean with the same figures and names: ${state}`, () => {
+      const { verdict } = onThePage(sighting);
+      const { verdict: korean } = onThePage(sighting, 'ko');
+      assert.deepEqual([korean.tone, korean.icon], [verdict.tone, verdict.icon]);
+      assert.deepEqual(
+        korean.issues.map(({ id, tone, href }) => ({ id, tone, href })),
+        verdict.issues.map(({ id, tone, href }) => ({ id, tone, href })),
+      );
+      const { issues } = judge(sighting, null, jobs.latencyWarningMs);
+      assert.deepEqual(
+        issues.map(({ code }) => code),
+        codes,
+      );
+      for (const [n, { figures, detail = '' }] of issues.entries()) {
+        const [line, english] = [korean, verdict].map((told) => lineOf(told.issues[n])) as [string, string];
+        assert.deepEqual(
+          numbersIn(line),
+          numbersIn(english.replace(/one thing|last minute/, '1')),
+          `${line} / ${english}`,
+        );
+        // `place` chooses words.
+        const { place: _place, ...named } = figures;
+        const names = Object.values(named).filter((figure) => typeof figure === 'string');
+        for (const name of [...names, detail]) assert.ok(line.includes(name), `${name} in ${line}`);
+      }
+      for (const text of [korean.title, ...korean.issues.map(lineOf)]) {
+        assert.match(text, /\p{Script=Hangul}/u);
+        assert.doesNotMatch(text, /\{\{|undefined|overview\.|[을은이와](?:\(|\/)[를는가과]/);
+      }
     });
   }
 

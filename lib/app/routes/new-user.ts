@@ -13,7 +13,7 @@ const UNFIT = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069]/u;
 /** Strangers would have the welcome carry their advertisements. */
 const LONGEST_NAME = 80;
 /** What mail programs make a link of. */
-const LINK = /:\/\/|\bwww\.|[\p{L}\d-]\.[\p{L}]{2,}\//iu;
+const LINK = /:\/\/|\bwww\.|[\p{L}\d-]\.[\p{L}][\p{L}\d-]+(?:[/?#]|:\d)/iu;
 
 const error = {
   body: 'must be an object with email, and if you like name and locale',

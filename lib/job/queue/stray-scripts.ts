@@ -36,7 +36,7 @@ end
 return table.concat(out)`);
 
 /**
- * The next records that are in no set; most of them are on a list.
+ * The next records that are in no set; most of them are on a list. Those that are dead are in `failed` again.
  * KEYS  1 queue prefix
  * ARGV  1 cursor of HSCAN
  * reply the next cursor, the keys of the lists of held jobs, then id and when it was enqueued (ms) for each
@@ -48,7 +48,9 @@ local scanned = call('hscan', p..'jobs', ARGV[1], 'COUNT', 200)
 local out = { scanned[1], heldKeys()[p] or {} }
 for i = 1, #scanned[2], 2 do
   local id = scanned[2][i]
-  if not call('zscore', p..'delayed', id) and not call('zscore', p..'dead', id) and call('sismember', p..'succeeded', id) == 0 then
+  local dead = call('zscore', p..'dead', id)
+  if dead then call('sadd', p..'failed', id) end
+  if not dead and not call('zscore', p..'delayed', id) and call('sismember', p..'succeeded', id) == 0 then
     out[#out + 1] = id
     out[#out + 1] = scanned[2][i + 1]:match('"options":{"timestamp":(%d+)') or '0'
   end

@@ -25,6 +25,9 @@ export interface Incident {
   readonly at: number;
 }
 
+/** Who may look at /ops. */
+export const OPERATOR = { OPS_USER: 'ada', OPS_PASSWORD: 'correct horse', OPS_VIEWER_PASSWORD: 'battery staple' };
+
 /** A tree in production, real servers of its own for everything that it needs, and clients who use it. */
 export class Environment {
   readonly incidents: Incident[] = [];
@@ -68,6 +71,7 @@ export class Environment {
       WEB_QUEUE_TIMEOUT: '3s',
       // Longer than a process is frozen for some seconds.
       WORKER_TIMEOUT: '10s',
+      ...OPERATOR,
       LOG_LEVEL: 'warn',
       CHAOS_BOOK: jobLedger.file,
       ...UNLIMITED,

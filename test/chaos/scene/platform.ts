@@ -30,6 +30,10 @@ export class Platform {
     return platform;
   }
 
+  get entry(): string {
+    return this.options.entry;
+  }
+
   get baseUrl(): string {
     return `http://127.0.0.1:${this.port}`;
   }

@@ -33,6 +33,10 @@ const SUPERUSER = 'postgres';
 const APP_USER = 'app';
 const DATABASE = 'chaos';
 const TRIES = 50;
+/** Of the fixture app: what its mails are about, and which of them it has sent. */
+const NOTES = `create table notes (
+  id bigint generated always as identity primary key, chore int not null, text text not null, sent bool not null default false
+)`;
 /** Several times what a long run needs. */
 const DISK_MB = 256;
 
@@ -61,6 +65,7 @@ export class ChaosPostgres {
       knex,
       MIGRATIONS.map((name) => path.join(ROOT, name)),
     );
+    await knex.raw(NOTES);
     await knex.destroy();
     return made;
   }

@@ -1,0 +1,143 @@
+import { execFile } from 'node:child_process';
+import path from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import createKnex, { type Knex } from 'knex';
+import { Events } from '../../../lib/core/events';
+import { Redis } from '../../../lib/core/redis';
+import { readInstallation } from '../../../lib/job/outbox/installation';
+import { Deadline } from '../../../lib/support/deadline';
+import { MailLedger } from '../../process/mail-ledger';
+import { startTestRedis, type TestRedis } from '../../support/redis';
+import { removeFolder, tempFolder } from '../../support/temp-folder';
+import { startTree, type Tree } from '../../support/tree';
+import { until } from '../../support/until';
+import { JobLedger } from '../ledger';
+import type { Environment } from '../scene/environment';
+import { ChaosPostgres } from '../scene/postgres';
+import type { Fault } from './faults';
+
+const LIMIT = { timeoutMs: 90_000, everyMs: 100 };
+/** Several looks at the outbox. */
+const LOOKED_MS = 3000;
+/** No chore of the clients has it. */
+const STRAIGHT = 0;
+
+/** Production's database, with the jobs that are due in it, beside a Redis that belongs to staging. */
+export const COPIED_DATABASE: Fault = {
+  name: 'database-copied',
+  about:
+    'a second tree starts on a copy of the database, with its own Redis: it dispatches nothing until it is told to',
+  async inject(environment) {
+    const staging = await Staging.make();
+    try {
+      for (let n = 0; n < 5; n++) await environment.traffic.chores.enqueue('later');
+      await staging.take(environment.postgres);
+      await staging.check(environment);
+    } finally {
+      await staging.remove();
+    }
+  },
+};
+
+/** An installation of its own, before somebody brings the copy. */
+class Staging {
+  private tree: Tree | undefined;
+  private readonly book: JobLedger;
+  private readonly knex: Knex;
+
+  private constructor(
+    private readonly folder: string,
+    private readonly postgres: ChaosPostgres,
+    private readonly redis: TestRedis,
+    private readonly mails: MailLedger,
+  ) {
+    this.book = new JobLedger(path.join(folder, 'job-ledger'));
+    this.knex = createKnex({ client: 'pg', connection: postgres.urlBy(postgres.port), pool: { min: 0, max: 1 } });
+  }
+
+  static async make(): Promise<Staging> {
+    const [postgres, redis, mails] = await Promise.all([ChaosPostgres.make(), startTestRedis(), MailLedger.start()]);
+    const made = new Staging(tempFolder('staging'), postgres, redis, mails);
+    const connection = new Redis(redis.url, new Events());
+    await connection.start();
+    await until('Redis is connected', () => connection.client.isReady, LIMIT);
+    // As its processor does when it first starts.
+    await readInstallation(made.knex, connection.client);
+    await connection.stop(Deadline.after(1000));
+    return made;
+  }
+
+  /** All rows of all tables, as of one moment. */
+  async take(from: ChaosPostgres): Promise<void> {
+    const source = await from.connect('postgres');
+    try {
+      await source.query('begin isolation level repeatable read');
+      const { rows: tables } = await source.query<{ name: string }>(
+        "select tablename as name from pg_tables where schemaname = 'public' and tablename not like 'knex_%'",
+      );
+      for (const { name } of tables) {
+        const { rows } = await source.query<{ all: string }>(
+          `select jsonb_agg(to_jsonb(t))::text as all from ${name} t`,
+        );
+        await this.knex.raw(`truncate ${name}`);
+        await this.knex.raw(
+          `insert into ${name} overriding system value select * from jsonb_populate_recordset(null::${name}, ?::jsonb)`,
+          [rows[0]?.all ?? '[]'],
+        );
+      }
+    } finally {
+      await source.end();
+    }
+  }
+
+  async check({ ledger, platform }: Environment): Promise<void> {
+    const brought = await this.due();
+    if (brought === 0) ledger.broken.push('the copy of the database has no jobs, which shows nothing');
+    this.tree = await startTree({ entry: platform.entry, env: this.env, cwd: this.folder });
+    await this.tree.waitForLine(/jobs adopt/);
+    // What goes straight to its Redis was never in the copy.
+    await this.tree.request('POST', `/chores/straight?id=${STRAIGHT}`);
+    await until('it runs its own job', () => this.book.chores().has(STRAIGHT), LIMIT);
+    await wait(LOOKED_MS);
+    const ran = [...this.book.chores().keys()].filter((id) => id !== STRAIGHT);
+    const ticks = this.book.ticks().size;
+    const left = await this.due();
+    if (ran.length + ticks + this.mails.entries.length > 0 || left !== brought)
+      ledger.broken.push(
+        `a copied database ran ${ran.length} jobs and ${ticks} ticks and sent ${this.mails.entries.length} mails before it was adopted; ${left} of ${brought} jobs were left`,
+      );
+    await promisify(execFile)(process.execPath, [platform.entry, 'jobs', 'adopt', '--yes'], {
+      cwd: this.folder,
+      env: { PATH: process.env.PATH, ...this.env },
+    });
+    await until('the jobs of the copy have run', async () => (await this.due()) === 0, LIMIT);
+    const { code } = await this.tree.stop();
+    if (code !== 0) ledger.broken.push(`the tree on the copied database ended with code ${code}`);
+  }
+
+  async remove(): Promise<void> {
+    await this.tree?.cleanup();
+    await this.knex.destroy();
+    await Promise.all([this.postgres.remove(), this.redis.remove(), this.mails.stop()]);
+    removeFolder(this.folder);
+  }
+
+  private get env() {
+    return {
+      NODE_ENV: 'production',
+      DATABASE_URL: this.postgres.urlBy(this.postgres.port),
+      REDIS_URL: this.redis.url,
+      SMTP_URL: this.mails.url,
+      APP_URL: 'https://staging.example',
+      WEB_CONCURRENCY: '1',
+      CHAOS_BOOK: this.book.file,
+    };
+  }
+
+  /** Jobs in the outbox, recurring ones aside. */
+  private async due(): Promise<number> {
+    const [row] = await this.knex('job_outbox').whereNot('class', 'TickJob').count<{ count: string }[]>();
+    return Number(row?.count);
+  }
+}

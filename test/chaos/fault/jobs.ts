@@ -1,0 +1,169 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import { keyPrefix, queueKey } from '../../../lib/job/redis/keys';
+import { until } from '../../support/until';
+import type { ChoreKind } from '../ledger';
+import { asOperator, type Environment, QUEUES } from '../scene/environment';
+import type { Fault } from './faults';
+
+/** For what is promised within some seconds, on a busy machine. */
+const LIMIT = { timeoutMs: 90_000, everyMs: 200 };
+const PILING_UP_MS = 2000;
+const HALF_A_YEAR_MS = 185 * 24 * 3_600_000;
+const TWO_HOURS_MS = 2 * 3_600_000;
+/** Longer than it takes until each process has swept what it keeps. */
+const SWEPT_MS = 12_000;
+
+/** Ids of the dead jobs of a class, which are deleted: the balance expects no others. */
+async function takeDead(environment: Environment, name: string): Promise<number> {
+  return asOperator(environment, async ({ sets }) => (await sets.dead.deleteMany({ filter: { class: name } })).moved);
+}
+
+async function countDead(environment: Environment, name: string): Promise<number> {
+  return asOperator(environment, ({ sets }) => sets.dead.count({ class: name }));
+}
+
+/** Those that are accepted. */
+async function enqueue({ traffic }: Environment, kind: ChoreKind, many: number): Promise<number[]> {
+  const ids = await Promise.all(Array.from({ length: many }, () => traffic.chores.enqueue(kind)));
+  return ids.filter((id) => id !== undefined);
+}
+
+function haveRun({ jobLedger }: Environment, what: string, ids: readonly number[]): Promise<unknown> {
+  const left = () => ids.filter((id) => !jobLedger.chores().has(id));
+  return until(`${what} have run`, () => left().length === 0 || Promise.reject(new Error(`not yet: ${left()}`)), LIMIT);
+}
+
+const POISON: Fault = {
+  name: 'poison-job',
+  about: 'a job kills the job processor each time it runs, beside others that take as long: it alone is given up',
+  async inject(environment) {
+    const { traffic, jobLedger, incidents } = environment;
+    // So few, and one behind the other, that they are in hand together each time.
+    const { id, neighbours } = await asOperator(environment, async ({ queues }) => {
+      await queues.pause('default');
+      const longs = await enqueue(environment, 'long', 3);
+      const poison = await traffic.chores.order('poison');
+      await queues.resume('default');
+      return { id: poison.id, neighbours: longs };
+    });
+    const dead = async () => (await countDead(environment, 'PoisonJob')) > 0;
+    try {
+      await until('the poison job is given up', dead, LIMIT);
+    } finally {
+      for (const at of jobLedger.killsBy(id)) incidents.push({ kind: 'processor died', at });
+    }
+    await haveRun(environment, 'its neighbours', neighbours);
+    await takeDead(environment, 'PoisonJob');
+  },
+};
+
+/** What is deleted, and what is put there before. */
+const PLACES = {
+  waiting: { keys: QUEUES.map((queue) => queueKey(queue, 'waiting')), kind: 'straight', pauses: true },
+  delayed: { keys: QUEUES.map((queue) => queueKey(queue, 'delayed')), kind: 'patient', pauses: false },
+  held: { keys: [`${keyPrefix('default')}held:HeldJob`], kind: 'held', pauses: false },
+} as const;
+type Place = keyof typeof PLACES;
+const MANY = 20;
+
+/** Waits until something is there, and deletes it in the same moment. */
+async function deletePlace({ redis }: Environment, place: Place): Promise<void> {
+  const { keys } = PLACES[place];
+  const script = `local found = 0
+    for _, key in ipairs(KEYS) do
+      local type = redis.call('type', key).ok
+      found = found + (type == 'list' and redis.call('llen', key) or type == 'zset' and redis.call('zcard', key) or 0)
+    end
+    if found > 0 then redis.call('del', unpack(KEYS)) end
+    return found`;
+  const found = () => redis.command('EVAL', script, String(keys.length), ...keys).then(Number);
+  await until(`there are ${place} jobs to be deleted`, found, { ...LIMIT, everyMs: 5 });
+}
+
+/** Redis has the records, but not what says where they are. Nothing is gone, so everything must run. */
+const LISTS: Fault = {
+  name: 'redis-lists-lost',
+  about: 'the lists of waiting, delayed or held jobs are deleted in Redis, while their records stay',
+  async inject(environment, roll) {
+    const all = Object.keys(PLACES) as Place[];
+    for (const place of roll(2) === 0 ? all : [all[roll(all.length)] as Place]) {
+      const { kind, pauses } = PLACES[place];
+      await asOperator(environment, async ({ queues }) => {
+        const paused = pauses ? QUEUES : [];
+        for (const queue of paused) await queues.pause(queue);
+        const ids = await enqueue(environment, kind, MANY);
+        await deletePlace(environment, place);
+        for (const queue of paused) await queues.resume(queue);
+        await haveRun(environment, `the jobs that were ${place} when that list was deleted`, ids);
+      });
+    }
+  },
+};
+
+const HALF_A_YEAR: Fault = {
+  name: 'clock-half-a-year',
+  about: 'the clock of the tree is 185 days ahead for a while: dead jobs stay, which are kept for 180',
+  async inject(environment) {
+    const { clock, ledger, traffic } = environment;
+    await traffic.chores.order('doomed');
+    const dead = () => countDead(environment, 'DoomedJob');
+    await until('a job is dead', async () => (await dead()) === 1, LIMIT);
+    try {
+      clock.set(HALF_A_YEAR_MS);
+      await traffic.chores.order('doomed');
+      await until('another one is dead', async () => (await dead()) === 2, LIMIT).catch(async () => {
+        ledger.broken.push(`the dead set has ${await dead()} of 2 jobs, by a clock that is half a year ahead`);
+      });
+      await wait(SWEPT_MS);
+    } finally {
+      clock.set(0);
+    }
+    const taken = await takeDead(environment, 'DoomedJob');
+    if (taken !== 2) ledger.broken.push(`the dead set had ${taken} of 2 jobs, after the clock was half a year ahead`);
+  },
+};
+
+const SOLE: Fault = {
+  name: 'unique-in-a-backlog',
+  about: 'a unique job waits in a paused queue, and two hours pass: it stays the only one',
+  async inject(environment) {
+    const { clock, ledger, traffic, jobLedger } = environment;
+    const isTaken = async (id: number) => {
+      const { body } = await traffic.chores.order('sole', id);
+      return (JSON.parse(body) as { readonly enqueued: boolean }).enqueued;
+    };
+    const refuse = async (id: number, when: string) => {
+      const answers = await Promise.all(Array.from({ length: 4 }, () => isTaken(id)));
+      if (answers.includes(true)) ledger.broken.push(`unique job ${id} was enqueued a second time ${when}`);
+    };
+    await asOperator(environment, async ({ queues, knex }) => {
+      await queues.pause('default');
+      const { id, body } = await traffic.chores.order('sole');
+      if (!body.includes('"enqueued":true')) ledger.broken.push(`unique job ${id} was refused: ${body}`);
+      ledger.chores.push({ id, kind: 'sole', at: performance.now() });
+      try {
+        await refuse(id, 'while it waited');
+        clock.set(TWO_HOURS_MS);
+        // Claims end by Postgres's clock, which cannot be moved: the row has been there for so long instead.
+        await knex.raw(`update job_outbox set run_at = run_at - interval '2 hours',
+          created_at = created_at - interval '2 hours', unique_until = unique_until - interval '2 hours'
+          where class = 'SoleJob'`);
+        await wait(PILING_UP_MS);
+        await refuse(id, 'two hours later');
+      } finally {
+        clock.set(0);
+      }
+      await queues.resume('default');
+      await haveRun(environment, 'unique jobs', [id]);
+      const ended = async () => (await knex('job_outbox').where('class', 'SoleJob')).length === 0;
+      await until('no unique job is left', ended, LIMIT);
+      const runs = () => jobLedger.chores().get(id);
+      if (runs() !== 1) ledger.broken.push(`unique job ${id} ran ${runs()} times`);
+      if (!(await isTaken(id))) ledger.broken.push(`unique job ${id} was refused after it had ended`);
+      await until('it runs once more', () => runs() === 2, LIMIT);
+    });
+  },
+};
+
+/** Every job that was accepted runs, and nobody else is blamed. */
+export const JOB_FAULTS: readonly Fault[] = [POISON, LISTS, HALF_A_YEAR, SOLE];

@@ -1,0 +1,60 @@
+import type { LedgerEntry } from '../process/mail-ledger';
+import type { Environment } from './scene/environment';
+
+const DOMAIN = '@notes.example';
+
+export function isOfNote({ to }: LedgerEntry): boolean {
+  return to.endsWith(DOMAIN);
+}
+
+/** Mails that are the same one. A user gets one welcome; what a reader gets is told apart by its subject. */
+export function mailsByName(entries: readonly LedgerEntry[]): Map<string, LedgerEntry[]> {
+  const mails = new Map<string, LedgerEntry[]>();
+  for (const entry of entries) {
+    const name = isOfNote(entry) ? nameOf(entry.subject ?? '', entry.to) : entry.to;
+    mails.set(name, [...(mails.get(name) ?? []), entry]);
+  }
+  return mails;
+}
+
+interface NoteRow {
+  readonly id: string;
+  readonly chore: number;
+  readonly text: string;
+  readonly sent: boolean;
+}
+
+/** Whether every note that was committed has been sent, and is known to be, under its own name. */
+export async function checkNotes({ ledger, mails, postgres }: Environment) {
+  const notes = await postgres.administer<NoteRow>('select id, chore, text, sent from notes order by id');
+  const records = await postgres.administer<{ name: string; count: number; sent: number }>(
+    `select subject || ' to ' || recipients[1] as name, count(*)::int, count(*) filter (where state = 'sent')::int as sent
+     from mail_deliveries where mailer = 'NoteMailer' group by 1`,
+  );
+  const expected = new Map(
+    notes.map((note) => [nameOf(`note ${note.id} ${note.text}`, `reader${note.chore}${DOMAIN}`), note]),
+  );
+  const received = new Set(mails.entries.filter(isOfNote).map(({ subject = '', to }) => nameOf(subject, to)));
+  const recorded = new Map(records.map(({ name, count, sent }) => [name, { count, sent }]));
+  const chores = new Set(notes.map(({ chore }) => chore));
+  const losses = [
+    ...[...expected]
+      .filter(([name]) => !received.has(name))
+      .map(([name, { sent }]) => `${name} was never sent, and ${sent ? 'is marked as sent' : 'is not marked as sent'}`),
+    ...[...expected].filter(([, { sent }]) => !sent).map(([name]) => `${name} is not marked as sent`),
+    ...[...received].filter((name) => !expected.has(name)).map((name) => `${name} was sent, and nobody asked for it`),
+    ...[...expected.keys()]
+      .filter((name) => recorded.get(name)?.count !== 1 || recorded.get(name)?.sent !== 1)
+      .map(
+        (name) => `${name} has delivery records ${JSON.stringify(recorded.get(name))}, instead of one that says sent`,
+      ),
+    ...ledger.chores
+      .filter(({ id, kind }) => kind === 'notes' && !chores.has(id))
+      .map(({ id }) => `job ${id} was accepted, and its notes are gone`),
+  ];
+  return { count: notes.length, losses };
+}
+
+function nameOf(subject: string, to: string): string {
+  return `${subject} to ${to}`;
+}

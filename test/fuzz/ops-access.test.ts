@@ -1,0 +1,96 @@
+import assert from 'node:assert/strict';
+import { createClient } from 'redis';
+import { readCookie } from '../../lib/ops/access/session';
+import { store } from '../job/set/stored-job';
+import { cookiesOf, OpsWeb, SIGNED, tokenIn } from '../ops/ops-web';
+import { cases, SEED } from './campaign';
+import { Mutator } from './mutator';
+
+const COOKIE = 'catamount_ops';
+const WORDS = ['operator', 'viewer', 'guest', '.', ';', '=', ' ', 'catamount_ops=', '99999999999', 'NaN', '1e9', '%2e'];
+const JOB = '0b0e7c4e-4a3f-4c7a-9d53-0f6f5d1c8a11';
+
+/** What is nearly a session, a token or a password lets nobody in. */
+describe('the way into /ops, given anything', () => {
+  let web: OpsWeb;
+  before(async () => {
+    web = await OpsWeb.start(SIGNED);
+    const client = createClient({ url: web.redis.url });
+    await client.connect();
+    await store(client, 'dead', { id: JOB });
+    client.destroy();
+  });
+  after(() => web.stop());
+  afterEach(() => assert.deepEqual(web.errors, []));
+
+  /** Only what a client may send as a header's value. */
+  const headerOf = (bytes: Buffer) => bytes.toString('latin1').replace(/[^\t\x20-\x7e\x80-\xff]/g, '');
+
+  it('cookies of sessions: only the one that was given', async () => {
+    const [operator, viewer] = [
+      await web.signIn(SIGNED.OPS_PASSWORD),
+      await web.signIn(SIGNED.OPS_VIEWER_PASSWORD),
+    ] as const;
+    const given = [operator, viewer].map((cookies) => readCookie(cookies, COOKIE));
+    const mutator = new Mutator(SEED, WORDS);
+    let refused = 0;
+    for (let n = cases(1500); n > 0; n--) {
+      const cookie = headerOf(mutator.mutate([operator, viewer, operator.replace('operator.', 'viewer.')]));
+      const { status, body } = await web.get('/ops/jobs/dead', { cookie });
+      if (given.includes(readCookie(cookie, COOKIE)?.trim())) continue;
+      refused++;
+      assert.ok(status === 404 && body.includes('name="password"'), `${status} for ${JSON.stringify(cookie)}`);
+    }
+    assert.ok(refused > cases(500), `${refused} cookies had changed`);
+    assert.equal((await web.get('/ops/jobs/dead', { cookie: operator })).status, 200);
+  });
+
+  it('tokens of forms: only that of one’s own page', async () => {
+    const operator = await web.signIn(SIGNED.OPS_PASSWORD);
+    const viewer = await web.signIn(SIGNED.OPS_VIEWER_PASSWORD);
+    const path = `/ops/jobs/job/default/${JOB}`;
+    const own = tokenIn((await web.get(path, { cookie: operator })).body);
+    const others = tokenIn((await web.get('/ops', { cookie: viewer })).body);
+    assert.ok(own !== '' && others !== '' && own !== others);
+    const mutator = new Mutator(SEED, WORDS);
+    for (let n = cases(600); n > 0; n--) {
+      const token = mutator.mutate([own, others, '']).toString('utf8');
+      if (token === own) continue;
+      const { status } = await web.post(`${path}/delete`, { token }, { Cookie: operator });
+      assert.equal(status, 403, JSON.stringify(token));
+    }
+    for (const origin of ['null', 'http://evil.example', `${web.url}.evil.example`, ''])
+      assert.equal(
+        (await web.post(`${path}/delete`, { token: own }, { Cookie: operator, Origin: origin })).status,
+        403,
+      );
+    assert.equal((await web.get(path, { cookie: operator })).status, 200, 'it is still there');
+  });
+
+  it('names and passwords: only the right ones', async () => {
+    const mutator = new Mutator(SEED, [
+      'ada',
+      'correct horse',
+      'battery staple',
+      '\0',
+      ' ',
+      '\r\n',
+      '%00',
+      '&name=ada',
+    ]);
+    const page = await web.get('/ops/sign-in');
+    const [Cookie, token] = [cookiesOf(page), tokenIn(page.body)];
+    const right = [SIGNED.OPS_PASSWORD, SIGNED.OPS_VIEWER_PASSWORD];
+    const seen = new Map<number, number>();
+    for (let n = cases(300); n > 0; n--) {
+      const name = mutator.mutate([SIGNED.OPS_USER]).toString('utf8');
+      const password = mutator.mutate([SIGNED.OPS_PASSWORD, SIGNED.OPS_VIEWER_PASSWORD]).toString('utf8');
+      if (name === SIGNED.OPS_USER && right.includes(password)) continue;
+      const { status } = await web.post('/ops/sign-in', { name, password, token }, { Cookie });
+      seen.set(status, (seen.get(status) ?? 0) + 1);
+    }
+    assert.deepEqual([...seen.keys()].sort(), [401, 429]);
+    // The last of the tries is looked at, and told to wait.
+    assert.equal(seen.get(401), 4);
+  });
+});
