@@ -71,6 +71,8 @@ export interface TreePicture {
     readonly turnedAway: number;
     /** Answers of 500 and above in the last minute, those 503 among them. */
     readonly serverErrors: number;
+    /** Longest time that a request of the last five seconds took, ms. */
+    readonly slowestMs: number;
   };
   /** Newest first. */
   readonly events: readonly RecentEvent[];

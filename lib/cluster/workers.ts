@@ -12,7 +12,7 @@ import { answerAsked } from './operations-by-ipc';
 import type { RespawnOptions } from './respawn';
 import type { ScribeCandidate } from './scribe-post';
 import { type RestartReason, Slot } from './slot';
-import type { Operations } from './stats';
+import type { Operations, WorkerStatus } from './stats';
 import { forkWorkers } from './throng';
 import { WorkerHandle, type WorkerPool } from './worker-handle';
 
@@ -43,6 +43,8 @@ export class Workers implements WorkerPool {
   /** The generation that is forked now. */
   phase = 0;
   readonly ledger = new Ledger();
+  /** Hears every report of a worker. */
+  onTold: (status: WorkerStatus) => void = () => undefined;
   private readonly booted = deferred();
   private readonly listener: Listener;
   private readonly expecting: Slot[] = [];
@@ -272,6 +274,10 @@ export class Workers implements WorkerPool {
     const wait = slot.respawn.schedule(dead.servedMs, () => void this.fork(slot));
     slot.nextTry = { at: new Date(Date.now() + wait.waitMs).toISOString(), attempt: wait.attempt };
     this.events.emit('worker.respawn', { slot: slot.index, ...wait });
+  }
+
+  told(status: WorkerStatus): void {
+    this.onTold(status);
   }
 
   leave(handle: WorkerHandle): void {

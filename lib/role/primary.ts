@@ -193,9 +193,7 @@ export class Primary {
   private async startWeb(app: AppDefinition, config: Config): Promise<void> {
     if (config.web.concurrency === 0) {
       const { SingleWeb } = await import('./single-web');
-      this.web = new SingleWeb(app, config, this.events, this.operations, (status) => {
-        this.sights.single = status;
-      });
+      this.web = new SingleWeb(app, config, this.events, this.operations, (status) => this.sights.hearSingle(status));
     } else {
       this.web = this.workers;
       this.memory.start();

@@ -215,7 +215,7 @@ describe('the card of', () => {
         memory: { pss_mb: 450, limit_mb: 512 },
         last_phase: { phase: 3, completed: false, reason: 'worker 0 cannot boot' },
       };
-      const rates = { requestsPerS: 1, turnedAway: 4, serverErrors: 6 };
+      const rates = { requestsPerS: 1, turnedAway: 4, serverErrors: 6, slowestMs: 0 };
       assert.deepEqual(keys(pictureOf({ workers: [], slots, stats, rates, jobs: processorOf({ state: 'quiet' }) })), [
         'bad nobodyServes',
         'bad restarts',
