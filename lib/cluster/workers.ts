@@ -65,11 +65,13 @@ export class Workers implements WorkerPool {
   }
 
   /**
-   * Listens, forks all, and waits until every slot has been ready once. @returns the address in use.
+   * Listens, forks all, and waits until every slot has been ready once.
+   * @param onListening told the address in use before anything is forked. @returns that address.
    * @throws UserError when the address cannot be had, or the web cannot boot, with the last words of the worker that tried.
    */
-  async start(): Promise<string> {
+  async start(onListening?: (address: string) => void): Promise<string> {
     const address = await this.listener.listen();
+    onListening?.(address);
     cluster.setupPrimary({ execArgv: childFlags(this.config.heapCaps?.workerMb ?? null), stdio: [...CHILD_STDIO] });
     cluster.on('fork', (worker) => this.adopt(worker));
     this.expecting.push(...this.slots);
