@@ -236,8 +236,8 @@ describe('the card of', () => {
         memory.segments.map(({ name, x, width, shade }) => [name, x, width, shade]),
         [
           ['Primary', 0, 5.86, 'p'],
-          ['Worker 0', 5.86, 11.72, 'w'],
-          ['Worker 1', 17.58, 11.72, 'w2'],
+          ['Worker 0', 5.86, 11.72, 'w0'],
+          ['Worker 1', 17.58, 11.72, 'w1'],
           ['Jobs', 29.3, 13.67, 'j'],
         ],
       );

@@ -182,6 +182,25 @@ describe('plots', () => {
     assert.equal(plots(minutes({ 1: { memory: { primary: 700 } } })).get('memory')?.late, true);
   });
 
+  it('draw workers in shades of their own, and name each layer that has room for its name', () => {
+    const sizes = Array.from({ length: 6 }, (_, slot) => [`worker ${slot}`, slot === 3 ? 20 : 80]);
+    const drawn = plots(minutes({ 58: { memory: { primary: 30, ...Object.fromEntries(sizes), jobs: 70 } } }));
+    const memory = drawn.get('memory') ?? assert.fail();
+    const looks = memory.series.map(({ look }) => look);
+    assert.deepEqual(looks, ['p', 'w0', 'w1', 'w2', 'w3', 'w0', 'w1', 'j']);
+    const { labels } = drawingOf(memory);
+    assert.deepEqual(
+      labels.map(({ text, x, y }) => [text, x, y]),
+      [
+        ['Worker 0', 98.31, 88.33],
+        ['Worker 1', 98.31, 75],
+        ['Worker 2', 98.31, 61.67],
+        ['Worker 4', 98.31, 45],
+        ['Worker 5', 98.31, 31.67],
+      ],
+    );
+  });
+
   it('are drawn with gaps where nothing is known, and a lone figure is seen', () => {
     const requests = plots(minutes({ 0: { sums }, 30: { sums }, 31: { sums } })).get('requests') ?? assert.fail();
     const [area, line] = drawingOf(requests).paths;
