@@ -15,7 +15,7 @@ describe('one tree, as on a dyno', () => {
   let tree: Tree;
   before(async () => {
     around = await Surroundings.make();
-    tree = await around.start({ env: { ...SIGNED, WEB_CONCURRENCY: '2' } });
+    tree = await around.start({ env: { ...SIGNED, WEB_CONCURRENCY: '2', APP_URL: undefined } });
   });
   after(() => around?.remove());
 
@@ -41,6 +41,9 @@ describe('one tree, as on a dyno', () => {
     await eachHasOneMail();
     const received = around.sink.messages.map(({ envelope, subject }) => `${envelope.to}: ${subject}`);
     assert.deepEqual(received.sort(), users.map((user) => `${user.email}: ${subjectFor(user)}`).sort());
+    // The tree has taken a free port: its links name that one.
+    const link = `http://localhost:${new URL(tree.baseUrl).port}`;
+    for (const { raw } of around.sink.messages) assert.ok(raw.includes(link), `no ${link} in\n${raw}`);
   });
 
   it('shows itself to an operator, in a browser and in a terminal', async () => {

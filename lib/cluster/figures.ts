@@ -1,4 +1,4 @@
-import type { RequestCounts } from '../core/request-counts';
+import { NONE_SLOW, type RequestCounts, type Slowest, slowerOf } from '../core/request-counts';
 
 /** What a job processor has done since it last told. */
 export interface Work {
@@ -33,6 +33,8 @@ export interface FigurePart {
   /** How long answers took and requests waited for a slot, by the buckets of `RequestCounts`. */
   readonly duration: readonly number[];
   readonly queued: readonly number[];
+  /** Of all these requests. */
+  readonly slowest: Slowest;
   /** MB by process: `primary`, `worker 0`, `jobs`. */
   readonly memory: Readonly<Record<string, number>>;
 }
@@ -49,6 +51,7 @@ export class Figures {
   private count = 0;
   private before: RequestCounts;
   private work = { processed: 0, failed: 0 };
+  private slowest = NONE_SLOW;
   private timer: NodeJS.Timeout | undefined;
 
   constructor(private readonly source: FigureSource) {
@@ -66,6 +69,10 @@ export class Figures {
   addWork({ processed, failed }: Work): void {
     this.work.processed += processed;
     this.work.failed += failed;
+  }
+
+  addSlowest(slowest: Slowest): void {
+    this.slowest = slowerOf(this.slowest, slowest);
   }
 
   /** The parts after that number; those up to it are not needed any more. */
@@ -88,8 +95,10 @@ export class Figures {
     };
     const duration = since(now.duration.counts, before.duration.counts);
     const queued = since(now.queued.counts, before.queued.counts);
-    this.parts.push({ number: ++this.count, at, sums, duration, queued, memory: this.source.memory() });
+    const { slowest } = this;
+    this.parts.push({ number: ++this.count, at, sums, duration, queued, slowest, memory: this.source.memory() });
     this.before = now;
+    this.slowest = NONE_SLOW;
     this.work = { processed: 0, failed: 0 };
     if (this.parts.length > MOST_PARTS) this.foldOldest();
   }
@@ -107,7 +116,8 @@ export class Figures {
     const sums = { ...second.sums };
     for (const name of Object.keys(sums) as (keyof FigureSums)[]) sums[name] += first.sums[name];
     const add = (name: 'duration' | 'queued') => second[name].map((count, i) => count + (first[name][i] ?? 0));
-    this.parts.splice(0, 2, { ...second, sums, duration: add('duration'), queued: add('queued') });
+    const slowest = slowerOf(first.slowest, second.slowest);
+    this.parts.splice(0, 2, { ...second, sums, duration: add('duration'), queued: add('queued'), slowest });
   }
 }
 

@@ -1,5 +1,5 @@
 import type { PoolUse } from '../core/pool-use';
-import type { RequestCounts } from '../core/request-counts';
+import type { RequestCounts, Slowest } from '../core/request-counts';
 import type { Vitals } from '../core/vitals';
 import type { FigurePart } from './figures';
 import type { RestartReason } from './slot';
@@ -28,6 +28,8 @@ export interface WorkerStatus extends Vitals {
   readonly queue_time_p99_ms: number;
   readonly in_flight: readonly WorkInFlight[];
   readonly requests: RequestCounts;
+  /** Of those that ended since the last report. */
+  readonly slowest: Slowest;
   /** Connections to Postgres. */
   readonly pool: PoolUse;
 }

@@ -41,7 +41,7 @@ export interface TreePicture {
   readonly id: string;
   /** For people: the dyno, or the host and port. */
   readonly name: string;
-  /** The same for every tree that is ever started in this place: its history goes on after a restart. */
+  /** The same after a restart, and of no other tree that runs: its history goes on there. */
   readonly place: string;
   readonly app: string;
   readonly host: string;
@@ -71,6 +71,8 @@ export interface TreePicture {
     readonly turnedAway: number;
     /** Answers of 500 and above in the last minute, those 503 among them. */
     readonly serverErrors: number;
+    /** Longest time that a request of the last five seconds took, ms. */
+    readonly slowestMs: number;
   };
   /** Newest first. */
   readonly events: readonly RecentEvent[];

@@ -27,6 +27,8 @@ export interface WorkerPool {
   free(): void;
   /** Does what the worker asks of the whole tree. */
   answer(asked: AskMessage): Promise<ToWorker>;
+  /** The worker has told of itself. */
+  told(status: WorkerStatus): void;
   /** The worker wants to be replaced: it was signalled alone, or had an error that nobody caught. */
   leave(handle: WorkerHandle): void;
 }
@@ -229,6 +231,7 @@ export class WorkerHandle implements Taker {
       case 'heartbeat':
         this.lastCheckin = new Date();
         this.status = message.status;
+        this.pool.told(message.status);
         break;
       case 'heap-snapshot':
         this.snapshot?.resolve(message.file);

@@ -12,7 +12,7 @@ import { answerAsked } from './operations-by-ipc';
 import type { RespawnOptions } from './respawn';
 import type { ScribeCandidate } from './scribe-post';
 import { type RestartReason, Slot } from './slot';
-import type { Operations } from './stats';
+import type { Operations, WorkerStatus } from './stats';
 import { forkWorkers } from './throng';
 import { WorkerHandle, type WorkerPool } from './worker-handle';
 
@@ -43,6 +43,8 @@ export class Workers implements WorkerPool {
   /** The generation that is forked now. */
   phase = 0;
   readonly ledger = new Ledger();
+  /** Hears every report of a worker. */
+  onTold: (status: WorkerStatus) => void = () => undefined;
   private readonly booted = deferred();
   private readonly listener: Listener;
   private readonly expecting: Slot[] = [];
@@ -63,11 +65,13 @@ export class Workers implements WorkerPool {
   }
 
   /**
-   * Listens, forks all, and waits until every slot has been ready once. @returns the address in use.
+   * Listens, forks all, and waits until every slot has been ready once.
+   * @param onListening told the address in use before anything is forked. @returns that address.
    * @throws UserError when the address cannot be had, or the web cannot boot, with the last words of the worker that tried.
    */
-  async start(): Promise<string> {
+  async start(onListening?: (address: string) => void): Promise<string> {
     const address = await this.listener.listen();
+    onListening?.(address);
     cluster.setupPrimary({ execArgv: childFlags(this.config.heapCaps?.workerMb ?? null), stdio: [...CHILD_STDIO] });
     cluster.on('fork', (worker) => this.adopt(worker));
     this.expecting.push(...this.slots);
@@ -272,6 +276,10 @@ export class Workers implements WorkerPool {
     const wait = slot.respawn.schedule(dead.servedMs, () => void this.fork(slot));
     slot.nextTry = { at: new Date(Date.now() + wait.waitMs).toISOString(), attempt: wait.attempt };
     this.events.emit('worker.respawn', { slot: slot.index, ...wait });
+  }
+
+  told(status: WorkerStatus): void {
+    this.onTold(status);
   }
 
   leave(handle: WorkerHandle): void {

@@ -26,6 +26,18 @@ export interface RequestCounts {
   readonly queued: Buckets;
 }
 
+/** The greatest of some requests, ms; 0 where there were none. No percentile of theirs is above it. */
+export interface Slowest {
+  readonly durationMs: number;
+  readonly queuedMs: number;
+}
+
+export const NONE_SLOW: Slowest = { durationMs: 0, queuedMs: 0 };
+
+export function slowerOf(a: Slowest, b: Slowest): Slowest {
+  return { durationMs: Math.max(a.durationMs, b.durationMs), queuedMs: Math.max(a.queuedMs, b.queuedMs) };
+}
+
 /** Sums up; nothing of nothing. */
 export function sumRequests(parts: readonly RequestCounts[]): RequestCounts {
   return {

@@ -198,6 +198,16 @@ export function readSettings(input: SettingsInput): Config {
     concurrency === 'auto'
       ? autoConcurrency(memoryLimitMb, input.machine?.cores)
       : { workers: concurrency, sums: null };
+  const control = {
+    socket: path.resolve(
+      cwd,
+      read.get('CONTROL_SOCKET', z.string().min(1), 'a path', path.join(stateDir, `control${half}.sock`)),
+    ),
+    stateFile: path.resolve(
+      cwd,
+      read.get('STATE_FILE', z.string().min(1), 'a path', path.join(stateDir, `state${half}.json`)),
+    ),
+  };
   const config: Config = {
     environment,
     stateDir,
@@ -208,7 +218,7 @@ export function readSettings(input: SettingsInput): Config {
       'the number of proxy hops in front, up to 10, or their addresses, such as 10.0.0.0/8,::1',
       { hops: onHeroku ? 1 : 0 },
     ),
-    tree: treeOf(read.raw('DYNO'), `${stateDir}${half}`),
+    tree: treeOf(read.raw('DYNO'), control.socket),
     listen,
     web: {
       enabled: enabled.web,
@@ -273,16 +283,7 @@ export function readSettings(input: SettingsInput): Config {
         : null,
     opsToken: production || opsUser !== null ? null : opsToken,
     metricsToken,
-    control: {
-      socket: path.resolve(
-        cwd,
-        read.get('CONTROL_SOCKET', z.string().min(1), 'a path', path.join(stateDir, `control${half}.sock`)),
-      ),
-      stateFile: path.resolve(
-        cwd,
-        read.get('STATE_FILE', z.string().min(1), 'a path', path.join(stateDir, `state${half}.json`)),
-      ),
-    },
+    control,
     log: {
       level: read.get(
         'LOG_LEVEL',
@@ -318,11 +319,14 @@ function mailDomain(appUrl: string): string {
   return isDomain(hostname) ? hostname : 'localhost';
 }
 
-/** A dyno keeps its name from restart to restart; elsewhere a host and a folder on it do. */
-function treeOf(dyno: string | undefined, folder: string): Config['tree'] {
+/**
+ * A dyno keeps its name from restart to restart, elsewhere a host does; and the control socket is one that a single living
+ * tree has. Trees that run side by side from one folder so have places, and histories, of their own.
+ */
+function treeOf(dyno: string | undefined, controlSocket: string): Config['tree'] {
   const name = dyno ?? os.hostname();
   const place = createHash('sha256')
-    .update(JSON.stringify([name, folder]))
+    .update(JSON.stringify([name, controlSocket]))
     .digest('hex')
     .slice(0, 12);
   return { name, place };

@@ -18,7 +18,9 @@ import { ensureFree } from '../core/listen';
 import { OutOfBandCollector } from '../core/out-of-band-collector';
 import type { EmbeddedServers } from '../embedded/embedded-servers';
 import { Deadline } from '../support/deadline';
+import { deferred } from '../support/deferred';
 import type { AppDefinition } from './app-definition';
+import { appUrlAt, lacksPort } from './app-url';
 import { banner, pagesAt } from './banner';
 import { callHooks } from './hooks';
 import { TreeOperations } from './operations';
@@ -137,8 +139,18 @@ export class Primary {
       if (this.stopped) return;
       this.sights.start();
       if (!config.web.enabled || config.web.concurrency > 0) this.scribe.start();
-      const web = config.web.enabled ? this.startWeb(app, settled) : undefined;
-      await Promise.race([web, wait(PROCESSOR_WAITS_MS, undefined, { ref: false })]);
+      const listening = deferred();
+      const onListening = (address: string) => {
+        // Who makes links is forked behind this.
+        handOnConfig({ ...settled, appUrl: appUrlAt(settled.appUrl, address) });
+        listening.resolve();
+      };
+      const web = config.web.enabled ? this.startWeb(app, settled, onListening) : undefined;
+      const patience = wait(PROCESSOR_WAITS_MS, undefined, { ref: false });
+      await Promise.race([
+        web,
+        web && lacksPort(settled.appUrl) ? Promise.all([patience, listening.promise]) : patience,
+      ]);
       this.processor?.start();
       await web;
       if (this.web === undefined || this.web === this.workers) this.collectAtRest();
@@ -190,17 +202,15 @@ export class Primary {
     };
   }
 
-  private async startWeb(app: AppDefinition, config: Config): Promise<void> {
+  private async startWeb(app: AppDefinition, config: Config, onListening: (address: string) => void): Promise<void> {
     if (config.web.concurrency === 0) {
       const { SingleWeb } = await import('./single-web');
-      this.web = new SingleWeb(app, config, this.events, this.operations, (status) => {
-        this.sights.single = status;
-      });
+      this.web = new SingleWeb(app, config, this.events, this.operations, (status) => this.sights.hearSingle(status));
     } else {
       this.web = this.workers;
       this.memory.start();
     }
-    const address = await this.web.start();
+    const address = await this.web.start(onListening);
     this.sights.address = address;
     const durationMs = Math.round(performance.now() - this.startedAt);
     this.events.emit('primary.listening', { address, durationMs, pages: pagesAt(address, this.config) });

@@ -27,8 +27,9 @@ export class SingleWeb implements WebSide {
     this.web = new WebProcess(app, config, events, tree);
   }
 
-  async start(): Promise<string> {
+  async start(onListening?: (address: string) => void): Promise<string> {
     const address = await this.web.start();
+    onListening?.(address);
     const collector = new OutOfBandCollector();
     const beat = () => {
       const status = this.web.status();

@@ -44,11 +44,12 @@ export class TreeSights {
   private readAt = performance.now();
 
   constructor(private readonly options: SightsOptions) {
-    const { events, processor } = options;
+    const { events, workers, processor } = options;
     this.recent = new RecentEvents(events);
     const requests = () => this.requests();
     this.figures = new Figures({ requests, memory: () => this.memoryByProcess() });
     this.rates = new RecentRates(requests);
+    workers.onTold = (status) => this.hear(status);
     if (!processor) return;
     processor.onWork = (work) => this.figures.addWork(work);
     processor.onEvent = (event) => this.recent.add(event);
@@ -65,6 +66,17 @@ export class TreeSights {
     this.figures.stop();
     this.rates.stop();
     this.figures.cut();
+  }
+
+  /** The primary serves the web itself, and tells of that. */
+  hearSingle(status: WorkerStatus): void {
+    this.single = status;
+    this.hear(status);
+  }
+
+  private hear({ slowest }: WorkerStatus): void {
+    this.figures.addSlowest(slowest);
+    this.rates.addSlowest(slowest);
   }
 
   /** What the tree has answered since it began. */

@@ -141,6 +141,7 @@ export class WebProcess implements DrainableServer {
       queue_time_p99_ms: this.queueTimes.takeP99(),
       in_flight: this.inFlight(),
       requests: this.tally.read(),
+      slowest: this.tally.takeSlowest(),
       pool: this.database.poolUse(),
       ...this.vitals.read(),
     };

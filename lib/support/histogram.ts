@@ -12,22 +12,27 @@ export class Histogram {
   /** Bucket 0 holds what is below 1.5 ms, bucket n what is from 1.5^n ms up. */
   readonly counts: number[] = new Array<number>(BUCKETS).fill(0);
   sumMs = 0;
+  /** The greatest. */
+  maxMs = 0;
 
   add(ms: number): void {
     const bucket = bucketOf(ms);
     this.counts[bucket] = (this.counts[bucket] ?? 0) + 1;
     this.sumMs += ms;
+    if (ms > this.maxMs) this.maxMs = ms;
   }
 
   merge(other: Histogram): void {
     for (let i = 0; i < BUCKETS; i++) this.counts[i] = (this.counts[i] ?? 0) + (other.counts[i] ?? 0);
     this.sumMs += other.sumMs;
+    this.maxMs = Math.max(this.maxMs, other.maxMs);
   }
 
   /** Starts anew. */
   reset(): void {
     this.counts.fill(0);
     this.sumMs = 0;
+    this.maxMs = 0;
   }
 
   /** The counts of the buckets that hold any: short, to be sent and kept. */
@@ -54,18 +59,11 @@ export class Histogram {
   }
 
   /**
-   * What a share of them does not exceed, ms, to within their bucket; null of nothing.
+   * What a share of them does not exceed, ms, to within their bucket, and never above the greatest; null of nothing.
    * @param share 0 to 1: 0.99 for the 99th percentile.
    */
   percentile(share: number): number | null {
-    const rank = Math.max(1, Math.ceil(share * this.count));
-    let below = 0;
-    for (let i = 0; i < BUCKETS; i++) {
-      const count = this.counts[i] ?? 0;
-      if (count > 0 && below + count >= rank) return within(i, (rank - below - 0.5) / count);
-      below += count;
-    }
-    return null;
+    return percentileOf(this.counts, lowerBound, share, this.maxMs);
   }
 }
 
@@ -88,7 +86,29 @@ export function lowerBound(bucket: number): number {
   return bucket === 0 ? 0 : GROWTH ** bucket;
 }
 
-function within(bucket: number, share: number): number {
-  const from = lowerBound(bucket);
-  return from + share * (lowerBound(bucket + 1) - from);
+/**
+ * What a share of some values does not exceed, to within their bucket; null of nothing. The greatest of them is known as it
+ * is, so that no percentile is above it.
+ * @param counts by bucket. @param lowerBound where a bucket begins. @param share 0 to 1.
+ * @param greatest of the values; one that cannot be, since its bucket is empty, is passed over.
+ */
+export function percentileOf(
+  counts: readonly number[],
+  lowerBound: (bucket: number) => number,
+  share: number,
+  greatest: number,
+): number | null {
+  const total = counts.reduce((sum, count) => sum + count, 0);
+  const rank = Math.max(1, Math.ceil(share * total));
+  let below = 0;
+  for (const [bucket, count] of counts.entries()) {
+    if (count > 0 && below + count >= rank) {
+      const from = lowerBound(bucket);
+      const end = lowerBound(bucket + 1);
+      const to = greatest >= from ? Math.min(end, greatest) : end;
+      return rank === total && to === greatest ? greatest : from + ((rank - below - 0.5) / count) * (to - from);
+    }
+    below += count;
+  }
+  return null;
 }

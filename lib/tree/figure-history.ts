@@ -1,5 +1,6 @@
 import type { FigureSums } from '../cluster/figures';
 import type { RedisClient } from '../core/redis';
+import type { Slowest } from '../core/request-counts';
 import { answerWithin } from '../job/redis/redis-script';
 import { type FigureRange, STEPS, stepMsOf } from './figure-ranges';
 import type { KeptStep } from './figure-script';
@@ -16,6 +17,7 @@ export interface FigureStep {
         readonly sums: FigureSums;
         readonly duration: readonly number[];
         readonly queued: readonly number[];
+        readonly slowest: Slowest;
         readonly memory: Readonly<Record<string, number>>;
         readonly latencies: Readonly<Record<string, number>>;
       }
@@ -47,15 +49,22 @@ export class FigureHistory {
 function readStep(text: string): KeptStep[] {
   try {
     const step = JSON.parse(text) as Partial<KeptStep>;
-    const { t, s = {}, d = [], q = [], m = {}, l = {} } = step;
-    return typeof t === 'number' && Array.isArray(d) && Array.isArray(q) ? [{ t, s, d, q, m, l }] : [];
+    const { t, s = {}, d = [], q = [], m = {}, l = {}, x = {} } = step;
+    return typeof t === 'number' && Array.isArray(d) && Array.isArray(q) ? [{ t, s, d, q, m, l, x }] : [];
   } catch {
     return [];
   }
 }
 
 function figuresOf(step: KeptStep | undefined): FigureStep['figures'] {
-  return (
-    step && { sums: { ...NO_SUMS, ...step.s }, duration: step.d, queued: step.q, memory: step.m, latencies: step.l }
-  );
+  if (!step) return undefined;
+  const { s, d: duration, q: queued, m: memory, l: latencies, x } = step;
+  return {
+    sums: { ...NO_SUMS, ...s },
+    duration,
+    queued,
+    slowest: { durationMs: x.d ?? 0, queuedMs: x.q ?? 0 },
+    memory,
+    latencies,
+  };
 }

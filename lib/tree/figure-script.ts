@@ -20,6 +20,8 @@ export interface KeptStep {
   /** MB by process, the most; and how long the next job of each queue had waited, ms, the longest. */
   readonly m: Readonly<Record<string, number>>;
   readonly l: Readonly<Record<string, number>>;
+  /** The slowest answer and the longest wait, ms. */
+  readonly x: { readonly d?: number; readonly q?: number };
 }
 
 // Sums are added to what a step has already, gauges keep their greatest value; a step of an earlier round is written over.
@@ -38,8 +40,8 @@ local function write(key, seconds, memory)
   local field, begins = index % ARGV[3], index * seconds
   local text = call('hget', key, field)
   local step = text and cjson.decode(text)
-  if not step or step.t ~= begins then step = { t = begins, s = {}, d = {}, q = {}, m = {}, l = {} } end
-  add(step.s, part.s); add(step.d, part.d); add(step.q, part.q); most(step.l, part.l)
+  if not step or step.t ~= begins then step = { t = begins, s = {}, d = {}, q = {}, m = {}, l = {}, x = {} } end
+  add(step.s, part.s); add(step.d, part.d); add(step.q, part.q); most(step.l, part.l); most(step.x, part.x)
   if memory then most(step.m, part.m) end
   call('hset', key, field, cjson.encode(step))
   call('expire', key, seconds * ARGV[3])
@@ -61,8 +63,9 @@ export async function writePart(
   part: FigurePart,
   latencies: Readonly<Record<string, number>>,
 ): Promise<void> {
-  const { number, at, sums, duration, queued, memory } = part;
-  const kept: KeptStep = { t: at / 1000, s: { ...sums }, d: duration, q: queued, m: memory, l: latencies };
+  const { number, at, sums, duration, queued, memory, slowest } = part;
+  const x = { d: slowest.durationMs, q: slowest.queuedMs };
+  const kept: KeptStep = { t: at / 1000, s: { ...sums }, d: duration, q: queued, m: memory, l: latencies, x };
   const rings = FIGURE_RANGES.flatMap(({ name }) => [figuresKey(tree.place, name), figuresKey(ALL_TREES, name)]);
   const args = [number, REMEMBERED_S, RING, JSON.stringify(kept), ...FIGURE_RANGES.map(({ stepS }) => stepS)];
   await SCRIPT.run(client, [writtenKey(tree.id), ...rings], args.map(String));

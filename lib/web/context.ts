@@ -15,6 +15,11 @@ declare module 'koa' {
     beside: boolean;
     /** Why it was turned away before the app saw it; null when it was not. */
     refused: Refusal | null;
+    /**
+     * Addresses of the operator's pages that this caller can open: the tree, and the mails that are kept instead of sent.
+     * undefined: none can be.
+     */
+    ops: { readonly tree: string; readonly inbox: string | null } | undefined;
     /** Gives the slot back before the response ends: for streams and long polls that mostly wait. */
     releaseSlot(): void;
   }

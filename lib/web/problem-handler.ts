@@ -4,11 +4,15 @@ import { toError } from '../core/errors';
 import type { Events } from '../core/events';
 import { isOutage } from './outage';
 import { ProblemError } from './problem';
+import { PROBLEM_PAGE_POLICY, problemPage } from './problem-page';
 import { hasEnded } from './request-end';
 
 const TYPE = 'application/problem+json; charset=utf-8';
 
-/** Answers everything thrown further in with a problem document; what nobody expected becomes `request.error` and 500. */
+/**
+ * Answers everything thrown further in with a problem document, or in a browser with a page; what nobody expected becomes
+ * `request.error` and 500.
+ */
 export function problem(events: Events): Koa.Middleware {
   return async (ctx, next) => {
     try {
@@ -19,9 +23,10 @@ export function problem(events: Events): Koa.Middleware {
       if (answer.status >= 500 && answer !== thrown) report(events, ctx, thrown);
       forgetIntentions(ctx);
       ctx.status = answer.status;
-      ctx.set({ ...answer.options.headers });
-      ctx.body = JSON.stringify(answer.toDocument(ctx.requestId));
-      ctx.type = TYPE;
+      ctx.vary('Accept, Accept-Language');
+      const { body, headers } = represent(answer, ctx);
+      ctx.set({ ...answer.options.headers, ...headers });
+      ctx.body = body;
     }
   };
 }
@@ -48,12 +53,25 @@ export function handleLateErrors(app: Koa, events: Events): void {
       return;
     }
     const answer = new ProblemError(500);
-    const body = JSON.stringify(answer.toDocument(this.requestId));
+    const { body, headers } = represent(answer, this);
     forgetIntentions(this);
     res.statusCode = answer.status;
-    res.setHeader('Content-Type', TYPE);
+    for (const [name, value] of Object.entries(headers)) res.setHeader(name, value);
     res.setHeader('Content-Length', Buffer.byteLength(body));
     res.end(this.method === 'HEAD' ? undefined : body);
+  };
+}
+
+/** Browsers ask for HTML by name, programs and `curl` take what comes. An address that ends in `.json` says what it wants. */
+function represent(
+  answer: ProblemError,
+  ctx: Pick<Koa.Context, 'accepts' | 'locale' | 'originalUrl' | 'requestId'>,
+): { readonly body: string; readonly headers: Readonly<Record<string, string>> } {
+  const html = ctx.accepts('json', 'html') === 'html' && !/\.json(\?|$)/.test(ctx.originalUrl);
+  if (!html) return { body: JSON.stringify(answer.toDocument(ctx.requestId)), headers: { 'Content-Type': TYPE } };
+  return {
+    body: problemPage(answer, ctx.locale, ctx.requestId),
+    headers: { 'Content-Type': 'text/html; charset=utf-8', 'Content-Security-Policy': PROBLEM_PAGE_POLICY },
   };
 }
 

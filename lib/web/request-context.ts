@@ -14,6 +14,7 @@ export function requestContext(defaultLocale: Locale): Koa.Middleware {
     ctx.locale = preferredLocale(ctx, defaultLocale);
     ctx.queuedMs = 0;
     ctx.beside = false;
+    ctx.ops = undefined;
     ctx.refused = null;
     ctx.set('X-Request-Id', ctx.requestId);
     return runInContext({ requestId: ctx.requestId, locale: ctx.locale }, next);

@@ -1,5 +1,5 @@
 import type { EventMap } from '../core/events';
-import { BOUNDS_MS, type RequestCounts } from '../core/request-counts';
+import { BOUNDS_MS, type RequestCounts, type Slowest } from '../core/request-counts';
 
 /** Any other word is counted as `other`: callers may send what they like. */
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
@@ -33,9 +33,15 @@ export class RequestTally {
     });
     return { answered, refused: { ...this.refused }, duration: this.duration.read(), queued: this.queued.read() };
   }
+
+  /** Of those that ended since the last time it was asked. */
+  takeSlowest(): Slowest {
+    return { durationMs: this.duration.takeMax(), queuedMs: this.queued.takeMax() };
+  }
 }
 
 class BucketTally {
+  private maxMs = 0;
   private readonly counts = new Float64Array(BOUNDS_MS.length + 1);
   private sumMs = 0;
 
@@ -44,6 +50,13 @@ class BucketTally {
     while (ms > (BOUNDS_MS[bucket] ?? Number.POSITIVE_INFINITY)) bucket++;
     this.counts[bucket] = (this.counts[bucket] ?? 0) + 1;
     this.sumMs += ms;
+    if (ms > this.maxMs) this.maxMs = ms;
+  }
+
+  takeMax(): number {
+    const { maxMs } = this;
+    this.maxMs = 0;
+    return Number(maxMs.toFixed(3));
   }
 
   read(): { counts: number[]; sumMs: number } {

@@ -1,5 +1,12 @@
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import knex from 'knex';
 import routes from '../../lib/app/routes';
+import { Events } from '../../lib/core/events';
+import { Redis } from '../../lib/core/redis';
+import { readSettings } from '../../lib/core/settings';
+import { opsPages } from '../../lib/ops/mount';
+import { singleTree } from '../ops/single-tree';
 import { Serving } from '../web/serving';
 
 describe('landing page', () => {
@@ -36,8 +43,66 @@ describe('landing page', () => {
     const { text } = await serving.request('/');
     const links = [...text.matchAll(/(?:href|src)="([^"#][^"]*)"/g)].map(([, link = '']) => link);
     assert.ok(links.length >= 5);
+    assert.ok(!links.some((link) => link.startsWith('/ops')), 'there are no such pages here');
     for (const link of links) assert.equal((await serving.request(link)).status, 200, link);
     assert.equal((await serving.request('/favicon.ico')).status, 200);
+  });
+
+  it('speaks the language of the browser, in every text', async () => {
+    const [en, ko] = await Promise.all(
+      ['en-GB', 'ko-KR,ko;q=0.9,en;q=0.5'].map((liked) =>
+        serving.request('/', { headers: { 'accept-language': liked } }),
+      ),
+    );
+    assert.match(en?.text ?? '', /<html lang="en">[\s\S]*One command runs it all/);
+    assert.match(ko?.text ?? '', /<html lang="ko">[\s\S]*명령 하나로 모두 실행합니다/);
+    assert.equal(ko?.headers.vary, 'Host, Accept-Language');
+    assert.doesNotMatch(ko?.text ?? '', /\{\{/);
+    const textsOf = (locale: string) =>
+      Object.keys(JSON.parse(fs.readFileSync(`lib/app/views/home.${locale}.json`, 'utf8')));
+    assert.deepEqual(textsOf('ko'), textsOf('en'));
+    // Words of its own in each place, but for names.
+    const words = (text = '') =>
+      new Set([...text.matchAll(/>([^<>]*[a-z]{3,} [a-z]{3,}[^<>]*)</g)].map(([, found]) => found));
+    const commands = /curl|^npm start$|^ls |^\n? *-[Hd]|"id"|^\{/;
+    const both = [...words(ko?.text)].filter((found) => words(en?.text).has(found) && !commands.test(found ?? ''));
+    assert.deepEqual(both, []);
+  });
+
+  it('leads those who can open them to the tree and to the mails', async () => {
+    const at = async (config: ReturnType<typeof readSettings>, headers = {}) => {
+      const events = new Events();
+      // The pages themselves are not asked for: nothing is connected to.
+      const stores = { redis: new Redis('redis://127.0.0.1:1', events), knex: knex({ client: 'pg' }) };
+      const beside = opsPages({
+        config,
+        appName: 'shop',
+        events,
+        ...stores,
+        tree: singleTree(config, events),
+        jobs: { classes: () => [], filterArguments: [] },
+        isLeaving: () => false,
+        previews: { folder: '', madeOf: [] },
+      });
+      const shop = await Serving.start({ routes, beside });
+      try {
+        const { text } = await shop.request('/', { headers });
+        return [...text.matchAll(/href="(\/ops[^"]*)"/g)].map(([, link]) => link);
+      } finally {
+        await shop.stop();
+        await stores.knex.destroy();
+      }
+    };
+    const settings = (env: Record<string, string> = {}) => readSettings({ cwd: '/nowhere', env });
+    const inbox = '/ops/mail/inbox';
+    assert.deepEqual(await at(settings()), ['/ops', inbox, inbox]);
+    assert.deepEqual(await at(settings({ MAIL_DELIVERY: 'log' })), ['/ops']);
+    assert.deepEqual(await at(settings(), { host: 'shop.example' }), [], 'the pages are open to this machine only');
+    assert.deepEqual(await at(settings(), { 'x-forwarded-for': '1.2.3.4' }), []);
+    const signed = { OPS_USER: 'ada', OPS_PASSWORD: 'a long password' };
+    assert.deepEqual(await at(settings(signed), { host: 'shop.example' }), ['/ops', inbox, inbox]);
+    const production = { NODE_ENV: 'production', DATABASE_URL: 'postgres://h/d', REDIS_URL: 'redis://h' };
+    assert.deepEqual(await at(settings({ ...production, MAIL_DELIVERY: 'log' })), []);
   });
 
   it('lets browsers keep the style and the icon, and ask again for the page', async () => {

@@ -34,6 +34,22 @@ describe('figures of ten seconds', () => {
     assert.deepEqual([first?.at, second?.at, second?.memory], [20_000, 30_000, { primary: 31 }]);
   });
 
+  it('have the slowest request of their time alone', () => {
+    const { figures } = make();
+    figures.addSlowest({ durationMs: 1300, queuedMs: 1 });
+    figures.addSlowest({ durationMs: 700, queuedMs: 9 });
+    figures.cut(20_000);
+    figures.addSlowest({ durationMs: 5, queuedMs: 0 });
+    figures.cut(30_000);
+    assert.deepEqual(
+      figures.after(0).map(({ slowest }) => slowest),
+      [
+        { durationMs: 1300, queuedMs: 9 },
+        { durationMs: 5, queuedMs: 0 },
+      ],
+    );
+  });
+
   it('are kept until they are said to be in safety', () => {
     const { figures } = make();
     for (let i = 1; i <= 3; i++) figures.cut(i * PART_MS);
@@ -52,11 +68,13 @@ describe('figures of ten seconds', () => {
     const { source, figures } = make();
     for (let i = 1; i <= 100; i++) {
       source.now = counts(i);
+      figures.addSlowest({ durationMs: i === 3 ? 900 : 7, queuedMs: 0 });
       figures.addWork({ processed: 2, failed: 0 });
       figures.cut(i * PART_MS);
     }
     const parts = figures.after(0);
     assert.equal(parts.length, 60);
+    assert.deepEqual([parts[0]?.slowest.durationMs, parts[1]?.slowest.durationMs], [900, 7]);
     const total = (pick: (part: (typeof parts)[number]) => number) => parts.reduce((sum, part) => sum + pick(part), 0);
     assert.deepEqual([total(({ sums }) => sums.requests), total(({ sums }) => sums.processed)], [100, 200]);
     assert.equal(
@@ -78,8 +96,24 @@ describe('rates of late', () => {
       rates.sample();
     }
     at = 40_000;
-    assert.deepEqual(rates.read(), { requestsPerS: 10.5, turnedAway: 0, serverErrors: 5 });
+    assert.deepEqual(rates.read(), { requestsPerS: 10.5, turnedAway: 0, serverErrors: 5, slowestMs: 0 });
     for (at = 42_000; at <= 120_000; at += 2000) rates.sample();
-    assert.deepEqual(rates.read(), { requestsPerS: 0, turnedAway: 0, serverErrors: 0 });
+    assert.deepEqual(rates.read(), { requestsPerS: 0, turnedAway: 0, serverErrors: 0, slowestMs: 0 });
+  });
+
+  it('know the slowest request of the last five seconds', () => {
+    let at = 0;
+    const rates = new RecentRates(
+      () => counts(0),
+      () => at,
+    );
+    rates.addSlowest({ durationMs: 1300, queuedMs: 0 });
+    assert.equal(rates.read().slowestMs, 1300, 'before it is a sample');
+    rates.sample();
+    rates.addSlowest({ durationMs: 40, queuedMs: 0 });
+    for (at of [2000, 4000]) rates.sample();
+    assert.equal(rates.read().slowestMs, 1300);
+    at = 5000;
+    assert.equal(rates.read().slowestMs, 40);
   });
 });

@@ -135,7 +135,7 @@ function samplePicture(): TreePicture {
     ],
     jobs: processorOf({ pid: 4213, restarts: 2, last_status: ofJobs, last_checkin: before(1) }),
     slots: [slotOf(0, { death: { ...death, at: before(60), doing: null } }), slotOf(1)],
-    rates: { requestsPerS: 12.4, turnedAway: 3, serverErrors: 4 },
+    rates: { requestsPerS: 12.4, turnedAway: 3, serverErrors: 4, slowestMs: 900 },
     events: [
       {
         at: before(60),

@@ -26,6 +26,15 @@ const PRODUCTION = {
 };
 
 describe('settings', () => {
+  it('give each tree a place that survives its restart, and that no other has beside it', () => {
+    const place = (env: Record<string, string> = {}, only?: string) => read(env, only).tree.place;
+    assert.equal(place({ PORT: '3000' }), place({ PORT: '3001' }), 'the same tree on another port');
+    const sideBySide = [{}, { CONTROL_SOCKET: '.catamount/other.sock' }, { CONTROL_SOCKET: '/run/third.sock' }];
+    const places = [...sideBySide.map((env) => place(env)), place({}, 'web'), place({}, 'jobs')];
+    assert.equal(new Set(places).size, places.length);
+    assert.notEqual(place({ DYNO: 'web.1' }), place({ DYNO: 'web.2' }));
+  });
+
   it('has the documented defaults', () => {
     const config = read();
     assert.equal(config.environment, 'development');

@@ -1,8 +1,17 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
+import type { RecentEvent } from '../../lib/cluster/recent-events';
+import { COMMANDS } from '../../lib/control/commands';
+import { eventLines } from '../../lib/ops/overview/event-lines';
+import { Words } from '../../lib/ops/overview/words';
+import { viaWords, workWords } from '../../lib/ops/page/doings';
+import { pageTexts, TEXTS } from '../../lib/ops/page/page-texts';
+import { forbiddenIn } from './forbidden-words';
 
 const OPS = path.resolve(__dirname, '../../lib/ops');
+const APP_VIEWS = path.resolve(__dirname, '../../lib/app/views');
+const localesIn = (folder: string) => ['en', 'ko'].map((locale) => path.join(folder, `${locale}.json`));
 const FOLDERS = filesBelow(OPS)
   .filter((file) => file.endsWith('/locales/en.json'))
   .map((file) => path.dirname(file));
@@ -26,6 +35,44 @@ describe("the texts of the operator's pages", () => {
       }
     });
   }
+
+  it('have none of the words that readers stumble over', () => {
+    const files = [
+      ...FOLDERS.flatMap(localesIn),
+      ...['en', 'ko'].map((locale) => path.join(APP_VIEWS, `home.${locale}.json`)),
+    ];
+    const found = files.flatMap((file) => {
+      const locale = file.endsWith('ko.json') ? 'ko' : 'en';
+      return [...textsOf(file)].flatMap(([key, text]) => forbiddenIn(text, locale).map((words) => `${key}: ${words}`));
+    });
+    assert.deepEqual(found, []);
+    // The list finds what it is for.
+    assert.deepEqual(forbiddenIn('오류 4ms 만에 vm, pid 7890에서', 'ko'), ['만에 vm, pid 7890에서']);
+    assert.deepEqual(forbiddenIn('default이(가) 큐 {{slot}}을 등록', 'ko'), ['등록', '이(가)', '{{slot}}을']);
+    assert.deepEqual(forbiddenIn('What is to become of 238 jobs?', 'en'), ['What is to become of']);
+  });
+
+  it('tell who asked, for what, and what runs, in the language of the reader', () => {
+    const t = pageTexts(TEXTS).in('ko');
+    const words = new Words(t, new Date('2026-03-12T14:00:00Z'), false);
+    const event = (about: object, name = 'operator.command') =>
+      eventLines([{ at: '2026-03-12T13:59:00Z', name, about: { ...about } } as RecentEvent], words, 1)[0]?.text;
+    assert.equal(event({ command: 'phased-restart', via: 'the control socket' }), '단계별 재시작, 지시: 제어 소켓');
+    assert.equal(
+      event({ command: 'recycle 1', via: "the operator's pages, ::1" }),
+      '1번 워커 교체, 지시: 운영자 페이지, ::1',
+    );
+    assert.equal(event({ command: 'something new', via: 'SIGUSR1' }), 'something new, 지시: SIGUSR1');
+    assert.equal(workWords('ImportRowsJob on default', t), 'default 큐의 ImportRowsJob');
+    assert.equal(workWords('GET /users', t), 'GET /users');
+    assert.equal(viaWords('cli (ada)', t), '명령줄, ada');
+    // Every command that leaves an event has words.
+    const orders = COMMANDS.filter(({ method }) => method === 'POST').map(({ name }) => name);
+    const known = t('overview.event.command.phased-restart');
+    assert.notEqual(known, 'overview.event.command.phased-restart');
+    for (const name of orders)
+      assert.doesNotMatch(event({ command: name, via: 'top' }) ?? '', new RegExp(`^${name}`), name);
+  });
 
   it('are there wherever a page asks for one by name', () => {
     const known = new Set(FOLDERS.flatMap((folder) => [...textsOf(path.join(folder, 'en.json')).keys()]));

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import type { FigurePart } from '../../lib/cluster/figures';
 import { Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
+import { NONE_SLOW } from '../../lib/core/request-counts';
 import { Deadline } from '../../lib/support/deadline';
 import { FigureHistory } from '../../lib/tree/figure-history';
 import { FIGURE_RANGES } from '../../lib/tree/figure-ranges';
@@ -14,9 +15,15 @@ const TREE = { id: 'tree-1', place: 'here' };
 /** A whole day, so that it begins a step of every range. */
 const NOON = Date.UTC(2026, 2, 12, 12, 0, 0);
 
-function part(number: number, at: number, requests: number, memory: FigurePart['memory'] = {}): FigurePart {
+function part(
+  number: number,
+  at: number,
+  requests: number,
+  memory: FigurePart['memory'] = {},
+  slowest = NONE_SLOW,
+): FigurePart {
   const sums = { requests, serverErrors: 1, turnedAway: 0, processed: 2, failed: 0 };
-  return { number, at, sums, duration: [requests, 0, 1], queued: [requests], memory };
+  return { number, at, sums, duration: [requests, 0, 1], queued: [requests], slowest, memory };
 }
 
 describe('the history of figures', () => {
@@ -57,6 +64,14 @@ describe('the history of figures', () => {
     );
     for (const { name } of FIGURE_RANGES.slice(1))
       assert.equal((await last(TREE.place, name, NOON + 20_000))?.sums.requests, 15, name);
+  });
+
+  it('keeps the slowest request of a step, above which no percentile is shown', async () => {
+    await writePart(redis.client, TREE, part(1, NOON, 1, {}, { durationMs: 1300.5, queuedMs: 2 }), {});
+    await writePart(redis.client, TREE, part(2, NOON + 10_000, 1, {}, { durationMs: 900, queuedMs: 7 }), {});
+    for (const place of [TREE.place, ALL_TREES]) {
+      assert.deepEqual((await last(place, '1h', NOON))?.slowest, { durationMs: 1300.5, queuedMs: 7 }, place);
+    }
   });
 
   it('counts a part once, however often it is sent', async () => {

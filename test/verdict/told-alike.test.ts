@@ -78,7 +78,7 @@ const STATES: readonly (readonly [state: string, sighting: Sighting, codes: read
     ],
     [
       'requests that are turned away, and errors',
-      sightingOf(pictureOf({ rates: { requestsPerS: 1, turnedAway: 4, serverErrors: 6 } })),
+      sightingOf(pictureOf({ rates: { requestsPerS: 1, turnedAway: 4, serverErrors: 6, slowestMs: 0 } })),
       ['turnedAway', 'serverErrors'],
       /4 requests were turned away/,
       /2 answers were errors/,

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { currentContext } from '../../lib/core/execution-context';
 import { ProblemError } from '../../lib/web/problem';
@@ -26,6 +27,12 @@ describe('application', () => {
         });
         router.get('/teapot', () => {
           throw new ProblemError(418, { title: 'Teapot', detail: 'short and stout', headers: { 'X-Tea': 'green' } });
+        });
+        router.get('/echo', (ctx) => {
+          throw new ProblemError(422, {
+            detail: ctx.get('X-Say'),
+            errors: [{ pointer: '/<b>', detail: ctx.get('X-Say') }],
+          });
         });
         router.get('/thrown', (ctx) => ctx.throw(403, 'not yours'));
         router.get('/challenge', (ctx) => {
@@ -114,6 +121,34 @@ describe('application', () => {
         requestId: 'r1',
       });
       assert.equal(serving.errors.length, 0);
+    });
+
+    it('are pages in a browser, in its language, and JSON for everybody else', async () => {
+      const accept = 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8';
+      const browse = (path: string, headers = {}) => serving.request(path, { headers: { accept, ...headers } });
+      const missing = await browse('/nope', { 'accept-language': 'ko-KR,ko;q=0.9' });
+      assert.deepEqual(
+        [missing.status, missing.headers['content-type'], missing.headers.vary],
+        [404, 'text/html; charset=utf-8', 'Accept, Accept-Language'],
+      );
+      assert.match(missing.text, /<html lang="ko">[\s\S]*이 주소의 페이지가 없습니다/);
+      assert.ok(missing.text.includes(String(missing.headers['x-request-id'])));
+      const style = /<style>(.*)<\/style>/.exec(missing.text)?.[1] ?? '';
+      const digest = createHash('sha256').update(style).digest('base64');
+      assert.ok(missing.headers['content-security-policy']?.includes(`style-src 'sha256-${digest}'`));
+      assert.match((await browse('/teapot')).text, /<h1>Teapot<\/h1>\n<p>short and stout<\/p>/);
+      const fault = await browse('/boom');
+      assert.equal(fault.status, 500);
+      assert.doesNotMatch(fault.text, /secret|node_modules/);
+      for (const headers of [{}, { accept: '*/*' }, { accept: 'application/json' }, { accept: 'image/png' }])
+        assert.equal((await serving.request('/nope', { headers })).json.status, 404);
+      assert.equal((await browse('/nope.json?x')).json.status, 404, 'an address can ask for JSON, too');
+    });
+
+    it('put nothing of the request into the page as markup', async () => {
+      const { text } = await serving.request('/echo', { headers: { accept: 'text/html', 'x-say': '<script>"&' } });
+      assert.ok(text.includes('<p>&lt;script&gt;&quot;&amp;</p>'), text);
+      assert.ok(!text.includes('<script'));
     });
 
     it("answers Koa's own errors by their status", async () => {

@@ -44,6 +44,20 @@ describe('the tally of requests', () => {
     assert.ok(Math.abs(queued.sumMs - sum - BOUNDS_MS.length / 100) < 0.001);
   });
 
+  it('knows the slowest of those that ended since it was last asked', () => {
+    const tally = new RequestTally();
+    for (const [durationMs, queuedMs] of [
+      [30, 2],
+      [1300, 0],
+      [4, 1.5],
+    ] as const)
+      tally.add(finished({ durationMs, queuedMs }));
+    assert.deepEqual(tally.takeSlowest(), { durationMs: 1300, queuedMs: 2 });
+    tally.add(finished({ durationMs: 5 }));
+    assert.deepEqual(tally.takeSlowest(), { durationMs: 5, queuedMs: 0 });
+    assert.deepEqual(tally.takeSlowest(), { durationMs: 0, queuedMs: 0 });
+  });
+
   it('counts why requests were turned away', () => {
     const tally = new RequestTally();
     for (const refused of ['full', 'full', 'timeout', 'stale', null] as const)

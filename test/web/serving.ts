@@ -26,6 +26,7 @@ export interface ServingOptions {
   readonly trustProxy?: TrustedProxies;
   readonly readiness?: readonly ReadinessCheck[];
   readonly isLeaving?: () => boolean;
+  readonly beside?: Parameters<typeof createApplication>[0]['beside'];
 }
 
 export interface Answer {
@@ -81,6 +82,7 @@ export class Serving {
       readiness: options.readiness ?? [],
       isLeaving: options.isLeaving ?? (() => false),
       limit: this.limit,
+      ...(options.beside && { beside: options.beside }),
     });
     this.server = createHttpServer(app.callback(), web);
   }

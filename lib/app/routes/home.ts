@@ -7,18 +7,26 @@ import type { Routes } from '../../index';
 const VIEWS = path.resolve(__dirname, '../views');
 const YEAR = 'public, max-age=31536000, immutable';
 
+/** In HTML, by the name of their place in the page. */
+type Texts = Readonly<Record<string, string>>;
+
 /** The landing page and what belongs to it, read once, when the routes are added. */
 export const homeRoutes: Routes = (router) => {
   const style = readView('home.css');
   const icon = readView('favicon.svg');
-  const page = readView('home.html')
-    .text.replaceAll('{{style}}', `/home.css?v=${style.tag}`)
-    .replaceAll('{{icon}}', `/favicon.svg?v=${icon.tag}`);
+  const files = { style: `/home.css?v=${style.tag}`, icon: `/favicon.svg?v=${icon.tag}` };
+  const page = filled(readView('home.html').text, files);
+  const pageIn = (locale: string) => {
+    const texts: Texts = JSON.parse(readView(`home.${locale}.json`).text);
+    return { texts, page: filled(page, texts) };
+  };
+  const pages = { en: pageIn('en'), ko: pageIn('ko') };
 
   router.get('/', (ctx) => {
     // The commands shown are to work when pasted, so they name the address that the page was asked from.
-    ctx.set({ 'Cache-Control': 'no-cache', Vary: 'Host' });
-    answer(ctx, 'html', page.replaceAll('{{origin}}', originOf(ctx)));
+    ctx.set({ 'Cache-Control': 'no-cache', Vary: 'Host, Accept-Language' });
+    const { texts, page: translated } = pages[ctx.locale];
+    answer(ctx, 'html', filled(translated, { origin: originOf(ctx), ...linksFor(ctx, texts) }));
   });
   router.get('/home.css', (ctx) => {
     ctx.set('Cache-Control', YEAR);
@@ -30,9 +38,24 @@ export const homeRoutes: Routes = (router) => {
   });
 };
 
+/** To the operator's pages, for whoever can open them. */
+function linksFor({ ops }: Pick<RouterContext, 'ops'>, texts: Texts): Texts {
+  const link = (address: string | null | undefined, text = '', classes = '') =>
+    address ? `<a${classes && ` class="${classes}"`} href="${address}">${text}</a>` : '';
+  return {
+    links: link(ops?.tree, texts.operate) + link(ops?.inbox, texts.inbox),
+    inboxButton: ops?.inbox ? `<p>${link(ops.inbox, texts.openInbox, 'btn')}</p>` : '',
+  };
+}
+
 function readView(name: string): { readonly text: string; readonly tag: string } {
   const text = fs.readFileSync(path.join(VIEWS, name), 'utf8');
   return { text, tag: tagOf(text) };
+}
+
+/** What is not given stays as it is. */
+function filled(text: string, values: Texts): string {
+  return text.replace(/\{\{(\w+)\}\}/g, (place, name: string) => values[name] ?? place);
 }
 
 function tagOf(text: string): string {

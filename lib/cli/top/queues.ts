@@ -5,7 +5,7 @@ import { count } from './figures';
 import { type Line, line, type View } from './view';
 import { wrap } from './wrap';
 
-const HEADING = ['  queue', 'waiting', 'active', 'held', 'outbox', 'latency', 'state'];
+const HEADING = ['  queue', 'waiting', 'running', 'held', 'outbox', 'latency', 'state'];
 
 /** Queues, at most `most` lines, those that are behind first where there is not room for all; and the sets. */
 export function queues({ stores, picture }: View, columns: number, most: number): Line[] {

@@ -1,10 +1,11 @@
+import { SLOWEST_MS } from '../../cluster/recent-rates';
 import { told, type WorkerStatus } from '../../cluster/stats';
 import type { TreePicture } from '../../cluster/tree-picture';
 import type { RequestCounts } from '../../core/request-counts';
 import { percentile } from '../../ops/plots/percentile';
 
 /** Over how long rates are told, ms: heartbeats come once a second, so a shorter one would jump. */
-const SPAN_MS = 5000;
+const SPAN_MS = SLOWEST_MS;
 
 export interface ProcessRates {
   /** undefined where it serves no web. */
@@ -52,8 +53,8 @@ function between(before: TreePicture, after: TreePicture, seconds: number): Rate
   return {
     requestsPerS: (answered(now) - answered(then)) / seconds,
     failingPerS: (failing(now) - failing(then)) / seconds,
-    p50Ms: percentile(counts, 0.5),
-    p99Ms: percentile(counts, 0.99),
+    p50Ms: percentile(counts, 0.5, after.rates.slowestMs),
+    p99Ms: percentile(counts, 0.99, after.rates.slowestMs),
     byPid: ratesByPid(before, after, seconds),
   };
 }

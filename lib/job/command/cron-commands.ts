@@ -81,7 +81,7 @@ function listing(desk: Desk, listed: readonly CronListing[]): Answer {
     shortMoment(one.lastTick?.toISOString() ?? null),
     String(one.missed),
     String(one.caughtUp),
-    one.paused ? 'paused' : one.known ? 'active' : 'unknown to every job processor',
+    one.paused ? 'paused' : one.known ? 'open' : 'unknown to every job processor',
   ]);
   return {
     json: { cron: listed.map(jsonOf) },

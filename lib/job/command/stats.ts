@@ -64,7 +64,7 @@ function busyText(processes: readonly ListedProcess[], busy: number): string {
   return `${countText(busy)} of ${countText(capacity)}, in ${countOf(processes.length, 'job processor')}`;
 }
 
-const HEADING = ['queue', 'waiting', 'active', 'held', 'in outbox', 'latency', 'state'];
+const HEADING = ['queue', 'waiting', 'running', 'held', 'in outbox', 'latency', 'state'];
 
 function queueRow(queue: ListedQueue): string[] {
   const { paused } = queue;

@@ -27,7 +27,10 @@ export class ClassTally {
 const COUNTER_CODES = { processed: 'p', failed: 'f', retried: 'r', dead: 'd', discarded: 'x' } as const;
 const HISTOGRAM_CODES = { latency: 'l', duration: 't' } as const;
 
-/** As increments of a hash's fields: `p:WelcomeEmailJob`, `t7:WelcomeEmailJob` for bucket 7, `ts:` for the sum. */
+/** Of a field that keeps its greatest value, where all others are summed up. A pattern of Lua's, which is one of JavaScript's, too. */
+export const GREATEST = '^[lt]m:';
+
+/** As increments of a hash's fields: `p:WelcomeEmailJob`, `t7:WelcomeEmailJob` for bucket 7, `ts:` for the sum; and `tm:` for the greatest. */
 export function toFields(className: string, tally: ClassTally): [field: string, by: number][] {
   const fields: [string, number][] = [];
   const put = (code: string, by: number) => {
@@ -38,6 +41,7 @@ export function toFields(className: string, tally: ClassTally): [field: string, 
     const code = HISTOGRAM_CODES[name];
     for (const [bucket, count] of tally[name].counts.entries()) put(`${code}${bucket}`, count);
     put(`${code}s`, Math.round(tally[name].sumMs));
+    put(`${code}m`, Math.ceil(tally[name].maxMs));
   }
   return fields;
 }
@@ -73,6 +77,12 @@ const SETTERS: ReadonlyMap<string, Setter> = new Map<string, Setter>([
       `${HISTOGRAM_CODES[name]}s`,
       (tally, value) => {
         tally[name].sumMs = value;
+      },
+    ],
+    [
+      `${HISTOGRAM_CODES[name]}m`,
+      (tally, value) => {
+        tally[name].maxMs = value;
       },
     ],
     ...Array.from({ length: BUCKETS }, (_, bucket): [string, Setter] => [

@@ -1,6 +1,6 @@
 import type { RedisClient } from '../../core/redis';
 import { RedisScript } from '../redis/redis-script';
-import { toFields } from './class-tally';
+import { GREATEST, toFields } from './class-tally';
 import {
   DAYS_KEPT,
   dayKey,
@@ -34,7 +34,8 @@ for k = 2, 4 do
   for a = 7, #ARGV, 2 do
     local field = ARGV[a]
     if full and call('hexists', KEYS[k], field) == 0 then field = field:match('^[^:]*:')..ARGV[6] end
-    call('hincrby', KEYS[k], field, ARGV[a + 1])
+    if not field:find('${GREATEST}') then call('hincrby', KEYS[k], field, ARGV[a + 1])
+    elseif tonumber(call('hget', KEYS[k], field) or 0) < tonumber(ARGV[a + 1]) then call('hset', KEYS[k], field, ARGV[a + 1]) end
   end
 end
 call('expire', KEYS[2], ARGV[3]); call('expire', KEYS[3], ARGV[4])

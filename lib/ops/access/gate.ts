@@ -3,7 +3,7 @@ import { setCookie } from '../page/cookies';
 import { refusal } from '../page/refusal';
 import type { SiteParts } from '../site';
 import { readForm } from './form-token';
-import { isLoopbackAddress, isLoopbackHost } from './loopback';
+import { isFromHere, isLoopbackHost } from './loopback';
 import { accessMode } from './mode';
 import { Sessions } from './session';
 import { exchangeToken, SIGN_IN, SIGN_OUT, showSignIn } from './sign-in';
@@ -47,8 +47,7 @@ export function gate(site: SiteParts): OpsMiddleware {
 
 function assertFromHere(ctx: OpsContext): void {
   if (!isLoopbackHost(ctx.host)) throw refusal(403, 'otherHost', { values: { host: ctx.host } });
-  // A proxy on this machine may bring anybody, under whatever Host it likes.
-  if (ctx.forwarded || !isLoopbackAddress(ctx.req.socket.remoteAddress)) throw refusal(403, 'otherMachine');
+  if (!isFromHere(ctx)) throw refusal(403, 'otherMachine');
   const reads = ctx.method === 'GET' || ctx.method === 'HEAD';
   if (!reads && /^(cross|same)-site$/.test(ctx.get('Sec-Fetch-Site'))) throw refusal(403, 'elsewhere');
 }

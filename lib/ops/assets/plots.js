@@ -9,8 +9,10 @@
     k3: '--bad',
     k5: '--warn',
     p: '--m-primary',
-    w: '--m-worker',
+    w0: '--m-worker-0',
+    w1: '--m-worker-1',
     w2: '--m-worker-2',
+    w3: '--m-worker-3',
     j: '--m-jobs',
   };
   const DASHES = { k2: [3, 2], k5: [6, 3] };
@@ -73,6 +75,21 @@
     ctx.restore();
   };
 
+  // As the server writes them: where they have room.
+  const names = (labels) => (u) => {
+    const { ctx, bbox } = u;
+    ctx.save();
+    ctx.font = `${11 * devicePixelRatio}px ${getComputedStyle(document.body).fontFamily}`;
+    ctx.fillStyle = color('--ink');
+    ctx.textAlign = 'right';
+    ctx.textBaseline = 'middle';
+    for (const { x, y, text } of labels) {
+      const left = bbox.left + (bbox.width * x) / 100 - 6 * devicePixelRatio;
+      ctx.fillText(text, left, bbox.top + (bbox.height * y) / 100);
+    }
+    ctx.restore();
+  };
+
   const draw = () => {
     for (const { plot } of drawn) plot.destroy();
     drawn = [];
@@ -113,7 +130,7 @@
           ],
           // So few would not be seen as a line.
           series: [{}, ...looks(one).map((look, i) => ({ ...look, points: { show: isSparse(one, i), size: 5 } }))],
-          hooks: { draw: [limitLine(one.limit)], setCursor: [follow] },
+          hooks: { draw: [limitLine(one.limit), names(one.labels)], setCursor: [follow] },
         },
         [data.at, ...columns(one)],
         box,

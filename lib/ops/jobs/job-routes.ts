@@ -1,3 +1,4 @@
+import type { JobEntry } from '../../job/set/entry';
 import type { FoundPlace } from '../../job/set/find-job';
 import type { JobSets } from '../../job/set/job-sets';
 import { assertOperator } from '../access/operators';
@@ -71,6 +72,8 @@ async function showJobPage(site: JobSite, ctx: OpsContext): Promise<void> {
     share: typeof entry.progress === 'number' && entry.progress >= 0 && entry.progress <= 1 ? entry.progress : null,
     attributes: attributes === undefined ? [] : showValues(attributes, rules),
     jobLocale: locale ?? null,
+    // Its run, or the policy of its class, has said that no other try can help.
+    refused: place.place === 'dead' && !job.killed && saysSo(entry),
     reason: rules.everything ? (entry.reason ?? null) : null,
     unreadable: entry.unreadable ?? null,
     raw: rules.everything ? (entry.raw ?? null) : null,
@@ -108,6 +111,11 @@ async function whereItRuns({ desk }: JobSite, { id, queue }: ShownJob): Promise<
     if (job) return { process, job };
   }
   return undefined;
+}
+
+/** Whether it died of what its latest error says, and not of how many there were. */
+function saysSo({ reason, errors }: JobEntry): boolean {
+  return reason !== undefined && reason !== '' && errors[0]?.message.includes(reason) === true;
 }
 
 /** Another one when the job has got anywhere since. */

@@ -1,5 +1,6 @@
 import type { OpsContext } from '../context';
 import type { Deeds } from '../page/deeds';
+import { viaWords } from '../page/doings';
 import type { PageLocals } from '../page/pages';
 import { TimeWords } from '../page/time-words';
 import type { Site } from '../site';
@@ -40,7 +41,8 @@ export async function showPage(
 ): Promise<void> {
   const time = new TimeWords(ctx.state.t, new Date());
   const told = ctx.state.json ? undefined : await site.deeds.told(ctx);
-  const shared = { time, told, here: pathWith(ctx, {}) };
+  const who = (by: string) => viaWords(by, ctx.state.t);
+  const shared = { time, told, who, here: pathWith(ctx, {}) };
   await site.pages.show(ctx, `jobs/${view}`, { ...shared, ...locals }, json);
 }
 

@@ -1,4 +1,5 @@
 import type { Death, NextTry } from '../../cluster/tree-picture';
+import { workWords } from '../page/doings';
 import { sentences, type Words } from './words';
 
 const LONGEST = 90;
@@ -15,7 +16,7 @@ export function causeWords({ reason, words: last, silentMs, doing }: Death, word
     const span = words.seconds(silentMs);
     return doing === null || veiled
       ? t('overview.death.blocked', { span })
-      : t('overview.death.blockedIn', { span, doing: cut(doing) });
+      : t('overview.death.blockedIn', { span, doing: cut(workWords(doing, t)) });
   }
   const signal = /^it was ended by (SIG\w+)$/.exec(last)?.[1];
   if (signal !== undefined) return t('overview.death.signal', { signal });

@@ -1,4 +1,6 @@
 import type { RecentEvent } from '../../cluster/recent-events';
+import type { Translate } from '../../core/i18n';
+import { viaWords } from '../page/doings';
 import type { IconName } from '../page/icons';
 import type { Tone, Words } from './words';
 
@@ -77,10 +79,18 @@ function textOf({ name, about }: RecentEvent, words: Words): string {
   }
   if ('signal' in about) values.how = about.signal ?? t('overview.event.code', { code: about.code });
   // Who asked is told with an address, and why a deploy was given up with what a process printed.
-  const address = /^the operator's pages, (.+)$/.exec(String(about.via))?.[1];
-  if (address !== undefined) values.via = t('overview.event.pages', { address });
+  if ('via' in about) values.via = viaWords(String(about.via), t);
+  if (typeof about.command === 'string') values.command = commandWords(about.command, t);
   if (veiled && 'via' in about) values.via = t('overview.event.somebody');
   if (veiled && 'reason' in about && name !== 'worker.replaced') values.reason = '…';
   if (name === 'worker.replaced') values.why = t(`overview.event.why.${about.reason}`);
   return t(key, values);
+}
+
+/** `recycle 1`, in the reader's words; as it is typed where it has none. */
+function commandWords(typed: string, t: Translate): string {
+  const [, name = typed, n = ''] = /^(.*?)(?: (\d+))?$/.exec(typed) ?? [];
+  const key = `overview.event.command.${name}`;
+  const words = t(key, { n });
+  return words === key ? typed : words;
 }

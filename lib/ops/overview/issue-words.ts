@@ -1,6 +1,7 @@
 import type { Issue, IssueCode } from '../../verdict/issue';
 import type { Judgement } from '../../verdict/judge';
 import type { Holder } from '../../verdict/slot-holders';
+import { workWords } from '../page/doings';
 import { causeWords } from './death-words';
 import { hrefOf } from './tree-strip';
 import type { Words } from './words';
@@ -22,7 +23,7 @@ export function issueWords({ code, figures, death, holders, detail }: Issue, wor
     if (name.endsWith('Ms')) values[name.slice(0, -2)] = time.span(Math.max(0, Number(figure)));
   if (death !== undefined) values.cause = death ? causeWords(death, words) : '';
   values.detail = veiled ? '' : (detail ?? '').slice(0, LONGEST);
-  values.doing = values.detail === '' ? '' : t('overview.issue.doing', { what: values.detail });
+  values.doing = values.detail === '' ? '' : t('overview.issue.doing', { what: workWords(String(values.detail), t) });
   values.holders = holderWords(holders ?? [], words);
   if (figures.place !== undefined) values.where = t(`overview.issue.cronPlace.${figures.place}`);
   const texts = `overview.issue.${code}`;

@@ -2,18 +2,19 @@ import type { TreePicture } from '../../cluster/tree-picture';
 import type { NodeView } from './node-view';
 import { known } from './node-view';
 import type { Words } from './words';
+import { type WorkerShade, workerShade } from './worker-shade';
 
 export interface Segment {
   readonly id: string;
-  /** Of the style sheet: primary, workers in two shades, jobs, one that stands out. */
-  readonly shade: 'p' | 'w' | 'w2' | 'j' | 'hot';
+  /** Of the style sheet: primary, workers, jobs, one that stands out. */
+  readonly shade: 'p' | WorkerShade | 'j' | 'hot';
   readonly name: string;
   /** null: not known, or nothing there. */
   readonly mb: number | null;
   /** Of the whole bar, percent. */
   readonly x: number;
   readonly width: number;
-  /** What fits into it. */
+  /** What fits into it: name and size, a worker's number, or nothing. */
   readonly label: string;
 }
 
@@ -32,8 +33,9 @@ export interface MemoryView {
   readonly free: { readonly mb: number; readonly x: number; readonly label: string } | null;
 }
 
-/** Narrower segments have no label, percent of the bar. */
+/** What has room in a segment, percent of the bar: its name and size; a worker's number. */
 const LABELLED = 8;
+const NUMBERED = 3;
 const STEP_MB = 128;
 
 /** @param isKnown false: the tree is not heard of, and nothing of it is known. */
@@ -48,8 +50,7 @@ export function memoryView(picture: TreePicture, nodes: readonly NodeView[], wor
   let x = 0;
   const segments = sizes.map((size): Segment => {
     const width = round(((size.mb ?? 0) / scale) * 100);
-    const label = width >= LABELLED ? `${size.name} ${Math.round(size.mb ?? 0)}` : '';
-    const segment = { x: round(x), width, label, ...size };
+    const segment = { x: round(x), width, label: labelOf(size, width), ...size };
     x += width;
     return segment;
   });
@@ -66,12 +67,19 @@ export function memoryView(picture: TreePicture, nodes: readonly NodeView[], wor
   };
 }
 
+function labelOf({ id, name, mb }: Size, width: number): string {
+  if (width >= LABELLED) return `${name} ${Math.round(mb ?? 0)}`;
+  return width >= NUMBERED && id.startsWith(WORKER) ? id.slice(WORKER.length) : '';
+}
+
 function noteOf({ stats }: TreePicture, recycle: number | null, words: Words): string {
   const { t } = words;
   if (recycle === null) return t('overview.memory.noLimit');
   if (stats.workers === 0) return '';
   return t('overview.memory.recycles', { percent: words.percent(recycle / (stats.memory.limit_mb ?? recycle)) });
 }
+
+const WORKER = 'worker-';
 
 type Size = Pick<Segment, 'id' | 'name' | 'shade' | 'mb'>;
 
@@ -86,13 +94,13 @@ function sizesOf(picture: TreePicture, nodes: readonly NodeView[]): Size[] {
     }
     // In single mode the web is in the primary.
     if (id === 'web') return [];
-    const index = Number(id.slice('worker-'.length));
+    const index = Number(id.slice(WORKER.length));
     const sizes = stats.worker_status
       .filter((one) => one.index === index)
       .map((one) => one.pss_mb ?? known(one.last_status)?.rssMb);
     const told = sizes.filter((mb) => mb !== undefined);
     const mb = told.length === 0 ? null : told.reduce((sum, size) => sum + size, 0);
-    return [{ id, name, shade: node.hot ? 'hot' : index % 2 === 0 ? 'w' : 'w2', mb }];
+    return [{ id, name, shade: node.hot ? 'hot' : workerShade(index), mb }];
   });
 }
 

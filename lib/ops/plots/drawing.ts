@@ -5,7 +5,12 @@ export interface Drawing {
   /** In the order in which they are painted. */
   readonly paths: readonly { readonly className: string; readonly d: string }[];
   readonly limitY: number | null;
+  /** Names of layers, at their last known figures, each to the left of its point. */
+  readonly labels: readonly { readonly x: number; readonly y: number; readonly text: string }[];
 }
+
+/** A thinner layer has no room for its name, percent of the plot. */
+const NAMED = 12;
 
 export function drawingOf({ series, stacked, max, limit }: Plot): Drawing {
   const limitY = limit === null ? null : round(100 - (limit / max) * 100);
@@ -13,11 +18,23 @@ export function drawingOf({ series, stacked, max, limit }: Plot): Drawing {
     const sums = cumulate(series);
     // The topmost first: each covers what is above it down to the bottom.
     const paths = sums.map((values, i) => ({ className: `layer ${series[i]?.look}`, d: area(values, max) })).reverse();
-    return { paths, limitY };
+    return { paths, limitY, labels: labelsOf(series, max) };
   }
   const areas = series.slice(0, 1).map(({ look, values }) => ({ className: `ar ${look}`, d: area(values, max) }));
   const lines = series.map(({ look, values }) => ({ className: `ln ${look}`, d: line(values, max) }));
-  return { paths: [...areas, ...lines], limitY };
+  return { paths: [...areas, ...lines], limitY, labels: [] };
+}
+
+function labelsOf(series: readonly Series[], max: number): Drawing['labels'] {
+  const last = Math.max(-1, ...series.map(({ values }) => values.findLastIndex((value) => value !== null)));
+  let below = 0;
+  return series.flatMap(({ label, values }) => {
+    const value = values[last] ?? 0;
+    const middle = below + value / 2;
+    below += value;
+    if ((value / max) * 100 < NAMED) return [];
+    return [{ x: round((last / (values.length - 1)) * 100), y: round(100 - (middle / max) * 100), text: label }];
+  });
 }
 
 /** Each with those below it. */

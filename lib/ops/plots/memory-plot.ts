@@ -1,5 +1,6 @@
 import type { FigureStep } from '../../tree/figure-history';
 import type { Words } from '../overview/words';
+import { workerShade } from '../overview/worker-shade';
 import { latestOf, type Plot, roundUp, type Series, short, ticksUpTo } from './plot';
 
 /** What each process of a tree took, one upon the other. @param share of the limit above which workers are recycled. */
@@ -51,7 +52,7 @@ function slotOf(name: string): number {
 function lookOf(name: string): Series['look'] {
   if (name === 'primary') return 'p';
   if (name === 'jobs') return 'j';
-  return slotOf(name) % 2 === 0 ? 'w' : 'w2';
+  return workerShade(slotOf(name));
 }
 
 function labelOf(name: string, { t }: Words): string {

@@ -1,8 +1,10 @@
+import type { WorkerShade } from '../overview/worker-shade';
+
 /** A line, or a layer of a stack. */
 export interface Series {
   readonly label: string;
   /** How it is drawn: a class of the style sheet. */
-  readonly look: 'k1' | 'k2' | 'k3' | 'k5' | 'p' | 'w' | 'w2' | 'j';
+  readonly look: 'k1' | 'k2' | 'k3' | 'k5' | 'p' | WorkerShade | 'j';
   /** null where nothing is known. */
   readonly values: readonly (number | null)[];
   /** The latest known one, with its unit; null: it is there no more, and needs no key. */

@@ -91,13 +91,14 @@ function clock(at: Date | undefined): string {
 export function plotData({ at, plots }: PlotsView): object {
   return {
     at,
-    plots: plots.map(({ key, series, stacked, max, ticks, limit, total }) => ({
+    plots: plots.map(({ key, series, stacked, max, ticks, limit, total, drawing }) => ({
       key,
       stacked,
       max,
       ticks,
       limit,
       total,
+      labels: drawing.labels,
       series: series.map(({ label, look, values, latest }) => ({ label, look, values, latest })),
     })),
   };

@@ -48,20 +48,20 @@ export function plotsOf(source: PlotSource, words: Words): Plot[] {
   };
   const ms = (value: number) => t('time.ms', { n: plain(value) });
   const perMin = (value: number) => t('plots.perMin', { n: plain(value) });
-  const times = (counts: (figures: Figures) => readonly number[]) => [
-    line(
-      'p50',
-      'k1',
-      each((figures) => percentile(counts(figures), 0.5)),
-      ms,
-    ),
-    line(
-      'p99',
-      'k2',
-      each((figures) => percentile(counts(figures), 0.99)),
-      ms,
-    ),
-  ];
+  const times = (counts: (figures: Figures) => readonly number[], slowest: (figures: Figures) => number) =>
+    (
+      [
+        ['p50', 'k1', 0.5],
+        ['p99', 'k2', 0.99],
+      ] as const
+    ).map(([key, look, share]) =>
+      line(
+        key,
+        look,
+        each((figures) => percentile(counts(figures), share, slowest(figures))),
+        ms,
+      ),
+    );
   // Less than one a second is told by the minute: nobody reads 0.0167/s.
   const busy = each(({ sums }, span) => sums.requests / span).some((value) => (value ?? 0) >= 1);
   const perMinute = (pick: (figures: Figures) => number) => each((figures, span) => (pick(figures) / span) * 60);
@@ -88,12 +88,18 @@ export function plotsOf(source: PlotSource, words: Words): Plot[] {
     ),
     plot(
       'response',
-      times(({ duration }) => duration),
+      times(
+        ({ duration }) => duration,
+        ({ slowest }) => slowest.durationMs,
+      ),
       words,
     ),
     plot(
       'queueTime',
-      times(({ queued }) => queued),
+      times(
+        ({ queued }) => queued,
+        ({ slowest }) => slowest.queuedMs,
+      ),
       words,
     ),
     plot(

@@ -3,6 +3,7 @@ import type { TreePicture } from '../../cluster/tree-picture';
 import { type CardView, cardView, known } from '../overview/node-view';
 import type { SeenTree } from '../overview/seen-tree';
 import type { Words } from '../overview/words';
+import { workWords } from '../page/doings';
 
 /** A process of the tree, as a row. */
 export interface ProcessRow {
@@ -21,6 +22,7 @@ export interface ProcessRow {
 /** A request or a job in hand. */
 export interface WorkRow {
   readonly what: string;
+  /** `Request a5ec…` */
   readonly id: string;
   readonly age: string;
 }
@@ -71,8 +73,8 @@ function workerRow(row: Row, id: string, { stats }: TreePicture, words: Words): 
 /** @param http paths may name people, which is none of a viewer's business. */
 function workRows(work: readonly WorkInFlight[], words: Words, http: boolean): WorkRow[] {
   return work.map(({ what, id, ageMs }) => ({
-    what: http && words.veiled ? (what.split(' ')[0] ?? '') : what,
-    id,
+    what: http && words.veiled ? (what.split(' ')[0] ?? '') : workWords(what, words.t),
+    id: words.t(http ? 'work.requestId' : 'work.jobId', { id }),
     age: words.time.span(ageMs),
   }));
 }

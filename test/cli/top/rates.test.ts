@@ -38,6 +38,16 @@ describe('the rates of top', () => {
     assert.equal(rates.byPid.get(24)?.requestsPerS, undefined, 'the primary serves no web');
   });
 
+  it('show no percentile above the slowest request', () => {
+    const meter = new RateMeter();
+    const none = counts({ 'GET 2xx': 0 });
+    meter.add(picture([], { requests: none }));
+    const requests = counts({ 'GET 2xx': 3 });
+    const later = picture([], { seconds: 1, requests });
+    const rates = meter.add({ ...later, rates: { ...later.rates, slowestMs: 13 } });
+    assert.equal(rates.p99Ms, 13, 'not 22.5, by its bucket alone');
+  });
+
   it('are of the last five seconds', () => {
     const meter = new RateMeter();
     for (let s = 0; s <= 10; s++) meter.add(picture([], { seconds: s, requests: counts({ 'GET 2xx': 100 }) }));

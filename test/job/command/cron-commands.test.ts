@@ -39,7 +39,7 @@ describe('jobs cron', () => {
     await until('it is listed', async () => ((await typist.type('cron')).json.cron as unknown[]).length === 1);
     const { text, json } = await typist.type('cron list');
     assert.match(text, /^name +times +zone +next +last +missed +caught up +state\n/);
-    assert.match(text, /\nyearly-report {2}0 3 1 1 \* {2}Asia\/Seoul {2}in \d+ [hd] +– +0 +0 {2}active\n$/);
+    assert.match(text, /\nyearly-report {2}0 3 1 1 \* {2}Asia\/Seoul {2}in \d+ [hd] +– +0 +0 {2}open\n$/);
     const [listed] = json.cron as readonly Record<string, unknown>[];
     assert.deepEqual([listed?.class, listed?.time_zone, listed?.paused], ['ReportJob', 'Asia/Seoul', false]);
     assert.equal((await typist.type('cron pause yearly-report')).text, 'yearly-report is paused.\n');
@@ -50,7 +50,7 @@ describe('jobs cron', () => {
     );
     await until('it ran, though it is paused', () => ran === 1);
     await typist.type('cron resume yearly-report');
-    assert.match((await typist.type('cron')).text, / {2}active\n$/);
+    assert.match((await typist.type('cron')).text, / {2}open\n$/);
     await system.stopProcessors();
     await typist.type('cron forget yearly-report');
     assert.deepEqual((await typist.type('cron')).json, { cron: [] });

@@ -136,8 +136,24 @@ describe('jobs list and jobs show', () => {
       const places = rows.map((row) => width(row.slice(0, row.search(/(Error:.*|error)$/))));
       assert.equal(new Set(places).size, 1, text);
     }
-    const narrow = (await wide.type('list dead')).text.split('\n').slice(0, 4);
-    assert.ok(narrow.every((line) => width(line) <= 130));
+  });
+
+  it('fits the terminal, and pads nothing to a long cell in a pipe', async () => {
+    const { client } = system.redis;
+    const long = 'x'.repeat(800);
+    await store(client, 'dead', { class: 'ImportJob', args: [long], errors: ['the mail server is away'] });
+    await store(client, 'dead', { class: 'HeldJob', args: [1], errors: [long] });
+    await store(client, 'delayed', { class: 'ImportJob', args: [long], errors: [long] });
+    await store(client, 'delayed', { class: 'ImportJob', args: [long] });
+    await store(client, 'waiting', { class: 'ImportJob', args: [long] });
+    for (const set of ['dead', 'retry', 'scheduled', 'waiting']) {
+      for (const columns of [80, 110]) {
+        const { text } = await new Typist(system, CLASSES, { columns }).type(`list ${set}`);
+        const widest = Math.max(...text.split('\n').map(width));
+        assert.ok(widest <= columns, `${set}: ${widest} of ${columns} columns\n${text}`);
+      }
+    }
+    assert.doesNotMatch((await typist.type('list dead')).text, / {60}/);
   });
 
   it('goes from page to page, by number or by cursor', async () => {

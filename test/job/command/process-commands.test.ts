@@ -141,7 +141,10 @@ describe('jobs processes and jobs stats', () => {
         text.split('\n').some((one) => line.test(one)),
         `${line} is not in\n${text}`,
       );
-    assert.match(text, /^queue +waiting +active +held +in outbox +latency +state\ndefault +0 +1 +0 +0 +\d+ ms +open$/m);
+    assert.match(
+      text,
+      /^queue +waiting +running +held +in outbox +latency +state\ndefault +0 +1 +0 +0 +\d+ ms +open$/m,
+    );
     const [queue] = json.queues as readonly Record<string, unknown>[];
     assert.deepEqual([queue?.name, queue?.active, queue?.paused, queue?.in_outbox], ['default', 1, null, 0]);
   });

@@ -193,6 +193,21 @@ describe('the history of jobs', () => {
       );
     });
 
+    it('knows the longest run and wait of all processes, above which no percentile is', async () => {
+      const run = { id: 'j', class: 'AJob', queue: 'default' };
+      for (const [index, durationMs] of [1200, 1300, 900].entries()) {
+        events.emit('job.succeeded', { ...run, durationMs });
+        await new Handover(tally, `of ${index}`).send(system.redis.client);
+      }
+      const minute = new Date(now);
+      for (const { all } of [
+        await history.totals(),
+        await history.sum(minute, minute),
+        (await history.days(1))[0] ?? assert.fail(),
+      ])
+        assert.equal(all.duration.p99Ms, 1300);
+    });
+
     it('has what became of mails, by mailer', async () => {
       const mails = new MailTally();
       const endMails = mails.listen(events);

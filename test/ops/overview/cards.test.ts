@@ -215,7 +215,7 @@ describe('the card of', () => {
         memory: { pss_mb: 450, limit_mb: 512 },
         last_phase: { phase: 3, completed: false, reason: 'worker 0 cannot boot' },
       };
-      const rates = { requestsPerS: 1, turnedAway: 4, serverErrors: 6 };
+      const rates = { requestsPerS: 1, turnedAway: 4, serverErrors: 6, slowestMs: 0 };
       assert.deepEqual(keys(pictureOf({ workers: [], slots, stats, rates, jobs: processorOf({ state: 'quiet' }) })), [
         'bad nobodyServes',
         'bad restarts',
@@ -236,8 +236,8 @@ describe('the card of', () => {
         memory.segments.map(({ name, x, width, shade }) => [name, x, width, shade]),
         [
           ['Primary', 0, 5.86, 'p'],
-          ['Worker 0', 5.86, 11.72, 'w'],
-          ['Worker 1', 17.58, 11.72, 'w2'],
+          ['Worker 0', 5.86, 11.72, 'w0'],
+          ['Worker 1', 17.58, 11.72, 'w1'],
           ['Jobs', 29.3, 13.67, 'j'],
         ],
       );

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import http from 'node:http';
 import { Events } from '../../../lib/core/events';
 import { Redis } from '../../../lib/core/redis';
+import { NONE_SLOW } from '../../../lib/core/request-counts';
 import { Deadline } from '../../../lib/support/deadline';
 import { writePart } from '../../../lib/tree/figure-script';
 import { pictureKey, TREES } from '../../../lib/tree/tree-keys';
@@ -250,7 +251,7 @@ describe('the overview', () => {
     await redis.client.zAdd('catamount:queues', { value: HOSTILE, score: Date.now() });
     const at = Math.floor(Date.now() / 10_000) * 10_000 - 10_000;
     const sums = { requests: 1, serverErrors: 0, turnedAway: 0, processed: 0, failed: 0 };
-    const part = { number: 1, at, sums, duration: [1], queued: [1], memory: { [HOSTILE]: 40 } };
+    const part = { number: 1, at, sums, duration: [1], queued: [1], slowest: NONE_SLOW, memory: { [HOSTILE]: 40 } };
     await writePart(redis.client, { id: 'evil', place: 'evil' }, part, { [HOSTILE]: 100 });
     await until('the queue is seen', async () => (await show()).queues?.some(({ name }) => name === HOSTILE));
     for (const path of [

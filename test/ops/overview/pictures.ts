@@ -1,6 +1,6 @@
 import type { ProcessorStats, WorkerStats, WorkerStatus } from '../../../lib/cluster/stats';
 import type { SlotPicture, TreePicture } from '../../../lib/cluster/tree-picture';
-import { sumRequests } from '../../../lib/core/request-counts';
+import { NONE_SLOW, sumRequests } from '../../../lib/core/request-counts';
 
 export const NOW = '2026-03-12T14:02:11.000Z';
 
@@ -24,6 +24,7 @@ export function statusOf(changes: Partial<WorkerStatus> = {}): WorkerStatus {
     queue_time_p99_ms: 0,
     in_flight: [],
     requests: sumRequests([]),
+    slowest: NONE_SLOW,
     pool: POOL,
     ...VITALS,
     ...changes,
@@ -89,7 +90,7 @@ export function pictureOf({
     slots: workers.map(({ index }) => slotOf(index)),
     processor: { death: null, nextTry: null },
     vitals: { ...VITALS, pssMb: 30 },
-    rates: { requestsPerS: 41, turnedAway: 0, serverErrors: 0 },
+    rates: { requestsPerS: 41, turnedAway: 0, serverErrors: 0, slowestMs: 0 },
     events: [],
     embedded: [],
     phasedRestart: false,

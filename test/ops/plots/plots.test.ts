@@ -1,23 +1,50 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import type { Translate } from '../../../lib/core/i18n';
-import { BOUNDS_MS } from '../../../lib/core/request-counts';
+import { BOUNDS_MS, NONE_SLOW } from '../../../lib/core/request-counts';
 import { Words } from '../../../lib/ops/overview/words';
 import { pageTexts, TEXTS } from '../../../lib/ops/page/page-texts';
 import { drawingOf } from '../../../lib/ops/plots/drawing';
 import { percentile } from '../../../lib/ops/plots/percentile';
 import { roundUp } from '../../../lib/ops/plots/plot';
 import { plotsOf } from '../../../lib/ops/plots/plots';
+import { Histogram } from '../../../lib/support/histogram';
 import type { FigureStep } from '../../../lib/tree/figure-history';
+import { RequestTally } from '../../../lib/web/request-tally';
 
 const NOW = Date.UTC(2026, 2, 12, 14, 0, 30);
+const REQUEST = {
+  method: 'GET',
+  path: '/',
+  status: 200,
+  queuedMs: 0,
+  beside: false,
+  refused: null,
+  requestId: 'r',
+  remoteAddress: '127.0.0.1',
+};
+
+/** One request that took so long, by bucket. */
+function counted(durationMs: number): readonly number[] {
+  const tally = new RequestTally();
+  tally.add({ ...REQUEST, durationMs });
+  return tally.read().duration.counts;
+}
 
 /** Sixty minutes, of which only some are known. */
 function minutes(known: Readonly<Record<number, Partial<NonNullable<FigureStep['figures']>>>>): FigureStep[] {
   return Array.from({ length: 60 }, (_, i) => {
     const at = new Date(Date.UTC(2026, 2, 12, 13, 1 + i));
     const sums = { requests: 0, serverErrors: 0, turnedAway: 0, processed: 0, failed: 0 };
-    const figures = known[i] && { sums, duration: [], queued: [], memory: {}, latencies: {}, ...known[i] };
+    const figures = known[i] && {
+      sums,
+      duration: [],
+      queued: [],
+      slowest: NONE_SLOW,
+      memory: {},
+      latencies: {},
+      ...known[i],
+    };
     return { at, figures };
   });
 }
@@ -109,6 +136,18 @@ describe('plots', () => {
     );
   });
 
+  it('show no percentile above the slowest request', () => {
+    const slowest = { durationMs: 1300, queuedMs: 40 };
+    const drawn = plots(minutes({ 57: { duration: counted(1300), queued: counted(40), slowest } }));
+    assert.deepEqual(
+      (['response', 'queueTime'] as const).map((key) => drawn.get(key)?.series.map(({ values }) => values[57])),
+      [
+        [1300, 1300],
+        [40, 40],
+      ],
+    );
+  });
+
   it('show the queues that waited longest, and where they are late', () => {
     const latencies = { default: 1200, mailer: 252_000, imports: 0, reports: 5 };
     const latency = plots(minutes({ 58: { latencies } })).get('latency');
@@ -141,6 +180,25 @@ describe('plots', () => {
     );
     assert.deepEqual([drawn?.total, drawn?.max, drawn?.limit, drawn?.late], ['160 MB', 512, 435.2, false]);
     assert.equal(plots(minutes({ 1: { memory: { primary: 700 } } })).get('memory')?.late, true);
+  });
+
+  it('draw workers in shades of their own, and name each layer that has room for its name', () => {
+    const sizes = Array.from({ length: 6 }, (_, slot) => [`worker ${slot}`, slot === 3 ? 20 : 80]);
+    const drawn = plots(minutes({ 58: { memory: { primary: 30, ...Object.fromEntries(sizes), jobs: 70 } } }));
+    const memory = drawn.get('memory') ?? assert.fail();
+    const looks = memory.series.map(({ look }) => look);
+    assert.deepEqual(looks, ['p', 'w0', 'w1', 'w2', 'w3', 'w0', 'w1', 'j']);
+    const { labels } = drawingOf(memory);
+    assert.deepEqual(
+      labels.map(({ text, x, y }) => [text, x, y]),
+      [
+        ['Worker 0', 98.31, 88.33],
+        ['Worker 1', 98.31, 75],
+        ['Worker 2', 98.31, 61.67],
+        ['Worker 4', 98.31, 45],
+        ['Worker 5', 98.31, 31.67],
+      ],
+    );
   });
 
   it('are drawn with gaps where nothing is known, and a lone figure is seen', () => {
@@ -186,6 +244,25 @@ describe('percentiles of counted lengths of time', () => {
         },
       ),
     );
+  });
+
+  it('are never above the slowest, whatever the bound of its bucket: as of jobs, so of requests', () => {
+    const lengths = fc.array(fc.double({ min: 0, max: 40_000, noNaN: true }), { minLength: 1, maxLength: 200 });
+    fc.assert(
+      fc.property(lengths, fc.double({ min: 0.01, max: 1, noNaN: true }), (times, share) => {
+        const [tally, histogram] = [new RequestTally(), new Histogram()];
+        for (const durationMs of times) {
+          tally.add({ ...REQUEST, durationMs });
+          histogram.add(durationMs);
+        }
+        const { durationMs: slowest } = tally.takeSlowest();
+        const found = [percentile(tally.read().duration.counts, share, slowest), histogram.percentile(share)];
+        // The tally tells to a thousandth of a millisecond.
+        for (const ms of found) assert.ok(ms !== null && ms <= Math.max(...times) + 0.001, `${ms} of ${times}`);
+      }),
+    );
+    assert.equal(percentile(counted(1300), 0.99, 1300), 1300, 'not 1750, in the middle of its bucket');
+    assert.equal(percentile(counted(1300), 0.99), 1750, 'where nobody has told');
   });
 
   it('are beyond the last bound when they lie there, and null of nothing', () => {
