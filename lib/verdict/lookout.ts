@@ -70,7 +70,7 @@ export class Lookout {
     this.cron = new Source(async () => readFailingCron(knex, redis.client, await known()), { freshMs: 9000 });
     this.postgres = new Source(() => readPostgres(knex), { freshMs: 4900 });
     this.redis = new Source(() => readRedis(redis.client), { freshMs: 1900 });
-    this.mail = new Source(() => readMail(knex), { freshMs: 9000 });
+    this.mail = new Source(async () => readMail({ knex, redis: redis.client, queues: names }), { freshMs: 9000 });
     events.on('redis.lost', ({ error }) => {
       this.redisLost = 'code' in error && error.code ? String(error.code) : error.message || error.name;
     });

@@ -3,6 +3,7 @@ import type { QueueStatus } from '../job/queue/queue-status';
 import type { Issue } from './issue';
 import type { KnownTree } from './known-trees';
 import type { Sighting } from './lookout';
+import type { MailFacts } from './mail-facts';
 import { type Holder, slotHolders } from './slot-holders';
 
 /** Share of the connections, or of the memory, above which little is left. */
@@ -109,12 +110,17 @@ function limitIssues({ postgres, redis }: Sighting): Issue[] {
   return issues;
 }
 
+/** Whether it is the server that fails, and not one mail. */
+export function isFailing({ failure, failedSince }: MailFacts): boolean {
+  return failure !== null && failedSince >= MAIL_FAILURES;
+}
+
 function mailIssues({ mail, at }: Sighting): Issue[] {
-  if (!mail.ok || !mail.value.failure || mail.value.failedSince < MAIL_FAILURES) return [];
+  if (!mail.ok || !isFailing(mail.value)) return [];
   const { failure, failedSince, lastSent } = mail.value;
+  if (!failure) return [];
   const spanMs = Math.max(1000, at.getTime() - failure.at.getTime());
-  const unsentMs = lastSent === null ? 86_400_000 : Math.max(1000, at.getTime() - lastSent.getTime());
-  return [
-    { level: 'warn', code: 'mailFails', figures: { count: failedSince, spanMs, unsentMs }, detail: failure.error },
-  ];
+  const unsent = lastSent !== null && { unsentMs: Math.max(1000, at.getTime() - lastSent.getTime()) };
+  const figures = { count: failedSince, spanMs, ...unsent };
+  return [{ level: 'warn', code: 'mailFails', figures, detail: failure.error }];
 }

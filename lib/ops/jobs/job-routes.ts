@@ -2,6 +2,8 @@ import type { FoundPlace } from '../../job/set/find-job';
 import type { JobSets } from '../../job/set/job-sets';
 import { assertOperator } from '../access/operators';
 import type { OpsContext } from '../context';
+import { DELIVERIES } from '../mail/delivery-routes';
+import { MAILS_SHOWN, mailsOf } from '../mail/job-mails';
 import { refusal } from '../page/refusal';
 import { actOnce, type JobPages, type JobSite, showPage } from './job-site';
 import { watch } from './news';
@@ -74,6 +76,7 @@ async function showJobPage(site: JobSite, ctx: OpsContext): Promise<void> {
     reason: rules.everything ? (entry.reason ?? null) : null,
     unreadable: entry.unreadable ?? null,
     raw: rules.everything ? (entry.raw ?? null) : null,
+    mails: await mailsOf(site, entry, rules),
   };
   const locals = {
     title: job.class ?? ctx.state.t('jobs.unnamed'),
@@ -82,6 +85,8 @@ async function showJobPage(site: JobSite, ctx: OpsContext): Promise<void> {
     acts: page ? actNames(page) : [],
     runs: limit === undefined || !Number.isFinite(limit) ? null : limit + 1,
     everything: rules.everything,
+    mailsShown: MAILS_SHOWN,
+    mailsHref: `${DELIVERIES}?q=${encodeURIComponent(job.id)}`,
     current: page?.name ?? (place.place === 'active' ? 'busy' : 'queues'),
     live: `${ctx.path}/events?seen=${stateOf(place)}`,
   };
@@ -94,6 +99,7 @@ async function showGone(site: JobSite, ctx: OpsContext): Promise<void> {
   await showPage(site, ctx, 'job-gone', {
     title: ctx.state.t('jobs.job.gone.title'),
     ...refOf(ctx),
+    mailsHref: ctx.state.visitor.role === 'operator' ? `${DELIVERIES}?q=${encodeURIComponent(refOf(ctx).id)}` : null,
     current: undefined,
   });
 }
