@@ -1,4 +1,5 @@
 import { told } from '../cluster/stats';
+import { codeOf } from '../core/errors';
 import type { QueueStatus } from '../job/queue/queue-status';
 import type { Issue } from './issue';
 import type { KnownTree } from './known-trees';
@@ -26,12 +27,6 @@ export function serviceIssues(sighting: Sighting, warningMs: number, trees: read
 /** @param warningMs 0: never. */
 export function isLate(latencyMs: number, warningMs: number): boolean {
   return warningMs > 0 && latencyMs > warningMs;
-}
-
-/** What a person can look up: an error code where there is one. */
-export function codeOf(error: Error): string {
-  if ('code' in error && typeof error.code === 'string') return error.code;
-  return error.message === '' ? error.constructor.name : error.message.slice(0, 60);
 }
 
 function awayIssues({ postgres, redis, redisLost, at }: Sighting): Issue[] {

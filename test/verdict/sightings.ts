@@ -61,6 +61,7 @@ export function sightingOf(picture: TreePicture = pictureOf(), changes: Partial<
     postgres: known(POSTGRES),
     redis: known(REDIS),
     mail: known(MAIL),
+    acts: known([]),
     redisLost: null,
     ...changes,
   };

@@ -1,5 +1,6 @@
+import { codeOf } from '../../core/errors';
 import type { Sighting } from '../../verdict/lookout';
-import { codeOf, FULL_SHARE, isFailing } from '../../verdict/service-issues';
+import { FULL_SHARE, isFailing } from '../../verdict/service-issues';
 import type { Reading } from '../../verdict/source';
 import type { IconName } from '../page/icons';
 import { facts, type Tone, type Words } from './words';

@@ -131,7 +131,10 @@ describe('mails whose jobs have failed', () => {
   it('are listed on the page of their job, each with what became of it', async () => {
     const id = await refusedForNow();
     const { body } = await operator.get(jobPath(id));
-    assert.match(textOf(body), /Mails To Subject Outcome late@example\.com Welcome to Catamount 450 4\.2\.1 .* to be retried/);
+    assert.match(
+      textOf(body),
+      /Mails To Subject Outcome late@example\.com Welcome to Catamount 450 4\.2\.1 .* to be retried/,
+    );
     const [row] = await listed();
     assert.ok(body.includes(`href="${LIST}/${row?.key}"`), 'it leads to its mail');
     const hidden = await viewer.get(jobPath(id));
