@@ -122,7 +122,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'many jobs are moved only when their number was typed',
     file: 'lib/ops/jobs/act-routes.ts',
-    find: "if (expected > TYPED_ABOVE && form.get('count')?.trim() !== String(expected)) return 'count';",
+    find: "if (isTyped(act, expected) && form.get('count')?.trim() !== String(expected)) return 'count';",
     replace: '',
     killedBy: ['test/ops/jobs/acts.test.ts'],
   },

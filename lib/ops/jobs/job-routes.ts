@@ -1,3 +1,4 @@
+import { WHOLE } from '../../job/record/argument-filter';
 import type { FoundPlace } from '../../job/set/find-job';
 import type { JobSets } from '../../job/set/job-sets';
 import { assertOperator } from '../access/operators';
@@ -56,7 +57,7 @@ async function showJobPage(site: JobSite, ctx: OpsContext): Promise<void> {
   const { entry } = place;
   if (!entry) return showGone(site, ctx);
   const rules = site.classes.rulesFor(ctx);
-  const job = showJob(entry, rules);
+  const job = showJob(entry, rules, WHOLE);
   const failures = showFailures(entry, rules);
   const running = place.place === 'active' ? await whereItRuns(site, job) : undefined;
   const page = SET_PAGES.find(({ set }) => set === place.place);
@@ -69,9 +70,9 @@ async function showJobPage(site: JobSite, ctx: OpsContext): Promise<void> {
     failures,
     events: timeline({ job, failures, place, running }),
     running: running ?? null,
-    progress: entry.progress === undefined ? null : showValues(entry.progress, rules),
+    progress: entry.progress === undefined ? null : showValues(entry.progress, rules, WHOLE),
     share: typeof entry.progress === 'number' && entry.progress >= 0 && entry.progress <= 1 ? entry.progress : null,
-    attributes: attributes === undefined ? [] : showValues(attributes, rules),
+    attributes: attributes === undefined ? [] : showValues(attributes, rules, WHOLE),
     jobLocale: locale ?? null,
     reason: rules.everything ? (entry.reason ?? null) : null,
     unreadable: entry.unreadable ?? null,

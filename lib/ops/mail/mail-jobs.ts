@@ -1,6 +1,7 @@
 import { knownQueues } from '../../job/queue/queue-names';
 import { type FoundPlace, findJob } from '../../job/set/find-job';
-import { isRef, jobPath } from '../jobs/shown-job';
+import { jobPath } from '../jobs/job-path';
+import { isRef } from '../jobs/shown-job';
 import type { Site } from '../site';
 import type { DeliveryRow } from './deliveries';
 

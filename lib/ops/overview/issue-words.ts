@@ -88,7 +88,7 @@ const HREFS: Readonly<Record<Exclude<IssueCode, 'treeSilent' | 'otherTree'>, str
     late: ofQueue,
     slotsHeld: '/ops/jobs/busy',
     unserved: ofQueue,
-    failing: (name) => `/ops/jobs/retries?class=${name}`,
+    failing: (name) => `/ops/jobs/classes/${name}`,
     deaths: '/ops/jobs/dead',
     cronFails: '/ops/jobs/cron',
     connections: '#postgres',

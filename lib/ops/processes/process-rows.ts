@@ -1,5 +1,6 @@
 import type { WorkInFlight } from '../../cluster/stats';
 import type { TreePicture } from '../../cluster/tree-picture';
+import { jobPath } from '../jobs/job-path';
 import { type CardView, cardView, known } from '../overview/node-view';
 import type { SeenTree } from '../overview/seen-tree';
 import type { Words } from '../overview/words';
@@ -22,6 +23,8 @@ export interface ProcessRow {
 export interface WorkRow {
   readonly what: string;
   readonly id: string;
+  /** The page of a job; null for a request. */
+  readonly href: string | null;
   readonly age: string;
 }
 
@@ -73,6 +76,7 @@ function workRows(work: readonly WorkInFlight[], words: Words, http: boolean): W
   return work.map(({ what, id, ageMs }) => ({
     what: http && words.veiled ? (what.split(' ')[0] ?? '') : what,
     id,
+    href: http ? null : jobPath({ id, queue: what.replace(/^.* on /s, '') }),
     age: words.time.span(ageMs),
   }));
 }
