@@ -57,7 +57,7 @@ export interface AskMessage {
   readonly catamount: 'ask';
   readonly id: number;
   readonly operation: keyof Operations;
-  readonly args: readonly (number | string)[];
+  readonly args: readonly (number | string | RecentEvent)[];
 }
 
 /** What came of an `ask`. */

@@ -2,6 +2,7 @@ import { toError, UserError } from '../core/errors';
 import { type Deferred, deferred } from '../support/deferred';
 import type { FigurePart } from './figures';
 import type { AnswerMessage, AskMessage } from './messages';
+import type { RecentEvent } from './recent-events';
 import type { Operations, TreeStats } from './stats';
 import type { TreePicture } from './tree-picture';
 
@@ -30,6 +31,10 @@ export class OperationsByIpc implements Operations {
 
   order(command: string, argument: number, by: string): Promise<void> {
     return this.ask('order', [command, argument, by], PROMPT_MS);
+  }
+
+  happened(event: RecentEvent): Promise<void> {
+    return this.ask('happened', [event], PROMPT_MS);
   }
 
   recycle(slot: number): Promise<void> {

@@ -64,7 +64,7 @@ export function onJobEvents(events: Events, tell: (event: RecentEvent) => void):
   });
 }
 
-function recentEvent(name: EventName, payload: EventMap[EventName]): RecentEvent {
+export function recentEvent(name: EventName, payload: EventMap[EventName]): RecentEvent {
   const about = Object.fromEntries(Object.entries(payload).flatMap(([key, value]) => plain(key, value)));
   return { at: new Date().toISOString(), name, about };
 }

@@ -2,6 +2,7 @@ import type { PoolUse } from '../core/pool-use';
 import type { RequestCounts, Slowest } from '../core/request-counts';
 import type { Vitals } from '../core/vitals';
 import type { FigurePart } from './figures';
+import type { RecentEvent } from './recent-events';
 import type { RestartReason } from './slot';
 import type { TreePicture } from './tree-picture';
 
@@ -104,6 +105,8 @@ export interface Operations {
    * @param by for the log: who, and from where. @throws UserError when it is refused at once.
    */
   order(command: string, argument: number, by: string): Promise<void>;
+  /** Has the tree remember what a process of it has seen, for those who look at its events. */
+  happened(event: RecentEvent): Promise<void>;
   /** Replaces every worker, then the job processor, with code read anew. Rejects with the reason when it was given up. */
   phasedRestart(): Promise<void>;
   /** Drains all and starts the tree anew in the same primary. */

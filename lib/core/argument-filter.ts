@@ -2,11 +2,18 @@ import type { JsonValue } from './json';
 
 /** Stands where a value is hidden. */
 export const HIDDEN = '[FILTERED]';
-/** Text, arrays and objects are shown up to these lengths, and nothing below this many levels. */
-const MAX_TEXT = 200;
-const MAX_ITEMS = 20;
-const MAX_KEYS = 50;
-const MAX_DEPTH = 8;
+/** Texts, arrays and objects are shown up to these lengths, and nothing below so many levels. */
+export interface ShownLengths {
+  readonly text: number;
+  readonly items: number;
+  readonly keys: number;
+  readonly depth: number;
+}
+
+/** For log lines, error reports and lists. */
+const SHORT: ShownLengths = { text: 200, items: 20, keys: 50, depth: 8 };
+/** For whoever looks at one job: all of it, but for what would be no page any more. */
+export const WHOLE: ShownLengths = { text: 100_000, items: 10_000, keys: 10_000, depth: 100 };
 /** Keys whose answer is remembered. */
 const MAX_REMEMBERED = 1000;
 
@@ -61,32 +68,33 @@ export class ArgumentFilter {
     return this.filter(args);
   }
 
-  filter(args: readonly JsonValue[]): readonly JsonValue[] {
-    return this.array(args, 0);
+  /** @param lengths how much of each value is shown. Default: as much as belongs into a line. */
+  filter(args: readonly JsonValue[], lengths: ShownLengths = SHORT): readonly JsonValue[] {
+    return this.array(args, 0, lengths);
   }
 
-  private value(value: JsonValue, depth: number): JsonValue {
-    if (typeof value === 'string') return shortened(value);
+  private value(value: JsonValue, depth: number, lengths: ShownLengths): JsonValue {
+    if (typeof value === 'string') return shortened(value, lengths);
     if (typeof value !== 'object' || value === null) return value;
-    if (depth >= MAX_DEPTH) return '…';
-    return isArray(value) ? this.array(value, depth) : this.object(value, depth);
+    if (depth >= lengths.depth) return '…';
+    return isArray(value) ? this.array(value, depth, lengths) : this.object(value, depth, lengths);
   }
 
-  private array(items: readonly JsonValue[], depth: number): JsonValue[] {
-    const shown = items.slice(0, MAX_ITEMS).map((item) => this.value(item, depth + 1));
-    if (items.length > MAX_ITEMS) shown.push(`… ${items.length - MAX_ITEMS} more`);
+  private array(items: readonly JsonValue[], depth: number, lengths: ShownLengths): JsonValue[] {
+    const shown = items.slice(0, lengths.items).map((item) => this.value(item, depth + 1, lengths));
+    if (items.length > lengths.items) shown.push(`… ${items.length - lengths.items} more`);
     return shown;
   }
 
-  private object(object: { readonly [key: string]: JsonValue }, depth: number): JsonValue {
+  private object(object: { readonly [key: string]: JsonValue }, depth: number, lengths: ShownLengths): JsonValue {
     const keys = Object.keys(object);
     const shown = keys
-      .slice(0, MAX_KEYS)
+      .slice(0, lengths.keys)
       .map((key): [string, JsonValue] => [
-        shortened(key),
-        this.hides(key) ? HIDDEN : this.value(object[key] as JsonValue, depth + 1),
+        shortened(key, lengths),
+        this.hides(key) ? HIDDEN : this.value(object[key] as JsonValue, depth + 1, lengths),
       ]);
-    if (keys.length > MAX_KEYS) shown.push(['…', `${keys.length - MAX_KEYS} more`]);
+    if (keys.length > lengths.keys) shown.push(['…', `${keys.length - lengths.keys} more`]);
     return Object.fromEntries(shown);
   }
 
@@ -110,8 +118,8 @@ function words(name: string): string[] {
     .filter((word) => word !== '');
 }
 
-function shortened(text: string): string {
-  return text.length <= MAX_TEXT ? text : `${text.slice(0, MAX_TEXT)}… (${text.length} characters)`;
+function shortened(text: string, { text: longest }: ShownLengths): string {
+  return text.length <= longest ? text : `${text.slice(0, longest)}… (${text.length} characters)`;
 }
 
 function isArray(value: JsonValue): value is readonly JsonValue[] {

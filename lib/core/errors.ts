@@ -41,6 +41,12 @@ function kindOf(thrown: unknown): string {
   return types.isProxy(thrown) ? 'a Proxy' : types.isNativeError(thrown) ? 'an error that throws' : typeof thrown;
 }
 
+/** What a person can look up: an error code where there is one. */
+export function codeOf(error: Error): string {
+  if ('code' in error && typeof error.code === 'string') return error.code;
+  return error.message === '' ? error.constructor.name : error.message.slice(0, 60);
+}
+
 /** A text has a `{{name}}` that it is given no value for. */
 export class MissingValueError extends Error {
   override readonly name = 'MissingValueError';

@@ -15,6 +15,10 @@ export interface EventMap {
   // Postgres and Redis, as this process sees them
   'redis.ready': Record<string, never>;
   'redis.lost': { readonly error: Error };
+  /** It has not answered for a moment, seen by the one process of the tree that looks after this. */
+  'service.away': { readonly service: Service; readonly why: string };
+  /** It answers again. */
+  'service.back': { readonly service: Service; readonly awayMs: number };
   'migration.done': { readonly name: string; readonly direction: 'up' | 'down' };
   'database.error': { readonly error: Error };
 
@@ -105,6 +109,8 @@ export interface EventMap {
     readonly name: string;
     readonly via: string;
   };
+  /** Somebody said that the jobs of a database that was copied are to run here. */
+  'operator.adopted': { readonly via: string };
   /** Somebody left an order for one job processor, wherever it runs. */
   'operator.process': {
     readonly order: 'quiet' | 'resume' | 'stop';
@@ -265,6 +271,9 @@ export interface EventMap {
   'mail.skipped': { readonly mailer: string; readonly action: string; readonly reason: string };
   'mail.failed': { readonly mailer: string; readonly action: string; readonly error: Error };
 }
+
+/** What every tree leans on. */
+type Service = 'redis' | 'postgres';
 
 /** A run of a job. */
 interface AboutJob {

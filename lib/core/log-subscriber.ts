@@ -6,12 +6,20 @@ type Fields = Readonly<Record<string, unknown>>;
 /** Level, message, and the fields that go beside it; those that cost something are made only when the line is written. */
 type Line = readonly [Level, string, (Fields | (() => Fields))?];
 
+const SERVICES = { redis: 'Redis', postgres: 'Postgres' } as const;
+
 /** How each event reads as a log line. An event that is not listed writes none. */
 const LINES: { readonly [E in EventName]?: (event: EventMap[E]) => Line } = {
   'process.warning': ({ message }) => ['warn', message],
   'process.error': ({ error, during }) => ['error', `${during}: ${error.message}`, { err: error }],
   'redis.ready': () => ['debug', 'Redis is connected'],
   'redis.lost': ({ error }) => ['warn', `Redis is not reachable: ${error.message || error.name}. Trying again.`],
+  // That Redis is away each process has told by itself.
+  'service.away': ({ service, why }) => [
+    service === 'redis' ? 'debug' : 'warn',
+    `${SERVICES[service]} does not answer: ${why}. Trying again.`,
+  ],
+  'service.back': ({ service, awayMs }) => ['info', `${SERVICES[service]} answers again, after ${seconds(awayMs)}`],
   'database.error': ({ error }) => ['warn', `Postgres: ${error.message}`],
   'migration.done': (e) => ['info', `migrated ${e.direction}: ${e.name}`],
   'embedded.started': (e) => [
@@ -65,6 +73,7 @@ const LINES: { readonly [E in EventName]?: (event: EventMap[E]) => Line } = {
     `${action} queue ${queue}${action === 'clear' ? `, ${jobs} job(s) deleted` : ''}, asked by ${via}`,
   ],
   'operator.cron': (e) => ['info', `${e.action} recurring job ${e.name}, asked by ${e.via}`],
+  'operator.adopted': ({ via }) => ['info', `asked to adopt the database's jobs by ${via}`],
   'operator.process': (e) => ['info', `job processor ${e.process} is to ${e.order}, asked by ${e.via}`],
   'operator.mails': ({ action, count, via }) => [
     'info',

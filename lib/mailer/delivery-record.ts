@@ -3,6 +3,7 @@ import type { Knex } from 'knex';
 import type { DeliveryKey } from './delivery-key';
 import type { Draft } from './draft';
 import { recipients } from './transport/mime';
+import { answerIn } from './transport/smtp-answer';
 import type { Receipt } from './transport/transport';
 
 /** `mine`: go and send. `sent`: it has been sent before. `busy`: another run is sending it now. */
@@ -64,7 +65,8 @@ const CLAIM = `
     select :key, :mailer, :action, :recipients, :subject, :messageId, 'claimed', :token::uuid, clock_timestamp(),
       pid, backend_start from session
     on conflict (key) do update set
-      state = 'claimed', attempts = d.attempts + 1, subject = excluded.subject, error = null, claim = excluded.claim,
+      state = 'claimed', attempts = d.attempts + 1, subject = excluded.subject, error = null, response = null,
+      claim = excluded.claim,
       claimed_at = excluded.claimed_at, claimed_by_pid = excluded.claimed_by_pid,
       claimed_by_since = excluded.claimed_by_since, updated_at = now()
     where d.state = 'failed' or d.state = 'claimed' and (
@@ -165,7 +167,12 @@ export class DeliveryRecord implements DeliveryRecords {
   async failed(key: string, token: string, error: Error): Promise<void> {
     await this.knex('mail_deliveries')
       .where({ key, claim: token, state: 'claimed' })
-      .update({ state: 'failed', error: error.message, updated_at: this.knex.fn.now() });
+      .update({
+        state: 'failed',
+        error: error.message,
+        response: answerIn(error) ?? null,
+        updated_at: this.knex.fn.now(),
+      });
   }
 
   async prune(): Promise<number> {

@@ -2,6 +2,7 @@ import path from 'node:path';
 import type Router from '@koa/router';
 import type Koa from 'koa';
 import { lazily } from '../support/lazily';
+import { OperatorActs } from '../tree/operator-acts';
 import type { Lookout } from '../verdict/lookout';
 import { gate } from './access/gate';
 import { Sessions } from './access/session';
@@ -41,6 +42,7 @@ export type PageGroup = (site: Site) => void | Promise<void>;
 
 /** What is asked for on every page. Each folder of pages comes with the first of its pages. */
 export async function createSite(options: OpsOptions): Promise<Koa.Middleware> {
+  new OperatorActs(options.redis, options.events).listen();
   const assets = new Assets(path.join(__dirname, 'assets'), [require.resolve('uplot/dist/uPlot.iife.min.js')]);
   const jobCounts = lazily(async () => new (await import('./jobs/job-counts')).JobCounts(options));
   const counts = async () => (await jobCounts()).read();

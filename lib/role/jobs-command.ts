@@ -20,6 +20,7 @@ import { Database } from '../model/database';
 import { ModelFolder } from '../model/model-folder';
 import { connectTransactions } from '../model/transaction';
 import { Deadline } from '../support/deadline';
+import { OperatorActs } from '../tree/operator-acts';
 import type { AppDefinition } from './app-definition';
 import { explained } from './jobs-command-errors';
 import { loadJobSetup } from './load-job-setup';
@@ -48,6 +49,7 @@ export async function runJobsCommand(
       throw explained(error);
     });
     await terminal.print(typed.json ? `${JSON.stringify(answer.json, null, 2)}\n` : answer.text);
+    await parts.acts.settled();
     for (const note of typed.json ? [] : (answer.notes ?? [])) terminal.remark(note);
     process.exitCode = answer.ok === false ? EXIT.failed : EXIT.ok;
   } finally {
@@ -75,12 +77,15 @@ async function connect(app: AppDefinition, config: Config, terminal: Terminal, {
   const log = logOf(config);
   logEvents(events, createLogger({ log }, 'cli', openLogDestination(log, 2), new LogFilter(events)));
   events.emit('setup.loaded', { filterArguments: equipment.setup.filterArguments ?? [] });
+  const acts = new OperatorActs(redis, events);
+  acts.listen();
   Model.knex(database.knex);
   connectTransactions(database.knex);
   connectJobs({ database, redis, events, ...equipment });
   return {
     redis: redis.client,
     redisService: redis,
+    acts,
     database,
     knex: database.knex,
     events,

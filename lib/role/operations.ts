@@ -4,6 +4,7 @@ import type { FigurePart } from '../cluster/figures';
 import type { MemoryWatch } from '../cluster/memory-watch';
 import type { PhasedRestart } from '../cluster/phased-restart';
 import type { Processor } from '../cluster/processor';
+import type { RecentEvent } from '../cluster/recent-events';
 import type { Slot } from '../cluster/slot';
 import type { Operations, TreeStats, TreeTotals, WorkerStats } from '../cluster/stats';
 import type { TreeMemory } from '../cluster/tree-memory';
@@ -53,6 +54,10 @@ export class TreeOperations implements Operations {
 
   async figures(after: number): Promise<readonly FigurePart[]> {
     return this.parts.sights.figures.after(after);
+  }
+
+  async happened(event: RecentEvent): Promise<void> {
+    this.parts.sights.remember(event);
   }
 
   async order(name: string, argument: number, by: string): Promise<void> {

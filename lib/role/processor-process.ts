@@ -101,7 +101,7 @@ export class ProcessorProcess {
       onOrder: this.onOrder,
     });
     this.jobs = jobs;
-    this.scribe = new Scribe({ redis, tree: this.tree, events });
+    this.scribe = new Scribe({ redis, database, tree: this.tree, events });
     if (this.isQuiet) jobs.quiet();
     Model.knex(database.knex);
     connectTransactions(database.knex);

@@ -3,7 +3,7 @@ import { Figures } from '../cluster/figures';
 import type { MemoryWatch } from '../cluster/memory-watch';
 import type { PhasedRestart } from '../cluster/phased-restart';
 import type { Processor } from '../cluster/processor';
-import { RecentEvents } from '../cluster/recent-events';
+import { type RecentEvent, RecentEvents } from '../cluster/recent-events';
 import { RecentRates } from '../cluster/recent-rates';
 import type { TreeStats, WorkerStatus } from '../cluster/stats';
 import type { TreePicture } from '../cluster/tree-picture';
@@ -52,7 +52,12 @@ export class TreeSights {
     workers.onTold = (status) => this.hear(status);
     if (!processor) return;
     processor.onWork = (work) => this.figures.addWork(work);
-    processor.onEvent = (event) => this.recent.add(event);
+    processor.onEvent = (event) => this.remember(event);
+  }
+
+  /** Something that another process of the tree has seen. */
+  remember(event: RecentEvent): void {
+    this.recent.add(event);
   }
 
   start(): void {

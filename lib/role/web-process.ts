@@ -51,7 +51,7 @@ export class WebProcess implements DrainableServer {
     const urls = serverUrls(config);
     this.database = new Database(urls.database, { production: config.environment === 'production', events });
     this.redis = new Redis(urls.redis, events);
-    this.scribe = new Scribe({ redis: this.redis, tree, events });
+    this.scribe = new Scribe({ redis: this.redis, database: this.database, tree, events });
     this.limit = new RequestLimit({ onSlots: () => this.onSlots(), ...config.web }, ({ method, path, requestId }) =>
       begunNote?.write(`${method} ${path}`, requestId),
     );

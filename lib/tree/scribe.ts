@@ -1,3 +1,4 @@
+import type { RecentEvent } from '../cluster/recent-events';
 import type { Operations } from '../cluster/stats';
 import type { TreePicture } from '../cluster/tree-picture';
 import { UserError } from '../core/errors';
@@ -6,8 +7,10 @@ import type { Redis } from '../core/redis';
 import { queueNames } from '../job/queue/queue-names';
 import { readQueues } from '../job/queue/queue-status';
 import { Recurring } from '../job/recurring';
+import type { Database } from '../model/database';
 import type { Deadline } from '../support/deadline';
 import { writePart } from './figure-script';
+import { OutageWatch } from './outage-watch';
 import { treeOrdersKey } from './tree-keys';
 import { readOrder } from './tree-order';
 import { leaveTrees, sendTreePulse } from './tree-pulse';
@@ -24,17 +27,20 @@ export interface ScribeOptions {
   /** The tree that it writes for. */
   readonly tree: Operations;
   readonly events: Events;
+  /** Postgres, where this process may look whether it and Redis answer. */
+  readonly database?: Pick<Database, 'ping' | 'poolUse'>;
   /** How often the tree shows that it lives, ms. Default 1000. */
   readonly pulseMs?: number;
 }
 
 /**
  * Keeps the tree's place in Redis, for those who look at all trees: shows that it lives, how it looks and how it fared,
- * and brings it the orders that were left for it. Of a tree's processes one does it; the primary appoints it.
+ * brings it the orders that were left for it, and looks whether Redis and Postgres answer. Of a tree's processes one does it; the primary appoints it.
  */
 export class Scribe {
   private readonly chore: Recurring;
   private readonly pulseMs: number;
+  private readonly outages: OutageWatch | undefined;
   private on = false;
   private picture: TreePicture | undefined;
   private toldAt = Number.NEGATIVE_INFINITY;
@@ -42,8 +48,12 @@ export class Scribe {
   private written = 0;
 
   constructor(private readonly options: ScribeOptions) {
-    const { redis, events, pulseMs = PULSE_MS } = options;
+    const { redis, database, tree, events, pulseMs = PULSE_MS } = options;
     this.pulseMs = pulseMs;
+    if (database) {
+      const tell = (event: RecentEvent) => tree.happened(event);
+      this.outages = new OutageWatch({ redis, database, events, tell, everyMs: pulseMs });
+    }
     this.chore = new Recurring({
       everyMs: pulseMs,
       work: () => this.pass(),
@@ -58,8 +68,13 @@ export class Scribe {
   appoint(on: boolean): void {
     if (on === this.on) return;
     this.on = on;
-    if (on) this.chore.start();
-    else void this.chore.stop();
+    if (on) {
+      this.chore.start();
+      this.outages?.start();
+    } else {
+      void this.chore.stop();
+      void this.outages?.stop();
+    }
   }
 
   /** This process leaves; when the whole tree does, it leaves the list, too. */
@@ -68,7 +83,7 @@ export class Scribe {
     this.on = false;
     const { redis, tree } = this.options;
     const farewell = async () => {
-      await this.chore.stop();
+      await Promise.all([this.chore.stop(), this.outages?.stop()]);
       if (!redis.client.isReady) return;
       const picture = await tree.look();
       await this.writeFigures(picture);

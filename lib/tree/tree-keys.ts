@@ -3,6 +3,9 @@ export const TREES = 'catamount:trees';
 /** string: exists while somebody looks at the trees. */
 export const LOOKED = 'catamount:trees:looked';
 
+/** list of what operators have done, newest first: when (ms, Redis's clock), to how many, what as JSON. */
+export const ACTS = 'catamount:acts';
+
 /** What every key of one tree begins with. */
 export const TREE_PREFIX = 'catamount:tree:';
 

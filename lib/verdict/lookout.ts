@@ -1,4 +1,5 @@
 import type { Knex } from 'knex';
+import type { RecentEvent } from '../cluster/recent-events';
 import type { Operations } from '../cluster/stats';
 import type { TreePicture } from '../cluster/tree-picture';
 import type { Config } from '../core/config';
@@ -8,6 +9,7 @@ import { overdueByQueue } from '../job/outbox/overdue';
 import { knownQueues } from '../job/queue/queue-names';
 import type { QueueStatus } from '../job/queue/queue-status';
 import { readQueues } from '../job/queue/queue-status';
+import { readActs } from '../tree/operator-acts';
 import { type ListedTree, TreeList } from '../tree/tree-list';
 import { type FailingCron, type JobFailures, readFailingCron, readFailures } from './job-failures';
 import { type MailFacts, readMail } from './mail-facts';
@@ -30,6 +32,8 @@ export interface Sighting {
   readonly postgres: Reading<PostgresFacts>;
   readonly redis: Reading<RedisFacts>;
   readonly mail: Reading<MailFacts>;
+  /** What operators have done lately, newest first. */
+  readonly acts: Reading<readonly RecentEvent[]>;
   /** Why the connection to Redis broke, where it told so. */
   readonly redisLost: string | null;
 }
@@ -56,6 +60,7 @@ export class Lookout {
   private readonly postgres: Source<PostgresFacts>;
   private readonly redis: Source<RedisFacts>;
   private readonly mail: Source<MailFacts>;
+  private readonly acts: Source<readonly RecentEvent[]>;
   private redisLost: string | null = null;
 
   constructor({ tree, redis, knex, events, config }: LookoutOptions) {
@@ -70,7 +75,8 @@ export class Lookout {
     this.cron = new Source(async () => readFailingCron(knex, redis.client, await known()), { freshMs: 9000 });
     this.postgres = new Source(() => readPostgres(knex), { freshMs: 4900 });
     this.redis = new Source(() => readRedis(redis.client), { freshMs: 1900 });
-    this.mail = new Source(() => readMail(knex), { freshMs: 9000 });
+    this.mail = new Source(async () => readMail({ knex, redis: redis.client, queues: names }), { freshMs: 9000 });
+    this.acts = new Source(() => readActs(redis.client), { freshMs: 900 });
     events.on('redis.lost', ({ error }) => {
       this.redisLost = 'code' in error && error.code ? String(error.code) : error.message || error.name;
     });
@@ -80,7 +86,7 @@ export class Lookout {
   }
 
   async look(): Promise<Sighting> {
-    const [own, trees, queues, outbox, failures, cron, postgres, redis, mail] = await Promise.all([
+    const [own, trees, queues, outbox, failures, cron, postgres, redis, mail, acts] = await Promise.all([
       this.own.get(),
       this.trees.get(),
       this.queues.get(),
@@ -90,6 +96,7 @@ export class Lookout {
       this.postgres.get(),
       this.redis.get(),
       this.mail.get(),
+      this.acts.get(),
     ]);
     return {
       at: new Date(),
@@ -102,6 +109,7 @@ export class Lookout {
       postgres,
       redis,
       mail,
+      acts,
       redisLost: this.redisLost,
     };
   }

@@ -1,8 +1,10 @@
 import { told } from '../cluster/stats';
+import { codeOf } from '../core/errors';
 import type { QueueStatus } from '../job/queue/queue-status';
 import type { Issue } from './issue';
 import type { KnownTree } from './known-trees';
 import type { Sighting } from './lookout';
+import type { MailFacts } from './mail-facts';
 import { type Holder, slotHolders } from './slot-holders';
 
 /** Share of the connections, or of the memory, above which little is left. */
@@ -25,12 +27,6 @@ export function serviceIssues(sighting: Sighting, warningMs: number, trees: read
 /** @param warningMs 0: never. */
 export function isLate(latencyMs: number, warningMs: number): boolean {
   return warningMs > 0 && latencyMs > warningMs;
-}
-
-/** What a person can look up: an error code where there is one. */
-export function codeOf(error: Error): string {
-  if ('code' in error && typeof error.code === 'string') return error.code;
-  return error.message === '' ? error.constructor.name : error.message.slice(0, 60);
 }
 
 function awayIssues({ postgres, redis, redisLost, at }: Sighting): Issue[] {
@@ -109,12 +105,17 @@ function limitIssues({ postgres, redis }: Sighting): Issue[] {
   return issues;
 }
 
+/** Whether it is the server that fails, and not one mail. */
+export function isFailing({ failure, failedSince }: MailFacts): boolean {
+  return failure !== null && failedSince >= MAIL_FAILURES;
+}
+
 function mailIssues({ mail, at }: Sighting): Issue[] {
-  if (!mail.ok || !mail.value.failure || mail.value.failedSince < MAIL_FAILURES) return [];
+  if (!mail.ok || !isFailing(mail.value)) return [];
   const { failure, failedSince, lastSent } = mail.value;
+  if (!failure) return [];
   const spanMs = Math.max(1000, at.getTime() - failure.at.getTime());
-  const unsentMs = lastSent === null ? 86_400_000 : Math.max(1000, at.getTime() - lastSent.getTime());
-  return [
-    { level: 'warn', code: 'mailFails', figures: { count: failedSince, spanMs, unsentMs }, detail: failure.error },
-  ];
+  const unsent = lastSent !== null && { unsentMs: Math.max(1000, at.getTime() - lastSent.getTime()) };
+  const figures = { count: failedSince, spanMs, ...unsent };
+  return [{ level: 'warn', code: 'mailFails', figures, detail: failure.error }];
 }

@@ -7,6 +7,7 @@ import { Redis } from '../../lib/core/redis';
 import { freePort } from '../../lib/embedded/free-port';
 import { ProcessList } from '../../lib/job/pulse/process-list';
 import { Deadline } from '../../lib/support/deadline';
+import { readActs } from '../../lib/tree/operator-acts';
 import { Stage } from '../supervisor/stage';
 import { createDatabase } from '../support/postgres';
 import { tempFolder } from '../support/temp-folder';
@@ -88,6 +89,9 @@ describe('catamount jobs, as it is typed', () => {
     assert.match(JSON.parse(line).msg, /^pause queue default, asked by cli \(\S+\)$/);
     assert.match((await jobs('stats')).stdout, /^default +1 .* paused .* by cli \(\S+\)$/m);
     assert.equal((await jobs('resume default')).code, 0);
+    const [resumed, was] = await readActs(redis.client);
+    assert.deepEqual([resumed?.about.action, was?.about.action, was?.about.queue], ['resume', 'pause', 'default']);
+    assert.match(String(was?.about.via), /^cli \(\S+\)$/);
     assert.match((await jobs('clear default --yes')).stdout, /^Deleted 1 job that waited in default\.\n$/);
   });
 

@@ -95,6 +95,7 @@ export function recordedOperations(called: (call: string) => void, failing: read
     stats: () => record('stats').then(sampleStats),
     look: () => record('look').then(samplePicture),
     figures: async () => [],
+    happened: async () => undefined,
     order: (command) => record('order', command),
     recycle: (slot) => record('recycle', slot),
     phasedRestart: () => record('phasedRestart'),

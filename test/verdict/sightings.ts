@@ -39,7 +39,14 @@ export const REDIS = {
   policy: 'noeviction',
   pingMs: 1,
 };
-export const MAIL = { sentToday: 261, failedToday: 0, lastSent: new Date(NOW), failedSince: 0, failure: null };
+export const MAIL = {
+  sentToday: 261,
+  failedToday: 0,
+  retryingToday: 0,
+  lastSent: new Date(NOW),
+  failedSince: 0,
+  failure: null,
+};
 
 /** All is well, but for what is said otherwise. */
 export function sightingOf(picture: TreePicture = pictureOf(), changes: Partial<Sighting> = {}): Sighting {
@@ -54,6 +61,7 @@ export function sightingOf(picture: TreePicture = pictureOf(), changes: Partial<
     postgres: known(POSTGRES),
     redis: known(REDIS),
     mail: known(MAIL),
+    acts: known([]),
     redisLost: null,
     ...changes,
   };

@@ -1,6 +1,8 @@
 import type { RecentEvent } from '../../cluster/recent-events';
 import { told, type WorkInFlight } from '../../cluster/stats';
 import type { Death } from '../../cluster/tree-picture';
+import { countOf } from '../../support/count-text';
+import { valueIn } from '../../verdict/source';
 import { time } from './figures';
 import { chosenFrom } from './processes';
 import { type Line, line, type View } from './view';
@@ -25,15 +27,17 @@ function works(where: string, list: readonly WorkInFlight[]): Line[] {
 }
 
 /** Last words of those that died and are not back yet, then what has happened, newest first. */
-export function happenings({ picture }: View, most: number): Line[] {
+export function happenings({ picture, stores }: View, most: number): Line[] {
   if (!picture) return [];
   const dead = [
     ...picture.slots.map(({ index, death, nextTry }) => ({ who: `worker ${index}`, death, nextTry })),
     { who: 'the job processor', ...picture.processor },
   ];
+  const acts = (stores.sighting && valueIn(stores.sighting.acts)) ?? [];
+  const events = [...picture.events, ...acts].sort((a, b) => Date.parse(b.at) - Date.parse(a.at));
   const lines = [
     ...dead.flatMap(({ who, death, nextTry }) => (death && nextTry ? [lastWords(who, death, nextTry.attempt)] : [])),
-    ...picture.events.map((event) => line(`  ${clock(event.at)}  ${sentence(event)}`)),
+    ...events.map((event) => line(`  ${clock(event.at)}  ${sentence(event)}`)),
   ];
   return lines.length === 0 ? [] : [line('  happened', 'faint'), ...lines.slice(0, most - 1)];
 }
@@ -48,6 +52,8 @@ function clock(at: string): string {
 }
 
 type About = RecentEvent['about'];
+
+const SERVICES: Readonly<Record<string, string>> = { redis: 'Redis', postgres: 'Postgres' };
 
 const SENTENCES: Partial<Record<RecentEvent['name'], (about: About) => string>> = {
   'primary.listening': ({ address }) => `listening on ${address}`,
@@ -71,6 +77,17 @@ const SENTENCES: Partial<Record<RecentEvent['name'], (about: About) => string>> 
     `${count} dead jobs of ${queue} were dropped for good (${reason === 'age' ? 'dead for 180 days' : 'only 10,000 are kept'})`,
   'redis.emptied': () => 'Redis has lost its data: the outbox is dispatched again, anything else is gone',
   'queue.restored': ({ queue, count }) => `Redis had lost the place of ${count} jobs of ${queue}: put back`,
+  'service.away': ({ service, why }) => `${SERVICES[String(service)]} does not answer: ${why}`,
+  'service.back': ({ service, awayMs }) => `${SERVICES[String(service)]} answers again, after ${time(Number(awayMs))}`,
+  'operator.jobs': ({ action, count, set, via }) =>
+    `${action} ${countOf(Number(count), `${set} job`)}, asked by ${via}`,
+  'operator.queue': ({ action, queue, jobs, via }) =>
+    `${action} queue ${queue}${action === 'clear' ? `, ${countOf(Number(jobs), 'job')} deleted` : ''}, asked by ${via}`,
+  'operator.cron': ({ action, name, via }) => `${action} recurring job ${name}, asked by ${via}`,
+  'operator.process': ({ process, order, via }) => `job processor ${process} is to ${order}, asked by ${via}`,
+  'operator.mails': ({ action, count, via }) =>
+    `${action === 'test' ? 'send a test mail' : `delete ${countOf(Number(count), 'mail')}`}, asked by ${via}`,
+  'operator.adopted': ({ via }) => `adopt the database's jobs, asked by ${via}`,
   'operator.command': ({ command, via }) => `asked to ${command} by ${via}`,
   'operator.refused': ({ command, reason }) => `${command} was refused: ${reason}`,
 };

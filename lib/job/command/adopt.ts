@@ -14,7 +14,7 @@ export const ADOPT: JobCommand = {
       const { knex, redis, events, via } = desk.parts;
       await confirmed(desk, options.yes === true, 'run the jobs that this database has brought along');
       const changed = await adoptDatabase(knex, redis);
-      if (changed) events.emit('operator.command', { command: "adopt the database's jobs", via });
+      if (changed) events.emit('operator.adopted', { via });
       const text = changed
         ? 'Adopted: its jobs are dispatched from now on.\n'
         : 'This database belongs here already.\n';

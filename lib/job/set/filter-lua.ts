@@ -147,12 +147,13 @@ local function matchesParsed(id, text)
   local record = parse(text)
   local data, options = field(record, 'data'), field(record, 'options')
   if type(data) ~= 'table' then
-    if F.class or F.tag or F.error then return false end
+    if F.class or F.tag or F.error or F.failedSince then return false end
     return not F.text or contains(lower(text), F.plainText) or contains(lower(id), F.plainText)
   end
   if F.class and data.class ~= F.plainClass then return false end
   if F.tag and not includes(data.tags, F.tag) then return false end
   if F.error and not errorHolds(options, F.plainError) then return false end
+  if F.failedSince and (tonumber(field(field(field(options, 'failures'), 1), 'at')) or 0) < F.failedSince then return false end
   if not F.text or contains(lower(id), F.plainText) or errorHolds(options, F.plainText) then return true end
   if type(data.class) ~= 'string' then return holds(data, F.plainText) end
   return holds(data.class, F.plainText) or holds(data.args, F.plainText) or contextHolds(data, F.plainText)
@@ -205,19 +206,24 @@ end
 
 local function matches(id, text)
   if not text then
-    return not (F.retrying or F.class or F.tag or F.error) and (not F.text or contains(lower(id), F.plainText))
+    return not (F.retrying or F.class or F.tag or F.error or F.failedSince) and (not F.text or contains(lower(id), F.plainText))
   end
   work = work + 1 + #text / 1500
   if F.retrying ~= nil and isRetrying(text) ~= F.retrying then return false end
-  if not (F.class or F.tag or F.error or F.text) then return true end
+  if not (F.class or F.tag or F.error or F.text or F.failedSince) then return true end
   local c = string.match(text, '^{"data":{"v":%d+,"class":"()')
   local a = c and find(text, '","args":[', c, true)
   if not a then return matchesParsed(id, text) end
   if F.class and sub(text, c, a - 1) ~= F.class then return false end
-  if not (F.tag or F.error or F.text) then return true end
+  if not (F.tag or F.error or F.text or F.failedSince) then return true end
   if F.tag and not find(text, F.tagText, a, true) then return false end
   local o = find(text, '},"options":{"timestamp":', a, true)
   if not o or find(text, '},"options":{"timestamp":', o + 1, true) then return matchesParsed(id, text) end
+  if F.failedSince then
+    -- Quotes in texts are escaped, so that no error holds this mark.
+    local at = string.match(text, '"failures":%[{[^{}%[%]]-"at":(%d+)', o)
+    if (tonumber(at) or 0) < F.failedSince then return false end
+  end
   if F.error and not errorTextHolds(text, o, F.error) then return false end
   if F.tag then
     local e = endOfArguments(text, a)

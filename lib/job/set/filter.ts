@@ -17,6 +17,8 @@ export interface JobFilter {
   /** Its time (of death, or of its next run) is this or later; or this or earlier. Of a queue's waiting jobs neither counts. */
   readonly since?: Date | undefined;
   readonly until?: Date | undefined;
+  /** Its latest run that is known to have failed did so then or later. */
+  readonly failedSince?: Date | undefined;
 }
 
 const LONGEST = 1000;
@@ -32,6 +34,7 @@ export interface CheckedFilter {
   /** ms since 1970. */
   readonly since: number | undefined;
   readonly until: number | undefined;
+  readonly failedSince: number | undefined;
 }
 
 /** @throws InvalidRequestError. */
@@ -51,7 +54,8 @@ export function checkFilter(filter: JobFilter): CheckedFilter {
   }
   const { class: className, tag, error, text } = checked;
   const [since, until] = [checkTime('since', filter.since), checkTime('until', filter.until)];
-  return { queues, class: className, tag, error, text, since, until };
+  const failedSince = checkTime('failedSince', filter.failedSince);
+  return { queues, class: className, tag, error, text, since, until, failedSince };
 }
 
 function checkTime(name: string, time: Date | undefined): number | undefined {
@@ -70,7 +74,7 @@ export function checkQueue(name: string): void {
 
 /** Whether records must be looked at. */
 export function isFiltering(filter: CheckedFilter): boolean {
-  return CONDITIONS.some((name) => filter[name] !== undefined);
+  return filter.failedSince !== undefined || CONDITIONS.some((name) => filter[name] !== undefined);
 }
 
 export interface Kinds {
@@ -82,10 +86,11 @@ export interface Kinds {
 
 /** The filter as filter-lua.ts reads it. */
 export function luaFilter(filter: CheckedFilter, { retrying, trustIds }: Kinds = {}): string {
-  const { class: name, tag, error, text } = filter;
+  const { class: name, tag, error, text, failedSince } = filter;
   return JSON.stringify({
     retrying,
     trustIds,
+    failedSince,
     ...(name !== undefined && { class: JSON.stringify(name).slice(1, -1), plainClass: name }),
     ...(tag !== undefined && { tag, tagText: JSON.stringify(tag) }),
     ...(error !== undefined && { error: jsonNeedles(error).map(toNeedle), plainError: plainNeedles(error) }),
@@ -98,7 +103,8 @@ export function luaFilter(filter: CheckedFilter, { retrying, trustIds }: Kinds =
 const GIST_MARKS = ['\0', '\x01', '\x02'];
 
 /** undefined: records must be looked at. */
-function gistFilter({ class: name, tag, error, text }: CheckedFilter): object | undefined {
+function gistFilter({ class: name, tag, error, text, failedSince }: CheckedFilter): object | undefined {
+  if (failedSince !== undefined) return undefined;
   if ([name, tag, error, text].some((part) => GIST_MARKS.some((mark) => part?.includes(mark)))) return undefined;
   const plain = plainNeedles(text ?? '');
   const escaped = jsonNeedles(text ?? '').filter((needle) => !plain.includes(needle));

@@ -14,7 +14,7 @@ export const SCHEDULED = 'dispatched_at is null and run_at > now()';
 /** What `filter-lua.ts` is to Redis. The text is looked for in the whole payload first: few rows must be parsed then. */
 export function rowCondition(filter: CheckedFilter): RowCondition {
   const parts: RowCondition[] = [{ sql: SCHEDULED, values: [] }];
-  const { queues, class: name, tag, error, text, since, until } = filter;
+  const { queues, class: name, tag, error, text, since, until, failedSince } = filter;
   if (queues) parts.push({ sql: 'queue = any(?::text[])', values: [[...queues]] });
   if (name !== undefined) parts.push({ sql: 'class = ?', values: [name] });
   if (tag !== undefined) {
@@ -22,7 +22,7 @@ export function rowCondition(filter: CheckedFilter): RowCondition {
     parts.push({ sql: `strpos(payload, ?) > 0 and ${exists}`, values: [JSON.stringify(tag), tag] });
   }
   // They have not run yet: there are no errors.
-  if (error !== undefined) parts.push({ sql: 'false', values: [] });
+  if (error !== undefined || failedSince !== undefined) parts.push({ sql: 'false', values: [] });
   if (text !== undefined) parts.push(textCondition(text));
   if (since !== undefined) parts.push({ sql: 'run_at >= ?::timestamptz', values: [new Date(since).toISOString()] });
   if (until !== undefined) parts.push({ sql: 'run_at <= ?::timestamptz', values: [new Date(until).toISOString()] });

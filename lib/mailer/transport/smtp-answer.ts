@@ -41,6 +41,15 @@ export function isPermanent(error: Error): error is SmtpError {
   );
 }
 
+/** What the server said, such as `450 4.2.1 mailbox busy`; undefined where it said nothing: it was not reached, say. */
+export function answerIn(error: Error): string | undefined {
+  for (let one: unknown = error; one instanceof Error; one = one.cause) {
+    const { response } = one as Partial<SmtpError>;
+    if (typeof response === 'string') return response;
+  }
+  return undefined;
+}
+
 /** The recipients refused while others were taken. */
 export function refusals(info: {
   readonly rejectedErrors?:

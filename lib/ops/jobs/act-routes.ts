@@ -47,6 +47,8 @@ export function actRoutes(page: SetPage): JobPages {
       const plain = isHarmless(act) && chosen.refs !== undefined;
       if (!plain && form.get('confirmed') !== '1') return ask(site, ctx, page, question);
       const wrong = plain ? undefined : await whatIsWrong(site, ctx, page, question);
+      // From the question that offers several acts: what is to be typed is asked for now.
+      if (wrong === 'count' && !form.has('count')) return ask(site, ctx, page, question);
       if (wrong) return ask(site, ctx, page, { ...question, wrong });
       await actOnce(site, ctx, back, () => move(site, ctx, page, question));
     });
@@ -78,7 +80,7 @@ async function whatIsWrong(
   if (act === 'reschedule' && !momentOf(at)) return 'at';
   const expected = Number(form.get('expected'));
   if (!Number.isSafeInteger(expected) || expected < 1) throw refusal(422, 'stale');
-  if (expected > TYPED_ABOVE && form.get('count')?.trim() !== String(expected)) return 'count';
+  if (isTyped(act, expected) && form.get('count')?.trim() !== String(expected)) return 'count';
   const { selection } = chosen;
   if ('ids' in selection) return undefined;
   const count = await (await site.desk.sets(ctx))[page.set].count(selection.filter);
@@ -101,11 +103,16 @@ async function ask(site: JobSite, ctx: OpsContext, page: SetPage, question: Ques
     page,
     doomed,
     offered,
-    typed: count > TYPED_ABOVE,
+    typed: isTyped(act, count),
     action: `/ops/jobs/${page.name}/act`,
     at: at || inAnHour(),
     rescheduleHref: pathWith(ctx, { act: 'reschedule' }),
   });
+}
+
+/** What destroys many jobs is confirmed by their number; a retry costs nothing. */
+function isTyped(act: ActName | null, count: number): boolean {
+  return (act === 'delete' || act === 'kill') && count > TYPED_ABOVE;
 }
 
 function readAct(fields: URLSearchParams, page: SetPage): ActName {

@@ -12,7 +12,7 @@ export interface ShownArgument {
 }
 
 /** What a list shows of the arguments of one job, in characters. */
-const LINE_LENGTH = 160;
+const LINE_LENGTH = 400;
 
 /** @param args as they travel, filtered. */
 export function shownArguments(args: readonly JsonValue[]): ShownArgument[] {

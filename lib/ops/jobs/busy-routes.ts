@@ -2,9 +2,10 @@ import type { BusyJob } from '../../job/pulse/process-info';
 import type { ListedProcess } from '../../job/pulse/process-list';
 import type { OpsContext } from '../context';
 import { TimeWords } from '../page/time-words';
+import { jobPath } from './job-path';
 import { type JobPages, type JobSite, showPage } from './job-site';
 import { type Patch, watch } from './news';
-import { jobPath, type ShownJob, showJob, showValues } from './shown-job';
+import { type ShownJob, showJob, showValues } from './shown-job';
 
 const PATH = '/ops/jobs/busy';
 /** Jobs whose arguments and progress are looked up; of others only what their process tells is shown. */

@@ -1,7 +1,7 @@
 import type { JobSet } from '../../job/set/job-set';
 import type { Selection } from '../../job/set/selection';
 import { refusal } from '../page/refusal';
-import { FILTERS, type Filters, jobFilter, readFilters } from './list-query';
+import { type Filters, filtersOf, jobFilter, readFilters } from './list-query';
 import type { SetPage } from './set-pages';
 import { readRef } from './shown-job';
 
@@ -31,8 +31,7 @@ const PATIENCE_MS = 86_400_000;
 
 /** @throws ProblemError 400 or 422 that says what is wrong with them. */
 export function readChosen(fields: URLSearchParams, page: SetPage): ChosenJobs {
-  const allowed = FILTERS.filter((name) => page.failed || name !== 'error');
-  const filters = readFilters((name) => fields.get(name), allowed);
+  const filters = readFilters((name) => fields.get(name), filtersOf(page));
   const asOf = readTime(fields.get('asOf'));
   if (fields.get('all') === '1') {
     return { refs: undefined, filters, asOf, selection: { filter: jobFilter(page, filters, asOf, true) } };

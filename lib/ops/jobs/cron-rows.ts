@@ -4,8 +4,8 @@ import type { CronListing } from '../../job/cron/cron-board';
 import type { SetName } from '../../job/set/entry';
 import type { JobSets } from '../../job/set/job-sets';
 import type { OpsContext } from '../context';
+import { jobPath } from './job-path';
 import type { JobSite } from './job-site';
-import { jobPath } from './shown-job';
 
 export interface CronRow extends CronListing {
   /** When it is due, in words; null for an expression that has none. */

@@ -1,8 +1,11 @@
+import { WHOLE } from '../../core/argument-filter';
 import type { JobEntry } from '../../job/set/entry';
 import type { FoundPlace } from '../../job/set/find-job';
 import type { JobSets } from '../../job/set/job-sets';
 import { assertOperator } from '../access/operators';
 import type { OpsContext } from '../context';
+import { DELIVERIES } from '../mail/delivery-routes';
+import { MAILS_SHOWN, mailsOf } from '../mail/job-mails';
 import { refusal } from '../page/refusal';
 import { actOnce, type JobPages, type JobSite, showPage } from './job-site';
 import { watch } from './news';
@@ -55,7 +58,7 @@ async function showJobPage(site: JobSite, ctx: OpsContext): Promise<void> {
   const { entry } = place;
   if (!entry) return showGone(site, ctx);
   const rules = site.classes.rulesFor(ctx);
-  const job = showJob(entry, rules);
+  const job = showJob(entry, rules, WHOLE);
   const failures = showFailures(entry, rules);
   const running = place.place === 'active' ? await whereItRuns(site, job) : undefined;
   const page = SET_PAGES.find(({ set }) => set === place.place);
@@ -68,15 +71,16 @@ async function showJobPage(site: JobSite, ctx: OpsContext): Promise<void> {
     failures,
     events: timeline({ job, failures, place, running }),
     running: running ?? null,
-    progress: entry.progress === undefined ? null : showValues(entry.progress, rules),
+    progress: entry.progress === undefined ? null : showValues(entry.progress, rules, WHOLE),
     share: typeof entry.progress === 'number' && entry.progress >= 0 && entry.progress <= 1 ? entry.progress : null,
-    attributes: attributes === undefined ? [] : showValues(attributes, rules),
+    attributes: attributes === undefined ? [] : showValues(attributes, rules, WHOLE),
     jobLocale: locale ?? null,
     // Its run, or the policy of its class, has said that no other try can help.
     refused: place.place === 'dead' && !job.killed && saysSo(entry),
     reason: rules.everything ? (entry.reason ?? null) : null,
     unreadable: entry.unreadable ?? null,
     raw: rules.everything ? (entry.raw ?? null) : null,
+    mails: await mailsOf(site, entry, rules),
   };
   const locals = {
     title: job.class ?? ctx.state.t('jobs.unnamed'),
@@ -85,6 +89,8 @@ async function showJobPage(site: JobSite, ctx: OpsContext): Promise<void> {
     acts: page ? actNames(page) : [],
     runs: limit === undefined || !Number.isFinite(limit) ? null : limit + 1,
     everything: rules.everything,
+    mailsShown: MAILS_SHOWN,
+    mailsHref: `${DELIVERIES}?q=${encodeURIComponent(job.id)}`,
     current: page?.name ?? (place.place === 'active' ? 'busy' : 'queues'),
     live: `${ctx.path}/events?seen=${stateOf(place)}`,
   };
@@ -97,6 +103,7 @@ async function showGone(site: JobSite, ctx: OpsContext): Promise<void> {
   await showPage(site, ctx, 'job-gone', {
     title: ctx.state.t('jobs.job.gone.title'),
     ...refOf(ctx),
+    mailsHref: ctx.state.visitor.role === 'operator' ? `${DELIVERIES}?q=${encodeURIComponent(refOf(ctx).id)}` : null,
     current: undefined,
   });
 }

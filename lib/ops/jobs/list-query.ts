@@ -9,19 +9,24 @@ export const SPANS = { hour: 3_600_000, day: 86_400_000, week: 604_800_000 } as 
 export type SpanName = keyof typeof SPANS;
 
 /** What may be asked of a list, besides its order and page. As texts, '' for any. */
-export const FILTERS = ['q', 'class', 'queue', 'error', 'tag', 'when'] as const;
+export const FILTERS = ['q', 'class', 'queue', 'error', 'tag', 'when', 'failed'] as const;
 export type Filters = Readonly<Record<(typeof FILTERS)[number], string>>;
 
 const LONGEST = 1000;
-const NO_FILTERS: Filters = { q: '', class: '', queue: '', error: '', tag: '', when: '' };
+const NO_FILTERS: Filters = { q: '', class: '', queue: '', error: '', tag: '', when: '', failed: '' };
+/** Those for a length of time. */
+const TIMES = ['when', 'failed'] as const;
 
 /** @throws ProblemError 400 that says which part of the query makes no sense. */
 export function readFilters(given: (name: string) => unknown, allowed: readonly (keyof Filters)[] = FILTERS): Filters {
   const filters: Record<string, string> = { ...NO_FILTERS };
   for (const name of allowed) filters[name] = readText(name, given(name));
-  const { queue, when } = filters as Filters;
+  const { queue } = filters as Filters;
   if (queue !== '') orRefuse('queue', queue, () => checkQueue(queue));
-  if (when !== '' && !Object.hasOwn(SPANS, when)) throw badQuery('when', when);
+  for (const name of TIMES) {
+    const { [name]: span = '' } = filters;
+    if (span !== '' && !Object.hasOwn(SPANS, span)) throw badQuery(name, span, 'when');
+  }
   return filters as Filters;
 }
 
@@ -33,6 +38,11 @@ function readText(name: string, value: unknown): string {
   return text;
 }
 
+/** What may be asked of the list of a set: only jobs that have failed have errors, and the dead have died of their failure. */
+export function filtersOf(page: Pick<SetPage, 'failed' | 'set'>): readonly (keyof Filters)[] {
+  return FILTERS.filter((name) => (name !== 'error' || page.failed) && (name !== 'failed' || page.set === 'retry'));
+}
+
 export function isFiltering(filters: Filters): boolean {
   return FILTERS.some((name) => filters[name] !== '');
 }
@@ -42,8 +52,9 @@ export function isFiltering(filters: Filters): boolean {
  * where `frozen` not by any other filter.
  */
 export function jobFilter(page: Pick<SetPage, 'set'>, filters: Filters, now: number, frozen = false): JobFilter {
-  const { q, class: className, queue, error, tag, when } = filters;
+  const { q, class: className, queue, error, tag, when, failed } = filters;
   const span = when === '' ? undefined : SPANS[when as SpanName];
+  const failedWithin = failed === '' ? undefined : SPANS[failed as SpanName];
   const dead = page.set === 'dead';
   return {
     text: q,
@@ -51,6 +62,7 @@ export function jobFilter(page: Pick<SetPage, 'set'>, filters: Filters, now: num
     queue,
     error,
     tag,
+    failedSince: failedWithin === undefined ? undefined : new Date(now - failedWithin),
     since: dead && span !== undefined ? new Date(now - span) : undefined,
     until: dead ? (frozen ? new Date(now) : undefined) : span === undefined ? undefined : new Date(now + span),
   };

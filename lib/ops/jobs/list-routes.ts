@@ -5,7 +5,7 @@ import { closest } from '../../support/closest';
 import type { OpsContext } from '../context';
 import { Paging, PER_PAGE } from '../page/paging';
 import { type JobPages, type JobSite, pathWith, showPage } from './job-site';
-import { type Filters, isFiltering, jobFilter, readFilters, readPage, readSort, SPANS } from './list-query';
+import { type Filters, filtersOf, isFiltering, jobFilter, readFilters, readPage, readSort, SPANS } from './list-query';
 import { listEvents, newestAt } from './news';
 import { actNames, type SetPage } from './set-pages';
 import { showJob } from './shown-job';
@@ -102,10 +102,7 @@ function sorted(names: readonly (string | undefined)[]): string[] {
 
 /** A viewer searches in nothing that is hidden: what is found would tell it. */
 function filtersFor(ctx: OpsContext, page: SetPage, names: Names): Filters {
-  const filters = readFilters(
-    (name) => ctx.query[name],
-    page.failed ? undefined : ['q', 'class', 'queue', 'tag', 'when'],
-  );
+  const filters = readFilters((name) => ctx.query[name], filtersOf(page));
   if (ctx.state.visitor.role !== 'viewer') return filters;
   return { ...filters, q: '', error: names.errors.includes(filters.error) ? filters.error : '' };
 }

@@ -1,10 +1,11 @@
-import type { ArgumentFilter } from '../../core/argument-filter';
+import type { ArgumentFilter, ShownLengths } from '../../core/argument-filter';
 import type { JobClass } from '../../job/job-class';
 import type { JsonValue } from '../../job/record/json';
 import type { JobEntry, JobError } from '../../job/set/entry';
 import { checkRef, type JobRef } from '../../job/set/reference';
 import { KILLED } from '../../job/set/rewrites';
 import { argumentLine, type ShownArgument, shownArguments } from './argument-text';
+import { jobPath } from './job-path';
 import { essence, nameAndMessage, type ShownError, type StackLine, stackLines } from './stack-frames';
 
 /** A job as pages and JSON show it: what is to be hidden is not in it. */
@@ -52,10 +53,11 @@ export interface ShowRules {
   readonly filter: ArgumentFilter;
 }
 
-export function showJob(entry: JobEntry, rules: ShowRules): ShownJob {
+/** @param lengths how much of each argument is shown. Default: as much as belongs into a line. */
+export function showJob(entry: JobEntry, rules: ShowRules, lengths?: ShownLengths): ShownJob {
   const { id, queue, set, attempts, tags } = entry;
   const argsHidden = whyHidden(entry, rules);
-  const args = argsHidden === null ? shownArguments(rules.filter.filter(entry.args)) : null;
+  const args = argsHidden === null ? shownArguments(rules.filter.filter(entry.args, lengths)) : null;
   return {
     id,
     queue,
@@ -92,12 +94,12 @@ export function showFailures({ errors }: JobEntry, { everything }: ShowRules): S
 }
 
 /** What else the app has attached, by name, with what its filters name hidden; null where one may not see it. */
-export function showValues(value: unknown, { everything, filter }: ShowRules): readonly ShownArgument[] | null {
-  return everything ? shownArguments(filter.filter([value as JsonValue])) : null;
-}
-
-export function jobPath({ queue, id }: Pick<JobEntry, 'queue' | 'id'>): string {
-  return `/ops/jobs/job/${encodeURIComponent(queue)}/${encodeURIComponent(id)}`;
+export function showValues(
+  value: unknown,
+  { everything, filter }: ShowRules,
+  lengths?: ShownLengths,
+): readonly ShownArgument[] | null {
+  return everything ? shownArguments(filter.filter([value as JsonValue], lengths)) : null;
 }
 
 /** From the forms of lists; undefined for what is none. */

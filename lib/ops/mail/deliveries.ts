@@ -1,4 +1,5 @@
 import type { Knex } from 'knex';
+import { TODAY } from '../../verdict/mails-to-retry';
 
 export const DELIVERY_STATES = ['sent', 'claimed', 'failed'] as const;
 export type DeliveryState = (typeof DELIVERY_STATES)[number];
@@ -31,6 +32,8 @@ export interface DeliveryFilter {
   readonly search: string;
 }
 
+/** The clock of whoever enqueued may be ahead of that of Postgres by so much. */
+const CLOCKS_DIFFER_MS = 3_600_000;
 /** More are not counted. */
 export const COUNTED = 10_000;
 /** Templates of so many newest mails are offered as a filter. */
@@ -63,6 +66,17 @@ export class Deliveries {
     return row;
   }
 
+  /** Those of one job that was enqueued then, in the order in which it began them. @param most at most so many. */
+  async ofJob(id: string, enqueuedAt: Date, most: number): Promise<DeliveryRow[]> {
+    return this.knex('mail_deliveries')
+      .select<DeliveryRow[]>(COLUMNS)
+      .where('created_at', '>=', new Date(enqueuedAt.getTime() - CLOCKS_DIFFER_MS))
+      .whereRaw('starts_with(key, ?)', [`${id}/`])
+      .orderBy('created_at')
+      .orderBy('key')
+      .limit(most);
+  }
+
   /** At most COUNTED. */
   async count(filter: DeliveryFilter): Promise<number> {
     const some = this.matching(filter).select(this.knex.raw('1')).limit(COUNTED).as('some');
@@ -86,7 +100,7 @@ export class Deliveries {
   /** How many of each state have been begun since midnight, UTC. */
   async today(): Promise<Readonly<Record<DeliveryState, number>>> {
     const rows = await this.knex('mail_deliveries')
-      .where('created_at', '>=', this.knex.raw(`date_trunc('day', now() at time zone 'utc') at time zone 'utc'`))
+      .whereRaw(TODAY)
       .groupBy('state')
       .select<{ state: DeliveryState; count: string }[]>('state', this.knex.raw('count(*) as count'));
     const counts = new Map(rows.map(({ state, count }) => [state, Number(count)]));

@@ -1,5 +1,6 @@
+import { codeOf } from '../../core/errors';
 import type { Sighting } from '../../verdict/lookout';
-import { codeOf, FULL_SHARE } from '../../verdict/service-issues';
+import { FULL_SHARE, isFailing } from '../../verdict/service-issues';
 import type { Reading } from '../../verdict/source';
 import type { IconName } from '../page/icons';
 import { facts, type Tone, type Words } from './words';
@@ -88,16 +89,17 @@ function mailView({ mail }: Sighting, delivery: string, words: Words): Dependenc
       phase: t('overview.phase.unknown'),
       say: t('overview.deps.mailUnknown'),
     };
-  const { sentToday, failedToday, lastSent, failure } = mail.value;
+  const { sentToday, failedToday, retryingToday, lastSent } = mail.value;
   const last =
     lastSent === null ? t('overview.deps.noMail') : t('overview.deps.lastMail', { when: time.fromNow(lastSent) });
   const say = facts(
     t(`overview.deps.by.${delivery}`),
     t('overview.deps.today', { count: sentToday }),
     failedToday > 0 && t('overview.deps.failed', { count: failedToday }),
+    retryingToday > 0 && t('overview.deps.retrying', { count: retryingToday }),
     last,
   );
-  if (failure) return { id, name, tone: 'warn', icon: 'warn', phase: t('overview.phase.fails'), say };
+  if (isFailing(mail.value)) return { id, name, tone: 'warn', icon: 'warn', phase: t('overview.phase.fails'), say };
   return { id, name, tone: 'ok', icon: 'mail', phase: '', say };
 }
 

@@ -27,7 +27,9 @@ export function issueWords({ code, figures, death, holders, detail }: Issue, wor
   values.holders = holderWords(holders ?? [], words);
   if (figures.place !== undefined) values.where = t(`overview.issue.cronPlace.${figures.place}`);
   const texts = `overview.issue.${code}`;
-  return { head: t(`${texts}.head`, values).trim(), rest: t(`${texts}.rest`, values).trim() };
+  // Where no record tells of a mail that was sent, nobody knows since when there is none.
+  const rest = code === 'mailFails' && figures.unsentMs === undefined ? 'never' : 'rest';
+  return { head: t(`${texts}.head`, values).trim(), rest: t(`${texts}.${rest}`, values).trim() };
 }
 
 /** `2 × ImportJob, for up to 90 s`. */
@@ -87,7 +89,7 @@ const HREFS: Readonly<Record<Exclude<IssueCode, 'treeSilent' | 'otherTree'>, str
     late: ofQueue,
     slotsHeld: '/ops/jobs/busy',
     unserved: ofQueue,
-    failing: (name) => `/ops/jobs/retries?class=${name}`,
+    failing: (name) => `/ops/jobs/classes/${name}`,
     deaths: '/ops/jobs/dead',
     cronFails: '/ops/jobs/cron',
     connections: '#postgres',

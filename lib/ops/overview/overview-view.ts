@@ -1,3 +1,4 @@
+import type { RecentEvent } from '../../cluster/recent-events';
 import type { Config } from '../../core/config';
 import { judge } from '../../verdict/judge';
 import type { Sighting } from '../../verdict/lookout';
@@ -71,14 +72,18 @@ export function overviewView(
     verdict: verdictView(shown, sighting, judgement, words),
     trees: trees.length > 1 || !redis.ok ? trees.map((tree) => treeTab(tree, tree === shown, words)) : null,
     othersUnknown: !redis.ok,
-    machine: shown ? machineView(shown, words) : null,
+    machine: shown ? machineView(shown, valueIn(sighting.acts), words) : null,
     dependencies: dependencyViews(sighting, shown?.picture.embedded ?? [], config.mail.delivery, words),
     queues: queues ? queueRows(queues, valueIn(sighting.outbox), latencyWarningMs, words) : null,
     redisCode: redis.ok ? null : (sighting.redisLost ?? redis.error.constructor.name),
   };
 }
 
-function machineView({ picture, own, silent, nodes }: SeenTree, words: Words): MachineView {
+function machineView(
+  { picture, own, silent, nodes }: SeenTree,
+  acts: readonly RecentEvent[] | undefined,
+  words: Words,
+): MachineView {
   const { t } = words;
   const { id, name, place, stats, limits, rates } = picture;
   const jobs = nodes.find(({ kind }) => kind === 'jobs');
@@ -102,7 +107,7 @@ function machineView({ picture, own, silent, nodes }: SeenTree, words: Words): M
     line: silent === null ? known : t('overview.say.unheard', { span: silent }),
     nodes: nodes.map(cardView),
     memory: memoryView(picture, nodes, words, silent === null),
-    events: eventLines(picture.events, words, EVENTS),
+    events: eventLines(picture.events, words, EVENTS, acts),
     workers: stats.workers,
     order: limits.weighted ? t('overview.queues.weighted') : t('overview.queues.strict', { first: limits.queues[0] }),
   };

@@ -1,5 +1,6 @@
 import type { WorkInFlight } from '../../cluster/stats';
 import type { TreePicture } from '../../cluster/tree-picture';
+import { jobPath } from '../jobs/job-path';
 import { type CardView, cardView, known } from '../overview/node-view';
 import type { SeenTree } from '../overview/seen-tree';
 import type { Words } from '../overview/words';
@@ -24,6 +25,8 @@ export interface WorkRow {
   readonly what: string;
   /** `Request a5ec…` */
   readonly id: string;
+  /** The page of a job; null for a request. */
+  readonly href: string | null;
   readonly age: string;
 }
 
@@ -75,6 +78,7 @@ function workRows(work: readonly WorkInFlight[], words: Words, http: boolean): W
   return work.map(({ what, id, ageMs }) => ({
     what: http && words.veiled ? (what.split(' ')[0] ?? '') : workWords(what, words.t),
     id: words.t(http ? 'work.requestId' : 'work.jobId', { id }),
+    href: http ? null : jobPath({ id, queue: what.replace(/^.* on /s, '') }),
     age: words.time.span(ageMs),
   }));
 }

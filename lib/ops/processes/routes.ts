@@ -1,6 +1,9 @@
+import type { RecentEvent } from '../../cluster/recent-events';
 import { UserError } from '../../core/errors';
 import { TreeList } from '../../tree/tree-list';
 import { judge } from '../../verdict/judge';
+import type { Sighting } from '../../verdict/lookout';
+import { valueIn } from '../../verdict/source';
 import { assertOperator } from '../access/operators';
 import type { OpsContext } from '../context';
 import { eventLines } from '../overview/event-lines';
@@ -18,7 +21,7 @@ import { processRows } from './process-rows';
 
 const LIST = '/ops/processes';
 /** Events that the page shows. */
-const EVENTS = 30;
+const EVENTS = 60;
 
 /** What a form here has ordered. The texts are `processes.told.<what>`. */
 export interface ProcessDeed {
@@ -32,9 +35,9 @@ export const processRoutes: PageGroup = async (site) => {
   const { router } = site;
   const lookout = await site.lookout();
   const deeds = new Deeds<ProcessDeed>(site.redis.client);
-  const find = async (ctx: OpsContext): Promise<SeenTree> => {
+  const find = async (ctx: OpsContext): Promise<SeenTree> => findIn(ctx, await lookout.look());
+  const findIn = (ctx: OpsContext, sighting: Sighting): SeenTree => {
     const chosen = chosenTree(ctx);
-    const sighting = await lookout.look();
     const judgement = judge(sighting, chosen, site.config.jobs.latencyWarningMs);
     const trees = seenTrees(judgement, sighting, Words.of(ctx));
     const tree = trees.find(({ own, picture }) => (chosen === null ? own : picture.id === chosen));
@@ -42,7 +45,11 @@ export const processRoutes: PageGroup = async (site) => {
     return tree;
   };
 
-  router.get(LIST, async (ctx) => showProcesses(site, ctx, await find(ctx), await deeds.told(ctx)));
+  router.get(LIST, async (ctx) => {
+    const sighting = await lookout.look();
+    const told = await deeds.told(ctx);
+    await showProcesses(site, ctx, { tree: findIn(ctx, sighting), acts: valueIn(sighting.acts), told });
+  });
 
   for (const act of ACTS) {
     const path = `${LIST}/${act.key}`;
@@ -81,17 +88,18 @@ async function orderOf(site: Site, ctx: OpsContext, { command }: Act, tree: Seen
   if (!left) throw refusal(404, 'treeGone');
 }
 
-async function showProcesses(
-  site: Site,
-  ctx: OpsContext,
-  tree: SeenTree,
-  told: ProcessDeed | undefined,
-): Promise<void> {
+interface Shown {
+  readonly tree: SeenTree;
+  readonly acts: readonly RecentEvent[] | undefined;
+  readonly told: ProcessDeed | undefined;
+}
+
+async function showProcesses(site: Site, ctx: OpsContext, { tree, acts, told }: Shown): Promise<void> {
   const { picture, own, silent } = tree;
   const words = Words.of(ctx);
   const rows = processRows(tree, words);
   // What a viewer may not see is left out of these already.
-  const events = eventLines(picture.events, words, EVENTS);
+  const events = eventLines(picture.events, words, EVENTS, acts);
   const id = own ? null : picture.id;
   await site.pages.show(
     ctx,

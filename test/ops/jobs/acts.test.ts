@@ -109,12 +109,18 @@ describe('what can be done with jobs', () => {
     assert.deepEqual(await deadIds(), []);
   });
 
-  it('all that match are meant by one form, with their number typed when there are many', async () => {
+  it('all that match are meant by one form; what deletes many has their number typed', async () => {
     await bury(30);
-    const question = await operator.get(`${DEAD}/confirm?all=1&q=inv_`);
+    const choice = await operator.get(`${DEAD}/confirm?all=1&q=inv_`);
+    assert.match(
+      textOf(choice.body),
+      /^Retry or delete 30 dead jobs\? .* SyncInvoiceJob 30 jobs Retry 30 jobs Delete 30 jobs Leave them$/,
+    );
+    const question = await operator.post(`${DEAD}/act`, { ...hiddenFields(choice.body), act: 'delete' });
+    assert.equal(question.status, 200);
     assert.match(
       textOf(question.body),
-      /^Retry or delete 30 dead jobs\? .* SyncInvoiceJob 30 jobs Type 30 to confirm Retry 30 jobs Delete 30 jobs Leave them$/,
+      /^Delete 30 dead jobs\? .* SyncInvoiceJob 30 jobs Type 30 to confirm Delete 30 jobs Keep them$/,
     );
     const fields = { ...hiddenFields(question.body), act: 'delete' };
     for (const count of ['', '29', '3O']) {
@@ -130,6 +136,16 @@ describe('what can be done with jobs', () => {
       audited().map((each) => ({ ...each, via: '' })),
       [{ name: 'operator.jobs', action: 'delete', set: 'dead', count: 30, via: '' }],
     );
+  });
+
+  it('all that match are retried without a number, however many: it costs nothing', async () => {
+    await bury(30);
+    billing.works = true;
+    const question = await operator.get(`${DEAD}/confirm?all=1&act=retry`);
+    assert.match(textOf(question.body), /^Retry 30 dead jobs\? .* SyncInvoiceJob 30 jobs Retry 30 jobs Leave them$/);
+    const fields = { ...hiddenFields(question.body), act: 'retry' };
+    assert.match(await operator.act(`${DEAD}/act`, fields), /30 jobs are back on their queues\./);
+    await until('they have run', () => billing.invoices.length === 30);
   });
 
   it('all that match are counted anew: where they have become more, one is asked again', async () => {

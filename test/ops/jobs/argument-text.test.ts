@@ -54,10 +54,10 @@ describe('arguments as pages show them', () => {
   });
 
   it('fit into a line, as far as it goes', () => {
-    const line = argumentLine(shownArguments(['x'.repeat(100), 'y'.repeat(100), 'z']));
+    const line = argumentLine(shownArguments(['x'.repeat(300), 'y'.repeat(300), 'z']));
     assert.deepEqual(
       line.map(({ text }) => text?.length),
-      [102, 55],
+      [302, 95],
     );
     assert.ok(line.at(-1)?.text?.endsWith('…'));
   });

@@ -74,6 +74,24 @@ describe("a job's page", () => {
     assert.doesNotMatch(json, /inv_29|No answer|aborted|acme/);
   });
 
+  it('shows a long value whole to whoever opens it, and hides what is in it all the same', async () => {
+    const text = 'long '.repeat(300);
+    const items = Array.from({ length: 60 }, (_, n) => n);
+    const args = [{ text, items, inner: { token: 'tok_secret' } }];
+    const id = await store(stage.redis.client, 'dead', { class: 'SyncInvoiceJob', args, errors: ['x'] });
+    const { body } = await operator.get(page(id));
+    assert.ok(body.includes(text), 'all of the text');
+    assert.match(textOf(body), /show all 1 502 characters/);
+    assert.match(body, /57, 58, 59\]/);
+    assert.doesNotMatch(body, /tok_secret/);
+    assert.doesNotMatch(await operator.read('/ops/jobs/dead'), /58, 59/);
+  });
+
+  it('leads to its class', async () => {
+    const { body } = await operator.get(page(await bury()));
+    assert.match(body, /href="\/ops\/jobs\/classes\/SyncInvoiceJob">SyncInvoiceJob</);
+  });
+
   it('hides what its class hides, and what nobody can tell of', async () => {
     await stage.processor();
     const { id } = await SecretJob.performLater('sesame');

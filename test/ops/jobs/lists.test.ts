@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { store } from '../../job/set/stored-job';
 import { until } from '../../support/until';
 import { SIGNED } from '../ops-web';
 import { seed } from './shop-seeds';
@@ -69,6 +70,73 @@ describe('lists of jobs', () => {
     assert.equal(await count('when=hour', 'scheduled'), 0);
     assert.equal(await count('when=day', 'scheduled'), 1);
     assert.equal(await count('q=4812', 'retries'), 1);
+    // It failed just now; its next try may be due within the minute.
+    assert.equal(await count('failed=hour', 'retries'), 1);
+    assert.equal(await count('failed=hour&when=week&class=WelcomeMailJob', 'retries'), 1);
+  });
+
+  it('of retries are filtered by when they failed, whenever they run next', async () => {
+    const { client } = stage.redis;
+    const failedAgo = (id: string, hours: number) => {
+      const [at, run] = [Date.now() - hours * 3_600_000, { attempt: 1, ms: 5, host: 'h', pid: 1 }];
+      const options = {
+        timestamp: at,
+        stacktraces: ['Error: no'],
+        failures: [
+          { at, ...run },
+          { at: 1, ...run },
+        ],
+        attempts: 2,
+      };
+      const data = {
+        v: 1,
+        class: 'OldJob',
+        args: ['"failures":[{"at":9999999999999}'],
+        via: 'redis',
+        attrs: {},
+        enqueuedAt: at,
+      };
+      const text = JSON.stringify({ data, options, status: 'retrying', progress: 0 });
+      return store(client, 'delayed', { id, text, at: Date.now() + 60_000 });
+    };
+    await Promise.all([failedAgo('recent', 0.5), failedAgo('today', 5), failedAgo('old', 30)]);
+    const ids = async (query: string) =>
+      (await operator.json<ListJson>(`/ops/jobs/retries?class=OldJob&${query}`)).jobs.map(({ id }) => id).sort();
+    assert.deepEqual(await ids('failed=hour'), ['recent']);
+    assert.deepEqual(await ids('failed=day'), ['recent', 'today']);
+    assert.deepEqual(await ids('failed=week&q=Old'), ['old', 'recent', 'today']);
+    const { body } = await operator.get('/ops/jobs/retries?class=OldJob&failed=day');
+    assert.match(textOf(body), /Class: OldJob Failed: Last day/);
+    const all = await operator.read('/ops/jobs/retries/confirm?all=1&class=OldJob&failed=day&act=delete');
+    assert.match(all, /^Delete 2 retries\?/);
+    const fields = { all: '1', class: 'OldJob', act: 'delete', confirmed: '1', expected: '3' };
+    await operator.act('/ops/jobs/retries/act', fields);
+  });
+
+  it('offer all of their jobs above the first row', async () => {
+    const text = await operator.read('/ops/jobs/dead');
+    assert.match(text, /^Dead jobs 61 jobs died\. .* removed\. All 61… Search/);
+  });
+
+  it('lead from a class to where its jobs are, and what became of them', async () => {
+    const text = await operator.read('/ops/jobs/classes/WelcomeMailJob');
+    assert.match(text, /^Job classes WelcomeMailJob Where its jobs are Scheduled jobs 1 job Retries 1 job What became/);
+    const { body } = await operator.get('/ops/jobs/classes/SyncInvoiceJob');
+    assert.match(body, /href="\/ops\/jobs\/dead\?class=SyncInvoiceJob">Dead jobs/);
+    assert.match(textOf(body), /Last hour \d+ \d+/);
+    await until('the job that runs is told of', async () => {
+      return /Running now 1 job/.test(await operator.read('/ops/jobs/classes/ImportRowsJob'));
+    });
+    assert.match(await operator.read('/ops/jobs/classes/NobodysJob', 404), /^This job class is not known/);
+    const classes = await until('they are counted', async () => {
+      const { body: list } = await operator.get('/ops/jobs/classes');
+      return list.includes('SyncInvoiceJob') && list;
+    });
+    assert.match(classes, /href="\/ops\/jobs\/classes\/SyncInvoiceJob"/);
+    assert.match(
+      (await operator.get('/ops/jobs/dead?class=SyncInvoiceJob')).body,
+      /href="\/ops\/jobs\/classes\/SyncInvoiceJob"/,
+    );
   });
 
   it('say what a filter hides, and what was probably meant', async () => {

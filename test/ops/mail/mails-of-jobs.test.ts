@@ -1,0 +1,177 @@
+import assert from 'node:assert/strict';
+import { Events } from '../../../lib/core/events';
+import { loadI18n } from '../../../lib/core/i18n';
+import { MailDelivery } from '../../../lib/mailer/delivery';
+import { DeliveryRecord } from '../../../lib/mailer/delivery-record';
+import { Mailer } from '../../../lib/mailer/mailer';
+import { Deadline } from '../../../lib/support/deadline';
+import { APP_LOCALES, APP_TEMPLATES, LONG_MS } from '../../mailer/stage';
+import { type SmtpSink, startSmtpSink } from '../../support/smtp';
+import { until } from '../../support/until';
+import SendReceiptsJob from '../jobs/shop/jobs/send-receipts';
+import { ShopStage } from '../jobs/shop-stage';
+import { OPERATOR, textOf, VIEWER, Visitor } from '../jobs/visitor';
+import { SIGNED } from '../ops-web';
+
+const LIST = '/ops/mail/deliveries';
+const BUSY = '4.2.1 <late@example.com> mailbox busy, try again later';
+
+interface Shown {
+  readonly deliveries: {
+    readonly key: string;
+    readonly state: string;
+    readonly outcome: string;
+    readonly nextTry: string | null;
+  }[];
+}
+
+describe('mails whose jobs have failed', () => {
+  let stage: ShopStage;
+  let sink: SmtpSink;
+  let delivery: MailDelivery;
+  let operator: Visitor;
+  let viewer: Visitor;
+
+  before(async () => {
+    sink = await startSmtpSink();
+    stage = await ShopStage.start(SIGNED);
+    [operator, viewer] = await Promise.all([Visitor.signIn(stage.ops, OPERATOR), Visitor.signIn(stage.ops, VIEWER)]);
+    delivery = new MailDelivery({
+      config: {
+        mail: { delivery: 'smtp', smtpUrl: sink.url, from: 'Shop <hello@shop.example>', dir: '/nowhere' },
+        appUrl: 'https://shop.example',
+        defaultLocale: 'en',
+        environment: 'production',
+      },
+      record: new DeliveryRecord(stage.database.knex),
+      i18n: await loadI18n([APP_LOCALES], 'en'),
+      templatesDir: APP_TEMPLATES,
+      events: new Events(),
+    });
+    Mailer.connect(delivery);
+  });
+  after(async () => {
+    Mailer.connect(undefined);
+    await delivery?.stop(Deadline.after(LONG_MS));
+    await stage?.stop();
+    await sink?.stop();
+  });
+  beforeEach(async () => {
+    await stage.reset();
+    await stage.ops.database.query('truncate mail_deliveries');
+    await stage.processor();
+  });
+
+  /** @returns the id of a job whose second mail the server has refused for now; its first one has gone out. */
+  async function refusedForNow(): Promise<string> {
+    const { id } = await SendReceiptsJob.performLater(['early@example.com']);
+    await until('a mail has gone out', () => stage.eventsNamed('job.succeeded').some((job) => job.id === id));
+    sink.failNext(450, BUSY, 'rcpt');
+    const late = await SendReceiptsJob.performLater(['late@example.com', 'last@example.com']);
+    await until('its job will run again', () => stage.eventsNamed('job.retrying').some((job) => job.id === late.id));
+    return late.id;
+  }
+
+  /** @returns the id of a job whose mail the server has refused for good. */
+  async function refusedForGood(): Promise<string> {
+    sink.failNext(550, '5.1.1 <nobody@example.com> no such user', 'rcpt');
+    const { id } = await SendReceiptsJob.performLater(['nobody@example.com']);
+    await until('its job is dead', () => stage.eventsNamed('job.dead').some((job) => job.id === id));
+    return id;
+  }
+
+  const jobPath = (id: string) => `/ops/jobs/job/mailer/${id}`;
+  const listed = async () => (await operator.json<Shown>(LIST)).deliveries;
+
+  it('are told to be tried again, when next, and what the server has answered', async () => {
+    const id = await refusedForNow();
+    const { body } = await operator.get(LIST);
+    const text = textOf(body);
+    assert.match(text, /^Deliveries 1 sent today, 1 to be retried\. /);
+    assert.match(text, /450 4\.2\.1 <late@example\.com> mailbox busy, try again later/);
+    assert.match(text, /to be retried next in \d+ s/);
+    assert.doesNotMatch(body, /data-state="bad"/);
+    assert.ok(body.includes(`href="${jobPath(id)}"`), 'it leads to its job');
+    const [row] = await listed();
+    assert.deepEqual([row?.state, row?.outcome], ['failed', 'retrying']);
+    const due = await stage.redis.client.zScore('bq:mailer:delayed', id);
+    assert.equal(Date.parse(row?.nextTry ?? ''), due);
+
+    const mail = await operator.get(`${LIST}/${row?.key}`);
+    const told = textOf(mail.body);
+    assert.match(told, /to be retried/);
+    assert.match(told, /Its job will send it again by itself, next in \d+ s\./);
+    assert.match(told, /Answer 450 4\.2\.1 <late@example\.com> mailbox busy, try again later/);
+    assert.doesNotMatch(mail.body, /data-state="bad"/);
+    assert.ok(mail.body.includes(`href="${jobPath(id)}"`), 'it leads to its job');
+  });
+
+  it('have failed once nobody sends them again: their job is dead, or deleted', async () => {
+    const dead = await refusedForGood();
+    assert.match(await operator.read(LIST), /^Deliveries 0 sent today, 1 failed\. /);
+    const [row] = await listed();
+    assert.deepEqual([row?.outcome, row?.nextTry], ['failed', null]);
+    const text = await operator.read(`${LIST}/${row?.key}`);
+    assert.match(text, /Its job is dead: an operator can retry it there\./);
+    assert.match(text, /Answer 550 5\.1\.1 <nobody@example\.com> no such user/);
+    await operator.act('/ops/jobs/dead/act', { act: 'delete', id: `mailer/${dead}`, confirmed: '1', expected: '1' });
+    assert.match(await operator.read(`${LIST}/${row?.key}`), /Its job is gone: nobody sends it again\./);
+    assert.equal((await listed())[0]?.outcome, 'failed');
+  });
+
+  it('wait on a queue, or run, before they are sent', async () => {
+    const id = await refusedForNow();
+    await operator.act('/ops/jobs/queues/mailer/pause');
+    await operator.act('/ops/jobs/retries/act', { act: 'retry', id: `mailer/${id}` });
+    const [row] = await listed();
+    assert.equal(row?.outcome, 'retrying');
+    assert.match(await operator.read(`${LIST}/${row?.key}`), /Its job waits on its queue to send it again\./);
+  });
+
+  it('are listed on the page of their job, each with what became of it', async () => {
+    const id = await refusedForNow();
+    const { body } = await operator.get(jobPath(id));
+    assert.match(
+      textOf(body),
+      /Mails To Subject Outcome late@example\.com Welcome to Catamount 450 4\.2\.1 .* to be retried/,
+    );
+    const [row] = await listed();
+    assert.ok(body.includes(`href="${LIST}/${row?.key}"`), 'it leads to its mail');
+    const hidden = await viewer.get(jobPath(id));
+    assert.match(textOf(hidden.body), /Mails To Subject Outcome hidden UserMailer#welcome to be retried/);
+    assert.doesNotMatch(hidden.body, /late@|mailbox busy/);
+  });
+
+  it('are told to a viewer without addresses', async () => {
+    await refusedForNow();
+    const { body } = await viewer.get(LIST);
+    assert.match(textOf(body), /450 4\.2\.1 <…> mailbox busy, try again later .* to be retried next in \d+ s/);
+    assert.doesNotMatch(body, /late@/);
+  });
+
+  it('are not called a failure of mail by the overview', async () => {
+    await refusedForNow();
+    const text = await until('the overview has counted them', async () => {
+      const read = await operator.read('/ops');
+      return /1 to be retried/.test(read) && read;
+    });
+    assert.match(text, /Mail into files · 1 today · 1 to be retried · last (now|\d+ s ago)/);
+    assert.doesNotMatch(text, /fails|Mail fails/);
+  });
+
+  it('that failed for good are counted apart from those', async () => {
+    await refusedForNow();
+    await refusedForGood();
+    assert.match(await operator.read(LIST), /^Deliveries 1 sent today, 1 failed, 1 to be retried\. /);
+    assert.match(await operator.read(`${LIST}?locale=ko`), /오늘 1통 보냄, 1통 실패, 1통 재시도 예정/);
+  });
+
+  it('of which Redis could tell, but does not answer, are neither', async () => {
+    await refusedForNow();
+    await stage.stopProcessors();
+    const [row] = await listed();
+    await stage.ops.redis.stop();
+    await until('Redis is known to be away', async () => (await listed())[0]?.outcome === 'unknown');
+    assert.match(await operator.read(`${LIST}/${row?.key}`), /Redis does not answer: whether its job/);
+  });
+});

@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict';
+import { until } from '../../support/until';
+import SyncInvoiceJob from '../jobs/shop/jobs/sync-invoice';
+import WelcomeMailJob from '../jobs/shop/jobs/welcome-mail';
+import { ShopStage } from '../jobs/shop-stage';
+import { OPERATOR, VIEWER, Visitor } from '../jobs/visitor';
+import { SIGNED } from '../ops-web';
+
+describe('what operators do', () => {
+  let stage: ShopStage;
+  let operator: Visitor;
+  let viewer: Visitor;
+  before(async () => {
+    stage = await ShopStage.start(SIGNED);
+    [operator, viewer] = await Promise.all([Visitor.signIn(stage.ops, OPERATOR), Visitor.signIn(stage.ops, VIEWER)]);
+  });
+  after(() => stage?.stop());
+  beforeEach(async () => {
+    await stage.reset();
+    await stage.processor();
+  });
+
+  const order = (n: number) => ({ invoice: `inv_${n}`, amount: n, token: 't', email: 'e' });
+  const confirmed = (expected: number) => ({ confirmed: '1', expected: String(expected) });
+  /** Of the events the newest, once they tell of it. What a page shows is a second old at most. */
+  const eventsWith = (pattern: RegExp, who = operator, path = '/ops') =>
+    until(`the page tells of ${pattern}`, async () => {
+      const [, events = ''] = /Recent events (.*)$/.exec(await who.read(path)) ?? [];
+      return pattern.test(events) && events;
+    });
+
+  it('with jobs is told: who, what, how many, when', async () => {
+    await SyncInvoiceJob.performAllLater([1, 2, 3].map((n) => [order(n)]));
+    await WelcomeMailJob.performLater(1, 'en');
+    await until('they have failed', () => {
+      return stage.eventsNamed('job.dead').length === 3 && stage.eventsNamed('job.retrying').length === 1;
+    });
+    const dead = await stage.redis.client.zRange('bq:default:dead', 0, -1);
+    const [retried = ''] = await stage.redis.client.zRange('bq:mailer:delayed', 0, -1);
+    await operator.act('/ops/jobs/queues/default/pause');
+    await operator.act('/ops/jobs/dead/act', { act: 'retry', id: `default/${dead[0]}` });
+    await operator.act('/ops/jobs/dead/act', { all: '1', act: 'delete', ...confirmed(2) });
+    await operator.act('/ops/jobs/retries/act', { id: `mailer/${retried}`, act: 'kill', ...confirmed(1) });
+    await operator.act('/ops/jobs/queues/default/clear', confirmed(1));
+    await operator.act('/ops/jobs/queues/default/resume');
+    const by = 'by an operator \\(127\\.0\\.0\\.1\\)';
+    const clock = '\\d\\d:\\d\\d:\\d\\d';
+    await eventsWith(
+      new RegExp(
+        [
+          `^${clock} Queue default resumed, ${by}`,
+          `${clock} Queue default cleared, 1 job deleted, ${by}`,
+          `${clock} 1 retry killed, ${by}`,
+          `${clock} 2 dead jobs deleted, ${by}`,
+          `${clock} 1 dead job retried, ${by}`,
+          `${clock} Queue default paused, ${by}`,
+        ].join(' '),
+      ),
+    );
+    await eventsWith(/2 dead jobs deleted/, operator, '/ops/processes');
+  });
+
+  it('with recurring jobs is told, too, to a viewer without the address', async () => {
+    await until('it is known', async () => /PruneSessionsJob/.test(await operator.read('/ops/jobs/cron')));
+    for (const act of ['run', 'pause', 'resume']) await operator.act(`/ops/jobs/cron/PruneSessionsJob/${act}`);
+    const told = 'Recurring job PruneSessionsJob';
+    await eventsWith(new RegExp(`${told} resumed, .* ${told} paused, .* ${told} run by hand, by an operator`));
+    const seen = await eventsWith(/PruneSessionsJob resumed, by an operator/, viewer);
+    assert.doesNotMatch(seen, /127\.0\.0\.1/);
+  });
+
+  it('is told in Korean', async () => {
+    await operator.act('/ops/jobs/queues/mailer/pause');
+    const text = await until('the page tells of it', async () => {
+      const read = await operator.read('/ops?locale=ko');
+      return /mailer 큐 일시 중지/.test(read) && read;
+    });
+    assert.match(text, /mailer 큐 일시 중지 · 운영자 \(127\.0\.0\.1\)/);
+  });
+});

@@ -1,0 +1,98 @@
+import assert from 'node:assert/strict';
+import { Events } from '../../lib/core/events';
+import { Redis } from '../../lib/core/redis';
+import { Deadline } from '../../lib/support/deadline';
+import { OperatorActs, readActs } from '../../lib/tree/operator-acts';
+import { ACTS } from '../../lib/tree/tree-keys';
+import { startTestRedis, type TestRedis } from '../support/redis';
+import { until } from '../support/until';
+import { WAIT_LIMIT_MS } from '../support/wait-limit';
+
+const PAUSE = { action: 'pause', queue: 'mailer', jobs: 0, via: 'cli (ada)' } as const;
+const CRON = { action: 'run', name: 'nightly', via: 'cli (ada)' } as const;
+
+describe('what operators have done, in Redis', () => {
+  let server: TestRedis;
+  let redis: Redis;
+  let events: Events;
+  let acts: OperatorActs;
+  before(async () => {
+    server = await startTestRedis();
+  });
+  after(() => server?.remove());
+  beforeEach(async () => {
+    events = new Events();
+    redis = new Redis(server.url, events);
+    acts = new OperatorActs(redis, events);
+    acts.listen();
+    await redis.start();
+    await until('Redis is connected', () => redis.client.isReady);
+    await redis.client.flushAll();
+  });
+  afterEach(() => redis.stop(Deadline.after(WAIT_LIMIT_MS)));
+
+  const jobs = (action: string, count: number, via = 'cli (ada)') =>
+    events.emit('operator.jobs', { action, set: 'dead', count, via });
+  const told = async () => {
+    await acts.settled();
+    return (await readActs(redis.client)).map(({ about }) => about);
+  };
+
+  it('is told from the newest to the oldest, with its time by the clock of Redis', async () => {
+    events.emit('operator.queue', PAUSE);
+    events.emit('operator.cron', CRON);
+    events.emit('job.enqueued', { id: '1', class: 'A', queue: 'mailer', via: 'redis' });
+    await acts.settled();
+    const [newest, oldest, ...others] = await readActs(redis.client);
+    assert.deepEqual(others, []);
+    assert.deepEqual([newest?.name, newest?.about], ['operator.cron', { ...CRON, count: 0 }]);
+    assert.deepEqual([oldest?.name, oldest?.about], ['operator.queue', { ...PAUSE, count: 0 }]);
+    assert.ok(Math.abs(Date.now() - Date.parse(newest?.at ?? '')) < WAIT_LIMIT_MS);
+  });
+
+  it('counts jobs together that one person moves one by one', async () => {
+    for (let n = 0; n < 40; n++) jobs('retry', 1);
+    jobs('delete', 2);
+    jobs('delete', 3, 'cli (bob)');
+    assert.deepEqual(
+      (await told()).map(({ action, count, via }) => `${via} ${action} ${count}`),
+      ['cli (bob) delete 3', 'cli (ada) delete 2', 'cli (ada) retry 40'],
+    );
+  });
+
+  it('is capped: the oldest goes', async () => {
+    for (let n = 0; n < 210; n++) events.emit('operator.cron', { action: 'run', name: `task ${n}`, via: 'cli (ada)' });
+    await acts.settled();
+    assert.equal(await redis.client.lLen(ACTS), 200);
+    assert.deepEqual(
+      (await readActs(redis.client)).slice(0, 2).map(({ about }) => about.name),
+      ['task 209', 'task 208'],
+    );
+  });
+
+  it('is told by a process that has not connected, too', async () => {
+    const elsewhere = new Events();
+    const other = new Redis(server.url, elsewhere);
+    const late = new OperatorActs(other, elsewhere);
+    late.listen();
+    elsewhere.emit('operator.cron', { action: 'pause', name: 'nightly', via: 'cli (ada)' });
+    await late.settled();
+    assert.equal((await told()).length, 1);
+    await other.stop(Deadline.after(WAIT_LIMIT_MS));
+  });
+
+  it('passes over what another version has written', async () => {
+    await redis.client.lPush(ACTS, ['nonsense', '12 0 {"name":', '12 0 {"name":"operator.cron"}', '1 0 7']);
+    jobs('retry', 1);
+    assert.equal((await told()).length, 1);
+  });
+
+  it('says in the log what could not be kept', async () => {
+    await redis.stop(Deadline.after(WAIT_LIMIT_MS));
+    await server.stop();
+    const failed = events.next('process.error');
+    jobs('retry', 1);
+    assert.match((await failed).during, /keeping in Redis what an operator has done/);
+    await server.start();
+  });
+});

@@ -1,0 +1,98 @@
+import assert from 'node:assert/strict';
+import { Events } from '../../lib/core/events';
+import { Redis } from '../../lib/core/redis';
+import { readSettings } from '../../lib/core/settings';
+import { Database } from '../../lib/model/database';
+import { Deadline } from '../../lib/support/deadline';
+import { Scribe } from '../../lib/tree/scribe';
+import { SeverableProxy } from '../app/severable-proxy';
+import { singleTree } from '../ops/single-tree';
+import { createDatabase, type TestDatabase } from '../support/postgres';
+import { startTestRedis, type TestRedis } from '../support/redis';
+import { removeFolder, tempFolder } from '../support/temp-folder';
+import { until } from '../support/until';
+import { WAIT_LIMIT_MS } from '../support/wait-limit';
+
+describe('an outage', () => {
+  const folder = tempFolder('outage');
+  const logged: string[] = [];
+  let server: TestRedis;
+  let testDatabase: TestDatabase;
+  let proxy: SeverableProxy;
+  let redis: Redis;
+  let database: Database;
+  let scribe: Scribe;
+  let tree: ReturnType<typeof singleTree>;
+  /** Events of earlier tests. */
+  let earlier = 0;
+
+  before(async () => {
+    [server, testDatabase] = await Promise.all([startTestRedis(), createDatabase()]);
+    const url = new URL(testDatabase.url);
+    proxy = new SeverableProxy({ host: url.hostname, port: Number(url.port) });
+    url.hostname = '127.0.0.1';
+    url.port = String(await proxy.open());
+    const events = new Events();
+    for (const name of ['service.away', 'service.back'] as const) events.on(name, () => logged.push(name));
+    redis = new Redis(server.url, events);
+    await redis.start();
+    await until('Redis is connected', () => redis.client.isReady);
+    database = new Database(url.href, { production: false, events, poolMax: 2 });
+    const env = { NODE_ENV: 'test', WEB_CONCURRENCY: '0', JOB_PROCESSOR: '0' };
+    tree = singleTree(readSettings({ cwd: folder, env }), events);
+    scribe = new Scribe({ redis, database, tree, events, pulseMs: 20 });
+    scribe.appoint(true);
+  });
+  after(async () => {
+    await scribe?.stop(Deadline.after(WAIT_LIMIT_MS));
+    await Promise.all([redis?.stop(Deadline.after(WAIT_LIMIT_MS)), database?.stop(Deadline.after(WAIT_LIMIT_MS))]);
+    await proxy?.sever();
+    await Promise.all([server?.remove(), testDatabase?.drop()]);
+    removeFolder(folder);
+  });
+  beforeEach(async () => {
+    earlier = (await outages()).length;
+    logged.length = 0;
+  });
+
+  /** What the tree remembers, the oldest first. */
+  const outages = async () => {
+    const { events } = await tree.look();
+    return events.filter(({ name }) => name.startsWith('service.')).toReversed();
+  };
+  const told = async () => (await outages()).slice(earlier).map(({ name, about }) => ({ event: name, ...about }));
+  const away = () => until('it is told', async () => (await told())[0]);
+  const back = () => until('it is told to be over', async () => (await told())[1]);
+
+  it('of Redis is told when it begins, and with its length when it is over', async () => {
+    await server.stop();
+    const begun = performance.now();
+    const first = await away();
+    assert.deepEqual([first.event, 'service' in first && first.service], ['service.away', 'redis']);
+    await server.start();
+    const { event, awayMs } = { awayMs: 0, ...(await back()) };
+    assert.equal(event, 'service.back');
+    assert.ok(awayMs > 0 && awayMs <= Math.ceil(performance.now() - begun), String(awayMs));
+    assert.deepEqual(logged, ['service.away', 'service.back']);
+  });
+
+  it('of Postgres, too, though nobody else has asked it for anything', async () => {
+    await proxy.sever();
+    assert.deepEqual(await away(), { event: 'service.away', service: 'postgres', why: 'ECONNREFUSED' });
+    await proxy.open();
+    assert.deepEqual({ ...(await back()), awayMs: 0 }, { event: 'service.back', service: 'postgres', awayMs: 0 });
+  });
+
+  it('is none while every connection is in use', async () => {
+    const busy = await Promise.all([1, 2].map(() => database.knex.client.acquireConnection()));
+    await server.stop();
+    await away();
+    for (const connection of busy) await database.knex.client.releaseConnection(connection);
+    await server.start();
+    await back();
+    assert.deepEqual(
+      (await told()).map((one) => ('service' in one ? one.service : undefined)),
+      ['redis', 'redis'],
+    );
+  });
+});
