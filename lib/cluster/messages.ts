@@ -75,6 +75,8 @@ export type ToProcessor =
   | { readonly catamount: 'quiet' }
   /** Fetch again. */
   | { readonly catamount: 'resume' }
+  /** That processor has ended without giving its jobs back. */
+  | { readonly catamount: 'take-over'; readonly identity: string }
   /** Keep the tree's place in Redis, or no longer. */
   | { readonly catamount: 'scribe'; readonly on: boolean }
   | AnswerMessage

@@ -61,6 +61,8 @@ export interface EventMap {
     readonly silentMs: number;
     readonly inFlight: readonly { readonly what: string; readonly id: string; readonly ageMs: number }[];
   };
+  /** Its successor could not boot. */
+  'processor.kept': { readonly pid: number; readonly reason: string };
   /** It died so often that it is now tried only rarely. */
   'processor.circuit': { readonly deaths: number };
   'processor.respawn': { readonly waitMs: number; readonly attempt: number };

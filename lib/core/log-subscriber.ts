@@ -37,6 +37,10 @@ const LINES: { readonly [E in EventName]?: (event: EventMap[E]) => Line } = {
     'error',
     `job processor, pid ${e.pid}, was not heard of for ${seconds(e.silentMs)}; it was doing: ${doing(e.inFlight)}`,
   ],
+  'processor.kept': (e) => [
+    'error',
+    `the successor of the job processor cannot boot, the old one, pid ${e.pid}, goes on: ${e.reason}`,
+  ],
   'processor.circuit': (e) => [
     'error',
     `job processor died ${e.deaths} times in a row: jobs wait, and it is tried only rarely until it stays up`,

@@ -200,6 +200,11 @@ export class JobProcessor implements Service {
     this.presence.changed();
   }
 
+  /** That processor is known to be dead: its jobs go back to their queues. */
+  takeOver(identity: string): void {
+    this.presence.takeOver(identity);
+  }
+
   /**
    * In the handler of an error that nobody caught: the job whose code has left it fails, as its execution context tells.
    * Where that tells nothing it may be any job's, and the process has to end: what it gives back has its delivery counted,
