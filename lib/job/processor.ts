@@ -138,8 +138,7 @@ export class JobProcessor implements Service {
       events,
       entries,
       tuning: tuning.cron,
-      // Recurring jobs go on where Redis is away; those of a copied database do not.
-      mayEnqueue: () => this.outbox.mayDispatch().catch(() => !this.outbox.isForeign),
+      gate: this.outbox.gate,
     });
     this.presence = new Presence({
       config,

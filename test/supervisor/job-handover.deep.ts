@@ -129,8 +129,11 @@ describe('a phased restart while a long job runs', () => {
   it('lets the old processor finish first where memory has no room for both', async () => {
     // Far less than it takes: once recycling has not helped, it is left alone for a minute.
     const { tree, mend, old } = await withLongJob({ MEMORY_LIMIT_MB: '128', LOG_LEVEL: 'debug' });
-    const recycled = async () => (await statsOf(tree)).worker_status.some(({ restarts }) => restarts.memory === 1);
-    await until('its worker was recycled', recycled);
+    const alone = async () => {
+      const [worker, ...others] = (await statsOf(tree)).worker_status;
+      return worker?.restarts.memory === 1 && others.length === 0;
+    };
+    await until('its worker was recycled', alone);
     const from = tree.lines.length;
     const restarted = order(tree, 'phased-restart');
     await until('the old one drains', async () => (await statsOf(tree)).job_processor.state === 'stopping');

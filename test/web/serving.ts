@@ -3,7 +3,7 @@ import net, { type AddressInfo } from 'node:net';
 import type { TrustedProxies } from '../../lib/core/config';
 import { type EventMap, Events } from '../../lib/core/events';
 import { createApplication } from '../../lib/web/application';
-import type { ReadinessCheck } from '../../lib/web/health';
+import type { HealthOptions, ReadinessCheck } from '../../lib/web/health';
 import { createHttpServer } from '../../lib/web/http-server';
 import { RequestLimit } from '../../lib/web/limit';
 
@@ -19,6 +19,7 @@ export interface ServingOptions {
   readonly host?: string;
   readonly trustProxy?: TrustedProxies;
   readonly readiness?: readonly ReadinessCheck[];
+  readonly degraded?: HealthOptions['degraded'];
   readonly isLeaving?: () => boolean;
 }
 
@@ -67,6 +68,7 @@ export class Serving {
       appName: 'shop',
       routes: options.routes ?? (() => undefined),
       readiness: options.readiness ?? [],
+      ...(options.degraded && { degraded: options.degraded }),
       isLeaving: options.isLeaving ?? (() => false),
       limit: this.limit,
     });
