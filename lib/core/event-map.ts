@@ -197,6 +197,8 @@ export interface EventMap {
   'redis.emptied': Record<string, never>;
   /** Work that `transaction()` did not wait for has enqueued one behind its commit. Once for a class in each process. */
   'job.left-transaction': { readonly class: string };
+  /** A model's query came behind the COMMIT of the transaction that it was begun in; once for a model. */
+  'query.left-transaction': { readonly model: string };
   /** Jobs that Redis had lost are taken from the outbox again. */
   'outbox.redispatched': { readonly count: number };
   /** The database was copied from another installation: none of its jobs is dispatched until somebody adopts them. */

@@ -154,6 +154,11 @@ const LINES: { readonly [E in EventName]?: (event: EventMap[E]) => Line } = {
     'warn',
     `a job processor on ${e.host}, pid ${e.pid}, was not heard of for ${seconds(e.silenceMs)}: its ${e.jobs} job(s) go to others`,
   ],
+  'query.left-transaction': (e) => [
+    'warn',
+    `a query of ${e.model} came when the transaction that it was begun in had been committed, so it is no part of that: ` +
+      'await it inside transaction()',
+  ],
   'job.left-transaction': (job) => [
     'warn',
     `${job.class} was enqueued by work that transaction() did not wait for, behind its commit: await it inside, or a ` +

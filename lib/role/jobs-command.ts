@@ -74,7 +74,7 @@ async function connect(app: AppDefinition, config: Config, terminal: Terminal, {
   const log = logOf(config);
   logEvents(events, createLogger({ log }, 'cli', openLogDestination(log, 2)));
   Model.knex(database.knex);
-  connectTransactions(database.knex);
+  connectTransactions(database.knex, (model) => events.emit('query.left-transaction', { model }));
   connectJobs({ database, redis, events, ...equipment });
   return {
     redis: redis.client,

@@ -103,7 +103,7 @@ export class ProcessorProcess {
     this.scribe = new Scribe({ redis, tree: this.tree, events });
     if (this.isQuiet) jobs.quiet();
     Model.knex(database.knex);
-    connectTransactions(database.knex);
+    connectTransactions(database.knex, (model) => events.emit('query.left-transaction', { model }));
     connectJobs({ database, redis, events, setup, models });
     Mailer.connect(mail, mailers);
     this.services = new ServiceGroup('the job processor', [reporter, database, redis, mail, jobs]);

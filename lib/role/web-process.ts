@@ -76,7 +76,7 @@ export class WebProcess implements DrainableServer {
     const { app, config, events, database, redis } = this;
     await redis.start();
     Model.knex(database.knex);
-    connectTransactions(database.knex);
+    connectTransactions(database.knex, (model) => events.emit('query.left-transaction', { model }));
     const models = new ModelFolder(app.modelsDir);
     const setup = await loadJobSetup(app);
     connectJobs({ database, redis, events, setup, models });
