@@ -8,6 +8,9 @@ import type { Refusal } from './request-counts';
 export interface EventMap {
   // The process at hand
   'process.warning': { readonly message: string };
+  /** No file can be opened, and no connection accepted. Told again as long as it lasts. */
+  'descriptors.short': { readonly code: string };
+  'descriptors.back': Record<string, never>;
   'process.error': { readonly error: Error; readonly during: string };
 
   // Postgres and Redis, as this process sees them

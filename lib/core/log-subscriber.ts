@@ -10,6 +10,13 @@ type Line = readonly [Level, string, (Fields | (() => Fields))?];
 const LINES: { readonly [E in EventName]?: (event: EventMap[E]) => Line } = {
   'process.warning': ({ message }) => ['warn', message],
   'process.error': ({ error, during }) => ['error', `${during}: ${error.message}`, { err: error }],
+  'descriptors.short': ({ code }) => [
+    'error',
+    code === 'EMFILE'
+      ? 'this process has no file descriptor left (EMFILE), so callers are dropped: raise its limit, by `ulimit -n` or LimitNOFILE'
+      : 'this machine has no file descriptor left (ENFILE), so callers are dropped: raise its limit, fs.file-max',
+  ],
+  'descriptors.back': () => ['info', 'file descriptors are free again'],
   'redis.ready': () => ['debug', 'Redis is connected'],
   'redis.lost': ({ error }) => ['warn', `Redis is not reachable: ${error.message || error.name}. Trying again.`],
   'database.error': ({ error }) => ['warn', `Postgres: ${error.message}`],
