@@ -1,7 +1,7 @@
 import cluster from 'node:cluster';
 import { parseArgs } from 'node:util';
 import { PREVIEWS_ROLE } from './cluster/child-process';
-import { PROCESSOR_ROLE } from './cluster/processor';
+import { PROCESSOR_ROLE } from './cluster/processor-handle';
 import { environment, handedOnConfig, isHandedOn } from './core/environment';
 import { EXIT, UserError } from './core/errors';
 import { fileBehindStdout } from './core/log-destination';

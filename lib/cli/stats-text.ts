@@ -18,6 +18,7 @@ export function statsText(stats: TreeStats, now = Date.now()): string {
   ];
   if (stats.worker_status.length > 0) lines.push('', ...table([COLUMNS, ...stats.worker_status.map(workerRow)]), '');
   lines.push(`Jobs:    ${processorLine(stats.job_processor)}`);
+  if (stats.other_job_processor) lines.push(`         ${processorLine(stats.other_job_processor)}`);
   lines.push(`Memory:  ${memoryLine(stats.memory)}`);
   lines.push(`Phased:  ${phaseLine(stats.last_phase)}`);
   return `${lines.join('\n')}\n`;

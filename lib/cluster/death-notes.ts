@@ -1,24 +1,15 @@
-import type { Death, NextTry } from './tree-picture';
+import type { Death } from './tree-picture';
 
-/** How the processes of one place have died, for those who look. */
+/** What a process leaves behind, for those who ask how it died. */
 export class DeathNotes {
-  /** The last one; null where nobody has died. */
-  death: Death | null = null;
-  nextTry: NextTry | null = null;
   private silence: Pick<Death, 'silentMs' | 'doing'> = { silentMs: null, doing: null };
   private wasReady = false;
-  private lastErrors: () => readonly string[] = () => [];
 
-  /** Another process begins. @param lastErrors what it last wrote to standard error. */
-  begin(lastErrors: () => readonly string[]): void {
-    this.silence = { silentMs: null, doing: null };
-    this.wasReady = false;
-    this.lastErrors = lastErrors;
-  }
+  /** @param lastErrors what it last wrote to standard error. */
+  constructor(private readonly lastErrors: () => readonly string[]) {}
 
   ready(): void {
     this.wasReady = true;
-    this.nextTry = null;
   }
 
   /** It is to be killed for it. @param doing by the last that was heard. */
@@ -26,18 +17,14 @@ export class DeathNotes {
     this.silence = { silentMs, doing: doing ?? null };
   }
 
-  died(code: number | null, signal: string | null): void {
+  death(code: number | null, signal: string | null): Death {
     const reason = this.silence.silentMs !== null ? 'timeout' : this.wasReady ? 'crash' : 'boot';
     const ending = signal ? `it was ended by ${signal}` : `it exited with code ${code}`;
-    this.death = {
+    return {
       at: new Date().toISOString(),
       reason,
       words: this.lastErrors().join(' / ') || ending,
       ...this.silence,
     };
-  }
-
-  triesAgain({ waitMs, attempt }: { readonly waitMs: number; readonly attempt: number }): void {
-    this.nextTry = { at: new Date(Date.now() + waitMs).toISOString(), attempt };
   }
 }

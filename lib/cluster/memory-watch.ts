@@ -68,8 +68,15 @@ export class MemoryWatch {
   orderFor(slot: Slot): ReplaceOrder {
     const { limitMb } = this.options;
     if (limitMb === null || this.workers.slots.length === 1) return 'start-first';
+    return this.orderForProcess(slot.handle?.pid ?? 0);
+  }
+
+  /** Start-first where a second process of that size fits beside the first. */
+  orderForProcess(pid: number): ReplaceOrder {
+    const { limitMb } = this.options;
+    if (limitMb === null) return 'start-first';
     const { byPid, totalMb } = this.measure();
-    const size = byPid.get(slot.handle?.pid ?? 0) ?? 0;
+    const size = byPid.get(pid) ?? 0;
     return (totalMb ?? 0) + size * BOOT_FACTOR <= limitMb * PLANNED_SHARE ? 'start-first' : 'drain-first';
   }
 

@@ -18,6 +18,8 @@ export type ToWorker =
   | { readonly catamount: 'drain'; readonly remainingMs: number; readonly passOn: boolean }
   /** With a connection, new or given back by another worker: serve it. Answer `taken` at once. */
   | { readonly catamount: 'connection' }
+  /** How many connections have come? Answer `count`. */
+  | { readonly catamount: 'count' }
   /** How the job processor does: without it the tree is degraded. */
   | { readonly catamount: 'jobs'; readonly running: boolean }
   | { readonly catamount: 'collect-garbage' }
@@ -41,6 +43,8 @@ export type FromWorker =
   | { readonly catamount: 'heap-snapshot'; readonly file: string }
   /** The connection is here; not a byte of it was read before this was said. */
   | { readonly catamount: 'taken' }
+  /** Behind `taken` for each: what was sent before this was asked for and is not counted will never come. */
+  | { readonly catamount: 'count'; readonly taken: number }
   /** From now on all slots are in use, or no longer. */
   | { readonly catamount: 'full'; readonly full: boolean }
   /** With an idle connection: another worker should have it. */
@@ -75,6 +79,8 @@ export type ToProcessor =
   | { readonly catamount: 'quiet' }
   /** Fetch again. */
   | { readonly catamount: 'resume' }
+  /** That processor has ended without giving its jobs back. */
+  | { readonly catamount: 'take-over'; readonly identity: string }
   /** Keep the tree's place in Redis, or no longer. */
   | { readonly catamount: 'scribe'; readonly on: boolean }
   | AnswerMessage

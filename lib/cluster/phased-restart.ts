@@ -5,7 +5,7 @@ import type { TreeStats } from './stats';
 import type { ReplaceOrder, Workers } from './workers';
 
 /** As many identical deaths at boot, and the new code is not tried again. */
-const MOST_TRIES = 3;
+export const MOST_TRIES = 3;
 
 /**
  * Replaces every worker, one slot after the other, with code read anew from disk. When the new code cannot boot the phase is
@@ -47,6 +47,17 @@ export class PhasedRestart {
       throw error;
     } finally {
       this.running = false;
+    }
+  }
+
+  /** What follows the workers. Where it fails the phase is not complete, though these keep the new code. @throws as it does. */
+  async conclude(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      this.last = { phase: this.workers.phase, completed: false, reason };
+      throw error;
     }
   }
 

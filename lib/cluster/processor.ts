@@ -1,25 +1,22 @@
 import { UserError } from '../core/errors';
 import type { Events } from '../core/events';
 import { Deadline } from '../support/deadline';
-import { type Deferred, deferred } from '../support/deferred';
-import { type ChildProcess, forkEntry, reportOutput } from './child-process';
-import { DeathNotes } from './death-notes';
 import type { Work } from './figures';
-import { type FromProcessor, isOurs, type ProcessorOrder, type ToProcessor } from './messages';
+import type { FromProcessor, ProcessorOrder } from './messages';
 import { answerAsked } from './operations-by-ipc';
+import { MOST_TRIES } from './phased-restart';
+import { ProcessorHandle } from './processor-handle';
 import type { RecentEvent } from './recent-events';
 import { Respawn, type RespawnOptions } from './respawn';
 import type { ScribeCandidate } from './scribe-post';
-import type { Operations, ProcessorStats, ProcessorStatus } from './stats';
-
-export const PROCESSOR_ROLE = 'processor';
+import type { Operations, ProcessorStats } from './stats';
+import type { Death, NextTry } from './tree-picture';
+import type { ReplaceOrder } from './workers';
 
 /** Deaths in a row after which the circuit opens: from then on it is tried only at the back-off's longest waits. */
 const CIRCUIT_DEATHS = 5;
 /** How often silence is looked for, ms. */
 const WATCH_MS = 500;
-/** Who is heard of this often is fit for chores, ms. */
-const FIT_MS = 3000;
 /** A successor that dies before it could take over leaves that to the next. */
 const MOST_DEAD = 10;
 
@@ -41,24 +38,26 @@ export interface ProcessorOptions {
   readonly onRunning?: (running: boolean) => void;
 }
 
-/** Keeps exactly one job processor alive, as a child of the primary. Its death never touches the web. */
+/**
+ * Keeps exactly one job processor at work, as a child of the primary. Its death never touches the web. While it is replaced
+ * there are two, of which one fetches: the old one until its successor is ready, then the successor.
+ */
 export class Processor {
   /** Told of what the processor has done. */
   onWork: (work: Work) => void = () => undefined;
   /** Told of what has happened to its jobs. */
   onEvent: (event: RecentEvent) => void = () => undefined;
+  /** How the last one that died did so. */
+  death: Death | null = null;
+  nextTry: NextTry | null = null;
   private operations: Operations | undefined;
-  private child: ChildProcess | undefined;
-  private exited: Deferred | undefined;
-  private state: ProcessorStats['state'] = 'off';
-  private status: ProcessorStatus | undefined;
-  private startedAt: Date | undefined;
-  private lastCheckin: Date | undefined;
-  private forkedAt = 0;
-  private readyAt: number | undefined;
-  private heardAt = 0;
+  /** The one at work. */
+  private current: ProcessorHandle | undefined;
+  /** While that is replaced: a successor that boots, or a predecessor that finishes its jobs. */
+  private other: ProcessorHandle | undefined;
+  /** What is said of it where there is no process at work. */
+  private absence: 'off' | 'stopped' | 'waiting' | 'circuit open' = 'off';
   private everReady = false;
-  readonly deaths = new DeathNotes();
   private restarts = 0;
   /** CPU time of those that are gone, s. */
   private cpuOfGone = 0;
@@ -66,11 +65,13 @@ export class Processor {
   private stopping = false;
   /** By the last order; whatever process comes next heeds it. */
   private wanted: 'open' | 'quiet' | 'stopped' = 'open';
-  private identity = '';
+  /** A successor fetches once it is ready, unless it is ordered otherwise meanwhile. */
+  private opensSuccessor = false;
   /** Those that ended without giving their jobs back: the next one takes them over. */
   private dead: readonly string[] = [];
-  /** Its end is wanted, and another is to follow at once. */
-  private renewing = false;
+  /** The end of the one at work is wanted, and another is to follow at once. */
+  private followsAtOnce = false;
+  private renewal: Promise<void> = Promise.resolve();
   private watch: NodeJS.Timeout | undefined;
   private readonly respawn: Respawn;
 
@@ -81,65 +82,61 @@ export class Processor {
     this.respawn = new Respawn(options.respawn);
   }
 
-  get pid(): number | undefined {
-    return this.child?.pid;
+  get pids(): number[] {
+    return this.handles.map(({ pid }) => pid);
   }
 
   start(): void {
-    if (this.child || this.stopping) return;
+    if (this.current || this.stopping) return;
     this.watch ??= setInterval(() => this.killSilent(), WATCH_MS);
     this.fork();
   }
 
-  /** @returns how many processes had to be killed (0 or 1). */
+  /** @returns how many processes had to be killed. */
   async stop(deadline: Deadline): Promise<number> {
     this.stopping = true;
     clearInterval(this.watch);
     this.respawn.cancel();
-    return this.end(deadline);
+    const killed = await Promise.all(this.handles.map((handle) => handle.end(deadline)));
+    return killed.reduce((sum, count) => sum + count, 0);
   }
 
   /**
-   * Puts a successor in its place, open whatever was ordered before: jobs drain, or go back to their queue, before the
-   * new one fetches any.
+   * Puts a successor in its place, open whatever was ordered before. `start-first`: that is ready before the old one stops
+   * fetching, which then finishes its jobs beside it. `drain-first`: jobs drain, or go back to their queue, before the new
+   * one is started. Renewals wait for one another: the later one may mean newer code.
+   * @param orderFor decides by the memory that is left. @throws UserError when the successor cannot boot: the old one goes on.
    */
-  async renew(): Promise<void> {
-    if (this.stopping || this.state === 'off') return;
-    this.wanted = 'open';
-    if (!this.child) {
-      // It waits for its next try, up to half a minute: code read anew may be just what it needs.
-      this.respawn.cancel();
-      this.fork();
-      return;
-    }
-    this.renewing = true;
-    await this.end(Deadline.after(this.options.drainTimeoutMs));
+  renew(orderFor: (pid: number) => ReplaceOrder): Promise<void> {
+    this.renewal = this.renewal.catch(() => undefined).then(() => this.renewNow(orderFor));
+    return this.renewal;
   }
 
   /** It takes no more jobs, nor does any successor of it, until it is resumed or renewed. */
   quiet(): void {
     if (this.wanted === 'stopped') return;
     this.wanted = 'quiet';
-    this.tell({ catamount: 'quiet' });
-    if (this.state === 'ready') this.state = 'quiet';
+    this.opensSuccessor = false;
+    this.current?.quiet();
   }
 
   /** Takes `quiet` and `halt` back. */
   resume(): void {
     if (this.stopping) return;
     this.wanted = 'open';
-    this.tell({ catamount: 'resume' });
-    if (this.state === 'quiet') this.state = 'ready';
-    if (this.state === 'stopped') this.fork();
+    this.current?.resume();
+    if (!this.current && this.absence === 'stopped') this.fork();
   }
 
   /** Drains it, and starts none again until it is resumed or renewed. */
   async halt(): Promise<void> {
     if (this.stopping || this.wanted === 'stopped') return;
     this.wanted = 'stopped';
+    this.opensSuccessor = false;
     this.respawn.cancel();
-    if (this.child) await this.end(Deadline.after(this.options.drainTimeoutMs));
-    else this.rest();
+    if (!this.current) this.rest();
+    const deadline = Deadline.after(this.options.drainTimeoutMs);
+    await Promise.all(this.handles.map((handle) => handle.end(deadline)));
   }
 
   /** From now on the processor may ask for these. */
@@ -148,103 +145,126 @@ export class Processor {
   }
 
   /** For the tree's place in Redis. */
-  get scribe(): ScribeCandidate | undefined {
-    const { pid, state } = this;
-    if (pid === undefined) return undefined;
-    const fit = (state === 'ready' || state === 'quiet') && performance.now() - this.heardAt < FIT_MS;
-    return { pid, fit, appoint: (on) => this.tell({ catamount: 'scribe', on }) };
+  get scribes(): ScribeCandidate[] {
+    return this.handles.map(({ scribe }) => scribe);
   }
 
   reopenLog(): void {
-    this.tell({ catamount: 'reopen-log' });
+    for (const handle of this.handles) handle.tell({ catamount: 'reopen-log' });
   }
 
   collectGarbage(): void {
-    this.tell({ catamount: 'collect-garbage' });
+    for (const handle of this.handles) handle.tell({ catamount: 'collect-garbage' });
   }
 
-  /** CPU time of this and all before it. */
+  /** CPU time of all that there are and were. */
   get cpuSeconds(): number {
-    return this.cpuOfGone + (this.status?.cpuSeconds ?? 0);
+    return this.handles.reduce((sum, { status }) => sum + (status?.cpuSeconds ?? 0), this.cpuOfGone);
   }
 
-  stats(pssMb: number | null): ProcessorStats {
-    return {
-      pid: this.pid ?? null,
-      state: this.state,
-      started_at: this.startedAt?.toISOString() ?? null,
-      last_checkin: this.lastCheckin?.toISOString() ?? null,
-      restarts: this.restarts,
-      pss_mb: pssMb,
-      last_status: this.status ?? {},
-    };
+  stats(pssMb: (pid: number) => number | null): ProcessorStats {
+    const { current, absence, restarts } = this;
+    if (current) return current.stats(restarts, pssMb(current.pid));
+    const nobody = { pid: null, started_at: null, last_checkin: null, pss_mb: null, last_status: {} };
+    return { ...nobody, state: absence, restarts };
   }
 
-  private async end(deadline: Deadline): Promise<number> {
-    const { child, exited } = this;
-    if (!child || !exited) return 0;
-    this.state = 'stopping';
-    this.tell({ catamount: 'stop', remainingMs: deadline.earlier(1000).remaining() });
-    if ((await deadline.wait(exited.promise)) === 'done') return 0;
-    this.kill(child, 'the deadline is over');
-    await exited.promise;
-    return 1;
+  /** Of the other one, while it is replaced. */
+  otherStats(pssMb: (pid: number) => number | null): ProcessorStats | undefined {
+    return this.other?.stats(this.restarts, pssMb(this.other.pid));
+  }
+
+  private get handles(): ProcessorHandle[] {
+    return [this.current, this.other].filter((handle) => handle !== undefined);
+  }
+
+  private async renewNow(orderFor: (pid: number) => ReplaceOrder): Promise<void> {
+    const old = this.current;
+    if (this.stopping || (!old && this.absence === 'off')) return;
+    if (!old) {
+      // It waits for its next try, up to half a minute: code read anew may be just what it needs.
+      this.wanted = 'open';
+      this.respawn.cancel();
+      this.fork();
+      return;
+    }
+    const serves = old.state === 'ready' || old.state === 'quiet';
+    if (serves && orderFor(old.pid) === 'start-first') return this.startFirst(old);
+    this.wanted = 'open';
+    this.followsAtOnce = true;
+    await old.end(Deadline.after(this.options.drainTimeoutMs));
+  }
+
+  private async startFirst(old: ProcessorHandle): Promise<void> {
+    this.opensSuccessor = true;
+    for (let tries = 1; ; tries++) {
+      const successor = this.make(true);
+      this.other = successor;
+      await Promise.race([successor.ready.promise, successor.exited.promise]);
+      if (successor.wasReady) break;
+      if (this.stopping || this.wanted === 'stopped') return;
+      const reason = successor.bootFailure;
+      const hopeless = successor.killed || successor.failure?.final === true;
+      // Where the old one has died meanwhile, another is on its way already.
+      if (tries < MOST_TRIES && !hopeless && this.current === old) continue;
+      this.opensSuccessor = false;
+      if (this.current === old) this.events.emit('processor.kept', { pid: old.pid, reason });
+      throw new UserError(`the job processor cannot boot: ${reason}`);
+    }
+    await old.exited.promise;
+  }
+
+  private make(quiet: boolean): ProcessorHandle {
+    const identity = `${this.options.lineage}-${this.forks++}`;
+    return new ProcessorHandle({ identity, heapMb: this.options.heapMb, quiet, dead: this.dead }, this, this.events);
   }
 
   private fork(): void {
-    this.identity = `${this.options.lineage}-${this.forks++}`;
-    const begin = this.wanted === 'quiet' ? 'quiet' : 'open';
-    const child = forkEntry(this.options.heapMb, PROCESSOR_ROLE, this.identity, begin, ...this.dead);
-    const pid = child.pid ?? 0;
-    this.deaths.begin(reportOutput(child, 'jobs', this.events));
-    this.child = child;
-    this.exited = deferred();
-    this.state = 'booting';
-    this.cpuOfGone = this.cpuSeconds;
-    this.status = undefined;
-    this.startedAt = new Date();
-    this.forkedAt = this.heardAt = performance.now();
-    this.readyAt = undefined;
-    this.events.emit('processor.forked', { pid });
-    child.on('message', (message: unknown) => {
-      if (isOurs<FromProcessor>(message)) this.hear(message);
-    });
-    child.once('error', (error) => this.events.emit('process.error', { error, during: 'starting the job processor' }));
-    child.once('exit', (code, signal) => this.onExit(pid, code, signal));
+    this.current = this.make(this.wanted === 'quiet');
   }
 
-  private hear(message: FromProcessor): void {
-    this.heardAt = performance.now();
-    if (message.catamount === 'heartbeat') {
-      this.lastCheckin = new Date();
-      this.status = message.status;
-      this.onWork(message.work);
-      return;
+  hear(handle: ProcessorHandle, message: FromProcessor): void {
+    switch (message.catamount) {
+      case 'heartbeat':
+        this.onWork(message.work);
+        break;
+      case 'happened':
+        this.onEvent(message.event);
+        break;
+      case 'ask':
+        void answerAsked(this.operations, message).then((answer) => handle.tell(answer));
+        break;
+      case 'order':
+        // Who finishes its jobs is on its way out already.
+        if (handle === this.current) this.obey(message.order);
+        break;
+      case 'failed':
+        if (this.everReady || !message.final) return;
+        this.options.onRefused?.(new UserError(`Catamount cannot start: ${message.message}`, message.exitCode));
+        break;
+      case 'ready':
+        this.onReady(handle);
     }
-    if (message.catamount === 'happened') {
-      this.onEvent(message.event);
-      return;
-    }
-    if (message.catamount === 'ask') {
-      void answerAsked(this.operations, message).then((answer) => this.tell(answer));
-      return;
-    }
-    if (message.catamount === 'order') {
-      this.obey(message.order);
-      return;
-    }
-    if (message.catamount === 'failed') {
-      if (this.everReady || !message.final) return;
-      this.options.onRefused?.(new UserError(`Catamount cannot start: ${message.message}`, message.exitCode));
-      return;
-    }
+  }
+
+  private onReady(handle: ProcessorHandle): void {
     this.everReady = true;
-    this.deaths.ready();
-    if (this.state === 'booting') this.state = this.wanted === 'quiet' ? 'quiet' : 'ready';
-    this.readyAt = performance.now();
-    const durationMs = Math.round(this.readyAt - this.forkedAt);
-    this.events.emit('processor.ready', { pid: this.pid ?? 0, durationMs });
+    this.nextTry = null;
+    this.events.emit('processor.ready', { pid: handle.pid, durationMs: handle.bootMs });
+    if (handle === this.other && handle.state === 'quiet') this.handOver(handle);
+    if (handle.state === 'quiet' && this.wanted === 'open') handle.resume();
     this.options.onRunning?.(true);
+  }
+
+  /** From now on the successor fetches: the old one is told first, so that no moment has two that do. */
+  private handOver(successor: ProcessorHandle): void {
+    const old = this.current;
+    this.other = old;
+    this.current = successor;
+    this.restarts++;
+    if (this.opensSuccessor) this.wanted = 'open';
+    this.opensSuccessor = false;
+    void old?.end(Deadline.after(this.options.drainTimeoutMs));
   }
 
   private obey(order: ProcessorOrder): void {
@@ -255,61 +275,66 @@ export class Processor {
 
   /** It has ended and is not to come back. */
   private rest(): void {
-    this.state = 'stopped';
-    this.renewing = false;
+    this.absence = 'stopped';
+    this.followsAtOnce = false;
     this.events.emit('processor.stopped', {});
     this.options.onRunning?.(false);
   }
 
-  private onExit(pid: number, code: number | null, signal: string | null): void {
-    this.child = undefined;
-    this.exited?.resolve();
+  onExit(handle: ProcessorHandle, code: number | null, signal: string | null): void {
+    const asked = handle.state === 'stopping' && handle.killed;
     // One that was signalled alone has drained and left: a successor follows all the same.
-    const expected = this.stopping || this.renewing || this.wanted === 'stopped' || code === 0;
-    this.events.emit('processor.exited', { pid, code, signal, expected });
-    this.state = 'off';
+    const expected = this.stopping || asked || this.wanted === 'stopped' || code === 0;
+    this.events.emit('processor.exited', { pid: handle.pid, code, signal, expected });
+    this.cpuOfGone += handle.status?.cpuSeconds ?? 0;
+    const wasAtWork = handle === this.current;
+    if (wasAtWork) this.current = undefined;
+    else this.other = undefined;
     if (this.stopping) return;
     // Killed when its time was over, or by itself: it has not given back all that it had.
-    if (code !== 0) this.dead = [...this.dead, this.identity].slice(-MOST_DEAD);
+    if (code !== 0) this.leaveJobsOf(handle);
+    if (!wasAtWork) return;
     if (this.wanted === 'stopped') {
       this.rest();
       return;
     }
+    if (code !== 0 && !asked) this.death = handle.death;
     this.restarts++;
-    if (this.renewing) {
-      this.renewing = false;
-      this.fork();
-      return;
-    }
+    if (this.followsAtOnce) this.fork();
+    else if (this.other?.state === 'booting') this.advance(this.other);
+    else this.tryAgain(handle.servedMs);
+    this.followsAtOnce = false;
     this.options.onRunning?.(false);
-    if (code !== 0) this.deaths.died(code, signal);
-    const servedMs = this.readyAt === undefined ? 0 : performance.now() - this.readyAt;
+  }
+
+  /** The one that it is to replace has died before it was ready. */
+  private advance(successor: ProcessorHandle): void {
+    this.current = successor;
+    this.other = undefined;
+    if (this.opensSuccessor) this.wanted = 'open';
+    this.opensSuccessor = false;
+  }
+
+  private leaveJobsOf({ identity }: ProcessorHandle): void {
+    this.dead = [...this.dead, identity].slice(-MOST_DEAD);
+    for (const handle of this.handles) if (handle.state !== 'stopping') handle.takeOver(identity);
+  }
+
+  private tryAgain(servedMs: number): void {
     const wait = this.respawn.schedule(servedMs, () => this.fork());
-    this.state = wait.attempt >= CIRCUIT_DEATHS ? 'circuit open' : 'waiting';
+    this.absence = wait.attempt >= CIRCUIT_DEATHS ? 'circuit open' : 'waiting';
     if (wait.attempt === CIRCUIT_DEATHS) this.events.emit('processor.circuit', { deaths: wait.attempt });
-    this.deaths.triesAgain(wait);
+    this.nextTry = { at: new Date(Date.now() + wait.waitMs).toISOString(), attempt: wait.attempt };
     this.events.emit('processor.respawn', wait);
   }
 
   /** A handler that blocks the event loop for longer than the timeout: its jobs are rescued by the next processor. */
   private killSilent(): void {
-    const silentMs = Math.round(performance.now() - this.heardAt);
     const { timeoutMs, bootTimeoutMs } = this.options;
-    // It loads its code before it says a word.
-    const limitMs = this.readyAt === undefined ? Math.max(timeoutMs, bootTimeoutMs) : timeoutMs;
-    if (!this.child || silentMs < limitMs || this.state === 'stopping') return;
-    const inFlight = this.status?.in_flight ?? [];
-    this.deaths.silent(silentMs, inFlight[0]?.what);
-    this.events.emit('processor.silent', { pid: this.pid ?? 0, silentMs, inFlight });
-    this.kill(this.child, `not heard of for ${Math.round(silentMs / 1000)} s`);
-  }
-
-  private kill(child: ChildProcess, reason: string): void {
-    this.events.emit('child.killed', { child: 'job processor', pid: child.pid ?? 0, reason });
-    child.kill('SIGKILL');
-  }
-
-  private tell(message: ToProcessor): void {
-    if (this.child?.connected) this.child.send(message);
+    for (const handle of this.handles) {
+      // It loads its code before it says a word.
+      const limitMs = handle.wasReady ? timeoutMs : Math.max(timeoutMs, bootTimeoutMs);
+      if (handle.state !== 'stopping' && handle.silentMs >= limitMs) handle.killSilent();
+    }
   }
 }

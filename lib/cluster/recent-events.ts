@@ -10,6 +10,7 @@ const TOLD: readonly EventName[] = [
   'processor.ready',
   'processor.exited',
   'processor.silent',
+  'processor.kept',
   'processor.circuit',
   'processor.stopped',
   'phase.started',

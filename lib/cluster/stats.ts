@@ -84,7 +84,10 @@ export interface TreeStats {
   readonly worker_status: readonly WorkerStats[];
   readonly versions: { readonly catamount: string; readonly node: string };
   readonly pid: number;
+  /** The one at work. */
   readonly job_processor: ProcessorStats;
+  /** While that is replaced: a successor that boots, or a predecessor that finishes its jobs. */
+  readonly other_job_processor?: ProcessorStats | undefined;
   /** Of the primary, where it serves the web itself. */
   readonly single: WorkerStatus | null;
   readonly totals: TreeTotals;
@@ -128,6 +131,11 @@ export interface Operations {
   gc(): Promise<void>;
   /** Writes a heap snapshot of the worker in that slot. @returns the file's path. */
   heapSnapshot(slot: number): Promise<string>;
+}
+
+/** All that run jobs in this tree, the one at work first. */
+export function processorsOf({ job_processor, other_job_processor: other }: TreeStats): readonly ProcessorStats[] {
+  return other ? [job_processor, other] : [job_processor];
 }
 
 /** What a process has told of itself; undefined as long as it has told nothing. */

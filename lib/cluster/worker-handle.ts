@@ -11,6 +11,9 @@ import type { RestartReason } from './slot';
 import type { WorkerStatus, WorkInFlight } from './stats';
 import type { Death } from './tree-picture';
 
+/** A worker that is well says within milliseconds that it has a connection, ms. */
+const LOST_AFTER_MS = 400;
+
 /** booting → ready → draining → exited; a worker may exit from any state. */
 export type WorkerState = 'booting' | 'ready' | 'draining' | 'exited';
 
@@ -60,6 +63,11 @@ export class WorkerHandle implements Taker {
   private current: WorkerState = 'booting';
   /** The connection that was sent last, as long as nothing says that it has arrived: this copy keeps it alive. */
   private unconfirmed: Connection | undefined;
+  private sentAt = 0;
+  /** How many connections it was sent that were not lost on the way. */
+  private sent = 0;
+  /** The same when it was asked how many have come. One question at a time: its answer is of the connection at hand. */
+  private asked: number | undefined;
   /** What it last wrote to standard error. */
   private readonly lastErrors: () => readonly string[];
   private snapshot: Deferred<string> | undefined;
@@ -166,9 +174,21 @@ export class WorkerHandle implements Taker {
 
   take(connection: Connection): void {
     this.unconfirmed = connection;
+    this.sentAt = performance.now();
+    this.sent++;
     const message: ToWorker = { catamount: 'connection' };
     // Node's types know sockets only, but it passes the bare handle as well. A failure shows by the worker's end.
     this.worker.process.send?.(message, connection as Socket, { keepOpen: true }, () => undefined);
+  }
+
+  /**
+   * A connection is lost, without a word from Node, when the worker has no file descriptor left for it. To be called now
+   * and then: asks behind one that was sent a while ago, since messages keep their order.
+   */
+  lookForLost(): void {
+    if (!this.unconfirmed || this.asked !== undefined || performance.now() - this.sentAt < LOST_AFTER_MS) return;
+    this.asked = this.sent;
+    this.send({ catamount: 'count' });
   }
 
   appointScribe(on: boolean): void {
@@ -208,11 +228,20 @@ export class WorkerHandle implements Taker {
     this.pool.free();
   }
 
-  /** It is gone: of what it has not taken nobody has read a byte, so another worker can serve it. */
+  /** It has not taken it, and will not: nobody has read a byte of it, so another worker can serve it. */
   private takeBack(): void {
-    if (this.unconfirmed) this.pool.giveAway(this.unconfirmed);
+    const { unconfirmed } = this;
     this.unconfirmed = undefined;
+    if (unconfirmed) this.pool.giveAway(unconfirmed);
     this.pool.free();
+  }
+
+  private hearCount(taken: number): void {
+    const { asked } = this;
+    this.asked = undefined;
+    if (asked === undefined || taken >= asked) return;
+    this.sent = taken;
+    this.takeBack();
   }
 
   private hear(message: unknown, connection: ConnectionHandle): void {
@@ -251,6 +280,9 @@ export class WorkerHandle implements Taker {
         break;
       case 'taken':
         this.confirm();
+        break;
+      case 'count':
+        this.hearCount(message.taken);
         break;
       case 'full':
         this.full = message.full;

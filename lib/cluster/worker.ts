@@ -58,6 +58,7 @@ export class Worker {
   private cut = 0;
   private looking = false;
   private toldFull = false;
+  private taken = 0;
 
   /** @param orphanDrainMs how long a worker whose primary died may take to finish what is in flight. */
   constructor(private readonly orphanDrainMs: number) {
@@ -130,9 +131,13 @@ export class Worker {
         void this.leave(Deadline.after(message.remainingMs), message.passOn);
         break;
       case 'connection':
+        this.taken++;
         this.tell({ catamount: 'taken' });
         if (connection && this.server) this.server.serveConnection(connection);
         else if (connection) closeConnection(connection);
+        break;
+      case 'count':
+        this.tell({ catamount: 'count', taken: this.taken });
         break;
       case 'jobs':
         this.server?.setJobsRunning(message.running);

@@ -178,6 +178,7 @@ export class Workers implements WorkerPool {
    */
   private killSilent(): void {
     for (const handle of this.handles) {
+      handle.lookForLost();
       if (handle.state !== 'ready' || handle.silentMs < this.config.web.workerTimeoutMs) continue;
       handle.timedOut = true;
       const inFlight = handle.status?.in_flight ?? [];

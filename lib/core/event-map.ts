@@ -8,6 +8,9 @@ import type { Refusal } from './request-counts';
 export interface EventMap {
   // The process at hand
   'process.warning': { readonly message: string };
+  /** No file can be opened, and no connection accepted. Told again as long as it lasts. */
+  'descriptors.short': { readonly code: string };
+  'descriptors.back': Record<string, never>;
   'process.error': { readonly error: Error; readonly during: string };
   /** The app's job setup is here, with the keys whose values it wants hidden. */
   'setup.loaded': { readonly filterArguments: readonly (string | RegExp)[] };
@@ -67,6 +70,8 @@ export interface EventMap {
     readonly silentMs: number;
     readonly inFlight: readonly { readonly what: string; readonly id: string; readonly ageMs: number }[];
   };
+  /** Its successor could not boot. */
+  'processor.kept': { readonly pid: number; readonly reason: string };
   /** It died so often that it is now tried only rarely. */
   'processor.circuit': { readonly deaths: number };
   'processor.respawn': { readonly waitMs: number; readonly attempt: number };
@@ -203,6 +208,8 @@ export interface EventMap {
   'redis.emptied': Record<string, never>;
   /** Work that `transaction()` did not wait for has enqueued one behind its commit. Once for a class in each process. */
   'job.left-transaction': { readonly class: string };
+  /** A model's query came behind the COMMIT of the transaction that it was begun in; once for a model. */
+  'query.left-transaction': { readonly model: string };
   /** Jobs that Redis had lost are taken from the outbox again. */
   'outbox.redispatched': { readonly count: number };
   /** The database was copied from another installation: none of its jobs is dispatched until somebody adopts them. */

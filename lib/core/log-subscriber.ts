@@ -12,6 +12,13 @@ const SERVICES = { redis: 'Redis', postgres: 'Postgres' } as const;
 const LINES: { readonly [E in EventName]?: (event: EventMap[E]) => Line } = {
   'process.warning': ({ message }) => ['warn', message],
   'process.error': ({ error, during }) => ['error', `${during}: ${error.message}`, { err: error }],
+  'descriptors.short': ({ code }) => [
+    'error',
+    code === 'EMFILE'
+      ? 'this process has no file descriptor left (EMFILE), so callers are dropped: raise its limit, by `ulimit -n` or LimitNOFILE'
+      : 'this machine has no file descriptor left (ENFILE), so callers are dropped: raise its limit, fs.file-max',
+  ],
+  'descriptors.back': () => ['info', 'file descriptors are free again'],
   'redis.ready': () => ['debug', 'Redis is connected'],
   'redis.lost': ({ error }) => ['warn', `Redis is not reachable: ${error.message || error.name}. Trying again.`],
   // That Redis is away each process has told by itself.
@@ -44,6 +51,10 @@ const LINES: { readonly [E in EventName]?: (event: EventMap[E]) => Line } = {
   'processor.silent': (e) => [
     'error',
     `job processor, pid ${e.pid}, was not heard of for ${seconds(e.silentMs)}; it was doing: ${doing(e.inFlight)}`,
+  ],
+  'processor.kept': (e) => [
+    'error',
+    `the successor of the job processor cannot boot, the old one, pid ${e.pid}, goes on: ${e.reason}`,
   ],
   'processor.circuit': (e) => [
     'error',
@@ -158,6 +169,11 @@ const LINES: { readonly [E in EventName]?: (event: EventMap[E]) => Line } = {
   'processor.taken-over': (e) => [
     'warn',
     `a job processor on ${e.host}, pid ${e.pid}, was not heard of for ${seconds(e.silenceMs)}: its ${e.jobs} job(s) go to others`,
+  ],
+  'query.left-transaction': (e) => [
+    'warn',
+    `a query of ${e.model} came when the transaction that it was begun in had been committed, so it is no part of that: ` +
+      'await it inside transaction()',
   ],
   'job.left-transaction': (job) => [
     'warn',

@@ -1,4 +1,5 @@
 import { type EventLoopUtilization, monitorEventLoopDelay, performance } from 'node:perf_hooks';
+import { isShortage } from './descriptor-watch';
 
 /** How a process feels, since the last time it was asked. */
 export interface Vitals {
@@ -16,6 +17,7 @@ const RESOLUTION_MS = 20;
 
 export class VitalsMeter {
   private readonly delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
+  private rssMb = 0;
   private since: EventLoopUtilization = performance.eventLoopUtilization();
 
   constructor() {
@@ -33,9 +35,19 @@ export class VitalsMeter {
     return {
       lagP99Ms: round(lagP99Ms, 1),
       utilization: round(utilization, 3),
-      rssMb: round(process.memoryUsage.rss() / 1048576, 1),
+      rssMb: this.readRss(),
       cpuSeconds: round((user + system) / 1e6, 3),
     };
+  }
+
+  /** Linux tells it in a file. Where no descriptor is left to open that, it is what it was. */
+  private readRss(): number {
+    try {
+      this.rssMb = round(process.memoryUsage.rss() / 1048576, 1);
+    } catch (error) {
+      if (!isShortage(error)) throw error;
+    }
+    return this.rssMb;
   }
 
   stop(): void {

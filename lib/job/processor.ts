@@ -138,8 +138,7 @@ export class JobProcessor implements Service {
       events,
       entries,
       tuning: tuning.cron,
-      // Recurring jobs go on where Redis is away; those of a copied database do not.
-      mayEnqueue: () => this.outbox.mayDispatch().catch(() => !this.outbox.isForeign),
+      gate: this.outbox.gate,
     });
     this.presence = new Presence({
       config,
@@ -198,6 +197,11 @@ export class JobProcessor implements Service {
     this.worker?.fetcher.resume();
     if (this.worker) this.cron.start();
     this.presence.changed();
+  }
+
+  /** That processor is known to be dead: its jobs go back to their queues. */
+  takeOver(identity: string): void {
+    this.presence.takeOver(identity);
   }
 
   /**

@@ -5,7 +5,7 @@ import {
   snakeCaseMappers,
   type TransactionOrKnex,
 } from 'objection';
-import { currentTransaction } from './transaction';
+import { currentTransaction, lateQuery } from './transaction';
 
 /** An objection model whose queries take part in the ambient `transaction()` and whose timestamps keep themselves. */
 export class Model extends ObjectionModel {
@@ -16,10 +16,16 @@ export class Model extends ObjectionModel {
   static override columnNameMappers = snakeCaseMappers();
 
   static override query<M extends ObjectionModel>(this: Constructor<M>, trx?: TransactionOrKnex): QueryBuilderType<M> {
-    return ObjectionModel.query.call<Constructor<M>, [TransactionOrKnex?], QueryBuilderType<M>>(
+    const query = ObjectionModel.query.call<Constructor<M>, [TransactionOrKnex?], QueryBuilderType<M>>(
       this,
       trx ?? currentTransaction(),
     );
+    const late = trx ? undefined : lateQuery(this.name);
+    if (!late) return query;
+    // Whoever only builds it is not told.
+    late.catch(() => undefined);
+    query.runBefore(() => late);
+    return query;
   }
 
   override $beforeUpdate(): void {

@@ -16,13 +16,20 @@ interface Scope {
 
 const ambient = new AsyncLocalStorage<Scope>();
 let connected: Knex | undefined;
+let tellLate: (model: string) => void = () => undefined;
 
 /**
  * Gives `transaction()` its database; `undefined` takes it away again. Called by the role at boot and stop; by a test
  * also with a transaction of its own, in which those of the app are then savepoints.
+ * @param onLate told, once for each model, of a query behind the COMMIT of the transaction that it was begun in.
  */
-export function connectTransactions(knex: Knex | undefined): void {
+export function connectTransactions(knex: Knex | undefined, onLate: (model: string) => void = () => undefined): void {
+  const told = new Set<string>();
   connected = knex;
+  tellLate = (model) => {
+    if (!told.has(model)) onLate(model);
+    told.add(model);
+  };
 }
 
 /** The transaction that the code at hand runs in, or undefined. */
@@ -40,6 +47,19 @@ export function currentTransaction(): Knex.Transaction | undefined {
 export function endedTransaction(): Promise<'committed' | 'rolled back'> | undefined {
   const scope = ambient.getStore();
   return scope?.trx.isCompleted() ? outcomeOf(scope) : undefined;
+}
+
+/**
+ * For a query of work whose transaction is over, since `transaction()` did not wait for it; undefined where it is not.
+ * Behind a commit it goes to the pool, and the log is told. @throws Error behind a rollback, which it was to share.
+ */
+export function lateQuery(model: string): Promise<void> | undefined {
+  return endedTransaction()?.then((outcome) => {
+    if (outcome === 'committed') return tellLate(model);
+    throw new Error(
+      `a query of ${model} was begun in a transaction that has been rolled back: await it inside transaction(), or run it where none is open`,
+    );
+  });
 }
 
 async function outcomeOf(scope: Scope | undefined): Promise<'committed' | 'rolled back'> {

@@ -80,7 +80,7 @@ async function connect(app: AppDefinition, config: Config, terminal: Terminal, {
   const acts = new OperatorActs(redis, events);
   acts.listen();
   Model.knex(database.knex);
-  connectTransactions(database.knex);
+  connectTransactions(database.knex, (model) => events.emit('query.left-transaction', { model }));
   connectJobs({ database, redis, events, ...equipment });
   return {
     redis: redis.client,

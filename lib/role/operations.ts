@@ -80,7 +80,7 @@ export class TreeOperations implements Operations {
 
   private describeTree({ byPid, totalMb }: TreeMemory): TreeStats {
     const { workers, processor, phased, sights, config } = this.parts;
-    const pss = (pid: number | undefined) => rounded(byPid.get(pid ?? 0) ?? null);
+    const pss = (pid: number) => rounded(byPid.get(pid) ?? null);
     return {
       started_at: this.startedAt.toISOString(),
       workers: workers.slots.length,
@@ -90,7 +90,8 @@ export class TreeOperations implements Operations {
       worker_status: workers.slots.flatMap((slot) => slot.handles.map((handle) => describe(slot, handle, pss))),
       versions: { catamount: version(), node: process.version },
       pid: process.pid,
-      job_processor: processor?.stats(pss(processor.pid)) ?? NO_PROCESSOR,
+      job_processor: processor?.stats(pss) ?? NO_PROCESSOR,
+      other_job_processor: processor?.otherStats(pss),
       single: sights.single,
       totals: this.totals(),
       memory: { pss_mb: rounded(totalMb), limit_mb: config.memoryLimitMb },
@@ -114,8 +115,9 @@ export class TreeOperations implements Operations {
   }
 
   async phasedRestart(): Promise<void> {
-    await this.parts.phased.run();
-    await this.parts.processor?.renew();
+    const { phased, processor, memory } = this.parts;
+    await phased.run();
+    await phased.conclude(async () => processor?.renew((pid) => memory.orderForProcess(pid)));
   }
 
   async restart(): Promise<void> {
@@ -125,7 +127,7 @@ export class TreeOperations implements Operations {
       workers.replace(slot, 'asked', i === 0 ? 'start-first' : 'drain-first'),
     );
     const results = await Promise.all(renewals);
-    await processor?.renew();
+    await processor?.renew(() => 'drain-first');
     const failed = results.find((result) => !result.replaced);
     if (failed && !failed.replaced) throw new UserError(`not every worker came back: ${failed.reason}`);
   }

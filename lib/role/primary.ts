@@ -67,7 +67,7 @@ export class Primary {
     this.workers = new Workers(web.enabled ? web.concurrency : 0, config, events);
     this.memory = new MemoryWatch(this.workers, events, {
       limitMb,
-      otherPids: () => [process.pid, this.processor?.pid ?? []].flat(),
+      otherPids: () => [process.pid, ...(this.processor?.pids ?? [])],
       busy: () => this.stopped !== undefined || this.phased.underWay,
     });
     this.phased = new PhasedRestart(this.workers, events, (slot) => this.memory.orderFor(slot));
@@ -89,7 +89,7 @@ export class Primary {
     this.operations = this.buildOperations();
     this.workers.allow(this.operations);
     processor?.allow(this.operations);
-    this.scribe = new ScribePost(() => [...workers.scribes, processor?.scribe ?? []].flat());
+    this.scribe = new ScribePost(() => [...workers.scribes, ...(processor?.scribes ?? [])]);
     const { control, shutdownTimeoutMs } = config;
     this.control = new ControlServer({ control, shutdownTimeoutMs, operations: this.operations, events });
   }

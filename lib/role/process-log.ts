@@ -1,4 +1,5 @@
 import type { Config } from '../core/config';
+import { DescriptorWatch } from '../core/descriptor-watch';
 import { toError } from '../core/errors';
 import { Events } from '../core/events';
 import { openLogDestination } from '../core/log-destination';
@@ -16,7 +17,7 @@ export interface ProcessLog {
 }
 
 /**
- * The events of this process, with the one subscriber that logs them.
+ * The events of this process, with the one subscriber that logs them, and a watch over its file descriptors.
  * @param name how log lines call the process.
  * @param fd where the log goes: 1, or CHILD_LOG_FD in a child.
  */
@@ -31,6 +32,7 @@ export function openLog(config: Config, name: string, fd = 1): ProcessLog {
   );
   // The pipe breaks when the primary dies: a stray line is no reason to die as well.
   if (fd !== 1) for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
+  new DescriptorWatch(events).start();
   return { events, reopen: () => destination.reopen() };
 }
 

@@ -46,7 +46,7 @@ export class ProcessorProcess {
     private readonly app: AppDefinition,
     private readonly config: Config,
     private readonly events: Events,
-    private readonly lineage: Lineage,
+    private lineage: Lineage,
     private readonly tree: Operations,
     private readonly onOrder: (order: ProcessorOrder) => void,
   ) {
@@ -61,7 +61,7 @@ export class ProcessorProcess {
 
   /** @throws UserError when the app's jobs, mailers, job setup or mail setup are not what they should be. */
   async start(): Promise<void> {
-    const { app, config, events, lineage } = this;
+    const { app, config, events } = this;
     const urls = serverUrls(config);
     const production = config.environment === 'production';
     const poolMax = poolSizeFor(config.jobs.concurrency);
@@ -96,7 +96,7 @@ export class ProcessorProcess {
       registry,
       setup,
       models,
-      lineage,
+      lineage: this.lineage,
       app: app.name,
       onOrder: this.onOrder,
     });
@@ -104,7 +104,7 @@ export class ProcessorProcess {
     this.scribe = new Scribe({ redis, database, tree: this.tree, events });
     if (this.isQuiet) jobs.quiet();
     Model.knex(database.knex);
-    connectTransactions(database.knex);
+    connectTransactions(database.knex, (model) => events.emit('query.left-transaction', { model }));
     connectJobs({ database, redis, events, setup, models });
     Mailer.connect(mail, mailers);
     this.services = new ServiceGroup('the job processor', [reporter, database, redis, mail, jobs]);
@@ -126,6 +126,12 @@ export class ProcessorProcess {
   resume(): void {
     this.isQuiet = false;
     this.jobs?.resume();
+  }
+
+  /** That processor has ended without giving its jobs back. */
+  takeOver(identity: string): void {
+    this.lineage = { ...this.lineage, dead: [...this.lineage.dead, identity] };
+    this.jobs?.takeOver(identity);
   }
 
   /** @returns false: the process has to end. */

@@ -44,6 +44,7 @@ export async function runProcessor(app: AppDefinition, lineage: Lineage): Promis
     if (message.catamount === 'stop') stopAndExit(message.remainingMs);
     else if (message.catamount === 'quiet') jobs.quiet();
     else if (message.catamount === 'resume') jobs.resume();
+    else if (message.catamount === 'take-over') jobs.takeOver(message.identity);
     else if (message.catamount === 'reopen-log') reopen();
     else if (message.catamount === 'scribe') jobs.appointScribe(message.on);
     else if (message.catamount === 'answer') tree.hear(message);

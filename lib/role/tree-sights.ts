@@ -104,7 +104,7 @@ export class TreeSights {
       address: this.address,
       stats,
       slots: workers.slots.map((slot) => slot.picture()),
-      processor: { death: processor?.deaths.death ?? null, nextTry: processor?.deaths.nextTry ?? null },
+      processor: { death: processor?.death ?? null, nextTry: processor?.nextTry ?? null },
       vitals: { pssMb: memory.recent().byPid.get(process.pid) ?? null, ...this.readVitals() },
       limits: {
         maxThreads: web.maxThreads,
@@ -143,13 +143,13 @@ export class TreeSights {
   private memoryByProcess(): Record<string, number> {
     const { workers, processor, memory } = this.options;
     const { byPid } = memory.recent();
-    const named: [string, number | undefined][] = [['primary', process.pid]];
+    const named: [string, number][] = [['primary', process.pid]];
     for (const handle of workers.handles) named.push([`worker ${handle.slot}`, handle.pid]);
-    named.push(['jobs', processor?.pid]);
+    for (const pid of processor?.pids ?? []) named.push(['jobs', pid]);
     const sizes: Record<string, number> = {};
     for (const [name, pid] of named) {
-      const mb = byPid.get(pid ?? 0);
-      // During a replacement a slot has two.
+      const mb = byPid.get(pid);
+      // During a replacement a place has two.
       if (mb !== undefined) sizes[name] = Math.round(((sizes[name] ?? 0) + mb) * 10) / 10;
     }
     return sizes;

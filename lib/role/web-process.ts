@@ -9,6 +9,7 @@ import type { Events } from '../core/events';
 import { Redis } from '../core/redis';
 import { VitalsMeter } from '../core/vitals';
 import { connectJobs } from '../job/connect';
+import { isForeign } from '../job/outbox/installation';
 import { loadJobs } from '../job/registry';
 import { Database } from '../model/database';
 import { ModelFolder } from '../model/model-folder';
@@ -16,7 +17,9 @@ import { connectTransactions } from '../model/transaction';
 import { opsPages } from '../ops/mount';
 import type { Deadline } from '../support/deadline';
 import { Scribe } from '../tree/scribe';
+import { Source } from '../verdict/source';
 import { createApplication } from '../web/application';
+import type { Degradation } from '../web/health';
 import { RequestLimit } from '../web/limit';
 import { QueueTimes } from '../web/queue-times';
 import { RateLimits } from '../web/rate-limit';
@@ -26,6 +29,11 @@ import { WebServer } from '../web/server';
 import type { AppDefinition } from './app-definition';
 import { loadJobSetup } from './load-job-setup';
 import { serverUrls } from './server-urls';
+
+/** What `/ready` tells of a copied database may be so old, ms. */
+const FOREIGN_FRESH_MS = 2000;
+const ADVICE_TO_ADOPT =
+  'This database was copied from another installation: its jobs wait until somebody types "catamount jobs adopt".';
 
 /** Everything that serves HTTP in one process: a forked worker, or the primary itself in single mode. */
 export class WebProcess implements DrainableServer {
@@ -39,6 +47,7 @@ export class WebProcess implements DrainableServer {
   onSlots: () => void = () => undefined;
   private server: WebServer | undefined;
   private jobsRunning = true;
+  private readonly foreign: Source<boolean>;
 
   constructor(
     private readonly app: AppDefinition,
@@ -52,6 +61,7 @@ export class WebProcess implements DrainableServer {
     this.database = new Database(urls.database, { production: config.environment === 'production', events });
     this.redis = new Redis(urls.redis, events);
     this.scribe = new Scribe({ redis: this.redis, database: this.database, tree, events });
+    this.foreign = new Source(() => isForeign(this.database.knex, this.redis.client), { freshMs: FOREIGN_FRESH_MS });
     this.limit = new RequestLimit({ onSlots: () => this.onSlots(), ...config.web }, ({ method, path, requestId }) =>
       begunNote?.write(`${method} ${path}`, requestId),
     );
@@ -67,7 +77,7 @@ export class WebProcess implements DrainableServer {
     const { app, config, events, database, redis } = this;
     await redis.start();
     Model.knex(database.knex);
-    connectTransactions(database.knex);
+    connectTransactions(database.knex, (model) => events.emit('query.left-transaction', { model }));
     const models = new ModelFolder(app.modelsDir);
     const setup = await loadJobSetup(app);
     events.emit('setup.loaded', { filterArguments: setup.filterArguments ?? [] });
@@ -84,7 +94,7 @@ export class WebProcess implements DrainableServer {
         { name: 'redis', check: () => redis.ping() },
       ],
       isLeaving: () => this.server?.leaving ?? false,
-      degraded: () => (this.jobsRunning ? [] : ['jobs']),
+      degraded: async () => [this.jobsRunning ? [] : { name: 'jobs' }, await this.foreignDatabase()].flat(),
       limit: this.limit,
       beside: opsPages({
         config,
@@ -166,6 +176,12 @@ export class WebProcess implements DrainableServer {
     await Promise.allSettled([this.database.stop(deadline), this.redis.stop(deadline)]);
     this.vitals.stop();
     return cut;
+  }
+
+  /** The web serves on, but what it enqueues in transactions waits. */
+  private async foreignDatabase(): Promise<Degradation[]> {
+    const foreign = await this.foreign.get();
+    return foreign.ok && foreign.value ? [{ name: 'installation', advice: ADVICE_TO_ADOPT }] : [];
   }
 
   private inFlight(): WorkInFlight[] {

@@ -23,6 +23,7 @@ export const ISSUE_CODES = [
   'otherTree',
   'redisAway',
   'postgresAway',
+  'foreign',
   'redisEmptied',
   'paused',
   'late',

@@ -5,6 +5,7 @@ import type { TreePicture } from '../cluster/tree-picture';
 import type { Config } from '../core/config';
 import type { Events } from '../core/events';
 import type { RedisClient } from '../core/redis';
+import { isForeign } from '../job/outbox/installation';
 import { overdueByQueue } from '../job/outbox/overdue';
 import { knownQueues } from '../job/queue/queue-names';
 import type { QueueStatus } from '../job/queue/queue-status';
@@ -24,6 +25,8 @@ export interface Sighting {
   /** Every tree on this Redis, this one too. */
   readonly trees: Reading<readonly ListedTree[]>;
   readonly queues: Reading<readonly QueueStatus[]>;
+  /** Whether the database was copied from another installation, and nobody has adopted its jobs. */
+  readonly foreign: Reading<boolean>;
   /** Jobs that are due and still in the outbox, by queue; none where there are none. */
   readonly outbox: Reading<ReadonlyMap<string, number>>;
   /** What became of jobs lately. */
@@ -54,6 +57,7 @@ export class Lookout {
   private readonly own: Source<TreePicture>;
   private readonly trees: Source<readonly ListedTree[]>;
   private readonly queues: Source<readonly QueueStatus[]>;
+  private readonly foreign: Source<boolean>;
   private readonly outbox: Source<ReadonlyMap<string, number>>;
   private readonly failures: Source<JobFailures>;
   private readonly cron: Source<readonly FailingCron[]>;
@@ -70,6 +74,7 @@ export class Lookout {
     const list = new TreeList(redis.client);
     this.trees = new Source(() => list.list(), { freshMs: 900 });
     this.queues = new Source(async () => readQueues(redis.client, await known()), { freshMs: 1900 });
+    this.foreign = new Source(() => isForeign(knex, redis.client), { freshMs: 4900 });
     this.outbox = new Source(async () => overdueByQueue(knex, await known()), { freshMs: 9000 });
     this.failures = new Source(async () => readFailures(redis.client, await known()), { freshMs: 4900 });
     this.cron = new Source(async () => readFailingCron(knex, redis.client, await known()), { freshMs: 9000 });
@@ -86,10 +91,11 @@ export class Lookout {
   }
 
   async look(): Promise<Sighting> {
-    const [own, trees, queues, outbox, failures, cron, postgres, redis, mail, acts] = await Promise.all([
+    const [own, trees, queues, foreign, outbox, failures, cron, postgres, redis, mail, acts] = await Promise.all([
       this.own.get(),
       this.trees.get(),
       this.queues.get(),
+      this.foreign.get(),
       this.outbox.get(),
       this.failures.get(),
       this.cron.get(),
@@ -103,6 +109,7 @@ export class Lookout {
       own,
       trees,
       queues,
+      foreign,
       outbox,
       failures,
       cron,

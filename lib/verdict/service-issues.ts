@@ -17,6 +17,7 @@ export function serviceIssues(sighting: Sighting, warningMs: number, trees: read
   const { queues } = sighting;
   return [
     ...awayIssues(sighting),
+    ...foreignIssues(sighting),
     ...(queues.ok ? queues.value.flatMap((queue) => queueIssues(queue, warningMs, trees)) : []),
     ...failureIssues(sighting),
     ...limitIssues(sighting),
@@ -41,6 +42,11 @@ function awayIssues({ postgres, redis, redisLost, at }: Sighting): Issue[] {
     issues.push({ level: 'bad', code: 'postgresAway', figures });
   }
   return issues;
+}
+
+/** Jobs that came along with a copied database would reach real people: they wait until somebody says that they may. */
+function foreignIssues({ foreign }: Sighting): Issue[] {
+  return foreign.ok && foreign.value ? [{ level: 'bad', code: 'foreign', figures: {} }] : [];
 }
 
 function queueIssues(

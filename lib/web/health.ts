@@ -7,11 +7,17 @@ export interface ReadinessCheck {
   readonly check: () => Promise<unknown>;
 }
 
+/** Something that does not work, and what an operator can do about it where it does not mend itself. */
+export interface Degradation {
+  readonly name: string;
+  readonly advice?: string;
+}
+
 export interface HealthOptions {
   readonly appName: string;
   readonly readiness: readonly ReadinessCheck[];
   /** What does not work while the process can serve all the same. Default: nothing. */
-  readonly degraded?: () => readonly string[];
+  readonly degraded?: () => readonly Degradation[] | Promise<readonly Degradation[]>;
   /** True once the process has been asked to go. */
   readonly isLeaving: () => boolean;
 }
@@ -44,8 +50,15 @@ export function health({ appName, readiness, isLeaving, degraded = () => [] }: H
       return;
     }
     if (ctx.path === '/ready') await assertReady();
-    const broken = ctx.path === '/ready' ? degraded() : [];
-    ctx.body = { status: broken.length > 0 ? 'degraded' : 'ok', app: appName, ...(broken.length > 0 && { broken }) };
+    const missing = ctx.path === '/ready' ? await degraded() : [];
+    const broken = missing.map(({ name }) => name);
+    const advice = missing.flatMap(({ advice: text }) => text ?? []);
+    ctx.body = {
+      status: broken.length > 0 ? 'degraded' : 'ok',
+      app: appName,
+      ...(broken.length > 0 && { broken }),
+      ...(advice.length > 0 && { advice }),
+    };
   }
 
   async function assertReady(): Promise<void> {

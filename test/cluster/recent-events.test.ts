@@ -53,30 +53,15 @@ describe('what has happened in the job processor', () => {
 
 describe('how a process died', () => {
   it('is told by its last words, or its end, or what it was killed for', () => {
-    const notes = new DeathNotes();
-    notes.begin(() => ['Error: broken', '  at x']);
-    notes.died(1, null);
-    assert.deepEqual([notes.death?.reason, notes.death?.words], ['boot', 'Error: broken /   at x']);
-    notes.begin(() => []);
-    notes.ready();
-    notes.died(null, 'SIGKILL');
-    assert.deepEqual([notes.death?.reason, notes.death?.words], ['crash', 'it was ended by SIGKILL']);
-    notes.begin(() => []);
-    notes.ready();
-    notes.silent(60_000, 'SlowJob on default');
-    notes.died(null, 'SIGKILL');
-    const { reason, silentMs, doing } = notes.death ?? {};
+    const notes = new DeathNotes(() => ['Error: broken', '  at x']);
+    const { reason: early, words } = notes.death(1, null);
+    assert.deepEqual([early, words], ['boot', 'Error: broken /   at x']);
+    const served = new DeathNotes(() => []);
+    served.ready();
+    const killed = served.death(null, 'SIGKILL');
+    assert.deepEqual([killed.reason, killed.words], ['crash', 'it was ended by SIGKILL']);
+    served.silent(60_000, 'SlowJob on default');
+    const { reason, silentMs, doing } = served.death(null, 'SIGKILL');
     assert.deepEqual([reason, silentMs, doing], ['timeout', 60_000, 'SlowJob on default']);
-  });
-
-  it('leaves the next try until one is ready', () => {
-    const notes = new DeathNotes();
-    notes.triesAgain({ waitMs: 3_600_000, attempt: 2 });
-    assert.equal(notes.nextTry?.attempt, 2);
-    assert.ok(Date.parse(notes.nextTry?.at ?? '') > Date.now());
-    notes.begin(() => []);
-    assert.equal(notes.nextTry?.attempt, 2);
-    notes.ready();
-    assert.equal(notes.nextTry, null);
   });
 });

@@ -110,7 +110,15 @@ describe("the operator's pages, with nonsense in Redis", () => {
     for (let n = cases(400); n > 0; n--) {
       await client.set(pictureKey('other'), mutator.mutate([text]).toString('utf8'));
       const trees = seen(await new TreeList(client).list());
-      const all = { queues: seen([]), outbox: away, postgres: away, redis: away, mail: away, acts: away };
+      const all = {
+        queues: seen([]),
+        foreign: away,
+        outbox: away,
+        postgres: away,
+        redis: away,
+        mail: away,
+        acts: away,
+      };
       const more = { failures: away, cron: away, redisLost: null };
       const sighting: Sighting = { at: new Date(NOW), own: seen(pictureOf({ id: 'own' })), trees, ...all, ...more };
       for (const tree of [null, 'other']) if (overviewView(sighting, tree, CONFIG, words) && tree) shown++;

@@ -16,6 +16,8 @@ class Note extends Model {
 describe('transaction', () => {
   let created: TestDatabase;
   let database: Database;
+  /** Models whose queries came too late. */
+  const left: string[] = [];
 
   before(async () => {
     created = await createDatabase();
@@ -24,7 +26,7 @@ describe('transaction', () => {
     );
     database = new Database(created.url, { production: false, events: new Events() });
     Model.knex(database.knex);
-    connectTransactions(database.knex);
+    connectTransactions(database.knex, (model) => left.push(model));
   });
   after(async () => {
     connectTransactions(undefined);
@@ -75,7 +77,43 @@ describe('transaction', () => {
     assert.notEqual(late, 'unset');
   });
 
-  it('a query that comes after the end goes to the pool, not to the dead transaction', async () => {
+  it('a query that comes after a rollback is refused, in so many words', async () => {
+    const ended = deferred();
+    let late: Promise<unknown> = Promise.resolve();
+    const work = transaction(async () => {
+      late = ended.promise.then(() => write('late'));
+      throw new Error('taken back');
+    });
+    await assert.rejects(work, /taken back/);
+    ended.resolve();
+    await assert.rejects(late, /a query of Note was begun in a transaction that has been rolled back.*await/);
+    assert.deepEqual(await stored(), []);
+  });
+
+  it('a query that comes after a savepoint was taken back is refused, whatever becomes of the transaction', async () => {
+    const ended = deferred();
+    let late: Promise<unknown> = Promise.resolve();
+    await transaction(async () => {
+      const inner = transaction(async () => {
+        late = ended.promise.then(() => write('late'));
+        throw new Error('taken back');
+      });
+      await assert.rejects(inner, /taken back/);
+      await write('outer');
+      ended.resolve();
+      await assert.rejects(late, /a query of Note was begun in a transaction that has been rolled back/);
+    });
+    assert.deepEqual(await stored(), ['outer']);
+  });
+
+  it('a query that comes after the commit goes to the pool, not to the dead transaction, and is told of once', async () => {
+    left.length = 0;
+    await transaction(() => write('in time'));
+    const again = deferred();
+    const second = await transaction(async () => ({ read: again.promise.then(() => Note.query().resultSize()) }));
+    again.resolve();
+    assert.equal(await second.read, 1);
+    await created.query('truncate notes');
     const ended = deferred();
     const straggler = await transaction(async () => {
       return { written: ended.promise.then(() => write('late')) };
@@ -83,6 +121,7 @@ describe('transaction', () => {
     ended.resolve();
     await straggler.written;
     assert.deepEqual(await stored(), ['late']);
+    assert.deepEqual(left, ['Note']);
   });
 
   it('inside another is a savepoint: only its own part is taken back', async () => {

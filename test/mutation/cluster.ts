@@ -138,15 +138,15 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'the job processor has the time of a start before its silence counts',
     file: 'lib/cluster/processor.ts',
-    find: 'this.readyAt === undefined ? Math.max(timeoutMs, bootTimeoutMs) : timeoutMs',
-    replace: 'this.readyAt === undefined ? timeoutMs : Math.max(timeoutMs, bootTimeoutMs)',
+    find: 'handle.wasReady ? timeoutMs : Math.max(timeoutMs, bootTimeoutMs)',
+    replace: 'handle.wasReady ? Math.max(timeoutMs, bootTimeoutMs) : timeoutMs',
     killedBy: ['test/supervisor/starts.deep.ts'],
   },
   {
     promise: 'a job processor that was quiet is quiet again after its death',
     file: 'lib/cluster/processor.ts',
-    find: "const begin = this.wanted === 'quiet' ? 'quiet' : 'open';",
-    replace: "const begin = 'open';",
+    find: "this.current = this.make(this.wanted === 'quiet');",
+    replace: 'this.current = this.make(false);',
     killedBy: ['test/supervisor/job-orders.deep.ts'],
   },
 ];

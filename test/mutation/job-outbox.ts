@@ -200,6 +200,20 @@ const mutations: readonly Mutation[] = [
     replace: 'if (!committed || outer)',
     killedBy: [SETTLEMENT],
   },
+  {
+    promise: 'the jobs of a copied database stay where they are',
+    file: 'lib/job/outbox/installation-gate.ts',
+    find: 'this.isOpen = installation.database === installation.redis;',
+    replace: 'this.isOpen = true;',
+    killedBy: ['test/job/outbox/installation.test.ts'],
+  },
+  {
+    promise: 'rows that were restored under a running relay are not dispatched',
+    file: 'lib/job/outbox/relay.ts',
+    find: 'if (gate && !gate.owns(claim.installation)) throw new ForeignRows();',
+    replace: '',
+    killedBy: ['test/job/outbox/installation.test.ts'],
+  },
 ];
 
 export default mutations;

@@ -130,9 +130,9 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'the successor of a killed job processor takes over what that had in hand',
-    file: 'lib/cluster/processor.ts',
-    find: 'PROCESSOR_ROLE, this.identity, begin, ...this.dead);',
-    replace: 'PROCESSOR_ROLE, this.identity, begin);',
+    file: 'lib/cluster/processor-handle.ts',
+    find: "PROCESSOR_ROLE, identity, quiet ? 'quiet' : 'open', ...dead);",
+    replace: "PROCESSOR_ROLE, identity, quiet ? 'quiet' : 'open');",
     killedBy: ['test/process/killed.deep.ts'],
   },
 ];

@@ -55,6 +55,7 @@ export function sightingOf(picture: TreePicture = pictureOf(), changes: Partial<
     own: known(picture),
     trees: known([]),
     queues: known([queueOf('default'), queueOf('mailer')]),
+    foreign: known(false),
     outbox: known(new Map()),
     failures: known(NO_FAILURES),
     cron: known([]),

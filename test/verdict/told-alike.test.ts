@@ -122,6 +122,13 @@ const STATES: readonly (readonly [state: string, sighting: Sighting, codes: read
       /Neither Redis nor Postgres answers/,
     ],
     [
+      'a database that was copied from another installation',
+      sightingOf(pictureOf(), { foreign: known(true) }),
+      ['foreign'],
+      /copied from another installation/,
+      /catamount jobs adopt/,
+    ],
+    [
       'a Redis that was emptied a minute ago',
       sightingOf(pictureOf({ events: [{ at: ago(60), name: 'redis.emptied', about: {} }] })),
       ['redisEmptied'],

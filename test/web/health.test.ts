@@ -43,6 +43,16 @@ describe('health', () => {
     assert.equal(serving.errors.length, 0);
   });
 
+  it('/ready is degraded where something does not work, and says what to do about it', async () => {
+    const degraded = () => [{ name: 'jobs' }, { name: 'installation', advice: 'Adopt it.' }];
+    serving = await Serving.start({ degraded });
+    const { status, json } = await serving.request('/ready');
+    assert.equal(status, 200);
+    const about = { broken: ['jobs', 'installation'], advice: ['Adopt it.'] };
+    assert.deepEqual(json, { status: 'degraded', app: 'shop', ...about });
+    assert.deepEqual((await serving.request('/health')).json, { status: 'ok', app: 'shop' });
+  });
+
   it('/ready is 503 while leaving', async () => {
     serving = await Serving.start({ isLeaving: () => true });
     const { status, json } = await serving.request('/ready');

@@ -6,7 +6,7 @@ import { Redis } from '../../lib/core/redis';
 import { readSettings } from '../../lib/core/settings';
 import type { RouteEnvironment, Routes } from '../../lib/role/app-definition';
 import { createApplication } from '../../lib/web/application';
-import type { ReadinessCheck } from '../../lib/web/health';
+import type { HealthOptions, ReadinessCheck } from '../../lib/web/health';
 import { createHttpServer } from '../../lib/web/http-server';
 import { RequestLimit } from '../../lib/web/limit';
 import { RateLimits } from '../../lib/web/rate-limit';
@@ -25,6 +25,7 @@ export interface ServingOptions {
   readonly host?: string;
   readonly trustProxy?: TrustedProxies;
   readonly readiness?: readonly ReadinessCheck[];
+  readonly degraded?: HealthOptions['degraded'];
   readonly isLeaving?: () => boolean;
   readonly beside?: Parameters<typeof createApplication>[0]['beside'];
 }
@@ -80,6 +81,7 @@ export class Serving {
       appName: 'shop',
       routes: (router) => options.routes?.(router, options.environment ?? alone()),
       readiness: options.readiness ?? [],
+      ...(options.degraded && { degraded: options.degraded }),
       isLeaving: options.isLeaving ?? (() => false),
       limit: this.limit,
       ...(options.beside && { beside: options.beside }),

@@ -1,5 +1,5 @@
 import type { RecentEvent } from '../../cluster/recent-events';
-import { told, type WorkInFlight } from '../../cluster/stats';
+import { processorsOf, told, type WorkInFlight } from '../../cluster/stats';
 import type { Death } from '../../cluster/tree-picture';
 import { countOf } from '../../support/count-text';
 import { valueIn } from '../../verdict/source';
@@ -10,12 +10,15 @@ import { type Line, line, type View } from './view';
 /** What is in flight in the chosen worker, then in the job processor; the longest first. */
 export function inFlight({ picture, selected }: View, most: number): Line[] {
   if (!picture) return [];
-  const { single, job_processor: jobs } = picture.stats;
+  const { single } = picture.stats;
   const chosen = chosenFrom(picture)[selected];
   const web = chosen ? told(chosen.last_status) : single;
   const lines = [
     ...works(chosen ? `web ${chosen.index}` : 'primary', web?.in_flight ?? []),
-    ...works('jobs', told(jobs.last_status)?.in_flight ?? []),
+    ...works(
+      'jobs',
+      processorsOf(picture.stats).flatMap(({ last_status }) => told(last_status)?.in_flight ?? []),
+    ),
   ];
   return lines.length === 0 ? [] : [line('  in flight', 'faint'), ...lines.slice(0, most - 1)];
 }
@@ -64,6 +67,7 @@ const SENTENCES: Partial<Record<RecentEvent['name'], (about: About) => string>> 
   'processor.ready': ({ durationMs }) => `the job processor is ready, in ${durationMs} ms`,
   'processor.exited': (about) => `the job processor ${ending(about)}`,
   'processor.silent': ({ silentMs }) => `the job processor was not heard of for ${silentMs} ms`,
+  'processor.kept': ({ reason }) => `the successor of the job processor cannot boot, the old one goes on: ${reason}`,
   'processor.circuit': ({ deaths }) => `the job processor died ${deaths} times in a row: tried rarely from now on`,
   'processor.stopped': () => 'the job processor was stopped by order',
   'phase.started': ({ phase }) => `phased restart to phase ${phase}`,

@@ -1,4 +1,4 @@
-import { type ProcessorStats, told, type WorkerStats } from '../../cluster/stats';
+import { type ProcessorStats, processorsOf, told, type WorkerStats } from '../../cluster/stats';
 import type { SlotPicture, TreePicture } from '../../cluster/tree-picture';
 import { shortTime } from '../../support/short-time';
 import { table } from '../../support/text-table';
@@ -25,7 +25,7 @@ export function processes(view: View, columns: number, most: number, now: number
   if (!picture) return [];
   const chosen = chosenFrom(picture)[view.selected];
   const workers = picture.stats.worker_status.map((worker) => workerRow(view, worker, picture, worker === chosen, now));
-  const others = [processorRow(view, picture, now), primaryRow(view, picture)].flat();
+  const others = [...processorRows(view, picture, now), primaryRow(view, picture)];
   const at = chosen ? picture.stats.worker_status.indexOf(chosen) : 0;
   const { shown, hidden } = around(workers, at, most - others.length - 1);
   const rows = [...shown, ...others];
@@ -84,14 +84,24 @@ function workerState({ state, pid }: WorkerStats, slot: SlotPicture | undefined,
   return state;
 }
 
-function processorRow({ rates }: View, { stats, limits, processor }: TreePicture, now: number): Row[] {
-  const { job_processor: jobs } = stats;
-  if (jobs.state === 'off' && limits.jobConcurrency === 0) return [];
+function processorRows(view: View, picture: TreePicture, now: number): Row[] {
+  const { stats, limits } = picture;
+  if (stats.job_processor.state === 'off' && limits.jobConcurrency === 0) return [];
+  return processorsOf(stats).map((jobs) => processorRow(view, jobs, picture, now));
+}
+
+function processorRow(
+  { rates }: View,
+  jobs: ProcessorStats,
+  { stats, limits, processor }: TreePicture,
+  now: number,
+): Row {
+  const nextTry = jobs === stats.job_processor ? processor.nextTry?.at : undefined;
   const status = told(jobs.last_status);
   const cells = [
     '  jobs',
     jobs.pid === null ? UNKNOWN : String(jobs.pid),
-    processorState(jobs, processor.nextTry?.at, now),
+    processorState(jobs, nextTry, now),
     status ? `${status.in_flight.length}/${limits.jobConcurrency}` : UNKNOWN,
     '',
     '',
@@ -100,7 +110,7 @@ function processorRow({ rates }: View, { stats, limits, processor }: TreePicture
     megabytes(jobs.pss_mb ?? status?.rssMb),
     String(jobs.restarts),
   ];
-  return [{ cells, tone: jobs.state === 'ready' ? 'plain' : jobs.state === 'circuit open' ? 'bad' : 'warn' }];
+  return { cells, tone: jobs.state === 'ready' ? 'plain' : jobs.state === 'circuit open' ? 'bad' : 'warn' };
 }
 
 function processorState({ state }: ProcessorStats, nextTry: string | undefined, now: number): string {

@@ -1,5 +1,5 @@
 import { SLOWEST_MS } from '../../cluster/recent-rates';
-import { told, type WorkerStatus } from '../../cluster/stats';
+import { processorsOf, told, type WorkerStatus } from '../../cluster/stats';
 import type { TreePicture } from '../../cluster/tree-picture';
 import type { RequestCounts } from '../../core/request-counts';
 import { percentile } from '../../ops/plots/percentile';
@@ -79,15 +79,16 @@ interface Counters {
 function countersByPid({ stats, vitals }: TreePicture): Map<number, Counters> {
   const ofWeb = ({ cpuSeconds, requests }: WorkerStatus): Counters => ({ cpuSeconds, requests: answered(requests) });
   const counters = new Map<number, Counters>();
-  const { single, job_processor: processor } = stats;
+  const { single } = stats;
   counters.set(stats.pid, single ? ofWeb(single) : { cpuSeconds: vitals.cpuSeconds, requests: undefined });
   for (const { pid, last_status } of stats.worker_status) {
     const status = told(last_status);
     if (status) counters.set(pid, ofWeb(status));
   }
-  const status = told(processor.last_status);
-  if (processor.pid !== null && status)
-    counters.set(processor.pid, { cpuSeconds: status.cpuSeconds, requests: undefined });
+  for (const { pid, last_status } of processorsOf(stats)) {
+    const status = told(last_status);
+    if (pid !== null && status) counters.set(pid, { cpuSeconds: status.cpuSeconds, requests: undefined });
+  }
   return counters;
 }
 

@@ -4,6 +4,7 @@ import { toError } from '../../core/errors';
 import type { Events } from '../../core/events';
 import { Backoff } from '../../support/backoff';
 import { jobNameOf } from '../job-class';
+import type { InstallationGate } from '../outbox/installation-gate';
 import { Recurring } from '../recurring';
 import { type CatchUp, type CatchUpOptions, catchUp, USUAL_LIMITS } from './catch-up';
 import type { CronEntry } from './cron-entries';
@@ -29,7 +30,7 @@ export interface CronServiceOptions {
   readonly events: Events;
   readonly entries: readonly CronEntry[];
   /** Whether anything may be enqueued. Default: always. */
-  readonly mayEnqueue?: (() => Promise<boolean>) | undefined;
+  readonly gate?: Pick<InstallationGate, 'opens' | 'wasOpen' | 'ownsRowsIn'> | undefined;
   readonly tuning?: CronTuning | undefined;
 }
 
@@ -78,8 +79,9 @@ export class CronService {
 
   /** @returns ms until the next tick. */
   private async pass(): Promise<number | undefined> {
-    const { knex, entries, mayEnqueue } = this.options;
-    if (mayEnqueue && !(await mayEnqueue())) return undefined;
+    const { knex, entries, gate } = this.options;
+    // Recurring jobs go on where Redis is away; those of a copied database do not, so it must have been seen once.
+    if (gate && !(await gate.opens().catch(() => gate.wasOpen))) return undefined;
     await this.refresh();
     const readAt = performance.now();
     const rows = await readRows(
@@ -127,6 +129,8 @@ export class CronService {
   private async enqueueDue(trx: Knex.Transaction, entry: CronEntry): Promise<Done | undefined> {
     const row = await lockRow(trx, entry.name);
     if (!row || !isSame(row, entry)) return undefined;
+    const { gate } = this.options;
+    if (gate && !(await gate.ownsRowsIn(trx))) return undefined;
     const plan = row.paused ? NOTHING : catchUp(entry.schedule, row.settled_until, row.now, this.catchUpOptions(entry));
     const times = row.run_requested_at ? [...plan.ticks, row.run_requested_at] : plan.ticks;
     const runs: Done['runs'][number][] = [];

@@ -18,7 +18,7 @@ export interface DispatchedJob {
 
 // What bee-queue's addJob.lua does, for many jobs, and never twice for one id.
 // KEYS  queue prefixes ("bq:default:")
-// ARGV  1 not after (ms, by Redis's clock) or 0, then id, number of its queue, record for each job
+// ARGV  1 not after (ms, by Redis's clock), or 0 of rows in the outbox, then id, number of its queue, record for each job
 // reply one letter a job: q queued, k known, f finished, e expired
 const SCRIPT = new RedisScript(`
 local call, out, notAfter = redis.call, {}, tonumber(ARGV[1])
@@ -32,6 +32,8 @@ for a = 2, #ARGV, 3 do
   elseif call('hsetnx', p..'jobs', id, ARGV[a + 2]) == 1 then
     if call('lpush', p..'waiting', id) == 1 then beginsToFill(p, time[1] * 1000) end
   else state = 'k' end
+  -- It may have come straight to Redis, too late for whoever enqueued it, and know nothing of its row.
+  if state == 'k' and notAfter == 0 then call('sadd', p..'twins', id) end
   out[#out + 1] = state
 end
 return table.concat(out)`);

@@ -11,6 +11,8 @@ export interface Claim {
   readonly rows: readonly ClaimedRow[];
   /** There may be more. */
   readonly more: boolean;
+  /** Of the database that they come from. */
+  readonly installation: string | null;
 }
 
 // The queues of rows that are to be dispatched, one step in the index each, however many rows they have.
@@ -40,16 +42,19 @@ const OF_OTHERS = `with recursive ${QUEUES}, others as (
   ) as chosen
 )`;
 
+type FoundRow = OutboxRow & { readonly due: string; readonly share: number; readonly installation: string | null };
+
 /**
  * Takes what is due and marks it dispatched: the caller dispatches before it commits, or rolls back. Rows that another
  * relay has in hand are passed over.
  * @param except queues that get nothing.
  */
 export async function claimDue(trx: Knex.Transaction, limit: number, except: readonly string[] = []): Promise<Claim> {
-  const { rows: found } = await trx.raw<{ rows: (OutboxRow & { readonly due: string; readonly share: number })[] }>(
+  const { rows: found } = await trx.raw<{ rows: FoundRow[] }>(
     `${except.length === 0 ? OF_ALL : OF_OTHERS}
      update job_outbox set dispatched_at = clock_timestamp() from due where job_outbox.id = due.id
-     returning job_outbox.id, queue, payload, (extract(epoch from run_at) * 1000000)::bigint::text as due, share`,
+     returning job_outbox.id, queue, payload, (extract(epoch from run_at) * 1000000)::bigint::text as due, share,
+       (select id::text from job_installation) as installation`,
     except.length === 0 ? [limit, limit] : [[...except], limit],
   );
   const counts = new Map<string, number>();
@@ -59,6 +64,7 @@ export async function claimDue(trx: Knex.Transaction, limit: number, except: rea
   return {
     // UPDATE … RETURNING promises no order.
     rows: rows.sort((a, b) => a.dueAt - b.dueAt),
+    installation: found[0]?.installation ?? null,
     more: rows.length >= share && (except.length === 0 || Math.max(...counts.values()) >= share),
   };
 }

@@ -33,9 +33,18 @@ export async function adoptDatabase(knex: Knex, client: RedisClient): Promise<bo
   return true;
 }
 
-async function idInDatabase(knex: Knex): Promise<string | undefined> {
+export async function idInDatabase(knex: Knex): Promise<string | undefined> {
   const { rows } = await knex.raw<{ rows: { readonly id: string }[] }>('select id::text from job_installation');
   return rows[0]?.id;
+}
+
+/**
+ * Whether the jobs of this database belong to another installation; read only. false where that is not known.
+ * @throws when Postgres or Redis does not answer.
+ */
+export async function isForeign(knex: Knex, client: RedisClient): Promise<boolean> {
+  const [database, redis] = await Promise.all([idInDatabase(knex), answerWithin(ANSWER_MS, client.get(KEY))]);
+  return database !== undefined && redis !== null && database !== redis;
 }
 
 /** Of several that come at once the first decides. */

@@ -36,7 +36,8 @@ export class OutboxService {
   private readonly listener: OutboxListener;
   private readonly settler: Settler;
   private readonly reconciler: Reconciler;
-  private readonly gate: InstallationGate;
+  /** Closed where this database was copied from another installation, and nobody has adopted its jobs. */
+  readonly gate: InstallationGate;
   private unsubscribe: (() => void) | undefined;
 
   constructor(private readonly options: OutboxServiceOptions) {
@@ -49,9 +50,8 @@ export class OutboxService {
       redis: client,
       onForeign: (installation) => events.emit('installation.foreign', installation),
     });
-    const mayDispatch = () => this.mayDispatch();
     this.relay = new Relay({
-      mayDispatch,
+      gate: this.gate,
       knex,
       redis: client,
       onError: report('copying the outbox to Redis'),
@@ -77,7 +77,7 @@ export class OutboxService {
       sweepMs: tuning?.sweepMs,
     });
     this.reconciler = new Reconciler({
-      mayDispatch,
+      mayDispatch: () => this.gate.opens(),
       knex,
       redis: client,
       isRunning,
@@ -104,16 +104,6 @@ export class OutboxService {
     this.relay.start();
     this.listener.start();
     this.reconciler.start();
-  }
-
-  /** false: this database was copied from another installation, and nobody has adopted its jobs. */
-  mayDispatch(): Promise<boolean> {
-    return this.gate.opens();
-  }
-
-  /** By the last look. */
-  get isForeign(): boolean {
-    return this.gate.isForeign;
   }
 
   /** Queues whose rows stay here until there is room in Redis. */

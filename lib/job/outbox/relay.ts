@@ -6,6 +6,7 @@ import { newRecord } from '../record/record';
 import { Recurring } from '../recurring';
 import { claimDue, msUntilDue } from './claim';
 import { FillGauge } from './fill-gauge';
+import type { InstallationGate } from './installation-gate';
 import { deleteRows } from './outbox';
 
 /** Rows per transaction and script call. */
@@ -22,13 +23,16 @@ export interface RelayOptions {
   readonly knex: Knex;
   readonly redis: RedisClient;
   /** Whether rows may be copied at all. Default: always. */
-  readonly mayDispatch?: () => Promise<boolean>;
+  readonly gate?: Pick<InstallationGate, 'opens' | 'owns' | 'forget'>;
   readonly onError: (error: Error) => void;
   /** How many jobs may wait on a queue before the rest stays in the outbox. Default 10,000. */
   readonly mostWaiting?: number | undefined;
   /** Longest pause between two looks at the outbox, which stand in for lost notices, ms. Default 1,000. */
   readonly pollMs?: number | undefined;
 }
+
+/** Another database has taken the place of the one that was looked at. */
+class ForeignRows extends Error {}
 
 /**
  * Copies outbox rows that are due to their queues, with the row's id as the job's, as long as there is room. A crash
@@ -72,8 +76,8 @@ export class Relay {
     const { gauge } = this;
     // Its `ready` nudges.
     if (!this.options.redis.isReady) return undefined;
-    const { mayDispatch } = this.options;
-    if (mayDispatch && !(await mayDispatch())) return undefined;
+    const { gate } = this.options;
+    if (gate && !(await gate.opens())) return undefined;
     const eased = gauge.full.length > 0 && (await gauge.look());
     if (!this.noticed && !eased) {
       const ms = await this.msUntilNext();
@@ -82,7 +86,13 @@ export class Relay {
     const early = this.gatherUntil - performance.now();
     if (this.noticed && early > 0) await wait(early);
     this.noticed = false;
-    return (await this.copyBatch()) ? 0 : this.msUntilNext();
+    try {
+      return (await this.copyBatch()) ? 0 : this.msUntilNext();
+    } catch (error) {
+      if (!(error instanceof ForeignRows)) throw error;
+      gate?.forget();
+      return 0;
+    }
   }
 
   private async msUntilNext(): Promise<number | undefined> {
@@ -94,13 +104,14 @@ export class Relay {
   /** @returns whether there is more. */
   private async copyBatch(): Promise<boolean> {
     const { gauge } = this;
-    const { knex, redis } = this.options;
+    const { knex, redis, gate } = this.options;
     let looked: Promise<unknown> | undefined;
     const more = await knex.transaction(async (trx) => {
       const claim = await claimDue(trx, gauge.isShort ? SMALL_BATCH : BATCH, gauge.full);
       const { rows } = claim;
       this.gatherUntil = rows.length > 1 ? performance.now() + GATHER_MS : 0;
       if (rows.length === 0) return false;
+      if (gate && !gate.owns(claim.installation)) throw new ForeignRows();
       const jobs = rows.map(({ id, queue, payload, dueAt }) => ({
         id,
         queue,

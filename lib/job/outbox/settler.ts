@@ -3,6 +3,7 @@ import type { RedisClient } from '../../core/redis';
 import { forgetIdleQueues, queueNames } from '../queue/queue-names';
 import { Recurring } from '../recurring';
 import { queueKey } from '../redis/keys';
+import { RECENT_MS } from '../redis/outcome-lua';
 import { answerWithin } from '../redis/redis-script';
 import { type Dropped, takeDropped } from '../set/dropped-script';
 import { deleteRows, isUuid } from './outbox';
@@ -12,8 +13,6 @@ const BATCH = 1000;
 /** How long ids are gathered before they are dealt with together, ms. */
 const GATHER_MS = 25;
 const SWEEP_MS = 10_000;
-/** How long the end of a job that went straight to Redis is remembered, ms: see JobEnqueuer. */
-const RECENT_MS = 60_000;
 const ANSWER_MS = 5000;
 
 export interface SettlerOptions {

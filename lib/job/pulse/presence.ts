@@ -93,6 +93,11 @@ export class Presence {
     this.pulse.nudge();
   }
 
+  /** That one has ended without giving its jobs back. */
+  takeOver(identity: string): void {
+    this.pulse.takeOver(identity);
+  }
+
   /** It drains: still here, but not for long. */
   drains(): void {
     this.stopping = true;

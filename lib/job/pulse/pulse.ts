@@ -77,6 +77,12 @@ export class Pulse {
     this.chore.nudge();
   }
 
+  /** That one's end is known: its jobs are taken over at once. */
+  takeOver(identity: string): void {
+    this.dead = [...this.dead, identity];
+    this.chore.nudge();
+  }
+
   /** Leaves the list. To be called when nothing is in hand any more. */
   async stop(deadline: Deadline): Promise<void> {
     this.unsubscribe?.();

@@ -25,6 +25,8 @@ export type OwnKey =
   | 'finished'
   /** zset by time: jobs that went straight to Redis and have an outcome, for a minute. */
   | 'recent'
+  /** set: jobs that went straight to Redis after all, though their rows are in the outbox, too: their ends are of both. */
+  | 'twins'
   /** hash, id → JSON: where a job that checkpoints has come to, until its final outcome. */
   | 'cursor'
   /** hash, id → JSON: what a job last said of its progress, until its final outcome. */

@@ -1,8 +1,12 @@
 import { DEAD_LIMIT, DEAD_MAX_AGE_MS } from '../set/dead-limits';
 import { GIST_LUA } from './gist-lua';
 
-/** How many ends of jobs that went straight to Redis are remembered per queue; a sweep forgets them by age, too. */
+/** How long the end of a job that went straight to Redis is remembered, ms: see JobEnqueuer. */
+export const RECENT_MS = 60_000;
+/** From so many ends per queue on, those that are older are not left to the sweep. */
 const RECENT_LIMIT = 20_000;
+/** And so many are remembered at most: some 10 MB. */
+const RECENT_MOST = 100_000;
 
 /**
  * Lua for scripts that end jobs: `bury(p, id, record)`, whose record is written already and need not be given, and
@@ -40,10 +44,11 @@ end
 
 local function leaveTrace(p, id, traces)
   if traces:find('c', 1, true) then call('hdel', p..'cursor', id); call('hdel', p..'progress', id) end
-  if traces:find('f', 1, true) then call('zadd', p..'finished', now, id) end
+  if call('srem', p..'twins', id) == 1 or traces:find('f', 1, true) then call('zadd', p..'finished', now, id) end
   if traces:find('r', 1, true) then
     call('zadd', p..'recent', now, id)
-    if call('zcard', p..'recent') > ${RECENT_LIMIT} then call('zremrangebyrank', p..'recent', 0, ${RECENT_LIMIT / 2}) end
+    if call('zcard', p..'recent') > ${RECENT_LIMIT} then call('zremrangebyscore', p..'recent', '-inf', now - ${RECENT_MS}) end
+    if call('zcard', p..'recent') > ${RECENT_MOST} then call('zremrangebyrank', p..'recent', 0, ${RECENT_MOST / 2}) end
   end
 end
 `;

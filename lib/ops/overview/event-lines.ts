@@ -36,6 +36,7 @@ const LOOKS: Readonly<Record<string, Look>> = {
   'processor.ready': calm,
   'processor.exited': dead,
   'processor.silent': bad,
+  'processor.kept': bad,
   'processor.circuit': bad,
   'processor.stopped': { tone: 'warn', icon: 'drain' },
   'phase.started': deploy,

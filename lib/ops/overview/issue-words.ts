@@ -84,6 +84,7 @@ const HREFS: Readonly<Record<Exclude<IssueCode, 'treeSilent' | 'otherTree'>, str
     phase: PROCESSES,
     redisAway: '/ops',
     postgresAway: '/ops',
+    foreign: '/ops/jobs/scheduled',
     redisEmptied: '#events',
     paused: ofQueue,
     late: ofQueue,

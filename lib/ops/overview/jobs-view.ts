@@ -50,7 +50,7 @@ export function jobsView(picture: TreePicture, { waiting, redisAnswers }: JobsAr
 }
 
 function stateOf(
-  { processor: { death, nextTry } }: TreePicture,
+  { processor: { death, nextTry }, stats: { other_job_processor: other } }: TreePicture,
   processor: ProcessorStats,
   status: ProcessorStatus | undefined,
   redisAnswers: boolean,
@@ -92,11 +92,16 @@ function stateOf(
       return { tone: 'warn', line: 'dashed', icon: 'drain', phase: phase('quiet'), say: say('jobsQuiet') };
     case 'ready':
       if (!redisAnswers) return { tone: 'unknown', line: 'dashed', phase: phase('unknown'), say: say('jobsCutOff') };
-      return readyState(processor, status, words);
+      return readyState(processor, other, status, words);
   }
 }
 
-function readyState(processor: ProcessorStats, status: ProcessorStatus | undefined, words: Words): State {
+function readyState(
+  processor: ProcessorStats,
+  other: ProcessorStats | undefined,
+  status: ProcessorStatus | undefined,
+  words: Words,
+): State {
   const { t, now } = words;
   const silentMs = silenceOf(processor, now);
   const running = (status?.in_flight ?? []).map(
@@ -108,10 +113,16 @@ function readyState(processor: ProcessorStats, status: ProcessorStatus | undefin
     const say = named === '' ? t('overview.say.silent', { span }) : t('overview.say.silentIn', { span, doing: named });
     return { tone: 'warn', phase: t('overview.phase.silent'), say };
   }
+  const phase = t('overview.phase.ready');
+  if (other?.state === 'stopping') return { tone: 'ok', phase, say: t('overview.say.before', { pid: other.pid }) };
+  if (other) {
+    const say = t('overview.say.successor', { pid: processor.pid });
+    return { tone: 'ok', icon: 'restart', phase: t('overview.phase.replacing'), say };
+  }
   const rest = facts(
     t('overview.say.up', { span: words.up(processor.started_at) }),
     t('overview.say.restarts', { count: processor.restarts }),
     `pid ${processor.pid}`,
   );
-  return { tone: 'ok', phase: t('overview.phase.ready'), say: named === '' ? rest : named };
+  return { tone: 'ok', phase, say: named === '' ? rest : named };
 }

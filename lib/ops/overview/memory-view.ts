@@ -1,3 +1,4 @@
+import { processorsOf } from '../../cluster/stats';
 import type { TreePicture } from '../../cluster/tree-picture';
 import type { NodeView } from './node-view';
 import { known } from './node-view';
@@ -89,8 +90,10 @@ function sizesOf(picture: TreePicture, nodes: readonly NodeView[]): Size[] {
     const { id, name } = node;
     if (node.kind === 'primary') return [{ id, name, shade: 'p', mb: vitals.pssMb ?? vitals.rssMb }];
     if (node.kind === 'jobs') {
-      const { pid, pss_mb, last_status } = stats.job_processor;
-      return [{ id, name, shade: 'j', mb: pid === null ? null : (pss_mb ?? known(last_status)?.rssMb ?? null) }];
+      const sizes = processorsOf(stats)
+        .filter(({ pid }) => pid !== null)
+        .map((one) => one.pss_mb ?? known(one.last_status)?.rssMb);
+      return [{ id, name, shade: 'j', mb: sumOf(sizes) }];
     }
     // In single mode the web is in the primary.
     if (id === 'web') return [];
@@ -98,10 +101,14 @@ function sizesOf(picture: TreePicture, nodes: readonly NodeView[]): Size[] {
     const sizes = stats.worker_status
       .filter((one) => one.index === index)
       .map((one) => one.pss_mb ?? known(one.last_status)?.rssMb);
-    const told = sizes.filter((mb) => mb !== undefined);
-    const mb = told.length === 0 ? null : told.reduce((sum, size) => sum + size, 0);
-    return [{ id, name, shade: node.hot ? 'hot' : workerShade(index), mb }];
+    return [{ id, name, shade: node.hot ? 'hot' : workerShade(index), mb: sumOf(sizes) }];
   });
+}
+
+/** While a process is replaced there are two in its place. @returns null where none has told its size. */
+function sumOf(sizes: readonly (number | undefined)[]): number | null {
+  const told = sizes.filter((mb) => mb !== undefined);
+  return told.length === 0 ? null : told.reduce((sum, size) => sum + size, 0);
 }
 
 function freeOf(mb: number, x: number, { t }: Words): MemoryView['free'] {

@@ -1,3 +1,4 @@
+import { processorsOf } from '../../cluster/stats';
 import type { TreePicture } from '../../cluster/tree-picture';
 import type { TreeCommand } from '../../tree/tree-order';
 import { load } from '../overview/primary-view';
@@ -49,7 +50,7 @@ export interface Touched {
 export function touchedBy({ key }: Act, picture: TreePicture, slot: number): Touched[] {
   const { stats, slots } = picture;
   if (key === 'quiet' || key === 'resume') {
-    const { in_flight: running = [] } = stats.job_processor.last_status;
+    const running = processorsOf(stats).flatMap(({ last_status }) => last_status.in_flight ?? []);
     return [{ slot: null, inFlight: running.length, waiting: 0 }];
   }
   if (key === 'add') return [];

@@ -1,4 +1,4 @@
-import type { WorkInFlight } from '../../cluster/stats';
+import { processorsOf, type WorkInFlight } from '../../cluster/stats';
 import type { TreePicture } from '../../cluster/tree-picture';
 import { jobPath } from '../jobs/job-path';
 import { type CardView, cardView, known } from '../overview/node-view';
@@ -44,8 +44,11 @@ export function processRows({ picture, nodes }: SeenTree, words: Words): Process
 type Row = Omit<ProcessRow, 'pid' | 'up'>;
 
 function jobsRow(row: Row, { stats }: TreePicture, words: Words): ProcessRow {
-  const { pid, started_at, restarts, last_status } = stats.job_processor;
-  const work = pid === null ? [] : workRows(known(last_status)?.in_flight ?? [], words, false);
+  const { pid, started_at, restarts } = stats.job_processor;
+  const inHand = processorsOf(stats).flatMap((one) =>
+    one.pid === null ? [] : (known(one.last_status)?.in_flight ?? []),
+  );
+  const work = workRows(inHand, words, false);
   return { ...row, pid, up: words.up(pid === null ? null : started_at), restarts: String(restarts), work };
 }
 

@@ -3,6 +3,7 @@ import { Job } from '../../../lib/job/job';
 import { transaction } from '../../../lib/model/transaction';
 import { until } from '../../support/until';
 import { Typist } from '../command/typist';
+import { sleptSince2023 } from '../cron/cron-stage';
 import { JobSystem } from '../job-system';
 
 const ELSEWHERE = '7a1c2f0e-6a52-4c1a-9b1e-0d6f5c3b2a19';
@@ -23,16 +24,19 @@ describe('a database that was copied from another installation', () => {
   after(() => system.stop());
   beforeEach(async () => {
     await system.reset();
-    await system.postgres.query('truncate job_installation');
+    await system.postgres.query('truncate job_installation, job_cron');
     ran.length = 0;
   });
 
   const processor = () => system.processor([NoteJob], { tuning: { outbox: { pollMs: 20 } } });
+  const beforeForeignRedis = async () => {
+    await system.redis.client.set(KEY, ELSEWHERE);
+    await system.postgres.query('insert into job_installation (id) values (gen_random_uuid())');
+  };
   const foreign = () => system.eventsNamed('installation.foreign');
 
   it('dispatches nothing, and says so once, until somebody adopts it', async () => {
-    await system.redis.client.set(KEY, ELSEWHERE);
-    await system.postgres.query('insert into job_installation (id) values (gen_random_uuid())');
+    await beforeForeignRedis();
     await transaction(() => NoteJob.performLater('brought along'));
     await processor();
     await until('it is told of', () => foreign().length === 1);
@@ -46,6 +50,56 @@ describe('a database that was copied from another installation', () => {
     assert.deepEqual(ran, ['straight', 'brought along']);
     assert.equal(foreign().length, 1);
     assert.equal((await typist.type('adopt --yes')).json.adopted, false);
+  });
+
+  it('has no recurring job enqueued, one that was asked for neither, until somebody adopts it', async () => {
+    class YearlyJob extends NoteJob {
+      static override jobName = 'YearlyJob';
+      static override cron = { at: '@yearly', catchUp: 'once', args: ['due'] };
+    }
+    await sleptSince2023(system, YearlyJob);
+    await beforeForeignRedis();
+    await system.processor([NoteJob, YearlyJob], { tuning: { outbox: { pollMs: 20 }, cron: { pollMs: 20 } } });
+    await until('it is told of', () => foreign().length === 1);
+    // Each takes longer than a look at what is due.
+    for (let n = 1; n <= 20; n++) {
+      await NoteJob.performLater(String(n));
+      await until('it runs', () => ran.length === n);
+    }
+    assert.deepEqual(system.eventsNamed('cron.enqueued'), []);
+    assert.equal(await system.outboxSize(), 0);
+    await new Typist(system, [NoteJob, YearlyJob], { via: 'cli (ada)' }).type('adopt --yes');
+    await until('the tick that was missed runs', () => ran.includes('due'));
+  });
+
+  it('has no recurring job enqueued as long as Redis has never told whose it is', async () => {
+    class YearlyJob extends NoteJob {
+      static override jobName = 'YearlyJob';
+      static override cron = { at: '@yearly', catchUp: 'once', args: ['due'] };
+    }
+    await sleptSince2023(system, YearlyJob);
+    await beforeForeignRedis();
+    await system.redisServer.stop();
+    await system.processor([YearlyJob], { tuning: { outbox: { pollMs: 20 }, cron: { pollMs: 20 } } });
+    await until('it looks in vain', () => system.eventsNamed('redis.lost').length > 0);
+    await system.redisServer.start();
+    await until('it is told of', () => foreign().length === 1);
+    assert.deepEqual(system.eventsNamed('cron.enqueued'), []);
+  });
+
+  it('dispatches nothing even where it takes the place of another under a running processor', async () => {
+    await processor();
+    await transaction(() => NoteJob.performLater('ours'));
+    await until('it runs', () => ran.length === 1);
+    // As a dump is restored in one transaction.
+    await transaction(async (trx) => {
+      await trx.raw('update job_installation set id = ?::uuid', [ELSEWHERE]);
+      await NoteJob.performLater('brought along');
+    });
+    await until('it is told of', () => foreign().length === 1);
+    await NoteJob.performLater('straight');
+    await until('that runs', () => ran.length === 2);
+    assert.deepEqual(ran, ['ours', 'straight']);
   });
 
   it('is one only beside a Redis that is of another: an emptied Redis, or a new database, joins the other side', async () => {

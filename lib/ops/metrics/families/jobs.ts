@@ -1,4 +1,4 @@
-import { told } from '../../../cluster/stats';
+import { processorsOf, told } from '../../../cluster/stats';
 import type { ClassTally } from '../../../job/history/class-tally';
 import { OTHER_CLASSES } from '../../../job/history/history-keys';
 import { BUCKETS, type Histogram, lowerBound } from '../../../support/histogram';
@@ -60,8 +60,8 @@ export const JOBS: readonly Family[] = [
     type: 'gauge',
     help: 'Jobs that run in this tree.',
     read: ({ tree }) => {
-      const status = tree && told(tree.stats.job_processor.last_status);
-      return only(status?.in_flight.length);
+      const statuses = tree ? processorsOf(tree.stats).flatMap(({ last_status }) => told(last_status) ?? []) : [];
+      return only(statuses.length > 0 ? statuses.flatMap(({ in_flight }) => in_flight).length : undefined);
     },
   },
   {

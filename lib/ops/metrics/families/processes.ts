@@ -1,4 +1,4 @@
-import { told } from '../../../cluster/stats';
+import { processorsOf, told } from '../../../cluster/stats';
 import type { TreePicture } from '../../../cluster/tree-picture';
 import type { PoolUse } from '../../../core/pool-use';
 import type { Vitals } from '../../../core/vitals';
@@ -27,9 +27,10 @@ export function placesOf({ stats, vitals }: TreePicture): Place[] {
     const status = told(last_status);
     add(`web.${index}`, { pssMb, vitals: status, pool: status?.pool });
   }
-  const { pid, pss_mb: pssMb, last_status } = stats.job_processor;
-  const status = told(last_status);
-  if (pid !== null) add('jobs', { pssMb, vitals: status, pool: status?.pool });
+  for (const { pid, pss_mb: pssMb, last_status } of processorsOf(stats)) {
+    const status = told(last_status);
+    if (pid !== null) add('jobs', { pssMb, vitals: status, pool: status?.pool });
+  }
   return [...places].map(([name, processes]) => ({ name, processes }));
 }
 

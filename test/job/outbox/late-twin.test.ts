@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict';
+import { Job } from '../../../lib/job/job';
+import { until } from '../../support/until';
+import { Gate } from '../gate';
+import { JobSystem } from '../job-system';
+
+const HOUR = 3_600_000;
+
+const gate = new Gate();
+const ran: string[] = [];
+
+class HeldJob extends Job<[name: string]> {
+  async perform(name: string): Promise<void> {
+    ran.push(name);
+    await gate.pass();
+  }
+}
+
+describe('a job that went to the outbox since Redis did not answer, and reached Redis all the same', () => {
+  let system: JobSystem;
+  before(async () => {
+    system = await JobSystem.start();
+  });
+  after(async () => {
+    gate.open();
+    await system.stop();
+  });
+
+  it('runs once, though its row is compared with Redis when its end there is long forgotten', async () => {
+    gate.close();
+    // Where very many rows are dispatched, a walk over them takes longer than a minute: this one's never comes here.
+    await system.processor([HeldJob], { tuning: { outbox: { pollMs: 20, routineMs: HOUR } } });
+    system.redisServer.pause();
+    await HeldJob.performLater('twin');
+    system.redisServer.resume();
+    assert.deepEqual(
+      system.eventsNamed('job.enqueued').map(({ via }) => via),
+      ['outbox'],
+    );
+    await until('it runs', () => gate.held === 1);
+    const dispatched = 'select 1 from job_outbox where dispatched_at is not null';
+    await until('its row is dispatched', async () => (await system.postgres.query(dispatched)).length === 1);
+    const [record] = Object.values(await system.redis.client.hGetAll('bq:default:jobs'));
+    assert.match(String(record), /"via":"redis"/, 'it was the late call that came first');
+    gate.open();
+    const ended = () => system.redis.client.hLen('bq:default:jobs').then((count) => count === 0);
+    await until('it has ended', ended);
+    await system.redis.client.del('bq:default:recent');
+    await system.processor([HeldJob], { tuning: { outbox: { pollMs: 20, routineMs: 20, sweepMs: 20 } } });
+    await until('its row is gone', async () => (await system.outboxSize()) === 0);
+    await HeldJob.performLater('behind');
+    await until('what came later runs', () => ran.includes('behind'));
+    assert.deepEqual(ran, ['twin', 'behind']);
+    assert.deepEqual(await system.redis.client.keys('bq:*:twins'), []);
+  });
+});
