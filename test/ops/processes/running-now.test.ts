@@ -41,7 +41,7 @@ describe('what runs now', () => {
       const answer = await ops.get('/ops/processes?tree=far');
       return answer.status === 200 && answer;
     });
-    assert.match(textOf(body), /Running now What Where For .* Report on time on odd-queue Jobs 12 s job\/7/);
+    assert.match(textOf(body), /Running now What Where For .* Report on time on odd-queue Jobs 12 s Job job\/7/);
     assert.match(body, /<a href="\/ops\/jobs\/job\/odd-queue\/job%2F7">Report on time on odd-queue<\/a>/);
     assert.match(body, /class="mono">GET \/reports on paper<\/th>/);
   });
