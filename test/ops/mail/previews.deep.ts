@@ -13,7 +13,7 @@ import {
   wordsOf,
 } from '../../support/browser';
 import { until } from '../../support/until';
-import { BEARER, cookiesOf, tokenIn } from '../ops-web';
+import { cookiesOf, OPS_TOKEN, tokenIn } from '../ops-web';
 import { DevCopy } from './dev-copy';
 
 const WELCOME = '/ops/mail/previews/UserMailer/welcome';
@@ -30,8 +30,10 @@ describe('previews of mails, in npm run dev', () => {
   let frame: FrameLocator;
 
   const open = async (options: Parameters<typeof WatchedPage.open>[1] = {}) => {
-    watched = await WatchedPage.open(browser, { baseURL: copy.tree.baseUrl, extraHTTPHeaders: BEARER, ...options });
+    watched = await WatchedPage.open(browser, { baseURL: copy.tree.baseUrl, ...options });
     page = watched.page;
+    // Chromium's downloads carry cookies, and no headers that were set on a page.
+    await page.context().request.get(`/ops?token=${OPS_TOKEN}`, { maxRedirects: 0 });
     frame = page.frameLocator('iframe');
   };
   const choose = (group: string, name: string) =>
