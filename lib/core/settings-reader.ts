@@ -65,9 +65,11 @@ export class SettingsReader {
   }
 }
 
-/** Shows enough of a secret to recognise the mistake: the scheme and the host of a URL, else only its length. */
+/**
+ * Shows enough of a secret to recognise the mistake: the scheme of a URL, else only its length. What a parser takes for
+ * the host may be a part of the password, where that has a character that should have been escaped.
+ */
 function hideSecret(text: string): string {
   if (!URL.canParse(text)) return `<${text.length} characters>`;
-  const { protocol, host } = new URL(text);
-  return `${protocol}//…@${host}`;
+  return `${new URL(text).protocol}//…`;
 }

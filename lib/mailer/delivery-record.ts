@@ -80,6 +80,11 @@ const CLAIM = `
   union all
   select state, settled, message_id from mail_deliveries where key = :key and not exists (select from mine)`;
 
+/** What a server has said may hold a NUL, which no text of Postgres does: the mail would be sent again and again. */
+function storable(text: string | undefined): string | null {
+  return text?.replaceAll('\0', '\ufffd') ?? null;
+}
+
 /** Keys begin with the job's id. */
 const JOB = `split_part(key, '/', 1) collate "C"`;
 
@@ -151,7 +156,7 @@ export class DeliveryRecord implements DeliveryRecords {
   async sent(key: string, receipt: Receipt, recipients?: readonly string[]): Promise<void> {
     const refused = receipt.refused?.map(({ address, answer }) => `${address}: ${answer}`).join('\n');
     const to = recipients ? [...recipients] : null;
-    await this.knex.raw(SENT, [receipt.response ?? null, refused ?? null, to, key]);
+    await this.knex.raw(SENT, [storable(receipt.response), storable(refused), to, key]);
   }
 
   async partly(key: string, token: string, settled: readonly string[], error: Error): Promise<void> {

@@ -120,7 +120,10 @@ describe('settings', () => {
       OPS_PASSWORD: 'short',
     });
     assert.doesNotMatch(message, /hunter2|short/);
-    assert.match(message, /mysql:\/\/…@db/);
+    assert.match(message, /mysql:\/\/…/);
+    // A password with a character that should have been escaped: the parser takes a part of it for the host.
+    for (const url of ['mysql://root:hun#ter2@db/shop', 'mysql://root@hunter2', 'mysql://root:12/hunter2@db'])
+      assert.doesNotMatch(complaints({ DATABASE_URL: url }), /hun|ter2|root|12/);
   });
 
   describe("the operator's pages", () => {

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { Events } from '../../lib/core/events';
 import { DeliveryRecord } from '../../lib/mailer/delivery-record';
 import type { Draft } from '../../lib/mailer/draft';
+import type { Receipt } from '../../lib/mailer/transport/transport';
 import { Database } from '../../lib/model/database';
 import { migrateDown, migrateUp } from '../../lib/model/migrator';
 import { Deadline } from '../../lib/support/deadline';
@@ -59,6 +60,15 @@ describe('DeliveryRecord', () => {
       },
     );
     assert.ok(sent_at instanceof Date);
+  });
+
+  it('says sent whatever bytes the server answered with, which no text of Postgres could hold', async () => {
+    const record = new DeliveryRecord(open().knex);
+    await record.claim(key('bytes'), draft);
+    const refused = [{ address: 'log@example.com', answer: '550 \0 no' }];
+    await record.sent('bytes', { messageId: '<bytes@shop.example>', response: '250 \0 ok', refused } as Receipt);
+    const { state, response, error } = (await row('bytes')) ?? {};
+    assert.deepEqual([state, response, error], ['sent', '250 \ufffd ok', 'log@example.com: 550 \ufffd no']);
   });
 
   it('is claimed again after a failure', async () => {

@@ -13,7 +13,8 @@ import { durableData, payloadOf } from './rewrites';
 export async function insertRevivedRows(knex: Knex, jobs: readonly FoundJob[]): Promise<ReadonlySet<string>> {
   const rows = jobs.flatMap(({ id, queue, text }) => {
     const payload = payloadOf(text);
-    if (!payload || text === undefined || !isUuid(id)) return [];
+    // No text of Postgres has a NUL, nor has the name of any class.
+    if (!payload || text === undefined || !isUuid(id) || payload.class.includes('\0')) return [];
     return [{ id, queue, class: payload.class, payload: JSON.stringify(durableData(readRecord(text).data)) }];
   });
   if (rows.length === 0) return new Set();

@@ -47,8 +47,8 @@ export class Sessions {
   }
 
   private async signedIn(cookie = ''): Promise<Visitor | undefined> {
-    const [role = '', secret = '', expires = '', signature = ''] = cookie.split('.');
-    if ((role !== 'operator' && role !== 'viewer') || !SECRET.test(secret)) return undefined;
+    const [role = '', secret = '', expires = '', signature = '', ...more] = cookie.split('.');
+    if ((role !== 'operator' && role !== 'viewer') || !SECRET.test(secret) || more.length > 0) return undefined;
     if (!sameText(await this.sign([role, secret, expires]), signature) || Number(expires) <= this.now() / 1000)
       return undefined;
     return (await this.signOuts.has(secret)) ? undefined : { role, secret };

@@ -93,6 +93,14 @@ describe('the dead set', () => {
     assert.equal(await dead.count(), 0);
   });
 
+  it('retries all, those too whose class no text of Postgres can name', async () => {
+    const at = Date.now();
+    for (const name of ['MoodyJob', 'Moody\0Job'])
+      await store(system.redis.client, 'dead', { class: name, args: ['a'], at });
+    assert.deepEqual(await dead.retryMany({ filter: {} }), { moved: 2, complete: true });
+    assert.deepEqual([await dead.count(), await system.outboxSize()], [0, 1]);
+  });
+
   it('keeps 10,000, for 180 days, and tells of those that it drops, and why', async () => {
     const { client } = system.redis;
     const old = Date.now() - 181 * 86_400_000;

@@ -56,6 +56,13 @@ describe('the sessions of operators', () => {
     }
   });
 
+  it('are told by a cookie to the letter: with anything behind it, it is none', async () => {
+    const sessions = sessionsOf(database.url);
+    const cookie = await signIn(sessions);
+    assert.equal(await roleAt(sessions, cookie), 'operator');
+    for (const more of ['.', '.x', `.${cookie}`]) assert.equal(await roleAt(sessions, cookie + more), 'guest', more);
+  });
+
   it('last for twelve hours, whatever the browser keeps of them', async () => {
     let now = Date.now();
     const sessions = sessionsOf(database.url, {}, away, () => now);
