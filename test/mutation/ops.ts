@@ -246,6 +246,34 @@ const mutations: readonly Mutation[] = [
     replace: "if (used > max) return 'unknown';",
     killedBy: ['test/tree/outage-watch.test.ts'],
   },
+  {
+    promise: 'retries are filtered by when they failed',
+    file: 'lib/job/set/filter-lua.ts',
+    find: 'if (tonumber(at) or 0) < F.failedSince then return false end',
+    replace: '',
+    killedBy: ['test/ops/jobs/lists.test.ts'],
+  },
+  {
+    promise: 'a retry of many is not typed',
+    file: 'lib/ops/jobs/act-routes.ts',
+    find: "(act === 'delete' || act === 'kill') && count > TYPED_ABOVE",
+    replace: 'count > TYPED_ABOVE',
+    killedBy: ['test/ops/jobs/acts.test.ts'],
+  },
+  {
+    promise: 'a job shows its values whole',
+    file: 'lib/ops/jobs/job-routes.ts',
+    find: 'const job = showJob(entry, rules, WHOLE);',
+    replace: 'const job = showJob(entry, rules);',
+    killedBy: ['test/ops/jobs/job-page.test.ts'],
+  },
+  {
+    promise: 'what runs now leads to the job, on the queue that it is on',
+    file: 'lib/ops/processes/process-rows.ts',
+    find: "what.replace(/^.* on /s, '')",
+    replace: "what.replace(/^.*? on /s, '')",
+    killedBy: ['test/ops/processes/running-now.test.ts'],
+  },
 ];
 
 export default mutations;
