@@ -1,5 +1,13 @@
 // Makes a page live: patches what its event stream tells of. Every page is complete without this.
 (() => {
+  // On a phone the list of pages is wider than the window.
+  const current = document.querySelector('.nav [aria-current]');
+  if (current) {
+    const [nav, item] = [current.parentElement, current.getBoundingClientRect()];
+    const frame = nav.getBoundingClientRect();
+    nav.scrollLeft += item.left - frame.left - (frame.width - item.width) / 2;
+  }
+
   const { live: url, liveOn, liveOff } = document.body.dataset;
   const lamp = document.getElementById('live');
   if (!url || !lamp) return;

@@ -1,0 +1,138 @@
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { store } from '../job/set/stored-job';
+import { type Browser, launchBrowser, WatchedPage } from '../support/browser';
+import { until } from '../support/until';
+import { forbiddenIn } from './forbidden-words';
+import { seed } from './jobs/shop-seeds';
+import { ShopStage } from './jobs/shop-stage';
+import { Mailbox } from './mail/mailbox';
+import { OpsWeb, SIGNED } from './ops-web';
+
+/** Of a finger, px: what the design asks for. */
+const FINGER = 44;
+const PHONE = { viewport: { width: 375, height: 740 }, hasTouch: true, isMobile: true, deviceScaleFactor: 1 };
+
+const SCRIPT = fs.readFileSync(path.join(__dirname, 'phone-faults.js'), 'utf8');
+
+interface Faults {
+  readonly small: readonly string[];
+  readonly overlaps: readonly string[];
+  readonly sideways: boolean;
+}
+
+describe('all pages on a phone', () => {
+  let stage: ShopStage;
+  let ops: OpsWeb;
+  let browser: Browser;
+  before(async () => {
+    [stage, ops, browser] = await Promise.all([ShopStage.start(SIGNED), OpsWeb.start(SIGNED), launchBrowser()]);
+  });
+  after(async () => {
+    await browser?.close();
+    await Promise.all([stage?.stop(), ops?.stop()]);
+  });
+
+  async function pagesOfJobs(): Promise<Record<string, string>> {
+    const [id = ''] = await seed(stage, 4);
+    const { client } = stage.redis;
+    const waiting = await store(client, 'waiting', { class: 'SyncInvoiceJob', args: [{ invoice: 'inv_9' }] });
+    const long = { class: 'SyncInvoiceJob', args: [{ long: 'x'.repeat(190) }], errors: [`Error: ${'y'.repeat(300)}`] };
+    await store(client, 'dead', { ...long, tags: ['billing', 'a-long-tag-of-somebody'], at: Date.now() });
+    await client.set('bq:mailer:paused', `${Date.now()} the operator's pages, 203.0.113.7`);
+    await until(
+      'the recurring jobs are there',
+      async () => (await stage.ops.database.query('select from job_cron')).length > 0,
+    );
+    await stage.ops.database.query(`
+      insert into job_cron select (jsonb_populate_record(cron, '{"name": "send-the-digest-of-the-week-to-everybody"}')).*
+      from job_cron cron limit 1`);
+    return {
+      overview: '/ops',
+      processes: '/ops/processes',
+      'restart-all': '/ops/processes/restart',
+      queues: '/ops/jobs/queues',
+      queue: '/ops/jobs/queues/default',
+      'queue-paused': '/ops/jobs/queues/mailer',
+      clear: '/ops/jobs/queues/default/clear',
+      busy: '/ops/jobs/busy',
+      scheduled: '/ops/jobs/scheduled',
+      retries: '/ops/jobs/retries',
+      dead: '/ops/jobs/dead',
+      'dead-filtered': '/ops/jobs/dead?class=SyncInvoiceJob&q=inv',
+      'dead-ticked': '/ops/jobs/dead?select=page',
+      'dead-none': '/ops/jobs/dead?q=synkinvoice&queue=mailer',
+      cron: '/ops/jobs/cron',
+      classes: '/ops/jobs/classes',
+      job: `/ops/jobs/job/default/${id}`,
+      'job-waiting': `/ops/jobs/job/default/${waiting}`,
+      confirm: '/ops/jobs/dead/confirm?all=1',
+      reschedule: '/ops/jobs/retries/confirm?all=1&act=reschedule',
+      find: '/ops/jobs/find?q=inv_1',
+      gone: '/ops/jobs/job/default/nowhere',
+      refused: '/ops/jobs/dead?page=0',
+    };
+  }
+
+  async function pagesOfMails(): Promise<Record<string, string>> {
+    const box = new Mailbox(ops);
+    const html = `<p>${'A welcome. '.repeat(200)}</p><img src="https://elsewhere.example/x.png">`;
+    const names = [await box.send({ subject: 'Welcome', html }), await box.send({ subject: 'A plain one' })];
+    await ops.database.query(`
+      insert into mail_deliveries (key, mailer, action, recipients, subject, message_id, state, claim, claimed_at,
+        claimed_by_pid, response, error)
+      select state, 'UserMailer', 'welcome', array['ada@example.com'], 'Welcome to Catamount', '<1@example.com>', state,
+        gen_random_uuid(), now(), 1, '250 2.0.0 Ok', case state when 'failed' then '550 5.1.1 no such user' end
+      from unnest(array['sent', 'failed', 'claimed']) state`);
+    return {
+      previews: '/ops/mail',
+      preview: '/ops/mail/previews/user_mailer/welcome',
+      'preview-headers': '/ops/mail/previews/user_mailer/welcome?part=headers',
+      'test-mail': '/ops/mail/previews/user_mailer/welcome/send',
+      inbox: '/ops/mail/inbox',
+      mail: `/ops/mail/inbox/${names[0]}`,
+      'mail-text': `/ops/mail/inbox/${names[1]}`,
+      'clear-inbox': '/ops/mail/inbox/clear',
+      deliveries: '/ops/mail/deliveries',
+      delivery: '/ops/mail/deliveries/failed',
+    };
+  }
+
+  async function look(of: OpsWeb, locale: 'en' | 'ko', pages: Readonly<Record<string, string>>): Promise<void> {
+    const watched = await WatchedPage.open(browser, { ...PHONE, locale: locale === 'ko' ? 'ko-KR' : 'en-GB' });
+    const { page } = watched;
+    const visit = async (name: string, at: string) => {
+      await page.goto(of.url + at);
+      await page.evaluate(SCRIPT);
+      const { small, overlaps, sideways } = await page.evaluate<Faults>(`phoneFaults(${FINGER})`);
+      const words = forbiddenIn(await page.evaluate<string>('document.body.innerText'), locale);
+      const found = { small, overlaps, sideways, words };
+      if (small.length + overlaps.length + words.length > 0 || sideways) faults.push({ name, ...found });
+    };
+    const faults: object[] = [];
+    await visit('sign-in', '/ops');
+    const cookies = (await of.signIn(SIGNED.OPS_PASSWORD)).split('; ').map((pair) => {
+      const [name = '', ...value] = pair.split('=');
+      return { name, value: value.join('='), url: of.url };
+    });
+    await page.context().addCookies(cookies);
+    for (const [name, at] of Object.entries(pages)) await visit(name, at);
+    fs.writeFileSync(`/tmp/pages/faults-${Object.keys(pages)[0]}-${locale}.json`, JSON.stringify(faults, null, 1));
+    assert.deepEqual(faults, []);
+    assert.deepEqual(watched.troubles, []);
+    await watched.close();
+  }
+
+  for (const locale of ['en', 'ko'] as const) {
+    it(`have targets for fingers, nothing on top of anything, and no forbidden words: jobs and processes, ${locale}`, async () => {
+      await stage.reset();
+      await look(stage.ops, locale, await pagesOfJobs());
+    });
+
+    it(`have targets for fingers, nothing on top of anything, and no forbidden words: mails, ${locale}`, async () => {
+      await ops.database.query('truncate mail_deliveries');
+      await look(ops, locale, await pagesOfMails());
+    });
+  }
+});
