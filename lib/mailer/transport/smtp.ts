@@ -1,10 +1,12 @@
 import { createTransport } from 'nodemailer';
+import SmtpPool from 'nodemailer/lib/smtp-pool';
 import { toError } from '../../core/errors';
 import { withTlsAdvice } from '../../core/tls-advice';
 import { mustUpgrade } from '../../core/tls-mode';
 import { PermanentDeliveryError } from '../errors';
-import { mimeOptions } from './mime';
+import { mimeOptions, recipients } from './mime';
 import { isPermanent, refusals } from './smtp-answer';
+import { insistOnUtf8, needingUtf8 } from './smtp-utf8';
 import type { OutgoingMessage, Receipt, Transport } from './transport';
 
 /** Longest whole delivery: below the time that a delivery record trusts a claim, and below SHUTDOWN_TIMEOUT. */
@@ -25,11 +27,12 @@ export interface SmtpTimeouts {
 export class SmtpTransport implements Transport {
   readonly name = 'smtp';
   private readonly sendMs: number;
+  private readonly smtp: SmtpPool;
   private readonly pool;
 
   constructor(url: string, timeouts: SmtpTimeouts = {}) {
     this.sendMs = timeouts.sendMs ?? SEND_TIMEOUT_MS;
-    this.pool = createTransport({
+    this.smtp = new SmtpPool({
       pool: true,
       maxConnections: 2,
       maxMessages: 100,
@@ -42,16 +45,20 @@ export class SmtpTransport implements Transport {
       ...(mustUpgrade(url) ? { requireTLS: true } : {}),
       url,
     });
+    this.pool = createTransport(this.smtp);
   }
 
   async send(message: OutgoingMessage): Promise<Receipt> {
     const signal = AbortSignal.timeout(this.sendMs);
     try {
+      const raw = needingUtf8([message.from.address, ...(message.envelopeTo ?? recipients(message))]);
+      if (raw.length > 0) await insistOnUtf8(raw, this.smtp.options);
       const info = await this.pool.sendMail({ ...mimeOptions(message), signal });
       const refused = refusals(info);
       return { messageId: message.messageId, response: info.response, ...(refused.length > 0 ? { refused } : {}) };
     } catch (thrown) {
       const error = toError(thrown);
+      if (error instanceof PermanentDeliveryError) throw error;
       if (signal.aborted)
         throw new Error(`the SMTP server did not take the mail within ${this.sendMs} ms`, { cause: error });
       if (isPermanent(error)) throw new PermanentDeliveryError(error.response, error.responseCode, error);
