@@ -174,8 +174,8 @@ export class DeliveryRecord implements DeliveryRecords {
       .where({ key, claim: token, state: 'claimed' })
       .update({
         state: 'failed',
-        error: error.message,
-        response: answerIn(error) ?? null,
+        error: storable(error.message),
+        response: storable(answerIn(error)),
         updated_at: this.knex.fn.now(),
       });
   }

@@ -71,6 +71,15 @@ describe('DeliveryRecord', () => {
     assert.deepEqual([state, response, error], ['sent', '250 \ufffd ok', 'log@example.com: 550 \ufffd no']);
   });
 
+  it('tells of a failure whatever bytes the server answered with', async () => {
+    const record = new DeliveryRecord(open().knex);
+    const claim = await record.claim(key('refusal'), draft);
+    assert.ok(claim.verdict === 'mine');
+    await record.failed('refusal', claim.token, Object.assign(new Error('no: 451 \0'), { response: '451 \0' }));
+    const { state, response, error } = (await row('refusal')) ?? {};
+    assert.deepEqual([state, response, error], ['failed', '451 \ufffd', 'no: 451 \ufffd']);
+  });
+
   it('is claimed again after a failure', async () => {
     const record = new DeliveryRecord(open().knex);
     const first = await record.claim(key('again'), draft);
