@@ -28,6 +28,7 @@ const FENCES: Readonly<Record<string, readonly string[]>> = {
   croner: ['lib/job/cron/schedule.ts'],
   'email-templates': ['lib/mailer/renderer.ts'],
   redis: ['lib/core/redis-driver.ts'],
+  'rate-limiter-flexible': ['lib/web/rate-limiter-driver.ts'],
   'node:child_process': ['lib/cluster/child-process.ts', 'lib/embedded/server-process.ts'],
 };
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import type { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible';
 import type { RedisClient } from '../core/redis';
 import type { Rate } from '../support/rate';
+import type { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from './rate-limiter-driver';
 
 /** Nobody waits longer for a Redis that says nothing, ms. */
 const PATIENCE_MS = 250;

@@ -1,6 +1,8 @@
 import { createRequire } from 'node:module';
 import type * as Flexible from 'rate-limiter-flexible';
 
+export type { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible';
+
 /**
  * Of rate-limiter-flexible what keeps its counts in Redis and in memory: all of it, with a class for every store that there
  * is, would take twice as long to load, and twice the memory.
