@@ -1,6 +1,6 @@
 /**
  * Runs in a page that is shown on a phone: links, buttons and fields that are less high than a finger; two things of which
- * each covers part of the other; and whether something sticks out at the side.
+ * each covers part of the other; frames higher than the window; and whether something sticks out at the side.
  */
 window.phoneFaults = (least) => {
   const name = (element) => {
@@ -76,5 +76,6 @@ window.phoneFaults = (least) => {
         overlaps.add(`${name(target)} on the text ${name(element)}`);
   }
   const { scrollWidth, clientWidth } = document.documentElement;
-  return { small, overlaps: [...overlaps], sideways: scrollWidth > clientWidth };
+  const tall = [...document.querySelectorAll('iframe')].filter((frame) => frame.clientHeight > innerHeight).map(name);
+  return { small, overlaps: [...overlaps], sideways: scrollWidth > clientWidth, tall };
 };
