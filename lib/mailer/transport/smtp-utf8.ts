@@ -7,8 +7,7 @@ const NOT_PERMITTED = 553;
 
 /** Those whose part before the @ is not ASCII. (A domain that is not goes as punycode, which every server takes.) */
 export function needingUtf8(addresses: readonly string[]): string[] {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: ASCII begins with control characters.
-  return addresses.filter((address) => !/^[\x00-\x7f]*@[^@]*$/.test(address));
+  return addresses.filter((address) => !/^\p{ASCII}*@[^@]*$/u.test(address));
 }
 
 /**
