@@ -133,7 +133,9 @@ describe('all pages on a phone', () => {
     }
     for (const [name, at] of Object.entries(pages)) await visit(name, at);
     assert.deepEqual(faults, []);
-    assert.deepEqual(watched.troubles, []);
+    // What the frame of a mail keeps from running is told, as it should be.
+    const ours = watched.troubles.filter((trouble) => !/document's frame is sandboxed|"img-src data:"/.test(trouble));
+    assert.deepEqual(ours, []);
     await watched.close();
   }
 
