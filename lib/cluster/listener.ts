@@ -1,6 +1,7 @@
 import net from 'node:net';
 import { setImmediate as afterPoll, setTimeout as wait } from 'node:timers/promises';
 import type { ListenAddress } from '../core/config';
+import { DescriptorWatch } from '../core/descriptor-watch';
 import type { Events } from '../core/events';
 import { addressInUse, listenError } from '../core/listen';
 import { Deadline } from '../support/deadline';
@@ -52,10 +53,13 @@ export class Listener {
     private readonly takers: () => readonly Taker[],
     private readonly events: Events,
   ) {
+    const descriptors = new DescriptorWatch(events);
     // Nothing is read here: what a caller sends waits in the kernel for the worker.
     const options = { pauseOnConnect: true, noDelay: true, allowHalfOpen: true };
     this.server = net.createServer(options, (socket) => {
       this.accepted++;
+      // The one that took the last descriptor: those behind it are dropped, though there may be some again at the next look.
+      descriptors.look();
       socket.on('error', () => undefined);
       this.handOut(socket);
     });

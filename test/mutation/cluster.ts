@@ -68,8 +68,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'what was sent to a worker that is killed, and never taken, goes to another',
     file: 'lib/cluster/worker-handle.ts',
-    find: 'if (this.unconfirmed) this.pool.giveAway(this.unconfirmed);',
-    replace: 'if (this.unconfirmed) closeConnection(this.unconfirmed);',
+    find: 'if (unconfirmed) this.pool.giveAway(unconfirmed);',
+    replace: 'if (unconfirmed) closeConnection(unconfirmed);',
     killedBy: ['test/cluster/listening-socket.deep.ts'],
   },
   {
