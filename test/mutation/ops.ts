@@ -94,8 +94,8 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'what a proxy brings is not from this machine',
-    file: 'lib/ops/access/gate.ts',
-    find: 'ctx.forwarded || ',
+    file: 'lib/ops/access/loopback.ts',
+    find: '!ctx.forwarded && ',
     replace: '',
     killedBy: [...ACCESS, ...TOKEN],
   },

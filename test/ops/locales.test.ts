@@ -57,10 +57,10 @@ describe("the texts of the operator's pages", () => {
     const words = new Words(t, new Date('2026-03-12T14:00:00Z'), false);
     const event = (about: object, name = 'operator.command') =>
       eventLines([{ at: '2026-03-12T13:59:00Z', name, about: { ...about } } as RecentEvent], words, 1)[0]?.text;
-    assert.equal(event({ command: 'phased-restart', via: 'the control socket' }), '단계별 재시작, 지시: 제어 소켓');
+    assert.equal(event({ command: 'phased-restart', via: 'the control socket' }), '단계별 재시작, 지시: 터미널');
     assert.equal(
       event({ command: 'recycle 1', via: "the operator's pages, ::1" }),
-      '1번 워커 교체, 지시: 운영자 페이지, ::1',
+      '1번 워커 교체, 지시: 운영자 (::1)',
     );
     assert.equal(event({ command: 'something new', via: 'SIGUSR1' }), 'something new, 지시: SIGUSR1');
     assert.equal(workWords('ImportRowsJob on default', t), 'default 큐의 ImportRowsJob');

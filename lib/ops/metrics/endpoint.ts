@@ -1,7 +1,7 @@
 import type Koa from 'koa';
 import { lazily } from '../../support/lazily';
 import { ProblemError } from '../../web/problem';
-import { isLoopbackAddress, isLoopbackHost } from '../access/loopback';
+import { isFromHere } from '../access/loopback';
 import { sameText } from '../access/session';
 import type { OpsOptions } from '../options';
 
@@ -42,6 +42,6 @@ function assertToken(ctx: Koa.Context, token: string): void {
 }
 
 function assertFromHere(ctx: Koa.Context): void {
-  if (!ctx.forwarded && isLoopbackHost(ctx.host) && isLoopbackAddress(ctx.req.socket.remoteAddress)) return;
+  if (isFromHere(ctx)) return;
   throw new ProblemError(403, { detail: 'Without METRICS_TOKEN only this machine may ask.' });
 }
