@@ -39,7 +39,7 @@ describe('orders to a real tree, in a browser', () => {
     await operator.page.getByText(/Worker 0 of .* is being replaced/).waitFor();
     await until('another serves in its place', async () => (await operator.pidOf('worker-0')) !== pid);
     await events(/Worker 0 replaced: asked for/);
-    await events(/recycle 0, asked by an operator \(127\.0\.0\.1\)/);
+    await events(/Recycle worker 0, asked by an operator \(127\.0\.0\.1\)/);
     await tree.waitForLine(/asked to recycle 0 by the operator's pages, 127\.0\.0\.1/);
   });
 
