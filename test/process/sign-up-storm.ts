@@ -7,6 +7,7 @@ import { freePort } from '../../lib/embedded/free-port';
 import { dice } from '../support/dice';
 import { createDatabase, type TestDatabase } from '../support/postgres';
 import { startTestRedis, type TestRedis } from '../support/redis';
+import { UNLIMITED } from '../support/sign-up-limits';
 import { startTree, type Tree } from '../support/tree';
 import { until } from '../support/until';
 import { WAIT_LIMIT_MS } from '../support/wait-limit';
@@ -188,6 +189,7 @@ export function signUpStorm(options: StormOptions): void {
           REDIS_URL: redis.url,
           SMTP_URL: ledger.url,
           APP_URL: 'https://catamount.example',
+          ...UNLIMITED,
         },
       });
     });
