@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { store } from '../../job/set/stored-job';
 import { type Browser, launchBrowser, scrollsSideways, shoot, violations, WatchedPage } from '../../support/browser';
 import { until } from '../../support/until';
+import { BEARER } from '../ops-web';
 import { billing, imports } from './shop/billing';
 import ImportRowsJob from './shop/jobs/import-rows';
 import SyncInvoiceJob from './shop/jobs/sync-invoice';
@@ -35,7 +36,7 @@ describe('pages of jobs in a browser', () => {
   /** From a list full of dead jobs to one that is deleted and others that have run. */
   async function walk(javaScriptEnabled: boolean): Promise<void> {
     await seed(stage, 30);
-    const watched = await WatchedPage.open(browser, { javaScriptEnabled });
+    const watched = await WatchedPage.open(browser, { extraHTTPHeaders: BEARER, javaScriptEnabled });
     const { page } = watched;
     await page.goto(url('/ops/jobs/dead'));
     const rows = () => page.locator('tbody tr').count();
@@ -83,7 +84,7 @@ describe('pages of jobs in a browser', () => {
 
   it('tell of new jobs, and move nothing under the hand', async () => {
     await seed(stage, 2);
-    const watched = await WatchedPage.open(browser);
+    const watched = await WatchedPage.open(browser, { extraHTTPHeaders: BEARER });
     const { page } = watched;
     await page.goto(url('/ops/jobs/dead'));
     await page.locator('#live[data-state="ok"]').waitFor();
@@ -108,7 +109,7 @@ describe('pages of jobs in a browser', () => {
 
   it('keep numbers of queues and of what runs up to date where they stand', async () => {
     await seed(stage, 1);
-    const watched = await WatchedPage.open(browser);
+    const watched = await WatchedPage.open(browser, { extraHTTPHeaders: BEARER });
     const { page } = watched;
     await page.goto(url('/ops/jobs/queues'));
     await page.locator('#live[data-state="ok"]').waitFor();
@@ -118,9 +119,7 @@ describe('pages of jobs in a browser', () => {
     await page.getByText('The list has changed, show').waitFor();
     await stage.redis.client.del('bq:default:paused');
 
-    await until('the first one is told of', async () =>
-      (await (await fetch(url('/ops/jobs/busy'))).text()).includes('42 %'),
-    );
+    await until('the first one is told of', async () => (await stage.ops.get('/ops/jobs/busy')).body.includes('42 %'));
     await page.goto(url('/ops/jobs/busy'));
     await page.locator('#live[data-state="ok"]').waitFor();
     imports.close();
@@ -139,10 +138,8 @@ describe('pages of jobs in a browser', () => {
       tags: [evil],
       at: Date.now(),
     });
-    await until('the busy job is told of', async () =>
-      (await (await fetch(url('/ops/jobs/busy'))).text()).includes('42 %'),
-    );
-    const watched = await WatchedPage.open(browser);
+    await until('the busy job is told of', async () => (await stage.ops.get('/ops/jobs/busy')).body.includes('42 %'));
+    const watched = await WatchedPage.open(browser, { extraHTTPHeaders: BEARER });
     const { page } = watched;
     const pages = {
       queues: '/ops/jobs/queues',
