@@ -1,11 +1,11 @@
 import cluster from 'node:cluster';
 import { parseArgs } from 'node:util';
 import { PREVIEWS_ROLE } from './cluster/child-process';
-import { PROCESSOR_ROLE } from './cluster/processor-handle';
-import { environment, handedOnConfig, isHandedOn } from './core/environment';
+import { PROCESSOR_ROLE } from './cluster/primary/processor-handle';
+import { environment, handedOnConfig, isHandedOn } from './core/config';
 import { EXIT, UserError } from './core/errors';
-import { fileBehindStdout } from './core/log-destination';
-import { mapStackTraces } from './core/source-maps';
+import { fileBehindStdout } from './core/logging';
+import { mapStackTraces } from './internals/stack-traces';
 import type { AppDefinition } from './role/app-definition';
 
 /**
@@ -28,7 +28,7 @@ export async function boot(app: AppDefinition): Promise<void> {
 async function runCommand(app: AppDefinition, args: string[]): Promise<void> {
   const [role, identity, begin, ...dead] = args;
   if (role === PROCESSOR_ROLE && identity !== undefined && isHandedOn()) {
-    return (await import('./role/processor')).runProcessor(app, { identity, dead, quiet: begin === 'quiet' });
+    return (await import('./role/job-processor')).runProcessor(app, { identity, dead, quiet: begin === 'quiet' });
   }
   if (role === PREVIEWS_ROLE && isHandedOn()) return (await import('./role/previews')).runPreviews(app);
   if (role === 'jobs') {

@@ -1,24 +1,28 @@
+import type * as model from './model/model';
+
 /**
  * The public door: what an app needs, and all that our own app uses. `Model` is looked up on first use, so that the
  * primary, which imports the app's manifest through this door, never loads the ORM.
  */
-import type * as model from './model/model';
 
 export { boot } from './boot';
 export type { Config } from './core/config';
 export { MissingValueError, UserError } from './core/errors';
 export { type Attributes, currentContext, withAttributes } from './core/execution-context';
-export * from './job/enqueue/argument-types';
-export { CancelEnqueue } from './job/enqueue/callbacks';
-export { EnqueueError } from './job/enqueue/enqueue-error';
-export type { PreparedJob } from './job/enqueue/prepared-job';
-export type { EnqueuedJob, EnqueueRequest } from './job/enqueue/request';
-export { type ConfiguredJob, Job, performAllLater } from './job/job';
-export type { CronOptions, JobContext, JobOptions, UniqueOptions } from './job/job-class';
-export type { RetryOnOptions } from './job/perform/retry-rules';
-export type { Cursor } from './job/perform/run-notes';
-export { JobTimeoutError } from './job/perform/timeout';
-export { DiscardJob, KillJob, RecordGoneError } from './job/perform/verdict';
+export { DiscardJob, EnqueueError, KillJob, RecordGoneError } from './job/definition/errors';
+export type {
+  CronOptions,
+  EnqueuedJob,
+  EnqueueRequest,
+  JobArgument,
+  JobArguments,
+  JobContext,
+  JobOptions,
+  PreparedJob,
+  SerializableTypes,
+  UniqueOptions,
+} from './job/definition/job-class';
+export type { RetryOnOptions } from './job/definition/retry-policy';
 export type {
   ArgumentSerializer,
   EnqueueMiddleware,
@@ -26,9 +30,12 @@ export type {
   JobRun,
   JobSetup,
   PerformMiddleware,
-} from './job/setup';
-export type { Address, Addresses, Mailbox } from './mailer/address';
-export type { AttachmentContent, AttachmentOption, AttachmentOptions, MailAttachment } from './mailer/attachment';
+} from './job/definition/setup';
+export { CancelEnqueue } from './job/enqueue/enqueue';
+export { type ConfiguredJob, Job, performAllLater } from './job/job';
+export type { Cursor } from './job/perform/checkpoint';
+export { JobTimeoutError } from './job/perform/run';
+export type { DeliveryMethod, Mail } from './mailer/compose/mail';
 export {
   AttachmentError,
   InvalidMailError,
@@ -36,17 +43,40 @@ export {
   MissingTextError,
   PartialDeliveryError,
   PermanentDeliveryError,
-} from './mailer/errors';
-export type { DeliveryMethod, Mail, MailAtHand, MailDefaults, MailOptions } from './mailer/mail';
-export { Mailer, type NoParams } from './mailer/mailer';
+  TemplateError,
+} from './mailer/definition/errors';
+export type {
+  Address,
+  Addresses,
+  AttachmentContent,
+  AttachmentOption,
+  AttachmentOptions,
+  Layout,
+  MailAtHand,
+  MailAttachment,
+  Mailbox,
+  MailDefaults,
+  MailOptions,
+  OutgoingMessage,
+  Parts,
+  Receipt,
+  Refusal,
+  Render,
+  RenderedParts,
+  RenderRequest,
+  UrlQuery,
+} from './mailer/definition/mail-types';
+export type {
+  InterceptedMessage,
+  MailInterceptor,
+  MailObserver,
+  MailOrigin,
+  MailSetup,
+} from './mailer/definition/setup';
+export { Mailer, MailerPreview, type NoParams } from './mailer/mailer';
 export type { DeliveryResult, MailMessage } from './mailer/message';
-export { MailerPreview } from './mailer/preview/mailer-preview';
-export type { Layout, Parts, Render, RenderedParts, RenderRequest } from './mailer/render-request';
-export type { InterceptedMessage, MailInterceptor, MailObserver, MailOrigin, MailSetup } from './mailer/setup';
-export { TemplateError } from './mailer/template-error';
-export type { OutgoingMessage, Receipt, Refusal } from './mailer/transport/transport';
-export type { UrlQuery } from './mailer/url-for';
 export { currentTransaction, transaction } from './model/transaction';
+export type { Hooks } from './role/app-definition';
 export {
   type AppDefinition,
   type AppOptions,
@@ -54,10 +84,8 @@ export {
   type RouteEnvironment,
   type Routes,
 } from './role/app-definition';
-export type { Hooks } from './role/hooks';
 export { clientNetwork } from './support/client-network';
-export type { Duration } from './support/duration';
-export type { Rate } from './support/rate';
+export type { Duration, Rate } from './support/duration';
 export { ProblemError } from './web/problem';
 export type { RateLimit } from './web/rate-limit';
 

@@ -8,11 +8,12 @@ const root = path.resolve(__dirname, '..');
 /** Folders of lib from the lowest up. A file may import from its own folder and from lower layers only. */
 const LAYERS: readonly (readonly string[])[] = [
   ['support'],
+  ['internals'],
   ['core'],
   ['cluster', 'web', 'model', 'embedded'],
   ['control', 'job'],
   ['mailer', 'tree'],
-  ['verdict'],
+  ['health'],
   ['ops'],
   ['role'],
   ['boot.ts'],
@@ -23,11 +24,11 @@ const LAYERS: readonly (readonly string[])[] = [
 
 /** What may be imported in one place only. */
 const FENCES: Readonly<Record<string, readonly string[]>> = {
-  throng: ['lib/cluster/throng.ts'],
-  'bee-queue': ['lib/job/adapter/bee-queue.ts'],
+  throng: ['lib/cluster/primary/throng.ts'],
+  'bee-queue': ['lib/internals/bee-queue.ts'],
   croner: ['lib/job/cron/schedule.ts'],
-  'email-templates': ['lib/mailer/renderer.ts'],
-  redis: ['lib/core/redis-driver.ts'],
+  'email-templates': ['lib/mailer/render/renderer.ts'],
+  redis: ['lib/internals/redis-client.ts'],
   'rate-limiter-flexible': ['lib/web/rate-limiter-driver.ts'],
   'node:child_process': ['lib/cluster/child-process.ts', 'lib/embedded/server-process.ts'],
 };
@@ -37,8 +38,8 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   koa: ['lib/web', 'lib/ops', 'lib/role', 'lib/app'],
   objection: [
     'lib/model',
-    'lib/role/web-process.ts',
-    'lib/role/processor-process.ts',
+    'lib/role/web.ts',
+    'lib/role/job-processor.ts',
     'lib/role/previews.ts',
     'lib/role/jobs-command.ts',
   ],
@@ -140,6 +141,27 @@ describe('architecture', () => {
     for (const file of edges.keys()) visit(file, []);
   });
 
+  it('has no circle of folders, types and lazy imports included', () => {
+    const edges = new Map<string, Map<string, string>>();
+    for (const { file, imports } of sources) {
+      const from = path.dirname(file);
+      const targets = edges.get(from) ?? new Map<string, string>();
+      edges.set(from, targets);
+      for (const { specifier } of imports.filter((found) => found.specifier.startsWith('.'))) {
+        const target = resolve(file, specifier);
+        if (path.dirname(target) !== from) targets.set(path.dirname(target), `${file} → ${target}`);
+      }
+    }
+    const done = new Set<string>();
+    const visit = (folder: string, trail: readonly string[], ways: readonly string[]): void => {
+      assert.ok(!trail.includes(folder), `circle of folders: ${ways.slice(trail.indexOf(folder)).join('; ')}`);
+      if (done.has(folder)) return;
+      for (const [next, way] of edges.get(folder) ?? []) visit(next, [...trail, folder], [...ways, way]);
+      done.add(folder);
+    };
+    for (const folder of edges.keys()) visit(folder, [], []);
+  });
+
   it('keeps each fenced package in its one place', () => {
     const wrong: string[] = [];
     for (const { file, imports } of sources) {
@@ -164,7 +186,7 @@ describe('architecture', () => {
     );
     assert.deepEqual(
       readers.map(({ file }) => file),
-      ['lib/core/environment.ts'],
+      ['lib/core/config.ts'],
     );
   });
 

@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import { cronEntries } from '../lib/job/cron/cron-entries';
-import { loadJobs } from '../lib/job/registry';
+import { cronEntries } from '../lib/job/cron/schedule';
+import { loadJobs } from '../lib/job/job-registry';
+import type { MailSetup } from '../lib/mailer/definition/setup';
 import type { MailMessage } from '../lib/mailer/message';
-import type { MailSetup } from '../lib/mailer/setup';
-import { FAMILIES } from '../lib/ops/metrics/families';
+import { FAMILIES } from '../lib/ops/metrics/scrape';
 import { defineApp } from '../lib/role/app-definition';
 import { deliveries, useTestMail } from '../lib/testing';
 import { removeFolder, tempFolder } from './support/temp-folder';
@@ -37,7 +37,7 @@ describe('README', () => {
   });
 
   it('lists every setting that is read, and none that is not', () => {
-    const sources = ['settings.ts', 'redis-url.ts', 'sign-up-settings.ts'].map((name) =>
+    const sources = ['settings.ts', 'sign-up-settings.ts'].map((name) =>
       fs.readFileSync(path.join(root, 'lib/core', name), 'utf8'),
     );
     const read = new Set(

@@ -1,6 +1,6 @@
-import { COMMANDS, usageOf } from '../control/commands';
-import { version } from '../core/version';
-import { jobCommandLines } from '../job/command/help';
+import { COMMANDS, usageOf } from '../cluster/control/commands';
+import { version } from '../core/config';
+import { jobCommandLines } from '../job/cli/commands';
 import { ENTRIES } from './app-entry';
 
 const APP: readonly (readonly [string, string])[] = [

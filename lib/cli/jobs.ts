@@ -1,5 +1,5 @@
 import { EXIT, UserError } from '../core/errors';
-import { parseJobCommand } from '../job/command/parse';
+import { parseJobCommand } from '../job/cli/commands';
 import { runApp } from './app-entry';
 import { control } from './control';
 
@@ -32,6 +32,6 @@ export async function runJobs(args: readonly string[]): Promise<void> {
     );
   }
   const typed = parseJobCommand(args);
-  if (typed.help) process.stdout.write((await import('../job/command/help')).jobsHelp(typed.command));
+  if (typed.help) process.stdout.write((await import('../job/cli/commands')).jobsHelp(typed.command));
   else runApp(['jobs', ...args]);
 }

@@ -1,9 +1,10 @@
 #!/usr/bin/env node
 import { parseArgs } from 'node:util';
-import { EXIT, toError, UserError } from '../core/errors';
-import { version } from '../core/version';
+import type { TreeFlags } from '../cluster/control/running-tree';
+import { version } from '../core/config';
+import { EXIT, UserError } from '../core/errors';
+import { toError } from '../support/async';
 import { runApp } from './app-entry';
-import type { TreeFlags } from './running-tree';
 
 /** What the app's own entry file does, by `boot`. */
 const APP_COMMANDS = ['start', 'migrate', 'rollback'];

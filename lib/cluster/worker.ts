@@ -1,14 +1,13 @@
 import cluster from 'node:cluster';
 import type { Socket } from 'node:net';
 import { writeHeapSnapshot } from 'node:v8';
-import { collectGarbage } from '../core/garbage';
-import { OutOfBandCollector } from '../core/out-of-band-collector';
-import { Deadline } from '../support/deadline';
-import { deferred } from '../support/deferred';
-import { type Connection, type ConnectionHandle, closeConnection } from './listener';
-import { type FromWorker, isOurs, type ToWorker } from './messages';
-import { OperationsByIpc } from './operations-by-ipc';
-import type { WorkerStatus } from './stats';
+import { collectGarbage, OutOfBandCollector } from '../internals/gc';
+import type { Connection, ConnectionHandle } from '../internals/socket-handoff';
+import { closeConnection } from '../internals/socket-handoff';
+import { Deadline, deferred } from '../support/async';
+
+import { type FromWorker, isOurs, OperationsByIpc, type ToWorker } from './messages';
+import type { WorkerStatus } from './status';
 
 export type PassOn = (connection: ConnectionHandle, done: () => void) => void;
 

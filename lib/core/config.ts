@@ -1,6 +1,8 @@
-import type { Rate } from '../support/rate';
-import type { Locale } from './locale';
-import type { HeapCaps } from './machine';
+import fs from 'node:fs';
+import path from 'node:path';
+import type { Rate } from '../support/duration';
+import type { HeapCaps } from './memory-plan';
+import type { Environment } from './settings-reader';
 
 export interface QueueSetting {
   readonly name: string;
@@ -97,4 +99,69 @@ export interface Config {
   };
   /** Odd but legal settings, each a sentence for the log. */
   readonly warnings: readonly string[];
+}
+
+/** Carries the validated config from the primary to its children, so that it is read and checked once. */
+const HANDED_ON = 'CATAMOUNT_CONFIG';
+
+/** The one place that touches `process.env`. */
+export function environment(): Environment {
+  return process.env;
+}
+
+/** Children forked from now on find this config instead of validating the environment again, and keep their memory small. */
+export function handOnConfig(config: Config): void {
+  process.env[HANDED_ON] = JSON.stringify(config);
+  // glibc would give each of a process's threads an arena of its own, and after the first large block would keep more and
+  // more of what is freed: 5 MB a process that nobody uses. The threshold is the one that it begins with.
+  process.env.MALLOC_ARENA_MAX ??= '2';
+  process.env.MALLOC_TRIM_THRESHOLD_ ??= '131072';
+}
+
+/** Whether a primary started this process. */
+export function isHandedOn(): boolean {
+  return process.env[HANDED_ON] !== undefined;
+}
+
+/** The config the primary handed on, frozen. */
+export function handedOnConfig(): Config {
+  const json = process.env[HANDED_ON];
+  if (json === undefined) throw new Error(`${HANDED_ON} is missing: this process must be started by the primary`);
+  return deepFreeze(JSON.parse(json) as Config);
+}
+
+export function deepFreeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null) {
+    for (const part of Object.values(value)) deepFreeze(part);
+    Object.freeze(value);
+  }
+  return value;
+}
+
+/** The version in Catamount's own package.json, found from source and from the build alike. */
+export function version(): string {
+  for (let folder = __dirname; ; folder = path.dirname(folder)) {
+    const file = path.join(folder, 'package.json');
+    if (fs.existsSync(file)) {
+      const { name, version } = JSON.parse(fs.readFileSync(file, 'utf8')) as { name?: string; version?: string };
+      if (name === 'catamount' && version !== undefined) return version;
+    }
+    if (folder === path.dirname(folder)) return 'unknown';
+  }
+}
+
+/** The locales that ship. */
+export const LOCALES = ['en', 'ko'] as const;
+export type Locale = (typeof LOCALES)[number];
+
+export function isLocale(value: unknown): value is Locale {
+  return LOCALES.some((locale) => locale === value);
+}
+
+/** The URLs that every role but the primary may rely on: given in the environment, or of the embedded servers. */
+export function serverUrls(config: Config): { readonly database: string; readonly redis: string } {
+  if (config.databaseUrl === null || config.redisUrl === null) {
+    throw new Error('the primary must settle the database and Redis URLs before it starts its children');
+  }
+  return { database: config.databaseUrl, redis: config.redisUrl };
 }

@@ -1,5 +1,4 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { JsonValue } from './json';
 
 /** What the app says of the work at hand: a tenant, a plan, a trace. */
 export type Attributes = { readonly [name: string]: JsonValue };
@@ -36,3 +35,6 @@ export function runInContext<T>(context: ExecutionContext, work: () => T): T {
 export function withAttributes<T>(attributes: Attributes, work: () => T): T {
   return runInContext({ attributes: { ...currentContext().attributes, ...attributes } }, work);
 }
+
+/** What JSON carries without loss. */
+export type JsonValue = string | number | boolean | null | readonly JsonValue[] | { readonly [key: string]: JsonValue };

@@ -1,7 +1,8 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import i18next from 'i18next';
-import { MissingValueError, toError, UserError } from './errors';
+import { toError } from '../support/async';
+import { MissingValueError, UserError } from './errors';
 
 /** Looks a key up in one locale; `{{name}}` in the text is replaced from `values`, never HTML-escaped. */
 export type Translate = (key: string, values?: Readonly<Record<string, unknown>>) => string;

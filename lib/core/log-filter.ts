@@ -1,8 +1,7 @@
 import pino from 'pino';
-import { ArgumentFilter, HIDDEN } from './argument-filter';
 import type { Events } from './events';
-import type { Attributes } from './execution-context';
-import type { JsonValue } from './json';
+import type { Attributes, JsonValue } from './execution-context';
+import { ArgumentFilter, HIDDEN } from './redact';
 
 /** Of an error's own fields: levels, parts of an object or a list, and values in all. */
 const MOST = { levels: 5, parts: 50, values: 500 };

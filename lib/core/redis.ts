@@ -1,10 +1,9 @@
-import type { Deadline } from '../support/deadline';
+import { createClient } from '../internals/redis-client';
+import type { Deadline } from '../support/async';
+import { toError } from '../support/async';
 import type { Service } from '../support/service';
-import { toError } from './errors';
 import type { Events } from './events';
-import { createClient } from './redis-driver';
-import { withTlsAdvice } from './tls-advice';
-import { redisTlsMode } from './tls-mode';
+import { redisTlsMode, withTlsAdvice } from './tls';
 
 /** Of the modules nothing is loaded (redis-driver.ts). */
 export type RedisClient = Omit<

@@ -1,5 +1,4 @@
-/** Upper bounds of the buckets of lengths of time, ms. The last bucket has none. */
-export const BOUNDS_MS: readonly number[] = [1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000];
+import { BOUNDS_MS } from '../support/histogram';
 
 /** Lengths of time by bucket: those that are at most its bound and above the one before. */
 export interface Buckets {

@@ -5,13 +5,19 @@ import path from 'node:path';
 import { z } from 'zod';
 import { parseDuration } from '../support/duration';
 import { isAddress, isDomain } from '../support/email-address';
-import type { Config, ListenAddress, MailDelivery, TrustedProxies } from './config';
-import { isLocale, LOCALES, type Locale } from './locale';
-import { autoConcurrency, detectMemoryLimitMb, heapCaps } from './machine';
-import { readRedisUrl } from './redis-url';
+import {
+  type Config,
+  isLocale,
+  type ListenAddress,
+  LOCALES,
+  type Locale,
+  type MailDelivery,
+  type TrustedProxies,
+} from './config';
+import { autoConcurrency, detectMemoryLimitMb, heapCaps } from './memory-plan';
 import { type Environment, SettingsReader } from './settings-reader';
 import { readSignUps } from './sign-up-settings';
-import { asOnHeroku } from './tls-mode';
+import { asOnHeroku } from './tls';
 
 export interface SettingsInput {
   readonly env: Environment;
@@ -330,4 +336,30 @@ function treeOf(dyno: string | undefined, controlSocket: string): Config['tree']
     .digest('hex')
     .slice(0, 12);
   return { name, place };
+}
+
+const ALLOWED = 'a redis:// or rediss:// URL';
+
+/**
+ * REDIS_PROVIDER *names* the variable that holds the URL (as Sidekiq defines it); without it the first of
+ * REDIS_TLS_URL, REDIS_URL and REDISTOGO_URL that is set.
+ */
+export function readRedisUrl(read: SettingsReader, schema: z.ZodType<string>): string | null {
+  const provider = read.raw('REDIS_PROVIDER');
+  if (provider === undefined) {
+    for (const variable of ['REDIS_TLS_URL', 'REDIS_URL', 'REDISTOGO_URL']) {
+      if (read.has(variable)) return read.get(variable, schema, ALLOWED, null, 'secret');
+    }
+    return null;
+  }
+  if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(provider)) {
+    read.complain(
+      'REDIS_PROVIDER',
+      provider.replace(/\/\/.*@/, '//…@'),
+      'the name of the variable that holds the URL, such as REDISTOGO_URL, not a URL itself',
+    );
+    return null;
+  }
+  if (!read.has(provider)) read.require(provider, `${ALLOWED}, since REDIS_PROVIDER names it`);
+  return read.get(provider, schema, ALLOWED, null, 'secret');
 }

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { parseRate, type Rate } from '../support/rate';
+import { parseRate, type Rate } from '../support/duration';
 import type { Config } from './config';
 import type { SettingsReader } from './settings-reader';
 

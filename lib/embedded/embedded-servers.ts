@@ -1,13 +1,12 @@
 import path from 'node:path';
 import type { Events } from '../core/events';
-import { Deadline } from '../support/deadline';
+import { Deadline } from '../support/async';
 import { makeFolder, ownerToActFor, withAdvice } from './data-folder';
-import type { EmbeddedServer } from './embedded-server';
-import { FolderClaim } from './folder-claim';
-import { Keeper } from './keeper';
-import { OwnedServer } from './owned-server';
+import { FolderClaim, Keeper } from './folder-claim';
 import { PostgresServer } from './postgres-server';
 import { RedisServer } from './redis-server';
+import { OwnedServer } from './server-lifecycle';
+import type { ServerProcess } from './server-process';
 
 export interface EmbeddedOptions {
   /** The `.catamount` folder. */
@@ -97,4 +96,49 @@ export class EmbeddedServers {
     if (this.keeper) await deadline.wait(this.keeper.dismiss());
     this.claim?.release();
   }
+}
+
+/** A running server, started just now or found. */
+export interface RunningServer {
+  readonly process: ServerProcess;
+  readonly port: number;
+  readonly adopted: boolean;
+}
+
+/** One kind of server with its data in one folder. */
+export interface EmbeddedServer {
+  readonly name: 'postgres' | 'redis';
+  readonly folder: string;
+  /** How it is asked to stop at once, but in order. */
+  readonly stopSignal: 'INT' | 'TERM';
+  /** An argument of its command line that no other process has. */
+  readonly mark: string;
+  /** With its password, so it is not for logs. */
+  url(port: number): string;
+  /** false: a former version started it, and lets in whoever asks. It is not adopted but started anew, with a password. */
+  hasPassword(): boolean;
+  /** The server that a former run left behind, or undefined. Waits for one that is on its way out. */
+  find(): Promise<RunningServer | undefined>;
+  /**
+   * @param onPid is told the process as soon as there is one.
+   * @param port the only one that will do; by default that of the last run if it is free, else any.
+   */
+  start(onPid: (pid: number) => void, port?: number): Promise<RunningServer>;
+}
+
+/**
+ * The servers that run in a state folder now, whoever has started them: what is not there is undefined, and nothing is
+ * started. @throws UserError for one that runs but does not answer, or that this user may not see.
+ */
+export function findRunningServers(stateDir: string): Promise<EmbeddedUrls> {
+  const folder = path.resolve(stateDir);
+  const urlOf = async (server: EmbeddedServer) => {
+    const found = await server.find();
+    return found && server.url(found.port);
+  };
+  return withAdvice(async () => {
+    const urls = [new PostgresServer(folder), new RedisServer(folder)].map(urlOf);
+    const [databaseUrl, redisUrl] = await Promise.all(urls);
+    return { ...(databaseUrl !== undefined && { databaseUrl }), ...(redisUrl !== undefined && { redisUrl }) };
+  });
 }

@@ -1,19 +1,14 @@
+import fs from 'node:fs';
 import path from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { UserError } from '../core/errors';
-import { Deadline } from '../support/deadline';
-import { postgresAnswers } from './answers';
+import { Deadline } from '../support/async';
 import { makeDataFolder, type User } from './data-folder';
-import type { EmbeddedServer, RunningServer } from './embedded-server';
-import { freePort } from './free-port';
+import type { EmbeddedServer, RunningServer } from './embedded-servers';
+import { type PostgresBinaries, postgresBinaries } from './find-binaries';
 import { newPassword, readPassword, writePassword, writePrivately } from './password';
-import { poll } from './poll';
-import { type PostgresBinaries, postgresBinaries } from './postgres-binaries';
-import { initialise, setPassword } from './postgres-data';
-import { disownPidFile, lastPort, readPidFile } from './postgres-pid-file';
-import { type PostgresUser, postgresUser } from './postgres-user';
-import { hasArgument, isAlive } from './process-table';
-import { StartError, startServer } from './start-server';
+import { poll, StartError, startServer } from './server-lifecycle';
+import { freePort, hasArgument, isAlive, postgresAnswers, run } from './server-process';
 
 export const DATABASE = 'catamount';
 
@@ -150,4 +145,155 @@ export class PostgresServer implements EmbeddedServer {
   private async isOurs(pid: number): Promise<boolean> {
     return isAlive(pid) && (await hasArgument(pid, this.mark));
   }
+}
+
+const DRAFT = 'draft-';
+const INITDB = ['-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync', '--no-instructions'];
+const SINGLE = ['-F', '-c', 'io_method=sync', '-c', 'log_checkpoints=off', 'template1'];
+
+/**
+ * Makes the data folder with an empty database, unless it is there. It gets its name when it is complete, so one that
+ * was cut short is made again; under another name, since the initdb of a killed run may still be at work.
+ */
+export async function initialise(
+  dataDir: string,
+  database: string,
+  { initdb, postgres }: PostgresBinaries,
+  user: PostgresUser,
+): Promise<void> {
+  const folder = path.dirname(dataDir);
+  removeDrafts(folder);
+  if (fs.existsSync(path.join(dataDir, 'PG_VERSION'))) return;
+  const draft = path.join(folder, `${DRAFT}${process.pid}-${Date.now()}`);
+  const make = async (as: PostgresUser) => {
+    await runAs(as, [initdb, '-D', draft, ...INITDB]);
+    await runAs(as, [postgres, '--single', '-D', draft, ...SINGLE], `CREATE DATABASE "${database}"\n`);
+  };
+  await make(user).catch((error: Error) => {
+    // Making the data, unlike running on it, takes a user who has a name; in a namespace everybody is nobody.
+    if (!error.message.includes('effective user ID')) throw error;
+    return make({ ...user, wrapper: IN_NAMESPACE });
+  });
+  fs.renameSync(draft, dataDir);
+}
+
+/** Of a data folder whose server does not run. The password goes through a pipe, where no list of processes shows it. */
+export async function setPassword(
+  dataDir: string,
+  password: string,
+  { postgres }: PostgresBinaries,
+  user: PostgresUser,
+): Promise<void> {
+  const statement = `SET password_encryption = 'scram-sha-256'; ALTER ROLE postgres PASSWORD '${password}'`;
+  await runAs(user, [postgres, '--single', '-D', dataDir, ...SINGLE], `${statement}\n`);
+}
+
+function removeDrafts(folder: string): void {
+  for (const name of fs.readdirSync(folder).filter((entry) => entry.startsWith(DRAFT))) {
+    try {
+      fs.rmSync(path.join(folder, name), { recursive: true, force: true });
+    } catch {
+      // Its initdb writes faster than we remove; the next start comes past again.
+    }
+  }
+}
+
+async function runAs(
+  { wrapper, user, note = '' }: PostgresUser,
+  argv: readonly string[],
+  input?: string,
+): Promise<void> {
+  try {
+    await run({ argv: [...wrapper, ...argv], user }, input);
+  } catch (thrown) {
+    const { message, stderr } = thrown as Error & { readonly stderr?: string };
+    throw new UserError(
+      `Cannot make the data of the embedded Postgres: ${stderr?.trim() || message}\n${note}` +
+        'Or set DATABASE_URL to a Postgres of your own.',
+    );
+  }
+}
+
+/** What Postgres writes of itself into `postmaster.pid`, and reads at its next start. */
+export interface PidFile {
+  readonly pid: number;
+  readonly port: number;
+  readonly status: string;
+}
+
+const PORT = 3;
+const STATUS = 7;
+
+export function readPidFile(dataDir: string): PidFile | undefined {
+  try {
+    const lines = fs.readFileSync(path.join(dataDir, 'postmaster.pid'), 'utf8').split('\n');
+    return { pid: Number(lines[0]), port: Number(lines[PORT]), status: lines[STATUS]?.trim() ?? '' };
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/** The port of the last run, which Postgres leaves in the record of its command line. */
+export function lastPort(dataDir: string): number | undefined {
+  const file = path.join(dataDir, 'postmaster.opts');
+  const port = fs.existsSync(file) ? /"-p" "(\d+)"/.exec(fs.readFileSync(file, 'utf8'))?.[1] : undefined;
+  return port === undefined ? undefined : Number(port);
+}
+
+/**
+ * For a file that a server which is gone has left. Some other program may have its pid by now, or the system still list
+ * it: Postgres would take it for a living server and refuse to start. Naming its parent-to-be instead, which Postgres
+ * knows it cannot be running as, keeps the rest of the file, by which it makes sure that no process of the former
+ * server still uses the data. Deleting the file would give that up.
+ */
+export function disownPidFile(dataDir: string): void {
+  const file = path.join(dataDir, 'postmaster.pid');
+  if (!fs.existsSync(file)) return;
+  const [, ...rest] = fs.readFileSync(file, 'utf8').split('\n');
+  fs.writeFileSync(file, [process.pid, ...rest].join('\n'));
+}
+
+/** How to run Postgres, which refuses to be root. */
+export interface PostgresUser {
+  /** Put before every command. */
+  readonly wrapper: readonly string[];
+  readonly user: User | undefined;
+  /** Said when that does not work out. */
+  readonly note?: string;
+}
+
+const NOBODY: User = { uid: 65534, gid: 65534 };
+const NOBODY_NOTE =
+  'Postgres refuses to run as root, and this machine forbids user namespaces, so it runs as nobody: ' +
+  'let others enter this folder and those above it (chmod o+x), or start as a user of your own.\n';
+/** A user namespace of its own, which shows the user as nobody. Files stay those of the real user. */
+export const IN_NAMESPACE: readonly string[] = ['unshare', '--user'];
+
+/**
+ * As root: the owner of existing data; else the folder's owner; else root in a user namespace, which may enter a folder
+ * that is closed to all others; else, where namespaces are forbidden, nobody.
+ */
+export async function postgresUser(
+  folder: string,
+  actingFor: User | undefined,
+  namespaces: () => Promise<boolean> = namespacesWork,
+): Promise<PostgresUser> {
+  if (process.getuid?.() !== 0) return { wrapper: [], user: undefined };
+  if (fs.existsSync(folder)) {
+    const { uid, gid } = fs.statSync(folder);
+    if (uid !== 0) return { wrapper: [], user: { uid, gid } };
+  } else if (actingFor) {
+    return { wrapper: [], user: actingFor };
+  }
+  return (await namespaces())
+    ? { wrapper: IN_NAMESPACE, user: undefined }
+    : { wrapper: [], user: NOBODY, note: NOBODY_NOTE };
+}
+
+async function namespacesWork(): Promise<boolean> {
+  return run({ argv: [...IN_NAMESPACE, 'true'] }).then(
+    () => true,
+    () => false,
+  );
 }

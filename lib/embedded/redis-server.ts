@@ -2,16 +2,13 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { UserError } from '../core/errors';
-import { Deadline } from '../support/deadline';
-import { redisAnswers } from './answers';
+import { Deadline } from '../support/async';
 import { makeDataFolder, type User } from './data-folder';
-import type { EmbeddedServer, RunningServer } from './embedded-server';
-import { freePort } from './free-port';
+import type { EmbeddedServer, RunningServer } from './embedded-servers';
+import { redisBinary } from './find-binaries';
 import { newPassword, readPassword, writePassword, writePrivately } from './password';
-import { poll } from './poll';
-import { hasArgument, isAlive } from './process-table';
-import { redisBinary } from './redis-binary';
-import { StartError, startServer } from './start-server';
+import { poll, StartError, startServer } from './server-lifecycle';
+import { freePort, hasArgument, isAlive, redisAnswers } from './server-process';
 
 interface Recorded {
   readonly pid: number;

@@ -1,9 +1,10 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
+import net from 'node:net';
 import type { Writable } from 'node:stream';
 import { promisify } from 'node:util';
-import { environment } from '../core/environment';
+import { environment } from '../core/config';
 
 /** The only importer of `child_process` in this folder. */
 
@@ -90,4 +91,101 @@ export function runScript(script: string, name: string, args: readonly string[])
 /** Nothing of the app's environment, which may hold secrets and variables that servers heed (PGPORT, PGDATA). */
 function serverEnvironment(): Record<string, string> {
   return { PATH: environment().PATH ?? '/usr/local/bin:/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC' };
+}
+
+/** What the system tells of a process by its id. Linux has /proc, other systems `ps`. */
+const hasProc = fs.existsSync('/proc/self/stat');
+
+/** A zombie, which some containers' first process never collects, counts as gone. */
+export function isAlive(pid: number): boolean {
+  if (!Number.isSafeInteger(pid) || pid < 1) return false;
+  try {
+    process.kill(pid, 0);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false;
+  }
+  const state = statFields(pid)?.[0];
+  return state !== 'Z' && state !== 'X';
+}
+
+/** When a process started, as opaque text: with its id it names one process for good, whoever gets the id later. */
+export async function startedAt(pid: number): Promise<string | undefined> {
+  if (hasProc) return statFields(pid)?.[19];
+  return (await ps(pid, 'lstart=')) || undefined;
+}
+
+/** Whether `argument` is one of the arguments the process was started with. */
+export async function hasArgument(pid: number, argument: string): Promise<boolean> {
+  if (hasProc) return readProc(pid, 'cmdline')?.split('\0').includes(argument) ?? false;
+  return ` ${await ps(pid, 'command=')} `.includes(` ${argument} `);
+}
+
+/** The fields of /proc/<pid>/stat from the third (the state) on. The second, the name, may hold anything. */
+function statFields(pid: number): string[] | undefined {
+  const stat = hasProc ? readProc(pid, 'stat') : undefined;
+  return stat?.slice(stat.lastIndexOf(')') + 2).split(' ');
+}
+
+function readProc(pid: number, file: string): string | undefined {
+  try {
+    return fs.readFileSync(`/proc/${pid}/${file}`, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+async function ps(pid: number, column: string): Promise<string> {
+  return (await run({ argv: ['ps', '-ww', '-o', column, '-p', String(pid)] }).catch(() => '')).trim();
+}
+
+/** Postgres' SSLRequest: it is answered by one letter before any authentication. */
+const SSL_REQUEST = Buffer.from([0, 0, 0, 8, 4, 210, 22, 47]);
+const WAIT_MS = 1000;
+
+export async function postgresAnswers(port: number): Promise<boolean> {
+  return /^[NS]/.test(await ask(port, SSL_REQUEST, 1));
+}
+
+/** True once the data is loaded too: until then Redis answers PING with an error. */
+export async function redisAnswers(port: number, password?: string): Promise<boolean> {
+  if (password === undefined) return (await ask(port, 'PING\r\n', 1)).startsWith('+PONG');
+  return (await ask(port, `AUTH ${password}\r\nPING\r\n`, 2)).startsWith('+OK\r\n+PONG');
+}
+
+/** The first piece of an answer of one line, or so many lines; what came of it, when it was cut short. */
+function ask(port: number, question: Buffer | string, lines: number): Promise<string> {
+  return new Promise((resolve) => {
+    const socket = net.connect(port, '127.0.0.1', () => socket.write(question));
+    let answer = '';
+    const finish = () => {
+      socket.destroy();
+      resolve(answer);
+    };
+    socket.setTimeout(WAIT_MS, finish);
+    socket.on('data', (chunk) => {
+      answer += chunk.toString('latin1');
+      if (lines === 1 || answer.split('\r\n').length > lines) finish();
+    });
+    socket.once('error', finish);
+    socket.once('close', finish);
+  });
+}
+
+/** @param preferred taken when it is free, so that a folder's servers keep their ports from run to run. */
+export async function freePort(preferred?: number): Promise<number> {
+  if (preferred !== undefined && preferred > 0) {
+    const port = await tryPort(preferred).catch(() => undefined);
+    if (port !== undefined) return port;
+  }
+  return tryPort(0);
+}
+
+function tryPort(port: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = net.createServer().once('error', reject);
+    server.listen(port, '127.0.0.1', () => {
+      const address = server.address();
+      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : port));
+    });
+  });
 }

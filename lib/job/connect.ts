@@ -1,7 +1,7 @@
 import type { Events } from '../core/events';
 import type { Redis } from '../core/redis';
 import type { Database } from '../model/database';
-import type { JobEquipment } from './enqueue/connection';
+import type { JobEquipment } from './enqueue/enqueue';
 import { JobEnqueuer } from './enqueue/enqueuer';
 import { Job } from './job';
 

@@ -1,34 +1,41 @@
+import type { JsonValue } from '../core/execution-context';
 import type { Duration } from '../support/duration';
-import type { JobArguments } from './enqueue/argument-types';
-import { deserializeArguments, serializeArguments } from './enqueue/arguments';
-import { connectEnqueuer, type JobEquipment, jobEquipment } from './enqueue/connection';
-import { enqueueJobs } from './enqueue/enqueue-jobs';
-import type { PreparedJob } from './enqueue/prepared-job';
-import type { EnqueuedJob, Enqueuer } from './enqueue/request';
+import type { EnqueuedJob } from './definition/job-class';
 import {
   type Args,
   type CronOptions,
+  type JobArguments,
   type JobClass,
   type JobContext,
   type JobOptions,
   jobNameOf,
   type Performable,
+  type PreparedJob,
   type UniqueOptions,
   type Written,
-} from './job-class';
-import { performHere } from './perform/perform-here';
-import { contextOf, runOf } from './perform/perform-in-context';
-import { DEFAULT_RETRY, type RetryAnswer, type RetryOptions } from './perform/retry-policy';
+} from './definition/job-class';
 import {
   addDiscardRule,
   addRetryRule,
+  DEFAULT_RETRY,
   type ErrorHandler,
   type ErrorMatchers,
   type ErrorOf,
+  type RetryAnswer,
   type RetryOnOptions,
-} from './perform/retry-rules';
-import type { Cursor } from './perform/run-notes';
-import type { JsonValue } from './record/json';
+  type RetryOptions,
+} from './definition/retry-policy';
+import {
+  connectEnqueuer,
+  type Enqueuer,
+  enqueueJobs,
+  enqueueOne,
+  type JobEquipment,
+  jobEquipment,
+} from './enqueue/enqueue';
+import type { Cursor } from './perform/checkpoint';
+import { contextOf, performHere, runOf } from './perform/run';
+import { deserializeArguments, serializeArguments } from './record/arguments';
 
 /** A subclass of `Job`, or a parent of such. */
 type AbstractJobClass<J extends Performable> = (abstract new () => J) & { readonly name: string };
@@ -227,13 +234,6 @@ export abstract class Job<A extends JobArguments = []> {
  */
 export function performAllLater(jobs: readonly PreparedJob[]): Promise<EnqueuedJob[]> {
   return enqueueJobs(jobs, 'performAllLater');
-}
-
-async function enqueueOne(jobClass: JobClass, options: JobOptions, args: readonly unknown[]): Promise<EnqueuedJob> {
-  const asker = `${jobNameOf(jobClass)}.performLater`;
-  const [enqueued] = await enqueueJobs([{ jobClass, options, args }], asker);
-  if (!enqueued) throw new Error(`${asker}: the enqueuer gave no answer`);
-  return enqueued;
 }
 
 function enqueueAll(

@@ -1,17 +1,20 @@
-import type { ErrorHandler, ErrorMatchers, ErrorOf } from '../job/perform/retry-rules';
-import { type ActionName, actionsOf, declareAction, type MailAction, type ParamsOf, type WithParams } from './actions';
-import type { AttachmentContent, AttachmentOptions } from './attachment';
-import { connectDelivery, type Delivery } from './connection';
-import { InvalidMailError, MailCancelled } from './errors';
-import type { Mail, MailDefaults, MailOptions } from './mail';
-import type { AnyMailer, MailerClass, MailerLookup } from './mailer-class';
-import { MailerMessages } from './mailer-messages';
-import { runOf } from './mailer-run';
-import { MailMessage } from './message';
-import type { Layout } from './render-request';
-import { addRescueRule } from './rescue-rules';
-import type { OutgoingMessage, Receipt } from './transport/transport';
-import type { UrlQuery } from './url-for';
+import type { Locale } from '../core/config';
+import type { ErrorHandler, ErrorMatchers, ErrorOf } from '../job/definition/retry-policy';
+import { runOf } from './compose/current-run';
+import type { ActionResult, Mail } from './compose/mail';
+import { InvalidMailError, MailCancelled, UnknownMailerError } from './definition/errors';
+import type {
+  AttachmentContent,
+  AttachmentOptions,
+  Layout,
+  MailDefaults,
+  MailOptions,
+  OutgoingMessage,
+  Receipt,
+  UrlQuery,
+} from './definition/mail-types';
+import { type AnyMailer, addRescueRule, type MailerClass, type MailerLookup } from './definition/mailer-class';
+import { connectDelivery, type Delivery, MailMessage, type MailOrder, type MessageSource } from './message';
 
 /** No params, or none that must be given. */
 export type NoParams = Readonly<Record<never, never>>;
@@ -149,3 +152,98 @@ export abstract class Mailer<P extends object = NoParams> {
 function isMailerBelow(value: unknown, parent: MailerClass): value is MailerClass {
   return typeof value === 'function' && (value === parent || value.prototype instanceof parent);
 }
+
+/** Makes messages of mailers that are known by name. */
+export class MailerMessages implements MessageSource {
+  constructor(private readonly mailers: MailerLookup) {}
+
+  /** @throws UnknownMailerError when this app has no such mailer, or the mailer no such action. */
+  messageOf({ mailer, action, args, params, locale }: MailOrder): MailMessage {
+    const { place } = this.mailers;
+    const mailerClass = this.mailers.get(mailer);
+    if (!mailerClass) {
+      throw new UnknownMailerError(`there is no mailer ${mailer} in this app: no file in ${place} exports it`);
+    }
+    if (![...actionsOf(mailerClass).values()].includes(action)) {
+      throw new UnknownMailerError(
+        `${mailer} has no action ${action}: static readonly ${action} = this.action('${action}') declares one`,
+      );
+    }
+    return new MailMessage(mailerClass, action, args, params, locale);
+  }
+}
+
+type Action = (...args: never[]) => ActionResult;
+export type ActionArguments<A> = A extends (...args: infer P) => ActionResult ? P : never;
+
+/** The names of a mailer's methods that build mails. */
+export type ActionName<M> = { [K in keyof M]: M[K] extends Action ? K : never }[keyof M] & string;
+
+/** A message of one action. */
+export type MessageOf<M extends AnyMailer, A extends keyof M> = MailMessage<ActionArguments<M[A]>, M['params']>;
+
+/** What `with()` takes; never for a mailer without params. */
+export type ParamsOf<M extends AnyMailer> = keyof M['params'] extends never ? never : M['params'];
+
+declare const WITH_PARAMS: unique symbol;
+
+/** What `with()` gives. An action of a mailer that has params is called on it, and not on the class. */
+interface GivenParams<P> {
+  readonly [WITH_PARAMS]: P;
+}
+
+/** An action as a static of its class. */
+export type MailAction<M extends AnyMailer, A extends keyof M> = object extends M['params']
+  ? (...args: ActionArguments<M[A]>) => MessageOf<M, A>
+  : (this: GivenParams<M['params']>, ...args: ActionArguments<M[A]>) => MessageOf<M, A>;
+
+/** The actions of a mailer's class, given params. */
+export type WithParams<C> = {
+  readonly [K in keyof C as C[K] extends (this: never, ...args: never[]) => MailMessage ? K : never]: C[K] extends (
+    this: never,
+    ...args: infer P
+  ) => infer R
+    ? (...args: P) => R
+    : never;
+};
+
+/** What makes an action's message, by the static that holds it. */
+const actions = new WeakMap<object, string>();
+
+/** From now on `made` is known as an action. */
+export function declareAction<F extends object>(made: F, name: string): F {
+  actions.set(made, name);
+  return made;
+}
+
+/** The actions of a class and those it inherits: the static's name, and the method's. */
+export function actionsOf(mailer: object): ReadonlyMap<string, string> {
+  const found = new Map<string, string>();
+  for (let owner: object | null = mailer; owner; owner = Object.getPrototypeOf(owner) as object | null) {
+    for (const [name, { value }] of Object.entries(Object.getOwnPropertyDescriptors(owner))) {
+      const action = typeof value === 'function' ? actions.get(value) : undefined;
+      if (action !== undefined && !found.has(name)) found.set(name, action);
+    }
+  }
+  return found;
+}
+
+/**
+ * Shows the mails of one mailer before anybody gets them, at /ops/mail. Each method is one preview; it returns a message
+ * and is named as it likes, the action's own name being the usual one:
+ *
+ *     export default class UserMailerPreview extends MailerPreview {
+ *       welcome() { return UserMailer.welcome({ email: 'ada@example.com', name: 'Ada', locale: this.locale }) }
+ *     }
+ *
+ * Nothing is sent. What a preview writes to the database is rolled back.
+ */
+export abstract class MailerPreview {
+  /** @param locale that the reader has chosen. The mail is rendered in it, whatever it says itself. */
+  constructor(readonly locale: Locale) {}
+}
+
+export type PreviewClass = new (locale: Locale) => MailerPreview;
+
+/** What a method of a preview may give. */
+export type PreviewResult = MailMessage | Promise<MailMessage>;

@@ -1,12 +1,12 @@
-import { runInContext } from '../core/execution-context';
-import type { JobArgument, JobArguments } from '../job/enqueue/argument-types';
-import type { EnqueuedJob } from '../job/enqueue/request';
-import type { JobOptions } from '../job/job-class';
-import { connectedDelivery } from './connection';
-import { enqueueMail } from './deliver-mail-job';
-import type { Mail } from './mail';
-import type { MailerClass } from './mailer-class';
-import type { Refusal } from './transport/transport';
+import { NotConnectedError } from '../core/errors';
+import { currentContext, runInContext } from '../core/execution-context';
+import type { EnqueuedJob, JobArgument, JobArguments, JobOptions } from '../job/definition/job-class';
+import { jobEquipment } from '../job/enqueue/enqueue';
+import { Job } from '../job/job';
+import { serializeArguments } from '../job/record/arguments';
+import type { Mail } from './compose/mail';
+import type { Refusal } from './definition/mail-types';
+import type { MailerClass } from './definition/mailer-class';
 
 export type DeliveryResult =
   | {
@@ -44,7 +44,7 @@ export class MailMessage<A extends readonly unknown[] = readonly unknown[], P ex
 
   /** Runs the action. @param appUrl for links. @returns undefined when it built no mail. */
   async build(appUrl?: string): Promise<Mail | undefined> {
-    const { ActionRun } = await import('./action-run');
+    const { ActionRun } = await import('./compose/action-run');
     return this.inContext(() => new ActionRun(this, appUrl).build());
   }
 
@@ -71,4 +71,85 @@ export class MailMessage<A extends readonly unknown[] = readonly unknown[], P ex
   deliverLater(options: JobOptions = {}): Promise<EnqueuedJob> {
     return enqueueMail(this, options);
   }
+}
+
+/** What carries messages away: `MailDelivery` in a running tree, anything else in a test. */
+export interface Delivery {
+  deliver(message: MailMessage): Promise<DeliveryResult>;
+}
+
+/** Makes messages again of what has travelled. */
+export interface MessageSource {
+  /** @throws UnknownMailerError */
+  messageOf(order: MailOrder): MailMessage;
+}
+
+let connected: Delivery | undefined;
+let source: MessageSource | undefined;
+
+export function connectDelivery(delivery: Delivery | undefined, messages: MessageSource | undefined): void {
+  connected = delivery;
+  source = messages;
+}
+
+/** @throws NotConnectedError in a process that delivers no mail. */
+export function connectedDelivery(message: string): Delivery {
+  if (connected) return connected;
+  throw new NotConnectedError(
+    `${message} was asked to deliver, but this process delivers no mail. ` +
+      'Use deliverLater(), deliver from a job (the job processor connects the mailer), or call Mailer.connect() first.',
+  );
+}
+
+/** @throws NotConnectedError in a process that knows no mailers by name; UnknownMailerError. */
+export function messageOf(order: MailOrder): MailMessage {
+  if (source) return source.messageOf(order);
+  throw new NotConnectedError(
+    `${order.mailer}.${order.action} is to be delivered, but this process knows no mailers: give Mailer.connect() some`,
+  );
+}
+
+/** A message as it travels. */
+export interface MailOrder {
+  /** Name of the class. */
+  readonly mailer: string;
+  readonly action: string;
+  readonly args: readonly JobArgument[];
+  readonly params: { readonly [name: string]: JobArgument };
+  /** Of the code that asked for it. */
+  readonly locale?: string;
+}
+
+type TravellingOrder = { readonly [K in keyof MailOrder]: MailOrder[K] };
+
+/** What `deliverLater` enqueues. Known to every processor, beside the app's own jobs. */
+export class DeliverMailJob extends Job<[order: TravellingOrder]> {
+  static override readonly jobName = 'catamount.deliver-mail';
+  static override readonly queue = 'mailer';
+
+  async perform(order: TravellingOrder): Promise<void> {
+    const asker = `${order.mailer}.${order.action}`;
+    await connectedDelivery(asker).deliver(messageOf(order));
+  }
+}
+
+/** @throws TypeError that names the mailer and what cannot travel. */
+export async function enqueueMail(message: MailMessage, options: JobOptions): Promise<EnqueuedJob> {
+  const { mailer, action } = message;
+  const { locale } = currentContext();
+  const { setup, models } = jobEquipment();
+  const codec = { serializers: setup?.serializers, models };
+  const args = withoutUndefinedEnd(message.args);
+  const params = Object.fromEntries(Object.entries(message.params).filter(([, value]) => value !== undefined));
+  // Once before the job does it, for an error that speaks of the mail.
+  serializeArguments(`${mailer.name}.${action}`, args, codec);
+  serializeArguments(`${mailer.name}.with`, [params], codec);
+  const order = { mailer: mailer.name, action, args, params, ...(locale === undefined ? {} : { locale }) } as MailOrder;
+  const tags = [message.title, ...(options.tags ?? [])];
+  return DeliverMailJob.set({ ...options, queue: options.queue ?? mailer.queue, tags }).performLater(order);
+}
+
+/** Arguments that were left out, or given as undefined, which is the same to a function. */
+function withoutUndefinedEnd(args: readonly unknown[]): readonly unknown[] {
+  return args.slice(0, args.findLastIndex((arg) => arg !== undefined) + 1);
 }

@@ -1,12 +1,12 @@
 import createKnex, { type Knex } from 'knex';
 import type { Events } from '../core/events';
-import type { PoolUse } from '../core/pool-use';
-import { withTlsAdvice } from '../core/tls-advice';
-import { postgresTls } from '../core/tls-mode';
-import type { Deadline } from '../support/deadline';
+import type { PoolUse } from '../core/process-metrics';
+import { postgresTls, withTlsAdvice } from '../core/tls';
+import type { Deadline } from '../support/async';
 import type { Service } from '../support/service';
+import '../internals/pg';
+
 // Before knex loads it in its own way.
-import './pg-driver';
 
 /**
  * Connections per process. The smallest managed plan allows 20, and two generations of a tree (each two workers and a

@@ -1,8 +1,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Knex } from 'knex';
 import { NotConnectedError } from '../core/errors';
-import { type Deferred, deferred } from '../support/deferred';
-import { onSettled, type Settlement, settled } from './settlement';
+import { onSettled, type Settlement, settled } from '../internals/knex';
+import { type Deferred, deferred } from '../support/async';
 
 /** What runs in a transaction, and what that has begun and not waited for, which may go on behind its end. */
 interface Scope {

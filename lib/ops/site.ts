@@ -1,54 +1,29 @@
 import path from 'node:path';
-import type Router from '@koa/router';
+import Router from '@koa/router';
 import type Koa from 'koa';
-import { lazily } from '../support/lazily';
+import { lazily } from '../support/async';
 import { OperatorActs } from '../tree/operator-acts';
-import type { Lookout } from '../verdict/lookout';
-import { gate } from './access/gate';
-import { Sessions } from './access/session';
-import { Tries } from './access/tries';
-import type { OpsContext, OpsMiddleware, OpsState } from './context';
-import { Streams } from './live/event-stream';
-import type { OpsOptions } from './options';
-import { Assets } from './page/assets';
-import { errorPages } from './page/error-page';
-import { pageHeaders } from './page/headers';
-import type { Counts } from './page/nav';
-import { pageTexts, TEXTS } from './page/page-texts';
-import { Pages } from './page/pages';
-import { preferences } from './page/preferences';
-import { pageGroups } from './page-groups';
-
-/** What all pages share. */
-export interface SiteParts extends OpsOptions {
-  readonly pages: Pages;
-  readonly sessions: Sessions;
-  readonly tries: Tries;
-  readonly streams: Streams;
-  /** The numbers in the header. Never rejects; null: not known. */
-  readonly counts: () => Promise<Counts>;
-  readonly assets: Assets;
-  /** One for all pages that tell of trees. */
-  readonly lookout: () => Promise<Lookout>;
-}
-
-/** What a group of pages has at hand to add its routes. Paths begin with `/ops/`. */
-export interface Site extends SiteParts {
-  readonly router: Router<OpsState>;
-}
-
-/** Adds the routes of some pages. Forms reach them with their token checked, and only from operators. */
-export type PageGroup = (site: Site) => void | Promise<void>;
+import { unrouted } from '../web/middleware';
+import { gate } from './auth/access';
+import { Sessions } from './auth/sessions';
+import type { AuthParts } from './auth/sign-in';
+import { signInRoutes, Tries } from './auth/sign-in';
+import { Assets, assetRoutes } from './ui/assets';
+import type { OpsContext, OpsMiddleware, OpsOptions, OpsState, Site } from './ui/context';
+import { Streams } from './ui/event-stream';
+import { Pages } from './ui/layout';
+import { errorPages, pageHeaders, preferences } from './ui/shell';
+import { pageTexts, TEXTS } from './ui/texts';
 
 /** What is asked for on every page. Each folder of pages comes with the first of its pages. */
 export async function createSite(options: OpsOptions): Promise<Koa.Middleware> {
   new OperatorActs(options.redis, options.events).listen();
   const assets = new Assets(path.join(__dirname, 'assets'), [require.resolve('uplot/dist/uPlot.iife.min.js')]);
-  const jobCounts = lazily(async () => new (await import('./jobs/job-counts')).JobCounts(options));
+  const jobCounts = lazily(async () => new (await import('./jobs/header-counts')).JobCounts(options));
   const counts = async () => (await jobCounts()).read();
   const pages = new Pages({ ...options, folder: path.join(__dirname, 'views'), assets, counts });
   const sessions = new Sessions(options);
-  const site: SiteParts = {
+  const site: AuthParts = {
     ...options,
     pages,
     assets,
@@ -56,7 +31,7 @@ export async function createSite(options: OpsOptions): Promise<Koa.Middleware> {
     tries: new Tries(options.redis),
     streams: new Streams(options.isLeaving, (reader) => sessions.hasLeft(reader)),
     counts,
-    lookout: lazily(async () => new (await import('../verdict/lookout')).Lookout(options)),
+    lookout: lazily(async () => new (await import('../health/status-collector')).Lookout(options)),
   };
   const open = assetsAreOpen(gate(site));
   return chain([preferences(pageTexts(TEXTS)), pageHeaders(), errorPages(site), open, pageGroups(site)]);
@@ -73,4 +48,48 @@ function chain(links: readonly OpsMiddleware[]): Koa.Middleware {
     await links[index]?.(ctx, () => run(ctx, index + 1));
   };
   return (ctx) => run(ctx as unknown as OpsContext, 0);
+}
+
+/** Pages that are loaded together, when the first of them is asked for. */
+interface PageFolder {
+  /** Its paths are these, and what is below them. The first folder that fits has them. */
+  readonly paths: readonly string[];
+  readonly load: () => Promise<AuthGroup>;
+}
+
+/** A page group that may ask for the sessions, too. */
+type AuthGroup = (site: AuthParts & Site) => void | Promise<void>;
+
+const door: AuthGroup = (site) => {
+  signInRoutes(site);
+  assetRoutes(site.router, site.assets);
+};
+
+const FOLDERS: readonly PageFolder[] = [
+  { paths: ['/ops/sign-in', '/ops/sign-out', '/ops/assets'], load: async () => door },
+  { paths: ['/ops/jobs'], load: async () => (await import('./jobs/routes')).jobRoutes },
+  { paths: ['/ops/mail'], load: async () => (await import('./mail/routes')).mailRoutes },
+  { paths: ['/ops/processes'], load: async () => (await import('./processes/processes-page')).processRoutes },
+  { paths: ['/ops'], load: async () => (await import('./overview/overview-page')).overviewRoutes },
+];
+
+/** All pages, each answered by the folder that it is in. */
+export function pageGroups(site: AuthParts): OpsMiddleware {
+  const folders = FOLDERS.map(({ paths, load }) => ({
+    paths,
+    routes: lazily(async () => routesOf(await load(), site)),
+  }));
+  return async (ctx, next) => {
+    // Routes do not look at the case either.
+    const asked = `${ctx.path.toLowerCase()}/`;
+    const found = folders.find(({ paths }) => paths.some((path) => asked.startsWith(`${path}/`)));
+    await (await found?.routes())?.(ctx, next);
+  };
+}
+
+async function routesOf(group: AuthGroup, site: AuthParts): Promise<OpsMiddleware> {
+  const router = new Router<OpsState>();
+  await group({ ...site, router });
+  const [outer, inner] = [unrouted(router as Router), router.routes()] as unknown as [OpsMiddleware, OpsMiddleware];
+  return (ctx, next) => outer(ctx, async () => inner(ctx, next));
 }

@@ -2,12 +2,14 @@ import path from 'node:path';
 import type Router from '@koa/router';
 import type { Config } from '../core/config';
 import { UserError } from '../core/errors';
-import type { JobSetup } from '../job/setup';
-import type { MailSetup } from '../mailer/setup';
+import type { JobSetup } from '../job/definition/setup';
+import type { MailSetup } from '../mailer/definition/setup';
+import { toError } from '../support/async';
 import type { RateLimits } from '../web/rate-limit';
-import type { Hooks } from './hooks';
-// What we add to Koa's types, for whoever writes routes.
 import '../web/context';
+import type { EventMap, EventName, Events } from '../core/events';
+
+// What we add to Koa's types, for whoever writes routes.
 
 /** What routes may need of the process that they are added to. */
 export interface RouteEnvironment {
@@ -90,4 +92,47 @@ export function defineApp(options: AppOptions): AppDefinition {
     localesDir: folder(options.locales, 'locales'),
     hooks: options.hooks ?? {},
   });
+}
+
+/** Which event each hook hears. */
+const HEARS = {
+  /** The tree serves. */
+  booted: 'primary.listening',
+  workerBoot: 'worker.forked',
+  workerReady: 'worker.ready',
+  workerExit: 'worker.exited',
+  /** A phased restart is complete. */
+  phase: 'phase.completed',
+  processorExit: 'processor.exited',
+  stopping: 'primary.stopping',
+  stopped: 'primary.stopped',
+} as const satisfies Readonly<Record<string, EventName>>;
+
+/** What an app can hear of the tree's life. Hooks run in the primary, are not waited for, and cannot harm it. */
+export type Hooks = {
+  readonly [H in keyof typeof HEARS]?: (event: EventMap[(typeof HEARS)[H]]) => unknown;
+};
+
+/** Calls the app's hooks from now on. One that throws or rejects is reported, and that is all. */
+export function callHooks(hooks: Hooks, events: Events): void {
+  for (const [name, event] of Object.entries(HEARS)) {
+    const hook = hooks[name as keyof Hooks] as ((payload: unknown) => unknown) | undefined;
+    if (!hook) continue;
+    events.on(event, (payload) => {
+      const report = (thrown: unknown) => {
+        events.emit('process.error', { error: toError(thrown), during: `the app's hook ${name}` });
+      };
+      try {
+        Promise.resolve(hook(payload)).catch(report);
+      } catch (thrown) {
+        report(thrown);
+      }
+    });
+  }
+}
+
+/** Our own tables first, then the app's: one history, told apart by name. */
+export function migrationFolders(app: AppDefinition): string[] {
+  const ours = ['job', 'mailer', 'ops'].map((part) => path.join(__dirname, '..', part, 'migrations'));
+  return [...ours, app.migrationsDir];
 }

@@ -1,31 +1,27 @@
 import os from 'node:os';
 import { Model } from 'objection';
 import type { Config } from '../core/config';
-import { EXIT } from '../core/errors';
+import { EXIT, UserError } from '../core/errors';
+import { logEvents } from '../core/event-catalog';
 import { Events } from '../core/events';
-import { openLogDestination } from '../core/log-destination';
 import { LogFilter } from '../core/log-filter';
-import { logEvents } from '../core/log-subscriber';
-import { createLogger } from '../core/logger';
+import { createLogger, openLogDestination } from '../core/logging';
 import { Redis } from '../core/redis';
-import type { JobCommand } from '../job/command/command';
-import { Desk } from '../job/command/desk';
-import { jobsHelp } from '../job/command/help';
-import { parseJobCommand } from '../job/command/parse';
-import { Terminal } from '../job/command/terminal';
+import type { JobCommand } from '../job/cli/command';
+import { jobsHelp, parseJobCommand } from '../job/cli/commands';
+import { Desk } from '../job/cli/desk';
+import { Terminal } from '../job/cli/terminal';
 import { connectJobs } from '../job/connect';
-import { loadJobs } from '../job/registry';
-import { DeliverMailJob } from '../mailer/deliver-mail-job';
+import { loadJobs } from '../job/job-registry';
+import { DeliverMailJob } from '../mailer/message';
 import { Database } from '../model/database';
-import { ModelFolder } from '../model/model-folder';
+import { ModelFolder } from '../model/model-lookup';
 import { connectTransactions } from '../model/transaction';
-import { Deadline } from '../support/deadline';
+import { Deadline, toError } from '../support/async';
 import { OperatorActs } from '../tree/operator-acts';
 import type { AppDefinition } from './app-definition';
-import { explained } from './jobs-command-errors';
-import { loadJobSetup } from './load-job-setup';
-import { reachPostgres, reachRedis } from './reach';
-import { settledUrls } from './settled-urls';
+import { loadJobSetup } from './load-setup';
+import { reachPostgres, reachRedis, settledUrls } from './server-connections';
 
 const STOP_MS = 5000;
 
@@ -110,4 +106,19 @@ function userName(): string {
     // A container's user may have no name.
     return `user ${process.getuid?.()}`;
   }
+}
+
+/** Postgres's code for a table that is not there. */
+const UNDEFINED_TABLE = '42P01';
+/** Of these a stack tells more than a message: they are mistakes in code. */
+const MISTAKES = [TypeError, ReferenceError, RangeError, SyntaxError];
+
+/** What a person at a terminal should read of what ended a command. */
+export function explained(thrown: unknown): Error {
+  const error: Error & { readonly code?: unknown } = toError(thrown);
+  if (error instanceof UserError || MISTAKES.some((kind) => error instanceof kind)) return error;
+  if (error.code === UNDEFINED_TABLE) {
+    return new UserError("The database lacks tables of Catamount's: run catamount migrate.", EXIT.unavailable);
+  }
+  return Object.assign(new UserError(`It did not work, Redis or Postgres says: ${error.message}`), { cause: error });
 }

@@ -1,4 +1,8 @@
-import { toError, UserError } from '../core/errors';
+import { UserError } from '../core/errors';
+import { checkJobSetup, type JobSetup } from '../job/definition/setup';
+import { checkMailSetup, type MailSetup } from '../mailer/definition/setup';
+import { toError } from '../support/async';
+import type { AppDefinition } from './app-definition';
 
 /**
  * Loads what the manifest names by a function: `() => import('./job-setup')`.
@@ -24,4 +28,14 @@ export async function loadSetup<T>(
 /** What the function imports, compiled or not: it alone knows. */
 function fileOf(load: () => unknown): string {
   return /(?:import|require)\(\s*["'`]([^"'`]+)["'`]/.exec(load.toString())?.[1] ?? 'of defineApp';
+}
+
+/** What the app adds to its job layer; nothing where it says nothing. @throws UserError that names the file. */
+export async function loadJobSetup({ jobSetup }: Pick<AppDefinition, 'jobSetup'>): Promise<JobSetup> {
+  return jobSetup ? loadSetup('jobSetup', jobSetup, checkJobSetup) : {};
+}
+
+/** What the app adds to its mail; nothing where it says nothing. @throws UserError that names the file. */
+export async function loadMailSetup({ mailSetup }: Pick<AppDefinition, 'mailSetup'>): Promise<MailSetup> {
+  return mailSetup ? loadSetup('mailSetup', mailSetup, checkMailSetup) : {};
 }

@@ -1,13 +1,11 @@
-import type { Config } from '../core/config';
-import { isHandedOn } from '../core/environment';
+import { type Config, isHandedOn } from '../core/config';
 import { EXIT, UserError } from '../core/errors';
+import { CHILD_LOG_FD, openLog } from '../core/logging';
 import { Database } from '../model/database';
 import { migrateDown, migrateUp } from '../model/migrator';
-import { Deadline } from '../support/deadline';
-import type { AppDefinition } from './app-definition';
-import { migrationFolders } from './migrations';
-import { CHILD_LOG_FD, openLog } from './process-log';
-import { reachPostgres } from './reach';
+import { Deadline } from '../support/async';
+import { type AppDefinition, migrationFolders } from './app-definition';
+import { reachPostgres } from './server-connections';
 
 /** `migrate` brings the database up to date; `rollback` takes the last batch back. Safe to run twice or side by side. */
 export async function runMigrations(app: AppDefinition, config: Config, direction: 'up' | 'down'): Promise<void> {

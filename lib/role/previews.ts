@@ -1,16 +1,14 @@
 import { Model } from 'objection';
-import { ignoreOperatorSignals } from '../control/signals';
-import { handedOnConfig } from '../core/environment';
+import { ignoreOperatorSignals } from '../cluster/control/signals';
+import { handedOnConfig, serverUrls } from '../core/config';
 import { Events } from '../core/events';
-import { loadPreviews, type Previews } from '../mailer/preview/preview-folder';
-import type { PreviewOrder } from '../mailer/preview/preview-order';
+import { loadPreviews, type PreviewOrder, type Previews } from '../mailer/preview/preview-registry';
 import { PreviewRenderer } from '../mailer/preview/preview-renderer';
 import { Transports } from '../mailer/transport/transports';
 import { Database } from '../model/database';
 import { connectTransactions } from '../model/transaction';
 import type { AppDefinition } from './app-definition';
-import { loadMailSetup } from './load-mail-setup';
-import { serverUrls } from './server-urls';
+import { loadMailSetup } from './load-setup';
 
 /** How long it waits for the next order, ms. */
 const IDLE_MS = 30_000;

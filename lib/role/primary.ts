@@ -1,32 +1,29 @@
 import { randomBytes } from 'node:crypto';
+import path from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { runEntry } from '../cluster/child-process';
-import { MemoryWatch } from '../cluster/memory-watch';
-import { PhasedRestart } from '../cluster/phased-restart';
-import { Processor } from '../cluster/processor';
-import { ScribePost } from '../cluster/scribe-post';
-import { onNpmGone, onStopSignals } from '../cluster/signals';
-import { Workers } from '../cluster/workers';
-import { ControlServer } from '../control/server';
-import { onOperatorSignals } from '../control/signals';
-import type { Config } from '../core/config';
-import { environment, handOnConfig } from '../core/environment';
+import { ControlServer } from '../cluster/control/server';
+import { onOperatorSignals } from '../cluster/control/signals';
+import { MemoryWatch } from '../cluster/primary/memory-watch';
+import { PhasedRestart } from '../cluster/primary/phased-restart';
+import { Processor } from '../cluster/primary/processor';
+import { ScribePost } from '../cluster/primary/reporter-election';
+import { TreeSights } from '../cluster/primary/tree-monitor';
+import { TreeOperations } from '../cluster/primary/tree-operations';
+import { Workers } from '../cluster/primary/worker-pool';
+import { type Config, environment, handOnConfig, version } from '../core/config';
 import { EXIT, UserError } from '../core/errors';
 import type { Events } from '../core/events';
 import { currentContext } from '../core/execution-context';
-import { ensureFree } from '../core/listen';
-import { OutOfBandCollector } from '../core/out-of-band-collector';
+import { ensureFree } from '../core/listen-address';
+import { onUncaught, openLog } from '../core/logging';
+import { postgresTls, redisTlsMode, smtpTlsWords, type TlsMode, tlsWords } from '../core/tls';
 import type { EmbeddedServers } from '../embedded/embedded-servers';
-import { Deadline } from '../support/deadline';
-import { deferred } from '../support/deferred';
-import type { AppDefinition } from './app-definition';
-import { appUrlAt, lacksPort } from './app-url';
-import { banner, pagesAt } from './banner';
-import { callHooks } from './hooks';
-import { TreeOperations } from './operations';
-import { onUncaught, openLog } from './process-log';
-import { TreeSights } from './tree-sights';
-import type { WebSide } from './web-side';
+import { OutOfBandCollector } from '../internals/gc';
+import { Deadline, deferred } from '../support/async';
+import { type AppDefinition, callHooks } from './app-definition';
+import { appUrlAt, lacksPort } from './server-connections';
+import type { WebSide } from './single-mode';
 
 /**
  * On few cores the web is there sooner when the processor loads behind it. Jobs do not wait longer for a web that is slow
@@ -204,7 +201,7 @@ export class Primary {
 
   private async startWeb(app: AppDefinition, config: Config, onListening: (address: string) => void): Promise<void> {
     if (config.web.concurrency === 0) {
-      const { SingleWeb } = await import('./single-web');
+      const { SingleWeb } = await import('./single-mode');
       this.web = new SingleWeb(app, config, this.events, this.operations, (status) => this.sights.hearSingle(status));
     } else {
       this.web = this.workers;
@@ -255,4 +252,84 @@ export class Primary {
 async function migrate(events: Events): Promise<void> {
   const code = await runEntry('migrate', events);
   if (code !== 0) throw new UserError('Catamount cannot start: the migrations failed, see above.', code);
+}
+
+/** What starts, before it starts, as Puma prints it. One line each. */
+export function banner(name: string, config: Config): string[] {
+  const { web, jobs, mail } = config;
+  const mode = web.enabled ? (web.concurrency === 0 ? 'single mode' : 'cluster mode') : 'jobs only';
+  const lines = [`Catamount ${version()} starts the app ${name}: ${mode}, ${config.environment}`];
+  lines.push(`* Node.js: ${process.version}, pid ${process.pid}`);
+  if (web.enabled) {
+    const workers = web.concurrency === 0 ? 'this process' : plural(web.concurrency, 'worker');
+    lines.push(`* Web:     ${workers} × ${plural(web.maxThreads, 'thread')}, up to ${web.backlog} waiting each`);
+  }
+  if (jobs.enabled) {
+    const order = jobs.weighted ? 'weighted' : 'strict order';
+    const queues = jobs.queues.map(({ name, weight }) => (jobs.weighted ? `${name}:${weight}` : name)).join(', ');
+    lines.push(`* Jobs:    1 processor × ${jobs.concurrency}, queues ${queues} (${order})`);
+  }
+  lines.push(`* Mail:    ${mailGoes(mail)}`);
+  const { databaseUrl, redisUrl } = config;
+  const postgres = databaseUrl && postgresTls(databaseUrl, config.environment === 'production');
+  const redis = redisUrl && redisTlsMode(redisUrl);
+  lines.push(`* Data:    Postgres ${from(databaseUrl, postgres)}, Redis ${from(redisUrl, redis)}`);
+  return lines;
+}
+
+/**
+ * What a browser on this machine opens, once the tree listens there: an address that means all of the machine's own is none
+ * to go to. Nothing in production, where nobody sits.
+ */
+export function pagesAt(
+  address: string,
+  { environment, mail, opsToken }: Pick<Config, 'environment' | 'mail' | 'opsToken'>,
+): string[] {
+  if (environment === 'production' || !URL.canParse(address) || !address.startsWith('http')) return [];
+  const url = new URL(address);
+  if (['0.0.0.0', '[::]'].includes(url.hostname)) url.hostname = 'localhost';
+  const ops = ['/ops', ...(mail.delivery === 'file' ? ['/ops/mail/inbox'] : [])];
+  const query = opsToken === null ? '' : `?token=${opsToken}`;
+  return ['/', ...ops.map((path) => path + query)].map((each) => new URL(each, url).href);
+}
+
+function plural(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}
+
+function mailGoes({ delivery, smtpUrl, dir }: Config['mail']): string {
+  if (delivery === 'smtp' && smtpUrl !== null) return `by SMTP to ${new URL(smtpUrl).host}${smtpTlsWords(smtpUrl)}`;
+  if (delivery === 'file') return `as .eml files into ${path.relative(process.cwd(), dir) || dir}`;
+  return delivery === 'log' ? 'into the log only' : 'nowhere (test)';
+}
+
+function from(url: string | null, mode: TlsMode | null | ''): string {
+  return url && mode ? `at ${new URL(url).host}${tlsWords(url, mode)}` : 'embedded';
+}
+
+/**
+ * Calls `stop` for each SIGTERM and SIGINT: platforms, npm and terminals send them repeatedly, so never only once.
+ * @param hangup whether SIGHUP stops too, as in Puma without a log file: the terminal was closed.
+ */
+export function onStopSignals(stop: (reason: string) => void, hangup = false): void {
+  for (const signal of ['SIGTERM', 'SIGINT', ...(hangup ? (['SIGHUP'] as const) : [])] as const)
+    process.on(signal, () => stop(`got ${signal}`));
+}
+
+/** How often a tree started by npm looks whether npm is still there, ms. */
+const PARENT_CHECK_MS = 1000;
+
+/**
+ * npm passes signals on, but cannot when it is killed itself; the tree would run on unseen. Only for a tree that npm
+ * started: under a shell or an init, a new parent is no sign of anything.
+ */
+export function onNpmGone(startedByNpm: boolean, stop: (reason: string) => void): void {
+  if (!startedByNpm) return;
+  const parent = process.ppid;
+  const timer = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(timer);
+    stop('npm, which started it, is gone');
+  }, PARENT_CHECK_MS);
+  timer.unref();
 }

@@ -1,12 +1,34 @@
-import { BegunNote } from '../cluster/begun-note';
-import { Worker } from '../cluster/worker';
-import { ignoreOperatorSignals } from '../control/signals';
-import { handedOnConfig } from '../core/environment';
-import { EXIT, toError, UserError } from '../core/errors';
-import { Deadline } from '../support/deadline';
+import type { Socket } from 'node:net';
+import { Model } from 'objection';
+import { ignoreOperatorSignals } from '../cluster/control/signals';
+import { BegunNote } from '../cluster/request-journal';
+import type { Operations, WorkerStatus, WorkInFlight } from '../cluster/status';
+import { type DrainableServer, type PassOn, Worker } from '../cluster/worker';
+import { type Config, handedOnConfig, serverUrls } from '../core/config';
+import { EXIT, UserError } from '../core/errors';
+import type { Events } from '../core/events';
+import { CHILD_LOG_FD, onUncaught, openLog } from '../core/logging';
+import { VitalsMeter } from '../core/process-metrics';
+import { Redis } from '../core/redis';
+import { Source } from '../health/status-collector';
+import type { Connection, RawConnection } from '../internals/socket-handoff';
+import { connectJobs } from '../job/connect';
+import { loadJobs } from '../job/job-registry';
+import { isForeign } from '../job/outbox/installation';
+import { Database } from '../model/database';
+import { ModelFolder } from '../model/model-lookup';
+import { connectTransactions } from '../model/transaction';
+import { opsPages } from '../ops/mount';
+import { Deadline, toError } from '../support/async';
+import { Scribe } from '../tree/tree-reporter';
+import { createApplication } from '../web/application';
+import { RequestLimit } from '../web/concurrency-limiter';
+import type { Degradation } from '../web/middleware';
+import { RateLimits } from '../web/rate-limit';
+import { QueueTimes, RequestTally } from '../web/request-metrics';
+import { WebServer } from '../web/server';
 import type { AppDefinition } from './app-definition';
-import { CHILD_LOG_FD, onUncaught, openLog } from './process-log';
-import { WebProcess } from './web-process';
+import { loadJobSetup } from './load-setup';
 
 /** How long a worker with an uncaught error may wait for its successor and finish what it has, ms. */
 const LAST_MS = 5000;
@@ -31,5 +53,168 @@ export async function runWebWorker(app: AppDefinition): Promise<void> {
     const final = error instanceof UserError;
     if (!final) events.emit('process.error', { error, during: 'boot' });
     worker.fail(error.message, final ? error.exitCode : EXIT.failed, final);
+  }
+}
+
+/** What `/ready` tells of a copied database may be so old, ms. */
+const FOREIGN_FRESH_MS = 2000;
+const ADVICE_TO_ADOPT =
+  'This database was copied from another installation: its jobs wait until somebody types "catamount jobs adopt".';
+
+/** Everything that serves HTTP in one process: a forked worker, or the primary itself in single mode. */
+export class WebProcess implements DrainableServer {
+  private readonly database: Database;
+  private readonly redis: Redis;
+  private readonly scribe: Scribe;
+  private readonly limit: RequestLimit;
+  private readonly queueTimes = new QueueTimes();
+  private readonly tally = new RequestTally();
+  private readonly vitals = new VitalsMeter();
+  onSlots: () => void = () => undefined;
+  private server: WebServer | undefined;
+  private jobsRunning = true;
+  private readonly foreign: Source<boolean>;
+
+  constructor(
+    private readonly app: AppDefinition,
+    private readonly config: Config,
+    private readonly events: Events,
+    /** The whole tree, for the operator's pages. */
+    private readonly tree: Operations,
+    begunNote?: BegunNote,
+  ) {
+    const urls = serverUrls(config);
+    this.database = new Database(urls.database, { production: config.environment === 'production', events });
+    this.redis = new Redis(urls.redis, events);
+    this.scribe = new Scribe({ redis: this.redis, database: this.database, tree, events });
+    this.foreign = new Source(() => isForeign(this.database.knex, this.redis.client), { freshMs: FOREIGN_FRESH_MS });
+    this.limit = new RequestLimit({ onSlots: () => this.onSlots(), ...config.web }, ({ method, path, requestId }) =>
+      begunNote?.write(`${method} ${path}`, requestId),
+    );
+    events.on('request.finished', (finished) => {
+      if (finished.beside) return;
+      this.queueTimes.record(finished.queuedMs);
+      this.tally.add(finished);
+    });
+  }
+
+  /** Connects and builds the app; then it can serve. */
+  private async build(): Promise<WebServer> {
+    const { app, config, events, database, redis } = this;
+    await redis.start();
+    Model.knex(database.knex);
+    connectTransactions(database.knex, (model) => events.emit('query.left-transaction', { model }));
+    const models = new ModelFolder(app.modelsDir);
+    const setup = await loadJobSetup(app);
+    events.emit('setup.loaded', { filterArguments: setup.filterArguments ?? [] });
+    connectJobs({ database, redis, events, setup, models });
+    const { default: routes } = await app.routes();
+    const limits = new RateLimits(app.name, redis.client);
+    const application = createApplication({
+      config,
+      events,
+      appName: app.name,
+      routes: (router) => routes(router, { config, limit: (name, rate) => limits.limit(name, rate) }),
+      readiness: [
+        { name: 'postgres', check: () => database.ping() },
+        { name: 'redis', check: () => redis.ping() },
+      ],
+      isLeaving: () => this.server?.leaving ?? false,
+      degraded: async () => [this.jobsRunning ? [] : { name: 'jobs' }, await this.foreignDatabase()].flat(),
+      limit: this.limit,
+      beside: opsPages({
+        config,
+        appName: app.name,
+        events,
+        redis,
+        knex: database.knex,
+        tree: this.tree,
+        jobs: { classes: () => loadJobs(app.jobsDir), filterArguments: setup.filterArguments ?? [] },
+        isLeaving: () => this.server?.leaving ?? false,
+        previews: {
+          folder: app.previewsDir,
+          madeOf: [app.mailersDir, app.previewsDir, app.templatesDir, app.localesDir, app.modelsDir],
+        },
+      }),
+    });
+    this.server = new WebServer(config.listen, application.callback(), config.web);
+    return this.server;
+  }
+
+  /** Listens at the address of the settings. @returns the address in use. */
+  async start(): Promise<string> {
+    return (await this.build()).listen();
+  }
+
+  /** Instead: serves what `serveConnection` is given. */
+  async expectConnections(): Promise<void> {
+    (await this.build()).expectConnections();
+  }
+
+  async becomePolite(atMostMs: number): Promise<void> {
+    await this.server?.becomePolite(atMostMs);
+  }
+
+  serveConnection(connection: Connection): void {
+    this.server?.serveConnection(connection as Socket | RawConnection);
+  }
+
+  get full(): boolean {
+    return this.limit.full;
+  }
+
+  status(): WorkerStatus {
+    const { inFlight, waiting, maxThreads, poolCapacity, backlogMax, requestsCount, shedCount } = this.limit.snapshot();
+    return {
+      backlog: waiting,
+      running: maxThreads,
+      pool_capacity: poolCapacity,
+      busy_threads: inFlight,
+      max_threads: maxThreads,
+      requests_count: requestsCount,
+      backlog_max: backlogMax,
+      shed_count: shedCount,
+      queue_time_p99_ms: this.queueTimes.takeP99(),
+      in_flight: this.inFlight(),
+      requests: this.tally.read(),
+      slowest: this.tally.takeSlowest(),
+      pool: this.database.poolUse(),
+      ...this.vitals.read(),
+    };
+  }
+
+  appointScribe(on: boolean): void {
+    this.scribe.appoint(on);
+  }
+
+  setJobsRunning(running: boolean): void {
+    this.jobsRunning = running;
+  }
+
+  /** Finishes what is in flight, then lets the connections to Postgres and Redis go. */
+  async drain(deadline: Deadline, passOn?: PassOn): Promise<number> {
+    const cut = (await this.server?.drain(deadline, passOn)) ?? 0;
+    if (cut > 0) {
+      for (const { what, id, ageMs } of this.inFlight())
+        this.events.emit('request.cut', { what, requestId: id, ageMs });
+    }
+    await this.scribe.stop(deadline);
+    await Promise.allSettled([this.database.stop(deadline), this.redis.stop(deadline)]);
+    this.vitals.stop();
+    return cut;
+  }
+
+  /** The web serves on, but what it enqueues in transactions waits. */
+  private async foreignDatabase(): Promise<Degradation[]> {
+    const foreign = await this.foreign.get();
+    return foreign.ok && foreign.value ? [{ name: 'installation', advice: ADVICE_TO_ADOPT }] : [];
+  }
+
+  private inFlight(): WorkInFlight[] {
+    return this.limit.inFlight().map(({ method, path, requestId, startedAt }) => ({
+      what: `${method} ${path}`,
+      id: requestId,
+      ageMs: Date.now() - startedAt,
+    }));
   }
 }

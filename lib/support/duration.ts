@@ -18,3 +18,51 @@ export function parseDuration(value: string | number, bare: Unit = 'ms'): number
   const ms = Math.round(Number(match[1]) * UNITS[unit]);
   return ms <= LONGEST_MS ? ms : undefined;
 }
+
+const SHORT_UNITS = [
+  ['d', 86_400_000],
+  ['h', 3_600_000],
+  ['min', 60_000],
+  ['s', 1000],
+] as const;
+
+/** In one unit; above a second of one of which there are two at least: `12 ms`, `90 s`, `5 min`, `30 h`, `12 d`. */
+export function shortTime(ms: number): string {
+  const [unit, length] = SHORT_UNITS.find(([, unitMs]) => ms >= (unitMs === 1000 ? 1 : 1.99) * unitMs) ?? ['ms', 1];
+  return `${Math.round(Math.max(0, ms) / length)} ${unit}`;
+}
+
+/** `3 s ago`, `in 5 min`, or `now`. */
+export function fromNow(at: Date, now: number = Date.now()): string {
+  const ms = at.getTime() - now;
+  if (Math.abs(ms) < 1000) return 'now';
+  return ms > 0 ? `in ${shortTime(ms)}` : `${shortTime(-ms)} ago`;
+}
+
+/** In its two greatest units: `3 h 12 min`. */
+export function elapsed(ms: number): string {
+  const first = SHORT_UNITS.findIndex(([, unitMs]) => ms >= unitMs);
+  if (first === -1) return '0 s';
+  let left = ms;
+  const parts = SHORT_UNITS.slice(first, first + 2).map(([unit, unitMs]) => {
+    const count = Math.floor(left / unitMs);
+    left -= count * unitMs;
+    return `${count} ${unit}`;
+  });
+  return parts.join(' ');
+}
+
+/** So many in so long. */
+export interface Rate {
+  readonly count: number;
+  readonly seconds: number;
+}
+
+/** @returns undefined for what is no rate such as `60/1h`, of a second to a day. */
+export function parseRate(text: string): Rate | undefined {
+  const [, count, per = ''] = /^([1-9]\d{0,8})\s*\/\s*(\S.*)$/.exec(text.trim()) ?? [];
+  const seconds = (parseDuration(per, 's') ?? 0) / 1000;
+  return count !== undefined && Number.isInteger(seconds) && seconds >= 1 && seconds <= 86_400
+    ? { count: Number(count), seconds }
+    : undefined;
+}

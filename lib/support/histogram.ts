@@ -1,3 +1,6 @@
+/** Upper bounds of the buckets of lengths of time, ms. The last bucket has none. */
+export const BOUNDS_MS: readonly number[] = [1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000];
+
 /** Each bucket is this much wider than the one before it: what is read from one is off by a fifth or so. */
 const GROWTH = 1.5;
 /** The last one begins at some two days. */
@@ -111,4 +114,23 @@ export function percentileOf(
     below += count;
   }
   return null;
+}
+
+/** Where the last bucket, which has no bound, is taken to end: as much beyond the last bound as that is, ms. */
+const BEYOND_MS = 2 * (BOUNDS_MS.at(-1) ?? 0);
+
+/**
+ * What a share of the times does not exceed, ms, to within their bucket, and never above the slowest; null of none.
+ * @param counts by the buckets of `RequestCounts`. @param share 0 to 1. @param slowestMs undefined: nobody has told.
+ */
+export function percentile(
+  counts: readonly number[],
+  share: number,
+  slowestMs = Number.POSITIVE_INFINITY,
+): number | null {
+  return percentileOf(counts, beginOf, share, slowestMs);
+}
+
+function beginOf(bucket: number): number {
+  return bucket === 0 ? 0 : (BOUNDS_MS[bucket - 1] ?? BEYOND_MS);
 }

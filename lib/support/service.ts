@@ -1,4 +1,4 @@
-import type { Deadline } from './deadline';
+import type { Deadline } from './async';
 
 /**
  * Something that runs. `start` and `stop` are idempotent; `stop` is safe before `start` and must settle by the

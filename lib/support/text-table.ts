@@ -81,3 +81,14 @@ function widthOf(character: string): number {
   if (character < '\u0300') return 1;
   return WIDE.test(character) ? 2 : NARROW.test(character) ? 0 : 1;
 }
+
+/** The words on lines of at most so many columns; a longer word has a line of its own. */
+export function wrap(text: string, columns: number): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(' ')) {
+    const last = lines.at(-1);
+    if (last !== undefined && width(last) + 1 + width(word) <= columns) lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines;
+}

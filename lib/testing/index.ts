@@ -3,33 +3,38 @@ export {
   assertEnqueued,
   assertEnqueuedJobs,
   assertNoEnqueued,
-  enqueuedJobs,
-} from './assert-enqueued';
-export {
-  assertEnqueuedEmail,
-  assertEnqueuedEmails,
-  assertEnqueuedEmailWith,
-  type EnqueuedEmailMatch,
-  type EnqueuedEmailWith,
-} from './assert-enqueued-email';
-export {
   assertNoPerformed,
   assertPerformed,
   assertPerformedJobs,
+  enqueuedJobs,
   type PerformedMatch,
   performedJobs,
-} from './assert-performed';
-export type { TestJobs } from './connected-mode';
-export { type CronTimes, enqueueCronJobs } from './enqueue-cron-jobs';
-export type { EnqueuedMatch, JobMatch } from './job-match';
-export type { JobEnd } from './ledger';
-export { assertEmails, captureEmails, deliveries, type TestMails, useTestMail } from './mails';
-export type { JobFilter, PerformOptions } from './mode';
-export { performEnqueuedEmails } from './perform-enqueued-emails';
-export { performEnqueuedJobs } from './perform-enqueued-jobs';
+} from './assert-jobs';
+export {
+  assertEmails,
+  assertEnqueuedEmail,
+  assertEnqueuedEmails,
+  assertEnqueuedEmailWith,
+  captureEmails,
+  deliveries,
+  type EnqueuedEmailMatch,
+  type EnqueuedEmailWith,
+  performEnqueuedEmails,
+  type TestMails,
+  useTestMail,
+} from './assert-mails';
+export type { EnqueuedMatch, JobMatch, PerformedTestJob, TestJob } from './assertions';
+export type { JobEnd } from './job-log';
+export { type CronTimes, enqueueCronJobs, performEnqueuedJobs } from './perform-jobs';
 export type { TestDatabase, TestDatabaseOptions } from './test-database';
-export type { PerformedTestJob, TestJob } from './test-job';
 export type { TestMailOptions } from './test-mail';
 export { travel, travelBack, travelTo } from './travel';
-export { type MemoryOptions, type RealOptions, useFakeJobs, useInlineJobs, useRealJobs } from './use-jobs';
-export { useTestDatabase } from './use-test-database';
+export type { JobFilter, PerformOptions, TestJobs } from './use-jobs';
+export {
+  type MemoryOptions,
+  type RealOptions,
+  useFakeJobs,
+  useInlineJobs,
+  useRealJobs,
+  useTestDatabase,
+} from './use-jobs';

@@ -1,13 +1,17 @@
-import { toError } from '../core/errors';
-import { allEnqueued } from '../job/enqueue/enqueue-error';
-import { checkQueue } from '../job/enqueue/queue-check';
-import type { EnqueuedJob, EnqueueRequest } from '../job/enqueue/request';
+import { AsyncResource } from 'node:async_hooks';
+import { Events } from '../core/events';
+import { allEnqueued } from '../job/definition/errors';
+import type { EnqueuedJob, EnqueueRequest } from '../job/definition/job-class';
+import { checkQueue } from '../job/definition/options';
+import { JobRegistry } from '../job/job-registry';
+import { MemoryNoteStore } from '../job/perform/checkpoint';
+import { ErrorReporter } from '../job/perform/error-reporter';
+import { Performer } from '../job/perform/executor';
+import { deserializeArguments } from '../job/record/arguments';
 import { currentTransaction, onOutcome } from '../model/transaction';
-import { Claims } from './claims';
-import type { Equipment } from './equipment';
-import { Ledger, LedgerEntry } from './ledger';
-import type { PerformOptions, TestMode } from './mode';
-import { TestRuns } from './test-run';
+import { toError } from '../support/async';
+import { Claims, isDue, Ledger, LedgerEntry, matchesFilter } from './job-log';
+import type { Equipment, PerformOptions, TestMode } from './use-jobs';
 
 /** When a job that is enqueued inside a transaction counts. */
 export type Commits = 'outermost' | 'immediate';
@@ -69,5 +73,144 @@ export abstract class MemoryJobs implements TestMode {
   private takeBack(entry: LedgerEntry): void {
     this.claims.release(entry.request.id);
     this.ledger.remove(entry);
+  }
+}
+
+/** Runs in one `perform`: more means that jobs enqueue each other without end. */
+const MAX_RUNS = 10_000;
+
+/** Keeps jobs until the test performs them. */
+export class FakeJobs extends MemoryJobs {
+  readonly name = 'fake';
+
+  async perform(options: PerformOptions, since: number): Promise<void> {
+    const wanted = matchesFilter(options);
+    let count = 0;
+    for (;;) {
+      const isEligible = (entry: LedgerEntry) => wanted(entry) && isDue(entry, options);
+      const round = this.ledger.in(['enqueued'], since).filter(isEligible).sort(byTurn);
+      if (round.length === 0) return;
+      for (const entry of round) {
+        count += 1;
+        if (count > MAX_RUNS) throw endless(entry);
+        // A job of this round may have performed it.
+        if (entry.state === 'enqueued') await this.performOne(entry, options);
+      }
+    }
+  }
+
+  protected async accept(entry: LedgerEntry): Promise<void> {
+    entry.state = 'enqueued';
+  }
+
+  private async performOne(entry: LedgerEntry, { retries }: PerformOptions): Promise<void> {
+    const outcome = await this.runs.run(entry);
+    if (outcome === 'dead' || (outcome === 'retrying' && retries === 'never')) throw entry.error;
+  }
+}
+
+function endless({ request }: LedgerEntry): Error {
+  return new Error(
+    `performed ${MAX_RUNS} jobs, and ${request.name} is still to come: does a job enqueue itself for ever?`,
+  );
+}
+
+/** What has not run yet comes first; then the sooner due; then the sooner enqueued. */
+function byTurn(one: LedgerEntry, other: LedgerEntry): number {
+  return one.runs - other.runs || one.dueAt - other.dueAt;
+}
+
+/** Performs jobs in the caller's time. */
+export class InlineJobs extends MemoryJobs {
+  readonly name = 'inline';
+
+  /** Nothing waits here. */
+  async perform(): Promise<void> {}
+
+  protected async accept(entry: LedgerEntry): Promise<void> {
+    const outcome = await this.runs.run(entry);
+    if (outcome === 'retrying') {
+      entry.state = 'failed';
+      this.claims.release(entry.request.id);
+    }
+    if (outcome === 'retrying' || outcome === 'dead') throw entry.error;
+  }
+}
+
+export type RunOutcome = 'succeeded' | 'retrying' | 'discarded' | 'dead';
+
+/**
+ * Performs jobs as a job processor does, by the same code, from the record that would have travelled: only the way
+ * through Redis and the wait for a retry are missing.
+ */
+export class TestRuns {
+  /** Where the kit was connected: a job processor knows no request and no transaction of whoever enqueued. */
+  private readonly outside = new AsyncResource('CatamountTestRun');
+  private readonly events = new Events();
+  private readonly notes = new MemoryNoteStore();
+  private readonly running = new Map<string, LedgerEntry>();
+  /** What the app's own hooks threw: in production it is logged, and costs a job nothing. */
+  private readonly mishaps: Error[] = [];
+
+  constructor(
+    private readonly equipment: Equipment,
+    private readonly claims: Claims,
+  ) {
+    const { events } = this;
+    void new ErrorReporter(events, equipment.setup.reportError).start();
+    for (const name of ['job.retrying', 'job.discarded', 'job.dead'] as const) {
+      events.on(name, ({ id, error }) => {
+        const entry = this.running.get(id);
+        if (entry) entry.error = error;
+      });
+    }
+    for (const name of ['process.error', 'queue.error'] as const) {
+      events.on(name, ({ error, during }) => {
+        this.mishaps.push(new Error(`${during}: ${error.message}`, { cause: error }));
+      });
+    }
+  }
+
+  /**
+   * Runs the job once, and notes in its entry what came of it, whatever the job does.
+   * @throws what went wrong beside the job: in `afterDiscard`, in `retryIn`, in the app's `reportError`.
+   */
+  async run(entry: LedgerEntry): Promise<RunOutcome> {
+    const { id, queue } = entry.request;
+    entry.state = 'performing';
+    entry.runs += 1;
+    entry.error = undefined;
+    this.running.set(id, entry);
+    const delivery = { id, queue, record: entry.record, deliveries: 1, fence: 'test' };
+    const performer = this.performer(entry);
+    const { outcome, recorded } = await this.outside.runInAsyncScope(() => performer.perform(delivery));
+    recorded(true);
+    this.running.delete(id);
+    const [mishap] = this.mishaps.splice(0);
+    if (outcome.op === 'done') entry.state = 'succeeded';
+    else if (outcome.op === 'drop') entry.state = 'discarded';
+    else if (!('record' in outcome)) throw new Error(`${entry.request.name} was given back, though nothing stops here`);
+    else {
+      entry.record = outcome.record;
+      entry.state = outcome.op === 'bury' ? 'dead' : 'enqueued';
+      if (outcome.op === 'retry') entry.dueAt = outcome.dueAt;
+    }
+    if (mishap) throw mishap;
+    return entry.state === 'enqueued' ? 'retrying' : entry.state;
+  }
+
+  private performer({ request }: LedgerEntry): Performer {
+    const { setup, codec, filter } = this.equipment;
+    return new Performer({
+      registry: new JobRegistry([request.jobClass]),
+      events: this.events,
+      maxDeliveries: 1,
+      onFinished: () => undefined,
+      middleware: setup.performMiddleware,
+      decode: (args) => deserializeArguments(args, codec),
+      filter,
+      notes: this.notes,
+      releaseUnique: async (id) => this.claims.release(id),
+    });
   }
 }

@@ -1,16 +1,12 @@
-import { toError } from '../core/errors';
 import type { EventMap, EventName } from '../core/events';
+import type { JobRegistry } from '../job/job-registry';
+import { ErrorReporter } from '../job/perform/error-reporter';
 import { JobProcessor } from '../job/processor';
-import type { JobRegistry } from '../job/registry';
-import { ErrorReporter } from '../job/report/error-reporter';
-import { Deadline } from '../support/deadline';
-import { deferred } from '../support/deferred';
-import type { Equipment } from './equipment';
-import { isDue, matchesFilter } from './job-filter';
-import type { Ledger, LedgerEntry } from './ledger';
-import type { PerformOptions } from './mode';
-import type { RealConnections } from './real-connections';
-import { listJobs } from './report';
+import { Deadline, deferred, toError } from '../support/async';
+import { listJobs } from './assertions';
+import { isDue, type Ledger, type LedgerEntry, matchesFilter } from './job-log';
+import type { RealConnections } from './real-jobs';
+import type { Equipment, PerformOptions } from './use-jobs';
 
 /** How long the processor may take to stop; less where its jobs have had their time, ms. */
 const STOP_MS = 5000;

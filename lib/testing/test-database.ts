@@ -4,9 +4,8 @@ import { Database } from '../model/database';
 import { migrateUp } from '../model/migrator';
 import { Model } from '../model/model';
 import { connectTransactions } from '../model/transaction';
-import type { AppDefinition } from '../role/app-definition';
-import { migrationFolders } from '../role/migrations';
-import { Deadline } from '../support/deadline';
+import { type AppDefinition, migrationFolders } from '../role/app-definition';
+import { Deadline } from '../support/async';
 
 export interface TestDatabaseOptions {
   /** Of a database that tests may do anything to: `postgres://localhost/shop_test`. */

@@ -1,15 +1,16 @@
+import { randomUUID } from 'node:crypto';
+import type { Locale } from '../core/config';
 import { Events } from '../core/events';
 import { loadI18n } from '../core/i18n';
-import type { Locale } from '../core/locale';
-import { MailDelivery } from '../mailer/delivery';
+import type { DeliveryKey, OutgoingMessage } from '../mailer/definition/mail-types';
+import { MailDelivery } from '../mailer/delivery/delivery';
+import type { Claim, DeliveryRecords } from '../mailer/delivery/delivery-record';
 import { Mailer } from '../mailer/mailer';
-import { loadMailers } from '../mailer/mailer-folder';
-import { TestTransport } from '../mailer/transport/test';
-import type { OutgoingMessage } from '../mailer/transport/transport';
+import { loadMailers } from '../mailer/mailer-registry';
+import { TestTransport } from '../mailer/transport/transports';
 import type { AppDefinition } from '../role/app-definition';
-import { loadMailSetup } from '../role/load-mail-setup';
-import { Deadline } from '../support/deadline';
-import { MemoryDeliveryRecords } from './memory-delivery-records';
+import { loadMailSetup } from '../role/load-setup';
+import { Deadline } from '../support/async';
 
 /** How long mails that are on their way may take, ms. */
 const CLOSE_MS = 5000;
@@ -66,5 +67,48 @@ export class TestMail {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.restore();
+  }
+}
+
+/** Knows what was sent, as Postgres does in production: a job that runs again does not send again. */
+export class MemoryDeliveryRecords implements DeliveryRecords {
+  readonly renewAfterMs = Number.POSITIVE_INFINITY;
+  private readonly states = new Map<string, 'claimed' | 'sent'>();
+  private readonly settled = new Map<string, readonly string[]>();
+
+  private readonly messageIds = new Map<string, string>();
+
+  async claim({ key, messageId }: DeliveryKey): Promise<Claim> {
+    const state = this.states.get(key);
+    if (state) return { verdict: state === 'sent' ? 'sent' : 'busy' };
+    this.states.set(key, 'claimed');
+    const first = this.messageIds.get(key) ?? messageId;
+    this.messageIds.set(key, first);
+    return { verdict: 'mine', token: randomUUID(), messageId: first, settled: this.settled.get(key) ?? [] };
+  }
+
+  async renew(): Promise<boolean> {
+    return true;
+  }
+
+  async sent(key: string): Promise<void> {
+    this.states.set(key, 'sent');
+  }
+
+  async partly(key: string, _token: string, settled: readonly string[]): Promise<void> {
+    this.settled.set(key, settled);
+    this.states.delete(key);
+  }
+
+  async failed(key: string): Promise<void> {
+    this.states.delete(key);
+  }
+
+  async withdraw(key: string): Promise<void> {
+    this.states.delete(key);
+  }
+
+  async prune(): Promise<number> {
+    return 0;
   }
 }

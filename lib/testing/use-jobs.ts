@@ -1,9 +1,17 @@
-import { connectMode, type TestJobs } from './connected-mode';
-import { Equipment, type EquipmentOptions } from './equipment';
-import { FakeJobs } from './fake-jobs';
-import { InlineJobs } from './inline-jobs';
-import type { Commits } from './memory-jobs';
-import type { TestDatabase } from './test-database';
+import type { Model, ModelClass } from 'objection';
+import { NotConnectedError } from '../core/errors';
+import { ArgumentFilter } from '../core/redact';
+import type { JobClass } from '../job/definition/job-class';
+import type { JobSetup } from '../job/definition/setup';
+import type { Enqueuer } from '../job/enqueue/enqueue';
+import { Job } from '../job/job';
+import type { ArgumentCodec } from '../job/record/arguments';
+import { ModelFolder, type ModelLookup } from '../model/model-lookup';
+import type { AppDefinition } from '../role/app-definition';
+import { loadJobSetup } from '../role/load-setup';
+import type { Ledger } from './job-log';
+import { type Commits, FakeJobs, InlineJobs } from './memory-jobs';
+import type { TestDatabase, TestDatabaseOptions } from './test-database';
 
 export interface MemoryOptions extends EquipmentOptions {
   /**
@@ -67,9 +75,128 @@ export interface RealOptions extends EquipmentOptions {
 export async function useRealJobs(options: RealOptions): Promise<TestJobs> {
   const { database, redisUrl, concurrency = 1, timeoutMs = 10_000 } = options;
   // The job processor with all that it needs is for those who use it.
-  const { RealConnections } = await import('./real-connections');
+  const { RealConnections } = await import('./real-jobs');
   const { RealJobs } = await import('./real-jobs');
   const equipment = await Equipment.load(options);
   const connections = await RealConnections.open(database, redisUrl);
   return connectMode(new RealJobs(equipment, connections, { concurrency, timeoutMs }));
+}
+
+/** What `useFakeJobs` and its like give back. */
+export interface TestJobs {
+  /** Forgets all jobs, enqueued and performed. */
+  clear(): Promise<void>;
+  /** Gives jobs their way back that they had before, and closes what was opened. Idempotent. */
+  restore(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** The last one is in use. */
+const connected: TestMode[] = [];
+
+function connectMode(mode: TestMode): TestJobs {
+  connected.push(mode);
+  connectLast();
+  const restore = async () => {
+    const index = connected.indexOf(mode);
+    if (index < 0) return;
+    connected.splice(index, 1);
+    connectLast();
+    await mode.close();
+  };
+  return { clear: () => mode.clear(), restore, [Symbol.asyncDispose]: restore };
+}
+
+/** @throws NotConnectedError where the test has connected none. */
+export function connectedMode(asker: string): TestMode {
+  const mode = connected.at(-1);
+  if (mode) return mode;
+  throw new NotConnectedError(`${asker} knows of no jobs: call useFakeJobs(), useInlineJobs() or useRealJobs() first`);
+}
+
+function connectLast(): void {
+  const mode = connected.at(-1);
+  Job.connect(mode, mode?.equipment ?? {});
+}
+
+/** Which jobs are meant. */
+export interface JobFilter {
+  readonly only?: JobClass | readonly JobClass[] | undefined;
+  readonly except?: JobClass | readonly JobClass[] | undefined;
+  readonly queue?: string | undefined;
+}
+
+export interface PerformOptions extends JobFilter {
+  /** Performs what is due by this moment. Default: now, as `travelTo` has set it. */
+  readonly at?: Date | undefined;
+  /**
+   * What becomes of a run that failed and is to be retried. now: it runs again without a wait, behind all others, up to
+   * its limits. due: it stays enqueued until its time. never: its error is thrown at once. Default now.
+   */
+  readonly retries?: 'now' | 'due' | 'never' | undefined;
+}
+
+/** Where enqueued jobs go while a test has connected it. */
+export interface TestMode extends Enqueuer {
+  readonly name: 'fake' | 'inline' | 'real';
+  readonly ledger: Ledger;
+  readonly equipment: Equipment;
+  /**
+   * Performs what is enqueued, and what that enqueues.
+   * @param since a mark of the ledger: leaves alone what was there before it.
+   * @throws the error of the first job that dies.
+   */
+  perform(options: PerformOptions, since: number): Promise<void>;
+  /** Forgets all jobs. */
+  clear(): Promise<void>;
+  /** Idempotent. */
+  close(): Promise<void>;
+}
+
+interface EquipmentOptions {
+  /** The app's manifest, as `boot` takes it: its job setup and its models count. Default: none. */
+  readonly app?: AppDefinition | undefined;
+  /** Instead of the app's own. */
+  readonly setup?: JobSetup | undefined;
+  /** Models that jobs are given. Default: those of the app's folder. */
+  readonly models?: readonly ModelClass<Model>[] | undefined;
+}
+
+/** What the app adds to its jobs: middleware, serializers, models, filters. */
+export class Equipment {
+  readonly codec: ArgumentCodec;
+  readonly filter: ArgumentFilter;
+
+  private constructor(
+    readonly setup: JobSetup,
+    readonly models: ModelLookup | undefined,
+  ) {
+    this.codec = { serializers: setup.serializers, models };
+    this.filter = new ArgumentFilter(setup.filterArguments);
+  }
+
+  /** @throws UserError for a job setup that is not what it should be. */
+  static async load({ app, setup, models }: EquipmentOptions): Promise<Equipment> {
+    const found = setup ?? (app ? await loadJobSetup(app) : {});
+    return new Equipment(found, models ? lookupOf(models) : app && new ModelFolder(app.modelsDir));
+  }
+}
+
+function lookupOf(models: readonly ModelClass<Model>[]): ModelLookup {
+  return { get: (name) => models.find((model) => model.name === name), place: 'the models of this test' };
+}
+
+/**
+ * Connects models and `transaction()` to a test database.
+ *
+ *     let database
+ *     before(async () => { database = await useTestDatabase({ url: 'postgres://localhost/shop_test', app }) })
+ *     beforeEach(() => database.begin())
+ *     afterEach(() => database.rollBack())
+ *     after(() => database.close())
+ */
+export async function useTestDatabase(options: TestDatabaseOptions): Promise<TestDatabase> {
+  // knex and objection are for those who use them.
+  const { openTestDatabase } = await import('./test-database');
+  return openTestDatabase(options);
 }

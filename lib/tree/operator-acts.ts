@@ -1,11 +1,10 @@
-import type { RecentEvent } from '../cluster/recent-events';
-import { toError } from '../core/errors';
+import type { RecentEvent } from '../cluster/status';
 import type { EventName, Events } from '../core/events';
 import type { Redis, RedisClient } from '../core/redis';
-import { isObject } from '../job/record/kinds';
-import { RedisScript } from '../job/redis/redis-script';
-import { Deadline } from '../support/deadline';
-import { ACTS } from './tree-keys';
+import { RedisScript } from '../core/redis-script';
+import { Deadline, toError } from '../support/async';
+import { isObject } from '../support/type-guards';
+import { ACTS } from './tree-commands';
 
 /** What operators do with what all trees share. What is done to one tree is among the events of that tree. */
 const TOLD: readonly EventName[] = [

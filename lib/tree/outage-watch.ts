@@ -1,10 +1,11 @@
-import { type RecentEvent, recentEvent } from '../cluster/recent-events';
-import { codeOf, toError } from '../core/errors';
+import { recentEvent } from '../cluster/primary/tree-monitor';
+import type { RecentEvent } from '../cluster/status';
+import { codeOf } from '../core/errors';
 import type { EventMap, Events } from '../core/events';
 import type { Redis } from '../core/redis';
-import { Recurring } from '../job/recurring';
 import type { Database } from '../model/database';
-import { Deadline } from '../support/deadline';
+import { Deadline, toError } from '../support/async';
+import { Recurring } from '../support/periodic-task';
 
 type ServiceName = EventMap['service.away']['service'];
 

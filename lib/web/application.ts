@@ -3,19 +3,21 @@ import Router from '@koa/router';
 import Koa from 'koa';
 import type { Config } from '../core/config';
 import type { Events } from '../core/events';
-import { type HealthOptions, health } from './health';
-import { jsonBody } from './json-body';
-import { RequestLimit } from './limit';
-import { limited } from './limited';
-import { handleLateErrors, problem } from './problem-handler';
+import { jsonBody } from './body';
+import { limited, RequestLimit } from './concurrency-limiter';
+import { handleLateErrors, problem } from './error-handler';
+import {
+  type HealthOptions,
+  health,
+  requestContext,
+  requestEvents,
+  securityHeaders,
+  shedStale,
+  unrouted,
+  wellFormedPath,
+} from './middleware';
 import { proxies } from './proxies';
-import { requestContext } from './request-context';
-import { requestEvents } from './request-events';
-import { shedStale } from './request-start';
 import { requestTarget } from './request-target';
-import { securityHeaders } from './security-headers';
-import { unrouted } from './unrouted';
-import { wellFormedPath } from './well-formed-path';
 
 export interface ApplicationOptions extends HealthOptions {
   readonly config: Pick<Config, 'trustProxy' | 'defaultLocale' | 'web'>;

@@ -1,4 +1,4 @@
-import type { Locale } from '../core/locale';
+import type { Locale } from '../core/config';
 import type { Refusal } from '../core/request-counts';
 
 declare module 'koa' {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { STATUS_CODES } from 'node:http';
-import type { Locale } from '../core/locale';
+import type { Locale } from '../core/config';
 import type { ProblemError } from './problem';
 
 /** Title, and what to make of it; by status, or by class of status. */

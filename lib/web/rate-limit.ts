@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { RedisClient } from '../core/redis';
-import type { Rate } from '../support/rate';
+import type { Rate } from '../support/duration';
 import type { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from './rate-limiter-driver';
 
 /** Nobody waits longer for a Redis that says nothing, ms. */

@@ -1,8 +1,8 @@
 import type http from 'node:http';
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { bytesTaken } from './raw-connection';
-import { answersNow } from './request-end';
+import { bytesTaken } from '../internals/socket-handoff';
+import { answersNow } from './response-end';
 
 /** How often it looks at most, ms. */
 const LOOK_MS = 1000;

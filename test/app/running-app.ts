@@ -6,7 +6,7 @@ import { Database } from '../../lib/model/database';
 import { Model } from '../../lib/model/model';
 import { connectTransactions } from '../../lib/model/transaction';
 import type { RouteEnvironment } from '../../lib/role/app-definition';
-import { Deadline } from '../../lib/support/deadline';
+import { Deadline } from '../../lib/support/async';
 import { RateLimits } from '../../lib/web/rate-limit';
 import { createDatabase, type TestDatabase } from '../support/postgres';
 import { UNLIMITED } from '../support/sign-up-limits';

@@ -7,11 +7,11 @@ import { UserMailer } from '../../lib/app/mailers/user-mailer';
 import { Events } from '../../lib/core/events';
 import { runInContext } from '../../lib/core/execution-context';
 import { loadI18n } from '../../lib/core/i18n';
-import { MailDelivery } from '../../lib/mailer/delivery';
-import { DeliveryRecord } from '../../lib/mailer/delivery-record';
+import { MailDelivery } from '../../lib/mailer/delivery/delivery';
+import { DeliveryRecord } from '../../lib/mailer/delivery/delivery-record';
 import { Database } from '../../lib/model/database';
-import { Deadline } from '../../lib/support/deadline';
-import { MemoryDeliveryRecords } from '../../lib/testing/memory-delivery-records';
+import { Deadline } from '../../lib/support/async';
+import { MemoryDeliveryRecords } from '../../lib/testing/test-mail';
 import { type Person, peer, person, ROOT } from './harness/product';
 import { runTask } from './harness/task-process';
 

@@ -1,11 +1,10 @@
 import { Events } from '../../lib/core/events';
 import type { RedisClient } from '../../lib/core/redis';
-import { createPayload } from '../../lib/job/record/payload';
-import { failedRecord, newRecord, readRecord } from '../../lib/job/record/record';
-import { buryUnknown } from '../../lib/job/set/bury-script';
-import { DEAD_LIMIT } from '../../lib/job/set/dead-limits';
-import { JobSets } from '../../lib/job/set/job-sets';
-import type { PageRequest } from '../../lib/job/set/page';
+import { JobSets } from '../../lib/job/admin/job-admin';
+import { DEAD_LIMIT } from '../../lib/job/queue/keys';
+import { createPayload, failedRecord, newRecord, readRecord } from '../../lib/job/record/record';
+import { buryUnknown } from '../../lib/job/sets/dead-set';
+import type { PageRequest } from '../../lib/job/sets/query';
 import { dice } from '../support/dice';
 import { connectStores } from './contender/catamount';
 import type { Benchmark } from './harness/bench';
@@ -124,7 +123,7 @@ const FRAMES = [
   'async Runner.ensureConnection (/app/node_modules/knex/lib/execution/internal/ensure-connection-callback.js:13:17)',
   'async Ledger.settle (/app/services/ledger/settle.js:88:21)',
   'async /app/services/invoices/sync-invoice.js:41:9',
-  'async Performance.call (/app/node_modules/catamount/dist/lib/job/perform/performer.js:112:24)',
+  'async Performance.call (/app/node_modules/catamount/dist/lib/job/perform/executor.js:112:24)',
   'async runInContext (/app/node_modules/catamount/dist/lib/core/execution-context.js:31:12)',
   'new Promise (<anonymous>)',
   'TLSSocket.socketErrorListener (node:_http_client:518:5)',

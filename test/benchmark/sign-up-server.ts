@@ -29,7 +29,7 @@ const routes: Routes = (router) => {
 
 function signUp({ within, after }: Enqueuing) {
   const { User } = product<typeof import('../../lib/app/models/user')>('lib/app/models/user');
-  const { readNewUser } = product<typeof import('../../lib/app/routes/new-user')>('lib/app/routes/new-user');
+  const { readNewUser } = product<typeof import('../../lib/app/routes/users')>('lib/app/routes/users');
   const tokens = product<typeof import('../../lib/app/services/access-token')>('lib/app/services/access-token');
   return async (ctx: RouterContext): Promise<void> => {
     const { locale = ctx.locale, ...given } = readNewUser(ctx);

@@ -32,19 +32,19 @@ const WEB = {
 
 type Middlewares = typeof import('../../lib/web/application');
 type Events = typeof import('../../lib/core/events');
-type Subscriber = typeof import('../../lib/core/log-subscriber');
-type Loggers = typeof import('../../lib/core/logger');
+type Subscriber = typeof import('../../lib/core/event-catalog');
+type Loggers = typeof import('../../lib/core/logging');
 
 /** The product's own middleware and log lines around the app's routes. */
 function ours(): Koa {
   const events = new (product<Events>('lib/core/events').Events)();
   const log = { level: 'info', format: 'json', file: null } as const;
-  const logger = product<Loggers>('lib/core/logger').createLogger(
+  const logger = product<Loggers>('lib/core/logging').createLogger(
     { log },
     'web',
     pino.destination({ dest: LOG, sync: true }),
   );
-  product<Subscriber>('lib/core/log-subscriber').logEvents(events, logger);
+  product<Subscriber>('lib/core/event-catalog').logEvents(events, logger);
   return product<Middlewares>('lib/web/application').createApplication({
     config: { trustProxy: { hops: 0 }, defaultLocale: 'en', web: WEB },
     events,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { writeState } from '../../lib/control/state-file';
+import { writeState } from '../../lib/cluster/control/state-file';
 import { Recorder } from '../control/recorder';
 import { tempFolder } from '../support/temp-folder';
 import { until } from '../support/until';

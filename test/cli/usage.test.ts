@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { COMMANDS, usageOf } from '../../lib/control/commands';
-import { JOB_COMMANDS } from '../../lib/job/command/commands';
+import { COMMANDS, usageOf } from '../../lib/cluster/control/commands';
+import { JOB_COMMANDS } from '../../lib/job/cli/commands';
 import { tempFolder } from '../support/temp-folder';
 import { catamount } from './cli-process';
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
-import { BegunNote, BegunReader } from '../../lib/cluster/begun-note';
+import { BegunNote, BegunReader } from '../../lib/cluster/request-journal';
 import { tempFolder } from '../support/temp-folder';
 
 describe('the note of what a worker began', () => {

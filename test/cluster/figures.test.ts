@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { Figures, PART_MS } from '../../lib/cluster/figures';
-import { RecentRates } from '../../lib/cluster/recent-rates';
-import { BOUNDS_MS, type RequestCounts, sumRequests } from '../../lib/core/request-counts';
+import { Figures, PART_MS, RecentRates } from '../../lib/cluster/primary/tree-monitor';
+import { type RequestCounts, sumRequests } from '../../lib/core/request-counts';
+import { BOUNDS_MS } from '../../lib/support/histogram';
 
 /** So many requests since the beginning, of which some took 7 ms and failed, or were refused. */
 function counts(ok: number, errors = 0, refused = 0): RequestCounts {

@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
-import { MemoryWatch } from '../../lib/cluster/memory-watch';
-import { Slot } from '../../lib/cluster/slot';
-import type { WorkerHandle, WorkerState } from '../../lib/cluster/worker-handle';
-import type { ReplaceOrder } from '../../lib/cluster/workers';
+import { MemoryWatch } from '../../lib/cluster/primary/memory-watch';
+import type { WorkerHandle, WorkerState } from '../../lib/cluster/primary/worker-handle';
+import { type ReplaceOrder, Slot } from '../../lib/cluster/primary/worker-pool';
 import { Events } from '../../lib/core/events';
-import { deferred } from '../../lib/support/deferred';
+import { deferred } from '../../lib/support/async';
 
 /** Of which 850 may be taken before a worker is recycled. */
 const LIMIT_MB = 1000;

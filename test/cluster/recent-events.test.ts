@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { DeathNotes } from '../../lib/cluster/death-notes';
-import { onJobEvents, RecentEvents } from '../../lib/cluster/recent-events';
+import { DeathNotes } from '../../lib/cluster/primary/child-handle';
+import { onJobEvents, RecentEvents } from '../../lib/cluster/primary/tree-monitor';
 import { Events } from '../../lib/core/events';
 
 describe('what has happened in the tree', () => {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { type ScribeCandidate, ScribePost } from '../../lib/cluster/scribe-post';
+import { type ScribeCandidate, ScribePost } from '../../lib/cluster/primary/reporter-election';
 
 describe("who keeps a tree's place in Redis", () => {
   const told: string[] = [];

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { TreeStats } from '../../lib/cluster/stats';
+import type { TreeStats } from '../../lib/cluster/status';
 import { request } from '../support/http';
 import { startLoad } from '../support/load';
 import { isRunning } from '../support/processes';

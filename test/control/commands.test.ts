@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { ask } from '../../lib/control/client';
-import { COMMANDS, commandTable, pathOf } from '../../lib/control/commands';
+import { ask } from '../../lib/cluster/control/client';
+import { COMMANDS, commandTable, pathOf } from '../../lib/cluster/control/commands';
 import { until } from '../support/until';
 import { Recorder } from './recorder';
 import { socketRequest } from './socket-request';

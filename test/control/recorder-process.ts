@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
-import { readState, type TreeState } from '../../lib/control/state-file';
+import { readState, type TreeState } from '../../lib/cluster/control/state-file';
 import { Output } from '../support/output';
 import { removeFolder, tempFolder } from '../support/temp-folder';
 import type { RecorderOptions } from './recorder';

@@ -1,12 +1,11 @@
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
-import type { Operations, TreeStats } from '../../lib/cluster/stats';
-import type { TreePicture } from '../../lib/cluster/tree-picture';
-import { ControlServer } from '../../lib/control/server';
-import { readState, type TreeState, writeState } from '../../lib/control/state-file';
+import { ControlServer } from '../../lib/cluster/control/server';
+import { readState, type TreeState, writeState } from '../../lib/cluster/control/state-file';
+import type { Operations, TreePicture, TreeStats } from '../../lib/cluster/status';
 import { UserError } from '../../lib/core/errors';
 import { Events } from '../../lib/core/events';
-import { Deadline } from '../../lib/support/deadline';
+import { Deadline } from '../../lib/support/async';
 import { pictureOf, processorOf, slotOf, statusOf, workerOf } from '../ops/overview/pictures';
 import { removeFolder, tempFolder } from '../support/temp-folder';
 

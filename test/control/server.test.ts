@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import net from 'node:net';
-import { socketAddress } from '../../lib/control/socket-path';
+import { socketAddress } from '../../lib/cluster/control/state-file';
 import { Recorder } from './recorder';
 import { rawExchange, socketRequest } from './socket-request';
 

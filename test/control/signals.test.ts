@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
-import { COMMANDS } from '../../lib/control/commands';
-import { onOperatorSignals } from '../../lib/control/signals';
+import { COMMANDS } from '../../lib/cluster/control/commands';
+import { onOperatorSignals } from '../../lib/cluster/control/signals';
 import { Output } from '../support/output';
 import { until } from '../support/until';
 import { Recorder } from './recorder';
@@ -20,7 +20,7 @@ const CALLED: Readonly<Partial<Record<NodeJS.Signals, string>>> = {
 const SIGNALS = Object.keys(CALLED) as NodeJS.Signals[];
 /** Answers each line it is sent, unless a signal has ended or frozen it. */
 const CHILD = `
-  require(${JSON.stringify(path.resolve(__dirname, '../../dist/lib/control/signals'))}).ignoreOperatorSignals();
+  require(${JSON.stringify(path.resolve(__dirname, '../../dist/lib/cluster/control/signals'))}).ignoreOperatorSignals();
   process.stdin.on('data', (line) => process.stdout.write(line)).resume();
   console.log('ready');
 `;

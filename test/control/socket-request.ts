@@ -1,6 +1,6 @@
 import http from 'node:http';
 import net from 'node:net';
-import { socketAddress } from '../../lib/control/socket-path';
+import { socketAddress } from '../../lib/cluster/control/state-file';
 
 export interface SocketAnswer {
   readonly status: number;

@@ -3,8 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import path from 'node:path';
-import { lookAt } from '../../lib/control/primary-process';
-import { readState, removeState, type TreeState, writeState } from '../../lib/control/state-file';
+import { lookAt, readState, removeState, type TreeState, writeState } from '../../lib/cluster/control/state-file';
 import { tempFolder } from '../support/temp-folder';
 
 const STATE: TreeState = {

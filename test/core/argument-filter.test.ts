@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { ArgumentFilter } from '../../lib/core/argument-filter';
-import type { JsonValue } from '../../lib/job/record/json';
+import type { JsonValue } from '../../lib/core/execution-context';
+import { ArgumentFilter } from '../../lib/core/redact';
 
 const HIDDEN = '[FILTERED]';
 const shown = (value: JsonValue, filter = new ArgumentFilter()) => filter.filter([value])[0];

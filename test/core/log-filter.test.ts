@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
+import { logEvents } from '../../lib/core/event-catalog';
 import { Events } from '../../lib/core/events';
 import { withAttributes } from '../../lib/core/execution-context';
 import { LogFilter } from '../../lib/core/log-filter';
-import { logEvents } from '../../lib/core/log-subscriber';
-import { createLogger } from '../../lib/core/logger';
+import { createLogger } from '../../lib/core/logging';
 import { Database } from '../../lib/model/database';
-import { Deadline } from '../../lib/support/deadline';
+import { Deadline } from '../../lib/support/async';
 import { createDatabase, type TestDatabase } from '../support/postgres';
 import { WAIT_LIMIT_MS } from '../support/wait-limit';
 

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import type { Config } from '../../lib/core/config';
+import { logEvents } from '../../lib/core/event-catalog';
 import { Events } from '../../lib/core/events';
 import { runInContext } from '../../lib/core/execution-context';
-import { logEvents } from '../../lib/core/log-subscriber';
-import { createLogger, isoTime } from '../../lib/core/logger';
+import { createLogger, isoTime } from '../../lib/core/logging';
 
 describe('the log', () => {
   function listen(level: Config['log']['level']) {

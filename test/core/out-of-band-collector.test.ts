@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { OutOfBandCollector } from '../../lib/core/out-of-band-collector';
+import { OutOfBandCollector } from '../../lib/internals/gc';
 
 const MIB = 1048576;
 

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { tempFolder } from '../support/temp-folder';
 
 const TSC = path.resolve(__dirname, '../../node_modules/typescript/bin/tsc');
-const LIB = path.resolve(__dirname, '../../dist/lib/core/source-maps.js');
+const LIB = path.resolve(__dirname, '../../dist/lib/internals/stack-traces.js');
 /** Types, so that lines and columns of the compiled file are others. */
 const SOURCE = `interface Given {
   readonly text: string;

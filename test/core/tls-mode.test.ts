@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { redisTls } from '../../lib/core/redis';
 import { readSettings } from '../../lib/core/settings';
-import { banner } from '../../lib/role/banner';
+import { banner } from '../../lib/role/primary';
 
 const PRODUCTION = {
   NODE_ENV: 'production',

@@ -1,10 +1,8 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { PLATFORM } from '../../lib/embedded/packages';
-import { hydrateLinks, postgresBinaries } from '../../lib/embedded/postgres-binaries';
-import { postgresUser } from '../../lib/embedded/postgres-user';
-import { redisBinary } from '../../lib/embedded/redis-binary';
+import { hydrateLinks, PLATFORM, postgresBinaries, redisBinary } from '../../lib/embedded/find-binaries';
+import { postgresUser } from '../../lib/embedded/postgres-server';
 import { tempFolder } from '../support/temp-folder';
 
 const missing = () => undefined;

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import fs from 'node:fs';
 import path from 'node:path';
 import { FolderClaim } from '../../lib/embedded/folder-claim';
-import { startedAt } from '../../lib/embedded/process-table';
+import { startedAt } from '../../lib/embedded/server-process';
 import { removeFolder } from '../support/temp-folder';
 import { stateFolder } from './servers-under-test';
 

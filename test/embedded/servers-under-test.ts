@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import pg from 'pg';
 import { type EventMap, Events } from '../../lib/core/events';
-import { redisAnswers } from '../../lib/embedded/answers';
 import { EmbeddedServers, type EmbeddedUrls } from '../../lib/embedded/embedded-servers';
-import { Deadline } from '../../lib/support/deadline';
+import { redisAnswers } from '../../lib/embedded/server-process';
+import { Deadline } from '../../lib/support/async';
 import { processes } from '../support/processes';
 import { tempFolder } from '../support/temp-folder';
 

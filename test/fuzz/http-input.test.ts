@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { readNewUser } from '../../lib/app/routes/new-user';
+import { readNewUser } from '../../lib/app/routes/users';
 import { parseToken } from '../../lib/app/services/access-token';
 import { isAddress } from '../../lib/support/email-address';
-import { parseJson } from '../../lib/web/json';
+import { parseJson } from '../../lib/web/body';
+import { waitedSinceRouter } from '../../lib/web/middleware';
 import { ProblemError } from '../../lib/web/problem';
-import { waitedSinceRouter } from '../../lib/web/request-start';
 import { cases, runs, SEED, withShortStacks } from './campaign';
 import { Mutator } from './mutator';
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
+import { JobSets } from '../../lib/job/admin/job-admin';
 import { Job } from '../../lib/job/job';
-import { JobSets } from '../../lib/job/set/job-sets';
 import { JobSystem } from '../job/job-system';
 import { setSources } from '../job/set/set-sources';
 import { until } from '../support/until';

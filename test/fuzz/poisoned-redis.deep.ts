@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import type { RedisClient } from '../../lib/core/redis';
 import { readSettings } from '../../lib/core/settings';
+import type { Sighting } from '../../lib/health/status-collector';
 import { overviewView } from '../../lib/ops/overview/overview-view';
-import { Words } from '../../lib/ops/overview/words';
-import { pageTexts, TEXTS } from '../../lib/ops/page/page-texts';
-import { pictureKey, TREES } from '../../lib/tree/tree-keys';
-import { TreeList } from '../../lib/tree/tree-list';
-import type { Sighting } from '../../lib/verdict/lookout';
+import { Words } from '../../lib/ops/ui/format';
+import { pageTexts, TEXTS } from '../../lib/ops/ui/texts';
+import { pictureKey, TREES } from '../../lib/tree/tree-commands';
+import { TreeList } from '../../lib/tree/tree-directory';
 import { seed } from '../ops/jobs/shop-seeds';
 import { ShopStage } from '../ops/jobs/shop-stage';
 import { OPERATOR, Visitor } from '../ops/jobs/visitor';

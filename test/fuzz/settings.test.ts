@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { EXIT } from '../../lib/core/errors';
 import { readSettings } from '../../lib/core/settings';
 import { ConfigError } from '../../lib/core/settings-reader';
-import { mailboxes } from '../../lib/mailer/address';
+import { mailboxes } from '../../lib/mailer/compose/headers';
 import { cases, runs, SEED, withShortStacks } from './campaign';
 import { Mutator } from './mutator';
 

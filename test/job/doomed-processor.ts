@@ -3,8 +3,8 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
 import { Job } from '../../lib/job/job';
+import { JobRegistry } from '../../lib/job/job-registry';
 import { JobProcessor, type ProcessorTuning } from '../../lib/job/processor';
-import { JobRegistry } from '../../lib/job/registry';
 import { Database } from '../../lib/model/database';
 import { TWO_QUEUES } from './job-system';
 

@@ -1,4 +1,4 @@
-import { deferred } from '../../lib/support/deferred';
+import { deferred } from '../../lib/support/async';
 
 /** Holds whoever comes through until it is opened, and tells how many are held. */
 export class Gate {

@@ -3,9 +3,8 @@ import { execFileSync } from 'node:child_process';
 import path from 'node:path';
 import { NotConnectedError } from '../../lib/core/errors';
 import { currentContext, runInContext } from '../../lib/core/execution-context';
-import type { EnqueueRequest } from '../../lib/job/enqueue/request';
+import type { EnqueueRequest, UniqueOptions } from '../../lib/job/definition/job-class';
 import { Job } from '../../lib/job/job';
-import type { UniqueOptions } from '../../lib/job/job-class';
 import { Model } from '../../lib/model/model';
 
 class GreetJob extends Job<[name: string, times?: number]> {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { Job } from '../../lib/job/job';
-import { ProcessList } from '../../lib/job/pulse/process-list';
+import { ProcessList } from '../../lib/job/processes/process-list';
 import { transaction } from '../../lib/model/transaction';
-import { Deadline } from '../../lib/support/deadline';
+import { Deadline } from '../../lib/support/async';
 import { until } from '../support/until';
 import { Gate } from './gate';
 import { JobSystem } from './job-system';

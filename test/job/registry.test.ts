@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { UserError } from '../../lib/core/errors';
-import { loadJobs } from '../../lib/job/registry';
+import { loadJobs } from '../../lib/job/job-registry';
 import { removeFolder, tempFolder } from '../support/temp-folder';
 
 const JOB = JSON.stringify(path.resolve(__dirname, '../../lib/job/job'));

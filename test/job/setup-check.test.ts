@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { UserError } from '../../lib/core/errors';
-import { checkJobSetup } from '../../lib/job/setup-check';
+import { checkJobSetup } from '../../lib/job/definition/setup';
 
 const serializer = (name: string) => ({ name, matches: () => false, serialize: () => 1, deserialize: () => 1 });
 

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { mailboxes } from '../../lib/mailer/address';
-import { InvalidMailError } from '../../lib/mailer/errors';
-import { checkedHeaders, checkedSubject, mergedHeaders } from '../../lib/mailer/headers';
+import { checkedHeaders, checkedSubject, mailboxes, mergedHeaders } from '../../lib/mailer/compose/headers';
+import { InvalidMailError } from '../../lib/mailer/definition/errors';
 import { addressKey, isAddress } from '../../lib/support/email-address';
 
 describe('addresses', () => {

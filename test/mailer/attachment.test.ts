@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { Attachments } from '../../lib/mailer/attachment';
-import { AttachmentError, InvalidMailError } from '../../lib/mailer/errors';
+import { Attachments } from '../../lib/mailer/compose/attachment';
+import { AttachmentError, InvalidMailError } from '../../lib/mailer/definition/errors';
 import { tempFolder } from '../support/temp-folder';
 
 describe('Attachments', () => {

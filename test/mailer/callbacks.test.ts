@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { runInContext } from '../../lib/core/execution-context';
-import { InvalidMailError, PermanentDeliveryError } from '../../lib/mailer/errors';
+import { InvalidMailError, PermanentDeliveryError, TemplateError } from '../../lib/mailer/definition/errors';
+import type { OutgoingMessage, Receipt } from '../../lib/mailer/definition/mail-types';
+import type { MailSetup } from '../../lib/mailer/definition/setup';
 import { Mailer } from '../../lib/mailer/mailer';
-import type { MailSetup } from '../../lib/mailer/setup';
-import { TemplateError } from '../../lib/mailer/template-error';
-import { TestTransport } from '../../lib/mailer/transport/test';
-import type { OutgoingMessage, Receipt } from '../../lib/mailer/transport/transport';
+import { TestTransport } from '../../lib/mailer/transport/transports';
+
 import { folderOf, Stage } from './stage';
 
 const heard: string[] = [];

@@ -3,9 +3,9 @@ import { createRequire } from 'node:module';
 import EmailTemplates from 'email-templates';
 import fc from 'fast-check';
 import { type I18n, loadI18n } from '../../lib/core/i18n';
-import { CssInliner } from '../../lib/mailer/css-inliner';
-import { MailTexts } from '../../lib/mailer/texts';
-import { Views } from '../../lib/mailer/views';
+import { MailTexts } from '../../lib/mailer/compose/draft';
+import { CssInliner } from '../../lib/mailer/render/css-inliner';
+import { Views } from '../../lib/mailer/render/views';
 import { APP_LOCALES, APP_TEMPLATES } from './stage';
 
 const email = new EmailTemplates({

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { Model } from 'objection';
 import { runInContext } from '../../lib/core/execution-context';
-import { digestOfArguments } from '../../lib/mailer/argument-digest';
-import { DeliveryKeys } from '../../lib/mailer/delivery-key';
-import type { Draft } from '../../lib/mailer/draft';
+import type { Draft } from '../../lib/mailer/compose/draft';
+import { digestOfArguments } from '../../lib/mailer/delivery/argument-digest';
+import { DeliveryKeys } from '../../lib/mailer/delivery/delivery-record';
 
 function draft(action: string, ...to: string[]): Draft {
   const boxes = to.map((address) => ({ name: '', address }));

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { Events } from '../../lib/core/events';
-import { DeliveryRecord } from '../../lib/mailer/delivery-record';
-import type { Draft } from '../../lib/mailer/draft';
-import type { Receipt } from '../../lib/mailer/transport/transport';
+import type { Draft } from '../../lib/mailer/compose/draft';
+import type { Receipt } from '../../lib/mailer/definition/mail-types';
+import { DeliveryRecord } from '../../lib/mailer/delivery/delivery-record';
+
 import { Database } from '../../lib/model/database';
 import { migrateDown, migrateUp } from '../../lib/model/migrator';
-import { Deadline } from '../../lib/support/deadline';
+import { Deadline } from '../../lib/support/async';
 import { createDatabase, type TestDatabase } from '../support/postgres';
 import { until } from '../support/until';
 import { LONG_MS } from './stage';

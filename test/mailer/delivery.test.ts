@@ -1,13 +1,17 @@
 import assert from 'node:assert/strict';
 import { UserMailer } from '../../lib/app/mailers/user-mailer';
 import { runInContext } from '../../lib/core/execution-context';
-import { KillJob } from '../../lib/job/perform/verdict';
-import { DeliveryInProgressError, InvalidMailError, PermanentDeliveryError } from '../../lib/mailer/errors';
+import { KillJob } from '../../lib/job/definition/errors';
+import {
+  DeliveryInProgressError,
+  InvalidMailError,
+  PermanentDeliveryError,
+  TemplateError,
+} from '../../lib/mailer/definition/errors';
+import type { MailSetup } from '../../lib/mailer/definition/setup';
 import { Mailer } from '../../lib/mailer/mailer';
-import type { MailSetup } from '../../lib/mailer/setup';
-import { TemplateError } from '../../lib/mailer/template-error';
-import { TestTransport } from '../../lib/mailer/transport/test';
-import { Deadline } from '../../lib/support/deadline';
+import { TestTransport } from '../../lib/mailer/transport/transports';
+import { Deadline } from '../../lib/support/async';
 import { type SmtpSink, startSmtpSink } from '../support/smtp';
 import { until } from '../support/until';
 import { folderOf, LONG_MS, Stage } from './stage';

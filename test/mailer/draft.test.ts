@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { runInContext } from '../../lib/core/execution-context';
 import type { I18n } from '../../lib/core/i18n';
-import { type Draft, draftOf } from '../../lib/mailer/draft';
-import { InvalidMailError } from '../../lib/mailer/errors';
-import type { MailDefaults, MailOptions } from '../../lib/mailer/mail';
+import { type Draft, draftOf, humanise, underscore } from '../../lib/mailer/compose/draft';
+import { InvalidMailError } from '../../lib/mailer/definition/errors';
+import type { MailDefaults, MailOptions } from '../../lib/mailer/definition/mail-types';
+
 import { Mailer } from '../../lib/mailer/mailer';
 import type { MailMessage } from '../../lib/mailer/message';
-import { humanise, underscore } from '../../lib/mailer/naming';
 import { textsOf } from './stage';
 
 class BaseMailer extends Mailer {

@@ -3,10 +3,10 @@ import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import { setImmediate } from 'node:timers/promises';
 import { loadI18n } from '../../lib/core/i18n';
-import { InvalidMailError, MissingTemplateError } from '../../lib/mailer/errors';
-import type { MailOptions } from '../../lib/mailer/mail';
+import { InvalidMailError, MissingTemplateError, TemplateError } from '../../lib/mailer/definition/errors';
+import type { MailOptions } from '../../lib/mailer/definition/mail-types';
+
 import { Mailer } from '../../lib/mailer/mailer';
-import { TemplateError } from '../../lib/mailer/template-error';
 import { type ReceivedMail, type SmtpSink, startSmtpSink } from '../support/smtp';
 import { folderOf, Stage } from './stage';
 

@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict';
 import { loadI18n } from '../../lib/core/i18n';
 import { Job } from '../../lib/job/job';
-import { MailDelivery } from '../../lib/mailer/delivery';
-import { DeliveryRecord } from '../../lib/mailer/delivery-record';
+import { MailDelivery } from '../../lib/mailer/delivery/delivery';
+import { DeliveryRecord } from '../../lib/mailer/delivery/delivery-record';
 import { Mailer } from '../../lib/mailer/mailer';
 import { transaction } from '../../lib/model/transaction';
-import { poolSizeFor } from '../../lib/role/pool-size';
-import { Deadline } from '../../lib/support/deadline';
-import { deferred } from '../../lib/support/deferred';
+import { poolSizeFor } from '../../lib/role/job-processor';
+import { Deadline, deferred } from '../../lib/support/async';
 import { JobSystem } from '../job/job-system';
 import { type SmtpSink, startSmtpSink } from '../support/smtp';
 import { until } from '../support/until';

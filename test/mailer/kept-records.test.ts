@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict';
 import { runInContext } from '../../lib/core/execution-context';
+import { KillJob } from '../../lib/job/definition/errors';
 import { Job } from '../../lib/job/job';
-import { KillJob } from '../../lib/job/perform/verdict';
-import { DeadSet } from '../../lib/job/set/dead-set';
-import { livingJobs } from '../../lib/job/set/living-jobs';
-import { DeliveryKeys } from '../../lib/mailer/delivery-key';
-import { DeliveryRecord } from '../../lib/mailer/delivery-record';
-import type { Draft } from '../../lib/mailer/draft';
+import { DeadSet } from '../../lib/job/sets/dead-set';
+import { livingJobs } from '../../lib/job/sets/find-job';
+import type { Draft } from '../../lib/mailer/compose/draft';
+import { DeliveryKeys, DeliveryRecord } from '../../lib/mailer/delivery/delivery-record';
 import { transaction } from '../../lib/model/transaction';
 import { JobSystem } from '../job/job-system';
 import { setSources } from '../job/set/set-sources';

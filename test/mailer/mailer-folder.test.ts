@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { UserError } from '../../lib/core/errors';
-import { loadMailers, Mailers } from '../../lib/mailer/mailer-folder';
+import { loadMailers, Mailers } from '../../lib/mailer/mailer-registry';
 import { removeFolder, tempFolder } from '../support/temp-folder';
 
 const MAILER = JSON.stringify(path.resolve(__dirname, '../../lib/mailer/mailer'));

@@ -2,12 +2,11 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { runInContext } from '../../lib/core/execution-context';
-import type { MailAtHand, MailDefaults } from '../../lib/mailer/mail';
+import type { Layout, MailAtHand, MailDefaults, OutgoingMessage, Render } from '../../lib/mailer/definition/mail-types';
+import type { MailInterceptor, MailSetup } from '../../lib/mailer/definition/setup';
 import { Mailer } from '../../lib/mailer/mailer';
-import { Mailers } from '../../lib/mailer/mailer-folder';
-import type { Layout, Render } from '../../lib/mailer/render-request';
-import type { MailInterceptor, MailSetup } from '../../lib/mailer/setup';
-import type { OutgoingMessage } from '../../lib/mailer/transport/transport';
+import { Mailers } from '../../lib/mailer/mailer-registry';
+
 import { assertEnqueuedEmailWith, performEnqueuedEmails, travel, useFakeJobs } from '../../lib/testing';
 import { type ReceivedMail, type SmtpSink, startSmtpSink } from '../support/smtp';
 import { tempFolder } from '../support/temp-folder';

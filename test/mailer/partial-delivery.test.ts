@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { runInContext } from '../../lib/core/execution-context';
-import { PartialDeliveryError, PermanentDeliveryError } from '../../lib/mailer/errors';
+import { PartialDeliveryError, PermanentDeliveryError } from '../../lib/mailer/definition/errors';
 import { Mailer } from '../../lib/mailer/mailer';
 import { type SmtpSink, startSmtpSink } from '../support/smtp';
 import { folderOf, Stage } from './stage';

@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import type { I18n } from '../../lib/core/i18n';
-import { MissingTemplateError } from '../../lib/mailer/errors';
-import type { RenderRequest } from '../../lib/mailer/render-request';
-import { Renderer } from '../../lib/mailer/renderer';
-import { TemplateError } from '../../lib/mailer/template-error';
-import { MailTexts } from '../../lib/mailer/texts';
+import { MailTexts } from '../../lib/mailer/compose/draft';
+import { MissingTemplateError, TemplateError } from '../../lib/mailer/definition/errors';
+import type { RenderRequest } from '../../lib/mailer/definition/mail-types';
+import { Renderer } from '../../lib/mailer/render/renderer';
 import { folderOf, textsOf } from './stage';
 
 const LAYOUT = {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { UserError } from '../../lib/core/errors';
-import { checkMailSetup } from '../../lib/mailer/setup-check';
+import { checkMailSetup } from '../../lib/mailer/definition/setup';
 
 describe('a mail setup', () => {
   it('may have any of its parts, or none', () => {

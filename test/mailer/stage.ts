@@ -2,11 +2,11 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { type EventMap, type EventName, Events } from '../../lib/core/events';
 import { type I18n, loadI18n } from '../../lib/core/i18n';
-import { MailDelivery, type MailDeliveryOptions } from '../../lib/mailer/delivery';
-import { DeliveryRecord } from '../../lib/mailer/delivery-record';
+import { MailDelivery, type MailDeliveryOptions } from '../../lib/mailer/delivery/delivery';
+import { DeliveryRecord } from '../../lib/mailer/delivery/delivery-record';
 import { Mailer } from '../../lib/mailer/mailer';
 import { Database } from '../../lib/model/database';
-import { Deadline } from '../../lib/support/deadline';
+import { Deadline } from '../../lib/support/async';
 import { createDatabase, type TestDatabase } from '../support/postgres';
 import { tempFolder } from '../support/temp-folder';
 

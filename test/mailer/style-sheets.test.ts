@@ -4,8 +4,8 @@ import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
-import type { RenderRequest } from '../../lib/mailer/render-request';
-import { Renderer } from '../../lib/mailer/renderer';
+import type { RenderRequest } from '../../lib/mailer/definition/mail-types';
+import { Renderer } from '../../lib/mailer/render/renderer';
 import { folderOf } from './stage';
 
 describe('style sheets that the HTML of a mail links', () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { InvalidMailError } from '../../lib/mailer/errors';
-import { urlsBelow } from '../../lib/mailer/url-for';
+import { urlsBelow } from '../../lib/mailer/compose/action-run';
+import { InvalidMailError } from '../../lib/mailer/definition/errors';
 
 describe('urlFor', () => {
   const urlFor = urlsBelow('https://shop.example');

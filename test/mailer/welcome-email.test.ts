@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import WelcomeEmailJob from '../../jobs/welcome-email';
 import { UserMailer } from '../../lib/app/mailers/user-mailer';
-import { TestTransport } from '../../lib/mailer/transport/test';
-import type { OutgoingMessage } from '../../lib/mailer/transport/transport';
+import type { OutgoingMessage } from '../../lib/mailer/definition/mail-types';
+import { TestTransport } from '../../lib/mailer/transport/transports';
+
 import { Model } from '../../lib/model/model';
 import { Stage } from './stage';
 

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import path from 'node:path';
 import { Events } from '../../lib/core/events';
-import { freePort } from '../../lib/embedded/free-port';
+import { freePort } from '../../lib/embedded/server-process';
 import { connectionSettings, Database } from '../../lib/model/database';
-import { Deadline } from '../../lib/support/deadline';
+import { Deadline } from '../../lib/support/async';
 import { createDatabase, type TestDatabase } from '../support/postgres';
 import { tempFolder } from '../support/temp-folder';
 import { until } from '../support/until';
@@ -107,10 +107,10 @@ describe('the driver of Postgres', () => {
     const folder = tempFolder('driver');
     const tsc = path.join(ROOT, 'node_modules/typescript/bin/tsc');
     const flags = ['--noCheck', '--module', 'commonjs', '--target', 'es2022', '--outDir', folder];
-    execFileSync(process.execPath, [tsc, '--ignoreConfig', ...flags, path.join(ROOT, 'lib/model/pg-driver.ts')]);
+    execFileSync(process.execPath, [tsc, '--ignoreConfig', ...flags, path.join(ROOT, 'lib/internals/pg.ts')]);
     const script = `
       const before = 'navigator' in globalThis;
-      const { pg } = require(${JSON.stringify(path.join(folder, 'pg-driver.js'))});
+      const { pg } = require(${JSON.stringify(path.join(folder, 'pg.js'))});
       console.log(JSON.stringify({
         client: typeof pg.Client,
         same: pg === require('pg'),

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { Events } from '../../lib/core/events';
 import { Database } from '../../lib/model/database';
 import { MigrationFolders, migrateDown, migrateUp, pendingMigrations } from '../../lib/model/migrator';
-import { Deadline } from '../../lib/support/deadline';
+import { Deadline } from '../../lib/support/async';
 import { createDatabase, type TestDatabase } from '../support/postgres';
 import { tempFolder } from '../support/temp-folder';
 

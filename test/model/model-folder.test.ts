@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { UserError } from '../../lib/core/errors';
-import { ModelFolder } from '../../lib/model/model-folder';
+import { ModelFolder } from '../../lib/model/model-lookup';
 import { removeFolder, tempFolder } from '../support/temp-folder';
 
 const MODEL = path.resolve(__dirname, '../../lib/model/model.ts');

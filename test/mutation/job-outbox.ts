@@ -14,28 +14,28 @@ const SETTLEMENT = 'test/model/settlement.test.ts';
 const mutations: readonly Mutation[] = [
   {
     promise: 'an enqueue that comes to Redis long after its time-out has no late twin',
-    file: 'lib/job/enqueue/redis-road.ts',
+    file: 'lib/job/enqueue/enqueuer.ts',
     find: 'const notAfter = Date.now() + limitMs + CLOCK_SLACK_MS;',
     replace: 'const notAfter = 0;',
     killedBy: [ROAD],
   },
   {
     promise: 'after a time-out enqueues turn to Redis again, though the clock was set back',
-    file: 'lib/job/enqueue/redis-road.ts',
+    file: 'lib/job/enqueue/enqueuer.ts',
     find: 'this.avoidUntil = performance.now() + this.avoidMs;',
     replace: 'this.avoidUntil = Date.now() + this.avoidMs;',
     killedBy: [ROAD],
   },
   {
     promise: 'a bulk that Redis does not answer is given up whole',
-    file: 'lib/job/enqueue/redis-road.ts',
+    file: 'lib/job/enqueue/enqueuer.ts',
     find: 'if (refusal) return { sent, refusal };',
     replace: 'if (refusal) continue;',
     killedBy: [ROAD],
   },
   {
     promise: 'a job that has ended is not queued again by its twin',
-    file: 'lib/job/enqueue/dispatch-script.ts',
+    file: 'lib/job/queue/dispatch.ts',
     find: `if call('zscore', p..'finished', id) or call('zscore', p..'recent', id) then state = 'f'`,
     replace: `if call('zscore', p..'finished', id) then state = 'f'`,
     killedBy: [RELAY],
@@ -65,7 +65,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'an outage of Postgres loses no end that this process knows',
-    file: 'lib/job/outbox/settler.ts',
+    file: 'lib/job/outbox/completer.ts',
     find: `      await deleteRows(this.options.knex, batch.map((job) => job.id).filter(isUuid));
       this.finished.splice(0, batch.length);`,
     replace: `      this.finished.splice(0, batch.length);
@@ -74,7 +74,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'an outage of Postgres loses no end that a dead process has left in Redis',
-    file: 'lib/job/outbox/settler.ts',
+    file: 'lib/job/outbox/completer.ts',
     find: `      await deleteRows(knex, ids.filter(isUuid));
       await answerWithin(ANSWER_MS, redis.zRem(key, ids));`,
     replace: `      await answerWithin(ANSWER_MS, redis.zRem(key, ids));
@@ -111,7 +111,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'relays hear at once of rows that are committed',
-    file: 'lib/job/outbox/notifier.ts',
+    file: 'lib/job/outbox/insert.ts',
     find: 'void (committed && this.note())',
     replace: 'void (committed || this.note())',
     killedBy: [OUTBOX],
@@ -132,14 +132,14 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'a claim that has lasted its time is lost',
-    file: 'lib/job/outbox/unique-claim.ts',
+    file: 'lib/job/outbox/insert.ts',
     find: 'rows.filter((row) => row.over)',
     replace: 'rows.filter((row) => row.over && row.key === row.id)',
     killedBy: [UNIQUE],
   },
   {
     promise: 'a unique job may be enqueued again from its outcome on',
-    file: 'lib/job/perform/performer.ts',
+    file: 'lib/job/perform/executor.ts',
     find: `if (job.payload.unique === 'executed') await this.release(job);`,
     replace: '',
     killedBy: [UNIQUE],
@@ -188,21 +188,21 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'a COMMIT that Postgres answers with ROLLBACK counts as one',
-    file: 'lib/model/settlement.ts',
+    file: 'lib/internals/knex.ts',
     find: `command === 'COMMIT' || command`,
     replace: `command !== undefined || command`,
     killedBy: [SETTLEMENT],
   },
   {
     promise: 'work in a released savepoint is certain only with the outermost commit',
-    file: 'lib/model/settlement.ts',
+    file: 'lib/internals/knex.ts',
     find: 'if (!committed || !outer || outer === root)',
     replace: 'if (!committed || outer)',
     killedBy: [SETTLEMENT],
   },
   {
     promise: 'the jobs of a copied database stay where they are',
-    file: 'lib/job/outbox/installation-gate.ts',
+    file: 'lib/job/outbox/installation.ts',
     find: 'this.isOpen = installation.database === installation.redis;',
     replace: 'this.isOpen = true;',
     killedBy: ['test/job/outbox/installation.test.ts'],

@@ -1,11 +1,11 @@
 import type { Mutation } from './mutation';
 
-const FUSED = 'lib/job/adapter/fused-script.ts';
-const LIMITS = 'lib/job/adapter/limit-script.ts';
+const FUSED = 'lib/job/fetch/fetch-script.ts';
+const LIMITS = 'lib/job/fetch/fetch-script.ts';
 const OUTCOMES_TEST = ['test/job/adapter/fused-script.test.ts'];
 const LIMITS_TEST = ['test/job/adapter/limit-script.test.ts'];
-const TAKE_OVER = 'lib/job/redis/take-over-script.ts';
-const PULSE = 'lib/job/pulse/pulse-script.ts';
+const TAKE_OVER = 'lib/job/processes/heartbeat.ts';
+const PULSE = 'lib/job/processes/heartbeat-script.ts';
 const TAKE_OVER_TEST = ['test/job/pulse/take-over.test.ts'];
 
 /** Mutations of what Redis does with jobs: fetching, outcomes, limits, rescue. */
@@ -152,35 +152,35 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'a successor takes over what its dead predecessor had in hand',
-    file: 'lib/job/pulse/pulse.ts',
+    file: 'lib/job/processes/heartbeat.ts',
     find: `const failure = await this.takeOverFromDead()`,
     replace: `const failure = await Promise.resolve()`,
     killedBy: TAKE_OVER_TEST,
   },
   {
     promise: 'those that were silent for too long are taken over by somebody',
-    file: 'lib/job/pulse/pulse.ts',
+    file: 'lib/job/processes/heartbeat.ts',
     find: `for (const silent of reply.silent)`,
     replace: `for (const silent of reply.silent.slice(1))`,
     killedBy: TAKE_OVER_TEST,
   },
   {
     promise: 'a job that runs for long is not taken for stalled',
-    file: 'lib/job/adapter/worker-queue.ts',
+    file: 'lib/internals/bee-queue.ts',
     find: `if (ids.length > 0) await`,
     replace: `if (ids.length > 99) await`,
     killedBy: TAKE_OVER_TEST,
   },
   {
     promise: 'an idle processor is woken by a job',
-    file: 'lib/job/adapter/peek.ts',
+    file: 'lib/job/fetch/fetcher.ts',
     find: `if (id !== null) this.onJob();`,
     replace: `if (id === null) this.onJob();`,
     killedBy: ['test/job/pickup.test.ts'],
   },
   {
     promise: 'a processor is woken by jobs in queues that it does not wait for',
-    file: 'lib/job/adapter/queue-worker.ts',
+    file: 'lib/job/fetch/consumer.ts',
     find: `if (prefixes.has(prefix)) this.fetcher.wake();`,
     replace: `if (!prefixes.has(prefix)) this.fetcher.wake();`,
     killedBy: ['test/job/pickup.test.ts'],
@@ -194,28 +194,28 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'a paused queue is not behind',
-    file: 'lib/job/pulse/latency-watch.ts',
+    file: 'lib/job/processes/process-reporter.ts',
     find: `!paused && this.isBehind(latencyMs, before)`,
     replace: `this.isBehind(latencyMs, before)`,
     killedBy: ['test/job/pulse/latency-watch.test.ts'],
   },
   {
     promise: 'jobs begin in the order in which they were fetched',
-    file: 'lib/job/adapter/fetcher.ts',
+    file: 'lib/job/fetch/fetcher.ts',
     find: `this.unbegun.push(...deliveries);`,
     replace: `this.unbegun.unshift(...deliveries);`,
     killedBy: ['test/job/adapter/fetcher.test.ts'],
   },
   {
     promise: 'wakes are heard though Redis was lost while they were subscribed to',
-    file: 'lib/job/adapter/bee-connection.ts',
+    file: 'lib/job/fetch/consumer.ts',
     find: `client.once('ready', ask);`,
     replace: ``,
     killedBy: ['test/job/adapter/bee-connection.test.ts'],
   },
   {
     promise: "a dead job that is missing in bee-queue's own set is in it again",
-    file: 'lib/job/queue/stray-scripts.ts',
+    file: 'lib/job/queue/stray-jobs.ts',
     find: `if dead then call('sadd', p..'failed', id) end`,
     replace: ``,
     killedBy: ['test/fuzz/lost-lists.test.ts'],

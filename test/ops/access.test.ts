@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
-import { PAUSE_SECONDS, TRIES, Tries } from '../../lib/ops/access/tries';
-import { Deadline } from '../../lib/support/deadline';
+import { PAUSE_SECONDS, TRIES, Tries } from '../../lib/ops/auth/sign-in';
+import { Deadline } from '../../lib/support/async';
 import { request } from '../support/http';
 import { startTestRedis, type TestRedis } from '../support/redis';
 import { until } from '../support/until';

@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import type { RecentEvent } from '../../lib/cluster/recent-events';
-import { COMMANDS } from '../../lib/control/commands';
-import { eventLines } from '../../lib/ops/overview/event-lines';
-import { Words } from '../../lib/ops/overview/words';
-import { viaWords, workWords } from '../../lib/ops/page/doings';
-import { pageTexts, TEXTS } from '../../lib/ops/page/page-texts';
+import { COMMANDS } from '../../lib/cluster/control/commands';
+import type { RecentEvent } from '../../lib/cluster/status';
+import { eventLines } from '../../lib/ops/overview/health-summary';
+import { viaWords, Words, workWords } from '../../lib/ops/ui/format';
+import { pageTexts, TEXTS } from '../../lib/ops/ui/texts';
 import { forbiddenIn } from './forbidden-words';
 
 const OPS = path.resolve(__dirname, '../../lib/ops');

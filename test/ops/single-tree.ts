@@ -1,11 +1,11 @@
-import { MemoryWatch } from '../../lib/cluster/memory-watch';
-import { PhasedRestart } from '../../lib/cluster/phased-restart';
-import type { Operations } from '../../lib/cluster/stats';
-import { Workers } from '../../lib/cluster/workers';
+import { MemoryWatch } from '../../lib/cluster/primary/memory-watch';
+import { PhasedRestart } from '../../lib/cluster/primary/phased-restart';
+import { TreeSights } from '../../lib/cluster/primary/tree-monitor';
+import { TreeOperations } from '../../lib/cluster/primary/tree-operations';
+import { Workers } from '../../lib/cluster/primary/worker-pool';
+import type { Operations } from '../../lib/cluster/status';
 import type { Config } from '../../lib/core/config';
 import type { Events } from '../../lib/core/events';
-import { TreeOperations } from '../../lib/role/operations';
-import { TreeSights } from '../../lib/role/tree-sights';
 
 /** What the primary can have done in single mode, without a job processor: this process is all there is. */
 export function singleTree(config: Config, events: Events): Operations {

@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { PLATFORM, packageFolder } from '../../lib/embedded/packages';
+import { PLATFORM, packageFolder } from '../../lib/embedded/find-binaries';
 import { createDatabase } from '../support/postgres';
 import { startTestRedis } from '../support/redis';
 import { type SmtpSink, startSmtpSink } from '../support/smtp';

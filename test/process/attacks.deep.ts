@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { TRIES } from '../../lib/ops/access/tries';
+import { TRIES } from '../../lib/ops/auth/sign-in';
 import { cookiesOf, SIGNED, tokenIn } from '../ops/ops-web';
 import { order, statsOf } from '../supervisor/operator';
 import type { Answer } from '../support/http';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { createClient } from 'redis';
-import { PROCESSES } from '../../lib/job/pulse/process-keys';
+import { PROCESSES } from '../../lib/job/queue/keys';
 import type { Tree } from '../support/tree';
 import { until } from '../support/until';
 import { assertOneMailEach, SignUpStream, signUpMany } from './sign-ups';

@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { createClient } from 'redis';
-import { freePort } from '../../lib/embedded/free-port';
+import { freePort } from '../../lib/embedded/server-process';
 import { dice } from '../support/dice';
 import { createDatabase, type TestDatabase } from '../support/postgres';
 import { startTestRedis, type TestRedis } from '../support/redis';

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
+import type { OutgoingMessage } from '../../lib/mailer/definition/mail-types';
 import { SmtpTransport } from '../../lib/mailer/transport/smtp';
-import type { OutgoingMessage } from '../../lib/mailer/transport/transport';
+
 import { type SmtpSink, startSmtpSink } from '../support/smtp';
 import { type Certificate, makeCertificate } from './certificates';
 

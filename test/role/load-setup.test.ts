@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { UserError } from '../../lib/core/errors';
-import { loadJobSetup } from '../../lib/role/load-job-setup';
-import { loadMailSetup } from '../../lib/role/load-mail-setup';
+import { loadJobSetup, loadMailSetup } from '../../lib/role/load-setup';
 
 type Load = () => Promise<unknown>;
 const job = (jobSetup: Load | undefined) => loadJobSetup({ jobSetup } as unknown as Parameters<typeof loadJobSetup>[0]);

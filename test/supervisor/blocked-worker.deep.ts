@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { freePort } from '../../lib/embedded/free-port';
+import { freePort } from '../../lib/embedded/server-process';
 import type { Tree } from '../support/tree';
 import { until } from '../support/until';
 import { statsOf } from './operator';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
-import { type ListedProcess, ProcessList } from '../../lib/job/pulse/process-list';
-import { Deadline } from '../../lib/support/deadline';
+import { type ListedProcess, ProcessList } from '../../lib/job/processes/process-list';
+import { Deadline } from '../../lib/support/async';
 import type { Tree } from '../support/tree';
 import { until } from '../support/until';
 import { catamount, order, statsOf } from './operator';

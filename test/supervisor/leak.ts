@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { measureTree } from '../../lib/cluster/tree-memory';
+import { measureTree } from '../../lib/cluster/primary/memory-watch';
 import { request } from '../support/http';
 import type { Tree } from '../support/tree';
 import { until } from '../support/until';

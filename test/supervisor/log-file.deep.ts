@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import path from 'node:path';
-import { readState } from '../../lib/control/state-file';
+import { readState } from '../../lib/cluster/control/state-file';
 import { request } from '../support/http';
 import { tempFolder } from '../support/temp-folder';
 import { until } from '../support/until';

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { FAMILIES } from '../../lib/ops/metrics/families';
+import { FAMILIES } from '../../lib/ops/metrics/scrape';
 import { assertConventions } from '../ops/metrics/conventions';
 import { allQueries, parseQuery, unknownTo } from '../ops/metrics/queries';
 import { Scrape } from '../ops/metrics/scrape';

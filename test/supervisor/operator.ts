@@ -1,9 +1,9 @@
 import { execFile } from 'node:child_process';
 import path from 'node:path';
-import type { TreeStats } from '../../lib/cluster/stats';
-import { ask } from '../../lib/control/client';
-import { COMMANDS } from '../../lib/control/commands';
-import { readState, type TreeState } from '../../lib/control/state-file';
+import { ask } from '../../lib/cluster/control/client';
+import { COMMANDS } from '../../lib/cluster/control/commands';
+import { readState, type TreeState } from '../../lib/cluster/control/state-file';
+import type { TreeStats } from '../../lib/cluster/status';
 import type { Tree } from '../support/tree';
 import { WAIT_LIMIT_MS } from '../support/wait-limit';
 

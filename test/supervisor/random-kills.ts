@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import net from 'node:net';
-import { freePort } from '../../lib/embedded/free-port';
+import { freePort } from '../../lib/embedded/server-process';
 import { dice } from '../support/dice';
 import type { Tree } from '../support/tree';
 import { until } from '../support/until';

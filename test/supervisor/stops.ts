@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { freePort } from '../../lib/embedded/free-port';
+import { freePort } from '../../lib/embedded/server-process';
 import { FreshCallers } from '../support/fresh-callers';
 import type { Tree } from '../support/tree';
 import { until } from '../support/until';

@@ -2,9 +2,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import path from 'node:path';
-import { redisAnswers } from '../../lib/embedded/answers';
-import { freePort } from '../../lib/embedded/free-port';
-import { redisBinary } from '../../lib/embedded/redis-binary';
+import { redisBinary } from '../../lib/embedded/find-binaries';
+import { freePort, redisAnswers } from '../../lib/embedded/server-process';
 import { removeFolder, tempFolder } from './temp-folder';
 import { until } from './until';
 

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
-import { Backoff } from '../../lib/support/backoff';
-import { Deadline } from '../../lib/support/deadline';
+import { Backoff, Deadline } from '../../lib/support/async';
 import { parseDuration } from '../../lib/support/duration';
 import { type Service, ServiceGroup } from '../../lib/support/service';
 

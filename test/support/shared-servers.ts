@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { Events } from '../../lib/core/events';
 import { EmbeddedServers } from '../../lib/embedded/embedded-servers';
-import { Deadline } from '../../lib/support/deadline';
+import { Deadline } from '../../lib/support/async';
 import { RUN_FOLDER } from './temp-folder';
 
 const POSTGRES = 'CATAMOUNT_TEST_POSTGRES';

@@ -1,9 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { closest } from '../../lib/support/closest';
-import { printable, printableLines } from '../../lib/support/printable';
-import { elapsed, fromNow, shortTime } from '../../lib/support/short-time';
-import { byText, byTextAndNumber } from '../../lib/support/text-order';
+import { elapsed, fromNow, shortTime } from '../../lib/support/duration';
+import { byText, byTextAndNumber, closest, printable, printableLines } from '../../lib/support/text';
 import { fit, table, width } from '../../lib/support/text-table';
 
 const KNOWN = ['retry', 'scheduled', 'dead', 'waiting', 'busy', 'WelcomeEmailJob'];

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
+import type { JobSetup } from '../../lib/job/definition/setup';
 import { Job } from '../../lib/job/job';
-import type { JobSetup } from '../../lib/job/setup';
 import { defineApp } from '../../lib/role/app-definition';
 import { assertEnqueued, assertNoEnqueued, performEnqueuedJobs, type TestJobs, useFakeJobs } from '../../lib/testing';
 

@@ -1,6 +1,6 @@
 import assert, { AssertionError } from 'node:assert/strict';
+import { DiscardJob, KillJob } from '../../lib/job/definition/errors';
 import { Job } from '../../lib/job/job';
-import { DiscardJob, KillJob } from '../../lib/job/perform/verdict';
 import {
   assertEnqueued,
   assertEnqueuedJobs,

@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict';
-import type { FigurePart } from '../../lib/cluster/figures';
+import type { FigurePart } from '../../lib/cluster/status';
+
 import { Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
 import { NONE_SLOW } from '../../lib/core/request-counts';
-import { Deadline } from '../../lib/support/deadline';
-import { FigureHistory } from '../../lib/tree/figure-history';
-import { FIGURE_RANGES } from '../../lib/tree/figure-ranges';
-import { ALL_TREES, writePart } from '../../lib/tree/figure-script';
-import { figuresKey } from '../../lib/tree/tree-keys';
+import { Deadline } from '../../lib/support/async';
+import { ALL_TREES, FIGURE_RANGES, FigureHistory, writePart } from '../../lib/tree/time-series';
+import { figuresKey } from '../../lib/tree/tree-commands';
 import { startTestRedis, type TestRedis } from '../support/redis';
 import { until } from '../support/until';
 

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
-import { Deadline } from '../../lib/support/deadline';
+import { Deadline } from '../../lib/support/async';
 import { OperatorActs, readActs } from '../../lib/tree/operator-acts';
-import { ACTS } from '../../lib/tree/tree-keys';
+import { ACTS } from '../../lib/tree/tree-commands';
 import { startTestRedis, type TestRedis } from '../support/redis';
 import { until } from '../support/until';
 import { WAIT_LIMIT_MS } from '../support/wait-limit';

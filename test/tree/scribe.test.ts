@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
-import type { Operations } from '../../lib/cluster/stats';
+import type { Operations } from '../../lib/cluster/status';
 import { type EventMap, Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
 import { readSettings } from '../../lib/core/settings';
-import { Deadline } from '../../lib/support/deadline';
-import { Scribe } from '../../lib/tree/scribe';
-import { TREES, treeOrdersKey } from '../../lib/tree/tree-keys';
-import { TreeList } from '../../lib/tree/tree-list';
+import { Deadline } from '../../lib/support/async';
+import { TREES, treeOrdersKey } from '../../lib/tree/tree-commands';
+import { TreeList } from '../../lib/tree/tree-directory';
+import { Scribe } from '../../lib/tree/tree-reporter';
 import { singleTree } from '../ops/single-tree';
 import { startTestRedis, type TestRedis } from '../support/redis';
 import { removeFolder, tempFolder } from '../support/temp-folder';

@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict';
 import { Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
-import { ClassTally, toFields } from '../../lib/job/history/class-tally';
-import { minuteKey } from '../../lib/job/history/history-keys';
+import { readFailingCron, readFailures } from '../../lib/health/probes';
 import { newRecord } from '../../lib/job/record/record';
+import { ClassTally, minuteKey, toFields } from '../../lib/job/stats/history';
 import { Database } from '../../lib/model/database';
-import { Deadline } from '../../lib/support/deadline';
-import { readFailingCron, readFailures } from '../../lib/verdict/job-failures';
+import { Deadline } from '../../lib/support/async';
 import { createDatabase, type TestDatabase } from '../support/postgres';
 import { startTestRedis, type TestRedis } from '../support/redis';
 import { until } from '../support/until';

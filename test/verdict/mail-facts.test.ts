@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
+import { readMail } from '../../lib/health/probes';
 import { Database } from '../../lib/model/database';
-import { Deadline } from '../../lib/support/deadline';
-import { readMail } from '../../lib/verdict/mail-facts';
+import { Deadline } from '../../lib/support/async';
 import { store } from '../job/set/stored-job';
 import { createDatabase, type TestDatabase } from '../support/postgres';
 import { startTestRedis, type TestRedis } from '../support/redis';

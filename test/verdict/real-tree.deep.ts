@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { createClient } from 'redis';
-import { pageTexts, TEXTS } from '../../lib/ops/page/page-texts';
+import { pageTexts, TEXTS } from '../../lib/ops/ui/texts';
 import { Scrape } from '../ops/metrics/scrape';
 import { cookiesOf, tokenIn } from '../ops/ops-web';
 import { catamountWith } from '../supervisor/operator';

@@ -1,7 +1,6 @@
-import type { TreePicture } from '../../lib/cluster/tree-picture';
+import type { TreePicture } from '../../lib/cluster/status';
+import type { Reading, Sighting } from '../../lib/health/status-collector';
 import type { QueueStatus } from '../../lib/job/queue/queue-status';
-import type { Sighting } from '../../lib/verdict/lookout';
-import type { Reading } from '../../lib/verdict/source';
 import { NOW, pictureOf } from '../ops/overview/pictures';
 
 export function known<T>(value: T): Reading<T> {

@@ -1,17 +1,16 @@
 import assert from 'node:assert/strict';
-import { judgementLines, judgementOf } from '../../lib/cli/top/judgement';
-import { NO_RATES } from '../../lib/cli/top/rates';
-import { NO_STORES } from '../../lib/cli/top/stores';
-import { summary } from '../../lib/cli/top/summary';
-import type { Death, TreePicture } from '../../lib/cluster/tree-picture';
+import { summary } from '../../lib/cli/top/frame';
+import { judgementLines, judgementOf, NO_STORES } from '../../lib/cli/top/stores';
+import { NO_RATES } from '../../lib/cli/top/view';
+import type { Death, TreePicture } from '../../lib/cluster/status';
 import { readSettings } from '../../lib/core/settings';
-import { TREE } from '../../lib/ops/metrics/families/tree';
-import type { Readings } from '../../lib/ops/metrics/readings';
+import { judge } from '../../lib/health/judge';
+import type { Sighting } from '../../lib/health/status-collector';
+import type { Readings } from '../../lib/ops/metrics/scrape';
+import { TREE } from '../../lib/ops/metrics/tree-families';
 import { overviewView } from '../../lib/ops/overview/overview-view';
-import { Words } from '../../lib/ops/overview/words';
-import { pageTexts, TEXTS } from '../../lib/ops/page/page-texts';
-import { judge } from '../../lib/verdict/judge';
-import type { Sighting } from '../../lib/verdict/lookout';
+import { Words } from '../../lib/ops/ui/format';
+import { pageTexts, TEXTS } from '../../lib/ops/ui/texts';
 import { before as ago, NOW, pictureOf, processorOf, slotOf, statusOf, workerOf } from '../ops/overview/pictures';
 import { away, known, MAIL, NO_FAILURES, POSTGRES, queueOf, REDIS, sightingOf } from './sightings';
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { QueueTimes } from '../../lib/web/queue-times';
+import { QueueTimes } from '../../lib/web/request-metrics';
 
 describe('the times that requests waited', () => {
   const p99Of = (waits: readonly number[]) => {

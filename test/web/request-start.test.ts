@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { waitedSinceRouter } from '../../lib/web/request-start';
+import { waitedSinceRouter } from '../../lib/web/middleware';
 import { Serving } from './serving';
 
 describe('X-Request-Start', () => {

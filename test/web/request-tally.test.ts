@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import type { EventMap } from '../../lib/core/events';
-import { BOUNDS_MS, sumRequests } from '../../lib/core/request-counts';
-import { RequestTally } from '../../lib/web/request-tally';
+import { sumRequests } from '../../lib/core/request-counts';
+import { BOUNDS_MS } from '../../lib/support/histogram';
+import { RequestTally } from '../../lib/web/request-metrics';
 
 const finished = (about: Partial<EventMap['request.finished']>): EventMap['request.finished'] => ({
   method: 'GET',

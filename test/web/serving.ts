@@ -6,10 +6,10 @@ import { Redis } from '../../lib/core/redis';
 import { readSettings } from '../../lib/core/settings';
 import type { RouteEnvironment, Routes } from '../../lib/role/app-definition';
 import { createApplication } from '../../lib/web/application';
-import type { HealthOptions, ReadinessCheck } from '../../lib/web/health';
-import { createHttpServer } from '../../lib/web/http-server';
-import { RequestLimit } from '../../lib/web/limit';
+import { RequestLimit } from '../../lib/web/concurrency-limiter';
+import type { HealthOptions, ReadinessCheck } from '../../lib/web/middleware';
 import { RateLimits } from '../../lib/web/rate-limit';
+import { createHttpServer } from '../../lib/web/server';
 
 export interface ServingOptions {
   readonly routes?: Routes;

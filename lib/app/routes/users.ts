@@ -1,10 +1,10 @@
+import type { RouterContext } from '@koa/router';
+import { z } from 'zod';
 import { ProblemError, type Routes } from '../../index';
-import type { User } from '../models/user';
-import { authenticate } from '../services/authenticate';
+import { USER_LOCALES, type User } from '../models/user';
+import { authenticate } from '../services/access-token';
 import { EmailTakenError, signUp } from '../services/sign-up';
 import { SignUpLimits } from '../services/sign-up-limits';
-import { readNewUser } from './new-user';
-import { refuseSignUp } from './too-many-sign-ups';
 
 export const userRoutes: Routes = (router, environment) => {
   const limits = new SignUpLimits(environment);
@@ -49,4 +49,107 @@ function unauthorized(tried: boolean): ProblemError {
       'Cache-Control': 'no-store',
     },
   });
+}
+
+const ATOM = "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+";
+const LABEL = '[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?';
+/** What every mail server takes: a dot-atom of at most 64 characters at a domain name. Quoted names are left out. */
+const MAILBOX = new RegExp(`^(?=.{1,64}@)${ATOM}(?:\\.${ATOM})*@(?:${LABEL}\\.)+(?!\\d+$)${LABEL}$`);
+/** Control characters, lone surrogates, line separators, and those that turn the direction of the text around. */
+const UNFIT = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069]/u;
+
+/** Strangers would have the welcome carry their advertisements. */
+const LONGEST_NAME = 80;
+/** What mail programs make a link of. */
+const LINK = /:\/\/|\bwww\.|[\p{L}\d-]\.[\p{L}][\p{L}\d-]+(?:[/?#]|:\d)/iu;
+
+const error = {
+  body: 'must be an object with email, and if you like name and locale',
+  email: 'must be an e-mail address such as name@example.com, in ASCII, of at most 254 characters',
+  name: `must be a name of 1 to ${LONGEST_NAME} characters, on one line, without control characters and without a web address`,
+  locale: `must be ${USER_LOCALES.join(' or ')}`,
+};
+
+const NewUser = z.object(
+  {
+    email: z.string(error.email).trim().max(254, error.email).regex(MAILBOX, error.email),
+    name: z
+      .string(error.name)
+      .trim()
+      .refine(
+        (name) => name !== '' && [...name].length <= LONGEST_NAME && !UNFIT.test(name) && !LINK.test(name),
+        error.name,
+      )
+      .nullish()
+      .transform((name) => name ?? null),
+    locale: z
+      .enum(USER_LOCALES, error.locale)
+      .nullish()
+      .transform((locale) => locale ?? undefined),
+  },
+  error.body,
+);
+
+/** What the caller wants to sign up with. @throws ProblemError that names each wrong field and what is allowed. */
+export function readNewUser(ctx: Pick<RouterContext, 'request'>): z.output<typeof NewUser> {
+  if (ctx.request.body === undefined) throw unreadable(ctx.request.type);
+  const parsed = NewUser.safeParse(ctx.request.body);
+  if (parsed.success) return parsed.data;
+  const details = new Map(parsed.error.issues.map((issue) => [pointerTo(issue.path), issue.message]));
+  throw new ProblemError(422, { errors: [...details].map(([pointer, detail]) => ({ pointer, detail })) });
+}
+
+function unreadable(type: string): ProblemError {
+  if (type.endsWith('json')) return new ProblemError(400, { detail: `The body ${error.body}.` });
+  return new ProblemError(415, {
+    detail: 'Send the body as application/json.',
+    headers: { 'Accept-Post': 'application/json' },
+  });
+}
+
+function pointerTo(path: readonly PropertyKey[]): string {
+  return path.map((part) => `/${String(part)}`).join('');
+}
+
+const TEXTS = {
+  en: {
+    title: 'Too many sign-ups',
+    what: (minutes: number) =>
+      `There were too many sign-ups from your network, or with mail addresses like this one. Try again in ${
+        minutes === 1 ? 'a minute' : `${minutes} minutes`
+      }.`,
+    home: 'To the first page',
+  },
+  ko: {
+    title: '가입 신청이 너무 많습니다',
+    what: (minutes: number) =>
+      `같은 네트워크에서, 또는 비슷한 메일 주소로 들어온 가입 신청이 너무 많습니다. ${minutes}분 뒤에 다시 시도해 주세요.`,
+    home: '첫 페이지로',
+  },
+};
+
+/** 429: a page where a browser asks for one. @throws ProblemError, which is the answer to everybody else. */
+export function refuseSignUp(ctx: RouterContext, seconds: number): void {
+  const minutes = Math.ceil(seconds / 60);
+  const headers = { 'Retry-After': String(seconds), 'Cache-Control': 'no-store' };
+  if (ctx.accepts('json', 'html') !== 'html')
+    throw new ProblemError(429, { title: TEXTS.en.title, detail: TEXTS.en.what(minutes), headers });
+  const { title, what, home } = TEXTS[ctx.locale];
+  ctx.status = 429;
+  ctx.set({ ...headers, Vary: 'Accept, Accept-Language' });
+  ctx.type = 'html';
+  ctx.body = `<!doctype html>
+<html lang="${ctx.locale}">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>${title}</title>
+<link rel="stylesheet" href="/home.css">
+<main>
+<h1>${title}</h1>
+<p>${what(minutes)}</p>
+<p><a href="/">${home}</a></p>
+</main>
+</html>
+`;
 }

@@ -1,4 +1,5 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { User } from '../models/user';
 
 const LARGEST_ID = 9_223_372_036_854_775_807n;
 
@@ -32,4 +33,13 @@ export function parseToken(text: string): AccessToken | undefined {
   const [, userId, secret] = /^([1-9]\d{0,18}):([A-Za-z0-9_-]{43})$/.exec(text) ?? [];
   if (userId === undefined || secret === undefined || BigInt(userId) > LARGEST_ID) return undefined;
   return { userId, secret };
+}
+
+/** @param header the Authorization header. @returns the user whose token it bears, if it is one. */
+export async function authenticate(header: string): Promise<User | undefined> {
+  const [, text = ''] = /^Bearer +(\S+) *$/i.exec(header) ?? [];
+  const token = parseToken(text);
+  if (!token) return undefined;
+  const user = await User.query().findById(token.userId);
+  return user && matches(token.secret, user.tokenDigest) ? user : undefined;
 }

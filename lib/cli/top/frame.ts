@@ -1,11 +1,10 @@
-import { printable } from '../../support/printable';
+import type { TreePicture } from '../../cluster/status';
+import { elapsed } from '../../support/duration';
+import { printable } from '../../support/text';
 import { fit } from '../../support/text-table';
-import { happenings, inFlight } from './happenings';
-import { HELP } from './help';
-import { processes } from './processes';
-import { queues } from './queues';
-import { summary } from './summary';
-import { type Line, line, type Size, type View } from './view';
+import { happenings, inFlight, processes, queues } from './sections';
+import { judgementLines } from './stores';
+import { count, type Line, line, megabytes, percent, rate, type Size, time, UNKNOWN, type View } from './view';
 
 const KEYS = 'q quit  ↑↓ choose  r recycle  R phased restart  + - workers  p pause  h help';
 /** From so many rows on, parts stand apart. */
@@ -59,3 +58,61 @@ function bottom({ question, message, help }: View): Line {
 function cut(lines: readonly Line[], { columns, rows }: Size): Line[] {
   return lines.slice(0, rows).map(({ text, tone }) => line(fit(printable(text), columns), tone));
 }
+
+/** Who this tree is, how it is, what it answers, what it takes. @param most lines that tell what is wrong. */
+export function summary(view: View, now: number, most: number): Line[] {
+  const { picture, silence } = view;
+  const clock = new Date(now).toTimeString().slice(0, 8);
+  if (!picture)
+    return [line(`catamount top  ${clock}`, 'strong'), line(silence ?? 'Asking the tree …', silence ? 'bad' : 'faint')];
+  const { app, name, stats } = picture;
+  const up = elapsed(now - Date.parse(stats.started_at));
+  const title = `${app} on ${name}, pid ${stats.pid}, up ${up}, phase ${stats.phase}  ${clock}`;
+  const state =
+    silence === undefined
+      ? judgementLines(view.stores.sighting, picture, new Date(now), most)
+      : [line(`! What follows is old, the tree is asked again: ${silence}`, 'bad')];
+  return [line(title, 'strong'), ...state, requestsLine(view, picture), memoryLine(picture)];
+}
+
+function requestsLine({ rates }: View, { rates: told }: TreePicture): Line {
+  const { requestsPerS, p50Ms, p99Ms, failingPerS } = rates;
+  const parts = [
+    `Requests  ${rate(requestsPerS)}/s`,
+    `p50 ${time(p50Ms)}`,
+    `p99 ${time(p99Ms)}`,
+    `5xx ${rate(failingPerS)}/s`,
+    `turned away ${count(told.turnedAway)} in the last minute`,
+  ];
+  return line(parts.join('  '), told.turnedAway > 0 || (failingPerS ?? 0) > 0 ? 'warn' : 'plain');
+}
+
+function memoryLine({ stats, limits }: TreePicture): Line {
+  const { pss_mb: used, limit_mb: limit } = stats.memory;
+  if (limit === null) return line(`Memory    ${megabytes(used)}, no limit`);
+  const share = used === null ? UNKNOWN : percent(used / limit);
+  const high = used !== null && limits.recycleAboveMb !== null && used > limits.recycleAboveMb;
+  return line(`Memory    ${megabytes(used)} of ${limit} MB (${share})`, high ? 'warn' : 'plain');
+}
+
+/** Shown by h. */
+export const HELP: readonly Line[] = [
+  line('catamount top: this tree, once a second', 'strong'),
+  line(),
+  line('  ↑ ↓ tab   choose a worker'),
+  line('  r         recycle it: a fresh one takes its place (asks first)'),
+  line('  R         phased restart: all workers, then the job processor (asks first)'),
+  line('  + -       one worker more, one fewer'),
+  line('  p         pause jobs: those that run finish, no more begin; again: resume'),
+  line('  space     ask now'),
+  line('  q Ctrl-C  quit; the tree goes on'),
+  line(),
+  line('  state     with a time: until it is cut off, or tried again'),
+  line('  busy      requests in flight of the slots there are; jobs, of the most at once'),
+  line('  wait      requests that have no slot yet'),
+  line('  lag       how late the event loop was in the last second, 99th percentile'),
+  line('  cpu       of one core; memory: proportional set size, which sums up'),
+  line('  held      jobs set aside, since as many of their class run as may'),
+  line('  outbox    jobs that are due and not in Redis yet'),
+  line('  latency   how long the job that is next has waited'),
+];

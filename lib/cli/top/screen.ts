@@ -1,5 +1,5 @@
-import type { Paint } from './paint';
-import type { Line, Size } from './view';
+import { emitKeypressEvents, type Key } from 'node:readline';
+import type { Line, Size, Tone } from './view';
 
 /** A terminal to draw on, or what stands in for one. */
 export interface Output extends NodeJS.WritableStream {
@@ -57,3 +57,65 @@ export class Screen {
     if (changed.length > 0) this.output.write(changed.join(''));
   }
 }
+
+/** A terminal's keys, or what stands in for them. */
+export interface Input extends NodeJS.ReadableStream {
+  readonly isTTY?: boolean;
+  setRawMode?(raw: boolean): unknown;
+}
+
+/** Hears single keys, as long as it is open. */
+export class Keyboard {
+  private readonly hear = (typed: string | undefined, key: Key) => this.onKey(nameOf(typed, key));
+
+  /** @param onKey told `q`, `R`, `up`, `tab`, `ctrl-c` and the like. */
+  constructor(
+    private readonly input: Input,
+    private readonly onKey: (key: string) => void,
+  ) {
+    emitKeypressEvents(input);
+  }
+
+  open(): void {
+    this.input.setRawMode?.(true);
+    this.input.on('keypress', this.hear);
+    this.input.resume();
+  }
+
+  close(): void {
+    this.input.off('keypress', this.hear);
+    this.input.setRawMode?.(false);
+    this.input.pause();
+  }
+}
+
+function nameOf(typed: string | undefined, { name, ctrl, shift, sequence }: Key): string {
+  if (ctrl) return `ctrl-${name}`;
+  if (name === 'tab' && shift) return 'shift-tab';
+  // Letters as they are typed, so that R is not r; what has only a name by that.
+  return typed !== undefined && /^[!-~]$/.test(typed) ? typed : (name ?? sequence ?? '');
+}
+
+/** Makes text look like its tone. */
+export type Paint = (text: string, tone: Tone) => string;
+
+const RESET = '\x1b[0m';
+const COLOURED: Readonly<Record<Tone, string>> = {
+  plain: '',
+  strong: '\x1b[1m',
+  faint: '\x1b[2m',
+  selected: '\x1b[7m',
+  warn: '\x1b[33m',
+  bad: '\x1b[1;31m',
+};
+/** Weight and reversal are no colours. */
+const UNCOLOURED: typeof COLOURED = { ...COLOURED, faint: '', warn: '', bad: '\x1b[1m' };
+
+/** @param colour false: as NO_COLOR asks for. */
+export function painter(colour: boolean): Paint {
+  const codes = colour ? COLOURED : UNCOLOURED;
+  return (text, tone) => (codes[tone] === '' || text === '' ? text : `${codes[tone]}${text}${RESET}`);
+}
+
+/** For what is no terminal. */
+export const UNPAINTED: Paint = (text) => text;

@@ -1,15 +1,20 @@
-import type { TreePicture } from '../../cluster/tree-picture';
-import { environment } from '../../core/environment';
-import { toError } from '../../core/errors';
+import type { TreePicture } from '../../cluster/status';
+import { environment } from '../../core/config';
 import { Events } from '../../core/events';
 import { Redis } from '../../core/redis';
 import { readSettings } from '../../core/settings';
-import { type ListedQueue, Queues } from '../../job/queue/queues';
-import { JobSets } from '../../job/set/job-sets';
+import { treeIssues, worstFirst } from '../../health/issues';
+import { type Judgement, judge, transitOf } from '../../health/judge';
+import { Lookout, type Sighting } from '../../health/status-collector';
+import { JobSets } from '../../job/admin/job-admin';
+import { type ListedQueue, Queues } from '../../job/admin/queues';
 import { Database } from '../../model/database';
-import { settledUrls } from '../../role/settled-urls';
-import { Deadline } from '../../support/deadline';
-import { Lookout, type Sighting } from '../../verdict/lookout';
+import { issueLine, judgementTitle } from '../../ops/overview/health-summary';
+import { Words } from '../../ops/ui/format';
+import { pageTexts, TEXTS } from '../../ops/ui/texts';
+import { settledUrls } from '../../role/server-connections';
+import { Deadline, toError } from '../../support/async';
+import { type Line, line } from './view';
 
 /** What Redis and Postgres tell. What is not known is undefined. */
 export interface Stores {
@@ -108,4 +113,43 @@ async function readAll({
     sets.dead.size().catch(unknown),
   ]);
   return { queues: listed, retry, scheduled, dead, sighting, trouble: listed ? undefined : 'Redis does not answer' };
+}
+
+const texts = pageTexts(TEXTS).in('en');
+
+/**
+ * How all is, as the overview tells it and in its words.
+ * @param sighting undefined: Redis and Postgres could not be asked. @param most lines about what is wrong.
+ */
+export function judgementLines(
+  sighting: Sighting | undefined,
+  picture: TreePicture,
+  now: Date,
+  most = Number.POSITIVE_INFINITY,
+): Line[] {
+  const words = new Words(texts, now, false);
+  const judgement = judgementOf(sighting, picture);
+  const { level, issues, transit } = judgement;
+  const title = judgementTitle(judgement, words);
+  if (issues.length === 0) return [line(transit ? `~ ${title}.` : `${title}.`, transit ? 'warn' : 'faint')];
+  const shown = issues.length > most ? issues.slice(0, Math.max(0, most - 1)) : issues;
+  const hidden = issues.length - shown.length;
+  return [
+    line(`! ${title}:`, level === 'bad' ? 'bad' : 'warn'),
+    ...shown.map((issue) => line(`  ${issueLine(issue, words)}`, issue.level)),
+    ...(hidden > 0 ? [line(`  … ${hidden} more`, 'warn')] : []),
+  ];
+}
+
+/** Of the picture at hand, which may be newer than what else is known. */
+export function judgementOf(
+  sighting: Sighting | undefined,
+  picture: TreePicture,
+): Pick<Judgement, 'level' | 'issues' | 'transit'> {
+  if (sighting) {
+    const own = { ok: true, value: picture, tookMs: 0 } as const;
+    return judge({ ...sighting, own }, null, picture.limits.latencyWarningMs);
+  }
+  const issues = worstFirst(treeIssues(picture));
+  return { level: issues[0]?.level ?? 'busy', issues, transit: transitOf(picture, undefined) };
 }

@@ -1,11 +1,9 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import { environment } from '../../core/environment';
+import type { TreeFlags } from '../../cluster/control/running-tree';
+import { environment } from '../../core/config';
 import type { Environment } from '../../core/settings-reader';
-import type { TreeFlags } from '../running-tree';
 import { frame, snapshot } from './frame';
-import { type Input, Keyboard } from './keyboard';
-import { painter } from './paint';
-import { type Output, Screen } from './screen';
+import { type Input, Keyboard, type Output, painter, Screen } from './screen';
 import { Session } from './session';
 
 const PACE: Pace = { treeMs: 1000, answerMs: 3000, storesMs: 2000, secondReadingMs: 1200 };

@@ -1,15 +1,15 @@
 import { performance } from 'node:perf_hooks';
 import type { Knex } from 'knex';
-import { toError } from '../../core/errors';
 import type { Events } from '../../core/events';
-import { Backoff } from '../../support/backoff';
-import { jobNameOf } from '../job-class';
-import type { InstallationGate } from '../outbox/installation-gate';
-import { Recurring } from '../recurring';
-import { type CatchUp, type CatchUpOptions, catchUp, USUAL_LIMITS } from './catch-up';
-import type { CronEntry } from './cron-entries';
+import { withAttributes } from '../../core/execution-context';
+import { Backoff, toError } from '../../support/async';
+import { Recurring } from '../../support/periodic-task';
+import type { EnqueuedJob } from '../definition/job-class';
+import { type CronOptions, jobNameOf } from '../definition/job-class';
+import { enqueueOne } from '../enqueue/enqueue';
+import type { InstallationGate } from '../outbox/installation';
 import { type CronRow, isSame, lockRow, readRows, refresh, settle } from './cron-table';
-import { enqueueTick } from './enqueue-tick';
+import type { CronEntry, Schedule } from './schedule';
 
 export interface CronTuning {
   /** Longest pause between two looks at the table: what a suspended machine or a clock that jumps costs, ms. Default 10,000. */
@@ -175,4 +175,60 @@ function msUntilDue(entry: CronEntry, row: CronRow): number | undefined {
   if (row.run_requested_at) return 0;
   const next = row.paused ? undefined : entry.schedule.next(row.settled_until);
   return next && next.getTime() - row.now.getTime();
+}
+
+export type CatchUpPolicy = NonNullable<CronOptions['catchUp']>;
+
+export interface CatchUpOptions {
+  readonly policy: CatchUpPolicy;
+  /** A tick that is dealt with no later than this is on time, ms. */
+  readonly graceMs: number;
+  /** Ticks further back than so many are given up, whatever the policy, and not even counted. */
+  readonly limit: number;
+}
+
+/** Of a processor that is not tuned otherwise. */
+export const USUAL_LIMITS = Object.freeze({ graceMs: 60_000, limit: 1000 });
+
+export interface CatchUp {
+  /** To be enqueued, in order. */
+  readonly ticks: readonly Date[];
+  /** Ticks up to here are dealt with; undefined: none was due. */
+  readonly settledUntil: Date | undefined;
+  /** Ticks that were not enqueued on time. */
+  readonly missed: number;
+  /** How many of these are enqueued now. */
+  readonly caughtUp: number;
+  /** There were more than the limit; the counts leave the oldest out. */
+  readonly limited: boolean;
+}
+
+/**
+ * What becomes of the ticks between the last one that was dealt with and now. `all`: each. `once`: the latest. `skip`:
+ * the latest, unless it is late already.
+ */
+export function catchUp(schedule: Schedule, settledUntil: Date, now: Date, options: CatchUpOptions): CatchUp {
+  const { policy, graceMs, limit } = options;
+  const found = schedule.ticks(settledUntil, now, limit + 1);
+  const due = found.slice(-limit);
+  const isOnTime = (tick: Date): boolean => now.getTime() - tick.getTime() <= graceMs;
+  const latest = due.slice(-1);
+  const ticks = policy === 'all' ? due : policy === 'once' ? latest : latest.filter(isOnTime);
+  const onTime = ticks.filter(isOnTime).length;
+  return {
+    ticks,
+    settledUntil: latest[0],
+    missed: due.length - onTime,
+    caughtUp: ticks.length - onTime,
+    limited: found.length > limit,
+  };
+}
+
+/** The class's own road: its middleware, uniqueness and queue are the same as in anybody's `performLater`. */
+export function enqueueTick(
+  { jobClass, args }: CronEntry,
+  scheduledFor: Date,
+  trx?: Knex.Transaction,
+): Promise<EnqueuedJob> {
+  return withAttributes({ scheduledFor: scheduledFor.toISOString() }, () => enqueueOne(jobClass, { trx }, args));
 }

@@ -1,8 +1,11 @@
-import { toError } from '../../core/errors';
-import type { CarriedContext } from '../enqueue/request';
-import type { JobRun } from '../setup';
-import type { RunNotes } from './run-notes';
-import { JobTimeoutError } from './timeout';
+import { randomUUID } from 'node:crypto';
+import { NotConnectedError } from '../../core/errors';
+import { currentContext, type ExecutionContext, runInContext } from '../../core/execution-context';
+import { toError } from '../../support/async';
+import type { CarriedContext, JobClass, JobContext, Performable } from '../definition/job-class';
+import { type ClassPlan, planOf } from '../definition/options';
+import type { JobRun, PerformMiddleware } from '../definition/setup';
+import { MemoryNoteStore, RunNotes } from './checkpoint';
 
 /** What a run is about. */
 export interface RunSubject {
@@ -149,5 +152,213 @@ export class Run implements JobRun {
   abort(reason: Error): void {
     this.reason ??= reason;
     this.controller?.abort(this.reason);
+  }
+}
+
+/** How long a handler may take to heed its aborted signal before it is told of as overdue, ms. */
+const OVERDUE_MS = 10_000;
+
+/** A run took longer than its class's `timeout`. Its `cause` is what the handler then rejected with. */
+export class JobTimeoutError extends Error {
+  override readonly name = 'JobTimeoutError';
+
+  constructor(
+    readonly jobName: string,
+    readonly timeoutMs: number,
+  ) {
+    super(`${jobName} did not end within its timeout of ${timeoutMs} ms`);
+  }
+}
+
+/**
+ * Aborts the run when its time is up. It is left to the handler to end: until then its slot is kept.
+ * @param onOverdue called once, when the handler goes on all the same.
+ * @returns a function that ends the watch.
+ */
+export function watchTimeout(run: Run, timeoutMs: number, onOverdue: () => void, overdueMs = OVERDUE_MS): () => void {
+  let timer = setTimeout(() => {
+    run.abort(new JobTimeoutError(run.class, timeoutMs));
+    timer = setTimeout(onOverdue, overdueMs);
+  }, timeoutMs);
+  return () => clearTimeout(timer);
+}
+
+/** On the instance: a WeakMap would cost the garbage collector more than all the rest of a short job. */
+const RUN = Symbol('run');
+
+interface Attached {
+  [RUN]?: Run;
+}
+
+/** @throws NotConnectedError when nobody is performing this instance. */
+export function contextOf(job: object): JobContext {
+  return runOf(job);
+}
+
+/** @throws NotConnectedError when nobody is performing this instance. */
+export function runOf(job: object): Run {
+  const run = (job as Attached)[RUN];
+  if (!run) throw new NotConnectedError('this.context exists only while the job is being performed');
+  return run;
+}
+
+/** From now on `run` is what the job has as its `this.context`. */
+export function attachRun(job: object, run: Run): void {
+  (job as Attached)[RUN] = run;
+}
+
+/** Runs `work` in the execution context of the run: log lines name it, and jobs that it enqueues carry on its request's. */
+export function runInContextOf<T>({ id, class: jobClass, attempt, carried }: Run, work: () => T): T {
+  return runInContext({ jobId: id, jobClass, attempt, ...carried }, work);
+}
+
+/** In the execution context. A job that is performed within a run, by `performNow`, is a part of that run. */
+const DELIVERED_RUN = Symbol('delivered run');
+
+type ContextOfRun = ExecutionContext & { readonly [DELIVERED_RUN]?: Run };
+
+/** The same for the run of a delivered job, which fails by an error that its code leaves for nobody to catch. */
+export function runAsDelivered<T>(run: Run, work: () => T): T {
+  const { id: jobId, class: jobClass, attempt, carried } = run;
+  const context: ContextOfRun = { jobId, jobClass, attempt, ...carried, [DELIVERED_RUN]: run };
+  return runInContext(context, work);
+}
+
+/** The run of the delivered job that the code at hand belongs to, which may have ended. */
+export function deliveredRun(): Run | undefined {
+  return (currentContext() as ContextOfRun)[DELIVERED_RUN];
+}
+
+/** Middleware, callbacks, `perform`. In the context of its run already. @returns what `perform` returns. */
+export async function performJob(
+  job: Performable,
+  plan: ClassPlan,
+  run: Run,
+  middleware: readonly PerformMiddleware[],
+): Promise<unknown> {
+  if (plan.bare && middleware.length === 0) return job.perform(...(run.args as never[]));
+  if (middleware.length === 0) return performWithCallbacks(job, plan, run.args);
+  let result: unknown;
+  await runThrough(middleware, run, async () => {
+    result = await performWithCallbacks(job, plan, run.args);
+  });
+  return result;
+}
+
+type Work = () => Promise<void>;
+
+/** Runs `work` inside all of them, the first one outermost. A middleware that does not call `next` skips the rest. */
+export async function runThrough(middleware: readonly PerformMiddleware[], run: JobRun, work: Work): Promise<void> {
+  const enter = (index: number): Promise<void> => {
+    const layer = middleware[index];
+    if (!layer) return work();
+    return around(
+      (next) => layer(run, next),
+      () => enter(index + 1),
+      `the perform middleware ${layer.name || index + 1}`,
+    );
+  };
+  await enter(0);
+}
+
+/**
+ * Runs `layer` around `inner`, and holds on until both have ended: else a job would count as done while it still runs.
+ * @param name of the layer, for errors.
+ * @throws Error when the layer ends before what it began, or begins it twice.
+ */
+export async function around(layer: (next: Work) => unknown, inner: Work, name: string): Promise<void> {
+  let begun: Promise<void> | undefined;
+  let ended = false;
+  const end = () => {
+    ended = true;
+  };
+  await layer(() => {
+    if (begun) return Promise.reject(new Error(`${name} called next() twice`));
+    begun = inner();
+    begun.then(end, end);
+    return begun;
+  });
+  if (!begun || ended) return;
+  await (begun as Promise<void>).catch(() => undefined);
+  throw new Error(`${name} did not await next()`);
+}
+
+/** `perform` with the class's own callbacks: beforePerform, then aroundPerform around perform, then afterPerform. */
+export async function performWithCallbacks(
+  job: Performable,
+  plan: ClassPlan,
+  args: readonly unknown[],
+): Promise<unknown> {
+  const given = args as never[];
+  let performed = false;
+  let result: unknown;
+  const perform = async () => {
+    result = await job.perform(...given);
+    performed = true;
+  };
+  if (plan.before) await job.beforePerform?.(...given);
+  if (plan.around) {
+    await around((next) => job.aroundPerform?.(next, ...given), perform, `aroundPerform of ${plan.name}`);
+  } else await perform();
+  if (plan.after && performed) await job.afterPerform?.(...given);
+  return result;
+}
+
+/** A run without a record in Redis. Left out: a fresh id, the first attempt, the class's queue and tags. */
+export interface RunHere {
+  readonly id?: string;
+  readonly attempt?: number;
+  readonly queue?: string;
+  readonly tags?: readonly string[];
+  /** In place of the context of the code that calls. */
+  readonly carried?: CarriedContext;
+  /** The app's. */
+  readonly middleware?: readonly PerformMiddleware[] | undefined;
+}
+
+/**
+ * Runs a job here and now: with its callbacks and its timeout, without retries or a record. Its cursor and progress are
+ * kept in memory.
+ * @throws what `perform` or a callback throws; JobTimeoutError when it is late and then rejects.
+ */
+export async function performHere(
+  jobClass: JobClass,
+  args: readonly unknown[],
+  {
+    id = randomUUID(),
+    attempt = 1,
+    queue = jobClass.queue,
+    tags = jobClass.tags ?? [],
+    carried = {},
+    middleware = [],
+  }: RunHere = {},
+): Promise<unknown> {
+  const plan = planOf(jobClass);
+  const store = new MemoryNoteStore();
+  const owner = { id, queue, fence: '' };
+  const makeNotes = (): RunNotes => new RunNotes({ run, owner, store, onError: () => undefined });
+  const enqueuedAtMs = Date.now();
+  const run: Run = new Run({
+    id,
+    queue,
+    attempt,
+    tags,
+    class: plan.name,
+    deliveries: 1,
+    enqueuedAtMs,
+    carried,
+    makeNotes,
+  });
+  run.args = args;
+  const job: Performable = new jobClass();
+  attachRun(job, run);
+  const unwatch = plan.timeoutMs === undefined ? undefined : watchTimeout(run, plan.timeoutMs, () => undefined);
+  try {
+    return await runInContextOf(run, () => performJob(job, plan, run, middleware));
+  } catch (thrown) {
+    throw run.failure(thrown);
+  } finally {
+    unwatch?.();
+    run.notesInUse?.close();
   }
 }

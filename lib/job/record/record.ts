@@ -1,5 +1,99 @@
-import { readOptions } from './options';
-import { UnreadableJobError } from './payload';
+import type { JsonValue } from '../../core/execution-context';
+import { isCount, isObject, isText, isTexts, isTime } from '../../support/type-guards';
+import type { CarriedContext, EnqueueRequest, UniqueClaim } from '../definition/job-class';
+
+/** The version this code writes; a higher one was written by a newer deploy. */
+const VERSION = 1;
+
+/** The road a job took. */
+export type Via = 'outbox' | 'redis' | 'fallback';
+
+/** What a job's end leaves behind (fused-script.ts). */
+export type RoadTraces = '' | 'f' | 'r' | 'fr';
+
+const TRACES: ReadonlyMap<string, RoadTraces> = new Map([
+  ['outbox', 'f'],
+  ['redis', 'r'],
+  ['fallback', 'fr'],
+]);
+
+/** What travels, as `data` of bee-queue's record and as `payload` of an outbox row. */
+export interface Payload {
+  readonly v: number;
+  readonly class: string;
+  readonly args: readonly JsonValue[];
+  readonly via?: Via;
+  /** The context of the code that enqueued, carried into the job's own. */
+  readonly attrs: CarriedContext;
+  readonly tags?: readonly string[];
+  /** The job holds a claim, to be released (outbox/unique-claim.ts): before its run, or at its end. */
+  readonly unique?: UniqueClaim['until'];
+  /** Milliseconds since 1970. */
+  readonly enqueuedAt: number;
+}
+
+/** A record whose `data` is no payload: it would fail the same way for ever. */
+export class UnreadableJobError extends Error {
+  override readonly name = 'UnreadableJobError';
+}
+
+/** @param payload undefined where it cannot be read: the job may be from anywhere then. */
+export function roadTraces(payload: Pick<Payload, 'via'> | undefined): RoadTraces {
+  if (!payload) return 'f';
+  return payload.via === undefined ? '' : (TRACES.get(payload.via) ?? 'f');
+}
+
+export function createPayload(
+  { name, args, tags, context, unique }: Pick<EnqueueRequest, 'name' | 'args' | 'tags' | 'context' | 'unique'>,
+  via: Via,
+): Payload {
+  return {
+    v: VERSION,
+    class: name,
+    args,
+    via,
+    attrs: context,
+    ...(tags.length > 0 && { tags }),
+    ...(unique && { unique: unique.until }),
+    enqueuedAt: Date.now(),
+  };
+}
+
+/**
+ * Takes what a plain bee-queue producer may have written, too: only `class` and `args` are needed. What else there is
+ * and not of its kind counts as absent.
+ * @throws UnreadableJobError; Error when a newer version wrote it.
+ */
+export function readPayload(data: unknown): Payload {
+  const given = (data ?? {}) as Partial<Payload>;
+  if (typeof given.class !== 'string') throw new UnreadableJobError('the record names no job class');
+  if (given.args !== undefined && !Array.isArray(given.args)) {
+    throw new UnreadableJobError(`the arguments of ${given.class} are no array`);
+  }
+  const v = given.v ?? VERSION;
+  if (v > VERSION)
+    throw new Error(`${given.class} was enqueued in format ${v} by a newer deploy; this one knows ${VERSION}`);
+  return {
+    args: [],
+    ...given,
+    v,
+    class: given.class,
+    attrs: readContext(given.attrs),
+    ...(given.tags !== undefined && { tags: isTexts(given.tags) ? given.tags : [] }),
+    // Whatever it says, there may be a claim to be released.
+    ...(given.unique !== undefined && { unique: given.unique === 'executing' ? 'executing' : 'executed' }),
+    enqueuedAt: isTime(given.enqueuedAt) ? given.enqueuedAt : 0,
+  };
+}
+
+function readContext(given: unknown): CarriedContext {
+  const { requestId, locale, attributes } = (given ?? {}) as Partial<CarriedContext>;
+  return {
+    ...(isText(requestId) && { requestId }),
+    ...(isText(locale) && { locale }),
+    ...(isObject(attributes) && { attributes }),
+  };
+}
 
 /** How many errors a record keeps, newest first, and how long each may be. */
 const ERRORS_KEPT = 5;
@@ -125,4 +219,52 @@ function traceOf(error: Error): string {
   const { cause } = error;
   const text = cause instanceof Error ? `${own}\nCaused by: ${cause.stack || cause}` : own;
   return text.slice(0, ERROR_LENGTH);
+}
+
+type Options = JobRecord['options'];
+
+/** Of what kind each field is. Others are left as they are: a newer version may have written them. */
+const KINDS: { readonly [K in keyof Required<Options>]: (value: unknown) => boolean } = {
+  timestamp: isTime,
+  dueAt: isTime,
+  stacktraces: isTexts,
+  failures: (value) => Array.isArray(value) && value.every(isFailedRun),
+  attempts: isCount,
+  attemptsBy: (value) => isObject(value) && Object.values(value).every(isCount),
+  reason: isText,
+  noted: (value) => typeof value === 'boolean',
+  cursor: isText,
+};
+const FIELDS = Object.entries(KINDS);
+
+/** Whoever can write to Redis can write nonsense: what is not of its kind counts as absent. @param given is changed. */
+export function readOptions(given: unknown): Options {
+  if (!isObject(given)) return {};
+  const options: Record<string, unknown> = given as Record<string, unknown>;
+  for (const [name, isOfItsKind] of FIELDS) {
+    if (options[name] !== undefined && !isOfItsKind(options[name])) delete options[name];
+  }
+  return options;
+}
+
+function isFailedRun(value: unknown): value is FailedRun {
+  const { at, attempt, host, pid } = (value ?? {}) as Partial<FailedRun>;
+  return isTime(at) && isCount(attempt) && isText(host) && isCount(pid);
+}
+
+/**
+ * Since when a job could have run, ms since 1970: it was put on its queue, or its retry fell due (`dueAt`; bee-queue's
+ * own producers write `delay`). undefined where the record does not tell.
+ */
+export function readyAt(options: JobRecord['options']): number | undefined {
+  const { timestamp, dueAt } = options;
+  const { delay } = options as { readonly delay?: number };
+  const at = Math.max(known(timestamp), known(dueAt), known(delay));
+  return at === UNKNOWN ? undefined : at;
+}
+
+const UNKNOWN = Number.NEGATIVE_INFINITY;
+
+function known(time: unknown): number {
+  return isTime(time) ? time : UNKNOWN;
 }

@@ -1,13 +1,11 @@
 import { createTransport } from 'nodemailer';
+import SMTPConnection from 'nodemailer/lib/smtp-connection';
 import SmtpPool from 'nodemailer/lib/smtp-pool';
-import { toError } from '../../core/errors';
-import { withTlsAdvice } from '../../core/tls-advice';
-import { mustUpgrade } from '../../core/tls-mode';
-import { PermanentDeliveryError } from '../errors';
-import { mimeOptions, recipients } from './mime';
-import { isPermanent, refusals } from './smtp-answer';
-import { insistOnUtf8, needingUtf8 } from './smtp-utf8';
-import type { OutgoingMessage, Receipt, Transport } from './transport';
+import { mustUpgrade, withTlsAdvice } from '../../core/tls';
+import { toError } from '../../support/async';
+import { PermanentDeliveryError } from '../definition/errors';
+import type { OutgoingMessage, Receipt, Refusal } from '../definition/mail-types';
+import { mimeOptions, recipients, type Transport } from './transport';
 
 /** Longest whole delivery: below the time that a delivery record trusts a claim, and below SHUTDOWN_TIMEOUT. */
 const SEND_TIMEOUT_MS = 20_000;
@@ -69,4 +67,109 @@ export class SmtpTransport implements Transport {
   async close(options?: { readonly force: boolean }): Promise<void> {
     this.pool.close(options);
   }
+}
+
+interface SmtpError extends Error {
+  readonly responseCode: number;
+  readonly response: string;
+}
+
+/** Replies about who we are, not about the mail: a corrected SMTP_URL cures them, so they must not end a mail. */
+const ABOUT_LOGIN = new Set([530, 534, 535, 538]);
+
+/** An enhanced code (RFC 3463) behind the reply's own. */
+const ENHANCED = /^\d{3}[ -](\d)\.(\d{1,3})\.(\d{1,3})\b/;
+/** Limits that pass by themselves, in the words of servers. */
+const LIMIT_WORDS =
+  /\bquota\b|exceeded storage|mailbox (is )?full|\btoo many (messages|mails|e-?mails|connections)|\b(rate|sending|hourly|daily) limit|\b(unusual|sending|message) rate\b|throttl|try again later/i;
+
+/** Whether a 5xx tells of a limit, which is another tomorrow: by its enhanced code, or by its words where the code leaves that open. */
+function isPassing(response: string): boolean {
+  const [, kind, subject, detail] = ENHANCED.exec(response) ?? [];
+  if (kind === '4') return true;
+  const code = `${subject}.${detail}`;
+  if (code === '2.2' || code === '4.5') return true;
+  const isOpen = kind === undefined || subject === '7' || code === '0.0';
+  return isOpen && LIMIT_WORDS.test(response) && !/\bsize\b/i.test(response);
+}
+
+/**
+ * Whether the server refused this mail for good: a 5xx to MAIL, RCPT or DATA. A 5xx greeting or a failed login is
+ * about the server's or our state, and passes, and so does a quota or a rate.
+ */
+export function isPermanent(error: Error): error is SmtpError {
+  const { code, responseCode, response } = error as Partial<SmtpError> & { readonly code?: unknown };
+  return (
+    (code === 'EENVELOPE' || code === 'EMESSAGE') &&
+    typeof response === 'string' &&
+    typeof responseCode === 'number' &&
+    responseCode >= 500 &&
+    responseCode < 600 &&
+    !ABOUT_LOGIN.has(responseCode) &&
+    !isPassing(response)
+  );
+}
+
+/** What the server said, such as `450 4.2.1 mailbox busy`; undefined where it said nothing: it was not reached, say. */
+export function answerIn(error: Error): string | undefined {
+  for (let one: unknown = error; one instanceof Error; one = one.cause) {
+    const { response } = one as Partial<SmtpError>;
+    if (typeof response === 'string') return response;
+  }
+  return undefined;
+}
+
+/** The recipients refused while others were taken. */
+export function refusals(info: {
+  readonly rejectedErrors?:
+    | readonly (Error & {
+        recipient?: string | undefined;
+        response?: string | undefined;
+        responseCode?: number | undefined;
+      })[]
+    | undefined;
+}): readonly Refusal[] {
+  return (info.rejectedErrors ?? []).map((error) => ({
+    address: error.recipient ?? 'unknown',
+    answer: error.response ?? error.message,
+    permanent: error.responseCode === undefined || (error.responseCode >= 500 && !isPassing(error.response ?? '')),
+  }));
+}
+
+/** Of addresses that a server would have to understand, in RFC 6531's name: "non-ASCII addresses not permitted". */
+const NOT_PERMITTED = 553;
+
+/** Those whose part before the @ is not ASCII. (A domain that is not goes as punycode, which every server takes.) */
+export function needingUtf8(addresses: readonly string[]): string[] {
+  return addresses.filter((address) => !/^\p{ASCII}*@[^@]*$/u.test(address));
+}
+
+/**
+ * Asks the server, on a connection of its own, whether it takes such addresses: nodemailer would send them raw to one that does
+ * not, which is then free to make of them what it likes.
+ * @throws PermanentDeliveryError when it does not; Error when it cannot be asked.
+ */
+export async function insistOnUtf8(addresses: readonly string[], options: SMTPConnection.Options): Promise<void> {
+  const greeting = await ehloAnswer(options);
+  // Whoever knows no EHLO knows no extension either.
+  if (/^250[ -]SMTPUTF8\b/im.test(greeting)) return;
+  const answer = `the server does not offer SMTPUTF8, without which it cannot be told of ${addresses.join(', ')}`;
+  throw new PermanentDeliveryError(`${NOT_PERMITTED} 5.6.7 ${answer}`, NOT_PERMITTED, undefined);
+}
+
+function ehloAnswer(options: SMTPConnection.Options): Promise<string> {
+  const connection = new SMTPConnection(options);
+  return new Promise<string>((resolve, reject) => {
+    connection.once('error', (error: unknown) => reject(toError(error)));
+    connection.once('end', () =>
+      reject(new Error('the SMTP server closed the connection before its greeting was over')),
+    );
+    connection.connect((error) => {
+      if (error) reject(toError(error));
+      else resolve(String(connection.lastServerResponse));
+    });
+  }).finally(() => {
+    connection.on('error', () => undefined);
+    connection.quit();
+  });
 }

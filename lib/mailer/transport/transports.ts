@@ -1,8 +1,37 @@
-import type { Config } from '../../core/config';
+import fs from 'node:fs/promises';
+import path from 'node:path';
+import { createTransport } from 'nodemailer';
+import type { Config, MailDelivery as DeliveryMethod } from '../../core/config';
 import type { Events } from '../../core/events';
-import type { DeliveryMethod } from '../mail';
-import { createMailTransport } from './create';
-import type { Transport } from './transport';
+import { InvalidMailError } from '../definition/errors';
+import type { OutgoingMessage, Receipt } from '../definition/mail-types';
+import { SmtpTransport } from './smtp';
+import { mimeOptions, recipients, type Transport } from './transport';
+
+/** Of a tree with MAIL_DELIVERY=test, which may run for long. */
+const KEPT = 1000;
+
+/** The transport that MAIL_DELIVERY, or the mail, names. Connects to nothing yet. @throws InvalidMailError */
+export function createMailTransport(mail: Config['mail'], events: Events): Transport {
+  switch (mail.delivery) {
+    case 'smtp':
+      if (mail.smtpUrl === null)
+        throw new InvalidMailError(
+          "a mail asks for delivery 'smtp', but SMTP_URL is not set: set it, or choose another",
+        );
+      return new SmtpTransport(mail.smtpUrl);
+    case 'file':
+      return new FileTransport(mail.dir);
+    case 'log':
+      return new LogTransport(events);
+    case 'test':
+      return new TestTransport(KEPT);
+    default:
+      throw new InvalidMailError(
+        `delivery: ${JSON.stringify(mail.delivery satisfies never)} is no way to deliver; there are smtp, file, log and test`,
+      );
+  }
+}
 
 /** The transports of one process, each made when the first mail asks for it. */
 export class Transports {
@@ -25,4 +54,72 @@ export class Transports {
   async close(options: { readonly force: boolean }): Promise<void> {
     await Promise.all([...this.made.values()].map((transport) => transport.close(options)));
   }
+}
+
+/**
+ * Writes each mail as `<time>-<message id>.eml` into a folder, made on demand. Names sort by time. A file appears
+ * complete or not at all; only the owner can read it, for mails hold personal data.
+ */
+export class FileTransport implements Transport {
+  readonly name = 'file';
+  private readonly composer = createTransport({ streamTransport: true, buffer: true, newline: 'windows' });
+
+  constructor(private readonly folder: string) {}
+
+  async send(message: OutgoingMessage): Promise<Receipt> {
+    const { message: mime } = await this.composer.sendMail(mimeOptions(message));
+    const name = `${timestamp(message.date)}-${fileSafe(message.messageId)}.eml`;
+    const file = path.join(this.folder, name);
+    const unfinished = path.join(this.folder, `.${name}.tmp`);
+    await fs.mkdir(this.folder, { recursive: true, mode: 0o700 });
+    await fs.writeFile(unfinished, mime, { mode: 0o600 });
+    await fs.rename(unfinished, file);
+    return { messageId: message.messageId, response: file };
+  }
+
+  async close(): Promise<void> {}
+}
+
+/** Sorts as text, and every file system takes it. */
+function timestamp(date: Date): string {
+  return date.toISOString().replace(/[-:]/g, '');
+}
+
+function fileSafe(messageId: string): string {
+  return messageId
+    .replace(/@.*$/, '')
+    .replace(/[^A-Za-z0-9._-]/g, '')
+    .slice(0, 100);
+}
+
+/** Sends nothing: the mail's text goes to the log. */
+export class LogTransport implements Transport {
+  readonly name = 'log';
+
+  constructor(private readonly events: Events) {}
+
+  async send(message: OutgoingMessage): Promise<Receipt> {
+    const { messageId, subject, text } = message;
+    this.events.emit('mail.logged', { to: recipients(message), subject, text, messageId });
+    return { messageId };
+  }
+
+  async close(): Promise<void> {}
+}
+
+/** Sends nothing: keeps the mails for a test to look at, oldest first. */
+export class TestTransport implements Transport {
+  readonly name = 'test';
+  readonly messages: OutgoingMessage[] = [];
+
+  /** @param kept the oldest make room for those beyond it. Default: all are kept. */
+  constructor(private readonly kept = Number.POSITIVE_INFINITY) {}
+
+  async send(message: OutgoingMessage): Promise<Receipt> {
+    this.messages.push(message);
+    if (this.messages.length > this.kept) this.messages.shift();
+    return { messageId: message.messageId };
+  }
+
+  async close(): Promise<void> {}
 }

@@ -1,17 +1,15 @@
-import { Deeds } from '../page/deeds';
-import type { PageGroup } from '../site';
-import { actRoutes } from './act-routes';
-import { busyRoutes } from './busy-routes';
-import { classRoutes } from './class-routes';
-import { cronRoutes } from './cron-routes';
-import { findRoutes } from './find-routes';
-import { JobClasses } from './job-classes';
-import { JobDesk } from './job-desk';
-import { jobPageRoutes } from './job-routes';
-import type { JobDeed, JobSite } from './job-site';
-import { listRoutes } from './list-routes';
-import { queueRoutes } from './queue-routes';
-import { SET_PAGES } from './set-pages';
+import type { PageGroup } from '../ui/context';
+import { Deeds } from '../ui/flash';
+
+import { actRoutes } from './actions';
+import { busyRoutes } from './busy';
+import { cronRoutes } from './cron';
+import { jobPageRoutes } from './job-page';
+import { listRoutes } from './list';
+import { SET_PAGES } from './list-query';
+import { JobClasses, type JobDeed, JobDesk, type JobSite } from './pages';
+import { classRoutes, queueRoutes } from './queues';
+import { findRoutes } from './search';
 
 /** Queues and jobs. */
 export const jobRoutes: PageGroup = (site) => {

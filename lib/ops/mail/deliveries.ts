@@ -1,8 +1,16 @@
+import path from 'node:path';
 import type { Knex } from 'knex';
-import { TODAY } from '../../verdict/mails-to-retry';
+import { countMailsToRetry, TODAY } from '../../health/probes';
+import { assertOperator } from '../auth/access';
+import type { OpsContext, PageGroup } from '../ui/context';
+import { Paging, TimeWords } from '../ui/format';
+import { refusal } from '../ui/shell';
 
-export const DELIVERY_STATES = ['sent', 'claimed', 'failed'] as const;
-export type DeliveryState = (typeof DELIVERY_STATES)[number];
+import { INBOX, type Inbox } from './inbox';
+import { withJobs } from './mail-jobs';
+
+const DELIVERY_STATES = ['sent', 'claimed', 'failed'] as const;
+type DeliveryState = (typeof DELIVERY_STATES)[number];
 
 /** What is known of one mail. */
 export interface DeliveryRow {
@@ -24,7 +32,7 @@ export interface DeliveryRow {
   readonly updated_at: Date;
 }
 
-export interface DeliveryFilter {
+interface DeliveryFilter {
   readonly state: DeliveryState | null;
   /** `UserMailer#welcome`; empty for any. */
   readonly template: string;
@@ -35,7 +43,7 @@ export interface DeliveryFilter {
 /** The clock of whoever enqueued may be ahead of that of Postgres by so much. */
 const CLOCKS_DIFFER_MS = 3_600_000;
 /** More are not counted. */
-export const COUNTED = 10_000;
+const COUNTED = 10_000;
 /** Templates of so many newest mails are offered as a filter. */
 const TEMPLATES_OF = 5000;
 const TEMPLATE = `mailer || '#' || action`;
@@ -118,4 +126,86 @@ export class Deliveries {
       [pattern],
     );
   }
+}
+
+export const DELIVERIES = '/ops/mail/deliveries';
+const ADDRESS = /[^\s<>"'(),;:]{1,320}@[^\s<>"'(),;:]{1,320}/g;
+
+/** What became of each mail. Viewers see it without addresses. @param inbox where some of them lie. */
+export function deliveryRoutes(inbox: Inbox): PageGroup {
+  return (site) => {
+    const deliveries = new Deliveries(site.knex);
+
+    site.router.get(DELIVERIES, async (ctx) => {
+      const veiled = ctx.state.visitor.role === 'viewer';
+      const filter = filterOf(ctx, veiled);
+      const paging = Paging.of(ctx, await deliveries.count(filter));
+      const found = await withJobs(site, await deliveries.list(filter, paging.from, paging.to - paging.from));
+      const rows = veiled ? found.map(withoutAddresses) : found;
+      const queues = site.config.jobs.queues.map((queue) => queue.name);
+      const [today, retrying] = await Promise.all([
+        deliveries.today(),
+        // Without Redis nobody knows of jobs.
+        countMailsToRetry({ knex: site.knex, redis: site.redis.client, queues }).catch(() => 0),
+      ]);
+      const page = {
+        title: ctx.state.t('mail.deliveries.title'),
+        rows: rows.map((row) => ({ ...row, href: deliveryPath(row) })),
+        paging,
+        filter,
+        isFiltering: filter.state !== null || filter.template !== '' || filter.search !== '',
+        states: DELIVERY_STATES,
+        templates: await deliveries.templates(),
+        veiled,
+        today: { ...today, failed: Math.max(0, today.failed - retrying), retrying },
+        time: new TimeWords(ctx.state.t, new Date()),
+        more: paging.total >= COUNTED,
+      };
+      await site.pages.show(ctx, 'mail/deliveries', page, { deliveries: rows, total: paging.total });
+    });
+
+    site.router.get(`${DELIVERIES}/*key`, async (ctx) => {
+      assertOperator(ctx);
+      const found = await deliveries.find(ctx.params.key ?? '');
+      const [row] = found ? await withJobs(site, [found]) : [];
+      if (!row) throw refusal(404, 'deliveryGone');
+      const file = path.basename(row.response ?? '');
+      const kept = row.response === path.join(site.config.mail.dir, file) && (await inbox.names()).includes(file);
+      const time = new TimeWords(ctx.state.t, new Date());
+      const page = { title: row.subject, row, time, mail: kept ? `${INBOX}/${file}` : null };
+      await site.pages.show(ctx, 'mail/delivery', { ...page, back: DELIVERIES }, row);
+    });
+  };
+}
+
+/** The page of one mail. */
+export function deliveryPath({ key }: Pick<DeliveryRow, 'key'>): string {
+  return `${DELIVERIES}/${key.split('/').map(encodeURIComponent).join('/')}`;
+}
+
+function filterOf(ctx: OpsContext, veiled: boolean): DeliveryFilter {
+  const given = (name: string) =>
+    String(ctx.query[name] ?? '')
+      .trim()
+      .slice(0, 200);
+  return {
+    state: DELIVERY_STATES.find((name) => name === ctx.query.state) ?? null,
+    template: given('template'),
+    // A search would tell what is veiled.
+    search: veiled ? '' : given('q'),
+  };
+}
+
+/** The subject may name somebody, the answer repeats the address, and the key is made from it. */
+export function withoutAddresses<Row extends DeliveryRow>(row: Row): Row {
+  const veil = (text: string | null) => text?.replace(ADDRESS, '…') ?? null;
+  return {
+    ...row,
+    key: row.key.replace(/\/.*$/, ''),
+    recipients: row.recipients.map(() => '…'),
+    subject: '…',
+    message_id: '…',
+    response: veil(row.response),
+    error: veil(row.error),
+  };
 }

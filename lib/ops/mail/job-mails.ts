@@ -1,12 +1,11 @@
-import type { JobEntry } from '../../job/set/entry';
-import type { ShowRules } from '../jobs/shown-job';
-import type { Site } from '../site';
-import { Deliveries } from './deliveries';
-import { deliveryPath, withoutAddresses } from './delivery-routes';
+import type { JobEntry } from '../../job/sets/entry';
+import type { ShowRules, Site } from '../ui/context';
+
+import { Deliveries, deliveryPath, withoutAddresses } from './deliveries';
 import { type ToldDelivery, withJobs } from './mail-jobs';
 
 /** A mail on the page of its job. */
-export type JobMail = ToldDelivery & {
+type JobMail = ToldDelivery & {
   /** Its page; null for those who may not see it. */
   readonly href: string | null;
 };

@@ -1,8 +1,9 @@
-import { knownQueues } from '../../job/queue/queue-names';
-import { type FoundPlace, findJob } from '../../job/set/find-job';
-import { jobPath } from '../jobs/job-path';
-import { isRef } from '../jobs/shown-job';
-import type { Site } from '../site';
+import { knownQueues } from '../../job/queue/queue-status';
+import { type FoundPlace, findJob } from '../../job/sets/find-job';
+import { isRef } from '../../job/sets/query';
+import type { Site } from '../ui/context';
+import { jobPath } from '../ui/format';
+
 import type { DeliveryRow } from './deliveries';
 
 /**

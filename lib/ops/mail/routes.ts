@@ -1,8 +1,8 @@
-import type { PageGroup } from '../site';
-import { deliveryRoutes } from './delivery-routes';
-import { Inbox } from './inbox';
-import { inboxRoutes } from './inbox-routes';
-import { previewRoutes } from './preview-routes';
+import type { PageGroup } from '../ui/context';
+
+import { deliveryRoutes } from './deliveries';
+import { Inbox, inboxRoutes } from './inbox';
+import { previewRoutes } from './preview-pages';
 
 /** Previews, the inbox and deliveries. */
 export const mailRoutes: PageGroup = (site) => {

@@ -1,17 +1,17 @@
 import { AggregatorRegistry } from 'prom-client';
-import type { Family, HistogramSample } from './family';
-import type { Readings } from './readings';
+import type { Buckets } from '../../core/request-counts';
+import type { Readings } from './scrape';
 
 /** As prom-client tells a metric to other processes. */
 interface Told {
   readonly name: string;
   readonly help: string;
   readonly type: Family['type'];
-  readonly values: readonly Value[];
+  readonly values: readonly SeriesValue[];
   readonly aggregator: 'first';
 }
 
-interface Value {
+interface SeriesValue {
   readonly labels: Readonly<Record<string, string | number>>;
   readonly value: number;
   readonly metricName?: string;
@@ -33,7 +33,7 @@ function tell(family: Family, readings: Readings): Told {
   return { name, help, type, values, aggregator: 'first' };
 }
 
-function linesOf(name: string, { labels = {}, boundsMs, buckets }: HistogramSample): Value[] {
+function linesOf(name: string, { labels = {}, boundsMs, buckets }: HistogramSample): SeriesValue[] {
   let below = 0;
   const lines = [...boundsMs.map((ms) => String(ms / 1000)), '+Inf'].map((le, i) => {
     below += buckets.counts[i] ?? 0;
@@ -49,4 +49,47 @@ function linesOf(name: string, { labels = {}, boundsMs, buckets }: HistogramSamp
 /** Without the last digits, which are noise of binary fractions. */
 function clean(value: number): number {
   return Number(value.toPrecision(12));
+}
+
+export type Labels = Readonly<Record<string, string>>;
+
+/** One line of a counter or gauge. */
+export interface Sample {
+  readonly labels?: Labels;
+  readonly value: number;
+}
+
+/** The lines of one histogram. */
+export interface HistogramSample {
+  readonly labels?: Labels;
+  /** Upper bounds of the buckets, ms; `buckets.counts` has one more, for what is above. */
+  readonly boundsMs: readonly number[];
+  readonly buckets: Buckets;
+}
+
+interface About {
+  /** In base units, by Prometheus's conventions: `_seconds`, `_bytes`, `_ratio`; counters end in `_total`. */
+  readonly name: string;
+  readonly help: string;
+  /**
+   * It is of what all trees on the same Redis and Postgres share: each of them tells the same. All others have a label
+   * `tree`, since scrapes of one address may reach one tree or another.
+   */
+  readonly shared?: true;
+}
+
+/** A metric: what it is called, and how it is read. No sample: not known at the moment, which is not 0. */
+export type Family =
+  | (About & { readonly type: 'counter' | 'gauge'; readonly read: (readings: Readings) => readonly Sample[] })
+  | (About & { readonly type: 'histogram'; readonly read: (readings: Readings) => readonly HistogramSample[] });
+
+type GivenValue = number | null | undefined;
+
+/** The one sample of a metric without labels. */
+export function only(value: GivenValue): Sample[] {
+  return sample({}, value);
+}
+
+export function sample(labels: Labels, value: GivenValue): Sample[] {
+  return value === null || value === undefined ? [] : [{ labels, value }];
 }

@@ -1,18 +1,13 @@
-import type { RecentEvent } from '../../cluster/recent-events';
+import type { RecentEvent } from '../../cluster/status';
+import { processorsOf, type TreePicture } from '../../cluster/status';
 import type { Config } from '../../core/config';
-import { judge } from '../../verdict/judge';
-import type { Sighting } from '../../verdict/lookout';
-import { valueIn } from '../../verdict/source';
-import { type DependencyView, dependencyViews } from './dependency-view';
-import { type EventLine, eventLines } from './event-lines';
-import { type MemoryView, memoryView } from './memory-view';
-import { type CardView, cardView } from './node-view';
-import { load } from './primary-view';
-import { type QueueRow, queueRows } from './queue-rows';
-import { type SeenTree, seenTrees } from './seen-tree';
-import { type TreeTab, treeTab } from './tree-strip';
-import { type VerdictView, verdictView } from './verdict-view';
-import { facts, type Words } from './words';
+import { judge } from '../../health/judge';
+import { type Sighting, valueIn } from '../../health/status-collector';
+import { facts, type Words, type WorkerShade, workerShade } from '../ui/format';
+import { type EventLine, eventLines, type TreeTab, treeTab, type VerdictView, verdictView } from './health-summary';
+import { type CardView, cardView, known, load, type NodeView } from './process-cards';
+import { type DependencyView, dependencyViews, type QueueRow, queueRows } from './service-cards';
+import { type SeenTree, seenTrees } from './tree-health';
 
 /** Events that the page shows. */
 const EVENTS = 8;
@@ -111,4 +106,119 @@ function machineView(
     workers: stats.workers,
     order: limits.weighted ? t('overview.queues.weighted') : t('overview.queues.strict', { first: limits.queues[0] }),
   };
+}
+
+export interface Segment {
+  readonly id: string;
+  /** Of the style sheet: primary, workers, jobs, one that stands out. */
+  readonly shade: 'p' | WorkerShade | 'j' | 'hot';
+  readonly name: string;
+  /** null: not known, or nothing there. */
+  readonly mb: number | null;
+  /** Of the whole bar, percent. */
+  readonly x: number;
+  readonly width: number;
+  /** What fits into it: name and size, a worker's number, or nothing. */
+  readonly label: string;
+}
+
+/** What the tree takes, as one bar. */
+export interface MemoryView {
+  readonly tone: 'ok' | 'warn';
+  /** `450 of 512 MB`, or without a limit `450 MB`. */
+  readonly text: string;
+  /** `88 %`; '' without a limit. */
+  readonly share: string;
+  readonly note: string;
+  readonly segments: readonly Segment[];
+  /** Where recycling begins, percent of the bar; null without a limit. */
+  readonly mark: number | null;
+  readonly ticks: readonly string[];
+  readonly free: { readonly mb: number; readonly x: number; readonly label: string } | null;
+}
+
+/** What has room in a segment, percent of the bar: its name and size; a worker's number. */
+const LABELLED = 8;
+const NUMBERED = 3;
+const STEP_MB = 128;
+
+/** @param isKnown false: the tree is not heard of, and nothing of it is known. */
+export function memoryView(picture: TreePicture, nodes: readonly NodeView[], words: Words, isKnown = true): MemoryView {
+  const { t } = words;
+  const limit = picture.stats.memory.limit_mb;
+  const sizes = sizesOf(picture, nodes).map((size) => (isKnown ? size : { ...size, mb: null }));
+  const total = sizes.reduce((sum, { mb }) => sum + (mb ?? 0), 0);
+  const scale =
+    limit === null ? Math.max(STEP_MB, Math.ceil((total * 1.2) / STEP_MB) * STEP_MB) : Math.max(limit, total);
+  const recycle = picture.limits.recycleAboveMb;
+  let x = 0;
+  const segments = sizes.map((size): Segment => {
+    const width = round(((size.mb ?? 0) / scale) * 100);
+    const segment = { x: round(x), width, label: labelOf(size, width), ...size };
+    x += width;
+    return segment;
+  });
+  const used = isKnown ? Math.round(total) : '–';
+  return {
+    tone: recycle !== null && total > recycle ? 'warn' : 'ok',
+    text: limit === null ? `${used} MB` : t('overview.memory.of', { used, limit }),
+    share: limit === null || !isKnown ? '' : `${words.percent(total / limit)} %`,
+    note: noteOf(picture, recycle, words),
+    segments,
+    mark: recycle === null ? null : round((recycle / scale) * 100),
+    ticks: [0, 1, 2, 3, 4].map((quarter) => String(Math.round((scale / 4) * quarter))),
+    free: limit === null || total >= limit || !isKnown ? null : freeOf(Math.round(limit - total), round(x), words),
+  };
+}
+
+function labelOf({ id, name, mb }: Size, width: number): string {
+  if (width >= LABELLED) return `${name} ${Math.round(mb ?? 0)}`;
+  return width >= NUMBERED && id.startsWith(WORKER) ? id.slice(WORKER.length) : '';
+}
+
+function noteOf({ stats }: TreePicture, recycle: number | null, words: Words): string {
+  const { t } = words;
+  if (recycle === null) return t('overview.memory.noLimit');
+  if (stats.workers === 0) return '';
+  return t('overview.memory.recycles', { percent: words.percent(recycle / (stats.memory.limit_mb ?? recycle)) });
+}
+
+const WORKER = 'worker-';
+
+type Size = Pick<Segment, 'id' | 'name' | 'shade' | 'mb'>;
+
+function sizesOf(picture: TreePicture, nodes: readonly NodeView[]): Size[] {
+  const { vitals, stats } = picture;
+  return nodes.flatMap((node): Size[] => {
+    const { id, name } = node;
+    if (node.kind === 'primary') return [{ id, name, shade: 'p', mb: vitals.pssMb ?? vitals.rssMb }];
+    if (node.kind === 'jobs') {
+      const sizes = processorsOf(stats)
+        .filter(({ pid }) => pid !== null)
+        .map((one) => one.pss_mb ?? known(one.last_status)?.rssMb);
+      return [{ id, name, shade: 'j', mb: sumOf(sizes) }];
+    }
+    // In single mode the web is in the primary.
+    if (id === 'web') return [];
+    const index = Number(id.slice(WORKER.length));
+    const sizes = stats.worker_status
+      .filter((one) => one.index === index)
+      .map((one) => one.pss_mb ?? known(one.last_status)?.rssMb);
+    return [{ id, name, shade: node.hot ? 'hot' : workerShade(index), mb: sumOf(sizes) }];
+  });
+}
+
+/** While a process is replaced there are two in its place. @returns null where none has told its size. */
+function sumOf(sizes: readonly (number | undefined)[]): number | null {
+  const told = sizes.filter((mb) => mb !== undefined);
+  return told.length === 0 ? null : told.reduce((sum, size) => sum + size, 0);
+}
+
+function freeOf(mb: number, x: number, { t }: Words): MemoryView['free'] {
+  const label = 100 - x >= LABELLED ? t('overview.memory.freeLabel', { mb }) : '';
+  return { mb, x, label };
+}
+
+function round(percent: number): number {
+  return Math.round(percent * 100) / 100;
 }

@@ -2,13 +2,13 @@ import { Events } from '../../../lib/core/events';
 import { runInContext } from '../../../lib/core/execution-context';
 import { Redis } from '../../../lib/core/redis';
 import { connectJobs } from '../../../lib/job/connect';
+import type { JobSetup } from '../../../lib/job/definition/setup';
 import { Job } from '../../../lib/job/job';
+import { JobRegistry } from '../../../lib/job/job-registry';
 import { JobProcessor } from '../../../lib/job/processor';
-import { JobRegistry } from '../../../lib/job/registry';
-import type { JobSetup } from '../../../lib/job/setup';
 import { Database } from '../../../lib/model/database';
 import { connectTransactions, transaction } from '../../../lib/model/transaction';
-import { Deadline } from '../../../lib/support/deadline';
+import { Deadline } from '../../../lib/support/async';
 import type { Contender, Producer, Stop, StoreUrls } from './contenders';
 
 let perform: (value: number) => void = () => undefined;

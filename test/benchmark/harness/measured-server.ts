@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import fs from 'node:fs';
 import path from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
-import { freePort } from '../../../lib/embedded/free-port';
+import { freePort } from '../../../lib/embedded/server-process';
 import { request } from '../../support/http';
 import { descendants } from '../../support/processes';
 import { UNLIMITED } from '../../support/sign-up-limits';

@@ -6,7 +6,7 @@ import createKnex, { type Knex } from 'knex';
 import { Events } from '../../../lib/core/events';
 import { Redis } from '../../../lib/core/redis';
 import { readInstallation } from '../../../lib/job/outbox/installation';
-import { Deadline } from '../../../lib/support/deadline';
+import { Deadline } from '../../../lib/support/async';
 import { MailLedger } from '../../process/mail-ledger';
 import { startTestRedis, type TestRedis } from '../../support/redis';
 import { removeFolder, tempFolder } from '../../support/temp-folder';

@@ -1,8 +1,8 @@
 import net from 'node:net';
 import path from 'node:path';
 import pg from 'pg';
-import { redisAnswers } from '../../../lib/embedded/answers';
-import { findRunningServers } from '../../../lib/embedded/running-servers';
+import { findRunningServers } from '../../../lib/embedded/embedded-servers';
+import { redisAnswers } from '../../../lib/embedded/server-process';
 import { cookiesOf, tokenIn } from '../../ops/ops-web';
 import { type Answer, request } from '../../support/http';
 import { startTree } from '../../support/tree';

@@ -1,5 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import type { Queues } from '../../../lib/job/queue/queues';
+import type { Queues } from '../../../lib/job/admin/queues';
 import { asOperator, type Environment, QUEUES } from '../scene/environment';
 import type { TcpSwitch } from '../scene/tcp-switch';
 import type { Fault } from './faults';

@@ -1,4 +1,4 @@
-import { freePort } from '../../../lib/embedded/free-port';
+import { freePort } from '../../../lib/embedded/server-process';
 import { request } from '../../support/http';
 import { removeFolder, tempFolder } from '../../support/temp-folder';
 import { spawnTree, type Tree } from '../../support/tree';

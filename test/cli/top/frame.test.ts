@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
 import { frame, snapshot } from '../../../lib/cli/top/frame';
-import { painter, UNPAINTED } from '../../../lib/cli/top/paint';
-import { NO_RATES } from '../../../lib/cli/top/rates';
+import { painter, UNPAINTED } from '../../../lib/cli/top/screen';
 import { NO_STORES, type Stores } from '../../../lib/cli/top/stores';
-import { line, type Size, type Tone, type View } from '../../../lib/cli/top/view';
-import type { ListedQueue } from '../../../lib/job/queue/queues';
+import { line, NO_RATES, type Size, type Tone, type View } from '../../../lib/cli/top/view';
+import type { ListedQueue } from '../../../lib/job/admin/queues';
 import { width } from '../../../lib/support/text-table';
 import { NOW as AT, pictureOf, slotOf, statusOf, workerOf } from '../../ops/overview/pictures';
 import { sightingOf } from '../../verdict/sightings';

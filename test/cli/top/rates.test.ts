@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
-import { RateMeter } from '../../../lib/cli/top/rates';
-import type { WorkerStats } from '../../../lib/cluster/stats';
-import { BOUNDS_MS, type RequestCounts, sumRequests } from '../../../lib/core/request-counts';
+import { RateMeter } from '../../../lib/cli/top/view';
+import type { WorkerStats } from '../../../lib/cluster/status';
+import { type RequestCounts, sumRequests } from '../../../lib/core/request-counts';
+import { BOUNDS_MS } from '../../../lib/support/histogram';
 import { NOW, pictureOf, statusOf, workerOf } from '../../ops/overview/pictures';
 
 /** So many requests, of which each took up to 25 ms. */

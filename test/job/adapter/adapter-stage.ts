@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { Events } from '../../../lib/core/events';
 import { Redis } from '../../../lib/core/redis';
-import { BeeConnection } from '../../../lib/job/adapter/bee-connection';
-import { Deadline } from '../../../lib/support/deadline';
+import { BeeConnection } from '../../../lib/job/fetch/consumer';
+import { Deadline } from '../../../lib/support/async';
 import { startTestRedis, type TestRedis } from '../../support/redis';
 import { until } from '../../support/until';
 

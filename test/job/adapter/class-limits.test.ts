@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
-import { ClassLimits } from '../../../lib/job/adapter/class-limits';
-import type { Delivery } from '../../../lib/job/adapter/fused-call';
+import { ClassLimits, type Delivery } from '../../../lib/job/fetch/fetch-call';
 import { newRecord } from '../../../lib/job/record/record';
 
 const running = (limitedClass: string | undefined): Delivery => ({

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import type { RedisClient } from '../../../lib/core/redis';
-import type { Delivery, Outcome } from '../../../lib/job/adapter/fused-call';
-import { dispatch } from '../../../lib/job/enqueue/dispatch-script';
+import type { Delivery, Outcome } from '../../../lib/job/fetch/fetch-call';
+import { takeOver } from '../../../lib/job/processes/heartbeat';
+import { dispatch } from '../../../lib/job/queue/dispatch';
 import { newRecord } from '../../../lib/job/record/record';
-import { takeOver } from '../../../lib/job/redis/take-over-script';
 import { AdapterStage } from './adapter-stage';
 import { HandmadeProcess } from './handmade-process';
 

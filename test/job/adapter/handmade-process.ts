@@ -1,7 +1,6 @@
-import type { BeeConnection } from '../../../lib/job/adapter/bee-connection';
-import { ClassLimits } from '../../../lib/job/adapter/class-limits';
-import { callFused, type Delivery, type Outcome } from '../../../lib/job/adapter/fused-call';
-import { keyPrefix } from '../../../lib/job/redis/keys';
+import type { BeeConnection } from '../../../lib/job/fetch/consumer';
+import { ClassLimits, callFused, type Delivery, type Outcome } from '../../../lib/job/fetch/fetch-call';
+import { keyPrefix } from '../../../lib/job/queue/keys';
 
 export interface HandmadeCall {
   readonly wanted?: number;

@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
 import type { Redis } from '../../../lib/core/redis';
-import type { BeeConnection } from '../../../lib/job/adapter/bee-connection';
-import { ClassLimits } from '../../../lib/job/adapter/class-limits';
-import type { Delivery, Outcome } from '../../../lib/job/adapter/fused-call';
-import { dispatch } from '../../../lib/job/enqueue/dispatch-script';
+import type { BeeConnection } from '../../../lib/job/fetch/consumer';
+import { ClassLimits, type Delivery, type Outcome } from '../../../lib/job/fetch/fetch-call';
+import { takeOver } from '../../../lib/job/processes/heartbeat';
+import { dispatch } from '../../../lib/job/queue/dispatch';
 import { newRecord } from '../../../lib/job/record/record';
-import { takeOver } from '../../../lib/job/redis/take-over-script';
 import { HandmadeProcess } from './handmade-process';
 
 export const QUEUES = ['default', 'mailer'];

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import type { Redis } from '../../../lib/core/redis';
-import type { BeeConnection } from '../../../lib/job/adapter/bee-connection';
+import type { BeeConnection } from '../../../lib/job/fetch/consumer';
 import { until } from '../../support/until';
 import { AdapterStage } from './adapter-stage';
 import { CLASSES, LimitModel, QUEUES } from './limit-model';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { CancelEnqueue } from '../../../lib/job/enqueue/callbacks';
-import type { EnqueuedJob } from '../../../lib/job/enqueue/request';
+import type { EnqueuedJob } from '../../../lib/job/definition/job-class';
+import type { JobSetup } from '../../../lib/job/definition/setup';
+import { CancelEnqueue } from '../../../lib/job/enqueue/enqueue';
 import { Job } from '../../../lib/job/job';
-import type { JobSetup } from '../../../lib/job/setup';
 import { until } from '../../support/until';
 import { JobSystem } from '../job-system';
 import { Typist } from './typist';

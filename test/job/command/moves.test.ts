@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
+import { KillJob } from '../../../lib/job/definition/errors';
 import { Job } from '../../../lib/job/job';
-import { KillJob } from '../../../lib/job/perform/verdict';
 import { transaction } from '../../../lib/model/transaction';
-import { Deadline } from '../../../lib/support/deadline';
+import { Deadline } from '../../../lib/support/async';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
 import { JobSystem } from '../job-system';

@@ -1,11 +1,8 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { usageOf } from '../../../lib/job/command/command';
-import { JOB_COMMANDS, jobCommandTable } from '../../../lib/job/command/commands';
-import { jobsHelp } from '../../../lib/job/command/help';
-import { OPTIONS } from '../../../lib/job/command/options';
-import { parseJobCommand } from '../../../lib/job/command/parse';
+import { OPTIONS, usageOf } from '../../../lib/job/cli/command';
+import { JOB_COMMANDS, jobCommandTable, jobsHelp, parseJobCommand } from '../../../lib/job/cli/commands';
 
 const ID = '0b0e7c4e-4a3f-4c7a-9d53-0f6f5d1c8a11';
 

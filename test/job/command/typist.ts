@@ -1,10 +1,10 @@
 import { PassThrough, Writable } from 'node:stream';
-import { Desk } from '../../../lib/job/command/desk';
-import { parseJobCommand } from '../../../lib/job/command/parse';
-import { type Streams, Terminal } from '../../../lib/job/command/terminal';
-import type { JobEquipment } from '../../../lib/job/enqueue/connection';
-import type { JobClass } from '../../../lib/job/job-class';
-import { JobRegistry } from '../../../lib/job/registry';
+import { parseJobCommand } from '../../../lib/job/cli/commands';
+import { Desk } from '../../../lib/job/cli/desk';
+import { type Streams, Terminal } from '../../../lib/job/cli/terminal';
+import type { JobClass } from '../../../lib/job/definition/job-class';
+import type { JobEquipment } from '../../../lib/job/enqueue/enqueue';
+import { JobRegistry } from '../../../lib/job/job-registry';
 import type { JobSystem } from '../job-system';
 
 export interface Typed {

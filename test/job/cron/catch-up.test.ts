@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { type CatchUpPolicy, catchUp } from '../../../lib/job/cron/catch-up';
+import { type CatchUpPolicy, catchUp } from '../../../lib/job/cron/cron-service';
 import { Schedule } from '../../../lib/job/cron/schedule';
 import { expression, textOf, ticksByModel } from './cron-model';
 

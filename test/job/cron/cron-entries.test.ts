@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { UserError } from '../../../lib/core/errors';
-import { cronEntries } from '../../../lib/job/cron/cron-entries';
+import { cronEntries } from '../../../lib/job/cron/schedule';
+import type { JobClass } from '../../../lib/job/definition/job-class';
 import { Job } from '../../../lib/job/job';
-import type { JobClass } from '../../../lib/job/job-class';
 
 /** A class with this `static cron`. */
 function jobClass(cron: unknown, jobName = 'ReportJob'): JobClass {
@@ -86,9 +86,9 @@ describe('static cron', () => {
 
   it('loads the library for those alone that need it', () => {
     const code = `
-      const { cronEntries } = require('./lib/job/cron/cron-entries');
+      const { cronEntries } = require('./lib/job/cron/schedule');
       require('./lib/job/cron/cron-service');
-      require('./lib/job/cron/cron-board');
+      require('./lib/job/cron/cron-table');
       const isLoaded = () => Object.keys(require.cache).some((file) => file.includes('croner'));
       cronEntries([class PlainJob {}]);
       const before = isLoaded();

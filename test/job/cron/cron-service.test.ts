@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import pg from 'pg';
-import { CronBoard } from '../../../lib/job/cron/cron-board';
+import { CronBoard } from '../../../lib/job/cron/cron-table';
+import type { JobClass } from '../../../lib/job/definition/job-class';
 import { Job } from '../../../lib/job/job';
-import type { JobClass } from '../../../lib/job/job-class';
-import { Deadline } from '../../../lib/support/deadline';
+import { Deadline } from '../../../lib/support/async';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
 import { JobSystem } from '../job-system';

@@ -1,7 +1,7 @@
 import { currentContext } from '../../../lib/core/execution-context';
-import { cronEntries } from '../../../lib/job/cron/cron-entries';
+import { cronEntries } from '../../../lib/job/cron/schedule';
+import type { CronOptions, JobClass } from '../../../lib/job/definition/job-class';
 import { Job } from '../../../lib/job/job';
-import type { CronOptions, JobClass } from '../../../lib/job/job-class';
 import type { JobSystem } from '../job-system';
 
 interface TickRun {

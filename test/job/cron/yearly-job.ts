@@ -3,8 +3,8 @@ import { Events } from '../../../lib/core/events';
 import { Redis } from '../../../lib/core/redis';
 import { connectJobs } from '../../../lib/job/connect';
 import { Job } from '../../../lib/job/job';
+import { JobRegistry } from '../../../lib/job/job-registry';
 import { JobProcessor } from '../../../lib/job/processor';
-import { JobRegistry } from '../../../lib/job/registry';
 import { Database } from '../../../lib/model/database';
 import { TWO_QUEUES } from '../job-system';
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { type ArgumentCodec, deserializeArguments, serializeArguments } from '../../../lib/job/enqueue/arguments';
-import { UnreadableJobError } from '../../../lib/job/record/payload';
-import type { ArgumentSerializer } from '../../../lib/job/setup';
+import type { ArgumentSerializer } from '../../../lib/job/definition/setup';
+import { type ArgumentCodec, deserializeArguments, serializeArguments } from '../../../lib/job/record/arguments';
+import { UnreadableJobError } from '../../../lib/job/record/record';
 
 class Money {
   constructor(

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { currentContext, runInContext, withAttributes } from '../../../lib/core/execution-context';
-import { CancelEnqueue } from '../../../lib/job/enqueue/callbacks';
-import { EnqueueError } from '../../../lib/job/enqueue/enqueue-error';
-import type { EnqueuedJob, EnqueueRequest } from '../../../lib/job/enqueue/request';
+import { EnqueueError } from '../../../lib/job/definition/errors';
+import type { EnqueuedJob, EnqueueRequest } from '../../../lib/job/definition/job-class';
+import type { EnqueueMiddleware, JobSetup } from '../../../lib/job/definition/setup';
+import { CancelEnqueue } from '../../../lib/job/enqueue/enqueue';
 import { Job, performAllLater } from '../../../lib/job/job';
-import type { EnqueueMiddleware, JobSetup } from '../../../lib/job/setup';
-import { deferred } from '../../../lib/support/deferred';
+import { deferred } from '../../../lib/support/async';
 
 const told: string[] = [];
 

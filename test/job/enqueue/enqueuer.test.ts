@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { currentContext, runInContext, withAttributes } from '../../../lib/core/execution-context';
-import { CancelEnqueue } from '../../../lib/job/enqueue/callbacks';
-import { EnqueueError } from '../../../lib/job/enqueue/enqueue-error';
+import { EnqueueError } from '../../../lib/job/definition/errors';
+import { CancelEnqueue } from '../../../lib/job/enqueue/enqueue';
 import { Job, performAllLater } from '../../../lib/job/job';
 import { transaction } from '../../../lib/model/transaction';
 import { until } from '../../support/until';

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { User } from '../../../lib/app/models/user';
-import { deserializeArguments, serializeArguments } from '../../../lib/job/enqueue/arguments';
+import { RecordGoneError } from '../../../lib/job/definition/errors';
 import { Job } from '../../../lib/job/job';
-import { RecordGoneError } from '../../../lib/job/perform/verdict';
+import { deserializeArguments, serializeArguments } from '../../../lib/job/record/arguments';
 import { Model } from '../../../lib/model/model';
-import { ModelFolder } from '../../../lib/model/model-folder';
+import { ModelFolder } from '../../../lib/model/model-lookup';
 import { transaction } from '../../../lib/model/transaction';
 import { until } from '../../support/until';
 import { JobSystem } from '../job-system';

@@ -2,10 +2,11 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { Events } from '../../../lib/core/events';
 import { Redis } from '../../../lib/core/redis';
-import { RedisRoad } from '../../../lib/job/enqueue/redis-road';
-import type { EnqueueRequest } from '../../../lib/job/enqueue/request';
+import type { EnqueueRequest } from '../../../lib/job/definition/job-class';
+import { RedisRoad } from '../../../lib/job/enqueue/enqueuer';
+
 import { Job } from '../../../lib/job/job';
-import { Deadline } from '../../../lib/support/deadline';
+import { Deadline } from '../../../lib/support/async';
 import { startTestRedis, type TestRedis } from '../../support/redis';
 import { until } from '../../support/until';
 

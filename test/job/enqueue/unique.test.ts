@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
+import { DiscardJob, KillJob } from '../../../lib/job/definition/errors';
 import { Job, performAllLater } from '../../../lib/job/job';
-import { DiscardJob, KillJob } from '../../../lib/job/perform/verdict';
 import { transaction } from '../../../lib/model/transaction';
 import { until } from '../../support/until';
 import { Gate } from '../gate';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { Events } from '../../../lib/core/events';
-import { ClassTally, COUNTERS, fromFields, GREATEST, HISTOGRAMS, toFields } from '../../../lib/job/history/class-tally';
-import { type Minutes, Tally } from '../../../lib/job/history/tally';
+import { type Minutes, Tally } from '../../../lib/job/stats/collector';
+import { ClassTally, COUNTERS, fromFields, GREATEST, HISTOGRAMS, toFields } from '../../../lib/job/stats/history';
 
 const NOON = Date.UTC(2026, 10, 25, 12);
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { Job } from '../../../lib/job/job';
-import type { OutboxTuning } from '../../../lib/job/outbox/outbox-service';
+import type { OutboxTuning } from '../../../lib/job/outbox/service';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
 import { JobSystem } from '../job-system';

@@ -3,7 +3,7 @@ import { Events } from '../../../lib/core/events';
 import { Redis } from '../../../lib/core/redis';
 import { Relay } from '../../../lib/job/outbox/relay';
 import { Database } from '../../../lib/model/database';
-import { Deadline } from '../../../lib/support/deadline';
+import { Deadline } from '../../../lib/support/async';
 import { createDatabase, type TestDatabase } from '../../support/postgres';
 import { startTestRedis, type TestRedis } from '../../support/redis';
 import { until } from '../../support/until';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { EventMap } from '../../../lib/core/events';
 import { Job } from '../../../lib/job/job';
-import { DeadSet } from '../../../lib/job/set/dead-set';
+import { DeadSet } from '../../../lib/job/sets/dead-set';
 import { until } from '../../support/until';
 import { JobSystem } from '../job-system';
 import { setSources } from '../set/set-sources';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { currentContext } from '../../../lib/core/execution-context';
+import { DiscardJob, KillJob } from '../../../lib/job/definition/errors';
+import type { PerformMiddleware } from '../../../lib/job/definition/setup';
 import { Job } from '../../../lib/job/job';
-import { DiscardJob, KillJob } from '../../../lib/job/perform/verdict';
-import type { PerformMiddleware } from '../../../lib/job/setup';
 import { until } from '../../support/until';
 import { JobSystem } from '../job-system';
 

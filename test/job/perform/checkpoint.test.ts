@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
+import { DiscardJob, KillJob } from '../../../lib/job/definition/errors';
 import { Job } from '../../../lib/job/job';
-import { createPerformer } from '../../../lib/job/perform/create-performer';
-import { JobTimeoutError } from '../../../lib/job/perform/timeout';
-import { DiscardJob, KillJob } from '../../../lib/job/perform/verdict';
+import { JobRegistry } from '../../../lib/job/job-registry';
+import { createPerformer } from '../../../lib/job/perform/executor';
+import { JobTimeoutError } from '../../../lib/job/perform/run';
 import { readRecord, revivedRecord } from '../../../lib/job/record/record';
-import { JobRegistry } from '../../../lib/job/registry';
-import { Deadline } from '../../../lib/support/deadline';
+import { Deadline } from '../../../lib/support/async';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
 import { JobSystem } from '../job-system';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { currentContext } from '../../../lib/core/execution-context';
+import { RecordGoneError } from '../../../lib/job/definition/errors';
 import { Job } from '../../../lib/job/job';
-import { RecordGoneError } from '../../../lib/job/perform/verdict';
 import { until } from '../../support/until';
 import { JobSystem } from '../job-system';
 

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
+import { logEvents } from '../../../lib/core/event-catalog';
 import type { EventMap, EventName } from '../../../lib/core/events';
 import { currentContext, runInContext, withAttributes } from '../../../lib/core/execution-context';
-import { logEvents } from '../../../lib/core/log-subscriber';
-import { createLogger } from '../../../lib/core/logger';
+import { createLogger } from '../../../lib/core/logging';
+import { DiscardJob, KillJob } from '../../../lib/job/definition/errors';
 import { Job } from '../../../lib/job/job';
-import { DiscardJob, KillJob } from '../../../lib/job/perform/verdict';
 import { transaction } from '../../../lib/model/transaction';
 import { until } from '../../support/until';
 import { Gate } from '../gate';

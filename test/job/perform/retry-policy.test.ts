@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { Job } from '../../../lib/job/job';
+import { DiscardJob, KillJob, RecordGoneError } from '../../../lib/job/definition/errors';
 import {
   decide,
   polynomialWaitMs,
   type RetryAnswer,
   type RetryRules,
   retryWaitMs,
-} from '../../../lib/job/perform/retry-policy';
-import { DiscardJob, KillJob, RecordGoneError } from '../../../lib/job/perform/verdict';
+} from '../../../lib/job/definition/retry-policy';
+import { Job } from '../../../lib/job/job';
 
 const failure = new Error('it broke');
 const rules = (retryIn?: () => RetryAnswer, limit = 25) => ({ retry: { limit }, ...(retryIn && { retryIn }) });

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { Events } from '../../../lib/core/events';
 import { Job } from '../../../lib/job/job';
-import { Performer } from '../../../lib/job/perform/performer';
+import { JobRegistry } from '../../../lib/job/job-registry';
+import { Performer } from '../../../lib/job/perform/executor';
 import { readRecord } from '../../../lib/job/record/record';
-import { JobRegistry } from '../../../lib/job/registry';
 import { recordText } from '../set/stored-job';
 
 const STRAY = new Error('left for nobody to catch');

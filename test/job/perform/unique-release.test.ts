@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
+import { KillJob } from '../../../lib/job/definition/errors';
 import { Job } from '../../../lib/job/job';
-import { KillJob } from '../../../lib/job/perform/verdict';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
 import { JobSystem } from '../job-system';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { dispatch } from '../../../lib/job/enqueue/dispatch-script';
 import { Job } from '../../../lib/job/job';
-import { LatencyWatch } from '../../../lib/job/pulse/latency-watch';
-import { PROCESSES, processKey } from '../../../lib/job/pulse/process-keys';
+import { LatencyWatch } from '../../../lib/job/processes/process-reporter';
+import { dispatch } from '../../../lib/job/queue/dispatch';
+import { PROCESSES, processKey } from '../../../lib/job/queue/keys';
 import { newRecord } from '../../../lib/job/record/record';
 import { transaction } from '../../../lib/model/transaction';
 import { until } from '../../support/until';

@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
 import { runInContext } from '../../../lib/core/execution-context';
+import { DiscardJob, KillJob } from '../../../lib/job/definition/errors';
+import type { ErrorReport } from '../../../lib/job/definition/setup';
 import { Job } from '../../../lib/job/job';
-import { DiscardJob, KillJob } from '../../../lib/job/perform/verdict';
-import { ErrorReporter } from '../../../lib/job/report/error-reporter';
-import type { ErrorReport } from '../../../lib/job/setup';
-import { Deadline } from '../../../lib/support/deadline';
-import { deferred } from '../../../lib/support/deferred';
+import { ErrorReporter } from '../../../lib/job/perform/error-reporter';
+import { Deadline, deferred } from '../../../lib/support/async';
 import { until } from '../../support/until';
 import { JobSystem } from '../job-system';
 

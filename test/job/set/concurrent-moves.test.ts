@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict';
 import { Events } from '../../../lib/core/events';
 import { Redis, type RedisClient } from '../../../lib/core/redis';
+import { JobSets } from '../../../lib/job/admin/job-admin';
+import { KillJob } from '../../../lib/job/definition/errors';
 import { Job } from '../../../lib/job/job';
-import { KillJob } from '../../../lib/job/perform/verdict';
-import { JobSets } from '../../../lib/job/set/job-sets';
-import { moveJobs } from '../../../lib/job/set/move-script';
+import { moveJobs } from '../../../lib/job/sets/move-script';
 import { Database } from '../../../lib/model/database';
-import { Deadline } from '../../../lib/support/deadline';
-import { deferred } from '../../../lib/support/deferred';
+import { Deadline, deferred } from '../../../lib/support/async';
 import { until } from '../../support/until';
 import { JobSystem } from '../job-system';
 import { setSources } from './set-sources';

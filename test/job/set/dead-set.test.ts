@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import os from 'node:os';
+import { KillJob } from '../../../lib/job/definition/errors';
 import { Job } from '../../../lib/job/job';
-import { KillJob } from '../../../lib/job/perform/verdict';
-import { DeadSet } from '../../../lib/job/set/dead-set';
-import { RetrySet } from '../../../lib/job/set/retry-set';
+import { DeadSet } from '../../../lib/job/sets/dead-set';
+import { RetrySet } from '../../../lib/job/sets/redis-set';
 import { until } from '../../support/until';
 import { JobSystem } from '../job-system';
 import { setSources } from './set-sources';

@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
+import { JobSets } from '../../../lib/job/admin/job-admin';
 import { failedRecord, readRecord } from '../../../lib/job/record/record';
-import { buryUnknown } from '../../../lib/job/set/bury-script';
-import type { JobFilter } from '../../../lib/job/set/filter';
-import { InvalidRequestError } from '../../../lib/job/set/invalid-request';
-import { JobSets } from '../../../lib/job/set/job-sets';
+import { buryUnknown } from '../../../lib/job/sets/dead-set';
+import { InvalidRequestError, type JobFilter } from '../../../lib/job/sets/query';
 import { JobSystem } from '../job-system';
 import { setSources } from './set-sources';
 import { payloadText, recordText, type StoredJob, store } from './stored-job';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
+import { JobSets } from '../../../lib/job/admin/job-admin';
 import { Job } from '../../../lib/job/job';
-import { InvalidRequestError } from '../../../lib/job/set/invalid-request';
-import { JobSets } from '../../../lib/job/set/job-sets';
+import { InvalidRequestError } from '../../../lib/job/sets/query';
 import { transaction } from '../../../lib/model/transaction';
 import { until } from '../../support/until';
 import { JobSystem } from '../job-system';

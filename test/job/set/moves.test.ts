@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
-import type { SetName } from '../../../lib/job/set/entry';
-import { JobSets } from '../../../lib/job/set/job-sets';
-import type { BulkResult, Selection } from '../../../lib/job/set/selection';
+import { JobSets } from '../../../lib/job/admin/job-admin';
+import type { SetName } from '../../../lib/job/sets/entry';
+import type { BulkResult, Selection } from '../../../lib/job/sets/query';
 import { JobSystem } from '../job-system';
 import { setSources } from './set-sources';
 import { payloadText, store } from './stored-job';

@@ -1,10 +1,8 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
-import type { JobFilter } from '../../../lib/job/set/filter';
-import { InvalidRequestError } from '../../../lib/job/set/invalid-request';
-import { JobSets } from '../../../lib/job/set/job-sets';
-import type { JobPage, PageRequest } from '../../../lib/job/set/page';
+import { JobSets } from '../../../lib/job/admin/job-admin';
+import { InvalidRequestError, type JobFilter, type JobPage, type PageRequest } from '../../../lib/job/sets/query';
 import { JobSystem } from '../job-system';
 import { setSources } from './set-sources';
 import { payloadText, store } from './stored-job';

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { Events } from '../../../lib/core/events';
 import { Redis } from '../../../lib/core/redis';
+import { JobSets } from '../../../lib/job/admin/job-admin';
+import { KillJob } from '../../../lib/job/definition/errors';
 import { Job } from '../../../lib/job/job';
-import { KillJob } from '../../../lib/job/perform/verdict';
-import { JobSets } from '../../../lib/job/set/job-sets';
 import { until } from '../../support/until';
 import { JobSystem } from '../job-system';
 import { setSources } from './set-sources';

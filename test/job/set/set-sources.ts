@@ -1,4 +1,4 @@
-import type { SetSources } from '../../../lib/job/set/sources';
+import type { SetSources } from '../../../lib/job/sets/query';
 import type { JobSystem } from '../job-system';
 
 /** What the sets of a test's operator are read from. */

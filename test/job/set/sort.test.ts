@@ -1,10 +1,8 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import type { JobFilter } from '../../../lib/job/set/filter';
-import { InvalidRequestError } from '../../../lib/job/set/invalid-request';
-import type { JobSet } from '../../../lib/job/set/job-set';
-import { JobSets } from '../../../lib/job/set/job-sets';
-import { SORT_KEYS, type SortKey } from '../../../lib/job/set/page';
+import { JobSets } from '../../../lib/job/admin/job-admin';
+import type { JobSet } from '../../../lib/job/sets/job-set';
+import { InvalidRequestError, type JobFilter, SORT_KEYS, type SortKey } from '../../../lib/job/sets/query';
 import { JobSystem } from '../job-system';
 import { setSources } from './set-sources';
 import { payloadText, store } from './stored-job';

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
+import type { JsonValue } from '../../../lib/core/execution-context';
 import type { RedisClient } from '../../../lib/core/redis';
-import type { JsonValue } from '../../../lib/job/record/json';
 
 /** A job as a test wants it in Redis. */
 export interface StoredJob {

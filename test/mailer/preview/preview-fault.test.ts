@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
-import { faultOf } from '../../../lib/mailer/preview/preview-fault';
-import { TemplateError } from '../../../lib/mailer/template-error';
+import { TemplateError } from '../../../lib/mailer/definition/errors';
+import { faultOf } from '../../../lib/mailer/preview/preview-renderer';
 import { folderOf } from '../stage';
 
 describe('faultOf', () => {

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { MailerPreview } from '../../../lib/mailer/preview/mailer-preview';
-import { loadPreviews, Previews } from '../../../lib/mailer/preview/preview-folder';
+import { MailerPreview } from '../../../lib/mailer/mailer';
+import { loadPreviews, Previews } from '../../../lib/mailer/preview/preview-registry';
 import { folderOf } from '../stage';
 
-const BASE = JSON.stringify(path.resolve(__dirname, '../../../lib/mailer/preview/mailer-preview'));
+const BASE = JSON.stringify(path.resolve(__dirname, '../../../lib/mailer/mailer'));
 const preview = (name: string, body = '') =>
   `const { MailerPreview } = require(${BASE}); exports.default = class ${name} extends MailerPreview { ${body} };`;
 

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { simpleParser } from 'mailparser';
-import { FileTransport } from '../../../lib/mailer/transport/file';
-import type { OutgoingMessage } from '../../../lib/mailer/transport/transport';
+import type { OutgoingMessage } from '../../../lib/mailer/definition/mail-types';
+import { FileTransport } from '../../../lib/mailer/transport/transports';
+
 import { tempFolder } from '../../support/temp-folder';
 
 function message(more: Partial<OutgoingMessage> = {}): OutgoingMessage {

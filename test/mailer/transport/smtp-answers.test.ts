@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
-import { PermanentDeliveryError } from '../../../lib/mailer/errors';
+import { PermanentDeliveryError } from '../../../lib/mailer/definition/errors';
+import type { OutgoingMessage } from '../../../lib/mailer/definition/mail-types';
 import { SmtpTransport } from '../../../lib/mailer/transport/smtp';
-import type { OutgoingMessage } from '../../../lib/mailer/transport/transport';
+
 import { type FailureStage, type SmtpSink, startSmtpSink } from '../../support/smtp';
 
 const box = (address: string) => ({ name: '', address });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import net from 'node:net';
 import readline from 'node:readline';
-import { PermanentDeliveryError } from '../../../lib/mailer/errors';
+import { PermanentDeliveryError } from '../../../lib/mailer/definition/errors';
 import { SmtpTransport } from '../../../lib/mailer/transport/smtp';
 import { until } from '../../support/until';
 

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import net from 'node:net';
-import { mustUpgrade } from '../../../lib/core/tls-mode';
-import { PermanentDeliveryError } from '../../../lib/mailer/errors';
+import { mustUpgrade } from '../../../lib/core/tls';
+import { PermanentDeliveryError } from '../../../lib/mailer/definition/errors';
+import type { OutgoingMessage } from '../../../lib/mailer/definition/mail-types';
 import { SmtpTransport } from '../../../lib/mailer/transport/smtp';
-import type { OutgoingMessage } from '../../../lib/mailer/transport/transport';
+
 import { type FailureStage, type SmtpSink, startSmtpSink } from '../../support/smtp';
 import { until } from '../../support/until';
 import { LONG_MS } from '../stage';

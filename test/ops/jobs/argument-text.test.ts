@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { ArgumentFilter } from '../../../lib/core/argument-filter';
-import type { JsonValue } from '../../../lib/job/record/json';
-import { argumentLine, shownArguments } from '../../../lib/ops/jobs/argument-text';
+import type { JsonValue } from '../../../lib/core/execution-context';
+import { ArgumentFilter } from '../../../lib/core/redact';
+import { argumentLine, shownArguments } from '../../../lib/ops/jobs/job-view';
 
 const shown = (args: readonly JsonValue[]) =>
   shownArguments(args).map(({ name, text }) => (name === null ? text : `${name} = ${text}`));

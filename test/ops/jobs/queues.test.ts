@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { PROCESS_PREFIX, PROCESSES } from '../../../lib/job/pulse/process-keys';
+import { PROCESS_PREFIX, PROCESSES } from '../../../lib/job/queue/keys';
 import { store } from '../../job/set/stored-job';
 import { until } from '../../support/until';
 import { SIGNED, tokenIn } from '../ops-web';

@@ -1,10 +1,9 @@
-import type { EventMap, EventName } from '../../../lib/core/events';
-import { Events } from '../../../lib/core/events';
+import { type EventMap, type EventName, Events } from '../../../lib/core/events';
 import { Redis } from '../../../lib/core/redis';
+import { loadJobs } from '../../../lib/job/job-registry';
 import { JobProcessor } from '../../../lib/job/processor';
-import { loadJobs } from '../../../lib/job/registry';
 import { Database } from '../../../lib/model/database';
-import { Deadline } from '../../../lib/support/deadline';
+import { Deadline } from '../../../lib/support/async';
 import { type JobsConfig, TWO_QUEUES } from '../../job/job-system';
 import { until } from '../../support/until';
 import { OpsWeb } from '../ops-web';

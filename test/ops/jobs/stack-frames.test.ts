@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
-import { essence, nameAndMessage, stackLines } from '../../../lib/ops/jobs/stack-frames';
+import { essence, nameAndMessage, stackLines } from '../../../lib/ops/jobs/job-view';
 
 const LIB = path.resolve(__dirname, '../../../lib');
 

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { UserMailer } from '../../../lib/app/mailers/user-mailer';
+import type { Locale } from '../../../lib/core/config';
 import { Events } from '../../../lib/core/events';
 import { runInContext } from '../../../lib/core/execution-context';
 import { loadI18n } from '../../../lib/core/i18n';
-import type { Locale } from '../../../lib/core/locale';
-import { MailDelivery } from '../../../lib/mailer/delivery';
-import { DeliveryRecord } from '../../../lib/mailer/delivery-record';
+import { MailDelivery } from '../../../lib/mailer/delivery/delivery';
+import { DeliveryRecord } from '../../../lib/mailer/delivery/delivery-record';
 import { Database } from '../../../lib/model/database';
-import { Deadline } from '../../../lib/support/deadline';
+import { Deadline } from '../../../lib/support/async';
 import { APP_LOCALES, APP_TEMPLATES } from '../../mailer/stage';
 import { SmtpSink } from '../../support/smtp';
 import { until } from '../../support/until';

@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { freePort } from '../../../lib/embedded/free-port';
+import { freePort } from '../../../lib/embedded/server-process';
 import { removeFolder, tempFolder } from '../../support/temp-folder';
 import { startTree, type Tree } from '../../support/tree';
 import { BEARER, OPS_TOKEN } from '../ops-web';

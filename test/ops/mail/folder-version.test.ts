@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { folderVersion } from '../../../lib/ops/mail/folder-version';
+import { folderVersion } from '../../../lib/ops/mail/preview-process';
 import { removeFolder, tempFolder } from '../../support/temp-folder';
 
 describe('folderVersion', () => {

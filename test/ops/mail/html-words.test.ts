@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
-import { frameHtml, remoteImages } from '../../../lib/ops/mail/frame';
-import { htmlWords } from '../../../lib/ops/mail/html-words';
-import { previewLine } from '../../../lib/ops/mail/preview-line';
+import { frameHtml, remoteImages } from '../../../lib/ops/mail/mail-page';
+import { htmlWords, previewLine } from '../../../lib/ops/mail/parsed-mail';
 
 const words = (html: string) => htmlWords(html).replace(/\s+/g, ' ').trim();
 

@@ -1,6 +1,7 @@
 import path from 'node:path';
-import { FileTransport } from '../../../lib/mailer/transport/file';
-import type { OutgoingMessage } from '../../../lib/mailer/transport/transport';
+import type { OutgoingMessage } from '../../../lib/mailer/definition/mail-types';
+import { FileTransport } from '../../../lib/mailer/transport/transports';
+
 import type { OpsWeb } from '../ops-web';
 
 /** The folder that the inbox shows. */

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { Events } from '../../../lib/core/events';
 import { loadI18n } from '../../../lib/core/i18n';
-import { MailDelivery } from '../../../lib/mailer/delivery';
-import { DeliveryRecord } from '../../../lib/mailer/delivery-record';
+import { MailDelivery } from '../../../lib/mailer/delivery/delivery';
+import { DeliveryRecord } from '../../../lib/mailer/delivery/delivery-record';
 import { Mailer } from '../../../lib/mailer/mailer';
-import { Deadline } from '../../../lib/support/deadline';
+import { Deadline } from '../../../lib/support/async';
 import { APP_LOCALES, APP_TEMPLATES, LONG_MS } from '../../mailer/stage';
 import { type SmtpSink, startSmtpSink } from '../../support/smtp';
 import { until } from '../../support/until';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { frameHtml, remoteImages } from '../../../lib/ops/mail/frame';
-import { openMail } from '../../../lib/ops/mail/opened-mail';
+import { frameHtml, remoteImages } from '../../../lib/ops/mail/mail-page';
+import { openMail } from '../../../lib/ops/mail/parsed-mail';
 
 const DOT = { name: 'dot.png', type: 'image/png', content: Buffer.from('dot'), cid: 'dot.png@shop' };
 const BASE = '<base target="_blank">';

@@ -1,10 +1,8 @@
 import assert from 'node:assert/strict';
-import { BOUNDS_MS } from '../../../lib/core/request-counts';
-import { ClassTally } from '../../../lib/job/history/class-tally';
-import { expose } from '../../../lib/ops/metrics/exposition';
-import { FAMILIES } from '../../../lib/ops/metrics/families';
-import type { Family } from '../../../lib/ops/metrics/family';
-import type { Readings } from '../../../lib/ops/metrics/readings';
+import { ClassTally } from '../../../lib/job/stats/history';
+import { expose, type Family } from '../../../lib/ops/metrics/exposition';
+import { FAMILIES, type Readings } from '../../../lib/ops/metrics/scrape';
+import { BOUNDS_MS } from '../../../lib/support/histogram';
 import { assertConventions } from './conventions';
 import { parsePrometheus } from './prometheus-text';
 import { Scrape } from './scrape';

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { FAMILIES } from '../../../lib/ops/metrics/families';
+import { FAMILIES } from '../../../lib/ops/metrics/scrape';
 import { allQueries, type Panel, parseQuery, readDashboard, readRules, unknownTo } from './queries';
 import { Scrape } from './scrape';
 

@@ -1,15 +1,13 @@
 import assert from 'node:assert/strict';
-import type { Death, TreePicture } from '../../../lib/cluster/tree-picture';
+import type { Death, TreePicture } from '../../../lib/cluster/status';
 import type { Translate } from '../../../lib/core/i18n';
-import { eventLines } from '../../../lib/ops/overview/event-lines';
-import { jobsView } from '../../../lib/ops/overview/jobs-view';
-import { memoryView } from '../../../lib/ops/overview/memory-view';
-import type { NodeView } from '../../../lib/ops/overview/node-view';
-import { primaryView } from '../../../lib/ops/overview/primary-view';
-import { Words } from '../../../lib/ops/overview/words';
-import { workerView } from '../../../lib/ops/overview/worker-view';
-import { pageTexts, TEXTS } from '../../../lib/ops/page/page-texts';
-import { treeIssues } from '../../../lib/verdict/tree-issues';
+import { treeIssues } from '../../../lib/health/issues';
+import { eventLines } from '../../../lib/ops/overview/health-summary';
+import { memoryView } from '../../../lib/ops/overview/overview-view';
+import { type NodeView, primaryView, workerView } from '../../../lib/ops/overview/process-cards';
+import { jobsView } from '../../../lib/ops/overview/processor-card';
+import { Words } from '../../../lib/ops/ui/format';
+import { pageTexts, TEXTS } from '../../../lib/ops/ui/texts';
 import { before as ago, NOW, pictureOf, processorOf, slotOf, statusOf, workerOf } from './pictures';
 
 const BLOCKED: Death = { at: ago(6), reason: 'timeout', words: '', silentMs: 10_000, doing: 'POST /imports/ann' };

@@ -1,5 +1,4 @@
-import type { ProcessorStats, WorkerStats, WorkerStatus } from '../../../lib/cluster/stats';
-import type { SlotPicture, TreePicture } from '../../../lib/cluster/tree-picture';
+import type { ProcessorStats, SlotPicture, TreePicture, WorkerStats, WorkerStatus } from '../../../lib/cluster/status';
 import { NONE_SLOW, sumRequests } from '../../../lib/core/request-counts';
 
 export const NOW = '2026-03-12T14:02:11.000Z';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { Events } from '../../../lib/core/events';
 import { Redis } from '../../../lib/core/redis';
-import { Deadline } from '../../../lib/support/deadline';
-import { TREES } from '../../../lib/tree/tree-keys';
+import { Deadline } from '../../../lib/support/async';
+import { TREES } from '../../../lib/tree/tree-commands';
 import { Stage } from '../../supervisor/stage';
 import { type Browser, launchBrowser, shoot, violations, wordsOf } from '../../support/browser';
 import { removeFolder, tempFolder } from '../../support/temp-folder';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { LOCALES } from '../../../lib/core/locale';
-import { Format } from '../../../lib/ops/page/format';
+import { LOCALES } from '../../../lib/core/config';
+import { Format } from '../../../lib/ops/ui/format';
 
 const DAY_MS = 86_400_000;
 

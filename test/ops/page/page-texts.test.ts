@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
+import { LOCALES } from '../../../lib/core/config';
 import { loadI18n } from '../../../lib/core/i18n';
-import { LOCALES } from '../../../lib/core/locale';
-import { pageTexts, TEXTS } from '../../../lib/ops/page/page-texts';
+import { pageTexts, TEXTS } from '../../../lib/ops/ui/texts';
 import { removeFolder, tempFolder } from '../../support/temp-folder';
 
 /** `a.b.c`, without what goes with a count. */

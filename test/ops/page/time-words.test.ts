@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
-import { pageTexts } from '../../../lib/ops/page/page-texts';
-import { TimeWords } from '../../../lib/ops/page/time-words';
+import { TimeWords } from '../../../lib/ops/ui/format';
+import { pageTexts } from '../../../lib/ops/ui/texts';
 
 const FOLDER = path.resolve(__dirname, '../../../lib/ops/locales');
 const NOW = new Date('2026-03-12T14:02:11Z');

@@ -1,16 +1,14 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import type { Translate } from '../../../lib/core/i18n';
-import { BOUNDS_MS, NONE_SLOW } from '../../../lib/core/request-counts';
-import { Words } from '../../../lib/ops/overview/words';
-import { pageTexts, TEXTS } from '../../../lib/ops/page/page-texts';
-import { drawingOf } from '../../../lib/ops/plots/drawing';
-import { percentile } from '../../../lib/ops/plots/percentile';
-import { roundUp } from '../../../lib/ops/plots/plot';
-import { plotsOf } from '../../../lib/ops/plots/plots';
-import { Histogram } from '../../../lib/support/histogram';
-import type { FigureStep } from '../../../lib/tree/figure-history';
-import { RequestTally } from '../../../lib/web/request-tally';
+import { NONE_SLOW } from '../../../lib/core/request-counts';
+import { plotsOf, roundUp } from '../../../lib/ops/charts/charts';
+import { drawingOf } from '../../../lib/ops/charts/charts-view';
+import { Words } from '../../../lib/ops/ui/format';
+import { pageTexts, TEXTS } from '../../../lib/ops/ui/texts';
+import { BOUNDS_MS, Histogram, percentile } from '../../../lib/support/histogram';
+import type { FigureStep } from '../../../lib/tree/time-series';
+import { RequestTally } from '../../../lib/web/request-metrics';
 
 const NOW = Date.UTC(2026, 2, 12, 14, 0, 30);
 const REQUEST = {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { Events } from '../../../lib/core/events';
 import { Redis } from '../../../lib/core/redis';
-import { Deadline } from '../../../lib/support/deadline';
-import { pictureKey, TREES } from '../../../lib/tree/tree-keys';
+import { Deadline } from '../../../lib/support/async';
+import { pictureKey, TREES } from '../../../lib/tree/tree-commands';
 import { until } from '../../support/until';
 import { WAIT_LIMIT_MS } from '../../support/wait-limit';
 import { textOf } from '../jobs/visitor';

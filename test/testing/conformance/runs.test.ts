@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { runInContext, withAttributes } from '../../../lib/core/execution-context';
-import { CancelEnqueue } from '../../../lib/job/enqueue/callbacks';
+import { KillJob } from '../../../lib/job/definition/errors';
+import { CancelEnqueue } from '../../../lib/job/enqueue/enqueue';
 import { Job, performAllLater } from '../../../lib/job/job';
-import { JobTimeoutError } from '../../../lib/job/perform/timeout';
-import { KillJob } from '../../../lib/job/perform/verdict';
+import { JobTimeoutError } from '../../../lib/job/perform/run';
 import { transaction } from '../../../lib/model/transaction';
 import { assertNoEnqueued, assertPerformed, performEnqueuedJobs, performedJobs } from '../../../lib/testing';
 import { conformance } from './adapters';

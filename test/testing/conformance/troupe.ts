@@ -1,9 +1,8 @@
 import { currentContext } from '../../../lib/core/execution-context';
-import type { JobArgument } from '../../../lib/job/enqueue/argument-types';
-import type { EnqueuedJob } from '../../../lib/job/enqueue/request';
+import { DiscardJob, KillJob } from '../../../lib/job/definition/errors';
+import type { EnqueuedJob, JobArgument } from '../../../lib/job/definition/job-class';
+import type { JobSetup } from '../../../lib/job/definition/setup';
 import { Job } from '../../../lib/job/job';
-import { DiscardJob, KillJob } from '../../../lib/job/perform/verdict';
-import type { JobSetup } from '../../../lib/job/setup';
 import { Model } from '../../../lib/model/model';
 
 /** What the jobs below, their callbacks and the middleware around them have done, in order. */

@@ -1,4 +1,4 @@
-import type { JobSetup } from '../../../../lib/job/setup';
+import type { JobSetup } from '../../../../lib/job/definition/setup';
 
 const setup: JobSetup = { filterArguments: ['email'] };
 

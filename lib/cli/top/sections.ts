@@ -1,0 +1,292 @@
+import type { RecentEvent } from '../../cluster/status';
+import {
+  type Death,
+  type ProcessorStats,
+  processorsOf,
+  type SlotPicture,
+  type TreePicture,
+  told,
+  type WorkerStats,
+  type WorkInFlight,
+} from '../../cluster/status';
+import { valueIn } from '../../health/status-collector';
+import type { ListedQueue } from '../../job/admin/queues';
+import { shortTime } from '../../support/duration';
+import { countOf } from '../../support/text';
+import { table, wrap } from '../../support/text-table';
+import { count, type Line, line, megabytes, percent, rate, type Tone, time, UNKNOWN, type View } from './view';
+
+const PROCESS_HEADING = ['  process', 'pid', 'state', 'busy', 'wait', 'req/s', 'lag', 'cpu', 'memory', 'restarts'];
+
+interface Row {
+  readonly cells: readonly string[];
+  readonly tone: Tone;
+}
+
+/** Workers that can be chosen, in order: each once, the newest of its slot. */
+export function chosenFrom({ stats }: TreePicture): readonly WorkerStats[] {
+  return stats.worker_status.filter(
+    (worker, i) => stats.worker_status.findIndex(({ index }) => index === worker.index) === i,
+  );
+}
+
+/** A line for each process, at most `most`: those around the chosen one. */
+export function processes(view: View, columns: number, most: number, now: number): Line[] {
+  const { picture } = view;
+  if (!picture) return [];
+  const chosen = chosenFrom(picture)[view.selected];
+  const workers = picture.stats.worker_status.map((worker) => workerRow(view, worker, picture, worker === chosen, now));
+  const others = [...processorRows(view, picture, now), primaryRow(view, picture)];
+  const at = chosen ? picture.stats.worker_status.indexOf(chosen) : 0;
+  const { shown, hidden } = around(workers, at, most - others.length - 1);
+  const rows = [...shown, ...others];
+  const [heading = '', ...texts] = table([PROCESS_HEADING, ...rows.map((row) => row.cells)], columns);
+  const lines = texts.map((text, i) => line(text, rows[i]?.tone));
+  return [line(heading, 'faint'), ...lines, ...(hidden > 0 ? [line(`  … ${hidden} more workers`, 'faint')] : [])];
+}
+
+/** As many rows as there is room for, with the one at `index` among them. */
+function around(rows: readonly Row[], index: number, room: number): { shown: readonly Row[]; hidden: number } {
+  if (rows.length <= room) return { shown: rows, hidden: 0 };
+  // One line tells of the others.
+  const shown = Math.max(1, room - 1);
+  const from = Math.max(0, Math.min(index - Math.floor(shown / 2), rows.length - shown));
+  return { shown: rows.slice(from, from + shown), hidden: rows.length - shown };
+}
+
+function workerRow(view: View, worker: WorkerStats, picture: TreePicture, chosen: boolean, now: number): Row {
+  const { index, pid, last_status, pss_mb, restarts } = worker;
+  const status = told(last_status);
+  const rates = view.rates.byPid.get(pid);
+  const state = workerState(
+    worker,
+    picture.slots.find((slot) => slot.index === index),
+    now,
+  );
+  const cells = [
+    `${chosen ? '›' : ' '} web ${index}`,
+    String(pid),
+    state,
+    status ? `${status.busy_threads}/${status.max_threads}` : UNKNOWN,
+    count(status?.backlog),
+    rate(rates?.requestsPerS),
+    time(status?.lagP99Ms),
+    percent(rates?.cpu),
+    megabytes(pss_mb ?? status?.rssMb),
+    restartsText(restarts),
+  ];
+  const trouble = worker.state !== 'ready' || (status?.backlog ?? 0) > 0;
+  return { cells, tone: chosen ? 'selected' : trouble ? 'warn' : 'plain' };
+}
+
+/** `3`, or `3 (1 crash)`: who deployed knows of the others. */
+function restartsText(restarts: WorkerStats['restarts']): string {
+  const entries = Object.entries(restarts);
+  const total = entries.reduce((sum, [, times]) => sum + times, 0);
+  const bad = entries.filter(([reason]) => reason !== 'phase' && reason !== 'asked');
+  return bad.length === 0
+    ? String(total)
+    : `${total} (${bad.map(([reason, times]) => `${times} ${reason}`).join(', ')})`;
+}
+
+function workerState({ state, pid }: WorkerStats, slot: SlotPicture | undefined, now: number): string {
+  if (slot?.outgoing === pid && state === 'ready') return 'outgoing';
+  if (state === 'draining' && slot?.drainUntil) return `drains ${left(slot.drainUntil, now)}`;
+  return state;
+}
+
+function processorRows(view: View, picture: TreePicture, now: number): Row[] {
+  const { stats, limits } = picture;
+  if (stats.job_processor.state === 'off' && limits.jobConcurrency === 0) return [];
+  return processorsOf(stats).map((jobs) => processorRow(view, jobs, picture, now));
+}
+
+function processorRow(
+  { rates }: View,
+  jobs: ProcessorStats,
+  { stats, limits, processor }: TreePicture,
+  now: number,
+): Row {
+  const nextTry = jobs === stats.job_processor ? processor.nextTry?.at : undefined;
+  const status = told(jobs.last_status);
+  const cells = [
+    '  jobs',
+    jobs.pid === null ? UNKNOWN : String(jobs.pid),
+    processorState(jobs, nextTry, now),
+    status ? `${status.in_flight.length}/${limits.jobConcurrency}` : UNKNOWN,
+    '',
+    '',
+    time(status?.lagP99Ms),
+    percent(rates.byPid.get(jobs.pid ?? 0)?.cpu),
+    megabytes(jobs.pss_mb ?? status?.rssMb),
+    String(jobs.restarts),
+  ];
+  return { cells, tone: jobs.state === 'ready' ? 'plain' : jobs.state === 'circuit open' ? 'bad' : 'warn' };
+}
+
+function processorState({ state }: ProcessorStats, nextTry: string | undefined, now: number): string {
+  if (nextTry === undefined) return state;
+  return `${state} ${left(nextTry, now)}`;
+}
+
+/** How long until then. */
+function left(until: string, now: number): string {
+  return shortTime(Math.max(0, Date.parse(until) - now));
+}
+
+function primaryRow({ rates }: View, { stats, vitals, stopping }: TreePicture): Row {
+  const { single } = stats;
+  const own = rates.byPid.get(stats.pid);
+  const cells = [
+    '  primary',
+    String(stats.pid),
+    stopping ? 'stopping' : 'ready',
+    single ? `${single.busy_threads}/${single.max_threads}` : '',
+    single ? count(single.backlog) : '',
+    single ? rate(own?.requestsPerS) : '',
+    time(vitals.lagP99Ms),
+    percent(own?.cpu),
+    megabytes(vitals.pssMb ?? vitals.rssMb),
+    '',
+  ];
+  return { cells, tone: 'plain' };
+}
+
+const QUEUE_HEADING = ['  queue', 'waiting', 'running', 'held', 'outbox', 'latency', 'state'];
+
+/** Queues, at most `most` lines, those that are behind first where there is not room for all; and the sets. */
+export function queues({ stores, picture }: View, columns: number, most: number): Line[] {
+  const { queues: listed, retry, scheduled, dead, trouble } = stores;
+  if (!listed) {
+    const tone = trouble === undefined ? 'faint' : 'warn';
+    return wrap(`Queues: ${trouble ?? 'asking …'}`, columns)
+      .slice(0, most)
+      .map((text) => line(text, tone));
+  }
+  const slowMs = picture?.limits.latencyWarningMs || Number.POSITIVE_INFINITY;
+  const sets = [`Retry ${count(retry)}`, `scheduled ${count(scheduled)}`, `dead ${count(dead)}`];
+  const room = most - 2;
+  const worst =
+    listed.length <= room ? listed : listed.toSorted((a, b) => b.latencyMs - a.latencyMs).slice(0, room - 1);
+  const [heading = '', ...rows] = table([QUEUE_HEADING, ...worst.map(row)], columns);
+  const hidden = listed.length - worst.length;
+  return [
+    line(heading, 'faint'),
+    ...rows.map((text, i) => line(text, isSlow(worst[i], slowMs) ? 'warn' : 'plain')),
+    ...(hidden > 0 ? [line(`  … ${hidden} more queues`, 'faint')] : []),
+    line(sets.join(', ')),
+  ];
+}
+
+function isSlow(queue: ListedQueue | undefined, slowMs: number): boolean {
+  return queue !== undefined && (queue.latencyMs > slowMs || queue.paused !== undefined);
+}
+
+function row({ name, waiting, active, held, inOutbox, latencyMs, paused }: ListedQueue): string[] {
+  return [
+    `  ${name}`,
+    count(waiting),
+    count(active),
+    count(held),
+    count(inOutbox),
+    shortTime(latencyMs),
+    paused ? `paused by ${paused.by}` : 'open',
+  ];
+}
+
+/** What is in flight in the chosen worker, then in the job processor; the longest first. */
+export function inFlight({ picture, selected }: View, most: number): Line[] {
+  if (!picture) return [];
+  const { single } = picture.stats;
+  const chosen = chosenFrom(picture)[selected];
+  const web = chosen ? told(chosen.last_status) : single;
+  const lines = [
+    ...works(chosen ? `web ${chosen.index}` : 'primary', web?.in_flight ?? []),
+    ...works(
+      'jobs',
+      processorsOf(picture.stats).flatMap(({ last_status }) => told(last_status)?.in_flight ?? []),
+    ),
+  ];
+  return lines.length === 0 ? [] : [line('  in flight', 'faint'), ...lines.slice(0, most - 1)];
+}
+
+function works(where: string, list: readonly WorkInFlight[]): Line[] {
+  return list
+    .toSorted((a, b) => b.ageMs - a.ageMs)
+    .map(({ what, ageMs }) => line(`  ${where.padEnd(8)} ${time(ageMs).padStart(8)}  ${what}`));
+}
+
+/** Last words of those that died and are not back yet, then what has happened, newest first. */
+export function happenings({ picture, stores }: View, most: number): Line[] {
+  if (!picture) return [];
+  const dead = [
+    ...picture.slots.map(({ index, death, nextTry }) => ({ who: `worker ${index}`, death, nextTry })),
+    { who: 'the job processor', ...picture.processor },
+  ];
+  const acts = (stores.sighting && valueIn(stores.sighting.acts)) ?? [];
+  const events = [...picture.events, ...acts].sort((a, b) => Date.parse(b.at) - Date.parse(a.at));
+  const lines = [
+    ...dead.flatMap(({ who, death, nextTry }) => (death && nextTry ? [lastWords(who, death, nextTry.attempt)] : [])),
+    ...events.map((event) => line(`  ${clock(event.at)}  ${sentence(event)}`)),
+  ];
+  return lines.length === 0 ? [] : [line('  happened', 'faint'), ...lines.slice(0, most - 1)];
+}
+
+function lastWords(who: string, { at, words, doing }: Death, attempt: number): Line {
+  const what = doing === null ? '' : `, doing ${doing}`;
+  return line(`! ${clock(at)}  ${who} died${what} (try ${attempt} is next): ${words}`, 'bad');
+}
+
+function clock(at: string): string {
+  return new Date(at).toTimeString().slice(0, 8);
+}
+
+type About = RecentEvent['about'];
+
+const SERVICES: Readonly<Record<string, string>> = { redis: 'Redis', postgres: 'Postgres' };
+
+const SENTENCES: Partial<Record<RecentEvent['name'], (about: About) => string>> = {
+  'primary.listening': ({ address }) => `listening on ${address}`,
+  'worker.ready': ({ slot, durationMs }) => `worker ${slot} is ready, in ${durationMs} ms`,
+  'worker.exited': (about) => `worker ${about.slot} ${ending(about)}`,
+  'worker.replaced': ({ slot, reason }) => `worker ${slot} is replaced (${reason})`,
+  'worker.silent': ({ slot, silentMs }) => `worker ${slot} was not heard of for ${silentMs} ms`,
+  'processor.ready': ({ durationMs }) => `the job processor is ready, in ${durationMs} ms`,
+  'processor.exited': (about) => `the job processor ${ending(about)}`,
+  'processor.silent': ({ silentMs }) => `the job processor was not heard of for ${silentMs} ms`,
+  'processor.kept': ({ reason }) => `the successor of the job processor cannot boot, the old one goes on: ${reason}`,
+  'processor.circuit': ({ deaths }) => `the job processor died ${deaths} times in a row: tried rarely from now on`,
+  'processor.stopped': () => 'the job processor was stopped by order',
+  'phase.started': ({ phase }) => `phased restart to phase ${phase}`,
+  'phase.completed': ({ phase, durationMs }) => `phase ${phase} is complete, in ${durationMs} ms`,
+  'phase.abandoned': ({ phase, reason }) => `phase ${phase} was given up: ${reason}`,
+  'memory.high': ({ totalMb, slot }) => `the tree takes ${Math.round(Number(totalMb))} MB: worker ${slot} is recycled`,
+  'embedded.lost': ({ server }) => `the embedded ${server} ended by itself`,
+  'installation.foreign': () =>
+    'this database was copied from another installation: none of its jobs is dispatched until catamount jobs adopt',
+  'dead.dropped': ({ queue, count, reason }) =>
+    `${count} dead jobs of ${queue} were dropped for good (${reason === 'age' ? 'dead for 180 days' : 'only 10,000 are kept'})`,
+  'redis.emptied': () => 'Redis has lost its data: the outbox is dispatched again, anything else is gone',
+  'queue.restored': ({ queue, count }) => `Redis had lost the place of ${count} jobs of ${queue}: put back`,
+  'service.away': ({ service, why }) => `${SERVICES[String(service)]} does not answer: ${why}`,
+  'service.back': ({ service, awayMs }) => `${SERVICES[String(service)]} answers again, after ${time(Number(awayMs))}`,
+  'operator.jobs': ({ action, count, set, via }) =>
+    `${action} ${countOf(Number(count), `${set} job`)}, asked by ${via}`,
+  'operator.queue': ({ action, queue, jobs, via }) =>
+    `${action} queue ${queue}${action === 'clear' ? `, ${countOf(Number(jobs), 'job')} deleted` : ''}, asked by ${via}`,
+  'operator.cron': ({ action, name, via }) => `${action} recurring job ${name}, asked by ${via}`,
+  'operator.process': ({ process, order, via }) => `job processor ${process} is to ${order}, asked by ${via}`,
+  'operator.mails': ({ action, count, via }) =>
+    `${action === 'test' ? 'send a test mail' : `delete ${countOf(Number(count), 'mail')}`}, asked by ${via}`,
+  'operator.adopted': ({ via }) => `adopt the database's jobs, asked by ${via}`,
+  'operator.command': ({ command, via }) => `asked to ${command} by ${via}`,
+  'operator.refused': ({ command, reason }) => `${command} was refused: ${reason}`,
+};
+
+function sentence({ name, about }: RecentEvent): string {
+  return SENTENCES[name]?.(about) ?? name;
+}
+
+function ending({ code, signal }: About): string {
+  return signal === null || signal === undefined ? `exited with code ${code}` : `was ended by ${signal}`;
+}

@@ -1,0 +1,91 @@
+import http from 'node:http';
+import { EXIT, UserError } from '../../core/errors';
+import { toError } from '../../support/async';
+import { type Command, pathOf } from './commands';
+import { socketAddress } from './state-file';
+
+/** For commands that are answered at once, ms. */
+const PROMPT_MS = 10_000;
+
+/** Nothing takes connections at the socket: the tree is gone, or its socket is. */
+export class NobodyListensError extends UserError {
+  override readonly name = 'NobodyListensError';
+}
+
+export interface ControlAddress {
+  readonly socket: string;
+  readonly token: string;
+}
+
+/**
+ * Asks a running tree for something.
+ * @param promptMs how long it may take to answer, unless the command is a slow one.
+ * @returns the answer's JSON.
+ * @throws NobodyListensError, or UserError with the tree's reason to refuse.
+ */
+export async function ask(
+  address: ControlAddress,
+  command: Command,
+  argument = 0,
+  promptMs = PROMPT_MS,
+): Promise<Record<string, unknown>> {
+  const { status, text } = await exchange(address, command, argument, promptMs);
+  const body = parse(text);
+  if (status >= 200 && status < 300 && body) return body;
+  const reason = typeof body?.error === 'string' ? body.error : `it answered ${status}, which makes no sense.`;
+  throw new UserError(reason);
+}
+
+function exchange(
+  { socket, token }: ControlAddress,
+  command: Command,
+  argument: number,
+  promptMs: number,
+): Promise<{ status: number; text: string }> {
+  const path = pathOf(command) + (command.argument ? `/${argument}` : '');
+  const options = { socketPath: socketAddress(socket), path, method: command.method, agent: false };
+  return new Promise((resolve, reject) => {
+    const request = http.request({ ...options, headers: { authorization: `Bearer ${token}` } }, (response) => {
+      let text = '';
+      response.setEncoding('utf8');
+      response.on('data', (part: string) => {
+        text += part;
+      });
+      response.on('error', (error) => reject(explain(error, socket)));
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, text }));
+    });
+    if (!command.slow) {
+      request.setTimeout(promptMs, () =>
+        request.destroy(new UserError(`${socket} took the command, but has not answered in ${promptMs / 1000} s.`)),
+      );
+    }
+    request.on('error', (error) => reject(explain(error, socket)));
+    request.end();
+  });
+}
+
+function explain(thrown: unknown, socket: string): Error {
+  const error: NodeJS.ErrnoException = toError(thrown);
+  switch (error.code) {
+    case 'ENOENT':
+    case 'ENOTDIR':
+    case 'ECONNREFUSED':
+      return new NobodyListensError(`No Catamount listens on ${socket}.`, EXIT.unavailable);
+    case 'EACCES':
+      return new UserError(`This user may not use ${socket}. Act as the user who started the tree.`);
+    case 'ECONNRESET':
+    case 'EPIPE':
+      return new UserError('The tree ended, or cut the connection, before it answered.');
+    default:
+      return error instanceof UserError ? error : new UserError(`${socket}: ${error.message}`);
+  }
+}
+
+function parse(text: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null ? { ...value } : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,205 @@
+import { EXIT, UserError } from '../../core/errors';
+import type { Operations, TreeStats } from '../status';
+
+/** What a command needs besides its name: a whole number from 0 up. */
+export interface CommandArgument {
+  readonly name: string;
+  readonly meaning: string;
+}
+
+/** Something an operator can ask of a running tree. */
+export interface Command {
+  /** As it is typed. */
+  readonly name: string;
+  /** Over the socket: GET only looks, POST does something. */
+  readonly method: 'GET' | 'POST';
+  /** Signals to the primary that ask for the same. */
+  readonly signals: readonly NodeJS.Signals[];
+  readonly argument?: CommandArgument;
+  /** One line, for the help and the README. */
+  readonly help: string;
+  /** Said when it is done, where it may be taken for something else. */
+  readonly remark?: string;
+  /** Answered only when it is done, which may take as long as the work in flight. */
+  readonly slow?: true;
+  /** Ends the process, so it is answered before it begins. */
+  readonly final?: true;
+  /** @returns the answer. */
+  run(operations: Operations, argument: number): Promise<object>;
+}
+
+const done = (work: Promise<unknown>): Promise<object> => work.then(() => ({ status: 'ok' }));
+const scaled = (work: Promise<number>): Promise<object> => work.then((workers) => ({ status: 'ok', workers }));
+
+/** THE table: the socket, the CLI, the signals, the help and the README are all made from it. */
+export const COMMANDS: readonly Command[] = [
+  {
+    name: 'stats',
+    method: 'GET',
+    signals: [],
+    help: 'every process with its load, memory and restarts; --json prints all of it',
+    run: (operations) => operations.stats(),
+  },
+  {
+    name: 'look',
+    method: 'GET',
+    signals: [],
+    help: 'all that catamount top shows of the tree, as JSON',
+    run: (operations) => operations.look(),
+  },
+  {
+    name: 'status',
+    method: 'GET',
+    signals: [],
+    help: 'whether it runs, and how it is: all is well, or what needs you',
+    run: (operations) => operations.stats().then(summary),
+  },
+  {
+    name: 'phased-restart',
+    method: 'POST',
+    signals: ['SIGUSR1', 'SIGUSR2'],
+    help: 'replace the workers one by one, then the job processor, with code read anew; no request fails',
+    slow: true,
+    run: (operations) => done(operations.phasedRestart()),
+  },
+  {
+    name: 'restart',
+    method: 'POST',
+    signals: [],
+    help: 'finish what is in flight, then start everything anew under the same primary',
+    slow: true,
+    run: (operations) => done(operations.restart()),
+  },
+  {
+    name: 'stop',
+    method: 'POST',
+    signals: ['SIGTERM', 'SIGINT'],
+    help: 'finish what is in flight and end',
+    final: true,
+    run: (operations) => done(operations.stop()),
+  },
+  {
+    name: 'halt',
+    method: 'POST',
+    signals: [],
+    help: 'end at once, with nothing finished',
+    final: true,
+    run: (operations) => done(operations.halt()),
+  },
+  {
+    name: 'recycle',
+    method: 'POST',
+    signals: [],
+    argument: { name: 'N', meaning: 'the slot of a worker' },
+    help: 'put a fresh worker in the place of the one in slot N; no request fails',
+    slow: true,
+    run: (operations, slot) => done(operations.recycle(slot)),
+  },
+  {
+    name: 'worker-count-up',
+    method: 'POST',
+    signals: ['SIGTTIN'],
+    help: 'one worker more',
+    run: (operations) => scaled(operations.scale(1)),
+  },
+  {
+    name: 'worker-count-down',
+    method: 'POST',
+    signals: ['SIGTTOU'],
+    help: 'one worker fewer',
+    slow: true,
+    run: (operations) => scaled(operations.scale(-1)),
+  },
+  {
+    name: 'jobs quiet',
+    method: 'POST',
+    signals: ['SIGTSTP'],
+    help: 'the job processor takes no more jobs and finishes those it has',
+    slow: true,
+    run: (operations) => done(operations.quietJobs()),
+  },
+  {
+    name: 'jobs resume',
+    method: 'POST',
+    signals: [],
+    help: 'the job processor takes jobs again after a quiet, or is started again after a stop',
+    remark: 'queues that are paused stay so (jobs resume QUEUE)',
+    run: (operations) => done(operations.resumeJobs()),
+  },
+  {
+    name: 'reopen-log',
+    method: 'POST',
+    signals: ['SIGHUP'],
+    help: 'open the log file anew after it was moved away',
+    run: (operations) => done(operations.reopenLog()),
+  },
+  {
+    name: 'gc',
+    method: 'POST',
+    signals: [],
+    help: 'collect garbage in every process',
+    slow: true,
+    run: (operations) => done(operations.gc()),
+  },
+  {
+    name: 'heap-snapshot',
+    method: 'POST',
+    signals: [],
+    argument: { name: 'N', meaning: 'the slot of a worker' },
+    help: 'write a heap snapshot of the worker in slot N, and say where',
+    slow: true,
+    run: (operations, slot) => operations.heapSnapshot(slot).then((file) => ({ status: 'ok', file })),
+  },
+];
+
+/** Of what was given in place of an argument, characters. */
+const LONGEST_SHOWN = 100;
+
+/** Where a command is found on the socket: `jobs quiet` at `/jobs/quiet`. */
+export function pathOf(command: Command): string {
+  return `/${command.name.replaceAll(' ', '/')}`;
+}
+
+/** How a command is typed: `heap-snapshot N`. */
+export function usageOf({ name, argument }: Command): string {
+  return argument === undefined ? name : `${name} ${argument.name}`;
+}
+
+/** @throws UserError when the text is not what the command needs. */
+export function parseArgument(command: Command, text: string | undefined): number {
+  const { argument, name } = command;
+  if (argument === undefined) {
+    if (text !== undefined) {
+      throw new UserError(`${name} takes no argument, but was given "${text.slice(0, LONGEST_SHOWN)}".`, EXIT.usage);
+    }
+    return 0;
+  }
+  if (text !== undefined && /^\d{1,6}$/.test(text)) return Number(text);
+  const given = text === undefined ? 'nothing was given' : `"${text.slice(0, LONGEST_SHOWN)}" is none`;
+  throw new UserError(`${usageOf(command)} needs ${argument.meaning}, a whole number: ${given}.`, EXIT.usage);
+}
+
+/** The table as Markdown, for the README. */
+export function commandTable(): string {
+  const rows = COMMANDS.map((command) => {
+    const signals = command.signals.map((signal) => `\`${signal.slice('SIG'.length)}\``).join(', ');
+    return `| \`catamount ${usageOf(command)}\` | ${signals || '–'} | ${command.help} |`;
+  });
+  return ['| command | signal | what it does |', '|---|---|---|', ...rows].join('\n');
+}
+
+/** What `status` tells of the tree. */
+export interface TreeSummary {
+  readonly status: 'ok';
+  readonly pid: number;
+  readonly started_at: string;
+  readonly phase: number;
+  readonly workers: number;
+  readonly booted_workers: number;
+  readonly job_processor: string;
+}
+
+function summary(stats: TreeStats): TreeSummary {
+  const { pid, started_at, phase, workers, booted_workers, job_processor } = stats;
+  return { status: 'ok', pid, started_at, phase, workers, booted_workers, job_processor: job_processor.state };
+}

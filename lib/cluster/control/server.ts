@@ -1,0 +1,250 @@
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import fs from 'node:fs';
+import http, { type IncomingMessage, type ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { version } from '../../core/config';
+import { EXIT, UserError } from '../../core/errors';
+import type { Events } from '../../core/events';
+import { type Deadline, deferred, toError } from '../../support/async';
+import type { Service } from '../../support/service';
+import type { Operations } from '../status';
+import { COMMANDS, type Command, parseArgument, pathOf } from './commands';
+import {
+  clearSocketPath,
+  isListening,
+  readState,
+  removeState,
+  socketAddress,
+  takenError,
+  writeState,
+} from './state-file';
+
+/** Requests are one small head on a local socket: whoever takes longer is not in earnest. */
+const PATIENCE_MS = 3000;
+const MAX_HEADER_SIZE = 8192;
+/** Slow commands hold theirs while they last. */
+const MAX_CONNECTIONS = 64;
+/** For answers that are still due when the server stops, ms. */
+const LAST_ANSWERS_MS = 1000;
+
+export interface ControlOptions {
+  /** `config.control` */
+  readonly control: { readonly socket: string; readonly stateFile: string };
+  /** How long `stop` may take, told to who asks for it. */
+  readonly shutdownTimeoutMs: number;
+  readonly operations: Operations;
+  readonly events: Events;
+  /** How long a request may take to arrive whole, ms. */
+  readonly patienceMs?: number;
+}
+
+/**
+ * Where an operator's commands arrive: HTTP on a unix socket that only the tree's user may open, with a token that only
+ * the state file tells. Nothing that comes in by it disturbs the primary.
+ */
+export class ControlServer implements Service {
+  readonly name = 'control';
+  private readonly server: http.Server;
+  private readonly token = randomBytes(32).toString('base64url');
+  private starting: Promise<void> | undefined;
+  private stopping: Promise<void> | undefined;
+
+  constructor(private readonly options: ControlOptions) {
+    const { patienceMs = PATIENCE_MS } = options;
+    const limits = {
+      headersTimeout: patienceMs,
+      requestTimeout: patienceMs,
+      connectionsCheckingInterval: patienceMs / 6,
+      maxHeaderSize: MAX_HEADER_SIZE,
+    };
+    this.server = http.createServer(limits, (request, response) => {
+      this.serve(request, response).catch((error) => this.report(error, 'control socket'));
+    });
+    this.server.maxConnections = MAX_CONNECTIONS;
+    this.server.on('clientError', refuseMalformed);
+  }
+
+  /** @throws UserError when another tree listens there, or the path cannot be used. */
+  start(): Promise<void> {
+    this.starting ??= this.startOnce();
+    return this.starting;
+  }
+
+  stop(deadline: Deadline): Promise<void> {
+    this.stopping ??= this.stopOnce(deadline);
+    return this.stopping;
+  }
+
+  private async startOnce(): Promise<void> {
+    if (this.stopping) return;
+    const { socket, stateFile } = this.options.control;
+    try {
+      // Read first: what is no state file is not written over, nor that of a tree that runs elsewhere.
+      const former = readState(stateFile);
+      if (former && (await isListening(former.controlSocket).catch(() => false)))
+        throw takenError(former.controlSocket);
+      await clearSocketPath(socket);
+      await this.listen(socket);
+      writeState(stateFile, {
+        pid: process.pid,
+        startedAt: new Date().toISOString(),
+        controlSocket: socket,
+        token: this.token,
+        cwd: process.cwd(),
+        version: version(),
+      });
+    } catch (error) {
+      this.server.close();
+      throw advice(toError(error));
+    }
+  }
+
+  private async stopOnce(deadline: Deadline): Promise<void> {
+    await this.starting?.catch(() => undefined);
+    if (!this.server.listening) return;
+    removeState(this.options.control.stateFile, this.token);
+    const closed = deferred();
+    // Takes the socket file along.
+    this.server.close(() => closed.resolve());
+    const timer = setTimeout(() => this.server.closeAllConnections(), Math.min(LAST_ANSWERS_MS, deadline.remaining()));
+    await closed.promise;
+    clearTimeout(timer);
+  }
+
+  private async listen(file: string): Promise<void> {
+    const listening = deferred();
+    const fail = (error: NodeJS.ErrnoException) =>
+      listening.reject(error.code === 'EADDRINUSE' ? takenError(file) : error);
+    this.server.once('error', fail);
+    this.server.once('listening', () => listening.resolve());
+    const address = socketAddress(file);
+    // The file is made within the call, so nobody else's file is made under this mask.
+    const mask = process.umask(0o177);
+    try {
+      this.server.listen(address);
+      // A folder's default ACL takes the place of the mask.
+      if (this.server.listening) fs.chmodSync(address, 0o600);
+    } finally {
+      process.umask(mask);
+    }
+    await listening.promise;
+    this.server.off('error', fail);
+    this.server.on('error', (error) => this.report(error, 'control socket'));
+  }
+
+  private async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    // One command a connection: nothing lingers.
+    response.shouldKeepAlive = false;
+    response.on('error', () => undefined);
+    const order = readRequest(request, this.token);
+    if ('status' in order) return send(response, order);
+    const { name, method, argument } = order.command;
+    const command = argument ? `${name} ${order.argument}` : name;
+    if (method === 'POST') this.options.events.emit('operator.command', { command, via: 'the control socket' });
+    if (order.command.final) this.endWith(order, response);
+    else send(response, await this.run(order));
+  }
+
+  /** The answer goes out before the process does. */
+  private endWith(order: Order, response: ServerResponse): void {
+    response.once('close', () => void this.run(order));
+    const { shutdownTimeoutMs } = this.options;
+    send(response, { status: 202, body: { status: 'ok', pid: process.pid, shutdown_timeout_ms: shutdownTimeoutMs } });
+  }
+
+  private async run({ command, argument }: Order): Promise<Answer> {
+    try {
+      return { status: 200, body: await command.run(this.options.operations, argument) };
+    } catch (thrown) {
+      const error = toError(thrown);
+      if (error instanceof UserError) return refusal(409, error.message);
+      this.report(error, `the command ${command.name}`);
+      return refusal(500, error.message);
+    }
+  }
+
+  private report(thrown: unknown, during: string): void {
+    this.options.events.emit('process.error', { error: toError(thrown), during });
+  }
+}
+
+function send(response: ServerResponse, { status, body, headers }: Answer): void {
+  if (response.destroyed) return;
+  response.writeHead(status, { 'content-type': 'application/json', ...headers });
+  response.end(`${JSON.stringify(body)}\n`);
+}
+
+const MALFORMED: Readonly<Record<string, string>> = {
+  HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
+  ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
+};
+
+function refuseMalformed(error: NodeJS.ErrnoException, socket: Duplex): void {
+  const reason = MALFORMED[error.code ?? ''] ?? '400 Bad Request';
+  if (socket.writable) socket.end(`HTTP/1.1 ${reason}\r\nconnection: close\r\n\r\n`, () => socket.destroy());
+  else socket.destroy();
+}
+
+/** What the file system refuses is a matter of where things are put. */
+function advice(error: NodeJS.ErrnoException): Error {
+  if (error instanceof UserError || error.syscall === undefined) return error;
+  return new UserError(
+    `Catamount cannot start its control socket: ${error.message}. Set CONTROL_SOCKET and STATE_FILE to paths where ` +
+      'this user may write.',
+    EXIT.config,
+  );
+}
+
+/** What is sent back: a status, and JSON. */
+export interface Answer {
+  readonly status: number;
+  readonly body: object;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** A command that may be run, and its argument. */
+export interface Order {
+  readonly command: Command;
+  readonly argument: number;
+}
+
+export function refusal(status: number, error: string, headers?: Readonly<Record<string, string>>): Answer {
+  return { status, body: { error }, ...(headers ? { headers } : {}) };
+}
+
+/** What the request asks for, or why it cannot be had. Who has no token learns nothing else. */
+export function readRequest(request: IncomingMessage, token: string): Order | Answer {
+  if (!isAuthorized(request.headers.authorization, token))
+    return refusal(403, 'The token is missing or wrong: send the one in the state file as "Authorization: Bearer …".');
+  const [target = '/'] = (request.url ?? '/').split('?');
+  const found = find(target);
+  if (!found) {
+    const known = COMMANDS.map(pathOf).join(', ');
+    return refusal(404, `${target.slice(0, 100)} is no command. There are ${known}.`);
+  }
+  const { command, text } = found;
+  if (request.method !== command.method)
+    return refusal(405, `${command.name} is asked for with ${command.method}.`, { allow: command.method });
+  if (request.headers['transfer-encoding'] !== undefined || Number(request.headers['content-length'] ?? 0) > 0)
+    return refusal(413, 'A command has no body.');
+  try {
+    return { command, argument: parseArgument(command, text) };
+  } catch (error) {
+    return refusal(400, error instanceof Error ? error.message : String(error));
+  }
+}
+
+function find(target: string): { command: Command; text: string | undefined } | undefined {
+  for (const command of COMMANDS) {
+    const path = pathOf(command);
+    if (target === path) return { command, text: undefined };
+    if (command.argument && target.startsWith(`${path}/`)) return { command, text: target.slice(path.length + 1) };
+  }
+  return undefined;
+}
+
+/** Digests have one length, so the time it takes tells nothing of the token, nor of its length. */
+function isAuthorized(header: string | undefined, token: string): boolean {
+  const digest = (text: string) => createHash('sha256').update(text).digest();
+  return timingSafeEqual(digest(header ?? ''), digest(`Bearer ${token}`));
+}

@@ -1,0 +1,54 @@
+import { UserError } from '../../core/errors';
+import type { Events } from '../../core/events';
+import { toError } from '../../support/async';
+import type { Operations } from '../status';
+import { COMMANDS, type Command } from './commands';
+
+/** `cluster/signals` owns these: they must work before there is anything else to operate. */
+const STOP_SIGNALS: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGINT'];
+
+/** The table's signals, but those that stop. */
+function operatorSignals(): { readonly signal: NodeJS.Signals; readonly command: Command }[] {
+  return COMMANDS.flatMap((command) =>
+    command.signals.filter((signal) => !STOP_SIGNALS.includes(signal)).map((signal) => ({ signal, command })),
+  );
+}
+
+/**
+ * In the primary: each signal of the table does what its command does. A refusal (one worker fewer than one, say) is a
+ * warning in the log, since nobody waits for an answer.
+ * @returns a function that removes the handlers.
+ */
+export function onOperatorSignals(operations: Operations, events: Events): () => void {
+  const run = async (signal: NodeJS.Signals, command: Command) => {
+    events.emit('operator.command', { command: command.name, via: signal });
+    try {
+      await command.run(operations, 0);
+    } catch (thrown) {
+      const during = `${signal} (${command.name})`;
+      if (thrown instanceof UserError) events.emit('process.warning', { message: `${during}: ${thrown.message}` });
+      else events.emit('process.error', { error: toError(thrown), during });
+    }
+  };
+  return listen((signal, command) => void run(signal, command));
+}
+
+/**
+ * In workers and the job processor: a terminal and some platforms signal every process of the tree, and without a
+ * handler Ctrl-Z would freeze the children, a hang-up kill them.
+ */
+export function ignoreOperatorSignals(): () => void {
+  return listen(() => undefined);
+}
+
+function listen(handle: (signal: NodeJS.Signals, command: Command) => void): () => void {
+  const handlers = operatorSignals().map(({ signal, command }) => {
+    const handler = () => handle(signal, command);
+    // Never once: the second of the same kind would end the process.
+    process.on(signal, handler);
+    return { signal, handler };
+  });
+  return () => {
+    for (const { signal, handler } of handlers) process.off(signal, handler);
+  };
+}

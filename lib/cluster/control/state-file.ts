@@ -1,0 +1,168 @@
+import fs from 'node:fs';
+import net from 'node:net';
+import path from 'node:path';
+import { EXIT, UserError } from '../../core/errors';
+
+/** How a command finds a running tree. Whoever can read it controls the tree. */
+export interface TreeState {
+  /** The primary's. */
+  readonly pid: number;
+  readonly startedAt: string;
+  readonly controlSocket: string;
+  readonly token: string;
+  readonly cwd: string;
+  readonly version: string;
+}
+
+/** Writes the whole file or none of it, readable by its owner only from the first moment. */
+export function writeState(file: string, state: TreeState): void {
+  fs.mkdirSync(path.dirname(file), { recursive: true });
+  const draft = `${file}.${process.pid}`;
+  fs.rmSync(draft, { force: true });
+  try {
+    // wx: never into a file or link that somebody else has put there.
+    fs.writeFileSync(draft, `${JSON.stringify(state, null, 2)}\n`, { mode: 0o600, flag: 'wx' });
+    fs.renameSync(draft, file);
+  } catch (error) {
+    fs.rmSync(draft, { force: true });
+    throw error;
+  }
+}
+
+/**
+ * @returns undefined when there is none.
+ * @throws UserError when it cannot be read or is no state file.
+ */
+export function readState(file: string): TreeState | undefined {
+  let text: string;
+  try {
+    text = fs.readFileSync(file, 'utf8');
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    throw new UserError(
+      `The state file ${file} cannot be read (${code}). Is it the right one, and this the user who started the tree?`,
+    );
+  }
+  const state = parse(text);
+  if (isState(state)) return state;
+  throw new UserError(`${file} is no state file of Catamount's. Is --state or STATE_FILE right?`);
+}
+
+/** Removes the file if it is still that tree's: a later one may have written its own. */
+export function removeState(file: string, token: string): void {
+  try {
+    if (readState(file)?.token === token) fs.rmSync(file, { force: true });
+  } catch (error) {
+    // Not ours any more, then.
+    if (!(error instanceof UserError)) throw error;
+  }
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function isState(value: unknown): value is TreeState {
+  if (typeof value !== 'object' || value === null) return false;
+  const { pid, ...texts } = value as Partial<Record<keyof TreeState, unknown>>;
+  const { startedAt, controlSocket, token, cwd, version } = texts;
+  const allTexts = [startedAt, controlSocket, token, cwd, version].every((text) => typeof text === 'string');
+  return allTexts && typeof pid === 'number' && Number.isSafeInteger(pid) && pid > 0;
+}
+
+/** What fits into `sun_path` beside its final zero. */
+const LONGEST = process.platform === 'linux' ? 107 : 103;
+/** How long a listener may take to accept: the kernel does it, whatever the process does. */
+const PROBE_MS = 2000;
+
+/**
+ * The shortest way to name a socket file from the current folder: the system allows about a hundred bytes, and what is
+ * longer is cut off, not refused, in some versions.
+ * @throws UserError when even the shortest is too long.
+ */
+export function socketAddress(file: string): string {
+  const [shortest = file] = [file, path.relative(process.cwd(), file)].sort((a, b) => bytes(a) - bytes(b));
+  if (bytes(shortest) <= LONGEST) return shortest;
+  throw new UserError(
+    `The path of the control socket is too long: ${file} has ${bytes(file)} bytes, and a unix socket's may have ` +
+      `${LONGEST}. Set CONTROL_SOCKET to a shorter one, or work in the folder that holds it.`,
+    EXIT.config,
+  );
+}
+
+/** Whether somebody listens on the socket. */
+export function isListening(file: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = net.connect(socketAddress(file));
+    const settle = (answer: boolean) => {
+      socket.destroy();
+      resolve(answer);
+    };
+    // A backlog that is full refuses with EAGAIN, and a foreign socket with EACCES: somebody is there.
+    socket.once('error', ({ code }: NodeJS.ErrnoException) => settle(code === 'EAGAIN' || code === 'EACCES'));
+    socket.once('connect', () => settle(true));
+    socket.setTimeout(PROBE_MS, () => settle(true));
+  });
+}
+
+/**
+ * Makes room for a new socket: the folder is there, and a file that a dead tree left is not.
+ * @throws UserError when a live tree has it, or it is no socket at all.
+ */
+export async function clearSocketPath(file: string): Promise<void> {
+  fs.mkdirSync(path.dirname(file), { recursive: true });
+  const found = fs.lstatSync(file, { throwIfNoEntry: false });
+  if (!found) return;
+  if (!found.isSocket())
+    throw new UserError(`${file} is no socket. Remove it, or set CONTROL_SOCKET to another path.`, EXIT.config);
+  if (await isListening(file)) throw takenError(file);
+  // Only if nobody has put another there meanwhile.
+  const now = fs.lstatSync(file, { throwIfNoEntry: false });
+  if (now?.ino === found.ino && now.ctimeMs === found.ctimeMs) fs.rmSync(file, { force: true });
+}
+
+export function takenError(file: string): UserError {
+  return new UserError(
+    `Another Catamount runs here: it listens on ${file}. Stop it (catamount stop), or set CONTROL_SOCKET and ` +
+      'STATE_FILE to other paths.',
+    EXIT.unavailable,
+  );
+}
+
+function bytes(text: string): number {
+  return Buffer.byteLength(text);
+}
+
+/** A primary's process title. The system cuts it to the length of the command line that it replaces. */
+const TITLE = /^catamount(: p|:? ?\0*$)/;
+
+/** What is known of a pid that was once a primary's. */
+export type PrimaryProcess = 'gone' | 'alive' | 'another program';
+
+/** A pid says little by itself: the system gives it to another program some day, or at once in a new container. */
+export function lookAt(pid: number): PrimaryProcess {
+  if (!exists(pid)) return 'gone';
+  try {
+    const stat = fs.readFileSync(`/proc/${pid}/stat`, 'utf8');
+    // Ended, but its parent has not asked for its exit code yet.
+    if (/^[ZX]/.test(stat.slice(stat.lastIndexOf(')') + 2))) return 'gone';
+    return TITLE.test(fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8')) ? 'alive' : 'another program';
+  } catch {
+    // No /proc here, or it ended while we looked.
+    return exists(pid) ? 'alive' : 'gone';
+  }
+}
+
+function exists(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}

@@ -1,0 +1,75 @@
+import { UserError } from '../../core/errors';
+import type { Events } from '../../core/events';
+import type { TreeStats } from '../status';
+import type { ReplaceOrder, Slot, Workers } from './worker-pool';
+
+/** As many identical deaths at boot, and the new code is not tried again. */
+export const MOST_TRIES = 3;
+
+/**
+ * Replaces every worker, one slot after the other, with code read anew from disk. When the new code cannot boot the phase is
+ * given up and the old workers serve on.
+ */
+export class PhasedRestart {
+  last: TreeStats['last_phase'] = null;
+  private running = false;
+
+  /** @param orderFor decides for each slot, by the memory that is left. */
+  constructor(
+    private readonly workers: Workers,
+    private readonly events: Events,
+    private readonly orderFor: (slot: Slot) => ReplaceOrder,
+  ) {}
+
+  get underWay(): boolean {
+    return this.running;
+  }
+
+  /** @throws UserError with the reason when the phase was given up, or when another is under way. */
+  async run(): Promise<void> {
+    if (this.running) throw new UserError('a phased restart is under way already');
+    this.running = true;
+    const since = performance.now();
+    const before = this.workers.phase;
+    const phase = before + 1;
+    this.workers.phase = phase;
+    this.events.emit('phase.started', { phase });
+    try {
+      for (const slot of [...this.workers.slots]) await this.renew(slot);
+      this.last = { phase, completed: true, reason: null };
+      this.events.emit('phase.completed', { phase, durationMs: Math.round(performance.now() - since) });
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      this.last = { phase, completed: false, reason };
+      this.workers.phase = before;
+      this.events.emit('phase.abandoned', { phase, reason });
+      throw error;
+    } finally {
+      this.running = false;
+    }
+  }
+
+  /** What follows the workers. Where it fails the phase is not complete, though these keep the new code. @throws as it does. */
+  async conclude(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      this.last = { phase: this.workers.phase, completed: false, reason };
+      throw error;
+    }
+  }
+
+  private async renew(slot: Slot): Promise<void> {
+    for (let tries = 1; ; tries++) {
+      // Scaled away, or dead and about to be revived with the new code anyhow.
+      if (!this.workers.slots.includes(slot) || !slot.handle) return;
+      const result = await this.workers.replace(slot, 'phase', this.orderFor(slot));
+      if (result.replaced) return;
+      // After drain-first the place stands empty and is filled with back-off: no other worker is put at risk for this code.
+      if (tries >= MOST_TRIES || result.hopeless || !slot.handle) {
+        throw new UserError(`worker ${slot.index} cannot boot: ${result.reason}`);
+      }
+    }
+  }
+}

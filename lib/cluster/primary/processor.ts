@@ -1,0 +1,336 @@
+import { UserError } from '../../core/errors';
+import type { Events } from '../../core/events';
+import { Deadline } from '../../support/async';
+import { answerAsked, type FromProcessor, type ProcessorOrder } from '../messages';
+import type { Death, NextTry, Operations, ProcessorStats, RecentEvent, Work } from '../status';
+import { Respawn, type RespawnOptions } from './child-handle';
+import { MOST_TRIES } from './phased-restart';
+import { ProcessorHandle } from './processor-handle';
+import type { ScribeCandidate } from './reporter-election';
+import type { ReplaceOrder } from './worker-pool';
+
+/** Deaths in a row after which the circuit opens: from then on it is tried only at the back-off's longest waits. */
+const CIRCUIT_DEATHS = 5;
+/** How often silence is looked for, ms. */
+const WATCH_MS = 500;
+/** A successor that dies before it could take over leaves that to the next. */
+const MOST_DEAD = 10;
+
+export interface ProcessorOptions {
+  /** What the identities of its processes begin with: the tree's own. */
+  readonly lineage: string;
+  /** A processor that is not heard of for this long is killed, ms. */
+  readonly timeoutMs: number;
+  /** How long a start may take, ms, if not that long. */
+  readonly bootTimeoutMs: number;
+  /** How long a replaced one may take to finish its jobs, ms. */
+  readonly drainTimeoutMs: number;
+  /** How large its heap may grow; null for Node's own choice. */
+  readonly heapMb: number | null;
+  readonly respawn?: RespawnOptions;
+  /** Called when the first processor refuses to start because of the app's own code, which no restart mends: the tree must not start. */
+  readonly onRefused?: (error: UserError) => void;
+  /** Called with false when jobs cannot be run for now, and with true when they can again. */
+  readonly onRunning?: (running: boolean) => void;
+}
+
+/**
+ * Keeps exactly one job processor at work, as a child of the primary. Its death never touches the web. While it is replaced
+ * there are two, of which one fetches: the old one until its successor is ready, then the successor.
+ */
+export class Processor {
+  /** Told of what the processor has done. */
+  onWork: (work: Work) => void = () => undefined;
+  /** Told of what has happened to its jobs. */
+  onEvent: (event: RecentEvent) => void = () => undefined;
+  /** How the last one that died did so. */
+  death: Death | null = null;
+  nextTry: NextTry | null = null;
+  private operations: Operations | undefined;
+  /** The one at work. */
+  private current: ProcessorHandle | undefined;
+  /** While that is replaced: a successor that boots, or a predecessor that finishes its jobs. */
+  private other: ProcessorHandle | undefined;
+  /** What is said of it where there is no process at work. */
+  private absence: 'off' | 'stopped' | 'waiting' | 'circuit open' = 'off';
+  private everReady = false;
+  private restarts = 0;
+  /** CPU time of those that are gone, s. */
+  private cpuOfGone = 0;
+  private forks = 0;
+  private stopping = false;
+  /** By the last order; whatever process comes next heeds it. */
+  private wanted: 'open' | 'quiet' | 'stopped' = 'open';
+  /** A successor fetches once it is ready, unless it is ordered otherwise meanwhile. */
+  private opensSuccessor = false;
+  /** Those that ended without giving their jobs back: the next one takes them over. */
+  private dead: readonly string[] = [];
+  /** The end of the one at work is wanted, and another is to follow at once. */
+  private followsAtOnce = false;
+  private renewal: Promise<void> = Promise.resolve();
+  private watch: NodeJS.Timeout | undefined;
+  private readonly respawn: Respawn;
+
+  constructor(
+    private readonly events: Events,
+    private readonly options: ProcessorOptions,
+  ) {
+    this.respawn = new Respawn(options.respawn);
+  }
+
+  get pids(): number[] {
+    return this.handles.map(({ pid }) => pid);
+  }
+
+  start(): void {
+    if (this.current || this.stopping) return;
+    this.watch ??= setInterval(() => this.killSilent(), WATCH_MS);
+    this.fork();
+  }
+
+  /** @returns how many processes had to be killed. */
+  async stop(deadline: Deadline): Promise<number> {
+    this.stopping = true;
+    clearInterval(this.watch);
+    this.respawn.cancel();
+    const killed = await Promise.all(this.handles.map((handle) => handle.end(deadline)));
+    return killed.reduce((sum, count) => sum + count, 0);
+  }
+
+  /**
+   * Puts a successor in its place, open whatever was ordered before. `start-first`: that is ready before the old one stops
+   * fetching, which then finishes its jobs beside it. `drain-first`: jobs drain, or go back to their queue, before the new
+   * one is started. Renewals wait for one another: the later one may mean newer code.
+   * @param orderFor decides by the memory that is left. @throws UserError when the successor cannot boot: the old one goes on.
+   */
+  renew(orderFor: (pid: number) => ReplaceOrder): Promise<void> {
+    this.renewal = this.renewal.catch(() => undefined).then(() => this.renewNow(orderFor));
+    return this.renewal;
+  }
+
+  /** It takes no more jobs, nor does any successor of it, until it is resumed or renewed. */
+  quiet(): void {
+    if (this.wanted === 'stopped') return;
+    this.wanted = 'quiet';
+    this.opensSuccessor = false;
+    this.current?.quiet();
+  }
+
+  /** Takes `quiet` and `halt` back. */
+  resume(): void {
+    if (this.stopping) return;
+    this.wanted = 'open';
+    this.current?.resume();
+    if (!this.current && this.absence === 'stopped') this.fork();
+  }
+
+  /** Drains it, and starts none again until it is resumed or renewed. */
+  async halt(): Promise<void> {
+    if (this.stopping || this.wanted === 'stopped') return;
+    this.wanted = 'stopped';
+    this.opensSuccessor = false;
+    this.respawn.cancel();
+    if (!this.current) this.rest();
+    const deadline = Deadline.after(this.options.drainTimeoutMs);
+    await Promise.all(this.handles.map((handle) => handle.end(deadline)));
+  }
+
+  /** From now on the processor may ask for these. */
+  allow(operations: Operations): void {
+    this.operations = operations;
+  }
+
+  /** For the tree's place in Redis. */
+  get scribes(): ScribeCandidate[] {
+    return this.handles.map(({ scribe }) => scribe);
+  }
+
+  reopenLog(): void {
+    for (const handle of this.handles) handle.tell({ catamount: 'reopen-log' });
+  }
+
+  collectGarbage(): void {
+    for (const handle of this.handles) handle.tell({ catamount: 'collect-garbage' });
+  }
+
+  /** CPU time of all that there are and were. */
+  get cpuSeconds(): number {
+    return this.handles.reduce((sum, { status }) => sum + (status?.cpuSeconds ?? 0), this.cpuOfGone);
+  }
+
+  stats(pssMb: (pid: number) => number | null): ProcessorStats {
+    const { current, absence, restarts } = this;
+    if (current) return current.stats(restarts, pssMb(current.pid));
+    const nobody = { pid: null, started_at: null, last_checkin: null, pss_mb: null, last_status: {} };
+    return { ...nobody, state: absence, restarts };
+  }
+
+  /** Of the other one, while it is replaced. */
+  otherStats(pssMb: (pid: number) => number | null): ProcessorStats | undefined {
+    return this.other?.stats(this.restarts, pssMb(this.other.pid));
+  }
+
+  private get handles(): ProcessorHandle[] {
+    return [this.current, this.other].filter((handle) => handle !== undefined);
+  }
+
+  private async renewNow(orderFor: (pid: number) => ReplaceOrder): Promise<void> {
+    const old = this.current;
+    if (this.stopping || (!old && this.absence === 'off')) return;
+    if (!old) {
+      // It waits for its next try, up to half a minute: code read anew may be just what it needs.
+      this.wanted = 'open';
+      this.respawn.cancel();
+      this.fork();
+      return;
+    }
+    const serves = old.state === 'ready' || old.state === 'quiet';
+    if (serves && orderFor(old.pid) === 'start-first') return this.startFirst(old);
+    this.wanted = 'open';
+    this.followsAtOnce = true;
+    await old.end(Deadline.after(this.options.drainTimeoutMs));
+  }
+
+  private async startFirst(old: ProcessorHandle): Promise<void> {
+    this.opensSuccessor = true;
+    for (let tries = 1; ; tries++) {
+      const successor = this.make(true);
+      this.other = successor;
+      await Promise.race([successor.ready.promise, successor.exited.promise]);
+      if (successor.wasReady) break;
+      if (this.stopping || this.wanted === 'stopped') return;
+      const reason = successor.bootFailure;
+      const hopeless = successor.killed || successor.failure?.final === true;
+      // Where the old one has died meanwhile, another is on its way already.
+      if (tries < MOST_TRIES && !hopeless && this.current === old) continue;
+      this.opensSuccessor = false;
+      if (this.current === old) this.events.emit('processor.kept', { pid: old.pid, reason });
+      throw new UserError(`the job processor cannot boot: ${reason}`);
+    }
+    await old.exited.promise;
+  }
+
+  private make(quiet: boolean): ProcessorHandle {
+    const identity = `${this.options.lineage}-${this.forks++}`;
+    return new ProcessorHandle({ identity, heapMb: this.options.heapMb, quiet, dead: this.dead }, this, this.events);
+  }
+
+  private fork(): void {
+    this.current = this.make(this.wanted === 'quiet');
+  }
+
+  hear(handle: ProcessorHandle, message: FromProcessor): void {
+    switch (message.catamount) {
+      case 'heartbeat':
+        this.onWork(message.work);
+        break;
+      case 'happened':
+        this.onEvent(message.event);
+        break;
+      case 'ask':
+        void answerAsked(this.operations, message).then((answer) => handle.tell(answer));
+        break;
+      case 'order':
+        // Who finishes its jobs is on its way out already.
+        if (handle === this.current) this.obey(message.order);
+        break;
+      case 'failed':
+        if (this.everReady || !message.final) return;
+        this.options.onRefused?.(new UserError(`Catamount cannot start: ${message.message}`, message.exitCode));
+        break;
+      case 'ready':
+        this.onReady(handle);
+    }
+  }
+
+  private onReady(handle: ProcessorHandle): void {
+    this.everReady = true;
+    this.nextTry = null;
+    this.events.emit('processor.ready', { pid: handle.pid, durationMs: handle.bootMs });
+    if (handle === this.other && handle.state === 'quiet') this.handOver(handle);
+    if (handle.state === 'quiet' && this.wanted === 'open') handle.resume();
+    this.options.onRunning?.(true);
+  }
+
+  /** From now on the successor fetches: the old one is told first, so that no moment has two that do. */
+  private handOver(successor: ProcessorHandle): void {
+    const old = this.current;
+    this.other = old;
+    this.current = successor;
+    this.restarts++;
+    if (this.opensSuccessor) this.wanted = 'open';
+    this.opensSuccessor = false;
+    void old?.end(Deadline.after(this.options.drainTimeoutMs));
+  }
+
+  private obey(order: ProcessorOrder): void {
+    if (order === 'quiet') this.quiet();
+    else if (order === 'resume') this.resume();
+    else void this.halt();
+  }
+
+  /** It has ended and is not to come back. */
+  private rest(): void {
+    this.absence = 'stopped';
+    this.followsAtOnce = false;
+    this.events.emit('processor.stopped', {});
+    this.options.onRunning?.(false);
+  }
+
+  onExit(handle: ProcessorHandle, code: number | null, signal: string | null): void {
+    const asked = handle.state === 'stopping' && handle.killed;
+    // One that was signalled alone has drained and left: a successor follows all the same.
+    const expected = this.stopping || asked || this.wanted === 'stopped' || code === 0;
+    this.events.emit('processor.exited', { pid: handle.pid, code, signal, expected });
+    this.cpuOfGone += handle.status?.cpuSeconds ?? 0;
+    const wasAtWork = handle === this.current;
+    if (wasAtWork) this.current = undefined;
+    else this.other = undefined;
+    if (this.stopping) return;
+    // Killed when its time was over, or by itself: it has not given back all that it had.
+    if (code !== 0) this.leaveJobsOf(handle);
+    if (!wasAtWork) return;
+    if (this.wanted === 'stopped') {
+      this.rest();
+      return;
+    }
+    if (code !== 0 && !asked) this.death = handle.death;
+    this.restarts++;
+    if (this.followsAtOnce) this.fork();
+    else if (this.other?.state === 'booting') this.advance(this.other);
+    else this.tryAgain(handle.servedMs);
+    this.followsAtOnce = false;
+    this.options.onRunning?.(false);
+  }
+
+  /** The one that it is to replace has died before it was ready. */
+  private advance(successor: ProcessorHandle): void {
+    this.current = successor;
+    this.other = undefined;
+    if (this.opensSuccessor) this.wanted = 'open';
+    this.opensSuccessor = false;
+  }
+
+  private leaveJobsOf({ identity }: ProcessorHandle): void {
+    this.dead = [...this.dead, identity].slice(-MOST_DEAD);
+    for (const handle of this.handles) if (handle.state !== 'stopping') handle.takeOver(identity);
+  }
+
+  private tryAgain(servedMs: number): void {
+    const wait = this.respawn.schedule(servedMs, () => this.fork());
+    this.absence = wait.attempt >= CIRCUIT_DEATHS ? 'circuit open' : 'waiting';
+    if (wait.attempt === CIRCUIT_DEATHS) this.events.emit('processor.circuit', { deaths: wait.attempt });
+    this.nextTry = { at: new Date(Date.now() + wait.waitMs).toISOString(), attempt: wait.attempt };
+    this.events.emit('processor.respawn', wait);
+  }
+
+  /** A handler that blocks the event loop for longer than the timeout: its jobs are rescued by the next processor. */
+  private killSilent(): void {
+    const { timeoutMs, bootTimeoutMs } = this.options;
+    for (const handle of this.handles) {
+      // It loads its code before it says a word.
+      const limitMs = handle.wasReady ? timeoutMs : Math.max(timeoutMs, bootTimeoutMs);
+      if (handle.state !== 'stopping' && handle.silentMs >= limitMs) handle.killSilent();
+    }
+  }
+}

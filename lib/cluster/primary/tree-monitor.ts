@@ -1,0 +1,386 @@
+import os from 'node:os';
+import type { Config } from '../../core/config';
+import type { EventMap, EventName, Events } from '../../core/events';
+import { PLANNED_SHARE } from '../../core/memory-plan';
+import { type Vitals, VitalsMeter } from '../../core/process-metrics';
+import { NONE_SLOW, type RequestCounts, type Slowest, slowerOf, sumRequests } from '../../core/request-counts';
+import type { FigurePart, FigureSums, RecentEvent, TreePicture, TreeStats, Work, WorkerStatus } from '../status';
+import type { MemoryWatch } from './memory-watch';
+import type { PhasedRestart } from './phased-restart';
+import type { Processor } from './processor';
+import type { Workers } from './worker-pool';
+
+/** The primary's own figures are read at most so often, ms: each reading begins its percentiles anew. */
+const VITALS_MS = 1000;
+
+export interface SightsOptions {
+  readonly id: string;
+  readonly app: string;
+  readonly config: Pick<Config, 'tree' | 'onHeroku' | 'web' | 'jobs' | 'shutdownTimeoutMs' | 'memoryLimitMb'>;
+  readonly events: Events;
+  readonly workers: Workers;
+  readonly processor: Processor | undefined;
+  readonly memory: MemoryWatch;
+  readonly phased: PhasedRestart;
+}
+
+/** What the primary keeps for those who look at its tree: who it is, what has happened, how it fared. */
+export class TreeSights {
+  readonly figures: Figures;
+  readonly rates: RecentRates;
+  /** Where the tree listens. */
+  address: string | null = null;
+  /** Where the primary serves the web itself: what it last said of that. */
+  single: WorkerStatus | null = null;
+  embedded: TreePicture['embedded'] = [];
+  private stopping = false;
+  private readonly recent: RecentEvents;
+  private readonly meter = new VitalsMeter();
+  private vitals: Vitals = this.meter.read();
+  private readAt = performance.now();
+
+  constructor(private readonly options: SightsOptions) {
+    const { events, workers, processor } = options;
+    this.recent = new RecentEvents(events);
+    const requests = () => this.requests();
+    this.figures = new Figures({ requests, memory: () => this.memoryByProcess() });
+    this.rates = new RecentRates(requests);
+    workers.onTold = (status) => this.hear(status);
+    if (!processor) return;
+    processor.onWork = (work) => this.figures.addWork(work);
+    processor.onEvent = (event) => this.remember(event);
+  }
+
+  /** Something that another process of the tree has seen. */
+  remember(event: RecentEvent): void {
+    this.recent.add(event);
+  }
+
+  start(): void {
+    this.figures.start();
+    this.rates.start();
+  }
+
+  /** From now on the tree is said to stop; the last part of its figures is there to be written down. */
+  stop(): void {
+    this.stopping = true;
+    this.figures.stop();
+    this.rates.stop();
+    this.figures.cut();
+  }
+
+  /** The primary serves the web itself, and tells of that. */
+  hearSingle(status: WorkerStatus): void {
+    this.single = status;
+    this.hear(status);
+  }
+
+  private hear({ slowest }: WorkerStatus): void {
+    this.figures.addSlowest(slowest);
+    this.rates.addSlowest(slowest);
+  }
+
+  /** What the tree has answered since it began. */
+  private requests(): RequestCounts {
+    const { workers } = this.options;
+    return sumRequests([workers.ledger.totals(workers.slots).requests, this.single?.requests ?? []].flat());
+  }
+
+  /** @param stats of this moment. */
+  look(stats: TreeStats): TreePicture {
+    const { id, app, config, workers, processor, memory, phased } = this.options;
+    const { web, jobs, memoryLimitMb } = config;
+    return {
+      at: new Date().toISOString(),
+      id,
+      app,
+      name: this.name(),
+      place: config.tree.place,
+      host: os.hostname(),
+      address: this.address,
+      stats,
+      slots: workers.slots.map((slot) => slot.picture()),
+      processor: { death: processor?.death ?? null, nextTry: processor?.nextTry ?? null },
+      vitals: { pssMb: memory.recent().byPid.get(process.pid) ?? null, ...this.readVitals() },
+      limits: {
+        maxThreads: web.maxThreads,
+        backlog: web.backlog,
+        jobConcurrency: processor ? jobs.concurrency : 0,
+        queues: jobs.queues.map((queue) => queue.name),
+        weighted: jobs.weighted,
+        latencyWarningMs: jobs.latencyWarningMs,
+        recycleAboveMb: memoryLimitMb === null ? null : memoryLimitMb * PLANNED_SHARE,
+        drainMs: config.shutdownTimeoutMs,
+      },
+      rates: this.rates.read(),
+      events: this.recent.list(),
+      embedded: this.embedded,
+      phasedRestart: phased.underWay,
+      stopping: this.stopping,
+    };
+  }
+
+  /** Several trees of one host are told apart by where they listen. */
+  private name(): string {
+    const { config } = this.options;
+    if (config.onHeroku) return config.tree.name;
+    if (!config.web.enabled) return `${config.tree.name} jobs`;
+    const port = this.address !== null && URL.canParse(this.address) ? new URL(this.address).port : '';
+    return port === '' ? config.tree.name : `${config.tree.name}:${port}`;
+  }
+
+  private readVitals(): Vitals {
+    if (performance.now() - this.readAt < VITALS_MS) return this.vitals;
+    this.readAt = performance.now();
+    this.vitals = this.meter.read();
+    return this.vitals;
+  }
+
+  private memoryByProcess(): Record<string, number> {
+    const { workers, processor, memory } = this.options;
+    const { byPid } = memory.recent();
+    const named: [string, number][] = [['primary', process.pid]];
+    for (const handle of workers.handles) named.push([`worker ${handle.slot}`, handle.pid]);
+    for (const pid of processor?.pids ?? []) named.push(['jobs', pid]);
+    const sizes: Record<string, number> = {};
+    for (const [name, pid] of named) {
+      const mb = byPid.get(pid);
+      // During a replacement a place has two.
+      if (mb !== undefined) sizes[name] = Math.round(((sizes[name] ?? 0) + mb) * 10) / 10;
+    }
+    return sizes;
+  }
+}
+
+/** What is worth telling an operator who looks later. */
+const TOLD: readonly EventName[] = [
+  'primary.listening',
+  'worker.ready',
+  'worker.exited',
+  'worker.replaced',
+  'worker.silent',
+  'processor.ready',
+  'processor.exited',
+  'processor.silent',
+  'processor.kept',
+  'processor.circuit',
+  'processor.stopped',
+  'phase.started',
+  'phase.completed',
+  'phase.abandoned',
+  'memory.high',
+  'embedded.lost',
+  'operator.command',
+  'operator.refused',
+];
+/** The same of what the job processor tells the primary of. */
+const TOLD_OF_JOBS: readonly EventName[] = ['dead.dropped', 'queue.restored', 'redis.emptied', 'installation.foreign'];
+const KEPT = 30;
+/** Longer texts are cut. */
+const LONGEST = 300;
+
+/** The last things that have happened in this process, newest first. */
+export class RecentEvents {
+  private readonly kept: RecentEvent[] = [];
+
+  constructor(events: Events) {
+    events.onAny((name, payload) => {
+      if (!TOLD.includes(name)) return;
+      // A worker that leaves when asked is told of by whoever asked.
+      if (!('expected' in payload && payload.expected)) this.add(recentEvent(name, payload));
+    });
+  }
+
+  list(): readonly RecentEvent[] {
+    return [...this.kept];
+  }
+
+  add(event: RecentEvent): void {
+    this.kept.unshift(event);
+    this.kept.length = Math.min(this.kept.length, KEPT);
+  }
+}
+
+/** Has `tell` hear of what has happened in the job processor's own process. */
+export function onJobEvents(events: Events, tell: (event: RecentEvent) => void): void {
+  events.onAny((name, payload) => {
+    if (TOLD_OF_JOBS.includes(name)) tell(recentEvent(name, payload));
+  });
+}
+
+export function recentEvent(name: EventName, payload: EventMap[EventName]): RecentEvent {
+  const about = Object.fromEntries(Object.entries(payload).flatMap(([key, value]) => plain(key, value)));
+  return { at: new Date().toISOString(), name, about };
+}
+
+type Plain = string | number | boolean | null;
+
+function plain(key: string, value: unknown): [string, Plain][] {
+  if (typeof value === 'string') return [[key, value.slice(0, LONGEST)]];
+  if (typeof value === 'number' || typeof value === 'boolean' || value === null) return [[key, value]];
+  return [];
+}
+
+const EVERY_MS = 2000;
+const KEPT_MS = 60_000;
+/** Requests a second are those of the last so many milliseconds. */
+const RATE_MS = 10_000;
+/** The slowest request is looked for among those of the last so many milliseconds: as long as `top` looks back. */
+export const SLOWEST_MS = 5000;
+
+/** `slowestMs`: of the requests since the sample before. */
+type Sample = ReturnType<typeof sumsOf> & { readonly at: number; readonly slowestMs: number };
+
+/** What the tree has answered of late, as differences between samples. */
+export class RecentRates {
+  private samples: Sample[] = [];
+  private timer: NodeJS.Timeout | undefined;
+  private slowestMs = 0;
+
+  /** @param requests since the tree began. */
+  constructor(
+    private readonly requests: () => RequestCounts,
+    private readonly now: () => number = Date.now,
+  ) {
+    this.sample();
+  }
+
+  start(): void {
+    this.timer ??= setInterval(() => this.sample(), EVERY_MS);
+  }
+
+  stop(): void {
+    clearInterval(this.timer);
+  }
+
+  sample(): void {
+    const at = this.now();
+    this.samples = this.samples.filter((one) => one.at >= at - KEPT_MS);
+    this.samples.push({ at, ...sumsOf(this.requests()), slowestMs: this.slowestMs });
+    this.slowestMs = 0;
+  }
+
+  addSlowest({ durationMs }: Slowest): void {
+    this.slowestMs = Math.max(this.slowestMs, durationMs);
+  }
+
+  read(): TreePicture['rates'] {
+    const now = { at: this.now(), ...sumsOf(this.requests()) };
+    const oldest = this.samples[0] ?? now;
+    const before = this.samples.find((one) => one.at >= now.at - RATE_MS) ?? now;
+    const seconds = Math.max(1, (now.at - before.at) / 1000);
+    const late = this.samples.filter((one) => one.at > now.at - SLOWEST_MS);
+    return {
+      requestsPerS: (now.requests - before.requests) / seconds,
+      turnedAway: now.turnedAway - oldest.turnedAway,
+      serverErrors: now.serverErrors - oldest.serverErrors,
+      slowestMs: Math.max(this.slowestMs, ...late.map((one) => one.slowestMs)),
+    };
+  }
+}
+
+/** How long one part of the figures is, ms. */
+export const PART_MS = 10_000;
+/** Parts that are kept until they are in Redis; of those before them the sums are kept. */
+const MOST_PARTS = 60;
+
+export interface FigureSource {
+  /** Since the tree began. */
+  readonly requests: () => RequestCounts;
+  readonly memory: () => Readonly<Record<string, number>>;
+}
+
+/** Sums up what the children tell, in parts of ten seconds, until somebody has written them down. */
+export class Figures {
+  private parts: FigurePart[] = [];
+  private count = 0;
+  private before: RequestCounts;
+  private work = { processed: 0, failed: 0 };
+  private slowest = NONE_SLOW;
+  private timer: NodeJS.Timeout | undefined;
+
+  constructor(private readonly source: FigureSource) {
+    this.before = source.requests();
+  }
+
+  start(): void {
+    this.timer ??= setTimeout(() => this.tick(), PART_MS - (Date.now() % PART_MS));
+  }
+
+  stop(): void {
+    clearTimeout(this.timer);
+  }
+
+  addWork({ processed, failed }: Work): void {
+    this.work.processed += processed;
+    this.work.failed += failed;
+  }
+
+  addSlowest(slowest: Slowest): void {
+    this.slowest = slowerOf(this.slowest, slowest);
+  }
+
+  /** The parts after that number; those up to it are not needed any more. */
+  after(number: number): readonly FigurePart[] {
+    this.parts = this.parts.filter((part) => part.number > number);
+    return this.parts;
+  }
+
+  /** Ends the part at hand before its time: nothing more is to come. */
+  cut(at = floorTo(Date.now())): void {
+    const { before, work } = this;
+    const now = this.source.requests();
+    const [upToNow, upToThen] = [sumsOf(now), sumsOf(before)];
+    const sums = {
+      requests: upToNow.requests - upToThen.requests,
+      serverErrors: upToNow.serverErrors - upToThen.serverErrors,
+      turnedAway: upToNow.turnedAway - upToThen.turnedAway,
+      processed: work.processed,
+      failed: work.failed,
+    };
+    const duration = since(now.duration.counts, before.duration.counts);
+    const queued = since(now.queued.counts, before.queued.counts);
+    const { slowest } = this;
+    this.parts.push({ number: ++this.count, at, sums, duration, queued, slowest, memory: this.source.memory() });
+    this.before = now;
+    this.slowest = NONE_SLOW;
+    this.work = { processed: 0, failed: 0 };
+    if (this.parts.length > MOST_PARTS) this.foldOldest();
+  }
+
+  private tick(): void {
+    // The timer may be early by a millisecond.
+    this.cut(floorTo(Date.now() - PART_MS / 2));
+    this.timer = undefined;
+    this.start();
+  }
+
+  private foldOldest(): void {
+    const [first, second] = this.parts;
+    if (!first || !second) return;
+    const sums = { ...second.sums };
+    for (const name of Object.keys(sums) as (keyof FigureSums)[]) sums[name] += first.sums[name];
+    const add = (name: 'duration' | 'queued') => second[name].map((count, i) => count + (first[name][i] ?? 0));
+    const slowest = slowerOf(first.slowest, second.slowest);
+    this.parts.splice(0, 2, { ...second, sums, duration: add('duration'), queued: add('queued'), slowest });
+  }
+}
+
+function floorTo(at: number): number {
+  return Math.floor(at / PART_MS) * PART_MS;
+}
+
+/** What the graphs and the rates tell of requests. */
+export function sumsOf({
+  answered,
+  refused,
+}: RequestCounts): Pick<FigureSums, 'requests' | 'serverErrors' | 'turnedAway'> {
+  const total = (fits: (key: string) => boolean) =>
+    Object.entries(answered).reduce((sum, [key, count]) => (fits(key) ? sum + count : sum), 0);
+  const turnedAway = Object.values(refused).reduce((sum, count) => sum + count, 0);
+  return { requests: total(() => true), serverErrors: total((key) => key.endsWith('5xx')), turnedAway };
+}
+
+function since(now: readonly number[], before: readonly number[]): number[] {
+  return now.map((count, i) => count - (before[i] ?? 0));
+}

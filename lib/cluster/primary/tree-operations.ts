@@ -1,0 +1,219 @@
+import path from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import { type Config, version } from '../../core/config';
+import { UserError } from '../../core/errors';
+import type { Events } from '../../core/events';
+import { sumRequests } from '../../core/request-counts';
+import { collectGarbage } from '../../internals/gc';
+import { toError } from '../../support/async';
+import { COMMANDS } from '../control/commands';
+import type { FigurePart, Operations, RecentEvent, TreePicture, TreeStats, TreeTotals, WorkerStats } from '../status';
+import type { MemoryWatch, TreeMemory } from './memory-watch';
+import type { PhasedRestart } from './phased-restart';
+import type { Processor } from './processor';
+import type { TreeSights } from './tree-monitor';
+import type { WorkerHandle } from './worker-handle';
+import type { Slot, Workers } from './worker-pool';
+
+/** A refusal that takes longer is told by the events of the tree only, ms. */
+const AT_ONCE_MS = 300;
+
+export interface TreeParts {
+  readonly config: Pick<Config, 'stateDir' | 'memoryLimitMb' | 'log'>;
+  /** Without slots where the tree has no workers. */
+  readonly workers: Workers;
+  readonly processor: Processor | undefined;
+  readonly memory: MemoryWatch;
+  readonly phased: PhasedRestart;
+  readonly sights: TreeSights;
+  readonly events: Events;
+  readonly reopenLog: () => void;
+  readonly stop: (reason: string) => Promise<never>;
+  readonly halt: () => Promise<never>;
+}
+
+/** What the control socket, the signals and the operator's pages can have done, on the parts of this tree. */
+export class TreeOperations implements Operations {
+  private readonly startedAt = new Date();
+
+  constructor(private readonly parts: TreeParts) {}
+
+  async stats(): Promise<TreeStats> {
+    return this.describeTree(this.parts.memory.measure());
+  }
+
+  async look(): Promise<TreePicture> {
+    const { sights, memory } = this.parts;
+    return sights.look(this.describeTree(memory.recent()));
+  }
+
+  async figures(after: number): Promise<readonly FigurePart[]> {
+    return this.parts.sights.figures.after(after);
+  }
+
+  async happened(event: RecentEvent): Promise<void> {
+    this.parts.sights.remember(event);
+  }
+
+  async order(name: string, argument: number, by: string): Promise<void> {
+    const { events } = this.parts;
+    const command = COMMANDS.find((one) => one.name === name);
+    if (!command) throw new UserError(`"${name}" is no command`);
+    const typed = command.argument ? `${name} ${argument}` : name;
+    events.emit('operator.command', { command: typed, via: by });
+    const refused = command.run(this, argument).then(
+      () => undefined,
+      (thrown: unknown) => {
+        const { message: reason } = toError(thrown);
+        events.emit('operator.refused', { command: typed, via: by, reason });
+        return reason;
+      },
+    );
+    const reason = await Promise.race([refused, wait(AT_ONCE_MS, undefined, { ref: false })]);
+    if (reason !== undefined) throw new UserError(reason);
+  }
+
+  private describeTree({ byPid, totalMb }: TreeMemory): TreeStats {
+    const { workers, processor, phased, sights, config } = this.parts;
+    const pss = (pid: number) => rounded(byPid.get(pid) ?? null);
+    return {
+      started_at: this.startedAt.toISOString(),
+      workers: workers.slots.length,
+      phase: workers.phase,
+      booted_workers: workers.slots.filter((slot) => slot.handle?.wasReady).length,
+      old_workers: workers.handles.filter((handle) => handle.phase !== workers.phase).length,
+      worker_status: workers.slots.flatMap((slot) => slot.handles.map((handle) => describe(slot, handle, pss))),
+      versions: { catamount: version(), node: process.version },
+      pid: process.pid,
+      job_processor: processor?.stats(pss) ?? NO_PROCESSOR,
+      other_job_processor: processor?.otherStats(pss),
+      single: sights.single,
+      totals: this.totals(),
+      memory: { pss_mb: rounded(totalMb), limit_mb: config.memoryLimitMb },
+      last_phase: phased.last,
+    };
+  }
+
+  private totals(): TreeTotals {
+    const { workers, processor, sights } = this.parts;
+    const { requests, cpu_seconds: ofWorkers, ...totals } = workers.ledger.totals(workers.slots);
+    const { user, system } = process.cpuUsage();
+    return {
+      ...totals,
+      requests: sights.single ? sumRequests([requests, sights.single.requests]) : requests,
+      cpu_seconds: {
+        primary: (user + system) / 1e6,
+        ...ofWorkers,
+        ...(processor && { jobs: processor.cpuSeconds }),
+      },
+    };
+  }
+
+  async phasedRestart(): Promise<void> {
+    const { phased, processor, memory } = this.parts;
+    await phased.run();
+    await phased.conclude(async () => processor?.renew((pid) => memory.orderForProcess(pid)));
+  }
+
+  async restart(): Promise<void> {
+    const { workers, processor } = this.parts;
+    // The first place is never empty, so that the listening socket stays open.
+    const renewals = workers.slots.map((slot, i) =>
+      workers.replace(slot, 'asked', i === 0 ? 'start-first' : 'drain-first'),
+    );
+    const results = await Promise.all(renewals);
+    await processor?.renew(() => 'drain-first');
+    const failed = results.find((result) => !result.replaced);
+    if (failed && !failed.replaced) throw new UserError(`not every worker came back: ${failed.reason}`);
+  }
+
+  /** Resolves when the stop has begun: whoever asked is answered before the process is gone. */
+  async stop(): Promise<void> {
+    setImmediate(() => void this.parts.stop('asked to stop'));
+  }
+
+  async halt(): Promise<void> {
+    setImmediate(() => void this.parts.halt());
+  }
+
+  async recycle(index: number): Promise<void> {
+    const { workers, memory } = this.parts;
+    const slot = workers.slots[index];
+    if (!slot)
+      throw new UserError(
+        `there is no slot ${index}${workers.slots.length === 0 ? ': this tree has no web workers' : `; slots go from 0 to ${workers.slots.length - 1}`}`,
+      );
+    const result = await workers.replace(slot, 'asked', memory.orderFor(slot));
+    if (!result.replaced) throw new UserError(`worker ${index} was not replaced: ${result.reason}`);
+  }
+
+  async scale(by: 1 | -1): Promise<number> {
+    if (this.parts.workers.slots.length === 0) throw new UserError('this tree has no web workers to count up or down');
+    return this.parts.workers.scale(by);
+  }
+
+  async quietJobs(): Promise<void> {
+    const { processor } = this.parts;
+    if (!processor) throw new UserError('this tree runs no job processor');
+    processor.quiet();
+  }
+
+  async resumeJobs(): Promise<void> {
+    const { processor } = this.parts;
+    if (!processor) throw new UserError('this tree runs no job processor');
+    processor.resume();
+  }
+
+  async reopenLog(): Promise<void> {
+    if (this.parts.config.log.file === null) {
+      throw new UserError('there is no log file to reopen: the log goes to standard output, which is no file');
+    }
+    this.parts.reopenLog();
+    for (const handle of this.parts.workers.handles) handle.reopenLog();
+    this.parts.processor?.reopenLog();
+  }
+
+  async gc(): Promise<void> {
+    collectGarbage();
+    for (const handle of this.parts.workers.handles) handle.collectGarbage();
+    this.parts.processor?.collectGarbage();
+  }
+
+  async heapSnapshot(index: number): Promise<string> {
+    const { workers, config } = this.parts;
+    const handle = workers.slots[index]?.handle;
+    if (!handle?.wasReady)
+      throw new UserError(`slot ${index} has no ready worker; slots go from 0 to ${workers.slots.length - 1}`);
+    const time = new Date().toISOString().replace(/[:.]/g, '');
+    return handle.heapSnapshot(path.join(config.stateDir, `web-${index}-${time}.heapsnapshot`));
+  }
+}
+
+const NO_PROCESSOR: TreeStats['job_processor'] = {
+  pid: null,
+  state: 'off',
+  started_at: null,
+  last_checkin: null,
+  restarts: 0,
+  pss_mb: null,
+  last_status: {},
+};
+
+function describe(slot: Slot, handle: WorkerHandle, pss: (pid: number) => number | null): WorkerStats {
+  return {
+    started_at: handle.startedAt.toISOString(),
+    pid: handle.pid,
+    index: slot.index,
+    phase: handle.phase,
+    booted: handle.wasReady,
+    state: handle.state,
+    last_checkin: handle.lastCheckin?.toISOString() ?? null,
+    last_status: handle.status ?? {},
+    pss_mb: pss(handle.pid),
+    restarts: slot.restarts,
+  };
+}
+
+function rounded(mb: number | null): number | null {
+  return mb === null ? null : Number(mb.toFixed(1));
+}

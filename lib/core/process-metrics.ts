@@ -1,0 +1,69 @@
+import { type EventLoopUtilization, monitorEventLoopDelay, performance } from 'node:perf_hooks';
+import { isShortage } from './descriptor-watch';
+
+/** How a process feels, since the last time it was asked. */
+export interface Vitals {
+  /** 99th percentile of the event loop's delay, ms. */
+  readonly lagP99Ms: number;
+  /** Event-loop utilisation, 0 to 1. */
+  readonly utilization: number;
+  readonly rssMb: number;
+  /** CPU time that the process has used since its start. */
+  readonly cpuSeconds: number;
+}
+
+/** How often the loop is sampled, ms: rarely enough to cost nothing in an idle process. */
+const RESOLUTION_MS = 20;
+
+export class VitalsMeter {
+  private readonly delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
+  private rssMb = 0;
+  private since: EventLoopUtilization = performance.eventLoopUtilization();
+
+  constructor() {
+    this.delay.enable();
+  }
+
+  read(): Vitals {
+    const now = performance.eventLoopUtilization();
+    const { utilization } = performance.eventLoopUtilization(now, this.since);
+    this.since = now;
+    // What is sampled is a timer's whole interval.
+    const lagP99Ms = Math.max(0, this.delay.percentile(99) / 1e6 - RESOLUTION_MS);
+    this.delay.reset();
+    const { user, system } = process.cpuUsage();
+    return {
+      lagP99Ms: round(lagP99Ms, 1),
+      utilization: round(utilization, 3),
+      rssMb: this.readRss(),
+      cpuSeconds: round((user + system) / 1e6, 3),
+    };
+  }
+
+  /** Linux tells it in a file. Where no descriptor is left to open that, it is what it was. */
+  private readRss(): number {
+    try {
+      this.rssMb = round(process.memoryUsage.rss() / 1048576, 1);
+    } catch (error) {
+      if (!isShortage(error)) throw error;
+    }
+    return this.rssMb;
+  }
+
+  stop(): void {
+    this.delay.disable();
+  }
+}
+
+function round(value: number, digits: number): number {
+  return Number(value.toFixed(digits));
+}
+
+/** How a process's pool of connections stands. */
+export interface PoolUse {
+  readonly used: number;
+  readonly idle: number;
+  /** Whoever asked for one and has none yet. */
+  readonly waiting: number;
+  readonly max: number;
+}

@@ -1,0 +1,127 @@
+import type { JsonValue } from './execution-context';
+
+/** Stands where a value is hidden. */
+export const HIDDEN = '[FILTERED]';
+/** Texts, arrays and objects are shown up to these lengths, and nothing below so many levels. */
+export interface ShownLengths {
+  readonly text: number;
+  readonly items: number;
+  readonly keys: number;
+  readonly depth: number;
+}
+
+/** For log lines, error reports and lists. */
+const SHORT: ShownLengths = { text: 200, items: 20, keys: 50, depth: 8 };
+/** For whoever looks at one job: all of it, but for what would be no page any more. */
+export const WHOLE: ShownLengths = { text: 100_000, items: 10_000, keys: 10_000, depth: 100 };
+/** Keys whose answer is remembered. */
+const MAX_REMEMBERED = 1000;
+
+/** As parts of a key: `accessToken`, `access_token` and `ACCESS-TOKEN` have the part token, `tokenizer` has not. */
+const USUAL_NAMES = [
+  'password',
+  'passwd',
+  'passphrase',
+  'secret',
+  'token',
+  'api key',
+  'authorization',
+  'credential',
+  'private key',
+  'ssn',
+  'card number',
+  'cvv',
+  'cvc',
+  'otp',
+];
+
+/** The classes whose arguments are shown, as far as showing goes. */
+interface Showable {
+  readonly logArguments?: boolean;
+}
+
+/**
+ * Makes arguments fit to be seen, in log lines, error reports and the operator's pages: hides the values of telling keys
+ * at any depth, and cuts what is long. What has no key, such as an address given as an argument of its own, is shown: a
+ * class that is given such things says `static logArguments = false`.
+ */
+export class ArgumentFilter {
+  private readonly usual: RegExp;
+  private readonly patterns: readonly RegExp[];
+  private readonly remembered = new Map<string, boolean>();
+
+  /** @param more names, matched as the usual ones are, or patterns for the key as it is. */
+  constructor(more: readonly (string | RegExp)[] = []) {
+    const names = [...USUAL_NAMES, ...more.filter((item) => typeof item === 'string')];
+    // A part may be in the plural, and `apikey` is `api_key`.
+    const alternatives = names.map((name) => words(name).join('_?')).filter((name) => name !== '');
+    this.usual = new RegExp(`_(?:${alternatives.join('|')})s?_`);
+    // Without g and y, whose matches depend on the one before.
+    this.patterns = more
+      .filter((item) => item instanceof RegExp)
+      .map((pattern) => new RegExp(pattern.source, pattern.flags.replace(/[gy]/g, '')));
+  }
+
+  /** @returns undefined for a class that shows none, and for one that is not known. */
+  show(jobClass: Showable | undefined, args: readonly JsonValue[]): readonly JsonValue[] | undefined {
+    if (!jobClass || jobClass.logArguments === false) return undefined;
+    return this.filter(args);
+  }
+
+  /** @param lengths how much of each value is shown. Default: as much as belongs into a line. */
+  filter(args: readonly JsonValue[], lengths: ShownLengths = SHORT): readonly JsonValue[] {
+    return this.array(args, 0, lengths);
+  }
+
+  private value(value: JsonValue, depth: number, lengths: ShownLengths): JsonValue {
+    if (typeof value === 'string') return shortened(value, lengths);
+    if (typeof value !== 'object' || value === null) return value;
+    if (depth >= lengths.depth) return '…';
+    return isArray(value) ? this.array(value, depth, lengths) : this.object(value, depth, lengths);
+  }
+
+  private array(items: readonly JsonValue[], depth: number, lengths: ShownLengths): JsonValue[] {
+    const shown = items.slice(0, lengths.items).map((item) => this.value(item, depth + 1, lengths));
+    if (items.length > lengths.items) shown.push(`… ${items.length - lengths.items} more`);
+    return shown;
+  }
+
+  private object(object: { readonly [key: string]: JsonValue }, depth: number, lengths: ShownLengths): JsonValue {
+    const keys = Object.keys(object);
+    const shown = keys
+      .slice(0, lengths.keys)
+      .map((key): [string, JsonValue] => [
+        shortened(key, lengths),
+        this.hides(key) ? HIDDEN : this.value(object[key] as JsonValue, depth + 1, lengths),
+      ]);
+    if (keys.length > lengths.keys) shown.push(['…', `${keys.length - lengths.keys} more`]);
+    return Object.fromEntries(shown);
+  }
+
+  private hides(key: string): boolean {
+    const known = this.remembered.get(key);
+    if (known !== undefined) return known;
+    const hidden = this.usual.test(`_${words(key).join('_')}_`) || this.patterns.some((pattern) => pattern.test(key));
+    if (this.remembered.size < MAX_REMEMBERED) this.remembered.set(key, hidden);
+    return hidden;
+  }
+}
+
+/** `APIKey2` and `api_key_2` are `api`, `key`, `2`. */
+function words(name: string): string[] {
+  return name
+    .replace(/(\p{Ll}|\d)(\p{Lu})/gu, '$1 $2')
+    .replace(/(\p{Lu})(\p{Lu}\p{Ll})/gu, '$1 $2')
+    .replace(/(\p{L})(\d)/gu, '$1 $2')
+    .toLowerCase()
+    .split(/[^\p{L}\p{N}]+/u)
+    .filter((word) => word !== '');
+}
+
+function shortened(text: string, { text: longest }: ShownLengths): string {
+  return text.length <= longest ? text : `${text.slice(0, longest)}… (${text.length} characters)`;
+}
+
+function isArray(value: JsonValue): value is readonly JsonValue[] {
+  return Array.isArray(value);
+}

@@ -1,0 +1,116 @@
+/** How the settings of each server say it. */
+const WORDS = {
+  Postgres: {
+    unchecked: 'use ?sslmode=require in DATABASE_URL',
+    plain: 'use ?sslmode=disable in DATABASE_URL',
+  },
+  Redis: {
+    unchecked: 'use ?sslmode=require in the Redis URL',
+    plain: 'begin the Redis URL with redis:// instead of rediss://',
+  },
+  SMTP: {
+    unchecked: 'put ?tls.rejectUnauthorized=false behind SMTP_URL',
+    plain: 'use smtp:// instead of smtps:// in SMTP_URL',
+  },
+} as const;
+
+type Server = keyof typeof WORDS;
+
+/** By message: on their way through the clients errors lose their codes. */
+const ADVICE: readonly (readonly [RegExp, (server: Server) => string])[] = [
+  [
+    /self-signed certificate|unable to (verify the first|get (local )?issuer) certificate/,
+    (server) =>
+      'Node does not know who signed it; name the file of that authority in NODE_EXTRA_CA_CERTS, ' +
+      `or ${WORDS[server].unchecked} to encrypt without a check`,
+  ],
+  [
+    /does not match certificate's altnames/,
+    (server) => `use a host name that the certificate has, or ${WORDS[server].unchecked} to encrypt without a check`,
+  ],
+  [/certificate has expired/, (server) => `have it renewed, or ${WORDS[server].unchecked} to encrypt without a check`],
+  [
+    /wrong version number|packet length too long|does not support SSL/,
+    (server) => `it speaks no TLS on that port; ${WORDS[server].plain}`,
+  ],
+  [/no encryption$|SSL off$/, () => 'it insists on TLS; use ?sslmode=require in DATABASE_URL'],
+];
+
+/** Whether a server was not reached because of TLS. */
+export function isTlsFailure(error: Error): boolean {
+  return ADVICE.some(([pattern]) => pattern.test(error.message.trim().replace(/: .*$/, '')));
+}
+
+/** The error, and what to do about it when TLS is why a server was not reached. */
+export function withTlsAdvice(error: Error, server: Server): Error {
+  const found = ADVICE.find(([pattern]) => pattern.test(error.message.trim()));
+  if (!found) return error;
+  const [, advise] = found;
+  return new Error(`${error.message.trim()}: ${advise(server)}`, { cause: error });
+}
+
+/** How a connection to a server is protected. */
+export type TlsMode = 'off' | 'unchecked' | 'checked';
+
+/**
+ * Of Postgres, by `sslmode` as libpq means it: `require` encrypts without checking the certificate, `verify-ca` and
+ * `verify-full` check it, `disable` does without TLS. Without one: checked in production, except on this machine, and no TLS
+ * elsewhere.
+ */
+export function postgresTls(url: string, production: boolean): TlsMode {
+  const { searchParams, hostname } = new URL(url);
+  const mode = searchParams.get('sslmode') ?? (production && !isThisMachine(hostname) ? 'verify-full' : 'disable');
+  if (mode === 'disable' || mode === 'allow' || mode === 'prefer') return 'off';
+  return mode.startsWith('verify') ? 'checked' : 'unchecked';
+}
+
+/** Of Redis: rediss:// is TLS, and its certificate is checked unless `?sslmode=require` (or `no-verify`) says not to. */
+export function redisTlsMode(url: string): TlsMode {
+  const { protocol, searchParams } = new URL(url);
+  if (protocol !== 'rediss:') return 'off';
+  return ['require', 'no-verify'].includes(searchParams.get('sslmode') ?? '') ? 'unchecked' : 'checked';
+}
+
+/** Whether SMTP is to insist on STARTTLS without being told so: a password goes to another machine. */
+export function mustUpgrade(url: string): boolean {
+  const { protocol, username, hostname, searchParams } = new URL(url);
+  return protocol === 'smtp:' && username !== '' && !isThisMachine(hostname) && !searchParams.has('requireTLS');
+}
+
+/** The certificates of Heroku's servers are signed by no authority. A URL that says what it wants is left as it is. */
+export function asOnHeroku(url: string, server: 'Postgres' | 'Redis'): string {
+  const parsed = new URL(url);
+  const mode = server === 'Redis' ? redisTlsMode(url) : postgresTls(url, true);
+  if (mode === 'off' || parsed.searchParams.has('sslmode')) return url;
+  parsed.searchParams.set('sslmode', 'require');
+  return parsed.toString();
+}
+
+/** What the start tells of a connection to Postgres or Redis; empty for one to this machine that is not encrypted. */
+export function tlsWords(url: string, mode: TlsMode): string {
+  if (mode === 'off') return isThisMachine(new URL(url).hostname) ? '' : ' (no TLS)';
+  const unchecked = 'certificate not checked: ?sslmode=verify-full checks it';
+  return ` (TLS, ${mode === 'checked' ? 'certificate checked' : unchecked})`;
+}
+
+/** The same of SMTP, by the options of nodemailer in its URL. */
+export function smtpTlsWords(url: string): string {
+  const { protocol, hostname, searchParams } = new URL(url);
+  const is = (option: string, value: string) => searchParams.get(option) === value;
+  if (is('ignoreTLS', 'true')) return isThisMachine(hostname) ? '' : ' (no TLS)';
+  const insists = mustUpgrade(url) || is('requireTLS', 'true');
+  const how = protocol === 'smtps:' ? 'TLS' : insists ? 'STARTTLS' : 'STARTTLS where the server offers it';
+  const unchecked = is('tls.rejectUnauthorized', 'false');
+  return ` (${how}, certificate ${unchecked ? 'not checked: tls.rejectUnauthorized=false stands in SMTP_URL' : 'checked'})`;
+}
+
+/** A socket file, too. */
+function isThisMachine(hostname: string): boolean {
+  return (
+    hostname === '' ||
+    hostname === 'localhost' ||
+    hostname === '[::1]' ||
+    hostname.startsWith('127.') ||
+    hostname.startsWith('%2F')
+  );
+}

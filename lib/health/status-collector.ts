@@ -1,0 +1,231 @@
+import type { Knex } from 'knex';
+import type { Operations, RecentEvent, TreePicture } from '../cluster/status';
+import type { Config } from '../core/config';
+import type { Events } from '../core/events';
+import type { RedisClient } from '../core/redis';
+import { isForeign } from '../job/outbox/installation';
+import { overdueByQueue } from '../job/outbox/table';
+import { knownQueues, type QueueStatus, readQueues } from '../job/queue/queue-status';
+import { byTextAndNumber } from '../support/text';
+import { readActs } from '../tree/operator-acts';
+import { type ListedTree, TreeList } from '../tree/tree-directory';
+import {
+  type FailingCron,
+  type JobFailures,
+  type MailFacts,
+  type PostgresFacts,
+  type RedisFacts,
+  readFailingCron,
+  readFailures,
+  readMail,
+  readPostgres,
+  readRedis,
+} from './probes';
+
+/** What was read last: a value, or why there is none, and since when. */
+export type Reading<T> =
+  | { readonly ok: true; readonly value: T; readonly tookMs: number }
+  | { readonly ok: false; readonly error: Error; readonly since: Date };
+
+export interface SourceOptions {
+  /** A value that is younger is good enough, ms. */
+  readonly freshMs: number;
+  /** Who waits longer for an answer goes on without, ms. Default 1500. */
+  readonly limitMs?: number;
+}
+
+/** What could not be read is asked for again so soon, ms. */
+const AGAIN_MS = 1900;
+
+/** Something that many look at and that is read no more often than it must be. It never rejects. */
+export class Source<T> {
+  private reading: Promise<Reading<T>> | undefined;
+  private readAt = 0;
+  private failingSince: Date | undefined;
+
+  constructor(
+    private readonly read: () => Promise<T>,
+    private readonly options: SourceOptions,
+  ) {}
+
+  get(): Promise<Reading<T>> {
+    const now = performance.now();
+    const { freshMs } = this.options;
+    const goodFor = this.failingSince ? Math.min(freshMs, AGAIN_MS) : freshMs;
+    if (!this.reading || now - this.readAt > goodFor) {
+      this.readAt = now;
+      this.reading = this.readOnce();
+    }
+    return this.reading;
+  }
+
+  private async readOnce(): Promise<Reading<T>> {
+    const begun = performance.now();
+    try {
+      const value = await this.withinLimit();
+      this.failingSince = undefined;
+      return { ok: true, value, tookMs: performance.now() - begun };
+    } catch (thrown) {
+      const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+      this.failingSince ??= new Date();
+      return { ok: false, error, since: this.failingSince };
+    }
+  }
+
+  private async withinLimit(): Promise<T> {
+    const { limitMs = 1500 } = this.options;
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error(`no answer within ${limitMs} ms`)), limitMs);
+    });
+    try {
+      return await Promise.race([this.read(), late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+/** The value, where there is one. */
+export function valueIn<T>(reading: Reading<T>): T | undefined {
+  return reading.ok ? reading.value : undefined;
+}
+
+/** All that is known at one moment, of this tree and what it leans on. */
+export interface Sighting {
+  readonly at: Date;
+  readonly own: Reading<TreePicture>;
+  /** Every tree on this Redis, this one too. */
+  readonly trees: Reading<readonly ListedTree[]>;
+  readonly queues: Reading<readonly QueueStatus[]>;
+  /** Whether the database was copied from another installation, and nobody has adopted its jobs. */
+  readonly foreign: Reading<boolean>;
+  /** Jobs that are due and still in the outbox, by queue; none where there are none. */
+  readonly outbox: Reading<ReadonlyMap<string, number>>;
+  /** What became of jobs lately. */
+  readonly failures: Reading<JobFailures>;
+  readonly cron: Reading<readonly FailingCron[]>;
+  readonly postgres: Reading<PostgresFacts>;
+  readonly redis: Reading<RedisFacts>;
+  readonly mail: Reading<MailFacts>;
+  /** What operators have done lately, newest first. */
+  readonly acts: Reading<readonly RecentEvent[]>;
+  /** Why the connection to Redis broke, where it told so. */
+  readonly redisLost: string | null;
+}
+
+export interface LookoutOptions {
+  readonly tree: Pick<Operations, 'look'>;
+  readonly redis: { readonly client: RedisClient };
+  readonly knex: Knex;
+  readonly events: Events;
+  readonly config: Pick<Config, 'jobs'>;
+}
+
+/**
+ * Looks for everybody who looks at the overview in this process: however many they are, nothing is asked more often than
+ * it changes.
+ */
+export class Lookout {
+  private readonly own: Source<TreePicture>;
+  private readonly trees: Source<readonly ListedTree[]>;
+  private readonly queues: Source<readonly QueueStatus[]>;
+  private readonly foreign: Source<boolean>;
+  private readonly outbox: Source<ReadonlyMap<string, number>>;
+  private readonly failures: Source<JobFailures>;
+  private readonly cron: Source<readonly FailingCron[]>;
+  private readonly postgres: Source<PostgresFacts>;
+  private readonly redis: Source<RedisFacts>;
+  private readonly mail: Source<MailFacts>;
+  private readonly acts: Source<readonly RecentEvent[]>;
+  private redisLost: string | null = null;
+
+  constructor({ tree, redis, knex, events, config }: LookoutOptions) {
+    const names = config.jobs.queues.map((queue) => queue.name);
+    const known = () => knownQueues(redis.client, names);
+    this.own = new Source(() => tree.look(), { freshMs: 900 });
+    const list = new TreeList(redis.client);
+    this.trees = new Source(() => list.list(), { freshMs: 900 });
+    this.queues = new Source(async () => readQueues(redis.client, await known()), { freshMs: 1900 });
+    this.foreign = new Source(() => isForeign(knex, redis.client), { freshMs: 4900 });
+    this.outbox = new Source(async () => overdueByQueue(knex, await known()), { freshMs: 9000 });
+    this.failures = new Source(async () => readFailures(redis.client, await known()), { freshMs: 4900 });
+    this.cron = new Source(async () => readFailingCron(knex, redis.client, await known()), { freshMs: 9000 });
+    this.postgres = new Source(() => readPostgres(knex), { freshMs: 4900 });
+    this.redis = new Source(() => readRedis(redis.client), { freshMs: 1900 });
+    this.mail = new Source(async () => readMail({ knex, redis: redis.client, queues: names }), { freshMs: 9000 });
+    this.acts = new Source(() => readActs(redis.client), { freshMs: 900 });
+    events.on('redis.lost', ({ error }) => {
+      this.redisLost = 'code' in error && error.code ? String(error.code) : error.message || error.name;
+    });
+    events.on('redis.ready', () => {
+      this.redisLost = null;
+    });
+  }
+
+  async look(): Promise<Sighting> {
+    const [own, trees, queues, foreign, outbox, failures, cron, postgres, redis, mail, acts] = await Promise.all([
+      this.own.get(),
+      this.trees.get(),
+      this.queues.get(),
+      this.foreign.get(),
+      this.outbox.get(),
+      this.failures.get(),
+      this.cron.get(),
+      this.postgres.get(),
+      this.redis.get(),
+      this.mail.get(),
+      this.acts.get(),
+    ]);
+    return {
+      at: new Date(),
+      own,
+      trees,
+      queues,
+      foreign,
+      outbox,
+      failures,
+      cron,
+      postgres,
+      redis,
+      mail,
+      acts,
+      redisLost: this.redisLost,
+    };
+  }
+}
+
+/** A tree shows once a second that it lives: one that has not for so long is cut off, or dead, ms. */
+const SILENT_MS = 5000;
+
+/** A tree that is known of. */
+export interface KnownTree {
+  readonly picture: TreePicture;
+  /** Of the process that asks. */
+  readonly own: boolean;
+  /** For how long it has been silent; null of one that is heard of. */
+  readonly silentMs: number | null;
+}
+
+/** All of them, the own one whether Redis knows it or not. Two of one name are told apart by their pids. */
+export function knownTrees(sighting: Pick<Sighting, 'own' | 'trees'>): KnownTree[] {
+  const own = valueIn(sighting.own);
+  const others = (valueIn(sighting.trees) ?? []).filter(({ picture }) => picture.id !== own?.id);
+  const all: KnownTree[] = [
+    ...(own ? [{ picture: own, own: true, silentMs: null }] : []),
+    ...others.map(({ picture, silentMs }) => ({
+      picture,
+      own: false,
+      silentMs: silentMs > SILENT_MS ? silentMs : null,
+    })),
+  ];
+  const names = all.map(({ picture }) => picture.name);
+  return all
+    .map((tree) => {
+      const { picture } = tree;
+      const alone = names.filter((name) => name === picture.name).length === 1;
+      if (alone) return tree;
+      return { ...tree, picture: { ...picture, name: `${picture.name} (pid ${picture.stats?.pid})` } };
+    })
+    .sort((a, b) => byTextAndNumber(a.picture.name, b.picture.name));
+}

@@ -1,0 +1,182 @@
+import type { RedisClient } from '../../core/redis';
+import { answerWithin, RedisScript } from '../../core/redis-script';
+import { toError } from '../../support/async';
+import { deleteOverdue, overdueByQueue } from '../outbox/table';
+import { HELD_KEY, keyPrefix, OUTCOME_LUA, queueKey, WAKE_CHANNEL } from '../queue/keys';
+import { forgetPause, keepPause, knownQueues, type QueueStatus, readQueues, writePause } from '../queue/queue-status';
+import { settleRows } from '../sets/move-script';
+import { InvalidRequestError, type SetSources } from '../sets/query';
+
+const ANSWER_MS = 5000;
+
+export interface ListedQueue extends QueueStatus {
+  /**
+   * Jobs that are due and still in the outbox: the relay has not come to them, or leaves them there while the queue is
+   * full. At most 10,000 are counted; undefined when Postgres does not answer.
+   */
+  readonly inOutbox: number | undefined;
+}
+
+/**
+ * What operators see of queues and do with them, from any process. Pauses are in Redis, and kept in Postgres: when Redis
+ * has lost its data the job processors pause these queues again, within seconds.
+ */
+export class Queues {
+  constructor(private readonly sources: SetSources) {}
+
+  /** Those the sources name, in their order, then all others that exist, by name. @throws when Redis does not answer. */
+  async names(): Promise<string[]> {
+    return knownQueues(this.sources.redis, this.sources.queues);
+  }
+
+  /** @param names Default: all. @throws when Redis does not answer. */
+  async list(names?: readonly string[]): Promise<ListedQueue[]> {
+    const { redis, knex } = this.sources;
+    const wanted = names ?? (await this.names());
+    const outbox = overdueByQueue(knex, wanted).catch(() => undefined);
+    const statuses = await readQueues(redis, wanted);
+    const overdue = await outbox;
+    return statuses.map((status) => ({ inOutbox: overdue && (overdue.get(status.name) ?? 0), ...status }));
+  }
+
+  /** Jobs that wait in Redis, held ones too. @throws when Redis does not answer. */
+  async size(name: string): Promise<number> {
+    const [status] = await readQueues(this.sources.redis, [name]);
+    return (status?.waiting ?? 0) + (status?.held ?? 0);
+  }
+
+  /**
+   * No job of it begins any more, in any process; what runs goes on, and jobs may still be enqueued.
+   * @returns false when it is paused already. @throws InvalidRequestError for a queue that does not exist.
+   */
+  async pause(name: string): Promise<boolean> {
+    const { redis, knex, via } = this.sources;
+    await this.check(name);
+    const pause = { since: new Date(), by: via };
+    const set = redis.set(queueKey(name, 'paused'), writePause(pause), { condition: 'NX' });
+    if ((await answerWithin(ANSWER_MS, set)) === null) return false;
+    this.tell('pause', name, 0);
+    await this.orReport(keepPause(knex, name, pause), `keeping the pause of queue ${name} in Postgres`);
+    return true;
+  }
+
+  /**
+   * Processors that are idle hear of it at once, and should they not, within a second.
+   * @returns false when it is not paused. @throws InvalidRequestError for a queue that does not exist.
+   */
+  async resume(name: string): Promise<boolean> {
+    const { redis, knex } = this.sources;
+    await this.check(name);
+    await this.orReport(forgetPause(knex, name), `forgetting the pause of queue ${name} in Postgres`);
+    const removed = await answerWithin(ANSWER_MS, redis.del(queueKey(name, 'paused')));
+    if (removed === 0) return false;
+    this.tell('resume', name, 0);
+    await answerWithin(ANSWER_MS, redis.publish(WAKE_CHANNEL, keyPrefix(name)));
+    return true;
+  }
+
+  /**
+   * Deletes what waits now, in Redis and, being due, in the outbox. What runs, retries, scheduled and dead jobs stay.
+   * @returns how many jobs. @throws InvalidRequestError for a queue that does not exist; what Redis or Postgres throw: a
+   * part may be deleted then.
+   */
+  async clear(name: string): Promise<number> {
+    const { redis, knex } = this.sources;
+    await this.check(name);
+    let jobs = 0;
+    try {
+      // The outbox first: what a relay takes out of it meanwhile is in Redis afterwards.
+      await deleteOverdue(knex, name, (count) => {
+        jobs += count;
+      });
+      jobs += await clearQueue(redis, name, (ids) =>
+        settleRows(
+          this.sources,
+          ids.map((id) => ({ id, queue: name })),
+        ),
+      );
+    } finally {
+      this.tell('clear', name, jobs);
+    }
+    return jobs;
+  }
+
+  /** What Redis does counts; Postgres is for a Redis that loses its data. */
+  private async orReport(kept: Promise<void>, during: string): Promise<void> {
+    await kept.catch((error: unknown) => {
+      this.sources.events.emit('process.error', { error: toError(error), during });
+    });
+  }
+
+  private tell(action: 'pause' | 'resume' | 'clear', queue: string, jobs: number): void {
+    const { events, via } = this.sources;
+    events.emit('operator.queue', { action, queue, jobs, via });
+  }
+
+  private async check(name: string): Promise<void> {
+    const names = await this.names();
+    if (names.includes(name)) return;
+    const known = names.length > 0 ? `there are ${names.join(', ')}` : 'there is none yet';
+    throw new InvalidRequestError(`there is no queue ${JSON.stringify(name)}: ${known}`);
+  }
+}
+
+/** Jobs per call: it takes Redis some milliseconds. */
+const CHUNK = 500;
+
+// Deletes the jobs at the head of a list.
+// KEYS  1 queue prefix
+// ARGV  1 now (ms)  2 list, such as waiting  3 how many at most
+// reply how many ids were taken, how many of these had a job, then the ids of those that may have a row in the outbox
+const SCRIPT = new RedisScript(`
+local call, now, p = redis.call, ARGV[1], KEYS[1]
+${OUTCOME_LUA}
+local function has(text, via) return text:find('"via":"'..via..'"', 1, true) end
+
+local ids, jobs, out = call('rpop', p..ARGV[2], ARGV[3]) or {}, 0, {}
+for _, id in ipairs(ids) do
+  local text = call('hget', p..'jobs', id)
+  call('hdel', p..'deliveries', id)
+  if text then
+    call('hdel', p..'jobs', id)
+    -- Arguments that look like this leave a trace too many, which does nothing. Without a sign it may be from anywhere.
+    local recent = has(text, 'redis') or has(text, 'fallback')
+    local row = has(text, 'outbox') or has(text, 'fallback') or not recent
+    leaveTrace(p, id, (row and 'f' or '')..(recent and 'r' or '')..'c')
+    jobs = jobs + 1
+    if row then out[#out + 1] = id end
+  end
+end
+table.insert(out, 1, #ids); table.insert(out, 2, jobs)
+return out`);
+
+/**
+ * Deletes what waits in a queue now, held jobs too, a chunk at a time; what comes meanwhile stays.
+ * @param onCleared told after each chunk of the jobs that may have rows in the outbox.
+ * @returns how many jobs were deleted.
+ */
+export async function clearQueue(
+  client: RedisClient,
+  queue: string,
+  onCleared: (ids: readonly string[]) => Promise<void>,
+): Promise<number> {
+  const prefix = keyPrefix(queue);
+  let deleted = 0;
+  for (const list of ['waiting', ...(await heldLists(client, prefix))]) {
+    let left = await answerWithin(ANSWER_MS, client.lLen(prefix + list));
+    while (left > 0) {
+      const args = [String(Date.now()), list, String(Math.min(CHUNK, left))];
+      const [taken, jobs, ...ids] = (await SCRIPT.run(client, [prefix], args)) as [number, number, ...string[]];
+      deleted += Number(jobs);
+      left = Number(taken) === 0 ? 0 : left - Number(taken);
+      if (ids.length > 0) await onCleared(ids);
+    }
+  }
+  return deleted;
+}
+
+/** Such as `held:ReportJob`. */
+async function heldLists(client: RedisClient, prefix: string): Promise<string[]> {
+  const keys = await answerWithin(ANSWER_MS, client.sMembers(HELD_KEY));
+  return keys.filter((key) => key.startsWith(`${prefix}held:`)).map((key) => key.slice(prefix.length));
+}

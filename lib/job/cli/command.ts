@@ -1,0 +1,155 @@
+import { EXIT, UserError } from '../../core/errors';
+import { type Duration, parseDuration } from '../../support/duration';
+import { checkFilter, type JobFilter } from '../sets/query';
+import type { Desk } from './desk';
+
+/** What a command came to: the same for programs and for people. */
+export interface Answer {
+  readonly json: unknown;
+  readonly text: string;
+  /** Remarks and refusals, a line each: they go to standard error, and not beside JSON, which holds them already. */
+  readonly notes?: readonly string[];
+  /** false: something that was asked for could not be done. Default true. */
+  readonly ok?: boolean;
+}
+
+export type Run = (desk: Desk) => Promise<Answer>;
+
+/** A word behind the command's name. */
+export interface Operand {
+  /** In the help. */
+  readonly name: string;
+  readonly optional?: true;
+  /** Any number of them. */
+  readonly repeated?: true;
+  /** What may be given in its place. */
+  readonly instead?: OptionName;
+}
+
+export interface CommandInput {
+  readonly operands: readonly string[];
+  readonly options: Options;
+}
+
+/** Something an operator can have done to jobs, queues and the like by typing it. */
+export interface JobCommand {
+  /** As it is typed behind `jobs`. */
+  readonly name: string;
+  readonly operands: readonly Operand[];
+  readonly options: readonly OptionName[];
+  /** What must answer for it to be of use. */
+  readonly needs: readonly ('redis' | 'postgres')[];
+  /** One line, for the help and the README. */
+  readonly help: string;
+  /** Checks what was typed before anything is connected. @throws UserError, exit code 64. */
+  prepare(input: CommandInput): Run;
+}
+
+export const BOTH = ['redis', 'postgres'] as const;
+
+/** How it is typed behind `catamount`: `jobs enqueue CLASS [JSON]`. */
+export function usageOf({ name, operands }: Pick<JobCommand, 'name' | 'operands'>): string {
+  const words = operands.map((operand) => {
+    const word = operand.repeated ? `${operand.name}…` : operand.name;
+    if (operand.instead) return `${word} or --${operand.instead}`;
+    return operand.optional ? `[${word}]` : word;
+  });
+  return ['jobs', name, ...words].join(' ');
+}
+
+/** THE table of options: what is read, the help and the README are all made from it. */
+export const OPTIONS = {
+  queue: {
+    type: 'string',
+    multiple: true,
+    value: 'QUEUE',
+    help: 'only jobs of this queue; may be given several times',
+  },
+  class: { type: 'string', value: 'CLASS', help: 'only jobs of this class' },
+  tag: { type: 'string', multiple: true, value: 'TAG', help: 'only jobs with this tag' },
+  error: { type: 'string', value: 'TEXT', help: 'only jobs with this in an error or in the reason of their death' },
+  text: { type: 'string', value: 'TEXT', help: 'only jobs with this in id, class, arguments, tags, request or errors' },
+  limit: { type: 'string', value: 'N', help: 'so many jobs at most' },
+  page: { type: 'string', value: 'N', help: 'a later page of the list' },
+  after: { type: 'string', value: 'NEXT', help: 'the page behind the one whose JSON says this `next`' },
+  all: { type: 'boolean', help: 'all jobs of a set that the filters leave, instead of ids' },
+  set: { type: 'string', value: 'SET', help: 'of which set, with --all: retry, scheduled or dead' },
+  yes: { type: 'boolean', short: 'y', help: 'without the question whether many jobs are meant' },
+  wait: { type: 'string', value: 'TIME', help: 'run after this long: 90s, 5m, 2h, 7d' },
+  at: { type: 'string', value: 'TIME', help: 'run at this moment: 2026-12-24T18:00 here, or with Z or +09:00' },
+  json: { type: 'boolean', help: 'print the answer as JSON' },
+  help: { type: 'boolean', short: 'h', help: 'print this' },
+} as const;
+
+export type OptionName = keyof typeof OPTIONS;
+
+/** What was typed. */
+export interface Options {
+  readonly queue?: readonly string[] | undefined;
+  readonly class?: string | undefined;
+  readonly tag?: readonly string[] | undefined;
+  readonly error?: string | undefined;
+  readonly text?: string | undefined;
+  readonly limit?: string | undefined;
+  readonly page?: string | undefined;
+  readonly after?: string | undefined;
+  readonly all?: boolean | undefined;
+  readonly set?: string | undefined;
+  readonly yes?: boolean | undefined;
+  readonly wait?: string | undefined;
+  readonly at?: string | undefined;
+  readonly json?: boolean | undefined;
+  readonly help?: boolean | undefined;
+}
+
+export const FILTERS = ['queue', 'class', 'tag', 'error', 'text'] as const satisfies readonly OptionName[];
+
+const MOMENT = /^\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?(?:Z|[+-]\d\d:?\d\d)?)?$/;
+
+/** @throws UserError for what cannot be a filter. */
+export function filterOf({ queue, class: name, tag, error, text }: Options): JobFilter {
+  const filter = { queue, class: name, tag: onlyOne('tag', tag), error, text };
+  checkFilter(filter);
+  return filter;
+}
+
+/** @throws UserError when it was given several times. */
+export function onlyOne(name: OptionName, given: readonly string[] | undefined): string | undefined {
+  if (given && given.length > 1) throw wrongUsage(`--${name} can be given once here, not ${given.length} times.`);
+  return given?.[0];
+}
+
+/** @throws UserError for what is no whole number from 1 up. */
+export function numberOf(name: OptionName, given: string | undefined): number | undefined {
+  if (given === undefined) return undefined;
+  if (/^[1-9]\d{0,9}$/.test(given)) return Number(given);
+  throw wrongUsage(`--${name} is ${JSON.stringify(given)}; give a whole number from 1.`);
+}
+
+/** When a job is to run, by --wait or --at; undefined: neither was given. @throws UserError. */
+export function timeOf({ wait, at }: Options): { readonly wait: Duration } | { readonly waitUntil: Date } | undefined {
+  if (wait !== undefined && at !== undefined) throw wrongUsage('Give --wait or --at, not both.');
+  if (wait !== undefined) {
+    const ms = /[a-z]$/.test(wait) ? parseDuration(wait) : undefined;
+    if (ms === undefined) throw wrongUsage(`--wait is ${JSON.stringify(wait)}; give a time such as 90s, 5m, 2h or 7d.`);
+    return { wait: ms };
+  }
+  if (at === undefined) return undefined;
+  const waitUntil = momentOf(at);
+  if (waitUntil) return { waitUntil };
+  throw wrongUsage(`--at is ${JSON.stringify(at)}; give a moment such as 2026-12-24T18:00 or 2026-12-24T09:00Z.`);
+}
+
+function momentOf(text: string): Date | undefined {
+  if (!MOMENT.test(text)) return undefined;
+  // A day alone would be taken for UTC, where a time without a zone is not.
+  const moment = new Date(text.length === 10 ? `${text}T00:00` : text);
+  // There is a 30th of February for Date.
+  const day = new Date(text.slice(0, 10));
+  const exists = !Number.isNaN(day.getTime()) && day.getUTCDate() === Number(text.slice(8, 10));
+  return exists && !Number.isNaN(moment.getTime()) ? moment : undefined;
+}
+
+export function wrongUsage(message: string): UserError {
+  return new UserError(message, EXIT.usage);
+}

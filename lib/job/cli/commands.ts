@@ -1,0 +1,153 @@
+import { parseArgs } from 'node:util';
+import { toError } from '../../support/async';
+import { closest } from '../../support/text';
+import { type JobCommand, OPTIONS, type OptionName, type Options, type Run, usageOf, wrongUsage } from './command';
+import { CRON, ENQUEUE } from './enqueue';
+import { LIST } from './list';
+import { MOVES } from './moves';
+import { PROCESSES } from './processes';
+import { ADOPT, CLEAR, PAUSE, RESUME, STATS } from './queues';
+import { SHOW } from './show';
+
+/** THE table of the commands behind `jobs`: the parser, the help and the README are all made from it. */
+export const JOB_COMMANDS: readonly JobCommand[] = [
+  STATS,
+  LIST,
+  SHOW,
+  ...MOVES,
+  ENQUEUE,
+  ...CRON,
+  ...PROCESSES,
+  PAUSE,
+  RESUME,
+  CLEAR,
+  ADOPT,
+];
+
+/** The table as Markdown, for the README. */
+export function jobCommandTable(): string {
+  const rows = JOB_COMMANDS.map((command) => `| \`catamount ${usageOf(command)}\` | ${command.help} |`);
+  return ['| command | what it does |', '|---|---|', ...rows].join('\n');
+}
+
+/** What was typed behind `jobs`. */
+export type Typed =
+  | { readonly help: true; readonly command: JobCommand | undefined }
+  | { readonly help: false; readonly command: JobCommand; readonly run: Run; readonly json: boolean };
+
+const SEE = 'See catamount jobs --help.';
+/** What is asked of a running tree (control/commands), not of the app. */
+const OF_THE_TREE = ['quiet'];
+const FOR_ALL: readonly OptionName[] = ['json', 'help'];
+
+/** @throws UserError, exit code 64, that names what is wrong and, where one is near, what was probably meant. */
+export function parseJobCommand(args: readonly string[]): Typed {
+  const { values, positionals } = parse(args);
+  if (values.help) return { help: true, command: positionals.length === 0 ? undefined : find(positionals).command };
+  if (positionals.length === 0) throw wrongUsage(`jobs needs a command. ${SEE}`);
+  const { command, operands } = find(positionals);
+  checkOptions(command, values);
+  checkOperands(command, operands);
+  return { help: false, command, run: command.prepare({ operands, options: values }), json: values.json === true };
+}
+
+function parse(args: readonly string[]): { readonly values: Options; readonly positionals: readonly string[] } {
+  try {
+    return parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true });
+  } catch (thrown) {
+    const { message } = toError(thrown);
+    const unknown = /^Unknown option '-*([^']+)'/.exec(message)?.[1];
+    if (unknown === undefined) throw wrongUsage(`${message}\n${SEE}`);
+    const near = closest(unknown, Object.keys(OPTIONS));
+    throw wrongUsage(`There is no option --${unknown}.${near === undefined ? '' : ` Did you mean --${near}?`} ${SEE}`);
+  }
+}
+
+function find(words: readonly string[]): { readonly command: JobCommand; readonly operands: readonly string[] } {
+  const [first = '', second] = words;
+  const alone = JOB_COMMANDS.find(({ name }) => name === first);
+  if (alone) return { command: alone, operands: words.slice(1) };
+  const group = JOB_COMMANDS.filter(({ name }) => name.startsWith(`${first} `));
+  if (group.length === 0) throw unknownCommand(first, [...firstWords(), ...OF_THE_TREE]);
+  const command = group.find(({ name }) => name === `${first} ${second ?? 'list'}`);
+  if (command) return { command, operands: words.slice(2) };
+  const seconds = group.map(({ name }) => name.slice(first.length + 1));
+  throw unknownCommand(second ?? '', seconds, `${first} `);
+}
+
+function firstWords(): string[] {
+  return [...new Set(JOB_COMMANDS.map(({ name }) => name.split(' ')[0] ?? ''))];
+}
+
+function unknownCommand(word: string, known: readonly string[], group = '') {
+  const near = closest(word, known);
+  const meant = near === undefined ? '' : ` Did you mean jobs ${group}${near}?`;
+  return wrongUsage(`"jobs ${group}${word}" is no command.${meant} ${SEE}`);
+}
+
+function checkOptions(command: JobCommand, values: Options): void {
+  const allowed = [...command.options, ...FOR_ALL];
+  const surplus = (Object.keys(values) as OptionName[]).find((name) => !allowed.includes(name));
+  if (surplus) throw wrongUsage(`--${surplus} is no option of jobs ${command.name}. ${SEE}`);
+}
+
+function checkOperands(command: JobCommand, given: readonly string[]): void {
+  const { operands } = command;
+  const missing = operands.filter((operand) => !operand.optional)[given.length];
+  if (missing) throw wrongUsage(`${missing.name} is missing: ${usageOf(command)}${hint(command)}. ${SEE}`);
+  const surplus = operands.some((operand) => operand.repeated) ? [] : given.slice(operands.length);
+  if (surplus.length > 0) throw wrongUsage(`"${surplus.join(' ')}" is too much: ${usageOf(command)}. ${SEE}`);
+}
+
+/** A whole processor and one queue are easily mistaken for each other. */
+function hint({ name }: JobCommand): string {
+  if (name === 'pause') return ' (for the whole job processor: jobs quiet)';
+  return name === 'resume' ? ' (for the whole job processor: catamount jobs resume, asked of a running tree)' : '';
+}
+
+/** What `catamount jobs --help` prints, or that of one command. */
+export function jobsHelp(command?: JobCommand): string {
+  if (command) {
+    return `Usage: catamount ${usageOf(command)}${command.options.length > 0 ? ' [options]' : ''}
+
+${sentence(command.help)}
+
+${optionLines([...command.options, ...FOR_ALL])}
+`;
+  }
+  return `Usage: catamount jobs COMMAND [options]
+
+${lines(JOB_COMMANDS.map((one) => [usageOf(one), one.help]))}
+
+These are asked of the tree that runs here: jobs quiet, jobs resume (the whole job processor).
+The others look into Redis and Postgres themselves, whether the tree runs or not.
+
+${optionLines(Object.keys(OPTIONS) as OptionName[])}
+
+Exit codes: 0 done, 1 not found or failed, 64 wrong usage, 69 Redis or Postgres is not there.
+`;
+}
+
+/** The commands with a line each, as `catamount help` has them. */
+export function jobCommandLines(): (readonly [string, string])[] {
+  return JOB_COMMANDS.map((command) => [usageOf(command), command.help]);
+}
+
+function optionLines(names: readonly OptionName[]): string {
+  return lines(
+    names.map((name) => {
+      const option = OPTIONS[name];
+      const short = 'short' in option ? `-${option.short}, ` : '';
+      return [`${short}--${name}${'value' in option ? ` ${option.value}` : ''}`, option.help];
+    }),
+  );
+}
+
+function lines(rows: readonly (readonly [string, string])[]): string {
+  const width = Math.max(...rows.map(([left]) => left.length));
+  return rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`).join('\n');
+}
+
+function sentence(text: string): string {
+  return `${text[0]?.toUpperCase()}${text.slice(1)}.`;
+}

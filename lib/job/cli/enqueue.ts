@@ -1,0 +1,194 @@
+import { UserError } from '../../core/errors';
+import type { JsonValue } from '../../core/execution-context';
+import { toError } from '../../support/async';
+import { printable } from '../../support/text';
+import { table } from '../../support/text-table';
+import type { CronListing } from '../cron/cron-table';
+import type { EnqueuedJob, JobClass, JobOptions } from '../definition/job-class';
+import { enqueueJobs } from '../enqueue/enqueue';
+import { deserializeArguments } from '../record/arguments';
+import { type Answer, BOTH, type JobCommand, onlyOne, timeOf, wrongUsage } from './command';
+import { type Desk, unknownName } from './desk';
+import { fullMoment, shortMoment } from './list';
+
+interface Order {
+  readonly name: string;
+  readonly args: readonly JsonValue[];
+  readonly options: JobOptions;
+}
+
+export const ENQUEUE: JobCommand = {
+  name: 'enqueue',
+  operands: [{ name: 'CLASS' }, { name: 'JSON', optional: true }],
+  options: ['queue', 'tag', 'wait', 'at'],
+  needs: BOTH,
+  help: `enqueue a job, its arguments as a JSON array such as '["ada", 7]'`,
+  prepare: ({ operands: [name = '', json = '[]'], options }) => {
+    const queue = onlyOne('queue', options.queue);
+    const order = { name, args: argumentsOf(json), options: { queue, tags: options.tag, ...timeOf(options) } };
+    return (desk) => enqueue(desk, order);
+  },
+};
+
+/** As `show --json` prints them: dates, models and the like in their tagged form. */
+function argumentsOf(json: string): readonly JsonValue[] {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(json);
+  } catch (error) {
+    throw wrongUsage(`The arguments are no JSON (${toError(error).message}): give an array such as '["ada", 7]'.`);
+  }
+  if (Array.isArray(parsed)) return parsed as JsonValue[];
+  throw wrongUsage(`The arguments are ${json.slice(0, 60)}: give an array, such as '[${json.slice(0, 60)}]'.`);
+}
+
+async function enqueue(desk: Desk, { name, args, options }: Order): Promise<Answer> {
+  const jobClass = desk.jobClass(name);
+  const queue = options.queue ?? jobClass.queue;
+  await desk.checkQueues([queue]);
+  const job = await attempt(desk, jobClass, args, options);
+  const runAt = job.enqueued ? runAtOf(options) : null;
+  const served = (await desk.processes.list()).some((process) => process.queues.includes(queue));
+  return {
+    json: { id: job.id, class: name, queue, enqueued: job.enqueued, reason: job.reason ?? null, run_at: runAt },
+    text: job.enqueued
+      ? `Enqueued ${name} ${job.id} on ${queue}${runAt === null ? '' : `, to run at ${fullMoment(runAt)}`}.\n`
+      : '',
+    notes: [...refusalOf(name, job), ...(served ? [] : [`No job processor that is alive serves the queue ${queue}.`])],
+    ok: job.enqueued,
+  };
+}
+
+/** What the app's code makes of it: checks, callbacks and middleware are its own. */
+async function attempt(
+  { parts: { equipment } }: Desk,
+  jobClass: JobClass,
+  json: readonly JsonValue[],
+  options: JobOptions,
+): Promise<EnqueuedJob> {
+  try {
+    const codec = { serializers: equipment.setup?.serializers, models: equipment.models };
+    const args = await deserializeArguments(json, codec);
+    const [job] = await enqueueJobs([{ jobClass, args, options }], 'jobs enqueue');
+    if (job) return job;
+  } catch (thrown) {
+    const error = toError(thrown);
+    throw Object.assign(new UserError(`It was not enqueued: ${error.message}`), { cause: error });
+  }
+  throw new Error('the enqueuer gave no answer');
+}
+
+function refusalOf(name: string, { id, enqueued, reason }: EnqueuedJob): string[] {
+  if (enqueued) return [];
+  if (reason === 'duplicate') return [`Not enqueued: ${name} is unique, and job ${id} is on its way.`];
+  return [`Not enqueued: the app's own code has cancelled it.`];
+}
+
+function runAtOf({ wait, waitUntil }: JobOptions): string | null {
+  if (waitUntil) return waitUntil.toISOString();
+  return wait === undefined ? null : new Date(Date.now() + Number(wait)).toISOString();
+}
+
+const NAME = [{ name: 'NAME' }] as const;
+
+const CRON_LIST: JobCommand = {
+  name: 'cron list',
+  operands: [],
+  options: [],
+  needs: ['postgres'],
+  help: 'recurring jobs: their times, what they missed, whether they are paused',
+  prepare: () => async (desk) => listing(desk, await desk.cron.list()),
+};
+
+interface Change {
+  readonly action: 'run' | 'pause' | 'resume' | 'forget';
+  readonly help: string;
+  readonly done: string;
+  readonly work: (desk: Desk, name: string) => Promise<void>;
+}
+
+const CHANGES: readonly Change[] = [
+  {
+    action: 'run',
+    help: 'enqueue a recurring job now, beside its times',
+    done: 'is enqueued by the next job processor that knows it',
+    work: (desk, name) => desk.cron.runNow(name),
+  },
+  {
+    action: 'pause',
+    help: 'swallow the times of a recurring job from now on',
+    done: 'is paused',
+    work: (desk, name) => desk.cron.pause(name),
+  },
+  {
+    action: 'resume',
+    help: 'heed them again; what the pause swallowed is not caught up',
+    done: 'runs at its times',
+    work: (desk, name) => desk.cron.resume(name),
+  },
+  {
+    action: 'forget',
+    help: 'delete one whose class is gone',
+    done: 'is forgotten; a job processor that still declares it brings it back as new',
+    work: (desk, name) => desk.cron.forget(name),
+  },
+];
+
+export const CRON: readonly JobCommand[] = [
+  CRON_LIST,
+  ...CHANGES.map(
+    ({ action, help, done, work }): JobCommand => ({
+      name: `cron ${action}`,
+      operands: NAME,
+      options: [],
+      needs: ['postgres'],
+      help,
+      prepare:
+        ({ operands: [name = ''] }) =>
+        async (desk) => {
+          const names = (await desk.cron.list()).map((one) => one.name);
+          if (!names.includes(name)) throw unknownName('recurring job', name, names);
+          await work(desk, name);
+          return { json: { name, action }, text: `${name} ${done}.\n` };
+        },
+    }),
+  ),
+];
+
+function listing(desk: Desk, listed: readonly CronListing[]): Answer {
+  const heading = ['name', 'times', 'zone', 'next', 'last', 'missed', 'caught up', 'state'];
+  const rows = listed.map((one) => [
+    printable(one.name),
+    printable(one.spec),
+    printable(one.timeZone),
+    shortMoment(one.nextTick?.toISOString() ?? null),
+    shortMoment(one.lastTick?.toISOString() ?? null),
+    String(one.missed),
+    String(one.caughtUp),
+    one.paused ? 'paused' : one.known ? 'open' : 'unknown to every job processor',
+  ]);
+  return {
+    json: { cron: listed.map(jsonOf) },
+    text:
+      listed.length === 0
+        ? 'There are no recurring jobs (a class declares them by `static cron`).\n'
+        : `${table([heading, ...rows], desk.terminal.columns).join('\n')}\n`,
+  };
+}
+
+function jsonOf(one: CronListing): object {
+  return {
+    name: one.name,
+    class: one.class,
+    spec: one.spec,
+    time_zone: one.timeZone,
+    catch_up: one.catchUp,
+    paused: one.paused,
+    known: one.known,
+    next_tick: one.nextTick?.toISOString() ?? null,
+    last_tick: one.lastTick?.toISOString() ?? null,
+    last_enqueued_id: one.lastEnqueuedId,
+    missed: one.missed,
+    caught_up: one.caughtUp,
+  };
+}

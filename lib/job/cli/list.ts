@@ -1,0 +1,246 @@
+import { fromNow } from '../../support/duration';
+import { closest, countOf, countText, printable } from '../../support/text';
+import { fit, table } from '../../support/text-table';
+import type { JobSets } from '../admin/job-admin';
+import type { ShownJob } from '../admin/job-json';
+import type { JobEntry } from '../sets/entry';
+import { checkBounds, type JobFilter, type JobPage, type PageRequest, readCursor, writeCursor } from '../sets/query';
+import { type Answer, BOTH, FILTERS, filterOf, type JobCommand, numberOf, type Options, wrongUsage } from './command';
+import type { Desk } from './desk';
+import { busyJobs } from './processes';
+
+const COLUMNS = {
+  retry: ['id', 'class', 'queue', 'failed', 'next', 'arguments', 'error'],
+  scheduled: ['id', 'class', 'queue', 'due', 'arguments'],
+  dead: ['id', 'class', 'queue', 'failed', 'died', 'arguments', 'error'],
+  waiting: ['id', 'class', 'queue', 'failed', 'since', 'arguments'],
+} as const satisfies Readonly<Record<string, readonly ColumnName[]>>;
+
+type StoredSet = keyof typeof COLUMNS;
+const BUSY = 'busy';
+const SETS: readonly string[] = [...Object.keys(COLUMNS), BUSY];
+const LIMIT = 25;
+const EMPTY: Readonly<Record<string, string>> = {
+  retry: 'No job is to be retried.',
+  scheduled: 'No job is scheduled.',
+  dead: 'No job is dead.',
+  waiting: 'No job waits.',
+  busy: 'No job runs.',
+};
+
+export const LIST: JobCommand = {
+  name: 'list',
+  operands: [{ name: 'SET' }],
+  options: [...FILTERS, 'limit', 'page', 'after'],
+  needs: BOTH,
+  help: 'jobs of a set: retry, scheduled, dead, waiting or busy; with filters, page by page',
+  prepare: ({ operands: [set = ''], options }) => {
+    if (!SETS.includes(set)) {
+      const near = closest(set, SETS);
+      const meant = near === undefined ? '' : ` Did you mean ${near}?`;
+      throw wrongUsage(`There is no set of jobs "${set}".${meant} There are: ${SETS.join(', ')}.`);
+    }
+    const request = requestOf(options);
+    if (set !== BUSY) return (desk) => listSet(desk, set as StoredSet, request);
+    if (options.tag ?? options.error ?? options.text ?? options.after)
+      throw wrongUsage('Of busy jobs only their queue, class and attempt are known: use --queue and --class.');
+    return (desk) => listBusy(desk, request);
+  },
+};
+
+interface ListRequest extends PageRequest {
+  readonly offset: number;
+  readonly limit: number;
+}
+
+function requestOf(options: Options): ListRequest {
+  const limit = numberOf('limit', options.limit) ?? LIMIT;
+  const page = numberOf('page', options.page) ?? 1;
+  if (limit > 500) throw wrongUsage(`--limit is ${limit}; a page has at most 500 jobs.`);
+  if (options.after !== undefined && options.page !== undefined) throw wrongUsage('Give --page or --after, not both.');
+  return { ...filterOf(options), limit, offset: (page - 1) * limit, after: options.after };
+}
+
+async function listSet(desk: Desk, set: StoredSet, request: ListRequest): Promise<Answer> {
+  await desk.checkQueues(queuesOf(request));
+  const page = await pageOf(desk, set, request);
+  const { entries, total = 0, complete, next } = page;
+  if (total === 0) desk.checkClass(request.class);
+  const jobs = entries.map((entry) => desk.view.job(entry));
+  const { columns } = desk.terminal;
+  const names = columnsThatFit(COLUMNS[set], columns);
+  const lines = jobs.length > 0 ? [...table(jobRows(jobs, names, columns), columns), ''] : [];
+  const inOutbox = set === 'waiting' ? await dueInOutbox(desk, queuesOf(request)) : 0;
+  return {
+    json: { set, total, complete, next: next ?? null, ...(set === 'waiting' && { in_outbox: inOutbox }), jobs },
+    notes:
+      inOutbox === 0
+        ? []
+        : [`${countOf(inOutbox, 'more job')} due in the outbox: a job processor copies what is there to its queue.`],
+    text: `${[...lines, summary(set, request, jobs.length, { total, complete, more: next !== undefined, next })].join('\n')}\n`,
+  };
+}
+
+/** On a narrow terminal a job is told in a line all the same, with less of it. `jobs show` and --json tell all. */
+function columnsThatFit(names: readonly ColumnName[], columns = Number.POSITIVE_INFINITY): readonly ColumnName[] {
+  return names.filter((name, i) => {
+    const needed = NEEDED[name];
+    return needed === undefined || i === names.length - 1 || columns >= needed;
+  });
+}
+
+/** From how many columns of a terminal on there is room for what can be left out. */
+const NEEDED: Readonly<Partial<Record<ColumnName, number>>> = { arguments: 130, queue: 100, failed: 90 };
+
+async function pageOf(desk: Desk, set: StoredSet, request: ListRequest): Promise<JobPage> {
+  const sets = await desk.sets();
+  if (set !== 'waiting') return sets[set].page(request);
+  return waitingPage(sets, queuesOf(request) ?? (await desk.queueNames()), request);
+}
+
+/** Jobs that are due and not on their queues yet: none where a job processor is alive and well. */
+async function dueInOutbox(desk: Desk, queues: readonly string[] | undefined): Promise<number> {
+  const listed = await desk.queues.list(queues ?? (await desk.queueNames()));
+  return listed.reduce((sum, queue) => sum + (queue.inOutbox ?? 0), 0);
+}
+
+async function listBusy(desk: Desk, request: ListRequest): Promise<Answer> {
+  await desk.checkQueues(queuesOf(request));
+  const { offset, limit } = request;
+  const all = busyJobs(await desk.processes.list(), request);
+  if (all.length === 0) desk.checkClass(request.class);
+  const jobs = all.slice(offset, offset + limit);
+  const rows = jobs.map((job) => [
+    printable(job.id),
+    printable(job.class),
+    job.queue,
+    String(job.attempt),
+    shortMoment(job.started_at),
+    job.process,
+  ]);
+  const { columns } = desk.terminal;
+  const heading = ['id', 'class', 'queue', 'run', 'started', 'process'];
+  const lines = jobs.length > 0 ? [...table([heading, ...rows], columns), ''] : [];
+  const page = { total: all.length, complete: true, more: offset + limit < all.length };
+  return {
+    json: { set: BUSY, total: all.length, complete: true, next: null, jobs },
+    text: `${[...lines, summary(BUSY, request, jobs.length, page)].join('\n')}\n`,
+  };
+}
+
+function queuesOf({ queue }: JobFilter): readonly string[] | undefined {
+  return queue === undefined ? undefined : [queue].flat();
+}
+
+interface Extent {
+  readonly total: number;
+  readonly complete: boolean;
+  readonly more: boolean;
+  readonly next?: string | undefined;
+}
+
+/** `26–50 of 1,204 jobs; go on with --page 3`. */
+function summary(set: string, request: ListRequest, shown: number, extent: Extent): string {
+  const { offset, limit, after } = request;
+  const { total, complete, more, next } = extent;
+  if (total === 0)
+    return FILTERS.some((name) => request[name] !== undefined) ? `No ${set} job matches.` : `${EMPTY[set]}`;
+  const all = `${complete ? '' : 'more than '}${countOf(total, 'job')}`;
+  if (shown === 0) return `Nothing on this page, of ${all}.`;
+  if (shown === total) return all;
+  const place = after === undefined ? `${countText(offset + 1)}–${countText(offset + shown)}` : countText(shown);
+  const way = after === undefined ? `--page ${offset / limit + 2}` : `--after ${next}`;
+  return `${place} of ${all}${more ? `; go on with ${way}` : ''}`;
+}
+
+const HIDDEN = '(hidden)';
+const UNREADABLE = '(unreadable)';
+const NONE = '–';
+/** Arguments that stand before another column are cut on a terminal: to a quarter of it, and no shorter than this. */
+const SOME = 24;
+
+type ColumnName = 'id' | 'class' | 'queue' | 'failed' | 'next' | 'died' | 'since' | 'due' | 'arguments' | 'error';
+
+/** @param columns of the terminal; undefined where it is none. */
+function jobRows(jobs: readonly ShownJob[], names: readonly ColumnName[], columns: number | undefined): string[][] {
+  return [[...names], ...jobs.map((job) => names.map((name) => cell(job, name, names, columns)))];
+}
+
+function cell(job: ShownJob, name: ColumnName, names: readonly ColumnName[], columns: number | undefined): string {
+  switch (name) {
+    case 'id':
+      return printable(job.id);
+    case 'class':
+      return printable(job.class ?? NONE);
+    case 'queue':
+      return job.queue;
+    case 'failed':
+      return String(job.attempts);
+    case 'arguments': {
+      const text = argumentsText(job);
+      return columns === undefined || names.at(-1) === name ? text : fit(text, Math.max(SOME, Math.floor(columns / 4)));
+    }
+    case 'error':
+      return errorText(job);
+    default:
+      return shortMoment(job.at);
+  }
+}
+
+/** As `jobs enqueue` takes them. */
+export function argumentsText({ args, unreadable }: ShownJob): string {
+  if (args === null) return unreadable === null ? HIDDEN : UNREADABLE;
+  return printable(JSON.stringify(args));
+}
+
+/** The first line of its latest error. */
+function errorText({ errors, reason, unreadable }: ShownJob): string {
+  const [first = ''] = (errors[0]?.message ?? reason ?? unreadable ?? NONE).split('\n');
+  return printable(first);
+}
+
+/** `5 min ago`, for a column of a table. */
+export function shortMoment(iso: string | null): string {
+  return iso === null ? NONE : fromNow(new Date(iso));
+}
+
+/** `2026-11-25 12:00:01 UTC (5 min ago)`. */
+export function fullMoment(iso: string): string {
+  return `${iso.slice(0, 19).replace('T', ' ')} UTC (${fromNow(new Date(iso))})`;
+}
+
+const SET = 'waiting';
+
+/**
+ * What waits in several queues as one list: queue by queue, the next job of each first.
+ * @throws InvalidRequestError.
+ */
+async function waitingPage(sets: JobSets, queues: readonly string[], request: PageRequest): Promise<JobPage> {
+  const { offset, limit } = checkBounds(request);
+  const start = request.after === undefined ? undefined : readCursor(SET, request.after);
+  const from = start ? Math.max(0, queues.indexOf(start.queue)) : 0;
+  const entries: JobEntry[] = [];
+  let [skip, total, complete, next] = [offset, 0, true, undefined as string | undefined];
+  for (const [index, queue] of queues.entries()) {
+    const list = sets.waiting(queue);
+    const room = index < from || next !== undefined ? 0 : limit - entries.length;
+    // The cursor of a queue that was not begun has no id.
+    const after = index === from && start?.id !== NOT_BEGUN ? request.after : undefined;
+    if (room === 0) {
+      const count = await list.count(request);
+      total += count;
+      if (index >= from && count > 0) next ??= writeCursor(SET, { score: 0, queue, id: NOT_BEGUN });
+      continue;
+    }
+    const page = await list.page({ ...request, offset: skip, limit: room, after });
+    const count = page.total ?? 0;
+    total += count;
+    complete &&= page.complete;
+    skip = Math.max(0, skip - count);
+    entries.push(...page.entries);
+    next = page.next;
+  }
+  return { entries, total, complete, next };
+}
+
+const NOT_BEGUN = '';

@@ -1,0 +1,115 @@
+import { type Duration, parseDuration } from '../../support/duration';
+import type { EnqueueRequest, UniqueClaim } from './job-class';
+import { type JobClass, jobNameOf, type Performable, type UniqueOptions } from './job-class';
+
+/** What a queue may be called: its name is a part of keys. */
+export const QUEUE_NAME = /^[A-Za-z0-9_-]+$/;
+
+/** Longer, and Node's timers fire at once. */
+const MAX_TIMEOUT_MS = 2 ** 31 - 1;
+
+/** What a class asks for, and what is to be done around its `perform`: found out once, so that who wants nothing pays nothing. */
+export interface ClassPlan {
+  readonly name: string;
+  readonly timeoutMs: number | undefined;
+  readonly unique: UniqueRule | undefined;
+  readonly before: boolean;
+  readonly around: boolean;
+  readonly after: boolean;
+  readonly afterDiscard: boolean;
+  /** None of the first three. */
+  readonly bare: boolean;
+}
+
+const plans = new WeakMap<JobClass, ClassPlan>();
+
+/** @throws TypeError that names the class, for options that make no sense. */
+export function planOf(jobClass: JobClass): ClassPlan {
+  const known = plans.get(jobClass);
+  if (known) return known;
+  const name = jobNameOf(jobClass);
+  const { beforePerform, aroundPerform, afterPerform, afterDiscard } = jobClass.prototype as Partial<Performable>;
+  const before = beforePerform !== undefined;
+  const around = aroundPerform !== undefined;
+  const after = afterPerform !== undefined;
+  const plan = Object.freeze({
+    name,
+    timeoutMs: timeoutOf(jobClass, name),
+    unique: uniqueRule(jobClass, name),
+    before,
+    around,
+    after,
+    afterDiscard: afterDiscard !== undefined,
+    bare: !before && !around && !after,
+  });
+  checkQueue({ name, queue: jobClass.queue });
+  const { limit } = jobClass.retry;
+  if (!(limit >= 0)) throw new TypeError(`${name}.retry: limit is ${limit}; give a number of retries, 0 for none`);
+  plans.set(jobClass, plan);
+  return plan;
+}
+
+function timeoutOf({ timeout }: JobClass, name: string): number | undefined {
+  if (timeout === undefined) return undefined;
+  const ms = parseDuration(timeout);
+  if (ms !== undefined && ms > 0 && ms <= MAX_TIMEOUT_MS) return ms;
+  throw new TypeError(`${name}.timeout is ${JSON.stringify(timeout)}; give a length of time up to 24d, such as '5m'`);
+}
+
+/** @throws TypeError that names the class and the queue, for a name that no queue can have. */
+export function checkQueue({ name, queue }: Pick<EnqueueRequest, 'name' | 'queue'>): void {
+  if (typeof queue === 'string' && QUEUE_NAME.test(queue)) return;
+  throw new TypeError(`${name}: queue is ${JSON.stringify(queue)}; use letters, digits, - and _`);
+}
+
+/** When a job may run. Relative waits stay relative, so that the database's clock alone decides. */
+export type RunAt = { readonly inMs: number } | { readonly at: Date };
+
+/**
+ * @returns undefined for "at once", which a moment in the past is too.
+ * @throws TypeError for what is no length or point of time, or both at once.
+ */
+export function runAt(wait: Duration | undefined, waitUntil: Date | undefined): RunAt | undefined {
+  if (wait !== undefined && waitUntil !== undefined) throw new TypeError('give either wait or waitUntil, not both');
+  if (wait !== undefined) {
+    const inMs = parseDuration(wait);
+    if (inMs === undefined) {
+      const advice = "give milliseconds or text such as '10s', '5m', '2h', '7d', at most 36525d";
+      throw new TypeError(`wait is ${typeof wait === 'number' ? wait : JSON.stringify(wait)}; ${advice}`);
+    }
+    return inMs > 0 ? { inMs } : undefined;
+  }
+  if (waitUntil === undefined) return undefined;
+  if (Number.isNaN(waitUntil.getTime())) throw new TypeError('waitUntil is an invalid Date');
+  if (waitUntil.getTime() > LATEST) {
+    throw new TypeError(`waitUntil is ${waitUntil.toISOString()}; give a date before the year 10000`);
+  }
+  return waitUntil.getTime() > Date.now() ? { at: waitUntil } : undefined;
+}
+
+/** Later ones are written with a sign, which Postgres does not read. */
+const LATEST = Date.UTC(9999, 11, 31);
+
+/** What `static unique` of a class asks for. */
+export interface UniqueRule extends Omit<UniqueClaim, 'key'> {
+  readonly by: UniqueOptions['by'];
+}
+
+/** @returns undefined for a class that is not unique. @throws TypeError that names the class, for what makes no sense. */
+function uniqueRule({ unique }: Pick<JobClass, 'unique'>, name: string): UniqueRule | undefined {
+  if (!unique) return undefined;
+  if (unique !== true && typeof unique !== 'object') {
+    throw new TypeError(`${name}: unique is ${JSON.stringify(unique)}; give true, or options: { until: 'executing' }`);
+  }
+  const { by, until = 'executed', ttl } = unique === true ? {} : unique;
+  if (by !== undefined && typeof by !== 'function') {
+    throw new TypeError(`${name}: unique.by is ${JSON.stringify(by)}; give a function of the arguments`);
+  }
+  if (until !== 'executed' && until !== 'executing') {
+    throw new TypeError(`${name}: unique.until is ${JSON.stringify(until)}; give 'executed' or 'executing'`);
+  }
+  const ttlMs = ttl === undefined ? null : parseDuration(ttl);
+  if (ttlMs === 0 || ttlMs === undefined)
+    throw new TypeError(`${name}: unique.ttl is ${JSON.stringify(ttl)}; give a length of time such as '10m'`);
+  return { by, until, ttlMs };
+}

@@ -1,0 +1,271 @@
+import { toError } from '../../support/async';
+
+import { type Duration, parseDuration } from '../../support/duration';
+import { DiscardJob, KillJob, RecordGoneError } from './errors';
+
+export interface RetryOptions {
+  /**
+   * Retries after the first run; then the job goes to the dead set. Default 25 (about 20 days). 0: none. Failures that a
+   * `retryOn` rule meets are counted by that rule alone.
+   */
+  readonly limit: number;
+}
+
+export const DEFAULT_RETRY: RetryOptions = Object.freeze({ limit: 25 });
+
+/** What a job class may answer for one failure; undefined leaves it to the formula. */
+export type RetryAnswer = Duration | 'discard' | 'dead' | undefined;
+
+export type Verdict = (
+  | { readonly kind: 'retry'; readonly waitMs: number }
+  | { readonly kind: 'discard' }
+  | { readonly kind: 'dead'; readonly reason: string }
+) & {
+  /** Of the retryOn rule that decided: the record counts the failure under it. */
+  readonly key?: string | undefined;
+  /** To be called before the verdict is carried out. */
+  readonly handler?: ErrorHandler | undefined;
+};
+
+/** A job class, as far as failures go. */
+export interface RetryRules {
+  readonly retry: RetryOptions;
+  retryIn?(attempt: number, error: Error): RetryAnswer;
+}
+
+/** A class that this process does not know. */
+export const USUAL_RULES: RetryRules = Object.freeze({ retry: DEFAULT_RETRY });
+
+export interface Failure {
+  /** The run that failed, from 1. */
+  readonly attempt: number;
+  readonly error: Error;
+  /** Earlier failures by the key of their rule. */
+  readonly counts?: Readonly<Record<string, number>> | undefined;
+}
+
+export interface Deciding {
+  /** As Math.random. */
+  readonly random?: (() => number) | undefined;
+  /** A rule of the class's own threw, or gave nonsense: it is passed over, and costs the job nothing. */
+  readonly onBrokenRule: (error: Error) => void;
+}
+
+/**
+ * Sidekiq's formula (sidekiq/lib/sidekiq/job_retry.rb, `delay_for`): `n^4 + 15 + rand(10 * (n + 1))` seconds.
+ * @param n retries so far, from 0.
+ * @param random as Math.random.
+ * @returns milliseconds.
+ */
+export function retryWaitMs(n: number, random: () => number = Math.random): number {
+  return (n ** 4 + 15 + Math.floor(random() * 10 * (n + 1))) * 1000;
+}
+
+/**
+ * ActiveJob's `polynomially_longer` (activejob/lib/active_job/exceptions.rb, `determine_delay`): `n^4 + rand * n^4 *
+ * jitter + 2` seconds.
+ * @param n runs that failed so far, from 1.
+ * @param random as Math.random.
+ * @returns milliseconds.
+ */
+export function polynomialWaitMs(n: number, jitter: number, random: () => number = Math.random): number {
+  return Math.round((n ** 4 * (1 + random() * jitter) + 2) * 1000);
+}
+
+/**
+ * What becomes of a job whose run has failed. Asked in this order: DiscardJob and KillJob; `retryOn` and `discardOn`; a
+ * RecordGoneError discards; the class's `retryIn`; Sidekiq's formula, within `retry.limit`.
+ */
+export function decide(rules: RetryRules, failure: Failure, deciding: Deciding): Verdict {
+  const { error, attempt, counts = {} } = failure;
+  if (error instanceof DiscardJob) return { kind: 'discard' };
+  if (error instanceof KillJob) return { kind: 'dead', reason: error.message };
+  const rule = ruleFor(rules, error, deciding);
+  if (rule) return byRule(rule, failure, deciding);
+  if (error instanceof RecordGoneError) return { kind: 'discard' };
+  const answer = guarded(() => answerOf(rules, attempt, error), deciding);
+  if (answer === 'discard') return { kind: 'discard' };
+  if (answer === 'dead') return { kind: 'dead', reason: error.message };
+  const byRules = Object.values(counts).reduce((sum, count) => sum + count, 0);
+  const retries = attempt - 1 - byRules;
+  if (retries >= rules.retry.limit) return { kind: 'dead', reason: lastOf(error, attempt) };
+  return { kind: 'retry', waitMs: answer ?? retryWaitMs(retries, deciding.random) };
+}
+
+function ruleFor(rules: RetryRules, error: Error, deciding: Deciding): ErrorRule | undefined {
+  for (const rule of rulesOf(rules)) {
+    if (guarded(() => rule.matches(error), deciding)) return rule;
+  }
+  return undefined;
+}
+
+function byRule({ retry, key, handler }: ErrorRule, { error, counts }: Failure, deciding: Deciding): Verdict {
+  if (!retry) return { kind: 'discard', handler };
+  const failed = (counts?.[key] ?? 0) + 1;
+  if (failed >= retry.attempts) return { kind: 'dead', reason: lastOf(error, failed), key, handler };
+  const waitMs = guarded(() => waitOf(retry, failed, error, deciding.random), deciding);
+  return { kind: 'retry', waitMs: waitMs ?? retryWaitMs(failed - 1, deciding.random), key };
+}
+
+function waitOf(
+  { wait, jitter }: Required<RetryOnOptions>,
+  failed: number,
+  error: Error,
+  random: () => number = Math.random,
+): number {
+  if (wait === 'polynomial') return polynomialWaitMs(failed, jitter, random);
+  if (typeof wait === 'function') return milliseconds(wait(failed, error), 'the wait of retryOn');
+  return Math.round(milliseconds(wait, 'the wait of retryOn') * (1 + random() * jitter));
+}
+
+function answerOf(rules: RetryRules, attempt: number, error: Error): number | 'discard' | 'dead' | undefined {
+  const answer = rules.retryIn?.(attempt, error);
+  if (answer === undefined || answer === 'discard' || answer === 'dead') return answer;
+  return milliseconds(answer, 'retryIn');
+}
+
+/** @throws TypeError for what is no length of time. */
+function milliseconds(answer: Duration, whose: string): number {
+  const ms = parseDuration(answer);
+  if (ms === undefined) throw new TypeError(`${whose} gave ${JSON.stringify(answer)}, which is no length of time`);
+  return ms;
+}
+
+function guarded<T>(ask: () => T, { onBrokenRule }: Deciding): T | undefined {
+  try {
+    return ask();
+  } catch (thrown) {
+    onBrokenRule(toError(thrown));
+    return undefined;
+  }
+}
+
+function lastOf(error: Error, attempts: number): string {
+  return `${error.message} (${attempts === 1 ? 'the only attempt' : `the last of ${attempts} attempts`})`;
+}
+
+type ErrorClass = abstract new (...args: never[]) => Error;
+
+/** A class of errors, or a function that knows them by sight. Causes are not looked at; a function may. */
+export type ErrorMatcher = ErrorClass | ((error: Error) => boolean);
+
+export type ErrorMatchers = ErrorMatcher | readonly ErrorMatcher[];
+
+/** What can be said of an error that they match. */
+export type ErrorOf<M> = M extends readonly (infer Each)[]
+  ? ErrorOf<Each>
+  : M extends abstract new (
+        ...args: never[]
+      ) => infer E
+    ? E
+    : Error;
+
+/** Told of the error that ended a job, with the instance that ran it. Awaited, and the slot is kept meanwhile. */
+export type ErrorHandler<E = Error, J = unknown> = (error: E, job: J) => unknown;
+
+export interface RetryOnOptions {
+  /**
+   * Between a failure and the next run: a length of time; 'polynomial', ActiveJob's `n^4 + jitter + 2` seconds; or a
+   * function of the runs that failed with these errors, from 1, whose answer gets no jitter. Default 3s.
+   */
+  readonly wait?: Duration | 'polynomial' | ((attempt: number, error: Error) => Duration);
+  /** Runs that may fail with these errors, the first one included; then the job is dead. Infinity: no end. Default 5. */
+  readonly attempts?: number;
+  /** At most this part of the wait is added to it, at random: 0 to 1. Default 0.15. */
+  readonly jitter?: number;
+}
+
+/** What a class says of some errors. */
+export interface ErrorRule {
+  matches(error: Error): boolean;
+  /** undefined: they discard the job. */
+  readonly retry: Required<RetryOnOptions> | undefined;
+  /** The record counts failures under this: it must mean the same in every process. */
+  readonly key: string;
+  /** Of a discard; of a retry, once its attempts are used up: then the job is discarded instead of dead. */
+  readonly handler: ErrorHandler | undefined;
+}
+
+/** As ActiveJob's. */
+const DEFAULTS: Required<RetryOnOptions> = { wait: '3s', attempts: 5, jitter: 0.15 };
+
+const rules = new WeakMap<object, ErrorRule[]>();
+
+/** @throws TypeError that names the class and the option. */
+export function addRetryRule(
+  jobClass: { readonly name: string },
+  errors: ErrorMatchers,
+  options: RetryOnOptions,
+  handler?: ErrorHandler,
+): void {
+  const at = `${jobClass.name}.retryOn`;
+  const retry = { ...DEFAULTS, ...options };
+  const { wait, attempts, jitter } = retry;
+  if (attempts !== Number.POSITIVE_INFINITY && !(Number.isInteger(attempts) && attempts >= 1)) {
+    throw new TypeError(`${at}: attempts is ${attempts}; give a whole number from 1, or Infinity`);
+  }
+  if (!(jitter >= 0 && jitter <= 1)) throw new TypeError(`${at}: jitter is ${jitter}; give a part of 1, such as 0.15`);
+  if (wait !== 'polynomial' && typeof wait !== 'function' && parseDuration(wait) === undefined) {
+    const advice = "give milliseconds, text such as '10s', 'polynomial', or a function";
+    throw new TypeError(`${at}: wait is ${JSON.stringify(wait)}; ${advice}`);
+  }
+  addRule(jobClass, at, { errors, retry, handler });
+}
+
+/** @throws TypeError that names the class. */
+export function addDiscardRule(
+  jobClass: { readonly name: string },
+  errors: ErrorMatchers,
+  handler?: ErrorHandler,
+): void {
+  addRule(jobClass, `${jobClass.name}.discardOn`, { errors, retry: undefined, handler });
+}
+
+/** All that a class says of errors, in the order in which they are asked: latest first, its own before its parent's. */
+export function* rulesOf(jobClass: object): Generator<ErrorRule> {
+  for (let owner: object | null = jobClass; owner; owner = Object.getPrototypeOf(owner) as object | null) {
+    const own = rules.get(owner) ?? [];
+    for (let i = own.length - 1; i >= 0; i--) {
+      const rule = own[i];
+      if (rule) yield rule;
+    }
+  }
+}
+
+interface Declared extends Pick<ErrorRule, 'retry' | 'handler'> {
+  readonly errors: ErrorMatchers;
+}
+
+function addRule(jobClass: object, at: string, { errors, retry, handler }: Declared): void {
+  const matches = matcherOfAny(errors, at);
+  const own = rules.get(jobClass) ?? [];
+  rules.set(jobClass, own);
+  // A parent's first rule is another than a child's.
+  const unnamed = `${at} ${own.length + 1}`;
+  const names = listed(errors).map((matcher) => matcher.name || unnamed);
+  own.push({ matches, retry, key: names.sort().join(), handler });
+}
+
+/** @param at named in the error. @returns whether any of them fits. @throws TypeError for what knows no errors. */
+export function matcherOfAny(errors: ErrorMatchers, at: string): (error: Error) => boolean {
+  const matchers = listed(errors);
+  if (matchers.length === 0) throw new TypeError(`${at}: no errors are named; give a class, several, or a function`);
+  const tests = matchers.map((matcher) => testOf(matcher, at));
+  return (error) => tests.some((test) => test(error));
+}
+
+function listed(errors: ErrorMatchers): readonly ErrorMatcher[] {
+  return Array.isArray(errors) ? errors : [errors as ErrorMatcher];
+}
+
+function testOf(matcher: ErrorMatcher, at: string): (error: Error) => boolean {
+  if (isErrorClass(matcher)) return (error) => error instanceof matcher;
+  if (typeof matcher !== 'function' || /^class\b/.test(Function.prototype.toString.call(matcher))) {
+    throw new TypeError(`${at}: ${String(matcher).slice(0, 60)} is no subclass of Error and no function`);
+  }
+  return matcher;
+}
+
+function isErrorClass(matcher: ErrorMatcher): matcher is ErrorClass {
+  return typeof matcher === 'function' && (matcher === Error || matcher.prototype instanceof Error);
+}

@@ -1,0 +1,350 @@
+import { createHash, randomUUID } from 'node:crypto';
+import { NotConnectedError } from '../../core/errors';
+import { type Attributes, currentContext, type JsonValue } from '../../core/execution-context';
+import type { ModelLookup } from '../../model/model-lookup';
+import { currentTransaction, endedTransaction } from '../../model/transaction';
+import { deferred, toError } from '../../support/async';
+import { allEnqueued, EnqueueError } from '../definition/errors';
+import type {
+  CarriedContext,
+  EnqueuedJob,
+  EnqueueRequest,
+  JobClass,
+  JobOptions,
+  Performable,
+  PreparedJob,
+  UniqueClaim,
+} from '../definition/job-class';
+import { jobNameOf } from '../definition/job-class';
+import type { UniqueRule } from '../definition/options';
+import { planOf, runAt } from '../definition/options';
+import type { EnqueueMiddleware, JobSetup } from '../definition/setup';
+import type { ArgumentCodec } from '../record/arguments';
+import { deserializeArguments, serializeArguments } from '../record/arguments';
+
+/**
+ * Enqueues jobs: the app's middleware around the callbacks of their classes around the enqueuer. All arguments are
+ * checked before any job is enqueued. @returns one answer for each, in order.
+ * @param asker named in the error when nothing is connected.
+ * @throws TypeError; NotConnectedError; EnqueueError when only some could be enqueued.
+ */
+export async function enqueueJobs(jobs: readonly PreparedJob[], asker: string): Promise<EnqueuedJob[]> {
+  const connected = connection(asker);
+  const { enqueuer, setup } = connected;
+  const late = jobs.some(({ options }) => !options.trx) && endedTransaction();
+  if (late && (await late) === 'rolled back') {
+    throw new Error(
+      `${asker} was called in a transaction that has been rolled back: await it inside transaction(), or call it where none is open`,
+    );
+  }
+  const requests = newRequests(jobs, connected);
+  if (late) for (const request of requests) enqueuer.late?.(request);
+  const middleware = setup?.enqueueMiddleware ?? [];
+  if (middleware.length === 0 && !jobs.some(({ jobClass }) => hasEnqueueCallbacks(jobClass))) {
+    return enqueuer.enqueue(requests);
+  }
+  const enqueue = terminal(connected, requests.length);
+  const results = await Promise.all(
+    requests.map((request, i) =>
+      throughLayers(request, jobs[i]?.args ?? [], middleware, connected, enqueue).catch(toError),
+    ),
+  );
+  return allEnqueued(results);
+}
+
+async function throughLayers(
+  request: EnqueueRequest,
+  args: readonly unknown[],
+  middleware: readonly EnqueueMiddleware[],
+  connected: JobConnection,
+  enqueue: Enqueue,
+): Promise<EnqueuedJob> {
+  const enqueued = await orCancelled(request, enqueue, (once) => {
+    const withCallbacks: Enqueue = async (changed) => {
+      if (!hasEnqueueCallbacks(changed.jobClass)) return once(changed);
+      return enqueueWithCallbacks(changed, await argumentsOf(changed, request, args, connected), once);
+    };
+    return middleware.reduceRight<Enqueue>(
+      (next, layer) => async (given) => layer(given, next),
+      withCallbacks,
+    )(request);
+  });
+  if (enqueued.reason === 'cancelled') connected.enqueuer.cancelled?.(request);
+  return enqueued;
+}
+
+/** What the callbacks are given: the arguments themselves, or what a middleware has made of them. */
+async function argumentsOf(
+  changed: EnqueueRequest,
+  request: EnqueueRequest,
+  args: readonly unknown[],
+  { setup, models }: JobConnection,
+): Promise<readonly unknown[]> {
+  if (changed.args === request.args) return args;
+  return deserializeArguments(changed.args, { serializers: setup?.serializers, models });
+}
+
+/** The innermost of it. A transaction that a middleware has opened around it counts. */
+function terminal({ enqueuer }: JobConnection, count: number): Enqueue {
+  const gatherer = count > 1 ? new Gatherer(enqueuer) : undefined;
+  return async (given) => {
+    const trx = given.trx ?? currentTransaction();
+    const request = trx === given.trx ? given : { ...given, trx };
+    if (gatherer) return gatherer.enqueue(request);
+    const [enqueued] = await enqueuer.enqueue([request]);
+    if (!enqueued) throw new Error(`${request.name}: the enqueuer gave no answer`);
+    return enqueued;
+  };
+}
+
+/** Thrown in `beforeEnqueue`, `aroundEnqueue` or an enqueue middleware: the job is not enqueued, and nothing is wrong. */
+export class CancelEnqueue extends Error {
+  override readonly name = 'CancelEnqueue';
+}
+
+export type Enqueue = (request: EnqueueRequest) => Promise<EnqueuedJob>;
+
+interface Callbacks {
+  beforeEnqueue?(...args: readonly unknown[]): unknown;
+  aroundEnqueue?(enqueue: () => Promise<EnqueuedJob>, ...args: readonly unknown[]): unknown;
+  afterEnqueue?(job: EnqueuedJob, ...args: readonly unknown[]): unknown;
+}
+
+export function hasEnqueueCallbacks(jobClass: JobClass): boolean {
+  const { beforeEnqueue, aroundEnqueue, afterEnqueue } =
+    (jobClass as { readonly prototype?: Callbacks }).prototype ?? {};
+  return beforeEnqueue !== undefined || aroundEnqueue !== undefined || afterEnqueue !== undefined;
+}
+
+/** Enqueues with the callbacks of the job's class around it, all on one instance. */
+export async function enqueueWithCallbacks(
+  request: EnqueueRequest,
+  args: readonly unknown[],
+  enqueue: Enqueue,
+): Promise<EnqueuedJob> {
+  const job: Performable & Callbacks = new request.jobClass();
+  const enqueued = await orCancelled(request, enqueue, async (enqueueOnce) => {
+    await job.beforeEnqueue?.(...args);
+    let going: Promise<EnqueuedJob> | undefined;
+    const enqueueIt = () => {
+      going ??= enqueueOnce(request);
+      return going;
+    };
+    if (job.aroundEnqueue) await job.aroundEnqueue(enqueueIt, ...args);
+    else await enqueueIt();
+    return going;
+  });
+  if (enqueued.enqueued) await job.afterEnqueue?.(enqueued, ...args);
+  return enqueued;
+}
+
+/** Runs `work`, which may enqueue or not. Once it has, `CancelEnqueue` comes too late and is an error like any other. */
+export async function orCancelled(
+  request: EnqueueRequest,
+  enqueue: Enqueue,
+  work: (enqueue: Enqueue) => Promise<EnqueuedJob | undefined>,
+): Promise<EnqueuedJob> {
+  let begun: Promise<EnqueuedJob> | undefined;
+  try {
+    const enqueued = await work((given) => {
+      begun = enqueue(given);
+      return begun;
+    });
+    return enqueued ?? cancelledJob(request);
+  } catch (thrown) {
+    // Whoever called it may not have waited for it.
+    begun?.catch(() => undefined);
+    if (thrown instanceof CancelEnqueue && !begun) return cancelledJob(request);
+    throw thrown;
+  }
+}
+
+function cancelledJob({ id }: EnqueueRequest): EnqueuedJob {
+  return { id, enqueued: false, reason: 'cancelled' };
+}
+
+interface Waiting {
+  readonly request: EnqueueRequest;
+  readonly resolve: (job: EnqueuedJob) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/**
+ * Makes one bulk again of jobs that middleware and callbacks let through one by one: what arrives in the same turn of
+ * the event loop is enqueued together. Nobody is waited for, so a middleware may let only one job through at a time.
+ */
+export class Gatherer {
+  private waiting: Waiting[] = [];
+
+  constructor(private readonly enqueuer: Enqueuer) {}
+
+  enqueue(request: EnqueueRequest): Promise<EnqueuedJob> {
+    const { promise, resolve, reject } = deferred<EnqueuedJob>();
+    if (this.waiting.length === 0) setImmediate(() => void this.flush());
+    this.waiting.push({ request, resolve, reject });
+    return promise;
+  }
+
+  private async flush(): Promise<void> {
+    const bulk = this.waiting;
+    this.waiting = [];
+    const results = await this.enqueueAll(bulk.map(({ request }) => request));
+    bulk.forEach(({ resolve, reject }, i) => {
+      const result = results[i];
+      if (result instanceof Error || !result) reject(result);
+      else resolve(result);
+    });
+  }
+
+  private async enqueueAll(requests: readonly EnqueueRequest[]): Promise<readonly (EnqueuedJob | Error)[]> {
+    try {
+      return await this.enqueuer.enqueue(requests);
+    } catch (thrown) {
+      return thrown instanceof EnqueueError ? thrown.jobs : requests.map(() => toError(thrown));
+    }
+  }
+}
+
+/** Postgres could not read others again. */
+const TAG = /^[^\p{Cc}\p{Cs}]{1,200}$/u;
+const NO_TAGS: readonly string[] = Object.freeze([]);
+
+/**
+ * Requests for these jobs, each with an id of its own. Nothing is enqueued yet.
+ * @throws TypeError for arguments that cannot travel, or options that make no sense.
+ */
+export function newRequests(jobs: readonly PreparedJob[], { setup, models }: JobEquipment): EnqueueRequest[] {
+  const codec = { serializers: setup?.serializers, models };
+  const context = carriedContext();
+  const ambient = currentTransaction();
+  return jobs.map(({ jobClass, args, options }) => {
+    const { name, unique } = planOf(jobClass);
+    return {
+      id: randomUUID(),
+      jobClass,
+      name,
+      args: serializeArguments(name, args, codec),
+      queue: options.queue ?? jobClass.queue,
+      durable: jobClass.durable,
+      runAt: runAt(options.wait, options.waitUntil),
+      trx: options.trx ?? ambient,
+      unique: unique && uniqueClaim(unique, name, args, codec),
+      tags: allTags(name, jobClass.tags, options.tags),
+      context,
+    };
+  });
+}
+
+type Tags = readonly string[] | undefined;
+
+/** @throws TypeError that names the class and the tag. */
+function allTags(name: string, ofClass: Tags, given: Tags): readonly string[] {
+  if (!ofClass && !given) return NO_TAGS;
+  const tags = [...new Set([...(ofClass ?? []), ...(given ?? [])])];
+  for (const tag of tags) {
+    if (typeof tag === 'string' && TAG.test(tag)) continue;
+    throw new TypeError(`${name}: a tag is ${JSON.stringify(tag)}; give text of 1 to 200 characters on one line`);
+  }
+  return tags;
+}
+
+function carriedContext(): CarriedContext {
+  const { requestId, locale, attributes } = currentContext();
+  if (attributes) checkAttributes(attributes);
+  return {
+    ...(requestId !== undefined && { requestId }),
+    ...(locale !== undefined && { locale }),
+    ...(attributes !== undefined && { attributes }),
+  };
+}
+
+const checked = new WeakSet<Attributes>();
+
+/** Once per context, not per job. @throws TypeError for attributes that are not JSON. */
+function checkAttributes(attributes: Attributes): void {
+  if (checked.has(attributes)) return;
+  for (const [name, value] of Object.entries(attributes)) {
+    const [json] = serializeArguments(`withAttributes: ${name}`, [value]);
+    if (json !== value) throw new TypeError(`withAttributes: ${name} is no plain JSON; attributes travel as they are`);
+  }
+  checked.add(attributes);
+}
+
+/** Where enqueued jobs go: to Redis and Postgres, or, in tests, into memory. */
+export interface Enqueuer {
+  /** @returns one answer for each request, in order. @throws EnqueueError when only some could be enqueued. */
+  enqueue(requests: readonly EnqueueRequest[]): Promise<EnqueuedJob[]>;
+  /** Told of a job that a callback or a middleware kept from being enqueued. */
+  cancelled?(request: EnqueueRequest): void;
+  /** Told of a job whose transaction had committed before it was enqueued, since that was not waited for. */
+  late?(request: EnqueueRequest): void;
+}
+
+/** What the app has for its jobs. */
+export interface JobEquipment {
+  readonly setup?: JobSetup | undefined;
+  /** For arguments that are models. */
+  readonly models?: ModelLookup | undefined;
+}
+
+export interface JobConnection extends JobEquipment {
+  readonly enqueuer: Enqueuer;
+}
+
+let enqueuer: Enqueuer | undefined;
+let equipment: JobEquipment = {};
+
+/** @param given stays as it was when left out. */
+export function connectEnqueuer(connected: Enqueuer | undefined, given: JobEquipment = equipment): void {
+  enqueuer = connected;
+  equipment = given;
+}
+
+/** @throws NotConnectedError before `boot()` has connected the job layer. @param asker named in the error. */
+export function connection(asker: string): JobConnection {
+  if (enqueuer) return { enqueuer, ...equipment };
+  throw new NotConnectedError(
+    `${asker} was called before boot() connected the job layer; call it from a request, a job or a script started by boot()`,
+  );
+}
+
+/** Nothing before `boot()`. */
+export function jobEquipment(): JobEquipment {
+  return equipment;
+}
+
+/**
+ * The claim of one job. Its key is made of the class's name and a digest of what `by` gives for the arguments, in which
+ * the order of an object's keys counts for nothing.
+ * @throws TypeError for a `by` that gives what cannot travel.
+ */
+export function uniqueClaim(
+  { by, until, ttlMs }: UniqueRule,
+  name: string,
+  args: readonly unknown[],
+  codec: ArgumentCodec,
+): UniqueClaim {
+  const parts = by ? [by(...(args as never[]))] : args;
+  const json = serializeArguments(`${name}, unique.by`, parts, codec);
+  const digest = createHash('sha256').update(canonicalJson(json)).digest('base64url');
+  return { key: `${name}:${digest}`, until, ttlMs };
+}
+
+/** The same text for the same value, whatever the order of its keys. */
+export function canonicalJson(value: JsonValue): string {
+  return JSON.stringify(value, (_, part: JsonValue) => {
+    if (typeof part !== 'object' || part === null || Array.isArray(part)) return part;
+    return Object.fromEntries(Object.entries(part).sort(([one], [other]) => (one < other ? -1 : 1)));
+  });
+}
+
+export async function enqueueOne(
+  jobClass: JobClass,
+  options: JobOptions,
+  args: readonly unknown[],
+): Promise<EnqueuedJob> {
+  const asker = `${jobNameOf(jobClass)}.performLater`;
+  const [enqueued] = await enqueueJobs([{ jobClass, options, args }], asker);
+  if (!enqueued) throw new Error(`${asker}: the enqueuer gave no answer`);
+  return enqueued;
+}

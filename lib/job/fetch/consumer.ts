@@ -1,0 +1,243 @@
+import { redisTls, withoutTlsMode } from '../../core/redis';
+import { withTlsAdvice } from '../../core/tls';
+import { type BeeClient, createBeeClient, loadBeeScripts, WorkerQueue } from '../../internals/bee-queue';
+import { deferred } from '../../support/async';
+import { keyPrefix, QUEUES_KEY, UNPEEKED_KEY, WAKE_CHANNEL } from '../queue/keys';
+import type { ClassLimits, Delivery } from './fetch-call';
+import { Fetcher, type Performed, strictOrder, weightedOrder } from './fetcher';
+
+/** The poll that stands in for missed wakes, ms. */
+const POLL_MS = 1000;
+/** The same while there are queues without a peek: of retries that fall due there, nothing tells. */
+const UNPEEKED_POLL_MS = 250;
+/** Small plans allow 20 connections in all: no more than these wait for a job each, of the queues that come first. */
+const MOST_PEEKS = 4;
+/** So often in a stall interval it tells that its jobs live: one that blocks the event loop for 20 of 30 s misses none. */
+const BEATS = 6;
+const COMMAND_PATIENCE_MS = 10_000;
+/** More than a blocking peek takes. */
+const BLOCKING_PATIENCE_MS = 20_000;
+
+export interface QueueWorkerOptions {
+  readonly redisUrl: string;
+  readonly queues: readonly { readonly name: string; readonly weight: number }[];
+  readonly weighted: boolean;
+  readonly budget: number;
+  readonly limits: ClassLimits;
+  readonly identity?: string | undefined;
+  /** ms. */
+  readonly stallInterval: number;
+  /** The poll that stands in for missed wakes, ms. Default 1000, or 250 while there are queues without a peek. */
+  readonly pollMs?: number | undefined;
+  readonly handler: (delivery: Delivery) => Promise<Performed>;
+  /** A job came back from a process that died or stalled. */
+  readonly onStalled: (id: string, queue: string) => void;
+  readonly onError: (error: Error, during: string) => void;
+}
+
+/**
+ * bee-queue's side of the processor: the queues, their connections (one for commands, one for subscriptions, one blocking
+ * for each of the first four queues) and the fetcher over them all. Starts whenever Redis lets it.
+ */
+export class QueueWorker {
+  readonly fetcher: Fetcher;
+  private readonly connections: readonly BeeConnection[];
+  private readonly command: BeeConnection;
+  private readonly queues: readonly WorkerQueue[];
+  private timers: NodeJS.Timeout[] = [];
+  private closed = false;
+
+  constructor(private readonly options: QueueWorkerOptions) {
+    const { queues, weighted, budget, limits, identity, handler, onError } = options;
+    const command = this.connect(COMMAND_PATIENCE_MS, () => this.fetcher.wake());
+    const subscriber = this.connect(COMMAND_PATIENCE_MS, () => {
+      for (const queue of this.queues) queue.raiseDelayed();
+    });
+    const blocking = queues
+      .slice(0, MOST_PEEKS)
+      .map(() => this.connect(BLOCKING_PATIENCE_MS, () => this.fetcher.wake()));
+    this.command = command;
+    this.connections = [command, subscriber, ...blocking];
+    this.queues = queues.map(({ name }, index) => {
+      const connections = { command, subscriber, blocking: blocking[index] };
+      return this.observe(new WorkerQueue(name, options.stallInterval, connections));
+    });
+    const order = weighted ? weightedOrder(queues.map((queue) => queue.weight)) : strictOrder;
+    const onLost = (error: Error) => onError(error, 'fetching jobs');
+    const { queues: served } = this;
+    this.fetcher = new Fetcher({ queues: served, command, budget, order, limits, identity, handler, onError: onLost });
+    const prefixes = new Set(queues.map(({ name }) => keyPrefix(name)));
+    subscriber.subscribe(WAKE_CHANNEL, (prefix) => {
+      if (prefixes.has(prefix)) this.fetcher.wake();
+    });
+  }
+
+  async start(): Promise<void> {
+    await loadBeeScripts();
+    if (this.closed) return;
+    const beat = () => void this.keepAlive().catch((error: Error) => this.report(error, 'keeping jobs alive'));
+    void Promise.all(this.queues.map((queue) => queue.run())).then(() => {
+      if (this.closed) return;
+      this.fetcher.start();
+      beat();
+    });
+    const { pollMs = this.unpeeked.length > 0 ? UNPEEKED_POLL_MS : POLL_MS } = this.options;
+    this.timers = [
+      setInterval(() => this.poll(), pollMs),
+      setInterval(beat, Math.ceil(this.options.stallInterval / BEATS)),
+    ];
+  }
+
+  /** Ends connections and timers. Idempotent. */
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    for (const timer of this.timers) clearInterval(timer);
+    this.fetcher.close();
+    for (const queue of this.queues) queue.close();
+    for (const connection of this.connections) connection.end();
+  }
+
+  private connect(patienceMs: number, onReady: () => void): BeeConnection {
+    const onError = (error: Error) => this.report(error, 'the connection to Redis');
+    return new BeeConnection({ url: this.options.redisUrl, patienceMs, onReady, onError });
+  }
+
+  private observe(queue: WorkerQueue): WorkerQueue {
+    queue.on('stalled', (id: string) => this.options.onStalled(id, queue.name));
+    queue.on('error', (error: Error) => this.report(error, `the upkeep of queue ${queue.name}`));
+    return queue;
+  }
+
+  private report(error: Error, during: string): void {
+    if (!this.closed) this.options.onError(error, during);
+  }
+
+  private poll(): void {
+    for (const connection of this.connections) connection.checkPulse();
+    this.fetcher.upkeep();
+  }
+
+  private async keepAlive(): Promise<void> {
+    const running = [...this.fetcher.deliveries];
+    await Promise.all([
+      ...this.queues.map((queue) =>
+        queue.keepAlive(running.filter((job) => job.queue === queue.name).map((job) => job.id)),
+      ),
+      ...(this.command.ready ? this.announce() : []),
+    ]);
+  }
+
+  /** That these queues are served, and which of them nobody here waits for. */
+  private announce(): Promise<unknown>[] {
+    const { command, queues, unpeeked } = this;
+    const names = queues.flatMap((queue) => [Date.now(), queue.name]);
+    const announced = [command.send('zadd', [QUEUES_KEY, ...names])];
+    if (unpeeked.length > 0) announced.push(command.send('sadd', [UNPEEKED_KEY, ...unpeeked]));
+    return announced;
+  }
+
+  private get unpeeked(): string[] {
+    return this.queues.slice(MOST_PEEKS).map((queue) => keyPrefix(queue.name));
+  }
+}
+
+const CONNECT_TIMEOUT_MS = 10_000;
+const KEEP_ALIVE_MS = 30_000;
+const LONGEST_RETRY_MS = 2000;
+
+export interface BeeConnectionOptions {
+  readonly url: string;
+  /** A reply that takes longer than this means that the connection is dead, ms. */
+  readonly patienceMs: number;
+  /** Connected, for the first time or again. */
+  readonly onReady: () => void;
+  readonly onError: (error: Error) => void;
+}
+
+/**
+ * One connection through bee-queue's node_redis 3 that never gives up: it waits quietly for a Redis that is away, at
+ * boot too, and cuts itself off from one that takes commands and does not answer.
+ */
+export class BeeConnection {
+  readonly client: BeeClient;
+  /** Resolves at the first connection. */
+  readonly firstReady = deferred();
+  private pending = 0;
+  private progressAt = performance.now();
+  private retryMs = 50;
+
+  constructor(private readonly options: BeeConnectionOptions) {
+    const { url, onReady, onError } = options;
+    const tls = redisTls(url);
+    const client: BeeClient = createBeeClient({
+      url: withoutTlsMode(url),
+      ...('tls' in tls && { tls: { rejectUnauthorized: tls.rejectUnauthorized } }),
+      connect_timeout: CONNECT_TIMEOUT_MS,
+      socket_initial_delay: KEEP_ALIVE_MS,
+      retry_strategy: () => {
+        client.retry_totaltime = 0;
+        this.retryMs = Math.min(this.retryMs * 2, LONGEST_RETRY_MS);
+        return this.retryMs;
+      },
+    });
+    this.client = client;
+    // Each queue listens.
+    client.setMaxListeners(0);
+    client.on('error', (error: Error) => onError(withTlsAdvice(error, 'Redis')));
+    client.on('connect', () => {
+      this.progressAt = performance.now();
+    });
+    client.on('ready', () => {
+      this.retryMs = 50;
+      this.firstReady.resolve();
+      onReady();
+    });
+  }
+
+  get ready(): boolean {
+    return this.client.ready;
+  }
+
+  /** @throws the client's error; when the connection was lost the command may have run. */
+  send(command: string, args: readonly (string | number)[]): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      if (this.pending++ === 0) this.progressAt = performance.now();
+      this.client.send_command(command, args, (error, reply) => {
+        this.pending--;
+        this.progressAt = performance.now();
+        if (error) reject(error);
+        else resolve(reply);
+      });
+    });
+  }
+
+  /** Hears a channel from now on, through reconnections. Makes this a connection for subscriptions only. */
+  subscribe(channel: string, onMessage: (message: string) => void): void {
+    const { client, options } = this;
+    client.on('message', (heard: string, message: string) => {
+      if (heard === channel) onMessage(message);
+    });
+    const ask = () =>
+      client.subscribe(channel, (error) => {
+        if (!error || client.closing) return;
+        // Redis was lost before it had this, and node_redis repeats only what Redis has had.
+        client.once('ready', ask);
+        if (error.name !== 'AbortError') options.onError(error);
+      });
+    ask();
+  }
+
+  /** Cuts a connection that has been silent for too long; node_redis makes a new one. To be called now and then. */
+  checkPulse(): void {
+    const { client } = this;
+    const expecting = client.ready ? this.pending > 0 : client.connected;
+    if (!expecting || performance.now() - this.progressAt < this.options.patienceMs) return;
+    this.progressAt = performance.now();
+    client.stream.destroy();
+  }
+
+  end(): void {
+    this.client.end(true);
+  }
+}

@@ -1,0 +1,237 @@
+import { HELD_KEY, OUTCOME_LUA, placesKey, WAKE_CHANNEL } from '../queue/keys';
+
+// The part of the fused script that keeps the limits of classes.
+//
+// A class with a limit has a set of places that are taken, `catamount:limit:<class>`, each "<prefix><id>". When that is
+// full, its next job moves from the queue to the list `held:<class>` beside it, and the walk goes on. As soon as there
+// is a place, here or in another process (which is woken then), held jobs come before what waits in their queue. Nothing
+// but a fetch moves them, so nobody can forget them: those of a class that has no limit any more flow at once.
+// A place counts only while its job is in `active`: whatever else takes a job away from its process (a rescue, a
+// take-over, a lost reply, a hand) frees it by that. `catamount:held` has the keys of the lists that may hold something.
+
+const PLACES = `'${placesKey('')}'`;
+
+/** Defines what follows, where limits are given. Needs `call`, `limits`, `out`. */
+export const LIMITS = `
+local freePlaces, limitedClass, popHeld, hold, takePlace, leavePlace, wakeOthers
+if limits ~= '' then
+  local free, freed, held = {}, {}, {}                    -- by class: free places, once known; one was given up. By prefix: classes
+
+  -- How many more jobs of a class may run. Without a limit: any number, unless somebody who knows of one is at work.
+  freePlaces = function(class, check)
+    if free[class] then return free[class] end
+    local key = ${PLACES}..class
+    local _, at = limits:find('\\n'..class..'\\t', 1, true)
+    local limit, here, taken = nil, 0, call('scard', key)
+    if at then limit, here = limits:match('^(%d+) (%d+)', at + 1) end
+    if taken > 0 and (check or taken >= tonumber(limit or 1)) then
+      for _, place in ipairs(call('smembers', key)) do
+        local p, id = place:match('^([^:]*:[^:]*:)(.*)$')
+        if not call('lpos', p..'active', id) then
+          call('srem', key, place)
+          taken, freed[class] = taken - 1, true
+        end
+      end
+    end
+    free[class] = limit and tonumber(limit) - math.max(taken, tonumber(here)) or taken == 0 and math.huge or 0
+    return free[class]
+  end
+
+  -- A plain producer's record must begin as ours do, else it has no limit.
+  limitedClass = function(record)
+    local class = record:match('^{"data":{[^{}%[%]]-"class":"([^"\\\\]+)"')
+    return class and limits:find('\\n'..class..'\\t', 1, true) and class
+  end
+
+  popHeld = function(p)
+    for _, class in ipairs(held[p] or {}) do
+      local id = freePlaces(class) > 0 and call('rpoplpush', p..'held:'..class, p..'active')
+      if id then return id end
+    end
+  end
+
+  hold = function(p, id, class)
+    call('lrem', p..'active', 1, id); call('lpush', p..'held:'..class, id)
+    call('sadd', '${HELD_KEY}', p..'held:'..class)
+    out[3] = '1'
+  end
+
+  takePlace = function(p, id, class)
+    free[class] = freePlaces(class) - 1
+    call('sadd', ${PLACES}..class, p..id)
+  end
+
+  leavePlace = function(p, id, class)
+    if call('srem', ${PLACES}..class, p..id) == 1 then freed[class] = true end
+  end
+
+  -- For places that were given up in this call and not taken again.
+  wakeOthers = function()
+    for p, classes in pairs(held) do
+      for _, class in ipairs(classes) do
+        if freed[class] and freePlaces(class) > 0 then call('publish', '${WAKE_CHANNEL}', p) end
+      end
+    end
+  end
+
+  if limits:find('upkeep', 1, true) == 1 then             -- places of dead processes, which would only be seen when all are taken
+    for class in limits:gmatch('\\n([^\\t\\n]+)\\t') do freePlaces(class, true) end
+  end
+
+  for _, key in ipairs(call('smembers', '${HELD_KEY}')) do
+    local p, class = key:match('^([^:]*:[^:]*:)held:(.*)$')
+    if call('exists', key) == 0 then
+      call('srem', '${HELD_KEY}', key)
+    else
+      held[p] = held[p] or {}
+      table.insert(held[p], class)
+      out[3] = '1'
+    end
+  end
+end
+`;
+
+/** A job that was delivered so often without an outcome is not run again. */
+export const MAX_DELIVERIES = 3;
+
+// One script records the outcomes of finished jobs and fetches the next ones: a round trip a job, or less.
+//
+// KEYS  queue prefixes ("bq:default:")
+// ARGV  1 now (ms)  2 token of this call  3 jobs wanted  4 queues per order
+//       5 order(s), two chars per queue, '00' = KEYS[1], '01' = KEYS[2]; strict: one order; weighted: one per wanted job
+//       6 tokens of calls whose reply was lost, "|t1|t2|" or ""
+//       7 limits of classes (class-limits.ts), "\nName\tlimit running-here\n…", after "upkeep" now and then; "\n": none, but
+//         look at what is held; "": none, and do not look
+//       8 "1": the process has jobs in hand, so it cannot have one that must run alone
+//       9… outcomes, eight each: queue number, id, fence, op, record, due time (ms), traces, limited class or ""
+// op    done (succeeded), drop (discarded), retry, bury (dead), back (to the head of the queue, uncounted), lost (likewise, but counted)
+// trace what a final outcome leaves behind: f an id in `finished` (its outbox row is to be deleted), r one in `recent`;
+//       c takes its cursor and progress away
+// reply { paused queue numbers, "1"/"0" per outcome, "1" if anything is held, "1" if a job waits to run alone, then queue
+//         number, id, fence, record for each job fetched }
+//
+// A fence is "<deliveries since the last outcome>:<token of the call that delivered>". Only the latest delivery may
+// speak: when the fence differs the outcome is void, because it was sent twice, or the job was rescued or pushed back. But
+// a success is one, whatever the job is doing by then: where the id is ours, and so never another job's.
+// A job whose deliveries but the last one all had no outcome may be what kills its processes, or an innocent neighbour of
+// that: its last one is handed out alone, to a process that has nothing else in hand, which is how to tell which of them it
+// is. Not the ones before: after a plain kill -9 a long job would keep everything else waiting.
+// Records are never rewritten here: cjson would turn [] into {}.
+export const FUSED_SCRIPT = `
+local call, now, token, want = redis.call, ARGV[1], ARGV[2], tonumber(ARGV[3])
+local width, order, lost, limits = tonumber(ARGV[4]), ARGV[5], ARGV[6], ARGV[7]
+local out, applied, paused = {'', '', '', ''}, {}, {}
+-- A Redis without memory lets a script write whose first command can only free some, as that of an outcome does: else
+-- nobody could fetch, and so end, the jobs that fill it.
+if not ARGV[9] then call('srem', KEYS[1]..'stalling', '') end
+${LIMITS}
+local function putBack(p, id, fence, uncounted)
+  call('rpush', p..'waiting', id)
+  local n = tonumber(fence:match('^%d+')) - uncounted
+  if n > 0 then call('hset', p..'deliveries', id, n..':') end
+end
+${OUTCOME_LUA}
+for a = 9, #ARGV, 8 do
+  local p, id, fence, op, record, at, traces, class = KEYS[tonumber(ARGV[a])], unpack(ARGV, a + 1, a + 7)
+  local current = call('hget', p..'deliveries', id)
+  local ok = current == fence
+  if ok then
+    call('hdel', p..'deliveries', id); call('srem', p..'stalling', id)
+    -- In waiting if it was rescued, but not fetched again yet; or held by then.
+    local had = call('lrem', p..'active', 1, id) > 0 or call('lrem', p..'waiting', 1, id) > 0
+      or class ~= '' and call('lrem', p..'held:'..class, 1, id) > 0
+    if op == 'drop' or op == 'done' then
+      ok = call('hdel', p..'jobs', id) == 1
+      if ok then leaveTrace(p, id, traces) end
+    elseif not had or call('hexists', p..'jobs', id) == 0 then
+      ok = false                                          -- removed by hand while it ran
+    elseif op == 'back' or op == 'lost' then
+      putBack(p, id, fence, op == 'back' and 1 or 0)
+    else
+      call('hset', p..'jobs', id, record)
+      if op == 'bury' then
+        bury(p, id, record); leaveTrace(p, id, traces)
+      elseif tonumber(at) <= tonumber(now) then
+        call('lpush', p..'waiting', id)
+      else
+        call('zadd', p..'delayed', at, id)
+        if call('zrange', p..'delayed', 0, 0)[1] == id then call('publish', p..'earlierDelayed', at) end
+      end
+    end
+  elseif op == 'done' and traces:find('[fr]') and call('hdel', p..'jobs', id) == 1 then
+    call('hdel', p..'deliveries', id); call('srem', p..'stalling', id)
+    call('lrem', p..'active', 1, id); call('lrem', p..'waiting', 1, id); call('zrem', p..'delayed', id)
+    call('zrem', p..'dead', id); call('srem', p..'failed', id); call('hdel', p..'gists', id)
+    if class ~= '' then call('lrem', p..'held:'..class, 1, id) end
+    leaveTrace(p, id, traces..'c')
+    ok = true
+  elseif not current and (op == 'drop' or op == 'done') and traces:find('f', 1, true)
+    and call('hexists', p..'jobs', id) == 0 then
+    leaveTrace(p, id, traces)                             -- Redis was emptied meanwhile: the outbox row must go all the same
+    ok = true
+  end
+  applied[#applied + 1] = ok and '1' or '0'
+  -- Void, it may be another delivery's place.
+  if leavePlace and class ~= '' and (not current or current == fence) then leavePlace(p, id, class) end
+end
+
+for _, p in ipairs(lost == '' and {} or KEYS) do          -- jobs handed out in replies that never came
+  for _, id in ipairs(call('lrange', p..'active', 0, -1)) do
+    local d = call('hget', p..'deliveries', id)
+    if d and lost:find('|'..d:match(':(.*)$')..'|', 1, true) then
+      call('lrem', p..'active', 1, id); call('srem', p..'stalling', id); call('hdel', p..'deliveries', id)
+      putBack(p, id, d, 1)
+    end
+  end
+end
+
+local function suspected(p, id)
+  local d = call('hget', p..'deliveries', id)
+  local n = d and tonumber(d:match('^%d+')) or 0
+  return n >= ${MAX_DELIVERIES - 1}, n
+end
+
+local got, steps = 0, want + 500                          -- bounds the skips too: never a long script
+while got < want and steps > 0 do
+  local id
+  for i = 1, width do
+    local high, low = order:byte((2 * got * width) % #order + 2 * i - 1, (2 * got * width) % #order + 2 * i)
+    local q = (high - 48) * 64 + low - 47
+    local p, wasHeld = KEYS[q], false
+    if paused[q] == nil then paused[q] = call('exists', p..'paused') == 1 end
+    if not paused[q] then
+      id = popHeld and popHeld(p)
+      wasHeld = id
+      id = id or call('rpoplpush', p..'waiting', p..'active')
+    end
+    if id then
+      local record = call('hget', p..'jobs', id)
+      local class = limitedClass and record and limitedClass(record)
+      if not record then                                  -- removed while it waited
+        call('lrem', p..'active', 1, id); call('hdel', p..'deliveries', id)
+      elseif class and not wasHeld and freePlaces(class) < 1 then
+        hold(p, id, class)
+      else
+        local alone, earlier = suspected(p, id)
+        if alone and (got > 0 or ARGV[8] == '1') then
+          call('lrem', p..'active', 1, id); call('rpush', wasHeld and p..'held:'..class or p..'waiting', id)
+          out[4], steps = '1', 0
+          break
+        end
+        if alone then steps = 0 end
+        local fence = (earlier + 1)..':'..token
+        got = got + 1
+        call('hset', p..'deliveries', id, fence)
+        if class then takePlace(p, id, class) end
+        local n = got * 4 + 1
+        out[n], out[n + 1], out[n + 2], out[n + 3] = q, id, fence, record
+      end
+      break
+    end
+  end
+  steps = id and steps - 1 or 0
+end
+if wakeOthers then wakeOthers() end
+for q, yes in pairs(paused) do if yes then out[1] = out[1]..q..',' end end
+out[2] = table.concat(applied)
+return out`;

@@ -1,0 +1,356 @@
+import { randomBytes } from 'node:crypto';
+import type { WorkerQueue } from '../../internals/bee-queue';
+import { Backoff, toError } from '../../support/async';
+import type { BeeConnection } from './consumer';
+import { type ClassLimits, callFused, type Delivery, type FusedReply, type Outcome } from './fetch-call';
+import { MAX_DELIVERIES } from './fetch-script';
+
+/** Outcomes, and jobs, in one call at most. */
+const MAX_BATCH = 64;
+/** Jobs of one reply that begin in one turn of the event loop. By measurement: 3 to 4 are best from 10 slots on. */
+const MOST_IN_A_TURN = 4;
+
+/** What came of one delivered job. */
+export interface Performed {
+  readonly outcome: Outcome;
+  /** Told once Redis has the outcome; false: it was void, the job is another delivery's by now. */
+  readonly recorded: (applied: boolean) => void;
+}
+
+export interface FetcherOptions {
+  readonly queues: readonly WorkerQueue[];
+  readonly command: BeeConnection;
+  /** Jobs running at once, over all queues. */
+  readonly budget: number;
+  readonly order: FetchOrder;
+  readonly limits: ClassLimits;
+  /** What its tokens begin with: unlike any other fetcher's, ever. Default: random. */
+  readonly identity?: string | undefined;
+  /** Runs one delivered job. Never rejects. */
+  readonly handler: (delivery: Delivery) => Promise<Performed>;
+  /** Told of the first lost call in a row only. */
+  readonly onError: (error: Error) => void;
+}
+
+interface Ending extends Performed {
+  readonly delivery: Delivery;
+}
+
+/**
+ * One budget over all queues. A permit is taken before a fetch and freed when the handler ends, so no job waits here
+ * that another process could run. What ended in one tick travels in one call, with a request for exactly the free
+ * permits. After a lost reply the outcomes are sent again (they are fenced), with the token of the lost call, whose
+ * jobs go back to their queues at once.
+ *
+ * The last delivery that a job may have runs alone: its processes may have died of it. When one is next,
+ * nothing is fetched until what runs has ended; then it comes, and nothing else until it has ended.
+ */
+export class Fetcher {
+  private free: number;
+  private started = false;
+  private isQuiet = false;
+  private scheduled = false;
+  private closed = false;
+  private calls = 0;
+  private inFlight = 0;
+  /** A wake came while calls under way had every permit: what it told of may have come too late for their scripts. */
+  private missedWake = false;
+  /** Of these, how many may bring jobs. */
+  private fetches = 0;
+  /** A job that must run isolated, without any other beside it, is next. */
+  private isolationDue = false;
+  private isolated: Delivery | undefined;
+  /** The next call that fetches does the upkeep of limits, too. */
+  private upkeepDue = true;
+  private retryTimer: NodeJS.Timeout | undefined;
+  private readonly ended: Ending[] = [];
+  private readonly lostTokens: string[] = [];
+  private readonly running = new Map<string, Delivery>();
+  /** Among these, those whose turn is still to come, in the order in which they were fetched. */
+  private readonly unbegun: Delivery[] = [];
+  private readonly waiters = new Set<{ readonly met: () => boolean; readonly resolve: () => void }>();
+  private readonly peeks: readonly Peek[];
+  private readonly prefixes: readonly string[];
+  private readonly backoff = new Backoff({ base: 50, max: 5000 });
+  /** Unique among all processes, ever. */
+  private readonly tokenPrefix: string;
+
+  constructor(private readonly options: FetcherOptions) {
+    this.free = options.budget;
+    this.tokenPrefix = `${options.identity ?? randomBytes(6).toString('hex')}.`;
+    this.prefixes = options.queues.map((queue) => queue.settings.keyPrefix);
+    this.peeks = options.queues.map((queue) => new Peek(queue, () => this.wake()));
+  }
+
+  /** Deliveries whose handlers have not ended. */
+  get deliveries(): Iterable<Delivery> {
+    return this.running.values();
+  }
+
+  isRunning(id: string): boolean {
+    return this.running.has(id);
+  }
+
+  /** Begins to fetch. Only when every queue is ready: else the later ones would leak past the first. */
+  start(): void {
+    if (this.started) return;
+    this.started = true;
+    this.wake();
+  }
+
+  /** Fetches no more, or not yet when it has not begun. What is on the wire goes back, uncounted. */
+  quiet(): void {
+    this.isQuiet = true;
+  }
+
+  /** Takes `quiet` back. */
+  resume(): void {
+    this.isQuiet = false;
+    this.wake();
+  }
+
+  /** There may be something to fetch or to send. One call per tick. */
+  wake(): void {
+    if (this.scheduled) return;
+    this.scheduled = true;
+    setImmediate(() => this.flush());
+  }
+
+  /** To be called now and then: wakes, and has jobs looked for that are held by limits that nobody knows any more. */
+  upkeep(): void {
+    this.upkeepDue = true;
+    this.wake();
+  }
+
+  /** Resolves when no handler runs any more. */
+  handlersEnded(): Promise<void> {
+    return this.when(() => this.running.size === 0);
+  }
+
+  /** Resolves when, besides, Redis has every outcome. */
+  idle(): Promise<void> {
+    return this.when(() => this.isIdle());
+  }
+
+  /** After the connections have ended: sends nothing any more. */
+  close(): void {
+    this.closed = true;
+    clearTimeout(this.retryTimer);
+  }
+
+  /**
+   * Gives what still runs back to the head of its queue. What the handlers still report is dropped.
+   * @param counted the delivery of what has begun stays counted.
+   */
+  returnRunning(recorded: (delivery: Delivery, applied: boolean) => void, counted = false): void {
+    for (const delivery of [...this.running.values()]) {
+      this.running.delete(delivery.id);
+      const op = counted && !this.unbegun.includes(delivery) ? 'lost' : 'back';
+      this.ended.push({ delivery, outcome: { op }, recorded: (applied) => recorded(delivery, applied) });
+    }
+    this.wake();
+  }
+
+  private get fetching(): boolean {
+    return this.started && !this.isQuiet && !this.closed;
+  }
+
+  private get isBusy(): boolean {
+    return this.running.size > 0 || this.fetches > 0;
+  }
+
+  private isIdle(): boolean {
+    return this.running.size === 0 && this.ended.length === 0 && this.inFlight === 0 && this.lostTokens.length === 0;
+  }
+
+  private when(met: () => boolean): Promise<void> {
+    if (met()) return Promise.resolve();
+    return new Promise((resolve) => this.waiters.add({ met, resolve }));
+  }
+
+  private tellWaiters(): void {
+    for (const waiter of this.waiters) {
+      if (!waiter.met()) continue;
+      this.waiters.delete(waiter);
+      waiter.resolve();
+    }
+  }
+
+  private flush(): void {
+    this.scheduled = false;
+    this.tellWaiters();
+    if (!this.options.command.ready || this.retryTimer || this.closed) return;
+    if (!this.isBusy) this.isolationDue = false;
+    do {
+      const wanted = this.fetching && !this.isolationDue && !this.isolated ? Math.min(this.free, MAX_BATCH) : 0;
+      const endings = this.ended.splice(0, MAX_BATCH);
+      const lost = this.lostTokens.splice(0);
+      if (wanted === 0 && this.fetching && this.inFlight > 0) this.missedWake = true;
+      if (wanted === 0 && endings.length === 0 && lost.length === 0) break;
+      this.free -= wanted;
+      void this.call(wanted, endings, lost);
+    } while (this.ended.length > 0);
+  }
+
+  private async call(wanted: number, endings: readonly Ending[], lost: readonly string[]): Promise<void> {
+    const { queues, command, order, limits } = this.options;
+    const token = this.tokenPrefix + (++this.calls).toString(36);
+    const request = {
+      prefixes: this.prefixes,
+      token,
+      wanted,
+      orders: wanted > 0 ? order([...queues.keys()], wanted) : [],
+      lostTokens: lost,
+      limits: limits.written(this.running.values(), this.upkeepDue),
+      busy: this.isBusy,
+      outcomes: endings.map((ending) => ({ queue: this.queueNumber(ending.delivery.queue), ...ending })),
+    };
+    if (wanted > 0) this.upkeepDue = false;
+    this.inFlight++;
+    if (wanted > 0) this.fetches++;
+    const reply = await callFused(command, request).catch(toError);
+    this.inFlight--;
+    if (wanted > 0) this.fetches--;
+    if (reply instanceof Error) {
+      this.free += wanted;
+      this.ended.unshift(...endings);
+      this.lostTokens.push(...lost, token);
+      return this.retryLater(reply);
+    }
+    this.backoff.reset();
+    for (const [index, ending] of endings.entries()) ending.recorded(reply.applied[index] ?? false);
+    this.take(reply, wanted);
+  }
+
+  private take(reply: FusedReply, wanted: number): void {
+    const { queues, limits } = this.options;
+    // Where nothing has a limit, held jobs are a rest to be worked off: every call looks at them.
+    if (reply.anyHeld && limits.none) this.upkeepDue = true;
+    const deliveries = reply.fetched.map((fetched) => {
+      const limitedClass = limits.classOf(fetched.record);
+      return { limitedClass, ...fetched, queue: queues[fetched.queue]?.name ?? '' };
+    });
+    for (const delivery of deliveries) this.running.set(delivery.id, delivery);
+    this.isolated ??= deliveries.find((delivery) => delivery.deliveries >= MAX_DELIVERIES);
+    this.isolationDue ||= reply.isolationDue;
+    this.runInTurns(deliveries);
+    this.free += wanted - deliveries.length;
+    const lookAgain = this.missedWake && this.free > 0;
+    if (lookAgain) this.missedWake = false;
+    if (lookAgain || this.isolationDue || this.isolated) this.wake();
+    else if (this.fetching && reply.fetched.length < wanted) this.armPeeks(reply.paused);
+    // There may be more, for a budget that is larger than one call.
+    else if (wanted > 0 && this.free > 0) this.wake();
+    if (this.waiters.size > 0) this.wake();
+  }
+
+  private armPeeks(paused: ReadonlySet<number>): void {
+    this.peeks.forEach((peek, queue) => {
+      if (!paused.has(queue)) peek.arm();
+    });
+  }
+
+  /**
+   * Short jobs that all began at once would end at once, too, and Redis and this process would wait for each other by
+   * turns. With several calls on their way, Redis records and fetches some while this process runs others.
+   */
+  private runInTurns(deliveries: readonly Delivery[]): void {
+    const isUnderWay = this.unbegun.length > 0;
+    this.unbegun.push(...deliveries);
+    // A later reply may come between two turns: its jobs begin behind those that are left.
+    if (isUnderWay) return;
+    const most = this.inFlight > 0 ? deliveries.length : Math.ceil(deliveries.length / 2);
+    this.runTurn(Math.min(most, MOST_IN_A_TURN));
+  }
+
+  private runTurn(size: number): void {
+    for (const delivery of this.unbegun.splice(0, size)) this.run(delivery);
+    // The outer one is that of the flush of what ends in this turn.
+    if (this.unbegun.length > 0) setImmediate(() => setImmediate(() => this.runTurn(MOST_IN_A_TURN)));
+  }
+
+  private run(delivery: Delivery): void {
+    const isAside = this.isolated !== undefined && this.isolated !== delivery;
+    if (this.running.get(delivery.id) !== delivery || !this.fetching || isAside) {
+      this.ran(delivery, { outcome: { op: 'back' }, recorded: () => undefined });
+      return;
+    }
+    void this.options.handler(delivery).then((performed) => this.ran(delivery, performed));
+  }
+
+  private ran(delivery: Delivery, performed: Performed): void {
+    this.free++;
+    if (this.isolated === delivery) this.isolated = undefined;
+    this.wake();
+    // Else it has been given back already.
+    if (this.running.get(delivery.id) !== delivery) return;
+    this.running.delete(delivery.id);
+    this.ended.push({ delivery, ...performed });
+  }
+
+  private queueNumber(name: string): number {
+    return this.options.queues.findIndex((queue) => queue.name === name);
+  }
+
+  private retryLater(error: Error): void {
+    if (this.closed) return;
+    if (this.backoff.attempts === 0) this.options.onError(error);
+    this.retryTimer ??= setTimeout(() => {
+      this.retryTimer = undefined;
+      this.flush();
+    }, this.backoff.next());
+  }
+}
+
+/** @returns the queues to try, by number, for each of `wanted` jobs; a single order stands for all of them. */
+export type FetchOrder = (queues: readonly number[], wanted: number) => readonly (readonly number[])[];
+
+/** A queue is looked at only when those before it are empty. */
+export const strictOrder: FetchOrder = (queues) => [queues];
+
+/**
+ * A queue goes first as often as its weight says, as with Sidekiq; every queue is tried for each job.
+ * Keys `random^(1/weight)`, largest first: Efraimidis and Spirakis, "Weighted random sampling with a reservoir" (2006).
+ */
+export function weightedOrder(weights: readonly number[], random: () => number = Math.random): FetchOrder {
+  const shuffled = (queues: readonly number[]) =>
+    queues
+      .map((queue) => ({ queue, key: random() ** (1 / (weights[queue] ?? 1)) }))
+      .sort((a, b) => b.key - a.key)
+      .map(({ queue }) => queue);
+  return (queues, wanted) => Array.from({ length: wanted }, () => shuffled(queues));
+}
+
+/** How long one peek blocks, s. Needs less than a connection's patience. */
+const BLOCK_S = 10;
+
+/**
+ * Waits for a job without taking it: moving the tail of the list onto itself changes nothing, but blocks until there is
+ * one. So whatever fills the list wakes us: plain producers, raised delayed jobs, rescues. Needs Redis 6.2.
+ * Never to be armed on a paused queue: it would return at once, for ever.
+ */
+export class Peek {
+  private armed = false;
+
+  constructor(
+    private readonly queue: WorkerQueue,
+    private readonly onJob: () => void,
+  ) {}
+
+  arm(): void {
+    const { blocking } = this.queue;
+    if (this.armed || !blocking?.ready || this.queue.paused) return;
+    this.armed = true;
+    const key = this.queue.toKey('waiting');
+    blocking.send('blmove', [key, key, 'RIGHT', 'RIGHT', BLOCK_S]).then(
+      (id) => {
+        this.armed = false;
+        if (id !== null) this.onJob();
+      },
+      () => {
+        // The connection was lost. The poll arms it again.
+        this.armed = false;
+      },
+    );
+  }
+}

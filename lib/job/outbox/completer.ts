@@ -1,0 +1,113 @@
+import type { Knex } from 'knex';
+import type { RedisClient } from '../../core/redis';
+import { answerWithin } from '../../core/redis-script';
+import { Recurring } from '../../support/periodic-task';
+import { type Dropped, takeDropped } from '../queue/dropped-jobs';
+import { queueKey, RECENT_MS } from '../queue/keys';
+import { forgetIdleQueues, queueNames } from '../queue/queue-status';
+import { deleteRows, isUuid } from './table';
+
+/** Rows per DELETE. */
+const BATCH = 1000;
+/** How long ids are gathered before they are dealt with together, ms. */
+const GATHER_MS = 25;
+const SWEEP_MS = 10_000;
+const ANSWER_MS = 5000;
+
+export interface SettlerOptions {
+  readonly knex: Knex;
+  readonly redis: RedisClient;
+  /** Served here. */
+  readonly queues: readonly string[];
+  readonly onDropped: (dropped: Dropped) => void;
+  readonly onError: (error: Error) => void;
+  /** How often the ids that other processes left behind are looked for, ms. Default 10,000. */
+  readonly sweepMs?: number | undefined;
+}
+
+/**
+ * Deletes the outbox rows of jobs that have an outcome. Redis has written each id ahead into `finished`; it leaves that
+ * set only after its row is gone, so whatever a crashed process left is swept up by the next. The ids are also kept
+ * here, so that even a Redis emptied at that moment repeats no job.
+ */
+export class Settler {
+  private finished: { readonly queue: string; readonly id: string }[] = [];
+  private gathering: NodeJS.Timeout | undefined;
+  private sweptAt = Number.NEGATIVE_INFINITY;
+  private readonly sweepMs: number;
+  private readonly chore: Recurring;
+
+  constructor(private readonly options: SettlerOptions) {
+    this.sweepMs = options.sweepMs ?? SWEEP_MS;
+    this.chore = new Recurring({ everyMs: this.sweepMs, work: () => this.pass(), onError: options.onError });
+  }
+
+  start(): void {
+    this.chore.start();
+  }
+
+  /** A job from the outbox has its outcome. */
+  add(queue: string, id: string): void {
+    this.finished.push({ queue, id });
+    this.gathering ??= setTimeout(() => {
+      this.gathering = undefined;
+      this.chore.nudge();
+    }, GATHER_MS);
+  }
+
+  /** Ends after the running batch and one more with what is left; what that misses stays in `finished`. */
+  async stop(): Promise<void> {
+    clearTimeout(this.gathering);
+    await this.chore.stop();
+    if (this.finished.length > 0) await this.settleOwn().catch(this.options.onError);
+  }
+
+  private async pass(): Promise<number | undefined> {
+    await this.settleOwn();
+    const now = performance.now();
+    if (now - this.sweptAt < this.sweepMs || !this.options.redis.isReady) return undefined;
+    const { redis, queues } = this.options;
+    // Those that nobody serves, too: operators end jobs there.
+    const others = (await queueNames(redis)).filter((queue) => !queues.includes(queue));
+    for (const queue of [...queues, ...others]) await this.sweep(queue);
+    for (const dropped of await takeDropped(redis, [...queues, ...others])) this.options.onDropped(dropped);
+    await forgetIdleQueues(redis, others);
+    this.sweptAt = now;
+    return undefined;
+  }
+
+  private async settleOwn(): Promise<void> {
+    // Those that come meanwhile are gathered for a later pass.
+    const until = this.finished.length;
+    for (let settled = 0; settled < until; settled += BATCH) {
+      const batch = this.finished.slice(0, BATCH);
+      await deleteRows(this.options.knex, batch.map((job) => job.id).filter(isUuid));
+      this.finished.splice(0, batch.length);
+      await this.forget(batch);
+    }
+  }
+
+  private async sweep(queue: string): Promise<void> {
+    const { knex, redis } = this.options;
+    const key = queueKey(queue, 'finished');
+    let ids: string[];
+    do {
+      ids = await answerWithin(ANSWER_MS, redis.zRange(key, 0, BATCH - 1));
+      if (ids.length === 0) break;
+      await deleteRows(knex, ids.filter(isUuid));
+      await answerWithin(ANSWER_MS, redis.zRem(key, ids));
+    } while (ids.length === BATCH);
+    const recent = queueKey(queue, 'recent');
+    await answerWithin(ANSWER_MS, redis.zRemRangeByScore(recent, '-inf', Date.now() - RECENT_MS));
+  }
+
+  /** The rows are gone. Should Redis be away, a sweep forgets the ids later. */
+  private async forget(batch: readonly { readonly queue: string; readonly id: string }[]): Promise<void> {
+    const { redis } = this.options;
+    if (!redis.isReady) return;
+    for (const queue of new Set(batch.map((job) => job.queue))) {
+      const ids = batch.filter((job) => job.queue === queue).map((job) => job.id);
+      await answerWithin(ANSWER_MS, redis.zRem(queueKey(queue, 'finished'), ids)).catch(() => undefined);
+    }
+  }
+}

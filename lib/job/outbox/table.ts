@@ -1,0 +1,207 @@
+import type { Knex } from 'knex';
+
+/** The channel that tells relays of new rows. */
+export const CHANNEL = 'job_outbox';
+/** What a note on it says that is not of new rows ('') but of recurring jobs. */
+export const CRON_NOTICE = 'cron';
+
+export interface OutboxRow {
+  readonly id: string;
+  readonly queue: string;
+  readonly payload: string;
+}
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+
+/** Only such ids are in the outbox: plain bee-queue producers have others. */
+export function isUuid(id: string): boolean {
+  return UUID.test(id);
+}
+
+/** Deletes rows whose jobs have an outcome. */
+export async function deleteRows(knex: Knex, ids: readonly string[]): Promise<void> {
+  await knex.raw('delete from job_outbox where id = any(?::uuid[])', [[...ids]]);
+}
+
+/** Where a walk over the dispatched rows has come to. */
+export interface Cursor {
+  readonly dispatchedAt: string;
+  readonly id: string;
+}
+
+interface DispatchedRow {
+  readonly id: string;
+  readonly queue: string;
+  readonly dispatched_at: string;
+}
+
+/** The next page of rows that Redis should know, in the order of their dispatch. */
+export async function dispatchedAfter(
+  knex: Knex,
+  cursor: Cursor | undefined,
+  limit: number,
+): Promise<readonly DispatchedRow[]> {
+  const { rows } = await knex.raw<{ rows: DispatchedRow[] }>(
+    `select id, queue, dispatched_at::text from job_outbox
+     where dispatched_at is not null and (dispatched_at, id) > (?::timestamptz, ?::uuid)
+     order by dispatched_at, id limit ?`,
+    [cursor?.dispatchedAt ?? '-infinity', cursor?.id ?? '00000000-0000-0000-0000-000000000000', limit],
+  );
+  return rows;
+}
+
+/** Offers rows to the relay again. @returns how many still stood as dispatched. */
+export async function undispatch(knex: Knex, ids: readonly string[]): Promise<number> {
+  const result = await knex.raw<{ rowCount: number }>(
+    'update job_outbox set dispatched_at = null where id = any(?::uuid[]) and dispatched_at is not null',
+    [[...ids]],
+  );
+  return result.rowCount;
+}
+
+/** The count ends here, lest it take long. */
+const MOST_COUNTED = 10_000;
+/** Rows per DELETE. */
+const CHUNK = 1000;
+
+/** How many rows are due and not yet on their queues, but for those of some queues; at most 10,000 are counted. */
+export async function countOverdue(knex: Knex, except: readonly string[] = []): Promise<number> {
+  const { rows } = await knex.raw<{ rows: { readonly size: number }[] }>(
+    `select count(*)::int as size from (
+       select 1 from job_outbox
+       where dispatched_at is null and run_at <= (select clock_timestamp()) and queue <> all(?::text[]) limit ?
+     ) as due`,
+    [[...except], MOST_COUNTED],
+  );
+  return rows[0]?.size ?? 0;
+}
+
+/** Of these queues how many rows are due and not yet copied; at most 10,000 each are counted. */
+export async function overdueByQueue(knex: Knex, queues: readonly string[]): Promise<ReadonlyMap<string, number>> {
+  const { rows } = await knex.raw<{ rows: { readonly queue: string; readonly size: number }[] }>(
+    `select q.queue, (
+       select count(*)::int from (
+         select 1 from job_outbox
+         where dispatched_at is null and queue = q.queue and run_at <= (select clock_timestamp()) limit ?
+       ) as due
+     ) as size
+     from unnest(?::text[]) as q (queue)`,
+    [MOST_COUNTED, [...queues]],
+  );
+  return new Map(rows.map(({ queue, size }) => [queue, size]));
+}
+
+/** Deletes the rows of a queue that are due by now and not yet copied; waits for relays that have some in hand. */
+export async function deleteOverdue(knex: Knex, queue: string, onDeleted: (count: number) => void): Promise<void> {
+  const { rows: times } = await knex.raw<{ rows: { readonly now: string }[] }>('select clock_timestamp()::text as now');
+  for (let deleted = CHUNK; deleted === CHUNK; ) {
+    const result = await knex.raw<{ rowCount: number }>(
+      `with due as (
+         select id from job_outbox where dispatched_at is null and queue = ? and run_at <= ?::timestamptz
+         order by run_at limit ? for update
+       )
+       delete from job_outbox using due where job_outbox.id = due.id`,
+      [queue, times[0]?.now ?? '-infinity', CHUNK],
+    );
+    deleted = result.rowCount;
+    onDeleted(deleted);
+  }
+}
+
+/** The same of one row. @returns false when there is none, or a relay has copied it meanwhile. */
+export async function deleteOverdueRow(knex: Knex, queue: string, id: string): Promise<boolean> {
+  const { rowCount } = await knex.raw<{ rowCount: number }>(
+    `delete from job_outbox
+     where id = ?::uuid and queue = ? and dispatched_at is null and run_at <= (select clock_timestamp())`,
+    [id, queue],
+  );
+  return rowCount > 0;
+}
+
+interface ClaimedRow extends OutboxRow {
+  /** Since when it is due, ms since 1970. */
+  readonly dueAt: number;
+}
+
+interface Claim {
+  /** Of each queue the oldest first. */
+  readonly rows: readonly ClaimedRow[];
+  /** There may be more. */
+  readonly more: boolean;
+  /** Of the database that they come from. */
+  readonly installation: string | null;
+}
+
+// The queues of rows that are to be dispatched, one step in the index each, however many rows they have.
+const QUEUES = `queues (queue) as (
+  (select queue from job_outbox where dispatched_at is null order by queue limit 1)
+  union all
+  select (select o.queue from job_outbox o where o.dispatched_at is null and o.queue > queues.queue order by o.queue limit 1)
+  from queues where queues.queue is not null
+)`;
+
+const DUE = 'dispatched_at is null and run_at <= (select clock_timestamp())';
+
+/** All queues by age: one look into one index. */
+const OF_ALL = `with due as (
+  select id, ?::int as share from job_outbox where ${DUE} order by run_at limit ? for update skip locked
+)`;
+
+/** The same share for each queue: the rows of those that get nothing are not even looked at. */
+const OF_OTHERS = `with recursive ${QUEUES}, others as (
+  select queue from queues where queue <> all(?::text[])
+), share as (
+  select ceil(?::float8 / greatest(1, count(*)))::int as rows from others
+), due as (
+  select chosen.id, rows as share from share cross join others cross join lateral (
+    select id from job_outbox where ${DUE} and queue = others.queue
+    order by run_at limit share.rows for update skip locked
+  ) as chosen
+)`;
+
+type FoundRow = OutboxRow & { readonly due: string; readonly share: number; readonly installation: string | null };
+
+/**
+ * Takes what is due and marks it dispatched: the caller dispatches before it commits, or rolls back. Rows that another
+ * relay has in hand are passed over.
+ * @param except queues that get nothing.
+ */
+export async function claimDue(trx: Knex.Transaction, limit: number, except: readonly string[] = []): Promise<Claim> {
+  const { rows: found } = await trx.raw<{ rows: FoundRow[] }>(
+    `${except.length === 0 ? OF_ALL : OF_OTHERS}
+     update job_outbox set dispatched_at = clock_timestamp() from due where job_outbox.id = due.id
+     returning job_outbox.id, queue, payload, (extract(epoch from run_at) * 1000000)::bigint::text as due, share,
+       (select id::text from job_installation) as installation`,
+    except.length === 0 ? [limit, limit] : [[...except], limit],
+  );
+  const counts = new Map<string, number>();
+  for (const { queue } of found) counts.set(queue, (counts.get(queue) ?? 0) + 1);
+  const share = found[0]?.share ?? 1;
+  const rows = found.map(({ id, queue, payload, due }) => ({ id, queue, payload, dueAt: Number(due) / 1000 }));
+  return {
+    // UPDATE … RETURNING promises no order.
+    rows: rows.sort((a, b) => a.dueAt - b.dueAt),
+    installation: found[0]?.installation ?? null,
+    more: rows.length >= share && (except.length === 0 || Math.max(...counts.values()) >= share),
+  };
+}
+
+/**
+ * @param except queues that do not count.
+ * @returns ms until the next row is due (0 or less: now), by the database's clock; undefined when none waits.
+ */
+export async function msUntilDue(knex: Knex, except: readonly string[] = []): Promise<number | undefined> {
+  const soonest =
+    except.length === 0
+      ? 'select min(run_at) as at from job_outbox where dispatched_at is null'
+      : `with recursive ${QUEUES}
+         select min((
+           select min(run_at) from job_outbox where dispatched_at is null and queue = queues.queue
+         )) as at from queues where queue <> all(?::text[])`;
+  const { rows } = await knex.raw<{ rows: { readonly ms: string | null }[] }>(
+    `select ceil(extract(epoch from at - clock_timestamp()) * 1000)::text as ms from (${soonest}) as soonest`,
+    except.length === 0 ? [] : [[...except]],
+  );
+  const ms = rows[0]?.ms ?? null;
+  return ms === null ? undefined : Number(ms);
+}

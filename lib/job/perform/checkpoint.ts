@@ -1,0 +1,193 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { JsonValue } from '../../core/execution-context';
+import type { RedisClient } from '../../core/redis';
+import { answerWithin, RedisScript } from '../../core/redis-script';
+import { toError } from '../../support/async';
+import { keyPrefix, queueKey } from '../queue/keys';
+import { deserializeArguments, serializeArguments } from '../record/arguments';
+import type { Run } from './run';
+
+/** Redis is written to at most this often for one run, ms. */
+const WRITE_MS = 250;
+/** A loop without input or output lets timers and signals in this often, ms. */
+const TURN_MS = 20;
+
+/** A model is kept by its id. */
+const NO_MODELS = { models: { get: () => undefined, place: 'a cursor' } };
+
+/** Where a job has come to: JSON, dates and bigints. */
+export type Cursor = JsonValue | Date | bigint | readonly Cursor[] | { readonly [key: string]: Cursor };
+
+/** The job was given to another process, which took this one for dead: what this run still does would be done twice. */
+export class JobTakenError extends Error {
+  override readonly name = 'JobTakenError';
+}
+
+export interface RunNotesOptions {
+  readonly run: Run;
+  readonly owner: NoteOwner;
+  readonly store: NoteStore;
+  /** JSON, of an earlier life of the job: it was dead, and is tried again. */
+  readonly inherited?: string | undefined;
+  /** Told of the first failure in a row only. */
+  readonly onError: (error: Error) => void;
+}
+
+/** Cursor and progress of one run. What comes faster than Redis is written to is kept here; the latest counts. */
+export class RunNotes {
+  private latest: string | undefined;
+  private pending: Notes = {};
+  private writing: Promise<void> | undefined;
+  private timer: NodeJS.Timeout | undefined;
+  private wroteAt = Number.NEGATIVE_INFINITY;
+  private turnedAt = performance.now();
+  private failing = false;
+  private closed = false;
+
+  constructor(private readonly options: RunNotesOptions) {}
+
+  /** @throws TypeError for what cannot be kept; the reason when the run is aborted, with the cursor stored. */
+  async checkpoint(cursor: Cursor): Promise<void> {
+    const [encoded] = serializeArguments(`${this.options.run.class}.checkpoint`, [cursor], NO_MODELS);
+    this.latest = JSON.stringify(encoded);
+    await this.note({ cursor: this.latest });
+    const { abortReason } = this.options.run;
+    if (!abortReason) return;
+    await this.flush();
+    throw abortReason;
+  }
+
+  /** @throws TypeError for what JSON cannot carry. */
+  async progress(value: JsonValue): Promise<void> {
+    serializeArguments(`${this.options.run.class}.progress`, [value], NO_MODELS);
+    await this.note({ progress: JSON.stringify(value) });
+  }
+
+  /** @returns the latest cursor of this run or an earlier one. @throws Error when Redis does not answer. */
+  async cursor(): Promise<unknown> {
+    const text = await this.cursorText();
+    if (text === undefined) return undefined;
+    const [cursor] = await deserializeArguments([JSON.parse(text) as JsonValue], NO_MODELS);
+    return cursor;
+  }
+
+  async cursorText(): Promise<string | undefined> {
+    const { store, owner, inherited } = this.options;
+    return this.latest ?? (await store.readCursor(owner)) ?? inherited;
+  }
+
+  /** Stores what is pending. Never rejects. */
+  async flush(): Promise<void> {
+    clearTimeout(this.timer);
+    this.timer = undefined;
+    while (this.writing) await this.writing;
+    if (this.pending.cursor === undefined && this.pending.progress === undefined) return;
+    this.writing = this.write();
+    await this.writing;
+    this.writing = undefined;
+  }
+
+  /** Nothing is written any more. */
+  close(): void {
+    this.closed = true;
+    clearTimeout(this.timer);
+  }
+
+  private async note(notes: Notes): Promise<void> {
+    this.pending = { ...this.pending, ...notes };
+    const now = performance.now();
+    const due = this.wroteAt + WRITE_MS - now;
+    if (due <= 0 && !this.writing) {
+      await this.flush();
+      this.turnedAt = performance.now();
+      return;
+    }
+    if (!this.closed) this.timer ??= setTimeout(() => void this.flush(), Math.max(due, 0));
+    if (now - this.turnedAt < TURN_MS) return;
+    await nextTurn();
+    this.turnedAt = performance.now();
+  }
+
+  private async write(): Promise<void> {
+    const { store, owner, run, onError } = this.options;
+    const notes = this.pending;
+    this.pending = {};
+    this.wroteAt = performance.now();
+    try {
+      const kept = await store.write(owner, notes);
+      this.failing = false;
+      if (kept === 'taken') run.abort(new JobTakenError(`${run.class} was given to another process meanwhile`));
+    } catch (thrown) {
+      // The next write takes it along, unless there is a newer one by then.
+      this.pending = { ...notes, ...this.pending };
+      if (!this.failing) onError(toError(thrown));
+      this.failing = true;
+    }
+  }
+}
+
+/** What a run notes for later ones, and for those who watch it: JSON texts. */
+export interface Notes {
+  readonly cursor?: string;
+  readonly progress?: string;
+}
+
+/** Which delivery of which job. */
+export interface NoteOwner {
+  readonly id: string;
+  readonly queue: string;
+  readonly fence: string;
+}
+
+/** kept; or not: Redis has forgotten the delivery; or another process has the job by now. */
+export type Kept = 'kept' | 'forgotten' | 'taken';
+
+export interface NoteStore {
+  write(owner: NoteOwner, notes: Notes): Promise<Kept>;
+  readCursor(owner: Pick<NoteOwner, 'id' | 'queue'>): Promise<string | undefined>;
+}
+
+/** A job waits this long for its notes, ms. Short of the time that a stop gives it to heed its signal. */
+const ANSWER_MS = 250;
+const READ_MS = 5000;
+
+// Only the delivery that has the job may note: one that stalled must not overwrite its successor's.
+// KEYS 1 queue prefix   ARGV 1 id, 2 fence, 3 cursor or "", 4 progress or ""
+const SCRIPT = new RedisScript(`
+local p, id = KEYS[1], ARGV[1]
+local fence = redis.call('hget', p..'deliveries', id)
+if not fence then return 'forgotten' elseif fence ~= ARGV[2] then return 'taken' end
+if ARGV[3] ~= '' then redis.call('hset', p..'cursor', id, ARGV[3]) end
+if ARGV[4] ~= '' then redis.call('hset', p..'progress', id, ARGV[4]) end
+return 'kept'`);
+
+/** In `bq:<queue>:cursor` and `bq:<queue>:progress`. The final outcome deletes both; a Redis that is wiped loses both. */
+export class RedisNoteStore implements NoteStore {
+  /** @param answerMs how long a write may take until the job goes on without it. */
+  constructor(
+    private readonly redis: RedisClient,
+    private readonly answerMs = ANSWER_MS,
+  ) {}
+
+  async write({ id, queue, fence }: NoteOwner, { cursor = '', progress = '' }: Notes): Promise<Kept> {
+    return (await SCRIPT.run(this.redis, [keyPrefix(queue)], [id, fence, cursor, progress], this.answerMs)) as Kept;
+  }
+
+  async readCursor({ id, queue }: Pick<NoteOwner, 'id' | 'queue'>): Promise<string | undefined> {
+    return (await answerWithin(READ_MS, this.redis.hGet(queueKey(queue, 'cursor'), id))) ?? undefined;
+  }
+}
+
+/** For jobs that have no record in Redis. */
+export class MemoryNoteStore implements NoteStore {
+  private readonly cursors = new Map<string, string>();
+
+  async write({ id }: NoteOwner, { cursor }: Notes): Promise<Kept> {
+    if (cursor !== undefined) this.cursors.set(id, cursor);
+    return 'kept';
+  }
+
+  async readCursor({ id }: Pick<NoteOwner, 'id'>): Promise<string | undefined> {
+    return this.cursors.get(id);
+  }
+}

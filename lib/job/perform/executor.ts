@@ -1,0 +1,388 @@
+import { setTimeout } from 'node:timers/promises';
+import type { Events } from '../../core/events';
+import type { JsonValue } from '../../core/execution-context';
+import { ArgumentFilter } from '../../core/redact';
+import type { RedisClient } from '../../core/redis';
+import type { ModelLookup } from '../../model/model-lookup';
+import { toError } from '../../support/async';
+import { PoisonJobError, UnknownJobError } from '../definition/errors';
+import type { JobClass, JobLookup, Performable } from '../definition/job-class';
+import { type ClassPlan, planOf } from '../definition/options';
+import type { JobSetup, PerformMiddleware } from '../definition/setup';
+import type { Delivery } from '../fetch/fetch-call';
+import { MAX_DELIVERIES } from '../fetch/fetch-script';
+import type { Performed } from '../fetch/fetcher';
+import { releaseUnique } from '../outbox/insert';
+import { deserializeArguments } from '../record/arguments';
+import {
+  type JobRecord,
+  type Payload,
+  type RoadTraces,
+  readPayload,
+  readRecord,
+  readyAt,
+  roadTraces,
+} from '../record/record';
+import { MemoryNoteStore, type NoteStore, RedisNoteStore, RunNotes } from './checkpoint';
+import { Failures, Outcomes } from './outcomes';
+import { attachRun, deliveredRun, performJob, Run, runAsDelivered, watchTimeout } from './run';
+
+export interface PerformerOptions {
+  readonly registry: JobLookup;
+  readonly events: Events;
+  /** Deliveries without an outcome that a job may have; the next one buries it instead. */
+  readonly maxDeliveries: number;
+  /** A job whose row may be in the outbox has its final outcome. */
+  readonly onFinished: (queue: string, id: string) => void;
+  /** Outermost first, around every run. */
+  readonly middleware?: readonly PerformMiddleware[] | undefined;
+  /** From what travelled to what `perform` takes. Default: as it travelled. */
+  readonly decode?: ((args: readonly JsonValue[]) => readonly unknown[] | Promise<readonly unknown[]>) | undefined;
+  /** For what events show of arguments. Default: the usual names. */
+  readonly filter?: ArgumentFilter | undefined;
+  /** Of cursors and progress. Default: in memory, for the length of a run. */
+  readonly notes?: NoteStore | undefined;
+  /** Ends the claim of a unique job. */
+  readonly releaseUnique?: ((id: string) => Promise<void>) | undefined;
+  /** As Math.random, for the waits of retries. */
+  readonly random?: (() => number) | undefined;
+  /** ms since 1970. */
+  readonly now?: (() => number) | undefined;
+  /** How long a handler may go on after its timeout until it is told of as overdue, ms. Default 10,000. */
+  readonly overdueMs?: number | undefined;
+  /** How long a handler may go on after an error that its code has left for nobody to catch, ms. Default 10,000. */
+  readonly uncaughtGraceMs?: number | undefined;
+}
+
+/** Whose error it was: a run that fails by it now, one that has ended already, or nobody knows. */
+export type UncaughtOutcome = 'failed' | 'ended' | 'unknown';
+
+const UNCAUGHT_GRACE_MS = 10_000;
+
+/** A job that holds the event loop for longer is followed by a pause, ms: several in a row would look like a dead process. */
+const BLOCKED_MS = 500;
+const BREATHER_MS = 10;
+const NO_MIDDLEWARE: readonly PerformMiddleware[] = [];
+const NO_TAGS: readonly string[] = [];
+
+/** Runs delivered jobs and turns what comes of each into its outcome. */
+export class Performer {
+  readonly runs = new Set<Run>();
+  private readonly outcomes: Outcomes;
+  private readonly failures: Failures;
+  private readonly middleware: readonly PerformMiddleware[];
+  /** Classes whose jobs have used cursor or progress here: each of theirs may have. */
+  private readonly noting = new Set<JobClass>();
+  /** A job has just blocked the event loop: those that were fetched with it wait until others could hear of us. */
+  private returnsCount = false;
+  private breather: Promise<void> | undefined;
+
+  constructor(private readonly options: PerformerOptions) {
+    const { events, onFinished, now, random, filter = new ArgumentFilter() } = options;
+    this.middleware = options.middleware ?? NO_MIDDLEWARE;
+    this.outcomes = new Outcomes({ events, onFinished, now, filter });
+    this.failures = new Failures({
+      events,
+      outcomes: this.outcomes,
+      random,
+      release: (job) => this.release(job),
+      prepare: async (job) => {
+        const run = this.begin(job, this.classOf(job));
+        this.instantiate(job, run);
+        await this.readArguments(job, run);
+        return run;
+      },
+      argsFor: (job, run) => this.argsAnew(job, run),
+      cursorOf: (job) => this.cursorOf(job),
+    });
+  }
+
+  /** Never rejects, whatever the job or its record is like. */
+  async perform(delivery: Delivery): Promise<Performed> {
+    const job = new DeliveredJob(delivery);
+    try {
+      job.read();
+      job.jobClass = this.options.registry.get(job.class);
+      if (delivery.deliveries > this.options.maxDeliveries) return await this.poisoned(job);
+      return await this.run(job, this.classOf(job));
+    } catch (thrown) {
+      return this.conclude(job, toError(thrown));
+    }
+  }
+
+  /**
+   * In the handler of an error that nobody caught: fails the run whose code has left it, as its execution context says.
+   */
+  failRunOf(error: Error): UncaughtOutcome {
+    const run = deliveredRun();
+    if (!run) return 'unknown';
+    return run.fail(error, this.options.uncaughtGraceMs ?? UNCAUGHT_GRACE_MS) ? 'failed' : 'ended';
+  }
+
+  /**
+   * The process stops: handlers are told, and what they reject with from now on is no failure of theirs.
+   * @param counted any of them may have brought the process down.
+   */
+  abort(reason: Error, counted = false): void {
+    this.returnsCount ||= counted;
+    for (const run of this.runs) run.abort(reason);
+  }
+
+  private async conclude(job: DeliveredJob, error: Error): Promise<Performed> {
+    try {
+      return await this.failures.conclude(job, error);
+    } catch (thrown) {
+      await this.release(job);
+      return this.outcomes.unwritable(job, toError(thrown));
+    }
+  }
+
+  private classOf(job: DeliveredJob): JobClass {
+    if (!job.jobClass) throw new UnknownJobError(`there is no job class ${job.class} in this app`);
+    return job.jobClass;
+  }
+
+  private async run(job: DeliveredJob, jobClass: JobClass): Promise<Performed> {
+    const plan = planOf(jobClass);
+    while (this.breather) await this.breather;
+    const run = this.begin(job, jobClass);
+    this.runs.add(run);
+    this.outcomes.started(job, run.startedAt);
+    const unwatch = plan.timeoutMs === undefined ? undefined : this.watch(job, run, plan.timeoutMs);
+    try {
+      if (job.payload.unique === 'executing') await this.release(job);
+      const working = runAsDelivered(run, () => this.work(job, run, plan));
+      if (run.durationMs > BLOCKED_MS) this.breather = this.breathe();
+      await run.settle(working);
+      // It may have returned because it was told to end, with its work half done.
+      if (run.calledOff && run.heedsSignal) throw run.abortReason;
+      unwatch?.();
+      run.notesInUse?.close();
+      if (job.payload.unique === 'executed') await this.release(job);
+      return this.outcomes.succeeded(job, job.mayBeNoted || this.noting.has(jobClass));
+    } catch (thrown) {
+      unwatch?.();
+      run.end();
+      await run.notesInUse?.flush();
+      run.notesInUse?.close();
+      if (run.calledOff) return this.outcomes.returned(job, this.returnsCount);
+      return await this.conclude(job, run.failure(thrown));
+    } finally {
+      run.end();
+      this.runs.delete(run);
+    }
+  }
+
+  /** Lets timers fire and what they write go out. */
+  private async breathe(): Promise<void> {
+    await setTimeout(BREATHER_MS);
+    this.breather = undefined;
+  }
+
+  private begin(job: DeliveredJob, jobClass: JobClass): Run {
+    const { delivery, payload } = job;
+    const run = new Run({
+      id: delivery.id,
+      queue: delivery.queue,
+      class: payload.class,
+      attempt: job.attempt,
+      deliveries: delivery.deliveries,
+      tags: payload.tags ?? NO_TAGS,
+      enqueuedAtMs: payload.enqueuedAt,
+      carried: payload.attrs,
+      makeNotes: () => {
+        this.noting.add(jobClass);
+        return this.notesOf(job, run);
+      },
+    });
+    job.run = run;
+    return run;
+  }
+
+  private work(job: DeliveredJob, run: Run, plan: ClassPlan): Promise<unknown> {
+    const instance = this.instantiate(job, run);
+    const perform = () => performJob(instance, plan, run, this.middleware);
+    const reading = this.readArguments(job, run);
+    return reading ? reading.then(perform) : perform();
+  }
+
+  /** Before the arguments are read: a rule that handles the loss of one is given the instance. */
+  private instantiate(job: DeliveredJob, run: Run): Performable {
+    const instance = new (this.classOf(job))();
+    attachRun(instance, run);
+    job.instance = instance;
+    return instance;
+  }
+
+  /** @returns a promise only where something has to be waited for. */
+  private readArguments(job: DeliveredJob, run: Run): Promise<void> | undefined {
+    const { decode } = this.options;
+    const { args } = job.payload;
+    const read = decode ? decode(args) : args;
+    if (read instanceof Promise) return read.then((values) => take(job, run, values));
+    take(job, run, read);
+    return undefined;
+  }
+
+  /** A record that is gone by now, often by this job's own doing, is handed on as the run has it. */
+  private async argsAnew(job: DeliveredJob, run: Run): Promise<readonly unknown[]> {
+    const { decode } = this.options;
+    const args = job.argsAsDelivered();
+    try {
+      return decode ? await decode(args) : args;
+    } catch {
+      return run.args;
+    }
+  }
+
+  private watch(job: DeliveredJob, run: Run, timeoutMs: number): () => void {
+    const { events, overdueMs } = this.options;
+    const { id, class: name, queue } = job;
+    const onOverdue = () => events.emit('job.overdue', { id, class: name, queue, ageMs: run.durationMs });
+    // What listens to its signal is the run's own code, too.
+    return runAsDelivered(run, () => watchTimeout(run, timeoutMs, onOverdue, overdueMs));
+  }
+
+  private poisoned(job: DeliveredJob): Promise<Performed> {
+    const { deliveries } = job.delivery;
+    job.callbackIsSpared = deliveries > this.options.maxDeliveries + 1;
+    const error = new PoisonJobError(deliveries - 1);
+    return this.failures.dead(job, error, error.message);
+  }
+
+  private async release({ payload, id }: DeliveredJob): Promise<void> {
+    if (payload.unique === undefined) return;
+    try {
+      await this.options.releaseUnique?.(id);
+    } catch (thrown) {
+      this.options.events.emit('queue.error', {
+        error: toError(thrown),
+        during: 'releasing the claim of a unique job',
+      });
+    }
+  }
+
+  private notesOf(job: DeliveredJob, run: Run): RunNotes {
+    const { events, notes = new MemoryNoteStore() } = this.options;
+    const onError = (error: Error) => events.emit('queue.error', { error, during: 'storing the cursor of a job' });
+    return new RunNotes({ run, owner: job.delivery, store: notes, inherited: job.record.options.cursor, onError });
+  }
+
+  private async cursorOf(job: DeliveredJob): Promise<string | undefined> {
+    const read = job.run?.notesInUse?.cursorText() ?? this.options.notes?.readCursor(job);
+    return read?.catch(() => undefined);
+  }
+}
+
+function take(job: DeliveredJob, run: Run, args: readonly unknown[]): void {
+  run.args = args;
+  job.argsAreRead = true;
+}
+
+const NO_RECORD: JobRecord = { data: null, options: {}, status: 'created', progress: 0 };
+/** Of a record that cannot be read: nothing. */
+const NO_PAYLOAD: Payload = { v: 1, class: 'unreadable', args: [], attrs: {}, enqueuedAt: 0 };
+
+/** A delivered job, and what is known of it by the time something comes of it. */
+export class DeliveredJob {
+  record = NO_RECORD;
+  payload = NO_PAYLOAD;
+  /** undefined: it could not be read, or this app has no such class. */
+  jobClass: JobClass | undefined;
+  run: Run | undefined;
+  /** The instance that runs it. */
+  instance: Performable | undefined;
+  /** Its `afterDiscard` may have ended a process already: it is not called any more. */
+  callbackIsSpared = false;
+  /** `run.args` are what `perform` takes. */
+  argsAreRead = false;
+
+  constructor(readonly delivery: Delivery) {}
+
+  /** @throws UnreadableJobError; Error when a newer version wrote it. */
+  read(): void {
+    this.record = readRecord(this.delivery.record);
+    this.payload = readPayload(this.record.data);
+  }
+
+  get id(): string {
+    return this.delivery.id;
+  }
+
+  get queue(): string {
+    return this.delivery.queue;
+  }
+
+  get class(): string {
+    return this.payload.class;
+  }
+
+  /** 1 for the first run. */
+  get attempt(): number {
+    return (Number(this.record.options.attempts) || 0) + 1;
+  }
+
+  /** The record as it came: the app's code is given parts of `record` and `payload`, and may change them in place. */
+  recordAsDelivered(): JobRecord {
+    return this.hasRecord ? readRecord(this.delivery.record) : NO_RECORD;
+  }
+
+  /** The arguments as they came, likewise. */
+  argsAsDelivered(): Payload['args'] {
+    return this.payload === NO_PAYLOAD ? NO_PAYLOAD.args : readPayload(this.recordAsDelivered().data).args;
+  }
+
+  /** How long it has waited since it could have run, ms. */
+  waitedMs(now = Date.now()): number {
+    return Math.max(0, now - (readyAt(this.record.options) ?? now));
+  }
+
+  /** false: its text is no record at all, and stays as it is. */
+  get hasRecord(): boolean {
+    return this.record !== NO_RECORD;
+  }
+
+  /** What its end leaves behind. */
+  get traces(): RoadTraces {
+    return roadTraces(this.payload === NO_PAYLOAD ? undefined : this.payload);
+  }
+
+  /** Whether a cursor or progress may be beside it, as far as this run and the record can tell. */
+  get mayBeNoted(): boolean {
+    return this.run?.notesInUse !== undefined || this.record.options.noted === true || this.delivery.deliveries > 1;
+  }
+}
+
+export interface Performance {
+  readonly knex: Parameters<typeof releaseUnique>[0];
+  readonly redis: RedisClient;
+  readonly registry: JobLookup;
+  readonly events: Events;
+  readonly setup: JobSetup;
+  readonly models: ModelLookup | undefined;
+  readonly onFinished: PerformerOptions['onFinished'];
+  readonly tuning: Pick<PerformerOptions, 'random' | 'now' | 'overdueMs' | 'uncaughtGraceMs'> & {
+    readonly maxDeliveries?: number;
+    readonly noteMs?: number;
+  };
+}
+
+/** A performer on the stores of this process, with what the app adds. */
+export function createPerformer({ knex, redis, registry, events, setup, models, onFinished, tuning }: Performance) {
+  const codec = { serializers: setup.serializers, models };
+  return new Performer({
+    registry,
+    events,
+    onFinished,
+    maxDeliveries: tuning.maxDeliveries ?? MAX_DELIVERIES,
+    middleware: setup.performMiddleware,
+    decode: (args) => deserializeArguments(args, codec),
+    filter: new ArgumentFilter(setup.filterArguments),
+    notes: new RedisNoteStore(redis, tuning.noteMs),
+    releaseUnique: (id) => releaseUnique(knex, id),
+    random: tuning.random,
+    now: tuning.now,
+    overdueMs: tuning.overdueMs,
+    uncaughtGraceMs: tuning.uncaughtGraceMs,
+  });
+}

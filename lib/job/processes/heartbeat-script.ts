@@ -1,0 +1,73 @@
+import type { RedisClient } from '../../core/redis';
+import { RedisScript } from '../../core/redis-script';
+import { ordersKey, PROCESSES, processKey } from '../queue/keys';
+
+// All times in ms, by Redis's clock: the processes' own may differ.
+//
+// KEYS  1 processes, 2 this process, 3 its orders
+// ARGV  1 identity  2 what it tells of itself, or ''  3 how long that stands, s
+//       4 its last pulse, 5 the first without a gap since (0: none yet)  6 the longest pause that is no gap
+//       7 how long one may be silent  8… orders that were obeyed
+// reply now, first pulse without a gap since, orders, those that are silent
+const SCRIPT = new RedisScript(`
+local call = redis.call
+local time = call('time')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local last, since = tonumber(ARGV[4]), tonumber(ARGV[5])
+if last == 0 or now < last or now - last > tonumber(ARGV[6]) then since = now end
+-- First, since a Redis without memory lets a script go on that begins with what needs none.
+call('expire', KEYS[2], ARGV[3])
+call('zadd', KEYS[1], now, ARGV[1])
+if ARGV[2] ~= '' then call('set', KEYS[2], ARGV[2], 'EX', ARGV[3]) end
+for a = 8, #ARGV do call('lrem', KEYS[3], 1, ARGV[a]) end
+-- Who has not been here all the time cannot tell whether the others were silent, or Redis was away.
+local silent = {}
+if now - since > tonumber(ARGV[7]) then
+  silent = call('zrangebyscore', KEYS[1], '-inf', now - ARGV[7], 'LIMIT', 0, 10)
+end
+return { now, since, call('lrange', KEYS[3], 0, -1), silent }`);
+
+/** KEYS 1 processes, 2 this process, 3 its orders   ARGV 1 identity */
+const LEAVE = new RedisScript(`
+redis.call('zrem', KEYS[1], ARGV[1])
+return redis.call('del', KEYS[2], KEYS[3])`);
+
+export interface PulseRequest {
+  readonly identity: string;
+  /** What it tells of itself; undefined: what it told last still stands. */
+  readonly info: string | undefined;
+  /** How long that stands after its last pulse, s. */
+  readonly ttlS: number;
+  /** The reply to its last pulse. */
+  readonly last: Pick<PulseReply, 'now' | 'since'> | undefined;
+  readonly gapMs: number;
+  readonly silenceMs: number;
+  readonly obeyed: readonly string[];
+}
+
+export interface PulseReply {
+  readonly now: number;
+  /** Its first pulse after the last gap. */
+  readonly since: number;
+  readonly orders: readonly string[];
+  /** Identities of those whose jobs should be taken over. */
+  readonly silent: readonly string[];
+}
+
+/** Tells that a process lives, and learns what it is to do and who does not. @throws when Redis does not answer. */
+export async function sendPulse(client: RedisClient, request: PulseRequest): Promise<PulseReply> {
+  const { identity, info = '', ttlS, last = { now: 0, since: 0 }, gapMs, silenceMs, obeyed } = request;
+  const numbers = [ttlS, last.now, last.since, gapMs, silenceMs].map(String);
+  const reply = await SCRIPT.run(client, keysOf(identity), [identity, info, ...numbers, ...obeyed]);
+  const [now, since, orders, silent] = reply as [number, number, string[], string[]];
+  return { now, since, orders, silent };
+}
+
+/** Takes a process off the list. @throws when Redis does not answer. */
+export async function leaveList(client: RedisClient, identity: string): Promise<void> {
+  await LEAVE.run(client, keysOf(identity), [identity]);
+}
+
+function keysOf(identity: string): string[] {
+  return [PROCESSES, processKey(identity), ordersKey(identity)];
+}

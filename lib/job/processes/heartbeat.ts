@@ -1,0 +1,206 @@
+import type { Events } from '../../core/events';
+import type { Redis, RedisClient } from '../../core/redis';
+import { RedisScript } from '../../core/redis-script';
+import type { Deadline } from '../../support/async';
+import { toError } from '../../support/async';
+import { Recurring } from '../../support/periodic-task';
+import { keyPrefix, ordersKey, PROCESSES, processKey } from '../queue/keys';
+import { leaveList, type PulseReply, sendPulse } from './heartbeat-script';
+import { isProcessOrder, type ProcessInfo, type ProcessOrder, readProcessInfo } from './process-list';
+
+export const BEAT_MS = 5000;
+/** How long what a processor told of itself stands after its last pulse, s. */
+const TTL_S = 30;
+/** A judge that has missed more pulses in a row than this cannot tell whether Redis was away. */
+const GAP_PULSES = 3;
+
+export interface PulseTuning {
+  /** How often a processor shows that it lives and looks for orders, ms. Default 1000. */
+  readonly pulseMs?: number | undefined;
+  /** How often it tells of itself, looks after its queues and hands over its history, ms. Default 5000. */
+  readonly beatMs?: number | undefined;
+  /** A processor that has been silent for this long is dead, ms. Default 25,000. */
+  readonly silenceMs?: number | undefined;
+}
+
+export interface PulseOptions extends PulseTuning {
+  readonly redis: Redis;
+  readonly events: Events;
+  readonly identity: string;
+  /** The queues that it serves. */
+  readonly queues: readonly string[];
+  /** Processors whose end is known. */
+  readonly dead: readonly string[];
+  /** @param redisMs what the last round trip took. */
+  readonly describe: (redisMs: number | null) => ProcessInfo;
+  readonly onOrder: (order: ProcessOrder) => void;
+}
+
+/**
+ * A processor's place on the list of processes. A pulse a second shows that it lives and brings its orders; every few
+ * seconds it tells of itself as well. In turn it takes over the jobs of those that have fallen silent. Since pulses come
+ * from the event loop, a job that blocks it for as long as `silenceMs` runs a second time elsewhere.
+ */
+export class Pulse {
+  private readonly chore: Recurring;
+  private readonly beatEvery: number;
+  private pulses = 0;
+  private last: PulseReply | undefined;
+  private redisMs: number | null = null;
+  private dead: readonly string[];
+  /** Orders that were carried out, until Redis has been told so. */
+  private obeyed: readonly string[] = [];
+  private unsubscribe: (() => void) | undefined;
+
+  constructor(private readonly options: PulseOptions) {
+    const { events, redis, pulseMs = 1000, beatMs = BEAT_MS, dead } = options;
+    this.dead = dead;
+    this.beatEvery = Math.max(1, Math.round(beatMs / pulseMs));
+    this.chore = new Recurring({
+      everyMs: pulseMs,
+      work: () => this.pass(),
+      onError: (error) => {
+        // A Redis that is away is told of by its connection.
+        if (redis.client.isReady) events.emit('queue.error', { error, during: 'the heartbeat of the job processor' });
+      },
+    });
+  }
+
+  start(): void {
+    this.unsubscribe ??= this.options.events.on('redis.ready', () => this.chore.nudge());
+    this.chore.start();
+  }
+
+  /** Tells of itself at once: something has changed that others should know. */
+  nudge(): void {
+    this.pulses = 0;
+    this.chore.nudge();
+  }
+
+  /** That one's end is known: its jobs are taken over at once. */
+  takeOver(identity: string): void {
+    this.dead = [...this.dead, identity];
+    this.chore.nudge();
+  }
+
+  /** Leaves the list. To be called when nothing is in hand any more. */
+  async stop(deadline: Deadline): Promise<void> {
+    this.unsubscribe?.();
+    await deadline.wait(this.chore.stop());
+    const { client } = this.options.redis;
+    if (client.isReady) await deadline.wait(leaveList(client, this.options.identity)).catch(() => undefined);
+  }
+
+  private async pass(): Promise<number | undefined> {
+    const { redis, identity, describe, pulseMs = 1000, silenceMs = 25_000 } = this.options;
+    if (!redis.client.isReady) return undefined;
+    // Before it shows itself, so that nobody sees both. It lives all the same when that fails.
+    const failure = await this.takeOverFromDead().then(() => undefined, toError);
+    const beat = this.pulses % this.beatEvery === 0;
+    const begun = performance.now();
+    const reply = await sendPulse(redis.client, {
+      identity,
+      info: beat ? JSON.stringify(describe(this.redisMs)) : undefined,
+      ttlS: TTL_S,
+      last: this.last,
+      gapMs: GAP_PULSES * pulseMs,
+      silenceMs,
+      obeyed: this.obeyed,
+    });
+    const tookMs = performance.now() - begun;
+    this.redisMs = Math.round(tookMs * 10) / 10;
+    this.pulses++;
+    this.last = reply;
+    this.obey(reply.orders);
+    if (failure) throw failure;
+    for (const silent of reply.silent) await this.takeOverFromSilent(silent, silenceMs);
+    // Between jobs that block the event loop there may be a moment only, in which the last reply is read as well.
+    return Math.max(0, pulseMs - tookMs);
+  }
+
+  /** An order stays in its list until it was carried out, and comes again until Redis knows that it was. */
+  private obey(orders: readonly string[]): void {
+    const { events, onOrder } = this.options;
+    const fresh = orders.filter((text) => !this.obeyed.includes(text));
+    this.obeyed = orders;
+    for (const text of fresh) {
+      const [order = ''] = text.split(' ');
+      if (!isProcessOrder(order)) continue;
+      events.emit('operator.command', { command: `jobs ${order}`, via: 'redis' });
+      onOrder(order);
+    }
+  }
+
+  private async takeOverFromDead(): Promise<void> {
+    const { redis, queues, events } = this.options;
+    for (const identity of this.dead) {
+      const jobs = (await takeOver(redis.client, identity, queues)) ?? [];
+      this.dead = this.dead.filter((other) => other !== identity);
+      for (const job of jobs) events.emit('job.rescued', job);
+    }
+  }
+
+  private async takeOverFromSilent(identity: string, silenceMs: number): Promise<void> {
+    const { redis, queues, events } = this.options;
+    const info = readProcessInfo(await redis.client.get(processKey(identity)));
+    const all = [...new Set([...queues, ...(info?.queues ?? [])])];
+    const jobs = await takeOver(redis.client, identity, all, silenceMs);
+    if (!jobs) return;
+    const { host = 'unknown', pid = 0 } = info ?? {};
+    events.emit('processor.taken-over', { identity, host, pid, silenceMs, jobs: jobs.length });
+    for (const job of jobs) events.emit('job.rescued', job);
+  }
+}
+
+// KEYS  1 processes, 2 the dead process, 3 its orders, 4… queue prefixes ("bq:default:")
+// ARGV  1 its identity  2 0, or how long it must have been silent, ms: then who comes second takes nothing
+// reply false, or queue number, id for each job given back
+// The delivery stays counted, since it may be what killed the process; and its fence stays, in case that was blocked only
+// and its outcome comes before the next delivery.
+const SCRIPT = new RedisScript(`
+local call, out = redis.call, {}
+local tokens, silence = ':'..ARGV[1]..'.', tonumber(ARGV[2])
+if silence > 0 then
+  local time, pulse = call('time'), call('zscore', KEYS[1], ARGV[1])
+  if not pulse or time[1] * 1000 + time[2] / 1000 - pulse < silence then return false end
+end
+call('zrem', KEYS[1], ARGV[1]); call('del', KEYS[2], KEYS[3])
+for q = 4, #KEYS do
+  local p = KEYS[q]
+  for _, id in ipairs(call('lrange', p..'active', 0, -1)) do
+    local d = call('hget', p..'deliveries', id)
+    if d and d:find(tokens, 1, true) then
+      call('lrem', p..'active', 1, id); call('srem', p..'stalling', id)
+      call('rpush', p..'waiting', id)
+      out[#out + 1] = q - 3; out[#out + 1] = id
+    end
+  end
+end
+return out`);
+
+export interface TakenJob {
+  readonly id: string;
+  readonly queue: string;
+}
+
+/**
+ * Gives what a dead process had in hand back to the head of its queue at once, where the stall check would wait for
+ * its interval, and takes the process off the list.
+ * @param silenceMs take over only what has been silent for this long; 0 for a process that is known to be dead.
+ * @returns the jobs given back; undefined when it is not silent, or another process has taken them over.
+ */
+export async function takeOver(
+  client: RedisClient,
+  identity: string,
+  queues: readonly string[],
+  silenceMs = 0,
+): Promise<readonly TakenJob[] | undefined> {
+  const keys = [PROCESSES, processKey(identity), ordersKey(identity), ...queues.map(keyPrefix)];
+  const reply = (await SCRIPT.run(client, keys, [identity, String(silenceMs)])) as unknown[] | null;
+  if (reply === null) return undefined;
+  const jobs: TakenJob[] = [];
+  for (let i = 0; i < reply.length; i += 2) {
+    jobs.push({ queue: queues[Number(reply[i]) - 1] ?? '', id: String(reply[i + 1]) });
+  }
+  return jobs;
+}

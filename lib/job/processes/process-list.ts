@@ -1,0 +1,199 @@
+import { randomBytes } from 'node:crypto';
+import { UserError } from '../../core/errors';
+import type { RedisClient } from '../../core/redis';
+import { RedisScript } from '../../core/redis-script';
+import { byText } from '../../support/text';
+import { isCount, isText, isTexts, isTime } from '../../support/type-guards';
+import { ordersKey, PROCESS_PREFIX, PROCESSES } from '../queue/keys';
+import type { Audit } from '../sets/query';
+
+/** Who has been silent for this long is not listed, ms. */
+const LISTED_MS = 30_000;
+/** Until then a silent one stays in Redis, so that others can take its jobs over, ms. */
+const KEPT_MS = 600_000;
+/** How long an order waits for its processor, s. */
+const ORDER_TTL_S = 60;
+
+/** A job processor, as it was at its last beat. */
+export interface ListedProcess extends ProcessInfo {
+  /** How long ago it last showed that it lives, ms. Above some 2000 it is blocked, cut off or dead. */
+  readonly silentMs: number;
+}
+
+// KEYS  1 processes
+// ARGV  1 prefix of their keys, 2 who was silent for this long is not listed, 3 nor kept (ms)
+// reply silence (ms), what it told of itself, for each
+const LIST = new RedisScript(`
+local time = redis.call('time')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('zremrangebyscore', KEYS[1], '-inf', now - ARGV[3])
+local out, found = {}, redis.call('zrangebyscore', KEYS[1], now - ARGV[2], '+inf', 'WITHSCORES')
+for i = 1, #found, 2 do
+  local info = redis.call('get', ARGV[1]..found[i])
+  if info then out[#out + 1] = math.max(0, now - found[i + 1]); out[#out + 1] = info end
+end
+return out`);
+
+// KEYS  1 processes, 2 the orders of one   ARGV 1 its identity, 2 the order, 3 how long it waits, s
+const TELL = new RedisScript(`
+if not redis.call('zscore', KEYS[1], ARGV[1]) then return 0 end
+redis.call('rpush', KEYS[2], ARGV[2])
+return redis.call('expire', KEYS[2], ARGV[3])`);
+
+/** Every job processor of every tree that shares this Redis. For any process: it only reads, and leaves orders. */
+export class ProcessList {
+  /** @param audit where its orders are told. Default: nowhere. */
+  constructor(
+    private readonly redis: RedisClient,
+    private readonly audit?: Audit,
+  ) {}
+
+  /** By tree, then by age. @throws when Redis does not answer. */
+  async list(): Promise<ListedProcess[]> {
+    const args = [PROCESS_PREFIX, String(LISTED_MS), String(KEPT_MS)];
+    const reply = (await LIST.run(this.redis, [PROCESSES], args)) as (number | string)[];
+    const listed: ListedProcess[] = [];
+    for (let i = 0; i < reply.length; i += 2) {
+      const info = readProcessInfo(String(reply[i + 1]));
+      if (info) listed.push({ ...info, silentMs: Number(reply[i]) });
+    }
+    return listed.sort((a, b) => byText(a.tree, b.tree) || a.startedAt - b.startedAt);
+  }
+
+  /**
+   * Leaves an order for one processor, which looks for them every second: `quiet` (take no more jobs), `resume` (take
+   * jobs again) or `stop` (finish, end, and stay away until it is resumed or restarted on its own machine). An order that
+   * is not fetched within a minute is void.
+   * @returns false when no such processor is listed.
+   * @throws UserError for another order; Error when Redis does not answer.
+   */
+  async tell(identity: string, order: ProcessOrder): Promise<boolean> {
+    if (!isProcessOrder(order)) {
+      throw new UserError(`"${order}" is no order for a job processor; use ${PROCESS_ORDERS.join(', ')}.`);
+    }
+    const text = `${order} ${randomBytes(6).toString('hex')}`;
+    const told = await TELL.run(this.redis, [PROCESSES, ordersKey(identity)], [identity, text, String(ORDER_TTL_S)]);
+    if (told !== 1) return false;
+    this.audit?.events.emit('operator.process', { order, process: identity, via: this.audit.via });
+    return true;
+  }
+}
+
+/** A job in hand. */
+export interface BusyJob {
+  readonly id: string;
+  readonly class: string;
+  readonly queue: string;
+  /** 1 for the first run. */
+  readonly attempt: number;
+  /** ms since 1970. */
+  readonly startedAt: number;
+}
+
+/** What a job processor tells of itself with every beat. */
+export interface ProcessInfo {
+  /** Unlike any other's, ever; what the tokens of its deliveries begin with. */
+  readonly identity: string;
+  /** The same for all processors that one primary has started, one after the other. */
+  readonly tree: string;
+  readonly app: string;
+  /** Catamount's. */
+  readonly version: string;
+  readonly host: string;
+  readonly pid: number;
+  /** ms since 1970. */
+  readonly startedAt: number;
+  readonly queues: readonly string[];
+  readonly concurrency: number;
+  /** Takes no more jobs, until it is resumed. */
+  readonly quiet: boolean;
+  /** Finishes what it has, and ends. */
+  readonly stopping: boolean;
+  /** Jobs in hand; `busy` shows the first of them. */
+  readonly busyCount: number;
+  readonly busy: readonly BusyJob[];
+  readonly rssMb: number;
+  /** 99th percentile of the event loop's delay since the beat before, ms. */
+  readonly lagP99Ms: number;
+  /** Event-loop utilisation since the beat before, 0 to 1. */
+  readonly utilization: number;
+  /** What the last round trip to Redis took, ms; null before the first. */
+  readonly redisMs: number | null;
+}
+
+/** How many jobs a processor shows. */
+export const BUSY_SHOWN = 50;
+
+/** What can be asked of a processor: take no more jobs, take jobs again, or end for good. */
+export type ProcessOrder = (typeof PROCESS_ORDERS)[number];
+export const PROCESS_ORDERS = ['quiet', 'resume', 'stop'] as const;
+
+export function isProcessOrder(text: string): text is ProcessOrder {
+  return (PROCESS_ORDERS as readonly string[]).includes(text);
+}
+
+/** @returns undefined for what no processor of this version or a near one has written. */
+export function readProcessInfo(text: string | null): ProcessInfo | undefined {
+  if (text === null) return undefined;
+  try {
+    const given = JSON.parse(text) as Partial<ProcessInfo> | null;
+    if (!isText(given?.identity) || !isTexts(given.queues)) return undefined;
+    const { identity, queues } = given;
+    return { ...UNKNOWN, ...ofTheirKind(given), identity, queues };
+  } catch {
+    return undefined;
+  }
+}
+
+/** Stands in for what an older version does not tell. */
+const UNKNOWN: Omit<ProcessInfo, 'identity' | 'queues'> = {
+  tree: '',
+  app: '',
+  version: '',
+  host: '',
+  pid: 0,
+  startedAt: 0,
+  concurrency: 0,
+  quiet: false,
+  stopping: false,
+  busyCount: 0,
+  busy: [],
+  rssMb: 0,
+  lagP99Ms: 0,
+  utilization: 0,
+  redisMs: null,
+};
+
+const isFlag = (value: unknown) => typeof value === 'boolean';
+const KINDS: { readonly [K in keyof typeof UNKNOWN]: (value: unknown) => boolean } = {
+  tree: isText,
+  app: isText,
+  version: isText,
+  host: isText,
+  pid: isCount,
+  startedAt: isTime,
+  concurrency: isCount,
+  quiet: isFlag,
+  stopping: isFlag,
+  busyCount: isCount,
+  busy: (value) => Array.isArray(value) && value.every(isBusyJob),
+  rssMb: Number.isFinite,
+  lagP99Ms: Number.isFinite,
+  utilization: Number.isFinite,
+  redisMs: (value) => value === null || Number.isFinite(value),
+};
+
+function ofTheirKind(given: object): Partial<ProcessInfo> {
+  const kept = Object.entries(KINDS).filter(([name, isOfItsKind]) => isOfItsKind(Reflect.get(given, name)));
+  return Object.fromEntries(kept.map(([name]) => [name, Reflect.get(given, name)]));
+}
+
+function isBusyJob(value: unknown): value is BusyJob {
+  const { id, class: name, queue, attempt, startedAt } = (value ?? {}) as Partial<BusyJob>;
+  return isText(id) && isText(name) && isText(queue) && isCount(attempt) && isTime(startedAt);
+}
+
+/** Host and pid. */
+export function processName({ host, pid }: Pick<ListedProcess, 'host' | 'pid'>): string {
+  return `${host}:${pid}`;
+}

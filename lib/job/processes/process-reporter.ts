@@ -1,0 +1,245 @@
+import os from 'node:os';
+import type { Knex } from 'knex';
+import { type Config, version } from '../../core/config';
+
+import type { Events } from '../../core/events';
+import { VitalsMeter } from '../../core/process-metrics';
+import type { Redis, RedisClient } from '../../core/redis';
+import type { Database } from '../../model/database';
+import type { Deadline } from '../../support/async';
+import { toError } from '../../support/async';
+import { Recurring } from '../../support/periodic-task';
+import { countOverdue, msUntilDue } from '../outbox/table';
+import { type QueueStatus, queueNames, readQueues } from '../queue/queue-status';
+import { Handover, Tally } from '../stats/collector';
+import { MailTally } from '../stats/history';
+import { BEAT_MS, Pulse, type PulseTuning } from './heartbeat';
+import { BUSY_SHOWN, type BusyJob, type ProcessInfo, ProcessList, type ProcessOrder } from './process-list';
+
+export interface PresenceOptions {
+  readonly config: Pick<Config, 'jobs'>;
+  readonly database: Database;
+  readonly redis: Redis;
+  readonly events: Events;
+  readonly app: string;
+  readonly identity: string;
+  /** Processors whose end is known. */
+  readonly dead: readonly string[];
+  readonly tuning: PulseTuning;
+  /** Whether to count what becomes of jobs and mails. */
+  readonly history: boolean;
+  readonly fullQueues: () => readonly string[];
+  readonly snapshot: () => { readonly running: readonly BusyJob[]; readonly quiet: boolean };
+  readonly onOrder: (order: ProcessOrder) => void;
+  /** Whether the app has a job class of that name. */
+  readonly knowsClass: (className: string) => boolean;
+}
+
+/** What a processor tells the world of itself and its queues while it runs. */
+export class Presence {
+  private readonly pulse: Pulse;
+  private readonly latency: LatencyWatch;
+  private readonly tally: Tally;
+  private readonly mails = new MailTally();
+  private readonly handover: Handover;
+  private readonly accounts: Recurring;
+  private endTally: (() => void) | undefined;
+  private vitals: VitalsMeter | undefined;
+  private stopping = false;
+  private readonly startedAt = Date.now();
+  private readonly version = version();
+
+  constructor(private readonly options: PresenceOptions) {
+    const { config, database, redis, events, identity, dead, tuning, onOrder, fullQueues } = options;
+    const everyMs = tuning.beatMs ?? BEAT_MS;
+    this.pulse = new Pulse({
+      ...tuning,
+      redis,
+      events,
+      identity,
+      dead,
+      queues: this.queues,
+      describe: (redisMs) => this.describe(redisMs),
+      onOrder,
+    });
+    this.latency = new LatencyWatch({
+      redis: redis.client,
+      knex: database.knex,
+      events,
+      queues: this.queues,
+      fullQueues,
+      warningMs: config.jobs.latencyWarningMs,
+      everyMs,
+    });
+    this.tally = new Tally(Date.now, options.knowsClass);
+    this.handover = new Handover(this.tally, identity, this.mails);
+    this.accounts = new Recurring({ everyMs, work: () => this.account(), onError: (error) => this.report(error) });
+  }
+
+  start(): void {
+    this.vitals = new VitalsMeter();
+    this.pulse.start();
+    this.latency.start();
+    this.accounts.start();
+    const { events, history } = this.options;
+    if (this.endTally || !history) return;
+    const ends = [this.tally.listen(events), this.mails.listen(events)];
+    this.endTally = () => {
+      for (const end of ends) end();
+    };
+  }
+
+  /** What it told is no longer true. */
+  changed(): void {
+    this.pulse.nudge();
+  }
+
+  /** That one has ended without giving its jobs back. */
+  takeOver(identity: string): void {
+    this.pulse.takeOver(identity);
+  }
+
+  /** It drains: still here, but not for long. */
+  drains(): void {
+    this.stopping = true;
+    this.pulse.nudge();
+  }
+
+  /** To be called when nothing is in hand any more. */
+  async stop(deadline: Deadline): Promise<void> {
+    this.endTally?.();
+    await deadline.wait(Promise.all([this.latency.stop(), this.accounts.stop()]));
+    await deadline.wait(this.account()).catch((error: unknown) => this.report(toError(error)));
+    await this.pulse.stop(deadline);
+    this.vitals?.stop();
+  }
+
+  /** While Redis is away the accounts stay here. */
+  private async account(): Promise<undefined> {
+    const { client } = this.options.redis;
+    if (client.isReady) await this.handover.send(client);
+  }
+
+  private report(error: Error): void {
+    const { redis, events } = this.options;
+    if (redis.client.isReady) events.emit('queue.error', { error, during: 'handing over the history of jobs' });
+  }
+
+  private get queues(): string[] {
+    return this.options.config.jobs.queues.map((queue) => queue.name);
+  }
+
+  private describe(redisMs: number | null): ProcessInfo {
+    const { app, identity, config, snapshot } = this.options;
+    const { running, quiet } = snapshot();
+    const { rssMb = 0, lagP99Ms = 0, utilization = 0 } = this.vitals?.read() ?? {};
+    return {
+      identity,
+      tree: identity.replace(/-\d+$/, ''),
+      app,
+      version: this.version,
+      host: os.hostname(),
+      pid: process.pid,
+      startedAt: this.startedAt,
+      queues: this.queues,
+      concurrency: config.jobs.concurrency,
+      quiet,
+      stopping: this.stopping,
+      busyCount: running.length,
+      busy: running.slice(0, BUSY_SHOWN),
+      rssMb,
+      lagP99Ms,
+      utilization,
+      redisMs,
+    };
+  }
+}
+
+export interface LatencyWatchOptions {
+  readonly redis: RedisClient;
+  readonly knex: Knex;
+  readonly events: Events;
+  /** Those that this processor serves. */
+  readonly queues: readonly string[];
+  /** Of these the outbox keeps what Redis should not hold yet. */
+  readonly fullQueues: () => readonly string[];
+  /** A queue whose oldest job has waited for longer is behind, ms. 0: never. */
+  readonly warningMs: number;
+  /** How often it looks, ms. */
+  readonly everyMs: number;
+}
+
+/**
+ * Notices when jobs wait for too long, on a queue that is served here or nowhere, or in the outbox before it: once when
+ * it begins, and once when they wait for less than half of that again.
+ */
+export class LatencyWatch {
+  private readonly behind = new Set<string>();
+  private outboxBehind = false;
+  private readonly processes: ProcessList;
+  private readonly chore: Recurring;
+
+  constructor(private readonly options: LatencyWatchOptions) {
+    this.processes = new ProcessList(options.redis);
+    // Stores that do not answer are told of by those who work with them.
+    this.chore = new Recurring({ everyMs: options.everyMs, work: () => this.look(), onError: () => undefined });
+  }
+
+  start(): void {
+    if (this.options.warningMs > 0) this.chore.start();
+  }
+
+  stop(): Promise<void> {
+    return this.chore.stop();
+  }
+
+  private async look(): Promise<undefined> {
+    const { redis, queues } = this.options;
+    if (redis.isReady) {
+      const unserved = await this.unservedQueues();
+      for (const status of await readQueues(redis, [...queues, ...unserved])) {
+        this.judgeQueue(status, queues.includes(status.name));
+      }
+    }
+    await this.judgeOutbox();
+  }
+
+  private async unservedQueues(): Promise<string[]> {
+    const { redis, queues } = this.options;
+    const others = (await queueNames(redis)).filter((name) => !queues.includes(name));
+    if (others.length === 0) return others;
+    const served = new Set((await this.processes.list()).flatMap((one) => one.queues));
+    return others.filter((name) => !served.has(name));
+  }
+
+  private judgeQueue({ name, waiting, paused, latencyMs }: QueueStatus, served: boolean): void {
+    const before = this.behind.has(name);
+    // A paused queue waits because somebody wants it to.
+    const behind = !paused && this.isBehind(latencyMs, before);
+    if (behind === before) return;
+    const state = { queue: name, latencyMs, size: waiting };
+    if (behind) {
+      this.behind.add(name);
+      this.options.events.emit('queue.slow', { ...state, served });
+    } else {
+      this.behind.delete(name);
+      this.options.events.emit('queue.caught-up', state);
+    }
+  }
+
+  private async judgeOutbox(): Promise<void> {
+    const { knex, events, fullQueues } = this.options;
+    const except = fullQueues();
+    const latencyMs = Math.max(0, -((await msUntilDue(knex, except)) ?? 0));
+    const behind = this.isBehind(latencyMs, this.outboxBehind);
+    if (behind === this.outboxBehind) return;
+    const size = await countOverdue(knex, except);
+    this.outboxBehind = behind;
+    events.emit(behind ? 'outbox.slow' : 'outbox.caught-up', { latencyMs, size });
+  }
+
+  private isBehind(latencyMs: number, before: boolean): boolean {
+    const { warningMs } = this.options;
+    return latencyMs > (before ? warningMs / 2 : warningMs);
+  }
+}

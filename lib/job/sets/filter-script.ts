@@ -1,0 +1,281 @@
+/**
+ * Lua that looks for what a filter wants in the gist of a dead job (../redis/gist-lua.ts): `gistMatches(id, gist, at)`, for one
+ * that died at `at`, with the filter in `F` (see `luaFilter`); nil: the gist is of another death. Expects FILTER_LUA.
+ */
+export const GIST_FILTER_LUA = String.raw`
+-- Of the work that a record of 1.5 kB makes.
+local GIST_WORK = 0.7
+
+-- Its rarest part is looked for first.
+local function foundIn(gist, needle, from)
+  local offset, length, part = needle.offset, needle.length, needle.parts[1]
+  local at = find(gist, part, from + offset, true)
+  while at do
+    local first = at - offset
+    if #part == length or sub(gist, first, first + length - 1) == needle.text then return first end
+    work = work + 0.02
+    at = find(gist, part, at + 1, true)
+  end
+end
+
+local function foundAny(gist, needles, from, to)
+  for i = 1, #needles do
+    local at = foundIn(gist, needles[i], from)
+    if at and (not to or at < to) then return true end
+  end
+  return false
+end
+
+local function gistMatches(id, gist, at)
+  if find(gist, at, 1, true) ~= 1 or byte(gist, #at + 1) ~= 0 then return nil end
+  work = work + GIST_WORK
+  local wanted, from = F.gist, #at + 2
+  if wanted.class and not find(gist, wanted.class, from, true) then return false end
+  if wanted.tag and not find(gist, wanted.tag, from, true) then return false end
+  if wanted.error and not foundAny(gist, wanted.error, from, find(gist, '\1', from, true)) then return false end
+  if not wanted.text or contains(lower(id), F.plainText) or foundAny(gist, wanted.text, from) then return true end
+  if #wanted.escaped == 0 then return false end
+  -- In the JSON of class and arguments only.
+  local json = find(gist, '\1', find(gist, '\1', from, true) + 1, true)
+  return foundAny(gist, wanted.escaped, json)
+end
+`;
+
+/**
+ * Lua that tells whether a record meets a filter: `matches(id, text)`, with the filter in `F` (see `luaFilter`).
+ *
+ * A record that our own code wrote is not parsed, which takes ten times as long: its text has a known order,
+ *
+ *     {"data":{"v":1,"class":"C","args":[…],"via":"…",…},"options":{"timestamp":…},"status":"…","progress":0}
+ *                            c     a      e               o
+ *
+ * and the marks between its parts cannot occur in strings, where quotes are escaped. Where a mark occurs twice, since
+ * arguments hold one like it, or where somebody else wrote the record, it is parsed, which counts as more `work`.
+ */
+export const FILTER_LUA = String.raw`
+local find, sub, lower, byte = string.find, string.sub, string.lower, string.byte
+-- Records read, in units of about 1.5 kB.
+local work = 0
+local PARSED = 8
+
+local function contains(text, needles)
+  for i = 1, #needles do
+    if find(text, needles[i], 1, true) then return true end
+  end
+  return false
+end
+
+-- Whether a parsed value contains one of the needles in a key, a string, a number.
+local function holds(value, needles)
+  local kind = type(value)
+  if kind == 'string' then return contains(lower(value), needles) end
+  if kind == 'number' then return contains(string.format('%.15g', value), needles) end
+  if kind == 'boolean' then return contains(tostring(value), needles) end
+  if kind ~= 'table' then return false end
+  for key, inner in pairs(value) do
+    if type(key) == 'string' and contains(lower(key), needles) or holds(inner, needles) then return true end
+  end
+  return false
+end
+
+local function field(value, key)
+  if type(value) == 'table' then return value[key] end
+end
+
+local function includes(list, wanted)
+  if type(list) ~= 'table' then return false end
+  for _, item in ipairs(list) do
+    if item == wanted then return true end
+  end
+  return false
+end
+
+local function parse(text)
+  local ok, value = pcall(cjson.decode, text)
+  return ok and value or nil
+end
+
+local function isRetrying(text)
+  local status = string.match(sub(text, -64), '"status":"(%a+)","progress":%-?[%d.]+}$')
+  if not status then
+    work = work + PARSED
+    status = field(parse(text), 'status')
+  end
+  return status == 'retrying'
+end
+
+-- Of the text of an error only the messages count: file names in its stack would match too much.
+local function errorHolds(options, needles)
+  if holds(field(options, 'reason'), needles) then return true end
+  local traces = field(options, 'stacktraces')
+  for _, trace in ipairs(type(traces) == 'table' and traces or {}) do
+    if type(trace) == 'string' and contains(lower((trace:gsub('\n    at [^\n]*', ''))), needles) then return true end
+  end
+  return false
+end
+
+-- Where the JSON string ends that at is in: at its closing quote.
+local function closing(text, at)
+  at = find(text, '"', at, true)
+  while at and byte(text, at - 1) == 92 do
+    local slashes = 1
+    while byte(text, at - 1 - slashes) == 92 do slashes = slashes + 1 end
+    if slashes % 2 == 0 then return at end
+    at = find(text, '"', at + 1, true)
+  end
+  return at
+end
+
+-- Whether a hit from at to stop, behind the mark of the options, is in the message of an error or in the reason.
+-- @returns otherwise where to go on looking, if anywhere.
+local function inMessage(text, options, at, stop)
+  work = work + 0.2
+  local _, open = find(text, '"stacktraces":[', options, true)
+  while open and byte(text, open + 1) == 34 do
+    local from, close = open + 2, closing(text, open + 2)
+    if not close then return false end
+    while from and at < close do
+      if at < from then return false, from end
+      local frames = find(text, '\\n    at ', from, true)
+      if not frames or frames > close then frames = close end
+      if stop < frames then return true end
+      if at < frames then return false, at + 1 end
+      from = find(text, '\\nCaused by: ', frames, true)
+      if not from or from > close then return false, close end
+    end
+    open = close + 1
+  end
+  local reason = open and find(text, ',"reason":"', open, true)
+  local status = reason and find(text, '},"status":"', open, true)
+  if not status or status < reason then return false end
+  if at < reason + 11 then return false, reason + 11 end
+  return stop < closing(text, reason + 11)
+end
+
+-- The first hit from a place on, whatever the case of its letters. Only a rare part of the needle is looked for, in one
+-- of its forms: to lower a text takes ten times as long, since Redis computes a hash of each string that it makes.
+local function hitIn(text, needle, part, from)
+  local offset, last = needle.offset, needle.length - 1
+  local at = find(text, part, from + offset, true)
+  while at do
+    work = work + 0.05
+    if lower(sub(text, at - offset, at - offset + last)) == needle.text then return at - offset end
+    at = find(text, part, at + 1, true)
+  end
+end
+
+local function errorTextHolds(text, options, needles)
+  for _, needle in ipairs(needles) do
+    for _, part in ipairs(needle.parts) do
+      local at = hitIn(text, needle, part, options)
+      while at do
+        local isIn, next = inMessage(text, options, at, at + needle.length - 1)
+        if isIn then return true end
+        at = next and hitIn(text, needle, part, next)
+      end
+    end
+  end
+  return false
+end
+
+-- What follows the arguments in data: attrs, tags.
+local function contextHolds(rest, needles)
+  local attrs = field(rest, 'attrs')
+  return holds(field(attrs, 'requestId'), needles) or holds(field(attrs, 'attributes'), needles)
+    or holds(field(rest, 'tags'), needles)
+end
+
+local function matchesParsed(id, text)
+  work = work + PARSED
+  local record = parse(text)
+  local data, options = field(record, 'data'), field(record, 'options')
+  if type(data) ~= 'table' then
+    if F.class or F.tag or F.error or F.failedSince then return false end
+    return not F.text or contains(lower(text), F.plainText) or contains(lower(id), F.plainText)
+  end
+  if F.class and data.class ~= F.plainClass then return false end
+  if F.tag and not includes(data.tags, F.tag) then return false end
+  if F.error and not errorHolds(options, F.plainError) then return false end
+  if F.failedSince and (tonumber(field(field(field(options, 'failures'), 1), 'at')) or 0) < F.failedSince then return false end
+  if not F.text or contains(lower(id), F.plainText) or errorHolds(options, F.plainText) then return true end
+  if type(data.class) ~= 'string' then return holds(data, F.plainText) end
+  return holds(data.class, F.plainText) or holds(data.args, F.plainText) or contextHolds(data, F.plainText)
+end
+
+-- Where the arguments end. nil: that cannot be told.
+local function endOfArguments(text, a)
+  local e = find(text, '],"via":"', a + 9, true)
+  return e and not find(text, '],"via":"', e + 1, true) and e or nil
+end
+
+local function rest(text, e, o)
+  work = work + 1
+  return parse('{"args":0' .. sub(text, e + 1, o))
+end
+
+-- Whether a form of a needle is in the class, the arguments, the context or the errors. nil: that takes parsing.
+local function formHolds(text, needle, part, c, a, o)
+  local at, e, attrs, isIn = hitIn(text, needle, part, c), nil, nil, nil
+  while at do
+    local stop, next = at + needle.length - 1, nil
+    if stop < a then return true end
+    if at < a + 9 then
+      next = a + 9
+    elseif at < o then
+      e = e or endOfArguments(text, a)
+      if not e then return nil end
+      if stop <= e then return true end
+      attrs = attrs or find(text, ',"attrs":', e, true) or e
+      if at > attrs and contextHolds(rest(text, e, o), F.plainText) then return true end
+      next = at > attrs and o or at > e and attrs or at + 1
+    else
+      isIn, next = inMessage(text, o, at, stop)
+      if isIn then return true end
+    end
+    at = next and hitIn(text, needle, part, next)
+  end
+  return false
+end
+
+local function textHolds(text, c, a, o)
+  for _, needle in ipairs(F.text) do
+    for _, part in ipairs(needle.parts) do
+      local found = formHolds(text, needle, part, c, a, o)
+      if found ~= false then return found end
+    end
+  end
+  return false
+end
+
+local function matches(id, text)
+  if not text then
+    return not (F.retrying or F.class or F.tag or F.error or F.failedSince) and (not F.text or contains(lower(id), F.plainText))
+  end
+  work = work + 1 + #text / 1500
+  if F.retrying ~= nil and isRetrying(text) ~= F.retrying then return false end
+  if not (F.class or F.tag or F.error or F.text or F.failedSince) then return true end
+  local c = string.match(text, '^{"data":{"v":%d+,"class":"()')
+  local a = c and find(text, '","args":[', c, true)
+  if not a then return matchesParsed(id, text) end
+  if F.class and sub(text, c, a - 1) ~= F.class then return false end
+  if not (F.tag or F.error or F.text or F.failedSince) then return true end
+  if F.tag and not find(text, F.tagText, a, true) then return false end
+  local o = find(text, '},"options":{"timestamp":', a, true)
+  if not o or find(text, '},"options":{"timestamp":', o + 1, true) then return matchesParsed(id, text) end
+  if F.failedSince then
+    -- Quotes in texts are escaped, so that no error holds this mark.
+    local at = string.match(text, '"failures":%[{[^{}%[%]]-"at":(%d+)', o)
+    if (tonumber(at) or 0) < F.failedSince then return false end
+  end
+  if F.error and not errorTextHolds(text, o, F.error) then return false end
+  if F.tag then
+    local e = endOfArguments(text, a)
+    if not e then return matchesParsed(id, text) end
+    if not includes(field(rest(text, e, o), 'tags'), F.tag) then return false end
+  end
+  if not F.text or contains(lower(id), F.plainText) then return true end
+  local found = textHolds(text, c, a, o)
+  if found == nil then return matchesParsed(id, text) end
+  return found
+end
+`;

@@ -1,0 +1,152 @@
+import type { Knex } from 'knex';
+import type { RedisClient } from '../../core/redis';
+import { answerWithin, RedisScript } from '../../core/redis-script';
+import { whatRedisKnows } from '../outbox/reconciler';
+import { isUuid } from '../outbox/table';
+import { keyPrefix, queueKey } from '../queue/keys';
+import { knownQueues } from '../queue/queue-status';
+import { describeJob, describeRow, isRetrying, type JobEntry, type SetName } from './entry';
+import { findRow } from './outbox-rows';
+import { checkRef, InvalidRequestError, type JobRef, type SetSources } from './query';
+
+/** Where a job is. `unknown`: it has ended well, or was deleted, or never was. */
+export interface FoundPlace {
+  readonly place: SetName | 'unknown';
+  readonly entry: JobEntry | undefined;
+  /** How many come before it in its queue, while it waits there. */
+  readonly ahead: number | undefined;
+}
+
+const UNKNOWN: FoundPlace = { place: 'unknown', entry: undefined, ahead: undefined };
+
+/**
+ * @throws InvalidRequestError for what cannot be an id, and for an id that several queues know when none is named.
+ */
+export async function findJob(
+  { redis, knex, queues }: Pick<SetSources, 'redis' | 'knex' | 'queues'>,
+  ref: JobRef,
+): Promise<FoundPlace> {
+  const { id, queue } = checkRef(ref);
+  const row = isUuid(id) ? await findRow(knex, id) : undefined;
+  const known = queue === undefined ? [...new Set([...queues, ...(row ? [row.queue] : [])])] : [queue];
+  const sightings = await sight(redis, known, id);
+  const sighting = onlyOne(
+    id,
+    sightings.filter((seen) => seen.place !== 'nowhere'),
+  );
+  if (sighting) return describeSighting(id, sighting);
+  if (!row || (queue !== undefined && row.queue !== queue)) return UNKNOWN;
+  // Due, and about to be copied to Redis; or Redis has lost it, and the reconciler has yet to notice.
+  const set = row.isDue ? 'waiting' : 'scheduled';
+  const at = new Date(row.at / 1000);
+  return { place: set, entry: describeRow({ ...row, set, at }), ahead: undefined };
+}
+
+function describeSighting(id: string, { place, queue, score, text, progress }: Sighting): FoundPlace {
+  const set: SetName | undefined =
+    place === 'delayed' ? (isRetrying(text) ? 'retry' : 'scheduled') : place === 'nowhere' ? undefined : place;
+  if (!set) return UNKNOWN;
+  const at = place === 'dead' || place === 'delayed' ? new Date(score) : undefined;
+  const entry = describeJob({ id, queue, set, at, text, progress });
+  return { place: set, entry, ahead: place === 'waiting' ? score : undefined };
+}
+
+function onlyOne(id: string, sightings: readonly Sighting[]): Sighting | undefined {
+  if (sightings.length < 2) return sightings[0];
+  const queues = sightings.map((seen) => seen.queue).join(', ');
+  throw new InvalidRequestError(`job ${id} is in several queues (${queues}): say which one is meant`);
+}
+
+/** What Redis holds of a job in one queue. */
+export interface Sighting {
+  readonly queue: string;
+  /** `nowhere`: it has a record only. */
+  readonly place: 'dead' | 'delayed' | 'active' | 'held' | 'waiting' | 'nowhere';
+  /** Of `dead` and `delayed`, ms since 1970; of `waiting` how many come before it. */
+  readonly score: number;
+  readonly text: string | undefined;
+  readonly progress: string | undefined;
+}
+
+// Where a job is in each queue. `waiting` may be long: it comes last.
+// KEYS  queue prefixes
+// ARGV  1 id
+// reply queue number, place, score, "1" if there is a record, record, progress for each queue that knows it
+const SCRIPT = new RedisScript(`
+local call, id, out = redis.call, ARGV[1], {}
+for q, p in ipairs(KEYS) do
+  local text = call('hget', p..'jobs', id)
+  local class = text and text:match('^{"data":{[^{}%[%]]-"class":"([^"]+)"')
+  local place, score = nil, 0
+  for _, set in ipairs({ 'dead', 'delayed' }) do
+    local its = call('zscore', p..set, id)
+    if its then place, score = set, its end
+  end
+  if not place and call('lpos', p..'active', id) then place = 'active' end
+  if not place and class and call('lpos', p..'held:'..class, id) then place = 'held' end
+  local at = not place and call('lpos', p..'waiting', id, 'rank', -1)
+  if at then place, score = 'waiting', call('llen', p..'waiting') - 1 - at end
+  if place or text then
+    for _, value in ipairs({ q, place or 'nowhere', score, text and '1' or '', text or '', call('hget', p..'progress', id) or '' }) do
+      out[#out + 1] = value
+    end
+  end
+end
+return out`);
+
+/** All queues that know the id. */
+export async function sight(client: RedisClient, queues: readonly string[], id: string): Promise<Sighting[]> {
+  if (queues.length === 0) return [];
+  const reply = (await SCRIPT.run(client, queues.map(keyPrefix), [id])) as (string | number)[];
+  const sightings: Sighting[] = [];
+  for (let i = 0; i + 5 < reply.length; i += 6) {
+    const [queue, place, score, hasRecord, text, progress] = reply.slice(i, i + 6).map(String);
+    sightings.push({
+      queue: queues[Number(queue) - 1] ?? '',
+      place: place as Sighting['place'],
+      score: Number(score),
+      text: hasRecord ? text : undefined,
+      progress: progress || undefined,
+    });
+  }
+  return sightings;
+}
+
+const ANSWER_MS = 5000;
+
+export interface LivingJobsSources {
+  readonly redis: RedisClient;
+  readonly knex: Knex;
+  /** Those that are configured; all others that exist are looked at, too. */
+  readonly queues: readonly string[];
+}
+
+/**
+ * Which of these jobs may run again: those that wait, run, are held, scheduled or to be retried, and the dead ones, which
+ * an operator may retry. @throws when Postgres or Redis does not answer.
+ */
+export async function livingJobs(
+  { redis, knex, queues }: LivingJobsSources,
+  ids: readonly string[],
+): Promise<ReadonlySet<string>> {
+  // The row first: a job whose row is gone by now has either ended, or is in Redis.
+  const inOutbox = await knex('job_outbox').whereIn('id', ids.filter(isUuid)).pluck<string[]>('id');
+  const places = (await knownQueues(redis, queues)).flatMap((queue) => ids.map((id) => ({ id, queue })));
+  const states = await whatRedisKnows(redis, places);
+  const inRedis = places.filter((_, index) => states[index] === 'known').map(({ id }) => id);
+  return new Set([...inOutbox, ...inRedis]);
+}
+
+/** Which of them will run again by themselves: the same without the dead. @throws as `livingJobs`. */
+export async function comingJobs(sources: LivingJobsSources, ids: readonly string[]): Promise<ReadonlySet<string>> {
+  if (ids.length === 0) return new Set();
+  const { redis, queues } = sources;
+  const coming = new Set(await livingJobs(sources, ids));
+  const asked = [...coming];
+  if (asked.length === 0) return coming;
+  for (const queue of await knownQueues(redis, queues)) {
+    const died = await answerWithin(ANSWER_MS, redis.zmScore(queueKey(queue, 'dead'), asked));
+    for (const [index, at] of died.entries()) if (at !== null) coming.delete(asked[index] ?? '');
+  }
+  return coming;
+}

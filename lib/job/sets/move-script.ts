@@ -1,0 +1,286 @@
+import type { Knex } from 'knex';
+import type { RedisClient } from '../../core/redis';
+import { answerWithin, RedisScript } from '../../core/redis-script';
+import { deleteRows, isUuid } from '../outbox/table';
+import { keyPrefix, OUTCOME_LUA, queueKey } from '../queue/keys';
+import { isRetrying, queuedAt, tracesOf } from './entry';
+import {
+  type BulkRun,
+  type CheckedFilter,
+  type CheckedRef,
+  InvalidRequestError,
+  type OperatorAction,
+  type SetSources,
+} from './query';
+import type { RedisSet } from './redis-set';
+import { type FoundJob, foundJobs } from './scan';
+import type { Position } from './scan-script';
+
+/** Where jobs are taken from. */
+export type MoveFrom = 'delayed' | 'dead' | 'waiting';
+/** Where to: the tail of their queue, `delayed`, `dead`; `drop`: nowhere. */
+export type MoveTo = 'queue' | 'delay' | 'bury' | 'drop';
+
+/** Instead of a SHA-1: whatever its record is by now. */
+export const ANY = '*';
+
+export interface MovedJob {
+  readonly id: string;
+  readonly queue: string;
+  /** Of the record that the mover has read, '' when there was none. */
+  readonly sha: string;
+  /** The record from now on; undefined: as it was. */
+  readonly record: string | undefined;
+  /** What its end leaves behind (adapter/fused-script.ts). */
+  readonly traces: string;
+}
+
+/** Moved; or not in that set any more; or its record has changed since it was read. */
+export type MoveState = 'moved' | 'gone' | 'changed';
+
+/** A script call carries at most so many jobs, or so many bytes of records. */
+const MOST = 200;
+const MAX_BYTES = 1_000_000;
+
+// Whoever takes the id out of its set has the job: a second click finds nothing.
+// KEYS  1 queue prefix
+// ARGV  1 now (ms)  2 from  3 to  4 due time (ms)  5… four per job: id, SHA-1, new record or "", traces
+// reply one letter a job: m moved, g gone, c changed
+const MOVE_SCRIPT = new RedisScript(`
+local call, now = redis.call, ARGV[1]
+${OUTCOME_LUA}
+local p, from, to, at, out = KEYS[1], ARGV[2], ARGV[3], ARGV[4], {}
+
+local function take(id)
+  if from == 'waiting' then return call('lrem', p..'waiting', -1, id) == 1 end
+  return call('zrem', p..from, id) == 1
+end
+
+local function put(id, record, traces)
+  if from == 'dead' then call('srem', p..'failed', id); call('hdel', p..'gists', id) end
+  call('hdel', p..'deliveries', id)
+  if to == 'drop' then
+    call('hdel', p..'jobs', id)
+    return leaveTrace(p, id, traces..'c')
+  end
+  if record ~= '' then call('hset', p..'jobs', id, record) end
+  if to == 'bury' then
+    bury(p, id); leaveTrace(p, id, traces)
+  elseif to == 'delay' then
+    call('zadd', p..'delayed', at, id)
+    if call('zrange', p..'delayed', 0, 0)[1] == id then call('publish', p..'earlierDelayed', at) end
+  else
+    -- It lives again: what is left of its end must not delete its new row.
+    if from == 'dead' then call('zrem', p..'finished', id); call('zrem', p..'recent', id) end
+    call('lpush', p..'waiting', id)
+  end
+end
+
+for a = 5, #ARGV, 4 do
+  local id, sha, record, traces = unpack(ARGV, a, a + 3)
+  local text = call('hget', p..'jobs', id)
+  local there = from == 'waiting' or call('zscore', p..from, id)
+  local state = 'g'
+  if there and text and sha ~= '${ANY}' and redis.sha1hex(text) ~= sha then state = 'c'
+  elseif there and (text or to == 'drop') and take(id) then
+    put(id, record, traces); state = 'm'
+  end
+  -- The row that was made for its new life is in vain.
+  if state == 'g' and from == 'dead' and to == 'queue' and not text then call('zadd', p..'finished', now, id) end
+  out[#out + 1] = state
+end
+return table.concat(out)`);
+
+const STATES: Readonly<Record<string, MoveState>> = { m: 'moved', c: 'changed' };
+
+/**
+ * Moves jobs, each by itself and only if nobody has touched it since it was read.
+ * @param at when they are due, ms since 1970; for `delay`.
+ * @returns a state for each, in order.
+ */
+export async function moveJobs(
+  client: RedisClient,
+  { from, to, at = 0 }: { readonly from: MoveFrom; readonly to: MoveTo; readonly at?: number | undefined },
+  jobs: readonly MovedJob[],
+): Promise<MoveState[]> {
+  const states = new Map<MovedJob, MoveState>();
+  for (const batch of batches(jobs)) {
+    const args = batch.flatMap((job) => [job.id, job.sha, job.record ?? '', job.traces]);
+    const head = [Date.now(), from, to, Math.ceil(at)].map(String);
+    const reply = String(await MOVE_SCRIPT.run(client, [keyPrefix(batch[0]?.queue ?? '')], [...head, ...args]));
+    for (const [index, job] of batch.entries()) states.set(job, STATES[reply[index] ?? ''] ?? 'gone');
+  }
+  return jobs.map((job) => states.get(job) ?? 'gone');
+}
+
+/** Of one queue each. */
+function* batches(jobs: readonly MovedJob[]): Generator<MovedJob[]> {
+  for (const queue of new Set(jobs.map((job) => job.queue))) {
+    let batch: MovedJob[] = [];
+    let bytes = 0;
+    for (const job of jobs) {
+      if (job.queue !== queue) continue;
+      const length = job.record?.length ?? 0;
+      if (batch.length === MOST || (bytes > 0 && bytes + length > MAX_BYTES)) {
+        yield batch;
+        batch = [];
+        bytes = 0;
+      }
+      batch.push(job);
+      bytes += length;
+    }
+    if (batch.length > 0) yield batch;
+  }
+}
+
+/** A job whose record changes under our hands is read again so often. */
+const TRIES = 3;
+
+export interface Move {
+  readonly action: OperatorAction;
+  readonly to: MoveTo;
+  /** When it is due, ms since 1970; of `delay`. */
+  readonly at?: number;
+  /** Makes the records that go with the move, and whatever must be there before it; undefined: as it is. */
+  readonly prepare?: (jobs: readonly FoundJob[]) => Promise<readonly (string | undefined)[]>;
+}
+
+/** Moves jobs out of a set that is in Redis, and tells the log of it. */
+export class Mover {
+  constructor(
+    private readonly sources: SetSources,
+    private readonly set: RedisSet,
+  ) {}
+
+  /** @returns how many were moved; those that are not in the set, or not any more, are passed over. */
+  async moveRefs(move: Move, refs: readonly CheckedRef[]): Promise<number> {
+    let left = refs;
+    let moved = 0;
+    for (let tries = 0; left.length > 0 && tries < TRIES; tries++) {
+      const { kind, sources } = this.set;
+      const found = await locate(this.sources.redis, kind.key, sources.queues, left);
+      const ours = found.filter((job) => kind.retrying === undefined || isRetrying(job.text) === kind.retrying);
+      const states = await this.move(move, ours);
+      moved += states.filter((state) => state === 'moved').length;
+      left = ours.filter((_, index) => states[index] === 'changed');
+    }
+    return moved;
+  }
+
+  /** Jobs that come into the set, or back into it, while this runs are left alone. */
+  async moveMatching(move: Move, filter: CheckedFilter, run: BulkRun): Promise<boolean> {
+    const walker = this.set.walker(filter);
+    let left = await this.set.extent(filter);
+    let after: Position | undefined;
+    if (this.set.kind.newestFirst) {
+      after = { score: Math.min(run.startedAt, filter.until ?? run.startedAt), queue: '', id: '' };
+    }
+    while (left > 0 && run.chunk > 0) {
+      const step = await walker.step({ after, skip: 0, limit: run.chunk, counting: false });
+      const jobs = step.jobs.filter((job) => this.concerns(move, job, run));
+      const states = await this.move(move, jobs);
+      const changed = jobs.filter((_, index) => states[index] === 'changed');
+      run.add(states.filter((state) => state === 'moved').length + (await this.moveRefs(move, changed)));
+      after = step.position;
+      left -= step.scanned;
+      if (step.done) return true;
+    }
+    return left <= 0;
+  }
+
+  private concerns(move: Move, job: FoundJob, run: BulkRun): boolean {
+    const at = queuedAt(job.text);
+    // What is of the future was not put on its queue while this ran: whoever wrote it has another clock.
+    const isNew = at > run.startedAt && at <= Date.now();
+    return !isNew && !(move.to === 'delay' && job.score === move.at);
+  }
+
+  private async move(move: Move, jobs: readonly FoundJob[]): Promise<MoveState[]> {
+    if (jobs.length === 0) return [];
+    const records = (await move.prepare?.(jobs)) ?? [];
+    const { key } = this.set.kind;
+    const ends = move.to === 'bury' || move.to === 'drop';
+    const moved = jobs.map(({ id, queue, sha, text }, index) => {
+      // Even a dead job may have a row: one that a crash left behind.
+      const traces = !ends ? '' : key === 'dead' ? 'f' : tracesOf(text);
+      return { id, queue, sha, record: records[index], traces };
+    });
+    const states = await moveJobs(this.sources.redis, { from: key, to: move.to, at: move.at }, moved);
+    if (ends) {
+      await settleRows(
+        this.sources,
+        moved.filter((job, index) => states[index] === 'moved' && job.traces.includes('f')),
+      );
+    }
+    return states;
+  }
+}
+
+// Which of these jobs are in a sorted set of their queue, and what it holds of them.
+// KEYS  queue prefixes
+// ARGV  1 set, then ids
+// reply queue number, id, score, record, its SHA-1, progress for each
+const LOCATE_SCRIPT = new RedisScript(`
+local call, out = redis.call, {}
+for a = 2, #ARGV do
+  local id = ARGV[a]
+  for q, p in ipairs(KEYS) do
+    local score = call('zscore', p..ARGV[1], id)
+    if score then
+      local text, progress = call('hget', p..'jobs', id), call('hget', p..'progress', id)
+      for _, value in ipairs({ q, id, score, text or '', text and redis.sha1hex(text) or '', progress or '' }) do
+        out[#out + 1] = value
+      end
+    end
+  end
+end
+return out`);
+
+/**
+ * The jobs that are in the set; those that are not are left out.
+ * @throws InvalidRequestError when an id without a queue is in the set of several queues.
+ */
+export async function locate(
+  client: RedisClient,
+  key: 'dead' | 'delayed',
+  queues: readonly string[],
+  refs: readonly CheckedRef[],
+): Promise<FoundJob[]> {
+  const searched = [...new Set([...queues, ...refs.flatMap((ref) => ref.queue ?? [])])];
+  if (searched.length === 0 || refs.length === 0) return [];
+  const ids = [...new Set(refs.map((ref) => ref.id))];
+  const reply = (await LOCATE_SCRIPT.run(client, searched.map(keyPrefix), [key, ...ids])) as (string | number)[];
+  const wanted = foundJobs(searched, reply).filter((job) =>
+    refs.some((ref) => ref.id === job.id && (ref.queue === undefined || ref.queue === job.queue)),
+  );
+  for (const { id } of refs.filter((ref) => ref.queue === undefined)) {
+    const places = wanted.filter((job) => job.id === id).map((job) => job.queue);
+    if (places.length > 1) {
+      throw new InvalidRequestError(`job ${id} is in several queues (${places.join(', ')}): say which one is meant`);
+    }
+  }
+  return wanted;
+}
+
+const ANSWER_MS = 1000;
+
+/**
+ * Deletes the outbox rows of jobs that an operator has ended, so that their claims end with them. Redis has their ids in
+ * `finished`: what fails here is done by a processor's settler, some seconds later.
+ */
+export async function settleRows(
+  { knex, redis }: { readonly knex: Knex; readonly redis: RedisClient },
+  jobs: readonly { readonly id: string; readonly queue: string }[],
+): Promise<void> {
+  const own = jobs.filter((job) => isUuid(job.id));
+  if (own.length === 0) return;
+  const ids = own.map((job) => job.id);
+  try {
+    await deleteRows(knex, ids);
+    for (const queue of new Set(own.map((job) => job.queue))) {
+      await answerWithin(ANSWER_MS, redis.zRem(queueKey(queue, 'finished'), ids));
+    }
+  } catch {
+    // See above.
+  }
+}

@@ -1,0 +1,349 @@
+import type { Knex } from 'knex';
+import { EXIT, UserError } from '../../core/errors';
+import type { Events } from '../../core/events';
+import type { RedisClient } from '../../core/redis';
+import { QUEUE_NAME } from '../definition/options';
+import type { JobEntry } from './entry';
+import { jsonNeedles, plainNeedles, toNeedle } from './outbox-rows';
+import type { Position } from './scan-script';
+
+/** Which jobs of a set; all conditions that are given must be met. */
+export interface JobFilter {
+  /** One queue or several. Default: all that are known. */
+  readonly queue?: string | readonly string[] | undefined;
+  /** The job name, exactly. */
+  readonly class?: string | undefined;
+  /** One of the job's tags, exactly. */
+  readonly tag?: string | undefined;
+  /** Part of the message of one of its errors, or of the reason of its death; upper and lower case are one. */
+  readonly error?: string | undefined;
+  /** Part of its id, class, arguments, tags, request id, attributes or errors; upper and lower case are one. */
+  readonly text?: string | undefined;
+  /** Its time (of death, or of its next run) is this or later; or this or earlier. Of a queue's waiting jobs neither counts. */
+  readonly since?: Date | undefined;
+  readonly until?: Date | undefined;
+  /** Its latest run that is known to have failed did so then or later. */
+  readonly failedSince?: Date | undefined;
+}
+
+const LONGEST = 1000;
+const CONDITIONS = ['class', 'tag', 'error', 'text'] as const;
+
+/** A filter whose conditions can be trusted; those that were empty are gone. */
+export interface CheckedFilter {
+  readonly queues: readonly string[] | undefined;
+  readonly class: string | undefined;
+  readonly tag: string | undefined;
+  readonly error: string | undefined;
+  readonly text: string | undefined;
+  /** ms since 1970. */
+  readonly since: number | undefined;
+  readonly until: number | undefined;
+  readonly failedSince: number | undefined;
+}
+
+/** @throws InvalidRequestError. */
+export function checkFilter(filter: JobFilter): CheckedFilter {
+  const { queue } = filter;
+  const queues = queue === undefined || queue === '' ? undefined : [queue].flat();
+  for (const name of queues ?? []) checkQueue(name);
+  const checked: Partial<Record<(typeof CONDITIONS)[number], string>> = {};
+  for (const name of CONDITIONS) {
+    const given: unknown = filter[name];
+    if (given === undefined || given === '') continue;
+    if (typeof given !== 'string' || given.length > LONGEST || given.includes('\0')) {
+      const shown = JSON.stringify(given)?.slice(0, 100);
+      throw new InvalidRequestError(`${name} is ${shown}; give a text of at most ${LONGEST} characters`);
+    }
+    checked[name] = given;
+  }
+  const { class: className, tag, error, text } = checked;
+  const [since, until] = [checkTime('since', filter.since), checkTime('until', filter.until)];
+  const failedSince = checkTime('failedSince', filter.failedSince);
+  return { queues, class: className, tag, error, text, since, until, failedSince };
+}
+
+function checkTime(name: string, time: Date | undefined): number | undefined {
+  if (time === undefined) return undefined;
+  const ms = time instanceof Date ? time.getTime() : Number.NaN;
+  if (Number.isNaN(ms)) throw new InvalidRequestError(`${name} is ${String(time)}; give a valid date`);
+  return ms;
+}
+
+/** @throws InvalidRequestError. */
+export function checkQueue(name: string): void {
+  if (typeof name !== 'string' || !QUEUE_NAME.test(name)) {
+    throw new InvalidRequestError(`the queue is ${JSON.stringify(name)}; use letters, digits, - and _`);
+  }
+}
+
+/** Whether records must be looked at. */
+export function isFiltering(filter: CheckedFilter): boolean {
+  return filter.failedSince !== undefined || CONDITIONS.some((name) => filter[name] !== undefined);
+}
+
+export interface Kinds {
+  /** Only jobs that failed and will be retried, or only others. */
+  readonly retrying?: boolean | undefined;
+  /** true: of a job whose id is a UUID the record is not looked at; it is one of ours, so it has failed. */
+  readonly trustIds?: boolean | undefined;
+}
+
+/** The filter as filter-lua.ts reads it. */
+export function luaFilter(filter: CheckedFilter, { retrying, trustIds }: Kinds = {}): string {
+  const { class: name, tag, error, text, failedSince } = filter;
+  return JSON.stringify({
+    retrying,
+    trustIds,
+    failedSince,
+    ...(name !== undefined && { class: JSON.stringify(name).slice(1, -1), plainClass: name }),
+    ...(tag !== undefined && { tag, tagText: JSON.stringify(tag) }),
+    ...(error !== undefined && { error: jsonNeedles(error).map(toNeedle), plainError: plainNeedles(error) }),
+    ...(text !== undefined && { text: jsonNeedles(text).map(toNeedle), plainText: plainNeedles(text) }),
+    gist: gistFilter(filter),
+  });
+}
+
+/** What stands between the parts of a gist (../redis/gist-lua.ts). */
+const GIST_MARKS = ['\0', '\x01', '\x02'];
+
+/** undefined: records must be looked at. */
+function gistFilter({ class: name, tag, error, text, failedSince }: CheckedFilter): object | undefined {
+  if (failedSince !== undefined) return undefined;
+  if ([name, tag, error, text].some((part) => GIST_MARKS.some((mark) => part?.includes(mark)))) return undefined;
+  const plain = plainNeedles(text ?? '');
+  const escaped = jsonNeedles(text ?? '').filter((needle) => !plain.includes(needle));
+  return {
+    ...(name !== undefined && { class: `\x01${JSON.stringify(name).slice(1, -1)}\0` }),
+    ...(tag !== undefined && { tag: `\x02${tag}\x02` }),
+    ...(error !== undefined && { error: plainNeedles(error).map(toNeedle) }),
+    ...(text !== undefined && { text: plain.map(toNeedle), escaped: escaped.map(toNeedle) }),
+  };
+}
+
+/** A job by its id; with its queue where ids repeat over queues, as those of plain bee-queue producers do. */
+export type JobRef = string | { readonly id: string; readonly queue?: string | undefined };
+
+export interface CheckedRef {
+  readonly id: string;
+  readonly queue: string | undefined;
+}
+
+const ID = /^[\x21-\x7e]{1,200}$/;
+
+/** @throws InvalidRequestError for what cannot be a job's id. */
+export function checkRef(ref: JobRef): CheckedRef {
+  // Callers may pass on what came in from outside.
+  const { id, queue = undefined } = typeof ref === 'object' && ref !== null ? ref : { id: ref };
+  if (typeof id !== 'string' || !ID.test(id)) {
+    const shown = JSON.stringify(id)?.slice(0, 100);
+    throw new InvalidRequestError(`the job id is ${shown}; give one such as 0b0e7c4e-4a3f-4c7a-9d53-0f6f5d1c8a11`);
+  }
+  if (queue !== undefined) checkQueue(queue);
+  return { id, queue };
+}
+
+/** What was asked of a set makes no sense: an id, a page, a moment or a filter that cannot be. */
+export class InvalidRequestError extends UserError {
+  override readonly name = 'InvalidRequestError';
+
+  constructor(message: string) {
+    super(message, EXIT.usage);
+  }
+}
+
+/** Jobs to move: these, or all that match; `{ filter: {} }` for the whole set. */
+export type Selection = { readonly ids: readonly JobRef[] } | { readonly filter: JobFilter };
+
+export interface BulkOptions {
+  /** At most so many jobs are moved. Default: no limit. */
+  readonly limit?: number | undefined;
+  /** Ends it between two chunks. */
+  readonly signal?: AbortSignal | undefined;
+  /** Told after each chunk. */
+  readonly onProgress?: ((moved: number) => void) | undefined;
+}
+
+export interface BulkResult {
+  readonly moved: number;
+  /** false: it ended at its limit, or by its signal. The same call goes on where it ended. */
+  readonly complete: boolean;
+}
+
+/** Jobs per chunk. */
+export const CHUNK = 200;
+
+/** How far one bulk move has come. */
+export class BulkRun {
+  moved = 0;
+  readonly startedAt = Date.now();
+  private readonly limit: number;
+
+  /** @throws InvalidRequestError for an impossible limit. */
+  constructor(private readonly options: BulkOptions) {
+    const { limit = Number.POSITIVE_INFINITY } = options;
+    if (limit !== Number.POSITIVE_INFINITY && (!Number.isSafeInteger(limit) || limit < 0)) {
+      throw new InvalidRequestError(`limit is ${limit}; give a whole number from 0, or none`);
+    }
+    this.limit = limit;
+  }
+
+  /** How many the next chunk may move; 0: no more chunk. */
+  get chunk(): number {
+    return this.options.signal?.aborted ? 0 : Math.min(CHUNK, this.limit - this.moved);
+  }
+
+  add(moved: number): void {
+    this.moved += moved;
+    this.options.onProgress?.(this.moved);
+  }
+}
+
+/** Where it is told what an operator has done. */
+export interface Audit {
+  readonly events: Events;
+  /** Who asks, for the log: `cli`, or a name at the web pages. */
+  readonly via: string;
+}
+
+/** What the sets of an operator's process are read from. */
+export interface SetSources extends Audit {
+  readonly redis: RedisClient;
+  readonly knex: Knex;
+  /** All queues that are known. */
+  readonly queues: readonly string[];
+}
+
+/** What operators do with jobs. */
+export type OperatorAction = 'retry' | 'run' | 'reschedule' | 'kill' | 'delete';
+
+/** A position as a text that fits into a URL. It is of one set only. */
+export function writeCursor(set: string, { score, queue, id }: Position): string {
+  return Buffer.from(JSON.stringify([set, score, queue, id])).toString('base64url');
+}
+
+/** @throws InvalidRequestError for what `writeCursor` has not written for this set. */
+export function readCursor(set: string, cursor: string): Position {
+  try {
+    const [itsSet, score, queue, id] = JSON.parse(Buffer.from(cursor, 'base64url').toString()) as unknown[];
+    if (itsSet === set && Number.isFinite(score) && typeof queue === 'string' && typeof id === 'string') {
+      return { score: Number(score), queue, id };
+    }
+  } catch {
+    // Not even JSON.
+  }
+  throw new InvalidRequestError(
+    `the cursor is ${JSON.stringify(cursor)?.slice(0, 100)}; give \`next\` of a page of the ${set} set, or none`,
+  );
+}
+
+export const SORT_KEYS = ['at', 'class', 'queue', 'error', 'attempts'] as const;
+export type SortKey = (typeof SORT_KEYS)[number];
+
+export interface Sort {
+  /** `at`: when it died, or will run. */
+  readonly by: SortKey;
+  readonly descending: boolean;
+}
+
+export interface PageRequest extends JobFilter {
+  /** Default: the set's own order. By anything but `at` a set of at most 20,000 matching jobs, and without `after`. */
+  readonly sort?: Sort | undefined;
+  /** Matching jobs to pass over. Default 0. */
+  readonly offset?: number | undefined;
+  /** At most so many, up to 500. Default 25. */
+  readonly limit?: number | undefined;
+  /** `next` of an earlier page: goes on behind its last job, whatever has come and gone since. */
+  readonly after?: string | undefined;
+  /** false: `total` is not wanted, which saves looking through the whole set. Default true. */
+  readonly count?: boolean | undefined;
+}
+
+export interface JobPage {
+  readonly entries: readonly JobEntry[];
+  /** How many match; undefined when it was not wanted. */
+  readonly total: number | undefined;
+  /** false: the set is so large that only its first 500,000 jobs were looked at for `total`. */
+  readonly complete: boolean;
+  /** Cursor of the next page; undefined when nothing follows. */
+  readonly next: string | undefined;
+}
+
+export interface PageBounds {
+  readonly offset: number;
+  readonly limit: number;
+  readonly count: boolean;
+}
+
+const LIMIT = 25;
+const MOST = 500;
+
+/** @throws InvalidRequestError. */
+export function checkBounds({ offset = 0, limit = LIMIT, count = true }: PageRequest): PageBounds {
+  if (!Number.isSafeInteger(offset) || offset < 0) {
+    throw new InvalidRequestError(`offset is ${offset}; give a whole number from 0`);
+  }
+  if (!Number.isSafeInteger(limit) || limit < 0 || limit > MOST) {
+    throw new InvalidRequestError(`limit is ${limit}; give a whole number from 0 to ${MOST}`);
+  }
+  return { offset, limit, count };
+}
+
+/** @throws InvalidRequestError. */
+export function checkSort({ sort, after }: PageRequest): Sort | undefined {
+  if (sort === undefined) return undefined;
+  if (!SORT_KEYS.includes(sort.by)) {
+    throw new InvalidRequestError(`sort by ${JSON.stringify(sort.by)?.slice(0, 100)}; give ${SORT_KEYS.join(', ')}`);
+  }
+  if (sort.by !== 'at' && after !== undefined) {
+    throw new InvalidRequestError(`a page sorted by ${sort.by} follows no cursor; give offset instead of after`);
+  }
+  return sort;
+}
+
+/** As much of a job as sorting and counting take. */
+export interface JobOutline {
+  readonly id: string;
+  readonly queue: string;
+  /** When it died, or will run, ms since 1970. */
+  readonly at: number;
+  /** The job name; undefined when the record does not tell. */
+  readonly class: string | undefined;
+  /** Name of its latest error, such as `TypeError`. */
+  readonly error: string | undefined;
+  readonly attempts: number;
+}
+
+export interface Outlines {
+  readonly jobs: readonly JobOutline[];
+  /** false: there may be more. */
+  readonly complete: boolean;
+}
+
+/** More are not sorted: they must all be looked at for every page. */
+export const SORTED_AT_MOST = 20_000;
+
+/** Those with nothing to go by come last; the rest is settled by time. @throws InvalidRequestError when there are too many. */
+export function sortOutlines({ jobs, complete }: Outlines, { by, descending }: Sort): JobOutline[] {
+  if (!complete) {
+    throw new InvalidRequestError(
+      `more than ${SORTED_AT_MOST} jobs match, which is too many to sort by ${by}: filter further, or sort by time`,
+    );
+  }
+  const sign = descending ? -1 : 1;
+  return [...jobs].sort((a, b) => {
+    const [one, other] = [a[by], b[by]];
+    if (one === other) return b.at - a.at || (a.id < b.id ? -1 : 1);
+    if (one === undefined || other === undefined) return one === undefined ? 1 : -1;
+    return one < other ? -sign : sign;
+  });
+}
+
+export function isRef(ref: Exclude<JobRef, string>): boolean {
+  try {
+    checkRef(ref);
+    return true;
+  } catch {
+    return false;
+  }
+}

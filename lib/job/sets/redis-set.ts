@@ -1,0 +1,190 @@
+import { describeJob, isRetrying, type JobEntry } from './entry';
+import { JobSet, KILL, rescheduleTo, toQueue } from './job-set';
+import { locate, type Move, Mover } from './move-script';
+import {
+  type BulkOptions,
+  type BulkResult,
+  type BulkRun,
+  type CheckedFilter,
+  type CheckedRef,
+  checkBounds,
+  checkFilter,
+  isFiltering,
+  type JobFilter,
+  type JobPage,
+  type JobRef,
+  luaFilter,
+  type Outlines,
+  type PageRequest,
+  readCursor,
+  type Selection,
+  type SetSources,
+  writeCursor,
+} from './query';
+import { countWalk, type FoundJob, readOutlines, setWalker, sizeInRedis, sizeOf, type Walker, walkPage } from './scan';
+import type { Position, Walk } from './scan-script';
+
+export interface RedisSetKind {
+  readonly name: 'retry' | 'dead' | 'scheduled';
+  readonly key: 'dead' | 'delayed';
+  readonly newestFirst: boolean;
+  /** Of `delayed`: only those that failed, or only the others. */
+  readonly retrying?: boolean;
+}
+
+interface WalkOptions {
+  /** Default: as the set is. */
+  readonly newestFirst?: boolean;
+  readonly idsOnly?: boolean;
+  readonly trustIds?: boolean;
+}
+
+/** Reads a set that is a sorted set of Redis in each queue. */
+export class RedisSet {
+  constructor(
+    readonly sources: Pick<SetSources, 'redis' | 'queues'>,
+    readonly kind: RedisSetKind,
+  ) {}
+
+  /** In the order of time. @throws InvalidRequestError. */
+  async page(request: PageRequest = {}): Promise<JobPage> {
+    const { name, newestFirst } = this.kind;
+    const bounds = checkBounds(request);
+    const after = request.after === undefined ? undefined : readCursor(name, request.after);
+    const order = { newestFirst: request.sort?.descending ?? newestFirst };
+    const page = await walkPage(this.walker(checkFilter(request), order), bounds, after);
+    const { total, complete, next } = page;
+    const entries = page.jobs.map((job) => this.describe(job));
+    return { entries, total, complete, next: next && writeCursor(name, next) };
+  }
+
+  /** @throws InvalidRequestError. */
+  async count(filter: JobFilter = {}): Promise<number> {
+    return (await countWalk(this.walker(checkFilter(filter)))).total;
+  }
+
+  size(): Promise<number> {
+    return sizeInRedis(this.kind.name, this.sources);
+  }
+
+  /** The first of them, in the set's order. */
+  outlines(filter: CheckedFilter, limit: number): Promise<Outlines> {
+    return readOutlines(this.sources.redis, this.walk(filter), limit);
+  }
+
+  /** The entries of these jobs, in their order; of those that have left the set meanwhile none. */
+  async entriesOf(refs: readonly CheckedRef[]): Promise<JobEntry[]> {
+    const { redis, queues } = this.sources;
+    const { key, retrying } = this.kind;
+    const located = await locate(redis, key, queues, refs);
+    const found = located.filter((job) => retrying === undefined || isRetrying(job.text) === retrying);
+    return refs.flatMap(({ id, queue }) => {
+      const job = found.find((one) => one.id === id && (queue === undefined || one.queue === queue));
+      return job ? [this.describe(job)] : [];
+    });
+  }
+
+  /** How many jobs a walk may meet at most. */
+  extent(filter: CheckedFilter): Promise<number> {
+    return sizeOf(this.sources.redis, this.walk(filter));
+  }
+
+  walker(filter: CheckedFilter, { newestFirst, ...options }: WalkOptions = {}): Walker<Position> {
+    const walk = this.walk(filter, options.trustIds);
+    return setWalker(this.sources.redis, {
+      ...walk,
+      newestFirst: newestFirst ?? walk.newestFirst,
+      idsOnly: options.idsOnly ?? false,
+    });
+  }
+
+  private walk(filter: CheckedFilter, trustIds = false): Walk {
+    const { key, newestFirst, retrying } = this.kind;
+    const looking = retrying !== undefined || isFiltering(filter);
+    const queues = [...new Set(filter.queues ?? this.sources.queues)].sort();
+    const { since, until } = filter;
+    return { key, newestFirst, queues, since, until, filter: looking ? luaFilter(filter, { retrying, trustIds }) : '' };
+  }
+
+  describe({ id, queue, score, text, progress }: FoundJob): JobEntry {
+    return describeJob({ id, queue, set: this.kind.name, at: new Date(score), text, progress });
+  }
+}
+
+/** A set that is in Redis alone. */
+export abstract class RedisJobSet extends JobSet {
+  private readonly jobs: RedisSet;
+  private readonly mover: Mover;
+
+  constructor(sources: SetSources, kind: RedisSetKind) {
+    super(sources);
+    this.jobs = new RedisSet(sources, kind);
+    this.mover = new Mover(sources, this.jobs);
+  }
+
+  protected pageByTime(request: PageRequest): Promise<JobPage> {
+    return this.jobs.page(request);
+  }
+
+  protected readOutlines(filter: CheckedFilter, limit: number): Promise<Outlines> {
+    return this.jobs.outlines(filter, limit);
+  }
+
+  protected entriesOf(refs: readonly CheckedRef[]): Promise<JobEntry[]> {
+    return this.jobs.entriesOf(refs);
+  }
+
+  count(filter?: JobFilter): Promise<number> {
+    return this.jobs.count(filter);
+  }
+
+  size(): Promise<number> {
+    return this.jobs.size();
+  }
+
+  protected moveRefs(move: Move, refs: readonly CheckedRef[]): Promise<number> {
+    return this.mover.moveRefs(move, refs);
+  }
+
+  protected moveMatching(move: Move, filter: CheckedFilter, run: BulkRun): Promise<boolean> {
+    return this.mover.moveMatching(move, filter, run);
+  }
+}
+
+const RETRY = toQueue('retry');
+
+/** Jobs that have failed and will run again by themselves. Soonest first. */
+export class RetrySet extends RedisJobSet {
+  readonly name = 'retry';
+
+  constructor(sources: SetSources) {
+    super(sources, { name: 'retry', key: 'delayed', newestFirst: false, retrying: true });
+  }
+
+  /** To the tail of its queue; its attempts stay counted. */
+  retry(ref: JobRef): Promise<boolean> {
+    return this.one(RETRY, ref);
+  }
+
+  retryMany(selection: Selection, options?: BulkOptions): Promise<BulkResult> {
+    return this.many(RETRY, selection, options);
+  }
+
+  /** @param at a moment that has passed stands for now. */
+  async reschedule(ref: JobRef, at: Date): Promise<boolean> {
+    return this.one(rescheduleTo(at), ref);
+  }
+
+  async rescheduleMany(selection: Selection, at: Date, options?: BulkOptions): Promise<BulkResult> {
+    return this.many(rescheduleTo(at), selection, options);
+  }
+
+  /** To the dead set. */
+  kill(ref: JobRef): Promise<boolean> {
+    return this.one(KILL, ref);
+  }
+
+  killMany(selection: Selection, options?: BulkOptions): Promise<BulkResult> {
+    return this.many(KILL, selection, options);
+  }
+}

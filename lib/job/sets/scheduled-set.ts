@@ -1,0 +1,238 @@
+import type { Knex } from 'knex';
+import { deleteRows, isUuid } from '../outbox/table';
+import { newRecord } from '../record/record';
+import { buryUnknown } from './dead-set';
+import { describeRow, type JobEntry, killedRecord, rewritten } from './entry';
+import { JobSet, KILL, rescheduleTo, toQueue } from './job-set';
+import { locate, type Move, Mover, settleRows } from './move-script';
+import {
+  countRows,
+  databaseTime,
+  deleteScheduledRows,
+  lockRows,
+  outlineRows,
+  pageOfRows,
+  type RowChoice,
+  rescheduleRows,
+  rowCondition,
+  runRows,
+  type ScheduledRow,
+  theseRows,
+} from './outbox-rows';
+import {
+  type BulkOptions,
+  type BulkResult,
+  type BulkRun,
+  type CheckedFilter,
+  type CheckedRef,
+  checkBounds,
+  checkFilter,
+  type JobFilter,
+  type JobPage,
+  type JobRef,
+  type Outlines,
+  type PageRequest,
+  readCursor,
+  type Selection,
+  type SetSources,
+  writeCursor,
+} from './query';
+import { RedisSet } from './redis-set';
+import { countWalk, sizeOfSet, walkPage } from './scan';
+import type { Position } from './scan-script';
+
+const RUN = toQueue('run');
+const EARLIEST_MS = Date.UTC(0, 0);
+const LATEST_MS = Date.UTC(9999, 11);
+
+/**
+ * Jobs that were enqueued for later and have not run yet. Soonest first. Ours wait in the outbox, in Postgres; those of
+ * plain bee-queue producers in Redis.
+ */
+export class ScheduledSet extends JobSet {
+  readonly name = 'scheduled';
+  private readonly inRedis: RedisSet;
+  private readonly mover: Mover;
+  private readonly rowMover: RowMover;
+
+  constructor(sources: SetSources) {
+    super(sources);
+    this.inRedis = new RedisSet(sources, { name: 'scheduled', key: 'delayed', newestFirst: false, retrying: false });
+    this.mover = new Mover(sources, this.inRedis);
+    this.rowMover = new RowMover(sources);
+  }
+
+  protected async pageByTime(request: PageRequest): Promise<JobPage> {
+    const { knex } = this.sources;
+    const { offset, limit, count } = checkBounds(request);
+    const filter = checkFilter(request);
+    const after = request.after === undefined ? undefined : readCursor(this.name, request.after);
+    // Redis's among the first ones; Postgres merges them into its own.
+    const bounds = { offset: 0, limit: offset + limit + 1, count };
+    const newestFirst = request.sort?.descending ?? false;
+    const walker = this.inRedis.walker(filter, { idsOnly: true, newestFirst });
+    const theirs = await walkPage(walker, bounds, after && inMilliseconds(after));
+    const condition = rowCondition(filter);
+    const others = theirs.jobs
+      .filter(({ id }) => !id.includes('\0'))
+      .map(({ score, queue, id }) => ({ at: moment(score), queue, id }));
+    const rows = await pageOfRows(knex, condition, { after, offset, limit: limit + 1, newestFirst }, others);
+    const shown = rows.slice(0, limit);
+    const last = shown.at(-1);
+    return {
+      entries: await this.describe(shown),
+      total: count ? (theirs.total ?? 0) + (await countRows(knex, condition)) : undefined,
+      complete: theirs.complete,
+      next: rows.length > limit && last ? writeCursor(this.name, { ...last, score: last.at }) : undefined,
+    };
+  }
+
+  async count(filter: JobFilter = {}): Promise<number> {
+    const checked = checkFilter(filter);
+    const theirs = await countWalk(this.inRedis.walker(checked));
+    return theirs.total + (await countRows(this.sources.knex, rowCondition(checked)));
+  }
+
+  size(): Promise<number> {
+    return sizeOfSet('scheduled', this.sources);
+  }
+
+  /** At once: to the tail of its queue. */
+  run(ref: JobRef): Promise<boolean> {
+    return this.one(RUN, ref);
+  }
+
+  runMany(selection: Selection, options?: BulkOptions): Promise<BulkResult> {
+    return this.many(RUN, selection, options);
+  }
+
+  /** @param at a moment that has passed stands for now. */
+  async reschedule(ref: JobRef, at: Date): Promise<boolean> {
+    return this.one(rescheduleTo(at), ref);
+  }
+
+  async rescheduleMany(selection: Selection, at: Date, options?: BulkOptions): Promise<BulkResult> {
+    return this.many(rescheduleTo(at), selection, options);
+  }
+
+  /** To the dead set. */
+  kill(ref: JobRef): Promise<boolean> {
+    return this.one(KILL, ref);
+  }
+
+  killMany(selection: Selection, options?: BulkOptions): Promise<BulkResult> {
+    return this.many(KILL, selection, options);
+  }
+
+  protected async moveRefs(move: Move, refs: readonly CheckedRef[]): Promise<number> {
+    return (await this.rowMover.moveRefs(move, refs)) + (await this.mover.moveRefs(move, refs));
+  }
+
+  protected async moveMatching(move: Move, filter: CheckedFilter, run: BulkRun): Promise<boolean> {
+    return (await this.rowMover.moveMatching(move, filter, run)) && (await this.mover.moveMatching(move, filter, run));
+  }
+
+  protected async readOutlines(filter: CheckedFilter, limit: number): Promise<Outlines> {
+    const theirs = await this.inRedis.outlines(filter, limit);
+    const rows = await outlineRows(this.sources.knex, rowCondition(filter), limit + 1);
+    const jobs = [...theirs.jobs, ...rows].sort((a, b) => a.at - b.at).slice(0, limit);
+    return { jobs, complete: theirs.complete && rows.length + theirs.jobs.length <= limit };
+  }
+
+  protected async entriesOf(refs: readonly CheckedRef[]): Promise<JobEntry[]> {
+    const condition = theseRows(refs.map(({ id }) => id).filter(isUuid));
+    const all = { after: undefined, offset: 0, limit: refs.length };
+    const ours = await this.describe(await pageOfRows(this.sources.knex, condition, all, []));
+    const entries = [...ours, ...(await this.inRedis.entriesOf(refs))];
+    return refs.flatMap(({ id, queue }) => {
+      return entries.find((entry) => entry.id === id && (queue === undefined || entry.queue === queue)) ?? [];
+    });
+  }
+
+  /** Of those that are in Redis the record is still to be read. */
+  private async describe(rows: readonly ScheduledRow[]): Promise<JobEntry[]> {
+    const theirs = rows.filter((row) => row.payload === null);
+    const found = await locate(this.sources.redis, 'delayed', this.sources.queues, theirs);
+    return rows.flatMap(({ id, queue, at, payload }) => {
+      if (payload !== null) return [describeRow({ id, queue, set: this.name, at: new Date(at / 1000), payload })];
+      const job = found.find((one) => one.id === id && one.queue === queue);
+      return job ? [this.inRedis.describe(job)] : [];
+    });
+  }
+}
+
+/** Within what Postgres can hold: a plain producer's may be anything, such as `inf`. @returns µs. */
+function moment(score: number): number {
+  return Math.min(Math.max(Number.isNaN(score) ? LATEST_MS : score, EARLIEST_MS), LATEST_MS) * 1000;
+}
+
+function inMilliseconds({ score, ...job }: Position): Position {
+  return { ...job, score: score / 1000 };
+}
+
+/** Moves jobs that wait in the outbox. */
+class RowMover {
+  constructor(private readonly sources: Pick<SetSources, 'knex' | 'redis'>) {}
+
+  /** @returns how many were moved. */
+  async moveRefs(move: Move, refs: readonly CheckedRef[]): Promise<number> {
+    let moved = 0;
+    // One statement for all that name no queue, and one for each queue that is named.
+    for (const queue of new Set(refs.map((ref) => ref.queue))) {
+      const ids = [...new Set(refs.filter((ref) => ref.queue === queue && isUuid(ref.id)).map((ref) => ref.id))];
+      if (ids.length === 0) continue;
+      const condition = theseRows(ids, queue === undefined ? undefined : [queue]);
+      moved += (await this.move(move, { condition, limit: ids.length, locked: 'wait' })).moved;
+    }
+    return moved;
+  }
+
+  /** @returns whether it came to the end. */
+  async moveMatching(move: Move, filter: CheckedFilter, run: BulkRun): Promise<boolean> {
+    const condition = rowCondition(filter);
+    const until = await databaseTime(this.sources.knex);
+    while (run.chunk > 0) {
+      const limit = run.chunk;
+      const { moved, chosen } = await this.move(move, { condition, limit, locked: 'pass over', until });
+      run.add(moved);
+      // Chosen but not moved: it would be chosen for ever.
+      if (chosen < limit || moved === 0) return true;
+    }
+    return false;
+  }
+
+  private async move(move: Move, choice: RowChoice): Promise<{ readonly moved: number; readonly chosen: number }> {
+    const { knex } = this.sources;
+    if (move.to === 'bury') return this.bury(choice);
+    const moved = await (move.to === 'queue'
+      ? runRows(knex, choice)
+      : move.to === 'delay'
+        ? rescheduleRows(knex, choice, move.at ?? 0)
+        : deleteScheduledRows(knex, choice));
+    return { moved, chosen: moved };
+  }
+
+  /**
+   * Dead in Redis first, then the row goes: after a crash between the two the settler deletes it. The lock keeps the
+   * relay and other operators away meanwhile.
+   */
+  private async bury(choice: RowChoice): Promise<{ readonly moved: number; readonly chosen: number }> {
+    const { knex, redis } = this.sources;
+    const { rows, buried } = await knex.transaction((trx: Knex.Transaction) => this.buryLocked(trx, choice));
+    await settleRows({ knex, redis }, buried);
+    return { moved: buried.length, chosen: rows };
+  }
+
+  private async buryLocked(trx: Knex.Transaction, choice: RowChoice) {
+    const rows = await lockRows(trx, choice);
+    if (rows.length === 0) return { rows: 0, buried: [] };
+    const jobs = rows.map(({ id, queue, payload }) => {
+      const fresh = newRecord(payload);
+      return { id, queue, record: rewritten(fresh, killedRecord) ?? fresh };
+    });
+    const states = await buryUnknown(this.sources.redis, jobs);
+    const over = jobs.filter((_, index) => states[index] !== 'known').map((job) => job.id);
+    if (over.length > 0) await deleteRows(trx, over);
+    return { rows: rows.length, buried: jobs.filter((_, index) => states[index] === 'buried') };
+  }
+}

@@ -1,0 +1,153 @@
+import type { RedisClient } from '../../core/redis';
+import { answerWithin, RedisScript } from '../../core/redis-script';
+import { deleteOverdueRow, isUuid } from '../outbox/table';
+import { keyPrefix, queueKey } from '../queue/keys';
+import { describeJob, type JobEntry, tracesOf } from './entry';
+import { FILTER_LUA } from './filter-script';
+import { ANY, moveJobs, settleRows } from './move-script';
+import {
+  checkBounds,
+  checkFilter,
+  checkRef,
+  isFiltering,
+  type JobFilter,
+  type JobPage,
+  type JobRef,
+  luaFilter,
+  type PageRequest,
+  readCursor,
+  type SetSources,
+  writeCursor,
+} from './query';
+import { countWalk, type FoundJob, foundJobs, type Step, type StepResult, type Walker, walkPage } from './scan';
+
+/** The jobs of one queue that wait to be fetched, the next one first. */
+export class WaitingList {
+  constructor(
+    private readonly sources: SetSources,
+    readonly queue: string,
+  ) {}
+
+  /** @param request `queue` of it does not count. @throws InvalidRequestError. */
+  async page(request: PageRequest = {}): Promise<JobPage> {
+    const bounds = checkBounds(request);
+    const after = request.after === undefined ? undefined : readCursor('waiting', request.after).id;
+    const { jobs, total, complete, next } = await walkPage(this.walker(request), bounds, after);
+    return {
+      entries: jobs.map((job) => this.describe(job)),
+      total,
+      complete,
+      next: next === undefined ? undefined : writeCursor('waiting', { score: 0, queue: this.queue, id: next }),
+    };
+  }
+
+  /** @throws InvalidRequestError. */
+  async count(filter: JobFilter = {}): Promise<number> {
+    return (await countWalk(this.walker(filter))).total;
+  }
+
+  /**
+   * One that is due and still in the outbox waits here, too.
+   * @returns false when it is not, or no longer, waiting here. @throws InvalidRequestError.
+   */
+  async delete(ref: JobRef): Promise<boolean> {
+    const { knex, events, via } = this.sources;
+    const { id } = checkRef(ref);
+    const deleted = (await this.deleteHere(id)) || (isUuid(id) && (await deleteOverdueRow(knex, this.queue, id)));
+    if (deleted) events.emit('operator.jobs', { action: 'delete', set: 'waiting', count: 1, via });
+    return deleted;
+  }
+
+  private async deleteHere(id: string): Promise<boolean> {
+    const { redis } = this.sources;
+    const { queue } = this;
+    const text = (await redis.hGet(queueKey(queue, 'jobs'), id)) ?? undefined;
+    const job = { id, queue, sha: ANY, record: undefined, traces: tracesOf(text) };
+    const [state] = await moveJobs(redis, { from: 'waiting', to: 'drop' }, [job]);
+    if (state !== 'moved') return false;
+    if (job.traces.includes('f')) await settleRows(this.sources, [job]);
+    return true;
+  }
+
+  private walker(request: JobFilter): Walker<string> {
+    const checked = checkFilter({ ...request, queue: undefined });
+    return waitingWalker(this.sources.redis, this.queue, isFiltering(checked) ? luaFilter(checked) : '');
+  }
+
+  private describe({ id, text, progress }: FoundJob): JobEntry {
+    return describeJob({ id, queue: this.queue, set: 'waiting', at: undefined, text, progress });
+  }
+}
+
+const ANSWER_MS = 5000;
+
+/** See page-script.ts. */
+const WORK = 1500;
+const IDS = 5000;
+
+// One stretch of a walk over a queue, the next job first: that is the last one of the list.
+// KEYS  1 queue prefix
+// ARGV  1 filter or ""  2 id or ""  3 skip  4 limit  5 "1" = counting  6 work  7 ids
+// reply { matched, scanned, "1" when done, id of the last one seen, then per job: 1, id, 0, record, its SHA-1, progress }
+const SCRIPT = new RedisScript(`
+local call, p = redis.call, KEYS[1]
+local F = ARGV[1] ~= '' and cjson.decode(ARGV[1])
+${FILTER_LUA}
+local last, skip, limit, counting = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5] == '1'
+local budget, ids = tonumber(ARGV[6]), tonumber(ARGV[7])
+local enough = counting and math.huge or skip + limit
+local at = last ~= '' and call('lpos', p..'waiting', last, 'rank', -1)
+at = (at or call('llen', p..'waiting')) - 1
+
+local out, matched, scanned, items, i = {}, 0, 0, {}, 0
+while at >= 0 and work < budget and scanned < ids and matched < enough do
+  if i == 0 then
+    items = call('lrange', p..'waiting', math.max(0, at - 199), at)
+    i = #items
+  end
+  local id, text = items[i], nil
+  at, i, last, scanned = at - 1, i - 1, id, scanned + 1
+  if F then text = call('hget', p..'jobs', id) end
+  if not F or matches(id, text) then
+    matched = matched + 1
+    if matched > skip and matched <= skip + limit then
+      if not F then text = call('hget', p..'jobs', id); work = work + 1 + #(text or '') / 1500 end
+      for _, value in ipairs({ 1, id, 0, text or '', text and redis.sha1hex(text) or '', call('hget', p..'progress', id) or '' }) do
+        out[#out + 1] = value
+      end
+    end
+  end
+end
+local reply = { matched, scanned, at < 0 and '1' or '0', last }
+for _, value in ipairs(out) do reply[#reply + 1] = value end
+return reply`);
+
+/**
+ * Walks over a queue; a position is a job's id. When that job has left the queue, so have all that came before it.
+ * @param filter as `luaFilter` writes it; '' when records need not be looked at.
+ */
+function waitingWalker(client: RedisClient, queue: string, filter: string): Walker<string> {
+  return {
+    step: (step) => waitingStep(client, queue, filter, step),
+    positionOf: (job) => job.id,
+    size: filter === '' ? () => answerWithin(ANSWER_MS, client.lLen(queueKey(queue, 'waiting'))) : undefined,
+  };
+}
+
+async function waitingStep(
+  client: RedisClient,
+  queue: string,
+  filter: string,
+  { after = '', skip, limit, counting }: Step<string>,
+): Promise<StepResult<string>> {
+  const args = [filter, after, ...[skip, limit, counting ? 1 : 0, WORK, IDS].map(String)];
+  const reply = (await SCRIPT.run(client, [keyPrefix(queue)], args)) as (string | number)[];
+  const [matched, scanned, done, last] = reply;
+  return {
+    matched: Number(matched),
+    scanned: Number(scanned),
+    done: done === '1',
+    position: String(last) || undefined,
+    jobs: foundJobs([queue], reply.slice(4)),
+  };
+}

@@ -1,0 +1,221 @@
+import type { EventMap, EventName, Events } from '../../core/events';
+import type { RedisClient } from '../../core/redis';
+import { RedisScript } from '../../core/redis-script';
+import {
+  ClassTally,
+  DAYS_KEPT,
+  dayKey,
+  GREATEST,
+  handedOverKey,
+  type MailTally,
+  MINUTE_MS,
+  MINUTE_TTL_S,
+  minuteKey,
+  OTHER_CLASSES,
+  TOTALS_KEY,
+  toFields,
+} from './history';
+
+/** Classes counted by name in one minute. */
+const MOST_CLASSES = 200;
+/** Minutes kept while Redis is away; those before them are counted with the oldest. */
+const MOST_MINUTES = 60;
+
+/** By the beginning of the minute, ms since 1970, then by class. */
+export type Minutes = Map<number, Map<string, ClassTally>>;
+
+/** Counts what becomes of jobs in this process until it is handed over. Costs a job a few increments. */
+export class Tally {
+  private minutes: Minutes = new Map();
+  private minute = -1;
+  private minuteEnds = -1;
+  private current = new Map<string, ClassTally>();
+
+  /** @param isKnown other classes are counted together: whoever can write into a queue can make names up. Default: all. */
+  constructor(
+    private readonly now: () => number = Date.now,
+    private readonly isKnown: (className: string) => boolean = () => true,
+  ) {}
+
+  /** @returns a function that ends it. */
+  listen(events: Events): () => void {
+    return events.onAny((name, payload) => this.hear(name, payload));
+  }
+
+  /** What was counted since the last time. */
+  take(): Minutes {
+    const { minutes } = this;
+    this.minutes = new Map();
+    this.minute = this.minuteEnds = -1;
+    return minutes;
+  }
+
+  private hear(name: EventName, payload: EventMap[EventName]): void {
+    switch (name) {
+      case 'job.started': {
+        const { class: className, waitedMs } = payload as EventMap['job.started'];
+        this.of(className).latency.add(waitedMs);
+        break;
+      }
+      case 'job.succeeded': {
+        const { class: className, durationMs } = payload as EventMap['job.succeeded'];
+        const tally = this.of(className);
+        tally.processed++;
+        tally.duration.add(durationMs);
+        break;
+      }
+      case 'job.retrying': {
+        const tally = this.of((payload as EventMap['job.retrying']).class);
+        tally.failed++;
+        tally.retried++;
+        break;
+      }
+      case 'job.dead': {
+        const tally = this.of((payload as EventMap['job.dead']).class);
+        tally.failed++;
+        tally.dead++;
+        break;
+      }
+      case 'job.discarded':
+        this.of((payload as EventMap['job.discarded']).class).discarded++;
+        break;
+    }
+  }
+
+  private of(className: string): ClassTally {
+    const now = this.now();
+    if (now >= this.minuteEnds || now < this.minute) this.begin(Math.floor(now / MINUTE_MS) * MINUTE_MS);
+    return this.current.get(className) ?? tallyIn(this.current, this.isKnown(className) ? className : OTHER_CLASSES);
+  }
+
+  private begin(minute: number): void {
+    this.minute = minute;
+    this.minuteEnds = minute + MINUTE_MS;
+    this.current = this.minutes.get(minute) ?? new Map();
+    this.minutes.set(minute, this.current);
+    if (this.minutes.size > MOST_MINUTES) this.foldOldest();
+  }
+
+  private foldOldest(): void {
+    const [first, second] = this.minutes;
+    if (!first || !second) return;
+    this.minutes.delete(first[0]);
+    for (const [className, tally] of first[1]) tallyIn(second[1], className).merge(tally);
+  }
+}
+
+function tallyIn(classes: Map<string, ClassTally>, className: string): ClassTally {
+  const name = classes.has(className) || classes.size < MOST_CLASSES ? className : OTHER_CLASSES;
+  const tally = classes.get(name) ?? new ClassTally();
+  classes.set(name, tally);
+  return tally;
+}
+
+/** Counts the runs of this process since the last time it was asked. */
+export class WorkCount {
+  private processed = 0;
+  private failed = 0;
+
+  /** @returns a function that ends it. */
+  listen(events: Events): () => void {
+    return events.onAny((name) => this.hear(name));
+  }
+
+  /** Starts anew. */
+  take(): { readonly processed: number; readonly failed: number } {
+    const { processed, failed } = this;
+    this.processed = this.failed = 0;
+    return { processed, failed };
+  }
+
+  private hear(name: EventName): void {
+    if (name === 'job.succeeded') this.processed++;
+    else if (name === 'job.retrying' || name === 'job.dead') this.failed++;
+  }
+}
+
+/** Fields in one script call, so that it holds Redis up for a few milliseconds at most. */
+const CHUNK = 500;
+/** A hash with this many fields takes no new class, lest names without end fill Redis. */
+const MOST_FIELDS = 10_000;
+/** How long Redis remembers what a processor has handed over, s. */
+const REMEMBERED_S = 86_400;
+
+// KEYS  1 the last part that this processor has handed over, 2 minute, 3 day, 4 totals
+// ARGV  1 number of this part  2 how long that number is kept, 3 a minute, 4 a day (s)  5 most fields of a hash
+//       6 what classes beyond that are counted as  7… field, increment
+// reply 1; 0 when it had been handed over, and the reply was lost
+const SCRIPT = new RedisScript(`
+local call = redis.call
+if tonumber(call('get', KEYS[1]) or 0) >= tonumber(ARGV[1]) then return 0 end
+call('set', KEYS[1], ARGV[1], 'EX', ARGV[2])
+for k = 2, 4 do
+  local full = call('hlen', KEYS[k]) >= tonumber(ARGV[5])
+  for a = 7, #ARGV, 2 do
+    local field = ARGV[a]
+    if full and call('hexists', KEYS[k], field) == 0 then field = field:match('^[^:]*:')..ARGV[6] end
+    if not field:find('${GREATEST}') then call('hincrby', KEYS[k], field, ARGV[a + 1])
+    elseif tonumber(call('hget', KEYS[k], field) or 0) < tonumber(ARGV[a + 1]) then call('hset', KEYS[k], field, ARGV[a + 1]) end
+  end
+end
+call('expire', KEYS[2], ARGV[3]); call('expire', KEYS[3], ARGV[4])
+return 1`);
+
+interface Part {
+  readonly number: number;
+  readonly minute: number;
+  readonly fields: readonly (readonly [field: string, by: number])[];
+}
+
+/**
+ * Hands what this process has counted over to Redis, every part of it once: one whose reply was lost goes again under
+ * its number, which Redis knows then.
+ */
+export class Handover {
+  private parts: Part[] = [];
+  private count = 0;
+
+  constructor(
+    private readonly tally: Tally,
+    /** Of this process: unlike any other's, ever. */
+    private readonly identity: string,
+    private readonly mails?: MailTally,
+  ) {}
+
+  /** @throws when Redis does not answer: what it may lack goes again the next time. */
+  async send(client: RedisClient): Promise<void> {
+    await this.sendParts(client);
+    this.cut();
+    await this.sendParts(client);
+  }
+
+  private cut(): void {
+    for (const [minute, classes] of this.tally.take()) {
+      this.addParts(
+        minute,
+        [...classes].flatMap(([className, tally]) => toFields(className, tally)),
+      );
+    }
+    this.addParts(Math.floor(Date.now() / MINUTE_MS) * MINUTE_MS, this.mails?.take() ?? []);
+  }
+
+  private addParts(minute: number, fields: Part['fields']): void {
+    for (let i = 0; i < fields.length; i += CHUNK) {
+      this.parts.push({ number: ++this.count, minute, fields: fields.slice(i, i + CHUNK) });
+    }
+  }
+
+  private async sendParts(client: RedisClient): Promise<void> {
+    for (let part = this.parts[0]; part; part = this.parts[0]) {
+      await this.sendPart(client, part);
+      this.parts.shift();
+    }
+  }
+
+  private async sendPart(client: RedisClient, { number, minute, fields }: Part): Promise<void> {
+    const keys = [handedOverKey(this.identity), minuteKey(minute), dayKey(minute), TOTALS_KEY];
+    const numbers = [number, REMEMBERED_S, MINUTE_TTL_S, DAYS_KEPT * 86_400, MOST_FIELDS].map(String);
+    const increments = fields.flatMap(([field, by]) => [field, String(by)]);
+    await SCRIPT.run(client, keys, [...numbers, OTHER_CLASSES, ...increments]);
+  }
+}

@@ -1,0 +1,356 @@
+import { UserError } from '../../core/errors';
+import type { EventMap, EventName, Events } from '../../core/events';
+import type { RedisClient } from '../../core/redis';
+import { answerWithin } from '../../core/redis-script';
+import { BUCKETS, Histogram } from '../../support/histogram';
+import { byText } from '../../support/text';
+
+export const COUNTERS = ['processed', 'failed', 'retried', 'dead', 'discarded'] as const;
+export const HISTOGRAMS = ['latency', 'duration'] as const;
+
+/** What became of the jobs of one class in some stretch of time. */
+export class ClassTally {
+  /** Runs that succeeded. */
+  processed = 0;
+  /** Runs that failed, whether another is to follow or not. */
+  failed = 0;
+  retried = 0;
+  dead = 0;
+  discarded = 0;
+  /** How long they waited before each run, since they could have run. */
+  readonly latency = new Histogram();
+  /** How long the runs that succeeded took. */
+  readonly duration = new Histogram();
+
+  merge(other: ClassTally): void {
+    for (const name of COUNTERS) this[name] += other[name];
+    for (const name of HISTOGRAMS) this[name].merge(other[name]);
+  }
+}
+
+/** How they are called in Redis: short, since they are there for every class and minute. */
+const COUNTER_CODES = { processed: 'p', failed: 'f', retried: 'r', dead: 'd', discarded: 'x' } as const;
+const HISTOGRAM_CODES = { latency: 'l', duration: 't' } as const;
+
+/** Of a field that keeps its greatest value, where all others are summed up. A pattern of Lua's, which is one of JavaScript's, too. */
+export const GREATEST = '^[lt]m:';
+
+/** As increments of a hash's fields: `p:WelcomeEmailJob`, `t7:WelcomeEmailJob` for bucket 7, `ts:` for the sum; and `tm:` for the greatest. */
+export function toFields(className: string, tally: ClassTally): [field: string, by: number][] {
+  const fields: [string, number][] = [];
+  const put = (code: string, by: number) => {
+    if (by > 0) fields.push([`${code}:${className}`, by]);
+  };
+  for (const name of COUNTERS) put(COUNTER_CODES[name], tally[name]);
+  for (const name of HISTOGRAMS) {
+    const code = HISTOGRAM_CODES[name];
+    for (const [bucket, count] of tally[name].counts.entries()) put(`${code}${bucket}`, count);
+    put(`${code}s`, Math.round(tally[name].sumMs));
+    put(`${code}m`, Math.ceil(tally[name].maxMs));
+  }
+  return fields;
+}
+
+/** Reads such a hash. What else is in it, as another version may leave it, is passed over. */
+export function fromFields(fields: Readonly<Record<string, string>>): Map<string, ClassTally> {
+  const tallies = new Map<string, ClassTally>();
+  for (const [field, text] of Object.entries(fields)) {
+    const colon = field.indexOf(':');
+    const set = SETTERS.get(field.slice(0, colon));
+    const value = Number(text);
+    if (colon === -1 || !set || !Number.isFinite(value)) continue;
+    const className = field.slice(colon + 1);
+    const tally = tallies.get(className) ?? new ClassTally();
+    set(tally, value);
+    tallies.set(className, tally);
+  }
+  return tallies;
+}
+
+type Setter = (tally: ClassTally, value: number) => void;
+
+/** By code. */
+const SETTERS: ReadonlyMap<string, Setter> = new Map<string, Setter>([
+  ...COUNTERS.map((name): [string, Setter] => [
+    COUNTER_CODES[name],
+    (tally, value) => {
+      tally[name] = value;
+    },
+  ]),
+  ...HISTOGRAMS.flatMap((name): [string, Setter][] => [
+    [
+      `${HISTOGRAM_CODES[name]}s`,
+      (tally, value) => {
+        tally[name].sumMs = value;
+      },
+    ],
+    [
+      `${HISTOGRAM_CODES[name]}m`,
+      (tally, value) => {
+        tally[name].maxMs = value;
+      },
+    ],
+    ...Array.from({ length: BUCKETS }, (_, bucket): [string, Setter] => [
+      `${HISTOGRAM_CODES[name]}${bucket}`,
+      (tally, value) => {
+        tally[name].counts[bucket] = value;
+      },
+    ]),
+  ]),
+]);
+
+const PREFIX = 'catamount:history:';
+
+export const MINUTE_MS = 60_000;
+export const DAY_MS = 86_400_000;
+/** How long minutes are kept, s: a day, and an hour to look at it. */
+export const MINUTE_TTL_S = 25 * 3600;
+export const DAYS_KEPT = 180;
+export const TOTALS_KEY = 'catamount:totals';
+/** What the classes beyond the limit are counted as. */
+export const OTHER_CLASSES = '(other classes)';
+
+/** hash of that minute: `catamount:history:202611250405`. UTC. */
+export function minuteKey(at: number): string {
+  return PREFIX + new Date(at).toISOString().slice(0, 16).replace(/[-T:]/g, '');
+}
+
+/** hash of that day: `catamount:history:20261125`. UTC. */
+export function dayKey(at: number): string {
+  return PREFIX + new Date(at).toISOString().slice(0, 10).replaceAll('-', '');
+}
+
+/** string: the number of the last part of its history that a processor has handed over. */
+export function handedOverKey(identity: string): string {
+  return `${PREFIX}handed-over:${identity}`;
+}
+
+const ANSWER_MS = 5000;
+/** Keys per round trip. */
+const PAGE = 100;
+const MOST_MINUTES = MINUTE_TTL_S / 60;
+
+/** Since the beginning of Redis's data, by name. */
+export interface HistoryCounters {
+  readonly classes: ReadonlyMap<string, ClassTally>;
+  readonly mailers: ReadonlyMap<string, MailCounts>;
+}
+
+/** What became of jobs in one minute, or on one day. */
+export interface HistoryPeriod extends HistorySum {
+  /** When it begins. UTC. */
+  readonly at: Date;
+}
+
+/**
+ * What became of the jobs of every tree that shares this Redis: minute by minute for 25 hours, day by day for 180 days,
+ * and in all. At most some seconds old. For any process: it only reads.
+ */
+export class History {
+  constructor(private readonly redis: RedisClient) {}
+
+  /**
+   * Every minute from `from` to `to`, both included, the oldest first; those without jobs, too.
+   * @throws UserError when that is no stretch of at most 25 hours; Error when Redis does not answer.
+   */
+  async minutes(from: Date, to: Date): Promise<HistoryPeriod[]> {
+    const times = minutesBetween(from, to);
+    return periods(times, await this.read(times, minuteKey));
+  }
+
+  /** The same minutes in one. @throws as `minutes` does. */
+  async sum(from: Date, to: Date): Promise<HistorySum> {
+    return sumUp(await this.read(minutesBetween(from, to), minuteKey));
+  }
+
+  /**
+   * The last `count` days, today included, the oldest first.
+   * @throws UserError when `count` is no whole number from 1 to 180; Error when Redis does not answer.
+   */
+  async days(count: number, now: Date = new Date()): Promise<HistoryPeriod[]> {
+    if (!Number.isInteger(count) || count < 1 || count > DAYS_KEPT) {
+      throw new UserError(
+        `${count} is no number of days that the history has: give a whole one from 1 to ${DAYS_KEPT}.`,
+      );
+    }
+    const today = Math.floor(now.getTime() / DAY_MS) * DAY_MS;
+    const times = Array.from({ length: count }, (_, i) => today - (count - 1 - i) * DAY_MS);
+    return periods(times, await this.read(times, dayKey));
+  }
+
+  /** Since the beginning of Redis's data. @throws Error when Redis does not answer. */
+  async totals(): Promise<HistorySum> {
+    return sumUp([fromFields(await answerWithin(ANSWER_MS, this.redis.hGetAll(TOTALS_KEY)))]);
+  }
+
+  /** What `totals` sums up, as it was counted, and what became of mails. @throws Error when Redis does not answer. */
+  async counters(): Promise<HistoryCounters> {
+    const fields = await answerWithin(ANSWER_MS, this.redis.hGetAll(TOTALS_KEY));
+    return { classes: fromFields(fields), mailers: mailsFromFields(fields) };
+  }
+
+  private async read(times: readonly number[], keyOf: (at: number) => string): Promise<Map<string, ClassTally>[]> {
+    const found: Map<string, ClassTally>[] = [];
+    for (let i = 0; i < times.length; i += PAGE) {
+      const page = times.slice(i, i + PAGE).map((at) => this.redis.hGetAll(keyOf(at)));
+      for (const fields of await answerWithin(ANSWER_MS, Promise.all(page))) found.push(fromFields(fields));
+    }
+    return found;
+  }
+}
+
+function periods(times: readonly number[], tallies: readonly ReadonlyMap<string, ClassTally>[]): HistoryPeriod[] {
+  return times.map((at, index) => ({ at: new Date(at), ...sumUp([tallies[index] ?? new Map()]) }));
+}
+
+function minutesBetween(from: Date, to: Date): number[] {
+  const [first = Number.NaN, last = Number.NaN] = [from, to].map((date) => Math.floor(date.getTime() / MINUTE_MS));
+  const count = last - first + 1;
+  if (!(count >= 1 && count <= MOST_MINUTES)) {
+    const given = [from, to].map((date) => (Number.isNaN(date.getTime()) ? 'an invalid date' : date.toISOString()));
+    throw new UserError(`${given.join(' to ')} is no stretch of time from 1 to ${MOST_MINUTES} minutes.`);
+  }
+  return Array.from({ length: count }, (_, i) => (first + i) * MINUTE_MS);
+}
+
+/** Lengths of time, ms, to within a fifth or so; null where there were none. */
+export interface Spread {
+  readonly count: number;
+  readonly meanMs: number | null;
+  readonly p50Ms: number | null;
+  readonly p99Ms: number | null;
+}
+
+/** What became of the jobs of one class, or of all. */
+export interface HistoryRow {
+  /** Its name; '' for all together. */
+  readonly class: string;
+  /** Runs that succeeded. */
+  readonly processed: number;
+  /** Runs that failed, whether another was to follow or not. */
+  readonly failed: number;
+  readonly retried: number;
+  readonly dead: number;
+  readonly discarded: number;
+  /** Of the runs that succeeded or failed the share that failed, 0 to 1; 0 when there were none. */
+  readonly errorRate: number;
+  /** How long they waited before each run, since they could have run. */
+  readonly latency: Spread;
+  /** How long the runs that succeeded took. */
+  readonly duration: Spread;
+}
+
+export interface HistorySum {
+  readonly all: HistoryRow;
+  /** The busiest first. */
+  readonly classes: readonly HistoryRow[];
+}
+
+/** Of several stretches of time in one. */
+export function sumUp(parts: Iterable<ReadonlyMap<string, ClassTally>>): HistorySum {
+  const all = new ClassTally();
+  const byClass = new Map<string, ClassTally>();
+  for (const part of parts) {
+    for (const [className, tally] of part) {
+      const sum = byClass.get(className) ?? new ClassTally();
+      sum.merge(tally);
+      byClass.set(className, sum);
+      all.merge(tally);
+    }
+  }
+  const classes = [...byClass].map(([className, tally]) => rowOf(className, tally));
+  classes.sort((a, b) => b.processed + b.failed - (a.processed + a.failed) || byText(a.class, b.class));
+  return { all: rowOf('', all), classes };
+}
+
+function rowOf(className: string, tally: ClassTally): HistoryRow {
+  const { processed, failed, retried, dead, discarded } = tally;
+  const runs = processed + failed;
+  return {
+    class: className,
+    processed,
+    failed,
+    retried,
+    dead,
+    discarded,
+    errorRate: runs === 0 ? 0 : failed / runs,
+    latency: spreadOf(tally.latency),
+    duration: spreadOf(tally.duration),
+  };
+}
+
+function spreadOf(histogram: Histogram): Spread {
+  return {
+    count: histogram.count,
+    meanMs: histogram.meanMs,
+    p50Ms: histogram.percentile(0.5),
+    p99Ms: histogram.percentile(0.99),
+  };
+}
+
+export const MAIL_OUTCOMES = ['sent', 'failed', 'skipped'] as const;
+export type MailCounts = Record<(typeof MAIL_OUTCOMES)[number], number>;
+
+/** Mailers counted by name between two handovers. */
+const MOST_MAILERS = 200;
+/** How they are called in Redis, in the same hashes as what became of jobs: `ms:UserMailer`. */
+const CODES = { sent: 'ms', failed: 'mf', skipped: 'mk' } as const;
+
+/** Counts what becomes of mails in this process until it is handed over. A mail that fails and is tried again counts each time. */
+export class MailTally {
+  private mailers = new Map<string, MailCounts>();
+
+  /** @returns a function that ends it. */
+  listen(events: Events): () => void {
+    return events.onAny((name, payload) => this.hear(name, payload));
+  }
+
+  /** What was counted since the last time, as increments of a hash's fields. */
+  take(): [field: string, by: number][] {
+    const { mailers } = this;
+    this.mailers = new Map();
+    return [...mailers].flatMap(([mailer, counts]) =>
+      MAIL_OUTCOMES.filter((outcome) => counts[outcome] > 0).map((outcome): [string, number] => [
+        `${CODES[outcome]}:${mailer}`,
+        counts[outcome],
+      ]),
+    );
+  }
+
+  private hear(name: EventName, payload: EventMap[EventName]): void {
+    switch (name) {
+      case 'mail.sent':
+        this.of((payload as EventMap['mail.sent']).mailer).sent++;
+        break;
+      case 'mail.failed':
+        this.of((payload as EventMap['mail.failed']).mailer).failed++;
+        break;
+      case 'mail.skipped':
+        this.of((payload as EventMap['mail.skipped']).mailer).skipped++;
+        break;
+    }
+  }
+
+  private of(mailer: string): MailCounts {
+    const name = this.mailers.has(mailer) || this.mailers.size < MOST_MAILERS ? mailer : OTHER_CLASSES;
+    const counts = this.mailers.get(name) ?? { sent: 0, failed: 0, skipped: 0 };
+    this.mailers.set(name, counts);
+    return counts;
+  }
+}
+
+/** Reads such a hash. */
+export function mailsFromFields(fields: Readonly<Record<string, string>>): Map<string, MailCounts> {
+  const mailers = new Map<string, MailCounts>();
+  for (const [field, text] of Object.entries(fields)) {
+    const [code = '', ...rest] = field.split(':');
+    const outcome = MAIL_OUTCOMES.find((one) => CODES[one] === code);
+    const count = Number(text);
+    if (!outcome || !Number.isFinite(count)) continue;
+    const name = rest.join(':');
+    const counts = mailers.get(name) ?? { sent: 0, failed: 0, skipped: 0 };
+    counts[outcome] = count;
+    mailers.set(name, counts);
+  }
+  return mailers;
+}

@@ -1,0 +1,127 @@
+import type { Config } from '../../core/config';
+import type { I18n } from '../../core/i18n';
+import { InvalidMailError, MailCancelled } from '../definition/errors';
+import type { DeliveryKey, OutgoingMessage, Parts, Render, RenderRequest } from '../definition/mail-types';
+import type { InterceptedMessage, MailInterceptor, MailOrigin } from '../definition/setup';
+
+import { recipients } from '../transport/transport';
+import { type ActionRun, urlsBelow } from './action-run';
+import { checkLabels } from './attachment';
+import { type Draft, draftOf } from './draft';
+import { checkedHeaders, checkedLine, checkedSubject, mailboxes } from './headers';
+
+/** What renders with templates: `Renderer`. */
+interface PartsRenderer {
+  render(request: RenderRequest): Promise<Parts>;
+  /** A mail's text, when all that is known of it is its HTML. */
+  textOf(html: string): Promise<string>;
+}
+
+interface ComposerOptions {
+  readonly config: Pick<Config, 'appUrl' | 'defaultLocale'> & { readonly mail: Pick<Config['mail'], 'from'> };
+  readonly i18n: I18n;
+  readonly renderer: PartsRenderer;
+  /** The app's own. */
+  readonly render?: Render | undefined;
+}
+
+/** From an action to the whole message, sending nothing. */
+export class MailComposer {
+  constructor(private readonly options: ComposerOptions) {}
+
+  /** Runs the action. @returns undefined when it built no mail. @throws MailCancelled, InvalidMailError … */
+  async draft(run: ActionRun): Promise<Draft | undefined> {
+    const { config, i18n } = this.options;
+    const mail = await run.perform();
+    return mail && draftOf(run.message, mail, { from: config.mail.from, defaultLocale: config.defaultLocale, i18n });
+  }
+
+  /** Renders the parts and reads the attachments. @throws TemplateError, AttachmentError … */
+  async compose(draft: Draft, { messageId }: Pick<DeliveryKey, 'messageId'>): Promise<OutgoingMessage> {
+    const [{ html, text }, attachments] = await Promise.all([
+      this.parts(draft),
+      draft.attachments.read(`${draft.mailer}#${draft.action}`),
+    ]);
+    return {
+      messageId,
+      date: new Date(),
+      from: draft.from,
+      to: draft.to,
+      cc: draft.cc,
+      bcc: draft.bcc,
+      replyTo: draft.replyTo,
+      subject: draft.subject,
+      ...(html === undefined ? {} : { html }),
+      text,
+      headers: draft.headers,
+      attachments,
+    };
+  }
+
+  private async parts(draft: Draft): Promise<Parts> {
+    const { config, renderer, render } = this.options;
+    const { locale, t } = draft.texts;
+    const { template, layout, subject, locals, attachments } = draft;
+    const helpers = { urlFor: urlsBelow(config.appUrl), cid: (name: string) => attachments.url(name) };
+    const request: RenderRequest = { template, layout, locale, t, subject, locals, helpers };
+    const standard = () => renderer.render(request);
+    if (!render) return standard();
+    const { html, text } = await render(request, standard);
+    const given = [html, text].filter((part) => part !== undefined);
+    if (given.length === 0 || given.some((part) => typeof part !== 'string')) {
+      const what = given.length === 0 ? 'neither html nor text' : 'html or text that is no string';
+      throw new TypeError(`render of mailSetup gave ${what} for ${template}; return at least one of them`);
+    }
+    return { ...(html === undefined ? {} : { html }), text: text ?? (await renderer.textOf(html ?? '')) };
+  }
+}
+
+/**
+ * Has each interceptor look at the message.
+ * @throws MailCancelled; InvalidMailError when one has made something of it that cannot be sent; TypeError when one
+ * gives no message back; what they throw.
+ */
+export async function intercept(
+  message: OutgoingMessage,
+  origin: MailOrigin,
+  interceptors: readonly MailInterceptor[],
+): Promise<OutgoingMessage> {
+  let current = message;
+  for (const interceptor of interceptors) {
+    const given = await interceptor(current, origin);
+    if (given === 'cancel') throw new MailCancelled('an interceptor cancelled it');
+    if (typeof given !== 'object' || given === null) {
+      throw new TypeError(
+        `the interceptor ${interceptor.name || 'without a name'} returned ${String(given)}; return the message, as it is or changed, or 'cancel'`,
+      );
+    }
+    current = rechecked(given, 'after the interceptors');
+  }
+  return current;
+}
+
+/**
+ * A message that code of the app's has had in hand, and may have changed, be it in place.
+ * @param when names that code in an error.
+ * @throws InvalidMailError for what cannot be sent.
+ */
+export function rechecked(given: InterceptedMessage, when: string): OutgoingMessage {
+  const [from, ...others] = mailboxes('from', given.from);
+  if (!from || others.length > 0) throw new InvalidMailError(`${when} the mail needs one sender in from`);
+  for (const { name, type, cid } of given.attachments ?? []) checkLabels(name, type, cid);
+  const message = {
+    ...given,
+    messageId: checkedLine('messageId', given.messageId),
+    from,
+    to: mailboxes('to', given.to),
+    cc: mailboxes('cc', given.cc),
+    bcc: mailboxes('bcc', given.bcc),
+    replyTo: mailboxes('replyTo', given.replyTo),
+    subject: checkedSubject(given.subject),
+    headers: checkedHeaders(given.headers ?? {}),
+  };
+  if (recipients(message).length === 0) {
+    throw new InvalidMailError(`${when} the mail has no recipient: to send none, return 'cancel' or call cancel()`);
+  }
+  return message;
+}

@@ -1,0 +1,32 @@
+import { NotConnectedError } from '../../core/errors';
+import type { MailOptions, UrlFor } from '../definition/mail-types';
+import type { Attachments } from './attachment';
+import type { Mail } from './mail';
+/** What an action can do while it builds a mail. */
+export interface MailerRun {
+  readonly action: string;
+  readonly params: object;
+  readonly attachments: Attachments;
+  readonly urlFor: UrlFor;
+  mail(options: MailOptions): Mail;
+}
+
+const RUN = Symbol('run');
+
+interface Attached {
+  [RUN]?: MailerRun;
+}
+
+/** @throws NotConnectedError when no message is being built with this instance. */
+export function runOf(mailer: object): MailerRun {
+  const run = (mailer as Attached)[RUN];
+  if (run) return run;
+  const name = mailer.constructor.name;
+  throw new NotConnectedError(
+    `a ${name} that you made yourself builds no mail: make its actions static, as in static readonly welcome = this.action('welcome'), and call ${name}.welcome()`,
+  );
+}
+
+export function attachRun(mailer: object, run: MailerRun): void {
+  (mailer as Attached)[RUN] = run;
+}

@@ -1,0 +1,141 @@
+import { isLocale } from '../../core/config';
+import { currentContext } from '../../core/execution-context';
+import type { I18n, Translate } from '../../core/i18n';
+import { InvalidMailError, MissingTextError } from '../definition/errors';
+import type { Layout, Mailbox, MailHeaders } from '../definition/mail-types';
+import type { ActionCall } from '../definition/mailer-class';
+import type { Attachments } from './attachment';
+import { checkedHeaders, checkedSubject, mailboxes, mergedHeaders } from './headers';
+import { type DeliveryMethod, type Mail, settledDefaults } from './mail';
+
+/** A mail before its parts are rendered: everything known and checked except the bodies. */
+export interface Draft {
+  /** Class of the mailer, such as `UserMailer`. */
+  readonly mailer: string;
+  readonly action: string;
+  readonly from: Mailbox;
+  readonly to: readonly Mailbox[];
+  readonly cc: readonly Mailbox[];
+  readonly bcc: readonly Mailbox[];
+  readonly replyTo: readonly Mailbox[];
+  readonly subject: string;
+  readonly headers: MailHeaders;
+  readonly template: string;
+  readonly layout: Layout;
+  readonly locals: Readonly<Record<string, unknown>>;
+  readonly texts: MailTexts;
+  readonly attachments: Attachments;
+  /** undefined: what MAIL_DELIVERY says. */
+  readonly delivery: DeliveryMethod | undefined;
+}
+
+export interface DraftSettings {
+  readonly from: string;
+  readonly defaultLocale: string;
+  readonly i18n: I18n;
+}
+
+/** @throws InvalidMailError without exactly one sender, without a recipient, or for a header that cannot stand. */
+export function draftOf(message: ActionCall, mail: Mail, settings: DraftSettings): Draft {
+  const { mailer, action, title } = message;
+  const { options } = mail;
+  const defaults = settledDefaults(mailer, { action, params: message.params as Readonly<Record<string, unknown>> });
+  const boxes = (field: 'to' | 'cc' | 'bcc' | 'replyTo') => mailboxes(field, options[field] ?? defaults[field]);
+
+  const [from, ...others] = mailboxes('from', options.from ?? defaults.from ?? settings.from);
+  if (!from || others.length > 0) throw new InvalidMailError(`${title} needs one sender in from`);
+  const to = boxes('to');
+  const cc = boxes('cc');
+  const bcc = boxes('bcc');
+  if (to.length + cc.length + bcc.length === 0) {
+    throw new InvalidMailError(`${title} has no recipient: set to, cc or bcc, or build no mail`);
+  }
+
+  const owner = ownerOf(mailer, action);
+  const name = underscore(owner.name);
+  const locale = chooseLocale([options.locale, currentContext().locale], settings.defaultLocale);
+  const texts = new MailTexts(settings.i18n, locale, mailer.i18nScope ?? name, action);
+  const locals = options.locals ?? {};
+  const subject = checkedSubject(options.subject ?? defaults.subject ?? texts.subject(locals));
+  return {
+    mailer: mailer.name,
+    action,
+    from,
+    to,
+    cc,
+    bcc,
+    replyTo: boxes('replyTo'),
+    subject,
+    headers: checkedHeaders(mergedHeaders({ 'Content-Language': locale }, defaults.headers, options.headers)),
+    template: options.template ?? `${name}/${underscore(action)}`,
+    layout: options.layout ?? mailer.layout,
+    locals,
+    texts,
+    attachments: mail.attachments,
+    delivery: options.delivery,
+  };
+}
+
+/** The class that has the method: an action that is inherited keeps its templates and texts. */
+function ownerOf(mailer: ActionCall['mailer'], action: string): { readonly name: string } {
+  for (let at: unknown = mailer; typeof at === 'function'; at = Object.getPrototypeOf(at)) {
+    if (at.prototype && Object.hasOwn(at.prototype, action)) return at;
+  }
+  return mailer;
+}
+
+/** The first candidate that ships, region left aside (`ko-KR` is `ko`), else the fallback. */
+export function chooseLocale(candidates: readonly (string | undefined)[], fallback: string): string {
+  const asked = candidates.find((candidate) => candidate !== undefined && candidate !== '');
+  const language = asked?.toLowerCase().split(/[-_]/)[0];
+  return isLocale(language) ? language : fallback;
+}
+
+/** The texts of one action in one locale. Bound to both, so that mails rendered at once cannot disturb each other. */
+export class MailTexts {
+  private readonly lookUp: Translate;
+  private readonly prefix: string;
+
+  constructor(
+    private readonly i18n: I18n,
+    readonly locale: string,
+    scope: string,
+    private readonly action: string,
+  ) {
+    this.lookUp = i18n.in(locale);
+    this.prefix = `${scope}.${underscore(action)}`;
+  }
+
+  /**
+   * `.title` is short for `<scope>.<action>.title`.
+   * @throws MissingTextError rather than put a key before a reader's eyes.
+   */
+  readonly t: Translate = (key, values) => {
+    const full = key.startsWith('.') ? this.prefix + key : key;
+    const text = this.lookUp(full, values && asOptions(values));
+    if (text === full) throw new MissingTextError(`no locale file has the text ${full} (locale ${this.locale})`);
+    return text;
+  };
+
+  /** The text `<scope>.<action>.subject`, else the action's name in words. */
+  subject(values: Readonly<Record<string, unknown>>): string {
+    return this.i18n.has(`${this.prefix}.subject`, this.locale) ? this.t('.subject', values) : humanise(this.action);
+  }
+}
+
+/** Under `replace`, a value named like an option of i18next (`lng`, `context`) stays a value. */
+function asOptions(values: Readonly<Record<string, unknown>>) {
+  const { count } = values;
+  return { replace: values, ...(typeof count === 'number' ? { count } : {}) };
+}
+
+/** `UserMailer` → `user_mailer`, `passwordReset` → `password_reset`: folders of templates and keys of texts. */
+export function underscore(name: string): string {
+  return name.replace(/([a-z0-9])([A-Z])|([A-Z])(?=[A-Z][a-z])/g, '$1$3_$2').toLowerCase();
+}
+
+/** `passwordReset` → `Password reset`: the subject of last resort. */
+export function humanise(name: string): string {
+  const words = underscore(name).replaceAll('_', ' ').trim();
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}

@@ -1,0 +1,228 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import type { Config } from '../../core/config';
+
+import type { EventName, Events } from '../../core/events';
+import type { I18n } from '../../core/i18n';
+import { Backoff, Deadline, toError } from '../../support/async';
+import { Recurring } from '../../support/periodic-task';
+import type { Service } from '../../support/service';
+import { ActionRun } from '../compose/action-run';
+import { MailComposer } from '../compose/composer';
+import { DeliveryInProgressError, MailCancelled } from '../definition/errors';
+import type { ActionCall } from '../definition/mailer-class';
+import type { MailSetup } from '../definition/setup';
+import type { Delivery, DeliveryResult, MailMessage } from '../message';
+import { Renderer } from '../render/renderer';
+import type { Transport } from '../transport/transport';
+import { Transports } from '../transport/transports';
+import { digestOfArguments } from './argument-digest';
+import { DeliveryKeys, type DeliveryRecords } from './delivery-record';
+import { Sending } from './send-attempt';
+
+export interface MailDeliveryOptions {
+  readonly config: Pick<Config, 'mail' | 'appUrl' | 'defaultLocale' | 'environment'>;
+  readonly record: DeliveryRecords;
+  readonly i18n: I18n;
+  readonly templatesDir: string;
+  readonly events: Events;
+  /** What the app adds: interceptors, observers, a renderer. */
+  readonly setup?: MailSetup;
+  /** Takes every mail, whatever `config.mail.delivery` and the mail itself say. */
+  readonly transport?: Transport;
+  /** How long a job waits for what is to be noted of its mail while Postgres is away, ms. Default 2000. */
+  readonly patienceMs?: number;
+}
+
+const DAY_MS = 24 * 3600 * 1000;
+/** Kept of the time to stop, for what is cut off to be recorded. */
+const CUT_OFF_MS = 500;
+/** After any of these the next mail of the job belongs to another run. */
+const RUN_EDGES = [
+  'job.started',
+  'job.succeeded',
+  'job.retrying',
+  'job.dead',
+  'job.discarded',
+  'job.returned',
+  'job.superseded',
+] as const;
+
+/**
+ * Turns a message into a mail and sends it: action, draft, claim, parts, interceptors, transport, record. Loads
+ * email-templates and nodemailer, so only the process that delivers makes one.
+ */
+export class MailDelivery implements Service, Delivery {
+  readonly name = 'mail delivery';
+  readonly composer: MailComposer;
+  private readonly transports: Transports;
+  private readonly keys = new DeliveryKeys();
+  private readonly underway = new Set<Promise<unknown>>();
+  private readonly writes: LastingWrites;
+  private readonly unsubscribe: readonly (() => void)[];
+  private readonly housekeeping: Recurring;
+  private stopping: Promise<void> | undefined;
+
+  constructor(private readonly options: MailDeliveryOptions) {
+    const { config, events, templatesDir, i18n, setup, patienceMs } = options;
+    this.writes = new LastingWrites((error, during) => events.emit('process.error', { error, during }), patienceMs);
+    const cache = config.environment === 'production';
+    const renderer = new Renderer({ templatesDir, cache, appUrl: config.appUrl });
+    this.composer = new MailComposer({ config, i18n, renderer, render: setup?.render });
+    this.transports = new Transports(config.mail, events);
+    this.housekeeping = new Recurring({ everyMs: DAY_MS, work: () => this.prune(), onError: () => undefined });
+    this.unsubscribe = RUN_EDGES.map((name) => events.on(name, ({ id }) => this.keys.forget(id)));
+  }
+
+  async start(): Promise<void> {
+    this.housekeeping.start();
+  }
+
+  /** Lets mails that are on their way finish; what is late is cut off and sent by a later run of its job. */
+  stop(deadline: Deadline): Promise<void> {
+    this.stopping ??= this.settle(deadline);
+    return this.stopping;
+  }
+
+  /** As `MailMessage.deliverNow`. */
+  async deliver(message: MailMessage): Promise<DeliveryResult> {
+    if (this.stopping) throw new Error('mail delivery has stopped in this process');
+    return this.track(message.inContext(() => this.attempt(message)));
+  }
+
+  private async attempt(message: MailMessage): Promise<DeliveryResult> {
+    let run: ActionRun | undefined;
+    try {
+      run = new ActionRun(message, this.options.config.appUrl);
+      return await this.work(run);
+    } catch (thrown) {
+      if (thrown instanceof MailCancelled) return this.skipped(message, thrown.message);
+      return this.failed(message, run, toError(thrown));
+    }
+  }
+
+  private async work(run: ActionRun): Promise<DeliveryResult> {
+    const { message } = run;
+    // Before the action, which may change what it is given.
+    const given = digestOfArguments(message.args, message.params);
+    const draft = await this.composer.draft(run);
+    if (!draft) return this.skipped(message, 'the action built no mail');
+    if (!message.mailer.performDeliveries) return this.skipped(message, 'performDeliveries of its mailer is false');
+    const { record, events, setup = {} } = this.options;
+    const transport = this.options.transport ?? this.transports.get(draft.delivery);
+    const key = this.keys.next(draft, given);
+    const claim = await record.claim(key, draft);
+    if (claim.verdict === 'sent') return this.skipped(message, 'already sent by an earlier run of this job');
+    if (claim.verdict === 'busy')
+      throw new DeliveryInProgressError(`another run of this job is sending ${message.title}`);
+    const { composer, writes } = this;
+    const sending = new Sending({ run, draft, key, claim, composer, transport, record, writes, events, setup });
+    return sending.send();
+  }
+
+  /** @throws the error, unless the mailer sees to it. Another run's mail is none of its business. */
+  private async failed(message: ActionCall, run: ActionRun | undefined, error: Error): Promise<DeliveryResult> {
+    let failure = error;
+    try {
+      if (!(error instanceof DeliveryInProgressError) && (await run?.rescue(error))) {
+        return this.skipped(message, `its mailer has seen to ${error.name}: ${error.message}`);
+      }
+    } catch (thrown) {
+      if (thrown instanceof MailCancelled) return this.skipped(message, thrown.message);
+      failure = toError(thrown);
+    }
+    this.options.events.emit('mail.failed', { mailer: message.mailer.name, action: message.action, error: failure });
+    throw failure;
+  }
+
+  private skipped({ mailer, action }: ActionCall, reason: string): DeliveryResult {
+    this.options.events.emit('mail.skipped', { mailer: mailer.name, action, reason });
+    return { status: 'skipped', reason };
+  }
+
+  private report(during: string): (thrown: unknown) => void {
+    const name: EventName = 'process.error';
+    return (thrown) => this.options.events.emit(name, { error: toError(thrown), during });
+  }
+
+  private track<T>(work: Promise<T>): Promise<T> {
+    this.underway.add(work);
+    const done = () => this.underway.delete(work);
+    work.then(done, done);
+    return work;
+  }
+
+  private async prune(): Promise<undefined> {
+    await this.options.record.prune().catch(this.report('removing old delivery records'));
+  }
+
+  private async settle(deadline: Deadline): Promise<void> {
+    void this.track(this.housekeeping.stop());
+    const outcome = await deadline.earlier(CUT_OFF_MS).wait(Promise.allSettled(this.underway));
+    const force = { force: outcome === 'late' };
+    await Promise.all([this.options.transport?.close(force), this.transports.close(force)]);
+    // What was cut off is still to be recorded as failed.
+    await deadline.wait(Promise.allSettled(this.underway));
+    await this.writes.stop(deadline);
+    for (const off of this.unsubscribe) off();
+  }
+}
+
+/** How long whoever writes waits for it, ms. */
+const PATIENCE_MS = 2000;
+/** How long it is tried, ms: an outage that is longer has other consequences. */
+const GIVE_UP_MS = 600_000;
+/** What a stop leaves to whatever ends after this, ms; and the longest pause between two tries by then. */
+const LEFT_MS = 2000;
+const STOPPING_PAUSE_MS = 250;
+
+/**
+ * What must be written down in the end, for the mail is out: tried again and again through an outage of Postgres, in the
+ * background if need be.
+ */
+export class LastingWrites {
+  private readonly pending = new Set<Promise<void>>();
+  private readonly ending = new AbortController();
+  private last: Deadline | undefined;
+
+  /**
+   * @param onError told of the first failure of each, and when it is given up.
+   * @param patienceMs how long whoever writes waits for it. Default 2000.
+   */
+  constructor(
+    private readonly onError: (error: Error, during: string) => void,
+    private readonly patienceMs = PATIENCE_MS,
+  ) {}
+
+  /** Resolves once it is written, or soon. Never rejects. @param during such as `recording a mail that was sent`. */
+  async write(during: string, work: () => Promise<void>): Promise<void> {
+    const written = this.persist(during, work).finally(() => this.pending.delete(written));
+    this.pending.add(written);
+    await Deadline.after(this.patienceMs).wait(written);
+  }
+
+  /** Each is tried until shortly before the deadline. What is not written by then is given up. */
+  async stop(deadline: Deadline): Promise<void> {
+    this.last = deadline.earlier(LEFT_MS);
+    this.ending.abort();
+    await deadline.wait(Promise.all(this.pending));
+  }
+
+  private async persist(during: string, work: () => Promise<void>): Promise<void> {
+    const limit = Deadline.after(GIVE_UP_MS);
+    const backoff = new Backoff({ base: 50, max: 2000 });
+    for (;;) {
+      const error = await work().then(() => undefined, toError);
+      if (!error) return;
+      const over = limit.expired || (this.last?.expired ?? false);
+      if (over || backoff.attempts === 0) this.onError(error, during);
+      if (over) return;
+      await this.pause(backoff.next());
+    }
+  }
+
+  /** Cut short by a stop. */
+  private async pause(ms: number): Promise<void> {
+    if (this.last) await wait(Math.min(ms, STOPPING_PAUSE_MS));
+    else await wait(ms, undefined, { signal: this.ending.signal }).catch(() => undefined);
+  }
+}

@@ -1,0 +1,154 @@
+import type { Events } from '../../core/events';
+import { currentContext } from '../../core/execution-context';
+import { toError } from '../../support/async';
+import { addressKey } from '../../support/email-address';
+import type { ActionRun } from '../compose/action-run';
+import { intercept, type MailComposer, rechecked } from '../compose/composer';
+import type { Draft } from '../compose/draft';
+import { DeliveryInProgressError, MailCancelled, PartialDeliveryError } from '../definition/errors';
+import type { DeliveryKey, OutgoingMessage, Receipt } from '../definition/mail-types';
+import type { AnyMailer } from '../definition/mailer-class';
+import type { MailOrigin, MailSetup } from '../definition/setup';
+import type { DeliveryResult } from '../message';
+import { recipients, type Transport } from '../transport/transport';
+import type { LastingWrites } from './delivery';
+import type { Claim, DeliveryRecords } from './delivery-record';
+
+export interface SendingOptions {
+  readonly run: ActionRun;
+  readonly draft: Draft;
+  readonly key: DeliveryKey;
+  readonly claim: Extract<Claim, { readonly verdict: 'mine' }>;
+  readonly composer: MailComposer;
+  readonly transport: Transport;
+  readonly record: DeliveryRecords;
+  readonly writes: LastingWrites;
+  readonly events: Events;
+  readonly setup: MailSetup;
+}
+
+/** The sending of one mail whose delivery record is claimed: what is left to do, and what is to be noted of it. */
+export class Sending {
+  private readonly origin: MailOrigin;
+  private readonly mailer: AnyMailer;
+
+  constructor(private readonly options: SendingOptions) {
+    const { mailer, action } = options.draft;
+    this.origin = { mailer, action };
+    this.mailer = options.run.mailer;
+  }
+
+  async send(): Promise<DeliveryResult> {
+    const { key, claim, record, transport, writes } = this.options;
+    const since = performance.now();
+    let message: OutgoingMessage;
+    let receipt: Receipt;
+    try {
+      message = this.toTheRest(await this.finish());
+      // Interceptors may be slow.
+      if (performance.now() - since > record.renewAfterMs && !(await record.renew(key.key, claim.token))) {
+        throw new DeliveryInProgressError(`another run of this job has taken ${this.options.run.message.title} over`);
+      }
+      receipt = await transport.send(message);
+    } catch (thrown) {
+      await this.recordFailure(thrown);
+      throw thrown;
+    }
+    const pending = this.pending(receipt);
+    if (pending.length > 0) {
+      const error = new PartialDeliveryError(pending);
+      const settled = [...claim.settled, ...without(recipientsOf(message), pending)];
+      await writes.write('recording a mail that is partly sent', () =>
+        record.partly(key.key, claim.token, settled, error),
+      );
+      await this.announce(message, receipt, since);
+      throw error;
+    }
+    const to = recipients(message);
+    // An error here must not fail the job: it would run again and send again.
+    await writes.write('recording a mail that was sent', () => record.sent(key.key, receipt, to));
+    await this.announce(message, receipt, since);
+    const { refused } = receipt;
+    return { status: 'sent', messageId: claim.messageId, ...(refused && { refused }) };
+  }
+
+  private async finish(): Promise<OutgoingMessage> {
+    const { composer, draft, claim, setup } = this.options;
+    let message = await composer.compose(draft, claim);
+    if (this.mailer.beforeDeliver) {
+      await this.mailer.beforeDeliver(message as never);
+      message = rechecked(message, 'after beforeDeliver');
+    }
+    return intercept(message, this.origin, setup.interceptors ?? []);
+  }
+
+  /** Whom an earlier run has dealt with is left out. */
+  private toTheRest(message: OutgoingMessage): OutgoingMessage {
+    const { settled } = this.options.claim;
+    if (settled.length === 0) return message;
+    const envelopeTo = without(
+      recipients(message),
+      settled.map((address) => ({ address })),
+    );
+    if (envelopeTo.length === 0)
+      throw new MailCancelled('everyone it is for has got it from an earlier run of this job');
+    return { ...message, envelopeTo };
+  }
+
+  /** Whom the job's next run is to try again. Without a job nobody would. */
+  private pending({ refused = [] }: Receipt): NonNullable<Receipt['refused']> {
+    return currentContext().jobId === undefined ? [] : refused.filter(({ permanent }) => permanent === false);
+  }
+
+  private async recordFailure(thrown: unknown): Promise<void> {
+    const { record, key, claim } = this.options;
+    const noted =
+      thrown instanceof MailCancelled
+        ? record.withdraw(key.key, claim.token)
+        : record.failed(key.key, claim.token, toError(thrown));
+    await noted.catch(this.report('recording a failed mail'));
+  }
+
+  private async announce(message: OutgoingMessage, receipt: Receipt, since: number): Promise<void> {
+    const { events, transport, setup } = this.options;
+    const { origin } = this;
+    const { messageId, refused = [] } = receipt;
+    const to = without(recipientsOf(message), refused);
+    const durationMs = Math.round(performance.now() - since);
+    events.emit('mail.sent', { to, via: transport.name, messageId, durationMs, ...origin });
+    const pending = new Set(this.pending(receipt));
+    for (const one of refused.filter((each) => !pending.has(each))) {
+      const error = new Error(`the server took the mail for the others, but not for ${one.address}: ${one.answer}`);
+      events.emit('mail.failed', { error, ...origin });
+    }
+    await this.attempt('afterDeliver of a mailer', () =>
+      this.mailer.afterDeliver?.(message as never, receipt as never),
+    );
+    for (const observer of setup.observers ?? []) {
+      await this.attempt('an observer of mails', () => observer(message, receipt, origin));
+    }
+  }
+
+  /** The mail is out: whatever goes wrong now must not send it again. */
+  private async attempt(during: string, work: () => unknown): Promise<void> {
+    try {
+      await work();
+    } catch (thrown) {
+      this.report(during)(thrown);
+    }
+  }
+
+  private report(during: string): (thrown: unknown) => void {
+    return (thrown) => this.options.events.emit('process.error', { error: toError(thrown), during });
+  }
+}
+
+/** Who is to get it this time. */
+function recipientsOf(message: OutgoingMessage): readonly string[] {
+  return message.envelopeTo ?? recipients(message);
+}
+
+function without(addresses: readonly string[], others: readonly { readonly address: string }[]): string[] {
+  const keys = new Set(others.map(({ address }) => addressKey(address)));
+  return addresses.filter((address) => !keys.has(addressKey(address)));
+}

@@ -1,0 +1,76 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { UserError } from '../core/errors';
+import { toError } from '../support/async';
+import type { MailerClass, MailerLookup } from './definition/mailer-class';
+import { Mailer } from './mailer';
+
+/** An app's mailers by the name of their class. */
+export class Mailers implements MailerLookup {
+  private readonly classes = new Map<string, MailerClass>();
+
+  constructor(
+    readonly place: string,
+    classes: Iterable<MailerClass> = [],
+  ) {
+    for (const mailer of classes) this.add(mailer);
+  }
+
+  /** @throws UserError when the name is taken. */
+  add(mailer: MailerClass): void {
+    if (this.classes.has(mailer.name)) {
+      throw new UserError(`there is another mailer named ${mailer.name}; mails for later tell them by name`);
+    }
+    this.classes.set(mailer.name, mailer);
+  }
+
+  get size(): number {
+    return this.classes.size;
+  }
+
+  get(name: string): MailerClass | undefined {
+    return this.classes.get(name);
+  }
+
+  [Symbol.iterator](): Iterator<MailerClass> {
+    return this.classes.values();
+  }
+}
+
+/**
+ * Loads every mailer of a folder, one exported subclass of `Mailer` per file; not of folders below it, which hold
+ * templates, previews, and what mailers share. A folder that is missing holds none.
+ * @throws UserError that names the file and the reason.
+ */
+export function loadMailers(folder: string): Mailers {
+  const mailers = new Mailers(folder);
+  if (!fs.existsSync(folder)) return mailers;
+  for (const name of fs.readdirSync(folder).sort()) {
+    if (!/\.(js|ts)$/.test(name) || /\.(d|test|spec)\.(js|ts)$/.test(name)) continue;
+    const file = path.join(folder, name);
+    try {
+      mailers.add(mailerOf(require(file)));
+    } catch (thrown) {
+      const error = toError(thrown);
+      throw Object.assign(new UserError(`${file}: ${error.message}`), { cause: error });
+    }
+  }
+  return mailers;
+}
+
+/** @throws UserError for a module that does not export exactly one mailer. */
+function mailerOf(module: unknown): MailerClass {
+  const candidates = typeof module === 'object' && module !== null ? Object.values(module) : [module];
+  const [mailer, another] = new Set(candidates.filter(isMailerClass));
+  if (!mailer) throw new UserError('a file in the mailers folder must export a subclass of Mailer');
+  if (another) {
+    throw new UserError(
+      `it exports ${mailer.name} and ${another.name}; a file in the mailers folder exports one mailer`,
+    );
+  }
+  return mailer;
+}
+
+function isMailerClass(value: unknown): value is MailerClass {
+  return typeof value === 'function' && value.prototype instanceof Mailer;
+}

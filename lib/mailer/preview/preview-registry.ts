@@ -1,0 +1,134 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { UserError } from '../../core/errors';
+import { toError } from '../../support/async';
+import { MailerPreview, type PreviewClass } from '../mailer';
+
+export interface PreviewName {
+  /** Such as `UserMailer`: the class without its `Preview`. */
+  readonly mailer: string;
+  /** The method, such as `welcome`. */
+  readonly action: string;
+}
+
+/** The previews of an app, by the mailer in their class's name. */
+export class Previews {
+  private readonly classes = new Map<string, PreviewClass>();
+
+  /** @throws UserError for a name that does not end in Preview, or is taken. */
+  add(preview: PreviewClass): void {
+    const mailer = preview.name.replace(/Preview$/, '');
+    if (mailer === preview.name || mailer === '') {
+      throw new UserError(`its class is named ${preview.name || 'nothing'}; name it after a mailer: UserMailerPreview`);
+    }
+    if (this.classes.has(mailer)) throw new UserError(`there is another ${preview.name}`);
+    this.classes.set(mailer, preview);
+  }
+
+  /** Every preview, the mailers by name, each one's methods in the order they are written in. */
+  names(): PreviewName[] {
+    const sorted = [...this.classes].sort(([a], [b]) => (a < b ? -1 : 1));
+    return sorted.flatMap(([mailer, preview]) => actionsOf(preview).map((action) => ({ mailer, action })));
+  }
+
+  /** @returns undefined when there is no such preview: only methods of the class itself are. */
+  find({ mailer, action }: PreviewName): PreviewClass | undefined {
+    const preview = this.classes.get(mailer);
+    return preview && actionsOf(preview).includes(action) ? preview : undefined;
+  }
+}
+
+/** Methods, inherited ones last. */
+function actionsOf(preview: PreviewClass): string[] {
+  const found = new Set<string>();
+  for (let at: object = preview.prototype; at !== MailerPreview.prototype; at = Object.getPrototypeOf(at)) {
+    const own = Object.getOwnPropertyNames(at).filter((name) => isAction(at, name));
+    for (const name of own) found.add(name);
+  }
+  return [...found];
+}
+
+function isAction(prototype: object, name: string): boolean {
+  const { value } = Object.getOwnPropertyDescriptor(prototype, name) ?? {};
+  return name !== 'constructor' && !name.startsWith('_') && typeof value === 'function';
+}
+
+/**
+ * Loads every preview of a folder: one exported subclass of `MailerPreview` per file. A folder that is missing holds none.
+ * @throws UserError that names the file and the reason.
+ */
+export function loadPreviews(folder: string): Previews {
+  const previews = new Previews();
+  if (!fs.existsSync(folder)) return previews;
+  for (const name of fs.readdirSync(folder).sort()) {
+    if (!/\.(js|ts)$/.test(name) || /\.(d|test|spec)\.(js|ts)$/.test(name)) continue;
+    const file = path.join(folder, name);
+    try {
+      previews.add(previewOf(require(file)));
+    } catch (thrown) {
+      const error = toError(thrown);
+      throw Object.assign(new UserError(`${file}: ${error.message}`), { cause: error });
+    }
+  }
+  return previews;
+}
+
+function previewOf(module: unknown): PreviewClass {
+  const candidates = typeof module === 'object' && module !== null ? Object.values(module) : [module];
+  const [preview, another] = new Set(candidates.filter(isPreviewClass));
+  if (!preview || another) {
+    throw new UserError('a file in the previews folder must export one subclass of MailerPreview');
+  }
+  return preview;
+}
+
+function isPreviewClass(value: unknown): value is PreviewClass {
+  return typeof value === 'function' && value.prototype instanceof MailerPreview;
+}
+
+interface OfOnePreview extends PreviewName {
+  readonly locale: string | null;
+}
+
+/** What a web worker asks of the process that renders previews. */
+export type PreviewOrder = { readonly id: number } & (
+  | { readonly ask: 'names' }
+  | ({ readonly ask: 'mail' } & OfOnePreview)
+  /** Really sends it, to this address instead of its own recipients; `prefix` comes before its subject. */
+  | ({ readonly ask: 'send'; readonly to: string; readonly prefix: string } & OfOnePreview)
+);
+
+/** What came of it. Plain data. */
+export type PreviewReply =
+  | { readonly kind: 'names'; readonly names: readonly PreviewName[] }
+  | PreviewedMail
+  /** `response`: what the server answered, or where the mail lies. */
+  | { readonly kind: 'sent'; readonly response: string }
+  /** The action builds no mail for what the preview gives it. */
+  | { readonly kind: 'none' }
+  /** There is no preview of that name. */
+  | { readonly kind: 'unknown' }
+  | PreviewFault;
+
+export interface PreviewedMail {
+  readonly kind: 'mail';
+  /** The whole message, in base64. */
+  readonly eml: string;
+  /** Not in the message. */
+  readonly bcc: readonly string[];
+  /** That it is in. */
+  readonly locale: string;
+}
+
+/** The preview, the action or a template failed. */
+export interface PreviewFault {
+  readonly kind: 'fault';
+  readonly name: string;
+  readonly message: string;
+  /** Where, if that is known: relative to the app's root; `line` counts from 1. */
+  readonly file: string | null;
+  readonly line: number | null;
+  /** The lines around it. */
+  readonly excerpt: { readonly from: number; readonly lines: readonly string[] } | null;
+  readonly stack: string;
+}

@@ -1,0 +1,243 @@
+import fs from 'node:fs';
+import path from 'node:path';
+
+/** Of all that is kept, in characters. */
+const KEPT = 1_000_000;
+
+interface Known {
+  /** undefined: this one must be inlined whole. */
+  readonly filling: Promise<Filling | undefined>;
+  size: number;
+}
+
+/**
+ * Writes style sheets into the elements of HTML. That takes a millisecond and more, yet what comes of it depends on
+ * elements and attributes alone: so it is done once for mails that differ only in their texts and links, and those are
+ * put in. As they never meet the inliner, no text can look like markup to it (`{{` and `data-inline` do).
+ */
+export class CssInliner {
+  /** The latest used last. */
+  private readonly known = new Map<string, Known>();
+  private size = 0;
+
+  /** @param inline does it for whole HTML. */
+  constructor(private readonly inline: (html: string) => Promise<string>) {}
+
+  /** @returns what the inliner itself would make of it, byte for byte. */
+  async apply(html: string): Promise<string> {
+    const skeleton = skeletonOf(html);
+    if (!skeleton) return this.whole(html);
+    const { marked, values, css } = skeleton;
+    const known = this.known.get(marked) ?? this.learn(marked, values.length, css);
+    this.use(marked, known);
+    const filling = await known.filling;
+    return filling ? filling(values) : this.whole(html);
+  }
+
+  private learn(marked: string, count: number, css: string): Known {
+    const filling = seesValues(css)
+      ? Promise.resolve(undefined)
+      : this.inline(marked).then((one) => fillingOf(one, count));
+    const known: Known = { filling, size: marked.length * 2 };
+    filling.catch(() => this.forget(marked, known));
+    return known;
+  }
+
+  private use(marked: string, known: Known): void {
+    this.forget(marked, known);
+    this.known.set(marked, known);
+    this.size += known.size;
+    for (const [oldest, { size }] of this.known) {
+      if (this.size <= KEPT) break;
+      this.known.delete(oldest);
+      this.size -= size;
+    }
+  }
+
+  private forget(marked: string, known: Known): void {
+    if (this.known.get(marked) !== known) return;
+    this.known.delete(marked);
+    this.size -= known.size;
+  }
+
+  /** juice takes `{{` and `<%` for the beginning of code, up to the next end of such, whatever is between. */
+  private async whole(html: string): Promise<string> {
+    const guard = '\uE001';
+    if (html.includes(guard) || !/\{\{|<%/.test(html)) return this.inline(html);
+    const inlined = await this.inline(html.replace(/\{(?=\{)|<(?=%)/g, `$&${guard}`));
+    return inlined.replaceAll(guard, '');
+  }
+}
+
+/** Whether a selector may ask for what the skeleton leaves out. */
+function seesValues(css: string): boolean {
+  if (/:i?contains\b|\\|@import/i.test(css)) return true;
+  for (const [, name] of css.matchAll(/\[([^\]~|^$*=]*)/g)) {
+    if (!/^\s*[\w-]+\s*$/.test(name ?? '') || /^\s*(?:href|src|alt|title)\s*$/i.test(name ?? '')) return true;
+  }
+  return false;
+}
+
+/** HTML whose texts are taken out: what style sheets see of it. */
+export interface Skeleton {
+  /** The HTML with a mark in place of each value: equal for mails that differ in texts and links only. */
+  readonly marked: string;
+  /** By the number in their mark. */
+  readonly values: readonly string[];
+  /** The style sheets in it. */
+  readonly css: string;
+}
+
+/** A character for private use: no markup, and rare in texts. */
+const MARK = '\uE000';
+const TAG =
+  /<([a-z][a-z0-9:-]*)((?:\s+[^\s"'<>/=]+(?:\s*=\s*(?:"[^"]*"|'[^']*'|[^\s"'=<>`]+))?)*)\s*(\/?)>|<\/[a-z][^\s<>/]*\s*>/iy;
+const ATTRIBUTE = /\s+([^\s"'<>/=]+)(?:\s*=\s*(?:"([^"]*)"|'[^']*'|[^\s"'=<>`]+))?/y;
+/** What links and images differ in from mail to mail, and juice does not read. */
+const VARYING = new Set(['href', 'src', 'alt', 'title']);
+const WITH_VARYING = new Set(['a', 'img']);
+/** No markup inside. */
+const RAW = new Set(['style', 'title', 'textarea']);
+/** Names files, has other rules of its own, or is in no mail. */
+const STRANGE = new Set(['script', 'link', 'svg', 'math', 'plaintext']);
+
+/**
+ * Takes texts, and `href`, `src`, `alt` and `title` of links and images, out of HTML.
+ * @returns undefined for HTML that a parser might read in another way than we do: with a bare `<`, an odd comment,
+ * scripts, linked style sheets.
+ */
+export function skeletonOf(html: string): Skeleton | undefined {
+  return html.includes(MARK) ? undefined : new Reading(html).read();
+}
+
+/** Puts values into what has become of a skeleton, cut at its marks. */
+export type Filling = (values: readonly string[]) => string;
+
+/** @returns undefined when a mark of `marked` is missing in `html`, or there more than once. */
+export function fillingOf(html: string, count: number): Filling | undefined {
+  const parts = html.split(MARK);
+  const order = parts.filter((_, index) => index % 2 === 1).map(Number);
+  if (order.length !== count || new Set(order).size !== count || order.some((n) => !(n >= 0 && n < count))) {
+    return undefined;
+  }
+  const between = parts.filter((_, index) => index % 2 === 0);
+  return (values) => {
+    let filled = between[0] ?? '';
+    for (let index = 0; index < order.length; index++) filled += `${values[order[index] ?? 0]}${between[index + 1]}`;
+    return filled;
+  };
+}
+
+class Reading {
+  private readonly kept: string[] = [];
+  private readonly values: string[] = [];
+  private css = '';
+  private at = 0;
+  /** Up to here all is in `kept`. */
+  private keptTo = 0;
+
+  constructor(private readonly html: string) {}
+
+  read(): Skeleton | undefined {
+    const { html } = this;
+    for (;;) {
+      const open = html.indexOf('<', this.at);
+      this.text(open < 0 ? html.length : open);
+      if (open < 0) break;
+      if (!(html.startsWith('<!', open) ? this.declaration(open) : this.tag(open))) return undefined;
+    }
+    this.kept.push(html.slice(this.keptTo));
+    return { marked: this.kept.join(''), values: this.values, css: this.css };
+  }
+
+  /** White space stays: where there is nothing else, a parser may treat it otherwise than text. */
+  private text(end: number): void {
+    if (/\S/.test(this.html.slice(this.at, end))) this.takeOut(this.at, end);
+    this.at = end;
+  }
+
+  private takeOut(start: number, end: number): void {
+    this.kept.push(this.html.slice(this.keptTo, start), MARK, String(this.values.length), MARK);
+    this.values.push(this.html.slice(start, end));
+    this.keptTo = end;
+  }
+
+  private declaration(open: number): boolean {
+    const { html } = this;
+    const comment = html.startsWith('<!--', open);
+    if (comment ? /^<!---?>/.test(html.slice(open, open + 6)) : !/[a-z[]/i.test(html[open + 2] ?? '')) return false;
+    if (html.startsWith('<![CDATA[', open)) return false;
+    const end = html.indexOf(comment ? '-->' : '>', open + 2);
+    this.at = end + (comment ? 3 : 1);
+    return end >= 0;
+  }
+
+  private tag(open: number): boolean {
+    TAG.lastIndex = open;
+    const found = TAG.exec(this.html);
+    if (!found) return false;
+    this.at = TAG.lastIndex;
+    const name = found[1]?.toLowerCase();
+    if (name === undefined) return true;
+    if (STRANGE.has(name)) return false;
+    if (WITH_VARYING.has(name)) this.attributes(open + 1 + name.length, found[2] ?? '');
+    return !RAW.has(name) || (found[3] === '' && this.raw(name));
+  }
+
+  private attributes(start: number, text: string): void {
+    ATTRIBUTE.lastIndex = 0;
+    for (let found = ATTRIBUTE.exec(text); found; found = ATTRIBUTE.exec(text)) {
+      const [, name = '', value = ''] = found;
+      // In double quotes it comes back as it was.
+      if (value === '' || !VARYING.has(name)) continue;
+      const end = start + ATTRIBUTE.lastIndex - 1;
+      this.takeOut(end - value.length, end);
+    }
+  }
+
+  private raw(name: string): boolean {
+    const rest = new RegExp(`</${name}`, 'gi');
+    rest.lastIndex = this.at;
+    const close = rest.exec(this.html)?.index;
+    if (close === undefined) return false;
+    if (name === 'style') this.css += `${this.html.slice(this.at, close)}\n`;
+    else if (this.html.slice(this.at, close).includes('<')) return false;
+    else this.text(close);
+    this.at = close;
+    return true;
+  }
+}
+
+const LINK = /<link\b(?:[^>"']|"[^"]*"|'[^']*')*>/gi;
+
+/**
+ * Puts style sheets that are linked into HTML, where they are files of the templates' own folder. Any other link stays as
+ * it is: the HTML may hold what somebody has written, and must fetch nothing from our network and read none of our files.
+ * @param root the templates' folder.
+ */
+export function withOwnStyleSheets(html: string, root: string): string {
+  return html.replace(LINK, (link) => {
+    if (!attributeOf(link, 'rel')?.toLowerCase().split(/\s+/).includes('stylesheet')) return link;
+    const css = ownFile(attributeOf(link, 'href') ?? '', root);
+    if (css === undefined) return link;
+    const media = attributeOf(link, 'media');
+    return `<style>\n${media === undefined ? css : `@media ${media} {\n${css}\n}`}\n</style>`;
+  });
+}
+
+function attributeOf(tag: string, name: string): string | undefined {
+  const found = new RegExp(`\\s${name}\\s*=\\s*(?:"([^"]*)"|'([^']*)'|([^\\s"'>]+))`, 'i').exec(tag);
+  return found?.slice(1).find((value) => value !== undefined);
+}
+
+/** @returns undefined for a URL, for what is no style sheet, and for what lies elsewhere, by a symbolic link, too. */
+function ownFile(href: string, root: string): string | undefined {
+  if (!/^[\w./-]+\.css$/.test(href)) return undefined;
+  try {
+    const folder = fs.realpathSync(root);
+    const file = fs.realpathSync(path.resolve(folder, href));
+    return file.startsWith(folder + path.sep) ? fs.readFileSync(file, 'utf8') : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,137 @@
+import path from 'node:path';
+import type EmailTemplates from 'email-templates';
+import { MissingTemplateError } from '../definition/errors';
+import type { Layout, Parts, RenderRequest } from '../definition/mail-types';
+import { CssInliner, withOwnStyleSheets } from './css-inliner';
+import { Views } from './views';
+
+/** Travels through email-templates as one local, so that its own locals (`cache`, `pretty`) cannot hide the mail's. */
+type Wrapped = { readonly request: RenderRequest } | { readonly html: string };
+
+const WIDTH = 72;
+
+/**
+ * Renders the parts of a mail with email-templates, which is loaded here and nowhere else: it costs 40 MiB, so only a
+ * process that delivers constructs a renderer.
+ *
+ * email-templates' own `render` runs the engine twice and leaves the first rejection unhandled, which ends the
+ * process; it inlines CSS into subject and text too; and its i18n writes to the locale files. Hence ours.
+ */
+export class Renderer {
+  private readonly email: EmailTemplates<Wrapped>;
+  private readonly inliner: CssInliner;
+  private readonly views: Views;
+
+  /** @param options.cache false reads templates again when they change. */
+  constructor(
+    private readonly options: { readonly templatesDir: string; readonly cache: boolean; readonly appUrl: string },
+  ) {
+    this.views = new Views(options.templatesDir, options);
+    const Email = require('email-templates') as typeof EmailTemplates;
+    this.email = new Email<Wrapped>({
+      send: true,
+      preview: false,
+      transport: { jsonTransport: true },
+      views: { root: options.templatesDir, options: { extension: 'ejs' } },
+      juiceResources: {
+        applyStyleTags: true,
+        removeStyleTags: true,
+        preserveMediaQueries: true,
+        // Nothing is fetched, even where a text of the mail says `data-inline`.
+        webResources: {
+          relativeTo: options.templatesDir,
+          links: false,
+          images: false,
+          scripts: false,
+          svgs: false,
+          inlineAttribute: '(?!)',
+        },
+      },
+      htmlToText: {
+        wordwrap: WIDTH,
+        selectors: [
+          { selector: 'img', format: 'skip' },
+          { selector: '[aria-hidden=true]', format: 'skip' },
+          { selector: '.preheader', format: 'skip' },
+        ],
+      },
+      render: (view, wrapped) => this.renderPart(view, wrapped),
+    });
+    this.inliner = new CssInliner((html) => this.email.juiceResources(withOwnStyleSheets(html, options.templatesDir)));
+  }
+
+  /** @throws TemplateError with file and line; MissingTemplateError. */
+  async render(request: RenderRequest): Promise<Parts> {
+    const folder = request.template;
+    if (!this.views.exists(`${folder}/html`) && !this.views.exists(`${folder}/text`)) {
+      throw new MissingTemplateError(
+        `there is no ${this.views.file(`${folder}/html`)} and no text.ejs beside it: write one, or both`,
+      );
+    }
+    const { html, text } = await this.email.renderAll(folder, { request });
+    return { ...(typeof html === 'string' ? { html } : {}), text: tidy(String(text ?? '')) };
+  }
+
+  /** The text of a mail of which only the HTML is known. */
+  async textOf(html: string): Promise<string> {
+    const { text } = await this.email.renderAll('html', { html });
+    return tidy(String(text ?? ''));
+  }
+
+  private async renderPart(view: string, wrapped: Wrapped | undefined): Promise<string | undefined> {
+    const kind = path.basename(view);
+    if (wrapped && 'html' in wrapped) return kind === 'html' ? wrapped.html : undefined;
+    if (!wrapped || (kind !== 'html' && kind !== 'text')) return undefined;
+    const { request } = wrapped;
+    const slots = new Map<string, string>();
+    const locals = {
+      t: request.t,
+      locale: request.locale,
+      subject: request.subject,
+      appUrl: this.options.appUrl,
+      provide: (name: string, text: string) => void slots.set(name, text),
+      slot: (name: string) => slots.get(name) ?? '',
+      ...request.helpers,
+      ...request.locals,
+    };
+    const layout = layoutFor(request.layout, kind);
+    let whole = this.views.exists(view)
+      ? this.views.render(view, locals)
+      : await this.derived(kind, layout, request.template, locals);
+    if (whole !== undefined && layout !== false) {
+      slots.set('content', whole);
+      whole = this.views.render(this.layout(layout, kind), locals);
+    }
+    return whole !== undefined && kind === 'html' ? this.inliner.apply(whole) : whole;
+  }
+
+  /** Of the HTML without its layout. undefined where text has no layout: email-templates then derives it from the whole. */
+  private async derived(
+    kind: 'html' | 'text',
+    layout: string | false,
+    template: string,
+    locals: Readonly<Record<string, unknown>>,
+  ): Promise<string | undefined> {
+    if (kind === 'html' || (layout !== false && !this.views.exists(`layouts/${layout}/text`))) return undefined;
+    return this.textOf(this.views.render(`${template}/html`, locals));
+  }
+
+  private layout(name: string, kind: string): string {
+    const view = `layouts/${name}/${kind}`;
+    if (this.views.exists(view)) return view;
+    throw new MissingTemplateError(`there is no ${this.views.file(view)}: write it, or set static layout = false`);
+  }
+}
+
+/** Template tags leave blank lines behind. */
+function tidy(text: string): string {
+  return `${text
+    .replace(/[^\S\n]+$/gm, '')
+    .replace(/\n{3,}/g, '\n\n')
+    .trim()}\n`;
+}
+
+/** The layout of one part. */
+export function layoutFor(layout: Layout, part: 'html' | 'text'): string | false {
+  return typeof layout === 'object' ? layout[part] : layout;
+}

@@ -1,0 +1,71 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import ejs, { type TemplateFunction } from 'ejs';
+import { compilingError, MissingTemplateError, renderingError } from '../definition/errors';
+
+interface Compiled {
+  readonly modifiedMs: number;
+  readonly run: TemplateFunction;
+}
+
+/** EJS files below one folder, by names such as `user_mailer/welcome/html`. Compiled once, again when the file changes. */
+export class Views {
+  private readonly compiled = new Map<string, Compiled>();
+
+  /** @param options.cache false also reads partials afresh for every mail, for development. */
+  constructor(
+    private readonly root: string,
+    private readonly options: { readonly cache: boolean },
+  ) {}
+
+  /** @throws MissingTemplateError for a name that leads out of the folder. */
+  file(view: string): string {
+    if (view.split('/').some((part) => part === '' || part.startsWith('.') || /[\\\0]/.test(part))) {
+      throw new MissingTemplateError(`${JSON.stringify(view)} names no template: give a path below ${this.root}`);
+    }
+    return path.join(this.root, `${view}.ejs`);
+  }
+
+  exists(view: string): boolean {
+    return this.compiled.has(view) || fs.existsSync(this.file(view));
+  }
+
+  /** @throws TemplateError with file and line. */
+  render(view: string, locals: Readonly<Record<string, unknown>>): string {
+    const run = this.compile(view);
+    try {
+      return run({ ...locals });
+    } catch (thrown) {
+      throw renderingError(this.file(view), thrown);
+    }
+  }
+
+  private compile(view: string): TemplateFunction {
+    const known = this.compiled.get(view);
+    if (known && this.options.cache) return known.run;
+    const file = this.file(view);
+    const modifiedMs = fs.statSync(file).mtimeMs;
+    if (known?.modifiedMs === modifiedMs) return known.run;
+
+    const source = fs.readFileSync(file, 'utf8');
+    // Only HTML is escaped: in a text part `<%= %>` writes what it is given.
+    const escaping = view.endsWith('text') ? { escape: plain } : {};
+    try {
+      const run = ejs.compile(source, {
+        filename: file,
+        root: this.root,
+        views: [this.root],
+        cache: this.options.cache,
+        ...escaping,
+      });
+      this.compiled.set(view, { modifiedMs, run });
+      return run;
+    } catch (thrown) {
+      throw compilingError(file, source, thrown);
+    }
+  }
+}
+
+function plain(value: unknown): string {
+  return value === undefined || value === null ? '' : String(value);
+}

@@ -1,0 +1,195 @@
+import { createHmac, randomBytes } from 'node:crypto';
+import type { Knex } from 'knex';
+import type { Config } from '../../core/config';
+import type { Redis } from '../../core/redis';
+import { answerWithin } from '../../core/redis-script';
+import { lazily } from '../../support/async';
+import { sameText } from '../../support/text';
+import type { Role, Visitor } from '../ui/context';
+import { readCookie } from '../ui/shell';
+
+/** How long a sign-in lasts, seconds. */
+export const SESSION_SECONDS = 12 * 60 * 60;
+const SESSION = 'catamount_ops';
+const FORMS = 'catamount_ops_forms';
+const SECRET = /^[A-Za-z0-9_-]{22}$/;
+
+/** Who is signed in travels in a signed cookie, so the pages work while Redis or Postgres does not. */
+export class Sessions {
+  private readonly key: () => Promise<Buffer>;
+  private readonly token: string | null;
+  private readonly signOuts: SignOuts;
+  private readonly now: () => number;
+
+  /** @param options `now`: ms since 1970. */
+  constructor(options: KeyStores & { readonly now?: () => number }) {
+    this.key = sessionKey(options);
+    this.token = options.config.opsToken;
+    this.signOuts = new SignOuts(options.redis, options.knex);
+    this.now = options.now ?? Date.now;
+  }
+
+  /** @param cookies the header. @param host that was asked. */
+  async visitor(cookies: string, host: string): Promise<Visitor> {
+    return (await this.signedIn(readCookie(cookies, this.cookieAt(host)))) ?? unsigned('guest', cookies);
+  }
+
+  /** Who bears the token has no session. */
+  bearer(cookies: string): Visitor {
+    return unsigned('operator', cookies);
+  }
+
+  /** Whether this is the token that lets in who has not signed in. */
+  opens(token: string): boolean {
+    return this.token !== null && sameText(token, this.token);
+  }
+
+  private async signedIn(cookie = ''): Promise<Visitor | undefined> {
+    const [role = '', secret = '', expires = '', signature = '', ...more] = cookie.split('.');
+    if ((role !== 'operator' && role !== 'viewer') || !SECRET.test(secret) || more.length > 0) return undefined;
+    if (!sameText(await this.sign([role, secret, expires]), signature) || Number(expires) <= this.now() / 1000)
+      return undefined;
+    return (await this.signOuts.has(secret)) ? undefined : { role, secret };
+  }
+
+  /** A new visitor, never the one before the sign-in, and their cookie. */
+  async signIn(role: Role, host: string): Promise<string> {
+    const parts = [role, newSecret(), String(Math.floor(this.now() / 1000) + SESSION_SECONDS)];
+    return `${this.cookieAt(host)}=${[...parts, await this.sign(parts)].join('.')}; Max-Age=${SESSION_SECONDS}`;
+  }
+
+  /** In every browser that has the same cookie, for good. */
+  async signOut({ secret }: Visitor, host: string): Promise<string> {
+    await this.signOuts.add(secret, SESSION_SECONDS);
+    return `${this.cookieAt(host)}=; Max-Age=0`;
+  }
+
+  /** Whether a visitor has signed out since they were let in, for streams, which the gate sees once. */
+  async hasLeft({ role, secret }: Visitor): Promise<boolean> {
+    return role !== 'guest' && (await this.signOuts.has(secret));
+  }
+
+  /** For those who are not signed in: what their forms are bound to. Another cookie, so that it ends no session. */
+  static formCookie({ secret }: Visitor): string {
+    return `${FORMS}=${secret}`;
+  }
+
+  /** Browsers give a cookie to every port of a host, and who develops two apps has both at localhost. */
+  private cookieAt(host: string): string {
+    const [, port] = /:(\d+)$/.exec(host) ?? [];
+    return this.token === null || port === undefined ? SESSION : `${SESSION}_${port}`;
+  }
+
+  private async sign(parts: readonly string[]): Promise<string> {
+    return createHmac('sha256', await this.key())
+      .update(parts.join('.'))
+      .digest('base64url');
+  }
+}
+
+function unsigned(role: 'operator' | 'guest', cookies: string): Visitor {
+  const secret = readCookie(cookies, FORMS);
+  return { role, secret: secret && SECRET.test(secret) ? secret : newSecret() };
+}
+
+function newSecret(): string {
+  return randomBytes(16).toString('base64url');
+}
+
+export interface KeyStores {
+  readonly config: Pick<Config, 'ops' | 'opsToken'>;
+  readonly appName: string;
+  readonly redis: Redis;
+  readonly knex: Knex;
+}
+
+const NAME = 'sessions';
+const COPY = 'catamount:ops:key';
+const KEY_TIMEOUT_MS = 2000;
+
+/**
+ * What sessions are signed with: random, or OPS_SECRET, and the passwords, so that a new password ends every session. A
+ * key made of the passwords alone could be guessed by a viewer, who knows one of them and has a cookie to try it on. Where
+ * nobody signs in, the token, which is random itself: a new start ends every session.
+ */
+export function sessionKey(stores: KeyStores): () => Promise<Buffer> {
+  const { config, appName } = stores;
+  return lazily(async () => {
+    const { ops, opsToken } = config;
+    if (ops === null)
+      return createHmac('sha256', opsToken ?? '')
+        .update(`sessions of ${appName}`)
+        .digest();
+    const secret = ops.secret ?? (await storedKey(stores));
+    const parts = JSON.stringify([appName, ops.user, ops.password, ops.viewerPassword]);
+    return createHmac('sha256', secret).update(parts).digest();
+  });
+}
+
+/** Of Postgres, made by whoever asks first. The copy in Redis is for processes that begin while Postgres is away. */
+async function storedKey({ redis, knex }: KeyStores): Promise<Buffer> {
+  try {
+    const key = await answerWithin(KEY_TIMEOUT_MS, keyInPostgres(knex));
+    await redis.client.set(COPY, key.toString('base64')).catch(() => undefined);
+    return key;
+  } catch (error) {
+    const copy = await redis.client.get(COPY).catch(() => null);
+    if (copy === null) throw error;
+    return Buffer.from(copy, 'base64');
+  }
+}
+
+async function keyInPostgres(knex: Knex): Promise<Buffer> {
+  await knex.raw('insert into ops_keys (name, key) values (?, ?) on conflict do nothing', [NAME, randomBytes(32)]);
+  const { rows } = await knex.raw<{ rows: { key: Buffer }[] }>('select key from ops_keys where name = ?', [NAME]);
+  const [row] = rows;
+  if (!row) throw new Error('The key of the sessions was deleted from ops_keys while it was read');
+  return row.key;
+}
+
+const PREFIX = 'catamount:ops:signed-out:';
+/** Nobody waits longer for a store that is away. */
+const SIGN_OUT_TIMEOUT_MS = 1000;
+
+/** Sessions that were ended: kept in Postgres, which loses nothing, and in Redis for the time that Postgres is away. */
+export class SignOuts {
+  constructor(
+    private readonly redis: Redis,
+    private readonly knex: Knex,
+  ) {}
+
+  async add(secret: string, seconds: number): Promise<void> {
+    const session = digestOf(secret);
+    const inPostgres = async () => {
+      await this.knex.raw(
+        `insert into ops_sign_outs (session, expires_at) values (?, now() + ? * interval '1 second')
+         on conflict do nothing`,
+        [session, seconds],
+      );
+      await this.knex.raw('delete from ops_sign_outs where expires_at < now()');
+    };
+    await Promise.allSettled([
+      answerWithin(SIGN_OUT_TIMEOUT_MS, inPostgres()),
+      answerWithin(SIGN_OUT_TIMEOUT_MS, this.redis.client.set(PREFIX + session, '1', { EX: seconds })),
+    ]);
+  }
+
+  /** While neither store answers, nobody has: the pages work through an outage. */
+  async has(secret: string): Promise<boolean> {
+    const session = digestOf(secret);
+    const answers = await Promise.allSettled([
+      answerWithin(SIGN_OUT_TIMEOUT_MS, this.redis.client.exists(PREFIX + session)),
+      answerWithin(SIGN_OUT_TIMEOUT_MS, this.knex.raw('select 1 from ops_sign_outs where session = ?', [session])),
+    ]);
+    const [inRedis, inPostgres] = answers;
+    return (
+      (inRedis.status === 'fulfilled' && inRedis.value > 0) ||
+      (inPostgres.status === 'fulfilled' && inPostgres.value.rows.length > 0)
+    );
+  }
+}
+
+/** What is stored is of no use to who reads it: forms are bound to the secret itself. */
+function digestOf(secret: string): string {
+  return createHmac('sha256', secret).update('signed out').digest('base64url');
+}

@@ -1,0 +1,271 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import type { Redis } from '../../core/redis';
+import { RedisScript } from '../../core/redis-script';
+import { clientNetwork } from '../../support/client-network';
+import { sameText } from '../../support/text';
+import type { OpsContext, Role, Site, SiteParts } from '../ui/context';
+import { accessMode } from '../ui/context';
+import { setCookie } from '../ui/shell';
+import { Sessions } from './sessions';
+
+export const SIGN_IN = '/ops/sign-in';
+export const SIGN_OUT = '/ops/sign-out';
+
+/** What signing in needs beside what all pages share. */
+export interface AuthParts extends SiteParts {
+  readonly sessions: Sessions;
+  readonly tries: Tries;
+}
+
+export const signInRoutes = (site: AuthParts & Site): void => {
+  const { router, sessions } = site;
+
+  router.get(SIGN_IN, (ctx) => {
+    if (ctx.state.visitor.role !== 'guest') return ctx.redirect('/ops');
+    return showSignIn(site, ctx, { left: ctx.query.signed === 'out' });
+  });
+
+  router.post(SIGN_IN, async (ctx) => {
+    const { form } = ctx.state;
+    if (accessMode(site.config) === 'token') return enter(site, ctx, form.get('key') ?? '', form.get('next'));
+    const name = form.get('name') ?? '';
+    const { allowed, left, waitSeconds, delayMs } = await site.tries.count(ctx.ip);
+    if (delayMs > 0) await wait(delayMs);
+    const role = allowed ? roleOf(site, name, form.get('password') ?? '') : undefined;
+    site.events.emit('operator.sign-in', { role: role ?? null, address: ctx.ip, locked: !allowed || (!role && !left) });
+    if (role) {
+      // A viewer's own password says nothing of the guesses at the operator's before it.
+      await (role === 'operator' ? site.tries.forget(ctx.ip) : site.tries.takeBack(ctx.ip));
+      setCookie(ctx, site.config, await sessions.signIn(role, ctx.host));
+      ctx.status = 303;
+      return ctx.redirect(ownPath(form.get('next')));
+    }
+    const locked = !allowed || left === 0;
+    const busy = !allowed && left > 0;
+    ctx.status = locked ? 429 : 401;
+    if (locked) ctx.set('Retry-After', String(waitSeconds));
+    await showSignIn(site, ctx, {
+      name,
+      next: ownPath(form.get('next')),
+      wrong: locked ? { busy, minutes: Math.ceil(waitSeconds / 60) } : { left, minutes: PAUSE_SECONDS / 60 },
+    });
+  });
+
+  router.post(SIGN_OUT, async (ctx) => {
+    setCookie(ctx, site.config, await sessions.signOut(ctx.state.visitor, ctx.host));
+    ctx.status = 303;
+    ctx.redirect(`${SIGN_IN}?signed=out`);
+  });
+};
+
+/** The link in the log of the start has the token. Afterwards it stands neither in the address nor in the history. */
+export async function exchangeToken(site: AuthParts, ctx: OpsContext): Promise<void> {
+  const here = withoutToken(ctx);
+  // Who is in already needs none.
+  if (ctx.state.visitor.role !== 'guest') return ctx.redirect(here);
+  await enter(site, ctx, String(ctx.query.token), here);
+}
+
+/** Lets in who has the token. It cannot be guessed, so tries are not counted. */
+async function enter(site: AuthParts, ctx: OpsContext, token: string, next: string | null): Promise<void> {
+  const right = site.sessions.opens(token.trim());
+  site.events.emit('operator.sign-in', { role: right ? 'operator' : null, address: ctx.ip, locked: false });
+  if (right) {
+    setCookie(ctx, site.config, await site.sessions.signIn('operator', ctx.host));
+    ctx.status = 303;
+    return ctx.redirect(ownPath(next));
+  }
+  ctx.status = ctx.method === 'POST' ? 401 : ctx.path === '/ops' ? 200 : 404;
+  await showSignIn(site, ctx, { next: ownPath(next), wrongToken: true });
+}
+
+function withoutToken(ctx: OpsContext): string {
+  const parts = ctx.querystring.split('&').filter((part) => part !== '' && !/^token(=|$)/.test(part));
+  return parts.length === 0 ? ctx.path : `${ctx.path}?${parts.join('&')}`;
+}
+
+export interface SignInShown {
+  readonly name?: string;
+  /** Where to go on. */
+  readonly next?: string;
+  /** They have just signed out. */
+  readonly left?: boolean;
+  /** `left`: tries before the pause; none: it has begun, or, `busy`, many addresses together try too often. */
+  /** What was given is no token of this start's. */
+  readonly wrongToken?: boolean;
+  readonly wrong?: { readonly left?: number; readonly busy?: boolean; readonly minutes: number };
+}
+
+export async function showSignIn(site: SiteParts, ctx: OpsContext, shown: SignInShown): Promise<void> {
+  const { visitor, t } = ctx.state;
+  setCookie(ctx, site.config, Sessions.formCookie(visitor));
+  const here = ctx.path === SIGN_IN ? '/ops' : ctx.originalUrl;
+  const byToken = accessMode(site.config) === 'token';
+  await site.pages.show(ctx, byToken ? 'sign-in-by-token' : 'sign-in', {
+    title: t(byToken ? 'signIn.byToken.title' : 'signIn.title'),
+    example: `${ctx.protocol}://${ctx.host}/ops?token=…`,
+    wrongToken: false,
+    name: '',
+    left: false,
+    wrong: undefined,
+    action: SIGN_IN,
+    ...shown,
+    next: ownPath(shown.next ?? here),
+  });
+}
+
+/** Compares with everything there is, whatever was given, so that time tells nothing. */
+function roleOf({ config: { ops } }: SiteParts, name: string, password: string): Role | undefined {
+  if (ops === null) return undefined;
+  const nameIsRight = sameText(name, ops.user);
+  const operator = sameText(password, ops.password);
+  const viewer = sameText(password, ops.viewerPassword ?? '') && ops.viewerPassword !== null;
+  if (!nameIsRight) return undefined;
+  if (operator) return 'operator';
+  return viewer ? 'viewer' : undefined;
+}
+
+/** A path of ours to go on to; what leads elsewhere becomes the first page. */
+function ownPath(given: string | null): string {
+  return given !== null && /^\/ops(?:[/?][\w\-./?=&%+~:,@!*']*)?$/.test(given) && !given.startsWith(SIGN_IN)
+    ? given
+    : '/ops';
+}
+
+/** Wrong passwords from one address before it must wait. */
+export const TRIES = 5;
+/** How long it must wait, seconds. */
+export const PAUSE_SECONDS = 15 * 60;
+const PREFIX = 'catamount:ops:tries:';
+const KNOWN = 'catamount:ops:known:';
+const PACE = 'catamount:ops:pace';
+/** How long an address is known from which somebody has signed in, seconds. */
+const KNOWN_SECONDS = 90 * 24 * 60 * 60;
+/** More addresses than this are not remembered while Redis is away. */
+const REMEMBERED = 10_000;
+/** Of the unknown addresses together: so many tries at once, then one by one, of which a few may wait their turn. */
+const AT_ONCE = 30;
+const EVERY_MS = 1000;
+const LONGEST_MS = 10_000;
+
+/**
+ * Counts before the password is looked at, so that tries at the same time cannot slip through together. What unknown
+ * addresses try is also paced together (GCRA); one that is turned away for that has used up none of its own tries.
+ */
+const COUNT = new RedisScript(`
+local count = redis.call('incr', KEYS[1])
+if count == 1 or count == tonumber(ARGV[1]) then redis.call('expire', KEYS[1], ARGV[2]) end
+local left = redis.call('ttl', KEYS[1])
+if count > tonumber(ARGV[1]) or redis.call('exists', KEYS[2]) == 1 then return {count, left, 0} end
+local time = redis.call('time')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local every, ahead = tonumber(ARGV[3]), tonumber(ARGV[3]) * tonumber(ARGV[4])
+local at = math.max(tonumber(redis.call('get', KEYS[3]) or 0), now - ahead) + every
+if at - now > tonumber(ARGV[5]) then
+  redis.call('decr', KEYS[1])
+  return {count, left, at - now}
+end
+redis.call('set', KEYS[3], string.format('%.0f', at), 'PX', ahead + tonumber(ARGV[5]))
+return {count, left, math.max(0, at - now)}`);
+
+const TAKE_BACK = new RedisScript(`
+if tonumber(redis.call('get', KEYS[1]) or 0) > 0 then redis.call('decr', KEYS[1]) end
+return 0`);
+
+export interface Counted {
+  /** May this one be looked at, after `delayMs`? */
+  readonly allowed: boolean;
+  readonly delayMs: number;
+  /** Tries of this address; when there are some and this one is not allowed, others have tried too often. */
+  readonly left: number;
+  /** Until there are tries again, seconds. */
+  readonly waitSeconds: number;
+}
+
+interface Remembered {
+  count: number;
+  until: number;
+}
+
+/** Tries at passwords, counted by address: over all processes in Redis, in this one's memory while that is away. */
+export class Tries {
+  private readonly memory = new Map<string, Remembered>();
+  private readonly known = new Set<string>();
+  private pacedTo = 0;
+
+  /** @param now ms since 1970. */
+  constructor(
+    private readonly redis: Redis,
+    private readonly now: () => number = Date.now,
+  ) {}
+
+  async count(ip: string): Promise<Counted> {
+    const address = clientNetwork(ip);
+    const [count, left, turnMs] = await this.countInRedis(address).catch(() => this.countInMemory(address));
+    if (turnMs > LONGEST_MS)
+      return { allowed: false, delayMs: 0, left: TRIES - count + 1, waitSeconds: LONGEST_MS / 1000 };
+    return {
+      allowed: count <= TRIES,
+      delayMs: turnMs,
+      left: Math.max(0, TRIES - count),
+      waitSeconds: Math.max(1, left),
+    };
+  }
+
+  /** The operator's password was right: what was wrong before was a slip. */
+  async forget(ip: string): Promise<void> {
+    const address = this.remember(ip);
+    this.memory.delete(address);
+    await this.redis.client.del(PREFIX + address).catch(() => undefined);
+  }
+
+  /** This try was no guess; those before it may have been. */
+  async takeBack(ip: string): Promise<void> {
+    const address = this.remember(ip);
+    const entry = this.memory.get(address);
+    if (entry && entry.count > 0) entry.count--;
+    await TAKE_BACK.run(this.redis.client, [PREFIX + address], []).catch(() => undefined);
+  }
+
+  /** Somebody who may has signed in from there. */
+  private remember(ip: string): string {
+    const address = clientNetwork(ip);
+    this.known.add(address);
+    dropOldest(this.known);
+    this.redis.client.set(KNOWN + address, '1', { EX: KNOWN_SECONDS }).catch(() => undefined);
+    return address;
+  }
+
+  private async countInRedis(address: string): Promise<[number, number, number]> {
+    const reply = await COUNT.run(
+      this.redis.client,
+      [PREFIX + address, KNOWN + address, PACE],
+      [TRIES, PAUSE_SECONDS, EVERY_MS, AT_ONCE, LONGEST_MS].map(String),
+    );
+    return reply as [number, number, number];
+  }
+
+  private countInMemory(address: string): [number, number, number] {
+    const ms = this.now();
+    const now = ms / 1000;
+    const seen = this.memory.get(address);
+    const entry = seen && seen.until > now ? seen : { count: 0, until: now + PAUSE_SECONDS };
+    entry.count++;
+    if (entry.count === TRIES) entry.until = now + PAUSE_SECONDS;
+    this.memory.delete(address);
+    this.memory.set(address, entry);
+    dropOldest(this.memory);
+    const { count } = entry;
+    const left = Math.ceil(entry.until - now);
+    if (count > TRIES || this.known.has(address)) return [count, left, 0];
+    const at = Math.max(this.pacedTo, ms - EVERY_MS * AT_ONCE) + EVERY_MS;
+    if (at - ms > LONGEST_MS) entry.count--;
+    else this.pacedTo = at;
+    return [count, left, Math.max(0, at - ms)];
+  }
+}
+
+function dropOldest(memory: Map<string, unknown> | Set<string>): void {
+  const [oldest] = memory.keys();
+  if (memory.size > REMEMBERED && oldest !== undefined) memory.delete(oldest);
+}

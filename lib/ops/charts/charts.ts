@@ -1,0 +1,300 @@
+import { PLANNED_SHARE } from '../../core/memory-plan';
+import { percentile } from '../../support/histogram';
+import { byText } from '../../support/text';
+import { type FigureRange, type FigureStep, stepMsOf } from '../../tree/time-series';
+import { type Words, type WorkerShade, workerShade } from '../ui/format';
+
+/** Figures come in parts of so many seconds, each soon after its end, s. */
+const PART_S = 10;
+const SOON_S = 5;
+/** Queues with a line of their own. */
+const QUEUES = 3;
+
+export interface PlotSource {
+  /** Of the tree, or of all trees. */
+  readonly steps: readonly FigureStep[];
+  /** Of the tree; null: there is none to tell of. */
+  readonly memory: { readonly steps: readonly FigureStep[]; readonly limitMb: number | null } | null;
+  readonly range: FigureRange;
+  readonly latencyWarningMs: number;
+  readonly now: Date;
+}
+
+type Figures = NonNullable<FigureStep['figures']>;
+
+/** All plots of the overview. */
+export function plotsOf(source: PlotSource, words: Words): Plot[] {
+  const { steps, range, now, memory } = source;
+  const stepS = stepMsOf(range) / 1000;
+  // What is not written yet was not idle: of the last steps only the seconds that are written count.
+  const seconds = (at: Date) => {
+    const written = Math.floor(((now.getTime() - at.getTime()) / 1000 - SOON_S) / PART_S) * PART_S;
+    return Math.min(stepS, written);
+  };
+  const each = (pick: (figures: Figures, seconds: number) => number | null) =>
+    steps.map(({ at, figures }) => (figures && seconds(at) >= PART_S ? short(pick(figures, seconds(at))) : null));
+  const { t } = words;
+  const line = (
+    key: string,
+    look: Series['look'],
+    values: (number | null)[],
+    unit: (value: number) => string,
+  ): Series => {
+    const latest = latestOf(values);
+    return { label: t(`plots.series.${key}`), look, values, latest: latest === null ? '–' : unit(latest) };
+  };
+  const ms = (value: number) => t('time.ms', { n: plain(value) });
+  const perMin = (value: number) => t('plots.perMin', { n: plain(value) });
+  const times = (counts: (figures: Figures) => readonly number[], slowest: (figures: Figures) => number) =>
+    (
+      [
+        ['p50', 'k1', 0.5],
+        ['p99', 'k2', 0.99],
+      ] as const
+    ).map(([key, look, share]) =>
+      line(
+        key,
+        look,
+        each((figures) => percentile(counts(figures), share, slowest(figures))),
+        ms,
+      ),
+    );
+  // Less than one a second is told by the minute: nobody reads 0.0167/s.
+  const busy = each(({ sums }, span) => sums.requests / span).some((value) => (value ?? 0) >= 1);
+  const perMinute = (pick: (figures: Figures) => number) => each((figures, span) => (pick(figures) / span) * 60);
+  const plots: Plot[] = [
+    plot(
+      'requests',
+      [
+        busy
+          ? line(
+              'perS',
+              'k1',
+              each(({ sums }, span) => sums.requests / span),
+              (value) => `${plain(value)}/s`,
+            )
+          : line(
+              'perMinute',
+              'k1',
+              perMinute(({ sums }) => sums.requests),
+              perMin,
+            ),
+      ],
+      words,
+      busy ? '/s' : t('plots.unit.jobs'),
+    ),
+    plot(
+      'response',
+      times(
+        ({ duration }) => duration,
+        ({ slowest }) => slowest.durationMs,
+      ),
+      words,
+    ),
+    plot(
+      'queueTime',
+      times(
+        ({ queued }) => queued,
+        ({ slowest }) => slowest.queuedMs,
+      ),
+      words,
+    ),
+    plot(
+      'errors',
+      [
+        line(
+          'http5xx',
+          'k3',
+          perMinute(({ sums }) => Math.max(0, sums.serverErrors - sums.turnedAway)),
+          perMin,
+        ),
+        line(
+          'http503',
+          'k5',
+          perMinute(({ sums }) => sums.turnedAway),
+          perMin,
+        ),
+      ],
+      words,
+    ),
+    plot(
+      'jobs',
+      [
+        line(
+          'processed',
+          'k1',
+          perMinute(({ sums }) => sums.processed),
+          perMin,
+        ),
+        line(
+          'failed',
+          'k3',
+          perMinute(({ sums }) => sums.failed),
+          perMin,
+        ),
+      ],
+      words,
+    ),
+    latencyPlot(source, words),
+  ];
+  if (memory) plots.push(memoryPlot(memory.steps, memory.limitMb, PLANNED_SHARE, words));
+  return plots;
+}
+
+function plot(key: Plot['key'], series: readonly Series[], { t }: Words, unit = t(`plots.unit.${key}`)): Plot {
+  const greatest = Math.max(...series.flatMap(({ values }) => values.map((value) => value ?? 0)));
+  const max = roundUp(greatest);
+  return {
+    key,
+    title: t(`plots.title.${key}`),
+    unit,
+    series,
+    stacked: false,
+    max,
+    ticks: ticksUpTo(max),
+    limit: null,
+    late: false,
+    total: null,
+  };
+}
+
+/** How long the next job of each queue had waited: those that waited longest have a line of their own. */
+function latencyPlot({ steps, latencyWarningMs }: PlotSource, words: Words): Plot {
+  const names = [...new Set(steps.flatMap(({ figures }) => Object.keys(figures?.latencies ?? {})))];
+  const longest = (name: string) => Math.max(...steps.map(({ figures }) => figures?.latencies[name] ?? 0));
+  const shown = names.sort((a, b) => longest(b) - longest(a) || byText(a, b)).slice(0, QUEUES);
+  const looks = ['k1', 'k2', 'k5'] as const;
+  const series = shown.map((name, i): Series => {
+    const values = steps.map(({ figures }) => (figures ? short((figures.latencies[name] ?? 0) / 1000) : null));
+    const latest = latestOf(values);
+    return {
+      label: name,
+      look: looks[i] ?? 'k1',
+      values,
+      latest: latest === null ? '–' : words.t('time.s', { n: plain(latest) }),
+    };
+  });
+  const limit = latencyWarningMs > 0 ? latencyWarningMs / 1000 : null;
+  const drawn = plot('latency', series, words);
+  const late = limit !== null && series.some(({ values }) => (latestOf(values) ?? 0) > limit);
+  return { ...drawn, limit: limit !== null && limit <= drawn.max ? limit : null, late };
+}
+
+function plain(value: number): string {
+  return String(value >= 100 ? Math.round(value) : short(value));
+}
+
+/** What each process of a tree took, one upon the other. @param share of the limit above which workers are recycled. */
+export function memoryPlot(steps: readonly FigureStep[], limitMb: number | null, share: number, words: Words): Plot {
+  const { t } = words;
+  const names = [...new Set(steps.flatMap(({ figures }) => Object.keys(figures?.memory ?? {})))].sort(inOrder);
+  const series = names.map((name): Series => {
+    const values = steps.map(({ figures }) => (figures ? short(figures.memory[name] ?? 0) : null));
+    return {
+      label: labelOf(name, words),
+      look: lookOf(name),
+      values,
+      latest: latestOf(values) ? words.mb(latestOf(values)) : null,
+    };
+  });
+  const totals = steps.map(({ figures }) => figures && Object.values(figures.memory).reduce((sum, mb) => sum + mb, 0));
+  const greatest = Math.max(0, ...totals.map((total) => total ?? 0));
+  const max = limitMb === null ? roundUp(greatest) : Math.max(limitMb, roundUp(greatest > limitMb ? greatest : 1));
+  const limit = limitMb === null ? null : limitMb * share;
+  const latest = latestOf(totals.map((total) => total ?? null));
+  return {
+    key: 'memory',
+    title: t('plots.title.memory'),
+    unit: 'MB',
+    series,
+    stacked: true,
+    max,
+    ticks: ticksUpTo(max),
+    limit,
+    late: limit !== null && (latest ?? 0) > limit,
+    total: words.mb(latest),
+  };
+}
+
+/** The primary at the bottom, then the workers by slot, the jobs on top. */
+function inOrder(a: string, b: string): number {
+  return rank(a) - rank(b);
+}
+
+function rank(name: string): number {
+  if (name === 'primary') return -1;
+  return name === 'jobs' ? Number.MAX_SAFE_INTEGER : slotOf(name);
+}
+
+function slotOf(name: string): number {
+  return Number(name.slice('worker '.length)) || 0;
+}
+
+function lookOf(name: string): Series['look'] {
+  if (name === 'primary') return 'p';
+  if (name === 'jobs') return 'j';
+  return workerShade(slotOf(name));
+}
+
+function labelOf(name: string, { t }: Words): string {
+  if (name === 'primary' || name === 'jobs') return t(`overview.name.${name}`);
+  return t('overview.name.worker', { slot: slotOf(name) });
+}
+
+/** A line, or a layer of a stack. */
+export interface Series {
+  readonly label: string;
+  /** How it is drawn: a class of the style sheet. */
+  readonly look: 'k1' | 'k2' | 'k3' | 'k5' | 'p' | WorkerShade | 'j';
+  /** null where nothing is known. */
+  readonly values: readonly (number | null)[];
+  /** The latest known one, with its unit; null: it is there no more, and needs no key. */
+  readonly latest: string | null;
+}
+
+/** A line across, and what is written beside it. */
+export interface Tick {
+  readonly value: number;
+  readonly text: string;
+}
+
+/** Some series over the same stretch of time. */
+export interface Plot {
+  readonly key: 'requests' | 'response' | 'queueTime' | 'errors' | 'jobs' | 'latency' | 'memory';
+  readonly title: string;
+  /** Of the axis, and of all figures. */
+  readonly unit: string;
+  readonly series: readonly Series[];
+  /** One upon the other, the first at the bottom. */
+  readonly stacked: boolean;
+  /** Upper end of the scale, and what is written beside it: from 0 up. */
+  readonly max: number;
+  readonly ticks: readonly Tick[];
+  /** A line that should not be passed. */
+  readonly limit: number | null;
+  readonly late: boolean;
+  /** Instead of the series' own keys: what stands for a whole stack. */
+  readonly total: string | null;
+}
+
+/** From 0 up, in short words: there is room for four characters. */
+export function ticksUpTo(max: number): Tick[] {
+  return [0, max / 2, max].map((value) => ({ value, text: value < 10_000 ? String(value) : `${value / 1000}k` }));
+}
+
+/** The smallest round number that is not below: its half is round as well. */
+export function roundUp(value: number): number {
+  if (!(value > 0)) return 1;
+  const power = 10 ** Math.floor(Math.log10(value));
+  const step = [1, 2, 4, 6, 8, 10].find((each) => each * power >= value) ?? 10;
+  return step * power;
+}
+
+/** To three digits: more can be neither drawn nor read. */
+export function short(value: number | null): number | null {
+  return value === null ? null : Number(value.toPrecision(3));
+}
+
+export function latestOf(values: readonly (number | null)[]): number | null {
+  return values.findLast((value) => value !== null) ?? null;
+}

@@ -1,0 +1,216 @@
+import type { JobSet } from '../../job/sets/job-set';
+import type { Selection } from '../../job/sets/query';
+import { assertOperator } from '../auth/access';
+import type { OpsContext } from '../ui/context';
+import { Format } from '../ui/format';
+import { refusal } from '../ui/shell';
+import { readRef } from './job-view';
+import {
+  type ActName,
+  actNames,
+  type Filters,
+  filtersOf,
+  isHarmless,
+  jobFilter,
+  readFilters,
+  type SetPage,
+} from './list-query';
+import { actOnce, backOf, type JobPages, type JobSite, pathWith, showPage } from './pages';
+
+/** From so many jobs on the number must be typed. */
+const TYPED_ABOVE = 25;
+/** A move ends after this long, between two jobs: routers wait for 30 s, ms. */
+const LONGEST_MS = 20_000;
+const HOUR_MS = 3_600_000;
+
+/** What is wrong with what was typed; the texts are `jobs.confirm.wrong.<what>`. */
+type Wrong = 'count' | 'more' | 'at' | undefined;
+
+interface Question {
+  /** null: whichever the set offers. */
+  readonly act: ActName | null;
+  readonly chosen: ChosenJobs;
+  readonly back: string;
+  readonly wrong: Wrong;
+  /** Of `reschedule`, as it was typed. */
+  readonly at: string;
+}
+
+/** Retry, run, reschedule, kill, delete: of jobs that are ticked, or of all that match. */
+export function actRoutes(page: SetPage): JobPages {
+  const path = `/ops/jobs/${page.name}`;
+  return (site) => {
+    site.router.get(`${path}/confirm`, async (ctx) => {
+      assertOperator(ctx);
+      const fields = new URLSearchParams(ctx.querystring);
+      const chosen = readChosen(fields, page);
+      const act = fields.has('act') ? readAct(fields, page) : null;
+      await ask(site, ctx, page, { act, chosen, back: backTo(ctx, path), wrong: undefined, at: '' });
+    });
+
+    site.router.post(`${path}/act`, async (ctx) => {
+      const { form } = ctx.state;
+      const act = readAct(form, page);
+      const chosen = readChosen(form, page);
+      const back = backOf(ctx, path);
+      const question = { act, chosen, back, wrong: undefined, at: form.get('at') ?? '' };
+      const plain = isHarmless(act) && chosen.refs !== undefined;
+      if (!plain && form.get('confirmed') !== '1') return ask(site, ctx, page, question);
+      const wrong = plain ? undefined : await whatIsWrong(site, ctx, page, question);
+      // From the question that offers several acts: what is to be typed is asked for now.
+      if (wrong === 'count' && !form.has('count')) return ask(site, ctx, page, question);
+      if (wrong) return ask(site, ctx, page, { ...question, wrong });
+      await actOnce(site, ctx, back, () => move(site, ctx, page, question));
+    });
+  };
+}
+
+async function move(site: JobSite, ctx: OpsContext, page: SetPage, { act, chosen, at }: Question) {
+  const { selection } = chosen;
+  const asked = 'ids' in selection ? selection.ids.length : Number(ctx.state.form.get('expected'));
+  const moving = act === null ? undefined : page.acts[act];
+  if (!act || !moving) throw refusal(400, 'badAct');
+  const options = {
+    at: momentOf(at) ?? new Date(),
+    signal: AbortSignal.timeout(LONGEST_MS),
+    ...('filter' in selection && { limit: asked }),
+  };
+  const { moved, complete } = await moving(await site.desk.sets(ctx), selection, options);
+  return { what: act, moved, asked, complete: complete || moved >= asked };
+}
+
+/** Compares what was typed with what there is now. */
+async function whatIsWrong(
+  site: JobSite,
+  ctx: OpsContext,
+  page: SetPage,
+  { act, chosen, at }: Question,
+): Promise<Wrong> {
+  const { form } = ctx.state;
+  if (act === 'reschedule' && !momentOf(at)) return 'at';
+  const expected = Number(form.get('expected'));
+  if (!Number.isSafeInteger(expected) || expected < 1) throw refusal(422, 'stale');
+  if (isTyped(act, expected) && form.get('count')?.trim() !== String(expected)) return 'count';
+  const { selection } = chosen;
+  if ('ids' in selection) return undefined;
+  const count = await (await site.desk.sets(ctx))[page.set].count(selection.filter);
+  return count > expected ? 'more' : undefined;
+}
+
+async function ask(site: JobSite, ctx: OpsContext, page: SetPage, question: Question): Promise<void> {
+  const { t } = ctx.state;
+  const { act, chosen, wrong, at } = question;
+  const set: JobSet = (await site.desk.sets(ctx))[page.set];
+  const doomed: Tally = await tally(set, chosen);
+  const { count } = doomed;
+  if (count === 0) throw refusal(409, 'jobsGone');
+  if (wrong) ctx.status = 422;
+  const n = new Format(ctx.state.locale).count(count);
+  const offered = act === null ? actNames(page).filter((name) => name !== 'reschedule') : [act];
+  await showPage(site, ctx, 'confirm', {
+    title: t(`jobs.confirm.${act ?? 'all'}.question`, { count, what: t(`jobs.${page.name}.some`, { count, n }) }),
+    ...question,
+    page,
+    doomed,
+    offered,
+    typed: isTyped(act, count),
+    action: `/ops/jobs/${page.name}/act`,
+    at: at || inAnHour(),
+    rescheduleHref: pathWith(ctx, { act: 'reschedule' }),
+  });
+}
+
+/** What destroys many jobs is confirmed by their number; a retry costs nothing. */
+function isTyped(act: ActName | null, count: number): boolean {
+  return (act === 'delete' || act === 'kill') && count > TYPED_ABOVE;
+}
+
+function readAct(fields: URLSearchParams, page: SetPage): ActName {
+  const act = actNames(page).find((name) => name === fields.get('act'));
+  if (!act) throw refusal(400, 'badAct');
+  return act;
+}
+
+/** As a field for date and time gives it, in UTC. */
+function momentOf(text: string): Date | undefined {
+  if (!/^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?$/.test(text)) return undefined;
+  const moment = new Date(`${text}Z`);
+  return Number.isNaN(moment.getTime()) || !moment.toISOString().startsWith(text) ? undefined : moment;
+}
+
+function inAnHour(): string {
+  return new Date(Date.now() + HOUR_MS).toISOString().slice(0, 16);
+}
+
+/** The list that a link to a question is on. */
+function backTo(ctx: OpsContext, path: string): string {
+  const query = new URLSearchParams(ctx.querystring);
+  for (const name of ['all', 'act', 'id', 'asOf', 'locale', 'theme']) query.delete(name);
+  const text = query.toString();
+  return text === '' ? path : `${path}?${text}`;
+}
+
+/** The jobs that a form or a link means: some that are named, or all that match. */
+export interface ChosenJobs {
+  /** `queue/id`; undefined: all that match. */
+  readonly refs: readonly string[] | undefined;
+  readonly filters: Filters;
+  /** What the filter for time counts from; dead jobs that died later are not meant. ms since 1970. */
+  readonly asOf: number;
+  readonly selection: Selection;
+}
+
+/** Jobs by class, the most first. */
+export interface Tally {
+  readonly count: number;
+  readonly classes: readonly { readonly name: string; readonly count: number }[];
+  /** In all other classes; `jobs` of them. */
+  readonly others: { readonly classes: number; readonly jobs: number };
+}
+
+/** Jobs are told by their classes up to so many; the rest is counted as others. */
+const TOLD = 50_000;
+const CLASSES_SHOWN = 3;
+/** A question may be answered so much later, ms. */
+const PATIENCE_MS = 86_400_000;
+
+/** @throws ProblemError 400 or 422 that says what is wrong with them. */
+export function readChosen(fields: URLSearchParams, page: SetPage): ChosenJobs {
+  const filters = readFilters((name) => fields.get(name), filtersOf(page));
+  const asOf = readTime(fields.get('asOf'));
+  if (fields.get('all') === '1') {
+    return { refs: undefined, filters, asOf, selection: { filter: jobFilter(page, filters, asOf, true) } };
+  }
+  const refs = [...new Set(fields.getAll('id'))];
+  const ids = refs.map(readRef).filter((ref) => ref !== undefined);
+  if (ids.length === 0) throw refusal(422, 'nothingTicked');
+  return { refs, filters, asOf, selection: { ids } };
+}
+
+/** How many of them there are now, and of which classes. */
+export async function tally(set: JobSet, { selection }: ChosenJobs): Promise<Tally> {
+  const byClass = new Map<string, number>();
+  const add = (name: string | undefined) => byClass.set(name ?? '', (byClass.get(name ?? '') ?? 0) + 1);
+  let count: number;
+  if ('ids' in selection) {
+    const entries = await set.entries(selection.ids);
+    for (const entry of entries) add(entry.class);
+    count = entries.length;
+  } else {
+    const { jobs, complete } = await set.outlines(selection.filter, TOLD);
+    for (const job of jobs) add(job.class);
+    count = complete ? jobs.length : await set.count(selection.filter);
+  }
+  const all = [...byClass].map(([name, each]) => ({ name, count: each })).sort((a, b) => b.count - a.count);
+  const classes = all.length <= CLASSES_SHOWN ? all : all.slice(0, CLASSES_SHOWN - 1);
+  const jobs = count - classes.reduce((sum, each) => sum + each.count, 0);
+  return { count, classes, others: { classes: all.length - classes.length, jobs } };
+}
+
+function readTime(text: string | null): number {
+  const now = Date.now();
+  if (text === null) return now;
+  const time = Number(text);
+  if (!/^\d{13}$/.test(text) || time > now || time < now - PATIENCE_MS) throw refusal(422, 'stale');
+  return time;
+}

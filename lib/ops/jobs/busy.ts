@@ -1,0 +1,91 @@
+import type { BusyJob, ListedProcess } from '../../job/processes/process-list';
+import type { OpsContext } from '../ui/context';
+import { jobPath, TimeWords } from '../ui/format';
+import { type ShownJob, showJob, showValues } from './job-view';
+import { type Patch, watch } from './list';
+import { type JobPages, type JobSite, showPage } from './pages';
+
+const PATH = '/ops/jobs/busy';
+/** Jobs whose arguments and progress are looked up; of others only what their process tells is shown. */
+const LOOKED_UP = 50;
+
+interface BusyRow extends BusyJob {
+  readonly href: string;
+  readonly host: string;
+  readonly pid: number;
+  /** undefined: it has ended meanwhile. */
+  readonly job: ShownJob | undefined;
+  /** What it noted last, as a text, and as a share from 0 to 1 where it is one. */
+  readonly progress: string | null;
+  readonly share: number | null;
+}
+
+/** What runs now, and where. */
+export const busyRoutes: JobPages = (site) => {
+  const { router } = site;
+
+  router.get(PATH, async (ctx) => {
+    const processes = await site.desk.processes.list();
+    const rows = await busyRows(site, ctx, processes);
+    const locals = {
+      title: ctx.state.t('jobs.busy.title'),
+      processes,
+      rows,
+      places: processes.reduce((sum, process) => sum + process.concurrency, 0),
+      taken: processes.reduce((sum, process) => sum + process.busyCount, 0),
+      live: `${PATH}/events?seen=${encodeURIComponent(rows.map(({ id }) => id).join())}`,
+    };
+    await showPage(site, ctx, 'busy', locals, { processes, jobs: rows });
+  });
+
+  router.get(`${PATH}/events`, (ctx) => {
+    const { t } = ctx.state;
+    const seen = new Set(String(ctx.query.seen ?? '').split(','));
+    watch(site, ctx, async (stream) => {
+      const rows = await busyRows(site, ctx, await site.desk.processes.list());
+      const time = new TimeWords(t, new Date());
+      const patches: Patch[] = rows.map(({ id, progress, share, startedAt }) => {
+        const texts = { progress: progress ?? '–', for: time.span(Date.now() - startedAt) };
+        return { id: `job-${id}`, texts, share };
+      });
+      const running = new Set(rows.map(({ id }) => id));
+      const ended = [...seen].filter((id) => id !== '' && !running.has(id));
+      for (const id of ended) patches.push({ id: `job-${id}`, texts: { for: t('jobs.busy.ended') } });
+      stream.sendWhenNew('patch', patches);
+      const count = rows.filter(({ id }) => !seen.has(id)).length;
+      if (count > 0) stream.sendWhenNew('news', { text: t('jobs.news', { count }) });
+    });
+  });
+};
+
+/** The longest running first. */
+async function busyRows(site: JobSite, ctx: OpsContext, processes: readonly ListedProcess[]): Promise<BusyRow[]> {
+  const rules = site.classes.rulesFor(ctx);
+  const sets = await site.desk.sets(ctx);
+  const jobs = processes.flatMap((process) => process.busy.map((job) => ({ process, job })));
+  jobs.sort((a, b) => a.job.startedAt - b.job.startedAt);
+  return Promise.all(
+    jobs.map(async ({ process: { host, pid }, job }, index) => {
+      const found = index < LOOKED_UP ? await sets.find(job).catch(() => undefined) : undefined;
+      const entry = found?.place === 'active' ? found.entry : undefined;
+      const value = entry?.progress;
+      const share = typeof value === 'number' && value >= 0 && value <= 1 ? value : null;
+      return {
+        ...job,
+        href: jobPath(job),
+        host,
+        pid,
+        job: entry && showJob(entry, rules),
+        progress: value === undefined ? null : progressText(value, share, rules),
+        share,
+      };
+    }),
+  );
+}
+
+function progressText(value: unknown, share: number | null, rules: Parameters<typeof showValues>[1]): string | null {
+  if (share !== null) return `${Math.floor(share * 100)} %`;
+  const shown = showValues(value, rules);
+  if (shown === null) return null;
+  return shown.map(({ name, text }) => (name === null ? text : `${name}: ${text ?? '…'}`)).join(', ');
+}

@@ -1,0 +1,56 @@
+import { setTimeout } from 'node:timers/promises';
+import { countCrons } from '../../job/cron/cron-table';
+import { ProcessList } from '../../job/processes/process-list';
+import { knownQueues, readQueues } from '../../job/queue/queue-status';
+import { sizeOfSet } from '../../job/sets/scan';
+import type { OpsOptions } from '../ui/context';
+import type { Counts } from '../ui/layout';
+
+/** Pages that are made at the same time share what was counted, ms. */
+const FRESH_MS = 250;
+/** A header does not wait longer for its numbers, ms. */
+const PATIENCE_MS = 1000;
+
+/** The numbers in the header of every page: so it loads nothing of the pages of jobs. What does not answer in time is not known. */
+export class JobCounts {
+  private latest: { readonly counts: Promise<Counts>; readonly at: number } | undefined;
+
+  constructor(private readonly options: Pick<OpsOptions, 'config' | 'knex' | 'redis'>) {}
+
+  read(now = Date.now()): Promise<Counts> {
+    if (!this.latest || now - this.latest.at > FRESH_MS) this.latest = { counts: this.count(), at: now };
+    return this.latest.counts;
+  }
+
+  private async count(): Promise<Counts> {
+    const { config, knex, redis } = this.options;
+    const { client } = redis;
+    const configured = config.jobs.queues.map((queue) => queue.name);
+    const names = knownQueues(client, configured);
+    const sizeOf = async (set: 'retry' | 'scheduled' | 'dead') =>
+      sizeOfSet(set, { redis: client, knex, queues: await names });
+    const [queues, busy, scheduled, retries, dead, cron] = await Promise.all([
+      known(names.then((all) => readQueues(client, all)).then((all) => sum(all.map((one) => one.waiting + one.held)))),
+      known(new ProcessList(client).list().then((all) => sum(all.map((one) => one.busyCount)))),
+      known(sizeOf('scheduled')),
+      known(sizeOf('retry')),
+      known(sizeOf('dead')),
+      known(countCrons(knex)),
+    ]);
+    return { queues, busy, scheduled, retries, dead, cron };
+  }
+}
+
+async function known(count: Promise<number>): Promise<number | null> {
+  const controller = new AbortController();
+  const late = setTimeout(PATIENCE_MS, null, { signal: controller.signal }).catch(() => null);
+  try {
+    return await Promise.race([count.catch(() => null), late]);
+  } finally {
+    controller.abort();
+  }
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
+}

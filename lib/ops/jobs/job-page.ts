@@ -1,0 +1,229 @@
+import { WHOLE } from '../../core/redact';
+import type { JobSets } from '../../job/admin/job-admin';
+import type { BusyJob, ProcessInfo } from '../../job/processes/process-list';
+import type { JobEntry } from '../../job/sets/entry';
+import type { FoundPlace } from '../../job/sets/find-job';
+import { isRef } from '../../job/sets/query';
+import { assertOperator } from '../auth/access';
+import { DELIVERIES } from '../mail/deliveries';
+import { MAILS_SHOWN, mailsOf } from '../mail/job-mails';
+import type { OpsContext } from '../ui/context';
+import type { IconName } from '../ui/layout';
+import { refusal } from '../ui/shell';
+import { type ShownFailure, type ShownJob, showFailures, showJob, showValues } from './job-view';
+import { watch } from './list';
+import { actNames, SET_PAGES } from './list-query';
+import { actOnce, type JobPages, type JobSite, showPage } from './pages';
+
+const PATH = '/ops/jobs/job/:queue/:id';
+
+/** The page of one job, wherever it is. */
+export const jobPageRoutes: JobPages = (site) => {
+  const { router } = site;
+
+  router.get(PATH, (ctx) => showJobPage(site, ctx));
+
+  router.get(`${PATH}/events`, (ctx) => {
+    const { t } = ctx.state;
+    const seen = String(ctx.query.seen ?? '');
+    watch(site, ctx, async (stream) => {
+      const state = stateOf(await find(await site.desk.sets(ctx), ctx));
+      if (state !== seen) stream.sendWhenNew('news', { text: t('jobs.job.moved') });
+    });
+  });
+
+  router.get(`${PATH}/delete`, async (ctx) => {
+    assertOperator(ctx);
+    const { t } = ctx.state;
+    const { entry, place } = await find(await site.desk.sets(ctx), ctx);
+    if (!entry || place !== 'waiting') throw refusal(409, 'jobsGone');
+    const job = showJob(entry, site.classes.rulesFor(ctx));
+    await showPage(site, ctx, 'delete-waiting', {
+      title: t('jobs.job.deleteWaiting.question'),
+      job,
+      current: 'queues',
+    });
+  });
+
+  router.post(`${PATH}/delete`, async (ctx) => {
+    const ref = refOf(ctx);
+    const back = `/ops/jobs/queues/${encodeURIComponent(ref.queue)}`;
+    await actOnce(site, ctx, back, async () => {
+      const deleted = await (await site.desk.sets(ctx)).waiting(ref.queue).delete(ref);
+      return { what: 'delete', moved: deleted ? 1 : 0, asked: 1, complete: true };
+    });
+  });
+};
+
+async function showJobPage(site: JobSite, ctx: OpsContext): Promise<void> {
+  const place = await find(await site.desk.sets(ctx), ctx);
+  const { entry } = place;
+  if (!entry) return showGone(site, ctx);
+  const rules = site.classes.rulesFor(ctx);
+  const job = showJob(entry, rules, WHOLE);
+  const failures = showFailures(entry, rules);
+  const running = place.place === 'active' ? await whereItRuns(site, job) : undefined;
+  const page = SET_PAGES.find(({ set }) => set === place.place);
+  const limit = site.classes.get(job.class ?? '')?.retry.limit;
+  const { locale, attributes } = entry.context;
+  const shown = {
+    job,
+    place: place.place,
+    ahead: place.ahead ?? null,
+    failures,
+    events: timeline({ job, failures, place, running }),
+    running: running ?? null,
+    progress: entry.progress === undefined ? null : showValues(entry.progress, rules, WHOLE),
+    share: typeof entry.progress === 'number' && entry.progress >= 0 && entry.progress <= 1 ? entry.progress : null,
+    attributes: attributes === undefined ? [] : showValues(attributes, rules, WHOLE),
+    jobLocale: locale ?? null,
+    // Its run, or the policy of its class, has said that no other try can help.
+    refused: place.place === 'dead' && !job.killed && saysSo(entry),
+    reason: rules.everything ? (entry.reason ?? null) : null,
+    unreadable: entry.unreadable ?? null,
+    raw: rules.everything ? (entry.raw ?? null) : null,
+    mails: await mailsOf(site, entry, rules),
+  };
+  const locals = {
+    title: job.class ?? ctx.state.t('jobs.unnamed'),
+    ...shown,
+    page,
+    acts: page ? actNames(page) : [],
+    runs: limit === undefined || !Number.isFinite(limit) ? null : limit + 1,
+    everything: rules.everything,
+    mailsShown: MAILS_SHOWN,
+    mailsHref: `${DELIVERIES}?q=${encodeURIComponent(job.id)}`,
+    current: page?.name ?? (place.place === 'active' ? 'busy' : 'queues'),
+    live: `${ctx.path}/events?seen=${stateOf(place)}`,
+  };
+  await showPage(site, ctx, 'job', locals, shown);
+}
+
+async function showGone(site: JobSite, ctx: OpsContext): Promise<void> {
+  ctx.status = 404;
+  if (ctx.state.json) throw refusal(404, 'jobGone');
+  await showPage(site, ctx, 'job-gone', {
+    title: ctx.state.t('jobs.job.gone.title'),
+    ...refOf(ctx),
+    mailsHref: ctx.state.visitor.role === 'operator' ? `${DELIVERIES}?q=${encodeURIComponent(refOf(ctx).id)}` : null,
+    current: undefined,
+  });
+}
+
+function find(sets: JobSets, ctx: OpsContext): Promise<FoundPlace> {
+  return sets.find(refOf(ctx));
+}
+
+async function whereItRuns({ desk }: JobSite, { id, queue }: ShownJob): Promise<RunningAt | undefined> {
+  for (const process of await desk.processes.list()) {
+    const job = process.busy.find((one) => one.id === id && one.queue === queue);
+    if (job) return { process, job };
+  }
+  return undefined;
+}
+
+/** Whether it died of what its latest error says, and not of how many there were. */
+function saysSo({ reason, errors }: JobEntry): boolean {
+  return reason !== undefined && reason !== '' && errors[0]?.message.includes(reason) === true;
+}
+
+/** Another one when the job has got anywhere since. */
+function stateOf({ place, entry }: FoundPlace): string {
+  return `${place}.${entry?.attempts ?? 0}.${entry?.at?.getTime() ?? 0}`;
+}
+
+/** @throws ProblemError 404 for what cannot be one. */
+function refOf({ params }: OpsContext): { readonly queue: string; readonly id: string } {
+  const { queue = '', id = '' } = params;
+  if (!isRef({ queue, id })) throw refusal(404, 'jobGone');
+  return { queue, id };
+}
+
+/** Something that befell a job, or is to. The texts are `jobs.job.event.<what>`. */
+export interface JobEvent {
+  readonly what: string;
+  /** For its texts. */
+  readonly values: Readonly<Record<string, unknown>>;
+  readonly state: 'ok' | 'busy' | 'warn' | 'bad' | 'unknown';
+  readonly icon: IconName;
+  readonly at: Date | null;
+  /** Of a run that failed. */
+  readonly failure?: ShownFailure;
+}
+
+/** Where a job runs. */
+export interface RunningAt {
+  readonly process: Pick<ProcessInfo, 'host' | 'pid'>;
+  readonly job: BusyJob;
+}
+
+export interface TimelineParts {
+  readonly job: ShownJob;
+  readonly failures: readonly ShownFailure[];
+  readonly place: FoundPlace;
+  readonly running: RunningAt | undefined;
+}
+
+/** The newest first. */
+export function timeline(parts: TimelineParts): JobEvent[] {
+  const { job, failures } = parts;
+  const events = [...latest(parts), ...failures.map((failure, index) => failed(job, failure, index))];
+  // Only the latest errors are kept.
+  const oldest = attemptOf(job, failures, failures.length - 1);
+  if (failures.length > 0 && oldest > 1) {
+    events.push({ what: 'earlier', values: { count: oldest - 1 }, state: 'unknown', icon: 'more', at: null });
+  }
+  const { requestId } = job;
+  events.push({ what: 'enqueued', values: { requestId }, state: 'ok', icon: 'ok', at: job.enqueuedAt });
+  return events;
+}
+
+/** What it is at now. Of a job that died from its last run, that run tells it. */
+function latest({ job, place, failures, running }: TimelineParts): JobEvent[] {
+  const next = { count: job.attempts + 1 };
+  const event = (what: string, state: JobEvent['state'], icon: IconName, at = job.at, values: object = next) => [
+    { what, values: { ...values }, state, icon, at },
+  ];
+  switch (place.place) {
+    case 'dead':
+      if (job.killed) return event('killed', 'bad', 'bad');
+      return failures.length === 0 ? event('died', 'bad', 'bad') : [];
+    case 'retry':
+      return event('next', 'unknown', 'restart');
+    case 'scheduled':
+      return event('due', 'unknown', 'more');
+    case 'waiting':
+      return event('waiting', 'unknown', 'more', job.at, { count: place.ahead ?? 0, queue: job.queue });
+    case 'held':
+      return event('held', 'unknown', 'more');
+    case 'active': {
+      const { host, pid } = running?.process ?? {};
+      const at = running ? new Date(running.job.startedAt) : null;
+      return event(running ? 'running' : 'fetched', 'busy', 'deploy', at, { ...next, host, pid });
+    }
+    default:
+      return [];
+  }
+}
+
+function failed(job: ShownJob, failure: ShownFailure, index: number): JobEvent {
+  const { run } = failure;
+  const died = index === 0 && job.set === 'dead' && !job.killed;
+  return {
+    what: died ? 'diedOf' : 'failed',
+    values: {
+      count: run?.attempt ?? Math.max(1, job.attempts - index),
+      ms: run?.ms ?? null,
+      host: run?.host,
+      pid: run?.pid,
+    },
+    state: died ? 'bad' : 'warn',
+    icon: died ? 'bad' : 'warn',
+    at: run ? new Date(run.at) : died ? job.at : null,
+    failure,
+  };
+}
+
+function attemptOf(job: ShownJob, failures: readonly ShownFailure[], index: number): number {
+  return failures[index]?.run?.attempt ?? job.attempts - index;
+}

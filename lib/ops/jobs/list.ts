@@ -1,0 +1,170 @@
+import type { JobSet } from '../../job/sets/job-set';
+import { InvalidRequestError, type JobPage, type PageRequest } from '../../job/sets/query';
+import { closest } from '../../support/text';
+import type { OpsContext } from '../ui/context';
+import type { EventStream } from '../ui/event-stream';
+import { tellCounts } from '../ui/event-stream';
+import { Format, Paging, PER_PAGE } from '../ui/format';
+import { showJob } from './job-view';
+import {
+  actNames,
+  type Filters,
+  filtersOf,
+  isFiltering,
+  jobFilter,
+  readFilters,
+  readPage,
+  readSort,
+  type SetPage,
+  SPANS,
+} from './list-query';
+import { type JobPages, type JobSite, pathWith, showPage } from './pages';
+
+/** The names of classes and errors that a filter offers are of so many jobs. */
+const SAMPLE = 1000;
+
+/** The list of a set. */
+export function listRoutes(page: SetPage): JobPages {
+  const path = `/ops/jobs/${page.name}`;
+  return (site) => {
+    site.router.get(path, (ctx) => showList(site, ctx, page));
+    site.router.get(`${path}/events`, (ctx) => listEvents(site, ctx, page));
+  };
+}
+
+async function showList(site: JobSite, ctx: OpsContext, page: SetPage): Promise<void> {
+  const { t } = ctx.state;
+  const [asked, sort] = [readPage(ctx), readSort(ctx, page)];
+  const sets = await site.desk.sets(ctx);
+  const set = sets[page.set];
+  const names = await sampleNames(set);
+  const filters = filtersFor(ctx, page, names);
+  const filter = jobFilter(page, filters, Date.now());
+  const newest = await newestAt(set);
+  const { entries, total = 0, complete, unsorted } = await read(set, { ...filter, sort }, asked);
+  const paging = Paging.of(ctx, total);
+  const rules = site.classes.rulesFor(ctx);
+  const rows = entries.map((entry) => showJob(entry, rules));
+  const size = isFiltering(filters) ? await set.size() : total;
+  const locals = {
+    title: t(`jobs.${page.name}.title`),
+    page,
+    acts: actNames(page),
+    rows,
+    paging,
+    complete,
+    unsorted,
+    size,
+    filters,
+    filtering: isFiltering(filters),
+    names: { ...names, queues: await site.desk.queues(ctx).names(), spans: Object.keys(SPANS) },
+    meant: rows.length === 0 && filters.q !== '' ? closest(filters.q, withShortNames(names.classes)) : undefined,
+    sort: sort ?? { by: 'at', descending: page.newestFirst },
+    waitingRetries: page.set === 'dead' && size === 0 ? await sets.retry.size() : 0,
+    allHref: pathWith(ctx, { all: '1', page: null, sort: null }).replace(ctx.path, `${ctx.path}/confirm`),
+    selected: ctx.query.select === 'page',
+    everything: rules.everything,
+    to: (changes: Readonly<Record<string, string | null>>) => pathWith(ctx, changes),
+    live: pathWith(ctx, { seen: String(page.set === 'dead' ? newest : size) }).replace(ctx.path, `${ctx.path}/events`),
+  };
+  await showPage(site, ctx, 'list', locals, { jobs: rows, total, complete });
+}
+
+/** The page that is asked for; of a list that has become shorter, the last one. */
+async function read(
+  set: JobSet,
+  request: PageRequest,
+  asked: number,
+): Promise<JobPage & { readonly unsorted: boolean }> {
+  const offset = (asked - 1) * PER_PAGE;
+  try {
+    const found = await set.page({ ...request, offset, limit: PER_PAGE });
+    const { total = 0 } = found;
+    if (total === 0 || offset < total) return { ...found, unsorted: false };
+    const last = Math.floor((total - 1) / PER_PAGE) * PER_PAGE;
+    return { ...(await set.page({ ...request, offset: last, limit: PER_PAGE })), unsorted: false };
+  } catch (thrown) {
+    // Too many to sort by anything but their time.
+    if (!(thrown instanceof InvalidRequestError) || request.sort === undefined || request.sort.by === 'at')
+      throw thrown;
+    return { ...(await read(set, { ...request, sort: undefined }, asked)), unsorted: true };
+  }
+}
+
+/** `SyncInvoice`, too, of `SyncInvoiceJob`. */
+function withShortNames(classes: readonly string[]): string[] {
+  return classes.flatMap((name) => [name, name.replace(/Job$/, '')]);
+}
+
+interface Names {
+  readonly classes: readonly string[];
+  readonly errors: readonly string[];
+}
+
+async function sampleNames(set: JobSet): Promise<Names> {
+  const { jobs } = await set.outlines({}, SAMPLE);
+  return { classes: sorted(jobs.map((job) => job.class)), errors: sorted(jobs.map((job) => job.error)) };
+}
+
+function sorted(names: readonly (string | undefined)[]): string[] {
+  return [...new Set(names)].filter((name) => name !== undefined).sort();
+}
+
+/** A viewer searches in nothing that is hidden: what is found would tell it. */
+function filtersFor(ctx: OpsContext, page: SetPage, names: Names): Filters {
+  const filters = readFilters((name) => ctx.query[name], filtersOf(page));
+  if (ctx.state.visitor.role !== 'viewer') return filters;
+  return { ...filters, q: '', error: names.errors.includes(filters.error) ? filters.error : '' };
+}
+
+/** How often a page that is open looks for news, ms. */
+const LOOK_MS = 1000;
+
+/** A row of a page, or another part that has an id, as it is now: texts by their `data-n`, the share that its bar shows. */
+export interface Patch {
+  readonly id: string;
+  readonly texts: Readonly<Record<string, string>>;
+  readonly share?: number | null;
+}
+
+/** Answers with a stream that looks once a second, and tells of the header's numbers besides. */
+export function watch(site: JobSite, ctx: OpsContext, look: (stream: EventStream) => Promise<void>): void {
+  const format = new Format(ctx.state.locale);
+  const stream = site.streams.begin(ctx);
+  stream.every(LOOK_MS, async () => {
+    // Though the page cannot be looked at now, its header may be.
+    await tellCounts(stream, site, format);
+    await look(stream);
+    stream.send('tick');
+  });
+}
+
+/**
+ * Tells a list that is open of jobs that have come since: how many have died, or that retries or scheduled jobs are
+ * others. It counts only what is new, and looks through a whole set only when its size has changed.
+ */
+function listEvents(site: JobSite, ctx: OpsContext, page: SetPage): void {
+  const { t, visitor } = ctx.state;
+  const filters =
+    visitor.role === 'viewer'
+      ? { ...readFilters((name) => ctx.query[name]), q: '', error: '' }
+      : readFilters((name) => ctx.query[name]);
+  const seen = Number(ctx.query.seen) || 0;
+  watch(site, ctx, async (stream) => {
+    const set = (await site.desk.sets(ctx))[page.set];
+    if (page.set !== 'dead') {
+      if ((await set.size()) !== seen) stream.sendWhenNew('news', { text: t('jobs.changed') });
+      return;
+    }
+    const filter = jobFilter(page, filters, Date.now());
+    const since = new Date(Math.max(seen + 1, filter.since?.getTime() ?? 0));
+    const count = await set.count({ ...filter, since });
+    if (count > 0) stream.sendWhenNew('news', { text: t('jobs.news', { count }) });
+  });
+}
+
+/** When the newest of a set died, or is to run, ms since 1970; 0 when it is empty. */
+async function newestAt(set: JobSet): Promise<number> {
+  const { entries } = await set.page({ limit: 1, count: false, sort: { by: 'at', descending: true } });
+  return entries[0]?.at?.getTime() ?? 0;
+}

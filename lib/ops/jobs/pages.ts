@@ -1,0 +1,179 @@
+import { ArgumentFilter } from '../../core/redact';
+import { JobSets } from '../../job/admin/job-admin';
+import { Queues } from '../../job/admin/queues';
+import { CronBoard } from '../../job/cron/cron-table';
+import { type JobClass, jobNameOf } from '../../job/definition/job-class';
+import { ProcessList } from '../../job/processes/process-list';
+import type { JobFilter, SetSources } from '../../job/sets/query';
+import { History } from '../../job/stats/history';
+import { DeliverMailJob } from '../../mailer/message';
+import type { OpsContext, ShowRules, Site } from '../ui/context';
+import type { Deeds } from '../ui/flash';
+import { TimeWords, viaWords } from '../ui/format';
+import type { PageLocals } from '../ui/layout';
+import { SET_PAGES } from './list-query';
+
+/** What a form on these pages has done. The texts are `jobs.told.<what>`. */
+export interface JobDeed {
+  readonly what: string;
+  /** A queue, a recurring job. */
+  readonly name?: string;
+  /** Jobs that were moved, of so many. */
+  readonly moved?: number;
+  readonly asked?: number;
+  /** false: it took too long, and ended before its end. */
+  readonly complete?: boolean;
+}
+
+/** What the pages of jobs have at hand. */
+export interface JobSite extends Site {
+  readonly desk: JobDesk;
+  readonly deeds: Deeds<JobDeed>;
+  readonly classes: JobClasses;
+}
+
+export type JobPages = (site: JobSite) => void;
+
+/** Of the query: what belongs to one showing of a page, not to the page. */
+const PASSING = ['did', 'select', 'locale', 'theme'];
+
+/** Shows a page, and on it what the form before it has done. */
+export async function showPage(
+  site: JobSite,
+  ctx: OpsContext,
+  view: string,
+  locals: PageLocals,
+  json?: unknown,
+): Promise<void> {
+  const time = new TimeWords(ctx.state.t, new Date());
+  const told = ctx.state.json ? undefined : await site.deeds.told(ctx);
+  const who = (by: string) => viaWords(by, ctx.state.t);
+  const shared = { time, told, who, here: pathWith(ctx, {}) };
+  await site.pages.show(ctx, `jobs/${view}`, { ...shared, ...locals }, json);
+}
+
+/** This page's address with other values in its query; null takes one out. */
+export function pathWith(ctx: OpsContext, changes: Readonly<Record<string, string | null>>): string {
+  const query = new URLSearchParams(ctx.querystring);
+  for (const name of PASSING) query.delete(name);
+  for (const [name, value] of Object.entries(changes)) {
+    if (value === null || value === '') query.delete(name);
+    else query.set(name, value);
+  }
+  const text = query.toString();
+  return text === '' ? ctx.path : `${ctx.path}?${text}`;
+}
+
+/** Does what the form asks for, once, and goes on to a page that tells of it. @param back where to. */
+export async function actOnce(
+  site: JobSite,
+  ctx: OpsContext,
+  back: string,
+  work: () => Promise<JobDeed>,
+): Promise<void> {
+  const did = await site.deeds.once(ctx, work);
+  const target = new URL(back, 'http://here');
+  target.searchParams.set('did', did);
+  ctx.status = 303;
+  ctx.redirect(target.pathname + target.search);
+}
+
+/** Where a form says that it came from, if that is one of these pages. */
+export function backOf({ state }: OpsContext, usual: string): string {
+  const given = state.form.get('back') ?? '';
+  if (!/^\/ops\/jobs\/[\x21-\x7e]*$/.test(given) || !URL.canParse(given, 'http://here')) return usual;
+  const { pathname, search } = new URL(given, 'http://here');
+  return pathname.startsWith('/ops/jobs/') ? pathname + search : usual;
+}
+
+/** The app's job classes, which say whether their arguments may be seen. Loaded when the first job is shown. */
+export class JobClasses {
+  private readonly filter: ArgumentFilter;
+  private known: ReadonlyMap<string, JobClass> | undefined;
+
+  constructor(private readonly jobs: Site['jobs']) {
+    this.filter = new ArgumentFilter(jobs.filterArguments);
+  }
+
+  get(name: string): JobClass | undefined {
+    this.known ??= this.load();
+    return this.known.get(name);
+  }
+
+  rulesFor({ state }: OpsContext): ShowRules {
+    return {
+      everything: state.visitor.role === 'operator',
+      classOf: (name) => this.get(name),
+      filter: this.filter,
+    };
+  }
+
+  /** Should they not load, no arguments are shown; the job processor tells why. */
+  private load(): ReadonlyMap<string, JobClass> {
+    const ours: [string, JobClass] = [jobNameOf(DeliverMailJob), DeliverMailJob];
+    try {
+      return new Map(
+        [...this.jobs.classes()].map((each): [string, JobClass] => [jobNameOf(each), each]).concat([ours]),
+      );
+    } catch {
+      return new Map([ours]);
+    }
+  }
+}
+
+/** All that the pages of jobs work with. */
+export class JobDesk {
+  readonly processes: ProcessList;
+  readonly history: History;
+
+  constructor(private readonly site: Pick<Site, 'config' | 'redis' | 'knex' | 'events'>) {
+    this.processes = new ProcessList(site.redis.client);
+    this.history = new History(site.redis.client);
+  }
+
+  /** @throws when Redis does not answer. */
+  async sets(ctx: Pick<OpsContext, 'ip'>): Promise<JobSets> {
+    const queues = await this.queues(ctx).names();
+    return new JobSets({ ...this.sources(ctx), queues });
+  }
+
+  queues(ctx: Pick<OpsContext, 'ip'>): Queues {
+    return new Queues(this.sources(ctx));
+  }
+
+  cron(ctx: Pick<OpsContext, 'ip'>): CronBoard {
+    return new CronBoard(this.site.knex, this.sources(ctx));
+  }
+
+  private sources({ ip }: Pick<OpsContext, 'ip'>): SetSources {
+    const { config, redis, knex, events } = this.site;
+    const queues = config.jobs.queues.map((queue) => queue.name);
+    return { redis: redis.client, knex, events, queues, via: `the operator's pages, ${ip}` };
+  }
+}
+
+/** A list that holds jobs of a kind. */
+interface JobPlace {
+  /** Of a list; a queue's name where `waiting`. */
+  readonly name: string;
+  readonly waiting: boolean;
+  readonly count: number;
+  readonly href: string;
+}
+
+/** Where jobs are that meet a filter, the lists of sets first. @param query the same for an address, as `?q=text`. */
+export async function placesOf(
+  sets: JobSets,
+  queues: readonly string[],
+  filter: JobFilter,
+  query: string,
+): Promise<JobPlace[]> {
+  const lists = SET_PAGES.map(async ({ name, set }) => {
+    return { name, waiting: false, count: await sets[set].count(filter), href: `/ops/jobs/${name}${query}` };
+  });
+  const waiting = queues.map(async (name) => {
+    const count = await sets.waiting(name).count(filter);
+    return { name, waiting: true, count, href: `/ops/jobs/queues/${name}${query}` };
+  });
+  return (await Promise.all([...lists, ...waiting])).filter(({ count }) => count > 0);
+}

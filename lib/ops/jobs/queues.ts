@@ -1,0 +1,225 @@
+import { slotHolders } from '../../health/probes';
+import type { ListedQueue } from '../../job/admin/queues';
+import type { ListedProcess } from '../../job/processes/process-list';
+import { InvalidRequestError } from '../../job/sets/query';
+import type { HistorySum } from '../../job/stats/history';
+import { assertOperator } from '../auth/access';
+import type { OpsContext } from '../ui/context';
+import { Format, holderWords, Paging, PER_PAGE, TimeWords, Words } from '../ui/format';
+import { refusal } from '../ui/shell';
+import { cronRows } from './cron';
+import { showJob } from './job-view';
+import { type Patch, watch } from './list';
+import { badQuery, isFiltering, jobFilter, readFilters, readPage } from './list-query';
+import { actOnce, backOf, type JobPages, type JobSite, pathWith, placesOf, showPage } from './pages';
+
+const LIST = '/ops/jobs/queues';
+const ONE = `${LIST}/:queue`;
+/** Not below the list: a queue may have any name. */
+const EVENTS = '/ops/jobs/queue-events';
+/** From so many jobs on the number must be typed. */
+const TYPED_ABOVE = 25;
+
+/** The queues, and what waits in each. */
+export const queueRoutes: JobPages = (site) => {
+  const { router, desk } = site;
+
+  router.get(LIST, (ctx) => showQueues(site, ctx));
+  router.get(EVENTS, (ctx) => queueEvents(site, ctx));
+  router.get(ONE, (ctx) => showWaiting(site, ctx));
+  router.get(`${ONE}/clear`, async (ctx) => {
+    assertOperator(ctx);
+    await askToClear(site, ctx, await queueOf(site, ctx), false);
+  });
+
+  for (const what of ['pause', 'resume'] as const) {
+    router.post(`${ONE}/${what}`, async (ctx) => {
+      const { name } = await queueOf(site, ctx);
+      await actOnce(site, ctx, backOf(ctx, LIST), async () => {
+        await desk.queues(ctx)[what](name);
+        return { what, name };
+      });
+    });
+  }
+
+  router.post(`${ONE}/clear`, async (ctx) => {
+    const { form } = ctx.state;
+    const queue = await queueOf(site, ctx);
+    const expected = Number(form.get('expected'));
+    const known = Number.isSafeInteger(expected) && expected >= jobsIn(queue);
+    const typed = expected <= TYPED_ABOVE || form.get('count')?.trim() === String(expected);
+    if (!known || !typed) return askToClear(site, ctx, queue, true);
+    await actOnce(site, ctx, `${LIST}/${queue.name}`, async () => {
+      return { what: 'clear', name: queue.name, moved: await desk.queues(ctx).clear(queue.name), asked: expected };
+    });
+  });
+};
+
+async function showQueues(site: JobSite, ctx: OpsContext): Promise<void> {
+  const { config, desk } = site;
+  const [queues, processes, cron] = await Promise.all([
+    desk.queues(ctx).list(),
+    desk.processes.list(),
+    // Postgres may be away, which says nothing of queues.
+    cronRows(site, ctx).catch(() => null),
+  ]);
+  const { latencyWarningMs, weighted } = config.jobs;
+  const locals = {
+    title: ctx.state.t('jobs.queues.title'),
+    queues,
+    processes,
+    weighted,
+    order: config.jobs.queues.map((queue) => queue.name),
+    late: queues.filter((queue) => isLate(queue, latencyWarningMs)),
+    limitMs: latencyWarningMs,
+    isServed: (name: string) => isServed(processes, name),
+    holders: (name: string) => holdersOf(ctx, processes, name),
+    cron,
+    everything: ctx.state.visitor.role === 'operator',
+    live: `${EVENTS}?seen=${encodeURIComponent(stateOf(queues))}`,
+  };
+  await showPage(site, ctx, 'queues', locals, { queues, cron });
+}
+
+/** Numbers change in place; a queue more or less is told of. */
+function queueEvents(site: JobSite, ctx: OpsContext): void {
+  const { t, locale } = ctx.state;
+  const seen = String(ctx.query.seen ?? '');
+  const { count } = new Format(locale);
+  watch(site, ctx, async (stream) => {
+    const queues = await site.desk.queues(ctx).list();
+    const time = new TimeWords(t, new Date());
+    const patches = queues.map((queue): Patch => {
+      const size = jobsIn(queue);
+      const latency = size === 0 ? '–' : time.span(queue.latencyMs);
+      const [active, delayed, dead] = [queue.active, queue.delayed, queue.dead].map(count);
+      return { id: `q-${queue.name}`, texts: { size: count(size), latency, active, delayed, dead } as Patch['texts'] };
+    });
+    stream.sendWhenNew('patch', patches);
+    if (stateOf(queues) !== seen) stream.sendWhenNew('news', { text: t('jobs.changed') });
+  });
+}
+
+/** Which queues there are, and which are paused. */
+function stateOf(queues: readonly ListedQueue[]): string {
+  return queues.map(({ name, paused }) => (paused ? `${name}!` : name)).join();
+}
+
+async function showWaiting(site: JobSite, ctx: OpsContext): Promise<void> {
+  const queue = await queueOf(site, ctx);
+  const rules = site.classes.rulesFor(ctx);
+  const asked = readPage(ctx);
+  const allowed = rules.everything ? (['q', 'class', 'tag'] as const) : (['class', 'tag'] as const);
+  const filters = readFilters((name) => ctx.query[name], allowed);
+  const list = (await site.desk.sets(ctx)).waiting(queue.name);
+  const request = { ...jobFilter({ set: 'scheduled' }, filters, Date.now()), limit: PER_PAGE };
+  let found = await list.page({ ...request, offset: (asked - 1) * PER_PAGE });
+  const paging = Paging.of(ctx, found.total ?? 0);
+  if (found.entries.length === 0 && paging.total > 0) found = await list.page({ ...request, offset: paging.from });
+  const rows = found.entries.map((entry) => showJob(entry, rules));
+  const processes = await site.desk.processes.list();
+  const locals = {
+    title: queue.name,
+    queue,
+    rows,
+    paging,
+    complete: found.complete,
+    filters,
+    filtering: isFiltering(filters),
+    classes: [...new Set(rows.flatMap((row) => row.class ?? []))].sort(),
+    late: isLate(queue, site.config.jobs.latencyWarningMs),
+    limitMs: site.config.jobs.latencyWarningMs,
+    served: isServed(processes, queue.name),
+    holders: holdersOf(ctx, processes, queue.name),
+    everything: rules.everything,
+    to: (changes: Readonly<Record<string, string | null>>) => pathWith(ctx, changes),
+  };
+  await showPage(site, ctx, 'queue', locals, { queue, jobs: rows, total: paging.total, complete: found.complete });
+}
+
+/** @throws ProblemError 404. */
+async function queueOf({ desk }: JobSite, ctx: OpsContext): Promise<ListedQueue> {
+  const { queue: name = '' } = ctx.params;
+  const queues = desk.queues(ctx);
+  if (!(await queues.names()).includes(name)) throw refusal(404, 'queueGone', { values: { name } });
+  const [queue] = await queues.list([name]);
+  if (!queue) throw new InvalidRequestError(`there is no queue ${name}`);
+  return queue;
+}
+
+async function askToClear(site: JobSite, ctx: OpsContext, queue: ListedQueue, wrong: boolean): Promise<void> {
+  const count = jobsIn(queue);
+  if (wrong) ctx.status = 422;
+  const title = ctx.state.t('jobs.clear.question', { count, name: queue.name });
+  await showPage(site, ctx, 'clear', { title, queue, count, typed: count > TYPED_ABOVE, wrong });
+}
+
+/** What a clear would delete. */
+function jobsIn({ waiting, held, inOutbox }: ListedQueue): number {
+  return waiting + held + (inOutbox ?? 0);
+}
+
+function isLate({ latencyMs }: ListedQueue, limitMs: number): boolean {
+  return limitMs > 0 && latencyMs > limitMs;
+}
+
+/** What holds the slots that the queue waits for, in words; '' when its jobs just come faster than they are done. */
+function holdersOf(ctx: OpsContext, processes: readonly ListedProcess[], name: string): string {
+  const now = Date.now();
+  const serving = processes.filter((process) => !process.stopping && process.queues.includes(name));
+  const slots = serving.map(({ concurrency, busy }) => {
+    return { concurrency, running: busy.map((job) => ({ class: job.class, ageMs: now - job.startedAt })) };
+  });
+  return holderWords(slotHolders(slots), Words.of(ctx));
+}
+
+function isServed(processes: readonly ListedProcess[], name: string): boolean {
+  return processes.some((process) => !process.stopping && process.queues.includes(name));
+}
+
+const PATH = '/ops/jobs/classes';
+const PERIODS = ['hour', 'day', 'all'] as const;
+type Period = (typeof PERIODS)[number];
+
+/** What became of jobs, class by class. */
+export const classRoutes: JobPages = (site) => {
+  site.router.get(PATH, async (ctx) => {
+    const { period: asked = 'hour' } = ctx.query;
+    const period = PERIODS.find((each) => each === asked);
+    if (!period) throw badQuery('period', String(asked));
+    const history = await historyOf(site, period);
+    const title = ctx.state.t('jobs.classes.title');
+    await showPage(site, ctx, 'classes', { title, period, periods: PERIODS, ...history }, { period, ...history });
+  });
+
+  site.router.get(`${PATH}/:name`, (ctx) => showClass(site, ctx));
+};
+
+/** Where the jobs of one class are, and what became of others. */
+async function showClass(site: JobSite, ctx: OpsContext): Promise<void> {
+  const { desk } = site;
+  const { name = '' } = ctx.params;
+  const queues = await desk.queues(ctx).names();
+  const query = `?class=${encodeURIComponent(name)}`;
+  const [places, processes, ...histories] = await Promise.all([
+    placesOf(await desk.sets(ctx), queues, { class: name }, query),
+    desk.processes.list(),
+    ...PERIODS.map((period) => historyOf(site, period)),
+  ]);
+  const running = processes.flatMap(({ busy }) => busy.filter((job) => job.class === name)).length;
+  const history = PERIODS.map((period, index) => {
+    return { period, row: histories[index]?.classes.find((row) => row.class === name) ?? null };
+  });
+  const isKnown = places.length > 0 || running > 0 || history.some(({ row }) => row !== null);
+  if (!isKnown && !site.classes.get(name)) throw refusal(404, 'classGone', { values: { name } });
+  const locals = { title: name, places, running, history, current: 'classes' };
+  await showPage(site, ctx, 'class', locals, { class: name, running, places, history });
+}
+
+function historyOf({ desk }: JobSite, period: Period): Promise<HistorySum> {
+  if (period === 'all') return desk.history.totals();
+  const now = Date.now();
+  // Both ends are included.
+  const minutes = period === 'hour' ? 59 : 24 * 60 - 1;
+  return desk.history.sum(new Date(now - minutes * 60_000), new Date(now));
+}

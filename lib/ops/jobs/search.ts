@@ -1,0 +1,68 @@
+import fs from 'node:fs/promises';
+import { isRef } from '../../job/sets/query';
+import { assertOperator } from '../auth/access';
+import type { OpsContext } from '../ui/context';
+import { jobPath } from '../ui/format';
+import { badQuery, readFilters } from './list-query';
+import { type JobPages, type JobSite, placesOf, showPage } from './pages';
+
+const PATH = '/ops/jobs/find';
+const LINES = 50;
+
+/** Where jobs are that hold a text, such as the id of a request, and what the log says of it. */
+export const findRoutes: JobPages = (site) => {
+  site.router.get(PATH, async (ctx) => {
+    assertOperator(ctx);
+    const { q } = readFilters((name) => ctx.query[name], ['q']);
+    if (q === '') throw badQuery('text', '');
+    const found = await jobOf(site, ctx, q);
+    if (found) return ctx.redirect(found);
+    const { file } = site.config.log;
+    const queues = await site.desk.queues(ctx).names();
+    const locals = {
+      title: ctx.state.t('jobs.find.title', { text: q }),
+      text: q,
+      places: await placesOf(await site.desk.sets(ctx), queues, { text: q }, `?q=${encodeURIComponent(q)}`),
+      file,
+      lines: file === null ? [] : await logLines(file, q, LINES).catch(() => []),
+    };
+    await showPage(site, ctx, 'find', locals, { places: locals.places, lines: locals.lines });
+  });
+};
+
+/** The page of the job that has this id. */
+async function jobOf(site: JobSite, ctx: OpsContext, id: string): Promise<string | undefined> {
+  if (!isRef({ id })) return undefined;
+  const { entry } = await (await site.desk.sets(ctx)).find(id);
+  return entry && jobPath(entry);
+}
+
+/** How far back a log is read, bytes. */
+const LOOKED_AT = 16 * 1024 * 1024;
+const CHUNK = 256 * 1024;
+const LINE_LENGTH = 4000;
+
+/** Of the end of a log the latest lines that hold a text, the oldest first. @param most how many. */
+export async function logLines(file: string, text: string, most: number): Promise<string[]> {
+  const handle = await fs.open(file);
+  try {
+    const { size } = await handle.stat();
+    const found: string[] = [];
+    // What is left of the line that the chunk behind this one begins within.
+    let rest = Buffer.alloc(0);
+    for (let end = size; end > 0 && found.length < most && size - end < LOOKED_AT; end -= CHUNK) {
+      const start = Math.max(0, end - CHUNK);
+      const chunk = Buffer.alloc(end - start);
+      await handle.read(chunk, 0, chunk.length, start);
+      const whole = Buffer.concat([chunk, rest]);
+      const newline = whole.indexOf(10);
+      const first = start === 0 ? 0 : newline === -1 ? whole.length : newline + 1;
+      rest = whole.subarray(0, first);
+      const lines = whole.subarray(first).toString('utf8').split('\n');
+      found.unshift(...lines.filter((line) => line.includes(text)).map((line) => line.slice(0, LINE_LENGTH)));
+    }
+    return found.slice(-most);
+  } finally {
+    await handle.close();
+  }
+}

@@ -1,0 +1,159 @@
+import type { Address, Attachment, Email } from 'postal-mime';
+
+export interface OpenedAttachment {
+  readonly name: string;
+  readonly type: string;
+  readonly content: Buffer;
+  /** Of one that the HTML shows: what its `cid:` URL names. */
+  readonly cid: string | null;
+}
+
+/** A message taken apart, to be looked at. */
+export interface OpenedMail {
+  readonly subject: string;
+  readonly from: string;
+  readonly to: readonly string[];
+  readonly cc: readonly string[];
+  readonly bcc: readonly string[];
+  readonly replyTo: readonly string[];
+  readonly date: Date | null;
+  readonly messageId: string;
+  /** Of its Content-Language; empty for none. */
+  readonly locale: string;
+  readonly html: string | null;
+  readonly text: string | null;
+  /** In the order they were sent in, encoded words made readable. */
+  readonly headers: readonly { readonly name: string; readonly value: string }[];
+  readonly attachments: readonly OpenedAttachment[];
+  readonly source: Buffer;
+}
+
+/** Deeper nesting or longer headers are no mail of ours. */
+const LIMITS = { maxNestingDepth: 32, maxHeadersSize: 512 * 1024 };
+
+/** Takes a message apart. What is broken in it is shown as well as can be. */
+export async function openMail(source: Buffer): Promise<OpenedMail> {
+  const { default: PostalMime, decodeWords } = await import('postal-mime');
+  const email: Email = await PostalMime.parse(source, { ...LIMITS, attachmentEncoding: 'arraybuffer' });
+  const header = (name: string) => email.headers.find(({ key }) => key === name)?.value ?? '';
+  const date = email.date === undefined ? Number.NaN : Date.parse(email.date);
+  return {
+    subject: email.subject ?? '',
+    from: list(email.from ? [email.from] : []).join(', '),
+    to: list(email.to),
+    cc: list(email.cc),
+    bcc: list(email.bcc),
+    replyTo: list(email.replyTo),
+    date: Number.isNaN(date) ? null : new Date(date),
+    messageId: email.messageId ?? '',
+    locale: header('content-language').split(/[,\s]/)[0] ?? '',
+    html: email.html ?? null,
+    text: email.text ?? null,
+    headers: headersOf(source).map(({ name, value }) => ({ name, value: decodeWords(value) })),
+    attachments: email.attachments.map(opened),
+    source,
+  };
+}
+
+function list(addresses: readonly Address[] = []): string[] {
+  return addresses.flatMap((entry) => {
+    if (entry.group) return list(entry.group);
+    const address = entry.address ?? '';
+    return [entry.name === '' ? address : `${entry.name} <${address}>`];
+  });
+}
+
+function opened({ filename, mimeType, content, contentId }: Attachment): OpenedAttachment {
+  return {
+    name: filename ?? 'unnamed',
+    type: mimeType,
+    content: typeof content === 'string' ? Buffer.from(content) : Buffer.from(content as ArrayBuffer),
+    cid: contentId === undefined ? null : contentId.replace(/^<|>$/g, ''),
+  };
+}
+
+/** The head as it stands in the message, folded lines made one. */
+function headersOf(source: Buffer): { name: string; value: string }[] {
+  const end = source.indexOf('\r\n\r\n');
+  const head = source.subarray(0, end === -1 ? 64 * 1024 : end).toString('utf8');
+  const lines = head.replace(/\r?\n[ \t]+/g, ' ').split(/\r?\n/);
+  return lines.flatMap((line) => {
+    const at = line.indexOf(':');
+    return at > 0 ? [{ name: line.slice(0, at), value: line.slice(at + 1).trim() }] : [];
+  });
+}
+
+/** Elements whose content nobody reads. */
+const UNREAD = /^<(head|style|script|title)\b/i;
+const ENTITIES: Readonly<Record<string, string>> = {
+  amp: '&',
+  lt: '<',
+  gt: '>',
+  quot: '"',
+  apos: "'",
+  nbsp: ' ',
+  zwnj: '\u200c',
+  shy: '\u00ad',
+};
+
+/**
+ * The text in HTML, hidden or not, with spaces for tags. Takes one pass, for strangers may have written it: what is not
+ * closed hides all behind it.
+ * @param most stops when there is so much of it, characters. Default: all.
+ */
+export function htmlWords(html: string, most = Number.POSITIVE_INFINITY): string {
+  const lower = html.toLowerCase();
+  const words: string[] = [];
+  let length = 0;
+  let at = 0;
+  while (at < html.length && length < most) {
+    const open = html.indexOf('<', at);
+    const text = html.slice(at, open === -1 ? html.length : open);
+    if (text !== '') words.push(decoded(text));
+    length += text.length;
+    if (open === -1) break;
+    at = endOfTag(html, lower, open);
+  }
+  return words.join(' ');
+}
+
+/** Index behind the tag that begins there, or behind the whole element if nobody reads it. */
+function endOfTag(html: string, lower: string, open: number): number {
+  const behind = (closing: string, from: number) => {
+    const end = lower.indexOf(closing, from);
+    return end === -1 ? html.length : end + closing.length;
+  };
+  if (html.startsWith('<!--', open)) return behind('-->', open + 4);
+  const [, unread] = UNREAD.exec(html.slice(open, open + 8)) ?? [];
+  return unread === undefined ? behind('>', open) : behind('>', behind(`</${unread.toLowerCase()}`, open));
+}
+
+function decoded(text: string): string {
+  return text.replace(
+    /&(?:#(\d{1,8})|#x([\da-f]{1,6})|(\w{1,8}));/gi,
+    (whole, decimal, hex, name: string | undefined) => {
+      if (name !== undefined) return ENTITIES[name] ?? whole;
+      const code = decimal === undefined ? Number.parseInt(hex, 16) : Number(decimal);
+      return code <= 0x10ffff ? String.fromCodePoint(code) : '';
+    },
+  );
+}
+
+const LONGEST = 140;
+/** Enough of the mail to find its first words, behind any filler. */
+const LOOKED_AT = 20_000;
+/** What templates fill a short line up with. */
+const FILLER = /\u034f|[\u00ad\u200b-\u200f\u2060\ufeff]/g;
+
+/** What a list of mails shows after the subject: the first words of the mail, hidden or not. */
+export function previewLine(html: string | null, text: string | null): string {
+  const words = html === null ? (text ?? '').slice(0, LOOKED_AT) : beforeFiller(htmlWords(html, LOOKED_AT));
+  const line = words.replace(FILLER, '').replace(/\s+/g, ' ').trim();
+  return line.length <= LONGEST ? line : `${line.slice(0, LONGEST).replace(/\s+\S*$/, '')}…`;
+}
+
+/** The filler is there to keep the rest out. */
+function beforeFiller(words: string): string {
+  const [before = ''] = words.split(/(?:(?:\u034f|[\u200b-\u200f])\s*){4}/, 1);
+  return before.trim() === '' ? words : before;
+}

@@ -1,0 +1,194 @@
+import type { PreviewedMail, PreviewName, PreviewReply } from '../../mailer/preview/preview-registry';
+import { isAddress } from '../../support/email-address';
+import { assertOperator } from '../auth/access';
+import type { OpsContext, PageGroup, Site } from '../ui/context';
+import { Deeds } from '../ui/flash';
+import { refusal } from '../ui/shell';
+import { DELIVERIES } from './deliveries';
+import type { Inbox } from './inbox';
+import { answerPiece, askedLanguage, langQuery, showMail } from './mail-page';
+import { type OpenedMail, openMail } from './parsed-mail';
+import { PreviewSource } from './preview-process';
+
+const INDEX = '/ops/mail';
+const PREVIEWS = `${INDEX}/previews`;
+const ONE = `${PREVIEWS}/:mailer/:action`;
+const EVENTS = `${PREVIEWS}/events`;
+const KEPT = new Set(['lang', 'part', 'width', 'scheme']);
+/** Shown at the side of a preview. */
+const LATEST = 4;
+
+/** The previews of the app's mails. @param inbox for the list at their side. */
+export function previewRoutes(inbox: Inbox): PageGroup {
+  return (site) => {
+    const { router, config } = site;
+    const changing = config.environment !== 'production';
+    const source = new PreviewSource({ folders: site.previews.madeOf, changing });
+    /** Before anything is read: what changes from then on shows the page anew. */
+    const live = async () => (changing ? { live: `${EVENTS}?seen=${await source.version()}` } : {});
+
+    /** What a page of a preview has at its side. */
+    const indexOf = async (reply: PreviewReply, ctx: OpsContext) => {
+      const names = await inbox.names();
+      const kept = config.mail.delivery === 'file';
+      const latest = await inbox.entries(names.slice(0, LATEST));
+      return { previews: linksOf(reply), inbox: latest, total: names.length, kept, keep: keptQuery(ctx) };
+    };
+
+    /** @param first is this the page that leads to the others? On a narrow screen it begins with the list. */
+    const show = async (ctx: OpsContext, name: PreviewName, lively: object, first: boolean): Promise<void> => {
+      const reply = await source.mail(name, askedLanguage(ctx));
+      const index = { ...(await indexOf(await source.names(), ctx)), after: !first };
+      const shownIn = askedLanguage(ctx) ?? config.defaultLocale;
+      const shared = { index, base: hrefOf(name), locales: true, shownIn, ...lively };
+      const title = `${name.mailer}#${name.action}`;
+      switch (reply.kind) {
+        case 'mail':
+          return showMail(site, ctx, { mail: await opened(reply), preview: title, ...shared, shownIn: reply.locale });
+        case 'fault':
+          return showFault(site, ctx, title, reply, shared);
+        case 'none':
+          return site.pages.show(ctx, 'mail/no-mail', { title, ...shared }, { mail: null });
+        default:
+          throw refusal(404, 'missing');
+      }
+    };
+
+    router.get(INDEX, async (ctx) => {
+      if (ctx.state.visitor.role === 'viewer') return ctx.redirect(DELIVERIES);
+      const lively = await live();
+      const reply = await source.names();
+      const [first] = linksOf(reply);
+      if (first && !ctx.state.json) return show(ctx, first, lively, true);
+      const title = ctx.state.t('mail.previews.title');
+      const index = await indexOf(reply, ctx);
+      if (reply.kind === 'fault') return showFault(site, ctx, title, reply, { index, base: INDEX, ...lively });
+      const page = { title, index, base: INDEX, folder: site.previews.folder, ...lively };
+      await site.pages.show(ctx, 'mail/no-previews', page, { previews: linksOf(reply) });
+    });
+
+    router.get(PREVIEWS, (ctx) => ctx.redirect(INDEX));
+
+    router.get(EVENTS, (ctx) => {
+      assertOperator(ctx);
+      const stream = site.streams.begin(ctx);
+      const seen = String(ctx.query.seen ?? '');
+      stream.every(400, async () => {
+        if ((await source.version()) !== seen) stream.sendWhenNew('reload', {});
+      });
+      stream.every(1000, () => stream.send('tick'));
+    });
+
+    router.get(ONE, async (ctx) => {
+      assertOperator(ctx);
+      await show(ctx, nameOf(ctx), await live(), false);
+    });
+
+    testRoutes(source)(site);
+
+    router.get(`${ONE}/*piece`, async (ctx) => {
+      assertOperator(ctx);
+      const reply = await source.mail(nameOf(ctx), askedLanguage(ctx));
+      if (reply.kind !== 'mail') throw refusal(404, 'missing');
+      answerPiece(ctx, await opened(reply), ctx.params.piece ?? '');
+    });
+  };
+}
+
+/** What the message does not say of itself. */
+async function opened({ eml, bcc, locale }: PreviewedMail): Promise<OpenedMail> {
+  return { ...(await openMail(Buffer.from(eml, 'base64'))), bcc, locale };
+}
+
+async function showFault(
+  site: Site,
+  ctx: OpsContext,
+  title: string,
+  fault: Extract<PreviewReply, { readonly kind: 'fault' }>,
+  shared: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  ctx.status = 500;
+  await site.pages.show(ctx, 'mail/fault', { title, fault, locales: false, ...shared }, { error: fault });
+}
+
+function linksOf(reply: PreviewReply): (PreviewName & { readonly href: string })[] {
+  return reply.kind === 'names' ? reply.names.map((name) => ({ ...name, href: hrefOf(name) })) : [];
+}
+
+function hrefOf({ mailer, action }: PreviewName): string {
+  return `${PREVIEWS}/${encodeURIComponent(mailer)}/${encodeURIComponent(action)}`;
+}
+
+function nameOf(ctx: OpsContext): PreviewName {
+  const { mailer = '', action = '' } = ctx.params;
+  return { mailer, action };
+}
+
+/** The next preview is looked at in the same way. */
+function keptQuery(ctx: OpsContext): string {
+  const query = new URLSearchParams(ctx.querystring);
+  for (const name of [...query.keys()]) if (!KEPT.has(name)) query.delete(name);
+  return query.size === 0 ? '' : `?${query}`;
+}
+
+const SEND = '/ops/mail/previews/:mailer/:action/send';
+
+/** What has become of a test. */
+interface Sent {
+  readonly to: string;
+  /** What the server said, or where the mail lies; null: it was not sent, because of `error`. */
+  readonly answer: string | null;
+  readonly error: string | null;
+}
+
+/** Sends a preview to one address, as a test. */
+function testRoutes(source: PreviewSource): PageGroup {
+  return (site) => {
+    const deeds = new Deeds<Sent>(site.redis.client);
+
+    const form = (ctx: OpsContext, more: Readonly<Record<string, unknown>>) => {
+      const { mailer, action } = ctx.params;
+      const query = langQuery(ctx);
+      const page = { name: `${mailer}#${action}`, action: `${ctx.path}${query}`, back: `${backOf(ctx)}${query}` };
+      return site.pages.show(ctx, 'mail/test', { title: ctx.state.t('mail.test.title'), to: '', ...page, ...more });
+    };
+
+    site.router.get(SEND, async (ctx) => {
+      assertOperator(ctx);
+      const sent = await deeds.told(ctx);
+      await form(ctx, { sent, wrong: false, to: sent?.to ?? '' });
+    });
+
+    site.router.post(SEND, async (ctx) => {
+      const to = (ctx.state.form.get('to') ?? '').trim();
+      if (!isAddress(to)) {
+        ctx.status = 422;
+        return form(ctx, { sent: undefined, wrong: true, to });
+      }
+      const did = await deeds.once(ctx, () => send(ctx, to));
+      ctx.status = 303;
+      const query = langQuery(ctx);
+      ctx.redirect(`${ctx.path}${query}${query === '' ? '?' : '&'}did=${did}`);
+    });
+
+    async function send(ctx: OpsContext, to: string): Promise<Sent> {
+      const { mailer = '', action = '' } = ctx.params;
+      const reply = await source.send({ mailer, action }, askedLanguage(ctx), to, ctx.state.t('mail.test.prefix'));
+      site.events.emit('operator.mails', { action: 'test', count: 1, via: `the operator's pages, ${ctx.ip}` });
+      switch (reply.kind) {
+        case 'sent':
+          return { to, answer: reply.response, error: null };
+        case 'fault':
+          return { to, answer: null, error: reply.message };
+        case 'none':
+          return { to, answer: null, error: ctx.state.t('mail.none.what') };
+        default:
+          throw refusal(404, 'missing');
+      }
+    }
+  };
+}
+
+function backOf(ctx: OpsContext): string {
+  return ctx.path.replace(/\/send$/, '');
+}

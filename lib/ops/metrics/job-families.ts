@@ -1,0 +1,199 @@
+import { processorsOf, told } from '../../cluster/status';
+import type { QueueStatus } from '../../job/queue/queue-status';
+import { type ClassTally, MAIL_OUTCOMES, OTHER_CLASSES } from '../../job/stats/history';
+import { BUCKETS, type Histogram, lowerBound } from '../../support/histogram';
+import { type Family, type HistogramSample, only, sample } from './exposition';
+import type { Readings } from './scrape';
+
+/** Of the history's buckets so many are told as one. */
+const JOINED = 3;
+const WIDE_BUCKETS = BUCKETS / JOINED;
+/** Where each but the last of them ends, ms; to four digits. */
+const BOUNDS_MS = Array.from({ length: WIDE_BUCKETS - 1 }, (_, i) =>
+  Number(lowerBound((i + 1) * JOINED).toPrecision(4)),
+);
+
+function classesOf({ history }: Readings): [className: string, tally: ClassTally][] {
+  return [...(history?.classes ?? [])].map(([name, tally]) => [name === OTHER_CLASSES ? 'other' : name, tally]);
+}
+
+function histograms(readings: Readings, of: (tally: ClassTally) => Histogram): HistogramSample[] {
+  return classesOf(readings).map(([className, tally]) => {
+    const { counts, sumMs } = of(tally);
+    const joined = Array.from({ length: WIDE_BUCKETS }, (_, i) =>
+      counts.slice(i * JOINED, (i + 1) * JOINED).reduce((all, count) => all + count, 0),
+    );
+    return { labels: { class: className }, boundsMs: BOUNDS_MS, buckets: { counts: joined, sumMs } };
+  });
+}
+
+export const JOBS: readonly Family[] = [
+  {
+    name: 'catamount_jobs_total',
+    shared: true,
+    type: 'counter',
+    help: 'Runs of jobs by class and outcome, of all trees on this Redis, since its data began.',
+    read: (readings) =>
+      classesOf(readings).flatMap(([className, { processed, retried, dead, discarded }]) =>
+        Object.entries({ succeeded: processed, retried, dead, discarded }).map(([outcome, value]) => ({
+          labels: { class: className, outcome },
+          value,
+        })),
+      ),
+  },
+  {
+    name: 'catamount_job_duration_seconds',
+    shared: true,
+    type: 'histogram',
+    help: 'How long runs that succeeded took, by class, of all trees on this Redis.',
+    read: (readings) => histograms(readings, ({ duration }) => duration),
+  },
+  {
+    name: 'catamount_job_wait_seconds',
+    shared: true,
+    type: 'histogram',
+    help: 'How long jobs waited before each run since they could have run, by class, of all trees on this Redis.',
+    read: (readings) => histograms(readings, ({ latency }) => latency),
+  },
+  {
+    name: 'catamount_jobs_running',
+    type: 'gauge',
+    help: 'Jobs that run in this tree.',
+    read: ({ tree }) => {
+      const statuses = tree ? processorsOf(tree.stats).flatMap(({ last_status }) => told(last_status) ?? []) : [];
+      return only(statuses.length > 0 ? statuses.flatMap(({ in_flight }) => in_flight).length : undefined);
+    },
+  },
+  {
+    name: 'catamount_job_slots',
+    type: 'gauge',
+    help: 'Jobs that may run in this tree at once. 0: it runs none.',
+    read: ({ tree }) => only(tree?.limits.jobConcurrency),
+  },
+  {
+    name: 'catamount_job_processor_up',
+    type: 'gauge',
+    help: "Whether this tree's job processor works. There is no such line in a tree that runs no jobs.",
+    read: ({ tree }) => only(runsJobs(tree) ? Number(isUp(tree)) : undefined),
+  },
+  {
+    name: 'catamount_job_processor_restarts_total',
+    type: 'counter',
+    help: 'How often the job processor of this tree was started again.',
+    read: ({ tree }) => only(runsJobs(tree) ? tree?.stats.job_processor.restarts : undefined),
+  },
+  {
+    name: 'catamount_job_processors',
+    shared: true,
+    type: 'gauge',
+    help: 'Job processors of all trees on this Redis.',
+    read: ({ processors }) => only(processors),
+  },
+];
+
+function runsJobs(tree: Readings['tree']): boolean {
+  return (tree?.limits.jobConcurrency ?? 0) > 0;
+}
+
+function isUp(tree: Readings['tree']): boolean {
+  return tree?.stats.job_processor.state === 'ready';
+}
+
+/** Queues told by name; jobs may be put on queues of any name. */
+const MOST_QUEUES = 100;
+
+interface NamedQueue {
+  readonly name: string;
+  readonly queues: readonly QueueStatus[];
+}
+
+/** The first by name, and all others in one. */
+function named({ queues = [] }: Readings): NamedQueue[] {
+  const one = queues.slice(0, MOST_QUEUES).map((queue) => ({ name: queue.name, queues: [queue] }));
+  const others = queues.slice(MOST_QUEUES);
+  return others.length === 0 ? one : [...one, { name: 'other', queues: others }];
+}
+
+const sum = (values: readonly number[]) => values.reduce((all, value) => all + value, 0);
+
+/** Shared by all trees on this Redis and Postgres: each tree tells the same. */
+export const QUEUES: readonly Family[] = [
+  {
+    name: 'catamount_queue_jobs',
+    shared: true,
+    type: 'gauge',
+    help: 'Jobs of a queue: waiting, held (as many of their class run as may), active, or in the outbox (due, not copied to Redis yet).',
+    read: (readings) =>
+      named(readings).flatMap(({ name, queues }) => {
+        const { outbox } = readings;
+        return [
+          ...sample({ queue: name, state: 'waiting' }, sum(queues.map((queue) => queue.waiting))),
+          ...sample({ queue: name, state: 'held' }, sum(queues.map((queue) => queue.held))),
+          ...sample({ queue: name, state: 'active' }, sum(queues.map((queue) => queue.active))),
+          ...sample(
+            { queue: name, state: 'outbox' },
+            outbox && sum(queues.map((queue) => outbox.due.get(queue.name) ?? 0)),
+          ),
+        ];
+      }),
+  },
+  {
+    name: 'catamount_queue_latency_seconds',
+    shared: true,
+    type: 'gauge',
+    help: 'How long the job that is next has waited since it could have run.',
+    read: (readings) =>
+      named(readings).map(({ name, queues }) => ({
+        labels: { queue: name },
+        value: Math.max(...queues.map((queue) => queue.latencyMs)) / 1000,
+      })),
+  },
+  {
+    name: 'catamount_queue_paused',
+    shared: true,
+    type: 'gauge',
+    help: 'Whether somebody has paused the queue.',
+    read: (readings) =>
+      named(readings).map(({ name, queues }) => ({
+        labels: { queue: name },
+        value: queues.some((queue) => queue.paused) ? 1 : 0,
+      })),
+  },
+  {
+    name: 'catamount_job_set_jobs',
+    shared: true,
+    type: 'gauge',
+    help: 'Jobs in the retry, scheduled and dead sets.',
+    read: ({ sets }) => Object.entries(sets).flatMap(([set, size]) => sample({ set }, size)),
+  },
+  {
+    name: 'catamount_outbox_rows',
+    shared: true,
+    type: 'gauge',
+    help: 'Rows in the outbox: jobs whose outcome is still to come. Counted up to 100000.',
+    read: ({ outbox }) => only(outbox?.rows),
+  },
+  {
+    name: 'catamount_outbox_age_seconds',
+    shared: true,
+    type: 'gauge',
+    help: 'How long the oldest job that is due has waited in the outbox to be copied to Redis.',
+    read: ({ outbox }) => only(outbox && outbox.ageMs / 1000),
+  },
+];
+
+export const MAILS: readonly Family[] = [
+  {
+    name: 'catamount_mails_total',
+    shared: true,
+    type: 'counter',
+    help: 'Mails by mailer and outcome, of all trees on this Redis, since its data began. A mail that is tried again counts each time.',
+    read: ({ history }) =>
+      [...(history?.mailers ?? [])].flatMap(([name, counts]) =>
+        MAIL_OUTCOMES.map((outcome) => ({
+          labels: { mailer: name === OTHER_CLASSES ? 'other' : name, outcome },
+          value: counts[outcome],
+        })),
+      ),
+  },
+];

@@ -1,0 +1,291 @@
+import { processorsOf, type TreePicture, told, type WorkerStatus } from '../../cluster/status';
+import type { PoolUse, Vitals } from '../../core/process-metrics';
+import { REFUSALS } from '../../core/request-counts';
+import { ISSUE_CODES } from '../../health/issues';
+import { BOUNDS_MS } from '../../support/histogram';
+import { type Family, only, type Sample, sample } from './exposition';
+import type { Readings } from './scrape';
+
+const MIB = 1_048_576;
+
+export const TREE: readonly Family[] = [
+  {
+    name: 'catamount_info',
+    type: 'gauge',
+    help: 'Always 1; its labels tell which app this is, and of which versions.',
+    read: ({ tree }) =>
+      tree
+        ? [
+            {
+              labels: { app: tree.app, version: tree.stats.versions.catamount, node: tree.stats.versions.node },
+              value: 1,
+            },
+          ]
+        : [],
+  },
+  {
+    name: 'catamount_start_time_seconds',
+    type: 'gauge',
+    help: 'When the primary began, in seconds since 1970.',
+    read: ({ tree }) => only(tree && Date.parse(tree.stats.started_at) / 1000),
+  },
+  {
+    name: 'catamount_phase',
+    type: 'gauge',
+    help: 'Generation of web workers: one more with every phased restart.',
+    read: ({ tree }) => only(tree?.stats.phase),
+  },
+  {
+    name: 'catamount_workers',
+    type: 'gauge',
+    help: 'Web workers that there should be. 0: the primary serves the web itself.',
+    read: ({ tree }) => only(tree?.stats.workers),
+  },
+  {
+    name: 'catamount_workers_ready',
+    type: 'gauge',
+    help: 'Web workers that serve.',
+    read: ({ tree }) => only(tree?.stats.booted_workers),
+  },
+  {
+    name: 'catamount_worker_restarts_total',
+    type: 'counter',
+    help: 'Web workers that were put in the place of another, by reason.',
+    read: ({ tree }) =>
+      tree
+        ? REASONS.map((reason) => ({ labels: { reason }, value: tree.stats.totals.worker_restarts[reason] ?? 0 }))
+        : [],
+  },
+  {
+    name: 'catamount_memory_bytes',
+    type: 'gauge',
+    help: 'Memory that the whole tree takes, as the sum of proportional set sizes.',
+    read: ({ tree }) => only(tree?.stats.memory.pss_mb && tree.stats.memory.pss_mb * MIB),
+  },
+  {
+    name: 'catamount_memory_limit_bytes',
+    type: 'gauge',
+    help: 'Memory that the whole tree may take. There is no such line without a limit.',
+    read: ({ tree }) => only(tree?.stats.memory.limit_mb && tree.stats.memory.limit_mb * MIB),
+  },
+  {
+    name: 'catamount_issues',
+    type: 'gauge',
+    help: 'What needs a person, by the names that the overview, catamount top and catamount status share: how many of each.',
+    read: ({ issues }) =>
+      issues
+        ? ISSUE_CODES.map((code) => ({ labels: { code }, value: issues.filter((one) => one.code === code).length }))
+        : [],
+  },
+  {
+    name: 'catamount_readings_missing',
+    type: 'gauge',
+    help: 'Parts of this text that are left out, since what they are read from has failed or has not answered in 4 s.',
+    read: ({ missing }) => only(missing),
+  },
+  {
+    name: 'catamount_redis_up',
+    type: 'gauge',
+    help: 'Whether Redis answers the web worker that was asked.',
+    read: ({ redisAnswers }) => only(redisAnswers ? 1 : 0),
+  },
+  {
+    name: 'catamount_postgres_up',
+    type: 'gauge',
+    help: 'Whether Postgres answers the web worker that was asked.',
+    read: ({ postgresAnswers }) => only(postgresAnswers ? 1 : 0),
+  },
+];
+
+/** All are told from the start: what appears only with its first event is no increase. */
+const REASONS = ['crash', 'boot', 'timeout', 'phase', 'memory', 'asked'] as const;
+
+/** One place in the tree; while its process is replaced there are two in it. */
+interface Place {
+  /** As the log names it: `primary`, `web.0`, `jobs`. */
+  readonly name: string;
+  readonly processes: readonly {
+    readonly pssMb: number | null;
+    /** undefined before the first check-in. */
+    readonly vitals: Vitals | undefined;
+    readonly pool: PoolUse | undefined;
+  }[];
+}
+
+export function placesOf({ stats, vitals }: TreePicture): Place[] {
+  const places = new Map<string, Place['processes']>();
+  const add = (name: string, one: Place['processes'][number]) => places.set(name, [...(places.get(name) ?? []), one]);
+  add('primary', { pssMb: vitals.pssMb, vitals, pool: stats.single?.pool });
+  for (const { index, pss_mb: pssMb, last_status } of stats.worker_status) {
+    const status = told(last_status);
+    add(`web.${index}`, { pssMb, vitals: status, pool: status?.pool });
+  }
+  for (const { pid, pss_mb: pssMb, last_status } of processorsOf(stats)) {
+    const status = told(last_status);
+    if (pid !== null) add('jobs', { pssMb, vitals: status, pool: status?.pool });
+  }
+  return [...places].map(([name, processes]) => ({ name, processes }));
+}
+
+type Part = Place['processes'][number];
+
+const sum = (values: readonly number[]) => values.reduce((all, value) => all + value, 0);
+const most = (values: readonly number[]) => Math.max(...values);
+
+/** A sample for each place where it is known. */
+function byPlace(
+  { tree }: Readings,
+  figure: (part: Part) => number | null | undefined,
+  inOne: (values: readonly number[]) => number,
+  labels: Readonly<Record<string, string>> = {},
+): Sample[] {
+  if (!tree) return [];
+  return placesOf(tree).flatMap(({ name, processes }) => {
+    const values = processes.map(figure).filter((value) => value !== null && value !== undefined);
+    return sample({ process: name, ...labels }, values.length > 0 ? inOne(values) : null);
+  });
+}
+
+export const PROCESSES: readonly Family[] = [
+  {
+    name: 'catamount_process_proportional_memory_bytes',
+    type: 'gauge',
+    help: 'Proportional set size (PSS): own pages and a share of those in common with others. Sums up to what the tree takes.',
+    read: (readings) => byPlace(readings, ({ pssMb }) => pssMb && pssMb * MIB, sum),
+  },
+  {
+    name: 'catamount_process_resident_memory_bytes',
+    type: 'gauge',
+    help: 'Resident set size (RSS).',
+    read: (readings) => byPlace(readings, ({ vitals }) => vitals && vitals.rssMb * MIB, sum),
+  },
+  {
+    name: 'catamount_process_cpu_seconds_total',
+    type: 'counter',
+    help: 'CPU time used in each place of the tree, by all processes that were ever in it.',
+    read: ({ tree }) =>
+      Object.entries(tree?.stats.totals.cpu_seconds ?? {}).map(([process, value]) => ({ labels: { process }, value })),
+  },
+  {
+    name: 'catamount_process_event_loop_lag_p99_seconds',
+    type: 'gauge',
+    help: "99th percentile of the event loop's delay over the last second or so.",
+    read: (readings) => byPlace(readings, ({ vitals }) => vitals && vitals.lagP99Ms / 1000, most),
+  },
+  {
+    name: 'catamount_process_event_loop_utilization_ratio',
+    type: 'gauge',
+    help: 'Share of the last second or so in which the event loop was busy, 0 to 1.',
+    read: (readings) => byPlace(readings, ({ vitals }) => vitals?.utilization, most),
+  },
+  {
+    name: 'catamount_postgres_pool_connections',
+    type: 'gauge',
+    help: 'Connections to Postgres that a process holds.',
+    read: (readings) => [
+      ...byPlace(readings, ({ pool }) => pool?.used, sum, { state: 'used' }),
+      ...byPlace(readings, ({ pool }) => pool?.idle, sum, { state: 'idle' }),
+    ],
+  },
+  {
+    name: 'catamount_postgres_pool_limit',
+    type: 'gauge',
+    help: 'Connections to Postgres that a process may hold.',
+    read: (readings) => byPlace(readings, ({ pool }) => pool?.max, sum),
+  },
+  {
+    name: 'catamount_postgres_pool_waiting',
+    type: 'gauge',
+    help: 'Requests and jobs that wait for a connection to Postgres.',
+    read: (readings) => byPlace(readings, ({ pool }) => pool?.waiting, sum),
+  },
+];
+
+/** Each process that serves the web; while a worker is replaced its slot is that of both. */
+function webProcesses({ stats }: TreePicture): { readonly process: string; readonly status: WorkerStatus }[] {
+  if (stats.single) return [{ process: 'primary', status: stats.single }];
+  return stats.worker_status.flatMap(({ index, last_status }) => {
+    const status = told(last_status);
+    return status ? [{ process: `web.${index}`, status }] : [];
+  });
+}
+
+function byProcess({ tree }: Readings, figure: (status: WorkerStatus) => number): Sample[] {
+  const sums = new Map<string, number>();
+  for (const { process, status } of tree ? webProcesses(tree) : []) {
+    sums.set(process, (sums.get(process) ?? 0) + figure(status));
+  }
+  return [...sums].map(([process, value]) => ({ labels: { process }, value }));
+}
+
+/** Of each method that was used every usual status, so that the first error of a kind is seen to be an increase. */
+function byMethodAndStatus(answered: Readonly<Record<string, number>>): Sample[] {
+  const methods = new Set(['GET', ...Object.keys(answered).map((key) => key.split(' ')[0] ?? '')]);
+  const keys = [...methods].flatMap((method) => USUAL.map((status) => `${method} ${status}`));
+  return [...new Set([...keys, ...Object.keys(answered)])].map((key) => {
+    const [method = '', status = ''] = key.split(' ');
+    return { labels: { method, status }, value: answered[key] ?? 0 };
+  });
+}
+
+const USUAL = ['2xx', '3xx', '4xx', '5xx'];
+
+const requestsOf = ({ tree }: Readings) => tree?.stats.totals.requests;
+
+/** Of the app's requests. Health checks and the operator's pages are none of them. */
+export const HTTP: readonly Family[] = [
+  {
+    name: 'catamount_http_requests_total',
+    type: 'counter',
+    help: 'Requests that came to an end, by method and class of status. 499 (4xx): the caller left before.',
+    read: (readings) => {
+      const answered = requestsOf(readings)?.answered;
+      return answered ? byMethodAndStatus(answered) : [];
+    },
+  },
+  {
+    name: 'catamount_http_request_duration_seconds',
+    type: 'histogram',
+    help: 'How long requests took from arrival to end, waits included.',
+    read: (readings) => {
+      const requests = requestsOf(readings);
+      return requests ? [{ boundsMs: BOUNDS_MS, buckets: requests.duration }] : [];
+    },
+  },
+  {
+    name: 'catamount_http_request_queue_seconds',
+    type: 'histogram',
+    help: 'How long requests waited for a slot.',
+    read: (readings) => {
+      const requests = requestsOf(readings);
+      return requests ? [{ boundsMs: BOUNDS_MS, buckets: requests.queued }] : [];
+    },
+  },
+  {
+    name: 'catamount_http_requests_refused_total',
+    type: 'counter',
+    help: 'Requests turned away with 503: the backlog was full, the wait too long (timeout), or the caller was gone (stale).',
+    read: (readings) => {
+      const requests = requestsOf(readings);
+      return requests ? REFUSALS.map((reason) => ({ labels: { reason }, value: requests.refused[reason] })) : [];
+    },
+  },
+  {
+    name: 'catamount_http_requests_in_flight',
+    type: 'gauge',
+    help: 'Requests that hold a slot.',
+    read: (readings) => byProcess(readings, (status) => status.busy_threads),
+  },
+  {
+    name: 'catamount_http_requests_waiting',
+    type: 'gauge',
+    help: 'Requests that wait for a slot: the backlog.',
+    read: (readings) => byProcess(readings, (status) => status.backlog),
+  },
+  {
+    name: 'catamount_http_slots',
+    type: 'gauge',
+    help: 'Requests that may be in flight at once.',
+    read: (readings) => byProcess(readings, (status) => status.max_threads),
+  },
+];

@@ -1,0 +1,329 @@
+import type { RecentEvent } from '../../cluster/status';
+import type { Translate } from '../../core/i18n';
+import { type Issue, type IssueCode, readyWorkers, worstFirst } from '../../health/issues';
+import type { Judgement } from '../../health/judge';
+import type { Sighting } from '../../health/status-collector';
+import type { OpsContext } from '../ui/context';
+import { facts, holderWords, type Tone, type Words, workWords } from '../ui/format';
+import type { IconName } from '../ui/layout';
+import { causeWords, load } from './process-cards';
+import type { SeenTree } from './tree-health';
+
+export interface IssueLine {
+  /** Unlike any other's on the page. */
+  readonly id: string;
+  readonly tone: 'bad' | 'warn';
+  readonly href: string;
+  readonly head: string;
+  readonly rest: string;
+}
+
+/** The answer, and what led to it. */
+export interface VerdictView {
+  readonly tone: Tone;
+  readonly icon: IconName;
+  readonly title: string;
+  readonly line: string;
+  readonly issues: readonly IssueLine[];
+}
+
+export function verdictView(
+  shown: SeenTree | undefined,
+  sighting: Sighting,
+  judgement: Judgement,
+  words: Words,
+): VerdictView {
+  const { t } = words;
+  const lines = judgement.issues.map((issue): IssueLine => {
+    const { code, level: tone, subject = '' } = issue;
+    const href = issueHref(issue, judgement.trees.find(({ own }) => own)?.picture.id);
+    return { id: `${code}-${subject}`, tone, href, ...issueWords(issue, words) };
+  });
+  const { level: tone } = judgement;
+  const line = shown ? lineOf(shown, sighting, words) : t('overview.verdict.noPrimary');
+  const icon = tone === 'busy' ? 'restart' : tone;
+  return { tone, icon, title: judgementTitle(judgement, words), line, issues: lines };
+}
+
+function lineOf({ picture, silent }: SeenTree, { redis, queues }: Sighting, words: Words): string {
+  const { t, time } = words;
+  if (silent !== null) return t('overview.say.unheard', { span: silent });
+  if (!redis.ok)
+    return t(
+      picture.stats.workers > 0 || picture.stats.single ? 'overview.verdict.unknown' : 'overview.verdict.jobsUnknown',
+    );
+  const { stats } = picture;
+  const { pss_mb: used, limit_mb: limit } = stats.memory;
+  const requests = load(picture);
+  const waiting = queues.ok ? queues.value.reduce((sum, one) => sum + one.waiting + one.held, 0) : null;
+  const oldest = queues.ok ? Math.max(0, ...queues.value.map(({ latencyMs, paused }) => (paused ? 0 : latencyMs))) : 0;
+  return facts(
+    stats.workers > 0 && t('overview.verdict.workers', { ready: readyWorkers(picture), count: stats.workers }),
+    requests &&
+      t(requests.waiting > 0 ? 'overview.verdict.busy' : 'overview.verdict.inFlight', {
+        inFlight: requests.inFlight,
+        of: requests.of,
+        waiting: requests.waiting,
+      }),
+    waiting !== null &&
+      (waiting === 0 ? t('overview.verdict.noJobWaits') : t('overview.verdict.jobsWait', { count: waiting })),
+    oldest > 0 && t('overview.verdict.oldest', { span: time.span(oldest) }),
+    used !== null && limit !== null && t('overview.verdict.memory', { percent: words.percent(used / limit) }),
+  );
+}
+
+/** A tree in the strip of all trees. */
+export interface TreeTab {
+  readonly id: string;
+  readonly name: string;
+  readonly tone: Tone;
+  readonly href: string;
+  readonly current: boolean;
+  /** `12/20 · 88 %` */
+  readonly figures: string;
+  /** Of its memory's limit. */
+  readonly percent: number;
+}
+
+export function treeTab({ picture, own, silent, issues }: SeenTree, current: boolean, words: Words): TreeTab {
+  const { id, name, stats } = picture;
+  const { pss_mb: used, limit_mb: limit } = stats.memory;
+  const requests = load(picture);
+  const share = used !== null && limit !== null ? words.percent(used / limit) : null;
+  const figures = [
+    requests ? `${requests.inFlight}/${requests.of}` : words.t('overview.trees.jobsOnly'),
+    share === null ? words.mb(used) : `${share} %`,
+  ];
+  return {
+    id,
+    name,
+    tone: silent === null ? (worstFirst(issues)[0]?.level ?? 'ok') : 'unknown',
+    href: hrefOf('/ops', own ? null : id),
+    current,
+    figures: silent === null ? figures.join(' · ') : words.t('overview.trees.silent', { span: silent }),
+    percent: silent === null ? Math.min(100, share ?? 0) : 0,
+  };
+}
+
+/** @param tree its id; null for the one that shows the page. */
+export function hrefOf(path: string, tree: string | null, hash = ''): string {
+  return `${path}${tree === null ? '' : `?tree=${tree}`}${hash}`;
+}
+
+/** The tree that the query names, by id; null for the one that shows the page. */
+export function chosenTree({ query }: Pick<OpsContext, 'query'>): string | null {
+  return typeof query.tree === 'string' && query.tree !== '' ? query.tree : null;
+}
+
+/** Something that has happened, as a line. */
+export interface EventLine {
+  readonly at: Date;
+  /** `14:02:03` within the day, else the day. */
+  readonly when: string;
+  readonly tone: Tone;
+  readonly icon: IconName;
+  readonly text: string;
+}
+
+interface Look {
+  readonly tone: Tone;
+  readonly icon: IconName;
+}
+
+const calm: Look = { tone: 'ok', icon: 'ok' };
+const renewal: Look = { tone: 'ok', icon: 'restart' };
+const deploy: Look = { tone: 'ok', icon: 'deploy' };
+const bad: Look = { tone: 'bad', icon: 'bad' };
+const dead: Look = { tone: 'bad', icon: 'restart' };
+const warn: Look = { tone: 'warn', icon: 'warn' };
+const act: Look = { tone: 'ok', icon: 'key' };
+
+/** How each event looks. Its text is `overview.event.<name>`, with `-` for its dots. */
+const LOOKS: Readonly<Record<string, Look>> = {
+  'primary.listening': calm,
+  'worker.ready': calm,
+  'worker.exited': dead,
+  'worker.replaced': renewal,
+  'worker.silent': bad,
+  'processor.ready': calm,
+  'processor.exited': dead,
+  'processor.silent': bad,
+  'processor.kept': bad,
+  'processor.circuit': bad,
+  'processor.stopped': { tone: 'warn', icon: 'drain' },
+  'phase.started': deploy,
+  'phase.completed': deploy,
+  'phase.abandoned': warn,
+  'memory.high': warn,
+  'embedded.lost': warn,
+  'service.away': bad,
+  'service.back': calm,
+  'operator.command': act,
+  'operator.jobs': act,
+  'operator.queue': act,
+  'operator.cron': act,
+  'operator.process': act,
+  'operator.mails': act,
+  'operator.adopted': act,
+  'operator.refused': warn,
+  'installation.foreign': bad,
+  'dead.dropped': warn,
+  'queue.restored': warn,
+  'redis.emptied': warn,
+};
+
+const DAY_MS = 86_400_000;
+
+/** Newest first. @param acts what operators have done with what all trees share. */
+export function eventLines(
+  events: readonly RecentEvent[],
+  words: Words,
+  most: number,
+  acts: readonly RecentEvent[] = [],
+): EventLine[] {
+  const all = [...events, ...acts].sort((a, b) => (a.at < b.at ? 1 : a.at > b.at ? -1 : 0));
+  return all.slice(0, most).map((event) => {
+    const at = new Date(event.at);
+    const look = LOOKS[event.name] ?? calm;
+    const recent = words.now.getTime() - at.getTime() < DAY_MS;
+    const when = recent ? event.at.slice(11, 19) : event.at.slice(0, 10);
+    return { at, when, ...look, text: textOf(event, words) };
+  });
+}
+
+/** Lengths of time and sizes that are told rounded. */
+const SPANS = ['durationMs', 'silentMs', 'awayMs'] as const;
+const SIZES = ['totalMb', 'limitMb', 'workerMb'] as const;
+/** What is told of an event has a text of its own for each of these values. */
+const KINDS = ['dead.dropped', 'operator.jobs', 'operator.queue', 'operator.cron', 'operator.mails'];
+const SERVICES: Readonly<Record<string, string>> = { redis: 'Redis', postgres: 'Postgres' };
+
+function textOf({ name, about }: RecentEvent, words: Words): string {
+  const { t, veiled } = words;
+  const kind = KINDS.includes(name) ? `-${about.reason ?? about.action}` : '';
+  const key = `overview.event.${name.replaceAll('.', '-')}${kind}`;
+  const values: Record<string, unknown> = Object.assign(Object.create(null), about);
+  for (const length of SPANS) {
+    const ms = about[length];
+    if (typeof ms === 'number') values.span = words.time.span(ms);
+  }
+  for (const size of SIZES) {
+    const mb = about[size];
+    if (typeof mb === 'number') values[size] = Math.round(mb);
+  }
+  if ('signal' in about) values.how = about.signal ?? t('overview.event.code', { code: about.code });
+  if ('via' in about) values.via = askerOf(String(about.via), words);
+  if (typeof about.command === 'string') values.command = commandWords(about.command, t);
+  if ('service' in about) values.service = SERVICES[String(about.service)] ?? about.service;
+  if (name === 'operator.jobs') values.what = t(`overview.event.jobsOf.${about.set}`, { count: about.count });
+  if (name === 'operator.queue' && about.action === 'clear') values.count = about.jobs;
+  // Why a deploy was given up is told with what a process printed.
+  if (veiled && 'reason' in about && name !== 'worker.replaced') values.reason = '…';
+  if (name === 'worker.replaced') values.why = t(`overview.event.why.${about.reason}`);
+  return t(key, values);
+}
+
+/** `recycle 1`, in the reader's words; as it is typed where it has none. */
+function commandWords(typed: string, t: Translate): string {
+  const [, name = typed, n = ''] = /^(.*?)(?: (\d+))?$/.exec(typed) ?? [];
+  const key = `overview.event.command.${name}`;
+  const words = t(key, { n });
+  return words === key ? typed : words;
+}
+
+/** Who asked: an operator at these pages, somebody at a terminal, a signal. Viewers are not told from where. */
+function askerOf(via: string, { t, veiled }: Words): string {
+  const [, address] = /^the operator's pages, (.+)$/s.exec(via) ?? [];
+  const [, user] = /^cli \((.+)\)$/s.exec(via) ?? [];
+  const atTerminal = user !== undefined || via === 'the control socket';
+  if (veiled) return t(atTerminal ? 'overview.event.terminal' : 'overview.event.somebody');
+  if (address !== undefined) return t('overview.event.pages', { address });
+  if (user !== undefined) return t('overview.event.terminalOf', { user });
+  return atTerminal ? t('overview.event.terminal') : via;
+}
+
+/** An issue in the reader's words: what leads to its cause, and the rest. */
+export interface IssueWords {
+  readonly head: string;
+  readonly rest: string;
+}
+
+const LONGEST = 120;
+const PROCESSES = '/ops/processes';
+
+/** The texts are `overview.issue.<code>.head` and `.rest`. */
+export function issueWords({ code, figures, death, holders, detail }: Issue, words: Words): IssueWords {
+  const { t, time, veiled } = words;
+  const values: Record<string, unknown> = { ...figures };
+  for (const [name, figure] of Object.entries(figures))
+    if (name.endsWith('Ms')) values[name.slice(0, -2)] = time.span(Math.max(0, Number(figure)));
+  if (death !== undefined) values.cause = death ? causeWords(death, words) : '';
+  values.detail = veiled ? '' : (detail ?? '').slice(0, LONGEST);
+  values.doing = values.detail === '' ? '' : t('overview.issue.doing', { what: workWords(String(values.detail), t) });
+  values.holders = holderWords(holders ?? [], words);
+  if (figures.place !== undefined) values.where = t(`overview.issue.cronPlace.${figures.place}`);
+  const texts = `overview.issue.${code}`;
+  // Where no record tells of a mail that was sent, nobody knows since when there is none.
+  const rest = code === 'mailFails' && figures.unsentMs === undefined ? 'never' : 'rest';
+  return { head: t(`${texts}.head`, values).trim(), rest: t(`${texts}.${rest}`, values).trim() };
+}
+
+/** In a line each. */
+export function issueLine(issue: Issue, words: Words): string {
+  const { head, rest } = issueWords(issue, words);
+  return `${head} ${rest}`.trim();
+}
+
+/** How all is, in a few words. */
+export function judgementTitle({ issues, transit }: Pick<Judgement, 'issues' | 'transit'>, { t }: Words): string {
+  const codes = new Set(issues.map(({ code }) => code));
+  if (codes.has('redisAway') && codes.has('postgresAway')) return t('overview.verdict.bothAway');
+  if (codes.has('redisAway')) return t('overview.verdict.redisAway');
+  if (codes.has('postgresAway')) return t('overview.verdict.postgresAway');
+  if (issues.length > 0) return t('overview.verdict.needs', { count: issues.length });
+  return t(`overview.verdict.${transit ?? 'well'}`);
+}
+
+/** Where its cause is. */
+export function issueHref({ code, subject }: Issue, ownId: string | undefined): string {
+  if (code === 'treeSilent' || code === 'otherTree')
+    return hrefOf('/ops', subject === undefined || subject === ownId ? null : subject);
+  const to = HREFS[code];
+  return typeof to === 'string' ? to : to(encodeURIComponent(subject ?? ''));
+}
+
+const ofWorker = (slot: string) => `${PROCESSES}#worker-${slot}`;
+const ofQueue = (queue: string) => `/ops/jobs/queues/${queue}`;
+
+const HREFS: Readonly<Record<Exclude<IssueCode, 'treeSilent' | 'otherTree'>, string | ((subject: string) => string)>> =
+  {
+    noPrimary: '/ops',
+    nobodyServes: PROCESSES,
+    restarts: ofWorker,
+    hot: ofWorker,
+    silent: ofWorker,
+    circuit: `${PROCESSES}#jobs`,
+    jobsRestart: `${PROCESSES}#jobs`,
+    jobsStopped: `${PROCESSES}#jobs`,
+    jobsQuiet: `${PROCESSES}#jobs`,
+    jobsSilent: `${PROCESSES}#jobs`,
+    turnedAway: '#throughput',
+    serverErrors: '#throughput',
+    memory: '#memory',
+    phase: PROCESSES,
+    redisAway: '/ops',
+    postgresAway: '/ops',
+    foreign: '/ops/jobs/scheduled',
+    redisEmptied: '#events',
+    paused: ofQueue,
+    late: ofQueue,
+    slotsHeld: '/ops/jobs/busy',
+    unserved: ofQueue,
+    failing: (name) => `/ops/jobs/classes/${name}`,
+    deaths: '/ops/jobs/dead',
+    cronFails: '/ops/jobs/cron',
+    connections: '#postgres',
+    redisFull: '#redis',
+    eviction: '#redis',
+    mailFails: '/ops/mail/deliveries?state=failed',
+  };

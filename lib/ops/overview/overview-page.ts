@@ -1,0 +1,98 @@
+import { ProblemError } from '../../web/problem';
+import { plotData, plotsView } from '../charts/charts-view';
+import type { OpsContext, PageGroup, Site } from '../ui/context';
+import { tellCounts } from '../ui/event-stream';
+
+import { Deeds } from '../ui/flash';
+import { Format, Words } from '../ui/format';
+import { refusal } from '../ui/shell';
+import { chosenTree, hrefOf } from './health-summary';
+
+import { liveValues, patch, ShownValues, shapesOf } from './live-update';
+import { type OverviewView, overviewView } from './overview-view';
+import type { ProcessDeed } from './process-cards';
+import { missingTree } from './tree-health';
+
+const HOME = '/ops';
+/** At most one message a second. */
+const EVERY_MS = 1000;
+
+/** The overview, and its stream. */
+export const overviewRoutes: PageGroup = async (site) => {
+  const lookout = await site.lookout();
+  const deeds = new Deeds<ProcessDeed>(site.redis.client);
+  const look = async (ctx: OpsContext) => {
+    const sighting = await lookout.look();
+    const view = overviewView(sighting, chosenTree(ctx), site.config, Words.of(ctx));
+    if (!view) throw missingTree(sighting);
+    return view;
+  };
+
+  site.router.get(HOME, async (ctx) => {
+    const view = await look(ctx);
+    const { machine } = view;
+    await site.pages.show(
+      ctx,
+      'overview/overview',
+      {
+        title: ctx.state.t('overview.title'),
+        live: hrefOf(`${HOME}/events`, chosenTree(ctx)),
+        scripts: ['overview.js', 'uPlot.iife.min.js', 'plots.js'],
+        view,
+        ...(await plotsFor(ctx, view)),
+        told: await deeds.told(ctx),
+        patch,
+        shapes: shapesOf(view),
+        requestId: ctx.requestId,
+        to: (path: string) => hrefOf(path, machine && !machine.own ? machine.id : null),
+      },
+      view,
+    );
+  });
+
+  const plotsFor = async (ctx: OpsContext, { machine }: OverviewView) => {
+    const tree = machine ? { place: machine.place, limitMb: machine.limitMb } : undefined;
+    const { latencyWarningMs } = site.config.jobs;
+    const plots = await plotsView(site.redis, ctx, tree, latencyWarningMs, Words.of(ctx)).catch(() => null);
+    const plotsAddress = `${HOME}/plots.json${ctx.search}`;
+    return { plots, plotsAddress, plotJson: plots && scriptText(plotData(plots)) };
+  };
+
+  site.router.get(`${HOME}/plots`, async (ctx) => {
+    const { plots } = await plotsFor(ctx, await look(ctx));
+    if (!plots) throw refusal(503, 'away', { values: { who: 'Redis' }, headers: { 'Retry-After': '2' } });
+    ctx.body = plotData(plots);
+  });
+
+  site.router.get(`${HOME}/events`, (ctx) => follow(site, ctx, () => look(ctx)));
+};
+
+/** JSON that can stand in a page: nothing in it ends the element. */
+function scriptText(value: object): string {
+  return JSON.stringify(value).replace(/</g, '\\u003c');
+}
+
+/** Sends what has changed on the page, again and again. Ends with the tree that it shows. */
+function follow(site: Site, ctx: OpsContext, look: () => Promise<OverviewView>): void {
+  const { t } = ctx.state;
+  const stream = site.streams.begin(ctx);
+  const word = (tone: string) => t(`overview.tone.${tone}`);
+  const shown = new ShownValues();
+  const format = new Format(ctx.state.locale);
+  const tell = async () => {
+    await tellCounts(stream, site, format);
+    const view = await look().catch((error: unknown) => {
+      // Asked for again, the page says that its tree is gone. One that is only out of sight may come back by itself.
+      if (!(error instanceof ProblemError) || error.status !== 404) throw error;
+      stream.send('reload');
+      stream.end();
+    });
+    if (!view) return;
+    const values = liveValues(view, word);
+    const news = shown.newOf(values);
+    if (stream.send('overview', { values: news, shapes: shapesOf(view) })) shown.note(values, news);
+  };
+  // What the page was made from is a moment old.
+  void tell().catch(() => undefined);
+  stream.every(EVERY_MS, tell);
+}

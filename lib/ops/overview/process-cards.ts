@@ -1,0 +1,293 @@
+import type { Death, NextTry, SlotPicture, TreePicture, WorkerStats, WorkerStatus } from '../../cluster/status';
+import { hotFactor, inSlot, isRestarting, readyWorkers, silenceOf } from '../../health/issues';
+import type { TreeCommand } from '../../tree/tree-commands';
+import { facts, sentences, type Tone, type Words, workWords } from '../ui/format';
+import type { IconName } from '../ui/layout';
+
+/** A figure on a card, and whether it is out of bounds. */
+export interface Figure {
+  readonly text: string;
+  readonly tone: 'warn' | 'bad' | null;
+}
+
+/** One process, as its card shows it. */
+export interface NodeView {
+  /** `worker-0`, `jobs`, `primary`. */
+  readonly id: string;
+  readonly kind: 'primary' | 'worker' | 'jobs';
+  readonly tone: Tone;
+  readonly line: 'solid' | 'dashed' | 'cut';
+  readonly icon: IconName;
+  readonly name: string;
+  readonly phase: string;
+  /** How many of its places are taken, of how many; null: not known. */
+  readonly on: number | null;
+  readonly of: number;
+  readonly waiting: Figure;
+  readonly lag: Figure;
+  readonly memory: Figure;
+  /** Memory, of 200 MB: all cards share the scale. */
+  readonly barPercent: number;
+  readonly hot: boolean;
+  readonly say: string;
+}
+
+/** A card as it is drawn. */
+export interface CardView extends NodeView {
+  /** What it says is what everybody could see. */
+  readonly calm: boolean;
+  readonly iconClass: string;
+  /** For more places than there can be pips. */
+  readonly loadPercent: number;
+}
+
+export function cardView(node: NodeView): CardView {
+  const turning = node.icon === 'restart' && node.tone !== 'ok';
+  const loadPercent = node.of === 0 ? 0 : Math.min(100, Math.round(((node.on ?? 0) / node.of) * 100));
+  return { calm: node.tone === 'ok' && node.icon === 'ok', iconClass: turning ? 'i spin' : 'i', loadPercent, ...node };
+}
+
+/** All bars of memory end here, MB. */
+const BAR_MB = 200;
+const SLOW_LAG_MS = 100;
+
+export const ICONS: Readonly<Record<Tone, IconName>> = {
+  ok: 'ok',
+  busy: 'more',
+  warn: 'warn',
+  bad: 'bad',
+  unknown: 'unknown',
+};
+
+export function barPercent(mb: number | null | undefined): number {
+  return Math.min(100, Math.round(((mb ?? 0) / BAR_MB) * 100));
+}
+
+export function lagFigure(lagMs: number | undefined): Figure {
+  if (lagMs === undefined) return { text: '–', tone: null };
+  return { text: `${Math.round(lagMs)} ms`, tone: lagMs >= SLOW_LAG_MS ? 'warn' : null };
+}
+
+/** `{}` stands for nothing known yet. */
+export function known<T extends object>(status: T | Record<string, never>): T | undefined {
+  return Object.keys(status).length > 0 ? (status as T) : undefined;
+}
+
+interface State {
+  readonly tone: Tone;
+  readonly line?: NodeView['line'];
+  readonly icon?: IconName;
+  readonly phase: string;
+  readonly say: string;
+}
+
+/** A slot's card: of the worker that serves in it, or of what is being done about it. */
+export function workerView(picture: TreePicture, slot: SlotPicture, words: Words): NodeView {
+  const { t } = words;
+  const { current, outgoing } = inSlot(picture, slot);
+  const shown = current?.state === 'ready' || !outgoing ? current : outgoing;
+  const status = shown && known(shown.last_status);
+  const mb = shown ? (shown.pss_mb ?? status?.rssMb) : undefined;
+  const state = stateOf({ picture, slot, current, outgoing, status }, words);
+  const factor = hotFactor(picture, slot.index, mb);
+  const hot = factor !== null && state.tone === 'ok' && !outgoing;
+  const waiting = status?.backlog;
+  return {
+    id: `worker-${slot.index}`,
+    kind: 'worker',
+    name: t('overview.name.worker', { slot: slot.index }),
+    on: shown ? (status?.busy_threads ?? null) : 0,
+    of: status?.max_threads ?? picture.limits.maxThreads,
+    waiting: { text: shown ? String(waiting ?? '–') : '0', tone: waiting ? 'warn' : null },
+    lag: lagFigure(status?.lagP99Ms),
+    memory: { text: words.mb(mb), tone: hot ? 'bad' : null },
+    barPercent: barPercent(mb),
+    hot,
+    tone: hot ? 'warn' : state.tone,
+    line: state.line ?? 'solid',
+    icon: hot ? 'warn' : (state.icon ?? ICONS[state.tone]),
+    phase: state.phase,
+    say: hot ? t('overview.say.hot', { mb: Math.round(mb ?? 0), factor: factor.toFixed(1) }) : state.say,
+  };
+}
+
+interface Slotted {
+  readonly picture: TreePicture;
+  readonly slot: SlotPicture;
+  readonly current: WorkerStats | undefined;
+  readonly outgoing: WorkerStats | undefined;
+  readonly status: WorkerStatus | undefined;
+}
+
+function stateOf(slotted: Slotted, words: Words): State {
+  const { slot, current, outgoing, status } = slotted;
+  const { t } = words;
+  const cutOff = slot.drainUntil === null ? '' : t('overview.say.cutOff', { span: words.until(slot.drainUntil) });
+  const phase = (name: string) => t(`overview.phase.${name}`);
+  const draining: Omit<State, 'say'> = { tone: 'warn', line: 'dashed', icon: 'drain', phase: phase('draining') };
+  if (current?.state === 'ready') return readyState(slotted, current, words, cutOff);
+  if (current?.state === 'draining')
+    return { ...draining, say: `${t('overview.say.drains', { count: status?.busy_threads ?? 0 })} ${cutOff}` };
+  if (outgoing?.state === 'ready')
+    return {
+      tone: 'ok',
+      icon: 'restart',
+      phase: phase('replacing'),
+      say: t('overview.say.successor', { pid: outgoing.pid }),
+    };
+  if (outgoing) {
+    const say = t('overview.say.drains', { count: status?.busy_threads ?? 0 });
+    return { ...draining, say: `${say} ${cutOff}` };
+  }
+  if (isRestarting(slot, { current, outgoing })) {
+    const say = deathWords(slot.death, slot.nextTry, words);
+    return { tone: 'bad', line: 'cut', icon: 'restart', phase: phase('restarting'), say };
+  }
+  return { tone: 'busy', line: 'dashed', icon: 'restart', phase: phase('starting'), say: t('overview.say.starts') };
+}
+
+function readyState({ slot, outgoing, status }: Slotted, current: WorkerStats, words: Words, cutOff: string): State {
+  const { t, now, veiled } = words;
+  const phase = t('overview.phase.ready');
+  const silentMs = silenceOf(current, now);
+  if (silentMs !== null) {
+    const doing = status?.in_flight[0]?.what;
+    const span = words.seconds(silentMs);
+    const say =
+      doing === undefined || veiled ? t('overview.say.silent', { span }) : t('overview.say.silentIn', { span, doing });
+    return { tone: 'warn', phase: t('overview.phase.silent'), say };
+  }
+  if (outgoing) return { tone: 'ok', phase, say: `${t('overview.say.before', { pid: outgoing.pid })} ${cutOff}` };
+  const restarts = Object.values(current.restarts).reduce((sum, count) => sum + count, 0);
+  const say = facts(
+    t('overview.say.up', { span: words.up(current.started_at) }),
+    t('overview.say.restarts', { count: restarts }),
+    `pid ${current.pid}`,
+  );
+  return { tone: 'ok', phase, say: slot.nextTry ? deathWords(slot.death, null, words) : say };
+}
+
+/** The primary's card; where it serves the web itself, with its load. */
+export function primaryView(picture: TreePicture, words: Words): NodeView {
+  const { stats, vitals } = picture;
+  const mb = vitals.pssMb ?? vitals.rssMb;
+  const { stopping } = picture;
+  return {
+    id: 'primary',
+    kind: 'primary',
+    tone: stopping ? 'warn' : 'ok',
+    line: 'solid',
+    icon: stopping ? 'drain' : 'ok',
+    name: words.t('overview.name.primary'),
+    phase: stopping ? words.t('overview.phase.stopping') : '',
+    on: null,
+    of: 0,
+    waiting: { text: '', tone: null },
+    lag: lagFigure(vitals.lagP99Ms),
+    memory: { text: words.mb(mb), tone: null },
+    barPercent: barPercent(mb),
+    hot: false,
+    say: facts(
+      words.t('overview.say.up', { span: words.up(stats.started_at) }),
+      `pid ${stats.pid}`,
+      whereOf(picture, words),
+      stats.workers > 0 && words.t('overview.say.sends', { ready: readyWorkers(picture), count: stats.workers }),
+    ),
+  };
+}
+
+/** In single mode: the web, as a card of its own below the primary. */
+export function singleView(picture: TreePicture, words: Words): NodeView | undefined {
+  const { single } = picture.stats;
+  if (!single) return undefined;
+  return {
+    id: 'web',
+    kind: 'worker',
+    tone: 'ok',
+    line: 'solid',
+    icon: 'ok',
+    name: words.t('overview.name.web'),
+    phase: words.t('overview.phase.ready'),
+    on: single.busy_threads,
+    of: single.max_threads,
+    waiting: { text: String(single.backlog), tone: single.backlog > 0 ? 'warn' : null },
+    lag: lagFigure(single.lagP99Ms),
+    memory: { text: '–', tone: null },
+    barPercent: 0,
+    hot: false,
+    say: words.t('overview.say.single'),
+  };
+}
+
+/** Requests in flight, of so many at once, and those that wait; undefined where this tree serves no web. */
+export function load({ stats, limits }: TreePicture): { inFlight: number; of: number; waiting: number } | undefined {
+  const told = stats.single ? [stats.single] : stats.worker_status.flatMap((one) => known(one.last_status) ?? []);
+  const workers = stats.single ? 1 : stats.workers;
+  if (workers === 0) return undefined;
+  const sum = (pick: (status: (typeof told)[number]) => number) => told.reduce((total, one) => total + pick(one), 0);
+  return {
+    inFlight: sum((one) => one.busy_threads),
+    of: workers * limits.maxThreads,
+    waiting: sum((one) => one.backlog),
+  };
+}
+
+function whereOf({ address }: TreePicture, { t }: Words): string | null {
+  if (address === null) return null;
+  if (!URL.canParse(address)) return address;
+  const { port } = new URL(address);
+  return port === '' ? address : t('overview.say.port', { port });
+}
+
+const LONGEST = 90;
+
+/** How it died, and what comes next: "Loop blocked for 10 s in POST /imports. Killed; starting, try 2." */
+export function deathWords(death: Death | null, next: NextTry | null, words: Words): string {
+  return sentences(death && causeWords(death, words), next && nextWords(next, words));
+}
+
+/** Why it died, in a sentence. */
+export function causeWords({ reason, words: last, silentMs, doing }: Death, words: Words): string {
+  const { t, veiled } = words;
+  if (reason === 'timeout' && silentMs !== null) {
+    const span = words.seconds(silentMs);
+    return doing === null || veiled
+      ? t('overview.death.blocked', { span })
+      : t('overview.death.blockedIn', { span, doing: cut(workWords(doing, t)) });
+  }
+  const signal = /^it was ended by (SIG\w+)$/.exec(last)?.[1];
+  if (signal !== undefined) return t('overview.death.signal', { signal });
+  if (reason === 'timeout') return t('overview.death.slowBoot');
+  if (veiled) return t(`overview.death.${reason === 'boot' ? 'boot' : 'crash'}`);
+  return t(`overview.death.${reason === 'boot' ? 'bootBy' : 'crashBy'}`, { words: cut(last) });
+}
+
+function nextWords({ at, attempt }: NextTry, words: Words): string {
+  const { t, now } = words;
+  return Date.parse(at) > now.getTime()
+    ? t('overview.next.waits', { span: words.until(at), attempt })
+    : t('overview.next.starts', { attempt });
+}
+
+function cut(text: string): string {
+  return text.length > LONGEST ? `${text.slice(0, LONGEST - 1)}…` : text;
+}
+
+/** What a form here has ordered. The texts are `processes.told.<what>`. */
+export interface ProcessDeed {
+  readonly what: Act['key'];
+  readonly name: string;
+  readonly slot: number;
+}
+
+/** What an operator can have done to a tree here. Its texts are `processes.act.<key>`. */
+export interface Act {
+  readonly key: 'restart' | 'recycle' | 'add' | 'remove' | 'quiet' | 'resume';
+  readonly command: TreeCommand;
+  /** It is for one slot, which the query names. */
+  readonly slot?: true;
+  /** It costs something: the button warns. */
+  readonly danger?: true;
+  /** Whether it makes sense now. @param slot of an act that is for one. */
+  fits(picture: TreePicture, slot: number): boolean;
+}

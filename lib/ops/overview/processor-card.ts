@@ -1,0 +1,126 @@
+import type { ProcessorStats, ProcessorStatus, TreePicture } from '../../cluster/status';
+import { silenceOf } from '../../health/issues';
+import { facts, type Tone, type Words } from '../ui/format';
+import type { IconName } from '../ui/layout';
+import { barPercent, deathWords, ICONS, known, lagFigure, type NodeView } from './process-cards';
+
+/** Jobs that the card names. */
+const NAMED = 2;
+
+interface State {
+  readonly tone: Tone;
+  readonly line?: NodeView['line'];
+  readonly icon?: IconName;
+  readonly phase: string;
+  readonly say: string;
+}
+
+export interface JobsAround {
+  /** Jobs that wait on the queues that it serves; null: not known. */
+  readonly waiting: number | null;
+  readonly redisAnswers: boolean;
+}
+
+/** The job processor's card. */
+export function jobsView(picture: TreePicture, { waiting, redisAnswers }: JobsAround, words: Words): NodeView {
+  const { job_processor: processor } = picture.stats;
+  const status = known(processor.last_status);
+  const mb = processor.pss_mb ?? status?.rssMb;
+  const state = stateOf(picture, processor, status, redisAnswers, words);
+  const isKnown = state.tone !== 'unknown' && status !== undefined && processor.pid !== null;
+  return {
+    id: 'jobs',
+    kind: 'jobs',
+    name: words.t('overview.name.jobs'),
+    on: isKnown ? status.in_flight.length : processor.pid === null ? 0 : null,
+    of: picture.limits.jobConcurrency,
+    waiting: { text: waiting === null ? '–' : String(waiting), tone: null },
+    lag: lagFigure(isKnown ? status.lagP99Ms : undefined),
+    memory: { text: words.mb(processor.pid === null ? null : mb), tone: null },
+    barPercent: barPercent(processor.pid === null ? null : mb),
+    hot: false,
+    tone: state.tone,
+    line: state.line ?? 'solid',
+    icon: state.icon ?? ICONS[state.tone],
+    phase: state.phase,
+    say: state.say,
+  };
+}
+
+function stateOf(
+  { processor: { death, nextTry }, stats: { other_job_processor: other } }: TreePicture,
+  processor: ProcessorStats,
+  status: ProcessorStatus | undefined,
+  redisAnswers: boolean,
+  words: Words,
+): State {
+  const { t } = words;
+  const phase = (name: string) => t(`overview.phase.${name}`);
+  const say = (name: string, values?: Readonly<Record<string, unknown>>) => t(`overview.say.${name}`, values);
+  switch (processor.state) {
+    case 'stopped':
+      return { tone: 'warn', line: 'cut', phase: phase('stopped'), say: say('jobsStopped') };
+    case 'circuit open': {
+      const next = nextTry ? t('overview.next.waits', { span: words.until(nextTry.at), attempt: nextTry.attempt }) : '';
+      const count = nextTry?.attempt ?? 0;
+      return { tone: 'bad', line: 'cut', phase: phase('circuit'), say: `${say('circuit', { count })} ${next}` };
+    }
+    case 'waiting':
+      return {
+        tone: 'bad',
+        line: 'cut',
+        icon: 'restart',
+        phase: phase('restarting'),
+        say: deathWords(death, nextTry, words),
+      };
+    case 'off':
+    case 'booting':
+      if (nextTry)
+        return {
+          tone: 'bad',
+          line: 'cut',
+          icon: 'restart',
+          phase: phase('restarting'),
+          say: deathWords(death, nextTry, words),
+        };
+      return { tone: 'busy', line: 'dashed', icon: 'restart', phase: phase('starting'), say: say('starts') };
+    case 'stopping':
+      return { tone: 'warn', line: 'dashed', icon: 'drain', phase: phase('draining'), say: say('jobsDrain') };
+    case 'quiet':
+      return { tone: 'warn', line: 'dashed', icon: 'drain', phase: phase('quiet'), say: say('jobsQuiet') };
+    case 'ready':
+      if (!redisAnswers) return { tone: 'unknown', line: 'dashed', phase: phase('unknown'), say: say('jobsCutOff') };
+      return readyState(processor, other, status, words);
+  }
+}
+
+function readyState(
+  processor: ProcessorStats,
+  other: ProcessorStats | undefined,
+  status: ProcessorStatus | undefined,
+  words: Words,
+): State {
+  const { t, now } = words;
+  const silentMs = silenceOf(processor, now);
+  const running = (status?.in_flight ?? []).map(
+    ({ what, ageMs }) => `${what.replace(/ on .*/, '')} ${words.time.span(ageMs)}`,
+  );
+  const named = running.slice(0, NAMED).join(', ') + (running.length > NAMED ? ` +${running.length - NAMED}` : '');
+  if (silentMs !== null) {
+    const span = words.seconds(silentMs);
+    const say = named === '' ? t('overview.say.silent', { span }) : t('overview.say.silentIn', { span, doing: named });
+    return { tone: 'warn', phase: t('overview.phase.silent'), say };
+  }
+  const phase = t('overview.phase.ready');
+  if (other?.state === 'stopping') return { tone: 'ok', phase, say: t('overview.say.before', { pid: other.pid }) };
+  if (other) {
+    const say = t('overview.say.successor', { pid: processor.pid });
+    return { tone: 'ok', icon: 'restart', phase: t('overview.phase.replacing'), say };
+  }
+  const rest = facts(
+    t('overview.say.up', { span: words.up(processor.started_at) }),
+    t('overview.say.restarts', { count: processor.restarts }),
+    `pid ${processor.pid}`,
+  );
+  return { tone: 'ok', phase, say: named === '' ? rest : named };
+}

@@ -1,0 +1,163 @@
+import { codeOf } from '../../core/errors';
+import { FULL_SHARE, isFailing, isLate } from '../../health/issues';
+import type { Reading, Sighting } from '../../health/status-collector';
+import type { QueueStatus } from '../../job/queue/queue-status';
+import { facts, type Tone, type Words } from '../ui/format';
+import type { IconName } from '../ui/layout';
+
+/** A service that the tree leans on. */
+export interface DependencyView {
+  readonly id: 'postgres' | 'redis' | 'mail';
+  readonly name: string;
+  readonly tone: Tone;
+  readonly icon: IconName;
+  readonly phase: string;
+  readonly say: string;
+}
+
+/** No plan's limit: what Redis allows when nobody has set any. */
+const MANY_CLIENTS = 5000;
+
+/** @param embedded servers that this tree has started. @param delivery how mails go out. */
+export function dependencyViews(
+  sighting: Sighting,
+  embedded: readonly string[],
+  delivery: string,
+  words: Words,
+): DependencyView[] {
+  return [
+    postgresView(sighting, embedded, words),
+    redisView(sighting, embedded, words),
+    mailView(sighting, delivery, words),
+  ];
+}
+
+function postgresView({ postgres }: Sighting, embedded: readonly string[], words: Words): DependencyView {
+  const id = 'postgres';
+  const name = 'Postgres';
+  if (!postgres.ok) return { id, name, ...away(postgres, codeOf(postgres.error), words) };
+  const { version, used, allowed, sizeBytes, pingMs } = postgres.value;
+  return {
+    id,
+    name,
+    tone: used / allowed > FULL_SHARE ? 'warn' : 'ok',
+    icon: used / allowed > FULL_SHARE ? 'warn' : 'db',
+    phase: ping(pingMs),
+    say: facts(
+      kindOf(version, embedded.includes('postgres'), words),
+      words.t('overview.deps.connections', { used, allowed }),
+      megabytes(sizeBytes),
+    ),
+  };
+}
+
+function redisView({ redis, redisLost }: Sighting, embedded: readonly string[], words: Words): DependencyView {
+  const id = 'redis';
+  const name = 'Redis';
+  if (!redis.ok) return { id, name, ...away(redis, redisLost ?? codeOf(redis.error), words) };
+  const { version, usedBytes, maxBytes, clients, maxClients, pingMs } = redis.value;
+  const full = maxBytes > 0 && usedBytes / maxBytes > FULL_SHARE;
+  return {
+    id,
+    name,
+    tone: full ? 'warn' : 'ok',
+    icon: full ? 'warn' : 'key',
+    phase: ping(pingMs),
+    say: facts(
+      kindOf(version, embedded.includes('redis'), words),
+      maxBytes > 0
+        ? words.t('overview.deps.memoryOf', { used: megabytes(usedBytes), max: megabytes(maxBytes) })
+        : megabytes(usedBytes),
+      words.t(maxClients > MANY_CLIENTS ? 'overview.deps.clients' : 'overview.deps.clientsOf', {
+        used: clients,
+        allowed: maxClients,
+      }),
+    ),
+  };
+}
+
+function mailView({ mail }: Sighting, delivery: string, words: Words): DependencyView {
+  const { t, time } = words;
+  const id = 'mail';
+  const name = t('overview.name.mail');
+  if (!mail.ok)
+    return {
+      id,
+      name,
+      tone: 'unknown',
+      icon: 'unknown',
+      phase: t('overview.phase.unknown'),
+      say: t('overview.deps.mailUnknown'),
+    };
+  const { sentToday, failedToday, retryingToday, lastSent } = mail.value;
+  const last =
+    lastSent === null ? t('overview.deps.noMail') : t('overview.deps.lastMail', { when: time.fromNow(lastSent) });
+  const say = facts(
+    t(`overview.deps.by.${delivery}`),
+    t('overview.deps.today', { count: sentToday }),
+    failedToday > 0 && t('overview.deps.failed', { count: failedToday }),
+    retryingToday > 0 && t('overview.deps.retrying', { count: retryingToday }),
+    last,
+  );
+  if (isFailing(mail.value)) return { id, name, tone: 'warn', icon: 'warn', phase: t('overview.phase.fails'), say };
+  return { id, name, tone: 'ok', icon: 'mail', phase: '', say };
+}
+
+function away(
+  reading: Extract<Reading<unknown>, { ok: false }>,
+  code: string,
+  { t }: Words,
+): Pick<DependencyView, 'tone' | 'icon' | 'phase' | 'say'> {
+  const since = reading.since.toISOString().slice(11, 19);
+  return {
+    tone: 'bad',
+    icon: 'bad',
+    phase: t('overview.phase.noAnswer'),
+    say: t('overview.deps.away', { code, since }),
+  };
+}
+
+function kindOf(version: string, embedded: boolean, { t }: Words): string {
+  return embedded ? t('overview.deps.embedded', { version }) : version;
+}
+
+function ping(ms: number): string {
+  return `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
+}
+
+function megabytes(bytes: number): string {
+  const mb = bytes / 1048576;
+  return mb < 10 ? `${mb.toFixed(1)} MB` : `${Math.round(mb)} MB`;
+}
+
+export interface QueueRow {
+  readonly name: string;
+  readonly href: string;
+  readonly size: number;
+  readonly latency: string;
+  readonly late: boolean;
+  readonly paused: boolean;
+  /** Class of the job that is next. */
+  readonly next: string;
+  /** Jobs that are due and still in the outbox. */
+  readonly inOutbox: number;
+}
+
+/** The queues in the order in which the tree serves them, then the others. */
+export function queueRows(
+  queues: readonly QueueStatus[],
+  outbox: ReadonlyMap<string, number> | undefined,
+  warningMs: number,
+  words: Words,
+): QueueRow[] {
+  return queues.map(({ name, waiting, held, latencyMs, paused, next }) => ({
+    name,
+    href: `/ops/jobs/queues/${encodeURIComponent(name)}`,
+    size: waiting + held,
+    latency: waiting === 0 ? '–' : words.time.span(latencyMs),
+    late: isLate(latencyMs, warningMs) && !paused,
+    paused: paused !== undefined,
+    next: next ?? '',
+    inOutbox: outbox?.get(name) ?? 0,
+  }));
+}

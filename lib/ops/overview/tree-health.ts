@@ -1,0 +1,76 @@
+import type { TreePicture } from '../../cluster/status';
+import type { Issue } from '../../health/issues';
+import type { JudgedTree, Judgement } from '../../health/judge';
+import type { Sighting } from '../../health/status-collector';
+import type { ProblemError } from '../../web/problem';
+import type { Words } from '../ui/format';
+import { refusal } from '../ui/shell';
+import { type NodeView, primaryView, singleView, workerView } from './process-cards';
+import { jobsView } from './processor-card';
+
+/** A tree, judged, in the reader's words. */
+export interface SeenTree {
+  readonly picture: TreePicture;
+  readonly own: boolean;
+  /** For how long it has been silent, in words; null of one that is heard of. */
+  readonly silent: string | null;
+  readonly nodes: readonly NodeView[];
+  readonly issues: readonly Issue[];
+}
+
+/** All trees that are known, this process's own among them whether Redis knows it or not. */
+export function seenTrees({ trees }: Judgement, sighting: Sighting, words: Words): SeenTree[] {
+  return trees.flatMap((tree) => {
+    try {
+      return [seenTree(tree, sighting, words)];
+    } catch (thrown) {
+      // Another version may draw another picture: its tree is not known here.
+      if (tree.own) throw thrown;
+      return [];
+    }
+  });
+}
+
+function seenTree({ picture, own, silentMs, issues }: JudgedTree, sighting: Sighting, words: Words): SeenTree {
+  const nodes = nodeViews(picture, sighting, words.at(picture.at));
+  if (silentMs === null) return { picture, own, silent: null, nodes, issues };
+  const span = words.seconds(silentMs);
+  return { picture, own, silent: span, nodes: nodes.map((node) => unheardOf(node, span, words)), issues: [] };
+}
+
+function nodeViews(picture: TreePicture, { queues, redis }: Sighting, words: Words): NodeView[] {
+  const { limits, slots } = picture;
+  const single = singleView(picture, words);
+  const served = queues.ok ? queues.value.filter(({ name }) => limits.queues.includes(name)) : undefined;
+  const waiting = served?.reduce((sum, one) => sum + one.waiting + one.held, 0) ?? null;
+  return [
+    primaryView(picture, words),
+    ...(single ? [single] : slots.map((slot) => workerView(picture, slot, words))),
+    ...(limits.jobConcurrency > 0 ? [jobsView(picture, { waiting, redisAnswers: redis.ok }, words)] : []),
+  ];
+}
+
+/** What was true of it need not be so any more. */
+function unheardOf(node: NodeView, span: string, { t }: Words): NodeView {
+  const unknown = { text: '–', tone: null };
+  return {
+    ...node,
+    tone: 'unknown',
+    line: 'dashed',
+    icon: 'unknown',
+    phase: node.kind === 'primary' ? '' : t('overview.phase.unknown'),
+    on: null,
+    waiting: unknown,
+    lag: unknown,
+    memory: unknown,
+    barPercent: 0,
+    hot: false,
+    say: t('overview.say.unheard', { span }),
+  };
+}
+
+/** Why the tree that was asked for is not shown: it is gone, or Redis, which knows the other trees, does not answer now. */
+export function missingTree({ trees }: Pick<Sighting, 'trees'>): ProblemError {
+  if (trees.ok) return refusal(404, 'treeGone');
+  return refusal(503, 'away', { values: { who: 'Redis' }, headers: { 'Retry-After': '2' } });
+}

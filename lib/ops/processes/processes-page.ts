@@ -1,0 +1,295 @@
+import type { RecentEvent } from '../../cluster/status';
+import { processorsOf, type TreePicture, type WorkInFlight } from '../../cluster/status';
+import { UserError } from '../../core/errors';
+import { judge } from '../../health/judge';
+import { type Sighting, valueIn } from '../../health/status-collector';
+import { TreeList } from '../../tree/tree-directory';
+import { assertOperator } from '../auth/access';
+import { chosenTree, eventLines, hrefOf } from '../overview/health-summary';
+import { machineShape, patch } from '../overview/live-update';
+import type { Act, ProcessDeed } from '../overview/process-cards';
+import { type CardView, cardView, known, load } from '../overview/process-cards';
+import { missingTree, type SeenTree, seenTrees } from '../overview/tree-health';
+import type { OpsContext, PageGroup, Site } from '../ui/context';
+import { Deeds } from '../ui/flash';
+import { jobPath, Words, workWords } from '../ui/format';
+import { refusal } from '../ui/shell';
+
+const LIST = '/ops/processes';
+/** Events that the page shows. */
+const EVENTS = 60;
+
+/** The processes of a tree, and what an operator can have done to them. */
+export const processRoutes: PageGroup = async (site) => {
+  const { router } = site;
+  const lookout = await site.lookout();
+  const deeds = new Deeds<ProcessDeed>(site.redis.client);
+  const find = async (ctx: OpsContext): Promise<SeenTree> => findIn(ctx, await lookout.look());
+  const findIn = (ctx: OpsContext, sighting: Sighting): SeenTree => {
+    const chosen = chosenTree(ctx);
+    const judgement = judge(sighting, chosen, site.config.jobs.latencyWarningMs);
+    const trees = seenTrees(judgement, sighting, Words.of(ctx));
+    const tree = trees.find(({ own, picture }) => (chosen === null ? own : picture.id === chosen));
+    if (!tree) throw chosen === null ? refusal(503, 'noPrimary') : missingTree(sighting);
+    return tree;
+  };
+
+  router.get(LIST, async (ctx) => {
+    const sighting = await lookout.look();
+    const told = await deeds.told(ctx);
+    await showProcesses(site, ctx, { tree: findIn(ctx, sighting), acts: valueIn(sighting.acts), told });
+  });
+
+  for (const act of ACTS) {
+    const path = `${LIST}/${act.key}`;
+    router.get(path, async (ctx) => {
+      assertOperator(ctx);
+      await confirm(site, ctx, act, await find(ctx));
+    });
+    router.post(path, async (ctx) => {
+      const tree = await find(ctx);
+      const slot = slotOf(ctx, act);
+      if (!act.fits(tree.picture, slot)) throw refusal(409, 'actGone');
+      const deed = { what: act.key, name: tree.picture.name, slot };
+      const order = async () => {
+        await orderOf(site, ctx, act, tree, slot);
+        return deed;
+      };
+      try {
+        const did = site.redis.client.isReady ? await deeds.once(ctx, order) : await order().then(() => '');
+        ctx.status = 303;
+        const home = hrefOf('/ops', tree.own ? null : tree.picture.id);
+        ctx.redirect(did === '' ? home : `${home}${home.includes('?') ? '&' : '?'}did=${did}`);
+      } catch (error) {
+        if (!(error instanceof UserError)) throw error;
+        ctx.status = 409;
+        await confirm(site, ctx, act, tree, error.message);
+      }
+    });
+  }
+};
+
+/** The own tree is asked directly, another one through Redis. @throws UserError when the own one refuses. */
+async function orderOf(site: Site, ctx: OpsContext, { command }: Act, tree: SeenTree, slot: number): Promise<void> {
+  const by = `the operator's pages, ${ctx.ip}`;
+  if (tree.own) return site.tree.order(command, slot, by);
+  const left = await new TreeList(site.redis.client).tell(tree.picture.id, command, slot, by);
+  if (!left) throw refusal(404, 'treeGone');
+}
+
+interface Shown {
+  readonly tree: SeenTree;
+  readonly acts: readonly RecentEvent[] | undefined;
+  readonly told: ProcessDeed | undefined;
+}
+
+async function showProcesses(site: Site, ctx: OpsContext, { tree, acts, told }: Shown): Promise<void> {
+  const { picture, own, silent } = tree;
+  const words = Words.of(ctx);
+  const rows = processRows(tree, words);
+  // What a viewer may not see is left out of these already.
+  const events = eventLines(picture.events, words, EVENTS, acts);
+  const id = own ? null : picture.id;
+  await site.pages.show(
+    ctx,
+    'processes/processes',
+    {
+      title: ctx.state.t('processes.title', { name: picture.name }),
+      live: hrefOf('/ops/events', id),
+      scripts: ['overview.js'],
+      patch,
+      picture,
+      silent,
+      rows,
+      told,
+      shape: machineShape(picture, tree.nodes),
+      events,
+      acts:
+        ctx.state.visitor.role === 'operator' && silent === null
+          ? ACTS.filter((act) => !act.slot && act.fits(picture, 0))
+          : [],
+      operator: ctx.state.visitor.role === 'operator' && silent === null,
+      to: (path: string, more = '') => `${hrefOf(path, id)}${more === '' ? '' : `${id === null ? '?' : '&'}${more}`}`,
+    },
+    {
+      id: picture.id,
+      name: picture.name,
+      app: picture.app,
+      host: picture.host,
+      address: picture.address,
+      versions: picture.stats.versions,
+      silent: silent !== null,
+      processes: rows,
+      events,
+    },
+  );
+}
+
+async function confirm(site: Site, ctx: OpsContext, act: Act, tree: SeenTree, refused?: string): Promise<void> {
+  const { picture, own, silent } = tree;
+  if (silent !== null) throw refusal(409, 'treeSilent');
+  const slot = slotOf(ctx, act);
+  if (!act.fits(picture, slot) && refused === undefined) throw refusal(409, 'actGone');
+  const values = valuesOf(picture, slot);
+  const { t } = ctx.state;
+  await site.pages.show(ctx, 'processes/confirm', {
+    title: t(`processes.act.${act.key}.question`, values),
+    act,
+    values,
+    touched: touchedBy(act, picture, slot),
+    refused,
+    action: ctx.url,
+    back: hrefOf('/ops', own ? null : picture.id),
+  });
+}
+
+function slotOf({ query }: OpsContext, { slot }: Act): number {
+  if (!slot) return 0;
+  if (typeof query.slot === 'string' && /^\d{1,3}$/.test(query.slot)) return Number(query.slot);
+  throw refusal(404, 'missing');
+}
+
+/** A process of the tree, as a row. */
+export interface ProcessRow {
+  readonly card: CardView;
+  readonly slot: number | null;
+  readonly pid: number | null;
+  readonly up: string;
+  readonly generation: number | null;
+  /** So far; null for what serves no requests. */
+  readonly requests: number | null;
+  /** `1 crash, 2 phase`, or `0`. */
+  readonly restarts: string;
+  readonly work: readonly WorkRow[];
+}
+
+/** A request or a job in hand. */
+export interface WorkRow {
+  readonly what: string;
+  /** `Request a5ec…` */
+  readonly id: string;
+  /** The page of a job; null for a request. */
+  readonly href: string | null;
+  readonly age: string;
+}
+
+/** @param words of the reader. */
+export function processRows({ picture, nodes }: SeenTree, words: Words): ProcessRow[] {
+  const then = words.at(picture.at);
+  return nodes.map((node) => {
+    const row = { card: cardView(node), slot: null, generation: null, requests: null, restarts: '0', work: [] };
+    if (node.kind === 'primary') return { ...row, pid: picture.stats.pid, up: then.up(picture.stats.started_at) };
+    if (node.kind === 'jobs') return jobsRow(row, picture, then);
+    return workerRow(row, node.id, picture, then);
+  });
+}
+
+type Row = Omit<ProcessRow, 'pid' | 'up'>;
+
+function jobsRow(row: Row, { stats }: TreePicture, words: Words): ProcessRow {
+  const { pid, started_at, restarts } = stats.job_processor;
+  const inHand = processorsOf(stats).flatMap((one) =>
+    one.pid === null ? [] : (known(one.last_status)?.in_flight ?? []),
+  );
+  const work = workRows(inHand, words, false);
+  return { ...row, pid, up: words.up(pid === null ? null : started_at), restarts: String(restarts), work };
+}
+
+function workerRow(row: Row, id: string, { stats }: TreePicture, words: Words): ProcessRow {
+  if (stats.single && id === 'web') {
+    const { requests_count: requests, in_flight } = stats.single;
+    return { ...row, pid: stats.pid, up: words.up(stats.started_at), requests, work: workRows(in_flight, words, true) };
+  }
+  const slot = Number(id.slice('worker-'.length));
+  const here = stats.worker_status.filter(({ index }) => index === slot);
+  const shown = here.find(({ state }) => state === 'ready') ?? here[0];
+  const status = shown && known(shown.last_status);
+  const reasons = Object.entries(shown?.restarts ?? {}).map(([reason, count]) => {
+    return words.t('processes.restarts', { n: count, why: words.t(`overview.event.why.${reason}`) });
+  });
+  return {
+    ...row,
+    slot,
+    pid: shown?.pid ?? null,
+    up: words.up(shown?.started_at ?? null),
+    generation: shown?.phase ?? null,
+    requests: status?.requests_count ?? null,
+    restarts: reasons.join(', ') || '0',
+    work: here.flatMap((one) => workRows(known(one.last_status)?.in_flight ?? [], words, true)),
+  };
+}
+
+/** @param http paths may name people, which is none of a viewer's business. */
+function workRows(work: readonly WorkInFlight[], words: Words, http: boolean): WorkRow[] {
+  return work.map(({ what, id, ageMs }) => ({
+    what: http && words.veiled ? (what.split(' ')[0] ?? '') : workWords(what, words.t),
+    id: words.t(http ? 'work.requestId' : 'work.jobId', { id }),
+    href: http ? null : jobPath({ id, queue: what.replace(/^.* on /s, '') }),
+    age: words.time.span(ageMs),
+  }));
+}
+
+const hasWorkers = ({ stats }: TreePicture) => stats.workers > 0;
+const runsJobs = ({ limits }: TreePicture) => limits.jobConcurrency > 0;
+const isOpen = ({ stats }: TreePicture) => !['quiet', 'stopped', 'stopping'].includes(stats.job_processor.state);
+
+export const ACTS: readonly Act[] = [
+  {
+    key: 'restart',
+    command: 'phased-restart',
+    danger: true,
+    fits: (picture) => hasWorkers(picture) && !picture.phasedRestart,
+  },
+  {
+    key: 'recycle',
+    command: 'recycle',
+    slot: true,
+    danger: true,
+    fits: ({ slots }, slot) => slots.some(({ index }) => index === slot),
+  },
+  { key: 'add', command: 'worker-count-up', fits: hasWorkers },
+  { key: 'remove', command: 'worker-count-down', danger: true, fits: ({ stats }) => stats.workers > 1 },
+  { key: 'quiet', command: 'jobs quiet', danger: true, fits: (picture) => runsJobs(picture) && isOpen(picture) },
+  { key: 'resume', command: 'jobs resume', fits: (picture) => runsJobs(picture) && !isOpen(picture) },
+];
+
+/** A process that the act touches, and what it has in hand. */
+export interface Touched {
+  readonly slot: number | null;
+  readonly inFlight: number;
+  readonly waiting: number;
+}
+
+/** The processes that the act touches. */
+export function touchedBy({ key }: Act, picture: TreePicture, slot: number): Touched[] {
+  const { stats, slots } = picture;
+  if (key === 'quiet' || key === 'resume') {
+    const running = processorsOf(stats).flatMap(({ last_status }) => last_status.in_flight ?? []);
+    return [{ slot: null, inFlight: running.length, waiting: 0 }];
+  }
+  if (key === 'add') return [];
+  const last = slots.at(-1)?.index;
+  const chosen = slots.filter(({ index }) => key === 'restart' || index === (key === 'recycle' ? slot : last));
+  return chosen.map(({ index }) => {
+    const here = stats.worker_status.filter((worker) => worker.index === index);
+    const sum = (name: 'busy_threads' | 'backlog') =>
+      here.reduce((total, one) => total + (one.last_status[name] ?? 0), 0);
+    return { slot: index, inFlight: sum('busy_threads'), waiting: sum('backlog') };
+  });
+}
+
+/** What the texts of an act tell with. */
+export function valuesOf(picture: TreePicture, slot: number): Record<string, unknown> {
+  const { name, stats, limits } = picture;
+  return {
+    name,
+    slot,
+    count: stats.workers,
+    next: stats.workers + 1,
+    others: stats.workers - 1,
+    last: stats.workers - 1,
+    drainS: Math.round(limits.drainMs / 1000),
+    of: load(picture)?.of,
+    threads: limits.maxThreads,
+  };
+}

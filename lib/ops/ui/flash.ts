@@ -1,0 +1,69 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { setTimeout as wait } from 'node:timers/promises';
+import type { RedisClient } from '../../core/redis';
+import type { OpsContext } from './context';
+import { refusal } from './shell';
+
+const PREFIX = 'catamount:ops:';
+/** A form that is sent again this soon after its answer is a double click, s. */
+const DOUBLE_CLICK_S = 5;
+/** Longest time that a deed may take, s. */
+const LONGEST_S = 60;
+/** How long the page that follows can tell what was done, s. */
+const TOLD_S = 600;
+const LOOK_MS = 50;
+const ID = /^[A-Za-z0-9_-]{12}$/;
+const PENDING = 'pending';
+
+/** What an operator's form has done, for the page that follows: its query has the number of it, `did`. */
+export class Deeds<Deed extends object> {
+  constructor(private readonly redis: RedisClient) {}
+
+  /**
+   * Does what the form of the request asks for. The same form once more, as by a double click, is not done again: both
+   * are answered with the number of the one deed.
+   * @returns its number. @throws what `work` throws; ProblemError 409 when the other one of two has failed.
+   */
+  async once(ctx: OpsContext, work: () => Promise<Deed>): Promise<string> {
+    const key = PREFIX + digest(ctx);
+    const claimed = await this.redis.set(key, PENDING, {
+      condition: 'NX',
+      expiration: { type: 'EX', value: LONGEST_S },
+    });
+    if (claimed === null) return this.twin(key);
+    try {
+      const id = randomBytes(9).toString('base64url');
+      const deed = JSON.stringify(await work());
+      await this.redis.set(`${PREFIX}did:${id}`, deed, { expiration: { type: 'EX', value: TOLD_S } });
+      await this.redis.set(key, id, { expiration: { type: 'EX', value: DOUBLE_CLICK_S } });
+      return id;
+    } catch (thrown) {
+      await this.redis.del(key).catch(() => undefined);
+      throw thrown;
+    }
+  }
+
+  /** What the request before this one has done; undefined when there was none, or it is long ago. */
+  async told({ query }: OpsContext): Promise<Deed | undefined> {
+    const { did } = query;
+    if (typeof did !== 'string' || !ID.test(did)) return undefined;
+    const text = await this.redis.get(`${PREFIX}did:${did}`).catch(() => null);
+    return text === null ? undefined : (JSON.parse(text) as Deed);
+  }
+
+  private async twin(key: string): Promise<string> {
+    const end = Date.now() + LONGEST_S * 1000;
+    let state: string | null = PENDING;
+    while (state === PENDING && Date.now() < end) {
+      await wait(LOOK_MS);
+      state = await this.redis.get(key);
+    }
+    if (state === null || state === PENDING) throw refusal(409, 'twice');
+    return state;
+  }
+}
+
+/** The form, and whose it is: its token is among its fields. */
+function digest({ method, path, state }: OpsContext): string {
+  return createHash('sha256').update(`${method} ${path}\n${state.form.toString()}`).digest('base64url');
+}

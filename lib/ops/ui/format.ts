@@ -1,0 +1,230 @@
+import type { Locale } from '../../core/config';
+import type { Translate } from '../../core/i18n';
+import type { Holder } from '../../health/probes';
+import type { OpsContext } from './context';
+
+const DAY_MS = 86_400_000;
+const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'] as const;
+
+/** Numbers, sizes and times as the pages write them. Times are UTC. */
+export class Format {
+  constructor(private readonly locale: Locale) {}
+
+  /** Groups of three, with narrow spaces. An unknown one is a dash, never 0. */
+  readonly count = (value: number | null | undefined): string =>
+    value === null || value === undefined ? '–' : String(value).replace(/\B(?=(\d{3})+$)/g, '\u202f');
+
+  /** `640 B`, `6.1 kB`, `2.3 MB`. */
+  readonly size = (bytes: number): string => {
+    if (bytes < 100) return `${bytes} B`;
+    return bytes < 999_950 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
+  };
+
+  /** `Mar 12`. As `Intl` writes it, which would have 8 MB of tables read into the worker. */
+  readonly day = (date: Date): string => {
+    const [month, day] = [date.getUTCMonth(), date.getUTCDate()];
+    return this.locale === 'ko' ? `${month + 1}월 ${day}일` : `${MONTHS[month]} ${day}`;
+  };
+
+  /** `14:02:11` */
+  readonly clock = (date: Date): string => date.toISOString().slice(11, 19);
+
+  /** `14:02` today, else the day. */
+  readonly when = (date: Date, now = new Date()): string => {
+    if (date.toISOString().slice(0, 10) === now.toISOString().slice(0, 10)) return date.toISOString().slice(11, 16);
+    if (Math.abs(now.getTime() - date.getTime()) < 300 * DAY_MS) return this.day(date);
+    return date.toISOString().slice(0, 10);
+  };
+
+  /** `Mar 12, 14:02:11`; with the year when it is another one. */
+  readonly stamp = (date: Date, now = new Date()): string => {
+    if (Math.abs(now.getTime() - date.getTime()) > 300 * DAY_MS) return this.moment(date);
+    return `${this.day(date)}${this.locale === 'ko' ? '' : ','} ${this.clock(date)}`;
+  };
+
+  /** `2026-03-12 14:02:11` */
+  readonly moment = (date: Date): string => date.toISOString().slice(0, 19).replace('T', ' ');
+}
+
+const UNITS = [
+  ['d', DAY_MS],
+  ['h', 3_600_000],
+  ['min', 60_000],
+  ['s', 1000],
+] as const;
+
+/** Lengths of time in the reader's words; the texts are `time.*`. */
+export class TimeWords {
+  constructor(
+    private readonly t: Translate,
+    private readonly now: Date,
+  ) {}
+
+  /** `340 ms`, `1.2 s`, `41 s`, `4 min 12 s`, `2 d 12 h`; a dash for an unknown one. */
+  span(ms: number | null | undefined): string {
+    if (ms === null || ms === undefined) return '–';
+    if (ms < 1000) return this.unit('ms', Math.round(ms));
+    if (ms < 10_000) return this.unit('s', (Math.floor(ms / 100) / 10).toFixed(1));
+    const first = UNITS.findIndex(([, length]) => ms >= length);
+    const [unit, length] = UNITS[first] ?? UNITS[3];
+    const count = Math.floor(ms / length);
+    const [smaller, smallerLength] = UNITS[first + 1] ?? [];
+    const rest = smallerLength === undefined ? 0 : Math.floor((ms - count * length) / smallerLength);
+    const text = this.unit(unit, count);
+    return smaller === undefined || rest === 0 ? text : `${text} ${this.unit(smaller, rest)}`;
+  }
+
+  /** `4 min ago`, `in 16 h 58 min`, `now`. */
+  fromNow(date: Date): string {
+    const ms = date.getTime() - this.now.getTime();
+    if (Math.abs(ms) < 1000) return this.t('time.now');
+    if (ms > 0) return this.t('time.in', { span: this.span(rounded(ms)) });
+    const days = Math.floor(-ms / DAY_MS);
+    return days === 1 ? this.t('time.yesterday') : this.t('time.ago', { span: this.coarse(-ms) });
+  }
+
+  /** In its greatest unit: what is over is not told to the second. */
+  private coarse(ms: number): string {
+    const [unit, length] = UNITS.find(([, each]) => ms >= each) ?? UNITS[3];
+    return this.unit(unit, Math.floor(ms / length));
+  }
+
+  private unit(name: string, count: number | string): string {
+    return this.t(`time.${name}`, { n: count });
+  }
+}
+
+/** Up: what is a minute ahead, or more, is not told to the second. */
+function rounded(ms: number): number {
+  const step = ms < 60_000 ? 1000 : 60_000;
+  return Math.ceil(ms / step) * step;
+}
+
+export const PER_PAGE = 50;
+
+/** Which part of a list a page shows, by `?page=`. */
+export class Paging {
+  private constructor(
+    /** Counts from 1. */
+    readonly page: number,
+    readonly total: number,
+  ) {}
+
+  /** @param total how many there are; a page beyond the last is the last. */
+  static of(ctx: OpsContext, total: number): Paging {
+    const asked = Math.floor(Number(ctx.query.page)) || 1;
+    const last = Math.max(1, Math.ceil(total / PER_PAGE));
+    return new Paging(Math.min(Math.max(1, asked), last), total);
+  }
+
+  /** Index of the first. */
+  get from(): number {
+    return (this.page - 1) * PER_PAGE;
+  }
+
+  /** Index behind the last. */
+  get to(): number {
+    return Math.min(this.total, this.from + PER_PAGE);
+  }
+
+  get before(): number | null {
+    return this.page > 1 ? this.page - 1 : null;
+  }
+
+  get after(): number | null {
+    return this.to < this.total ? this.page + 1 : null;
+  }
+}
+
+export type Tone = 'ok' | 'busy' | 'warn' | 'bad' | 'unknown';
+
+/** How the overview speaks to one reader. */
+export class Words {
+  readonly time: TimeWords;
+
+  constructor(
+    readonly t: Translate,
+    readonly now: Date,
+    /** A viewer: paths of requests, and what processes printed, may name people. */
+    readonly veiled: boolean,
+  ) {
+    this.time = new TimeWords(t, now);
+  }
+
+  static of(ctx: OpsContext, now = new Date()): Words {
+    return new Words(ctx.state.t, now, ctx.state.visitor.role !== 'operator');
+  }
+
+  /** For what was seen at that time, by another clock perhaps. */
+  at(moment: string): Words {
+    return new Words(this.t, new Date(moment), this.veiled);
+  }
+
+  mb(value: number | null | undefined): string {
+    return value === null || value === undefined ? '–' : `${Math.round(value)} MB`;
+  }
+
+  /** Since then; a dash when it is not known. */
+  up(since: string | null): string {
+    return since === null ? '–' : this.time.span(Math.max(1000, this.now.getTime() - Date.parse(since)));
+  }
+
+  /** Until then, at least a second. */
+  until(then: string): string {
+    return this.time.span(Math.max(1000, Math.ceil((Date.parse(then) - this.now.getTime()) / 1000) * 1000));
+  }
+
+  percent(share: number): number {
+    return Math.round(share * 100);
+  }
+
+  seconds(ms: number): string {
+    return this.time.span(Math.max(1000, Math.round(ms / 1000) * 1000));
+  }
+}
+
+/** Two sentences or more, in one line. */
+export function sentences(...parts: readonly (string | false | null | undefined)[]): string {
+  return parts.filter(Boolean).join(' ');
+}
+
+/** Facts side by side. */
+export function facts(...parts: readonly (string | false | null | undefined)[]): string {
+  return parts.filter(Boolean).join(' · ');
+}
+
+/** The page of a job. In a file of its own, since pages of other folders lead there that load nothing of jobs. */
+export function jobPath({ queue, id }: { readonly queue: string; readonly id: string }): string {
+  return `/ops/jobs/job/${encodeURIComponent(queue)}/${encodeURIComponent(id)}`;
+}
+
+const SHADES = ['w0', 'w1', 'w2', 'w3'] as const;
+
+/** Of the style sheet. Workers beside each other differ by lightness, which those see who tell no colours apart, too. */
+export type WorkerShade = (typeof SHADES)[number];
+
+export function workerShade(slot: number): WorkerShade {
+  return SHADES[slot % SHADES.length] ?? 'w0';
+}
+
+/** What a process has in hand, as it tells it: a request stays as it is, a job is told in the reader's words. */
+export function workWords(what: string, t: Translate): string {
+  const [, name, queue] = /^([\w$]+) on ([\w-]+)$/.exec(what) ?? [];
+  return name === undefined ? what : t('work.job', { class: name, queue });
+}
+
+/** Who has asked for something, as the log tells it; in the reader's words. */
+export function viaWords(via: string, t: Translate): string {
+  const address = /^the operator's pages, (.+)$/.exec(via)?.[1];
+  if (address !== undefined) return t('via.pages', { address });
+  const user = /^cli \((.*)\)$/.exec(via)?.[1];
+  if (user !== undefined) return t('via.cli', { user });
+  return via === 'the control socket' ? t('via.socket') : via;
+}
+
+/** `2 × ImportJob, for up to 90 s`. */
+export function holderWords(holders: readonly Holder[], { t, time }: Words): string {
+  return holders
+    .map(({ class: name, count, ageMs }) => t('overview.issue.holder', { name, count, span: time.span(ageMs) }))
+    .join(', ');
+}

@@ -1,0 +1,153 @@
+import { type Config, version } from '../../core/config';
+import { Views } from '../../mailer/render/views';
+import type { Assets } from './assets';
+import type { OpsContext, Visitor } from './context';
+import { accessMode } from './context';
+import { Format } from './format';
+import { formToken } from './shell';
+
+interface PageOptions {
+  readonly config: Pick<Config, 'environment' | 'ops'>;
+  readonly assets: Assets;
+  /** Of the views. */
+  readonly folder: string;
+  /** Numbers for the header; asked for every page that has one. */
+  readonly counts?: () => Promise<Counts>;
+}
+
+/** What a view is given besides what the header and the footer need. */
+export interface PageLocals {
+  readonly title: string;
+  /** Address of an event stream: makes the page live. */
+  readonly live?: string;
+  /** Assets that the page needs besides the one script of all. */
+  readonly scripts?: readonly string[];
+  readonly [name: string]: unknown;
+}
+
+/** Makes pages of views, in the one layout. */
+export class Pages {
+  private readonly views: Views;
+  private readonly build = `catamount ${version()} · Node ${process.versions.node}`;
+
+  constructor(private readonly options: PageOptions) {
+    this.views = new Views(options.folder, { cache: options.config.environment === 'production' });
+  }
+
+  /** Answers with a page; with `json` instead where JSON was asked for. */
+  async show(ctx: OpsContext, view: string, locals: PageLocals, json?: unknown): Promise<void> {
+    if (ctx.state.json && json !== undefined) {
+      ctx.body = json;
+      return;
+    }
+    const { assets, config, counts } = this.options;
+    const { state } = ctx;
+    const { locale, theme, t } = state;
+    // A request that was refused at the door has none.
+    const visitor: Visitor | undefined = state.visitor;
+    const icons = new Icons();
+    const bare = visitor === undefined || visitor.role === 'guest';
+    const shared = {
+      t,
+      locale,
+      theme,
+      bare,
+      icon: icons.show,
+      format: new Format(locale),
+      role: visitor?.role,
+      token: visitor === undefined ? '' : formToken(visitor),
+      link: (changes: Readonly<Record<string, string | null>>) => linkFrom(ctx, changes),
+      asset: (name: string) => assets.url(name),
+      now: new Date(),
+      live: undefined,
+      scripts: [],
+    };
+    const content = this.views.render(view, { ...shared, ...locals });
+    const layout = {
+      nav: NAV,
+      current: currentEntry(ctx),
+      counts: bare || !counts ? {} : await counts().catch(() => unknownCounts()),
+      build: this.build,
+      signedIn: !bare && accessMode(config) === 'signed',
+    };
+    ctx.type = 'html';
+    ctx.body = this.views.render('layout', { ...shared, ...layout, ...locals, content, sprite: () => icons.sprite() });
+  }
+}
+
+function unknownCounts(): Counts {
+  return Object.fromEntries(NAV.map(({ key }) => [key, null]));
+}
+
+/** This page's address with other values in its query; null takes one out. */
+function linkFrom(ctx: OpsContext, changes: Readonly<Record<string, string | null>>): string {
+  const query = new URLSearchParams(ctx.querystring);
+  for (const [name, value] of Object.entries(changes)) {
+    if (value === null) query.delete(name);
+    else query.set(name, value);
+  }
+  const text = query.toString();
+  return text === '' ? ctx.path : `${ctx.path}?${text}`;
+}
+
+/** The pages that the header leads to, in its order. The text is `nav.<key>`; what lies below `below`, or `href`, is of it. */
+const NAV = [
+  { key: 'overview', href: '/ops' },
+  { key: 'queues', href: '/ops/jobs/queues' },
+  { key: 'busy', href: '/ops/jobs/busy' },
+  { key: 'scheduled', href: '/ops/jobs/scheduled' },
+  { key: 'retries', href: '/ops/jobs/retries' },
+  { key: 'dead', href: '/ops/jobs/dead' },
+  { key: 'cron', href: '/ops/jobs/cron' },
+  { key: 'classes', href: '/ops/jobs/classes' },
+  { key: 'mail', href: '/ops/mail/deliveries', below: '/ops/mail' },
+] as const;
+
+type NavKey = (typeof NAV)[number]['key'];
+
+/** What stands beside an entry; null: not known at the moment; left out: nothing. */
+export type Counts = { readonly [K in NavKey]?: number | null };
+
+/** The entry that the page at hand belongs to. */
+function currentEntry(ctx: Pick<OpsContext, 'path'>): NavKey | undefined {
+  const folder = (entry: (typeof NAV)[number]) => ('below' in entry ? entry.below : entry.href);
+  const found = NAV.findLast((entry) => ctx.path === folder(entry) || ctx.path.startsWith(`${folder(entry)}/`))?.key;
+  // A job has no entry of its own: it depends on where the job is.
+  return found === 'overview' && ctx.path.startsWith('/ops/jobs/') ? undefined : found;
+}
+
+/** What an icon draws, in a box of 16 by 16, in the colour of the text. */
+const DRAWINGS = {
+  bad: '<path d="M5.3 1.5h5.4l3.8 3.8v5.4l-3.8 3.8H5.3l-3.8-3.8V5.3z"/><path d="m6 6 4 4m0-4-4 4"/>',
+  db: '<ellipse cx="8" cy="3.8" rx="5.2" ry="2.2"/><path d="M2.8 3.8v8.4c0 1.2 2.3 2.2 5.2 2.2s5.2-1 5.2-2.2V3.8M2.8 8c0 1.2 2.3 2.2 5.2 2.2s5.2-1 5.2-2.2"/>',
+  deploy: '<path d="M8 10.5v-8M4.8 5.6 8 2.4l3.2 3.2M2.5 13.5h11"/>',
+  drain: '<circle cx="8" cy="8" r="6.5"/><path d="M8 4.8v6m-2.4-2.3L8 10.9l2.4-2.4"/>',
+  inbox: '<path d="M2 9.5 4 3.2h8l2 6.3v3.3H2z"/><path d="M2 9.5h3.4l1 1.6h3.2l1-1.6H14"/>',
+  key: '<circle cx="5" cy="11" r="2.8"/><path d="m7 9 6.5-6.5M11 5l2 2"/>',
+  mail: '<rect x="1.8" y="3.2" width="12.4" height="9.6" rx="1.4"/><path d="m2 4.4 6 4.4 6-4.4"/>',
+  more: '<circle cx="8" cy="8" r="6.5"/><path d="M5.2 8h.1M8 8h.1M10.800 8h.1"/>',
+  ok: '<circle cx="8" cy="8" r="6.5"/><path d="m5.2 8.2 2 2 3.6-4"/>',
+  restart: '<path d="M13.5 8a5.5 5.5 0 1 1-1.7-4"/><path d="M13.8 1.6v3h-3"/>',
+  unknown:
+    '<circle cx="8" cy="8" r="6.5" stroke-dasharray="2.6 2.4"/><path d="M6.4 6.4a1.7 1.7 0 1 1 2.5 1.5c-.6.3-.9.7-.9 1.2M8 11.2v.1"/>',
+  warn: '<path d="M8 2 14.5 13.5h-13z"/><path d="M8 6.5v3M8 11.6v.1"/>',
+} as const;
+
+export type IconName = keyof typeof DRAWINGS;
+
+/** The icons of one page: each is drawn once, at its top, and pointed to wherever it is shown. */
+class Icons {
+  private readonly used = new Set<IconName>();
+
+  readonly show = (name: IconName): string => {
+    this.used.add(name);
+    return `<svg class="i" viewBox="0 0 16 16" aria-hidden="true"><use href="#i-${name}"/></svg>`;
+  };
+
+  sprite(): string {
+    const symbols = [...this.used].map(
+      (name) => `<symbol id="i-${name}" viewBox="0 0 16 16">${DRAWINGS[name]}</symbol>`,
+    );
+    return `<svg hidden>${symbols.join('')}</svg>`;
+  }
+}

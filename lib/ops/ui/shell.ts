@@ -1,0 +1,181 @@
+import { createHmac } from 'node:crypto';
+import { type Config, isLocale } from '../../core/config';
+import type { I18n } from '../../core/i18n';
+import { toError } from '../../support/async';
+import { ProblemError } from '../../web/problem';
+import { hasEnded } from '../../web/response-end';
+import type { Site, Visitor } from './context';
+import { type OpsContext, type OpsMiddleware, THEMES, type Theme } from './context';
+
+/** Only what this server itself serves, nothing inline, and in nobody's frame. */
+const POLICY = [
+  "default-src 'none'",
+  "style-src 'self'",
+  "script-src 'self'",
+  "img-src 'self' data:",
+  "frame-src 'self'",
+  "form-action 'self'",
+  "frame-ancestors 'none'",
+  "base-uri 'none'",
+  "connect-src 'self'",
+].join('; ');
+
+export function pageHeaders(): OpsMiddleware {
+  return (ctx, next) => {
+    ctx.set({
+      'Content-Security-Policy': POLICY,
+      'Cache-Control': 'no-store',
+      'X-Robots-Tag': 'noindex, nofollow',
+      // Not `no-referrer`: browsers would then send forms without saying where they come from.
+      'Referrer-Policy': 'same-origin',
+    });
+    return next();
+  };
+}
+
+const YEAR_SECONDS = 31_536_000;
+
+/** Language and colours by `?locale=` and `?theme=`, which are remembered; else as the browser likes them. */
+export function preferences(i18n: I18n): OpsMiddleware {
+  return (ctx, next) => {
+    const { state } = ctx;
+    state.locale = chosen(ctx, 'locale', isLocale) ?? ctx.locale;
+    state.theme = chosen(ctx, 'theme', isTheme) ?? 'auto';
+    state.t = i18n.in(state.locale);
+    const suffix = /\.json$/.test(ctx.path) && !ctx.path.startsWith('/ops/assets/');
+    if (suffix) ctx.path = ctx.path.slice(0, -'.json'.length);
+    state.json = suffix || ctx.accepts('html', 'json') === 'json';
+    return next();
+  };
+}
+
+function chosen<T extends string>(ctx: OpsContext, name: string, fits: (value: unknown) => value is T): T | undefined {
+  const asked = ctx.query[name];
+  const cookie = `catamount_ops_${name}`;
+  if (!fits(asked)) {
+    const kept = readCookie(ctx.get('Cookie'), cookie);
+    return fits(kept) ? kept : undefined;
+  }
+  ctx.append('Set-Cookie', `${cookie}=${asked}; Path=/ops; Max-Age=${YEAR_SECONDS}; HttpOnly; SameSite=Lax`);
+  return asked;
+}
+
+function isTheme(value: unknown): value is Theme {
+  return THEMES.some((theme) => theme === value);
+}
+
+/** Adds a cookie of the pages': out of reach for scripts and for other sites, and over TLS only where there is TLS. */
+export function setCookie(ctx: OpsContext, config: Pick<Config, 'appUrl'>, pair: string): void {
+  const secure = ctx.secure || (config.appUrl.startsWith('https:') && new URL(config.appUrl).host === ctx.host);
+  ctx.append('Set-Cookie', `${pair}; Path=/ops; HttpOnly; SameSite=Strict${secure ? '; Secure' : ''}`);
+}
+
+interface Trouble {
+  readonly status: number;
+  /** Of the texts. */
+  readonly reason: string;
+  readonly values: Readonly<Record<string, unknown>>;
+  readonly headers: Readonly<Record<string, string | string[]>>;
+  /** For those who look for it in the log. */
+  readonly code: string;
+}
+
+/** Tells what went wrong as a page, or as a problem document where JSON was asked for. */
+export function errorPages(site: Pick<Site, 'events' | 'pages'>): OpsMiddleware {
+  return async (ctx, next) => {
+    try {
+      await next();
+    } catch (thrown) {
+      if (hasEnded(ctx.res)) return;
+      const trouble = troubleOf(thrown);
+      const { method, path, requestId } = ctx;
+      if (!(thrown instanceof ProblemError))
+        site.events.emit('request.error', { error: toError(thrown), method, path, requestId });
+      await answer(site, ctx, trouble);
+    }
+  };
+}
+
+async function answer({ pages }: Pick<Site, 'pages'>, ctx: OpsContext, trouble: Trouble): Promise<void> {
+  const { status, reason, values, headers, code } = trouble;
+  const { t, json } = ctx.state;
+  const title = t(`errors.${reason}.title`);
+  const what = t(`errors.${reason}.what`, values);
+  if (json) throw new ProblemError(status, { title, detail: what, headers, extensions: { reason } });
+  ctx.status = status;
+  ctx.set({ ...headers });
+  const read = ctx.method === 'GET' || ctx.method === 'HEAD';
+  await pages.show(ctx, 'error', {
+    title,
+    what,
+    // What was asked for may have been done in part when something broke half-way.
+    after: status >= 500 && !read ? t('errors.maybe') : t('errors.unchanged'),
+    code,
+    requestId: ctx.requestId,
+    again: read && status >= 500 ? ctx.originalUrl : null,
+  });
+}
+
+function troubleOf(thrown: unknown): Trouble {
+  if (thrown instanceof ProblemError) {
+    const { reason, ...values } = thrown.options.extensions ?? {};
+    const { status } = thrown;
+    const known = typeof reason === 'string' ? reason : reasonOf(status);
+    return { status, reason: known, values, headers: thrown.options.headers ?? {}, code: String(status) };
+  }
+  const error = toError(thrown);
+  const named = error.name === 'Error' ? error.constructor.name : error.name;
+  const code = 'code' in error && error.code ? String(error.code) : named;
+  const away = whoIsAway(error, code);
+  const retry = { 'Retry-After': '2' };
+  if (away) return { status: 503, reason: 'away', values: { who: away }, headers: retry, code };
+  return { status: 500, reason: 'fault', values: {}, headers: {}, code };
+}
+
+function reasonOf(status: number): string {
+  const known: Readonly<Record<number, string>> = { 404: 'missing', 405: 'method', 413: 'tooLarge', 503: 'busy' };
+  return known[status] ?? (status >= 500 ? 'fault' : 'wrong');
+}
+
+/** Which of the servers behind this one did not answer. */
+function whoIsAway(error: Error, code: string): 'Redis' | 'Postgres' | undefined {
+  if (/^(Client(Offline|Closed)|SocketClosed|SocketTimeout|ConnectionTimeout|CommandTimeout|Timeout)/.test(error.name))
+    return error.name.startsWith('TimeoutError') && error.message.includes('query') ? 'Postgres' : 'Redis';
+  if (/^(Client(Offline|Closed)|SocketClosed|ConnectionTimeout|CommandTimeout|Timeout)/.test(error.constructor.name))
+    return 'Redis';
+  if (error.name === 'KnexTimeoutError' || error.message.startsWith('Connection terminated')) return 'Postgres';
+  return /^(ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENOTFOUND|EAI_AGAIN|08\w{3}|53300|57P0[123])$/.test(
+    code,
+  )
+    ? 'Postgres'
+    : undefined;
+}
+
+/**
+ * A problem that the pages tell in the reader's language.
+ * @param reason the texts `errors.<reason>.title` and `.what`.
+ */
+export function refusal(
+  status: number,
+  reason: string,
+  options: {
+    readonly values?: Readonly<Record<string, unknown>>;
+    readonly headers?: Readonly<Record<string, string>>;
+  } = {},
+): ProblemError {
+  const { values = {}, headers = {} } = options;
+  return new ProblemError(status, { headers, extensions: { ...values, reason } });
+}
+
+export function readCookie(header: string, name: string): string | undefined {
+  for (const pair of header.split(';')) {
+    const at = pair.indexOf('=');
+    if (at > 0 && pair.slice(0, at).trim() === name) return pair.slice(at + 1).trim();
+  }
+  return undefined;
+}
+
+/** What a form of this visitor's must carry. Only they can know it: their browser's secret is part of it. */
+export function formToken({ secret, role }: Visitor): string {
+  return createHmac('sha256', secret).update(`form of ${role}`).digest('base64url');
+}

@@ -1,0 +1,83 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { LOCALES, type Locale } from '../../core/config';
+import type { I18n } from '../../core/i18n';
+
+/** Folders of texts: those of all pages first. */
+export const TEXTS = ['locales', 'overview/locales', 'jobs/locales'].map((folder) =>
+  path.join(__dirname, '..', folder),
+);
+
+/** The language of a text that another one lacks. */
+const FALLBACK: Locale = 'en';
+
+type Values = Readonly<Record<string, unknown>>;
+
+/**
+ * The texts of the pages, as `loadI18n` has them, but without i18next, which is larger than they are: a file is read when
+ * a text is asked for that no folder before it has. Of texts with a `count`, English has two (`_one`, `_other`), Korean one.
+ */
+export function pageTexts(folders: readonly string[]): I18n {
+  const filesOf = (locale: Locale) => folders.map((folder) => new TextFile(folder, locale));
+  const usual = filesOf(FALLBACK);
+  const files = new Map<string, readonly TextFile[]>(
+    LOCALES.map((locale) => [locale, locale === FALLBACK ? usual : [...filesOf(locale), ...usual]]),
+  );
+  const find = (locale: string, key: string, values?: Values) => {
+    const count = typeof values?.count === 'number' ? values.count : undefined;
+    for (const file of files.get(locale) ?? usual) {
+      const text = file.find(key, count);
+      if (text !== undefined) return text;
+    }
+    return undefined;
+  };
+  return {
+    in: (locale) => (key, values) => filled(find(locale, key, values) ?? key, values ?? {}),
+    has: (key, locale) => find(locale, key) !== undefined,
+  };
+}
+
+/** @returns the end of the key of the text that goes with so many. */
+function formOf(locale: string, count: number): string {
+  return locale === 'en' && count === 1 ? 'one' : 'other';
+}
+
+function filled(text: string, values: Values): string {
+  if (!text.includes('{{')) return text;
+  return text.replace(/\{\{(\w+)\}\}/g, (placeholder, name: string) => {
+    const value = values[name];
+    return value === undefined ? placeholder : String(value ?? '');
+  });
+}
+
+class TextFile {
+  private read: Readonly<Record<string, string>> | undefined;
+
+  constructor(
+    private readonly folder: string,
+    private readonly locale: Locale,
+  ) {}
+
+  /** @param count where there is one, the text that goes with so many comes first. */
+  find(key: string, count: number | undefined): string | undefined {
+    const { texts } = this;
+    return (count === undefined ? undefined : texts[`${key}_${formOf(this.locale, count)}`]) ?? texts[key];
+  }
+
+  /** By `a.b.c`. */
+  private get texts(): Readonly<Record<string, string>> {
+    if (!this.read) {
+      const texts: Record<string, string> = Object.create(null);
+      flatten(JSON.parse(fs.readFileSync(path.join(this.folder, `${this.locale}.json`), 'utf8')), '', texts);
+      this.read = texts;
+    }
+    return this.read;
+  }
+}
+
+function flatten(part: object, prefix: string, texts: Record<string, string>): void {
+  for (const [name, value] of Object.entries(part) as [string, unknown][]) {
+    if (typeof value === 'string') texts[prefix + name] = value;
+    else if (typeof value === 'object' && value !== null) flatten(value, `${prefix}${name}.`, texts);
+  }
+}

@@ -1,0 +1,254 @@
+import { Model } from 'objection';
+import { ignoreOperatorSignals } from '../cluster/control/signals';
+import {
+  type FromProcessor,
+  isOurs,
+  OperationsByIpc,
+  type ProcessorOrder,
+  type ToProcessor,
+} from '../cluster/messages';
+import { onJobEvents } from '../cluster/primary/tree-monitor';
+import type { Operations, ProcessorStatus, Work } from '../cluster/status';
+import { type Config, handedOnConfig, serverUrls } from '../core/config';
+import { EXIT, UserError } from '../core/errors';
+import type { Events } from '../core/events';
+import { loadI18n } from '../core/i18n';
+import { CHILD_LOG_FD, onUncaught, openLog } from '../core/logging';
+import { VitalsMeter } from '../core/process-metrics';
+import { Redis } from '../core/redis';
+import { collectGarbage, OutOfBandCollector } from '../internals/gc';
+import { connectJobs } from '../job/connect';
+import { loadJobs } from '../job/job-registry';
+import { ErrorReporter } from '../job/perform/error-reporter';
+import { JobProcessor, type Lineage } from '../job/processor';
+import { livingJobs } from '../job/sets/find-job';
+import { WorkCount } from '../job/stats/collector';
+import { MailDelivery } from '../mailer/delivery/delivery';
+import { DeliveryRecord } from '../mailer/delivery/delivery-record';
+import { Mailer } from '../mailer/mailer';
+import { loadMailers } from '../mailer/mailer-registry';
+import { DeliverMailJob } from '../mailer/message';
+import { Database } from '../model/database';
+import { pendingMigrations } from '../model/migrator';
+import { ModelFolder } from '../model/model-lookup';
+import { connectTransactions } from '../model/transaction';
+import { Deadline, toError } from '../support/async';
+import { ServiceGroup } from '../support/service';
+import { Scribe } from '../tree/tree-reporter';
+import { type AppDefinition, migrationFolders } from './app-definition';
+import { loadJobSetup, loadMailSetup } from './load-setup';
+
+const HEARTBEAT_MS = 1000;
+
+/** The job processor: a child of the primary that runs jobs until it is told to stop or the primary is gone. */
+export async function runProcessor(app: AppDefinition, lineage: Lineage): Promise<void> {
+  const config = handedOnConfig();
+  ignoreOperatorSignals();
+  process.title = 'catamount: jobs';
+  const { events, reopen } = openLog(config, 'jobs', CHILD_LOG_FD);
+  const onOrder = (order: ProcessorOrder) => tellPrimary({ catamount: 'order', order });
+  onJobEvents(events, (event) => tellPrimary({ catamount: 'happened', event }));
+  const tree = new OperationsByIpc(tellPrimary);
+  const jobs = new ProcessorProcess(app, config, events, lineage, tree, onOrder);
+  let stopping: Promise<void> | undefined;
+  // Signals and messages come repeatedly: the first sets the deadline.
+  const stop = async (ms: number): Promise<void> => {
+    stopping ??= jobs.stop(Deadline.after(ms));
+    await stopping;
+  };
+  const stopAndExit = (ms: number): void => {
+    stop(ms).then(
+      () => process.exit(EXIT.ok),
+      (error: unknown) => {
+        events.emit('process.error', { error: toError(error), during: 'stopping the job processor' });
+        process.exit(EXIT.failed);
+      },
+    );
+  };
+  process.on('message', (message: unknown) => {
+    if (!isOurs<ToProcessor>(message)) return;
+    if (message.catamount === 'stop') stopAndExit(message.remainingMs);
+    else if (message.catamount === 'quiet') jobs.quiet();
+    else if (message.catamount === 'resume') jobs.resume();
+    else if (message.catamount === 'take-over') jobs.takeOver(message.identity);
+    else if (message.catamount === 'reopen-log') reopen();
+    else if (message.catamount === 'scribe') jobs.appointScribe(message.on);
+    else if (message.catamount === 'answer') tree.hear(message);
+    else collectGarbage();
+  });
+  process.on('disconnect', () => stopAndExit(config.shutdownTimeoutMs));
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stopAndExit(config.shutdownTimeoutMs));
+  // Where no job is known to be the cause, the running ones go back to the queue's head: none can be trusted to finish.
+  onUncaught(events, () => stop(0), { contain: (error) => jobs.contain(error) });
+  try {
+    await jobs.start();
+    tellPrimary({ catamount: 'ready' });
+    const collector = new OutOfBandCollector();
+    let ended = 0;
+    const beat = () => {
+      const [status, work] = [jobs.status(), jobs.work()];
+      tellPrimary({ catamount: 'heartbeat', status, work });
+      ended += work.processed + work.failed;
+      collector.look(status.in_flight.length, ended);
+    };
+    beat();
+    setInterval(beat, HEARTBEAT_MS);
+  } catch (thrown) {
+    const error = toError(thrown);
+    events.emit('process.error', { error, during: 'starting the job processor' });
+    const exitCode = error instanceof UserError ? error.exitCode : EXIT.failed;
+    const exit = () => process.exit(exitCode);
+    const failure = { catamount: 'failed', message: error.message, exitCode, final: exitCode === EXIT.config } as const;
+    if (process.connected) process.send?.(failure satisfies FromProcessor, undefined, undefined, exit);
+    else exit();
+  }
+}
+
+function tellPrimary(message: FromProcessor): void {
+  if (process.connected) process.send?.(message);
+}
+
+/** Everything that runs jobs in one process: connections, the app's jobs and mailers, the job processor. */
+export class ProcessorProcess {
+  private readonly vitals = new VitalsMeter();
+  private readonly workCount = new WorkCount();
+  private services: ServiceGroup | undefined;
+  private jobs: JobProcessor | undefined;
+  private scribe: Scribe | undefined;
+  private database: Database | undefined;
+  private isQuiet: boolean;
+
+  constructor(
+    private readonly app: AppDefinition,
+    private readonly config: Config,
+    private readonly events: Events,
+    private lineage: Lineage,
+    private readonly tree: Operations,
+    private readonly onOrder: (order: ProcessorOrder) => void,
+  ) {
+    this.isQuiet = lineage.quiet ?? false;
+    this.workCount.listen(events);
+  }
+
+  /** What has been done since it was last asked. */
+  work(): Work {
+    return this.workCount.take();
+  }
+
+  /** @throws UserError when the app's jobs, mailers, job setup or mail setup are not what they should be. */
+  async start(): Promise<void> {
+    const { app, config, events } = this;
+    const urls = serverUrls(config);
+    const production = config.environment === 'production';
+    const poolMax = poolSizeFor(config.jobs.concurrency);
+    const database = new Database(urls.database, { production, events, poolMax });
+    this.database = database;
+    const redis = new Redis(urls.redis, events);
+    const queues = config.jobs.queues.map(({ name }) => name);
+    const i18n = await loadI18n([app.localesDir], config.defaultLocale, { strict: true });
+    const mail = new MailDelivery({
+      config,
+      record: new DeliveryRecord(database.knex, {
+        livingJobs: (ids) => livingJobs({ redis: redis.client, knex: database.knex, queues }, ids),
+      }),
+      i18n,
+      templatesDir: app.templatesDir,
+      events,
+      setup: await loadMailSetup(app),
+    });
+    const mailers = loadMailers(app.mailersDir);
+    const registry = loadJobs(app.jobsDir);
+    if (mailers.size > 0) registry.add(DeliverMailJob);
+    const setup = await loadJobSetup(app);
+    events.emit('setup.loaded', { filterArguments: setup.filterArguments ?? [] });
+    const models = new ModelFolder(app.modelsDir);
+    const reporter = new ErrorReporter(events, setup.reportError);
+    const jobs = new JobProcessor({
+      config,
+      redisUrl: urls.redis,
+      database,
+      redis,
+      events,
+      registry,
+      setup,
+      models,
+      lineage: this.lineage,
+      app: app.name,
+      onOrder: this.onOrder,
+    });
+    this.jobs = jobs;
+    this.scribe = new Scribe({ redis, database, tree: this.tree, events });
+    if (this.isQuiet) jobs.quiet();
+    Model.knex(database.knex);
+    connectTransactions(database.knex, (model) => events.emit('query.left-transaction', { model }));
+    connectJobs({ database, redis, events, setup, models });
+    Mailer.connect(mail, mailers);
+    this.services = new ServiceGroup('the job processor', [reporter, database, redis, mail, jobs]);
+    await this.services.start();
+    if (production) void this.warnOfPendingMigrations(database);
+  }
+
+  appointScribe(on: boolean): void {
+    this.scribe?.appoint(on);
+  }
+
+  /** Fetches no more; what runs goes on. */
+  quiet(): void {
+    this.isQuiet = true;
+    this.jobs?.quiet();
+  }
+
+  /** Takes `quiet` back. */
+  resume(): void {
+    this.isQuiet = false;
+    this.jobs?.resume();
+  }
+
+  /** That processor has ended without giving its jobs back. */
+  takeOver(identity: string): void {
+    this.lineage = { ...this.lineage, dead: [...this.lineage.dead, identity] };
+    this.jobs?.takeOver(identity);
+  }
+
+  /** @returns false: the process has to end. */
+  contain(error: Error): boolean {
+    const outcome = this.jobs?.failRunOf(error) ?? 'unknown';
+    if (outcome === 'ended') this.events.emit('process.error', { error, during: 'the rest of a job that has ended' });
+    return outcome !== 'unknown';
+  }
+
+  status(): ProcessorStatus {
+    const { running, quiet } = this.jobs?.snapshot() ?? { running: [], quiet: this.isQuiet };
+    const inFlight = running.map((job) => ({
+      what: `${job.class} on ${job.queue}`,
+      id: job.id,
+      ageMs: Date.now() - job.startedAt,
+    }));
+    process.title = `catamount: jobs ${running.length}/${this.config.jobs.concurrency}${quiet ? ' [quiet]' : ''}`;
+    const pool = this.database?.poolUse() ?? { used: 0, idle: 0, waiting: 0, max: 0 };
+    return { in_flight: inFlight, quiet, pool, ...this.vitals.read() };
+  }
+
+  /** Fetches no more, lets jobs finish until the deadline, hands the rest back, closes every connection. */
+  async stop(deadline: Deadline): Promise<void> {
+    await this.scribe?.stop(deadline);
+    await this.services?.stop(deadline);
+  }
+
+  /** A start in production migrates nothing: the release phase does. */
+  private async warnOfPendingMigrations(database: Database): Promise<void> {
+    const names = await pendingMigrations(database.knex, migrationFolders(this.app)).catch(() => []);
+    if (names.length === 0) return;
+    const message = `${names.length} migrations have not run: ${names.join(', ')}. Run: node dist/server.js migrate`;
+    this.events.emit('process.warning', { message });
+  }
+}
+
+/**
+ * Postgres connections of a processor's pool. Each job may hold a transaction. The one connection more is taken in turns,
+ * for a statement each, by the outbox and by what is recorded of mails, which is never part of a job's transaction: so
+ * nobody waits for somebody who waits for a connection.
+ */
+export function poolSizeFor(concurrency: number): number {
+  return Math.max(3, concurrency + 1);
+}

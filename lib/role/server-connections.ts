@@ -1,0 +1,82 @@
+import { lookAt, readState } from '../cluster/control/state-file';
+import type { Config } from '../core/config';
+import { EXIT, UserError } from '../core/errors';
+import type { Events } from '../core/events';
+import type { Redis } from '../core/redis';
+import { withTlsAdvice } from '../core/tls';
+import type { Database } from '../model/database';
+import { toError } from '../support/async';
+
+/** How long a server may take to let us in, ms. */
+const REACH_MS = 10_000;
+
+/**
+ * For processes that are of no use without Postgres. A stack would tell the user nothing.
+ * @param doing begins the message: `Cannot migrate`.
+ * @throws UserError, exit code 69, that says why it lets nobody in.
+ */
+export async function reachPostgres(database: Database, doing: string): Promise<void> {
+  try {
+    await database.ping(REACH_MS);
+  } catch (thrown) {
+    throw refused(doing, 'Postgres', database.url, withTlsAdvice(toError(thrown), 'Postgres'));
+  }
+}
+
+/** The same of Redis; connects it. It goes on trying elsewhere, but the first refusal counts here. */
+export async function reachRedis(redis: Redis, url: string, events: Events, doing: string): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<Error>((resolve) => {
+    timer = setTimeout(() => resolve(new Error(`no answer within ${REACH_MS / 1000} s`)), REACH_MS);
+  });
+  const ready = events.next('redis.ready').then(() => undefined);
+  const lost = events.next('redis.lost').then(({ error }) => error);
+  await redis.start();
+  const failure = await Promise.race([ready, lost, late]);
+  clearTimeout(timer);
+  if (failure) throw refused(doing, 'Redis', url, failure);
+}
+
+function refused(doing: string, server: 'Postgres' | 'Redis', url: string, { message, name }: Error): UserError {
+  const { host } = new URL(url);
+  return new UserError(`${doing}, ${server} at ${host} does not let us in: ${message || name}`, EXIT.unavailable);
+}
+
+/**
+ * The URLs for a process that no primary has started: of the settings, or of the embedded servers that run in this folder.
+ * @throws UserError, exit code 69, when there are neither.
+ */
+export async function settledUrls(config: Config): Promise<{ readonly database: string; readonly redis: string }> {
+  const { databaseUrl, redisUrl, stateDir } = config;
+  if (databaseUrl !== null && redisUrl !== null) return { database: databaseUrl, redis: redisUrl };
+  // Never loaded in production, where readSettings insists on both URLs.
+  const { findRunningServers } = await import('../embedded/embedded-servers');
+  const running = await findRunningServers(stateDir);
+  return {
+    database: databaseUrl ?? running.databaseUrl ?? absent(config, 'DATABASE_URL', 'Postgres'),
+    redis: redisUrl ?? running.redisUrl ?? absent(config, 'REDIS_URL', 'Redis'),
+  };
+}
+
+function absent({ control, stateDir }: Config, variable: string, server: string): never {
+  const why = `${variable} is not set, and no embedded ${server} runs in ${stateDir}`;
+  const state = readState(control.stateFile);
+  const advice =
+    state && lookAt(state.pid) === 'alive'
+      ? `The tree that runs here, pid ${state.pid}, has a ${server} of its own: set ${variable} as it is set there`
+      : `Start the tree (npm start), go to its folder, or set ${variable}`;
+  throw new UserError(`${why}. ${advice}.`, EXIT.unavailable);
+}
+
+/** With PORT=0 the port of the links in mails is known only once the tree listens. */
+export function lacksPort(appUrl: string): boolean {
+  return new URL(appUrl).port === '0';
+}
+
+/** @param address where the tree listens. @returns the URL with that port, where it has had none. */
+export function appUrlAt(appUrl: string, address: string): string {
+  if (!lacksPort(appUrl) || !URL.canParse(address)) return appUrl;
+  const url = new URL(appUrl);
+  url.port = new URL(address).port;
+  return url.href.replace(/\/+$/, '');
+}

@@ -1,0 +1,124 @@
+import { inspect, types } from 'node:util';
+/**
+ * One moment in the future, on the monotonic clock, passed down so that nested waits share it.
+ * Never sent to another process as a time (clocks differ): send `remaining()` and make a new one there.
+ */
+export class Deadline {
+  private constructor(private readonly at: number) {}
+
+  /** @param ms milliseconds from now; 0 or less is already expired. */
+  static after(ms: number): Deadline {
+    return new Deadline(performance.now() + ms);
+  }
+
+  /** Milliseconds left, never below 0. */
+  remaining(): number {
+    return Math.max(0, this.at - performance.now());
+  }
+
+  get expired(): boolean {
+    return this.remaining() === 0;
+  }
+
+  /** The same deadline moved `ms` earlier: what is left for a part that must end before the whole. */
+  earlier(ms: number): Deadline {
+    return new Deadline(this.at - ms);
+  }
+
+  /**
+   * Waits for `work`, but not past the deadline.
+   * @returns `done` or `late`; rejects as `work` does when it fails in time.
+   */
+  async wait(work: Promise<unknown>): Promise<'done' | 'late'> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<'late'>((resolve) => {
+      timer = setTimeout(() => resolve('late'), this.remaining());
+    });
+    try {
+      return await Promise.race([work.then((): 'done' => 'done'), late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+/** A promise with its ends in hand. Stands in for `Promise.withResolvers`, which Node 20 lacks. */
+export interface Deferred<T = void> {
+  readonly promise: Promise<T>;
+  resolve(value: T): void;
+  reject(error: unknown): void;
+}
+
+export function deferred<T = void>(): Deferred<T> {
+  let resolve!: (value: T) => void;
+  let reject!: (error: unknown) => void;
+  const promise = new Promise<T>((onResolve, onReject) => {
+    resolve = onResolve;
+    reject = onReject;
+  });
+  return { promise, resolve, reject };
+}
+
+/** @returns what `make` makes, made when it is first asked for; after a failure, anew. */
+export function lazily<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined;
+  return () => {
+    made ??= make().catch((error: unknown) => {
+      made = undefined;
+      throw error;
+    });
+    return made;
+  };
+}
+
+export interface BackoffOptions {
+  /** First wait, ms. */
+  readonly base: number;
+  /** Longest wait, ms. */
+  readonly max: number;
+  /** Growth per step. Default 2. */
+  readonly factor?: number;
+}
+
+/** Exponential waits: `base * factor^n`, capped at `max`; `reset()` starts again. */
+export class Backoff {
+  private step = 0;
+
+  constructor(private readonly options: BackoffOptions) {}
+
+  /** How many waits were handed out since the last reset. */
+  get attempts(): number {
+    return this.step;
+  }
+
+  /** The next wait in ms. */
+  next(): number {
+    const { base, max, factor = 2 } = this.options;
+    return Math.min(max, base * factor ** this.step++);
+  }
+
+  reset(): void {
+    this.step = 0;
+  }
+}
+
+/** Anything can be thrown, even what has no text, or cannot be read at all: the latter is told by an error of our own. */
+export function toError(thrown: unknown): Error {
+  try {
+    if (thrown instanceof Error) return readable(thrown);
+    return new Error(typeof thrown === 'object' ? inspect(thrown, { depth: 1 }) : String(thrown));
+  } catch {
+    return new Error(`what was thrown cannot be read: ${kindOf(thrown)}`);
+  }
+}
+
+/** @throws what one of the properties does that everybody reads. */
+export function readable(error: Error): Error {
+  for (const part of [error.name, error.message, error.stack]) `${String(part)}`;
+  if (error.cause instanceof Error) readable(error.cause);
+  return error;
+}
+
+export function kindOf(thrown: unknown): string {
+  return types.isProxy(thrown) ? 'a Proxy' : types.isNativeError(thrown) ? 'an error that throws' : typeof thrown;
+}

@@ -1,0 +1,65 @@
+import { Backoff, toError } from './async';
+
+interface RecurringOptions {
+  /** Longest pause between two passes, ms. */
+  readonly everyMs: number;
+  /** One pass. @returns ms until the next one is wanted, if sooner. */
+  readonly work: () => Promise<number | undefined>;
+  /** Told of the first failure in a row only. */
+  readonly onError: (error: Error) => void;
+}
+
+/** A chore that runs at intervals and when nudged, never twice at once, and goes on after failures of any kind. */
+export class Recurring {
+  private timer: NodeJS.Timeout | undefined;
+  private pass: Promise<void> | undefined;
+  private again = false;
+  private stopped = true;
+  private readonly backoff = new Backoff({ base: 100, max: 5000 });
+
+  constructor(private readonly options: RecurringOptions) {}
+
+  start(): void {
+    if (!this.stopped) return;
+    this.stopped = false;
+    this.nudge();
+  }
+
+  /** Runs a pass now, or right after the one that is running. */
+  nudge(): void {
+    if (this.stopped) return;
+    this.again = true;
+    if (this.pass) return;
+    clearTimeout(this.timer);
+    this.pass = this.run();
+  }
+
+  /** No pass begins any more. @returns when the running one has ended. */
+  async stop(): Promise<void> {
+    this.stopped = true;
+    clearTimeout(this.timer);
+    await this.pass;
+  }
+
+  private async run(): Promise<void> {
+    let waitMs = 0;
+    do {
+      this.again = false;
+      waitMs = await this.once();
+    } while ((this.again || waitMs <= 0) && !this.stopped);
+    this.pass = undefined;
+    if (!this.stopped) this.timer = setTimeout(() => this.nudge(), waitMs);
+  }
+
+  private async once(): Promise<number> {
+    const { everyMs, work, onError } = this.options;
+    try {
+      const wanted = await work();
+      this.backoff.reset();
+      return Math.min(everyMs, wanted ?? everyMs);
+    } catch (thrown) {
+      if (this.backoff.attempts === 0) onError(toError(thrown));
+      return Math.min(everyMs, this.backoff.next());
+    }
+  }
+}

@@ -1,0 +1,90 @@
+import { createHmac, timingSafeEqual } from 'node:crypto';
+
+/** Fewer letters begin too much. */
+const BEGINNING = 3;
+
+/**
+ * The one of the known words that a mistyped one was probably meant to be, or that it begins; undefined when none is near.
+ */
+export function closest(word: string, known: Iterable<string>): string | undefined {
+  const most = Math.max(1, Math.floor(word.length / 3));
+  let best: { readonly word: string; readonly steps: number } | undefined;
+  const words = [...known];
+  for (const candidate of words) {
+    const steps = distance(word.toLowerCase(), candidate.toLowerCase());
+    if (steps <= most && steps < (best?.steps ?? Number.POSITIVE_INFINITY)) best = { word: candidate, steps };
+  }
+  if (best || word.length < BEGINNING) return best?.word;
+  return words.find((candidate) => candidate.toLowerCase().startsWith(word.toLowerCase()));
+}
+
+/** How many letters must be put in, left out, changed or swapped with their neighbour. */
+function distance(from: string, to: string): number {
+  let before: number[] = [];
+  let row = Array.from({ length: to.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= from.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= to.length; j++) {
+      const changed = (row[j - 1] ?? 0) + (from[i - 1] === to[j - 1] ? 0 : 1);
+      let least = Math.min(changed, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1);
+      const swapped = i > 1 && j > 1 && from[i - 1] === to[j - 2] && from[i - 2] === to[j - 1];
+      if (swapped) least = Math.min(least, (before[j - 2] ?? 0) + 1);
+      next.push(least);
+    }
+    before = row;
+    row = next;
+  }
+  return row[to.length] ?? 0;
+}
+
+/** `1,204`. */
+export function countText(count: number): string {
+  return count.toLocaleString('en-US');
+}
+
+/** `1 job`, `1,204 jobs`. */
+export function countOf(count: number, thing: string): string {
+  return `${countText(count)} ${thing}${count === 1 ? '' : 's'}`;
+}
+
+/** What a terminal would obey instead of showing: control codes, ends of lines, and what turns the writing around. */
+const OBEYED = /[\p{Cc}\u061c\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
+const NAMED: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' };
+
+/** One line that does nothing to a terminal: `\x1b` is shown as these four characters. */
+export function printable(text: string): string {
+  return text.replace(OBEYED, (character) => {
+    const code = character.charCodeAt(0);
+    const hex = code.toString(16);
+    return NAMED[character] ?? (code < 0x100 ? `\\x${hex.padStart(2, '0')}` : `\\u${hex}`);
+  });
+}
+
+/** The same of text that may have several lines. */
+export function printableLines(text: string): string[] {
+  return text.split(/\r?\n/).map(printable);
+}
+
+/** The order of code units. `localeCompare` has the tables of every language read: 3 MB for each process that uses it. */
+export function byText(a: string, b: string): number {
+  if (a === b) return 0;
+  return a < b ? -1 : 1;
+}
+
+/** The same, but numbers in the texts by their size: `web.2` comes before `web.10`. */
+export function byTextAndNumber(a: string, b: string): number {
+  const [one, other] = [a, b].map((text) => text.split(/(\d+)/)) as [string[], string[]];
+  for (const [i, part] of one.entries()) {
+    const its = other[i] ?? '';
+    // Every second part is a number.
+    const order = (i % 2 === 1 && Number(part) - Number(its)) || byText(part, its);
+    if (order !== 0) return order;
+  }
+  return one.length - other.length;
+}
+
+/** Takes as long for a near miss as for any other. */
+export function sameText(a: string, b: string): boolean {
+  const digest = (text: string) => createHmac('sha256', 'compare').update(text).digest();
+  return timingSafeEqual(digest(a), digest(b));
+}

@@ -1,0 +1,202 @@
+import type { JobClass, Performable } from '../job/definition/job-class';
+import {
+  assertCount,
+  check,
+  type During,
+  describeMatch,
+  type EnqueuedMatch,
+  type JobMatch,
+  matcher,
+  type PerformedTestJob,
+  performedJobOf,
+  type TestJob,
+  testJobOf,
+} from './assertions';
+import { describeFilter, type JobEnd, matchesFilter } from './job-log';
+import { connectedMode, type JobFilter } from './use-jobs';
+
+/** What is enqueued and has not been performed, oldest first; nothing of a transaction that has not committed. */
+export function enqueuedJobs(filter: JobFilter = {}): readonly TestJob[] {
+  const { ledger, equipment } = connectedMode('enqueuedJobs');
+  const found = ledger.in(['enqueued']).filter(matchesFilter(filter));
+  return found.map((entry) => testJobOf(entry, equipment.codec));
+}
+
+/**
+ * Fails unless such a job is enqueued.
+ *
+ *     assertEnqueued(WelcomeEmailJob)
+ *     assertEnqueued(WelcomeEmailJob, { args: [user.id], queue: 'mailer', times: 1 })
+ *     assertEnqueued(ReminderJob, { wait: '3d' })
+ *     await assertEnqueued(WelcomeEmailJob, {}, () => signUp({ email }))
+ *
+ * @param during only what this enqueues is looked at; then a promise is returned.
+ * @returns those that match, oldest first.
+ * @throws AssertionError that lists what is enqueued instead.
+ */
+export function assertEnqueued<J extends Performable>(
+  jobClass: JobClass<J>,
+  match?: EnqueuedMatch<J>,
+): readonly TestJob[];
+export function assertEnqueued<J extends Performable>(
+  jobClass: JobClass<J>,
+  match: EnqueuedMatch<J>,
+  during: During,
+): Promise<readonly TestJob[]>;
+export function assertEnqueued<J extends Performable>(
+  jobClass: JobClass<J>,
+  match: EnqueuedMatch<J> = {},
+  during?: During,
+) {
+  const mode = connectedMode('assertEnqueued');
+  const matches = matcher(jobClass, match, mode.equipment.codec);
+  return check<readonly TestJob[]>(mode, during, (since) => {
+    const found = mode.ledger.in(['enqueued'], since).filter(matches);
+    const subject = describeMatch(jobClass, match);
+    assertCount(mode, { subject, verb: 'enqueued', found, times: match.times, since }, assertEnqueued);
+    return found.map((entry) => testJobOf(entry, mode.equipment.codec));
+  });
+}
+
+/**
+ * Fails if such a job is enqueued; without a class, if any is.
+ *
+ *     assertNoEnqueued()
+ *     assertNoEnqueued(WelcomeEmailJob, { args: [user.id] })
+ *     await assertNoEnqueued(WelcomeEmailJob, {}, () => signUp({ email: 'nonsense' }))
+ *
+ * @param during only what this enqueues is looked at; then a promise is returned.
+ * @throws AssertionError that lists what is enqueued.
+ */
+export function assertNoEnqueued<J extends Performable>(
+  jobClass?: JobClass<J>,
+  match?: Omit<EnqueuedMatch<J>, 'times'>,
+): void;
+export function assertNoEnqueued<J extends Performable>(
+  jobClass: JobClass<J> | undefined,
+  match: Omit<EnqueuedMatch<J>, 'times'>,
+  during: During,
+): Promise<void>;
+export function assertNoEnqueued<J extends Performable>(
+  jobClass?: JobClass<J>,
+  match: EnqueuedMatch<J> = {},
+  during?: During,
+) {
+  const mode = connectedMode('assertNoEnqueued');
+  const matches = jobClass ? matcher(jobClass, match, mode.equipment.codec) : () => true;
+  return check(mode, during, (since) => {
+    const found = mode.ledger.in(['enqueued'], since).filter(matches);
+    const subject = jobClass ? describeMatch(jobClass, match) : 'jobs';
+    assertCount(mode, { subject, verb: 'enqueued', found, times: 0, since }, assertNoEnqueued);
+  });
+}
+
+/**
+ * Fails unless exactly so many jobs are enqueued.
+ *
+ *     assertEnqueuedJobs(2)
+ *     await assertEnqueuedJobs(1, () => signUp({ email }), { only: WelcomeEmailJob })
+ *
+ * @param during only what this enqueues is counted; then a promise is returned.
+ * @throws AssertionError that lists what is enqueued.
+ */
+export function assertEnqueuedJobs(count: number, during?: undefined, filter?: JobFilter): void;
+export function assertEnqueuedJobs(count: number, during: During, filter?: JobFilter): Promise<void>;
+export function assertEnqueuedJobs(count: number, during?: During, filter: JobFilter = {}) {
+  const mode = connectedMode('assertEnqueuedJobs');
+  const matches = matchesFilter(filter);
+  return check(mode, during, (since) => {
+    const found = mode.ledger.in(['enqueued'], since).filter(matches);
+    const subject = describeFilter(filter);
+    assertCount(mode, { subject, verb: 'enqueued', found, times: count, since }, assertEnqueuedJobs);
+  });
+}
+
+const ENDS: readonly JobEnd[] = ['succeeded', 'discarded', 'dead', 'failed'];
+
+export interface PerformedMatch<J extends Performable = Performable> extends JobMatch<J> {
+  /** How it ended. Default succeeded. */
+  readonly outcome?: JobEnd;
+}
+
+/** What has been performed to its end, in the order of enqueuing. */
+export function performedJobs(filter: JobFilter = {}): readonly PerformedTestJob[] {
+  const { ledger, equipment } = connectedMode('performedJobs');
+  const found = ledger.in(ENDS).filter(matchesFilter(filter));
+  return found.map((entry) => performedJobOf(entry, equipment.codec));
+}
+
+/**
+ * Fails unless such a job has been performed, with success or the `outcome` that is named.
+ *
+ *     await performEnqueuedJobs()
+ *     assertPerformed(WelcomeEmailJob, { args: [user.id] })
+ *     assertPerformed(ImportJob, { outcome: 'discarded' })
+ *     await assertPerformed(WelcomeEmailJob, {}, () => performEnqueuedJobs(() => signUp({ email })))
+ *
+ * @param during only what is enqueued by this is looked at; then a promise is returned.
+ * @returns those that match, in the order of enqueuing.
+ * @throws AssertionError that lists what was performed instead, and how it ended.
+ */
+export function assertPerformed<J extends Performable>(
+  jobClass: JobClass<J>,
+  match?: PerformedMatch<J>,
+): readonly PerformedTestJob[];
+export function assertPerformed<J extends Performable>(
+  jobClass: JobClass<J>,
+  match: PerformedMatch<J>,
+  during: During,
+): Promise<readonly PerformedTestJob[]>;
+export function assertPerformed<J extends Performable>(
+  jobClass: JobClass<J>,
+  match: PerformedMatch<J> = {},
+  during?: During,
+) {
+  const mode = connectedMode('assertPerformed');
+  const { outcome = 'succeeded', times } = match;
+  const matches = matcher(jobClass, match, mode.equipment.codec);
+  return check<readonly PerformedTestJob[]>(mode, during, (since) => {
+    const found = mode.ledger.in([outcome], since).filter(matches);
+    const suffix = outcome === 'succeeded' ? '' : `, ${outcome}`;
+    const subject = `${describeMatch(jobClass, match)}${suffix}`;
+    assertCount(mode, { subject, verb: 'performed', found, times, since }, assertPerformed);
+    return found.map((entry) => performedJobOf(entry, mode.equipment.codec));
+  });
+}
+
+/** Fails if a job, or one of a class, has been performed, however it ended. As `assertNoEnqueued` otherwise. */
+export function assertNoPerformed<J extends Performable>(
+  jobClass?: JobClass<J>,
+  match?: Omit<JobMatch<J>, 'times'>,
+): void;
+export function assertNoPerformed<J extends Performable>(
+  jobClass: JobClass<J> | undefined,
+  match: Omit<JobMatch<J>, 'times'>,
+  during: During,
+): Promise<void>;
+export function assertNoPerformed<J extends Performable>(
+  jobClass?: JobClass<J>,
+  match: JobMatch<J> = {},
+  during?: During,
+) {
+  const mode = connectedMode('assertNoPerformed');
+  const matches = jobClass ? matcher(jobClass, match, mode.equipment.codec) : () => true;
+  return check(mode, during, (since) => {
+    const found = mode.ledger.in(ENDS, since).filter(matches);
+    const subject = jobClass ? describeMatch(jobClass, match) : 'jobs';
+    assertCount(mode, { subject, verb: 'performed', found, times: 0, since }, assertNoPerformed);
+  });
+}
+
+/** Fails unless exactly so many jobs have been performed, however they ended. As `assertEnqueuedJobs` otherwise. */
+export function assertPerformedJobs(count: number, during?: undefined, filter?: JobFilter): void;
+export function assertPerformedJobs(count: number, during: During, filter?: JobFilter): Promise<void>;
+export function assertPerformedJobs(count: number, during?: During, filter: JobFilter = {}) {
+  const mode = connectedMode('assertPerformedJobs');
+  const matches = matchesFilter(filter);
+  return check(mode, during, (since) => {
+    const found = mode.ledger.in(ENDS, since).filter(matches);
+    const subject = describeFilter(filter);
+    assertCount(mode, { subject, verb: 'performed', found, times: count, since }, assertPerformedJobs);
+  });
+}

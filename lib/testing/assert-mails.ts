@@ -1,0 +1,245 @@
+import { AssertionError } from 'node:assert';
+import { isDeepStrictEqual } from 'node:util';
+import { NotConnectedError } from '../core/errors';
+import type { JsonValue } from '../core/execution-context';
+import { serializeArguments } from '../job/record/arguments';
+import type { OutgoingMessage } from '../mailer/definition/mail-types';
+import type { AnyMailer, MailerClass } from '../mailer/definition/mailer-class';
+import type { ActionArguments, ActionName } from '../mailer/mailer';
+import { DeliverMailJob, type MailMessage } from '../mailer/message';
+import { assertCount, check, type During, type EnqueuedMatch, matcher } from './assertions';
+import type { LedgerEntry } from './job-log';
+import { performEnqueuedJobs } from './perform-jobs';
+
+import type { TestMail, TestMailOptions } from './test-mail';
+import { connectedMode } from './use-jobs';
+
+type Message = Pick<MailMessage, 'mailer' | 'action' | 'args' | 'params'>;
+
+export type EnqueuedEmailMatch = Pick<EnqueuedMatch, 'queue' | 'at' | 'wait' | 'times'>;
+
+/** Which mails of an action are meant. What is left out is not looked at. */
+export interface EnqueuedEmailWith<M extends AnyMailer, A extends ActionName<M>> extends EnqueuedEmailMatch {
+  /** All of them, as the action was given them. */
+  readonly args?: ActionArguments<M[A]>;
+  /** All of them, as `with()` was given them. */
+  readonly params?: M['params'];
+}
+
+/**
+ * Fails unless this mail is enqueued, by `deliverLater`. The message is not delivered, only compared: mailer, action,
+ * arguments and params.
+ *
+ *     assertEnqueuedEmail(UserMailer.welcome(user))
+ *     assertEnqueuedEmail(UserMailer.with({ tenant }).reminder(user), { wait: '3d', times: 1 })
+ *     await assertEnqueuedEmail(UserMailer.welcome(user), {}, () => signUp(user))
+ *
+ * @param during only what this enqueues is looked at; then a promise is returned.
+ * @throws AssertionError that lists what is enqueued instead.
+ */
+export function assertEnqueuedEmail(message: Message, match?: EnqueuedEmailMatch): void;
+export function assertEnqueuedEmail(message: Message, match: EnqueuedEmailMatch, during: During): Promise<void>;
+export function assertEnqueuedEmail(message: Message, match: EnqueuedEmailMatch = {}, during?: During) {
+  return assertMail(message, match, during, assertEnqueuedEmail);
+}
+
+/**
+ * Fails unless a mail of this action is enqueued, by `deliverLater`, whatever its arguments, or with those that are named.
+ *
+ *     assertEnqueuedEmailWith(UserMailer, 'welcome')
+ *     assertEnqueuedEmailWith(UserMailer, 'reminder', { params: { tenant }, args: [user], times: 1 })
+ *     await assertEnqueuedEmailWith(UserMailer, 'welcome', {}, () => signUp(user))
+ *
+ * @param during only what this enqueues is looked at; then a promise is returned.
+ * @throws AssertionError that lists what is enqueued instead.
+ */
+export function assertEnqueuedEmailWith<M extends AnyMailer, A extends ActionName<M>>(
+  mailer: MailerClass<M>,
+  action: A,
+  match?: EnqueuedEmailWith<M, A>,
+): void;
+export function assertEnqueuedEmailWith<M extends AnyMailer, A extends ActionName<M>>(
+  mailer: MailerClass<M>,
+  action: A,
+  match: EnqueuedEmailWith<M, A>,
+  during: During,
+): Promise<void>;
+export function assertEnqueuedEmailWith<M extends AnyMailer, A extends ActionName<M>>(
+  mailer: MailerClass<M>,
+  action: A,
+  { args, params, ...match }: EnqueuedEmailWith<M, A> = {},
+  during?: During,
+) {
+  return assertMail({ mailer, action, args, params }, match, during, assertEnqueuedEmailWith);
+}
+
+/**
+ * Fails unless exactly so many mails are enqueued, by `deliverLater`.
+ *
+ *     await assertEnqueuedEmails(1, () => signUp(user))
+ *
+ * @param during only what this enqueues is counted; then a promise is returned.
+ * @throws AssertionError that lists what is enqueued.
+ */
+export function assertEnqueuedEmails(count: number): void;
+export function assertEnqueuedEmails(count: number, during: During): Promise<void>;
+export function assertEnqueuedEmails(count: number, during?: During) {
+  const mode = connectedMode('assertEnqueuedEmails');
+  return check(mode, during, (since) => {
+    const found = mode.ledger.in(['enqueued'], since).filter(({ request }) => isMail(request));
+    assertCount(mode, { subject: 'mails', verb: 'enqueued', found, times: count, since }, assertEnqueuedEmails);
+  });
+}
+
+function isMail({ jobClass }: LedgerEntry['request']): boolean {
+  return (jobClass as unknown) === DeliverMailJob;
+}
+
+/** Where the stack of an AssertionError begins. */
+type Caller = Parameters<typeof assertCount>[2];
+
+/** What an assertion says of a mail; args and params that are left out are not looked at. */
+type Wanted = Pick<Message, 'mailer' | 'action'> & { readonly [K in 'args' | 'params']: Message[K] | undefined };
+
+function assertMail(wanted: Wanted, match: EnqueuedEmailMatch, during: During | undefined, caller: Caller) {
+  const mode = connectedMode(caller.name);
+  const { codec } = mode.equipment;
+  const subject = `the mail ${wanted.mailer.name}.${wanted.action}`;
+  const parts = Object.entries(travelled(wanted, (name, values) => serializeArguments(name, values, codec)));
+  const matchesJob = matcher(DeliverMailJob, match, codec);
+  return check(mode, during, (since) => {
+    const found = mode.ledger.in(['enqueued'], since).filter((entry) => {
+      const [order] = entry.args;
+      return (
+        matchesJob(entry) && parts.every(([part, value]) => isDeepStrictEqual(Reflect.get(Object(order), part), value))
+      );
+    });
+    assertCount(mode, { subject, verb: 'enqueued', found, times: match.times, since }, caller);
+  });
+}
+
+/** What of an order is compared: not the locale, which is that of whoever enqueued. */
+function travelled(
+  { mailer, action, args, params }: Wanted,
+  serialize: (name: string, values: readonly unknown[]) => readonly JsonValue[],
+): object {
+  const name = `${mailer.name}.${action}`;
+  const given = params && Object.entries(params).filter(([, value]) => value !== undefined);
+  const length = args && args.findLastIndex((arg) => arg !== undefined) + 1;
+  const order = {
+    args: args && serialize(name, args.slice(0, length)),
+    params: given && serialize(name, [Object.fromEntries(given)])[0],
+  };
+  return JSON.parse(JSON.stringify({ mailer: mailer.name, action, ...order })) as object;
+}
+
+/** What `useTestMail` gives back. */
+export interface TestMails {
+  /** Forgets all mails. */
+  clear(): void;
+  /** Mailers deliver nowhere again. Idempotent. */
+  restore(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+let connected: TestMail | undefined;
+
+/**
+ * Mails are built, checked and rendered as in production, and kept for `deliveries()`. A job that runs again does not send
+ * again, as in production.
+ *
+ *     let mail
+ *     before(async () => { mail = await useTestMail({ app }) })
+ *     beforeEach(() => mail.clear())
+ *     after(() => mail.restore())
+ *
+ *     const [welcome] = await captureEmails(() => performEnqueuedJobs(() => signUp({ email })))
+ *     assert.match(welcome.subject, /Welcome/)
+ */
+export async function useTestMail(options: TestMailOptions): Promise<TestMails> {
+  // The templates' engine is for those who use it.
+  const { TestMail } = await import('./test-mail');
+  await connected?.restore();
+  const mail = await TestMail.open(options);
+  connected = mail;
+  return {
+    clear: () => mail.clear(),
+    restore: () => restore(mail),
+    [Symbol.asyncDispose]: () => restore(mail),
+  };
+}
+
+/** All mails since `useTestMail()`, or since they were cleared, oldest first. */
+export function deliveries(): readonly OutgoingMessage[] {
+  return [...current('deliveries').messages];
+}
+
+/** @returns the mails that `during` sends, oldest first. */
+export async function captureEmails(during: () => unknown): Promise<readonly OutgoingMessage[]> {
+  const mail = current('captureEmails');
+  const before = mail.messages.length;
+  await during();
+  return mail.messages.slice(before);
+}
+
+/**
+ * Fails unless exactly so many mails have been sent; 0 for none.
+ *
+ *     assertEmails(1)
+ *     await assertEmails(1, () => performEnqueuedJobs(() => signUp({ email })))
+ *
+ * @param during only what this sends is counted; then a promise is returned.
+ * @throws AssertionError that lists the mails.
+ */
+export function assertEmails(count: number): void;
+export function assertEmails(count: number, during: () => unknown): Promise<void>;
+export function assertEmails(count: number, during?: () => unknown): void | Promise<void> {
+  if (!during) return checkCount(count, current('assertEmails').messages);
+  return captureEmails(during).then((mails) => checkCount(count, mails));
+}
+
+function checkCount(count: number, mails: readonly OutgoingMessage[]): void {
+  if (mails.length === count) return;
+  const list = mails.map(({ subject, to, cc, bcc }) => {
+    const recipients = [...to, ...cc, ...bcc].map(({ address }) => address);
+    return `  ${JSON.stringify(subject)} to ${recipients.join(', ')}`;
+  });
+  throw new AssertionError({
+    message: [`${count} mails should be sent, found ${mails.length || 'none'}`, ...list].join('\n'),
+    actual: mails.length,
+    expected: count,
+    operator: 'assertEmails',
+    stackStartFn: assertEmails,
+  });
+}
+
+async function restore(mail: TestMail): Promise<void> {
+  if (connected !== mail) return;
+  connected = undefined;
+  await mail.restore();
+}
+
+function current(asker: string): TestMail {
+  if (connected) return connected;
+  throw new NotConnectedError(`${asker} knows of no mails: call useTestMail() first`);
+}
+
+/**
+ * Delivers the mails that are enqueued, by `deliverLater`, and due; other jobs are left alone. `useTestMail` keeps them.
+ *
+ *     await signUp(user)
+ *     await performEnqueuedEmails()
+ *     await performEnqueuedEmails(() => signUp(user))            // only what this enqueues
+ *
+ * @param during runs first; what was enqueued before it is left alone.
+ * @returns what `during` gave.
+ * @throws the error of the first mail that is given up.
+ */
+export async function performEnqueuedEmails(): Promise<void>;
+export async function performEnqueuedEmails<T>(during: () => PromiseLike<T> | T): Promise<T>;
+export async function performEnqueuedEmails<T>(during?: () => PromiseLike<T> | T): Promise<T | undefined> {
+  const options = { only: DeliverMailJob };
+  if (during) return performEnqueuedJobs(during, options);
+  await performEnqueuedJobs(options);
+  return undefined;
+}

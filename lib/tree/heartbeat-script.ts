@@ -1,0 +1,33 @@
+import type { RedisClient } from '../core/redis';
+import { RedisScript } from '../core/redis-script';
+import { LOOKED, pictureKey, TREES, treeOrdersKey } from './tree-commands';
+
+/** How long a tree's picture stands after its last pulse, s. */
+const TTL_S = 60;
+
+// KEYS  1 trees, 2 the tree's picture, 3 its orders, 4 looked at
+// ARGV  1 its id, 2 how long the picture stands (s), 3 the picture or ''
+// reply 1 when somebody looks, else 0; its orders
+const PULSE = new RedisScript(`
+local call, time = redis.call, redis.call('time')
+call('zadd', KEYS[1], time[1] * 1000 + math.floor(time[2] / 1000), ARGV[1])
+if ARGV[3] == '' then call('expire', KEYS[2], ARGV[2]) else call('set', KEYS[2], ARGV[3], 'EX', ARGV[2]) end
+return {call('exists', KEYS[4]), call('lrange', KEYS[3], 0, -1)}`);
+
+interface PulseAnswer {
+  /** Somebody looks at the trees: pictures are wanted more often. */
+  readonly looked: boolean;
+  readonly orders: readonly string[];
+}
+
+/** Shows that the tree lives, and how; brings its orders. */
+export async function sendTreePulse(client: RedisClient, id: string, picture: string): Promise<PulseAnswer> {
+  const keys = [TREES, pictureKey(id), treeOrdersKey(id), LOOKED];
+  const [looked, orders] = (await PULSE.run(client, keys, [id, String(TTL_S), picture])) as [number, string[]];
+  return { looked: looked === 1, orders };
+}
+
+/** The tree has stopped. */
+export async function leaveTrees(client: RedisClient, id: string): Promise<void> {
+  await Promise.all([client.zRem(TREES, id), client.del([pictureKey(id), treeOrdersKey(id)])]);
+}

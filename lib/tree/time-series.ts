@@ -1,0 +1,159 @@
+import type { FigurePart, FigureSums } from '../cluster/status';
+
+import type { RedisClient } from '../core/redis';
+import { answerWithin, RedisScript } from '../core/redis-script';
+import type { Slowest } from '../core/request-counts';
+import { figuresKey, writtenKey } from './tree-commands';
+
+/** Where the figures of all trees are summed up. */
+export const ALL_TREES = 'all';
+/** How long the number of the last part is remembered, s. */
+const REMEMBERED_S = 86_400;
+
+/** One step of a ring, as JSON. */
+export interface KeptStep {
+  /** When it begins, s since 1970. */
+  readonly t: number;
+  readonly s: Readonly<Record<string, number>>;
+  /** Buckets of answers and of waits. */
+  readonly d: readonly number[];
+  readonly q: readonly number[];
+  /** MB by process, the most; and how long the next job of each queue had waited, ms, the longest. */
+  readonly m: Readonly<Record<string, number>>;
+  readonly l: Readonly<Record<string, number>>;
+  /** The slowest answer and the longest wait, ms. */
+  readonly x: { readonly d?: number; readonly q?: number };
+}
+
+// Sums are added to what a step has already, gauges keep their greatest value; a step of an earlier round is written over.
+// KEYS  1 number of the last part written, then for each range: the ring of the place, the ring of all trees
+// ARGV  1 number of this part, 2 how long that is remembered (s), 3 places in a ring, 4 the part, 5… seconds of a step
+// reply 1; 0 when it had been written, and the reply was lost
+const SCRIPT = new RedisScript(`
+local call = redis.call
+if tonumber(call('get', KEYS[1]) or 0) >= tonumber(ARGV[1]) then return 0 end
+call('set', KEYS[1], ARGV[1], 'EX', ARGV[2])
+local part = cjson.decode(ARGV[4])
+local function add(to, from) for k, v in pairs(from) do to[k] = (to[k] or 0) + v end end
+local function most(to, from) for k, v in pairs(from) do to[k] = math.max(to[k] or 0, v) end end
+local function write(key, seconds, memory)
+  local index = math.floor(part.t / seconds)
+  local field, begins = index % ARGV[3], index * seconds
+  local text = call('hget', key, field)
+  local step = text and cjson.decode(text)
+  if not step or step.t ~= begins then step = { t = begins, s = {}, d = {}, q = {}, m = {}, l = {}, x = {} } end
+  add(step.s, part.s); add(step.d, part.d); add(step.q, part.q); most(step.l, part.l); most(step.x, part.x)
+  if memory then most(step.m, part.m) end
+  call('hset', key, field, cjson.encode(step))
+  call('expire', key, seconds * ARGV[3])
+end
+for r = 5, #ARGV do
+  local seconds = tonumber(ARGV[r])
+  write(KEYS[2 * (r - 5) + 2], seconds, true)
+  write(KEYS[2 * (r - 5) + 3], seconds, false)
+end
+return 1`);
+
+/**
+ * Adds a part to every range of its place, and of all trees; once, however often it is sent.
+ * @param latencies how long the next job of each queue had waited, ms.
+ */
+export async function writePart(
+  client: RedisClient,
+  tree: { readonly id: string; readonly place: string },
+  part: FigurePart,
+  latencies: Readonly<Record<string, number>>,
+): Promise<void> {
+  const { number, at, sums, duration, queued, memory, slowest } = part;
+  const x = { d: slowest.durationMs, q: slowest.queuedMs };
+  const kept: KeptStep = { t: at / 1000, s: { ...sums }, d: duration, q: queued, m: memory, l: latencies, x };
+  const rings = FIGURE_RANGES.flatMap(({ name }) => [figuresKey(tree.place, name), figuresKey(ALL_TREES, name)]);
+  const args = [number, REMEMBERED_S, RING, JSON.stringify(kept), ...FIGURE_RANGES.map(({ stepS }) => stepS)];
+  await SCRIPT.run(client, [writtenKey(tree.id), ...rings], args.map(String));
+}
+
+/** How far back figures are kept, and how fine: each range has as many steps. */
+export const FIGURE_RANGES = [
+  { name: '10m', stepS: 10 },
+  { name: '1h', stepS: 60 },
+  { name: '6h', stepS: 360 },
+  { name: '24h', stepS: 1440 },
+] as const;
+
+export type FigureRange = (typeof FIGURE_RANGES)[number]['name'];
+
+/** Steps that are shown. */
+export const STEPS = 60;
+/** Places in a ring: some more, so that what is written does not touch what is shown. */
+export const RING = 64;
+
+export function stepMsOf(range: FigureRange): number {
+  return (FIGURE_RANGES.find(({ name }) => name === range)?.stepS ?? 60) * 1000;
+}
+
+export function isFigureRange(text: unknown): text is FigureRange {
+  return FIGURE_RANGES.some(({ name }) => name === text);
+}
+
+const ANSWER_MS = 2000;
+
+/** The figures of one step. */
+export interface FigureStep {
+  readonly at: Date;
+  /** Since when there is nothing about it, undefined: nobody has written anything down. */
+  readonly figures:
+    | {
+        readonly sums: FigureSums;
+        readonly duration: readonly number[];
+        readonly queued: readonly number[];
+        readonly slowest: Slowest;
+        readonly memory: Readonly<Record<string, number>>;
+        readonly latencies: Readonly<Record<string, number>>;
+      }
+    | undefined;
+}
+
+const NO_SUMS: FigureSums = { requests: 0, serverErrors: 0, turnedAway: 0, processed: 0, failed: 0 };
+
+/** What trees have told of themselves, from Redis. For any process: it only reads. */
+export class FigureHistory {
+  constructor(private readonly redis: RedisClient) {}
+
+  /**
+   * The last sixty steps, the oldest first, those without figures too.
+   * @param place of a tree, or ALL_TREES. @throws when Redis does not answer.
+   */
+  async read(place: string, range: FigureRange, now = Date.now()): Promise<FigureStep[]> {
+    const texts = await answerWithin(ANSWER_MS, this.redis.hVals(figuresKey(place, range)));
+    const kept = new Map(texts.flatMap(readStep).map((step) => [step.t * 1000, step]));
+    const stepMs = stepMsOf(range);
+    const last = Math.floor(now / stepMs) * stepMs;
+    return Array.from({ length: STEPS }, (_, i) => {
+      const at = last - (STEPS - 1 - i) * stepMs;
+      return { at: new Date(at), figures: figuresOf(kept.get(at)) };
+    });
+  }
+}
+
+function readStep(text: string): KeptStep[] {
+  try {
+    const step = JSON.parse(text) as Partial<KeptStep>;
+    const { t, s = {}, d = [], q = [], m = {}, l = {}, x = {} } = step;
+    return typeof t === 'number' && Array.isArray(d) && Array.isArray(q) ? [{ t, s, d, q, m, l, x }] : [];
+  } catch {
+    return [];
+  }
+}
+
+function figuresOf(step: KeptStep | undefined): FigureStep['figures'] {
+  if (!step) return undefined;
+  const { s, d: duration, q: queued, m: memory, l: latencies, x } = step;
+  return {
+    sums: { ...NO_SUMS, ...s },
+    duration,
+    queued,
+    slowest: { durationMs: x.d ?? 0, queuedMs: x.q ?? 0 },
+    memory,
+    latencies,
+  };
+}

@@ -1,0 +1,103 @@
+import type { TreePicture } from '../cluster/status';
+import type { RedisClient } from '../core/redis';
+import { RedisScript } from '../core/redis-script';
+import { byText } from '../support/text';
+import { isObject, isText, isTexts } from '../support/type-guards';
+import { LOOKED, newOrder, TREE_PREFIX, TREES, type TreeCommand, treeOrdersKey } from './tree-commands';
+
+/** Who has been silent for this long is not listed, ms. */
+const LISTED_MS = 30_000;
+const KEPT_MS = 600_000;
+/** How long an order waits for its tree, s. */
+const ORDER_TTL_S = 60;
+/** How long one look counts as looking, s. */
+const LOOKED_S = 10;
+
+/** A tree, as it was when it last told of itself. */
+export interface ListedTree {
+  readonly picture: TreePicture;
+  /** How long ago it last showed that it lives, ms. Above some seconds it is cut off or dead. */
+  readonly silentMs: number;
+}
+
+// KEYS  1 trees, 2 looked at
+// ARGV  1 prefix of their keys, 2 who was silent for this long is not listed, 3 nor kept (ms), 4 how long this look counts (s)
+// reply silence (ms), picture, for each
+const LIST = new RedisScript(`
+local call, time = redis.call, redis.call('time')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+call('set', KEYS[2], 1, 'EX', ARGV[4])
+call('zremrangebyscore', KEYS[1], '-inf', now - ARGV[3])
+local out, found = {}, call('zrangebyscore', KEYS[1], now - ARGV[2], '+inf', 'WITHSCORES')
+for i = 1, #found, 2 do
+  local picture = call('get', ARGV[1]..found[i])
+  if picture then out[#out + 1] = math.max(0, now - found[i + 1]); out[#out + 1] = picture end
+end
+return out`);
+
+// KEYS  1 trees, 2 the orders of one   ARGV 1 its id, 2 the order, 3 how long it waits, s
+const TELL = new RedisScript(`
+if not redis.call('zscore', KEYS[1], ARGV[1]) then return 0 end
+redis.call('rpush', KEYS[2], ARGV[2])
+return redis.call('expire', KEYS[2], ARGV[3])`);
+
+/** Every tree that shares this Redis. For any process: it only reads, and leaves orders. */
+export class TreeList {
+  constructor(private readonly redis: RedisClient) {}
+
+  /** By name. While somebody asks, the trees tell of themselves every two seconds. @throws when Redis does not answer. */
+  async list(): Promise<ListedTree[]> {
+    const args = [TREE_PREFIX, LISTED_MS, KEPT_MS, LOOKED_S].map(String);
+    const reply = (await LIST.run(this.redis, [TREES, LOOKED], args)) as (number | string)[];
+    const listed: ListedTree[] = [];
+    for (let i = 0; i < reply.length; i += 2) {
+      const picture = readPicture(String(reply[i + 1]));
+      if (picture) listed.push({ picture, silentMs: Number(reply[i]) });
+    }
+    return listed.sort((a, b) => byText(a.picture.name, b.picture.name) || byText(a.picture.id, b.picture.id));
+  }
+
+  /**
+   * Leaves an order for one tree, which looks for them every second. One that is not fetched within a minute is void.
+   * @returns false when no such tree is known. @throws when Redis does not answer.
+   */
+  async tell(id: string, command: TreeCommand, argument: number, by: string): Promise<boolean> {
+    const order = JSON.stringify(newOrder(command, argument, by));
+    return (await TELL.run(this.redis, [TREES, treeOrdersKey(id)], [id, order, String(ORDER_TTL_S)])) === 1;
+  }
+}
+
+/** @returns undefined for what no tree of this version or a near one has written. */
+function readPicture(text: string): TreePicture | undefined {
+  try {
+    const picture = JSON.parse(text) as TreePicture;
+    return isPicture(picture) ? picture : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+const isEmpty = (value: unknown) => isObject(value) && Object.keys(value).length === 0;
+const isObjects = (value: unknown) => Array.isArray(value) && value.every(isObject);
+
+function isPicture({
+  id,
+  name,
+  place,
+  at,
+  stats,
+  limits,
+  slots,
+  rates,
+  vitals,
+  processor,
+  events,
+}: TreePicture): boolean {
+  // A worker that has just been forked has told nothing of itself: its tree is there all the same.
+  const told = stats.worker_status.map(({ last_status }) => last_status).filter((status) => !isEmpty(status));
+  const lists = [slots, events, stats.worker_status, ...told.map((status) => status.in_flight)];
+  const parts = [rates, vitals, processor, stats.memory, stats.totals, stats.job_processor, stats.versions];
+  return (
+    [id, name, place, at].every(isText) && isTexts(limits.queues) && lists.every(isObjects) && parts.every(isObject)
+  );
+}

@@ -1,0 +1,141 @@
+import type { Operations, RecentEvent, TreePicture } from '../cluster/status';
+import { UserError } from '../core/errors';
+import type { Events } from '../core/events';
+import type { Redis } from '../core/redis';
+import { queueNames, readQueues } from '../job/queue/queue-status';
+import type { Database } from '../model/database';
+import type { Deadline } from '../support/async';
+import { Recurring } from '../support/periodic-task';
+import { leaveTrees, sendTreePulse } from './heartbeat-script';
+import { OutageWatch } from './outage-watch';
+import { writePart } from './time-series';
+import { readOrder, treeOrdersKey } from './tree-commands';
+
+const PULSE_MS = 1000;
+/** With every so manyth pulse a tree tells how it looks: when somebody looks, and else. */
+const WATCHED = 2;
+const UNWATCHED = 10;
+/** A farewell takes no longer, ms. */
+const FAREWELL_MS = 1000;
+
+export interface ScribeOptions {
+  readonly redis: Redis;
+  /** The tree that it writes for. */
+  readonly tree: Operations;
+  readonly events: Events;
+  /** Postgres, where this process may look whether it and Redis answer. */
+  readonly database?: Pick<Database, 'ping' | 'poolUse'>;
+  /** How often the tree shows that it lives, ms. Default 1000. */
+  readonly pulseMs?: number;
+}
+
+/**
+ * Keeps the tree's place in Redis, for those who look at all trees: shows that it lives, how it looks and how it fared,
+ * brings it the orders that were left for it, and looks whether Redis and Postgres answer. Of a tree's processes one does it; the primary appoints it.
+ */
+export class Scribe {
+  private readonly chore: Recurring;
+  private readonly pulseMs: number;
+  private readonly outages: OutageWatch | undefined;
+  private on = false;
+  private picture: TreePicture | undefined;
+  private toldAt = Number.NEGATIVE_INFINITY;
+  private watched = false;
+  private written = 0;
+
+  constructor(private readonly options: ScribeOptions) {
+    const { redis, database, tree, events, pulseMs = PULSE_MS } = options;
+    this.pulseMs = pulseMs;
+    if (database) {
+      const tell = (event: RecentEvent) => tree.happened(event);
+      this.outages = new OutageWatch({ redis, database, events, tell, everyMs: pulseMs });
+    }
+    this.chore = new Recurring({
+      everyMs: pulseMs,
+      work: () => this.pass(),
+      onError: (error) => {
+        // A Redis that is away is told of by its connection.
+        if (redis.client.isReady) events.emit('queue.error', { error, during: "keeping the tree's place in Redis" });
+      },
+    });
+  }
+
+  /** @param on false: another process does it from now on. */
+  appoint(on: boolean): void {
+    if (on === this.on) return;
+    this.on = on;
+    if (on) {
+      this.chore.start();
+      this.outages?.start();
+    } else {
+      void this.chore.stop();
+      void this.outages?.stop();
+    }
+  }
+
+  /** This process leaves; when the whole tree does, it leaves the list, too. */
+  async stop(deadline: Deadline): Promise<void> {
+    if (!this.on) return;
+    this.on = false;
+    const { redis, tree } = this.options;
+    const farewell = async () => {
+      await Promise.all([this.chore.stop(), this.outages?.stop()]);
+      if (!redis.client.isReady) return;
+      const picture = await tree.look();
+      await this.writeFigures(picture);
+      if (picture.stopping) await leaveTrees(redis.client, picture.id);
+    };
+    const soon = deadline.earlier(Math.max(0, deadline.remaining() - FAREWELL_MS));
+    await soon.wait(farewell()).catch(() => undefined);
+  }
+
+  private async pass(): Promise<undefined> {
+    const { redis, tree } = this.options;
+    if (!redis.client.isReady) return;
+    const due = performance.now() - this.toldAt >= this.pulseMs * (this.watched ? WATCHED : UNWATCHED);
+    if (due || !this.picture) this.picture = await tree.look();
+    const { picture } = this;
+    const { looked, orders } = await sendTreePulse(redis.client, picture.id, due ? JSON.stringify(picture) : '');
+    if (due) this.toldAt = performance.now();
+    this.watched = looked;
+    if (due) await this.writeFigures(picture);
+    await this.obey(picture.id, orders);
+  }
+
+  private async writeFigures(picture: TreePicture): Promise<void> {
+    const { redis, tree } = this.options;
+    const parts = await tree.figures(this.written);
+    const latencies = parts.length > 0 ? await this.latencies() : {};
+    for (const [index, part] of parts.entries()) {
+      await writePart(redis.client, picture, part, index === parts.length - 1 ? latencies : {});
+      this.written = part.number;
+    }
+  }
+
+  private async latencies(): Promise<Record<string, number>> {
+    const { client } = this.options.redis;
+    const queues = await readQueues(client, await queueNames(client));
+    return Object.fromEntries(queues.map(({ name, latencyMs, paused }) => [name, paused ? 0 : latencyMs]));
+  }
+
+  /**
+   * An order leaves its list before it is begun: there may be two scribes for a moment, and an order may end the very one
+   * that begins it, whose successor must not find it again. One that is lost so is asked for again by whoever sees that
+   * nothing happened; a worker that is replaced twice is not made good.
+   */
+  private async obey(id: string, texts: readonly string[]): Promise<void> {
+    for (const text of texts) {
+      const mine = (await this.options.redis.client.lRem(treeOrdersKey(id), 0, text)) > 0;
+      const order = readOrder(text);
+      if (!mine || !order) continue;
+      try {
+        await this.options.tree.order(order.command, order.argument, order.by);
+      } catch (error) {
+        // The tree has told its log and its events that it refused.
+        if (!(error instanceof UserError)) throw error;
+      }
+      // What has changed is told at once.
+      this.toldAt = Number.NEGATIVE_INFINITY;
+    }
+  }
+}

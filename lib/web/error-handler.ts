@@ -1,0 +1,158 @@
+import { validateHeaderName, validateHeaderValue } from 'node:http';
+import type Koa from 'koa';
+import type { Events } from '../core/events';
+import { isTlsFailure } from '../core/tls';
+import { toError } from '../support/async';
+import { ProblemError } from './problem';
+import { PROBLEM_PAGE_POLICY, problemPage } from './problem-page';
+import { hasEnded } from './response-end';
+
+const TYPE = 'application/problem+json; charset=utf-8';
+
+/**
+ * Answers everything thrown further in with a problem document, or in a browser with a page; what nobody expected becomes
+ * `request.error` and 500.
+ */
+export function problem(events: Events): Koa.Middleware {
+  return async (ctx, next) => {
+    try {
+      await next();
+    } catch (thrown) {
+      if (hasEnded(ctx.res)) return;
+      const answer = toProblem(thrown);
+      if (answer.status >= 500 && answer !== thrown) report(events, ctx, thrown);
+      forgetIntentions(ctx);
+      ctx.status = answer.status;
+      ctx.vary('Accept, Accept-Language');
+      const { body, headers } = represent(answer, ctx);
+      ctx.set({ ...answer.options.headers, ...headers });
+      ctx.body = body;
+    }
+  };
+}
+
+/**
+ * What Koa does with an error that no middleware can catch: a stream that breaks while it is being sent, a body that
+ * cannot be written as JSON. Once the head is out nothing can be said any more; the connection is cut, so that the
+ * caller does not take half an answer for a whole one.
+ */
+export function handleLateErrors(app: Koa, events: Events): void {
+  const reported = new WeakSet<Error>();
+  app.on('error', () => undefined);
+  app.context.onerror = function onerror(this: Koa.Context, thrown: unknown) {
+    const { res } = this;
+    // Koa calls this with nothing when all went well.
+    if (thrown === null || thrown === undefined) return;
+    const error = toError(thrown);
+    // A stream's error comes by the socket, too.
+    if (reported.has(error) || (hasEnded(res) && isOfConnection(error))) return;
+    reported.add(error);
+    report(events, this, error);
+    if (res.headersSent || hasEnded(res)) {
+      res.destroy();
+      return;
+    }
+    const answer = new ProblemError(500);
+    const { body, headers } = represent(answer, this);
+    forgetIntentions(this);
+    res.statusCode = answer.status;
+    for (const [name, value] of Object.entries(headers)) res.setHeader(name, value);
+    res.setHeader('Content-Length', Buffer.byteLength(body));
+    res.end(this.method === 'HEAD' ? undefined : body);
+  };
+}
+
+/** Browsers ask for HTML by name, programs and `curl` take what comes. An address that ends in `.json` says what it wants. */
+function represent(
+  answer: ProblemError,
+  ctx: Pick<Koa.Context, 'accepts' | 'locale' | 'originalUrl' | 'requestId'>,
+): { readonly body: string; readonly headers: Readonly<Record<string, string>> } {
+  const html = ctx.accepts('json', 'html') === 'html' && !/\.json(\?|$)/.test(ctx.originalUrl);
+  if (!html) return { body: JSON.stringify(answer.toDocument(ctx.requestId)), headers: { 'Content-Type': TYPE } };
+  return {
+    body: problemPage(answer, ctx.locale, ctx.requestId),
+    headers: { 'Content-Type': 'text/html; charset=utf-8', 'Content-Security-Policy': PROBLEM_PAGE_POLICY },
+  };
+}
+
+/** The caller left, or sent what is no HTTP: nothing of ours is wrong. */
+function isOfConnection(error: Error): boolean {
+  const code = 'code' in error ? String(error.code) : '';
+  return /^(ECONNRESET|ECONNABORTED|EPIPE|ETIMEDOUT|ERR_STREAM_PREMATURE_CLOSE|ERR_HTTP_REQUEST_TIMEOUT|HPE_.*)$/.test(
+    code,
+  );
+}
+
+/** Takes away the headers of the answer that did not come about. */
+function forgetIntentions(ctx: Pick<Koa.Context, 'remove'>): void {
+  for (const name of ['Cache-Control', 'Content-Encoding', 'ETag', 'Last-Modified', 'Location']) ctx.remove(name);
+}
+
+/** Problems as they are; errors of Koa's own `ctx.throw` and `ctx.assert` by their status; all else is a bare 500. */
+function toProblem(thrown: unknown): ProblemError {
+  if (thrown instanceof ProblemError) return thrown;
+  if (thrown instanceof Error && 'expose' in thrown && 'status' in thrown && typeof thrown.status === 'number') {
+    const { status, message } = thrown;
+    const headers = 'headers' in thrown ? sendable(thrown.headers) : {};
+    if (status >= 400 && status <= 599)
+      return new ProblemError(status, { headers, ...(thrown.expose ? { detail: message } : {}) });
+  }
+  return isOutage(thrown) ? new ProblemError(503, { headers: { 'Retry-After': '2' } }) : new ProblemError(500);
+}
+
+/** Of the headers that an error carries those that an answer can have. */
+function sendable(headers: unknown): Record<string, string | string[]> {
+  if (typeof headers !== 'object' || headers === null) return {};
+  const good: Record<string, string | string[]> = {};
+  for (const [name, value] of Object.entries(headers)) {
+    const values = [value].flat().map(headerValue);
+    if (values.length === 0 || values.includes(undefined)) continue;
+    try {
+      validateHeaderName(name);
+      for (const each of values) validateHeaderValue(name, each ?? '');
+    } catch {
+      continue;
+    }
+    good[name] = Array.isArray(value) ? values.flatMap((each) => each ?? []) : (values[0] ?? '');
+  }
+  return good;
+}
+
+function headerValue(value: unknown): string | undefined {
+  return typeof value === 'string' || typeof value === 'number' ? String(value) : undefined;
+}
+
+function report(events: Events, ctx: Pick<Koa.Context, 'method' | 'path' | 'requestId'>, thrown: unknown): void {
+  const { method, path, requestId } = ctx;
+  events.emit('request.error', { error: toError(thrown), method, path, requestId });
+}
+
+/**
+ * Of the network, and of Postgres: class 08 (connections), class 53 (no disk, memory or connection left), being shut down
+ * or started, and a standby that takes no writes.
+ */
+const CODES =
+  /^(ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENOTFOUND|EAI_AGAIN|08\w{3}|53\w{3}|57P0[123]|25006)$/;
+/** Of connections that broke or never came about, which have no code; knex puts the statement before it. */
+const MESSAGES = /(?:^| - )(?:Connection terminated|Client has encountered a connection error|timeout expired)/;
+const DEEPEST = 5;
+
+/** A server that this one needs is away, is starting, or takes no more: worth another try, by the caller. */
+export function isOutage(thrown: unknown): boolean {
+  let error = thrown;
+  for (let depth = 0; error instanceof Error && depth < DEEPEST; depth++) {
+    if (speaksOfOutage(error)) return true;
+    error = beneath(error);
+  }
+  return false;
+}
+
+function speaksOfOutage(error: Error): boolean {
+  const code = 'code' in error ? String(error.code) : '';
+  return error.name === 'KnexTimeoutError' || CODES.test(code) || MESSAGES.test(error.message) || isTlsFailure(error);
+}
+
+/** Models wrap the errors of the database. */
+function beneath(error: Error): unknown {
+  return 'nativeError' in error ? error.nativeError : error.cause;
+}
