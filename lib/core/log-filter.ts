@@ -7,7 +7,7 @@ import { ArgumentFilter, HIDDEN } from './redact';
 const MOST = { levels: 5, parts: 50, values: 500 };
 
 /**
- * Makes attributes and errors fit for the log, by the rule for arguments (argument-filter.ts): the values of telling keys are
+ * Makes attributes and errors fit for the log, by the rule for arguments (redact.ts): the values of telling keys are
  * hidden. What the app's job setup adds to these is known from `setup.loaded` on.
  */
 export class LogFilter {

@@ -5,7 +5,7 @@ import type { Service } from '../support/service';
 import type { Events } from './events';
 import { redisTlsMode, withTlsAdvice } from './tls';
 
-/** Of the modules nothing is loaded (redis-driver.ts). */
+/** Of the modules nothing is loaded (internals/redis-client.ts). */
 export type RedisClient = Omit<
   ReturnType<typeof createRedis>,
   'bf' | 'cf' | 'cms' | 'ft' | 'json' | 'tDigest' | 'topK' | 'ts'
@@ -24,12 +24,12 @@ function createRedis(url: string) {
     // While Redis is away a command fails at once instead of waiting for it to come back.
     disableOfflineQueue: true,
     // The client's own limit ends when a command has been written, and costs each a signal and an error, 5 s later. Who
-    // cannot wait for an answer brings a limit of his own (job/redis/redis-script.ts).
+    // cannot wait for an answer brings a limit of his own (core/redis-script.ts).
     commandOptions: { timeout: 0 },
   });
 }
 
-/** What both clients are told of TLS (tls-mode.ts). Empty for redis://. */
+/** What both clients are told of TLS (tls.ts). Empty for redis://. */
 export function redisTls(
   url: string,
 ): { readonly tls: true; readonly rejectUnauthorized: boolean } | Record<string, never> {

@@ -77,7 +77,7 @@ export interface ConnectionSettings {
   readonly keepAlive: boolean;
 }
 
-/** pg itself would read `sslmode=require` as verify-full, so the word is taken off the URL (tls-mode.ts). */
+/** pg itself would read `sslmode=require` as verify-full, so the word is taken off the URL (core/tls.ts). */
 export function connectionSettings(url: string, production: boolean): ConnectionSettings {
   const parsed = new URL(url);
   const mode = postgresTls(url, production);

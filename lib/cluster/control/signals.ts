@@ -4,7 +4,7 @@ import { toError } from '../../support/async';
 import type { Operations } from '../status';
 import { COMMANDS, type Command } from './commands';
 
-/** `cluster/signals` owns these: they must work before there is anything else to operate. */
+/** `role/primary` owns these: they must work before there is anything else to operate. */
 const STOP_SIGNALS: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGINT'];
 
 /** The table's signals, but those that stop. */

@@ -36,7 +36,7 @@ export type Typed =
   | { readonly help: false; readonly command: JobCommand; readonly run: Run; readonly json: boolean };
 
 const SEE = 'See catamount jobs --help.';
-/** What is asked of a running tree (control/commands), not of the app. */
+/** What is asked of a running tree (cluster/control/commands), not of the app. */
 const OF_THE_TREE = ['quiet'];
 const FOR_ALL: readonly OptionName[] = ['json', 'help'];
 

@@ -19,7 +19,7 @@ export interface Delivery {
   readonly limitedClass?: string | undefined;
 }
 
-/** What a final outcome leaves behind in Redis (fused-script.ts). */
+/** What a final outcome leaves behind in Redis (fetch-script.ts). */
 export type Traces = `${'' | 'f' | 'r' | 'fr'}${'' | 'c'}`;
 
 /** How one delivery ended. */

@@ -100,7 +100,7 @@ export const MAX_DELIVERIES = 3;
 // ARGV  1 now (ms)  2 token of this call  3 jobs wanted  4 queues per order
 //       5 order(s), two chars per queue, '00' = KEYS[1], '01' = KEYS[2]; strict: one order; weighted: one per wanted job
 //       6 tokens of calls whose reply was lost, "|t1|t2|" or ""
-//       7 limits of classes (class-limits.ts), "\nName\tlimit running-here\n…", after "upkeep" now and then; "\n": none, but
+//       7 limits of classes (fetch-call.ts), "\nName\tlimit running-here\n…", after "upkeep" now and then; "\n": none, but
 //         look at what is held; "": none, and do not look
 //       8 "1": the process has jobs in hand, so it cannot have one that must run alone
 //       9… outcomes, eight each: queue number, id, fence, op, record, due time (ms), traces, limited class or ""

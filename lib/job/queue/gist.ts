@@ -11,7 +11,7 @@ const LONGEST = 2000;
  *
  * All in small letters, so far as Lua knows letters, but the tags behind \2 and the first class. Class and arguments are as
  * in the JSON of the record, and so free of the marks. What else holds a mark has no gist, nor has a record that others wrote
- * or that arguments make ambiguous (set/filter-lua.ts). The time of death tells whether it is of this death.
+ * or that arguments make ambiguous (sets/filter-script.ts). The time of death tells whether it is of this death.
  */
 export const GIST_LUA = String.raw`
 local function gistOf(text, now)

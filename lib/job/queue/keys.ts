@@ -36,7 +36,7 @@ export type OwnKey =
   | 'dead'
   /** hash, `age` or `limit` → how many dead jobs were dropped for it, until a processor has told of them. */
   | 'dropped'
-  /** hash, id → what filters look for in a dead job (gist-lua.ts). */
+  /** hash, id → what filters look for in a dead job (gist.ts). */
   | 'gists'
   /** string: exists while the queue is paused. */
   | 'paused'
@@ -81,7 +81,7 @@ const RECENT_MOST = 100_000;
  * `leaveTrace(p, id, traces)`; expects `call` and `now` (ms).
  * Whatever makes a job vanish leaves its id in `finished`: there may be a row in the outbox, and without that trace it
  * would be taken for lost and be dispatched again. How many dead jobs made room, and why, is counted in `dropped` until a
- * processor has told of it (set/dropped-script.ts).
+ * processor has told of it (dropped-jobs.ts).
  */
 export const OUTCOME_LUA = `
 local function forget(p, ids)

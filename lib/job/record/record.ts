@@ -8,7 +8,7 @@ const VERSION = 1;
 /** The road a job took. */
 export type Via = 'outbox' | 'redis' | 'fallback';
 
-/** What a job's end leaves behind (fused-script.ts). */
+/** What a job's end leaves behind (fetch/fetch-script.ts). */
 export type RoadTraces = '' | 'f' | 'r' | 'fr';
 
 const TRACES: ReadonlyMap<string, RoadTraces> = new Map([
@@ -26,7 +26,7 @@ export interface Payload {
   /** The context of the code that enqueued, carried into the job's own. */
   readonly attrs: CarriedContext;
   readonly tags?: readonly string[];
-  /** The job holds a claim, to be released (outbox/unique-claim.ts): before its run, or at its end. */
+  /** The job holds a claim, to be released (outbox/insert.ts): before its run, or at its end. */
   readonly unique?: UniqueClaim['until'];
   /** Milliseconds since 1970. */
   readonly enqueuedAt: number;

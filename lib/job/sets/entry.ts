@@ -202,7 +202,7 @@ export function payloadOf(text: string | undefined): Payload | undefined {
   }
 }
 
-/** As `filter-lua.ts` tells it. */
+/** As `filter-script.ts` tells it. */
 export function isRetrying(text: string | undefined): boolean {
   try {
     return text !== undefined && readRecord(text).status === 'retrying';
@@ -220,7 +220,7 @@ export function queuedAt(text: string | undefined): number {
   }
 }
 
-/** What the job's end leaves behind (adapter/fused-script.ts). */
+/** What the job's end leaves behind (fetch/fetch-script.ts). */
 export function tracesOf(text: string | undefined): string {
   return roadTraces(payloadOf(text));
 }

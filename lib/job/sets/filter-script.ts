@@ -1,5 +1,5 @@
 /**
- * Lua that looks for what a filter wants in the gist of a dead job (../redis/gist-lua.ts): `gistMatches(id, gist, at)`, for one
+ * Lua that looks for what a filter wants in the gist of a dead job (../queue/gist.ts): `gistMatches(id, gist, at)`, for one
  * that died at `at`, with the filter in `F` (see `luaFilter`); nil: the gist is of another death. Expects FILTER_LUA.
  */
 export const GIST_FILTER_LUA = String.raw`

@@ -31,7 +31,7 @@ export interface MovedJob {
   readonly sha: string;
   /** The record from now on; undefined: as it was. */
   readonly record: string | undefined;
-  /** What its end leaves behind (adapter/fused-script.ts). */
+  /** What its end leaves behind (fetch/fetch-script.ts). */
   readonly traces: string;
 }
 

@@ -15,7 +15,7 @@ export interface ScheduledRow extends ScheduledKey {
   readonly payload: string | null;
 }
 
-/** As walk-script.ts orders jobs of the same time. */
+/** As scan-script.ts orders jobs of the same time. */
 const ORDER = 'at, queue collate "C", id collate "C"';
 const NEWEST_FIRST = 'at desc, queue collate "C", id collate "C" desc';
 const MICROSECONDS = '(extract(epoch from at) * 1000000)::bigint::text';
@@ -199,7 +199,7 @@ export interface RowCondition {
 /** Rows whose jobs Redis does not know yet, and whose time has not come. `now()`: an index can be asked for it. */
 export const SCHEDULED = 'dispatched_at is null and run_at > now()';
 
-/** What `filter-lua.ts` is to Redis. The text is looked for in the whole payload first: few rows must be parsed then. */
+/** What `filter-script.ts` is to Redis. The text is looked for in the whole payload first: few rows must be parsed then. */
 export function rowCondition(filter: CheckedFilter): RowCondition {
   const parts: RowCondition[] = [{ sql: SCHEDULED, values: [] }];
   const { queues, class: name, tag, error, text, since, until, failedSince } = filter;
@@ -242,7 +242,7 @@ function likePattern(needle: string): string {
   return `%${needle.replace(/[\\%_]/g, '\\$&')}%`;
 }
 
-/** What to look for in a text without regard to the case of its letters (filter-lua.ts). */
+/** What to look for in a text without regard to the case of its letters (filter-script.ts). */
 export interface Needle {
   /** With small letters. */
   readonly text: string;

@@ -89,7 +89,7 @@ export interface Kinds {
   readonly trustIds?: boolean | undefined;
 }
 
-/** The filter as filter-lua.ts reads it. */
+/** The filter as filter-script.ts reads it. */
 export function luaFilter(filter: CheckedFilter, { retrying, trustIds }: Kinds = {}): string {
   const { class: name, tag, error, text, failedSince } = filter;
   return JSON.stringify({
@@ -104,7 +104,7 @@ export function luaFilter(filter: CheckedFilter, { retrying, trustIds }: Kinds =
   });
 }
 
-/** What stands between the parts of a gist (../redis/gist-lua.ts). */
+/** What stands between the parts of a gist (../queue/gist.ts). */
 const GIST_MARKS = ['\0', '\x01', '\x02'];
 
 /** undefined: records must be looked at. */

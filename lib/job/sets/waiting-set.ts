@@ -81,7 +81,7 @@ export class WaitingList {
 
 const ANSWER_MS = 5000;
 
-/** See page-script.ts. */
+/** See scan.ts. */
 const WORK = 1500;
 const IDS = 5000;
 
