@@ -13,9 +13,18 @@ export class RedisScript {
     this.sha = createHash('sha1').update(source).digest('hex');
   }
 
-  /** @throws Error when there is no answer within `limitMs`; the script may run all the same, then or later. */
-  run(client: RedisClient, keys: string[], args: string[], limitMs: number = ANSWER_MS): Promise<unknown> {
-    return answerWithin(limitMs, this.evaluate(client, { keys, arguments: args }));
+  /**
+   * @param onLate is given an answer that comes when nobody waits for it any more.
+   * @throws Error when there is no answer within `limitMs`; the script may run all the same, then or later.
+   */
+  run(
+    client: RedisClient,
+    keys: string[],
+    args: string[],
+    limitMs: number = ANSWER_MS,
+    onLate?: (answer: unknown) => void,
+  ): Promise<unknown> {
+    return answerWithin(limitMs, this.evaluate(client, { keys, arguments: args }), onLate);
   }
 
   private async evaluate(client: RedisClient, options: { keys: string[]; arguments: string[] }): Promise<unknown> {
@@ -40,10 +49,13 @@ export class RedisTimeoutError extends Error {
 /**
  * The client's own time limit ends when a command has been written; a Redis that takes it and never answers needs this.
  */
-export async function answerWithin<T>(limitMs: number, answer: Promise<T>): Promise<T> {
+export async function answerWithin<T>(limitMs: number, answer: Promise<T>, onLate?: (answer: T) => void): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new RedisTimeoutError(limitMs)), limitMs);
+    timer = setTimeout(() => {
+      reject(new RedisTimeoutError(limitMs));
+      if (onLate) answer.then(onLate, () => undefined);
+    }, limitMs);
   });
   try {
     return await Promise.race([answer, late]);

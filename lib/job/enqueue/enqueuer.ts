@@ -8,6 +8,7 @@ import { allEnqueued } from '../definition/errors';
 import type { EnqueuedJob, EnqueueRequest } from '../definition/job-class';
 import { checkQueue } from '../definition/options';
 import { insertIntoOutbox, OutboxNotifier } from '../outbox/insert';
+import { deleteUndispatched } from '../outbox/table';
 import { type DispatchedJob, dispatchChunk, dispatchChunks } from '../queue/dispatch';
 import { createPayload, newRecord, type Via } from '../record/record';
 import type { Enqueuer } from './enqueue';
@@ -22,13 +23,15 @@ export class JobEnqueuer implements Enqueuer {
   private readonly notifier: OutboxNotifier;
   /** Classes that the log was told of. */
   private readonly lateClasses = new Set<string>();
+  /** Rows that are written since Redis did not answer. */
+  private readonly fallbacks = new Set<Promise<void>>();
 
   constructor(
     private readonly knex: Knex,
     redis: RedisClient,
     private readonly events: Events,
   ) {
-    this.road = new RedisRoad(redis);
+    this.road = new RedisRoad(redis, { onLate: (ids) => void this.leaveToRedis(ids) });
     this.notifier = new OutboxNotifier(knex);
   }
 
@@ -67,10 +70,26 @@ export class JobEnqueuer implements Enqueuer {
     for (const request of requests.slice(0, sent)) jobs.set(request, this.enqueued(request, 'redis'));
     if (!refusal) return;
     const rest = requests.slice(sent);
-    await this.toOutbox(rest, 'fallback', this.knex, jobs).catch((error: unknown) => {
+    const fallback = this.toOutbox(rest, 'fallback', this.knex, jobs);
+    this.fallbacks.add(fallback);
+    try {
+      await fallback;
+    } catch (error) {
       const both = `neither Redis (${refusal.message}) nor Postgres (${toError(error).message}) took it`;
       throw new Error(`${rest[0]?.name} could not be enqueued: ${both}`, { cause: error });
-    });
+    } finally {
+      this.fallbacks.delete(fallback);
+    }
+  }
+
+  /**
+   * Redis has taken them too late, when their rows were written. A row that is dispatched by now has met its twin there;
+   * one that waits for long, since its queue is full, would come when the end of its twin is forgotten.
+   */
+  private async leaveToRedis(ids: readonly string[]): Promise<void> {
+    await Promise.allSettled([...this.fallbacks]);
+    // Where Postgres is away now the rows stay: as a rule they are dispatched within moments, and meet their twins.
+    await deleteUndispatched(this.knex, ids).catch(() => undefined);
   }
 
   private async toOutbox(
@@ -128,6 +147,8 @@ export interface RedisRoadTuning {
   readonly limitMs?: number;
   /** How long after such a wait enqueues do not even try, so that not every request waits, ms. Default 2,000. */
   readonly avoidMs?: number;
+  /** Given the ids of jobs that Redis has taken when their enqueuing had turned to Postgres. */
+  readonly onLate?: (ids: readonly string[]) => void;
 }
 
 interface Load {
@@ -143,11 +164,13 @@ export class RedisRoad {
 
   private readonly limitMs: number;
   private readonly avoidMs: number;
+  private readonly onLate: (ids: readonly string[]) => void;
 
   constructor(
     private readonly redis: RedisClient,
-    { limitMs = REDIS_LIMIT_MS, avoidMs = AVOID_MS }: RedisRoadTuning = {},
+    { limitMs = REDIS_LIMIT_MS, avoidMs = AVOID_MS, onLate = () => undefined }: RedisRoadTuning = {},
   ) {
+    this.onLate = onLate;
     this.limitMs = limitMs;
     this.avoidMs = avoidMs;
   }
@@ -192,10 +215,10 @@ export class RedisRoad {
   }
 
   private async sendChunk(chunk: readonly DispatchedJob[]): Promise<Error | undefined> {
-    const { limitMs } = this;
+    const { limitMs, onLate } = this;
     try {
       const notAfter = Date.now() + limitMs + CLOCK_SLACK_MS;
-      const states = await dispatchChunk(this.redis, chunk, { limitMs, notAfter });
+      const states = await dispatchChunk(this.redis, chunk, { limitMs, notAfter, onLate });
       return states.includes('expired')
         ? new Error("Redis's clock is more than 30 s ahead of this machine's")
         : undefined;

@@ -23,6 +23,11 @@ export async function deleteRows(knex: Knex, ids: readonly string[]): Promise<vo
   await knex.raw('delete from job_outbox where id = any(?::uuid[])', [[...ids]]);
 }
 
+/** Deletes rows that Redis need not be given: it has their jobs by another way. */
+export async function deleteUndispatched(knex: Knex, ids: readonly string[]): Promise<void> {
+  await knex.raw('delete from job_outbox where id = any(?::uuid[]) and dispatched_at is null', [[...ids]]);
+}
+
 /** Where a walk over the dispatched rows has come to. */
 export interface Cursor {
   readonly dispatchedAt: string;

@@ -44,6 +44,8 @@ export interface DispatchOptions {
   readonly notAfter?: number;
   /** How long to wait for each answer, ms. */
   readonly limitMs?: number;
+  /** Given the ids that Redis has taken when it says so too late for whoever waited. */
+  readonly onLate?: (ids: readonly string[]) => void;
 }
 
 /**
@@ -69,7 +71,7 @@ export function dispatchChunks(jobs: readonly DispatchedJob[]): Iterable<readonl
 export async function dispatchChunk(
   client: RedisClient,
   jobs: readonly DispatchedJob[],
-  { notAfter = 0, limitMs }: DispatchOptions = {},
+  { notAfter = 0, limitMs, onLate }: DispatchOptions = {},
 ): Promise<Dispatched[]> {
   const numbers = new Map<string, string>();
   const args = [String(notAfter)];
@@ -78,8 +80,16 @@ export async function dispatchChunk(
     numbers.set(queue, number);
     args.push(id, number, record);
   }
-  const reply = await SCRIPT.run(client, [...numbers.keys()].map(keyPrefix), args, limitMs);
+  const late = onLate && ((reply: unknown) => onLate(idsTaken(jobs, statesIn(reply))));
+  return statesIn(await SCRIPT.run(client, [...numbers.keys()].map(keyPrefix), args, limitMs, late));
+}
+
+function statesIn(reply: unknown): Dispatched[] {
   return Array.from(String(reply), (letter) => STATES[letter] ?? 'known');
+}
+
+function idsTaken(jobs: readonly DispatchedJob[], states: readonly Dispatched[]): string[] {
+  return jobs.filter((_, index) => states[index] === 'queued').map(({ id }) => id);
 }
 
 export interface ChunkLimits {
