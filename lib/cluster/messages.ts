@@ -74,7 +74,7 @@ export interface AskMessage {
 }
 
 /** What came of an `ask`. */
-export interface AnswerMessage {
+interface AnswerMessage {
   readonly catamount: 'answer';
   readonly id: number;
   readonly value: unknown;

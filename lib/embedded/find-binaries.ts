@@ -21,7 +21,7 @@ export function packageFolder(name: string): string | undefined {
 }
 
 /** How whoever runs this gets it: in our own checkout it is a dependency already, an adopter adds it. */
-export function howToInstall(name: string): string {
+function howToInstall(name: string): string {
   return __dirname.includes(`${path.sep}node_modules${path.sep}`)
     ? `npm install --save-dev ${name}`
     : 'npm install with optional and development dependencies';

@@ -10,7 +10,7 @@ import { newPassword, readPassword, writePassword, writePrivately } from './pass
 import { poll, StartError, startServer } from './server-lifecycle';
 import { freePort, hasArgument, isAlive, postgresAnswers, run } from './server-process';
 
-export const DATABASE = 'catamount';
+const DATABASE = 'catamount';
 
 /**
  * Small: the tree has at most twenty connections. `synchronous_commit=off`: COMMIT does not wait for the disk. What was
@@ -155,7 +155,7 @@ const SINGLE = ['-F', '-c', 'io_method=sync', '-c', 'log_checkpoints=off', 'temp
  * Makes the data folder with an empty database, unless it is there. It gets its name when it is complete, so one that
  * was cut short is made again; under another name, since the initdb of a killed run may still be at work.
  */
-export async function initialise(
+async function initialise(
   dataDir: string,
   database: string,
   { initdb, postgres }: PostgresBinaries,
@@ -178,7 +178,7 @@ export async function initialise(
 }
 
 /** Of a data folder whose server does not run. The password goes through a pipe, where no list of processes shows it. */
-export async function setPassword(
+async function setPassword(
   dataDir: string,
   password: string,
   { postgres }: PostgresBinaries,
@@ -215,7 +215,7 @@ async function runAs(
 }
 
 /** What Postgres writes of itself into `postmaster.pid`, and reads at its next start. */
-export interface PidFile {
+interface PidFile {
   readonly pid: number;
   readonly port: number;
   readonly status: string;
@@ -224,7 +224,7 @@ export interface PidFile {
 const PORT = 3;
 const STATUS = 7;
 
-export function readPidFile(dataDir: string): PidFile | undefined {
+function readPidFile(dataDir: string): PidFile | undefined {
   try {
     const lines = fs.readFileSync(path.join(dataDir, 'postmaster.pid'), 'utf8').split('\n');
     return { pid: Number(lines[0]), port: Number(lines[PORT]), status: lines[STATUS]?.trim() ?? '' };
@@ -235,7 +235,7 @@ export function readPidFile(dataDir: string): PidFile | undefined {
 }
 
 /** The port of the last run, which Postgres leaves in the record of its command line. */
-export function lastPort(dataDir: string): number | undefined {
+function lastPort(dataDir: string): number | undefined {
   const file = path.join(dataDir, 'postmaster.opts');
   const port = fs.existsSync(file) ? /"-p" "(\d+)"/.exec(fs.readFileSync(file, 'utf8'))?.[1] : undefined;
   return port === undefined ? undefined : Number(port);
@@ -247,7 +247,7 @@ export function lastPort(dataDir: string): number | undefined {
  * knows it cannot be running as, keeps the rest of the file, by which it makes sure that no process of the former
  * server still uses the data. Deleting the file would give that up.
  */
-export function disownPidFile(dataDir: string): void {
+function disownPidFile(dataDir: string): void {
   const file = path.join(dataDir, 'postmaster.pid');
   if (!fs.existsSync(file)) return;
   const [, ...rest] = fs.readFileSync(file, 'utf8').split('\n');
@@ -255,7 +255,7 @@ export function disownPidFile(dataDir: string): void {
 }
 
 /** How to run Postgres, which refuses to be root. */
-export interface PostgresUser {
+interface PostgresUser {
   /** Put before every command. */
   readonly wrapper: readonly string[];
   readonly user: User | undefined;
@@ -268,7 +268,7 @@ const NOBODY_NOTE =
   'Postgres refuses to run as root, and this machine forbids user namespaces, so it runs as nobody: ' +
   'let others enter this folder and those above it (chmod o+x), or start as a user of your own.\n';
 /** A user namespace of its own, which shows the user as nobody. Files stay those of the real user. */
-export const IN_NAMESPACE: readonly string[] = ['unshare', '--user'];
+const IN_NAMESPACE: readonly string[] = ['unshare', '--user'];
 
 /**
  * As root: the owner of existing data; else the folder's owner; else root in a user namespace, which may enter a folder

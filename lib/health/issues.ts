@@ -70,7 +70,7 @@ const HOT_FACTOR = 1.8;
 const HOT_MB = 100;
 
 /** Who is in a slot: two during a replacement. */
-export interface SlotHolders {
+interface SlotHolders {
   /** The one that is to stay. */
   readonly current: WorkerStats | undefined;
   /** The one that serves on until its successor is ready. */

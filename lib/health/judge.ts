@@ -8,7 +8,7 @@ export interface JudgedTree extends KnownTree {
 }
 
 /** What passes by itself. */
-export type Transit = 'stopping' | 'phasedRestart' | 'starting' | 'notAllKnown';
+type Transit = 'stopping' | 'phasedRestart' | 'starting' | 'notAllKnown';
 
 /** How all is. Whoever tells an operator of it tells this. */
 export interface Judgement {

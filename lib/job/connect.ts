@@ -5,7 +5,7 @@ import type { JobEquipment } from './enqueue/enqueue';
 import { JobEnqueuer } from './enqueue/enqueuer';
 import { Job } from './job';
 
-export interface JobConnections extends JobEquipment {
+interface JobConnections extends JobEquipment {
   readonly database: Database;
   readonly redis: Redis;
   readonly events: Events;

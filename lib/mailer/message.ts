@@ -93,7 +93,7 @@ export function connectDelivery(delivery: Delivery | undefined, messages: Messag
 }
 
 /** @throws NotConnectedError in a process that delivers no mail. */
-export function connectedDelivery(message: string): Delivery {
+function connectedDelivery(message: string): Delivery {
   if (connected) return connected;
   throw new NotConnectedError(
     `${message} was asked to deliver, but this process delivers no mail. ` +
@@ -102,7 +102,7 @@ export function connectedDelivery(message: string): Delivery {
 }
 
 /** @throws NotConnectedError in a process that knows no mailers by name; UnknownMailerError. */
-export function messageOf(order: MailOrder): MailMessage {
+function messageOf(order: MailOrder): MailMessage {
   if (source) return source.messageOf(order);
   throw new NotConnectedError(
     `${order.mailer}.${order.action} is to be delivered, but this process knows no mailers: give Mailer.connect() some`,
@@ -134,7 +134,7 @@ export class DeliverMailJob extends Job<[order: TravellingOrder]> {
 }
 
 /** @throws TypeError that names the mailer and what cannot travel. */
-export async function enqueueMail(message: MailMessage, options: JobOptions): Promise<EnqueuedJob> {
+async function enqueueMail(message: MailMessage, options: JobOptions): Promise<EnqueuedJob> {
   const { mailer, action } = message;
   const { locale } = currentContext();
   const { setup, models } = jobEquipment();

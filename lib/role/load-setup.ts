@@ -9,7 +9,7 @@ import type { AppDefinition } from './app-definition';
  * @param check of the default export; `where` names the option and its file.
  * @throws UserError that names the file.
  */
-export async function loadSetup<T>(
+async function loadSetup<T>(
   option: string,
   load: () => Promise<{ readonly default: T }>,
   check: (value: unknown, where: string) => T,

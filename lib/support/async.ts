@@ -71,7 +71,7 @@ export function lazily<T>(make: () => Promise<T>): () => Promise<T> {
   };
 }
 
-export interface BackoffOptions {
+interface BackoffOptions {
   /** First wait, ms. */
   readonly base: number;
   /** Longest wait, ms. */
@@ -113,12 +113,12 @@ export function toError(thrown: unknown): Error {
 }
 
 /** @throws what one of the properties does that everybody reads. */
-export function readable(error: Error): Error {
+function readable(error: Error): Error {
   for (const part of [error.name, error.message, error.stack]) `${String(part)}`;
   if (error.cause instanceof Error) readable(error.cause);
   return error;
 }
 
-export function kindOf(thrown: unknown): string {
+function kindOf(thrown: unknown): string {
   return types.isProxy(thrown) ? 'a Proxy' : types.isNativeError(thrown) ? 'an error that throws' : typeof thrown;
 }

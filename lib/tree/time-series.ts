@@ -11,7 +11,7 @@ export const ALL_TREES = 'all';
 const REMEMBERED_S = 86_400;
 
 /** One step of a ring, as JSON. */
-export interface KeptStep {
+interface KeptStep {
   /** When it begins, s since 1970. */
   readonly t: number;
   readonly s: Readonly<Record<string, number>>;
@@ -83,9 +83,9 @@ export const FIGURE_RANGES = [
 export type FigureRange = (typeof FIGURE_RANGES)[number]['name'];
 
 /** Steps that are shown. */
-export const STEPS = 60;
+const STEPS = 60;
 /** Places in a ring: some more, so that what is written does not touch what is shown. */
-export const RING = 64;
+const RING = 64;
 
 export function stepMsOf(range: FigureRange): number {
   return (FIGURE_RANGES.find(({ name }) => name === range)?.stepS ?? 60) * 1000;

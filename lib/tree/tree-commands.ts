@@ -36,7 +36,7 @@ export function figuresKey(place: string, range: string): string {
 const LONGEST_BY = 200;
 
 /** What can be ordered of a tree through Redis: nothing that it would not come back from. */
-export const TREE_COMMANDS = [
+const TREE_COMMANDS = [
   'phased-restart',
   'recycle',
   'worker-count-up',
@@ -46,7 +46,7 @@ export const TREE_COMMANDS = [
 ] as const;
 export type TreeCommand = (typeof TREE_COMMANDS)[number];
 
-export interface TreeOrder {
+interface TreeOrder {
   /** Unlike any other order's. */
   readonly id: string;
   readonly command: TreeCommand;
@@ -56,7 +56,7 @@ export interface TreeOrder {
   readonly by: string;
 }
 
-export function isTreeCommand(text: unknown): text is TreeCommand {
+function isTreeCommand(text: unknown): text is TreeCommand {
   return TREE_COMMANDS.some((command) => command === text);
 }
 

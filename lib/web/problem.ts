@@ -1,12 +1,12 @@
 import { STATUS_CODES } from 'node:http';
 
 /** What is wrong with one part of the request; `pointer` is a JSON pointer into its body. */
-export interface ProblemPart {
+interface ProblemPart {
   readonly pointer: string;
   readonly detail: string;
 }
 
-export interface ProblemOptions {
+interface ProblemOptions {
   /** A URI that names the kind of problem. Default `about:blank`: no more than the status says. */
   readonly type?: string;
   /** Default: the status's own phrase. */

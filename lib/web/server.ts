@@ -7,7 +7,7 @@ import { type Deadline, deferred } from '../support/async';
 import { onRequestEnd } from './response-end';
 import { StalledWrites } from './stalled-writes';
 
-export interface HttpServerOptions {
+interface HttpServerOptions {
   /** A caller who takes nothing of an answer for this long is cut off, ms. */
   readonly writeTimeoutMs: number;
 }
@@ -81,7 +81,7 @@ const CALM_MS = 250;
 const IDLE_SWEEP_MS = 25;
 
 /** Passes an idle connection on to another process; `done` closes our copy of it. */
-export type PassOn = (connection: RawConnection, done: () => void) => void;
+type PassOn = (connection: RawConnection, done: () => void) => void;
 
 /** The HTTP server of one process: listens, or serves connections that it is given; becomes polite, drains. */
 export class WebServer {

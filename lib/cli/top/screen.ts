@@ -97,7 +97,7 @@ function nameOf(typed: string | undefined, { name, ctrl, shift, sequence }: Key)
 }
 
 /** Makes text look like its tone. */
-export type Paint = (text: string, tone: Tone) => string;
+type Paint = (text: string, tone: Tone) => string;
 
 const RESET = '\x1b[0m';
 const COLOURED: Readonly<Record<Tone, string>> = {

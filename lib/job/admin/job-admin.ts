@@ -16,13 +16,13 @@ import { WaitingList } from '../sets/waiting-set';
 /** What can be done to jobs by their ids, or to all of a set. */
 export type Verb = 'retry' | 'promote' | 'reschedule' | 'kill' | 'delete';
 
-export interface ExactRef {
+interface ExactRef {
   readonly id: string;
   readonly queue: string;
 }
 
 /** A verb on the jobs of one set. */
-export interface SetMove {
+interface SetMove {
   one(ref: ExactRef): Promise<boolean>;
   /** Absent where it is not for many. */
   many?(selection: Selection, options: BulkOptions): Promise<BulkResult>;

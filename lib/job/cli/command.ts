@@ -16,7 +16,7 @@ export interface Answer {
 export type Run = (desk: Desk) => Promise<Answer>;
 
 /** A word behind the command's name. */
-export interface Operand {
+interface Operand {
   /** In the help. */
   readonly name: string;
   readonly optional?: true;
@@ -26,7 +26,7 @@ export interface Operand {
   readonly instead?: OptionName;
 }
 
-export interface CommandInput {
+interface CommandInput {
   readonly operands: readonly string[];
   readonly options: Options;
 }

@@ -14,7 +14,7 @@ import type { Audit } from '../sets/query';
 import { History } from '../stats/history';
 import type { Terminal } from './terminal';
 
-export interface DeskParts extends Audit {
+interface DeskParts extends Audit {
   readonly redis: RedisClient;
   readonly knex: Knex;
   /** Those that this app's settings name. */

@@ -30,7 +30,7 @@ export type Outcome =
   | { readonly op: 'bury'; readonly record: string; readonly traces: Traces }
   | { readonly op: 'back' | 'lost' };
 
-export interface FusedRequest {
+interface FusedRequest {
   /** Key prefixes of all queues; numbers of queues below are indexes of this. */
   readonly prefixes: readonly string[];
   readonly token: string;

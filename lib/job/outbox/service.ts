@@ -19,7 +19,7 @@ export interface OutboxTuning extends ReconcilerTuning {
   readonly sweepMs?: number;
 }
 
-export interface OutboxServiceOptions {
+interface OutboxServiceOptions {
   readonly database: Database;
   readonly redis: Redis;
   readonly events: Events;
@@ -141,7 +141,7 @@ export class OutboxService {
 /** How often an idle connection is asked whether it still lives, ms: a lost one says nothing by itself. */
 const PULSE_MS = 30_000;
 
-export interface ListenerOptions {
+interface ListenerOptions {
   readonly url: string;
   readonly production: boolean;
   /** A row was committed, or may have been while there was no connection; `notice` is what the note says, if it came. */
@@ -151,7 +151,7 @@ export interface ListenerOptions {
 }
 
 /** LISTENs on a connection of its own, for as long as it is started, through any number of lost ones. */
-export class OutboxListener {
+class OutboxListener {
   private client: Client | undefined;
   private timer: NodeJS.Timeout | undefined;
   private stopped = true;

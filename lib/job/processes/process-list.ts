@@ -126,7 +126,7 @@ export const BUSY_SHOWN = 50;
 
 /** What can be asked of a processor: take no more jobs, take jobs again, or end for good. */
 export type ProcessOrder = (typeof PROCESS_ORDERS)[number];
-export const PROCESS_ORDERS = ['quiet', 'resume', 'stop'] as const;
+const PROCESS_ORDERS = ['quiet', 'resume', 'stop'] as const;
 
 export function isProcessOrder(text: string): text is ProcessOrder {
   return (PROCESS_ORDERS as readonly string[]).includes(text);

@@ -2,7 +2,7 @@ import { GIST_LUA } from './gist';
 
 /** As Sidekiq's: the oldest dead jobs make room, and none stays longer than this. */
 export const DEAD_LIMIT = 10_000;
-export const DEAD_MAX_AGE_MS = 180 * 24 * 3600 * 1000;
+const DEAD_MAX_AGE_MS = 180 * 24 * 3600 * 1000;
 
 /** zset, identity by its last pulse (ms, Redis's clock): every job processor of every tree on this Redis. */
 export const PROCESSES = 'catamount:processes';
@@ -29,7 +29,7 @@ export function keyPrefix(queue: string): string {
 }
 
 /** Keys of a queue beside bee-queue's (`jobs`, `waiting`, `active`, `delayed`, `failed`, `stalling`). */
-export type OwnKey =
+type OwnKey =
   /** hash, id → `n:token`: deliveries without an outcome, and the fence of the latest. */
   | 'deliveries'
   /** zset by time of death. */

@@ -21,7 +21,7 @@ const ADVICE =
   '(arguments travel as JSON: pass ids, text, numbers, booleans, null, dates, bigints, saved models, arrays and plain objects)';
 
 /** Turns values into JSON. What is JSON already is given back as it is, not copied. */
-export class ArgumentEncoder {
+class ArgumentEncoder {
   /** Where in the value we are. */
   private readonly trail: (string | number)[] = [];
   private readonly ancestors: object[] = [];
@@ -150,7 +150,7 @@ function nameOf(prototype: unknown): string {
 }
 
 /** Turns the JSON of one job's arguments back into values. What holds no tag is given back as it is, not copied. */
-export class ArgumentDecoder {
+class ArgumentDecoder {
   private loader: RecordLoader | undefined;
 
   constructor(private readonly codec: ArgumentCodec) {}
@@ -299,7 +299,7 @@ export function deserializeArguments(
 type Found = ReadonlyMap<string, Model>;
 
 /** Loads the records that one job's arguments refer to: what is asked for in one go takes one query a class. */
-export class RecordLoader {
+class RecordLoader {
   private asked: { readonly reference: RecordReference; readonly done: (found: Promise<Found>) => void }[] = [];
 
   constructor(private readonly models: ModelLookup | undefined) {}
@@ -342,9 +342,9 @@ export class RecordLoader {
  * What JSON has no form for travels as an object with one key that begins with `$`. An object of the app's own that
  * looks like one gets another `$` on its way out, and loses it on its way in, so the two are never mistaken.
  */
-export type Tag = '$date' | '$bigint' | '$number' | '$model' | '$value';
+type Tag = '$date' | '$bigint' | '$number' | '$model' | '$value';
 
-export function tagged(tag: Tag, content: JsonValue): JsonValue {
+function tagged(tag: Tag, content: JsonValue): JsonValue {
   return { [tag]: content };
 }
 

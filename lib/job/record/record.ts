@@ -238,7 +238,7 @@ const KINDS: { readonly [K in keyof Required<Options>]: (value: unknown) => bool
 const FIELDS = Object.entries(KINDS);
 
 /** Whoever can write to Redis can write nonsense: what is not of its kind counts as absent. @param given is changed. */
-export function readOptions(given: unknown): Options {
+function readOptions(given: unknown): Options {
   if (!isObject(given)) return {};
   const options: Record<string, unknown> = given as Record<string, unknown>;
   for (const [name, isOfItsKind] of FIELDS) {

@@ -52,7 +52,7 @@ export interface JobEntry {
   readonly raw: string | undefined;
 }
 
-export interface EntrySource {
+interface EntrySource {
   readonly id: string;
   readonly queue: string;
   readonly set: SetName;

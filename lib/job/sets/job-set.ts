@@ -124,7 +124,7 @@ export const KILL: Move = {
   prepare: async (jobs) => jobs.map((job) => rewritten(job.text, killedRecord)),
 };
 
-export const DELETE: Move = { action: 'delete', to: 'drop' };
+const DELETE: Move = { action: 'delete', to: 'drop' };
 
 /** @param at a moment that has passed stands for now. @throws InvalidRequestError. */
 export function rescheduleTo(at: Date): Move {

@@ -82,7 +82,7 @@ export function isFiltering(filter: CheckedFilter): boolean {
   return filter.failedSince !== undefined || CONDITIONS.some((name) => filter[name] !== undefined);
 }
 
-export interface Kinds {
+interface Kinds {
   /** Only jobs that failed and will be retried, or only others. */
   readonly retrying?: boolean | undefined;
   /** true: of a job whose id is a UUID the record is not looked at; it is one of ours, so it has failed. */
@@ -171,7 +171,7 @@ export interface BulkResult {
 }
 
 /** Jobs per chunk. */
-export const CHUNK = 200;
+const CHUNK = 200;
 
 /** How far one bulk move has come. */
 export class BulkRun {

@@ -24,7 +24,7 @@ import {
 import { countWalk, type FoundJob, readOutlines, setWalker, sizeInRedis, sizeOf, type Walker, walkPage } from './scan';
 import type { Position, Walk } from './scan-script';
 
-export interface RedisSetKind {
+interface RedisSetKind {
   readonly name: 'retry' | 'dead' | 'scheduled';
   readonly key: 'dead' | 'delayed';
   readonly newestFirst: boolean;

@@ -102,7 +102,7 @@ const SETTERS: ReadonlyMap<string, Setter> = new Map<string, Setter>([
 const PREFIX = 'catamount:history:';
 
 export const MINUTE_MS = 60_000;
-export const DAY_MS = 86_400_000;
+const DAY_MS = 86_400_000;
 /** How long minutes are kept, s: a day, and an hour to look at it. */
 export const MINUTE_TTL_S = 25 * 3600;
 export const DAYS_KEPT = 180;
@@ -137,7 +137,7 @@ export interface HistoryCounters {
 }
 
 /** What became of jobs in one minute, or on one day. */
-export interface HistoryPeriod extends HistorySum {
+interface HistoryPeriod extends HistorySum {
   /** When it begins. UTC. */
   readonly at: Date;
 }
@@ -214,7 +214,7 @@ function minutesBetween(from: Date, to: Date): number[] {
 }
 
 /** Lengths of time, ms, to within a fifth or so; null where there were none. */
-export interface Spread {
+interface Spread {
   readonly count: number;
   readonly meanMs: number | null;
   readonly p50Ms: number | null;
@@ -247,7 +247,7 @@ export interface HistorySum {
 }
 
 /** Of several stretches of time in one. */
-export function sumUp(parts: Iterable<ReadonlyMap<string, ClassTally>>): HistorySum {
+function sumUp(parts: Iterable<ReadonlyMap<string, ClassTally>>): HistorySum {
   const all = new ClassTally();
   const byClass = new Map<string, ClassTally>();
   for (const part of parts) {
@@ -289,7 +289,7 @@ function spreadOf(histogram: Histogram): Spread {
 }
 
 export const MAIL_OUTCOMES = ['sent', 'failed', 'skipped'] as const;
-export type MailCounts = Record<(typeof MAIL_OUTCOMES)[number], number>;
+type MailCounts = Record<(typeof MAIL_OUTCOMES)[number], number>;
 
 /** Mailers counted by name between two handovers. */
 const MOST_MAILERS = 200;

@@ -29,7 +29,7 @@ export interface Draft {
   readonly delivery: DeliveryMethod | undefined;
 }
 
-export interface DraftSettings {
+interface DraftSettings {
   readonly from: string;
   readonly defaultLocale: string;
   readonly i18n: I18n;
@@ -85,7 +85,7 @@ function ownerOf(mailer: ActionCall['mailer'], action: string): { readonly name:
 }
 
 /** The first candidate that ships, region left aside (`ko-KR` is `ko`), else the fallback. */
-export function chooseLocale(candidates: readonly (string | undefined)[], fallback: string): string {
+function chooseLocale(candidates: readonly (string | undefined)[], fallback: string): string {
   const asked = candidates.find((candidate) => candidate !== undefined && candidate !== '');
   const language = asked?.toLowerCase().split(/[-_]/)[0];
   return isLocale(language) ? language : fallback;

@@ -147,7 +147,7 @@ export interface MailAtHand {
   readonly params: Readonly<Record<string, unknown>>;
 }
 
-export type Lazy<T> = T | ((mail: MailAtHand) => T);
+type Lazy<T> = T | ((mail: MailAtHand) => T);
 
 /** What all mails of a mailer share; a function is asked anew for every mail. Subclasses add to their parent's. */
 export interface MailDefaults {
@@ -161,7 +161,7 @@ export interface MailDefaults {
   readonly headers?: Lazy<MailHeaders>;
 }
 
-export type QueryValue = string | number | boolean | null | undefined;
+type QueryValue = string | number | boolean | null | undefined;
 
 export type UrlQuery = Readonly<Record<string, QueryValue | readonly QueryValue[]>>;
 

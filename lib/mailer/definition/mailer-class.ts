@@ -11,7 +11,7 @@ export interface AnyMailer {
 }
 
 /** What delivery needs to know of the class that a mail comes from. */
-export interface MailerSettings {
+interface MailerSettings {
   readonly name: string;
   readonly defaults: MailDefaults;
   readonly layout: Layout;

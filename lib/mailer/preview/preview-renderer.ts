@@ -19,7 +19,7 @@ import { mimeOptions } from '../transport/transport';
 import type { Transports } from '../transport/transports';
 import type { PreviewedMail, PreviewFault, PreviewOrder, PreviewReply, Previews } from './preview-registry';
 
-export interface PreviewRendererOptions {
+interface PreviewRendererOptions {
   readonly config: Pick<Config, 'appUrl' | 'defaultLocale' | 'environment' | 'mail'>;
   readonly app: AppFolders;
   readonly templatesDir: string;
@@ -135,7 +135,7 @@ interface Place {
   readonly line: number | null;
 }
 
-export interface AppFolders {
+interface AppFolders {
   /** What is told is relative to it. */
   readonly root: string;
   /** With code of the app's own. */

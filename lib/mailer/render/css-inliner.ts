@@ -79,7 +79,7 @@ function seesValues(css: string): boolean {
 }
 
 /** HTML whose texts are taken out: what style sheets see of it. */
-export interface Skeleton {
+interface Skeleton {
   /** The HTML with a mark in place of each value: equal for mails that differ in texts and links only. */
   readonly marked: string;
   /** By the number in their mark. */
@@ -111,7 +111,7 @@ export function skeletonOf(html: string): Skeleton | undefined {
 }
 
 /** Puts values into what has become of a skeleton, cut at its marks. */
-export type Filling = (values: readonly string[]) => string;
+type Filling = (values: readonly string[]) => string;
 
 /** @returns undefined when a mark of `marked` is missing in `html`, or there more than once. */
 export function fillingOf(html: string, count: number): Filling | undefined {

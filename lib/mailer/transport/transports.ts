@@ -12,7 +12,7 @@ import { mimeOptions, recipients, type Transport } from './transport';
 const KEPT = 1000;
 
 /** The transport that MAIL_DELIVERY, or the mail, names. Connects to nothing yet. @throws InvalidMailError */
-export function createMailTransport(mail: Config['mail'], events: Events): Transport {
+function createMailTransport(mail: Config['mail'], events: Events): Transport {
   switch (mail.delivery) {
     case 'smtp':
       if (mail.smtpUrl === null)
@@ -93,7 +93,7 @@ function fileSafe(messageId: string): string {
 }
 
 /** Sends nothing: the mail's text goes to the log. */
-export class LogTransport implements Transport {
+class LogTransport implements Transport {
   readonly name = 'log';
 
   constructor(private readonly events: Events) {}

@@ -15,13 +15,13 @@ import { type Plot, plotsOf, type Series } from './charts';
 /** Rows of the table. */
 const ROWS = 12;
 
-export interface PlotTree {
+interface PlotTree {
   readonly place: string;
   readonly limitMb: number | null;
 }
 
 /** The plots, as a page shows them. */
-export interface PlotsView {
+interface PlotsView {
   readonly range: FigureRange;
   readonly ranges: readonly FigureRange[];
   readonly of: 'tree' | 'all';
@@ -109,7 +109,7 @@ export function plotData({ at, plots }: PlotsView): object {
 }
 
 /** A plot as the server draws it, in a box of 100 by 100 with 0 at the bottom. */
-export interface Drawing {
+interface Drawing {
   /** In the order in which they are painted. */
   readonly paths: readonly { readonly className: string; readonly d: string }[];
   readonly limitY: number | null;
@@ -146,7 +146,7 @@ function labelsOf(series: readonly Series[], max: number): Drawing['labels'] {
 }
 
 /** Each with those below it. */
-export function cumulate(series: readonly Series[]): (number | null)[][] {
+function cumulate(series: readonly Series[]): (number | null)[][] {
   let below: readonly (number | null)[] = [];
   return series.map(({ values }) => {
     const sum = values.map((value, i) => (value === null ? null : value + (below[i] ?? 0)));

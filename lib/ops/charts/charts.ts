@@ -10,7 +10,7 @@ const SOON_S = 5;
 /** Queues with a line of their own. */
 const QUEUES = 3;
 
-export interface PlotSource {
+interface PlotSource {
   /** Of the tree, or of all trees. */
   readonly steps: readonly FigureStep[];
   /** Of the tree; null: there is none to tell of. */
@@ -185,7 +185,7 @@ function plain(value: number): string {
 }
 
 /** What each process of a tree took, one upon the other. @param share of the limit above which workers are recycled. */
-export function memoryPlot(steps: readonly FigureStep[], limitMb: number | null, share: number, words: Words): Plot {
+function memoryPlot(steps: readonly FigureStep[], limitMb: number | null, share: number, words: Words): Plot {
   const { t } = words;
   const names = [...new Set(steps.flatMap(({ figures }) => Object.keys(figures?.memory ?? {})))].sort(inOrder);
   const series = names.map((name): Series => {
@@ -253,7 +253,7 @@ export interface Series {
 }
 
 /** A line across, and what is written beside it. */
-export interface Tick {
+interface Tick {
   readonly value: number;
   readonly text: string;
 }
@@ -278,7 +278,7 @@ export interface Plot {
 }
 
 /** From 0 up, in short words: there is room for four characters. */
-export function ticksUpTo(max: number): Tick[] {
+function ticksUpTo(max: number): Tick[] {
   return [0, max / 2, max].map((value) => ({ value, text: value < 10_000 ? String(value) : `${value / 1000}k` }));
 }
 
@@ -291,10 +291,10 @@ export function roundUp(value: number): number {
 }
 
 /** To three digits: more can be neither drawn nor read. */
-export function short(value: number | null): number | null {
+function short(value: number | null): number | null {
   return value === null ? null : Number(value.toPrecision(3));
 }
 
-export function latestOf(values: readonly (number | null)[]): number | null {
+function latestOf(values: readonly (number | null)[]): number | null {
   return values.findLast((value) => value !== null) ?? null;
 }

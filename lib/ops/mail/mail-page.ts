@@ -14,7 +14,7 @@ const CLIPPED_ABOVE = 102_000;
 const SHOWN = 200_000;
 
 /** One mail on a page: tabs, frame, attachments. */
-export interface MailPage {
+interface MailPage {
   readonly mail: OpenedMail;
   /** Address of this mail, without a query. */
   readonly base: string;
@@ -121,7 +121,7 @@ function oneOf<T extends string>(ctx: OpsContext, name: string, allowed: readonl
 }
 
 /** What the frame may do, on its element and in its answer: its links open windows of their own, no script runs. */
-export const SANDBOX = 'allow-popups allow-popups-to-escape-sandbox';
+const SANDBOX = 'allow-popups allow-popups-to-escape-sandbox';
 
 /**
  * For the frame that shows a mail: nothing but styles of its own. Images from elsewhere are loaded only where the reader
@@ -144,7 +144,7 @@ function policy(remoteImages: boolean): string {
 const MOST_SHOWN = 20_000_000;
 
 /** Answers with the HTML of a mail, fit for the frame. */
-export function answerFrame(ctx: OpsContext, mail: OpenedMail): void {
+function answerFrame(ctx: OpsContext, mail: OpenedMail): void {
   ctx.set({
     'Content-Security-Policy': policy(ctx.query.images === 'on'),
     'X-Frame-Options': 'SAMEORIGIN',

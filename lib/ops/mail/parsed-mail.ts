@@ -1,6 +1,6 @@
 import type { Address, Attachment, Email } from 'postal-mime';
 
-export interface OpenedAttachment {
+interface OpenedAttachment {
   readonly name: string;
   readonly type: string;
   readonly content: Buffer;

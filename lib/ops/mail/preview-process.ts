@@ -9,10 +9,10 @@ import { refusal } from '../ui/shell';
 /** Longest wait for one preview, ms: then its process is taken for stuck. */
 const PATIENCE_MS = 20_000;
 
-export type Order = PreviewOrder extends infer O ? (O extends unknown ? Omit<O, 'id'> : never) : never;
+type Order = PreviewOrder extends infer O ? (O extends unknown ? Omit<O, 'id'> : never) : never;
 
 /** One process that renders previews. It goes by itself when it is asked nothing for a while, and with its worker. */
-export class PreviewChild {
+class PreviewChild {
   private readonly child: ChildProcess = forkBeside(PREVIEWS_ROLE);
   private readonly waiting = new Map<number, Deferred<PreviewReply>>();
   private count = 0;
@@ -59,7 +59,7 @@ export class PreviewChild {
 }
 
 /** It ended before it answered. `idle`: for want of work, or because it was dismissed. `how`: by which code or signal. */
-export class PreviewProcessGone extends Error {
+class PreviewProcessGone extends Error {
   override readonly name = 'PreviewProcessGone';
 
   constructor(
@@ -70,7 +70,7 @@ export class PreviewProcessGone extends Error {
   }
 }
 
-export interface PreviewSourceOptions {
+interface PreviewSourceOptions {
   /** What previews are made of. */
   readonly folders: readonly string[];
   /** Do files change while we run? */
@@ -136,7 +136,7 @@ export class PreviewSource {
 
 const CODE = /\.[cm]?[jt]s$/;
 
-export interface FolderVersion {
+interface FolderVersion {
   /** Another one whenever a file has changed, been added or removed. */
   readonly all: string;
   /** The same for JavaScript and TypeScript only: what a process does not read anew by itself. */

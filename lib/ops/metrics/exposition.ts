@@ -51,7 +51,7 @@ function clean(value: number): number {
   return Number(value.toPrecision(12));
 }
 
-export type Labels = Readonly<Record<string, string>>;
+type Labels = Readonly<Record<string, string>>;
 
 /** One line of a counter or gauge. */
 export interface Sample {

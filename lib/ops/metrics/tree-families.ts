@@ -112,7 +112,7 @@ interface Place {
   }[];
 }
 
-export function placesOf({ stats, vitals }: TreePicture): Place[] {
+function placesOf({ stats, vitals }: TreePicture): Place[] {
   const places = new Map<string, Place['processes']>();
   const add = (name: string, one: Place['processes'][number]) => places.set(name, [...(places.get(name) ?? []), one]);
   add('primary', { pssMb: vitals.pssMb, vitals, pool: stats.single?.pool });

@@ -9,7 +9,7 @@ import type { IconName } from '../ui/layout';
 import { causeWords, load } from './process-cards';
 import type { SeenTree } from './tree-health';
 
-export interface IssueLine {
+interface IssueLine {
   /** Unlike any other's on the page. */
   readonly id: string;
   readonly tone: 'bad' | 'warn';
@@ -243,7 +243,7 @@ function askerOf(via: string, { t, veiled }: Words): string {
 }
 
 /** An issue in the reader's words: what leads to its cause, and the rest. */
-export interface IssueWords {
+interface IssueWords {
   readonly head: string;
   readonly rest: string;
 }
@@ -252,7 +252,7 @@ const LONGEST = 120;
 const PROCESSES = '/ops/processes';
 
 /** The texts are `overview.issue.<code>.head` and `.rest`. */
-export function issueWords({ code, figures, death, holders, detail }: Issue, words: Words): IssueWords {
+function issueWords({ code, figures, death, holders, detail }: Issue, words: Words): IssueWords {
   const { t, time, veiled } = words;
   const values: Record<string, unknown> = { ...figures };
   for (const [name, figure] of Object.entries(figures))
@@ -285,7 +285,7 @@ export function judgementTitle({ issues, transit }: Pick<Judgement, 'issues' | '
 }
 
 /** Where its cause is. */
-export function issueHref({ code, subject }: Issue, ownId: string | undefined): string {
+function issueHref({ code, subject }: Issue, ownId: string | undefined): string {
   if (code === 'treeSilent' || code === 'otherTree')
     return hrefOf('/ops', subject === undefined || subject === ownId ? null : subject);
   const to = HREFS[code];

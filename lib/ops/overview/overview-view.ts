@@ -13,7 +13,7 @@ import { type SeenTree, seenTrees } from './tree-health';
 const EVENTS = 8;
 
 /** The tree that the page shows. */
-export interface MachineView {
+interface MachineView {
   readonly id: string;
   readonly name: string;
   /** Where its figures are kept. */
@@ -108,7 +108,7 @@ function machineView(
   };
 }
 
-export interface Segment {
+interface Segment {
   readonly id: string;
   /** Of the style sheet: primary, workers, jobs, one that stands out. */
   readonly shade: 'p' | WorkerShade | 'j' | 'hot';
@@ -123,7 +123,7 @@ export interface Segment {
 }
 
 /** What the tree takes, as one bar. */
-export interface MemoryView {
+interface MemoryView {
   readonly tone: 'ok' | 'warn';
   /** `450 of 512 MB`, or without a limit `450 MB`. */
   readonly text: string;

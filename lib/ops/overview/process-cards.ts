@@ -5,7 +5,7 @@ import { facts, sentences, type Tone, type Words, workWords } from '../ui/format
 import type { IconName } from '../ui/layout';
 
 /** A figure on a card, and whether it is out of bounds. */
-export interface Figure {
+interface Figure {
   readonly text: string;
   readonly tone: 'warn' | 'bad' | null;
 }

@@ -15,7 +15,7 @@ interface State {
   readonly say: string;
 }
 
-export interface JobsAround {
+interface JobsAround {
   /** Jobs that wait on the queues that it serves; null: not known. */
   readonly waiting: number | null;
   readonly redisAnswers: boolean;
