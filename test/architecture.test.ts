@@ -200,6 +200,19 @@ describe('architecture', () => {
     );
   });
 
+  it('has no file that imports more than 20 of ours, but for the doors and what wires a role together', () => {
+    const fanOuts = sources
+      .filter(({ file }) => !/^lib\/(index|testing\/index|role\/[^/]+)\.ts$/.test(file))
+      .map(({ file, imports }) => {
+        const ours = imports.filter(({ specifier }) => specifier.startsWith('.'));
+        return [file, new Set(ours.map(({ specifier }) => resolve(file, specifier))).size] as const;
+      });
+    assert.deepEqual(
+      fanOuts.filter(([, count]) => count > 20),
+      [],
+    );
+  });
+
   it('names no file for leftovers', () => {
     assert.deepEqual(
       sources.filter(({ file }) => /(util|helper|common|misc|manager)/i.test(file)).map(({ file }) => file),

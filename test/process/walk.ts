@@ -1,0 +1,133 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import type { Tree } from '../support/tree';
+import { until } from '../support/until';
+
+const ROOT = path.resolve(__dirname, '../..');
+
+export type Role = 'primary' | 'web' | 'jobs';
+
+interface Report {
+  readonly title: string;
+  /** By `file function@offset`. */
+  readonly calls: Readonly<Record<string, number>>;
+  readonly loaded: readonly string[];
+}
+
+/** What each role has run in a phase. */
+export type Calls = ReadonlyMap<Role, Readonly<Record<string, number>>>;
+
+/** As often as the act is repeated; a function of which most repetitions tell is on its way. */
+const REPETITIONS = 20;
+const ON_THE_WAY = 15;
+
+/**
+ * What stands behind every line of the log, what is no act of this product's (the app, the mechanisms that know Node only, a
+ * developer's servers), and the doors.
+ */
+const NOT_COUNTED = [
+  /^lib\/(app|support|internals|embedded)\//,
+  /(^|\/)index\.ts$/,
+  /^lib\/core\/(events|event-catalog|logging|execution-context)\.ts$/,
+];
+
+/** The files of ours that an act enters, found by counting the calls of functions in every process of a tree. */
+export class WalkRecorder {
+  private phases = 0;
+
+  /** @param folder for what the processes write. */
+  constructor(private readonly folder: string) {
+    fs.mkdirSync(folder, { recursive: true });
+  }
+
+  /** What a tree is to be started with. */
+  get env(): Record<string, string> {
+    return {
+      NODE_OPTIONS: `--require ${path.join(__dirname, 'walk-recorder.cjs')}`,
+      WALK_FOLDER: this.folder,
+      WEB_CONCURRENCY: '1',
+    };
+  }
+
+  /** The files that `once` enters, done twenty times, beyond what runs in the same time when nobody asks for anything. */
+  async walk(tree: Tree, role: Role, once: (n: number) => Promise<unknown>): Promise<string[]> {
+    const acting = await this.begin(tree);
+    const since = performance.now();
+    for (let n = 0; n < REPETITIONS; n++) await once(n);
+    const tookMs = performance.now() - since;
+    const idle = await this.begin(tree);
+    const end = performance.now() + tookMs;
+    await until('it has been idle for as long', () => performance.now() >= end);
+    await this.begin(tree);
+    const [calls, atRest] = [this.read(acting), this.read(idle)].map((all) => all.get(role) ?? {});
+    return filesOf(
+      Object.entries(calls ?? {}).flatMap(([name, count]) =>
+        count - (atRest?.[name] ?? 0) >= ON_THE_WAY ? [name] : [],
+      ),
+    );
+  }
+
+  /** Stops the tree. @returns what ran because of it, in all processes: nothing of it runs in a tree at rest. */
+  async stop(tree: Tree, restMs: number): Promise<Set<string>> {
+    const idle = await this.begin(tree);
+    const end = performance.now() + restMs;
+    await until('it has been idle', () => performance.now() >= end);
+    const stopping = await this.begin(tree);
+    await tree.stop();
+    await tree.allGone();
+    const atRest = this.read(idle);
+    const found = new Set<string>();
+    for (const [role, calls] of this.read(stopping))
+      for (const name of Object.keys(calls)) if (!(atRest.get(role)?.[name] ?? 0)) found.add(name);
+    return found;
+  }
+
+  /** How many files of ours each role of a tree that has ended had loaded, and how many lines these have. */
+  loaded(): ReadonlyMap<Role, { readonly files: number; readonly lines: number }> {
+    const sizes = new Map<Role, { files: number; lines: number }>();
+    for (const { role, report } of this.reports(`p${this.phases}`)) {
+      const lines = report.loaded.reduce((sum, file) => sum + linesOf(file), 0);
+      sizes.set(role, { files: report.loaded.length, lines });
+    }
+    return sizes;
+  }
+
+  /** @returns the phase that has begun in every process. */
+  private async begin(tree: Tree): Promise<string> {
+    const phase = `p${++this.phases}`;
+    const draft = path.join(this.folder, 'draft');
+    fs.writeFileSync(draft, phase);
+    fs.renameSync(draft, path.join(this.folder, 'phase'));
+    const { primary, web, jobs } = tree.processes();
+    const pids = [primary, web.get(0), jobs];
+    await until('every process has begun the phase', () =>
+      pids.every((pid) => fs.existsSync(path.join(this.folder, `${pid}.${phase}.begun`))),
+    );
+    return phase;
+  }
+
+  private read(phase: string): Calls {
+    return new Map(this.reports(phase).map(({ role, report }) => [role, report.calls]));
+  }
+
+  private reports(phase: string): { readonly role: Role; readonly report: Report }[] {
+    return fs
+      .readdirSync(this.folder)
+      .filter((name) => name.endsWith(`.${phase}.json`))
+      .flatMap((name) => {
+        const report = JSON.parse(fs.readFileSync(path.join(this.folder, name), 'utf8')) as Report;
+        const role = /^catamount: (primary|web|jobs)/.exec(report.title)?.[1] as Role | undefined;
+        return role === undefined ? [] : [{ role, report }];
+      });
+  }
+}
+
+/** The files of these functions that count. */
+export function filesOf(functions: readonly string[]): string[] {
+  const files = new Set(functions.map((name) => name.slice(0, name.indexOf(' '))));
+  return [...files].filter((file) => !NOT_COUNTED.some((pattern) => pattern.test(file))).sort();
+}
+
+function linesOf(file: string): number {
+  return fs.readFileSync(path.join(ROOT, file), 'utf8').split('\n').length - 1;
+}

@@ -1,0 +1,135 @@
+import assert from 'node:assert/strict';
+import path from 'node:path';
+import { cookiesOf, SIGNED, tokenIn } from '../ops/ops-web';
+import { Stage } from '../supervisor/stage';
+import { removeFolder, tempFolder } from '../support/temp-folder';
+import type { Tree } from '../support/tree';
+import { until } from '../support/until';
+import { Surroundings } from './surroundings';
+import { filesOf, type Role, WalkRecorder } from './walk';
+
+/**
+ * How many files of ours each act may enter: whoever reads how it works reads no more. Wanted are 20 for POST /users and 22
+ * for a retry and for SIGTERM; until they are reached, no act may enter more than it does.
+ */
+const MAX_FILES = { 'POST /users': 28, 'a job': 25, 'a retry': 41, SIGTERM: 40 } as const;
+/** What each role may have loaded of ours. Wanted are 62 files of 8,400 lines, 88 of 9,900 and 110 of 15,200. */
+const MAX_LOADED: Readonly<Record<Role, { readonly files: number; readonly lines: number }>> = {
+  primary: { files: 76, lines: 10_800 },
+  web: { files: 117, lines: 14_300 },
+  jobs: { files: 132, lines: 19_000 },
+};
+/** A stop is compared with a rest in which everything that runs every ten seconds, or more often, has run. */
+const REST_MS = 11_000;
+/** What runs more seldom falls into one of them at most. */
+const STOPS = 2;
+
+function assertShort(walk: keyof typeof MAX_FILES, files: readonly string[]): void {
+  assert.ok(files.length > 5, `${walk} enters ${files.join(', ')} only: was it done at all?`);
+  assert.ok(files.length <= MAX_FILES[walk], `${walk} enters ${files.length} files:\n${files.join('\n')}`);
+}
+
+describe('the walks', () => {
+  const folder = tempFolder('walks');
+  const recorder = (name: string) => new WalkRecorder(path.join(folder, name));
+  after(() => removeFolder(folder));
+
+  describe('of the sample app', () => {
+    let around: Surroundings;
+    before(async () => {
+      around = await Surroundings.make();
+    });
+    after(() => around.remove());
+
+    const started = async (walks: WalkRecorder) => {
+      const tree = await around.start({ env: walks.env });
+      await tree.waitForLine(/job processor is ready/);
+      await until('all have their titles', () => tree.processes().jobs && tree.processes().web.get(0));
+      return tree;
+    };
+
+    const signUp = async (tree: Tree, name: string) => {
+      const answer = await tree.request('POST', '/users', { json: { email: `${name}@example.com`, name } });
+      assert.equal(answer.status, 201, answer.body);
+    };
+
+    it('are short: a sign-up in the worker; and no process has loaded more than it needs', async () => {
+      const walks = recorder('users');
+      const tree = await started(walks);
+      await signUp(tree, 'first');
+      await around.sink.waitFor(1);
+      const files = await walks.walk(tree, 'web', (n) => signUp(tree, `walker${n}`));
+      assert.equal((await tree.stop()).code, 0);
+      await tree.allGone();
+      for (const [role, { files: count, lines }] of walks.loaded()) {
+        const most = MAX_LOADED[role];
+        assert.ok(count <= most.files && lines <= most.lines, `${role} has loaded ${count} files of ${lines} lines`);
+      }
+      assertShort('POST /users', files);
+    });
+
+    it('are short: SIGTERM, through all processes of an idle tree', async () => {
+      const stops: Set<string>[] = [];
+      for (let n = 0; n < STOPS; n++) {
+        const walks = recorder(`stop-${n}`);
+        stops.push(await walks.stop(await started(walks), REST_MS));
+      }
+      const inAll = [...(stops[0] ?? [])].filter((name) => stops.every((stop) => stop.has(name)));
+      assertShort('SIGTERM', filesOf(inAll));
+    });
+  });
+
+  describe('of jobs', () => {
+    let stage: Stage;
+    let tree: Tree;
+    let walks: WalkRecorder;
+    before(async () => {
+      stage = await Stage.make();
+      walks = recorder('jobs');
+      tree = await stage.start({ ...walks.env, ...SIGNED });
+      await tree.waitForLine(/job processor is ready/);
+      await until('all have their titles', () => tree.processes().jobs && tree.processes().web.get(0));
+    });
+    after(() => stage.remove());
+
+    it('are short: a job in the processor', async () => {
+      const run = async (name: string) => {
+        const from = tree.lines.length;
+        assert.equal((await tree.request('POST', `/patient-job?name=${name}&flag=none`)).status, 202);
+        await tree.waitForLine(/PatientJob done/, { from });
+      };
+      await run('first');
+      assertShort('a job', await walks.walk(tree, 'jobs', (n) => run(`job-${n}`)));
+    });
+
+    it('are short: a retry of a dead job, in the worker', async () => {
+      const post = async (target: string, fields: Record<string, string>, cookie: string) => {
+        const answer = await tree.request('POST', target, {
+          body: new URLSearchParams(fields).toString(),
+          headers: { 'Content-Type': 'application/x-www-form-urlencoded', Origin: tree.baseUrl, Cookie: cookie },
+        });
+        assert.equal(answer.status, 303, answer.body);
+        return answer;
+      };
+      const page = await tree.request('GET', '/ops/sign-in');
+      const fields = { name: SIGNED.OPS_USER, password: SIGNED.OPS_PASSWORD, token: tokenIn(page.body) };
+      const cookie = cookiesOf(await post('/ops/sign-in', fields, cookiesOf(page)));
+      const die = async () => {
+        const from = tree.lines.length;
+        assert.equal((await tree.request('POST', '/gloomy-job')).status, 202);
+        return String((await tree.waitForLine(/GloomyJob is dead/, { from })).json.jobId);
+      };
+      const ids: string[] = [];
+      for (let n = 0; n < 21; n++) ids.push(await die());
+      const list = await tree.request('GET', '/ops/jobs/dead', { headers: { Cookie: cookie } });
+      const token = tokenIn(list.body);
+      const retry = async (id: string) => {
+        const from = tree.lines.length;
+        await post('/ops/jobs/dead/act', { act: 'retry', id: `default/${id}`, token }, cookie);
+        await tree.waitForLine(/GloomyJob is dead/, { from });
+      };
+      await retry(ids[20] ?? '');
+      assertShort('a retry', await walks.walk(tree, 'web', (n) => retry(ids[n] ?? '')));
+    });
+  });
+});
