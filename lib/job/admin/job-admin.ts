@@ -39,7 +39,7 @@ export const SETS_OF: Readonly<Record<Verb, readonly SetName[]>> = {
   delete: ['retry', 'scheduled', 'dead', 'waiting'],
 };
 
-export const PAST: Readonly<Record<Verb, string>> = {
+export const DONE: Readonly<Record<Verb, string>> = {
   retry: 'Retried',
   promote: 'Promoted',
   reschedule: 'Rescheduled',

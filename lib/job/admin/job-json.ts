@@ -1,5 +1,5 @@
 import type { JsonValue } from '../../core/execution-context';
-import { ArgumentFilter } from '../../core/redact';
+import { Redactor } from '../../core/redact';
 import { jobNameOf } from '../definition/job-class';
 import type { JobRegistry } from '../job-registry';
 import { processName } from '../processes/process-list';
@@ -44,13 +44,13 @@ export interface ShownJob {
 
 /** Shows jobs by the rules of their classes and of the app's `filterArguments`. */
 export class JobView {
-  private readonly filter: ArgumentFilter;
+  private readonly filter: Redactor;
 
   constructor(
     private readonly registry: JobRegistry,
     filterArguments: readonly (string | RegExp)[] = [],
   ) {
-    this.filter = new ArgumentFilter(filterArguments);
+    this.filter = new Redactor(filterArguments);
   }
 
   job(entry: JobEntry): ShownJob {

@@ -4,7 +4,7 @@ import { toError } from '../../support/async';
 import { deleteOverdue, overdueByQueue } from '../outbox/table';
 import { HELD_KEY, keyPrefix, OUTCOME_LUA, queueKey, WAKE_CHANNEL } from '../queue/keys';
 import { forgetPause, keepPause, knownQueues, type QueueStatus, readQueues, writePause } from '../queue/queue-status';
-import { settleRows } from '../sets/move-script';
+import { completeRows } from '../sets/move-script';
 import { InvalidRequestError, type SetSources } from '../sets/query';
 
 const ANSWER_MS = 5000;
@@ -90,7 +90,7 @@ export class Queues {
         jobs += count;
       });
       jobs += await clearQueue(redis, name, (ids) =>
-        settleRows(
+        completeRows(
           this.sources,
           ids.map((id) => ({ id, queue: name })),
         ),

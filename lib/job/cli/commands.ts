@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import { toError } from '../../support/async';
-import { closest } from '../../support/text';
+import { didYouMean } from '../../support/text';
 import { type JobCommand, OPTIONS, type OptionName, type Options, type Run, usageOf, wrongUsage } from './command';
 import { CRON, ENQUEUE } from './enqueue';
 import { LIST } from './list';
@@ -58,7 +58,7 @@ function parse(args: readonly string[]): { readonly values: Options; readonly po
     const { message } = toError(thrown);
     const unknown = /^Unknown option '-*([^']+)'/.exec(message)?.[1];
     if (unknown === undefined) throw wrongUsage(`${message}\n${SEE}`);
-    const near = closest(unknown, Object.keys(OPTIONS));
+    const near = didYouMean(unknown, Object.keys(OPTIONS));
     throw wrongUsage(`There is no option --${unknown}.${near === undefined ? '' : ` Did you mean --${near}?`} ${SEE}`);
   }
 }
@@ -80,7 +80,7 @@ function firstWords(): string[] {
 }
 
 function unknownCommand(word: string, known: readonly string[], group = '') {
-  const near = closest(word, known);
+  const near = didYouMean(word, known);
   const meant = near === undefined ? '' : ` Did you mean jobs ${group}${near}?`;
   return wrongUsage(`"jobs ${group}${word}" is no command.${meant} ${SEE}`);
 }

@@ -1,33 +1,33 @@
 import type { Knex } from 'knex';
 import { EXIT, UserError } from '../../core/errors';
 import type { RedisClient } from '../../core/redis';
-import { closest } from '../../support/text';
+import { didYouMean } from '../../support/text';
 import { JobSets } from '../admin/job-admin';
 import { JobView } from '../admin/job-json';
 import { Queues } from '../admin/queues';
-import { CronBoard } from '../cron/cron-table';
+import { CronTable } from '../cron/cron-table';
 import { type JobClass, jobNameOf } from '../definition/job-class';
-import type { JobEquipment } from '../enqueue/enqueue';
+import type { JobDependencies } from '../enqueue/enqueue';
 import type { JobRegistry } from '../job-registry';
 import { ProcessList } from '../processes/process-list';
-import type { Audit } from '../sets/query';
+import type { Auditor } from '../sets/query';
 import { History } from '../stats/history';
 import type { Terminal } from './terminal';
 
-interface DeskParts extends Audit {
+interface DeskParts extends Auditor {
   readonly redis: RedisClient;
   readonly knex: Knex;
   /** Those that this app's settings name. */
   readonly queues: readonly string[];
   readonly registry: JobRegistry;
-  readonly equipment: JobEquipment;
+  readonly equipment: JobDependencies;
   readonly terminal: Terminal;
 }
 
 /** Where an operator sits who types commands: all that these work with. */
 export class Desk {
   readonly queues: Queues;
-  readonly cron: CronBoard;
+  readonly cron: CronTable;
   readonly processes: ProcessList;
   readonly history: History;
   readonly view: JobView;
@@ -39,7 +39,7 @@ export class Desk {
     const { redis, knex, registry, equipment, terminal } = parts;
     this.names = [...new Set([...parts.queues, ...[...registry].map((jobClass) => jobClass.queue)])];
     this.queues = new Queues({ ...parts, queues: this.names });
-    this.cron = new CronBoard(knex, parts);
+    this.cron = new CronTable(knex, parts);
     this.processes = new ProcessList(redis, parts);
     this.history = new History(redis);
     this.view = new JobView(registry, equipment.setup?.filterArguments);
@@ -95,7 +95,7 @@ export async function confirmed({ terminal }: Desk, yes: boolean, deed: string):
 }
 
 export function unknownName(kind: string, name: string, known: readonly string[]): UserError {
-  const near = closest(name, known);
+  const near = didYouMean(name, known);
   const meant = near === undefined ? '' : ` Did you mean ${near}?`;
   const all = known.length === 0 ? 'There is none yet.' : `There are: ${known.join(', ')}.`;
   return new UserError(`There is no ${kind} ${JSON.stringify(name)}.${meant} ${all}`);

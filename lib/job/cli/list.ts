@@ -1,5 +1,5 @@
 import { fromNow } from '../../support/duration';
-import { closest, countOf, countText, printable } from '../../support/text';
+import { countText, didYouMean, escapeControls, pluralize } from '../../support/text';
 import { fit, table } from '../../support/text-table';
 import type { JobSets } from '../admin/job-admin';
 import type { ShownJob } from '../admin/job-json';
@@ -36,7 +36,7 @@ export const LIST: JobCommand = {
   help: 'jobs of a set: retry, scheduled, dead, waiting or busy; with filters, page by page',
   prepare: ({ operands: [set = ''], options }) => {
     if (!SETS.includes(set)) {
-      const near = closest(set, SETS);
+      const near = didYouMean(set, SETS);
       const meant = near === undefined ? '' : ` Did you mean ${near}?`;
       throw wrongUsage(`There is no set of jobs "${set}".${meant} There are: ${SETS.join(', ')}.`);
     }
@@ -76,7 +76,7 @@ async function listSet(desk: Desk, set: StoredSet, request: ListRequest): Promis
     notes:
       inOutbox === 0
         ? []
-        : [`${countOf(inOutbox, 'more job')} due in the outbox: a job processor copies what is there to its queue.`],
+        : [`${pluralize(inOutbox, 'more job')} due in the outbox: a job processor copies what is there to its queue.`],
     text: `${[...lines, summary(set, request, jobs.length, { total, complete, more: next !== undefined, next })].join('\n')}\n`,
   };
 }
@@ -111,8 +111,8 @@ async function listBusy(desk: Desk, request: ListRequest): Promise<Answer> {
   if (all.length === 0) desk.checkClass(request.class);
   const jobs = all.slice(offset, offset + limit);
   const rows = jobs.map((job) => [
-    printable(job.id),
-    printable(job.class),
+    escapeControls(job.id),
+    escapeControls(job.class),
     job.queue,
     String(job.attempt),
     shortMoment(job.started_at),
@@ -145,7 +145,7 @@ function summary(set: string, request: ListRequest, shown: number, extent: Exten
   const { total, complete, more, next } = extent;
   if (total === 0)
     return FILTERS.some((name) => request[name] !== undefined) ? `No ${set} job matches.` : `${EMPTY[set]}`;
-  const all = `${complete ? '' : 'more than '}${countOf(total, 'job')}`;
+  const all = `${complete ? '' : 'more than '}${pluralize(total, 'job')}`;
   if (shown === 0) return `Nothing on this page, of ${all}.`;
   if (shown === total) return all;
   const place = after === undefined ? `${countText(offset + 1)}–${countText(offset + shown)}` : countText(shown);
@@ -169,9 +169,9 @@ function jobRows(jobs: readonly ShownJob[], names: readonly ColumnName[], column
 function cell(job: ShownJob, name: ColumnName, names: readonly ColumnName[], columns: number | undefined): string {
   switch (name) {
     case 'id':
-      return printable(job.id);
+      return escapeControls(job.id);
     case 'class':
-      return printable(job.class ?? NONE);
+      return escapeControls(job.class ?? NONE);
     case 'queue':
       return job.queue;
     case 'failed':
@@ -190,13 +190,13 @@ function cell(job: ShownJob, name: ColumnName, names: readonly ColumnName[], col
 /** As `jobs enqueue` takes them. */
 export function argumentsText({ args, unreadable }: ShownJob): string {
   if (args === null) return unreadable === null ? HIDDEN : UNREADABLE;
-  return printable(JSON.stringify(args));
+  return escapeControls(JSON.stringify(args));
 }
 
 /** The first line of its latest error. */
 function errorText({ errors, reason, unreadable }: ShownJob): string {
   const [first = ''] = (errors[0]?.message ?? reason ?? unreadable ?? NONE).split('\n');
-  return printable(first);
+  return escapeControls(first);
 }
 
 /** `5 min ago`, for a column of a table. */

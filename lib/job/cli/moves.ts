@@ -1,6 +1,6 @@
 import { UserError } from '../../core/errors';
-import { countOf, countText } from '../../support/text';
-import { movesOf, PAST, SETS_OF, type Verb } from '../admin/job-admin';
+import { countText, pluralize } from '../../support/text';
+import { DONE, movesOf, SETS_OF, type Verb } from '../admin/job-admin';
 import { checkRef, type JobFilter, type JobRef } from '../sets/query';
 import {
   type Answer,
@@ -107,7 +107,7 @@ export async function moveJobs(
   }
   return {
     json: { action: verb, moved, refused },
-    text: moved.length === 0 ? '' : `${PAST[verb]} ${countOf(moved.length, 'job')}.\n`,
+    text: moved.length === 0 ? '' : `${DONE[verb]} ${pluralize(moved.length, 'job')}.\n`,
     notes: refused.map(({ reason }) => reason),
     ok: refused.length === 0,
   };
@@ -156,7 +156,7 @@ export async function moveAll(desk: Desk, verb: Verb, { set, filter, limit, yes,
     desk.checkClass(filter.class);
     return { json: { action: verb, set, moved: 0, complete: true }, text: `No ${set} job matches.\n` };
   }
-  await confirmed(desk, yes, `${verb} ${countOf(count, `${set} job`)}`);
+  await confirmed(desk, yes, `${verb} ${pluralize(count, `${set} job`)}`);
   const many = movesOf(verb, sets, at)[set]?.many;
   if (!many) throw new UserError(`${verb} is not for ${set} jobs.`);
   const { moved, complete } = await desk.terminal.interruptible((signal) =>
@@ -168,7 +168,7 @@ export async function moveAll(desk: Desk, verb: Verb, { set, filter, limit, yes,
   const interrupted = !complete && moved < count;
   return {
     json: { action: verb, set, moved, complete },
-    text: `${PAST[verb]} ${countOf(moved, `${set} job`)}.\n`,
+    text: `${DONE[verb]} ${pluralize(moved, `${set} job`)}.\n`,
     notes: interrupted ? ['It was interrupted; the same command goes on where it ended.'] : [],
     ok: !interrupted,
   };

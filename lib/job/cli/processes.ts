@@ -1,8 +1,8 @@
 import { UserError } from '../../core/errors';
-import { elapsed, shortTime } from '../../support/duration';
-import { printable } from '../../support/text';
+import { formatDuration, formatSpan } from '../../support/duration';
+import { escapeControls } from '../../support/text';
 import { table } from '../../support/text-table';
-import type { ListedProcess, ProcessOrder } from '../processes/process-list';
+import type { ListedProcess, ProcessorCommand } from '../processes/process-list';
 import { processName } from '../processes/process-list';
 import type { JobFilter } from '../sets/query';
 import type { Answer, JobCommand } from './command';
@@ -20,7 +20,7 @@ const PROCESSES_LIST: JobCommand = {
   prepare: () => async (desk) => listing(desk, await desk.processes.list()),
 };
 
-const ORDERS: Readonly<Record<ProcessOrder, readonly [help: string, done: string]>> = {
+const ORDERS: Readonly<Record<ProcessorCommand, readonly [help: string, done: string]>> = {
   quiet: ['have one of them, wherever it is, take no more jobs', 'is told to take no more jobs'],
   resume: ['have it take jobs again', 'is told to take jobs again'],
   stop: [
@@ -31,7 +31,7 @@ const ORDERS: Readonly<Record<ProcessOrder, readonly [help: string, done: string
 
 export const PROCESSES: readonly JobCommand[] = [
   PROCESSES_LIST,
-  ...(Object.keys(ORDERS) as ProcessOrder[]).map(
+  ...(Object.keys(ORDERS) as ProcessorCommand[]).map(
     (order): JobCommand => ({
       name: `processes ${order}`,
       operands: [{ name: 'PROCESS' }],
@@ -42,7 +42,7 @@ export const PROCESSES: readonly JobCommand[] = [
         ({ operands: [name = ''] }) =>
         async (desk) => {
           const { identity, ...process } = find(await desk.processes.list(), name);
-          const told = await desk.processes.tell(identity, order);
+          const told = await desk.processes.send(identity, order);
           if (!told) throw new UserError(`The job processor ${name} has just left.`);
           const shown = processName(process);
           return { json: { process: shown, identity, order }, text: `${shown} ${ORDERS[order][1]}.\n` };
@@ -64,11 +64,11 @@ function listing(desk: Desk, listed: readonly ListedProcess[]): Answer {
   const heading = ['process', 'app', 'busy', 'memory', 'lag p99', 'up', 'state', 'queues'];
   const rows = listed.map((one) => [
     processName(one),
-    printable(one.app),
+    escapeControls(one.app),
     `${one.busyCount}/${one.concurrency}`,
     `${Math.round(one.rssMb)} MB`,
     `${Math.round(one.lagP99Ms)} ms`,
-    elapsed(Date.now() - one.startedAt),
+    formatSpan(Date.now() - one.startedAt),
     stateOf(one),
     one.queues.join(', '),
   ]);
@@ -81,8 +81,8 @@ function listing(desk: Desk, listed: readonly ListedProcess[]): Answer {
   };
 }
 
-function stateOf({ silentMs, stopping, quiet }: ListedProcess): string {
-  if (silentMs >= SILENT_MS) return `silent for ${shortTime(silentMs)}`;
+function stateOf({ heartbeatAgeMs, stopping, quiet }: ListedProcess): string {
+  if (heartbeatAgeMs >= SILENT_MS) return `silent for ${formatDuration(heartbeatAgeMs)}`;
   return stopping ? 'stopping' : quiet ? 'quiet' : 'ready';
 }
 
@@ -101,7 +101,7 @@ function jsonOf(one: ListedProcess): object {
     busy: one.busyCount,
     quiet: one.quiet,
     stopping: one.stopping,
-    silent_ms: one.silentMs,
+    silent_ms: one.heartbeatAgeMs,
     rss_mb: one.rssMb,
     lag_p99_ms: one.lagP99Ms,
     utilization: one.utilization,

@@ -1,6 +1,6 @@
 import { UserError } from '../../core/errors';
-import { shortTime } from '../../support/duration';
-import { closest, countText, printable, printableLines } from '../../support/text';
+import { formatDuration } from '../../support/duration';
+import { countText, didYouMean, escapeControls, printableLines } from '../../support/text';
 import type { ShownError, ShownJob } from '../admin/job-json';
 import { checkRef } from '../sets/query';
 import { type Answer, BOTH, type JobCommand, onlyOne } from './command';
@@ -39,22 +39,22 @@ async function show(desk: Desk, ref: { readonly id: string; readonly queue: stri
 }
 
 function jobText(desk: Desk, job: ShownJob, ahead: number | undefined): string {
-  const json = (value: unknown) => printable(JSON.stringify(value));
+  const json = (value: unknown) => escapeControls(JSON.stringify(value));
   const rows: [string, string | null][] = [
-    ['Job', printable(job.id)],
-    ['Class', job.class === null ? null : printable(job.class)],
+    ['Job', escapeControls(job.id)],
+    ['Class', job.class === null ? null : escapeControls(job.class)],
     ['Queue', job.queue],
     ['State', `${STATE[job.set] ?? job.set}${ahead ? `, behind ${countText(ahead)} others` : ''}`],
     [job.set === 'dead' ? 'Died' : job.set === 'retry' || job.set === 'scheduled' ? 'Runs' : 'Queued', moment(job.at)],
-    ['Reason', job.reason === null ? null : printable(job.reason)],
+    ['Reason', job.reason === null ? null : escapeControls(job.reason)],
     ['Enqueued', moment(job.enqueued_at)],
     ['Failed runs', String(job.attempts)],
     ['Arguments', job.args === null ? `(${desk.view.reasonForNone(job)})` : argumentsText(job)],
-    ['Tags', job.tags.length === 0 ? null : job.tags.map(printable).join(', ')],
-    ['Request', job.request_id === null ? null : printable(job.request_id)],
+    ['Tags', job.tags.length === 0 ? null : job.tags.map(escapeControls).join(', ')],
+    ['Request', job.request_id === null ? null : escapeControls(job.request_id)],
     ['Attributes', job.attributes === null ? null : json(job.attributes)],
     ['Progress', job.progress === null ? null : json(job.progress)],
-    ['Unreadable', job.unreadable === null ? null : printable(job.unreadable)],
+    ['Unreadable', job.unreadable === null ? null : escapeControls(job.unreadable)],
   ];
   const lines = rows.flatMap(([label, text]) =>
     text === null ? [] : [`${label.padEnd(LABEL_WIDTH)} ${text}`.trimEnd()],
@@ -72,8 +72,8 @@ function moment(iso: string | null): string | null {
 
 function runText({ run }: ShownError): string {
   if (!run) return '';
-  const took = run.duration_ms === null ? '' : `, after ${shortTime(run.duration_ms)}`;
-  return `: run ${run.attempt}, ${fullMoment(run.at)}${took}, by ${printable(run.process)}`;
+  const took = run.duration_ms === null ? '' : `, after ${formatDuration(run.duration_ms)}`;
+  return `: run ${run.attempt}, ${fullMoment(run.at)}${took}, by ${escapeControls(run.process)}`;
 }
 
 /** Jobs of each set that a mistyped id is compared with. */
@@ -86,7 +86,7 @@ async function closestId(desk: Desk, id: string): Promise<string | undefined> {
   const pages = await Promise.all([sets.retry, sets.dead, sets.scheduled].map((set) => set.page(request)));
   const busy = (await desk.processes.list()).flatMap((process) => process.busy);
   const ids = [...pages.flatMap((page) => page.entries), ...busy].map((job) => job.id);
-  return closest(id, ids);
+  return didYouMean(id, ids);
 }
 
 /** What to say of an id that is nowhere. */

@@ -3,8 +3,8 @@ import type { Selection } from '../../job/sets/query';
 import { assertOperator } from '../auth/access';
 import { attempt } from '../ui/attempt';
 import type { OpsContext } from '../ui/context';
-import { Format } from '../ui/format';
-import { refusal } from '../ui/shell';
+import { NumberFormatter } from '../ui/format';
+import { localizedProblem } from '../ui/shell';
 import { readRef } from './job-view';
 import {
   type ActName,
@@ -16,7 +16,7 @@ import {
   readFilters,
   type SetPage,
 } from './list-query';
-import { actOnce, backOf, type JobPages, type JobSite, pathWith, showPage } from './pages';
+import { actOnce, backOf, type JobPageContext, pathWith, type RouteModule, showPage } from './pages';
 
 /** From so many jobs on the number must be typed. */
 const TYPED_ABOVE = 25;
@@ -30,7 +30,7 @@ type Wrong = 'count' | 'more' | 'at' | undefined;
 interface Question {
   /** null: whichever the set offers. */
   readonly act: ActName | null;
-  readonly chosen: ChosenJobs;
+  readonly chosen: JobSelection;
   readonly back: string;
   readonly wrong: Wrong;
   /** Of `reschedule`, as it was typed. */
@@ -38,7 +38,7 @@ interface Question {
 }
 
 /** Retry, run, reschedule, kill, delete: of jobs that are ticked, or of all that match. */
-export function actRoutes(page: SetPage): JobPages {
+export function actionRoutes(page: SetPage): RouteModule {
   const path = `/ops/jobs/${page.name}`;
   return (site) => {
     site.router.get(`${path}/confirm`, async (ctx) => {
@@ -77,11 +77,11 @@ function attemptOn(page: SetPage) {
   };
 }
 
-async function move(site: JobSite, ctx: OpsContext, page: SetPage, { act, chosen, at }: Question) {
+async function move(site: JobPageContext, ctx: OpsContext, page: SetPage, { act, chosen, at }: Question) {
   const { selection } = chosen;
   const asked = 'ids' in selection ? selection.ids.length : Number(ctx.state.form.get('expected'));
   const moving = act === null ? undefined : page.acts[act];
-  if (!act || !moving) throw refusal(400, 'badAct');
+  if (!act || !moving) throw localizedProblem(400, 'badAct');
   const options = {
     at: momentOf(at) ?? new Date(),
     signal: AbortSignal.timeout(LONGEST_MS),
@@ -93,7 +93,7 @@ async function move(site: JobSite, ctx: OpsContext, page: SetPage, { act, chosen
 
 /** Compares what was typed with what there is now. */
 async function whatIsWrong(
-  site: JobSite,
+  site: JobPageContext,
   ctx: OpsContext,
   page: SetPage,
   { act, chosen, at }: Question,
@@ -101,7 +101,7 @@ async function whatIsWrong(
   const { form } = ctx.state;
   if (act === 'reschedule' && !momentOf(at)) return 'at';
   const expected = Number(form.get('expected'));
-  if (!Number.isSafeInteger(expected) || expected < 1) throw refusal(422, 'stale');
+  if (!Number.isSafeInteger(expected) || expected < 1) throw localizedProblem(422, 'stale');
   if (isTyped(act, expected) && form.get('count')?.trim() !== String(expected)) return 'count';
   const { selection } = chosen;
   if ('ids' in selection) return undefined;
@@ -109,15 +109,15 @@ async function whatIsWrong(
   return count > expected ? 'more' : undefined;
 }
 
-async function ask(site: JobSite, ctx: OpsContext, page: SetPage, question: Question): Promise<void> {
+async function ask(site: JobPageContext, ctx: OpsContext, page: SetPage, question: Question): Promise<void> {
   const { t } = ctx.state;
   const { act, chosen, wrong, at } = question;
   const set: JobSet = (await site.desk.sets(ctx))[page.set];
   const doomed: Tally = await tally(set, chosen);
   const { count } = doomed;
-  if (count === 0) throw refusal(409, 'jobsGone');
+  if (count === 0) throw localizedProblem(409, 'jobsGone');
   if (wrong) ctx.status = 422;
-  const n = new Format(ctx.state.locale).count(count);
+  const n = new NumberFormatter(ctx.state.locale).count(count);
   const offered = act === null ? actNames(page).filter((name) => name !== 'reschedule') : [act];
   await showPage(site, ctx, 'confirm', {
     title: t(`jobs.confirm.${act ?? 'all'}.question`, { count, what: t(`jobs.${page.name}.some`, { count, n }) }),
@@ -139,7 +139,7 @@ function isTyped(act: ActName | null, count: number): boolean {
 
 function readAct(fields: URLSearchParams, page: SetPage): ActName {
   const act = actNames(page).find((name) => name === fields.get('act'));
-  if (!act) throw refusal(400, 'badAct');
+  if (!act) throw localizedProblem(400, 'badAct');
   return act;
 }
 
@@ -163,7 +163,7 @@ function backTo(ctx: OpsContext, path: string): string {
 }
 
 /** The jobs that a form or a link means: some that are named, or all that match. */
-export interface ChosenJobs {
+export interface JobSelection {
   /** `queue/id`; undefined: all that match. */
   readonly refs: readonly string[] | undefined;
   readonly filters: Filters;
@@ -187,7 +187,7 @@ const CLASSES_SHOWN = 3;
 const PATIENCE_MS = 86_400_000;
 
 /** @throws ProblemError 400 or 422 that says what is wrong with them. */
-export function readChosen(fields: URLSearchParams, page: SetPage): ChosenJobs {
+export function readChosen(fields: URLSearchParams, page: SetPage): JobSelection {
   const filters = readFilters((name) => fields.get(name), filtersOf(page));
   const asOf = readTime(fields.get('asOf'));
   if (fields.get('all') === '1') {
@@ -195,12 +195,12 @@ export function readChosen(fields: URLSearchParams, page: SetPage): ChosenJobs {
   }
   const refs = [...new Set(fields.getAll('id'))];
   const ids = refs.map(readRef).filter((ref) => ref !== undefined);
-  if (ids.length === 0) throw refusal(422, 'nothingTicked');
+  if (ids.length === 0) throw localizedProblem(422, 'nothingTicked');
   return { refs, filters, asOf, selection: { ids } };
 }
 
 /** How many of them there are now, and of which classes. */
-export async function tally(set: JobSet, { selection }: ChosenJobs): Promise<Tally> {
+export async function tally(set: JobSet, { selection }: JobSelection): Promise<Tally> {
   const byClass = new Map<string, number>();
   const add = (name: string | undefined) => byClass.set(name ?? '', (byClass.get(name ?? '') ?? 0) + 1);
   let count: number;
@@ -223,6 +223,6 @@ function readTime(text: string | null): number {
   const now = Date.now();
   if (text === null) return now;
   const time = Number(text);
-  if (!/^\d{13}$/.test(text) || time > now || time < now - PATIENCE_MS) throw refusal(422, 'stale');
+  if (!/^\d{13}$/.test(text) || time > now || time < now - PATIENCE_MS) throw localizedProblem(422, 'stale');
   return time;
 }

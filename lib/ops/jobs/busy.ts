@@ -1,9 +1,9 @@
 import type { BusyJob, ListedProcess } from '../../job/processes/process-list';
 import type { OpsContext } from '../ui/context';
-import { jobPath, TimeWords } from '../ui/format';
+import { jobPath, TimeFormatter } from '../ui/format';
 import { type ShownJob, showJob, showValues } from './job-view';
 import { type Patch, watch } from './list';
-import { type JobPages, type JobSite, showPage } from './pages';
+import { type JobPageContext, type RouteModule, showPage } from './pages';
 
 const PATH = '/ops/jobs/busy';
 /** Jobs whose arguments and progress are looked up; of others only what their process tells is shown. */
@@ -21,7 +21,7 @@ interface BusyRow extends BusyJob {
 }
 
 /** What runs now, and where. */
-export const busyRoutes: JobPages = (site) => {
+export const busyRoutes: RouteModule = (site) => {
   const { router } = site;
 
   router.get(PATH, async (ctx) => {
@@ -43,7 +43,7 @@ export const busyRoutes: JobPages = (site) => {
     const seen = new Set(String(ctx.query.seen ?? '').split(','));
     watch(site, ctx, async (stream) => {
       const rows = await busyRows(site, ctx, await site.desk.processes.list());
-      const time = new TimeWords(t, new Date());
+      const time = new TimeFormatter(t, new Date());
       const patches: Patch[] = rows.map(({ id, progress, share, startedAt }) => {
         const texts = { progress: progress ?? '–', for: time.span(Date.now() - startedAt) };
         return { id: `job-${id}`, texts, share };
@@ -59,7 +59,11 @@ export const busyRoutes: JobPages = (site) => {
 };
 
 /** The longest running first. */
-async function busyRows(site: JobSite, ctx: OpsContext, processes: readonly ListedProcess[]): Promise<BusyRow[]> {
+async function busyRows(
+  site: JobPageContext,
+  ctx: OpsContext,
+  processes: readonly ListedProcess[],
+): Promise<BusyRow[]> {
   const rules = site.classes.rulesFor(ctx);
   const sets = await site.desk.sets(ctx);
   const jobs = processes.flatMap((process) => process.busy.map((job) => ({ process, job })));

@@ -1,8 +1,8 @@
 import cronstrue from 'cronstrue';
 import { UserError } from '../../core/errors';
 import { attempt } from '../ui/attempt';
-import { refusal } from '../ui/shell';
-import { actOnce, backOf, type JobPages, type JobSite, showPage } from './pages';
+import { localizedProblem } from '../ui/shell';
+import { actOnce, backOf, type JobPageContext, type RouteModule, showPage } from './pages';
 import 'cronstrue/locales/ko';
 import type { JobSets } from '../../job/admin/job-admin';
 import type { CronListing } from '../../job/cron/cron-table';
@@ -16,7 +16,7 @@ const LIST = '/ops/jobs/cron';
 const ACTS = { run: 'runNow', pause: 'pause', resume: 'resume', forget: 'forget' } as const;
 
 /** Recurring jobs. */
-export const cronRoutes: JobPages = (site) => {
+export const cronRoutes: RouteModule = (site) => {
   const { router, desk } = site;
 
   router.get(LIST, async (ctx) => {
@@ -34,7 +34,7 @@ export const cronRoutes: JobPages = (site) => {
           .cron(ctx)
           [ACTS[what]](name)
           .catch((error: unknown) => {
-            throw error instanceof UserError ? refusal(404, 'cronGone', { values: { name } }) : error;
+            throw error instanceof UserError ? localizedProblem(404, 'cronGone', { values: { name } }) : error;
           });
         return { what: `cron.${what}`, name };
       });
@@ -50,7 +50,7 @@ interface CronRow extends CronListing {
 }
 
 /** Recurring jobs, and what became of their latest. @throws when Postgres does not answer. */
-export async function cronRows(site: JobSite, ctx: OpsContext): Promise<CronRow[]> {
+export async function cronRows(site: JobPageContext, ctx: OpsContext): Promise<CronRow[]> {
   const listed = await site.desk.cron(ctx).list();
   // Without Redis nobody knows where a job is.
   const sets = await site.desk.sets(ctx).catch(() => undefined);

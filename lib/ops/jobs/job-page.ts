@@ -10,16 +10,16 @@ import { MAILS_SHOWN, mailsOf } from '../mail/job-mails';
 import { attempt } from '../ui/attempt';
 import type { OpsContext } from '../ui/context';
 import type { IconName } from '../ui/layout';
-import { refusal } from '../ui/shell';
+import { localizedProblem } from '../ui/shell';
 import { type ShownFailure, type ShownJob, showFailures, showJob, showValues } from './job-view';
 import { watch } from './list';
 import { actNames, SET_PAGES } from './list-query';
-import { actOnce, type JobPages, type JobSite, showPage } from './pages';
+import { actOnce, type JobPageContext, type RouteModule, showPage } from './pages';
 
 const PATH = '/ops/jobs/job/:queue/:id';
 
 /** The page of one job, wherever it is. */
-export const jobPageRoutes: JobPages = (site) => {
+export const jobPageRoutes: RouteModule = (site) => {
   const { router } = site;
 
   router.get(PATH, (ctx) => showJobPage(site, ctx));
@@ -37,7 +37,7 @@ export const jobPageRoutes: JobPages = (site) => {
     assertOperator(ctx);
     const { t } = ctx.state;
     const { entry, place } = await find(await site.desk.sets(ctx), ctx);
-    if (!entry || place !== 'waiting') throw refusal(409, 'jobsGone');
+    if (!entry || place !== 'waiting') throw localizedProblem(409, 'jobsGone');
     const job = showJob(entry, site.classes.rulesFor(ctx));
     await showPage(site, ctx, 'delete-waiting', {
       title: t('jobs.job.deleteWaiting.question'),
@@ -57,7 +57,7 @@ export const jobPageRoutes: JobPages = (site) => {
   });
 };
 
-async function showJobPage(site: JobSite, ctx: OpsContext): Promise<void> {
+async function showJobPage(site: JobPageContext, ctx: OpsContext): Promise<void> {
   const place = await find(await site.desk.sets(ctx), ctx);
   const { entry } = place;
   if (!entry) return showGone(site, ctx);
@@ -101,9 +101,9 @@ async function showJobPage(site: JobSite, ctx: OpsContext): Promise<void> {
   await showPage(site, ctx, 'job', locals, shown);
 }
 
-async function showGone(site: JobSite, ctx: OpsContext): Promise<void> {
+async function showGone(site: JobPageContext, ctx: OpsContext): Promise<void> {
   ctx.status = 404;
-  if (ctx.state.json) throw refusal(404, 'jobGone');
+  if (ctx.state.json) throw localizedProblem(404, 'jobGone');
   await showPage(site, ctx, 'job-gone', {
     title: ctx.state.t('jobs.job.gone.title'),
     ...refOf(ctx),
@@ -116,7 +116,7 @@ function find(sets: JobSets, ctx: OpsContext): Promise<FoundPlace> {
   return sets.find(refOf(ctx));
 }
 
-async function whereItRuns({ desk }: JobSite, { id, queue }: ShownJob): Promise<RunningAt | undefined> {
+async function whereItRuns({ desk }: JobPageContext, { id, queue }: ShownJob): Promise<RunningAt | undefined> {
   for (const process of await desk.processes.list()) {
     const job = process.busy.find((one) => one.id === id && one.queue === queue);
     if (job) return { process, job };
@@ -137,7 +137,7 @@ function stateOf({ place, entry }: FoundPlace): string {
 /** @throws ProblemError 404 for what cannot be one. */
 function refOf({ params }: OpsContext): { readonly queue: string; readonly id: string } {
   const { queue = '', id = '' } = params;
-  if (!isRef({ queue, id })) throw refusal(404, 'jobGone');
+  if (!isRef({ queue, id })) throw localizedProblem(404, 'jobGone');
   return { queue, id };
 }
 

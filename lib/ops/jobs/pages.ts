@@ -1,15 +1,15 @@
-import { ArgumentFilter } from '../../core/redact';
+import { Redactor } from '../../core/redact';
 import { JobSets } from '../../job/admin/job-admin';
 import { Queues } from '../../job/admin/queues';
-import { CronBoard } from '../../job/cron/cron-table';
+import { CronTable } from '../../job/cron/cron-table';
 import { type JobClass, jobNameOf } from '../../job/definition/job-class';
 import { ProcessList } from '../../job/processes/process-list';
 import type { JobFilter, SetSources } from '../../job/sets/query';
 import { History } from '../../job/stats/history';
 import { DeliverMailJob } from '../../mailer/message';
-import type { OpsContext, ShowRules, Site } from '../ui/context';
-import type { Deeds } from '../ui/flash';
-import { TimeWords, viaWords } from '../ui/format';
+import type { OpsContext, PageContext, ShowRules } from '../ui/context';
+import type { FlashStore } from '../ui/flash';
+import { TimeFormatter, viaWords } from '../ui/format';
 import type { PageLocals } from '../ui/layout';
 import { SET_PAGES } from './list-query';
 
@@ -26,27 +26,27 @@ export interface JobDeed {
 }
 
 /** What the pages of jobs have at hand. */
-export interface JobSite extends Site {
+export interface JobPageContext extends PageContext {
   readonly desk: JobDesk;
-  readonly deeds: Deeds<JobDeed>;
+  readonly deeds: FlashStore<JobDeed>;
   readonly classes: JobClasses;
 }
 
-export type JobPages = (site: JobSite) => void;
+export type RouteModule = (site: JobPageContext) => void;
 
 /** Of the query: what belongs to one showing of a page, not to the page. */
 const PASSING = ['did', 'select', 'locale', 'theme'];
 
 /** Shows a page, and on it what the form before it has done. */
 export async function showPage(
-  site: JobSite,
+  site: JobPageContext,
   ctx: OpsContext,
   view: string,
   locals: PageLocals,
   json?: unknown,
 ): Promise<void> {
-  const time = new TimeWords(ctx.state.t, new Date());
-  const told = ctx.state.json ? undefined : await site.deeds.told(ctx);
+  const time = new TimeFormatter(ctx.state.t, new Date());
+  const told = ctx.state.json ? undefined : await site.deeds.flash(ctx);
   const who = (by: string) => viaWords(by, ctx.state.t);
   const shared = { time, told, who, here: pathWith(ctx, {}) };
   await site.pages.show(ctx, `jobs/${view}`, { ...shared, ...locals }, json);
@@ -66,7 +66,7 @@ export function pathWith(ctx: OpsContext, changes: Readonly<Record<string, strin
 
 /** Does what the form asks for, once, and goes on to a page that tells of it. @param back where to. */
 export async function actOnce(
-  site: JobSite,
+  site: JobPageContext,
   ctx: OpsContext,
   back: string,
   work: () => Promise<JobDeed>,
@@ -88,11 +88,11 @@ export function backOf({ state }: OpsContext, usual: string): string {
 
 /** The app's job classes, which say whether their arguments may be seen. Loaded when the first job is shown. */
 export class JobClasses {
-  private readonly filter: ArgumentFilter;
+  private readonly filter: Redactor;
   private known: ReadonlyMap<string, JobClass> | undefined;
 
-  constructor(private readonly jobs: Site['jobs']) {
-    this.filter = new ArgumentFilter(jobs.filterArguments);
+  constructor(private readonly jobs: PageContext['jobs']) {
+    this.filter = new Redactor(jobs.filterArguments);
   }
 
   get(name: string): JobClass | undefined {
@@ -126,7 +126,7 @@ export class JobDesk {
   readonly processes: ProcessList;
   readonly history: History;
 
-  constructor(private readonly site: Pick<Site, 'config' | 'redis' | 'knex' | 'events'>) {
+  constructor(private readonly site: Pick<PageContext, 'config' | 'redis' | 'knex' | 'events'>) {
     this.processes = new ProcessList(site.redis.client);
     this.history = new History(site.redis.client);
   }
@@ -141,8 +141,8 @@ export class JobDesk {
     return new Queues(this.sources(ctx));
   }
 
-  cron(ctx: Pick<OpsContext, 'ip'>): CronBoard {
-    return new CronBoard(this.site.knex, this.sources(ctx));
+  cron(ctx: Pick<OpsContext, 'ip'>): CronTable {
+    return new CronTable(this.site.knex, this.sources(ctx));
   }
 
   private sources({ ip }: Pick<OpsContext, 'ip'>): SetSources {

@@ -1,6 +1,6 @@
 import { recentEvent } from '../../cluster/primary/tree-monitor';
 import type { EventMap } from '../../core/events';
-import type { OpsContext, OpsMiddleware, Site } from './context';
+import type { OpsContext, OpsMiddleware, PageContext } from './context';
 import { whoIsAway } from './shell';
 
 type Attempt = Pick<EventMap['operator.failed'], 'command' | 'of'> & { readonly count?: number };
@@ -11,7 +11,7 @@ type Attempt = Pick<EventMap['operator.failed'], 'command' | 'of'> & { readonly 
  * @param read what the form asks for; undefined when it only leads to a question.
  */
 export function attempt(
-  { events, tree }: Pick<Site, 'events' | 'tree'>,
+  { events, tree }: Pick<PageContext, 'events' | 'tree'>,
   read: (ctx: OpsContext) => Attempt | undefined,
 ): OpsMiddleware {
   return async (ctx, next) => {
