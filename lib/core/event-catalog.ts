@@ -79,6 +79,10 @@ const LINES: { readonly [E in EventName]?: (event: EventMap[E]) => Line } = {
   ],
   'operator.command': (e) => ['info', `asked to ${e.command} by ${e.via}`],
   'operator.refused': (e) => ['warn', `${e.command}, asked by ${e.via}: ${e.reason}`],
+  'operator.failed': (e) => [
+    'warn',
+    `${e.command} ${e.of}, asked by ${e.via}: failed, since ${e.service === 'redis' ? 'Redis' : 'Postgres'} did not answer`,
+  ],
   'operator.queue': ({ action, queue, jobs, via }) => [
     'info',
     `${action} queue ${queue}${action === 'clear' ? `, ${jobs} job(s) deleted` : ''}, asked by ${via}`,

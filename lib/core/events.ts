@@ -163,7 +163,16 @@ export interface EventMap {
   'operator.command': { readonly command: string; readonly via: string };
   /** It was not to be had. */
   'operator.refused': { readonly command: string; readonly via: string; readonly reason: string };
-  /** Somebody moved jobs by hand. */
+  /** Redis or Postgres did not answer when somebody asked for it at the pages. */
+  'operator.failed': {
+    readonly command: OperatorAct;
+    /** A queue, a recurring job; of jobs their set. */
+    readonly of: string;
+    readonly count: number;
+    readonly service: 'redis' | 'postgres';
+    readonly via: string;
+  };
+  /** Somebody paused, resumed or emptied a queue. */
   'operator.queue': {
     readonly action: 'pause' | 'resume' | 'clear';
     readonly queue: string;
@@ -195,6 +204,7 @@ export interface EventMap {
     /** Too many wrong ones came from that address: it must wait. */
     readonly locked: boolean;
   };
+  /** Somebody moved jobs by hand. */
   'operator.jobs': { readonly action: string; readonly set: string; readonly count: number; readonly via: string };
   'child.output': { readonly child: string; readonly line: string };
   'child.killed': { readonly child: string; readonly pid: number; readonly reason: string };
@@ -359,3 +369,10 @@ interface AboutJob {
 }
 
 export type EventName = keyof EventMap;
+
+/** What the pages' forms ask for, as far as it needs Redis or Postgres. */
+export type OperatorAct =
+  | `${'pause' | 'resume' | 'clear'} queue`
+  | `${'run' | 'pause' | 'resume' | 'forget'} recurring job`
+  | `${'retry' | 'run' | 'reschedule' | 'kill' | 'delete'} jobs`
+  | 'send a test of';

@@ -17,7 +17,8 @@ import { pageTexts, TEXTS } from './ui/texts';
 
 /** What is asked for on every page. Each folder of pages comes with the first of its pages. */
 export async function createSite(options: OpsOptions): Promise<Koa.Middleware> {
-  new OperatorActs(options.redis, options.events).listen();
+  const { redis, events, tree } = options;
+  new OperatorActs(redis, events, (event) => tree.happened(event)).listen();
   const assets = new Assets(path.join(__dirname, 'assets'), [require.resolve('uplot/dist/uPlot.iife.min.js')]);
   const jobCounts = lazy(async () => new (await import('./jobs/header-counts')).JobCounts(options));
   const counts = async () => (await jobCounts()).read();
@@ -28,7 +29,7 @@ export async function createSite(options: OpsOptions): Promise<Koa.Middleware> {
     pages,
     assets,
     sessions,
-    tries: new SignInThrottle(options.redis),
+    tries: new SignInThrottle(redis),
     streams: new Streams(options.isLeaving, (reader) => sessions.hasLeft(reader)),
     counts,
     lookout: lazy(async () => new (await import('../health/status-collector')).StatusCollector(options)),

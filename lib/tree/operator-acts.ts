@@ -1,5 +1,6 @@
+import { recentEvent } from '../cluster/primary/tree-monitor';
 import type { RecentEvent } from '../cluster/status';
-import type { EventName, Events } from '../core/events';
+import type { EventMap, EventName, Events } from '../core/events';
 import type { Redis, RedisClient } from '../core/redis';
 import { RedisScript } from '../core/redis-script';
 import { Deadline, toError } from '../support/async';
@@ -41,6 +42,8 @@ export class OperatorActs {
   constructor(
     private readonly redis: Redis,
     private readonly events: Events,
+    /** Has the own tree remember what Redis does not take. Absent where no tree is known. */
+    private readonly remember?: (event: RecentEvent) => Promise<void>,
   ) {}
 
   /** From now on. */
@@ -55,7 +58,7 @@ export class OperatorActs {
     await Promise.allSettled(this.underway);
   }
 
-  private async note(name: EventName, payload: object): Promise<void> {
+  private async note(name: EventName, payload: EventMap[EventName]): Promise<void> {
     const { count = 0, ...about } = payload as { readonly count?: number };
     try {
       await this.ready();
@@ -64,6 +67,7 @@ export class OperatorActs {
     } catch (thrown) {
       // The log has it all the same.
       const error = toError(thrown);
+      await this.remember?.(recentEvent(name, payload)).catch(() => undefined);
       this.events.emit('process.error', { error, during: 'keeping in Redis what an operator has done' });
     }
   }

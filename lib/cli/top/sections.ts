@@ -281,6 +281,8 @@ const SENTENCES: Partial<Record<RecentEvent['name'], (about: About) => string>> 
   'operator.adopted': ({ via }) => `adopt the database's jobs, asked by ${via}`,
   'operator.command': ({ command, via }) => `asked to ${command} by ${via}`,
   'operator.refused': ({ command, reason }) => `${command} was refused: ${reason}`,
+  'operator.failed': ({ command, of, service, via }) =>
+    `${command} ${of} failed, ${SERVICES[String(service)]} did not answer: asked by ${via}`,
 };
 
 function sentence({ name, about }: RecentEvent): string {

@@ -1,6 +1,7 @@
 import type { JobSet } from '../../job/sets/job-set';
 import type { Selection } from '../../job/sets/query';
 import { assertOperator } from '../auth/access';
+import { attempt } from '../ui/attempt';
 import type { OpsContext } from '../ui/context';
 import { NumberFormatter } from '../ui/format';
 import { localizedProblem } from '../ui/shell';
@@ -48,7 +49,7 @@ export function actionRoutes(page: SetPage): RouteModule {
       await ask(site, ctx, page, { act, chosen, back: backTo(ctx, path), wrong: undefined, at: '' });
     });
 
-    site.router.post(`${path}/act`, async (ctx) => {
+    site.router.post(`${path}/act`, attempt(site, attemptOn(page)), async (ctx) => {
       const { form } = ctx.state;
       const act = readAct(form, page);
       const chosen = readChosen(form, page);
@@ -62,6 +63,17 @@ export function actionRoutes(page: SetPage): RouteModule {
       if (wrong) return ask(site, ctx, page, { ...question, wrong });
       await actOnce(site, ctx, back, () => move(site, ctx, page, question));
     });
+  };
+}
+
+/** Jobs that are ticked, or as many as the question told; without either the form leads to the question. */
+function attemptOn(page: SetPage) {
+  return ({ state: { form } }: OpsContext) => {
+    const act = readAct(form, page);
+    const { refs } = readChosen(form, page);
+    const plain = isHarmless(act) && refs !== undefined;
+    if (!plain && form.get('confirmed') !== '1') return undefined;
+    return { command: `${act} jobs`, of: page.set, count: refs?.length ?? Number(form.get('expected')) } as const;
   };
 }
 

@@ -1,5 +1,6 @@
 import cronstrue from 'cronstrue';
 import { UserError } from '../../core/errors';
+import { attempt } from '../ui/attempt';
 import { localizedProblem } from '../ui/shell';
 import { actOnce, backOf, type JobPageContext, type RouteModule, showPage } from './pages';
 import 'cronstrue/locales/ko';
@@ -25,7 +26,8 @@ export const cronRoutes: RouteModule = (site) => {
   });
 
   for (const what of ['run', 'pause', 'resume', 'forget'] as const) {
-    router.post(`${LIST}/:name/${what}`, async (ctx) => {
+    const asked = attempt(site, ({ params }) => ({ command: `${what} recurring job`, of: params.name ?? '' }));
+    router.post(`${LIST}/:name/${what}`, asked, async (ctx) => {
       const { name = '' } = ctx.params;
       await actOnce(site, ctx, backOf(ctx, LIST), async () => {
         await desk

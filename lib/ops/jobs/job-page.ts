@@ -7,6 +7,7 @@ import { isRef } from '../../job/sets/query';
 import { assertOperator } from '../auth/access';
 import { DELIVERIES } from '../mail/deliveries';
 import { MAILS_SHOWN, mailsOf } from '../mail/job-mails';
+import { attempt } from '../ui/attempt';
 import type { OpsContext } from '../ui/context';
 import type { IconName } from '../ui/layout';
 import { localizedProblem } from '../ui/shell';
@@ -45,7 +46,8 @@ export const jobPageRoutes: RouteModule = (site) => {
     });
   });
 
-  router.post(`${PATH}/delete`, async (ctx) => {
+  const asked = attempt(site, () => ({ command: 'delete jobs', of: 'waiting', count: 1 }));
+  router.post(`${PATH}/delete`, asked, async (ctx) => {
     const ref = refOf(ctx);
     const back = `/ops/jobs/queues/${encodeURIComponent(ref.queue)}`;
     await actOnce(site, ctx, back, async () => {

@@ -1,9 +1,11 @@
+import type { OperatorAct } from '../../core/events';
 import { slotHolders } from '../../health/probes';
 import type { ListedQueue } from '../../job/admin/queues';
 import type { ListedProcess } from '../../job/processes/process-list';
 import { InvalidRequestError } from '../../job/sets/query';
 import type { HistorySum } from '../../job/stats/history';
 import { assertOperator } from '../auth/access';
+import { attempt } from '../ui/attempt';
 import type { OpsContext } from '../ui/context';
 import { holderWords, NumberFormatter, Paging, PER_PAGE, TimeFormatter, Words } from '../ui/format';
 import { localizedProblem } from '../ui/shell';
@@ -23,6 +25,7 @@ const TYPED_ABOVE = 25;
 /** The queues, and what waits in each. */
 export const queueRoutes: RouteModule = (site) => {
   const { router, desk } = site;
+  const attemptOn = (command: OperatorAct) => attempt(site, ({ params }) => ({ command, of: params.queue ?? '' }));
 
   router.get(LIST, (ctx) => showQueues(site, ctx));
   router.get(EVENTS, (ctx) => queueEvents(site, ctx));
@@ -33,7 +36,7 @@ export const queueRoutes: RouteModule = (site) => {
   });
 
   for (const what of ['pause', 'resume'] as const) {
-    router.post(`${ONE}/${what}`, async (ctx) => {
+    router.post(`${ONE}/${what}`, attemptOn(`${what} queue`), async (ctx) => {
       const { name } = await queueOf(site, ctx);
       await actOnce(site, ctx, backOf(ctx, LIST), async () => {
         await desk.queues(ctx)[what](name);
@@ -42,7 +45,7 @@ export const queueRoutes: RouteModule = (site) => {
     });
   }
 
-  router.post(`${ONE}/clear`, async (ctx) => {
+  router.post(`${ONE}/clear`, attemptOn('clear queue'), async (ctx) => {
     const { form } = ctx.state;
     const queue = await queueOf(site, ctx);
     const expected = Number(form.get('expected'));

@@ -1,6 +1,7 @@
 import type { PreviewedMail, PreviewName, PreviewResponse } from '../../mailer/preview/preview-registry';
 import { isAddress } from '../../support/email-address';
 import { assertOperator } from '../auth/access';
+import { attempt } from '../ui/attempt';
 import type { OpsContext, PageContext, PageModule } from '../ui/context';
 import { FlashStore } from '../ui/flash';
 import { localizedProblem } from '../ui/shell';
@@ -159,7 +160,11 @@ function testRoutes(source: PreviewSource): PageModule {
       await form(ctx, { sent, wrong: false, to: sent?.to ?? '' });
     });
 
-    site.router.post(SEND, async (ctx) => {
+    const asked = attempt(site, ({ params }) => ({
+      command: 'send a test of',
+      of: `${params.mailer}#${params.action}`,
+    }));
+    site.router.post(SEND, asked, async (ctx) => {
       const to = (ctx.state.form.get('to') ?? '').trim();
       if (!isAddress(to)) {
         ctx.status = 422;

@@ -123,10 +123,8 @@ function troubleOf(thrown: unknown): Trouble {
     const known = typeof reason === 'string' ? reason : reasonOf(status);
     return { status, reason: known, values, headers: thrown.options.headers ?? {}, code: String(status) };
   }
-  const error = toError(thrown);
-  const named = error.name === 'Error' ? error.constructor.name : error.name;
-  const code = 'code' in error && error.code ? String(error.code) : named;
-  const away = whoIsAway(error, code);
+  const code = codeIn(toError(thrown));
+  const away = whoIsAway(thrown);
   const retry = { 'Retry-After': '2' };
   if (away) return { status: 503, reason: 'away', values: { who: away }, headers: retry, code };
   return { status: 500, reason: 'fault', values: {}, headers: {}, code };
@@ -137,15 +135,22 @@ function reasonOf(status: number): string {
   return known[status] ?? (status >= 500 ? 'fault' : 'wrong');
 }
 
-/** Which of the servers behind this one did not answer. */
-function whoIsAway(error: Error, code: string): 'Redis' | 'Postgres' | undefined {
+function codeIn(error: Error): string {
+  const named = error.name === 'Error' ? error.constructor.name : error.name;
+  return 'code' in error && error.code ? String(error.code) : named;
+}
+
+/** Which of the servers behind this one did not answer, if that is what was thrown. */
+export function whoIsAway(thrown: unknown): 'Redis' | 'Postgres' | undefined {
+  if (thrown instanceof ProblemError) return undefined;
+  const error = toError(thrown);
   if (/^(Client(Offline|Closed)|SocketClosed|SocketTimeout|ConnectionTimeout|CommandTimeout|Timeout)/.test(error.name))
     return error.name.startsWith('TimeoutError') && error.message.includes('query') ? 'Postgres' : 'Redis';
   if (/^(Client(Offline|Closed)|SocketClosed|ConnectionTimeout|CommandTimeout|Timeout)/.test(error.constructor.name))
     return 'Redis';
   if (error.name === 'KnexTimeoutError' || error.message.startsWith('Connection terminated')) return 'Postgres';
   return /^(ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENOTFOUND|EAI_AGAIN|08\w{3}|53300|57P0[123])$/.test(
-    code,
+    codeIn(error),
   )
     ? 'Postgres'
     : undefined;

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
 import { until } from '../../support/until';
 import SyncInvoiceJob from '../jobs/shop/jobs/sync-invoice';
 import WelcomeMailJob from '../jobs/shop/jobs/welcome-mail';
 import { ShopStage } from '../jobs/shop-stage';
-import { OPERATOR, VIEWER, Visitor } from '../jobs/visitor';
-import { SIGNED } from '../ops-web';
+import { OPERATOR, textOf, VIEWER, Visitor } from '../jobs/visitor';
+import { SIGNED, tokenIn } from '../ops-web';
 
 describe('what operators do', () => {
   let stage: ShopStage;
@@ -66,6 +68,41 @@ describe('what operators do', () => {
     const told = 'Recurring job PruneSessionsJob';
     await eventsWith(new RegExp(`${told} resumed, .* ${told} paused, .* ${told} run by hand, by an operator`));
     const seen = await eventsWith(/PruneSessionsJob resumed, by an operator/, viewer);
+    assert.doesNotMatch(seen, /127\.0\.0\.1/);
+  });
+
+  it('is told while Redis is away, too: what failed for that, and what needs no Redis', async () => {
+    const deadId = '00000000-0000-4000-8000-000000000001';
+    fs.mkdirSync(path.join(stage.ops.folder, '.catamount/mails'), { recursive: true });
+    fs.writeFileSync(path.join(stage.ops.folder, '.catamount/mails/20261127-1-a.eml'), 'Subject: Hello\r\n\r\nHi');
+    const token = tokenIn((await operator.get('/ops/mail/inbox')).body);
+    await stage.ops.redis.stop();
+    const fails = async (path: string, fields: Readonly<Record<string, string>> = {}) => {
+      const answer = await operator.send(path, { token, ...fields });
+      assert.equal(answer.status, 503, `${path}: ${textOf(answer.body)}`);
+    };
+    await fails('/ops/jobs/queues/default/pause');
+    await fails('/ops/jobs/dead/act', { act: 'retry', id: `default/${deadId}` });
+    await fails('/ops/jobs/retries/act', { act: 'kill', all: '1', ...confirmed(3) });
+    await fails('/ops/jobs/cron/PruneSessionsJob/run');
+    assert.equal((await operator.send('/ops/mail/inbox/20261127-1-a.eml/delete', { token })).status, 303);
+    const failed = 'failed, Redis did not answer: asked by an operator \\(127\\.0\\.0\\.1\\)';
+    await eventsWith(/1 mail of the inbox deleted, by an operator \(127\.0\.0\.1\)/);
+    for (const what of [
+      'Pause queue default',
+      'Retry 1 dead job',
+      'Kill 3 retries',
+      'Run recurring job PruneSessionsJob',
+    ])
+      await eventsWith(new RegExp(`${what} ${failed}`));
+    // A form that only leads to the question has asked for nothing.
+    await fails('/ops/jobs/dead/act', { act: 'delete', all: '1' });
+    await fails('/ops/jobs/queues/mailer/resume');
+    assert.doesNotMatch(await eventsWith(/Resume queue mailer failed/), /Delete/);
+    await until('the page tells of it in Korean', async () => {
+      return /default 큐 일시 중지 실패: Redis 응답 없음/.test(await operator.read('/ops?locale=ko'));
+    });
+    const seen = await eventsWith(/Resume queue mailer failed, Redis did not answer: asked by an operator /, viewer);
     assert.doesNotMatch(seen, /127\.0\.0\.1/);
   });
 
