@@ -173,7 +173,7 @@ export interface EventMap {
   };
   /** Somebody steered a recurring job. */
   'operator.cron': {
-    readonly action: 'run' | 'pause' | 'resume' | 'forget';
+    readonly action: 'trigger' | 'pause' | 'resume' | 'forget';
     readonly name: string;
     readonly via: string;
   };

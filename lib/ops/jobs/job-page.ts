@@ -1,5 +1,5 @@
 import { WHOLE } from '../../core/redact';
-import type { JobSets } from '../../job/admin/job-admin';
+import type { JobAdmin } from '../../job/admin/job-admin';
 import type { BusyJob, ProcessInfo } from '../../job/processes/process-list';
 import type { JobEntry } from '../../job/sets/entry';
 import type { FoundPlace } from '../../job/sets/find-job';
@@ -10,9 +10,9 @@ import { MAILS_SHOWN, mailsOf } from '../mail/job-mails';
 import type { OpsContext } from '../ui/context';
 import type { IconName } from '../ui/layout';
 import { refusal } from '../ui/shell';
-import { type ShownFailure, type ShownJob, showFailures, showJob, showValues } from './job-view';
+import { type JobView, type ShownFailure, showFailures, showJob, showValues } from './job-view';
 import { watch } from './list';
-import { actNames, SET_PAGES } from './list-query';
+import { SET_PAGES } from './list-query';
 import { actOnce, type JobPages, type JobSite, showPage } from './pages';
 
 const PATH = '/ops/jobs/job/:queue/:id';
@@ -27,7 +27,7 @@ export const jobPageRoutes: JobPages = (site) => {
     const { t } = ctx.state;
     const seen = String(ctx.query.seen ?? '');
     watch(site, ctx, async (stream) => {
-      const state = stateOf(await find(await site.desk.sets(ctx), ctx));
+      const state = stateOf(await find(site, ctx));
       if (state !== seen) stream.sendWhenNew('news', { text: t('jobs.job.moved') });
     });
   });
@@ -35,7 +35,7 @@ export const jobPageRoutes: JobPages = (site) => {
   router.get(`${PATH}/delete`, async (ctx) => {
     assertOperator(ctx);
     const { t } = ctx.state;
-    const { entry, place } = await find(await site.desk.sets(ctx), ctx);
+    const { entry, place } = await find(site, ctx);
     if (!entry || place !== 'waiting') throw refusal(409, 'jobsGone');
     const job = showJob(entry, site.classes.rulesFor(ctx));
     await showPage(site, ctx, 'delete-waiting', {
@@ -49,21 +49,20 @@ export const jobPageRoutes: JobPages = (site) => {
     const ref = refOf(ctx);
     const back = `/ops/jobs/queues/${encodeURIComponent(ref.queue)}`;
     await actOnce(site, ctx, back, async () => {
-      const deleted = await (await site.desk.sets(ctx)).waiting(ref.queue).delete(ref);
-      return { what: 'delete', moved: deleted ? 1 : 0, asked: 1, complete: true };
+      return { what: 'delete', asked: 1, ...(await site.admin(ctx).act('delete', 'waiting', ref)) };
     });
   });
 };
 
 async function showJobPage(site: JobSite, ctx: OpsContext): Promise<void> {
-  const place = await find(await site.desk.sets(ctx), ctx);
+  const place = await find(site, ctx);
   const { entry } = place;
   if (!entry) return showGone(site, ctx);
   const rules = site.classes.rulesFor(ctx);
   const job = showJob(entry, rules, WHOLE);
   const failures = showFailures(entry, rules);
-  const running = place.place === 'active' ? await whereItRuns(site, job) : undefined;
-  const page = SET_PAGES.find(({ set }) => set === place.place);
+  const running = place.place === 'active' ? await whereItRuns(site.admin(ctx), job) : undefined;
+  const page = SET_PAGES.find(({ name }) => name === place.place);
   const limit = site.classes.get(job.class ?? '')?.retry.limit;
   const { locale, attributes } = entry.context;
   const shown = {
@@ -88,7 +87,7 @@ async function showJobPage(site: JobSite, ctx: OpsContext): Promise<void> {
     title: job.class ?? ctx.state.t('jobs.unnamed'),
     ...shown,
     page,
-    acts: page ? actNames(page) : [],
+    acts: page ? page.actions : [],
     runs: limit === undefined || !Number.isFinite(limit) ? null : limit + 1,
     everything: rules.everything,
     mailsShown: MAILS_SHOWN,
@@ -110,12 +109,12 @@ async function showGone(site: JobSite, ctx: OpsContext): Promise<void> {
   });
 }
 
-function find(sets: JobSets, ctx: OpsContext): Promise<FoundPlace> {
-  return sets.find(refOf(ctx));
+function find(site: JobSite, ctx: OpsContext): Promise<FoundPlace> {
+  return site.admin(ctx).find(refOf(ctx));
 }
 
-async function whereItRuns({ desk }: JobSite, { id, queue }: ShownJob): Promise<RunningAt | undefined> {
-  for (const process of await desk.processes.list()) {
+async function whereItRuns({ processes }: JobAdmin, { id, queue }: JobView): Promise<RunningAt | undefined> {
+  for (const process of await processes.list()) {
     const job = process.busy.find((one) => one.id === id && one.queue === queue);
     if (job) return { process, job };
   }
@@ -158,7 +157,7 @@ export interface RunningAt {
 }
 
 export interface TimelineParts {
-  readonly job: ShownJob;
+  readonly job: JobView;
   readonly failures: readonly ShownFailure[];
   readonly place: FoundPlace;
   readonly running: RunningAt | undefined;
@@ -194,8 +193,8 @@ function latest({ job, place, failures, running }: TimelineParts): JobEvent[] {
       return event('due', 'unknown', 'more');
     case 'waiting':
       return event('waiting', 'unknown', 'more', job.at, { count: place.ahead ?? 0, queue: job.queue });
-    case 'held':
-      return event('held', 'unknown', 'more');
+    case 'blocked':
+      return event('blocked', 'unknown', 'more');
     case 'active': {
       const { host, pid } = running?.process ?? {};
       const at = running ? new Date(running.job.startedAt) : null;
@@ -206,7 +205,7 @@ function latest({ job, place, failures, running }: TimelineParts): JobEvent[] {
   }
 }
 
-function failed(job: ShownJob, failure: ShownFailure, index: number): JobEvent {
+function failed(job: JobView, failure: ShownFailure, index: number): JobEvent {
   const { run } = failure;
   const died = index === 0 && job.set === 'dead' && !job.killed;
   return {
@@ -224,6 +223,6 @@ function failed(job: ShownJob, failure: ShownFailure, index: number): JobEvent {
   };
 }
 
-function attemptOf(job: ShownJob, failures: readonly ShownFailure[], index: number): number {
+function attemptOf(job: JobView, failures: readonly ShownFailure[], index: number): number {
   return failures[index]?.run?.attempt ?? job.attempts - index;
 }

@@ -1,14 +1,16 @@
 import { slotHolders } from '../../health/probes';
-import type { ListedQueue } from '../../job/admin/queues';
+import type { JobAdmin } from '../../job/admin/job-admin';
+import { type ListedQueue, queueJson } from '../../job/admin/queues';
 import type { ListedProcess } from '../../job/processes/process-list';
 import { InvalidRequestError } from '../../job/sets/query';
 import type { HistorySum } from '../../job/stats/history';
+import { snakeCase } from '../../support/snake-case';
 import { assertOperator } from '../auth/access';
 import type { OpsContext } from '../ui/context';
 import { Format, holderWords, Paging, PER_PAGE, TimeWords, Words } from '../ui/format';
 import { refusal } from '../ui/shell';
-import { cronRows } from './cron';
-import { showJob } from './job-view';
+import { cronRowJson, cronRows } from './cron';
+import { pageJson, showJob } from './job-view';
 import { type Patch, watch } from './list';
 import { badQuery, isFiltering, jobFilter, readFilters, readPage } from './list-query';
 import { actOnce, backOf, type JobPages, type JobSite, pathWith, placesOf, showPage } from './pages';
@@ -22,7 +24,7 @@ const TYPED_ABOVE = 25;
 
 /** The queues, and what waits in each. */
 export const queueRoutes: JobPages = (site) => {
-  const { router, desk } = site;
+  const { router } = site;
 
   router.get(LIST, (ctx) => showQueues(site, ctx));
   router.get(EVENTS, (ctx) => queueEvents(site, ctx));
@@ -36,7 +38,7 @@ export const queueRoutes: JobPages = (site) => {
     router.post(`${ONE}/${what}`, async (ctx) => {
       const { name } = await queueOf(site, ctx);
       await actOnce(site, ctx, backOf(ctx, LIST), async () => {
-        await desk.queues(ctx)[what](name);
+        await site.admin(ctx).queues[what](name);
         return { what, name };
       });
     });
@@ -50,16 +52,21 @@ export const queueRoutes: JobPages = (site) => {
     const typed = expected <= TYPED_ABOVE || form.get('count')?.trim() === String(expected);
     if (!known || !typed) return askToClear(site, ctx, queue, true);
     await actOnce(site, ctx, `${LIST}/${queue.name}`, async () => {
-      return { what: 'clear', name: queue.name, moved: await desk.queues(ctx).clear(queue.name), asked: expected };
+      return {
+        what: 'clear',
+        name: queue.name,
+        moved: await site.admin(ctx).queues.clear(queue.name),
+        asked: expected,
+      };
     });
   });
 };
 
 async function showQueues(site: JobSite, ctx: OpsContext): Promise<void> {
-  const { config, desk } = site;
+  const { config } = site;
   const [queues, processes, cron] = await Promise.all([
-    desk.queues(ctx).list(),
-    desk.processes.list(),
+    site.admin(ctx).queues.list(),
+    site.admin(ctx).processes.list(),
     // Postgres may be away, which says nothing of queues.
     cronRows(site, ctx).catch(() => null),
   ]);
@@ -78,7 +85,7 @@ async function showQueues(site: JobSite, ctx: OpsContext): Promise<void> {
     everything: ctx.state.visitor.role === 'operator',
     live: `${EVENTS}?seen=${encodeURIComponent(stateOf(queues))}`,
   };
-  await showPage(site, ctx, 'queues', locals, { queues, cron });
+  await showPage(site, ctx, 'queues', locals, { queues: queues.map(queueJson), cron: cron?.map(cronRowJson) ?? null });
 }
 
 /** Numbers change in place; a queue more or less is told of. */
@@ -87,7 +94,7 @@ function queueEvents(site: JobSite, ctx: OpsContext): void {
   const seen = String(ctx.query.seen ?? '');
   const { count } = new Format(locale);
   watch(site, ctx, async (stream) => {
-    const queues = await site.desk.queues(ctx).list();
+    const queues = await site.admin(ctx).queues.list();
     const time = new TimeWords(t, new Date());
     const patches = queues.map((queue): Patch => {
       const size = jobsIn(queue);
@@ -111,13 +118,13 @@ async function showWaiting(site: JobSite, ctx: OpsContext): Promise<void> {
   const asked = readPage(ctx);
   const allowed = rules.everything ? (['q', 'class', 'tag'] as const) : (['class', 'tag'] as const);
   const filters = readFilters((name) => ctx.query[name], allowed);
-  const list = (await site.desk.sets(ctx)).waiting(queue.name);
-  const request = { ...jobFilter({ set: 'scheduled' }, filters, Date.now()), limit: PER_PAGE };
+  const list = site.admin(ctx).waiting(queue.name);
+  const request = { ...jobFilter({ name: 'scheduled' }, filters, Date.now()), limit: PER_PAGE };
   let found = await list.page({ ...request, offset: (asked - 1) * PER_PAGE });
   const paging = Paging.of(ctx, found.total ?? 0);
   if (found.entries.length === 0 && paging.total > 0) found = await list.page({ ...request, offset: paging.from });
   const rows = found.entries.map((entry) => showJob(entry, rules));
-  const processes = await site.desk.processes.list();
+  const processes = await site.admin(ctx).processes.list();
   const locals = {
     title: queue.name,
     queue,
@@ -134,13 +141,18 @@ async function showWaiting(site: JobSite, ctx: OpsContext): Promise<void> {
     everything: rules.everything,
     to: (changes: Readonly<Record<string, string | null>>) => pathWith(ctx, changes),
   };
-  await showPage(site, ctx, 'queue', locals, { queue, jobs: rows, total: paging.total, complete: found.complete });
+  await showPage(site, ctx, 'queue', locals, {
+    queue: queueJson(queue),
+    jobs: rows.map(pageJson),
+    total: paging.total,
+    complete: found.complete,
+  });
 }
 
 /** @throws ProblemError 404. */
-async function queueOf({ desk }: JobSite, ctx: OpsContext): Promise<ListedQueue> {
+async function queueOf(site: JobSite, ctx: OpsContext): Promise<ListedQueue> {
   const { queue: name = '' } = ctx.params;
-  const queues = desk.queues(ctx);
+  const queues = site.admin(ctx).queues;
   if (!(await queues.names()).includes(name)) throw refusal(404, 'queueGone', { values: { name } });
   const [queue] = await queues.list([name]);
   if (!queue) throw new InvalidRequestError(`there is no queue ${name}`);
@@ -155,8 +167,8 @@ async function askToClear(site: JobSite, ctx: OpsContext, queue: ListedQueue, wr
 }
 
 /** What a clear would delete. */
-function jobsIn({ waiting, held, inOutbox }: ListedQueue): number {
-  return waiting + held + (inOutbox ?? 0);
+function jobsIn({ waiting, blocked, inOutbox }: ListedQueue): number {
+  return waiting + blocked + (inOutbox ?? 0);
 }
 
 function isLate({ latencyMs }: ListedQueue, limitMs: number): boolean {
@@ -187,9 +199,15 @@ export const classRoutes: JobPages = (site) => {
     const { period: asked = 'hour' } = ctx.query;
     const period = PERIODS.find((each) => each === asked);
     if (!period) throw badQuery('period', String(asked));
-    const history = await historyOf(site, period);
+    const history = await historyOf(site.admin(ctx), period);
     const title = ctx.state.t('jobs.classes.title');
-    await showPage(site, ctx, 'classes', { title, period, periods: PERIODS, ...history }, { period, ...history });
+    await showPage(
+      site,
+      ctx,
+      'classes',
+      { title, period, periods: PERIODS, ...history },
+      { period, ...(snakeCase(history) as object) },
+    );
   });
 
   site.router.get(`${PATH}/:name`, (ctx) => showClass(site, ctx));
@@ -197,14 +215,13 @@ export const classRoutes: JobPages = (site) => {
 
 /** Where the jobs of one class are, and what became of others. */
 async function showClass(site: JobSite, ctx: OpsContext): Promise<void> {
-  const { desk } = site;
   const { name = '' } = ctx.params;
-  const queues = await desk.queues(ctx).names();
+  const admin = site.admin(ctx);
   const query = `?class=${encodeURIComponent(name)}`;
   const [places, processes, ...histories] = await Promise.all([
-    placesOf(await desk.sets(ctx), queues, { class: name }, query),
-    desk.processes.list(),
-    ...PERIODS.map((period) => historyOf(site, period)),
+    placesOf(admin, { class: name }, query),
+    site.admin(ctx).processes.list(),
+    ...PERIODS.map((period) => historyOf(site.admin(ctx), period)),
   ]);
   const running = processes.flatMap(({ busy }) => busy.filter((job) => job.class === name)).length;
   const history = PERIODS.map((period, index) => {
@@ -213,13 +230,13 @@ async function showClass(site: JobSite, ctx: OpsContext): Promise<void> {
   const isKnown = places.length > 0 || running > 0 || history.some(({ row }) => row !== null);
   if (!isKnown && !site.classes.get(name)) throw refusal(404, 'classGone', { values: { name } });
   const locals = { title: name, places, running, history, current: 'classes' };
-  await showPage(site, ctx, 'class', locals, { class: name, running, places, history });
+  await showPage(site, ctx, 'class', locals, { class: name, running, places, history: snakeCase(history) });
 }
 
-function historyOf({ desk }: JobSite, period: Period): Promise<HistorySum> {
-  if (period === 'all') return desk.history.totals();
+function historyOf({ history }: JobAdmin, period: Period): Promise<HistorySum> {
+  if (period === 'all') return history.totals();
   const now = Date.now();
   // Both ends are included.
   const minutes = period === 'hour' ? 59 : 24 * 60 - 1;
-  return desk.history.sum(new Date(now - minutes * 60_000), new Date(now));
+  return history.sum(new Date(now - minutes * 60_000), new Date(now));
 }

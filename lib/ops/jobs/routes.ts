@@ -1,13 +1,13 @@
 import type { PageGroup } from '../ui/context';
 import { Deeds } from '../ui/flash';
 
-import { actRoutes } from './actions';
+import { actionRoutes } from './actions';
 import { busyRoutes } from './busy';
 import { cronRoutes } from './cron';
 import { jobPageRoutes } from './job-page';
 import { listRoutes } from './list';
 import { SET_PAGES } from './list-query';
-import { JobClasses, type JobDeed, JobDesk, type JobSite } from './pages';
+import { adminFor, JobClasses, type JobDeed, type JobSite } from './pages';
 import { classRoutes, queueRoutes } from './queues';
 import { findRoutes } from './search';
 
@@ -15,12 +15,12 @@ import { findRoutes } from './search';
 export const jobRoutes: PageGroup = (site) => {
   const jobSite: JobSite = {
     ...site,
-    desk: new JobDesk(site),
+    admin: (ctx) => adminFor(site, ctx),
     deeds: new Deeds<JobDeed>(site.redis.client),
     classes: new JobClasses(site.jobs),
   };
   site.router.get('/ops/jobs', (ctx) => ctx.redirect('/ops/jobs/queues'));
-  const lists = SET_PAGES.flatMap((page) => [listRoutes(page), actRoutes(page)]);
+  const lists = SET_PAGES.flatMap((page) => [listRoutes(page), actionRoutes(page)]);
   for (const pages of [queueRoutes, busyRoutes, ...lists, cronRoutes, classRoutes, jobPageRoutes, findRoutes])
     pages(jobSite);
 };

@@ -143,7 +143,7 @@ describe('jobs processes and jobs stats', () => {
       );
     assert.match(
       text,
-      /^queue +waiting +running +held +in outbox +latency +state\ndefault +0 +1 +0 +0 +\d+ ms +open$/m,
+      /^queue +waiting +running +blocked +in outbox +latency +state\ndefault +0 +1 +0 +0 +\d+ ms +open$/m,
     );
     const [queue] = json.queues as readonly Record<string, unknown>[];
     assert.deepEqual([queue?.name, queue?.active, queue?.paused, queue?.in_outbox], ['default', 1, null, 0]);

@@ -211,7 +211,7 @@ describe('pages of queues, of what runs, and of recurring jobs', () => {
     assert.deepEqual(
       stage.ops.operated.map(([name, payload]) => [name, ...Object.values(payload).slice(0, 2)]),
       [
-        ['operator.cron', 'run', 'PruneSessionsJob'],
+        ['operator.cron', 'trigger', 'PruneSessionsJob'],
         ['operator.cron', 'pause', 'send-digests'],
         ['operator.cron', 'resume', 'send-digests'],
       ],
