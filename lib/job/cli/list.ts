@@ -54,7 +54,7 @@ export const LIST: JobCommand = {
     if (set !== BUSY) return (context) => listSet(context, set as StoredSet, request);
     if (options.tag ?? options.error ?? options.text ?? options.after)
       throw wrongUsage(
-        'busy jobs are filtered by --queue and --class only: what else they are is not known to their processes.',
+        'Of busy jobs only their queue, class and attempt are known: use --queue and --class.',
       );
     return (context) => listBusy(context, request);
   },
