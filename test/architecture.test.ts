@@ -200,6 +200,15 @@ describe('architecture', () => {
     );
   });
 
+  it('has a README that is read in one sitting', () => {
+    const lengthOf = (file: string) => fs.readFileSync(path.join(root, file), 'utf8').split('\n').length - 1;
+    assert.ok(
+      lengthOf('README.md') <= 250,
+      `README.md has ${lengthOf('README.md')} lines: move what is new to a guide`,
+    );
+    assert.ok(lengthOf('lib/README.md') <= 90, `lib/README.md has ${lengthOf('lib/README.md')} lines`);
+  });
+
   it('names no file for leftovers', () => {
     assert.deepEqual(
       sources.filter(({ file }) => /(util|helper|common|misc|manager)/i.test(file)).map(({ file }) => file),

@@ -47,6 +47,34 @@ describe('the guides', () => {
     );
   });
 
+  it('name no file or folder of lib that is not there', () => {
+    const folders = fs
+      .readdirSync(path.join(ROOT, 'lib'), { withFileTypes: true })
+      .filter((entry) => entry.isDirectory());
+    const named = guides.flatMap((guide) =>
+      [...read(guide).matchAll(/`(?:lib\/)?(([\w-]+)(?:\/[\w-]+)+)(\.ts)?\/?`/g)]
+        .filter(([, , folder]) => folders.some(({ name }) => name === folder))
+        .map(([, target = '']) => [guide, target] as const),
+    );
+    assert.ok(named.length > 0);
+    assert.deepEqual(
+      named.filter(([guide, target]) =>
+        [path.dirname(guide), 'lib'].every((folder) => {
+          const file = path.join(ROOT, folder, target);
+          return !fs.existsSync(file) && !fs.existsSync(`${file}.ts`);
+        }),
+      ),
+      [],
+    );
+  });
+
+  it('hold no path of a machine and no placeholder', () => {
+    assert.deepEqual(
+      guides.filter((guide) => /@@|\/root\/|\/home\/|\/work\//.test(read(guide))),
+      [],
+    );
+  });
+
   it('name no test file that is not there', () => {
     const named = guides.flatMap((guide) =>
       [...read(guide).matchAll(/\btest\/[\w/-]+\.(?:test|deep)\.ts\b/g)].map(([file]) => `${guide}: ${file}`),

@@ -58,6 +58,8 @@ describe("a stranger's app on the package", () => {
     for (const file of [
       'package.json',
       'README.md',
+      'lib/README.md',
+      'lib/job/README.md',
       'dist/lib/index.js',
       'dist/lib/index.d.ts',
       'dist/lib/testing/index.js',
@@ -67,7 +69,7 @@ describe("a stranger's app on the package", () => {
       assert.ok(files.includes(file), file);
     const foreign = files.filter(
       (file) =>
-        !/^(package\.json|README\.md|lib\/README\.md|\.github\/LICENSE)$/.test(file) &&
+        !/^(package\.json|README\.md|lib\/(?:\w+\/)?README\.md|\.github\/LICENSE)$/.test(file) &&
         (!file.startsWith('dist/lib/') ||
           file.startsWith('dist/lib/app/') ||
           /embedded\/binaries\/|(?<!\.d)\.ts$/.test(file)),

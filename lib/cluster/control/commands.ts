@@ -16,7 +16,7 @@ export interface Command {
   /** Signals to the primary that ask for the same. */
   readonly signals: readonly NodeJS.Signals[];
   readonly argument?: CommandArgument;
-  /** One line, for the help and the README. */
+  /** One line, for the help and the guide to operations. */
   readonly help: string;
   /** Said when it is done, where it may be taken for something else. */
   readonly remark?: string;
@@ -31,7 +31,7 @@ export interface Command {
 const done = (work: Promise<unknown>): Promise<object> => work.then(() => ({ status: 'ok' }));
 const scaled = (work: Promise<number>): Promise<object> => work.then((workers) => ({ status: 'ok', workers }));
 
-/** THE table: the socket, the CLI, the signals, the help and the README are all made from it. */
+/** THE table: the socket, the CLI, the signals, the help and lib/cluster/README.md are all made from it. */
 export const COMMANDS: readonly Command[] = [
   {
     name: 'stats',
@@ -179,7 +179,7 @@ export function parseArgument(command: Command, text: string | undefined): numbe
   throw new UserError(`${usageOf(command)} needs ${argument.meaning}, a whole number: ${given}.`, EXIT.usage);
 }
 
-/** The table as Markdown, for the README. */
+/** The table as Markdown, for lib/cluster/README.md. */
 export function commandTable(): string {
   const rows = COMMANDS.map((command) => {
     const signals = command.signals.map((signal) => `\`${signal.slice('SIG'.length)}\``).join(', ');

@@ -56,7 +56,7 @@ export interface JobCommand {
   readonly options: readonly OptionName[];
   /** What must answer for it to be of use. */
   readonly needs: readonly ('redis' | 'postgres')[];
-  /** One line, for the help and the README. */
+  /** One line, for the help and the guide to jobs. */
   readonly help: string;
   /** Checks what was typed before anything is connected. @throws UserError, exit code 64. */
   prepare(input: CommandInput): Run;
@@ -74,7 +74,7 @@ export function usageOf({ name, operands }: Pick<JobCommand, 'name' | 'operands'
   return ['jobs', name, ...words].join(' ');
 }
 
-/** THE table of options: what is read, the help and the README are all made from it. */
+/** THE table of options: what is read, the help and the table in the guide to jobs are all made from it. */
 export const OPTIONS = {
   queue: {
     type: 'string',

@@ -17,7 +17,7 @@ import { PROCESSES } from './processes';
 import { ADOPT, CLEAR, PAUSE, RESUME, STATS } from './queues';
 import { SHOW } from './show';
 
-/** THE table of the commands behind `jobs`: the parser, the help and the README are all made from it. */
+/** THE table of the commands behind `jobs`: the parser, the help and lib/job/README.md are all made from it. */
 export const JOB_COMMANDS: readonly JobCommand[] = [
   STATS,
   LIST,
@@ -32,7 +32,7 @@ export const JOB_COMMANDS: readonly JobCommand[] = [
   ADOPT,
 ];
 
-/** The table as Markdown, for the README. */
+/** The table as Markdown, for lib/job/README.md. */
 export function jobCommandTable(): string {
   const rows = JOB_COMMANDS.map((command) => `| \`catamount ${usageOf(command)}\` | ${command.help} |`);
   return ['| command | what it does |', '|---|---|', ...rows].join('\n');

@@ -92,9 +92,9 @@ describe('what is typed behind jobs', () => {
 });
 
 describe('the table of jobs commands', () => {
-  it('stands in the README', () => {
-    const readme = fs.readFileSync(path.resolve(__dirname, '../../../README.md'), 'utf8');
-    assert.ok(readme.includes(jobCommandTable()), `README.md should hold\n${jobCommandTable()}`);
+  it('stands in its guide', () => {
+    const guide = fs.readFileSync(path.resolve(__dirname, '../../../lib/job/README.md'), 'utf8');
+    assert.ok(guide.includes(jobCommandTable()), `lib/job/README.md should hold\n${jobCommandTable()}`);
   });
 
   it('is Markdown with a row each', () => {
