@@ -28,7 +28,7 @@ const STATE: Readonly<Record<SetName, string>> = {
 const WHY_REDACTED: Readonly<Record<WhyRedacted, (name: string) => string>> = {
   viewer: () => 'not for viewers',
   class: (name) => `not shown: ${name} says logArguments = false`,
-  unknown: () => 'not shown: this app has no such class',
+  unknown: () => 'not shown: the class is unknown',
   unreadable: () => 'cannot be read',
 };
 const LABEL_WIDTH = 12;

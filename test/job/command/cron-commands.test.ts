@@ -45,7 +45,7 @@ describe('jobs cron', () => {
     assert.equal((await typist.type('cron pause yearly-report')).text, 'yearly-report is paused.\n');
     assert.match((await typist.type('cron')).text, / – +– +0 +0 {2}paused\n$/);
     assert.match(
-      (await typist.type('cron run yearly-report')).text,
+      (await typist.type('cron trigger yearly-report')).text,
       /^yearly-report is enqueued by the next job processor/,
     );
     await until('it ran, though it is paused', () => ran === 1);

@@ -146,7 +146,7 @@ describe('jobs retry, promote, reschedule, kill and delete', () => {
     const { ok, notes } = await typist.type(`kill ${running}`);
     assert.deepEqual(
       [ok, notes],
-      [false, [`Job ${running} runs at this moment: kill is for retry and scheduled jobs.`]],
+      [false, [`Job ${running} is running: kill is for retry and scheduled jobs.`]],
     );
   });
 
@@ -202,7 +202,7 @@ describe('jobs retry, promote, reschedule, kill and delete', () => {
     const deed = 'retry --all --set dead';
     await assert.rejects(typist.type(deed), {
       exitCode: 64,
-      message: 'This would retry 2 dead jobs: say --yes to mean it.',
+      message: 'This would retry 2 dead jobs: add --yes to confirm it.',
     });
     for (const answers of ['n\n', '\n', 'yeah\n', '']) {
       const person = new Typist(system, CLASSES, { answers });

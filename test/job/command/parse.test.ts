@@ -9,13 +9,13 @@ const ID = '0b0e7c4e-4a3f-4c7a-9d53-0f6f5d1c8a11';
 /** By what is typed behind `jobs`: what is said, before anything is connected. */
 const WRONG: readonly (readonly [string | readonly string[], RegExp])[] = [
   [[], /^jobs needs a command\. See catamount jobs --help\.$/],
-  ['lsit dead', /^"jobs lsit" is no command\. Did you mean jobs list\?/],
+  ['lsit dead', /^There is no command "jobs lsit"\. Did you mean jobs list\?/],
   ['quite', /Did you mean jobs quiet\?/],
-  ['nonsense', /^"jobs nonsense" is no command\. See/],
-  ['cron rnu nightly', /^"jobs cron rnu" is no command\. Did you mean jobs cron run\?/],
-  ['processes halt x', /^"jobs processes halt" is no command\. See/],
-  ['list', /^SET is missing: jobs list SET\./],
-  ['list dead retry', /^"retry" is too much: jobs list SET\./],
+  ['nonsense', /^There is no command "jobs nonsense"\. See/],
+  ['cron rnu nightly', /^There is no command "jobs cron rnu"\./],
+  ['processes halt x', /^There is no command "jobs processes halt"\. See/],
+  ['list', /^SET is missing\. Usage: jobs list SET\./],
+  ['list dead retry', /^jobs list does not take "retry"\. Usage: jobs list SET\./],
   [
     'list daed',
     /^There is no set of jobs "daed"\. Did you mean dead\? There are: retry, scheduled, dead, waiting, busy\.$/,
