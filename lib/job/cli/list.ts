@@ -53,9 +53,7 @@ export const LIST: JobCommand = {
     const request = requestOf(options);
     if (set !== BUSY) return (context) => listSet(context, set as StoredSet, request);
     if (options.tag ?? options.error ?? options.text ?? options.after)
-      throw wrongUsage(
-        'Of busy jobs only their queue, class and attempt are known: use --queue and --class.',
-      );
+      throw wrongUsage('Of busy jobs only their queue, class and attempt are known: use --queue and --class.');
     return (context) => listBusy(context, request);
   },
 };

@@ -1,16 +1,18 @@
 import { WHOLE } from '../../core/redact';
 import type { JobAdmin } from '../../job/admin/job-admin';
+import { busyJobJson } from '../../job/admin/job-json';
 import type { BusyJob, ProcessInfo } from '../../job/processes/process-list';
 import type { JobEntry } from '../../job/sets/entry';
 import type { FoundPlace } from '../../job/sets/find-job';
 import { isRef } from '../../job/sets/query';
+import { snakeCase } from '../../support/snake-case';
 import { assertOperator } from '../auth/access';
 import { DELIVERIES } from '../mail/deliveries';
 import { MAILS_SHOWN, mailsOf } from '../mail/job-mails';
 import type { OpsContext } from '../ui/context';
 import type { IconName } from '../ui/layout';
 import { refusal } from '../ui/shell';
-import { type JobView, type ShownFailure, showFailures, showJob, showValues } from './job-view';
+import { type JobView, pageJson, type ShownFailure, showFailures, showJob, showValues } from './job-view';
 import { watch } from './list';
 import { SET_PAGES } from './list-query';
 import { actOnce, type JobPages, type JobSite, showPage } from './pages';
@@ -95,7 +97,13 @@ async function showJobPage(site: JobSite, ctx: OpsContext): Promise<void> {
     current: page?.name ?? (place.place === 'active' ? 'busy' : 'queues'),
     live: `${ctx.path}/events?seen=${stateOf(place)}`,
   };
-  await showPage(site, ctx, 'job', locals, shown);
+  await showPage(site, ctx, 'job', locals, {
+    ...pageJson(job),
+    ahead: shown.ahead,
+    running: running ? busyJobJson(running.job, running.process) : null,
+    raw: shown.raw,
+    mails: snakeCase(shown.mails ?? null),
+  });
 }
 
 async function showGone(site: JobSite, ctx: OpsContext): Promise<void> {

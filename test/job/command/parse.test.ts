@@ -37,7 +37,10 @@ const WRONG: readonly (readonly [string | readonly string[], RegExp])[] = [
   [`retry ${ID} --all`, /^Give ids or --all, not both\.$/],
   [`retry ${ID} --class X`, /^--class is for --all: ids say which jobs are meant\.$/],
   ['retry --all', /^Say which jobs are meant: --set retry or --set dead\.$/],
-  ['retry --all --set scheduled', /^jobs retry is for retry and dead jobs\. For scheduled jobs there are jobs promote, /],
+  [
+    'retry --all --set scheduled',
+    /^jobs retry is for retry and dead jobs\. For scheduled jobs there are jobs promote, /,
+  ],
   ['retry --all --set deat', /^There is no set "deat" for --all\. Did you mean dead\? There are: retry, dead\.$/],
   ['delete --all --set waiting', /jobs clear QUEUE/],
   [`reschedule ${ID}`, /^Say when: --wait 5m, or --at/],

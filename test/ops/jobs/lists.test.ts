@@ -149,6 +149,22 @@ describe('lists of jobs', () => {
     assert.match(body, /<option value="SyncInvoiceJob">/);
   });
 
+  it('are read by programs with the keys that the commands print', async () => {
+    const places = ['dead', 'retry', 'scheduled', 'queues', 'queues/default', 'busy', 'cron', 'classes'];
+    for (const place of places) {
+      const { body } = await operator.get(`/ops/jobs/${place}`, { Accept: 'application/json' });
+      const keys = [...body.matchAll(/"(\w+)":/g)].map(([, key = '']) => key);
+      assert.deepEqual(
+        keys.filter((key) => /^[a-z]+[A-Z]/.test(key) && !/^(orderId|accessToken)$/.test(key)),
+        [],
+        place,
+      );
+    }
+    const [job] = (await operator.json<{ jobs: object[] }>('/ops/jobs/dead')).jobs;
+    const keys = 'id class queue set at enqueued_at attempts args args_redacted reason errors tags request_id locale';
+    assert.deepEqual(Object.keys(job ?? {}), [...keys.split(' '), 'attributes', 'progress', 'unreadable', 'href']);
+  });
+
   it('are sorted by each of their columns, either way', async () => {
     const first = async (sort: string) => (await operator.json<ListJson>(`/ops/jobs/dead?sort=${sort}`)).jobs[0];
     assert.equal((await first('class'))?.class, 'SecretJob');

@@ -204,7 +204,7 @@ describe('pages of queues, of what runs, and of recurring jobs', () => {
     assert.equal(stage.eventsNamed('cron.enqueued').length, 1);
     assert.match(
       await operator.act(`${CRON}/send-digests/pause`),
-      /send-digests is paused: its times pass without a run\. .* send-digests paused SendDigestsJob .* never 0 – Run send-digests Resume send-digests/,
+      /send-digests is paused: its times pass without a run\. .* send-digests paused SendDigestsJob .* never 0 – Trigger send-digests Resume send-digests/,
     );
     assert.match(await operator.act(`${CRON}/send-digests/resume`), /send-digests runs again at its times\./);
     assert.equal((await operator.post(`${CRON}/nothing/trigger`)).status, 404);

@@ -64,7 +64,7 @@ describe('what operators do', () => {
     await until('it is known', async () => /PruneSessionsJob/.test(await operator.read('/ops/jobs/cron')));
     for (const act of ['trigger', 'pause', 'resume']) await operator.act(`/ops/jobs/cron/PruneSessionsJob/${act}`);
     const told = 'Recurring job PruneSessionsJob';
-    await eventsWith(new RegExp(`${told} resumed, .* ${told} paused, .* ${told} run by hand, by an operator`));
+    await eventsWith(new RegExp(`${told} resumed, .* ${told} paused, .* ${told} triggered, by an operator`));
     const seen = await eventsWith(/PruneSessionsJob resumed, by an operator/, viewer);
     assert.doesNotMatch(seen, /127\.0\.0\.1/);
   });
