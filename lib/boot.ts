@@ -2,10 +2,10 @@ import cluster from 'node:cluster';
 import { parseArgs } from 'node:util';
 import { PREVIEWS_ROLE } from './cluster/child-process';
 import { PROCESSOR_ROLE } from './cluster/primary/processor-handle';
-import { environment, handedOnConfig, isHandedOn } from './core/config';
+import { environment, hasInheritedConfig, inheritedConfig } from './core/config';
 import { EXIT, UserError } from './core/errors';
 import { fileBehindStdout } from './core/logging';
-import { mapStackTraces } from './internals/stack-traces';
+import { installSourceMaps } from './internals/stack-traces';
 import type { AppDefinition } from './role/app-definition';
 
 /**
@@ -14,7 +14,7 @@ import type { AppDefinition } from './role/app-definition';
  * the user's is printed and ends the process with its code.
  */
 export async function boot(app: AppDefinition): Promise<void> {
-  mapStackTraces();
+  installSourceMaps();
   try {
     if (cluster.isWorker) await (await import('./role/web')).runWebWorker(app);
     else await runCommand(app, process.argv.slice(2));
@@ -27,10 +27,10 @@ export async function boot(app: AppDefinition): Promise<void> {
 
 async function runCommand(app: AppDefinition, args: string[]): Promise<void> {
   const [role, identity, begin, ...dead] = args;
-  if (role === PROCESSOR_ROLE && identity !== undefined && isHandedOn()) {
+  if (role === PROCESSOR_ROLE && identity !== undefined && hasInheritedConfig()) {
     return (await import('./role/job-processor')).runProcessor(app, { identity, dead, quiet: begin === 'quiet' });
   }
-  if (role === PREVIEWS_ROLE && isHandedOn()) return (await import('./role/previews')).runPreviews(app);
+  if (role === PREVIEWS_ROLE && hasInheritedConfig()) return (await import('./role/previews')).runPreviews(app);
   if (role === 'jobs') {
     const { runJobsCommand } = await import('./role/jobs-command');
     return runJobsCommand(app, args.slice(1), () => configFromEnvironment(undefined));
@@ -41,7 +41,7 @@ async function runCommand(app: AppDefinition, args: string[]): Promise<void> {
     case 'rollback':
       return (await import('./role/migrate')).runMigrations(
         app,
-        isHandedOn() ? handedOnConfig() : await configFromEnvironment(only),
+        hasInheritedConfig() ? inheritedConfig() : await configFromEnvironment(only),
         command === 'migrate' ? 'up' : 'down',
       );
     case 'start': {

@@ -5,15 +5,15 @@ import { RunningTree, type TreeFlags } from '../cluster/control/running-tree';
 import { lookAt } from '../cluster/control/state-file';
 import {
   type ProcessorStats,
-  type TreePicture,
+  reported,
   type TreeStats,
-  told,
+  type TreeStatus,
   type WorkerStats,
   type WorkerStatus,
 } from '../cluster/status';
 import { EXIT, UserError } from '../core/errors';
 import { Deadline } from '../support/async';
-import { elapsed } from '../support/duration';
+import { formatSpan } from '../support/duration';
 import { table } from '../support/text-table';
 
 /** What an ending tree may take above its own deadline, ms. */
@@ -70,7 +70,7 @@ async function tellStatus(tree: RunningTree, summary: TreeSummary, json: boolean
     import('./top/stores'),
     import('./top/stores'),
   ]);
-  const picture = (await ask(tree.address, find(['look']).command, 0)) as unknown as TreePicture;
+  const picture = (await ask(tree.address, find(['look']).command, 0)) as unknown as TreeStatus;
   const reader = new StoreReader(tree.cwd, async () => picture);
   const { sighting, trouble } = await reader.read();
   await reader.stop();
@@ -97,7 +97,7 @@ const UNKNOWN = '–';
 /** What `catamount stats` prints for people. */
 export function statsText(stats: TreeStats, now = Date.now()): string {
   const { versions, pid, phase, workers, booted_workers, old_workers } = stats;
-  const up = elapsed(now - Date.parse(stats.started_at));
+  const up = formatSpan(now - Date.parse(stats.started_at));
   const old = old_workers > 0 ? `, ${old_workers} of an older phase` : '';
   const lines = [
     `Catamount ${versions.catamount} on Node.js ${versions.node}: pid ${pid}, up ${up}`,
@@ -121,7 +121,7 @@ function singleLine(status: WorkerStatus): string {
 
 function workerRow(worker: WorkerStats): string[] {
   const { index, pid, phase, state, restarts } = worker;
-  const status = told(worker.last_status);
+  const status = reported(worker.last_status);
   const reasons = Object.entries(restarts).map(([reason, count]) => `${count} ${reason}`);
   return [
     String(index),
@@ -140,7 +140,7 @@ function workerRow(worker: WorkerStats): string[] {
 function processorLine(processor: ProcessorStats): string {
   if (processor.state === 'stopped') return 'stopped by order; `catamount jobs resume` starts it again';
   if (processor.pid === null) return processor.state;
-  const status = told(processor.last_status);
+  const status = reported(processor.last_status);
   const parts = [`pid ${processor.pid}`, processor.state];
   if (status) parts.push(`${status.in_flight.length} running`, `lag p99 ${lag(status)}`);
   parts.push(`memory ${megabytes(processor.pss_mb ?? status?.rssMb)}`, `restarts ${processor.restarts}`);

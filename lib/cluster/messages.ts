@@ -1,12 +1,12 @@
 import { UserError } from '../core/errors';
 import { type Deferred, deferred, toError } from '../support/async';
 import type {
-  FigurePart,
   Operations,
   ProcessorStatus,
   RecentEvent,
-  TreePicture,
+  Rollup,
   TreeStats,
+  TreeStatus,
   Work,
   WorkerStatus,
 } from './status';
@@ -21,10 +21,10 @@ export type ToWorker =
   /** Go on serving, but close each connection after its response. Answer `calm` when requests have ceased. */
   | { readonly catamount: 'polite'; readonly atMostMs: number }
   /**
-   * No connection comes any more: finish what is in flight, then say `closed`. `passOn`: idle connections go to other
+   * No connection comes any more: finish what is in flight, then say `closed`. `handOff`: idle connections go to other
    * workers.
    */
-  | { readonly catamount: 'drain'; readonly remainingMs: number; readonly passOn: boolean }
+  | { readonly catamount: 'drain'; readonly remainingMs: number; readonly handOff: boolean }
   /** With a connection, new or given back by another worker: serve it. Answer `taken` at once. */
   | { readonly catamount: 'connection' }
   /** How many connections have come? Answer `count`. */
@@ -124,7 +124,7 @@ export function isOurs<M extends { readonly catamount: string }>(message: unknow
 const PROMPT_MS = 5000;
 
 /** The tree's operations in a child of the primary: each is asked of the primary, and its answer or its refusal comes back. */
-export class OperationsByIpc implements Operations {
+export class PrimaryClient implements Operations {
   private readonly open = new Map<number, Deferred<unknown>>();
   private count = 0;
 
@@ -135,11 +135,11 @@ export class OperationsByIpc implements Operations {
     return this.ask('stats', [], PROMPT_MS);
   }
 
-  look(): Promise<TreePicture> {
+  look(): Promise<TreeStatus> {
     return this.ask('look', [], PROMPT_MS);
   }
 
-  figures(after: number): Promise<readonly FigurePart[]> {
+  figures(after: number): Promise<readonly Rollup[]> {
     return this.ask('figures', [after], PROMPT_MS);
   }
 
@@ -220,7 +220,7 @@ export class OperationsByIpc implements Operations {
 }
 
 /** The primary's side: does what a worker asks for. */
-export async function answerAsked(operations: Operations | undefined, asked: AskMessage): Promise<AnswerMessage> {
+export async function answerRequest(operations: Operations | undefined, asked: AskMessage): Promise<AnswerMessage> {
   const { id, operation, args } = asked;
   if (!operations) {
     const refusal = { message: 'this tree lets its processes ask for nothing', ours: false };

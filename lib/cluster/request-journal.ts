@@ -12,7 +12,7 @@ const MEMORY = '/dev/shm';
  * Where a worker writes down what it begins, before it does: a request that blocks the event loop at once is in no
  * heartbeat. One small write into a file that nobody flushes, a few microseconds.
  */
-export class BegunNote {
+export class RequestJournal {
   private constructor(
     readonly file: string,
     private readonly fd: number,
@@ -22,17 +22,17 @@ export class BegunNote {
    * @param stateDir for systems that have no folder in memory.
    * @returns undefined where nothing can be written: then there is less to tell, and that is all.
    */
-  static open(stateDir: string): BegunNote | undefined {
-    return BegunNote.in(MEMORY) ?? BegunNote.in(stateDir);
+  static open(stateDir: string): RequestJournal | undefined {
+    return RequestJournal.in(MEMORY) ?? RequestJournal.in(stateDir);
   }
 
-  private static in(folder: string): BegunNote | undefined {
+  private static in(folder: string): RequestJournal | undefined {
     const file = path.join(folder, `catamount-begun-${process.pid}`);
     try {
       fs.mkdirSync(folder, { recursive: true });
       // Left by a process of the same number that was killed before its primary had opened it.
       fs.rmSync(file, { force: true });
-      return new BegunNote(file, fs.openSync(file, 'wx', 0o600));
+      return new RequestJournal(file, fs.openSync(file, 'wx', 0o600));
     } catch {
       return undefined;
     }
@@ -49,12 +49,12 @@ export class BegunNote {
 }
 
 /** The primary's side. It keeps the file open and takes its name away, so that nothing is left of it when both are gone. */
-export class BegunReader {
+export class RequestJournalReader {
   private constructor(private readonly fd: number) {}
 
-  static take(file: string): BegunReader | undefined {
+  static take(file: string): RequestJournalReader | undefined {
     try {
-      const reader = new BegunReader(fs.openSync(file, 'r'));
+      const reader = new RequestJournalReader(fs.openSync(file, 'r'));
       fs.rmSync(file, { force: true });
       return reader;
     } catch {

@@ -1,5 +1,5 @@
 import type { EventName } from '../core/events';
-import type { PoolUse, Vitals } from '../core/process-metrics';
+import type { PoolStats, ProcessMetrics } from '../core/process-metrics';
 import type { RequestCounts, Slowest } from '../core/request-counts';
 
 /** One request or job in flight. */
@@ -11,7 +11,7 @@ export interface WorkInFlight {
 }
 
 /** Puma's `last_status`, and ours. `{}` before the first check-in. */
-export interface WorkerStatus extends Vitals {
+export interface WorkerStatus extends ProcessMetrics {
   readonly backlog: number;
   readonly running: number;
   readonly pool_capacity: number;
@@ -28,7 +28,7 @@ export interface WorkerStatus extends Vitals {
   /** Of those that ended since the last report. */
   readonly slowest: Slowest;
   /** Connections to Postgres. */
-  readonly pool: PoolUse;
+  readonly pool: PoolStats;
 }
 
 export interface WorkerStats {
@@ -45,10 +45,10 @@ export interface WorkerStats {
   readonly restarts: Readonly<Partial<Record<RestartReason, number>>>;
 }
 
-export interface ProcessorStatus extends Vitals {
+export interface ProcessorStatus extends ProcessMetrics {
   readonly in_flight: readonly WorkInFlight[];
   readonly quiet: boolean;
-  readonly pool: PoolUse;
+  readonly pool: PoolStats;
 }
 
 export interface ProcessorStats {
@@ -96,9 +96,9 @@ export interface TreeStats {
 export interface Operations {
   stats(): Promise<TreeStats>;
   /** What an operator is shown of the tree; its memory is as it was some seconds ago at most. */
-  look(): Promise<TreePicture>;
+  look(): Promise<TreeStatus>;
   /** The figures of every ten seconds after that part, which is in safety with all before it. */
-  figures(after: number): Promise<readonly FigurePart[]>;
+  figures(after: number): Promise<readonly Rollup[]>;
   /**
    * Has a command of the table done for somebody who does not wait for its end. @returns once it has begun.
    * @param by for the log: who, and from where. @throws UserError when it is refused at once.
@@ -135,18 +135,18 @@ export function processorsOf({ job_processor, other_job_processor: other }: Tree
 }
 
 /** What a process has told of itself; undefined as long as it has told nothing. */
-export function told<T extends object>(status: T | Record<string, never>): T | undefined {
+export function reported<T extends object>(status: T | Record<string, never>): T | undefined {
   return Object.keys(status).length > 0 ? (status as T) : undefined;
 }
 
 /** How a process ended that was not asked to. Times are ISO 8601. */
-export interface Death {
+export interface Termination {
   readonly at: string;
   readonly reason: RestartReason;
   /** Its own last words, or how it ended. */
   readonly words: string;
   /** Of one that was killed for its silence: for how long, and what it was doing by the last that was heard. */
-  readonly silentMs: number | null;
+  readonly heartbeatAgeMs: number | null;
   readonly doing: string | null;
 }
 
@@ -158,10 +158,10 @@ export interface NextTry {
 }
 
 /** A worker's place: what its processes, which come and go, do not tell. */
-export interface SlotPicture {
+export interface SlotStatus {
   readonly index: number;
   /** The last one; null where nobody has died. */
-  readonly death: Death | null;
+  readonly death: Termination | null;
   readonly nextTry: NextTry | null;
   /** When what drains in it is cut off. */
   readonly drainUntil: string | null;
@@ -170,7 +170,7 @@ export interface SlotPicture {
 }
 
 /** What an operator is shown of one tree: its figures, who it is, what it may take, what has happened. */
-export interface TreePicture {
+export interface TreeStatus {
   /** When it was made, by its primary's clock. ISO 8601. */
   readonly at: string;
   /** Of this primary: unlike any other's, ever. */
@@ -184,10 +184,10 @@ export interface TreePicture {
   /** Where it listens; null as long as, or where, it does not. */
   readonly address: string | null;
   readonly stats: TreeStats;
-  readonly slots: readonly SlotPicture[];
-  readonly processor: { readonly death: Death | null; readonly nextTry: NextTry | null };
+  readonly slots: readonly SlotStatus[];
+  readonly processor: { readonly death: Termination | null; readonly nextTry: NextTry | null };
   /** Of the primary. */
-  readonly vitals: Vitals & { readonly pssMb: number | null };
+  readonly vitals: ProcessMetrics & { readonly pssMb: number | null };
   readonly limits: {
     readonly maxThreads: number;
     readonly backlog: number;
@@ -204,7 +204,7 @@ export interface TreePicture {
   readonly rates: {
     readonly requestsPerS: number;
     /** Requests turned away with 503 in the last minute. */
-    readonly turnedAway: number;
+    readonly shed: number;
     /** Answers of 500 and above in the last minute, those 503 among them. */
     readonly serverErrors: number;
     /** Longest time that a request of the last five seconds took, ms. */
@@ -228,23 +228,23 @@ export interface RecentEvent {
 }
 
 /** What is summed up over a stretch of time. */
-export interface FigureSums {
+export interface RollupCounters {
   requests: number;
   /** Answers of 500 and above. */
   serverErrors: number;
   /** Turned away with 503 before the app saw them. */
-  turnedAway: number;
+  shed: number;
   processed: number;
   failed: number;
 }
 
 /** The tree's figures of ten seconds. */
-export interface FigurePart {
+export interface Rollup {
   /** Counts from 1, in this primary. */
   readonly number: number;
-  /** When it begins, ms since 1970; a multiple of PART_MS. */
+  /** When it begins, ms since 1970; a multiple of ROLLUP_INTERVAL_MS. */
   readonly at: number;
-  readonly sums: FigureSums;
+  readonly sums: RollupCounters;
   /** How long answers took and requests waited for a slot, by the buckets of `RequestCounts`. */
   readonly duration: readonly number[];
   readonly queued: readonly number[];

@@ -1,27 +1,27 @@
 import cluster from 'node:cluster';
 import type { Socket } from 'node:net';
 import { writeHeapSnapshot } from 'node:v8';
-import { collectGarbage, OutOfBandCollector } from '../internals/gc';
+import { collectGarbage, OutOfBandGc } from '../internals/gc';
 import type { Connection, ConnectionHandle } from '../internals/socket-handoff';
 import { closeConnection } from '../internals/socket-handoff';
 import { Deadline, deferred } from '../support/async';
 
-import { type FromWorker, isOurs, OperationsByIpc, type ToWorker } from './messages';
+import { type FromWorker, isOurs, PrimaryClient, type ToWorker } from './messages';
 import type { WorkerStatus } from './status';
 
-export type PassOn = (connection: ConnectionHandle, done: () => void) => void;
+export type HandOff = (connection: ConnectionHandle, done: () => void) => void;
 
 const HEARTBEAT_MS = 1000;
 
 /** What a web worker serves with, as its process drives it. */
 export interface DrainableServer {
   /** Closes each connection after its response; resolves when requests have ceased, at most after `atMostMs`. */
-  becomePolite(atMostMs: number): Promise<void>;
+  enterLameDuck(atMostMs: number): Promise<void>;
   /**
    * Resolves when the last response is out and everything is closed. Idle connections are passed on.
    * @returns how many requests the deadline left unanswered.
    */
-  drain(deadline: Deadline, passOn?: PassOn): Promise<number>;
+  drain(deadline: Deadline, handOff?: HandOff): Promise<number>;
   serveConnection(connection: Connection): void;
   /** Whether all slots are in use. */
   readonly full: boolean;
@@ -30,7 +30,7 @@ export interface DrainableServer {
   /** What the next heartbeat says. */
   status(): WorkerStatus;
   /** Whether this process keeps the tree's place in Redis. */
-  appointScribe(on: boolean): void;
+  setReporter(on: boolean): void;
   /** Whether jobs are being run, for readiness. */
   setJobsRunning(running: boolean): void;
 }
@@ -49,11 +49,11 @@ export class Worker {
   /** Called after a log rotation. */
   onReopenLog: () => void = () => undefined;
   /** The whole tree, for the operator's pages. */
-  readonly tree = new OperationsByIpc((message) => this.tell(message));
+  readonly tree = new PrimaryClient((message) => this.tell(message));
   private server: DrainableServer | undefined;
   private assignment: Assignment | undefined;
   private leaving = false;
-  private readonly collector = new OutOfBandCollector();
+  private readonly collector = new OutOfBandGc();
   private cut = 0;
   private looking = false;
   private toldFull = false;
@@ -75,7 +75,7 @@ export class Worker {
 
   /**
    * From now on the primary may send traffic, and may ask this server to drain.
-   * @param begunFile of a `BegunNote`.
+   * @param begunFile of a `RequestJournal`.
    */
   ready(server: DrainableServer, begunFile?: string): void {
     this.server = server;
@@ -102,7 +102,7 @@ export class Worker {
     // As Puma shows it: in flight of the limit.
     if (this.assignment) process.title = titleOf(this.assignment, status);
     this.tell({ catamount: 'heartbeat', status });
-    this.collector.look(status.busy_threads, status.requests_count);
+    this.collector.tick(status.busy_threads, status.requests_count);
   }
 
   /** Once in a turn of the event loop at most, however often a slot is given up and taken again. */
@@ -124,10 +124,10 @@ export class Worker {
         this.assigned.resolve(this.assignment);
         break;
       case 'polite':
-        void this.server?.becomePolite(message.atMostMs).then(() => this.tell({ catamount: 'calm' }));
+        void this.server?.enterLameDuck(message.atMostMs).then(() => this.tell({ catamount: 'calm' }));
         break;
       case 'drain':
-        void this.leave(Deadline.after(message.remainingMs), message.passOn);
+        void this.leave(Deadline.after(message.remainingMs), message.handOff);
         break;
       case 'connection':
         this.taken++;
@@ -145,7 +145,7 @@ export class Worker {
         this.tree.hear(message);
         break;
       case 'scribe':
-        this.server?.appointScribe(message.on);
+        this.server?.setReporter(message.on);
         break;
       case 'reopen-log':
         this.onReopenLog();
@@ -161,11 +161,11 @@ export class Worker {
     }
   }
 
-  private async leave(deadline: Deadline, passOn: boolean): Promise<void> {
+  private async leave(deadline: Deadline, handOff: boolean): Promise<void> {
     if (this.leaving) return;
     this.leaving = true;
-    const pass: PassOn = (connection, done) => this.passOn(connection, done);
-    this.cut = (await this.server?.drain(deadline, passOn ? pass : undefined)) ?? 0;
+    const pass: HandOff = (connection, done) => this.handOff(connection, done);
+    this.cut = (await this.server?.drain(deadline, handOff ? pass : undefined)) ?? 0;
     // What was answered since the last one counts, too.
     this.beat();
     // Only the primary's `bye` tells that it has seen all that was given back before.
@@ -173,7 +173,7 @@ export class Worker {
     this.tell({ catamount: 'closed', cut: this.cut });
   }
 
-  private passOn(connection: ConnectionHandle, done: () => void): void {
+  private handOff(connection: ConnectionHandle, done: () => void): void {
     this.tell({ catamount: 'pass-on' }, done, connection);
   }
 

@@ -110,7 +110,7 @@ export function environment(): Environment {
 }
 
 /** Children forked from now on find this config instead of validating the environment again, and keep their memory small. */
-export function handOnConfig(config: Config): void {
+export function passConfigToChildren(config: Config): void {
   process.env[HANDED_ON] = JSON.stringify(config);
   // glibc would give each of a process's threads an arena of its own, and after the first large block would keep more and
   // more of what is freed: 5 MB a process that nobody uses. The threshold is the one that it begins with.
@@ -119,12 +119,12 @@ export function handOnConfig(config: Config): void {
 }
 
 /** Whether a primary started this process. */
-export function isHandedOn(): boolean {
+export function hasInheritedConfig(): boolean {
   return process.env[HANDED_ON] !== undefined;
 }
 
 /** The config the primary handed on, frozen. */
-export function handedOnConfig(): Config {
+export function inheritedConfig(): Config {
   const json = process.env[HANDED_ON];
   if (json === undefined) throw new Error(`${HANDED_ON} is missing: this process must be started by the primary`);
   return deepFreeze(JSON.parse(json) as Config);

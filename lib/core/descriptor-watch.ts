@@ -13,7 +13,7 @@ const TELL_MS = 60_000;
  */
 export class DescriptorWatch {
   private toldAt = Number.NEGATIVE_INFINITY;
-  private isShort = false;
+  private isLowOnMemory = false;
 
   /** @param now a clock that only goes on, ms. */
   constructor(
@@ -32,8 +32,8 @@ export class DescriptorWatch {
       this.toldAt = this.now();
       this.events.emit('descriptors.short', { code });
     }
-    if (code === undefined && this.isShort) this.events.emit('descriptors.back', {});
-    this.isShort = code !== undefined;
+    if (code === undefined && this.isLowOnMemory) this.events.emit('descriptors.back', {});
+    this.isLowOnMemory = code !== undefined;
   }
 }
 

@@ -41,8 +41,8 @@ const LINES: { readonly [E in EventName]?: (event: EventMap[E]) => Line } = {
   'worker.respawn': (e) => ['warn', `worker ${e.slot} starts again in ${e.waitMs} ms (try ${e.attempt})`],
   'worker.silent': (e) => [
     'error',
-    `worker ${e.slot}, pid ${e.pid}, was not heard of for ${seconds(e.silentMs)}; it was doing: ${doing(e.inFlight)}` +
-      (e.lastBegun ? `; it began last: ${doing([e.lastBegun])}` : ''),
+    `worker ${e.slot}, pid ${e.pid}, was not heard of for ${seconds(e.heartbeatAgeMs)}; it was doing: ${doing(e.inFlight)}` +
+      (e.lastRequest ? `; it began last: ${doing([e.lastRequest])}` : ''),
   ],
   'worker.replaced': (e) => ['info', `worker ${e.slot}, pid ${e.pid}, is replaced (${e.reason})`],
   'processor.forked': (e) => ['debug', `job processor forked, pid ${e.pid}`],
@@ -50,7 +50,7 @@ const LINES: { readonly [E in EventName]?: (event: EventMap[E]) => Line } = {
   'processor.exited': (e) => [e.expected ? 'info' : 'error', `job processor, pid ${e.pid}, ${ending(e)}`],
   'processor.silent': (e) => [
     'error',
-    `job processor, pid ${e.pid}, was not heard of for ${seconds(e.silentMs)}; it was doing: ${doing(e.inFlight)}`,
+    `job processor, pid ${e.pid}, was not heard of for ${seconds(e.heartbeatAgeMs)}; it was doing: ${doing(e.inFlight)}`,
   ],
   'processor.kept': (e) => [
     'error',

@@ -1,5 +1,5 @@
 import type { JsonValue } from './execution-context';
-import type { Refusal } from './request-counts';
+import type { ShedReason } from './request-counts';
 
 type Listener<E extends EventName> = (payload: EventMap[E]) => void;
 type EveryListener = (name: EventName, payload: EventMap[EventName]) => void;
@@ -114,10 +114,10 @@ export interface EventMap {
   'worker.silent': {
     readonly slot: number;
     readonly pid: number;
-    readonly silentMs: number;
+    readonly heartbeatAgeMs: number;
     readonly inFlight: readonly { readonly what: string; readonly id: string; readonly ageMs: number }[];
     /** Finished or not. */
-    readonly lastBegun: { readonly what: string; readonly id: string; readonly ageMs: number } | null;
+    readonly lastRequest: { readonly what: string; readonly id: string; readonly ageMs: number } | null;
   };
   'worker.replaced': { readonly slot: number; readonly pid: number; readonly reason: string };
   'processor.forked': { readonly pid: number };
@@ -130,7 +130,7 @@ export interface EventMap {
   };
   'processor.silent': {
     readonly pid: number;
-    readonly silentMs: number;
+    readonly heartbeatAgeMs: number;
     readonly inFlight: readonly { readonly what: string; readonly id: string; readonly ageMs: number }[];
   };
   /** Its successor could not boot. */
@@ -220,7 +220,7 @@ export interface EventMap {
     /** Answered beside the app: health checks, the operator's pages. */
     readonly beside: boolean;
     /** Why it was turned away before the app saw it; null when it was not. */
-    readonly refused: Refusal | null;
+    readonly refused: ShedReason | null;
     readonly requestId: string;
     readonly remoteAddress: string;
   };

@@ -1,7 +1,7 @@
 import pino from 'pino';
 import type { Events } from './events';
 import type { Attributes, JsonValue } from './execution-context';
-import { ArgumentFilter, HIDDEN } from './redact';
+import { HIDDEN, Redactor } from './redact';
 
 /** Of an error's own fields: levels, parts of an object or a list, and values in all. */
 const MOST = { levels: 5, parts: 50, values: 500 };
@@ -11,11 +11,11 @@ const MOST = { levels: 5, parts: 50, values: 500 };
  * hidden. What the app's job setup adds to these is known from `setup.loaded` on.
  */
 export class LogFilter {
-  private filter = new ArgumentFilter();
+  private filter = new Redactor();
 
   constructor(events?: Pick<Events, 'on'>) {
     events?.on('setup.loaded', ({ filterArguments }) => {
-      this.filter = new ArgumentFilter(filterArguments);
+      this.filter = new Redactor(filterArguments);
     });
   }
 

@@ -40,7 +40,7 @@ export function autoConcurrency(
 }
 
 /** Share of the limit that the tree is planned to fill; above it workers are recycled. */
-export const PLANNED_SHARE = 0.85;
+export const RECYCLE_THRESHOLD = 0.85;
 /** What the primary takes, and what no heap holds: code, stacks, buffers. MB. */
 const BESIDE_HEAPS_MB = 60;
 /** The job processor also renders mail. */
@@ -60,7 +60,7 @@ export interface HeapCaps {
  */
 export function heapCaps(limitMb: number, workers: number, jobs: boolean): HeapCaps {
   const shares = Math.max(1, workers + (jobs ? JOBS_SHARE : 0));
-  const share = (limitMb * PLANNED_SHARE - BESIDE_HEAPS_MB) / shares;
+  const share = (limitMb * RECYCLE_THRESHOLD - BESIDE_HEAPS_MB) / shares;
   const atLeast = (mb: number) => Math.max(LEAST_HEAP_MB, Math.floor(mb));
   return { workerMb: atLeast(share), jobsMb: atLeast(share * JOBS_SHARE) };
 }

@@ -2,7 +2,7 @@ import { type EventLoopUtilization, monitorEventLoopDelay, performance } from 'n
 import { isShortage } from './descriptor-watch';
 
 /** How a process feels, since the last time it was asked. */
-export interface Vitals {
+export interface ProcessMetrics {
   /** 99th percentile of the event loop's delay, ms. */
   readonly lagP99Ms: number;
   /** Event-loop utilisation, 0 to 1. */
@@ -15,7 +15,7 @@ export interface Vitals {
 /** How often the loop is sampled, ms: rarely enough to cost nothing in an idle process. */
 const RESOLUTION_MS = 20;
 
-export class VitalsMeter {
+export class ProcessMetricsSampler {
   private readonly delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
   private rssMb = 0;
   private since: EventLoopUtilization = performance.eventLoopUtilization();
@@ -24,7 +24,7 @@ export class VitalsMeter {
     this.delay.enable();
   }
 
-  read(): Vitals {
+  read(): ProcessMetrics {
     const now = performance.eventLoopUtilization();
     const { utilization } = performance.eventLoopUtilization(now, this.since);
     this.since = now;
@@ -60,7 +60,7 @@ function round(value: number, digits: number): number {
 }
 
 /** How a process's pool of connections stands. */
-export interface PoolUse {
+export interface PoolStats {
   readonly used: number;
   readonly idle: number;
   /** Whoever asked for one and has none yet. */

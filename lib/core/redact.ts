@@ -45,7 +45,7 @@ interface Showable {
  * at any depth, and cuts what is long. What has no key, such as an address given as an argument of its own, is shown: a
  * class that is given such things says `static logArguments = false`.
  */
-export class ArgumentFilter {
+export class Redactor {
   private readonly usual: RegExp;
   private readonly patterns: readonly RegExp[];
   private readonly remembered = new Map<string, boolean>();

@@ -7,8 +7,8 @@ export interface Buckets {
 }
 
 /** Why a request was turned away with 503 before the app saw it. `stale`: whoever sent it had given up already. */
-export const REFUSALS = ['full', 'timeout', 'stale'] as const;
-export type Refusal = (typeof REFUSALS)[number];
+export const SHED_REASONS = ['full', 'timeout', 'stale'] as const;
+export type ShedReason = (typeof SHED_REASONS)[number];
 
 /**
  * The app's requests that came to an end, in one process or many, since the start: grows only. Health checks and the
@@ -18,7 +18,7 @@ export interface RequestCounts {
   /** By method and class of status: `GET 2xx`. */
   readonly answered: Readonly<Record<string, number>>;
   /** Of those answered. */
-  readonly refused: Readonly<Record<Refusal, number>>;
+  readonly shed: Readonly<Record<ShedReason, number>>;
   /** From arrival to end, streams and long polls included. */
   readonly duration: Buckets;
   /** Waits for a slot. */
@@ -41,7 +41,7 @@ export function slowerOf(a: Slowest, b: Slowest): Slowest {
 export function sumRequests(parts: readonly RequestCounts[]): RequestCounts {
   return {
     answered: sumByKey(parts.map((part) => part.answered)),
-    refused: { full: 0, timeout: 0, stale: 0, ...sumByKey(parts.map((part) => part.refused)) },
+    shed: { full: 0, timeout: 0, stale: 0, ...sumByKey(parts.map((part) => part.shed)) },
     duration: sumBuckets(parts.map((part) => part.duration)),
     queued: sumBuckets(parts.map((part) => part.queued)),
   };

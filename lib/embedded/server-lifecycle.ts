@@ -174,7 +174,7 @@ export async function stopServer(
   // A server that was found is not our child: it may have ended unnoticed, and its pid be anybody's.
   if (target.gone() || !(await hasArgument(target.pid, server.mark))) return;
   signal(target.pid, `SIG${server.stopSignal}`);
-  if (await poll(target.gone, deadline.earlier(RESERVE_MS))) return;
+  if (await poll(target.gone, deadline.minus(RESERVE_MS))) return;
   signal(target.pid, 'SIGKILL');
   await poll(target.gone, deadline);
 }

@@ -1,8 +1,8 @@
-import { type Death, type SlotPicture, type TreePicture, told, type WorkerStats } from '../cluster/status';
+import { reported, type SlotStatus, type Termination, type TreeStatus, type WorkerStats } from '../cluster/status';
 import { codeOf } from '../core/errors';
 import type { QueueStatus } from '../job/queue/queue-status';
 import { type Holder, type MailFacts, slotHolders } from './probes';
-import type { KnownTree, Sighting } from './status-collector';
+import type { KnownTree, SystemStatus } from './status-collector';
 
 export type Level = 'warn' | 'bad';
 
@@ -18,7 +18,7 @@ export const ISSUE_CODES = [
   'jobsStopped',
   'jobsQuiet',
   'jobsSilent',
-  'turnedAway',
+  'shed',
   'serverErrors',
   'memory',
   'phase',
@@ -51,7 +51,7 @@ export interface Issue {
   /** What it is about where there may be several of a kind: a slot, a queue, a class, a tree. */
   readonly subject?: string;
   /** Why a process is gone. */
-  readonly death?: Death | null;
+  readonly death?: Termination | null;
   /** What runs in the slots. */
   readonly holders?: readonly Holder[];
   /** Texts that may name people: what a process printed, a path, what a mail server answered. */
@@ -59,7 +59,7 @@ export interface Issue {
 }
 
 /** Worst first; among equals as they came. */
-export function worstFirst(issues: readonly Issue[]): Issue[] {
+export function bySeverity(issues: readonly Issue[]): Issue[] {
   return [...issues.filter(({ level }) => level === 'bad'), ...issues.filter(({ level }) => level === 'warn')];
 }
 
@@ -77,7 +77,7 @@ interface SlotHolders {
   readonly outgoing: WorkerStats | undefined;
 }
 
-export function inSlot({ stats }: TreePicture, slot: SlotPicture): SlotHolders {
+export function inSlot({ stats }: TreeStatus, slot: SlotStatus): SlotHolders {
   const here = stats.worker_status.filter(({ index }) => index === slot.index);
   return {
     outgoing: here.find(({ pid }) => pid === slot.outgoing),
@@ -86,7 +86,7 @@ export function inSlot({ stats }: TreePicture, slot: SlotPicture): SlotHolders {
 }
 
 /** Its last process is dead, and no other serves in its place yet. */
-export function isRestarting(slot: SlotPicture, { current, outgoing }: SlotHolders): boolean {
+export function isRestarting(slot: SlotStatus, { current, outgoing }: SlotHolders): boolean {
   if (outgoing || current?.state === 'ready' || current?.state === 'draining') return false;
   return slot.nextTry !== null;
 }
@@ -94,12 +94,12 @@ export function isRestarting(slot: SlotPicture, { current, outgoing }: SlotHolde
 /** For how long a child has not been heard of, ms; null of one that is. */
 export function silenceOf({ last_checkin }: { readonly last_checkin: string | null }, now: Date): number | null {
   if (last_checkin === null) return null;
-  const silentMs = now.getTime() - Date.parse(last_checkin);
-  return silentMs > SILENT_MS ? silentMs : null;
+  const heartbeatAgeMs = now.getTime() - Date.parse(last_checkin);
+  return heartbeatAgeMs > SILENT_MS ? heartbeatAgeMs : null;
 }
 
 /** How many times its siblings' median a worker takes; null when it does not stand out. */
-export function hotFactor({ stats }: TreePicture, index: number, mb: number | undefined): number | null {
+export function hotFactor({ stats }: TreeStatus, index: number, mb: number | undefined): number | null {
   if (mb === undefined || mb < HOT_MB) return null;
   const others = stats.worker_status.flatMap((one) => (one.index !== index && one.pss_mb !== null ? [one.pss_mb] : []));
   const median = others.sort((a, b) => a - b)[Math.floor((others.length - 1) / 2)];
@@ -107,7 +107,7 @@ export function hotFactor({ stats }: TreePicture, index: number, mb: number | un
 }
 
 /** Workers that take requests. */
-export function readyWorkers({ stats, slots }: TreePicture): number {
+export function readyWorkers({ stats, slots }: TreeStatus): number {
   const ready = new Set(stats.worker_status.filter(({ state }) => state === 'ready').map(({ index }) => index));
   return slots.filter(({ index }) => ready.has(index)).length;
 }
@@ -118,7 +118,7 @@ export const FULL_SHARE = 0.9;
 const MAIL_FAILURES = 3;
 
 /** What is wrong with the services that trees share, and with what they do in them. */
-export function serviceIssues(sighting: Sighting, warningMs: number, trees: readonly KnownTree[]): Issue[] {
+export function serviceIssues(sighting: SystemStatus, warningMs: number, trees: readonly KnownTree[]): Issue[] {
   const { queues } = sighting;
   return [
     ...awayIssues(sighting),
@@ -135,7 +135,7 @@ export function isLate(latencyMs: number, warningMs: number): boolean {
   return warningMs > 0 && latencyMs > warningMs;
 }
 
-function awayIssues({ postgres, redis, redisLost, at }: Sighting): Issue[] {
+function awayIssues({ postgres, redis, redisLost, at }: SystemStatus): Issue[] {
   const issues: Issue[] = [];
   const since = (time: Date) => Math.max(1000, at.getTime() - time.getTime());
   if (!redis.ok) {
@@ -150,7 +150,7 @@ function awayIssues({ postgres, redis, redisLost, at }: Sighting): Issue[] {
 }
 
 /** Jobs that came along with a copied database would reach real people: they wait until somebody says that they may. */
-function foreignIssues({ foreign }: Sighting): Issue[] {
+function foreignIssues({ foreign }: SystemStatus): Issue[] {
   return foreign.ok && foreign.value ? [{ level: 'bad', code: 'foreign', figures: {} }] : [];
 }
 
@@ -164,8 +164,8 @@ function queueIssues(
   if (paused) return [{ ...about, level: 'warn', code: 'paused', figures: { queue: name, count } }];
   if (!isLate(latencyMs, warningMs)) return [];
   const figures = { queue: name, count, spanMs: latencyMs, limitMs: warningMs };
-  const serving = trees.filter(({ silentMs, picture: { limits } }) => {
-    return silentMs === null && limits.jobConcurrency > 0 && limits.queues.includes(name);
+  const serving = trees.filter(({ heartbeatAgeMs, picture: { limits } }) => {
+    return heartbeatAgeMs === null && limits.jobConcurrency > 0 && limits.queues.includes(name);
   });
   if (serving.length === 0) return [{ ...about, level: 'bad', code: 'unserved', figures }];
   const holders = holdersIn(serving);
@@ -177,14 +177,14 @@ function holdersIn(trees: readonly KnownTree[]): Holder[] {
   return slotHolders(
     trees.map(({ picture: { limits, stats } }) => ({
       concurrency: limits.jobConcurrency,
-      running: (told(stats.job_processor.last_status)?.in_flight ?? []).map(({ what, ageMs }) => {
+      running: (reported(stats.job_processor.last_status)?.in_flight ?? []).map(({ what, ageMs }) => {
         return { class: what.replace(/ on .*/, ''), ageMs };
       }),
     })),
   );
 }
 
-function failureIssues({ failures, cron }: Sighting): Issue[] {
+function failureIssues({ failures, cron }: SystemStatus): Issue[] {
   const issues: Issue[] = [];
   if (failures.ok) {
     const { classes, dead, spanMs, deadSpanMs } = failures.value;
@@ -199,7 +199,7 @@ function failureIssues({ failures, cron }: Sighting): Issue[] {
   return issues;
 }
 
-function limitIssues({ postgres, redis }: Sighting): Issue[] {
+function limitIssues({ postgres, redis }: SystemStatus): Issue[] {
   const issues: Issue[] = [];
   if (postgres.ok && postgres.value.used / postgres.value.allowed > FULL_SHARE) {
     const { used, allowed } = postgres.value;
@@ -221,7 +221,7 @@ export function isFailing({ failure, failedSince }: MailFacts): boolean {
   return failure !== null && failedSince >= MAIL_FAILURES;
 }
 
-function mailIssues({ mail, at }: Sighting): Issue[] {
+function mailIssues({ mail, at }: SystemStatus): Issue[] {
   if (!mail.ok || !isFailing(mail.value)) return [];
   const { failure, failedSince, lastSent } = mail.value;
   if (!failure) return [];
@@ -235,7 +235,7 @@ function mailIssues({ mail, at }: Sighting): Issue[] {
 const EMPTIED_MS = 15 * 60_000;
 
 /** What is wrong with the processes of a tree, by its own clock. */
-export function treeIssues(picture: TreePicture): Issue[] {
+export function treeIssues(picture: TreeStatus): Issue[] {
   const now = new Date(picture.at);
   return [
     ...workerIssues(picture, now),
@@ -247,7 +247,7 @@ export function treeIssues(picture: TreePicture): Issue[] {
   ];
 }
 
-function workerIssues(picture: TreePicture, now: Date): Issue[] {
+function workerIssues(picture: TreeStatus, now: Date): Issue[] {
   const { slots, stats, stopping } = picture;
   const nobody = stats.workers > 0 && readyWorkers(picture) === 0 && !stopping;
   return [
@@ -256,7 +256,7 @@ function workerIssues(picture: TreePicture, now: Date): Issue[] {
   ];
 }
 
-function slotIssue(picture: TreePicture, slot: SlotPicture, now: Date): Issue[] {
+function slotIssue(picture: TreeStatus, slot: SlotStatus, now: Date): Issue[] {
   const here = inSlot(picture, slot);
   const { current, outgoing } = here;
   const about = { subject: String(slot.index) };
@@ -265,10 +265,10 @@ function slotIssue(picture: TreePicture, slot: SlotPicture, now: Date): Issue[] 
     return [{ ...about, level: 'bad', code: 'restarts', figures, death: slot.death }];
   }
   if (current?.state !== 'ready') return [];
-  const status = told(current.last_status);
-  const silentMs = silenceOf(current, now);
-  if (silentMs !== null) {
-    const figures = { slot: slot.index, spanMs: silentMs };
+  const status = reported(current.last_status);
+  const heartbeatAgeMs = silenceOf(current, now);
+  if (heartbeatAgeMs !== null) {
+    const figures = { slot: slot.index, spanMs: heartbeatAgeMs };
     return [{ ...about, level: 'warn', code: 'silent', figures, detail: status?.in_flight[0]?.what ?? '' }];
   }
   const mb = current.pss_mb ?? status?.rssMb;
@@ -277,7 +277,7 @@ function slotIssue(picture: TreePicture, slot: SlotPicture, now: Date): Issue[] 
   return [{ ...about, level: 'warn', code: 'hot', figures: { slot: slot.index, mb: Math.round(mb ?? 0) } }];
 }
 
-function jobsIssues({ stats, processor: { death, nextTry }, limits }: TreePicture, now: Date): Issue[] {
+function jobsIssues({ stats, processor: { death, nextTry }, limits }: TreeStatus, now: Date): Issue[] {
   if (limits.jobConcurrency === 0) return [];
   const { job_processor: processor } = stats;
   const attempt = nextTry?.attempt ?? 0;
@@ -295,39 +295,39 @@ function jobsIssues({ stats, processor: { death, nextTry }, limits }: TreePictur
     case 'quiet':
       return [{ level: 'warn', code: 'jobsQuiet', figures: {} }];
     case 'ready': {
-      const silentMs = silenceOf(processor, now);
-      const running = told(processor.last_status)
+      const heartbeatAgeMs = silenceOf(processor, now);
+      const running = reported(processor.last_status)
         ?.in_flight.map(({ what }) => what)
         .join(', ');
-      if (silentMs === null) return [];
-      return [{ level: 'bad', code: 'jobsSilent', figures: { spanMs: silentMs }, detail: running ?? '' }];
+      if (heartbeatAgeMs === null) return [];
+      return [{ level: 'bad', code: 'jobsSilent', figures: { spanMs: heartbeatAgeMs }, detail: running ?? '' }];
     }
     default:
       return [];
   }
 }
 
-function trafficIssues({ rates: { turnedAway, serverErrors } }: TreePicture): Issue[] {
-  const own = serverErrors - turnedAway;
+function trafficIssues({ rates: { shed, serverErrors } }: TreeStatus): Issue[] {
+  const own = serverErrors - shed;
   return [
-    ...(turnedAway > 0 ? [{ level: 'bad', code: 'turnedAway', figures: { count: turnedAway } } as const] : []),
+    ...(shed > 0 ? [{ level: 'bad', code: 'shed', figures: { count: shed } } as const] : []),
     ...(own > 0 ? [{ level: 'warn', code: 'serverErrors', figures: { count: own } } as const] : []),
   ];
 }
 
-function memoryIssues({ stats, limits }: TreePicture): Issue[] {
+function memoryIssues({ stats, limits }: TreeStatus): Issue[] {
   const { pss_mb: used, limit_mb: limit } = stats.memory;
   if (used === null || limit === null || limits.recycleAboveMb === null || used <= limits.recycleAboveMb) return [];
   const figures = { percent: Math.round((100 * used) / limit), used: Math.round(used), limit };
   return [{ level: used > limit ? 'bad' : 'warn', code: 'memory', figures }];
 }
 
-function phaseIssues({ stats: { last_phase: last } }: TreePicture): Issue[] {
+function phaseIssues({ stats: { last_phase: last } }: TreeStatus): Issue[] {
   if (!last || last.completed) return [];
   return [{ level: 'warn', code: 'phase', figures: { phase: last.phase }, detail: last.reason ?? '' }];
 }
 
-function lossIssues({ events }: TreePicture, now: Date): Issue[] {
+function lossIssues({ events }: TreeStatus, now: Date): Issue[] {
   const loss = events.find(({ name }) => name === 'redis.emptied');
   const agoMs = loss ? now.getTime() - Date.parse(loss.at) : Number.POSITIVE_INFINITY;
   return agoMs > EMPTIED_MS ? [] : [{ level: 'warn', code: 'redisEmptied', figures: { spanMs: agoMs } }];

@@ -1,6 +1,6 @@
-import type { TreePicture } from '../cluster/status';
-import { type Issue, type Level, readyWorkers, serviceIssues, treeIssues, worstFirst } from './issues';
-import { type KnownTree, knownTrees, type Sighting } from './status-collector';
+import type { TreeStatus } from '../cluster/status';
+import { bySeverity, type Issue, type Level, readyWorkers, serviceIssues, treeIssues } from './issues';
+import { type KnownTree, knownTrees, type SystemStatus } from './status-collector';
 
 /** A tree, and what is wrong with it. */
 export interface JudgedTree extends KnownTree {
@@ -26,15 +26,15 @@ export interface Judgement {
  * Judges one tree, the services that it uses, and whether other trees need somebody.
  * @param chosen id of a tree; null for the own one. @param warningMs JOB_LATENCY_WARNING.
  */
-export function judge(sighting: Sighting, chosen: string | null, warningMs: number): Judgement {
+export function judge(sighting: SystemStatus, chosen: string | null, warningMs: number): Judgement {
   const trees = knownTrees(sighting).flatMap((tree) => judged(tree));
   const shown = trees.find(({ own, picture }) => (chosen === null ? own : picture.id === chosen));
-  const issues = worstFirst([
-    ...(shown ? (shown.silentMs === null ? shown.issues : []) : [NO_PRIMARY]),
-    ...trees.flatMap((tree) => (tree === shown && tree.silentMs === null ? [] : fromAfar(tree))),
+  const issues = bySeverity([
+    ...(shown ? (shown.heartbeatAgeMs === null ? shown.issues : []) : [NO_PRIMARY]),
+    ...trees.flatMap((tree) => (tree === shown && tree.heartbeatAgeMs === null ? [] : fromAfar(tree))),
     ...serviceIssues(sighting, warningMs, trees),
   ]);
-  const transit = shown && shown.silentMs === null ? transitOf(shown.picture, sighting) : null;
+  const transit = shown && shown.heartbeatAgeMs === null ? transitOf(shown.picture, sighting) : null;
   return { level: issues[0]?.level ?? (transit ? 'busy' : 'ok'), issues, transit, shown, trees };
 }
 
@@ -42,7 +42,7 @@ const NO_PRIMARY: Issue = { level: 'bad', code: 'noPrimary', figures: {} };
 
 function judged(tree: KnownTree): JudgedTree[] {
   try {
-    return [{ ...tree, issues: tree.silentMs === null ? treeIssues(tree.picture) : [] }];
+    return [{ ...tree, issues: tree.heartbeatAgeMs === null ? treeIssues(tree.picture) : [] }];
   } catch (thrown) {
     // Another version may draw another picture: its tree is not known here.
     if (tree.own) throw thrown;
@@ -51,16 +51,16 @@ function judged(tree: KnownTree): JudgedTree[] {
 }
 
 /** Of another tree only that there is something. */
-function fromAfar({ picture: { id, name }, silentMs, issues }: JudgedTree): Issue[] {
-  if (silentMs !== null)
-    return [{ level: 'bad', code: 'treeSilent', subject: id, figures: { name, spanMs: silentMs } }];
-  const [worst] = worstFirst(issues);
+function fromAfar({ picture: { id, name }, heartbeatAgeMs, issues }: JudgedTree): Issue[] {
+  if (heartbeatAgeMs !== null)
+    return [{ level: 'bad', code: 'treeSilent', subject: id, figures: { name, spanMs: heartbeatAgeMs } }];
+  const [worst] = bySeverity(issues);
   if (!worst) return [];
   return [{ level: worst.level, code: 'otherTree', subject: id, figures: { name, count: issues.length } }];
 }
 
 /** @param sighting undefined: only the tree itself could be asked. */
-export function transitOf(picture: TreePicture, sighting: Sighting | undefined): Transit | null {
+export function transitOf(picture: TreeStatus, sighting: SystemStatus | undefined): Transit | null {
   const { stats, stopping, phasedRestart } = picture;
   if (stopping) return 'stopping';
   if (phasedRestart) return 'phasedRestart';

@@ -1,5 +1,5 @@
 import type { Knex } from 'knex';
-import type { Operations, RecentEvent, TreePicture } from '../cluster/status';
+import type { Operations, RecentEvent, TreeStatus } from '../cluster/status';
 import type { Config } from '../core/config';
 import type { Events } from '../core/events';
 import type { RedisClient } from '../core/redis';
@@ -8,7 +8,7 @@ import { overdueByQueue } from '../job/outbox/table';
 import { knownQueues, type QueueStatus, readQueues } from '../job/queue/queue-status';
 import { byTextAndNumber } from '../support/text';
 import { readActs } from '../tree/operator-acts';
-import { type ListedTree, TreeList } from '../tree/tree-directory';
+import { type ListedTree, TreeDirectory } from '../tree/tree-directory';
 import {
   type FailingCron,
   type JobFailures,
@@ -23,7 +23,7 @@ import {
 } from './probes';
 
 /** What was read last: a value, or why there is none, and since when. */
-export type Reading<T> =
+export type ProbeResult<T> =
   | { readonly ok: true; readonly value: T; readonly tookMs: number }
   | { readonly ok: false; readonly error: Error; readonly since: Date };
 
@@ -38,8 +38,8 @@ export interface SourceOptions {
 const AGAIN_MS = 1900;
 
 /** Something that many look at and that is read no more often than it must be. It never rejects. */
-export class Source<T> {
-  private reading: Promise<Reading<T>> | undefined;
+export class CachedProbe<T> {
+  private reading: Promise<ProbeResult<T>> | undefined;
   private readAt = 0;
   private failingSince: Date | undefined;
 
@@ -48,7 +48,7 @@ export class Source<T> {
     private readonly options: SourceOptions,
   ) {}
 
-  get(): Promise<Reading<T>> {
+  get(): Promise<ProbeResult<T>> {
     const now = performance.now();
     const { freshMs } = this.options;
     const goodFor = this.failingSince ? Math.min(freshMs, AGAIN_MS) : freshMs;
@@ -59,7 +59,7 @@ export class Source<T> {
     return this.reading;
   }
 
-  private async readOnce(): Promise<Reading<T>> {
+  private async readOnce(): Promise<ProbeResult<T>> {
     const begun = performance.now();
     try {
       const value = await this.withinLimit();
@@ -87,29 +87,29 @@ export class Source<T> {
 }
 
 /** The value, where there is one. */
-export function valueIn<T>(reading: Reading<T>): T | undefined {
+export function valueIn<T>(reading: ProbeResult<T>): T | undefined {
   return reading.ok ? reading.value : undefined;
 }
 
 /** All that is known at one moment, of this tree and what it leans on. */
-export interface Sighting {
+export interface SystemStatus {
   readonly at: Date;
-  readonly own: Reading<TreePicture>;
+  readonly own: ProbeResult<TreeStatus>;
   /** Every tree on this Redis, this one too. */
-  readonly trees: Reading<readonly ListedTree[]>;
-  readonly queues: Reading<readonly QueueStatus[]>;
+  readonly trees: ProbeResult<readonly ListedTree[]>;
+  readonly queues: ProbeResult<readonly QueueStatus[]>;
   /** Whether the database was copied from another installation, and nobody has adopted its jobs. */
-  readonly foreign: Reading<boolean>;
+  readonly foreign: ProbeResult<boolean>;
   /** Jobs that are due and still in the outbox, by queue; none where there are none. */
-  readonly outbox: Reading<ReadonlyMap<string, number>>;
+  readonly outbox: ProbeResult<ReadonlyMap<string, number>>;
   /** What became of jobs lately. */
-  readonly failures: Reading<JobFailures>;
-  readonly cron: Reading<readonly FailingCron[]>;
-  readonly postgres: Reading<PostgresFacts>;
-  readonly redis: Reading<RedisFacts>;
-  readonly mail: Reading<MailFacts>;
+  readonly failures: ProbeResult<JobFailures>;
+  readonly cron: ProbeResult<readonly FailingCron[]>;
+  readonly postgres: ProbeResult<PostgresFacts>;
+  readonly redis: ProbeResult<RedisFacts>;
+  readonly mail: ProbeResult<MailFacts>;
   /** What operators have done lately, newest first. */
-  readonly acts: Reading<readonly RecentEvent[]>;
+  readonly acts: ProbeResult<readonly RecentEvent[]>;
   /** Why the connection to Redis broke, where it told so. */
   readonly redisLost: string | null;
 }
@@ -126,35 +126,35 @@ export interface LookoutOptions {
  * Looks for everybody who looks at the overview in this process: however many they are, nothing is asked more often than
  * it changes.
  */
-export class Lookout {
-  private readonly own: Source<TreePicture>;
-  private readonly trees: Source<readonly ListedTree[]>;
-  private readonly queues: Source<readonly QueueStatus[]>;
-  private readonly foreign: Source<boolean>;
-  private readonly outbox: Source<ReadonlyMap<string, number>>;
-  private readonly failures: Source<JobFailures>;
-  private readonly cron: Source<readonly FailingCron[]>;
-  private readonly postgres: Source<PostgresFacts>;
-  private readonly redis: Source<RedisFacts>;
-  private readonly mail: Source<MailFacts>;
-  private readonly acts: Source<readonly RecentEvent[]>;
+export class StatusCollector {
+  private readonly own: CachedProbe<TreeStatus>;
+  private readonly trees: CachedProbe<readonly ListedTree[]>;
+  private readonly queues: CachedProbe<readonly QueueStatus[]>;
+  private readonly foreign: CachedProbe<boolean>;
+  private readonly outbox: CachedProbe<ReadonlyMap<string, number>>;
+  private readonly failures: CachedProbe<JobFailures>;
+  private readonly cron: CachedProbe<readonly FailingCron[]>;
+  private readonly postgres: CachedProbe<PostgresFacts>;
+  private readonly redis: CachedProbe<RedisFacts>;
+  private readonly mail: CachedProbe<MailFacts>;
+  private readonly acts: CachedProbe<readonly RecentEvent[]>;
   private redisLost: string | null = null;
 
   constructor({ tree, redis, knex, events, config }: LookoutOptions) {
     const names = config.jobs.queues.map((queue) => queue.name);
     const known = () => knownQueues(redis.client, names);
-    this.own = new Source(() => tree.look(), { freshMs: 900 });
-    const list = new TreeList(redis.client);
-    this.trees = new Source(() => list.list(), { freshMs: 900 });
-    this.queues = new Source(async () => readQueues(redis.client, await known()), { freshMs: 1900 });
-    this.foreign = new Source(() => isForeign(knex, redis.client), { freshMs: 4900 });
-    this.outbox = new Source(async () => overdueByQueue(knex, await known()), { freshMs: 9000 });
-    this.failures = new Source(async () => readFailures(redis.client, await known()), { freshMs: 4900 });
-    this.cron = new Source(async () => readFailingCron(knex, redis.client, await known()), { freshMs: 9000 });
-    this.postgres = new Source(() => readPostgres(knex), { freshMs: 4900 });
-    this.redis = new Source(() => readRedis(redis.client), { freshMs: 1900 });
-    this.mail = new Source(async () => readMail({ knex, redis: redis.client, queues: names }), { freshMs: 9000 });
-    this.acts = new Source(() => readActs(redis.client), { freshMs: 900 });
+    this.own = new CachedProbe(() => tree.look(), { freshMs: 900 });
+    const list = new TreeDirectory(redis.client);
+    this.trees = new CachedProbe(() => list.list(), { freshMs: 900 });
+    this.queues = new CachedProbe(async () => readQueues(redis.client, await known()), { freshMs: 1900 });
+    this.foreign = new CachedProbe(() => isForeign(knex, redis.client), { freshMs: 4900 });
+    this.outbox = new CachedProbe(async () => overdueByQueue(knex, await known()), { freshMs: 9000 });
+    this.failures = new CachedProbe(async () => readFailures(redis.client, await known()), { freshMs: 4900 });
+    this.cron = new CachedProbe(async () => readFailingCron(knex, redis.client, await known()), { freshMs: 9000 });
+    this.postgres = new CachedProbe(() => readPostgres(knex), { freshMs: 4900 });
+    this.redis = new CachedProbe(() => readRedis(redis.client), { freshMs: 1900 });
+    this.mail = new CachedProbe(async () => readMail({ knex, redis: redis.client, queues: names }), { freshMs: 9000 });
+    this.acts = new CachedProbe(() => readActs(redis.client), { freshMs: 900 });
     events.on('redis.lost', ({ error }) => {
       this.redisLost = 'code' in error && error.code ? String(error.code) : error.message || error.name;
     });
@@ -163,7 +163,7 @@ export class Lookout {
     });
   }
 
-  async look(): Promise<Sighting> {
+  async look(): Promise<SystemStatus> {
     const [own, trees, queues, foreign, outbox, failures, cron, postgres, redis, mail, acts] = await Promise.all([
       this.own.get(),
       this.trees.get(),
@@ -200,23 +200,23 @@ const SILENT_MS = 5000;
 
 /** A tree that is known of. */
 export interface KnownTree {
-  readonly picture: TreePicture;
+  readonly picture: TreeStatus;
   /** Of the process that asks. */
   readonly own: boolean;
   /** For how long it has been silent; null of one that is heard of. */
-  readonly silentMs: number | null;
+  readonly heartbeatAgeMs: number | null;
 }
 
 /** All of them, the own one whether Redis knows it or not. Two of one name are told apart by their pids. */
-export function knownTrees(sighting: Pick<Sighting, 'own' | 'trees'>): KnownTree[] {
+export function knownTrees(sighting: Pick<SystemStatus, 'own' | 'trees'>): KnownTree[] {
   const own = valueIn(sighting.own);
   const others = (valueIn(sighting.trees) ?? []).filter(({ picture }) => picture.id !== own?.id);
   const all: KnownTree[] = [
-    ...(own ? [{ picture: own, own: true, silentMs: null }] : []),
-    ...others.map(({ picture, silentMs }) => ({
+    ...(own ? [{ picture: own, own: true, heartbeatAgeMs: null }] : []),
+    ...others.map(({ picture, heartbeatAgeMs }) => ({
       picture,
       own: false,
-      silentMs: silentMs > SILENT_MS ? silentMs : null,
+      heartbeatAgeMs: heartbeatAgeMs > SILENT_MS ? heartbeatAgeMs : null,
     })),
   ];
   const names = all.map(({ picture }) => picture.name);

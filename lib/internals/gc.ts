@@ -36,7 +36,7 @@ export interface HeapSize {
  * Out-of-band collection, as Puma calls it: a process that has come to rest collects what its work, or its start, has left.
  * V8 would often leave it lying, a third of a worker, until there is work again.
  */
-export class OutOfBandCollector {
+export class OutOfBandGc {
   private quietLooks = 0;
   private turnsLeft = TURNS;
   private last = { aliveBytes: 0, takenBytes: 0, look: 0 };
@@ -48,7 +48,7 @@ export class OutOfBandCollector {
   ) {}
 
   /** To be called once a second. @param inHand pieces of work at this moment. @param done how many there have been so far. */
-  look(inHand: number, done: number): void {
+  tick(inHand: number, done: number): void {
     const worked = inHand > 0 || done !== this.doneBefore;
     this.doneBefore = done;
     if (worked) {

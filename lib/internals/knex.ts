@@ -13,13 +13,13 @@ const underway = new WeakMap<Knex.Transaction, unknown[]>();
  * `trx.rollback()`; nor does it know that Postgres answers COMMIT with a rollback when a statement has failed.
  * @param root a transaction that counts as the database itself: where a test runs in one that never commits.
  */
-export function onSettled(trx: Knex.Transaction, listener: Settlement, root?: Knex | undefined): void {
+export function onTransactionEnd(trx: Knex.Transaction, listener: Settlement, root?: Knex | undefined): void {
   if (trx.isCompleted()) throw new Error('the transaction is over: what is done in it now would be lost');
   listen(trx, (committed) => {
     const outer = trx.parentTransaction as Knex.Transaction | undefined;
     if (!committed || !outer || outer === root) keep(trx, listener(committed));
     else if (outer.isCompleted()) keep(trx, listener(false));
-    else onSettled(outer, listener, root);
+    else onTransactionEnd(outer, listener, root);
   });
 }
 

@@ -50,7 +50,7 @@ export class IdleConnections {
    * Takes every idle connection off this server and gives it away. Nothing is lost with it: reading stops first, so a
    * request that is just arriving waits in the kernel for whoever reads next. Our copy is closed once `give` is done.
    */
-  giveAway(give: (connection: RawConnection, done: () => void) => void): void {
+  handOff(give: (connection: RawConnection, done: () => void) => void): void {
     for (const socket of this.find()) {
       const connection = (socket as unknown as Inside)._handle;
       if (!connection) continue;

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
  * does it already. `node --enable-source-maps` reads the map of every file it loads, those of the packages too: 40 ms and
  * 10 MiB a process. Here a map is read when a trace shows its file for the first time, and files of packages keep their own.
  */
-export function mapStackTraces(): void {
+export function installSourceMaps(): void {
   if (process.sourceMapsEnabled) return;
   const maps = new Map<string, FileMap | undefined>();
   const mapOf = (file: string) => {

@@ -1,11 +1,11 @@
 import type { Events } from '../core/events';
 import type { Redis } from '../core/redis';
 import type { Database } from '../model/database';
-import type { JobEquipment } from './enqueue/enqueue';
+import type { JobDependencies } from './enqueue/enqueue';
 import { JobEnqueuer } from './enqueue/enqueuer';
 import { Job } from './job';
 
-interface JobConnections extends JobEquipment {
+interface JobConnections extends JobDependencies {
   readonly database: Database;
   readonly redis: Redis;
   readonly events: Events;

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { UserError } from '../core/errors';
 import { toError } from '../support/async';
 import { type JobClass, jobNameOf } from './definition/job-class';
-import { planOf } from './definition/options';
+import { compileOptions } from './definition/options';
 import { Job } from './job';
 
 /** The app's job classes by the name that travels. */
@@ -16,7 +16,7 @@ export class JobRegistry {
 
   /** @throws UserError when the name is taken; TypeError for static options that make no sense. */
   add(jobClass: JobClass): void {
-    planOf(jobClass);
+    compileOptions(jobClass);
     const name = jobNameOf(jobClass);
     if (this.classes.has(name)) throw new UserError(`two job classes are named ${name}; give one another jobName`);
     this.classes.set(name, jobClass);

@@ -21,7 +21,7 @@ import {
   type ErrorHandler,
   type ErrorMatchers,
   type ErrorOf,
-  type RetryAnswer,
+  type RetryDecision,
   type RetryOnOptions,
   type RetryOptions,
 } from './definition/retry-policy';
@@ -30,11 +30,11 @@ import {
   type Enqueuer,
   enqueueJobs,
   enqueueOne,
-  type JobEquipment,
+  type JobDependencies,
   jobEquipment,
 } from './enqueue/enqueue';
 import type { Cursor } from './perform/checkpoint';
-import { contextOf, performHere, runOf } from './perform/run';
+import { contextOf, performNow, runOf } from './perform/run';
 import { deserializeArguments, serializeArguments } from './record/arguments';
 
 /** A subclass of `Job`, or a parent of such. */
@@ -79,7 +79,7 @@ export abstract class Job<A extends JobArguments = []> {
    * The limit of retries holds all the same.
    * @param attempt the run that failed, from 1.
    */
-  static retryIn?(attempt: number, error: Error): RetryAnswer;
+  static retryIn?(attempt: number, error: Error): RetryDecision;
 
   /**
    * Has these errors retried by a rule of their own, instead of `retryIn` and `retry`: in a static block of the class,
@@ -172,7 +172,7 @@ export abstract class Job<A extends JobArguments = []> {
    * Gives every job class its way to Redis and Postgres; undefined takes it away. Called by the role at boot and stop.
    * @param equipment stays as it was when left out.
    */
-  static connect(enqueuer: Enqueuer | undefined, equipment?: JobEquipment): void {
+  static connect(enqueuer: Enqueuer | undefined, equipment?: JobDependencies): void {
     connectEnqueuer(enqueuer, equipment);
   }
 
@@ -209,7 +209,7 @@ export abstract class Job<A extends JobArguments = []> {
     const codec = { serializers: setup?.serializers, models };
     // The same trip through JSON as a job that is enqueued.
     const json = JSON.stringify(serializeArguments(jobNameOf(this), args, codec));
-    const result = await performHere(this, await deserializeArguments(JSON.parse(json), codec), {
+    const result = await performNow(this, await deserializeArguments(JSON.parse(json), codec), {
       middleware: setup?.performMiddleware,
     });
     return result as Awaited<ReturnType<J['perform']>>;

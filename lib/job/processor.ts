@@ -9,14 +9,14 @@ import type { Service } from '../support/service';
 import { CronService, type CronTuning } from './cron/cron-service';
 import { cronEntries } from './cron/schedule';
 import type { JobSetup } from './definition/setup';
-import { QueueWorker } from './fetch/consumer';
+import { Consumer } from './fetch/consumer';
 import { ClassLimits, type Delivery } from './fetch/fetch-call';
 import type { JobRegistry } from './job-registry';
 import { OutboxService, type OutboxTuning } from './outbox/service';
-import { createPerformer, type Performer, type UncaughtOutcome } from './perform/executor';
+import { createPerformer, type Executor, type UncaughtOutcome } from './perform/executor';
 import type { PulseTuning } from './processes/heartbeat';
-import type { BusyJob, ProcessOrder } from './processes/process-list';
-import { Presence } from './processes/process-reporter';
+import type { BusyJob, ProcessorCommand } from './processes/process-list';
+import { ProcessReporter } from './processes/process-reporter';
 
 /** Part of the stop that is kept for handing back what still runs, ms; less of a short one. */
 const HAND_BACK_MS = 3000;
@@ -56,7 +56,7 @@ export interface JobProcessorOptions {
    * Told of what somebody has asked for by Redis. Default: it obeys by itself, where `stop` is a `quiet` for want of a
    * process to end.
    */
-  readonly onOrder?: (order: ProcessOrder) => void;
+  readonly onOrder?: (order: ProcessorCommand) => void;
 }
 
 /** Who a processor is, and whose jobs it takes over. */
@@ -94,13 +94,13 @@ export interface ProcessorTuning extends PulseTuning {
 /** Runs the jobs of one process: outbox to Redis, Redis to `perform`, outcomes back. */
 export class JobProcessor implements Service {
   readonly name = 'job processor';
-  private readonly performer: Performer;
+  private readonly performer: Executor;
   private readonly outbox: OutboxService;
   private readonly cron: CronService;
   private readonly limits: ClassLimits;
-  private readonly presence: Presence;
+  private readonly presence: ProcessReporter;
   private readonly identity: string;
-  private worker: QueueWorker | undefined;
+  private worker: Consumer | undefined;
   private stopping: Promise<void> | undefined;
   private isQuiet: boolean;
   private causeUnknown = false;
@@ -127,7 +127,7 @@ export class JobProcessor implements Service {
       production: config.environment === 'production',
       queues: config.jobs.queues.map((queue) => queue.name),
       isRunning: (id) => this.worker?.fetcher.isRunning(id) ?? false,
-      onCronNotice: () => this.cron.nudge(),
+      onCronNotice: () => this.cron.trigger(),
       tuning: tuning.outbox,
     });
     const entries = cronEntries(registry, { serializers: options.setup?.serializers, models: options.models });
@@ -138,7 +138,7 @@ export class JobProcessor implements Service {
       tuning: tuning.cron,
       gate: this.outbox.gate,
     });
-    this.presence = new Presence({
+    this.presence = new ProcessReporter({
       config,
       database,
       redis,
@@ -160,7 +160,7 @@ export class JobProcessor implements Service {
     if (this.worker || this.stopping) return;
     const { config, redisUrl, events, tuning = {} } = this.options;
     this.warnOfIdleQueues();
-    this.worker = new QueueWorker({
+    this.worker = new Consumer({
       redisUrl,
       queues: config.jobs.queues,
       weighted: config.jobs.weighted,
@@ -198,8 +198,8 @@ export class JobProcessor implements Service {
   }
 
   /** That processor is known to be dead: its jobs go back to their queues. */
-  takeOver(identity: string): void {
-    this.presence.takeOver(identity);
+  rescueOrphans(identity: string): void {
+    this.presence.rescueOrphans(identity);
   }
 
   /**

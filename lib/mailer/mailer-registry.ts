@@ -6,7 +6,7 @@ import type { MailerClass, MailerLookup } from './definition/mailer-class';
 import { Mailer } from './mailer';
 
 /** An app's mailers by the name of their class. */
-export class Mailers implements MailerLookup {
+export class MailerRegistry implements MailerLookup {
   private readonly classes = new Map<string, MailerClass>();
 
   constructor(
@@ -42,8 +42,8 @@ export class Mailers implements MailerLookup {
  * templates, previews, and what mailers share. A folder that is missing holds none.
  * @throws UserError that names the file and the reason.
  */
-export function loadMailers(folder: string): Mailers {
-  const mailers = new Mailers(folder);
+export function loadMailers(folder: string): MailerRegistry {
+  const mailers = new MailerRegistry(folder);
   if (!fs.existsSync(folder)) return mailers;
   for (const name of fs.readdirSync(folder).sort()) {
     if (!/\.(js|ts)$/.test(name) || /\.(d|test|spec)\.(js|ts)$/.test(name)) continue;

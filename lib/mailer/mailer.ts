@@ -14,7 +14,7 @@ import type {
   UrlQuery,
 } from './definition/mail-types';
 import { type AnyMailer, addRescueRule, type MailerClass, type MailerLookup } from './definition/mailer-class';
-import { connectDelivery, type Delivery, MailMessage, type MailOrder, type MessageSource } from './message';
+import { connectDelivery, type Delivery, MailMessage, type MessageSource, type SerializedMessage } from './message';
 
 /** No params, or none that must be given. */
 export type NoParams = Readonly<Record<never, never>>;
@@ -158,7 +158,7 @@ export class MailerMessages implements MessageSource {
   constructor(private readonly mailers: MailerLookup) {}
 
   /** @throws UnknownMailerError when this app has no such mailer, or the mailer no such action. */
-  messageOf({ mailer, action, args, params, locale }: MailOrder): MailMessage {
+  messageOf({ mailer, action, args, params, locale }: SerializedMessage): MailMessage {
     const { place } = this.mailers;
     const mailerClass = this.mailers.get(mailer);
     if (!mailerClass) {

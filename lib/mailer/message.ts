@@ -81,7 +81,7 @@ export interface Delivery {
 /** Makes messages again of what has travelled. */
 export interface MessageSource {
   /** @throws UnknownMailerError */
-  messageOf(order: MailOrder): MailMessage;
+  messageOf(order: SerializedMessage): MailMessage;
 }
 
 let connected: Delivery | undefined;
@@ -102,7 +102,7 @@ function connectedDelivery(message: string): Delivery {
 }
 
 /** @throws NotConnectedError in a process that knows no mailers by name; UnknownMailerError. */
-function messageOf(order: MailOrder): MailMessage {
+function messageOf(order: SerializedMessage): MailMessage {
   if (source) return source.messageOf(order);
   throw new NotConnectedError(
     `${order.mailer}.${order.action} is to be delivered, but this process knows no mailers: give Mailer.connect() some`,
@@ -110,7 +110,7 @@ function messageOf(order: MailOrder): MailMessage {
 }
 
 /** A message as it travels. */
-export interface MailOrder {
+export interface SerializedMessage {
   /** Name of the class. */
   readonly mailer: string;
   readonly action: string;
@@ -120,7 +120,7 @@ export interface MailOrder {
   readonly locale?: string;
 }
 
-type TravellingOrder = { readonly [K in keyof MailOrder]: MailOrder[K] };
+type TravellingOrder = { readonly [K in keyof SerializedMessage]: SerializedMessage[K] };
 
 /** What `deliverLater` enqueues. Known to every processor, beside the app's own jobs. */
 export class DeliverMailJob extends Job<[order: TravellingOrder]> {
@@ -144,7 +144,13 @@ async function enqueueMail(message: MailMessage, options: JobOptions): Promise<E
   // Once before the job does it, for an error that speaks of the mail.
   serializeArguments(`${mailer.name}.${action}`, args, codec);
   serializeArguments(`${mailer.name}.with`, [params], codec);
-  const order = { mailer: mailer.name, action, args, params, ...(locale === undefined ? {} : { locale }) } as MailOrder;
+  const order = {
+    mailer: mailer.name,
+    action,
+    args,
+    params,
+    ...(locale === undefined ? {} : { locale }),
+  } as SerializedMessage;
   const tags = [message.title, ...(options.tags ?? [])];
   return DeliverMailJob.set({ ...options, queue: options.queue ?? mailer.queue, tags }).performLater(order);
 }

@@ -1,6 +1,6 @@
 import createKnex, { type Knex } from 'knex';
 import type { Events } from '../core/events';
-import type { PoolUse } from '../core/process-metrics';
+import type { PoolStats } from '../core/process-metrics';
 import { postgresTls, withTlsAdvice } from '../core/tls';
 import type { Deadline } from '../support/async';
 import type { Service } from '../support/service';
@@ -41,7 +41,7 @@ export class Database implements Service {
     });
   }
 
-  poolUse(): PoolUse {
+  poolUse(): PoolStats {
     // It has none before its start and after its end.
     const pool: Pool | undefined = this.knex.client.pool;
     const [used, idle, waiting] = pool ? [pool.numUsed(), pool.numFree(), pool.numPendingAcquires()] : [0, 0, 0];

@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Knex } from 'knex';
 import { NotConnectedError } from '../core/errors';
-import { onSettled, type Settlement, settled } from '../internals/knex';
+import { onTransactionEnd, type Settlement, settled } from '../internals/knex';
 import { type Deferred, deferred } from '../support/async';
 
 /** What runs in a transaction, and what that has begun and not waited for, which may go on behind its end. */
@@ -122,6 +122,6 @@ async function checkUsable(trx: Knex.Transaction, refused: Error): Promise<void>
  */
 export function onOutcome(trx: Knex.Transaction, listener: Settlement): unknown {
   if (trx === connected) return listener(true);
-  onSettled(trx, listener, connected);
+  onTransactionEnd(trx, listener, connected);
   return undefined;
 }

@@ -1,7 +1,7 @@
 import type Koa from 'koa';
-import { lazily } from '../support/async';
+import { lazy } from '../support/async';
 import { sameText } from '../support/text';
-import { limited, RequestLimit } from '../web/concurrency-limiter';
+import { ConcurrencyLimiter, limitConcurrency } from '../web/concurrency-limiter';
 import { ProblemError } from '../web/problem';
 import { isFromHere } from './auth/loopback';
 
@@ -21,8 +21,8 @@ export function opsPages(options: OpsOptions): Koa.Middleware {
   const { config } = options;
   const mode = accessMode(config);
   if (mode === 'absent') return metrics;
-  const limit = limited(new RequestLimit(LIMIT));
-  const load = lazily(async () => (await import('./site')).createSite(options));
+  const limit = limitConcurrency(new ConcurrencyLimiter(LIMIT));
+  const load = lazy(async () => (await import('./site')).createSite(options));
   const links = { tree: '/ops', inbox: config.mail.delivery === 'file' ? INBOX_PATH : null };
   return (ctx, next) => {
     if (!/^\/ops(\.json|\/|$)/.test(ctx.path)) {
@@ -30,7 +30,7 @@ export function opsPages(options: OpsOptions): Koa.Middleware {
       return next();
     }
     if (ctx.path === METRICS_PATH) return metrics(ctx, next);
-    ctx.beside = true;
+    ctx.internal = true;
     return limit(ctx, async () => (await load())(ctx, next));
   };
 }
@@ -47,13 +47,13 @@ const TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 export function metricsEndpoint(options: OpsOptions): Koa.Middleware {
   const { metricsToken, environment } = options.config;
   if (metricsToken === null && environment === 'production') return (_ctx, next) => next();
-  const load = lazily(async () => {
+  const load = lazy(async () => {
     const { MetricsPage } = await import('./metrics/scrape');
     return new MetricsPage(options);
   });
   return async (ctx, next) => {
     if (ctx.path !== METRICS_PATH) return next();
-    ctx.beside = true;
+    ctx.internal = true;
     if (metricsToken === null) assertFromHere(ctx);
     else assertToken(ctx, metricsToken);
     if (ctx.method !== 'GET' && ctx.method !== 'HEAD') throw new ProblemError(405, { headers: { Allow: 'GET, HEAD' } });

@@ -1,17 +1,17 @@
 import path from 'node:path';
 import Router from '@koa/router';
 import type Koa from 'koa';
-import { lazily } from '../support/async';
+import { lazy } from '../support/async';
 import { OperatorActs } from '../tree/operator-acts';
-import { unrouted } from '../web/middleware';
-import { gate } from './auth/access';
+import { notFound } from '../web/middleware';
+import { authenticate } from './auth/access';
 import { Sessions } from './auth/sessions';
 import type { AuthParts } from './auth/sign-in';
-import { signInRoutes, Tries } from './auth/sign-in';
+import { SignInThrottle, signInRoutes } from './auth/sign-in';
 import { Assets, assetRoutes } from './ui/assets';
-import type { OpsContext, OpsMiddleware, OpsOptions, OpsState, Site } from './ui/context';
+import type { OpsContext, OpsMiddleware, OpsOptions, OpsState, PageContext } from './ui/context';
 import { Streams } from './ui/event-stream';
-import { Pages } from './ui/layout';
+import { Layout } from './ui/layout';
 import { errorPages, pageHeaders, preferences } from './ui/shell';
 import { pageTexts, TEXTS } from './ui/texts';
 
@@ -19,21 +19,21 @@ import { pageTexts, TEXTS } from './ui/texts';
 export async function createSite(options: OpsOptions): Promise<Koa.Middleware> {
   new OperatorActs(options.redis, options.events).listen();
   const assets = new Assets(path.join(__dirname, 'assets'), [require.resolve('uplot/dist/uPlot.iife.min.js')]);
-  const jobCounts = lazily(async () => new (await import('./jobs/header-counts')).JobCounts(options));
+  const jobCounts = lazy(async () => new (await import('./jobs/header-counts')).JobCounts(options));
   const counts = async () => (await jobCounts()).read();
-  const pages = new Pages({ ...options, folder: path.join(__dirname, 'views'), assets, counts });
+  const pages = new Layout({ ...options, folder: path.join(__dirname, 'views'), assets, counts });
   const sessions = new Sessions(options);
   const site: AuthParts = {
     ...options,
     pages,
     assets,
     sessions,
-    tries: new Tries(options.redis),
+    tries: new SignInThrottle(options.redis),
     streams: new Streams(options.isLeaving, (reader) => sessions.hasLeft(reader)),
     counts,
-    lookout: lazily(async () => new (await import('../health/status-collector')).Lookout(options)),
+    lookout: lazy(async () => new (await import('../health/status-collector')).StatusCollector(options)),
   };
-  const open = assetsAreOpen(gate(site));
+  const open = assetsAreOpen(authenticate(site));
   return chain([preferences(pageTexts(TEXTS)), pageHeaders(), errorPages(site), open, pageGroups(site)]);
 }
 
@@ -58,7 +58,7 @@ interface PageFolder {
 }
 
 /** A page group that may ask for the sessions, too. */
-type AuthGroup = (site: AuthParts & Site) => void | Promise<void>;
+type AuthGroup = (site: AuthParts & PageContext) => void | Promise<void>;
 
 const door: AuthGroup = (site) => {
   signInRoutes(site);
@@ -77,7 +77,7 @@ const FOLDERS: readonly PageFolder[] = [
 export function pageGroups(site: AuthParts): OpsMiddleware {
   const folders = FOLDERS.map(({ paths, load }) => ({
     paths,
-    routes: lazily(async () => routesOf(await load(), site)),
+    routes: lazy(async () => routesOf(await load(), site)),
   }));
   return async (ctx, next) => {
     // Routes do not look at the case either.
@@ -90,6 +90,6 @@ export function pageGroups(site: AuthParts): OpsMiddleware {
 async function routesOf(group: AuthGroup, site: AuthParts): Promise<OpsMiddleware> {
   const router = new Router<OpsState>();
   await group({ ...site, router });
-  const [outer, inner] = [unrouted(router as Router), router.routes()] as unknown as [OpsMiddleware, OpsMiddleware];
+  const [outer, inner] = [notFound(router as Router), router.routes()] as unknown as [OpsMiddleware, OpsMiddleware];
   return (ctx, next) => outer(ctx, async () => inner(ctx, next));
 }

@@ -1,28 +1,22 @@
 import { Model } from 'objection';
 import { ignoreOperatorSignals } from '../cluster/control/signals';
-import {
-  type FromProcessor,
-  isOurs,
-  OperationsByIpc,
-  type ProcessorOrder,
-  type ToProcessor,
-} from '../cluster/messages';
+import { type FromProcessor, isOurs, PrimaryClient, type ProcessorOrder, type ToProcessor } from '../cluster/messages';
 import { onJobEvents } from '../cluster/primary/tree-monitor';
 import type { Operations, ProcessorStatus, Work } from '../cluster/status';
-import { type Config, handedOnConfig, serverUrls } from '../core/config';
+import { type Config, inheritedConfig, serverUrls } from '../core/config';
 import { EXIT, UserError } from '../core/errors';
 import type { Events } from '../core/events';
 import { loadI18n } from '../core/i18n';
 import { CHILD_LOG_FD, onUncaught, openLog } from '../core/logging';
-import { VitalsMeter } from '../core/process-metrics';
+import { ProcessMetricsSampler } from '../core/process-metrics';
 import { Redis } from '../core/redis';
-import { collectGarbage, OutOfBandCollector } from '../internals/gc';
+import { collectGarbage, OutOfBandGc } from '../internals/gc';
 import { connectJobs } from '../job/connect';
 import { loadJobs } from '../job/job-registry';
 import { ErrorReporter } from '../job/perform/error-reporter';
 import { JobProcessor, type Lineage } from '../job/processor';
 import { livingJobs } from '../job/sets/find-job';
-import { WorkCount } from '../job/stats/collector';
+import { WorkCounter } from '../job/stats/collector';
 import { MailDelivery } from '../mailer/delivery/delivery';
 import { DeliveryRecord } from '../mailer/delivery/delivery-record';
 import { Mailer } from '../mailer/mailer';
@@ -34,7 +28,7 @@ import { ModelFolder } from '../model/model-lookup';
 import { connectTransactions } from '../model/transaction';
 import { Deadline, toError } from '../support/async';
 import { ServiceGroup } from '../support/service';
-import { Scribe } from '../tree/tree-reporter';
+import { TreeReporter } from '../tree/tree-reporter';
 import { type AppDefinition, migrationFolders } from './app-definition';
 import { loadJobSetup, loadMailSetup } from './load-setup';
 
@@ -42,14 +36,14 @@ const HEARTBEAT_MS = 1000;
 
 /** The job processor: a child of the primary that runs jobs until it is told to stop or the primary is gone. */
 export async function runProcessor(app: AppDefinition, lineage: Lineage): Promise<void> {
-  const config = handedOnConfig();
+  const config = inheritedConfig();
   ignoreOperatorSignals();
   process.title = 'catamount: jobs';
   const { events, reopen } = openLog(config, 'jobs', CHILD_LOG_FD);
   const onOrder = (order: ProcessorOrder) => tellPrimary({ catamount: 'order', order });
   onJobEvents(events, (event) => tellPrimary({ catamount: 'happened', event }));
-  const tree = new OperationsByIpc(tellPrimary);
-  const jobs = new ProcessorProcess(app, config, events, lineage, tree, onOrder);
+  const tree = new PrimaryClient(tellPrimary);
+  const jobs = new JobProcessorRole(app, config, events, lineage, tree, onOrder);
   let stopping: Promise<void> | undefined;
   // Signals and messages come repeatedly: the first sets the deadline.
   const stop = async (ms: number): Promise<void> => {
@@ -70,9 +64,9 @@ export async function runProcessor(app: AppDefinition, lineage: Lineage): Promis
     if (message.catamount === 'stop') stopAndExit(message.remainingMs);
     else if (message.catamount === 'quiet') jobs.quiet();
     else if (message.catamount === 'resume') jobs.resume();
-    else if (message.catamount === 'take-over') jobs.takeOver(message.identity);
+    else if (message.catamount === 'take-over') jobs.rescueOrphans(message.identity);
     else if (message.catamount === 'reopen-log') reopen();
-    else if (message.catamount === 'scribe') jobs.appointScribe(message.on);
+    else if (message.catamount === 'scribe') jobs.setReporter(message.on);
     else if (message.catamount === 'answer') tree.hear(message);
     else collectGarbage();
   });
@@ -83,13 +77,13 @@ export async function runProcessor(app: AppDefinition, lineage: Lineage): Promis
   try {
     await jobs.start();
     tellPrimary({ catamount: 'ready' });
-    const collector = new OutOfBandCollector();
+    const collector = new OutOfBandGc();
     let ended = 0;
     const beat = () => {
       const [status, work] = [jobs.status(), jobs.work()];
       tellPrimary({ catamount: 'heartbeat', status, work });
       ended += work.processed + work.failed;
-      collector.look(status.in_flight.length, ended);
+      collector.tick(status.in_flight.length, ended);
     };
     beat();
     setInterval(beat, HEARTBEAT_MS);
@@ -109,12 +103,12 @@ function tellPrimary(message: FromProcessor): void {
 }
 
 /** Everything that runs jobs in one process: connections, the app's jobs and mailers, the job processor. */
-export class ProcessorProcess {
-  private readonly vitals = new VitalsMeter();
-  private readonly workCount = new WorkCount();
+export class JobProcessorRole {
+  private readonly vitals = new ProcessMetricsSampler();
+  private readonly workCount = new WorkCounter();
   private services: ServiceGroup | undefined;
   private jobs: JobProcessor | undefined;
-  private scribe: Scribe | undefined;
+  private scribe: TreeReporter | undefined;
   private database: Database | undefined;
   private isQuiet: boolean;
 
@@ -177,7 +171,7 @@ export class ProcessorProcess {
       onOrder: this.onOrder,
     });
     this.jobs = jobs;
-    this.scribe = new Scribe({ redis, database, tree: this.tree, events });
+    this.scribe = new TreeReporter({ redis, database, tree: this.tree, events });
     if (this.isQuiet) jobs.quiet();
     Model.knex(database.knex);
     connectTransactions(database.knex, (model) => events.emit('query.left-transaction', { model }));
@@ -188,7 +182,7 @@ export class ProcessorProcess {
     if (production) void this.warnOfPendingMigrations(database);
   }
 
-  appointScribe(on: boolean): void {
+  setReporter(on: boolean): void {
     this.scribe?.appoint(on);
   }
 
@@ -205,9 +199,9 @@ export class ProcessorProcess {
   }
 
   /** That processor has ended without giving its jobs back. */
-  takeOver(identity: string): void {
+  rescueOrphans(identity: string): void {
     this.lineage = { ...this.lineage, dead: [...this.lineage.dead, identity] };
-    this.jobs?.takeOver(identity);
+    this.jobs?.rescueOrphans(identity);
   }
 
   /** @returns false: the process has to end. */

@@ -22,7 +22,7 @@ import { Deadline, toError } from '../support/async';
 import { OperatorActs } from '../tree/operator-acts';
 import type { AppDefinition } from './app-definition';
 import { loadJobSetup } from './load-setup';
-import { reachPostgres, reachRedis, settledUrls } from './server-connections';
+import { connectOrFail, reachRedis, resolvedUrls } from './server-connections';
 
 const STOP_MS = 5000;
 
@@ -61,14 +61,14 @@ async function connect(app: AppDefinition, config: Config, terminal: Terminal, {
   const registry = loadJobs(app.jobsDir);
   registry.add(DeliverMailJob);
   const equipment = { setup: await loadJobSetup(app), models: new ModelFolder(app.modelsDir) };
-  const urls = await settledUrls(config);
+  const urls = await resolvedUrls(config);
   const events = new Events();
   const production = config.environment === 'production';
   const database = new Database(urls.database, { production, events, poolMax: 2 });
   const redis = new Redis(urls.redis, events);
   await Promise.all([
     needs.includes('redis') && reachRedis(redis, urls.redis, events, 'Nothing done'),
-    needs.includes('postgres') && reachPostgres(database, 'Nothing done'),
+    needs.includes('postgres') && connectOrFail(database, 'Nothing done'),
   ]);
   // From here on: what went wrong before is told once, by the error.
   const log = logOf(config);

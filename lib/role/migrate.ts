@@ -1,11 +1,11 @@
-import { type Config, isHandedOn } from '../core/config';
+import { type Config, hasInheritedConfig } from '../core/config';
 import { EXIT, UserError } from '../core/errors';
 import { CHILD_LOG_FD, openLog } from '../core/logging';
 import { Database } from '../model/database';
 import { migrateDown, migrateUp } from '../model/migrator';
 import { Deadline } from '../support/async';
 import { type AppDefinition, migrationFolders } from './app-definition';
-import { reachPostgres } from './server-connections';
+import { connectOrFail } from './server-connections';
 
 /** `migrate` brings the database up to date; `rollback` takes the last batch back. Safe to run twice or side by side. */
 export async function runMigrations(app: AppDefinition, config: Config, direction: 'up' | 'down'): Promise<void> {
@@ -19,14 +19,14 @@ export async function runMigrations(app: AppDefinition, config: Config, directio
   process.once('disconnect', () => process.exit(EXIT.failed));
   // Listening alone would keep this process alive.
   process.channel?.unref();
-  const { events } = openLog(config, 'migrate', isHandedOn() ? CHILD_LOG_FD : 1);
+  const { events } = openLog(config, 'migrate', hasInheritedConfig() ? CHILD_LOG_FD : 1);
   const database = new Database(config.databaseUrl, {
     production: config.environment === 'production',
     events,
     poolMax: 2,
   });
   try {
-    await reachPostgres(database, 'Cannot migrate');
+    await connectOrFail(database, 'Cannot migrate');
     const folders = migrationFolders(app);
     const names = await (direction === 'up' ? migrateUp(database.knex, folders) : migrateDown(database.knex, folders));
     for (const name of names) events.emit('migration.done', { name, direction });

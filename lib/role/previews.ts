@@ -1,8 +1,8 @@
 import { Model } from 'objection';
 import { ignoreOperatorSignals } from '../cluster/control/signals';
-import { handedOnConfig, serverUrls } from '../core/config';
+import { inheritedConfig, serverUrls } from '../core/config';
 import { Events } from '../core/events';
-import { loadPreviews, type PreviewOrder, type Previews } from '../mailer/preview/preview-registry';
+import { loadPreviews, type PreviewRequest, type Previews } from '../mailer/preview/preview-registry';
 import { PreviewRenderer } from '../mailer/preview/preview-renderer';
 import { Transports } from '../mailer/transport/transports';
 import { Database } from '../model/database';
@@ -18,7 +18,7 @@ const IDLE_MS = 30_000;
  * rendering takes (email-templates: 40 MiB); it ends when nothing was asked for a while, and with its worker.
  */
 export function runPreviews(app: AppDefinition): void {
-  const config = handedOnConfig();
+  const config = inheritedConfig();
   ignoreOperatorSignals();
   process.title = 'catamount: previews';
   const events = new Events();
@@ -39,13 +39,13 @@ export function runPreviews(app: AppDefinition): void {
       return previews;
     },
     transports: new Transports(config.mail, events),
-    undone: (work) => undone(database, work),
+    inRolledBackTransaction: (work) => inRolledBackTransaction(database, work),
   });
   const leave = () => process.exit(0);
   let idle = setTimeout(leave, IDLE_MS);
   let last: Promise<unknown> = Promise.resolve();
   // One after the other: they share a connection, and the models.
-  process.on('message', (order: PreviewOrder) => {
+  process.on('message', (order: PreviewRequest) => {
     clearTimeout(idle);
     last = last.then(async () => {
       const reply = await renderer.answer(order);
@@ -58,7 +58,7 @@ export function runPreviews(app: AppDefinition): void {
 }
 
 /** In a transaction that is rolled back; without one where Postgres does not answer, for most mails need none. */
-async function undone<T>(database: Database, work: () => Promise<T>): Promise<T> {
+async function inRolledBackTransaction<T>(database: Database, work: () => Promise<T>): Promise<T> {
   const trx = await database.knex.transaction().catch(() => undefined);
   try {
     if (trx) Model.knex(trx);

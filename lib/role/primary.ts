@@ -6,12 +6,12 @@ import { ControlServer } from '../cluster/control/server';
 import { onOperatorSignals } from '../cluster/control/signals';
 import { MemoryWatch } from '../cluster/primary/memory-watch';
 import { PhasedRestart } from '../cluster/primary/phased-restart';
-import { Processor } from '../cluster/primary/processor';
-import { ScribePost } from '../cluster/primary/reporter-election';
-import { TreeSights } from '../cluster/primary/tree-monitor';
+import { ProcessorSupervisor } from '../cluster/primary/processor';
+import { ReporterElection } from '../cluster/primary/reporter-election';
+import { TreeMonitor } from '../cluster/primary/tree-monitor';
 import { TreeOperations } from '../cluster/primary/tree-operations';
-import { Workers } from '../cluster/primary/worker-pool';
-import { type Config, environment, handOnConfig, version } from '../core/config';
+import { WorkerPool } from '../cluster/primary/worker-pool';
+import { type Config, environment, passConfigToChildren, version } from '../core/config';
 import { EXIT, UserError } from '../core/errors';
 import type { Events } from '../core/events';
 import { currentContext } from '../core/execution-context';
@@ -19,11 +19,11 @@ import { ensureFree } from '../core/listen-address';
 import { onUncaught, openLog } from '../core/logging';
 import { postgresTls, redisTlsMode, smtpTlsWords, type TlsMode, tlsWords } from '../core/tls';
 import type { EmbeddedServers } from '../embedded/embedded-servers';
-import { OutOfBandCollector } from '../internals/gc';
+import { OutOfBandGc } from '../internals/gc';
 import { Deadline, deferred } from '../support/async';
 import { type AppDefinition, callHooks } from './app-definition';
 import { appUrlAt, lacksPort } from './server-connections';
-import type { WebSide } from './single-mode';
+import type { WebServerRole } from './single-mode';
 
 /**
  * On few cores the web is there sooner when the processor loads behind it. Jobs do not wait longer for a web that is slow
@@ -40,15 +40,15 @@ export class Primary {
   private readonly events: Events;
   private readonly reopenLog: () => void;
   private embedded: EmbeddedServers | undefined;
-  private readonly workers: Workers;
+  private readonly workers: WorkerPool;
   private readonly memory: MemoryWatch;
   private readonly phased: PhasedRestart;
-  private readonly processor: Processor | undefined;
-  private readonly sights: TreeSights;
+  private readonly processor: ProcessorSupervisor | undefined;
+  private readonly sights: TreeMonitor;
   private readonly operations: TreeOperations;
-  private readonly scribe: ScribePost;
+  private readonly scribe: ReporterElection;
   private readonly control: ControlServer;
-  private web: WebSide | undefined;
+  private web: WebServerRole | undefined;
   private looks: NodeJS.Timeout | undefined;
   private stopped: Promise<never> | undefined;
 
@@ -61,7 +61,7 @@ export class Primary {
     const id = randomBytes(6).toString('hex');
     this.events = events;
     this.reopenLog = reopen;
-    this.workers = new Workers(web.enabled ? web.concurrency : 0, config, events);
+    this.workers = new WorkerPool(web.enabled ? web.concurrency : 0, config, events);
     this.memory = new MemoryWatch(this.workers, events, {
       limitMb,
       otherPids: () => [process.pid, ...(this.processor?.pids ?? [])],
@@ -73,7 +73,7 @@ export class Primary {
       const heapMb = config.heapCaps?.jobsMb ?? null;
       const { workerTimeoutMs: timeoutMs, bootTimeoutMs } = web;
       const times = { timeoutMs, bootTimeoutMs, drainTimeoutMs };
-      this.processor = new Processor(events, {
+      this.processor = new ProcessorSupervisor(events, {
         ...times,
         lineage: id,
         heapMb,
@@ -82,11 +82,11 @@ export class Primary {
       });
     }
     const { workers, processor, memory, phased } = this;
-    this.sights = new TreeSights({ id, app: app.name, config, events, workers, processor, memory, phased });
+    this.sights = new TreeMonitor({ id, app: app.name, config, events, workers, processor, memory, phased });
     this.operations = this.buildOperations();
     this.workers.allow(this.operations);
     processor?.allow(this.operations);
-    this.scribe = new ScribePost(() => [...workers.scribes, ...(processor?.scribes ?? [])]);
+    this.scribe = new ReporterElection(() => [...workers.scribes, ...(processor?.scribes ?? [])]);
     const { control, shutdownTimeoutMs } = config;
     this.control = new ControlServer({ control, shutdownTimeoutMs, operations: this.operations, events });
   }
@@ -125,13 +125,13 @@ export class Primary {
     callHooks(app.hooks, events);
     this.printBanner();
     for (const message of config.warnings) events.emit('process.warning', { message });
-    this.tellMemoryPlan();
+    this.reportMemoryPlan();
     try {
       if (config.web.enabled) await ensureFree(config.listen);
       await this.control.start();
       const settled = await this.settleServers();
       if (this.stopped) return;
-      handOnConfig(settled);
+      passConfigToChildren(settled);
       if (config.environment !== 'production') await migrate(events);
       if (this.stopped) return;
       this.sights.start();
@@ -139,7 +139,7 @@ export class Primary {
       const listening = deferred();
       const onListening = (address: string) => {
         // Who makes links is forked behind this.
-        handOnConfig({ ...settled, appUrl: appUrlAt(settled.appUrl, address) });
+        passConfigToChildren({ ...settled, appUrl: appUrlAt(settled.appUrl, address) });
         listening.resolve();
       };
       const web = config.web.enabled ? this.startWeb(app, settled, onListening) : undefined;
@@ -201,8 +201,10 @@ export class Primary {
 
   private async startWeb(app: AppDefinition, config: Config, onListening: (address: string) => void): Promise<void> {
     if (config.web.concurrency === 0) {
-      const { SingleWeb } = await import('./single-mode');
-      this.web = new SingleWeb(app, config, this.events, this.operations, (status) => this.sights.hearSingle(status));
+      const { SingleModeWeb } = await import('./single-mode');
+      this.web = new SingleModeWeb(app, config, this.events, this.operations, (status) =>
+        this.sights.hearSingle(status),
+      );
     } else {
       this.web = this.workers;
       this.memory.start();
@@ -216,16 +218,16 @@ export class Primary {
 
   /** Connections come through here: it rests when the workers do. */
   private collectAtRest(): void {
-    const collector = new OutOfBandCollector();
+    const collector = new OutOfBandGc();
     this.looks = setInterval(() => {
       const told = this.workers.handles.flatMap(({ status }) => status ?? []);
       const inHand = told.reduce((sum, { busy_threads }) => sum + busy_threads, 0);
       const done = told.reduce((sum, { requests_count }) => sum + requests_count, 0);
-      collector.look(inHand, done);
+      collector.tick(inHand, done);
     }, LOOK_MS);
   }
 
-  private tellMemoryPlan(): void {
+  private reportMemoryPlan(): void {
     const { memoryLimitMb: limitMb, heapCaps, web, jobs } = this.config;
     if (web.enabled && web.sizing !== null) this.events.emit('workers.sized', { sums: web.sizing });
     if (limitMb === null || heapCaps === null) return;

@@ -15,7 +15,7 @@ const REACH_MS = 10_000;
  * @param doing begins the message: `Cannot migrate`.
  * @throws UserError, exit code 69, that says why it lets nobody in.
  */
-export async function reachPostgres(database: Database, doing: string): Promise<void> {
+export async function connectOrFail(database: Database, doing: string): Promise<void> {
   try {
     await database.ping(REACH_MS);
   } catch (thrown) {
@@ -46,7 +46,7 @@ function refused(doing: string, server: 'Postgres' | 'Redis', url: string, { mes
  * The URLs for a process that no primary has started: of the settings, or of the embedded servers that run in this folder.
  * @throws UserError, exit code 69, when there are neither.
  */
-export async function settledUrls(config: Config): Promise<{ readonly database: string; readonly redis: string }> {
+export async function resolvedUrls(config: Config): Promise<{ readonly database: string; readonly redis: string }> {
   const { databaseUrl, redisUrl, stateDir } = config;
   if (databaseUrl !== null && redisUrl !== null) return { database: databaseUrl, redis: redisUrl };
   // Never loaded in production, where readSettings insists on both URLs.

@@ -1,16 +1,16 @@
 import type { Socket } from 'node:net';
 import { Model } from 'objection';
 import { ignoreOperatorSignals } from '../cluster/control/signals';
-import { BegunNote } from '../cluster/request-journal';
+import { RequestJournal } from '../cluster/request-journal';
 import type { Operations, WorkerStatus, WorkInFlight } from '../cluster/status';
-import { type DrainableServer, type PassOn, Worker } from '../cluster/worker';
-import { type Config, handedOnConfig, serverUrls } from '../core/config';
+import { type DrainableServer, type HandOff, Worker } from '../cluster/worker';
+import { type Config, inheritedConfig, serverUrls } from '../core/config';
 import { EXIT, UserError } from '../core/errors';
 import type { Events } from '../core/events';
 import { CHILD_LOG_FD, onUncaught, openLog } from '../core/logging';
-import { VitalsMeter } from '../core/process-metrics';
+import { ProcessMetricsSampler } from '../core/process-metrics';
 import { Redis } from '../core/redis';
-import { Source } from '../health/status-collector';
+import { CachedProbe } from '../health/status-collector';
 import type { Connection, RawConnection } from '../internals/socket-handoff';
 import { connectJobs } from '../job/connect';
 import { loadJobs } from '../job/job-registry';
@@ -20,9 +20,9 @@ import { ModelFolder } from '../model/model-lookup';
 import { connectTransactions } from '../model/transaction';
 import { opsPages } from '../ops/mount';
 import { Deadline, toError } from '../support/async';
-import { Scribe } from '../tree/tree-reporter';
+import { TreeReporter } from '../tree/tree-reporter';
 import { createApplication } from '../web/application';
-import { RequestLimit } from '../web/concurrency-limiter';
+import { ConcurrencyLimiter } from '../web/concurrency-limiter';
 import type { Degradation } from '../web/middleware';
 import { RateLimits } from '../web/rate-limit';
 import { QueueTimes, RequestTally } from '../web/request-metrics';
@@ -35,7 +35,7 @@ const LAST_MS = 5000;
 
 /** A forked web worker, from its first message to its last. */
 export async function runWebWorker(app: AppDefinition): Promise<void> {
-  const config = handedOnConfig();
+  const config = inheritedConfig();
   ignoreOperatorSignals();
   const worker = new Worker(config.shutdownTimeoutMs);
   const { slot } = await worker.assigned.promise;
@@ -44,8 +44,8 @@ export async function runWebWorker(app: AppDefinition): Promise<void> {
   worker.onReopenLog = reopen;
   onUncaught(events, () => worker.leaveAfterError(Deadline.after(LAST_MS)));
   try {
-    const note = BegunNote.open(config.stateDir);
-    const web = new WebProcess(app, config, events, worker.tree, note);
+    const note = RequestJournal.open(config.stateDir);
+    const web = new WebRole(app, config, events, worker.tree, note);
     await web.expectConnections();
     worker.ready(web, note?.file);
   } catch (thrown) {
@@ -62,18 +62,18 @@ const ADVICE_TO_ADOPT =
   'This database was copied from another installation: its jobs wait until somebody types "catamount jobs adopt".';
 
 /** Everything that serves HTTP in one process: a forked worker, or the primary itself in single mode. */
-export class WebProcess implements DrainableServer {
+export class WebRole implements DrainableServer {
   private readonly database: Database;
   private readonly redis: Redis;
-  private readonly scribe: Scribe;
-  private readonly limit: RequestLimit;
+  private readonly scribe: TreeReporter;
+  private readonly limit: ConcurrencyLimiter;
   private readonly queueTimes = new QueueTimes();
   private readonly tally = new RequestTally();
-  private readonly vitals = new VitalsMeter();
+  private readonly vitals = new ProcessMetricsSampler();
   onSlots: () => void = () => undefined;
   private server: WebServer | undefined;
   private jobsRunning = true;
-  private readonly foreign: Source<boolean>;
+  private readonly foreign: CachedProbe<boolean>;
 
   constructor(
     private readonly app: AppDefinition,
@@ -81,15 +81,18 @@ export class WebProcess implements DrainableServer {
     private readonly events: Events,
     /** The whole tree, for the operator's pages. */
     private readonly tree: Operations,
-    begunNote?: BegunNote,
+    begunNote?: RequestJournal,
   ) {
     const urls = serverUrls(config);
     this.database = new Database(urls.database, { production: config.environment === 'production', events });
     this.redis = new Redis(urls.redis, events);
-    this.scribe = new Scribe({ redis: this.redis, database: this.database, tree, events });
-    this.foreign = new Source(() => isForeign(this.database.knex, this.redis.client), { freshMs: FOREIGN_FRESH_MS });
-    this.limit = new RequestLimit({ onSlots: () => this.onSlots(), ...config.web }, ({ method, path, requestId }) =>
-      begunNote?.write(`${method} ${path}`, requestId),
+    this.scribe = new TreeReporter({ redis: this.redis, database: this.database, tree, events });
+    this.foreign = new CachedProbe(() => isForeign(this.database.knex, this.redis.client), {
+      freshMs: FOREIGN_FRESH_MS,
+    });
+    this.limit = new ConcurrencyLimiter(
+      { onSlots: () => this.onSlots(), ...config.web },
+      ({ method, path, requestId }) => begunNote?.write(`${method} ${path}`, requestId),
     );
     events.on('request.finished', (finished) => {
       if (finished.beside) return;
@@ -122,7 +125,7 @@ export class WebProcess implements DrainableServer {
       isLeaving: () => this.server?.leaving ?? false,
       degraded: async () => [this.jobsRunning ? [] : { name: 'jobs' }, await this.foreignDatabase()].flat(),
       limit: this.limit,
-      beside: opsPages({
+      mounts: opsPages({
         config,
         appName: app.name,
         events,
@@ -151,8 +154,8 @@ export class WebProcess implements DrainableServer {
     (await this.build()).expectConnections();
   }
 
-  async becomePolite(atMostMs: number): Promise<void> {
-    await this.server?.becomePolite(atMostMs);
+  async enterLameDuck(atMostMs: number): Promise<void> {
+    await this.server?.enterLameDuck(atMostMs);
   }
 
   serveConnection(connection: Connection): void {
@@ -183,7 +186,7 @@ export class WebProcess implements DrainableServer {
     };
   }
 
-  appointScribe(on: boolean): void {
+  setReporter(on: boolean): void {
     this.scribe.appoint(on);
   }
 
@@ -192,8 +195,8 @@ export class WebProcess implements DrainableServer {
   }
 
   /** Finishes what is in flight, then lets the connections to Postgres and Redis go. */
-  async drain(deadline: Deadline, passOn?: PassOn): Promise<number> {
-    const cut = (await this.server?.drain(deadline, passOn)) ?? 0;
+  async drain(deadline: Deadline, handOff?: HandOff): Promise<number> {
+    const cut = (await this.server?.drain(deadline, handOff)) ?? 0;
     if (cut > 0) {
       for (const { what, id, ageMs } of this.inFlight())
         this.events.emit('request.cut', { what, requestId: id, ageMs });

@@ -21,7 +21,7 @@ export class Deadline {
   }
 
   /** The same deadline moved `ms` earlier: what is left for a part that must end before the whole. */
-  earlier(ms: number): Deadline {
+  minus(ms: number): Deadline {
     return new Deadline(this.at - ms);
   }
 
@@ -60,7 +60,7 @@ export function deferred<T = void>(): Deferred<T> {
 }
 
 /** @returns what `make` makes, made when it is first asked for; after a failure, anew. */
-export function lazily<T>(make: () => Promise<T>): () => Promise<T> {
+export function lazy<T>(make: () => Promise<T>): () => Promise<T> {
   let made: Promise<T> | undefined;
   return () => {
     made ??= make().catch((error: unknown) => {

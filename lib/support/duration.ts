@@ -27,7 +27,7 @@ const SHORT_UNITS = [
 ] as const;
 
 /** In one unit; above a second of one of which there are two at least: `12 ms`, `90 s`, `5 min`, `30 h`, `12 d`. */
-export function shortTime(ms: number): string {
+export function formatDuration(ms: number): string {
   const [unit, length] = SHORT_UNITS.find(([, unitMs]) => ms >= (unitMs === 1000 ? 1 : 1.99) * unitMs) ?? ['ms', 1];
   return `${Math.round(Math.max(0, ms) / length)} ${unit}`;
 }
@@ -36,11 +36,11 @@ export function shortTime(ms: number): string {
 export function fromNow(at: Date, now: number = Date.now()): string {
   const ms = at.getTime() - now;
   if (Math.abs(ms) < 1000) return 'now';
-  return ms > 0 ? `in ${shortTime(ms)}` : `${shortTime(-ms)} ago`;
+  return ms > 0 ? `in ${formatDuration(ms)}` : `${formatDuration(-ms)} ago`;
 }
 
 /** In its two greatest units: `3 h 12 min`. */
-export function elapsed(ms: number): string {
+export function formatSpan(ms: number): string {
   const first = SHORT_UNITS.findIndex(([, unitMs]) => ms >= unitMs);
   if (first === -1) return '0 s';
   let left = ms;

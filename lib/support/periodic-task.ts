@@ -10,7 +10,7 @@ interface RecurringOptions {
 }
 
 /** A chore that runs at intervals and when nudged, never twice at once, and goes on after failures of any kind. */
-export class Recurring {
+export class PeriodicTask {
   private timer: NodeJS.Timeout | undefined;
   private pass: Promise<void> | undefined;
   private again = false;
@@ -22,11 +22,11 @@ export class Recurring {
   start(): void {
     if (!this.stopped) return;
     this.stopped = false;
-    this.nudge();
+    this.trigger();
   }
 
   /** Runs a pass now, or right after the one that is running. */
-  nudge(): void {
+  trigger(): void {
     if (this.stopped) return;
     this.again = true;
     if (this.pass) return;
@@ -48,7 +48,7 @@ export class Recurring {
       waitMs = await this.once();
     } while ((this.again || waitMs <= 0) && !this.stopped);
     this.pass = undefined;
-    if (!this.stopped) this.timer = setTimeout(() => this.nudge(), waitMs);
+    if (!this.stopped) this.timer = setTimeout(() => this.trigger(), waitMs);
   }
 
   private async once(): Promise<number> {

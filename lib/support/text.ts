@@ -6,7 +6,7 @@ const BEGINNING = 3;
 /**
  * The one of the known words that a mistyped one was probably meant to be, or that it begins; undefined when none is near.
  */
-export function closest(word: string, known: Iterable<string>): string | undefined {
+export function didYouMean(word: string, known: Iterable<string>): string | undefined {
   const most = Math.max(1, Math.floor(word.length / 3));
   let best: { readonly word: string; readonly steps: number } | undefined;
   const words = [...known];
@@ -43,7 +43,7 @@ export function countText(count: number): string {
 }
 
 /** `1 job`, `1,204 jobs`. */
-export function countOf(count: number, thing: string): string {
+export function pluralize(count: number, thing: string): string {
   return `${countText(count)} ${thing}${count === 1 ? '' : 's'}`;
 }
 
@@ -52,7 +52,7 @@ const OBEYED = /[\p{Cc}\u061c\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]
 const NAMED: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' };
 
 /** One line that does nothing to a terminal: `\x1b` is shown as these four characters. */
-export function printable(text: string): string {
+export function escapeControls(text: string): string {
   return text.replace(OBEYED, (character) => {
     const code = character.charCodeAt(0);
     const hex = code.toString(16);
@@ -62,11 +62,11 @@ export function printable(text: string): string {
 
 /** The same of text that may have several lines. */
 export function printableLines(text: string): string[] {
-  return text.split(/\r?\n/).map(printable);
+  return text.split(/\r?\n/).map(escapeControls);
 }
 
 /** The order of code units. `localeCompare` has the tables of every language read: 3 MB for each process that uses it. */
-export function byText(a: string, b: string): number {
+export function compareText(a: string, b: string): number {
   if (a === b) return 0;
   return a < b ? -1 : 1;
 }
@@ -77,7 +77,7 @@ export function byTextAndNumber(a: string, b: string): number {
   for (const [i, part] of one.entries()) {
     const its = other[i] ?? '';
     // Every second part is a number.
-    const order = (i % 2 === 1 && Number(part) - Number(its)) || byText(part, its);
+    const order = (i % 2 === 1 && Number(part) - Number(its)) || compareText(part, its);
     if (order !== 0) return order;
   }
   return one.length - other.length;

@@ -8,7 +8,7 @@ import type { AnyMailer, MailerClass } from '../mailer/definition/mailer-class';
 import type { ActionArguments, ActionName } from '../mailer/mailer';
 import { DeliverMailJob, type MailMessage } from '../mailer/message';
 import { assertCount, check, type During, type EnqueuedMatch, matcher } from './assertions';
-import type { LedgerEntry } from './job-log';
+import type { LoggedJob } from './job-log';
 import { performEnqueuedJobs } from './perform-jobs';
 
 import type { TestMail, TestMailOptions } from './test-mail';
@@ -91,7 +91,7 @@ export function assertEnqueuedEmails(count: number, during?: During) {
   });
 }
 
-function isMail({ jobClass }: LedgerEntry['request']): boolean {
+function isMail({ jobClass }: LoggedJob['request']): boolean {
   return (jobClass as unknown) === DeliverMailJob;
 }
 

@@ -6,8 +6,8 @@ import { type Args, type JobClass, jobNameOf, type Performable } from '../job/de
 import { type ArgumentCodec, deserializeArguments, serializeArguments } from '../job/record/arguments';
 import { readPayload, readRecord } from '../job/record/record';
 import { type Duration, parseDuration } from '../support/duration';
-import type { JobEnd, JobState, LedgerEntry } from './job-log';
-import type { Equipment, TestMode } from './use-jobs';
+import type { JobEnd, JobState, LoggedJob } from './job-log';
+import type { JobMode, TestDependencies } from './use-jobs';
 
 /** Work of a test that an assertion looks at. */
 export type During = () => unknown;
@@ -16,7 +16,7 @@ interface Count {
   /** What is counted: `WelcomeEmailJob('7') on mailer`. */
   readonly subject: string;
   readonly verb: 'enqueued' | 'performed';
-  readonly found: readonly LedgerEntry[];
+  readonly found: readonly LoggedJob[];
   /** undefined: at least one. */
   readonly times: number | undefined;
   /** A mark of the ledger: what came before it is not looked at. */
@@ -24,7 +24,7 @@ interface Count {
 }
 
 /** @throws AssertionError that lists what there is instead; its stack begins at the `caller`. */
-export function assertCount(mode: TestMode, count: Count, caller: (...args: never[]) => unknown): void {
+export function assertCount(mode: JobMode, count: Count, caller: (...args: never[]) => unknown): void {
   const { subject, verb, found, times, since } = count;
   const actual = found.length;
   if (times === undefined ? actual > 0 : actual === times) return;
@@ -40,7 +40,7 @@ export function assertCount(mode: TestMode, count: Count, caller: (...args: neve
 }
 
 /** Checks now, or after the work: then a promise is returned. */
-export function check<T>(mode: TestMode, during: During | undefined, look: (since: number) => T): T | Promise<T> {
+export function check<T>(mode: JobMode, during: During | undefined, look: (since: number) => T): T | Promise<T> {
   if (!during) return look(0);
   const since = mode.ledger.mark;
   return (async () => {
@@ -49,7 +49,7 @@ export function check<T>(mode: TestMode, during: During | undefined, look: (sinc
   })();
 }
 
-function surroundings({ name, ledger, equipment }: TestMode, since: number): string[] {
+function surroundings({ name, ledger, equipment }: JobMode, since: number): string[] {
   const list = (heading: string, ...states: readonly JobState[]) =>
     listJobs(heading, ledger.in(states, since), equipment);
   return [
@@ -62,7 +62,7 @@ function surroundings({ name, ledger, equipment }: TestMode, since: number): str
 
 /** Jobs that a message names at most. */
 const SHOWN = 20;
-const ENDS: Readonly<Partial<Record<LedgerEntry['state'], string>>> = {
+const ENDS: Readonly<Partial<Record<LoggedJob['state'], string>>> = {
   pending: 'in a transaction that has not committed',
   performing: 'running',
   discarded: 'discarded',
@@ -71,7 +71,7 @@ const ENDS: Readonly<Partial<Record<LedgerEntry['state'], string>>> = {
 };
 
 /** `WelcomeEmailJob('7') on mailer, at 2030-01-01T00:00:00.000Z, run 2 times: discarded (Error: gone)`. */
-function describeJob(entry: LedgerEntry, { codec, filter }: Equipment): string {
+function describeJob(entry: LoggedJob, { codec, filter }: TestDependencies): string {
   const { at, runs } = testJobOf(entry, codec);
   const { name, queue, jobClass } = entry.request;
   const shown = filter.show(jobClass, entry.args);
@@ -86,7 +86,7 @@ function describeJob(entry: LedgerEntry, { codec, filter }: Equipment): string {
 }
 
 /** A heading and a job a line, or that there is none. */
-export function listJobs(heading: string, entries: readonly LedgerEntry[], equipment: Equipment): string {
+export function listJobs(heading: string, entries: readonly LoggedJob[], equipment: TestDependencies): string {
   if (entries.length === 0) return `${heading}: none`;
   const lines = entries.slice(0, SHOWN).map((entry) => `  ${describeJob(entry, equipment)}`);
   if (entries.length > SHOWN) lines.push(`  and ${entries.length - SHOWN} more`);
@@ -138,7 +138,7 @@ export function matcher<J extends Performable>(
   jobClass: JobClass<J>,
   match: EnqueuedMatch<J>,
   codec: ArgumentCodec,
-): (entry: LedgerEntry) => boolean {
+): (entry: LoggedJob) => boolean {
   const { queue, at, where } = match;
   const args = match.args && travelled(jobNameOf(jobClass), match.args, codec);
   const wait = match.wait === undefined ? undefined : milliseconds(match.wait);
@@ -198,7 +198,7 @@ export interface PerformedTestJob extends TestJob {
   readonly error: Error | undefined;
 }
 
-export function testJobOf(entry: LedgerEntry, codec: ArgumentCodec): TestJob {
+export function testJobOf(entry: LoggedJob, codec: ArgumentCodec): TestJob {
   const { request, dueAt, runs } = entry;
   const { args, attrs, tags = [] } = readPayload(readRecord(entry.record).data);
   const at = request.runAt || runs > 0 ? new Date(dueAt) : undefined;
@@ -206,7 +206,7 @@ export function testJobOf(entry: LedgerEntry, codec: ArgumentCodec): TestJob {
   return { id, class: name, args: readable(args, codec), queue, at, tags, context: attrs, runs };
 }
 
-export function performedJobOf(entry: LedgerEntry, codec: ArgumentCodec): PerformedTestJob {
+export function performedJobOf(entry: LoggedJob, codec: ArgumentCodec): PerformedTestJob {
   return { ...testJobOf(entry, codec), at: undefined, outcome: entry.state as JobEnd, error: entry.error };
 }
 

@@ -14,7 +14,7 @@ export type JobState = 'pending' | 'enqueued' | 'performing' | JobEnd;
 export type JobEnd = 'succeeded' | 'discarded' | 'dead' | 'failed';
 
 /** One enqueued job, from `performLater` to its end. */
-export class LedgerEntry {
+export class LoggedJob {
   state: JobState = 'pending';
   /** The record that travels, as text: nothing of the caller's objects survives in it. */
   record: string;
@@ -37,8 +37,8 @@ export class LedgerEntry {
 }
 
 /** What was enqueued, and what became of it, in the order of enqueuing. */
-export class Ledger {
-  private readonly entries = new Map<LedgerEntry, number>();
+export class JobLog {
+  private readonly entries = new Map<LoggedJob, number>();
   private added = 0;
 
   /** How many there ever were: tells what comes after this moment. */
@@ -46,19 +46,19 @@ export class Ledger {
     return this.added;
   }
 
-  add(entry: LedgerEntry): void {
+  add(entry: LoggedJob): void {
     this.entries.set(entry, this.added);
     this.added += 1;
   }
 
   /** Its transaction was rolled back: as if it had never been. */
-  remove(entry: LedgerEntry): void {
+  remove(entry: LoggedJob): void {
     this.entries.delete(entry);
   }
 
   /** @param since a `mark`: leaves out what was there before it. */
-  in(states: readonly JobState[], since = 0): LedgerEntry[] {
-    const found: LedgerEntry[] = [];
+  in(states: readonly JobState[], since = 0): LoggedJob[] {
+    const found: LoggedJob[] = [];
     for (const [entry, number] of this.entries) {
       if (number >= since && states.includes(entry.state)) found.push(entry);
     }
@@ -109,7 +109,7 @@ export class Claims {
 }
 
 /** @throws TypeError where both `only` and `except` are given. */
-export function matchesFilter({ only, except, queue }: JobFilter): (entry: LedgerEntry) => boolean {
+export function matchesFilter({ only, except, queue }: JobFilter): (entry: LoggedJob) => boolean {
   if (only !== undefined && except !== undefined) throw new TypeError('give either only or except, not both');
   const wanted = only === undefined ? undefined : [only].flat();
   const unwanted = except === undefined ? [] : [except].flat();
@@ -120,7 +120,7 @@ export function matchesFilter({ only, except, queue }: JobFilter): (entry: Ledge
 }
 
 /** Whether it is to run now, as far as time goes. */
-export function isDue({ dueAt, runs }: LedgerEntry, { at, retries = 'now' }: PerformOptions): boolean {
+export function isDue({ dueAt, runs }: LoggedJob, { at, retries = 'now' }: PerformOptions): boolean {
   if (runs > 0 && retries === 'now') return true;
   return dueAt <= (at?.getTime() ?? Date.now());
 }

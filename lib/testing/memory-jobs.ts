@@ -6,25 +6,25 @@ import { checkQueue } from '../job/definition/options';
 import { JobRegistry } from '../job/job-registry';
 import { MemoryNoteStore } from '../job/perform/checkpoint';
 import { ErrorReporter } from '../job/perform/error-reporter';
-import { Performer } from '../job/perform/executor';
+import { Executor } from '../job/perform/executor';
 import { deserializeArguments } from '../job/record/arguments';
 import { currentTransaction, onOutcome } from '../model/transaction';
 import { toError } from '../support/async';
-import { Claims, isDue, Ledger, LedgerEntry, matchesFilter } from './job-log';
-import type { Equipment, PerformOptions, TestMode } from './use-jobs';
+import { Claims, isDue, JobLog, LoggedJob, matchesFilter } from './job-log';
+import type { JobMode, PerformOptions, TestDependencies } from './use-jobs';
 
 /** When a job that is enqueued inside a transaction counts. */
 export type Commits = 'outermost' | 'immediate';
 
 /** What fake and inline share: jobs are kept here, after the same checks as on their way to Redis and Postgres. */
-export abstract class MemoryJobs implements TestMode {
+export abstract class MemoryJobs implements JobMode {
   abstract readonly name: 'fake' | 'inline';
-  readonly ledger = new Ledger();
+  readonly ledger = new JobLog();
   protected readonly runs: TestRuns;
   protected readonly claims = new Claims();
 
   constructor(
-    readonly equipment: Equipment,
+    readonly equipment: TestDependencies,
     private readonly commits: Commits = 'outermost',
   ) {
     this.runs = new TestRuns(equipment, this.claims);
@@ -47,11 +47,11 @@ export abstract class MemoryJobs implements TestMode {
   async close(): Promise<void> {}
 
   /** The job counts from now on. */
-  protected abstract accept(entry: LedgerEntry): Promise<void>;
+  protected abstract accept(entry: LoggedJob): Promise<void>;
 
   private async enqueueOne(request: EnqueueRequest): Promise<EnqueuedJob> {
     const { id } = request;
-    const entry = new LedgerEntry(request);
+    const entry = new LoggedJob(request);
     const holder = this.claims.take(request, entry.dueAt);
     if (holder !== undefined) return { id: holder, enqueued: false, reason: 'duplicate' };
     this.ledger.add(entry);
@@ -64,13 +64,13 @@ export abstract class MemoryJobs implements TestMode {
     return { id, enqueued: true };
   }
 
-  private async acceptAtCommit(entry: LedgerEntry): Promise<void> {
+  private async acceptAtCommit(entry: LoggedJob): Promise<void> {
     const trx = entry.request.trx ?? currentTransaction();
     if (!trx || this.commits === 'immediate') return this.accept(entry);
     await onOutcome(trx, (committed) => (committed ? this.accept(entry) : this.takeBack(entry)));
   }
 
-  private takeBack(entry: LedgerEntry): void {
+  private takeBack(entry: LoggedJob): void {
     this.claims.release(entry.request.id);
     this.ledger.remove(entry);
   }
@@ -87,7 +87,7 @@ export class FakeJobs extends MemoryJobs {
     const wanted = matchesFilter(options);
     let count = 0;
     for (;;) {
-      const isEligible = (entry: LedgerEntry) => wanted(entry) && isDue(entry, options);
+      const isEligible = (entry: LoggedJob) => wanted(entry) && isDue(entry, options);
       const round = this.ledger.in(['enqueued'], since).filter(isEligible).sort(byTurn);
       if (round.length === 0) return;
       for (const entry of round) {
@@ -99,24 +99,24 @@ export class FakeJobs extends MemoryJobs {
     }
   }
 
-  protected async accept(entry: LedgerEntry): Promise<void> {
+  protected async accept(entry: LoggedJob): Promise<void> {
     entry.state = 'enqueued';
   }
 
-  private async performOne(entry: LedgerEntry, { retries }: PerformOptions): Promise<void> {
+  private async performOne(entry: LoggedJob, { retries }: PerformOptions): Promise<void> {
     const outcome = await this.runs.run(entry);
     if (outcome === 'dead' || (outcome === 'retrying' && retries === 'never')) throw entry.error;
   }
 }
 
-function endless({ request }: LedgerEntry): Error {
+function endless({ request }: LoggedJob): Error {
   return new Error(
     `performed ${MAX_RUNS} jobs, and ${request.name} is still to come: does a job enqueue itself for ever?`,
   );
 }
 
 /** What has not run yet comes first; then the sooner due; then the sooner enqueued. */
-function byTurn(one: LedgerEntry, other: LedgerEntry): number {
+function byTurn(one: LoggedJob, other: LoggedJob): number {
   return one.runs - other.runs || one.dueAt - other.dueAt;
 }
 
@@ -127,7 +127,7 @@ export class InlineJobs extends MemoryJobs {
   /** Nothing waits here. */
   async perform(): Promise<void> {}
 
-  protected async accept(entry: LedgerEntry): Promise<void> {
+  protected async accept(entry: LoggedJob): Promise<void> {
     const outcome = await this.runs.run(entry);
     if (outcome === 'retrying') {
       entry.state = 'failed';
@@ -148,12 +148,12 @@ export class TestRuns {
   private readonly outside = new AsyncResource('CatamountTestRun');
   private readonly events = new Events();
   private readonly notes = new MemoryNoteStore();
-  private readonly running = new Map<string, LedgerEntry>();
+  private readonly running = new Map<string, LoggedJob>();
   /** What the app's own hooks threw: in production it is logged, and costs a job nothing. */
   private readonly mishaps: Error[] = [];
 
   constructor(
-    private readonly equipment: Equipment,
+    private readonly equipment: TestDependencies,
     private readonly claims: Claims,
   ) {
     const { events } = this;
@@ -175,7 +175,7 @@ export class TestRuns {
    * Runs the job once, and notes in its entry what came of it, whatever the job does.
    * @throws what went wrong beside the job: in `afterDiscard`, in `retryIn`, in the app's `reportError`.
    */
-  async run(entry: LedgerEntry): Promise<RunOutcome> {
+  async run(entry: LoggedJob): Promise<RunOutcome> {
     const { id, queue } = entry.request;
     entry.state = 'performing';
     entry.runs += 1;
@@ -199,9 +199,9 @@ export class TestRuns {
     return entry.state === 'enqueued' ? 'retrying' : entry.state;
   }
 
-  private performer({ request }: LedgerEntry): Performer {
+  private performer({ request }: LoggedJob): Executor {
     const { setup, codec, filter } = this.equipment;
-    return new Performer({
+    return new Executor({
       registry: new JobRegistry([request.jobClass]),
       events: this.events,
       maxDeliveries: 1,

@@ -1,7 +1,7 @@
 import { catchUp, enqueueTick, USUAL_LIMITS } from '../job/cron/cron-service';
 import { cronEntries } from '../job/cron/schedule';
 import type { EnqueuedJob, JobClass } from '../job/definition/job-class';
-import { connectedMode, type PerformOptions, type TestMode } from './use-jobs';
+import { connectedMode, type JobMode, type PerformOptions } from './use-jobs';
 
 /**
  * Performs what is enqueued and due, and what that enqueues, one after another, until nothing is left. It is performed
@@ -44,7 +44,7 @@ export interface CronTimes {
 }
 
 /** Until when the ticks of each schedule are dealt with, by its name. */
-const settled = new WeakMap<TestMode, Map<string, Date>>();
+const settled = new WeakMap<JobMode, Map<string, Date>>();
 
 /**
  * Enqueues what the `static cron` of these classes asks for by now, as a job processor would: what has come since the last

@@ -12,28 +12,28 @@ import { ScheduledSet } from '../job/sets/scheduled-set';
 import type { Database } from '../model/database';
 import { currentTransaction, onOutcome } from '../model/transaction';
 import { Deadline } from '../support/async';
-import { Ledger, LedgerEntry } from './job-log';
+import { JobLog, LoggedJob } from './job-log';
 import { performReal, type Workplace } from './real-perform';
 import type { TestDatabase } from './test-database';
-import type { Equipment, PerformOptions, TestMode } from './use-jobs';
+import type { JobMode, PerformOptions, TestDependencies } from './use-jobs';
 
 /** Jobs in Redis and Postgres, performed by a job processor of the test's own process. */
-export class RealJobs implements TestMode {
+export class RealJobs implements JobMode {
   readonly name = 'real';
-  readonly ledger = new Ledger();
+  readonly ledger = new JobLog();
   private readonly registry = new RealRegistry();
-  private readonly byId = new Map<string, LedgerEntry>();
+  private readonly byId = new Map<string, LoggedJob>();
   private closed = false;
 
   constructor(
-    readonly equipment: Equipment,
+    readonly equipment: TestDependencies,
     private readonly connections: RealConnections,
     private readonly limits: Pick<Workplace, 'concurrency' | 'timeoutMs'>,
   ) {
     const { events } = connections;
     const follow = <E extends EventName & `job.${string}`>(
       name: E,
-      apply: (entry: LedgerEntry, event: EventMap[E]) => void,
+      apply: (entry: LoggedJob, event: EventMap[E]) => void,
     ) =>
       events.on(name, (event) => {
         const entry = 'id' in event ? this.byId.get(event.id) : undefined;
@@ -96,21 +96,21 @@ export class RealJobs implements TestMode {
   }
 
   /** Before it is enqueued: a processor may have it the next moment. */
-  private note(request: EnqueueRequest): LedgerEntry {
+  private note(request: EnqueueRequest): LoggedJob {
     if (this.registry.get(request.name) !== request.jobClass) this.registry.add(request.jobClass);
-    const entry = new LedgerEntry(request);
+    const entry = new LoggedJob(request);
     this.ledger.add(entry);
     this.byId.set(request.id, entry);
     return entry;
   }
 
-  private follow(entry: LedgerEntry): void {
+  private follow(entry: LoggedJob): void {
     const trx = entry.request.trx ?? currentTransaction();
     if (trx) onOutcome(trx, (committed) => (committed ? accept(entry) : this.forget(entry)));
     else accept(entry);
   }
 
-  private forget(entry: LedgerEntry): void {
+  private forget(entry: LoggedJob): void {
     this.ledger.remove(entry);
     this.byId.delete(entry.request.id);
   }
@@ -125,7 +125,7 @@ class RealRegistry extends JobRegistry {
 }
 
 /** Unless it has been performed meanwhile. */
-function accept(entry: LedgerEntry): void {
+function accept(entry: LoggedJob): void {
   if (entry.state === 'pending') entry.state = 'enqueued';
 }
 
@@ -172,7 +172,7 @@ export class RealConnections {
   }
 
   /** What waits for its time, or to be tried again, comes to the tail of its queue. */
-  async bringForward(entries: readonly LedgerEntry[]): Promise<void> {
+  async bringForward(entries: readonly LoggedJob[]): Promise<void> {
     if (entries.length === 0) return;
     const ids = refsOf(entries);
     const sources = this.sources(queuesOf(entries));
@@ -181,7 +181,7 @@ export class RealConnections {
   }
 
   /** Removes these jobs from wherever they are. */
-  async remove(entries: readonly LedgerEntry[]): Promise<void> {
+  async remove(entries: readonly LoggedJob[]): Promise<void> {
     const selection = { ids: refsOf(entries) };
     const sources = this.sources(queuesOf(entries));
     for (const set of [new ScheduledSet(sources), new RetrySet(sources), new DeadSet(sources)]) {
@@ -207,10 +207,10 @@ export class RealConnections {
   }
 }
 
-function queuesOf(entries: readonly LedgerEntry[]): string[] {
+function queuesOf(entries: readonly LoggedJob[]): string[] {
   return [...new Set(entries.map(({ request }) => request.queue))];
 }
 
-function refsOf(entries: readonly LedgerEntry[]) {
+function refsOf(entries: readonly LoggedJob[]) {
   return entries.map(({ request: { id, queue } }) => ({ id, queue }));
 }

@@ -4,9 +4,9 @@ import { ErrorReporter } from '../job/perform/error-reporter';
 import { JobProcessor } from '../job/processor';
 import { Deadline, deferred, toError } from '../support/async';
 import { listJobs } from './assertions';
-import { isDue, type Ledger, type LedgerEntry, matchesFilter } from './job-log';
+import { isDue, type JobLog, type LoggedJob, matchesFilter } from './job-log';
 import type { RealConnections } from './real-jobs';
-import type { Equipment, PerformOptions } from './use-jobs';
+import type { PerformOptions, TestDependencies } from './use-jobs';
 
 /** How long the processor may take to stop; less where its jobs have had their time, ms. */
 const STOP_MS = 5000;
@@ -17,8 +17,8 @@ const realNow = Date.now;
 export interface Workplace {
   readonly connections: RealConnections;
   readonly registry: JobRegistry;
-  readonly equipment: Equipment;
-  readonly ledger: Ledger;
+  readonly equipment: TestDependencies;
+  readonly ledger: JobLog;
   /** Jobs at once. */
   readonly concurrency: number;
   /** For all of them together. */
@@ -59,7 +59,7 @@ class RealWork {
     private readonly place: Workplace,
     private readonly options: PerformOptions,
     private readonly queues: readonly string[],
-    private readonly left: () => readonly LedgerEntry[],
+    private readonly left: () => readonly LoggedJob[],
   ) {
     const { connections, registry, equipment, concurrency } = place;
     const { database, redis, redisUrl, events } = connections;
@@ -128,10 +128,10 @@ class RealWork {
 }
 
 /** It waits for its time, or to be tried again. */
-function isSetAside({ request, runs }: LedgerEntry): boolean {
+function isSetAside({ request, runs }: LoggedJob): boolean {
   return runs > 0 || request.runAt !== undefined;
 }
 
-function turnOf({ request, runs }: LedgerEntry): string {
+function turnOf({ request, runs }: LoggedJob): string {
   return `${request.id} ${runs}`;
 }

@@ -2,9 +2,9 @@ import { randomUUID } from 'node:crypto';
 import type { Locale } from '../core/config';
 import { Events } from '../core/events';
 import { loadI18n } from '../core/i18n';
-import type { DeliveryKey, OutgoingMessage } from '../mailer/definition/mail-types';
+import type { IdempotencyKey, OutgoingMessage } from '../mailer/definition/mail-types';
 import { MailDelivery } from '../mailer/delivery/delivery';
-import type { Claim, DeliveryRecords } from '../mailer/delivery/delivery-record';
+import type { Claim, DeliveryStore } from '../mailer/delivery/delivery-record';
 import { Mailer } from '../mailer/mailer';
 import { loadMailers } from '../mailer/mailer-registry';
 import { TestTransport } from '../mailer/transport/transports';
@@ -71,14 +71,14 @@ export class TestMail {
 }
 
 /** Knows what was sent, as Postgres does in production: a job that runs again does not send again. */
-export class MemoryDeliveryRecords implements DeliveryRecords {
+export class MemoryDeliveryRecords implements DeliveryStore {
   readonly renewAfterMs = Number.POSITIVE_INFINITY;
   private readonly states = new Map<string, 'claimed' | 'sent'>();
   private readonly settled = new Map<string, readonly string[]>();
 
   private readonly messageIds = new Map<string, string>();
 
-  async claim({ key, messageId }: DeliveryKey): Promise<Claim> {
+  async claim({ key, messageId }: IdempotencyKey): Promise<Claim> {
     const state = this.states.get(key);
     if (state) return { verdict: state === 'sent' ? 'sent' : 'busy' };
     this.states.set(key, 'claimed');
@@ -95,7 +95,7 @@ export class MemoryDeliveryRecords implements DeliveryRecords {
     this.states.set(key, 'sent');
   }
 
-  async partly(key: string, _token: string, settled: readonly string[]): Promise<void> {
+  async recordPartial(key: string, _token: string, settled: readonly string[]): Promise<void> {
     this.settled.set(key, settled);
     this.states.delete(key);
   }
@@ -104,7 +104,7 @@ export class MemoryDeliveryRecords implements DeliveryRecords {
     this.states.delete(key);
   }
 
-  async withdraw(key: string): Promise<void> {
+  async release(key: string): Promise<void> {
     this.states.delete(key);
   }
 

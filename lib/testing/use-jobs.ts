@@ -1,6 +1,6 @@
 import type { Model, ModelClass } from 'objection';
 import { NotConnectedError } from '../core/errors';
-import { ArgumentFilter } from '../core/redact';
+import { Redactor } from '../core/redact';
 import type { JobClass } from '../job/definition/job-class';
 import type { JobSetup } from '../job/definition/setup';
 import type { Enqueuer } from '../job/enqueue/enqueue';
@@ -9,7 +9,7 @@ import type { ArgumentCodec } from '../job/record/arguments';
 import { ModelFolder, type ModelLookup } from '../model/model-lookup';
 import type { AppDefinition } from '../role/app-definition';
 import { loadJobSetup } from '../role/load-setup';
-import type { Ledger } from './job-log';
+import type { JobLog } from './job-log';
 import { type Commits, FakeJobs, InlineJobs } from './memory-jobs';
 import type { TestDatabase, TestDatabaseOptions } from './test-database';
 
@@ -37,7 +37,7 @@ export interface MemoryOptions extends EquipmentOptions {
  *     })
  */
 export async function useFakeJobs(options: MemoryOptions = {}): Promise<TestJobs> {
-  return connectMode(new FakeJobs(await Equipment.load(options), options.commits));
+  return connectMode(new FakeJobs(await TestDependencies.load(options), options.commits));
 }
 
 /**
@@ -47,7 +47,7 @@ export async function useFakeJobs(options: MemoryOptions = {}): Promise<TestJobs
  * rejection, which fails the test run.)
  */
 export async function useInlineJobs(options: MemoryOptions = {}): Promise<TestJobs> {
-  return connectMode(new InlineJobs(await Equipment.load(options), options.commits));
+  return connectMode(new InlineJobs(await TestDependencies.load(options), options.commits));
 }
 
 export interface RealOptions extends EquipmentOptions {
@@ -77,7 +77,7 @@ export async function useRealJobs(options: RealOptions): Promise<TestJobs> {
   // The job processor with all that it needs is for those who use it.
   const { RealConnections } = await import('./real-jobs');
   const { RealJobs } = await import('./real-jobs');
-  const equipment = await Equipment.load(options);
+  const equipment = await TestDependencies.load(options);
   const connections = await RealConnections.open(database, redisUrl);
   return connectMode(new RealJobs(equipment, connections, { concurrency, timeoutMs }));
 }
@@ -92,9 +92,9 @@ export interface TestJobs {
 }
 
 /** The last one is in use. */
-const connected: TestMode[] = [];
+const connected: JobMode[] = [];
 
-function connectMode(mode: TestMode): TestJobs {
+function connectMode(mode: JobMode): TestJobs {
   connected.push(mode);
   connectLast();
   const restore = async () => {
@@ -108,7 +108,7 @@ function connectMode(mode: TestMode): TestJobs {
 }
 
 /** @throws NotConnectedError where the test has connected none. */
-export function connectedMode(asker: string): TestMode {
+export function connectedMode(asker: string): JobMode {
   const mode = connected.at(-1);
   if (mode) return mode;
   throw new NotConnectedError(`${asker} knows of no jobs: call useFakeJobs(), useInlineJobs() or useRealJobs() first`);
@@ -137,10 +137,10 @@ export interface PerformOptions extends JobFilter {
 }
 
 /** Where enqueued jobs go while a test has connected it. */
-export interface TestMode extends Enqueuer {
+export interface JobMode extends Enqueuer {
   readonly name: 'fake' | 'inline' | 'real';
-  readonly ledger: Ledger;
-  readonly equipment: Equipment;
+  readonly ledger: JobLog;
+  readonly equipment: TestDependencies;
   /**
    * Performs what is enqueued, and what that enqueues.
    * @param since a mark of the ledger: leaves alone what was there before it.
@@ -163,22 +163,22 @@ interface EquipmentOptions {
 }
 
 /** What the app adds to its jobs: middleware, serializers, models, filters. */
-export class Equipment {
+export class TestDependencies {
   readonly codec: ArgumentCodec;
-  readonly filter: ArgumentFilter;
+  readonly filter: Redactor;
 
   private constructor(
     readonly setup: JobSetup,
     readonly models: ModelLookup | undefined,
   ) {
     this.codec = { serializers: setup.serializers, models };
-    this.filter = new ArgumentFilter(setup.filterArguments);
+    this.filter = new Redactor(setup.filterArguments);
   }
 
   /** @throws UserError for a job setup that is not what it should be. */
-  static async load({ app, setup, models }: EquipmentOptions): Promise<Equipment> {
+  static async load({ app, setup, models }: EquipmentOptions): Promise<TestDependencies> {
     const found = setup ?? (app ? await loadJobSetup(app) : {});
-    return new Equipment(found, models ? lookupOf(models) : app && new ModelFolder(app.modelsDir));
+    return new TestDependencies(found, models ? lookupOf(models) : app && new ModelFolder(app.modelsDir));
   }
 }
 

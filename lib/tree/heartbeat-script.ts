@@ -1,6 +1,6 @@
 import type { RedisClient } from '../core/redis';
 import { RedisScript } from '../core/redis-script';
-import { LOOKED, pictureKey, TREES, treeOrdersKey } from './tree-commands';
+import { pictureKey, TREES, treeOrdersKey, WATCHED } from './tree-commands';
 
 /** How long a tree's picture stands after its last pulse, s. */
 const TTL_S = 60;
@@ -22,7 +22,7 @@ interface PulseAnswer {
 
 /** Shows that the tree lives, and how; brings its orders. */
 export async function sendTreePulse(client: RedisClient, id: string, picture: string): Promise<PulseAnswer> {
-  const keys = [TREES, pictureKey(id), treeOrdersKey(id), LOOKED];
+  const keys = [TREES, pictureKey(id), treeOrdersKey(id), WATCHED];
   const [looked, orders] = (await PULSE.run(client, keys, [id, String(TTL_S), picture])) as [number, string[]];
   return { looked: looked === 1, orders };
 }

@@ -5,7 +5,7 @@ import type { EventMap, Events } from '../core/events';
 import type { Redis } from '../core/redis';
 import type { Database } from '../model/database';
 import { Deadline, toError } from '../support/async';
-import { Recurring } from '../support/periodic-task';
+import { PeriodicTask } from '../support/periodic-task';
 
 type ServiceName = EventMap['service.away']['service'];
 
@@ -37,7 +37,7 @@ export class OutageWatch {
     redis: { since: undefined, failures: 0 },
     postgres: { since: undefined, failures: 0 },
   };
-  private readonly chore: Recurring;
+  private readonly chore: PeriodicTask;
   /** Why the connection to Redis broke: commands tell only that there is none. */
   private lost: Error | undefined;
 
@@ -46,7 +46,7 @@ export class OutageWatch {
     events.on('redis.lost', ({ error }) => {
       this.lost = error;
     });
-    this.chore = new Recurring({
+    this.chore = new PeriodicTask({
       everyMs,
       work: async () => {
         await Promise.all([this.look('redis'), this.look('postgres')]);

@@ -1,4 +1,4 @@
-import type { FigurePart, FigureSums } from '../cluster/status';
+import type { Rollup, RollupCounters } from '../cluster/status';
 
 import type { RedisClient } from '../core/redis';
 import { answerWithin, RedisScript } from '../core/redis-script';
@@ -11,7 +11,7 @@ export const ALL_TREES = 'all';
 const REMEMBERED_S = 86_400;
 
 /** One step of a ring, as JSON. */
-interface KeptStep {
+interface StoredBucket {
   /** When it begins, s since 1970. */
   readonly t: number;
   readonly s: Readonly<Record<string, number>>;
@@ -61,12 +61,12 @@ return 1`);
 export async function writePart(
   client: RedisClient,
   tree: { readonly id: string; readonly place: string },
-  part: FigurePart,
+  part: Rollup,
   latencies: Readonly<Record<string, number>>,
 ): Promise<void> {
   const { number, at, sums, duration, queued, memory, slowest } = part;
   const x = { d: slowest.durationMs, q: slowest.queuedMs };
-  const kept: KeptStep = { t: at / 1000, s: { ...sums }, d: duration, q: queued, m: memory, l: latencies, x };
+  const kept: StoredBucket = { t: at / 1000, s: { ...sums }, d: duration, q: queued, m: memory, l: latencies, x };
   const rings = FIGURE_RANGES.flatMap(({ name }) => [figuresKey(tree.place, name), figuresKey(ALL_TREES, name)]);
   const args = [number, REMEMBERED_S, RING, JSON.stringify(kept), ...FIGURE_RANGES.map(({ stepS }) => stepS)];
   await SCRIPT.run(client, [writtenKey(tree.id), ...rings], args.map(String));
@@ -103,7 +103,7 @@ export interface FigureStep {
   /** Since when there is nothing about it, undefined: nobody has written anything down. */
   readonly figures:
     | {
-        readonly sums: FigureSums;
+        readonly sums: RollupCounters;
         readonly duration: readonly number[];
         readonly queued: readonly number[];
         readonly slowest: Slowest;
@@ -113,10 +113,10 @@ export interface FigureStep {
     | undefined;
 }
 
-const NO_SUMS: FigureSums = { requests: 0, serverErrors: 0, turnedAway: 0, processed: 0, failed: 0 };
+const NO_SUMS: RollupCounters = { requests: 0, serverErrors: 0, shed: 0, processed: 0, failed: 0 };
 
 /** What trees have told of themselves, from Redis. For any process: it only reads. */
-export class FigureHistory {
+export class TimeSeries {
   constructor(private readonly redis: RedisClient) {}
 
   /**
@@ -135,9 +135,9 @@ export class FigureHistory {
   }
 }
 
-function readStep(text: string): KeptStep[] {
+function readStep(text: string): StoredBucket[] {
   try {
-    const step = JSON.parse(text) as Partial<KeptStep>;
+    const step = JSON.parse(text) as Partial<StoredBucket>;
     const { t, s = {}, d = [], q = [], m = {}, l = {}, x = {} } = step;
     return typeof t === 'number' && Array.isArray(d) && Array.isArray(q) ? [{ t, s, d, q, m, l, x }] : [];
   } catch {
@@ -145,7 +145,7 @@ function readStep(text: string): KeptStep[] {
   }
 }
 
-function figuresOf(step: KeptStep | undefined): FigureStep['figures'] {
+function figuresOf(step: StoredBucket | undefined): FigureStep['figures'] {
   if (!step) return undefined;
   const { s, d: duration, q: queued, m: memory, l: latencies, x } = step;
   return {

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { printable } from '../support/text';
+import { escapeControls } from '../support/text';
 
 /** zset, id by its last pulse (ms, Redis's clock): every tree on this Redis. */
 export const TREES = 'catamount:trees';
 /** string: exists while somebody looks at the trees. */
-export const LOOKED = 'catamount:trees:looked';
+export const WATCHED = 'catamount:trees:watched';
 
 /** list of what operators have done, newest first: when (ms, Redis's clock), to how many, what as JSON. */
 export const ACTS = 'catamount:acts';
@@ -29,7 +29,7 @@ export function writtenKey(id: string): string {
 
 /** hash: figures of one place at one resolution, by step. @param place of a tree, or `all`. */
 export function figuresKey(place: string, range: string): string {
-  return `catamount:figures:${place}:${range}`;
+  return `catamount:rollups:${place}:${range}`;
 }
 
 /** Longer names of askers are cut. */
@@ -70,7 +70,7 @@ export function readOrder(text: string): TreeOrder | undefined {
     const { id, command, argument, by } = JSON.parse(text) as Partial<TreeOrder>;
     if (typeof id !== 'string' || !isTreeCommand(command) || typeof by !== 'string') return undefined;
     // It goes into the log of a tree that did not see who asked.
-    const asker = printable(by.slice(0, LONGEST_BY));
+    const asker = escapeControls(by.slice(0, LONGEST_BY));
     return Number.isSafeInteger(argument) ? { id, command, argument: argument ?? 0, by: asker } : undefined;
   } catch {
     return undefined;

@@ -1,9 +1,9 @@
-import type { TreePicture } from '../cluster/status';
+import type { TreeStatus } from '../cluster/status';
 import type { RedisClient } from '../core/redis';
 import { RedisScript } from '../core/redis-script';
-import { byText } from '../support/text';
+import { compareText } from '../support/text';
 import { isObject, isText, isTexts } from '../support/type-guards';
-import { LOOKED, newOrder, TREE_PREFIX, TREES, type TreeCommand, treeOrdersKey } from './tree-commands';
+import { newOrder, TREE_PREFIX, TREES, type TreeCommand, treeOrdersKey, WATCHED } from './tree-commands';
 
 /** Who has been silent for this long is not listed, ms. */
 const LISTED_MS = 30_000;
@@ -15,9 +15,9 @@ const LOOKED_S = 10;
 
 /** A tree, as it was when it last told of itself. */
 export interface ListedTree {
-  readonly picture: TreePicture;
+  readonly picture: TreeStatus;
   /** How long ago it last showed that it lives, ms. Above some seconds it is cut off or dead. */
-  readonly silentMs: number;
+  readonly heartbeatAgeMs: number;
 }
 
 // KEYS  1 trees, 2 looked at
@@ -42,35 +42,37 @@ redis.call('rpush', KEYS[2], ARGV[2])
 return redis.call('expire', KEYS[2], ARGV[3])`);
 
 /** Every tree that shares this Redis. For any process: it only reads, and leaves orders. */
-export class TreeList {
+export class TreeDirectory {
   constructor(private readonly redis: RedisClient) {}
 
   /** By name. While somebody asks, the trees tell of themselves every two seconds. @throws when Redis does not answer. */
   async list(): Promise<ListedTree[]> {
     const args = [TREE_PREFIX, LISTED_MS, KEPT_MS, LOOKED_S].map(String);
-    const reply = (await LIST.run(this.redis, [TREES, LOOKED], args)) as (number | string)[];
+    const reply = (await LIST.run(this.redis, [TREES, WATCHED], args)) as (number | string)[];
     const listed: ListedTree[] = [];
     for (let i = 0; i < reply.length; i += 2) {
       const picture = readPicture(String(reply[i + 1]));
-      if (picture) listed.push({ picture, silentMs: Number(reply[i]) });
+      if (picture) listed.push({ picture, heartbeatAgeMs: Number(reply[i]) });
     }
-    return listed.sort((a, b) => byText(a.picture.name, b.picture.name) || byText(a.picture.id, b.picture.id));
+    return listed.sort(
+      (a, b) => compareText(a.picture.name, b.picture.name) || compareText(a.picture.id, b.picture.id),
+    );
   }
 
   /**
    * Leaves an order for one tree, which looks for them every second. One that is not fetched within a minute is void.
    * @returns false when no such tree is known. @throws when Redis does not answer.
    */
-  async tell(id: string, command: TreeCommand, argument: number, by: string): Promise<boolean> {
+  async send(id: string, command: TreeCommand, argument: number, by: string): Promise<boolean> {
     const order = JSON.stringify(newOrder(command, argument, by));
     return (await TELL.run(this.redis, [TREES, treeOrdersKey(id)], [id, order, String(ORDER_TTL_S)])) === 1;
   }
 }
 
 /** @returns undefined for what no tree of this version or a near one has written. */
-function readPicture(text: string): TreePicture | undefined {
+function readPicture(text: string): TreeStatus | undefined {
   try {
-    const picture = JSON.parse(text) as TreePicture;
+    const picture = JSON.parse(text) as TreeStatus;
     return isPicture(picture) ? picture : undefined;
   } catch {
     return undefined;
@@ -92,7 +94,7 @@ function isPicture({
   vitals,
   processor,
   events,
-}: TreePicture): boolean {
+}: TreeStatus): boolean {
   // A worker that has just been forked has told nothing of itself: its tree is there all the same.
   const told = stats.worker_status.map(({ last_status }) => last_status).filter((status) => !isEmpty(status));
   const lists = [slots, events, stats.worker_status, ...told.map((status) => status.in_flight)];

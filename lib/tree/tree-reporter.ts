@@ -1,11 +1,11 @@
-import type { Operations, RecentEvent, TreePicture } from '../cluster/status';
+import type { Operations, RecentEvent, TreeStatus } from '../cluster/status';
 import { UserError } from '../core/errors';
 import type { Events } from '../core/events';
 import type { Redis } from '../core/redis';
 import { queueNames, readQueues } from '../job/queue/queue-status';
 import type { Database } from '../model/database';
 import type { Deadline } from '../support/async';
-import { Recurring } from '../support/periodic-task';
+import { PeriodicTask } from '../support/periodic-task';
 import { leaveTrees, sendTreePulse } from './heartbeat-script';
 import { OutageWatch } from './outage-watch';
 import { writePart } from './time-series';
@@ -33,12 +33,12 @@ export interface ScribeOptions {
  * Keeps the tree's place in Redis, for those who look at all trees: shows that it lives, how it looks and how it fared,
  * brings it the orders that were left for it, and looks whether Redis and Postgres answer. Of a tree's processes one does it; the primary appoints it.
  */
-export class Scribe {
-  private readonly chore: Recurring;
+export class TreeReporter {
+  private readonly chore: PeriodicTask;
   private readonly pulseMs: number;
   private readonly outages: OutageWatch | undefined;
   private on = false;
-  private picture: TreePicture | undefined;
+  private picture: TreeStatus | undefined;
   private toldAt = Number.NEGATIVE_INFINITY;
   private watched = false;
   private written = 0;
@@ -50,7 +50,7 @@ export class Scribe {
       const tell = (event: RecentEvent) => tree.happened(event);
       this.outages = new OutageWatch({ redis, database, events, tell, everyMs: pulseMs });
     }
-    this.chore = new Recurring({
+    this.chore = new PeriodicTask({
       everyMs: pulseMs,
       work: () => this.pass(),
       onError: (error) => {
@@ -85,7 +85,7 @@ export class Scribe {
       await this.writeFigures(picture);
       if (picture.stopping) await leaveTrees(redis.client, picture.id);
     };
-    const soon = deadline.earlier(Math.max(0, deadline.remaining() - FAREWELL_MS));
+    const soon = deadline.minus(Math.max(0, deadline.remaining() - FAREWELL_MS));
     await soon.wait(farewell()).catch(() => undefined);
   }
 
@@ -102,7 +102,7 @@ export class Scribe {
     await this.obey(picture.id, orders);
   }
 
-  private async writeFigures(picture: TreePicture): Promise<void> {
+  private async writeFigures(picture: TreeStatus): Promise<void> {
     const { redis, tree } = this.options;
     const parts = await tree.figures(this.written);
     const latencies = parts.length > 0 ? await this.latencies() : {};

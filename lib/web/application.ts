@@ -4,16 +4,16 @@ import Koa from 'koa';
 import type { Config } from '../core/config';
 import type { Events } from '../core/events';
 import { jsonBody } from './body';
-import { limited, RequestLimit } from './concurrency-limiter';
-import { handleLateErrors, problem } from './error-handler';
+import { ConcurrencyLimiter, limitConcurrency } from './concurrency-limiter';
+import { handleErrors, handleLateErrors } from './error-handler';
 import {
   type HealthOptions,
   health,
+  notFound,
   requestContext,
   requestEvents,
   securityHeaders,
   shedStale,
-  unrouted,
   wellFormedPath,
 } from './middleware';
 import { proxies } from './proxies';
@@ -25,14 +25,14 @@ export interface ApplicationOptions extends HealthOptions {
   /** Adds the app's routes. */
   readonly routes: (router: Router) => void;
   /** Give one to read its snapshots. Default: a new one by the config. */
-  readonly limit?: RequestLimit;
+  readonly limit?: ConcurrencyLimiter;
   /** Answers some requests before the app's limit is asked for a slot. */
-  readonly beside?: Koa.Middleware;
+  readonly mounts?: Koa.Middleware;
 }
 
 /** The Koa app of one web process: Catamount's own middleware around the app's routes. */
 export function createApplication(options: ApplicationOptions): Koa {
-  const { config, events, limit = new RequestLimit(config.web) } = options;
+  const { config, events, limit = new ConcurrencyLimiter(config.web) } = options;
   // Believed by Koa is what `proxies` has left.
   const app = new Koa({ proxy: true });
   const router = new Router();
@@ -42,17 +42,17 @@ export function createApplication(options: ApplicationOptions): Koa {
   app.use(proxies(config.trustProxy));
   app.use(requestContext(config.defaultLocale));
   app.use(requestEvents(events));
-  app.use(problem(events));
+  app.use(handleErrors(events));
   app.use(securityHeaders());
   app.use(requestTarget);
   app.use(health(options));
   app.use(wellFormedPath);
   app.use(shedStale());
-  if (options.beside) app.use(options.beside);
+  if (options.mounts) app.use(options.mounts);
   app.use(body.receive);
-  app.use(limited(limit));
+  app.use(limitConcurrency(limit));
   app.use(body.parse);
-  app.use(unrouted(router));
+  app.use(notFound(router));
   app.use(router.routes());
   handleLateErrors(app, events);
   return app;

@@ -56,7 +56,7 @@ interface Waiting {
  * at most `backlog` of them, none longer than `queueTimeoutMs`. A slot is held until its response has been sent or its
  * connection has closed, or until it is released by hand; and comes back once.
  */
-export class RequestLimit {
+export class ConcurrencyLimiter {
   private readonly running = new Set<RequestInFlight>();
   /** In order of arrival; a set, so that leaving from the middle is cheap. */
   private readonly queue = new Set<Waiting>();
@@ -159,7 +159,7 @@ const REASONS = {
  * pipelined asks for its slot when those before it on its connection are answered: until then it could only hold one,
  * since nothing of its answer can be sent, and those before it might wait for that very slot.
  */
-export function limited(limit: RequestLimit): Koa.Middleware {
+export function limitConcurrency(limit: ConcurrencyLimiter): Koa.Middleware {
   return function limitRequests(ctx, next) {
     return answersNow(ctx.res) ? enter(ctx, next) : enterInTurn(ctx, next);
   };
@@ -189,6 +189,6 @@ function goOn(ctx: Koa.Context, admission: Admission, next: Koa.Next): Promise<u
     ctx.releaseSlot = admission.release;
     return next();
   }
-  ctx.refused = admission.outcome;
+  ctx.shedReason = admission.outcome;
   throw new ProblemError(503, { detail: REASONS[admission.outcome], headers: { 'Retry-After': '2' } });
 }

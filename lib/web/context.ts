@@ -1,5 +1,5 @@
 import type { Locale } from '../core/config';
-import type { Refusal } from '../core/request-counts';
+import type { ShedReason } from '../core/request-counts';
 
 declare module 'koa' {
   interface DefaultContext {
@@ -12,9 +12,9 @@ declare module 'koa' {
     /** A proxy is on its way, trusted or not, as its headers tell. */
     forwarded: boolean;
     /** It is answered beside the app: a health check, an operator's page. */
-    beside: boolean;
+    internal: boolean;
     /** Why it was turned away before the app saw it; null when it was not. */
-    refused: Refusal | null;
+    shedReason: ShedReason | null;
     /**
      * Addresses of the operator's pages that this caller can open: the tree, and the mails that are kept instead of sent.
      * undefined: none can be.

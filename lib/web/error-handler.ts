@@ -13,7 +13,7 @@ const TYPE = 'application/problem+json; charset=utf-8';
  * Answers everything thrown further in with a problem document, or in a browser with a page; what nobody expected becomes
  * `request.error` and 500.
  */
-export function problem(events: Events): Koa.Middleware {
+export function handleErrors(events: Events): Koa.Middleware {
   return async (ctx, next) => {
     try {
       await next();

@@ -49,7 +49,7 @@ export function health({ appName, readiness, isLeaving, degraded = () => [] }: H
   return (ctx, next) => (ctx.path === '/health' || ctx.path === '/ready' ? answer(ctx) : next());
 
   async function answer(ctx: Koa.Context): Promise<void> {
-    ctx.beside = true;
+    ctx.internal = true;
     const headers = { Allow: HEALTH_METHODS.join(', ') };
     if (!HEALTH_METHODS.includes(ctx.method)) throw new ProblemError(405, { headers });
     ctx.set('Cache-Control', 'no-store');
@@ -112,9 +112,9 @@ export function requestContext(defaultLocale: Locale): Koa.Middleware {
     ctx.requestId = WELL_FORMED.test(given) ? given : randomUUID();
     ctx.locale = preferredLocale(ctx, defaultLocale);
     ctx.queuedMs = 0;
-    ctx.beside = false;
+    ctx.internal = false;
     ctx.ops = undefined;
-    ctx.refused = null;
+    ctx.shedReason = null;
     ctx.set('X-Request-Id', ctx.requestId);
     return runInContext({ requestId: ctx.requestId, locale: ctx.locale }, next);
   };
@@ -210,7 +210,7 @@ export function shedStale(): Koa.Middleware {
   return (ctx, next) => {
     const waited = waitedSinceRouter(ctx.get('X-Request-Start'));
     if (waited <= ROUTER_PATIENCE_MS) return next();
-    ctx.refused = 'stale';
+    ctx.shedReason = 'stale';
     const detail = `The request was ${Math.round(waited / 1000)} s old when it arrived: its caller has been told 503 already.`;
     throw new ProblemError(503, { detail, headers: { 'Retry-After': '2' } });
   };
@@ -231,8 +231,8 @@ export function requestEvents(events: Events): Koa.Middleware {
         status: ctx.res.writableFinished ? ctx.res.statusCode : CLIENT_LEFT,
         durationMs: hundredths(performance.now() - startedAt),
         queuedMs: hundredths(ctx.queuedMs),
-        beside: ctx.beside,
-        refused: ctx.refused,
+        beside: ctx.internal,
+        refused: ctx.shedReason,
         requestId: ctx.requestId,
         remoteAddress: ctx.ip,
       });
@@ -249,7 +249,7 @@ function hundredths(ms: number): number {
  * What no route answers: 404; 405 with Allow where the path exists; and OPTIONS. A method that no route could have gets
  * 405 too, not 501: nobody from outside should be able to make errors of ours, which routers count and logs shout.
  */
-export function unrouted(router: Router): Koa.Middleware {
+export function notFound(router: Router): Koa.Middleware {
   return (ctx, next) => next().then(() => explain(ctx, router));
 }
 

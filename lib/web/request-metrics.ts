@@ -33,7 +33,7 @@ export class RequestTally {
       const method = METHODS[Math.trunc(index / CLASSES.length)] ?? 'other';
       answered[`${method} ${CLASSES[index % CLASSES.length]}`] = count;
     });
-    return { answered, refused: { ...this.refused }, duration: this.duration.read(), queued: this.queued.read() };
+    return { answered, shed: { ...this.refused }, duration: this.duration.read(), queued: this.queued.read() };
   }
 
   /** Of those that ended since the last time it was asked. */

@@ -81,14 +81,14 @@ const CALM_MS = 250;
 const IDLE_SWEEP_MS = 25;
 
 /** Passes an idle connection on to another process; `done` closes our copy of it. */
-type PassOn = (connection: RawConnection, done: () => void) => void;
+type HandOff = (connection: RawConnection, done: () => void) => void;
 
 /** The HTTP server of one process: listens, or serves connections that it is given; becomes polite, drains. */
 export class WebServer {
   private readonly server: http.Server;
   private readonly idle: IdleConnections;
   private readonly responses = new Set<ServerResponse>();
-  private polite = false;
+  private lameDuck = false;
   private lastRequestAt = 0;
   private draining: Promise<number> | undefined;
 
@@ -103,7 +103,7 @@ export class WebServer {
 
   /** True from the moment the process is asked to go: readiness says no. */
   get leaving(): boolean {
-    return this.polite;
+    return this.lameDuck;
   }
 
   /**
@@ -131,7 +131,7 @@ export class WebServer {
     this.server.emit('connection', socketOf(connection));
   }
 
-  async becomePolite(atMostMs: number): Promise<void> {
+  async enterLameDuck(atMostMs: number): Promise<void> {
     this.startPoliteness();
     const since = performance.now();
     const calm = deferred();
@@ -147,16 +147,16 @@ export class WebServer {
    * Stops listening; resolves when every response is out, or when the deadline has cut the rest off. Idle keep-alive
    * connections are passed on when there is somebody to take them, else closed. @returns how many it had to cut off.
    */
-  drain(deadline: Deadline, passOn?: PassOn): Promise<number> {
-    this.draining ??= this.drainOnce(deadline, passOn);
+  drain(deadline: Deadline, handOff?: HandOff): Promise<number> {
+    this.draining ??= this.drainOnce(deadline, handOff);
     return this.draining;
   }
 
-  private async drainOnce(deadline: Deadline, passOn?: PassOn): Promise<number> {
+  private async drainOnce(deadline: Deadline, handOff?: HandOff): Promise<number> {
     this.startPoliteness();
     // Not http's own close(): that one cuts idle connections at once, and leaves alive those that were busy.
     if (this.server.listening) net.Server.prototype.close.call(this.server);
-    const clear = () => (passOn ? this.idle.giveAway(passOn) : this.idle.close());
+    const clear = () => (handOff ? this.idle.handOff(handOff) : this.idle.close());
     clear();
     const sweep = setInterval(clear, IDLE_SWEEP_MS);
     const end = await deadline.wait(this.idle.gone());
@@ -171,12 +171,12 @@ export class WebServer {
     this.lastRequestAt = performance.now();
     this.responses.add(response);
     onRequestEnd(response, () => this.responses.delete(response));
-    if (this.polite) response.shouldKeepAlive = false;
+    if (this.lameDuck) response.shouldKeepAlive = false;
     this.handler(request, response);
   }
 
   private startPoliteness(): void {
-    this.polite = true;
+    this.lameDuck = true;
     for (const response of this.responses) {
       if (!response.headersSent) response.shouldKeepAlive = false;
     }

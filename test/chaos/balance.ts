@@ -1,4 +1,4 @@
-import type { LedgerEntry } from '../process/mail-ledger';
+import type { LoggedJob } from '../process/mail-ledger';
 import { until } from '../support/until';
 import { type AcceptedChore, isTakenBack } from './ledger';
 import { checkNotes, isOfNote, mailsByName } from './note-balance';
@@ -137,7 +137,7 @@ export interface Duplicate {
  * it has recorded that, or never gets the answer.
  */
 export function duplicatesOf(
-  mails: ReadonlyMap<string, readonly LedgerEntry[]>,
+  mails: ReadonlyMap<string, readonly LoggedJob[]>,
   incidents: readonly Incident[],
 ): Duplicate[] {
   return [...mails].flatMap(([to, got]) =>
@@ -148,7 +148,7 @@ export function duplicatesOf(
   );
 }
 
-function explained(first: LedgerEntry, second: LedgerEntry, incidents: readonly Incident[]): string | undefined {
+function explained(first: LoggedJob, second: LoggedJob, incidents: readonly Incident[]): string | undefined {
   const between = incidents.filter(({ at }) => at > first.at - CLOCK_MS && at < second.at);
   if (between.some(({ kind, at }) => kind === 'processor died' && at - first.at < UNRECORDED_MS)) {
     return 'the job processor was killed between the server’s yes and its record';

@@ -80,7 +80,7 @@ function isGood({ injections, balance, lostRequests, exitCode }: ChaosResult): b
 }
 
 function reportOf(result: ChaosResult): string {
-  const { injections, balance, lostRequests, served, turnedAway, failed, cut, starts } = result;
+  const { injections, balance, lostRequests, served, shed, failed, cut, starts } = result;
   const survived = injections.filter(({ error }) => !error).length;
   const duplicates = new Map<string, number>();
   for (const { reason = 'unexplained' } of balance.duplicates)
@@ -93,7 +93,7 @@ function reportOf(result: ChaosResult): string {
   ];
   const lines = [
     ['faults', `${injections.length} struck, ${survived} survived`],
-    ['requests', `${served} served, ${turnedAway} told to come back, ${failed} failed, ${cut} cut off`],
+    ['requests', `${served} served, ${shed} told to come back, ${failed} failed, ${cut} cut off`],
     ['sign-ups', `${balance.signedUp} answered 201, ${balance.mails} mails received`],
     ['notes', `${balance.notes} committed with a job that sends them, ${balance.noteMails} mails received`],
     ['jobs', `${balance.chores} accepted, ${balance.ticks} ticks, ${balance.ranAgain} run again after a fault`],

@@ -1,15 +1,15 @@
-import type { LedgerEntry } from '../process/mail-ledger';
+import type { LoggedJob } from '../process/mail-ledger';
 import type { Environment } from './scene/environment';
 
 const DOMAIN = '@notes.example';
 
-export function isOfNote({ to }: LedgerEntry): boolean {
+export function isOfNote({ to }: LoggedJob): boolean {
   return to.endsWith(DOMAIN);
 }
 
 /** Mails that are the same one. A user gets one welcome; what a reader gets is told apart by its subject. */
-export function mailsByName(entries: readonly LedgerEntry[]): Map<string, LedgerEntry[]> {
-  const mails = new Map<string, LedgerEntry[]>();
+export function mailsByName(entries: readonly LoggedJob[]): Map<string, LoggedJob[]> {
+  const mails = new Map<string, LoggedJob[]>();
   for (const entry of entries) {
     const name = isOfNote(entry) ? nameOf(entry.subject ?? '', entry.to) : entry.to;
     mails.set(name, [...(mails.get(name) ?? []), entry]);

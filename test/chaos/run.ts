@@ -21,7 +21,7 @@ export interface ChaosResult {
   readonly lostRequests: readonly Mishap[];
   /** Answered as they should be. */
   readonly served: number;
-  readonly turnedAway: number;
+  readonly shed: number;
   readonly failed: number;
   readonly cut: number;
   /** Trees that the platform had to start. */
@@ -84,7 +84,7 @@ export async function chaosRun({ seed, ms, faults, say }: ChaosOptions): Promise
       balance: balanced,
       lostRequests: lostRequests(ledger.mishaps, injections),
       served: ledger.served,
-      turnedAway: count('turned away'),
+      shed: count('turned away'),
       failed: count('failed'),
       cut: count('cut'),
       starts: platform.starts,

@@ -60,7 +60,7 @@ describe('catamount, asking a tree', () => {
     const stats = JSON.parse((await run('stats --json')).stdout);
     assert.equal(stats.worker_status[0].last_status.in_flight[0].what, 'GET /slow');
     const status = JSON.parse((await run('status --json')).stdout);
-    assert.deepEqual([status.pid, status.level, status.issues[0].code], [process.pid, 'bad', 'turnedAway']);
+    assert.deepEqual([status.pid, status.level, status.issues[0].code], [process.pid, 'bad', 'shed']);
   });
 
   it('ends with 1 and the reason when the tree refuses or fails', async () => {

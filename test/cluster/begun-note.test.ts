@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
-import { BegunNote, BegunReader } from '../../lib/cluster/request-journal';
+import { RequestJournal, RequestJournalReader } from '../../lib/cluster/request-journal';
 import { tempFolder } from '../support/temp-folder';
 
 describe('the note of what a worker began', () => {
   it('tells another process the last of it, however long the texts before were, and leaves no file', () => {
-    const note = BegunNote.open(tempFolder());
+    const note = RequestJournal.open(tempFolder());
     assert.ok(note);
-    const reader = BegunReader.take(note.file);
+    const reader = RequestJournalReader.take(note.file);
     assert.ok(reader && !fs.existsSync(note.file));
     assert.equal(reader.read(), undefined);
     note.write(`GET /${'long'.repeat(1000)}`, 'r-1');
@@ -21,11 +21,11 @@ describe('the note of what a worker began', () => {
   });
 
   it('takes the place of one that a killed process of the same number left', () => {
-    const left = BegunNote.open(tempFolder());
+    const left = RequestJournal.open(tempFolder());
     left?.write('GET /old', 'r-1');
-    const note = BegunNote.open(tempFolder());
+    const note = RequestJournal.open(tempFolder());
     assert.ok(left && note && note.file === left.file);
-    const reader = BegunReader.take(note.file);
+    const reader = RequestJournalReader.take(note.file);
     assert.equal(reader?.read(), undefined);
     reader?.close();
   });

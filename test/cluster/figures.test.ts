@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { Figures, PART_MS, RecentRates } from '../../lib/cluster/primary/tree-monitor';
+import { RecentRates, ROLLUP_INTERVAL_MS, Rollups } from '../../lib/cluster/primary/tree-monitor';
 import { type RequestCounts, sumRequests } from '../../lib/core/request-counts';
 import { BOUNDS_MS } from '../../lib/support/histogram';
 
@@ -8,13 +8,13 @@ function counts(ok: number, errors = 0, refused = 0): RequestCounts {
   const none = sumRequests([]);
   const duration = { counts: BOUNDS_MS.map((bound) => (bound === 10 ? ok + errors + refused : 0)).concat(0), sumMs: 0 };
   const answered = { 'GET 2xx': ok, 'POST 5xx': errors + refused };
-  return { ...none, answered, refused: { full: refused, timeout: 0, stale: 0 }, duration };
+  return { ...none, answered, shed: { full: refused, timeout: 0, stale: 0 }, duration };
 }
 
 describe('figures of ten seconds', () => {
   const make = () => {
     const source = { now: counts(0), memory: { primary: 30 } };
-    const figures = new Figures({ requests: () => source.now, memory: () => source.memory });
+    const figures = new Rollups({ requests: () => source.now, memory: () => source.memory });
     return { source, figures };
   };
 
@@ -27,8 +27,8 @@ describe('figures of ten seconds', () => {
     source.memory = { primary: 31 };
     figures.cut(30_000);
     const [first, second] = figures.after(0);
-    assert.deepEqual(first?.sums, { requests: 13, serverErrors: 3, turnedAway: 1, processed: 3, failed: 1 });
-    assert.deepEqual(second?.sums, { requests: 4, serverErrors: 0, turnedAway: 0, processed: 0, failed: 0 });
+    assert.deepEqual(first?.sums, { requests: 13, serverErrors: 3, shed: 1, processed: 3, failed: 1 });
+    assert.deepEqual(second?.sums, { requests: 4, serverErrors: 0, shed: 0, processed: 0, failed: 0 });
     assert.equal(first?.duration[BOUNDS_MS.indexOf(10)], 13);
     assert.equal(second?.duration[BOUNDS_MS.indexOf(10)], 4);
     assert.deepEqual([first?.at, second?.at, second?.memory], [20_000, 30_000, { primary: 31 }]);
@@ -52,7 +52,7 @@ describe('figures of ten seconds', () => {
 
   it('are kept until they are said to be in safety', () => {
     const { figures } = make();
-    for (let i = 1; i <= 3; i++) figures.cut(i * PART_MS);
+    for (let i = 1; i <= 3; i++) figures.cut(i * ROLLUP_INTERVAL_MS);
     assert.deepEqual(
       figures.after(1).map(({ number }) => number),
       [2, 3],
@@ -70,7 +70,7 @@ describe('figures of ten seconds', () => {
       source.now = counts(i);
       figures.addSlowest({ durationMs: i === 3 ? 900 : 7, queuedMs: 0 });
       figures.addWork({ processed: 2, failed: 0 });
-      figures.cut(i * PART_MS);
+      figures.cut(i * ROLLUP_INTERVAL_MS);
     }
     const parts = figures.after(0);
     assert.equal(parts.length, 60);
@@ -96,9 +96,9 @@ describe('rates of late', () => {
       rates.sample();
     }
     at = 40_000;
-    assert.deepEqual(rates.read(), { requestsPerS: 10.5, turnedAway: 0, serverErrors: 5, slowestMs: 0 });
+    assert.deepEqual(rates.read(), { requestsPerS: 10.5, shed: 0, serverErrors: 5, slowestMs: 0 });
     for (at = 42_000; at <= 120_000; at += 2000) rates.sample();
-    assert.deepEqual(rates.read(), { requestsPerS: 0, turnedAway: 0, serverErrors: 0, slowestMs: 0 });
+    assert.deepEqual(rates.read(), { requestsPerS: 0, shed: 0, serverErrors: 0, slowestMs: 0 });
   });
 
   it('know the slowest request of the last five seconds', () => {

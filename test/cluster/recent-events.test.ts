@@ -1,26 +1,26 @@
 import assert from 'node:assert/strict';
 import { DeathNotes } from '../../lib/cluster/primary/child-handle';
-import { onJobEvents, RecentEvents } from '../../lib/cluster/primary/tree-monitor';
+import { EventBuffer, onJobEvents } from '../../lib/cluster/primary/tree-monitor';
 import { Events } from '../../lib/core/events';
 
 describe('what has happened in the tree', () => {
   it('is kept newest first, its plain values only, and no more of it than can be read', () => {
     const events = new Events();
-    const recent = new RecentEvents(events);
+    const recent = new EventBuffer(events);
     const inFlight = [{ what: 'GET /block', id: 'r', ageMs: 1 }];
     for (let slot = 0; slot < 50; slot++)
-      events.emit('worker.silent', { slot, pid: 1, silentMs: 3000, inFlight, lastBegun: null });
+      events.emit('worker.silent', { slot, pid: 1, heartbeatAgeMs: 3000, inFlight, lastRequest: null });
     const kept = recent.list();
     assert.equal(kept.length, 30);
     assert.deepEqual(
       [kept[0]?.name, kept[0]?.about],
-      ['worker.silent', { slot: 49, pid: 1, silentMs: 3000, lastBegun: null }],
+      ['worker.silent', { slot: 49, pid: 1, heartbeatAgeMs: 3000, lastRequest: null }],
     );
   });
 
   it('is not what was to be expected, nor what happens all the time, and no text is without end', () => {
     const events = new Events();
-    const recent = new RecentEvents(events);
+    const recent = new EventBuffer(events);
     events.emit('worker.exited', { slot: 0, pid: 1, code: 0, signal: null, expected: true });
     events.emit('worker.forked', { slot: 0, pid: 1, phase: 0 });
     events.emit('phase.abandoned', { phase: 1, reason: 'x'.repeat(10_000) });
@@ -36,7 +36,7 @@ describe('what has happened in the tree', () => {
 describe('what has happened in the job processor', () => {
   it('is told as it happens, and kept by the primary among the rest', () => {
     const [ofProcessor, ofPrimary] = [new Events(), new Events()];
-    const recent = new RecentEvents(ofPrimary);
+    const recent = new EventBuffer(ofPrimary);
     onJobEvents(ofProcessor, (event) => recent.add(event));
     ofProcessor.emit('dead.dropped', { queue: 'mailer', count: 3, reason: 'limit' });
     ofProcessor.emit('job.succeeded', { id: 'a', class: 'A', queue: 'mailer', durationMs: 1 });
@@ -61,7 +61,7 @@ describe('how a process died', () => {
     const killed = served.death(null, 'SIGKILL');
     assert.deepEqual([killed.reason, killed.words], ['crash', 'it was ended by SIGKILL']);
     served.silent(60_000, 'SlowJob on default');
-    const { reason, silentMs, doing } = served.death(null, 'SIGKILL');
-    assert.deepEqual([reason, silentMs, doing], ['timeout', 60_000, 'SlowJob on default']);
+    const { reason, heartbeatAgeMs, doing } = served.death(null, 'SIGKILL');
+    assert.deepEqual([reason, heartbeatAgeMs, doing], ['timeout', 60_000, 'SlowJob on default']);
   });
 });

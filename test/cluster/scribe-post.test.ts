@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { type ScribeCandidate, ScribePost } from '../../lib/cluster/primary/reporter-election';
+import { type ReporterCandidate, ReporterElection } from '../../lib/cluster/primary/reporter-election';
 
 describe("who keeps a tree's place in Redis", () => {
   const told: string[] = [];
-  const candidate = (pid: number, fit = true): ScribeCandidate => ({
+  const candidate = (pid: number, fit = true): ReporterCandidate => ({
     pid,
     fit,
     appoint: (on) => told.push(`${on ? '+' : '-'}${pid}`),
@@ -14,7 +14,7 @@ describe("who keeps a tree's place in Redis", () => {
 
   it('is the first that is fit, as long as it is', () => {
     let candidates = [candidate(1, false), candidate(2), candidate(3)];
-    const post = new ScribePost(() => candidates);
+    const post = new ReporterElection(() => candidates);
     post.check();
     candidates = [candidate(1), candidate(2), candidate(3)];
     post.check();
@@ -26,7 +26,7 @@ describe("who keeps a tree's place in Redis", () => {
 
   it('is another when that one is gone, and nobody when there is none', () => {
     let candidates = [candidate(1), candidate(2)];
-    const post = new ScribePost(() => candidates);
+    const post = new ReporterElection(() => candidates);
     post.check();
     candidates = [candidate(2)];
     post.check();

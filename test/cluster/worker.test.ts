@@ -52,7 +52,7 @@ describe('a worker', () => {
   it('says that it has a connection, gives it back when it drains, and leaves when it is told that this was seen', async () => {
     const client = net.connect(port(), '127.0.0.1');
     await hears('taken');
-    tell({ catamount: 'drain', remainingMs: 600_000, passOn: true });
+    tell({ catamount: 'drain', remainingMs: 600_000, handOff: true });
     await hears('closed');
     assert.deepEqual(
       heard.map(({ catamount }) => catamount).filter((name) => ['taken', 'pass-on', 'closed'].includes(name)),
@@ -69,7 +69,7 @@ describe('a worker', () => {
     worker.kill('SIGTERM');
     await hears('leave');
     const cut = await fetch(`${address}/early?ms=600000`);
-    tell({ catamount: 'drain', remainingMs: 0, passOn: false });
+    tell({ catamount: 'drain', remainingMs: 0, handOff: false });
     await hears('closed');
     assert.deepEqual(heard.at(-1), { catamount: 'closed', cut: 1 });
     const exited = once(worker, 'exit');

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { ControlServer } from '../../lib/cluster/control/server';
 import { readState, type TreeState, writeState } from '../../lib/cluster/control/state-file';
-import type { Operations, TreePicture, TreeStats } from '../../lib/cluster/status';
+import type { Operations, TreeStats, TreeStatus } from '../../lib/cluster/status';
 import { UserError } from '../../lib/core/errors';
 import { Events } from '../../lib/core/events';
 import { Deadline } from '../../lib/support/async';
@@ -115,12 +115,16 @@ function sampleStats(): TreeStats {
 }
 
 /** A tree that has been up for 1 h 2 min, with one worker that has crashed before and one that boots. */
-function samplePicture(): TreePicture {
+function samplePicture(): TreeStatus {
   const before = (seconds: number) => new Date(Date.now() - seconds * 1000).toISOString();
   const in_flight = [{ what: 'GET /slow', id: 'r1', ageMs: 120 }];
   const busy = statusOf({ backlog: 7, busy_threads: 2, requests_count: 1204, in_flight, lagP99Ms: 12.4 });
   const ofJobs = { ...busy, in_flight: [{ what: 'WelcomeEmailJob on mailer', id: 'j1', ageMs: 40 }], quiet: false };
-  const death = { reason: 'crash', words: 'TypeError: 한국어 \u001b[2J is not a function', silentMs: null } as const;
+  const death = {
+    reason: 'crash',
+    words: 'TypeError: 한국어 \u001b[2J is not a function',
+    heartbeatAgeMs: null,
+  } as const;
   return pictureOf({
     at: before(0),
     workers: [
@@ -135,7 +139,7 @@ function samplePicture(): TreePicture {
     ],
     jobs: processorOf({ pid: 4213, restarts: 2, last_status: ofJobs, last_checkin: before(1) }),
     slots: [slotOf(0, { death: { ...death, at: before(60), doing: null } }), slotOf(1)],
-    rates: { requestsPerS: 12.4, turnedAway: 3, serverErrors: 4, slowestMs: 900 },
+    rates: { requestsPerS: 12.4, shed: 3, serverErrors: 4, slowestMs: 900 },
     events: [
       {
         at: before(60),

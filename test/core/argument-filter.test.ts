@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import type { JsonValue } from '../../lib/core/execution-context';
-import { ArgumentFilter } from '../../lib/core/redact';
+import { Redactor } from '../../lib/core/redact';
 
 const HIDDEN = '[FILTERED]';
-const shown = (value: JsonValue, filter = new ArgumentFilter()) => filter.filter([value])[0];
+const shown = (value: JsonValue, filter = new Redactor()) => filter.filter([value])[0];
 
 describe('the argument filter', () => {
   /** What counts as telling, word by word. Not taken from the filter: a name that it loses is to be missed here. */
@@ -69,7 +69,7 @@ describe('the argument filter', () => {
   });
 
   it('hides what the app names: words as the usual ones, patterns by the key as it is', () => {
-    const filter = new ArgumentFilter(['phoneNumber', 'iban', /^x-/gi, '(']);
+    const filter = new Redactor(['phoneNumber', 'iban', /^x-/gi, '(']);
     assert.deepEqual(
       shown({ phone_number: 1, homePhoneNumbers: 2, IBAN: 3, ibanish: 4, 'X-Trace': 5, 'x-Other': 6, max: 7 }, filter),
       {
@@ -97,7 +97,7 @@ describe('the argument filter', () => {
   });
 
   it('shows nothing of a class that wants it so, and of one that is not known', () => {
-    const filter = new ArgumentFilter();
+    const filter = new Redactor();
     assert.deepEqual(filter.show({}, [1]), [1]);
     assert.deepEqual(filter.show({ logArguments: true }, [1]), [1]);
     assert.equal(filter.show({ logArguments: false }, [1]), undefined);

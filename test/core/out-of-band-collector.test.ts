@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { OutOfBandCollector } from '../../lib/internals/gc';
+import { OutOfBandGc } from '../../lib/internals/gc';
 
 const MIB = 1048576;
 
@@ -7,7 +7,7 @@ describe('out-of-band collection', () => {
   let takenMib: number;
   let done: number;
   let collections: number;
-  let collector: OutOfBandCollector;
+  let collector: OutOfBandGc;
 
   beforeEach(() => {
     takenMib = 40;
@@ -17,13 +17,13 @@ describe('out-of-band collection', () => {
       // The first one leaves the pages.
       if (collections % 2 === 0) takenMib = Math.min(takenMib, 22);
     };
-    collector = new OutOfBandCollector(collect, () => ({ aliveBytes: 20 * MIB, takenBytes: takenMib * MIB }));
+    collector = new OutOfBandGc(collect, () => ({ aliveBytes: 20 * MIB, takenBytes: takenMib * MIB }));
   });
 
   const look = (times: number) => {
-    for (let n = 0; n < times; n++) collector.look(0, done);
+    for (let n = 0; n < times; n++) collector.tick(0, done);
   };
-  const work = () => collector.look(0, ++done);
+  const work = () => collector.tick(0, ++done);
 
   it('comes twice, once work has rested for five looks, and then no more', () => {
     look(4);
@@ -57,7 +57,7 @@ describe('out-of-band collection', () => {
   });
 
   it('does not come while there is one piece of work in hand', () => {
-    for (let n = 0; n < 50; n++) collector.look(1, 0);
+    for (let n = 0; n < 50; n++) collector.tick(1, 0);
     assert.equal(collections, 0);
   });
 
@@ -88,8 +88,8 @@ describe('out-of-band collection', () => {
     const before = inUse();
     assert.equal(litter.length, 500_000);
     litter = undefined;
-    const real = new OutOfBandCollector();
-    for (let n = 0; n < 7; n++) real.look(0, 0);
+    const real = new OutOfBandGc();
+    for (let n = 0; n < 7; n++) real.tick(0, 0);
     assert.ok(inUse() < before - 10 * MIB, `${before} became ${inUse()}`);
   });
 });

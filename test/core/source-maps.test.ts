@@ -49,7 +49,7 @@ describe('stack traces', () => {
   /** @returns by file what its `fail` throws, as a process prints it. */
   function tracesOf(names: readonly string[], flags: readonly string[] = []): Readonly<Record<string, string[]>> {
     const script = `
-      require(${JSON.stringify(LIB)}).mapStackTraces();
+      require(${JSON.stringify(LIB)}).installSourceMaps();
       const traces = {};
       for (const [name, file] of ${JSON.stringify(names.map((name) => [name, compiled(name)]))}) {
         const { fail } = require(file);

@@ -7,10 +7,10 @@ import type { Delivery } from '../../lib/job/fetch/fetch-call';
 import { Job } from '../../lib/job/job';
 import { JobRegistry } from '../../lib/job/job-registry';
 import { ErrorReporter } from '../../lib/job/perform/error-reporter';
-import { Performer } from '../../lib/job/perform/executor';
+import { Executor } from '../../lib/job/perform/executor';
 import { deserializeArguments } from '../../lib/job/record/arguments';
 import { describeJob } from '../../lib/job/sets/entry';
-import { Tally } from '../../lib/job/stats/collector';
+import { JobStats } from '../../lib/job/stats/collector';
 import { cases, runs, SEED, withShortStacks } from './campaign';
 import { JOB_SEEDS, JOB_WORDS } from './job-record-seeds';
 import { Mutator } from './mutator';
@@ -46,8 +46,8 @@ describe('records of jobs, read from Redis', () => {
     events,
     createLogger({ log: { level: 'debug', format: 'json', file: null } }, 'jobs', { write: () => undefined }),
   );
-  new Tally().listen(events);
-  const performer = new Performer({
+  new JobStats().listen(events);
+  const performer = new Executor({
     registry: new JobRegistry([PlainJob, RuledJob]),
     events,
     maxDeliveries: 3,

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import type { RedisClient } from '../../lib/core/redis';
 import { readSettings } from '../../lib/core/settings';
-import type { Sighting } from '../../lib/health/status-collector';
+import type { SystemStatus } from '../../lib/health/status-collector';
 import { overviewView } from '../../lib/ops/overview/overview-view';
 import { Words } from '../../lib/ops/ui/format';
 import { pageTexts, TEXTS } from '../../lib/ops/ui/texts';
 import { pictureKey, TREES } from '../../lib/tree/tree-commands';
-import { TreeList } from '../../lib/tree/tree-directory';
+import { TreeDirectory } from '../../lib/tree/tree-directory';
 import { seed } from '../ops/jobs/shop-seeds';
 import { ShopStage } from '../ops/jobs/shop-stage';
 import { OPERATOR, Visitor } from '../ops/jobs/visitor';
@@ -109,7 +109,7 @@ describe("the operator's pages, with nonsense in Redis", () => {
     let shown = 0;
     for (let n = cases(400); n > 0; n--) {
       await client.set(pictureKey('other'), mutator.mutate([text]).toString('utf8'));
-      const trees = seen(await new TreeList(client).list());
+      const trees = seen(await new TreeDirectory(client).list());
       const all = {
         queues: seen([]),
         foreign: away,
@@ -120,7 +120,7 @@ describe("the operator's pages, with nonsense in Redis", () => {
         acts: away,
       };
       const more = { failures: away, cron: away, redisLost: null };
-      const sighting: Sighting = { at: new Date(NOW), own: seen(pictureOf({ id: 'own' })), trees, ...all, ...more };
+      const sighting: SystemStatus = { at: new Date(NOW), own: seen(pictureOf({ id: 'own' })), trees, ...all, ...more };
       for (const tree of [null, 'other']) if (overviewView(sighting, tree, CONFIG, words) && tree) shown++;
     }
     assert.ok(shown > 0);

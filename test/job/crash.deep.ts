@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { Job } from '../../lib/job/job';
-import { takeOver } from '../../lib/job/processes/heartbeat';
+import { rescueOrphans } from '../../lib/job/processes/heartbeat';
 import { PROCESSES } from '../../lib/job/queue/keys';
 import { DeadSet } from '../../lib/job/sets/dead-set';
 import { transaction } from '../../lib/model/transaction';
@@ -95,7 +95,7 @@ describe('a processor that is killed', () => {
         const died = exited.then(() => true);
         const over = until('nothing is left', async () => (await system.redis.client.zCard('bq:default:dead')) > 0);
         dead = !(await Promise.race([died, over.then(() => false)])) || dead;
-        if (!dead) await takeOver(system.redis.client, identity, ['default']);
+        if (!dead) await rescueOrphans(system.redis.client, identity, ['default']);
       }
     };
     await Promise.all([line('one'), line('other')]);
@@ -114,7 +114,7 @@ describe('a processor that is killed', () => {
     for (const identity of ['first', 'second', 'third']) {
       await once(startDoomed(identity).child, 'exit');
       // As its successor does, at once.
-      await takeOver(system.redis.client, identity, ['default']);
+      await rescueOrphans(system.redis.client, identity, ['default']);
     }
     await transaction(() => LongJob.performLater('neighbour'));
     await system.processor([RescuedJob], { tuning: TUNING });

@@ -3,7 +3,7 @@ import { type EventMap, type EventName, Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
 import { connectJobs } from '../../lib/job/connect';
 import type { JobClass } from '../../lib/job/definition/job-class';
-import type { JobEquipment } from '../../lib/job/enqueue/enqueue';
+import type { JobDependencies } from '../../lib/job/enqueue/enqueue';
 import { JobRegistry } from '../../lib/job/job-registry';
 import { JobProcessor, type JobProcessorOptions, type Lineage, type ProcessorTuning } from '../../lib/job/processor';
 import { Database } from '../../lib/model/database';
@@ -37,7 +37,7 @@ export class JobSystem {
     readonly database: Database,
     readonly redis: Redis,
     readonly events: Events,
-    private readonly equipment: JobEquipment,
+    private readonly equipment: JobDependencies,
     private readonly disconnect: () => void,
   ) {
     events.onAny((name, payload) => this.heard.push({ name, payload }));
@@ -45,7 +45,7 @@ export class JobSystem {
 
   /** @param equipment what the app has for its jobs. */
   static async start(
-    equipment: JobEquipment = {},
+    equipment: JobDependencies = {},
     { migrated = ['lib/job/migrations'], poolMax = 6 }: DatabaseOptions & { readonly poolMax?: number } = {},
   ): Promise<JobSystem> {
     const postgres = await createDatabase({ migrated });

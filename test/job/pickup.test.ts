@@ -51,7 +51,7 @@ describe('an idle processor', () => {
       const before = await connections();
       await system.processor([QueueJob], { jobs: { queues: QUEUES }, tuning: NO_POLL });
       await until('its connections are there', async () => (await connections()) === before + 6);
-      await until('others know', async () => (await system.redis.client.sCard('catamount:unpeeked')) === 8);
+      await until('others know', async () => (await system.redis.client.sCard('catamount:unwatched')) === 8);
       const names = [...QUEUES, ...QUEUES].map(({ name }) => name);
       for (const [index, name] of names.entries()) {
         await QueueJob.set({ queue: name }).performLater();

@@ -7,7 +7,7 @@ import type { MailerClass } from '../../lib/mailer/definition/mailer-class';
 import { MailDelivery } from '../../lib/mailer/delivery/delivery';
 import { DeliveryRecord } from '../../lib/mailer/delivery/delivery-record';
 import { Mailer } from '../../lib/mailer/mailer';
-import { Mailers } from '../../lib/mailer/mailer-registry';
+import { MailerRegistry } from '../../lib/mailer/mailer-registry';
 import { DeliverMailJob } from '../../lib/mailer/message';
 import { Model } from '../../lib/model/model';
 import { ModelFolder } from '../../lib/model/model-lookup';
@@ -77,7 +77,7 @@ describe('deliverLater', () => {
       events: system.events,
     });
   });
-  beforeEach(() => Mailer.connect(delivery, new Mailers('the mailers of this test', mailers)));
+  beforeEach(() => Mailer.connect(delivery, new MailerRegistry('the mailers of this test', mailers)));
   afterEach(async () => {
     await system.reset();
     sink.messages.length = 0;
@@ -159,7 +159,7 @@ describe('deliverLater', () => {
 
   it('is tried again, as an unknown job is, where the mailer or the action is not known', async () => {
     const { id } = await LetterMailer.letter(await newUser()).deliverLater();
-    Mailer.connect(delivery, new Mailers('lib/app/mailers'));
+    Mailer.connect(delivery, new MailerRegistry('lib/app/mailers'));
     await work();
     const errorOf = () => system.eventsNamed('job.retrying').find((event) => event.id === id)?.error;
     await until('the job is retried', () => errorOf() !== undefined);

@@ -3,7 +3,7 @@ import { Model } from 'objection';
 import { runInContext } from '../../lib/core/execution-context';
 import type { Draft } from '../../lib/mailer/compose/draft';
 import { digestOfArguments } from '../../lib/mailer/delivery/argument-digest';
-import { DeliveryKeys } from '../../lib/mailer/delivery/delivery-record';
+import { IdempotencyKeys } from '../../lib/mailer/delivery/delivery-record';
 
 function draft(action: string, ...to: string[]): Draft {
   const boxes = to.map((address) => ({ name: '', address }));
@@ -31,21 +31,21 @@ class Money {
   }
 }
 
-describe('DeliveryKeys', () => {
+describe('IdempotencyKeys', () => {
   it('gives the same mail of the same job the same key in every run', () => {
-    const run = (keys: DeliveryKeys, attempt: number) =>
+    const run = (keys: IdempotencyKeys, attempt: number) =>
       runInContext({ jobId: 'job-7', attempt }, () => [
         keys.next(draft('welcome', 'a@x.example'), NOTHING).key,
         keys.next(draft('welcome', 'b@x.example'), NOTHING).key,
         keys.next(draft('welcome', 'a@x.example'), NOTHING).key,
         keys.next(draft('other', 'a@x.example'), NOTHING).key,
       ]);
-    const keys = new DeliveryKeys();
+    const keys = new IdempotencyKeys();
     const first = run(keys, 1);
     assert.equal(new Set(first).size, 4);
     assert.ok(first.every((key) => key.startsWith('job-7/')));
     assert.deepEqual(run(keys, 2), first, 'the next attempt in the same process');
-    assert.deepEqual(run(new DeliveryKeys(), 2), first, 'another process');
+    assert.deepEqual(run(new IdempotencyKeys(), 2), first, 'another process');
     assert.notDeepEqual(run(keys, 2), first, 'more mails of one run');
     keys.forget('job-7');
     assert.deepEqual(run(keys, 2), first, 'after the run has ended');
@@ -53,7 +53,7 @@ describe('DeliveryKeys', () => {
 
   it('does not mistake one recipient for another when a list shrinks between runs', () => {
     const keys = (attempt: number, ...to: string[]) => {
-      const fresh = new DeliveryKeys();
+      const fresh = new IdempotencyKeys();
       return runInContext({ jobId: 'j', attempt }, () => to.map((one) => fresh.next(draft('news', one), NOTHING).key));
     };
     const [, b, c] = keys(1, 'a@x.example', 'b@x.example', 'c@x.example');
@@ -64,7 +64,7 @@ describe('DeliveryKeys', () => {
 
   it('tells mails to the same people apart by all that they are given, in whatever order a run comes to them', () => {
     const keys = (attempt: number, ...given: string[]) => {
-      const fresh = new DeliveryKeys();
+      const fresh = new IdempotencyKeys();
       return runInContext({ jobId: 'j', attempt }, () =>
         given.map((one) => fresh.next(draft('shipped', 'a@x.example'), one).key),
       );
@@ -115,7 +115,10 @@ describe('DeliveryKeys', () => {
 
   it('takes a record for the same whatever its columns say by now, and what is left out for undefined', () => {
     const key = (one: string) =>
-      runInContext({ jobId: 'j', attempt: 1 }, () => new DeliveryKeys().next(draft('shipped', 'a@x.example'), one).key);
+      runInContext(
+        { jobId: 'j', attempt: 1 },
+        () => new IdempotencyKeys().next(draft('shipped', 'a@x.example'), one).key,
+      );
     const same: [string, string][] = [
       [given(Order.fromJson({ id: 7, status: 'new' })), given(Order.fromJson({ id: '7', status: 'shipped' }))],
       [given('a'), given('a', undefined)],
@@ -153,7 +156,7 @@ describe('DeliveryKeys', () => {
     });
     const keys = [ring, shared, hostile].map((one) =>
       runInContext({ jobId: 'j', attempt: 1 }, () => {
-        const name = () => new DeliveryKeys().next(draft('shipped', 'a@x.example'), given(one)).key;
+        const name = () => new IdempotencyKeys().next(draft('shipped', 'a@x.example'), given(one)).key;
         assert.equal(name(), name());
         return name();
       }),
@@ -162,7 +165,7 @@ describe('DeliveryKeys', () => {
   });
 
   it('takes the order of recipients for nothing, and a nested context for the same run', () => {
-    const keys = new DeliveryKeys();
+    const keys = new IdempotencyKeys();
     runInContext({ jobId: 'j', attempt: 1 }, () => {
       const one = keys.next(draft('news', 'a@x.example', 'b@x.example'), NOTHING).key;
       const two = runInContext(
@@ -175,7 +178,7 @@ describe('DeliveryKeys', () => {
   });
 
   it('derives a valid Message-ID at the sender, and a fresh key outside jobs', () => {
-    const keys = new DeliveryKeys();
+    const keys = new IdempotencyKeys();
     const { key, messageId } = runInContext({ jobId: 'a b/<c>@d' }, () =>
       keys.next(draft('news', 'a@x.example'), NOTHING),
     );

@@ -158,8 +158,8 @@ describe('DeliveryRecord', () => {
     assert.ok(quick.verdict === 'mine');
     await record.sent('slow', { messageId: '<x>' });
     await record.failed('slow', quick.token, new Error('too late'));
-    await record.partly('slow', quick.token, ['ada@example.com'], new Error('too late'));
-    await record.withdraw('slow', quick.token);
+    await record.recordPartial('slow', quick.token, ['ada@example.com'], new Error('too late'));
+    await record.release('slow', quick.token);
     const { state, settled, error } = (await row('slow')) ?? {};
     assert.deepEqual({ state, settled, error }, { state: 'sent', settled: [], error: null });
     assert.equal((await record.claim(key('slow'), draft)).verdict, 'sent');
@@ -172,12 +172,12 @@ describe('DeliveryRecord', () => {
       return mine.verdict === 'mine' ? mine : assert.fail(mine.verdict);
     };
     const [slow, quick] = [await claim(), await claim()];
-    await record.partly('partly', quick.token, ['ada@example.com', 'bob@example.com'], new Error('451'));
-    await record.partly('partly', slow.token, ['cy@example.com', 'ada@example.com'], new Error('451'));
+    await record.recordPartial('partly', quick.token, ['ada@example.com', 'bob@example.com'], new Error('451'));
+    await record.recordPartial('partly', slow.token, ['cy@example.com', 'ada@example.com'], new Error('451'));
     const all = ['ada@example.com', 'bob@example.com', 'cy@example.com'];
     const next = await claim();
     assert.deepEqual(next.settled, all);
-    await record.withdraw('partly', next.token);
+    await record.release('partly', next.token);
     assert.deepEqual((await claim()).settled, all);
   });
 

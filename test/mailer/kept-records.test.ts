@@ -5,7 +5,7 @@ import { Job } from '../../lib/job/job';
 import { DeadSet } from '../../lib/job/sets/dead-set';
 import { livingJobs } from '../../lib/job/sets/find-job';
 import type { Draft } from '../../lib/mailer/compose/draft';
-import { DeliveryKeys, DeliveryRecord } from '../../lib/mailer/delivery/delivery-record';
+import { DeliveryRecord, IdempotencyKeys } from '../../lib/mailer/delivery/delivery-record';
 import { transaction } from '../../lib/model/transaction';
 import { JobSystem } from '../job/job-system';
 import { setSources } from '../job/set/set-sources';
@@ -45,7 +45,7 @@ describe('the records of sent mails', () => {
 
   const sentBy = async (jobId: string | undefined) => {
     const key = runInContext(jobId === undefined ? {} : { jobId, attempt: 1 }, () =>
-      new DeliveryKeys().next(DRAFT, ''),
+      new IdempotencyKeys().next(DRAFT, ''),
     );
     const claim = await record.claim(key, DRAFT);
     assert.equal(claim.verdict, 'mine');

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { UserError } from '../../lib/core/errors';
-import { loadMailers, Mailers } from '../../lib/mailer/mailer-registry';
+import { loadMailers, MailerRegistry } from '../../lib/mailer/mailer-registry';
 import { removeFolder, tempFolder } from '../support/temp-folder';
 
 const MAILER = JSON.stringify(path.resolve(__dirname, '../../lib/mailer/mailer'));
@@ -59,6 +59,6 @@ describe('the folder of mailers', () => {
     write('a.ts', 'export class UserMailer extends Mailer {}');
     write('b.ts', 'export class UserMailer extends Mailer {}');
     refuses('b.ts', /another mailer named UserMailer; mails for later tell them by name/);
-    assert.deepEqual([...new Mailers('here')], []);
+    assert.deepEqual([...new MailerRegistry('here')], []);
   });
 });

@@ -7,7 +7,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { transaction } from '../../lib/model/transaction';
 import { JobSystem } from '../job/job-system';
 import { explainDoubles } from '../process/explained-doubles';
-import { type LedgerEntry, MailLedger } from '../process/mail-ledger';
+import { type LoggedJob, MailLedger } from '../process/mail-ledger';
 import { dice } from '../support/dice';
 import type { Line } from '../support/output';
 import { until } from '../support/until';
@@ -102,7 +102,7 @@ export function noteStorm({ jobs, kills: many, seed }: NoteStormOptions): void {
       );
       late.disable();
 
-      const mails = new Map<string, LedgerEntry[]>();
+      const mails = new Map<string, LoggedJob[]>();
       for (const entry of ledger.entries) {
         const name = `${entry.subject} to ${entry.to}`;
         mails.set(name, [...(mails.get(name) ?? []), entry]);

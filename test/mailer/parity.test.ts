@@ -5,7 +5,7 @@ import { runInContext } from '../../lib/core/execution-context';
 import type { Layout, MailAtHand, MailDefaults, OutgoingMessage, Render } from '../../lib/mailer/definition/mail-types';
 import type { MailInterceptor, MailSetup } from '../../lib/mailer/definition/setup';
 import { Mailer } from '../../lib/mailer/mailer';
-import { Mailers } from '../../lib/mailer/mailer-registry';
+import { MailerRegistry } from '../../lib/mailer/mailer-registry';
 
 import { assertEnqueuedEmailWith, performEnqueuedEmails, travel, useFakeJobs } from '../../lib/testing';
 import { type ReceivedMail, type SmtpSink, startSmtpSink } from '../support/smtp';
@@ -179,7 +179,7 @@ describe('what ActionMailer gives', () => {
   });
 
   it('deliverNow, and deliverLater with wait, waitUntil and queue, in the locale of whoever asked', async () => {
-    Mailer.connect(stage.delivery, new Mailers('this test', [OrderMailer]));
+    Mailer.connect(stage.delivery, new MailerRegistry('this test', [OrderMailer]));
     const jobs = await useFakeJobs();
     try {
       const [now, inAnHour, at] = ['now@example.com', 'in-an-hour@example.com', 'at@example.com'].map((email) =>

@@ -59,8 +59,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a full queue gets no more, and Redis stays bounded',
     file: 'lib/job/outbox/relay.ts',
-    find: 'gauge.isShort ? SMALL_BATCH : BATCH, gauge.full);',
-    replace: 'gauge.isShort ? SMALL_BATCH : BATCH);',
+    find: 'gauge.isLowOnMemory ? SMALL_BATCH : BATCH, gauge.full);',
+    replace: 'gauge.isLowOnMemory ? SMALL_BATCH : BATCH);',
     killedBy: [RELAY],
   },
   {

@@ -47,7 +47,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a stop pushes back what runs, and burns no attempt',
     file: 'lib/job/perform/executor.ts',
-    find: '      if (run.calledOff) return this.outcomes.returned(job, this.returnsCount);\n',
+    find: '      if (run.isAborted) return this.outcomes.returned(job, this.returnsCount);\n',
     replace: '',
     killedBy: ['test/job/perform/checkpoint.test.ts'],
   },

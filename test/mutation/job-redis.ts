@@ -69,8 +69,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'no more jobs of a class run than may: each place that is taken counts',
     file: LIMITS,
-    find: `free[class] = freePlaces(class) - 1`,
-    replace: `free[class] = freePlaces(class)`,
+    find: `free[class] = freePermits(class) - 1`,
+    replace: `free[class] = freePermits(class)`,
     killedBy: LIMITS_TEST,
   },
   {

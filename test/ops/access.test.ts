@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
-import { PAUSE_SECONDS, TRIES, Tries } from '../../lib/ops/auth/sign-in';
+import { PAUSE_SECONDS, SignInThrottle, TRIES } from '../../lib/ops/auth/sign-in';
 import { Deadline } from '../../lib/support/async';
 import { request } from '../support/http';
 import { startTestRedis, type TestRedis } from '../support/redis';
@@ -215,7 +215,7 @@ describe('a sign-in after wrong passwords, by the clock', () => {
     it(`is possible again when the pause is over, which more tries make no longer (${where})`, async () => {
       let now = Date.now();
       const away = new Redis('redis://127.0.0.1:1', new Events());
-      const tries = new Tries(where === 'in Redis' ? redis : away, () => now);
+      const tries = new SignInThrottle(where === 'in Redis' ? redis : away, () => now);
       /** Redis keeps the time itself: what is left of the pause is made shorter there. */
       const pass = async (seconds: number) => {
         now += seconds * 1000;

@@ -2,7 +2,7 @@ import app from '../../lib/app';
 import { type EventMap, Events } from '../../lib/core/events';
 import { readSettings } from '../../lib/core/settings';
 import type { AppDefinition } from '../../lib/role/app-definition';
-import { WebProcess } from '../../lib/role/web';
+import { WebRole } from '../../lib/role/web';
 import { Deadline } from '../../lib/support/async';
 import { type Answer, type RequestOptions, request } from '../support/http';
 import { createDatabase, type TestDatabase } from '../support/postgres';
@@ -29,7 +29,7 @@ export class OpsWeb {
     readonly folder: string,
     readonly database: TestDatabase,
     readonly redis: TestRedis,
-    private readonly web: WebProcess,
+    private readonly web: WebRole,
     events: Events,
   ) {
     events.on('operator.sign-in', (event) => this.signIns.push(event));
@@ -60,7 +60,7 @@ export class OpsWeb {
       },
     });
     const events = new Events();
-    const web = new WebProcess(definition, config, events, singleTree(config, events));
+    const web = new WebRole(definition, config, events, singleTree(config, events));
     const ops = new OpsWeb(folder, database, redis, web, events);
     ops.url = await ops.web.start();
     return ops;

@@ -1,15 +1,15 @@
 import { MemoryWatch } from '../../lib/cluster/primary/memory-watch';
 import { PhasedRestart } from '../../lib/cluster/primary/phased-restart';
-import { TreeSights } from '../../lib/cluster/primary/tree-monitor';
+import { TreeMonitor } from '../../lib/cluster/primary/tree-monitor';
 import { TreeOperations } from '../../lib/cluster/primary/tree-operations';
-import { Workers } from '../../lib/cluster/primary/worker-pool';
+import { WorkerPool } from '../../lib/cluster/primary/worker-pool';
 import type { Operations } from '../../lib/cluster/status';
 import type { Config } from '../../lib/core/config';
 import type { Events } from '../../lib/core/events';
 
 /** What the primary can have done in single mode, without a job processor: this process is all there is. */
 export function singleTree(config: Config, events: Events): Operations {
-  const workers = new Workers(0, config, events);
+  const workers = new WorkerPool(0, config, events);
   const memory = new MemoryWatch(workers, events, {
     limitMb: config.memoryLimitMb,
     otherPids: () => [process.pid],
@@ -21,7 +21,7 @@ export function singleTree(config: Config, events: Events): Operations {
   };
   const reopenLog = () => undefined;
   const processor = undefined;
-  const sights = new TreeSights({ id: 'test', app: 'catamount', config, events, workers, processor, memory, phased });
+  const sights = new TreeMonitor({ id: 'test', app: 'catamount', config, events, workers, processor, memory, phased });
   return new TreeOperations({
     config,
     workers,

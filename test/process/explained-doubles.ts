@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { Line } from '../support/output';
-import type { LedgerEntry } from './mail-ledger';
+import type { LoggedJob } from './mail-ledger';
 
 /** A kill counts as done a little after it is, ms. */
 const CLOCK_MS = 5;
@@ -13,7 +13,7 @@ const CLOCK_MS = 5;
  * @returns how long after the first mail each of them was killed, ms. @throws AssertionError for any other double.
  */
 export function explainDoubles(
-  mails: ReadonlyMap<string, readonly LedgerEntry[]>,
+  mails: ReadonlyMap<string, readonly LoggedJob[]>,
   kills: readonly number[],
   recorded: readonly Line[],
   lateMs: number,

@@ -1,7 +1,7 @@
 import type { AddressInfo } from 'node:net';
 import { SMTPServer, type SMTPServerDataStream } from 'smtp-server';
 
-export interface LedgerEntry {
+export interface LoggedJob {
   readonly to: string;
   readonly messageId: string;
   readonly subject?: string;
@@ -11,7 +11,7 @@ export interface LedgerEntry {
 
 /** A real SMTP server for floods of mail: writes down who got which, and keeps nothing else. */
 export class MailLedger {
-  readonly entries: LedgerEntry[] = [];
+  readonly entries: LoggedJob[] = [];
   private readonly server: SMTPServer;
 
   constructor() {
@@ -46,8 +46,8 @@ export class MailLedger {
     return `smtp://127.0.0.1:${(this.server.server.address() as AddressInfo).port}`;
   }
 
-  byReceiver(): Map<string, LedgerEntry[]> {
-    const mails = new Map<string, LedgerEntry[]>();
+  byReceiver(): Map<string, LoggedJob[]> {
+    const mails = new Map<string, LoggedJob[]>();
     for (const entry of this.entries) mails.set(entry.to, [...(mails.get(entry.to) ?? []), entry]);
     return mails;
   }

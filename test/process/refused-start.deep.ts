@@ -10,7 +10,7 @@ interface Refusal {
   readonly says: readonly RegExp[];
 }
 
-const REFUSALS: Readonly<Record<string, Refusal>> = {
+const SHED_REASONS: Readonly<Record<string, Refusal>> = {
   'a wrong setting, with its value and what is allowed, beside every server that production needs': {
     options: { env: { NODE_ENV: 'production', PORT: 'abc' } },
     code: 78,
@@ -56,7 +56,7 @@ describe('a start that cannot be names', () => {
     return { code, text: errors.join('\n'), tree };
   }
 
-  for (const [name, { options, code, says }] of Object.entries(REFUSALS)) {
+  for (const [name, { options, code, says }] of Object.entries(SHED_REASONS)) {
     it(name, async () => {
       const end = await refused(options);
       for (const pattern of says) assert.match(end.text, pattern);

@@ -12,7 +12,7 @@ import { startTree, type Tree } from '../support/tree';
 import { until } from '../support/until';
 import { WAIT_LIMIT_MS } from '../support/wait-limit';
 import { explainDoubles } from './explained-doubles';
-import { type LedgerEntry, MailLedger } from './mail-ledger';
+import { type LoggedJob, MailLedger } from './mail-ledger';
 import { signUp, somebody } from './sign-ups';
 
 export interface StormOptions {
@@ -250,7 +250,7 @@ async function settled(database: TestDatabase, redis: TestRedis): Promise<void> 
 async function assertEveryoneIsServed(
   storm: Storm,
   database: TestDatabase,
-  mails: ReadonlyMap<string, readonly LedgerEntry[]>,
+  mails: ReadonlyMap<string, readonly LoggedJob[]>,
 ): Promise<void> {
   const rows = await database.query<{ email: string; deliveries: number; sent: number }>(
     `select email, count(key)::int as deliveries, count(*) filter (where state = 'sent')::int as sent

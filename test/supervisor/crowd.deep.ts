@@ -76,8 +76,8 @@ describe('more requests than threads', () => {
     const served = answers.filter(({ status }) => status === 200);
     assert.equal(served.length, places);
     assert.equal(Math.max(...served.map((answer) => answer.json<{ most: number }>().most)), THREADS);
-    const turnedAway = answers.filter(({ status }) => status === 503);
-    assert.ok(turnedAway.every(({ headers }) => Number(headers['retry-after']) > 0));
+    const shed = answers.filter(({ status }) => status === 503);
+    assert.ok(shed.every(({ headers }) => Number(headers['retry-after']) > 0));
   });
 
   it('of 32 connections that are kept alive and never rest, none starves', async () => {

@@ -38,7 +38,7 @@ describe('orders for the job processor', () => {
   it('outlive its processes: what was quiet, crashes and comes back is quiet', async () => {
     const tree = await stage.start({ WEB_CONCURRENCY: '1' });
     const { identity } = await listed(tree);
-    assert.equal(await processes.tell(identity, 'quiet'), true);
+    assert.equal(await processes.send(identity, 'quiet'), true);
     const first = await stateIs(tree, 'quiet');
     await tree.waitForLine(/asked to jobs quiet by redis/);
     process.kill(first.pid ?? 0, 'SIGKILL');
@@ -73,7 +73,7 @@ describe('orders for the job processor', () => {
       const { identity } = await listed(tree);
       identities.add(identity);
       assert.equal((await processes.list()).length, 2, 'both trees are on the list');
-      assert.equal(await processes.tell(identity, 'stop'), true);
+      assert.equal(await processes.send(identity, 'stop'), true);
       const { pid, restarts } = await stateIs(tree, 'stopped');
       assert.deepEqual([pid, restarts], [null, 0]);
       assert.equal((await processes.list()).length, 1);
@@ -103,7 +103,7 @@ describe('orders for the job processor', () => {
         const pid = ready.exec(tree.linesMatching(ready)[starts - 1]?.text ?? '')?.[1];
         return (await processes.list()).find((one) => one.pid === Number(pid));
       });
-    await processes.tell((await listedAfter(1)).identity, 'stop');
+    await processes.send((await listedAfter(1)).identity, 'stop');
     await tree.waitForLine(/job processor stopped as ordered/);
     assert.match((await catamount(tree.cwd, 'status', '-S', state)).stdout, /job processor stopped/);
     assert.equal((await catamount(tree.cwd, 'jobs', 'resume', '-S', state)).code, 0);

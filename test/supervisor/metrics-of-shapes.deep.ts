@@ -25,11 +25,11 @@ describe('the metrics of trees of other shapes', () => {
     await told(tree, 'the request is told of', (now) => now.sum('catamount_http_requests_total') === 1);
     const scraped = await scrape(tree);
     assert.deepEqual(
-      ['catamount_workers', 'catamount_workers_ready', 'catamount_readings_missing'].map((name) => scraped.sum(name)),
+      ['catamount_workers', 'catamount_workers_ready', 'catamount_scrape_errors'].map((name) => scraped.sum(name)),
       [0, 0, 0],
     );
     for (const name of [
-      'catamount_http_slots',
+      'catamount_http_concurrency_limit',
       'catamount_postgres_pool_limit',
       'catamount_process_cpu_seconds_total',
     ]) {
@@ -46,7 +46,7 @@ describe('the metrics of trees of other shapes', () => {
     const web = await stage.start({ METRICS_TOKEN: TOKEN, WEB_CONCURRENCY: '1' }, { args: ['--only', 'web'] });
     const scraped = await scrape(web);
     assert.equal(scraped.sum('catamount_jobs_total', { class: 'GloomyJob', outcome: 'dead' }), 1);
-    assert.equal(scraped.sum('catamount_job_slots'), 0);
+    assert.equal(scraped.sum('catamount_job_concurrency_limit'), 0);
     assert.equal(scraped.sum('catamount_job_processors'), 0);
     assert.ok(!scraped.metrics.has('catamount_job_processor_up'));
     const jobs = stage.spawn({}, { args: ['--only', 'jobs'] });

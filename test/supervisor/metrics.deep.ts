@@ -102,10 +102,10 @@ describe('the metrics of a whole tree', () => {
     const release = stage.spoil('hold');
     // Two at a time: with the scrape between them, single ones would come to the same worker again and again.
     const many: Promise<number>[] = [];
-    let turnedAway = 0;
+    let shed = 0;
     const ask = async () => {
       const { status } = await tree.request('GET', '/held');
-      if (status === 503) turnedAway++;
+      if (status === 503) shed++;
       return status;
     };
     await told('all slots and places to wait are taken', (scraped) => {
@@ -114,15 +114,15 @@ describe('the metrics of a whole tree', () => {
       if (!full) many.push(ask(), ask());
       return full;
     });
-    await until('the others are turned away', () => turnedAway === many.length - 6);
-    assert.equal(last.sum('catamount_http_slots'), 4);
+    await until('the others are turned away', () => shed === many.length - 6);
+    assert.equal(last.sum('catamount_http_concurrency_limit'), 4);
     release();
     const statuses = await Promise.all(many);
     answered += many.length;
     await allAreTold();
     assert.equal(statuses.filter((status) => status === 200).length, 6);
     const refused = many.length - 6;
-    assert.equal(last.sum('catamount_http_requests_refused_total', { reason: 'full' }), refused);
+    assert.equal(last.sum('catamount_http_requests_shed_total', { reason: 'full' }), refused);
     assert.equal(last.sum('catamount_http_requests_total', { status: '5xx' }), refused);
     assert.ok(last.sum('catamount_http_request_queue_seconds_sum') > 0);
   });
@@ -138,7 +138,7 @@ describe('the metrics of a whole tree', () => {
     assert.equal(last.sum('catamount_mails_total', { mailer: 'NoticeMailer', outcome: 'sent' }), 1);
     assert.equal(last.sum('catamount_job_set_jobs', { set: 'dead' }), 1);
     assert.equal(last.sum('catamount_job_duration_seconds_count', { class: 'catamount.deliver-mail' }), 1);
-    assert.equal(last.sum('catamount_job_wait_seconds_count', { class: 'GloomyJob' }), 1);
+    assert.equal(last.sum('catamount_job_queue_latency_seconds_count', { class: 'GloomyJob' }), 1);
     process.kill((await statsOf(tree)).job_processor.pid ?? 0, 'SIGKILL');
     await told('it was started again', (scraped) => scraped.sum('catamount_job_processor_restarts_total') === 2);
     await told('it works', (scraped) => scraped.sum('catamount_job_processor_up') === 1);
@@ -149,7 +149,7 @@ describe('the metrics of a whole tree', () => {
   it('have a figure for everything, by the conventions', async () => {
     await told('the processor has told of itself', (now) => now.metrics.has('catamount_jobs_running'));
     const scraped = await scrape();
-    assert.equal(scraped.sum('catamount_readings_missing'), 0, scraped.text);
+    assert.equal(scraped.sum('catamount_scrape_errors'), 0, scraped.text);
     assert.deepEqual(
       [...scraped.metrics.keys()],
       FAMILIES.map(({ name }) => name),

@@ -59,8 +59,8 @@ describe('a deadline', () => {
   });
 
   it('can be moved earlier', () => {
-    assert.ok(Deadline.after(1000).earlier(2000).expired);
-    assert.ok(!Deadline.after(60_000).earlier(1000).expired);
+    assert.ok(Deadline.after(1000).minus(2000).expired);
+    assert.ok(!Deadline.after(60_000).minus(1000).expired);
   });
 });
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { elapsed, fromNow, shortTime } from '../../lib/support/duration';
-import { byText, byTextAndNumber, closest, printable, printableLines } from '../../lib/support/text';
+import { formatDuration, formatSpan, fromNow } from '../../lib/support/duration';
+import { byTextAndNumber, compareText, didYouMean, escapeControls, printableLines } from '../../lib/support/text';
 import { fit, table, width } from '../../lib/support/text-table';
 
 const KNOWN = ['retry', 'scheduled', 'dead', 'waiting', 'busy', 'WelcomeEmailJob'];
@@ -23,7 +23,7 @@ describe('the closest word', () => {
       ['nonsense', undefined],
       ['', undefined],
     ] as const)
-      assert.equal(closest(word, KNOWN), meant, word);
+      assert.equal(didYouMean(word, KNOWN), meant, word);
   });
 });
 
@@ -37,14 +37,14 @@ describe('text for a terminal', () => {
       ['user\u202egnp.exe', 'user\\u202egnp.exe'],
       ['한글 🐈 é', '한글 🐈 é'],
     ] as const)
-      assert.equal(printable(text), shown);
+      assert.equal(escapeControls(text), shown);
     assert.deepEqual(printableLines('a\r\n  b\x1b\nc'), ['a', '  b\\x1b', 'c']);
   });
 
   it('holds no control code, whatever it is made from', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), (text) => {
-        assert.doesNotMatch(printable(text), /\p{Cc}/u);
+        assert.doesNotMatch(escapeControls(text), /\p{Cc}/u);
       }),
     );
   });
@@ -66,7 +66,7 @@ describe('short times', () => {
       [30 * H, '30 h'],
       [12 * D, '12 d'],
     ] as const)
-      assert.equal(shortTime(ms), text);
+      assert.equal(formatDuration(ms), text);
   });
 
   it('lie before or behind now', () => {
@@ -89,14 +89,14 @@ describe('short times', () => {
       [3 * H + 12 * MIN + 40 * S, '3 h 12 min'],
       [2 * D + 5 * MIN, '2 d 0 h'],
     ] as const)
-      assert.equal(elapsed(ms), text);
+      assert.equal(formatSpan(ms), text);
   });
 });
 
 describe('the order of texts', () => {
   it('is that of their code units', () => {
-    assert.deepEqual(['b', 'a10', '', 'a2', 'a'].sort(byText), ['', 'a', 'a10', 'a2', 'b']);
-    assert.equal(byText('a', 'a'), 0);
+    assert.deepEqual(['b', 'a10', '', 'a2', 'a'].sort(compareText), ['', 'a', 'a10', 'a2', 'b']);
+    assert.equal(compareText('a', 'a'), 0);
   });
 
   it('has numbers by their size where that is asked for', () => {

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
-import type { FigurePart } from '../../lib/cluster/status';
+import type { Rollup } from '../../lib/cluster/status';
 
 import { Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
 import { NONE_SLOW } from '../../lib/core/request-counts';
 import { Deadline } from '../../lib/support/async';
-import { ALL_TREES, FIGURE_RANGES, FigureHistory, writePart } from '../../lib/tree/time-series';
+import { ALL_TREES, FIGURE_RANGES, TimeSeries, writePart } from '../../lib/tree/time-series';
 import { figuresKey } from '../../lib/tree/tree-commands';
 import { startTestRedis, type TestRedis } from '../support/redis';
 import { until } from '../support/until';
@@ -18,23 +18,23 @@ function part(
   number: number,
   at: number,
   requests: number,
-  memory: FigurePart['memory'] = {},
+  memory: Rollup['memory'] = {},
   slowest = NONE_SLOW,
-): FigurePart {
-  const sums = { requests, serverErrors: 1, turnedAway: 0, processed: 2, failed: 0 };
+): Rollup {
+  const sums = { requests, serverErrors: 1, shed: 0, processed: 2, failed: 0 };
   return { number, at, sums, duration: [requests, 0, 1], queued: [requests], slowest, memory };
 }
 
 describe('the history of figures', () => {
   let server: TestRedis;
   let redis: Redis;
-  let history: FigureHistory;
+  let history: TimeSeries;
   before(async () => {
     server = await startTestRedis();
     redis = new Redis(server.url, new Events());
     await redis.start();
     await until('Redis is connected', () => redis.client.isReady);
-    history = new FigureHistory(redis.client);
+    history = new TimeSeries(redis.client);
   });
   after(async () => {
     await redis.stop(Deadline.after(1000));
@@ -52,7 +52,7 @@ describe('the history of figures', () => {
       mailer: 4,
     });
     const minute = await last(TREE.place, '1h', NOON + 20_000);
-    assert.deepEqual(minute?.sums, { requests: 15, serverErrors: 2, turnedAway: 0, processed: 4, failed: 0 });
+    assert.deepEqual(minute?.sums, { requests: 15, serverErrors: 2, shed: 0, processed: 4, failed: 0 });
     assert.deepEqual([minute?.duration, minute?.queued], [[15, 0, 2], [15]]);
     assert.deepEqual(minute?.memory, { primary: 30, 'worker 0': 50, 'worker 1': 70 });
     assert.deepEqual(minute?.latencies, { default: 200, mailer: 4 });

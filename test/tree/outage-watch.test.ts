@@ -4,7 +4,7 @@ import { Redis } from '../../lib/core/redis';
 import { readSettings } from '../../lib/core/settings';
 import { Database } from '../../lib/model/database';
 import { Deadline } from '../../lib/support/async';
-import { Scribe } from '../../lib/tree/tree-reporter';
+import { TreeReporter } from '../../lib/tree/tree-reporter';
 import { SeverableProxy } from '../app/severable-proxy';
 import { singleTree } from '../ops/single-tree';
 import { createDatabase, type TestDatabase } from '../support/postgres';
@@ -21,7 +21,7 @@ describe('an outage', () => {
   let proxy: SeverableProxy;
   let redis: Redis;
   let database: Database;
-  let scribe: Scribe;
+  let scribe: TreeReporter;
   let tree: ReturnType<typeof singleTree>;
   /** Events of earlier tests. */
   let earlier = 0;
@@ -40,7 +40,7 @@ describe('an outage', () => {
     database = new Database(url.href, { production: false, events, poolMax: 2 });
     const env = { NODE_ENV: 'test', WEB_CONCURRENCY: '0', JOB_PROCESSOR: '0' };
     tree = singleTree(readSettings({ cwd: folder, env }), events);
-    scribe = new Scribe({ redis, database, tree, events, pulseMs: 20 });
+    scribe = new TreeReporter({ redis, database, tree, events, pulseMs: 20 });
     scribe.appoint(true);
   });
   after(async () => {

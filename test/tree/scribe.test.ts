@@ -5,8 +5,8 @@ import { Redis } from '../../lib/core/redis';
 import { readSettings } from '../../lib/core/settings';
 import { Deadline } from '../../lib/support/async';
 import { TREES, treeOrdersKey } from '../../lib/tree/tree-commands';
-import { TreeList } from '../../lib/tree/tree-directory';
-import { Scribe } from '../../lib/tree/tree-reporter';
+import { TreeDirectory } from '../../lib/tree/tree-directory';
+import { TreeReporter } from '../../lib/tree/tree-reporter';
 import { singleTree } from '../ops/single-tree';
 import { startTestRedis, type TestRedis } from '../support/redis';
 import { removeFolder, tempFolder } from '../support/temp-folder';
@@ -18,8 +18,8 @@ describe("a tree's place in Redis", () => {
   let redis: Redis;
   let events: Events;
   let tree: Operations;
-  let scribe: Scribe;
-  let list: TreeList;
+  let scribe: TreeReporter;
+  let list: TreeDirectory;
   const folder = tempFolder('scribe');
   const commands: EventMap['operator.command'][] = [];
   const refusals: EventMap['operator.refused'][] = [];
@@ -34,8 +34,8 @@ describe("a tree's place in Redis", () => {
     await until('Redis is connected', () => redis.client.isReady);
     const env = { NODE_ENV: 'test', WEB_CONCURRENCY: '0', JOB_PROCESSOR: '0', DYNO: 'web.7' };
     tree = singleTree(readSettings({ cwd: folder, env }), events);
-    scribe = new Scribe({ redis, tree, events, pulseMs: 50 });
-    list = new TreeList(redis.client);
+    scribe = new TreeReporter({ redis, tree, events, pulseMs: 50 });
+    list = new TreeDirectory(redis.client);
     scribe.appoint(true);
     await until('the tree is listed', async () => (await list.list()).length === 1);
   });
@@ -63,7 +63,7 @@ describe("a tree's place in Redis", () => {
   it('takes orders, each once, and says who has asked', async () => {
     commands.length = refusals.length = 0;
     const by = `ada at another tree\n${'!'.repeat(1000)}`;
-    assert.equal(await list.tell('test', 'worker-count-up', 0, by), true);
+    assert.equal(await list.send('test', 'worker-count-up', 0, by), true);
     await until('it was refused', () => refusals.length === 1);
     assert.deepEqual(
       commands.map(({ command }) => command),
@@ -76,9 +76,9 @@ describe("a tree's place in Redis", () => {
 
   it('has an order done by one of two who keep the place for a moment', async () => {
     commands.length = refusals.length = 0;
-    const twin = new Scribe({ redis, tree, events, pulseMs: 50 });
+    const twin = new TreeReporter({ redis, tree, events, pulseMs: 50 });
     twin.appoint(true);
-    for (let n = 0; n < 5; n++) await list.tell('test', 'worker-count-up', 0, `ada ${n}`);
+    for (let n = 0; n < 5; n++) await list.send('test', 'worker-count-up', 0, `ada ${n}`);
     await until('all have been done', () => refusals.length >= 5);
     // It has ended its pass: whatever it had found is done.
     await twin.stop(Deadline.after(WAIT_LIMIT_MS));
@@ -95,7 +95,7 @@ describe("a tree's place in Redis", () => {
   });
 
   it('is not there for a tree that nobody knows, and an order for it is refused', async () => {
-    assert.equal(await list.tell('nobody', 'jobs quiet', 0, 'ada'), false);
+    assert.equal(await list.send('nobody', 'jobs quiet', 0, 'ada'), false);
     assert.equal(await redis.client.exists(treeOrdersKey('nobody')), 0);
   });
 
@@ -110,9 +110,9 @@ describe("a tree's place in Redis", () => {
 
   it('is grey when it is silent, and goes after half a minute', async () => {
     await scribe.stop(Deadline.after(WAIT_LIMIT_MS));
-    const listedAfter = async (silentMs: number) => {
-      await redis.client.zAdd(TREES, { value: 'test', score: Date.now() - silentMs });
-      return (await list.list()).map((one) => one.silentMs >= silentMs);
+    const listedAfter = async (heartbeatAgeMs: number) => {
+      await redis.client.zAdd(TREES, { value: 'test', score: Date.now() - heartbeatAgeMs });
+      return (await list.list()).map((one) => one.heartbeatAgeMs >= heartbeatAgeMs);
     };
     assert.deepEqual(await listedAfter(6000), [true]);
     assert.deepEqual(await listedAfter(31_000), []);

@@ -3,7 +3,7 @@ import { Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
 import { readFailingCron, readFailures } from '../../lib/health/probes';
 import { newRecord } from '../../lib/job/record/record';
-import { ClassTally, minuteKey, toFields } from '../../lib/job/stats/history';
+import { ClassStats, minuteKey, toFields } from '../../lib/job/stats/history';
 import { Database } from '../../lib/model/database';
 import { Deadline } from '../../lib/support/async';
 import { createDatabase, type TestDatabase } from '../support/postgres';
@@ -36,7 +36,7 @@ describe('what Redis and Postgres tell of failing jobs', () => {
   });
 
   const count = async (at: number, name: string, processed: number, failed: number) => {
-    const tally = new ClassTally();
+    const tally = new ClassStats();
     tally.processed = processed;
     tally.failed = failed;
     for (const [field, by] of toFields(name, tally)) await redis.client.hIncrBy(minuteKey(at), field, by);

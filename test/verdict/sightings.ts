@@ -1,13 +1,13 @@
-import type { TreePicture } from '../../lib/cluster/status';
-import type { Reading, Sighting } from '../../lib/health/status-collector';
+import type { TreeStatus } from '../../lib/cluster/status';
+import type { ProbeResult, SystemStatus } from '../../lib/health/status-collector';
 import type { QueueStatus } from '../../lib/job/queue/queue-status';
 import { NOW, pictureOf } from '../ops/overview/pictures';
 
-export function known<T>(value: T): Reading<T> {
+export function known<T>(value: T): ProbeResult<T> {
   return { ok: true, value, tookMs: 1 };
 }
 
-export function away(code: string, secondsAgo: number): Extract<Reading<never>, { ok: false }> {
+export function away(code: string, secondsAgo: number): Extract<ProbeResult<never>, { ok: false }> {
   const error = Object.assign(new Error(`connect ${code}`), { code });
   return { ok: false, error, since: new Date(Date.parse(NOW) - secondsAgo * 1000) };
 }
@@ -48,7 +48,7 @@ export const MAIL = {
 };
 
 /** All is well, but for what is said otherwise. */
-export function sightingOf(picture: TreePicture = pictureOf(), changes: Partial<Sighting> = {}): Sighting {
+export function sightingOf(picture: TreeStatus = pictureOf(), changes: Partial<SystemStatus> = {}): SystemStatus {
   return {
     at: new Date(NOW),
     own: known(picture),

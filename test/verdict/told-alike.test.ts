@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { summary } from '../../lib/cli/top/frame';
 import { judgementLines, judgementOf, NO_STORES } from '../../lib/cli/top/stores';
 import { NO_RATES } from '../../lib/cli/top/view';
-import type { Death, TreePicture } from '../../lib/cluster/status';
+import type { Termination, TreeStatus } from '../../lib/cluster/status';
 import { readSettings } from '../../lib/core/settings';
 import { judge } from '../../lib/health/judge';
-import type { Sighting } from '../../lib/health/status-collector';
+import type { SystemStatus } from '../../lib/health/status-collector';
 import type { Readings } from '../../lib/ops/metrics/scrape';
 import { TREE } from '../../lib/ops/metrics/tree-families';
 import { overviewView } from '../../lib/ops/overview/overview-view';
@@ -14,7 +14,7 @@ import { pageTexts, TEXTS } from '../../lib/ops/ui/texts';
 import { before as ago, NOW, pictureOf, processorOf, slotOf, statusOf, workerOf } from '../ops/overview/pictures';
 import { away, known, MAIL, NO_FAILURES, POSTGRES, queueOf, REDIS, sightingOf } from './sightings';
 
-const DEATH: Death = { at: ago(6), reason: 'timeout', words: '', silentMs: 10_000, doing: 'POST /imports' };
+const DEATH: Termination = { at: ago(6), reason: 'timeout', words: '', heartbeatAgeMs: 10_000, doing: 'POST /imports' };
 const NEXT = { at: ago(-2), attempt: 2 };
 
 const dead = { slots: [slotOf(0, { death: DEATH, nextTry: NEXT }), slotOf(1)], workers: [workerOf(1)] };
@@ -34,207 +34,206 @@ const refused = (failedSince: number, error = '550 no') =>
 const GREYLISTED = '450 4.2.0 greylisted, come again in 5 min';
 const failing = (failed: number, runs: number) =>
   known({ ...NO_FAILURES, classes: [{ class: 'ImportJob', failed, runs }] });
-const other = (picture: TreePicture, silentMs = 0) => known([{ picture, silentMs }]);
+const other = (picture: TreeStatus, heartbeatAgeMs = 0) => known([{ picture, heartbeatAgeMs }]);
 
 /** [how all is, what is to be told of it, parts of the words] */
-const STATES: readonly (readonly [state: string, sighting: Sighting, codes: readonly string[], ...words: RegExp[]])[] =
+const STATES: readonly (readonly [
+  state: string,
+  sighting: SystemStatus,
+  codes: readonly string[],
+  ...words: RegExp[],
+])[] = [
+  ['all is well', sightingOf(), [], /^All is well/],
+  ['a dead worker', sightingOf(pictureOf(dead)), ['restarts'], /Worker 0 restarts, try 2\. Loop blocked for 10 s/],
   [
-    ['all is well', sightingOf(), [], /^All is well/],
-    ['a dead worker', sightingOf(pictureOf(dead)), ['restarts'], /Worker 0 restarts, try 2\. Loop blocked for 10 s/],
-    [
-      'nobody serves',
-      sightingOf(pictureOf({ workers: [], slots: [slotOf(0), slotOf(1)] })),
-      ['nobodyServes'],
-      /none of 2 workers/,
-    ],
-    [
-      'a silent worker',
-      sightingOf(pictureOf({ workers: [workerOf(0, { last_checkin: ago(8) }), workerOf(1)] })),
-      ['silent'],
-      /Not heard of for 8\.0 s/,
-    ],
-    [
-      'a worker that is far larger than the other',
-      sightingOf(pictureOf({ workers: [workerOf(0, { pss_mb: 171 }), workerOf(1)] })),
-      ['hot'],
-      /171 MB/,
-    ],
-    ['a dead job processor', sightingOf(processor('waiting', NEXT)), ['jobsRestart'], /job processor restarts, try 2/],
-    ['its successor that starts', sightingOf(processor('booting', NEXT)), ['jobsRestart'], /try 2/],
-    [
-      'an open circuit',
-      sightingOf(processor('circuit open', { ...NEXT, attempt: 6 })),
-      ['circuit'],
-      /6 times in a row/,
-    ],
-    ['a stopped job processor', sightingOf(processor('stopped')), ['jobsStopped'], /stopped by order/],
-    ['a quiet job processor', sightingOf(processor('quiet')), ['jobsQuiet'], /quiet/],
-    [
-      'a silent job processor',
-      sightingOf(pictureOf({ jobs: processorOf({ last_checkin: ago(9) }) })),
-      ['jobsSilent'],
-      /Not heard of for 9\.0 s/,
-    ],
-    [
-      'requests that are turned away, and errors',
-      sightingOf(pictureOf({ rates: { requestsPerS: 1, turnedAway: 4, serverErrors: 6, slowestMs: 0 } })),
-      ['turnedAway', 'serverErrors'],
-      /4 requests were turned away/,
-      /2 answers were errors/,
-    ],
-    [
-      'memory that runs short',
-      sightingOf(pictureOf({ stats: { memory: { pss_mb: 450, limit_mb: 512 } } })),
-      ['memory'],
-      /Memory at 88 %\. 450 of 512 MB/,
-    ],
-    [
-      'a restart that was given up',
-      sightingOf(pictureOf({ stats: { last_phase: { phase: 3, completed: false, reason: 'no such module' } } })),
-      ['phase'],
-      /no such module/,
-    ],
-    [
-      'another tree that is silent',
-      sightingOf(pictureOf(), { trees: other(pictureOf({ id: 'b', name: 'web.2' }), 12_000) }),
-      ['treeSilent'],
-      /Tree web\.2 is silent for 12 s/,
-    ],
-    [
-      'another tree in need',
-      sightingOf(pictureOf(), { trees: other(pictureOf({ ...dead, id: 'b', name: 'web.2' })) }),
-      ['otherTree'],
-      /Tree web\.2: one thing/,
-    ],
-    [
-      'Redis that does not answer',
-      sightingOf(pictureOf(), { redis: away('ECONNREFUSED', 12), queues: away('ECONNREFUSED', 12) }),
-      ['redisAway'],
-      /Redis does not answer/,
-      /for 12 s: ECONNREFUSED/,
-    ],
-    ['Postgres that does not', sightingOf(pictureOf(), { postgres: away('57P01', 3) }), ['postgresAway'], /57P01/],
-    [
-      'neither',
-      sightingOf(pictureOf(), { redis: away('E1', 12), postgres: away('E2', 3) }),
-      ['redisAway', 'postgresAway'],
-      /Neither Redis nor Postgres answers/,
-    ],
-    [
-      'a database that was copied from another installation',
-      sightingOf(pictureOf(), { foreign: known(true) }),
-      ['foreign'],
-      /copied from another installation/,
-      /catamount jobs adopt/,
-    ],
-    [
-      'a Redis that was emptied a minute ago',
-      sightingOf(pictureOf({ events: [{ at: ago(60), name: 'redis.emptied', about: {} }] })),
-      ['redisEmptied'],
-      /Redis was emptied 1 min ago/,
-    ],
-    [
-      'one that was emptied long ago',
-      sightingOf(pictureOf({ events: [{ at: ago(9e4), name: 'redis.emptied', about: {} }] })),
-      [],
-    ],
-    [
-      'a paused queue',
-      sightingOf(pictureOf(), {
-        queues: known([queueOf('mailer', { waiting: 30, blocked: 1, paused: { since: new Date(NOW), by: 'ada' } })]),
-      }),
-      ['paused'],
-      /Queue mailer is paused\. 31 jobs wait/,
-    ],
-    ['a queue that is late', sightingOf(pictureOf(), { queues: late }), ['late'], /oldest job waits 1 min 30 s/],
-    [
-      'slots that long jobs hold',
-      sightingOf(pictureOf({ jobs: running(['ImportJob on default', 90_000], ['ImportJob on default', 80_000]) }), {
-        queues: late,
-      }),
-      ['slotsHeld'],
-      /All slots are taken: 2 × ImportJob, for up to 1 min 30 s/,
-    ],
-    [
-      'slots that short jobs come and go in',
-      sightingOf(pictureOf({ jobs: running(['QuickJob on default', 90], ['QuickJob on default', 80]) }), {
-        queues: late,
-      }),
-      ['late'],
-    ],
-    [
-      'a queue that nobody serves',
-      sightingOf(pictureOf(), { queues: known([queueOf('odd', { waiting: 1, latencyMs: 90_000 })]) }),
-      ['unserved'],
-      /Nobody serves queue odd/,
-    ],
-    [
-      'failures of a class',
-      sightingOf(pictureOf(), { failures: failing(139, 200) }),
-      ['failing'],
-      /ImportJob fails: 139 of 200 runs \(70 %\) in the last 5 min/,
-    ],
-    [
-      'deaths',
-      sightingOf(pictureOf(), { failures: known({ ...NO_FAILURES, dead: 315 }) }),
-      ['deaths'],
-      /315 jobs died within 1 d/,
-    ],
-    [
-      'a recurring job whose latest run failed',
-      sightingOf(pictureOf(), { cron: known([{ name: 'nightly', place: 'dead' }]) }),
-      ['cronFails'],
-      /Recurring job nightly failed: its latest run is dead/,
-    ],
-    [
-      'connections that run short',
-      sightingOf(pictureOf(), { postgres: known({ ...POSTGRES, used: 19 }) }),
-      ['connections'],
-      /19 of 20/,
-    ],
-    [
-      'a Redis that is nearly full, and drops keys',
-      sightingOf(pictureOf(), { redis: known({ ...REDIS, usedBytes: 24e6, policy: 'allkeys-lru' }) }),
-      ['redisFull', 'eviction'],
-      /96 %/,
-      /allkeys-lru/,
-    ],
-    ['one refused mail', sightingOf(pictureOf(), { mail: refused(1) }), [], /^All is well/],
-    [
-      'nothing but refused mails',
-      sightingOf(pictureOf(), { mail: refused(3) }),
-      ['mailFails'],
-      /last 3 mails failed/,
-      /550 no/,
-    ],
-    ['a mail that is greylisted', sightingOf(pictureOf(), { mail: refused(1, GREYLISTED) }), [], /^All is well/],
-    [
-      'nothing but greylisted mails',
-      sightingOf(pictureOf(), { mail: refused(8, GREYLISTED) }),
-      ['mailFails'],
-      /last 8 mails failed/,
-      /450 4\.2\.0 greylisted/,
-    ],
-    [
-      'a bad day',
-      sightingOf(pictureOf({ ...dead, events: [{ at: ago(60), name: 'redis.emptied', about: {} }] }), {
-        queues: known([queueOf('mailer', { waiting: 30, paused: { since: new Date(NOW), by: 'ada' } })]),
-        failures: known({ ...NO_FAILURES, dead: 315, classes: [{ class: 'ImportJob', failed: 139, runs: 200 }] }),
-        mail: refused(1),
-      }),
-      ['restarts', 'redisEmptied', 'paused', 'failing', 'deaths'],
-      /5 things need you/,
-    ],
-    ['a tree that stops', sightingOf(pictureOf({ stopping: true })), [], /^The tree is stopping/],
-    ['a phased restart', sightingOf(pictureOf({ phasedRestart: true })), [], /^A phased restart is under way/],
-    [
-      'a worker that starts',
-      sightingOf(pictureOf({ workers: [workerOf(0), workerOf(1, { state: 'booting', last_status: {} })] })),
-      [],
-      /^Workers are starting/,
-    ],
-    ['what could not be read', sightingOf(pictureOf(), { failures: away('E', 1) }), [], /^Not all is known/],
-  ];
+    'nobody serves',
+    sightingOf(pictureOf({ workers: [], slots: [slotOf(0), slotOf(1)] })),
+    ['nobodyServes'],
+    /none of 2 workers/,
+  ],
+  [
+    'a silent worker',
+    sightingOf(pictureOf({ workers: [workerOf(0, { last_checkin: ago(8) }), workerOf(1)] })),
+    ['silent'],
+    /Not heard of for 8\.0 s/,
+  ],
+  [
+    'a worker that is far larger than the other',
+    sightingOf(pictureOf({ workers: [workerOf(0, { pss_mb: 171 }), workerOf(1)] })),
+    ['hot'],
+    /171 MB/,
+  ],
+  ['a dead job processor', sightingOf(processor('waiting', NEXT)), ['jobsRestart'], /job processor restarts, try 2/],
+  ['its successor that starts', sightingOf(processor('booting', NEXT)), ['jobsRestart'], /try 2/],
+  ['an open circuit', sightingOf(processor('circuit open', { ...NEXT, attempt: 6 })), ['circuit'], /6 times in a row/],
+  ['a stopped job processor', sightingOf(processor('stopped')), ['jobsStopped'], /stopped by order/],
+  ['a quiet job processor', sightingOf(processor('quiet')), ['jobsQuiet'], /quiet/],
+  [
+    'a silent job processor',
+    sightingOf(pictureOf({ jobs: processorOf({ last_checkin: ago(9) }) })),
+    ['jobsSilent'],
+    /Not heard of for 9\.0 s/,
+  ],
+  [
+    'requests that are turned away, and errors',
+    sightingOf(pictureOf({ rates: { requestsPerS: 1, shed: 4, serverErrors: 6, slowestMs: 0 } })),
+    ['shed', 'serverErrors'],
+    /4 requests were turned away/,
+    /2 answers were errors/,
+  ],
+  [
+    'memory that runs short',
+    sightingOf(pictureOf({ stats: { memory: { pss_mb: 450, limit_mb: 512 } } })),
+    ['memory'],
+    /Memory at 88 %\. 450 of 512 MB/,
+  ],
+  [
+    'a restart that was given up',
+    sightingOf(pictureOf({ stats: { last_phase: { phase: 3, completed: false, reason: 'no such module' } } })),
+    ['phase'],
+    /no such module/,
+  ],
+  [
+    'another tree that is silent',
+    sightingOf(pictureOf(), { trees: other(pictureOf({ id: 'b', name: 'web.2' }), 12_000) }),
+    ['treeSilent'],
+    /Tree web\.2 is silent for 12 s/,
+  ],
+  [
+    'another tree in need',
+    sightingOf(pictureOf(), { trees: other(pictureOf({ ...dead, id: 'b', name: 'web.2' })) }),
+    ['otherTree'],
+    /Tree web\.2: one thing/,
+  ],
+  [
+    'Redis that does not answer',
+    sightingOf(pictureOf(), { redis: away('ECONNREFUSED', 12), queues: away('ECONNREFUSED', 12) }),
+    ['redisAway'],
+    /Redis does not answer/,
+    /for 12 s: ECONNREFUSED/,
+  ],
+  ['Postgres that does not', sightingOf(pictureOf(), { postgres: away('57P01', 3) }), ['postgresAway'], /57P01/],
+  [
+    'neither',
+    sightingOf(pictureOf(), { redis: away('E1', 12), postgres: away('E2', 3) }),
+    ['redisAway', 'postgresAway'],
+    /Neither Redis nor Postgres answers/,
+  ],
+  [
+    'a database that was copied from another installation',
+    sightingOf(pictureOf(), { foreign: known(true) }),
+    ['foreign'],
+    /copied from another installation/,
+    /catamount jobs adopt/,
+  ],
+  [
+    'a Redis that was emptied a minute ago',
+    sightingOf(pictureOf({ events: [{ at: ago(60), name: 'redis.emptied', about: {} }] })),
+    ['redisEmptied'],
+    /Redis was emptied 1 min ago/,
+  ],
+  [
+    'one that was emptied long ago',
+    sightingOf(pictureOf({ events: [{ at: ago(9e4), name: 'redis.emptied', about: {} }] })),
+    [],
+  ],
+  [
+    'a paused queue',
+    sightingOf(pictureOf(), {
+      queues: known([queueOf('mailer', { waiting: 30, blocked: 1, paused: { since: new Date(NOW), by: 'ada' } })]),
+    }),
+    ['paused'],
+    /Queue mailer is paused\. 31 jobs wait/,
+  ],
+  ['a queue that is late', sightingOf(pictureOf(), { queues: late }), ['late'], /oldest job waits 1 min 30 s/],
+  [
+    'slots that long jobs hold',
+    sightingOf(pictureOf({ jobs: running(['ImportJob on default', 90_000], ['ImportJob on default', 80_000]) }), {
+      queues: late,
+    }),
+    ['slotsHeld'],
+    /All slots are taken: 2 × ImportJob, for up to 1 min 30 s/,
+  ],
+  [
+    'slots that short jobs come and go in',
+    sightingOf(pictureOf({ jobs: running(['QuickJob on default', 90], ['QuickJob on default', 80]) }), {
+      queues: late,
+    }),
+    ['late'],
+  ],
+  [
+    'a queue that nobody serves',
+    sightingOf(pictureOf(), { queues: known([queueOf('odd', { waiting: 1, latencyMs: 90_000 })]) }),
+    ['unserved'],
+    /Nobody serves queue odd/,
+  ],
+  [
+    'failures of a class',
+    sightingOf(pictureOf(), { failures: failing(139, 200) }),
+    ['failing'],
+    /ImportJob fails: 139 of 200 runs \(70 %\) in the last 5 min/,
+  ],
+  [
+    'deaths',
+    sightingOf(pictureOf(), { failures: known({ ...NO_FAILURES, dead: 315 }) }),
+    ['deaths'],
+    /315 jobs died within 1 d/,
+  ],
+  [
+    'a recurring job whose latest run failed',
+    sightingOf(pictureOf(), { cron: known([{ name: 'nightly', place: 'dead' }]) }),
+    ['cronFails'],
+    /Recurring job nightly failed: its latest run is dead/,
+  ],
+  [
+    'connections that run short',
+    sightingOf(pictureOf(), { postgres: known({ ...POSTGRES, used: 19 }) }),
+    ['connections'],
+    /19 of 20/,
+  ],
+  [
+    'a Redis that is nearly full, and drops keys',
+    sightingOf(pictureOf(), { redis: known({ ...REDIS, usedBytes: 24e6, policy: 'allkeys-lru' }) }),
+    ['redisFull', 'eviction'],
+    /96 %/,
+    /allkeys-lru/,
+  ],
+  ['one refused mail', sightingOf(pictureOf(), { mail: refused(1) }), [], /^All is well/],
+  [
+    'nothing but refused mails',
+    sightingOf(pictureOf(), { mail: refused(3) }),
+    ['mailFails'],
+    /last 3 mails failed/,
+    /550 no/,
+  ],
+  ['a mail that is greylisted', sightingOf(pictureOf(), { mail: refused(1, GREYLISTED) }), [], /^All is well/],
+  [
+    'nothing but greylisted mails',
+    sightingOf(pictureOf(), { mail: refused(8, GREYLISTED) }),
+    ['mailFails'],
+    /last 8 mails failed/,
+    /450 4\.2\.0 greylisted/,
+  ],
+  [
+    'a bad day',
+    sightingOf(pictureOf({ ...dead, events: [{ at: ago(60), name: 'redis.emptied', about: {} }] }), {
+      queues: known([queueOf('mailer', { waiting: 30, paused: { since: new Date(NOW), by: 'ada' } })]),
+      failures: known({ ...NO_FAILURES, dead: 315, classes: [{ class: 'ImportJob', failed: 139, runs: 200 }] }),
+      mail: refused(1),
+    }),
+    ['restarts', 'redisEmptied', 'paused', 'failing', 'deaths'],
+    /5 things need you/,
+  ],
+  ['a tree that stops', sightingOf(pictureOf({ stopping: true })), [], /^The tree is stopping/],
+  ['a phased restart', sightingOf(pictureOf({ phasedRestart: true })), [], /^A phased restart is under way/],
+  [
+    'a worker that starts',
+    sightingOf(pictureOf({ workers: [workerOf(0), workerOf(1, { state: 'booting', last_status: {} })] })),
+    [],
+    /^Workers are starting/,
+  ],
+  ['what could not be read', sightingOf(pictureOf(), { failures: away('E', 1) }), [], /^Not all is known/],
+];
 
 /** Head and rest of an issue as they stand in a row. */
 function lineOf(issue: { readonly head: string; readonly rest: string } | undefined): string {
@@ -250,16 +249,16 @@ describe('how all is', () => {
   const { jobs, mail } = readSettings({ cwd: '/nowhere', env: { NODE_ENV: 'test' } });
   const wordsIn = (locale: 'en' | 'ko') => new Words(pageTexts(TEXTS).in(locale), new Date(NOW), false);
 
-  const onThePage = (sighting: Sighting, locale: 'en' | 'ko' = 'en') =>
+  const onThePage = (sighting: SystemStatus, locale: 'en' | 'ko' = 'en') =>
     overviewView(sighting, null, { jobs, mail }, wordsIn(locale)) ?? assert.fail();
-  const inTop = (sighting: Sighting) => {
+  const inTop = (sighting: SystemStatus) => {
     const picture = sighting.own.ok ? sighting.own.value : assert.fail();
     const stores = { ...NO_STORES, sighting };
     const shown = { picture, stores, rates: NO_RATES, silence: undefined, selected: 0 };
     const lines = summary({ ...shown, message: undefined, question: undefined, help: false }, Date.parse(NOW), 99);
     return lines.slice(1, -2).map(({ text }) => text);
   };
-  const inMetrics = (sighting: Sighting) => {
+  const inMetrics = (sighting: SystemStatus) => {
     const family = TREE.find(({ name }) => name === 'catamount_issues');
     assert.ok(family && family.type !== 'histogram');
     const { issues } = judge(sighting, null, jobs.latencyWarningMs);
@@ -333,7 +332,7 @@ describe('how all is', () => {
   });
 
   it('says that jobs wait wherever some do, and that none does where none does', () => {
-    const line = (queues: Sighting['queues']) => onThePage(sightingOf(pictureOf(), { queues })).verdict.line;
+    const line = (queues: SystemStatus['queues']) => onThePage(sightingOf(pictureOf(), { queues })).verdict.line;
     const paused = { since: new Date(NOW), by: 'ada' };
     assert.match(line(known([queueOf('mailer', { waiting: 31, latencyMs: 5000, paused })])), /31 jobs wait/);
     assert.match(line(known([queueOf('mailer', { blocked: 1 })])), /1 job waits/);

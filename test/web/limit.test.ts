@@ -148,8 +148,8 @@ describe('limit', () => {
     assert.equal((await first).status, 200);
     await until('both events are there', () => serving.finished.length === 2);
     // In either order: a request has finished only when its connection has told so.
-    const turnedAway = serving.finished.find(({ refused }) => refused === 'timeout');
-    assert.ok((turnedAway?.queuedMs ?? 0) >= 29, `after ${turnedAway?.queuedMs} ms`);
+    const shed = serving.finished.find(({ refused }) => refused === 'timeout');
+    assert.ok((shed?.queuedMs ?? 0) >= 29, `after ${shed?.queuedMs} ms`);
     assert.equal(serving.finished.filter(({ refused }) => refused === null).length, 1);
   });
 

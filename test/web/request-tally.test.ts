@@ -63,7 +63,7 @@ describe('the tally of requests', () => {
     const tally = new RequestTally();
     for (const refused of ['full', 'full', 'timeout', 'stale', null] as const)
       tally.add(finished({ refused, status: 503 }));
-    assert.deepEqual(tally.read().refused, { full: 2, timeout: 1, stale: 1 });
+    assert.deepEqual(tally.read().shed, { full: 2, timeout: 1, stale: 1 });
   });
 
   it('is summed up over processes', () => {
@@ -73,7 +73,7 @@ describe('the tally of requests', () => {
     other.add(finished({ method: 'PUT', status: 503, refused: 'full' }));
     const sum = sumRequests([one.read(), other.read()]);
     assert.deepEqual(sum.answered, { 'GET 2xx': 2, 'PUT 5xx': 1 });
-    assert.deepEqual(sum.refused, { full: 1, timeout: 0, stale: 0 });
+    assert.deepEqual(sum.shed, { full: 1, timeout: 0, stale: 0 });
     assert.equal(sum.duration.sumMs, 40_005);
     assert.equal(sum.duration.counts.at(-1), 1);
     assert.equal(

@@ -6,7 +6,7 @@ import { Redis } from '../../lib/core/redis';
 import { readSettings } from '../../lib/core/settings';
 import type { RouteEnvironment, Routes } from '../../lib/role/app-definition';
 import { createApplication } from '../../lib/web/application';
-import { RequestLimit } from '../../lib/web/concurrency-limiter';
+import { ConcurrencyLimiter } from '../../lib/web/concurrency-limiter';
 import type { HealthOptions, ReadinessCheck } from '../../lib/web/middleware';
 import { RateLimits } from '../../lib/web/rate-limit';
 import { createHttpServer } from '../../lib/web/server';
@@ -27,7 +27,7 @@ export interface ServingOptions {
   readonly readiness?: readonly ReadinessCheck[];
   readonly degraded?: HealthOptions['degraded'];
   readonly isLeaving?: () => boolean;
-  readonly beside?: Parameters<typeof createApplication>[0]['beside'];
+  readonly beside?: Parameters<typeof createApplication>[0]['mounts'];
 }
 
 export interface Answer {
@@ -53,7 +53,7 @@ function alone(): RouteEnvironment {
 
 /** The application on a real server, on a port of its own. */
 export class Serving {
-  readonly limit: RequestLimit;
+  readonly limit: ConcurrencyLimiter;
   readonly finished: EventMap['request.finished'][] = [];
   readonly errors: EventMap['request.error'][] = [];
   private readonly server: http.Server;
@@ -74,7 +74,7 @@ export class Serving {
     const events = new Events();
     events.on('request.finished', (event) => this.finished.push(event));
     events.on('request.error', (event) => this.errors.push(event));
-    this.limit = new RequestLimit(web);
+    this.limit = new ConcurrencyLimiter(web);
     const app = createApplication({
       config: { trustProxy: options.trustProxy ?? { hops: 0 }, defaultLocale: 'en', web },
       events,
@@ -84,7 +84,7 @@ export class Serving {
       ...(options.degraded && { degraded: options.degraded }),
       isLeaving: options.isLeaving ?? (() => false),
       limit: this.limit,
-      ...(options.beside && { beside: options.beside }),
+      ...(options.beside && { mounts: options.beside }),
     });
     this.server = createHttpServer(app.callback(), web);
   }

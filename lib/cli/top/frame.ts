@@ -1,8 +1,8 @@
-import type { TreePicture } from '../../cluster/status';
-import { elapsed } from '../../support/duration';
-import { printable } from '../../support/text';
+import type { TreeStatus } from '../../cluster/status';
+import { formatSpan } from '../../support/duration';
+import { escapeControls } from '../../support/text';
 import { fit } from '../../support/text-table';
-import { happenings, inFlight, processes, queues } from './sections';
+import { events, inFlight, processes, queues } from './sections';
 import { judgementLines } from './stores';
 import { count, type Line, line, megabytes, percent, rate, type Size, time, UNKNOWN, type View } from './view';
 
@@ -41,7 +41,7 @@ function sections(view: View, columns: number, rows: number, now: number): Line[
   const jobs = queues(view, columns, Math.max(4, Math.ceil(room / 3)));
   const left = rows - head.length - tree.length - jobs.length - 2;
   const running = inFlight(view, Math.max(0, Math.min(6, left - 1)));
-  const past = happenings(view, Math.max(0, left - running.length - 1));
+  const past = events(view, Math.max(0, left - running.length - 1));
   return [head, tree, jobs, running, past]
     .filter((part) => part.length > 0)
     .flatMap((part, i) => (i === 0 || rows < ROOMY ? part : [line(), ...part]))
@@ -56,7 +56,7 @@ function bottom({ question, message, help }: View): Line {
 
 /** Whatever is in it (paths, last words of a process), the terminal shows it and obeys nothing of it. */
 function cut(lines: readonly Line[], { columns, rows }: Size): Line[] {
-  return lines.slice(0, rows).map(({ text, tone }) => line(fit(printable(text), columns), tone));
+  return lines.slice(0, rows).map(({ text, tone }) => line(fit(escapeControls(text), columns), tone));
 }
 
 /** Who this tree is, how it is, what it answers, what it takes. @param most lines that tell what is wrong. */
@@ -66,7 +66,7 @@ export function summary(view: View, now: number, most: number): Line[] {
   if (!picture)
     return [line(`catamount top  ${clock}`, 'strong'), line(silence ?? 'Asking the tree …', silence ? 'bad' : 'faint')];
   const { app, name, stats } = picture;
-  const up = elapsed(now - Date.parse(stats.started_at));
+  const up = formatSpan(now - Date.parse(stats.started_at));
   const title = `${app} on ${name}, pid ${stats.pid}, up ${up}, phase ${stats.phase}  ${clock}`;
   const state =
     silence === undefined
@@ -75,19 +75,19 @@ export function summary(view: View, now: number, most: number): Line[] {
   return [line(title, 'strong'), ...state, requestsLine(view, picture), memoryLine(picture)];
 }
 
-function requestsLine({ rates }: View, { rates: told }: TreePicture): Line {
+function requestsLine({ rates }: View, { rates: told }: TreeStatus): Line {
   const { requestsPerS, p50Ms, p99Ms, failingPerS } = rates;
   const parts = [
     `Requests  ${rate(requestsPerS)}/s`,
     `p50 ${time(p50Ms)}`,
     `p99 ${time(p99Ms)}`,
     `5xx ${rate(failingPerS)}/s`,
-    `turned away ${count(told.turnedAway)} in the last minute`,
+    `turned away ${count(told.shed)} in the last minute`,
   ];
-  return line(parts.join('  '), told.turnedAway > 0 || (failingPerS ?? 0) > 0 ? 'warn' : 'plain');
+  return line(parts.join('  '), told.shed > 0 || (failingPerS ?? 0) > 0 ? 'warn' : 'plain');
 }
 
-function memoryLine({ stats, limits }: TreePicture): Line {
+function memoryLine({ stats, limits }: TreeStatus): Line {
   const { pss_mb: used, limit_mb: limit } = stats.memory;
   if (limit === null) return line(`Memory    ${megabytes(used)}, no limit`);
   const share = used === null ? UNKNOWN : percent(used / limit);

@@ -1,18 +1,18 @@
 import type { RecentEvent } from '../../cluster/status';
 import {
-  type Death,
   type ProcessorStats,
   processorsOf,
-  type SlotPicture,
-  type TreePicture,
-  told,
+  reported,
+  type SlotStatus,
+  type Termination,
+  type TreeStatus,
   type WorkerStats,
   type WorkInFlight,
 } from '../../cluster/status';
 import { valueIn } from '../../health/status-collector';
 import type { ListedQueue } from '../../job/admin/queues';
-import { shortTime } from '../../support/duration';
-import { countOf } from '../../support/text';
+import { formatDuration } from '../../support/duration';
+import { pluralize } from '../../support/text';
 import { table, wrap } from '../../support/text-table';
 import { count, type Line, line, megabytes, percent, rate, type Tone, time, UNKNOWN, type View } from './view';
 
@@ -24,7 +24,7 @@ interface Row {
 }
 
 /** Workers that can be chosen, in order: each once, the newest of its slot. */
-export function chosenFrom({ stats }: TreePicture): readonly WorkerStats[] {
+export function chosenFrom({ stats }: TreeStatus): readonly WorkerStats[] {
   return stats.worker_status.filter(
     (worker, i) => stats.worker_status.findIndex(({ index }) => index === worker.index) === i,
   );
@@ -54,9 +54,9 @@ function around(rows: readonly Row[], index: number, room: number): { shown: rea
   return { shown: rows.slice(from, from + shown), hidden: rows.length - shown };
 }
 
-function workerRow(view: View, worker: WorkerStats, picture: TreePicture, chosen: boolean, now: number): Row {
+function workerRow(view: View, worker: WorkerStats, picture: TreeStatus, chosen: boolean, now: number): Row {
   const { index, pid, last_status, pss_mb, restarts } = worker;
-  const status = told(last_status);
+  const status = reported(last_status);
   const rates = view.rates.byPid.get(pid);
   const state = workerState(
     worker,
@@ -89,13 +89,13 @@ function restartsText(restarts: WorkerStats['restarts']): string {
     : `${total} (${bad.map(([reason, times]) => `${times} ${reason}`).join(', ')})`;
 }
 
-function workerState({ state, pid }: WorkerStats, slot: SlotPicture | undefined, now: number): string {
+function workerState({ state, pid }: WorkerStats, slot: SlotStatus | undefined, now: number): string {
   if (slot?.outgoing === pid && state === 'ready') return 'outgoing';
   if (state === 'draining' && slot?.drainUntil) return `drains ${left(slot.drainUntil, now)}`;
   return state;
 }
 
-function processorRows(view: View, picture: TreePicture, now: number): Row[] {
+function processorRows(view: View, picture: TreeStatus, now: number): Row[] {
   const { stats, limits } = picture;
   if (stats.job_processor.state === 'off' && limits.jobConcurrency === 0) return [];
   return processorsOf(stats).map((jobs) => processorRow(view, jobs, picture, now));
@@ -104,11 +104,11 @@ function processorRows(view: View, picture: TreePicture, now: number): Row[] {
 function processorRow(
   { rates }: View,
   jobs: ProcessorStats,
-  { stats, limits, processor }: TreePicture,
+  { stats, limits, processor }: TreeStatus,
   now: number,
 ): Row {
   const nextTry = jobs === stats.job_processor ? processor.nextTry?.at : undefined;
-  const status = told(jobs.last_status);
+  const status = reported(jobs.last_status);
   const cells = [
     '  jobs',
     jobs.pid === null ? UNKNOWN : String(jobs.pid),
@@ -131,10 +131,10 @@ function processorState({ state }: ProcessorStats, nextTry: string | undefined, 
 
 /** How long until then. */
 function left(until: string, now: number): string {
-  return shortTime(Math.max(0, Date.parse(until) - now));
+  return formatDuration(Math.max(0, Date.parse(until) - now));
 }
 
-function primaryRow({ rates }: View, { stats, vitals, stopping }: TreePicture): Row {
+function primaryRow({ rates }: View, { stats, vitals, stopping }: TreeStatus): Row {
   const { single } = stats;
   const own = rates.byPid.get(stats.pid);
   const cells = [
@@ -189,7 +189,7 @@ function row({ name, waiting, active, blocked, inOutbox, latencyMs, paused }: Li
     count(active),
     count(blocked),
     count(inOutbox),
-    shortTime(latencyMs),
+    formatDuration(latencyMs),
     paused ? `paused by ${paused.by}` : 'open',
   ];
 }
@@ -199,12 +199,12 @@ export function inFlight({ picture, selected }: View, most: number): Line[] {
   if (!picture) return [];
   const { single } = picture.stats;
   const chosen = chosenFrom(picture)[selected];
-  const web = chosen ? told(chosen.last_status) : single;
+  const web = chosen ? reported(chosen.last_status) : single;
   const lines = [
     ...works(chosen ? `web ${chosen.index}` : 'primary', web?.in_flight ?? []),
     ...works(
       'jobs',
-      processorsOf(picture.stats).flatMap(({ last_status }) => told(last_status)?.in_flight ?? []),
+      processorsOf(picture.stats).flatMap(({ last_status }) => reported(last_status)?.in_flight ?? []),
     ),
   ];
   return lines.length === 0 ? [] : [line('  in flight', 'faint'), ...lines.slice(0, most - 1)];
@@ -217,7 +217,7 @@ function works(where: string, list: readonly WorkInFlight[]): Line[] {
 }
 
 /** Last words of those that died and are not back yet, then what has happened, newest first. */
-export function happenings({ picture, stores }: View, most: number): Line[] {
+export function events({ picture, stores }: View, most: number): Line[] {
   if (!picture) return [];
   const dead = [
     ...picture.slots.map(({ index, death, nextTry }) => ({ who: `worker ${index}`, death, nextTry })),
@@ -226,13 +226,13 @@ export function happenings({ picture, stores }: View, most: number): Line[] {
   const acts = (stores.sighting && valueIn(stores.sighting.acts)) ?? [];
   const events = [...picture.events, ...acts].sort((a, b) => Date.parse(b.at) - Date.parse(a.at));
   const lines = [
-    ...dead.flatMap(({ who, death, nextTry }) => (death && nextTry ? [lastWords(who, death, nextTry.attempt)] : [])),
+    ...dead.flatMap(({ who, death, nextTry }) => (death && nextTry ? [exitMessage(who, death, nextTry.attempt)] : [])),
     ...events.map((event) => line(`  ${clock(event.at)}  ${sentence(event)}`)),
   ];
   return lines.length === 0 ? [] : [line('  happened', 'faint'), ...lines.slice(0, most - 1)];
 }
 
-function lastWords(who: string, { at, words, doing }: Death, attempt: number): Line {
+function exitMessage(who: string, { at, words, doing }: Termination, attempt: number): Line {
   const what = doing === null ? '' : `, doing ${doing}`;
   return line(`! ${clock(at)}  ${who} died${what} (try ${attempt} is next): ${words}`, 'bad');
 }
@@ -250,10 +250,10 @@ const SENTENCES: Partial<Record<RecentEvent['name'], (about: About) => string>> 
   'worker.ready': ({ slot, durationMs }) => `worker ${slot} is ready, in ${durationMs} ms`,
   'worker.exited': (about) => `worker ${about.slot} ${ending(about)}`,
   'worker.replaced': ({ slot, reason }) => `worker ${slot} is replaced (${reason})`,
-  'worker.silent': ({ slot, silentMs }) => `worker ${slot} was not heard of for ${silentMs} ms`,
+  'worker.silent': ({ slot, heartbeatAgeMs }) => `worker ${slot} was not heard of for ${heartbeatAgeMs} ms`,
   'processor.ready': ({ durationMs }) => `the job processor is ready, in ${durationMs} ms`,
   'processor.exited': (about) => `the job processor ${ending(about)}`,
-  'processor.silent': ({ silentMs }) => `the job processor was not heard of for ${silentMs} ms`,
+  'processor.silent': ({ heartbeatAgeMs }) => `the job processor was not heard of for ${heartbeatAgeMs} ms`,
   'processor.kept': ({ reason }) => `the successor of the job processor cannot boot, the old one goes on: ${reason}`,
   'processor.circuit': ({ deaths }) => `the job processor died ${deaths} times in a row: tried rarely from now on`,
   'processor.stopped': () => 'the job processor was stopped by order',
@@ -271,13 +271,13 @@ const SENTENCES: Partial<Record<RecentEvent['name'], (about: About) => string>> 
   'service.away': ({ service, why }) => `${SERVICES[String(service)]} does not answer: ${why}`,
   'service.back': ({ service, awayMs }) => `${SERVICES[String(service)]} answers again, after ${time(Number(awayMs))}`,
   'operator.jobs': ({ action, count, set, via }) =>
-    `${action} ${countOf(Number(count), `${set} job`)}, asked by ${via}`,
+    `${action} ${pluralize(Number(count), `${set} job`)}, asked by ${via}`,
   'operator.queue': ({ action, queue, jobs, via }) =>
-    `${action} queue ${queue}${action === 'clear' ? `, ${countOf(Number(jobs), 'job')} deleted` : ''}, asked by ${via}`,
+    `${action} queue ${queue}${action === 'clear' ? `, ${pluralize(Number(jobs), 'job')} deleted` : ''}, asked by ${via}`,
   'operator.cron': ({ action, name, via }) => `${action} recurring job ${name}, asked by ${via}`,
   'operator.process': ({ process, order, via }) => `job processor ${process} is to ${order}, asked by ${via}`,
   'operator.mails': ({ action, count, via }) =>
-    `${action === 'test' ? 'send a test mail' : `delete ${countOf(Number(count), 'mail')}`}, asked by ${via}`,
+    `${action === 'test' ? 'send a test mail' : `delete ${pluralize(Number(count), 'mail')}`}, asked by ${via}`,
   'operator.adopted': ({ via }) => `adopt the database's jobs, asked by ${via}`,
   'operator.command': ({ command, via }) => `asked to ${command} by ${via}`,
   'operator.refused': ({ command, reason }) => `${command} was refused: ${reason}`,

@@ -1,7 +1,7 @@
 import { ask } from '../../cluster/control/client';
 import { COMMANDS } from '../../cluster/control/commands';
 import { RunningTree, type TreeFlags } from '../../cluster/control/running-tree';
-import type { TreePicture } from '../../cluster/status';
+import type { TreeStatus } from '../../cluster/status';
 import { toError } from '../../support/async';
 import { chosenFrom } from './sections';
 import { NO_STORES, StoreReader, type Stores } from './stores';
@@ -15,7 +15,7 @@ export class Session {
   private tree: RunningTree;
   private readonly stores: StoreReader;
   private readonly meter = new RateMeter();
-  private picture: TreePicture | undefined;
+  private picture: TreeStatus | undefined;
   private rates = NO_RATES;
   private told: Stores = NO_STORES;
   private silence: string | undefined;
@@ -47,7 +47,7 @@ export class Session {
   /** Asks the tree how it is. @throws what went wrong, for a person, when it has never answered. */
   async lookAtTree(): Promise<void> {
     try {
-      const picture = (await ask(this.tree.address, command('look'), 0, this.answerMs)) as unknown as TreePicture;
+      const picture = (await ask(this.tree.address, command('look'), 0, this.answerMs)) as unknown as TreeStatus;
       this.picture = picture;
       this.rates = this.meter.add(picture);
       this.silence = undefined;

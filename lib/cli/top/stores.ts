@@ -1,18 +1,18 @@
-import type { TreePicture } from '../../cluster/status';
+import type { TreeStatus } from '../../cluster/status';
 import { environment } from '../../core/config';
 import { Events } from '../../core/events';
 import { Redis } from '../../core/redis';
 import { readSettings } from '../../core/settings';
-import { treeIssues, worstFirst } from '../../health/issues';
+import { bySeverity, treeIssues } from '../../health/issues';
 import { type Judgement, judge, transitOf } from '../../health/judge';
-import { Lookout, type Sighting } from '../../health/status-collector';
+import { StatusCollector, type SystemStatus } from '../../health/status-collector';
 import { JobAdmin } from '../../job/admin/job-admin';
 import type { ListedQueue } from '../../job/admin/queues';
 import { Database } from '../../model/database';
 import { issueLine, judgementTitle } from '../../ops/overview/health-summary';
 import { Words } from '../../ops/ui/format';
 import { pageTexts, TEXTS } from '../../ops/ui/texts';
-import { settledUrls } from '../../role/server-connections';
+import { resolvedUrls } from '../../role/server-connections';
 import { Deadline, toError } from '../../support/async';
 import { type Line, line } from './view';
 
@@ -23,7 +23,7 @@ export interface Stores {
   readonly scheduled: number | undefined;
   readonly dead: number | undefined;
   /** undefined: neither could be asked. */
-  readonly sighting: Sighting | undefined;
+  readonly sighting: SystemStatus | undefined;
   /** Why nothing is known. */
   readonly trouble: string | undefined;
 }
@@ -46,7 +46,7 @@ interface Connections {
   readonly database: Database;
   readonly queues: readonly string[];
   readonly events: Events;
-  readonly lookout: Lookout;
+  readonly lookout: StatusCollector;
 }
 
 /** Reads queues and sets, with the settings of the shell that it runs in, or the embedded servers of the tree's folder. */
@@ -56,7 +56,7 @@ export class StoreReader {
   /** @param cwd the tree's folder. @param look how the tree is by now. */
   constructor(
     private readonly cwd: string,
-    private readonly look: () => Promise<TreePicture>,
+    private readonly look: () => Promise<TreeStatus>,
   ) {}
 
   /** Never rejects. */
@@ -78,9 +78,9 @@ export class StoreReader {
   }
 }
 
-async function connect(cwd: string, look: () => Promise<TreePicture>): Promise<Connections> {
+async function connect(cwd: string, look: () => Promise<TreeStatus>): Promise<Connections> {
   const config = readSettings({ env: environment(), cwd });
-  const urls = await settledUrls(config);
+  const urls = await resolvedUrls(config);
   const events = new Events();
   const production = config.environment === 'production';
   const redis = new Redis(urls.redis, events);
@@ -89,7 +89,7 @@ async function connect(cwd: string, look: () => Promise<TreePicture>): Promise<C
   await redis.start();
   // It goes on trying by itself.
   await Deadline.after(READY_MS).wait(ready);
-  const lookout = new Lookout({ tree: { look }, redis, knex: database.knex, events, config });
+  const lookout = new StatusCollector({ tree: { look }, redis, knex: database.knex, events, config });
   return { redis, database, events, lookout, queues: config.jobs.queues.map((queue) => queue.name) };
 }
 
@@ -118,8 +118,8 @@ const texts = pageTexts(TEXTS).in('en');
  * @param sighting undefined: Redis and Postgres could not be asked. @param most lines about what is wrong.
  */
 export function judgementLines(
-  sighting: Sighting | undefined,
-  picture: TreePicture,
+  sighting: SystemStatus | undefined,
+  picture: TreeStatus,
   now: Date,
   most = Number.POSITIVE_INFINITY,
 ): Line[] {
@@ -139,13 +139,13 @@ export function judgementLines(
 
 /** Of the picture at hand, which may be newer than what else is known. */
 export function judgementOf(
-  sighting: Sighting | undefined,
-  picture: TreePicture,
+  sighting: SystemStatus | undefined,
+  picture: TreeStatus,
 ): Pick<Judgement, 'level' | 'issues' | 'transit'> {
   if (sighting) {
     const own = { ok: true, value: picture, tookMs: 0 } as const;
     return judge({ ...sighting, own }, null, picture.limits.latencyWarningMs);
   }
-  const issues = worstFirst(treeIssues(picture));
+  const issues = bySeverity(treeIssues(picture));
   return { level: issues[0]?.level ?? 'busy', issues, transit: transitOf(picture, undefined) };
 }

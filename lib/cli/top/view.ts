@@ -1,5 +1,5 @@
 import { SLOWEST_MS } from '../../cluster/primary/tree-monitor';
-import { processorsOf, type TreePicture, told, type WorkerStatus } from '../../cluster/status';
+import { processorsOf, reported, type TreeStatus, type WorkerStatus } from '../../cluster/status';
 import type { RequestCounts } from '../../core/request-counts';
 import { percentile } from '../../support/histogram';
 import type { Stores } from './stores';
@@ -19,7 +19,7 @@ export function line(text = '', tone: Tone = 'plain'): Line {
 /** All that a frame is drawn from. */
 export interface View {
   /** undefined as long as the tree has not answered. */
-  readonly picture: TreePicture | undefined;
+  readonly picture: TreeStatus | undefined;
   readonly rates: Rates;
   readonly stores: Stores;
   /** Why the tree does not answer; undefined when it does. */
@@ -104,9 +104,9 @@ export const NO_RATES: Rates = {
 
 /** Keeps the last pictures of a tree, to tell what has changed between them. */
 export class RateMeter {
-  private pictures: TreePicture[] = [];
+  private pictures: TreeStatus[] = [];
 
-  add(picture: TreePicture): Rates {
+  add(picture: TreeStatus): Rates {
     // Another primary has begun to count anew.
     const kept = this.pictures.filter(({ id, at }) => id === picture.id && timeOf(picture) - Date.parse(at) <= SPAN_MS);
     this.pictures = [...kept, picture];
@@ -116,7 +116,7 @@ export class RateMeter {
   }
 }
 
-function between(before: TreePicture, after: TreePicture, seconds: number): Rates {
+function between(before: TreeStatus, after: TreeStatus, seconds: number): Rates {
   const [then, now] = [before.stats.totals.requests, after.stats.totals.requests];
   const counts = now.duration.counts.map((count, i) => count - (then.duration.counts[i] ?? 0));
   return {
@@ -128,7 +128,7 @@ function between(before: TreePicture, after: TreePicture, seconds: number): Rate
   };
 }
 
-function ratesByPid(before: TreePicture, after: TreePicture, seconds: number): Map<number, ProcessRates> {
+function ratesByPid(before: TreeStatus, after: TreeStatus, seconds: number): Map<number, ProcessRates> {
   const then = countersByPid(before);
   const rates = new Map<number, ProcessRates>();
   for (const [pid, { cpuSeconds, requests }] of countersByPid(after)) {
@@ -145,17 +145,17 @@ interface Counters {
   readonly requests: number | undefined;
 }
 
-function countersByPid({ stats, vitals }: TreePicture): Map<number, Counters> {
+function countersByPid({ stats, vitals }: TreeStatus): Map<number, Counters> {
   const ofWeb = ({ cpuSeconds, requests }: WorkerStatus): Counters => ({ cpuSeconds, requests: answered(requests) });
   const counters = new Map<number, Counters>();
   const { single } = stats;
   counters.set(stats.pid, single ? ofWeb(single) : { cpuSeconds: vitals.cpuSeconds, requests: undefined });
   for (const { pid, last_status } of stats.worker_status) {
-    const status = told(last_status);
+    const status = reported(last_status);
     if (status) counters.set(pid, ofWeb(status));
   }
   for (const { pid, last_status } of processorsOf(stats)) {
-    const status = told(last_status);
+    const status = reported(last_status);
     if (pid !== null && status) counters.set(pid, { cpuSeconds: status.cpuSeconds, requests: undefined });
   }
   return counters;
@@ -169,6 +169,6 @@ function failing({ answered: byStatus }: RequestCounts): number {
   return Object.entries(byStatus).reduce((sum, [key, count]) => (key.endsWith('5xx') ? sum + count : sum), 0);
 }
 
-function timeOf({ at }: TreePicture): number {
+function timeOf({ at }: TreeStatus): number {
   return Date.parse(at);
 }

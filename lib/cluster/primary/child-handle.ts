@@ -1,30 +1,30 @@
 import { Backoff } from '../../support/async';
-import type { Death } from '../status';
+import type { Termination } from '../status';
 
 /** What a process leaves behind, for those who ask how it died. */
 export class DeathNotes {
-  private silence: Pick<Death, 'silentMs' | 'doing'> = { silentMs: null, doing: null };
+  private silence: Pick<Termination, 'heartbeatAgeMs' | 'doing'> = { heartbeatAgeMs: null, doing: null };
   private wasReady = false;
 
-  /** @param lastErrors what it last wrote to standard error. */
-  constructor(private readonly lastErrors: () => readonly string[]) {}
+  /** @param recentStderr what it last wrote to standard error. */
+  constructor(private readonly recentStderr: () => readonly string[]) {}
 
   ready(): void {
     this.wasReady = true;
   }
 
   /** It is to be killed for it. @param doing by the last that was heard. */
-  silent(silentMs: number, doing: string | undefined): void {
-    this.silence = { silentMs, doing: doing ?? null };
+  silent(heartbeatAgeMs: number, doing: string | undefined): void {
+    this.silence = { heartbeatAgeMs, doing: doing ?? null };
   }
 
-  death(code: number | null, signal: string | null): Death {
-    const reason = this.silence.silentMs !== null ? 'timeout' : this.wasReady ? 'crash' : 'boot';
+  death(code: number | null, signal: string | null): Termination {
+    const reason = this.silence.heartbeatAgeMs !== null ? 'timeout' : this.wasReady ? 'crash' : 'boot';
     const ending = signal ? `it was ended by ${signal}` : `it exited with code ${code}`;
     return {
       at: new Date().toISOString(),
       reason,
-      words: this.lastErrors().join(' / ') || ending,
+      words: this.recentStderr().join(' / ') || ending,
       ...this.silence,
     };
   }

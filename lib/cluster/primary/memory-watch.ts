@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import type { Events } from '../../core/events';
-import { PLANNED_SHARE } from '../../core/memory-plan';
-import type { ReplaceOrder, Slot, Workers } from './worker-pool';
+import { RECYCLE_THRESHOLD } from '../../core/memory-plan';
+import type { ReplaceOrder, Slot, WorkerPool } from './worker-pool';
 
 const CHECK_MS = 2000;
 const RECENT_MS = 4000;
@@ -32,7 +32,7 @@ export class MemoryWatch {
   private readonly now: () => number;
 
   constructor(
-    private readonly workers: Pick<Workers, 'slots' | 'handles' | 'replace'>,
+    private readonly workers: Pick<WorkerPool, 'slots' | 'handles' | 'replace'>,
     private readonly events: Events,
     private readonly options: MemoryWatchOptions,
   ) {
@@ -76,7 +76,7 @@ export class MemoryWatch {
     if (limitMb === null) return 'start-first';
     const { byPid, totalMb } = this.measure();
     const size = byPid.get(pid) ?? 0;
-    return (totalMb ?? 0) + size * BOOT_FACTOR <= limitMb * PLANNED_SHARE ? 'start-first' : 'drain-first';
+    return (totalMb ?? 0) + size * BOOT_FACTOR <= limitMb * RECYCLE_THRESHOLD ? 'start-first' : 'drain-first';
   }
 
   /** Looks now, and recycles where it must: done every two seconds from `start` on. */
@@ -84,7 +84,7 @@ export class MemoryWatch {
     const { limitMb, busy } = this.options;
     if (limitMb === null || this.recycling || busy() || this.now() < this.notBefore) return;
     const { byPid, totalMb } = this.measure();
-    if (totalMb === null || totalMb <= limitMb * PLANNED_SHARE) return;
+    if (totalMb === null || totalMb <= limitMb * RECYCLE_THRESHOLD) return;
     const sizeOf = (slot: Slot) => byPid.get(slot.handle?.pid ?? 0) ?? 0;
     const steady = this.workers.slots.filter((slot) => slot.handle?.state === 'ready' && !slot.outgoing);
     const largest = steady.toSorted((a, b) => sizeOf(b) - sizeOf(a))[0];
@@ -92,7 +92,7 @@ export class MemoryWatch {
     this.recycling = true;
     this.events.emit('memory.high', { totalMb, limitMb, slot: largest.index, workerMb: sizeOf(largest) });
     await this.workers.replace(largest, 'memory', this.orderFor(largest));
-    if ((this.measure().totalMb ?? 0) > limitMb * PLANNED_SHARE) this.notBefore = this.now() + FUTILE_PAUSE_MS;
+    if ((this.measure().totalMb ?? 0) > limitMb * RECYCLE_THRESHOLD) this.notBefore = this.now() + FUTILE_PAUSE_MS;
     this.recycling = false;
   }
 }

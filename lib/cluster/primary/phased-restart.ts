@@ -1,7 +1,7 @@
 import { UserError } from '../../core/errors';
 import type { Events } from '../../core/events';
 import type { TreeStats } from '../status';
-import type { ReplaceOrder, Slot, Workers } from './worker-pool';
+import type { ReplaceOrder, Slot, WorkerPool } from './worker-pool';
 
 /** As many identical deaths at boot, and the new code is not tried again. */
 export const MOST_TRIES = 3;
@@ -16,7 +16,7 @@ export class PhasedRestart {
 
   /** @param orderFor decides for each slot, by the memory that is left. */
   constructor(
-    private readonly workers: Workers,
+    private readonly workers: WorkerPool,
     private readonly events: Events,
     private readonly orderFor: (slot: Slot) => ReplaceOrder,
   ) {}
@@ -35,7 +35,7 @@ export class PhasedRestart {
     this.workers.phase = phase;
     this.events.emit('phase.started', { phase });
     try {
-      for (const slot of [...this.workers.slots]) await this.renew(slot);
+      for (const slot of [...this.workers.slots]) await this.restart(slot);
       this.last = { phase, completed: true, reason: null };
       this.events.emit('phase.completed', { phase, durationMs: Math.round(performance.now() - since) });
     } catch (error) {
@@ -60,7 +60,7 @@ export class PhasedRestart {
     }
   }
 
-  private async renew(slot: Slot): Promise<void> {
+  private async restart(slot: Slot): Promise<void> {
     for (let tries = 1; ; tries++) {
       // Scaled away, or dead and about to be revived with the new code anyhow.
       if (!this.workers.slots.includes(slot) || !slot.handle) return;

@@ -2,9 +2,9 @@ import type { Events } from '../../core/events';
 import { type Deadline, deferred } from '../../support/async';
 import { type ChildProcess, forkEntry, reportOutput } from '../child-process';
 import { type BootFailure, type FromProcessor, isOurs, type ToProcessor } from '../messages';
-import type { Death, ProcessorStats, ProcessorStatus } from '../status';
+import type { ProcessorStats, ProcessorStatus, Termination } from '../status';
 import { DeathNotes } from './child-handle';
-import type { ScribeCandidate } from './reporter-election';
+import type { ReporterCandidate } from './reporter-election';
 
 export const PROCESSOR_ROLE = 'processor';
 
@@ -39,7 +39,7 @@ export class ProcessorHandle {
   /** Why it could not start, in its own words. */
   failure: BootFailure | undefined;
   /** How it ended; null as long as it lives. */
-  death: Death | null = null;
+  death: Termination | null = null;
   /** It was past asking, or its time was over. */
   killed = false;
   private readonly child: ChildProcess;
@@ -96,13 +96,13 @@ export class ProcessorHandle {
   }
 
   /** Milliseconds since it was last heard of. */
-  get silentMs(): number {
+  get heartbeatAgeMs(): number {
     return Math.round(performance.now() - this.heardAt);
   }
 
   /** For the tree's place in Redis. */
-  get scribe(): ScribeCandidate {
-    const fit = (this.state === 'ready' || this.state === 'quiet') && this.silentMs < FIT_MS;
+  get scribe(): ReporterCandidate {
+    const fit = (this.state === 'ready' || this.state === 'quiet') && this.heartbeatAgeMs < FIT_MS;
     return { pid: this.pid, fit, appoint: (on) => this.tell({ catamount: 'scribe', on }) };
   }
 
@@ -123,7 +123,7 @@ export class ProcessorHandle {
   /** Has it finish what it has and leave; kills it when its time is over. @returns how many had to be killed (0 or 1). */
   async end(deadline: Deadline): Promise<number> {
     this.state = 'stopping';
-    this.tell({ catamount: 'stop', remainingMs: deadline.earlier(1000).remaining() });
+    this.tell({ catamount: 'stop', remainingMs: deadline.minus(1000).remaining() });
     if ((await deadline.wait(this.exited.promise)) === 'done') return 0;
     this.kill('the deadline is over');
     await this.exited.promise;
@@ -131,16 +131,16 @@ export class ProcessorHandle {
   }
 
   /** It blocks its event loop, or has stopped: it is past asking. */
-  killSilent(): void {
+  killUnresponsive(): void {
     const inFlight = this.status?.in_flight ?? [];
-    const { silentMs, pid } = this;
-    this.notes.silent(silentMs, inFlight[0]?.what);
-    this.events.emit('processor.silent', { pid, silentMs, inFlight });
-    this.kill(`not heard of for ${Math.round(silentMs / 1000)} s`);
+    const { heartbeatAgeMs, pid } = this;
+    this.notes.silent(heartbeatAgeMs, inFlight[0]?.what);
+    this.events.emit('processor.silent', { pid, heartbeatAgeMs, inFlight });
+    this.kill(`not heard of for ${Math.round(heartbeatAgeMs / 1000)} s`);
   }
 
   /** That one has ended without giving its jobs back. */
-  takeOver(identity: string): void {
+  rescueOrphans(identity: string): void {
     this.tell({ catamount: 'take-over', identity });
   }
 

@@ -1,12 +1,12 @@
 import { UserError } from '../../core/errors';
 import type { Events } from '../../core/events';
 import { Deadline } from '../../support/async';
-import { answerAsked, type FromProcessor, type ProcessorOrder } from '../messages';
-import type { Death, NextTry, Operations, ProcessorStats, RecentEvent, Work } from '../status';
+import { answerRequest, type FromProcessor, type ProcessorOrder } from '../messages';
+import type { NextTry, Operations, ProcessorStats, RecentEvent, Termination, Work } from '../status';
 import { Respawn, type RespawnOptions } from './child-handle';
 import { MOST_TRIES } from './phased-restart';
 import { ProcessorHandle } from './processor-handle';
-import type { ScribeCandidate } from './reporter-election';
+import type { ReporterCandidate } from './reporter-election';
 import type { ReplaceOrder } from './worker-pool';
 
 /** Deaths in a row after which the circuit opens: from then on it is tried only at the back-off's longest waits. */
@@ -38,13 +38,13 @@ export interface ProcessorOptions {
  * Keeps exactly one job processor at work, as a child of the primary. Its death never touches the web. While it is replaced
  * there are two, of which one fetches: the old one until its successor is ready, then the successor.
  */
-export class Processor {
+export class ProcessorSupervisor {
   /** Told of what the processor has done. */
   onWork: (work: Work) => void = () => undefined;
   /** Told of what has happened to its jobs. */
   onEvent: (event: RecentEvent) => void = () => undefined;
   /** How the last one that died did so. */
-  death: Death | null = null;
+  death: Termination | null = null;
   nextTry: NextTry | null = null;
   private operations: Operations | undefined;
   /** The one at work. */
@@ -60,7 +60,7 @@ export class Processor {
   private forks = 0;
   private stopping = false;
   /** By the last order; whatever process comes next heeds it. */
-  private wanted: 'open' | 'quiet' | 'stopped' = 'open';
+  private desiredState: 'open' | 'quiet' | 'stopped' = 'open';
   /** A successor fetches once it is ready, unless it is ordered otherwise meanwhile. */
   private opensSuccessor = false;
   /** Those that ended without giving their jobs back: the next one takes them over. */
@@ -84,7 +84,7 @@ export class Processor {
 
   start(): void {
     if (this.current || this.stopping) return;
-    this.watch ??= setInterval(() => this.killSilent(), WATCH_MS);
+    this.watch ??= setInterval(() => this.killUnresponsive(), WATCH_MS);
     this.fork();
   }
 
@@ -103,15 +103,15 @@ export class Processor {
    * one is started. Renewals wait for one another: the later one may mean newer code.
    * @param orderFor decides by the memory that is left. @throws UserError when the successor cannot boot: the old one goes on.
    */
-  renew(orderFor: (pid: number) => ReplaceOrder): Promise<void> {
+  restart(orderFor: (pid: number) => ReplaceOrder): Promise<void> {
     this.renewal = this.renewal.catch(() => undefined).then(() => this.renewNow(orderFor));
     return this.renewal;
   }
 
   /** It takes no more jobs, nor does any successor of it, until it is resumed or renewed. */
   quiet(): void {
-    if (this.wanted === 'stopped') return;
-    this.wanted = 'quiet';
+    if (this.desiredState === 'stopped') return;
+    this.desiredState = 'quiet';
     this.opensSuccessor = false;
     this.current?.quiet();
   }
@@ -119,18 +119,18 @@ export class Processor {
   /** Takes `quiet` and `halt` back. */
   resume(): void {
     if (this.stopping) return;
-    this.wanted = 'open';
+    this.desiredState = 'open';
     this.current?.resume();
     if (!this.current && this.absence === 'stopped') this.fork();
   }
 
   /** Drains it, and starts none again until it is resumed or renewed. */
-  async halt(): Promise<void> {
-    if (this.stopping || this.wanted === 'stopped') return;
-    this.wanted = 'stopped';
+  async suspend(): Promise<void> {
+    if (this.stopping || this.desiredState === 'stopped') return;
+    this.desiredState = 'stopped';
     this.opensSuccessor = false;
     this.respawn.cancel();
-    if (!this.current) this.rest();
+    if (!this.current) this.markSuspended();
     const deadline = Deadline.after(this.options.drainTimeoutMs);
     await Promise.all(this.handles.map((handle) => handle.end(deadline)));
   }
@@ -141,7 +141,7 @@ export class Processor {
   }
 
   /** For the tree's place in Redis. */
-  get scribes(): ScribeCandidate[] {
+  get scribes(): ReporterCandidate[] {
     return this.handles.map(({ scribe }) => scribe);
   }
 
@@ -179,14 +179,14 @@ export class Processor {
     if (this.stopping || (!old && this.absence === 'off')) return;
     if (!old) {
       // It waits for its next try, up to half a minute: code read anew may be just what it needs.
-      this.wanted = 'open';
+      this.desiredState = 'open';
       this.respawn.cancel();
       this.fork();
       return;
     }
     const serves = old.state === 'ready' || old.state === 'quiet';
     if (serves && orderFor(old.pid) === 'start-first') return this.startFirst(old);
-    this.wanted = 'open';
+    this.desiredState = 'open';
     this.followsAtOnce = true;
     await old.end(Deadline.after(this.options.drainTimeoutMs));
   }
@@ -198,7 +198,7 @@ export class Processor {
       this.other = successor;
       await Promise.race([successor.ready.promise, successor.exited.promise]);
       if (successor.wasReady) break;
-      if (this.stopping || this.wanted === 'stopped') return;
+      if (this.stopping || this.desiredState === 'stopped') return;
       const reason = successor.bootFailure;
       const hopeless = successor.killed || successor.failure?.final === true;
       // Where the old one has died meanwhile, another is on its way already.
@@ -216,7 +216,7 @@ export class Processor {
   }
 
   private fork(): void {
-    this.current = this.make(this.wanted === 'quiet');
+    this.current = this.make(this.desiredState === 'quiet');
   }
 
   hear(handle: ProcessorHandle, message: FromProcessor): void {
@@ -228,11 +228,11 @@ export class Processor {
         this.onEvent(message.event);
         break;
       case 'ask':
-        void answerAsked(this.operations, message).then((answer) => handle.tell(answer));
+        void answerRequest(this.operations, message).then((answer) => handle.tell(answer));
         break;
       case 'order':
         // Who finishes its jobs is on its way out already.
-        if (handle === this.current) this.obey(message.order);
+        if (handle === this.current) this.execute(message.order);
         break;
       case 'failed':
         if (this.everReady || !message.final) return;
@@ -248,7 +248,7 @@ export class Processor {
     this.nextTry = null;
     this.events.emit('processor.ready', { pid: handle.pid, durationMs: handle.bootMs });
     if (handle === this.other && handle.state === 'quiet') this.handOver(handle);
-    if (handle.state === 'quiet' && this.wanted === 'open') handle.resume();
+    if (handle.state === 'quiet' && this.desiredState === 'open') handle.resume();
     this.options.onRunning?.(true);
   }
 
@@ -258,19 +258,19 @@ export class Processor {
     this.other = old;
     this.current = successor;
     this.restarts++;
-    if (this.opensSuccessor) this.wanted = 'open';
+    if (this.opensSuccessor) this.desiredState = 'open';
     this.opensSuccessor = false;
     void old?.end(Deadline.after(this.options.drainTimeoutMs));
   }
 
-  private obey(order: ProcessorOrder): void {
+  private execute(order: ProcessorOrder): void {
     if (order === 'quiet') this.quiet();
     else if (order === 'resume') this.resume();
-    else void this.halt();
+    else void this.suspend();
   }
 
   /** It has ended and is not to come back. */
-  private rest(): void {
+  private markSuspended(): void {
     this.absence = 'stopped';
     this.followsAtOnce = false;
     this.events.emit('processor.stopped', {});
@@ -280,7 +280,7 @@ export class Processor {
   onExit(handle: ProcessorHandle, code: number | null, signal: string | null): void {
     const asked = handle.state === 'stopping' && handle.killed;
     // One that was signalled alone has drained and left: a successor follows all the same.
-    const expected = this.stopping || asked || this.wanted === 'stopped' || code === 0;
+    const expected = this.stopping || asked || this.desiredState === 'stopped' || code === 0;
     this.events.emit('processor.exited', { pid: handle.pid, code, signal, expected });
     this.cpuOfGone += handle.status?.cpuSeconds ?? 0;
     const wasAtWork = handle === this.current;
@@ -290,8 +290,8 @@ export class Processor {
     // Killed when its time was over, or by itself: it has not given back all that it had.
     if (code !== 0) this.leaveJobsOf(handle);
     if (!wasAtWork) return;
-    if (this.wanted === 'stopped') {
-      this.rest();
+    if (this.desiredState === 'stopped') {
+      this.markSuspended();
       return;
     }
     if (code !== 0 && !asked) this.death = handle.death;
@@ -307,13 +307,13 @@ export class Processor {
   private advance(successor: ProcessorHandle): void {
     this.current = successor;
     this.other = undefined;
-    if (this.opensSuccessor) this.wanted = 'open';
+    if (this.opensSuccessor) this.desiredState = 'open';
     this.opensSuccessor = false;
   }
 
   private leaveJobsOf({ identity }: ProcessorHandle): void {
     this.dead = [...this.dead, identity].slice(-MOST_DEAD);
-    for (const handle of this.handles) if (handle.state !== 'stopping') handle.takeOver(identity);
+    for (const handle of this.handles) if (handle.state !== 'stopping') handle.rescueOrphans(identity);
   }
 
   private tryAgain(servedMs: number): void {
@@ -325,12 +325,12 @@ export class Processor {
   }
 
   /** A handler that blocks the event loop for longer than the timeout: its jobs are rescued by the next processor. */
-  private killSilent(): void {
+  private killUnresponsive(): void {
     const { timeoutMs, bootTimeoutMs } = this.options;
     for (const handle of this.handles) {
       // It loads its code before it says a word.
       const limitMs = handle.wasReady ? timeoutMs : Math.max(timeoutMs, bootTimeoutMs);
-      if (handle.state !== 'stopping' && handle.silentMs >= limitMs) handle.killSilent();
+      if (handle.state !== 'stopping' && handle.heartbeatAgeMs >= limitMs) handle.killUnresponsive();
     }
   }
 }

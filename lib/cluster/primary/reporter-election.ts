@@ -1,5 +1,5 @@
 /** A process that can keep the tree's place in Redis. */
-export interface ScribeCandidate {
+export interface ReporterCandidate {
   readonly pid: number;
   /** It serves, and is heard of. */
   readonly fit: boolean;
@@ -12,12 +12,12 @@ const CHECK_MS = 1000;
  * Sees to it that one of the tree's processes keeps its place in Redis, for which the primary is too small. Should there
  * be two for a moment, what they write is the same.
  */
-export class ScribePost {
-  private current: ScribeCandidate | undefined;
+export class ReporterElection {
+  private current: ReporterCandidate | undefined;
   private timer: NodeJS.Timeout | undefined;
 
   /** @param candidates the best first. */
-  constructor(private readonly candidates: () => readonly ScribeCandidate[]) {}
+  constructor(private readonly candidates: () => readonly ReporterCandidate[]) {}
 
   start(): void {
     this.timer ??= setInterval(() => this.check(), CHECK_MS);

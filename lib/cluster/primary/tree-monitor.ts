@@ -1,14 +1,14 @@
 import os from 'node:os';
 import type { Config } from '../../core/config';
 import type { EventMap, EventName, Events } from '../../core/events';
-import { PLANNED_SHARE } from '../../core/memory-plan';
-import { type Vitals, VitalsMeter } from '../../core/process-metrics';
+import { RECYCLE_THRESHOLD } from '../../core/memory-plan';
+import { type ProcessMetrics, ProcessMetricsSampler } from '../../core/process-metrics';
 import { NONE_SLOW, type RequestCounts, type Slowest, slowerOf, sumRequests } from '../../core/request-counts';
-import type { FigurePart, FigureSums, RecentEvent, TreePicture, TreeStats, Work, WorkerStatus } from '../status';
+import type { RecentEvent, Rollup, RollupCounters, TreeStats, TreeStatus, Work, WorkerStatus } from '../status';
 import type { MemoryWatch } from './memory-watch';
 import type { PhasedRestart } from './phased-restart';
-import type { Processor } from './processor';
-import type { Workers } from './worker-pool';
+import type { ProcessorSupervisor } from './processor';
+import type { WorkerPool } from './worker-pool';
 
 /** The primary's own figures are read at most so often, ms: each reading begins its percentiles anew. */
 const VITALS_MS = 1000;
@@ -18,32 +18,32 @@ export interface SightsOptions {
   readonly app: string;
   readonly config: Pick<Config, 'tree' | 'onHeroku' | 'web' | 'jobs' | 'shutdownTimeoutMs' | 'memoryLimitMb'>;
   readonly events: Events;
-  readonly workers: Workers;
-  readonly processor: Processor | undefined;
+  readonly workers: WorkerPool;
+  readonly processor: ProcessorSupervisor | undefined;
   readonly memory: MemoryWatch;
   readonly phased: PhasedRestart;
 }
 
 /** What the primary keeps for those who look at its tree: who it is, what has happened, how it fared. */
-export class TreeSights {
-  readonly figures: Figures;
+export class TreeMonitor {
+  readonly figures: Rollups;
   readonly rates: RecentRates;
   /** Where the tree listens. */
   address: string | null = null;
   /** Where the primary serves the web itself: what it last said of that. */
   single: WorkerStatus | null = null;
-  embedded: TreePicture['embedded'] = [];
+  embedded: TreeStatus['embedded'] = [];
   private stopping = false;
-  private readonly recent: RecentEvents;
-  private readonly meter = new VitalsMeter();
-  private vitals: Vitals = this.meter.read();
+  private readonly recent: EventBuffer;
+  private readonly meter = new ProcessMetricsSampler();
+  private vitals: ProcessMetrics = this.meter.read();
   private readAt = performance.now();
 
   constructor(private readonly options: SightsOptions) {
     const { events, workers, processor } = options;
-    this.recent = new RecentEvents(events);
+    this.recent = new EventBuffer(events);
     const requests = () => this.requests();
-    this.figures = new Figures({ requests, memory: () => this.memoryByProcess() });
+    this.figures = new Rollups({ requests, memory: () => this.memoryByProcess() });
     this.rates = new RecentRates(requests);
     workers.onTold = (status) => this.hear(status);
     if (!processor) return;
@@ -87,7 +87,7 @@ export class TreeSights {
   }
 
   /** @param stats of this moment. */
-  look(stats: TreeStats): TreePicture {
+  look(stats: TreeStats): TreeStatus {
     const { id, app, config, workers, processor, memory, phased } = this.options;
     const { web, jobs, memoryLimitMb } = config;
     return {
@@ -109,7 +109,7 @@ export class TreeSights {
         queues: jobs.queues.map((queue) => queue.name),
         weighted: jobs.weighted,
         latencyWarningMs: jobs.latencyWarningMs,
-        recycleAboveMb: memoryLimitMb === null ? null : memoryLimitMb * PLANNED_SHARE,
+        recycleAboveMb: memoryLimitMb === null ? null : memoryLimitMb * RECYCLE_THRESHOLD,
         drainMs: config.shutdownTimeoutMs,
       },
       rates: this.rates.read(),
@@ -129,7 +129,7 @@ export class TreeSights {
     return port === '' ? config.tree.name : `${config.tree.name}:${port}`;
   }
 
-  private readVitals(): Vitals {
+  private readVitals(): ProcessMetrics {
     if (performance.now() - this.readAt < VITALS_MS) return this.vitals;
     this.readAt = performance.now();
     this.vitals = this.meter.read();
@@ -180,7 +180,7 @@ const KEPT = 30;
 const LONGEST = 300;
 
 /** The last things that have happened in this process, newest first. */
-export class RecentEvents {
+export class EventBuffer {
   private readonly kept: RecentEvent[] = [];
 
   constructor(events: Events) {
@@ -264,7 +264,7 @@ export class RecentRates {
     this.slowestMs = Math.max(this.slowestMs, durationMs);
   }
 
-  read(): TreePicture['rates'] {
+  read(): TreeStatus['rates'] {
     const now = { at: this.now(), ...sumsOf(this.requests()) };
     const oldest = this.samples[0] ?? now;
     const before = this.samples.find((one) => one.at >= now.at - RATE_MS) ?? now;
@@ -272,7 +272,7 @@ export class RecentRates {
     const late = this.samples.filter((one) => one.at > now.at - SLOWEST_MS);
     return {
       requestsPerS: (now.requests - before.requests) / seconds,
-      turnedAway: now.turnedAway - oldest.turnedAway,
+      shed: now.shed - oldest.shed,
       serverErrors: now.serverErrors - oldest.serverErrors,
       slowestMs: Math.max(this.slowestMs, ...late.map((one) => one.slowestMs)),
     };
@@ -280,7 +280,7 @@ export class RecentRates {
 }
 
 /** How long one part of the figures is, ms. */
-export const PART_MS = 10_000;
+export const ROLLUP_INTERVAL_MS = 10_000;
 /** Parts that are kept until they are in Redis; of those before them the sums are kept. */
 const MOST_PARTS = 60;
 
@@ -291,8 +291,8 @@ export interface FigureSource {
 }
 
 /** Sums up what the children tell, in parts of ten seconds, until somebody has written them down. */
-export class Figures {
-  private parts: FigurePart[] = [];
+export class Rollups {
+  private parts: Rollup[] = [];
   private count = 0;
   private before: RequestCounts;
   private work = { processed: 0, failed: 0 };
@@ -304,7 +304,7 @@ export class Figures {
   }
 
   start(): void {
-    this.timer ??= setTimeout(() => this.tick(), PART_MS - (Date.now() % PART_MS));
+    this.timer ??= setTimeout(() => this.tick(), ROLLUP_INTERVAL_MS - (Date.now() % ROLLUP_INTERVAL_MS));
   }
 
   stop(): void {
@@ -321,7 +321,7 @@ export class Figures {
   }
 
   /** The parts after that number; those up to it are not needed any more. */
-  after(number: number): readonly FigurePart[] {
+  after(number: number): readonly Rollup[] {
     this.parts = this.parts.filter((part) => part.number > number);
     return this.parts;
   }
@@ -334,7 +334,7 @@ export class Figures {
     const sums = {
       requests: upToNow.requests - upToThen.requests,
       serverErrors: upToNow.serverErrors - upToThen.serverErrors,
-      turnedAway: upToNow.turnedAway - upToThen.turnedAway,
+      shed: upToNow.shed - upToThen.shed,
       processed: work.processed,
       failed: work.failed,
     };
@@ -350,7 +350,7 @@ export class Figures {
 
   private tick(): void {
     // The timer may be early by a millisecond.
-    this.cut(floorTo(Date.now() - PART_MS / 2));
+    this.cut(floorTo(Date.now() - ROLLUP_INTERVAL_MS / 2));
     this.timer = undefined;
     this.start();
   }
@@ -359,7 +359,7 @@ export class Figures {
     const [first, second] = this.parts;
     if (!first || !second) return;
     const sums = { ...second.sums };
-    for (const name of Object.keys(sums) as (keyof FigureSums)[]) sums[name] += first.sums[name];
+    for (const name of Object.keys(sums) as (keyof RollupCounters)[]) sums[name] += first.sums[name];
     const add = (name: 'duration' | 'queued') => second[name].map((count, i) => count + (first[name][i] ?? 0));
     const slowest = slowerOf(first.slowest, second.slowest);
     this.parts.splice(0, 2, { ...second, sums, duration: add('duration'), queued: add('queued'), slowest });
@@ -367,18 +367,18 @@ export class Figures {
 }
 
 function floorTo(at: number): number {
-  return Math.floor(at / PART_MS) * PART_MS;
+  return Math.floor(at / ROLLUP_INTERVAL_MS) * ROLLUP_INTERVAL_MS;
 }
 
 /** What the graphs and the rates tell of requests. */
 export function sumsOf({
   answered,
-  refused,
-}: RequestCounts): Pick<FigureSums, 'requests' | 'serverErrors' | 'turnedAway'> {
+  shed: refused,
+}: RequestCounts): Pick<RollupCounters, 'requests' | 'serverErrors' | 'shed'> {
   const total = (fits: (key: string) => boolean) =>
     Object.entries(answered).reduce((sum, [key, count]) => (fits(key) ? sum + count : sum), 0);
-  const turnedAway = Object.values(refused).reduce((sum, count) => sum + count, 0);
-  return { requests: total(() => true), serverErrors: total((key) => key.endsWith('5xx')), turnedAway };
+  const shed = Object.values(refused).reduce((sum, count) => sum + count, 0);
+  return { requests: total(() => true), serverErrors: total((key) => key.endsWith('5xx')), shed };
 }
 
 function since(now: readonly number[], before: readonly number[]): number[] {

@@ -7,13 +7,13 @@ import { sumRequests } from '../../core/request-counts';
 import { collectGarbage } from '../../internals/gc';
 import { toError } from '../../support/async';
 import { COMMANDS } from '../control/commands';
-import type { FigurePart, Operations, RecentEvent, TreePicture, TreeStats, TreeTotals, WorkerStats } from '../status';
+import type { Operations, RecentEvent, Rollup, TreeStats, TreeStatus, TreeTotals, WorkerStats } from '../status';
 import type { MemoryWatch, TreeMemory } from './memory-watch';
 import type { PhasedRestart } from './phased-restart';
-import type { Processor } from './processor';
-import type { TreeSights } from './tree-monitor';
+import type { ProcessorSupervisor } from './processor';
+import type { TreeMonitor } from './tree-monitor';
 import type { WorkerHandle } from './worker-handle';
-import type { Slot, Workers } from './worker-pool';
+import type { Slot, WorkerPool } from './worker-pool';
 
 /** A refusal that takes longer is told by the events of the tree only, ms. */
 const AT_ONCE_MS = 300;
@@ -21,11 +21,11 @@ const AT_ONCE_MS = 300;
 export interface TreeParts {
   readonly config: Pick<Config, 'stateDir' | 'memoryLimitMb' | 'log'>;
   /** Without slots where the tree has no workers. */
-  readonly workers: Workers;
-  readonly processor: Processor | undefined;
+  readonly workers: WorkerPool;
+  readonly processor: ProcessorSupervisor | undefined;
   readonly memory: MemoryWatch;
   readonly phased: PhasedRestart;
-  readonly sights: TreeSights;
+  readonly sights: TreeMonitor;
   readonly events: Events;
   readonly reopenLog: () => void;
   readonly stop: (reason: string) => Promise<never>;
@@ -42,12 +42,12 @@ export class TreeOperations implements Operations {
     return this.describeTree(this.parts.memory.measure());
   }
 
-  async look(): Promise<TreePicture> {
+  async look(): Promise<TreeStatus> {
     const { sights, memory } = this.parts;
     return sights.look(this.describeTree(memory.recent()));
   }
 
-  async figures(after: number): Promise<readonly FigurePart[]> {
+  async figures(after: number): Promise<readonly Rollup[]> {
     return this.parts.sights.figures.after(after);
   }
 
@@ -112,7 +112,7 @@ export class TreeOperations implements Operations {
   async phasedRestart(): Promise<void> {
     const { phased, processor, memory } = this.parts;
     await phased.run();
-    await phased.conclude(async () => processor?.renew((pid) => memory.orderForProcess(pid)));
+    await phased.conclude(async () => processor?.restart((pid) => memory.orderForProcess(pid)));
   }
 
   async restart(): Promise<void> {
@@ -122,7 +122,7 @@ export class TreeOperations implements Operations {
       workers.replace(slot, 'asked', i === 0 ? 'start-first' : 'drain-first'),
     );
     const results = await Promise.all(renewals);
-    await processor?.renew(() => 'drain-first');
+    await processor?.restart(() => 'drain-first');
     const failed = results.find((result) => !result.replaced);
     if (failed && !failed.replaced) throw new UserError(`not every worker came back: ${failed.reason}`);
   }

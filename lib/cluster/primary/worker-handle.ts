@@ -6,8 +6,8 @@ import { closeConnection } from '../../internals/socket-handoff';
 import { type Deadline, type Deferred, deferred } from '../../support/async';
 import { reportOutput } from '../child-process';
 import { type AskMessage, type BootFailure, type FromWorker, isOurs, type ToWorker } from '../messages';
-import { BegunReader } from '../request-journal';
-import type { Death, RestartReason, WorkerStatus, WorkInFlight } from '../status';
+import { RequestJournalReader } from '../request-journal';
+import type { RestartReason, Termination, WorkerStatus, WorkInFlight } from '../status';
 import type { Taker } from './listener';
 
 /** A worker that is well says within milliseconds that it has a connection, ms. */
@@ -22,17 +22,17 @@ export interface WorkerExit {
 }
 
 /** What a worker asks of the others, through the primary. */
-export interface WorkerPool {
+export interface PoolCallbacks {
   /** Finds another worker for the connection. */
-  giveAway(connection: Connection): void;
+  handOff(connection: Connection): void;
   /** The worker may be given a connection again. */
   free(): void;
   /** Does what the worker asks of the whole tree. */
   answer(asked: AskMessage): Promise<ToWorker>;
   /** The worker has told of itself. */
-  told(status: WorkerStatus): void;
+  reported(status: WorkerStatus): void;
   /** The worker wants to be replaced: it was signalled alone, or had an error that nobody caught. */
-  leave(handle: WorkerHandle): void;
+  requestReplacement(handle: WorkerHandle): void;
 }
 
 /** A web worker as the primary knows it. Judged by its `exit`, never by `disconnect`, which a killed worker may not emit. */
@@ -46,7 +46,7 @@ export class WorkerHandle implements Taker {
   /** Killed because it did not boot, or did not answer, in time. */
   timedOut = false;
   /** Of one that was killed for it. */
-  silence: { readonly silentMs: number; readonly doing: string | null } | undefined;
+  silence: { readonly heartbeatAgeMs: number; readonly doing: string | null } | undefined;
   /** When it is cut off, once it drains. */
   drainUntil: Date | undefined;
   /** By its last word, all its slots are in use. */
@@ -68,18 +68,18 @@ export class WorkerHandle implements Taker {
   /** The same when it was asked how many have come. One question at a time: its answer is of the connection at hand. */
   private asked: number | undefined;
   /** What it last wrote to standard error. */
-  private readonly lastErrors: () => readonly string[];
+  private readonly recentStderr: () => readonly string[];
   private snapshot: Deferred<string> | undefined;
-  private begun: BegunReader | undefined;
+  private begun: RequestJournalReader | undefined;
 
   constructor(
     private readonly worker: ClusterWorker,
     readonly slot: number,
     readonly phase: number,
-    private readonly pool: WorkerPool,
+    private readonly pool: PoolCallbacks,
     events: Events,
   ) {
-    this.lastErrors = reportOutput(worker.process, `web.${slot}`, events);
+    this.recentStderr = reportOutput(worker.process, `web.${slot}`, events);
     worker.on('message', (message: unknown, connection: unknown) => this.hear(message, connection as ConnectionHandle));
     worker.once('exit', (code: number | null, signal: string | null) => {
       this.current = 'exited';
@@ -104,7 +104,7 @@ export class WorkerHandle implements Taker {
   }
 
   /** Milliseconds since it was last heard of. */
-  get silentMs(): number {
+  get heartbeatAgeMs(): number {
     return performance.now() - this.heardAt;
   }
 
@@ -131,7 +131,7 @@ export class WorkerHandle implements Taker {
   }
 
   /** The request that it began last, finished or not: read where it wrote it, without asking. */
-  get lastBegun(): WorkInFlight | undefined {
+  get lastRequest(): WorkInFlight | undefined {
     return this.begun?.read();
   }
 
@@ -140,33 +140,33 @@ export class WorkerHandle implements Taker {
     return this.wasReady ? 'crash' : 'boot';
   }
 
-  death(words: string): Death {
-    const { silentMs = null, doing = null } = this.silence ?? {};
-    return { at: new Date().toISOString(), reason: this.deathReason, words, silentMs, doing };
+  death(words: string): Termination {
+    const { heartbeatAgeMs = null, doing = null } = this.silence ?? {};
+    return { at: new Date().toISOString(), reason: this.deathReason, words, heartbeatAgeMs, doing };
   }
 
   /** Why it ended, for a person: its own words where it left some. */
-  lastWords(code: number | null, signal: string | null): string {
+  exitMessage(code: number | null, signal: string | null): string {
     if (this.timedOut) return 'it was not ready in time';
-    const printed = this.lastErrors().join(' / ');
+    const printed = this.recentStderr().join(' / ');
     return this.failure?.message ?? (printed || (signal ? `it was ended by ${signal}` : `it exited with code ${code}`));
   }
 
   /** Asks for short connections; resolves when requests have ceased or `atMostMs` is over. */
-  async becomePolite(atMostMs: number): Promise<void> {
+  async enterLameDuck(atMostMs: number): Promise<void> {
     if (this.current !== 'ready') return;
     this.send({ catamount: 'polite', atMostMs });
     await this.calm.promise;
   }
 
   /** Lets it finish what is in flight; resolves at its exit. The caller decides on killing. */
-  async drain(deadline: Deadline, passOn: boolean): Promise<void> {
+  async drain(deadline: Deadline, handOff: boolean): Promise<void> {
     if (this.current === 'exited') return;
     if (this.current !== 'draining') {
       this.current = 'draining';
       this.wasDraining = true;
       this.drainUntil = new Date(Date.now() + deadline.remaining());
-      this.send({ catamount: 'drain', remainingMs: deadline.remaining(), passOn });
+      this.send({ catamount: 'drain', remainingMs: deadline.remaining(), handOff });
     }
     await this.exited.promise;
   }
@@ -190,7 +190,7 @@ export class WorkerHandle implements Taker {
     this.send({ catamount: 'count' });
   }
 
-  appointScribe(on: boolean): void {
+  setReporter(on: boolean): void {
     this.send({ catamount: 'scribe', on });
   }
 
@@ -231,7 +231,7 @@ export class WorkerHandle implements Taker {
   private takeBack(): void {
     const { unconfirmed } = this;
     this.unconfirmed = undefined;
-    if (unconfirmed) this.pool.giveAway(unconfirmed);
+    if (unconfirmed) this.pool.handOff(unconfirmed);
     this.pool.free();
   }
 
@@ -253,13 +253,13 @@ export class WorkerHandle implements Taker {
       case 'ready':
         if (this.current === 'booting') this.current = 'ready';
         this.readyAt ??= performance.now();
-        if (message.begunFile !== undefined) this.begun ??= BegunReader.take(message.begunFile);
+        if (message.begunFile !== undefined) this.begun ??= RequestJournalReader.take(message.begunFile);
         this.ready.resolve();
         break;
       case 'heartbeat':
         this.lastCheckin = new Date();
         this.status = message.status;
-        this.pool.told(message.status);
+        this.pool.reported(message.status);
         break;
       case 'heap-snapshot':
         this.snapshot?.resolve(message.file);
@@ -272,7 +272,7 @@ export class WorkerHandle implements Taker {
         this.send({ catamount: 'bye' });
         break;
       case 'leave':
-        this.pool.leave(this);
+        this.pool.requestReplacement(this);
         break;
       case 'ask':
         void this.pool.answer(message).then((answer) => this.send(answer));
@@ -288,7 +288,7 @@ export class WorkerHandle implements Taker {
         this.pool.free();
         break;
       case 'pass-on':
-        this.pool.giveAway(connection);
+        this.pool.handOff(connection);
         break;
       case 'failed':
         this.failure = message;

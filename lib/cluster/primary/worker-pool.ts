@@ -6,13 +6,13 @@ import { type RequestCounts, sumByKey, sumRequests } from '../../core/request-co
 import type { Connection } from '../../internals/socket-handoff';
 import { Deadline, type Deferred, deferred } from '../../support/async';
 import { CHILD_STDIO, childFlags } from '../child-process';
-import { type AskMessage, answerAsked, type ToWorker } from '../messages';
-import type { Death, NextTry, Operations, RestartReason, SlotPicture, TreeTotals, WorkerStatus } from '../status';
+import { type AskMessage, answerRequest, type ToWorker } from '../messages';
+import type { NextTry, Operations, RestartReason, SlotStatus, Termination, TreeTotals, WorkerStatus } from '../status';
 import { Respawn, type RespawnOptions } from './child-handle';
 import { Listener } from './listener';
-import type { ScribeCandidate } from './reporter-election';
+import type { ReporterCandidate } from './reporter-election';
 import { forkWorkers } from './throng';
-import { WorkerHandle, type WorkerPool } from './worker-handle';
+import { type PoolCallbacks, WorkerHandle } from './worker-handle';
 
 /** How long a stopping tree goes on accepting, ms, until the router in front has stopped sending. */
 const POLITE_MS = 1500;
@@ -36,11 +36,11 @@ export type Replacement =
   | { readonly replaced: false; readonly reason: string; readonly hopeless: boolean };
 
 /** The web workers by slot (0..n-1): forked through throng, revived with back-off, replaced one by one, drained on stop. */
-export class Workers implements WorkerPool {
+export class WorkerPool implements PoolCallbacks {
   readonly slots: Slot[];
   /** The generation that is forked now. */
   phase = 0;
-  readonly ledger = new Ledger();
+  readonly ledger = new LifetimeCounters();
   /** Hears every report of a worker. */
   onTold: (status: WorkerStatus) => void = () => undefined;
   private readonly booted = deferred();
@@ -74,17 +74,17 @@ export class Workers implements WorkerPool {
     cluster.on('fork', (worker) => this.adopt(worker));
     this.expecting.push(...this.slots);
     void forkWorkers({ count: this.slots.length, graceMs: this.config.shutdownTimeoutMs + 5000 });
-    this.watch = setInterval(() => this.killSilent(), WATCH_MS);
+    this.watch = setInterval(() => this.killUnresponsive(), WATCH_MS);
     await this.booted.promise;
     return address;
   }
 
   /** For the tree's place in Redis. */
-  get scribes(): ScribeCandidate[] {
+  get scribes(): ReporterCandidate[] {
     return this.handles.map((handle) => ({
       pid: handle.pid,
-      fit: handle.state === 'ready' && handle.silentMs < FIT_MS,
-      appoint: (on) => handle.appointScribe(on),
+      fit: handle.state === 'ready' && handle.heartbeatAgeMs < FIT_MS,
+      appoint: (on) => handle.setReporter(on),
     }));
   }
 
@@ -102,7 +102,7 @@ export class Workers implements WorkerPool {
     clearInterval(this.watch);
     for (const slot of this.slots) slot.respawn.cancel();
     const soon = Math.min(POLITE_MS, deadline.remaining() / 4);
-    await deadline.wait(Promise.all(this.handles.map((handle) => handle.becomePolite(soon))));
+    await deadline.wait(Promise.all(this.handles.map((handle) => handle.enterLameDuck(soon))));
     await this.listener.close(deadline);
     const [last, ...others] = this.handles;
     const killed = await Promise.all(others.map((handle) => this.drainOrKill(handle, deadline, true)));
@@ -125,7 +125,7 @@ export class Workers implements WorkerPool {
     if (order === 'drain-first') await this.drainOrKill(old, Deadline.after(this.config.shutdownTimeoutMs), true);
     if (this.stopping) return { replaced: false, reason: 'the tree is stopping', hopeless: true };
     const successor = await this.fork(slot);
-    const died = successor.exited.promise.then(({ code, signal }) => successor.lastWords(code, signal));
+    const died = successor.exited.promise.then(({ code, signal }) => successor.exitMessage(code, signal));
     const failure = await Promise.race([successor.ready.promise.then(() => undefined), died]);
     if (failure !== undefined) {
       const hopeless = successor.timedOut || successor.failure?.final === true;
@@ -163,8 +163,8 @@ export class Workers implements WorkerPool {
   }
 
   /** @returns whether it, or a request of its, had to be cut off. */
-  private async drainOrKill(handle: WorkerHandle, deadline: Deadline, passOn: boolean): Promise<boolean> {
-    if ((await deadline.wait(handle.drain(deadline.earlier(1000), passOn))) === 'late')
+  private async drainOrKill(handle: WorkerHandle, deadline: Deadline, handOff: boolean): Promise<boolean> {
+    if ((await deadline.wait(handle.drain(deadline.minus(1000), handOff))) === 'late')
       this.kill(handle, 'the deadline is over');
     const { code } = await handle.exited.promise;
     return code !== 0;
@@ -174,17 +174,17 @@ export class Workers implements WorkerPool {
    * No heartbeat means a blocked event loop (a slow request does not block it), or a stopped process: it is past asking.
    * What it was doing, by its last heartbeat and its own note, is said first.
    */
-  private killSilent(): void {
+  private killUnresponsive(): void {
     for (const handle of this.handles) {
       handle.lookForLost();
-      if (handle.state !== 'ready' || handle.silentMs < this.config.web.workerTimeoutMs) continue;
+      if (handle.state !== 'ready' || handle.heartbeatAgeMs < this.config.web.workerTimeoutMs) continue;
       handle.timedOut = true;
       const inFlight = handle.status?.in_flight ?? [];
-      const { slot, pid, lastBegun } = handle;
-      const silentMs = Math.round(handle.silentMs);
-      handle.silence = { silentMs, doing: (inFlight[0] ?? lastBegun)?.what ?? null };
-      this.events.emit('worker.silent', { slot, pid, silentMs, inFlight, lastBegun: lastBegun ?? null });
-      this.kill(handle, `not heard of for ${Math.round(silentMs / 1000)} s`);
+      const { slot, pid, lastRequest } = handle;
+      const heartbeatAgeMs = Math.round(handle.heartbeatAgeMs);
+      handle.silence = { heartbeatAgeMs, doing: (inFlight[0] ?? lastRequest)?.what ?? null };
+      this.events.emit('worker.silent', { slot, pid, heartbeatAgeMs, inFlight, lastRequest: lastRequest ?? null });
+      this.kill(handle, `not heard of for ${Math.round(heartbeatAgeMs / 1000)} s`);
     }
   }
 
@@ -200,7 +200,7 @@ export class Workers implements WorkerPool {
   }
 
   answer(asked: AskMessage): Promise<ToWorker> {
-    return answerAsked(this.operations, asked);
+    return answerRequest(this.operations, asked);
   }
 
   private fork(slot: Slot): Promise<WorkerHandle> {
@@ -261,10 +261,10 @@ export class Workers implements WorkerPool {
       slot.outgoing = undefined;
       return;
     }
-    this.revive(slot, handle, handle.lastWords(code, signal));
+    this.scheduleRestart(slot, handle, handle.exitMessage(code, signal));
   }
 
-  private revive(slot: Slot, dead: WorkerHandle, reason: string): void {
+  private scheduleRestart(slot: Slot, dead: WorkerHandle, reason: string): void {
     if (!dead.wasReady) slot.bootDeaths++;
     if (this.everReady.size === 0 && (dead.failure?.final || slot.bootDeaths >= HOPELESS_DEATHS)) {
       this.booted.reject(bootError(dead, slot.bootDeaths, reason));
@@ -277,18 +277,18 @@ export class Workers implements WorkerPool {
     this.events.emit('worker.respawn', { slot: slot.index, ...wait });
   }
 
-  told(status: WorkerStatus): void {
+  reported(status: WorkerStatus): void {
     this.onTold(status);
   }
 
-  leave(handle: WorkerHandle): void {
+  requestReplacement(handle: WorkerHandle): void {
     setTimeout(() => {
       const slot = this.slots[handle.slot];
       if (slot?.handle === handle) void this.replace(slot, 'asked', 'start-first');
     }, LEAVE_PAUSE_MS);
   }
 
-  giveAway(connection: Connection): void {
+  handOff(connection: Connection): void {
     this.listener.handOut(connection);
   }
 
@@ -312,7 +312,7 @@ export class Slot {
   bootDeaths = 0;
   readonly restarts: Partial<Record<RestartReason, number>> = {};
   /** How the last one that died here did so. */
-  death: Death | null = null;
+  death: Termination | null = null;
   nextTry: NextTry | null = null;
   readonly respawn: Respawn;
   /** Set while a fork for this slot is on its way. */
@@ -333,7 +333,7 @@ export class Slot {
     this.restarts[reason] = (this.restarts[reason] ?? 0) + 1;
   }
 
-  picture(): SlotPicture {
+  picture(): SlotStatus {
     const drains = this.handles.find((handle) => handle.state === 'draining');
     return {
       index: this.index,
@@ -352,7 +352,7 @@ export class Slot {
 }
 
 /** What workers have counted in all, those that are gone included: whoever dies or is scaled away, no sum goes back. */
-export class Ledger {
+export class LifetimeCounters {
   private readonly living = new Set<WorkerHandle>();
   private requestsOfGone: RequestCounts = sumRequests([]);
   private cpuOfGone: Readonly<Record<string, number>> = {};

@@ -1,4 +1,4 @@
-import { CronBoard } from '../cron/cron-table';
+import { CronTable } from '../cron/cron-table';
 import { ProcessList } from '../processes/process-list';
 import { DeadSet } from '../sets/dead-set';
 import type { SetName } from '../sets/entry';
@@ -59,8 +59,8 @@ export class JobAdmin {
     return new Queues(this.sources);
   }
 
-  get cron(): CronBoard {
-    return new CronBoard(this.sources.knex, this.sources);
+  get cron(): CronTable {
+    return new CronTable(this.sources.knex, this.sources);
   }
 
   get processes(): ProcessList {

@@ -1,5 +1,5 @@
 import type { JsonValue } from '../../core/execution-context';
-import type { ArgumentFilter, ShownLengths } from '../../core/redact';
+import type { Redactor, ShownLengths } from '../../core/redact';
 import { snakeCase } from '../../support/snake-case';
 import type { JobLookup } from '../definition/job-class';
 import { type BusyJob, type ListedProcess, processName } from '../processes/process-list';
@@ -59,7 +59,7 @@ export interface JobJsonRules {
   readonly everything: boolean;
   /** Classes say whether their arguments may be seen. */
   readonly jobs: JobLookup;
-  readonly redactor: ArgumentFilter;
+  readonly redactor: Redactor;
 }
 
 /** @param lengths how much of each value is shown. Default: as much as belongs into a line. */
@@ -144,12 +144,12 @@ export function busyJobJson(
 }
 
 /** A job processor; its jobs are told by themselves (`busyJobJson`). */
-export function processJson({ busy: _, busyCount, startedAt, silentMs, ...process }: ListedProcess): object {
+export function processJson({ busy: _, busyCount, startedAt, heartbeatAgeMs, ...process }: ListedProcess): object {
   return {
     process: processName(process),
     ...(snakeCase(process) as object),
     started_at: new Date(startedAt).toISOString(),
     busy: busyCount,
-    heartbeat_age_ms: silentMs,
+    heartbeat_age_ms: heartbeatAgeMs,
   };
 }

@@ -5,7 +5,7 @@ import { snakeCase } from '../../support/snake-case';
 import { deleteOverdue, overdueByQueue } from '../outbox/table';
 import { HELD_KEY, keyPrefix, OUTCOME_LUA, queueKey, WAKE_CHANNEL } from '../queue/keys';
 import { forgetPause, keepPause, knownQueues, type QueueStatus, readQueues, writePause } from '../queue/queue-status';
-import { settleRows } from '../sets/move-script';
+import { completeRows } from '../sets/move-script';
 import { InvalidRequestError, type SetSources } from '../sets/query';
 
 const ANSWER_MS = 5000;
@@ -96,7 +96,7 @@ export class Queues {
         jobs += count;
       });
       jobs += await clearQueue(redis, name, (ids) =>
-        settleRows(
+        completeRows(
           this.sources,
           ids.map((id) => ({ id, queue: name })),
         ),

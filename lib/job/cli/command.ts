@@ -1,11 +1,11 @@
 import { EXIT, UserError } from '../../core/errors';
-import { ArgumentFilter } from '../../core/redact';
+import { Redactor } from '../../core/redact';
 import { type Duration, parseDuration } from '../../support/duration';
-import { closest } from '../../support/text';
+import { didYouMean } from '../../support/text';
 import type { JobAdmin } from '../admin/job-admin';
 import type { JobJsonRules } from '../admin/job-json';
 import { type JobClass, jobNameOf } from '../definition/job-class';
-import type { JobEquipment } from '../enqueue/enqueue';
+import type { JobDependencies } from '../enqueue/enqueue';
 import type { JobRegistry } from '../job-registry';
 import { checkFilter, type JobFilter } from '../sets/query';
 import type { Terminal } from './terminal';
@@ -14,7 +14,7 @@ import type { Terminal } from './terminal';
 export interface CommandContext {
   readonly admin: JobAdmin;
   readonly registry: JobRegistry;
-  readonly equipment: JobEquipment;
+  readonly equipment: JobDependencies;
   readonly terminal: Terminal;
   /** Has the jobs of a database that was copied run here. @returns false when it belonged here already. */
   readonly adopt: () => Promise<boolean>;
@@ -173,7 +173,7 @@ export function wrongUsage(message: string): UserError {
 
 /** Who types commands may see all but what the app's filters and classes redact. */
 export function rulesOf({ registry, equipment }: CommandContext): JobJsonRules {
-  return { everything: true, jobs: registry, redactor: new ArgumentFilter(equipment.setup?.filterArguments) };
+  return { everything: true, jobs: registry, redactor: new Redactor(equipment.setup?.filterArguments) };
 }
 
 /** @throws UserError that suggests another name for a queue that does not exist. */
@@ -205,7 +205,7 @@ export function unknownName(kind: string, name: string, known: readonly string[]
 
 /** ` Did you mean jobs list?`, or nothing. @param before what is typed before that word. */
 export function suggestion(given: string, known: readonly string[], before = ''): string {
-  const near = closest(given, known);
+  const near = didYouMean(given, known);
   return near === undefined ? '' : ` Did you mean ${before}${near}?`;
 }
 

@@ -1,7 +1,7 @@
 import { UserError } from '../../core/errors';
 import type { JsonValue } from '../../core/execution-context';
 import { toError } from '../../support/async';
-import { printable } from '../../support/text';
+import { escapeControls } from '../../support/text';
 import { table } from '../../support/text-table';
 import { type CronListing, cronJson } from '../cron/cron-table';
 import type { EnqueuedJob, JobClass, JobOptions } from '../definition/job-class';
@@ -152,9 +152,9 @@ export const CRON: readonly JobCommand[] = [
 function listing({ terminal }: CommandContext, listed: readonly CronListing[]): Answer {
   const heading = ['name', 'times', 'zone', 'next', 'last', 'missed', 'caught up', 'state'];
   const rows = listed.map((one) => [
-    printable(one.name),
-    printable(one.spec),
-    printable(one.timeZone),
+    escapeControls(one.name),
+    escapeControls(one.spec),
+    escapeControls(one.timeZone),
     shortMoment(one.nextTick?.toISOString() ?? null),
     shortMoment(one.lastTick?.toISOString() ?? null),
     String(one.missed),

@@ -1,5 +1,5 @@
 import { fromNow } from '../../support/duration';
-import { byText, countOf, countText, printable } from '../../support/text';
+import { compareText, countText, escapeControls, pluralize } from '../../support/text';
 import { fit, table } from '../../support/text-table';
 import type { JobAdmin } from '../admin/job-admin';
 import { busyJobJson, type JobJson, jobJson } from '../admin/job-json';
@@ -88,7 +88,7 @@ async function listSet(context: CommandContext, set: StoredSet, request: ListReq
     notes:
       inOutbox === 0
         ? []
-        : [`${countOf(inOutbox, 'more job')} due in the outbox: a job processor copies what is there to its queue.`],
+        : [`${pluralize(inOutbox, 'more job')} due in the outbox: a job processor copies what is there to its queue.`],
     text: `${[...lines, summary(set, request, jobs.length, { total, complete, more: next !== undefined, next })].join('\n')}\n`,
   };
 }
@@ -122,12 +122,12 @@ async function listBusy(context: CommandContext, request: ListRequest): Promise<
   const all = (await context.admin.processes.list())
     .flatMap((process) => process.busy.map((job) => busyJobJson(job, process)))
     .filter((job) => (queues?.includes(job.queue) ?? true) && (name === undefined || job.class === name))
-    .sort((a, b) => byText(a.started_at, b.started_at));
+    .sort((a, b) => compareText(a.started_at, b.started_at));
   if (all.length === 0) checkClass(context, name);
   const jobs = all.slice(offset, offset + limit);
   const rows = jobs.map((job) => [
-    printable(job.id),
-    printable(job.class),
+    escapeControls(job.id),
+    escapeControls(job.class),
     job.queue,
     String(job.attempt),
     shortMoment(job.started_at),
@@ -160,7 +160,7 @@ function summary(set: string, request: ListRequest, shown: number, extent: Exten
   const { total, complete, more, next } = extent;
   if (total === 0)
     return FILTERS.some((name) => request[name] !== undefined) ? `No ${set} job matches.` : `${NO_JOBS[set]}`;
-  const all = `${complete ? '' : 'more than '}${countOf(total, 'job')}`;
+  const all = `${complete ? '' : 'more than '}${pluralize(total, 'job')}`;
   if (shown === 0) return `Nothing on this page, of ${all}.`;
   if (shown === total) return all;
   const place = after === undefined ? `${countText(offset + 1)}–${countText(offset + shown)}` : countText(shown);
@@ -184,9 +184,9 @@ function jobRows(jobs: readonly JobJson[], names: readonly ColumnName[], columns
 function cell(job: JobJson, name: ColumnName, names: readonly ColumnName[], columns: number | undefined): string {
   switch (name) {
     case 'id':
-      return printable(job.id);
+      return escapeControls(job.id);
     case 'class':
-      return printable(job.class ?? NONE);
+      return escapeControls(job.class ?? NONE);
     case 'queue':
       return job.queue;
     case 'failed':
@@ -205,13 +205,13 @@ function cell(job: JobJson, name: ColumnName, names: readonly ColumnName[], colu
 /** As `jobs enqueue` takes them. */
 export function argumentsText({ args, unreadable }: JobJson): string {
   if (args === null) return unreadable === null ? REDACTED : UNREADABLE;
-  return printable(JSON.stringify(args));
+  return escapeControls(JSON.stringify(args));
 }
 
 /** The first line of its latest error. */
 function errorText({ errors, reason, unreadable }: JobJson): string {
   const [first = ''] = (errors[0]?.message ?? reason ?? unreadable ?? NONE).split('\n');
-  return printable(first);
+  return escapeControls(first);
 }
 
 /** `5 min ago`, for a column of a table. */

@@ -1,5 +1,5 @@
 import { UserError } from '../../core/errors';
-import { countOf, countText } from '../../support/text';
+import { countText, pluralize } from '../../support/text';
 import { actionsOn, type ListedSet, SETS_BY_ACTION } from '../admin/job-admin';
 import type { SetName } from '../sets/entry';
 import { checkRef, type JobAction, type JobFilter, type JobRef } from '../sets/query';
@@ -117,7 +117,7 @@ async function moveByIds(
   }
   return {
     json: { action, moved, refused },
-    text: moved.length === 0 ? '' : `${DONE[action]} ${countOf(moved.length, 'job')}.\n`,
+    text: moved.length === 0 ? '' : `${DONE[action]} ${pluralize(moved.length, 'job')}.\n`,
     notes: refused.map(({ reason }) => reason),
     ok: refused.length === 0,
   };
@@ -174,7 +174,7 @@ async function moveAll(
     checkClass(context, filter.class);
     return { json: { action, set, moved: 0, complete: true }, text: `No ${set} job matches.\n` };
   }
-  await confirmed(context, yes, `${action} ${countOf(count, `${set} job`)}`);
+  await confirmed(context, yes, `${action} ${pluralize(count, `${set} job`)}`);
   const onProgress = (done: number) => terminal.progress(`${countText(done)} of ${countText(count)}`);
   const { moved, complete } = await terminal.interruptible((signal) =>
     admin.act(action, set, { filter }, { at, limit, signal, onProgress }),
@@ -182,7 +182,7 @@ async function moveAll(
   const interrupted = !complete && moved < count;
   return {
     json: { action, set, moved, complete },
-    text: `${DONE[action]} ${countOf(moved, `${set} job`)}.\n`,
+    text: `${DONE[action]} ${pluralize(moved, `${set} job`)}.\n`,
     notes: interrupted ? ['It was interrupted; the same command goes on where it ended.'] : [],
     ok: !interrupted,
   };

@@ -1,9 +1,9 @@
 import { UserError } from '../../core/errors';
-import { elapsed, shortTime } from '../../support/duration';
-import { printable } from '../../support/text';
+import { formatDuration, formatSpan } from '../../support/duration';
+import { escapeControls } from '../../support/text';
 import { table } from '../../support/text-table';
 import { processJson } from '../admin/job-json';
-import type { ListedProcess, ProcessOrder } from '../processes/process-list';
+import type { ListedProcess, ProcessorCommand } from '../processes/process-list';
 import { processName } from '../processes/process-list';
 import { type Answer, type CommandContext, type JobCommand, unknownName } from './command';
 
@@ -19,7 +19,7 @@ const PROCESSES_LIST: JobCommand = {
   prepare: () => async (context) => listing(context, await context.admin.processes.list()),
 };
 
-const COMMANDS: Readonly<Record<ProcessOrder, readonly [help: string, done: string]>> = {
+const COMMANDS: Readonly<Record<ProcessorCommand, readonly [help: string, done: string]>> = {
   quiet: ['have one of them, wherever it is, fetch no more jobs', 'was told to fetch no more jobs'],
   resume: ['have it fetch jobs again', 'was told to fetch jobs again'],
   stop: [
@@ -30,7 +30,7 @@ const COMMANDS: Readonly<Record<ProcessOrder, readonly [help: string, done: stri
 
 export const PROCESSES: readonly JobCommand[] = [
   PROCESSES_LIST,
-  ...(Object.keys(COMMANDS) as ProcessOrder[]).map(
+  ...(Object.keys(COMMANDS) as ProcessorCommand[]).map(
     (command): JobCommand => ({
       name: `processes ${command}`,
       operands: [{ name: 'PROCESS' }],
@@ -42,7 +42,7 @@ export const PROCESSES: readonly JobCommand[] = [
         async ({ admin }) => {
           const found = find(await admin.processes.list(), name);
           const { identity } = found;
-          const sent = await admin.processes.tell(identity, command);
+          const sent = await admin.processes.send(identity, command);
           if (!sent) throw new UserError(`The job processor ${name} has just ended.`);
           const process = processName(found);
           return { json: { process, identity, command }, text: `${process} ${COMMANDS[command][1]}.\n` };
@@ -64,11 +64,11 @@ function listing({ terminal }: CommandContext, listed: readonly ListedProcess[])
   const heading = ['process', 'app', 'busy', 'memory', 'lag p99', 'up', 'state', 'queues'];
   const rows = listed.map((one) => [
     processName(one),
-    printable(one.app),
+    escapeControls(one.app),
     `${one.busyCount}/${one.concurrency}`,
     `${Math.round(one.rssMb)} MB`,
     `${Math.round(one.lagP99Ms)} ms`,
-    elapsed(Date.now() - one.startedAt),
+    formatSpan(Date.now() - one.startedAt),
     stateOf(one),
     one.queues.join(', '),
   ]);
@@ -81,7 +81,7 @@ function listing({ terminal }: CommandContext, listed: readonly ListedProcess[])
   };
 }
 
-function stateOf({ silentMs, stopping, quiet }: ListedProcess): string {
-  if (silentMs >= UNRESPONSIVE_AFTER_MS) return `unresponsive for ${shortTime(silentMs)}`;
+function stateOf({ heartbeatAgeMs, stopping, quiet }: ListedProcess): string {
+  if (heartbeatAgeMs >= UNRESPONSIVE_AFTER_MS) return `unresponsive for ${formatDuration(heartbeatAgeMs)}`;
   return stopping ? 'stopping' : quiet ? 'quiet' : 'ready';
 }

@@ -1,9 +1,9 @@
-import { shortTime } from '../../support/duration';
-import { countOf, countText } from '../../support/text';
+import { formatDuration } from '../../support/duration';
+import { countText, pluralize } from '../../support/text';
 import { table } from '../../support/text-table';
 import { type ListedQueue, queueJson } from '../admin/queues';
 import type { ListedProcess } from '../processes/process-list';
-import type { HistoryRow } from '../stats/history';
+import type { ClassSummary } from '../stats/history';
 import { type Answer, BOTH, type CommandContext, checkQueues, confirmed, type JobCommand } from './command';
 import { shortMoment } from './list';
 
@@ -69,12 +69,12 @@ async function clear(context: CommandContext, queue: string, yes: boolean): Prom
   await checkQueues(context, [queue]);
   const [status] = await queues.list([queue]);
   const count = (status?.waiting ?? 0) + (status?.blocked ?? 0) + (status?.inOutbox ?? 0);
-  if (count > 0) await confirmed(context, yes, `delete ${countOf(count, 'job')} that wait in ${queue}`);
+  if (count > 0) await confirmed(context, yes, `delete ${pluralize(count, 'job')} that wait in ${queue}`);
   const deleted = count === 0 ? 0 : await queues.clear(queue);
   return {
     json: { queue, deleted },
     text:
-      count === 0 ? `Nothing waits in ${queue}.\n` : `Deleted ${countOf(deleted, 'job')} that waited in ${queue}.\n`,
+      count === 0 ? `Nothing waits in ${queue}.\n` : `Deleted ${pluralize(deleted, 'job')} that waited in ${queue}.\n`,
   };
 }
 
@@ -90,8 +90,8 @@ export const STATS: JobCommand = {
 };
 
 interface Tally {
-  readonly total: HistoryRow;
-  readonly today: HistoryRow | undefined;
+  readonly total: ClassSummary;
+  readonly today: ClassSummary | undefined;
 }
 
 async function stats({ admin, terminal }: CommandContext): Promise<Answer> {
@@ -130,7 +130,7 @@ async function stats({ admin, terminal }: CommandContext): Promise<Answer> {
 function busyText(processes: readonly ListedProcess[], busy: number): string {
   if (processes.length === 0) return '0: no job processor is alive';
   const capacity = processes.reduce((sum, one) => sum + one.concurrency, 0);
-  return `${countText(busy)} of ${countText(capacity)}, in ${countOf(processes.length, 'job processor')}`;
+  return `${countText(busy)} of ${countText(capacity)}, in ${pluralize(processes.length, 'job processor')}`;
 }
 
 const HEADING = ['queue', 'waiting', 'running', 'blocked', 'in outbox', 'latency', 'state'];
@@ -143,7 +143,7 @@ function queueRow(queue: ListedQueue): string[] {
     countText(queue.active),
     countText(queue.blocked),
     queue.inOutbox === undefined ? UNKNOWN : countText(queue.inOutbox),
-    shortTime(queue.latencyMs),
+    formatDuration(queue.latencyMs),
     paused ? `paused ${shortMoment(paused.since.toISOString())} by ${paused.by}` : 'open',
   ];
 }
@@ -154,7 +154,7 @@ function both({ total, today }: Tally, what: 'processed' | 'failed'): string {
   return `${countText(total[what])}${sinceMidnight}`;
 }
 
-function counts({ processed, failed, retried, dead, discarded }: HistoryRow): object {
+function counts({ processed, failed, retried, dead, discarded }: ClassSummary): object {
   return { processed, failed, retried, dead, discarded };
 }
 

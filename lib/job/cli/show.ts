@@ -1,7 +1,7 @@
 import { UserError } from '../../core/errors';
 import { WHOLE } from '../../core/redact';
-import { shortTime } from '../../support/duration';
-import { countText, printable, printableLines } from '../../support/text';
+import { formatDuration } from '../../support/duration';
+import { countText, escapeControls, printableLines } from '../../support/text';
 import { type JobErrorJson, type JobJson, jobJson, type WhyRedacted } from '../admin/job-json';
 import type { SetName } from '../sets/entry';
 import { checkRef } from '../sets/query';
@@ -58,23 +58,23 @@ async function show(
 }
 
 function jobText(job: JobJson, ahead: number | undefined): string {
-  const json = (value: unknown) => printable(JSON.stringify(value));
-  const why = job.args_redacted && WHY_REDACTED[job.args_redacted](printable(job.class ?? ''));
+  const json = (value: unknown) => escapeControls(JSON.stringify(value));
+  const why = job.args_redacted && WHY_REDACTED[job.args_redacted](escapeControls(job.class ?? ''));
   const rows: [string, string | null][] = [
-    ['Job', printable(job.id)],
-    ['Class', job.class === null ? null : printable(job.class)],
+    ['Job', escapeControls(job.id)],
+    ['Class', job.class === null ? null : escapeControls(job.class)],
     ['Queue', job.queue],
     ['State', `${STATE[job.set]}${ahead ? `, behind ${countText(ahead)} others` : ''}`],
     [job.set === 'dead' ? 'Died' : job.set === 'retry' || job.set === 'scheduled' ? 'Runs' : 'Queued', moment(job.at)],
-    ['Reason', job.reason === null ? null : printable(job.reason)],
+    ['Reason', job.reason === null ? null : escapeControls(job.reason)],
     ['Enqueued', moment(job.enqueued_at)],
     ['Failed runs', String(job.attempts)],
     ['Arguments', why === null ? argumentsText(job) : `(${why})`],
-    ['Tags', job.tags.length === 0 ? null : job.tags.map(printable).join(', ')],
-    ['Request', job.request_id === null ? null : printable(job.request_id)],
+    ['Tags', job.tags.length === 0 ? null : job.tags.map(escapeControls).join(', ')],
+    ['Request', job.request_id === null ? null : escapeControls(job.request_id)],
     ['Attributes', job.attributes === null ? null : json(job.attributes)],
     ['Progress', job.progress === null ? null : json(job.progress)],
-    ['Unreadable', job.unreadable === null ? null : printable(job.unreadable)],
+    ['Unreadable', job.unreadable === null ? null : escapeControls(job.unreadable)],
   ];
   const lines = rows.flatMap(([label, text]) =>
     text === null ? [] : [`${label.padEnd(LABEL_WIDTH)} ${text}`.trimEnd()],
@@ -92,8 +92,8 @@ function moment(iso: string | null): string | null {
 
 function runText({ run }: JobErrorJson): string {
   if (!run) return '';
-  const took = run.duration_ms === null ? '' : `, after ${shortTime(run.duration_ms)}`;
-  return `: run ${run.attempt}, ${fullMoment(run.at)}${took}, by ${printable(run.process)}`;
+  const took = run.duration_ms === null ? '' : `, after ${formatDuration(run.duration_ms)}`;
+  return `: run ${run.attempt}, ${fullMoment(run.at)}${took}, by ${escapeControls(run.process)}`;
 }
 
 /** Jobs of each set that a mistyped id is compared with. */

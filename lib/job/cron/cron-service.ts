@@ -3,7 +3,7 @@ import type { Knex } from 'knex';
 import type { Events } from '../../core/events';
 import { withAttributes } from '../../core/execution-context';
 import { Backoff, toError } from '../../support/async';
-import { Recurring } from '../../support/periodic-task';
+import { PeriodicTask } from '../../support/periodic-task';
 import type { EnqueuedJob } from '../definition/job-class';
 import { type CronOptions, jobNameOf } from '../definition/job-class';
 import { enqueueOne } from '../enqueue/enqueue';
@@ -44,7 +44,7 @@ interface Done {
  * first enqueues what is due and moves the row on, in one transaction. All by Postgres's clock; Redis is not asked.
  */
 export class CronService {
-  private readonly chore: Recurring;
+  private readonly chore: PeriodicTask;
   private readonly failing = new Map<string, { readonly backoff: Backoff; notBefore: number }>();
   private active = false;
   private claimed = false;
@@ -52,7 +52,7 @@ export class CronService {
 
   constructor(private readonly options: CronServiceOptions) {
     const onError = (error: Error) => options.events.emit('cron.error', { error });
-    this.chore = new Recurring({
+    this.chore = new PeriodicTask({
       everyMs: options.tuning?.pollMs ?? 10_000,
       work: () => this.pass(),
       onError,
@@ -67,8 +67,8 @@ export class CronService {
   }
 
   /** The table may have changed. */
-  nudge(): void {
-    this.chore.nudge();
+  trigger(): void {
+    this.chore.trigger();
   }
 
   /** @returns when what is being enqueued is committed. */

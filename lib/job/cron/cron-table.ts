@@ -1,10 +1,10 @@
 import type { Knex } from 'knex';
 import { UserError } from '../../core/errors';
 import { snakeCase } from '../../support/snake-case';
-import { closest } from '../../support/text';
+import { didYouMean } from '../../support/text';
 import { jobNameOf } from '../definition/job-class';
 import { CHANNEL, CRON_NOTICE } from '../outbox/table';
-import type { Audit } from '../sets/query';
+import type { Auditor } from '../sets/query';
 import type { CatchUp, CatchUpPolicy } from './cron-service';
 import { type CronEntry, Schedule } from './schedule';
 
@@ -178,11 +178,11 @@ export function cronJson(listed: CronListing): object {
 }
 
 /** Recurring jobs, seen and steered from whatever process: it needs Postgres alone. The processors follow at once. */
-export class CronBoard {
+export class CronTable {
   /** @param audit where its changes are told. Default: nowhere. */
   constructor(
     private readonly knex: Knex,
-    private readonly audit?: Audit,
+    private readonly audit?: Auditor,
   ) {}
 
   /** All of them, by name. */
@@ -226,7 +226,7 @@ export class CronBoard {
 
   private async unknown(name: string): Promise<UserError> {
     const names = (await readStates(this.knex)).map((state) => state.name);
-    const near = closest(name, names);
+    const near = didYouMean(name, names);
     const meant = near === undefined ? '' : `, did you mean ${near}?`;
     return new UserError(`no recurring job is named '${name}'${meant}; there are: ${names.join(', ') || 'none'}`);
   }

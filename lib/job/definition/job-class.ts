@@ -3,7 +3,7 @@ import type { Model } from 'objection';
 import type { Attributes, JsonValue } from '../../core/execution-context';
 import type { Duration } from '../../support/duration';
 import type { RunAt } from './options';
-import type { RetryAnswer, RetryOptions } from './retry-policy';
+import type { RetryDecision, RetryOptions } from './retry-policy';
 
 /** What `this.context` tells a running job of its run. */
 export interface JobContext {
@@ -67,7 +67,7 @@ export interface JobClass<J extends Performable = Performable> {
   readonly cron?: Written<string | CronOptions | readonly CronOptions[]>;
   /** false: logs and reports show no arguments of this class. Default true. */
   readonly logArguments?: boolean;
-  retryIn?(attempt: number, error: Error): RetryAnswer;
+  retryIn?(attempt: number, error: Error): RetryDecision;
 }
 
 /** While one job of a key is on its way, another is a duplicate and is not enqueued. */

@@ -9,7 +9,7 @@ export const QUEUE_NAME = /^[A-Za-z0-9_-]+$/;
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
 /** What a class asks for, and what is to be done around its `perform`: found out once, so that who wants nothing pays nothing. */
-export interface ClassPlan {
+export interface CompiledOptions {
   readonly name: string;
   readonly timeoutMs: number | undefined;
   readonly unique: UniqueRule | undefined;
@@ -21,10 +21,10 @@ export interface ClassPlan {
   readonly bare: boolean;
 }
 
-const plans = new WeakMap<JobClass, ClassPlan>();
+const plans = new WeakMap<JobClass, CompiledOptions>();
 
 /** @throws TypeError that names the class, for options that make no sense. */
-export function planOf(jobClass: JobClass): ClassPlan {
+export function compileOptions(jobClass: JobClass): CompiledOptions {
   const known = plans.get(jobClass);
   if (known) return known;
   const name = jobNameOf(jobClass);

@@ -14,9 +14,9 @@ export interface RetryOptions {
 export const DEFAULT_RETRY: RetryOptions = Object.freeze({ limit: 25 });
 
 /** What a job class may answer for one failure; undefined leaves it to the formula. */
-export type RetryAnswer = Duration | 'discard' | 'dead' | undefined;
+export type RetryDecision = Duration | 'discard' | 'dead' | undefined;
 
-export type Verdict = (
+export type FailureDecision = (
   | { readonly kind: 'retry'; readonly waitMs: number }
   | { readonly kind: 'discard' }
   | { readonly kind: 'dead'; readonly reason: string }
@@ -30,11 +30,11 @@ export type Verdict = (
 /** A job class, as far as failures go. */
 export interface RetryRules {
   readonly retry: RetryOptions;
-  retryIn?(attempt: number, error: Error): RetryAnswer;
+  retryIn?(attempt: number, error: Error): RetryDecision;
 }
 
 /** A class that this process does not know. */
-export const USUAL_RULES: RetryRules = Object.freeze({ retry: DEFAULT_RETRY });
+export const DEFAULT_RULES: RetryRules = Object.freeze({ retry: DEFAULT_RETRY });
 
 export interface Failure {
   /** The run that failed, from 1. */
@@ -76,7 +76,7 @@ export function polynomialWaitMs(n: number, jitter: number, random: () => number
  * What becomes of a job whose run has failed. Asked in this order: DiscardJob and KillJob; `retryOn` and `discardOn`; a
  * RecordGoneError discards; the class's `retryIn`; Sidekiq's formula, within `retry.limit`.
  */
-export function decide(rules: RetryRules, failure: Failure, deciding: Deciding): Verdict {
+export function decide(rules: RetryRules, failure: Failure, deciding: Deciding): FailureDecision {
   const { error, attempt, counts = {} } = failure;
   if (error instanceof DiscardJob) return { kind: 'discard' };
   if (error instanceof KillJob) return { kind: 'dead', reason: error.message };
@@ -99,7 +99,7 @@ function ruleFor(rules: RetryRules, error: Error, deciding: Deciding): ErrorRule
   return undefined;
 }
 
-function byRule({ retry, key, handler }: ErrorRule, { error, counts }: Failure, deciding: Deciding): Verdict {
+function byRule({ retry, key, handler }: ErrorRule, { error, counts }: Failure, deciding: Deciding): FailureDecision {
   if (!retry) return { kind: 'discard', handler };
   const failed = (counts?.[key] ?? 0) + 1;
   if (failed >= retry.attempts) return { kind: 'dead', reason: lastOf(error, failed), key, handler };

@@ -17,7 +17,7 @@ import type {
 } from '../definition/job-class';
 import { jobNameOf } from '../definition/job-class';
 import type { UniqueRule } from '../definition/options';
-import { planOf, runAt } from '../definition/options';
+import { compileOptions, runAt } from '../definition/options';
 import type { EnqueueMiddleware, JobSetup } from '../definition/setup';
 import type { ArgumentCodec } from '../record/arguments';
 import { deserializeArguments, serializeArguments } from '../record/arguments';
@@ -37,7 +37,7 @@ export async function enqueueJobs(jobs: readonly PreparedJob[], asker: string): 
       `${asker} was called in a transaction that has been rolled back: await it inside transaction(), or call it where none is open`,
     );
   }
-  const requests = newRequests(jobs, connected);
+  const requests = buildRequests(jobs, connected);
   if (late) for (const request of requests) enqueuer.late?.(request);
   const middleware = setup?.enqueueMiddleware ?? [];
   if (middleware.length === 0 && !jobs.some(({ jobClass }) => hasEnqueueCallbacks(jobClass))) {
@@ -86,7 +86,7 @@ async function argumentsOf(
 
 /** The innermost of it. A transaction that a middleware has opened around it counts. */
 function terminal({ enqueuer }: JobConnection, count: number): Enqueue {
-  const gatherer = count > 1 ? new Gatherer(enqueuer) : undefined;
+  const gatherer = count > 1 ? new EnqueueBatcher(enqueuer) : undefined;
   return async (given) => {
     const trx = given.trx ?? currentTransaction();
     const request = trx === given.trx ? given : { ...given, trx };
@@ -173,7 +173,7 @@ interface Waiting {
  * Makes one bulk again of jobs that middleware and callbacks let through one by one: what arrives in the same turn of
  * the event loop is enqueued together. Nobody is waited for, so a middleware may let only one job through at a time.
  */
-export class Gatherer {
+export class EnqueueBatcher {
   private waiting: Waiting[] = [];
 
   constructor(private readonly enqueuer: Enqueuer) {}
@@ -213,12 +213,12 @@ const NO_TAGS: readonly string[] = Object.freeze([]);
  * Requests for these jobs, each with an id of its own. Nothing is enqueued yet.
  * @throws TypeError for arguments that cannot travel, or options that make no sense.
  */
-export function newRequests(jobs: readonly PreparedJob[], { setup, models }: JobEquipment): EnqueueRequest[] {
+export function buildRequests(jobs: readonly PreparedJob[], { setup, models }: JobDependencies): EnqueueRequest[] {
   const codec = { serializers: setup?.serializers, models };
   const context = carriedContext();
   const ambient = currentTransaction();
   return jobs.map(({ jobClass, args, options }) => {
-    const { name, unique } = planOf(jobClass);
+    const { name, unique } = compileOptions(jobClass);
     return {
       id: randomUUID(),
       jobClass,
@@ -281,21 +281,21 @@ export interface Enqueuer {
 }
 
 /** What the app has for its jobs. */
-export interface JobEquipment {
+export interface JobDependencies {
   readonly setup?: JobSetup | undefined;
   /** For arguments that are models. */
   readonly models?: ModelLookup | undefined;
 }
 
-export interface JobConnection extends JobEquipment {
+export interface JobConnection extends JobDependencies {
   readonly enqueuer: Enqueuer;
 }
 
 let enqueuer: Enqueuer | undefined;
-let equipment: JobEquipment = {};
+let equipment: JobDependencies = {};
 
 /** @param given stays as it was when left out. */
-export function connectEnqueuer(connected: Enqueuer | undefined, given: JobEquipment = equipment): void {
+export function connectEnqueuer(connected: Enqueuer | undefined, given: JobDependencies = equipment): void {
   enqueuer = connected;
   equipment = given;
 }
@@ -309,7 +309,7 @@ export function connection(asker: string): JobConnection {
 }
 
 /** Nothing before `boot()`. */
-export function jobEquipment(): JobEquipment {
+export function jobEquipment(): JobDependencies {
   return equipment;
 }
 

@@ -19,7 +19,7 @@ import type { Enqueuer } from './enqueue';
  * run. Of several jobs those for Postgres go first: a failure there leaves nothing enqueued.
  */
 export class JobEnqueuer implements Enqueuer {
-  private readonly road: RedisRoad;
+  private readonly redis: RedisEnqueuer;
   private readonly notifier: OutboxNotifier;
   /** Classes that the log was told of. */
   private readonly lateClasses = new Set<string>();
@@ -31,7 +31,7 @@ export class JobEnqueuer implements Enqueuer {
     redis: RedisClient,
     private readonly events: Events,
   ) {
-    this.road = new RedisRoad(redis, { onLate: (ids) => void this.leaveToRedis(ids) });
+    this.redis = new RedisEnqueuer(redis, { onLate: (ids) => void this.leaveToRedis(ids) });
     this.notifier = new OutboxNotifier(knex);
   }
 
@@ -66,7 +66,7 @@ export class JobEnqueuer implements Enqueuer {
   }
 
   private async toRedis(requests: readonly EnqueueRequest[], jobs: Map<EnqueueRequest, EnqueuedJob>): Promise<void> {
-    const { sent, refusal } = await this.road.send(requests);
+    const { sent, refusal } = await this.redis.send(requests);
     for (const request of requests.slice(0, sent)) jobs.set(request, this.enqueued(request, 'redis'));
     if (!refusal) return;
     const rest = requests.slice(sent);
@@ -157,7 +157,7 @@ interface Load {
 }
 
 /** The way straight to Redis. What is enqueued at one time, by whomever, travels in one call. */
-export class RedisRoad {
+export class RedisEnqueuer {
   /** On the monotonic clock, as the wait: one that is set back meanwhile must not keep us off for hours. */
   private avoidUntil = 0;
   private loads: Load[] = [];

@@ -4,7 +4,7 @@ import { type BeeClient, createBeeClient, loadBeeScripts, WorkerQueue } from '..
 import { deferred } from '../../support/async';
 import { keyPrefix, QUEUES_KEY, UNPEEKED_KEY, WAKE_CHANNEL } from '../queue/keys';
 import type { ClassLimits, Delivery } from './fetch-call';
-import { Fetcher, type Performed, strictOrder, weightedOrder } from './fetcher';
+import { type ExecutionResult, Fetcher, strictOrder, weightedOrder } from './fetcher';
 
 /** The poll that stands in for missed wakes, ms. */
 const POLL_MS = 1000;
@@ -29,7 +29,7 @@ export interface QueueWorkerOptions {
   readonly stallInterval: number;
   /** The poll that stands in for missed wakes, ms. Default 1000, or 250 while there are queues without a peek. */
   readonly pollMs?: number | undefined;
-  readonly handler: (delivery: Delivery) => Promise<Performed>;
+  readonly handler: (delivery: Delivery) => Promise<ExecutionResult>;
   /** A job came back from a process that died or stalled. */
   readonly onStalled: (id: string, queue: string) => void;
   readonly onError: (error: Error, during: string) => void;
@@ -39,7 +39,7 @@ export interface QueueWorkerOptions {
  * bee-queue's side of the processor: the queues, their connections (one for commands, one for subscriptions, one blocking
  * for each of the first four queues) and the fetcher over them all. Starts whenever Redis lets it.
  */
-export class QueueWorker {
+export class Consumer {
   readonly fetcher: Fetcher;
   private readonly connections: readonly BeeConnection[];
   private readonly command: BeeConnection;
@@ -114,7 +114,7 @@ export class QueueWorker {
   }
 
   private poll(): void {
-    for (const connection of this.connections) connection.checkPulse();
+    for (const connection of this.connections) connection.checkLiveness();
     this.fetcher.upkeep();
   }
 
@@ -229,7 +229,7 @@ export class BeeConnection {
   }
 
   /** Cuts a connection that has been silent for too long; node_redis makes a new one. To be called now and then. */
-  checkPulse(): void {
+  checkLiveness(): void {
     const { client } = this;
     const expecting = client.ready ? this.pending > 0 : client.connected;
     if (!expecting || performance.now() - this.progressAt < this.options.patienceMs) return;

@@ -20,23 +20,23 @@ export interface Delivery {
 }
 
 /** What a final outcome leaves behind in Redis (fetch-script.ts). */
-export type Traces = `${'' | 'f' | 'r' | 'fr'}${'' | 'c'}`;
+export type EndMarkers = `${'' | 'f' | 'r' | 'fr'}${'' | 'c'}`;
 
 /** How one delivery ended. */
 export type Outcome =
-  | { readonly op: 'done'; readonly traces: Traces }
-  | { readonly op: 'drop'; readonly traces: Traces }
+  | { readonly op: 'done'; readonly traces: EndMarkers }
+  | { readonly op: 'drop'; readonly traces: EndMarkers }
   | { readonly op: 'retry'; readonly record: string; readonly dueAt: number }
-  | { readonly op: 'bury'; readonly record: string; readonly traces: Traces }
+  | { readonly op: 'bury'; readonly record: string; readonly traces: EndMarkers }
   | { readonly op: 'back' | 'lost' };
 
-interface FusedRequest {
+interface FetchRequest {
   /** Key prefixes of all queues; numbers of queues below are indexes of this. */
   readonly prefixes: readonly string[];
   readonly token: string;
   readonly wanted: number;
   /** Queues to fetch from, in order; once, or once per wanted job. */
-  readonly orders: readonly (readonly number[])[];
+  readonly queueOrders: readonly (readonly number[])[];
   readonly lostTokens: readonly string[];
   /** As `ClassLimits` writes them; '' only when nothing that is held need be looked at. */
   readonly limits: string;
@@ -45,7 +45,7 @@ interface FusedRequest {
   readonly outcomes: readonly { readonly queue: number; readonly delivery: Delivery; readonly outcome: Outcome }[];
 }
 
-export interface FusedReply {
+export interface FetchReply {
   /** Queues found paused. */
   readonly paused: ReadonlySet<number>;
   /** For each outcome whether it counted. */
@@ -60,7 +60,7 @@ export interface FusedReply {
 const SHA = createHash('sha1').update(FUSED_SCRIPT).digest('hex');
 
 /** @throws when the reply is lost; the script may have run. */
-export async function callFused(connection: BeeConnection, request: FusedRequest): Promise<FusedReply> {
+export async function fetchAndComplete(connection: BeeConnection, request: FetchRequest): Promise<FetchReply> {
   const args = encode(request);
   // NOSCRIPT ran nothing: send again, with the script.
   const reply = await connection.send('evalsha', [SHA, ...args]).catch((error: unknown) => {
@@ -74,12 +74,12 @@ function encode({
   prefixes,
   token,
   wanted,
-  orders,
+  queueOrders: orders,
   lostTokens,
   limits,
   busy,
   outcomes,
-}: FusedRequest): (string | number)[] {
+}: FetchRequest): (string | number)[] {
   const width = orders[0]?.length ?? 0;
   const order = orders.flat().map(twoCharacters);
   const lost = lostTokens.length > 0 ? `|${lostTokens.join('|')}|` : '';
@@ -109,9 +109,9 @@ function twoCharacters(queue: number): string {
   return String.fromCharCode(48 + (queue >> 6), 48 + (queue & 63));
 }
 
-function decode(reply: readonly (string | number)[]): FusedReply {
+function decode(reply: readonly (string | number)[]): FetchReply {
   const [paused = '', applied = '', held = '', isolated = ''] = reply;
-  const fetched: FusedReply['fetched'][number][] = [];
+  const fetched: FetchReply['fetched'][number][] = [];
   for (let i = 4; i + 3 < reply.length; i += 4) {
     const fence = String(reply[i + 2]);
     fetched.push({

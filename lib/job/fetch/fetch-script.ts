@@ -1,4 +1,4 @@
-import { HELD_KEY, OUTCOME_LUA, placesKey, WAKE_CHANNEL } from '../queue/keys';
+import { HELD_KEY, OUTCOME_LUA, semaphoreKey, WAKE_CHANNEL } from '../queue/keys';
 
 // The part of the fused script that keeps the limits of classes.
 //
@@ -9,16 +9,16 @@ import { HELD_KEY, OUTCOME_LUA, placesKey, WAKE_CHANNEL } from '../queue/keys';
 // A place counts only while its job is in `active`: whatever else takes a job away from its process (a rescue, a
 // take-over, a lost reply, a hand) frees it by that. `catamount:held` has the keys of the lists that may hold something.
 
-const PLACES = `'${placesKey('')}'`;
+const PLACES = `'${semaphoreKey('')}'`;
 
 /** Defines what follows, where limits are given. Needs `call`, `limits`, `out`. */
 export const LIMITS = `
-local freePlaces, limitedClass, popHeld, hold, takePlace, leavePlace, wakeOthers
+local freePermits, limitedClass, popHeld, hold, acquire, release, wakeOthers
 if limits ~= '' then
   local free, freed, held = {}, {}, {}                    -- by class: free places, once known; one was given up. By prefix: classes
 
   -- How many more jobs of a class may run. Without a limit: any number, unless somebody who knows of one is at work.
-  freePlaces = function(class, check)
+  freePermits = function(class, check)
     if free[class] then return free[class] end
     local key = ${PLACES}..class
     local _, at = limits:find('\\n'..class..'\\t', 1, true)
@@ -45,7 +45,7 @@ if limits ~= '' then
 
   popHeld = function(p)
     for _, class in ipairs(held[p] or {}) do
-      local id = freePlaces(class) > 0 and call('rpoplpush', p..'held:'..class, p..'active')
+      local id = freePermits(class) > 0 and call('rpoplpush', p..'held:'..class, p..'active')
       if id then return id end
     end
   end
@@ -56,12 +56,12 @@ if limits ~= '' then
     out[3] = '1'
   end
 
-  takePlace = function(p, id, class)
-    free[class] = freePlaces(class) - 1
+  acquire = function(p, id, class)
+    free[class] = freePermits(class) - 1
     call('sadd', ${PLACES}..class, p..id)
   end
 
-  leavePlace = function(p, id, class)
+  release = function(p, id, class)
     if call('srem', ${PLACES}..class, p..id) == 1 then freed[class] = true end
   end
 
@@ -69,13 +69,13 @@ if limits ~= '' then
   wakeOthers = function()
     for p, classes in pairs(held) do
       for _, class in ipairs(classes) do
-        if freed[class] and freePlaces(class) > 0 then call('publish', '${WAKE_CHANNEL}', p) end
+        if freed[class] and freePermits(class) > 0 then call('publish', '${WAKE_CHANNEL}', p) end
       end
     end
   end
 
   if limits:find('upkeep', 1, true) == 1 then             -- places of dead processes, which would only be seen when all are taken
-    for class in limits:gmatch('\\n([^\\t\\n]+)\\t') do freePlaces(class, true) end
+    for class in limits:gmatch('\\n([^\\t\\n]+)\\t') do freePermits(class, true) end
   end
 
   for _, key in ipairs(call('smembers', '${HELD_KEY}')) do
@@ -172,7 +172,7 @@ for a = 9, #ARGV, 8 do
   end
   applied[#applied + 1] = ok and '1' or '0'
   -- Void, it may be another delivery's place.
-  if leavePlace and class ~= '' and (not current or current == fence) then leavePlace(p, id, class) end
+  if release and class ~= '' and (not current or current == fence) then release(p, id, class) end
 end
 
 for _, p in ipairs(lost == '' and {} or KEYS) do          -- jobs handed out in replies that never came
@@ -209,7 +209,7 @@ while got < want and steps > 0 do
       local class = limitedClass and record and limitedClass(record)
       if not record then                                  -- removed while it waited
         call('lrem', p..'active', 1, id); call('hdel', p..'deliveries', id)
-      elseif class and not wasHeld and freePlaces(class) < 1 then
+      elseif class and not wasHeld and freePermits(class) < 1 then
         hold(p, id, class)
       else
         local alone, earlier = suspected(p, id)
@@ -222,7 +222,7 @@ while got < want and steps > 0 do
         local fence = (earlier + 1)..':'..token
         got = got + 1
         call('hset', p..'deliveries', id, fence)
-        if class then takePlace(p, id, class) end
+        if class then acquire(p, id, class) end
         local n = got * 4 + 1
         out[n], out[n + 1], out[n + 2], out[n + 3] = q, id, fence, record
       end

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { WorkerQueue } from '../../internals/bee-queue';
 import { Backoff, toError } from '../../support/async';
 import type { BeeConnection } from './consumer';
-import { type ClassLimits, callFused, type Delivery, type FusedReply, type Outcome } from './fetch-call';
+import { type ClassLimits, type Delivery, type FetchReply, fetchAndComplete, type Outcome } from './fetch-call';
 import { MAX_DELIVERIES } from './fetch-script';
 
 /** Outcomes, and jobs, in one call at most. */
@@ -11,7 +11,7 @@ const MAX_BATCH = 64;
 const MOST_IN_A_TURN = 4;
 
 /** What came of one delivered job. */
-export interface Performed {
+export interface ExecutionResult {
   readonly outcome: Outcome;
   /** Told once Redis has the outcome; false: it was void, the job is another delivery's by now. */
   readonly recorded: (applied: boolean) => void;
@@ -27,12 +27,12 @@ export interface FetcherOptions {
   /** What its tokens begin with: unlike any other fetcher's, ever. Default: random. */
   readonly identity?: string | undefined;
   /** Runs one delivered job. Never rejects. */
-  readonly handler: (delivery: Delivery) => Promise<Performed>;
+  readonly handler: (delivery: Delivery) => Promise<ExecutionResult>;
   /** Told of the first lost call in a row only. */
   readonly onError: (error: Error) => void;
 }
 
-interface Ending extends Performed {
+interface Ending extends ExecutionResult {
   readonly delivery: Delivery;
 }
 
@@ -69,7 +69,7 @@ export class Fetcher {
   /** Among these, those whose turn is still to come, in the order in which they were fetched. */
   private readonly unbegun: Delivery[] = [];
   private readonly waiters = new Set<{ readonly met: () => boolean; readonly resolve: () => void }>();
-  private readonly peeks: readonly Peek[];
+  private readonly peeks: readonly BlockingPeek[];
   private readonly prefixes: readonly string[];
   private readonly backoff = new Backoff({ base: 50, max: 5000 });
   /** Unique among all processes, ever. */
@@ -79,7 +79,7 @@ export class Fetcher {
     this.free = options.budget;
     this.tokenPrefix = `${options.identity ?? randomBytes(6).toString('hex')}.`;
     this.prefixes = options.queues.map((queue) => queue.settings.keyPrefix);
-    this.peeks = options.queues.map((queue) => new Peek(queue, () => this.wake()));
+    this.peeks = options.queues.map((queue) => new BlockingPeek(queue, () => this.wake()));
   }
 
   /** Deliveries whose handlers have not ended. */
@@ -199,7 +199,7 @@ export class Fetcher {
       prefixes: this.prefixes,
       token,
       wanted,
-      orders: wanted > 0 ? order([...queues.keys()], wanted) : [],
+      queueOrders: wanted > 0 ? order([...queues.keys()], wanted) : [],
       lostTokens: lost,
       limits: limits.written(this.running.values(), this.upkeepDue),
       busy: this.isBusy,
@@ -208,7 +208,7 @@ export class Fetcher {
     if (wanted > 0) this.upkeepDue = false;
     this.inFlight++;
     if (wanted > 0) this.fetches++;
-    const reply = await callFused(command, request).catch(toError);
+    const reply = await fetchAndComplete(command, request).catch(toError);
     this.inFlight--;
     if (wanted > 0) this.fetches--;
     if (reply instanceof Error) {
@@ -222,7 +222,7 @@ export class Fetcher {
     this.take(reply, wanted);
   }
 
-  private take(reply: FusedReply, wanted: number): void {
+  private take(reply: FetchReply, wanted: number): void {
     const { queues, limits } = this.options;
     // Where nothing has a limit, held jobs are a rest to be worked off: every call looks at them.
     if (reply.anyHeld && limits.none) this.upkeepDue = true;
@@ -278,7 +278,7 @@ export class Fetcher {
     void this.options.handler(delivery).then((performed) => this.ran(delivery, performed));
   }
 
-  private ran(delivery: Delivery, performed: Performed): void {
+  private ran(delivery: Delivery, performed: ExecutionResult): void {
     this.free++;
     if (this.isolated === delivery) this.isolated = undefined;
     this.wake();
@@ -329,7 +329,7 @@ const BLOCK_S = 10;
  * one. So whatever fills the list wakes us: plain producers, raised delayed jobs, rescues. Needs Redis 6.2.
  * Never to be armed on a paused queue: it would return at once, for ever.
  */
-export class Peek {
+export class BlockingPeek {
   private armed = false;
 
   constructor(

@@ -1,7 +1,7 @@
 import type { Knex } from 'knex';
 import type { RedisClient } from '../../core/redis';
 import { answerWithin } from '../../core/redis-script';
-import { Recurring } from '../../support/periodic-task';
+import { PeriodicTask } from '../../support/periodic-task';
 import { type Dropped, takeDropped } from '../queue/dropped-jobs';
 import { queueKey, RECENT_MS } from '../queue/keys';
 import { forgetIdleQueues, queueNames } from '../queue/queue-status';
@@ -30,16 +30,16 @@ export interface SettlerOptions {
  * set only after its row is gone, so whatever a crashed process left is swept up by the next. The ids are also kept
  * here, so that even a Redis emptied at that moment repeats no job.
  */
-export class Settler {
+export class Completer {
   private finished: { readonly queue: string; readonly id: string }[] = [];
   private gathering: NodeJS.Timeout | undefined;
   private sweptAt = Number.NEGATIVE_INFINITY;
   private readonly sweepMs: number;
-  private readonly chore: Recurring;
+  private readonly chore: PeriodicTask;
 
   constructor(private readonly options: SettlerOptions) {
     this.sweepMs = options.sweepMs ?? SWEEP_MS;
-    this.chore = new Recurring({ everyMs: this.sweepMs, work: () => this.pass(), onError: options.onError });
+    this.chore = new PeriodicTask({ everyMs: this.sweepMs, work: () => this.pass(), onError: options.onError });
   }
 
   start(): void {
@@ -51,7 +51,7 @@ export class Settler {
     this.finished.push({ queue, id });
     this.gathering ??= setTimeout(() => {
       this.gathering = undefined;
-      this.chore.nudge();
+      this.chore.trigger();
     }, GATHER_MS);
   }
 

@@ -2,11 +2,11 @@ import { randomUUID } from 'node:crypto';
 import type { Knex } from 'knex';
 import type { RedisClient } from '../../core/redis';
 import { answerWithin, RedisScript } from '../../core/redis-script';
-import { Recurring } from '../../support/periodic-task';
+import { PeriodicTask } from '../../support/periodic-task';
 import { keyPrefix } from '../queue/keys';
 import { queueNames } from '../queue/queue-status';
 import { StrayJobs } from '../queue/stray-jobs';
-import { type Cursor, deleteRows, dispatchedAfter, undispatch } from './table';
+import { type Cursor, deleteRows, dispatchedAfter, redispatch } from './table';
 
 /** How often Redis is asked whether it has lost its data, ms. */
 const EVERY_MS = 2000;
@@ -64,14 +64,14 @@ export class Reconciler {
   private routineAt = performance.now();
   private readonly routineMs: number;
   private readonly page: number;
-  private readonly chore: Recurring;
+  private readonly chore: PeriodicTask;
 
   constructor(private readonly options: ReconcilerOptions) {
     const { tuning, onError, redis, isRunning, onRestored } = options;
     this.strays = new StrayJobs({ redis, isRunning, onRestored });
     this.routineMs = tuning?.routineMs ?? ROUTINE_MS;
     this.page = tuning?.page ?? PAGE;
-    this.chore = new Recurring({ everyMs: tuning?.compareMs ?? EVERY_MS, work: () => this.pass(), onError });
+    this.chore = new PeriodicTask({ everyMs: tuning?.compareMs ?? EVERY_MS, work: () => this.pass(), onError });
   }
 
   start(): void {
@@ -79,8 +79,8 @@ export class Reconciler {
   }
 
   /** Redis is back, perhaps without its data. */
-  nudge(): void {
-    this.chore.nudge();
+  trigger(): void {
+    this.chore.trigger();
   }
 
   stop(): Promise<void> {
@@ -90,7 +90,7 @@ export class Reconciler {
   private async pass(): Promise<number | undefined> {
     const { redis } = this.options;
     if (!redis.isReady || !(await this.options.mayDispatch())) return undefined;
-    const life = await currentLife(redis);
+    const life = await currentRun(redis);
     if (life.compared) {
       this.hasSeenCompared = true;
       if (performance.now() - this.routineAt >= this.routineMs) {
@@ -135,13 +135,13 @@ export class Reconciler {
     const ended = inState('ended');
     if (ended.length > 0) await deleteRows(knex, ended);
     const unknown = inState('unknown').filter((id) => !isRunning(id));
-    const lost = unknown.length > 0 ? await undispatch(knex, unknown) : 0;
+    const lost = unknown.length > 0 ? await redispatch(knex, unknown) : 0;
     if (lost > 0) onLost(lost);
   }
 }
 
 /** What Redis knows of an id: it has the job, or its end that the settler will deal with; its end alone; nothing. */
-export type Known = 'known' | 'ended' | 'unknown';
+export type KnownState = 'known' | 'ended' | 'unknown';
 
 // KEYS  queue prefixes
 // ARGV  id, number of its queue for each
@@ -156,13 +156,13 @@ for a = 1, #ARGV, 2 do
 end
 return table.concat(out)`);
 
-const STATES: Readonly<Record<string, Known>> = { k: 'known', e: 'ended', u: 'unknown' };
+const STATES: Readonly<Record<string, KnownState>> = { k: 'known', e: 'ended', u: 'unknown' };
 
 /** One script call for a page of outbox rows. @returns a state for each. */
 export async function whatRedisKnows(
   client: RedisClient,
   rows: readonly { readonly id: string; readonly queue: string }[],
-): Promise<Known[]> {
+): Promise<KnownState[]> {
   const queues = [...new Set(rows.map((row) => row.queue))];
   const args = rows.flatMap((row) => [row.id, String(queues.indexOf(row.queue) + 1)]);
   const reply = await SCRIPT.run(client, queues.map(keyPrefix), args);
@@ -170,13 +170,13 @@ export async function whatRedisKnows(
 }
 
 /** Holds the run id of the Redis process whose data has been compared with the outbox. */
-const KEY = 'catamount:redis-life';
+const KEY = 'catamount:reconciled-run';
 /** Holds a random id as long as its data has not been compared: one that is emptied meanwhile has another afterwards. */
-const BEGUN_KEY = 'catamount:redis-life:begun';
+const BEGUN_KEY = 'catamount:reconciled-run:begun';
 const ANSWER_MS = 5000;
 
 /** The life of a Redis: one process with its data. Over when it restarts, perhaps from an older copy, or is emptied. */
-export interface RedisLife {
+export interface RedisRun {
   readonly runId: string;
   /** Of this life alone, until it has been compared. */
   readonly id: string;
@@ -205,7 +205,7 @@ if call('get', KEYS[2]) ~= ARGV[2] then return 0 end
 call('set', KEYS[1], ARGV[1]); call('del', KEYS[2])
 return 1`);
 
-export async function currentLife(client: RedisClient): Promise<RedisLife> {
+export async function currentRun(client: RedisClient): Promise<RedisRun> {
   const info = await answerWithin(ANSWER_MS, client.info('server'));
   const runId = /run_id:(\w+)/.exec(info)?.[1] ?? 'unknown';
   const reply = (await LOOK.run(client, [KEY, BEGUN_KEY], [runId, randomUUID()])) as readonly [string, number];
@@ -214,6 +214,6 @@ export async function currentLife(client: RedisClient): Promise<RedisLife> {
 }
 
 /** @returns false, with nothing done, when Redis has been emptied since its life was looked at, or another was first. */
-export async function markCompared(client: RedisClient, { runId, id }: RedisLife): Promise<boolean> {
+export async function markCompared(client: RedisClient, { runId, id }: RedisRun): Promise<boolean> {
   return (await MARK.run(client, [KEY, BEGUN_KEY], [runId, id])) === 1;
 }

@@ -2,7 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import type { Knex } from 'knex';
 import type { RedisClient } from '../../core/redis';
 import { answerWithin } from '../../core/redis-script';
-import { Recurring } from '../../support/periodic-task';
+import { PeriodicTask } from '../../support/periodic-task';
 import { dispatch } from '../queue/dispatch';
 import { type QueueStatus, readQueues } from '../queue/queue-status';
 import { newRecord } from '../record/record';
@@ -43,13 +43,13 @@ export class Relay {
   /** Rows copied since the gauge was looked at. */
   private unseen = 0;
   private gatherUntil = 0;
-  private readonly gauge: FillGauge;
-  private readonly chore: Recurring;
+  private readonly gauge: QueueCapacity;
+  private readonly chore: PeriodicTask;
 
   constructor(private readonly options: RelayOptions) {
     const { redis, mostWaiting, pollMs = POLL_MS, onError } = options;
-    this.gauge = new FillGauge(redis, mostWaiting);
-    this.chore = new Recurring({ everyMs: pollMs, work: () => this.pass(), onError });
+    this.gauge = new QueueCapacity(redis, mostWaiting);
+    this.chore = new PeriodicTask({ everyMs: pollMs, work: () => this.pass(), onError });
   }
 
   start(): void {
@@ -58,13 +58,13 @@ export class Relay {
 
   /** Queues whose rows stay in the outbox until there is room. */
   get fullQueues(): readonly string[] {
-    return this.gauge.full;
+    return this.gauge.saturated;
   }
 
   /** There may be rows to copy. */
-  nudge(): void {
+  trigger(): void {
     this.noticed = true;
-    this.chore.nudge();
+    this.chore.trigger();
   }
 
   stop(): Promise<void> {
@@ -78,7 +78,7 @@ export class Relay {
     if (!this.options.redis.isReady) return undefined;
     const { gate } = this.options;
     if (gate && !(await gate.opens())) return undefined;
-    const eased = gauge.full.length > 0 && (await gauge.look());
+    const eased = gauge.saturated.length > 0 && (await gauge.refresh());
     if (!this.noticed && !eased) {
       const ms = await this.msUntilNext();
       if (ms === undefined || ms > 0) return ms;
@@ -96,7 +96,7 @@ export class Relay {
   }
 
   private async msUntilNext(): Promise<number | undefined> {
-    const { full } = this.gauge;
+    const { saturated: full } = this.gauge;
     const ms = await msUntilDue(this.options.knex, full);
     return full.length > 0 ? Math.min(REFILL_MS, ms ?? REFILL_MS) : ms;
   }
@@ -107,7 +107,7 @@ export class Relay {
     const { knex, redis, gate } = this.options;
     let looked: Promise<unknown> | undefined;
     const more = await knex.transaction(async (trx) => {
-      const claim = await claimDue(trx, gauge.isShort ? SMALL_BATCH : BATCH, gauge.full);
+      const claim = await claimDue(trx, gauge.isLowOnMemory ? SMALL_BATCH : BATCH, gauge.saturated);
       const { rows } = claim;
       this.gatherUntil = rows.length > 1 ? performance.now() + GATHER_MS : 0;
       if (rows.length === 0) return false;
@@ -120,8 +120,8 @@ export class Relay {
       const states = await dispatch(redis, jobs);
       this.unseen += rows.length;
       // Meanwhile Postgres commits. Should it fail, so will the next dispatch.
-      if (this.unseen > BATCH / 2 || gauge.isShort)
-        looked = gauge.look(rows.map((row) => row.queue)).catch(() => undefined);
+      if (this.unseen > BATCH / 2 || gauge.isLowOnMemory)
+        looked = gauge.refresh(rows.map((row) => row.queue)).catch(() => undefined);
       const ended = rows.filter((_, index) => states[index] === 'finished').map((row) => row.id);
       if (ended.length > 0) await deleteRows(trx, ended);
       return claim.more;
@@ -145,7 +145,7 @@ const FEW = 200;
 const MEMORY_SHARE = 0.7;
 
 /** Which queues are full: what more there is for them waits in the outbox, so that Redis's memory stays bounded. */
-export class FillGauge {
+export class QueueCapacity {
   private readonly fullQueues = new Set<string>();
   private short = false;
 
@@ -154,23 +154,23 @@ export class FillGauge {
     private readonly mostWaiting: number = MOST_WAITING,
   ) {}
 
-  get full(): readonly string[] {
+  get saturated(): readonly string[] {
     return [...this.fullQueues];
   }
 
   /** Redis is short of memory: little more should be copied at once. */
-  get isShort(): boolean {
+  get isLowOnMemory(): boolean {
     return this.short;
   }
 
   /** Looks at these queues, and at those that were full. @returns whether one of them is not full any more. */
-  async look(queues: Iterable<string> = []): Promise<boolean> {
+  async refresh(queues: Iterable<string> = []): Promise<boolean> {
     const looked = [...new Set([...this.fullQueues, ...queues])];
     if (looked.length === 0) return false;
     // Some managed plans let nobody ask; then only the numbers count.
     const memory = this.redis.info('memory').catch(() => '');
     const [info, statuses] = await answerWithin(ANSWER_MS, Promise.all([memory, readQueues(this.redis, looked)]));
-    this.short = isShort(info);
+    this.short = isLowOnMemory(info);
     let eased = false;
     for (const status of statuses) {
       if (this.isFull(status)) this.fullQueues.add(status.name);
@@ -186,7 +186,7 @@ export class FillGauge {
   }
 }
 
-function isShort(info: string): boolean {
+function isLowOnMemory(info: string): boolean {
   const used = Number(/^used_memory:(\d+)/m.exec(info)?.[1] ?? 0);
   const most = Number(/^maxmemory:(\d+)/m.exec(info)?.[1] ?? 0);
   return most > 0 && used > most * MEMORY_SHARE;

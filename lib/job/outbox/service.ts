@@ -6,7 +6,7 @@ import { pg } from '../../internals/pg';
 import { type ConnectionSettings, connectionSettings, type Database } from '../../model/database';
 import { Backoff, type Deadline, toError } from '../../support/async';
 import { restorePauses } from '../queue/queue-status';
-import { Settler } from './completer';
+import { Completer } from './completer';
 import { InstallationGate } from './installation';
 import { Reconciler, type ReconcilerTuning } from './reconciler';
 import { Relay } from './relay';
@@ -36,7 +36,7 @@ interface OutboxServiceOptions {
 export class OutboxService {
   private readonly relay: Relay;
   private readonly listener: OutboxListener;
-  private readonly settler: Settler;
+  private readonly settler: Completer;
   private readonly reconciler: Reconciler;
   /** Closed where this database was copied from another installation, and nobody has adopted its jobs. */
   readonly gate: InstallationGate;
@@ -64,13 +64,13 @@ export class OutboxService {
       production,
       onNotice: (notice) => {
         if (notice === undefined) this.gate.forget();
-        if (notice !== CRON_NOTICE) this.relay.nudge();
+        if (notice !== CRON_NOTICE) this.relay.trigger();
         if (notice !== '') onCronNotice?.();
       },
       onError: report('listening for new jobs'),
     });
     const onSettleError = report('deleting finished jobs from the outbox');
-    this.settler = new Settler({
+    this.settler = new Completer({
       knex,
       redis: client,
       queues,
@@ -86,7 +86,7 @@ export class OutboxService {
       onNewLife: () => this.restorePauses().catch(report('pausing queues again')),
       onLost: (count) => {
         events.emit('outbox.redispatched', { count });
-        this.relay.nudge();
+        this.relay.trigger();
       },
       onEmptied: () => events.emit('redis.emptied', {}),
       onRestored: (queue, count) => events.emit('queue.restored', { queue, count }),
@@ -99,8 +99,8 @@ export class OutboxService {
   start(): void {
     this.unsubscribe ??= this.options.events.on('redis.ready', () => {
       this.gate.forget();
-      this.reconciler.nudge();
-      this.relay.nudge();
+      this.reconciler.trigger();
+      this.relay.trigger();
     });
     this.settler.start();
     this.relay.start();

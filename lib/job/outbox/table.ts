@@ -56,7 +56,7 @@ export async function dispatchedAfter(
 }
 
 /** Offers rows to the relay again. @returns how many still stood as dispatched. */
-export async function undispatch(knex: Knex, ids: readonly string[]): Promise<number> {
+export async function redispatch(knex: Knex, ids: readonly string[]): Promise<number> {
   const result = await knex.raw<{ rowCount: number }>(
     'update job_outbox set dispatched_at = null where id = any(?::uuid[]) and dispatched_at is not null',
     [[...ids]],

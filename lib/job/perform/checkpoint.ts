@@ -26,7 +26,7 @@ export class JobTakenError extends Error {
 export interface RunNotesOptions {
   readonly run: Run;
   readonly owner: NoteOwner;
-  readonly store: NoteStore;
+  readonly store: CheckpointStore;
   /** JSON, of an earlier life of the job: it was dead, and is tried again. */
   readonly inherited?: string | undefined;
   /** Told of the first failure in a row only. */
@@ -34,9 +34,9 @@ export interface RunNotesOptions {
 }
 
 /** Cursor and progress of one run. What comes faster than Redis is written to is kept here; the latest counts. */
-export class RunNotes {
+export class Checkpoint {
   private latest: string | undefined;
-  private pending: Notes = {};
+  private pending: CheckpointData = {};
   private writing: Promise<void> | undefined;
   private timer: NodeJS.Timeout | undefined;
   private wroteAt = Number.NEGATIVE_INFINITY;
@@ -93,7 +93,7 @@ export class RunNotes {
     clearTimeout(this.timer);
   }
 
-  private async note(notes: Notes): Promise<void> {
+  private async note(notes: CheckpointData): Promise<void> {
     this.pending = { ...this.pending, ...notes };
     const now = performance.now();
     const due = this.wroteAt + WRITE_MS - now;
@@ -127,7 +127,7 @@ export class RunNotes {
 }
 
 /** What a run notes for later ones, and for those who watch it: JSON texts. */
-export interface Notes {
+export interface CheckpointData {
   readonly cursor?: string;
   readonly progress?: string;
 }
@@ -142,8 +142,8 @@ export interface NoteOwner {
 /** kept; or not: Redis has forgotten the delivery; or another process has the job by now. */
 export type Kept = 'kept' | 'forgotten' | 'taken';
 
-export interface NoteStore {
-  write(owner: NoteOwner, notes: Notes): Promise<Kept>;
+export interface CheckpointStore {
+  write(owner: NoteOwner, notes: CheckpointData): Promise<Kept>;
   readCursor(owner: Pick<NoteOwner, 'id' | 'queue'>): Promise<string | undefined>;
 }
 
@@ -162,14 +162,14 @@ if ARGV[4] ~= '' then redis.call('hset', p..'progress', id, ARGV[4]) end
 return 'kept'`);
 
 /** In `bq:<queue>:cursor` and `bq:<queue>:progress`. The final outcome deletes both; a Redis that is wiped loses both. */
-export class RedisNoteStore implements NoteStore {
+export class RedisNoteStore implements CheckpointStore {
   /** @param answerMs how long a write may take until the job goes on without it. */
   constructor(
     private readonly redis: RedisClient,
     private readonly answerMs = ANSWER_MS,
   ) {}
 
-  async write({ id, queue, fence }: NoteOwner, { cursor = '', progress = '' }: Notes): Promise<Kept> {
+  async write({ id, queue, fence }: NoteOwner, { cursor = '', progress = '' }: CheckpointData): Promise<Kept> {
     return (await SCRIPT.run(this.redis, [keyPrefix(queue)], [id, fence, cursor, progress], this.answerMs)) as Kept;
   }
 
@@ -179,10 +179,10 @@ export class RedisNoteStore implements NoteStore {
 }
 
 /** For jobs that have no record in Redis. */
-export class MemoryNoteStore implements NoteStore {
+export class MemoryNoteStore implements CheckpointStore {
   private readonly cursors = new Map<string, string>();
 
-  async write({ id }: NoteOwner, { cursor }: Notes): Promise<Kept> {
+  async write({ id }: NoteOwner, { cursor }: CheckpointData): Promise<Kept> {
     if (cursor !== undefined) this.cursors.set(id, cursor);
     return 'kept';
   }

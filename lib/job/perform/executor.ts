@@ -1,29 +1,29 @@
 import { setTimeout } from 'node:timers/promises';
 import type { Events } from '../../core/events';
 import type { JsonValue } from '../../core/execution-context';
-import { ArgumentFilter } from '../../core/redact';
+import { Redactor } from '../../core/redact';
 import type { RedisClient } from '../../core/redis';
 import type { ModelLookup } from '../../model/model-lookup';
 import { toError } from '../../support/async';
 import { PoisonJobError, UnknownJobError } from '../definition/errors';
 import type { JobClass, JobLookup, Performable } from '../definition/job-class';
-import { type ClassPlan, planOf } from '../definition/options';
+import { type CompiledOptions, compileOptions } from '../definition/options';
 import type { JobSetup, PerformMiddleware } from '../definition/setup';
 import type { Delivery } from '../fetch/fetch-call';
 import { MAX_DELIVERIES } from '../fetch/fetch-script';
-import type { Performed } from '../fetch/fetcher';
+import type { ExecutionResult } from '../fetch/fetcher';
 import { releaseUnique } from '../outbox/insert';
 import { deserializeArguments } from '../record/arguments';
 import {
   type JobRecord,
   type Payload,
-  type RoadTraces,
+  type RouteEndMarkers,
   readPayload,
   readRecord,
   readyAt,
   roadTraces,
 } from '../record/record';
-import { MemoryNoteStore, type NoteStore, RedisNoteStore, RunNotes } from './checkpoint';
+import { Checkpoint, type CheckpointStore, MemoryNoteStore, RedisNoteStore } from './checkpoint';
 import { Failures, Outcomes } from './outcomes';
 import { attachRun, deliveredRun, performJob, Run, runAsDelivered, watchTimeout } from './run';
 
@@ -39,9 +39,9 @@ export interface PerformerOptions {
   /** From what travelled to what `perform` takes. Default: as it travelled. */
   readonly decode?: ((args: readonly JsonValue[]) => readonly unknown[] | Promise<readonly unknown[]>) | undefined;
   /** For what events show of arguments. Default: the usual names. */
-  readonly filter?: ArgumentFilter | undefined;
+  readonly filter?: Redactor | undefined;
   /** Of cursors and progress. Default: in memory, for the length of a run. */
-  readonly notes?: NoteStore | undefined;
+  readonly notes?: CheckpointStore | undefined;
   /** Ends the claim of a unique job. */
   readonly releaseUnique?: ((id: string) => Promise<void>) | undefined;
   /** As Math.random, for the waits of retries. */
@@ -66,7 +66,7 @@ const NO_MIDDLEWARE: readonly PerformMiddleware[] = [];
 const NO_TAGS: readonly string[] = [];
 
 /** Runs delivered jobs and turns what comes of each into its outcome. */
-export class Performer {
+export class Executor {
   readonly runs = new Set<Run>();
   private readonly outcomes: Outcomes;
   private readonly failures: Failures;
@@ -75,10 +75,10 @@ export class Performer {
   private readonly noting = new Set<JobClass>();
   /** A job has just blocked the event loop: those that were fetched with it wait until others could hear of us. */
   private returnsCount = false;
-  private breather: Promise<void> | undefined;
+  private pauseAfterBlocking: Promise<void> | undefined;
 
   constructor(private readonly options: PerformerOptions) {
-    const { events, onFinished, now, random, filter = new ArgumentFilter() } = options;
+    const { events, onFinished, now, random, filter = new Redactor() } = options;
     this.middleware = options.middleware ?? NO_MIDDLEWARE;
     this.outcomes = new Outcomes({ events, onFinished, now, filter });
     this.failures = new Failures({
@@ -98,8 +98,8 @@ export class Performer {
   }
 
   /** Never rejects, whatever the job or its record is like. */
-  async perform(delivery: Delivery): Promise<Performed> {
-    const job = new DeliveredJob(delivery);
+  async perform(delivery: Delivery): Promise<ExecutionResult> {
+    const job = new JobExecution(delivery);
     try {
       job.read();
       job.jobClass = this.options.registry.get(job.class);
@@ -128,7 +128,7 @@ export class Performer {
     for (const run of this.runs) run.abort(reason);
   }
 
-  private async conclude(job: DeliveredJob, error: Error): Promise<Performed> {
+  private async conclude(job: JobExecution, error: Error): Promise<ExecutionResult> {
     try {
       return await this.failures.conclude(job, error);
     } catch (thrown) {
@@ -137,14 +137,14 @@ export class Performer {
     }
   }
 
-  private classOf(job: DeliveredJob): JobClass {
+  private classOf(job: JobExecution): JobClass {
     if (!job.jobClass) throw new UnknownJobError(`there is no job class ${job.class} in this app`);
     return job.jobClass;
   }
 
-  private async run(job: DeliveredJob, jobClass: JobClass): Promise<Performed> {
-    const plan = planOf(jobClass);
-    while (this.breather) await this.breather;
+  private async run(job: JobExecution, jobClass: JobClass): Promise<ExecutionResult> {
+    const plan = compileOptions(jobClass);
+    while (this.pauseAfterBlocking) await this.pauseAfterBlocking;
     const run = this.begin(job, jobClass);
     this.runs.add(run);
     this.outcomes.started(job, run.startedAt);
@@ -152,10 +152,10 @@ export class Performer {
     try {
       if (job.payload.unique === 'executing') await this.release(job);
       const working = runAsDelivered(run, () => this.work(job, run, plan));
-      if (run.durationMs > BLOCKED_MS) this.breather = this.breathe();
+      if (run.durationMs > BLOCKED_MS) this.pauseAfterBlocking = this.breathe();
       await run.settle(working);
       // It may have returned because it was told to end, with its work half done.
-      if (run.calledOff && run.heedsSignal) throw run.abortReason;
+      if (run.isAborted && run.watchesSignal) throw run.abortReason;
       unwatch?.();
       run.notesInUse?.close();
       if (job.payload.unique === 'executed') await this.release(job);
@@ -165,7 +165,7 @@ export class Performer {
       run.end();
       await run.notesInUse?.flush();
       run.notesInUse?.close();
-      if (run.calledOff) return this.outcomes.returned(job, this.returnsCount);
+      if (run.isAborted) return this.outcomes.returned(job, this.returnsCount);
       return await this.conclude(job, run.failure(thrown));
     } finally {
       run.end();
@@ -176,10 +176,10 @@ export class Performer {
   /** Lets timers fire and what they write go out. */
   private async breathe(): Promise<void> {
     await setTimeout(BREATHER_MS);
-    this.breather = undefined;
+    this.pauseAfterBlocking = undefined;
   }
 
-  private begin(job: DeliveredJob, jobClass: JobClass): Run {
+  private begin(job: JobExecution, jobClass: JobClass): Run {
     const { delivery, payload } = job;
     const run = new Run({
       id: delivery.id,
@@ -199,7 +199,7 @@ export class Performer {
     return run;
   }
 
-  private work(job: DeliveredJob, run: Run, plan: ClassPlan): Promise<unknown> {
+  private work(job: JobExecution, run: Run, plan: CompiledOptions): Promise<unknown> {
     const instance = this.instantiate(job, run);
     const perform = () => performJob(instance, plan, run, this.middleware);
     const reading = this.readArguments(job, run);
@@ -207,7 +207,7 @@ export class Performer {
   }
 
   /** Before the arguments are read: a rule that handles the loss of one is given the instance. */
-  private instantiate(job: DeliveredJob, run: Run): Performable {
+  private instantiate(job: JobExecution, run: Run): Performable {
     const instance = new (this.classOf(job))();
     attachRun(instance, run);
     job.instance = instance;
@@ -215,7 +215,7 @@ export class Performer {
   }
 
   /** @returns a promise only where something has to be waited for. */
-  private readArguments(job: DeliveredJob, run: Run): Promise<void> | undefined {
+  private readArguments(job: JobExecution, run: Run): Promise<void> | undefined {
     const { decode } = this.options;
     const { args } = job.payload;
     const read = decode ? decode(args) : args;
@@ -225,7 +225,7 @@ export class Performer {
   }
 
   /** A record that is gone by now, often by this job's own doing, is handed on as the run has it. */
-  private async argsAnew(job: DeliveredJob, run: Run): Promise<readonly unknown[]> {
+  private async argsAnew(job: JobExecution, run: Run): Promise<readonly unknown[]> {
     const { decode } = this.options;
     const args = job.argsAsDelivered();
     try {
@@ -235,7 +235,7 @@ export class Performer {
     }
   }
 
-  private watch(job: DeliveredJob, run: Run, timeoutMs: number): () => void {
+  private watch(job: JobExecution, run: Run, timeoutMs: number): () => void {
     const { events, overdueMs } = this.options;
     const { id, class: name, queue } = job;
     const onOverdue = () => events.emit('job.overdue', { id, class: name, queue, ageMs: run.durationMs });
@@ -243,14 +243,14 @@ export class Performer {
     return runAsDelivered(run, () => watchTimeout(run, timeoutMs, onOverdue, overdueMs));
   }
 
-  private poisoned(job: DeliveredJob): Promise<Performed> {
+  private poisoned(job: JobExecution): Promise<ExecutionResult> {
     const { deliveries } = job.delivery;
-    job.callbackIsSpared = deliveries > this.options.maxDeliveries + 1;
+    job.skipsCallback = deliveries > this.options.maxDeliveries + 1;
     const error = new PoisonJobError(deliveries - 1);
     return this.failures.dead(job, error, error.message);
   }
 
-  private async release({ payload, id }: DeliveredJob): Promise<void> {
+  private async release({ payload, id }: JobExecution): Promise<void> {
     if (payload.unique === undefined) return;
     try {
       await this.options.releaseUnique?.(id);
@@ -262,19 +262,19 @@ export class Performer {
     }
   }
 
-  private notesOf(job: DeliveredJob, run: Run): RunNotes {
+  private notesOf(job: JobExecution, run: Run): Checkpoint {
     const { events, notes = new MemoryNoteStore() } = this.options;
     const onError = (error: Error) => events.emit('queue.error', { error, during: 'storing the cursor of a job' });
-    return new RunNotes({ run, owner: job.delivery, store: notes, inherited: job.record.options.cursor, onError });
+    return new Checkpoint({ run, owner: job.delivery, store: notes, inherited: job.record.options.cursor, onError });
   }
 
-  private async cursorOf(job: DeliveredJob): Promise<string | undefined> {
+  private async cursorOf(job: JobExecution): Promise<string | undefined> {
     const read = job.run?.notesInUse?.cursorText() ?? this.options.notes?.readCursor(job);
     return read?.catch(() => undefined);
   }
 }
 
-function take(job: DeliveredJob, run: Run, args: readonly unknown[]): void {
+function take(job: JobExecution, run: Run, args: readonly unknown[]): void {
   run.args = args;
   job.argsAreRead = true;
 }
@@ -284,7 +284,7 @@ const NO_RECORD: JobRecord = { data: null, options: {}, status: 'created', progr
 const NO_PAYLOAD: Payload = { v: 1, class: 'unreadable', args: [], attrs: {}, enqueuedAt: 0 };
 
 /** A delivered job, and what is known of it by the time something comes of it. */
-export class DeliveredJob {
+export class JobExecution {
   record = NO_RECORD;
   payload = NO_PAYLOAD;
   /** undefined: it could not be read, or this app has no such class. */
@@ -293,7 +293,7 @@ export class DeliveredJob {
   /** The instance that runs it. */
   instance: Performable | undefined;
   /** Its `afterDiscard` may have ended a process already: it is not called any more. */
-  callbackIsSpared = false;
+  skipsCallback = false;
   /** `run.args` are what `perform` takes. */
   argsAreRead = false;
 
@@ -343,7 +343,7 @@ export class DeliveredJob {
   }
 
   /** What its end leaves behind. */
-  get traces(): RoadTraces {
+  get traces(): RouteEndMarkers {
     return roadTraces(this.payload === NO_PAYLOAD ? undefined : this.payload);
   }
 
@@ -353,7 +353,7 @@ export class DeliveredJob {
   }
 }
 
-export interface Performance {
+export interface ExecutorOptions {
   readonly knex: Parameters<typeof releaseUnique>[0];
   readonly redis: RedisClient;
   readonly registry: JobLookup;
@@ -368,16 +368,16 @@ export interface Performance {
 }
 
 /** A performer on the stores of this process, with what the app adds. */
-export function createPerformer({ knex, redis, registry, events, setup, models, onFinished, tuning }: Performance) {
+export function createPerformer({ knex, redis, registry, events, setup, models, onFinished, tuning }: ExecutorOptions) {
   const codec = { serializers: setup.serializers, models };
-  return new Performer({
+  return new Executor({
     registry,
     events,
     onFinished,
     maxDeliveries: tuning.maxDeliveries ?? MAX_DELIVERIES,
     middleware: setup.performMiddleware,
     decode: (args) => deserializeArguments(args, codec),
-    filter: new ArgumentFilter(setup.filterArguments),
+    filter: new Redactor(setup.filterArguments),
     notes: new RedisNoteStore(redis, tuning.noteMs),
     releaseUnique: (id) => releaseUnique(knex, id),
     random: tuning.random,

@@ -1,13 +1,13 @@
 import os from 'node:os';
 import type { Events } from '../../core/events';
-import type { ArgumentFilter } from '../../core/redact';
+import type { Redactor } from '../../core/redact';
 import { toError } from '../../support/async';
-import { planOf } from '../definition/options';
-import { decide, USUAL_RULES, type Verdict } from '../definition/retry-policy';
-import type { Traces } from '../fetch/fetch-call';
-import type { Performed } from '../fetch/fetcher';
+import { compileOptions } from '../definition/options';
+import { DEFAULT_RULES, decide, type FailureDecision } from '../definition/retry-policy';
+import type { EndMarkers } from '../fetch/fetch-call';
+import type { ExecutionResult } from '../fetch/fetcher';
 import { type FailedRun, type FailureNotes, failedRecord, UnreadableJobError } from '../record/record';
-import type { DeliveredJob } from './executor';
+import type { JobExecution } from './executor';
 import { type Run, runAsDelivered } from './run';
 
 const HOST = os.hostname();
@@ -16,7 +16,7 @@ export interface OutcomesOptions {
   readonly events: Events;
   /** A job whose row may be in the outbox has its final outcome. */
   readonly onFinished: (queue: string, id: string) => void;
-  readonly filter: ArgumentFilter;
+  readonly filter: Redactor;
   /** ms since 1970. */
   readonly now?: (() => number) | undefined;
 }
@@ -26,7 +26,7 @@ export class Outcomes {
   constructor(private readonly options: OutcomesOptions) {}
 
   /** @param noted a cursor or progress may be beside it, to be deleted. */
-  succeeded(job: DeliveredJob, noted: boolean): Performed {
+  succeeded(job: JobExecution, noted: boolean): ExecutionResult {
     const { id, class: name, queue } = job;
     const { requestId } = job.payload.attrs;
     const durationMs = job.run?.durationMs ?? 0;
@@ -35,13 +35,13 @@ export class Outcomes {
     );
   }
 
-  discarded(job: DeliveredJob, error: Error): Performed {
+  discarded(job: JobExecution, error: Error): ExecutionResult {
     return this.final({ op: 'drop', traces: tracesOf(job, true) }, job, () =>
       this.options.events.emit('job.discarded', { error, ...this.about(job) }),
     );
   }
 
-  retrying(job: DeliveredJob, error: Error, waitMs: number, key: string | undefined): Performed {
+  retrying(job: JobExecution, error: Error, waitMs: number, key: string | undefined): ExecutionResult {
     const { events } = this.options;
     const run = this.failedRun(job);
     const dueAt = run.at + waitMs;
@@ -54,7 +54,7 @@ export class Outcomes {
   }
 
   /** @param notes left in the record. One that cannot even be parsed is kept as it is. */
-  dead(job: DeliveredJob, error: Error, reason: string, notes: FailureNotes = {}): Performed {
+  dead(job: JobExecution, error: Error, reason: string, notes: FailureNotes = {}): ExecutionResult {
     const record = job.hasRecord
       ? JSON.stringify(
           failedRecord(job.recordAsDelivered(), error, { ...notes, deadReason: reason, run: this.failedRun(job) }),
@@ -66,7 +66,7 @@ export class Outcomes {
   }
 
   /** Dead, with its record as it came: it cannot be written anew, as one that is nested too deep. */
-  unwritable(job: DeliveredJob, error: Error): Performed {
+  unwritable(job: JobExecution, error: Error): ExecutionResult {
     const { record } = job.delivery;
     return this.final({ op: 'bury', record, traces: tracesOf(job, true) }, job, () =>
       this.options.events.emit('job.dead', {
@@ -78,7 +78,7 @@ export class Outcomes {
   }
 
   /** @param counted its run may have brought the process down. */
-  returned(job: DeliveredJob, counted: boolean): Performed {
+  returned(job: JobExecution, counted: boolean): ExecutionResult {
     const { id, class: name, queue } = job;
     return this.final({ op: counted ? 'lost' : 'back' }, job, () =>
       this.options.events.emit('job.returned', { id, class: name, queue }),
@@ -86,25 +86,25 @@ export class Outcomes {
   }
 
   /** No outcome yet: it begins. */
-  started(job: DeliveredJob, now: number): void {
+  started(job: JobExecution, now: number): void {
     const waited = { waitedMs: job.waitedMs(now) };
     this.options.events.emit('job.started', Object.assign(this.about(job), waited));
   }
 
   /** What events tell of a job. Its arguments are made fit to be shown only when somebody asks for them. */
-  about(job: DeliveredJob) {
+  about(job: JobExecution) {
     const { id, class: name, queue, attempt } = job;
     const { requestId } = job.payload.attrs;
     const args = () => this.options.filter.show(job.jobClass, job.argsAsDelivered());
     return { id, class: name, queue, attempt, requestId, args };
   }
 
-  private failedRun({ attempt, run }: DeliveredJob): FailedRun {
+  private failedRun({ attempt, run }: JobExecution): FailedRun {
     const { now = Date.now } = this.options;
     return { at: now(), attempt, ms: run?.durationMs, host: HOST, pid: process.pid };
   }
 
-  private final(outcome: Performed['outcome'], job: DeliveredJob, announce: () => void): Performed {
+  private final(outcome: ExecutionResult['outcome'], job: JobExecution, announce: () => void): ExecutionResult {
     const { events, onFinished } = this.options;
     const { id, queue } = job;
     const recorded = (applied: boolean) => {
@@ -116,7 +116,7 @@ export class Outcomes {
   }
 }
 
-function tracesOf(job: DeliveredJob, noted: boolean): Traces {
+function tracesOf(job: JobExecution, noted: boolean): EndMarkers {
   return noted ? `${job.traces}c` : job.traces;
 }
 
@@ -125,20 +125,20 @@ export interface FailuresOptions {
   readonly outcomes: Outcomes;
   readonly random?: (() => number) | undefined;
   /** Of a job that is over, which may hold a claim. Never rejects. */
-  readonly release: (job: DeliveredJob) => Promise<void>;
+  readonly release: (job: JobExecution) => Promise<void>;
   /** Readies a job that did not run for its callback: instance, run and arguments. */
-  readonly prepare: (job: DeliveredJob) => Promise<Run>;
+  readonly prepare: (job: JobExecution) => Promise<Run>;
   /** Of a callback after the run: as they were enqueued, whatever the run has done to its own. */
-  readonly argsFor: (job: DeliveredJob, run: Run) => Promise<readonly unknown[]>;
+  readonly argsFor: (job: JobExecution, run: Run) => Promise<readonly unknown[]>;
   /** JSON; undefined where there is none. Never rejects. */
-  readonly cursorOf: (job: DeliveredJob) => Promise<string | undefined>;
+  readonly cursorOf: (job: JobExecution) => Promise<string | undefined>;
 }
 
 /** From what went wrong with a job to its outcome. What the class's own code does wrong on the way costs the job nothing. */
 export class Failures {
   constructor(private readonly options: FailuresOptions) {}
 
-  async conclude(job: DeliveredJob, error: Error): Promise<Performed> {
+  async conclude(job: JobExecution, error: Error): Promise<ExecutionResult> {
     if (error instanceof UnreadableJobError && !job.argsAreRead) return this.dead(job, error, error.message);
     const verdict = this.decide(job, error);
     if (verdict.kind === 'retry') return this.options.outcomes.retrying(job, error, verdict.waitMs, verdict.key);
@@ -149,21 +149,25 @@ export class Failures {
     return this.options.outcomes.discarded(job, error);
   }
 
-  async dead(job: DeliveredJob, error: Error, reason: string, key?: string): Promise<Performed> {
+  async dead(job: JobExecution, error: Error, reason: string, key?: string): Promise<ExecutionResult> {
     const cursor = job.mayBeNoted ? await this.options.cursorOf(job) : undefined;
     await this.over(job, error);
     return this.options.outcomes.dead(job, error, reason, { key, cursor });
   }
 
-  private decide(job: DeliveredJob, error: Error): Verdict {
+  private decide(job: JobExecution, error: Error): FailureDecision {
     const { random } = this.options;
     const failure = { attempt: job.attempt, error, counts: job.record.options.attemptsBy };
     const onBrokenRule = (broken: Error) => this.report(broken, `asking ${job.class} when to retry`);
-    return decide(job.jobClass ?? USUAL_RULES, failure, { random, onBrokenRule });
+    return decide(job.jobClass ?? DEFAULT_RULES, failure, { random, onBrokenRule });
   }
 
   /** @returns not: a handler that was to see to the job has failed itself. */
-  private async handle({ kind, handler }: Verdict, job: DeliveredJob, error: Error): Promise<'none' | 'done' | 'not'> {
+  private async handle(
+    { kind, handler }: FailureDecision,
+    job: JobExecution,
+    error: Error,
+  ): Promise<'none' | 'done' | 'not'> {
     const { run, instance } = job;
     if (!handler || !run) return 'none';
     try {
@@ -175,16 +179,16 @@ export class Failures {
     }
   }
 
-  private async over(job: DeliveredJob, error: Error): Promise<void> {
+  private async over(job: JobExecution, error: Error): Promise<void> {
     await this.afterDiscard(job, error);
     await this.options.release(job);
   }
 
-  private async afterDiscard(job: DeliveredJob, error: Error): Promise<void> {
+  private async afterDiscard(job: JobExecution, error: Error): Promise<void> {
     const { jobClass } = job;
-    if (!jobClass || job.callbackIsSpared) return;
+    if (!jobClass || job.skipsCallback) return;
     try {
-      if (!planOf(jobClass).afterDiscard) return;
+      if (!compileOptions(jobClass).afterDiscard) return;
       // Its arguments cannot be had: it would be called with none.
       if (job.run && !job.argsAreRead) return;
       const { run: ended } = job;

@@ -3,9 +3,9 @@ import { NotConnectedError } from '../../core/errors';
 import { currentContext, type ExecutionContext, runInContext } from '../../core/execution-context';
 import { toError } from '../../support/async';
 import type { CarriedContext, JobClass, JobContext, Performable } from '../definition/job-class';
-import { type ClassPlan, planOf } from '../definition/options';
+import { type CompiledOptions, compileOptions } from '../definition/options';
 import type { JobRun, PerformMiddleware } from '../definition/setup';
-import { MemoryNoteStore, RunNotes } from './checkpoint';
+import { Checkpoint, MemoryNoteStore } from './checkpoint';
 
 /** What a run is about. */
 export interface RunSubject {
@@ -19,7 +19,7 @@ export interface RunSubject {
   readonly enqueuedAtMs: number;
   readonly carried: CarriedContext;
   /** Cursor and progress. */
-  readonly makeNotes: () => RunNotes;
+  readonly makeNotes: () => Checkpoint;
 }
 
 /** One run of a job in this process. */
@@ -31,7 +31,7 @@ export class Run implements JobRun {
   private readonly began = performance.now();
   private controller: AbortController | undefined;
   private reason: Error | undefined;
-  private madeNotes: RunNotes | undefined;
+  private madeNotes: Checkpoint | undefined;
   /** What it left for nobody to catch. */
   private uncaught: Error | undefined;
   private giveUp: ((error: Error) => void) | undefined;
@@ -91,23 +91,23 @@ export class Run implements JobRun {
   }
 
   /** Made when a job first uses it: few do. */
-  get notes(): RunNotes {
+  get notes(): Checkpoint {
     this.madeNotes ??= this.subject.makeNotes();
     return this.madeNotes;
   }
 
   /** undefined: the job has not used it. */
-  get notesInUse(): RunNotes | undefined {
+  get notesInUse(): Checkpoint | undefined {
     return this.madeNotes;
   }
 
   /** Its process stops, or lost it to another: what it rejects with from now on is no failure of its own. */
-  get calledOff(): boolean {
+  get isAborted(): boolean {
     return this.reason !== undefined && !(this.reason instanceof JobTimeoutError) && this.reason !== this.uncaught;
   }
 
   /** The job has asked for its signal, and may end because of it. */
-  get heedsSignal(): boolean {
+  get watchesSignal(): boolean {
     return this.controller !== undefined;
   }
 
@@ -134,7 +134,7 @@ export class Run implements JobRun {
    * @returns false: it has ended, or been called off, so this changes nothing any more.
    */
   fail(error: Error, patienceMs: number): boolean {
-    if (this.ended || this.calledOff) return false;
+    if (this.ended || this.isAborted) return false;
     if (this.uncaught) return true;
     this.uncaught = error;
     this.patience = setTimeout(() => this.giveUp?.(error), patienceMs);
@@ -232,7 +232,7 @@ export function deliveredRun(): Run | undefined {
 /** Middleware, callbacks, `perform`. In the context of its run already. @returns what `perform` returns. */
 export async function performJob(
   job: Performable,
-  plan: ClassPlan,
+  plan: CompiledOptions,
   run: Run,
   middleware: readonly PerformMiddleware[],
 ): Promise<unknown> {
@@ -286,7 +286,7 @@ export async function around(layer: (next: Work) => unknown, inner: Work, name: 
 /** `perform` with the class's own callbacks: beforePerform, then aroundPerform around perform, then afterPerform. */
 export async function performWithCallbacks(
   job: Performable,
-  plan: ClassPlan,
+  plan: CompiledOptions,
   args: readonly unknown[],
 ): Promise<unknown> {
   const given = args as never[];
@@ -321,7 +321,7 @@ export interface RunHere {
  * kept in memory.
  * @throws what `perform` or a callback throws; JobTimeoutError when it is late and then rejects.
  */
-export async function performHere(
+export async function performNow(
   jobClass: JobClass,
   args: readonly unknown[],
   {
@@ -333,10 +333,10 @@ export async function performHere(
     middleware = [],
   }: RunHere = {},
 ): Promise<unknown> {
-  const plan = planOf(jobClass);
+  const plan = compileOptions(jobClass);
   const store = new MemoryNoteStore();
   const owner = { id, queue, fence: '' };
-  const makeNotes = (): RunNotes => new RunNotes({ run, owner, store, onError: () => undefined });
+  const makeNotes = (): Checkpoint => new Checkpoint({ run, owner, store, onError: () => undefined });
   const enqueuedAtMs = Date.now();
   const run: Run = new Run({
     id,

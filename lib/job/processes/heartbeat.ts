@@ -3,12 +3,12 @@ import type { Redis, RedisClient } from '../../core/redis';
 import { RedisScript } from '../../core/redis-script';
 import type { Deadline } from '../../support/async';
 import { toError } from '../../support/async';
-import { Recurring } from '../../support/periodic-task';
+import { PeriodicTask } from '../../support/periodic-task';
 import { keyPrefix, ordersKey, PROCESSES, processKey } from '../queue/keys';
 import { leaveList, type PulseReply, sendPulse } from './heartbeat-script';
-import { isProcessOrder, type ProcessInfo, type ProcessOrder, readProcessInfo } from './process-list';
+import { isProcessOrder, type ProcessInfo, type ProcessorCommand, readProcessInfo } from './process-list';
 
-export const BEAT_MS = 5000;
+export const INFO_INTERVAL_MS = 5000;
 /** How long what a processor told of itself stands after its last pulse, s. */
 const TTL_S = 30;
 /** A judge that has missed more pulses in a row than this cannot tell whether Redis was away. */
@@ -33,7 +33,7 @@ export interface PulseOptions extends PulseTuning {
   readonly dead: readonly string[];
   /** @param redisMs what the last round trip took. */
   readonly describe: (redisMs: number | null) => ProcessInfo;
-  readonly onOrder: (order: ProcessOrder) => void;
+  readonly onOrder: (order: ProcessorCommand) => void;
 }
 
 /**
@@ -41,8 +41,8 @@ export interface PulseOptions extends PulseTuning {
  * seconds it tells of itself as well. In turn it takes over the jobs of those that have fallen silent. Since pulses come
  * from the event loop, a job that blocks it for as long as `silenceMs` runs a second time elsewhere.
  */
-export class Pulse {
-  private readonly chore: Recurring;
+export class Heartbeat {
+  private readonly chore: PeriodicTask;
   private readonly beatEvery: number;
   private pulses = 0;
   private last: PulseReply | undefined;
@@ -53,10 +53,10 @@ export class Pulse {
   private unsubscribe: (() => void) | undefined;
 
   constructor(private readonly options: PulseOptions) {
-    const { events, redis, pulseMs = 1000, beatMs = BEAT_MS, dead } = options;
+    const { events, redis, pulseMs = 1000, beatMs = INFO_INTERVAL_MS, dead } = options;
     this.dead = dead;
     this.beatEvery = Math.max(1, Math.round(beatMs / pulseMs));
-    this.chore = new Recurring({
+    this.chore = new PeriodicTask({
       everyMs: pulseMs,
       work: () => this.pass(),
       onError: (error) => {
@@ -67,20 +67,20 @@ export class Pulse {
   }
 
   start(): void {
-    this.unsubscribe ??= this.options.events.on('redis.ready', () => this.chore.nudge());
+    this.unsubscribe ??= this.options.events.on('redis.ready', () => this.chore.trigger());
     this.chore.start();
   }
 
   /** Tells of itself at once: something has changed that others should know. */
-  nudge(): void {
+  trigger(): void {
     this.pulses = 0;
-    this.chore.nudge();
+    this.chore.trigger();
   }
 
   /** That one's end is known: its jobs are taken over at once. */
-  takeOver(identity: string): void {
+  rescueOrphans(identity: string): void {
     this.dead = [...this.dead, identity];
-    this.chore.nudge();
+    this.chore.trigger();
   }
 
   /** Leaves the list. To be called when nothing is in hand any more. */
@@ -111,7 +111,7 @@ export class Pulse {
     this.redisMs = Math.round(tookMs * 10) / 10;
     this.pulses++;
     this.last = reply;
-    this.obey(reply.orders);
+    this.execute(reply.orders);
     if (failure) throw failure;
     for (const silent of reply.silent) await this.takeOverFromSilent(silent, silenceMs);
     // Between jobs that block the event loop there may be a moment only, in which the last reply is read as well.
@@ -119,7 +119,7 @@ export class Pulse {
   }
 
   /** An order stays in its list until it was carried out, and comes again until Redis knows that it was. */
-  private obey(orders: readonly string[]): void {
+  private execute(orders: readonly string[]): void {
     const { events, onOrder } = this.options;
     const fresh = orders.filter((text) => !this.obeyed.includes(text));
     this.obeyed = orders;
@@ -134,7 +134,7 @@ export class Pulse {
   private async takeOverFromDead(): Promise<void> {
     const { redis, queues, events } = this.options;
     for (const identity of this.dead) {
-      const jobs = (await takeOver(redis.client, identity, queues)) ?? [];
+      const jobs = (await rescueOrphans(redis.client, identity, queues)) ?? [];
       this.dead = this.dead.filter((other) => other !== identity);
       for (const job of jobs) events.emit('job.rescued', job);
     }
@@ -144,7 +144,7 @@ export class Pulse {
     const { redis, queues, events } = this.options;
     const info = readProcessInfo(await redis.client.get(processKey(identity)));
     const all = [...new Set([...queues, ...(info?.queues ?? [])])];
-    const jobs = await takeOver(redis.client, identity, all, silenceMs);
+    const jobs = await rescueOrphans(redis.client, identity, all, silenceMs);
     if (!jobs) return;
     const { host = 'unknown', pid = 0 } = info ?? {};
     events.emit('processor.taken-over', { identity, host, pid, silenceMs, jobs: jobs.length });
@@ -189,7 +189,7 @@ export interface TakenJob {
  * @param silenceMs take over only what has been silent for this long; 0 for a process that is known to be dead.
  * @returns the jobs given back; undefined when it is not silent, or another process has taken them over.
  */
-export async function takeOver(
+export async function rescueOrphans(
   client: RedisClient,
   identity: string,
   queues: readonly string[],

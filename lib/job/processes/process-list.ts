@@ -2,10 +2,10 @@ import { randomBytes } from 'node:crypto';
 import { UserError } from '../../core/errors';
 import type { RedisClient } from '../../core/redis';
 import { RedisScript } from '../../core/redis-script';
-import { byText } from '../../support/text';
+import { compareText } from '../../support/text';
 import { isCount, isText, isTexts, isTime } from '../../support/type-guards';
 import { ordersKey, PROCESS_PREFIX, PROCESSES } from '../queue/keys';
-import type { Audit } from '../sets/query';
+import type { Auditor } from '../sets/query';
 
 /** Who has been silent for this long is not listed, ms. */
 const LISTED_MS = 30_000;
@@ -17,7 +17,7 @@ const ORDER_TTL_S = 60;
 /** A job processor, as it was at its last beat. */
 export interface ListedProcess extends ProcessInfo {
   /** How long ago it last showed that it lives, ms. Above some 2000 it is blocked, cut off or dead. */
-  readonly silentMs: number;
+  readonly heartbeatAgeMs: number;
 }
 
 // KEYS  1 processes
@@ -45,7 +45,7 @@ export class ProcessList {
   /** @param audit where its orders are told. Default: nowhere. */
   constructor(
     private readonly redis: RedisClient,
-    private readonly audit?: Audit,
+    private readonly audit?: Auditor,
   ) {}
 
   /** By tree, then by age. @throws when Redis does not answer. */
@@ -55,9 +55,9 @@ export class ProcessList {
     const listed: ListedProcess[] = [];
     for (let i = 0; i < reply.length; i += 2) {
       const info = readProcessInfo(String(reply[i + 1]));
-      if (info) listed.push({ ...info, silentMs: Number(reply[i]) });
+      if (info) listed.push({ ...info, heartbeatAgeMs: Number(reply[i]) });
     }
-    return listed.sort((a, b) => byText(a.tree, b.tree) || a.startedAt - b.startedAt);
+    return listed.sort((a, b) => compareText(a.tree, b.tree) || a.startedAt - b.startedAt);
   }
 
   /**
@@ -67,7 +67,7 @@ export class ProcessList {
    * @returns false when no such processor is listed.
    * @throws UserError for another order; Error when Redis does not answer.
    */
-  async tell(identity: string, order: ProcessOrder): Promise<boolean> {
+  async send(identity: string, order: ProcessorCommand): Promise<boolean> {
     if (!isProcessOrder(order)) {
       throw new UserError(`"${order}" is no order for a job processor; use ${PROCESS_ORDERS.join(', ')}.`);
     }
@@ -125,10 +125,10 @@ export interface ProcessInfo {
 export const BUSY_SHOWN = 50;
 
 /** What can be asked of a processor: take no more jobs, take jobs again, or end for good. */
-export type ProcessOrder = (typeof PROCESS_ORDERS)[number];
+export type ProcessorCommand = (typeof PROCESS_ORDERS)[number];
 const PROCESS_ORDERS = ['quiet', 'resume', 'stop'] as const;
 
-export function isProcessOrder(text: string): text is ProcessOrder {
+export function isProcessOrder(text: string): text is ProcessorCommand {
   return (PROCESS_ORDERS as readonly string[]).includes(text);
 }
 

@@ -3,18 +3,18 @@ import type { Knex } from 'knex';
 import { type Config, version } from '../../core/config';
 
 import type { Events } from '../../core/events';
-import { VitalsMeter } from '../../core/process-metrics';
+import { ProcessMetricsSampler } from '../../core/process-metrics';
 import type { Redis, RedisClient } from '../../core/redis';
 import type { Database } from '../../model/database';
 import type { Deadline } from '../../support/async';
 import { toError } from '../../support/async';
-import { Recurring } from '../../support/periodic-task';
+import { PeriodicTask } from '../../support/periodic-task';
 import { countOverdue, msUntilDue } from '../outbox/table';
 import { type QueueStatus, queueNames, readQueues } from '../queue/queue-status';
-import { Handover, Tally } from '../stats/collector';
+import { JobStats, StatsFlusher } from '../stats/collector';
 import { MailTally } from '../stats/history';
-import { BEAT_MS, Pulse, type PulseTuning } from './heartbeat';
-import { BUSY_SHOWN, type BusyJob, type ProcessInfo, ProcessList, type ProcessOrder } from './process-list';
+import { Heartbeat, INFO_INTERVAL_MS, type PulseTuning } from './heartbeat';
+import { BUSY_SHOWN, type BusyJob, type ProcessInfo, ProcessList, type ProcessorCommand } from './process-list';
 
 export interface PresenceOptions {
   readonly config: Pick<Config, 'jobs'>;
@@ -30,29 +30,29 @@ export interface PresenceOptions {
   readonly history: boolean;
   readonly fullQueues: () => readonly string[];
   readonly snapshot: () => { readonly running: readonly BusyJob[]; readonly quiet: boolean };
-  readonly onOrder: (order: ProcessOrder) => void;
+  readonly onOrder: (order: ProcessorCommand) => void;
   /** Whether the app has a job class of that name. */
   readonly knowsClass: (className: string) => boolean;
 }
 
 /** What a processor tells the world of itself and its queues while it runs. */
-export class Presence {
-  private readonly pulse: Pulse;
-  private readonly latency: LatencyWatch;
-  private readonly tally: Tally;
+export class ProcessReporter {
+  private readonly pulse: Heartbeat;
+  private readonly latency: LatencyMonitor;
+  private readonly tally: JobStats;
   private readonly mails = new MailTally();
-  private readonly handover: Handover;
-  private readonly accounts: Recurring;
+  private readonly handover: StatsFlusher;
+  private readonly accounts: PeriodicTask;
   private endTally: (() => void) | undefined;
-  private vitals: VitalsMeter | undefined;
+  private vitals: ProcessMetricsSampler | undefined;
   private stopping = false;
   private readonly startedAt = Date.now();
   private readonly version = version();
 
   constructor(private readonly options: PresenceOptions) {
     const { config, database, redis, events, identity, dead, tuning, onOrder, fullQueues } = options;
-    const everyMs = tuning.beatMs ?? BEAT_MS;
-    this.pulse = new Pulse({
+    const everyMs = tuning.beatMs ?? INFO_INTERVAL_MS;
+    this.pulse = new Heartbeat({
       ...tuning,
       redis,
       events,
@@ -62,7 +62,7 @@ export class Presence {
       describe: (redisMs) => this.describe(redisMs),
       onOrder,
     });
-    this.latency = new LatencyWatch({
+    this.latency = new LatencyMonitor({
       redis: redis.client,
       knex: database.knex,
       events,
@@ -71,13 +71,13 @@ export class Presence {
       warningMs: config.jobs.latencyWarningMs,
       everyMs,
     });
-    this.tally = new Tally(Date.now, options.knowsClass);
-    this.handover = new Handover(this.tally, identity, this.mails);
-    this.accounts = new Recurring({ everyMs, work: () => this.account(), onError: (error) => this.report(error) });
+    this.tally = new JobStats(Date.now, options.knowsClass);
+    this.handover = new StatsFlusher(this.tally, identity, this.mails);
+    this.accounts = new PeriodicTask({ everyMs, work: () => this.account(), onError: (error) => this.report(error) });
   }
 
   start(): void {
-    this.vitals = new VitalsMeter();
+    this.vitals = new ProcessMetricsSampler();
     this.pulse.start();
     this.latency.start();
     this.accounts.start();
@@ -91,18 +91,18 @@ export class Presence {
 
   /** What it told is no longer true. */
   changed(): void {
-    this.pulse.nudge();
+    this.pulse.trigger();
   }
 
   /** That one has ended without giving its jobs back. */
-  takeOver(identity: string): void {
-    this.pulse.takeOver(identity);
+  rescueOrphans(identity: string): void {
+    this.pulse.rescueOrphans(identity);
   }
 
   /** It drains: still here, but not for long. */
   drains(): void {
     this.stopping = true;
-    this.pulse.nudge();
+    this.pulse.trigger();
   }
 
   /** To be called when nothing is in hand any more. */
@@ -173,16 +173,16 @@ export interface LatencyWatchOptions {
  * Notices when jobs wait for too long, on a queue that is served here or nowhere, or in the outbox before it: once when
  * it begins, and once when they wait for less than half of that again.
  */
-export class LatencyWatch {
+export class LatencyMonitor {
   private readonly behind = new Set<string>();
   private outboxBehind = false;
   private readonly processes: ProcessList;
-  private readonly chore: Recurring;
+  private readonly chore: PeriodicTask;
 
   constructor(private readonly options: LatencyWatchOptions) {
     this.processes = new ProcessList(options.redis);
     // Stores that do not answer are told of by those who work with them.
-    this.chore = new Recurring({ everyMs: options.everyMs, work: () => this.look(), onError: () => undefined });
+    this.chore = new PeriodicTask({ everyMs: options.everyMs, work: () => this.look(), onError: () => undefined });
   }
 
   start(): void {

@@ -1,7 +1,7 @@
 import type { RedisClient } from '../../core/redis';
 import { RedisScript } from '../../core/redis-script';
 import { keyPrefix } from './keys';
-import { FILLING_LUA } from './queue-status';
+import { WAKE_LUA } from './queue-status';
 
 /** A script call carries at most so many bytes of records and so many jobs, so that it never holds Redis up. */
 const LIMITS = { bytes: 1_000_000, count: 1000 };
@@ -21,7 +21,7 @@ export interface DispatchedJob {
 // reply one letter a job: q queued, k known, f finished, e expired
 const SCRIPT = new RedisScript(`
 local call, out, notAfter = redis.call, {}, tonumber(ARGV[1])
-${FILLING_LUA}
+${WAKE_LUA}
 local time = call('time')
 local expired = notAfter > 0 and time[1] * 1000 + time[2] / 1000 > notAfter
 for a = 2, #ARGV, 3 do

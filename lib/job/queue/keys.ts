@@ -56,12 +56,12 @@ export const QUEUES_KEY = 'catamount:queues';
 /** set of the keys of lists of held jobs, `bq:mailer:held:ReportJob`; some may be empty. */
 export const HELD_KEY = 'catamount:held';
 /** set of the key prefixes of queues that some processor does not peek at: who fills one wakes it. */
-export const UNPEEKED_KEY = 'catamount:unpeeked';
+export const UNPEEKED_KEY = 'catamount:unwatched';
 /** channel: the queue of this key prefix may have work for processors that found none. */
 export const WAKE_CHANNEL = 'catamount:wake';
 
 /** set of the places of a class that are taken, key prefix of the queue and id. */
-export function placesKey(jobName: string): string {
+export function semaphoreKey(jobName: string): string {
   return `catamount:limit:${jobName}`;
 }
 

@@ -12,7 +12,7 @@ const FORGOTTEN_AFTER_MS = 10 * 60_000;
  * Lua: `beginsToFill(p, now)`, for the key prefix of a queue that was empty, puts it on the list of those that exist and
  * wakes processors that do not wait for its jobs; expects `call`.
  */
-export const FILLING_LUA = `
+export const WAKE_LUA = `
 local function beginsToFill(p, now)
   call('zadd', '${QUEUES_KEY}', now, (p:match('^[^:]*:(.*):$')))
   if call('sismember', '${UNPEEKED_KEY}', p) == 1 then call('publish', '${WAKE_CHANNEL}', p) end

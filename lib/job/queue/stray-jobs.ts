@@ -1,7 +1,7 @@
 import type { RedisClient } from '../../core/redis';
 import { answerWithin, RedisScript } from '../../core/redis-script';
 import { HELD_KEY, keyPrefix, OUTCOME_LUA, PROCESSES, queueKey } from './keys';
-import { FILLING_LUA } from './queue-status';
+import { WAKE_LUA } from './queue-status';
 
 // Every record of a queue is on one of these: `waiting`, `active`, `held:…`, `delayed`, `dead` (and with it in `failed`),
 // or `succeeded` (of plain bee-queue workers). One that is on none of them would stay for ever without running.
@@ -75,7 +75,7 @@ local call, p, out = redis.call, KEYS[1], {}
 local time = call('time')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 ${HELD_LUA}
-${FILLING_LUA}
+${WAKE_LUA}
 ${OUTCOME_LUA}
 local lists, total, wanted = heldKeys()[p] or {}, 0, #ARGV / 2
 table.insert(lists, p..'waiting'); table.insert(lists, p..'active')

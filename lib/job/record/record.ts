@@ -9,9 +9,9 @@ const VERSION = 1;
 export type Via = 'outbox' | 'redis' | 'fallback';
 
 /** What a job's end leaves behind (fetch/fetch-script.ts). */
-export type RoadTraces = '' | 'f' | 'r' | 'fr';
+export type RouteEndMarkers = '' | 'f' | 'r' | 'fr';
 
-const TRACES: ReadonlyMap<string, RoadTraces> = new Map([
+const TRACES: ReadonlyMap<string, RouteEndMarkers> = new Map([
   ['outbox', 'f'],
   ['redis', 'r'],
   ['fallback', 'fr'],
@@ -38,7 +38,7 @@ export class UnreadableJobError extends Error {
 }
 
 /** @param payload undefined where it cannot be read: the job may be from anywhere then. */
-export function roadTraces(payload: Pick<Payload, 'via'> | undefined): RoadTraces {
+export function roadTraces(payload: Pick<Payload, 'via'> | undefined): RouteEndMarkers {
   if (!payload) return 'f';
   return payload.via === undefined ? '' : (TRACES.get(payload.via) ?? 'f');
 }
@@ -194,7 +194,7 @@ export function failedRecord(record: JobRecord, error: Error, notes: FailureNote
 }
 
 /** The record of a dead job that gets all its attempts anew. Its errors stay readable, and its cursor is kept. */
-export function revivedRecord(record: JobRecord): JobRecord {
+export function resetAttempts(record: JobRecord): JobRecord {
   const { reason: _, attemptsBy: __, ...options } = record.options;
   return { ...record, options: { ...options, attempts: 0 }, status: 'created' };
 }

@@ -5,7 +5,7 @@ import { isUuid } from '../outbox/table';
 import { keyPrefix, OUTCOME_LUA } from '../queue/keys';
 import { readRecord } from '../record/record';
 import { durableData, payloadOf, revived, rewritten } from './entry';
-import type { Move } from './move-script';
+import type { Transition } from './move-script';
 import type { BulkOptions, BulkResult, JobRef, Selection, SetSources } from './query';
 import { RedisJobSet } from './redis-set';
 import type { FoundJob } from './scan';
@@ -13,7 +13,7 @@ import type { FoundJob } from './scan';
 /** Jobs that will not run again by themselves. Newest first; at most 10,000 a queue, for at most 180 days. */
 export class DeadSet extends RedisJobSet {
   readonly name = 'dead';
-  private readonly reviving: Move = {
+  private readonly reviving: Transition = {
     action: 'retry',
     to: 'queue',
     prepare: async (jobs) => {

@@ -7,7 +7,7 @@ import {
   type Payload,
   readPayload,
   readRecord,
-  revivedRecord,
+  resetAttempts,
   roadTraces,
 } from '../record/record';
 
@@ -180,7 +180,7 @@ export function dueRecord(record: JobRecord, dueAt: number): JobRecord {
 /** Of a dead job that lives again. @param durable it has a row in the outbox, which its end must delete. */
 export function revived(record: JobRecord, durable: boolean): JobRecord {
   const data = durable ? durableData(record.data) : record.data;
-  return queuedRecord(revivedRecord({ ...record, data }));
+  return queuedRecord(resetAttempts({ ...record, data }));
 }
 
 /** What a job's row in the outbox holds, and then its record: its keys stay in their order. */

@@ -1,5 +1,5 @@
 import { dueRecord, type JobEntry, killedRecord, queuedRecord, rewritten, type SetName } from './entry';
-import type { Move } from './move-script';
+import type { Transition } from './move-script';
 import {
   type BulkOptions,
   type BulkResult,
@@ -65,9 +65,9 @@ export abstract class JobSet {
   protected abstract readOutlines(filter: CheckedFilter, limit: number): Promise<Outlines>;
   /** In the order of the references; of those that have left the set there is none. */
   protected abstract entriesOf(refs: readonly CheckedRef[]): Promise<JobEntry[]>;
-  protected abstract moveRefs(move: Move, refs: readonly CheckedRef[]): Promise<number>;
+  protected abstract moveRefs(move: Transition, refs: readonly CheckedRef[]): Promise<number>;
   /** @returns whether it came to the end. */
-  protected abstract moveMatching(move: Move, filter: CheckedFilter, run: BulkRun): Promise<boolean>;
+  protected abstract moveMatching(move: Transition, filter: CheckedFilter, run: BulkRun): Promise<boolean>;
 
   private async sortedPage(request: PageRequest, sort: Sort): Promise<JobPage> {
     const { offset, limit, count } = checkBounds(request);
@@ -77,14 +77,14 @@ export abstract class JobSet {
   }
 
   /** @returns false when it is not, or no longer, in this set. */
-  protected async one(move: Move, ref: JobRef): Promise<boolean> {
+  protected async one(move: Transition, ref: JobRef): Promise<boolean> {
     const moved = await this.moveRefs(move, [checkRef(ref)]);
     this.tell(move, moved);
     return moved > 0;
   }
 
   /** In chunks. What was moved stays moved when a later one fails. */
-  protected async many(move: Move, selection: Selection, options: BulkOptions = {}): Promise<BulkResult> {
+  protected async many(move: Transition, selection: Selection, options: BulkOptions = {}): Promise<BulkResult> {
     const run = new BulkRun(options);
     try {
       const complete =
@@ -97,7 +97,7 @@ export abstract class JobSet {
     }
   }
 
-  private async moveSelected(move: Move, refs: readonly CheckedRef[], run: BulkRun): Promise<boolean> {
+  private async moveSelected(move: Transition, refs: readonly CheckedRef[], run: BulkRun): Promise<boolean> {
     let done = 0;
     while (done < refs.length && run.chunk > 0) {
       const chunk = refs.slice(done, done + run.chunk);
@@ -107,27 +107,27 @@ export abstract class JobSet {
     return done >= refs.length;
   }
 
-  private tell({ action }: Move, count: number): void {
+  private tell({ action }: Transition, count: number): void {
     const { events, via } = this.sources;
     if (count > 0) events.emit('operator.jobs', { action, set: this.name, count, via });
   }
 }
 
 /** To the tail of the queue; attempts stay counted. */
-export function toQueue(action: JobAction): Move {
+export function toQueue(action: JobAction): Transition {
   return { action, to: 'queue', prepare: async (jobs) => jobs.map((job) => rewritten(job.text, queuedRecord)) };
 }
 
-export const KILL: Move = {
+export const KILL: Transition = {
   action: 'kill',
   to: 'bury',
   prepare: async (jobs) => jobs.map((job) => rewritten(job.text, killedRecord)),
 };
 
-const DELETE: Move = { action: 'delete', to: 'drop' };
+const DELETE: Transition = { action: 'delete', to: 'drop' };
 
 /** @param at a moment that has passed stands for now. @throws InvalidRequestError. */
-export function rescheduleTo(at: Date): Move {
+export function rescheduleTo(at: Date): Transition {
   const ms = at instanceof Date ? at.getTime() : Number.NaN;
   if (Number.isNaN(ms)) throw new InvalidRequestError(`the time is ${String(at)}; give a valid date`);
   // bee-queue looks for what is due from 0 on.

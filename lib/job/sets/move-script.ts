@@ -14,7 +14,7 @@ import {
 } from './query';
 import type { RedisSet } from './redis-set';
 import { type FoundJob, foundJobs } from './scan';
-import type { Position } from './scan-script';
+import type { ScanPosition } from './scan-script';
 
 /** Where jobs are taken from. */
 export type MoveFrom = 'delayed' | 'dead' | 'waiting';
@@ -136,7 +136,7 @@ function* batches(jobs: readonly MovedJob[]): Generator<MovedJob[]> {
 /** A job whose record changes under our hands is read again so often. */
 const TRIES = 3;
 
-export interface Move {
+export interface Transition {
   readonly action: JobAction;
   readonly to: MoveTo;
   /** When it is due, ms since 1970; of `delay`. */
@@ -146,14 +146,14 @@ export interface Move {
 }
 
 /** Moves jobs out of a set that is in Redis, and tells the log of it. */
-export class Mover {
+export class SetMover {
   constructor(
     private readonly sources: SetSources,
     private readonly set: RedisSet,
   ) {}
 
   /** @returns how many were moved; those that are not in the set, or not any more, are passed over. */
-  async moveRefs(move: Move, refs: readonly CheckedRef[]): Promise<number> {
+  async moveRefs(move: Transition, refs: readonly CheckedRef[]): Promise<number> {
     let left = refs;
     let moved = 0;
     for (let tries = 0; left.length > 0 && tries < TRIES; tries++) {
@@ -168,10 +168,10 @@ export class Mover {
   }
 
   /** Jobs that come into the set, or back into it, while this runs are left alone. */
-  async moveMatching(move: Move, filter: CheckedFilter, run: BulkRun): Promise<boolean> {
+  async moveMatching(move: Transition, filter: CheckedFilter, run: BulkRun): Promise<boolean> {
     const walker = this.set.walker(filter);
     let left = await this.set.extent(filter);
-    let after: Position | undefined;
+    let after: ScanPosition | undefined;
     if (this.set.kind.newestFirst) {
       after = { score: Math.min(run.startedAt, filter.until ?? run.startedAt), queue: '', id: '' };
     }
@@ -188,14 +188,14 @@ export class Mover {
     return left <= 0;
   }
 
-  private concerns(move: Move, job: FoundJob, run: BulkRun): boolean {
+  private concerns(move: Transition, job: FoundJob, run: BulkRun): boolean {
     const at = queuedAt(job.text);
     // What is of the future was not put on its queue while this ran: whoever wrote it has another clock.
     const isNew = at > run.startedAt && at <= Date.now();
     return !isNew && !(move.to === 'delay' && job.score === move.at);
   }
 
-  private async move(move: Move, jobs: readonly FoundJob[]): Promise<MoveState[]> {
+  private async move(move: Transition, jobs: readonly FoundJob[]): Promise<MoveState[]> {
     if (jobs.length === 0) return [];
     const records = (await move.prepare?.(jobs)) ?? [];
     const { key } = this.set.kind;
@@ -207,7 +207,7 @@ export class Mover {
     });
     const states = await moveJobs(this.sources.redis, { from: key, to: move.to, at: move.at }, moved);
     if (ends) {
-      await settleRows(
+      await completeRows(
         this.sources,
         moved.filter((job, index) => states[index] === 'moved' && job.traces.includes('f')),
       );
@@ -268,7 +268,7 @@ const ANSWER_MS = 1000;
  * Deletes the outbox rows of jobs that an operator has ended, so that their claims end with them. Redis has their ids in
  * `finished`: what fails here is done by a processor's settler, some seconds later.
  */
-export async function settleRows(
+export async function completeRows(
   { knex, redis }: { readonly knex: Knex; readonly redis: RedisClient },
   jobs: readonly { readonly id: string; readonly queue: string }[],
 ): Promise<void> {

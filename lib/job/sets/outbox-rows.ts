@@ -1,7 +1,7 @@
 import type { Knex } from 'knex';
 import { CHANNEL } from '../outbox/table';
 import type { CheckedFilter, JobOutline } from './query';
-import type { Position } from './scan-script';
+import type { ScanPosition } from './scan-script';
 
 /** A job of the scheduled set. Moments are in µs since 1970, as Postgres keeps them. */
 export interface ScheduledKey {
@@ -29,7 +29,7 @@ export async function pageOfRows(
   knex: Knex,
   condition: RowCondition,
   page: {
-    readonly after: Position | undefined;
+    readonly after: ScanPosition | undefined;
     readonly offset: number;
     readonly limit: number;
     /** The last ones first. Default false. */

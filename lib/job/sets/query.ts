@@ -5,7 +5,7 @@ import type { RedisClient } from '../../core/redis';
 import { QUEUE_NAME } from '../definition/options';
 import type { JobEntry } from './entry';
 import { jsonNeedles, plainNeedles, toNeedle } from './outbox-rows';
-import type { Position } from './scan-script';
+import type { ScanPosition } from './scan-script';
 
 /** Which jobs of a set; all conditions that are given must be met. */
 export interface JobFilter {
@@ -200,14 +200,14 @@ export class BulkRun {
 }
 
 /** Where it is told what an operator has done. */
-export interface Audit {
+export interface Auditor {
   readonly events: Events;
   /** Who asks, for the log: `cli`, or a name at the web pages. */
   readonly via: string;
 }
 
 /** What the sets of an operator's process are read from. */
-export interface SetSources extends Audit {
+export interface SetSources extends Auditor {
   readonly redis: RedisClient;
   readonly knex: Knex;
   /** All queues that are known. */
@@ -218,12 +218,12 @@ export interface SetSources extends Audit {
 export type JobAction = 'retry' | 'promote' | 'reschedule' | 'kill' | 'delete';
 
 /** A position as a text that fits into a URL. It is of one set only. */
-export function writeCursor(set: string, { score, queue, id }: Position): string {
+export function writeCursor(set: string, { score, queue, id }: ScanPosition): string {
   return Buffer.from(JSON.stringify([set, score, queue, id])).toString('base64url');
 }
 
 /** @throws InvalidRequestError for what `writeCursor` has not written for this set. */
-export function readCursor(set: string, cursor: string): Position {
+export function readCursor(set: string, cursor: string): ScanPosition {
   try {
     const [itsSet, score, queue, id] = JSON.parse(Buffer.from(cursor, 'base64url').toString()) as unknown[];
     if (itsSet === set && Number.isFinite(score) && typeof queue === 'string' && typeof id === 'string') {

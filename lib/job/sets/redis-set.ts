@@ -1,6 +1,6 @@
 import { describeJob, isRetrying, type JobEntry } from './entry';
 import { JobSet, KILL, rescheduleTo, toQueue } from './job-set';
-import { locate, type Move, Mover } from './move-script';
+import { locate, SetMover, type Transition } from './move-script';
 import {
   type BulkOptions,
   type BulkResult,
@@ -21,8 +21,17 @@ import {
   type SetSources,
   writeCursor,
 } from './query';
-import { countWalk, type FoundJob, readOutlines, setWalker, sizeInRedis, sizeOf, type Walker, walkPage } from './scan';
-import type { Position, Walk } from './scan-script';
+import {
+  countWalk,
+  type FoundJob,
+  readOutlines,
+  type SetScanner,
+  setWalker,
+  sizeInRedis,
+  sizeOf,
+  walkPage,
+} from './scan';
+import type { Scan, ScanPosition } from './scan-script';
 
 interface RedisSetKind {
   readonly name: 'retry' | 'dead' | 'scheduled';
@@ -89,7 +98,7 @@ export class RedisSet {
     return sizeOf(this.sources.redis, this.walk(filter));
   }
 
-  walker(filter: CheckedFilter, { newestFirst, ...options }: WalkOptions = {}): Walker<Position> {
+  walker(filter: CheckedFilter, { newestFirst, ...options }: WalkOptions = {}): SetScanner<ScanPosition> {
     const walk = this.walk(filter, options.trustIds);
     return setWalker(this.sources.redis, {
       ...walk,
@@ -98,7 +107,7 @@ export class RedisSet {
     });
   }
 
-  private walk(filter: CheckedFilter, trustIds = false): Walk {
+  private walk(filter: CheckedFilter, trustIds = false): Scan {
     const { key, newestFirst, retrying } = this.kind;
     const looking = retrying !== undefined || isFiltering(filter);
     const queues = [...new Set(filter.queues ?? this.sources.queues)].sort();
@@ -114,12 +123,12 @@ export class RedisSet {
 /** A set that is in Redis alone. */
 export abstract class RedisJobSet extends JobSet {
   private readonly jobs: RedisSet;
-  private readonly mover: Mover;
+  private readonly mover: SetMover;
 
   constructor(sources: SetSources, kind: RedisSetKind) {
     super(sources);
     this.jobs = new RedisSet(sources, kind);
-    this.mover = new Mover(sources, this.jobs);
+    this.mover = new SetMover(sources, this.jobs);
   }
 
   protected pageByTime(request: PageRequest): Promise<JobPage> {
@@ -142,11 +151,11 @@ export abstract class RedisJobSet extends JobSet {
     return this.jobs.size();
   }
 
-  protected moveRefs(move: Move, refs: readonly CheckedRef[]): Promise<number> {
+  protected moveRefs(move: Transition, refs: readonly CheckedRef[]): Promise<number> {
     return this.mover.moveRefs(move, refs);
   }
 
-  protected moveMatching(move: Move, filter: CheckedFilter, run: BulkRun): Promise<boolean> {
+  protected moveMatching(move: Transition, filter: CheckedFilter, run: BulkRun): Promise<boolean> {
     return this.mover.moveMatching(move, filter, run);
   }
 }

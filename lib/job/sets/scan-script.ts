@@ -5,13 +5,13 @@ import { FILTER_LUA, GIST_FILTER_LUA } from './filter-script';
 import type { Step } from './scan';
 
 /** Where a walk has come to: behind this job, in the order of the walk. */
-export interface Position {
+export interface ScanPosition {
   readonly score: number;
   readonly queue: string;
   readonly id: string;
 }
 
-export interface Walk {
+export interface Scan {
   readonly key: 'dead' | 'delayed';
   readonly newestFirst: boolean;
   /** Sorted by name. */
@@ -140,11 +140,11 @@ for _, value in ipairs(out) do reply[#reply + 1] = value end
 return reply`);
 }
 
-interface Stretch {
+interface ScanChunk {
   readonly matched: number;
   readonly scanned: number;
   readonly done: boolean;
-  readonly position: Position | undefined;
+  readonly position: ScanPosition | undefined;
   /** Six values for each job. */
   readonly values: readonly (string | number)[];
 }
@@ -152,9 +152,9 @@ interface Stretch {
 export async function runWalk(
   script: RedisScript,
   client: RedisClient,
-  walk: Walk,
-  step: Step<Position>,
-): Promise<Stretch> {
+  walk: Scan,
+  step: Step<ScanPosition>,
+): Promise<ScanChunk> {
   const { key, newestFirst, queues, filter, since, until, idsOnly = false } = walk;
   if (queues.length === 0) return { matched: 0, scanned: 0, done: true, position: step.after, values: [] };
   const { skip, limit, counting } = step;

@@ -3,7 +3,7 @@ import { answerWithin } from '../../core/redis-script';
 import { queueKey } from '../queue/keys';
 import { countRows, rowCondition } from './outbox-rows';
 import { checkFilter, type JobOutline, luaFilter, type Outlines, type PageBounds, type SetSources } from './query';
-import { type Position, runWalk, type Walk, walkScript } from './scan-script';
+import { runWalk, type Scan, type ScanPosition, walkScript } from './scan-script';
 
 /**
  * How many jobs a set has, at a price that one can pay every second, and without the code that moves them. A delayed job
@@ -85,7 +85,7 @@ export interface StepResult<Position> {
 }
 
 /** Looks through jobs in an order, in steps that are bounded in time, so that Redis serves others between them. */
-export interface Walker<Position> {
+export interface SetScanner<Position> {
   step(step: Step<Position>): Promise<StepResult<Position>>;
   positionOf(job: FoundJob): Position;
   /** How many jobs there are; undefined when that takes a walk, since there is a filter. */
@@ -102,7 +102,7 @@ interface WalkPage<Position> {
 
 /** A page of a walk, and how many jobs it has in all. */
 export async function walkPage<P>(
-  walker: Walker<P>,
+  walker: SetScanner<P>,
   { offset, limit, count }: PageBounds,
   after: P | undefined,
 ): Promise<WalkPage<P>> {
@@ -113,13 +113,15 @@ export async function walkPage<P>(
   return counting ? { ...page, total: matched } : { ...page, ...(await countWalk(walker)) };
 }
 
-export async function countWalk<P>(walker: Walker<P>): Promise<{ readonly total: number; readonly complete: boolean }> {
+export async function countWalk<P>(
+  walker: SetScanner<P>,
+): Promise<{ readonly total: number; readonly complete: boolean }> {
   if (walker.size) return { total: await walker.size(), complete: true };
   const { matched, complete } = await run(walker, { after: undefined, skip: 0, limit: 0, counting: true });
   return { total: matched, complete };
 }
 
-async function run<P>(walker: Walker<P>, want: Step<P>) {
+async function run<P>(walker: SetScanner<P>, want: Step<P>) {
   const jobs: FoundJob[] = [];
   const enough = want.counting ? Number.POSITIVE_INFINITY : want.skip + want.limit;
   let [matched, scanned, done, position] = [0, 0, false, want.after];
@@ -147,7 +149,7 @@ local function describe(text, id, p)
 end`);
 
 /** Walks over the sorted sets of several queues as one. */
-export function setWalker(client: RedisClient, walk: Walk): Walker<Position> {
+export function setWalker(client: RedisClient, walk: Scan): SetScanner<ScanPosition> {
   return {
     step: async (step) => {
       const { values, ...stretch } = await runWalk(PAGE_SCRIPT, client, walk, step);
@@ -159,7 +161,7 @@ export function setWalker(client: RedisClient, walk: Walk): Walker<Position> {
 }
 
 /** How many jobs the sets hold within the bounds, whatever the filter. */
-export async function sizeOf(client: RedisClient, { queues, key, since, until }: Walk): Promise<number> {
+export async function sizeOf(client: RedisClient, { queues, key, since, until }: Scan): Promise<number> {
   const [low, high] = [since ?? '-inf', until ?? '+inf'];
   const counts = queues.map((queue) => client.zCount(queueKey(queue, key), low, high));
   const sizes = await answerWithin(ANSWER_MS, Promise.all(counts));
@@ -184,9 +186,9 @@ local function describe(text)
 end`);
 
 /** The first jobs of a walk, in its order. @param limit at most so many. */
-export async function readOutlines(client: RedisClient, walk: Walk, limit: number): Promise<Outlines> {
+export async function readOutlines(client: RedisClient, walk: Scan, limit: number): Promise<Outlines> {
   const jobs: JobOutline[] = [];
-  let after: Position | undefined;
+  let after: ScanPosition | undefined;
   let done = false;
   while (!done && jobs.length < limit) {
     const step = { after, skip: 0, limit: Math.min(CHUNK, limit - jobs.length), counting: false };
@@ -198,7 +200,7 @@ export async function readOutlines(client: RedisClient, walk: Walk, limit: numbe
   return { jobs, complete: done };
 }
 
-function outline({ queues }: Walk, values: readonly (string | number)[], start: number): JobOutline {
+function outline({ queues }: Scan, values: readonly (string | number)[], start: number): JobOutline {
   const [queue, id, at, name, attempts, error] = values.slice(start, start + 6);
   return {
     id: String(id),

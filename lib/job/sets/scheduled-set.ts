@@ -4,7 +4,7 @@ import { newRecord } from '../record/record';
 import { buryUnknown } from './dead-set';
 import { describeRow, type JobEntry, killedRecord, rewritten } from './entry';
 import { JobSet, KILL, rescheduleTo, toQueue } from './job-set';
-import { locate, type Move, Mover, settleRows } from './move-script';
+import { completeRows, locate, SetMover, type Transition } from './move-script';
 import {
   countRows,
   databaseTime,
@@ -39,7 +39,7 @@ import {
 } from './query';
 import { RedisSet } from './redis-set';
 import { countWalk, sizeOfSet, walkPage } from './scan';
-import type { Position } from './scan-script';
+import type { ScanPosition } from './scan-script';
 
 const PROMOTE = toQueue('promote');
 const EARLIEST_MS = Date.UTC(0, 0);
@@ -52,13 +52,13 @@ const LATEST_MS = Date.UTC(9999, 11);
 export class ScheduledSet extends JobSet {
   readonly name = 'scheduled';
   private readonly inRedis: RedisSet;
-  private readonly mover: Mover;
+  private readonly mover: SetMover;
   private readonly rowMover: RowMover;
 
   constructor(sources: SetSources) {
     super(sources);
     this.inRedis = new RedisSet(sources, { name: 'scheduled', key: 'delayed', newestFirst: false, retrying: false });
-    this.mover = new Mover(sources, this.inRedis);
+    this.mover = new SetMover(sources, this.inRedis);
     this.rowMover = new RowMover(sources);
   }
 
@@ -124,11 +124,11 @@ export class ScheduledSet extends JobSet {
     return this.many(KILL, selection, options);
   }
 
-  protected async moveRefs(move: Move, refs: readonly CheckedRef[]): Promise<number> {
+  protected async moveRefs(move: Transition, refs: readonly CheckedRef[]): Promise<number> {
     return (await this.rowMover.moveRefs(move, refs)) + (await this.mover.moveRefs(move, refs));
   }
 
-  protected async moveMatching(move: Move, filter: CheckedFilter, run: BulkRun): Promise<boolean> {
+  protected async moveMatching(move: Transition, filter: CheckedFilter, run: BulkRun): Promise<boolean> {
     return (await this.rowMover.moveMatching(move, filter, run)) && (await this.mover.moveMatching(move, filter, run));
   }
 
@@ -166,7 +166,7 @@ function moment(score: number): number {
   return Math.min(Math.max(Number.isNaN(score) ? LATEST_MS : score, EARLIEST_MS), LATEST_MS) * 1000;
 }
 
-function inMilliseconds({ score, ...job }: Position): Position {
+function inMilliseconds({ score, ...job }: ScanPosition): ScanPosition {
   return { ...job, score: score / 1000 };
 }
 
@@ -175,7 +175,7 @@ class RowMover {
   constructor(private readonly sources: Pick<SetSources, 'knex' | 'redis'>) {}
 
   /** @returns how many were moved. */
-  async moveRefs(move: Move, refs: readonly CheckedRef[]): Promise<number> {
+  async moveRefs(move: Transition, refs: readonly CheckedRef[]): Promise<number> {
     let moved = 0;
     // One statement for all that name no queue, and one for each queue that is named.
     for (const queue of new Set(refs.map((ref) => ref.queue))) {
@@ -188,7 +188,7 @@ class RowMover {
   }
 
   /** @returns whether it came to the end. */
-  async moveMatching(move: Move, filter: CheckedFilter, run: BulkRun): Promise<boolean> {
+  async moveMatching(move: Transition, filter: CheckedFilter, run: BulkRun): Promise<boolean> {
     const condition = rowCondition(filter);
     const until = await databaseTime(this.sources.knex);
     while (run.chunk > 0) {
@@ -201,7 +201,10 @@ class RowMover {
     return false;
   }
 
-  private async move(move: Move, choice: RowChoice): Promise<{ readonly moved: number; readonly chosen: number }> {
+  private async move(
+    move: Transition,
+    choice: RowChoice,
+  ): Promise<{ readonly moved: number; readonly chosen: number }> {
     const { knex } = this.sources;
     if (move.to === 'bury') return this.bury(choice);
     const moved = await (move.to === 'queue'
@@ -219,7 +222,7 @@ class RowMover {
   private async bury(choice: RowChoice): Promise<{ readonly moved: number; readonly chosen: number }> {
     const { knex, redis } = this.sources;
     const { rows, buried } = await knex.transaction((trx: Knex.Transaction) => this.buryLocked(trx, choice));
-    await settleRows({ knex, redis }, buried);
+    await completeRows({ knex, redis }, buried);
     return { moved: buried.length, chosen: rows };
   }
 

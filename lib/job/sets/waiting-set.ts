@@ -4,7 +4,7 @@ import { deleteOverdueRow, isUuid } from '../outbox/table';
 import { keyPrefix, queueKey } from '../queue/keys';
 import { describeJob, type JobEntry, tracesOf } from './entry';
 import { FILTER_LUA } from './filter-script';
-import { ANY, moveJobs, settleRows } from './move-script';
+import { ANY, completeRows, moveJobs } from './move-script';
 import {
   checkBounds,
   checkFilter,
@@ -19,7 +19,7 @@ import {
   type SetSources,
   writeCursor,
 } from './query';
-import { countWalk, type FoundJob, foundJobs, type Step, type StepResult, type Walker, walkPage } from './scan';
+import { countWalk, type FoundJob, foundJobs, type SetScanner, type Step, type StepResult, walkPage } from './scan';
 
 /** The jobs of one queue that wait to be fetched, the next one first. */
 export class WaitingList {
@@ -65,11 +65,11 @@ export class WaitingList {
     const job = { id, queue, sha: ANY, record: undefined, traces: tracesOf(text) };
     const [state] = await moveJobs(redis, { from: 'waiting', to: 'drop' }, [job]);
     if (state !== 'moved') return false;
-    if (job.traces.includes('f')) await settleRows(this.sources, [job]);
+    if (job.traces.includes('f')) await completeRows(this.sources, [job]);
     return true;
   }
 
-  private walker(request: JobFilter): Walker<string> {
+  private walker(request: JobFilter): SetScanner<string> {
     const checked = checkFilter({ ...request, queue: undefined });
     return waitingWalker(this.sources.redis, this.queue, isFiltering(checked) ? luaFilter(checked) : '');
   }
@@ -126,7 +126,7 @@ return reply`);
  * Walks over a queue; a position is a job's id. When that job has left the queue, so have all that came before it.
  * @param filter as `luaFilter` writes it; '' when records need not be looked at.
  */
-function waitingWalker(client: RedisClient, queue: string, filter: string): Walker<string> {
+function waitingWalker(client: RedisClient, queue: string, filter: string): SetScanner<string> {
   return {
     step: (step) => waitingStep(client, queue, filter, step),
     positionOf: (job) => job.id,

@@ -2,7 +2,7 @@ import type { EventMap, EventName, Events } from '../../core/events';
 import type { RedisClient } from '../../core/redis';
 import { RedisScript } from '../../core/redis-script';
 import {
-  ClassTally,
+  ClassStats,
   DAYS_KEPT,
   dayKey,
   GREATEST,
@@ -22,14 +22,14 @@ const MOST_CLASSES = 200;
 const MOST_MINUTES = 60;
 
 /** By the beginning of the minute, ms since 1970, then by class. */
-export type Minutes = Map<number, Map<string, ClassTally>>;
+export type Minutes = Map<number, Map<string, ClassStats>>;
 
 /** Counts what becomes of jobs in this process until it is handed over. Costs a job a few increments. */
-export class Tally {
+export class JobStats {
   private minutes: Minutes = new Map();
   private minute = -1;
   private minuteEnds = -1;
-  private current = new Map<string, ClassTally>();
+  private current = new Map<string, ClassStats>();
 
   /** @param isKnown other classes are counted together: whoever can write into a queue can make names up. Default: all. */
   constructor(
@@ -82,7 +82,7 @@ export class Tally {
     }
   }
 
-  private of(className: string): ClassTally {
+  private of(className: string): ClassStats {
     const now = this.now();
     if (now >= this.minuteEnds || now < this.minute) this.begin(Math.floor(now / MINUTE_MS) * MINUTE_MS);
     return this.current.get(className) ?? tallyIn(this.current, this.isKnown(className) ? className : OTHER_CLASSES);
@@ -104,15 +104,15 @@ export class Tally {
   }
 }
 
-function tallyIn(classes: Map<string, ClassTally>, className: string): ClassTally {
+function tallyIn(classes: Map<string, ClassStats>, className: string): ClassStats {
   const name = classes.has(className) || classes.size < MOST_CLASSES ? className : OTHER_CLASSES;
-  const tally = classes.get(name) ?? new ClassTally();
+  const tally = classes.get(name) ?? new ClassStats();
   classes.set(name, tally);
   return tally;
 }
 
 /** Counts the runs of this process since the last time it was asked. */
-export class WorkCount {
+export class WorkCounter {
   private processed = 0;
   private failed = 0;
 
@@ -171,12 +171,12 @@ interface Part {
  * Hands what this process has counted over to Redis, every part of it once: one whose reply was lost goes again under
  * its number, which Redis knows then.
  */
-export class Handover {
+export class StatsFlusher {
   private parts: Part[] = [];
   private count = 0;
 
   constructor(
-    private readonly tally: Tally,
+    private readonly tally: JobStats,
     /** Of this process: unlike any other's, ever. */
     private readonly identity: string,
     private readonly mails?: MailTally,

@@ -3,13 +3,13 @@ import type { EventMap, EventName, Events } from '../../core/events';
 import type { RedisClient } from '../../core/redis';
 import { answerWithin } from '../../core/redis-script';
 import { BUCKETS, Histogram } from '../../support/histogram';
-import { byText } from '../../support/text';
+import { compareText } from '../../support/text';
 
 export const COUNTERS = ['processed', 'failed', 'retried', 'dead', 'discarded'] as const;
 export const HISTOGRAMS = ['latency', 'duration'] as const;
 
 /** What became of the jobs of one class in some stretch of time. */
-export class ClassTally {
+export class ClassStats {
   /** Runs that succeeded. */
   processed = 0;
   /** Runs that failed, whether another is to follow or not. */
@@ -22,7 +22,7 @@ export class ClassTally {
   /** How long the runs that succeeded took. */
   readonly duration = new Histogram();
 
-  merge(other: ClassTally): void {
+  merge(other: ClassStats): void {
     for (const name of COUNTERS) this[name] += other[name];
     for (const name of HISTOGRAMS) this[name].merge(other[name]);
   }
@@ -36,7 +36,7 @@ const HISTOGRAM_CODES = { latency: 'l', duration: 't' } as const;
 export const GREATEST = '^[lt]m:';
 
 /** As increments of a hash's fields: `p:WelcomeEmailJob`, `t7:WelcomeEmailJob` for bucket 7, `ts:` for the sum; and `tm:` for the greatest. */
-export function toFields(className: string, tally: ClassTally): [field: string, by: number][] {
+export function toFields(className: string, tally: ClassStats): [field: string, by: number][] {
   const fields: [string, number][] = [];
   const put = (code: string, by: number) => {
     if (by > 0) fields.push([`${code}:${className}`, by]);
@@ -52,22 +52,22 @@ export function toFields(className: string, tally: ClassTally): [field: string, 
 }
 
 /** Reads such a hash. What else is in it, as another version may leave it, is passed over. */
-export function fromFields(fields: Readonly<Record<string, string>>): Map<string, ClassTally> {
-  const tallies = new Map<string, ClassTally>();
+export function fromFields(fields: Readonly<Record<string, string>>): Map<string, ClassStats> {
+  const tallies = new Map<string, ClassStats>();
   for (const [field, text] of Object.entries(fields)) {
     const colon = field.indexOf(':');
     const set = SETTERS.get(field.slice(0, colon));
     const value = Number(text);
     if (colon === -1 || !set || !Number.isFinite(value)) continue;
     const className = field.slice(colon + 1);
-    const tally = tallies.get(className) ?? new ClassTally();
+    const tally = tallies.get(className) ?? new ClassStats();
     set(tally, value);
     tallies.set(className, tally);
   }
   return tallies;
 }
 
-type Setter = (tally: ClassTally, value: number) => void;
+type Setter = (tally: ClassStats, value: number) => void;
 
 /** By code. */
 const SETTERS: ReadonlyMap<string, Setter> = new Map<string, Setter>([
@@ -132,7 +132,7 @@ const MOST_MINUTES = MINUTE_TTL_S / 60;
 
 /** Since the beginning of Redis's data, by name. */
 export interface HistoryCounters {
-  readonly classes: ReadonlyMap<string, ClassTally>;
+  readonly classes: ReadonlyMap<string, ClassStats>;
   readonly mailers: ReadonlyMap<string, MailCounts>;
 }
 
@@ -189,8 +189,8 @@ export class History {
     return { classes: fromFields(fields), mailers: mailsFromFields(fields) };
   }
 
-  private async read(times: readonly number[], keyOf: (at: number) => string): Promise<Map<string, ClassTally>[]> {
-    const found: Map<string, ClassTally>[] = [];
+  private async read(times: readonly number[], keyOf: (at: number) => string): Promise<Map<string, ClassStats>[]> {
+    const found: Map<string, ClassStats>[] = [];
     for (let i = 0; i < times.length; i += PAGE) {
       const page = times.slice(i, i + PAGE).map((at) => this.redis.hGetAll(keyOf(at)));
       for (const fields of await answerWithin(ANSWER_MS, Promise.all(page))) found.push(fromFields(fields));
@@ -199,7 +199,7 @@ export class History {
   }
 }
 
-function periods(times: readonly number[], tallies: readonly ReadonlyMap<string, ClassTally>[]): HistoryPeriod[] {
+function periods(times: readonly number[], tallies: readonly ReadonlyMap<string, ClassStats>[]): HistoryPeriod[] {
   return times.map((at, index) => ({ at: new Date(at), ...sumUp([tallies[index] ?? new Map()]) }));
 }
 
@@ -214,7 +214,7 @@ function minutesBetween(from: Date, to: Date): number[] {
 }
 
 /** Lengths of time, ms, to within a fifth or so; null where there were none. */
-interface Spread {
+interface DurationSummary {
   readonly count: number;
   readonly meanMs: number | null;
   readonly p50Ms: number | null;
@@ -222,7 +222,7 @@ interface Spread {
 }
 
 /** What became of the jobs of one class, or of all. */
-export interface HistoryRow {
+export interface ClassSummary {
   /** Its name; '' for all together. */
   readonly class: string;
   /** Runs that succeeded. */
@@ -235,35 +235,35 @@ export interface HistoryRow {
   /** Of the runs that succeeded or failed the share that failed, 0 to 1; 0 when there were none. */
   readonly errorRate: number;
   /** How long they waited before each run, since they could have run. */
-  readonly latency: Spread;
+  readonly latency: DurationSummary;
   /** How long the runs that succeeded took. */
-  readonly duration: Spread;
+  readonly duration: DurationSummary;
 }
 
 export interface HistorySum {
-  readonly all: HistoryRow;
+  readonly all: ClassSummary;
   /** The busiest first. */
-  readonly classes: readonly HistoryRow[];
+  readonly classes: readonly ClassSummary[];
 }
 
 /** Of several stretches of time in one. */
-function sumUp(parts: Iterable<ReadonlyMap<string, ClassTally>>): HistorySum {
-  const all = new ClassTally();
-  const byClass = new Map<string, ClassTally>();
+function sumUp(parts: Iterable<ReadonlyMap<string, ClassStats>>): HistorySum {
+  const all = new ClassStats();
+  const byClass = new Map<string, ClassStats>();
   for (const part of parts) {
     for (const [className, tally] of part) {
-      const sum = byClass.get(className) ?? new ClassTally();
+      const sum = byClass.get(className) ?? new ClassStats();
       sum.merge(tally);
       byClass.set(className, sum);
       all.merge(tally);
     }
   }
   const classes = [...byClass].map(([className, tally]) => rowOf(className, tally));
-  classes.sort((a, b) => b.processed + b.failed - (a.processed + a.failed) || byText(a.class, b.class));
+  classes.sort((a, b) => b.processed + b.failed - (a.processed + a.failed) || compareText(a.class, b.class));
   return { all: rowOf('', all), classes };
 }
 
-function rowOf(className: string, tally: ClassTally): HistoryRow {
+function rowOf(className: string, tally: ClassStats): ClassSummary {
   const { processed, failed, retried, dead, discarded } = tally;
   const runs = processed + failed;
   return {
@@ -279,7 +279,7 @@ function rowOf(className: string, tally: ClassTally): HistoryRow {
   };
 }
 
-function spreadOf(histogram: Histogram): Spread {
+function spreadOf(histogram: Histogram): DurationSummary {
   return {
     count: histogram.count,
     meanMs: histogram.meanMs,

@@ -1,7 +1,7 @@
 import type { Config } from '../../core/config';
 import type { I18n } from '../../core/i18n';
 import { InvalidMailError, MailCancelled } from '../definition/errors';
-import type { DeliveryKey, OutgoingMessage, Parts, Render, RenderRequest } from '../definition/mail-types';
+import type { IdempotencyKey, OutgoingMessage, Parts, Render, RenderRequest } from '../definition/mail-types';
 import type { InterceptedMessage, MailInterceptor, MailOrigin } from '../definition/setup';
 
 import { recipients } from '../transport/transport';
@@ -37,7 +37,7 @@ export class MailComposer {
   }
 
   /** Renders the parts and reads the attachments. @throws TemplateError, AttachmentError … */
-  async compose(draft: Draft, { messageId }: Pick<DeliveryKey, 'messageId'>): Promise<OutgoingMessage> {
+  async compose(draft: Draft, { messageId }: Pick<IdempotencyKey, 'messageId'>): Promise<OutgoingMessage> {
     const [{ html, text }, attachments] = await Promise.all([
       this.parts(draft),
       draft.attachments.read(`${draft.mailer}#${draft.action}`),
@@ -95,7 +95,7 @@ export async function intercept(
         `the interceptor ${interceptor.name || 'without a name'} returned ${String(given)}; return the message, as it is or changed, or 'cancel'`,
       );
     }
-    current = rechecked(given, 'after the interceptors');
+    current = revalidate(given, 'after the interceptors');
   }
   return current;
 }
@@ -105,7 +105,7 @@ export async function intercept(
  * @param when names that code in an error.
  * @throws InvalidMailError for what cannot be sent.
  */
-export function rechecked(given: InterceptedMessage, when: string): OutgoingMessage {
+export function revalidate(given: InterceptedMessage, when: string): OutgoingMessage {
   const [from, ...others] = mailboxes('from', given.from);
   if (!from || others.length > 0) throw new InvalidMailError(`${when} the mail needs one sender in from`);
   for (const { name, type, cid } of given.attachments ?? []) checkLabels(name, type, cid);

@@ -30,13 +30,13 @@ export class Mail {
 export type ActionResult = Mail | undefined | Promise<Mail | undefined>;
 
 /** What defaults come to for one mail. */
-type SettledDefaults = {
+type ResolvedDefaults = {
   readonly [K in keyof MailDefaults]: Exclude<MailDefaults[K], (...args: never[]) => unknown>;
 };
 
 /** The defaults of the class laid over those of the classes it extends, functions asked. Headers add up one by one. */
-export function settledDefaults(mailer: object, mail: MailAtHand): SettledDefaults {
-  let merged: SettledDefaults = {};
+export function settledDefaults(mailer: object, mail: MailAtHand): ResolvedDefaults {
+  let merged: ResolvedDefaults = {};
   for (let at: unknown = mailer; isMailer(at); at = Object.getPrototypeOf(at)) {
     if (!Object.hasOwn(at, 'defaults')) continue;
     const { headers, ...own } = at.defaults;

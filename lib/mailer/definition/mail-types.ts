@@ -169,7 +169,7 @@ export type UrlQuery = Readonly<Record<string, QueryValue | readonly QueryValue[
 export type UrlFor = (path: string, query?: UrlQuery) => string;
 
 /** How a mail is known again when its job runs again. */
-export interface DeliveryKey {
+export interface IdempotencyKey {
   readonly key: string;
   /**
    * For a mail that has none yet: the first claim keeps it in the delivery record, so that the receiving side can tell a

@@ -3,7 +3,7 @@ import type { Knex } from 'knex';
 import { currentContext } from '../../core/execution-context';
 import { domainOf } from '../../support/email-address';
 import type { Draft } from '../compose/draft';
-import type { DeliveryKey, Receipt } from '../definition/mail-types';
+import type { IdempotencyKey, Receipt } from '../definition/mail-types';
 import { answerIn } from '../transport/smtp';
 import { recipients } from '../transport/transport';
 
@@ -24,8 +24,8 @@ export type Claim =
 export type LivingJobs = (ids: readonly string[]) => Promise<ReadonlySet<string>>;
 
 /** What is known of each mail, so that it goes out once: claimed before it is sent, then sent or failed. */
-export interface DeliveryRecords {
-  claim(key: DeliveryKey, draft: Draft): Promise<Claim>;
+export interface DeliveryStore {
+  claim(key: IdempotencyKey, draft: Draft): Promise<Claim>;
   /** A claim that is older is to be renewed before its mail is sent, ms. */
   readonly renewAfterMs: number;
   /** The claim counts from now. @returns false when it is somebody else's by now. */
@@ -33,11 +33,11 @@ export interface DeliveryRecords {
   /** Whoever holds the claim by now: the mail is out. @param recipients default: as claimed. */
   sent(key: string, receipt: Receipt, recipients?: readonly string[]): Promise<void>;
   /** As `failed`, but for these recipients all is done, whoever holds the claim by now: they are not sent to again. */
-  partly(key: string, token: string, settled: readonly string[], error: Error): Promise<void>;
+  recordPartial(key: string, token: string, settled: readonly string[], error: Error): Promise<void>;
   /** Only under one's own claim: a later run may be sending already. */
   failed(key: string, token: string, error: Error): Promise<void>;
   /** Only under one's own claim: the mail is not to be sent after all. */
-  withdraw(key: string, token: string): Promise<void>;
+  release(key: string, token: string): Promise<void>;
   /** Removes what no job can ask for any more. @returns how many. */
   prune(): Promise<number>;
 }
@@ -122,7 +122,7 @@ const SETTLED = `
  * after the server took the mail and before we heard so. It is sent again then, with the same Message-ID: rather
  * twice than never.
  */
-export class DeliveryRecord implements DeliveryRecords {
+export class DeliveryRecord implements DeliveryStore {
   readonly renewAfterMs: number;
   private readonly leaseMs: number;
   private readonly livingJobs: LivingJobs;
@@ -137,7 +137,7 @@ export class DeliveryRecord implements DeliveryRecords {
     this.renewAfterMs = this.leaseMs / 6;
   }
 
-  async claim({ key, messageId }: DeliveryKey, draft: Draft): Promise<Claim> {
+  async claim({ key, messageId }: IdempotencyKey, draft: Draft): Promise<Claim> {
     const token = randomUUID();
     const { mailer, action, subject } = draft;
     const { leaseMs } = this;
@@ -160,12 +160,12 @@ export class DeliveryRecord implements DeliveryRecords {
     await this.knex.raw(SENT, [storable(receipt.response), storable(refused), to, key]);
   }
 
-  async partly(key: string, token: string, settled: readonly string[], error: Error): Promise<void> {
+  async recordPartial(key: string, token: string, settled: readonly string[], error: Error): Promise<void> {
     await this.knex.raw(SETTLED, [[...settled], key]);
     await this.failed(key, token, error);
   }
 
-  async withdraw(key: string, token: string): Promise<void> {
+  async release(key: string, token: string): Promise<void> {
     await this.knex('mail_deliveries').where({ key, claim: token, state: 'claimed', settled: '{}' }).delete();
     await this.failed(key, token, new Error('cancelled'));
   }
@@ -225,11 +225,11 @@ interface Run {
  * for the one that an earlier run has sent. What a run makes anew, such as a token, makes another mail of it: rather
  * twice than never.
  */
-export class DeliveryKeys {
+export class IdempotencyKeys {
   private readonly runs = new Map<string, Run>();
 
   /** Outside a job every mail has a key of its own. @param given digest of arguments and params. */
-  next(draft: Draft, given: string): DeliveryKey {
+  next(draft: Draft, given: string): IdempotencyKey {
     const { jobId } = currentContext();
     const id = randomUUID();
     const key = jobId === undefined ? `once/${id}` : this.within(jobId, draft, given);

@@ -4,7 +4,7 @@ import type { Config } from '../../core/config';
 import type { EventName, Events } from '../../core/events';
 import type { I18n } from '../../core/i18n';
 import { Backoff, Deadline, toError } from '../../support/async';
-import { Recurring } from '../../support/periodic-task';
+import { PeriodicTask } from '../../support/periodic-task';
 import type { Service } from '../../support/service';
 import { ActionRun } from '../compose/action-run';
 import { MailComposer } from '../compose/composer';
@@ -16,12 +16,12 @@ import { Renderer } from '../render/renderer';
 import type { Transport } from '../transport/transport';
 import { Transports } from '../transport/transports';
 import { digestOfArguments } from './argument-digest';
-import { DeliveryKeys, type DeliveryRecords } from './delivery-record';
-import { Sending } from './send-attempt';
+import { type DeliveryStore, IdempotencyKeys } from './delivery-record';
+import { SendAttempt } from './send-attempt';
 
 export interface MailDeliveryOptions {
   readonly config: Pick<Config, 'mail' | 'appUrl' | 'defaultLocale' | 'environment'>;
-  readonly record: DeliveryRecords;
+  readonly record: DeliveryStore;
   readonly i18n: I18n;
   readonly templatesDir: string;
   readonly events: Events;
@@ -55,21 +55,21 @@ export class MailDelivery implements Service, Delivery {
   readonly name = 'mail delivery';
   readonly composer: MailComposer;
   private readonly transports: Transports;
-  private readonly keys = new DeliveryKeys();
+  private readonly keys = new IdempotencyKeys();
   private readonly underway = new Set<Promise<unknown>>();
-  private readonly writes: LastingWrites;
+  private readonly writes: DurableWrites;
   private readonly unsubscribe: readonly (() => void)[];
-  private readonly housekeeping: Recurring;
+  private readonly housekeeping: PeriodicTask;
   private stopping: Promise<void> | undefined;
 
   constructor(private readonly options: MailDeliveryOptions) {
     const { config, events, templatesDir, i18n, setup, patienceMs } = options;
-    this.writes = new LastingWrites((error, during) => events.emit('process.error', { error, during }), patienceMs);
+    this.writes = new DurableWrites((error, during) => events.emit('process.error', { error, during }), patienceMs);
     const cache = config.environment === 'production';
     const renderer = new Renderer({ templatesDir, cache, appUrl: config.appUrl });
     this.composer = new MailComposer({ config, i18n, renderer, render: setup?.render });
     this.transports = new Transports(config.mail, events);
-    this.housekeeping = new Recurring({ everyMs: DAY_MS, work: () => this.prune(), onError: () => undefined });
+    this.housekeeping = new PeriodicTask({ everyMs: DAY_MS, work: () => this.prune(), onError: () => undefined });
     this.unsubscribe = RUN_EDGES.map((name) => events.on(name, ({ id }) => this.keys.forget(id)));
   }
 
@@ -115,7 +115,7 @@ export class MailDelivery implements Service, Delivery {
     if (claim.verdict === 'busy')
       throw new DeliveryInProgressError(`another run of this job is sending ${message.title}`);
     const { composer, writes } = this;
-    const sending = new Sending({ run, draft, key, claim, composer, transport, record, writes, events, setup });
+    const sending = new SendAttempt({ run, draft, key, claim, composer, transport, record, writes, events, setup });
     return sending.send();
   }
 
@@ -157,7 +157,7 @@ export class MailDelivery implements Service, Delivery {
 
   private async settle(deadline: Deadline): Promise<void> {
     void this.track(this.housekeeping.stop());
-    const outcome = await deadline.earlier(CUT_OFF_MS).wait(Promise.allSettled(this.underway));
+    const outcome = await deadline.minus(CUT_OFF_MS).wait(Promise.allSettled(this.underway));
     const force = { force: outcome === 'late' };
     await Promise.all([this.options.transport?.close(force), this.transports.close(force)]);
     // What was cut off is still to be recorded as failed.
@@ -179,7 +179,7 @@ const STOPPING_PAUSE_MS = 250;
  * What must be written down in the end, for the mail is out: tried again and again through an outage of Postgres, in the
  * background if need be.
  */
-export class LastingWrites {
+export class DurableWrites {
   private readonly pending = new Set<Promise<void>>();
   private readonly ending = new AbortController();
   private last: Deadline | undefined;
@@ -202,7 +202,7 @@ export class LastingWrites {
 
   /** Each is tried until shortly before the deadline. What is not written by then is given up. */
   async stop(deadline: Deadline): Promise<void> {
-    this.last = deadline.earlier(LEFT_MS);
+    this.last = deadline.minus(LEFT_MS);
     this.ending.abort();
     await deadline.wait(Promise.all(this.pending));
   }

@@ -3,32 +3,32 @@ import { currentContext } from '../../core/execution-context';
 import { toError } from '../../support/async';
 import { addressKey } from '../../support/email-address';
 import type { ActionRun } from '../compose/action-run';
-import { intercept, type MailComposer, rechecked } from '../compose/composer';
+import { intercept, type MailComposer, revalidate } from '../compose/composer';
 import type { Draft } from '../compose/draft';
 import { DeliveryInProgressError, MailCancelled, PartialDeliveryError } from '../definition/errors';
-import type { DeliveryKey, OutgoingMessage, Receipt } from '../definition/mail-types';
+import type { IdempotencyKey, OutgoingMessage, Receipt } from '../definition/mail-types';
 import type { AnyMailer } from '../definition/mailer-class';
 import type { MailOrigin, MailSetup } from '../definition/setup';
 import type { DeliveryResult } from '../message';
 import { recipients, type Transport } from '../transport/transport';
-import type { LastingWrites } from './delivery';
-import type { Claim, DeliveryRecords } from './delivery-record';
+import type { DurableWrites } from './delivery';
+import type { Claim, DeliveryStore } from './delivery-record';
 
 export interface SendingOptions {
   readonly run: ActionRun;
   readonly draft: Draft;
-  readonly key: DeliveryKey;
+  readonly key: IdempotencyKey;
   readonly claim: Extract<Claim, { readonly verdict: 'mine' }>;
   readonly composer: MailComposer;
   readonly transport: Transport;
-  readonly record: DeliveryRecords;
-  readonly writes: LastingWrites;
+  readonly record: DeliveryStore;
+  readonly writes: DurableWrites;
   readonly events: Events;
   readonly setup: MailSetup;
 }
 
 /** The sending of one mail whose delivery record is claimed: what is left to do, and what is to be noted of it. */
-export class Sending {
+export class SendAttempt {
   private readonly origin: MailOrigin;
   private readonly mailer: AnyMailer;
 
@@ -59,7 +59,7 @@ export class Sending {
       const error = new PartialDeliveryError(pending);
       const settled = [...claim.settled, ...without(recipientsOf(message), pending)];
       await writes.write('recording a mail that is partly sent', () =>
-        record.partly(key.key, claim.token, settled, error),
+        record.recordPartial(key.key, claim.token, settled, error),
       );
       await this.announce(message, receipt, since);
       throw error;
@@ -77,7 +77,7 @@ export class Sending {
     let message = await composer.compose(draft, claim);
     if (this.mailer.beforeDeliver) {
       await this.mailer.beforeDeliver(message as never);
-      message = rechecked(message, 'after beforeDeliver');
+      message = revalidate(message, 'after beforeDeliver');
     }
     return intercept(message, this.origin, setup.interceptors ?? []);
   }
@@ -104,7 +104,7 @@ export class Sending {
     const { record, key, claim } = this.options;
     const noted =
       thrown instanceof MailCancelled
-        ? record.withdraw(key.key, claim.token)
+        ? record.release(key.key, claim.token)
         : record.failed(key.key, claim.token, toError(thrown));
     await noted.catch(this.report('recording a failed mail'));
   }

@@ -91,7 +91,7 @@ interface OfOnePreview extends PreviewName {
 }
 
 /** What a web worker asks of the process that renders previews. */
-export type PreviewOrder = { readonly id: number } & (
+export type PreviewRequest = { readonly id: number } & (
   | { readonly ask: 'names' }
   | ({ readonly ask: 'mail' } & OfOnePreview)
   /** Really sends it, to this address instead of its own recipients; `prefix` comes before its subject. */
@@ -99,7 +99,7 @@ export type PreviewOrder = { readonly id: number } & (
 );
 
 /** What came of it. Plain data. */
-export type PreviewReply =
+export type PreviewResponse =
   | { readonly kind: 'names'; readonly names: readonly PreviewName[] }
   | PreviewedMail
   /** `response`: what the server answered, or where the mail lies. */
@@ -108,7 +108,7 @@ export type PreviewReply =
   | { readonly kind: 'none' }
   /** There is no preview of that name. */
   | { readonly kind: 'unknown' }
-  | PreviewFault;
+  | PreviewError;
 
 export interface PreviewedMail {
   readonly kind: 'mail';
@@ -121,7 +121,7 @@ export interface PreviewedMail {
 }
 
 /** The preview, the action or a template failed. */
-export interface PreviewFault {
+export interface PreviewError {
   readonly kind: 'fault';
   readonly name: string;
   readonly message: string;

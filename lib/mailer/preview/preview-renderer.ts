@@ -17,7 +17,7 @@ import { MailMessage } from '../message';
 import { Renderer } from '../render/renderer';
 import { mimeOptions } from '../transport/transport';
 import type { Transports } from '../transport/transports';
-import type { PreviewedMail, PreviewFault, PreviewOrder, PreviewReply, Previews } from './preview-registry';
+import type { PreviewError, PreviewedMail, PreviewRequest, PreviewResponse, Previews } from './preview-registry';
 
 interface PreviewRendererOptions {
   readonly config: Pick<Config, 'appUrl' | 'defaultLocale' | 'environment' | 'mail'>;
@@ -30,10 +30,10 @@ interface PreviewRendererOptions {
   /** For tests that are really sent. */
   readonly transports: Pick<Transports, 'get'>;
   /** Runs the work so that what it writes to the database is undone. */
-  readonly undone: <T>(work: () => Promise<T>) => Promise<T>;
+  readonly inRolledBackTransaction: <T>(work: () => Promise<T>) => Promise<T>;
 }
 
-type OrderOfOne = Exclude<PreviewOrder, { readonly ask: 'names' }>;
+type OrderOfOne = Exclude<PreviewRequest, { readonly ask: 'names' }>;
 
 /** Renders previews as delivery renders mails; sends one only when asked for a test. Loads email-templates. */
 export class PreviewRenderer {
@@ -47,7 +47,7 @@ export class PreviewRenderer {
   }
 
   /** Never rejects: what fails is told. */
-  async answer(order: PreviewOrder): Promise<PreviewReply> {
+  async answer(order: PreviewRequest): Promise<PreviewResponse> {
     try {
       const previews = this.options.previews();
       if (order.ask === 'names') return { kind: 'names', names: previews.names() };
@@ -55,7 +55,7 @@ export class PreviewRenderer {
       if (!Preview) return { kind: 'unknown' };
       const locale = isLocale(order.locale) ? order.locale : this.options.config.defaultLocale;
       return await runInContext({ locale }, () =>
-        this.options.undone(async () => {
+        this.options.inRolledBackTransaction(async () => {
           const preview = new Preview(locale) as unknown as Readonly<Record<string, () => unknown>>;
           const message = await preview[order.action]?.();
           if (!(message instanceof MailMessage)) {
@@ -71,7 +71,7 @@ export class PreviewRenderer {
     }
   }
 
-  private async carryOut(order: OrderOfOne, message: MailMessage): Promise<PreviewReply> {
+  private async carryOut(order: OrderOfOne, message: MailMessage): Promise<PreviewResponse> {
     const { config, localesDir } = this.options;
     const { render } = await this.options.setup();
     // Read anew every time: texts change while a mail is written.
@@ -100,9 +100,9 @@ export class PreviewRenderer {
   /** As the app's mails go out, but past its interceptors and delivery records: the address is the reader's own choice. */
   private async send(
     mail: OutgoingMessage,
-    { to, prefix }: Extract<PreviewOrder, { readonly ask: 'send' }>,
+    { to, prefix }: Extract<PreviewRequest, { readonly ask: 'send' }>,
     method: DeliveryMethod | undefined,
-  ): Promise<PreviewReply> {
+  ): Promise<PreviewResponse> {
     const { transports } = this.options;
     const subject = `${prefix} ${mail.subject}`;
     const receipt = await transports.get(method).send({ ...mail, subject, to: mailboxes('to', to), cc: [], bcc: [] });
@@ -143,7 +143,7 @@ interface AppFolders {
 }
 
 /** Tells where something failed, with the lines around the place. */
-export function faultOf(thrown: unknown, { root, code }: AppFolders): PreviewFault {
+export function faultOf(thrown: unknown, { root, code }: AppFolders): PreviewError {
   const error = toError(thrown);
   const sources = (folder: string) => [folder, sourceOf(folder)];
   const roots = sources(root);
@@ -199,7 +199,7 @@ function sourceOf(folder: string): string {
   return isAlong ? path.join(path.dirname(ownSource()), path.relative(built, folder)) : folder;
 }
 
-function excerptOf(file: string, line: number | null): PreviewFault['excerpt'] {
+function excerptOf(file: string, line: number | null): PreviewError['excerpt'] {
   try {
     const lines = fs.readFileSync(file, 'utf8').split('\n');
     const at = line ?? 1;

@@ -79,7 +79,7 @@ function seesValues(css: string): boolean {
 }
 
 /** HTML whose texts are taken out: what style sheets see of it. */
-interface Skeleton {
+interface HtmlShape {
   /** The HTML with a mark in place of each value: equal for mails that differ in texts and links only. */
   readonly marked: string;
   /** By the number in their mark. */
@@ -106,7 +106,7 @@ const STRANGE = new Set(['script', 'link', 'svg', 'math', 'plaintext']);
  * @returns undefined for HTML that a parser might read in another way than we do: with a bare `<`, an odd comment,
  * scripts, linked style sheets.
  */
-export function skeletonOf(html: string): Skeleton | undefined {
+export function skeletonOf(html: string): HtmlShape | undefined {
   return html.includes(MARK) ? undefined : new Reading(html).read();
 }
 
@@ -138,7 +138,7 @@ class Reading {
 
   constructor(private readonly html: string) {}
 
-  read(): Skeleton | undefined {
+  read(): HtmlShape | undefined {
     const { html } = this;
     for (;;) {
       const open = html.indexOf('<', this.at);

@@ -3,7 +3,7 @@ import type { Knex } from 'knex';
 import type { Config } from '../../core/config';
 import type { Redis } from '../../core/redis';
 import { answerWithin } from '../../core/redis-script';
-import { lazily } from '../../support/async';
+import { lazy } from '../../support/async';
 import { sameText } from '../../support/text';
 import type { Role, Visitor } from '../ui/context';
 import { readCookie } from '../ui/shell';
@@ -114,7 +114,7 @@ const KEY_TIMEOUT_MS = 2000;
  */
 export function sessionKey(stores: KeyStores): () => Promise<Buffer> {
   const { config, appName } = stores;
-  return lazily(async () => {
+  return lazy(async () => {
     const { ops, opsToken } = config;
     if (ops === null)
       return createHmac('sha256', opsToken ?? '')

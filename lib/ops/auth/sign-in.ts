@@ -3,7 +3,7 @@ import type { Redis } from '../../core/redis';
 import { RedisScript } from '../../core/redis-script';
 import { clientNetwork } from '../../support/client-network';
 import { sameText } from '../../support/text';
-import type { OpsContext, Role, Site, SiteParts } from '../ui/context';
+import type { OpsContext, PageBase, PageContext, Role } from '../ui/context';
 import { accessMode } from '../ui/context';
 import { setCookie } from '../ui/shell';
 import { Sessions } from './sessions';
@@ -12,12 +12,12 @@ export const SIGN_IN = '/ops/sign-in';
 export const SIGN_OUT = '/ops/sign-out';
 
 /** What signing in needs beside what all pages share. */
-export interface AuthParts extends SiteParts {
+export interface AuthParts extends PageBase {
   readonly sessions: Sessions;
-  readonly tries: Tries;
+  readonly tries: SignInThrottle;
 }
 
-export const signInRoutes = (site: AuthParts & Site): void => {
+export const signInRoutes = (site: AuthParts & PageContext): void => {
   const { router, sessions } = site;
 
   router.get(SIGN_IN, (ctx) => {
@@ -96,7 +96,7 @@ export interface SignInShown {
   readonly wrong?: { readonly left?: number; readonly busy?: boolean; readonly minutes: number };
 }
 
-export async function showSignIn(site: SiteParts, ctx: OpsContext, shown: SignInShown): Promise<void> {
+export async function showSignIn(site: PageBase, ctx: OpsContext, shown: SignInShown): Promise<void> {
   const { visitor, t } = ctx.state;
   setCookie(ctx, site.config, Sessions.formCookie(visitor));
   const here = ctx.path === SIGN_IN ? '/ops' : ctx.originalUrl;
@@ -115,7 +115,7 @@ export async function showSignIn(site: SiteParts, ctx: OpsContext, shown: SignIn
 }
 
 /** Compares with everything there is, whatever was given, so that time tells nothing. */
-function roleOf({ config: { ops } }: SiteParts, name: string, password: string): Role | undefined {
+function roleOf({ config: { ops } }: PageBase, name: string, password: string): Role | undefined {
   if (ops === null) return undefined;
   const nameIsRight = sameText(name, ops.user);
   const operator = sameText(password, ops.password);
@@ -188,7 +188,7 @@ interface Remembered {
 }
 
 /** Tries at passwords, counted by address: over all processes in Redis, in this one's memory while that is away. */
-export class Tries {
+export class SignInThrottle {
   private readonly memory = new Map<string, Remembered>();
   private readonly known = new Set<string>();
   private pacedTo = 0;

@@ -2,15 +2,15 @@ import type { Redis } from '../../core/redis';
 import {
   ALL_TREES,
   FIGURE_RANGES,
-  FigureHistory,
   type FigureRange,
   type FigureStep,
   isFigureRange,
   stepMsOf,
+  TimeSeries,
 } from '../../tree/time-series';
 import type { OpsContext } from '../ui/context';
 import type { Words } from '../ui/format';
-import { type Plot, plotsOf, type Series } from './charts';
+import { chartsOf, type Plot, type Series } from './charts';
 
 /** Rows of the table. */
 const ROWS = 12;
@@ -44,13 +44,13 @@ export async function plotsView(
 ): Promise<PlotsView> {
   const range = isFigureRange(ctx.query.range) ? ctx.query.range : '1h';
   const of = ctx.query.of === 'all' || !tree ? 'all' : 'tree';
-  const history = new FigureHistory(redis.client);
+  const history = new TimeSeries(redis.client);
   const now = words.now;
   const read = (place: string) => history.read(place, range, now.getTime());
   const ofTree = tree && (await read(tree.place));
   const steps = of === 'all' || !ofTree ? await read(ALL_TREES) : ofTree;
   const memory = tree && ofTree ? { steps: ofTree, limitMb: tree.limitMb } : null;
-  const plots = plotsOf({ steps, memory, range, latencyWarningMs, now }, words);
+  const plots = chartsOf({ steps, memory, range, latencyWarningMs, now }, words);
   return {
     range,
     ranges: FIGURE_RANGES.map(({ name }) => name),

@@ -1,6 +1,6 @@
-import { PLANNED_SHARE } from '../../core/memory-plan';
+import { RECYCLE_THRESHOLD } from '../../core/memory-plan';
 import { percentile } from '../../support/histogram';
-import { byText } from '../../support/text';
+import { compareText } from '../../support/text';
 import { type FigureRange, type FigureStep, stepMsOf } from '../../tree/time-series';
 import { type Words, type WorkerShade, workerShade } from '../ui/format';
 
@@ -23,7 +23,7 @@ interface PlotSource {
 type Figures = NonNullable<FigureStep['figures']>;
 
 /** All plots of the overview. */
-export function plotsOf(source: PlotSource, words: Words): Plot[] {
+export function chartsOf(source: PlotSource, words: Words): Plot[] {
   const { steps, range, now, memory } = source;
   const stepS = stepMsOf(range) / 1000;
   // What is not written yet was not idle: of the last steps only the seconds that are written count.
@@ -105,13 +105,13 @@ export function plotsOf(source: PlotSource, words: Words): Plot[] {
         line(
           'http5xx',
           'k3',
-          perMinute(({ sums }) => Math.max(0, sums.serverErrors - sums.turnedAway)),
+          perMinute(({ sums }) => Math.max(0, sums.serverErrors - sums.shed)),
           perMin,
         ),
         line(
           'http503',
           'k5',
-          perMinute(({ sums }) => sums.turnedAway),
+          perMinute(({ sums }) => sums.shed),
           perMin,
         ),
       ],
@@ -137,7 +137,7 @@ export function plotsOf(source: PlotSource, words: Words): Plot[] {
     ),
     latencyPlot(source, words),
   ];
-  if (memory) plots.push(memoryPlot(memory.steps, memory.limitMb, PLANNED_SHARE, words));
+  if (memory) plots.push(memoryPlot(memory.steps, memory.limitMb, RECYCLE_THRESHOLD, words));
   return plots;
 }
 
@@ -162,7 +162,7 @@ function plot(key: Plot['key'], series: readonly Series[], { t }: Words, unit = 
 function latencyPlot({ steps, latencyWarningMs }: PlotSource, words: Words): Plot {
   const names = [...new Set(steps.flatMap(({ figures }) => Object.keys(figures?.latencies ?? {})))];
   const longest = (name: string) => Math.max(...steps.map(({ figures }) => figures?.latencies[name] ?? 0));
-  const shown = names.sort((a, b) => longest(b) - longest(a) || byText(a, b)).slice(0, QUEUES);
+  const shown = names.sort((a, b) => longest(b) - longest(a) || compareText(a, b)).slice(0, QUEUES);
   const looks = ['k1', 'k2', 'k5'] as const;
   const series = shown.map((name, i): Series => {
     const values = steps.map(({ figures }) => (figures ? short((figures.latencies[name] ?? 0) / 1000) : null));

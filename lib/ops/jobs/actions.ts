@@ -2,11 +2,11 @@ import type { JobSet } from '../../job/sets/job-set';
 import type { JobAction, Selection } from '../../job/sets/query';
 import { assertOperator } from '../auth/access';
 import type { OpsContext } from '../ui/context';
-import { Format } from '../ui/format';
-import { refusal } from '../ui/shell';
+import { NumberFormatter } from '../ui/format';
+import { localizedProblem } from '../ui/shell';
 import { readRef } from './job-view';
 import { type Filters, filtersOf, isHarmless, jobFilter, readFilters, type SetPage } from './list-query';
-import { actOnce, backOf, type JobPages, type JobSite, pathWith, showPage } from './pages';
+import { actOnce, backOf, type JobPageContext, pathWith, type RouteModule, showPage } from './pages';
 
 /** From so many jobs on the number must be typed. */
 const TYPED_ABOVE = 25;
@@ -20,7 +20,7 @@ type Wrong = 'count' | 'more' | 'at' | undefined;
 interface Question {
   /** null: whichever the set offers. */
   readonly action: JobAction | null;
-  readonly chosen: ChosenJobs;
+  readonly chosen: JobSelection;
   readonly back: string;
   readonly wrong: Wrong;
   /** Of `reschedule`, as it was typed. */
@@ -28,7 +28,7 @@ interface Question {
 }
 
 /** Retry, run, reschedule, kill, delete: of jobs that are ticked, or of all that match. */
-export function actionRoutes(page: SetPage): JobPages {
+export function actionRoutes(page: SetPage): RouteModule {
   const path = `/ops/jobs/${page.name}`;
   return (site) => {
     site.router.get(`${path}/confirm`, async (ctx) => {
@@ -56,10 +56,10 @@ export function actionRoutes(page: SetPage): JobPages {
   };
 }
 
-async function move(site: JobSite, ctx: OpsContext, page: SetPage, { action, chosen, at }: Question) {
+async function move(site: JobPageContext, ctx: OpsContext, page: SetPage, { action, chosen, at }: Question) {
   const { selection } = chosen;
   const asked = 'ids' in selection ? selection.ids.length : Number(ctx.state.form.get('expected'));
-  if (!action) throw refusal(400, 'badAct');
+  if (!action) throw localizedProblem(400, 'badAct');
   const options = {
     at: momentOf(at) ?? new Date(),
     signal: AbortSignal.timeout(LONGEST_MS),
@@ -71,7 +71,7 @@ async function move(site: JobSite, ctx: OpsContext, page: SetPage, { action, cho
 
 /** Compares what was typed with what there is now. */
 async function whatIsWrong(
-  site: JobSite,
+  site: JobPageContext,
   ctx: OpsContext,
   page: SetPage,
   { action, chosen, at }: Question,
@@ -79,7 +79,7 @@ async function whatIsWrong(
   const { form } = ctx.state;
   if (action === 'reschedule' && !momentOf(at)) return 'at';
   const expected = Number(form.get('expected'));
-  if (!Number.isSafeInteger(expected) || expected < 1) throw refusal(422, 'stale');
+  if (!Number.isSafeInteger(expected) || expected < 1) throw localizedProblem(422, 'stale');
   if (isTyped(action, expected) && form.get('count')?.trim() !== String(expected)) return 'count';
   const { selection } = chosen;
   if ('ids' in selection) return undefined;
@@ -87,15 +87,15 @@ async function whatIsWrong(
   return count > expected ? 'more' : undefined;
 }
 
-async function ask(site: JobSite, ctx: OpsContext, page: SetPage, question: Question): Promise<void> {
+async function ask(site: JobPageContext, ctx: OpsContext, page: SetPage, question: Question): Promise<void> {
   const { t } = ctx.state;
   const { action, chosen, wrong, at } = question;
   const set: JobSet = await site.admin(ctx).set(page.name);
   const selected: Tally = await tally(set, chosen);
   const { count } = selected;
-  if (count === 0) throw refusal(409, 'jobsGone');
+  if (count === 0) throw localizedProblem(409, 'jobsGone');
   if (wrong) ctx.status = 422;
-  const n = new Format(ctx.state.locale).count(count);
+  const n = new NumberFormatter(ctx.state.locale).count(count);
   const offered = action === null ? page.actions.filter((name) => name !== 'reschedule') : [action];
   await showPage(site, ctx, 'confirm', {
     title: t(`jobs.confirm.${action ?? 'all'}.question`, { count, what: t(`jobs.${page.name}.some`, { count, n }) }),
@@ -117,7 +117,7 @@ function isTyped(action: JobAction | null, count: number): boolean {
 
 function readAction(fields: URLSearchParams, page: SetPage): JobAction {
   const action = page.actions.find((name) => name === fields.get('act'));
-  if (!action) throw refusal(400, 'badAct');
+  if (!action) throw localizedProblem(400, 'badAct');
   return action;
 }
 
@@ -141,7 +141,7 @@ function backTo(ctx: OpsContext, path: string): string {
 }
 
 /** The jobs that a form or a link means: some that are named, or all that match. */
-export interface ChosenJobs {
+export interface JobSelection {
   /** `queue/id`; undefined: all that match. */
   readonly refs: readonly string[] | undefined;
   readonly filters: Filters;
@@ -165,7 +165,7 @@ const CLASSES_SHOWN = 3;
 const PATIENCE_MS = 86_400_000;
 
 /** @throws ProblemError 400 or 422 that says what is wrong with them. */
-export function readChosen(fields: URLSearchParams, page: SetPage): ChosenJobs {
+export function readChosen(fields: URLSearchParams, page: SetPage): JobSelection {
   const filters = readFilters((name) => fields.get(name), filtersOf(page));
   const asOf = readTime(fields.get('asOf'));
   if (fields.get('all') === '1') {
@@ -173,12 +173,12 @@ export function readChosen(fields: URLSearchParams, page: SetPage): ChosenJobs {
   }
   const refs = [...new Set(fields.getAll('id'))];
   const ids = refs.map(readRef).filter((ref) => ref !== undefined);
-  if (ids.length === 0) throw refusal(422, 'nothingTicked');
+  if (ids.length === 0) throw localizedProblem(422, 'nothingTicked');
   return { refs, filters, asOf, selection: { ids } };
 }
 
 /** How many of them there are now, and of which classes. */
-export async function tally(set: JobSet, { selection }: ChosenJobs): Promise<Tally> {
+export async function tally(set: JobSet, { selection }: JobSelection): Promise<Tally> {
   const byClass = new Map<string, number>();
   const add = (name: string | undefined) => byClass.set(name ?? '', (byClass.get(name ?? '') ?? 0) + 1);
   let count: number;
@@ -201,6 +201,6 @@ function readTime(text: string | null): number {
   const now = Date.now();
   if (text === null) return now;
   const time = Number(text);
-  if (!/^\d{13}$/.test(text) || time > now || time < now - PATIENCE_MS) throw refusal(422, 'stale');
+  if (!/^\d{13}$/.test(text) || time > now || time < now - PATIENCE_MS) throw localizedProblem(422, 'stale');
   return time;
 }

@@ -1,10 +1,10 @@
 import { busyJobJson, processJson } from '../../job/admin/job-json';
 import type { BusyJob, ListedProcess } from '../../job/processes/process-list';
 import type { OpsContext } from '../ui/context';
-import { jobPath, TimeWords } from '../ui/format';
+import { jobPath, TimeFormatter } from '../ui/format';
 import { type JobView, pageJson, showJob, showValues } from './job-view';
 import { type Patch, watch } from './list';
-import { type JobPages, type JobSite, showPage } from './pages';
+import { type JobPageContext, type RouteModule, showPage } from './pages';
 
 const PATH = '/ops/jobs/busy';
 /** Jobs whose arguments and progress are looked up; of others only what their process tells is shown. */
@@ -22,7 +22,7 @@ interface BusyRow extends BusyJob {
 }
 
 /** What runs now, and where. */
-export const busyRoutes: JobPages = (site) => {
+export const busyRoutes: RouteModule = (site) => {
   const { router } = site;
 
   router.get(PATH, async (ctx) => {
@@ -44,7 +44,7 @@ export const busyRoutes: JobPages = (site) => {
     const seen = new Set(String(ctx.query.seen ?? '').split(','));
     watch(site, ctx, async (stream) => {
       const rows = await busyRows(site, ctx, await site.admin(ctx).processes.list());
-      const time = new TimeWords(t, new Date());
+      const time = new TimeFormatter(t, new Date());
       const patches: Patch[] = rows.map(({ id, progress, share, startedAt }) => {
         const texts = { progress: progress ?? '–', for: time.span(Date.now() - startedAt) };
         return { id: `job-${id}`, texts, share };
@@ -60,7 +60,11 @@ export const busyRoutes: JobPages = (site) => {
 };
 
 /** The longest running first. */
-async function busyRows(site: JobSite, ctx: OpsContext, processes: readonly ListedProcess[]): Promise<BusyRow[]> {
+async function busyRows(
+  site: JobPageContext,
+  ctx: OpsContext,
+  processes: readonly ListedProcess[],
+): Promise<BusyRow[]> {
   const rules = site.classes.rulesFor(ctx);
   const admin = site.admin(ctx);
   const jobs = processes.flatMap((process) => process.busy.map((job) => ({ process, job })));

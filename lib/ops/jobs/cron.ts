@@ -1,7 +1,7 @@
 import cronstrue from 'cronstrue';
 import { UserError } from '../../core/errors';
-import { refusal } from '../ui/shell';
-import { actOnce, backOf, type JobPages, type JobSite, showPage } from './pages';
+import { localizedProblem } from '../ui/shell';
+import { actOnce, backOf, type JobPageContext, type RouteModule, showPage } from './pages';
 import 'cronstrue/locales/ko';
 import type { JobAdmin } from '../../job/admin/job-admin';
 import { type CronListing, cronJson } from '../../job/cron/cron-table';
@@ -12,7 +12,7 @@ import { jobPath } from '../ui/format';
 const LIST = '/ops/jobs/cron';
 
 /** Recurring jobs. */
-export const cronRoutes: JobPages = (site) => {
+export const cronRoutes: RouteModule = (site) => {
   const { router } = site;
 
   router.get(LIST, async (ctx) => {
@@ -29,7 +29,7 @@ export const cronRoutes: JobPages = (site) => {
           .admin(ctx)
           .cron[what](name)
           .catch((error: unknown) => {
-            throw error instanceof UserError ? refusal(404, 'cronGone', { values: { name } }) : error;
+            throw error instanceof UserError ? localizedProblem(404, 'cronGone', { values: { name } }) : error;
           });
         return { what: `cron.${what}`, name };
       });
@@ -50,7 +50,7 @@ export function cronRowJson({ when, last, ...listed }: CronRow): object {
 }
 
 /** Recurring jobs, and what became of their latest. @throws when Postgres does not answer. */
-export async function cronRows(site: JobSite, ctx: OpsContext): Promise<CronRow[]> {
+export async function cronRows(site: JobPageContext, ctx: OpsContext): Promise<CronRow[]> {
   const admin = site.admin(ctx);
   const listed = await admin.cron.list();
   return Promise.all(

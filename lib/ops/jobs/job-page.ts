@@ -11,16 +11,16 @@ import { DELIVERIES } from '../mail/deliveries';
 import { MAILS_SHOWN, mailsOf } from '../mail/job-mails';
 import type { OpsContext } from '../ui/context';
 import type { IconName } from '../ui/layout';
-import { refusal } from '../ui/shell';
+import { localizedProblem } from '../ui/shell';
 import { type JobView, pageJson, type ShownFailure, showFailures, showJob, showValues } from './job-view';
 import { watch } from './list';
 import { SET_PAGES } from './list-query';
-import { actOnce, type JobPages, type JobSite, showPage } from './pages';
+import { actOnce, type JobPageContext, type RouteModule, showPage } from './pages';
 
 const PATH = '/ops/jobs/job/:queue/:id';
 
 /** The page of one job, wherever it is. */
-export const jobPageRoutes: JobPages = (site) => {
+export const jobPageRoutes: RouteModule = (site) => {
   const { router } = site;
 
   router.get(PATH, (ctx) => showJobPage(site, ctx));
@@ -38,7 +38,7 @@ export const jobPageRoutes: JobPages = (site) => {
     assertOperator(ctx);
     const { t } = ctx.state;
     const { entry, place } = await find(site, ctx);
-    if (!entry || place !== 'waiting') throw refusal(409, 'jobsGone');
+    if (!entry || place !== 'waiting') throw localizedProblem(409, 'jobsGone');
     const job = showJob(entry, site.classes.rulesFor(ctx));
     await showPage(site, ctx, 'delete-waiting', {
       title: t('jobs.job.deleteWaiting.question'),
@@ -56,7 +56,7 @@ export const jobPageRoutes: JobPages = (site) => {
   });
 };
 
-async function showJobPage(site: JobSite, ctx: OpsContext): Promise<void> {
+async function showJobPage(site: JobPageContext, ctx: OpsContext): Promise<void> {
   const place = await find(site, ctx);
   const { entry } = place;
   if (!entry) return showGone(site, ctx);
@@ -106,9 +106,9 @@ async function showJobPage(site: JobSite, ctx: OpsContext): Promise<void> {
   });
 }
 
-async function showGone(site: JobSite, ctx: OpsContext): Promise<void> {
+async function showGone(site: JobPageContext, ctx: OpsContext): Promise<void> {
   ctx.status = 404;
-  if (ctx.state.json) throw refusal(404, 'jobGone');
+  if (ctx.state.json) throw localizedProblem(404, 'jobGone');
   await showPage(site, ctx, 'job-gone', {
     title: ctx.state.t('jobs.job.gone.title'),
     ...refOf(ctx),
@@ -117,7 +117,7 @@ async function showGone(site: JobSite, ctx: OpsContext): Promise<void> {
   });
 }
 
-function find(site: JobSite, ctx: OpsContext): Promise<FoundPlace> {
+function find(site: JobPageContext, ctx: OpsContext): Promise<FoundPlace> {
   return site.admin(ctx).find(refOf(ctx));
 }
 
@@ -142,7 +142,7 @@ function stateOf({ place, entry }: FoundPlace): string {
 /** @throws ProblemError 404 for what cannot be one. */
 function refOf({ params }: OpsContext): { readonly queue: string; readonly id: string } {
   const { queue = '', id = '' } = params;
-  if (!isRef({ queue, id })) throw refusal(404, 'jobGone');
+  if (!isRef({ queue, id })) throw localizedProblem(404, 'jobGone');
   return { queue, id };
 }
 

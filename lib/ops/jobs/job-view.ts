@@ -5,7 +5,7 @@ import { CAUSE, type JobJson, type JobJsonRules, jobJson, nameAndMessage } from 
 import { dollarKey } from '../../job/record/arguments';
 import { type JobEntry, type JobError, KILLED } from '../../job/sets/entry';
 import { isRef, type JobRef } from '../../job/sets/query';
-import { printable } from '../../support/text';
+import { escapeControls } from '../../support/text';
 import { jobPath } from '../ui/format';
 
 /** A job as pages show it: what programs read of it, and what pages add. */
@@ -148,7 +148,10 @@ export function argumentLine(args: readonly ShownArgument[]): ShownArgument[] {
 }
 
 function shown(name: string | null, value: JsonValue): ShownArgument {
-  return { name: name === null ? null : printable(name), text: value === HIDDEN ? null : printable(textOf(value)) };
+  return {
+    name: name === null ? null : escapeControls(name),
+    text: value === HIDDEN ? null : escapeControls(textOf(value)),
+  };
 }
 
 /** JSON with spaces, and what JSON has no form for by its name: a date, a bigint, a model. */

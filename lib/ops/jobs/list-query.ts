@@ -1,7 +1,7 @@
 import { actionsOn, type ListedSet } from '../../job/admin/job-admin';
 import { checkQueue, type JobAction, type JobFilter, SORT_KEYS, type Sort, type SortKey } from '../../job/sets/query';
 import type { OpsContext } from '../ui/context';
-import { refusal } from '../ui/shell';
+import { localizedProblem } from '../ui/shell';
 
 /** How far back, or ahead, the filter for time reaches, ms. */
 export const SPANS = { hour: 3_600_000, day: 86_400_000, week: 604_800_000 } as const;
@@ -31,7 +31,7 @@ export function readFilters(given: (name: string) => unknown, allowed: readonly 
 
 function readText(name: string, value: unknown): string {
   if (value === undefined || value === null) return '';
-  if (typeof value !== 'string') throw refusal(400, 'queryTwice', { values: { name } });
+  if (typeof value !== 'string') throw localizedProblem(400, 'queryTwice', { values: { name } });
   const text = value.trim();
   if (text.length > LONGEST || text.includes('\0')) throw badQuery(name === 'q' ? 'text' : name, text, 'text');
   return text;
@@ -87,7 +87,7 @@ export function readPage({ query }: OpsContext): number {
 /** @param reason `jobs.bad.<reason>` says what would make sense. */
 export function badQuery(name: string, value: string, reason = name) {
   const shown = value.length > 60 ? `${value.slice(0, 60)}…` : value;
-  return refusal(400, `badQuery.${reason}`, { values: { name, value: shown } });
+  return localizedProblem(400, `badQuery.${reason}`, { values: { name, value: shown } });
 }
 
 function orRefuse(name: string, value: string, check: () => void): void {

@@ -1,10 +1,10 @@
 import type { JobSet } from '../../job/sets/job-set';
 import { InvalidRequestError, type JobPage, type PageRequest } from '../../job/sets/query';
-import { closest } from '../../support/text';
+import { didYouMean } from '../../support/text';
 import type { OpsContext } from '../ui/context';
 import type { EventStream } from '../ui/event-stream';
 import { tellCounts } from '../ui/event-stream';
-import { Format, Paging, PER_PAGE } from '../ui/format';
+import { NumberFormatter, Paging, PER_PAGE } from '../ui/format';
 import { pageJson, showJob } from './job-view';
 import {
   type Filters,
@@ -17,13 +17,13 @@ import {
   type SetPage,
   SPANS,
 } from './list-query';
-import { type JobPages, type JobSite, pathWith, showPage } from './pages';
+import { type JobPageContext, pathWith, type RouteModule, showPage } from './pages';
 
 /** The names of classes and errors that a filter offers are of so many jobs. */
 const SAMPLE = 1000;
 
 /** The list of a set. */
-export function listRoutes(page: SetPage): JobPages {
+export function listRoutes(page: SetPage): RouteModule {
   const path = `/ops/jobs/${page.name}`;
   return (site) => {
     site.router.get(path, (ctx) => showList(site, ctx, page));
@@ -31,7 +31,7 @@ export function listRoutes(page: SetPage): JobPages {
   };
 }
 
-async function showList(site: JobSite, ctx: OpsContext, page: SetPage): Promise<void> {
+async function showList(site: JobPageContext, ctx: OpsContext, page: SetPage): Promise<void> {
   const { t } = ctx.state;
   const [asked, sort] = [readPage(ctx), readSort(ctx, page)];
   const admin = site.admin(ctx);
@@ -57,7 +57,7 @@ async function showList(site: JobSite, ctx: OpsContext, page: SetPage): Promise<
     filters,
     filtering: isFiltering(filters),
     names: { ...names, queues: await admin.queueNames(), spans: Object.keys(SPANS) },
-    meant: rows.length === 0 && filters.q !== '' ? closest(filters.q, withShortNames(names.classes)) : undefined,
+    meant: rows.length === 0 && filters.q !== '' ? didYouMean(filters.q, withShortNames(names.classes)) : undefined,
     sort: sort ?? { by: 'at', descending: page.newestFirst },
     waitingRetries: page.name === 'dead' && size === 0 ? await (await admin.set('retry')).size() : 0,
     allHref: pathWith(ctx, { all: '1', page: null, sort: null }).replace(ctx.path, `${ctx.path}/confirm`),
@@ -127,8 +127,8 @@ export interface Patch {
 }
 
 /** Answers with a stream that looks once a second, and tells of the header's numbers besides. */
-export function watch(site: JobSite, ctx: OpsContext, look: (stream: EventStream) => Promise<void>): void {
-  const format = new Format(ctx.state.locale);
+export function watch(site: JobPageContext, ctx: OpsContext, look: (stream: EventStream) => Promise<void>): void {
+  const format = new NumberFormatter(ctx.state.locale);
   const stream = site.streams.begin(ctx);
   stream.every(LOOK_MS, async () => {
     // Though the page cannot be looked at now, its header may be.
@@ -142,7 +142,7 @@ export function watch(site: JobSite, ctx: OpsContext, look: (stream: EventStream
  * Tells a list that is open of jobs that have come since: how many have died, or that retries or scheduled jobs are
  * others. It counts only what is new, and looks through a whole set only when its size has changed.
  */
-function listEvents(site: JobSite, ctx: OpsContext, page: SetPage): void {
+function listEvents(site: JobPageContext, ctx: OpsContext, page: SetPage): void {
   const { t, visitor } = ctx.state;
   const filters =
     visitor.role === 'viewer'

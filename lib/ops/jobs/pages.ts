@@ -1,12 +1,12 @@
-import { ArgumentFilter } from '../../core/redact';
+import { Redactor } from '../../core/redact';
 import { JobAdmin } from '../../job/admin/job-admin';
 import type { JobJsonRules } from '../../job/admin/job-json';
 import { type JobClass, jobNameOf } from '../../job/definition/job-class';
 import type { JobFilter } from '../../job/sets/query';
 import { DeliverMailJob } from '../../mailer/message';
-import type { OpsContext, Site } from '../ui/context';
-import type { Deeds } from '../ui/flash';
-import { TimeWords, viaWords } from '../ui/format';
+import type { OpsContext, PageContext } from '../ui/context';
+import type { FlashStore } from '../ui/flash';
+import { TimeFormatter, viaWords } from '../ui/format';
 import type { PageLocals } from '../ui/layout';
 import { SET_PAGES } from './list-query';
 
@@ -23,27 +23,27 @@ export interface JobDeed {
 }
 
 /** What the pages of jobs have at hand. */
-export interface JobSite extends Site {
+export interface JobPageContext extends PageContext {
   readonly admin: (ctx: Pick<OpsContext, 'ip'>) => JobAdmin;
-  readonly deeds: Deeds<JobDeed>;
+  readonly deeds: FlashStore<JobDeed>;
   readonly classes: JobClasses;
 }
 
-export type JobPages = (site: JobSite) => void;
+export type RouteModule = (site: JobPageContext) => void;
 
 /** Of the query: what belongs to one showing of a page, not to the page. */
 const PASSING = ['did', 'select', 'locale', 'theme'];
 
 /** Shows a page, and on it what the form before it has done. */
 export async function showPage(
-  site: JobSite,
+  site: JobPageContext,
   ctx: OpsContext,
   view: string,
   locals: PageLocals,
   json?: unknown,
 ): Promise<void> {
-  const time = new TimeWords(ctx.state.t, new Date());
-  const told = ctx.state.json ? undefined : await site.deeds.told(ctx);
+  const time = new TimeFormatter(ctx.state.t, new Date());
+  const told = ctx.state.json ? undefined : await site.deeds.flash(ctx);
   const who = (by: string) => viaWords(by, ctx.state.t);
   const shared = { time, told, who, here: pathWith(ctx, {}) };
   await site.pages.show(ctx, `jobs/${view}`, { ...shared, ...locals }, json);
@@ -63,7 +63,7 @@ export function pathWith(ctx: OpsContext, changes: Readonly<Record<string, strin
 
 /** Does what the form asks for, once, and goes on to a page that tells of it. @param back where to. */
 export async function actOnce(
-  site: JobSite,
+  site: JobPageContext,
   ctx: OpsContext,
   back: string,
   work: () => Promise<JobDeed>,
@@ -85,11 +85,11 @@ export function backOf({ state }: OpsContext, usual: string): string {
 
 /** The app's job classes, which say whether their arguments may be seen. Loaded when the first job is shown. */
 export class JobClasses {
-  private readonly filter: ArgumentFilter;
+  private readonly filter: Redactor;
   private known: ReadonlyMap<string, JobClass> | undefined;
 
-  constructor(private readonly jobs: Site['jobs']) {
-    this.filter = new ArgumentFilter(jobs.filterArguments);
+  constructor(private readonly jobs: PageContext['jobs']) {
+    this.filter = new Redactor(jobs.filterArguments);
   }
 
   get(name: string): JobClass | undefined {
@@ -119,7 +119,7 @@ export class JobClasses {
 }
 
 /** The façade for one request, which tells the log who asked. */
-export function adminFor({ config, redis, knex, events }: Site, { ip }: Pick<OpsContext, 'ip'>): JobAdmin {
+export function adminFor({ config, redis, knex, events }: PageContext, { ip }: Pick<OpsContext, 'ip'>): JobAdmin {
   const queues = config.jobs.queues.map((queue) => queue.name);
   return new JobAdmin({ redis: redis.client, knex, events, queues, via: `the operator's pages, ${ip}` });
 }

@@ -7,13 +7,13 @@ import type { HistorySum } from '../../job/stats/history';
 import { snakeCase } from '../../support/snake-case';
 import { assertOperator } from '../auth/access';
 import type { OpsContext } from '../ui/context';
-import { Format, holderWords, Paging, PER_PAGE, TimeWords, Words } from '../ui/format';
-import { refusal } from '../ui/shell';
+import { holderWords, NumberFormatter, Paging, PER_PAGE, TimeFormatter, Words } from '../ui/format';
+import { localizedProblem } from '../ui/shell';
 import { cronRowJson, cronRows } from './cron';
 import { pageJson, showJob } from './job-view';
 import { type Patch, watch } from './list';
 import { badQuery, isFiltering, jobFilter, readFilters, readPage } from './list-query';
-import { actOnce, backOf, type JobPages, type JobSite, pathWith, placesOf, showPage } from './pages';
+import { actOnce, backOf, type JobPageContext, pathWith, placesOf, type RouteModule, showPage } from './pages';
 
 const LIST = '/ops/jobs/queues';
 const ONE = `${LIST}/:queue`;
@@ -23,7 +23,7 @@ const EVENTS = '/ops/jobs/queue-events';
 const TYPED_ABOVE = 25;
 
 /** The queues, and what waits in each. */
-export const queueRoutes: JobPages = (site) => {
+export const queueRoutes: RouteModule = (site) => {
   const { router } = site;
 
   router.get(LIST, (ctx) => showQueues(site, ctx));
@@ -62,7 +62,7 @@ export const queueRoutes: JobPages = (site) => {
   });
 };
 
-async function showQueues(site: JobSite, ctx: OpsContext): Promise<void> {
+async function showQueues(site: JobPageContext, ctx: OpsContext): Promise<void> {
   const { config } = site;
   const [queues, processes, cron] = await Promise.all([
     site.admin(ctx).queues.list(),
@@ -89,13 +89,13 @@ async function showQueues(site: JobSite, ctx: OpsContext): Promise<void> {
 }
 
 /** Numbers change in place; a queue more or less is told of. */
-function queueEvents(site: JobSite, ctx: OpsContext): void {
+function queueEvents(site: JobPageContext, ctx: OpsContext): void {
   const { t, locale } = ctx.state;
   const seen = String(ctx.query.seen ?? '');
-  const { count } = new Format(locale);
+  const { count } = new NumberFormatter(locale);
   watch(site, ctx, async (stream) => {
     const queues = await site.admin(ctx).queues.list();
-    const time = new TimeWords(t, new Date());
+    const time = new TimeFormatter(t, new Date());
     const patches = queues.map((queue): Patch => {
       const size = jobsIn(queue);
       const latency = size === 0 ? '–' : time.span(queue.latencyMs);
@@ -112,7 +112,7 @@ function stateOf(queues: readonly ListedQueue[]): string {
   return queues.map(({ name, paused }) => (paused ? `${name}!` : name)).join();
 }
 
-async function showWaiting(site: JobSite, ctx: OpsContext): Promise<void> {
+async function showWaiting(site: JobPageContext, ctx: OpsContext): Promise<void> {
   const queue = await queueOf(site, ctx);
   const rules = site.classes.rulesFor(ctx);
   const asked = readPage(ctx);
@@ -150,16 +150,16 @@ async function showWaiting(site: JobSite, ctx: OpsContext): Promise<void> {
 }
 
 /** @throws ProblemError 404. */
-async function queueOf(site: JobSite, ctx: OpsContext): Promise<ListedQueue> {
+async function queueOf(site: JobPageContext, ctx: OpsContext): Promise<ListedQueue> {
   const { queue: name = '' } = ctx.params;
   const queues = site.admin(ctx).queues;
-  if (!(await queues.names()).includes(name)) throw refusal(404, 'queueGone', { values: { name } });
+  if (!(await queues.names()).includes(name)) throw localizedProblem(404, 'queueGone', { values: { name } });
   const [queue] = await queues.list([name]);
   if (!queue) throw new InvalidRequestError(`there is no queue ${name}`);
   return queue;
 }
 
-async function askToClear(site: JobSite, ctx: OpsContext, queue: ListedQueue, wrong: boolean): Promise<void> {
+async function askToClear(site: JobPageContext, ctx: OpsContext, queue: ListedQueue, wrong: boolean): Promise<void> {
   const count = jobsIn(queue);
   if (wrong) ctx.status = 422;
   const title = ctx.state.t('jobs.clear.question', { count, name: queue.name });
@@ -194,7 +194,7 @@ const PERIODS = ['hour', 'day', 'all'] as const;
 type Period = (typeof PERIODS)[number];
 
 /** What became of jobs, class by class. */
-export const classRoutes: JobPages = (site) => {
+export const classRoutes: RouteModule = (site) => {
   site.router.get(PATH, async (ctx) => {
     const { period: asked = 'hour' } = ctx.query;
     const period = PERIODS.find((each) => each === asked);
@@ -214,7 +214,7 @@ export const classRoutes: JobPages = (site) => {
 };
 
 /** Where the jobs of one class are, and what became of others. */
-async function showClass(site: JobSite, ctx: OpsContext): Promise<void> {
+async function showClass(site: JobPageContext, ctx: OpsContext): Promise<void> {
   const { name = '' } = ctx.params;
   const admin = site.admin(ctx);
   const query = `?class=${encodeURIComponent(name)}`;
@@ -228,7 +228,7 @@ async function showClass(site: JobSite, ctx: OpsContext): Promise<void> {
     return { period, row: histories[index]?.classes.find((row) => row.class === name) ?? null };
   });
   const isKnown = places.length > 0 || running > 0 || history.some(({ row }) => row !== null);
-  if (!isKnown && !site.classes.get(name)) throw refusal(404, 'classGone', { values: { name } });
+  if (!isKnown && !site.classes.get(name)) throw localizedProblem(404, 'classGone', { values: { name } });
   const locals = { title: name, places, running, history, current: 'classes' };
   await showPage(site, ctx, 'class', locals, { class: name, running, places, history: snakeCase(history) });
 }

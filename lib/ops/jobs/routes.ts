@@ -1,5 +1,5 @@
-import type { PageGroup } from '../ui/context';
-import { Deeds } from '../ui/flash';
+import type { PageModule } from '../ui/context';
+import { FlashStore } from '../ui/flash';
 
 import { actionRoutes } from './actions';
 import { busyRoutes } from './busy';
@@ -7,16 +7,16 @@ import { cronRoutes } from './cron';
 import { jobPageRoutes } from './job-page';
 import { listRoutes } from './list';
 import { SET_PAGES } from './list-query';
-import { adminFor, JobClasses, type JobDeed, type JobSite } from './pages';
+import { adminFor, JobClasses, type JobDeed, type JobPageContext } from './pages';
 import { classRoutes, queueRoutes } from './queues';
 import { findRoutes } from './search';
 
 /** Queues and jobs. */
-export const jobRoutes: PageGroup = (site) => {
-  const jobSite: JobSite = {
+export const jobRoutes: PageModule = (site) => {
+  const jobSite: JobPageContext = {
     ...site,
     admin: (ctx) => adminFor(site, ctx),
-    deeds: new Deeds<JobDeed>(site.redis.client),
+    deeds: new FlashStore<JobDeed>(site.redis.client),
     classes: new JobClasses(site.jobs),
   };
   site.router.get('/ops/jobs', (ctx) => ctx.redirect('/ops/jobs/queues'));

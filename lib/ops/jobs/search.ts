@@ -4,13 +4,13 @@ import { assertOperator } from '../auth/access';
 import type { OpsContext } from '../ui/context';
 import { jobPath } from '../ui/format';
 import { badQuery, readFilters } from './list-query';
-import { type JobPages, type JobSite, placesOf, showPage } from './pages';
+import { type JobPageContext, placesOf, type RouteModule, showPage } from './pages';
 
 const PATH = '/ops/jobs/find';
 const LINES = 50;
 
 /** Where jobs are that hold a text, such as the id of a request, and what the log says of it. */
-export const findRoutes: JobPages = (site) => {
+export const findRoutes: RouteModule = (site) => {
   site.router.get(PATH, async (ctx) => {
     assertOperator(ctx);
     const { q } = readFilters((name) => ctx.query[name], ['q']);
@@ -30,7 +30,7 @@ export const findRoutes: JobPages = (site) => {
 };
 
 /** The page of the job that has this id. */
-async function jobOf(site: JobSite, ctx: OpsContext, id: string): Promise<string | undefined> {
+async function jobOf(site: JobPageContext, ctx: OpsContext, id: string): Promise<string | undefined> {
   if (!isRef({ id })) return undefined;
   const { entry } = await site.admin(ctx).find(id);
   return entry && jobPath(entry);

@@ -2,9 +2,9 @@ import path from 'node:path';
 import type { Knex } from 'knex';
 import { countMailsToRetry, TODAY } from '../../health/probes';
 import { assertOperator } from '../auth/access';
-import type { OpsContext, PageGroup } from '../ui/context';
-import { Paging, TimeWords } from '../ui/format';
-import { refusal } from '../ui/shell';
+import type { OpsContext, PageModule } from '../ui/context';
+import { Paging, TimeFormatter } from '../ui/format';
+import { localizedProblem } from '../ui/shell';
 
 import { INBOX, type Inbox } from './inbox';
 import { withJobs } from './mail-jobs';
@@ -132,7 +132,7 @@ export const DELIVERIES = '/ops/mail/deliveries';
 const ADDRESS = /[^\s<>"'(),;:]{1,320}@[^\s<>"'(),;:]{1,320}/g;
 
 /** What became of each mail. Viewers see it without addresses. @param inbox where some of them lie. */
-export function deliveryRoutes(inbox: Inbox): PageGroup {
+export function deliveryRoutes(inbox: Inbox): PageModule {
   return (site) => {
     const deliveries = new Deliveries(site.knex);
 
@@ -158,7 +158,7 @@ export function deliveryRoutes(inbox: Inbox): PageGroup {
         templates: await deliveries.templates(),
         veiled,
         today: { ...today, failed: Math.max(0, today.failed - retrying), retrying },
-        time: new TimeWords(ctx.state.t, new Date()),
+        time: new TimeFormatter(ctx.state.t, new Date()),
         more: paging.total >= COUNTED,
       };
       await site.pages.show(ctx, 'mail/deliveries', page, { deliveries: rows, total: paging.total });
@@ -168,10 +168,10 @@ export function deliveryRoutes(inbox: Inbox): PageGroup {
       assertOperator(ctx);
       const found = await deliveries.find(ctx.params.key ?? '');
       const [row] = found ? await withJobs(site, [found]) : [];
-      if (!row) throw refusal(404, 'deliveryGone');
+      if (!row) throw localizedProblem(404, 'deliveryGone');
       const file = path.basename(row.response ?? '');
       const kept = row.response === path.join(site.config.mail.dir, file) && (await inbox.names()).includes(file);
-      const time = new TimeWords(ctx.state.t, new Date());
+      const time = new TimeFormatter(ctx.state.t, new Date());
       const page = { title: row.subject, row, time, mail: kept ? `${INBOX}/${file}` : null };
       await site.pages.show(ctx, 'mail/delivery', { ...page, back: DELIVERIES }, row);
     });

@@ -2,11 +2,11 @@ import { constants } from 'node:fs';
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { assertOperator } from '../auth/access';
-import type { OpsContext, PageGroup, Site } from '../ui/context';
+import type { OpsContext, PageContext, PageModule } from '../ui/context';
 import { Paging } from '../ui/format';
-import { refusal } from '../ui/shell';
+import { localizedProblem } from '../ui/shell';
 import { answerPiece, showMail } from './mail-page';
-import { htmlWords, openMail } from './parsed-mail';
+import { htmlToText, openMail } from './parsed-mail';
 
 /** What a list shows of a mail. */
 export interface InboxEntry {
@@ -91,7 +91,7 @@ export class Inbox {
     const { from, to, cc, subject, date, locale, text, html } = await openMail(head);
     const entry = { name, from, to, subject, locale, date: date ?? dateIn(name), size };
     this.remember(entry);
-    const body = text?.trim() ? text : htmlWords(html ?? '');
+    const body = text?.trim() ? text : htmlToText(html ?? '');
     return { entry, text: [from, ...to, ...cc, subject, body].join('\n').toLowerCase() };
   }
 
@@ -137,7 +137,7 @@ const TYPED_ABOVE = 25;
 const LATEST = 8;
 
 /** The mails that `file` delivery has written. For operators only: they hold addresses, and links that sign in. */
-export function inboxRoutes(inbox: Inbox): PageGroup {
+export function inboxRoutes(inbox: Inbox): PageModule {
   return (site) => {
     const { router, streams } = site;
     const { delivery, dir } = site.config.mail;
@@ -198,7 +198,7 @@ export function inboxRoutes(inbox: Inbox): PageGroup {
 
     router.post(`${INBOX}/:name/delete`, async (ctx) => {
       const { name = '' } = ctx.params;
-      if (!(await inbox.names()).includes(name)) throw refusal(404, 'mailGone');
+      if (!(await inbox.names()).includes(name)) throw localizedProblem(404, 'mailGone');
       await remove(ctx, [name]);
     });
 
@@ -226,11 +226,11 @@ export function inboxRoutes(inbox: Inbox): PageGroup {
 async function opened(inbox: Inbox, ctx: OpsContext) {
   assertOperator(ctx);
   const source = await inbox.read(ctx.params.name ?? '');
-  if (!source) throw refusal(404, 'mailGone');
+  if (!source) throw localizedProblem(404, 'mailGone');
   return openMail(source);
 }
 
-function confirmClear(site: Site, ctx: OpsContext, names: readonly string[], wrong: boolean): Promise<void> {
+function confirmClear(site: PageContext, ctx: OpsContext, names: readonly string[], wrong: boolean): Promise<void> {
   const { length: count } = names;
   const title = ctx.state.t('mail.clear.question', { count });
   const typed = count > TYPED_ABOVE;

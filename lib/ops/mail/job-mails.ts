@@ -1,6 +1,6 @@
 import type { JobJsonRules } from '../../job/admin/job-json';
 import type { JobEntry } from '../../job/sets/entry';
-import type { Site } from '../ui/context';
+import type { PageContext } from '../ui/context';
 
 import { Deliveries, deliveryPath, withoutAddresses } from './deliveries';
 import { type ToldDelivery, withJobs } from './mail-jobs';
@@ -16,7 +16,7 @@ export const MAILS_SHOWN = 20;
 
 /** The mails that a job has sent, or tried to, in the order in which it began them; undefined when Postgres does not answer. */
 export async function mailsOf(
-  site: Pick<Site, 'config' | 'redis' | 'knex'>,
+  site: Pick<PageContext, 'config' | 'redis' | 'knex'>,
   { id, enqueuedAt }: Pick<JobEntry, 'id' | 'enqueuedAt'>,
   { everything }: Pick<JobJsonRules, 'everything'>,
 ): Promise<readonly JobMail[] | undefined> {

@@ -1,7 +1,7 @@
 import { knownQueues } from '../../job/queue/queue-status';
 import { type FoundPlace, findJob } from '../../job/sets/find-job';
 import { isRef } from '../../job/sets/query';
-import type { Site } from '../ui/context';
+import type { PageContext } from '../ui/context';
 import { jobPath } from '../ui/format';
 
 import type { DeliveryRow } from './deliveries';
@@ -36,7 +36,7 @@ export type ToldDelivery = DeliveryRow & {
 const NO_JOB = 'once';
 
 /** Looks up the jobs of these mails. A job that is asked for by several is looked up once. */
-export async function withJobs(site: Pick<Site, 'config' | 'redis' | 'knex'>, rows: readonly DeliveryRow[]) {
+export async function withJobs(site: Pick<PageContext, 'config' | 'redis' | 'knex'>, rows: readonly DeliveryRow[]) {
   const { config, knex, redis } = site;
   const configured = config.jobs.queues.map((queue) => queue.name);
   const queues = await knownQueues(redis.client, configured).catch(() => undefined);

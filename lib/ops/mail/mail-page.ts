@@ -1,8 +1,8 @@
 import { LOCALES } from '../../core/config';
-import type { OpsContext, Site } from '../ui/context';
-import { refusal } from '../ui/shell';
+import type { OpsContext, PageContext } from '../ui/context';
+import { localizedProblem } from '../ui/shell';
 
-import { type OpenedMail, previewLine } from './parsed-mail';
+import { type ParsedMail, previewLine } from './parsed-mail';
 
 const PARTS = ['html', 'text', 'source', 'headers', 'raw'] as const;
 const WIDTHS = ['desktop', 'phone'] as const;
@@ -15,7 +15,7 @@ const SHOWN = 200_000;
 
 /** One mail on a page: tabs, frame, attachments. */
 interface MailPage {
-  readonly mail: OpenedMail;
+  readonly mail: ParsedMail;
   /** Address of this mail, without a query. */
   readonly base: string;
   /** Offer the mail in every language? */
@@ -30,7 +30,7 @@ interface MailPage {
 }
 
 /** Shows the mail as its page, or as JSON. */
-export async function showMail(site: Site, ctx: OpsContext, page: MailPage): Promise<void> {
+export async function showMail(site: PageContext, ctx: OpsContext, page: MailPage): Promise<void> {
   const { mail, base } = page;
   const query = langQuery(ctx);
   const files = mail.attachments.map(({ name, type, content, cid }, index) => {
@@ -73,13 +73,13 @@ export async function showMail(site: Site, ctx: OpsContext, page: MailPage): Pro
 }
 
 /** What else a mail's address leads to: its HTML for the frame, the whole as a file, an attachment. */
-export function answerPiece(ctx: OpsContext, mail: OpenedMail, piece: string): void {
+export function answerPiece(ctx: OpsContext, mail: ParsedMail, piece: string): void {
   const [, index] = /^attachments\/(\d{1,4})$/.exec(piece) ?? [];
   const file = index === undefined ? undefined : mail.attachments[Number(index)];
-  if (piece === 'body') answerFrame(ctx, mail);
+  if (piece === 'body') renderFrame(ctx, mail);
   else if (piece === 'mail.eml') download(ctx, mail.source, 'message/rfc822', `${mail.subject || 'mail'}.eml`);
   else if (file) download(ctx, file.content, 'application/octet-stream', file.name);
-  else throw refusal(404, 'missing');
+  else throw localizedProblem(404, 'missing');
 }
 
 /** Never shown by the browser: what is in it is not ours. */
@@ -90,7 +90,7 @@ function download(ctx: OpsContext, bytes: Buffer, type: string, name: string): v
   ctx.body = bytes;
 }
 
-function jsonOf({ attachments: _, source: __, ...mail }: OpenedMail): object {
+function jsonOf({ attachments: _, source: __, ...mail }: ParsedMail): object {
   return mail;
 }
 
@@ -144,7 +144,7 @@ function policy(remoteImages: boolean): string {
 const MOST_SHOWN = 20_000_000;
 
 /** Answers with the HTML of a mail, fit for the frame. */
-function answerFrame(ctx: OpsContext, mail: OpenedMail): void {
+function renderFrame(ctx: OpsContext, mail: ParsedMail): void {
   ctx.set({
     'Content-Security-Policy': policy(ctx.query.images === 'on'),
     'X-Frame-Options': 'SAMEORIGIN',
@@ -155,7 +155,7 @@ function answerFrame(ctx: OpsContext, mail: OpenedMail): void {
 }
 
 /** The HTML of a mail with its own images in it, and with links that do not open in the frame; empty for none. */
-export function frameHtml(mail: Pick<OpenedMail, 'html' | 'attachments'>): string {
+export function frameHtml(mail: Pick<ParsedMail, 'html' | 'attachments'>): string {
   const html = withOwnImages(mail);
   if (html === '') return '';
   const at = /<head\b[^<>]*>/i.exec(html) ?? /^\s*<!doctype[^>]*>/i.exec(html);
@@ -164,7 +164,7 @@ export function frameHtml(mail: Pick<OpenedMail, 'html' | 'attachments'>): strin
 }
 
 /** `cid:` becomes the bytes themselves: from within its sandbox the frame cannot ask us for them. */
-function withOwnImages({ html, attachments }: Pick<OpenedMail, 'html' | 'attachments'>): string {
+function withOwnImages({ html, attachments }: Pick<ParsedMail, 'html' | 'attachments'>): string {
   const images = new Map(attachments.filter(({ cid }) => cid !== null).map((one) => [one.cid, one]));
   let room = MOST_SHOWN;
   return (html ?? '').replace(/cid:([^"'\s)>\\]{1,500})/gi, (whole, id: string) => {

@@ -9,7 +9,7 @@ interface OpenedAttachment {
 }
 
 /** A message taken apart, to be looked at. */
-export interface OpenedMail {
+export interface ParsedMail {
   readonly subject: string;
   readonly from: string;
   readonly to: readonly string[];
@@ -32,7 +32,7 @@ export interface OpenedMail {
 const LIMITS = { maxNestingDepth: 32, maxHeadersSize: 512 * 1024 };
 
 /** Takes a message apart. What is broken in it is shown as well as can be. */
-export async function openMail(source: Buffer): Promise<OpenedMail> {
+export async function openMail(source: Buffer): Promise<ParsedMail> {
   const { default: PostalMime, decodeWords } = await import('postal-mime');
   const email: Email = await PostalMime.parse(source, { ...LIMITS, attachmentEncoding: 'arraybuffer' });
   const header = (name: string) => email.headers.find(({ key }) => key === name)?.value ?? '';
@@ -101,7 +101,7 @@ const ENTITIES: Readonly<Record<string, string>> = {
  * closed hides all behind it.
  * @param most stops when there is so much of it, characters. Default: all.
  */
-export function htmlWords(html: string, most = Number.POSITIVE_INFINITY): string {
+export function htmlToText(html: string, most = Number.POSITIVE_INFINITY): string {
   const lower = html.toLowerCase();
   const words: string[] = [];
   let length = 0;
@@ -147,7 +147,7 @@ const FILLER = /\u034f|[\u00ad\u200b-\u200f\u2060\ufeff]/g;
 
 /** What a list of mails shows after the subject: the first words of the mail, hidden or not. */
 export function previewLine(html: string | null, text: string | null): string {
-  const words = html === null ? (text ?? '').slice(0, LOOKED_AT) : beforeFiller(htmlWords(html, LOOKED_AT));
+  const words = html === null ? (text ?? '').slice(0, LOOKED_AT) : beforeFiller(htmlToText(html, LOOKED_AT));
   const line = words.replace(FILLER, '').replace(/\s+/g, ' ').trim();
   return line.length <= LONGEST ? line : `${line.slice(0, LONGEST).replace(/\s+\S*$/, '')}…`;
 }

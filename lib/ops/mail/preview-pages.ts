@@ -1,13 +1,13 @@
-import type { PreviewedMail, PreviewName, PreviewReply } from '../../mailer/preview/preview-registry';
+import type { PreviewedMail, PreviewName, PreviewResponse } from '../../mailer/preview/preview-registry';
 import { isAddress } from '../../support/email-address';
 import { assertOperator } from '../auth/access';
-import type { OpsContext, PageGroup, Site } from '../ui/context';
-import { Deeds } from '../ui/flash';
-import { refusal } from '../ui/shell';
+import type { OpsContext, PageContext, PageModule } from '../ui/context';
+import { FlashStore } from '../ui/flash';
+import { localizedProblem } from '../ui/shell';
 import { DELIVERIES } from './deliveries';
 import type { Inbox } from './inbox';
 import { answerPiece, askedLanguage, langQuery, showMail } from './mail-page';
-import { type OpenedMail, openMail } from './parsed-mail';
+import { openMail, type ParsedMail } from './parsed-mail';
 import { PreviewSource } from './preview-process';
 
 const INDEX = '/ops/mail';
@@ -19,7 +19,7 @@ const KEPT = new Set(['lang', 'part', 'width', 'scheme']);
 const LATEST = 4;
 
 /** The previews of the app's mails. @param inbox for the list at their side. */
-export function previewRoutes(inbox: Inbox): PageGroup {
+export function previewRoutes(inbox: Inbox): PageModule {
   return (site) => {
     const { router, config } = site;
     const changing = config.environment !== 'production';
@@ -28,7 +28,7 @@ export function previewRoutes(inbox: Inbox): PageGroup {
     const live = async () => (changing ? { live: `${EVENTS}?seen=${await source.version()}` } : {});
 
     /** What a page of a preview has at its side. */
-    const indexOf = async (reply: PreviewReply, ctx: OpsContext) => {
+    const indexOf = async (reply: PreviewResponse, ctx: OpsContext) => {
       const names = await inbox.names();
       const kept = config.mail.delivery === 'file';
       const latest = await inbox.entries(names.slice(0, LATEST));
@@ -50,7 +50,7 @@ export function previewRoutes(inbox: Inbox): PageGroup {
         case 'none':
           return site.pages.show(ctx, 'mail/no-mail', { title, ...shared }, { mail: null });
         default:
-          throw refusal(404, 'missing');
+          throw localizedProblem(404, 'missing');
       }
     };
 
@@ -89,29 +89,29 @@ export function previewRoutes(inbox: Inbox): PageGroup {
     router.get(`${ONE}/*piece`, async (ctx) => {
       assertOperator(ctx);
       const reply = await source.mail(nameOf(ctx), askedLanguage(ctx));
-      if (reply.kind !== 'mail') throw refusal(404, 'missing');
+      if (reply.kind !== 'mail') throw localizedProblem(404, 'missing');
       answerPiece(ctx, await opened(reply), ctx.params.piece ?? '');
     });
   };
 }
 
 /** What the message does not say of itself. */
-async function opened({ eml, bcc, locale }: PreviewedMail): Promise<OpenedMail> {
+async function opened({ eml, bcc, locale }: PreviewedMail): Promise<ParsedMail> {
   return { ...(await openMail(Buffer.from(eml, 'base64'))), bcc, locale };
 }
 
 async function showFault(
-  site: Site,
+  site: PageContext,
   ctx: OpsContext,
   title: string,
-  fault: Extract<PreviewReply, { readonly kind: 'fault' }>,
+  fault: Extract<PreviewResponse, { readonly kind: 'fault' }>,
   shared: Readonly<Record<string, unknown>>,
 ): Promise<void> {
   ctx.status = 500;
   await site.pages.show(ctx, 'mail/fault', { title, fault, locales: false, ...shared }, { error: fault });
 }
 
-function linksOf(reply: PreviewReply): (PreviewName & { readonly href: string })[] {
+function linksOf(reply: PreviewResponse): (PreviewName & { readonly href: string })[] {
   return reply.kind === 'names' ? reply.names.map((name) => ({ ...name, href: hrefOf(name) })) : [];
 }
 
@@ -142,9 +142,9 @@ interface Sent {
 }
 
 /** Sends a preview to one address, as a test. */
-function testRoutes(source: PreviewSource): PageGroup {
+function testRoutes(source: PreviewSource): PageModule {
   return (site) => {
-    const deeds = new Deeds<Sent>(site.redis.client);
+    const deeds = new FlashStore<Sent>(site.redis.client);
 
     const form = (ctx: OpsContext, more: Readonly<Record<string, unknown>>) => {
       const { mailer, action } = ctx.params;
@@ -155,7 +155,7 @@ function testRoutes(source: PreviewSource): PageGroup {
 
     site.router.get(SEND, async (ctx) => {
       assertOperator(ctx);
-      const sent = await deeds.told(ctx);
+      const sent = await deeds.flash(ctx);
       await form(ctx, { sent, wrong: false, to: sent?.to ?? '' });
     });
 
@@ -183,7 +183,7 @@ function testRoutes(source: PreviewSource): PageGroup {
         case 'none':
           return { to, answer: null, error: ctx.state.t('mail.none.what') };
         default:
-          throw refusal(404, 'missing');
+          throw localizedProblem(404, 'missing');
       }
     }
   };

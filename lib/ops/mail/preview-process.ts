@@ -2,25 +2,25 @@ import { createHash } from 'node:crypto';
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { type ChildProcess, forkBeside, PREVIEWS_ROLE } from '../../cluster/child-process';
-import type { PreviewName, PreviewOrder, PreviewReply } from '../../mailer/preview/preview-registry';
+import type { PreviewName, PreviewRequest, PreviewResponse } from '../../mailer/preview/preview-registry';
 import { type Deferred, deferred } from '../../support/async';
-import { refusal } from '../ui/shell';
+import { localizedProblem } from '../ui/shell';
 
 /** Longest wait for one preview, ms: then its process is taken for stuck. */
 const PATIENCE_MS = 20_000;
 
-type Order = PreviewOrder extends infer O ? (O extends unknown ? Omit<O, 'id'> : never) : never;
+type Order = PreviewRequest extends infer O ? (O extends unknown ? Omit<O, 'id'> : never) : never;
 
 /** One process that renders previews. It goes by itself when it is asked nothing for a while, and with its worker. */
-class PreviewChild {
+class PreviewProcess {
   private readonly child: ChildProcess = forkBeside(PREVIEWS_ROLE);
-  private readonly waiting = new Map<number, Deferred<PreviewReply>>();
+  private readonly waiting = new Map<number, Deferred<PreviewResponse>>();
   private count = 0;
   private gone = false;
 
   constructor() {
     const { child, waiting } = this;
-    child.on('message', ({ id, reply }: { readonly id: number; readonly reply: PreviewReply }) =>
+    child.on('message', ({ id, reply }: { readonly id: number; readonly reply: PreviewResponse }) =>
       waiting.get(id)?.resolve(reply),
     );
     const gone = (how: string, idle = false) => {
@@ -36,9 +36,9 @@ class PreviewChild {
   }
 
   /** @throws PreviewProcessGone */
-  async ask(order: Order): Promise<PreviewReply> {
+  async ask(order: Order): Promise<PreviewResponse> {
     const id = ++this.count;
-    const answered = deferred<PreviewReply>();
+    const answered = deferred<PreviewResponse>();
     this.waiting.set(id, answered);
     const timer = setTimeout(() => this.child.kill('SIGKILL'), PATIENCE_MS);
     try {
@@ -53,7 +53,7 @@ class PreviewChild {
   }
 
   /** It leaves. What it was asked for is not answered. */
-  dismiss(): void {
+  stop(): void {
     if (this.usable) this.child.disconnect();
   }
 }
@@ -79,7 +79,7 @@ interface PreviewSourceOptions {
 
 /** Where previews come from: a process that is started when one is asked for, and anew when its code has changed. */
 export class PreviewSource {
-  private child: PreviewChild | undefined;
+  private child: PreviewProcess | undefined;
   private code = '';
 
   constructor(private readonly options: PreviewSourceOptions) {}
@@ -89,22 +89,22 @@ export class PreviewSource {
     return (await folderVersion(this.options.folders)).all;
   }
 
-  async names(): Promise<PreviewReply> {
+  async names(): Promise<PreviewResponse> {
     return this.ask({ ask: 'names' });
   }
 
   /** @param locale null: the mail's own. */
-  async mail(name: PreviewName, locale: string | null): Promise<PreviewReply> {
+  async mail(name: PreviewName, locale: string | null): Promise<PreviewResponse> {
     return this.ask({ ask: 'mail', locale, ...name });
   }
 
   /** Really sends it, to this address only. @param prefix before its subject. */
-  async send(name: PreviewName, locale: string | null, to: string, prefix: string): Promise<PreviewReply> {
+  async send(name: PreviewName, locale: string | null, to: string, prefix: string): Promise<PreviewResponse> {
     return this.ask({ ask: 'send', locale, to, prefix, ...name });
   }
 
   /** @throws ProblemError 502 when the process crashes, or stays silent. */
-  private async ask(order: Order): Promise<PreviewReply> {
+  private async ask(order: Order): Promise<PreviewResponse> {
     if (this.options.changing) await this.renewChild();
     // It may go, for want of work, just as the order is on its way.
     const again = (error: unknown) => {
@@ -115,7 +115,8 @@ export class PreviewSource {
       .ask(order)
       .catch(again)
       .catch((error: unknown) => {
-        if (error instanceof PreviewProcessGone) throw refusal(502, 'previewsGone', { values: { how: error.how } });
+        if (error instanceof PreviewProcessGone)
+          throw localizedProblem(502, 'previewsGone', { values: { how: error.how } });
         throw error;
       });
   }
@@ -124,12 +125,12 @@ export class PreviewSource {
     const { code } = await folderVersion(this.options.folders);
     if (code === this.code) return;
     this.code = code;
-    this.child?.dismiss();
+    this.child?.stop();
     this.child = undefined;
   }
 
-  private running(): PreviewChild {
-    if (!this.child?.usable) this.child = new PreviewChild();
+  private running(): PreviewProcess {
+    if (!this.child?.usable) this.child = new PreviewProcess();
     return this.child;
   }
 }

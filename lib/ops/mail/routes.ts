@@ -1,11 +1,11 @@
-import type { PageGroup } from '../ui/context';
+import type { PageModule } from '../ui/context';
 
 import { deliveryRoutes } from './deliveries';
 import { Inbox, inboxRoutes } from './inbox';
 import { previewRoutes } from './preview-pages';
 
 /** Previews, the inbox and deliveries. */
-export const mailRoutes: PageGroup = (site) => {
+export const mailRoutes: PageModule = (site) => {
   const inbox = new Inbox(site.config.mail.dir);
   for (const group of [inboxRoutes(inbox), deliveryRoutes(inbox), previewRoutes(inbox)]) group(site);
 };

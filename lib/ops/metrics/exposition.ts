@@ -19,11 +19,11 @@ interface SeriesValue {
 
 /** The readings as Prometheus's text. */
 export async function expose(families: readonly Family[], readings: Readings): Promise<string> {
-  const told = families.map((family) => tell(family, readings)).filter(({ values }) => values.length > 0);
+  const told = families.map((family) => render(family, readings)).filter(({ values }) => values.length > 0);
   return AggregatorRegistry.aggregate([told]).metrics();
 }
 
-function tell(family: Family, readings: Readings): Told {
+function render(family: Family, readings: Readings): Told {
   const { name, help, type, shared } = family;
   const whose = shared ? {} : { tree: readings.treeName };
   const values =

@@ -1,6 +1,6 @@
-import { processorsOf, told } from '../../cluster/status';
+import { processorsOf, reported } from '../../cluster/status';
 import type { QueueStatus } from '../../job/queue/queue-status';
-import { type ClassTally, MAIL_OUTCOMES, OTHER_CLASSES } from '../../job/stats/history';
+import { type ClassStats, MAIL_OUTCOMES, OTHER_CLASSES } from '../../job/stats/history';
 import { BUCKETS, type Histogram, lowerBound } from '../../support/histogram';
 import { type Family, type HistogramSample, only, sample } from './exposition';
 import type { Readings } from './scrape';
@@ -13,11 +13,11 @@ const BOUNDS_MS = Array.from({ length: WIDE_BUCKETS - 1 }, (_, i) =>
   Number(lowerBound((i + 1) * JOINED).toPrecision(4)),
 );
 
-function classesOf({ history }: Readings): [className: string, tally: ClassTally][] {
+function classesOf({ history }: Readings): [className: string, tally: ClassStats][] {
   return [...(history?.classes ?? [])].map(([name, tally]) => [name === OTHER_CLASSES ? 'other' : name, tally]);
 }
 
-function histograms(readings: Readings, of: (tally: ClassTally) => Histogram): HistogramSample[] {
+function histograms(readings: Readings, of: (tally: ClassStats) => Histogram): HistogramSample[] {
   return classesOf(readings).map(([className, tally]) => {
     const { counts, sumMs } = of(tally);
     const joined = Array.from({ length: WIDE_BUCKETS }, (_, i) =>
@@ -49,7 +49,7 @@ export const JOBS: readonly Family[] = [
     read: (readings) => histograms(readings, ({ duration }) => duration),
   },
   {
-    name: 'catamount_job_wait_seconds',
+    name: 'catamount_job_queue_latency_seconds',
     shared: true,
     type: 'histogram',
     help: 'How long jobs waited before each run since they could have run, by class, of all trees on this Redis.',
@@ -60,12 +60,12 @@ export const JOBS: readonly Family[] = [
     type: 'gauge',
     help: 'Jobs that run in this tree.',
     read: ({ tree }) => {
-      const statuses = tree ? processorsOf(tree.stats).flatMap(({ last_status }) => told(last_status) ?? []) : [];
+      const statuses = tree ? processorsOf(tree.stats).flatMap(({ last_status }) => reported(last_status) ?? []) : [];
       return only(statuses.length > 0 ? statuses.flatMap(({ in_flight }) => in_flight).length : undefined);
     },
   },
   {
-    name: 'catamount_job_slots',
+    name: 'catamount_job_concurrency_limit',
     type: 'gauge',
     help: 'Jobs that may run in this tree at once. 0: it runs none.',
     read: ({ tree }) => only(tree?.limits.jobConcurrency),

@@ -1,8 +1,8 @@
 import type { Knex } from 'knex';
-import type { TreePicture } from '../../cluster/status';
+import type { TreeStatus } from '../../cluster/status';
 import type { Issue } from '../../health/issues';
 import { judge } from '../../health/judge';
-import { Lookout } from '../../health/status-collector';
+import { StatusCollector } from '../../health/status-collector';
 import { msUntilDue, overdueByQueue } from '../../job/outbox/table';
 import { ProcessList } from '../../job/processes/process-list';
 import { type QueueStatus, queueNames, readQueues } from '../../job/queue/queue-status';
@@ -17,10 +17,10 @@ import { HTTP, PROCESSES, TREE } from './tree-families';
 export class MetricsPage {
   private reading: Promise<string> | undefined;
 
-  private readonly lookout: Lookout;
+  private readonly lookout: StatusCollector;
 
   constructor(private readonly options: OpsOptions) {
-    this.lookout = new Lookout(options);
+    this.lookout = new StatusCollector(options);
   }
 
   text(): Promise<string> {
@@ -42,7 +42,7 @@ const SHORT_MS = 1000;
 
 /** What one scrape has to tell. What could not be read is undefined. */
 export interface Readings {
-  readonly tree: TreePicture | undefined;
+  readonly tree: TreeStatus | undefined;
   /** The dyno, or the host and port; the host alone while the primary does not answer. */
   readonly treeName: string;
   /** Of every tree on the same Redis. */
@@ -60,7 +60,7 @@ export interface Readings {
   readonly postgresAnswers: boolean;
 }
 
-type Sources = Pick<OpsOptions, 'config' | 'redis' | 'knex' | 'tree'> & { readonly lookout: Lookout };
+type Sources = Pick<OpsOptions, 'config' | 'redis' | 'knex' | 'tree'> & { readonly lookout: StatusCollector };
 
 /** Postgres is asked one thing after the other, so that of the worker's few connections one is enough. */
 export async function read({ config, redis: { client }, knex, tree, lookout }: Sources): Promise<Readings> {

@@ -1,6 +1,6 @@
-import { processorsOf, type TreePicture, told, type WorkerStatus } from '../../cluster/status';
-import type { PoolUse, Vitals } from '../../core/process-metrics';
-import { REFUSALS } from '../../core/request-counts';
+import { processorsOf, reported, type TreeStatus, type WorkerStatus } from '../../cluster/status';
+import type { PoolStats, ProcessMetrics } from '../../core/process-metrics';
+import { SHED_REASONS } from '../../core/request-counts';
 import { ISSUE_CODES } from '../../health/issues';
 import { BOUNDS_MS } from '../../support/histogram';
 import { type Family, only, type Sample, sample } from './exposition';
@@ -10,7 +10,7 @@ const MIB = 1_048_576;
 
 export const TREE: readonly Family[] = [
   {
-    name: 'catamount_info',
+    name: 'catamount_build_info',
     type: 'gauge',
     help: 'Always 1; its labels tell which app this is, and of which versions.',
     read: ({ tree }) =>
@@ -78,7 +78,7 @@ export const TREE: readonly Family[] = [
         : [],
   },
   {
-    name: 'catamount_readings_missing',
+    name: 'catamount_scrape_errors',
     type: 'gauge',
     help: 'Parts of this text that are left out, since what they are read from has failed or has not answered in 4 s.',
     read: ({ missing }) => only(missing),
@@ -107,21 +107,21 @@ interface Place {
   readonly processes: readonly {
     readonly pssMb: number | null;
     /** undefined before the first check-in. */
-    readonly vitals: Vitals | undefined;
-    readonly pool: PoolUse | undefined;
+    readonly vitals: ProcessMetrics | undefined;
+    readonly pool: PoolStats | undefined;
   }[];
 }
 
-function placesOf({ stats, vitals }: TreePicture): Place[] {
+function placesOf({ stats, vitals }: TreeStatus): Place[] {
   const places = new Map<string, Place['processes']>();
   const add = (name: string, one: Place['processes'][number]) => places.set(name, [...(places.get(name) ?? []), one]);
   add('primary', { pssMb: vitals.pssMb, vitals, pool: stats.single?.pool });
   for (const { index, pss_mb: pssMb, last_status } of stats.worker_status) {
-    const status = told(last_status);
+    const status = reported(last_status);
     add(`web.${index}`, { pssMb, vitals: status, pool: status?.pool });
   }
   for (const { pid, pss_mb: pssMb, last_status } of processorsOf(stats)) {
-    const status = told(last_status);
+    const status = reported(last_status);
     if (pid !== null) add('jobs', { pssMb, vitals: status, pool: status?.pool });
   }
   return [...places].map(([name, processes]) => ({ name, processes }));
@@ -202,10 +202,10 @@ export const PROCESSES: readonly Family[] = [
 ];
 
 /** Each process that serves the web; while a worker is replaced its slot is that of both. */
-function webProcesses({ stats }: TreePicture): { readonly process: string; readonly status: WorkerStatus }[] {
+function webProcesses({ stats }: TreeStatus): { readonly process: string; readonly status: WorkerStatus }[] {
   if (stats.single) return [{ process: 'primary', status: stats.single }];
   return stats.worker_status.flatMap(({ index, last_status }) => {
-    const status = told(last_status);
+    const status = reported(last_status);
     return status ? [{ process: `web.${index}`, status }] : [];
   });
 }
@@ -262,12 +262,12 @@ export const HTTP: readonly Family[] = [
     },
   },
   {
-    name: 'catamount_http_requests_refused_total',
+    name: 'catamount_http_requests_shed_total',
     type: 'counter',
     help: 'Requests turned away with 503: the backlog was full, the wait too long (timeout), or the caller was gone (stale).',
     read: (readings) => {
       const requests = requestsOf(readings);
-      return requests ? REFUSALS.map((reason) => ({ labels: { reason }, value: requests.refused[reason] })) : [];
+      return requests ? SHED_REASONS.map((reason) => ({ labels: { reason }, value: requests.shed[reason] })) : [];
     },
   },
   {
@@ -277,13 +277,13 @@ export const HTTP: readonly Family[] = [
     read: (readings) => byProcess(readings, (status) => status.busy_threads),
   },
   {
-    name: 'catamount_http_requests_waiting',
+    name: 'catamount_http_requests_queued',
     type: 'gauge',
     help: 'Requests that wait for a slot: the backlog.',
     read: (readings) => byProcess(readings, (status) => status.backlog),
   },
   {
-    name: 'catamount_http_slots',
+    name: 'catamount_http_concurrency_limit',
     type: 'gauge',
     help: 'Requests that may be in flight at once.',
     read: (readings) => byProcess(readings, (status) => status.max_threads),

@@ -1,13 +1,13 @@
 import type { RecentEvent } from '../../cluster/status';
 import type { Translate } from '../../core/i18n';
-import { type Issue, type IssueCode, readyWorkers, worstFirst } from '../../health/issues';
+import { bySeverity, type Issue, type IssueCode, readyWorkers } from '../../health/issues';
 import type { Judgement } from '../../health/judge';
-import type { Sighting } from '../../health/status-collector';
+import type { SystemStatus } from '../../health/status-collector';
 import type { OpsContext } from '../ui/context';
 import { facts, holderWords, type Tone, type Words, workWords } from '../ui/format';
 import type { IconName } from '../ui/layout';
 import { causeWords, load } from './process-cards';
-import type { SeenTree } from './tree-health';
+import type { TreeHealth } from './tree-health';
 
 interface IssueLine {
   /** Unlike any other's on the page. */
@@ -27,9 +27,9 @@ export interface VerdictView {
   readonly issues: readonly IssueLine[];
 }
 
-export function verdictView(
-  shown: SeenTree | undefined,
-  sighting: Sighting,
+export function healthSummary(
+  shown: TreeHealth | undefined,
+  sighting: SystemStatus,
   judgement: Judgement,
   words: Words,
 ): VerdictView {
@@ -45,7 +45,7 @@ export function verdictView(
   return { tone, icon, title: judgementTitle(judgement, words), line, issues: lines };
 }
 
-function lineOf({ picture, silent }: SeenTree, { redis, queues }: Sighting, words: Words): string {
+function lineOf({ picture, silent }: TreeHealth, { redis, queues }: SystemStatus, words: Words): string {
   const { t, time } = words;
   if (silent !== null) return t('overview.say.unheard', { span: silent });
   if (!redis.ok)
@@ -85,7 +85,7 @@ export interface TreeTab {
   readonly percent: number;
 }
 
-export function treeTab({ picture, own, silent, issues }: SeenTree, current: boolean, words: Words): TreeTab {
+export function treeTab({ picture, own, silent, issues }: TreeHealth, current: boolean, words: Words): TreeTab {
   const { id, name, stats } = picture;
   const { pss_mb: used, limit_mb: limit } = stats.memory;
   const requests = load(picture);
@@ -97,7 +97,7 @@ export function treeTab({ picture, own, silent, issues }: SeenTree, current: boo
   return {
     id,
     name,
-    tone: silent === null ? (worstFirst(issues)[0]?.level ?? 'ok') : 'unknown',
+    tone: silent === null ? (bySeverity(issues)[0]?.level ?? 'ok') : 'unknown',
     href: hrefOf('/ops', own ? null : id),
     current,
     figures: silent === null ? figures.join(' · ') : words.t('overview.trees.silent', { span: silent }),
@@ -192,7 +192,7 @@ export function eventLines(
 }
 
 /** Lengths of time and sizes that are told rounded. */
-const SPANS = ['durationMs', 'silentMs', 'awayMs'] as const;
+const SPANS = ['durationMs', 'heartbeatAgeMs', 'awayMs'] as const;
 const SIZES = ['totalMb', 'limitMb', 'workerMb'] as const;
 /** What is told of an event has a text of its own for each of these values. */
 const KINDS = ['dead.dropped', 'operator.jobs', 'operator.queue', 'operator.cron', 'operator.mails'];
@@ -307,7 +307,7 @@ const HREFS: Readonly<Record<Exclude<IssueCode, 'treeSilent' | 'otherTree'>, str
     jobsStopped: `${PROCESSES}#jobs`,
     jobsQuiet: `${PROCESSES}#jobs`,
     jobsSilent: `${PROCESSES}#jobs`,
-    turnedAway: '#throughput',
+    shed: '#throughput',
     serverErrors: '#throughput',
     memory: '#memory',
     phase: PROCESSES,

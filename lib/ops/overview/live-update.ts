@@ -97,7 +97,7 @@ function putMachine({ line, nodes, memory }: Machine, put: Put, word: (tone: str
  * What a page shows, by what it was sent. A value that stays is kept as the very string it first was: those that are made
  * anew every second die young then, and an open page does not fill the heap that is seldom collected.
  */
-export class ShownValues {
+export class SentValues {
   private readonly shown = new Map<string, string | number | null>();
 
   /** Those of `values` that the page does not show. */
@@ -150,7 +150,14 @@ function liveKey(key: string): string {
 type Shapes = Readonly<Record<'issues' | 'trees' | 'machine' | 'queues' | 'events', string>>;
 
 /** What each part consists of, short: its cards and rows, not the figures in them. */
-export function shapesOf({ verdict, trees, othersUnknown, machine, queues, redisCode }: OverviewView): Shapes {
+export function layoutFingerprints({
+  verdict,
+  trees,
+  othersUnknown,
+  machine,
+  queues,
+  redisCode,
+}: OverviewView): Shapes {
   return {
     issues: short(verdict.issues.map(({ id, tone, href }) => [id, tone, href])),
     trees: short([trees?.map(({ id, name, current }) => [id, name, current]), othersUnknown]),

@@ -1,14 +1,14 @@
 import { ProblemError } from '../../web/problem';
 import { plotData, plotsView } from '../charts/charts-view';
-import type { OpsContext, PageGroup, Site } from '../ui/context';
+import type { OpsContext, PageContext, PageModule } from '../ui/context';
 import { tellCounts } from '../ui/event-stream';
 
-import { Deeds } from '../ui/flash';
-import { Format, Words } from '../ui/format';
-import { refusal } from '../ui/shell';
+import { FlashStore } from '../ui/flash';
+import { NumberFormatter, Words } from '../ui/format';
+import { localizedProblem } from '../ui/shell';
 import { chosenTree, hrefOf } from './health-summary';
 
-import { liveValues, patch, ShownValues, shapesOf } from './live-update';
+import { layoutFingerprints, liveValues, patch, SentValues } from './live-update';
 import { type OverviewView, overviewView } from './overview-view';
 import type { ProcessDeed } from './process-cards';
 import { missingTree } from './tree-health';
@@ -18,9 +18,9 @@ const HOME = '/ops';
 const EVERY_MS = 1000;
 
 /** The overview, and its stream. */
-export const overviewRoutes: PageGroup = async (site) => {
+export const overviewRoutes: PageModule = async (site) => {
   const lookout = await site.lookout();
-  const deeds = new Deeds<ProcessDeed>(site.redis.client);
+  const deeds = new FlashStore<ProcessDeed>(site.redis.client);
   const look = async (ctx: OpsContext) => {
     const sighting = await lookout.look();
     const view = overviewView(sighting, chosenTree(ctx), site.config, Words.of(ctx));
@@ -40,9 +40,9 @@ export const overviewRoutes: PageGroup = async (site) => {
         scripts: ['overview.js', 'uPlot.iife.min.js', 'plots.js'],
         view,
         ...(await plotsFor(ctx, view)),
-        told: await deeds.told(ctx),
+        told: await deeds.flash(ctx),
         patch,
-        shapes: shapesOf(view),
+        shapes: layoutFingerprints(view),
         requestId: ctx.requestId,
         to: (path: string) => hrefOf(path, machine && !machine.own ? machine.id : null),
       },
@@ -60,7 +60,7 @@ export const overviewRoutes: PageGroup = async (site) => {
 
   site.router.get(`${HOME}/plots`, async (ctx) => {
     const { plots } = await plotsFor(ctx, await look(ctx));
-    if (!plots) throw refusal(503, 'away', { values: { who: 'Redis' }, headers: { 'Retry-After': '2' } });
+    if (!plots) throw localizedProblem(503, 'away', { values: { who: 'Redis' }, headers: { 'Retry-After': '2' } });
     ctx.body = plotData(plots);
   });
 
@@ -73,12 +73,12 @@ function scriptText(value: object): string {
 }
 
 /** Sends what has changed on the page, again and again. Ends with the tree that it shows. */
-function follow(site: Site, ctx: OpsContext, look: () => Promise<OverviewView>): void {
+function follow(site: PageContext, ctx: OpsContext, look: () => Promise<OverviewView>): void {
   const { t } = ctx.state;
   const stream = site.streams.begin(ctx);
   const word = (tone: string) => t(`overview.tone.${tone}`);
-  const shown = new ShownValues();
-  const format = new Format(ctx.state.locale);
+  const shown = new SentValues();
+  const format = new NumberFormatter(ctx.state.locale);
   const tell = async () => {
     await tellCounts(stream, site, format);
     const view = await look().catch((error: unknown) => {
@@ -90,7 +90,7 @@ function follow(site: Site, ctx: OpsContext, look: () => Promise<OverviewView>):
     if (!view) return;
     const values = liveValues(view, word);
     const news = shown.newOf(values);
-    if (stream.send('overview', { values: news, shapes: shapesOf(view) })) shown.note(values, news);
+    if (stream.send('overview', { values: news, shapes: layoutFingerprints(view) })) shown.note(values, news);
   };
   // What the page was made from is a moment old.
   void tell().catch(() => undefined);

@@ -1,13 +1,13 @@
 import type { RecentEvent } from '../../cluster/status';
-import { processorsOf, type TreePicture } from '../../cluster/status';
+import { processorsOf, type TreeStatus } from '../../cluster/status';
 import type { Config } from '../../core/config';
 import { judge } from '../../health/judge';
-import { type Sighting, valueIn } from '../../health/status-collector';
+import { type SystemStatus, valueIn } from '../../health/status-collector';
 import { facts, type Words, type WorkerShade, workerShade } from '../ui/format';
-import { type EventLine, eventLines, type TreeTab, treeTab, type VerdictView, verdictView } from './health-summary';
+import { type EventLine, eventLines, healthSummary, type TreeTab, treeTab, type VerdictView } from './health-summary';
 import { type CardView, cardView, known, load, type NodeView } from './process-cards';
 import { type DependencyView, dependencyViews, type QueueRow, queueRows } from './service-cards';
-import { type SeenTree, seenTrees } from './tree-health';
+import { assessTrees, type TreeHealth } from './tree-health';
 
 /** Events that the page shows. */
 const EVENTS = 8;
@@ -50,21 +50,21 @@ export interface OverviewView {
 
 /** @param chosen id of a tree; null for the one that shows the page. @returns undefined when that tree is not known. */
 export function overviewView(
-  sighting: Sighting,
+  sighting: SystemStatus,
   chosen: string | null,
   config: Pick<Config, 'mail' | 'jobs'>,
   words: Words,
 ): OverviewView | undefined {
   const { latencyWarningMs } = config.jobs;
   const judgement = judge(sighting, chosen, latencyWarningMs);
-  const trees = seenTrees(judgement, sighting, words);
+  const trees = assessTrees(judgement, sighting, words);
   const shown = trees.find((tree) => (chosen === null ? tree.own : tree.picture.id === chosen));
   if (!shown && chosen !== null) return undefined;
   const queues = valueIn(sighting.queues);
   const { redis } = sighting;
   return {
     at: sighting.at,
-    verdict: verdictView(shown, sighting, judgement, words),
+    verdict: healthSummary(shown, sighting, judgement, words),
     trees: trees.length > 1 || !redis.ok ? trees.map((tree) => treeTab(tree, tree === shown, words)) : null,
     othersUnknown: !redis.ok,
     machine: shown ? machineView(shown, valueIn(sighting.acts), words) : null,
@@ -75,7 +75,7 @@ export function overviewView(
 }
 
 function machineView(
-  { picture, own, silent, nodes }: SeenTree,
+  { picture, own, silent, nodes }: TreeHealth,
   acts: readonly RecentEvent[] | undefined,
   words: Words,
 ): MachineView {
@@ -143,7 +143,7 @@ const NUMBERED = 3;
 const STEP_MB = 128;
 
 /** @param isKnown false: the tree is not heard of, and nothing of it is known. */
-export function memoryView(picture: TreePicture, nodes: readonly NodeView[], words: Words, isKnown = true): MemoryView {
+export function memoryView(picture: TreeStatus, nodes: readonly NodeView[], words: Words, isKnown = true): MemoryView {
   const { t } = words;
   const limit = picture.stats.memory.limit_mb;
   const sizes = sizesOf(picture, nodes).map((size) => (isKnown ? size : { ...size, mb: null }));
@@ -176,7 +176,7 @@ function labelOf({ id, name, mb }: Size, width: number): string {
   return width >= NUMBERED && id.startsWith(WORKER) ? id.slice(WORKER.length) : '';
 }
 
-function noteOf({ stats }: TreePicture, recycle: number | null, words: Words): string {
+function noteOf({ stats }: TreeStatus, recycle: number | null, words: Words): string {
   const { t } = words;
   if (recycle === null) return t('overview.memory.noLimit');
   if (stats.workers === 0) return '';
@@ -187,7 +187,7 @@ const WORKER = 'worker-';
 
 type Size = Pick<Segment, 'id' | 'name' | 'shade' | 'mb'>;
 
-function sizesOf(picture: TreePicture, nodes: readonly NodeView[]): Size[] {
+function sizesOf(picture: TreeStatus, nodes: readonly NodeView[]): Size[] {
   const { vitals, stats } = picture;
   return nodes.flatMap((node): Size[] => {
     const { id, name } = node;

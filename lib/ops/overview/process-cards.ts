@@ -1,4 +1,4 @@
-import type { Death, NextTry, SlotPicture, TreePicture, WorkerStats, WorkerStatus } from '../../cluster/status';
+import type { NextTry, SlotStatus, Termination, TreeStatus, WorkerStats, WorkerStatus } from '../../cluster/status';
 import { hotFactor, inSlot, isRestarting, readyWorkers, silenceOf } from '../../health/issues';
 import type { TreeCommand } from '../../tree/tree-commands';
 import { facts, sentences, type Tone, type Words, workWords } from '../ui/format';
@@ -82,7 +82,7 @@ interface State {
 }
 
 /** A slot's card: of the worker that serves in it, or of what is being done about it. */
-export function workerView(picture: TreePicture, slot: SlotPicture, words: Words): NodeView {
+export function workerView(picture: TreeStatus, slot: SlotStatus, words: Words): NodeView {
   const { t } = words;
   const { current, outgoing } = inSlot(picture, slot);
   const shown = current?.state === 'ready' || !outgoing ? current : outgoing;
@@ -112,8 +112,8 @@ export function workerView(picture: TreePicture, slot: SlotPicture, words: Words
 }
 
 interface Slotted {
-  readonly picture: TreePicture;
-  readonly slot: SlotPicture;
+  readonly picture: TreeStatus;
+  readonly slot: SlotStatus;
   readonly current: WorkerStats | undefined;
   readonly outgoing: WorkerStats | undefined;
   readonly status: WorkerStatus | undefined;
@@ -140,7 +140,7 @@ function stateOf(slotted: Slotted, words: Words): State {
     return { ...draining, say: `${say} ${cutOff}` };
   }
   if (isRestarting(slot, { current, outgoing })) {
-    const say = deathWords(slot.death, slot.nextTry, words);
+    const say = terminationText(slot.death, slot.nextTry, words);
     return { tone: 'bad', line: 'cut', icon: 'restart', phase: phase('restarting'), say };
   }
   return { tone: 'busy', line: 'dashed', icon: 'restart', phase: phase('starting'), say: t('overview.say.starts') };
@@ -149,10 +149,10 @@ function stateOf(slotted: Slotted, words: Words): State {
 function readyState({ slot, outgoing, status }: Slotted, current: WorkerStats, words: Words, cutOff: string): State {
   const { t, now, veiled } = words;
   const phase = t('overview.phase.ready');
-  const silentMs = silenceOf(current, now);
-  if (silentMs !== null) {
+  const heartbeatAgeMs = silenceOf(current, now);
+  if (heartbeatAgeMs !== null) {
     const doing = status?.in_flight[0]?.what;
-    const span = words.seconds(silentMs);
+    const span = words.seconds(heartbeatAgeMs);
     const say =
       doing === undefined || veiled ? t('overview.say.silent', { span }) : t('overview.say.silentIn', { span, doing });
     return { tone: 'warn', phase: t('overview.phase.silent'), say };
@@ -164,11 +164,11 @@ function readyState({ slot, outgoing, status }: Slotted, current: WorkerStats, w
     t('overview.say.restarts', { count: restarts }),
     `pid ${current.pid}`,
   );
-  return { tone: 'ok', phase, say: slot.nextTry ? deathWords(slot.death, null, words) : say };
+  return { tone: 'ok', phase, say: slot.nextTry ? terminationText(slot.death, null, words) : say };
 }
 
 /** The primary's card; where it serves the web itself, with its load. */
-export function primaryView(picture: TreePicture, words: Words): NodeView {
+export function primaryView(picture: TreeStatus, words: Words): NodeView {
   const { stats, vitals } = picture;
   const mb = vitals.pssMb ?? vitals.rssMb;
   const { stopping } = picture;
@@ -197,7 +197,7 @@ export function primaryView(picture: TreePicture, words: Words): NodeView {
 }
 
 /** In single mode: the web, as a card of its own below the primary. */
-export function singleView(picture: TreePicture, words: Words): NodeView | undefined {
+export function singleView(picture: TreeStatus, words: Words): NodeView | undefined {
   const { single } = picture.stats;
   if (!single) return undefined;
   return {
@@ -220,7 +220,7 @@ export function singleView(picture: TreePicture, words: Words): NodeView | undef
 }
 
 /** Requests in flight, of so many at once, and those that wait; undefined where this tree serves no web. */
-export function load({ stats, limits }: TreePicture): { inFlight: number; of: number; waiting: number } | undefined {
+export function load({ stats, limits }: TreeStatus): { inFlight: number; of: number; waiting: number } | undefined {
   const told = stats.single ? [stats.single] : stats.worker_status.flatMap((one) => known(one.last_status) ?? []);
   const workers = stats.single ? 1 : stats.workers;
   if (workers === 0) return undefined;
@@ -232,7 +232,7 @@ export function load({ stats, limits }: TreePicture): { inFlight: number; of: nu
   };
 }
 
-function whereOf({ address }: TreePicture, { t }: Words): string | null {
+function whereOf({ address }: TreeStatus, { t }: Words): string | null {
   if (address === null) return null;
   if (!URL.canParse(address)) return address;
   const { port } = new URL(address);
@@ -242,15 +242,15 @@ function whereOf({ address }: TreePicture, { t }: Words): string | null {
 const LONGEST = 90;
 
 /** How it died, and what comes next: "Loop blocked for 10 s in POST /imports. Killed; starting, try 2." */
-export function deathWords(death: Death | null, next: NextTry | null, words: Words): string {
+export function terminationText(death: Termination | null, next: NextTry | null, words: Words): string {
   return sentences(death && causeWords(death, words), next && nextWords(next, words));
 }
 
 /** Why it died, in a sentence. */
-export function causeWords({ reason, words: last, silentMs, doing }: Death, words: Words): string {
+export function causeWords({ reason, words: last, heartbeatAgeMs, doing }: Termination, words: Words): string {
   const { t, veiled } = words;
-  if (reason === 'timeout' && silentMs !== null) {
-    const span = words.seconds(silentMs);
+  if (reason === 'timeout' && heartbeatAgeMs !== null) {
+    const span = words.seconds(heartbeatAgeMs);
     return doing === null || veiled
       ? t('overview.death.blocked', { span })
       : t('overview.death.blockedIn', { span, doing: cut(workWords(doing, t)) });
@@ -289,5 +289,5 @@ export interface Act {
   /** It costs something: the button warns. */
   readonly danger?: true;
   /** Whether it makes sense now. @param slot of an act that is for one. */
-  fits(picture: TreePicture, slot: number): boolean;
+  fits(picture: TreeStatus, slot: number): boolean;
 }

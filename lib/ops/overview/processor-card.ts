@@ -1,8 +1,8 @@
-import type { ProcessorStats, ProcessorStatus, TreePicture } from '../../cluster/status';
+import type { ProcessorStats, ProcessorStatus, TreeStatus } from '../../cluster/status';
 import { silenceOf } from '../../health/issues';
 import { facts, type Tone, type Words } from '../ui/format';
 import type { IconName } from '../ui/layout';
-import { barPercent, deathWords, ICONS, known, lagFigure, type NodeView } from './process-cards';
+import { barPercent, ICONS, known, lagFigure, type NodeView, terminationText } from './process-cards';
 
 /** Jobs that the card names. */
 const NAMED = 2;
@@ -22,7 +22,7 @@ interface JobsAround {
 }
 
 /** The job processor's card. */
-export function jobsView(picture: TreePicture, { waiting, redisAnswers }: JobsAround, words: Words): NodeView {
+export function jobsView(picture: TreeStatus, { waiting, redisAnswers }: JobsAround, words: Words): NodeView {
   const { job_processor: processor } = picture.stats;
   const status = known(processor.last_status);
   const mb = processor.pss_mb ?? status?.rssMb;
@@ -48,7 +48,7 @@ export function jobsView(picture: TreePicture, { waiting, redisAnswers }: JobsAr
 }
 
 function stateOf(
-  { processor: { death, nextTry }, stats: { other_job_processor: other } }: TreePicture,
+  { processor: { death, nextTry }, stats: { other_job_processor: other } }: TreeStatus,
   processor: ProcessorStats,
   status: ProcessorStatus | undefined,
   redisAnswers: boolean,
@@ -71,7 +71,7 @@ function stateOf(
         line: 'cut',
         icon: 'restart',
         phase: phase('restarting'),
-        say: deathWords(death, nextTry, words),
+        say: terminationText(death, nextTry, words),
       };
     case 'off':
     case 'booting':
@@ -81,7 +81,7 @@ function stateOf(
           line: 'cut',
           icon: 'restart',
           phase: phase('restarting'),
-          say: deathWords(death, nextTry, words),
+          say: terminationText(death, nextTry, words),
         };
       return { tone: 'busy', line: 'dashed', icon: 'restart', phase: phase('starting'), say: say('starts') };
     case 'stopping':
@@ -101,13 +101,13 @@ function readyState(
   words: Words,
 ): State {
   const { t, now } = words;
-  const silentMs = silenceOf(processor, now);
+  const heartbeatAgeMs = silenceOf(processor, now);
   const running = (status?.in_flight ?? []).map(
     ({ what, ageMs }) => `${what.replace(/ on .*/, '')} ${words.time.span(ageMs)}`,
   );
   const named = running.slice(0, NAMED).join(', ') + (running.length > NAMED ? ` +${running.length - NAMED}` : '');
-  if (silentMs !== null) {
-    const span = words.seconds(silentMs);
+  if (heartbeatAgeMs !== null) {
+    const span = words.seconds(heartbeatAgeMs);
     const say = named === '' ? t('overview.say.silent', { span }) : t('overview.say.silentIn', { span, doing: named });
     return { tone: 'warn', phase: t('overview.phase.silent'), say };
   }

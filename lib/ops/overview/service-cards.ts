@@ -1,6 +1,6 @@
 import { codeOf } from '../../core/errors';
 import { FULL_SHARE, isFailing, isLate } from '../../health/issues';
-import type { Reading, Sighting } from '../../health/status-collector';
+import type { ProbeResult, SystemStatus } from '../../health/status-collector';
 import type { QueueStatus } from '../../job/queue/queue-status';
 import { facts, type Tone, type Words } from '../ui/format';
 import type { IconName } from '../ui/layout';
@@ -20,7 +20,7 @@ const MANY_CLIENTS = 5000;
 
 /** @param embedded servers that this tree has started. @param delivery how mails go out. */
 export function dependencyViews(
-  sighting: Sighting,
+  sighting: SystemStatus,
   embedded: readonly string[],
   delivery: string,
   words: Words,
@@ -32,7 +32,7 @@ export function dependencyViews(
   ];
 }
 
-function postgresView({ postgres }: Sighting, embedded: readonly string[], words: Words): DependencyView {
+function postgresView({ postgres }: SystemStatus, embedded: readonly string[], words: Words): DependencyView {
   const id = 'postgres';
   const name = 'Postgres';
   if (!postgres.ok) return { id, name, ...away(postgres, codeOf(postgres.error), words) };
@@ -51,7 +51,7 @@ function postgresView({ postgres }: Sighting, embedded: readonly string[], words
   };
 }
 
-function redisView({ redis, redisLost }: Sighting, embedded: readonly string[], words: Words): DependencyView {
+function redisView({ redis, redisLost }: SystemStatus, embedded: readonly string[], words: Words): DependencyView {
   const id = 'redis';
   const name = 'Redis';
   if (!redis.ok) return { id, name, ...away(redis, redisLost ?? codeOf(redis.error), words) };
@@ -76,7 +76,7 @@ function redisView({ redis, redisLost }: Sighting, embedded: readonly string[], 
   };
 }
 
-function mailView({ mail }: Sighting, delivery: string, words: Words): DependencyView {
+function mailView({ mail }: SystemStatus, delivery: string, words: Words): DependencyView {
   const { t, time } = words;
   const id = 'mail';
   const name = t('overview.name.mail');
@@ -104,7 +104,7 @@ function mailView({ mail }: Sighting, delivery: string, words: Words): Dependenc
 }
 
 function away(
-  reading: Extract<Reading<unknown>, { ok: false }>,
+  reading: Extract<ProbeResult<unknown>, { ok: false }>,
   code: string,
   { t }: Words,
 ): Pick<DependencyView, 'tone' | 'icon' | 'phase' | 'say'> {

@@ -1,16 +1,16 @@
-import type { TreePicture } from '../../cluster/status';
+import type { TreeStatus } from '../../cluster/status';
 import type { Issue } from '../../health/issues';
 import type { JudgedTree, Judgement } from '../../health/judge';
-import type { Sighting } from '../../health/status-collector';
+import type { SystemStatus } from '../../health/status-collector';
 import type { ProblemError } from '../../web/problem';
 import type { Words } from '../ui/format';
-import { refusal } from '../ui/shell';
+import { localizedProblem } from '../ui/shell';
 import { type NodeView, primaryView, singleView, workerView } from './process-cards';
 import { jobsView } from './processor-card';
 
 /** A tree, judged, in the reader's words. */
-export interface SeenTree {
-  readonly picture: TreePicture;
+export interface TreeHealth {
+  readonly picture: TreeStatus;
   readonly own: boolean;
   /** For how long it has been silent, in words; null of one that is heard of. */
   readonly silent: string | null;
@@ -19,7 +19,7 @@ export interface SeenTree {
 }
 
 /** All trees that are known, this process's own among them whether Redis knows it or not. */
-export function seenTrees({ trees }: Judgement, sighting: Sighting, words: Words): SeenTree[] {
+export function assessTrees({ trees }: Judgement, sighting: SystemStatus, words: Words): TreeHealth[] {
   return trees.flatMap((tree) => {
     try {
       return [seenTree(tree, sighting, words)];
@@ -31,14 +31,18 @@ export function seenTrees({ trees }: Judgement, sighting: Sighting, words: Words
   });
 }
 
-function seenTree({ picture, own, silentMs, issues }: JudgedTree, sighting: Sighting, words: Words): SeenTree {
+function seenTree(
+  { picture, own, heartbeatAgeMs, issues }: JudgedTree,
+  sighting: SystemStatus,
+  words: Words,
+): TreeHealth {
   const nodes = nodeViews(picture, sighting, words.at(picture.at));
-  if (silentMs === null) return { picture, own, silent: null, nodes, issues };
-  const span = words.seconds(silentMs);
+  if (heartbeatAgeMs === null) return { picture, own, silent: null, nodes, issues };
+  const span = words.seconds(heartbeatAgeMs);
   return { picture, own, silent: span, nodes: nodes.map((node) => unheardOf(node, span, words)), issues: [] };
 }
 
-function nodeViews(picture: TreePicture, { queues, redis }: Sighting, words: Words): NodeView[] {
+function nodeViews(picture: TreeStatus, { queues, redis }: SystemStatus, words: Words): NodeView[] {
   const { limits, slots } = picture;
   const single = singleView(picture, words);
   const served = queues.ok ? queues.value.filter(({ name }) => limits.queues.includes(name)) : undefined;
@@ -70,7 +74,7 @@ function unheardOf(node: NodeView, span: string, { t }: Words): NodeView {
 }
 
 /** Why the tree that was asked for is not shown: it is gone, or Redis, which knows the other trees, does not answer now. */
-export function missingTree({ trees }: Pick<Sighting, 'trees'>): ProblemError {
-  if (trees.ok) return refusal(404, 'treeGone');
-  return refusal(503, 'away', { values: { who: 'Redis' }, headers: { 'Retry-After': '2' } });
+export function missingTree({ trees }: Pick<SystemStatus, 'trees'>): ProblemError {
+  if (trees.ok) return localizedProblem(404, 'treeGone');
+  return localizedProblem(503, 'away', { values: { who: 'Redis' }, headers: { 'Retry-After': '2' } });
 }

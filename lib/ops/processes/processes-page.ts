@@ -1,42 +1,42 @@
 import type { RecentEvent } from '../../cluster/status';
-import { processorsOf, type TreePicture, type WorkInFlight } from '../../cluster/status';
+import { processorsOf, type TreeStatus, type WorkInFlight } from '../../cluster/status';
 import { UserError } from '../../core/errors';
 import { judge } from '../../health/judge';
-import { type Sighting, valueIn } from '../../health/status-collector';
-import { TreeList } from '../../tree/tree-directory';
+import { type SystemStatus, valueIn } from '../../health/status-collector';
+import { TreeDirectory } from '../../tree/tree-directory';
 import { assertOperator } from '../auth/access';
 import { chosenTree, eventLines, hrefOf } from '../overview/health-summary';
 import { machineShape, patch } from '../overview/live-update';
 import type { Act, ProcessDeed } from '../overview/process-cards';
 import { type CardView, cardView, known, load } from '../overview/process-cards';
-import { missingTree, type SeenTree, seenTrees } from '../overview/tree-health';
-import type { OpsContext, PageGroup, Site } from '../ui/context';
-import { Deeds } from '../ui/flash';
+import { assessTrees, missingTree, type TreeHealth } from '../overview/tree-health';
+import type { OpsContext, PageContext, PageModule } from '../ui/context';
+import { FlashStore } from '../ui/flash';
 import { jobPath, Words, workWords } from '../ui/format';
-import { refusal } from '../ui/shell';
+import { localizedProblem } from '../ui/shell';
 
 const LIST = '/ops/processes';
 /** Events that the page shows. */
 const EVENTS = 60;
 
 /** The processes of a tree, and what an operator can have done to them. */
-export const processRoutes: PageGroup = async (site) => {
+export const processRoutes: PageModule = async (site) => {
   const { router } = site;
   const lookout = await site.lookout();
-  const deeds = new Deeds<ProcessDeed>(site.redis.client);
-  const find = async (ctx: OpsContext): Promise<SeenTree> => findIn(ctx, await lookout.look());
-  const findIn = (ctx: OpsContext, sighting: Sighting): SeenTree => {
+  const deeds = new FlashStore<ProcessDeed>(site.redis.client);
+  const find = async (ctx: OpsContext): Promise<TreeHealth> => findIn(ctx, await lookout.look());
+  const findIn = (ctx: OpsContext, sighting: SystemStatus): TreeHealth => {
     const chosen = chosenTree(ctx);
     const judgement = judge(sighting, chosen, site.config.jobs.latencyWarningMs);
-    const trees = seenTrees(judgement, sighting, Words.of(ctx));
+    const trees = assessTrees(judgement, sighting, Words.of(ctx));
     const tree = trees.find(({ own, picture }) => (chosen === null ? own : picture.id === chosen));
-    if (!tree) throw chosen === null ? refusal(503, 'noPrimary') : missingTree(sighting);
+    if (!tree) throw chosen === null ? localizedProblem(503, 'noPrimary') : missingTree(sighting);
     return tree;
   };
 
   router.get(LIST, async (ctx) => {
     const sighting = await lookout.look();
-    const told = await deeds.told(ctx);
+    const told = await deeds.flash(ctx);
     await showProcesses(site, ctx, { tree: findIn(ctx, sighting), acts: valueIn(sighting.acts), told });
   });
 
@@ -49,7 +49,7 @@ export const processRoutes: PageGroup = async (site) => {
     router.post(path, async (ctx) => {
       const tree = await find(ctx);
       const slot = slotOf(ctx, act);
-      if (!act.fits(tree.picture, slot)) throw refusal(409, 'actGone');
+      if (!act.fits(tree.picture, slot)) throw localizedProblem(409, 'actGone');
       const deed = { what: act.key, name: tree.picture.name, slot };
       const order = async () => {
         await orderOf(site, ctx, act, tree, slot);
@@ -70,20 +70,26 @@ export const processRoutes: PageGroup = async (site) => {
 };
 
 /** The own tree is asked directly, another one through Redis. @throws UserError when the own one refuses. */
-async function orderOf(site: Site, ctx: OpsContext, { command }: Act, tree: SeenTree, slot: number): Promise<void> {
+async function orderOf(
+  site: PageContext,
+  ctx: OpsContext,
+  { command }: Act,
+  tree: TreeHealth,
+  slot: number,
+): Promise<void> {
   const by = `the operator's pages, ${ctx.ip}`;
   if (tree.own) return site.tree.order(command, slot, by);
-  const left = await new TreeList(site.redis.client).tell(tree.picture.id, command, slot, by);
-  if (!left) throw refusal(404, 'treeGone');
+  const left = await new TreeDirectory(site.redis.client).send(tree.picture.id, command, slot, by);
+  if (!left) throw localizedProblem(404, 'treeGone');
 }
 
 interface Shown {
-  readonly tree: SeenTree;
+  readonly tree: TreeHealth;
   readonly acts: readonly RecentEvent[] | undefined;
   readonly told: ProcessDeed | undefined;
 }
 
-async function showProcesses(site: Site, ctx: OpsContext, { tree, acts, told }: Shown): Promise<void> {
+async function showProcesses(site: PageContext, ctx: OpsContext, { tree, acts, told }: Shown): Promise<void> {
   const { picture, own, silent } = tree;
   const words = Words.of(ctx);
   const rows = processRows(tree, words);
@@ -125,11 +131,17 @@ async function showProcesses(site: Site, ctx: OpsContext, { tree, acts, told }: 
   );
 }
 
-async function confirm(site: Site, ctx: OpsContext, act: Act, tree: SeenTree, refused?: string): Promise<void> {
+async function confirm(
+  site: PageContext,
+  ctx: OpsContext,
+  act: Act,
+  tree: TreeHealth,
+  refused?: string,
+): Promise<void> {
   const { picture, own, silent } = tree;
-  if (silent !== null) throw refusal(409, 'treeSilent');
+  if (silent !== null) throw localizedProblem(409, 'treeSilent');
   const slot = slotOf(ctx, act);
-  if (!act.fits(picture, slot) && refused === undefined) throw refusal(409, 'actGone');
+  if (!act.fits(picture, slot) && refused === undefined) throw localizedProblem(409, 'actGone');
   const values = valuesOf(picture, slot);
   const { t } = ctx.state;
   await site.pages.show(ctx, 'processes/confirm', {
@@ -146,7 +158,7 @@ async function confirm(site: Site, ctx: OpsContext, act: Act, tree: SeenTree, re
 function slotOf({ query }: OpsContext, { slot }: Act): number {
   if (!slot) return 0;
   if (typeof query.slot === 'string' && /^\d{1,3}$/.test(query.slot)) return Number(query.slot);
-  throw refusal(404, 'missing');
+  throw localizedProblem(404, 'missing');
 }
 
 /** A process of the tree, as a row. */
@@ -174,7 +186,7 @@ export interface WorkRow {
 }
 
 /** @param words of the reader. */
-export function processRows({ picture, nodes }: SeenTree, words: Words): ProcessRow[] {
+export function processRows({ picture, nodes }: TreeHealth, words: Words): ProcessRow[] {
   const then = words.at(picture.at);
   return nodes.map((node) => {
     const row = { card: cardView(node), slot: null, generation: null, requests: null, restarts: '0', work: [] };
@@ -186,7 +198,7 @@ export function processRows({ picture, nodes }: SeenTree, words: Words): Process
 
 type Row = Omit<ProcessRow, 'pid' | 'up'>;
 
-function jobsRow(row: Row, { stats }: TreePicture, words: Words): ProcessRow {
+function jobsRow(row: Row, { stats }: TreeStatus, words: Words): ProcessRow {
   const { pid, started_at, restarts } = stats.job_processor;
   const inHand = processorsOf(stats).flatMap((one) =>
     one.pid === null ? [] : (known(one.last_status)?.in_flight ?? []),
@@ -195,7 +207,7 @@ function jobsRow(row: Row, { stats }: TreePicture, words: Words): ProcessRow {
   return { ...row, pid, up: words.up(pid === null ? null : started_at), restarts: String(restarts), work };
 }
 
-function workerRow(row: Row, id: string, { stats }: TreePicture, words: Words): ProcessRow {
+function workerRow(row: Row, id: string, { stats }: TreeStatus, words: Words): ProcessRow {
   if (stats.single && id === 'web') {
     const { requests_count: requests, in_flight } = stats.single;
     return { ...row, pid: stats.pid, up: words.up(stats.started_at), requests, work: workRows(in_flight, words, true) };
@@ -229,9 +241,9 @@ function workRows(work: readonly WorkInFlight[], words: Words, http: boolean): W
   }));
 }
 
-const hasWorkers = ({ stats }: TreePicture) => stats.workers > 0;
-const runsJobs = ({ limits }: TreePicture) => limits.jobConcurrency > 0;
-const isOpen = ({ stats }: TreePicture) => !['quiet', 'stopped', 'stopping'].includes(stats.job_processor.state);
+const hasWorkers = ({ stats }: TreeStatus) => stats.workers > 0;
+const runsJobs = ({ limits }: TreeStatus) => limits.jobConcurrency > 0;
+const isOpen = ({ stats }: TreeStatus) => !['quiet', 'stopped', 'stopping'].includes(stats.job_processor.state);
 
 export const ACTS: readonly Act[] = [
   {
@@ -261,7 +273,7 @@ export interface Touched {
 }
 
 /** The processes that the act touches. */
-export function touchedBy({ key }: Act, picture: TreePicture, slot: number): Touched[] {
+export function touchedBy({ key }: Act, picture: TreeStatus, slot: number): Touched[] {
   const { stats, slots } = picture;
   if (key === 'quiet' || key === 'resume') {
     const running = processorsOf(stats).flatMap(({ last_status }) => last_status.in_flight ?? []);
@@ -279,7 +291,7 @@ export function touchedBy({ key }: Act, picture: TreePicture, slot: number): Tou
 }
 
 /** What the texts of an act tell with. */
-export function valuesOf(picture: TreePicture, slot: number): Record<string, unknown> {
+export function valuesOf(picture: TreeStatus, slot: number): Record<string, unknown> {
   const { name, stats, limits } = picture;
   return {
     name,

@@ -6,11 +6,11 @@ import type { Config, Locale } from '../../core/config';
 import type { Events } from '../../core/events';
 import type { Translate } from '../../core/i18n';
 import type { Redis } from '../../core/redis';
-import type { Lookout } from '../../health/status-collector';
+import type { StatusCollector } from '../../health/status-collector';
 import type { JobClass } from '../../job/definition/job-class';
 import type { Assets } from './assets';
 import type { Streams } from './event-stream';
-import type { Counts, Pages } from './layout';
+import type { Counts, Layout } from './layout';
 
 export const THEMES = ['auto', 'light', 'dark'] as const;
 export type Theme = (typeof THEMES)[number];
@@ -71,20 +71,20 @@ export function accessMode({ ops, environment }: Pick<Config, 'ops' | 'environme
 }
 
 /** What all pages share. */
-export interface SiteParts extends OpsOptions {
-  readonly pages: Pages;
+export interface PageBase extends OpsOptions {
+  readonly pages: Layout;
   readonly streams: Streams;
   /** The numbers in the header. Never rejects; null: not known. */
   readonly counts: () => Promise<Counts>;
   readonly assets: Assets;
   /** One for all pages that tell of trees. */
-  readonly lookout: () => Promise<Lookout>;
+  readonly lookout: () => Promise<StatusCollector>;
 }
 
 /** What a group of pages has at hand to add its routes. Paths begin with `/ops/`. */
-export interface Site extends SiteParts {
+export interface PageContext extends PageBase {
   readonly router: Router<OpsState>;
 }
 
 /** Adds the routes of some pages. Forms reach them with their token checked, and only from operators. */
-export type PageGroup = (site: Site) => void | Promise<void>;
+export type PageModule = (site: PageContext) => void | Promise<void>;

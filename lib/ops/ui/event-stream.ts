@@ -1,8 +1,8 @@
 import { PassThrough } from 'node:stream';
 import type { OpsContext, Visitor } from './context';
-import type { Format } from './format';
+import type { NumberFormatter } from './format';
 import type { Counts } from './layout';
-import { refusal } from './shell';
+import { localizedProblem } from './shell';
 
 /** Streams in one process at once. */
 const MOST = 50;
@@ -30,7 +30,7 @@ export class Streams {
 
   /** Answers the request with a stream, which holds no slot. @throws ProblemError 503 when there are too many. */
   begin(ctx: OpsContext): EventStream {
-    if (this.open >= MOST) throw refusal(503, 'busy', { headers: { 'Retry-After': '30' } });
+    if (this.open >= MOST) throw localizedProblem(503, 'busy', { headers: { 'Retry-After': '30' } });
     this.open++;
     ctx.releaseSlot();
     const body = new PassThrough();
@@ -116,7 +116,7 @@ export class EventStream {
 export async function tellCounts(
   stream: EventStream,
   site: { counts(): Promise<Counts> },
-  format: Format,
+  format: NumberFormatter,
 ): Promise<void> {
   const counts = Object.entries(await site.counts());
   stream.sendWhenNew('counts', Object.fromEntries(counts.map(([name, number]) => [name, format.count(number)])));

@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { RedisClient } from '../../core/redis';
 import type { OpsContext } from './context';
-import { refusal } from './shell';
+import { localizedProblem } from './shell';
 
 const PREFIX = 'catamount:ops:';
 /** A form that is sent again this soon after its answer is a double click, s. */
@@ -16,7 +16,7 @@ const ID = /^[A-Za-z0-9_-]{12}$/;
 const PENDING = 'pending';
 
 /** What an operator's form has done, for the page that follows: its query has the number of it, `did`. */
-export class Deeds<Deed extends object> {
+export class FlashStore<Flash extends object> {
   constructor(private readonly redis: RedisClient) {}
 
   /**
@@ -24,7 +24,7 @@ export class Deeds<Deed extends object> {
    * are answered with the number of the one deed.
    * @returns its number. @throws what `work` throws; ProblemError 409 when the other one of two has failed.
    */
-  async once(ctx: OpsContext, work: () => Promise<Deed>): Promise<string> {
+  async once(ctx: OpsContext, work: () => Promise<Flash>): Promise<string> {
     const key = PREFIX + digest(ctx);
     const claimed = await this.redis.set(key, PENDING, {
       condition: 'NX',
@@ -44,11 +44,11 @@ export class Deeds<Deed extends object> {
   }
 
   /** What the request before this one has done; undefined when there was none, or it is long ago. */
-  async told({ query }: OpsContext): Promise<Deed | undefined> {
+  async flash({ query }: OpsContext): Promise<Flash | undefined> {
     const { did } = query;
     if (typeof did !== 'string' || !ID.test(did)) return undefined;
     const text = await this.redis.get(`${PREFIX}did:${did}`).catch(() => null);
-    return text === null ? undefined : (JSON.parse(text) as Deed);
+    return text === null ? undefined : (JSON.parse(text) as Flash);
   }
 
   private async twin(key: string): Promise<string> {
@@ -58,7 +58,7 @@ export class Deeds<Deed extends object> {
       await wait(LOOK_MS);
       state = await this.redis.get(key);
     }
-    if (state === null || state === PENDING) throw refusal(409, 'twice');
+    if (state === null || state === PENDING) throw localizedProblem(409, 'twice');
     return state;
   }
 }

@@ -7,7 +7,7 @@ const DAY_MS = 86_400_000;
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'] as const;
 
 /** Numbers, sizes and times as the pages write them. Times are UTC. */
-export class Format {
+export class NumberFormatter {
   constructor(private readonly locale: Locale) {}
 
   /** Groups of three, with narrow spaces. An unknown one is a dash, never 0. */
@@ -54,7 +54,7 @@ const UNITS = [
 ] as const;
 
 /** Lengths of time in the reader's words; the texts are `time.*`. */
-export class TimeWords {
+export class TimeFormatter {
   constructor(
     private readonly t: Translate,
     private readonly now: Date,
@@ -140,7 +140,7 @@ export type Tone = 'ok' | 'busy' | 'warn' | 'bad' | 'unknown';
 
 /** How the overview speaks to one reader. */
 export class Words {
-  readonly time: TimeWords;
+  readonly time: TimeFormatter;
 
   constructor(
     readonly t: Translate,
@@ -148,7 +148,7 @@ export class Words {
     /** A viewer: paths of requests, and what processes printed, may name people. */
     readonly veiled: boolean,
   ) {
-    this.time = new TimeWords(t, now);
+    this.time = new TimeFormatter(t, now);
   }
 
   static of(ctx: OpsContext, now = new Date()): Words {

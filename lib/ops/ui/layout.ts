@@ -3,7 +3,7 @@ import { Views } from '../../mailer/render/views';
 import type { Assets } from './assets';
 import type { OpsContext, Visitor } from './context';
 import { accessMode } from './context';
-import { Format } from './format';
+import { NumberFormatter } from './format';
 import { formToken } from './shell';
 
 interface PageOptions {
@@ -26,7 +26,7 @@ export interface PageLocals {
 }
 
 /** Makes pages of views, in the one layout. */
-export class Pages {
+export class Layout {
   private readonly views: Views;
   private readonly build = `catamount ${version()} · Node ${process.versions.node}`;
 
@@ -53,7 +53,7 @@ export class Pages {
       theme,
       bare,
       icon: icons.show,
-      format: new Format(locale),
+      format: new NumberFormatter(locale),
       role: visitor?.role,
       token: visitor === undefined ? '' : formToken(visitor),
       link: (changes: Readonly<Record<string, string | null>>) => linkFrom(ctx, changes),

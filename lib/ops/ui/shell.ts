@@ -4,7 +4,7 @@ import type { I18n } from '../../core/i18n';
 import { toError } from '../../support/async';
 import { ProblemError } from '../../web/problem';
 import { hasEnded } from '../../web/response-end';
-import type { Site, Visitor } from './context';
+import type { PageContext, Visitor } from './context';
 import { type OpsContext, type OpsMiddleware, THEMES, type Theme } from './context';
 
 /** Only what this server itself serves, nothing inline, and in nobody's frame. */
@@ -81,7 +81,7 @@ interface Trouble {
 }
 
 /** Tells what went wrong as a page, or as a problem document where JSON was asked for. */
-export function errorPages(site: Pick<Site, 'events' | 'pages'>): OpsMiddleware {
+export function errorPages(site: Pick<PageContext, 'events' | 'pages'>): OpsMiddleware {
   return async (ctx, next) => {
     try {
       await next();
@@ -96,7 +96,7 @@ export function errorPages(site: Pick<Site, 'events' | 'pages'>): OpsMiddleware 
   };
 }
 
-async function answer({ pages }: Pick<Site, 'pages'>, ctx: OpsContext, trouble: Trouble): Promise<void> {
+async function answer({ pages }: Pick<PageContext, 'pages'>, ctx: OpsContext, trouble: Trouble): Promise<void> {
   const { status, reason, values, headers, code } = trouble;
   const { t, json } = ctx.state;
   const title = t(`errors.${reason}.title`);
@@ -155,7 +155,7 @@ function whoIsAway(error: Error, code: string): 'Redis' | 'Postgres' | undefined
  * A problem that the pages tell in the reader's language.
  * @param reason the texts `errors.<reason>.title` and `.what`.
  */
-export function refusal(
+export function localizedProblem(
   status: number,
   reason: string,
   options: {

@@ -76,7 +76,7 @@ export class Platform {
     this.running = tree;
     void tree.exited.then(({ code, signal }) => {
       if (this.stopping) return;
-      if (signal !== 'SIGKILL') this.gaveUp.push(`a tree ended with code ${code}: ${lastWords(tree)}`);
+      if (signal !== 'SIGKILL') this.gaveUp.push(`a tree ended with code ${code}: ${exitMessage(tree)}`);
       this.work = this.again(tree).catch((error: Error) => {
         this.trouble = error;
       });
@@ -89,7 +89,7 @@ export class Platform {
   }
 }
 
-function lastWords({ lines }: Tree): string {
+function exitMessage({ lines }: Tree): string {
   return lines
     .map(({ text }) => text)
     .filter((text) => text.includes('"process":"primary"'))

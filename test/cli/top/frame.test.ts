@@ -93,7 +93,7 @@ describe('a frame of top', () => {
       at: new Date(NOW).toISOString(),
       reason: 'boot',
       words: 'no',
-      silentMs: null,
+      heartbeatAgeMs: null,
       doing: null,
     } as const;
     const job_processor = { ...well.stats.job_processor, state: 'waiting' } as const;
@@ -148,7 +148,13 @@ describe('a frame of top', () => {
 
   it('counts the columns that letters of East Asia take, and obeys nothing of what it shows', () => {
     const words = '\x1b[2J\x07결제 서비스가 응답하지 않습니다 '.repeat(5);
-    const death = { at: new Date(NOW).toISOString(), reason: 'crash', words, silentMs: null, doing: null } as const;
+    const death = {
+      at: new Date(NOW).toISOString(),
+      reason: 'crash',
+      words,
+      heartbeatAgeMs: null,
+      doing: null,
+    } as const;
     const slots = [slotOf(0, { death, nextTry: { at: death.at, attempt: 1 } })];
     const inFlight = [{ what: `GET /상품/${'가'.repeat(60)}`, id: 'a', ageMs: 5 }];
     const shown = view({

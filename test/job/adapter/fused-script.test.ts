@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { RedisClient } from '../../../lib/core/redis';
 import type { Delivery, Outcome } from '../../../lib/job/fetch/fetch-call';
-import { takeOver } from '../../../lib/job/processes/heartbeat';
+import { rescueOrphans } from '../../../lib/job/processes/heartbeat';
 import { dispatch } from '../../../lib/job/queue/dispatch';
 import { newRecord } from '../../../lib/job/record/record';
 import { AdapterStage } from './adapter-stage';
@@ -56,7 +56,7 @@ describe('the outcome of a delivery', () => {
 
   const deliveredTo = async (process: HandmadeProcess): Promise<Delivery> =>
     (await process.fetch(1))[0] ?? assert.fail('there is nothing to fetch');
-  const takenFromOld = () => takeOver(client, 'old', ['default']);
+  const takenFromOld = () => rescueOrphans(client, 'old', ['default']);
 
   it('is void when another run has the job by then, and changes nothing of that one', async () => {
     await takenFromOld();

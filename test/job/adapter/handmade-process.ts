@@ -1,5 +1,5 @@
 import type { BeeConnection } from '../../../lib/job/fetch/consumer';
-import { ClassLimits, callFused, type Delivery, type Outcome } from '../../../lib/job/fetch/fetch-call';
+import { ClassLimits, type Delivery, fetchAndComplete, type Outcome } from '../../../lib/job/fetch/fetch-call';
 import { keyPrefix } from '../../../lib/job/queue/keys';
 
 export interface HandmadeCall {
@@ -27,11 +27,11 @@ export class HandmadeProcess {
   async call({ wanted = 0, ends = [], lost = [], running = [], upkeep = false }: HandmadeCall) {
     const { queues, limits } = this;
     const token = `${this.identity}.${++this.calls}`;
-    const { fetched, applied } = await callFused(this.command, {
+    const { fetched, applied } = await fetchAndComplete(this.command, {
       prefixes: queues.map(keyPrefix),
       token,
       wanted,
-      orders: wanted > 0 ? [[...queues.keys()]] : [],
+      queueOrders: wanted > 0 ? [[...queues.keys()]] : [],
       lostTokens: lost,
       limits: limits.written(running, upkeep),
       busy: running.length > 0,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { Redis } from '../../../lib/core/redis';
 import type { BeeConnection } from '../../../lib/job/fetch/consumer';
 import { ClassLimits, type Delivery, type Outcome } from '../../../lib/job/fetch/fetch-call';
-import { takeOver } from '../../../lib/job/processes/heartbeat';
+import { rescueOrphans } from '../../../lib/job/processes/heartbeat';
 import { dispatch } from '../../../lib/job/queue/dispatch';
 import { newRecord } from '../../../lib/job/record/record';
 import { HandmadeProcess } from './handmade-process';
@@ -73,7 +73,7 @@ export class LimitModel {
     const dead = process.self.identity;
     Object.assign(process, this.newborn());
     process.running.length = 0;
-    await takeOver(this.redis.client, dead, QUEUES);
+    await rescueOrphans(this.redis.client, dead, QUEUES);
   }
 
   /** Its event loop is blocked for so long that its jobs are given to others, as bee-queue's stall check does it. */

@@ -3,7 +3,7 @@ import { JobAdmin } from '../../../lib/job/admin/job-admin';
 import { parseJobCommand } from '../../../lib/job/cli/commands';
 import { type Streams, Terminal } from '../../../lib/job/cli/terminal';
 import type { JobClass } from '../../../lib/job/definition/job-class';
-import type { JobEquipment } from '../../../lib/job/enqueue/enqueue';
+import type { JobDependencies } from '../../../lib/job/enqueue/enqueue';
 import { JobRegistry } from '../../../lib/job/job-registry';
 import { adoptDatabase } from '../../../lib/job/outbox/installation';
 import type { JobSystem } from '../job-system';
@@ -17,7 +17,7 @@ export interface Typed {
 }
 
 export interface TypistOptions {
-  readonly equipment?: JobEquipment;
+  readonly equipment?: JobDependencies;
   /** What is typed when a question is asked: the typist sits at a terminal then. */
   readonly answers?: string;
   /** Called with whatever is said beside the answers, as it is said. */

@@ -3,7 +3,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
 import pg from 'pg';
-import { CronBoard } from '../../../lib/job/cron/cron-table';
+import { CronTable } from '../../../lib/job/cron/cron-table';
 import { Deadline } from '../../../lib/support/async';
 import { until } from '../../support/until';
 import { JobSystem } from '../job-system';
@@ -75,7 +75,7 @@ describe('recurring jobs, while processors come and go,', () => {
     await until('it ran', () => system.eventsNamed('job.succeeded').length > 0);
     await until('the outbox is empty', async () => (await system.outboxSize()) === 0);
     assert.equal(system.eventsNamed('job.succeeded').length, 1);
-    const [listing] = await new CronBoard(system.database.knex).list();
+    const [listing] = await new CronTable(system.database.knex).list();
     assert.equal(listing?.lastTick?.toISOString(), NEW_YEARS.at(-1));
   });
 });

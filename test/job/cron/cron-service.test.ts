@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import pg from 'pg';
-import { CronBoard } from '../../../lib/job/cron/cron-table';
+import { CronTable } from '../../../lib/job/cron/cron-table';
 import type { JobClass } from '../../../lib/job/definition/job-class';
 import { Job } from '../../../lib/job/job';
 import { Deadline } from '../../../lib/support/async';
@@ -13,10 +13,10 @@ const HOUR = 3_600_000;
 
 describe('recurring jobs', () => {
   let system: JobSystem;
-  let board: CronBoard;
+  let board: CronTable;
   before(async () => {
     system = await JobSystem.start();
-    board = new CronBoard(system.database.knex);
+    board = new CronTable(system.database.knex);
   });
   after(() => system.stop());
   beforeEach(async () => {

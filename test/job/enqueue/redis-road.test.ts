@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { Events } from '../../../lib/core/events';
 import { Redis } from '../../../lib/core/redis';
 import type { EnqueueRequest } from '../../../lib/job/definition/job-class';
-import { RedisRoad } from '../../../lib/job/enqueue/enqueuer';
+import { RedisEnqueuer } from '../../../lib/job/enqueue/enqueuer';
 
 import { Job } from '../../../lib/job/job';
 import { Deadline } from '../../../lib/support/async';
@@ -46,7 +46,7 @@ describe('the road to Redis', () => {
   });
 
   it('takes what is enqueued at one time in one call, in its order', async () => {
-    const road = new RedisRoad(redis.client, PATIENT);
+    const road = new RedisEnqueuer(redis.client, PATIENT);
     await road.send([request()]);
     await redis.client.flushAll();
     await redis.client.configResetStat();
@@ -62,7 +62,7 @@ describe('the road to Redis', () => {
   });
 
   it('tells each of those who shared it what became of theirs', async () => {
-    const road = new RedisRoad(redis.client, PATIENT);
+    const road = new RedisEnqueuer(redis.client, PATIENT);
     await redis.client.scriptFlush();
     const loads = [1, 1500, 700, 2].map((count) => Array.from({ length: count }, () => request()));
     const sent = await Promise.all(loads.map((load) => road.send(load)));
@@ -91,7 +91,7 @@ describe('the road to Redis', () => {
   };
 
   it('leads nowhere for what comes to Redis when its twin from the outbox may be long forgotten', async () => {
-    const road = new RedisRoad(redis.client, PATIENT);
+    const road = new RedisEnqueuer(redis.client, PATIENT);
     const late = await withClockOff(-600_000, () => road.send([request()]));
     assert.equal(late.sent, 0);
     assert.ok(late.refusal);
@@ -101,8 +101,8 @@ describe('the road to Redis', () => {
   });
 
   it('is given up for all of a bulk when Redis does not answer in time, and for what comes soon after', async () => {
-    await new RedisRoad(redis.client, PATIENT).send([request()]);
-    const road = new RedisRoad(redis.client, { limitMs: 50, avoidMs: 3_600_000 });
+    await new RedisEnqueuer(redis.client, PATIENT).send([request()]);
+    const road = new RedisEnqueuer(redis.client, { limitMs: 50, avoidMs: 3_600_000 });
     server.pause();
     const loads = [Array.from({ length: 1500 }, () => request()), [request()]];
     for (const load of loads) {
@@ -116,10 +116,10 @@ describe('the road to Redis', () => {
   });
 
   it('is not taken after a time-out, which a timer may tell a fraction of a millisecond early', async () => {
-    await new RedisRoad(redis.client, PATIENT).send([request()]);
+    await new RedisEnqueuer(redis.client, PATIENT).send([request()]);
     server.pause();
     for (let round = 0; round < 40; round++) {
-      const road = new RedisRoad(redis.client, { limitMs: 5, avoidMs: 3_600_000 });
+      const road = new RedisEnqueuer(redis.client, { limitMs: 5, avoidMs: 3_600_000 });
       await road.send([request()]);
       assert.match(String((await road.send([request()])).refusal), /did not answer a moment ago/);
     }
@@ -127,7 +127,7 @@ describe('the road to Redis', () => {
   });
 
   it('is taken again soon, though the clock was set back by an hour since Redis did not answer', async () => {
-    const road = new RedisRoad(redis.client, { limitMs: 500, avoidMs: 0 });
+    const road = new RedisEnqueuer(redis.client, { limitMs: 500, avoidMs: 0 });
     server.pause();
     await withClockOff(3_600_000, () => road.send([request()]));
     server.resume();

@@ -3,7 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Events } from '../../../lib/core/events';
 import { Redis } from '../../../lib/core/redis';
 import { Job } from '../../../lib/job/job';
-import { Handover, Tally } from '../../../lib/job/stats/collector';
+import { JobStats, StatsFlusher } from '../../../lib/job/stats/collector';
 import { dayKey, History, MailTally, minuteKey, TOTALS_KEY } from '../../../lib/job/stats/history';
 import { transaction } from '../../../lib/model/transaction';
 import { until } from '../../support/until';
@@ -137,12 +137,12 @@ describe('the history of jobs', () => {
 
   describe('handed over by hand', () => {
     const events = new Events();
-    let tally: Tally;
+    let tally: JobStats;
     let now: number;
     let end: () => void;
     beforeEach(() => {
       now = Date.now();
-      tally = new Tally(() => now);
+      tally = new JobStats(() => now);
       end = tally.listen(events);
     });
     afterEach(() => end());
@@ -151,7 +151,7 @@ describe('the history of jobs', () => {
       events.emit('job.succeeded', { id: 'j', class: className, queue: 'default', durationMs: 5 });
 
     it('is counted once when the reply is lost', async () => {
-      const handover = new Handover(tally, 'by-hand');
+      const handover = new StatsFlusher(tally, 'by-hand');
       succeed('AJob');
       await handover.send(system.redis.client);
       const cut = new Redis(system.redisServer.url, events);
@@ -176,7 +176,7 @@ describe('the history of jobs', () => {
       for (const identity of ['one', 'two', 'three']) {
         succeed('AJob');
         succeed(`${identity}Job`);
-        await new Handover(tally, identity).send(system.redis.client);
+        await new StatsFlusher(tally, identity).send(system.redis.client);
       }
       const { classes } = await history.totals();
       assert.deepEqual(
@@ -194,7 +194,7 @@ describe('the history of jobs', () => {
       const run = { id: 'j', class: 'AJob', queue: 'default' };
       for (const [index, durationMs] of [1200, 1300, 900].entries()) {
         events.emit('job.succeeded', { ...run, durationMs });
-        await new Handover(tally, `of ${index}`).send(system.redis.client);
+        await new StatsFlusher(tally, `of ${index}`).send(system.redis.client);
       }
       const minute = new Date(now);
       for (const { all } of [
@@ -216,7 +216,7 @@ describe('the history of jobs', () => {
       events.emit('mail.skipped', { ...about, reason: 'asleep' });
       events.emit('mail.failed', { mailer: 'NewsMailer', action: 'daily', error });
       succeed('AJob');
-      const handover = new Handover(tally, 'by-hand', mails);
+      const handover = new StatsFlusher(tally, 'by-hand', mails);
       await handover.send(system.redis.client);
       events.emit('mail.sent', sent);
       await handover.send(system.redis.client);
@@ -239,7 +239,7 @@ describe('the history of jobs', () => {
       await client.hSet(TOTALS_KEY, Object.fromEntries(fields));
       succeed('Old7Job');
       succeed('NewJob');
-      await new Handover(tally, 'by-hand').send(client);
+      await new StatsFlusher(tally, 'by-hand').send(client);
       assert.deepEqual(await client.hmGet(TOTALS_KEY, ['p:Old7Job', 'p:NewJob', 'p:(other classes)']), [
         '2',
         null,
@@ -250,7 +250,7 @@ describe('the history of jobs', () => {
 
     it('is told minute by minute, without gaps', async () => {
       const noon = Date.UTC(2026, 10, 25, 12);
-      const handover = new Handover(tally, 'by-hand');
+      const handover = new StatsFlusher(tally, 'by-hand');
       for (const minute of [0, 3]) {
         now = noon + minute * MINUTE_MS + 1234;
         succeed('AJob');

@@ -1,19 +1,19 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { Events } from '../../../lib/core/events';
-import { type Minutes, Tally } from '../../../lib/job/stats/collector';
-import { ClassTally, COUNTERS, fromFields, GREATEST, HISTOGRAMS, toFields } from '../../../lib/job/stats/history';
+import { JobStats, type Minutes } from '../../../lib/job/stats/collector';
+import { ClassStats, COUNTERS, fromFields, GREATEST, HISTOGRAMS, toFields } from '../../../lib/job/stats/history';
 
 const NOON = Date.UTC(2026, 10, 25, 12);
 
 describe('the tally of a process', () => {
   let events: Events;
-  let tally: Tally;
+  let tally: JobStats;
   let now: number;
   beforeEach(() => {
     now = NOON + 30_000;
     events = new Events();
-    tally = new Tally(() => now);
+    tally = new JobStats(() => now);
     tally.listen(events);
   });
 
@@ -66,7 +66,7 @@ describe('the tally of a process', () => {
   });
 
   it('counts classes that the app does not have together', () => {
-    const known = new Tally(
+    const known = new JobStats(
       () => now,
       (name) => name === 'AJob',
     );
@@ -83,7 +83,7 @@ describe('the tally of a process', () => {
   });
 
   it('hears nothing any more when it has ended', () => {
-    const other = new Tally();
+    const other = new JobStats();
     const end = other.listen(events);
     end();
     succeed();
@@ -98,7 +98,7 @@ const tallies = fc
     duration: fc.array(fc.nat(10_000_000), { maxLength: 20 }),
   })
   .map(({ counters, ...lengths }) => {
-    const tally = new ClassTally();
+    const tally = new ClassStats();
     COUNTERS.forEach((name, index) => {
       tally[name] = counters[index] ?? 0;
     });
@@ -113,7 +113,7 @@ describe('a tally of a class', () => {
     fc.assert(
       fc.property(names, tallies, (className, tally) => {
         const fields = Object.fromEntries(toFields(className, tally).map(([field, by]) => [field, String(by)]));
-        assert.deepEqual(fromFields(fields).get(className) ?? new ClassTally(), tally);
+        assert.deepEqual(fromFields(fields).get(className) ?? new ClassStats(), tally);
       }),
     );
   });
@@ -128,7 +128,7 @@ describe('a tally of a class', () => {
         }
         const fields = Object.fromEntries(Object.entries(hash).map(([field, by]) => [field, String(by)]));
         a.merge(b);
-        assert.deepEqual(fromFields(fields).get('X') ?? new ClassTally(), a);
+        assert.deepEqual(fromFields(fields).get('X') ?? new ClassStats(), a);
       }),
     );
   });

@@ -8,7 +8,7 @@ import { JobSystem } from '../job-system';
 const HOUR = 3_600_000;
 /** A queue whose jobs stay where they are. */
 const UNSERVED = 'unserved';
-const COMPARED = 'catamount:redis-life';
+const COMPARED = 'catamount:reconciled-run';
 
 const gate = new Gate();
 let ran = 0;

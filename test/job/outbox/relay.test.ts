@@ -140,7 +140,7 @@ describe('the relay', () => {
     await start(600);
     await until('the queue is full', async () => (await waiting('default')) >= 600);
     await insert('mailer', 700, { secondsAgo: 1 });
-    relay?.nudge();
+    relay?.trigger();
     await until('the other has them', async () => (await waiting('mailer')) > 0);
     assert.ok((await waiting('default')) <= 600 + BATCH);
     const seen = await consumeAll('mailer', 700, async () => undefined);

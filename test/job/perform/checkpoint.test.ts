@@ -5,7 +5,7 @@ import { Job } from '../../../lib/job/job';
 import { JobRegistry } from '../../../lib/job/job-registry';
 import { createPerformer } from '../../../lib/job/perform/executor';
 import { JobTimeoutError } from '../../../lib/job/perform/run';
-import { readRecord, revivedRecord } from '../../../lib/job/record/record';
+import { readRecord, resetAttempts } from '../../../lib/job/record/record';
 import { Deadline } from '../../../lib/support/async';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
@@ -191,7 +191,7 @@ describe('checkpoints and progress', () => {
     await nothingIsLeft();
     const record = readRecord((await client.hGet('bq:default:jobs', id)) ?? '');
     assert.equal(record.options.cursor, '1000');
-    await client.hSet('bq:default:jobs', id, JSON.stringify(revivedRecord(record)));
+    await client.hSet('bq:default:jobs', id, JSON.stringify(resetAttempts(record)));
     await client.lPush('bq:default:waiting', id);
     await succeeded();
     assert.deepEqual(begun, [undefined, 1000]);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { type EventMap, Events } from '../../../lib/core/events';
 import { Job } from '../../../lib/job/job';
 import { JobRegistry } from '../../../lib/job/job-registry';
-import { Performer } from '../../../lib/job/perform/executor';
+import { Executor } from '../../../lib/job/perform/executor';
 import { readRecord } from '../../../lib/job/record/record';
 import { recordText } from '../set/stored-job';
 
@@ -23,7 +23,7 @@ class FailingJob extends Job<[]> {
 describe('poisoned records', () => {
   const events = new Events();
   const released: string[] = [];
-  const performer = new Performer({
+  const performer = new Executor({
     registry: new JobRegistry([FailingJob]),
     events,
     maxDeliveries: 3,

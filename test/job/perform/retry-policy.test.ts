@@ -4,14 +4,14 @@ import { DiscardJob, KillJob, RecordGoneError } from '../../../lib/job/definitio
 import {
   decide,
   polynomialWaitMs,
-  type RetryAnswer,
+  type RetryDecision,
   type RetryRules,
   retryWaitMs,
 } from '../../../lib/job/definition/retry-policy';
 import { Job } from '../../../lib/job/job';
 
 const failure = new Error('it broke');
-const rules = (retryIn?: () => RetryAnswer, limit = 25) => ({ retry: { limit }, ...(retryIn && { retryIn }) });
+const rules = (retryIn?: () => RetryDecision, limit = 25) => ({ retry: { limit }, ...(retryIn && { retryIn }) });
 const unit = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
 
 interface Case {
@@ -82,7 +82,7 @@ describe('the retry policy', () => {
     });
 
     it('asks the class, within the limit', () => {
-      const answer = (given: RetryAnswer, attempt = 1, limit = 25) =>
+      const answer = (given: RetryDecision, attempt = 1, limit = 25) =>
         verdict(
           rules(() => given, limit),
           failure,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { Events } from '../../../lib/core/events';
 import { Job } from '../../../lib/job/job';
 import { JobRegistry } from '../../../lib/job/job-registry';
-import { Performer } from '../../../lib/job/perform/executor';
+import { Executor } from '../../../lib/job/perform/executor';
 import { readRecord } from '../../../lib/job/record/record';
 import { recordText } from '../set/stored-job';
 
@@ -34,7 +34,7 @@ async function later(): Promise<void> {
   });
 }
 
-const performer = new Performer({
+const performer = new Executor({
   registry: new JobRegistry([StrayJob]),
   events: new Events(),
   maxDeliveries: 3,

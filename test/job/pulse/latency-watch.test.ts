@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { Job } from '../../../lib/job/job';
-import { LatencyWatch } from '../../../lib/job/processes/process-reporter';
+import { LatencyMonitor } from '../../../lib/job/processes/process-reporter';
 import { dispatch } from '../../../lib/job/queue/dispatch';
 import { PROCESSES, processKey } from '../../../lib/job/queue/keys';
 import { newRecord } from '../../../lib/job/record/record';
@@ -113,7 +113,7 @@ describe('queues that are behind', () => {
     await outdateRows();
     const { redis, database, events } = system;
     let full = ['default'];
-    const watch = new LatencyWatch({
+    const watch = new LatencyMonitor({
       redis: redis.client,
       knex: database.knex,
       events,

@@ -57,7 +57,7 @@ describe('the list of processes', () => {
       assert.deepEqual([one.host, one.pid, one.concurrency], [os.hostname(), process.pid, 3]);
       assert.deepEqual([one.queues, one.quiet, one.stopping], [['default', 'mailer'], false, false]);
       assert.match(one.version, /^\d+\.\d+\.\d+/);
-      assert.ok(one.rssMb > 10 && one.lagP99Ms >= 0 && one.silentMs >= 0 && one.startedAt >= from);
+      assert.ok(one.rssMb > 10 && one.lagP99Ms >= 0 && one.heartbeatAgeMs >= 0 && one.startedAt >= from);
     }
     await until('round trips are timed', async () => (await processes.list()).every(({ redisMs }) => redisMs !== null));
   });
@@ -154,11 +154,11 @@ describe('orders by Redis', () => {
 
   it('quiet a processor, and have it take jobs again, each once', async () => {
     const processor = await start();
-    assert.equal(await processes.tell('tree-0', 'quiet'), true);
+    assert.equal(await processes.send('tree-0', 'quiet'), true);
     await until('it is quiet', () => processor.snapshot().quiet);
     await NamedJob.performLater('while quiet');
     await until('the list shows it', async () => (await processes.list())[0]?.quiet);
-    assert.equal(await processes.tell('tree-0', 'resume'), true);
+    assert.equal(await processes.send('tree-0', 'resume'), true);
     await until('the job ran', () => ran.length === 1);
     assert.deepEqual(commands(), [
       { command: 'jobs quiet', via: 'redis' },
@@ -170,7 +170,7 @@ describe('orders by Redis', () => {
   it('are handed to whoever is in charge of the process, in the order they came in', async () => {
     const orders: string[] = [];
     await start({ onOrder: (order) => orders.push(order) });
-    for (const order of ['quiet', 'resume', 'quiet', 'stop'] as const) await processes.tell('tree-0', order);
+    for (const order of ['quiet', 'resume', 'quiet', 'stop'] as const) await processes.send('tree-0', order);
     await until('all have come', () => orders.length === 4);
     assert.deepEqual(orders, ['quiet', 'resume', 'quiet', 'stop']);
     await until('no order is left', async () => (await system.redis.client.exists(ordersKey('tree-0'))) === 0);
@@ -185,7 +185,7 @@ describe('orders by Redis', () => {
       return (await sendPulse(client, { ...request, info: undefined })).orders;
     };
     assert.deepEqual(await pulse(), []);
-    await processes.tell('by-hand', 'quiet');
+    await processes.send('by-hand', 'quiet');
     const [order = assert.fail()] = await pulse();
     assert.match(order, /^quiet \w+$/);
     assert.deepEqual(await pulse(), [order]);
@@ -194,8 +194,8 @@ describe('orders by Redis', () => {
 
   it('are refused for nobody, and when they are none', async () => {
     await start();
-    assert.equal(await processes.tell('tree-9', 'quiet'), false);
-    await assert.rejects(processes.tell('tree-0', 'halt' as 'stop'), {
+    assert.equal(await processes.send('tree-9', 'quiet'), false);
+    await assert.rejects(processes.send('tree-0', 'halt' as 'stop'), {
       name: 'UserError',
       message: '"halt" is no order for a job processor; use quiet, resume, stop.',
     });
@@ -204,7 +204,7 @@ describe('orders by Redis', () => {
 
   it('are void after a minute', async () => {
     await start();
-    await processes.tell('tree-0', 'quiet');
+    await processes.send('tree-0', 'quiet');
     const ttl = await system.redis.client.ttl(ordersKey('tree-0'));
     assert.ok(ttl <= 60, `${ttl} s`);
   });

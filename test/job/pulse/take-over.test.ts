@@ -3,7 +3,7 @@ import type { RedisClient } from '../../../lib/core/redis';
 import type { BeeConnection } from '../../../lib/job/fetch/consumer';
 import type { Delivery } from '../../../lib/job/fetch/fetch-call';
 import { Job } from '../../../lib/job/job';
-import { takeOver } from '../../../lib/job/processes/heartbeat';
+import { rescueOrphans } from '../../../lib/job/processes/heartbeat';
 import { type PulseRequest, sendPulse } from '../../../lib/job/processes/heartbeat-script';
 import type { ProcessorTuning } from '../../../lib/job/processor';
 import { dispatch } from '../../../lib/job/queue/dispatch';
@@ -82,7 +82,7 @@ describe('the jobs of a process that is dead, or silent', () => {
   it('run next, in their order, still counted as delivered: one of them may have killed it', async () => {
     await enqueue('a', 'b', 'c', 'd');
     await process('dead').fetch(2);
-    const back = await takeOver(client, 'dead', QUEUES);
+    const back = await rescueOrphans(client, 'dead', QUEUES);
     assert.deepEqual(back?.map(({ id, queue }) => `${queue} ${id}`).sort(), ['default a', 'default b']);
     assert.deepEqual(counted(await process('other').fetch(4)), ['a 2', 'b 2', 'c 1', 'd 1']);
   });
@@ -91,12 +91,12 @@ describe('the jobs of a process that is dead, or silent', () => {
     await heldBy('tree-1', 'a');
     await heldBy('tree-10', 'b');
     await heldBy('a-tree-1', 'c');
-    assert.deepEqual(await takeOver(client, 'tree-1', QUEUES), [{ queue: 'default', id: 'a' }]);
+    assert.deepEqual(await rescueOrphans(client, 'tree-1', QUEUES), [{ queue: 'default', id: 'a' }]);
   });
 
   it('are taken over by one, after a second look at whether it is silent', async () => {
     await heldBy('silent', 'a');
-    const attempt = () => takeOver(client, 'silent', QUEUES, HOUR);
+    const attempt = () => rescueOrphans(client, 'silent', QUEUES, HOUR);
     await lastHeardOf('silent', 59 * MINUTE);
     assert.equal(await attempt(), undefined, 'it lives');
     assert.equal(await client.lLen('bq:default:active'), 1);
@@ -227,10 +227,10 @@ describe('the jobs of a process that is dead, or silent', () => {
 
   it('of which one kills whoever runs it: the third death is its own, while its neighbours run', async () => {
     await heldBy('first', 'poison', 'neighbour');
-    await takeOver(client, 'first', QUEUES);
+    await rescueOrphans(client, 'first', QUEUES);
     for (const victim of ['second', 'third']) {
       await process(victim).fetch(1);
-      await takeOver(client, victim, QUEUES);
+      await rescueOrphans(client, victim, QUEUES);
     }
     await system.processor([NamedJob], { tuning: JUDGE });
     const { id, reason } = await until('it is dead', () => system.eventsNamed('job.dead')[0]);

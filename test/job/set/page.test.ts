@@ -75,7 +75,7 @@ describe('a page', () => {
     assert.deepEqual(await allPages(read, { ...filter, limit }), expected);
   }
 
-  const byText = (one: string, other: string) => (one < other ? -1 : one > other ? 1 : 0);
+  const compareText = (one: string, other: string) => (one < other ? -1 : one > other ? 1 : 0);
 
   it('has the dead of all queues in one order, newest first', async () => {
     await fc.assert(
@@ -88,7 +88,7 @@ describe('a page', () => {
         }
         const expected = stored
           .filter((job) => job.isRed || !red)
-          .sort((a, b) => b.at - a.at || byText(a.queue, b.queue) || byText(b.id, a.id))
+          .sort((a, b) => b.at - a.at || compareText(a.queue, b.queue) || compareText(b.id, a.id))
           .map((job) => job.id);
         await check((page) => sets.dead.page(page), expected, bounds, red ? { class: 'RedJob' } : {});
       }),
@@ -126,7 +126,7 @@ describe('a page', () => {
           const ordered = (kinds: readonly string[]) =>
             matching
               .filter((job) => kinds.includes(job.kind))
-              .sort((a, b) => a.at - b.at || byText(a.queue, b.queue) || byText(a.id, b.id))
+              .sort((a, b) => a.at - b.at || compareText(a.queue, b.queue) || compareText(a.id, b.id))
               .map((job) => job.id);
           const filter = red ? { class: 'RedJob' } : {};
           await check((page) => sets.scheduled.page(page), ordered(['row', 'redis']), bounds, filter);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { Events } from '../../../lib/core/events';
 import { Redis } from '../../../lib/core/redis';
-import { PAUSE_SECONDS, TRIES, Tries } from '../../../lib/ops/auth/sign-in';
+import { PAUSE_SECONDS, SignInThrottle, TRIES } from '../../../lib/ops/auth/sign-in';
 import { Deadline } from '../../../lib/support/async';
 import { startTestRedis, type TestRedis } from '../../support/redis';
 import { until } from '../../support/until';
@@ -51,22 +51,22 @@ describe('guessing the password from many addresses', () => {
     it(`becomes slow for all of them together, but not for who has signed in before (${where})`, async () => {
       let now = 1_800_000_000_000;
       const away = new Redis('redis://127.0.0.1:1', new Events());
-      const tries = new Tries(where === 'in Redis' ? redis : away, () => now);
+      const tries = new SignInThrottle(where === 'in Redis' ? redis : away, () => now);
       await tries.count('192.0.2.7');
       await tries.forget('192.0.2.7');
       let looked = 0;
       let longest = 0;
-      let turnedAway = 0;
+      let shed = 0;
       const guess = async (n: number) => {
         const { allowed, delayMs, waitSeconds } = await tries.count(`10.${n >> 16}.${(n >> 8) & 255}.${n & 255}`);
         longest = Math.max(longest, delayMs);
         if (allowed) looked++;
-        else turnedAway++;
+        else shed++;
         if (!allowed) assert.ok(waitSeconds < PAUSE_SECONDS, 'nobody is locked out for what others did');
       };
       for (let n = 0; n < 1000; n++) await guess(n);
       assert.ok(looked < 100, `${looked} of 1,000 guesses were looked at`);
-      assert.ok(turnedAway > 900 && longest >= 5000 && longest <= 10_000, `${turnedAway}, ${longest} ms`);
+      assert.ok(shed > 900 && longest >= 5000 && longest <= 10_000, `${shed}, ${longest} ms`);
       const known = await tries.count('192.0.2.7');
       assert.deepEqual([known.allowed, known.delayMs, known.left], [true, 0, TRIES - 1]);
       // A minute lets some dozens of tries pass, those of newcomers too.

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { JsonValue } from '../../../lib/core/execution-context';
-import { ArgumentFilter } from '../../../lib/core/redact';
+import { Redactor } from '../../../lib/core/redact';
 import { argumentLine, shownArguments } from '../../../lib/ops/jobs/job-view';
 
 const shown = (args: readonly JsonValue[]) =>
@@ -45,7 +45,7 @@ describe('arguments as pages show them', () => {
   });
 
   it('have none where the filter hides it', () => {
-    const filtered = new ArgumentFilter(['email']).filter([{ id: 1, email: 'a@b.c', deep: { token: 'x' } }]);
+    const filtered = new Redactor(['email']).filter([{ id: 1, email: 'a@b.c', deep: { token: 'x' } }]);
     assert.deepEqual(shownArguments(filtered), [
       { name: 'id', text: '1' },
       { name: 'email', text: null },

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { frameHtml, remoteImages } from '../../../lib/ops/mail/mail-page';
-import { htmlWords, previewLine } from '../../../lib/ops/mail/parsed-mail';
+import { htmlToText, previewLine } from '../../../lib/ops/mail/parsed-mail';
 
-const words = (html: string) => htmlWords(html).replace(/\s+/g, ' ').trim();
+const words = (html: string) => htmlToText(html).replace(/\s+/g, ' ').trim();
 
-describe('htmlWords', () => {
+describe('htmlToText', () => {
   it('is what stands between tags', () => {
     const html =
       '<HEAD><title>No</title><style>p { a: b }</style></HEAD><p title="1 > 0">One<br>two</p><!-- <p>no</p> -->&lt;three&gt;';
@@ -19,7 +19,7 @@ describe('htmlWords', () => {
   });
 
   it('stops when it has enough', () => {
-    assert.equal(htmlWords('<p>One</p><p>Two</p><p>Three</p>', 4), 'One Two');
+    assert.equal(htmlToText('<p>One</p><p>Two</p><p>Three</p>', 4), 'One Two');
   });
 
   it('takes a time in proportion to the length, whatever a stranger has written, as does all that reads HTML', () => {
@@ -27,7 +27,7 @@ describe('htmlWords', () => {
     const timeOf = (html: string) => {
       const since = process.cpuUsage();
       previewLine(html, null);
-      htmlWords(html);
+      htmlToText(html);
       remoteImages(html);
       frameHtml({ html, attachments: [] });
       const { user, system } = process.cpuUsage(since);

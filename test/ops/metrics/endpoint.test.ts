@@ -92,13 +92,13 @@ describe('/ops/metrics', () => {
       // Redis, which was silent, may be on its way back yet.
       const before = await until('nothing is missing', async () => {
         const scrape = Scrape.of(await ops.get(PATH));
-        return scrape.sum('catamount_readings_missing') === 0 ? scrape : undefined;
+        return scrape.sum('catamount_scrape_errors') === 0 ? scrape : undefined;
       });
       assert.equal(before.sum('catamount_outbox_rows'), 0);
       await ops.database.drop();
       const after = Scrape.of(await ops.get(PATH));
       assert.deepEqual([after.sum('catamount_postgres_up'), after.sum('catamount_redis_up')], [0, 1]);
-      assert.equal(after.sum('catamount_readings_missing'), 2, 'outbox and scheduled set');
+      assert.equal(after.sum('catamount_scrape_errors'), 2, 'outbox and scheduled set');
       assert.ok(Number.isNaN(after.sum('catamount_outbox_rows')));
       assert.equal(after.sum('catamount_job_set_jobs', { set: 'dead' }), 0);
       after.assertNothingWentBack(before);

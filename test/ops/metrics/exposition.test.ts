@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { ClassTally } from '../../../lib/job/stats/history';
+import { ClassStats } from '../../../lib/job/stats/history';
 import { expose, type Family } from '../../../lib/ops/metrics/exposition';
 import { FAMILIES, type Readings } from '../../../lib/ops/metrics/scrape';
 import { BOUNDS_MS } from '../../../lib/support/histogram';
@@ -27,14 +27,11 @@ describe('the text of metrics', () => {
   it('leaves out what is not known: that is not 0', async () => {
     const { metrics } = new Scrape(await expose(FAMILIES, NOTHING));
     assert.equal(metrics.get('catamount_redis_up')?.lines[0]?.labels.tree, 'web.1');
-    assert.deepEqual(
-      [...metrics.keys()],
-      ['catamount_readings_missing', 'catamount_redis_up', 'catamount_postgres_up'],
-    );
+    assert.deepEqual([...metrics.keys()], ['catamount_scrape_errors', 'catamount_redis_up', 'catamount_postgres_up']);
   });
 
   it('bears names of any letters', async () => {
-    const tally = new ClassTally();
+    const tally = new ClassStats();
     tally.processed = 1;
     const mails = { sent: 1, failed: 0, skipped: 0 };
     const history = {
@@ -50,7 +47,7 @@ describe('the text of metrics', () => {
   });
 
   it('counts the times of jobs in buckets that rise, and none of them is lost', async () => {
-    const tally = new ClassTally();
+    const tally = new ClassStats();
     const times = [0, 0.4, 1, 3, 3.4, 40, 999, 60_000, 3_600_000, 1e12];
     for (const ms of times) tally.duration.add(ms);
     const history = { classes: new Map([['AJob', tally]]), mailers: new Map() };

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { Death, TreePicture } from '../../../lib/cluster/status';
+import type { Termination, TreeStatus } from '../../../lib/cluster/status';
 import type { Translate } from '../../../lib/core/i18n';
 import { treeIssues } from '../../../lib/health/issues';
 import { eventLines } from '../../../lib/ops/overview/health-summary';
@@ -10,7 +10,13 @@ import { Words } from '../../../lib/ops/ui/format';
 import { pageTexts, TEXTS } from '../../../lib/ops/ui/texts';
 import { before as ago, NOW, pictureOf, processorOf, slotOf, statusOf, workerOf } from './pictures';
 
-const BLOCKED: Death = { at: ago(6), reason: 'timeout', words: '', silentMs: 10_000, doing: 'POST /imports/ann' };
+const BLOCKED: Termination = {
+  at: ago(6),
+  reason: 'timeout',
+  words: '',
+  heartbeatAgeMs: 10_000,
+  doing: 'POST /imports/ann',
+};
 const IN_2_S = { at: new Date(Date.parse(NOW) + 1500).toISOString(), attempt: 2 };
 
 describe('the card of', () => {
@@ -24,7 +30,7 @@ describe('the card of', () => {
   });
 
   const look = ({ tone, line, icon, phase, say }: NodeView) => [tone, line, icon, phase, say];
-  const worker = (picture: TreePicture, by = words) => workerView(picture, picture.slots[0] ?? assert.fail(), by);
+  const worker = (picture: TreeStatus, by = words) => workerView(picture, picture.slots[0] ?? assert.fail(), by);
 
   it('what has happened to jobs says how many, where, and why', () => {
     const dropped = (reason: string) => ({
@@ -73,16 +79,16 @@ describe('the card of', () => {
         'restarting',
         'Loop blocked for 10 s in POST /imports/ann. Killed. Starts in 2.0 s, try 2.',
       ]);
-      const crashed: Death = {
+      const crashed: Termination = {
         at: ago(1),
         reason: 'crash',
         words: 'it was ended by SIGKILL',
-        silentMs: null,
+        heartbeatAgeMs: null,
         doing: null,
       };
       const starting = { at: ago(0), attempt: 1 };
       assert.equal(worker(dead({ death: crashed, nextTry: starting })).say, 'Ended by SIGKILL. Starting, try 1.');
-      const broken: Death = { ...crashed, reason: 'boot', words: 'Error: no such table' };
+      const broken: Termination = { ...crashed, reason: 'boot', words: 'Error: no such table' };
       assert.equal(
         worker(dead({ death: broken, nextTry: starting })).say,
         'It died at boot: Error: no such table. Starting, try 1.',
@@ -92,7 +98,12 @@ describe('the card of', () => {
     it('tells a viewer no path, and nothing that a process printed', () => {
       const viewer = new Words(t, new Date(NOW), true);
       assert.doesNotMatch(worker(dead({ death: BLOCKED, nextTry: IN_2_S }), viewer).say, /imports|ann/);
-      const broken: Death = { ...BLOCKED, reason: 'crash', silentMs: null, words: 'Error: ann@example.com is taken' };
+      const broken: Termination = {
+        ...BLOCKED,
+        reason: 'crash',
+        heartbeatAgeMs: null,
+        words: 'Error: ann@example.com is taken',
+      };
       assert.equal(worker(dead({ death: broken, nextTry: IN_2_S }), viewer).say, 'It crashed. Starts in 2.0 s, try 2.');
     });
 
@@ -198,12 +209,12 @@ describe('the card of', () => {
   });
 
   describe('all of them', () => {
-    const nodes = (picture: TreePicture) => [
+    const nodes = (picture: TreeStatus) => [
       primaryView(picture, words),
       ...picture.slots.map((slot) => workerView(picture, slot, words)),
       jobsView(picture, { waiting: 0, redisAnswers: true }, words),
     ];
-    const keys = (picture: TreePicture) => treeIssues(picture).map(({ code, level }) => `${level} ${code}`);
+    const keys = (picture: TreeStatus) => treeIssues(picture).map(({ code, level }) => `${level} ${code}`);
 
     it('are well when nothing is wrong', () => assert.deepEqual(keys(pictureOf()), []));
 
@@ -213,13 +224,13 @@ describe('the card of', () => {
         memory: { pss_mb: 450, limit_mb: 512 },
         last_phase: { phase: 3, completed: false, reason: 'worker 0 cannot boot' },
       };
-      const rates = { requestsPerS: 1, turnedAway: 4, serverErrors: 6, slowestMs: 0 };
+      const rates = { requestsPerS: 1, shed: 4, serverErrors: 6, slowestMs: 0 };
       assert.deepEqual(keys(pictureOf({ workers: [], slots, stats, rates, jobs: processorOf({ state: 'quiet' }) })), [
         'bad nobodyServes',
         'bad restarts',
         'bad restarts',
         'warn jobsQuiet',
-        'bad turnedAway',
+        'bad shed',
         'warn serverErrors',
         'warn memory',
         'warn phase',

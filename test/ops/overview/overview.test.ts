@@ -50,9 +50,9 @@ describe('the overview', () => {
   const show = async (query = '', headers = operator) =>
     (await ops.get(`/ops.json${query}`, headers)).json<unknown>() as Shown;
   /** As another primary would put it there, until it is seen. */
-  const publish = async (picture: object & { readonly id: string }, silentMs = 0) => {
+  const publish = async (picture: object & { readonly id: string }, heartbeatAgeMs = 0) => {
     await redis.client.set(pictureKey(picture.id), JSON.stringify(picture));
-    await redis.client.zAdd(TREES, { value: picture.id, score: Date.now() - silentMs });
+    await redis.client.zAdd(TREES, { value: picture.id, score: Date.now() - heartbeatAgeMs });
     const seen = async () => (await show()).trees?.some(({ id }) => id === picture.id);
     await until(`tree ${picture.id} is seen`, seen);
   };
@@ -121,7 +121,7 @@ describe('the overview', () => {
       at: ago(3),
       reason: 'crash',
       words: 'Error: ann@example.com',
-      silentMs: null,
+      heartbeatAgeMs: null,
       doing: null,
     } as const;
     const nextTry = { at: ago(-5), attempt: 2 };
@@ -250,7 +250,7 @@ describe('the overview', () => {
     await publish(picture);
     await redis.client.zAdd('catamount:queues', { value: HOSTILE, score: Date.now() });
     const at = Math.floor(Date.now() / 10_000) * 10_000 - 10_000;
-    const sums = { requests: 1, serverErrors: 0, turnedAway: 0, processed: 0, failed: 0 };
+    const sums = { requests: 1, serverErrors: 0, shed: 0, processed: 0, failed: 0 };
     const part = { number: 1, at, sums, duration: [1], queued: [1], slowest: NONE_SLOW, memory: { [HOSTILE]: 40 } };
     await writePart(redis.client, { id: 'evil', place: 'evil' }, part, { [HOSTILE]: 100 });
     await until('the queue is seen', async () => (await show()).queues?.some(({ name }) => name === HOSTILE));

@@ -1,4 +1,4 @@
-import type { ProcessorStats, SlotPicture, TreePicture, WorkerStats, WorkerStatus } from '../../../lib/cluster/status';
+import type { ProcessorStats, SlotStatus, TreeStatus, WorkerStats, WorkerStatus } from '../../../lib/cluster/status';
 import { NONE_SLOW, sumRequests } from '../../../lib/core/request-counts';
 
 export const NOW = '2026-03-12T14:02:11.000Z';
@@ -46,7 +46,7 @@ export function workerOf(index: number, changes: Partial<WorkerStats> = {}): Wor
   };
 }
 
-export function slotOf(index: number, changes: Partial<SlotPicture> = {}): SlotPicture {
+export function slotOf(index: number, changes: Partial<SlotStatus> = {}): SlotStatus {
   return { index, death: null, nextTry: null, drainUntil: null, outgoing: null, ...changes };
 }
 
@@ -63,11 +63,11 @@ export function processorOf(changes: Partial<ProcessorStats> = {}): ProcessorSta
   };
 }
 
-interface Changes extends Partial<Omit<TreePicture, 'stats' | 'limits'>> {
+interface Changes extends Partial<Omit<TreeStatus, 'stats' | 'limits'>> {
   readonly workers?: readonly WorkerStats[];
   readonly jobs?: ProcessorStats;
-  readonly stats?: Partial<TreePicture['stats']>;
-  readonly limits?: Partial<TreePicture['limits']>;
+  readonly stats?: Partial<TreeStatus['stats']>;
+  readonly limits?: Partial<TreeStatus['limits']>;
 }
 
 /** A healthy tree of two workers and a job processor, but for what is said otherwise. */
@@ -77,7 +77,7 @@ export function pictureOf({
   stats,
   limits,
   ...changes
-}: Changes = {}): TreePicture {
+}: Changes = {}): TreeStatus {
   return {
     at: NOW,
     id: 'abc',
@@ -89,7 +89,7 @@ export function pictureOf({
     slots: workers.map(({ index }) => slotOf(index)),
     processor: { death: null, nextTry: null },
     vitals: { ...VITALS, pssMb: 30 },
-    rates: { requestsPerS: 41, turnedAway: 0, serverErrors: 0, slowestMs: 0 },
+    rates: { requestsPerS: 41, shed: 0, serverErrors: 0, slowestMs: 0 },
     events: [],
     embedded: [],
     phasedRestart: false,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import type { Translate } from '../../../lib/core/i18n';
 import { NONE_SLOW } from '../../../lib/core/request-counts';
-import { plotsOf, roundUp } from '../../../lib/ops/charts/charts';
+import { chartsOf, roundUp } from '../../../lib/ops/charts/charts';
 import { drawingOf } from '../../../lib/ops/charts/charts-view';
 import { Words } from '../../../lib/ops/ui/format';
 import { pageTexts, TEXTS } from '../../../lib/ops/ui/texts';
@@ -33,7 +33,7 @@ function counted(durationMs: number): readonly number[] {
 function minutes(known: Readonly<Record<number, Partial<NonNullable<FigureStep['figures']>>>>): FigureStep[] {
   return Array.from({ length: 60 }, (_, i) => {
     const at = new Date(Date.UTC(2026, 2, 12, 13, 1 + i));
-    const sums = { requests: 0, serverErrors: 0, turnedAway: 0, processed: 0, failed: 0 };
+    const sums = { requests: 0, serverErrors: 0, shed: 0, processed: 0, failed: 0 };
     const figures = known[i] && {
       sums,
       duration: [],
@@ -63,9 +63,9 @@ describe('plots', () => {
       latencyWarningMs: 60_000,
       now: new Date(NOW),
     } as const;
-    return new Map(plotsOf(source, words).map((plot) => [plot.key, plot]));
+    return new Map(chartsOf(source, words).map((plot) => [plot.key, plot]));
   };
-  const sums = { requests: 600, serverErrors: 9, turnedAway: 6, processed: 30, failed: 3 };
+  const sums = { requests: 600, serverErrors: 9, shed: 6, processed: 30, failed: 3 };
 
   it('tell rates of what is written of a minute that has just begun: not all of its seconds are', () => {
     const drawn = plots(minutes({ 57: { sums }, 59: { sums } }));
