@@ -182,7 +182,7 @@ export interface EventMap {
   };
   /** Somebody steered a recurring job. */
   'operator.cron': {
-    readonly action: 'run' | 'pause' | 'resume' | 'forget';
+    readonly action: 'trigger' | 'pause' | 'resume' | 'forget';
     readonly name: string;
     readonly via: string;
   };
@@ -373,6 +373,6 @@ export type EventName = keyof EventMap;
 /** What the pages' forms ask for, as far as it needs Redis or Postgres. */
 export type OperatorAct =
   | `${'pause' | 'resume' | 'clear'} queue`
-  | `${'run' | 'pause' | 'resume' | 'forget'} recurring job`
-  | `${'retry' | 'run' | 'reschedule' | 'kill' | 'delete'} jobs`
+  | `${'trigger' | 'pause' | 'resume' | 'forget'} recurring job`
+  | `${'retry' | 'promote' | 'reschedule' | 'kill' | 'delete'} jobs`
   | 'send a test of';

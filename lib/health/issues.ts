@@ -155,12 +155,12 @@ function foreignIssues({ foreign }: SystemStatus): Issue[] {
 }
 
 function queueIssues(
-  { name, latencyMs, paused, waiting, held }: QueueStatus,
+  { name, latencyMs, paused, waiting, blocked }: QueueStatus,
   warningMs: number,
   trees: readonly KnownTree[],
 ): Issue[] {
   const about = { subject: name };
-  const count = waiting + held;
+  const count = waiting + blocked;
   if (paused) return [{ ...about, level: 'warn', code: 'paused', figures: { queue: name, count } }];
   if (!isLate(latencyMs, warningMs)) return [];
   const figures = { queue: name, count, spanMs: latencyMs, limitMs: warningMs };

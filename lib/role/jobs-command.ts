@@ -7,12 +7,13 @@ import { Events } from '../core/events';
 import { LogFilter } from '../core/log-filter';
 import { createLogger, openLogDestination } from '../core/logging';
 import { Redis } from '../core/redis';
-import type { JobCommand } from '../job/cli/command';
+import { JobAdmin } from '../job/admin/job-admin';
+import type { CommandContext, JobCommand } from '../job/cli/command';
 import { jobsHelp, parseJobCommand } from '../job/cli/commands';
-import { Desk } from '../job/cli/desk';
 import { Terminal } from '../job/cli/terminal';
 import { connectJobs } from '../job/connect';
 import { loadJobs } from '../job/job-registry';
+import { adoptDatabase } from '../job/outbox/installation';
 import { DeliverMailJob } from '../mailer/message';
 import { Database } from '../model/database';
 import { ModelFolder } from '../model/model-lookup';
@@ -41,7 +42,7 @@ export async function runJobsCommand(
   const config = await readConfig();
   const parts = await connect(app, config, terminal, typed.command);
   try {
-    const answer = await typed.run(new Desk(parts)).catch((error: unknown) => {
+    const answer = await typed.run(contextOf(parts)).catch((error: unknown) => {
       throw explained(error);
     });
     await terminal.print(typed.json ? `${JSON.stringify(answer.json, null, 2)}\n` : answer.text);
@@ -91,6 +92,17 @@ async function connect(app: AppDefinition, config: Config, terminal: Terminal, {
     equipment,
     terminal,
   };
+}
+
+function contextOf(parts: Awaited<ReturnType<typeof connect>>): CommandContext {
+  const { redis, knex, events, via, registry, equipment, terminal } = parts;
+  const queues = [...new Set([...parts.queues, ...[...registry].map((jobClass) => jobClass.queue)])];
+  const adopt = async () => {
+    const adopted = await adoptDatabase(knex, redis);
+    if (adopted) events.emit('operator.adopted', { via });
+    return adopted;
+  };
+  return { admin: new JobAdmin({ redis, knex, events, queues, via }), registry, equipment, terminal, adopt };
 }
 
 /** Beside the answer, and quieter on a terminal: who sits there reads in the answer what was done. */

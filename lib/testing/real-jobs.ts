@@ -176,7 +176,7 @@ export class RealConnections {
     if (entries.length === 0) return;
     const ids = refsOf(entries);
     const sources = this.sources(queuesOf(entries));
-    await new ScheduledSet(sources).runMany({ ids });
+    await new ScheduledSet(sources).promoteMany({ ids });
     await new RetrySet(sources).retryMany({ ids });
   }
 

@@ -1,9 +1,8 @@
 import { Events } from '../../lib/core/events';
 import type { RedisClient } from '../../lib/core/redis';
-import { JobSets } from '../../lib/job/admin/job-admin';
 import { DEAD_LIMIT } from '../../lib/job/queue/keys';
 import { createPayload, failedRecord, newRecord, readRecord } from '../../lib/job/record/record';
-import { buryUnknown } from '../../lib/job/sets/dead-set';
+import { buryUnknown, DeadSet } from '../../lib/job/sets/dead-set';
 import type { PageRequest } from '../../lib/job/sets/query';
 import { dice } from '../support/dice';
 import { connectStores } from './contender/catamount';
@@ -65,7 +64,7 @@ export const sets: Benchmark = {
     const { database, redis, end } = await connectStores(await stores.urls(0), events, 1);
     try {
       const sources = { redis: redis.client, knex: database.knex, events, queues: [...QUEUES], via: 'benchmark' };
-      const { dead } = new JobSets(sources);
+      const dead = new DeadSet(sources);
       await fillDeadSets(redis.client);
       // The first call loads the script into Redis.
       await answer(stores, dead, 'list');
@@ -92,7 +91,7 @@ function lineOf(name: string, answers: readonly Answer[]): string[] {
   return [name, String(answers[0]?.total), ...figures, ...calls, ms <= GOAL_MS ? '✓' : '✗'];
 }
 
-async function answer(stores: Stores, dead: JobSets['dead'], name: string): Promise<Answer> {
+async function answer(stores: Stores, dead: DeadSet, name: string): Promise<Answer> {
   await stores.client.configResetStat();
   const before = await stores.redisCpuUs();
   const begun = performance.now();

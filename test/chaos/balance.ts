@@ -175,9 +175,9 @@ export interface Settled {
  */
 export function settle(environment: Environment): Promise<Settled> {
   return asOperator(environment, async (operator) => {
-    const { sets } = operator;
+    const { admin } = operator;
     const done = async () => {
-      await sets.retry.retryMany({ filter: {} });
+      await admin.act('retry', 'retry', { filter: {} });
       return (await leftOver(operator)) === '';
     };
     const ended = until('every job has ended', done, { timeoutMs: SETTLE_MS, everyMs: 500 });
@@ -185,16 +185,16 @@ export function settle(environment: Environment): Promise<Settled> {
       () => '',
       () => leftOver(operator),
     );
-    const { entries } = await sets.dead.page({ limit: 500 });
+    const { entries } = await (await admin.set('dead')).page({ limit: 500 });
     return { left, dead: entries.map(({ id, class: name, reason }) => `${name} ${id}: ${reason}`) };
   });
 }
 
 /** @returns in words what has not ended. Ticks come every other second, and count only when they pile up. */
-async function leftOver({ sets, knex }: Operator): Promise<string> {
+async function leftOver({ admin, knex }: Operator): Promise<string> {
   const rows = await knex('job_outbox').whereNot('class', 'TickJob').count<{ count: string }[]>();
-  const waiting = await Promise.all(QUEUES.map((queue) => sets.waiting(queue).count()));
-  const { retry, scheduled } = await sets.sizes();
+  const waiting = await Promise.all(QUEUES.map((queue) => admin.waiting(queue).count()));
+  const { retry, scheduled } = await admin.sizes();
   const counts = {
     'rows in the outbox': Number(rows[0]?.count ?? 0),
     'jobs in queues': Math.max(0, waiting.reduce((sum, count) => sum + count, 0) - 1),

@@ -37,7 +37,7 @@ describe('catamount', () => {
     const cases = [
       ['stast', /^"stast" is no command\. See catamount help\.\n$/],
       ['jobs', /^jobs needs a command\. See catamount jobs --help\.\n$/],
-      ['jobs loud', /^"jobs loud" is no command/],
+      ['jobs loud', /^There is no command "jobs loud"/],
       ['jobs resume -S', /--state/],
       ['jobs resume default', /There is no dist\/server\.js or server\.js/],
       ['jobs quiet default', /^jobs quiet is for the whole job processor.* For one queue: jobs pause default\.\n$/],

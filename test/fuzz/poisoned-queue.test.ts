@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
-import { JobSets } from '../../lib/job/admin/job-admin';
 import { Job } from '../../lib/job/job';
 import { JobSystem } from '../job/job-system';
-import { setSources } from '../job/set/set-sources';
+import { setSources, setsOf } from '../job/set/set-sources';
 import { until } from '../support/until';
 import { cases, SEED, withShortStacks } from './campaign';
 import { JOB_SEEDS, JOB_WORDS } from './job-record-seeds';
@@ -72,7 +71,7 @@ describe('a queue with poisoned records', () => {
   });
 
   it('can be looked through, found and tried again', async () => {
-    const sets = new JobSets(setSources(system));
+    const sets = setsOf(setSources(system));
     const { total = 0 } = await sets.dead.page();
     assert.ok(total > cases(50), String(total));
     for (const filter of [{}, { class: 'PlainJob' }, { tag: 'fails' }, { error: 'record' }, { text: 'acme' }]) {

@@ -17,7 +17,7 @@ import { Mutator } from './mutator';
 
 const CONFIG = readSettings({ cwd: '/srv', env: {} });
 const METRICS_TOKEN = '0123456789abcdef';
-const LISTS = ['dead', 'retries', 'scheduled', 'busy', 'queues', 'queues/default', 'cron', 'classes'];
+const LISTS = ['dead', 'retry', 'scheduled', 'busy', 'queues', 'queues/default', 'cron', 'classes'];
 const PAGES = ['/ops', '/ops?tree=other', '/ops/processes', '/ops/plots', '/ops/metrics'].concat(
   LISTS.map((name) => `/ops/jobs/${name}`),
 );

@@ -243,7 +243,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'an operator is asked before all jobs of a set are moved',
     file: 'lib/job/cli/moves.ts',
-    find: 'await confirmed(desk, yes, ',
+    find: 'await confirmed(context, yes, ',
     replace: 'await confirmed(desk, true, ',
     killedBy: ['test/job/command/moves.test.ts'],
   },

@@ -122,7 +122,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'a viewer sees no arguments',
-    file: 'lib/ops/jobs/job-view.ts',
+    file: 'lib/job/admin/job-json.ts',
     find: "if (!everything) return 'viewer';",
     replace: '',
     killedBy: ['test/ops/jobs/job-page.test.ts', 'test/ops/jobs/lists.test.ts'],
@@ -158,7 +158,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'many jobs are moved only when their number was typed',
     file: 'lib/ops/jobs/actions.ts',
-    find: "if (isTyped(act, expected) && form.get('count')?.trim() !== String(expected)) return 'count';",
+    find: "if (isTyped(action, expected) && form.get('count')?.trim() !== String(expected)) return 'count';",
     replace: '',
     killedBy: ['test/ops/jobs/acts.test.ts'],
   },
@@ -214,8 +214,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a mail whose job is dead has failed for good',
     file: 'lib/ops/mail/mail-jobs.ts',
-    find: "job.place === 'dead' || job.place === 'unknown'",
-    replace: "job.place === 'unknown'",
+    find: "job.place === 'dead' || job.place === 'gone'",
+    replace: "job.place === 'gone'",
     killedBy: ['test/ops/mail/mails-of-jobs.test.ts'],
   },
   {
@@ -270,7 +270,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a retry of many is not typed',
     file: 'lib/ops/jobs/actions.ts',
-    find: "(act === 'delete' || act === 'kill') && count > TYPED_ABOVE",
+    find: "(action === 'delete' || action === 'kill') && count > TYPED_ABOVE",
     replace: 'count > TYPED_ABOVE',
     killedBy: ['test/ops/jobs/acts.test.ts'],
   },

@@ -9,7 +9,7 @@ import { until } from '../support/until';
 import { WAIT_LIMIT_MS } from '../support/wait-limit';
 
 const PAUSE = { action: 'pause', queue: 'mailer', jobs: 0, via: 'cli (ada)' } as const;
-const CRON = { action: 'run', name: 'nightly', via: 'cli (ada)' } as const;
+const CRON = { action: 'trigger', name: 'nightly', via: 'cli (ada)' } as const;
 
 describe('what operators have done, in Redis', () => {
   let server: TestRedis;
@@ -61,7 +61,8 @@ describe('what operators have done, in Redis', () => {
   });
 
   it('is capped: the oldest goes', async () => {
-    for (let n = 0; n < 210; n++) events.emit('operator.cron', { action: 'run', name: `task ${n}`, via: 'cli (ada)' });
+    for (let n = 0; n < 210; n++)
+      events.emit('operator.cron', { action: 'trigger', name: `task ${n}`, via: 'cli (ada)' });
     await acts.settled();
     assert.equal(await redis.client.lLen(ACTS), 200);
     assert.deepEqual(

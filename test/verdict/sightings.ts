@@ -17,7 +17,7 @@ export function queueOf(name: string, changes: Partial<QueueStatus> = {}): Queue
     name,
     waiting: 0,
     active: 0,
-    held: 0,
+    blocked: 0,
     delayed: 0,
     dead: 0,
     latencyMs: 0,

@@ -140,7 +140,7 @@ const STATES: readonly (readonly [
   [
     'a paused queue',
     sightingOf(pictureOf(), {
-      queues: known([queueOf('mailer', { waiting: 30, held: 1, paused: { since: new Date(NOW), by: 'ada' } })]),
+      queues: known([queueOf('mailer', { waiting: 30, blocked: 1, paused: { since: new Date(NOW), by: 'ada' } })]),
     }),
     ['paused'],
     /Queue mailer is paused\. 31 jobs wait/,
@@ -335,7 +335,7 @@ describe('how all is', () => {
     const line = (queues: SystemStatus['queues']) => onThePage(sightingOf(pictureOf(), { queues })).verdict.line;
     const paused = { since: new Date(NOW), by: 'ada' };
     assert.match(line(known([queueOf('mailer', { waiting: 31, latencyMs: 5000, paused })])), /31 jobs wait/);
-    assert.match(line(known([queueOf('mailer', { held: 1 })])), /1 job waits/);
+    assert.match(line(known([queueOf('mailer', { blocked: 1 })])), /1 job waits/);
     assert.match(line(known([queueOf('mailer')])), /no job waits/);
   });
 });

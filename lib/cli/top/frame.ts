@@ -112,7 +112,7 @@ export const HELP: readonly Line[] = [
   line('  wait      requests that have no slot yet'),
   line('  lag       how late the event loop was in the last second, 99th percentile'),
   line('  cpu       of one core; memory: proportional set size, which sums up'),
-  line('  held      jobs set aside, since as many of their class run as may'),
+  line('  blocked   jobs set aside, since as many of their class run as may'),
   line('  outbox    jobs that are due and not in Redis yet'),
   line('  latency   how long the job that is next has waited'),
 ];

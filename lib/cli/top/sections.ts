@@ -152,7 +152,7 @@ function primaryRow({ rates }: View, { stats, vitals, stopping }: TreeStatus): R
   return { cells, tone: 'plain' };
 }
 
-const QUEUE_HEADING = ['  queue', 'waiting', 'running', 'held', 'outbox', 'latency', 'state'];
+const QUEUE_HEADING = ['  queue', 'waiting', 'running', 'blocked', 'outbox', 'latency', 'state'];
 
 /** Queues, at most `most` lines, those that are behind first where there is not room for all; and the sets. */
 export function queues({ stores, picture }: View, columns: number, most: number): Line[] {
@@ -182,12 +182,12 @@ function isSlow(queue: ListedQueue | undefined, slowMs: number): boolean {
   return queue !== undefined && (queue.latencyMs > slowMs || queue.paused !== undefined);
 }
 
-function row({ name, waiting, active, held, inOutbox, latencyMs, paused }: ListedQueue): string[] {
+function row({ name, waiting, active, blocked, inOutbox, latencyMs, paused }: ListedQueue): string[] {
   return [
     `  ${name}`,
     count(waiting),
     count(active),
-    count(held),
+    count(blocked),
     count(inOutbox),
     formatDuration(latencyMs),
     paused ? `paused by ${paused.by}` : 'open',

@@ -6,8 +6,8 @@ import { readSettings } from '../../core/settings';
 import { bySeverity, treeIssues } from '../../health/issues';
 import { type Judgement, judge, transitOf } from '../../health/judge';
 import { StatusCollector, type SystemStatus } from '../../health/status-collector';
-import { JobSets } from '../../job/admin/job-admin';
-import { type ListedQueue, Queues } from '../../job/admin/queues';
+import { JobAdmin } from '../../job/admin/job-admin';
+import type { ListedQueue } from '../../job/admin/queues';
 import { Database } from '../../model/database';
 import { issueLine, judgementTitle } from '../../ops/overview/health-summary';
 import { Words } from '../../ops/ui/format';
@@ -102,15 +102,11 @@ async function readAll({
 }: Connections): Promise<Stores> {
   const sighting = await lookout.look();
   if (!client.isReady) return { ...NO_STORES, sighting, trouble: 'Redis does not answer' };
-  const sources = { redis: client, knex, events, via: 'top' };
-  const names = await new Queues({ ...sources, queues }).names();
-  const sets = new JobSets({ ...sources, queues: names });
+  const admin = new JobAdmin({ redis: client, knex, events, queues, via: 'top' });
   const unknown = () => undefined;
   const [listed, retry, scheduled, dead] = await Promise.all([
-    new Queues({ ...sources, queues }).list(names).catch(unknown),
-    sets.retry.size().catch(unknown),
-    sets.scheduled.size().catch(unknown),
-    sets.dead.size().catch(unknown),
+    admin.queues.list().catch(unknown),
+    ...(['retry', 'scheduled', 'dead'] as const).map((name) => admin.size(name).catch(unknown)),
   ]);
   return { queues: listed, retry, scheduled, dead, sighting, trouble: listed ? undefined : 'Redis does not answer' };
 }

@@ -1,10 +1,15 @@
+import { CronTable } from '../cron/cron-table';
+import { ProcessList } from '../processes/process-list';
 import { DeadSet } from '../sets/dead-set';
 import type { SetName } from '../sets/entry';
 import { type FoundPlace, findJob } from '../sets/find-job';
+import type { JobSet } from '../sets/job-set';
 import {
   type BulkOptions,
   type BulkResult,
   checkQueue,
+  InvalidRequestError,
+  type JobAction,
   type JobRef,
   type Selection,
   type SetSources,
@@ -12,26 +17,11 @@ import {
 import { RetrySet } from '../sets/redis-set';
 import { ScheduledSet } from '../sets/scheduled-set';
 import { WaitingList } from '../sets/waiting-set';
+import { History } from '../stats/history';
+import { Queues } from './queues';
 
-/** What can be done to jobs by their ids, or to all of a set. */
-export type Verb = 'retry' | 'promote' | 'reschedule' | 'kill' | 'delete';
-
-interface ExactRef {
-  readonly id: string;
-  readonly queue: string;
-}
-
-/** A verb on the jobs of one set. */
-interface SetMove {
-  one(ref: ExactRef): Promise<boolean>;
-  /** Absent where it is not for many. */
-  many?(selection: Selection, options: BulkOptions): Promise<BulkResult>;
-}
-
-type MovesBySet = Partial<Record<SetName, SetMove>>;
-
-/** From which sets a verb takes jobs. */
-export const SETS_OF: Readonly<Record<Verb, readonly SetName[]>> = {
+/** THE table of what can be done to jobs, and to those of which sets: the commands and the pages are made from it. */
+export const SETS_BY_ACTION: Readonly<Record<JobAction, readonly SetName[]>> = {
   retry: ['retry', 'dead'],
   promote: ['scheduled'],
   reschedule: ['retry', 'scheduled'],
@@ -39,79 +29,120 @@ export const SETS_OF: Readonly<Record<Verb, readonly SetName[]>> = {
   delete: ['retry', 'scheduled', 'dead', 'waiting'],
 };
 
-export const DONE: Readonly<Record<Verb, string>> = {
-  retry: 'Retried',
-  promote: 'Promoted',
-  reschedule: 'Rescheduled',
-  kill: 'Killed',
-  delete: 'Deleted',
-};
-
-/** @param at of `reschedule`. */
-export function movesOf(verb: Verb, sets: JobSets, at: Date): MovesBySet {
-  const { retry, scheduled, dead } = sets;
-  switch (verb) {
-    case 'retry':
-      return {
-        retry: { one: (ref) => retry.retry(ref), many: (jobs, options) => retry.retryMany(jobs, options) },
-        dead: { one: (ref) => dead.retry(ref), many: (jobs, options) => dead.retryMany(jobs, options) },
-      };
-    case 'promote':
-      return {
-        scheduled: { one: (ref) => scheduled.run(ref), many: (jobs, options) => scheduled.runMany(jobs, options) },
-      };
-    case 'reschedule':
-      return fromBoth(sets, (set) => ({
-        one: (ref) => set.reschedule(ref, at),
-        many: (jobs, options) => set.rescheduleMany(jobs, at, options),
-      }));
-    case 'kill':
-      return fromBoth(sets, (set) => ({
-        one: (ref) => set.kill(ref),
-        many: (jobs, options) => set.killMany(jobs, options),
-      }));
-    case 'delete':
-      return {
-        ...fromBoth(sets, deletion),
-        dead: deletion(dead),
-        waiting: { one: (ref) => sets.waiting(ref.queue).delete(ref) },
-      };
-  }
+/** In the order in which they are offered: what one mostly wants is the first. */
+export function actionsOn(set: string): JobAction[] {
+  const actions = Object.keys(SETS_BY_ACTION) as JobAction[];
+  return actions.filter((action) => SETS_BY_ACTION[action].some((name) => name === set));
 }
 
-function fromBoth({ retry, scheduled }: JobSets, move: (set: JobSets['retry' | 'scheduled']) => SetMove): MovesBySet {
-  return { retry: move(retry), scheduled: move(scheduled) };
+const SETS = { retry: RetrySet, scheduled: ScheduledSet, dead: DeadSet } as const;
+
+/** The sets that hold jobs of all queues. */
+export type ListedSet = keyof typeof SETS;
+
+interface ActionOptions extends BulkOptions {
+  /** Of `reschedule`. */
+  readonly at?: Date | undefined;
 }
 
-function deletion(set: JobSets['retry' | 'scheduled' | 'dead']): SetMove {
-  return { one: (ref) => set.delete(ref), many: (jobs, options) => set.deleteMany(jobs, options) };
-}
+/**
+ * All that operators can see of jobs and do with them, from any process: the commands, the pages and `top` have it in
+ * common. One is made for each command, request or look: it reads once which queues there are, and makes what it is asked for.
+ */
+export class JobAdmin {
+  private known: Promise<string[]> | undefined;
 
-/** All that operators can see and do with jobs, from any process. It holds nothing: make one whenever it is needed. */
-export class JobSets {
-  readonly retry: RetrySet;
-  readonly scheduled: ScheduledSet;
-  readonly dead: DeadSet;
+  /** @param sources `queues`: those that are configured, or that classes name. */
+  constructor(private readonly sources: SetSources) {}
 
-  constructor(private readonly sources: SetSources) {
-    this.retry = new RetrySet(sources);
-    this.scheduled = new ScheduledSet(sources);
-    this.dead = new DeadSet(sources);
+  get queues(): Queues {
+    return new Queues(this.sources);
   }
 
-  /** @throws InvalidRequestError for what cannot be a queue's name. */
+  get cron(): CronTable {
+    return new CronTable(this.sources.knex, this.sources);
+  }
+
+  get processes(): ProcessList {
+    return new ProcessList(this.sources.redis, this.sources);
+  }
+
+  get history(): History {
+    return new History(this.sources.redis);
+  }
+
+  /** Those of the sources, and whatever else exists. @throws when Redis does not answer. */
+  queueNames(): Promise<string[]> {
+    this.known ??= this.queues.names();
+    return this.known;
+  }
+
+  /** @throws when Redis does not answer. */
+  async set<Name extends ListedSet>(name: Name): Promise<InstanceType<(typeof SETS)[Name]>> {
+    const sources = { ...this.sources, queues: await this.queueNames() };
+    return new SETS[name](sources) as InstanceType<(typeof SETS)[Name]>;
+  }
+
+  /** What waits in a queue. @throws InvalidRequestError for what cannot be a queue's name. */
   waiting(queue: string): WaitingList {
     checkQueue(queue);
     return new WaitingList(this.sources, queue);
   }
 
   /** Where is this job now? @throws InvalidRequestError. */
-  find(ref: JobRef): Promise<FoundPlace> {
-    return findJob(this.sources, ref);
+  async find(ref: JobRef): Promise<FoundPlace> {
+    return findJob({ ...this.sources, queues: await this.queueNames() }, ref);
   }
 
-  async sizes(): Promise<{ readonly retry: number; readonly scheduled: number; readonly dead: number }> {
-    const [retry, scheduled, dead] = await Promise.all([this.retry.size(), this.scheduled.size(), this.dead.size()]);
+  async size(name: ListedSet): Promise<number> {
+    return ((await this.set(name)) as JobSet).size();
+  }
+
+  async sizes(): Promise<Readonly<Record<ListedSet, number>>> {
+    const [retry, scheduled, dead] = await Promise.all([this.size('retry'), this.size('scheduled'), this.size('dead')]);
     return { retry, scheduled, dead };
+  }
+
+  /**
+   * Does something to one job of a set, or to many; in a queue only to one, whose reference names the queue.
+   * @returns how many it was done to: those that have left the set meanwhile are not among them.
+   * @throws InvalidRequestError for what the set does not offer, and for what makes no sense.
+   */
+  async act(
+    action: JobAction,
+    set: SetName,
+    jobs: JobRef | Selection,
+    options: ActionOptions = {},
+  ): Promise<BulkResult> {
+    const { at = new Date(), ...bulk } = options;
+    const selection: Selection = typeof jobs === 'string' || 'id' in jobs ? { ids: [jobs] } : jobs;
+    switch (action) {
+      case 'retry':
+        if (set === 'retry' || set === 'dead') return (await this.set(set)).retryMany(selection, bulk);
+        break;
+      case 'promote':
+        if (set === 'scheduled') return (await this.set(set)).promoteMany(selection, bulk);
+        break;
+      case 'reschedule':
+        if (set === 'retry' || set === 'scheduled') return (await this.set(set)).rescheduleMany(selection, at, bulk);
+        break;
+      case 'kill':
+        if (set === 'retry' || set === 'scheduled') return (await this.set(set)).killMany(selection, bulk);
+        break;
+      case 'delete':
+        if (set === 'waiting' && 'ids' in selection) return this.deleteWaiting(selection.ids);
+        if (set in SETS) return (await this.set(set as ListedSet)).deleteMany(selection, bulk);
+    }
+    throw new InvalidRequestError(`${action} is not for ${set} jobs; it is for ${SETS_BY_ACTION[action].join(', ')}`);
+  }
+
+  private async deleteWaiting(refs: readonly JobRef[]): Promise<BulkResult> {
+    let moved = 0;
+    for (const ref of refs) {
+      const queue = typeof ref === 'string' ? undefined : ref.queue;
+      if (queue === undefined) throw new InvalidRequestError('a waiting job is deleted by its id and its queue');
+      if (await this.waiting(queue).delete(ref)) moved += 1;
+    }
+    return { moved, complete: true };
   }
 }

@@ -1,13 +1,18 @@
 import type { JsonValue } from '../../core/execution-context';
-import { Redactor } from '../../core/redact';
-import { jobNameOf } from '../definition/job-class';
-import type { JobRegistry } from '../job-registry';
-import { processName } from '../processes/process-list';
-import type { JobEntry, JobError } from '../sets/entry';
+import type { Redactor, ShownLengths } from '../../core/redact';
+import { snakeCase } from '../../support/snake-case';
+import type { JobLookup } from '../definition/job-class';
+import { type BusyJob, type ListedProcess, processName } from '../processes/process-list';
+import type { JobEntry, JobError, SetName } from '../sets/entry';
 
-export interface ShownError {
-  readonly message: string;
-  readonly stack: string;
+/** An error of a job. */
+export interface JobErrorJson {
+  /** Such as `TypeError`; '' where it has none. */
+  readonly name: string;
+  /** Its name, what it says, and what its causes say. null: not for viewers. */
+  readonly message: string | null;
+  /** null: not for viewers. */
+  readonly stack: string | null;
   /** The run that failed with it; null where nobody noted that. */
   readonly run: {
     readonly at: string;
@@ -18,22 +23,28 @@ export interface ShownError {
   } | null;
 }
 
-/** A job as commands show it: what is to be hidden is hidden, in JSON too. */
-export interface ShownJob {
+/** Why arguments are redacted: for viewers; by the class's `logArguments`; because nobody knows the class, or can read the record. */
+export type WhyRedacted = 'viewer' | 'class' | 'unknown' | 'unreadable';
+
+/** A job as programs read it, from the commands and from the pages. Times are ISO 8601; what is redacted is null. */
+export interface JobJson {
   readonly id: string;
+  /** null where the record does not tell. */
   readonly class: string | null;
   readonly queue: string;
-  readonly set: string;
-  /** ISO, as all times: when it will run, died, or was put on its queue. */
+  readonly set: SetName;
+  /** When it will run, died, or was put on its queue. */
   readonly at: string | null;
   readonly enqueued_at: string | null;
   /** Runs that have failed. */
   readonly attempts: number;
-  /** null: not to be shown, or of a class that this app does not have. */
   readonly args: readonly JsonValue[] | null;
+  /** Why `args` is null. */
+  readonly args_redacted: WhyRedacted | null;
+  /** Why it is dead. */
   readonly reason: string | null;
   /** Newest first. */
-  readonly errors: readonly ShownError[];
+  readonly errors: readonly JobErrorJson[];
   readonly tags: readonly string[];
   readonly request_id: string | null;
   readonly locale: string | null;
@@ -42,58 +53,103 @@ export interface ShownJob {
   readonly unreadable: string | null;
 }
 
-/** Shows jobs by the rules of their classes and of the app's `filterArguments`. */
-export class JobView {
-  private readonly filter: Redactor;
-
-  constructor(
-    private readonly registry: JobRegistry,
-    filterArguments: readonly (string | RegExp)[] = [],
-  ) {
-    this.filter = new Redactor(filterArguments);
-  }
-
-  job(entry: JobEntry): ShownJob {
-    const { requestId, locale, attributes } = entry.context;
-    const jobClass = entry.class === undefined ? undefined : this.registry.get(entry.class);
-    return {
-      id: entry.id,
-      class: entry.class ?? null,
-      queue: entry.queue,
-      set: entry.set,
-      at: entry.at?.toISOString() ?? null,
-      enqueued_at: entry.enqueuedAt?.toISOString() ?? null,
-      attempts: entry.attempts,
-      args: entry.unreadable === undefined ? (this.filter.show(jobClass, entry.args) ?? null) : null,
-      reason: entry.reason ?? null,
-      errors: entry.errors.map(shownError),
-      tags: entry.tags,
-      request_id: requestId ?? null,
-      locale: locale ?? null,
-      attributes: this.hidden(attributes ?? null),
-      progress: this.hidden((entry.progress ?? null) as JsonValue),
-      unreadable: entry.unreadable ?? null,
-    };
-  }
-
-  /** Why the arguments of such a job are not shown. */
-  reasonForNone({ class: name, unreadable }: ShownJob): string {
-    if (unreadable !== null) return 'cannot be read';
-    const jobClass = name === null ? undefined : this.registry.get(name);
-    return jobClass ? `not shown: ${jobNameOf(jobClass)} says logArguments = false` : 'not shown: the class is unknown';
-  }
-
-  private hidden(value: JsonValue): JsonValue {
-    return this.filter.filter([value])[0] ?? null;
-  }
+/** What may be seen of jobs. */
+export interface JobJsonRules {
+  /** false, for viewers: nothing that may name people. */
+  readonly everything: boolean;
+  /** Classes say whether their arguments may be seen. */
+  readonly jobs: JobLookup;
+  readonly redactor: Redactor;
 }
 
-function shownError({ message, stack, run }: JobError): ShownError {
-  if (!run) return { message, stack, run: null };
-  const { at, attempt, ms } = run;
+/** @param lengths how much of each value is shown. Default: as much as belongs into a line. */
+export function jobJson(entry: JobEntry, rules: JobJsonRules, lengths?: ShownLengths): JobJson {
+  const { requestId, locale, attributes } = entry.context;
+  const { everything, redactor } = rules;
+  const whyRedacted = argsRedacted(entry, rules);
+  const redacted = (value: unknown): JsonValue =>
+    everything && value !== undefined ? (redactor.filter([value as JsonValue], lengths)[0] ?? null) : null;
   return {
-    message,
-    stack,
-    run: { at: new Date(at).toISOString(), attempt, duration_ms: ms ?? null, process: processName(run) },
+    id: entry.id,
+    class: entry.class ?? null,
+    queue: entry.queue,
+    set: entry.set,
+    at: entry.at?.toISOString() ?? null,
+    enqueued_at: entry.enqueuedAt?.toISOString() ?? null,
+    attempts: entry.attempts,
+    args: whyRedacted === null ? redactor.filter(entry.args, lengths) : null,
+    args_redacted: whyRedacted,
+    reason: everything ? (entry.reason ?? null) : null,
+    errors: entry.errors.map((error) => errorJson(error, everything)),
+    tags: entry.tags,
+    request_id: requestId ?? null,
+    locale: locale ?? null,
+    attributes: redacted(attributes),
+    progress: redacted(entry.progress),
+    unreadable: entry.unreadable ?? null,
+  };
+}
+
+function argsRedacted(entry: JobEntry, { everything, jobs }: JobJsonRules): WhyRedacted | null {
+  if (!everything) return 'viewer';
+  if (entry.unreadable !== undefined) return 'unreadable';
+  const jobClass = jobs.get(entry.class ?? '');
+  if (!jobClass) return 'unknown';
+  return jobClass.logArguments === false ? 'class' : null;
+}
+
+function errorJson({ message, stack, run }: JobError, everything: boolean): JobErrorJson {
+  return {
+    name: nameAndMessage(message).name,
+    message: everything ? message : null,
+    stack: everything ? stack : null,
+    run: run ? runJson(run) : null,
+  };
+}
+
+function runJson({ at, attempt, ms, ...process }: NonNullable<JobError['run']>): NonNullable<JobErrorJson['run']> {
+  return { at: new Date(at).toISOString(), attempt, duration_ms: ms ?? null, process: processName(process) };
+}
+
+/** What the messages of an error's causes begin with. */
+export const CAUSE = 'Caused by: ';
+const NAMED = /^([A-Za-z_$][\w$.]*)(?:: |$)/;
+
+/** @param text of the error without its frames; what its causes say is left out. */
+export function nameAndMessage(text: string): { readonly name: string; readonly message: string } {
+  const own = text.split(`\n${CAUSE}`, 1)[0] ?? '';
+  const name = NAMED.exec(own)?.[1] ?? '';
+  return { name, message: name === '' ? own : own.slice(name.length).replace(/^: /, '') };
+}
+
+/** A job that runs now, as its job processor tells of it: its record is not looked at. */
+export interface BusyJobJson {
+  readonly id: string;
+  readonly class: string;
+  readonly queue: string;
+  readonly set: 'active';
+  /** Of the run, from 1. */
+  readonly attempt: number;
+  readonly started_at: string;
+  /** Host and pid. */
+  readonly process: string;
+}
+
+export function busyJobJson(
+  { id, class: name, queue, attempt, startedAt }: BusyJob,
+  process: Pick<ListedProcess, 'host' | 'pid'>,
+): BusyJobJson {
+  const started_at = new Date(startedAt).toISOString();
+  return { id, class: name, queue, set: 'active', attempt, started_at, process: processName(process) };
+}
+
+/** A job processor; its jobs are told by themselves (`busyJobJson`). */
+export function processJson({ busy: _, busyCount, startedAt, heartbeatAgeMs, ...process }: ListedProcess): object {
+  return {
+    process: processName(process),
+    ...(snakeCase(process) as object),
+    started_at: new Date(startedAt).toISOString(),
+    busy: busyCount,
+    heartbeat_age_ms: heartbeatAgeMs,
   };
 }

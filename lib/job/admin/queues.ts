@@ -1,6 +1,7 @@
 import type { RedisClient } from '../../core/redis';
 import { answerWithin, RedisScript } from '../../core/redis-script';
 import { toError } from '../../support/async';
+import { snakeCase } from '../../support/snake-case';
 import { deleteOverdue, overdueByQueue } from '../outbox/table';
 import { HELD_KEY, keyPrefix, OUTCOME_LUA, queueKey, WAKE_CHANNEL } from '../queue/keys';
 import { forgetPause, keepPause, knownQueues, type QueueStatus, readQueues, writePause } from '../queue/queue-status';
@@ -15,6 +16,11 @@ export interface ListedQueue extends QueueStatus {
    * full. At most 10,000 are counted; undefined when Postgres does not answer.
    */
   readonly inOutbox: number | undefined;
+}
+
+/** A queue as programs read it, from the commands and from the pages. */
+export function queueJson({ inOutbox, next: _, ...queue }: ListedQueue): object {
+  return { ...(snakeCase(queue) as object), in_outbox: inOutbox ?? null, paused: snakeCase(queue.paused ?? null) };
 }
 
 /**
@@ -39,10 +45,10 @@ export class Queues {
     return statuses.map((status) => ({ inOutbox: overdue && (overdue.get(status.name) ?? 0), ...status }));
   }
 
-  /** Jobs that wait in Redis, held ones too. @throws when Redis does not answer. */
+  /** Jobs that wait in Redis, blocked ones too. @throws when Redis does not answer. */
   async size(name: string): Promise<number> {
     const [status] = await readQueues(this.sources.redis, [name]);
-    return (status?.waiting ?? 0) + (status?.held ?? 0);
+    return (status?.waiting ?? 0) + (status?.blocked ?? 0);
   }
 
   /**
@@ -151,7 +157,7 @@ table.insert(out, 1, #ids); table.insert(out, 2, jobs)
 return out`);
 
 /**
- * Deletes what waits in a queue now, held jobs too, a chunk at a time; what comes meanwhile stays.
+ * Deletes what waits in a queue now, blocked jobs too, a chunk at a time; what comes meanwhile stays.
  * @param onCleared told after each chunk of the jobs that may have rows in the outbox.
  * @returns how many jobs were deleted.
  */

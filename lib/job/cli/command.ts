@@ -1,7 +1,24 @@
 import { EXIT, UserError } from '../../core/errors';
+import { Redactor } from '../../core/redact';
 import { type Duration, parseDuration } from '../../support/duration';
+import { didYouMean } from '../../support/text';
+import type { JobAdmin } from '../admin/job-admin';
+import type { JobJsonRules } from '../admin/job-json';
+import { type JobClass, jobNameOf } from '../definition/job-class';
+import type { JobDependencies } from '../enqueue/enqueue';
+import type { JobRegistry } from '../job-registry';
 import { checkFilter, type JobFilter } from '../sets/query';
-import type { Desk } from './desk';
+import type { Terminal } from './terminal';
+
+/** What a command works with. */
+export interface CommandContext {
+  readonly admin: JobAdmin;
+  readonly registry: JobRegistry;
+  readonly equipment: JobDependencies;
+  readonly terminal: Terminal;
+  /** Has the jobs of a database that was copied run here. @returns false when it belonged here already. */
+  readonly adopt: () => Promise<boolean>;
+}
 
 /** What a command came to: the same for programs and for people. */
 export interface Answer {
@@ -13,7 +30,7 @@ export interface Answer {
   readonly ok?: boolean;
 }
 
-export type Run = (desk: Desk) => Promise<Answer>;
+export type Run = (context: CommandContext) => Promise<Answer>;
 
 /** A word behind the command's name. */
 interface Operand {
@@ -152,4 +169,54 @@ function momentOf(text: string): Date | undefined {
 
 export function wrongUsage(message: string): UserError {
   return new UserError(message, EXIT.usage);
+}
+
+/** Who types commands may see all but what the app's filters and classes redact. */
+export function rulesOf({ registry, equipment }: CommandContext): JobJsonRules {
+  return { everything: true, jobs: registry, redactor: new Redactor(equipment.setup?.filterArguments) };
+}
+
+/** @throws UserError that suggests another name for a queue that does not exist. */
+export async function checkQueues({ admin }: CommandContext, names: readonly string[] = []): Promise<void> {
+  if (names.length === 0) return;
+  const known = await admin.queueNames();
+  for (const name of names) if (!known.includes(name)) throw unknownName('queue', name, known);
+}
+
+/** @throws UserError that suggests another name. */
+export function jobClassOf({ registry }: CommandContext, name: string): JobClass {
+  const found = registry.get(name);
+  if (found) return found;
+  throw unknownName('job class', name, [...registry].map(jobNameOf).sort());
+}
+
+/**
+ * For a filter that nothing matches. Jobs of a class that is gone may well be there; when there are none the name was
+ * probably mistyped. @throws UserError that suggests another.
+ */
+export function checkClass(context: CommandContext, name: string | undefined): void {
+  if (name !== undefined) jobClassOf(context, name);
+}
+
+export function unknownName(kind: string, name: string, known: readonly string[]): UserError {
+  const all = known.length === 0 ? 'There is none yet.' : `There are: ${known.join(', ')}.`;
+  return new UserError(`There is no ${kind} ${JSON.stringify(name)}.${suggestion(name, known)} ${all}`);
+}
+
+/** ` Did you mean jobs list?`, or nothing. @param before what is typed before that word. */
+export function suggestion(given: string, known: readonly string[], before = ''): string {
+  const near = didYouMean(given, known);
+  return near === undefined ? '' : ` Did you mean ${before}${near}?`;
+}
+
+/**
+ * Has somebody say yes to what concerns many jobs.
+ * @param yes it was said beforehand.
+ * @throws UserError when nobody is there to be asked, or the answer is not yes.
+ */
+export async function confirmed({ terminal }: CommandContext, yes: boolean, what: string): Promise<void> {
+  if (yes) return;
+  if (!terminal.isInteractive) throw new UserError(`This would ${what}: add --yes to confirm it.`, EXIT.usage);
+  if (await terminal.confirm(`${what[0]?.toUpperCase()}${what.slice(1)}?`)) return;
+  throw new UserError('Nothing was changed.');
 }

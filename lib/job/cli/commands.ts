@@ -1,7 +1,15 @@
 import { parseArgs } from 'node:util';
 import { toError } from '../../support/async';
-import { didYouMean } from '../../support/text';
-import { type JobCommand, OPTIONS, type OptionName, type Options, type Run, usageOf, wrongUsage } from './command';
+import {
+  type JobCommand,
+  OPTIONS,
+  type OptionName,
+  type Options,
+  type Run,
+  suggestion,
+  usageOf,
+  wrongUsage,
+} from './command';
 import { CRON, ENQUEUE } from './enqueue';
 import { LIST } from './list';
 import { MOVES } from './moves';
@@ -58,8 +66,7 @@ function parse(args: readonly string[]): { readonly values: Options; readonly po
     const { message } = toError(thrown);
     const unknown = /^Unknown option '-*([^']+)'/.exec(message)?.[1];
     if (unknown === undefined) throw wrongUsage(`${message}\n${SEE}`);
-    const near = didYouMean(unknown, Object.keys(OPTIONS));
-    throw wrongUsage(`There is no option --${unknown}.${near === undefined ? '' : ` Did you mean --${near}?`} ${SEE}`);
+    throw wrongUsage(`There is no option --${unknown}.${suggestion(unknown, Object.keys(OPTIONS), '--')} ${SEE}`);
   }
 }
 
@@ -80,23 +87,23 @@ function firstWords(): string[] {
 }
 
 function unknownCommand(word: string, known: readonly string[], group = '') {
-  const near = didYouMean(word, known);
-  const meant = near === undefined ? '' : ` Did you mean jobs ${group}${near}?`;
-  return wrongUsage(`"jobs ${group}${word}" is no command.${meant} ${SEE}`);
+  return wrongUsage(`There is no command "jobs ${group}${word}".${suggestion(word, known, `jobs ${group}`)} ${SEE}`);
 }
 
 function checkOptions(command: JobCommand, values: Options): void {
   const allowed = [...command.options, ...FOR_ALL];
   const surplus = (Object.keys(values) as OptionName[]).find((name) => !allowed.includes(name));
-  if (surplus) throw wrongUsage(`--${surplus} is no option of jobs ${command.name}. ${SEE}`);
+  if (surplus)
+    throw wrongUsage(`jobs ${command.name} has no option --${surplus}. See catamount jobs ${command.name} --help.`);
 }
 
 function checkOperands(command: JobCommand, given: readonly string[]): void {
   const { operands } = command;
   const missing = operands.filter((operand) => !operand.optional)[given.length];
-  if (missing) throw wrongUsage(`${missing.name} is missing: ${usageOf(command)}${hint(command)}. ${SEE}`);
+  if (missing) throw wrongUsage(`${missing.name} is missing. Usage: ${usageOf(command)}${hint(command)}. ${SEE}`);
   const surplus = operands.some((operand) => operand.repeated) ? [] : given.slice(operands.length);
-  if (surplus.length > 0) throw wrongUsage(`"${surplus.join(' ')}" is too much: ${usageOf(command)}. ${SEE}`);
+  if (surplus.length > 0)
+    throw wrongUsage(`jobs ${command.name} does not take "${surplus.join(' ')}". Usage: ${usageOf(command)}. ${SEE}`);
 }
 
 /** A whole processor and one queue are easily mistaken for each other. */

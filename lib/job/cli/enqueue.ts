@@ -3,15 +3,25 @@ import type { JsonValue } from '../../core/execution-context';
 import { toError } from '../../support/async';
 import { escapeControls } from '../../support/text';
 import { table } from '../../support/text-table';
-import type { CronListing } from '../cron/cron-table';
+import { type CronListing, cronJson } from '../cron/cron-table';
 import type { EnqueuedJob, JobClass, JobOptions } from '../definition/job-class';
 import { enqueueJobs } from '../enqueue/enqueue';
 import { deserializeArguments } from '../record/arguments';
-import { type Answer, BOTH, type JobCommand, onlyOne, timeOf, wrongUsage } from './command';
-import { type Desk, unknownName } from './desk';
+import {
+  type Answer,
+  BOTH,
+  type CommandContext,
+  checkQueues,
+  type JobCommand,
+  jobClassOf,
+  onlyOne,
+  timeOf,
+  unknownName,
+  wrongUsage,
+} from './command';
 import { fullMoment, shortMoment } from './list';
 
-interface Order {
+interface Typed {
   readonly name: string;
   readonly args: readonly JsonValue[];
   readonly options: JobOptions;
@@ -25,8 +35,8 @@ export const ENQUEUE: JobCommand = {
   help: `enqueue a job, its arguments as a JSON array such as '["ada", 7]'`,
   prepare: ({ operands: [name = '', json = '[]'], options }) => {
     const queue = onlyOne('queue', options.queue);
-    const order = { name, args: argumentsOf(json), options: { queue, tags: options.tag, ...timeOf(options) } };
-    return (desk) => enqueue(desk, order);
+    const typed = { name, args: argumentsOf(json), options: { queue, tags: options.tag, ...timeOf(options) } };
+    return (context) => enqueue(context, typed);
   },
 };
 
@@ -42,13 +52,13 @@ function argumentsOf(json: string): readonly JsonValue[] {
   throw wrongUsage(`The arguments are ${json.slice(0, 60)}: give an array, such as '[${json.slice(0, 60)}]'.`);
 }
 
-async function enqueue(desk: Desk, { name, args, options }: Order): Promise<Answer> {
-  const jobClass = desk.jobClass(name);
+async function enqueue(context: CommandContext, { name, args, options }: Typed): Promise<Answer> {
+  const jobClass = jobClassOf(context, name);
   const queue = options.queue ?? jobClass.queue;
-  await desk.checkQueues([queue]);
-  const job = await attempt(desk, jobClass, args, options);
+  await checkQueues(context, [queue]);
+  const job = await attempt(context, jobClass, args, options);
   const runAt = job.enqueued ? runAtOf(options) : null;
-  const served = (await desk.processes.list()).some((process) => process.queues.includes(queue));
+  const served = (await context.admin.processes.list()).some((process) => process.queues.includes(queue));
   return {
     json: { id: job.id, class: name, queue, enqueued: job.enqueued, reason: job.reason ?? null, run_at: runAt },
     text: job.enqueued
@@ -61,7 +71,7 @@ async function enqueue(desk: Desk, { name, args, options }: Order): Promise<Answ
 
 /** What the app's code makes of it: checks, callbacks and middleware are its own. */
 async function attempt(
-  { parts: { equipment } }: Desk,
+  { equipment }: CommandContext,
   jobClass: JobClass,
   json: readonly JsonValue[],
   options: JobOptions,
@@ -97,65 +107,49 @@ const CRON_LIST: JobCommand = {
   options: [],
   needs: ['postgres'],
   help: 'recurring jobs: their times, what they missed, whether they are paused',
-  prepare: () => async (desk) => listing(desk, await desk.cron.list()),
+  prepare: () => async (context) => listing(context, await context.admin.cron.list()),
 };
 
 interface Change {
-  readonly action: 'run' | 'pause' | 'resume' | 'forget';
   readonly help: string;
   readonly done: string;
-  readonly work: (desk: Desk, name: string) => Promise<void>;
 }
 
-const CHANGES: readonly Change[] = [
-  {
-    action: 'run',
-    help: 'enqueue a recurring job now, beside its times',
+const CHANGES: Readonly<Record<'trigger' | 'pause' | 'resume' | 'forget', Change>> = {
+  trigger: {
+    help: 'enqueue a recurring job now, besides its times',
     done: 'is enqueued by the next job processor that knows it',
-    work: (desk, name) => desk.cron.runNow(name),
   },
-  {
-    action: 'pause',
-    help: 'swallow the times of a recurring job from now on',
-    done: 'is paused',
-    work: (desk, name) => desk.cron.pause(name),
-  },
-  {
-    action: 'resume',
-    help: 'heed them again; what the pause swallowed is not caught up',
-    done: 'runs at its times',
-    work: (desk, name) => desk.cron.resume(name),
-  },
-  {
-    action: 'forget',
+  pause: { help: 'skip the times of a recurring job from now on', done: 'is paused' },
+  resume: { help: 'enqueue it at its times again; what the pause skipped is not caught up', done: 'runs at its times' },
+  forget: {
     help: 'delete one whose class is gone',
     done: 'is forgotten; a job processor that still declares it brings it back as new',
-    work: (desk, name) => desk.cron.forget(name),
   },
-];
+};
 
 export const CRON: readonly JobCommand[] = [
   CRON_LIST,
-  ...CHANGES.map(
-    ({ action, help, done, work }): JobCommand => ({
+  ...(Object.keys(CHANGES) as (keyof typeof CHANGES)[]).map(
+    (action): JobCommand => ({
       name: `cron ${action}`,
       operands: NAME,
       options: [],
       needs: ['postgres'],
-      help,
+      help: CHANGES[action].help,
       prepare:
         ({ operands: [name = ''] }) =>
-        async (desk) => {
-          const names = (await desk.cron.list()).map((one) => one.name);
+        async ({ admin: { cron } }) => {
+          const names = (await cron.list()).map((one) => one.name);
           if (!names.includes(name)) throw unknownName('recurring job', name, names);
-          await work(desk, name);
-          return { json: { name, action }, text: `${name} ${done}.\n` };
+          await cron[action](name);
+          return { json: { name, action }, text: `${name} ${CHANGES[action].done}.\n` };
         },
     }),
   ),
 ];
 
-function listing(desk: Desk, listed: readonly CronListing[]): Answer {
+function listing({ terminal }: CommandContext, listed: readonly CronListing[]): Answer {
   const heading = ['name', 'times', 'zone', 'next', 'last', 'missed', 'caught up', 'state'];
   const rows = listed.map((one) => [
     escapeControls(one.name),
@@ -168,27 +162,10 @@ function listing(desk: Desk, listed: readonly CronListing[]): Answer {
     one.paused ? 'paused' : one.known ? 'open' : 'unknown to every job processor',
   ]);
   return {
-    json: { cron: listed.map(jsonOf) },
+    json: { cron: listed.map(cronJson) },
     text:
       listed.length === 0
         ? 'There are no recurring jobs (a class declares them by `static cron`).\n'
-        : `${table([heading, ...rows], desk.terminal.columns).join('\n')}\n`,
-  };
-}
-
-function jsonOf(one: CronListing): object {
-  return {
-    name: one.name,
-    class: one.class,
-    spec: one.spec,
-    time_zone: one.timeZone,
-    catch_up: one.catchUp,
-    paused: one.paused,
-    known: one.known,
-    next_tick: one.nextTick?.toISOString() ?? null,
-    last_tick: one.lastTick?.toISOString() ?? null,
-    last_enqueued_id: one.lastEnqueuedId,
-    missed: one.missed,
-    caught_up: one.caughtUp,
+        : `${table([heading, ...rows], terminal.columns).join('\n')}\n`,
   };
 }

@@ -1,13 +1,25 @@
 import { fromNow } from '../../support/duration';
-import { countText, didYouMean, escapeControls, pluralize } from '../../support/text';
+import { compareText, countText, escapeControls, pluralize } from '../../support/text';
 import { fit, table } from '../../support/text-table';
-import type { JobSets } from '../admin/job-admin';
-import type { ShownJob } from '../admin/job-json';
+import type { JobAdmin } from '../admin/job-admin';
+import { busyJobJson, type JobJson, jobJson } from '../admin/job-json';
 import type { JobEntry } from '../sets/entry';
 import { checkBounds, type JobFilter, type JobPage, type PageRequest, readCursor, writeCursor } from '../sets/query';
-import { type Answer, BOTH, FILTERS, filterOf, type JobCommand, numberOf, type Options, wrongUsage } from './command';
-import type { Desk } from './desk';
-import { busyJobs } from './processes';
+import {
+  type Answer,
+  BOTH,
+  type CommandContext,
+  checkClass,
+  checkQueues,
+  FILTERS,
+  filterOf,
+  type JobCommand,
+  numberOf,
+  type Options,
+  rulesOf,
+  suggestion,
+  wrongUsage,
+} from './command';
 
 const COLUMNS = {
   retry: ['id', 'class', 'queue', 'failed', 'next', 'arguments', 'error'],
@@ -20,7 +32,7 @@ type StoredSet = keyof typeof COLUMNS;
 const BUSY = 'busy';
 const SETS: readonly string[] = [...Object.keys(COLUMNS), BUSY];
 const LIMIT = 25;
-const EMPTY: Readonly<Record<string, string>> = {
+const NO_JOBS: Readonly<Record<string, string>> = {
   retry: 'No job is to be retried.',
   scheduled: 'No job is scheduled.',
   dead: 'No job is dead.',
@@ -36,15 +48,13 @@ export const LIST: JobCommand = {
   help: 'jobs of a set: retry, scheduled, dead, waiting or busy; with filters, page by page',
   prepare: ({ operands: [set = ''], options }) => {
     if (!SETS.includes(set)) {
-      const near = didYouMean(set, SETS);
-      const meant = near === undefined ? '' : ` Did you mean ${near}?`;
-      throw wrongUsage(`There is no set of jobs "${set}".${meant} There are: ${SETS.join(', ')}.`);
+      throw wrongUsage(`There is no set of jobs "${set}".${suggestion(set, SETS)} There are: ${SETS.join(', ')}.`);
     }
     const request = requestOf(options);
-    if (set !== BUSY) return (desk) => listSet(desk, set as StoredSet, request);
+    if (set !== BUSY) return (context) => listSet(context, set as StoredSet, request);
     if (options.tag ?? options.error ?? options.text ?? options.after)
       throw wrongUsage('Of busy jobs only their queue, class and attempt are known: use --queue and --class.');
-    return (desk) => listBusy(desk, request);
+    return (context) => listBusy(context, request);
   },
 };
 
@@ -61,16 +71,18 @@ function requestOf(options: Options): ListRequest {
   return { ...filterOf(options), limit, offset: (page - 1) * limit, after: options.after };
 }
 
-async function listSet(desk: Desk, set: StoredSet, request: ListRequest): Promise<Answer> {
-  await desk.checkQueues(queuesOf(request));
-  const page = await pageOf(desk, set, request);
+async function listSet(context: CommandContext, set: StoredSet, request: ListRequest): Promise<Answer> {
+  const { admin, terminal } = context;
+  await checkQueues(context, queuesOf(request));
+  const page = await pageOf(admin, set, request);
   const { entries, total = 0, complete, next } = page;
-  if (total === 0) desk.checkClass(request.class);
-  const jobs = entries.map((entry) => desk.view.job(entry));
-  const { columns } = desk.terminal;
+  if (total === 0) checkClass(context, request.class);
+  const rules = rulesOf(context);
+  const jobs = entries.map((entry) => jobJson(entry, rules));
+  const { columns } = terminal;
   const names = columnsThatFit(COLUMNS[set], columns);
   const lines = jobs.length > 0 ? [...table(jobRows(jobs, names, columns), columns), ''] : [];
-  const inOutbox = set === 'waiting' ? await dueInOutbox(desk, queuesOf(request)) : 0;
+  const inOutbox = set === 'waiting' ? await dueInOutbox(admin, queuesOf(request)) : 0;
   return {
     json: { set, total, complete, next: next ?? null, ...(set === 'waiting' && { in_outbox: inOutbox }), jobs },
     notes:
@@ -92,23 +104,26 @@ function columnsThatFit(names: readonly ColumnName[], columns = Number.POSITIVE_
 /** From how many columns of a terminal on there is room for what can be left out. */
 const NEEDED: Readonly<Partial<Record<ColumnName, number>>> = { arguments: 130, queue: 100, failed: 90 };
 
-async function pageOf(desk: Desk, set: StoredSet, request: ListRequest): Promise<JobPage> {
-  const sets = await desk.sets();
-  if (set !== 'waiting') return sets[set].page(request);
-  return waitingPage(sets, queuesOf(request) ?? (await desk.queueNames()), request);
+async function pageOf(admin: JobAdmin, set: StoredSet, request: ListRequest): Promise<JobPage> {
+  if (set !== 'waiting') return (await admin.set(set)).page(request);
+  return waitingPage(admin, queuesOf(request) ?? (await admin.queueNames()), request);
 }
 
 /** Jobs that are due and not on their queues yet: none where a job processor is alive and well. */
-async function dueInOutbox(desk: Desk, queues: readonly string[] | undefined): Promise<number> {
-  const listed = await desk.queues.list(queues ?? (await desk.queueNames()));
+async function dueInOutbox(admin: JobAdmin, queues: readonly string[] | undefined): Promise<number> {
+  const listed = await admin.queues.list(queues ?? (await admin.queueNames()));
   return listed.reduce((sum, queue) => sum + (queue.inOutbox ?? 0), 0);
 }
 
-async function listBusy(desk: Desk, request: ListRequest): Promise<Answer> {
-  await desk.checkQueues(queuesOf(request));
-  const { offset, limit } = request;
-  const all = busyJobs(await desk.processes.list(), request);
-  if (all.length === 0) desk.checkClass(request.class);
+async function listBusy(context: CommandContext, request: ListRequest): Promise<Answer> {
+  await checkQueues(context, queuesOf(request));
+  const { offset, limit, class: name } = request;
+  const queues = queuesOf(request);
+  const all = (await context.admin.processes.list())
+    .flatMap((process) => process.busy.map((job) => busyJobJson(job, process)))
+    .filter((job) => (queues?.includes(job.queue) ?? true) && (name === undefined || job.class === name))
+    .sort((a, b) => compareText(a.started_at, b.started_at));
+  if (all.length === 0) checkClass(context, name);
   const jobs = all.slice(offset, offset + limit);
   const rows = jobs.map((job) => [
     escapeControls(job.id),
@@ -118,7 +133,7 @@ async function listBusy(desk: Desk, request: ListRequest): Promise<Answer> {
     shortMoment(job.started_at),
     job.process,
   ]);
-  const { columns } = desk.terminal;
+  const { columns } = context.terminal;
   const heading = ['id', 'class', 'queue', 'run', 'started', 'process'];
   const lines = jobs.length > 0 ? [...table([heading, ...rows], columns), ''] : [];
   const page = { total: all.length, complete: true, more: offset + limit < all.length };
@@ -144,7 +159,7 @@ function summary(set: string, request: ListRequest, shown: number, extent: Exten
   const { offset, limit, after } = request;
   const { total, complete, more, next } = extent;
   if (total === 0)
-    return FILTERS.some((name) => request[name] !== undefined) ? `No ${set} job matches.` : `${EMPTY[set]}`;
+    return FILTERS.some((name) => request[name] !== undefined) ? `No ${set} job matches.` : `${NO_JOBS[set]}`;
   const all = `${complete ? '' : 'more than '}${pluralize(total, 'job')}`;
   if (shown === 0) return `Nothing on this page, of ${all}.`;
   if (shown === total) return all;
@@ -153,7 +168,7 @@ function summary(set: string, request: ListRequest, shown: number, extent: Exten
   return `${place} of ${all}${more ? `; go on with ${way}` : ''}`;
 }
 
-const HIDDEN = '(hidden)';
+const REDACTED = '(redacted)';
 const UNREADABLE = '(unreadable)';
 const NONE = '–';
 /** Arguments that stand before another column are cut on a terminal: to a quarter of it, and no shorter than this. */
@@ -162,11 +177,11 @@ const SOME = 24;
 type ColumnName = 'id' | 'class' | 'queue' | 'failed' | 'next' | 'died' | 'since' | 'due' | 'arguments' | 'error';
 
 /** @param columns of the terminal; undefined where it is none. */
-function jobRows(jobs: readonly ShownJob[], names: readonly ColumnName[], columns: number | undefined): string[][] {
+function jobRows(jobs: readonly JobJson[], names: readonly ColumnName[], columns: number | undefined): string[][] {
   return [[...names], ...jobs.map((job) => names.map((name) => cell(job, name, names, columns)))];
 }
 
-function cell(job: ShownJob, name: ColumnName, names: readonly ColumnName[], columns: number | undefined): string {
+function cell(job: JobJson, name: ColumnName, names: readonly ColumnName[], columns: number | undefined): string {
   switch (name) {
     case 'id':
       return escapeControls(job.id);
@@ -188,13 +203,13 @@ function cell(job: ShownJob, name: ColumnName, names: readonly ColumnName[], col
 }
 
 /** As `jobs enqueue` takes them. */
-export function argumentsText({ args, unreadable }: ShownJob): string {
-  if (args === null) return unreadable === null ? HIDDEN : UNREADABLE;
+export function argumentsText({ args, unreadable }: JobJson): string {
+  if (args === null) return unreadable === null ? REDACTED : UNREADABLE;
   return escapeControls(JSON.stringify(args));
 }
 
 /** The first line of its latest error. */
-function errorText({ errors, reason, unreadable }: ShownJob): string {
+function errorText({ errors, reason, unreadable }: JobJson): string {
   const [first = ''] = (errors[0]?.message ?? reason ?? unreadable ?? NONE).split('\n');
   return escapeControls(first);
 }
@@ -215,14 +230,14 @@ const SET = 'waiting';
  * What waits in several queues as one list: queue by queue, the next job of each first.
  * @throws InvalidRequestError.
  */
-async function waitingPage(sets: JobSets, queues: readonly string[], request: PageRequest): Promise<JobPage> {
+async function waitingPage(admin: JobAdmin, queues: readonly string[], request: PageRequest): Promise<JobPage> {
   const { offset, limit } = checkBounds(request);
   const start = request.after === undefined ? undefined : readCursor(SET, request.after);
   const from = start ? Math.max(0, queues.indexOf(start.queue)) : 0;
   const entries: JobEntry[] = [];
   let [skip, total, complete, next] = [offset, 0, true, undefined as string | undefined];
   for (const [index, queue] of queues.entries()) {
-    const list = sets.waiting(queue);
+    const list = admin.waiting(queue);
     const room = index < from || next !== undefined ? 0 : limit - entries.length;
     // The cursor of a queue that was not begun has no id.
     const after = index === from && start?.id !== NOT_BEGUN ? request.after : undefined;

@@ -1,12 +1,10 @@
 import { formatDuration } from '../../support/duration';
 import { countText, pluralize } from '../../support/text';
 import { table } from '../../support/text-table';
-import type { ListedQueue } from '../admin/queues';
-import { adoptDatabase } from '../outbox/installation';
+import { type ListedQueue, queueJson } from '../admin/queues';
 import type { ListedProcess } from '../processes/process-list';
 import type { ClassSummary } from '../stats/history';
-import { type Answer, BOTH, type JobCommand } from './command';
-import { confirmed, type Desk } from './desk';
+import { type Answer, BOTH, type CommandContext, checkQueues, confirmed, type JobCommand } from './command';
 import { shortMoment } from './list';
 
 const QUEUE = [{ name: 'QUEUE' }] as const;
@@ -19,8 +17,8 @@ export const PAUSE: JobCommand = {
   help: 'no job of this queue begins any more, in any process; they may still be enqueued',
   prepare:
     ({ operands: [queue = ''] }) =>
-    (desk) =>
-      pause(desk, queue),
+    (context) =>
+      pause(context, queue),
 };
 
 export const RESUME: JobCommand = {
@@ -31,9 +29,9 @@ export const RESUME: JobCommand = {
   help: 'jobs of this queue begin again after a pause (without QUEUE: the job processor, see above)',
   prepare:
     ({ operands: [queue = ''] }) =>
-    async (desk) => {
-      await desk.checkQueues([queue]);
-      const changed = await desk.queues.resume(queue);
+    async (context) => {
+      await checkQueues(context, [queue]);
+      const changed = await context.admin.queues.resume(queue);
       const text = changed ? `Resumed ${queue}.\n` : `${queue} is not paused.\n`;
       return { json: { queue, paused: false, changed }, text };
     },
@@ -47,14 +45,15 @@ export const CLEAR: JobCommand = {
   help: 'delete all that waits in this queue; what runs, is scheduled, failed or dead stays',
   prepare:
     ({ operands: [queue = ''], options }) =>
-    (desk) =>
-      clear(desk, queue, options.yes === true),
+    (context) =>
+      clear(context, queue, options.yes === true),
 };
 
-async function pause(desk: Desk, queue: string): Promise<Answer> {
-  await desk.checkQueues([queue]);
-  const changed = await desk.queues.pause(queue);
-  const [status] = await desk.queues.list([queue]);
+async function pause(context: CommandContext, queue: string): Promise<Answer> {
+  const { queues } = context.admin;
+  await checkQueues(context, [queue]);
+  const changed = await queues.pause(queue);
+  const [status] = await queues.list([queue]);
   const { since, by } = status?.paused ?? { since: new Date(), by: 'somebody' };
   const when = shortMoment(since.toISOString());
   return {
@@ -65,12 +64,13 @@ async function pause(desk: Desk, queue: string): Promise<Answer> {
   };
 }
 
-async function clear(desk: Desk, queue: string, yes: boolean): Promise<Answer> {
-  await desk.checkQueues([queue]);
-  const [status] = await desk.queues.list([queue]);
-  const count = (status?.waiting ?? 0) + (status?.held ?? 0) + (status?.inOutbox ?? 0);
-  if (count > 0) await confirmed(desk, yes, `delete ${pluralize(count, 'job')} that wait in ${queue}`);
-  const deleted = count === 0 ? 0 : await desk.queues.clear(queue);
+async function clear(context: CommandContext, queue: string, yes: boolean): Promise<Answer> {
+  const { queues } = context.admin;
+  await checkQueues(context, [queue]);
+  const [status] = await queues.list([queue]);
+  const count = (status?.waiting ?? 0) + (status?.blocked ?? 0) + (status?.inOutbox ?? 0);
+  if (count > 0) await confirmed(context, yes, `delete ${pluralize(count, 'job')} that wait in ${queue}`);
+  const deleted = count === 0 ? 0 : await queues.clear(queue);
   return {
     json: { queue, deleted },
     text:
@@ -94,14 +94,13 @@ interface Tally {
   readonly today: ClassSummary | undefined;
 }
 
-async function stats(desk: Desk): Promise<Answer> {
-  const sets = await desk.sets();
+async function stats({ admin, terminal }: CommandContext): Promise<Answer> {
   const [sizes, queues, processes, totals, [today]] = await Promise.all([
-    sets.sizes(),
-    desk.queues.list(await desk.queueNames()),
-    desk.processes.list(),
-    desk.history.totals(),
-    desk.history.days(1),
+    admin.sizes(),
+    admin.queues.list(await admin.queueNames()),
+    admin.processes.list(),
+    admin.history.totals(),
+    admin.history.days(1),
   ]);
   const tally = { total: totals.all, today: today?.all };
   const busy = processes.reduce((sum, one) => sum + one.busyCount, 0);
@@ -113,7 +112,7 @@ async function stats(desk: Desk): Promise<Answer> {
     `Scheduled  ${countText(sizes.scheduled)}`,
     `Dead       ${countText(sizes.dead)}`,
     '',
-    ...table([HEADING, ...queues.map(queueRow)], desk.terminal.columns),
+    ...table([HEADING, ...queues.map(queueRow)], terminal.columns),
   ];
   return {
     json: {
@@ -134,7 +133,7 @@ function busyText(processes: readonly ListedProcess[], busy: number): string {
   return `${countText(busy)} of ${countText(capacity)}, in ${pluralize(processes.length, 'job processor')}`;
 }
 
-const HEADING = ['queue', 'waiting', 'running', 'held', 'in outbox', 'latency', 'state'];
+const HEADING = ['queue', 'waiting', 'running', 'blocked', 'in outbox', 'latency', 'state'];
 
 function queueRow(queue: ListedQueue): string[] {
   const { paused } = queue;
@@ -142,26 +141,11 @@ function queueRow(queue: ListedQueue): string[] {
     queue.name,
     countText(queue.waiting),
     countText(queue.active),
-    countText(queue.held),
+    countText(queue.blocked),
     queue.inOutbox === undefined ? UNKNOWN : countText(queue.inOutbox),
     formatDuration(queue.latencyMs),
     paused ? `paused ${shortMoment(paused.since.toISOString())} by ${paused.by}` : 'open',
   ];
-}
-
-function queueJson(queue: ListedQueue): object {
-  const { name, waiting, active, held, delayed, dead, latencyMs, paused, inOutbox } = queue;
-  return {
-    name,
-    waiting,
-    active,
-    held,
-    delayed,
-    dead,
-    in_outbox: inOutbox ?? null,
-    latency_ms: latencyMs,
-    paused: paused ? { since: paused.since.toISOString(), by: paused.by } : null,
-  };
 }
 
 /** Of runs, in all and today. */
@@ -182,11 +166,9 @@ export const ADOPT: JobCommand = {
   help: 'let the jobs of a database that was copied from elsewhere run here; until then none does',
   prepare:
     ({ options }) =>
-    async (desk) => {
-      const { knex, redis, events, via } = desk.parts;
-      await confirmed(desk, options.yes === true, 'run the jobs that this database has brought along');
-      const changed = await adoptDatabase(knex, redis);
-      if (changed) events.emit('operator.adopted', { via });
+    async (context) => {
+      await confirmed(context, options.yes === true, 'run the jobs that this database has brought along');
+      const changed = await context.adopt();
       const text = changed
         ? 'Adopted: its jobs are dispatched from now on.\n'
         : 'This database belongs here already.\n';

@@ -1,19 +1,35 @@
 import { UserError } from '../../core/errors';
+import { WHOLE } from '../../core/redact';
 import { formatDuration } from '../../support/duration';
-import { countText, didYouMean, escapeControls, printableLines } from '../../support/text';
-import type { ShownError, ShownJob } from '../admin/job-json';
+import { countText, escapeControls, printableLines } from '../../support/text';
+import { type JobErrorJson, type JobJson, jobJson, type WhyRedacted } from '../admin/job-json';
+import type { SetName } from '../sets/entry';
 import { checkRef } from '../sets/query';
-import { type Answer, BOTH, type JobCommand, onlyOne } from './command';
-import type { Desk } from './desk';
+import {
+  type Answer,
+  BOTH,
+  type CommandContext,
+  checkQueues,
+  type JobCommand,
+  onlyOne,
+  rulesOf,
+  suggestion,
+} from './command';
 import { argumentsText, fullMoment } from './list';
 
-const STATE: Readonly<Record<string, string>> = {
+const STATE: Readonly<Record<SetName, string>> = {
   waiting: 'waiting',
   active: 'running',
-  held: 'held: as many of its class run as may',
+  blocked: 'blocked: as many jobs of its class run as may',
   retry: 'failed, to be retried',
   scheduled: 'scheduled',
   dead: 'dead',
+};
+const WHY_REDACTED: Readonly<Record<WhyRedacted, (name: string) => string>> = {
+  viewer: () => 'not for viewers',
+  class: (name) => `not shown: ${name} says logArguments = false`,
+  unknown: () => 'not shown: the class is unknown',
+  unreadable: () => 'cannot be read',
 };
 const LABEL_WIDTH = 12;
 
@@ -26,30 +42,34 @@ export const SHOW: JobCommand = {
   prepare: ({ operands: [id = ''], options }) => {
     const ref = { id, queue: onlyOne('queue', options.queue) };
     checkRef(ref);
-    return (desk) => show(desk, ref);
+    return (context) => show(context, ref);
   },
 };
 
-async function show(desk: Desk, ref: { readonly id: string; readonly queue: string | undefined }): Promise<Answer> {
-  await desk.checkQueues(ref.queue === undefined ? [] : [ref.queue]);
-  const { entry, ahead } = await (await desk.sets()).find(ref);
-  if (!entry) throw new UserError(await unknownJob(desk, ref.id));
-  const job = desk.view.job(entry);
-  return { json: { ...job, ahead: ahead ?? null }, text: jobText(desk, job, ahead) };
+async function show(
+  context: CommandContext,
+  ref: { readonly id: string; readonly queue: string | undefined },
+): Promise<Answer> {
+  await checkQueues(context, ref.queue === undefined ? [] : [ref.queue]);
+  const { entry, ahead } = await context.admin.find(ref);
+  if (!entry) throw new UserError(await unknownJob(context, ref.id));
+  const job = jobJson(entry, rulesOf(context), WHOLE);
+  return { json: { ...job, ahead: ahead ?? null }, text: jobText(job, ahead) };
 }
 
-function jobText(desk: Desk, job: ShownJob, ahead: number | undefined): string {
+function jobText(job: JobJson, ahead: number | undefined): string {
   const json = (value: unknown) => escapeControls(JSON.stringify(value));
+  const why = job.args_redacted && WHY_REDACTED[job.args_redacted](escapeControls(job.class ?? ''));
   const rows: [string, string | null][] = [
     ['Job', escapeControls(job.id)],
     ['Class', job.class === null ? null : escapeControls(job.class)],
     ['Queue', job.queue],
-    ['State', `${STATE[job.set] ?? job.set}${ahead ? `, behind ${countText(ahead)} others` : ''}`],
+    ['State', `${STATE[job.set]}${ahead ? `, behind ${countText(ahead)} others` : ''}`],
     [job.set === 'dead' ? 'Died' : job.set === 'retry' || job.set === 'scheduled' ? 'Runs' : 'Queued', moment(job.at)],
     ['Reason', job.reason === null ? null : escapeControls(job.reason)],
     ['Enqueued', moment(job.enqueued_at)],
     ['Failed runs', String(job.attempts)],
-    ['Arguments', job.args === null ? `(${desk.view.reasonForNone(job)})` : argumentsText(job)],
+    ['Arguments', why === null ? argumentsText(job) : `(${why})`],
     ['Tags', job.tags.length === 0 ? null : job.tags.map(escapeControls).join(', ')],
     ['Request', job.request_id === null ? null : escapeControls(job.request_id)],
     ['Attributes', job.attributes === null ? null : json(job.attributes)],
@@ -61,7 +81,7 @@ function jobText(desk: Desk, job: ShownJob, ahead: number | undefined): string {
   );
   for (const [index, error] of job.errors.entries()) {
     const which = index === 0 ? 'Latest error' : 'Before it';
-    lines.push('', `${which}${runText(error)}`, ...printableLines(error.stack).map((line) => `  ${line}`));
+    lines.push('', `${which}${runText(error)}`, ...printableLines(error.stack ?? '').map((line) => `  ${line}`));
   }
   return `${lines.join('\n')}\n`;
 }
@@ -70,28 +90,21 @@ function moment(iso: string | null): string | null {
   return iso === null ? null : fullMoment(iso);
 }
 
-function runText({ run }: ShownError): string {
+function runText({ run }: JobErrorJson): string {
   if (!run) return '';
   const took = run.duration_ms === null ? '' : `, after ${formatDuration(run.duration_ms)}`;
   return `: run ${run.attempt}, ${fullMoment(run.at)}${took}, by ${escapeControls(run.process)}`;
 }
 
 /** Jobs of each set that a mistyped id is compared with. */
-const LOOKED_AT = 500;
+const COMPARED = 500;
 
-/** The id that was probably meant. */
-async function closestId(desk: Desk, id: string): Promise<string | undefined> {
-  const sets = await desk.sets();
-  const request = { limit: LOOKED_AT, count: false };
-  const pages = await Promise.all([sets.retry, sets.dead, sets.scheduled].map((set) => set.page(request)));
-  const busy = (await desk.processes.list()).flatMap((process) => process.busy);
-  const ids = [...pages.flatMap((page) => page.entries), ...busy].map((job) => job.id);
-  return didYouMean(id, ids);
-}
-
-/** What to say of an id that is nowhere. */
-export async function unknownJob(desk: Desk, id: string): Promise<string> {
-  const near = await closestId(desk, id);
-  const meant = near === undefined ? '' : ` Did you mean ${near}?`;
-  return `There is no job ${id}: it has ended well, or was deleted, or never was.${meant}`;
+/** What to say of an id that is nowhere, with the id that was probably meant. */
+export async function unknownJob({ admin }: CommandContext, id: string): Promise<string> {
+  const request = { limit: COMPARED, count: false };
+  const sets = await Promise.all([admin.set('retry'), admin.set('dead'), admin.set('scheduled')]);
+  const pages = await Promise.all(sets.map((set) => set.page(request)));
+  const busy = (await admin.processes.list()).flatMap((process) => process.busy);
+  const known = [...pages.flatMap((page) => page.entries), ...busy].map((job) => job.id);
+  return `There is no job ${id}: it has ended well, was deleted, or never existed.${suggestion(id, known)}`;
 }

@@ -1,5 +1,6 @@
 import type { Knex } from 'knex';
 import { UserError } from '../../core/errors';
+import { snakeCase } from '../../support/snake-case';
 import { didYouMean } from '../../support/text';
 import { jobNameOf } from '../definition/job-class';
 import { CHANNEL, CRON_NOTICE } from '../outbox/table';
@@ -132,7 +133,7 @@ export async function settle(
 }
 
 /** Changes one row, and tells the processors. @returns false when there is no such row. */
-export async function change(knex: Knex, name: string, assignment: 'pause' | 'resume' | 'run'): Promise<boolean> {
+export async function change(knex: Knex, name: string, assignment: 'pause' | 'resume' | 'trigger'): Promise<boolean> {
   const { rows } = await knex.raw<{ rows: unknown[] }>(
     `with changed as (update job_cron set ${CHANGES[assignment]} where name = ? returning name)
      select pg_notify(?, ?) from changed`,
@@ -145,7 +146,7 @@ const CHANGES = {
   pause: 'paused = true',
   // A pause swallows its ticks; resuming what does not pause swallows none.
   resume: 'settled_until = case when paused then clock_timestamp() else settled_until end, paused = false',
-  run: 'run_requested_at = clock_timestamp()',
+  trigger: 'run_requested_at = clock_timestamp()',
 };
 
 /** A recurring job, for those who look. */
@@ -171,6 +172,11 @@ export interface CronListing {
   readonly caughtUp: number;
 }
 
+/** A recurring job as programs read it, from the commands and from the pages. */
+export function cronJson(listed: CronListing): object {
+  return snakeCase(listed) as object;
+}
+
 /** Recurring jobs, seen and steered from whatever process: it needs Postgres alone. The processors follow at once. */
 export class CronTable {
   /** @param audit where its changes are told. Default: nowhere. */
@@ -189,8 +195,8 @@ export class CronTable {
    * alive that knows it) comes to it is asking once.
    * @throws UserError for an unknown name.
    */
-  async runNow(name: string): Promise<void> {
-    await this.change(name, 'run');
+  async trigger(name: string): Promise<void> {
+    await this.change(name, 'trigger');
   }
 
   /** Its ticks are swallowed from now on. @throws UserError for an unknown name. */
@@ -209,12 +215,12 @@ export class CronTable {
     this.tell('forget', name);
   }
 
-  private async change(name: string, what: 'pause' | 'resume' | 'run'): Promise<void> {
+  private async change(name: string, what: 'pause' | 'resume' | 'trigger'): Promise<void> {
     if (!(await change(this.knex, name, what))) throw await this.unknown(name);
     this.tell(what, name);
   }
 
-  private tell(action: 'pause' | 'resume' | 'run' | 'forget', name: string): void {
+  private tell(action: 'pause' | 'resume' | 'trigger' | 'forget', name: string): void {
     this.audit?.events.emit('operator.cron', { action, name, via: this.audit.via });
   }
 

@@ -179,10 +179,10 @@ export class QueueCapacity {
     return eased;
   }
 
-  private isFull({ waiting, held }: QueueStatus): boolean {
+  private isFull({ waiting, blocked }: QueueStatus): boolean {
     const { mostWaiting } = this;
-    if (this.short) return waiting + held >= Math.min(FEW, mostWaiting);
-    return waiting >= mostWaiting || held >= mostWaiting * HELD_FACTOR;
+    if (this.short) return waiting + blocked >= Math.min(FEW, mostWaiting);
+    return waiting >= mostWaiting || blocked >= mostWaiting * HELD_FACTOR;
   }
 }
 

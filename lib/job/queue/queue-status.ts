@@ -55,7 +55,7 @@ export interface QueueStatus {
   readonly waiting: number;
   readonly active: number;
   /** Jobs set aside while as many of their class run as may; they go first when there is a place. */
-  readonly held: number;
+  readonly blocked: number;
   /** Retries that are not due yet, and what plain producers delayed. */
   readonly delayed: number;
   readonly dead: number;
@@ -96,13 +96,13 @@ export async function readQueues(client: RedisClient, names: readonly string[]):
   const now = Number(reply.at(-1));
   return names.map((name, index) => {
     const fields = reply.slice(index * FIELDS, (index + 1) * FIELDS);
-    const [waiting = 0, active = 0, held = 0, delayed = 0, dead = 0] = fields.slice(0, 5).map(Number);
+    const [waiting = 0, active = 0, blocked = 0, delayed = 0, dead = 0] = fields.slice(0, 5).map(Number);
     const [paused = '', next = ''] = fields.slice(5).map(String);
     return {
       name,
       waiting,
       active,
-      held,
+      blocked,
       delayed,
       dead,
       latencyMs: latencyOf(next, now),

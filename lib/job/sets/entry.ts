@@ -11,8 +11,8 @@ import {
   roadTraces,
 } from '../record/record';
 
-/** Where a job may be. `held`: it waits for its class's limit. */
-export type SetName = 'waiting' | 'active' | 'held' | 'retry' | 'scheduled' | 'dead';
+/** Where a job may be. `blocked`: it waits for its class's limit. */
+export type SetName = 'waiting' | 'active' | 'blocked' | 'retry' | 'scheduled' | 'dead';
 
 export interface JobError {
   /** With the error's name, and the messages of what caused it. */

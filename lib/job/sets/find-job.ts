@@ -9,15 +9,15 @@ import { describeJob, describeRow, isRetrying, type JobEntry, type SetName } fro
 import { findRow } from './outbox-rows';
 import { checkRef, InvalidRequestError, type JobRef, type SetSources } from './query';
 
-/** Where a job is. `unknown`: it has ended well, or was deleted, or never was. */
+/** Where a job is. `gone`: it has ended well, or was deleted, or never was. */
 export interface FoundPlace {
-  readonly place: SetName | 'unknown';
+  readonly place: SetName | 'gone';
   readonly entry: JobEntry | undefined;
   /** How many come before it in its queue, while it waits there. */
   readonly ahead: number | undefined;
 }
 
-const UNKNOWN: FoundPlace = { place: 'unknown', entry: undefined, ahead: undefined };
+const GONE: FoundPlace = { place: 'gone', entry: undefined, ahead: undefined };
 
 /**
  * @throws InvalidRequestError for what cannot be an id, and for an id that several queues know when none is named.
@@ -35,7 +35,7 @@ export async function findJob(
     sightings.filter((seen) => seen.place !== 'nowhere'),
   );
   if (sighting) return describeSighting(id, sighting);
-  if (!row || (queue !== undefined && row.queue !== queue)) return UNKNOWN;
+  if (!row || (queue !== undefined && row.queue !== queue)) return GONE;
   // Due, and about to be copied to Redis; or Redis has lost it, and the reconciler has yet to notice.
   const set = row.isDue ? 'waiting' : 'scheduled';
   const at = new Date(row.at / 1000);
@@ -45,7 +45,7 @@ export async function findJob(
 function describeSighting(id: string, { place, queue, score, text, progress }: Sighting): FoundPlace {
   const set: SetName | undefined =
     place === 'delayed' ? (isRetrying(text) ? 'retry' : 'scheduled') : place === 'nowhere' ? undefined : place;
-  if (!set) return UNKNOWN;
+  if (!set) return GONE;
   const at = place === 'dead' || place === 'delayed' ? new Date(score) : undefined;
   const entry = describeJob({ id, queue, set, at, text, progress });
   return { place: set, entry, ahead: place === 'waiting' ? score : undefined };
@@ -61,7 +61,7 @@ function onlyOne(id: string, sightings: readonly Sighting[]): Sighting | undefin
 export interface Sighting {
   readonly queue: string;
   /** `nowhere`: it has a record only. */
-  readonly place: 'dead' | 'delayed' | 'active' | 'held' | 'waiting' | 'nowhere';
+  readonly place: 'dead' | 'delayed' | 'active' | 'blocked' | 'waiting' | 'nowhere';
   /** Of `dead` and `delayed`, ms since 1970; of `waiting` how many come before it. */
   readonly score: number;
   readonly text: string | undefined;
@@ -83,7 +83,7 @@ for q, p in ipairs(KEYS) do
     if its then place, score = set, its end
   end
   if not place and call('lpos', p..'active', id) then place = 'active' end
-  if not place and class and call('lpos', p..'held:'..class, id) then place = 'held' end
+  if not place and class and call('lpos', p..'held:'..class, id) then place = 'blocked' end
   local at = not place and call('lpos', p..'waiting', id, 'rank', -1)
   if at then place, score = 'waiting', call('llen', p..'waiting') - 1 - at end
   if place or text then
@@ -122,7 +122,7 @@ export interface LivingJobsSources {
 }
 
 /**
- * Which of these jobs may run again: those that wait, run, are held, scheduled or to be retried, and the dead ones, which
+ * Which of these jobs may run again: those that wait, run, are blocked, scheduled or to be retried, and the dead ones, which
  * an operator may retry. @throws when Postgres or Redis does not answer.
  */
 export async function livingJobs(

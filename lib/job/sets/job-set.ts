@@ -11,10 +11,10 @@ import {
   checkRef,
   checkSort,
   InvalidRequestError,
+  type JobAction,
   type JobFilter,
   type JobPage,
   type JobRef,
-  type OperatorAction,
   type Outlines,
   type PageRequest,
   type Selection,
@@ -114,7 +114,7 @@ export abstract class JobSet {
 }
 
 /** To the tail of the queue; attempts stay counted. */
-export function toQueue(action: OperatorAction): Transition {
+export function toQueue(action: JobAction): Transition {
   return { action, to: 'queue', prepare: async (jobs) => jobs.map((job) => rewritten(job.text, queuedRecord)) };
 }
 

@@ -9,7 +9,7 @@ import {
   type CheckedFilter,
   type CheckedRef,
   InvalidRequestError,
-  type OperatorAction,
+  type JobAction,
   type SetSources,
 } from './query';
 import type { RedisSet } from './redis-set';
@@ -137,7 +137,7 @@ function* batches(jobs: readonly MovedJob[]): Generator<MovedJob[]> {
 const TRIES = 3;
 
 export interface Transition {
-  readonly action: OperatorAction;
+  readonly action: JobAction;
   readonly to: MoveTo;
   /** When it is due, ms since 1970; of `delay`. */
   readonly at?: number;

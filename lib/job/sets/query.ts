@@ -215,7 +215,7 @@ export interface SetSources extends Auditor {
 }
 
 /** What operators do with jobs. */
-export type OperatorAction = 'retry' | 'run' | 'reschedule' | 'kill' | 'delete';
+export type JobAction = 'retry' | 'promote' | 'reschedule' | 'kill' | 'delete';
 
 /** A position as a text that fits into a URL. It is of one set only. */
 export function writeCursor(set: string, { score, queue, id }: ScanPosition): string {

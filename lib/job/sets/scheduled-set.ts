@@ -41,7 +41,7 @@ import { RedisSet } from './redis-set';
 import { countWalk, sizeOfSet, walkPage } from './scan';
 import type { ScanPosition } from './scan-script';
 
-const RUN = toQueue('run');
+const PROMOTE = toQueue('promote');
 const EARLIEST_MS = Date.UTC(0, 0);
 const LATEST_MS = Date.UTC(9999, 11);
 
@@ -98,12 +98,12 @@ export class ScheduledSet extends JobSet {
   }
 
   /** At once: to the tail of its queue. */
-  run(ref: JobRef): Promise<boolean> {
-    return this.one(RUN, ref);
+  promote(ref: JobRef): Promise<boolean> {
+    return this.one(PROMOTE, ref);
   }
 
-  runMany(selection: Selection, options?: BulkOptions): Promise<BulkResult> {
-    return this.many(RUN, selection, options);
+  promoteMany(selection: Selection, options?: BulkOptions): Promise<BulkResult> {
+    return this.many(PROMOTE, selection, options);
   }
 
   /** @param at a moment that has passed stands for now. */

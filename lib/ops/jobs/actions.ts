@@ -1,21 +1,12 @@
 import type { JobSet } from '../../job/sets/job-set';
-import type { Selection } from '../../job/sets/query';
+import type { JobAction, Selection } from '../../job/sets/query';
 import { assertOperator } from '../auth/access';
 import { attempt } from '../ui/attempt';
 import type { OpsContext } from '../ui/context';
 import { NumberFormatter } from '../ui/format';
 import { localizedProblem } from '../ui/shell';
 import { readRef } from './job-view';
-import {
-  type ActName,
-  actNames,
-  type Filters,
-  filtersOf,
-  isHarmless,
-  jobFilter,
-  readFilters,
-  type SetPage,
-} from './list-query';
+import { type Filters, filtersOf, isHarmless, jobFilter, readFilters, type SetPage } from './list-query';
 import { actOnce, backOf, type JobPageContext, pathWith, type RouteModule, showPage } from './pages';
 
 /** From so many jobs on the number must be typed. */
@@ -29,7 +20,7 @@ type Wrong = 'count' | 'more' | 'at' | undefined;
 
 interface Question {
   /** null: whichever the set offers. */
-  readonly act: ActName | null;
+  readonly action: JobAction | null;
   readonly chosen: JobSelection;
   readonly back: string;
   readonly wrong: Wrong;
@@ -45,17 +36,17 @@ export function actionRoutes(page: SetPage): RouteModule {
       assertOperator(ctx);
       const fields = new URLSearchParams(ctx.querystring);
       const chosen = readChosen(fields, page);
-      const act = fields.has('act') ? readAct(fields, page) : null;
-      await ask(site, ctx, page, { act, chosen, back: backTo(ctx, path), wrong: undefined, at: '' });
+      const action = fields.has('act') ? readAction(fields, page) : null;
+      await ask(site, ctx, page, { action, chosen, back: backTo(ctx, path), wrong: undefined, at: '' });
     });
 
     site.router.post(`${path}/act`, attempt(site, attemptOn(page)), async (ctx) => {
       const { form } = ctx.state;
-      const act = readAct(form, page);
+      const action = readAction(form, page);
       const chosen = readChosen(form, page);
       const back = backOf(ctx, path);
-      const question = { act, chosen, back, wrong: undefined, at: form.get('at') ?? '' };
-      const plain = isHarmless(act) && chosen.refs !== undefined;
+      const question = { action, chosen, back, wrong: undefined, at: form.get('at') ?? '' };
+      const plain = isHarmless(action) && chosen.refs !== undefined;
       if (!plain && form.get('confirmed') !== '1') return ask(site, ctx, page, question);
       const wrong = plain ? undefined : await whatIsWrong(site, ctx, page, question);
       // From the question that offers several acts: what is to be typed is asked for now.
@@ -69,26 +60,25 @@ export function actionRoutes(page: SetPage): RouteModule {
 /** Jobs that are ticked, or as many as the question told; without either the form leads to the question. */
 function attemptOn(page: SetPage) {
   return ({ state: { form } }: OpsContext) => {
-    const act = readAct(form, page);
+    const action = readAction(form, page);
     const { refs } = readChosen(form, page);
-    const plain = isHarmless(act) && refs !== undefined;
+    const plain = isHarmless(action) && refs !== undefined;
     if (!plain && form.get('confirmed') !== '1') return undefined;
-    return { command: `${act} jobs`, of: page.set, count: refs?.length ?? Number(form.get('expected')) } as const;
+    return { command: `${action} jobs`, of: page.name, count: refs?.length ?? Number(form.get('expected')) } as const;
   };
 }
 
-async function move(site: JobPageContext, ctx: OpsContext, page: SetPage, { act, chosen, at }: Question) {
+async function move(site: JobPageContext, ctx: OpsContext, page: SetPage, { action, chosen, at }: Question) {
   const { selection } = chosen;
   const asked = 'ids' in selection ? selection.ids.length : Number(ctx.state.form.get('expected'));
-  const moving = act === null ? undefined : page.acts[act];
-  if (!act || !moving) throw localizedProblem(400, 'badAct');
+  if (!action) throw localizedProblem(400, 'badAct');
   const options = {
     at: momentOf(at) ?? new Date(),
     signal: AbortSignal.timeout(LONGEST_MS),
     ...('filter' in selection && { limit: asked }),
   };
-  const { moved, complete } = await moving(await site.desk.sets(ctx), selection, options);
-  return { what: act, moved, asked, complete: complete || moved >= asked };
+  const { moved, complete } = await site.admin(ctx).act(action, page.name, selection, options);
+  return { what: action, moved, asked, complete: complete || moved >= asked };
 }
 
 /** Compares what was typed with what there is now. */
@@ -96,51 +86,51 @@ async function whatIsWrong(
   site: JobPageContext,
   ctx: OpsContext,
   page: SetPage,
-  { act, chosen, at }: Question,
+  { action, chosen, at }: Question,
 ): Promise<Wrong> {
   const { form } = ctx.state;
-  if (act === 'reschedule' && !momentOf(at)) return 'at';
+  if (action === 'reschedule' && !momentOf(at)) return 'at';
   const expected = Number(form.get('expected'));
   if (!Number.isSafeInteger(expected) || expected < 1) throw localizedProblem(422, 'stale');
-  if (isTyped(act, expected) && form.get('count')?.trim() !== String(expected)) return 'count';
+  if (isTyped(action, expected) && form.get('count')?.trim() !== String(expected)) return 'count';
   const { selection } = chosen;
   if ('ids' in selection) return undefined;
-  const count = await (await site.desk.sets(ctx))[page.set].count(selection.filter);
+  const count = await (await site.admin(ctx).set(page.name)).count(selection.filter);
   return count > expected ? 'more' : undefined;
 }
 
 async function ask(site: JobPageContext, ctx: OpsContext, page: SetPage, question: Question): Promise<void> {
   const { t } = ctx.state;
-  const { act, chosen, wrong, at } = question;
-  const set: JobSet = (await site.desk.sets(ctx))[page.set];
-  const doomed: Tally = await tally(set, chosen);
-  const { count } = doomed;
+  const { action, chosen, wrong, at } = question;
+  const set: JobSet = await site.admin(ctx).set(page.name);
+  const selected: Tally = await tally(set, chosen);
+  const { count } = selected;
   if (count === 0) throw localizedProblem(409, 'jobsGone');
   if (wrong) ctx.status = 422;
   const n = new NumberFormatter(ctx.state.locale).count(count);
-  const offered = act === null ? actNames(page).filter((name) => name !== 'reschedule') : [act];
+  const offered = action === null ? page.actions.filter((name) => name !== 'reschedule') : [action];
   await showPage(site, ctx, 'confirm', {
-    title: t(`jobs.confirm.${act ?? 'all'}.question`, { count, what: t(`jobs.${page.name}.some`, { count, n }) }),
+    title: t(`jobs.confirm.${action ?? 'all'}.question`, { count, what: t(`jobs.${page.name}.some`, { count, n }) }),
     ...question,
     page,
-    doomed,
+    selected,
     offered,
-    typed: isTyped(act, count),
-    action: `/ops/jobs/${page.name}/act`,
+    typed: isTyped(action, count),
+    target: `/ops/jobs/${page.name}/act`,
     at: at || inAnHour(),
     rescheduleHref: pathWith(ctx, { act: 'reschedule' }),
   });
 }
 
 /** What destroys many jobs is confirmed by their number; a retry costs nothing. */
-function isTyped(act: ActName | null, count: number): boolean {
-  return (act === 'delete' || act === 'kill') && count > TYPED_ABOVE;
+function isTyped(action: JobAction | null, count: number): boolean {
+  return (action === 'delete' || action === 'kill') && count > TYPED_ABOVE;
 }
 
-function readAct(fields: URLSearchParams, page: SetPage): ActName {
-  const act = actNames(page).find((name) => name === fields.get('act'));
-  if (!act) throw localizedProblem(400, 'badAct');
-  return act;
+function readAction(fields: URLSearchParams, page: SetPage): JobAction {
+  const action = page.actions.find((name) => name === fields.get('act'));
+  if (!action) throw localizedProblem(400, 'badAct');
+  return action;
 }
 
 /** As a field for date and time gives it, in UTC. */

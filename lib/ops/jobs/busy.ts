@@ -1,7 +1,8 @@
+import { busyJobJson, processJson } from '../../job/admin/job-json';
 import type { BusyJob, ListedProcess } from '../../job/processes/process-list';
 import type { OpsContext } from '../ui/context';
 import { jobPath, TimeFormatter } from '../ui/format';
-import { type ShownJob, showJob, showValues } from './job-view';
+import { type JobView, pageJson, showJob, showValues } from './job-view';
 import { type Patch, watch } from './list';
 import { type JobPageContext, type RouteModule, showPage } from './pages';
 
@@ -14,7 +15,7 @@ interface BusyRow extends BusyJob {
   readonly host: string;
   readonly pid: number;
   /** undefined: it has ended meanwhile. */
-  readonly job: ShownJob | undefined;
+  readonly job: JobView | undefined;
   /** What it noted last, as a text, and as a share from 0 to 1 where it is one. */
   readonly progress: string | null;
   readonly share: number | null;
@@ -25,7 +26,7 @@ export const busyRoutes: RouteModule = (site) => {
   const { router } = site;
 
   router.get(PATH, async (ctx) => {
-    const processes = await site.desk.processes.list();
+    const processes = await site.admin(ctx).processes.list();
     const rows = await busyRows(site, ctx, processes);
     const locals = {
       title: ctx.state.t('jobs.busy.title'),
@@ -35,14 +36,14 @@ export const busyRoutes: RouteModule = (site) => {
       taken: processes.reduce((sum, process) => sum + process.busyCount, 0),
       live: `${PATH}/events?seen=${encodeURIComponent(rows.map(({ id }) => id).join())}`,
     };
-    await showPage(site, ctx, 'busy', locals, { processes, jobs: rows });
+    await showPage(site, ctx, 'busy', locals, { processes: processes.map(processJson), jobs: rows.map(busyRowJson) });
   });
 
   router.get(`${PATH}/events`, (ctx) => {
     const { t } = ctx.state;
     const seen = new Set(String(ctx.query.seen ?? '').split(','));
     watch(site, ctx, async (stream) => {
-      const rows = await busyRows(site, ctx, await site.desk.processes.list());
+      const rows = await busyRows(site, ctx, await site.admin(ctx).processes.list());
       const time = new TimeFormatter(t, new Date());
       const patches: Patch[] = rows.map(({ id, progress, share, startedAt }) => {
         const texts = { progress: progress ?? '–', for: time.span(Date.now() - startedAt) };
@@ -65,12 +66,12 @@ async function busyRows(
   processes: readonly ListedProcess[],
 ): Promise<BusyRow[]> {
   const rules = site.classes.rulesFor(ctx);
-  const sets = await site.desk.sets(ctx);
+  const admin = site.admin(ctx);
   const jobs = processes.flatMap((process) => process.busy.map((job) => ({ process, job })));
   jobs.sort((a, b) => a.job.startedAt - b.job.startedAt);
   return Promise.all(
     jobs.map(async ({ process: { host, pid }, job }, index) => {
-      const found = index < LOOKED_UP ? await sets.find(job).catch(() => undefined) : undefined;
+      const found = index < LOOKED_UP ? await admin.find(job).catch(() => undefined) : undefined;
       const entry = found?.place === 'active' ? found.entry : undefined;
       const value = entry?.progress;
       const share = typeof value === 'number' && value >= 0 && value <= 1 ? value : null;
@@ -85,6 +86,11 @@ async function busyRows(
       };
     }),
   );
+}
+
+/** As programs read it: what its process tells, and what its record says. */
+function busyRowJson({ job, progress, share, href, ...row }: BusyRow): object {
+  return { ...busyJobJson(row, row), href, progress, share, job: job ? pageJson(job) : null };
 }
 
 function progressText(value: unknown, share: number | null, rules: Parameters<typeof showValues>[1]): string | null {

@@ -29,15 +29,17 @@ export class JobCounts {
     const names = knownQueues(client, configured);
     const sizeOf = async (set: 'retry' | 'scheduled' | 'dead') =>
       sizeOfSet(set, { redis: client, knex, queues: await names });
-    const [queues, busy, scheduled, retries, dead, cron] = await Promise.all([
-      known(names.then((all) => readQueues(client, all)).then((all) => sum(all.map((one) => one.waiting + one.held)))),
+    const [queues, busy, scheduled, retry, dead, cron] = await Promise.all([
+      known(
+        names.then((all) => readQueues(client, all)).then((all) => sum(all.map((one) => one.waiting + one.blocked))),
+      ),
       known(new ProcessList(client).list().then((all) => sum(all.map((one) => one.busyCount)))),
       known(sizeOf('scheduled')),
       known(sizeOf('retry')),
       known(sizeOf('dead')),
       known(countCrons(knex)),
     ]);
-    return { queues, busy, scheduled, retries, dead, cron };
+    return { queues, busy, scheduled, retry, dead, cron };
   }
 }
 

@@ -1,9 +1,11 @@
 import { WHOLE } from '../../core/redact';
-import type { JobSets } from '../../job/admin/job-admin';
+import type { JobAdmin } from '../../job/admin/job-admin';
+import { busyJobJson } from '../../job/admin/job-json';
 import type { BusyJob, ProcessInfo } from '../../job/processes/process-list';
 import type { JobEntry } from '../../job/sets/entry';
 import type { FoundPlace } from '../../job/sets/find-job';
 import { isRef } from '../../job/sets/query';
+import { snakeCase } from '../../support/snake-case';
 import { assertOperator } from '../auth/access';
 import { DELIVERIES } from '../mail/deliveries';
 import { MAILS_SHOWN, mailsOf } from '../mail/job-mails';
@@ -11,9 +13,9 @@ import { attempt } from '../ui/attempt';
 import type { OpsContext } from '../ui/context';
 import type { IconName } from '../ui/layout';
 import { localizedProblem } from '../ui/shell';
-import { type ShownFailure, type ShownJob, showFailures, showJob, showValues } from './job-view';
+import { type JobView, pageJson, type ShownFailure, showFailures, showJob, showValues } from './job-view';
 import { watch } from './list';
-import { actNames, SET_PAGES } from './list-query';
+import { SET_PAGES } from './list-query';
 import { actOnce, type JobPageContext, type RouteModule, showPage } from './pages';
 
 const PATH = '/ops/jobs/job/:queue/:id';
@@ -28,7 +30,7 @@ export const jobPageRoutes: RouteModule = (site) => {
     const { t } = ctx.state;
     const seen = String(ctx.query.seen ?? '');
     watch(site, ctx, async (stream) => {
-      const state = stateOf(await find(await site.desk.sets(ctx), ctx));
+      const state = stateOf(await find(site, ctx));
       if (state !== seen) stream.sendWhenNew('news', { text: t('jobs.job.moved') });
     });
   });
@@ -36,7 +38,7 @@ export const jobPageRoutes: RouteModule = (site) => {
   router.get(`${PATH}/delete`, async (ctx) => {
     assertOperator(ctx);
     const { t } = ctx.state;
-    const { entry, place } = await find(await site.desk.sets(ctx), ctx);
+    const { entry, place } = await find(site, ctx);
     if (!entry || place !== 'waiting') throw localizedProblem(409, 'jobsGone');
     const job = showJob(entry, site.classes.rulesFor(ctx));
     await showPage(site, ctx, 'delete-waiting', {
@@ -51,21 +53,20 @@ export const jobPageRoutes: RouteModule = (site) => {
     const ref = refOf(ctx);
     const back = `/ops/jobs/queues/${encodeURIComponent(ref.queue)}`;
     await actOnce(site, ctx, back, async () => {
-      const deleted = await (await site.desk.sets(ctx)).waiting(ref.queue).delete(ref);
-      return { what: 'delete', moved: deleted ? 1 : 0, asked: 1, complete: true };
+      return { what: 'delete', asked: 1, ...(await site.admin(ctx).act('delete', 'waiting', ref)) };
     });
   });
 };
 
 async function showJobPage(site: JobPageContext, ctx: OpsContext): Promise<void> {
-  const place = await find(await site.desk.sets(ctx), ctx);
+  const place = await find(site, ctx);
   const { entry } = place;
   if (!entry) return showGone(site, ctx);
   const rules = site.classes.rulesFor(ctx);
   const job = showJob(entry, rules, WHOLE);
   const failures = showFailures(entry, rules);
-  const running = place.place === 'active' ? await whereItRuns(site, job) : undefined;
-  const page = SET_PAGES.find(({ set }) => set === place.place);
+  const running = place.place === 'active' ? await whereItRuns(site.admin(ctx), job) : undefined;
+  const page = SET_PAGES.find(({ name }) => name === place.place);
   const limit = site.classes.get(job.class ?? '')?.retry.limit;
   const { locale, attributes } = entry.context;
   const shown = {
@@ -90,7 +91,7 @@ async function showJobPage(site: JobPageContext, ctx: OpsContext): Promise<void>
     title: job.class ?? ctx.state.t('jobs.unnamed'),
     ...shown,
     page,
-    acts: page ? actNames(page) : [],
+    acts: page ? page.actions : [],
     runs: limit === undefined || !Number.isFinite(limit) ? null : limit + 1,
     everything: rules.everything,
     mailsShown: MAILS_SHOWN,
@@ -98,7 +99,13 @@ async function showJobPage(site: JobPageContext, ctx: OpsContext): Promise<void>
     current: page?.name ?? (place.place === 'active' ? 'busy' : 'queues'),
     live: `${ctx.path}/events?seen=${stateOf(place)}`,
   };
-  await showPage(site, ctx, 'job', locals, shown);
+  await showPage(site, ctx, 'job', locals, {
+    ...pageJson(job),
+    ahead: shown.ahead,
+    running: running ? busyJobJson(running.job, running.process) : null,
+    raw: shown.raw,
+    mails: snakeCase(shown.mails ?? null),
+  });
 }
 
 async function showGone(site: JobPageContext, ctx: OpsContext): Promise<void> {
@@ -112,12 +119,12 @@ async function showGone(site: JobPageContext, ctx: OpsContext): Promise<void> {
   });
 }
 
-function find(sets: JobSets, ctx: OpsContext): Promise<FoundPlace> {
-  return sets.find(refOf(ctx));
+function find(site: JobPageContext, ctx: OpsContext): Promise<FoundPlace> {
+  return site.admin(ctx).find(refOf(ctx));
 }
 
-async function whereItRuns({ desk }: JobPageContext, { id, queue }: ShownJob): Promise<RunningAt | undefined> {
-  for (const process of await desk.processes.list()) {
+async function whereItRuns({ processes }: JobAdmin, { id, queue }: JobView): Promise<RunningAt | undefined> {
+  for (const process of await processes.list()) {
     const job = process.busy.find((one) => one.id === id && one.queue === queue);
     if (job) return { process, job };
   }
@@ -160,7 +167,7 @@ export interface RunningAt {
 }
 
 export interface TimelineParts {
-  readonly job: ShownJob;
+  readonly job: JobView;
   readonly failures: readonly ShownFailure[];
   readonly place: FoundPlace;
   readonly running: RunningAt | undefined;
@@ -196,8 +203,8 @@ function latest({ job, place, failures, running }: TimelineParts): JobEvent[] {
       return event('due', 'unknown', 'more');
     case 'waiting':
       return event('waiting', 'unknown', 'more', job.at, { count: place.ahead ?? 0, queue: job.queue });
-    case 'held':
-      return event('held', 'unknown', 'more');
+    case 'blocked':
+      return event('blocked', 'unknown', 'more');
     case 'active': {
       const { host, pid } = running?.process ?? {};
       const at = running ? new Date(running.job.startedAt) : null;
@@ -208,7 +215,7 @@ function latest({ job, place, failures, running }: TimelineParts): JobEvent[] {
   }
 }
 
-function failed(job: ShownJob, failure: ShownFailure, index: number): JobEvent {
+function failed(job: JobView, failure: ShownFailure, index: number): JobEvent {
   const { run } = failure;
   const died = index === 0 && job.set === 'dead' && !job.killed;
   return {
@@ -226,6 +233,6 @@ function failed(job: ShownJob, failure: ShownFailure, index: number): JobEvent {
   };
 }
 
-function attemptOf(job: ShownJob, failures: readonly ShownFailure[], index: number): number {
+function attemptOf(job: JobView, failures: readonly ShownFailure[], index: number): number {
   return failures[index]?.run?.attempt ?? job.attempts - index;
 }

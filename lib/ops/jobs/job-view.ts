@@ -1,15 +1,16 @@
 import path from 'node:path';
 import type { JsonValue } from '../../core/execution-context';
 import { HIDDEN, type ShownLengths } from '../../core/redact';
+import { CAUSE, type JobJson, type JobJsonRules, jobJson, nameAndMessage } from '../../job/admin/job-json';
 import { dollarKey } from '../../job/record/arguments';
 import { type JobEntry, type JobError, KILLED } from '../../job/sets/entry';
 import { isRef, type JobRef } from '../../job/sets/query';
 import { escapeControls } from '../../support/text';
-import type { ShowRules } from '../ui/context';
 import { jobPath } from '../ui/format';
 
-/** A job as pages and JSON show it: what is to be hidden is not in it. */
-export interface ShownJob {
+/** A job as pages show it: what programs read of it, and what pages add. */
+export interface JobView {
+  readonly json: JobJson;
   readonly id: string;
   readonly queue: string;
   readonly set: JobEntry['set'];
@@ -28,9 +29,9 @@ export interface ShownJob {
   readonly args: readonly ShownArgument[] | null;
   /** As many as fit into a line. */
   readonly argsLine: readonly ShownArgument[] | null;
-  readonly argsHidden: 'viewer' | 'class' | 'unknown' | 'unreadable' | null;
+  readonly argsHidden: JobJson['args_redacted'];
   /** The latest; null when there is none. */
-  readonly error: ShownError | null;
+  readonly error: ReturnType<typeof nameAndMessage> | null;
   readonly killed: boolean;
   readonly tags: readonly string[];
   readonly requestId: string | null;
@@ -47,11 +48,12 @@ export interface ShownFailure {
 }
 
 /** @param lengths how much of each argument is shown. Default: as much as belongs into a line. */
-export function showJob(entry: JobEntry, rules: ShowRules, lengths?: ShownLengths): ShownJob {
+export function showJob(entry: JobEntry, rules: JobJsonRules, lengths?: ShownLengths): JobView {
   const { id, queue, set, attempts, tags } = entry;
-  const argsHidden = whyHidden(entry, rules);
-  const args = argsHidden === null ? shownArguments(rules.filter.filter(entry.args, lengths)) : null;
+  const json = jobJson(entry, rules, lengths);
+  const args = json.args && shownArguments(json.args);
   return {
+    json,
     id,
     queue,
     set,
@@ -63,7 +65,7 @@ export function showJob(entry: JobEntry, rules: ShowRules, lengths?: ShownLength
     attempts,
     args,
     argsLine: args && argumentLine(args),
-    argsHidden,
+    argsHidden: json.args_redacted,
     error: latestError(entry, rules),
     killed: entry.reason === KILLED,
     tags,
@@ -71,8 +73,13 @@ export function showJob(entry: JobEntry, rules: ShowRules, lengths?: ShownLength
   };
 }
 
+/** The job as programs read it from the pages: where its page is, besides. */
+export function pageJson({ json, href }: JobView): JobJson & { readonly href: string } {
+  return { ...json, href };
+}
+
 /** The newest first. */
-export function showFailures({ errors }: JobEntry, { everything }: ShowRules): ShownFailure[] {
+export function showFailures({ errors }: JobEntry, { everything }: JobJsonRules): ShownFailure[] {
   return errors.map(({ message, stack, run }) => {
     const named = nameAndMessage(message);
     const frames = stackLines(stack).filter((line) => everything || line.kind !== 'cause');
@@ -89,10 +96,10 @@ export function showFailures({ errors }: JobEntry, { everything }: ShowRules): S
 /** What else the app has attached, by name, with what its filters name hidden; null where one may not see it. */
 export function showValues(
   value: unknown,
-  { everything, filter }: ShowRules,
+  { everything, redactor }: JobJsonRules,
   lengths?: ShownLengths,
 ): readonly ShownArgument[] | null {
-  return everything ? shownArguments(filter.filter([value as JsonValue], lengths)) : null;
+  return everything ? shownArguments(redactor.filter([value as JsonValue], lengths)) : null;
 }
 
 /** From the forms of lists; undefined for what is none. */
@@ -102,15 +109,7 @@ export function readRef(text: string): Exclude<JobRef, string> | undefined {
   return isRef(ref) ? ref : undefined;
 }
 
-function whyHidden(entry: JobEntry, { everything, classOf }: ShowRules): ShownJob['argsHidden'] {
-  if (!everything) return 'viewer';
-  if (entry.unreadable !== undefined) return 'unreadable';
-  const jobClass = classOf(entry.class ?? '');
-  if (!jobClass) return 'unknown';
-  return jobClass.logArguments === false ? 'class' : null;
-}
-
-function latestError({ errors, reason, unreadable }: JobEntry, { everything }: ShowRules): ShownError | null {
+function latestError({ errors, reason, unreadable }: JobEntry, { everything }: JobJsonRules): JobView['error'] {
   const text = errors[0]?.message ?? (reason === KILLED ? undefined : reason) ?? unreadable;
   if (text === undefined) return null;
   const { name, message } = nameAndMessage(text);
@@ -192,23 +191,8 @@ export interface StackLine {
   readonly kind: 'own' | 'library' | 'cause';
 }
 
-export interface ShownError {
-  /** Such as `TypeError`; '' where it has none. */
-  readonly name: string;
-  readonly message: string;
-}
-
-const NAMED = /^([A-Za-z_$][\w$.]*)(?:: |$)/;
-const CAUSE = 'Caused by: ';
 /** Shown in a row before one asks for more. */
 const LIBRARY_FRAMES = 2;
-
-/** @param text of the error without its frames; what its causes say is left out. */
-export function nameAndMessage(text: string): ShownError {
-  const own = text.split(`\n${CAUSE}`, 1)[0] ?? '';
-  const name = NAMED.exec(own)?.[1] ?? '';
-  return { name, message: name === '' ? own : own.slice(name.length).replace(/^: /, '') };
-}
 
 /** The frames, and the causes between them. @param stack as the record has it. */
 export function stackLines(stack: string): StackLine[] {

@@ -1,14 +1,5 @@
-import type { JobSets } from '../../job/admin/job-admin';
-import {
-  type BulkOptions,
-  type BulkResult,
-  checkQueue,
-  type JobFilter,
-  type Selection,
-  SORT_KEYS,
-  type Sort,
-  type SortKey,
-} from '../../job/sets/query';
+import { actionsOn, type ListedSet } from '../../job/admin/job-admin';
+import { checkQueue, type JobAction, type JobFilter, SORT_KEYS, type Sort, type SortKey } from '../../job/sets/query';
 import type { OpsContext } from '../ui/context';
 import { localizedProblem } from '../ui/shell';
 
@@ -47,8 +38,8 @@ function readText(name: string, value: unknown): string {
 }
 
 /** What may be asked of the list of a set: only jobs that have failed have errors, and the dead have died of their failure. */
-export function filtersOf(page: Pick<SetPage, 'failed' | 'set'>): readonly (keyof Filters)[] {
-  return FILTERS.filter((name) => (name !== 'error' || page.failed) && (name !== 'failed' || page.set === 'retry'));
+export function filtersOf(page: Pick<SetPage, 'failed' | 'name'>): readonly (keyof Filters)[] {
+  return FILTERS.filter((name) => (name !== 'error' || page.failed) && (name !== 'failed' || page.name === 'retry'));
 }
 
 export function isFiltering(filters: Filters): boolean {
@@ -59,11 +50,11 @@ export function isFiltering(filters: Filters): boolean {
  * @param now what the filter for time counts from, ms since 1970. Dead jobs that die later are not meant by it, and
  * where `frozen` not by any other filter.
  */
-export function jobFilter(page: Pick<SetPage, 'set'>, filters: Filters, now: number, frozen = false): JobFilter {
+export function jobFilter(page: Pick<SetPage, 'name'>, filters: Filters, now: number, frozen = false): JobFilter {
   const { q, class: className, queue, error, tag, when, failed } = filters;
   const span = when === '' ? undefined : SPANS[when as SpanName];
   const failedWithin = failed === '' ? undefined : SPANS[failed as SpanName];
-  const dead = page.set === 'dead';
+  const dead = page.name === 'dead';
   return {
     text: q,
     class: className,
@@ -107,24 +98,11 @@ function orRefuse(name: string, value: string, check: () => void): void {
   }
 }
 
-/** What can be done with jobs. The texts are `jobs.acts.<name>`. */
-const ACTS = ['retry', 'run', 'reschedule', 'kill', 'delete'] as const;
-export type ActName = (typeof ACTS)[number];
-
-interface ActOptions extends BulkOptions {
-  /** Of `reschedule`. */
-  readonly at: Date;
-}
-
-type Act = (sets: JobSets, selection: Selection, options: ActOptions) => Promise<BulkResult>;
-
 /** A set of jobs, as a list in pages. The texts are `jobs.<name>`. */
 export interface SetPage {
-  readonly name: 'scheduled' | 'retries' | 'dead';
-  /** Of `JobSets`. */
-  readonly set: 'scheduled' | 'retry' | 'dead';
-  /** What one mostly wants is the first. */
-  readonly acts: Readonly<Partial<Record<ActName, Act>>>;
+  readonly name: ListedSet;
+  /** The texts are `jobs.acts.<name>`. */
+  readonly actions: readonly JobAction[];
   /** Its order, when nobody asks for another. */
   readonly newestFirst: boolean;
   readonly sorts: readonly SortKey[];
@@ -134,53 +112,17 @@ export interface SetPage {
 
 const FAILED: readonly SortKey[] = ['class', 'queue', 'error', 'attempts', 'at'];
 
-const SCHEDULED: SetPage = {
-  name: 'scheduled',
-  set: 'scheduled',
-  acts: {
-    run: (sets, selection, options) => sets.scheduled.runMany(selection, options),
-    reschedule: (sets, selection, options) => sets.scheduled.rescheduleMany(selection, options.at, options),
-    kill: (sets, selection, options) => sets.scheduled.killMany(selection, options),
-    delete: (sets, selection, options) => sets.scheduled.deleteMany(selection, options),
-  },
-  newestFirst: false,
-  sorts: ['class', 'queue', 'at'],
-  failed: false,
-};
-
-const RETRIES: SetPage = {
-  name: 'retries',
-  set: 'retry',
-  acts: {
-    retry: (sets, selection, options) => sets.retry.retryMany(selection, options),
-    reschedule: (sets, selection, options) => sets.retry.rescheduleMany(selection, options.at, options),
-    kill: (sets, selection, options) => sets.retry.killMany(selection, options),
-    delete: (sets, selection, options) => sets.retry.deleteMany(selection, options),
-  },
-  newestFirst: false,
-  sorts: FAILED,
-  failed: true,
-};
-
-const DEAD: SetPage = {
-  name: 'dead',
-  set: 'dead',
-  acts: {
-    retry: (sets, selection, options) => sets.dead.retryMany(selection, options),
-    delete: (sets, selection, options) => sets.dead.deleteMany(selection, options),
-  },
-  newestFirst: true,
-  sorts: FAILED,
-  failed: true,
-};
-
-export const SET_PAGES: readonly SetPage[] = [SCHEDULED, RETRIES, DEAD];
-
-export function actNames({ acts }: SetPage): ActName[] {
-  return ACTS.filter((name) => acts[name] !== undefined);
+function setPage(name: ListedSet, sorts: readonly SortKey[], newestFirst = false): SetPage {
+  return { name, actions: actionsOn(name), newestFirst, sorts, failed: sorts === FAILED };
 }
 
+export const SET_PAGES: readonly SetPage[] = [
+  setPage('scheduled', ['class', 'queue', 'at']),
+  setPage('retry', FAILED),
+  setPage('dead', FAILED, true),
+];
+
 /** Done without a question when single jobs are meant: it costs nothing. */
-export function isHarmless(act: ActName): boolean {
-  return act === 'retry' || act === 'run';
+export function isHarmless(action: JobAction): boolean {
+  return action === 'retry' || action === 'promote';
 }

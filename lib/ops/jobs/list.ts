@@ -5,9 +5,8 @@ import type { OpsContext } from '../ui/context';
 import type { EventStream } from '../ui/event-stream';
 import { tellCounts } from '../ui/event-stream';
 import { NumberFormatter, Paging, PER_PAGE } from '../ui/format';
-import { showJob } from './job-view';
+import { pageJson, showJob } from './job-view';
 import {
-  actNames,
   type Filters,
   filtersOf,
   isFiltering,
@@ -35,8 +34,8 @@ export function listRoutes(page: SetPage): RouteModule {
 async function showList(site: JobPageContext, ctx: OpsContext, page: SetPage): Promise<void> {
   const { t } = ctx.state;
   const [asked, sort] = [readPage(ctx), readSort(ctx, page)];
-  const sets = await site.desk.sets(ctx);
-  const set = sets[page.set];
+  const admin = site.admin(ctx);
+  const set: JobSet = await admin.set(page.name);
   const names = await sampleNames(set);
   const filters = filtersFor(ctx, page, names);
   const filter = jobFilter(page, filters, Date.now());
@@ -49,7 +48,7 @@ async function showList(site: JobPageContext, ctx: OpsContext, page: SetPage): P
   const locals = {
     title: t(`jobs.${page.name}.title`),
     page,
-    acts: actNames(page),
+    acts: page.actions,
     rows,
     paging,
     complete,
@@ -57,17 +56,17 @@ async function showList(site: JobPageContext, ctx: OpsContext, page: SetPage): P
     size,
     filters,
     filtering: isFiltering(filters),
-    names: { ...names, queues: await site.desk.queues(ctx).names(), spans: Object.keys(SPANS) },
+    names: { ...names, queues: await admin.queueNames(), spans: Object.keys(SPANS) },
     meant: rows.length === 0 && filters.q !== '' ? didYouMean(filters.q, withShortNames(names.classes)) : undefined,
     sort: sort ?? { by: 'at', descending: page.newestFirst },
-    waitingRetries: page.set === 'dead' && size === 0 ? await sets.retry.size() : 0,
+    waitingRetries: page.name === 'dead' && size === 0 ? await (await admin.set('retry')).size() : 0,
     allHref: pathWith(ctx, { all: '1', page: null, sort: null }).replace(ctx.path, `${ctx.path}/confirm`),
     selected: ctx.query.select === 'page',
     everything: rules.everything,
     to: (changes: Readonly<Record<string, string | null>>) => pathWith(ctx, changes),
-    live: pathWith(ctx, { seen: String(page.set === 'dead' ? newest : size) }).replace(ctx.path, `${ctx.path}/events`),
+    live: pathWith(ctx, { seen: String(page.name === 'dead' ? newest : size) }).replace(ctx.path, `${ctx.path}/events`),
   };
-  await showPage(site, ctx, 'list', locals, { jobs: rows, total, complete });
+  await showPage(site, ctx, 'list', locals, { jobs: rows.map(pageJson), total, complete });
 }
 
 /** The page that is asked for; of a list that has become shorter, the last one. */
@@ -151,8 +150,8 @@ function listEvents(site: JobPageContext, ctx: OpsContext, page: SetPage): void 
       : readFilters((name) => ctx.query[name]);
   const seen = Number(ctx.query.seen) || 0;
   watch(site, ctx, async (stream) => {
-    const set = (await site.desk.sets(ctx))[page.set];
-    if (page.set !== 'dead') {
+    const set: JobSet = await site.admin(ctx).set(page.name);
+    if (page.name !== 'dead') {
       if ((await set.size()) !== seen) stream.sendWhenNew('news', { text: t('jobs.changed') });
       return;
     }

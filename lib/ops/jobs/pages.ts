@@ -1,13 +1,10 @@
 import { Redactor } from '../../core/redact';
-import { JobSets } from '../../job/admin/job-admin';
-import { Queues } from '../../job/admin/queues';
-import { CronTable } from '../../job/cron/cron-table';
+import { JobAdmin } from '../../job/admin/job-admin';
+import type { JobJsonRules } from '../../job/admin/job-json';
 import { type JobClass, jobNameOf } from '../../job/definition/job-class';
-import { ProcessList } from '../../job/processes/process-list';
-import type { JobFilter, SetSources } from '../../job/sets/query';
-import { History } from '../../job/stats/history';
+import type { JobFilter } from '../../job/sets/query';
 import { DeliverMailJob } from '../../mailer/message';
-import type { OpsContext, PageContext, ShowRules } from '../ui/context';
+import type { OpsContext, PageContext } from '../ui/context';
 import type { FlashStore } from '../ui/flash';
 import { TimeFormatter, viaWords } from '../ui/format';
 import type { PageLocals } from '../ui/layout';
@@ -27,7 +24,7 @@ export interface JobDeed {
 
 /** What the pages of jobs have at hand. */
 export interface JobPageContext extends PageContext {
-  readonly desk: JobDesk;
+  readonly admin: (ctx: Pick<OpsContext, 'ip'>) => JobAdmin;
   readonly deeds: FlashStore<JobDeed>;
   readonly classes: JobClasses;
 }
@@ -100,11 +97,11 @@ export class JobClasses {
     return this.known.get(name);
   }
 
-  rulesFor({ state }: OpsContext): ShowRules {
+  rulesFor({ state }: OpsContext): JobJsonRules {
     return {
       everything: state.visitor.role === 'operator',
-      classOf: (name) => this.get(name),
-      filter: this.filter,
+      jobs: this,
+      redactor: this.filter,
     };
   }
 
@@ -121,35 +118,10 @@ export class JobClasses {
   }
 }
 
-/** All that the pages of jobs work with. */
-export class JobDesk {
-  readonly processes: ProcessList;
-  readonly history: History;
-
-  constructor(private readonly site: Pick<PageContext, 'config' | 'redis' | 'knex' | 'events'>) {
-    this.processes = new ProcessList(site.redis.client);
-    this.history = new History(site.redis.client);
-  }
-
-  /** @throws when Redis does not answer. */
-  async sets(ctx: Pick<OpsContext, 'ip'>): Promise<JobSets> {
-    const queues = await this.queues(ctx).names();
-    return new JobSets({ ...this.sources(ctx), queues });
-  }
-
-  queues(ctx: Pick<OpsContext, 'ip'>): Queues {
-    return new Queues(this.sources(ctx));
-  }
-
-  cron(ctx: Pick<OpsContext, 'ip'>): CronTable {
-    return new CronTable(this.site.knex, this.sources(ctx));
-  }
-
-  private sources({ ip }: Pick<OpsContext, 'ip'>): SetSources {
-    const { config, redis, knex, events } = this.site;
-    const queues = config.jobs.queues.map((queue) => queue.name);
-    return { redis: redis.client, knex, events, queues, via: `the operator's pages, ${ip}` };
-  }
+/** The façade for one request, which tells the log who asked. */
+export function adminFor({ config, redis, knex, events }: PageContext, { ip }: Pick<OpsContext, 'ip'>): JobAdmin {
+  const queues = config.jobs.queues.map((queue) => queue.name);
+  return new JobAdmin({ redis: redis.client, knex, events, queues, via: `the operator's pages, ${ip}` });
 }
 
 /** A list that holds jobs of a kind. */
@@ -162,17 +134,17 @@ interface JobPlace {
 }
 
 /** Where jobs are that meet a filter, the lists of sets first. @param query the same for an address, as `?q=text`. */
-export async function placesOf(
-  sets: JobSets,
-  queues: readonly string[],
-  filter: JobFilter,
-  query: string,
-): Promise<JobPlace[]> {
-  const lists = SET_PAGES.map(async ({ name, set }) => {
-    return { name, waiting: false, count: await sets[set].count(filter), href: `/ops/jobs/${name}${query}` };
+export async function placesOf(admin: JobAdmin, filter: JobFilter, query: string): Promise<JobPlace[]> {
+  const lists = SET_PAGES.map(async ({ name }) => {
+    return {
+      name,
+      waiting: false,
+      count: await (await admin.set(name)).count(filter),
+      href: `/ops/jobs/${name}${query}`,
+    };
   });
-  const waiting = queues.map(async (name) => {
-    const count = await sets.waiting(name).count(filter);
+  const waiting = (await admin.queueNames()).map(async (name) => {
+    const count = await admin.waiting(name).count(filter);
     return { name, waiting: true, count, href: `/ops/jobs/queues/${name}${query}` };
   });
   return (await Promise.all([...lists, ...waiting])).filter(({ count }) => count > 0);

@@ -1,16 +1,18 @@
 import type { OperatorAct } from '../../core/events';
 import { slotHolders } from '../../health/probes';
-import type { ListedQueue } from '../../job/admin/queues';
+import type { JobAdmin } from '../../job/admin/job-admin';
+import { type ListedQueue, queueJson } from '../../job/admin/queues';
 import type { ListedProcess } from '../../job/processes/process-list';
 import { InvalidRequestError } from '../../job/sets/query';
 import type { HistorySum } from '../../job/stats/history';
+import { snakeCase } from '../../support/snake-case';
 import { assertOperator } from '../auth/access';
 import { attempt } from '../ui/attempt';
 import type { OpsContext } from '../ui/context';
 import { holderWords, NumberFormatter, Paging, PER_PAGE, TimeFormatter, Words } from '../ui/format';
 import { localizedProblem } from '../ui/shell';
-import { cronRows } from './cron';
-import { showJob } from './job-view';
+import { cronRowJson, cronRows } from './cron';
+import { pageJson, showJob } from './job-view';
 import { type Patch, watch } from './list';
 import { badQuery, isFiltering, jobFilter, readFilters, readPage } from './list-query';
 import { actOnce, backOf, type JobPageContext, pathWith, placesOf, type RouteModule, showPage } from './pages';
@@ -24,7 +26,7 @@ const TYPED_ABOVE = 25;
 
 /** The queues, and what waits in each. */
 export const queueRoutes: RouteModule = (site) => {
-  const { router, desk } = site;
+  const { router } = site;
   const attemptOn = (command: OperatorAct) => attempt(site, ({ params }) => ({ command, of: params.queue ?? '' }));
 
   router.get(LIST, (ctx) => showQueues(site, ctx));
@@ -39,7 +41,7 @@ export const queueRoutes: RouteModule = (site) => {
     router.post(`${ONE}/${what}`, attemptOn(`${what} queue`), async (ctx) => {
       const { name } = await queueOf(site, ctx);
       await actOnce(site, ctx, backOf(ctx, LIST), async () => {
-        await desk.queues(ctx)[what](name);
+        await site.admin(ctx).queues[what](name);
         return { what, name };
       });
     });
@@ -53,16 +55,21 @@ export const queueRoutes: RouteModule = (site) => {
     const typed = expected <= TYPED_ABOVE || form.get('count')?.trim() === String(expected);
     if (!known || !typed) return askToClear(site, ctx, queue, true);
     await actOnce(site, ctx, `${LIST}/${queue.name}`, async () => {
-      return { what: 'clear', name: queue.name, moved: await desk.queues(ctx).clear(queue.name), asked: expected };
+      return {
+        what: 'clear',
+        name: queue.name,
+        moved: await site.admin(ctx).queues.clear(queue.name),
+        asked: expected,
+      };
     });
   });
 };
 
 async function showQueues(site: JobPageContext, ctx: OpsContext): Promise<void> {
-  const { config, desk } = site;
+  const { config } = site;
   const [queues, processes, cron] = await Promise.all([
-    desk.queues(ctx).list(),
-    desk.processes.list(),
+    site.admin(ctx).queues.list(),
+    site.admin(ctx).processes.list(),
     // Postgres may be away, which says nothing of queues.
     cronRows(site, ctx).catch(() => null),
   ]);
@@ -81,7 +88,7 @@ async function showQueues(site: JobPageContext, ctx: OpsContext): Promise<void> 
     everything: ctx.state.visitor.role === 'operator',
     live: `${EVENTS}?seen=${encodeURIComponent(stateOf(queues))}`,
   };
-  await showPage(site, ctx, 'queues', locals, { queues, cron });
+  await showPage(site, ctx, 'queues', locals, { queues: queues.map(queueJson), cron: cron?.map(cronRowJson) ?? null });
 }
 
 /** Numbers change in place; a queue more or less is told of. */
@@ -90,7 +97,7 @@ function queueEvents(site: JobPageContext, ctx: OpsContext): void {
   const seen = String(ctx.query.seen ?? '');
   const { count } = new NumberFormatter(locale);
   watch(site, ctx, async (stream) => {
-    const queues = await site.desk.queues(ctx).list();
+    const queues = await site.admin(ctx).queues.list();
     const time = new TimeFormatter(t, new Date());
     const patches = queues.map((queue): Patch => {
       const size = jobsIn(queue);
@@ -114,13 +121,13 @@ async function showWaiting(site: JobPageContext, ctx: OpsContext): Promise<void>
   const asked = readPage(ctx);
   const allowed = rules.everything ? (['q', 'class', 'tag'] as const) : (['class', 'tag'] as const);
   const filters = readFilters((name) => ctx.query[name], allowed);
-  const list = (await site.desk.sets(ctx)).waiting(queue.name);
-  const request = { ...jobFilter({ set: 'scheduled' }, filters, Date.now()), limit: PER_PAGE };
+  const list = site.admin(ctx).waiting(queue.name);
+  const request = { ...jobFilter({ name: 'scheduled' }, filters, Date.now()), limit: PER_PAGE };
   let found = await list.page({ ...request, offset: (asked - 1) * PER_PAGE });
   const paging = Paging.of(ctx, found.total ?? 0);
   if (found.entries.length === 0 && paging.total > 0) found = await list.page({ ...request, offset: paging.from });
   const rows = found.entries.map((entry) => showJob(entry, rules));
-  const processes = await site.desk.processes.list();
+  const processes = await site.admin(ctx).processes.list();
   const locals = {
     title: queue.name,
     queue,
@@ -137,13 +144,18 @@ async function showWaiting(site: JobPageContext, ctx: OpsContext): Promise<void>
     everything: rules.everything,
     to: (changes: Readonly<Record<string, string | null>>) => pathWith(ctx, changes),
   };
-  await showPage(site, ctx, 'queue', locals, { queue, jobs: rows, total: paging.total, complete: found.complete });
+  await showPage(site, ctx, 'queue', locals, {
+    queue: queueJson(queue),
+    jobs: rows.map(pageJson),
+    total: paging.total,
+    complete: found.complete,
+  });
 }
 
 /** @throws ProblemError 404. */
-async function queueOf({ desk }: JobPageContext, ctx: OpsContext): Promise<ListedQueue> {
+async function queueOf(site: JobPageContext, ctx: OpsContext): Promise<ListedQueue> {
   const { queue: name = '' } = ctx.params;
-  const queues = desk.queues(ctx);
+  const queues = site.admin(ctx).queues;
   if (!(await queues.names()).includes(name)) throw localizedProblem(404, 'queueGone', { values: { name } });
   const [queue] = await queues.list([name]);
   if (!queue) throw new InvalidRequestError(`there is no queue ${name}`);
@@ -158,8 +170,8 @@ async function askToClear(site: JobPageContext, ctx: OpsContext, queue: ListedQu
 }
 
 /** What a clear would delete. */
-function jobsIn({ waiting, held, inOutbox }: ListedQueue): number {
-  return waiting + held + (inOutbox ?? 0);
+function jobsIn({ waiting, blocked, inOutbox }: ListedQueue): number {
+  return waiting + blocked + (inOutbox ?? 0);
 }
 
 function isLate({ latencyMs }: ListedQueue, limitMs: number): boolean {
@@ -190,9 +202,15 @@ export const classRoutes: RouteModule = (site) => {
     const { period: asked = 'hour' } = ctx.query;
     const period = PERIODS.find((each) => each === asked);
     if (!period) throw badQuery('period', String(asked));
-    const history = await historyOf(site, period);
+    const history = await historyOf(site.admin(ctx), period);
     const title = ctx.state.t('jobs.classes.title');
-    await showPage(site, ctx, 'classes', { title, period, periods: PERIODS, ...history }, { period, ...history });
+    await showPage(
+      site,
+      ctx,
+      'classes',
+      { title, period, periods: PERIODS, ...history },
+      { period, ...(snakeCase(history) as object) },
+    );
   });
 
   site.router.get(`${PATH}/:name`, (ctx) => showClass(site, ctx));
@@ -200,14 +218,13 @@ export const classRoutes: RouteModule = (site) => {
 
 /** Where the jobs of one class are, and what became of others. */
 async function showClass(site: JobPageContext, ctx: OpsContext): Promise<void> {
-  const { desk } = site;
   const { name = '' } = ctx.params;
-  const queues = await desk.queues(ctx).names();
+  const admin = site.admin(ctx);
   const query = `?class=${encodeURIComponent(name)}`;
   const [places, processes, ...histories] = await Promise.all([
-    placesOf(await desk.sets(ctx), queues, { class: name }, query),
-    desk.processes.list(),
-    ...PERIODS.map((period) => historyOf(site, period)),
+    placesOf(admin, { class: name }, query),
+    site.admin(ctx).processes.list(),
+    ...PERIODS.map((period) => historyOf(site.admin(ctx), period)),
   ]);
   const running = processes.flatMap(({ busy }) => busy.filter((job) => job.class === name)).length;
   const history = PERIODS.map((period, index) => {
@@ -216,13 +233,13 @@ async function showClass(site: JobPageContext, ctx: OpsContext): Promise<void> {
   const isKnown = places.length > 0 || running > 0 || history.some(({ row }) => row !== null);
   if (!isKnown && !site.classes.get(name)) throw localizedProblem(404, 'classGone', { values: { name } });
   const locals = { title: name, places, running, history, current: 'classes' };
-  await showPage(site, ctx, 'class', locals, { class: name, running, places, history });
+  await showPage(site, ctx, 'class', locals, { class: name, running, places, history: snakeCase(history) });
 }
 
-function historyOf({ desk }: JobPageContext, period: Period): Promise<HistorySum> {
-  if (period === 'all') return desk.history.totals();
+function historyOf({ history }: JobAdmin, period: Period): Promise<HistorySum> {
+  if (period === 'all') return history.totals();
   const now = Date.now();
   // Both ends are included.
   const minutes = period === 'hour' ? 59 : 24 * 60 - 1;
-  return desk.history.sum(new Date(now - minutes * 60_000), new Date(now));
+  return history.sum(new Date(now - minutes * 60_000), new Date(now));
 }

@@ -7,7 +7,7 @@ import { cronRoutes } from './cron';
 import { jobPageRoutes } from './job-page';
 import { listRoutes } from './list';
 import { SET_PAGES } from './list-query';
-import { JobClasses, type JobDeed, JobDesk, type JobPageContext } from './pages';
+import { adminFor, JobClasses, type JobDeed, type JobPageContext } from './pages';
 import { classRoutes, queueRoutes } from './queues';
 import { findRoutes } from './search';
 
@@ -15,7 +15,7 @@ import { findRoutes } from './search';
 export const jobRoutes: PageModule = (site) => {
   const jobSite: JobPageContext = {
     ...site,
-    desk: new JobDesk(site),
+    admin: (ctx) => adminFor(site, ctx),
     deeds: new FlashStore<JobDeed>(site.redis.client),
     classes: new JobClasses(site.jobs),
   };

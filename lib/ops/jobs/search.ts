@@ -18,11 +18,10 @@ export const findRoutes: RouteModule = (site) => {
     const found = await jobOf(site, ctx, q);
     if (found) return ctx.redirect(found);
     const { file } = site.config.log;
-    const queues = await site.desk.queues(ctx).names();
     const locals = {
       title: ctx.state.t('jobs.find.title', { text: q }),
       text: q,
-      places: await placesOf(await site.desk.sets(ctx), queues, { text: q }, `?q=${encodeURIComponent(q)}`),
+      places: await placesOf(site.admin(ctx), { text: q }, `?q=${encodeURIComponent(q)}`),
       file,
       lines: file === null ? [] : await logLines(file, q, LINES).catch(() => []),
     };
@@ -33,7 +32,7 @@ export const findRoutes: RouteModule = (site) => {
 /** The page of the job that has this id. */
 async function jobOf(site: JobPageContext, ctx: OpsContext, id: string): Promise<string | undefined> {
   if (!isRef({ id })) return undefined;
-  const { entry } = await (await site.desk.sets(ctx)).find(id);
+  const { entry } = await site.admin(ctx).find(id);
   return entry && jobPath(entry);
 }
 

@@ -1,5 +1,6 @@
+import type { JobJsonRules } from '../../job/admin/job-json';
 import type { JobEntry } from '../../job/sets/entry';
-import type { PageContext, ShowRules } from '../ui/context';
+import type { PageContext } from '../ui/context';
 
 import { Deliveries, deliveryPath, withoutAddresses } from './deliveries';
 import { type ToldDelivery, withJobs } from './mail-jobs';
@@ -17,7 +18,7 @@ export const MAILS_SHOWN = 20;
 export async function mailsOf(
   site: Pick<PageContext, 'config' | 'redis' | 'knex'>,
   { id, enqueuedAt }: Pick<JobEntry, 'id' | 'enqueuedAt'>,
-  { everything }: Pick<ShowRules, 'everything'>,
+  { everything }: Pick<JobJsonRules, 'everything'>,
 ): Promise<readonly JobMail[] | undefined> {
   if (!enqueuedAt) return [];
   try {

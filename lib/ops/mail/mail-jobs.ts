@@ -59,7 +59,7 @@ export async function withJobs(site: Pick<PageContext, 'config' | 'redis' | 'kne
 }
 
 async function lookUp(sources: Parameters<typeof findJob>[0], id: string): Promise<MailJob> {
-  if (!isRef({ id })) return { id, place: 'unknown', href: null, nextTry: null };
+  if (!isRef({ id })) return { id, place: 'gone', href: null, nextTry: null };
   try {
     const { place, entry } = await findJob(sources, { id });
     const isTimed = place === 'retry' || place === 'scheduled';
@@ -76,6 +76,6 @@ function unheardOf(id: string): MailJob {
 function outcomeOf({ state, error }: DeliveryRow, job: MailJob | null): Outcome {
   if (state === 'sent') return error === null ? 'sent' : 'partly';
   if (state === 'claimed') return 'claimed';
-  if (job === null || job.place === 'dead' || job.place === 'unknown') return 'failed';
+  if (job === null || job.place === 'dead' || job.place === 'gone') return 'failed';
   return job.place === undefined ? 'unknown' : 'retrying';
 }

@@ -122,13 +122,13 @@ export const QUEUES: readonly Family[] = [
     name: 'catamount_queue_jobs',
     shared: true,
     type: 'gauge',
-    help: 'Jobs of a queue: waiting, held (as many of their class run as may), active, or in the outbox (due, not copied to Redis yet).',
+    help: 'Jobs of a queue: waiting, blocked (as many of their class run as may), active, or in the outbox (due, not copied to Redis yet).',
     read: (readings) =>
       named(readings).flatMap(({ name, queues }) => {
         const { outbox } = readings;
         return [
           ...sample({ queue: name, state: 'waiting' }, sum(queues.map((queue) => queue.waiting))),
-          ...sample({ queue: name, state: 'held' }, sum(queues.map((queue) => queue.held))),
+          ...sample({ queue: name, state: 'blocked' }, sum(queues.map((queue) => queue.blocked))),
           ...sample({ queue: name, state: 'active' }, sum(queues.map((queue) => queue.active))),
           ...sample(
             { queue: name, state: 'outbox' },

@@ -55,7 +55,7 @@ function lineOf({ picture, silent }: TreeHealth, { redis, queues }: SystemStatus
   const { stats } = picture;
   const { pss_mb: used, limit_mb: limit } = stats.memory;
   const requests = load(picture);
-  const waiting = queues.ok ? queues.value.reduce((sum, one) => sum + one.waiting + one.held, 0) : null;
+  const waiting = queues.ok ? queues.value.reduce((sum, one) => sum + one.waiting + one.blocked, 0) : null;
   const oldest = queues.ok ? Math.max(0, ...queues.value.map(({ latencyMs, paused }) => (paused ? 0 : latencyMs))) : 0;
   return facts(
     stats.workers > 0 && t('overview.verdict.workers', { ready: readyWorkers(picture), count: stats.workers }),

@@ -150,10 +150,10 @@ export function queueRows(
   warningMs: number,
   words: Words,
 ): QueueRow[] {
-  return queues.map(({ name, waiting, held, latencyMs, paused, next }) => ({
+  return queues.map(({ name, waiting, blocked, latencyMs, paused, next }) => ({
     name,
     href: `/ops/jobs/queues/${encodeURIComponent(name)}`,
-    size: waiting + held,
+    size: waiting + blocked,
     latency: waiting === 0 ? '–' : words.time.span(latencyMs),
     late: isLate(latencyMs, warningMs) && !paused,
     paused: paused !== undefined,

@@ -46,7 +46,7 @@ function nodeViews(picture: TreeStatus, { queues, redis }: SystemStatus, words: 
   const { limits, slots } = picture;
   const single = singleView(picture, words);
   const served = queues.ok ? queues.value.filter(({ name }) => limits.queues.includes(name)) : undefined;
-  const waiting = served?.reduce((sum, one) => sum + one.waiting + one.held, 0) ?? null;
+  const waiting = served?.reduce((sum, one) => sum + one.waiting + one.blocked, 0) ?? null;
   return [
     primaryView(picture, words),
     ...(single ? [single] : slots.map((slot) => workerView(picture, slot, words))),

@@ -5,7 +5,6 @@ import type { Operations } from '../../cluster/status';
 import type { Config, Locale } from '../../core/config';
 import type { Events } from '../../core/events';
 import type { Translate } from '../../core/i18n';
-import type { Redactor } from '../../core/redact';
 import type { Redis } from '../../core/redis';
 import type { StatusCollector } from '../../health/status-collector';
 import type { JobClass } from '../../job/definition/job-class';
@@ -89,10 +88,3 @@ export interface PageContext extends PageBase {
 
 /** Adds the routes of some pages. Forms reach them with their token checked, and only from operators. */
 export type PageModule = (site: PageContext) => void | Promise<void>;
-
-export interface ShowRules {
-  /** May it see arguments, and what else may name people? */
-  readonly everything: boolean;
-  readonly classOf: (name: string) => JobClass | undefined;
-  readonly filter: Redactor;
-}

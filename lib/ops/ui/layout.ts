@@ -96,7 +96,7 @@ const NAV = [
   { key: 'queues', href: '/ops/jobs/queues' },
   { key: 'busy', href: '/ops/jobs/busy' },
   { key: 'scheduled', href: '/ops/jobs/scheduled' },
-  { key: 'retries', href: '/ops/jobs/retries' },
+  { key: 'retry', href: '/ops/jobs/retry' },
   { key: 'dead', href: '/ops/jobs/dead' },
   { key: 'cron', href: '/ops/jobs/cron' },
   { key: 'classes', href: '/ops/jobs/classes' },

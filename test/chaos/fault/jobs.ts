@@ -15,11 +15,14 @@ const SWEPT_MS = 12_000;
 
 /** Ids of the dead jobs of a class, which are deleted: the balance expects no others. */
 async function takeDead(environment: Environment, name: string): Promise<number> {
-  return asOperator(environment, async ({ sets }) => (await sets.dead.deleteMany({ filter: { class: name } })).moved);
+  return asOperator(
+    environment,
+    async ({ admin }) => (await admin.act('delete', 'dead', { filter: { class: name } })).moved,
+  );
 }
 
 async function countDead(environment: Environment, name: string): Promise<number> {
-  return asOperator(environment, ({ sets }) => sets.dead.count({ class: name }));
+  return asOperator(environment, async ({ admin }) => (await admin.set('dead')).count({ class: name }));
 }
 
 /** Those that are accepted. */
@@ -39,7 +42,7 @@ const POISON: Fault = {
   async inject(environment) {
     const { traffic, jobLedger, incidents } = environment;
     // So few, and one behind the other, that they are in hand together each time.
-    const { id, neighbours } = await asOperator(environment, async ({ queues }) => {
+    const { id, neighbours } = await asOperator(environment, async ({ admin: { queues } }) => {
       await queues.pause('default');
       const longs = await enqueue(environment, 'long', 3);
       const poison = await traffic.chores.order('poison');
@@ -88,7 +91,7 @@ const LISTS: Fault = {
     const all = Object.keys(PLACES) as Place[];
     for (const place of roll(2) === 0 ? all : [all[roll(all.length)] as Place]) {
       const { kind, pauses } = PLACES[place];
-      await asOperator(environment, async ({ queues }) => {
+      await asOperator(environment, async ({ admin: { queues } }) => {
         const paused = pauses ? QUEUES : [];
         for (const queue of paused) await queues.pause(queue);
         const ids = await enqueue(environment, kind, MANY);
@@ -136,7 +139,7 @@ const SOLE: Fault = {
       const answers = await Promise.all(Array.from({ length: 4 }, () => isTaken(id)));
       if (answers.includes(true)) ledger.broken.push(`unique job ${id} was enqueued a second time ${when}`);
     };
-    await asOperator(environment, async ({ queues, knex }) => {
+    await asOperator(environment, async ({ admin: { queues }, knex }) => {
       await queues.pause('default');
       const { id, body } = await traffic.chores.order('sole');
       if (!body.includes('"enqueued":true')) ledger.broken.push(`unique job ${id} was refused: ${body}`);

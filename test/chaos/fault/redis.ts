@@ -53,7 +53,7 @@ const loss = (name: string, about: string, lose: (redis: Environment['redis']) =
 });
 
 function eachQueue(environment: Environment, work: (queues: Queues, queue: string) => Promise<unknown>): Promise<void> {
-  return asOperator(environment, async ({ queues }) => {
+  return asOperator(environment, async ({ admin: { queues } }) => {
     for (const queue of QUEUES) await work(queues, queue);
   });
 }

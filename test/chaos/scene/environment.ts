@@ -2,8 +2,7 @@ import path from 'node:path';
 import createKnex, { type Knex } from 'knex';
 import { Events } from '../../../lib/core/events';
 import { Redis } from '../../../lib/core/redis';
-import { JobSets } from '../../../lib/job/admin/job-admin';
-import { Queues } from '../../../lib/job/admin/queues';
+import { JobAdmin } from '../../../lib/job/admin/job-admin';
 import { Deadline } from '../../../lib/support/async';
 import { MailLedger } from '../../process/mail-ledger';
 import { buildFixtureApp } from '../../support/fixture-app';
@@ -98,8 +97,7 @@ export const QUEUES = ['default', 'mailer'] as const;
 
 /** What an operator works with: the pages and `catamount jobs` are built on the same. */
 export interface Operator {
-  readonly sets: JobSets;
-  readonly queues: Queues;
+  readonly admin: JobAdmin;
   readonly knex: Knex;
 }
 
@@ -115,7 +113,7 @@ export async function asOperator<T>(
   const events = new Events();
   const sources = { redis: connection.client, knex, events, queues: QUEUES, via: 'the chaos run' };
   try {
-    return await work({ sets: new JobSets(sources), queues: new Queues(sources), knex });
+    return await work({ admin: new JobAdmin(sources), knex });
   } finally {
     await connection.stop(Deadline.after(1000));
     await knex.destroy();

@@ -15,7 +15,7 @@ const queue = (name: string, about: Partial<ListedQueue> = {}): ListedQueue => (
   name,
   waiting: 0,
   active: 0,
-  held: 0,
+  blocked: 0,
   delayed: 0,
   dead: 0,
   latencyMs: 0,

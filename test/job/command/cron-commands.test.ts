@@ -45,7 +45,7 @@ describe('jobs cron', () => {
     assert.equal((await typist.type('cron pause yearly-report')).text, 'yearly-report is paused.\n');
     assert.match((await typist.type('cron')).text, / – +– +0 +0 {2}paused\n$/);
     assert.match(
-      (await typist.type('cron run yearly-report')).text,
+      (await typist.type('cron trigger yearly-report')).text,
       /^yearly-report is enqueued by the next job processor/,
     );
     await until('it ran, though it is paused', () => ran === 1);
@@ -56,7 +56,7 @@ describe('jobs cron', () => {
     assert.deepEqual((await typist.type('cron')).json, { cron: [] });
     assert.deepEqual(
       system.eventsNamed('operator.cron'),
-      (['pause', 'run', 'resume', 'forget'] as const).map((action) => ({
+      (['pause', 'trigger', 'resume', 'forget'] as const).map((action) => ({
         action,
         name: 'yearly-report',
         via: 'cli (ada)',
@@ -67,7 +67,7 @@ describe('jobs cron', () => {
   it('suggests the name that was probably meant', async () => {
     await system.processor([ReportJob]);
     await until('it is listed', async () => ((await typist.type('cron')).json.cron as unknown[]).length === 1);
-    for (const command of ['run', 'pause', 'resume', 'forget'])
+    for (const command of ['trigger', 'pause', 'resume', 'forget'])
       await assert.rejects(typist.type(`cron ${command} yealry-report`), {
         exitCode: 1,
         message: 'There is no recurring job "yealry-report". Did you mean yearly-report? There are: yearly-report.',

@@ -114,7 +114,7 @@ describe('jobs list and jobs show', () => {
     const unknown = await store(system.redis.client, 'waiting', { class: 'GoneJob', args: ['ada@example.com'] });
     const waiting = await typist.type('list waiting');
     assert.doesNotMatch(JSON.stringify(waiting), /ada@/);
-    assert.equal(waiting.text.match(/ {2}\(hidden\)\n/g)?.length, 2);
+    assert.equal(waiting.text.match(/ {2}\(redacted\)\n/g)?.length, 2);
     assert.match(
       (await typist.type(`show ${secret.id}`)).text,
       /^Arguments {4}\(not shown: SecretJob says logArguments = false\)$/m,
@@ -245,7 +245,7 @@ describe('jobs list and jobs show', () => {
       ['list dead --queue malier', /^There is no queue "malier"\. Did you mean mailer\? There are: default, mailer\.$/],
       [`show ${wrong}`, new RegExp(`^There is no job ${wrong}: it has ended well, .* Did you mean ${id}\\?$`)],
       [`show ${id.slice(0, 8)}`, new RegExp(`Did you mean ${id}\\?$`)],
-      ['show nothing-like-it', /^There is no job nothing-like-it: it has ended well, or was deleted, or never was\.$/],
+      ['show nothing-like-it', /^There is no job nothing-like-it: it has ended well, was deleted, or never existed\.$/],
     ] as const)
       await assert.rejects(typist.type(words), { exitCode: 1, message });
     assert.equal((await list('dead --class OldJob')).total, 1, 'a class that is gone, but has jobs');

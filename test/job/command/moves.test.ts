@@ -144,10 +144,7 @@ describe('jobs retry, promote, reschedule, kill and delete', () => {
     const { id: waiting } = await MoodyJob.performLater('ann');
     assert.equal((await typist.type(`delete ${waiting}`)).text, 'Deleted 1 job.\n');
     const { ok, notes } = await typist.type(`kill ${running}`);
-    assert.deepEqual(
-      [ok, notes],
-      [false, [`Job ${running} runs at this moment: kill is for retry and scheduled jobs.`]],
-    );
+    assert.deepEqual([ok, notes], [false, [`Job ${running} is running: kill is for retry and scheduled jobs.`]]);
   });
 
   it('knows of jobs that wait in the outbox, while no job processor is alive', async () => {
@@ -202,7 +199,7 @@ describe('jobs retry, promote, reschedule, kill and delete', () => {
     const deed = 'retry --all --set dead';
     await assert.rejects(typist.type(deed), {
       exitCode: 64,
-      message: 'This would retry 2 dead jobs: say --yes to mean it.',
+      message: 'This would retry 2 dead jobs: add --yes to confirm it.',
     });
     for (const answers of ['n\n', '\n', 'yeah\n', '']) {
       const person = new Typist(system, CLASSES, { answers });

@@ -91,7 +91,7 @@ describe('jobs processes and jobs stats', () => {
     await start('tree-0');
     const state = async () => (await typist.type('processes')).text.split('\n')[1]?.split(/ {2,}/).at(-2);
     await until('it is listed', state);
-    assert.equal((await typist.type(`processes quiet ${name}`)).text, `${name} is told to take no more jobs.\n`);
+    assert.equal((await typist.type(`processes quiet ${name}`)).text, `${name} was told to fetch no more jobs.\n`);
     await until('it was told', () => orders.includes('quiet'));
     await typist.type('processes resume tree-0');
     await until('it was told that, too', () => orders.includes('resume'));
@@ -143,7 +143,7 @@ describe('jobs processes and jobs stats', () => {
       );
     assert.match(
       text,
-      /^queue +waiting +running +held +in outbox +latency +state\ndefault +0 +1 +0 +0 +\d+ ms +open$/m,
+      /^queue +waiting +running +blocked +in outbox +latency +state\ndefault +0 +1 +0 +0 +\d+ ms +open$/m,
     );
     const [queue] = json.queues as readonly Record<string, unknown>[];
     assert.deepEqual([queue?.name, queue?.active, queue?.paused, queue?.in_outbox], ['default', 1, null, 0]);

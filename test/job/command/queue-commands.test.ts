@@ -53,7 +53,7 @@ describe('jobs pause, resume and clear', () => {
     await CountJob.performAllLater([[1], [2], [3]]);
     await assert.rejects(typist.type('clear default'), {
       exitCode: 64,
-      message: 'This would delete 3 jobs that wait in default: say --yes to mean it.',
+      message: 'This would delete 3 jobs that wait in default: add --yes to confirm it.',
     });
     const person = new Typist(system, [CountJob], { answers: 'no\n' });
     await assert.rejects(person.type('clear default'), { exitCode: 1, message: 'Nothing was changed.' });

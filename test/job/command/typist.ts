@@ -1,10 +1,11 @@
 import { PassThrough, Writable } from 'node:stream';
+import { JobAdmin } from '../../../lib/job/admin/job-admin';
 import { parseJobCommand } from '../../../lib/job/cli/commands';
-import { Desk } from '../../../lib/job/cli/desk';
 import { type Streams, Terminal } from '../../../lib/job/cli/terminal';
 import type { JobClass } from '../../../lib/job/definition/job-class';
 import type { JobDependencies } from '../../../lib/job/enqueue/enqueue';
 import { JobRegistry } from '../../../lib/job/job-registry';
+import { adoptDatabase } from '../../../lib/job/outbox/installation';
 import type { JobSystem } from '../job-system';
 
 export interface Typed {
@@ -48,17 +49,13 @@ export class Typist {
     const { equipment = {}, via = 'a test' } = this.options;
     const typed = parseJobCommand(typeof command === 'string' ? command.split(' ') : command);
     if (typed.help) throw new Error('help was asked for');
-    const desk = new Desk({
-      redis: (this.options.redis ?? redis).client,
-      knex: database.knex,
-      events,
-      via,
-      queues: ['default', 'mailer'],
-      registry: new JobRegistry(this.classes),
-      equipment,
-      terminal: this.terminal,
-    });
-    const { json, text, notes = [], ok = true } = await typed.run(desk);
+    const sources = { redis: (this.options.redis ?? redis).client, knex: database.knex, events, via };
+    const registry = new JobRegistry(this.classes);
+    const queues = [...new Set(['default', 'mailer', ...this.classes.map((jobClass) => jobClass.queue)])];
+    const adopt = () => adoptDatabase(sources.knex, sources.redis);
+    const admin = new JobAdmin({ ...sources, queues });
+    const context = { admin, registry, equipment, terminal: this.terminal, adopt };
+    const { json, text, notes = [], ok = true } = await typed.run(context);
     return { json: JSON.parse(JSON.stringify(json)) as Typed['json'], text, notes, ok };
   }
 

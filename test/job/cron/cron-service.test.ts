@@ -66,7 +66,7 @@ describe('recurring jobs', () => {
     await sleptSince2023(system, jobClass);
     await Promise.all(Array.from({ length: 4 }, () => processor(jobClass)));
     await until('all ran', () => ran.length >= NEW_YEARS.length);
-    await board.runNow('TickJob');
+    await board.trigger('TickJob');
     await until('and one more that was asked for', () => ran.length > NEW_YEARS.length);
     assert.deepEqual(ticksOf('TickJob').slice(0, -1), NEW_YEARS);
   });
@@ -126,10 +126,10 @@ describe('recurring jobs', () => {
     await hasRun('OtherJob');
     const { paused, nextTick } = await listed('TickJob');
     assert.deepEqual([paused, nextTick], [true, null]);
-    await board.runNow('TickJob');
+    await board.trigger('TickJob');
     await hasRun('TickJob');
     await board.resume('TickJob');
-    await board.runNow('TickJob');
+    await board.trigger('TickJob');
     await until('it runs again when asked', () => ticksOf('TickJob').length > 1);
     assert.equal(ticksOf('TickJob').length, 2);
     const { lastTick, nextTick: next } = await listed('TickJob');
@@ -139,11 +139,11 @@ describe('recurring jobs', () => {
 
   it('that are unknown are named, with those there are', async () => {
     const message = "no recurring job is named 'nightly'; there are: none";
-    await assert.rejects(board.runNow('nightly'), { name: 'UserError', message });
+    await assert.rejects(board.trigger('nightly'), { name: 'UserError', message });
     await processor(recurring('@yearly', 'AJob'), recurring('@yearly', 'BJob'));
     await isListed('BJob');
     const named = { name: 'UserError', message: "no recurring job is named 'nightly'; there are: AJob, BJob" };
-    for (const act of ['runNow', 'pause', 'resume', 'forget'] as const)
+    for (const act of ['trigger', 'pause', 'resume', 'forget'] as const)
       await assert.rejects(board[act]('nightly'), named);
     await board.forget('AJob');
     assert.deepEqual(

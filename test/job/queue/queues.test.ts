@@ -87,7 +87,7 @@ describe('queues', () => {
   it('are listed with what is in each of their places', async () => {
     await system.processor(CLASSES, { jobs: { concurrency: 3 } });
     for (const n of upTo(3)) await GatedJob.performLater(n);
-    await until('one runs, the others are held', async () => (await status('default')).held === 2);
+    await until('one runs, the others are held', async () => (await status('default')).blocked === 2);
     await FailingJob.performLater();
     await DyingJob.performLater();
     await until('one will be tried again, one is dead', async () => {
@@ -98,7 +98,7 @@ describe('queues', () => {
     await CountJob.performLater(1);
     await CountJob.performLater(2);
     const { latencyMs, paused, ...counts } = await status('default');
-    const numbers = { waiting: 2, active: 1, held: 2, delayed: 1, dead: 1, inOutbox: 0 };
+    const numbers = { waiting: 2, active: 1, blocked: 2, delayed: 1, dead: 1, inOutbox: 0 };
     assert.deepEqual(counts, { name: 'default', ...numbers, next: 'CountJob' });
     assert.ok(latencyMs >= 0);
     assert.equal(paused?.by, 'a test');
@@ -295,7 +295,7 @@ describe('queues', () => {
   it('are cleared of what waits, wherever it waits, and of nothing else; none of it comes back', async () => {
     const processor = await system.processor(CLASSES, { jobs: { concurrency: 3 } });
     for (const n of upTo(3)) await transaction(() => GatedJob.performLater(n));
-    await until('two are held', async () => (await status('default')).held === 2);
+    await until('two are held', async () => (await status('default')).blocked === 2);
     await FailingJob.performLater();
     await DyingJob.performLater();
     await until('a retry and a dead one', async () => {
@@ -314,8 +314,8 @@ describe('queues', () => {
     await put('default', 'plain', newRecord(data));
 
     assert.equal(await queues.clear('default'), 1204);
-    const { waiting, held, active, delayed, dead, inOutbox } = await status('default');
-    assert.deepEqual([waiting, held, active, delayed, dead, inOutbox], [0, 0, 1, 1, 1, 0]);
+    const { waiting, blocked, active, delayed, dead, inOutbox } = await status('default');
+    assert.deepEqual([waiting, blocked, active, delayed, dead, inOutbox], [0, 0, 1, 1, 1, 0]);
     assert.equal((await status('mailer')).waiting, 1);
     assert.deepEqual(asked().at(-1), { action: 'clear', queue: 'default', jobs: 1204, via: 'a test' });
     assert.equal(await system.outboxSize(), 2, 'the running one and the scheduled one');

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { Events } from '../../../lib/core/events';
 import { Redis, type RedisClient } from '../../../lib/core/redis';
-import { JobSets } from '../../../lib/job/admin/job-admin';
 import { KillJob } from '../../../lib/job/definition/errors';
 import { Job } from '../../../lib/job/job';
 import { moveJobs } from '../../../lib/job/sets/move-script';
@@ -9,7 +8,7 @@ import { Database } from '../../../lib/model/database';
 import { Deadline, deferred } from '../../../lib/support/async';
 import { until } from '../../support/until';
 import { JobSystem } from '../job-system';
-import { setSources } from './set-sources';
+import { type Sets, setSources, setsOf } from './set-sources';
 import { store } from './stored-job';
 
 const COUNT = 200;
@@ -28,8 +27,8 @@ class CountedJob extends Job<[n: number]> {
 
 describe('two operators at once', () => {
   let system: JobSystem;
-  let mine: JobSets;
-  let theirs: JobSets;
+  let mine: Sets;
+  let theirs: Sets;
   let theirRedis: Redis;
   let theirDatabase: Database;
   before(async () => {
@@ -40,8 +39,8 @@ describe('two operators at once', () => {
     await theirRedis.start();
     await until('redis is connected', () => theirRedis.client.isReady);
     const sources = setSources(system);
-    mine = new JobSets(sources);
-    theirs = new JobSets({ ...sources, redis: theirRedis.client, knex: theirDatabase.knex, via: 'another' });
+    mine = setsOf(sources);
+    theirs = setsOf({ ...sources, redis: theirRedis.client, knex: theirDatabase.knex, via: 'another' });
   });
   after(async () => {
     await theirRedis.stop(Deadline.after(10_000));
@@ -117,7 +116,7 @@ describe('two operators at once', () => {
     const ids = await schedule();
     const later = new Date(Date.now() + 7_200_000);
     const [run, killed, deleted] = await Promise.all([
-      mine.scheduled.runMany({ ids }),
+      mine.scheduled.promoteMany({ ids }),
       theirs.scheduled.killMany({ filter: {} }),
       mine.scheduled.deleteMany({ filter: { class: 'CountedJob' } }),
       theirs.scheduled.rescheduleMany({ ids: ids.slice(0, 50) }, later),
@@ -133,10 +132,10 @@ describe('two operators at once', () => {
   });
 
   for (const [what, move] of [
-    ['kill', (set: JobSets['scheduled'], id: string) => set.kill(id)],
-    ['delete', (set: JobSets['scheduled'], id: string) => set.delete(id)],
-    ['run', (set: JobSets['scheduled'], id: string) => set.run(id)],
-    ['reschedule', (set: JobSets['scheduled'], id: string) => set.reschedule(id, new Date(died + 86_400_000))],
+    ['kill', (set: Sets['scheduled'], id: string) => set.kill(id)],
+    ['delete', (set: Sets['scheduled'], id: string) => set.delete(id)],
+    ['promote', (set: Sets['scheduled'], id: string) => set.promote(id)],
+    ['reschedule', (set: Sets['scheduled'], id: string) => set.reschedule(id, new Date(died + 86_400_000))],
   ] as const) {
     it(`${what} no job that another has just run, though they began before`, async () => {
       const { id } = await CountedJob.set({ wait: '1h' }).performLater(1);
@@ -190,7 +189,7 @@ describe('two operators at once', () => {
         },
       },
     });
-    const patient = new JobSets({ ...setSources(system), redis: slow });
+    const patient = setsOf({ ...setSources(system), redis: slow });
     assert.deepEqual(await patient.retry.retryMany({ filter: {} }), { moved: count, complete: true });
     await until('they have all failed again', async () => (await mine.retry.count()) === count);
     assert.equal(ran.length, count);

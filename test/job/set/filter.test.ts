@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
-import { JobSets } from '../../../lib/job/admin/job-admin';
 import { failedRecord, readRecord } from '../../../lib/job/record/record';
 import { buryUnknown } from '../../../lib/job/sets/dead-set';
 import { InvalidRequestError, type JobFilter } from '../../../lib/job/sets/query';
 import { JobSystem } from '../job-system';
-import { setSources } from './set-sources';
+import { type Sets, setSources, setsOf } from './set-sources';
 import { payloadText, recordText, type StoredJob, store } from './stored-job';
 
 /** Few and alike, so that filters meet records. */
@@ -118,10 +117,10 @@ function meets(id: string, given: StoredJob, { class: name, tag, error, text }: 
 
 describe('a filter', () => {
   let system: JobSystem;
-  let sets: JobSets;
+  let sets: Sets;
   before(async () => {
     system = await JobSystem.start();
-    sets = new JobSets(setSources(system));
+    sets = setsOf(setSources(system));
   });
   after(() => system.stop());
   beforeEach(() => system.reset());

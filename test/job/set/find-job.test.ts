@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { JobSets } from '../../../lib/job/admin/job-admin';
 import { Job } from '../../../lib/job/job';
 import { InvalidRequestError } from '../../../lib/job/sets/query';
 import { transaction } from '../../../lib/model/transaction';
 import { until } from '../../support/until';
 import { JobSystem } from '../job-system';
-import { setSources } from './set-sources';
+import { type Sets, setSources, setsOf } from './set-sources';
 import { store } from './stored-job';
 
 let release: (() => void) | undefined;
@@ -24,10 +23,10 @@ class HeldUpJob extends Job<[name: string]> {
 
 describe('finding a job', () => {
   let system: JobSystem;
-  let sets: JobSets;
+  let sets: Sets;
   before(async () => {
     system = await JobSystem.start();
-    sets = new JobSets(setSources(system));
+    sets = setsOf(setSources(system));
   });
   after(() => system.stop());
   beforeEach(() => system.reset());
@@ -44,10 +43,10 @@ describe('finding a job', () => {
     assert.deepEqual(entry?.tags, ['slow']);
     await system.processor([HeldUpJob]);
     await until('it runs', async () => (await placeOf(id)) === 'active');
-    await until('its class has no place for the second', async () => (await placeOf(second)) === 'held');
+    await until('its class has no place for the second', async () => (await placeOf(second)) === 'blocked');
     await until('it has begun', () => release !== undefined);
     release?.();
-    await until('it has ended', async () => (await placeOf(id)) === 'unknown');
+    await until('it has ended', async () => (await placeOf(id)) === 'gone');
     await until('the second runs', async () => (await placeOf(second)) === 'active');
     release?.();
     await until('the outbox is empty', async () => (await system.outboxSize()) === 0);
@@ -104,18 +103,18 @@ describe('finding a job', () => {
     assert.equal((await sets.find({ id: '1', queue: 'mailer' })).entry?.queue, 'mailer');
     assert.equal(await sets.dead.delete({ id: '1', queue: 'mailer' }), true);
     assert.equal((await sets.find('1')).entry?.queue, 'default');
-    assert.equal((await sets.find({ id: '1', queue: 'mailer' })).place, 'unknown');
+    assert.equal((await sets.find({ id: '1', queue: 'mailer' })).place, 'gone');
   });
 
   it('knows queues that are named, or that a row names, although nobody told of them', async () => {
     const { client } = system.redis;
     const id = await store(client, 'dead', { queue: 'other' });
-    assert.equal(await placeOf(id), 'unknown');
+    assert.equal(await placeOf(id), 'gone');
     assert.equal((await sets.find({ id, queue: 'other' })).place, 'dead');
     assert.equal(await sets.dead.delete({ id, queue: 'other' }), true);
     const { id: rows } = await HeldUpJob.set({ wait: '1h', queue: 'other' }).performLater('a');
     assert.equal(await placeOf(rows), 'scheduled');
-    assert.equal((await sets.find({ id: rows, queue: 'default' })).place, 'unknown');
+    assert.equal((await sets.find({ id: rows, queue: 'default' })).place, 'gone');
     assert.deepEqual(
       [await sets.scheduled.delete({ id: rows, queue: 'default' }), await sets.scheduled.delete(rows)],
       [false, true],
@@ -150,7 +149,7 @@ describe('finding a job', () => {
     });
     assert.ok(entry?.at && Math.abs(entry.at.getTime() - Date.now()) < 60_000);
     assert.deepEqual([await waiting.delete(entry.id), await waiting.delete(entry.id)], [true, false]);
-    assert.equal(await placeOf(entry.id), 'unknown');
+    assert.equal(await placeOf(entry.id), 'gone');
     assert.equal(await system.outboxSize(), 0);
     assert.deepEqual(system.eventsNamed('operator.jobs'), [
       { action: 'delete', set: 'waiting', count: 1, via: 'test' },

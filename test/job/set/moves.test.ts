@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
-import { JobSets } from '../../../lib/job/admin/job-admin';
 import type { SetName } from '../../../lib/job/sets/entry';
 import type { BulkResult, Selection } from '../../../lib/job/sets/query';
 import { JobSystem } from '../job-system';
-import { setSources } from './set-sources';
+import { type Sets, setSources, setsOf } from './set-sources';
 import { payloadText, store } from './stored-job';
 
 const QUEUES = ['default', 'mailer'];
@@ -38,11 +37,11 @@ const KINDS = [
 type Kind = (typeof KINDS)[number];
 
 /** The moves of each set, by what they are to the model. */
-type Verb = 'retry' | 'run' | 'reschedule' | 'kill' | 'delete';
+type Verb = 'retry' | 'promote' | 'reschedule' | 'kill' | 'delete';
 const VERBS: { readonly [S in 'retry' | 'dead' | 'scheduled']: readonly Verb[] } = {
   retry: ['retry', 'reschedule', 'kill', 'delete'],
   dead: ['retry', 'delete'],
-  scheduled: ['run', 'reschedule', 'kill', 'delete'],
+  scheduled: ['promote', 'reschedule', 'kill', 'delete'],
 };
 type Op = readonly ['retry' | 'dead' | 'scheduled', Verb];
 const OPS = Object.entries(VERBS).flatMap(([set, verbs]) => verbs.map((verb) => [set, verb] as Op));
@@ -58,10 +57,10 @@ const step = fc.record({
 
 describe('moves of jobs', () => {
   let system: JobSystem;
-  let sets: JobSets;
+  let sets: Sets;
   before(async () => {
     system = await JobSystem.start();
-    sets = new JobSets(setSources(system));
+    sets = setsOf(setSources(system));
   });
   after(() => system.stop());
   beforeEach(() => system.reset());
@@ -123,7 +122,7 @@ describe('moves of jobs', () => {
     if (verb === 'reschedule') return moved.reschedule(id, LATER);
     if (verb === 'kill') return moved.kill(id);
     if (verb === 'delete') return moved.delete(id);
-    return set === 'retry' ? sets.retry.retry(id) : sets.scheduled.run(id);
+    return set === 'retry' ? sets.retry.retry(id) : sets.scheduled.promote(id);
   }
 
   function moveMany([set, verb]: Op, selection: Selection): Promise<BulkResult> {
@@ -132,7 +131,7 @@ describe('moves of jobs', () => {
     if (verb === 'reschedule') return moved.rescheduleMany(selection, LATER);
     if (verb === 'kill') return moved.killMany(selection);
     if (verb === 'delete') return moved.deleteMany(selection);
-    return set === 'retry' ? sets.retry.retryMany(selection) : sets.scheduled.runMany(selection);
+    return set === 'retry' ? sets.retry.retryMany(selection) : sets.scheduled.promoteMany(selection);
   }
 
   async function apply(
@@ -183,7 +182,7 @@ describe('moves of jobs', () => {
       const wanted = !job.hasRow ? 'none' : job.inPostgres ? undispatched : 'dispatched';
       assert.equal(state, wanted, `the row of a job that is ${job.place}`);
       const { place, entry } = await sets.find(job.id);
-      assert.equal(place, job.place === 'gone' ? 'unknown' : job.place);
+      assert.equal(place, job.place === 'gone' ? 'gone' : job.place);
       if (job.place === 'gone') continue;
       assert.deepEqual(
         [entry?.id, entry?.queue, entry?.set, entry?.attempts],

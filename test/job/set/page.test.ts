@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
-import { JobSets } from '../../../lib/job/admin/job-admin';
+import { JobAdmin } from '../../../lib/job/admin/job-admin';
 import { InvalidRequestError, type JobFilter, type JobPage, type PageRequest } from '../../../lib/job/sets/query';
 import { JobSystem } from '../job-system';
-import { setSources } from './set-sources';
+import { type Sets, setSources, setsOf } from './set-sources';
 import { payloadText, store } from './stored-job';
 
 const QUEUES = ['alpha', 'beta', 'gamma'];
@@ -48,10 +48,10 @@ async function allPages(read: (request: PageRequest) => Promise<JobPage>, reques
 
 describe('a page', () => {
   let system: JobSystem;
-  let sets: JobSets;
+  let sets: Sets;
   before(async () => {
     system = await JobSystem.start();
-    sets = new JobSets(setSources(system, ['gamma', 'alpha', 'beta', 'alpha']));
+    sets = setsOf(setSources(system, ['gamma', 'alpha', 'beta', 'alpha']));
   });
   after(() => system.stop());
   beforeEach(() => system.reset());
@@ -167,7 +167,11 @@ describe('a page', () => {
       for (const at of [soon, soon + 1]) await store(client, 'delayed', { queue, at, errors: ['once'] });
       await store(client, 'dead', { queue });
     }
-    assert.deepEqual(await sets.sizes(), { retry: 6, scheduled: 0, dead: 3 });
+    assert.deepEqual(await new JobAdmin(setSources(system, ['gamma', 'alpha', 'beta', 'alpha'])).sizes(), {
+      retry: 6,
+      scheduled: 0,
+      dead: 3,
+    });
     // What plain producers delay, and what became of it, only its record tells.
     await store(client, 'delayed', { id: '1', queue: 'alpha', at: soon });
     await store(client, 'delayed', { id: '2', queue: 'alpha', at: soon, errors: ['once'] });
@@ -176,7 +180,11 @@ describe('a page', () => {
       `insert into job_outbox (id, queue, class, payload, run_at)
        select gen_random_uuid(), 'beta', 'LaterJob', '{}', now() + interval '1 hour' from generate_series(1, 4)`,
     );
-    assert.deepEqual(await sets.sizes(), { retry: 7, scheduled: 6, dead: 3 });
+    assert.deepEqual(await new JobAdmin(setSources(system, ['gamma', 'alpha', 'beta', 'alpha'])).sizes(), {
+      retry: 7,
+      scheduled: 6,
+      dead: 3,
+    });
     assert.deepEqual([await sets.retry.count(), await sets.scheduled.count(), await sets.dead.count()], [7, 6, 3]);
   });
 
@@ -223,7 +231,7 @@ describe('a page', () => {
     assert.deepEqual(await found('beta'), ['beta']);
     assert.deepEqual(await found(['gamma', 'other', 'gamma']), ['gamma', 'other']);
     assert.deepEqual(await found(''), ['alpha', 'beta', 'gamma']);
-    assert.deepEqual(await new JobSets(setSources(system, [])).dead.page(), {
+    assert.deepEqual(await setsOf(setSources(system, [])).dead.page(), {
       entries: [],
       total: 0,
       complete: true,

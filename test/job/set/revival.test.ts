@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict';
 import { Events } from '../../../lib/core/events';
 import { Redis } from '../../../lib/core/redis';
-import { JobSets } from '../../../lib/job/admin/job-admin';
 import { KillJob } from '../../../lib/job/definition/errors';
 import { Job } from '../../../lib/job/job';
 import { until } from '../../support/until';
 import { JobSystem } from '../job-system';
-import { setSources } from './set-sources';
+import { type Sets, setSources, setsOf } from './set-sources';
 import { store } from './stored-job';
 
 const ran: string[] = [];
@@ -24,10 +23,10 @@ class MoodyJob extends Job<[name: string]> {
 
 describe('jobs that an operator moves', () => {
   let system: JobSystem;
-  let sets: JobSets;
+  let sets: Sets;
   before(async () => {
     system = await JobSystem.start();
-    sets = new JobSets(setSources(system));
+    sets = setsOf(setSources(system));
   });
   after(() => system.stop());
   beforeEach(async () => {
@@ -64,7 +63,7 @@ describe('jobs that an operator moves', () => {
     await processor();
     await until('it has run', () => ran.length === 1);
     await outboxIsEmpty();
-    assert.equal((await sets.find(id)).place, 'unknown');
+    assert.equal((await sets.find(id)).place, 'gone');
   });
 
   it('leave no row when they die again, and none when they are deleted', async () => {
@@ -86,7 +85,7 @@ describe('jobs that an operator moves', () => {
     await until('redis is connected', () => theirs.client.isReady);
     const died = await system.database.knex.transaction(async (trx) => {
       await trx.raw('lock table job_outbox in share mode');
-      const retry = new JobSets({ ...setSources(system), redis: theirs.client }).dead.retry(id);
+      const retry = setsOf({ ...setSources(system), redis: theirs.client }).dead.retry(id);
       const rejected = assert.rejects(retry);
       await until('it wants to write the row', async () => {
         const waits = "select 1 from pg_stat_activity where wait_event_type = 'Lock' and query like '%job_outbox%'";
@@ -148,7 +147,7 @@ describe('jobs that an operator moves', () => {
     await processor();
     assert.equal(await sets.retry.reschedule(id, new Date()), true);
     await until('it has run', () => ran.length === 1);
-    await until('it has ended', async () => (await sets.find(id)).place === 'unknown');
+    await until('it has ended', async () => (await sets.find(id)).place === 'gone');
   });
 
   it('run at once when they are scheduled and an operator will not wait', async () => {
@@ -156,9 +155,9 @@ describe('jobs that an operator moves', () => {
     const { id } = await MoodyJob.set({ wait: '1h' }).performLater('a');
     const { id: other } = await MoodyJob.set({ wait: '2h' }).performLater('b');
     assert.equal((await sets.find(id)).place, 'scheduled');
-    assert.equal(await sets.scheduled.run(id), true);
+    assert.equal(await sets.scheduled.promote(id), true);
     await until('it has run', () => ran.length === 1);
-    assert.equal(await sets.scheduled.run(id), false);
+    assert.equal(await sets.scheduled.promote(id), false);
     assert.equal(await sets.scheduled.reschedule(other, new Date(Date.now() + 20)), true);
     await until('the other has run', () => ran.length === 2);
     await outboxIsEmpty();

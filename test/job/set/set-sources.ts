@@ -1,4 +1,10 @@
-import type { SetSources } from '../../../lib/job/sets/query';
+import { JobAdmin } from '../../../lib/job/admin/job-admin';
+import { DeadSet } from '../../../lib/job/sets/dead-set';
+import type { FoundPlace } from '../../../lib/job/sets/find-job';
+import type { JobRef, SetSources } from '../../../lib/job/sets/query';
+import { RetrySet } from '../../../lib/job/sets/redis-set';
+import { ScheduledSet } from '../../../lib/job/sets/scheduled-set';
+import type { WaitingList } from '../../../lib/job/sets/waiting-set';
 import type { JobSystem } from '../job-system';
 
 /** What the sets of a test's operator are read from. */
@@ -7,4 +13,24 @@ export function setSources(
   queues: readonly string[] = ['default', 'mailer'],
 ): SetSources {
   return { redis: redis.client, knex: database.knex, events, queues, via: 'test' };
+}
+
+/** The sets of a test's operator. */
+export interface Sets {
+  readonly retry: RetrySet;
+  readonly scheduled: ScheduledSet;
+  readonly dead: DeadSet;
+  waiting(queue: string): WaitingList;
+  find(ref: JobRef): Promise<FoundPlace>;
+}
+
+export function setsOf(sources: SetSources): Sets {
+  const admin = new JobAdmin(sources);
+  return {
+    retry: new RetrySet(sources),
+    scheduled: new ScheduledSet(sources),
+    dead: new DeadSet(sources),
+    waiting: (queue) => admin.waiting(queue),
+    find: (ref) => admin.find(ref),
+  };
 }

@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { JobSets } from '../../../lib/job/admin/job-admin';
 import type { JobSet } from '../../../lib/job/sets/job-set';
 import { InvalidRequestError, type JobFilter, SORT_KEYS, type SortKey } from '../../../lib/job/sets/query';
 import { JobSystem } from '../job-system';
-import { setSources } from './set-sources';
+import { type Sets, setSources, setsOf } from './set-sources';
 import { payloadText, store } from './stored-job';
 
 /** Far enough ahead that nothing falls due meanwhile, ms. */
@@ -12,10 +11,10 @@ const SOON = Date.now() + 3_600_000;
 
 describe('a sorted page', () => {
   let system: JobSystem;
-  let sets: JobSets;
+  let sets: Sets;
   before(async () => {
     system = await JobSystem.start();
-    sets = new JobSets(setSources(system));
+    sets = setsOf(setSources(system));
   });
   after(() => system.stop());
   beforeEach(() => system.reset());

@@ -165,14 +165,14 @@ describe('what can be done with jobs', () => {
     );
   });
 
-  it('scheduled jobs and retries are run, rescheduled and killed', async () => {
+  it('scheduled jobs and retries are promoted, rescheduled and killed', async () => {
     await stage.processor();
     await WelcomeMailJob.performLater(1, 'en');
     const [{ id = '' } = {}] = await until('it is to be retried', () => {
       const retrying = stage.eventsNamed('job.retrying');
       return retrying.length === 1 && retrying;
     });
-    const retries = '/ops/jobs/retries';
+    const retries = '/ops/jobs/retry';
     const asked = await operator.get(`${retries}/confirm?act=reschedule&id=mailer/${id}`);
     const fields = { ...hiddenFields(asked.body), act: 'reschedule' };
     for (const at of ['', 'tomorrow', '2026-02-30T10:00']) {
@@ -187,8 +187,8 @@ describe('what can be done with jobs', () => {
     assert.match(await operator.read(DEAD), /WelcomeMailJob .* Killed mailbox of 1 does not exist/);
 
     const later = await WelcomeMailJob.set({ wait: '3h' }).performLater(2, 'en');
-    const told = await operator.act('/ops/jobs/scheduled/act', { act: 'run', id: `mailer/${later.id}` });
-    assert.match(told, /1 job is on its queue\./);
+    const told = await operator.act('/ops/jobs/scheduled/act', { act: 'promote', id: `mailer/${later.id}` });
+    assert.match(told, /1 job was promoted: it is on its queue\./);
     await until('it has run', () => stage.eventsNamed('job.retrying').some((job) => job.id === later.id));
   });
 
@@ -239,7 +239,7 @@ describe('what can be done with jobs', () => {
       await another.send(`${DEAD}/act`, fields),
       await viewer.send(`${DEAD}/act`, { ...fields, token: others }),
       await viewer.send('/ops/jobs/queues/default/pause', { token: others }),
-      await viewer.send('/ops/jobs/cron/send-digests/run', { token: others }),
+      await viewer.send('/ops/jobs/cron/send-digests/trigger', { token: others }),
     ];
     assert.deepEqual(
       refused.map((answer) => answer.status),

@@ -47,7 +47,7 @@ describe('jobs with hostile names, arguments, errors and tags', () => {
     const job = (name: string) => `/ops/jobs/job/default/${encodeURIComponent(name)}`;
     const query = encodeURIComponent(EVIL);
     paths.push(
-      ...['dead', 'retries', 'scheduled', 'queues', 'queues/default', 'cron', 'busy', 'classes'].map(
+      ...['dead', 'retry', 'scheduled', 'queues', 'queues/default', 'cron', 'busy', 'classes'].map(
         (name) => `/ops/jobs/${name}`,
       ),
       ...[id, shown, raw, retry, waiting].map(job),
@@ -74,8 +74,8 @@ describe('jobs with hostile names, arguments, errors and tags', () => {
   });
 
   it('are spoken of in words, in both languages', async () => {
-    const asked = ['retries', 'scheduled', 'dead'].flatMap((list) =>
-      ['retry', 'run', 'reschedule', 'kill', 'delete'].map((act) => `/ops/jobs/${list}/confirm?all=1&act=${act}`),
+    const asked = ['retry', 'scheduled', 'dead'].flatMap((list) =>
+      ['retry', 'promote', 'reschedule', 'kill', 'delete'].map((act) => `/ops/jobs/${list}/confirm?all=1&act=${act}`),
     );
     for (const path of [...paths, ...asked]) {
       for (const locale of ['en', 'ko']) {
@@ -126,7 +126,7 @@ describe('pages of jobs while a server is away', () => {
       const { body, status } = await operator.get('/ops/jobs/dead');
       return status === 503 && body.includes('data-count="dead">–<');
     });
-    for (const path of ['dead', 'retries', 'queues/default', 'busy', 'classes', 'job/default/x'].map(
+    for (const path of ['dead', 'retry', 'queues/default', 'busy', 'classes', 'job/default/x'].map(
       (name) => `/ops/jobs/${name}`,
     )) {
       const { body, status, headers } = await operator.get(path);

@@ -11,7 +11,7 @@ interface ListJson {
     readonly id: string;
     readonly class: string;
     readonly args: unknown;
-    readonly error: unknown;
+    readonly errors: readonly { readonly name: string; readonly message: string | null }[];
   }[];
   readonly total: number;
 }
@@ -69,10 +69,10 @@ describe('lists of jobs', () => {
     assert.equal(await count('tag=billing&q=inv_7&error=Timeout&queue=default&class=SyncInvoiceJob&when=day'), 1);
     assert.equal(await count('when=hour', 'scheduled'), 0);
     assert.equal(await count('when=day', 'scheduled'), 1);
-    assert.equal(await count('q=4812', 'retries'), 1);
+    assert.equal(await count('q=4812', 'retry'), 1);
     // It failed just now; its next try may be due within the minute.
-    assert.equal(await count('failed=hour', 'retries'), 1);
-    assert.equal(await count('failed=hour&when=week&class=WelcomeMailJob', 'retries'), 1);
+    assert.equal(await count('failed=hour', 'retry'), 1);
+    assert.equal(await count('failed=hour&when=week&class=WelcomeMailJob', 'retry'), 1);
   });
 
   it('of retries are filtered by when they failed, whenever they run next', async () => {
@@ -101,16 +101,16 @@ describe('lists of jobs', () => {
     };
     await Promise.all([failedAgo('recent', 0.5), failedAgo('today', 5), failedAgo('old', 30)]);
     const ids = async (query: string) =>
-      (await operator.json<ListJson>(`/ops/jobs/retries?class=OldJob&${query}`)).jobs.map(({ id }) => id).sort();
+      (await operator.json<ListJson>(`/ops/jobs/retry?class=OldJob&${query}`)).jobs.map(({ id }) => id).sort();
     assert.deepEqual(await ids('failed=hour'), ['recent']);
     assert.deepEqual(await ids('failed=day'), ['recent', 'today']);
     assert.deepEqual(await ids('failed=week&q=Old'), ['old', 'recent', 'today']);
-    const { body } = await operator.get('/ops/jobs/retries?class=OldJob&failed=day');
+    const { body } = await operator.get('/ops/jobs/retry?class=OldJob&failed=day');
     assert.match(textOf(body), /Class: OldJob Failed: Last day/);
-    const all = await operator.read('/ops/jobs/retries/confirm?all=1&class=OldJob&failed=day&act=delete');
+    const all = await operator.read('/ops/jobs/retry/confirm?all=1&class=OldJob&failed=day&act=delete');
     assert.match(all, /^Delete 2 retries\?/);
     const fields = { all: '1', class: 'OldJob', act: 'delete', confirmed: '1', expected: '3' };
-    await operator.act('/ops/jobs/retries/act', fields);
+    await operator.act('/ops/jobs/retry/act', fields);
   });
 
   it('offer all of their jobs above the first row', async () => {
@@ -149,11 +149,27 @@ describe('lists of jobs', () => {
     assert.match(body, /<option value="SyncInvoiceJob">/);
   });
 
+  it('are read by programs with the keys that the commands print', async () => {
+    const places = ['dead', 'retry', 'scheduled', 'queues', 'queues/default', 'busy', 'cron', 'classes'];
+    for (const place of places) {
+      const { body } = await operator.get(`/ops/jobs/${place}`, { Accept: 'application/json' });
+      const keys = [...body.matchAll(/"(\w+)":/g)].map(([, key = '']) => key);
+      assert.deepEqual(
+        keys.filter((key) => /^[a-z]+[A-Z]/.test(key) && !/^(orderId|accessToken)$/.test(key)),
+        [],
+        place,
+      );
+    }
+    const [job] = (await operator.json<{ jobs: object[] }>('/ops/jobs/dead')).jobs;
+    const keys = 'id class queue set at enqueued_at attempts args args_redacted reason errors tags request_id locale';
+    assert.deepEqual(Object.keys(job ?? {}), [...keys.split(' '), 'attributes', 'progress', 'unreadable', 'href']);
+  });
+
   it('are sorted by each of their columns, either way', async () => {
     const first = async (sort: string) => (await operator.json<ListJson>(`/ops/jobs/dead?sort=${sort}`)).jobs[0];
     assert.equal((await first('class'))?.class, 'SecretJob');
     assert.equal((await first('-class'))?.class, 'SyncInvoiceJob');
-    assert.deepEqual((await first('-error'))?.error, { name: 'Error', message: 'no' });
+    assert.equal((await first('-error'))?.errors[0]?.message, 'Error: no');
     const [oldest] = (await operator.json<ListJson>('/ops/jobs/dead?sort=at')).jobs;
     const newest = await operator.json<ListJson>('/ops/jobs/dead?page=2');
     assert.equal(oldest?.id, newest.jobs.at(-1)?.id);
@@ -162,7 +178,7 @@ describe('lists of jobs', () => {
   });
 
   it('show what is to be retried and what is scheduled', async () => {
-    const retries = await operator.read('/ops/jobs/retries');
+    const retries = await operator.read('/ops/jobs/retry');
     assert.match(retries, /^Retries 1 job has failed and will run again by itself\./);
     assert.match(retries, /WelcomeMailJob 4812, "ko" mailer TypeError mailbox of 4812 .*in \d+ s/);
     const scheduled = await operator.read('/ops/jobs/scheduled');
@@ -180,7 +196,7 @@ describe('lists of jobs', () => {
       queues: '0',
       busy: '1',
       scheduled: '1',
-      retries: '1',
+      retry: '1',
       dead: '61',
       cron: '2',
     });
@@ -212,7 +228,7 @@ describe('lists of jobs', () => {
   });
 
   it('hide from a viewer what may name people, and give them nothing to act with or to find it out by', async () => {
-    for (const path of ['/ops/jobs/dead', '/ops/jobs/retries', '/ops/jobs/scheduled', '/ops/jobs/queues/mailer']) {
+    for (const path of ['/ops/jobs/dead', '/ops/jobs/retry', '/ops/jobs/scheduled', '/ops/jobs/queues/mailer']) {
       const { body, status } = await viewer.get(path);
       assert.equal(status, 200);
       // Ids and tokens are random, so that the same four digits may stand in them.

@@ -198,20 +198,20 @@ describe('pages of queues, of what runs, and of recurring jobs', () => {
     assert.doesNotMatch((await viewer.get(CRON)).body, /<button class="plain"/);
 
     const token = tokenIn((await operator.get(CRON)).body);
-    const clicks = await Promise.all([1, 2, 3].map(() => operator.send(`${CRON}/PruneSessionsJob/run`, { token })));
+    const clicks = await Promise.all([1, 2, 3].map(() => operator.send(`${CRON}/PruneSessionsJob/trigger`, { token })));
     assert.equal(new Set(clicks.map((click) => click.headers.location)).size, 1);
     await until('it has run', () => stage.eventsNamed('job.succeeded').length === 1);
     assert.equal(stage.eventsNamed('cron.enqueued').length, 1);
     assert.match(
       await operator.act(`${CRON}/send-digests/pause`),
-      /send-digests is paused: its times pass without a run\. .* send-digests paused SendDigestsJob .* never 0 – Run send-digests Resume send-digests/,
+      /send-digests is paused: its times pass without a run\. .* send-digests paused SendDigestsJob .* never 0 – Trigger send-digests Resume send-digests/,
     );
     assert.match(await operator.act(`${CRON}/send-digests/resume`), /send-digests runs again at its times\./);
-    assert.equal((await operator.post(`${CRON}/nothing/run`)).status, 404);
+    assert.equal((await operator.post(`${CRON}/nothing/trigger`)).status, 404);
     assert.deepEqual(
       stage.ops.operated.map(([name, payload]) => [name, ...Object.values(payload).slice(0, 2)]),
       [
-        ['operator.cron', 'run', 'PruneSessionsJob'],
+        ['operator.cron', 'trigger', 'PruneSessionsJob'],
         ['operator.cron', 'pause', 'send-digests'],
         ['operator.cron', 'resume', 'send-digests'],
       ],

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
-import { essence, nameAndMessage, stackLines } from '../../../lib/ops/jobs/job-view';
+import { nameAndMessage } from '../../../lib/job/admin/job-json';
+import { essence, stackLines } from '../../../lib/ops/jobs/job-view';
 
 const LIB = path.resolve(__dirname, '../../../lib');
 

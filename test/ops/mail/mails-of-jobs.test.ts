@@ -122,7 +122,7 @@ describe('mails whose jobs have failed', () => {
   it('wait on a queue, or run, before they are sent', async () => {
     const id = await refusedForNow();
     await operator.act('/ops/jobs/queues/mailer/pause');
-    await operator.act('/ops/jobs/retries/act', { act: 'retry', id: `mailer/${id}` });
+    await operator.act('/ops/jobs/retry/act', { act: 'retry', id: `mailer/${id}` });
     const [row] = await listed();
     assert.equal(row?.outcome, 'retrying');
     assert.match(await operator.read(`${LIST}/${row?.key}`), /Its job waits on its queue to send it again\./);

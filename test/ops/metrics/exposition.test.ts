@@ -69,7 +69,7 @@ describe('the text of metrics', () => {
       name: `q${i}`,
       waiting: 1,
       active: 0,
-      held: 2,
+      blocked: 2,
       delayed: 0,
       dead: 0,
       latencyMs: i,
@@ -87,7 +87,7 @@ describe('the text of metrics', () => {
     const scrape = new Scrape(await expose(FAMILIES, { ...NOTHING, queues, outbox }));
     assert.equal(scrape.metrics.get('catamount_queue_paused')?.lines.length, 101);
     assert.equal(scrape.sum('catamount_queue_jobs', { state: 'waiting' }), 250);
-    assert.equal(scrape.sum('catamount_queue_jobs', { queue: 'other', state: 'held' }), 300);
+    assert.equal(scrape.sum('catamount_queue_jobs', { queue: 'other', state: 'blocked' }), 300);
     assert.equal(scrape.sum('catamount_queue_jobs', { queue: 'other', state: 'outbox' }), 3);
     assert.equal(scrape.sum('catamount_queue_latency_seconds', { queue: 'other' }), 0.249);
     assert.equal(scrape.sum('catamount_outbox_age_seconds'), 1.5);

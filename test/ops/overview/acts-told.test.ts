@@ -42,7 +42,7 @@ describe('what operators do', () => {
     await operator.act('/ops/jobs/queues/default/pause');
     await operator.act('/ops/jobs/dead/act', { act: 'retry', id: `default/${dead[0]}` });
     await operator.act('/ops/jobs/dead/act', { all: '1', act: 'delete', ...confirmed(2) });
-    await operator.act('/ops/jobs/retries/act', { id: `mailer/${retried}`, act: 'kill', ...confirmed(1) });
+    await operator.act('/ops/jobs/retry/act', { id: `mailer/${retried}`, act: 'kill', ...confirmed(1) });
     await operator.act('/ops/jobs/queues/default/clear', confirmed(1));
     await operator.act('/ops/jobs/queues/default/resume');
     const by = 'by an operator \\(127\\.0\\.0\\.1\\)';
@@ -64,9 +64,9 @@ describe('what operators do', () => {
 
   it('with recurring jobs is told, too, to a viewer without the address', async () => {
     await until('it is known', async () => /PruneSessionsJob/.test(await operator.read('/ops/jobs/cron')));
-    for (const act of ['run', 'pause', 'resume']) await operator.act(`/ops/jobs/cron/PruneSessionsJob/${act}`);
+    for (const act of ['trigger', 'pause', 'resume']) await operator.act(`/ops/jobs/cron/PruneSessionsJob/${act}`);
     const told = 'Recurring job PruneSessionsJob';
-    await eventsWith(new RegExp(`${told} resumed, .* ${told} paused, .* ${told} run by hand, by an operator`));
+    await eventsWith(new RegExp(`${told} resumed, .* ${told} paused, .* ${told} triggered, by an operator`));
     const seen = await eventsWith(/PruneSessionsJob resumed, by an operator/, viewer);
     assert.doesNotMatch(seen, /127\.0\.0\.1/);
   });
