@@ -68,7 +68,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'what was sent to a worker that is killed, and never taken, goes to another',
     file: 'lib/cluster/primary/worker-handle.ts',
-    find: 'if (unconfirmed) this.pool.giveAway(unconfirmed);',
+    find: 'if (unconfirmed) this.pool.handOff(unconfirmed);',
     replace: 'if (unconfirmed) closeConnection(unconfirmed);',
     killedBy: ['test/cluster/listening-socket.deep.ts'],
   },

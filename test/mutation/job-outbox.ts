@@ -59,7 +59,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a full queue gets no more, and Redis stays bounded',
     file: 'lib/job/outbox/relay.ts',
-    find: 'gauge.isLowOnMemory ? SMALL_BATCH : BATCH, gauge.full);',
+    find: 'gauge.isLowOnMemory ? SMALL_BATCH : BATCH, gauge.saturated);',
     replace: 'gauge.isLowOnMemory ? SMALL_BATCH : BATCH);',
     killedBy: [RELAY],
   },

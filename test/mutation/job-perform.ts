@@ -75,7 +75,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'jobs that block the event loop let the process show between them that it lives',
     file: 'lib/job/perform/executor.ts',
-    find: '      if (run.durationMs > BLOCKED_MS) this.breather = this.breathe();\n',
+    find: '      if (run.durationMs > BLOCKED_MS) this.pauseAfterBlocking = this.breathe();\n',
     replace: '',
     killedBy: ['test/job/perform/performer.test.ts'],
   },

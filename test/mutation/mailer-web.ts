@@ -197,8 +197,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'senders that are slow cost no slot',
     file: 'lib/web/application.ts',
-    find: '  app.use(body.receive);\n  app.use(limited(limit));\n',
-    replace: '  app.use(limited(limit));\n  app.use(body.receive);\n',
+    find: '  app.use(body.receive);\n  app.use(limitConcurrency(limit));\n',
+    replace: '  app.use(limitConcurrency(limit));\n  app.use(body.receive);\n',
     killedBy: ['test/web/json-body.test.ts'],
   },
   {
@@ -207,15 +207,15 @@ const mutations: readonly Mutation[] = [
     find: `  app.use(health(options));
   app.use(wellFormedPath);
   app.use(shedStale());
-  if (options.beside) app.use(options.beside);
+  if (options.mounts) app.use(options.mounts);
   app.use(body.receive);
-  app.use(limited(limit));
+  app.use(limitConcurrency(limit));
 `,
     replace: `  app.use(wellFormedPath);
   app.use(shedStale());
-  if (options.beside) app.use(options.beside);
+  if (options.mounts) app.use(options.mounts);
   app.use(body.receive);
-  app.use(limited(limit));
+  app.use(limitConcurrency(limit));
   app.use(health(options));
 `,
     killedBy: ['test/web/limit.test.ts'],

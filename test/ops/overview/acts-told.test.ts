@@ -92,7 +92,7 @@ describe('what operators do', () => {
       'Pause queue default',
       'Retry 1 dead job',
       'Kill 3 retries',
-      'Run recurring job PruneSessionsJob',
+      'Trigger recurring job PruneSessionsJob',
     ])
       await eventsWith(new RegExp(`${what} ${failed}`));
     // A form that only leads to the question has asked for nothing.
