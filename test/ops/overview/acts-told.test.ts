@@ -83,8 +83,8 @@ describe('what operators do', () => {
     };
     await fails('/ops/jobs/queues/default/pause');
     await fails('/ops/jobs/dead/act', { act: 'retry', id: `default/${deadId}` });
-    await fails('/ops/jobs/retries/act', { act: 'kill', all: '1', ...confirmed(3) });
-    await fails('/ops/jobs/cron/PruneSessionsJob/run');
+    await fails('/ops/jobs/retry/act', { act: 'kill', all: '1', ...confirmed(3) });
+    await fails('/ops/jobs/cron/PruneSessionsJob/trigger');
     assert.equal((await operator.send('/ops/mail/inbox/20261127-1-a.eml/delete', { token })).status, 303);
     const failed = 'failed, Redis did not answer: asked by an operator \\(127\\.0\\.0\\.1\\)';
     await eventsWith(/1 mail of the inbox deleted, by an operator \(127\.0\.0\.1\)/);
