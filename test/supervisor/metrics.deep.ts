@@ -109,7 +109,7 @@ describe('the metrics of a whole tree', () => {
       return status;
     };
     await told('all slots and places to wait are taken', (scraped) => {
-      const [running, waiting] = ['in_flight', 'waiting'].map((what) => scraped.sum(`catamount_http_requests_${what}`));
+      const [running, waiting] = ['in_flight', 'queued'].map((what) => scraped.sum(`catamount_http_requests_${what}`));
       const full = running === 4 && waiting === 2;
       if (!full) many.push(ask(), ask());
       return full;
