@@ -6,7 +6,7 @@ import { keyPrefix, OUTCOME_LUA } from '../queue/keys';
 import { readRecord } from '../record/record';
 import { durableData, payloadOf, revived, rewritten } from './entry';
 import type { Transition } from './move-script';
-import type { BulkOptions, BulkResult, JobRef, Selection, SetSources } from './query';
+import type { BulkOptions, BulkResult, Selection, SetSources } from './query';
 import { RedisJobSet } from './redis-set';
 import type { FoundJob } from './scan';
 
@@ -26,11 +26,7 @@ export class DeadSet extends RedisJobSet {
     super(sources, { name: 'dead', key: 'dead', newestFirst: true });
   }
 
-  /** To the tail of its queue, with all attempts anew, and durable: it is in the outbox until its next end. */
-  retry(ref: JobRef): Promise<boolean> {
-    return this.one(this.reviving, ref);
-  }
-
+  /** To the tails of their queues, with all attempts anew, and durable: they are in the outbox until their next end. */
   retryMany(selection: Selection, options?: BulkOptions): Promise<BulkResult> {
     return this.many(this.reviving, selection, options);
   }

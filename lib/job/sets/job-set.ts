@@ -26,7 +26,7 @@ import {
 
 /**
  * Jobs that operators look at and move. Each move is a check and a move in one: of two operators who move the same job,
- * one is told false. All methods throw InvalidRequestError for what makes no sense.
+ * one moves it. All methods throw InvalidRequestError for what makes no sense.
  */
 export abstract class JobSet {
   abstract readonly name: SetName;
@@ -53,10 +53,6 @@ export abstract class JobSet {
   }
 
   /** For good. */
-  delete(ref: JobRef): Promise<boolean> {
-    return this.one(DELETE, ref);
-  }
-
   deleteMany(selection: Selection, options?: BulkOptions): Promise<BulkResult> {
     return this.many(DELETE, selection, options);
   }
@@ -76,14 +72,10 @@ export abstract class JobSet {
     return { entries, total: count ? sorted.length : undefined, complete: true, next: undefined };
   }
 
-  /** @returns false when it is not, or no longer, in this set. */
-  protected async one(move: Transition, ref: JobRef): Promise<boolean> {
-    const moved = await this.moveRefs(move, [checkRef(ref)]);
-    this.tell(move, moved);
-    return moved > 0;
-  }
-
-  /** In chunks. What was moved stays moved when a later one fails. */
+  /**
+   * In chunks. What was moved stays moved when a later one fails.
+   * @returns how many were moved: those that are not, or no longer, in this set are not among them.
+   */
   protected async many(move: Transition, selection: Selection, options: BulkOptions = {}): Promise<BulkResult> {
     const run = new BulkRun(options);
     try {

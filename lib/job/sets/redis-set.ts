@@ -12,7 +12,6 @@ import {
   isFiltering,
   type JobFilter,
   type JobPage,
-  type JobRef,
   luaFilter,
   type Outlines,
   type PageRequest,
@@ -170,29 +169,17 @@ export class RetrySet extends RedisJobSet {
     super(sources, { name: 'retry', key: 'delayed', newestFirst: false, retrying: true });
   }
 
-  /** To the tail of its queue; its attempts stay counted. */
-  retry(ref: JobRef): Promise<boolean> {
-    return this.one(RETRY, ref);
-  }
-
+  /** To the tails of their queues; their attempts stay counted. */
   retryMany(selection: Selection, options?: BulkOptions): Promise<BulkResult> {
     return this.many(RETRY, selection, options);
   }
 
   /** @param at a moment that has passed stands for now. */
-  async reschedule(ref: JobRef, at: Date): Promise<boolean> {
-    return this.one(rescheduleTo(at), ref);
-  }
-
   async rescheduleMany(selection: Selection, at: Date, options?: BulkOptions): Promise<BulkResult> {
     return this.many(rescheduleTo(at), selection, options);
   }
 
   /** To the dead set. */
-  kill(ref: JobRef): Promise<boolean> {
-    return this.one(KILL, ref);
-  }
-
   killMany(selection: Selection, options?: BulkOptions): Promise<BulkResult> {
     return this.many(KILL, selection, options);
   }

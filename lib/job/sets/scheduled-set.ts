@@ -29,7 +29,6 @@ import {
   checkFilter,
   type JobFilter,
   type JobPage,
-  type JobRef,
   type Outlines,
   type PageRequest,
   readCursor,
@@ -97,29 +96,17 @@ export class ScheduledSet extends JobSet {
     return sizeOfSet('scheduled', this.sources);
   }
 
-  /** At once: to the tail of its queue. */
-  promote(ref: JobRef): Promise<boolean> {
-    return this.one(PROMOTE, ref);
-  }
-
+  /** At once: to the tails of their queues. */
   promoteMany(selection: Selection, options?: BulkOptions): Promise<BulkResult> {
     return this.many(PROMOTE, selection, options);
   }
 
   /** @param at a moment that has passed stands for now. */
-  async reschedule(ref: JobRef, at: Date): Promise<boolean> {
-    return this.one(rescheduleTo(at), ref);
-  }
-
   async rescheduleMany(selection: Selection, at: Date, options?: BulkOptions): Promise<BulkResult> {
     return this.many(rescheduleTo(at), selection, options);
   }
 
   /** To the dead set. */
-  kill(ref: JobRef): Promise<boolean> {
-    return this.one(KILL, ref);
-  }
-
   killMany(selection: Selection, options?: BulkOptions): Promise<BulkResult> {
     return this.many(KILL, selection, options);
   }

@@ -8,7 +8,7 @@ import { Database } from '../../../lib/model/database';
 import { Deadline, deferred } from '../../../lib/support/async';
 import { until } from '../../support/until';
 import { JobSystem } from '../job-system';
-import { type Sets, setSources, setsOf } from './set-sources';
+import { isMoved, type Sets, setSources, setsOf } from './set-sources';
 import { store } from './stored-job';
 
 const COUNT = 200;
@@ -76,7 +76,10 @@ describe('two operators at once', () => {
 
   it('retry the same dead jobs, each of which is queued once', async () => {
     const ids = await bury();
-    const clicks = ids.flatMap((id) => [mine.dead.retry(id), theirs.dead.retry(id)]);
+    const clicks = ids.flatMap((id) => [
+      isMoved(mine.dead.retryMany({ ids: [id] })),
+      isMoved(theirs.dead.retryMany({ ids: [id] })),
+    ]);
     assert.equal((await Promise.all(clicks)).filter(Boolean).length, COUNT);
     assert.deepEqual(inOrder(await waiting()), inOrder(ids));
     assert.equal(await system.outboxSize(), COUNT);
@@ -132,10 +135,13 @@ describe('two operators at once', () => {
   });
 
   for (const [what, move] of [
-    ['kill', (set: Sets['scheduled'], id: string) => set.kill(id)],
-    ['delete', (set: Sets['scheduled'], id: string) => set.delete(id)],
-    ['promote', (set: Sets['scheduled'], id: string) => set.promote(id)],
-    ['reschedule', (set: Sets['scheduled'], id: string) => set.reschedule(id, new Date(died + 86_400_000))],
+    ['kill', (set: Sets['scheduled'], id: string) => isMoved(set.killMany({ ids: [id] }))],
+    ['delete', (set: Sets['scheduled'], id: string) => isMoved(set.deleteMany({ ids: [id] }))],
+    ['promote', (set: Sets['scheduled'], id: string) => isMoved(set.promoteMany({ ids: [id] }))],
+    [
+      'reschedule',
+      (set: Sets['scheduled'], id: string) => isMoved(set.rescheduleMany({ ids: [id] }, new Date(died + 86_400_000))),
+    ],
   ] as const) {
     it(`${what} no job that another has just run, though they began before`, async () => {
       const { id } = await CountedJob.set({ wait: '1h' }).performLater(1);

@@ -6,7 +6,7 @@ import { DeadSet } from '../../../lib/job/sets/dead-set';
 import { RetrySet } from '../../../lib/job/sets/redis-set';
 import { until } from '../../support/until';
 import { JobSystem } from '../job-system';
-import { setSources } from './set-sources';
+import { isMoved, setSources } from './set-sources';
 import { store } from './stored-job';
 
 let why = 'no';
@@ -77,7 +77,7 @@ describe('the dead set', () => {
   it('gives a retried job all its attempts anew, and buries it again if need be, to be found by either error', async () => {
     const [id = ''] = await kill('a');
     why = 'still no';
-    await dead.retry(id);
+    await isMoved(dead.retryMany({ ids: [id] }));
     await until('it is dead again', async () => (await dead.page()).entries[0]?.errors.length === 2);
     assert.equal((await dead.page()).entries[0]?.attempts, 1);
     const counts = ['NO A', 'still', 'never'].map((error) => dead.count({ error }));
@@ -138,7 +138,7 @@ describe('the dead set', () => {
     const now = Date.now.bind(Date);
     Date.now = () => now() + 181 * 86_400_000;
     try {
-      assert.equal(await new RetrySet(setSources(system)).kill(retrying), true);
+      assert.equal(await isMoved(new RetrySet(setSources(system)).killMany({ ids: [retrying] })), true);
     } finally {
       Date.now = now;
     }

@@ -5,7 +5,7 @@ import { InvalidRequestError } from '../../../lib/job/sets/query';
 import { transaction } from '../../../lib/model/transaction';
 import { until } from '../../support/until';
 import { JobSystem } from '../job-system';
-import { type Sets, setSources, setsOf } from './set-sources';
+import { isMoved, type Sets, setSources, setsOf } from './set-sources';
 import { store } from './stored-job';
 
 let release: (() => void) | undefined;
@@ -75,8 +75,11 @@ describe('finding a job', () => {
       ['the job has no record', undefined, 5],
     );
     // They can be deleted, but what is not there cannot be queued.
-    assert.deepEqual([await sets.dead.retry('ghost'), await sets.dead.delete('ghost')], [false, true]);
-    assert.deepEqual([await sets.dead.retry(broken), await placeOf(broken)], [true, 'waiting']);
+    assert.deepEqual(
+      [await isMoved(sets.dead.retryMany({ ids: ['ghost'] })), await isMoved(sets.dead.deleteMany({ ids: ['ghost'] }))],
+      [false, true],
+    );
+    assert.deepEqual([await isMoved(sets.dead.retryMany({ ids: [broken] })), await placeOf(broken)], [true, 'waiting']);
   });
 
   it('shows no time that is no date, and leaves out an id that Postgres cannot hold', async () => {
@@ -98,10 +101,10 @@ describe('finding a job', () => {
     for (const queue of ['default', 'mailer']) await store(client, 'dead', { id: '1', queue });
     const message = /job 1 is in several queues \(default, mailer\): say which one is meant/;
     await assert.rejects(sets.find('1'), message);
-    await assert.rejects(sets.dead.delete('1'), message);
+    await assert.rejects(isMoved(sets.dead.deleteMany({ ids: ['1'] })), message);
     await assert.rejects(sets.dead.deleteMany({ ids: ['1'] }), message);
     assert.equal((await sets.find({ id: '1', queue: 'mailer' })).entry?.queue, 'mailer');
-    assert.equal(await sets.dead.delete({ id: '1', queue: 'mailer' }), true);
+    assert.equal(await isMoved(sets.dead.deleteMany({ ids: [{ id: '1', queue: 'mailer' }] })), true);
     assert.equal((await sets.find('1')).entry?.queue, 'default');
     assert.equal((await sets.find({ id: '1', queue: 'mailer' })).place, 'gone');
   });
@@ -111,12 +114,15 @@ describe('finding a job', () => {
     const id = await store(client, 'dead', { queue: 'other' });
     assert.equal(await placeOf(id), 'gone');
     assert.equal((await sets.find({ id, queue: 'other' })).place, 'dead');
-    assert.equal(await sets.dead.delete({ id, queue: 'other' }), true);
+    assert.equal(await isMoved(sets.dead.deleteMany({ ids: [{ id, queue: 'other' }] })), true);
     const { id: rows } = await HeldUpJob.set({ wait: '1h', queue: 'other' }).performLater('a');
     assert.equal(await placeOf(rows), 'scheduled');
     assert.equal((await sets.find({ id: rows, queue: 'default' })).place, 'gone');
     assert.deepEqual(
-      [await sets.scheduled.delete({ id: rows, queue: 'default' }), await sets.scheduled.delete(rows)],
+      [
+        await isMoved(sets.scheduled.deleteMany({ ids: [{ id: rows, queue: 'default' }] })),
+        await isMoved(sets.scheduled.deleteMany({ ids: [rows] })),
+      ],
       [false, true],
     );
   });
@@ -127,13 +133,13 @@ describe('finding a job', () => {
         sets.find(id),
         (error) => error instanceof InvalidRequestError && /the job id is .*; give one such as/.test(error.message),
       );
-      await assert.rejects(sets.dead.retry(id), InvalidRequestError);
+      await assert.rejects(isMoved(sets.dead.retryMany({ ids: [id] })), InvalidRequestError);
       await assert.rejects(sets.scheduled.deleteMany({ ids: [id] }), InvalidRequestError);
       await assert.rejects(sets.waiting('default').delete(id), InvalidRequestError);
     }
     await assert.rejects(sets.find({ id: 'a', queue: 'b c' }), /the queue is "b c"/);
     for (const at of [new Date(Number.NaN), 'tomorrow' as never]) {
-      await assert.rejects(sets.retry.reschedule('a', at), /the time is .*; give a valid date/);
+      await assert.rejects(isMoved(sets.retry.rescheduleMany({ ids: ['a'] }, at)), /the time is .*; give a valid date/);
       await assert.rejects(sets.scheduled.rescheduleMany({ filter: {} }, at), InvalidRequestError);
     }
   });

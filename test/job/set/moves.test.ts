@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import type { SetName } from '../../../lib/job/sets/entry';
 import type { BulkResult, Selection } from '../../../lib/job/sets/query';
 import { JobSystem } from '../job-system';
-import { type Sets, setSources, setsOf } from './set-sources';
+import { isMoved, type Sets, setSources, setsOf } from './set-sources';
 import { payloadText, store } from './stored-job';
 
 const QUEUES = ['default', 'mailer'];
@@ -117,12 +117,17 @@ describe('moves of jobs', () => {
   }
 
   function moveOne([set, verb]: Op, id: string): Promise<boolean> {
-    if (set === 'dead') return verb === 'retry' ? sets.dead.retry(id) : sets.dead.delete(id);
+    if (set === 'dead')
+      return verb === 'retry'
+        ? isMoved(sets.dead.retryMany({ ids: [id] }))
+        : isMoved(sets.dead.deleteMany({ ids: [id] }));
     const moved = sets[set];
-    if (verb === 'reschedule') return moved.reschedule(id, LATER);
-    if (verb === 'kill') return moved.kill(id);
-    if (verb === 'delete') return moved.delete(id);
-    return set === 'retry' ? sets.retry.retry(id) : sets.scheduled.promote(id);
+    if (verb === 'reschedule') return isMoved(moved.rescheduleMany({ ids: [id] }, LATER));
+    if (verb === 'kill') return isMoved(moved.killMany({ ids: [id] }));
+    if (verb === 'delete') return isMoved(moved.deleteMany({ ids: [id] }));
+    return set === 'retry'
+      ? isMoved(sets.retry.retryMany({ ids: [id] }))
+      : isMoved(sets.scheduled.promoteMany({ ids: [id] }));
   }
 
   function moveMany([set, verb]: Op, selection: Selection): Promise<BulkResult> {
@@ -233,10 +238,10 @@ describe('moves of jobs', () => {
   it('write what the job is from now on', async () => {
     const before = Date.now();
     const { id } = await create('retry', 0);
-    await sets.retry.kill(id);
+    await isMoved(sets.retry.killMany({ ids: [id] }));
     const [dead] = (await sets.dead.page()).entries;
     assert.deepEqual([dead?.reason, dead?.errors.length], ['killed by an operator', 1]);
-    await sets.dead.retry(id);
+    await isMoved(sets.dead.retryMany({ ids: [id] }));
     const [queued] = (await sets.waiting('default').page()).entries;
     assert.deepEqual([queued?.reason, queued?.attempts, queued?.errors.length], [undefined, 0, 1]);
     assert.ok((queued?.at?.getTime() ?? 0) >= before, 'its wait is counted from now');

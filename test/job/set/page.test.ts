@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { JobAdmin } from '../../../lib/job/admin/job-admin';
 import { InvalidRequestError, type JobFilter, type JobPage, type PageRequest } from '../../../lib/job/sets/query';
 import { JobSystem } from '../job-system';
-import { type Sets, setSources, setsOf } from './set-sources';
+import { isMoved, type Sets, setSources, setsOf } from './set-sources';
 import { payloadText, store } from './stored-job';
 
 const QUEUES = ['alpha', 'beta', 'gamma'];
@@ -196,8 +196,8 @@ describe('a page', () => {
       first.entries.map((entry) => entry.id),
       ['job-6', 'job-5'],
     );
-    assert.equal(await sets.dead.delete('job-5'), true);
-    assert.equal(await sets.dead.delete('job-3'), true);
+    assert.equal(await isMoved(sets.dead.deleteMany({ ids: ['job-5'] })), true);
+    assert.equal(await isMoved(sets.dead.deleteMany({ ids: ['job-3'] })), true);
     await store(client, 'dead', { id: 'job-7', at: 7, queue: 'alpha' });
     const second = await sets.dead.page({ limit: 2, after: first.next });
     assert.deepEqual(

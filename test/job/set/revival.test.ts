@@ -5,7 +5,7 @@ import { KillJob } from '../../../lib/job/definition/errors';
 import { Job } from '../../../lib/job/job';
 import { until } from '../../support/until';
 import { JobSystem } from '../job-system';
-import { type Sets, setSources, setsOf } from './set-sources';
+import { isMoved, type Sets, setSources, setsOf } from './set-sources';
 import { store } from './stored-job';
 
 const ran: string[] = [];
@@ -58,7 +58,7 @@ describe('jobs that an operator moves', () => {
   it('outlive a Redis that is emptied, once they are retried', async () => {
     const id = await runOnce('die');
     await outboxIsEmpty();
-    assert.equal(await sets.dead.retry(id), true);
+    assert.equal(await isMoved(sets.dead.retryMany({ ids: [id] })), true);
     await emptied();
     await processor();
     await until('it has run', () => ran.length === 1);
@@ -70,11 +70,11 @@ describe('jobs that an operator moves', () => {
     const id = await runOnce('die');
     mood = 'die';
     await processor();
-    await sets.dead.retry(id);
+    await isMoved(sets.dead.retryMany({ ids: [id] }));
     await until('it is dead again', () => ran.length === 1);
     await until('it is dead again', async () => (await sets.find(id)).place === 'dead');
     await outboxIsEmpty();
-    await sets.dead.delete(id);
+    await isMoved(sets.dead.deleteMany({ ids: [id] }));
     assert.deepEqual(await system.redis.client.hKeys('bq:default:jobs'), []);
   });
 
@@ -85,7 +85,7 @@ describe('jobs that an operator moves', () => {
     await until('redis is connected', () => theirs.client.isReady);
     const died = await system.database.knex.transaction(async (trx) => {
       await trx.raw('lock table job_outbox in share mode');
-      const retry = setsOf({ ...setSources(system), redis: theirs.client }).dead.retry(id);
+      const retry = isMoved(setsOf({ ...setSources(system), redis: theirs.client }).dead.retryMany({ ids: [id] }));
       const rejected = assert.rejects(retry);
       await until('it wants to write the row', async () => {
         const waits = "select 1 from pg_stat_activity where wait_event_type = 'Lock' and query like '%job_outbox%'";
@@ -96,7 +96,7 @@ describe('jobs that an operator moves', () => {
     });
     await died.rejected;
     assert.deepEqual([await system.outboxSize(), (await sets.find(id)).place], [1, 'dead']);
-    assert.equal(await sets.dead.delete(id), true);
+    assert.equal(await isMoved(sets.dead.deleteMany({ ids: [id] })), true);
     await outboxIsEmpty();
     await processor();
     await MoodyJob.performLater('b');
@@ -106,8 +106,8 @@ describe('jobs that an operator moves', () => {
 
   it('keep the row of a running life when a second retry comes too late', async () => {
     const id = await runOnce('die');
-    await Promise.all([sets.dead.retry(id), sets.dead.retry(id)]);
-    assert.equal(await sets.dead.retry(id), false);
+    await Promise.all([isMoved(sets.dead.retryMany({ ids: [id] })), isMoved(sets.dead.retryMany({ ids: [id] }))]);
+    assert.equal(await isMoved(sets.dead.retryMany({ ids: [id] })), false);
     assert.equal(await system.outboxSize(), 1);
     assert.deepEqual(await system.redis.client.zRange('bq:default:finished', 0, -1), []);
   });
@@ -120,12 +120,12 @@ describe('jobs that an operator moves', () => {
       'create trigger refuse before delete on job_outbox for each row execute function refuse()',
     );
     try {
-      await assert.rejects(sets.scheduled.kill(id), /no deletes today/);
+      await assert.rejects(isMoved(sets.scheduled.killMany({ ids: [id] })), /no deletes today/);
     } finally {
       await system.postgres.query('drop function refuse cascade');
     }
     assert.deepEqual([await system.outboxSize(), await sets.dead.count()], [1, 1]);
-    await sets.scheduled.kill(id);
+    await isMoved(sets.scheduled.killMany({ ids: [id] }));
     await processor();
     await outboxIsEmpty();
     assert.deepEqual([ran, await sets.dead.count()], [[], 1]);
@@ -133,7 +133,7 @@ describe('jobs that an operator moves', () => {
 
   it('are dead after a kill, even if Redis forgets them', async () => {
     const id = await runOnce('fail');
-    assert.equal(await sets.retry.kill(id), true);
+    assert.equal(await isMoved(sets.retry.killMany({ ids: [id] })), true);
     assert.equal(await system.outboxSize(), 0);
     await emptied();
     await processor();
@@ -145,7 +145,7 @@ describe('jobs that an operator moves', () => {
   it('run at once when their retry is brought forward, with a processor that had planned it for later', async () => {
     const id = await runOnce('fail');
     await processor();
-    assert.equal(await sets.retry.reschedule(id, new Date()), true);
+    assert.equal(await isMoved(sets.retry.rescheduleMany({ ids: [id] }, new Date())), true);
     await until('it has run', () => ran.length === 1);
     await until('it has ended', async () => (await sets.find(id)).place === 'gone');
   });
@@ -155,10 +155,10 @@ describe('jobs that an operator moves', () => {
     const { id } = await MoodyJob.set({ wait: '1h' }).performLater('a');
     const { id: other } = await MoodyJob.set({ wait: '2h' }).performLater('b');
     assert.equal((await sets.find(id)).place, 'scheduled');
-    assert.equal(await sets.scheduled.promote(id), true);
+    assert.equal(await isMoved(sets.scheduled.promoteMany({ ids: [id] })), true);
     await until('it has run', () => ran.length === 1);
-    assert.equal(await sets.scheduled.promote(id), false);
-    assert.equal(await sets.scheduled.reschedule(other, new Date(Date.now() + 20)), true);
+    assert.equal(await isMoved(sets.scheduled.promoteMany({ ids: [id] })), false);
+    assert.equal(await isMoved(sets.scheduled.rescheduleMany({ ids: [other] }, new Date(Date.now() + 20))), true);
     await until('the other has run', () => ran.length === 2);
     await outboxIsEmpty();
   });
@@ -171,12 +171,15 @@ describe('jobs that an operator moves', () => {
     assert.equal((await OnlyJob.set({ wait: '1h' }).performLater('a')).enqueued, false);
     const claim = () => system.postgres.query('select (unique_until - run_at)::text as lasts from job_outbox');
     const before = await claim();
-    assert.equal(await sets.scheduled.reschedule(one.id, new Date(Date.now() + 864_000_000)), true);
+    assert.equal(
+      await isMoved(sets.scheduled.rescheduleMany({ ids: [one.id] }, new Date(Date.now() + 864_000_000))),
+      true,
+    );
     assert.deepEqual(await claim(), before, 'it lasts as much longer as the job waits');
-    assert.equal(await sets.scheduled.delete(one.id), true);
+    assert.equal(await isMoved(sets.scheduled.deleteMany({ ids: [one.id] })), true);
     const two = await OnlyJob.set({ wait: '1h' }).performLater('a');
     assert.equal(two.enqueued, true);
-    assert.equal(await sets.scheduled.kill(two.id), true);
+    assert.equal(await isMoved(sets.scheduled.killMany({ ids: [two.id] })), true);
     assert.equal((await OnlyJob.set({ wait: '1h' }).performLater('a')).enqueued, true);
   });
 });

@@ -1,7 +1,7 @@
 import { JobAdmin } from '../../../lib/job/admin/job-admin';
 import { DeadSet } from '../../../lib/job/sets/dead-set';
 import type { FoundPlace } from '../../../lib/job/sets/find-job';
-import type { JobRef, SetSources } from '../../../lib/job/sets/query';
+import type { BulkResult, JobRef, SetSources } from '../../../lib/job/sets/query';
 import { RetrySet } from '../../../lib/job/sets/redis-set';
 import { ScheduledSet } from '../../../lib/job/sets/scheduled-set';
 import type { WaitingList } from '../../../lib/job/sets/waiting-set';
@@ -33,4 +33,9 @@ export function setsOf(sources: SetSources): Sets {
     waiting: (queue) => admin.waiting(queue),
     find: (ref) => admin.find(ref),
   };
+}
+
+/** Whether a move of one job has moved it. */
+export async function isMoved(move: Promise<BulkResult>): Promise<boolean> {
+  return (await move).moved > 0;
 }
