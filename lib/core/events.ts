@@ -165,7 +165,7 @@ export interface EventMap {
   'operator.refused': { readonly command: string; readonly via: string; readonly reason: string };
   /** Redis or Postgres did not answer when somebody asked for it at the pages. */
   'operator.failed': {
-    readonly command: OperatorAct;
+    readonly command: OperatorAction;
     /** A queue, a recurring job; of jobs their set. */
     readonly of: string;
     readonly count: number;
@@ -370,8 +370,8 @@ interface AboutJob {
 
 export type EventName = keyof EventMap;
 
-/** What the pages' forms ask for, as far as it needs Redis or Postgres. */
-export type OperatorAct =
+/** The actions that the pages' forms ask for and that need Redis or Postgres. */
+export type OperatorAction =
   | `${'pause' | 'resume' | 'clear'} queue`
   | `${'trigger' | 'pause' | 'resume' | 'forget'} recurring job`
   | `${'retry' | 'promote' | 'reschedule' | 'kill' | 'delete'} jobs`

@@ -241,7 +241,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'what an operator asked for in vain while Redis was away is among the events of the tree',
-    file: 'lib/ops/ui/attempt.ts',
+    file: 'lib/ops/ui/shell.ts',
     find: "await tree.happened(recentEvent('operator.failed', failed)).catch(() => undefined);",
     replace: '',
     killedBy: ['test/ops/overview/acts-told.test.ts'],

@@ -47,7 +47,7 @@ interface ActionOptions extends BulkOptions {
 
 /**
  * All that operators can see of jobs and do with them, from any process: the commands, the pages and `top` have it in
- * common. One is made for each command, request or look: it reads once which queues there are, and makes what it is asked for.
+ * common. Each use makes one of its own: it reads once which queues there are, and makes what it is asked for.
  */
 export class JobAdmin {
   private known: Promise<string[]> | undefined;

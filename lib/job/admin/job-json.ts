@@ -1,9 +1,11 @@
 import type { JsonValue } from '../../core/execution-context';
 import type { Redactor, ShownLengths } from '../../core/redact';
 import { snakeCase } from '../../support/snake-case';
+import type { CronListing } from '../cron/cron-table';
 import type { JobLookup } from '../definition/job-class';
 import { type BusyJob, type ListedProcess, processName } from '../processes/process-list';
 import type { JobEntry, JobError, SetName } from '../sets/entry';
+import type { ListedQueue } from './queues';
 
 /** An error of a job. */
 export interface JobErrorJson {
@@ -152,4 +154,12 @@ export function processJson({ busy: _, busyCount, startedAt, heartbeatAgeMs, ...
     busy: busyCount,
     heartbeat_age_ms: heartbeatAgeMs,
   };
+}
+
+export function queueJson({ inOutbox, next: _, ...queue }: ListedQueue): object {
+  return { ...(snakeCase(queue) as object), in_outbox: inOutbox ?? null, paused: snakeCase(queue.paused ?? null) };
+}
+
+export function cronJson(listed: CronListing): object {
+  return snakeCase(listed) as object;
 }

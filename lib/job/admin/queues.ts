@@ -1,7 +1,6 @@
 import type { RedisClient } from '../../core/redis';
 import { answerWithin, RedisScript } from '../../core/redis-script';
 import { toError } from '../../support/async';
-import { snakeCase } from '../../support/snake-case';
 import { deleteOverdue, overdueByQueue } from '../outbox/table';
 import { HELD_KEY, keyPrefix, OUTCOME_LUA, queueKey, WAKE_CHANNEL } from '../queue/keys';
 import { forgetPause, keepPause, knownQueues, type QueueStatus, readQueues, writePause } from '../queue/queue-status';
@@ -16,11 +15,6 @@ export interface ListedQueue extends QueueStatus {
    * full. At most 10,000 are counted; undefined when Postgres does not answer.
    */
   readonly inOutbox: number | undefined;
-}
-
-/** A queue as programs read it, from the commands and from the pages. */
-export function queueJson({ inOutbox, next: _, ...queue }: ListedQueue): object {
-  return { ...(snakeCase(queue) as object), in_outbox: inOutbox ?? null, paused: snakeCase(queue.paused ?? null) };
 }
 
 /**

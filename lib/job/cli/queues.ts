@@ -1,7 +1,8 @@
 import { formatDuration } from '../../support/duration';
 import { countText, pluralize } from '../../support/text';
 import { table } from '../../support/text-table';
-import { type ListedQueue, queueJson } from '../admin/queues';
+import { queueJson } from '../admin/job-json';
+import type { ListedQueue } from '../admin/queues';
 import type { ListedProcess } from '../processes/process-list';
 import type { ClassSummary } from '../stats/history';
 import { type Answer, BOTH, type CommandContext, checkQueues, confirmed, type JobCommand } from './command';

@@ -1,6 +1,5 @@
 import type { Knex } from 'knex';
 import { UserError } from '../../core/errors';
-import { snakeCase } from '../../support/snake-case';
 import { didYouMean } from '../../support/text';
 import { jobNameOf } from '../definition/job-class';
 import { CHANNEL, CRON_NOTICE } from '../outbox/table';
@@ -170,11 +169,6 @@ export interface CronListing {
   /** Ticks that were not enqueued on time, since the beginning, and how many of them were caught up. */
   readonly missed: number;
   readonly caughtUp: number;
-}
-
-/** A recurring job as programs read it, from the commands and from the pages. */
-export function cronJson(listed: CronListing): object {
-  return snakeCase(listed) as object;
 }
 
 /** Recurring jobs, seen and steered from whatever process: it needs Postgres alone. The processors follow at once. */

@@ -1,10 +1,9 @@
 import type { JobSet } from '../../job/sets/job-set';
 import type { JobAction, Selection } from '../../job/sets/query';
 import { assertOperator } from '../auth/access';
-import { attempt } from '../ui/attempt';
 import type { OpsContext } from '../ui/context';
 import { NumberFormatter } from '../ui/format';
-import { localizedProblem } from '../ui/shell';
+import { localizedProblem, reportFailedAction } from '../ui/shell';
 import { readRef } from './job-view';
 import { type Filters, filtersOf, isHarmless, jobFilter, readFilters, type SetPage } from './list-query';
 import { actOnce, backOf, type JobPageContext, pathWith, type RouteModule, showPage } from './pages';
@@ -40,14 +39,14 @@ export function actionRoutes(page: SetPage): RouteModule {
       await ask(site, ctx, page, { action, chosen, back: backTo(ctx, path), wrong: undefined, at: '' });
     });
 
-    site.router.post(`${path}/act`, attempt(site, attemptOn(page)), async (ctx) => {
+    site.router.post(`${path}/act`, reportFailedAction(site, actionOf(page)), async (ctx) => {
       const { form } = ctx.state;
       const action = readAction(form, page);
       const chosen = readChosen(form, page);
       const back = backOf(ctx, path);
       const question = { action, chosen, back, wrong: undefined, at: form.get('at') ?? '' };
-      const plain = isHarmless(action) && chosen.refs !== undefined;
-      if (!plain && form.get('confirmed') !== '1') return ask(site, ctx, page, question);
+      const plain = isPlain(action, chosen);
+      if (!plain && !isConfirmed(form)) return ask(site, ctx, page, question);
       const wrong = plain ? undefined : await whatIsWrong(site, ctx, page, question);
       // From the question that offers several acts: what is to be typed is asked for now.
       if (wrong === 'count' && !form.has('count')) return ask(site, ctx, page, question);
@@ -57,15 +56,24 @@ export function actionRoutes(page: SetPage): RouteModule {
   };
 }
 
-/** Jobs that are ticked, or as many as the question told; without either the form leads to the question. */
-function attemptOn(page: SetPage) {
+/** On the jobs that are ticked, or on as many as the question told. */
+function actionOf(page: SetPage) {
   return ({ state: { form } }: OpsContext) => {
     const action = readAction(form, page);
-    const { refs } = readChosen(form, page);
-    const plain = isHarmless(action) && refs !== undefined;
-    if (!plain && form.get('confirmed') !== '1') return undefined;
-    return { command: `${action} jobs`, of: page.name, count: refs?.length ?? Number(form.get('expected')) } as const;
+    const chosen = readChosen(form, page);
+    if (!isPlain(action, chosen) && !isConfirmed(form)) return undefined;
+    const count = chosen.refs?.length ?? Number(form.get('expected'));
+    return { command: `${action} jobs`, of: page.name, count } as const;
   };
+}
+
+/** It is done without a question. */
+function isPlain(action: JobAction, { refs }: JobSelection): boolean {
+  return isHarmless(action) && refs !== undefined;
+}
+
+function isConfirmed(form: URLSearchParams): boolean {
+  return form.get('confirmed') === '1';
 }
 
 async function move(site: JobPageContext, ctx: OpsContext, page: SetPage, { action, chosen, at }: Question) {

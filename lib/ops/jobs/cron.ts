@@ -1,11 +1,11 @@
 import cronstrue from 'cronstrue';
 import { UserError } from '../../core/errors';
-import { attempt } from '../ui/attempt';
-import { localizedProblem } from '../ui/shell';
+import { localizedProblem, reportFailedAction } from '../ui/shell';
 import { actOnce, backOf, type JobPageContext, type RouteModule, showPage } from './pages';
 import 'cronstrue/locales/ko';
 import type { JobAdmin } from '../../job/admin/job-admin';
-import { type CronListing, cronJson } from '../../job/cron/cron-table';
+import { cronJson } from '../../job/admin/job-json';
+import type { CronListing } from '../../job/cron/cron-table';
 import type { SetName } from '../../job/sets/entry';
 import type { OpsContext } from '../ui/context';
 import { jobPath } from '../ui/format';
@@ -23,7 +23,10 @@ export const cronRoutes: RouteModule = (site) => {
   });
 
   for (const what of ['trigger', 'pause', 'resume', 'forget'] as const) {
-    const asked = attempt(site, ({ params }) => ({ command: `${what} recurring job`, of: params.name ?? '' }));
+    const asked = reportFailedAction(site, ({ params }) => ({
+      command: `${what} recurring job`,
+      of: params.name ?? '',
+    }));
     router.post(`${LIST}/:name/${what}`, asked, async (ctx) => {
       const { name = '' } = ctx.params;
       await actOnce(site, ctx, backOf(ctx, LIST), async () => {

@@ -9,10 +9,9 @@ import { snakeCase } from '../../support/snake-case';
 import { assertOperator } from '../auth/access';
 import { DELIVERIES } from '../mail/deliveries';
 import { MAILS_SHOWN, mailsOf } from '../mail/job-mails';
-import { attempt } from '../ui/attempt';
 import type { OpsContext } from '../ui/context';
 import type { IconName } from '../ui/layout';
-import { localizedProblem } from '../ui/shell';
+import { localizedProblem, reportFailedAction } from '../ui/shell';
 import { type JobView, pageJson, type ShownFailure, showFailures, showJob, showValues } from './job-view';
 import { watch } from './list';
 import { SET_PAGES } from './list-query';
@@ -48,7 +47,7 @@ export const jobPageRoutes: RouteModule = (site) => {
     });
   });
 
-  const asked = attempt(site, () => ({ command: 'delete jobs', of: 'waiting', count: 1 }));
+  const asked = reportFailedAction(site, () => ({ command: 'delete jobs', of: 'waiting', count: 1 }));
   router.post(`${PATH}/delete`, asked, async (ctx) => {
     const ref = refOf(ctx);
     const back = `/ops/jobs/queues/${encodeURIComponent(ref.queue)}`;

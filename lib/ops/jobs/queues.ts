@@ -1,16 +1,16 @@
-import type { OperatorAct } from '../../core/events';
+import type { OperatorAction } from '../../core/events';
 import { slotHolders } from '../../health/probes';
 import type { JobAdmin } from '../../job/admin/job-admin';
-import { type ListedQueue, queueJson } from '../../job/admin/queues';
+import { queueJson } from '../../job/admin/job-json';
+import type { ListedQueue } from '../../job/admin/queues';
 import type { ListedProcess } from '../../job/processes/process-list';
 import { InvalidRequestError } from '../../job/sets/query';
 import type { HistorySum } from '../../job/stats/history';
 import { snakeCase } from '../../support/snake-case';
 import { assertOperator } from '../auth/access';
-import { attempt } from '../ui/attempt';
 import type { OpsContext } from '../ui/context';
 import { holderWords, NumberFormatter, Paging, PER_PAGE, TimeFormatter, Words } from '../ui/format';
-import { localizedProblem } from '../ui/shell';
+import { localizedProblem, reportFailedAction } from '../ui/shell';
 import { cronRowJson, cronRows } from './cron';
 import { pageJson, showJob } from './job-view';
 import { type Patch, watch } from './list';
@@ -27,7 +27,8 @@ const TYPED_ABOVE = 25;
 /** The queues, and what waits in each. */
 export const queueRoutes: RouteModule = (site) => {
   const { router } = site;
-  const attemptOn = (command: OperatorAct) => attempt(site, ({ params }) => ({ command, of: params.queue ?? '' }));
+  const actionOf = (command: OperatorAction) =>
+    reportFailedAction(site, ({ params }) => ({ command, of: params.queue ?? '' }));
 
   router.get(LIST, (ctx) => showQueues(site, ctx));
   router.get(EVENTS, (ctx) => queueEvents(site, ctx));
@@ -38,7 +39,7 @@ export const queueRoutes: RouteModule = (site) => {
   });
 
   for (const what of ['pause', 'resume'] as const) {
-    router.post(`${ONE}/${what}`, attemptOn(`${what} queue`), async (ctx) => {
+    router.post(`${ONE}/${what}`, actionOf(`${what} queue`), async (ctx) => {
       const { name } = await queueOf(site, ctx);
       await actOnce(site, ctx, backOf(ctx, LIST), async () => {
         await site.admin(ctx).queues[what](name);
@@ -47,7 +48,7 @@ export const queueRoutes: RouteModule = (site) => {
     });
   }
 
-  router.post(`${ONE}/clear`, attemptOn('clear queue'), async (ctx) => {
+  router.post(`${ONE}/clear`, actionOf('clear queue'), async (ctx) => {
     const { form } = ctx.state;
     const queue = await queueOf(site, ctx);
     const expected = Number(form.get('expected'));
@@ -67,9 +68,10 @@ export const queueRoutes: RouteModule = (site) => {
 
 async function showQueues(site: JobPageContext, ctx: OpsContext): Promise<void> {
   const { config } = site;
+  const admin = site.admin(ctx);
   const [queues, processes, cron] = await Promise.all([
-    site.admin(ctx).queues.list(),
-    site.admin(ctx).processes.list(),
+    admin.queues.list(),
+    admin.processes.list(),
     // Postgres may be away, which says nothing of queues.
     cronRows(site, ctx).catch(() => null),
   ]);
@@ -121,13 +123,14 @@ async function showWaiting(site: JobPageContext, ctx: OpsContext): Promise<void>
   const asked = readPage(ctx);
   const allowed = rules.everything ? (['q', 'class', 'tag'] as const) : (['class', 'tag'] as const);
   const filters = readFilters((name) => ctx.query[name], allowed);
-  const list = site.admin(ctx).waiting(queue.name);
+  const admin = site.admin(ctx);
+  const list = admin.waiting(queue.name);
   const request = { ...jobFilter({ name: 'scheduled' }, filters, Date.now()), limit: PER_PAGE };
   let found = await list.page({ ...request, offset: (asked - 1) * PER_PAGE });
   const paging = Paging.of(ctx, found.total ?? 0);
   if (found.entries.length === 0 && paging.total > 0) found = await list.page({ ...request, offset: paging.from });
   const rows = found.entries.map((entry) => showJob(entry, rules));
-  const processes = await site.admin(ctx).processes.list();
+  const processes = await admin.processes.list();
   const locals = {
     title: queue.name,
     queue,
@@ -223,8 +226,8 @@ async function showClass(site: JobPageContext, ctx: OpsContext): Promise<void> {
   const query = `?class=${encodeURIComponent(name)}`;
   const [places, processes, ...histories] = await Promise.all([
     placesOf(admin, { class: name }, query),
-    site.admin(ctx).processes.list(),
-    ...PERIODS.map((period) => historyOf(site.admin(ctx), period)),
+    admin.processes.list(),
+    ...PERIODS.map((period) => historyOf(admin, period)),
   ]);
   const running = processes.flatMap(({ busy }) => busy.filter((job) => job.class === name)).length;
   const history = PERIODS.map((period, index) => {

@@ -1,10 +1,9 @@
 import type { PreviewedMail, PreviewName, PreviewResponse } from '../../mailer/preview/preview-registry';
 import { isAddress } from '../../support/email-address';
 import { assertOperator } from '../auth/access';
-import { attempt } from '../ui/attempt';
 import type { OpsContext, PageContext, PageModule } from '../ui/context';
 import { FlashStore } from '../ui/flash';
-import { localizedProblem } from '../ui/shell';
+import { localizedProblem, reportFailedAction } from '../ui/shell';
 import { DELIVERIES } from './deliveries';
 import type { Inbox } from './inbox';
 import { answerPiece, askedLanguage, langQuery, showMail } from './mail-page';
@@ -160,7 +159,7 @@ function testRoutes(source: PreviewSource): PageModule {
       await form(ctx, { sent, wrong: false, to: sent?.to ?? '' });
     });
 
-    const asked = attempt(site, ({ params }) => ({
+    const asked = reportFailedAction(site, ({ params }) => ({
       command: 'send a test of',
       of: `${params.mailer}#${params.action}`,
     }));

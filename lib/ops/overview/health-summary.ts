@@ -216,7 +216,7 @@ function textOf({ name, about }: RecentEvent, words: Words): string {
   if ('via' in about) values.via = askerOf(String(about.via), words);
   if (typeof about.command === 'string') values.command = commandWords(about.command, t);
   if ('service' in about) values.service = SERVICES[String(about.service)] ?? about.service;
-  if (name === 'operator.failed') values.command = attemptWords(about, t);
+  if (name === 'operator.failed') values.command = actionWords(about, t);
   if (name === 'operator.jobs') values.what = t(`overview.event.jobsOf.${about.set}`, { count: about.count });
   if (name === 'operator.queue' && about.action === 'clear') values.count = about.jobs;
   // Why a deploy was given up is told with what a process printed.
@@ -233,9 +233,9 @@ function commandWords(typed: string, t: Translate): string {
   return words === key ? typed : words;
 }
 
-/** What an operator asked for in vain. */
-function attemptWords({ command, of, count }: RecentEvent['about'], t: Translate): string {
-  return t(`overview.event.attempt.${command}`, { name: of, what: t(`overview.event.jobsOf.${of}`, { count }) });
+/** The action that an operator asked for. */
+function actionWords({ command, of, count }: RecentEvent['about'], t: Translate): string {
+  return t(`overview.event.action.${command}`, { name: of, what: t(`overview.event.jobsOf.${of}`, { count }) });
 }
 
 /** Who asked: an operator at these pages, somebody at a terminal, a signal. Viewers are not told from where. */

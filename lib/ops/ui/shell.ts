@@ -1,5 +1,7 @@
 import { createHmac } from 'node:crypto';
+import { recentEvent } from '../../cluster/primary/tree-monitor';
 import { type Config, isLocale } from '../../core/config';
+import type { EventMap } from '../../core/events';
 import type { I18n } from '../../core/i18n';
 import { toError } from '../../support/async';
 import { ProblemError } from '../../web/problem';
@@ -141,7 +143,7 @@ function codeIn(error: Error): string {
 }
 
 /** Which of the servers behind this one did not answer, if that is what was thrown. */
-export function whoIsAway(thrown: unknown): 'Redis' | 'Postgres' | undefined {
+function whoIsAway(thrown: unknown): 'Redis' | 'Postgres' | undefined {
   if (thrown instanceof ProblemError) return undefined;
   const error = toError(thrown);
   if (/^(Client(Offline|Closed)|SocketClosed|SocketTimeout|ConnectionTimeout|CommandTimeout|Timeout)/.test(error.name))
@@ -154,6 +156,35 @@ export function whoIsAway(thrown: unknown): 'Redis' | 'Postgres' | undefined {
   )
     ? 'Postgres'
     : undefined;
+}
+
+type AskedAction = Pick<EventMap['operator.failed'], 'command' | 'of'> & { readonly count?: number };
+
+/**
+ * Stands before the route of a form. When an action fails because Redis or Postgres is away, the tree keeps among its
+ * events who asked for it: over IPC, since the actions of operators are kept in Redis.
+ * @param actionOf reads the form; undefined when it only leads to a question.
+ */
+export function reportFailedAction(
+  { events, tree }: Pick<PageContext, 'events' | 'tree'>,
+  actionOf: (ctx: OpsContext) => AskedAction | undefined,
+): OpsMiddleware {
+  return async (ctx, next) => {
+    try {
+      await next();
+    } catch (thrown) {
+      const away = whoIsAway(thrown);
+      const action = away && actionOf(ctx);
+      if (away && action) {
+        const service = away === 'Redis' ? 'redis' : 'postgres';
+        const failed = { count: 0, ...action, service, via: `the operator's pages, ${ctx.ip}` } as const;
+        events.emit('operator.failed', failed);
+        // A primary that does not answer has other troubles, and is told of by others.
+        await tree.happened(recentEvent('operator.failed', failed)).catch(() => undefined);
+      }
+      throw thrown;
+    }
+  };
 }
 
 /**
