@@ -34,7 +34,7 @@ export type ToWorker =
   | { readonly catamount: 'collect-garbage' }
   | { readonly catamount: 'reopen-log' }
   /** Keep the tree's place in Redis, or no longer. */
-  | { readonly catamount: 'scribe'; readonly on: boolean }
+  | { readonly catamount: 'reporter'; readonly on: boolean }
   /** Write one and say where in `heap-snapshot`. */
   | { readonly catamount: 'heap-snapshot'; readonly file: string }
   | AnswerMessage
@@ -91,7 +91,7 @@ export type ToProcessor =
   /** That processor has ended without giving its jobs back. */
   | { readonly catamount: 'take-over'; readonly identity: string }
   /** Keep the tree's place in Redis, or no longer. */
-  | { readonly catamount: 'scribe'; readonly on: boolean }
+  | { readonly catamount: 'reporter'; readonly on: boolean }
   | AnswerMessage
   | { readonly catamount: 'collect-garbage' }
   | { readonly catamount: 'reopen-log' };

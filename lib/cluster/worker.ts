@@ -144,7 +144,7 @@ export class Worker {
       case 'answer':
         this.tree.hear(message);
         break;
-      case 'scribe':
+      case 'reporter':
         this.server?.setReporter(message.on);
         break;
       case 'reopen-log':

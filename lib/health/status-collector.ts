@@ -114,7 +114,7 @@ export interface SystemStatus {
   readonly redisLost: string | null;
 }
 
-export interface LookoutOptions {
+export interface StatusCollectorOptions {
   readonly tree: Pick<Operations, 'look'>;
   readonly redis: { readonly client: RedisClient };
   readonly knex: Knex;
@@ -140,7 +140,7 @@ export class StatusCollector {
   private readonly acts: CachedProbe<readonly RecentEvent[]>;
   private redisLost: string | null = null;
 
-  constructor({ tree, redis, knex, events, config }: LookoutOptions) {
+  constructor({ tree, redis, knex, events, config }: StatusCollectorOptions) {
     const names = config.jobs.queues.map((queue) => queue.name);
     const known = () => knownQueues(redis.client, names);
     this.own = new CachedProbe(() => tree.look(), { freshMs: 900 });
@@ -163,7 +163,7 @@ export class StatusCollector {
     });
   }
 
-  async look(): Promise<SystemStatus> {
+  async collect(): Promise<SystemStatus> {
     const [own, trees, queues, foreign, outbox, failures, cron, postgres, redis, mail, acts] = await Promise.all([
       this.own.get(),
       this.trees.get(),

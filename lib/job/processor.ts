@@ -94,11 +94,11 @@ export interface ProcessorTuning extends PulseTuning {
 /** Runs the jobs of one process: outbox to Redis, Redis to `perform`, outcomes back. */
 export class JobProcessor implements Service {
   readonly name = 'job processor';
-  private readonly performer: Executor;
+  private readonly executor: Executor;
   private readonly outbox: OutboxService;
   private readonly cron: CronService;
   private readonly limits: ClassLimits;
-  private readonly presence: ProcessReporter;
+  private readonly reporter: ProcessReporter;
   private readonly identity: string;
   private worker: Consumer | undefined;
   private stopping: Promise<void> | undefined;
@@ -110,7 +110,7 @@ export class JobProcessor implements Service {
     this.identity = options.lineage?.identity ?? randomBytes(6).toString('hex');
     const { config, database, redis, events, registry, tuning = {} } = options;
     this.limits = new ClassLimits(registry);
-    this.performer = createPerformer({
+    this.executor = createPerformer({
       knex: database.knex,
       redis: redis.client,
       registry,
@@ -138,7 +138,7 @@ export class JobProcessor implements Service {
       tuning: tuning.cron,
       gate: this.outbox.gate,
     });
-    this.presence = new ProcessReporter({
+    this.reporter = new ProcessReporter({
       config,
       database,
       redis,
@@ -169,14 +169,14 @@ export class JobProcessor implements Service {
       identity: this.identity,
       stallInterval: tuning.stallInterval ?? 30_000,
       pollMs: tuning.pollMs,
-      handler: (delivery) => this.performer.perform(delivery),
+      handler: (delivery) => this.executor.perform(delivery),
       onStalled: (id, queue) => events.emit('job.rescued', { id, queue }),
       onError: (error, during) => events.emit('queue.error', { error, during }),
     });
     if (this.isQuiet) this.worker.fetcher.quiet();
     this.outbox.start();
     if (!this.isQuiet) this.cron.start();
-    this.presence.start();
+    this.reporter.start();
     await this.worker.start();
   }
 
@@ -185,7 +185,7 @@ export class JobProcessor implements Service {
     this.isQuiet = true;
     this.worker?.fetcher.quiet();
     void this.cron.stop();
-    this.presence.changed();
+    this.reporter.changed();
   }
 
   /** Takes `quiet` back, but not a stop. */
@@ -194,12 +194,12 @@ export class JobProcessor implements Service {
     this.isQuiet = false;
     this.worker?.fetcher.resume();
     if (this.worker) this.cron.start();
-    this.presence.changed();
+    this.reporter.changed();
   }
 
   /** That processor is known to be dead: its jobs go back to their queues. */
   rescueOrphans(identity: string): void {
-    this.presence.rescueOrphans(identity);
+    this.reporter.rescueOrphans(identity);
   }
 
   /**
@@ -208,7 +208,7 @@ export class JobProcessor implements Service {
    * as if it had died.
    */
   failRunOf(error: Error): UncaughtOutcome {
-    const outcome = this.performer.failRunOf(error);
+    const outcome = this.executor.failRunOf(error);
     if (outcome === 'unknown') this.causeUnknown = true;
     return outcome;
   }
@@ -220,7 +220,7 @@ export class JobProcessor implements Service {
   }
 
   snapshot(): { readonly running: readonly BusyJob[]; readonly quiet: boolean } {
-    const running = [...this.performer.runs].map((run) => ({
+    const running = [...this.executor.runs].map((run) => ({
       id: run.id,
       class: run.class,
       queue: run.queue,
@@ -231,12 +231,12 @@ export class JobProcessor implements Service {
   }
 
   private async drain(given: Deadline): Promise<void> {
-    const { worker, outbox, performer } = this;
+    const { worker, outbox, executor: performer } = this;
     if (!worker) return;
     const { drainMs, heedMs, outcomesMs, leastMs } = { ...STOP_TIMES, ...this.options.tuning?.stop };
     const deadline = Deadline.after(Math.max(given.remaining(), leastMs));
     this.quiet();
-    this.presence.drains();
+    this.reporter.drains();
     const quieted = Promise.all([outbox.quiet(deadline), deadline.wait(this.cron.stop())]);
     const { fetcher } = worker;
     const handBackMs = Math.min(HAND_BACK_MS, deadline.remaining() / 2);
@@ -251,12 +251,12 @@ export class JobProcessor implements Service {
     await sooner(outcomesMs, deadline).wait(fetcher.idle());
     await quieted;
     await outbox.stop(deadline);
-    await this.presence.stop(sooner(FAREWELL_MS, deadline));
+    await this.reporter.stop(sooner(FAREWELL_MS, deadline));
     worker.close();
   }
 
   private announceReturn(id: string, queue: string, applied: boolean): void {
-    const jobName = [...this.performer.runs].find((run) => run.id === id)?.class ?? 'unknown';
+    const jobName = [...this.executor.runs].find((run) => run.id === id)?.class ?? 'unknown';
     this.options.events.emit(applied ? 'job.returned' : 'job.superseded', { id, class: jobName, queue });
   }
 

@@ -32,7 +32,7 @@ export async function createSite(options: OpsOptions): Promise<Koa.Middleware> {
     tries: new SignInThrottle(redis),
     streams: new Streams(options.isLeaving, (reader) => sessions.hasLeft(reader)),
     counts,
-    lookout: lazy(async () => new (await import('../health/status-collector')).StatusCollector(options)),
+    statusCollector: lazy(async () => new (await import('../health/status-collector')).StatusCollector(options)),
   };
   const open = assetsAreOpen(authenticate(site));
   return chain([preferences(pageTexts(TEXTS)), pageHeaders(), errorPages(site), open, pageGroups(site)]);

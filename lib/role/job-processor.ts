@@ -66,7 +66,7 @@ export async function runProcessor(app: AppDefinition, lineage: Lineage): Promis
     else if (message.catamount === 'resume') jobs.resume();
     else if (message.catamount === 'take-over') jobs.rescueOrphans(message.identity);
     else if (message.catamount === 'reopen-log') reopen();
-    else if (message.catamount === 'scribe') jobs.setReporter(message.on);
+    else if (message.catamount === 'reporter') jobs.setReporter(message.on);
     else if (message.catamount === 'answer') tree.hear(message);
     else collectGarbage();
   });
@@ -108,7 +108,7 @@ export class JobProcessorRole {
   private readonly workCount = new WorkCounter();
   private services: ServiceGroup | undefined;
   private jobs: JobProcessor | undefined;
-  private scribe: TreeReporter | undefined;
+  private reporter: TreeReporter | undefined;
   private database: Database | undefined;
   private isQuiet: boolean;
 
@@ -171,7 +171,7 @@ export class JobProcessorRole {
       onOrder: this.onOrder,
     });
     this.jobs = jobs;
-    this.scribe = new TreeReporter({ redis, database, tree: this.tree, events });
+    this.reporter = new TreeReporter({ redis, database, tree: this.tree, events });
     if (this.isQuiet) jobs.quiet();
     Model.knex(database.knex);
     connectTransactions(database.knex, (model) => events.emit('query.left-transaction', { model }));
@@ -183,7 +183,7 @@ export class JobProcessorRole {
   }
 
   setReporter(on: boolean): void {
-    this.scribe?.appoint(on);
+    this.reporter?.appoint(on);
   }
 
   /** Fetches no more; what runs goes on. */
@@ -225,7 +225,7 @@ export class JobProcessorRole {
 
   /** Fetches no more, lets jobs finish until the deadline, hands the rest back, closes every connection. */
   async stop(deadline: Deadline): Promise<void> {
-    await this.scribe?.stop(deadline);
+    await this.reporter?.stop(deadline);
     await this.services?.stop(deadline);
   }
 

@@ -46,7 +46,7 @@ export class Primary {
   private readonly processor: ProcessorSupervisor | undefined;
   private readonly sights: TreeMonitor;
   private readonly operations: TreeOperations;
-  private readonly scribe: ReporterElection;
+  private readonly reporterElection: ReporterElection;
   private readonly control: ControlServer;
   private web: WebServerRole | undefined;
   private looks: NodeJS.Timeout | undefined;
@@ -86,7 +86,10 @@ export class Primary {
     this.operations = this.buildOperations();
     this.workers.allow(this.operations);
     processor?.allow(this.operations);
-    this.scribe = new ReporterElection(() => [...workers.scribes, ...(processor?.scribes ?? [])]);
+    this.reporterElection = new ReporterElection(() => [
+      ...workers.reporterCandidates,
+      ...(processor?.reporterCandidates ?? []),
+    ]);
     const { control, shutdownTimeoutMs } = config;
     this.control = new ControlServer({ control, shutdownTimeoutMs, operations: this.operations, events });
   }
@@ -135,7 +138,7 @@ export class Primary {
       if (config.environment !== 'production') await migrate(events);
       if (this.stopped) return;
       this.sights.start();
-      if (!config.web.enabled || config.web.concurrency > 0) this.scribe.start();
+      if (!config.web.enabled || config.web.concurrency > 0) this.reporterElection.start();
       const listening = deferred();
       const onListening = (address: string) => {
         // Who makes links is forked behind this.
@@ -172,7 +175,7 @@ export class Primary {
     clearInterval(this.looks);
     this.memory.stop();
     this.sights.stop();
-    this.scribe.stop();
+    this.reporterElection.stop();
     const killed = await Promise.all([this.web?.stop(deadline) ?? 0, this.processor?.stop(deadline) ?? 0]);
     await this.control.stop(Deadline.after(LAST_MS));
     // They hold the data: even a stop whose time is over lets them close their files.

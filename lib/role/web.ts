@@ -65,7 +65,7 @@ const ADVICE_TO_ADOPT =
 export class WebRole implements DrainableServer {
   private readonly database: Database;
   private readonly redis: Redis;
-  private readonly scribe: TreeReporter;
+  private readonly reporter: TreeReporter;
   private readonly limit: ConcurrencyLimiter;
   private readonly queueTimes = new QueueTimes();
   private readonly tally = new RequestTally();
@@ -86,7 +86,7 @@ export class WebRole implements DrainableServer {
     const urls = serverUrls(config);
     this.database = new Database(urls.database, { production: config.environment === 'production', events });
     this.redis = new Redis(urls.redis, events);
-    this.scribe = new TreeReporter({ redis: this.redis, database: this.database, tree, events });
+    this.reporter = new TreeReporter({ redis: this.redis, database: this.database, tree, events });
     this.foreign = new CachedProbe(() => isForeign(this.database.knex, this.redis.client), {
       freshMs: FOREIGN_FRESH_MS,
     });
@@ -187,7 +187,7 @@ export class WebRole implements DrainableServer {
   }
 
   setReporter(on: boolean): void {
-    this.scribe.appoint(on);
+    this.reporter.appoint(on);
   }
 
   setJobsRunning(running: boolean): void {
@@ -201,7 +201,7 @@ export class WebRole implements DrainableServer {
       for (const { what, id, ageMs } of this.inFlight())
         this.events.emit('request.cut', { what, requestId: id, ageMs });
     }
-    await this.scribe.stop(deadline);
+    await this.reporter.stop(deadline);
     await Promise.allSettled([this.database.stop(deadline), this.redis.stop(deadline)]);
     this.vitals.stop();
     return cut;

@@ -18,7 +18,7 @@ const UNWATCHED = 10;
 /** A farewell takes no longer, ms. */
 const FAREWELL_MS = 1000;
 
-export interface ScribeOptions {
+export interface TreeReporterOptions {
   readonly redis: Redis;
   /** The tree that it writes for. */
   readonly tree: Operations;
@@ -43,7 +43,7 @@ export class TreeReporter {
   private watched = false;
   private written = 0;
 
-  constructor(private readonly options: ScribeOptions) {
+  constructor(private readonly options: TreeReporterOptions) {
     const { redis, database, tree, events, pulseMs = PULSE_MS } = options;
     this.pulseMs = pulseMs;
     if (database) {
@@ -119,7 +119,7 @@ export class TreeReporter {
   }
 
   /**
-   * An order leaves its list before it is begun: there may be two scribes for a moment, and an order may end the very one
+   * An order leaves its list before it is begun: there may be two reporters for a moment, and an order may end the very one
    * that begins it, whose successor must not find it again. One that is lost so is asked for again by whoever sees that
    * nothing happened; a worker that is replaced twice is not made good.
    */

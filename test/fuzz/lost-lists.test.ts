@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
-import { HELD_KEY, keyPrefix } from '../../lib/job/queue/keys';
+import { BLOCKED_KEY, keyPrefix } from '../../lib/job/queue/keys';
 import { StrayJobs } from '../../lib/job/queue/stray-jobs';
 import { Deadline } from '../../lib/support/async';
 import { recordText } from '../job/set/stored-job';
@@ -16,8 +16,8 @@ const PREFIX = keyPrefix('default');
 const FUTURE_MS = 4e12;
 const PLACES = ['waiting', 'held', 'scheduled', 'retry', 'dead'] as const;
 type Place = (typeof PLACES)[number];
-const KEYS = ['waiting', 'held:HeldJob', 'delayed', 'dead', 'failed', HELD_KEY].map((name) =>
-  name === HELD_KEY ? name : PREFIX + name,
+const KEYS = ['waiting', 'blocked:HeldJob', 'delayed', 'dead', 'failed', BLOCKED_KEY].map((name) =>
+  name === BLOCKED_KEY ? name : PREFIX + name,
 );
 
 /** How much of a key goes: all of it, or those of its members whose turn it is. */
@@ -48,8 +48,8 @@ describe('the places of jobs, of which any part is lost', () => {
     if (place === 'waiting') await client.lPush(`${PREFIX}waiting`, id);
     else if (later) await client.zAdd(`${PREFIX}delayed`, { score: FUTURE_MS + n, value: id });
     else if (place === 'held') {
-      await client.lPush(`${PREFIX}held:HeldJob`, id);
-      await client.sAdd(HELD_KEY, `${PREFIX}held:HeldJob`);
+      await client.lPush(`${PREFIX}blocked:HeldJob`, id);
+      await client.sAdd(BLOCKED_KEY, `${PREFIX}blocked:HeldJob`);
     } else {
       await client.zAdd(`${PREFIX}dead`, { score: Date.now(), value: id });
       await client.sAdd(`${PREFIX}failed`, id);
@@ -97,14 +97,14 @@ describe('the places of jobs, of which any part is lost', () => {
           const strays = new StrayJobs({ redis: client, isRunning: () => false, onRestored: () => undefined });
           await strays.look(['default']);
           const found = new Map<string, string[]>();
-          for (const key of KEYS.filter((each) => each !== HELD_KEY))
+          for (const key of KEYS.filter((each) => each !== BLOCKED_KEY))
             for (const id of await members(key)) found.set(id, [...(found.get(id) ?? []), key.slice(PREFIX.length)]);
-          const heldIsKnown = (await members(HELD_KEY)).length > 0;
+          const heldIsKnown = (await members(BLOCKED_KEY)).length > 0;
           for (const [n, place] of places.entries()) {
             const where = (found.get(`job-${n}`) ?? []).join();
             const right: Record<Place, readonly string[]> = {
               waiting: ['waiting'],
-              held: heldIsKnown ? ['held:HeldJob', 'waiting'] : ['waiting'],
+              held: heldIsKnown ? ['blocked:HeldJob', 'waiting'] : ['waiting'],
               scheduled: ['delayed'],
               retry: ['delayed'],
               dead: ['dead,failed'],

@@ -55,7 +55,7 @@ describe('classes with a limit', () => {
     await until('the outbox is empty', async () => (await system.outboxSize()) === 0);
     await until('no job is left in redis', async () => {
       const keys = await system.redis.client.keys('*');
-      return keys.every((key) => !/:(jobs|waiting|active|delayed|deliveries|held:.*)$|catamount:limit:/.test(key));
+      return keys.every((key) => !/:(jobs|waiting|active|delayed|deliveries|blocked:.*)$|catamount:limit:/.test(key));
     });
   };
 
@@ -84,7 +84,7 @@ describe('classes with a limit', () => {
     await until('it runs', () => gate.held === 1);
     await system.processor([OneJob]);
     await OneJob.performLater('second');
-    await until('the second is held', async () => (await system.redis.client.sCard('catamount:held')) === 1);
+    await until('the second is held', async () => (await system.redis.client.sCard('catamount:blocked')) === 1);
     leaving.quiet();
     gate.open();
     await until('both ran', () => ran.length === 2);
@@ -95,7 +95,7 @@ describe('classes with a limit', () => {
   it('are all let go when a deploy lifts the limit, and by processes that know nothing of the class', async () => {
     const old = await system.processor([OneJob]);
     for (let n = 0; n < 6; n++) await OneJob.performLater(`${n}`);
-    await until('the others are held', async () => (await system.redis.client.lLen('bq:default:held:OneJob')) === 5);
+    await until('the others are held', async () => (await system.redis.client.lLen('bq:default:blocked:OneJob')) === 5);
     old.quiet();
     gate.close();
     await until('it ran', () => ran.length === 1);
@@ -111,7 +111,10 @@ describe('classes with a limit', () => {
     await transaction(async () => {
       for (let n = 0; n < 20; n++) await OneJob.performLater(`${n}`);
     });
-    await until('the others are held', async () => (await system.redis.client.lLen('bq:default:held:OneJob')) === 19);
+    await until(
+      'the others are held',
+      async () => (await system.redis.client.lLen('bq:default:blocked:OneJob')) === 19,
+    );
     await system.redis.client.flushAll();
     await until('they are back', () => system.eventsNamed('outbox.redispatched').length > 0);
     await transaction(() => QuickJob.performLater('behind'));

@@ -145,7 +145,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a job processor that was quiet is quiet again after its death',
     file: 'lib/cluster/primary/processor.ts',
-    find: "this.current = this.make(this.wanted === 'quiet');",
+    find: "this.current = this.make(this.desiredState === 'quiet');",
     replace: 'this.current = this.make(false);',
     killedBy: ['test/supervisor/job-orders.deep.ts'],
   },

@@ -88,10 +88,10 @@ const mutations: readonly Mutation[] = [
     killedBy: LIMITS_TEST,
   },
   {
-    promise: 'held jobs go before what waits in their queue',
+    promise: 'blocked jobs go before what waits in their queue',
     file: FUSED,
-    find: `id = popHeld and popHeld(p)\n      wasHeld = id\n      id = id or call('rpoplpush', p..'waiting', p..'active')`,
-    replace: `id = call('rpoplpush', p..'waiting', p..'active')\n      wasHeld = false\n      if not id and popHeld then id = popHeld(p); wasHeld = id end`,
+    find: `id = popBlocked and popBlocked(p)\n      wasBlocked = id\n      id = id or call('rpoplpush', p..'waiting', p..'active')`,
+    replace: `id = call('rpoplpush', p..'waiting', p..'active')\n      wasBlocked = false\n      if not id and popBlocked then id = popBlocked(p); wasBlocked = id end`,
     killedBy: LIMITS_TEST,
   },
   {

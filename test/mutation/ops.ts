@@ -130,7 +130,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a form carries the token of its page',
     file: 'lib/ops/auth/access.ts',
-    find: "if (!sameText(form.get(FIELD) ?? '', formToken(ctx.state.visitor))) throw refusal(403, 'stale');",
+    find: "if (!sameText(form.get(FIELD) ?? '', formToken(ctx.state.visitor))) throw localizedProblem(403, 'stale');",
     replace: '',
     killedBy: [...ACCESS, ...OVERVIEW],
   },
@@ -149,7 +149,7 @@ const mutations: readonly Mutation[] = [
     killedBy: [...ACCESS, 'test/ops/metrics/endpoint.test.ts'],
   },
   {
-    promise: 'a double click is one deed',
+    promise: 'a double click acts once',
     file: 'lib/ops/ui/flash.ts',
     find: 'if (claimed === null) return this.twin(key);',
     replace: '',
@@ -186,16 +186,16 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a tree is not taken for gone while Redis, which knows it, does not answer',
     file: 'lib/ops/overview/tree-health.ts',
-    find: "if (trees.ok) return refusal(404, 'treeGone');",
-    replace: "if (trees.ok || !trees.ok) return refusal(404, 'treeGone');",
+    find: "if (trees.ok) return localizedProblem(404, 'treeGone');",
+    replace: "if (trees.ok || !trees.ok) return localizedProblem(404, 'treeGone');",
     killedBy: OVERVIEW,
   },
   {
-    promise: 'an order is begun once, though two scribes find it',
+    promise: 'an order is begun once, though two reporters find it',
     file: 'lib/tree/tree-reporter.ts',
     find: 'if (!mine || !order) continue;',
     replace: 'if (!(mine || order) || !order) continue;',
-    killedBy: ['test/tree/scribe.test.ts'],
+    killedBy: ['test/tree/tree-reporter.test.ts'],
   },
   {
     promise: 'parts of a live page that are made anew show no value older than what it was sent',

@@ -21,7 +21,7 @@ describe('an outage', () => {
   let proxy: SeverableProxy;
   let redis: Redis;
   let database: Database;
-  let scribe: TreeReporter;
+  let reporter: TreeReporter;
   let tree: ReturnType<typeof singleTree>;
   /** Events of earlier tests. */
   let earlier = 0;
@@ -40,11 +40,11 @@ describe('an outage', () => {
     database = new Database(url.href, { production: false, events, poolMax: 2 });
     const env = { NODE_ENV: 'test', WEB_CONCURRENCY: '0', JOB_PROCESSOR: '0' };
     tree = singleTree(readSettings({ cwd: folder, env }), events);
-    scribe = new TreeReporter({ redis, database, tree, events, pulseMs: 20 });
-    scribe.appoint(true);
+    reporter = new TreeReporter({ redis, database, tree, events, pulseMs: 20 });
+    reporter.appoint(true);
   });
   after(async () => {
-    await scribe?.stop(Deadline.after(WAIT_LIMIT_MS));
+    await reporter?.stop(Deadline.after(WAIT_LIMIT_MS));
     await Promise.all([redis?.stop(Deadline.after(WAIT_LIMIT_MS)), database?.stop(Deadline.after(WAIT_LIMIT_MS))]);
     await proxy?.sever();
     await Promise.all([server?.remove(), testDatabase?.drop()]);

@@ -72,7 +72,7 @@ export class Session {
     if (this.pending) this.answer(key);
     else if (this.help) this.help = false;
     else if (key === 'q') return false;
-    else if (Object.hasOwn(this.deeds, key)) this.deeds[key]?.();
+    else if (Object.hasOwn(this.actions, key)) this.actions[key]?.();
     this.onChange();
     return true;
   }
@@ -82,7 +82,7 @@ export class Session {
   }
 
   /** What a key does when nothing else is asked; keys that are not there do nothing. */
-  private readonly deeds: Readonly<Record<string, () => void>> = {
+  private readonly actions: Readonly<Record<string, () => void>> = {
     up: () => this.select(-1),
     'shift-tab': () => this.select(-1),
     down: () => this.select(1),

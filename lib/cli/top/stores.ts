@@ -46,7 +46,7 @@ interface Connections {
   readonly database: Database;
   readonly queues: readonly string[];
   readonly events: Events;
-  readonly lookout: StatusCollector;
+  readonly statusCollector: StatusCollector;
 }
 
 /** Reads queues and sets, with the settings of the shell that it runs in, or the embedded servers of the tree's folder. */
@@ -89,8 +89,8 @@ async function connect(cwd: string, look: () => Promise<TreeStatus>): Promise<Co
   await redis.start();
   // It goes on trying by itself.
   await Deadline.after(READY_MS).wait(ready);
-  const lookout = new StatusCollector({ tree: { look }, redis, knex: database.knex, events, config });
-  return { redis, database, events, lookout, queues: config.jobs.queues.map((queue) => queue.name) };
+  const statusCollector = new StatusCollector({ tree: { look }, redis, knex: database.knex, events, config });
+  return { redis, database, events, statusCollector, queues: config.jobs.queues.map((queue) => queue.name) };
 }
 
 async function readAll({
@@ -98,9 +98,9 @@ async function readAll({
   database: { knex },
   events,
   queues,
-  lookout,
+  statusCollector,
 }: Connections): Promise<Stores> {
-  const sighting = await lookout.look();
+  const sighting = await statusCollector.collect();
   if (!client.isReady) return { ...NO_STORES, sighting, trouble: 'Redis does not answer' };
   const admin = new JobAdmin({ redis: client, knex, events, queues, via: 'top' });
   const unknown = () => undefined;

@@ -101,9 +101,9 @@ export class ProcessorHandle {
   }
 
   /** For the tree's place in Redis. */
-  get scribe(): ReporterCandidate {
+  get reporterCandidate(): ReporterCandidate {
     const fit = (this.state === 'ready' || this.state === 'quiet') && this.heartbeatAgeMs < FIT_MS;
-    return { pid: this.pid, fit, appoint: (on) => this.tell({ catamount: 'scribe', on }) };
+    return { pid: this.pid, fit, appoint: (on) => this.tell({ catamount: 'reporter', on }) };
   }
 
   /** Fetches no more; what runs goes on. */

@@ -141,8 +141,8 @@ export class ProcessorSupervisor {
   }
 
   /** For the tree's place in Redis. */
-  get scribes(): ReporterCandidate[] {
-    return this.handles.map(({ scribe }) => scribe);
+  get reporterCandidates(): ReporterCandidate[] {
+    return this.handles.map(({ reporterCandidate }) => reporterCandidate);
   }
 
   reopenLog(): void {

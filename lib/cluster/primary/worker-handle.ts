@@ -191,7 +191,7 @@ export class WorkerHandle implements Taker {
   }
 
   setReporter(on: boolean): void {
-    this.send({ catamount: 'scribe', on });
+    this.send({ catamount: 'reporter', on });
   }
 
   setJobsRunning(running: boolean): void {

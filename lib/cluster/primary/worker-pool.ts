@@ -80,7 +80,7 @@ export class WorkerPool implements PoolCallbacks {
   }
 
   /** For the tree's place in Redis. */
-  get scribes(): ReporterCandidate[] {
+  get reporterCandidates(): ReporterCandidate[] {
     return this.handles.map((handle) => ({
       pid: handle.pid,
       fit: handle.state === 'ready' && handle.heartbeatAgeMs < FIT_MS,

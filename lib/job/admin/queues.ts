@@ -2,7 +2,7 @@ import type { RedisClient } from '../../core/redis';
 import { answerWithin, RedisScript } from '../../core/redis-script';
 import { toError } from '../../support/async';
 import { deleteOverdue, overdueByQueue } from '../outbox/table';
-import { HELD_KEY, keyPrefix, OUTCOME_LUA, queueKey, WAKE_CHANNEL } from '../queue/keys';
+import { BLOCKED_KEY, keyPrefix, OUTCOME_LUA, queueKey, WAKE_CHANNEL } from '../queue/keys';
 import { forgetPause, keepPause, knownQueues, type QueueStatus, readQueues, writePause } from '../queue/queue-status';
 import { completeRows } from '../sets/move-script';
 import { InvalidRequestError, type SetSources } from '../sets/query';
@@ -175,8 +175,8 @@ export async function clearQueue(
   return deleted;
 }
 
-/** Such as `held:ReportJob`. */
+/** Such as `blocked:ReportJob`. */
 async function heldLists(client: RedisClient, prefix: string): Promise<string[]> {
-  const keys = await answerWithin(ANSWER_MS, client.sMembers(HELD_KEY));
-  return keys.filter((key) => key.startsWith(`${prefix}held:`)).map((key) => key.slice(prefix.length));
+  const keys = await answerWithin(ANSWER_MS, client.sMembers(BLOCKED_KEY));
+  return keys.filter((key) => key.startsWith(`${prefix}blocked:`)).map((key) => key.slice(prefix.length));
 }

@@ -86,11 +86,11 @@ async function argumentsOf(
 
 /** The innermost of it. A transaction that a middleware has opened around it counts. */
 function terminal({ enqueuer }: JobConnection, count: number): Enqueue {
-  const gatherer = count > 1 ? new EnqueueBatcher(enqueuer) : undefined;
+  const batcher = count > 1 ? new EnqueueBatcher(enqueuer) : undefined;
   return async (given) => {
     const trx = given.trx ?? currentTransaction();
     const request = trx === given.trx ? given : { ...given, trx };
-    if (gatherer) return gatherer.enqueue(request);
+    if (batcher) return batcher.enqueue(request);
     const [enqueued] = await enqueuer.enqueue([request]);
     if (!enqueued) throw new Error(`${request.name}: the enqueuer gave no answer`);
     return enqueued;

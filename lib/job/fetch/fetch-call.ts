@@ -38,7 +38,7 @@ interface FetchRequest {
   /** Queues to fetch from, in order; once, or once per wanted job. */
   readonly queueOrders: readonly (readonly number[])[];
   readonly lostTokens: readonly string[];
-  /** As `ClassLimits` writes them; '' only when nothing that is held need be looked at. */
+  /** As `ClassLimits` writes them; '' only when nothing that is blocked need be looked at. */
   readonly limits: string;
   /** Jobs are running here, or may be on their way: none that must run alone is handed out. */
   readonly busy: boolean;
@@ -50,8 +50,8 @@ export interface FetchReply {
   readonly paused: ReadonlySet<number>;
   /** For each outcome whether it counted. */
   readonly applied: readonly boolean[];
-  /** Whether jobs are held because of their class's limit, in any queue. Unknown (false) where `limits` was ''. */
-  readonly anyHeld: boolean;
+  /** Whether jobs are blocked because of their class's limit, in any queue. Unknown (false) where `limits` was ''. */
+  readonly anyBlocked: boolean;
   /** A job that must run alone is next, and was not handed out. */
   readonly isolationDue: boolean;
   readonly fetched: readonly (Omit<Delivery, 'queue'> & { readonly queue: number })[];
@@ -110,7 +110,7 @@ function twoCharacters(queue: number): string {
 }
 
 function decode(reply: readonly (string | number)[]): FetchReply {
-  const [paused = '', applied = '', held = '', isolated = ''] = reply;
+  const [paused = '', applied = '', blocked = '', isolated = ''] = reply;
   const fetched: FetchReply['fetched'][number][] = [];
   for (let i = 4; i + 3 < reply.length; i += 4) {
     const fence = String(reply[i + 2]);
@@ -130,7 +130,7 @@ function decode(reply: readonly (string | number)[]): FetchReply {
         .map((number) => Number(number) - 1),
     ),
     applied: Array.from(String(applied), (flag) => flag === '1'),
-    anyHeld: held === '1',
+    anyBlocked: blocked === '1',
     isolationDue: isolated === '1',
     fetched,
   };
@@ -176,7 +176,7 @@ export class ClassLimits {
 
   /**
    * For the script: each class with its limit and how many run here, which Redis may have forgotten.
-   * @param upkeep it cleans up after the dead, too, and looks at what is held although nothing here has a limit.
+   * @param upkeep it cleans up after the dead, too, and looks at what is blocked although nothing here has a limit.
    */
   written(running: Iterable<Delivery>, upkeep: boolean): string {
     if (this.none) return upkeep ? '\n' : '';

@@ -1,21 +1,21 @@
-import { HELD_KEY, OUTCOME_LUA, semaphoreKey, WAKE_CHANNEL } from '../queue/keys';
+import { BLOCKED_KEY, OUTCOME_LUA, semaphoreKey, WAKE_CHANNEL } from '../queue/keys';
 
 // The part of the fused script that keeps the limits of classes.
 //
 // A class with a limit has a set of places that are taken, `catamount:limit:<class>`, each "<prefix><id>". When that is
-// full, its next job moves from the queue to the list `held:<class>` beside it, and the walk goes on. As soon as there
-// is a place, here or in another process (which is woken then), held jobs come before what waits in their queue. Nothing
+// full, its next job moves from the queue to the list `blocked:<class>` beside it, and the walk goes on. As soon as there
+// is a place, here or in another process (which is woken then), blocked jobs come before what waits in their queue. Nothing
 // but a fetch moves them, so nobody can forget them: those of a class that has no limit any more flow at once.
 // A place counts only while its job is in `active`: whatever else takes a job away from its process (a rescue, a
-// take-over, a lost reply, a hand) frees it by that. `catamount:held` has the keys of the lists that may hold something.
+// take-over, a lost reply, a hand) frees it by that. `catamount:blocked` has the keys of the lists that may hold something.
 
 const PLACES = `'${semaphoreKey('')}'`;
 
 /** Defines what follows, where limits are given. Needs `call`, `limits`, `out`. */
 export const LIMITS = `
-local freePermits, limitedClass, popHeld, hold, acquire, release, wakeOthers
+local freePermits, limitedClass, popBlocked, block, acquire, release, wakeOthers
 if limits ~= '' then
-  local free, freed, held = {}, {}, {}                    -- by class: free places, once known; one was given up. By prefix: classes
+  local free, freed, blocked = {}, {}, {}                    -- by class: free places, once known; one was given up. By prefix: classes
 
   -- How many more jobs of a class may run. Without a limit: any number, unless somebody who knows of one is at work.
   freePermits = function(class, check)
@@ -43,16 +43,16 @@ if limits ~= '' then
     return class and limits:find('\\n'..class..'\\t', 1, true) and class
   end
 
-  popHeld = function(p)
-    for _, class in ipairs(held[p] or {}) do
-      local id = freePermits(class) > 0 and call('rpoplpush', p..'held:'..class, p..'active')
+  popBlocked = function(p)
+    for _, class in ipairs(blocked[p] or {}) do
+      local id = freePermits(class) > 0 and call('rpoplpush', p..'blocked:'..class, p..'active')
       if id then return id end
     end
   end
 
-  hold = function(p, id, class)
-    call('lrem', p..'active', 1, id); call('lpush', p..'held:'..class, id)
-    call('sadd', '${HELD_KEY}', p..'held:'..class)
+  block = function(p, id, class)
+    call('lrem', p..'active', 1, id); call('lpush', p..'blocked:'..class, id)
+    call('sadd', '${BLOCKED_KEY}', p..'blocked:'..class)
     out[3] = '1'
   end
 
@@ -67,7 +67,7 @@ if limits ~= '' then
 
   -- For places that were given up in this call and not taken again.
   wakeOthers = function()
-    for p, classes in pairs(held) do
+    for p, classes in pairs(blocked) do
       for _, class in ipairs(classes) do
         if freed[class] and freePermits(class) > 0 then call('publish', '${WAKE_CHANNEL}', p) end
       end
@@ -78,13 +78,13 @@ if limits ~= '' then
     for class in limits:gmatch('\\n([^\\t\\n]+)\\t') do freePermits(class, true) end
   end
 
-  for _, key in ipairs(call('smembers', '${HELD_KEY}')) do
-    local p, class = key:match('^([^:]*:[^:]*:)held:(.*)$')
+  for _, key in ipairs(call('smembers', '${BLOCKED_KEY}')) do
+    local p, class = key:match('^([^:]*:[^:]*:)blocked:(.*)$')
     if call('exists', key) == 0 then
-      call('srem', '${HELD_KEY}', key)
+      call('srem', '${BLOCKED_KEY}', key)
     else
-      held[p] = held[p] or {}
-      table.insert(held[p], class)
+      blocked[p] = blocked[p] or {}
+      table.insert(blocked[p], class)
       out[3] = '1'
     end
   end
@@ -101,13 +101,13 @@ export const MAX_DELIVERIES = 3;
 //       5 order(s), two chars per queue, '00' = KEYS[1], '01' = KEYS[2]; strict: one order; weighted: one per wanted job
 //       6 tokens of calls whose reply was lost, "|t1|t2|" or ""
 //       7 limits of classes (fetch-call.ts), "\nName\tlimit running-here\n…", after "upkeep" now and then; "\n": none, but
-//         look at what is held; "": none, and do not look
+//         look at what is blocked; "": none, and do not look
 //       8 "1": the process has jobs in hand, so it cannot have one that must run alone
 //       9… outcomes, eight each: queue number, id, fence, op, record, due time (ms), traces, limited class or ""
 // op    done (succeeded), drop (discarded), retry, bury (dead), back (to the head of the queue, uncounted), lost (likewise, but counted)
 // trace what a final outcome leaves behind: f an id in `finished` (its outbox row is to be deleted), r one in `recent`;
 //       c takes its cursor and progress away
-// reply { paused queue numbers, "1"/"0" per outcome, "1" if anything is held, "1" if a job waits to run alone, then queue
+// reply { paused queue numbers, "1"/"0" per outcome, "1" if anything is blocked, "1" if a job waits to run alone, then queue
 //         number, id, fence, record for each job fetched }
 //
 // A fence is "<deliveries since the last outcome>:<token of the call that delivered>". Only the latest delivery may
@@ -137,9 +137,9 @@ for a = 9, #ARGV, 8 do
   local ok = current == fence
   if ok then
     call('hdel', p..'deliveries', id); call('srem', p..'stalling', id)
-    -- In waiting if it was rescued, but not fetched again yet; or held by then.
+    -- In waiting if it was rescued, but not fetched again yet; or blocked by then.
     local had = call('lrem', p..'active', 1, id) > 0 or call('lrem', p..'waiting', 1, id) > 0
-      or class ~= '' and call('lrem', p..'held:'..class, 1, id) > 0
+      or class ~= '' and call('lrem', p..'blocked:'..class, 1, id) > 0
     if op == 'drop' or op == 'done' then
       ok = call('hdel', p..'jobs', id) == 1
       if ok then leaveTrace(p, id, traces) end
@@ -162,7 +162,7 @@ for a = 9, #ARGV, 8 do
     call('hdel', p..'deliveries', id); call('srem', p..'stalling', id)
     call('lrem', p..'active', 1, id); call('lrem', p..'waiting', 1, id); call('zrem', p..'delayed', id)
     call('zrem', p..'dead', id); call('srem', p..'failed', id); call('hdel', p..'gists', id)
-    if class ~= '' then call('lrem', p..'held:'..class, 1, id) end
+    if class ~= '' then call('lrem', p..'blocked:'..class, 1, id) end
     leaveTrace(p, id, traces..'c')
     ok = true
   elseif not current and (op == 'drop' or op == 'done') and traces:find('f', 1, true)
@@ -197,11 +197,11 @@ while got < want and steps > 0 do
   for i = 1, width do
     local high, low = order:byte((2 * got * width) % #order + 2 * i - 1, (2 * got * width) % #order + 2 * i)
     local q = (high - 48) * 64 + low - 47
-    local p, wasHeld = KEYS[q], false
+    local p, wasBlocked = KEYS[q], false
     if paused[q] == nil then paused[q] = call('exists', p..'paused') == 1 end
     if not paused[q] then
-      id = popHeld and popHeld(p)
-      wasHeld = id
+      id = popBlocked and popBlocked(p)
+      wasBlocked = id
       id = id or call('rpoplpush', p..'waiting', p..'active')
     end
     if id then
@@ -209,12 +209,12 @@ while got < want and steps > 0 do
       local class = limitedClass and record and limitedClass(record)
       if not record then                                  -- removed while it waited
         call('lrem', p..'active', 1, id); call('hdel', p..'deliveries', id)
-      elseif class and not wasHeld and freePermits(class) < 1 then
-        hold(p, id, class)
+      elseif class and not wasBlocked and freePermits(class) < 1 then
+        block(p, id, class)
       else
         local alone, earlier = suspected(p, id)
         if alone and (got > 0 or ARGV[8] == '1') then
-          call('lrem', p..'active', 1, id); call('rpush', wasHeld and p..'held:'..class or p..'waiting', id)
+          call('lrem', p..'active', 1, id); call('rpush', wasBlocked and p..'blocked:'..class or p..'waiting', id)
           out[4], steps = '1', 0
           break
         end

@@ -116,7 +116,7 @@ export class Fetcher {
     setImmediate(() => this.flush());
   }
 
-  /** To be called now and then: wakes, and has jobs looked for that are held by limits that nobody knows any more. */
+  /** To be called now and then: wakes, and has jobs looked for that are blocked by limits that nobody knows any more. */
   upkeep(): void {
     this.upkeepDue = true;
     this.wake();
@@ -224,8 +224,8 @@ export class Fetcher {
 
   private take(reply: FetchReply, wanted: number): void {
     const { queues, limits } = this.options;
-    // Where nothing has a limit, held jobs are a rest to be worked off: every call looks at them.
-    if (reply.anyHeld && limits.none) this.upkeepDue = true;
+    // Where nothing has a limit, blocked jobs are a rest to be worked off: every call looks at them.
+    if (reply.anyBlocked && limits.none) this.upkeepDue = true;
     const deliveries = reply.fetched.map((fetched) => {
       const limitedClass = limits.classOf(fetched.record);
       return { limitedClass, ...fetched, queue: queues[fetched.queue]?.name ?? '' };

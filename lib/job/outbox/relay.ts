@@ -137,9 +137,9 @@ export class Relay {
 const ANSWER_MS = 5000;
 /** More jobs of one queue than processors take in the time that a refill needs. */
 const MOST_WAITING = 10_000;
-/** Times as many may be held for the limits of their classes, so that a slow class does not keep others of its queue away. */
-const HELD_FACTOR = 10;
-/** Waiting and held together, while Redis is short of memory. */
+/** Times as many may be blocked for the limits of their classes, so that a slow class does not keep others of its queue away. */
+const BLOCKED_FACTOR = 10;
+/** Waiting and blocked together, while Redis is short of memory. */
 const FEW = 200;
 /** Part of Redis's `maxmemory` that may be in use before it counts as short. */
 const MEMORY_SHARE = 0.7;
@@ -182,7 +182,7 @@ export class QueueCapacity {
   private isFull({ waiting, blocked }: QueueStatus): boolean {
     const { mostWaiting } = this;
     if (this.short) return waiting + blocked >= Math.min(FEW, mostWaiting);
-    return waiting >= mostWaiting || blocked >= mostWaiting * HELD_FACTOR;
+    return waiting >= mostWaiting || blocked >= mostWaiting * BLOCKED_FACTOR;
   }
 }
 

@@ -36,7 +36,7 @@ interface OutboxServiceOptions {
 export class OutboxService {
   private readonly relay: Relay;
   private readonly listener: OutboxListener;
-  private readonly settler: Completer;
+  private readonly completer: Completer;
   private readonly reconciler: Reconciler;
   /** Closed where this database was copied from another installation, and nobody has adopted its jobs. */
   readonly gate: InstallationGate;
@@ -70,7 +70,7 @@ export class OutboxService {
       onError: report('listening for new jobs'),
     });
     const onSettleError = report('deleting finished jobs from the outbox');
-    this.settler = new Completer({
+    this.completer = new Completer({
       knex,
       redis: client,
       queues,
@@ -102,7 +102,7 @@ export class OutboxService {
       this.reconciler.trigger();
       this.relay.trigger();
     });
-    this.settler.start();
+    this.completer.start();
     this.relay.start();
     this.listener.start();
     this.reconciler.start();
@@ -115,7 +115,7 @@ export class OutboxService {
 
   /** A job whose row may be here has its final outcome. */
   finished(queue: string, id: string): void {
-    this.settler.add(queue, id);
+    this.completer.add(queue, id);
   }
 
   /** Copies and compares no more; still settles. */
@@ -134,7 +134,7 @@ export class OutboxService {
 
   async stop(deadline: Deadline): Promise<void> {
     await this.quiet(deadline);
-    await deadline.wait(this.settler.stop());
+    await deadline.wait(this.completer.stop());
   }
 }
 
@@ -188,17 +188,17 @@ class OutboxListener {
       await client.query(`LISTEN ${CHANNEL}`);
       this.backoff.reset();
       this.options.onNotice();
-      this.pulse(client);
+      this.keepAlive(client);
     } catch (thrown) {
       this.lost(client, toError(thrown));
     }
   }
 
-  private pulse(client: Client): void {
+  private keepAlive(client: Client): void {
     if (this.client !== client) return;
     this.timer = setTimeout(() => {
       client.query('select 1').then(
-        () => this.pulse(client),
+        () => this.keepAlive(client),
         (error: unknown) => this.lost(client, toError(error)),
       );
     }, PULSE_MS);

@@ -21,7 +21,7 @@ import {
   readPayload,
   readRecord,
   readyAt,
-  roadTraces,
+  routeEndMarkers,
 } from '../record/record';
 import { Checkpoint, type CheckpointStore, MemoryNoteStore, RedisNoteStore } from './checkpoint';
 import { Failures, Outcomes } from './outcomes';
@@ -344,7 +344,7 @@ export class JobExecution {
 
   /** What its end leaves behind. */
   get traces(): RouteEndMarkers {
-    return roadTraces(this.payload === NO_PAYLOAD ? undefined : this.payload);
+    return routeEndMarkers(this.payload === NO_PAYLOAD ? undefined : this.payload);
   }
 
   /** Whether a cursor or progress may be beside it, as far as this run and the record can tell. */

@@ -37,7 +37,7 @@ export interface PresenceOptions {
 
 /** What a processor tells the world of itself and its queues while it runs. */
 export class ProcessReporter {
-  private readonly pulse: Heartbeat;
+  private readonly heartbeat: Heartbeat;
   private readonly latency: LatencyMonitor;
   private readonly tally: JobStats;
   private readonly mails = new MailTally();
@@ -52,7 +52,7 @@ export class ProcessReporter {
   constructor(private readonly options: PresenceOptions) {
     const { config, database, redis, events, identity, dead, tuning, onOrder, fullQueues } = options;
     const everyMs = tuning.beatMs ?? INFO_INTERVAL_MS;
-    this.pulse = new Heartbeat({
+    this.heartbeat = new Heartbeat({
       ...tuning,
       redis,
       events,
@@ -78,7 +78,7 @@ export class ProcessReporter {
 
   start(): void {
     this.vitals = new ProcessMetricsSampler();
-    this.pulse.start();
+    this.heartbeat.start();
     this.latency.start();
     this.accounts.start();
     const { events, history } = this.options;
@@ -91,18 +91,18 @@ export class ProcessReporter {
 
   /** What it told is no longer true. */
   changed(): void {
-    this.pulse.trigger();
+    this.heartbeat.trigger();
   }
 
   /** That one has ended without giving its jobs back. */
   rescueOrphans(identity: string): void {
-    this.pulse.rescueOrphans(identity);
+    this.heartbeat.rescueOrphans(identity);
   }
 
   /** It drains: still here, but not for long. */
   drains(): void {
     this.stopping = true;
-    this.pulse.trigger();
+    this.heartbeat.trigger();
   }
 
   /** To be called when nothing is in hand any more. */
@@ -110,7 +110,7 @@ export class ProcessReporter {
     this.endTally?.();
     await deadline.wait(Promise.all([this.latency.stop(), this.accounts.stop()]));
     await deadline.wait(this.account()).catch((error: unknown) => this.report(toError(error)));
-    await this.pulse.stop(deadline);
+    await this.heartbeat.stop(deadline);
     this.vitals?.stop();
   }
 

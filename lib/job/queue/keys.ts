@@ -53,8 +53,8 @@ type OwnKey =
 
 /** zset of queues by when they were last served or began to fill, ms; those that are long empty leave it. */
 export const QUEUES_KEY = 'catamount:queues';
-/** set of the keys of lists of held jobs, `bq:mailer:held:ReportJob`; some may be empty. */
-export const HELD_KEY = 'catamount:held';
+/** set of the keys of lists of blocked jobs, `bq:mailer:blocked:ReportJob`; some may be empty. */
+export const BLOCKED_KEY = 'catamount:blocked';
 /** set of the key prefixes of queues that some processor does not peek at: who fills one wakes it. */
 export const UNPEEKED_KEY = 'catamount:unwatched';
 /** channel: the queue of this key prefix may have work for processors that found none. */

@@ -2,7 +2,7 @@ import type { Knex } from 'knex';
 import type { RedisClient } from '../../core/redis';
 import { answerWithin, RedisScript } from '../../core/redis-script';
 import { readPayload, readRecord, readyAt } from '../record/record';
-import { HELD_KEY, keyPrefix, QUEUES_KEY, queueKey, UNPEEKED_KEY, WAKE_CHANNEL } from './keys';
+import { BLOCKED_KEY, keyPrefix, QUEUES_KEY, queueKey, UNPEEKED_KEY, WAKE_CHANNEL } from './keys';
 
 const ANSWER_MS = 5000;
 /** An empty queue that nobody has served for this long is forgotten, ms. */
@@ -68,18 +68,18 @@ export interface QueueStatus {
 }
 
 // KEYS  queue prefixes
-// reply for each: waiting, active, held, delayed, dead, what `paused` holds or "", the record of the one that is next or
+// reply for each: waiting, active, blocked, delayed, dead, what `paused` holds or "", the record of the one that is next or
 //       ""; then the time, ms
 const SCRIPT = new RedisScript(`
-local call, out, held = redis.call, {}, {}
-for _, key in ipairs(call('smembers', '${HELD_KEY}')) do
-  local p = key:match('^([^:]*:[^:]*:)held:')
-  if p then held[p] = (held[p] or 0) + call('llen', key) end
+local call, out, blocked = redis.call, {}, {}
+for _, key in ipairs(call('smembers', '${BLOCKED_KEY}')) do
+  local p = key:match('^([^:]*:[^:]*:)blocked:')
+  if p then blocked[p] = (blocked[p] or 0) + call('llen', key) end
 end
 for _, p in ipairs(KEYS) do
   local id = call('lindex', p..'waiting', -1)
   for _, value in ipairs({
-    call('llen', p..'waiting'), call('llen', p..'active'), held[p] or 0, call('zcard', p..'delayed'), call('zcard', p..'dead'),
+    call('llen', p..'waiting'), call('llen', p..'active'), blocked[p] or 0, call('zcard', p..'delayed'), call('zcard', p..'dead'),
     call('get', p..'paused') or '', id and call('hget', p..'jobs', id) or ''
   }) do out[#out + 1] = value end
 end

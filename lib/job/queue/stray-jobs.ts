@@ -1,20 +1,20 @@
 import type { RedisClient } from '../../core/redis';
 import { answerWithin, RedisScript } from '../../core/redis-script';
-import { HELD_KEY, keyPrefix, OUTCOME_LUA, PROCESSES, queueKey } from './keys';
+import { BLOCKED_KEY, keyPrefix, OUTCOME_LUA, PROCESSES, queueKey } from './keys';
 import { WAKE_LUA } from './queue-status';
 
-// Every record of a queue is on one of these: `waiting`, `active`, `held:…`, `delayed`, `dead` (and with it in `failed`),
+// Every record of a queue is on one of these: `waiting`, `active`, `blocked:…`, `delayed`, `dead` (and with it in `failed`),
 // or `succeeded` (of plain bee-queue workers). One that is on none of them would stay for ever without running.
 
-/** Lua: `heldKeys()`, by key prefix the keys of the lists of held jobs. Expects `call`. */
-const HELD_LUA = `
-local function heldKeys()
-  local held = {}
-  for _, key in ipairs(call('smembers', '${HELD_KEY}')) do
-    local p = key:match('^([^:]*:[^:]*:)held:')
-    if p then held[p] = held[p] or {}; table.insert(held[p], key) end
+/** Lua: `blockedKeys()`, by key prefix the keys of the lists of blocked jobs. Expects `call`. */
+const BLOCKED_LUA = `
+local function blockedKeys()
+  local blocked = {}
+  for _, key in ipairs(call('smembers', '${BLOCKED_KEY}')) do
+    local p = key:match('^([^:]*:[^:]*:)blocked:')
+    if p then blocked[p] = blocked[p] or {}; table.insert(blocked[p], key) end
   end
-  return held
+  return blocked
 end
 `;
 
@@ -24,12 +24,12 @@ end
  */
 export const COUNT_SCRIPT = new RedisScript(`
 local call, out = redis.call, {}
-${HELD_LUA}
-local held = heldKeys()
+${BLOCKED_LUA}
+local blocked = blockedKeys()
 for _, p in ipairs(KEYS) do
   local dead = call('zcard', p..'dead')
   local placed = dead + call('llen', p..'waiting') + call('llen', p..'active') + call('zcard', p..'delayed') + call('scard', p..'succeeded')
-  for _, key in ipairs(held[p] or {}) do placed = placed + call('llen', key) end
+  for _, key in ipairs(blocked[p] or {}) do placed = placed + call('llen', key) end
   out[#out + 1] = (placed ~= call('hlen', p..'jobs') or call('scard', p..'failed') ~= dead) and '1' or '0'
 end
 return table.concat(out)`);
@@ -38,13 +38,13 @@ return table.concat(out)`);
  * The next records that are in no set; most of them are on a list. Those that are dead are in `failed` again.
  * KEYS  1 queue prefix
  * ARGV  1 cursor of HSCAN
- * reply the next cursor, the keys of the lists of held jobs, then id and when it was enqueued (ms) for each
+ * reply the next cursor, the keys of the lists of blocked jobs, then id and when it was enqueued (ms) for each
  */
 export const SCAN_SCRIPT = new RedisScript(`
 local call, p = redis.call, KEYS[1]
-${HELD_LUA}
+${BLOCKED_LUA}
 local scanned = call('hscan', p..'jobs', ARGV[1], 'COUNT', 200)
-local out = { scanned[1], heldKeys()[p] or {} }
+local out = { scanned[1], blockedKeys()[p] or {} }
 for i = 1, #scanned[2], 2 do
   local id = scanned[2][i]
   local dead = call('zscore', p..'dead', id)
@@ -74,10 +74,10 @@ export const PUT_BACK_SCRIPT = new RedisScript(`
 local call, p, out = redis.call, KEYS[1], {}
 local time = call('time')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-${HELD_LUA}
+${BLOCKED_LUA}
 ${WAKE_LUA}
 ${OUTCOME_LUA}
-local lists, total, wanted = heldKeys()[p] or {}, 0, #ARGV / 2
+local lists, total, wanted = blockedKeys()[p] or {}, 0, #ARGV / 2
 table.insert(lists, p..'waiting'); table.insert(lists, p..'active')
 for _, key in ipairs(lists) do total = total + call('llen', key) end
 local known
@@ -114,9 +114,9 @@ local function putBack(id, record)
     if call('zrange', p..'delayed', 0, 0)[1] == id then call('publish', p..'earlierDelayed', due) end
     return
   end
-  -- A list of held jobs that nobody knows of any more gives them back once it is known again.
+  -- A list of blocked jobs that nobody knows of any more gives them back once it is known again.
   local class = record:match('^{"data":{[^{}%[%]]-"class":"([^"\\\\]+)"')
-  if class and call('lpos', p..'held:'..class, id) then return call('sadd', '${HELD_KEY}', p..'held:'..class) end
+  if class and call('lpos', p..'blocked:'..class, id) then return call('sadd', '${BLOCKED_KEY}', p..'blocked:'..class) end
   if call('lpush', p..'waiting', id) == 1 then beginsToFill(p, now) end
 end
 
@@ -177,9 +177,9 @@ export class StrayJobs {
 
   /** @returns how many were put back. */
   private async walk(queue: string): Promise<number> {
-    const { enqueuedAt, heldKeys } = await this.scan(queue);
+    const { enqueuedAt, blockedKeys } = await this.scan(queue);
     // Behind the records, so that what moves on meanwhile is not taken for lost; the script looks once more anyway.
-    for (const key of [...heldKeys, queueKey(queue, 'waiting'), queueKey(queue, 'active')]) {
+    for (const key of [...blockedKeys, queueKey(queue, 'waiting'), queueKey(queue, 'active')]) {
       for await (const id of this.elements(key)) enqueuedAt.delete(id);
     }
     const strays = [...enqueuedAt].sort(([, one], [, other]) => one - other).map(([id]) => id);
@@ -189,18 +189,18 @@ export class StrayJobs {
     );
   }
 
-  private async scan(queue: string): Promise<{ enqueuedAt: Map<string, number>; heldKeys: readonly string[] }> {
+  private async scan(queue: string): Promise<{ enqueuedAt: Map<string, number>; blockedKeys: readonly string[] }> {
     const enqueuedAt = new Map<string, number>();
-    let heldKeys: readonly string[] = [];
+    let blockedKeys: readonly string[] = [];
     let cursor = '0';
     do {
       const reply = (await SCAN_SCRIPT.run(this.options.redis, [keyPrefix(queue)], [cursor])) as unknown[];
       const [next, keys, ...pairs] = reply;
       for (let i = 0; i < pairs.length; i += 2) enqueuedAt.set(String(pairs[i]), Number(pairs[i + 1]));
-      heldKeys = keys as string[];
+      blockedKeys = keys as string[];
       cursor = String(next);
     } while (cursor !== '0');
-    return { enqueuedAt, heldKeys };
+    return { enqueuedAt, blockedKeys };
   }
 
   private async *elements(key: string): AsyncGenerator<string> {

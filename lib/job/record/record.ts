@@ -38,7 +38,7 @@ export class UnreadableJobError extends Error {
 }
 
 /** @param payload undefined where it cannot be read: the job may be from anywhere then. */
-export function roadTraces(payload: Pick<Payload, 'via'> | undefined): RouteEndMarkers {
+export function routeEndMarkers(payload: Pick<Payload, 'via'> | undefined): RouteEndMarkers {
   if (!payload) return 'f';
   return payload.via === undefined ? '' : (TRACES.get(payload.via) ?? 'f');
 }

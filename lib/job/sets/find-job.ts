@@ -83,7 +83,7 @@ for q, p in ipairs(KEYS) do
     if its then place, score = set, its end
   end
   if not place and call('lpos', p..'active', id) then place = 'active' end
-  if not place and class and call('lpos', p..'held:'..class, id) then place = 'blocked' end
+  if not place and class and call('lpos', p..'blocked:'..class, id) then place = 'blocked' end
   local at = not place and call('lpos', p..'waiting', id, 'rank', -1)
   if at then place, score = 'waiting', call('llen', p..'waiting') - 1 - at end
   if place or text then

@@ -11,7 +11,7 @@ import type { PageLocals } from '../ui/layout';
 import { SET_PAGES } from './list-query';
 
 /** What a form on these pages has done. The texts are `jobs.told.<what>`. */
-export interface JobDeed {
+export interface JobFlash {
   readonly what: string;
   /** A queue, a recurring job. */
   readonly name?: string;
@@ -25,14 +25,14 @@ export interface JobDeed {
 /** What the pages of jobs have at hand. */
 export interface JobPageContext extends PageContext {
   readonly admin: (ctx: Pick<OpsContext, 'ip'>) => JobAdmin;
-  readonly deeds: FlashStore<JobDeed>;
+  readonly flashes: FlashStore<JobFlash>;
   readonly classes: JobClasses;
 }
 
 export type RouteModule = (site: JobPageContext) => void;
 
 /** Of the query: what belongs to one showing of a page, not to the page. */
-const PASSING = ['did', 'select', 'locale', 'theme'];
+const PASSING = ['flash', 'select', 'locale', 'theme'];
 
 /** Shows a page, and on it what the form before it has done. */
 export async function showPage(
@@ -43,7 +43,7 @@ export async function showPage(
   json?: unknown,
 ): Promise<void> {
   const time = new TimeFormatter(ctx.state.t, new Date());
-  const told = ctx.state.json ? undefined : await site.deeds.flash(ctx);
+  const told = ctx.state.json ? undefined : await site.flashes.flash(ctx);
   const who = (by: string) => viaWords(by, ctx.state.t);
   const shared = { time, told, who, here: pathWith(ctx, {}) };
   await site.pages.show(ctx, `jobs/${view}`, { ...shared, ...locals }, json);
@@ -66,11 +66,11 @@ export async function actOnce(
   site: JobPageContext,
   ctx: OpsContext,
   back: string,
-  work: () => Promise<JobDeed>,
+  work: () => Promise<JobFlash>,
 ): Promise<void> {
-  const did = await site.deeds.once(ctx, work);
+  const id = await site.flashes.once(ctx, work);
   const target = new URL(back, 'http://here');
-  target.searchParams.set('did', did);
+  target.searchParams.set('flash', id);
   ctx.status = 303;
   ctx.redirect(target.pathname + target.search);
 }

@@ -7,7 +7,7 @@ import { cronRoutes } from './cron';
 import { jobPageRoutes } from './job-page';
 import { listRoutes } from './list';
 import { SET_PAGES } from './list-query';
-import { adminFor, JobClasses, type JobDeed, type JobPageContext } from './pages';
+import { adminFor, JobClasses, type JobFlash, type JobPageContext } from './pages';
 import { classRoutes, queueRoutes } from './queues';
 import { findRoutes } from './search';
 
@@ -16,7 +16,7 @@ export const jobRoutes: PageModule = (site) => {
   const jobSite: JobPageContext = {
     ...site,
     admin: (ctx) => adminFor(site, ctx),
-    deeds: new FlashStore<JobDeed>(site.redis.client),
+    flashes: new FlashStore<JobFlash>(site.redis.client),
     classes: new JobClasses(site.jobs),
   };
   site.router.get('/ops/jobs', (ctx) => ctx.redirect('/ops/jobs/queues'));

@@ -144,7 +144,7 @@ interface Sent {
 /** Sends a preview to one address, as a test. */
 function testRoutes(source: PreviewSource): PageModule {
   return (site) => {
-    const deeds = new FlashStore<Sent>(site.redis.client);
+    const flashes = new FlashStore<Sent>(site.redis.client);
 
     const form = (ctx: OpsContext, more: Readonly<Record<string, unknown>>) => {
       const { mailer, action } = ctx.params;
@@ -155,7 +155,7 @@ function testRoutes(source: PreviewSource): PageModule {
 
     site.router.get(SEND, async (ctx) => {
       assertOperator(ctx);
-      const sent = await deeds.flash(ctx);
+      const sent = await flashes.flash(ctx);
       await form(ctx, { sent, wrong: false, to: sent?.to ?? '' });
     });
 
@@ -169,10 +169,10 @@ function testRoutes(source: PreviewSource): PageModule {
         ctx.status = 422;
         return form(ctx, { sent: undefined, wrong: true, to });
       }
-      const did = await deeds.once(ctx, () => send(ctx, to));
+      const id = await flashes.once(ctx, () => send(ctx, to));
       ctx.status = 303;
       const query = langQuery(ctx);
-      ctx.redirect(`${ctx.path}${query}${query === '' ? '?' : '&'}did=${did}`);
+      ctx.redirect(`${ctx.path}${query}${query === '' ? '?' : '&'}flash=${id}`);
     });
 
     async function send(ctx: OpsContext, to: string): Promise<Sent> {

@@ -17,10 +17,10 @@ import { HTTP, PROCESSES, TREE } from './tree-families';
 export class MetricsPage {
   private reading: Promise<string> | undefined;
 
-  private readonly lookout: StatusCollector;
+  private readonly statusCollector: StatusCollector;
 
   constructor(private readonly options: OpsOptions) {
-    this.lookout = new StatusCollector(options);
+    this.statusCollector = new StatusCollector(options);
   }
 
   text(): Promise<string> {
@@ -31,7 +31,7 @@ export class MetricsPage {
   }
 
   private async readAll(): Promise<string> {
-    return expose(FAMILIES, await read({ ...this.options, lookout: this.lookout }));
+    return expose(FAMILIES, await read({ ...this.options, statusCollector: this.statusCollector }));
   }
 }
 
@@ -60,10 +60,10 @@ export interface Readings {
   readonly postgresAnswers: boolean;
 }
 
-type Sources = Pick<OpsOptions, 'config' | 'redis' | 'knex' | 'tree'> & { readonly lookout: StatusCollector };
+type Sources = Pick<OpsOptions, 'config' | 'redis' | 'knex' | 'tree'> & { readonly statusCollector: StatusCollector };
 
 /** Postgres is asked one thing after the other, so that of the worker's few connections one is enough. */
-export async function read({ config, redis: { client }, knex, tree, lookout }: Sources): Promise<Readings> {
+export async function read({ config, redis: { client }, knex, tree, statusCollector }: Sources): Promise<Readings> {
   const configured = config.jobs.queues.map((queue) => queue.name);
   const names = known(queueNames(client), SHORT_MS).then((found) => [...new Set([...configured, ...(found ?? [])])]);
   const sizeOf = async (set: 'retry' | 'scheduled' | 'dead') =>
@@ -86,7 +86,7 @@ export async function read({ config, redis: { client }, knex, tree, lookout }: S
     fromPostgres(),
   ]);
   const { scheduled, outbox } = postgres;
-  const sighting = await known(lookout.look());
+  const sighting = await known(statusCollector.collect());
   const issues = sighting && judge(sighting, null, config.jobs.latencyWarningMs).issues;
   return {
     tree: picture,

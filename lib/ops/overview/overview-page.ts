@@ -10,7 +10,7 @@ import { chosenTree, hrefOf } from './health-summary';
 
 import { layoutFingerprints, liveValues, patch, SentValues } from './live-update';
 import { type OverviewView, overviewView } from './overview-view';
-import type { ProcessDeed } from './process-cards';
+import type { ProcessFlash } from './process-cards';
 import { missingTree } from './tree-health';
 
 const HOME = '/ops';
@@ -19,10 +19,10 @@ const EVERY_MS = 1000;
 
 /** The overview, and its stream. */
 export const overviewRoutes: PageModule = async (site) => {
-  const lookout = await site.lookout();
-  const deeds = new FlashStore<ProcessDeed>(site.redis.client);
+  const statusCollector = await site.statusCollector();
+  const flashes = new FlashStore<ProcessFlash>(site.redis.client);
   const look = async (ctx: OpsContext) => {
-    const sighting = await lookout.look();
+    const sighting = await statusCollector.collect();
     const view = overviewView(sighting, chosenTree(ctx), site.config, Words.of(ctx));
     if (!view) throw missingTree(sighting);
     return view;
@@ -40,7 +40,7 @@ export const overviewRoutes: PageModule = async (site) => {
         scripts: ['overview.js', 'uPlot.iife.min.js', 'plots.js'],
         view,
         ...(await plotsFor(ctx, view)),
-        told: await deeds.flash(ctx),
+        told: await flashes.flash(ctx),
         patch,
         shapes: layoutFingerprints(view),
         requestId: ctx.requestId,

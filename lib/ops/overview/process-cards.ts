@@ -274,7 +274,7 @@ function cut(text: string): string {
 }
 
 /** What a form here has ordered. The texts are `processes.told.<what>`. */
-export interface ProcessDeed {
+export interface ProcessFlash {
   readonly what: Act['key'];
   readonly name: string;
   readonly slot: number;

@@ -7,7 +7,7 @@ import { TreeDirectory } from '../../tree/tree-directory';
 import { assertOperator } from '../auth/access';
 import { chosenTree, eventLines, hrefOf } from '../overview/health-summary';
 import { machineShape, patch } from '../overview/live-update';
-import type { Act, ProcessDeed } from '../overview/process-cards';
+import type { Act, ProcessFlash } from '../overview/process-cards';
 import { type CardView, cardView, known, load } from '../overview/process-cards';
 import { assessTrees, missingTree, type TreeHealth } from '../overview/tree-health';
 import type { OpsContext, PageContext, PageModule } from '../ui/context';
@@ -22,9 +22,9 @@ const EVENTS = 60;
 /** The processes of a tree, and what an operator can have done to them. */
 export const processRoutes: PageModule = async (site) => {
   const { router } = site;
-  const lookout = await site.lookout();
-  const deeds = new FlashStore<ProcessDeed>(site.redis.client);
-  const find = async (ctx: OpsContext): Promise<TreeHealth> => findIn(ctx, await lookout.look());
+  const statusCollector = await site.statusCollector();
+  const flashes = new FlashStore<ProcessFlash>(site.redis.client);
+  const find = async (ctx: OpsContext): Promise<TreeHealth> => findIn(ctx, await statusCollector.collect());
   const findIn = (ctx: OpsContext, sighting: SystemStatus): TreeHealth => {
     const chosen = chosenTree(ctx);
     const judgement = judge(sighting, chosen, site.config.jobs.latencyWarningMs);
@@ -35,8 +35,8 @@ export const processRoutes: PageModule = async (site) => {
   };
 
   router.get(LIST, async (ctx) => {
-    const sighting = await lookout.look();
-    const told = await deeds.flash(ctx);
+    const sighting = await statusCollector.collect();
+    const told = await flashes.flash(ctx);
     await showProcesses(site, ctx, { tree: findIn(ctx, sighting), acts: valueIn(sighting.acts), told });
   });
 
@@ -50,16 +50,16 @@ export const processRoutes: PageModule = async (site) => {
       const tree = await find(ctx);
       const slot = slotOf(ctx, act);
       if (!act.fits(tree.picture, slot)) throw localizedProblem(409, 'actGone');
-      const deed = { what: act.key, name: tree.picture.name, slot };
+      const flash = { what: act.key, name: tree.picture.name, slot };
       const order = async () => {
         await orderOf(site, ctx, act, tree, slot);
-        return deed;
+        return flash;
       };
       try {
-        const did = site.redis.client.isReady ? await deeds.once(ctx, order) : await order().then(() => '');
+        const id = site.redis.client.isReady ? await flashes.once(ctx, order) : await order().then(() => '');
         ctx.status = 303;
         const home = hrefOf('/ops', tree.own ? null : tree.picture.id);
-        ctx.redirect(did === '' ? home : `${home}${home.includes('?') ? '&' : '?'}did=${did}`);
+        ctx.redirect(id === '' ? home : `${home}${home.includes('?') ? '&' : '?'}flash=${id}`);
       } catch (error) {
         if (!(error instanceof UserError)) throw error;
         ctx.status = 409;
@@ -86,7 +86,7 @@ async function orderOf(
 interface Shown {
   readonly tree: TreeHealth;
   readonly acts: readonly RecentEvent[] | undefined;
-  readonly told: ProcessDeed | undefined;
+  readonly told: ProcessFlash | undefined;
 }
 
 async function showProcesses(site: PageContext, ctx: OpsContext, { tree, acts, told }: Shown): Promise<void> {

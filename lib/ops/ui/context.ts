@@ -78,7 +78,7 @@ export interface PageBase extends OpsOptions {
   readonly counts: () => Promise<Counts>;
   readonly assets: Assets;
   /** One for all pages that tell of trees. */
-  readonly lookout: () => Promise<StatusCollector>;
+  readonly statusCollector: () => Promise<StatusCollector>;
 }
 
 /** What a group of pages has at hand to add its routes. Paths begin with `/ops/`. */

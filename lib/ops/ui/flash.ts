@@ -7,7 +7,7 @@ import { localizedProblem } from './shell';
 const PREFIX = 'catamount:ops:';
 /** A form that is sent again this soon after its answer is a double click, s. */
 const DOUBLE_CLICK_S = 5;
-/** Longest time that a deed may take, s. */
+/** How long an action may take, s. */
 const LONGEST_S = 60;
 /** How long the page that follows can tell what was done, s. */
 const TOLD_S = 600;
@@ -15,14 +15,14 @@ const LOOK_MS = 50;
 const ID = /^[A-Za-z0-9_-]{12}$/;
 const PENDING = 'pending';
 
-/** What an operator's form has done, for the page that follows: its query has the number of it, `did`. */
+/** Tells the page that follows a form what the form did: the query of that page has the id, `flash`. */
 export class FlashStore<Flash extends object> {
   constructor(private readonly redis: RedisClient) {}
 
   /**
    * Does what the form of the request asks for. The same form once more, as by a double click, is not done again: both
-   * are answered with the number of the one deed.
-   * @returns its number. @throws what `work` throws; ProblemError 409 when the other one of two has failed.
+   * are answered with the id of the one flash.
+   * @returns its id. @throws what `work` throws; ProblemError 409 when the other one of two has failed.
    */
   async once(ctx: OpsContext, work: () => Promise<Flash>): Promise<string> {
     const key = PREFIX + digest(ctx);
@@ -33,8 +33,8 @@ export class FlashStore<Flash extends object> {
     if (claimed === null) return this.twin(key);
     try {
       const id = randomBytes(9).toString('base64url');
-      const deed = JSON.stringify(await work());
-      await this.redis.set(`${PREFIX}did:${id}`, deed, { expiration: { type: 'EX', value: TOLD_S } });
+      const flash = JSON.stringify(await work());
+      await this.redis.set(`${PREFIX}flash:${id}`, flash, { expiration: { type: 'EX', value: TOLD_S } });
       await this.redis.set(key, id, { expiration: { type: 'EX', value: DOUBLE_CLICK_S } });
       return id;
     } catch (thrown) {
@@ -45,9 +45,9 @@ export class FlashStore<Flash extends object> {
 
   /** What the request before this one has done; undefined when there was none, or it is long ago. */
   async flash({ query }: OpsContext): Promise<Flash | undefined> {
-    const { did } = query;
-    if (typeof did !== 'string' || !ID.test(did)) return undefined;
-    const text = await this.redis.get(`${PREFIX}did:${did}`).catch(() => null);
+    const { flash: id } = query;
+    if (typeof id !== 'string' || !ID.test(id)) return undefined;
+    const text = await this.redis.get(`${PREFIX}flash:${id}`).catch(() => null);
     return text === null ? undefined : (JSON.parse(text) as Flash);
   }
 

@@ -64,7 +64,7 @@ const POISON: Fault = {
 const PLACES = {
   waiting: { keys: QUEUES.map((queue) => queueKey(queue, 'waiting')), kind: 'straight', pauses: true },
   delayed: { keys: QUEUES.map((queue) => queueKey(queue, 'delayed')), kind: 'patient', pauses: false },
-  held: { keys: [`${keyPrefix('default')}held:HeldJob`], kind: 'held', pauses: false },
+  held: { keys: [`${keyPrefix('default')}blocked:HeldJob`], kind: 'held', pauses: false },
 } as const;
 type Place = keyof typeof PLACES;
 const MANY = 20;

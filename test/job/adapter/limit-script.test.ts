@@ -130,7 +130,7 @@ describe('the fused script and limits of classes', () => {
       (await model.call(process, 2)).map((job) => job.id),
       [ones[0], free],
     );
-    assert.deepEqual(await redis.client.lRange('bq:default:held:OneJob', 0, -1), ones.slice(1).reverse());
+    assert.deepEqual(await redis.client.lRange('bq:default:blocked:OneJob', 0, -1), ones.slice(1).reverse());
     assert.equal(await redis.client.hLen('bq:default:jobs'), 5);
     // What comes later waits its turn behind the held ones.
     ones.push(await model.enqueue('OneJob', 'default'));
@@ -170,7 +170,7 @@ describe('the fused script and limits of classes', () => {
     const ids: string[] = [];
     for (let i = 0; i < 9; i++) ids.push(await first.enqueue('OneJob', 'default'));
     assert.equal((await first.call(first.processes[0] ?? assert.fail(), 9)).length, 1);
-    assert.equal(await redis.client.lLen('bq:default:held:OneJob'), 8);
+    assert.equal(await redis.client.lLen('bq:default:blocked:OneJob'), 8);
 
     const raised = new LimitModel(redis, command, 1, { OneJob: 3 });
     const some = await raised.call(raised.processes[0] ?? assert.fail(), 9);
@@ -220,7 +220,7 @@ describe('the fused script and limits of classes', () => {
         (await model.call(other, 2)).map((job) => job.id),
         [second],
       );
-      const held = () => redis.client.lRange('bq:default:held:OneJob', 0, -1);
+      const held = () => redis.client.lRange('bq:default:blocked:OneJob', 0, -1);
       assert.deepEqual(await held(), [first]);
       await model.call(stalled, 0, [op]);
       // Retries are due at once here.

@@ -196,21 +196,21 @@ describe('jobs retry, promote, reschedule, kill and delete', () => {
 
   it('asks before it moves all, and takes nothing but yes for it', async () => {
     await stored('dead', 2);
-    const deed = 'retry --all --set dead';
-    await assert.rejects(typist.type(deed), {
+    const line = 'retry --all --set dead';
+    await assert.rejects(typist.type(line), {
       exitCode: 64,
       message: 'This would retry 2 dead jobs: add --yes to confirm it.',
     });
     for (const answers of ['n\n', '\n', 'yeah\n', '']) {
       const person = new Typist(system, CLASSES, { answers });
-      await assert.rejects(person.type(deed), { exitCode: 1, message: 'Nothing was changed.' });
+      await assert.rejects(person.type(line), { exitCode: 1, message: 'Nothing was changed.' });
       assert.ok(person.said.includes('Retry 2 dead jobs? [y/N] '), person.said);
     }
     assert.equal((await sizes()).dead, 2);
     assert.deepEqual(audit(), []);
     for (const answers of ['y\n', 'YES\n']) {
       const person = new Typist(system, CLASSES, { answers });
-      const { text } = await person.type(`${deed} --limit 1`);
+      const { text } = await person.type(`${line} --limit 1`);
       assert.equal(text, 'Retried 1 dead job.\n');
       assert.ok(person.said.includes('1 of 1'), 'it shows how far it is');
     }

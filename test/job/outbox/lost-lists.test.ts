@@ -99,8 +99,8 @@ describe('jobs whose records Redis has, but on no list any more', () => {
     await start();
     await OneAtATimeJob.performAllLater(upTo(5).map((n) => [n]));
     const { client } = system.redis;
-    await until('four are held', async () => (await client.lLen('bq:default:held:OneAtATimeJob')) === 4);
-    await client.del('bq:default:held:OneAtATimeJob');
+    await until('four are held', async () => (await client.lLen('bq:default:blocked:OneAtATimeJob')) === 4);
+    await client.del('bq:default:blocked:OneAtATimeJob');
     gate.open();
     await until('all ran', async () => ran.length >= 5 && (await records()) === 0);
     assert.deepEqual(sorted(), upTo(5));

@@ -109,9 +109,9 @@ describe('the relay', () => {
   /** Sets aside what waits, as the fetching script does for a class of which none may run now. @returns how much is. */
   const hold = async (queue: string): Promise<number> => {
     const { client } = redis;
-    const held = `bq:${queue}:held:EchoJob`;
+    const held = `bq:${queue}:blocked:EchoJob`;
     while (await client.lMove(`bq:${queue}:waiting`, held, 'RIGHT', 'LEFT'));
-    await client.sAdd('catamount:held', held);
+    await client.sAdd('catamount:blocked', held);
     return client.lLen(held);
   };
 
@@ -121,7 +121,7 @@ describe('the relay', () => {
     await until('so much is held', async () => (await hold('default')) >= 600);
     await until('it holds back', async () => relay?.fullQueues.length === 1 && (await waiting('default')) === 0);
     assert.ok((await redis.client.hLen('bq:default:jobs')) <= 600 + 2 * BATCH);
-    await redis.client.del('bq:default:held:EchoJob');
+    await redis.client.del('bq:default:blocked:EchoJob');
     await until('it goes on', async () => (await waiting('default')) > 0);
   });
 
@@ -131,7 +131,7 @@ describe('the relay', () => {
     await until('it holds back', async () => (await hold('default')) > 500 && relay?.fullQueues.length === 1);
     assert.ok((await inOutbox()) > 0);
     assert.deepEqual(errors, []);
-    await redis.client.del(['bq:default:held:EchoJob', 'bq:default:jobs']);
+    await redis.client.del(['bq:default:blocked:EchoJob', 'bq:default:jobs']);
     await until('it goes on', async () => (await waiting('default')) > 0);
   });
 

@@ -219,7 +219,7 @@ describe('what can be done with jobs', () => {
     const [id = ''] = await bury(1);
     for (const back of ['https://evil.example/', '//evil.example/ops/jobs/', '/ops/jobs/../../evil', '/ops/sign-out']) {
       const { headers } = await operator.post(`${DEAD}/act`, { act: 'retry', id: ref(id), back });
-      assert.match(headers.location ?? '', /^\/ops\/jobs\/dead\?did=[\w-]{12}$/, back);
+      assert.match(headers.location ?? '', /^\/ops\/jobs\/dead\?flash=[\w-]{12}$/, back);
       await until('it is dead again', async () => (await deadIds()).length === 1);
     }
   });

@@ -184,7 +184,7 @@ describe('the overview', () => {
     const token = tokenIn((await ops.get(path, operator)).body);
     const [first, twin] = await Promise.all([ops.post(path, { token }, operator), ops.post(path, { token }, operator)]);
     assert.deepEqual([first.status, twin.status], [303, 303]);
-    assert.match(String(first.headers.location), /^\/ops\?tree=other&did=/);
+    assert.match(String(first.headers.location), /^\/ops\?tree=other&flash=/);
     const orders = (await redis.client.lRange(`${pictureKey('other')}:orders`, 0, -1)).map(
       (text) => JSON.parse(text) as object,
     );
@@ -277,7 +277,7 @@ describe('the overview', () => {
       assert.equal((await ops.get('/ops', operator)).status, 200, text);
     }
     await retire('odd');
-    for (const query of ['?range=1y', '?range=10m&range=1h', '?tree=', '?of=nothing', '?did=x'])
+    for (const query of ['?range=1y', '?range=10m&range=1h', '?tree=', '?of=nothing', '?flash=x'])
       assert.equal((await ops.get(`/ops${query}`, operator)).status, 200, query);
   });
 

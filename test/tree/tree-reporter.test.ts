@@ -18,9 +18,9 @@ describe("a tree's place in Redis", () => {
   let redis: Redis;
   let events: Events;
   let tree: Operations;
-  let scribe: TreeReporter;
+  let reporter: TreeReporter;
   let list: TreeDirectory;
-  const folder = tempFolder('scribe');
+  const folder = tempFolder('reporter');
   const commands: EventMap['operator.command'][] = [];
   const refusals: EventMap['operator.refused'][] = [];
 
@@ -34,13 +34,13 @@ describe("a tree's place in Redis", () => {
     await until('Redis is connected', () => redis.client.isReady);
     const env = { NODE_ENV: 'test', WEB_CONCURRENCY: '0', JOB_PROCESSOR: '0', DYNO: 'web.7' };
     tree = singleTree(readSettings({ cwd: folder, env }), events);
-    scribe = new TreeReporter({ redis, tree, events, pulseMs: 50 });
+    reporter = new TreeReporter({ redis, tree, events, pulseMs: 50 });
     list = new TreeDirectory(redis.client);
-    scribe.appoint(true);
+    reporter.appoint(true);
     await until('the tree is listed', async () => (await list.list()).length === 1);
   });
   after(async () => {
-    await scribe.stop(Deadline.after(WAIT_LIMIT_MS));
+    await reporter.stop(Deadline.after(WAIT_LIMIT_MS));
     await redis.stop(Deadline.after(WAIT_LIMIT_MS));
     await server.remove();
     removeFolder(folder);
@@ -109,14 +109,14 @@ describe("a tree's place in Redis", () => {
   });
 
   it('is grey when it is silent, and goes after half a minute', async () => {
-    await scribe.stop(Deadline.after(WAIT_LIMIT_MS));
+    await reporter.stop(Deadline.after(WAIT_LIMIT_MS));
     const listedAfter = async (heartbeatAgeMs: number) => {
       await redis.client.zAdd(TREES, { value: 'test', score: Date.now() - heartbeatAgeMs });
       return (await list.list()).map((one) => one.heartbeatAgeMs >= heartbeatAgeMs);
     };
     assert.deepEqual(await listedAfter(6000), [true]);
     assert.deepEqual(await listedAfter(31_000), []);
-    scribe.appoint(true);
+    reporter.appoint(true);
     await until('it is back', async () => (await list.list()).length === 1);
   });
 });
