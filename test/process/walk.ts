@@ -17,7 +17,7 @@ interface Report {
 /** What each role has run in a phase. */
 export type Calls = ReadonlyMap<Role, Readonly<Record<string, number>>>;
 
-/** As often as the act is repeated; a function of which most repetitions tell is on its way. */
+/** How often the act is repeated, and in how many more of these than rests a function runs that is on its way. */
 const REPETITIONS = 20;
 const ON_THE_WAY = 15;
 
@@ -49,22 +49,30 @@ export class WalkRecorder {
     };
   }
 
-  /** The files that `once` enters, done twenty times, beyond what runs in the same time when nobody asks for anything. */
+  /**
+   * The files that `once` enters. It is done twenty times, each time followed by a rest that takes as long: a function is on
+   * its way that runs in most of the repetitions and not in the rests. How often it runs in one of them does not matter,
+   * since a heartbeat may fall into it, and loops.
+   */
   async walk(tree: Tree, role: Role, once: (n: number) => Promise<unknown>): Promise<string[]> {
-    const acting = await this.begin(tree);
-    const since = performance.now();
-    for (let n = 0; n < REPETITIONS; n++) await once(n);
-    const tookMs = performance.now() - since;
-    const idle = await this.begin(tree);
-    const end = performance.now() + tookMs;
-    await until('it has been idle for as long', () => performance.now() >= end);
-    await this.begin(tree);
-    const [calls, atRest] = [this.read(acting), this.read(idle)].map((all) => all.get(role) ?? {});
-    return filesOf(
-      Object.entries(calls ?? {}).flatMap(([name, count]) =>
-        count - (atRest?.[name] ?? 0) >= ON_THE_WAY ? [name] : [],
-      ),
-    );
+    const surplus = new Map<string, number>();
+    const count = (phase: string, by: number) => {
+      for (const name of Object.keys(this.read(phase).get(role) ?? {}))
+        surplus.set(name, (surplus.get(name) ?? 0) + by);
+    };
+    for (let n = 0; n < REPETITIONS; n++) {
+      const acting = await this.begin(tree);
+      const since = performance.now();
+      await once(n);
+      const tookMs = performance.now() - since;
+      const idle = await this.begin(tree);
+      const end = performance.now() + tookMs;
+      await until('it has been idle for as long', () => performance.now() >= end);
+      await this.begin(tree);
+      count(acting, 1);
+      count(idle, -1);
+    }
+    return filesOf([...surplus].flatMap(([name, repetitions]) => (repetitions >= ON_THE_WAY ? [name] : [])));
   }
 
   /** Stops the tree. @returns what ran because of it, in all processes: nothing of it runs in a tree at rest. */
