@@ -3,7 +3,9 @@ import { recentEvent } from '../../cluster/primary/tree-monitor';
 import { type Config, isLocale } from '../../core/config';
 import type { EventMap } from '../../core/events';
 import type { I18n } from '../../core/i18n';
+import { RedisTimeoutError } from '../../core/redis-script';
 import { toError } from '../../support/async';
+import { isOutage } from '../../web/error-handler';
 import { ProblemError } from '../../web/problem';
 import { hasEnded } from '../../web/response-end';
 import type { PageContext, Visitor } from './context';
@@ -142,20 +144,15 @@ function codeIn(error: Error): string {
   return 'code' in error && error.code ? String(error.code) : named;
 }
 
+const REDIS_AWAY = /^(Client(Offline|Closed)|SocketClosed|SocketTimeout|ConnectionTimeout|CommandTimeout|Timeout)/;
+
 /** Which of the servers behind this one did not answer, if that is what was thrown. */
 function whoIsAway(thrown: unknown): 'Redis' | 'Postgres' | undefined {
   if (thrown instanceof ProblemError) return undefined;
   const error = toError(thrown);
-  if (/^(Client(Offline|Closed)|SocketClosed|SocketTimeout|ConnectionTimeout|CommandTimeout|Timeout)/.test(error.name))
-    return error.name.startsWith('TimeoutError') && error.message.includes('query') ? 'Postgres' : 'Redis';
-  if (/^(Client(Offline|Closed)|SocketClosed|ConnectionTimeout|CommandTimeout|Timeout)/.test(error.constructor.name))
-    return 'Redis';
-  if (error.name === 'KnexTimeoutError' || error.message.startsWith('Connection terminated')) return 'Postgres';
-  return /^(ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENOTFOUND|EAI_AGAIN|08\w{3}|53300|57P0[123])$/.test(
-    codeIn(error),
-  )
-    ? 'Postgres'
-    : undefined;
+  const { name } = error.constructor;
+  if (error instanceof RedisTimeoutError || REDIS_AWAY.test(error.name) || REDIS_AWAY.test(name)) return 'Redis';
+  return isOutage(error) ? 'Postgres' : undefined;
 }
 
 type AskedAction = Pick<EventMap['operator.failed'], 'command' | 'of'> & { readonly count?: number };

@@ -71,6 +71,20 @@ describe('what operators do', () => {
     assert.doesNotMatch(seen, /127\.0\.0\.1/);
   });
 
+  it('is told when Redis takes commands and says nothing, too, and the page says so', async () => {
+    const token = tokenIn((await operator.get('/ops/mail/inbox')).body);
+    stage.ops.redis.pause();
+    const answer = await operator
+      .send('/ops/jobs/queues/default/pause', { token })
+      .finally(() => stage.ops.redis.resume());
+    assert.deepEqual(
+      [answer.status, /Redis does not answer/.test(textOf(answer.body))],
+      [503, true],
+      textOf(answer.body),
+    );
+    await eventsWith(/Pause queue default failed, Redis did not answer: asked by an operator/);
+  });
+
   it('is told while Redis is away, too: what failed for that, and what needs no Redis', async () => {
     const deadId = '00000000-0000-4000-8000-000000000001';
     fs.mkdirSync(path.join(stage.ops.folder, '.catamount/mails'), { recursive: true });
