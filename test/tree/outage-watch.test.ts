@@ -65,8 +65,8 @@ describe('an outage', () => {
   const back = () => until('it is told to be over', async () => (await told())[1]);
 
   it('of Redis is told when it begins, and with its length when it is over', async () => {
-    await server.stop();
     const begun = performance.now();
+    await server.stop();
     const first = await away();
     assert.deepEqual([first.event, 'service' in first && first.service], ['service.away', 'redis']);
     await server.start();
