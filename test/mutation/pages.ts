@@ -1,13 +1,13 @@
 import type { Mutation } from './mutation';
 
-const CHARTS = ['test/ops/plots/plots.test.ts'];
+const CHARTS = ['test/ops/charts/charts.test.ts'];
 const ARGUMENTS = ['test/ops/jobs/argument-text.test.ts'];
 const JOB = ['test/ops/jobs/job-page.test.ts'];
 const LISTS = ['test/ops/jobs/lists.test.ts'];
 const TABLES = ['test/support/text.test.ts'];
 const LANDING = ['test/app/home.test.ts'];
 const WORDS = ['test/ops/locales.test.ts'];
-const ALIKE = ['test/verdict/told-alike.test.ts'];
+const ALIKE = ['test/health/told-alike.test.ts'];
 
 /** Mutations of what the pages, the terminal and the log say: each was untrue, or could not be read, once. */
 const mutations: readonly Mutation[] = [

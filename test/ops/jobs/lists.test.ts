@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { store } from '../../job/set/stored-job';
+import { store } from '../../job/sets/stored-job';
 import { until } from '../../support/until';
 import { SIGNED } from '../ops-web';
 import { seed } from './shop-seeds';
