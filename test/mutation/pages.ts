@@ -165,6 +165,13 @@ const mutations: readonly Mutation[] = [
     replace: "links: link(ops?.tree, texts.operate).replace(/.*/, ''),",
     killedBy: LANDING,
   },
+  {
+    promise: 'pages have one Korean word for a queue, which readers know',
+    file: 'lib/ops/locales/ko.json',
+    find: '"active": "다시 보내는 작업이 지금 실행 중입니다.",',
+    replace: '"active": "다시 보내는 작업이 지금 대기열에 있습니다.",',
+    killedBy: WORDS,
+  },
 ];
 
 export default mutations;
