@@ -149,7 +149,7 @@ export class StatusCollector {
     this.queues = new CachedProbe(async () => readQueues(redis.client, await known()), { freshMs: 1900 });
     this.foreign = new CachedProbe(() => isForeign(knex, redis.client), { freshMs: 4900 });
     this.outbox = new CachedProbe(async () => overdueByQueue(knex, await known()), { freshMs: 9000 });
-    this.failures = new CachedProbe(async () => readFailures(redis.client, await known()), { freshMs: 4900 });
+    this.failures = new CachedProbe(() => readFailures(redis.client, knex), { freshMs: 4900 });
     this.cron = new CachedProbe(async () => readFailingCron(knex, redis.client, await known()), { freshMs: 9000 });
     this.postgres = new CachedProbe(() => readPostgres(knex), { freshMs: 4900 });
     this.redis = new CachedProbe(() => readRedis(redis.client), { freshMs: 1900 });

@@ -52,6 +52,7 @@ describe('records of jobs, read from Redis', () => {
     events,
     maxDeliveries: 3,
     onFinished: () => undefined,
+    onDied: () => undefined,
     decode: (args) => deserializeArguments(args, {}),
     releaseUnique: async () => undefined,
   });

@@ -34,6 +34,8 @@ export interface PerformerOptions {
   readonly maxDeliveries: number;
   /** A job whose row may be in the outbox has its final outcome. */
   readonly onFinished: (queue: string, id: string) => void;
+  /** A job is dead. */
+  readonly onDied: (queue: string, id: string) => void;
   /** Outermost first, around every run. */
   readonly middleware?: readonly PerformMiddleware[] | undefined;
   /** From what travelled to what `perform` takes. Default: as it travelled. */
@@ -78,9 +80,9 @@ export class Executor {
   private pauseAfterBlocking: Promise<void> | undefined;
 
   constructor(private readonly options: PerformerOptions) {
-    const { events, onFinished, now, random, filter = new Redactor() } = options;
+    const { events, onFinished, onDied, now, random, filter = new Redactor() } = options;
     this.middleware = options.middleware ?? NO_MIDDLEWARE;
-    this.outcomes = new Outcomes({ events, onFinished, now, filter });
+    this.outcomes = new Outcomes({ events, onFinished, onDied, now, filter });
     this.failures = new Failures({
       events,
       outcomes: this.outcomes,
@@ -361,6 +363,7 @@ export interface ExecutorOptions {
   readonly setup: JobSetup;
   readonly models: ModelLookup | undefined;
   readonly onFinished: PerformerOptions['onFinished'];
+  readonly onDied: PerformerOptions['onDied'];
   readonly tuning: Pick<PerformerOptions, 'random' | 'now' | 'overdueMs' | 'uncaughtGraceMs'> & {
     readonly maxDeliveries?: number;
     readonly noteMs?: number;
@@ -368,12 +371,10 @@ export interface ExecutorOptions {
 }
 
 /** A performer on the stores of this process, with what the app adds. */
-export function createPerformer({ knex, redis, registry, events, setup, models, onFinished, tuning }: ExecutorOptions) {
+export function createPerformer({ knex, redis, setup, models, tuning, ...options }: ExecutorOptions) {
   const codec = { serializers: setup.serializers, models };
   return new Executor({
-    registry,
-    events,
-    onFinished,
+    ...options,
     maxDeliveries: tuning.maxDeliveries ?? MAX_DELIVERIES,
     middleware: setup.performMiddleware,
     decode: (args) => deserializeArguments(args, codec),

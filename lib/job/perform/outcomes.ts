@@ -16,6 +16,8 @@ export interface OutcomesOptions {
   readonly events: Events;
   /** A job whose row may be in the outbox has its final outcome. */
   readonly onFinished: (queue: string, id: string) => void;
+  /** A job is dead: its row goes as it comes to Postgres as such. */
+  readonly onDied: (queue: string, id: string) => void;
   readonly filter: Redactor;
   /** ms since 1970. */
   readonly now?: (() => number) | undefined;
@@ -60,7 +62,7 @@ export class Outcomes {
           failedRecord(job.recordAsDelivered(), error, { ...notes, deadReason: reason, run: this.failedRun(job) }),
         )
       : job.delivery.record;
-    return this.final({ op: 'bury', record, traces: tracesOf(job, true) }, job, () =>
+    return this.final({ op: 'dead', record, traces: tracesOf(job, true) }, job, () =>
       this.options.events.emit('job.dead', { error, reason, ...this.about(job) }),
     );
   }
@@ -68,7 +70,7 @@ export class Outcomes {
   /** Dead, with its record as it came: it cannot be written anew, as one that is nested too deep. */
   unwritable(job: JobExecution, error: Error): ExecutionResult {
     const { record } = job.delivery;
-    return this.final({ op: 'bury', record, traces: tracesOf(job, true) }, job, () =>
+    return this.final({ op: 'dead', record, traces: tracesOf(job, true) }, job, () =>
       this.options.events.emit('job.dead', {
         error,
         reason: `its record cannot be written anew: ${error.message}`,
@@ -105,11 +107,12 @@ export class Outcomes {
   }
 
   private final(outcome: ExecutionResult['outcome'], job: JobExecution, announce: () => void): ExecutionResult {
-    const { events, onFinished } = this.options;
+    const { events, onFinished, onDied } = this.options;
     const { id, queue } = job;
     const recorded = (applied: boolean) => {
       if (!applied) return events.emit('job.superseded', { id, class: job.class, queue });
-      if ('traces' in outcome && outcome.traces.includes('f')) onFinished(queue, id);
+      if (outcome.op === 'dead') onDied(queue, id);
+      else if ('traces' in outcome && outcome.traces.includes('f')) onFinished(queue, id);
       announce();
     };
     return { outcome, recorded };

@@ -67,25 +67,25 @@ export async function read({ config, redis: { client }, knex, tree, statusCollec
   const configured = config.jobs.queues.map((queue) => queue.name);
   const names = known(queueNames(client), SHORT_MS).then((found) => [...new Set([...configured, ...(found ?? [])])]);
   const sizeOf = async (set: 'retry' | 'scheduled' | 'dead') =>
-    sizeOfSet(set, { redis: client, knex, queues: await names });
+    sizeOfSet(set, { redis: client, knex, queues: set === 'dead' ? [] : await names });
 
   const fromPostgres = async () => {
     const outbox = await known(names.then((queues) => readOutbox(knex, queues)));
     const answers = outbox !== undefined || (await known(knex.raw('select 1'), SHORT_MS)) !== undefined;
     const scheduled = answers ? await known(sizeOf('scheduled')) : undefined;
-    return { outbox, answers, scheduled };
+    const dead = answers ? await known(sizeOf('dead')) : undefined;
+    return { outbox, answers, scheduled, dead };
   };
-  const [picture, queues, retry, dead, history, processors, pong, postgres] = await Promise.all([
+  const [picture, queues, retry, history, processors, pong, postgres] = await Promise.all([
     known(tree.look()),
     known(names.then((queueList) => readQueues(client, queueList))),
     known(sizeOf('retry')),
-    known(sizeOf('dead')),
     known(new History(client).counters()),
     known(new ProcessList(client).list()),
     known(client.ping()),
     fromPostgres(),
   ]);
-  const { scheduled, outbox } = postgres;
+  const { scheduled, dead, outbox } = postgres;
   const sighting = await known(statusCollector.collect());
   const issues = sighting && judge(sighting, null, config.jobs.latencyWarningMs).issues;
   return {

@@ -6,7 +6,7 @@ import { Deadline } from '../../../lib/support/async';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
 import { JobSystem } from '../job-system';
-import { store } from '../sets/stored-job';
+import { store, storeDead } from '../sets/stored-job';
 import { Typist } from './typist';
 
 const gate = new Gate();
@@ -102,7 +102,7 @@ describe('jobs retry, promote, reschedule, kill and delete', () => {
   it('tells of each job that cannot be moved, and moves the others', async () => {
     const [dead = ''] = await spoiled('die', 'ann');
     const { id: scheduled } = await MoodyJob.set({ wait: '1h' }).performLater('bob');
-    for (const queue of ['default', 'mailer']) await store(system.redis.client, 'dead', { id: '7', queue });
+    for (const queue of ['default', 'mailer']) await storeDead(system.database.knex, { id: '7', queue });
     const near = `${dead.slice(0, -1)}${dead.endsWith('0') ? '1' : '0'}`;
     const answer = await typist.type(['retry', near, scheduled, '7', dead]);
     assert.deepEqual([answer.ok, answer.text], [false, 'Retried 1 job.\n']);

@@ -136,6 +136,7 @@ describe('checkpoints and progress', () => {
       setup: {},
       models: undefined,
       onFinished: () => undefined,
+      onDied: () => undefined,
       tuning: PATIENT,
     });
     const record = recordText({ class: 'EndlessJob' });

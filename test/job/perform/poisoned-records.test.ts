@@ -28,6 +28,7 @@ describe('poisoned records', () => {
     events,
     maxDeliveries: 3,
     onFinished: () => undefined,
+    onDied: () => undefined,
     releaseUnique: async (id) => {
       released.push(id);
     },

@@ -9,7 +9,7 @@ import { Deadline, deferred } from '../../../lib/support/async';
 import { until } from '../../support/until';
 import { JobSystem } from '../job-system';
 import { isMoved, type Sets, setSources, setsOf } from './set-sources';
-import { store } from './stored-job';
+import { store, storeDead } from './stored-job';
 
 const COUNT = 200;
 const ran: number[] = [];
@@ -58,7 +58,7 @@ describe('two operators at once', () => {
     const ids: string[] = [];
     for (let n = 0; n < COUNT; n++) {
       const job = { class: 'CountedJob', args: [n], errors: ['once'], reason: 'once', at: died + n };
-      ids.push(await store(system.redis.client, 'dead', job));
+      ids.push(await storeDead(system.database.knex, job));
     }
     return ids;
   }

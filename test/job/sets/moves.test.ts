@@ -5,7 +5,7 @@ import type { SetName } from '../../../lib/job/sets/entry';
 import type { BulkResult, Selection } from '../../../lib/job/sets/query';
 import { JobSystem } from '../job-system';
 import { isMoved, type Sets, setSources, setsOf } from './set-sources';
-import { payloadText, store } from './stored-job';
+import { payloadText, store, storeDead } from './stored-job';
 
 const QUEUES = ['default', 'mailer'];
 const SOON = Date.now() + 3_600_000;
@@ -89,7 +89,7 @@ describe('moves of jobs', () => {
     else if (kind === 'plain delayed') await store(client, 'delayed', stored);
     else if (kind.startsWith('retry')) await store(client, 'delayed', { ...stored, errors: ['once'] });
     else
-      await store(client, 'dead', {
+      await storeDead(system.database.knex, {
         ...stored,
         at: SOON - 7_200_000 + index,
         errors: ['once'],

@@ -6,7 +6,7 @@ import { Job } from '../../../lib/job/job';
 import { until } from '../../support/until';
 import { JobSystem } from '../job-system';
 import { isMoved, type Sets, setSources, setsOf } from './set-sources';
-import { store } from './stored-job';
+import { storeDead } from './stored-job';
 
 const ran: string[] = [];
 let mood: 'die' | 'fail' | 'work' = 'work';
@@ -79,7 +79,7 @@ describe('jobs that an operator moves', () => {
   });
 
   it('are not brought back by the row of a retry whose process died before the move', async () => {
-    const id = await store(system.redis.client, 'dead', { class: 'MoodyJob', args: ['a'], at: Date.now() });
+    const id = await storeDead(system.database.knex, { class: 'MoodyJob', args: ['a'], at: Date.now() });
     const theirs = new Redis(system.redisServer.url, new Events());
     await theirs.start();
     await until('redis is connected', () => theirs.client.isReady);

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { store } from '../../job/sets/stored-job';
+import { storeDead } from '../../job/sets/stored-job';
 import { type Browser, launchBrowser, scrollsSideways, shoot, violations, WatchedPage } from '../../support/browser';
 import { until } from '../../support/until';
 import { BEARER } from '../ops-web';
@@ -131,7 +131,7 @@ describe('pages of jobs in a browser', () => {
   it('are fit for everyone, from 320 px to wide, and run nothing that jobs bring along', async () => {
     const [id = ''] = await seed(stage, 12);
     const evil = `"><img src=x onerror="document.title='pwned'"><script>document.title='pwned'</script>`;
-    const hostile = await store(stage.redis.client, 'dead', {
+    const hostile = await storeDead(stage.database.knex, {
       class: 'SyncInvoiceJob',
       args: [{ [evil]: evil, long: 'x'.repeat(190) }],
       errors: [`${evil} ${'y'.repeat(400)}`],

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { payloadText, store } from '../../job/sets/stored-job';
+import { payloadText, store, storeDead } from '../../job/sets/stored-job';
 import { until } from '../../support/until';
 import { SIGNED } from '../ops-web';
 import { ShopStage } from './shop-stage';
@@ -29,10 +29,10 @@ describe('jobs with hostile names, arguments, errors and tags', () => {
       progress: EVIL,
     };
     const id = `<i>"${randomUUID().slice(0, 8)}`;
-    await store(client, 'dead', { ...hostile, id });
+    await storeDead(stage.database.knex, { ...hostile, id });
     // The sample shop's own class, so that its arguments are shown.
-    const shown = await store(client, 'dead', { ...hostile, class: 'SyncInvoiceJob' });
-    const raw = await store(client, 'dead', { text: EVIL });
+    const shown = await storeDead(stage.database.knex, { ...hostile, class: 'SyncInvoiceJob' });
+    const raw = await storeDead(stage.database.knex, { text: EVIL });
     const retry = await store(client, 'delayed', { ...hostile, class: 'SyncInvoiceJob', at: Date.now() + 3_600_000 });
     const waiting = await store(client, 'waiting', { ...hostile, class: 'SyncInvoiceJob' });
     await client.set('bq:default:paused', `${Date.now()} ${EVIL}`);

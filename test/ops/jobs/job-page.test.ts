@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { runInContext, withAttributes } from '../../../lib/core/execution-context';
-import { store } from '../../job/sets/stored-job';
+import { storeDead } from '../../job/sets/stored-job';
 import { until } from '../../support/until';
 import { SIGNED } from '../ops-web';
 import { billing } from './shop/billing';
@@ -78,7 +78,7 @@ describe("a job's page", () => {
     const text = 'long '.repeat(300);
     const items = Array.from({ length: 60 }, (_, n) => n);
     const args = [{ text, items, inner: { token: 'tok_secret' } }];
-    const id = await store(stage.redis.client, 'dead', { class: 'SyncInvoiceJob', args, errors: ['x'] });
+    const id = await storeDead(stage.database.knex, { class: 'SyncInvoiceJob', args, errors: ['x'] });
     const { body } = await operator.get(page(id));
     assert.ok(body.includes(text), 'all of the text');
     assert.match(textOf(body), /show all 1 502 characters/);
@@ -99,11 +99,11 @@ describe("a job's page", () => {
     const secret = await operator.get(page(id));
     assert.match(textOf(secret.body), /Arguments not shown The class says logArguments = false/);
     const { client } = stage.redis;
-    const stranger = await store(client, 'dead', { class: 'Stranger', args: ['sesame'], errors: ['x'] });
+    const stranger = await storeDead(stage.database.knex, { class: 'Stranger', args: ['sesame'], errors: ['x'] });
     const other = await operator.get(page(stranger));
     assert.match(textOf(other.body), /Arguments not shown This app has no such class/);
     assert.doesNotMatch(secret.body + other.body, /sesame/);
-    const broken = await store(client, 'dead', { text: 'no record' });
+    const broken = await storeDead(stage.database.knex, { text: 'no record' });
     assert.match(
       await operator.read(page(broken)),
       /^Dead jobs unnamed dead .* This job cannot be read the record is not JSON no record/,
