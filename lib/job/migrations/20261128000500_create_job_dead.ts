@@ -16,7 +16,7 @@ export async function up(knex: Knex): Promise<void> {
       id text collate "C" not null,
       queue text collate "C" not null,
       class text collate "C" not null,
-      payload text not null,
+      payload text,
       options text,
       reason text not null,
       error text collate "C" not null,

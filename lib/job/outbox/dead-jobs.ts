@@ -27,8 +27,8 @@ const SEARCHED = 2000;
 /** A row of `job_dead`. */
 interface DeadRow {
   readonly class: string;
-  /** As in `job_outbox`; the whole record where that cannot be read. */
-  readonly payload: string;
+  /** As in `job_outbox`; the whole record where that cannot be read; null where there is none. */
+  readonly payload: string | null;
   /** The other part of the record; null where it cannot be read. */
   readonly options: string | null;
   readonly reason: string;
@@ -55,9 +55,8 @@ function rowOf({ record: text, cursor, progress }: Death): DeadRow {
     const written = { payload: JSON.stringify(record.data), options: JSON.stringify(options) };
     return { ...written, ...searched(record, payload) };
   } catch {
-    const raw = text ?? '';
-    const row = { class: '', payload: raw, options: null, reason: '', error: '', attempts: 0, tags: [], messages: '' };
-    return { ...row, search: raw.toLowerCase().slice(0, SEARCHED) };
+    const row = { class: '', options: null, reason: '', error: '', attempts: 0, tags: [], messages: '' };
+    return { ...row, payload: text ?? null, search: (text ?? '').toLowerCase().slice(0, SEARCHED) };
   }
 }
 

@@ -194,7 +194,7 @@ export function failedRecord(record: JobRecord, error: Error, notes: FailureNote
 }
 
 /** The record of a dead job that gets all its attempts anew. Its errors stay readable, and its cursor is kept. */
-export function resetAttempts(record: JobRecord): JobRecord {
+function resetAttempts(record: JobRecord): JobRecord {
   const { reason: _, attemptsBy: __, ...options } = record.options;
   return { ...record, options: { ...options, attempts: 0 }, status: 'created' };
 }

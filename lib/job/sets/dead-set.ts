@@ -147,14 +147,15 @@ export class DeadSet extends JobSet {
     const { knex, redis } = this.sources;
     return knex.transaction(async (trx: Knex.Transaction) => {
       const { rows } = await trx.raw<{ rows: DeadJobRow[] }>(
-        `select ${ROW} from job_dead where ${condition.sql} and payload <> '' and not (${DURABLE})
+        `select ${ROW} from job_dead where ${condition.sql} and payload is not null and not (${DURABLE})
          order by ${NEWEST_FIRST} limit ? ${locked}`,
         [...condition.values, limit],
       );
       if (rows.length === 0) return { moved: 0, chosen: 0 };
       const jobs = rows.map(({ id, queue, payload, options, score }) => {
         const readyAt = Date.now();
-        const record = options === null ? payload : retriedRecord({ payload, options, readyAt, durable: false });
+        const known = payload ?? '';
+        const record = options === null ? known : retriedRecord({ payload: known, options, readyAt, durable: false });
         return { id, queue, record, diedAt: score };
       });
       const states = await dispatch(redis, jobs);
@@ -208,7 +209,7 @@ const ROW = `id, queue, payload, options, ${MILLISECONDS} as score`;
 interface DeadJobRow {
   readonly id: string;
   readonly queue: string;
-  readonly payload: string;
+  readonly payload: string | null;
   readonly options: string | null;
   /** When it died, ms since 1970. */
   readonly score: number;
@@ -224,7 +225,7 @@ interface OutlineRow {
 }
 
 function describe({ id, queue, payload, options, score }: DeadJobRow): JobEntry {
-  const text = options === null ? payload || undefined : deadRecord(payload, options);
+  const text = payload === null || options === null ? (payload ?? undefined) : deadRecord(payload, options);
   return describeJob({ id, queue, set: 'dead', at: new Date(score), text });
 }
 

@@ -123,7 +123,6 @@ describe('jobs list and jobs show', () => {
   });
 
   it('keeps columns straight whatever is in them, and the terminal calm', async () => {
-    const { client } = system.redis;
     const errors = ['\x1b[2Jgone', '우체국이 닫혔다 🐈', 'e\u0301te\u0301'];
     for (const error of errors)
       await storeDead(system.database.knex, { class: 'ImportJob', args: [error], errors: [error] });
@@ -158,7 +157,6 @@ describe('jobs list and jobs show', () => {
   });
 
   it('goes from page to page, by number or by cursor', async () => {
-    const { client } = system.redis;
     for (let n = 0; n < 7; n++)
       await storeDead(system.database.knex, { id: `job-${n}`, class: 'ImportJob', at: 1_700_000_000_000 - n });
     assert.deepEqual(await ids('dead --limit 3'), ['job-0', 'job-1', 'job-2']);

@@ -71,15 +71,11 @@ describe('jobs retry, promote, reschedule, kill and delete', () => {
   };
   const stored = (place: 'delayed' | 'dead', count: number, job: object = {}) =>
     Promise.all(
-      Array.from({ length: count }, (_, n) =>
-        store(system.redis.client, place, {
-          class: 'MoodyJob',
-          args: [`n${n}`],
-          errors: ['once'],
-          at: Date.now() + (place === 'dead' ? -HOUR_MS : HOUR_MS) + n,
-          ...job,
-        }),
-      ),
+      Array.from({ length: count }, (_, n) => {
+        const at = Date.now() + (place === 'dead' ? -HOUR_MS : HOUR_MS) + n;
+        const full = { class: 'MoodyJob', args: [`n${n}`], errors: ['once'], at, ...job };
+        return place === 'dead' ? storeDead(system.database.knex, full) : store(system.redis.client, place, full);
+      }),
     );
 
   it('has jobs that died and failed run again, in the processors of the app', async () => {

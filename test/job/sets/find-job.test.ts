@@ -97,7 +97,6 @@ describe('finding a job', () => {
   });
 
   it('has to be told the queue of an id that several have', async () => {
-    const { client } = system.redis;
     for (const queue of ['default', 'mailer']) await storeDead(system.database.knex, { id: '1', queue });
     const message = /job 1 is in several queues \(default, mailer\): say which one is meant/;
     await assert.rejects(sets.find('1'), message);
@@ -110,7 +109,6 @@ describe('finding a job', () => {
   });
 
   it('knows queues that are named, or that a row names, although nobody told of them', async () => {
-    const { client } = system.redis;
     const id = await storeDead(system.database.knex, { queue: 'other' });
     assert.equal(await placeOf(id), 'dead');
     assert.equal((await sets.find({ id, queue: 'other' })).place, 'dead');

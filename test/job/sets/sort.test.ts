@@ -27,7 +27,6 @@ describe('a sorted page', () => {
 
   /** Four dead jobs: a to d, in the order of their death. */
   const bury = async () => {
-    const { client } = system.redis;
     await storeDead(system.database.knex, {
       id: 'a',
       class: 'Zebra',

@@ -98,7 +98,6 @@ describe("a job's page", () => {
     await until('it is dead', () => stage.eventsNamed('job.dead').length === 1);
     const secret = await operator.get(page(id));
     assert.match(textOf(secret.body), /Arguments not shown The class says logArguments = false/);
-    const { client } = stage.redis;
     const stranger = await storeDead(stage.database.knex, { class: 'Stranger', args: ['sesame'], errors: ['x'] });
     const other = await operator.get(page(stranger));
     assert.match(textOf(other.body), /Arguments not shown This app has no such class/);
