@@ -100,8 +100,7 @@ describe('pages of jobs in a browser', () => {
 
     await page.locator('tbody tr', { hasText: 'inv_new' }).getByRole('link').first().click();
     await page.locator('#live[data-state="ok"]').waitFor();
-    const [id = ''] = await stage.redis.client.zRange('bq:default:dead', 0, 0, { REV: true });
-    await stage.redis.client.zRem('bq:default:dead', id);
+    await stage.ops.database.query('delete from job_dead where id = $1', [(await stage.deadIds()).at(-1)]);
     await page.getByText('This job has moved on, show').waitFor();
     assert.deepEqual(watched.troubles, []);
     await watched.close();

@@ -34,7 +34,7 @@ describe("a job's page", () => {
     const { id } = await runInContext({ requestId: 'req-42', locale: 'ko' }, () =>
       withAttributes({ tenant: 'acme', token: 'tok_other' }, () => SyncInvoiceJob.performLater(ORDER)),
     );
-    await until('it is dead', () => stage.eventsNamed('job.dead').some((job) => job.id === id));
+    await until('it is dead', async () => (await stage.deadIds()).includes(id));
     return id;
   }
 
@@ -186,7 +186,7 @@ describe("a job's page", () => {
       await operator.read(find),
       /^“req-42” .* Dead jobs 1 job Log The log goes to standard output.* grep -F 'req-42' your\.log$/,
     );
-    const id = (await stage.redis.client.zRange('bq:default:dead', 0, 0))[0] ?? '';
+    const id = (await stage.deadIds())[0] ?? '';
     const straight = await operator.get(`/ops/jobs/find?q=${id}`);
     assert.deepEqual([straight.status, straight.headers.location], [302, page(id)]);
     assert.match(await operator.read('/ops/jobs/find?q=nothing'), /No job holds it by now/);

@@ -57,6 +57,12 @@ export class ShopStage {
     await Promise.all(this.processors.splice(0).map((processor) => processor.stop(Deadline.after(2000))));
   }
 
+  /** Of dead jobs, the one that died first comes first. */
+  async deadIds(): Promise<string[]> {
+    const rows = await this.ops.database.query<{ id: string }>('select id from job_dead order by died_at, id');
+    return rows.map(({ id }) => id);
+  }
+
   /** Stops processors and empties both stores. */
   async reset(): Promise<void> {
     await this.stopProcessors();

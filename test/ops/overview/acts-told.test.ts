@@ -37,7 +37,10 @@ describe('what operators do', () => {
     await until('they have failed', () => {
       return stage.eventsNamed('job.dead').length === 3 && stage.eventsNamed('job.retrying').length === 1;
     });
-    const dead = await stage.redis.client.zRange('bq:default:dead', 0, -1);
+    const dead = await until('three are dead', async () => {
+      const ids = await stage.deadIds();
+      return ids.length === 3 && ids;
+    });
     const [retried = ''] = await stage.redis.client.zRange('bq:mailer:delayed', 0, -1);
     await operator.act('/ops/jobs/queues/default/pause');
     await operator.act('/ops/jobs/dead/act', { act: 'retry', id: `default/${dead[0]}` });
