@@ -4,8 +4,9 @@ import type { Knex } from 'knex';
  * Dead jobs, which are read and searched here, apart from `job_outbox`, whose settings are for rows that live for
  * seconds. A plain bee-queue producer has ids that repeat over queues, so `id` is a text, and the queue belongs to the key.
  * Each look at them counts the rows that match, by an index alone wherever it can: that needs a visibility map that is
- * kept up to date while rows are only inserted, too. `search` and `messages` stay in the row, since to look for a word
- * would else fetch each of them from another table.
+ * kept up to date while rows are only inserted, too. Jobs of a rare tag are found by the index on tags, and those of one
+ * that many have are counted in the index by time, which has the tags as well. `search` and `messages` stay in the row,
+ * since to look for a word would else fetch each of them from another table.
  *
  * `job_handovers` remembers for a while which deaths have come here from Redis. What Redis still has of one, after a crash
  * or from an older copy of its data, is not taken for another death, though the job may have been retried or deleted since.
@@ -18,7 +19,6 @@ export async function up(knex: Knex): Promise<void> {
       class text collate "C" not null,
       payload text,
       options text,
-      reason text not null,
       error text collate "C" not null,
       attempts integer not null,
       tags text[] collate "C" not null,
@@ -35,7 +35,7 @@ export async function up(knex: Knex): Promise<void> {
       autovacuum_analyze_threshold = 500
     )`);
   await knex.raw('alter table job_dead alter messages set storage main, alter search set storage main');
-  await knex.raw('create index job_dead_by_time on job_dead (died_at desc, queue, id)');
+  await knex.raw('create index job_dead_by_time on job_dead (died_at desc, queue, id) include (tags)');
   await knex.raw('create index job_dead_by_queue on job_dead (queue, died_at desc, id)');
   await knex.raw('create index job_dead_by_class on job_dead (class, died_at desc, queue, id)');
   await knex.raw('create index job_dead_by_tag on job_dead using gin (tags)');

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Knex } from 'knex';
 import type { RedisClient } from '../../core/redis';
 import { RedisScript } from '../../core/redis-script';
@@ -23,6 +24,9 @@ const EARLIEST_MS = 0;
 const LATEST_MS = Date.UTC(9999, 11);
 /** Characters of each of the two texts that are searched. */
 const SEARCHED = 2000;
+/** Characters of an id and of a class; bytes of all tags. An index takes no more. */
+const MAX_NAME = 200;
+const MAX_TAGS = 1000;
 
 /** A row of `job_dead`. */
 interface DeadRow {
@@ -31,7 +35,6 @@ interface DeadRow {
   readonly payload: string | null;
   /** The other part of the record; null where it cannot be read. */
   readonly options: string | null;
-  readonly reason: string;
   /** Name of the latest error. */
   readonly error: string;
   readonly attempts: number;
@@ -42,7 +45,7 @@ interface DeadRow {
   readonly search: string;
 }
 
-function rowOf({ record: text, cursor, progress }: Death): DeadRow {
+function rowOf({ id, record: text, cursor, progress }: Death): DeadRow {
   try {
     const record = readRecord(text ?? '');
     const payload = readPayload(record.data);
@@ -53,10 +56,10 @@ function rowOf({ record: text, cursor, progress }: Death): DeadRow {
     };
     // Nested too deep, one can be read and not be written.
     const written = { payload: JSON.stringify(record.data), options: JSON.stringify(options) };
-    return { ...written, ...searched(record, payload) };
+    return { ...written, ...searched(id, record, payload) };
   } catch {
-    const row = { class: '', options: null, reason: '', error: '', attempts: 0, tags: [], messages: '' };
-    return { ...row, payload: text ?? null, search: (text ?? '').toLowerCase().slice(0, SEARCHED) };
+    const row = { class: '', options: null, error: '', attempts: 0, tags: [], messages: '' };
+    return { ...row, payload: text ?? null, search: lower([id, text ?? '']) };
   }
 }
 
@@ -65,31 +68,54 @@ function progressOf(record: JobRecord, noted: string | undefined): { readonly pr
   return record.progress === 0 ? {} : { progress: record.progress };
 }
 
-function searched({ options }: JobRecord, { class: name, args, tags = [], attrs }: Payload) {
+function searched(id: string, { options }: JobRecord, { class: name, args, tags = [], attrs }: Payload) {
   const { reason = '', stacktraces = [], attempts = 0 } = options;
   const messages = [...new Set([reason, ...stacktraces.map(messageOf)])];
-  const texts = [name, ...tags, attrs.requestId ?? '', JSON.stringify(attrs.attributes ?? ''), JSON.stringify(args)];
-  const lower = (parts: readonly string[]) => parts.join('\n').toLowerCase().slice(0, SEARCHED);
+  const texts = [
+    id,
+    name,
+    ...tags,
+    attrs.requestId ?? '',
+    JSON.stringify(attrs.attributes ?? ''),
+    JSON.stringify(args),
+  ];
   return {
-    class: name,
-    reason,
-    error: /^[\w$.]+/.exec(stacktraces[0] ?? '')?.[0] ?? '',
+    class: name.slice(0, MAX_NAME),
+    error: /^[\w$.]{1,100}/.exec(stacktraces[0] ?? '')?.[0] ?? '',
     attempts: Math.min(attempts, 2 ** 31 - 1),
-    tags,
+    tags: indexed(tags),
     messages: lower(messages),
     search: lower(texts),
   };
 }
 
-const COLUMNS = 'class, payload, options, reason, error, attempts, tags, messages, search, died_at';
+function lower(texts: readonly string[]): string {
+  return texts.join('\n').toLowerCase().slice(0, SEARCHED);
+}
+
+/** Those that there is room for. */
+function indexed(tags: readonly string[]): readonly string[] {
+  let bytes = 0;
+  return tags.filter((tag) => {
+    bytes += Buffer.byteLength(tag) + 4;
+    return bytes <= MAX_TAGS;
+  });
+}
+
+/** Ids of ours are UUIDs; others may be of any length. */
+function idOf({ id }: Death): string {
+  return id.length <= MAX_NAME ? id : id.slice(0, MAX_NAME / 2) + createHash('sha1').update(id).digest('hex');
+}
+
+const COLUMNS = 'class, payload, options, error, attempts, tags, messages, search, died_at';
 const INSERT = `
   with given as (
-    select id, queue, row as job, class, payload, options, reason, error, attempts,
+    select id, queue, row as job, class, payload, options, error, attempts,
       array(select json_array_elements_text(tags::json)) as tags, messages, search,
       coalesce(timestamptz 'epoch' + ms * interval '1 millisecond', date_trunc('milliseconds', clock_timestamp())) as died_at
-    from unnest(?::text[], ?::text[], ?::uuid[], ?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::int[], ?::text[],
-      ?::text[], ?::text[], ?::float8[])
-      as death (id, queue, row, class, payload, options, reason, error, attempts, tags, messages, search, ms)
+    from unnest(?::text[], ?::text[], ?::uuid[], ?::text[], ?::text[], ?::text[], ?::text[], ?::int[], ?::text[], ?::text[],
+      ?::text[], ?::float8[])
+      as death (id, queue, row, class, payload, options, error, attempts, tags, messages, search, ms)
   ), fresh as (
     insert into job_handovers (id, queue, died_at) select id, queue, died_at from given order by id, queue
     on conflict do nothing returning id, queue
@@ -118,13 +144,12 @@ export async function insertDeaths(knex: Knex, deaths: readonly Death[]): Promis
   const rows = jobs.map(rowOf);
   const texts = (column: (row: DeadRow) => string | null) => rows.map((row) => storable(column(row)));
   const { rows: counted } = await knex.raw<{ rows: { readonly died: number }[] }>(INSERT, [
-    jobs.map(({ id }) => storable(id)),
+    jobs.map((job) => storable(idOf(job))),
     jobs.map(({ queue }) => queue),
     jobs.map(({ id }) => (isUuid(id) ? id : null)),
     texts((row) => row.class),
     texts((row) => row.payload),
     texts((row) => row.options),
-    texts((row) => row.reason),
     texts((row) => row.error),
     rows.map(({ attempts }) => attempts),
     rows.map(({ tags }) => JSON.stringify(tags.map(storable))),

@@ -5,7 +5,7 @@ import { deadRecord, retriedRecord } from '../record/record';
 import { describeJob, type JobEntry } from './entry';
 import { JobSet } from './job-set';
 import type { Transition } from './move-script';
-import { likePattern, type RowCondition } from './outbox-rows';
+import type { RowCondition } from './outbox-rows';
 import {
   type BulkOptions,
   type BulkResult,
@@ -24,12 +24,15 @@ import {
   type Sort,
   writeCursor,
 } from './query';
+import type { ScanPosition } from './scan-script';
 
 const RETRY: Transition = { action: 'retry', to: 'queue' };
 const MILLISECONDS = '(extract(epoch from died_at) * 1000)::float8';
 const MOMENT = `timestamptz 'epoch' + ?::float8 * interval '1 millisecond'`;
-const NEWEST_FIRST = 'died_at desc, queue, id';
-const OLDEST_FIRST = 'died_at, queue desc, id desc';
+const BY_TIME = 'died_at desc, queue, id';
+/** And the other way round. */
+const NEWEST_FIRST = [BY_TIME, 'died_at, queue desc, id desc'] as const;
+const OLDEST_FIRST = ['died_at, queue desc, id desc', BY_TIME] as const;
 /** Jobs that an outbox can hold: the others are known by ids that are no UUIDs, or have records that cannot be read. */
 const DURABLE = `options is not null and id ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'`;
 
@@ -41,30 +44,18 @@ export class DeadSet extends JobSet {
   readonly name = 'dead';
 
   protected override async sortedPage(request: PageRequest, sort: Sort): Promise<JobPage> {
-    const { knex } = this.sources;
     const { offset, limit, count } = checkBounds(request);
-    const condition = deadCondition(checkFilter(request));
-    const total = count ? await countDead(knex, condition) : undefined;
-    const rows = await readRows(knex, condition, sortedBy(sort), offset, limit);
+    const asked = { filter: checkFilter(request), order: sortedBy(sort), offset, limit, count };
+    const { rows, total } = await readPage(this.sources.knex, asked);
     return { entries: rows.map(describe), total, complete: true, next: undefined };
   }
 
   protected async pageByTime(request: PageRequest): Promise<JobPage> {
-    const { knex } = this.sources;
     const { offset, limit, count } = checkBounds(request);
-    const condition = deadCondition(checkFilter(request));
     const after = request.after === undefined ? undefined : readCursor(this.name, request.after);
-    const total = count ? await countDead(knex, condition) : undefined;
-    const oldestFirst = request.sort?.descending === false;
-    const behind: RowCondition = after
-      ? {
-          sql: `${condition.sql} and (died_at ${oldestFirst ? '>' : '<'} ${MOMENT} or died_at = ${MOMENT}
-            and (queue, id) ${oldestFirst ? '<' : '>'} (?, ?))`,
-          values: [...condition.values, after.score, after.score, after.queue, after.id],
-        }
-      : condition;
-    const place = { offset, limit: limit + 1, total: after ? undefined : total };
-    const rows = await readByTime(knex, behind, oldestFirst, place);
+    const [order, reverse] = request.sort?.descending === false ? OLDEST_FIRST : NEWEST_FIRST;
+    const asked = { filter: checkFilter(request), after, order, reverse, offset, limit: limit + 1, count };
+    const { rows, total } = await readPage(this.sources.knex, asked);
     const shown = rows.slice(0, limit);
     const last = shown.at(-1);
     const next = rows.length > limit && last ? writeCursor(this.name, last) : undefined;
@@ -88,7 +79,7 @@ export class DeadSet extends JobSet {
     const { sql, values } = deadCondition(filter);
     const { rows } = await this.sources.knex.raw<{ rows: OutlineRow[] }>(
       `select id, queue, class, error, attempts, ${MILLISECONDS} as at from job_dead where ${sql}
-       order by ${NEWEST_FIRST} limit ?`,
+       order by ${BY_TIME} limit ?`,
       [...values, limit + 1],
     );
     const jobs = rows.slice(0, limit).map(({ class: name, error, ...row }) => {
@@ -148,7 +139,7 @@ export class DeadSet extends JobSet {
     return knex.transaction(async (trx: Knex.Transaction) => {
       const { rows } = await trx.raw<{ rows: DeadJobRow[] }>(
         `select ${ROW} from job_dead where ${condition.sql} and payload is not null and not (${DURABLE})
-         order by ${NEWEST_FIRST} limit ? ${locked}`,
+         order by ${BY_TIME} limit ? ${locked}`,
         [...condition.values, limit],
       );
       if (rows.length === 0) return { moved: 0, chosen: 0 };
@@ -180,7 +171,7 @@ interface Moved {
 
 function gone({ condition, locked }: DeadChoice, also = 'true'): string {
   return `chosen as (
-    select id, queue from job_dead where ${condition.sql} and ${also} order by ${NEWEST_FIRST} limit ? ${locked}
+    select id, queue from job_dead where ${condition.sql} and ${also} order by ${BY_TIME} limit ? ${locked}
   ), gone as (
     delete from job_dead using chosen where job_dead.id = chosen.id and job_dead.queue = chosen.queue returning job_dead.*
   )`;
@@ -229,6 +220,49 @@ function describe({ id, queue, payload, options, score }: DeadJobRow): JobEntry 
   return describeJob({ id, queue, set: 'dead', at: new Date(score), text });
 }
 
+interface AskedPage {
+  readonly filter: CheckedFilter;
+  readonly order: string;
+  /** The other way round, from where what is nearer to the end is read; undefined: it is never. */
+  readonly reverse?: string;
+  /** Goes on behind it. */
+  readonly after?: ScanPosition | undefined;
+  readonly offset: number;
+  readonly limit: number;
+  readonly count: boolean;
+}
+
+interface ReadPage {
+  readonly rows: readonly DeadJobRow[];
+  readonly total: number | undefined;
+}
+
+async function readPage(
+  knex: Knex,
+  { filter, order, reverse, after, offset, limit, count }: AskedPage,
+): Promise<ReadPage> {
+  const condition = deadCondition(filter);
+  // No index knows of words: all rows are looked at, once for both.
+  const isSearch = filter.text !== undefined || filter.error !== undefined;
+  if (isSearch && count && !after) return searchRows(knex, condition, order, offset, limit);
+  const total = count ? await countDead(knex, condition) : undefined;
+  if (after) return { rows: await readRows(knex, behind(condition, order, after), order, offset, limit), total };
+  if (total === 0) return { rows: [], total };
+  if (total === undefined || reverse === undefined || offset <= total / 2)
+    return { rows: await readRows(knex, condition, order, offset, limit), total };
+  const most = Math.min(limit, total - offset);
+  const rows = most > 0 ? await readRows(knex, condition, reverse, total - offset - most, most) : [];
+  return { rows: rows.reverse(), total };
+}
+
+function behind({ sql, values }: RowCondition, order: string, { score, queue, id }: ScanPosition): RowCondition {
+  const [later, next] = order === BY_TIME ? ['<', '>'] : ['>', '<'];
+  return {
+    sql: `${sql} and (died_at ${later} ${MOMENT} or died_at = ${MOMENT} and (queue, id) ${next} (?, ?))`,
+    values: [...values, score, score, queue, id],
+  };
+}
+
 /** Only ids are passed over, which an index holds. */
 async function readRows(
   knex: Knex,
@@ -246,24 +280,27 @@ async function readRows(
   return rows;
 }
 
-interface PagePlace {
-  readonly offset: number;
-  readonly limit: number;
-  /** How many there are, where that is known: what is nearer to the other end is read from there. */
-  readonly total: number | undefined;
-}
-
-async function readByTime(
+/** In one pass. */
+async function searchRows(
   knex: Knex,
-  condition: RowCondition,
-  oldestFirst: boolean,
-  { offset, limit, total }: PagePlace,
-): Promise<DeadJobRow[]> {
-  const [order, reverse] = oldestFirst ? [OLDEST_FIRST, NEWEST_FIRST] : [NEWEST_FIRST, OLDEST_FIRST];
-  if (total === undefined || offset <= total / 2) return readRows(knex, condition, order, offset, limit);
-  const most = Math.min(limit, total - offset);
-  if (most <= 0) return [];
-  return (await readRows(knex, condition, reverse, total - offset - most, most)).reverse();
+  { sql, values }: RowCondition,
+  order: string,
+  offset: number,
+  limit: number,
+): Promise<ReadPage> {
+  const { rows } = await knex.raw<{ rows: (DeadJobRow & { readonly total: number })[] }>(
+    `with found as materialized (
+       select id, queue, class, error, attempts, died_at from job_dead where ${sql}
+     ), page as (
+       select job_dead.* from job_dead join (
+         select id, queue from found order by ${order} offset ? limit ?
+       ) as these using (id, queue)
+     )
+     select total, ${ROW} from (select count(*)::int as total from found) as counted left join page on true
+     order by ${order}`,
+    [...values, offset, limit],
+  );
+  return { rows: rows.filter(({ id }) => id !== null), total: rows[0]?.total ?? 0 };
 }
 
 /** Those with nothing to go by come last. */
@@ -287,17 +324,13 @@ function deadCondition(filter: CheckedFilter): RowCondition {
   if (queues) add('queue = any(?::text[])', [...queues]);
   if (name !== undefined) add('class = ?', name);
   if (tag !== undefined) add('tags @> array[?]::text[]', tag);
-  if (error !== undefined) add('messages like ?', likePattern(error.toLowerCase()));
+  if (error !== undefined) add('strpos(messages, ?) > 0', error.toLowerCase());
   if (text !== undefined) {
     const plain = text.toLowerCase();
     const written = JSON.stringify(plain).slice(1, -1);
-    const wanted = [...new Set([plain, written])].map(likePattern);
-    add(
-      '(messages like ? or search like any (?::text[]) or lower(id) like ?)',
-      likePattern(plain),
-      wanted,
-      likePattern(plain),
-    );
+    const wanted = written === plain ? [plain] : [plain, written];
+    const within = wanted.map(() => 'strpos(search, ?) > 0').join(' or ');
+    add(`(strpos(messages, ?) > 0 or ${within})`, plain, ...wanted);
   }
   if (since !== undefined) add(`died_at >= ${MOMENT}`, since);
   if (until !== undefined) add(`died_at <= ${MOMENT}`, until);

@@ -240,7 +240,7 @@ function textCondition(text: string): RowCondition {
   };
 }
 
-export function likePattern(needle: string): string {
+function likePattern(needle: string): string {
   return `%${needle.replace(/[\\%_]/g, '\\$&')}%`;
 }
 

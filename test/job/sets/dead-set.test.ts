@@ -105,8 +105,8 @@ describe('the dead set', () => {
     const { knex } = system.database;
     const die = (id: string, queue: string, age: string, count = 1) =>
       knex.raw(
-        `insert into job_dead (id, queue, class, payload, reason, error, attempts, tags, messages, search, died_at)
-         select ?::text || n, ?, 'MoodyJob', '', '', '', 1, '{}', '', '', now() - ?::interval - n * interval '1 s'
+        `insert into job_dead (id, queue, class, payload, error, attempts, tags, messages, search, died_at)
+         select ?::text || n, ?, 'MoodyJob', '', '', 1, '{}', '', '', now() - ?::interval - n * interval '1 s'
          from generate_series(1, ?::int) as n`,
         [id, queue, age, count],
       );

@@ -97,8 +97,8 @@ describe('the overview', () => {
       [...stream.text().matchAll(/event: counts\ndata: (.*)\n/g)].map(([, data = '']) => JSON.parse(data));
     await until('there are numbers', () => counts().at(-1)?.dead === '0');
     await ops.database.query(
-      `insert into job_dead (id, queue, class, reason, error, attempts, tags, messages, search, died_at)
-       values ('a', 'default', '', '', '', 0, '{}', '', '', now())`,
+      `insert into job_dead (id, queue, class, error, attempts, tags, messages, search, died_at)
+       values ('a', 'default', '', '', 0, '{}', '', '', now())`,
     );
     await until('one more is dead', () => counts().at(-1)?.dead === '1');
     await ops.database.query('delete from job_dead');
