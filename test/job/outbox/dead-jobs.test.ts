@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import type { JsonValue } from '../../../lib/core/execution-context';
+import type { RedisClient } from '../../../lib/core/redis';
 import { KillJob } from '../../../lib/job/definition/errors';
 import { Job } from '../../../lib/job/job';
 import { handOver, insertDeaths } from '../../../lib/job/outbox/dead-jobs';
@@ -179,6 +180,44 @@ describe('jobs that die', () => {
     await system.processor([MoodyJob]);
     await until('it is swept up', async () => (await inRedis()).length === 0);
     assert.deepEqual([await system.deadIds(), (await sets.find(id)).place], [[], 'gone']);
+  });
+
+  it('do not come back with an older copy of Redis either', async () => {
+    const id = await halfHandedOver(5000);
+    await system.processor([MoodyJob], { tuning: { outbox: { sweepMs: 20 } } });
+    await until('it is swept up', async () => (await inRedis()).length === 0);
+    await isMoved(sets.dead.deleteMany({ ids: [id] }));
+    const { client } = system.redis;
+    for (const round of ['one', 'another']) {
+      await client.zAdd('bq:default:finished', { score: Date.now(), value: `${round} sweep` });
+      await until('there was a sweep', async () => (await client.exists('bq:default:finished')) === 0);
+    }
+    await store(client, 'dead', { id, class: 'MoodyJob', args: ['a'], errors: ['no a'], at: 5000 });
+    await until('it is swept up again', async () => (await inRedis()).length === 0);
+    assert.deepEqual(await system.deadIds(), []);
+  });
+
+  it('are left in Redis when they have died once more since they were read there', async () => {
+    const { client } = system.redis;
+    const job = { id: randomUUID(), class: 'MoodyJob', args: ['a'] };
+    await store(client, 'dead', { ...job, errors: ['no a'], at: 4000 });
+    assert.equal(await handOver(stores(), 'default'), 1);
+    await store(client, 'dead', { ...job, errors: ['no a'], at: 5000 });
+    let calls = 0;
+    /** The job dies again just after it has been read. */
+    const racing: RedisClient = Object.create(client, {
+      evalSha: {
+        value: async (...args: Parameters<RedisClient['evalSha']>) => {
+          const reply = await client.evalSha(...args);
+          if (++calls === 1) await store(client, 'dead', { ...job, errors: ['no again'], at: 9000 });
+          return reply;
+        },
+      },
+    });
+    assert.equal(await handOver({ ...stores(), redis: racing }, 'default', [job.id]), 1);
+    assert.deepEqual(await inRedis(), ['dead', 'jobs']);
+    assert.equal(await handOver(stores(), 'default'), 1);
+    assert.deepEqual([(await ofDead(job.id))?.errors[0]?.message, await inRedis()], ['Error: no again', []]);
   });
 
   it('run no time more when a relay was killed between their dispatch and its commit', async () => {
