@@ -179,6 +179,14 @@ describe("a job's page", () => {
     assert.match(await operator.act(`${page(id)}/delete`, { again: '1' }), /Nothing was changed/);
   });
 
+  it('of a dead job, and their list, need no Redis', async () => {
+    const id = await bury();
+    await stage.stopProcessors();
+    await stage.ops.redis.stop();
+    assert.match(await operator.read(page(id)), new RegExp(`^Dead jobs SyncInvoiceJob dead ${id} `));
+    assert.match(await operator.read('/ops/jobs/dead?queue=default'), /^Dead jobs .* SyncInvoiceJob /);
+  });
+
   it('leads from a request to its jobs and its lines in the log', async () => {
     await bury();
     const find = '/ops/jobs/find?q=req-42';

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
+import { storeDead } from '../../job/sets/stored-job';
 import { until } from '../../support/until';
 import SyncInvoiceJob from '../jobs/shop/jobs/sync-invoice';
 import WelcomeMailJob from '../jobs/shop/jobs/welcome-mail';
@@ -89,7 +90,8 @@ describe('what operators do', () => {
   });
 
   it('is told while Redis is away, too: what failed for that, and what needs no Redis', async () => {
-    const deadId = '00000000-0000-4000-8000-000000000001';
+    await stage.ops.database.query('delete from job_dead');
+    const deadId = await storeDead(stage.database.knex, { class: 'SyncInvoiceJob' });
     fs.mkdirSync(path.join(stage.ops.folder, '.catamount/mails'), { recursive: true });
     fs.writeFileSync(path.join(stage.ops.folder, '.catamount/mails/20261127-1-a.eml'), 'Subject: Hello\r\n\r\nHi');
     const token = tokenIn((await operator.get('/ops/mail/inbox')).body);
@@ -99,21 +101,21 @@ describe('what operators do', () => {
       assert.equal(answer.status, 503, `${path}: ${textOf(answer.body)}`);
     };
     await fails('/ops/jobs/queues/default/pause');
-    await fails('/ops/jobs/dead/act', { act: 'retry', id: `default/${deadId}` });
+    assert.equal(
+      (await operator.send('/ops/jobs/dead/act', { token, act: 'retry', id: `default/${deadId}` })).status,
+      303,
+    );
+    assert.deepEqual(await stage.deadIds(), []);
     await fails('/ops/jobs/retry/act', { act: 'kill', all: '1', ...confirmed(3) });
     await fails('/ops/jobs/cron/PruneSessionsJob/trigger');
     assert.equal((await operator.send('/ops/mail/inbox/20261127-1-a.eml/delete', { token })).status, 303);
     const failed = 'failed, Redis did not answer: asked by an operator \\(127\\.0\\.0\\.1\\)';
     await eventsWith(/1 mail of the inbox deleted, by an operator \(127\.0\.0\.1\)/);
-    for (const what of [
-      'Pause queue default',
-      'Retry 1 dead job',
-      'Kill 3 retries',
-      'Trigger recurring job PruneSessionsJob',
-    ])
+    await eventsWith(/1 dead job retried, by an operator \(127\.0\.0\.1\)/);
+    for (const what of ['Pause queue default', 'Kill 3 retries', 'Trigger recurring job PruneSessionsJob'])
       await eventsWith(new RegExp(`${what} ${failed}`));
     // A form that only leads to the question has asked for nothing.
-    await fails('/ops/jobs/dead/act', { act: 'delete', all: '1' });
+    await fails('/ops/jobs/retry/act', { act: 'delete', all: '1' });
     await fails('/ops/jobs/queues/mailer/resume');
     assert.doesNotMatch(await eventsWith(/Resume queue mailer failed/), /Delete/);
     await until('the page tells of it in Korean', async () => {
