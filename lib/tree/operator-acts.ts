@@ -1,21 +1,13 @@
 import { recentEvent } from '../cluster/primary/tree-monitor';
 import type { RecentEvent } from '../cluster/status';
 import type { EventMap, EventName, Events } from '../core/events';
+import { keeperOf } from '../core/notable-events';
 import type { Redis, RedisClient } from '../core/redis';
 import { RedisScript } from '../core/redis-script';
 import { Deadline, toError } from '../support/async';
 import { isObject } from '../support/type-guards';
 import { ACTS } from './tree-commands';
 
-/** What operators do with what all trees share. What is done to one tree is among the events of that tree. */
-const TOLD: readonly EventName[] = [
-  'operator.jobs',
-  'operator.queue',
-  'operator.cron',
-  'operator.process',
-  'operator.mails',
-  'operator.adopted',
-];
 const KEPT = 200;
 /** The same act by the same person again this soon is added to the first: of jobs that are named one by one, ms. */
 const SAME_MS = 10_000;
@@ -49,7 +41,7 @@ export class OperatorActs {
   /** From now on. */
   listen(): void {
     this.events.onAny((name, payload) => {
-      if (TOLD.includes(name)) this.track(this.note(name, payload));
+      if (keeperOf(name) === 'redis') this.track(this.note(name, payload));
     });
   }
 

@@ -183,7 +183,13 @@ export class WorkerPool implements PoolCallbacks {
       const { slot, pid, lastRequest } = handle;
       const heartbeatAgeMs = Math.round(handle.heartbeatAgeMs);
       handle.silence = { heartbeatAgeMs, doing: (inFlight[0] ?? lastRequest)?.what ?? null };
-      this.events.emit('worker.silent', { slot, pid, heartbeatAgeMs, inFlight, lastRequest: lastRequest ?? null });
+      this.events.emit('worker.unresponsive', {
+        slot,
+        pid,
+        heartbeatAgeMs,
+        inFlight,
+        lastRequest: lastRequest ?? null,
+      });
       this.kill(handle, `not heard of for ${Math.round(heartbeatAgeMs / 1000)} s`);
     }
   }
@@ -274,7 +280,7 @@ export class WorkerPool implements PoolCallbacks {
     slot.death = dead.death(reason);
     const wait = slot.respawn.schedule(dead.servedMs, () => void this.fork(slot));
     slot.nextTry = { at: new Date(Date.now() + wait.waitMs).toISOString(), attempt: wait.attempt };
-    this.events.emit('worker.respawn', { slot: slot.index, ...wait });
+    this.events.emit('worker.restart-scheduled', { slot: slot.index, ...wait });
   }
 
   reported(status: WorkerStatus): void {

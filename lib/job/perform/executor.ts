@@ -238,7 +238,7 @@ export class Executor {
   private watch(job: JobExecution, run: Run, timeoutMs: number): () => void {
     const { events, overdueMs } = this.options;
     const { id, class: name, queue } = job;
-    const onOverdue = () => events.emit('job.overdue', { id, class: name, queue, ageMs: run.durationMs });
+    const onOverdue = () => events.emit('job.timeout-ignored', { id, class: name, queue, ageMs: run.durationMs });
     // What listens to its signal is the run's own code, too.
     return runAsDelivered(run, () => watchTimeout(run, timeoutMs, onOverdue, overdueMs));
   }
