@@ -99,7 +99,9 @@ describe("the texts of the operator's pages", () => {
   });
 
   it('are there wherever a page asks for one by name', () => {
-    const known = new Set(FOLDERS.flatMap((folder) => [...textsOf(path.join(folder, 'en.json')).keys()]));
+    const keysIn = (locale: string) =>
+      FOLDERS.flatMap((folder) => [...textsOf(path.join(folder, `${locale}.json`)).keys()]);
+    const known = new Set([...keysIn('en'), ...keysIn('ko').filter((key) => key.startsWith(SENTENCES))]);
     const has = (key: string) => known.has(key) || known.has(`${key}_one`);
     const asked = filesBelow(OPS)
       .filter((file) => /\.(ts|ejs)$/.test(file))

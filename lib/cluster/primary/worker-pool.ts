@@ -180,16 +180,11 @@ export class WorkerPool implements PoolCallbacks {
       if (handle.state !== 'ready' || handle.heartbeatAgeMs < this.config.web.workerTimeoutMs) continue;
       handle.timedOut = true;
       const inFlight = handle.status?.in_flight ?? [];
-      const { slot, pid, lastRequest } = handle;
+      const { slot, pid, lastRequest = null } = handle;
       const heartbeatAgeMs = Math.round(handle.heartbeatAgeMs);
       handle.silence = { heartbeatAgeMs, doing: (inFlight[0] ?? lastRequest)?.what ?? null };
-      this.events.emit('worker.unresponsive', {
-        slot,
-        pid,
-        heartbeatAgeMs,
-        inFlight,
-        lastRequest: lastRequest ?? null,
-      });
+      const last = { slot, pid, heartbeatAgeMs, inFlight, lastRequest };
+      this.events.emit('worker.unresponsive', last);
       this.kill(handle, `not heard of for ${Math.round(heartbeatAgeMs / 1000)} s`);
     }
   }
