@@ -85,6 +85,17 @@ describe('the log', () => {
     );
   });
 
+  it('counts as people write it', () => {
+    const { events, lines } = listen('warn');
+    for (const count of [1, 1204, 1_204_567]) events.emit('outbox.redispatched', { count });
+    assert.deepEqual(
+      lines.map(({ msg }) => msg),
+      ['1 job', '1,204 jobs', '1,204,567 jobs'].map(
+        (what) => `Redis had lost ${what}: dispatched again from the outbox`,
+      ),
+    );
+  });
+
   it('has times as toISOString() writes them, across minutes, days and back', () => {
     const begun = Date.UTC(2026, 11, 31, 23, 58, 59, 990);
     const moments = [0, 1, 59_999, 60_000, ...Array.from({ length: 400 }, (_, n) => begun + n * 457), begun];
