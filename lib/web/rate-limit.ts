@@ -1,10 +1,14 @@
 import { createHash } from 'node:crypto';
 import type { RedisClient } from '../core/redis';
+import { Deadline } from '../support/async';
 import type { Rate } from '../support/duration';
 import type { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from './rate-limiter-driver';
 
-/** Nobody waits longer for a Redis that says nothing, ms. */
-const PATIENCE_MS = 250;
+/**
+ * Nobody waits longer for a Redis that says nothing, ms. One that is only far away or busy answers sooner: what it would
+ * refuse must not be counted here, where each process knows of its own callers only.
+ */
+const ANSWER_TIMEOUT_MS = 1000;
 
 interface Counters {
   readonly shared: RateLimiterRedis;
@@ -51,12 +55,7 @@ export class RateLimits {
   private async inTime<T>(ask: Ask<T>): Promise<T> {
     if (this.silent) return ask('own');
     const answer = ask('shared');
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<'late'>((resolve) => {
-      timer = setTimeout(resolve, PATIENCE_MS, 'late');
-    });
-    const first = await Promise.race([answer, late]).finally(() => clearTimeout(timer));
-    if (first !== 'late') return first;
+    if ((await Deadline.after(ANSWER_TIMEOUT_MS).wait(answer)) === 'done') return answer;
     this.silent = true;
     const answered = () => {
       this.silent = false;
