@@ -49,8 +49,8 @@ export abstract class Mailer<P extends object = NoParams> {
 
   /**
    * Sets the delivery that all mailers of this process use. The role calls it at boot; `undefined` disconnects.
-   * @param mailers finds the mailers of enqueued mails, which name theirs. Only a process that performs such jobs needs
-   * it.
+   * @param mailers finds the mailers of enqueued mails, which name theirs. Only a process that performs such
+   * jobs needs it.
    */
   static connect(delivery: Delivery | undefined, mailers?: MailerLookup): void {
     connectDelivery(delivery, mailers && new MailerMessages(mailers));
@@ -80,10 +80,8 @@ export abstract class Mailer<P extends object = NoParams> {
   /**
    * Registers a handler for errors of building and delivering a mail, in a static block:
    * `static { this.rescueFrom(PermanentDeliveryError, (error, mailer) => …) }`. The mail then counts as not sent, and
-   * its
-   * job succeeds unless the handler throws. Rules are inherited; of several that match, the latest applies, and a
-   * class's
-   * own come before its parent's.
+   * its job succeeds unless the handler throws. Rules are inherited; of several that match, the latest applies, and a
+   * class's own come before its parent's.
    * @throws TypeError for a matcher that is no error class, or a handler that is no function.
    */
   static rescueFrom<const E extends ErrorMatchers, M extends AnyMailer>(
@@ -153,8 +151,8 @@ export abstract class Mailer<P extends object = NoParams> {
   }
 
   /**
-   * Stops building or delivering the mail, in the action or a callback. It is skipped with this reason, which is no
-   * error.
+   * Stops building or delivering the mail, in the action or a callback. It is skipped with this reason, which
+   * is no error.
    */
   protected cancel(reason = 'the mailer cancelled it'): never {
     throw new MailCancelled(reason);

@@ -53,9 +53,9 @@ export class MailMessage<A extends readonly unknown[] = readonly unknown[], P ex
   /**
    * Builds the mail and sends it, or skips it when its job has already sent it. Errors that the mailer's `rescueFrom`
    * handles are not thrown.
-   * @throws NotConnectedError before `boot`; InvalidMailError, TemplateError, MissingTemplateError, MissingTextError,
-   * AttachmentError; PermanentDeliveryError when the server refused the mail for good; other errors may pass with a
-   * retry.
+   * @throws NotConnectedError before `boot`; InvalidMailError, TemplateError, MissingTemplateError,
+   * MissingTextError, AttachmentError; PermanentDeliveryError when the server refused the mail for good; other
+   * errors may pass with a retry.
    */
   async deliverNow(): Promise<DeliveryResult> {
     return connectedDelivery(`${this.mailer.name}.${this.action}`).deliver(this);

@@ -44,8 +44,8 @@ export class DeliveryInProgressError extends Error {
 }
 
 /**
- * The server accepted the mail for some recipients and refused others temporarily (4xx). The job's next run sends it to
- * these alone.
+ * The server accepted the mail for some recipients and refused others temporarily (4xx). The job's next run sends it
+ * to these alone.
  */
 export class PartialDeliveryError extends Error {
   override readonly name = 'PartialDeliveryError';

@@ -126,8 +126,8 @@ export interface MailOptions {
   readonly from?: Addresses;
   readonly replyTo?: Addresses;
   /**
-   * Default: the mailer's `defaults.subject`, else the text `<scope>.<action>.subject`, else the action's name in
-   * words.
+   * Default: the mailer's `defaults.subject`, else the text `<scope>.<action>.subject`, else the action's
+   * name in words.
    */
   readonly subject?: string;
   /** Default: the locale of the current request or job, else DEFAULT_LOCALE, which also replaces an unknown one. */
@@ -179,8 +179,7 @@ export interface IdempotencyKey {
   /**
    * Proposed for a mail that has none yet: the delivery record keeps the Message-ID of the first claim, so that the
    * receiving side can recognise a duplicate. It is random and not derived from the key, which covers the Bcc
-   * recipients:
-   * everybody who gets the mail could test guesses at them.
+   * recipients: everybody who gets the mail could test guesses at them.
    */
   readonly messageId: string;
 }

@@ -7,9 +7,9 @@ const MAX_DEPTH = 500;
 
 /**
  * Digests arguments and params by value, equal in every run and process. Records count by class and id, since their
- * columns change. Any value is accepted, because `deliverNow` does not require serializable arguments. An instance that
- * exposes no state gets a random digest: two that look alike might differ, and equal digests would skip the second
- * mail.
+ * columns change. Any value is accepted, because `deliverNow` does not require serializable arguments. An instance
+ * that exposes no state gets a random digest: two that look alike might differ, and equal digests would skip the
+ * second mail.
  */
 export function digestOfArguments(args: readonly unknown[], params: object): string {
   const known = new Map<object, string>();

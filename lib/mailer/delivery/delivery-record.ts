@@ -33,8 +33,8 @@ export interface DeliveryStore {
   /** Marks the mail sent, whoever holds the claim by now, because it is out. @param recipients default: as claimed. */
   sent(key: string, receipt: Receipt, recipients?: readonly string[]): Promise<void>;
   /**
-   * Records `settled` recipients, whoever holds the claim by now, so that they get no second mail; then acts as
-   * `failed`.
+   * Records `settled` recipients, whoever holds the claim by now, so that they get no second mail; then acts
+   * as `failed`.
    */
   recordPartial(key: string, token: string, settled: readonly string[], error: Error): Promise<void>;
   /** Marks the mail failed. Does nothing under another run's claim, for that run may be sending already. */
@@ -60,8 +60,7 @@ const PAGE = 500;
 
 /**
  * Claims a mail in one statement, so that concurrent runs cannot both get it. A failed mail may be claimed again, and
- * so
- * may one whose claimant is gone (its Postgres session has ended) or whose lease has expired.
+ * so may one whose claimant is gone (its Postgres session has ended) or whose lease has expired.
  */
 const CLAIM = `
   with session as (
@@ -128,9 +127,8 @@ const SETTLED = `
  * Delivery records in Postgres, written outside the caller's transaction.
  *
  * A mail is sent once per job, except in one case that SMTP leaves open: the process dies or the connection breaks
- * after
- * the server accepted the mail and before its answer arrived. The mail is then sent again, with the same Message-ID,
- * because a duplicate is better than a lost mail.
+ * after the server accepted the mail and before its answer arrived. The mail is then sent again, with the same
+ * Message-ID, because a duplicate is better than a lost mail.
  */
 export class DeliveryRecord implements DeliveryStore {
   readonly renewAfterMs: number;
@@ -235,9 +233,8 @@ interface Run {
 /**
  * Builds idempotency keys: `<job id>/<digest of action, recipients, arguments and params>/<n>`, where n counts equal
  * mails within a run. Every part is needed: if two mails shared a key, a run would take the second for sent. A value
- * that
- * a run creates anew, such as a token, changes the key, and the mail is sent again: a duplicate is better than a lost
- * mail.
+ * that a run creates anew, such as a token, changes the key, and the mail is sent again: a duplicate is better than a
+ * lost mail.
  */
 export class IdempotencyKeys {
   private readonly runs = new Map<string, Run>();

@@ -121,8 +121,7 @@ export class MailDelivery implements Service, Delivery {
 
   /**
    * @throws the error, unless `rescueFrom` of the mailer handles it. DeliveryInProgressError is always thrown, since
-   * the
-   * other run reports the outcome of the mail.
+   * the other run reports the outcome of the mail.
    */
   private async failed(message: ActionCall, run: ActionRun | undefined, error: Error): Promise<DeliveryResult> {
     let failure = error;
@@ -176,8 +175,8 @@ const PATIENCE_MS = 2000;
 /** Limit of the retries of a write, ms. A longer outage has worse consequences than a missing record. */
 const GIVE_UP_MS = 600_000;
 /**
- * Share of the stop deadline that writes leave to later stop steps, ms; and the longest pause between retries during a
- * stop, ms.
+ * Share of the stop deadline that writes leave to later stop steps, ms; and the longest pause between retries during
+ * a stop, ms.
  */
 const LEFT_MS = 2000;
 const STOPPING_PAUSE_MS = 250;

@@ -98,8 +98,8 @@ export class PreviewRenderer {
   }
 
   /**
-   * Sends a preview through the app's transport, but without interceptors and delivery records: the reader chose the
-   * address.
+   * Sends a preview through the app's transport, but without interceptors and delivery records: the reader chose
+   * the address.
    */
   private async send(
     mail: OutgoingMessage,

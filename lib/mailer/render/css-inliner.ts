@@ -13,8 +13,7 @@ interface Known {
 /**
  * Moves the rules of style sheets into `style` attributes. That takes a millisecond or more, but its result depends on
  * elements and attributes alone. It is therefore cached for mails that differ only in texts and links, and these are
- * put
- * in afterwards. As they never pass through the inliner, it cannot take a text for markup (`{{` and `data-inline`).
+ * put in afterwards. As they never pass through the inliner, it cannot take a text for markup (`{{` and `data-inline`).
  */
 export class CssInliner {
   /** Least recently used first. */

@@ -15,8 +15,7 @@ const WIDTH = 72;
  * email-templates costs 40 MiB.
  *
  * The `render` of email-templates is replaced: it runs the engine twice, leaves the first rejection unhandled, which
- * ends
- * the process, and inlines CSS into subject and text too; its i18n writes to the locale files.
+ * ends the process, and inlines CSS into subject and text too; its i18n writes to the locale files.
  */
 export class Renderer {
   private readonly email: EmailTemplates<Wrapped>;
@@ -108,8 +107,7 @@ export class Renderer {
 
   /**
    * Derives the text from the HTML without its layout. Returns undefined when the text has no layout; email-templates
-   * then
-   * derives it from the whole HTML.
+   * then derives it from the whole HTML.
    */
   private async derived(
     kind: 'html' | 'text',

@@ -10,8 +10,7 @@ interface Compiled {
 
 /**
  * EJS files below one folder, by names such as `user_mailer/welcome/html`. They are compiled once; without `cache`,
- * again
- * when the file changes.
+ * again when the file changes.
  */
 export class Views {
   private readonly compiled = new Map<string, Compiled>();

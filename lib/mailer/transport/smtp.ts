@@ -84,8 +84,8 @@ const LIMIT_WORDS =
   /\bquota\b|exceeded storage|mailbox (is )?full|\btoo many (messages|mails|e-?mails|connections)|\b(rate|sending|hourly|daily) limit|\b(unusual|sending|message) rate\b|throttl|try again later/i;
 
 /**
- * Returns true for a 5xx that reports a temporary limit: by its enhanced code or, where that is unspecific, its
- * wording.
+ * Returns true for a 5xx that reports a temporary limit: by its enhanced code or, where that is unspecific,
+ * its wording.
  */
 function isPassing(response: string): boolean {
   const [, kind, subject, detail] = ENHANCED.exec(response) ?? [];
@@ -98,8 +98,7 @@ function isPassing(response: string): boolean {
 
 /**
  * Returns true when the server refused this mail for good: a 5xx to MAIL, RCPT or DATA. A 5xx greeting or a failed
- * login
- * is about the state of the server or of our settings; such errors pass, and so do exceeded quotas and rates.
+ * login is about the state of the server or of our settings; such errors pass, and so do exceeded quotas and rates.
  */
 export function isPermanent(error: Error): error is SmtpError {
   const { code, responseCode, response } = error as Partial<SmtpError> & { readonly code?: unknown };

@@ -41,8 +41,8 @@ function box({ name, address }: Mailbox): Mailbox {
 
 /**
  * nodemailer sends ASCII unchanged, and mail readers decode any `=?…?=` in it as an encoded word, even one that a
- * stranger
- * wrote. An invisible word joiner makes the text non-ASCII, so that nodemailer encodes it and it is shown as written.
+ * stranger wrote. An invisible word joiner makes the text non-ASCII, so that nodemailer encodes it and it is shown
+ * as written.
  */
 function literal(text: string): string {
   return text.replaceAll('=?', '=\u2060?');
