@@ -15,8 +15,8 @@ const DATABASE = 'catamount';
 /**
  * The settings are small, because the tree has at most twenty connections. With `synchronous_commit=off`, COMMIT does
  * not wait for the disk. Committed data survives the end of any of our processes, even by `kill -9`, because Postgres
- * has it. Only a crash of Postgres or of the machine loses the last moments (up to three times wal_writer_delay, 0.6
- * s), and it never corrupts data.
+ * has it. Only a crash of Postgres or of the machine loses the last moments (up to three times wal_writer_delay,
+ * 0.6 s), and it never corrupts data.
  */
 const SETTINGS = {
   listen_addresses: '127.0.0.1',

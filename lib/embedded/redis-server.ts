@@ -137,7 +137,7 @@ export class RedisServer implements EmbeddedServer {
     }
   }
 
-  /** Returns the owner of existing data when we are root, so that they can go on using it. */
+  /** Returns the owner of existing data when we are root, so that the data stays theirs. */
   private userOfData(): User | undefined {
     if (process.getuid?.() !== 0 || !fs.existsSync(this.mark)) return undefined;
     const { uid, gid } = fs.statSync(this.mark);

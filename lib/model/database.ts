@@ -42,7 +42,7 @@ export class Database implements Service {
   }
 
   poolUse(): PoolStats {
-    // knex has no pool before the first use and after `destroy()`.
+    // knex drops its pool in `destroy()`.
     const pool: Pool | undefined = this.knex.client.pool;
     const [used, idle, waiting] = pool ? [pool.numUsed(), pool.numFree(), pool.numPendingAcquires()] : [0, 0, 0];
     return { used, idle, waiting, max: this.poolMax };
