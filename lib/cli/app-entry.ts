@@ -7,8 +7,8 @@ export const ENTRIES: readonly string[] = ['dist/server.js', 'server.js'];
 
 /**
  * Runs the app's own entry file in this process; `boot` reads the command from the arguments.
- *  @param args default: the arguments of this process.
- *  @throws UserError with the exit code for wrong usage when there is no entry file.
+ * @param args default: the arguments of this process.
+ * @throws UserError with the exit code for wrong usage when there is no entry file.
  */
 export function runApp(args: readonly string[] = process.argv.slice(2)): void {
   const entry = ENTRIES.map((file) => path.resolve(file)).find((file) => fs.existsSync(file));

@@ -22,7 +22,7 @@ const POLL_MS = 25;
 
 /**
  * Sends one command to the running tree, waits until it is done, and prints the reply.
- *  @throws UserError for an unknown command, and when no tree runs or the tree rejects the command.
+ * @throws UserError for an unknown command, and when no tree runs or the tree rejects the command.
  */
 export async function control(
   words: readonly string[],

@@ -6,7 +6,7 @@ import { control } from './control';
 /**
  * `jobs quiet`, and `jobs resume` without a queue, are commands for the running tree's job processor; every other jobs
  * command is run by the app's own entry file, through `boot`.
- *  @param words the words behind `jobs` that do not begin with a dash.
+ * @param words the words behind `jobs` that do not begin with a dash.
  */
 export function isForTheTree([first, queue]: readonly string[]): boolean {
   return queue === undefined && (first === 'quiet' || first === 'resume');
@@ -14,7 +14,7 @@ export function isForTheTree([first, queue]: readonly string[]): boolean {
 
 /**
  * Sends `quiet` or `resume` to the running tree. An error of `resume` also explains how a queue is resumed.
- *  @throws UserError.
+ * @throws UserError.
  */
 export async function orderTree(words: readonly string[], flags: Parameters<typeof control>[1]): Promise<void> {
   try {

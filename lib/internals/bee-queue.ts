@@ -143,9 +143,8 @@ const SETTINGS: Omit<BeeSettings, 'stallInterval'> = {
 };
 
 /**
- * A bee-queue on connections that are given to it. It keeps bee-queue's delayed jobs (our retries) and the rescue of
- * stalled jobs; fetching and outcomes belong to the fetcher. Unlike its parent it survives a Redis that loses its
- * scripts.
+ * A bee-queue on given connections. It keeps bee-queue's delayed jobs (our retries) and the rescue of stalled jobs;
+ * fetching and outcomes belong to the fetcher. Unlike its parent it survives a Redis that loses its scripts.
  */
 export class WorkerQueue extends BeeQueue {
   /** @param stallInterval jobs whose process has sent no heartbeat for this long are rescued, ms. */
@@ -193,8 +192,8 @@ export class WorkerQueue extends BeeQueue {
   }
 
   /**
-   * Replaces bee-queue's `connect()`, which fails for good when the connection to Redis breaks before the subscription
-   * is confirmed.
+   * Replaces bee-queue's `connect()`, which fails for good if the connection breaks before Redis confirms the
+   * subscription.
    */
   private async join(): Promise<void> {
     const { command, subscriber, blocking } = this.connections;

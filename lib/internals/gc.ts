@@ -23,10 +23,7 @@ export function collectGarbage(): void {
 const QUIET_LOOKS = 5;
 /** A collection pays if the heap takes this much more than what was alive after the last one, bytes. */
 const WORTH_BYTES = 5 * 1048576;
-/**
- * Without any work a collection pays if the heap has grown by this much, and this many ticks have passed since the
- * last.
- */
+/** Without work, a collection pays after this growth, bytes, and at least this many ticks after the last one. */
 const GROWN_BYTES = 2 * 1048576;
 const GROWN_LOOKS = 60;
 /** The first collection frees dead objects, the second gives their pages back. */

@@ -13,8 +13,8 @@ const underway = new WeakMap<Knex.Transaction, unknown[]>();
  * around it has committed, or when it or any transaction around it is rolled back. knex's own `executionPromise` cannot
  * say that: it resolves when a savepoint is released, which the outer transaction may still roll back, and also after
  * `trx.rollback()`; and it ignores that Postgres replies to COMMIT with ROLLBACK after a failed statement.
- *  @param root a transaction that counts as the database itself, for tests that run in one that never commits.
- *  @throws Error when the transaction is over.
+ * @param root a transaction that counts as the database itself, for tests that run in one that never commits.
+ * @throws Error when the transaction is over.
  */
 export function onTransactionEnd(trx: Knex.Transaction, listener: Settlement, root?: Knex | undefined): void {
   if (trx.isCompleted()) throw new Error('the transaction is over: what is done in it now would be lost');
@@ -68,10 +68,7 @@ function watch(trx: Knex.Transaction): Settlement[] {
   return listeners;
 }
 
-/**
- * Postgres answers RELEASE for a savepoint, ROLLBACK for a transaction in which a statement failed. No answer: it
- * failed.
- */
+/** Postgres's reply is RELEASE for a savepoint, ROLLBACK after a failed statement; there is none if COMMIT failed. */
 function isKept(answer: unknown): boolean {
   const command = (answer as { response?: { command?: string } } | undefined)?.response?.command;
   return command === 'COMMIT' || command === 'RELEASE';

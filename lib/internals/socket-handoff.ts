@@ -74,9 +74,8 @@ export class IdleConnections {
   }
 
   /**
-   * Finds idle connections by calling Node's closeIdleConnections() with `destroy` replaced by a recorder. Node leaves
-   * out connections that have sent no byte; these are idle for us, too: they are new, or were idle in the process that
-   * gave them.
+   * Finds idle connections by calling closeIdleConnections() with `destroy` replaced by a recorder. Node leaves out
+   * those that have sent no byte; they are idle for us, too: they are new, or were idle in the process that gave them.
    */
   private find(): net.Socket[] {
     const sockets = [...this.sockets.keys()];

@@ -6,8 +6,8 @@ import { pictureKey, TREES, treeOrdersKey, WATCHED } from './tree-commands';
 const TTL_S = 60;
 
 // KEYS  1 trees, 2 the tree's status, 3 its commands, 4 watched
-//  ARGV  1 its id, 2 time for which the status is kept (s), 3 the status or ''
-//  reply 1 when somebody watches, else 0; its commands
+// ARGV  1 its id, 2 time for which the status is kept (s), 3 the status or ''
+// reply 1 when somebody watches, else 0; its commands
 const PULSE = new RedisScript(`
 local call, time = redis.call, redis.call('time')
 call('zadd', KEYS[1], time[1] * 1000 + math.floor(time[2] / 1000), ARGV[1])

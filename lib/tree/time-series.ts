@@ -26,10 +26,9 @@ interface StoredBucket {
 }
 
 // Counters are added to the step's, gauges keep their maximum; a step of an earlier round of the ring is overwritten.
-//  KEYS  1 number of the last rollup written, then for each range: the ring of the place, the ring of all trees
-//  ARGV 1 number of this rollup, 2 time for which that is remembered (s), 3 steps in a ring, 4 the rollup, 5… seconds
-//  of a step
-//  reply 1; 0 when it had been written before, and that reply was lost
+// KEYS  1 number of the last rollup written, then for each range: the ring of the place, the ring of all trees
+// ARGV  1 number of this rollup, 2 its TTL (s), 3 steps in a ring, 4 the rollup, 5… seconds of a step
+// reply 1; 0 when it had been written before, and that reply was lost
 const SCRIPT = new RedisScript(`
 local call = redis.call
 if tonumber(call('get', KEYS[1]) or 0) >= tonumber(ARGV[1]) then return 0 end
@@ -57,7 +56,7 @@ return 1`);
 
 /**
  * Adds a rollup to every range of its place and of all trees; only once, however often it is sent.
- *  @param latencies the time that the next job of each queue has waited, ms.
+ * @param latencies the time that the next job of each queue has waited, ms.
  */
 export async function writePart(
   client: RedisClient,
@@ -122,7 +121,7 @@ export class TimeSeries {
 
   /**
    * The last sixty steps, the oldest first, including those without data.
-   *  @param place the place of a tree, or ALL_TREES. @throws Error when Redis does not answer.
+   * @param place the place of a tree, or ALL_TREES. @throws Error when Redis does not answer.
    */
   async read(place: string, range: FigureRange, now = Date.now()): Promise<FigureStep[]> {
     const texts = await answerWithin(ANSWER_MS, this.redis.hVals(figuresKey(place, range)));

@@ -21,9 +21,8 @@ export interface ListedTree {
 }
 
 // KEYS  1 trees, 2 watched
-//  ARGV 1 prefix of the trees' keys, 2 maximum heartbeat age to be listed, 3 to be kept (ms), 4 time that this watch
-//  counts (s)
-//  reply heartbeat age (ms) and status of each tree
+// ARGV  1 prefix of the trees' keys, 2 maximum heartbeat age to be listed, 3 to be kept (ms), 4 TTL of "watched" (s)
+// reply heartbeat age (ms) and status of each tree
 const LIST = new RedisScript(`
 local call, time = redis.call, redis.call('time')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -48,7 +47,7 @@ export class TreeDirectory {
 
   /**
    * The trees by name. While this is called, the trees report their status every two seconds instead of every ten.
-   *  @throws Error when Redis does not answer.
+   * @throws Error when Redis does not answer.
    */
   async list(): Promise<ListedTree[]> {
     const args = [TREE_PREFIX, LISTED_MS, KEPT_MS, LOOKED_S].map(String);
@@ -65,7 +64,7 @@ export class TreeDirectory {
 
   /**
    * Sends a command to one tree, which fetches its commands every second. It is void after a minute.
-   *  @returns false when no such tree is known. @throws Error when Redis does not answer.
+   * @returns false when no such tree is known. @throws Error when Redis does not answer.
    */
   async send(id: string, command: TreeCommand, argument: number, by: string): Promise<boolean> {
     const order = JSON.stringify(newOrder(command, argument, by));

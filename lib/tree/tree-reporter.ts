@@ -31,8 +31,7 @@ export interface TreeReporterOptions {
 
 /**
  * Keeps the tree's entry in Redis: its heartbeat, its status and its time series. It also runs the commands that were
- * sent to the tree, and watches for outages of Redis and Postgres. One process of a tree does this; the primary
- * appoints it.
+ * sent to the tree, and watches for outages of Redis and Postgres. The primary appoints one process of a tree for this.
  */
 export class TreeReporter {
   private readonly chore: PeriodicTask;

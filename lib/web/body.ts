@@ -12,7 +12,7 @@ const PATIENCE = 1_000_000;
 
 /**
  * Reads the body. Rejects when the caller leaves half-way.
- *  @param limit bytes, default BODY_LIMIT. @throws ProblemError 413 as soon as the body is too large.
+ * @param limit bytes, default BODY_LIMIT. @throws ProblemError 413 as soon as the body is too large.
  */
 export async function readBody(response: ServerResponse, limit = BODY_LIMIT): Promise<Buffer> {
   const { req: request } = response;
@@ -164,7 +164,7 @@ function malformed(detail: string): ProblemError {
 /**
  * Waits until a body is complete or `limit` bytes of it have arrived, and leaves the request untouched: the next
  * reader, by whatever API, gets the body from its first byte. Rejects when the caller leaves half-way.
- *  @param limit bytes. @returns the number of bytes that are held.
+ * @param limit bytes. @returns the number of bytes that are held.
  */
 export async function bufferBody(request: IncomingMessage, limit: number): Promise<number> {
   // Most bodies arrive with the head, and are complete after one turn of the event loop.

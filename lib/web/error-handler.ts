@@ -63,8 +63,7 @@ export function handleLateErrors(app: Koa, events: Events): void {
 }
 
 /**
- * Browsers ask for HTML by name; programs and `curl` accept anything and get JSON. So does an address ending in
- * `.json`.
+ * Browsers ask for HTML by name; programs and `curl` accept anything and get JSON, and so do addresses with `.json`.
  */
 function represent(
   answer: ProblemError,
@@ -92,8 +91,7 @@ function forgetIntentions(ctx: Pick<Koa.Context, 'remove'>): void {
 }
 
 /**
- * Problems stay as they are; errors of Koa's `ctx.throw` and `ctx.assert` keep their status; the rest is a bare 500 or
- * 503.
+ * Problems and the statuses of Koa's `ctx.throw` and `ctx.assert` are kept; an outage is a 503, the rest a bare 500.
  */
 function toProblem(thrown: unknown): ProblemError {
   if (thrown instanceof ProblemError) return thrown;

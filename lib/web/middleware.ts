@@ -249,8 +249,7 @@ function hundredths(ms: number): number {
 
 /**
  * Answers requests without a route: 404, 405 with Allow if the path exists, and OPTIONS. A method that no route could
- * have also gets 405, not 501: outsiders should not be able to cause server errors, which routers count and logs
- * report.
+ * have also gets 405, not 501: outsiders should not be able to cause server errors, which routers count.
  */
 export function notFound(router: Router): Koa.Middleware {
   return (ctx, next) => next().then(() => explain(ctx, router));

@@ -47,10 +47,7 @@ export class RateLimits {
     return { shared, own };
   }
 
-  /**
-   * Falls back to the own counts when Redis does not answer in time. Redis is used again once it has answered the late
-   * command.
-   */
+  /** Uses the own counts if Redis does not answer in time, and until Redis has answered the late command. */
   private async inTime<T>(ask: Ask<T>): Promise<T> {
     if (this.silent) return ask('own');
     const answer = ask('shared');

@@ -20,7 +20,7 @@ const awaited = new WeakMap<Socket, Set<ServerResponse>>();
  * Calls `listener` once: when the response has been sent, or when its connection has closed before that. A response
  * that waits behind another one on a pipelined connection never emits `close` itself, so the socket is listened to as
  * well.
- *  @returns a function that removes the listener.
+ * @returns a function that removes the listener.
  */
 export function onRequestEnd(response: Awaited, listener: Listener): () => void {
   const listeners = response[LISTENERS] ?? listenTo(response);

@@ -84,8 +84,7 @@ const IDLE_SWEEP_MS = 25;
 type HandOff = (connection: RawConnection, done: () => void) => void;
 
 /**
- * The HTTP server of one process: it listens, or serves connections that it is given; it has a lame duck phase, and
- * drains.
+ * The HTTP server of one process: it listens or serves connections that it is given, may be a lame duck, and drains.
  */
 export class WebServer {
   private readonly server: http.Server;
@@ -111,7 +110,7 @@ export class WebServer {
 
   /**
    * @returns the address in use, such as `http://127.0.0.1:3000`.
-   *  @throws UserError when the address cannot be used.
+   * @throws UserError when the address cannot be used.
    */
   async listen(): Promise<string> {
     const listening = deferred();

@@ -65,7 +65,7 @@ function cut(lines: readonly Line[], { columns, rows }: Size): Line[] {
 
 /**
  * The identity of the tree, its health, its request rates and its memory.
- *  @param most the number of lines that may list problems.
+ * @param most the number of lines that may list problems.
  */
 export function summary(view: View, now: number, most: number): Line[] {
   const { picture, silence } = view;

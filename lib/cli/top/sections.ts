@@ -45,7 +45,7 @@ export function processes(view: View, columns: number, most: number, now: number
   return [line(heading, 'faint'), ...lines, ...(hidden > 0 ? [line(`  … ${hidden} more workers`, 'faint')] : [])];
 }
 
-/** As many rows as fit, with the one at `index` among them. */
+/** Returns the rows that fit, with the one at `index` among them. */
 function around(rows: readonly Row[], index: number, room: number): { shown: readonly Row[]; hidden: number } {
   if (rows.length <= room) return { shown: rows, hidden: 0 };
   // One line is needed for the number of hidden rows.

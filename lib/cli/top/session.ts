@@ -27,8 +27,8 @@ export class Session {
 
   /**
    * @param answerMs see `Pace`.
-   *  @param onChange called when something else is to be drawn.
-   *  @throws UserError with exit code 69 when there is no trace of a tree.
+   * @param onChange called when something else is to be drawn.
+   * @throws UserError with exit code 69 when there is no trace of a tree.
    */
   constructor(
     private readonly flags: TreeFlags,
@@ -49,8 +49,7 @@ export class Session {
   }
 
   /**
-   * Asks the tree for its status. A later failure is shown instead. @throws an error for the user, if the first one
-   * fails.
+   * Asks the tree for its status. @throws an error for the user if the first request fails; later failures are shown.
    */
   async lookAtTree(): Promise<void> {
     try {

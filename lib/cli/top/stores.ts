@@ -117,8 +117,7 @@ const texts = pageTexts(TEXTS).in('en');
 
 /**
  * The health of the tree in lines, by the same judgement and with the same words as the overview page.
- *  @param sighting undefined if Redis and Postgres could not be reached. @param most the number of lines about
- *  problems.
+ * @param sighting undefined if Redis and Postgres could not be reached. @param most the number of lines about problems.
  */
 export function judgementLines(
   sighting: SystemStatus | undefined,

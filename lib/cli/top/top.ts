@@ -113,8 +113,7 @@ async function showLive(flags: TreeFlags, { input, output, env, pace = PACE }: S
 }
 
 /**
- * Repeats `work` with a pause of `ms` between two runs. Resolves as soon as `over` is aborted, without waiting for
- * `work`.
+ * Repeats `work` with a pause of `ms` after each run. Resolves as soon as `over` is aborted, even while `work` runs.
  */
 function every(ms: number, over: AbortSignal, work: () => Promise<void>): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -130,8 +129,7 @@ function every(ms: number, over: AbortSignal, work: () => Promise<void>): Promis
 }
 
 /**
- * Restores the terminal before the process ends in any way except SIGKILL. @returns a function that removes the
- * handlers.
+ * Restores the terminal before the process ends in any way but SIGKILL. @returns a function that removes the handlers.
  */
 function onDeath(giveBack: () => void): () => void {
   const signals = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT'] as const;
