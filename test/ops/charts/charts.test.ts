@@ -55,13 +55,13 @@ describe('plots', () => {
     const t: Translate = (key, values) => translate(key, values).replaceAll('\u00a0', ' ');
     words = new Words(t, new Date(NOW), false);
   });
-  const plots = (steps: readonly FigureStep[], limitMb: number | null = 512) => {
+  const plots = (steps: readonly FigureStep[], limitMb: number | null = 512, now = new Date(NOW)) => {
     const source = {
       steps,
       memory: { steps, limitMb },
       range: '1h',
       latencyWarningMs: 60_000,
-      now: new Date(NOW),
+      now,
     } as const;
     return new Map(chartsOf(source, words).map((plot) => [plot.key, plot]));
   };
@@ -91,6 +91,11 @@ describe('plots', () => {
       drawn.get('jobs')?.series.map(({ values }) => values[57]),
       [30, 3],
     );
+  });
+
+  it('have a gap, not nought, at a minute of which nothing is written yet', () => {
+    const begun = plots(minutes({ 57: { sums }, 59: { sums } }), 512, new Date(Date.UTC(2026, 2, 12, 14, 0, 12)));
+    assert.deepEqual(begun.get('requests')?.series[0]?.values.slice(-3), [10, null, null]);
   });
 
   it('tell rates by the minute where there is less than one a second', () => {
