@@ -16,16 +16,19 @@ import { Deadline } from '../support/async';
 import { formatSpan } from '../support/duration';
 import { table } from '../support/text-table';
 
-/** What an ending tree may take above its own deadline, ms. */
+/** Time that a stopping tree may take beyond its own shutdown timeout, ms. */
 const GRACE_MS = 10_000;
 const POLL_MS = 25;
 
-/** Has the running tree do what the words say, and prints its answer. */
+/**
+ * Sends one command to the running tree, waits until it is done, and prints the reply.
+ * @throws UserError for an unknown command, and when no tree runs or the tree rejects the command.
+ */
 export async function control(
   words: readonly string[],
   flags: TreeFlags & { readonly json?: boolean | undefined },
 ): Promise<void> {
-  // Whoever reads may have seen enough: catamount stats | head
+  // The reader of a pipe may close it early: catamount stats | head
   process.stdout.on('error', () => undefined);
   const { command, argument } = find(words);
   const tree = RunningTree.find(flags);
@@ -64,7 +67,7 @@ function text(command: Command, answer: Readonly<Record<string, unknown>>): stri
   return `${command.name}: done${command.remark === undefined ? '' : `; ${command.remark}`}\n`;
 }
 
-/** That it runs, and how it is: the same judgement as on the overview. */
+/** Prints one line that says the tree runs, then the same judgement of its health as the overview page. */
 async function tellStatus(tree: RunningTree, summary: TreeSummary, json: boolean): Promise<void> {
   const [{ StoreReader }, { judgementLines, judgementOf }] = await Promise.all([
     import('./top/stores'),
@@ -82,7 +85,7 @@ async function tellStatus(tree: RunningTree, summary: TreeSummary, json: boolean
   ];
   const text = json ? JSON.stringify({ ...summary, level, issues }, null, 2) : lines.join('\n');
   await new Promise<void>((resolve) => process.stdout.write(`${text}\n`, () => resolve()));
-  // Something may be asked still: nobody waits for its answer.
+  // A request to Redis or Postgres may still be open, and nobody waits for its reply.
   process.exit();
 }
 
@@ -94,7 +97,7 @@ function statusLine(tree: TreeSummary): string {
 const COLUMNS = ['slot', 'pid', 'phase', 'state', 'busy', 'waiting', 'requests', 'lag p99', 'memory', 'restarts'];
 const UNKNOWN = '–';
 
-/** What `catamount stats` prints for people. */
+/** The text that `catamount stats` prints without `--json`. */
 export function statsText(stats: TreeStats, now = Date.now()): string {
   const { versions, pid, phase, workers, booted_workers, old_workers } = stats;
   const up = formatSpan(now - Date.parse(stats.started_at));
@@ -113,7 +116,7 @@ export function statsText(stats: TreeStats, now = Date.now()): string {
   return `${lines.join('\n')}\n`;
 }
 
-/** Where the primary serves the web itself. */
+/** For a tree without workers, in which the primary serves the web itself. */
 function singleLine(status: WorkerStatus): string {
   const { busy_threads: busy, max_threads: slots, backlog, requests_count: requests } = status;
   return `in the primary, ${busy}/${slots} busy, ${backlog} waiting, ${requests} requests, lag p99 ${lag(status)}`;

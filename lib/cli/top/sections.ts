@@ -23,14 +23,14 @@ interface Row {
   readonly tone: Tone;
 }
 
-/** Workers that can be chosen, in order: each once, the newest of its slot. */
+/** The workers that can be selected, in order: one for each slot, the newest. */
 export function chosenFrom({ stats }: TreeStatus): readonly WorkerStats[] {
   return stats.worker_status.filter(
     (worker, i) => stats.worker_status.findIndex(({ index }) => index === worker.index) === i,
   );
 }
 
-/** A line for each process, at most `most`: those around the chosen one. */
+/** One line for each process, at most `most` lines; where there are more, those around the selected worker. */
 export function processes(view: View, columns: number, most: number, now: number): Line[] {
   const { picture } = view;
   if (!picture) return [];
@@ -45,10 +45,10 @@ export function processes(view: View, columns: number, most: number, now: number
   return [line(heading, 'faint'), ...lines, ...(hidden > 0 ? [line(`  … ${hidden} more workers`, 'faint')] : [])];
 }
 
-/** As many rows as there is room for, with the one at `index` among them. */
+/** Returns the rows that fit, with the one at `index` among them. */
 function around(rows: readonly Row[], index: number, room: number): { shown: readonly Row[]; hidden: number } {
   if (rows.length <= room) return { shown: rows, hidden: 0 };
-  // One line tells of the others.
+  // One line is needed for the number of hidden rows.
   const shown = Math.max(1, room - 1);
   const from = Math.max(0, Math.min(index - Math.floor(shown / 2), rows.length - shown));
   return { shown: rows.slice(from, from + shown), hidden: rows.length - shown };
@@ -79,7 +79,7 @@ function workerRow(view: View, worker: WorkerStats, picture: TreeStatus, chosen:
   return { cells, tone: chosen ? 'selected' : trouble ? 'warn' : 'plain' };
 }
 
-/** `3`, or `3 (1 crash)`: who deployed knows of the others. */
+/** `3`, or `3 (1 crash)`: restarts by a deploy or on request are expected, so only the others are named. */
 function restartsText(restarts: WorkerStats['restarts']): string {
   const entries = Object.entries(restarts);
   const total = entries.reduce((sum, [, times]) => sum + times, 0);
@@ -129,7 +129,7 @@ function processorState({ state }: ProcessorStats, nextTry: string | undefined, 
   return `${state} ${left(nextTry, now)}`;
 }
 
-/** How long until then. */
+/** The time that is left until then. */
 function left(until: string, now: number): string {
   return formatDuration(Math.max(0, Date.parse(until) - now));
 }
@@ -154,7 +154,9 @@ function primaryRow({ rates }: View, { stats, vitals, stopping }: TreeStatus): R
 
 const QUEUE_HEADING = ['  queue', 'waiting', 'running', 'blocked', 'outbox', 'latency', 'state'];
 
-/** Queues, at most `most` lines, those that are behind first where there is not room for all; and the sets. */
+/**
+ * At most `most` lines of queues, then the sizes of the job sets. Without room for all, the slowest queues come first.
+ */
 export function queues({ stores, picture }: View, columns: number, most: number): Line[] {
   const { queues: listed, retry, scheduled, dead, trouble } = stores;
   if (!listed) {
@@ -194,7 +196,7 @@ function row({ name, waiting, active, blocked, inOutbox, latencyMs, paused }: Li
   ];
 }
 
-/** What is in flight in the chosen worker, then in the job processor; the longest first. */
+/** Work in flight in the selected worker and in the job processor, the longest running first. */
 export function inFlight({ picture, selected }: View, most: number): Line[] {
   if (!picture) return [];
   const { single } = picture.stats;
@@ -216,7 +218,7 @@ function works(where: string, list: readonly WorkInFlight[]): Line[] {
     .map(({ what, ageMs }) => line(`  ${where.padEnd(8)} ${time(ageMs).padStart(8)}  ${what}`));
 }
 
-/** Last words of those that died and are not back yet, then what has happened, newest first. */
+/** Exit messages of processes that have died and are not restarted yet, then the recent events, newest first. */
 export function events({ picture, stores }: View, most: number): Line[] {
   if (!picture) return [];
   const dead = [
