@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import { setTimeout as wait } from 'node:timers/promises';
 import { UserError } from '../core/errors';
 import type { Events } from '../core/events';
+import { stopPhase } from '../core/shutdown';
 import { Backoff, Deadline, toError } from '../support/async';
 import type { EmbeddedServer, RunningServer } from './embedded-servers';
 import type { Keeper } from './folder-claim';
@@ -162,9 +163,6 @@ export class StartError extends UserError {
   }
 }
 
-/** Left of the deadline for what comes after force: the end of the keeper and of the claim. */
-const RESERVE_MS = 250;
-
 /** Asks a server to stop and waits until it has; ends it by force shortly before the deadline. */
 export async function stopServer(
   server: EmbeddedServer,
@@ -174,7 +172,7 @@ export async function stopServer(
   // A server that was found is not our child: it may have ended unnoticed, and its pid be anybody's.
   if (target.gone() || !(await hasArgument(target.pid, server.mark))) return;
   signal(target.pid, `SIG${server.stopSignal}`);
-  if (await poll(target.gone, deadline.minus(RESERVE_MS))) return;
+  if (await poll(target.gone, stopPhase(deadline, 'embeddedOrderly'))) return;
   signal(target.pid, 'SIGKILL');
   await poll(target.gone, deadline);
 }

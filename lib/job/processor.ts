@@ -2,9 +2,10 @@ import { randomBytes } from 'node:crypto';
 import type { Config } from '../core/config';
 import type { Events } from '../core/events';
 import type { Redis } from '../core/redis';
+import { stopPhase } from '../core/shutdown';
 import type { Database } from '../model/database';
 import type { ModelLookup } from '../model/model-lookup';
-import { Deadline } from '../support/async';
+import type { Deadline } from '../support/async';
 import type { Service } from '../support/service';
 import { CronService, type CronTuning } from './cron/cron-service';
 import { cronEntries } from './cron/schedule';
@@ -18,24 +19,13 @@ import type { PulseTuning } from './processes/heartbeat';
 import type { BusyJob, ProcessorCommand } from './processes/process-list';
 import { ProcessReporter } from './processes/process-reporter';
 
-/** Part of the stop that is kept for handing back what still runs, ms; less of a short one. */
-const HAND_BACK_MS = 3000;
-/** How long the history and the list of processes may take to hear of the end, ms. */
-const FAREWELL_MS = 1000;
-
-/** How long the parts of a stop may take at most, ms; all of them less where the stop's deadline is near. */
-export interface StopTimes {
-  /** That running jobs go on. Default: until it is time to hand them back. */
-  readonly drainMs: number;
-  /** That handlers heed their aborted signal. Default 300. */
-  readonly heedMs: number;
-  /** That the last outcomes reach Redis. Default 2000. */
-  readonly outcomesMs: number;
-  /** That a stop whose time is over tries to hand jobs back all the same. Default 500. */
-  readonly leastMs: number;
+/** In the place of what the table of a stop (`core/shutdown`) has, ms. */
+interface StopTuning {
+  readonly runningJobsMs?: number;
+  readonly abortedJobsMs?: number;
+  readonly outcomesMs?: number;
+  readonly leastMs?: number;
 }
-
-const STOP_TIMES: StopTimes = { drainMs: Number.POSITIVE_INFINITY, heedMs: 300, outcomesMs: 2000, leastMs: 500 };
 
 export interface JobProcessorOptions {
   readonly config: Pick<Config, 'jobs' | 'environment'>;
@@ -84,7 +74,7 @@ export interface ProcessorTuning extends PulseTuning {
   readonly uncaughtGraceMs?: number;
   /** How often it looks for jobs of which nothing has told it, ms. Default 1000, and less where it serves many queues. */
   readonly pollMs?: number;
-  readonly stop?: Partial<StopTimes>;
+  readonly stop?: StopTuning;
   /** How long a job may wait for its cursor and progress to be stored, ms. Default 250. */
   readonly noteMs?: number;
   readonly random?: () => number;
@@ -233,25 +223,24 @@ export class JobProcessor implements Service {
   private async drain(given: Deadline): Promise<void> {
     const { worker, outbox, executor: performer } = this;
     if (!worker) return;
-    const { drainMs, heedMs, outcomesMs, leastMs } = { ...STOP_TIMES, ...this.options.tuning?.stop };
-    const deadline = Deadline.after(Math.max(given.remaining(), leastMs));
+    const { runningJobsMs, abortedJobsMs, outcomesMs, leastMs } = this.options.tuning?.stop ?? {};
+    const deadline = stopPhase(given, 'processor', leastMs === undefined ? {} : { minMs: leastMs });
+    const atMost = (ms: number | undefined) => (ms === undefined ? {} : { maxMs: ms });
     this.quiet();
     this.reporter.drains();
     const quieted = Promise.all([outbox.quiet(deadline), deadline.wait(this.cron.stop())]);
     const { fetcher } = worker;
-    const handBackMs = Math.min(HAND_BACK_MS, deadline.remaining() / 2);
-    const drained = Deadline.after(Math.min(drainMs, deadline.remaining() - handBackMs));
-    if ((await drained.wait(fetcher.handlersEnded())) === 'late') {
+    if ((await stopPhase(deadline, 'runningJobs', atMost(runningJobsMs)).wait(fetcher.handlersEnded())) === 'late') {
       performer.abort(new Error('the process is stopping'), this.causeUnknown);
-      await sooner(heedMs, deadline).wait(fetcher.handlersEnded());
+      await stopPhase(deadline, 'abortedJobs', atMost(abortedJobsMs)).wait(fetcher.handlersEnded());
       const returned = (delivery: Delivery, applied: boolean) =>
         this.announceReturn(delivery.id, delivery.queue, applied);
       fetcher.returnRunning(returned, this.causeUnknown);
     }
-    await sooner(outcomesMs, deadline).wait(fetcher.idle());
+    await stopPhase(deadline, 'outcomes', atMost(outcomesMs)).wait(fetcher.idle());
     await quieted;
     await outbox.stop(deadline);
-    await this.reporter.stop(sooner(FAREWELL_MS, deadline));
+    await this.reporter.stop(stopPhase(deadline, 'deregistration'));
     worker.close();
   }
 
@@ -269,9 +258,4 @@ export class JobProcessor implements Service {
       events.emit('process.warning', { message });
     }
   }
-}
-
-/** At most `ms` from now, and not past half of what is left. */
-function sooner(ms: number, deadline: Deadline): Deadline {
-  return Deadline.after(Math.min(ms, deadline.remaining() / 2));
 }

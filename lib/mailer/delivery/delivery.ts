@@ -3,6 +3,7 @@ import type { Config } from '../../core/config';
 
 import type { EventName, Events } from '../../core/events';
 import type { I18n } from '../../core/i18n';
+import { stopPhase } from '../../core/shutdown';
 import { Backoff, Deadline, toError } from '../../support/async';
 import { PeriodicTask } from '../../support/periodic-task';
 import type { Service } from '../../support/service';
@@ -34,8 +35,6 @@ export interface MailDeliveryOptions {
 }
 
 const DAY_MS = 24 * 3600 * 1000;
-/** Kept of the time to stop, for what is cut off to be recorded. */
-const CUT_OFF_MS = 500;
 /** After any of these the next mail of the job belongs to another run. */
 const RUN_EDGES = [
   'job.started',
@@ -157,7 +156,7 @@ export class MailDelivery implements Service, Delivery {
 
   private async settle(deadline: Deadline): Promise<void> {
     void this.track(this.housekeeping.stop());
-    const outcome = await deadline.minus(CUT_OFF_MS).wait(Promise.allSettled(this.underway));
+    const outcome = await stopPhase(deadline, 'mails').wait(Promise.allSettled(this.underway));
     const force = { force: outcome === 'late' };
     await Promise.all([this.options.transport?.close(force), this.transports.close(force)]);
     // What was cut off is still to be recorded as failed.
@@ -171,8 +170,7 @@ export class MailDelivery implements Service, Delivery {
 const PATIENCE_MS = 2000;
 /** How long it is tried, ms: an outage that is longer has other consequences. */
 const GIVE_UP_MS = 600_000;
-/** What a stop leaves to whatever ends after this, ms; and the longest pause between two tries by then. */
-const LEFT_MS = 2000;
+/** The longest pause between two tries in a stop, ms. */
 const STOPPING_PAUSE_MS = 250;
 
 /**
@@ -202,7 +200,7 @@ export class DurableWrites {
 
   /** Each is tried until shortly before the deadline. What is not written by then is given up. */
   async stop(deadline: Deadline): Promise<void> {
-    this.last = deadline.minus(LEFT_MS);
+    this.last = stopPhase(deadline, 'mailRecords');
     this.ending.abort();
     await deadline.wait(Promise.all(this.pending));
   }
