@@ -4,13 +4,10 @@ import { type Deadline, deferred } from '../../support/async';
 import { type ChildProcess, forkEntry, reportOutput } from '../child-process';
 import { type BootFailure, type FromProcessor, isOurs, type ToProcessor } from '../messages';
 import type { ProcessorStats, ProcessorStatus, Termination } from '../status';
-import { DeathNotes } from './child-handle';
+import { DeathNotes, HEALTHY_MS } from './child-handle';
 import type { ReporterCandidate } from './reporter-election';
 
 export const PROCESSOR_ROLE = 'processor';
-
-/** Who is heard of this often is fit for chores, ms. */
-const FIT_MS = 3000;
 
 export interface ProcessorStart {
   /** Unlike any other processor's, ever. */
@@ -103,7 +100,7 @@ export class ProcessorHandle {
 
   /** For the tree's place in Redis. */
   get reporterCandidate(): ReporterCandidate {
-    const fit = (this.state === 'ready' || this.state === 'quiet') && this.heartbeatAgeMs < FIT_MS;
+    const fit = (this.state === 'ready' || this.state === 'quiet') && this.heartbeatAgeMs < HEALTHY_MS;
     return { pid: this.pid, fit, appoint: (on) => this.tell({ catamount: 'reporter', on }) };
   }
 

@@ -21,8 +21,6 @@ const HOPELESS_DEATHS = 3;
 const LEAVE_PAUSE_MS = 250;
 /** How often silence is looked for, ms. */
 const WATCH_MS = 500;
-/** Who is heard of this often is fit for chores, ms. */
-const FIT_MS = 3000;
 /** As WEB_CONCURRENCY. */
 const MOST_WORKERS = 64;
 
@@ -82,7 +80,7 @@ export class WorkerPool implements PoolCallbacks {
   get reporterCandidates(): ReporterCandidate[] {
     return this.handles.map((handle) => ({
       pid: handle.pid,
-      fit: isHealthy(handle),
+      fit: handle.isHealthy,
       appoint: (on) => handle.setReporter(on),
     }));
   }
@@ -104,7 +102,7 @@ export class WorkerPool implements PoolCallbacks {
     await lameDuck.wait(Promise.all(this.handles.map((handle) => handle.enterLameDuck(lameDuck.remaining()))));
     await this.listener.close(deadline);
     const { handles } = this;
-    const last = handles.find(isHealthy) ?? handles[0];
+    const last = handles.find(({ isHealthy }) => isHealthy) ?? handles[0];
     const others = handles.filter((handle) => handle !== last);
     const outcomes = await Promise.all(others.map((handle) => this.drainOrKill(handle, deadline, true)));
     await this.listener.settled(deadline);
@@ -297,10 +295,6 @@ export class WorkerPool implements PoolCallbacks {
   free(): void {
     this.listener.goOn();
   }
-}
-
-function isHealthy({ state, heartbeatAgeMs }: WorkerHandle): boolean {
-  return state === 'ready' && heartbeatAgeMs < FIT_MS;
 }
 
 function bootError({ slot, failure }: WorkerHandle, times: number, reason: string): UserError {
