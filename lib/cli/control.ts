@@ -12,12 +12,11 @@ import {
   type WorkerStatus,
 } from '../cluster/status';
 import { EXIT, UserError } from '../core/errors';
+import { OVERDUE_EXIT_MS } from '../core/shutdown';
 import { Deadline } from '../support/async';
 import { formatSpan } from '../support/duration';
 import { table } from '../support/text-table';
 
-/** Time that a stopping tree may take beyond its own shutdown timeout, ms. */
-const GRACE_MS = 10_000;
 const POLL_MS = 25;
 
 /**
@@ -51,7 +50,7 @@ function find(words: readonly string[]): { command: Command; argument: number } 
 }
 
 async function untilGone({ pid, shutdown_timeout_ms: timeoutMs }: Readonly<Record<string, unknown>>): Promise<void> {
-  const limitMs = Number(timeoutMs) + GRACE_MS;
+  const limitMs = Number(timeoutMs) + OVERDUE_EXIT_MS;
   const deadline = Deadline.after(limitMs);
   while (lookAt(Number(pid)) !== 'gone') {
     if (deadline.expired) throw new UserError(`pid ${pid} still runs after ${limitMs / 1000} s.`);

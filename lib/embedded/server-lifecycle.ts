@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import { setTimeout as wait } from 'node:timers/promises';
 import { UserError } from '../core/errors';
 import type { Events } from '../core/events';
+import { stopPhase } from '../core/shutdown';
 import { Backoff, Deadline, toError } from '../support/async';
 import type { EmbeddedServer, RunningServer } from './embedded-servers';
 import type { Keeper } from './folder-claim';
@@ -165,10 +166,7 @@ export class StartError extends UserError {
   }
 }
 
-/** Share of the deadline left after SIGKILL, for the end of the keeper and the release of the claim, ms. */
-const RESERVE_MS = 250;
-
-/** Asks a server to stop and waits until it has; kills it shortly before the deadline. */
+/** Asks a server to stop and waits until it has; ends it by force shortly before the deadline. */
 export async function stopServer(
   server: EmbeddedServer,
   { process: target }: RunningServer,
@@ -177,7 +175,7 @@ export async function stopServer(
   // An adopted server is not our child: it may have ended unnoticed, and its pid may be another process's.
   if (target.gone() || !(await hasArgument(target.pid, server.mark))) return;
   signal(target.pid, `SIG${server.stopSignal}`);
-  if (await poll(target.gone, deadline.minus(RESERVE_MS))) return;
+  if (await poll(target.gone, stopPhase(deadline, 'embeddedOrderly'))) return;
   signal(target.pid, 'SIGKILL');
   await poll(target.gone, deadline);
 }

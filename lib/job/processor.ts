@@ -2,9 +2,10 @@ import { randomBytes } from 'node:crypto';
 import type { Config } from '../core/config';
 import type { Events } from '../core/events';
 import type { Redis } from '../core/redis';
+import { stopPhase } from '../core/shutdown';
 import type { Database } from '../model/database';
 import type { ModelLookup } from '../model/model-lookup';
-import { Deadline } from '../support/async';
+import type { Deadline } from '../support/async';
 import type { Service } from '../support/service';
 import { CronService, type CronTuning } from './cron/cron-service';
 import { cronEntries } from './cron/schedule';
@@ -18,24 +19,13 @@ import type { PulseTuning } from './processes/heartbeat';
 import type { BusyJob, ProcessorCommand } from './processes/process-list';
 import { ProcessReporter } from './processes/process-reporter';
 
-/** Part of the stop that is reserved for returning jobs that still run, ms; less if the deadline is near. */
-const HAND_BACK_MS = 3000;
-/** Time for the last update of the history and the list of processes, ms. */
-const FAREWELL_MS = 1000;
-
-/** Maximum times of the parts of a stop, ms; all of them are shortened if the stop's deadline is near. */
-export interface StopTimes {
-  /** Time for running jobs to finish. Default: until they have to be returned. */
-  readonly drainMs: number;
-  /** Time for handlers to react to their aborted signal. Default 300. */
-  readonly heedMs: number;
-  /** Time for the last outcomes to reach Redis. Default 2000. */
-  readonly outcomesMs: number;
-  /** Time for returning jobs after the deadline has passed. Default 500. */
-  readonly leastMs: number;
+/** Overrides of the times in the table of a stop (`core/shutdown`), ms. */
+interface StopTuning {
+  readonly runningJobsMs?: number;
+  readonly abortedJobsMs?: number;
+  readonly outcomesMs?: number;
+  readonly leastMs?: number;
 }
-
-const STOP_TIMES: StopTimes = { drainMs: Number.POSITIVE_INFINITY, heedMs: 300, outcomesMs: 2000, leastMs: 500 };
 
 export interface JobProcessorOptions {
   readonly config: Pick<Config, 'jobs' | 'environment'>;
@@ -84,7 +74,7 @@ export interface ProcessorTuning extends PulseTuning {
   readonly uncaughtGraceMs?: number;
   /** Interval of polling for jobs without a notification, ms. Default 1000, and less if it serves many queues. */
   readonly pollMs?: number;
-  readonly stop?: Partial<StopTimes>;
+  readonly stop?: StopTuning;
   /** Timeout for storing the cursor and progress of a job, ms. Default 250. */
   readonly noteMs?: number;
   readonly random?: () => number;
@@ -235,25 +225,24 @@ export class JobProcessor implements Service {
   private async drain(given: Deadline): Promise<void> {
     const { worker, outbox, executor: performer } = this;
     if (!worker) return;
-    const { drainMs, heedMs, outcomesMs, leastMs } = { ...STOP_TIMES, ...this.options.tuning?.stop };
-    const deadline = Deadline.after(Math.max(given.remaining(), leastMs));
+    const { runningJobsMs, abortedJobsMs, outcomesMs, leastMs } = this.options.tuning?.stop ?? {};
+    const deadline = stopPhase(given, 'processor', leastMs === undefined ? {} : { minMs: leastMs });
+    const atMost = (ms: number | undefined) => (ms === undefined ? {} : { maxMs: ms });
     this.quiet();
     this.reporter.drains();
     const quieted = Promise.all([outbox.quiet(deadline), deadline.wait(this.cron.stop())]);
     const { fetcher } = worker;
-    const handBackMs = Math.min(HAND_BACK_MS, deadline.remaining() / 2);
-    const drained = Deadline.after(Math.min(drainMs, deadline.remaining() - handBackMs));
-    if ((await drained.wait(fetcher.handlersEnded())) === 'late') {
+    if ((await stopPhase(deadline, 'runningJobs', atMost(runningJobsMs)).wait(fetcher.handlersEnded())) === 'late') {
       performer.abort(new Error('the process is stopping'), this.causeUnknown);
-      await sooner(heedMs, deadline).wait(fetcher.handlersEnded());
+      await stopPhase(deadline, 'abortedJobs', atMost(abortedJobsMs)).wait(fetcher.handlersEnded());
       const returned = (delivery: Delivery, applied: boolean) =>
         this.announceReturn(delivery.id, delivery.queue, applied);
       fetcher.returnRunning(returned, this.causeUnknown);
     }
-    await sooner(outcomesMs, deadline).wait(fetcher.idle());
+    await stopPhase(deadline, 'outcomes', atMost(outcomesMs)).wait(fetcher.idle());
     await quieted;
     await outbox.stop(deadline);
-    await this.reporter.stop(sooner(FAREWELL_MS, deadline));
+    await this.reporter.stop(stopPhase(deadline, 'deregistration'));
     worker.close();
   }
 
@@ -271,9 +260,4 @@ export class JobProcessor implements Service {
       events.emit('process.warning', { message });
     }
   }
-}
-
-/** A deadline at most `ms` from now, and within half of the time that is left. */
-function sooner(ms: number, deadline: Deadline): Deadline {
-  return Deadline.after(Math.min(ms, deadline.remaining() / 2));
 }

@@ -2,6 +2,7 @@ import type { Operations, RecentEvent, TreeStatus } from '../cluster/status';
 import { UserError } from '../core/errors';
 import type { Events } from '../core/events';
 import type { Redis } from '../core/redis';
+import { stopPhase } from '../core/shutdown';
 import { queueNames, readQueues } from '../job/queue/queue-status';
 import type { Database } from '../model/database';
 import type { Deadline } from '../support/async';
@@ -15,8 +16,6 @@ const PULSE_MS = 1000;
 /** A status is sent with every nth heartbeat: every 2nd while somebody watches, else every 10th. */
 const WATCHED = 2;
 const UNWATCHED = 10;
-/** Timeout of the last report at a stop, ms. */
-const FAREWELL_MS = 1000;
 
 export interface TreeReporterOptions {
   readonly redis: Redis;
@@ -85,8 +84,9 @@ export class TreeReporter {
       await this.writeFigures(picture);
       if (picture.stopping) await leaveTrees(redis.client, picture.id);
     };
-    const soon = deadline.minus(Math.max(0, deadline.remaining() - FAREWELL_MS));
-    await soon.wait(farewell()).catch(() => undefined);
+    await stopPhase(deadline, 'treeStatus')
+      .wait(farewell())
+      .catch(() => undefined);
   }
 
   private async pass(): Promise<undefined> {

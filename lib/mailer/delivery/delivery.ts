@@ -3,6 +3,7 @@ import type { Config } from '../../core/config';
 
 import type { EventName, Events } from '../../core/events';
 import type { I18n } from '../../core/i18n';
+import { stopPhase } from '../../core/shutdown';
 import { Backoff, Deadline, toError } from '../../support/async';
 import { PeriodicTask } from '../../support/periodic-task';
 import type { Service } from '../../support/service';
@@ -34,8 +35,6 @@ export interface MailDeliveryOptions {
 }
 
 const DAY_MS = 24 * 3600 * 1000;
-/** Share of the stop deadline that is left for recording the mails that were cut off, ms. */
-const CUT_OFF_MS = 500;
 /** Events of a job after which its next mail belongs to another run. */
 const RUN_EDGES = [
   'job.started',
@@ -160,7 +159,7 @@ export class MailDelivery implements Service, Delivery {
 
   private async settle(deadline: Deadline): Promise<void> {
     void this.track(this.housekeeping.stop());
-    const outcome = await deadline.minus(CUT_OFF_MS).wait(Promise.allSettled(this.underway));
+    const outcome = await stopPhase(deadline, 'mails').wait(Promise.allSettled(this.underway));
     const force = { force: outcome === 'late' };
     await Promise.all([this.options.transport?.close(force), this.transports.close(force)]);
     // The sends that were cut off still record their failure.
@@ -174,11 +173,7 @@ export class MailDelivery implements Service, Delivery {
 const PATIENCE_MS = 2000;
 /** Limit of the retries of a write, ms. A longer outage has worse consequences than a missing record. */
 const GIVE_UP_MS = 600_000;
-/**
- * Share of the stop deadline that writes leave to later stop steps, ms; and the longest pause between retries during
- * a stop, ms.
- */
-const LEFT_MS = 2000;
+/** Longest pause between two retries during a stop, ms. */
 const STOPPING_PAUSE_MS = 250;
 
 /**
@@ -211,7 +206,7 @@ export class DurableWrites {
 
   /** Retries pending writes until shortly before the deadline, then gives them up. */
   async stop(deadline: Deadline): Promise<void> {
-    this.last = deadline.minus(LEFT_MS);
+    this.last = stopPhase(deadline, 'mailRecords');
     this.ending.abort();
     await deadline.wait(Promise.all(this.pending));
   }
