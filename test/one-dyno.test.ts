@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
+import { catamount, order, statsOf } from './cluster/primary/operator';
+import { underLoad } from './cluster/primary/under-load';
 import { SIGNED } from './ops/ops-web';
 import { OperatorWindow } from './ops/overview/operator-window';
 import { signUpMany, somebody, subjectFor } from './process/sign-ups';
 import { Surroundings } from './process/surroundings';
-import { catamount, order, statsOf } from './supervisor/operator';
-import { underLoad } from './supervisor/under-load';
 import { launchBrowser } from './support/browser';
 import type { Tree } from './support/tree';
 import { until } from './support/until';

@@ -1,10 +1,10 @@
+import { crashLoop } from '../cluster/primary/crash-loop';
+import { leaks } from '../cluster/primary/leak';
+import { phasedRestarts } from '../cluster/primary/phased-restarts';
+import { randomKills } from '../cluster/primary/random-kills';
+import { PROMISED_S, stopsAndStarts, stopsInARow, stopsUnderFreshCallers } from '../cluster/primary/stops';
 import { noteStorm } from '../mailer/note-storm';
 import { signUpStorm } from '../process/sign-up-storm';
-import { crashLoop } from '../supervisor/crash-loop';
-import { leaks } from '../supervisor/leak';
-import { phasedRestarts } from '../supervisor/phased-restarts';
-import { randomKills } from '../supervisor/random-kills';
-import { PROMISED_S, stopsAndStarts, stopsInARow, stopsUnderFreshCallers } from '../supervisor/stops';
 
 /** Another seed for the sign-ups and the mails: `npm run chaos -- long --only sign-ups --seed 5`. */
 const seed = Number(process.env.CHAOS_SEED ?? 1);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
-import { RecorderProcess } from '../control/recorder-process';
+import { RecorderProcess } from '../cluster/control/recorder-process';
 import { catamount } from './cli-process';
 
 describe('catamount, asking a primary', () => {

@@ -2,13 +2,13 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { writeState } from '../../lib/cluster/control/state-file';
-import { Recorder } from '../control/recorder';
+import { Recorder } from '../cluster/control/recorder';
 import { assertSnakeCase } from '../support/json-names';
 import { tempFolder } from '../support/temp-folder';
 import { until } from '../support/until';
 import { catamount } from './cli-process';
 
-/** By what is typed: what the operations are called with, and what is printed. All commands: test/control/commands.test.ts. */
+/** By what is typed: what the operations are called with, and what is printed. All commands: test/cluster/control/commands.test.ts. */
 const EXPECTED: Readonly<Record<string, readonly [string, RegExp]>> = {
   status: [
     'status',

@@ -8,7 +8,7 @@ import { freePort } from '../../lib/embedded/server-process';
 import { ProcessList } from '../../lib/job/processes/process-list';
 import { Deadline } from '../../lib/support/async';
 import { readActs } from '../../lib/tree/operator-acts';
-import { Stage } from '../supervisor/stage';
+import { Stage } from '../cluster/primary/stage';
 import { createDatabase } from '../support/postgres';
 import { tempFolder } from '../support/temp-folder';
 import type { Tree } from '../support/tree';

@@ -7,8 +7,8 @@ import { COMMANDS, parseArgument, pathOf } from '../../lib/cluster/control/comma
 import { readRequest } from '../../lib/cluster/control/server';
 import { readState } from '../../lib/cluster/control/state-file';
 import { UserError } from '../../lib/core/errors';
-import { Recorder } from '../control/recorder';
-import { rawExchange, socketRequest } from '../control/socket-request';
+import { Recorder } from '../cluster/control/recorder';
+import { rawExchange, socketRequest } from '../cluster/control/socket-request';
 import { removeFolder, tempFolder } from '../support/temp-folder';
 import { readAnswers } from './answers';
 import { cases, SEED, withShortStacks } from './campaign';

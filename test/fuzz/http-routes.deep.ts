@@ -3,7 +3,7 @@ import http from 'node:http';
 import net from 'node:net';
 import fc from 'fast-check';
 import { createClient } from 'redis';
-import { store } from '../job/set/stored-job';
+import { store } from '../job/sets/stored-job';
 import { OpsWeb, SIGNED, tokenIn } from '../ops/ops-web';
 import { readAnswers } from './answers';
 import { cases, runs, SEED } from './campaign';

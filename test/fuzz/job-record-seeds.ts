@@ -1,4 +1,4 @@
-import { recordText } from '../job/set/stored-job';
+import { recordText } from '../job/sets/stored-job';
 
 /** Records as producers write them, to be changed. */
 export const JOB_SEEDS = [

@@ -5,7 +5,7 @@ import { Redis } from '../../lib/core/redis';
 import { BLOCKED_KEY, keyPrefix } from '../../lib/job/queue/keys';
 import { StrayJobs } from '../../lib/job/queue/stray-jobs';
 import { Deadline } from '../../lib/support/async';
-import { recordText } from '../job/set/stored-job';
+import { recordText } from '../job/sets/stored-job';
 import { startTestRedis, type TestRedis } from '../support/redis';
 import { until } from '../support/until';
 import { WAIT_LIMIT_MS } from '../support/wait-limit';

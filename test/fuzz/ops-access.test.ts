@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createClient } from 'redis';
 import { readCookie } from '../../lib/ops/ui/shell';
 
-import { store } from '../job/set/stored-job';
+import { store } from '../job/sets/stored-job';
 import { cookiesOf, OpsWeb, SIGNED, tokenIn } from '../ops/ops-web';
 import { cases, SEED } from './campaign';
 import { Mutator } from './mutator';

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import { Job } from '../../lib/job/job';
 import { JobSystem } from '../job/job-system';
-import { setSources, setsOf } from '../job/set/set-sources';
+import { setSources, setsOf } from '../job/sets/set-sources';
 import { until } from '../support/until';
 import { cases, SEED, withShortStacks } from './campaign';
 import { JOB_SEEDS, JOB_WORDS } from './job-record-seeds';

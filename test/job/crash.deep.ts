@@ -9,7 +9,7 @@ import { transaction } from '../../lib/model/transaction';
 import { until } from '../support/until';
 import { BriefJob, LongJob, PoisonJob, startDoomedProcessor } from './doomed-processor';
 import { JobSystem } from './job-system';
-import { setSources } from './set/set-sources';
+import { setSources } from './sets/set-sources';
 
 /** So long that no process of this test falls silent by itself, nor any judge has gaps; the stall check comes later yet. */
 const SILENCE_MS = 10_000;

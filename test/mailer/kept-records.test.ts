@@ -8,7 +8,7 @@ import type { Draft } from '../../lib/mailer/compose/draft';
 import { DeliveryRecord, IdempotencyKeys } from '../../lib/mailer/delivery/delivery-record';
 import { transaction } from '../../lib/model/transaction';
 import { JobSystem } from '../job/job-system';
-import { isMoved, setSources } from '../job/set/set-sources';
+import { isMoved, setSources } from '../job/sets/set-sources';
 import { until } from '../support/until';
 
 class DoomedJob extends Job {

@@ -10,7 +10,7 @@ import { SmtpTransport } from '../../lib/mailer/transport/smtp';
 import type { Transport } from '../../lib/mailer/transport/transport';
 import { Deadline } from '../../lib/support/async';
 import { JobSystem } from '../job/job-system';
-import { setSources } from '../job/set/set-sources';
+import { setSources } from '../job/sets/set-sources';
 import { dice } from '../support/dice';
 import { type SmtpSink, startSmtpSink } from '../support/smtp';
 import { type SmtpFault, SmtpProxy, type SmtpStep } from '../support/smtp-proxy';

@@ -84,7 +84,7 @@ const mutations: readonly Mutation[] = [
     file: 'lib/cluster/primary/listener.ts',
     find: 'free.filter(({ full }) => !full)',
     replace: 'free.filter(({ takes }) => takes)',
-    killedBy: ['test/supervisor/crowd.deep.ts'],
+    killedBy: ['test/cluster/primary/crowd.deep.ts'],
   },
   {
     promise: 'whoever is there at the deadline of a stop is killed',
@@ -126,28 +126,28 @@ const mutations: readonly Mutation[] = [
     file: 'lib/role/primary.ts',
     find: 'process.exit(exitCode !== EXIT.ok ? exitCode : count > 0 ? EXIT.failed : EXIT.ok);',
     replace: 'process.exit(exitCode);',
-    killedBy: ['test/supervisor/blocked-worker.deep.ts'],
+    killedBy: ['test/cluster/primary/blocked-worker.deep.ts'],
   },
   {
     promise: 'a phased restart asks whether memory has room for a second worker',
     file: 'lib/role/primary.ts',
     find: 'new PhasedRestart(this.workers, events, (slot) => this.memory.orderFor(slot))',
     replace: "new PhasedRestart(this.workers, events, () => 'start-first')",
-    killedBy: ['test/supervisor/broken-deploy.deep.ts'],
+    killedBy: ['test/cluster/primary/broken-deploy.deep.ts'],
   },
   {
     promise: 'the job processor has the time of a start before its silence counts',
     file: 'lib/cluster/primary/processor.ts',
     find: 'handle.wasReady ? timeoutMs : Math.max(timeoutMs, bootTimeoutMs)',
     replace: 'handle.wasReady ? Math.max(timeoutMs, bootTimeoutMs) : timeoutMs',
-    killedBy: ['test/supervisor/starts.deep.ts'],
+    killedBy: ['test/cluster/primary/starts.deep.ts'],
   },
   {
     promise: 'a job processor that was quiet is quiet again after its death',
     file: 'lib/cluster/primary/processor.ts',
     find: "this.current = this.make(this.desiredState === 'quiet');",
     replace: 'this.current = this.make(false);',
-    killedBy: ['test/supervisor/job-orders.deep.ts'],
+    killedBy: ['test/cluster/primary/job-orders.deep.ts'],
   },
 ];
 

@@ -1,8 +1,8 @@
 import type { Mutation } from './mutation';
 
 const SETTINGS = 'test/core/settings.test.ts';
-const LIFETIME = 'test/control/lifetime.test.ts';
-const SERVER = 'test/control/server.test.ts';
+const LIFETIME = 'test/cluster/control/lifetime.test.ts';
+const SERVER = 'test/cluster/control/server.test.ts';
 const LOG = 'test/core/log.test.ts';
 const LOG_FILTER = 'test/core/log-filter.test.ts';
 const TLS = 'test/core/tls-mode.test.ts';
@@ -81,21 +81,21 @@ const mutations: readonly Mutation[] = [
     file: 'lib/cluster/control/state-file.ts',
     find: '{ mode: 0o600, flag:',
     replace: '{ mode: 0o644, flag:',
-    killedBy: ['test/control/state-file.test.ts', LIFETIME],
+    killedBy: ['test/cluster/control/state-file.test.ts', LIFETIME],
   },
   {
     promise: 'a state file is never seen half written',
     file: 'lib/cluster/control/state-file.ts',
     find: 'fs.renameSync(draft, file);',
     replace: 'fs.copyFileSync(draft, file);',
-    killedBy: ['test/control/state-file.test.ts'],
+    killedBy: ['test/cluster/control/state-file.test.ts'],
   },
   {
     promise: 'a tree that ends leaves the state file of a later one alone',
     file: 'lib/cluster/control/state-file.ts',
     find: 'if (readState(file)?.token === token)',
     replace: 'if (readState(file)?.token !== undefined && token)',
-    killedBy: ['test/control/state-file.test.ts'],
+    killedBy: ['test/cluster/control/state-file.test.ts'],
   },
   {
     promise: 'the socket is private before anyone can look',
@@ -137,21 +137,21 @@ const mutations: readonly Mutation[] = [
     file: 'lib/cluster/control/state-file.ts',
     find: "? 'alive' : 'another program';\n  } catch",
     replace: "? 'alive' : 'alive';\n  } catch",
-    killedBy: ['test/control/state-file.test.ts', 'test/cli/control.test.ts'],
+    killedBy: ['test/cluster/control/state-file.test.ts', 'test/cli/control.test.ts'],
   },
   {
     promise: 'who orders an end is answered before it comes',
     file: 'lib/cluster/control/server.ts',
     find: "response.once('close', () => void this.run(order));",
     replace: 'void this.run(order);',
-    killedBy: ['test/control/lifetime.deep.ts'],
+    killedBy: ['test/cluster/control/lifetime.deep.ts'],
   },
   {
     promise: 'a signal is heeded each time it comes',
     file: 'lib/cluster/control/signals.ts',
     find: 'process.on(signal, handler);',
     replace: 'process.once(signal, handler);',
-    killedBy: ['test/control/signals.test.ts'],
+    killedBy: ['test/cluster/control/signals.test.ts'],
   },
   {
     promise: 'a command takes a whole number only',

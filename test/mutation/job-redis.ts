@@ -2,11 +2,11 @@ import type { Mutation } from './mutation';
 
 const FUSED = 'lib/job/fetch/fetch-script.ts';
 const LIMITS = 'lib/job/fetch/fetch-script.ts';
-const OUTCOMES_TEST = ['test/job/adapter/fused-script.test.ts'];
-const LIMITS_TEST = ['test/job/adapter/limit-script.test.ts'];
+const OUTCOMES_TEST = ['test/job/fetch/fetch-script.test.ts'];
+const LIMITS_TEST = ['test/job/fetch/limit-script.test.ts'];
 const TAKE_OVER = 'lib/job/processes/heartbeat.ts';
 const PULSE = 'lib/job/processes/heartbeat-script.ts';
-const TAKE_OVER_TEST = ['test/job/pulse/take-over.test.ts'];
+const TAKE_OVER_TEST = ['test/job/processes/take-over.test.ts'];
 
 /** Mutations of what Redis does with jobs: fetching, outcomes, limits, rescue. */
 const mutations: readonly Mutation[] = [
@@ -197,21 +197,21 @@ const mutations: readonly Mutation[] = [
     file: 'lib/job/processes/process-reporter.ts',
     find: `!paused && this.isBehind(latencyMs, before)`,
     replace: `this.isBehind(latencyMs, before)`,
-    killedBy: ['test/job/pulse/latency-watch.test.ts'],
+    killedBy: ['test/job/processes/latency-watch.test.ts'],
   },
   {
     promise: 'jobs begin in the order in which they were fetched',
     file: 'lib/job/fetch/fetcher.ts',
     find: `this.unbegun.push(...deliveries);`,
     replace: `this.unbegun.unshift(...deliveries);`,
-    killedBy: ['test/job/adapter/fetcher.test.ts'],
+    killedBy: ['test/job/fetch/fetcher.test.ts'],
   },
   {
     promise: 'wakes are heard though Redis was lost while they were subscribed to',
     file: 'lib/job/fetch/consumer.ts',
     find: `client.once('ready', ask);`,
     replace: ``,
-    killedBy: ['test/job/adapter/bee-connection.test.ts'],
+    killedBy: ['test/job/fetch/bee-connection.test.ts'],
   },
   {
     promise: "a dead job that is missing in bee-queue's own set is in it again",

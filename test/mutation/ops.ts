@@ -1,9 +1,9 @@
 import type { Mutation } from './mutation';
 
-const ACCESS = ['test/ops/access.test.ts'];
-const GUESSES = ['test/ops/access/guesses.test.ts'];
-const SESSIONS = ['test/ops/access/sessions.test.ts'];
-const TOKEN = ['test/ops/access/token.test.ts'];
+const ACCESS = ['test/ops/auth/access.test.ts'];
+const GUESSES = ['test/ops/auth/guesses.test.ts'];
+const SESSIONS = ['test/ops/auth/sessions.test.ts'];
+const TOKEN = ['test/ops/auth/token.test.ts'];
 const OVERVIEW = ['test/ops/overview/overview.test.ts'];
 
 /** Mutations of the operator's pages, and of the trees' places in Redis. */
@@ -223,14 +223,14 @@ const mutations: readonly Mutation[] = [
     file: 'lib/job/sets/find-job.ts',
     find: "if (at !== null) coming.delete(asked[index] ?? '');",
     replace: 'if (at !== null) died[index] = null;',
-    killedBy: ['test/verdict/mail-facts.test.ts'],
+    killedBy: ['test/health/mail-facts.test.ts'],
   },
   {
     promise: 'since when no mail was sent is told by the last one that was, whenever it was begun',
     file: 'lib/health/probes.ts',
     find: "select max(sent_at) as last from mail_deliveries where state = 'sent'",
     replace: "select max(sent_at) as last from recent where state = 'sent'",
-    killedBy: ['test/verdict/mail-facts.test.ts'],
+    killedBy: ['test/health/mail-facts.test.ts'],
   },
   {
     promise: 'what one person does with many jobs, one by one, is told as one act',
@@ -293,7 +293,7 @@ const mutations: readonly Mutation[] = [
     file: 'lib/support/histogram.ts',
     find: 'greatest >= from ? Math.min(end, greatest) : end',
     replace: 'end',
-    killedBy: ['test/ops/plots/plots.test.ts'],
+    killedBy: ['test/ops/charts/charts.test.ts'],
   },
   {
     promise: 'trees that run side by side from one folder have histories of their own',

@@ -35,7 +35,7 @@ const mutations: readonly Mutation[] = [
     file: 'lib/role/primary.ts',
     find: "if (config.environment !== 'production') await migrate(events);",
     replace: 'await migrate(events);',
-    killedBy: ['test/production/release.deep.ts'],
+    killedBy: ['test/role/release.deep.ts'],
   },
   {
     promise: 'two that migrate a new database side by side lock nobody out',

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { store } from '../job/set/stored-job';
+import { store } from '../job/sets/stored-job';
 import { type Browser, launchBrowser, WatchedPage } from '../support/browser';
 import { until } from '../support/until';
 import { forbiddenIn } from './forbidden-words';

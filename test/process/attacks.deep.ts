@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { TRIES } from '../../lib/ops/auth/sign-in';
+import { order, statsOf } from '../cluster/primary/operator';
 import { cookiesOf, SIGNED, tokenIn } from '../ops/ops-web';
-import { order, statsOf } from '../supervisor/operator';
 import type { Answer } from '../support/http';
 import type { Tree } from '../support/tree';
 import { until } from '../support/until';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
+import { Stage } from '../cluster/primary/stage';
 import { cookiesOf, SIGNED, tokenIn } from '../ops/ops-web';
-import { Stage } from '../supervisor/stage';
 import { removeFolder, tempFolder } from '../support/temp-folder';
 import type { Tree } from '../support/tree';
 import { until } from '../support/until';

@@ -1,5 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import { order } from '../../supervisor/operator';
+import { order } from '../../cluster/primary/operator';
 import { isRunning } from '../../support/processes';
 import { until } from '../../support/until';
 import type { Environment } from '../scene/environment';

@@ -5,8 +5,8 @@ import { NO_STORES, type Stores } from '../../../lib/cli/top/stores';
 import { line, NO_RATES, type Size, type Tone, type View } from '../../../lib/cli/top/view';
 import type { ListedQueue } from '../../../lib/job/admin/queues';
 import { width } from '../../../lib/support/text-table';
+import { sightingOf } from '../../health/sightings';
 import { NOW as AT, pictureOf, slotOf, statusOf, workerOf } from '../../ops/overview/pictures';
-import { sightingOf } from '../../verdict/sightings';
 
 const NOW = Date.parse(AT);
 const SIZE: Size = { columns: 80, rows: 24 };

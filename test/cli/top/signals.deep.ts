@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
-import { RecorderProcess } from '../../control/recorder-process';
+import { RecorderProcess } from '../../cluster/control/recorder-process';
 import { until } from '../../support/until';
 
 const ENTRY = path.resolve(__dirname, '../../fixtures/cli/top-on-pipes.ts');

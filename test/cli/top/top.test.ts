@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { PassThrough } from 'node:stream';
 import { top } from '../../../lib/cli/top/top';
 import { width } from '../../../lib/support/text-table';
-import { Recorder } from '../../control/recorder';
+import { Recorder } from '../../cluster/control/recorder';
 import { until } from '../../support/until';
 import { Emulator } from './emulator';
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { Job } from '../../../lib/job/job';
 import { transaction } from '../../../lib/model/transaction';
 import { until } from '../../support/until';
-import { Typist } from '../command/typist';
+import { Typist } from '../cli/typist';
 import { sleptSince2023 } from '../cron/cron-stage';
 import { JobSystem } from '../job-system';
 

@@ -4,7 +4,7 @@ import { Job } from '../../../lib/job/job';
 import { DeadSet } from '../../../lib/job/sets/dead-set';
 import { until } from '../../support/until';
 import { JobSystem } from '../job-system';
-import { setSources } from '../set/set-sources';
+import { setSources } from '../sets/set-sources';
 
 const RETRY_AT_ONCE = { now: () => Date.now() - 1e12 };
 const GIVEN = { ids: [1, 2, 3, 4, 5], note: { to: 'ann' } };

@@ -4,7 +4,7 @@ import { Job } from '../../../lib/job/job';
 import { JobRegistry } from '../../../lib/job/job-registry';
 import { Executor } from '../../../lib/job/perform/executor';
 import { readRecord } from '../../../lib/job/record/record';
-import { recordText } from '../set/stored-job';
+import { recordText } from '../sets/stored-job';
 
 let thrown: unknown;
 const discarded: Error[] = [];

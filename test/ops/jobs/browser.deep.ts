@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { store } from '../../job/set/stored-job';
+import { store } from '../../job/sets/stored-job';
 import { type Browser, launchBrowser, scrollsSideways, shoot, violations, WatchedPage } from '../../support/browser';
 import { until } from '../../support/until';
 import { BEARER } from '../ops-web';

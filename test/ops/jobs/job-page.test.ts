@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { runInContext, withAttributes } from '../../../lib/core/execution-context';
-import { store } from '../../job/set/stored-job';
+import { store } from '../../job/sets/stored-job';
 import { until } from '../../support/until';
 import { SIGNED } from '../ops-web';
 import { billing } from './shop/billing';

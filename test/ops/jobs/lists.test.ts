@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { store } from '../../job/set/stored-job';
+import { store } from '../../job/sets/stored-job';
 import { until } from '../../support/until';
 import { SIGNED } from '../ops-web';
 import { seed } from './shop-seeds';
@@ -116,6 +116,8 @@ describe('lists of jobs', () => {
   it('offer all of their jobs above the first row', async () => {
     const text = await operator.read('/ops/jobs/dead');
     assert.match(text, /^Dead jobs 61 jobs died\. .* removed\. All 61… Search/);
+    // A filter that leaves few of them offers those.
+    assert.match(await operator.read('/ops/jobs/dead?class=SecretJob'), / All 1… Search/);
   });
 
   it('lead from a class to where its jobs are, and what became of them', async () => {

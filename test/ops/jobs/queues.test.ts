@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { PROCESS_PREFIX, PROCESSES } from '../../../lib/job/queue/keys';
-import { store } from '../../job/set/stored-job';
+import { store } from '../../job/sets/stored-job';
 import { until } from '../../support/until';
 import { SIGNED, tokenIn } from '../ops-web';
 import { imports } from './shop/billing';

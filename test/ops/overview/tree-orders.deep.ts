@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { Stage } from '../../supervisor/stage';
+import { Stage } from '../../cluster/primary/stage';
 import { type Browser, launchBrowser, shoot, violations, wordsOf } from '../../support/browser';
 import type { Tree } from '../../support/tree';
 import { until } from '../../support/until';

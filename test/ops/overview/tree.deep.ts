@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { Stage } from '../../supervisor/stage';
+import { Stage } from '../../cluster/primary/stage';
 import { type Browser, launchBrowser, scrollsSideways, shoot, violations, wordsOf } from '../../support/browser';
 import { request } from '../../support/http';
 import type { Tree } from '../../support/tree';

@@ -3,7 +3,7 @@ import { Events } from '../../../lib/core/events';
 import { Redis } from '../../../lib/core/redis';
 import { Deadline } from '../../../lib/support/async';
 import { TREES } from '../../../lib/tree/tree-commands';
-import { Stage } from '../../supervisor/stage';
+import { Stage } from '../../cluster/primary/stage';
 import { type Browser, launchBrowser, shoot, violations, wordsOf } from '../../support/browser';
 import { removeFolder, tempFolder } from '../../support/temp-folder';
 import type { Tree } from '../../support/tree';

@@ -1,0 +1,114 @@
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { ask } from '../../../lib/cluster/control/client';
+import { COMMANDS, commandTable, pathOf, treeOf } from '../../../lib/cluster/control/commands';
+import { assertSnakeCase } from '../../support/json-names';
+import { until } from '../../support/until';
+import { Recorder } from './recorder';
+import { socketRequest } from './socket-request';
+
+/** By path: what the operations are called with, and the answer. */
+const EXPECTED: Readonly<Record<string, readonly [string, object]>> = {
+  '/phased-restart': ['phasedRestart', { status: 'ok' }],
+  '/restart': ['restart', { status: 'ok' }],
+  '/worker-count-up': ['scale 1', { status: 'ok', workers: 3 }],
+  '/worker-count-down': ['scale -1', { status: 'ok', workers: 1 }],
+  '/jobs/quiet': ['quietJobs', { status: 'ok' }],
+  '/jobs/resume': ['resumeJobs', { status: 'ok' }],
+  '/reopen-log': ['reopenLog', { status: 'ok' }],
+  '/gc': ['gc', { status: 'ok' }],
+  '/recycle/1': ['recycle 1', { status: 'ok' }],
+  '/heap-snapshot/1': ['heapSnapshot 1', { status: 'ok', file: '/tmp/1.heapsnapshot' }],
+};
+
+describe('commands', () => {
+  let recorder: Recorder;
+  let authorization: { readonly authorization: string };
+  const start = async (...failing: string[]) => {
+    recorder = await Recorder.start({ failing });
+    authorization = { authorization: `Bearer ${recorder.state.token}` };
+  };
+  const post = (path: string) => socketRequest(recorder.socket, 'POST', path, authorization);
+  const get = (path: string) => socketRequest(recorder.socket, 'GET', path, authorization);
+  afterEach(() => recorder.cleanup());
+
+  it('do each what they say, by socket', async () => {
+    await start();
+    for (const [path, [call, answer]] of Object.entries(EXPECTED)) {
+      const { status, body } = await post(path);
+      assert.deepEqual({ status, body }, { status: 200, body: answer }, path);
+      assert.equal(recorder.calls.at(-1), call);
+    }
+    const stats = await get('/stats');
+    assert.equal(stats.status, 200);
+    assert.equal(stats.body.pid, process.pid);
+    assert.equal((stats.body.worker_status as unknown[]).length, 2);
+    const { started_at, tree, ...summary } = (await get('/status')).body;
+    assert.ok(Date.parse(String(started_at)) < Date.now());
+    const rest = { phase: 3, workers: 2, booted_workers: 1, job_processor: 'ready' };
+    assert.deepEqual(summary, { status: 'ok', pid: process.pid, ...rest });
+    const { name, app } = tree as { name: string; app: string };
+    assert.deepEqual([name, app], ['web.1', 'shop']);
+    assertSnakeCase([stats.body, tree]);
+    // What `catamount top` reads of it is the tree as the primary has it.
+    const { at, ...told } = treeOf({ tree });
+    const { at: later, ...own } = await recorder.operations.status();
+    assert.ok(Date.parse(at) <= Date.parse(later));
+    assert.deepEqual(JSON.stringify(told).replace(/\d{4}-[^"]+/g, ''), JSON.stringify(own).replace(/\d{4}-[^"]+/g, ''));
+    const tested = [...Object.keys(EXPECTED), '/stats', '/status', '/stop', '/halt'];
+    assert.deepEqual(
+      COMMANDS.filter((command) => !tested.some((path) => path.startsWith(pathOf(command)))),
+      [],
+    );
+  });
+
+  for (const path of ['/stop', '/halt']) {
+    it(`answer ${path} before they end the process`, async () => {
+      await start();
+      const { status, body } = await post(path);
+      assert.equal(status, 202);
+      assert.deepEqual(body, { status: 'ok', pid: process.pid, shutdown_timeout_ms: 5000 });
+      await until('it is carried out', () => recorder.calls.join() === path.slice(1));
+    });
+  }
+
+  it('tell why they were refused, and what broke, and go on', async () => {
+    await start('phasedRestart', '!gc', '!stop');
+    const refused = await post('/phased-restart');
+    assert.deepEqual([refused.status, refused.body], [409, { error: 'phasedRestart is refused today.' }]);
+    const broken = await post('/gc');
+    assert.deepEqual([broken.status, broken.body], [500, { error: 'gc broke' }]);
+    assert.equal((await post('/stop')).status, 202);
+    await until('stop has been tried', () => recorder.complaints.length === 2);
+    assert.deepEqual(recorder.complaints, ['the command gc: gc broke', 'the command stop: stop broke']);
+    assert.equal((await get('/status')).status, 200);
+  });
+
+  it('wait for what is slow, but hold nobody up, not even a stop', async () => {
+    await start('~phasedRestart');
+    const waiting = post('/phased-restart').catch((error: NodeJS.ErrnoException) => error.code);
+    await until('it is under way', () => recorder.calls.length === 1);
+    assert.equal((await get('/status')).status, 200);
+    await recorder.stop();
+    assert.equal(await waiting, 'ECONNRESET');
+  });
+
+  it('are not waited for without end when the primary hangs', async () => {
+    await start('~stats');
+    const [stats = assert.fail()] = COMMANDS;
+    const { socket, state } = recorder;
+    const message = `${socket} took the command, but has not answered in 0.02 s.`;
+    await assert.rejects(ask({ socket, token: state.token }, stats, 0, 20), { name: 'UserError', message });
+  });
+});
+
+describe('the table of commands', () => {
+  it('stands in its guide, a row each', () => {
+    const rows = commandTable().split('\n');
+    assert.equal(rows.length, COMMANDS.length + 2);
+    assert.ok(rows.includes('| `catamount stop` | `TERM`, `INT` | finish what is in flight and end |'));
+    const guide = fs.readFileSync(path.resolve(__dirname, '../../../lib/cluster/README.md'), 'utf8');
+    assert.ok(guide.includes(commandTable()), `lib/cluster/README.md should hold\n${commandTable()}`);
+  });
+});

@@ -1,0 +1,119 @@
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import net from 'node:net';
+import path from 'node:path';
+import { EXIT } from '../../../lib/core/errors';
+import { tempFolder } from '../../support/temp-folder';
+import { Recorder, type RecorderOptions } from './recorder';
+import { socketRequest } from './socket-request';
+
+describe('a control server', () => {
+  const started: Recorder[] = [];
+  const make = (options?: RecorderOptions) => {
+    const recorder = new Recorder(options);
+    started.push(recorder);
+    return recorder;
+  };
+  const start = async (options?: RecorderOptions) => {
+    const recorder = make(options);
+    await recorder.server.start();
+    return recorder;
+  };
+  const answers = async ({ socket, state }: Recorder) =>
+    (await socketRequest(socket, 'GET', '/stats', { authorization: `Bearer ${state.token}` })).status === 200;
+  const modeOf = (file: string) => fs.statSync(file).mode & 0o777;
+  afterEach(async () => {
+    for (const recorder of started.splice(0)) await recorder.cleanup();
+  });
+
+  it('takes its socket and state file along when it stops, which it may without a start', async () => {
+    await make().stop();
+    const recorder = await start();
+    const { token, startedAt, version, ...rest } = recorder.state;
+    assert.deepEqual(rest, { pid: process.pid, cwd: process.cwd(), controlSocket: recorder.socket });
+    assert.match(token, /^[\w-]{43}$/);
+    assert.deepEqual([modeOf(recorder.socket), modeOf(recorder.stateFile)], [0o600, 0o600]);
+    await Promise.all([recorder.stop(), recorder.stop()]);
+    assert.deepEqual(fs.readdirSync(path.dirname(recorder.socket)), []);
+  });
+
+  it('takes over from a tree that died without a word, with another token', async () => {
+    const dead = await start();
+    const { token } = dead.state;
+    // A second name for the socket's file outlives the listener.
+    fs.linkSync(dead.socket, `${dead.socket}.kept`);
+    await dead.vanish();
+    fs.renameSync(`${dead.socket}.kept`, dead.socket);
+    const next = await start({ cwd: dead.cwd });
+    assert.ok(await answers(next));
+    assert.notEqual(next.state.token, token);
+    assert.equal(modeOf(next.socket), 0o600);
+  });
+
+  it('is refused where another one lives, which is not disturbed', async () => {
+    const first = await start();
+    const { cwd, state } = first;
+    const taken = {
+      name: 'UserError',
+      exitCode: EXIT.unavailable,
+      message: /^Another Catamount runs here: it listens on /,
+    };
+    const other = path.join(cwd, 'other');
+    await assert.rejects(start({ cwd }), taken);
+    await assert.rejects(start({ cwd, socket: other }), taken, 'its state file would be lost');
+    await assert.rejects(start({ cwd, stateFile: other }), taken, 'its socket would be lost');
+    assert.ok(!fs.existsSync(other));
+    assert.ok(await answers(first));
+    assert.deepEqual(first.state, state);
+  });
+
+  it('never removes or writes over what is not its own', async () => {
+    const cwd = tempFolder('control');
+    const file = path.join(cwd, 'precious.txt');
+    fs.writeFileSync(file, 'precious');
+    for (const options of [{ socket: file }, { stateFile: file }]) {
+      const message = /precious\.txt is no (socket|state file)/;
+      await assert.rejects(start({ cwd, ...options }), { name: 'UserError', message });
+      assert.equal(fs.readFileSync(file, 'utf8'), 'precious');
+    }
+    assert.ok(!fs.existsSync(path.join(cwd, '.catamount/control.sock')));
+  });
+
+  it('says where it may not write, and which path is too long for a socket', async () => {
+    const cwd = tempFolder('control');
+    const inFile = path.join(cwd, 'file', 'below');
+    fs.writeFileSync(path.dirname(inFile), '');
+    const [socket, stateFile] = [path.join(cwd, 's'), path.join(cwd, 'state')];
+    for (const [options, message] of [
+      [{ socket, stateFile: inFile }, /Set CONTROL_SOCKET and STATE_FILE/],
+      [{ socket: inFile, stateFile }, /Set CONTROL_SOCKET and STATE_FILE/],
+      [
+        { socket: path.join(cwd, 'd'.repeat(100), 's'), stateFile },
+        /^The path of the control socket is too long: .* Set CONTROL_SOCKET to a shorter one/,
+      ],
+    ] as const)
+      await assert.rejects(start({ cwd, ...options }), { name: 'UserError', exitCode: EXIT.config, message });
+    assert.ok(!fs.existsSync(socket));
+  });
+
+  it('is private before anyone can look, whatever the umask', async () => {
+    const server = make();
+    const mask = process.umask(0);
+    const modes: number[] = [];
+    const listen = net.Server.prototype.listen;
+    // Nothing of ours can run between the call and this look, so neither can anybody's connection be accepted.
+    net.Server.prototype.listen = function (this: net.Server, ...args: unknown[]) {
+      Reflect.apply(listen, this, args);
+      modes.push(modeOf(server.socket));
+      return this;
+    } as typeof listen;
+    try {
+      await server.server.start();
+      assert.equal(process.umask(), 0, 'it has put the mask back');
+    } finally {
+      net.Server.prototype.listen = listen;
+      process.umask(mask);
+    }
+    assert.deepEqual([...modes, modeOf(server.stateFile)], [0o600, 0o600]);
+  });
+});

@@ -1,0 +1,160 @@
+import { spawnSync } from 'node:child_process';
+import path from 'node:path';
+import { ControlServer } from '../../../lib/cluster/control/server';
+import { readState, type TreeState, writeState } from '../../../lib/cluster/control/state-file';
+import type { Operations, TreeStats, TreeStatus } from '../../../lib/cluster/status';
+import { UserError } from '../../../lib/core/errors';
+import { Events } from '../../../lib/core/events';
+import { Deadline } from '../../../lib/support/async';
+import { pictureOf, processorOf, slotOf, statusOf, workerOf } from '../../ops/overview/pictures';
+import { removeFolder, tempFolder } from '../../support/temp-folder';
+
+export interface RecorderOptions {
+  /** Names of operations that refuse, or with `!` before them break, or with `~` never end. */
+  readonly failing?: readonly string[];
+  /** Where a former one has left its files. Default: a new folder. */
+  readonly cwd?: string;
+  readonly socket?: string;
+  readonly stateFile?: string;
+  /** As of ControlOptions. */
+  readonly patienceMs?: number;
+}
+
+/** A control server in this process, over operations that only say they were called. */
+export class Recorder {
+  readonly cwd: string;
+  readonly socket: string;
+  readonly stateFile: string;
+  /** What the operations were called with, in order: `scale 1`. */
+  readonly calls: string[] = [];
+  /** What was logged as a warning or an error. */
+  readonly complaints: string[] = [];
+  readonly events = new Events();
+  readonly operations: Operations;
+  readonly server: ControlServer;
+
+  constructor(options: RecorderOptions = {}) {
+    this.cwd = options.cwd ?? tempFolder('control');
+    this.socket = options.socket ?? path.join(this.cwd, '.catamount/control.sock');
+    this.stateFile = options.stateFile ?? path.join(this.cwd, '.catamount/state.json');
+    const { patienceMs } = options;
+    this.operations = recordedOperations((call) => this.calls.push(call), options.failing);
+    this.events.on('process.warning', ({ message }) => this.complaints.push(message));
+    this.events.on('process.error', ({ error, during }) => this.complaints.push(`${during}: ${error.message}`));
+    this.server = new ControlServer({
+      control: { socket: this.socket, stateFile: this.stateFile },
+      shutdownTimeoutMs: 5000,
+      operations: this.operations,
+      events: this.events,
+      ...(patienceMs === undefined ? {} : { patienceMs }),
+    });
+  }
+
+  static async start(options: RecorderOptions = {}): Promise<Recorder> {
+    const recorder = new Recorder(options);
+    await recorder.server.start();
+    return recorder;
+  }
+
+  get state(): TreeState {
+    const state = readState(this.stateFile);
+    if (!state) throw new Error(`there is no ${this.stateFile}`);
+    return state;
+  }
+
+  /** It is as if a primary had been killed: nobody listens, and its state file names a process that is gone. */
+  async vanish(): Promise<TreeState> {
+    const { pid } = spawnSync(process.execPath, ['-e', '0']);
+    const state = { ...this.state, pid };
+    await this.stop();
+    writeState(this.stateFile, state);
+    return state;
+  }
+
+  stop(): Promise<void> {
+    return this.server.stop(Deadline.after(0));
+  }
+
+  /** Stops it and removes its folder. */
+  async cleanup(): Promise<void> {
+    await this.stop();
+    removeFolder(this.cwd);
+  }
+}
+
+/** @param called told each call. @param failing as of RecorderOptions. */
+export function recordedOperations(called: (call: string) => void, failing: readonly string[] = []): Operations {
+  async function record(operation: string, ...argument: (number | string)[]): Promise<void> {
+    called([operation, ...argument].join(' '));
+    if (failing.includes(operation)) throw new UserError(`${operation} is refused today.`);
+    if (failing.includes(`~${operation}`)) await new Promise(() => undefined);
+    if (failing.includes(`!${operation}`)) throw new TypeError(`${operation} broke`);
+  }
+  return {
+    stats: () => record('stats').then(sampleStats),
+    status: () => record('status').then(samplePicture),
+    figures: async () => [],
+    happened: async () => undefined,
+    order: (command) => record('order', command),
+    recycle: (slot) => record('recycle', slot),
+    phasedRestart: () => record('phasedRestart'),
+    restart: () => record('restart'),
+    stop: () => record('stop'),
+    halt: () => record('halt'),
+    scale: (by) => record('scale', by).then(() => sampleStats().workers + by),
+    quietJobs: () => record('quietJobs'),
+    resumeJobs: () => record('resumeJobs'),
+    reopenLog: () => record('reopenLog'),
+    gc: () => record('gc'),
+    heapSnapshot: (slot) => record('heapSnapshot', slot).then(() => `/tmp/${slot}.heapsnapshot`),
+  };
+}
+
+function sampleStats(): TreeStats {
+  return samplePicture().stats;
+}
+
+/** A tree that has been up for 1 h 2 min, with one worker that has crashed before and one that boots. */
+function samplePicture(): TreeStatus {
+  const before = (seconds: number) => new Date(Date.now() - seconds * 1000).toISOString();
+  const inFlight = [{ what: 'GET /slow', id: 'r1', ageMs: 120 }];
+  const busy = statusOf({ backlog: 7, busyThreads: 2, requestsCount: 1204, inFlight, lagP99Ms: 12.4 });
+  const ofJobs = { ...busy, inFlight: [{ what: 'WelcomeEmailJob on mailer', id: 'j1', ageMs: 40 }], quiet: false };
+  const death = {
+    reason: 'crash',
+    words: 'TypeError: 한국어 \u001b[2J is not a function',
+    heartbeatAgeMs: null,
+  } as const;
+  return pictureOf({
+    at: before(0),
+    workers: [
+      workerOf(0, {
+        pid: 4211,
+        phase: 3,
+        lastStatus: busy,
+        lastCheckin: before(1),
+        restarts: { crash: 1, phase: 3 },
+      }),
+      workerOf(1, { pid: 4212, phase: 2, booted: false, state: 'booting', lastStatus: {}, pssMb: null }),
+    ],
+    jobs: processorOf({ pid: 4213, restarts: 2, lastStatus: ofJobs, lastCheckin: before(1) }),
+    slots: [slotOf(0, { death: { ...death, at: before(60), doing: null } }), slotOf(1)],
+    rates: { requestsPerS: 12.4, shed: 3, serverErrors: 4, slowestMs: 900 },
+    events: [
+      {
+        at: before(60),
+        name: 'worker.exited',
+        about: { slot: 0, pid: 4200, code: null, signal: 'SIGKILL', expected: false },
+      },
+    ],
+    stats: {
+      startedAt: before(3723),
+      phase: 3,
+      bootedWorkers: 1,
+      oldWorkers: 1,
+      versions: { catamount: '0.1.0', node: process.versions.node },
+      pid: process.pid,
+      lastPhase: { phase: 3, completed: false, reason: 'worker 0 did not boot: broken' },
+    },
+  });
+}

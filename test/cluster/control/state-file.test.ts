@@ -1,0 +1,86 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import fs from 'node:fs';
+import path from 'node:path';
+import { lookAt, readState, removeState, type TreeState, writeState } from '../../../lib/cluster/control/state-file';
+import { tempFolder } from '../../support/temp-folder';
+
+const STATE: TreeState = {
+  pid: 12,
+  startedAt: '2026-07-21T10:00:00.000Z',
+  controlSocket: '/srv/app/.catamount/control.sock',
+  token: 'secret',
+  cwd: '/srv/app',
+  version: '0.1.0',
+};
+
+describe('a state file', () => {
+  let file: string;
+  beforeEach(() => {
+    file = path.join(tempFolder('state'), 'below', 'state.json');
+  });
+
+  it('is read as it was written, and only its owner may', () => {
+    assert.equal(readState(file), undefined);
+    writeState(file, STATE);
+    writeState(file, { ...STATE, pid: 13 });
+    assert.deepEqual(readState(file), { ...STATE, pid: 13 });
+    assert.equal(fs.statSync(file).mode & 0o777, 0o600);
+    assert.deepEqual(fs.readdirSync(path.dirname(file)), ['state.json']);
+  });
+
+  it('is never seen half written', () => {
+    writeState(file, STATE);
+    const before = fs.openSync(file, 'r');
+    writeState(file, { ...STATE, pid: 13 });
+    assert.equal(JSON.parse(fs.readFileSync(before, 'utf8')).pid, 12);
+    fs.closeSync(before);
+  });
+
+  it('does not write through a link that lies where its draft goes', () => {
+    const target = path.join(tempFolder('state'), 'target');
+    fs.writeFileSync(target, 'precious');
+    fs.mkdirSync(path.dirname(file), { recursive: true });
+    fs.symlinkSync(target, `${file}.${process.pid}`);
+    writeState(file, STATE);
+    assert.equal(fs.readFileSync(target, 'utf8'), 'precious');
+    assert.deepEqual(readState(file), STATE);
+  });
+
+  it('is refused with a sentence when it is anything else', () => {
+    fs.mkdirSync(path.dirname(file), { recursive: true });
+    const wrong = Object.keys(STATE).map((key) => JSON.stringify({ ...STATE, [key]: null }));
+    for (const text of ['', '{', 'null', '[]', '7', JSON.stringify(STATE).slice(0, -3), ...wrong]) {
+      fs.writeFileSync(file, text);
+      assert.throws(() => readState(file), { name: 'UserError', message: /is no state file/ }, text);
+    }
+    assert.throws(() => readState(path.dirname(file)), { name: 'UserError', message: /cannot be read \(EISDIR\)/ });
+  });
+
+  it('is removed by its own tree only', () => {
+    writeState(file, STATE);
+    removeState(file, 'another');
+    assert.deepEqual(readState(file), STATE);
+    removeState(file, 'secret');
+    removeState(file, 'secret');
+    assert.equal(readState(file), undefined);
+  });
+});
+
+describe('the pid of a primary', () => {
+  it('is told from one that is gone, and from one that another program has', async () => {
+    const child = spawn(process.execPath, [
+      '-e',
+      'process.title = "catamount: primary"; console.log(1); process.stdin.resume()',
+    ]);
+    const pid = child.pid ?? 0;
+    await once(child.stdout, 'data');
+    assert.equal(lookAt(pid), 'alive');
+    if (fs.existsSync('/proc/self/stat')) assert.equal(lookAt(process.pid), 'another program');
+    const exited = once(child, 'exit');
+    child.stdin.end();
+    await exited;
+    assert.equal(lookAt(pid), 'gone');
+  });
+});

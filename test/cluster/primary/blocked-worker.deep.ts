@@ -1,0 +1,55 @@
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { freePort } from '../../../lib/embedded/server-process';
+import type { Tree } from '../../support/tree';
+import { until } from '../../support/until';
+import { statsOf } from './operator';
+import { Stage } from './stage';
+
+describe('a worker in while(true)', () => {
+  let stage: Stage;
+  let tree: Tree;
+  before(async () => {
+    stage = await Stage.make();
+    // A fixed port: with its only worker gone, the tree listens anew.
+    const PORT = String(await freePort());
+    tree = await stage.start({ PORT, WORKER_TIMEOUT: '10s', SHUTDOWN_TIMEOUT: '4s', WEB_CONCURRENCY: '1' });
+  });
+  after(() => stage.remove());
+
+  const cutOff = (target: string) => tree.request('GET', target).catch((error: NodeJS.ErrnoException) => error.code);
+
+  it('is replaced, and the log names its last request and what else it had in hand', async () => {
+    const from = tree.lines.length;
+    const slow = cutOff('/slow?ms=600000');
+    await until('its worker has told of the slow request', async () => {
+      const [worker] = (await statsOf(tree)).worker_status;
+      return worker?.last_status.busy_threads === 1;
+    });
+    const cut = cutOff('/block?never=ends');
+    const { text } = await tree.waitForLine(/was not heard of for/);
+    assert.match(text, /worker 0, pid \d+, .*doing: GET \/slow .*; it began last: GET \/block \(\d+\.\d s\)"/);
+    await tree.waitForLine(/killed worker 0, pid \d+: not heard of/);
+    assert.deepEqual(await Promise.all([slow, cut]), ['ECONNRESET', 'ECONNRESET']);
+    await tree.waitForLine(/worker 0 is ready/, { from });
+    assert.equal((await tree.request('GET', '/slow')).status, 200);
+    // Nothing is left of what the worker wrote down.
+    assert.deepEqual(fs.readdirSync(path.join(tree.cwd, '.catamount')).sort(), ['control.sock', 'state.json']);
+    const { worker_status } = await statsOf(tree);
+    assert.deepEqual(
+      worker_status.map(({ restarts }) => restarts),
+      [{ timeout: 1 }],
+    );
+  });
+
+  it('is killed at the deadline of a stop, which the log tells, and the exit code', async () => {
+    const cut = cutOff('/block');
+    await tree.waitForLine(/"msg":"it blocks"/, { from: tree.lines.length });
+    assert.equal((await tree.stop()).code, 1);
+    await tree.waitForLine(/killed worker 0, pid \d+: the deadline is over/);
+    await tree.waitForLine(/stopped in [\d.]+ s, [12] killed/);
+    assert.equal(await cut, 'ECONNRESET');
+    await tree.allGone();
+  });
+});

@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict';
+import http from 'node:http';
+import type { Tree } from '../../support/tree';
+import { until } from '../../support/until';
+import { catamount, order, statsOf } from './operator';
+import { Stage } from './stage';
+import { underLoad } from './under-load';
+
+const CONNECTIONS = 6;
+
+const pidsOf = async (tree: Tree) => (await statsOf(tree)).worker_status.map(({ pid }) => pid);
+
+describe('a deploy', () => {
+  let stage: Stage;
+  let tree: Tree;
+  const agent = new http.Agent({ keepAlive: true, maxSockets: CONNECTIONS });
+  before(async () => {
+    stage = await Stage.make();
+    tree = await stage.start();
+  });
+  after(async () => {
+    agent.destroy();
+    await stage.remove();
+  });
+
+  const ask = () =>
+    new Promise<string>((resolve, reject) => {
+      const request = http.get(`${tree.baseUrl}/slow?ms=20`, { agent }, (response) => {
+        const kept = request.reusedSocket ? 'kept' : 'new';
+        response.resume().on('end', () => resolve(`${response.statusCode} on a ${kept} connection`));
+      });
+      request.on('error', reject);
+    });
+  const askByEach = async () => [...new Set(await Promise.all(Array.from({ length: CONNECTIONS }, ask)))];
+
+  it('that is broken loses no request under load: the old phase serves on, and stats tell the reason', async () => {
+    const old = await pidsOf(tree);
+    const mend = stage.spoil('broken');
+    const { failures } = await underLoad(
+      tree,
+      10,
+      () => '/slow?ms=20',
+      async (load) => {
+        const typed = await catamount(tree.cwd, 'phased-restart');
+        assert.equal(typed.code, 1);
+        assert.match(typed.stderr, /worker 0 cannot boot: a broken deploy/);
+        await load.answered(30);
+      },
+    );
+    assert.deepEqual(failures, {});
+    const { phase, old_workers, last_phase } = await statsOf(tree);
+    assert.deepEqual([phase, old_workers], [0, 0]);
+    assert.deepEqual(last_phase, { phase: 1, completed: false, reason: 'worker 0 cannot boot: a broken deploy' });
+    assert.deepEqual(await pidsOf(tree), old);
+    mend();
+  });
+
+  // As a router keeps them: a worker that leaves gives them to another, which may be the next to leave.
+  it('that is mended goes through, and connections that say nothing outlast it, and hold up neither it nor a stop', async () => {
+    assert.deepEqual(await askByEach(), ['200 on a new connection']);
+    for (let n = 0; n < 2; n++) await order(tree, 'phased-restart');
+    assert.equal((await statsOf(tree)).last_phase?.completed, true);
+    assert.deepEqual(await askByEach(), ['200 on a kept connection']);
+    assert.equal((await tree.stop()).code, 0);
+    await tree.allGone();
+  });
+
+  it('takes each worker before its successor comes where memory has no room for both', async () => {
+    // Far less than it takes: once recycling has not helped, it is left alone for a minute.
+    tree = await stage.start({ MEMORY_LIMIT_MB: '128', LOG_LEVEL: 'debug' });
+    await tree.waitForLine(/is recycled/);
+    const recycled = async () => (await statsOf(tree)).worker_status.some(({ restarts }) => restarts.memory === 1);
+    await until('its successor serves', recycled);
+    const from = tree.lines.length;
+    await order(tree, 'phased-restart');
+    await tree.waitForLine(/phase 1 is complete/, { from });
+    const changes = tree.lines.slice(from).flatMap(({ text }) => {
+      const [, slot, change] = /worker (\d)(?:, pid \d+,)? (forked|has left)/.exec(text) ?? [];
+      return change === undefined ? [] : [`${slot} ${change}`];
+    });
+    assert.deepEqual(changes, ['0 has left', '0 forked', '1 has left', '1 forked']);
+    assert.equal((await tree.stop()).code, 0);
+  });
+});

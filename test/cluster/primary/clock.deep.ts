@@ -1,0 +1,32 @@
+import assert from 'node:assert/strict';
+import path from 'node:path';
+import { Clock } from '../../chaos/scene/clock';
+import { tempFolder } from '../../support/temp-folder';
+import { until } from '../../support/until';
+import { order, statsOf } from './operator';
+import { Stage } from './stage';
+
+const HOUR_MS = 3_600_000;
+
+describe('a clock that is set back by an hour', () => {
+  let stage: Stage;
+  before(async () => {
+    stage = await Stage.make();
+  });
+  after(() => stage.remove());
+
+  it('neither ends the tree nor brings workers that nobody asked for, when others leave', async () => {
+    const clock = new Clock(path.join(tempFolder('clock'), 'clock'));
+    const tree = await stage.start({ WEB_CONCURRENCY: '2', ...clock.env });
+    clock.set(-HOUR_MS);
+    await until('the primary has seen it', async () =>
+      (await statsOf(tree)).worker_status.every(
+        ({ last_checkin }) => Date.parse(last_checkin ?? '') < Date.now() - HOUR_MS / 2,
+      ),
+    );
+    await order(tree, 'phased-restart');
+    const { last_phase, worker_status } = await statsOf(tree);
+    assert.deepEqual([last_phase?.completed, worker_status.length], [true, 2]);
+    assert.equal((await tree.stop()).code, 0);
+  });
+});

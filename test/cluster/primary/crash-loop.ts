@@ -1,0 +1,115 @@
+import assert from 'node:assert/strict';
+import type { Line } from '../../support/output';
+import type { Tree } from '../../support/tree';
+import { until } from '../../support/until';
+import { Gateway } from './gateway';
+import { order, statsOf } from './operator';
+import { Stage } from './stage';
+import { underLoad } from './under-load';
+
+/** As many deaths open the circuit. */
+const CIRCUIT = 5;
+const FIRST_WAIT_MS = 100;
+const LONGEST_WAIT_MS = 30_000;
+const AGAIN = /job processor starts again in (\d+) ms/;
+
+const workerPids = async (tree: Tree) => (await statsOf(tree)).worker_status.map(({ pid }) => pid);
+
+const timeOf = (line: Line | undefined) => Date.parse(String(line?.json.time));
+
+/** By the median: on a busy machine of two cores the tail belongs to whoever else is at work. */
+function assertNoSlower(times: readonly number[], before: readonly number[]): void {
+  const [now, then] = [times, before].map((some) => some.toSorted((a, b) => a - b)[Math.floor(some.length / 2)] ?? 0);
+  assert.ok((now ?? 0) <= 2 * (then ?? 0), `an answer took ${now} ms, before ${then} ms`);
+}
+
+/**
+ * @param ms how long the web is watched while the processor dies, at least until the circuit is open.
+ * @param measured whether the web has to be as quick as before, and the processor back at once.
+ */
+export function crashLoop(ms: number, measured = true): void {
+  describe(`a job processor that dies again and again, for ${ms / 1000} s`, () => {
+    let stage: Stage;
+    let tree: Tree;
+    before(async () => {
+      stage = await Stage.make();
+      tree = await stage.start({ WEB_CONCURRENCY: '1', LOG_LEVEL: 'debug' });
+      await tree.waitForLine(/job processor is ready/);
+    });
+    after(() => stage.remove());
+
+    it('does not touch the web; its forks are bounded, and both /ready and stats tell', async () => {
+      const gateway = new Gateway(tree.baseUrl, 8, '/slow?ms=20');
+      try {
+        await gateway.more(measured ? 300 : 30);
+        const before = gateway.result.times.splice(0);
+        const mend = stage.spoil('jobs-crash');
+        // A phased restart would keep the healthy one.
+        await order(tree, 'restart');
+        await dieFor(ms);
+        await gateway.more(30);
+        mend();
+        if (measured) assertNoSlower(gateway.result.times, before);
+      } finally {
+        await gateway.close();
+      }
+      assert.deepEqual(gateway.result.lost, {});
+    });
+
+    async function dieFor(ms: number): Promise<void> {
+      const begun = performance.now();
+      const workers = await workerPids(tree);
+      const open = async () => (await statsOf(tree)).job_processor.state === 'circuit open';
+      await until('the circuit is open', open);
+      const ready = await tree.request('GET', '/ready');
+      assert.equal(ready.status, 200);
+      assert.deepEqual(ready.json(), { status: 'degraded', app: 'patience', broken: ['jobs'] });
+      await until('time is up', () => performance.now() - begun > ms, { timeoutMs: ms + 1000 });
+      // The processor that the restart has ended was a healthy one: the first wait comes after the first crash.
+      const waits = tree.linesMatching(AGAIN).map(({ text }) => Number(AGAIN.exec(text)?.[1]));
+      assert.ok(waits.length >= CIRCUIT);
+      assert.deepEqual(
+        waits,
+        waits.map((_, n) => Math.min(FIRST_WAIT_MS * 2 ** n, LONGEST_WAIT_MS)),
+      );
+      assert.deepEqual(await workerPids(tree), workers);
+    }
+
+    it('and once it is mended, a phased restart brings it back at once', async () => {
+      const from = tree.lines.length;
+      await order(tree, 'phased-restart');
+      const forked = await tree.waitForLine(/job processor forked/, { from });
+      if (measured) {
+        const phase = await tree.waitForLine(/phase \d+ is complete/, { from });
+        const [waiting] = tree.linesMatching(AGAIN).slice(-1);
+        const end = timeOf(waiting) + Number(AGAIN.exec(waiting?.text ?? '')?.[1]);
+        // Its back-off may be over before the workers are through.
+        assert.ok(timeOf(forked) < end || timeOf(phase) >= end, `${timeOf(forked) - timeOf(phase)} ms after them`);
+      }
+      const healthy = async () => (await tree.request('GET', '/ready')).json().status === 'ok';
+      await until('it is ready without reserve', healthy);
+      const processor = await until('stats say so, too', async () => {
+        const { job_processor } = await statsOf(tree);
+        return job_processor.state === 'ready' && job_processor;
+      });
+      assert.ok(processor.restarts >= CIRCUIT);
+    });
+
+    it('and a job that takes the process along costs that process only', async () => {
+      const from = tree.lines.length;
+      const { failures } = await underLoad(
+        tree,
+        4,
+        () => '/slow?ms=20',
+        async (load) => {
+          assert.equal((await tree.request('POST', '/crash-job')).status, 202);
+          await tree.waitForLine(/job processor, pid \d+, exited with code 9/, { from });
+          await load.answered(30);
+        },
+      );
+      assert.deepEqual(failures, {});
+      assert.equal((await tree.stop()).code, 0);
+      await tree.allGone();
+    });
+  });
+}

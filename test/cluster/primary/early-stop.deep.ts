@@ -1,0 +1,35 @@
+import assert from 'node:assert/strict';
+import type { Tree } from '../../support/tree';
+import { order } from './operator';
+import { Stage } from './stage';
+
+describe('a stop while a worker boots', () => {
+  let stage: Stage;
+  before(async () => {
+    stage = await Stage.make();
+  });
+  after(() => stage.remove());
+
+  const WAYS: Readonly<Record<string, (tree: Tree) => Promise<unknown>>> = {
+    'by the socket': (tree) => order(tree, 'stop'),
+    'by SIGTERM': async (tree) => process.kill(tree.pid, 'SIGTERM'),
+  };
+
+  for (const [name, stop] of Object.entries(WAYS)) {
+    it(`is as clean as any other, ${name}, and so is a worker that is counted down while it boots`, async () => {
+      const tree = await stage.start({ LOG_LEVEL: 'debug', WEB_CONCURRENCY: '1' });
+      await order(tree, 'worker-count-up');
+      assert.deepEqual(await order(tree, 'worker-count-down'), { status: 'ok', workers: 1 });
+      assert.equal(tree.processes().webPids.length, 1);
+      const from = tree.lines.length;
+      const restarting = order(tree, 'phased-restart').catch(() => undefined);
+      await tree.waitForLine(/worker 0 forked/, { from });
+      await stop(tree);
+      assert.equal((await tree.end()).code, 0);
+      await tree.waitForLine(/stopped in [\d.]+ s, 0 killed/);
+      assert.deepEqual(tree.linesMatching(/killed worker/), []);
+      await restarting;
+      await tree.allGone();
+    });
+  }
+});

@@ -1,0 +1,152 @@
+import assert from 'node:assert/strict';
+import type { Tree } from '../../support/tree';
+import { until } from '../../support/until';
+import { catamount, order, statsOf } from './operator';
+import { Stage } from './stage';
+
+interface Note {
+  readonly patient: string;
+  readonly does: 'begins' | 'ends';
+  readonly pid: number;
+}
+
+describe('a phased restart while a long job runs', () => {
+  let stage: Stage;
+  beforeEach(async () => {
+    stage = await Stage.make();
+  });
+  afterEach(() => stage.remove());
+
+  const notes = () => stage.jobNotes().filter((note): note is Note => 'patient' in note);
+  const said = (name: string, does: Note['does']) =>
+    notes().filter((note) => note.patient === name && note.does === does);
+  const post = async (tree: Tree, name: string, flag = 'none') =>
+    assert.equal((await tree.request('POST', `/patient-job?name=${name}&flag=${flag}`)).status, 202);
+  const begins = async (name: string, times = 1) => {
+    await until(`${name} begins`, () => said(name, 'begins').length >= times);
+    return said(name, 'begins')[times - 1]?.pid ?? 0;
+  };
+  /** The processor of a tree in which a job runs for as long as the test wants. */
+  const withLongJob = async (env: Readonly<Record<string, string>> = {}) => {
+    const mend = stage.spoil('hold');
+    const tree = await stage.start({ WEB_CONCURRENCY: '1', ...env });
+    await post(tree, 'long', 'hold');
+    return { tree, mend, old: await begins('long') };
+  };
+  const handedOver = (tree: Tree, old: number) =>
+    until('the old processor finishes its job beside its successor', async () => {
+      const { job_processor: processor, other_job_processor: other } = await statsOf(tree);
+      return other?.pid === old && other.state === 'stopping' && processor.state === 'ready' && processor;
+    });
+
+  it('has a successor run what is enqueued meanwhile, before the long job ends, and shows both', async () => {
+    const { tree, mend, old } = await withLongJob();
+    const restarted = order(tree, 'phased-restart');
+    const { pid } = await handedOver(tree, old);
+    await post(tree, 'short');
+    assert.equal(await begins('short'), pid, 'the successor alone fetches');
+    assert.equal(said('long', 'ends').length, 0, 'the long job runs on');
+    const text = (await catamount(tree.cwd, 'stats')).stdout;
+    assert.match(text, new RegExp(`^Jobs: +pid ${pid}, ready`, 'm'));
+    assert.match(text, new RegExp(`^ +pid ${old}, stopping, 1 running`, 'm'));
+    assert.match((await tree.request('GET', '/ready')).body, /"ok"/);
+    mend();
+    await restarted;
+    const { job_processor: processor, other_job_processor: other } = await statsOf(tree);
+    assert.deepEqual([processor.pid, processor.restarts, other], [pid, 1, undefined]);
+    assert.deepEqual(
+      notes().filter(({ patient }) => patient === 'long'),
+      [
+        { patient: 'long', does: 'begins', pid: old },
+        { patient: 'long', does: 'ends', pid: old },
+      ],
+    );
+    assert.equal((await tree.stop()).code, 0);
+    await tree.allGone();
+  });
+
+  it('gives the job of an old processor that dies meanwhile to its successor at once', async () => {
+    const { tree, mend, old } = await withLongJob();
+    const restarted = order(tree, 'phased-restart');
+    const { pid } = await handedOver(tree, old);
+    process.kill(old, 'SIGKILL');
+    assert.equal(await begins('long', 2), pid);
+    // It was not its silence that told.
+    assert.deepEqual(tree.linesMatching(/was not heard of/), []);
+    await restarted;
+    mend();
+    await until('it ends', () => said('long', 'ends').length === 1);
+    assert.equal((await statsOf(tree)).job_processor.pid, pid);
+    assert.equal((await tree.stop()).code, 0);
+  });
+
+  it('keeps the old processor when its successor cannot boot, and the log, the operator and the stats say so', async () => {
+    const { tree, mend, old } = await withLongJob();
+    const repair = stage.spoil('jobs-crash');
+    const typed = await catamount(tree.cwd, 'phased-restart');
+    assert.equal(typed.code, 1);
+    assert.match(typed.stderr, /the job processor cannot boot: it exited with code 7/);
+    await tree.waitForLine(
+      /the successor of the job processor cannot boot, the old one, pid \d+, goes on: it exited with code 7/,
+    );
+    await post(tree, 'short');
+    assert.equal(await begins('short'), old);
+    const { job_processor: processor, other_job_processor: other, last_phase: last } = await statsOf(tree);
+    assert.deepEqual([processor.pid, processor.state, processor.restarts, other], [old, 'ready', 0, undefined]);
+    assert.deepEqual(last, {
+      phase: 1,
+      completed: false,
+      reason: 'the job processor cannot boot: it exited with code 7',
+    });
+    repair();
+    mend();
+    await order(tree, 'phased-restart');
+    assert.notEqual((await statsOf(tree)).job_processor.pid, old);
+    assert.equal((await tree.stop()).code, 0);
+  });
+
+  it('that is followed by a stop takes both processors down, and one that was told to be quiet stays so', async () => {
+    const { tree, mend, old } = await withLongJob();
+    const free = stage.spoil('slow-jobs');
+    const restarted = order(tree, 'phased-restart').catch(() => undefined);
+    await until('its successor boots', async () => (await statsOf(tree)).other_job_processor?.state === 'booting');
+    await order(tree, 'jobs quiet');
+    free();
+    await until('it takes over, quiet', async () => {
+      const { job_processor: processor, other_job_processor: other } = await statsOf(tree);
+      return other?.pid === old && processor.state === 'quiet';
+    });
+    await post(tree, 'short');
+    const stopped = tree.stop();
+    await tree.waitForLine(/stopping|stops/i);
+    mend();
+    assert.equal((await stopped).code, 0);
+    await restarted;
+    await tree.allGone();
+    assert.deepEqual([said('long', 'ends').length, said('short', 'begins').length], [1, 0]);
+  });
+
+  it('lets the old processor finish first where memory has no room for both', async () => {
+    // Far less than it takes: once recycling has not helped, it is left alone for a minute.
+    const { tree, mend, old } = await withLongJob({ MEMORY_LIMIT_MB: '128', LOG_LEVEL: 'debug' });
+    const alone = async () => {
+      const [worker, ...others] = (await statsOf(tree)).worker_status;
+      return worker?.restarts.memory === 1 && others.length === 0;
+    };
+    await until('its worker was recycled', alone);
+    const from = tree.lines.length;
+    const restarted = order(tree, 'phased-restart');
+    await until('the old one drains', async () => (await statsOf(tree)).job_processor.state === 'stopping');
+    assert.equal((await statsOf(tree)).other_job_processor, undefined);
+    mend();
+    await restarted;
+    await tree.waitForLine(/job processor is ready/, { from });
+    const changes = tree.lines.slice(from).flatMap(({ text }) => {
+      const [, change] = /job processor(?:, pid \d+,)? (forked|has left)/.exec(text) ?? [];
+      return change === undefined ? [] : [change];
+    });
+    assert.deepEqual(changes, ['has left', 'forked']);
+    assert.notEqual((await statsOf(tree)).job_processor.pid, old);
+    assert.equal((await tree.stop()).code, 0);
+  });
+});

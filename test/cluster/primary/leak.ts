@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict';
+import { measureTree } from '../../../lib/cluster/primary/memory-watch';
+import { request } from '../../support/http';
+import type { Tree } from '../../support/tree';
+import { until } from '../../support/until';
+import { statsOf } from './operator';
+import { Stage } from './stage';
+import { underLoad } from './under-load';
+
+const LIMIT_MB = 512;
+/** Above it the largest worker is recycled. */
+const PLANNED_MB = LIMIT_MB * 0.85;
+/** One more leak: a check, every 2 s, finds a few of them. */
+const LEAK_MB = 2;
+/** So much before the limit of the plan the small leaks begin. */
+const NEAR_MB = 30;
+
+/** Samples what the tree takes until it is told to stop. */
+function watchMemory(tree: Tree): () => number {
+  let peakMb = 0;
+  const sample = () => {
+    const pids = tree.processes().all.map(({ pid }) => pid);
+    peakMb = Math.max(peakMb, measureTree(pids).totalMb ?? 0);
+  };
+  const timer = setInterval(sample, 100);
+  return () => {
+    sample();
+    clearInterval(timer);
+    return peakMb;
+  };
+}
+
+/** Until that is enough, at a pace that leaves time to look at the memory between. @returns the statuses. */
+async function leak(tree: Tree, enough: () => boolean): Promise<number[]> {
+  const ask = async (path: string) => (await request(`${tree.baseUrl}${path}`)).status;
+  const room = PLANNED_MB - NEAR_MB - ((await statsOf(tree)).memory.pss_mb ?? 0);
+  const statuses = [await ask(`/leak?mb=${Math.max(0, Math.round(room))}`)];
+  while (!enough()) statuses.push(await ask(`/leak?mb=${LEAK_MB}`), await ask('/slow?ms=100'));
+  return statuses;
+}
+
+/**
+ * @param times how often a worker is to be recycled.
+ * @param measured whether the tree has to stay below the limit, and who else the machine runs has a say in that.
+ */
+export function leaks(times: number, measured = true): void {
+  describe('a leaking worker', () => {
+    let stage: Stage;
+    before(async () => {
+      stage = await Stage.make();
+    });
+    after(() => stage.remove());
+
+    it(`is recycled before the limit, ${times} times, and loses no request`, async () => {
+      const tree = await stage.start({ MEMORY_LIMIT_MB: String(LIMIT_MB) });
+      const stopWatching = watchMemory(tree);
+      const leaked: number[] = [];
+      // By their slots' own count.
+      const recycled = async () =>
+        (await statsOf(tree)).worker_status.reduce((sum, { restarts }) => sum + (restarts.memory ?? 0), 0);
+      const { failures } = await underLoad(
+        tree,
+        4,
+        () => '/slow?ms=50',
+        async () => {
+          for (let n = 1; n <= times; n++) {
+            leaked.push(...(await leak(tree, () => tree.linesMatching(/is recycled/).length >= n)));
+            await until('the successor serves', async () => (await recycled()) >= n);
+          }
+        },
+      );
+      const peakMb = stopWatching();
+      assert.deepEqual(failures, {});
+      assert.deepEqual(new Set(leaked), new Set([200]));
+      if (measured) assert.ok(peakMb < LIMIT_MB, `the tree took ${peakMb} MB of ${LIMIT_MB}`);
+      assert.ok(peakMb > PLANNED_MB * 0.9, `the tree took ${peakMb} MB of ${LIMIT_MB}`);
+      assert.deepEqual(tree.linesMatching(/killed/), []);
+      assert.equal((await tree.stop()).code, 0);
+    });
+  });
+}

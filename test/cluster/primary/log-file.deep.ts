@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import fs from 'node:fs';
+import path from 'node:path';
+import { readState } from '../../../lib/cluster/control/state-file';
+import { request } from '../../support/http';
+import { tempFolder } from '../../support/temp-folder';
+import { until } from '../../support/until';
+import { catamount } from './operator';
+import { Stage } from './stage';
+
+describe('a tree whose standard output goes to a file', () => {
+  let stage: Stage;
+  let tree: ChildProcess;
+  let folder: string;
+  let log: string;
+  let address: string;
+
+  const read = (file: string) => (fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : '');
+  const moved = (n: number) => `${log}.${n}`;
+  /** Has both workers write of a request. */
+  const askEach = async (name: string) => {
+    const seen = () =>
+      ['web.0', 'web.1'].every((web) => read(log).includes(`GET /${name} 404`) && linesOf(log).has(web));
+    await until('both workers have written to the new file', async () => {
+      await request(`${address}/${name}`);
+      return seen();
+    });
+  };
+  const linesOf = (file: string) =>
+    new Set(
+      read(file)
+        .split('\n')
+        .filter(Boolean)
+        .map((line) => (JSON.parse(line) as { process: string }).process),
+    );
+
+  before(async () => {
+    stage = await Stage.make();
+    folder = tempFolder('logged');
+    log = path.join(folder, 'app.log');
+    const fd = fs.openSync(log, 'a');
+    const { PATH = '', CATAMOUNT_TEST_RUN = '' } = process.env;
+    tree = spawn(process.execPath, [stage.entryFile], {
+      cwd: folder,
+      stdio: ['ignore', fd, 'ignore'],
+      env: { PATH, CATAMOUNT_TEST_RUN, PORT: '0', HOST: '127.0.0.1', LOG_FORMAT: 'json', ...stage.env },
+    });
+    fs.closeSync(fd);
+    address = await until('it listens', () => /Listening on (http:[^\s,"]+)/.exec(read(log))?.[1]);
+  });
+  after(async () => {
+    if (tree.exitCode === null && tree.signalCode === null) {
+      tree.kill('SIGTERM');
+      await once(tree, 'exit');
+    }
+    await stage.remove();
+  });
+
+  it('goes on in a new file of the old name after SIGHUP, and after reopen-log', async () => {
+    for (const [n, reopen] of [
+      async () => tree.kill('SIGHUP'),
+      async () => assert.equal((await catamount(folder, 'reopen-log')).code, 0),
+    ].entries()) {
+      fs.renameSync(log, moved(n));
+      await reopen();
+      await until('the file is there again', () => fs.existsSync(log));
+      await askEach(`round-${n}`);
+      assert.equal(tree.exitCode, null);
+      // Nothing is lost on the way, and nothing written twice.
+      const before = fs.statSync(moved(n)).size;
+      await askEach(`again-${n}`);
+      assert.equal(fs.statSync(moved(n)).size, before);
+    }
+  });
+
+  it('and writes down to its end there', async () => {
+    assert.equal(readState(path.join(folder, '.catamount/state.json'))?.pid, tree.pid);
+    tree.kill('SIGTERM');
+    const [code] = await once(tree, 'exit');
+    assert.equal(code, 0);
+    assert.match(read(log), /stopped in [\d.]+ s, 0 killed/);
+  });
+});

@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict';
+import { Scrape } from '../../ops/metrics/scrape';
+import type { Tree } from '../../support/tree';
+import { until } from '../../support/until';
+import { catamount } from './operator';
+import { Stage } from './stage';
+
+const TOKEN = 'sesame-opens-0123456789';
+
+describe('the metrics of trees of other shapes', () => {
+  let stage: Stage;
+  before(async () => {
+    stage = await Stage.make();
+  });
+  after(() => stage.remove());
+
+  const scrape = async (tree: Tree) =>
+    Scrape.of(await tree.request('GET', '/ops/metrics', { headers: { Authorization: `Bearer ${TOKEN}` } }));
+  const told = (tree: Tree, what: string, test: (scraped: Scrape) => boolean) =>
+    until(what, async () => test(await scrape(tree)), { everyMs: 50 });
+
+  it('are told by the primary where it serves the web itself', async () => {
+    const tree = await stage.start({ METRICS_TOKEN: TOKEN, WEB_CONCURRENCY: '0' });
+    await tree.request('GET', '/slow?ms=5');
+    await told(tree, 'the request is told of', (now) => now.sum('catamount_http_requests_total') === 1);
+    const scraped = await scrape(tree);
+    assert.deepEqual(
+      ['catamount_workers', 'catamount_workers_ready', 'catamount_scrape_errors'].map((name) => scraped.sum(name)),
+      [0, 0, 0],
+    );
+    for (const name of [
+      'catamount_http_concurrency_limit',
+      'catamount_postgres_pool_limit',
+      'catamount_process_cpu_seconds_total',
+    ]) {
+      assert.ok(scraped.sum(name, { process: 'primary' }) > 0, name);
+    }
+    const { stdout } = await catamount(tree.cwd, 'stats');
+    assert.match(stdout, /^Web: {5}in the primary, 0\/5 busy, 0 waiting, 1 requests, lag p99 \d+ ms$/m);
+    await tree.request('POST', '/gloomy-job');
+    await told(tree, 'the job is told of', (now) => now.sum('catamount_jobs_total', { outcome: 'dead' }) === 1);
+    assert.equal((await tree.stop()).code, 0);
+  });
+
+  it('tell of the jobs of others where the tree runs none', async () => {
+    const web = await stage.start({ METRICS_TOKEN: TOKEN, WEB_CONCURRENCY: '1' }, { args: ['--only', 'web'] });
+    const scraped = await scrape(web);
+    assert.equal(scraped.sum('catamount_jobs_total', { class: 'GloomyJob', outcome: 'dead' }), 1);
+    assert.equal(scraped.sum('catamount_job_concurrency_limit'), 0);
+    assert.equal(scraped.sum('catamount_job_processors'), 0);
+    assert.ok(!scraped.metrics.has('catamount_job_processor_up'));
+    const jobs = stage.spawn({}, { args: ['--only', 'jobs'] });
+    await told(web, 'the other tree is told of', (now) => now.sum('catamount_job_processors') === 1);
+    await web.request('POST', '/gloomy-job');
+    await told(web, 'its job is told of', (now) => now.sum('catamount_jobs_total', { outcome: 'dead' }) === 2);
+    assert.equal((await jobs.stop()).code, 0);
+  });
+});

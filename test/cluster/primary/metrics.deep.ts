@@ -1,0 +1,177 @@
+import assert from 'node:assert/strict';
+import { FAMILIES } from '../../../lib/ops/metrics/scrape';
+import { assertConventions } from '../../ops/metrics/conventions';
+import { allQueries, parseQuery, unknownTo } from '../../ops/metrics/queries';
+import { Scrape } from '../../ops/metrics/scrape';
+import type { Tree } from '../../support/tree';
+import { until } from '../../support/until';
+import { order, statsOf } from './operator';
+import { Stage } from './stage';
+
+const TOKEN = 'sesame-opens-0123456789';
+
+describe('the metrics of a whole tree', () => {
+  let stage: Stage;
+  let tree: Tree;
+  let last: Scrape;
+  /** Requests to the app that were answered. */
+  let answered = 0;
+
+  before(async () => {
+    stage = await Stage.make();
+    tree = await stage.start({ METRICS_TOKEN: TOKEN, MEMORY_LIMIT_MB: '2048', MAX_THREADS: '2', WEB_BACKLOG: '1' });
+    last = await scrape();
+  });
+  after(() => stage.remove());
+
+  /** Whichever worker answers; nothing has gone back since the one before. */
+  async function scrape(): Promise<Scrape> {
+    const answer = await tree.request('GET', '/ops/metrics', { headers: { Authorization: `Bearer ${TOKEN}` } });
+    const now = Scrape.of(answer);
+    if (last) now.assertNothingWentBack(last);
+    last = now;
+    return now;
+  }
+
+  async function get(path: string, times: number): Promise<void> {
+    for (let i = 0; i < times; i++) {
+      await tree.request('GET', path);
+      answered++;
+    }
+  }
+
+  /** Scrapes until it is so. */
+  const told = (what: string, test: (scrape: Scrape) => boolean) =>
+    until(what, async () => test(await scrape()), { everyMs: 50 });
+
+  const requests = (scraped: Scrape) => scraped.sum('catamount_http_requests_total');
+  const allAreTold = () => told(`all ${answered} requests are told of`, (scraped) => requests(scraped) === answered);
+  const bothReady = () => told('both workers are ready', (scraped) => scraped.sum('catamount_workers_ready') === 2);
+
+  it('sum up the requests of all workers, and none of the health checks and scrapes', async () => {
+    await get('/slow?ms=5', 30);
+    await get('/nowhere', 10);
+    await tree.request('GET', '/health');
+    await allAreTold();
+    assert.equal(last.sum('catamount_http_requests_total', { method: 'GET', status: '2xx' }), 30);
+    assert.equal(last.sum('catamount_http_requests_total', { method: 'GET', status: '4xx' }), 10);
+    assert.equal(last.sum('catamount_http_request_duration_seconds_count'), 40);
+    assert.ok(last.sum('catamount_http_request_duration_seconds_sum') >= 0.15);
+    assert.ok(last.sum('catamount_http_request_duration_seconds_bucket', { le: '0.0025' }) <= 10);
+  });
+
+  it('do not go back when a worker is killed, and count on with its successor', async () => {
+    const [{ pid = 0 } = assert.fail()] = (await statsOf(tree)).worker_status;
+    process.kill(pid, 'SIGKILL');
+    await told(
+      'the restart is told of',
+      (scraped) => scraped.sum('catamount_worker_restarts_total', { reason: 'crash' }) === 1,
+    );
+    await bothReady();
+    assert.equal(requests(last), answered);
+    await get('/slow?ms=1', 20);
+    await allAreTold();
+  });
+
+  it('lose no request when workers are replaced one by one', async () => {
+    const restarted = order(tree, 'phased-restart');
+    let over = false;
+    void restarted.finally(() => {
+      over = true;
+    });
+    while (!over) {
+      await get('/slow?ms=1', 5);
+      await scrape();
+    }
+    await restarted;
+    await allAreTold();
+    assert.equal(last.sum('catamount_worker_restarts_total', { reason: 'phase' }), 2);
+    assert.equal(last.sum('catamount_phase'), 1);
+  });
+
+  it('keep what a worker has counted that is scaled away', async () => {
+    await order(tree, 'worker-count-up');
+    await told('there are three', (scraped) => scraped.sum('catamount_workers_ready') === 3);
+    await get('/slow?ms=1', 30);
+    await order(tree, 'worker-count-down');
+    await allAreTold();
+    assert.equal(last.sum('catamount_workers'), 2);
+  });
+
+  it('show who is in flight, who waits, and who was turned away', async () => {
+    const release = stage.spoil('hold');
+    // Two at a time: with the scrape between them, single ones would come to the same worker again and again.
+    const many: Promise<number>[] = [];
+    let shed = 0;
+    const ask = async () => {
+      const { status } = await tree.request('GET', '/held');
+      if (status === 503) shed++;
+      return status;
+    };
+    await told('all slots and places to wait are taken', (scraped) => {
+      const [running, waiting] = ['in_flight', 'queued'].map((what) => scraped.sum(`catamount_http_requests_${what}`));
+      const full = running === 4 && waiting === 2;
+      if (!full) many.push(ask(), ask());
+      return full;
+    });
+    await until('the others are turned away', () => shed === many.length - 6);
+    assert.equal(last.sum('catamount_http_concurrency_limit'), 4);
+    release();
+    const statuses = await Promise.all(many);
+    answered += many.length;
+    await allAreTold();
+    assert.equal(statuses.filter((status) => status === 200).length, 6);
+    const refused = many.length - 6;
+    assert.equal(last.sum('catamount_http_requests_shed_total', { reason: 'full' }), refused);
+    assert.equal(last.sum('catamount_http_requests_total', { status: '5xx' }), refused);
+    assert.ok(last.sum('catamount_http_request_queue_seconds_sum') > 0);
+  });
+
+  it('tell what became of jobs and mails, which outlives the processor', async () => {
+    await tree.request('POST', '/gloomy-job');
+    await tree.request('POST', '/notices?to=ann@example.com');
+    answered += 2;
+    const jobs = (scraped: Scrape, name: string, outcome: string) =>
+      scraped.sum('catamount_jobs_total', { class: name, outcome });
+    await told('the dead job is told of', (scraped) => jobs(scraped, 'GloomyJob', 'dead') === 1);
+    await told('the mail is told of', (scraped) => jobs(scraped, 'catamount.deliver-mail', 'succeeded') === 1);
+    assert.equal(last.sum('catamount_mails_total', { mailer: 'NoticeMailer', outcome: 'sent' }), 1);
+    assert.equal(last.sum('catamount_job_set_jobs', { set: 'dead' }), 1);
+    assert.equal(last.sum('catamount_job_duration_seconds_count', { class: 'catamount.deliver-mail' }), 1);
+    assert.equal(last.sum('catamount_job_queue_latency_seconds_count', { class: 'GloomyJob' }), 1);
+    process.kill((await statsOf(tree)).job_processor.pid ?? 0, 'SIGKILL');
+    await told('it was started again', (scraped) => scraped.sum('catamount_job_processor_restarts_total') === 2);
+    await told('it works', (scraped) => scraped.sum('catamount_job_processor_up') === 1);
+    assert.equal(jobs(last, 'GloomyJob', 'dead'), 1);
+    await allAreTold();
+  });
+
+  it('have a figure for everything, by the conventions', async () => {
+    await told('the processor has told of itself', (now) => now.metrics.has('catamount_jobs_running'));
+    const scraped = await scrape();
+    assert.equal(scraped.sum('catamount_scrape_errors'), 0, scraped.text);
+    assert.deepEqual(
+      [...scraped.metrics.keys()],
+      FAMILIES.map(({ name }) => name),
+    );
+    assertConventions(scraped.metrics);
+    for (const { name, shared } of FAMILIES) {
+      const trees = new Set(scraped.metrics.get(name)?.lines.map(({ labels }) => labels.tree));
+      assert.deepEqual(
+        [...trees].map((tree) => tree !== undefined),
+        [shared !== true],
+        name,
+      );
+    }
+    for (const [where, query] of allQueries()) assert.deepEqual(unknownTo(scraped, parseQuery(query)), [], where);
+    for (const process of ['primary', 'web.0', 'web.1', 'jobs']) {
+      assert.ok(scraped.sum('catamount_process_resident_memory_bytes', { process }) > 1e7, process);
+      assert.ok(scraped.sum('catamount_process_cpu_seconds_total', { process }) > 0, process);
+      assert.ok(scraped.sum('catamount_process_event_loop_lag_p99_seconds', { process }) >= 0, process);
+    }
+    assert.equal(scraped.sum('catamount_memory_limit_bytes'), 2 * 1024 ** 3);
+    assert.equal(scraped.sum('catamount_postgres_pool_limit'), 9);
+    assert.equal(scraped.sum('catamount_job_processors'), 1);
+    assert.equal(scraped.sum('catamount_queue_paused', { queue: 'default' }), 0);
+  });
+});

@@ -1,0 +1,53 @@
+import { execFile } from 'node:child_process';
+import path from 'node:path';
+import { ask } from '../../../lib/cluster/control/client';
+import { COMMANDS, type StatsJson } from '../../../lib/cluster/control/commands';
+import { readState, type TreeState } from '../../../lib/cluster/control/state-file';
+import type { Tree } from '../../support/tree';
+import { WAIT_LIMIT_MS } from '../../support/wait-limit';
+
+const CLI = path.resolve(__dirname, '../../../dist/lib/cli/main.js');
+
+export interface Printed {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Types a command in the tree's folder. */
+export function catamount(cwd: string, ...words: string[]): Promise<Printed> {
+  return catamountWith({}, cwd, ...words);
+}
+
+/** The same in a shell that has these variables. */
+export function catamountWith(
+  env: Readonly<Record<string, string>>,
+  cwd: string,
+  ...words: string[]
+): Promise<Printed> {
+  const options = { cwd, timeout: WAIT_LIMIT_MS, env: { ...process.env, ...env } };
+  return new Promise((resolve) => {
+    execFile(process.execPath, [CLI, ...words], options, (error, stdout, stderr) => {
+      const code = error === null ? 0 : Number(error.code ?? Number.NaN);
+      resolve({ code, stdout, stderr });
+    });
+  });
+}
+
+export function stateOf(tree: Tree): TreeState {
+  const state = readState(path.join(tree.cwd, '.catamount/state.json'));
+  if (!state) throw new Error('the tree has no state file');
+  return state;
+}
+
+/** Asks by the socket, as the command line does, without a process for each question. */
+export function order(tree: Tree, name: string, argument?: number): Promise<Record<string, unknown>> {
+  const command = COMMANDS.find((one) => one.name === name);
+  if (!command) throw new Error(`${name} is no command`);
+  const { controlSocket: socket, token } = stateOf(tree);
+  return ask({ socket, token }, command, argument, WAIT_LIMIT_MS);
+}
+
+export async function statsOf(tree: Tree): Promise<StatsJson> {
+  return (await order(tree, 'stats')) as unknown as StatsJson;
+}

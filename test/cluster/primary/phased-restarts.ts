@@ -1,0 +1,59 @@
+import assert from 'node:assert/strict';
+import type { Load } from '../../support/load';
+import type { Tree } from '../../support/tree';
+import { order, statsOf } from './operator';
+import { Stage } from './stage';
+import { underLoad } from './under-load';
+
+/** A load lasts a minute at most: a long row is done in several. */
+const PER_LOAD = 4;
+
+/** Half of the connections are kept alive, half are fresh for each request. */
+export function phasedRestarts(times: number): void {
+  describe(`${times} phased restarts in a row under load`, () => {
+    let stage: Stage;
+    before(async () => {
+      stage = await Stage.make();
+    });
+    after(() => stage.remove());
+
+    for (const count of [1, 2]) {
+      it(`lose no request of ${count === 1 ? 'a single worker' : `${count} workers`}`, async () => {
+        const tree = await stage.start({ WEB_CONCURRENCY: String(count) });
+        let requests = 0;
+        for (let done = 0; done < times; done += PER_LOAD) {
+          const result = await underLoad(
+            tree,
+            10,
+            (n) => `/slow?ms=${20 + (n % 40)}`,
+            async (load) => {
+              for (let n = done + 1; n <= Math.min(done + PER_LOAD, times); n++) await restart(tree, n, load);
+              await load.answered(30);
+            },
+          );
+          assert.deepEqual(result.failures, {});
+          requests += result.requests;
+        }
+        assert.ok(requests > times * 30, `${requests} requests`);
+        assert.equal((await tree.stop()).code, 0);
+        await tree.allGone();
+      });
+    }
+  });
+}
+
+async function restart(tree: Tree, n: number, load: Load): Promise<void> {
+  const pidsOf = async () => {
+    const { worker_status, job_processor } = await statsOf(tree);
+    return [job_processor.pid, ...worker_status.map(({ pid }) => pid)];
+  };
+  const old = await pidsOf();
+  await load.answered(30);
+  await order(tree, 'phased-restart');
+  const { phase, old_workers, last_phase } = await statsOf(tree);
+  assert.deepEqual([phase, old_workers, last_phase?.completed], [n, 0, true]);
+  assert.deepEqual(
+    (await pidsOf()).filter((pid) => old.includes(pid)),
+    [],
+  );
+}

@@ -1,0 +1,97 @@
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import net from 'node:net';
+import { freePort } from '../../../lib/embedded/server-process';
+import { dice } from '../../support/dice';
+import type { Tree } from '../../support/tree';
+import { until } from '../../support/until';
+import { Gateway } from './gateway';
+import { Stage } from './stage';
+
+const EVERY_MS = 1000;
+const ROLES = ['primary', 'jobs', 'web', 'web'] as const;
+
+/** Dead children that the process has not asked about. */
+function zombiesOf(ppid: number): number[] {
+  return fs.readdirSync('/proc').flatMap((name) => {
+    try {
+      const stat = fs.readFileSync(`/proc/${name}/stat`, 'utf8');
+      const [state, parent] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+      return state === 'Z' && Number(parent) === ppid ? [Number(name)] : [];
+    } catch {
+      return [];
+    }
+  });
+}
+
+function isBound(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = net.connect(port, '127.0.0.1');
+    socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
+    socket.once('connect', () => socket.destroy());
+  });
+}
+
+/** Kills one process of the tree each second; a tree whose primary was hit is started again, as a platform does. */
+export function randomKills(ms: number, seed: number): void {
+  describe(`kill -9 of a random process each second, for ${ms / 1000} s (seed ${seed})`, () => {
+    let stage: Stage;
+    before(async () => {
+      stage = await Stage.make();
+    });
+    after(() => stage.remove());
+
+    it('leaves no zombie, no orphan and no bound port, and the web always comes back', async () => {
+      const port = await freePort();
+      const roll = dice(seed);
+      let tree = await stage.start({ PORT: String(port) });
+      const gateway = new Gateway(tree.baseUrl, 6, '/slow?ms=20');
+      const hits: string[] = [];
+      try {
+        for (let n = 0; n < ms / EVERY_MS; n++) {
+          const next = performance.now() + EVERY_MS;
+          const role = ROLES[roll(ROLES.length)] ?? 'primary';
+          const which = roll(2);
+          const victim = await until(`there is one to kill (${role})`, () => {
+            const { primary, jobs, webPids } = tree.processes();
+            return { primary, jobs, web: webPids[which % webPids.length] }[role];
+          });
+          hits.push(role);
+          process.kill(victim, 'SIGKILL');
+          if (role === 'primary') tree = await startAgain(stage, tree, port);
+          else await until('the victim is gone', () => !has(tree, victim));
+          await gateway.more(1);
+          await until('the next kill is due', () => performance.now() >= next);
+        }
+        const whole = () => tree.processes().webPids.length === 2 && tree.processes().jobs !== undefined;
+        await until('the tree is whole again', whole);
+        await gateway.more(20);
+      } finally {
+        await gateway.close();
+      }
+      // What was in the hands of the victim is lost, and nothing but that: no 5xx, nobody is left hanging.
+      assert.deepEqual(
+        Object.keys(gateway.result.lost).filter((kind) => !/^(ECONNRESET|EPIPE)/.test(kind)),
+        [],
+        `after kills of ${hits.join(', ')}`,
+      );
+      assert.deepEqual([...new Set(hits)].sort(), ['jobs', 'primary', 'web']);
+      assert.deepEqual(zombiesOf(tree.pid), []);
+      assert.equal(tree.processes().all.length, 4);
+      assert.equal((await tree.stop()).code, 0);
+      await tree.allGone();
+      assert.equal(await isBound(port), false);
+    });
+  });
+}
+
+function has(tree: Tree, pid: number): boolean {
+  return tree.processes().all.some((row) => row.pid === pid);
+}
+
+async function startAgain(stage: Stage, dead: Tree, port: number): Promise<Tree> {
+  await dead.end();
+  await dead.allGone();
+  assert.equal(await isBound(port), false);
+  return stage.start({ PORT: String(port) }, { cwd: dead.cwd });
+}

@@ -1,0 +1,52 @@
+import assert from 'node:assert/strict';
+import type { Tree } from '../../support/tree';
+import { until } from '../../support/until';
+import { order, statsOf } from './operator';
+import { Stage } from './stage';
+
+describe('a start', () => {
+  let stage: Stage;
+  before(async () => {
+    stage = await Stage.make();
+  });
+  after(() => stage.remove());
+
+  const processorIs = (tree: Tree, state: string) =>
+    until(`the processor is ${state}`, async () => (await statsOf(tree)).job_processor.state === state);
+
+  it('whose web is slow runs jobs before, heeds what was ordered of them, and has stray lines prefixed for a person', async () => {
+    const mend = stage.spoil('slow-boot');
+    const tree = stage.spawn({ LOG_FORMAT: 'pretty', WEB_CONCURRENCY: '1' });
+    await until('it can be asked', () => statsOf(tree).catch(() => undefined));
+    await order(tree, 'jobs quiet');
+    await processorIs(tree, 'quiet');
+    assert.deepEqual(tree.linesMatching(/Listening on/), []);
+    await order(tree, 'jobs resume');
+    await processorIs(tree, 'ready');
+    mend();
+    await tree.ready();
+    await tree.request('GET', '/print?text=hello');
+    const { text } = await tree.waitForLine(/hello$/);
+    assert.match(text, /\[primary\] web\.0: hello$/);
+    assert.equal((await tree.stop()).code, 0);
+  });
+
+  it('gives the job processor its time before its silence counts', async () => {
+    const mend = stage.spoil('slow-jobs');
+    const env = { WORKER_TIMEOUT: '1s', WORKER_BOOT_TIMEOUT: '4s' };
+    const tree = stage.spawn(env, { args: ['--only', 'jobs'] });
+    const { text } = await tree.waitForLine(/job processor, pid \d+, was not heard of for/);
+    assert.ok(Number(/not heard of for ([\d.]+) s/.exec(text)?.[1]) >= 4, text);
+    mend();
+    await tree.waitForLine(/job processor is ready/);
+  });
+
+  it('whose job setup does not load is ended, and names it', async () => {
+    const mend = stage.spoil('broken-setup');
+    const tree = stage.spawn({ WEB_CONCURRENCY: '1' });
+    assert.equal((await tree.exited).code, 1);
+    assert.ok(tree.linesMatching(/jobSetup \(\.\/job-setup\) cannot be loaded: a broken job setup/).length > 0);
+    await tree.allGone();
+    mend();
+  });
+});

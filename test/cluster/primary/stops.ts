@@ -1,0 +1,116 @@
+import assert from 'node:assert/strict';
+import { freePort } from '../../../lib/embedded/server-process';
+import { FreshCallers } from '../../support/fresh-callers';
+import type { Tree } from '../../support/tree';
+import { until } from '../../support/until';
+import { Gateway } from './gateway';
+import { Stage } from './stage';
+
+/** What a stop may take above its work in flight, s: measured by `npm run chaos`. */
+export const PROMISED_S = 2;
+const WORK_MS = 300;
+
+/** By the product's own figure, from its first to its last line. */
+async function stopAndTime(tree: Tree): Promise<number> {
+  assert.deepEqual({ ...(await tree.stop()), durationMs: 0 }, { code: 0, signal: null, durationMs: 0 });
+  await tree.allGone();
+  const { text } = await tree.waitForLine(/stopped in/);
+  assert.match(text, /stopped in [\d.]+ s, 0 killed/);
+  return Number(/in ([\d.]+) s/.exec(text)?.[1]);
+}
+
+function assertPrompt(seconds: readonly number[], longestS: number): void {
+  const late = seconds.filter((one) => one > longestS + WORK_MS / 1000);
+  assert.deepEqual(late, [], `stops took ${seconds.join(', ')} s`);
+}
+
+export function stopsAndStarts(times: number, longestS = Number.POSITIVE_INFINITY): void {
+  describe(`${times} stops and starts behind a router that tries again`, () => {
+    let stage: Stage;
+    before(async () => {
+      stage = await Stage.make();
+    });
+    after(() => stage.remove());
+
+    it('lose nothing that was in flight, and none is slow', async () => {
+      const PORT = String(await freePort());
+      const took: number[] = [];
+      let tree = await stage.start({ PORT });
+      const gateway = new Gateway(tree.baseUrl, 12, '/slow?ms=20');
+      try {
+        for (let n = 0; n < times; n++) {
+          await gateway.more(50);
+          took.push(await stopAndTime(tree));
+          tree = await stage.start({ PORT });
+        }
+        await gateway.more(50);
+      } finally {
+        await gateway.close();
+      }
+      assert.deepEqual(gateway.result.lost, {});
+      assertPrompt(took, longestS);
+      await stopAndTime(tree);
+    });
+  });
+}
+
+export function stopsInARow(times: number, longestS = Number.POSITIVE_INFINITY): void {
+  describe(`${times} stops in a row`, () => {
+    let stage: Stage;
+    before(async () => {
+      stage = await Stage.make();
+    });
+    after(() => stage.remove());
+
+    it('take no longer than their work in flight and a little, idle, or busy, or never let alone', async () => {
+      const took: number[] = [];
+      for (let n = 0; n < times; n++) {
+        const tree = await stage.start({ WEB_CONCURRENCY: n % 2 === 0 ? '1' : '2' });
+        const work = [];
+        if (n % 3 === 1) work.push(tree.request('GET', `/slow?ms=${WORK_MS}`));
+        const gateway = n % 3 === 2 ? new Gateway(tree.baseUrl, 8, `/slow?ms=${WORK_MS}`) : undefined;
+        try {
+          await gateway?.more(8);
+          took.push(await stopAndTime(tree));
+        } finally {
+          await gateway?.close();
+        }
+        assert.deepEqual(
+          (await Promise.all(work)).map(({ status }) => status),
+          work.map(() => 200),
+        );
+        assert.deepEqual(gateway?.result.lost ?? {}, {});
+      }
+      assertPrompt(took, longestS);
+    });
+  });
+}
+
+/** As many as MAX_THREADS of two workers serve at once, and some who wait. */
+const CALLERS = 16;
+
+export function stopsUnderFreshCallers(times: number): void {
+  describe(`${times} stops under ${CALLERS} callers who open a new connection for each request`, () => {
+    let stage: Stage;
+    before(async () => {
+      stage = await Stage.make();
+    });
+    after(() => stage.remove());
+
+    it('reset none of them', async () => {
+      const lost: Record<string, number>[] = [];
+      for (let n = 0; n < times; n++) {
+        const tree = await stage.start();
+        const callers = new FreshCallers(tree.baseUrl, CALLERS, (sent) => `/slow?ms=${40 + (sent % 30)}`);
+        await until('all are served', () => callers.answered >= 4 * CALLERS);
+        await stopAndTime(tree);
+        await callers.end();
+        lost.push(callers.lost);
+      }
+      assert.deepEqual(
+        lost,
+        lost.map(() => ({})),
+      );
+    });
+  });
+}

@@ -1,0 +1,134 @@
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { tempFolder } from '../../support/temp-folder';
+import type { Tree } from '../../support/tree';
+import { until } from '../../support/until';
+import { order, statsOf } from './operator';
+import { Stage } from './stage';
+
+/** Tells of each collection that the product asks for. Node itself shows only until version 20 that one was asked for. */
+const OBSERVER = `
+const vm = require('node:vm');
+const { runInNewContext } = vm;
+vm.runInNewContext = (code, ...rest) => {
+  const result = runInNewContext(code, ...rest);
+  if (code !== 'gc') return result;
+  return (...options) => {
+    result(...options);
+    console.log(process.pid + ' was told to collect');
+  };
+};
+`;
+
+describe('a whole tree', () => {
+  let stage: Stage;
+  let tree: Tree;
+  before(async () => {
+    stage = await Stage.make();
+    const observer = path.join(tempFolder('observer'), 'observer.js');
+    fs.writeFileSync(observer, OBSERVER);
+    tree = await stage.start({ LOG_LEVEL: 'debug', NODE_OPTIONS: `--require ${observer}` });
+  });
+  after(() => stage.remove());
+
+  const heard = (hook: string) => stage.hooks().filter((event) => event.hook === hook);
+
+  it('has its web first, and the job processor behind it', async () => {
+    await tree.waitForLine(/job processor is ready/);
+    const at = (pattern: RegExp) => tree.lines.findIndex(({ text }) => pattern.test(text));
+    assert.ok(at(/Listening on/) < at(/job processor is ready/));
+  });
+
+  it('has the app’s job setup at work in its web workers and in its job processor', async () => {
+    assert.equal((await tree.request('POST', '/gloomy-job')).status, 202);
+    await until('the failure is reported', () => stage.jobNotes().length === 3);
+    const args = [{ iban: 'DE02 1203', name: 'Ann' }];
+    const shown = [{ iban: '[FILTERED]', name: 'Ann' }];
+    assert.deepEqual(stage.jobNotes(), [
+      { enqueues: 'GloomyJob', title: 'catamount: web' },
+      { performs: 'GloomyJob', args, title: 'catamount: jobs' },
+      { reports: 'dead', job: 'GloomyJob', attempt: 1, args: shown, message: 'there is no hope', requested: true },
+    ]);
+    await tree.waitForLine(/the app's reportError: the tracker is down/);
+    for (const text of [/GloomyJob starts, attempt 1/, /GloomyJob is dead: there is no hope/]) {
+      const line = await tree.waitForLine(text);
+      assert.match(line.text, /"args":\[\{"iban":"\[FILTERED\]","name":"Ann"\}\]/);
+    }
+  });
+
+  it('has a mail asked for in a web worker, which stays light, and delivered by the job processor with the mail setup', async () => {
+    const headers = { 'Accept-Language': 'ko' };
+    const answer = await tree.request('POST', '/notices?to=ada@example.com', { headers });
+    assert.deepEqual(answer.json(), { enqueued: true, loaded: [] });
+    await until('the mail is out', () => stage.mailNotes().length > 0);
+    assert.deepEqual(stage.mailNotes(), [
+      {
+        mailer: 'NoticeMailer',
+        action: 'notice',
+        to: 'staging@patience.example',
+        subject: 'acme at 1970-01-01T00:00:00.000Z',
+        text: 'notice_mailer/notice in ko\n',
+        title: 'catamount: jobs',
+      },
+    ]);
+    const done = await tree.waitForLine(/mail NoticeMailer#notice sent by log/);
+    assert.equal(done.json.jobClass, 'catamount.deliver-mail');
+    const records = await stage.database.query('select state, recipients from mail_deliveries');
+    assert.deepEqual(records, [{ state: 'sent', recipients: ['staging@patience.example'] }]);
+  });
+
+  it('has hooks hear of its start; one that throws or rejects is logged and harms nothing', async () => {
+    await until('booted is heard', () => heard('booted').length === 1);
+    assert.equal(heard('booted')[0]?.address, tree.baseUrl);
+    const booted = heard('workerBoot').map(({ slot }) => slot);
+    assert.deepEqual(booted.sort(), [0, 1]);
+    assert.equal(heard('workerReady').length, 2);
+    assert.equal(tree.linesMatching(/the app's hook workerReady: this hook always throws/).length, 2);
+    await order(tree, 'phased-restart');
+    await tree.waitForLine(/the app's hook phase: this hook always rejects/);
+    assert.deepEqual(
+      heard('phase').map(({ phase }) => phase),
+      [1],
+    );
+    const exits = heard('workerExit').map(({ code, expected }) => ({ code, expected }));
+    assert.deepEqual(exits, Array(2).fill({ code: 0, expected: true }));
+    await until('the processor has been renewed', () => heard('processorExit').length === 1);
+    assert.equal((await tree.request('GET', '/slow')).status, 200);
+  });
+
+  it('brings a stray line of a worker out in one piece, with its name', async () => {
+    const text = `stray ${'x'.repeat(5000)} line`;
+    const { pid } = (await tree.request('GET', `/print?text=${encodeURIComponent(text)}`)).json();
+    const { json } = await tree.waitForLine(/stray x+ line/);
+    const slot = [...tree.processes().web].find(([, worker]) => worker === pid)?.[0];
+    assert.deepEqual([json.msg, json.child], [text, `web.${slot}`]);
+  });
+
+  it('does not lose the last words of a worker that crashes', async () => {
+    await Promise.allSettled([tree.request('GET', '/print?text=famous'), tree.request('GET', '/crash')]);
+    await tree.waitForLine(/"msg":"famous"/);
+    await tree.waitForLine(/worker \d, pid \d+, exited with code 3/);
+    const crashed = () => heard('workerExit').some(({ code, expected }) => code === 3 && expected === false);
+    await until('the hook has heard of it', crashed);
+  });
+
+  it('has its workers and its primary collect garbage when they have come to rest', async () => {
+    const serving = async () => (await statsOf(tree)).booted_workers === 2;
+    await until('both workers serve again', serving);
+    const { pid } = (await tree.request('GET', '/litter')).json();
+    for (const one of [tree.pid, Number(pid)]) await tree.waitForLine(new RegExp(`\\b${one} was told to collect`));
+  });
+
+  it('names the process in every line, and has its end heard', async () => {
+    assert.equal((await tree.stop()).code, 0);
+    await tree.allGone();
+    await tree.waitForLine(/stopped in/);
+    const names = new Set(tree.lines.flatMap(({ json }) => json.process ?? []));
+    assert.deepEqual([...names].sort(), ['jobs', 'primary', 'web.0', 'web.1']);
+    const unnamed = tree.lines.filter(({ json, text }) => !json.process && !/^\d+ was told to collect$/.test(text));
+    assert.deepEqual(unnamed, []);
+    assert.match(String(heard('stopping')[0]?.reason), /SIGTERM/);
+    assert.equal(heard('stopped')[0]?.killed, 0);
+  });
+});

@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict';
+import { Events } from '../../lib/core/events';
+import { Redis } from '../../lib/core/redis';
+import { readMail } from '../../lib/health/probes';
+import { Database } from '../../lib/model/database';
+import { Deadline } from '../../lib/support/async';
+import { store } from '../job/sets/stored-job';
+import { createDatabase, type TestDatabase } from '../support/postgres';
+import { startTestRedis, type TestRedis } from '../support/redis';
+import { until } from '../support/until';
+
+describe('what is known of mails', () => {
+  let server: TestRedis;
+  let redis: Redis;
+  let testDatabase: TestDatabase;
+  let database: Database;
+  before(async () => {
+    [server, testDatabase] = await Promise.all([startTestRedis(), createDatabase({ migrated: true })]);
+    const events = new Events();
+    redis = new Redis(server.url, events);
+    database = new Database(testDatabase.url, { production: false, events });
+    await redis.start();
+    await until('Redis is connected', () => redis.client.isReady);
+  });
+  after(async () => {
+    await Promise.all([redis?.stop(Deadline.after(5000)), database?.stop(Deadline.after(5000))]);
+    await Promise.all([server?.remove(), testDatabase?.drop()]);
+  });
+  beforeEach(async () => {
+    await testDatabase.query('truncate mail_deliveries, job_outbox');
+    await redis.client.flushAll();
+  });
+
+  /** Of a job, begun so many hours ago; a mail that was sent went out so many minutes ago. */
+  const mail = (job: string, state: 'sent' | 'failed', hoursAgo: number, sentAgo = 0) =>
+    testDatabase.query(`
+      insert into mail_deliveries (key, mailer, action, recipients, subject, message_id, state, claim, claimed_at,
+        claimed_by_pid, error, sent_at, created_at)
+      values ('${job}/x/1', 'UserMailer', 'welcome', '{a@example.com}', 'Hello', '<a>', '${state}', gen_random_uuid(),
+        now(), 1, ${state === 'failed' ? `'450 busy'` : 'null'},
+        ${state === 'sent' ? `now() - interval '${sentAgo} min'` : 'null'}, now() - interval '${hoursAgo} h')`);
+  const read = () => readMail({ knex: database.knex, redis: redis.client, queues: ['default', 'mailer'] });
+
+  it('the last one that was sent may have been begun days ago', async () => {
+    await mail('slow', 'sent', 50, 7);
+    await mail('a', 'failed', 0);
+    const { lastSent, failedSince } = await read();
+    assert.equal(Math.round((Date.now() - Number(lastSent)) / 60_000), 7);
+    assert.equal(failedSince, 1);
+  });
+
+  it('those that will be sent again are counted apart: their jobs wait in Redis or in the outbox', async () => {
+    const { client } = redis;
+    await store(client, 'delayed', { id: 'retried', queue: 'mailer', errors: ['450 busy'] });
+    await store(client, 'waiting', { id: 'waiting', queue: 'mailer' });
+    await store(client, 'dead', { id: 'dead', queue: 'mailer', errors: ['550 no'] });
+    for (const job of ['retried', 'waiting', 'dead', 'gone', 'once']) await mail(job, 'failed', 0);
+    const { failedToday, retryingToday } = await read();
+    assert.deepEqual({ failedToday, retryingToday }, { failedToday: 3, retryingToday: 2 });
+  });
+
+  it('without Redis, which knows of jobs, all of them have failed', async () => {
+    await store(redis.client, 'delayed', { id: 'retried', queue: 'mailer', errors: ['450 busy'] });
+    await mail('retried', 'failed', 0);
+    await server.stop();
+    const { failedToday, retryingToday } = await read();
+    assert.deepEqual({ failedToday, retryingToday }, { failedToday: 1, retryingToday: 0 });
+  });
+});

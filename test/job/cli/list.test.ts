@@ -1,0 +1,253 @@
+import assert from 'node:assert/strict';
+import { KillJob } from '../../../lib/job/definition/errors';
+import { Job } from '../../../lib/job/job';
+import { width } from '../../../lib/support/text-table';
+import { until } from '../../support/until';
+import { Gate } from '../gate';
+import { JobSystem } from '../job-system';
+import { store } from '../sets/stored-job';
+import { Typist } from './typist';
+
+const gate = new Gate();
+
+class ImportJob extends Job<[file: string, options?: { apiToken: string; rows: number }]> {
+  static override retryIn = () => '1h' as const;
+
+  perform(file: string, _options?: object): void {
+    throw new Error(`cannot read ${file}\nand more`);
+  }
+}
+
+class DyingJob extends Job<[name: string]> {
+  static override queue = 'mailer';
+
+  perform(name: string): void {
+    throw new KillJob(`no ${name}`);
+  }
+}
+
+class SecretJob extends Job<[address: string]> {
+  static override logArguments = false;
+
+  perform(_address: string): void {}
+}
+
+class HeldJob extends Job<[n: number]> {
+  async perform(_n: number): Promise<void> {
+    await gate.pass();
+  }
+}
+
+const CLASSES = [ImportJob, DyingJob, SecretJob, HeldJob];
+
+interface Listed {
+  readonly total: number;
+  readonly next: string | null;
+  readonly jobs: readonly { readonly id: string; readonly class: string; readonly args: unknown }[];
+}
+
+describe('jobs list and jobs show', () => {
+  let system: JobSystem;
+  let typist: Typist;
+  before(async () => {
+    system = await JobSystem.start();
+    typist = new Typist(system, CLASSES, {
+      equipment: { setup: { filterArguments: ['rows'] } },
+    });
+  });
+  after(async () => {
+    gate.open();
+    await system.stop();
+  });
+  beforeEach(async () => {
+    gate.close();
+    await system.reset();
+  });
+  afterEach(() => gate.open());
+
+  const list = async (words: string) => (await typist.type(`list ${words}`)).json as unknown as Listed;
+  const ids = async (words: string) => (await list(words)).jobs.map((job) => job.id);
+  const cellsOf = (text: string) => text.split('\n').map((line) => line.trim().split(/ {2,}/));
+  const count = (set: string, wanted: number) =>
+    until(`${wanted} in ${set}`, async () => (await list(set)).total === wanted);
+
+  it('shows what really failed and died, with what is secret hidden, in JSON too', async () => {
+    await system.processor(CLASSES);
+    const imported = await ImportJob.performLater('/a.csv', { apiToken: 's3cret', rows: 7 });
+    const died = await DyingJob.set({ tags: ['vip'] }).performLater('마리');
+    await count('retry', 1);
+    await count('dead', 1);
+    const retry = await typist.type('list retry');
+    const [heading, row, , foot] = cellsOf(retry.text);
+    assert.deepEqual(heading, ['id', 'class', 'queue', 'failed', 'next', 'arguments', 'error']);
+    const args = '["/a.csv",{"apiToken":"[FILTERED]","rows":"[FILTERED]"}]';
+    assert.deepEqual(row?.toSpliced(4, 1), [
+      imported.id,
+      'ImportJob',
+      'default',
+      '1',
+      args,
+      'Error: cannot read /a.csv',
+    ]);
+    assert.match(row?.[4] ?? '', /^in (59|60) min$/);
+    assert.deepEqual(foot, ['1 job']);
+    assert.doesNotMatch(JSON.stringify(retry), /s3cret/);
+    const dead = await typist.type('list dead --tag vip');
+    assert.match(dead.text, /DyingJob {2}mailer +1 +(now|\d+ (ms|s) ago) {2}\["마리"\] +KillJob: no 마리\n/);
+
+    const shown = await typist.type(`show ${died.id}`);
+    for (const line of ['Class        DyingJob', 'State        dead', 'Reason       no 마리', 'Tags         vip'])
+      assert.ok(shown.text.includes(`${line}\n`), `${line} is not in\n${shown.text}`);
+    assert.match(shown.text, /^Died {9}\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC \(.*\)$/m);
+    assert.match(
+      shown.text,
+      /^Latest error: run 1, .* UTC \(.*\), after \d+ ms, by .*:\d+\n {2}KillJob: no 마리\n {6}at /m,
+    );
+    assert.equal(shown.json.set, 'dead');
+    const { text, json } = await typist.type(`show ${imported.id}`);
+    assert.match(text, /^Runs {9}.* \(in (59|60) min\)$/m);
+    assert.doesNotMatch(text + JSON.stringify(json), /s3cret/);
+  });
+
+  it('shows no arguments where the class says so, or is not known here', async () => {
+    const secret = await SecretJob.performLater('ada@example.com');
+    const unknown = await store(system.redis.client, 'waiting', { class: 'GoneJob', args: ['ada@example.com'] });
+    const waiting = await typist.type('list waiting');
+    assert.doesNotMatch(JSON.stringify(waiting), /ada@/);
+    assert.equal(waiting.text.match(/ {2}\(redacted\)\n/g)?.length, 2);
+    assert.match(
+      (await typist.type(`show ${secret.id}`)).text,
+      /^Arguments {4}\(not shown: SecretJob says logArguments = false\)$/m,
+    );
+    assert.match((await typist.type(`show ${unknown}`)).text, /^Arguments {4}\(not shown: the class is unknown\)$/m);
+  });
+
+  it('keeps columns straight whatever is in them, and the terminal calm', async () => {
+    const { client } = system.redis;
+    const errors = ['\x1b[2Jgone', '우체국이 닫혔다 🐈', 'e\u0301te\u0301'];
+    for (const error of errors) await store(client, 'dead', { class: 'ImportJob', args: [error], errors: [error] });
+    const wide = new Typist(system, CLASSES, { columns: 120 });
+    for (const one of [typist, wide]) {
+      const { text } = await one.type('list dead');
+      assert.doesNotMatch(text, /[^\P{Cc}\n]/u);
+      assert.match(text, /\\\\?x1b|\\u001b/);
+      const rows = text.split('\n').slice(0, 4);
+      // The last column begins at one place, counted as a terminal counts.
+      const places = rows.map((row) => width(row.slice(0, row.search(/(Error:.*|error)$/))));
+      assert.equal(new Set(places).size, 1, text);
+    }
+  });
+
+  it('fits the terminal, and pads nothing to a long cell in a pipe', async () => {
+    const { client } = system.redis;
+    const long = 'x'.repeat(800);
+    await store(client, 'dead', { class: 'ImportJob', args: [long], errors: ['the mail server is away'] });
+    await store(client, 'dead', { class: 'HeldJob', args: [1], errors: [long] });
+    await store(client, 'delayed', { class: 'ImportJob', args: [long], errors: [long] });
+    await store(client, 'delayed', { class: 'ImportJob', args: [long] });
+    await store(client, 'waiting', { class: 'ImportJob', args: [long] });
+    for (const set of ['dead', 'retry', 'scheduled', 'waiting']) {
+      for (const columns of [80, 110]) {
+        const { text } = await new Typist(system, CLASSES, { columns }).type(`list ${set}`);
+        const widest = Math.max(...text.split('\n').map(width));
+        assert.ok(widest <= columns, `${set}: ${widest} of ${columns} columns\n${text}`);
+      }
+    }
+    assert.doesNotMatch((await typist.type('list dead')).text, / {60}/);
+  });
+
+  it('goes from page to page, by number or by cursor', async () => {
+    const { client } = system.redis;
+    for (let n = 0; n < 7; n++)
+      await store(client, 'dead', { id: `job-${n}`, class: 'ImportJob', at: 1_700_000_000_000 - n });
+    assert.deepEqual(await ids('dead --limit 3'), ['job-0', 'job-1', 'job-2']);
+    assert.deepEqual(await ids('dead --limit 3 --page 3'), ['job-6']);
+    const { text } = await typist.type('list dead --limit 3 --page 2');
+    assert.match(text, /\n4–6 of 7 jobs; go on with --page 3\n$/);
+    assert.match((await typist.type('list dead --limit 3 --page 3')).text, /\n7–7 of 7 jobs\n$/);
+    assert.equal((await typist.type('list dead --limit 3 --page 4')).text, 'Nothing on this page, of 7 jobs.\n');
+    const first = await list('dead --limit 3');
+    await typist.type(['delete', 'job-1']);
+    const behind = await typist.type(`list dead --limit 3 --after ${first.next}`);
+    assert.deepEqual(
+      (behind.json as unknown as Listed).jobs.map((job) => job.id),
+      ['job-3', 'job-4', 'job-5'],
+    );
+    assert.match(behind.text, /\n3 of 6 jobs; go on with --after \S+\n$/);
+    await assert.rejects(typist.type('list dead --after nonsense'), { exitCode: 64, message: /cursor/ });
+  });
+
+  it('lists what waits in all queues, or in some, as one list', async () => {
+    const { client } = system.redis;
+    for (const queue of ['default', 'mailer', 'other'])
+      for (let n = 0; n < 3; n++)
+        await store(client, 'waiting', { id: `${queue}-${n}`, queue, class: 'HeldJob', args: [n] });
+    await client.zAdd('catamount:queues', { score: Date.now(), value: 'other' });
+    const all = ['default', 'mailer', 'other'].flatMap((queue) => [0, 1, 2].map((n) => `${queue}-${n}`));
+    assert.deepEqual(await ids('waiting'), all);
+    assert.deepEqual(await ids('waiting --queue mailer'), all.slice(3, 6));
+    assert.deepEqual(await ids('waiting --queue other --queue default'), [...all.slice(6), ...all.slice(0, 3)]);
+    assert.deepEqual(await ids('waiting --text mailer-1'), ['mailer-1']);
+    for (const limit of [1, 4, 9]) {
+      const byPage: string[] = [];
+      for (let page = 1; byPage.length < 9; page++)
+        byPage.push(...(await ids(`waiting --limit ${limit} --page ${page}`)));
+      assert.deepEqual(byPage, all);
+      const byCursor: string[] = [];
+      let next: string | null = '';
+      while (next !== null) {
+        const page: Listed = await list(`waiting --limit ${limit}${next && ` --after ${next}`}`);
+        assert.equal(page.total, 9);
+        byCursor.push(...page.jobs.map((job) => job.id));
+        next = page.next;
+      }
+      assert.deepEqual(byCursor, all, `limit ${limit}`);
+    }
+  });
+
+  it('lists what runs', async () => {
+    await system.processor(CLASSES, { tuning: { beatMs: 20, pulseMs: 20 } });
+    const { id } = await HeldJob.performLater(7);
+    await until('it is busy', async () => (await list('busy')).total === 1);
+    const { text, json } = await typist.type('list busy');
+    assert.match(
+      text,
+      new RegExp(`^id .*\\n${id}  HeldJob  default +1 +(now|\\d+ s ago)  \\S+:${process.pid}\\n\\n1 job\\n$`),
+    );
+    assert.deepEqual((json.jobs as Listed['jobs'])[0]?.id, id);
+    assert.deepEqual(await ids('busy --class ImportJob'), []);
+    assert.deepEqual(await ids('busy --queue default --class HeldJob'), [id]);
+    assert.match((await typist.type(`show ${id}`)).text, /^State {8}running$/m);
+  });
+
+  it('says what is empty, and what does not match', async () => {
+    for (const [set, text] of Object.entries({
+      retry: 'No job is to be retried.',
+      scheduled: 'No job is scheduled.',
+      dead: 'No job is dead.',
+      waiting: 'No job waits.',
+      busy: 'No job runs.',
+    })) {
+      const { text: said, json, ok } = await typist.type(`list ${set}`);
+      assert.deepEqual([said, json.total, ok], [`${text}\n`, 0, true]);
+    }
+    assert.equal((await typist.type('list dead --class ImportJob')).text, 'No dead job matches.\n');
+  });
+
+  it('suggests what was probably meant', async () => {
+    const id = await store(system.redis.client, 'dead', { class: 'OldJob' });
+    const wrong = `${id.slice(0, -1)}${id.endsWith('0') ? '1' : '0'}`;
+    for (const [words, message] of [
+      [
+        'list dead --class ImprotJob',
+        /^There is no job class "ImprotJob"\. Did you mean ImportJob\? There are: DyingJob, HeldJob,/,
+      ],
+      ['list dead --queue malier', /^There is no queue "malier"\. Did you mean mailer\? There are: default, mailer\.$/],
+      [`show ${wrong}`, new RegExp(`^There is no job ${wrong}: it has ended well, .* Did you mean ${id}\\?$`)],
+      [`show ${id.slice(0, 8)}`, new RegExp(`Did you mean ${id}\\?$`)],
+      ['show nothing-like-it', /^There is no job nothing-like-it: it has ended well, was deleted, or never existed\.$/],
+    ] as const)
+      await assert.rejects(typist.type(words), { exitCode: 1, message });
+    assert.equal((await list('dead --class OldJob')).total, 1, 'a class that is gone, but has jobs');
+  });
+});

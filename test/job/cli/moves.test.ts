@@ -1,0 +1,230 @@
+import assert from 'node:assert/strict';
+import { KillJob } from '../../../lib/job/definition/errors';
+import { Job } from '../../../lib/job/job';
+import { transaction } from '../../../lib/model/transaction';
+import { Deadline } from '../../../lib/support/async';
+import { until } from '../../support/until';
+import { Gate } from '../gate';
+import { JobSystem } from '../job-system';
+import { store } from '../sets/stored-job';
+import { Typist } from './typist';
+
+const gate = new Gate();
+const ran: string[] = [];
+let mood: 'die' | 'fail' | 'work' = 'work';
+
+class MoodyJob extends Job<[name: string]> {
+  static override retryIn = () => '1h' as const;
+
+  perform(name: string): void {
+    ran.push(name);
+    if (mood === 'die') throw new KillJob(`no ${name}`);
+    if (mood === 'fail') throw new Error(`not now, ${name}`);
+  }
+}
+
+class HeldJob extends Job {
+  async perform(): Promise<void> {
+    await gate.pass();
+  }
+}
+
+const CLASSES = [MoodyJob, HeldJob];
+const HOUR_MS = 3_600_000;
+
+describe('jobs retry, promote, reschedule, kill and delete', () => {
+  let system: JobSystem;
+  let typist: Typist;
+  before(async () => {
+    system = await JobSystem.start();
+    typist = new Typist(system, CLASSES, { via: 'cli (ada)' });
+  });
+  after(async () => {
+    gate.open();
+    await system.stop();
+  });
+  beforeEach(async () => {
+    gate.close();
+    await system.reset();
+    mood = 'work';
+    ran.length = 0;
+  });
+  afterEach(() => gate.open());
+
+  const sizes = async () => {
+    const { json } = await typist.type('stats');
+    return { retry: json.retry, scheduled: json.scheduled, dead: json.dead };
+  };
+  const sizeIs = (set: 'retry' | 'scheduled' | 'dead', size: number) =>
+    until(`${size} in ${set}`, async () => (await sizes())[set] === size);
+  const audit = () => system.eventsNamed('operator.jobs');
+  /** Jobs that really failed or died. @returns their ids. */
+  const spoiled = async (how: 'die' | 'fail', ...names: string[]) => {
+    mood = how;
+    const processor = await system.processor(CLASSES);
+    const jobs = await MoodyJob.performAllLater(names.map((name) => [name]));
+    await sizeIs(how === 'die' ? 'dead' : 'retry', names.length);
+    await processor.stop(Deadline.after(2000));
+    mood = 'work';
+    ran.length = 0;
+    return jobs.map((job) => job.id);
+  };
+  const stored = (place: 'delayed' | 'dead', count: number, job: object = {}) =>
+    Promise.all(
+      Array.from({ length: count }, (_, n) =>
+        store(system.redis.client, place, {
+          class: 'MoodyJob',
+          args: [`n${n}`],
+          errors: ['once'],
+          at: Date.now() + (place === 'dead' ? -HOUR_MS : HOUR_MS) + n,
+          ...job,
+        }),
+      ),
+    );
+
+  it('has jobs that died and failed run again, in the processors of the app', async () => {
+    const dead = await spoiled('die', 'ann', 'bob');
+    const [failed = ''] = await spoiled('fail', 'cyd');
+    const answer = await typist.type(['retry', ...dead, failed]);
+    assert.deepEqual(answer, {
+      json: { action: 'retry', moved: [...dead, failed], refused: [] },
+      text: 'Retried 3 jobs.\n',
+      notes: [],
+      ok: true,
+    });
+    assert.equal(audit().length, 3);
+    assert.deepEqual(audit()[0], { action: 'retry', set: 'dead', count: 1, via: 'cli (ada)' });
+    assert.deepEqual(await sizes(), { retry: 0, scheduled: 0, dead: 0 });
+    await system.processor(CLASSES);
+    await until('all ran', () => ran.length === 3);
+  });
+
+  it('tells of each job that cannot be moved, and moves the others', async () => {
+    const [dead = ''] = await spoiled('die', 'ann');
+    const { id: scheduled } = await MoodyJob.set({ wait: '1h' }).performLater('bob');
+    for (const queue of ['default', 'mailer']) await store(system.redis.client, 'dead', { id: '7', queue });
+    const near = `${dead.slice(0, -1)}${dead.endsWith('0') ? '1' : '0'}`;
+    const answer = await typist.type(['retry', near, scheduled, '7', dead]);
+    assert.deepEqual([answer.ok, answer.text], [false, 'Retried 1 job.\n']);
+    assert.match(answer.notes[0] ?? '', new RegExp(`^There is no job ${near}: .* Did you mean ${dead}\\?$`));
+    assert.equal(
+      answer.notes[1],
+      `Job ${scheduled} is scheduled: retry is for retry and dead jobs; for this one, there is promote, reschedule, kill, delete.`,
+    );
+    assert.match(answer.notes[2] ?? '', /job 7 is in several queues \(default, mailer\): say which one is meant/);
+    assert.deepEqual(answer.json.moved, [dead]);
+    assert.deepEqual(
+      (answer.json.refused as { id: string }[]).map((one) => one.id),
+      [near, scheduled, '7'],
+    );
+    assert.equal((await typist.type('delete 7 --queue mailer')).ok, true);
+    assert.deepEqual((await typist.type(`retry ${dead} ${dead}`)).json.moved, [], 'once is enough');
+  });
+
+  it('promotes, reschedules, kills and deletes', async () => {
+    const later = async () => (await MoodyJob.set({ wait: '1h' }).performLater('late')).id;
+    const [a, b, c] = [await later(), await later(), await later()];
+    const atOf = async (id: string) => Date.parse(String((await typist.type(`show ${id}`)).json.at));
+    assert.equal((await typist.type(`reschedule ${a} ${b} --wait 2h`)).text, 'Rescheduled 2 jobs.\n');
+    assert.ok(Math.abs((await atOf(a)) - Date.now() - 7_200_000) < 30_000);
+    await typist.type(`reschedule ${b} --at 2031-05-06T07:08Z`);
+    assert.equal(await atOf(b), Date.parse('2031-05-06T07:08Z'));
+    assert.equal((await typist.type(`kill ${a}`)).text, 'Killed 1 job.\n');
+    assert.equal((await typist.type(`delete ${a} ${b}`)).text, 'Deleted 2 jobs.\n');
+    assert.equal((await typist.type(`promote ${c}`)).text, 'Promoted 1 job.\n');
+    assert.deepEqual(await sizes(), { retry: 0, scheduled: 0, dead: 0 });
+    await system.processor(CLASSES);
+    await until('it ran', () => ran.length === 1);
+  });
+
+  it('deletes what waits, and leaves alone what runs', async () => {
+    await system.processor(CLASSES, { jobs: { concurrency: 1 } });
+    const { id: running } = await HeldJob.performLater();
+    await until('it runs', () => gate.held === 1);
+    const { id: waiting } = await MoodyJob.performLater('ann');
+    assert.equal((await typist.type(`delete ${waiting}`)).text, 'Deleted 1 job.\n');
+    const { ok, notes } = await typist.type(`kill ${running}`);
+    assert.deepEqual([ok, notes], [false, [`Job ${running} is running: kill is for retry and scheduled jobs.`]]);
+  });
+
+  it('knows of jobs that wait in the outbox, while no job processor is alive', async () => {
+    const [first, second] = await transaction(async () => [
+      await MoodyJob.performLater('ann'),
+      await MoodyJob.performLater('bob'),
+    ]);
+    const waiting = await typist.type('list waiting');
+    assert.deepEqual([waiting.text, waiting.json.in_outbox], ['No job waits.\n', 2]);
+    assert.deepEqual(waiting.notes, [
+      '2 more jobs due in the outbox: a job processor copies what is there to its queue.',
+    ]);
+    assert.match((await typist.type(`show ${first.id}`)).text, /^State {8}waiting$/m);
+    assert.equal((await typist.type(`delete ${first.id}`)).text, 'Deleted 1 job.\n');
+    assert.equal((await typist.type(`delete ${first.id}`)).ok, false);
+    assert.deepEqual(audit(), [{ action: 'delete', set: 'waiting', count: 1, via: 'cli (ada)' }]);
+    await system.processor(CLASSES);
+    await until('the other ran', () => ran.length === 1);
+    await until('the outbox is empty', async () => (await system.outboxSize()) === 0);
+    assert.deepEqual(ran, ['bob'], second.id);
+  });
+
+  it('moves all of a set that the filters leave', async () => {
+    await stored('dead', 3);
+    await stored('dead', 2, { class: 'HeldJob', args: [], queue: 'mailer' });
+    const answer = await typist.type('retry --all --set dead --class MoodyJob --limit 2 --yes');
+    assert.deepEqual(answer.json, { action: 'retry', set: 'dead', moved: 2, complete: false });
+    assert.deepEqual([answer.text, answer.ok], ['Retried 2 dead jobs.\n', true]);
+    assert.equal((await typist.type('delete --all --set dead --queue mailer -y')).text, 'Deleted 2 dead jobs.\n');
+    assert.deepEqual(audit().at(-1), { action: 'delete', set: 'dead', count: 2, via: 'cli (ada)' });
+    assert.deepEqual(await sizes(), { retry: 0, scheduled: 0, dead: 1 });
+    await stored('delayed', 2);
+    assert.equal(
+      (await typist.type('reschedule --all --set retry --wait 1d --yes')).text,
+      'Rescheduled 2 retry jobs.\n',
+    );
+    assert.equal((await typist.type('kill --all --set retry --yes')).text, 'Killed 2 retry jobs.\n');
+    await MoodyJob.set({ wait: '1h' }).performLater('late');
+    assert.equal((await typist.type('promote --all --yes')).text, 'Promoted 1 scheduled job.\n');
+    const none = await typist.type('delete --all --set retry --yes');
+    assert.deepEqual([none.text, none.ok], ['No retry job matches.\n', true]);
+    for (const [words, message] of [
+      ['--class MoodJob', /Did you mean MoodyJob\?/],
+      ['--queue defualt', /Did you mean default\?/],
+    ] as const)
+      await assert.rejects(typist.type(`delete --all --set dead --yes ${words}`), { exitCode: 1, message });
+    assert.equal((await sizes()).dead, 3);
+  });
+
+  it('asks before it moves all, and takes nothing but yes for it', async () => {
+    await stored('dead', 2);
+    const line = 'retry --all --set dead';
+    await assert.rejects(typist.type(line), {
+      exitCode: 64,
+      message: 'This would retry 2 dead jobs: add --yes to confirm it.',
+    });
+    for (const answers of ['n\n', '\n', 'yeah\n', '']) {
+      const person = new Typist(system, CLASSES, { answers });
+      await assert.rejects(person.type(line), { exitCode: 1, message: 'Nothing was changed.' });
+      assert.ok(person.said.includes('Retry 2 dead jobs? [y/N] '), person.said);
+    }
+    assert.equal((await sizes()).dead, 2);
+    assert.deepEqual(audit(), []);
+    for (const answers of ['y\n', 'YES\n']) {
+      const person = new Typist(system, CLASSES, { answers });
+      const { text } = await person.type(`${line} --limit 1`);
+      assert.equal(text, 'Retried 1 dead job.\n');
+      assert.ok(person.said.includes('1 of 1'), 'it shows how far it is');
+    }
+  });
+
+  it('ends at Ctrl-C between two chunks, and says how far it came', async () => {
+    await stored('dead', 450);
+    const onSaid = (text: string) => text.includes('200 of 450') && process.emit('SIGINT', 'SIGINT');
+    const person = new Typist(system, CLASSES, { answers: '', onSaid });
+    const { ok, notes, json, text } = await person.type('delete --all --set dead --yes');
+    assert.deepEqual([ok, json.moved, json.complete], [false, 200, false]);
+    assert.equal(text, 'Deleted 200 dead jobs.\n');
+    assert.deepEqual(notes, ['It was interrupted; the same command goes on where it ended.']);
+    assert.equal((await sizes()).dead, 250);
+    assert.equal(process.listenerCount('SIGINT'), 0);
+  });
+});

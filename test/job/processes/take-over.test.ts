@@ -1,0 +1,260 @@
+import assert from 'node:assert/strict';
+import type { RedisClient } from '../../../lib/core/redis';
+import type { BeeConnection } from '../../../lib/job/fetch/consumer';
+import type { Delivery } from '../../../lib/job/fetch/fetch-call';
+import { Job } from '../../../lib/job/job';
+import { rescueOrphans } from '../../../lib/job/processes/heartbeat';
+import { type PulseRequest, sendPulse } from '../../../lib/job/processes/heartbeat-script';
+import type { ProcessorTuning } from '../../../lib/job/processor';
+import { dispatch } from '../../../lib/job/queue/dispatch';
+import { PROCESSES, processKey } from '../../../lib/job/queue/keys';
+import { newRecord } from '../../../lib/job/record/record';
+import { transaction } from '../../../lib/model/transaction';
+import { until } from '../../support/until';
+import { connectBee } from '../fetch/adapter-stage';
+import { HandmadeProcess } from '../fetch/handmade-process';
+import { Gate } from '../gate';
+import { JobSystem } from '../job-system';
+
+const QUEUES = ['default', 'mailer'];
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+const SILENCE_MS = 500;
+/** Short, so that a judge judges soon; no stall check is what brings jobs back. */
+const JUDGE: ProcessorTuning = { pulseMs: 100, beatMs: 100, silenceMs: SILENCE_MS, stallInterval: HOUR };
+
+const ran: string[] = [];
+const gate = new Gate();
+
+class NamedJob extends Job<[name: string]> {
+  perform(name: string): void {
+    ran.push(`${name} ${this.context.attempt}`);
+  }
+}
+
+class HeldJob extends Job {
+  async perform(): Promise<void> {
+    ran.push('held');
+    await gate.pass();
+  }
+}
+
+describe('the jobs of a process that is dead, or silent', () => {
+  let system: JobSystem;
+  let client: RedisClient;
+  let command: BeeConnection;
+  before(async () => {
+    system = await JobSystem.start();
+    ({ client } = system.redis);
+    command = await connectBee(system.redisServer.url);
+  });
+  after(async () => {
+    gate.open();
+    command.end();
+    await system.stop();
+  });
+  beforeEach(async () => {
+    gate.close();
+    await system.reset();
+    ran.length = 0;
+  });
+
+  /** Somebody else's process, as Redis sees it. */
+  const process = (identity: string) => new HandmadeProcess(command, identity, QUEUES);
+  const enqueue = async (...ids: string[]) => {
+    const record = (id: string) => newRecord(JSON.stringify({ v: 1, class: 'NamedJob', args: [id], attrs: {} }));
+    await dispatch(
+      client,
+      ids.map((id) => ({ id, queue: 'default', record: record(id) })),
+    );
+  };
+  const heldBy = async (identity: string, ...ids: string[]) => {
+    await enqueue(...ids);
+    return process(identity).fetch(ids.length);
+  };
+  /** Redis's clock. */
+  const now = async () => Number((await client.time())[0]) * 1000;
+  const lastHeardOf = async (identity: string, agoMs: number) =>
+    client.zAdd(PROCESSES, { value: identity, score: (await now()) - agoMs });
+  const counted = (deliveries: readonly Delivery[]) => deliveries.map(({ id, deliveries: count }) => `${id} ${count}`);
+  const takenOver = () => system.eventsNamed('processor.taken-over').map(({ identity }) => identity);
+
+  it('run next, in their order, still counted as delivered: one of them may have killed it', async () => {
+    await enqueue('a', 'b', 'c', 'd');
+    await process('dead').fetch(2);
+    const back = await rescueOrphans(client, 'dead', QUEUES);
+    assert.deepEqual(back?.map(({ id, queue }) => `${queue} ${id}`).sort(), ['default a', 'default b']);
+    assert.deepEqual(counted(await process('other').fetch(4)), ['a 2', 'b 2', 'c 1', 'd 1']);
+  });
+
+  it('are those of no other process, however much alike they are called', async () => {
+    await heldBy('tree-1', 'a');
+    await heldBy('tree-10', 'b');
+    await heldBy('a-tree-1', 'c');
+    assert.deepEqual(await rescueOrphans(client, 'tree-1', QUEUES), [{ queue: 'default', id: 'a' }]);
+  });
+
+  it('are taken over by one, after a second look at whether it is silent', async () => {
+    await heldBy('silent', 'a');
+    const attempt = () => rescueOrphans(client, 'silent', QUEUES, HOUR);
+    await lastHeardOf('silent', 59 * MINUTE);
+    assert.equal(await attempt(), undefined, 'it lives');
+    assert.equal(await client.lLen('bq:default:active'), 1);
+    await lastHeardOf('silent', 61 * MINUTE);
+    assert.deepEqual(await attempt(), [{ queue: 'default', id: 'a' }]);
+    assert.equal(await attempt(), undefined, 'another was first');
+    assert.equal(await client.zCard(PROCESSES), 0);
+  });
+
+  describe('are looked for by a judge', () => {
+    const pulse = async (last: PulseRequest['last']) => {
+      await client.del(PROCESSES);
+      await lastHeardOf('silent', 61 * MINUTE);
+      await lastHeardOf('slow', 59 * MINUTE);
+      const request = { identity: 'judge', ttlS: 30, gapMs: 10 * MINUTE, silenceMs: HOUR, info: undefined, obeyed: [] };
+      return sendPulse(client, { ...request, last });
+    };
+    const MOMENT = 1000;
+
+    it('who has been here for that long', async () => {
+      const from = await now();
+      const reply = await pulse({ now: from - MOMENT, since: from - 2 * HOUR });
+      assert.deepEqual([reply.silent, reply.since], [['silent'], from - 2 * HOUR]);
+    });
+
+    for (const [who, nowAgo, sinceAgo] of [
+      ['has not been here for that long', MOMENT, 50 * MINUTE],
+      ['was itself away meanwhile', 11 * MINUTE, 2 * HOUR],
+      ['finds that the clock was put back', -MINUTE, 2 * HOUR],
+    ] as const) {
+      it(`but not by one who ${who}`, async () => {
+        const from = await now();
+        const reply = await pulse({ now: from - nowAgo, since: from - sinceAgo });
+        assert.deepEqual(reply.silent, []);
+        // From here on it counts anew, where it was away.
+        assert.equal(reply.since, nowAgo === MOMENT ? from - sinceAgo : reply.now);
+      });
+    }
+
+    it('but not by one who has just come', async () => {
+      const reply = await pulse(undefined);
+      assert.deepEqual([reply.silent, reply.since], [[], reply.now]);
+    });
+  });
+
+  it('are run at once by a successor that knows of its death; its neighbour keeps its own', async () => {
+    await heldBy('first', 'a', 'b');
+    await heldBy('neighbour', 'c', 'd');
+    const lineage = { identity: 'second', dead: ['first'] };
+    await system.processor([NamedJob], { tuning: { stallInterval: HOUR }, lineage });
+    await until('both ran', () => ran.length === 2);
+    assert.deepEqual(ran.sort(), ['a 1', 'b 1'], 'no attempt is burnt');
+    // What a job has come to reaches Redis after it has run.
+    await until('Redis has only the neighbour’s', async () => {
+      assert.deepEqual((await client.lRange('bq:default:active', 0, -1)).sort(), ['c', 'd']);
+      return true;
+    });
+    assert.equal(system.eventsNamed('job.rescued').length, 2);
+  });
+
+  it('are run by one of many judges, and end as any other, whether they came from the outbox or not', async () => {
+    const judges = [
+      await system.processor([NamedJob], { tuning: JUDGE }),
+      await system.processor([NamedJob], { tuning: JUDGE }),
+    ];
+    for (const judge of judges) judge.quiet();
+    await transaction(() => NamedJob.performLater('from the outbox'));
+    await NamedJob.performLater('straight');
+    await until('both are there', async () => (await client.lLen('bq:default:waiting')) === 2);
+    await process('silent').fetch(2);
+    await client.set(processKey('silent'), JSON.stringify({ identity: 'silent', queues: QUEUES, host: 'far', pid: 7 }));
+    await lastHeardOf('silent', HOUR);
+    await heldBy('living', 'not to be touched');
+    await lastHeardOf('living', -HOUR);
+    await until('they are given back', () => system.eventsNamed('job.rescued').length === 2);
+    for (const judge of judges) judge.resume();
+    await until('both ran', () => ran.length === 2);
+    assert.deepEqual(ran.sort(), ['from the outbox 1', 'straight 1']);
+    assert.deepEqual(system.eventsNamed('processor.taken-over'), [
+      { identity: 'silent', host: 'far', pid: 7, silenceMs: SILENCE_MS, jobs: 2 },
+    ]);
+    await until('the outbox is empty', async () => (await system.outboxSize()) === 0);
+    await until('Redis has only the living one’s', async () => {
+      assert.deepEqual(await client.lRange('bq:default:active', 0, -1), ['not to be touched']);
+      return true;
+    });
+  });
+
+  it('are not taken from the living because Redis was away', async () => {
+    await system.processor([HeldJob], { tuning: JUDGE, lineage: { identity: 'living', dead: [] } });
+    await HeldJob.performLater();
+    await until('it holds its job', () => gate.held === 1);
+    (await system.processor([HeldJob], { tuning: JUDGE, lineage: { identity: 'judge', dead: [] } })).quiet();
+    const judged = async (name: string) => {
+      await lastHeardOf(name, HOUR);
+      await until(`${name} is taken over`, () => takenOver().includes(name));
+    };
+    await judged('dead before');
+    const from = performance.now();
+    system.redisServer.pause();
+    await until('Redis was away for longer than one may be silent', () => performance.now() - from > 1.2 * SILENCE_MS);
+    system.redisServer.resume();
+    await judged('dead after');
+    assert.deepEqual([takenOver(), ran], [['dead before', 'dead after'], ['held']]);
+  });
+
+  it('are not taken from one whose jobs block its event loop by turns: it shows in between that it lives', async () => {
+    const pulses: Promise<number | null>[] = [];
+    class BlockingJob extends Job {
+      perform(): void {
+        // On the connection of the pulses, behind those that were sent.
+        pulses.push(client.zScore(PROCESSES, 'blocked'));
+        const end = performance.now() + 30;
+        while (performance.now() < end);
+      }
+    }
+    const options = { tuning: { ...JUDGE, pulseMs: 10, silenceMs: HOUR }, lineage: { identity: 'blocked', dead: [] } };
+    const processor = await system.processor([BlockingJob], { ...options, jobs: { concurrency: 1 } });
+    await until('it is there', async () => (await client.zCard(PROCESSES)) === 1);
+    const count = 200;
+    await transaction(() => BlockingJob.performAllLater(Array.from({ length: count }, () => [])));
+    await until('it has shown itself often, or all ran', async () => {
+      return pulses.length === count || new Set(await Promise.all(pulses)).size > 5;
+    });
+    processor.quiet();
+    assert.ok(pulses.length < count, 'it blocked all the time');
+  });
+
+  it('of which one kills whoever runs it: the third death is its own, while its neighbours run', async () => {
+    await heldBy('first', 'poison', 'neighbour');
+    await rescueOrphans(client, 'first', QUEUES);
+    for (const victim of ['second', 'third']) {
+      await process(victim).fetch(1);
+      await rescueOrphans(client, victim, QUEUES);
+    }
+    await system.processor([NamedJob], { tuning: JUDGE });
+    const { id, reason } = await until('it is dead', () => system.eventsNamed('job.dead')[0]);
+    assert.deepEqual([id, reason], ['poison', 'the process died, or stalled, 3 times while it ran this job']);
+    await until('the neighbour ran', () => ran.length === 1);
+    assert.deepEqual(await client.zRange('bq:default:dead', 0, -1), ['poison']);
+  });
+
+  it('come back by the stall check at the latest, which takes none that merely runs for long', async () => {
+    await system.processor([HeldJob, NamedJob], { tuning: { stallInterval: 100 } });
+    await HeldJob.performLater();
+    await until('it runs', () => gate.held === 1);
+    for (const orphan of ['a', 'b', 'c']) {
+      // Neither its process nor its delivery is known to anybody.
+      await client.hSet('bq:default:jobs', orphan, newRecord(JSON.stringify({ class: 'NamedJob', args: [orphan] })));
+      await client.lPush('bq:default:active', orphan);
+      await until(`${orphan} came back`, () => ran.includes(`${orphan} 1`));
+    }
+    gate.open();
+    await until('all have ended', () => system.eventsNamed('job.succeeded').length === 4);
+    assert.deepEqual(ran, ['held', 'a 1', 'b 1', 'c 1']);
+    assert.deepEqual(
+      system.eventsNamed('job.rescued').map(({ id }) => id),
+      ['a', 'b', 'c'],
+    );
+  });
+});

@@ -1,0 +1,177 @@
+import type { Mutation } from './mutation';
+
+const CHARTS = ['test/ops/charts/charts.test.ts'];
+const ARGUMENTS = ['test/ops/jobs/argument-text.test.ts'];
+const JOB = ['test/ops/jobs/job-page.test.ts'];
+const LISTS = ['test/ops/jobs/lists.test.ts'];
+const TABLES = ['test/support/text.test.ts'];
+const LANDING = ['test/app/home.test.ts'];
+const WORDS = ['test/ops/locales.test.ts'];
+const ALIKE = ['test/health/told-alike.test.ts'];
+
+/** Mutations of what the pages, the terminal and the log say: each was untrue, or could not be read, once. */
+const mutations: readonly Mutation[] = [
+  {
+    promise: 'a chart does not fall at its end: a step that is not over is counted by the seconds that are written',
+    file: 'lib/ops/charts/charts.ts',
+    find: 'return Math.min(stepS, written);',
+    replace: 'return stepS;',
+    killedBy: CHARTS,
+  },
+  {
+    promise: 'a step of which nothing is written is a gap, not nought',
+    file: 'lib/ops/charts/charts.ts',
+    find: '(figures && seconds(at) >= PART_S ? short',
+    replace: '(figures ? short',
+    killedBy: CHARTS,
+  },
+  {
+    promise: 'the key of a chart has the unit of its axis',
+    file: 'lib/ops/charts/charts.ts',
+    find: "const ms = (value: number) => t('time.ms', { n: plain(value) });",
+    replace: "const ms = (value: number) => t('time.s', { n: plain(value / 1000) });",
+    killedBy: CHARTS,
+  },
+  {
+    promise: 'less than one request a second is told by the minute',
+    file: 'lib/ops/charts/charts.ts',
+    find: '.some((value) => (value ?? 0) >= 1);',
+    replace: '.some((value) => (value ?? 0) >= 0);',
+    killedBy: CHARTS,
+  },
+  {
+    promise: 'two workers are drawn in two shades',
+    file: 'lib/ops/ui/format.ts',
+    find: "return SHADES[slot % SHADES.length] ?? 'w0';",
+    replace: "return SHADES[0] ?? (slot > 0 ? 'w1' : 'w0');",
+    killedBy: CHARTS,
+  },
+  {
+    promise: 'a queue that waits for slots is told what holds them',
+    file: 'lib/health/issues.ts',
+    find: 'if (holders.length > 0) return',
+    replace: 'if (holders.length > 99) return',
+    killedBy: ALIKE,
+  },
+  {
+    promise: 'a queue that nobody serves is told apart from one that is late',
+    file: 'lib/health/issues.ts',
+    find: 'if (serving.length === 0) return',
+    replace: 'if (serving.length < 0) return',
+    killedBy: ALIKE,
+  },
+  {
+    promise: 'the page of a queue names what holds the slots that it waits for',
+    file: 'lib/ops/jobs/queues.ts',
+    find: 'limitMs > 0 && latencyMs > limitMs',
+    replace: 'limitMs > 0 && latencyMs > limitMs * 1e6',
+    killedBy: ['test/ops/jobs/queues.test.ts'],
+  },
+  {
+    promise: 'a class leads to the retries of its jobs, too',
+    file: 'lib/ops/jobs/list-query.ts',
+    find: "(name !== 'failed' || page.name === 'retry')",
+    replace: "(name !== 'failed' || page.name === 'dead')",
+    killedBy: LISTS,
+  },
+  {
+    promise: 'all of a list can be chosen, however few they are',
+    file: 'lib/ops/views/jobs/list.ejs',
+    find: 'if (everything && rows.length > 0) {',
+    replace: 'if (everything && paging.total > 50) {',
+    killedBy: LISTS,
+  },
+  {
+    promise: 'the page of a job leads to its mails',
+    file: 'lib/ops/jobs/job-page.ts',
+    find: 'mails: await mailsOf(site, entry, rules),',
+    replace: 'mails: (await mailsOf(site, entry, rules)) && null,',
+    killedBy: ['test/ops/mail/mails-of-jobs.test.ts'],
+  },
+  {
+    promise: 'arguments are shown as far as a line goes',
+    file: 'lib/ops/jobs/job-view.ts',
+    find: 'const LINE_LENGTH = 400;',
+    replace: 'const LINE_LENGTH = 44;',
+    killedBy: ARGUMENTS,
+  },
+  {
+    promise: 'no argument turns the writing of a page around',
+    file: 'lib/ops/jobs/job-view.ts',
+    find: 'text: value === HIDDEN ? null : escapeControls(textOf(value)),',
+    replace: 'text: value === HIDDEN ? null : textOf(value),',
+    killedBy: ARGUMENTS,
+  },
+  {
+    promise: 'a job that died of its own word is said to be refused for good',
+    file: 'lib/ops/jobs/job-page.ts',
+    find: "refused: place.place === 'dead' && !job.killed && saysSo(entry),",
+    replace: "refused: place.place === 'dead' && !job.killed && !saysSo(entry),",
+    killedBy: [...JOB, 'test/ops/jobs/acts.test.ts', ...LISTS],
+  },
+  {
+    promise: 'a table of the terminal is as narrow as the terminal',
+    file: 'lib/support/text-table.ts',
+    find: 'while (taken() > columns) {',
+    replace: 'while (taken() > columns * 1e6) {',
+    killedBy: TABLES,
+  },
+  {
+    promise: 'a table in a pipe is not padded to the width of a rare long cell',
+    file: 'lib/support/text-table.ts',
+    find: 'widths[i] = Math.min(each, MOST_PADDED);',
+    replace: 'widths[i] = each;',
+    killedBy: TABLES,
+  },
+  {
+    promise: 'what is copied from a table, its first column, is whole',
+    file: 'lib/support/text-table.ts',
+    find: '(i) => i > 0 && i < widths.length - 1',
+    replace: '(i) => i < widths.length - 1',
+    killedBy: TABLES,
+  },
+  {
+    promise: 'lines for people name the request',
+    file: 'lib/core/logging.ts',
+    find: "messageFormat: '[{process}] {if child}{child}: {end}{msg}{if requestId} ({requestId}){end}',",
+    replace: "messageFormat: '[{process}] {if child}{child}: {end}{msg}',",
+    killedBy: ['test/core/log.test.ts'],
+  },
+  {
+    promise: 'the address that the log tells to open can be opened',
+    file: 'lib/role/primary.ts',
+    find: "if (['0.0.0.0', '[::]'].includes(url.hostname)) url.hostname = 'localhost';",
+    replace: '',
+    killedBy: ['test/role/banner.test.ts'],
+  },
+  {
+    promise: 'the log tells where the pages are, and the mails',
+    file: 'lib/role/primary.ts',
+    find: "const ops = ['/ops', ...(mail.delivery === 'file' ? ['/ops/mail/inbox'] : [])];",
+    replace: 'const ops = mail.delivery === null ? [opsToken] : [];',
+    killedBy: ['test/role/banner.test.ts'],
+  },
+  {
+    promise: 'the landing page speaks the language of the browser',
+    file: 'lib/app/routes/home.ts',
+    find: 'const { texts, page: translated } = pages[ctx.locale];',
+    replace: 'const { texts, page: translated } = pages.en;',
+    killedBy: LANDING,
+  },
+  {
+    promise: 'the landing page leads to the tree and to the mails',
+    file: 'lib/app/routes/home.ts',
+    find: 'links: link(ops?.tree, texts.operate) + link(ops?.inbox, texts.inbox),',
+    replace: "links: link(ops?.tree, texts.operate).replace(/.*/, ''),",
+    killedBy: LANDING,
+  },
+  {
+    promise: 'pages have one Korean word for a queue, which readers know',
+    file: 'lib/ops/locales/ko.json',
+    find: '"active": "다시 보내는 작업이 지금 실행 중입니다.",',
+    replace: '"active": "다시 보내는 작업이 지금 대기열에 있습니다.",',
+    killedBy: WORDS,
+  },
+];
+
+export default mutations;

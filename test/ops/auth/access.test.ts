@@ -1,0 +1,343 @@
+import assert from 'node:assert/strict';
+import { Events } from '../../../lib/core/events';
+import { Redis } from '../../../lib/core/redis';
+import { PAUSE_SECONDS, SignInThrottle, TRIES } from '../../../lib/ops/auth/sign-in';
+import { Deadline } from '../../../lib/support/async';
+import { request } from '../../support/http';
+import { startTestRedis, type TestRedis } from '../../support/redis';
+import { until } from '../../support/until';
+import { WAIT_LIMIT_MS } from '../../support/wait-limit';
+import { BEARER, cookiesOf, OpsWeb, SIGNED, tokenIn } from '../ops-web';
+
+const PRODUCTION = { NODE_ENV: 'production', APP_URL: 'http://127.0.0.1' };
+
+describe("the operator's pages, signed in to", () => {
+  let ops: OpsWeb;
+  before(async () => {
+    ops = await OpsWeb.start({ ...PRODUCTION, ...SIGNED });
+  });
+  after(() => ops?.stop());
+
+  const tryToSignIn = async (fields: Readonly<Record<string, string>>) => {
+    const page = await ops.get('/ops/sign-in');
+    return ops.post('/ops/sign-in', { token: tokenIn(page.body), ...fields }, { Cookie: cookiesOf(page) });
+  };
+  const right = { name: SIGNED.OPS_USER, password: SIGNED.OPS_PASSWORD };
+
+  it('show strangers the sign-in page at every address, and nothing else', async () => {
+    const first = await ops.get('/ops');
+    assert.equal(first.status, 200);
+    assert.match(first.body, /type="password"/);
+    for (const path of ['/ops/mail', '/ops/nowhere', '/ops/mail/inbox', '/ops/mail/inbox/events', '/ops/events']) {
+      const answer = await ops.get(path);
+      assert.equal(answer.status, 404, path);
+      assert.match(answer.body, /type="password"/);
+      assert.match(answer.body, new RegExp(`name="next" value="${path}"`));
+      assert.equal((await ops.get(path, { Accept: 'application/json' })).status, 404, path);
+      assert.equal((await ops.post(path, {})).status, 404, path);
+    }
+    assert.equal((await ops.get('/ops/mail.json')).status, 404);
+  });
+
+  it('let in with the right password, to where one wanted to go', async () => {
+    const page = await ops.get('/ops/nowhere');
+    const fields = { ...right, token: tokenIn(page.body), next: '/ops/nowhere' };
+    const answer = await ops.post('/ops/sign-in', fields, { Cookie: cookiesOf(page) });
+    assert.equal(answer.status, 303, answer.body);
+    assert.equal(answer.headers.location, '/ops/nowhere');
+    const gone = await ops.get('/ops/nowhere', { Cookie: cookiesOf(answer) });
+    assert.equal(gone.status, 404);
+    assert.match(gone.body, /There is nothing here/);
+    assert.match(gone.body, /Sign out/);
+  });
+
+  it('lead nowhere else after the sign-in', async () => {
+    for (const next of [
+      ...[
+        'https://evil.example/',
+        '//evil.example/',
+        '/\\evil.example',
+        '/opsevil',
+        '/ops\\..\\x',
+        'javascript:alert(1)',
+      ],
+      ...['/ops//evil.example\r\nSet-Cookie: x=1', '/users', '', '/ops/sign-in', 'ops'],
+    ]) {
+      const answer = await tryToSignIn({ ...right, next });
+      assert.deepEqual([answer.status, answer.headers.location], [303, '/ops'], next);
+      assert.doesNotMatch(cookiesOf(answer), /x=1/);
+    }
+  });
+
+  it('keep the session in a cookie that no script and no other site gets, and end it everywhere', async () => {
+    const answer = await tryToSignIn(right);
+    const [cookie = ''] = (answer.headers['set-cookie'] ?? []).filter((one) => one.startsWith('catamount_ops='));
+    assert.match(cookie, /; Path=\/ops; HttpOnly; SameSite=Strict$/);
+    assert.match(cookie, /; Max-Age=43200;/);
+    const Cookie = cookiesOf(answer);
+    const page = await ops.get('/ops/mail/deliveries', { Cookie });
+    assert.equal(page.status, 200);
+    const left = await ops.post('/ops/sign-out', { token: tokenIn(page.body) }, { Cookie });
+    assert.equal(left.headers.location, '/ops/sign-in?signed=out');
+    // A copy of the cookie is of no use either.
+    assert.equal((await ops.get('/ops/mail/deliveries', { Cookie })).status, 404);
+  });
+
+  it('take no session that they did not make', async () => {
+    const Cookie = await ops.signIn(SIGNED.OPS_VIEWER_PASSWORD);
+    const [role = '', secret = '', expires = '', signature = ''] = Cookie.replace(/.*catamount_ops=/, '').split('.');
+    assert.equal(role, 'viewer');
+    for (const forged of [
+      `operator.${secret}.${expires}.${signature}`,
+      `viewer.${secret}.${Number(expires) + 1}.${signature}`,
+      `viewer.${secret}.${expires}.`,
+      `viewer.${secret}.${expires}.${signature.slice(0, -1)}`,
+      `viewer.${'A'.repeat(22)}.${expires}.${signature}`,
+      '....',
+      'operator',
+    ]) {
+      const answer = await ops.get('/ops/mail/deliveries', { Cookie: `catamount_ops=${forged}` });
+      assert.equal(answer.status, 404, forged);
+    }
+  });
+
+  it('let a viewer look, and do nothing', async () => {
+    const Cookie = await ops.signIn(SIGNED.OPS_VIEWER_PASSWORD);
+    const page = await ops.get('/ops/mail/deliveries', { Cookie });
+    assert.equal(page.status, 200);
+    const answer = await ops.post('/ops/mail/inbox/clear', { token: tokenIn(page.body) }, { Cookie });
+    assert.equal(answer.status, 403);
+    assert.match(answer.body, /Viewers only look/);
+  });
+
+  it('take a form only from their own page', async () => {
+    const page = await ops.get('/ops/sign-in');
+    const fields = { ...right, token: tokenIn(page.body) };
+    const Cookie = cookiesOf(page);
+    for (const [forged, headers] of [
+      [{ ...fields, token: '' }, { Cookie }],
+      [{ ...fields, token: tokenIn((await ops.get('/ops/sign-in')).body) }, { Cookie }],
+      [fields, {}],
+      [fields, { Cookie, Origin: 'http://evil.example' }],
+      [fields, { Cookie, Origin: ops.url.replace(/:\d+$/, ':1') }],
+      [fields, { Cookie, Origin: 'null' }],
+      [fields, { Cookie, Origin: '' }],
+    ] as const) {
+      const answer = await ops.post('/ops/sign-in', forged, headers);
+      assert.equal(answer.status, 403, JSON.stringify(headers));
+      assert.doesNotMatch(cookiesOf(answer), /catamount_ops=/);
+    }
+    const json = { 'Content-Type': 'application/json' };
+    assert.equal((await ops.post('/ops/sign-in', fields, { Cookie, ...json })).status, 415);
+    const large = await ops.post('/ops/sign-in', { ...fields, name: 'x'.repeat(200_000) }, { Cookie });
+    assert.equal(large.status, 413);
+  });
+
+  it('have headers that keep others out', async () => {
+    for (const path of ['/ops', '/ops/sign-in', '/ops/nowhere']) {
+      const { headers } = await ops.get(path);
+      assert.equal(
+        headers['content-security-policy'],
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; frame-src 'self'; " +
+          "form-action 'self'; frame-ancestors 'none'; base-uri 'none'; connect-src 'self'",
+      );
+      assert.equal(headers['cache-control'], 'no-store');
+      assert.equal(headers['x-content-type-options'], 'nosniff');
+      assert.equal(headers['x-robots-tag'], 'noindex, nofollow');
+    }
+  });
+
+  it('serve their assets, and nothing beside them', async () => {
+    const page = await ops.get('/ops/sign-in');
+    const [, url = ''] = /href="(\/ops\/assets\/ops\.css\?v=[^"]+)"/.exec(page.body) ?? [];
+    const css = await ops.get(url);
+    assert.deepEqual([css.status, css.headers['content-type']], [200, 'text/css; charset=utf-8']);
+    assert.match(String(css.headers['cache-control']), /immutable/);
+    assert.equal((await ops.get(url, { 'If-None-Match': String(css.headers.etag) })).status, 304);
+    for (const name of [
+      '..%2Fsite.js',
+      '%2e%2e%2fsite.js',
+      '..%5Csite.js',
+      'nothing.css',
+      'uPlot.d.ts',
+      '.',
+      '%2e%2e',
+      'ops.css%00',
+    ])
+      assert.notEqual((await ops.get(`/ops/assets/${name}`)).status, 200, name);
+  });
+
+  // The last: everybody here comes from one address.
+  it('make an address wait after wrong passwords, also those sent at the same time, also for the right one', async () => {
+    for (let left = TRIES - 1; left > 0; left--) {
+      const answer = await tryToSignIn({ name: 'ada', password: `wrong ${left}` });
+      assert.equal(answer.status, 401);
+      assert.match(answer.body, new RegExp(`${left} (try|tries) left, then a pause of 15 min\\.`));
+      assert.doesNotMatch(answer.body, /wrong \d/);
+    }
+    const page = await ops.get('/ops/sign-in');
+    const Cookie = cookiesOf(page);
+    for (const round of [0, 1]) {
+      const flood = Array.from({ length: 25 }, (_, n) => {
+        const password = round > 0 && n === 12 ? SIGNED.OPS_PASSWORD : `guess ${n}`;
+        // Whoever calls us directly may say of itself what it likes.
+        const from = { 'X-Forwarded-For': `10.0.${round}.${n}` };
+        return ops.post('/ops/sign-in', { name: 'ada', password, token: tokenIn(page.body) }, { Cookie, ...from });
+      });
+      const statuses = (await Promise.all(flood)).map(({ status }) => status);
+      assert.deepEqual(new Set(statuses), new Set([429]));
+    }
+    const locked = await tryToSignIn(right);
+    assert.equal(locked.status, 429);
+    const wait = Number(locked.headers['retry-after']);
+    assert.ok(wait > 0 && wait <= PAUSE_SECONDS, String(wait));
+    assert.ok(ops.signIns.some(({ locked, role }) => locked && role === null));
+  });
+});
+
+describe('a sign-in after wrong passwords, by the clock', () => {
+  let server: TestRedis;
+  let redis: Redis;
+  before(async () => {
+    server = await startTestRedis();
+    redis = new Redis(server.url, new Events());
+    await redis.start();
+    await until('Redis is connected', () => redis.client.isReady);
+  });
+  after(async () => {
+    await redis?.stop(Deadline.after(WAIT_LIMIT_MS));
+    await server?.remove();
+  });
+
+  const KEY = 'catamount:ops:tries:192.0.2.7';
+  // Tries are counted in Redis; by each process alone while it is away.
+  for (const where of ['in Redis', 'in memory']) {
+    it(`is possible again when the pause is over, which more tries make no longer (${where})`, async () => {
+      let now = Date.now();
+      const away = new Redis('redis://127.0.0.1:1', new Events());
+      const tries = new SignInThrottle(where === 'in Redis' ? redis : away, () => now);
+      /** Redis keeps the time itself: what is left of the pause is made shorter there. */
+      const pass = async (seconds: number) => {
+        now += seconds * 1000;
+        const left = (await redis.client.ttl(KEY)) - seconds;
+        if (where === 'in Redis') await redis.client.expire(KEY, left);
+      };
+      for (let left = TRIES - 1; left >= 0; left--) {
+        const counted = await tries.count('192.0.2.7');
+        assert.deepEqual([counted.allowed, counted.left], [true, left]);
+      }
+      await pass(PAUSE_SECONDS - 300);
+      for (let n = 0; n < 3; n++) {
+        const { allowed, waitSeconds } = await tries.count('192.0.2.7');
+        assert.equal(allowed, false);
+        assert.ok(waitSeconds > 0 && waitSeconds <= 300, `${waitSeconds} s`);
+      }
+      await pass(300);
+      assert.equal((await tries.count('192.0.2.7')).allowed, true);
+    });
+  }
+});
+
+describe("the operator's pages, while Redis does not answer", () => {
+  it('let in who was signed in, and count wrong passwords all the same', async () => {
+    const ops = await OpsWeb.start({ ...PRODUCTION, ...SIGNED });
+    try {
+      const Cookie = await ops.signIn(SIGNED.OPS_PASSWORD);
+      await ops.redis.stop();
+      assert.equal((await ops.get('/ops/mail/deliveries', { Cookie })).status, 200);
+      const statuses: number[] = [];
+      for (let n = 0; n <= TRIES; n++) {
+        const page = await ops.get('/ops/sign-in');
+        const fields = { name: 'ada', password: n < TRIES ? 'wrong' : SIGNED.OPS_PASSWORD, token: tokenIn(page.body) };
+        statuses.push((await ops.post('/ops/sign-in', fields, { Cookie: cookiesOf(page) })).status);
+      }
+      assert.deepEqual(statuses, [401, 401, 401, 401, 429, 429]);
+    } finally {
+      await ops.stop();
+    }
+  });
+});
+
+describe("the operator's pages, behind TLS", () => {
+  it('send their cookies over TLS only', async () => {
+    const ops = await OpsWeb.start({ ...PRODUCTION, APP_URL: 'https://shop.example', ...SIGNED });
+    try {
+      const { headers } = await ops.get('/ops/sign-in', { Host: 'shop.example' });
+      assert.match(String(headers['set-cookie']), /; HttpOnly; SameSite=Strict; Secure$/);
+    } finally {
+      await ops.stop();
+    }
+  });
+});
+
+describe("the operator's pages, in production without a password", () => {
+  it('are not there', async () => {
+    const ops = await OpsWeb.start(PRODUCTION);
+    try {
+      const elsewhere = await ops.get('/nowhere');
+      for (const path of ['/ops', '/ops/mail', '/ops/sign-in', '/ops/assets/ops.css', '/ops/mail/inbox', '/ops.json']) {
+        const answer = await ops.get(path);
+        assert.deepEqual(
+          [answer.status, answer.headers['content-type']],
+          [404, elsewhere.headers['content-type']],
+          path,
+        );
+        assert.doesNotMatch(answer.body, /ops|password/i);
+      }
+    } finally {
+      await ops.stop();
+    }
+  });
+});
+
+describe("the operator's pages, on a developer's machine", () => {
+  it('are closed to what a proxy has brought, and to forms of other sites', async () => {
+    const ops = await OpsWeb.start({ TRUST_PROXY: '1' });
+    try {
+      for (const header of [
+        'X-Forwarded-For',
+        'X-Forwarded-Host',
+        'X-Forwarded-Proto',
+        'Forwarded',
+        'X-Real-IP',
+        'Via',
+      ]) {
+        for (const path of ['/ops', '/ops/mail/deliveries', '/ops/metrics'])
+          assert.equal((await ops.get(path, { [header]: '127.0.0.1', Host: 'localhost' })).status, 403, header + path);
+      }
+      const page = await ops.get('/ops/jobs/queues');
+      const Cookie = cookiesOf(page);
+      for (const site of ['cross-site', 'same-site'])
+        assert.equal((await ops.get('/ops/mail/inbox', { 'Sec-Fetch-Site': site })).status, 200, 'links lead here');
+      const pause = (site: string) =>
+        ops.post('/ops/jobs/queues/default/pause', { token: tokenIn(page.body) }, { Cookie, 'Sec-Fetch-Site': site });
+      for (const site of ['cross-site', 'same-site']) assert.equal((await pause(site)).status, 403, site);
+      assert.equal((await pause('same-origin')).status, 303);
+    } finally {
+      await ops.stop();
+    }
+  });
+
+  it('answer to those who ask from this machine, by its name', async () => {
+    const ops = await OpsWeb.start();
+    const { port } = new URL(ops.url);
+    const open = (host: string) => request(`${ops.url}/ops/mail/deliveries`, { headers: { ...BEARER, Host: host } });
+    try {
+      for (const host of [`localhost:${port}`, `127.0.0.1:${port}`, `[::1]:${port}`, 'shop.localhost', '127.9.9.9'])
+        assert.equal((await open(host)).status, 200, host);
+      for (const host of [
+        'evil.example',
+        `evil.example:${port}`,
+        'localhost.evil.example',
+        '127.0.0.1.evil.example',
+        '10.0.0.1',
+      ]) {
+        const answer = await open(host);
+        assert.equal(answer.status, 403, host);
+        assert.match(answer.body, /Asked for under a strange name/);
+      }
+    } finally {
+      await ops.stop();
+    }
+  });
+});

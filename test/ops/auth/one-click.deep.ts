@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict';
+import { order, statsOf } from '../../cluster/primary/operator';
+import { type Browser, launchBrowser, shoot, violations, WatchedPage } from '../../support/browser';
+import { request } from '../../support/http';
+import { createDatabase, type TestDatabase } from '../../support/postgres';
+import { startTestRedis, type TestRedis } from '../../support/redis';
+import { startTree, type Tree } from '../../support/tree';
+import { until } from '../../support/until';
+
+/** As a developer starts it: with no password set, and the log in front of them. */
+describe('the way from the terminal to the pages', () => {
+  let browser: Browser;
+  let database: TestDatabase;
+  let redis: TestRedis;
+  const trees: Tree[] = [];
+  before(async () => {
+    [browser, database, redis] = await Promise.all([
+      launchBrowser(),
+      createDatabase({ migrated: true }),
+      startTestRedis(),
+    ]);
+  });
+  after(async () => {
+    await browser?.close();
+    await Promise.all(trees.map((tree) => tree.cleanup()));
+    await Promise.all([redis?.remove(), database?.drop()]);
+  });
+
+  const start = async () => {
+    const tree = await startTree({ env: { DATABASE_URL: database.url, REDIS_URL: redis.url, WEB_CONCURRENCY: '2' } });
+    trees.push(tree);
+    const { text } = await tree.waitForLine(/Open http/);
+    const link = /https?:\/\/[^\s,"]+\/ops\?token=[\w-]+/.exec(text)?.[0] ?? assert.fail(text);
+    return { tree, link };
+  };
+
+  it('is one click, which any worker understands, for as long as the tree runs', async () => {
+    const [one, other] = await Promise.all([start(), start()]);
+    const { page, troubles } = await WatchedPage.open(browser);
+    const signInPage = page.getByRole('heading', { name: 'Open with the token from the log' });
+    await page.goto(`${one.tree.baseUrl}/ops`);
+    await signInPage.waitFor();
+    await page.goto(one.link);
+    await page.locator('#p-worker-0').waitFor();
+    assert.equal(page.url(), `${one.tree.baseUrl}/ops`);
+    // Another tree at another port has a session of its own, and a token of its own.
+    await page.goto(one.link.replace(one.tree.baseUrl, other.tree.baseUrl));
+    await signInPage.waitFor();
+    await page.goto(other.link);
+    await page.locator('#p-worker-0').waitFor();
+    const cookies = await page.context().cookies(`${one.tree.baseUrl}/ops`);
+    const Cookie = cookies.map(({ name, value }) => `${name}=${value}`).join('; ');
+    const open = async (tree: Tree) =>
+      (await request(`${tree.baseUrl}/ops/jobs/queues`, { headers: { Cookie } })).status;
+    const pids = async () => (await statsOf(one.tree)).worker_status.map(({ pid }) => pid);
+    const before = await pids();
+    for (let n = 0; n < 10; n++) assert.equal(await open(one.tree), 200);
+    assert.equal(await open(other.tree), 200);
+    await order(one.tree, 'phased-restart');
+    await until('the workers are others', async () => (await pids()).every((pid) => !before.includes(pid)));
+    for (let n = 0; n < 10; n++) assert.equal(await open(one.tree), 200);
+    assert.deepEqual(troubles, []);
+  });
+
+  it('is told by the page to who has come another way', async () => {
+    const { tree, link } = await start();
+    const token = new URL(link).searchParams.get('token') ?? '';
+    for (const locale of ['en', 'ko']) {
+      const { page, troubles } = await WatchedPage.open(browser);
+      await page.goto(`${tree.baseUrl}/ops/mail/inbox?locale=${locale}`);
+      await shoot(page, `sign-in-by-token.${locale}`);
+      assert.deepEqual(await violations(page), []);
+      await page.getByRole('textbox').fill('from an earlier start');
+      await page.getByRole('button').click();
+      await page.getByRole('alert').waitFor();
+      await shoot(page, `sign-in-by-token-wrong.${locale}`);
+      assert.deepEqual(await violations(page), []);
+      await page.getByRole('textbox').fill(token);
+      await page.getByRole('button').click();
+      await page.waitForURL(/\/ops\/mail\/inbox\?locale=/);
+      assert.deepEqual(troubles, []);
+      await page.context().close();
+    }
+  });
+});

@@ -1,0 +1,276 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import type { Translate } from '../../../lib/core/i18n';
+import { NONE_SLOW } from '../../../lib/core/request-counts';
+import { chartsOf, roundUp } from '../../../lib/ops/charts/charts';
+import { drawingOf } from '../../../lib/ops/charts/charts-view';
+import { Words } from '../../../lib/ops/ui/format';
+import { pageTexts, TEXTS } from '../../../lib/ops/ui/texts';
+import { BOUNDS_MS, Histogram, percentile } from '../../../lib/support/histogram';
+import type { FigureStep } from '../../../lib/tree/time-series';
+import { RequestTally } from '../../../lib/web/request-metrics';
+
+const NOW = Date.UTC(2026, 2, 12, 14, 0, 30);
+const REQUEST = {
+  method: 'GET',
+  path: '/',
+  status: 200,
+  queuedMs: 0,
+  beside: false,
+  refused: null,
+  requestId: 'r',
+  remoteAddress: '127.0.0.1',
+};
+
+/** One request that took so long, by bucket. */
+function counted(durationMs: number): readonly number[] {
+  const tally = new RequestTally();
+  tally.add({ ...REQUEST, durationMs });
+  return tally.read().duration.counts;
+}
+
+/** Sixty minutes, of which only some are known. */
+function minutes(known: Readonly<Record<number, Partial<NonNullable<FigureStep['figures']>>>>): FigureStep[] {
+  return Array.from({ length: 60 }, (_, i) => {
+    const at = new Date(Date.UTC(2026, 2, 12, 13, 1 + i));
+    const sums = { requests: 0, serverErrors: 0, shed: 0, processed: 0, failed: 0 };
+    const figures = known[i] && {
+      sums,
+      duration: [],
+      queued: [],
+      slowest: NONE_SLOW,
+      memory: {},
+      latencies: {},
+      ...known[i],
+    };
+    return { at, figures };
+  });
+}
+
+describe('plots', () => {
+  let words: Words;
+  before(() => {
+    const translate = pageTexts(TEXTS).in('en');
+    // Numbers and their units do not part.
+    const t: Translate = (key, values) => translate(key, values).replaceAll('\u00a0', ' ');
+    words = new Words(t, new Date(NOW), false);
+  });
+  const plots = (steps: readonly FigureStep[], limitMb: number | null = 512, now = new Date(NOW)) => {
+    const source = {
+      steps,
+      memory: { steps, limitMb },
+      range: '1h',
+      latencyWarningMs: 60_000,
+      now,
+    } as const;
+    return new Map(chartsOf(source, words).map((plot) => [plot.key, plot]));
+  };
+  const sums = { requests: 600, serverErrors: 9, shed: 6, processed: 30, failed: 3 };
+
+  it('tell rates of what is written of a minute that has just begun: not all of its seconds are', () => {
+    const drawn = plots(minutes({ 57: { sums }, 59: { sums } }));
+    const requests = drawn.get('requests');
+    assert.deepEqual(
+      requests?.series[0]?.values.slice(-4),
+      [null, 10, null, 30],
+      'of 60 s, unknown, of the 20 s of 30',
+    );
+    const ticks = requests?.ticks.map(({ value, text }) => [value, text]);
+    assert.deepEqual([requests?.series[0]?.latest, requests?.max], ['30/s', 40]);
+    assert.deepEqual(ticks, [
+      [0, '0'],
+      [20, '20'],
+      [40, '40'],
+    ]);
+    const errors = drawn.get('errors')?.series.map(({ label, values, latest }) => [label, values[57], latest]);
+    assert.deepEqual(errors, [
+      ['5xx', 3, '9/min'],
+      ['503', 6, '18/min'],
+    ]);
+    assert.deepEqual(
+      drawn.get('jobs')?.series.map(({ values }) => values[57]),
+      [30, 3],
+    );
+  });
+
+  it('have a gap, not nought, at a minute of which nothing is written yet', () => {
+    const begun = plots(minutes({ 57: { sums }, 59: { sums } }), 512, new Date(Date.UTC(2026, 2, 12, 14, 0, 12)));
+    assert.deepEqual(begun.get('requests')?.series[0]?.values.slice(-3), [10, null, null]);
+  });
+
+  it('tell rates by the minute where there is less than one a second', () => {
+    const one = { ...sums, requests: 1 };
+    const requests = plots(minutes({ 57: { sums: one } })).get('requests');
+    assert.deepEqual(
+      [requests?.series[0]?.values[57], requests?.series[0]?.latest, requests?.unit],
+      [1, '1/min', '/min'],
+    );
+    assert.equal(plots(minutes({ 57: { sums } })).get('requests')?.unit, '/s');
+  });
+
+  it('have one unit beside the axis and in the key', () => {
+    const duration = BOUNDS_MS.map((bound) => (bound === 2500 ? 4 : 0));
+    const drawn = plots(minutes({ 57: { duration, queued: duration, latencies: { mailer: 1500 } } }));
+    assert.deepEqual(
+      (['response', 'queueTime', 'latency'] as const).map((key) => [
+        drawn.get(key)?.unit,
+        drawn.get(key)?.series[0]?.latest,
+      ]),
+      [
+        ['ms', '1560 ms'],
+        ['ms', '1560 ms'],
+        ['s', '1.5 s'],
+      ],
+    );
+  });
+
+  it('tell percentiles to within their bucket', () => {
+    const buckets = fc.array(fc.nat({ max: 50 }), { minLength: BOUNDS_MS.length + 1, maxLength: BOUNDS_MS.length + 1 });
+    fc.assert(
+      fc.property(buckets, fc.double({ min: 0.01, max: 1, noNaN: true }), (counts, share) => {
+        const total = counts.reduce((sum, count) => sum + count, 0);
+        const found = percentile(counts, share);
+        if (total === 0) return found === null;
+        let [rank, bucket] = [Math.max(1, Math.ceil(share * total)), 0];
+        while (rank > (counts[bucket] ?? 0)) rank -= counts[bucket++] ?? 0;
+        const [from, to] = [BOUNDS_MS[bucket - 1] ?? 0, BOUNDS_MS[bucket] ?? 60_000];
+        return found !== null && found >= from && found <= to;
+      }),
+    );
+  });
+
+  it('show no percentile above the slowest request', () => {
+    const slowest = { durationMs: 1300, queuedMs: 40 };
+    const drawn = plots(minutes({ 57: { duration: counted(1300), queued: counted(40), slowest } }));
+    assert.deepEqual(
+      (['response', 'queueTime'] as const).map((key) => drawn.get(key)?.series.map(({ values }) => values[57])),
+      [
+        [1300, 1300],
+        [40, 40],
+      ],
+    );
+  });
+
+  it('show the queues that waited longest, and where they are late', () => {
+    const latencies = { default: 1200, mailer: 252_000, imports: 0, reports: 5 };
+    const latency = plots(minutes({ 58: { latencies } })).get('latency');
+    assert.deepEqual(
+      latency?.series.map(({ label, latest }) => [label, latest]),
+      [
+        ['mailer', '252 s'],
+        ['default', '1.2 s'],
+        ['reports', '0.005 s'],
+      ],
+    );
+    assert.deepEqual([latency?.late, latency?.limit, latency?.max], [true, 60, 400]);
+  });
+
+  it('stack the memory of processes, those that are gone without a key', () => {
+    const drawn = plots(
+      minutes({
+        10: { memory: { jobs: 60, 'worker 10': 50, 'worker 2': 40, primary: 30 } },
+        59: { memory: { primary: 30, 'worker 2': 70, jobs: 60 } },
+      }),
+    ).get('memory');
+    assert.deepEqual(
+      drawn?.series.map(({ label, latest }) => [label, latest]),
+      [
+        ['Primary', '30 MB'],
+        ['Worker 2', '70 MB'],
+        ['Worker 10', null],
+        ['Jobs', '60 MB'],
+      ],
+    );
+    assert.deepEqual([drawn?.total, drawn?.max, drawn?.limit, drawn?.late], ['160 MB', 512, 435.2, false]);
+    assert.equal(plots(minutes({ 1: { memory: { primary: 700 } } })).get('memory')?.late, true);
+  });
+
+  it('draw workers in shades of their own, and name each layer that has room for its name', () => {
+    const sizes = Array.from({ length: 6 }, (_, slot) => [`worker ${slot}`, slot === 3 ? 20 : 80]);
+    const drawn = plots(minutes({ 58: { memory: { primary: 30, ...Object.fromEntries(sizes), jobs: 70 } } }));
+    const memory = drawn.get('memory') ?? assert.fail();
+    const looks = memory.series.map(({ look }) => look);
+    assert.deepEqual(looks, ['p', 'w0', 'w1', 'w2', 'w3', 'w0', 'w1', 'j']);
+    const { labels } = drawingOf(memory);
+    assert.deepEqual(
+      labels.map(({ text, x, y }) => [text, x, y]),
+      [
+        ['Worker 0', 98.31, 88.33],
+        ['Worker 1', 98.31, 75],
+        ['Worker 2', 98.31, 61.67],
+        ['Worker 4', 98.31, 45],
+        ['Worker 5', 98.31, 31.67],
+      ],
+    );
+  });
+
+  it('are drawn with gaps where nothing is known, and a lone figure is seen', () => {
+    const requests = plots(minutes({ 0: { sums }, 30: { sums }, 31: { sums } })).get('requests') ?? assert.fail();
+    const [area, line] = drawingOf(requests).paths;
+    assert.equal(line?.d, 'M0 0h.5M50.85 0L52.54 0');
+    assert.equal(area?.d, 'M0 100L0 0L0 100ZM50.85 100L50.85 0L52.54 0L52.54 100Z');
+  });
+
+  it('of nothing are drawn as nothing', () => {
+    for (const plot of plots(minutes({})).values()) {
+      assert.ok(
+        drawingOf(plot).paths.every(({ d }) => d === ''),
+        plot.key,
+      );
+      assert.ok(plot.max > 0);
+    }
+  });
+
+  it('have round scales', () => {
+    const given = [0, 0.3, 1, 1.1, 3, 7, 39, 61, 99, 101, 4711];
+    assert.deepEqual(given.map(roundUp), [1, 0.4, 1, 2, 4, 8, 40, 80, 100, 200, 6000]);
+  });
+});
+
+describe('percentiles of counted lengths of time', () => {
+  it('lie in the bucket that holds the rank', () => {
+    const bucket = fc.integer({ min: 0, max: BOUNDS_MS.length - 1 });
+    fc.assert(
+      fc.property(
+        fc.array(bucket, { minLength: 1, maxLength: 200 }),
+        fc.double({ min: 0.01, max: 1, noNaN: true }),
+        (buckets, share) => {
+          const counts = Array.from(
+            { length: BOUNDS_MS.length + 1 },
+            (_, i) => buckets.filter((one) => one === i).length,
+          );
+          const sorted = buckets.toSorted((a, b) => a - b);
+          const rank = Math.ceil(share * sorted.length - 1e-9);
+          const holds = sorted[Math.max(0, rank - 1)] ?? 0;
+          const ms = percentile(counts, share) ?? Number.NaN;
+          assert.ok(ms >= (BOUNDS_MS[holds - 1] ?? 0) && ms <= (BOUNDS_MS[holds] ?? 0), `${ms} in bucket ${holds}`);
+        },
+      ),
+    );
+  });
+
+  it('are never above the slowest, whatever the bound of its bucket: as of jobs, so of requests', () => {
+    const lengths = fc.array(fc.double({ min: 0, max: 40_000, noNaN: true }), { minLength: 1, maxLength: 200 });
+    fc.assert(
+      fc.property(lengths, fc.double({ min: 0.01, max: 1, noNaN: true }), (times, share) => {
+        const [tally, histogram] = [new RequestTally(), new Histogram()];
+        for (const durationMs of times) {
+          tally.add({ ...REQUEST, durationMs });
+          histogram.add(durationMs);
+        }
+        const { durationMs: slowest } = tally.takeSlowest();
+        const found = [percentile(tally.read().duration.counts, share, slowest), histogram.percentile(share)];
+        // The tally tells to a thousandth of a millisecond.
+        for (const ms of found) assert.ok(ms !== null && ms <= Math.max(...times) + 0.001, `${ms} of ${times}`);
+      }),
+    );
+    assert.equal(percentile(counted(1300), 0.99, 1300), 1300, 'not 1750, in the middle of its bucket');
+    assert.equal(percentile(counted(1300), 0.99), 1750, 'where nobody has told');
+  });
+
+  it('are beyond the last bound when they lie there, and null of nothing', () => {
+    assert.ok((percentile([...BOUNDS_MS.map(() => 0), 4], 0.5) ?? 0) > 30_000);
+    assert.equal(percentile([...BOUNDS_MS.map(() => 0), 0], 0.99), null);
+    assert.equal(percentile([], 0.99), null);
+  });
+});
