@@ -99,9 +99,9 @@ function isPicture({
   events,
 }: TreeStatus): boolean {
   // A worker that has just been forked has reported no status yet; its tree is listed all the same.
-  const told = stats.worker_status.map(({ last_status }) => last_status).filter((status) => !isEmpty(status));
-  const lists = [slots, events, stats.worker_status, ...told.map((status) => status.in_flight)];
-  const parts = [rates, vitals, processor, stats.memory, stats.totals, stats.job_processor, stats.versions];
+  const told = stats.workerStatus.map(({ lastStatus }) => lastStatus).filter((status) => !isEmpty(status));
+  const lists = [slots, events, stats.workerStatus, ...told.map((status) => status.inFlight)];
+  const parts = [rates, vitals, processor, stats.memory, stats.totals, stats.jobProcessor, stats.versions];
   return (
     [id, name, place, at].every(isText) && isTexts(limits.queues) && lists.every(isObjects) && parts.every(isObject)
   );

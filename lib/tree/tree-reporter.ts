@@ -80,7 +80,7 @@ export class TreeReporter {
     const farewell = async () => {
       await Promise.all([this.chore.stop(), this.outages?.stop()]);
       if (!redis.client.isReady) return;
-      const picture = await tree.look();
+      const picture = await tree.status();
       await this.writeFigures(picture);
       if (picture.stopping) await leaveTrees(redis.client, picture.id);
     };
@@ -93,7 +93,7 @@ export class TreeReporter {
     const { redis, tree } = this.options;
     if (!redis.client.isReady) return;
     const due = performance.now() - this.toldAt >= this.pulseMs * (this.watched ? WATCHED : UNWATCHED);
-    if (due || !this.picture) this.picture = await tree.look();
+    if (due || !this.picture) this.picture = await tree.status();
     const { picture } = this;
     const { looked, orders } = await sendTreePulse(redis.client, picture.id, due ? JSON.stringify(picture) : '');
     if (due) this.toldAt = performance.now();

@@ -73,7 +73,7 @@ export function summary(view: View, now: number, most: number): Line[] {
   if (!picture)
     return [line(`catamount top  ${clock}`, 'strong'), line(silence ?? 'Asking the tree …', silence ? 'bad' : 'faint')];
   const { app, name, stats } = picture;
-  const up = formatSpan(now - Date.parse(stats.started_at));
+  const up = formatSpan(now - Date.parse(stats.startedAt));
   const title = `${app} on ${name}, pid ${stats.pid}, up ${up}, phase ${stats.phase}  ${clock}`;
   const state =
     silence === undefined
@@ -95,7 +95,7 @@ function requestsLine({ rates }: View, { rates: told }: TreeStatus): Line {
 }
 
 function memoryLine({ stats, limits }: TreeStatus): Line {
-  const { pss_mb: used, limit_mb: limit } = stats.memory;
+  const { pssMb: used, limitMb: limit } = stats.memory;
   if (limit === null) return line(`Memory    ${megabytes(used)}, no limit`);
   const share = used === null ? UNKNOWN : percent(used / limit);
   const high = used !== null && limits.recycleAboveMb !== null && used > limits.recycleAboveMb;

@@ -25,8 +25,8 @@ interface Row {
 
 /** The workers that can be selected, in order: one for each slot, the newest. */
 export function chosenFrom({ stats }: TreeStatus): readonly WorkerStats[] {
-  return stats.worker_status.filter(
-    (worker, i) => stats.worker_status.findIndex(({ index }) => index === worker.index) === i,
+  return stats.workerStatus.filter(
+    (worker, i) => stats.workerStatus.findIndex(({ index }) => index === worker.index) === i,
   );
 }
 
@@ -35,9 +35,9 @@ export function processes(view: View, columns: number, most: number, now: number
   const { picture } = view;
   if (!picture) return [];
   const chosen = chosenFrom(picture)[view.selected];
-  const workers = picture.stats.worker_status.map((worker) => workerRow(view, worker, picture, worker === chosen, now));
+  const workers = picture.stats.workerStatus.map((worker) => workerRow(view, worker, picture, worker === chosen, now));
   const others = [...processorRows(view, picture, now), primaryRow(view, picture)];
-  const at = chosen ? picture.stats.worker_status.indexOf(chosen) : 0;
+  const at = chosen ? picture.stats.workerStatus.indexOf(chosen) : 0;
   const { shown, hidden } = around(workers, at, most - others.length - 1);
   const rows = [...shown, ...others];
   const [heading = '', ...texts] = table([PROCESS_HEADING, ...rows.map((row) => row.cells)], columns);
@@ -55,8 +55,8 @@ function around(rows: readonly Row[], index: number, room: number): { shown: rea
 }
 
 function workerRow(view: View, worker: WorkerStats, picture: TreeStatus, chosen: boolean, now: number): Row {
-  const { index, pid, last_status, pss_mb, restarts } = worker;
-  const status = reported(last_status);
+  const { index, pid, lastStatus, pssMb, restarts } = worker;
+  const status = reported(lastStatus);
   const rates = view.rates.byPid.get(pid);
   const state = workerState(
     worker,
@@ -67,12 +67,12 @@ function workerRow(view: View, worker: WorkerStats, picture: TreeStatus, chosen:
     `${chosen ? '›' : ' '} web ${index}`,
     String(pid),
     state,
-    status ? `${status.busy_threads}/${status.max_threads}` : UNKNOWN,
+    status ? `${status.busyThreads}/${status.maxThreads}` : UNKNOWN,
     count(status?.backlog),
     rate(rates?.requestsPerS),
     time(status?.lagP99Ms),
     percent(rates?.cpu),
-    megabytes(pss_mb ?? status?.rssMb),
+    megabytes(pssMb ?? status?.rssMb),
     restartsText(restarts),
   ];
   const trouble = worker.state !== 'ready' || (status?.backlog ?? 0) > 0;
@@ -97,7 +97,7 @@ function workerState({ state, pid }: WorkerStats, slot: SlotStatus | undefined, 
 
 function processorRows(view: View, picture: TreeStatus, now: number): Row[] {
   const { stats, limits } = picture;
-  if (stats.job_processor.state === 'off' && limits.jobConcurrency === 0) return [];
+  if (stats.jobProcessor.state === 'off' && limits.jobConcurrency === 0) return [];
   return processorsOf(stats).map((jobs) => processorRow(view, jobs, picture, now));
 }
 
@@ -107,18 +107,18 @@ function processorRow(
   { stats, limits, processor }: TreeStatus,
   now: number,
 ): Row {
-  const nextTry = jobs === stats.job_processor ? processor.nextTry?.at : undefined;
-  const status = reported(jobs.last_status);
+  const nextTry = jobs === stats.jobProcessor ? processor.nextTry?.at : undefined;
+  const status = reported(jobs.lastStatus);
   const cells = [
     '  jobs',
     jobs.pid === null ? UNKNOWN : String(jobs.pid),
     processorState(jobs, nextTry, now),
-    status ? `${status.in_flight.length}/${limits.jobConcurrency}` : UNKNOWN,
+    status ? `${status.inFlight.length}/${limits.jobConcurrency}` : UNKNOWN,
     '',
     '',
     time(status?.lagP99Ms),
     percent(rates.byPid.get(jobs.pid ?? 0)?.cpu),
-    megabytes(jobs.pss_mb ?? status?.rssMb),
+    megabytes(jobs.pssMb ?? status?.rssMb),
     String(jobs.restarts),
   ];
   return { cells, tone: jobs.state === 'ready' ? 'plain' : jobs.state === 'circuit open' ? 'bad' : 'warn' };
@@ -141,7 +141,7 @@ function primaryRow({ rates }: View, { stats, vitals, stopping }: TreeStatus): R
     '  primary',
     String(stats.pid),
     stopping ? 'stopping' : 'ready',
-    single ? `${single.busy_threads}/${single.max_threads}` : '',
+    single ? `${single.busyThreads}/${single.maxThreads}` : '',
     single ? count(single.backlog) : '',
     single ? rate(own?.requestsPerS) : '',
     time(vitals.lagP99Ms),
@@ -201,12 +201,12 @@ export function inFlight({ picture, selected }: View, most: number): Line[] {
   if (!picture) return [];
   const { single } = picture.stats;
   const chosen = chosenFrom(picture)[selected];
-  const web = chosen ? reported(chosen.last_status) : single;
+  const web = chosen ? reported(chosen.lastStatus) : single;
   const lines = [
-    ...works(chosen ? `web ${chosen.index}` : 'primary', web?.in_flight ?? []),
+    ...works(chosen ? `web ${chosen.index}` : 'primary', web?.inFlight ?? []),
     ...works(
       'jobs',
-      processorsOf(picture.stats).flatMap(({ last_status }) => reported(last_status)?.in_flight ?? []),
+      processorsOf(picture.stats).flatMap(({ lastStatus }) => reported(lastStatus)?.inFlight ?? []),
     ),
   ];
   return lines.length === 0 ? [] : [line('  in flight', 'faint'), ...lines.slice(0, most - 1)];

@@ -1,5 +1,5 @@
 import { ask } from '../../cluster/control/client';
-import { COMMANDS } from '../../cluster/control/commands';
+import { COMMANDS, treeOf } from '../../cluster/control/commands';
 import { RunningTree, type TreeFlags } from '../../cluster/control/running-tree';
 import type { TreeStatus } from '../../cluster/status';
 import { toError } from '../../support/async';
@@ -53,7 +53,7 @@ export class Session {
    */
   async lookAtTree(): Promise<void> {
     try {
-      const picture = (await ask(this.tree.address, command('look'), 0, this.answerMs)) as unknown as TreeStatus;
+      const picture = treeOf(await ask(this.tree.address, command('status'), 0, this.answerMs));
       this.picture = picture;
       this.rates = this.meter.add(picture);
       this.silence = undefined;
@@ -146,7 +146,7 @@ export class Session {
   }
 
   private jobsArePaused(): boolean {
-    const state = this.picture?.stats.job_processor.state;
+    const state = this.picture?.stats.jobProcessor.state;
     return state === 'quiet' || state === 'stopped';
   }
 

@@ -55,16 +55,16 @@ interface Connections {
 export class StoreReader {
   private connecting: Promise<Connections> | undefined;
 
-  /** @param cwd the tree's folder. @param look returns the latest status of the tree. */
+  /** @param cwd the tree's folder. @param status returns the latest status of the tree. */
   constructor(
     private readonly cwd: string,
-    private readonly look: () => Promise<TreeStatus>,
+    private readonly status: () => Promise<TreeStatus>,
   ) {}
 
   /** Reads everything once. It never rejects: failures are in `trouble`. */
   async read(): Promise<Stores> {
     try {
-      this.connecting ??= connect(this.cwd, this.look);
+      this.connecting ??= connect(this.cwd, this.status);
       return await readAll(await this.connecting);
     } catch (thrown) {
       this.connecting = undefined;
@@ -80,7 +80,7 @@ export class StoreReader {
   }
 }
 
-async function connect(cwd: string, look: () => Promise<TreeStatus>): Promise<Connections> {
+async function connect(cwd: string, status: () => Promise<TreeStatus>): Promise<Connections> {
   const config = readSettings({ env: environment(), cwd });
   const urls = await resolvedUrls(config);
   const events = new Events();
@@ -91,7 +91,7 @@ async function connect(cwd: string, look: () => Promise<TreeStatus>): Promise<Co
   await redis.start();
   // The client goes on connecting by itself when this is not enough.
   await Deadline.after(READY_MS).wait(ready);
-  const statusCollector = new StatusCollector({ tree: { look }, redis, knex: database.knex, events, config });
+  const statusCollector = new StatusCollector({ tree: { status }, redis, knex: database.knex, events, config });
   return { redis, database, events, statusCollector, queues: config.jobs.queues.map((queue) => queue.name) };
 }
 

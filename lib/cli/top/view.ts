@@ -150,12 +150,12 @@ function countersByPid({ stats, vitals }: TreeStatus): Map<number, Counters> {
   const counters = new Map<number, Counters>();
   const { single } = stats;
   counters.set(stats.pid, single ? ofWeb(single) : { cpuSeconds: vitals.cpuSeconds, requests: undefined });
-  for (const { pid, last_status } of stats.worker_status) {
-    const status = reported(last_status);
+  for (const { pid, lastStatus } of stats.workerStatus) {
+    const status = reported(lastStatus);
     if (status) counters.set(pid, ofWeb(status));
   }
-  for (const { pid, last_status } of processorsOf(stats)) {
-    const status = reported(last_status);
+  for (const { pid, lastStatus } of processorsOf(stats)) {
+    const status = reported(lastStatus);
     if (pid !== null && status) counters.set(pid, { cpuSeconds: status.cpuSeconds, requests: undefined });
   }
   return counters;
