@@ -21,7 +21,7 @@ interface Writes {
   readonly writeQueueSize: number;
 }
 
-/** A connection without any bytes is younger than this while its first request is still on its way, ms. */
+/** The first request of a connection without any bytes may still be on its way for this long, ms. */
 const FRESH_MS = 1000;
 
 /** The connections of a server on which no byte of a (next) request has been read. */

@@ -126,7 +126,7 @@ export class Executor {
 
   /**
    * Aborts all runs since the process stops: an error that a handler throws from now on is no failure of the job.
-   * @param counted true: any of them may have brought the process down, so their deliveries stay counted.
+   * @param counted true: each of them may have brought the process down, so their deliveries stay counted.
    */
   abort(reason: Error, counted = false): void {
     this.returnsCount ||= counted;
