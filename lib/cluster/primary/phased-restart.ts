@@ -11,7 +11,7 @@ export const MOST_TRIES = 3;
  * given up and the old workers serve on.
  */
 export class PhasedRestart {
-  last: TreeStats['last_phase'] = null;
+  last: TreeStats['lastPhase'] = null;
   private running = false;
 
   /** @param orderFor decides for each slot, by the memory that is left. */
@@ -42,7 +42,7 @@ export class PhasedRestart {
       const reason = error instanceof Error ? error.message : String(error);
       this.last = { phase, completed: false, reason };
       this.workers.phase = before;
-      this.events.emit('phase.abandoned', { phase, reason });
+      this.events.emit('phase.aborted', { phase, reason });
       throw error;
     } finally {
       this.running = false;

@@ -77,7 +77,7 @@ export async function read({ config, redis: { client }, knex, tree, statusCollec
     return { outbox, answers, scheduled, dead };
   };
   const [picture, queues, retry, history, processors, pong, postgres] = await Promise.all([
-    known(tree.look()),
+    known(tree.status()),
     known(names.then((queueList) => readQueues(client, queueList))),
     known(sizeOf('retry')),
     known(new History(client).counters()),

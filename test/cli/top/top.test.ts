@@ -25,7 +25,7 @@ describe('catamount top', () => {
     ended = top({ state: recorder.stateFile }, emulator.stage(env));
     await emulator.shows(/q quit/);
   };
-  const orders = () => recorder.calls.filter((call) => call !== 'look');
+  const orders = () => recorder.calls.filter((call) => call !== 'status');
   const calls = () => orders().slice(callsBefore);
   const called = (call: string) => until(`${call} was called`, () => calls().at(-1) === call);
   const quit = async () => {
@@ -48,7 +48,7 @@ describe('catamount top', () => {
     await emulator.shows(/^shop on web\.1, pid \d+, up 1 h 2 min, phase 3/m);
     await emulator.shows(/^› web 0 +4211 +ready +2\/5 +7 .* 60 MB +4 \(1 crash\)$/m);
     await emulator.shows(/^ {2}web 1 +4212 +booting/m);
-    await emulator.shows(/worker 0 was ended by SIGKILL/);
+    await emulator.shows(/worker 0 \(pid \d+\) was killed by SIGKILL/);
     await emulator.shows(/WelcomeEmailJob on mailer/);
     const looks = recorder.calls.length;
     await until('it asks again and again', () => recorder.calls.length >= looks + 2);

@@ -130,16 +130,16 @@ describe('the overview', () => {
     const nextTry = { at: ago(-5), attempt: 2 };
     const picture = pictureOf({
       id: 'private',
-      workers: [workerOf(0, { last_status: statusOf({ in_flight: inFlight, busy_threads: 1 }) })],
+      workers: [workerOf(0, { lastStatus: statusOf({ inFlight: inFlight, busyThreads: 1 }) })],
       slots: [slotOf(0), slotOf(1, { death, nextTry })],
-      stats: { last_phase: { phase: 1, completed: false, reason: 'Error: ann@example.com' } },
+      stats: { lastPhase: { phase: 1, completed: false, reason: 'Error: ann@example.com' } },
       events: [
         {
           at: ago(9),
           name: 'operator.command',
           about: { command: 'recycle 0', via: "the operator's pages, 203.0.113.9" },
         },
-        { at: ago(9), name: 'phase.abandoned', about: { phase: 1, reason: 'Error: ann@example.com' } },
+        { at: ago(9), name: 'phase.aborted', about: { phase: 1, reason: 'Error: ann@example.com' } },
       ],
     });
     await publish(picture);
@@ -224,7 +224,7 @@ describe('the overview', () => {
   });
 
   it('shows a tree one of whose workers has only just been forked, and has told nothing of itself', async () => {
-    const silent = { state: 'booting', booted: false, last_checkin: null, last_status: {}, pss_mb: null } as const;
+    const silent = { state: 'booting', booted: false, lastCheckin: null, lastStatus: {}, pssMb: null } as const;
     await publish(pictureOf({ id: 'replaced' }));
     const picture = pictureOf({ id: 'replaced', name: 'web.3', workers: [workerOf(0, silent), workerOf(1)] });
     await redis.client.set(pictureKey('replaced'), JSON.stringify(picture));
