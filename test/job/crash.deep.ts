@@ -109,7 +109,7 @@ describe('a processor that is killed', () => {
     );
   });
 
-  it('three times by one job has that job buried, while its neighbours run', async () => {
+  it('three times by one job has that job die, while its neighbours run', async () => {
     await transaction(() => PoisonJob.performLater());
     for (const identity of ['first', 'second', 'third']) {
       await once(startDoomed(identity).child, 'exit');

@@ -144,7 +144,7 @@ const mutations: readonly Mutation[] = [
     killedBy: TAKE_OVER_TEST,
   },
   {
-    promise: 'a job that killed three processes is buried: a rescued delivery stays counted',
+    promise: 'a job that killed three processes is dead: a rescued delivery stays counted',
     file: TAKE_OVER,
     find: `call('lrem', p..'active', 1, id); call('srem', p..'stalling', id)`,
     replace: `call('lrem', p..'active', 1, id); call('hdel', p..'deliveries', id)`,

@@ -12,8 +12,10 @@ const BATCH = 1000;
 const GATHER_MS = 25;
 const SWEEP_MS = 10_000;
 const ANSWER_MS = 5000;
+/** Deaths that are remembered until they can be handed over. */
+const MAX_DIED = 10_000;
 const PRUNE_INTERVAL_MS = 3_600_000;
-/** So many deaths are reason enough to look whether there is room for them. */
+/** A thousand deaths are reason enough to look whether there is room for them. */
 const PRUNE_AFTER = 1000;
 
 export interface SettlerOptions {
@@ -65,7 +67,8 @@ export class Completer {
 
   /** A job has died: Redis has it in `dead`. */
   addDead(queue: string, id: string): void {
-    this.died.push({ queue, id });
+    // What is more than that is swept up: Postgres has been away for long.
+    if (this.died.length < MAX_DIED) this.died.push({ queue, id });
     this.gather();
   }
 

@@ -19,7 +19,7 @@ export interface Death {
   readonly diedAt?: number | undefined;
 }
 
-/** Within what Postgres can hold: whoever can write to Redis can write any score. */
+/** Postgres holds no later time, while whoever can write to Redis can write any score. */
 const EARLIEST_MS = 0;
 const LATEST_MS = Date.UTC(9999, 11);
 /** Characters of each of the two texts that are searched. */
@@ -31,7 +31,7 @@ const MAX_TAGS = 1000;
 /** A row of `job_dead`. */
 interface DeadRow {
   readonly class: string;
-  /** As in `job_outbox`; the whole record where that cannot be read; null where there is none. */
+  /** The same as in `job_outbox`; the whole record where that cannot be read; null where there is none. */
   readonly payload: string | null;
   /** The other part of the record; null where it cannot be read. */
   readonly options: string | null;
@@ -39,9 +39,9 @@ interface DeadRow {
   readonly error: string;
   readonly attempts: number;
   readonly tags: readonly string[];
-  /** What its errors and the reason say, in small letters. */
+  /** The messages of its errors and the reason, in small letters. */
   readonly messages: string;
-  /** What else one may look for, in small letters. */
+  /** Everything else that one may look for, in small letters. */
   readonly search: string;
 }
 
@@ -93,7 +93,7 @@ function lower(texts: readonly string[]): string {
   return texts.join('\n').toLowerCase().slice(0, SEARCHED);
 }
 
-/** Those that there is room for. */
+/** Keeps the tags that there is room for. */
 function indexed(tags: readonly string[]): readonly string[] {
   let bytes = 0;
   return tags.filter((tag) => {
@@ -252,10 +252,10 @@ async function handOverBatch({ knex, redis }: HandOverStores, queue: string, arg
   return { died, found: deaths.length };
 }
 
-/** As Sidekiq's: the oldest dead jobs make room, and none stays longer than this. */
+/** The oldest dead jobs make room, and none stays longer than this, as with Sidekiq. */
 export const DEAD_LIMIT = 10_000;
 const DEAD_DAYS = 180;
-/** How long a death is remembered after what Redis had of it was taken away: a copy of its data may be so old. */
+/** A death is remembered for so long, since Redis may come back with a copy of its data that is as old. */
 const REMEMBERED = '1 hour';
 
 /** Dead jobs that are gone for good, since their queue has more than 10,000 or since they had been dead for 180 days. */

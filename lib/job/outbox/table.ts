@@ -96,7 +96,7 @@ export async function overdueByQueue(knex: Knex, queues: readonly string[]): Pro
   return new Map(rows.map(({ queue, size }) => [queue, size]));
 }
 
-/** By queue how many jobs are dead. @param since only those that died then or later, ms since 1970. */
+/** Counts dead jobs by queue. @param since only those that died then or later, ms since 1970. */
 export async function deadByQueue(knex: Knex, since = 0): Promise<ReadonlyMap<string, number>> {
   const { rows } = await knex.raw<{ rows: { readonly queue: string; readonly size: number }[] }>(
     `select queue, count(*)::int as size from job_dead
@@ -136,7 +136,7 @@ export async function deleteOverdueRow(knex: Knex, queue: string, id: string): P
 interface ClaimedRow extends OutboxRow {
   /** Since when it is due, ms since 1970. */
   readonly dueAt: number;
-  /** Of a job that was dead and has been retried: the other part of its record, and when it died, ms since 1970. */
+  /** The other part of the record of a job that was dead and has been retried, and its time of death, ms since 1970. */
   readonly options: string | null;
   readonly diedAt: number | undefined;
 }

@@ -13,7 +13,7 @@ export interface DispatchedJob {
   readonly id: string;
   readonly queue: string;
   readonly record: string;
-  /** Of one that was dead and has been retried: when it died, ms since 1970. */
+  /** The time of death of a job that has been retried, ms since 1970. */
   readonly diedAt?: number | undefined;
 }
 

@@ -30,7 +30,6 @@ const RETRY: Transition = { action: 'retry', to: 'queue' };
 const MILLISECONDS = '(extract(epoch from died_at) * 1000)::float8';
 const MOMENT = `timestamptz 'epoch' + ?::float8 * interval '1 millisecond'`;
 const BY_TIME = 'died_at desc, queue, id';
-/** And the other way round. */
 const NEWEST_FIRST = [BY_TIME, 'died_at, queue desc, id desc'] as const;
 const OLDEST_FIRST = ['died_at, queue desc, id desc', BY_TIME] as const;
 /** Jobs that an outbox can hold: the others are known by ids that are no UUIDs, or have records that cannot be read. */
@@ -280,7 +279,7 @@ async function readRows(
   return rows;
 }
 
-/** In one pass. */
+/** Finds and counts in one pass. */
 async function searchRows(
   knex: Knex,
   { sql, values }: RowCondition,

@@ -21,7 +21,7 @@ export interface FoundPlace {
 
 const GONE: FoundPlace = { place: 'gone', entry: undefined, ahead: undefined };
 
-/** What `findJob` looks in. */
+/** The stores that `findJob` looks into. */
 interface JobSources extends Pick<SetSources, 'redis' | 'knex'> {
   /** Those to be looked at when none is named, and how to have them; they are in Redis. */
   readonly queues: readonly string[] | (() => Promise<readonly string[]>);
@@ -168,7 +168,7 @@ export async function livingJobs(
   return new Set([...living, ...(missing.length > 0 ? await rowsOf(knex, missing) : [])]);
 }
 
-/** Of these jobs those that are in the outbox or dead. */
+/** Returns those of these jobs that are in the outbox or dead. */
 async function rowsOf(knex: Knex, ids: readonly string[]): Promise<string[]> {
   const { rows } = await knex.raw<{ rows: { readonly id: string }[] }>(
     `select id::text as id from job_outbox where id = any(?::uuid[])

@@ -174,7 +174,7 @@ export async function databaseTime(knex: Knex): Promise<string> {
 
 export interface OutboxJob extends ScheduledKey {
   readonly payload: string;
-  /** Of one that was dead and has been retried: the other part of its record. */
+  /** The other part of the record of a job that was dead and has been retried. */
   readonly options: string | null;
   readonly isDue: boolean;
 }
