@@ -5,7 +5,7 @@ import { bytesTaken } from '../internals/socket-handoff';
 import { answersNow } from './response-end';
 
 /** Maximum interval of the checks, ms. */
-const LOOK_MS = 1000;
+const CHECK_INTERVAL_MS = 1000;
 
 interface Progress {
   /** Bytes of its responses that the system has accepted. */
@@ -29,7 +29,7 @@ export class StalledWrites {
 
   /** Checks at intervals until the server has closed. */
   start(server: http.Server): void {
-    const timer = setInterval(() => this.look(), Math.min(LOOK_MS, this.timeoutMs / 4));
+    const timer = setInterval(() => this.check(), Math.min(CHECK_INTERVAL_MS, this.timeoutMs / 4));
     timer.unref();
     server.once('close', () => clearInterval(timer));
   }
@@ -42,7 +42,7 @@ export class StalledWrites {
     this.responses.delete(response);
   }
 
-  look(): void {
+  check(): void {
     for (const response of this.responses) if (answersNow(response)) this.judge(response.req.socket);
   }
 

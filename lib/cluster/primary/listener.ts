@@ -51,7 +51,7 @@ export class Listener {
     this.server = net.createServer(options, (socket) => {
       this.accepted++;
       // The one that took the last descriptor: those behind it are dropped, though there may be some again at the next look.
-      descriptors.look();
+      descriptors.check();
       socket.on('error', () => undefined);
       this.handOut(socket);
     });
