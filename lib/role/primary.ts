@@ -224,8 +224,8 @@ export class Primary {
     const collector = new OutOfBandGc();
     this.looks = setInterval(() => {
       const told = this.workers.handles.flatMap(({ status }) => status ?? []);
-      const inHand = told.reduce((sum, { busy_threads }) => sum + busy_threads, 0);
-      const done = told.reduce((sum, { requests_count }) => sum + requests_count, 0);
+      const inHand = told.reduce((sum, { busyThreads }) => sum + busyThreads, 0);
+      const done = told.reduce((sum, { requestsCount }) => sum + requestsCount, 0);
       collector.tick(inHand, done);
     }, LOOK_MS);
   }

@@ -32,7 +32,7 @@ export class SingleModeWeb implements WebServerRole {
     const beat = () => {
       const status = this.web.status();
       this.onBeat(status);
-      collector.tick(status.busy_threads, status.requests_count);
+      collector.tick(status.busyThreads, status.requestsCount);
     };
     beat();
     this.timer ??= setInterval(beat, INFO_INTERVAL_MS);

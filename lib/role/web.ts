@@ -56,6 +56,12 @@ export async function runWebWorker(app: AppDefinition): Promise<void> {
   }
 }
 
+/**
+ * A new process serves once its first attempt to reach Redis has ended, at the latest after this time, ms. Until then it
+ * would take Redis for lost and count tries at passwords and sign-ups for itself, so that each restart would grant new ones.
+ */
+const FIRST_CONTACT_MS = 2000;
+
 /** What `/ready` tells of a copied database may be so old, ms. */
 const FOREIGN_FRESH_MS = 2000;
 const ADVICE_TO_ADOPT =
@@ -141,6 +147,7 @@ export class WebRole implements DrainableServer {
       }),
     });
     this.server = new WebServer(config.listen, application.callback(), config.web);
+    await redis.firstAttempt(FIRST_CONTACT_MS);
     return this.server;
   }
 
@@ -171,14 +178,14 @@ export class WebRole implements DrainableServer {
     return {
       backlog: waiting,
       running: maxThreads,
-      pool_capacity: poolCapacity,
-      busy_threads: inFlight,
-      max_threads: maxThreads,
-      requests_count: requestsCount,
-      backlog_max: backlogMax,
-      shed_count: shedCount,
-      queue_time_p99_ms: this.queueTimes.takeP99(),
-      in_flight: this.inFlight(),
+      poolCapacity: poolCapacity,
+      busyThreads: inFlight,
+      maxThreads: maxThreads,
+      requestsCount: requestsCount,
+      backlogMax: backlogMax,
+      shedCount: shedCount,
+      queueTimeP99Ms: this.queueTimes.takeP99(),
+      inFlight: this.inFlight(),
       requests: this.tally.read(),
       slowest: this.tally.takeSlowest(),
       pool: this.database.poolUse(),

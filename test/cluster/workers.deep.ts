@@ -37,10 +37,10 @@ describe('two workers', () => {
   it('may ask the primary of the whole tree, many at once, and are refused in its words', async () => {
     const all = await Promise.all(Array.from({ length: 50 }, () => ask('stats')));
     for (const { value } of all) {
-      const { pid, worker_status } = value as TreeStats;
+      const { pid, workerStatus } = value as TreeStats;
       assert.equal(pid, cluster.pid);
       assert.deepEqual(
-        worker_status.map(({ index, pid }) => [index, pid]),
+        workerStatus.map(({ index, pid }) => [index, pid]),
         [0, 1].map((slot) => [slot, cluster.pidOf(slot)]),
       );
     }

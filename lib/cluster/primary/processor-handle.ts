@@ -130,7 +130,7 @@ export class ProcessorHandle {
 
   /** It blocks its event loop, or has stopped: it is past asking. */
   killUnresponsive(): void {
-    const inFlight = this.status?.in_flight ?? [];
+    const inFlight = this.status?.inFlight ?? [];
     const { heartbeatAgeMs, pid } = this;
     this.notes.silent(heartbeatAgeMs, inFlight[0]?.what);
     this.events.emit('processor.silent', { pid, heartbeatAgeMs, inFlight });
@@ -156,11 +156,11 @@ export class ProcessorHandle {
     return {
       pid: this.pid,
       state: this.state,
-      started_at: this.startedAt.toISOString(),
-      last_checkin: this.lastCheckin?.toISOString() ?? null,
+      startedAt: this.startedAt.toISOString(),
+      lastCheckin: this.lastCheckin?.toISOString() ?? null,
       restarts,
-      pss_mb: pssMb,
-      last_status: this.status ?? {},
+      pssMb: pssMb,
+      lastStatus: this.status ?? {},
     };
   }
 

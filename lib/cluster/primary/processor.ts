@@ -160,7 +160,7 @@ export class ProcessorSupervisor {
   stats(pssMb: (pid: number) => number | null): ProcessorStats {
     const { current, absence, restarts } = this;
     if (current) return current.stats(restarts, pssMb(current.pid));
-    const nobody = { pid: null, started_at: null, last_checkin: null, pss_mb: null, last_status: {} };
+    const nobody = { pid: null, startedAt: null, lastCheckin: null, pssMb: null, lastStatus: {} };
     return { ...nobody, state: absence, restarts };
   }
 

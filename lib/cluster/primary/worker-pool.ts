@@ -179,7 +179,7 @@ export class WorkerPool implements PoolCallbacks {
       handle.lookForLost();
       if (handle.state !== 'ready' || handle.heartbeatAgeMs < this.config.web.workerTimeoutMs) continue;
       handle.timedOut = true;
-      const inFlight = handle.status?.in_flight ?? [];
+      const inFlight = handle.status?.inFlight ?? [];
       const { slot, pid, lastRequest } = handle;
       const heartbeatAgeMs = Math.round(handle.heartbeatAgeMs);
       handle.silence = { heartbeatAgeMs, doing: (inFlight[0] ?? lastRequest)?.what ?? null };
@@ -356,7 +356,7 @@ export class LifetimeCounters {
   private readonly living = new Set<WorkerHandle>();
   private requestsOfGone: RequestCounts = sumRequests([]);
   private cpuOfGone: Readonly<Record<string, number>> = {};
-  private restartsOfGone: TreeTotals['worker_restarts'] = {};
+  private restartsOfGone: TreeTotals['workerRestarts'] = {};
 
   openWorker(handle: WorkerHandle): void {
     this.living.add(handle);
@@ -384,8 +384,8 @@ export class LifetimeCounters {
     ]);
     return {
       requests: sumRequests([this.requestsOfGone, ...told.map(({ status }) => status.requests)]),
-      worker_restarts: restarts,
-      cpu_seconds: sumByKey([
+      workerRestarts: restarts,
+      cpuSeconds: sumByKey([
         this.cpuOfGone,
         ...told.map(({ slot, status }) => ({ [processName(slot)]: status.cpuSeconds })),
       ]),
