@@ -118,21 +118,12 @@ describe('pages of queues, of what runs, and of recurring jobs', () => {
       await client.set(`${PROCESS_PREFIX}${identity}`, JSON.stringify(info));
       await client.zAdd(PROCESSES, { value: identity, score: Date.now() - ageMs });
     }
-    const rows = (page: string) =>
-      page
-        .split('<tr')
-        .filter((row) => row.includes('far, pid 7'))
-        .map(textOf);
-    assert.deepEqual(
-      rows((await operator.get('/ops/jobs/busy')).body).map((row) => [
-        /alive|blocked/.exec(row)?.[0],
-        /no heartbeat for \d+ s/.test(row),
-      ]),
-      [
-        ['alive', false],
-        ['blocked', true],
-      ],
-    );
+    const { body } = await operator.get('/ops/jobs/busy');
+    const rows = body.split('<tr').filter((row) => row.includes('far, pid 7'));
+    assert.deepEqual(rows.map((row) => `${/alive|blocked/.exec(row)} ${/no heartbeat for/.exec(row)}`).sort(), [
+      'alive null',
+      'blocked no heartbeat for',
+    ]);
     assert.match(await operator.read('/ops/jobs/busy?locale=ko'), /\d+초 동안 응답 없음/);
   });
 
