@@ -5,22 +5,24 @@ import { RunningTree, type TreeFlags } from '../cluster/control/running-tree';
 import { lookAt } from '../cluster/control/state-file';
 import { type ProcessorStats, reported, type TreeStats, type WorkerStats, type WorkerStatus } from '../cluster/status';
 import { EXIT, UserError } from '../core/errors';
+import { OVERDUE_EXIT_MS } from '../core/shutdown';
 import { judgementJson } from '../health/judge';
 import { Deadline } from '../support/async';
 import { formatSpan } from '../support/duration';
 import { camelCase } from '../support/snake-case';
 import { table } from '../support/text-table';
 
-/** What an ending tree may take above its own deadline, ms. */
-const GRACE_MS = 10_000;
 const POLL_MS = 25;
 
-/** Has the running tree do what the words say, and prints its answer. */
+/**
+ * Sends one command to the running tree, waits until it is done, and prints the reply.
+ * @throws UserError for an unknown command, and when no tree runs or the tree rejects the command.
+ */
 export async function control(
   words: readonly string[],
   flags: TreeFlags & { readonly json?: boolean | undefined },
 ): Promise<void> {
-  // Whoever reads may have seen enough: catamount stats | head
+  // The reader of a pipe may close it early: catamount stats | head
   process.stdout.on('error', () => undefined);
   const { command, argument } = find(words);
   const tree = RunningTree.find(flags);
@@ -41,7 +43,7 @@ function find(words: readonly string[]): { command: Command; argument: number } 
 }
 
 async function untilGone({ pid, shutdown_timeout_ms: timeoutMs }: Readonly<Record<string, unknown>>): Promise<void> {
-  const limitMs = Number(timeoutMs) + GRACE_MS;
+  const limitMs = Number(timeoutMs) + OVERDUE_EXIT_MS;
   const deadline = Deadline.after(limitMs);
   while (lookAt(Number(pid)) !== 'gone') {
     if (deadline.expired) throw new UserError(`pid ${pid} still runs after ${limitMs / 1000} s.`);
@@ -57,7 +59,7 @@ function text(command: Command, answer: Readonly<Record<string, unknown>>): stri
   return `${command.name}: done${command.remark === undefined ? '' : `; ${command.remark}`}\n`;
 }
 
-/** That it runs, and how it is: the same judgement as on the overview. */
+/** Prints one line that says the tree runs, then the same judgement of its health as the overview page. */
 async function tellStatus(tree: RunningTree, summary: StatusJson, json: boolean): Promise<void> {
   const { StoreReader, judgementLines, judgementOf } = await import('./top/stores');
   const picture = treeOf({ ...summary });
@@ -72,7 +74,7 @@ async function tellStatus(tree: RunningTree, summary: StatusJson, json: boolean)
   ];
   const text = json ? JSON.stringify({ ...summary, ...judgementJson(judgement) }, null, 2) : lines.join('\n');
   await new Promise<void>((resolve) => process.stdout.write(`${text}\n`, () => resolve()));
-  // Something may be asked still: nobody waits for its answer.
+  // A request to Redis or Postgres may still be open, and nobody waits for its reply.
   process.exit();
 }
 
@@ -84,7 +86,7 @@ function statusLine(tree: StatusJson): string {
 const COLUMNS = ['slot', 'pid', 'phase', 'state', 'busy', 'waiting', 'requests', 'lag p99', 'memory', 'restarts'];
 const UNKNOWN = '–';
 
-/** What `catamount stats` prints for people. */
+/** The text that `catamount stats` prints without `--json`. */
 export function statsText(stats: TreeStats, now = Date.now()): string {
   const { versions, pid, phase, workers, bootedWorkers, oldWorkers } = stats;
   const up = formatSpan(now - Date.parse(stats.startedAt));
@@ -103,7 +105,7 @@ export function statsText(stats: TreeStats, now = Date.now()): string {
   return `${lines.join('\n')}\n`;
 }
 
-/** Where the primary serves the web itself. */
+/** For a tree without workers, in which the primary serves the web itself. */
 function singleLine(status: WorkerStatus): string {
   const { busyThreads: busy, maxThreads: slots, backlog, requestsCount: requests } = status;
   return `in the primary, ${busy}/${slots} busy, ${backlog} waiting, ${requests} requests, lag p99 ${lag(status)}`;

@@ -1,6 +1,5 @@
 import { createClient } from '../internals/redis-client';
-import type { Deadline } from '../support/async';
-import { toError } from '../support/async';
+import { Deadline, deferred, toError } from '../support/async';
 import type { Service } from '../support/service';
 import type { Events } from './events';
 import { redisTlsMode, withTlsAdvice } from './tls';
@@ -49,6 +48,7 @@ export class Redis implements Service {
   readonly name = 'redis';
   readonly client: RedisClient;
   private connecting: Promise<unknown> | undefined;
+  private readonly attempted = deferred();
   private lost = false;
 
   constructor(url: string, events: Events) {
@@ -57,9 +57,11 @@ export class Redis implements Service {
     this.client.on('error', (error: unknown) => {
       if (!this.lost) events.emit('redis.lost', { error: withTlsAdvice(toError(error), 'Redis') });
       this.lost = true;
+      this.attempted.resolve();
     });
     this.client.on('ready', () => {
       this.lost = false;
+      this.attempted.resolve();
       events.emit('redis.ready', {});
     });
   }
@@ -67,6 +69,11 @@ export class Redis implements Service {
   /** Returns at once: a process must come up, and take sign-ups, while Redis is away. */
   async start(): Promise<void> {
     this.connecting ??= this.client.connect().catch(() => undefined);
+  }
+
+  /** Waits until the first attempt to connect has ended, well or not, but no longer than `ms`. */
+  async firstAttempt(ms: number): Promise<void> {
+    await Deadline.after(ms).wait(this.attempted.promise);
   }
 
   async stop(deadline: Deadline): Promise<void> {

@@ -6,7 +6,7 @@ import { type JobClass, jobNameOf } from './definition/job-class';
 import { compileOptions } from './definition/options';
 import { Job } from './job';
 
-/** The app's job classes by the name that travels. */
+/** The app's job classes by the name that jobs carry. */
 export class JobRegistry {
   private readonly classes = new Map<string, JobClass>();
 
@@ -14,7 +14,7 @@ export class JobRegistry {
     for (const jobClass of classes) this.add(jobClass);
   }
 
-  /** @throws UserError when the name is taken; TypeError for static options that make no sense. */
+  /** @throws UserError when the name is taken; TypeError for invalid static options. */
   add(jobClass: JobClass): void {
     compileOptions(jobClass);
     const name = jobNameOf(jobClass);
@@ -32,8 +32,9 @@ export class JobRegistry {
 }
 
 /**
- * Loads every job of a folder (not of folders below it, which may hold what jobs share): one default-exported subclass
- * of `Job` per file, named after it (`welcome-email.ts` holds `WelcomeEmailJob`). A folder that is missing holds none.
+ * Loads every job of a folder, but not of its subfolders, which may hold code that jobs share. A file default-exports
+ * one subclass of `Job` and is named after it (`welcome-email.ts` holds `WelcomeEmailJob`). A missing folder holds
+ * none.
  * @throws UserError that names the file and the reason.
  */
 export function loadJobs(folder: string): JobRegistry {
@@ -52,7 +53,7 @@ export function loadJobs(folder: string): JobRegistry {
   return registry;
 }
 
-/** @throws UserError for a module that is not what its file's name promises. */
+/** @throws UserError for a module that does not match its file's name. */
 function jobClassOf(module: unknown, fileName: string): JobClass {
   const exported = (module as { readonly default?: unknown }).default ?? module;
   if (!isJobClass(exported)) {
@@ -75,7 +76,7 @@ function isJobClass(value: unknown): value is JobClass {
   return typeof value === 'function' && value.prototype instanceof Job;
 }
 
-/** `HTMLReport` and `HtmlReport` are both `html-report`. */
+/** `HTMLReport` and `HtmlReport` both become `html-report`. */
 function kebabCase(name: string): string {
   return name
     .replace(/([a-z0-9])([A-Z])/g, '$1-$2')

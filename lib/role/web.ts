@@ -58,6 +58,12 @@ export async function runWebWorker(app: AppDefinition): Promise<void> {
   }
 }
 
+/**
+ * A new process serves once its first attempt to reach Redis has ended, at the latest after this time, ms. Until then it
+ * would take Redis for lost and count tries at passwords and sign-ups for itself, so that each restart would grant new ones.
+ */
+const FIRST_CONTACT_MS = 2000;
+
 /** What `/ready` tells of a copied database may be so old, ms. */
 const FOREIGN_FRESH_MS = 2000;
 const ADVICE_TO_ADOPT =
@@ -97,7 +103,7 @@ export class WebRole implements DrainableServer {
       ({ method, path, requestId }) => begunNote?.write(`${method} ${path}`, requestId),
     );
     events.on('request.finished', (finished) => {
-      if (finished.beside) return;
+      if (finished.internal) return;
       this.queueTimes.record(finished.queuedMs);
       this.tally.add(finished);
     });
@@ -143,6 +149,7 @@ export class WebRole implements DrainableServer {
       }),
     });
     this.server = new WebServer(config.listen, application.callback(), config.web);
+    await redis.firstAttempt(FIRST_CONTACT_MS);
     return this.server;
   }
 
@@ -201,7 +208,7 @@ export class WebRole implements DrainableServer {
     const cut = (await this.server?.drain(deadline, handOff)) ?? 0;
     if (cut > 0) {
       for (const { what, id, ageMs } of this.inFlight())
-        this.events.emit('request.cut', { what, requestId: id, ageMs });
+        this.events.emit('request.aborted', { request: what, requestId: id, ageMs });
     }
     await this.reporter.stop(deadline);
     await Promise.allSettled([this.database.stop(deadline), this.redis.stop(deadline)]);

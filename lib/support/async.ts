@@ -1,4 +1,5 @@
 import { inspect, types } from 'node:util';
+
 /**
  * One moment in the future, on the monotonic clock, passed down so that nested waits share it.
  * Never sent to another process as a time (clocks differ): send `remaining()` and make a new one there.
@@ -20,25 +21,34 @@ export class Deadline {
     return this.remaining() === 0;
   }
 
-  /** The same deadline moved `ms` earlier: what is left for a part that must end before the whole. */
-  minus(ms: number): Deadline {
-    return new Deadline(this.at - ms);
-  }
-
   /**
    * Waits for `work`, but not past the deadline.
    * @returns `done` or `late`; rejects as `work` does when it fails in time.
    */
   async wait(work: Promise<unknown>): Promise<'done' | 'late'> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<'late'>((resolve) => {
-      timer = setTimeout(() => resolve('late'), this.remaining());
-    });
-    try {
-      return await Promise.race([work.then((): 'done' => 'done'), late]);
-    } finally {
-      clearTimeout(timer);
-    }
+    return (await unlessLate(work, this.remaining())) === LATE ? 'late' : 'done';
+  }
+}
+
+const LATE = Symbol('late');
+
+/**
+ * @returns LATE when `work` has not settled after `ms`. A process that was held up itself, by its own work or by the
+ * machine, first reads what has come for it meanwhile, and calls nobody late whose answer is there.
+ */
+async function unlessLate<T>(work: Promise<T>, ms: number): Promise<T | typeof LATE> {
+  let timer: NodeJS.Timeout | undefined;
+  let afterReading: NodeJS.Immediate | undefined;
+  const late = new Promise<typeof LATE>((resolve) => {
+    timer = setTimeout(() => {
+      afterReading = setImmediate(resolve, LATE);
+    }, ms);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+    clearImmediate(afterReading);
   }
 }
 

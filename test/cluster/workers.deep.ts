@@ -82,7 +82,9 @@ describe('two workers', () => {
       await request(`${address}/crash`).catch(() => undefined);
       await cluster.since(from, 'worker.ready');
     }
-    const waits = [0, 1].map((slot) => cluster.of('worker.respawn').filter((respawn) => respawn.slot === slot));
+    const waits = [0, 1].map((slot) =>
+      cluster.of('worker.restart-scheduled').filter((respawn) => respawn.slot === slot),
+    );
     assert.equal(waits.flat().length, 5);
     for (const respawns of waits) {
       assert.deepEqual(
@@ -115,6 +117,17 @@ describe('workers', () => {
     assert.deepEqual(await cluster.ended, { code: 1, signal: null });
     assert.ok(cluster.of('child.killed').some(({ reason }) => reason === 'the deadline is over'));
     assert.equal(await cut, 'ECONNRESET');
+    assert.equal((await cluster.nth('stopped')).killed, 1);
+  });
+
+  it('count as killed only where they were: not one that ended by itself in time, though it had to cut a request off', async () => {
+    cluster = new ClusterProcess('1', 'shutdown=3000');
+    const late = await fetch(`${await cluster.address()}/early?ms=600000`);
+    cluster.signal('SIGTERM');
+    await assert.rejects(late.text());
+    assert.deepEqual(await cluster.ended, { code: 1, signal: null });
+    assert.deepEqual([cluster.of('worker.exited')[0]?.code, cluster.of('child.killed')], [1, []]);
+    assert.equal((await cluster.nth('stopped')).killed, 0);
   });
 
   it('finish and exit by themselves when the primary is killed', async () => {

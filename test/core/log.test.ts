@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
 import type { Config } from '../../lib/core/config';
 import { logEvents } from '../../lib/core/event-catalog';
 import { Events } from '../../lib/core/events';
 import { runInContext } from '../../lib/core/execution-context';
-import { createLogger, isoTime } from '../../lib/core/logging';
+import { createLogger, isoTime, openLogDestination } from '../../lib/core/logging';
+import { removeFolder, tempFolder } from '../support/temp-folder';
+import { until } from '../support/until';
 
 describe('the log', () => {
   function listen(level: Config['log']['level']) {
@@ -35,6 +39,19 @@ describe('the log', () => {
     );
   });
 
+  it('names the process and the request in the lines for people, too', async () => {
+    const folder = tempFolder('log');
+    const file = path.join(folder, 'log');
+    const fd = fs.openSync(file, 'w');
+    const log = { level: 'info', format: 'pretty', file: null } as const;
+    const logger = createLogger({ log }, 'web.0', openLogDestination(log, fd));
+    runInContext({ requestId: 'r-1' }, () => logger.info('GET / 200'));
+    const line = await until('the line is written', () => fs.readFileSync(file, 'utf8'));
+    assert.match(line, /INFO: \[web\.0\] GET \/ 200 \(r-1\)\n$/);
+    fs.closeSync(fd);
+    removeFolder(folder);
+  });
+
   it('asks for arguments only when the line is written', () => {
     for (const [level, times] of [
       ['debug', 1],
@@ -58,7 +75,7 @@ describe('the log', () => {
     assert.deepEqual(
       lines.map(({ level, msg, jobId, requestId, args }) => ({ level, msg, jobId, requestId, args })),
       [
-        { level: 'warn', msg: 'GreetJob failed (attempt 2), again in 15 s: busy', ...about },
+        { level: 'warn', msg: 'GreetJob failed (attempt 2), retried in 15 s: busy', ...about },
         { level: 'error', msg: 'GreetJob is dead: busy (the last of 2 attempts)', ...about },
         { level: 'error', msg: 'GreetJob is dead: busy', ...about, args: undefined },
       ],
@@ -66,18 +83,33 @@ describe('the log', () => {
     assert.match(JSON.stringify(lines[0]?.err), /"message":"busy"/);
   });
 
-  it('says who has steered what, and warns of a job that does not heed its timeout', () => {
+  it('says who has steered what, and warns of a job that ignores its timeout', () => {
     const { events, lines } = listen('debug');
     events.emit('operator.cron', { action: 'pause', name: 'nightly', via: 'cli (ada)' });
-    events.emit('operator.process', { order: 'quiet', process: 'tree-0', via: 'cli (ada)' });
-    events.emit('job.overdue', { id: 'j-1', class: 'GreetJob', queue: 'default', ageMs: 70_000 });
+    events.emit('operator.processor', { command: 'quiet', processor: 'tree-0', via: 'cli (ada)' });
+    events.emit('job.timeout-ignored', { id: 'j-1', class: 'GreetJob', queue: 'default', ageMs: 70_000 });
     assert.deepEqual(
       lines.map(({ level, msg, jobId }) => [level, msg, jobId]),
       [
-        ['info', 'pause recurring job nightly, asked by cli (ada)', undefined],
-        ['info', 'job processor tree-0 is to quiet, asked by cli (ada)', undefined],
-        ['warn', 'GreetJob goes on after its timeout, for 70.0 s by now: it should heed this.context.signal', 'j-1'],
+        ['info', 'paused recurring job nightly (requested by cli (ada))', undefined],
+        ['info', 'told job processor tree-0 to quiet (requested by cli (ada))', undefined],
+        [
+          'warn',
+          'GreetJob ignores its timeout and has been running for 70 s: it should watch this.context.signal',
+          'j-1',
+        ],
       ],
+    );
+  });
+
+  it('counts as people write it', () => {
+    const { events, lines } = listen('warn');
+    for (const count of [1, 1204, 1_204_567]) events.emit('outbox.redispatched', { count });
+    assert.deepEqual(
+      lines.map(({ msg }) => msg),
+      ['1 job', '1,204 jobs', '1,204,567 jobs'].map(
+        (what) => `Redis had lost ${what}: dispatched again from the outbox`,
+      ),
     );
   });
 

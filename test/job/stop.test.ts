@@ -33,7 +33,7 @@ class TidyJob extends Job<[name: string]> {
 }
 
 /** Jobs are told to end soon, and nothing else is short. */
-const SOON: ProcessorTuning = { stop: { drainMs: 20, heedMs: 20, outcomesMs: 10_000 } };
+const SOON: ProcessorTuning = { stop: { runningJobsMs: 20, abortedJobsMs: 20, outcomesMs: 10_000 } };
 const IN_TIME = 30_000;
 const CLASSES = [DeafJob, HeedingJob, TidyJob];
 
@@ -98,7 +98,7 @@ describe('stopping', () => {
     await until('both run', () => gate.held === 2);
     await DeafJob.performLater('behind');
     await Promise.all([processor.stop(Deadline.after(IN_TIME)), processor.stop(Deadline.after(IN_TIME))]);
-    assert.equal(system.eventsNamed('job.returned').length, 2);
+    assert.equal(system.eventsNamed('job.released').length, 2);
     assert.equal(system.eventsNamed('job.retrying').length, 0);
     assert.deepEqual(await lengths(), { waiting: 3, active: 0, delayed: 0 });
     assert.equal(await system.redis.client.hLen('bq:default:deliveries'), 0);
@@ -115,7 +115,7 @@ describe('stopping', () => {
     await transaction(() => TidyJob.performLater('tidy'));
     await until('it runs', () => gate.held === 1);
     await processor.stop(Deadline.after(IN_TIME));
-    assert.equal(system.eventsNamed('job.returned').length, 1);
+    assert.equal(system.eventsNamed('job.released').length, 1);
     assert.equal(system.eventsNamed('job.succeeded').length, 0);
     gate.open();
     await system.processor(CLASSES);
@@ -125,7 +125,7 @@ describe('stopping', () => {
   });
 
   it('counts what ends after that, but never asked for its signal', async () => {
-    const patient = { stop: { ...SOON.stop, heedMs: IN_TIME } };
+    const patient = { stop: { ...SOON.stop, abortedJobsMs: IN_TIME } };
     const processor = await system.processor(CLASSES, { tuning: patient });
     await DeafJob.performLater('deaf');
     await HeedingJob.performLater('heeding');
@@ -134,7 +134,7 @@ describe('stopping', () => {
     await until('the one is told to end', () => gate.held === 1);
     gate.open();
     await stopped;
-    assert.deepEqual([system.eventsNamed('job.succeeded').length, system.eventsNamed('job.returned').length], [1, 1]);
+    assert.deepEqual([system.eventsNamed('job.succeeded').length, system.eventsNamed('job.released').length], [1, 1]);
   });
 
   it('hands back even when there is no time at all', async () => {
@@ -152,6 +152,6 @@ describe('stopping', () => {
     await until('it runs', () => gate.held === 1);
     await system.redisServer.kill();
     await processor.stop(Deadline.after(3 * IN_TIME));
-    assert.equal(system.eventsNamed('job.returned').length, 0);
+    assert.equal(system.eventsNamed('job.released').length, 0);
   });
 });

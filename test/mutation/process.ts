@@ -17,6 +17,20 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/core/settings.test.ts'],
   },
   {
+    promise: 'a new worker does not count for itself before it has reached Redis',
+    file: 'lib/role/web.ts',
+    find: '    await redis.firstAttempt(FIRST_CONTACT_MS);\n',
+    replace: '',
+    killedBy: ['test/process/attacks.deep.ts'],
+  },
+  {
+    promise: 'a Redis that is far away counts tries and sign-ups all the same',
+    file: 'lib/web/rate-limit.ts',
+    find: 'const ANSWER_TIMEOUT_MS = 1000;',
+    replace: 'const ANSWER_TIMEOUT_MS = 250;',
+    killedBy: ['test/process/attacks.deep.ts'],
+  },
+  {
     promise: 'a port that is taken is told before anything is started',
     file: 'lib/role/primary.ts',
     find: 'if (config.web.enabled) await ensureFree(config.listen);',

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { TRIES } from '../../lib/ops/auth/sign-in';
 import { order, statsOf } from '../cluster/primary/operator';
 import { cookiesOf, SIGNED, tokenIn } from '../ops/ops-web';
+import { DelayingProxy } from '../support/delaying-proxy';
 import type { Answer } from '../support/http';
 import type { Tree } from '../support/tree';
 import { until } from '../support/until';
@@ -26,19 +27,7 @@ describe('attacks on a tree in production, behind a trusted proxy', () => {
   /** The proxy appends whom it was asked by; before that stands whatever the caller has made up. */
   const from = (address: string) => ({ 'X-Forwarded-For': `10.9.8.${++invented % 250}, ${address}` });
 
-  const signIn = async (address: string, password: string): Promise<Answer> => {
-    const page = await tree.request('GET', '/ops/sign-in', { headers: from(address) });
-    const fields = { name: SIGNED.OPS_USER, password, token: tokenIn(page.body) };
-    return tree.request('POST', '/ops/sign-in', {
-      body: new URLSearchParams(fields).toString(),
-      headers: {
-        ...from(address),
-        'Content-Type': 'application/x-www-form-urlencoded',
-        Origin: tree.baseUrl,
-        Cookie: cookiesOf(page),
-      },
-    });
-  };
+  const signIn = (address: string, password: string) => signInFrom(tree, from(address), password);
   const statusOf = async (address: string, password: string) => (await signIn(address, password)).status;
 
   it('guesses from one address end with the fifth, whoever signs in as a viewer in between, and hold up nobody else', async () => {
@@ -121,6 +110,74 @@ describe('attacks on a tree in production, behind a trusted proxy', () => {
     assert.deepEqual(new Set(around.sink.messages.map(({ subject }) => subject)), new Set([welcome]));
   });
 });
+
+/** How late each byte to and from Redis is, ms: an answer takes twice as long. */
+const DELAY_MS = 250;
+const RESTARTS = 2;
+
+describe('attacks on a tree whose Redis is 500 ms away', () => {
+  let around: Surroundings;
+  let proxy: DelayingProxy;
+  let tree: Tree;
+  before(async () => {
+    around = await Surroundings.make();
+    proxy = new DelayingProxy(around.redis.port, DELAY_MS);
+    const REDIS_URL = `redis://127.0.0.1:${await proxy.start()}`;
+    const env = { ...SIGNED, REDIS_URL, TRUST_PROXY: '1', WEB_CONCURRENCY: '1', JOB_PROCESSOR: '0' };
+    tree = await around.start({ env: { ...env, SIGN_UPS_PER_ADDRESS: `${TRIES}/1h` } });
+  });
+  after(async () => {
+    await around?.remove();
+    await proxy?.stop();
+  });
+
+  const from = (address: string) => ({ 'X-Forwarded-For': address });
+  /** Callers wait until there is a worker again, so that this is the first request of the next one. */
+  const served = (what: string, ask: () => Promise<Answer>) =>
+    until(`${what} is answered`, () => ask().catch(() => undefined)).then(({ status }) => status);
+  const restart = (): void => {
+    for (const pid of tree.processes().webPids) process.kill(pid, 'SIGKILL');
+  };
+
+  it('have no more sign-ups after a restart', async () => {
+    let invented = 0;
+    const signUp = () =>
+      tree.request('POST', '/users', {
+        json: { email: `victim@host${++invented}.example` },
+        headers: from('203.0.113.5'),
+      });
+    for (let n = 0; n < TRIES; n++) assert.equal((await signUp()).status, 201);
+    assert.equal((await signUp()).status, 429);
+    for (let n = 0; n < RESTARTS; n++) {
+      restart();
+      assert.equal(await served('a sign-up', signUp), 429, `after restart ${n + 1}`);
+    }
+  });
+
+  it('have no more guesses at a password after a restart', async () => {
+    const guess = () => signInFrom(tree, from('203.0.113.5'), 'guess');
+    for (let n = 1; n < TRIES; n++) assert.equal((await guess()).status, 401);
+    assert.equal((await guess()).status, 429);
+    for (let n = 0; n < RESTARTS; n++) {
+      restart();
+      assert.equal(await served('a guess', guess), 429, `after restart ${n + 1}`);
+    }
+  });
+});
+
+async function signInFrom(tree: Tree, from: Readonly<Record<string, string>>, password: string): Promise<Answer> {
+  const page = await tree.request('GET', '/ops/sign-in', { headers: from });
+  const fields = { name: SIGNED.OPS_USER, password, token: tokenIn(page.body) };
+  return tree.request('POST', '/ops/sign-in', {
+    body: new URLSearchParams(fields).toString(),
+    headers: {
+      ...from,
+      'Content-Type': 'application/x-www-form-urlencoded',
+      Origin: tree.baseUrl,
+      Cookie: cookiesOf(page),
+    },
+  });
+}
 
 /** Names that are taken, since people may have them for all that we know. */
 const LURES = ['Your payment failed: call +1 202 555 0100', 'Account locked today', 'Ada', 'evil.example'];

@@ -9,10 +9,10 @@ import {
   type WorkerStats,
   type WorkInFlight,
 } from '../../cluster/status';
+import { sentenceOf } from '../../core/event-catalog';
 import { valueIn } from '../../health/status-collector';
 import type { ListedQueue } from '../../job/admin/queues';
 import { formatDuration } from '../../support/duration';
-import { pluralize } from '../../support/text';
 import { table, wrap } from '../../support/text-table';
 import { count, type Line, line, megabytes, percent, rate, type Tone, time, UNKNOWN, type View } from './view';
 
@@ -23,14 +23,14 @@ interface Row {
   readonly tone: Tone;
 }
 
-/** Workers that can be chosen, in order: each once, the newest of its slot. */
+/** The workers that can be selected, in order: one for each slot, the newest. */
 export function chosenFrom({ stats }: TreeStatus): readonly WorkerStats[] {
   return stats.workerStatus.filter(
     (worker, i) => stats.workerStatus.findIndex(({ index }) => index === worker.index) === i,
   );
 }
 
-/** A line for each process, at most `most`: those around the chosen one. */
+/** One line for each process, at most `most` lines; where there are more, those around the selected worker. */
 export function processes(view: View, columns: number, most: number, now: number): Line[] {
   const { picture } = view;
   if (!picture) return [];
@@ -45,10 +45,10 @@ export function processes(view: View, columns: number, most: number, now: number
   return [line(heading, 'faint'), ...lines, ...(hidden > 0 ? [line(`  … ${hidden} more workers`, 'faint')] : [])];
 }
 
-/** As many rows as there is room for, with the one at `index` among them. */
+/** Returns the rows that fit, with the one at `index` among them. */
 function around(rows: readonly Row[], index: number, room: number): { shown: readonly Row[]; hidden: number } {
   if (rows.length <= room) return { shown: rows, hidden: 0 };
-  // One line tells of the others.
+  // One line is needed for the number of hidden rows.
   const shown = Math.max(1, room - 1);
   const from = Math.max(0, Math.min(index - Math.floor(shown / 2), rows.length - shown));
   return { shown: rows.slice(from, from + shown), hidden: rows.length - shown };
@@ -79,7 +79,7 @@ function workerRow(view: View, worker: WorkerStats, picture: TreeStatus, chosen:
   return { cells, tone: chosen ? 'selected' : trouble ? 'warn' : 'plain' };
 }
 
-/** `3`, or `3 (1 crash)`: who deployed knows of the others. */
+/** `3`, or `3 (1 crash)`: restarts by a deploy or on request are expected, so only the others are named. */
 function restartsText(restarts: WorkerStats['restarts']): string {
   const entries = Object.entries(restarts);
   const total = entries.reduce((sum, [, times]) => sum + times, 0);
@@ -129,7 +129,7 @@ function processorState({ state }: ProcessorStats, nextTry: string | undefined, 
   return `${state} ${left(nextTry, now)}`;
 }
 
-/** How long until then. */
+/** The time that is left until then. */
 function left(until: string, now: number): string {
   return formatDuration(Math.max(0, Date.parse(until) - now));
 }
@@ -154,7 +154,9 @@ function primaryRow({ rates }: View, { stats, vitals, stopping }: TreeStatus): R
 
 const QUEUE_HEADING = ['  queue', 'waiting', 'running', 'blocked', 'outbox', 'latency', 'state'];
 
-/** Queues, at most `most` lines, those that are behind first where there is not room for all; and the sets. */
+/**
+ * At most `most` lines of queues, then the sizes of the job sets. Without room for all, the slowest queues come first.
+ */
 export function queues({ stores, picture }: View, columns: number, most: number): Line[] {
   const { queues: listed, retry, scheduled, dead, trouble } = stores;
   if (!listed) {
@@ -194,7 +196,7 @@ function row({ name, waiting, active, blocked, inOutbox, latencyMs, paused }: Li
   ];
 }
 
-/** What is in flight in the chosen worker, then in the job processor; the longest first. */
+/** Work in flight in the selected worker and in the job processor, the longest running first. */
 export function inFlight({ picture, selected }: View, most: number): Line[] {
   if (!picture) return [];
   const { single } = picture.stats;
@@ -216,7 +218,7 @@ function works(where: string, list: readonly WorkInFlight[]): Line[] {
     .map(({ what, ageMs }) => line(`  ${where.padEnd(8)} ${time(ageMs).padStart(8)}  ${what}`));
 }
 
-/** Last words of those that died and are not back yet, then what has happened, newest first. */
+/** Exit messages of processes that have died and are not restarted yet, then the recent events, newest first. */
 export function events({ picture, stores }: View, most: number): Line[] {
   if (!picture) return [];
   const dead = [
@@ -241,54 +243,6 @@ function clock(at: string): string {
   return new Date(at).toTimeString().slice(0, 8);
 }
 
-type About = RecentEvent['about'];
-
-const SERVICES: Readonly<Record<string, string>> = { redis: 'Redis', postgres: 'Postgres' };
-
-const SENTENCES: Partial<Record<RecentEvent['name'], (about: About) => string>> = {
-  'primary.listening': ({ address }) => `listening on ${address}`,
-  'worker.ready': ({ slot, durationMs }) => `worker ${slot} is ready, in ${durationMs} ms`,
-  'worker.exited': (about) => `worker ${about.slot} ${ending(about)}`,
-  'worker.replaced': ({ slot, reason }) => `worker ${slot} is replaced (${reason})`,
-  'worker.silent': ({ slot, heartbeatAgeMs }) => `worker ${slot} was not heard of for ${heartbeatAgeMs} ms`,
-  'processor.ready': ({ durationMs }) => `the job processor is ready, in ${durationMs} ms`,
-  'processor.exited': (about) => `the job processor ${ending(about)}`,
-  'processor.silent': ({ heartbeatAgeMs }) => `the job processor was not heard of for ${heartbeatAgeMs} ms`,
-  'processor.kept': ({ reason }) => `the successor of the job processor cannot boot, the old one goes on: ${reason}`,
-  'processor.circuit': ({ deaths }) => `the job processor died ${deaths} times in a row: tried rarely from now on`,
-  'processor.stopped': () => 'the job processor was stopped by order',
-  'phase.started': ({ phase }) => `phased restart to phase ${phase}`,
-  'phase.completed': ({ phase, durationMs }) => `phase ${phase} is complete, in ${durationMs} ms`,
-  'phase.abandoned': ({ phase, reason }) => `phase ${phase} was given up: ${reason}`,
-  'memory.high': ({ totalMb, slot }) => `the tree takes ${Math.round(Number(totalMb))} MB: worker ${slot} is recycled`,
-  'embedded.lost': ({ server }) => `the embedded ${server} ended by itself`,
-  'installation.foreign': () =>
-    'this database was copied from another installation: none of its jobs is dispatched until catamount jobs adopt',
-  'dead.dropped': ({ queue, count, reason }) =>
-    `${count} dead jobs of ${queue} were dropped for good (${reason === 'age' ? 'dead for 180 days' : 'only 10,000 are kept'})`,
-  'redis.emptied': () => 'Redis has lost its data: the outbox is dispatched again, anything else is gone',
-  'queue.restored': ({ queue, count }) => `Redis had lost the place of ${count} jobs of ${queue}: put back`,
-  'service.away': ({ service, why }) => `${SERVICES[String(service)]} does not answer: ${why}`,
-  'service.back': ({ service, awayMs }) => `${SERVICES[String(service)]} answers again, after ${time(Number(awayMs))}`,
-  'operator.jobs': ({ action, count, set, via }) =>
-    `${action} ${pluralize(Number(count), `${set} job`)}, asked by ${via}`,
-  'operator.queue': ({ action, queue, jobs, via }) =>
-    `${action} queue ${queue}${action === 'clear' ? `, ${pluralize(Number(jobs), 'job')} deleted` : ''}, asked by ${via}`,
-  'operator.cron': ({ action, name, via }) => `${action} recurring job ${name}, asked by ${via}`,
-  'operator.process': ({ process, order, via }) => `job processor ${process} is to ${order}, asked by ${via}`,
-  'operator.mails': ({ action, count, via }) =>
-    `${action === 'test' ? 'send a test mail' : `delete ${pluralize(Number(count), 'mail')}`}, asked by ${via}`,
-  'operator.adopted': ({ via }) => `adopt the database's jobs, asked by ${via}`,
-  'operator.command': ({ command, via }) => `asked to ${command} by ${via}`,
-  'operator.refused': ({ command, reason }) => `${command} was refused: ${reason}`,
-  'operator.failed': ({ command, of, service, via }) =>
-    `${command} ${of} failed, ${SERVICES[String(service)]} did not answer: asked by ${via}`,
-};
-
 function sentence({ name, about }: RecentEvent): string {
-  return SENTENCES[name]?.(about) ?? name;
-}
-
-function ending({ code, signal }: About): string {
-  return signal === null || signal === undefined ? `exited with code ${code}` : `was ended by ${signal}`;
+  return sentenceOf(name, about) ?? name;
 }

@@ -1,5 +1,6 @@
 import { UserError } from '../../core/errors';
 import type { Events } from '../../core/events';
+import { type StopOutcome, sumOutcomes } from '../../core/shutdown';
 import { Deadline } from '../../support/async';
 import { answerRequest, type FromProcessor, type ProcessorOrder } from '../messages';
 import type { NextTry, Operations, ProcessorStats, RecentEvent, Termination, Work } from '../status';
@@ -88,13 +89,11 @@ export class ProcessorSupervisor {
     this.fork();
   }
 
-  /** @returns how many processes had to be killed. */
-  async stop(deadline: Deadline): Promise<number> {
+  async stop(deadline: Deadline): Promise<StopOutcome> {
     this.stopping = true;
     clearInterval(this.watch);
     this.respawn.cancel();
-    const killed = await Promise.all(this.handles.map((handle) => handle.end(deadline)));
-    return killed.reduce((sum, count) => sum + count, 0);
+    return sumOutcomes(await Promise.all(this.handles.map((handle) => handle.end(deadline))));
   }
 
   /**
@@ -116,7 +115,7 @@ export class ProcessorSupervisor {
     this.current?.quiet();
   }
 
-  /** Takes `quiet` and `halt` back. */
+  /** Takes `quiet` and `suspend` back. */
   resume(): void {
     if (this.stopping) return;
     this.desiredState = 'open';
@@ -319,9 +318,9 @@ export class ProcessorSupervisor {
   private tryAgain(servedMs: number): void {
     const wait = this.respawn.schedule(servedMs, () => this.fork());
     this.absence = wait.attempt >= CIRCUIT_DEATHS ? 'circuit open' : 'waiting';
-    if (wait.attempt === CIRCUIT_DEATHS) this.events.emit('processor.circuit', { deaths: wait.attempt });
+    if (wait.attempt === CIRCUIT_DEATHS) this.events.emit('processor.crash-loop', { crashes: wait.attempt });
     this.nextTry = { at: new Date(Date.now() + wait.waitMs).toISOString(), attempt: wait.attempt };
-    this.events.emit('processor.respawn', wait);
+    this.events.emit('processor.restart-scheduled', wait);
   }
 
   /** A handler that blocks the event loop for longer than the timeout: its jobs are rescued by the next processor. */
