@@ -1,5 +1,5 @@
 import { boot } from './lib';
 import app from './lib/app';
 
-// One entry for every process of the tree: primary, web worker or job processor. See lib/README.md.
+// The entry point of every process of the tree: primary, web worker and job processor. See lib/README.md.
 void boot(app);

@@ -2,7 +2,7 @@ import { UserMailer } from '../lib/app/mailers/user-mailer';
 import { User } from '../lib/app/models/user';
 import { Job } from '../lib/index';
 
-/** Welcomes a new user. Does nothing when the user is gone by then. */
+/** Sends the welcome mail to a new user. Does nothing when the user no longer exists. */
 export default class WelcomeEmailJob extends Job<[userId: string]> {
   static override readonly queue = 'mailer';
 

@@ -9,9 +9,9 @@ import { installSourceMaps } from './internals/stack-traces';
 import type { AppDefinition } from './role/app-definition';
 
 /**
- * Runs this process in the role it was started for: the primary (no arguments), `migrate`, `rollback` or `jobs …`;
- * started by the primary, a web worker or the job processor; started by a web worker, what renders previews. A mistake of
- * the user's is printed and ends the process with its code.
+ * Runs this process in the role it was started for. By the command line: the primary (no arguments), `migrate`,
+ * `rollback` or `jobs …`; started by the primary: a web worker or the job processor; started by a web worker: the
+ * renderer of previews. A UserError is printed and ends the process with its exit code.
  */
 export async function boot(app: AppDefinition): Promise<void> {
   installSourceMaps();

@@ -1,8 +1,8 @@
 import type * as model from './model/model';
 
 /**
- * The public door: what an app needs, and all that our own app uses. `Model` is looked up on first use, so that the
- * primary, which imports the app's manifest through this door, never loads the ORM.
+ * The public API: everything an app needs, and all that our sample app imports. `Model` is loaded on first access, so
+ * that the primary, which imports the app's manifest through this module, never loads the ORM.
  */
 
 export { boot } from './boot';

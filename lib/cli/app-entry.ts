@@ -2,12 +2,13 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { EXIT, UserError } from '../core/errors';
 
-/** Where an app's entry file is looked for, in this order, from the current folder. */
+/** Places to look for an app's entry file, in this order, relative to the current folder. */
 export const ENTRIES: readonly string[] = ['dist/server.js', 'server.js'];
 
 /**
- * The app's own entry file decides the rest: `boot` reads the command from the arguments.
- * @param args default: as they were given.
+ * Runs the app's own entry file in this process; `boot` reads the command from the arguments.
+ * @param args default: the arguments of this process.
+ * @throws UserError with the exit code for wrong usage when there is no entry file.
  */
 export function runApp(args: readonly string[] = process.argv.slice(2)): void {
   const entry = ENTRIES.map((file) => path.resolve(file)).find((file) => fs.existsSync(file));
@@ -17,7 +18,7 @@ export function runApp(args: readonly string[] = process.argv.slice(2)): void {
       EXIT.usage,
     );
   }
-  // Children are started from argv[1]: it must be the app's entry, not this file.
+  // Children are forked from argv[1], so it must be the app's entry and not this file.
   process.argv = [process.argv[0] ?? process.execPath, entry, ...args];
   require(entry);
 }

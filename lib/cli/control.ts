@@ -1,31 +1,28 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { ask } from '../cluster/control/client';
-import { COMMANDS, type Command, parseArgument, type TreeSummary } from '../cluster/control/commands';
+import { COMMANDS, type Command, parseArgument, type StatusJson, treeOf } from '../cluster/control/commands';
 import { RunningTree, type TreeFlags } from '../cluster/control/running-tree';
 import { lookAt } from '../cluster/control/state-file';
-import {
-  type ProcessorStats,
-  reported,
-  type TreeStats,
-  type TreeStatus,
-  type WorkerStats,
-  type WorkerStatus,
-} from '../cluster/status';
+import { type ProcessorStats, reported, type TreeStats, type WorkerStats, type WorkerStatus } from '../cluster/status';
 import { EXIT, UserError } from '../core/errors';
+import { OVERDUE_EXIT_MS } from '../core/shutdown';
+import { judgementJson } from '../health/judge';
 import { Deadline } from '../support/async';
 import { formatSpan } from '../support/duration';
+import { camelCase } from '../support/snake-case';
 import { table } from '../support/text-table';
 
-/** What an ending tree may take above its own deadline, ms. */
-const GRACE_MS = 10_000;
 const POLL_MS = 25;
 
-/** Has the running tree do what the words say, and prints its answer. */
+/**
+ * Sends one command to the running tree, waits until it is done, and prints the reply.
+ * @throws UserError for an unknown command, and when no tree runs or the tree rejects the command.
+ */
 export async function control(
   words: readonly string[],
   flags: TreeFlags & { readonly json?: boolean | undefined },
 ): Promise<void> {
-  // Whoever reads may have seen enough: catamount stats | head
+  // The reader of a pipe may close it early: catamount stats | head
   process.stdout.on('error', () => undefined);
   const { command, argument } = find(words);
   const tree = RunningTree.find(flags);
@@ -33,10 +30,8 @@ export async function control(
     throw tree.explain(error);
   });
   if (command.final) await untilGone(answer);
-  if (command.name === 'status') return tellStatus(tree, answer as unknown as TreeSummary, flags.json === true);
-  process.stdout.write(
-    flags.json || command.name === 'look' ? `${JSON.stringify(answer, null, 2)}\n` : text(command, answer),
-  );
+  if (command.name === 'status') return tellStatus(tree, answer as unknown as StatusJson, flags.json === true);
+  process.stdout.write(flags.json ? `${JSON.stringify(answer, null, 2)}\n` : text(command, answer));
 }
 
 function find(words: readonly string[]): { command: Command; argument: number } {
@@ -48,7 +43,7 @@ function find(words: readonly string[]): { command: Command; argument: number } 
 }
 
 async function untilGone({ pid, shutdown_timeout_ms: timeoutMs }: Readonly<Record<string, unknown>>): Promise<void> {
-  const limitMs = Number(timeoutMs) + GRACE_MS;
+  const limitMs = Number(timeoutMs) + OVERDUE_EXIT_MS;
   const deadline = Deadline.after(limitMs);
   while (lookAt(Number(pid)) !== 'gone') {
     if (deadline.expired) throw new UserError(`pid ${pid} still runs after ${limitMs / 1000} s.`);
@@ -57,36 +52,33 @@ async function untilGone({ pid, shutdown_timeout_ms: timeoutMs }: Readonly<Recor
 }
 
 function text(command: Command, answer: Readonly<Record<string, unknown>>): string {
-  if (command.name === 'stats') return statsText(answer as unknown as TreeStats);
+  if (command.name === 'stats') return statsText(camelCase(answer) as TreeStats);
   if (command.final) return `Stopped: pid ${answer.pid} is gone.\n`;
   if (typeof answer.file === 'string') return `${answer.file}\n`;
   if (typeof answer.workers === 'number') return `Workers: ${answer.workers}\n`;
   return `${command.name}: done${command.remark === undefined ? '' : `; ${command.remark}`}\n`;
 }
 
-/** That it runs, and how it is: the same judgement as on the overview. */
-async function tellStatus(tree: RunningTree, summary: TreeSummary, json: boolean): Promise<void> {
-  const [{ StoreReader }, { judgementLines, judgementOf }] = await Promise.all([
-    import('./top/stores'),
-    import('./top/stores'),
-  ]);
-  const picture = (await ask(tree.address, find(['look']).command, 0)) as unknown as TreeStatus;
+/** Prints one line that says the tree runs, then the same judgement of its health as the overview page. */
+async function tellStatus(tree: RunningTree, summary: StatusJson, json: boolean): Promise<void> {
+  const { StoreReader, judgementLines, judgementOf } = await import('./top/stores');
+  const picture = treeOf({ ...summary });
   const reader = new StoreReader(tree.cwd, async () => picture);
   const { sighting, trouble } = await reader.read();
   await reader.stop();
-  const { level, issues } = judgementOf(sighting, picture);
+  const judgement = judgementOf(sighting, picture);
   const lines = [
     statusLine(summary),
     ...judgementLines(sighting, picture, new Date()).map(({ text }) => text),
     ...(trouble === undefined ? [] : [trouble]),
   ];
-  const text = json ? JSON.stringify({ ...summary, level, issues }, null, 2) : lines.join('\n');
+  const text = json ? JSON.stringify({ ...summary, ...judgementJson(judgement) }, null, 2) : lines.join('\n');
   await new Promise<void>((resolve) => process.stdout.write(`${text}\n`, () => resolve()));
-  // Something may be asked still: nobody waits for its answer.
+  // A request to Redis or Postgres may still be open, and nobody waits for its reply.
   process.exit();
 }
 
-function statusLine(tree: TreeSummary): string {
+function statusLine(tree: StatusJson): string {
   const workers = `${tree.booted_workers} of ${tree.workers} workers ready`;
   return `Catamount runs: pid ${tree.pid}, phase ${tree.phase}, ${workers}, job processor ${tree.job_processor}`;
 }
@@ -94,45 +86,45 @@ function statusLine(tree: TreeSummary): string {
 const COLUMNS = ['slot', 'pid', 'phase', 'state', 'busy', 'waiting', 'requests', 'lag p99', 'memory', 'restarts'];
 const UNKNOWN = '–';
 
-/** What `catamount stats` prints for people. */
+/** The text that `catamount stats` prints without `--json`. */
 export function statsText(stats: TreeStats, now = Date.now()): string {
-  const { versions, pid, phase, workers, booted_workers, old_workers } = stats;
-  const up = formatSpan(now - Date.parse(stats.started_at));
-  const old = old_workers > 0 ? `, ${old_workers} of an older phase` : '';
+  const { versions, pid, phase, workers, bootedWorkers, oldWorkers } = stats;
+  const up = formatSpan(now - Date.parse(stats.startedAt));
+  const old = oldWorkers > 0 ? `, ${oldWorkers} of an older phase` : '';
   const lines = [
     `Catamount ${versions.catamount} on Node.js ${versions.node}: pid ${pid}, up ${up}`,
     stats.single
       ? `Web:     ${singleLine(stats.single)}`
-      : `Workers: ${booted_workers} of ${workers} ready, phase ${phase}${old}`,
+      : `Workers: ${bootedWorkers} of ${workers} ready, phase ${phase}${old}`,
   ];
-  if (stats.worker_status.length > 0) lines.push('', ...table([COLUMNS, ...stats.worker_status.map(workerRow)]), '');
-  lines.push(`Jobs:    ${processorLine(stats.job_processor)}`);
-  if (stats.other_job_processor) lines.push(`         ${processorLine(stats.other_job_processor)}`);
+  if (stats.workerStatus.length > 0) lines.push('', ...table([COLUMNS, ...stats.workerStatus.map(workerRow)]), '');
+  lines.push(`Jobs:    ${processorLine(stats.jobProcessor)}`);
+  if (stats.otherJobProcessor) lines.push(`         ${processorLine(stats.otherJobProcessor)}`);
   lines.push(`Memory:  ${memoryLine(stats.memory)}`);
-  lines.push(`Phased:  ${phaseLine(stats.last_phase)}`);
+  lines.push(`Phased:  ${phaseLine(stats.lastPhase)}`);
   return `${lines.join('\n')}\n`;
 }
 
-/** Where the primary serves the web itself. */
+/** For a tree without workers, in which the primary serves the web itself. */
 function singleLine(status: WorkerStatus): string {
-  const { busy_threads: busy, max_threads: slots, backlog, requests_count: requests } = status;
+  const { busyThreads: busy, maxThreads: slots, backlog, requestsCount: requests } = status;
   return `in the primary, ${busy}/${slots} busy, ${backlog} waiting, ${requests} requests, lag p99 ${lag(status)}`;
 }
 
 function workerRow(worker: WorkerStats): string[] {
   const { index, pid, phase, state, restarts } = worker;
-  const status = reported(worker.last_status);
+  const status = reported(worker.lastStatus);
   const reasons = Object.entries(restarts).map(([reason, count]) => `${count} ${reason}`);
   return [
     String(index),
     String(pid),
     String(phase),
     state,
-    status ? `${status.busy_threads}/${status.max_threads}` : UNKNOWN,
+    status ? `${status.busyThreads}/${status.maxThreads}` : UNKNOWN,
     status ? String(status.backlog) : UNKNOWN,
-    status ? String(status.requests_count) : UNKNOWN,
+    status ? String(status.requestsCount) : UNKNOWN,
     lag(status),
-    megabytes(worker.pss_mb ?? status?.rssMb),
+    megabytes(worker.pssMb ?? status?.rssMb),
     reasons.join(', ') || '0',
   ];
 }
@@ -140,20 +132,20 @@ function workerRow(worker: WorkerStats): string[] {
 function processorLine(processor: ProcessorStats): string {
   if (processor.state === 'stopped') return 'stopped by order; `catamount jobs resume` starts it again';
   if (processor.pid === null) return processor.state;
-  const status = reported(processor.last_status);
+  const status = reported(processor.lastStatus);
   const parts = [`pid ${processor.pid}`, processor.state];
-  if (status) parts.push(`${status.in_flight.length} running`, `lag p99 ${lag(status)}`);
-  parts.push(`memory ${megabytes(processor.pss_mb ?? status?.rssMb)}`, `restarts ${processor.restarts}`);
+  if (status) parts.push(`${status.inFlight.length} running`, `lag p99 ${lag(status)}`);
+  parts.push(`memory ${megabytes(processor.pssMb ?? status?.rssMb)}`, `restarts ${processor.restarts}`);
   return parts.join(', ');
 }
 
-function memoryLine({ pss_mb, limit_mb }: TreeStats['memory']): string {
-  if (limit_mb === null) return `${megabytes(pss_mb)}, no limit`;
-  const share = pss_mb === null ? '' : ` (${Math.round((100 * pss_mb) / limit_mb)} %)`;
-  return `${megabytes(pss_mb)} of ${limit_mb} MB${share}`;
+function memoryLine({ pssMb, limitMb }: TreeStats['memory']): string {
+  if (limitMb === null) return `${megabytes(pssMb)}, no limit`;
+  const share = pssMb === null ? '' : ` (${Math.round((100 * pssMb) / limitMb)} %)`;
+  return `${megabytes(pssMb)} of ${limitMb} MB${share}`;
 }
 
-function phaseLine(phase: TreeStats['last_phase']): string {
+function phaseLine(phase: TreeStats['lastPhase']): string {
   if (phase === null) return 'no restart yet';
   const end = phase.completed ? 'completed' : 'given up';
   return `restart to phase ${phase.phase} ${end}${phase.reason === null ? '' : `: ${phase.reason}`}`;

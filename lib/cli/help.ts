@@ -18,7 +18,7 @@ const OPTIONS: readonly (readonly [string, string])[] = [
   ['--json', 'print the answer as JSON'],
 ];
 
-/** What `catamount help` prints. */
+/** The text that `catamount help` prints. */
 export function help(): string {
   return `Catamount ${version()}: Koa web workers, a job processor and mail as one process tree.
 

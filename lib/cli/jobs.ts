@@ -4,15 +4,18 @@ import { runApp } from './app-entry';
 import { control } from './control';
 
 /**
- * What is typed behind `jobs`: `quiet`, and `resume` without a queue, are orders for the running tree's job processor;
- * all else the app's own entry file does, by `boot`.
- * @param words those without a dash.
+ * `jobs quiet`, and `jobs resume` without a queue, are commands for the running tree's job processor; every other jobs
+ * command is run by the app's own entry file, through `boot`.
+ * @param words the words behind `jobs` that do not begin with a dash.
  */
 export function isForTheTree([first, queue]: readonly string[]): boolean {
   return queue === undefined && (first === 'quiet' || first === 'resume');
 }
 
-/** Who means a queue learns how that is typed. @throws UserError. */
+/**
+ * Sends `quiet` or `resume` to the running tree. An error of `resume` also explains how a queue is resumed.
+ * @throws UserError.
+ */
 export async function orderTree(words: readonly string[], flags: Parameters<typeof control>[1]): Promise<void> {
   try {
     await control(words, flags);
@@ -22,7 +25,7 @@ export async function orderTree(words: readonly string[], flags: Parameters<type
   }
 }
 
-/** @throws UserError for wrong usage, whether there is an app or not. */
+/** Runs a jobs command in the app. @throws UserError for wrong usage, even where there is no app. */
 export async function runJobs(args: readonly string[]): Promise<void> {
   const [first, queue] = args;
   if (first === 'quiet' && queue !== undefined && !queue.startsWith('-')) {

@@ -6,7 +6,7 @@ import { EXIT, UserError } from '../core/errors';
 import { toError } from '../support/async';
 import { runApp } from './app-entry';
 
-/** What the app's own entry file does, by `boot`. */
+/** Commands that the app's own entry file runs, through `boot`. */
 const APP_COMMANDS = ['start', 'migrate', 'rollback'];
 
 const OPTIONS = {
@@ -19,7 +19,7 @@ const OPTIONS = {
   version: { type: 'boolean', short: 'v' },
 } as const;
 
-// Loaded when needed: a tree that runs for months need not hold what asks other trees, or prints.
+// Modules are loaded by need: a tree that runs for months should not keep the code that prints or queries other trees.
 async function main(args: string[]): Promise<void> {
   if (wordsOf(args)[0] === 'jobs') return jobs(args);
   const { values, positionals } = parse(args);
@@ -34,11 +34,11 @@ async function main(args: string[]): Promise<void> {
 async function topOf([, surplus]: string[], flags: TreeFlags): Promise<void> {
   if (surplus !== undefined) throw new UserError(`"${surplus}" is too much. See catamount help.`, EXIT.usage);
   await (await import('./top/top')).top(flags);
-  // Something may be asked still: nobody waits for its answer.
+  // A request to Redis or Postgres may still be open, and nobody waits for its reply.
   process.exit();
 }
 
-/** `jobs` has options of its own, unless the tree is asked. */
+/** `jobs` has options of its own, except for the commands that go to the running tree. */
 async function jobs(args: string[]): Promise<void> {
   const [, ...words] = wordsOf(args);
   const { isForTheTree, orderTree, runJobs } = await import('./jobs');
@@ -51,7 +51,7 @@ async function jobs(args: string[]): Promise<void> {
   await runJobs(behind);
 }
 
-/** Without options, and without the values of those that are known here. */
+/** The arguments without options, and without the values of the options that are known here. */
 function wordsOf(args: string[]): string[] {
   return parseArgs({ args, options: OPTIONS, allowPositionals: true, strict: false }).positionals;
 }

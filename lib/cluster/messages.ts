@@ -135,8 +135,8 @@ export class PrimaryClient implements Operations {
     return this.ask('stats', [], PROMPT_MS);
   }
 
-  look(): Promise<TreeStatus> {
-    return this.ask('look', [], PROMPT_MS);
+  status(): Promise<TreeStatus> {
+    return this.ask('status', [], PROMPT_MS);
   }
 
   figures(after: number): Promise<readonly Rollup[]> {

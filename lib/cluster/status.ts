@@ -10,20 +10,20 @@ export interface WorkInFlight {
   readonly ageMs: number;
 }
 
-/** Puma's `last_status`, and ours. `{}` before the first check-in. */
+/** Puma's `last_status`, and ours. `{}` before the first heartbeat. */
 export interface WorkerStatus extends ProcessMetrics {
   readonly backlog: number;
   readonly running: number;
-  readonly pool_capacity: number;
-  readonly busy_threads: number;
-  readonly max_threads: number;
-  readonly requests_count: number;
-  readonly backlog_max: number;
+  readonly poolCapacity: number;
+  readonly busyThreads: number;
+  readonly maxThreads: number;
+  readonly requestsCount: number;
+  readonly backlogMax: number;
   /** Requests turned away with 503 so far. */
-  readonly shed_count: number;
+  readonly shedCount: number;
   /** 99th percentile of the wait for a slot since the last report, ms. */
-  readonly queue_time_p99_ms: number;
-  readonly in_flight: readonly WorkInFlight[];
+  readonly queueTimeP99Ms: number;
+  readonly inFlight: readonly WorkInFlight[];
   readonly requests: RequestCounts;
   /** Of those that ended since the last report. */
   readonly slowest: Slowest;
@@ -32,21 +32,21 @@ export interface WorkerStatus extends ProcessMetrics {
 }
 
 export interface WorkerStats {
-  readonly started_at: string;
+  readonly startedAt: string;
   readonly pid: number;
   readonly index: number;
   readonly phase: number;
   readonly booted: boolean;
   readonly state: string;
-  readonly last_checkin: string | null;
-  readonly last_status: WorkerStatus | Record<string, never>;
+  readonly lastCheckin: string | null;
+  readonly lastStatus: WorkerStatus | Record<string, never>;
   /** Proportional set size; null where the system does not tell. */
-  readonly pss_mb: number | null;
+  readonly pssMb: number | null;
   readonly restarts: Readonly<Partial<Record<RestartReason, number>>>;
 }
 
 export interface ProcessorStatus extends ProcessMetrics {
-  readonly in_flight: readonly WorkInFlight[];
+  readonly inFlight: readonly WorkInFlight[];
   readonly quiet: boolean;
   readonly pool: PoolStats;
 }
@@ -55,48 +55,48 @@ export interface ProcessorStats {
   readonly pid: number | null;
   /** `stopped`: an operator wants it so, until it is resumed or restarted. */
   readonly state: 'off' | 'booting' | 'ready' | 'quiet' | 'stopping' | 'stopped' | 'waiting' | 'circuit open';
-  readonly started_at: string | null;
-  readonly last_checkin: string | null;
+  readonly startedAt: string | null;
+  readonly lastCheckin: string | null;
   readonly restarts: number;
-  readonly pss_mb: number | null;
-  readonly last_status: ProcessorStatus | Record<string, never>;
+  readonly pssMb: number | null;
+  readonly lastStatus: ProcessorStatus | Record<string, never>;
 }
 
 /** What was counted since the tree began, by processes that live and by those that are gone: grows only. */
 export interface TreeTotals {
   readonly requests: RequestCounts;
-  readonly worker_restarts: Readonly<Partial<Record<RestartReason, number>>>;
+  readonly workerRestarts: Readonly<Partial<Record<RestartReason, number>>>;
   /** CPU time by process: `primary`, `web.0`, `jobs`. */
-  readonly cpu_seconds: Readonly<Record<string, number>>;
+  readonly cpuSeconds: Readonly<Record<string, number>>;
 }
 
-/** What `catamount stats` prints: Puma's keys first, then ours. */
+/** What `catamount stats` prints, in snake_case: Puma's keys first, then ours. */
 export interface TreeStats {
-  readonly started_at: string;
+  readonly startedAt: string;
   readonly workers: number;
   readonly phase: number;
-  readonly booted_workers: number;
-  readonly old_workers: number;
-  readonly worker_status: readonly WorkerStats[];
+  readonly bootedWorkers: number;
+  readonly oldWorkers: number;
+  readonly workerStatus: readonly WorkerStats[];
   readonly versions: { readonly catamount: string; readonly node: string };
   readonly pid: number;
   /** The one at work. */
-  readonly job_processor: ProcessorStats;
+  readonly jobProcessor: ProcessorStats;
   /** While that is replaced: a successor that boots, or a predecessor that finishes its jobs. */
-  readonly other_job_processor?: ProcessorStats | undefined;
+  readonly otherJobProcessor?: ProcessorStats | undefined;
   /** Of the primary, where it serves the web itself. */
   readonly single: WorkerStatus | null;
   readonly totals: TreeTotals;
-  readonly memory: { readonly pss_mb: number | null; readonly limit_mb: number | null };
+  readonly memory: { readonly pssMb: number | null; readonly limitMb: number | null };
   /** How the last phased restart ended; null before the first. */
-  readonly last_phase: { readonly phase: number; readonly completed: boolean; readonly reason: string | null } | null;
+  readonly lastPhase: { readonly phase: number; readonly completed: boolean; readonly reason: string | null } | null;
 }
 
 /** What an operator can have done to the tree, whichever way it is asked for. */
 export interface Operations {
   stats(): Promise<TreeStats>;
   /** What an operator is shown of the tree; its memory is as it was some seconds ago at most. */
-  look(): Promise<TreeStatus>;
+  status(): Promise<TreeStatus>;
   /** The figures of every ten seconds after that part, which is in safety with all before it. */
   figures(after: number): Promise<readonly Rollup[]>;
   /**
@@ -130,8 +130,8 @@ export interface Operations {
 }
 
 /** All that run jobs in this tree, the one at work first. */
-export function processorsOf({ job_processor, other_job_processor: other }: TreeStats): readonly ProcessorStats[] {
-  return other ? [job_processor, other] : [job_processor];
+export function processorsOf({ jobProcessor, otherJobProcessor: other }: TreeStats): readonly ProcessorStats[] {
+  return other ? [jobProcessor, other] : [jobProcessor];
 }
 
 /** What a process has told of itself; undefined as long as it has told nothing. */

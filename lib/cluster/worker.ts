@@ -102,7 +102,7 @@ export class Worker {
     // As Puma shows it: in flight of the limit.
     if (this.assignment) process.title = titleOf(this.assignment, status);
     this.tell({ catamount: 'heartbeat', status });
-    this.collector.tick(status.busy_threads, status.requests_count);
+    this.collector.tick(status.busyThreads, status.requestsCount);
   }
 
   /** Once in a turn of the event loop at most, however often a slot is given up and taken again. */
@@ -185,6 +185,6 @@ export class Worker {
   }
 }
 
-function titleOf({ slot, phase }: Assignment, { busy_threads, max_threads }: WorkerStatus): string {
-  return `catamount: web ${slot} [phase ${phase}] ${busy_threads}/${max_threads}`;
+function titleOf({ slot, phase }: Assignment, { busyThreads, maxThreads }: WorkerStatus): string {
+  return `catamount: web ${slot} [phase ${phase}] ${busyThreads}/${maxThreads}`;
 }

@@ -61,6 +61,9 @@ const queueList = z
   )
   .refine((queues) => new Set(queues.map((queue) => queue.name)).size === queues.length);
 
+/** PORT, and the port of links in mails where the tree listens on none. */
+const DEFAULT_PORT = 3000;
+
 /**
  * Reads and validates every setting (the table in README.md).
  * @throws ConfigError that names each wrong variable, its value and what is allowed, all at once.
@@ -82,7 +85,7 @@ export function readSettings(input: SettingsInput): Config {
   const half = only === undefined ? '' : `-${only}`;
 
   if (only !== undefined && only !== 'web' && only !== 'jobs') read.complain('--only', only, 'web or jobs');
-  const port = read.get('PORT', whole(0, 65535), 'a whole number from 0 to 65535', 3000);
+  const port = read.get('PORT', whole(0, 65535), 'a whole number from 0 to 65535', DEFAULT_PORT);
   const host = read.get(
     'HOST',
     z.string().regex(/^(unix:.+|[^\s/]+)$/),
@@ -142,11 +145,18 @@ export function readSettings(input: SettingsInput): Config {
     read.require('SMTP_URL', 'an smtp:// or smtps:// URL, since MAIL_DELIVERY is smtp');
   if (production && !read.has('MAIL_DELIVERY') && smtpUrl === null)
     read.require('SMTP_URL', 'an smtp:// or smtps:// URL; or set MAIL_DELIVERY=log to send none');
+  // With PORT=0 the primary fills in the port, once it listens on one.
+  const listensOnPort = only !== 'jobs' && listen.kind === 'tcp';
+  const linkedPort = port === 0 && !listensOnPort ? DEFAULT_PORT : port;
   const appUrl = read
-    .get('APP_URL', url('http:', 'https:'), 'an http:// or https:// URL', `http://localhost:${port}`)
+    .get('APP_URL', url('http:', 'https:'), 'an http:// or https:// URL', `http://localhost:${linkedPort}`)
     .replace(/\/+$/, '');
-  if (production && !read.has('APP_URL'))
-    warnings.push('APP_URL is not set, so links in mails point to localhost. Set it to the address people use.');
+  if (!read.has('APP_URL') && (production || !listensOnPort)) {
+    const [why, where] = listensOnPort ? ['', 'localhost'] : [' and this tree listens on no port', appUrl];
+    warnings.push(
+      `APP_URL is not set${why}, so links in mails point to ${where}. Set APP_URL to the address people use.`,
+    );
+  }
   const from = read.get(
     'MAIL_FROM',
     z.string().refine(isSender),

@@ -10,8 +10,9 @@ export interface User {
 const isRoot = () => process.getuid?.() === 0;
 
 /**
- * As root in somebody's checkout, what the servers write shall be theirs: they could not start the next time otherwise.
- * @returns the owner to act for, or undefined to act as oneself.
+ * Files of servers that root starts in another user's checkout must belong to that user, who could not start the
+ * servers the next time otherwise.
+ * @returns the owner to act for; undefined when not root, or when root owns the checkout.
  */
 export function ownerToActFor(stateDir: string): User | undefined {
   if (!isRoot()) return undefined;
@@ -21,15 +22,15 @@ export function ownerToActFor(stateDir: string): User | undefined {
   return uid === 0 ? undefined : { uid, gid };
 }
 
-/** Makes a folder unless it is there; gives it to `user` even when it is. */
+/** Creates a folder unless it exists; gives it to `user` in both cases. @param mode of a new folder, default 0o755. */
 export function makeFolder(folder: string, user: User | undefined, mode = 0o755): void {
   fs.mkdirSync(folder, { recursive: true, mode });
   if (user) fs.chownSync(folder, user.uid, user.gid);
 }
 
 /**
- * Makes a folder that only the server's user may enter, unless it is there.
- * @throws UserError when it belongs to somebody else.
+ * Creates a folder that only the server's user may enter, unless it exists.
+ * @throws UserError when it belongs to another user.
  */
 export function makeDataFolder(folder: string, user: User | undefined): void {
   if (!fs.existsSync(folder)) makeFolder(folder, user, 0o700);
@@ -44,7 +45,7 @@ export function makeDataFolder(folder: string, user: User | undefined): void {
 
 const ADVICE = 'Start as the user who owns the folder, or where this user may write.';
 
-/** Turns a refusal of the file system into advice; anything else passes through. */
+/** Turns a permission error of the file system into a UserError with advice; other errors pass through. */
 export async function withAdvice<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();

@@ -14,12 +14,12 @@ export interface EmbeddedOptions {
   readonly needPostgres: boolean;
   readonly needRedis: boolean;
   readonly events: Events;
-  /** How long the servers outlive a killed primary, so that a quick next start finds them running. Default 10 s. */
+  /** Time the servers outlive a killed primary, so that a quick restart can adopt them, ms. Default 10,000. */
   readonly graceMs?: number;
 }
 
 const GRACE_MS = 10_000;
-/** For taking back a start of which one half failed. */
+/** Limit for stopping the other server when the start of one has failed, ms. */
 const FAILED_START_MS = 10_000;
 
 export interface EmbeddedUrls {
@@ -28,8 +28,9 @@ export interface EmbeddedUrls {
 }
 
 /**
- * Postgres and Redis for a developer's machine: real servers with their data under the state folder. Starts them or
- * adopts those of a killed run, and sees to it that none outlives its use. Only one may do so in a folder at a time.
+ * Postgres and Redis for a developer's machine: real servers with their data in the state folder. Starts them,
+ * or adopts those of a killed run, and ensures that none outlives its use. Only one process may do so in a
+ * folder at a time.
  */
 export class EmbeddedServers {
   readonly name = 'embedded servers';
@@ -45,13 +46,13 @@ export class EmbeddedServers {
     this.stateDir = path.resolve(options.stateDir);
   }
 
-  /** @throws UserError when it cannot be: another run in this folder, no binary, a folder of somebody else. */
+  /** @throws UserError when another run uses the folder, a binary is missing, or the folder belongs to another user. */
   start(): Promise<EmbeddedUrls> {
     this.starting ??= withAdvice(() => this.startAll());
     return this.starting;
   }
 
-  /** Stops what runs, in order; at the deadline by force. */
+  /** Shuts the servers down; kills those that still run shortly before the deadline. */
   stop(deadline: Deadline): Promise<void> {
     this.stopping ??= this.stopAll(deadline);
     return this.stopping;
@@ -86,7 +87,7 @@ export class EmbeddedServers {
 
   private async stopAll(deadline: Deadline): Promise<void> {
     const start = this.starting?.catch(() => undefined) ?? Promise.resolve();
-    // A start that failed has cleaned up after itself; what one that hangs has begun is left to the keeper.
+    // A failed start has cleaned up after itself; the servers of one that hangs are left to the keeper.
     if ((await deadline.wait(start)) === 'done') await this.shutDown(deadline);
   }
 
@@ -98,7 +99,7 @@ export class EmbeddedServers {
   }
 }
 
-/** A running server, started just now or found. */
+/** A running server, started now or adopted. */
 export interface RunningServer {
   readonly process: ServerProcess;
   readonly port: number;
@@ -109,26 +110,35 @@ export interface RunningServer {
 export interface EmbeddedServer {
   readonly name: 'postgres' | 'redis';
   readonly folder: string;
-  /** How it is asked to stop at once, but in order. */
+  /** The signal of a fast but orderly shutdown. */
   readonly stopSignal: 'INT' | 'TERM';
   /** An argument of its command line that no other process has. */
   readonly mark: string;
-  /** With its password, so it is not for logs. */
+  /** Contains the password, so it must not be logged. */
   url(port: number): string;
-  /** false: a former version started it, and lets in whoever asks. It is not adopted but started anew, with a password. */
+  /**
+   * false: a former version started the server without one, and anybody on the machine may connect. It is then not
+   * adopted but restarted with a password.
+   */
   hasPassword(): boolean;
-  /** The server that a former run left behind, or undefined. Waits for one that is on its way out. */
+  /**
+   * Finds the server that a former run left behind; waits for one that is starting or stopping.
+   * @throws UserError when it runs but does not answer.
+   */
   find(): Promise<RunningServer | undefined>;
   /**
-   * @param onPid is told the process as soon as there is one.
-   * @param port the only one that will do; by default that of the last run if it is free, else any.
+   * Starts the server.
+   * @param onPid called with the process id as soon as there is one.
+   * @param port the only port allowed. Default: that of the last run if it is free, else any.
+   * @throws UserError when it cannot be started.
    */
   start(onPid: (pid: number) => void, port?: number): Promise<RunningServer>;
 }
 
 /**
- * The servers that run in a state folder now, whoever has started them: what is not there is undefined, and nothing is
- * started. @throws UserError for one that runs but does not answer, or that this user may not see.
+ * Finds the servers that run in a state folder now, whoever started them. One that does not run is left out, and
+ * nothing is started.
+ * @throws UserError for one that runs but does not answer, or whose files this user may not read.
  */
 export function findRunningServers(stateDir: string): Promise<EmbeddedUrls> {
   const folder = path.resolve(stateDir);

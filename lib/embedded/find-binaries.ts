@@ -4,12 +4,12 @@ import { environment } from '../core/config';
 import { EXIT, UserError } from '../core/errors';
 import { run } from './server-process';
 
-/** As the packages name it; `process.platform` and `process.arch`, but for Windows. */
+/** Platform as the packages name it: `process.platform` and `process.arch`, except for Windows. */
 export const PLATFORM = `${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`;
 
 /**
- * The folder of an installed package, or undefined. npm usually puts it at the root of the project, but may leave it
- * beside the package that asked for it; the project is the one this file is in, or the one being run.
+ * The folder of an installed package, or undefined. npm usually puts it at the root of the project, but may put it
+ * beside the package that depends on it; the project is the one of this file, or that of the working directory.
  */
 export function packageFolder(name: string): string | undefined {
   const starts = [__dirname, process.cwd()];
@@ -20,7 +20,7 @@ export function packageFolder(name: string): string | undefined {
   return candidates.find((folder) => fs.existsSync(path.join(folder, 'package.json')));
 }
 
-/** How whoever runs this gets it: in our own checkout it is a dependency already, an adopter adds it. */
+/** The install command: our own checkout has the package as a dependency, an adopter adds it. */
 function howToInstall(name: string): string {
   return __dirname.includes(`${path.sep}node_modules${path.sep}`)
     ? `npm install --save-dev ${name}`
@@ -54,8 +54,9 @@ export function postgresBinaries(locate: typeof packageFolder = packageFolder): 
 }
 
 /**
- * npm packages cannot hold symbolic links, which the libraries need; the package's own install script makes them unless
- * scripts are switched off. Another start may be making the same ones.
+ * Creates the symbolic links that the libraries need and npm packages cannot hold. The package's own install script
+ * does so too, unless scripts are disabled. Another start may be creating the same links.
+ * @throws UserError when a link cannot be created.
  */
 export function hydrateLinks(folder: string): void {
   const list = path.join(folder, 'native', 'pg-symlinks.json');
@@ -77,14 +78,14 @@ export function hydrateLinks(folder: string): void {
   }
 }
 
-/** The job queue moves jobs with BLMOVE, which Redis has since 6.2. */
+/** Redis 6.2 introduced BLMOVE, by which the job queue moves jobs. */
 const OLDEST: readonly [number, number] = [6, 2];
-/** Where npm has one. */
+/** Platforms for which npm has a Redis package. */
 const PACKAGED = ['linux-x64'];
 const NAMES = ['redis-server', 'valkey-server'];
 
 /**
- * A server installed on the machine, else the one from npm.
+ * Finds a server on the search path; if there is none that is recent enough, the one from npm.
  * @throws UserError when there is none, or only one that is too old.
  */
 export async function redisBinary(
@@ -120,7 +121,7 @@ function onPath(searchPath: string): string[] {
   });
 }
 
-/** `Redis server v=7.0.15 sha=…`, `Valkey server v=8.0.1 …` */
+/** Parses `Redis server v=7.0.15 sha=…` or `Valkey server v=8.0.1 …`. */
 async function versionOf(binary: string): Promise<string | undefined> {
   const output = await run({ argv: [binary, '--version'] }).catch(() => '');
   return /\bv=(\d+\.\d+[.\d]*)/.exec(output)?.[1];

@@ -6,7 +6,7 @@ import { makeFolder, type User } from './data-folder';
 import { poll } from './server-lifecycle';
 import { hasArgument, isAlive, runScript, type ScriptProcess, startedAt } from './server-process';
 
-/** Longest wait for a keeper that is just stopping a former run's servers. */
+/** Longest wait for the keeper of a former run that is stopping its servers, ms. */
 const KEEPER_MS = 30_000;
 
 interface Holder {
@@ -17,9 +17,9 @@ interface Holder {
 
 /**
  * The exclusive right to run servers in a folder. Claims are numbered files, `<state folder>/claims/<n>`; the highest
- * number counts, and is free when its holder is dead or has released it. One takes over by creating the next number,
- * which the file system grants to one process only. The highest file is never deleted, so a number never comes back:
- * whoever creates a number that existed before finds a higher one beside it and has lost.
+ * number counts, and is free when its holder is dead or has released it. A process takes over by creating the next
+ * number, which the file system grants to one process only. The highest file is never deleted, so a number never comes
+ * back: whoever creates a number that existed before finds a higher one beside it and has lost.
  */
 export class FolderClaim {
   private constructor(
@@ -48,7 +48,7 @@ export class FolderClaim {
       fs.writeFileSync(this.draft, 'released');
       fs.renameSync(this.draft, this.file(this.number));
     } catch {
-      // The folder was removed: there is nothing left to claim.
+      // The folder was removed, so there is nothing left to claim.
     }
   }
 
@@ -60,7 +60,10 @@ export class FolderClaim {
     return path.join(this.folder, String(number));
   }
 
-  /** A link appears with its content or not at all. @returns false when somebody else has the number. */
+  /**
+   * Creates the file as a link, which appears with its content or not at all.
+   * @returns false when another process has the number.
+   */
   private create(holder: Holder): boolean {
     fs.writeFileSync(this.draft, JSON.stringify(holder));
     try {
@@ -99,7 +102,7 @@ async function liveHolder(folder: string, number: number): Promise<Holder | unde
   try {
     holder = JSON.parse(fs.readFileSync(path.join(folder, String(number)), 'utf8')) as Holder;
   } catch (error) {
-    // Not there (nobody yet, or swept since), or released.
+    // There is no claim yet, it was swept meanwhile, or it has been released.
     if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
   }
@@ -122,14 +125,15 @@ function highestNumber(folder: string): number {
   return Math.max(0, ...numbers(folder));
 }
 
-/** Between two looks at the claims, seconds. */
+/** Interval at which the keeper looks at the claims, in seconds. */
 const TICK = 0.2;
 
 /**
- * $1 claims folder, $2 number of our claim, $3 ticks of grace. Each line read is `<pid> <signal> <argument>`: a server,
- * how to stop it, and an argument of its command line that tells it from whatever may get its pid later.
- * Claiming the next number before stopping anything is what keeps a start at this very moment from adopting a server
- * that is about to go. Signals are ignored since a hosted machine, or `kill` of everything, sends them to all.
+ * Arguments: $1 claims folder, $2 number of our claim, $3 ticks of grace. Each input line is
+ * `<pid> <signal> <argument>`: a server, its stop signal, and an argument of its command line, which identifies it even
+ * if another process gets its pid. The keeper claims the next number before it stops anything, so that a start at this
+ * moment cannot adopt a server that is about to go. It ignores signals, because a hosting platform or a `kill` of
+ * everything sends them to all processes.
  */
 const SCRIPT = `
 trap '' HUP INT TERM
@@ -184,8 +188,8 @@ export function startKeeper(claim: FolderClaim, graceMs: number): ScriptProcess 
 }
 
 /**
- * A tiny process that outlives this one and stops the servers when nobody else will: its input ends when this process
- * does, however that happens, `kill -9` included. It gives the next start a moment to adopt them first.
+ * A small process that outlives this one and stops the servers if nothing else does: its input ends when this process
+ * ends, in whatever way, `kill -9` included. It waits a moment first, so that the next start can adopt them.
  */
 export class Keeper {
   private readonly script: ScriptProcess;
@@ -198,7 +202,7 @@ export class Keeper {
     this.script.input.write(`${pid} ${signal} ${argument}\n`);
   }
 
-  /** All is stopped. Resolves when the keeper has left. */
+  /** Tells the keeper that everything is stopped. Resolves when it has exited. */
   async dismiss(): Promise<void> {
     this.script.input.end('done\n');
     await this.script.exited;

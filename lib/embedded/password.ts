@@ -5,12 +5,14 @@ import type { User } from './data-folder';
 
 const NAME = 'password';
 
-/** URL-safe, so it stands in a URL, a statement and a line of settings as it is. */
+/** Returns a URL-safe password, which needs no quoting in a URL, a statement or a line of settings. */
 export function newPassword(): string {
   return randomBytes(24).toString('base64url');
 }
 
-/** Of the server whose folder this is; undefined before it has one. Whoever may not enter the folder cannot read it. */
+/**
+ * Reads the password of the server in this folder; undefined before it has one. The folder is closed to other users.
+ */
 export function readPassword(folder: string): string | undefined {
   try {
     return fs.readFileSync(path.join(folder, NAME), 'utf8').trim() || undefined;
@@ -24,7 +26,9 @@ export function writePassword(folder: string, password: string, user: User | und
   writePrivately(path.join(folder, NAME), `${password}\n`, user);
 }
 
-/** For the owner's eyes only, and complete or not there: a start may be killed while it writes. */
+/**
+ * Writes a file that only its owner can read. It appears complete or not at all, since a start may be killed meanwhile.
+ */
 export function writePrivately(file: string, text: string, user: User | undefined): void {
   const draft = `${file}.${process.pid}`;
   fs.rmSync(draft, { force: true });

@@ -13,9 +13,10 @@ import { freePort, hasArgument, isAlive, postgresAnswers, run } from './server-p
 const DATABASE = 'catamount';
 
 /**
- * Small: the tree has at most twenty connections. `synchronous_commit=off`: COMMIT does not wait for the disk. What was
- * committed survives the end of any process of ours, `kill -9` included, since Postgres itself has it; only a crash of
- * Postgres or of the machine loses the last moments (three times wal_writer_delay, 0.6 s), and nothing is ever torn.
+ * The settings are small, because the tree has at most twenty connections. With `synchronous_commit=off`, COMMIT does
+ * not wait for the disk. Committed data survives the end of any of our processes, even by `kill -9`, because Postgres
+ * has it. Only a crash of Postgres or of the machine loses the last moments (up to three times wal_writer_delay,
+ * 0.6 s), and it never corrupts data.
  */
 const SETTINGS = {
   listen_addresses: '127.0.0.1',
@@ -31,14 +32,14 @@ const SETTINGS = {
   log_checkpoints: 'off',
 };
 
-/** Who may connect. The password that Postgres keeps is salted and hashed. */
+/** The rules of pg_hba.conf: password logins from this machine only. Postgres stores the password salted and hashed. */
 const RULES = 'host all all 127.0.0.1/32 scram-sha-256\n';
 
-/** How long a server that is starting or stopping is waited for. */
+/** Longest wait for a server that is starting or stopping, ms. */
 const SETTLE_MS = 15_000;
 const TRIES = 4;
 const AGAIN_MS = 100;
-/** Reasons that pass: the free port was taken meanwhile, or processes of a killed server are on their way out. */
+/** Errors that pass: the free port was taken meanwhile, or processes of a killed server are still ending. */
 const PASSING = /could not create any TCP\/IP sockets|shared memory block/;
 
 export class PostgresServer implements EmbeddedServer {
@@ -104,13 +105,13 @@ export class PostgresServer implements EmbeddedServer {
     }
   }
 
-  /** Only who knows the password gets in, whatever the data folder's own rules say. */
+  /** Closes the server to clients without the password, whatever rules the data folder itself has. */
   private async close(binaries: PostgresBinaries, user: PostgresUser): Promise<void> {
     writePrivately(this.rulesFile, RULES, user.user);
     if (this.hasPassword()) return;
     const password = newPassword();
     await setPassword(this.mark, password, binaries, user);
-    // Last: without this file the password is set anew.
+    // The file is written last: as long as it is missing, the next start sets the password again.
     writePassword(this.folder, password, user.user);
   }
 
@@ -152,8 +153,8 @@ const INITDB = ['-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--
 const SINGLE = ['-F', '-c', 'io_method=sync', '-c', 'log_checkpoints=off', 'template1'];
 
 /**
- * Makes the data folder with an empty database, unless it is there. It gets its name when it is complete, so one that
- * was cut short is made again; under another name, since the initdb of a killed run may still be at work.
+ * Creates the data folder with an empty database, unless it exists. It gets its final name when it is complete, so an
+ * interrupted one is created again. Each draft has a new name, since the initdb of a killed run may still be at work.
  */
 async function initialise(
   dataDir: string,
@@ -170,14 +171,14 @@ async function initialise(
     await runAs(as, [postgres, '--single', '-D', draft, ...SINGLE], `CREATE DATABASE "${database}"\n`);
   };
   await make(user).catch((error: Error) => {
-    // Making the data, unlike running on it, takes a user who has a name; in a namespace everybody is nobody.
+    // Creating the data, unlike running on it, needs a user with a name; in a namespace every user is nobody.
     if (!error.message.includes('effective user ID')) throw error;
     return make({ ...user, wrapper: IN_NAMESPACE });
   });
   fs.renameSync(draft, dataDir);
 }
 
-/** Of a data folder whose server does not run. The password goes through a pipe, where no list of processes shows it. */
+/** Sets the password of a stopped server. It goes through a pipe, so that the process list does not show it. */
 async function setPassword(
   dataDir: string,
   password: string,
@@ -193,7 +194,7 @@ function removeDrafts(folder: string): void {
     try {
       fs.rmSync(path.join(folder, name), { recursive: true, force: true });
     } catch {
-      // Its initdb writes faster than we remove; the next start comes past again.
+      // Its initdb writes faster than we remove; the next start removes the rest.
     }
   }
 }
@@ -214,7 +215,7 @@ async function runAs(
   }
 }
 
-/** What Postgres writes of itself into `postmaster.pid`, and reads at its next start. */
+/** The fields of `postmaster.pid` that we read. Postgres writes the file, and reads it at its next start. */
 interface PidFile {
   readonly pid: number;
   readonly port: number;
@@ -234,7 +235,7 @@ function readPidFile(dataDir: string): PidFile | undefined {
   }
 }
 
-/** The port of the last run, which Postgres leaves in the record of its command line. */
+/** The port of the last run, from the command line that Postgres records in `postmaster.opts`. */
 function lastPort(dataDir: string): number | undefined {
   const file = path.join(dataDir, 'postmaster.opts');
   const port = fs.existsSync(file) ? /"-p" "(\d+)"/.exec(fs.readFileSync(file, 'utf8'))?.[1] : undefined;
@@ -242,10 +243,10 @@ function lastPort(dataDir: string): number | undefined {
 }
 
 /**
- * For a file that a server which is gone has left. Some other program may have its pid by now, or the system still list
- * it: Postgres would take it for a living server and refuse to start. Naming its parent-to-be instead, which Postgres
- * knows it cannot be running as, keeps the rest of the file, by which it makes sure that no process of the former
- * server still uses the data. Deleting the file would give that up.
+ * Makes Postgres ignore the pid file of a server that is gone. Another program may have its pid by now, or the system
+ * may still list it; Postgres would take it for a living server and refuse to start. The pid is replaced by our own,
+ * that of the parent, which Postgres knows cannot be a server. The rest of the file stays, because Postgres uses it to
+ * make sure that no process of the former server still uses the data; deleting the file would disable that check.
  */
 function disownPidFile(dataDir: string): void {
   const file = path.join(dataDir, 'postmaster.pid');
@@ -254,12 +255,12 @@ function disownPidFile(dataDir: string): void {
   fs.writeFileSync(file, [process.pid, ...rest].join('\n'));
 }
 
-/** How to run Postgres, which refuses to be root. */
+/** The user Postgres runs as, since it refuses to be root. */
 interface PostgresUser {
-  /** Put before every command. */
+  /** Prefix of every command. */
   readonly wrapper: readonly string[];
   readonly user: User | undefined;
-  /** Said when that does not work out. */
+  /** Added to the error when a command fails. */
   readonly note?: string;
 }
 
@@ -267,12 +268,12 @@ const NOBODY: User = { uid: 65534, gid: 65534 };
 const NOBODY_NOTE =
   'Postgres refuses to run as root, and this machine forbids user namespaces, so it runs as nobody: ' +
   'let others enter this folder and those above it (chmod o+x), or start as a user of your own.\n';
-/** A user namespace of its own, which shows the user as nobody. Files stay those of the real user. */
+/** Runs a command in a user namespace, where root appears as nobody. Files stay those of the real user. */
 const IN_NAMESPACE: readonly string[] = ['unshare', '--user'];
 
 /**
- * As root: the owner of existing data; else the folder's owner; else root in a user namespace, which may enter a folder
- * that is closed to all others; else, where namespaces are forbidden, nobody.
+ * Chooses the user when we are root: the owner of existing data; else the owner of the checkout; else root in a user
+ * namespace, which may enter a folder that is closed to others; else, where namespaces are forbidden, nobody.
  */
 export async function postgresUser(
   folder: string,

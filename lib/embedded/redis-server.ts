@@ -15,7 +15,7 @@ interface Recorded {
   readonly port: number;
 }
 
-/** How long a server that is loading its data or stopping is waited for. */
+/** Longest wait for a server that is loading its data or stopping, ms. */
 const SETTLE_MS = 15_000;
 const TRIES = 4;
 const AGAIN_MS = 100;
@@ -71,7 +71,7 @@ export class RedisServer implements EmbeddedServer {
     makeDataFolder(this.mark, user);
     const password = readPassword(this.folder) ?? newPassword();
     writePassword(this.folder, password, user);
-    // In a file, since everybody may read command lines.
+    // The password is in a file, because every user can read command lines.
     writePrivately(this.settingsFile, `requirepass ${password}\n`, user);
     for (let attempt = 1; ; attempt++) {
       try {
@@ -85,7 +85,10 @@ export class RedisServer implements EmbeddedServer {
     }
   }
 
-  /** Everything written reaches the disk within a second; the process's own end loses nothing. */
+  /**
+   * Starts Redis with an append-only file: a write reaches the disk within a second, and the end of the process
+   * loses none.
+   */
   private async startOn(
     port: number,
     binary: string,
@@ -101,7 +104,7 @@ export class RedisServer implements EmbeddedServer {
       save: '',
       maxmemory: '64mb',
       'maxmemory-policy': 'noeviction',
-      // The command line stays as given: it is what tells this server from another.
+      // The command line must stay as given, because it identifies this server.
       'set-proc-title': 'no',
     };
     const argv = [
@@ -128,13 +131,13 @@ export class RedisServer implements EmbeddedServer {
     try {
       return JSON.parse(fs.readFileSync(this.recordFile, 'utf8')) as Recorded;
     } catch (error) {
-      // Never started here, or cut short while writing: then the keeper knows the pid.
+      // There is no record, or a start was cut short while writing it; then the keeper knows the pid.
       if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
       throw error;
     }
   }
 
-  /** As root: go on as whoever the data belongs to. */
+  /** Returns the owner of existing data when we are root, so that the data stays theirs. */
   private userOfData(): User | undefined {
     if (process.getuid?.() !== 0 || !fs.existsSync(this.mark)) return undefined;
     const { uid, gid } = fs.statSync(this.mark);

@@ -2,15 +2,16 @@ import fs from 'node:fs';
 import { setTimeout as wait } from 'node:timers/promises';
 import { UserError } from '../core/errors';
 import type { Events } from '../core/events';
+import { stopPhase } from '../core/shutdown';
 import { Backoff, Deadline, toError } from '../support/async';
 import type { EmbeddedServer, RunningServer } from './embedded-servers';
 import type { Keeper } from './folder-claim';
 import { type Command, hasArgument, launch, type ServerProcess } from './server-process';
 
-/** For stopping a server that a killed run left here and that this one does not need, or not as it is. */
+/** Limit for stopping a server that a killed run left here and that this run does not need or must restart, ms. */
 const UNNEEDED_MS = 10_000;
 
-/** One server in this process's care, from its start or adoption to its end. */
+/** A server that this process manages, from its start or adoption to its end. */
 export class OwnedServer {
   private revival: Revival | undefined;
 
@@ -20,7 +21,7 @@ export class OwnedServer {
     private readonly events: Events,
   ) {}
 
-  /** @returns its URL. */
+  /** Adopts the server of a killed run, or starts one. @returns its URL. */
   async start(): Promise<string> {
     const running = await this.timed(async () => (await this.adopt()) ?? (await this.server.start(this.watch)));
     this.revival = new Revival(this.server, running, this.events, (port) =>
@@ -29,13 +30,13 @@ export class OwnedServer {
     return this.server.url(running.port);
   }
 
-  /** When this process has its own elsewhere. */
+  /** Stops a server of a killed run when this process uses another elsewhere. */
   async stopUnneeded(): Promise<void> {
     const found = await this.find();
     if (found) await stopServer(this.server, found, Deadline.after(UNNEEDED_MS));
   }
 
-  /** What hangs past the deadline is left to the keeper. */
+  /** Stops the server. One that still runs after the deadline is left to the keeper. */
   async stop(deadline: Deadline): Promise<void> {
     if (!this.revival) return;
     const ending = this.revival.end();
@@ -73,11 +74,11 @@ export class OwnedServer {
   }
 }
 
-/** How often a server is looked at. One that was adopted is no child of ours, whose end we would be told. */
+/** Interval of checks for the server's end, ms. An adopted server is no child of ours, so no event reports its end. */
 const EVERY_MS = 500;
 const LONGEST_WAIT_MS = 30_000;
 
-/** Starts a server that ended by itself again, on the port that the whole tree knows, until told to stop. */
+/** Restarts a server that has exited by itself, on the same port, which the whole tree uses, until `end()`. */
 export class Revival {
   private readonly stopping = new AbortController();
   private readonly watching: Promise<void>;
@@ -86,13 +87,13 @@ export class Revival {
     private readonly server: EmbeddedServer,
     private running: RunningServer,
     private readonly events: Events,
-    /** Starts it on a port. */
+    /** Starts the server on a port. */
     private readonly restart: (port: number) => Promise<RunningServer>,
   ) {
     this.watching = this.watch();
   }
 
-  /** @returns the server as it runs now; or did, if it is down and cannot be started. */
+  /** Stops the watch. @returns the server in its last known state; it is gone if it could not be restarted. */
   async end(): Promise<RunningServer> {
     this.stopping.abort();
     await this.watching;
@@ -115,7 +116,7 @@ export class Revival {
     }
   }
 
-  /** @returns false when it is time to stop. */
+  /** @returns false when the watch is to stop. */
   private async pause(ms: number): Promise<boolean> {
     await wait(ms, undefined, { ref: false, signal: this.stopping.signal }).catch(() => undefined);
     return !this.stopping.signal.aborted;
@@ -123,7 +124,7 @@ export class Revival {
 }
 
 const START_MS = 20_000;
-/** Bytes of the log that are kept from former runs, and shown when a start fails. */
+/** Maximum size of a log from former runs, and length of the part that the error of a failed start shows, in bytes. */
 const LOG_KEPT = 1_000_000;
 const LOG_SHOWN = 1500;
 
@@ -131,13 +132,16 @@ export interface StartOptions {
   readonly name: string;
   readonly command: Command;
   readonly logFile: string;
-  /** The variable to set instead. */
+  /** The environment variable that names another server, for error messages. */
   readonly variable: string;
   readonly onPid: (pid: number) => void;
   readonly ready: () => boolean | Promise<boolean>;
 }
 
-/** Starts a server and waits until it is ready. @throws UserError with the end of its log when it is not. */
+/**
+ * Starts a server and waits until it is ready. @throws UserError when it cannot be run; StartError with the end of its
+ * log when it does not become ready.
+ */
 export async function startServer(options: StartOptions): Promise<ServerProcess> {
   const { name, command, logFile, variable, onPid, ready } = options;
   if (fs.existsSync(logFile) && fs.statSync(logFile).size > LOG_KEPT) fs.truncateSync(logFile);
@@ -162,19 +166,16 @@ export class StartError extends UserError {
   }
 }
 
-/** Left of the deadline for what comes after force: the end of the keeper and of the claim. */
-const RESERVE_MS = 250;
-
 /** Asks a server to stop and waits until it has; ends it by force shortly before the deadline. */
 export async function stopServer(
   server: EmbeddedServer,
   { process: target }: RunningServer,
   deadline: Deadline,
 ): Promise<void> {
-  // A server that was found is not our child: it may have ended unnoticed, and its pid be anybody's.
+  // An adopted server is not our child: it may have ended unnoticed, and its pid may be another process's.
   if (target.gone() || !(await hasArgument(target.pid, server.mark))) return;
   signal(target.pid, `SIG${server.stopSignal}`);
-  if (await poll(target.gone, deadline.minus(RESERVE_MS))) return;
+  if (await poll(target.gone, stopPhase(deadline, 'embeddedOrderly'))) return;
   signal(target.pid, 'SIGKILL');
   await poll(target.gone, deadline);
 }
@@ -183,11 +184,11 @@ function signal(pid: number, name: NodeJS.Signals): void {
   try {
     process.kill(pid, name);
   } catch {
-    // It went by itself.
+    // The process has already ended.
   }
 }
 
-/** Asks every few milliseconds until the answer is yes. @returns false when the deadline came first. */
+/** Checks the condition every few milliseconds until it holds. @returns false when the deadline passed first. */
 export async function poll(condition: () => boolean | Promise<boolean>, deadline: Deadline): Promise<boolean> {
   while (!(await condition())) {
     if (deadline.expired) return false;

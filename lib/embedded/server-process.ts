@@ -6,24 +6,25 @@ import type { Writable } from 'node:stream';
 import { promisify } from 'node:util';
 import { environment } from '../core/config';
 
-/** The only importer of `child_process` in this folder. */
+/** All processes of this folder are started here, and no other file of it imports `child_process`. */
 
 export interface Command {
-  /** The program, then its arguments. */
+  /** The program and its arguments. */
   readonly argv: readonly string[];
-  /** Become this user first; only root can. */
+  /** The user to run as; only root can change it. */
   readonly user?: { readonly uid: number; readonly gid: number } | undefined;
 }
 
-/** A server as its owner sees it, whether this process started it or a former run did. */
+/** A server process, whether this process started it or adopted it. */
 export interface ServerProcess {
   readonly pid: number;
   gone(): boolean;
 }
 
 /**
- * Starts a server in a session of its own, so that Ctrl-C in the terminal does not end it before those who use it.
- * @param onPid called in the same turn as the start, so that no end of this process can fall between.
+ * Starts a server in a session of its own, so that Ctrl-C in the terminal does not end it before its clients.
+ * @param onPid called synchronously after the spawn, so that this process cannot end in between.
+ * @throws Error when the program cannot be run.
  */
 export async function launch(
   command: Command,
@@ -54,11 +55,11 @@ export async function launch(
   }
 }
 
-/** Runs a program to its end. Rejects with an error whose `stderr` tells why. @returns its standard output. */
+/** Runs a program to its end. Rejects with an error whose `stderr` gives the reason. @returns its standard output. */
 export async function run(command: Command, input = ''): Promise<string> {
   const [program = '', ...args] = command.argv;
   const running = promisify(execFile)(program, args, { ...command.user, env: serverEnvironment(), cwd: '/' });
-  // A program that never reads its input breaks the pipe; its exit code says what matters.
+  // A program that never reads its input breaks the pipe; its exit code is the result that counts.
   running.child.stdin?.on('error', () => undefined);
   running.child.stdin?.end(input);
   return (await running).stdout;
@@ -70,8 +71,8 @@ export interface ScriptProcess {
 }
 
 /**
- * A shell script in a session of its own that reads from this process; its input ends when this process does. The
- * script travels in a variable, so that a list of processes shows its name and arguments instead of its text.
+ * Starts a shell script in a session of its own, with a pipe from this process, which ends when this process does. The
+ * script is passed in a variable, so that the process list shows its name and arguments instead of its text.
  */
 export function runScript(script: string, name: string, args: readonly string[]): ScriptProcess {
   const child = spawn('/bin/sh', ['-c', 'eval "$SCRIPT"', name, ...args], {
@@ -83,20 +84,22 @@ export function runScript(script: string, name: string, args: readonly string[])
   const exited = Promise.race([once(child, 'exit'), once(child, 'error')]).catch(() => undefined);
   child.stdin.on('error', () => undefined);
   child.unref();
-  // A pipe to a child is a socket; it must not keep this process alive.
+  // The pipe to a child is a socket, which must not keep this process alive.
   if ('unref' in child.stdin && typeof child.stdin.unref === 'function') child.stdin.unref();
   return { input: child.stdin, exited };
 }
 
-/** Nothing of the app's environment, which may hold secrets and variables that servers heed (PGPORT, PGDATA). */
+/** Excludes the app's environment, which may hold secrets and variables that servers read (PGPORT, PGDATA). */
 function serverEnvironment(): Record<string, string> {
   return { PATH: environment().PATH ?? '/usr/local/bin:/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC' };
 }
 
-/** What the system tells of a process by its id. Linux has /proc, other systems `ps`. */
+/** Linux has /proc; other systems have `ps`. */
 const hasProc = fs.existsSync('/proc/self/stat');
 
-/** A zombie, which some containers' first process never collects, counts as gone. */
+/**
+ * Returns true while the process runs. A zombie counts as gone, since the first process of some containers reaps none.
+ */
 export function isAlive(pid: number): boolean {
   if (!Number.isSafeInteger(pid) || pid < 1) return false;
   try {
@@ -108,19 +111,22 @@ export function isAlive(pid: number): boolean {
   return state !== 'Z' && state !== 'X';
 }
 
-/** When a process started, as opaque text: with its id it names one process for good, whoever gets the id later. */
+/** The start time of a process, as opaque text. Together with the pid it identifies a process even after pid reuse. */
 export async function startedAt(pid: number): Promise<string | undefined> {
   if (hasProc) return statFields(pid)?.[19];
   return (await ps(pid, 'lstart=')) || undefined;
 }
 
-/** Whether `argument` is one of the arguments the process was started with. */
+/** Returns true when the process was started with `argument` among its arguments. */
 export async function hasArgument(pid: number, argument: string): Promise<boolean> {
   if (hasProc) return readProc(pid, 'cmdline')?.split('\0').includes(argument) ?? false;
   return ` ${await ps(pid, 'command=')} `.includes(` ${argument} `);
 }
 
-/** The fields of /proc/<pid>/stat from the third (the state) on. The second, the name, may hold anything. */
+/**
+ * Returns the fields of /proc/<pid>/stat from the third, the state, on. The second is a name that may hold any
+ * character.
+ */
 function statFields(pid: number): string[] | undefined {
   const stat = hasProc ? readProc(pid, 'stat') : undefined;
   return stat?.slice(stat.lastIndexOf(')') + 2).split(' ');
@@ -138,7 +144,7 @@ async function ps(pid: number, column: string): Promise<string> {
   return (await run({ argv: ['ps', '-ww', '-o', column, '-p', String(pid)] }).catch(() => '')).trim();
 }
 
-/** Postgres' SSLRequest: it is answered by one letter before any authentication. */
+/** Postgres' SSLRequest message, which is answered by one letter before any authentication. */
 const SSL_REQUEST = Buffer.from([0, 0, 0, 8, 4, 210, 22, 47]);
 const WAIT_MS = 1000;
 
@@ -146,13 +152,16 @@ export async function postgresAnswers(port: number): Promise<boolean> {
   return /^[NS]/.test(await ask(port, SSL_REQUEST, 1));
 }
 
-/** True once the data is loaded too: until then Redis answers PING with an error. */
+/** Returns true once Redis has loaded its data; until then it answers PING with an error. */
 export async function redisAnswers(port: number, password?: string): Promise<boolean> {
   if (password === undefined) return (await ask(port, 'PING\r\n', 1)).startsWith('+PONG');
   return (await ask(port, `AUTH ${password}\r\nPING\r\n`, 2)).startsWith('+OK\r\n+PONG');
 }
 
-/** The first piece of an answer of one line, or so many lines; what came of it, when it was cut short. */
+/**
+ * Sends a question and returns the first chunk of the answer, or so many lines; less when the connection ends or
+ * times out.
+ */
 function ask(port: number, question: Buffer | string, lines: number): Promise<string> {
   return new Promise((resolve) => {
     const socket = net.connect(port, '127.0.0.1', () => socket.write(question));
@@ -171,7 +180,7 @@ function ask(port: number, question: Buffer | string, lines: number): Promise<st
   });
 }
 
-/** @param preferred taken when it is free, so that a folder's servers keep their ports from run to run. */
+/** @param preferred used when it is free, so that a folder's servers keep their ports from run to run. */
 export async function freePort(preferred?: number): Promise<number> {
   if (preferred !== undefined && preferred > 0) {
     const port = await tryPort(preferred).catch(() => undefined);

@@ -78,7 +78,7 @@ interface SlotHolders {
 }
 
 export function inSlot({ stats }: TreeStatus, slot: SlotStatus): SlotHolders {
-  const here = stats.worker_status.filter(({ index }) => index === slot.index);
+  const here = stats.workerStatus.filter(({ index }) => index === slot.index);
   return {
     outgoing: here.find(({ pid }) => pid === slot.outgoing),
     current: here.find(({ pid }) => pid !== slot.outgoing),
@@ -92,23 +92,23 @@ export function isRestarting(slot: SlotStatus, { current, outgoing }: SlotHolder
 }
 
 /** For how long a child has not been heard of, ms; null of one that is. */
-export function silenceOf({ last_checkin }: { readonly last_checkin: string | null }, now: Date): number | null {
-  if (last_checkin === null) return null;
-  const heartbeatAgeMs = now.getTime() - Date.parse(last_checkin);
+export function silenceOf({ lastCheckin }: { readonly lastCheckin: string | null }, now: Date): number | null {
+  if (lastCheckin === null) return null;
+  const heartbeatAgeMs = now.getTime() - Date.parse(lastCheckin);
   return heartbeatAgeMs > SILENT_MS ? heartbeatAgeMs : null;
 }
 
 /** How many times its siblings' median a worker takes; null when it does not stand out. */
 export function hotFactor({ stats }: TreeStatus, index: number, mb: number | undefined): number | null {
   if (mb === undefined || mb < HOT_MB) return null;
-  const others = stats.worker_status.flatMap((one) => (one.index !== index && one.pss_mb !== null ? [one.pss_mb] : []));
+  const others = stats.workerStatus.flatMap((one) => (one.index !== index && one.pssMb !== null ? [one.pssMb] : []));
   const median = others.sort((a, b) => a - b)[Math.floor((others.length - 1) / 2)];
   return median !== undefined && mb >= median * HOT_FACTOR ? mb / median : null;
 }
 
 /** Workers that take requests. */
 export function readyWorkers({ stats, slots }: TreeStatus): number {
-  const ready = new Set(stats.worker_status.filter(({ state }) => state === 'ready').map(({ index }) => index));
+  const ready = new Set(stats.workerStatus.filter(({ state }) => state === 'ready').map(({ index }) => index));
   return slots.filter(({ index }) => ready.has(index)).length;
 }
 
@@ -177,7 +177,7 @@ function holdersIn(trees: readonly KnownTree[]): Holder[] {
   return slotHolders(
     trees.map(({ picture: { limits, stats } }) => ({
       concurrency: limits.jobConcurrency,
-      running: (reported(stats.job_processor.last_status)?.in_flight ?? []).map(({ what, ageMs }) => {
+      running: (reported(stats.jobProcessor.lastStatus)?.inFlight ?? []).map(({ what, ageMs }) => {
         return { class: what.replace(/ on .*/, ''), ageMs };
       }),
     })),
@@ -265,13 +265,13 @@ function slotIssue(picture: TreeStatus, slot: SlotStatus, now: Date): Issue[] {
     return [{ ...about, level: 'bad', code: 'restarts', figures, death: slot.death }];
   }
   if (current?.state !== 'ready') return [];
-  const status = reported(current.last_status);
+  const status = reported(current.lastStatus);
   const heartbeatAgeMs = silenceOf(current, now);
   if (heartbeatAgeMs !== null) {
     const figures = { slot: slot.index, spanMs: heartbeatAgeMs };
-    return [{ ...about, level: 'warn', code: 'silent', figures, detail: status?.in_flight[0]?.what ?? '' }];
+    return [{ ...about, level: 'warn', code: 'silent', figures, detail: status?.inFlight[0]?.what ?? '' }];
   }
-  const mb = current.pss_mb ?? status?.rssMb;
+  const mb = current.pssMb ?? status?.rssMb;
   const factor = hotFactor(picture, slot.index, mb);
   if (factor === null || outgoing) return [];
   return [{ ...about, level: 'warn', code: 'hot', figures: { slot: slot.index, mb: Math.round(mb ?? 0) } }];
@@ -279,7 +279,7 @@ function slotIssue(picture: TreeStatus, slot: SlotStatus, now: Date): Issue[] {
 
 function jobsIssues({ stats, processor: { death, nextTry }, limits }: TreeStatus, now: Date): Issue[] {
   if (limits.jobConcurrency === 0) return [];
-  const { job_processor: processor } = stats;
+  const { jobProcessor: processor } = stats;
   const attempt = nextTry?.attempt ?? 0;
   const restarting: Issue = { level: 'bad', code: 'jobsRestart', figures: { attempt }, death };
   switch (processor.state) {
@@ -296,8 +296,8 @@ function jobsIssues({ stats, processor: { death, nextTry }, limits }: TreeStatus
       return [{ level: 'warn', code: 'jobsQuiet', figures: {} }];
     case 'ready': {
       const heartbeatAgeMs = silenceOf(processor, now);
-      const running = reported(processor.last_status)
-        ?.in_flight.map(({ what }) => what)
+      const running = reported(processor.lastStatus)
+        ?.inFlight.map(({ what }) => what)
         .join(', ');
       if (heartbeatAgeMs === null) return [];
       return [{ level: 'bad', code: 'jobsSilent', figures: { spanMs: heartbeatAgeMs }, detail: running ?? '' }];
@@ -316,13 +316,13 @@ function trafficIssues({ rates: { shed, serverErrors } }: TreeStatus): Issue[] {
 }
 
 function memoryIssues({ stats, limits }: TreeStatus): Issue[] {
-  const { pss_mb: used, limit_mb: limit } = stats.memory;
+  const { pssMb: used, limitMb: limit } = stats.memory;
   if (used === null || limit === null || limits.recycleAboveMb === null || used <= limits.recycleAboveMb) return [];
   const figures = { percent: Math.round((100 * used) / limit), used: Math.round(used), limit };
   return [{ level: used > limit ? 'bad' : 'warn', code: 'memory', figures }];
 }
 
-function phaseIssues({ stats: { last_phase: last } }: TreeStatus): Issue[] {
+function phaseIssues({ stats: { lastPhase: last } }: TreeStatus): Issue[] {
   if (!last || last.completed) return [];
   return [{ level: 'warn', code: 'phase', figures: { phase: last.phase }, detail: last.reason ?? '' }];
 }

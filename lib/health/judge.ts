@@ -1,4 +1,5 @@
 import type { TreeStatus } from '../cluster/status';
+import { type SnakeCased, snakeCase } from '../support/snake-case';
 import { bySeverity, type Issue, type Level, readyWorkers, serviceIssues, treeIssues } from './issues';
 import { type KnownTree, knownTrees, type SystemStatus } from './status-collector';
 
@@ -36,6 +37,14 @@ export function judge(sighting: SystemStatus, chosen: string | null, warningMs: 
   ]);
   const transit = shown && shown.heartbeatAgeMs === null ? transitOf(shown.picture, sighting) : null;
   return { level: issues[0]?.level ?? (transit ? 'busy' : 'ok'), issues, transit, shown, trees };
+}
+
+/** The same for programs. */
+export function judgementJson({
+  level,
+  issues,
+}: Pick<Judgement, 'level' | 'issues'>): SnakeCased<Pick<Judgement, 'level' | 'issues'>> {
+  return snakeCase({ level, issues });
 }
 
 const NO_PRIMARY: Issue = { level: 'bad', code: 'noPrimary', figures: {} };

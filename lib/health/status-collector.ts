@@ -115,7 +115,7 @@ export interface SystemStatus {
 }
 
 export interface StatusCollectorOptions {
-  readonly tree: Pick<Operations, 'look'>;
+  readonly tree: Pick<Operations, 'status'>;
   readonly redis: { readonly client: RedisClient };
   readonly knex: Knex;
   readonly events: Events;
@@ -143,7 +143,7 @@ export class StatusCollector {
   constructor({ tree, redis, knex, events, config }: StatusCollectorOptions) {
     const names = config.jobs.queues.map((queue) => queue.name);
     const known = () => knownQueues(redis.client, names);
-    this.own = new CachedProbe(() => tree.look(), { freshMs: 900 });
+    this.own = new CachedProbe(() => tree.status(), { freshMs: 900 });
     const list = new TreeDirectory(redis.client);
     this.trees = new CachedProbe(() => list.list(), { freshMs: 900 });
     this.queues = new CachedProbe(async () => readQueues(redis.client, await known()), { freshMs: 1900 });

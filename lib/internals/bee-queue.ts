@@ -3,23 +3,23 @@ import { createRequire } from 'node:module';
 import { isNoScript } from './redis-errors';
 
 /**
- * The only file that imports bee-queue (pinned to 2.0.0: private parts are used). Declares what we touch of it, and of
- * the node_redis 3 that it brings.
+ * The only file that imports bee-queue. It uses private parts, so bee-queue is pinned to 2.0.0. The types declare the
+ * parts that we use of bee-queue and of the node_redis 3 that it brings.
  */
 
-/** A node_redis 3 client. bee-queue accepts it by the name of its constructor. */
+/** A node_redis 3 client. bee-queue recognizes it by the name of its constructor. */
 export interface BeeClient extends EventEmitter {
   readonly ready: boolean;
   readonly connected: boolean;
-  /** `end` was called. */
+  /** true after `end` was called. */
   readonly closing: boolean;
   readonly stream: { destroy(): void };
-  /** When it reaches `connect_timeout` the client gives up for good. */
+  /** Time spent reconnecting, ms. The client gives up for good once it reaches `connect_timeout`. */
   retry_totaltime: number;
-  /** Survives reconnecting once Redis has had it. */
+  /** The client restores the subscription after reconnecting, once Redis has accepted it. */
   subscribe(channel: string, done: BeeCallback): void;
   send_command(command: string, args: readonly (string | number)[], done: BeeCallback): void;
-  /** true: aborts what is pending. */
+  /** @param flush true: commands that wait for a reply are aborted. */
   end(flush: boolean): void;
 }
 
@@ -52,7 +52,7 @@ export interface BeeQueueInstance extends EventEmitter {
   client: BeeClient | null;
   bclient: BeeClient | null;
   eclient: BeeClient | null;
-  /** Closing. */
+  /** true while the queue is closing. */
   paused: boolean;
   checkTimer: NodeJS.Timeout | null;
   _isReady: boolean;
@@ -62,11 +62,11 @@ export interface BeeQueueInstance extends EventEmitter {
   toKey(key: string): string;
   _activateDelayed(): void;
   _onMessage(channel: string, message: string): void;
-  /** @param args the script's name, then what EVALSHA takes after the hash. */
+  /** @param args the script's name, then the arguments that EVALSHA takes after the hash. */
   _evalScriptOn(target: BeeClient, args: unknown[]): Promise<unknown>;
 }
 
-// bee-queue's own types leave out the parts we use.
+// bee-queue's own types leave out the parts that we use.
 const beeQueue = require('bee-queue') as new (name: string, settings: BeeSettings) => BeeQueueInstance;
 const lua = require('bee-queue/lib/lua') as {
   readonly scripts: Readonly<Record<string, string>>;
@@ -75,12 +75,12 @@ const lua = require('bee-queue/lib/lua') as {
 
 export const BeeQueue = beeQueue;
 
-/** bee-queue's own scripts by name, once `loadBeeScripts` has read them. */
+/** bee-queue's own scripts by name; filled by `loadBeeScripts`. */
 export const beeScripts = lua.scripts;
 
 /**
- * Reads bee-queue's scripts from disk without sending them to Redis: whoever runs one sends it when Redis lacks it.
- * (bee-queue would send them once, at the start, and fail for good when Redis is lost at that moment.)
+ * Reads bee-queue's scripts from disk without sending them to Redis; a script is sent when Redis turns out to lack it.
+ * bee-queue would send them once at the start, and fail for good if the connection to Redis broke at that moment.
  */
 export async function loadBeeScripts(): Promise<void> {
   await lua.buildCache({ script: (_verb, _text, done) => done(null, [1]) });
@@ -91,11 +91,11 @@ const beesOwn = createRequire(require.resolve('bee-queue'));
 export function createBeeClient(options: BeeClientOptions): BeeClient {
   const { createClient } = beesOwn('redis') as { createClient(options: BeeClientOptions): BeeClient & OfflineQueue };
   const client = createClient(options);
-  // A node_redis that is built otherwise keeps its own way.
+  // A node_redis with other internals keeps its own implementation.
   if (typeof client.send_offline_queue !== 'function' || typeof client.internal_send_command !== 'function')
     return client;
-  // Its own way goes round for ever when the connection has ended again by then: what cannot be sent comes back to the
-  // queue, and is taken from it again.
+  // The original loops forever when the connection has ended again meanwhile: commands that cannot be sent go back to
+  // the queue, and the loop takes them from it again.
   client.send_offline_queue = () => {
     const { offline_queue: queue } = client;
     for (let left = queue.length; left > 0; left--) client.internal_send_command(queue.shift());
@@ -112,21 +112,21 @@ interface OfflineQueue {
   drain(): void;
 }
 
-/** What a queue asks of a connection. */
+/** The operations that a queue needs of a connection. */
 export interface QueueConnection {
   readonly client: BeeClient;
   readonly ready: boolean;
-  /** Resolves at the first connection. */
+  /** Resolves when the connection is made for the first time. */
   readonly firstReady: { readonly promise: Promise<void> };
   send(command: string, args: readonly (string | number)[]): Promise<unknown>;
   subscribe(channel: string, listener: (message: string) => void): void;
 }
 
-/** The connections of one queue; the first two are shared by all queues of a process. */
+/** The connections of one queue; `command` and `subscriber` are shared by all queues of a process. */
 export interface QueueConnections {
   readonly command: QueueConnection;
   readonly subscriber: QueueConnection;
-  /** undefined: nothing waits for its next job. */
+  /** undefined for a queue that does not block on its next job. */
   readonly blocking: QueueConnection | undefined;
 }
 
@@ -143,11 +143,11 @@ const SETTINGS: Omit<BeeSettings, 'stallInterval'> = {
 };
 
 /**
- * A bee-queue on connections that are given to it: keeps its delayed jobs (our retries) and the rescue of stalled ones,
- * leaves fetching and outcomes to the fetcher. Unlike its parent it outlives a Redis that forgets scripts.
+ * A bee-queue on given connections. It keeps bee-queue's delayed jobs (our retries) and the rescue of stalled jobs;
+ * fetching and outcomes belong to the fetcher. Unlike its parent it survives a Redis that loses its scripts.
  */
 export class WorkerQueue extends BeeQueue {
-  /** @param stallInterval jobs whose process has not been heard of for this long are rescued, ms. */
+  /** @param stallInterval jobs whose process has sent no heartbeat for this long are rescued, ms. */
   constructor(
     name: string,
     stallInterval: number,
@@ -160,7 +160,7 @@ export class WorkerQueue extends BeeQueue {
     return this.connections.blocking;
   }
 
-  /** Begins whenever Redis lets it, then raises due jobs and checks for stalled ones until it is closed. */
+  /** Waits for its connections, then promotes due jobs and checks for stalled ones until it is closed. */
   async run(): Promise<void> {
     await this.join();
     if (this.paused) return;
@@ -170,17 +170,19 @@ export class WorkerQueue extends BeeQueue {
     );
   }
 
-  /** Tells that these jobs are not stalled. */
+  /** Marks these jobs as not stalled. */
   async keepAlive(ids: readonly string[]): Promise<void> {
     if (ids.length > 0) await this.connections.command.send('srem', [this.toKey('stalling'), ...ids]);
   }
 
-  /** A message about an earlier delayed job may have been missed while the connection was away. */
+  /**
+   * Schedules the delayed jobs anew: a message about an earlier one may have been missed while the connection was away.
+   */
   raiseDelayed(): void {
     if (this._isReady && !this.paused) this._activateDelayed();
   }
 
-  /** Stops timers. The connections belong to whoever gave them. */
+  /** Stops the timers. The connections belong to the caller. */
   close(): void {
     this.paused = true;
     this._isClosed = true;
@@ -189,7 +191,10 @@ export class WorkerQueue extends BeeQueue {
     this._delayedTimer.stop();
   }
 
-  /** Instead of bee-queue's `connect()`, which fails for good when Redis is lost before it has the subscription. */
+  /**
+   * Replaces bee-queue's `connect()`, which fails for good if the connection breaks before Redis confirms the
+   * subscription.
+   */
   private async join(): Promise<void> {
     const { command, subscriber, blocking } = this.connections;
     const earlierDelayed = this.toKey('earlierDelayed');

@@ -2,13 +2,15 @@ import { getHeapStatistics, setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
 /**
- * What gives memory back to the system in one turn: else V8 keeps the pages that it has freed, as of Node 22 some 18 MB of a
- * worker, for as long as it likes. Node 20 would take an argument for the wish for a small collection.
+ * Makes V8 give freed pages back to the system in the same collection. By default it keeps them for an unlimited time:
+ * some 18 MB of a worker with Node 22. Node 20 would take an options object as a request for a minor collection.
  */
 const THOROUGH = { type: 'major', execution: 'sync', flavor: 'last-resort' };
 const KNOWS_FLAVORS = Number(process.versions.v8.split('.')[0]) >= 12;
 
-/** A full collection, at rest or on an operator's request. Node shows `gc` only behind a flag, which may be set late. */
+/**
+ * Runs a full collection, at rest or on an operator's request. Node exposes `gc` only by a flag, which can be set late.
+ */
 export function collectGarbage(): void {
   setFlagsFromString('--expose-gc');
   const gc: unknown = runInNewContext('gc');
@@ -17,14 +19,14 @@ export function collectGarbage(): void {
   else gc();
 }
 
-/** Looks without work before them until the pause, some 20 to 60 ms, can be taken to meet nobody. */
+/** Ticks without work before a pause of some 20 to 60 ms is unlikely to delay anybody. */
 const QUIET_LOOKS = 5;
-/** How much the heap must take above what was alive after the last collection, bytes, for another to be worth it. */
+/** A collection pays if the heap takes this much more than what was alive after the last one, bytes. */
 const WORTH_BYTES = 5 * 1048576;
-/** How much more it must take than at the beginning of its rest, and how many looks later, to be worth it without work. */
+/** Without work, a collection pays after this growth, bytes, and at least this many ticks after the last one. */
 const GROWN_BYTES = 2 * 1048576;
 const GROWN_LOOKS = 60;
-/** The first frees what is dead, the second gives its pages back. */
+/** The first collection frees dead objects, the second gives their pages back. */
 const TURNS = 2;
 
 export interface HeapSize {
@@ -33,8 +35,8 @@ export interface HeapSize {
 }
 
 /**
- * Out-of-band collection, as Puma calls it: a process that has come to rest collects what its work, or its start, has left.
- * V8 would often leave it lying, a third of a worker, until there is work again.
+ * Out-of-band collection, as in Puma: an idle process collects the garbage that its work or its start has left. V8
+ * often would not do so until there is work again; the garbage is about a third of a worker's memory.
  */
 export class OutOfBandGc {
   private quietLooks = 0;
@@ -47,7 +49,7 @@ export class OutOfBandGc {
     private readonly size: () => HeapSize = heapSize,
   ) {}
 
-  /** To be called once a second. @param inHand pieces of work at this moment. @param done how many there have been so far. */
+  /** To be called once a second. @param inHand pieces of work in progress. @param done pieces of work so far. */
   tick(inHand: number, done: number): void {
     const worked = inHand > 0 || done !== this.doneBefore;
     this.doneBefore = done;
@@ -66,7 +68,7 @@ export class OutOfBandGc {
     this.last = { look: this.quietLooks, ...this.size() };
   }
 
-  /** By what happens all the time, as an open overview that it shows. */
+  /** An idle process allocates, too, for example for an open overview page. */
   private hasGrown(): boolean {
     const { look, takenBytes } = this.last;
     return this.quietLooks - look >= GROWN_LOOKS && this.size().takenBytes - takenBytes >= GROWN_BYTES;

@@ -1,17 +1,20 @@
 import type { Knex } from 'knex';
 
-/** Told whether the work of a transaction stays. What it returns is awaited by `transaction()`, and rejects it. */
+/**
+ * Called with whether the work of a transaction stays. `transaction()` awaits the result, and rejects if it rejects.
+ */
 export type Settlement = (committed: boolean) => unknown;
 
 const listening = new WeakMap<Knex.Transaction, Settlement[]>();
 const underway = new WeakMap<Knex.Transaction, unknown[]>();
 
 /**
- * Calls `listener` once, as soon as it is certain whether what is done in `trx` stays: when the outermost transaction
+ * Calls `listener` once, as soon as it is certain whether the work done in `trx` stays: when the outermost transaction
  * around it has committed, or when it or any transaction around it is rolled back. knex's own `executionPromise` cannot
- * tell: it resolves when a savepoint is released, which the outer transaction may still take back, and after
- * `trx.rollback()`; nor does it know that Postgres answers COMMIT with a rollback when a statement has failed.
- * @param root a transaction that counts as the database itself: where a test runs in one that never commits.
+ * say that: it resolves when a savepoint is released, which the outer transaction may still roll back, and also after
+ * `trx.rollback()`; and it ignores that Postgres replies to COMMIT with ROLLBACK after a failed statement.
+ * @param root a transaction that counts as the database itself, for tests that run in one that never commits.
+ * @throws Error when the transaction is over.
  */
 export function onTransactionEnd(trx: Knex.Transaction, listener: Settlement, root?: Knex | undefined): void {
   if (trx.isCompleted()) throw new Error('the transaction is over: what is done in it now would be lost');
@@ -23,7 +26,7 @@ export function onTransactionEnd(trx: Knex.Transaction, listener: Settlement, ro
   });
 }
 
-/** Resolves when what the listeners began is done; rejects as the first of them that does. */
+/** Resolves when the work that listeners began is done; rejects if any of it rejects. */
 export async function settled(trx: Knex.Transaction): Promise<void> {
   await Promise.all(underway.get(trx) ?? []);
 }
@@ -40,7 +43,7 @@ function listen(trx: Knex.Transaction, listener: Settlement): void {
   listeners.push(listener);
 }
 
-/** knex ends a transaction by these two methods, whoever asks for it. */
+/** knex ends every transaction by these two methods, so both are wrapped. */
 function watch(trx: Knex.Transaction): Settlement[] {
   const listeners: Settlement[] = [];
   listening.set(trx, listeners);
@@ -65,7 +68,7 @@ function watch(trx: Knex.Transaction): Settlement[] {
   return listeners;
 }
 
-/** Of a savepoint `RELEASE`; of an outermost transaction in which a statement failed `ROLLBACK`; none when it failed. */
+/** Postgres's reply is RELEASE for a savepoint, ROLLBACK after a failed statement; there is none if COMMIT failed. */
 function isKept(answer: unknown): boolean {
   const command = (answer as { response?: { command?: string } } | undefined)?.response?.command;
   return command === 'COMMIT' || command === 'RELEASE';

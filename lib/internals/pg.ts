@@ -1,11 +1,11 @@
 import type Pg from 'pg';
 
-/** Postgres's driver, the one that knex loads, too. */
+/** The Postgres driver, the same instance that knex loads. */
 export const pg = load();
 
 /**
- * Node 20 says meanwhile who it is, as later ones do. Else pg asks a `Response` whether it runs on Cloudflare, for which
- * Node loads all of undici: 30 ms and 6 MiB in every process.
+ * Defines `navigator` while pg is loaded, as Node 21 and later do. Without it pg detects Cloudflare by a `Response`,
+ * for which Node loads all of undici: 30 ms and 6 MiB in every process.
  */
 function load(): typeof Pg {
   const isNameless = !('navigator' in globalThis);

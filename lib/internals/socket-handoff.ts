@@ -2,7 +2,9 @@ import type http from 'node:http';
 import net from 'node:net';
 import { type Deferred, deferred } from '../support/async';
 
-/** The handle under a TCP socket: what Node passes between processes. Private to Node, so used in this file alone. */
+/**
+ * The handle under a TCP socket, which Node sends between processes. It is private to Node, so only this file uses it.
+ */
 export interface RawConnection {
   readStop(): void;
   close(): void;
@@ -13,18 +15,18 @@ interface Inside {
 }
 
 interface Writes {
-  /** Bytes that it was given. */
+  /** Bytes written to the handle. */
   readonly bytesWritten: number;
-  /** Of these, those that the system has not taken yet. */
+  /** Bytes of these that the system has not accepted yet. */
   readonly writeQueueSize: number;
 }
 
-/** Of a connection that has just come, the request is still on its way: for this long, ms. */
+/** The first request of a connection without any bytes may still be on its way for this long, ms. */
 const FRESH_MS = 1000;
 
-/** The connections of a server of which no byte of a (next) request was read. */
+/** The connections of a server on which no byte of a (next) request has been read. */
 export class IdleConnections {
-  /** Since when. */
+  /** Every open connection and the time when it came, ms on the monotonic clock. */
   private readonly sockets = new Map<net.Socket, number>();
   private readonly leaving = new WeakSet<net.Socket>();
   private emptied: Deferred | undefined;
@@ -47,8 +49,8 @@ export class IdleConnections {
   }
 
   /**
-   * Takes every idle connection off this server and gives it away. Nothing is lost with it: reading stops first, so a
-   * request that is just arriving waits in the kernel for whoever reads next. Our copy is closed once `give` is done.
+   * Takes every idle connection off this server and hands it to `give`. No byte is lost: reading stops first, so a
+   * request that is just arriving waits in the kernel for the next reader. Our copy is closed when `give` calls `done`.
    */
   handOff(give: (connection: RawConnection, done: () => void) => void): void {
     for (const socket of this.find()) {
@@ -61,7 +63,9 @@ export class IdleConnections {
     }
   }
 
-  /** Where nobody can take them: who is sending a request this very moment is cut off. */
+  /**
+   * Closes idle connections where nobody can take them over. A request that is being sent at this moment is cut off.
+   */
   close(): void {
     const now = performance.now();
     for (const socket of this.find()) {
@@ -70,13 +74,13 @@ export class IdleConnections {
   }
 
   /**
-   * Asks Node: those that closeIdleConnections() would destroy, with destroying switched off for the call. It leaves out
-   * those that have not sent a byte yet, to us: they are new, or were idle when another process gave them away.
+   * Finds idle connections by calling closeIdleConnections() with `destroy` replaced by a recorder. Node leaves out
+   * those that have sent no byte; they are idle for us, too: they are new, or were idle in the process that gave them.
    */
   private find(): net.Socket[] {
     const sockets = [...this.sockets.keys()];
     const idle = new Set(sockets.filter((socket) => socket.bytesRead === 0));
-    // Those that are leaving, too: they are still to be sent.
+    // Sockets that are leaving are included: `destroy` must not close them before they are sent.
     for (const socket of sockets) {
       socket.destroy = () => {
         idle.add(socket);
@@ -90,15 +94,15 @@ export class IdleConnections {
 }
 
 /**
- * How many bytes of a socket the system has taken; undefined when it is closed. The socket's own counts know whole chunks
- * only, of which one may be an answer of 30 MB.
+ * Bytes of a socket that the system has accepted; undefined when it is closed. The socket's own counters move by whole
+ * chunks, and a chunk may be a response of 30 MB.
  */
 export function bytesTaken(socket: net.Socket): number | undefined {
   const { bytesWritten, writeQueueSize } = (socket as unknown as Inside)._handle ?? {};
   return bytesWritten === undefined || writeQueueSize === undefined ? undefined : bytesWritten - writeQueueSize;
 }
 
-/** The socket of a connection that another process had, as a listening server would have made it. */
+/** Makes a socket of a connection from another process, with the options that a listening server would have set. */
 export function socketOf(connection: net.Socket | RawConnection): net.Socket {
   const byHandle = (handle: RawConnection) => new net.Socket({ handle } as net.SocketConstructorOpts);
   const socket = connection instanceof net.Socket ? connection : byHandle(connection);
@@ -114,7 +118,7 @@ export interface ConnectionHandle {
 /** A connection that was accepted here, or one that a leaving worker gave back. */
 export type Connection = net.Socket | ConnectionHandle;
 
-/** Closes this process's copy; where another process has one, the connection lives on. */
+/** Closes this process's copy; the connection lives on where another process has a copy. */
 export function closeConnection(connection: Connection): void {
   if (connection instanceof net.Socket) connection.destroy();
   else connection.close();

@@ -4,9 +4,9 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /**
- * From now on stack traces name the files that were compiled (`lib/app/services/sign-up.ts:22:7`). Does nothing where Node
- * does it already. `node --enable-source-maps` reads the map of every file it loads, those of the packages too: 40 ms and
- * 10 MiB a process. Here a map is read when a trace shows its file for the first time, and files of packages keep their own.
+ * Makes stack traces name the source files (`lib/app/services/sign-up.ts:22:7`). Does nothing if Node does so already:
+ * `node --enable-source-maps` reads the map of every loaded file, also those of packages, which costs 40 ms and 10 MiB
+ * a process. Here a map is read when a trace names its file for the first time, and files of packages stay as they are.
  */
 export function installSourceMaps(): void {
   if (process.sourceMapsEnabled) return;
@@ -21,11 +21,11 @@ export function installSourceMaps(): void {
 
 interface FileMap {
   readonly map: SourceMap;
-  /** What its sources are relative to. */
+  /** Sources are relative to this folder. */
   readonly folder: string;
 }
 
-/** As V8 writes it. */
+/** The first line of a trace as V8 writes it; V8 uses a plain `Error` when an error cannot be printed. */
 function titleOf(error: unknown): string {
   try {
     return Error.prototype.toString.call(error);
@@ -55,7 +55,7 @@ function placeOf(site: NodeJS.CallSite, mapOf: (file: string) => FileMap | undef
   }
 }
 
-/** @returns undefined where a file names no map, or one that cannot be read. */
+/** @returns undefined if the file names no map, or one that cannot be read. */
 function readMap(file: string): FileMap | undefined {
   try {
     const [, address] = /\n\/\/# sourceMappingURL=(\S+)\s*$/.exec(fs.readFileSync(file, 'utf8')) ?? [];

@@ -11,7 +11,7 @@ interface JobConnections extends JobDependencies {
   readonly events: Events;
 }
 
-/** From now on `performLater` works in this process. @returns a function that takes it back. */
+/** Makes `performLater` work in this process. @returns a function that undoes it. */
 export function connectJobs({ database, redis, events, setup, models }: JobConnections): () => void {
   Job.connect(new JobEnqueuer(database.knex, redis.client, events), { setup, models });
   return () => Job.connect(undefined, {});

@@ -4,7 +4,7 @@ import { type JobClass, jobNameOf } from './definition/job-class';
 import { compileOptions } from './definition/options';
 import { Job } from './job';
 
-/** The app's job classes by the name that travels. */
+/** The app's job classes by the name that jobs carry. */
 export class JobRegistry {
   private readonly classes = new Map<string, JobClass>();
 
@@ -12,7 +12,7 @@ export class JobRegistry {
     for (const jobClass of classes) this.add(jobClass);
   }
 
-  /** @throws UserError when the name is taken; TypeError for static options that make no sense. */
+  /** @throws UserError when the name is taken; TypeError for invalid static options. */
   add(jobClass: JobClass): void {
     compileOptions(jobClass);
     const name = jobNameOf(jobClass);
@@ -30,8 +30,9 @@ export class JobRegistry {
 }
 
 /**
- * Loads every job of a folder (not of folders below it): one default-exported subclass of `Job` per file, named after it
- * (`welcome-email.ts` holds `WelcomeEmailJob`). Files without a job hold what jobs share.
+ * Loads every job of a folder, but not of its subfolders. A file default-exports one subclass of `Job` and is named after
+ * it (`welcome-email.ts` holds `WelcomeEmailJob`). Files without a job may hold code that jobs share. A missing folder
+ * holds none.
  * @throws UserError that names the file and the reason.
  */
 export function loadJobs(folder: string): JobRegistry {
@@ -89,7 +90,7 @@ function isJobClass(value: unknown): value is JobClass {
   return typeof value === 'function' && value.prototype instanceof Job;
 }
 
-/** `HTMLReport` and `HtmlReport` are both `html-report`. */
+/** `HTMLReport` and `HtmlReport` both become `html-report`. */
 function kebabCase(name: string): string {
   return name
     .replace(/([a-z0-9])([A-Z])/g, '$1-$2')

@@ -37,10 +37,10 @@ import type { Cursor } from './perform/checkpoint';
 import { contextOf, performNow, runOf } from './perform/run';
 import { deserializeArguments, serializeArguments } from './record/arguments';
 
-/** A subclass of `Job`, or a parent of such. */
+/** A subclass of `Job`, abstract ones included. */
 type AbstractJobClass<J extends Performable> = (abstract new () => J) & { readonly name: string };
 
-/** A job class with options, as `set()` gives it. */
+/** A job class with options, as `set()` returns it. */
 export interface ConfiguredJob<J extends Performable> {
   performLater(...args: Args<J>): Promise<EnqueuedJob>;
   performAllLater(all: readonly Readonly<Args<J>>[]): Promise<EnqueuedJob[]>;
@@ -48,46 +48,46 @@ export interface ConfiguredJob<J extends Performable> {
 }
 
 /**
- * Work for later, one subclass a file: `class WelcomeEmailJob extends Job<[userId: string]>`. A job may run more than
- * once (a process may die between its work and its outcome): make `perform` fit for that, keyed by `this.context.id`.
+ * A background job, one subclass per file: `class WelcomeEmailJob extends Job<[userId: string]>`. A job may run more
+ * than once, since a process may die between its work and its outcome: make `perform` idempotent, by `this.context.id`.
  */
 export abstract class Job<A extends JobArguments = []> {
   static queue = 'default';
-  /** The name that travels. Default: the class's own. Set it before renaming a class with jobs on their way. */
+  /** The name that jobs carry. Default: the class's own. Set it before renaming a class while jobs are enqueued. */
   static jobName?: string;
   static retry: RetryOptions = DEFAULT_RETRY;
-  /** true: always through Postgres, so that not even a Redis that loses everything loses the job. */
+  /** true: always through Postgres, so that the job survives even if Redis loses all its data. */
   static durable = false;
-  /** true: while a job with the same arguments is on its way, another is not enqueued. Goes through Postgres. */
+  /** true: while a job with the same arguments is enqueued or runs, another is not enqueued. Goes through Postgres. */
   static unique?: Written<UniqueOptions | true>;
-  /** Travel with each job, for those who look for it. */
+  /** Attached to each job, so that operators can search for them. */
   static tags?: readonly string[];
-  /** Runs it by the clock: `'0 3 * * *'` (UTC), or with options, or several of these under different names. */
+  /** Enqueues it by the clock: `'0 3 * * *'` (UTC), or with options, or several of these under different names. */
   static cron?: Written<string | CronOptions | readonly CronOptions[]>;
-  /** After this long `context.signal` is aborted; a run that then rejects has failed with a JobTimeoutError. */
+  /** After this time `context.signal` is aborted; a run that then rejects has failed with a JobTimeoutError. */
   static timeout?: Written<Duration>;
   /**
-   * Of this class at most so many run at once, over all processes: the rest waits aside and holds nothing up, unless it
-   * is more than 100,000 jobs, or Redis is short of memory: then what is new in their queue waits in Postgres.
+   * Maximum number of jobs of this class that run at once, over all processes. The others are blocked and delay no
+   * other class; but beyond 100,000 of them, or if Redis is short of memory, new jobs of their queue wait in Postgres.
    */
   static concurrency?: number;
   /** false: logs and reports show no arguments of this class. */
   static logArguments = true;
 
   /**
-   * Overrides the wait after one failure: a length of time, 'discard', 'dead', or undefined for the usual one.
-   * The limit of retries holds all the same.
+   * Overrides the wait after one failure: a duration, 'discard', 'dead', or undefined for the default formula. The
+   * limit of retries still applies.
    * @param attempt the run that failed, from 1.
    */
   static retryIn?(attempt: number, error: Error): RetryDecision;
 
   /**
-   * Has these errors retried by a rule of their own, instead of `retryIn` and `retry`: in a static block of the class,
-   * `static { this.retryOn(TimeoutError, { wait: 'polynomial', attempts: 10 }); }`. Rules are inherited; of several that
-   * fit an error the latest counts, and the class's own before its parent's.
-   * @param exhausted called when the attempts are used up: the job is then discarded, where it would be dead without.
-   * If it throws, the job is dead all the same.
-   * @throws TypeError for options that make no sense.
+   * Retries these errors by a rule of their own, instead of `retryIn` and `retry`. Call it in a static block of the
+   * class: `static { this.retryOn(TimeoutError, { wait: 'polynomial', attempts: 10 }); }`. Rules are inherited; if
+   * several match an error, the latest wins, and the class's own before its parent's.
+   * @param exhausted called when the attempts are used up; the job is then discarded, while without it the job is dead.
+   * If it throws, the job is dead.
+   * @throws TypeError for invalid options.
    */
   static retryOn<const M extends ErrorMatchers, J extends Performable>(
     this: AbstractJobClass<J>,
@@ -99,8 +99,8 @@ export abstract class Job<A extends JobArguments = []> {
   }
 
   /**
-   * Has these errors discard the job: no retry, no trace in the dead set. Inherited and ordered as `retryOn` is.
-   * @param handler called before; what it throws is reported.
+   * Discards the job on these errors: no retry, no entry in the dead set. Inherited and ordered like `retryOn`.
+   * @param handler called before the discard; an error that it throws is reported.
    */
   static discardOn<const M extends ErrorMatchers, J extends Performable>(
     this: AbstractJobClass<J>,
@@ -110,75 +110,83 @@ export abstract class Job<A extends JobArguments = []> {
     addDiscardRule(this, errors, handler as ErrorHandler | undefined);
   }
 
-  /** The work. A rejection is a failure: see `DiscardJob`, `KillJob`, `retryOn`, `discardOn` and `retryIn`. */
+  /**
+   * The work of the job. A rejection is a failure: see `DiscardJob`, `KillJob`, `retryOn`, `discardOn` and `retryIn`.
+   */
   abstract perform(...args: A): unknown;
 
-  /** Before `perform`; what it throws is the run's failure, and `perform` is not called. */
+  /** Called before `perform`; an error that it throws is the run's failure, and `perform` is not called. */
   beforePerform?(...args: A): unknown;
 
-  /** Around `perform`: must await the function it is given, once. Not calling it skips `perform`; the job is done then. */
+  /**
+   * Called around `perform`: must await the given function, once. If it does not call it, the job is done without
+   * `perform`.
+   */
   aroundPerform?(perform: () => Promise<void>, ...args: A): unknown;
 
-  /** After a `perform` that did not fail; what it throws is the run's failure. */
+  /** Called after a `perform` that did not fail; an error that it throws is the run's failure. */
   afterPerform?(...args: A): unknown;
 
   /**
-   * When the job is discarded, or dead. What it throws is reported, and changes nothing. Not called where the arguments
-   * cannot be read.
+   * Called when the job is discarded, or dead. An error that it throws is reported, and changes nothing. It is not
+   * called if the arguments cannot be read.
    */
   afterDiscard?(error: Error, ...args: A): unknown;
 
   /**
-   * Called before the job is enqueued, on an instance that performs nothing. What it throws reaches the caller of
-   * `performLater`; `CancelEnqueue` does not: the job is then not enqueued, for the reason 'cancelled'.
+   * Called before the job is enqueued, on an instance that performs nothing. An error that it throws reaches the caller
+   * of `performLater`, except `CancelEnqueue`: then the job is not enqueued, for the reason 'cancelled'.
    */
   beforeEnqueue?(...args: A): unknown;
 
-  /** Called in place of enqueuing, after `beforeEnqueue`. Calls `enqueue` once, or nothing is enqueued. */
+  /** Called in place of enqueuing, after `beforeEnqueue`. It must call `enqueue` once, or nothing is enqueued. */
   aroundEnqueue?(enqueue: () => Promise<EnqueuedJob>, ...args: A): unknown;
 
-  /** Called when the job has been enqueued: within a transaction that may still roll back, if there is one. */
+  /** Called when the job has been enqueued; inside a transaction, that may still roll back. */
   afterEnqueue?(job: EnqueuedJob, ...args: A): unknown;
 
-  /** @throws NotConnectedError when nobody is performing this instance. */
+  /** @throws NotConnectedError when this instance is not being performed. */
   get context(): JobContext {
     return contextOf(this);
   }
 
   /**
-   * Notes where the work has come to, for `resumeFrom` of the next run, and throws when this one is to end: call it
-   * between the steps of long work. Cheap: Redis hears of it four times a second at most, and always before the end.
-   * A Redis that is emptied forgets it.
-   * @throws the reason, when the process stops or the timeout is up; TypeError for what cannot be kept.
+   * Stores the position of the work for `resumeFrom` of the next run, and throws when this run is to end: call it
+   * between the steps of long work. It is cheap: Redis is written at most four times a second, and always before the
+   * end. The position is lost if Redis loses its data.
+   * @throws the reason, when the process stops or the timeout is up; TypeError for an invalid cursor.
    */
   protected async checkpoint(cursor: Cursor): Promise<void> {
     await runOf(this).notes.checkpoint(cursor);
   }
 
   /**
-   * @returns where an earlier run had come to, whether it failed, was stopped or crashed; undefined for a new start.
+   * Reads the checkpoint of an earlier run.
+   * @returns the latest cursor, whether that run failed, was stopped or crashed; undefined if there is none.
    * @throws Error when Redis does not answer.
    */
   protected async resumeFrom<T extends Cursor>(): Promise<T | undefined> {
     return (await runOf(this).notes.cursor()) as T | undefined;
   }
 
-  /** Tells those who watch how far it is. As cheap as `checkpoint`. @throws TypeError for what JSON cannot carry. */
+  /**
+   * Shows operators the progress of the work. As cheap as `checkpoint`. @throws TypeError for a value that is no JSON.
+   */
   protected async progress(value: JsonValue): Promise<void> {
     await runOf(this).notes.progress(value);
   }
 
   /**
-   * Gives every job class its way to Redis and Postgres; undefined takes it away. Called by the role at boot and stop.
-   * @param equipment stays as it was when left out.
+   * Connects every job class to Redis and Postgres; undefined disconnects them. Called by the role at boot and stop.
+   * @param equipment kept as it was when left out.
    */
   static connect(enqueuer: Enqueuer | undefined, equipment?: JobDependencies): void {
     connectEnqueuer(enqueuer, equipment);
   }
 
   /**
-   * Enqueues a run. Inside a transaction it goes with it: to be run once that commits, never if it rolls back.
-   * @throws TypeError for arguments that cannot travel; NotConnectedError before boot.
+   * Enqueues a run. Inside a transaction the run belongs to it: it happens once that commits, never if it rolls back.
+   * @throws TypeError for arguments that cannot be serialized; NotConnectedError before boot.
    */
   static performLater<J extends Performable>(this: JobClass<J>, ...args: Args<J>): Promise<EnqueuedJob> {
     return enqueueOne(this, {}, args);
@@ -186,7 +194,8 @@ export abstract class Job<A extends JobArguments = []> {
 
   /**
    * Enqueues many runs at once, each with its own arguments: `GreetJob.performAllLater([['Ann'], ['Bob']])`.
-   * @returns one answer for each, in order. @throws as `performLater`; EnqueueError when only some could be enqueued.
+   * @returns one result for each, in order.
+   * @throws the errors of `performLater`; EnqueueError when only some could be enqueued.
    */
   static performAllLater<J extends Performable>(
     this: JobClass<J>,
@@ -195,19 +204,19 @@ export abstract class Job<A extends JobArguments = []> {
     return enqueueAll(this, {}, all);
   }
 
-  /** A job for the `performAllLater` that takes jobs of several classes. */
+  /** Prepares a job for the `performAllLater` function, which takes jobs of several classes. */
   static prepare<J extends Performable>(this: JobClass<J>, ...args: Args<J>): PreparedJob {
     return { jobClass: this, options: {}, args };
   }
 
-  /** Runs it here and now, in the caller's time. @returns what `perform` returns. */
+  /** Runs the job in the calling code. @returns the result of `perform`. */
   static async performNow<J extends Performable>(
     this: JobClass<J>,
     ...args: Args<J>
   ): Promise<Awaited<ReturnType<J['perform']>>> {
     const { setup, models } = jobEquipment();
     const codec = { serializers: setup?.serializers, models };
-    // The same trip through JSON as a job that is enqueued.
+    // The arguments pass through JSON like those of an enqueued job.
     const json = JSON.stringify(serializeArguments(jobNameOf(this), args, codec));
     const result = await performNow(this, await deserializeArguments(JSON.parse(json), codec), {
       middleware: setup?.performMiddleware,
@@ -215,7 +224,10 @@ export abstract class Job<A extends JobArguments = []> {
     return result as Awaited<ReturnType<J['perform']>>;
   }
 
-  /** @throws TypeError, when it enqueues, for options that contradict each other or make no sense. */
+  /**
+   * Returns the class with options.
+   * @throws TypeError, at the enqueue, for invalid or contradictory options.
+   */
   static set<J extends Performable>(this: JobClass<J>, options: JobOptions): ConfiguredJob<J> {
     return {
       performLater: (...args) => enqueueOne(this, options, args),
@@ -226,10 +238,11 @@ export abstract class Job<A extends JobArguments = []> {
 }
 
 /**
- * Enqueues jobs of any classes at once: `performAllLater([GreetJob.prepare('Ann'), BillJob.set({ wait: '5m' }).prepare(7)])`.
- * Those that go to Postgres are one transaction. `beforeEnqueue` and its like are called for each, side by side.
- * @returns one answer for each, in order.
- * @throws TypeError, before any is enqueued, for arguments that cannot travel; NotConnectedError before boot;
+ * Enqueues jobs of any classes at once: `performAllLater([GreetJob.prepare('Ann'), BillJob.set({ wait: '5m'
+ * }).prepare(7)])`. Those that go to Postgres share one transaction. Enqueue callbacks are called for each job,
+ * concurrently.
+ * @returns one result for each, in order.
+ * @throws TypeError, before any is enqueued, for arguments that cannot be serialized; NotConnectedError before boot;
  * EnqueueError when only some could be enqueued.
  */
 export function performAllLater(jobs: readonly PreparedJob[]): Promise<EnqueuedJob[]> {

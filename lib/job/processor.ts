@@ -2,9 +2,10 @@ import { randomBytes } from 'node:crypto';
 import type { Config } from '../core/config';
 import type { Events } from '../core/events';
 import type { Redis } from '../core/redis';
+import { stopPhase } from '../core/shutdown';
 import type { Database } from '../model/database';
 import type { ModelLookup } from '../model/model-lookup';
-import { Deadline } from '../support/async';
+import type { Deadline } from '../support/async';
 import type { Service } from '../support/service';
 import { CronService, type CronTuning } from './cron/cron-service';
 import { cronEntries } from './cron/schedule';
@@ -18,74 +19,63 @@ import type { PulseTuning } from './processes/heartbeat';
 import type { BusyJob, ProcessorCommand } from './processes/process-list';
 import { ProcessReporter } from './processes/process-reporter';
 
-/** Part of the stop that is kept for handing back what still runs, ms; less of a short one. */
-const HAND_BACK_MS = 3000;
-/** How long the history and the list of processes may take to hear of the end, ms. */
-const FAREWELL_MS = 1000;
-
-/** How long the parts of a stop may take at most, ms; all of them less where the stop's deadline is near. */
-export interface StopTimes {
-  /** That running jobs go on. Default: until it is time to hand them back. */
-  readonly drainMs: number;
-  /** That handlers heed their aborted signal. Default 300. */
-  readonly heedMs: number;
-  /** That the last outcomes reach Redis. Default 2000. */
-  readonly outcomesMs: number;
-  /** That a stop whose time is over tries to hand jobs back all the same. Default 500. */
-  readonly leastMs: number;
+/** Overrides of the times in the table of a stop (`core/shutdown`), ms. */
+interface StopTuning {
+  readonly runningJobsMs?: number;
+  readonly abortedJobsMs?: number;
+  readonly outcomesMs?: number;
+  readonly leastMs?: number;
 }
-
-const STOP_TIMES: StopTimes = { drainMs: Number.POSITIVE_INFINITY, heedMs: 300, outcomesMs: 2000, leastMs: 500 };
 
 export interface JobProcessorOptions {
   readonly config: Pick<Config, 'jobs' | 'environment'>;
   readonly redisUrl: string;
   readonly database: Database;
-  /** Started before, stopped after. */
+  /** Started before this service, and stopped after it. */
   readonly redis: Redis;
   readonly events: Events;
   readonly registry: JobRegistry;
   readonly setup?: JobSetup;
-  /** For jobs that are given models. */
+  /** Loads arguments that are models. */
   readonly models?: ModelLookup;
   readonly lineage?: Lineage | undefined;
   readonly tuning?: ProcessorTuning;
-  /** How the app is called in the list of processes. */
+  /** The app's name in the list of processes. */
   readonly app?: string;
   /**
-   * Told of what somebody has asked for by Redis. Default: it obeys by itself, where `stop` is a `quiet` for want of a
-   * process to end.
+   * Called with a command that was sent through Redis. Default: the processor obeys by itself; `stop` then means
+   * `quiet`, since there is no process to end.
    */
   readonly onOrder?: (order: ProcessorCommand) => void;
 }
 
-/** Who a processor is, and whose jobs it takes over. */
+/** The identity of a processor, and the dead ones whose jobs it rescues. */
 export interface Lineage {
-  /** Unlike any other processor's, ever. */
+  /** Unique among all processors, past ones included. */
   readonly identity: string;
   /** Processors that are known to be dead. */
   readonly dead: readonly string[];
-  /** It begins quiet, as its predecessor ended. Default false. */
+  /** true: it starts quiet, as its predecessor was. Default false. */
   readonly quiet?: boolean;
 }
 
 export interface ProcessorTuning extends PulseTuning {
-  /** A job whose process has not been heard of for this long is rescued, ms. Default 30,000. */
+  /** A job whose process has sent no heartbeat for this long is rescued, ms. Default 30,000. */
   readonly stallInterval?: number;
   /** Deliveries without an outcome before a job counts as poison. Default 3. */
   readonly maxDeliveries?: number;
   readonly cron?: CronTuning;
   readonly outbox?: OutboxTuning;
-  /** false: nobody counts what becomes of jobs and mails. Default true. */
+  /** false: the outcomes of jobs and mails are not counted. Default true. */
   readonly history?: boolean;
-  /** How long a handler may go on after its timeout until it is told of as overdue, ms. Default 10,000. */
+  /** Time after its timeout at which a handler that still runs is reported, ms. Default 10,000. */
   readonly overdueMs?: number;
-  /** How long a handler may go on after an error that its code has left for nobody to catch, ms. Default 10,000. */
+  /** Time that a handler may go on after an uncaught error of its code, ms. Default 10,000. */
   readonly uncaughtGraceMs?: number;
-  /** How often it looks for jobs of which nothing has told it, ms. Default 1000, and less where it serves many queues. */
+  /** Interval of polling for jobs without a notification, ms. Default 1000, and less if it serves many queues. */
   readonly pollMs?: number;
-  readonly stop?: Partial<StopTimes>;
-  /** How long a job may wait for its cursor and progress to be stored, ms. Default 250. */
+  readonly stop?: StopTuning;
+  /** Timeout for storing the cursor and progress of a job, ms. Default 250. */
   readonly noteMs?: number;
   readonly random?: () => number;
   readonly now?: () => number;
@@ -155,7 +145,7 @@ export class JobProcessor implements Service {
     });
   }
 
-  /** Resolves at once, whether Redis and Postgres answer or not: the work begins when they do. */
+  /** Resolves at once, even if Redis and Postgres do not answer: the work begins when they do. */
   async start(): Promise<void> {
     if (this.worker || this.stopping) return;
     const { config, redisUrl, events, tuning = {} } = this.options;
@@ -180,7 +170,7 @@ export class JobProcessor implements Service {
     await this.worker.start();
   }
 
-  /** Fetches no more; what runs goes on. */
+  /** Stops fetching; running jobs go on. */
   quiet(): void {
     this.isQuiet = true;
     this.worker?.fetcher.quiet();
@@ -188,7 +178,7 @@ export class JobProcessor implements Service {
     this.reporter.changed();
   }
 
-  /** Takes `quiet` back, but not a stop. */
+  /** Undoes `quiet`, but not a stop. */
   resume(): void {
     if (this.stopping) return;
     this.isQuiet = false;
@@ -197,15 +187,15 @@ export class JobProcessor implements Service {
     this.reporter.changed();
   }
 
-  /** That processor is known to be dead: its jobs go back to their queues. */
+  /** Returns the jobs of a processor that is known to be dead to their queues. */
   rescueOrphans(identity: string): void {
     this.reporter.rescueOrphans(identity);
   }
 
   /**
-   * In the handler of an error that nobody caught: the job whose code has left it fails, as its execution context tells.
-   * Where that tells nothing it may be any job's, and the process has to end: what it gives back has its delivery counted,
-   * as if it had died.
+   * Called in the handler of an uncaught error: fails the job whose code raised it, which the execution context names.
+   * If it names none, any job may be the cause and the process has to end; then the jobs that it returns keep their
+   * delivery counted, as if it had died.
    */
   failRunOf(error: Error): UncaughtOutcome {
     const outcome = this.executor.failRunOf(error);
@@ -213,7 +203,9 @@ export class JobProcessor implements Service {
     return outcome;
   }
 
-  /** What runs may finish; what is late is aborted and goes back to the head of its queue, no retry burnt. */
+  /**
+   * Lets running jobs finish; late ones are aborted and return to the head of their queue, without using up a retry.
+   */
   stop(deadline: Deadline): Promise<void> {
     this.stopping ??= this.drain(deadline);
     return this.stopping;
@@ -233,25 +225,24 @@ export class JobProcessor implements Service {
   private async drain(given: Deadline): Promise<void> {
     const { worker, outbox, executor: performer } = this;
     if (!worker) return;
-    const { drainMs, heedMs, outcomesMs, leastMs } = { ...STOP_TIMES, ...this.options.tuning?.stop };
-    const deadline = Deadline.after(Math.max(given.remaining(), leastMs));
+    const { runningJobsMs, abortedJobsMs, outcomesMs, leastMs } = this.options.tuning?.stop ?? {};
+    const deadline = stopPhase(given, 'processor', leastMs === undefined ? {} : { minMs: leastMs });
+    const atMost = (ms: number | undefined) => (ms === undefined ? {} : { maxMs: ms });
     this.quiet();
     this.reporter.drains();
     const quieted = Promise.all([outbox.quiet(deadline), deadline.wait(this.cron.stop())]);
     const { fetcher } = worker;
-    const handBackMs = Math.min(HAND_BACK_MS, deadline.remaining() / 2);
-    const drained = Deadline.after(Math.min(drainMs, deadline.remaining() - handBackMs));
-    if ((await drained.wait(fetcher.handlersEnded())) === 'late') {
+    if ((await stopPhase(deadline, 'runningJobs', atMost(runningJobsMs)).wait(fetcher.handlersEnded())) === 'late') {
       performer.abort(new Error('the process is stopping'), this.causeUnknown);
-      await sooner(heedMs, deadline).wait(fetcher.handlersEnded());
+      await stopPhase(deadline, 'abortedJobs', atMost(abortedJobsMs)).wait(fetcher.handlersEnded());
       const returned = (delivery: Delivery, applied: boolean) =>
         this.announceReturn(delivery.id, delivery.queue, applied);
       fetcher.returnRunning(returned, this.causeUnknown);
     }
-    await sooner(outcomesMs, deadline).wait(fetcher.idle());
+    await stopPhase(deadline, 'outcomes', atMost(outcomesMs)).wait(fetcher.idle());
     await quieted;
     await outbox.stop(deadline);
-    await this.reporter.stop(sooner(FAREWELL_MS, deadline));
+    await this.reporter.stop(stopPhase(deadline, 'deregistration'));
     worker.close();
   }
 
@@ -269,9 +260,4 @@ export class JobProcessor implements Service {
       events.emit('process.warning', { message });
     }
   }
-}
-
-/** At most `ms` from now, and not past half of what is left. */
-function sooner(ms: number, deadline: Deadline): Deadline {
-  return Deadline.after(Math.min(ms, deadline.remaining() / 2));
 }

@@ -3,7 +3,7 @@ import { loadClasses } from '../core/load-classes';
 import type { MailerClass, MailerLookup } from './definition/mailer-class';
 import { Mailer } from './mailer';
 
-/** An app's mailers by the name of their class. */
+/** The mailers of an app by class name. */
 export class MailerRegistry implements MailerLookup {
   private readonly classes = new Map<string, MailerClass>();
 
@@ -14,7 +14,7 @@ export class MailerRegistry implements MailerLookup {
     for (const mailer of classes) this.add(mailer);
   }
 
-  /** @throws UserError when the name is taken. */
+  /** @throws UserError when another mailer has the name. */
   add(mailer: MailerClass): void {
     if (this.classes.has(mailer.name)) {
       throw new UserError(`there is another mailer named ${mailer.name}; mails for later tell them by name`);
@@ -36,8 +36,8 @@ export class MailerRegistry implements MailerLookup {
 }
 
 /**
- * Loads every mailer of a folder, one exported subclass of `Mailer` per file; not of folders below it, which hold
- * templates, previews, and what mailers share. A folder that is missing holds none.
+ * Loads every mailer of a folder, one exported subclass of `Mailer` per file. Subfolders are not searched: they hold
+ * templates, previews and code that mailers share. A missing folder has no mailers.
  * @throws UserError that names the file and the reason.
  */
 export function loadMailers(folder: string): MailerRegistry {

@@ -16,15 +16,15 @@ import type {
 import { type AnyMailer, addRescueRule, type MailerClass, type MailerLookup } from './definition/mailer-class';
 import { connectDelivery, type Delivery, MailMessage, type MessageSource, type SerializedMessage } from './message';
 
-/** No params, or none that must be given. */
+/** The params of a mailer that needs none; optional ones may be added. */
 export type NoParams = Readonly<Record<never, never>>;
 
-/** A subclass of `Mailer`, or a parent of such. */
+/** A subclass of `Mailer`, or an abstract class between. */
 type AbstractMailerClass<M> = (abstract new () => M) & { readonly name: string };
 
 /**
- * A family of mails. Each action is a method that returns `this.mail(...)`, or nothing to send none; a static of the
- * same name makes it a lazy, typed message:
+ * A group of related mails. Each action is a method that returns `this.mail(...)`, or nothing to send none. A static of
+ * the same name creates a lazy, typed message:
  *
  *     class UserMailer extends Mailer<{ tenant: Tenant }> {
  *       static readonly welcome = this.action('welcome')
@@ -32,24 +32,25 @@ type AbstractMailerClass<M> = (abstract new () => M) & { readonly name: string }
  *     }
  *     await UserMailer.with({ tenant }).welcome(user).deliverLater()
  *
- * Its templates are `user_mailer/welcome/{html,text}.ejs`, its subject the text `user_mailer.welcome.subject`. An action
- * that a subclass inherits keeps the templates and texts of the class that has the method.
+ * Its templates are `user_mailer/welcome/{html,text}.ejs`, its subject is the text `user_mailer.welcome.subject`. An
+ * inherited action keeps the templates and texts of the class that declares the method.
  */
 export abstract class Mailer<P extends object = NoParams> {
-  /** Shared by all mails of this class and its subclasses. */
+  /** Defaults of all mails of this class and its subclasses. */
   static readonly defaults: MailDefaults = {};
-  /** Folder below `layouts/` that wraps each part, or false for none; `{ html, text }` tells the parts apart. */
+  /** Folder below `layouts/` that wraps each part, or false for none; `{ html, text }` sets the two parts apart. */
   static readonly layout: Layout = 'mailer';
-  /** Where the texts of this mailer begin. Default: its name, such as `user_mailer`. */
+  /** Prefix of this mailer's text keys. Default: its name in snake case, such as `user_mailer`. */
   static readonly i18nScope: string | undefined = undefined;
-  /** Of the jobs that `deliverLater` enqueues. */
+  /** Queue of the jobs that `deliverLater` enqueues. */
   static readonly queue: string = 'mailer';
-  /** false: its mails are built, and not sent. */
+  /** false: mails of this class are built but not sent. */
   static readonly performDeliveries: boolean = true;
 
   /**
-   * Tells every mailer of this process what delivers. Called by the role at boot; `undefined` takes it away.
-   * @param mailers for mails for later, which name theirs.
+   * Sets the delivery that all mailers of this process use. The role calls it at boot; `undefined` disconnects.
+   * @param mailers finds the mailers of enqueued mails, which name theirs. Only a process that performs such
+   * jobs needs it.
    */
   static connect(delivery: Delivery | undefined, mailers?: MailerLookup): void {
     connectDelivery(delivery, mailers && new MailerMessages(mailers));
@@ -60,14 +61,14 @@ export abstract class Mailer<P extends object = NoParams> {
     name: A,
   ): MailAction<M, A> {
     const declaring = this;
-    // Called on a subclass, it is the subclass's.
+    // Called on a subclass, the static creates a message of the subclass.
     const make = function (this: unknown, ...args: unknown[]): MailMessage {
       return new MailMessage(isMailerBelow(this, declaring) ? this : declaring, name, args, {});
     };
     return declareAction(make, name) as unknown as MailAction<M, A>;
   }
 
-  /** The actions of this mailer with `this.params`: `UserMailer.with({ tenant }).welcome(user)`. */
+  /** Returns the actions of this mailer with `this.params` set: `UserMailer.with({ tenant }).welcome(user)`. */
   static with<C extends MailerClass>(this: C, params: ParamsOf<InstanceType<C>>): WithParams<C> {
     const given: object = Object.freeze({ ...(params as object) });
     const bound = [...actionsOf(this)].map(([key, name]) => {
@@ -77,11 +78,11 @@ export abstract class Mailer<P extends object = NoParams> {
   }
 
   /**
-   * Has a handler see to these errors of building and delivering a mail, which then counts as not sent: in a static
-   * block, `static { this.rescueFrom(PermanentDeliveryError, (error, mailer) => …) }`. A job that delivers it has then
-   * succeeded; what the handler throws fails it. Inherited; of several rules that fit the latest counts, and the class's
-   * own before its parent's.
-   * @throws TypeError for what is no class of errors and no function.
+   * Registers a handler for errors of building and delivering a mail, in a static block:
+   * `static { this.rescueFrom(PermanentDeliveryError, (error, mailer) => …) }`. The mail then counts as not sent, and
+   * its job succeeds unless the handler throws. Rules are inherited; of several that match, the latest applies, and a
+   * class's own come before its parent's.
+   * @throws TypeError for a matcher that is no error class, or a handler that is no function.
    */
   static rescueFrom<const E extends ErrorMatchers, M extends AnyMailer>(
     this: AbstractMailerClass<M>,
@@ -91,29 +92,32 @@ export abstract class Mailer<P extends object = NoParams> {
     addRescueRule(this, errors, handler as ErrorHandler);
   }
 
-  /** What `with()` was given. */
+  /** The params that were given to `with()`. */
   get params(): P {
     return runOf(this).params as P;
   }
 
-  /** Before the action; may `cancel()`. */
+  /** Runs before the action; may `cancel()`. */
   beforeAction?(action: string): unknown;
 
-  /** After the action, which may have built a mail or none; may `cancel()`. */
+  /** Runs after the action, whether it built a mail or not; may `cancel()`. */
   afterAction?(action: string): unknown;
 
-  /** Before the finished mail meets the app's interceptors and is sent; may `cancel()`. What it throws is a failure. */
+  /** Runs on the finished mail, before the app's interceptors; may `cancel()`. If it throws, the delivery fails. */
   beforeDeliver?(message: OutgoingMessage): unknown;
 
-  /** When the mail is out. What it throws is reported, and changes nothing. */
+  /** Runs once the mail is sent. An error it throws is reported and does not affect the delivery. */
   afterDeliver?(message: OutgoingMessage, receipt: Receipt): unknown;
 
-  /** @throws InvalidMailError for an address that no mail server takes, a line break in a header, a bad attachment. */
+  /**
+   * Builds the mail of the action.
+   * @throws InvalidMailError for an invalid address, a line break in a header or an invalid attachment.
+   */
   protected mail(options: MailOptions): Mail {
     try {
       return runOf(this).mail(options);
     } catch (thrown) {
-      // From the action on: a stack has ten lines, and as many would be ours.
+      // The stack starts at the action, since frames of ours would use up the ten lines that a stack has.
       if (thrown instanceof InvalidMailError) Error.captureStackTrace(thrown, Mailer.prototype.mail);
       throw thrown;
     }
@@ -121,29 +125,35 @@ export abstract class Mailer<P extends object = NoParams> {
 
   /**
    * Attaches text, bytes or, by `{ path }`, a file: `this.attach('terms.pdf', { path: termsFile })`. Call it before or
-   * after `mail()`. @throws InvalidMailError
+   * after `mail()`.
+   * @throws InvalidMailError for an invalid name, type or content.
    */
   protected attach(name: string, content: AttachmentContent, options?: AttachmentOptions): void {
     runOf(this).attachments.attach(name, content, options);
   }
 
   /**
-   * Attaches what the HTML shows: `locals: { logo: this.inline('logo.png', { path: logoFile }) }`, then
-   * `<img src="<%= logo %>">`; or, in the template, `cid('logo.png')`. @returns its URL. @throws InvalidMailError
+   * Attaches an image that the HTML shows: `locals: { logo: this.inline('logo.png', { path: logoFile }) }`, then
+   * `<img src="<%= logo %>">`; or, in the template, `cid('logo.png')`.
+   * @returns its `cid:` URL.
+   * @throws InvalidMailError for an invalid name, type or content.
    */
   protected inline(name: string, content: AttachmentContent, options?: AttachmentOptions): string {
     return runOf(this).attachments.inline(name, content, options);
   }
 
   /**
-   * An absolute link below APP_URL: `this.urlFor('/orders/7', { from: 'mail' })`. Templates have it too.
-   * @throws InvalidMailError for what leads elsewhere.
+   * Makes an absolute link below APP_URL: `this.urlFor('/orders/7', { from: 'mail' })`. Templates have it too.
+   * @throws InvalidMailError for a path that leaves APP_URL.
    */
   protected urlFor(path: string, query?: UrlQuery): string {
     return runOf(this).urlFor(path, query);
   }
 
-  /** Ends the building of the mail, in the action or a callback: it is not sent, for this reason, and nothing is wrong. */
+  /**
+   * Stops building or delivering the mail, in the action or a callback. It is skipped with this reason, which
+   * is no error.
+   */
   protected cancel(reason = 'the mailer cancelled it'): never {
     throw new MailCancelled(reason);
   }
@@ -153,11 +163,11 @@ function isMailerBelow(value: unknown, parent: MailerClass): value is MailerClas
   return typeof value === 'function' && (value === parent || value.prototype instanceof parent);
 }
 
-/** Makes messages of mailers that are known by name. */
+/** Recreates the messages of enqueued mails, which name their mailer. */
 export class MailerMessages implements MessageSource {
   constructor(private readonly mailers: MailerLookup) {}
 
-  /** @throws UnknownMailerError when this app has no such mailer, or the mailer no such action. */
+  /** @throws UnknownMailerError when the app has no such mailer, or the mailer no such action. */
   messageOf({ mailer, action, args, params, locale }: SerializedMessage): MailMessage {
     const { place } = this.mailers;
     const mailerClass = this.mailers.get(mailer);
@@ -179,25 +189,25 @@ export type ActionArguments<A> = A extends (...args: infer P) => ActionResult ? 
 /** The names of a mailer's methods that build mails. */
 export type ActionName<M> = { [K in keyof M]: M[K] extends Action ? K : never }[keyof M] & string;
 
-/** A message of one action. */
+/** The message type of one action. */
 export type MessageOf<M extends AnyMailer, A extends keyof M> = MailMessage<ActionArguments<M[A]>, M['params']>;
 
-/** What `with()` takes; never for a mailer without params. */
+/** The parameter type of `with()`: never for a mailer without params. */
 export type ParamsOf<M extends AnyMailer> = keyof M['params'] extends never ? never : M['params'];
 
 declare const WITH_PARAMS: unique symbol;
 
-/** What `with()` gives. An action of a mailer that has params is called on it, and not on the class. */
+/** The result type of `with()`. An action of a mailer with params can only be called on it, not on the class. */
 interface GivenParams<P> {
   readonly [WITH_PARAMS]: P;
 }
 
-/** An action as a static of its class. */
+/** The type of an action's static. */
 export type MailAction<M extends AnyMailer, A extends keyof M> = object extends M['params']
   ? (...args: ActionArguments<M[A]>) => MessageOf<M, A>
   : (this: GivenParams<M['params']>, ...args: ActionArguments<M[A]>) => MessageOf<M, A>;
 
-/** The actions of a mailer's class, given params. */
+/** The statics of a mailer class that create messages. */
 export type WithParams<C> = {
   readonly [K in keyof C as C[K] extends (this: never, ...args: never[]) => MailMessage ? K : never]: C[K] extends (
     this: never,
@@ -207,16 +217,16 @@ export type WithParams<C> = {
     : never;
 };
 
-/** What makes an action's message, by the static that holds it. */
+/** Maps the static that creates an action's messages to the action's name. */
 const actions = new WeakMap<object, string>();
 
-/** From now on `made` is known as an action. */
+/** Registers `made` as the static of an action. */
 export function declareAction<F extends object>(made: F, name: string): F {
   actions.set(made, name);
   return made;
 }
 
-/** The actions of a class and those it inherits: the static's name, and the method's. */
+/** Returns the actions of a class and its parents: static name to method name. */
 export function actionsOf(mailer: object): ReadonlyMap<string, string> {
   const found = new Map<string, string>();
   for (let owner: object | null = mailer; owner; owner = Object.getPrototypeOf(owner) as object | null) {
@@ -229,21 +239,21 @@ export function actionsOf(mailer: object): ReadonlyMap<string, string> {
 }
 
 /**
- * Shows the mails of one mailer before anybody gets them, at /ops/mail. Each method is one preview; it returns a message
- * and is named as it likes, the action's own name being the usual one:
+ * Previews the mails of one mailer at /ops/mail. Each method is one preview and returns a message; its name is free,
+ * and usually that of the action:
  *
  *     export default class UserMailerPreview extends MailerPreview {
  *       welcome() { return UserMailer.welcome({ email: 'ada@example.com', name: 'Ada', locale: this.locale }) }
  *     }
  *
- * Nothing is sent. What a preview writes to the database is rolled back.
+ * Nothing is sent. Database writes of a preview are rolled back.
  */
 export abstract class MailerPreview {
-  /** @param locale that the reader has chosen. The mail is rendered in it, whatever it says itself. */
+  /** @param locale chosen by the reader. The mail is rendered in it, even when the message names another. */
   constructor(readonly locale: Locale) {}
 }
 
 export type PreviewClass = new (locale: Locale) => MailerPreview;
 
-/** What a method of a preview may give. */
+/** The return value of a preview method. */
 export type PreviewResult = MailMessage | Promise<MailMessage>;

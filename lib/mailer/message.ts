@@ -12,57 +12,60 @@ export type DeliveryResult =
   | {
       readonly status: 'sent';
       readonly messageId: string;
-      /** Recipients that the server refused while it took the mail for others. */
+      /** Recipients that the server refused while it accepted the mail for others. */
       readonly refused?: readonly Refusal[];
     }
   | { readonly status: 'skipped'; readonly reason: string };
 
-/** What a job can carry of `with()`. */
+/** The params that a job can serialize. */
 type Travelling<P> = { readonly [K in keyof P]: JobArgument | undefined };
 
-/** A mail to come: the action runs when it is delivered, once per delivery. */
+/** A mail that is not built yet: its action runs when it is delivered, once per delivery. */
 export class MailMessage<A extends readonly unknown[] = readonly unknown[], P extends object = object> {
   constructor(
     readonly mailer: MailerClass,
     readonly action: string,
     readonly args: A,
-    /** As `with()` gave them. */
+    /** The params that were given to `with()`. */
     readonly params: P,
-    /** Instead of the context's. */
+    /** Replaces the locale of the current context. */
     private readonly locale?: string | undefined,
   ) {}
 
-  /** Such as `UserMailer#welcome`. */
+  /** For messages and tags, such as `UserMailer#welcome`. */
   get title(): string {
     return `${this.mailer.name}#${this.action}`;
   }
 
-  /** Runs `work` as the action is to be run: in the locale that the message was made for. */
+  /** Runs `work` in the locale that the message was created for. */
   inContext<T>(work: () => T): T {
     return this.locale === undefined ? work() : runInContext({ locale: this.locale }, work);
   }
 
-  /** Runs the action. @param appUrl for links. @returns undefined when it built no mail. */
+  /**
+   * Runs the action without sending. @param appUrl base of `urlFor`. @returns undefined when the action built no mail.
+   */
   async build(appUrl?: string): Promise<Mail | undefined> {
     const { ActionRun } = await import('./compose/action-run');
     return this.inContext(() => new ActionRun(this, appUrl).build());
   }
 
   /**
-   * Builds the mail and sends it, or finds that this job has sent it before.
-   * @throws NotConnectedError before `boot`; InvalidMailError, TemplateError, MissingTemplateError, MissingTextError,
-   * AttachmentError; PermanentDeliveryError when the server refused for good; any other error may be gone at the next
-   * try. What the mailer's `rescueFrom` sees to is not thrown.
+   * Builds the mail and sends it, or skips it when its job has already sent it. Errors that the mailer's `rescueFrom`
+   * handles are not thrown.
+   * @throws NotConnectedError before `boot`; InvalidMailError, TemplateError, MissingTemplateError,
+   * MissingTextError, AttachmentError; PermanentDeliveryError when the server refused the mail for good; other
+   * errors may pass with a retry.
    */
   async deliverNow(): Promise<DeliveryResult> {
     return connectedDelivery(`${this.mailer.name}.${this.action}`).deliver(this);
   }
 
   /**
-   * Has a job deliver it, on the mailer's queue unless told otherwise: mailer, action, arguments, params and the locale
-   * at hand travel, models by their ids. Inside a transaction it goes with it. When a record is gone by then, nothing is
-   * sent.
-   * @throws TypeError for what cannot travel; NotConnectedError before `boot`.
+   * Enqueues a job that delivers the mail, on the mailer's queue unless `options` name another. The job carries mailer,
+   * action, arguments, params and the current locale; models travel by id. Inside a transaction it is enqueued with the
+   * commit. If a record no longer exists when the job runs, nothing is sent.
+   * @throws TypeError for arguments or params that cannot be serialized; NotConnectedError before `boot`.
    */
   deliverLater(
     this: A extends JobArguments ? (P extends Travelling<P> ? MailMessage<A, P> : never) : never,
@@ -73,14 +76,14 @@ export class MailMessage<A extends readonly unknown[] = readonly unknown[], P ex
   }
 }
 
-/** What carries messages away: `MailDelivery` in a running tree, anything else in a test. */
+/** Delivers messages: `MailDelivery` in a running tree, a substitute in a test. */
 export interface Delivery {
   deliver(message: MailMessage): Promise<DeliveryResult>;
 }
 
-/** Makes messages again of what has travelled. */
+/** Recreates messages from their serialized form. */
 export interface MessageSource {
-  /** @throws UnknownMailerError */
+  /** @throws UnknownMailerError for a mailer or action that the app does not have. */
   messageOf(order: SerializedMessage): MailMessage;
 }
 
@@ -101,7 +104,7 @@ function connectedDelivery(message: string): Delivery {
   );
 }
 
-/** @throws NotConnectedError in a process that knows no mailers by name; UnknownMailerError. */
+/** @throws NotConnectedError in a process without a mailer lookup; UnknownMailerError. */
 function messageOf(order: SerializedMessage): MailMessage {
   if (source) return source.messageOf(order);
   throw new NotConnectedError(
@@ -109,20 +112,20 @@ function messageOf(order: SerializedMessage): MailMessage {
   );
 }
 
-/** A message as it travels. */
+/** A message as the argument of its job. */
 export interface SerializedMessage {
-  /** Name of the class. */
+  /** Class name of the mailer. */
   readonly mailer: string;
   readonly action: string;
   readonly args: readonly JobArgument[];
   readonly params: { readonly [name: string]: JobArgument };
-  /** Of the code that asked for it. */
+  /** Locale of the code that called `deliverLater`. */
   readonly locale?: string;
 }
 
 type TravellingOrder = { readonly [K in keyof SerializedMessage]: SerializedMessage[K] };
 
-/** What `deliverLater` enqueues. Known to every processor, beside the app's own jobs. */
+/** The job that `deliverLater` enqueues. Every processor registers it, beside the app's own jobs. */
 export class DeliverMailJob extends Job<[order: TravellingOrder]> {
   static override readonly jobName = 'catamount.deliver-mail';
   static override readonly queue = 'mailer';
@@ -133,7 +136,7 @@ export class DeliverMailJob extends Job<[order: TravellingOrder]> {
   }
 }
 
-/** @throws TypeError that names the mailer and what cannot travel. */
+/** @throws TypeError that names the mailer and the value that cannot be serialized. */
 async function enqueueMail(message: MailMessage, options: JobOptions): Promise<EnqueuedJob> {
   const { mailer, action } = message;
   const { locale } = currentContext();
@@ -141,7 +144,7 @@ async function enqueueMail(message: MailMessage, options: JobOptions): Promise<E
   const codec = { serializers: setup?.serializers, models };
   const args = withoutUndefinedEnd(message.args);
   const params = Object.fromEntries(Object.entries(message.params).filter(([, value]) => value !== undefined));
-  // Once before the job does it, for an error that speaks of the mail.
+  // The job serializes its argument again; this first pass is for an error that names the mail instead of the job.
   serializeArguments(`${mailer.name}.${action}`, args, codec);
   serializeArguments(`${mailer.name}.with`, [params], codec);
   const order = {
@@ -155,7 +158,7 @@ async function enqueueMail(message: MailMessage, options: JobOptions): Promise<E
   return DeliverMailJob.set({ ...options, queue: options.queue ?? mailer.queue, tags }).performLater(order);
 }
 
-/** Arguments that were left out, or given as undefined, which is the same to a function. */
+/** Drops trailing undefined arguments, which equal omitted ones and cannot be serialized. */
 function withoutUndefinedEnd(args: readonly unknown[]): readonly unknown[] {
   return args.slice(0, args.findLastIndex((arg) => arg !== undefined) + 1);
 }

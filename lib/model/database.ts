@@ -6,15 +6,15 @@ import type { Deadline } from '../support/async';
 import type { Service } from '../support/service';
 import '../internals/pg';
 
-// Before knex loads it in its own way.
+// internals/pg must load pg before knex does, which would load it without the workaround there.
 
 /**
- * Connections per process. The smallest managed plan allows 20, and two generations of a tree (each two workers and a
- * processor with one LISTEN connection beside its pool) overlap on every restart.
+ * Connections per process. The smallest managed plan allows 20, and two generations of a tree overlap on every restart,
+ * each with two workers and a processor that has one LISTEN connection beside its pool.
  */
 const POOL_MAX = 3;
 
-/** Of knex's pool, for which knex declares no type, what is asked of it. */
+/** The methods used of knex's pool, for which knex declares no type. */
 interface Pool {
   numUsed(): number;
   numFree(): number;
@@ -42,7 +42,7 @@ export class Database implements Service {
   }
 
   poolUse(): PoolStats {
-    // It has none before its start and after its end.
+    // knex drops its pool in `destroy()`.
     const pool: Pool | undefined = this.knex.client.pool;
     const [used, idle, waiting] = pool ? [pool.numUsed(), pool.numFree(), pool.numPendingAcquires()] : [0, 0, 0];
     return { used, idle, waiting, max: this.poolMax };
@@ -54,13 +54,13 @@ export class Database implements Service {
     await deadline.wait(this.knex.destroy());
   }
 
-  /** Rejects unless Postgres answers within `ms`. */
+  /** Rejects unless Postgres answers within `ms`. Default 1000. */
   async ping(ms = 1000): Promise<void> {
     await this.knex.raw('select 1').timeout(ms);
   }
 }
 
-/** knex would write to standard output what it cannot throw: connections that fail or break while nobody uses them. */
+/** Reports connections that fail or break while idle, which knex cannot throw and would write to standard output. */
 function asEvents(events: Events): Knex.Logger {
   const report = (message: unknown) => {
     const [line = ''] = String(message).split('\n');
@@ -77,7 +77,7 @@ export interface ConnectionSettings {
   readonly keepAlive: boolean;
 }
 
-/** pg itself would read `sslmode=require` as verify-full, so the word is taken off the URL (core/tls.ts). */
+/** Removes `sslmode` from the URL, since pg would read `require` as `verify-full`; see core/tls.ts. */
 export function connectionSettings(url: string, production: boolean): ConnectionSettings {
   const parsed = new URL(url);
   const mode = postgresTls(url, production);

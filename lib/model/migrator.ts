@@ -8,8 +8,8 @@ interface MigrationFile {
 }
 
 /**
- * Migrations of several folders as one history. Names are kept without their extension, so that a database migrated
- * from TypeScript and one migrated from the build know the same names. A folder that is missing holds none.
+ * Migrations of several folders as one history. Names are stored without their extension, so that a database migrated
+ * from TypeScript and one migrated from the build have the same names. A missing folder has no migrations.
  */
 export class MigrationFolders implements Knex.MigrationSource<MigrationFile> {
   constructor(private readonly folders: readonly string[]) {}
@@ -37,8 +37,9 @@ function settings(folders: readonly string[]): Knex.MigratorConfig {
 }
 
 /**
- * Runs what has not run yet. @returns the names that ran, in order.
- * @throws knex's MigrationLocked while another process is at it.
+ * Runs all pending migrations.
+ * @returns the names of those that ran, in order.
+ * @throws knex's MigrationLocked while another process migrates.
  */
 export async function migrateUp(knex: Knex, folders: readonly string[]): Promise<string[]> {
   await makeTables(knex, folders);
@@ -46,7 +47,7 @@ export async function migrateUp(knex: Knex, folders: readonly string[]): Promise
   return names;
 }
 
-/** Takes back the last batch, or every one. @returns the names taken back. */
+/** Rolls back the last batch, or all of them. @returns the names rolled back. */
 export async function migrateDown(knex: Knex, folders: readonly string[], all = false): Promise<string[]> {
   await makeTables(knex, folders);
   const [, names] = (await knex.migrate.rollback(settings(folders), all)) as [number, string[]];
@@ -54,8 +55,8 @@ export async function migrateDown(knex: Knex, folders: readonly string[], all = 
 }
 
 /**
- * knex makes the tables of its own lock without a lock: of two that meet on a new database both may fail, and leave a
- * second row in it, which keeps everybody out for good.
+ * Creates knex's tables under a lock of ours, since knex creates its own lock table without one: when two processes
+ * migrate a new database at once, both may fail and leave a second row in it, which blocks all migrations for good.
  */
 async function makeTables(knex: Knex, folders: readonly string[]): Promise<void> {
   await knex.transaction(async (trx) => {
@@ -64,7 +65,7 @@ async function makeTables(knex: Knex, folders: readonly string[]): Promise<void>
   });
 }
 
-/** The names that have not run yet. */
+/** Returns the names of the migrations that have not run yet. */
 export async function pendingMigrations(knex: Knex, folders: readonly string[]): Promise<string[]> {
   const [, pending] = (await knex.migrate.list(settings(folders))) as [unknown[], MigrationFile[]];
   return pending.map((migration) => migration.name);

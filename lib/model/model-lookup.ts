@@ -2,17 +2,17 @@ import type { Model, ModelClass } from 'objection';
 import { UserError } from '../core/errors';
 import { loadClasses } from '../core/load-classes';
 
-/** Model classes by name. */
+/** Finds model classes by name. */
 export interface ModelLookup {
   /** @returns undefined when there is none. @throws UserError when the models cannot be loaded. */
   get(name: string): ModelClass<Model> | undefined;
-  /** Where they come from, for messages. */
+  /** The source of the models, for error messages. */
   readonly place: string;
 }
 
 /**
- * The models of a folder and the folders below it: every objection model that a file exports, under its class's name.
- * Loaded when the first is asked for, since most processes never ask. A folder that is missing holds none.
+ * The models of a folder and its subfolders: every objection model that a file exports, by class name. They are loaded
+ * on the first lookup, since most processes never need them. A missing folder has no models.
  */
 export class ModelFolder implements ModelLookup {
   private models: Map<string, ModelClass<Model>> | undefined;
@@ -25,7 +25,7 @@ export class ModelFolder implements ModelLookup {
   }
 }
 
-/** @throws UserError for a file that cannot be loaded, or two classes of one name. */
+/** @throws UserError for a file that cannot be loaded, or for two classes with the same name. */
 function loadModels(folder: string): Map<string, ModelClass<Model>> {
   const models = new Map<string, ModelClass<Model>>();
   loadClasses(folder, {

@@ -7,12 +7,12 @@ import {
 } from 'objection';
 import { currentTransaction, lateQuery } from './transaction';
 
-/** An objection model whose queries take part in the ambient `transaction()` and whose timestamps keep themselves. */
+/** An objection model whose queries join the ambient `transaction()` and which maintains its own timestamps. */
 export class Model extends ObjectionModel {
   createdAt?: Date;
   updatedAt?: Date;
 
-  /** Snake case in the database, camel case in the code. */
+  /** Maps snake case in the database to camel case in the code. */
   static override columnNameMappers = snakeCaseMappers();
 
   static override query<M extends ObjectionModel>(this: Constructor<M>, trx?: TransactionOrKnex): QueryBuilderType<M> {
@@ -22,7 +22,7 @@ export class Model extends ObjectionModel {
     );
     const late = trx ? undefined : lateQuery(this.name);
     if (!late) return query;
-    // Whoever only builds it is not told.
+    // A query that is built but never run must not cause an unhandled rejection.
     late.catch(() => undefined);
     query.runBefore(() => late);
     return query;

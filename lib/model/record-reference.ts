@@ -2,26 +2,26 @@ import type { MaybeCompositeId, Model, ModelClass } from 'objection';
 
 export type RecordId = string | number | readonly (string | number)[];
 
-/** What stands for a row: enough to find it again. */
+/** Identifies a row, so that it can be loaded again. */
 export interface RecordReference {
-  /** The name of the model's class. */
+  /** Class name of the model. */
   readonly model: string;
-  /** Several parts for a composite key. */
+  /** An array for a composite key. */
   readonly id: RecordId;
 }
 
-/** Any objection model, ours or the app's own, without loading objection. */
+/** Recognises any objection model, ours or the app's own, without loading objection. */
 export function isRecord(value: object): value is Model {
   return '$isObjectionModel' in value && value.$isObjectionModel === true;
 }
 
-/** @returns undefined for a record without an id: one that was never saved. */
+/** @returns undefined for a record without an id, which was never saved. */
 export function referenceOf(record: Model): RecordReference | undefined {
   const id = idOf(record);
   return id === undefined ? undefined : { model: record.constructor.name, id };
 }
 
-/** @returns the rows that are still there, by `recordKey` of their ids; one query. */
+/** Loads records in one query. @returns those that still exist, by the `recordKey` of their id. */
 export async function loadRecords(
   modelClass: ModelClass<Model>,
   ids: readonly RecordId[],
@@ -30,7 +30,7 @@ export async function loadRecords(
   return new Map(found.map((record) => [recordKey(idOf(record) ?? ''), record]));
 }
 
-/** The same for `7` and `'7'`: drivers differ in how they give a large number. */
+/** Gives `7` and `'7'` the same key, since drivers differ in how they return a large number. */
 export function recordKey(id: RecordId): string {
   return Array.isArray(id) ? JSON.stringify(id.map(String)) : String(id);
 }

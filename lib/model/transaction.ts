@@ -4,13 +4,13 @@ import { NotConnectedError } from '../core/errors';
 import { onTransactionEnd, type Settlement, settled } from '../internals/knex';
 import { type Deferred, deferred } from '../support/async';
 
-/** What runs in a transaction, and what that has begun and not waited for, which may go on behind its end. */
+/** The async scope of one transaction. Work that was begun in it and not awaited may go on after its end. */
 interface Scope {
   readonly trx: Knex.Transaction;
   readonly around: Scope | undefined;
-  /** Whether it was committed, or as a savepoint released; undefined before that is known. */
+  /** true once it is committed (a savepoint: released), false once it is rolled back; undefined until that is known. */
   committed: boolean | undefined;
-  /** The same, once it is known. */
+  /** Resolves with the same value. */
   readonly ended: Deferred<boolean>;
 }
 
@@ -19,9 +19,9 @@ let connected: Knex | undefined;
 let tellLate: (model: string) => void = () => undefined;
 
 /**
- * Gives `transaction()` its database; `undefined` takes it away again. Called by the role at boot and stop; by a test
- * also with a transaction of its own, in which those of the app are then savepoints.
- * @param onLate told, once for each model, of a query behind the COMMIT of the transaction that it was begun in.
+ * Sets the database of `transaction()`; `undefined` disconnects. The role calls it at boot and stop. A test may pass a
+ * transaction of its own, in which those of the app are savepoints.
+ * @param onLate called, once for each model, for a query that runs after the commit of the transaction it was begun in.
  */
 export function connectTransactions(knex: Knex | undefined, onLate: (model: string) => void = () => undefined): void {
   const told = new Set<string>();
@@ -32,7 +32,7 @@ export function connectTransactions(knex: Knex | undefined, onLate: (model: stri
   };
 }
 
-/** The transaction that the code at hand runs in, or undefined. */
+/** Returns the transaction that the current code runs in, if any. */
 export function currentTransaction(): Knex.Transaction | undefined {
   let scope = ambient.getStore();
   while (scope?.committed) scope = scope.around;
@@ -40,9 +40,9 @@ export function currentTransaction(): Knex.Transaction | undefined {
 }
 
 /**
- * For work whose transaction is over, since `transaction()` did not wait for it; undefined where it is not, or where the
- * work is of no transaction.
- * @returns once it is known whether all of it stays so far.
+ * For work that outlives its transaction, because `transaction()` did not wait for it. Returns undefined while the
+ * transaction is open, and outside of one.
+ * @returns the outcome, once it is known for the transaction and those around it, as far as they have ended.
  */
 export function endedTransaction(): Promise<'committed' | 'rolled back'> | undefined {
   const scope = ambient.getStore();
@@ -50,8 +50,9 @@ export function endedTransaction(): Promise<'committed' | 'rolled back'> | undef
 }
 
 /**
- * For a query of work whose transaction is over, since `transaction()` did not wait for it; undefined where it is not.
- * Behind a commit it goes to the pool, and the log is told. @throws Error behind a rollback, which it was to share.
+ * For a query that outlives its transaction, because `transaction()` did not wait for it. After a commit it runs on the
+ * pool and is reported to `onLate`. Returns undefined for any other query.
+ * @throws Error (rejects) after a rollback, which the query should have been part of.
  */
 export function lateQuery(model: string): Promise<void> | undefined {
   return endedTransaction()?.then((outcome) => {
@@ -69,9 +70,9 @@ async function outcomeOf(scope: Scope | undefined): Promise<'committed' | 'rolle
 
 /**
  * Runs `work` in one database transaction: commits when it resolves, rolls back when it rejects. Queries of `Model`s
- * and `performLater` inside take part by themselves. A transaction inside another is a savepoint.
- * @throws what `work` throws; Error when Postgres has refused a statement, although `work` took no notice: then nothing
- * of it can be kept.
+ * and `performLater` inside join it by themselves. A nested transaction is a savepoint.
+ * @throws whatever `work` throws; NotConnectedError before `boot`; Error when Postgres has rejected a statement and
+ * `work` ignored that, since nothing of the transaction can be kept then.
  */
 export async function transaction<T>(work: (trx: Knex.Transaction) => PromiseLike<T>): Promise<T> {
   const parent = currentTransaction() ?? connected;
@@ -84,7 +85,7 @@ export async function transaction<T>(work: (trx: Knex.Transaction) => PromiseLik
     own.ended.resolve(committed);
   };
   const run = parent.transaction(async (trx) => {
-    // knex calls us even when BEGIN or SAVEPOINT has failed, and then heeds us no more: what we wrote would stay.
+    // knex calls us even when BEGIN or SAVEPOINT has failed, and then ignores our outcome: our writes would be kept.
     if (trx.isCompleted()) throw new Error('the transaction could not begin');
     own = { trx, around, committed: undefined, ended: deferred() };
     let refused: Error | undefined;
@@ -105,8 +106,9 @@ export async function transaction<T>(work: (trx: Knex.Transaction) => PromiseLik
 }
 
 /**
- * Postgres would answer COMMIT with a rollback that knex takes for a success, and would leave the transaction around a
- * savepoint in ruins. A statement that failed within a savepoint of its own, though, is made good.
+ * Checks that the transaction is still usable after a failed statement. If not, Postgres would answer COMMIT with a
+ * rollback, which knex takes for success, and a released savepoint would leave the transaction around it aborted. A
+ * statement that failed within a savepoint of its own does no harm.
  */
 async function checkUsable(trx: Knex.Transaction, refused: Error): Promise<void> {
   await trx.raw('select 1').catch(() => {
@@ -117,8 +119,9 @@ async function checkUsable(trx: Knex.Transaction, refused: Error): Promise<void>
 }
 
 /**
- * Tells `listener` what becomes of `trx`, up to its outermost one. A test's own that never commits counts as none: then
- * it is told at once. @returns what it returned in that case.
+ * Calls `listener` with the outcome of `trx`, once that of its outermost transaction is known. A test's own transaction
+ * that never commits does not count as one; if `trx` is that transaction, the listener is called at once.
+ * @returns the listener's result in that case.
  */
 export function onOutcome(trx: Knex.Transaction, listener: Settlement): unknown {
   if (trx === connected) return listener(true);

@@ -83,7 +83,7 @@ export async function runProcessor(app: AppDefinition, lineage: Lineage): Promis
       const [status, work] = [jobs.status(), jobs.work()];
       tellPrimary({ catamount: 'heartbeat', status, work });
       ended += work.processed + work.failed;
-      collector.tick(status.in_flight.length, ended);
+      collector.tick(status.inFlight.length, ended);
     };
     beat();
     setInterval(beat, HEARTBEAT_MS);
@@ -220,7 +220,7 @@ export class JobProcessorRole {
     }));
     process.title = `catamount: jobs ${running.length}/${this.config.jobs.concurrency}${quiet ? ' [quiet]' : ''}`;
     const pool = this.database?.poolUse() ?? { used: 0, idle: 0, waiting: 0, max: 0 };
-    return { in_flight: inFlight, quiet, pool, ...this.vitals.read() };
+    return { inFlight: inFlight, quiet, pool, ...this.vitals.read() };
   }
 
   /** Fetches no more, lets jobs finish until the deadline, hands the rest back, closes every connection. */

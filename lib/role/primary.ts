@@ -17,6 +17,7 @@ import type { Events } from '../core/events';
 import { currentContext } from '../core/execution-context';
 import { ensureFree } from '../core/listen-address';
 import { onUncaught, openLog } from '../core/logging';
+import { type StopOutcome, stopPhase, sumOutcomes } from '../core/shutdown';
 import { postgresTls, redisTlsMode, smtpTlsWords, type TlsMode, tlsWords } from '../core/tls';
 import type { EmbeddedServers } from '../embedded/embedded-servers';
 import { OutOfBandGc } from '../internals/gc';
@@ -31,8 +32,6 @@ import type { WebServerRole } from './single-mode';
  */
 const PROCESSOR_WAITS_MS = 2000;
 const LOOK_MS = 1000;
-/** What the embedded servers have for their stop at least, ms. */
-const LAST_MS = 2000;
 
 /** The root of the tree: starts what the others need, then the others, and takes all of it down again. */
 export class Primary {
@@ -176,13 +175,14 @@ export class Primary {
     this.memory.stop();
     this.sights.stop();
     this.reporterElection.stop();
-    const killed = await Promise.all([this.web?.stop(deadline) ?? 0, this.processor?.stop(deadline) ?? 0]);
-    await this.control.stop(Deadline.after(LAST_MS));
-    // They hold the data: even a stop whose time is over lets them close their files.
-    await this.embedded?.stop(Deadline.after(Math.max(deadline.remaining(), LAST_MS)));
-    const count = killed.reduce((sum, part) => sum + part, 0);
-    this.events.emit('primary.stopped', { durationMs: Math.round(performance.now() - since), killed: count });
-    process.exit(exitCode !== EXIT.ok ? exitCode : count > 0 ? EXIT.failed : EXIT.ok);
+    const nothing: StopOutcome = { killed: 0, failed: 0 };
+    const { killed, failed } = sumOutcomes(
+      await Promise.all([this.web?.stop(deadline) ?? nothing, this.processor?.stop(deadline) ?? nothing]),
+    );
+    await this.control.stop(deadline);
+    await this.embedded?.stop(stopPhase(deadline, 'embeddedServers'));
+    this.events.emit('primary.stopped', { durationMs: Math.round(performance.now() - since), killed });
+    process.exit(exitCode !== EXIT.ok ? exitCode : killed + failed > 0 ? EXIT.failed : EXIT.ok);
   }
 
   /** Fills in the URLs of embedded servers where the environment gave none. */
@@ -224,8 +224,8 @@ export class Primary {
     const collector = new OutOfBandGc();
     this.looks = setInterval(() => {
       const told = this.workers.handles.flatMap(({ status }) => status ?? []);
-      const inHand = told.reduce((sum, { busy_threads }) => sum + busy_threads, 0);
-      const done = told.reduce((sum, { requests_count }) => sum + requests_count, 0);
+      const inHand = told.reduce((sum, { busyThreads }) => sum + busyThreads, 0);
+      const done = told.reduce((sum, { requestsCount }) => sum + requestsCount, 0);
       collector.tick(inHand, done);
     }, LOOK_MS);
   }

@@ -1,13 +1,12 @@
 import type { Operations, WorkerStatus } from '../cluster/status';
 import type { Config } from '../core/config';
 import type { Events } from '../core/events';
+import { type StopOutcome, stopPhase } from '../core/shutdown';
 import { OutOfBandGc } from '../internals/gc';
 import type { Deadline } from '../support/async';
 import type { AppDefinition } from './app-definition';
 import { WebRole } from './web';
 
-/** How long a stopping process goes on accepting, ms, until the router in front has stopped sending. */
-const POLITE_MS = 1500;
 const INFO_INTERVAL_MS = 1000;
 
 /** WEB_CONCURRENCY=0: the primary serves the web itself. */
@@ -33,7 +32,7 @@ export class SingleModeWeb implements WebServerRole {
     const beat = () => {
       const status = this.web.status();
       this.onBeat(status);
-      collector.tick(status.busy_threads, status.requests_count);
+      collector.tick(status.busyThreads, status.requestsCount);
     };
     beat();
     this.timer ??= setInterval(beat, INFO_INTERVAL_MS);
@@ -41,11 +40,11 @@ export class SingleModeWeb implements WebServerRole {
     return address;
   }
 
-  async stop(deadline: Deadline): Promise<number> {
-    await this.web.enterLameDuck(Math.min(POLITE_MS, deadline.remaining() / 4));
-    await this.web.drain(deadline.minus(1000));
+  async stop(deadline: Deadline): Promise<StopOutcome> {
+    await this.web.enterLameDuck(stopPhase(deadline, 'lameDuck').remaining());
+    const cut = await this.web.drain(stopPhase(deadline, 'drain'));
     clearInterval(this.timer);
-    return 0;
+    return { killed: 0, failed: cut > 0 ? 1 : 0 };
   }
 }
 
@@ -56,6 +55,5 @@ export interface WebServerRole {
    * @returns that address, once all of it serves. @throws UserError when it cannot.
    */
   start(onListening?: (address: string) => void): Promise<string>;
-  /** @returns how many processes had to be killed. */
-  stop(deadline: Deadline): Promise<number>;
+  stop(deadline: Deadline): Promise<StopOutcome>;
 }

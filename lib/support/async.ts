@@ -21,11 +21,6 @@ export class Deadline {
     return this.remaining() === 0;
   }
 
-  /** The same deadline moved `ms` earlier: what is left for a part that must end before the whole. */
-  minus(ms: number): Deadline {
-    return new Deadline(this.at - ms);
-  }
-
   /**
    * Waits for `work`, but not past the deadline.
    * @returns `done` or `late`; rejects as `work` does when it fails in time.

@@ -15,7 +15,9 @@ import {
 import { describeFilter, type JobEnd, matchesFilter } from './job-log';
 import { connectedMode, type JobFilter } from './use-jobs';
 
-/** What is enqueued and has not been performed, oldest first; nothing of a transaction that has not committed. */
+/**
+ * Returns the jobs that are enqueued and not yet performed, oldest first, without those of uncommitted transactions.
+ */
 export function enqueuedJobs(filter: JobFilter = {}): readonly TestJob[] {
   const { ledger, equipment } = connectedMode('enqueuedJobs');
   const found = ledger.in(['enqueued']).filter(matchesFilter(filter));
@@ -23,15 +25,15 @@ export function enqueuedJobs(filter: JobFilter = {}): readonly TestJob[] {
 }
 
 /**
- * Fails unless such a job is enqueued.
+ * Fails unless a matching job is enqueued.
  *
  *     assertEnqueued(WelcomeEmailJob)
  *     assertEnqueued(WelcomeEmailJob, { args: [user.id], queue: 'mailer', times: 1 })
  *     assertEnqueued(ReminderJob, { wait: '3d' })
  *     await assertEnqueued(WelcomeEmailJob, {}, () => signUp({ email }))
  *
- * @param during only what this enqueues is looked at; then a promise is returned.
- * @returns those that match, oldest first.
+ * @param during if given, only jobs that it enqueues count, and a promise is returned.
+ * @returns the matching jobs, oldest first.
  * @throws AssertionError that lists what is enqueued instead.
  */
 export function assertEnqueued<J extends Performable>(
@@ -59,13 +61,13 @@ export function assertEnqueued<J extends Performable>(
 }
 
 /**
- * Fails if such a job is enqueued; without a class, if any is.
+ * Fails if a matching job is enqueued; without a class, if any job is.
  *
  *     assertNoEnqueued()
  *     assertNoEnqueued(WelcomeEmailJob, { args: [user.id] })
  *     await assertNoEnqueued(WelcomeEmailJob, {}, () => signUp({ email: 'nonsense' }))
  *
- * @param during only what this enqueues is looked at; then a promise is returned.
+ * @param during if given, only jobs that it enqueues count, and a promise is returned.
  * @throws AssertionError that lists what is enqueued.
  */
 export function assertNoEnqueued<J extends Performable>(
@@ -92,12 +94,12 @@ export function assertNoEnqueued<J extends Performable>(
 }
 
 /**
- * Fails unless exactly so many jobs are enqueued.
+ * Fails unless exactly `count` jobs are enqueued.
  *
  *     assertEnqueuedJobs(2)
  *     await assertEnqueuedJobs(1, () => signUp({ email }), { only: WelcomeEmailJob })
  *
- * @param during only what this enqueues is counted; then a promise is returned.
+ * @param during if given, only jobs that it enqueues count, and a promise is returned.
  * @throws AssertionError that lists what is enqueued.
  */
 export function assertEnqueuedJobs(count: number, during?: undefined, filter?: JobFilter): void;
@@ -115,11 +117,11 @@ export function assertEnqueuedJobs(count: number, during?: During, filter: JobFi
 const ENDS: readonly JobEnd[] = ['succeeded', 'discarded', 'dead', 'failed'];
 
 export interface PerformedMatch<J extends Performable = Performable> extends JobMatch<J> {
-  /** How it ended. Default succeeded. */
+  /** Default: succeeded. */
   readonly outcome?: JobEnd;
 }
 
-/** What has been performed to its end, in the order of enqueuing. */
+/** Returns the finished jobs, in the order in which they were enqueued. */
 export function performedJobs(filter: JobFilter = {}): readonly PerformedTestJob[] {
   const { ledger, equipment } = connectedMode('performedJobs');
   const found = ledger.in(ENDS).filter(matchesFilter(filter));
@@ -127,15 +129,15 @@ export function performedJobs(filter: JobFilter = {}): readonly PerformedTestJob
 }
 
 /**
- * Fails unless such a job has been performed, with success or the `outcome` that is named.
+ * Fails unless a matching job has been performed, with success or with the given `outcome`.
  *
  *     await performEnqueuedJobs()
  *     assertPerformed(WelcomeEmailJob, { args: [user.id] })
  *     assertPerformed(ImportJob, { outcome: 'discarded' })
  *     await assertPerformed(WelcomeEmailJob, {}, () => performEnqueuedJobs(() => signUp({ email })))
  *
- * @param during only what is enqueued by this is looked at; then a promise is returned.
- * @returns those that match, in the order of enqueuing.
+ * @param during if given, only jobs that it enqueues count, and a promise is returned.
+ * @returns the matching jobs, in the order in which they were enqueued.
  * @throws AssertionError that lists what was performed instead, and how it ended.
  */
 export function assertPerformed<J extends Performable>(
@@ -164,7 +166,7 @@ export function assertPerformed<J extends Performable>(
   });
 }
 
-/** Fails if a job, or one of a class, has been performed, however it ended. As `assertNoEnqueued` otherwise. */
+/** Fails if a job, or one of a class, has been performed, whatever its outcome. Parameters as of `assertNoEnqueued`. */
 export function assertNoPerformed<J extends Performable>(
   jobClass?: JobClass<J>,
   match?: Omit<JobMatch<J>, 'times'>,
@@ -188,7 +190,9 @@ export function assertNoPerformed<J extends Performable>(
   });
 }
 
-/** Fails unless exactly so many jobs have been performed, however they ended. As `assertEnqueuedJobs` otherwise. */
+/**
+ * Fails unless exactly `count` jobs have been performed, whatever their outcome. Parameters as of `assertEnqueuedJobs`.
+ */
 export function assertPerformedJobs(count: number, during?: undefined, filter?: JobFilter): void;
 export function assertPerformedJobs(count: number, during: During, filter?: JobFilter): Promise<void>;
 export function assertPerformedJobs(count: number, during?: During, filter: JobFilter = {}) {

@@ -18,23 +18,23 @@ type Message = Pick<MailMessage, 'mailer' | 'action' | 'args' | 'params'>;
 
 export type EnqueuedEmailMatch = Pick<EnqueuedMatch, 'queue' | 'at' | 'wait' | 'times'>;
 
-/** Which mails of an action are meant. What is left out is not looked at. */
+/** Narrows an assertion about enqueued mails of an action. A property left out matches anything. */
 export interface EnqueuedEmailWith<M extends AnyMailer, A extends ActionName<M>> extends EnqueuedEmailMatch {
-  /** All of them, as the action was given them. */
+  /** All arguments, as they are passed to the action. */
   readonly args?: ActionArguments<M[A]>;
-  /** All of them, as `with()` was given them. */
+  /** All params, as they are passed to `with()`. */
   readonly params?: M['params'];
 }
 
 /**
- * Fails unless this mail is enqueued, by `deliverLater`. The message is not delivered, only compared: mailer, action,
+ * Fails unless `deliverLater` has enqueued this mail. The message is only compared, not delivered: by mailer, action,
  * arguments and params.
  *
  *     assertEnqueuedEmail(UserMailer.welcome(user))
  *     assertEnqueuedEmail(UserMailer.with({ tenant }).reminder(user), { wait: '3d', times: 1 })
  *     await assertEnqueuedEmail(UserMailer.welcome(user), {}, () => signUp(user))
  *
- * @param during only what this enqueues is looked at; then a promise is returned.
+ * @param during if given, only mails that it enqueues count, and a promise is returned.
  * @throws AssertionError that lists what is enqueued instead.
  */
 export function assertEnqueuedEmail(message: Message, match?: EnqueuedEmailMatch): void;
@@ -44,13 +44,13 @@ export function assertEnqueuedEmail(message: Message, match: EnqueuedEmailMatch 
 }
 
 /**
- * Fails unless a mail of this action is enqueued, by `deliverLater`, whatever its arguments, or with those that are named.
+ * Fails unless `deliverLater` has enqueued a mail of this action, with any arguments or with the given ones.
  *
  *     assertEnqueuedEmailWith(UserMailer, 'welcome')
  *     assertEnqueuedEmailWith(UserMailer, 'reminder', { params: { tenant }, args: [user], times: 1 })
  *     await assertEnqueuedEmailWith(UserMailer, 'welcome', {}, () => signUp(user))
  *
- * @param during only what this enqueues is looked at; then a promise is returned.
+ * @param during if given, only mails that it enqueues count, and a promise is returned.
  * @throws AssertionError that lists what is enqueued instead.
  */
 export function assertEnqueuedEmailWith<M extends AnyMailer, A extends ActionName<M>>(
@@ -74,11 +74,11 @@ export function assertEnqueuedEmailWith<M extends AnyMailer, A extends ActionNam
 }
 
 /**
- * Fails unless exactly so many mails are enqueued, by `deliverLater`.
+ * Fails unless `deliverLater` has enqueued exactly `count` mails.
  *
  *     await assertEnqueuedEmails(1, () => signUp(user))
  *
- * @param during only what this enqueues is counted; then a promise is returned.
+ * @param during if given, only mails that it enqueues count, and a promise is returned.
  * @throws AssertionError that lists what is enqueued.
  */
 export function assertEnqueuedEmails(count: number): void;
@@ -95,10 +95,10 @@ function isMail({ jobClass }: LoggedJob['request']): boolean {
   return (jobClass as unknown) === DeliverMailJob;
 }
 
-/** Where the stack of an AssertionError begins. */
+/** The assertion at which the stack of an AssertionError starts. */
 type Caller = Parameters<typeof assertCount>[2];
 
-/** What an assertion says of a mail; args and params that are left out are not looked at. */
+/** The mail that an assertion looks for; undefined args or params match any. */
 type Wanted = Pick<Message, 'mailer' | 'action'> & { readonly [K in 'args' | 'params']: Message[K] | undefined };
 
 function assertMail(wanted: Wanted, match: EnqueuedEmailMatch, during: During | undefined, caller: Caller) {
@@ -118,7 +118,7 @@ function assertMail(wanted: Wanted, match: EnqueuedEmailMatch, during: During | 
   });
 }
 
-/** What of an order is compared: not the locale, which is that of whoever enqueued. */
+/** Serializes the compared part of a mail. The locale is not compared, since it is that of the enqueuing code. */
 function travelled(
   { mailer, action, args, params }: Wanted,
   serialize: (name: string, values: readonly unknown[]) => readonly JsonValue[],
@@ -133,11 +133,11 @@ function travelled(
   return JSON.parse(JSON.stringify({ mailer: mailer.name, action, ...order })) as object;
 }
 
-/** What `useTestMail` gives back. */
+/** The handle that `useTestMail` returns. */
 export interface TestMails {
   /** Forgets all mails. */
   clear(): void;
-  /** Mailers deliver nowhere again. Idempotent. */
+  /** Disconnects the mailers. Idempotent. */
   restore(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
@@ -145,8 +145,8 @@ export interface TestMails {
 let connected: TestMail | undefined;
 
 /**
- * Mails are built, checked and rendered as in production, and kept for `deliveries()`. A job that runs again does not send
- * again, as in production.
+ * Connects the mailers: mails are built, checked and rendered as in production, and kept for `deliveries()`. As in
+ * production, a job that runs again does not send its mail again.
  *
  *     let mail
  *     before(async () => { mail = await useTestMail({ app }) })
@@ -157,7 +157,7 @@ let connected: TestMail | undefined;
  *     assert.match(welcome.subject, /Welcome/)
  */
 export async function useTestMail(options: TestMailOptions): Promise<TestMails> {
-  // The templates' engine is for those who use it.
+  // The template engine is loaded only by tests that use it.
   const { TestMail } = await import('./test-mail');
   await connected?.restore();
   const mail = await TestMail.open(options);
@@ -169,7 +169,7 @@ export async function useTestMail(options: TestMailOptions): Promise<TestMails> 
   };
 }
 
-/** All mails since `useTestMail()`, or since they were cleared, oldest first. */
+/** Returns all mails since `useTestMail()` or the last `clear()`, oldest first. */
 export function deliveries(): readonly OutgoingMessage[] {
   return [...current('deliveries').messages];
 }
@@ -183,12 +183,12 @@ export async function captureEmails(during: () => unknown): Promise<readonly Out
 }
 
 /**
- * Fails unless exactly so many mails have been sent; 0 for none.
+ * Fails unless exactly `count` mails have been sent.
  *
  *     assertEmails(1)
  *     await assertEmails(1, () => performEnqueuedJobs(() => signUp({ email })))
  *
- * @param during only what this sends is counted; then a promise is returned.
+ * @param during if given, only mails that it sends count, and a promise is returned.
  * @throws AssertionError that lists the mails.
  */
 export function assertEmails(count: number): void;
@@ -225,15 +225,16 @@ function current(asker: string): TestMail {
 }
 
 /**
- * Delivers the mails that are enqueued, by `deliverLater`, and due; other jobs are left alone. `useTestMail` keeps them.
+ * Delivers the mails that `deliverLater` has enqueued and that are due; other jobs stay enqueued. `useTestMail`
+ * collects the mails.
  *
  *     await signUp(user)
  *     await performEnqueuedEmails()
  *     await performEnqueuedEmails(() => signUp(user))            // only what this enqueues
  *
- * @param during runs first; what was enqueued before it is left alone.
- * @returns what `during` gave.
- * @throws the error of the first mail that is given up.
+ * @param during runs first; only mails that it enqueues are delivered.
+ * @returns the result of `during`.
+ * @throws the error of the first mail whose job dies.
  */
 export async function performEnqueuedEmails(): Promise<void>;
 export async function performEnqueuedEmails<T>(during: () => PromiseLike<T> | T): Promise<T>;

@@ -9,21 +9,21 @@ import { type Duration, parseDuration } from '../support/duration';
 import type { JobEnd, JobState, LoggedJob } from './job-log';
 import type { JobMode, TestDependencies } from './use-jobs';
 
-/** Work of a test that an assertion looks at. */
+/** Code of a test whose effects an assertion checks. */
 export type During = () => unknown;
 
 interface Count {
-  /** What is counted: `WelcomeEmailJob('7') on mailer`. */
+  /** Description of the counted jobs, such as `WelcomeEmailJob('7') on mailer`. */
   readonly subject: string;
   readonly verb: 'enqueued' | 'performed';
   readonly found: readonly LoggedJob[];
   /** undefined: at least one. */
   readonly times: number | undefined;
-  /** A mark of the ledger: what came before it is not looked at. */
+  /** A mark of the log; jobs added before it do not count. */
   readonly since: number;
 }
 
-/** @throws AssertionError that lists what there is instead; its stack begins at the `caller`. */
+/** @throws AssertionError that lists the jobs there are; its stack starts at `caller`. */
 export function assertCount(mode: JobMode, count: Count, caller: (...args: never[]) => unknown): void {
   const { subject, verb, found, times, since } = count;
   const actual = found.length;
@@ -39,7 +39,7 @@ export function assertCount(mode: JobMode, count: Count, caller: (...args: never
   });
 }
 
-/** Checks now, or after the work: then a promise is returned. */
+/** Checks at once; with `during`, after it has run, and returns a promise. */
 export function check<T>(mode: JobMode, during: During | undefined, look: (since: number) => T): T | Promise<T> {
   if (!during) return look(0);
   const since = mode.ledger.mark;
@@ -60,7 +60,7 @@ function surroundings({ name, ledger, equipment }: JobMode, since: number): stri
   ];
 }
 
-/** Jobs that a message names at most. */
+/** Maximum number of jobs that a message lists. */
 const SHOWN = 20;
 const ENDS: Readonly<Partial<Record<LoggedJob['state'], string>>> = {
   pending: 'in a transaction that has not committed',
@@ -70,7 +70,7 @@ const ENDS: Readonly<Partial<Record<LoggedJob['state'], string>>> = {
   failed: 'failed',
 };
 
-/** `WelcomeEmailJob('7') on mailer, at 2030-01-01T00:00:00.000Z, run 2 times: discarded (Error: gone)`. */
+/** Example: `WelcomeEmailJob('7') on mailer, at 2030-01-01T00:00:00.000Z, run 2 times: discarded (Error: gone)`. */
 function describeJob(entry: LoggedJob, { codec, filter }: TestDependencies): string {
   const { at, runs } = testJobOf(entry, codec);
   const { name, queue, jobClass } = entry.request;
@@ -85,7 +85,7 @@ function describeJob(entry: LoggedJob, { codec, filter }: TestDependencies): str
   return `${facts.join(', ')}${end ? `: ${end}` : ''}${error ?? ''}`;
 }
 
-/** A heading and a job a line, or that there is none. */
+/** Lists jobs below a heading, one a line, or states that there is none. */
 export function listJobs(heading: string, entries: readonly LoggedJob[], equipment: TestDependencies): string {
   if (entries.length === 0) return `${heading}: none`;
   const lines = entries.slice(0, SHOWN).map((entry) => `  ${describeJob(entry, equipment)}`);
@@ -93,7 +93,7 @@ export function listJobs(heading: string, entries: readonly LoggedJob[], equipme
   return [`${heading}:`, ...lines].join('\n');
 }
 
-/** What was looked for: `WelcomeEmailJob('7') on mailer at …`. */
+/** Describes the jobs that a match asks for: `WelcomeEmailJob('7') on mailer at …`. */
 export function describeMatch<J extends Performable>(
   jobClass: JobClass<J>,
   { args, queue, at, wait, where }: EnqueuedMatch<J>,
@@ -112,28 +112,28 @@ function valueText(value: unknown): string {
   return inspect(value, { depth: 6, breakLength: Number.POSITIVE_INFINITY, compact: true, maxStringLength: 200 });
 }
 
-/** How far the time of a job may be from the one that is asked for: code under test reads the clock a little later, ms. */
+/** Tolerance for `at`, ms: the code under test reads the clock a little later than the test. */
 const CLOCK_SLACK_MS = 1000;
 
-/** Which jobs of a class are meant. What is left out is not looked at. */
+/** Narrows an assertion about jobs of a class. A property left out matches anything. */
 export interface JobMatch<J extends Performable = Performable> {
-  /** All of them, as they were given. */
+  /** All arguments, as they are passed to `performLater`. */
   readonly args?: Readonly<Args<J>>;
   readonly queue?: string;
-  /** The jobs must be that many. Default: at least one. */
+  /** Number of matching jobs. Default: at least one. */
   readonly times?: number;
-  /** Anything else that must hold. */
+  /** An additional condition. */
   readonly where?: (job: TestJob) => boolean;
 }
 
 export interface EnqueuedMatch<J extends Performable = Performable> extends JobMatch<J> {
-  /** When it may run: to the second. null: at once. */
+  /** The time before which it must not run, compared to the second; null: it may run at once. */
   readonly at?: Date | null;
-  /** The `wait` that it was enqueued with. */
+  /** The `wait` it was enqueued with. */
   readonly wait?: Duration;
 }
 
-/** @throws TypeError for arguments that cannot travel, and so can never match. */
+/** @throws TypeError for arguments that cannot be serialized, since they could never match. */
 export function matcher<J extends Performable>(
   jobClass: JobClass<J>,
   match: EnqueuedMatch<J>,
@@ -171,30 +171,30 @@ function milliseconds(wait: Duration): number {
   return ms;
 }
 
-/** A job as a test sees it. */
+/** A job as assertions and `enqueuedJobs` show it. */
 export interface TestJob {
   readonly id: string;
-  /** The name that travels. */
+  /** The job's registered name. */
   readonly class: string;
-  /** As `perform` gets them; as they travel where one would have to be loaded, as a model has. */
+  /** The arguments that `perform` gets; in serialized form if one is a model, which would have to be loaded. */
   readonly args: readonly unknown[];
   readonly queue: string;
-  /** Not before; undefined: at once. */
+  /** The job does not run before it; undefined: it may run at once. */
   readonly at: Date | undefined;
   readonly tags: readonly string[];
-  /** Of the code that enqueued it. */
+  /** Context of the enqueuing code. */
   readonly context: CarriedContext;
-  /** How often it has run. */
+  /** Number of runs so far. */
   readonly runs: number;
 }
 
 export interface PerformedTestJob extends TestJob {
   /**
-   * discarded: it failed, and its class has such errors dropped. dead: it failed for the last time, or for good.
-   * failed: with `useInlineJobs` only, which retries nothing.
+   * discarded: it failed with an error that its class discards. dead: it failed for the last time, or for good. failed:
+   * it failed under `useInlineJobs`, which does not retry.
    */
   readonly outcome: JobEnd;
-  /** What its last run failed with. */
+  /** Error of the last run. */
   readonly error: Error | undefined;
 }
 
@@ -210,7 +210,7 @@ export function performedJobOf(entry: LoggedJob, codec: ArgumentCodec): Performe
   return { ...testJobOf(entry, codec), at: undefined, outcome: entry.state as JobEnd, error: entry.error };
 }
 
-/** Never asks the database: whoever looks at jobs does not wait. */
+/** Deserializes arguments without asking the database, so that looking at jobs stays synchronous. */
 function readable(args: readonly JsonValue[], codec: ArgumentCodec): readonly unknown[] {
   if (JSON.stringify(args).includes('"$model"')) return args;
   try {
@@ -218,7 +218,7 @@ function readable(args: readonly JsonValue[], codec: ArgumentCodec): readonly un
     if (!(read instanceof Promise)) return read;
     read.catch(() => undefined);
   } catch {
-    // What cannot be read is shown as it is.
+    // Arguments that cannot be deserialized are shown in serialized form.
   }
   return args;
 }

@@ -1,4 +1,4 @@
-/** `catamount/testing`: what an app's tests need, with whatever test runner. */
+/** `catamount/testing`: helpers for an app's tests, independent of the test runner. */
 export {
   assertEnqueued,
   assertEnqueuedJobs,

@@ -5,24 +5,24 @@ import { createPayload, newRecord, readPayload, readRecord } from '../job/record
 import type { JobFilter, PerformOptions } from './use-jobs';
 
 /**
- * pending: in a transaction that has not committed. enqueued: will run; also while it waits for its time, or for a
- * retry. performing: runs now. The others are ends.
+ * pending: enqueued in a transaction that has not committed. enqueued: waits to run, for its time, or for a retry.
+ * performing: runs now. The others are final.
  */
 export type JobState = 'pending' | 'enqueued' | 'performing' | JobEnd;
 
-/** failed: of a job that was performed at once, by the inline adapter, which retries nothing. */
+/** failed: under the inline adapter, which performs a job at once and does not retry it. */
 export type JobEnd = 'succeeded' | 'discarded' | 'dead' | 'failed';
 
 /** One enqueued job, from `performLater` to its end. */
 export class LoggedJob {
   state: JobState = 'pending';
-  /** The record that travels, as text: nothing of the caller's objects survives in it. */
+  /** The serialized record, as Redis would hold it, so that no object of the caller survives in it. */
   record: string;
-  /** Not to run before, ms since 1970. */
+  /** Earliest time to run, ms since 1970. */
   dueAt: number;
-  /** Of the last run, if it failed. */
+  /** Error of the last run, if it failed. */
   error: Error | undefined;
-  /** Runs that have begun. */
+  /** Number of runs begun. */
   runs = 0;
 
   constructor(readonly request: EnqueueRequest) {
@@ -30,18 +30,18 @@ export class LoggedJob {
     this.dueAt = dueAt(request);
   }
 
-  /** As they travel. */
+  /** The arguments in serialized form. */
   get args(): readonly JsonValue[] {
     return readPayload(readRecord(this.record).data).args;
   }
 }
 
-/** What was enqueued, and what became of it, in the order of enqueuing. */
+/** All jobs enqueued in a test and their states, in the order in which they were enqueued. */
 export class JobLog {
   private readonly entries = new Map<LoggedJob, number>();
   private added = 0;
 
-  /** How many there ever were: tells what comes after this moment. */
+  /** The number of jobs added so far, by which later jobs can be told from earlier ones. */
   get mark(): number {
     return this.added;
   }
@@ -51,12 +51,12 @@ export class JobLog {
     this.added += 1;
   }
 
-  /** Its transaction was rolled back: as if it had never been. */
+  /** Removes a job whose transaction was rolled back. */
   remove(entry: LoggedJob): void {
     this.entries.delete(entry);
   }
 
-  /** @param since a `mark`: leaves out what was there before it. */
+  /** @param since a `mark`; jobs added before it are left out. */
   in(states: readonly JobState[], since = 0): LoggedJob[] {
     const found: LoggedJob[] = [];
     for (const [entry, number] of this.entries) {
@@ -77,17 +77,18 @@ function dueAt({ runAt }: EnqueueRequest): number {
 
 interface Claim {
   readonly id: string;
-  /** ms since 1970. */
+  /** ms since 1970; infinite for a claim that does not expire. */
   readonly endsAt: number;
 }
 
-/** Which job holds the key of a unique one, as the outbox knows it for real jobs. */
+/** The jobs that hold the keys of unique jobs; the outbox has them for real jobs. */
 export class Claims {
   private readonly held = new Map<string, Claim>();
 
   /**
-   * @param dueAt when the job may run, ms since 1970: from then on its claim ages.
-   * @returns the id of the job that holds the key; undefined when the claim is taken by this one, or it needs none.
+   * Claims the key of a unique job.
+   * @param dueAt earliest time to run, ms since 1970; the claim's time to live starts then.
+   * @returns the id of the job that already holds the key; undefined when this job now holds it or is not unique.
    */
   take({ id, unique }: EnqueueRequest, dueAt: number): string | undefined {
     if (!unique) return undefined;
@@ -108,7 +109,7 @@ export class Claims {
   }
 }
 
-/** @throws TypeError where both `only` and `except` are given. */
+/** @throws TypeError when both `only` and `except` are given. */
 export function matchesFilter({ only, except, queue }: JobFilter): (entry: LoggedJob) => boolean {
   if (only !== undefined && except !== undefined) throw new TypeError('give either only or except, not both');
   const wanted = only === undefined ? undefined : [only].flat();
@@ -119,13 +120,13 @@ export function matchesFilter({ only, except, queue }: JobFilter): (entry: Logge
     (queue === undefined || request.queue === queue);
 }
 
-/** Whether it is to run now, as far as time goes. */
+/** Returns true when the job's time has come, or when it is a retry that need not wait. */
 export function isDue({ dueAt, runs }: LoggedJob, { at, retries = 'now' }: PerformOptions): boolean {
   if (runs > 0 && retries === 'now') return true;
   return dueAt <= (at?.getTime() ?? Date.now());
 }
 
-/** `WelcomeEmailJob or ReminderJob on mailer`. */
+/** Example: `WelcomeEmailJob or ReminderJob on mailer`. */
 export function describeFilter({ only, except, queue }: JobFilter): string {
   const names = (classes: JobClass | readonly JobClass[]) => [classes].flat().map(jobNameOf).join(' or ');
   return [

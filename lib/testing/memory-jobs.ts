@@ -13,10 +13,12 @@ import { toError } from '../support/async';
 import { Claims, isDue, JobLog, LoggedJob, matchesFilter } from './job-log';
 import type { JobMode, PerformOptions, TestDependencies } from './use-jobs';
 
-/** When a job that is enqueued inside a transaction counts. */
+/** Determines when a job that is enqueued inside a transaction counts as enqueued. */
 export type Commits = 'outermost' | 'immediate';
 
-/** What fake and inline share: jobs are kept here, after the same checks as on their way to Redis and Postgres. */
+/**
+ * Base of fake and inline jobs: they are kept in memory, after the same checks as on their way to Redis and Postgres.
+ */
 export abstract class MemoryJobs implements JobMode {
   abstract readonly name: 'fake' | 'inline';
   readonly ledger = new JobLog();
@@ -46,7 +48,7 @@ export abstract class MemoryJobs implements JobMode {
 
   async close(): Promise<void> {}
 
-  /** The job counts from now on. */
+  /** Called once the job counts as enqueued. */
   protected abstract accept(entry: LoggedJob): Promise<void>;
 
   private async enqueueOne(request: EnqueueRequest): Promise<EnqueuedJob> {
@@ -76,7 +78,7 @@ export abstract class MemoryJobs implements JobMode {
   }
 }
 
-/** Runs in one `perform`: more means that jobs enqueue each other without end. */
+/** Limit of runs in one `perform`; more means that jobs enqueue each other without end. */
 const MAX_RUNS = 10_000;
 
 /** Keeps jobs until the test performs them. */
@@ -93,7 +95,7 @@ export class FakeJobs extends MemoryJobs {
       for (const entry of round) {
         count += 1;
         if (count > MAX_RUNS) throw endless(entry);
-        // A job of this round may have performed it.
+        // Another job of this round may have performed it meanwhile.
         if (entry.state === 'enqueued') await this.performOne(entry, options);
       }
     }
@@ -115,16 +117,16 @@ function endless({ request }: LoggedJob): Error {
   );
 }
 
-/** What has not run yet comes first; then the sooner due; then the sooner enqueued. */
+/** Orders jobs that have not run yet first, then by due time, then as they were enqueued. */
 function byTurn(one: LoggedJob, other: LoggedJob): number {
   return one.runs - other.runs || one.dueAt - other.dueAt;
 }
 
-/** Performs jobs in the caller's time. */
+/** Performs jobs at once, in the caller's `performLater`. */
 export class InlineJobs extends MemoryJobs {
   readonly name = 'inline';
 
-  /** Nothing waits here. */
+  /** Does nothing, since no job stays enqueued. */
   async perform(): Promise<void> {}
 
   protected async accept(entry: LoggedJob): Promise<void> {
@@ -140,16 +142,19 @@ export class InlineJobs extends MemoryJobs {
 export type RunOutcome = 'succeeded' | 'retrying' | 'discarded' | 'dead';
 
 /**
- * Performs jobs as a job processor does, by the same code, from the record that would have travelled: only the way
- * through Redis and the wait for a retry are missing.
+ * Performs jobs with the executor of the job processor, from their serialized records. Only the way through Redis and
+ * the wait for a retry are missing.
  */
 export class TestRuns {
-  /** Where the kit was connected: a job processor knows no request and no transaction of whoever enqueued. */
+  /**
+   * The async context in which the mode was connected: as in a job processor, a job must not see the request or the
+   * transaction of the enqueuing code.
+   */
   private readonly outside = new AsyncResource('CatamountTestRun');
   private readonly events = new Events();
   private readonly notes = new MemoryNoteStore();
   private readonly running = new Map<string, LoggedJob>();
-  /** What the app's own hooks threw: in production it is logged, and costs a job nothing. */
+  /** Errors of the app's hooks, which production only logs. A test gets them thrown. */
   private readonly mishaps: Error[] = [];
 
   constructor(
@@ -172,8 +177,8 @@ export class TestRuns {
   }
 
   /**
-   * Runs the job once, and notes in its entry what came of it, whatever the job does.
-   * @throws what went wrong beside the job: in `afterDiscard`, in `retryIn`, in the app's `reportError`.
+   * Runs the job once and records its outcome in the entry.
+   * @throws an error from outside the job itself: from `afterDiscard`, `retryIn` or the app's `reportError`.
    */
   async run(entry: LoggedJob): Promise<RunOutcome> {
     const { id, queue } = entry.request;

@@ -4,8 +4,8 @@ import type { EnqueuedJob, JobClass } from '../job/definition/job-class';
 import { connectedMode, type JobMode, type PerformOptions } from './use-jobs';
 
 /**
- * Performs what is enqueued and due, and what that enqueues, one after another, until nothing is left. It is performed
- * as in a job processor: arguments from their JSON, callbacks, middleware, retry rules.
+ * Performs the jobs that are enqueued and due, and those that they enqueue, one after another, until none is left. They
+ * run as in a job processor: with arguments from JSON, callbacks, middleware and retry rules.
  *
  *     await signUp({ email })
  *     await performEnqueuedJobs()
@@ -13,13 +13,13 @@ import { connectedMode, type JobMode, type PerformOptions } from './use-jobs';
  *     await performEnqueuedJobs(() => signUp({ email }))            // only what this enqueues
  *     await travelTo(tomorrow, () => performEnqueuedJobs())         // delayed jobs are due then
  *
- * A run that fails and is to be retried runs again without a wait, behind the others, as often as its class allows;
- * `retries` says otherwise. With real jobs, a processor starts, works until nothing that is due is left, and stops;
- * waits and retries take their time.
+ * A failed job that is to be retried runs again without a wait, after the others, as often as its class allows;
+ * `retries` changes that. With real jobs, a processor starts, performs what is due and stops; waits and retries then
+ * go through Redis.
  *
- * @param during runs first; what was enqueued before it is left alone.
- * @returns what `during` gave.
- * @throws the error of the first job that dies: the dead set would have it. What is left stays enqueued.
+ * @param during runs first; only jobs that it enqueues are performed.
+ * @returns the result of `during`.
+ * @throws the error of the first job that dies, which production would move to the dead set. Other jobs stay enqueued.
  */
 export async function performEnqueuedJobs(options?: PerformOptions): Promise<void>;
 export async function performEnqueuedJobs<T>(during: () => PromiseLike<T> | T, options?: PerformOptions): Promise<T>;
@@ -39,25 +39,25 @@ export async function performEnqueuedJobs<T>(
 }
 
 export interface CronTimes {
-  /** Earlier ticks count as dealt with. Default: the time of the last call for this schedule. */
+  /** Ticks up to this time are skipped. Default: the time of the last call for this schedule. */
   readonly since?: Date;
 }
 
-/** Until when the ticks of each schedule are dealt with, by its name. */
+/** The time up to which the ticks of each schedule are handled, by schedule name. */
 const settled = new WeakMap<JobMode, Map<string, Date>>();
 
 /**
- * Enqueues what the `static cron` of these classes asks for by now, as a job processor would: what has come since the last
- * call, by their time zone and their policy of catching up, where a tick of more than a minute ago is a late one.
+ * Enqueues the jobs that the `static cron` of these classes has scheduled since the last call, as a job processor
+ * would: in their time zone, and by their catch-up policy for ticks that are more than a minute late.
  *
  *     await enqueueCronJobs(ReportJob, { since: new Date('2030-01-01T02:00:00Z') })   // static cron = '0 3 * * *'
  *     travelTo('2030-01-01T03:00:00Z')
  *     await enqueueCronJobs(ReportJob)
  *     assertEnqueued(ReportJob, { times: 1 })
  *
- * The first call without `since` enqueues nothing: the schedule is new, and begins then.
- * @returns what came of each tick.
- * @throws UserError for a schedule that makes no sense; TypeError for classes that have none.
+ * The first call without `since` enqueues nothing, since a new schedule begins at that moment.
+ * @returns the result of each tick's enqueue.
+ * @throws UserError for an invalid schedule; TypeError when none of the classes has one.
  */
 export async function enqueueCronJobs(
   classes: JobClass | readonly JobClass[],

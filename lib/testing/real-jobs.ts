@@ -17,7 +17,7 @@ import { performReal, type Workplace } from './real-perform';
 import type { TestDatabase } from './test-database';
 import type { JobMode, PerformOptions, TestDependencies } from './use-jobs';
 
-/** Jobs in Redis and Postgres, performed by a job processor of the test's own process. */
+/** Jobs in Redis and Postgres, performed by a job processor within the test's process. */
 export class RealJobs implements JobMode {
   readonly name = 'real';
   readonly ledger = new JobLog();
@@ -95,7 +95,7 @@ export class RealJobs implements JobMode {
     await this.connections.close();
   }
 
-  /** Before it is enqueued: a processor may have it the next moment. */
+  /** Logs the job before it is enqueued, since a processor may fetch it at once. */
   private note(request: EnqueueRequest): LoggedJob {
     if (this.registry.get(request.name) !== request.jobClass) this.registry.add(request.jobClass);
     const entry = new LoggedJob(request);
@@ -116,7 +116,7 @@ export class RealJobs implements JobMode {
   }
 }
 
-/** Whose recurring jobs stay away: a test's processor runs what the test has enqueued. */
+/** Hides the recurring schedules of jobs: the processor must run only what the test has enqueued. */
 class RealRegistry extends JobRegistry {
   override *[Symbol.iterator](): Iterator<JobClass> {
     const classes = { [Symbol.iterator]: () => super[Symbol.iterator]() };
@@ -124,15 +124,15 @@ class RealRegistry extends JobRegistry {
   }
 }
 
-/** Unless it has been performed meanwhile. */
+/** Marks the job enqueued, unless it has been performed meanwhile. */
 function accept(entry: LoggedJob): void {
   if (entry.state === 'pending') entry.state = 'enqueued';
 }
 
-/** How long Redis may take to let us go, ms. */
+/** Limit for closing the Redis connection, ms. */
 const CLOSE_MS = 5000;
 
-/** The stores of real jobs, as one process sees them. */
+/** The connections to Redis and Postgres behind real jobs. */
 export class RealConnections {
   readonly enqueuer: JobEnqueuer;
 
@@ -165,13 +165,13 @@ export class RealConnections {
     return this.testDatabase.database;
   }
 
-  /** @throws Error while the test has a transaction of its own. */
+  /** @throws Error while `begin()` of the test database has a transaction open. */
   checkCommits(): void {
     if (!this.testDatabase.inTransaction) return;
     throw new Error('no job processor sees what a test writes after database.begin(): use fake or inline jobs there');
   }
 
-  /** What waits for its time, or to be tried again, comes to the tail of its queue. */
+  /** Moves scheduled jobs and jobs waiting for a retry to the tail of their queues. */
   async bringForward(entries: readonly LoggedJob[]): Promise<void> {
     if (entries.length === 0) return;
     const ids = refsOf(entries);
@@ -180,7 +180,7 @@ export class RealConnections {
     await new RetrySet(sources).retryMany({ ids });
   }
 
-  /** Removes these jobs from wherever they are. */
+  /** Removes these jobs from all sets and queues and from the outbox. */
   async remove(entries: readonly LoggedJob[]): Promise<void> {
     const selection = { ids: refsOf(entries) };
     const sources = this.sources(queuesOf(entries));

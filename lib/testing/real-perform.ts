@@ -8,10 +8,10 @@ import { isDue, type JobLog, type LoggedJob, matchesFilter } from './job-log';
 import type { RealConnections } from './real-jobs';
 import type { PerformOptions, TestDependencies } from './use-jobs';
 
-/** How long the processor may take to stop; less where its jobs have had their time, ms. */
+/** Limits for stopping the processor, ms; the shorter one applies once the jobs have used up their time. */
 const STOP_MS = 5000;
 const LATE_STOP_MS = 500;
-/** As it was before anybody travelled: Redis and Postgres do not travel along. */
+/** The clock before `travelTo` replaces it: Redis and Postgres keep the real time. */
 const realNow = Date.now;
 
 export interface Workplace {
@@ -19,16 +19,16 @@ export interface Workplace {
   readonly registry: JobRegistry;
   readonly equipment: TestDependencies;
   readonly ledger: JobLog;
-  /** Jobs at once. */
+  /** Number of jobs that run at once. */
   readonly concurrency: number;
-  /** For all of them together. */
+  /** Limit for all of them together, ms. */
   readonly timeoutMs: number;
 }
 
 /**
- * Processors work, one after another, until nothing is left that is due: a job may enqueue another into a queue that the
- * running one does not know.
- * @throws the error of the first job that died; Error when the time is over.
+ * Runs processors one after another until no due job is left, since a job may enqueue another into a queue that the
+ * running processor does not fetch from.
+ * @throws the error of the first job that died; Error when `timeoutMs` is over; TypeError for `only` or `except`.
  */
 export async function performReal(place: Workplace, options: PerformOptions, since: number): Promise<void> {
   if (options.only !== undefined || options.except !== undefined) {
@@ -46,9 +46,9 @@ export async function performReal(place: Workplace, options: PerformOptions, sin
 
 /** One processor at work. */
 class RealWork {
-  /** Of the first job that died. */
+  /** Error of the first job that died. */
   private failure: Error | undefined;
-  /** What went wrong beside the jobs. */
+  /** Error of the processor or of the app's hooks. */
   private trouble: Error | undefined;
   private readonly processor: JobProcessor;
   private readonly reporter: ErrorReporter;
@@ -110,11 +110,11 @@ class RealWork {
     if (name === 'job.dead' && 'error' in event) this.failure ??= event.error;
     if (name === 'job.retrying' && 'error' in event && retries === 'never') this.failure ??= event.error;
     if (this.failure) this.ended.resolve();
-    // The ledger hears of it, too, if only after us.
+    // The log gets this event after us, so the check waits until it has.
     else if (name.startsWith('job.')) queueMicrotask(() => this.look());
   }
 
-  /** Brings forward what is due by the clock of the test, or not to be waited for; ends when nothing is left. */
+  /** Brings forward jobs that are due by the test's clock or that need not wait; ends the run when none is left. */
   private look(): void {
     const { ledger, connections } = this.place;
     const here = this.left().filter(({ request }) => this.queues.includes(request.queue));
@@ -127,7 +127,7 @@ class RealWork {
   }
 }
 
-/** It waits for its time, or to be tried again. */
+/** Returns true for a job in the scheduled set or the retry set. */
 function isSetAside({ request, runs }: LoggedJob): boolean {
   return runs > 0 || request.runAt !== undefined;
 }

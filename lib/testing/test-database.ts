@@ -8,38 +8,39 @@ import { type AppDefinition, migrationFolders } from '../role/app-definition';
 import { Deadline } from '../support/async';
 
 export interface TestDatabaseOptions {
-  /** Of a database that tests may do anything to: `postgres://localhost/shop_test`. */
+  /** URL of a database that tests may change at will, such as `postgres://localhost/shop_test`. */
   readonly url: string;
-  /** The app's manifest: migrations that have not run yet, of the app and of Catamount, are run. Default: none are. */
+  /** The app's manifest. With it, pending migrations of the app and of Catamount are run. Default: none are run. */
   readonly app?: AppDefinition | undefined;
 }
 
-/** How long queries that still run may take when it is closed, ms. */
+/** Limit for running queries when the database is closed, ms. */
 const CLOSE_MS = 5000;
 
-/** Postgres for the models and `transaction()` of an app under test, with nothing booted. */
+/** Postgres for the models and `transaction()` of an app under test, without booting the app. */
 export class TestDatabase {
   private own: Knex.Transaction | undefined;
 
   constructor(
-    /** Its pool. */
+    /** The connection pool. */
     readonly database: Database,
   ) {}
 
-  /** Whether `begin()` has opened a transaction. */
+  /** True between `begin()` and `rollBack()`. */
   get inTransaction(): boolean {
     return this.own !== undefined;
   }
 
-  /** For queries of the test's own; inside the test's transaction, if there is one. */
+  /** For the test's own queries; inside the test's transaction, if one is open. */
   get knex(): Knex {
     return this.own ?? this.database.knex;
   }
 
   /**
-   * Opens a transaction that all models and each `transaction()` take for the database, until `rollBack()`: whatever a
-   * test writes is gone then, and a `transaction()` of the app is a savepoint. Jobs count as enqueued when the outermost of
-   * those is released, as if it had been committed.
+   * Opens a transaction that serves as the database of all models and each `transaction()` until `rollBack()` undoes
+   * everything. A `transaction()` of the app becomes a savepoint in it. Jobs count as enqueued when the outermost
+   * savepoint is released, as if it had been committed.
+   * @throws Error when it is open already.
    */
   async begin(): Promise<void> {
     if (this.own) throw new Error('the transaction of the test is open already; roll it back first');
@@ -47,7 +48,7 @@ export class TestDatabase {
     connect(this.own);
   }
 
-  /** Takes back all that was written since `begin()`. Nothing where that was not called. */
+  /** Undoes everything written since `begin()`. Does nothing without a `begin()`. */
   async rollBack(): Promise<void> {
     const { own } = this;
     this.own = undefined;
@@ -67,7 +68,7 @@ export class TestDatabase {
   }
 }
 
-/** @throws what migrating or connecting does. */
+/** @throws the error of migrating or connecting. */
 export async function openTestDatabase({ url, app }: TestDatabaseOptions): Promise<TestDatabase> {
   const database = new Database(url, { production: false, events: new Events() });
   try {
@@ -81,7 +82,7 @@ export async function openTestDatabase({ url, app }: TestDatabaseOptions): Promi
   return new TestDatabase(database);
 }
 
-/** One at a time: test runners start many processes at once, and knex refuses all but one of them. */
+/** Takes a lock, since test runners start many processes at once, and knex fails in all but one of them. */
 async function migrate(knex: Knex, app: AppDefinition): Promise<void> {
   await knex.transaction(async (trx) => {
     await trx.raw("select pg_advisory_xact_lock(hashtext('catamount test migrations'))");
@@ -91,6 +92,6 @@ async function migrate(knex: Knex, app: AppDefinition): Promise<void> {
 
 function connect(knex: Knex | undefined): void {
   connectTransactions(knex);
-  // objection's types know no way back, its code does.
+  // objection allows undefined here, although its types do not.
   Model.knex(knex as Knex);
 }

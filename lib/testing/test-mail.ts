@@ -12,17 +12,17 @@ import type { AppDefinition } from '../role/app-definition';
 import { loadMailSetup } from '../role/load-setup';
 import { Deadline } from '../support/async';
 
-/** How long mails that are on their way may take, ms. */
+/** Limit for mails in flight when test mail is restored, ms. */
 const CLOSE_MS = 5000;
 
 export interface TestMailOptions {
-  /** The app's manifest: its mailers, templates, texts and mail setup are used. */
+  /** The app's manifest, which names its mailers, templates, texts and mail setup. */
   readonly app: AppDefinition;
-  /** As MAIL_FROM. Default `Test <test@example.com>`. */
+  /** Replaces MAIL_FROM. Default `Test <test@example.com>`. */
   readonly from?: string;
-  /** As APP_URL. Default `http://localhost:3000`. */
+  /** Replaces APP_URL. Default `http://localhost:3000`. */
   readonly appUrl?: string;
-  /** As DEFAULT_LOCALE. Default en. */
+  /** Replaces DEFAULT_LOCALE. Default en. */
   readonly defaultLocale?: Locale;
 }
 
@@ -59,7 +59,7 @@ export class TestMail {
     this.transport.messages.length = 0;
   }
 
-  /** Idempotent. */
+  /** Disconnects the mailers. Idempotent. */
   async restore(): Promise<void> {
     Mailer.connect(undefined);
     await this.delivery.stop(Deadline.after(CLOSE_MS));
@@ -70,7 +70,7 @@ export class TestMail {
   }
 }
 
-/** Knows what was sent, as Postgres does in production: a job that runs again does not send again. */
+/** Delivery records in memory: as with Postgres in production, a job that runs again does not send its mail again. */
 export class MemoryDeliveryRecords implements DeliveryStore {
   readonly renewAfterMs = Number.POSITIVE_INFINITY;
   private readonly states = new Map<string, 'claimed' | 'sent'>();

@@ -2,19 +2,19 @@ import { type Duration, parseDuration } from '../support/duration';
 
 type DateClass = typeof Date;
 
-/** The clock as it was before the first trip. */
+/** The Date class before the first trip; undefined while the clock is real. */
 let real: DateClass | undefined;
 
 /**
- * Stops the clock at a moment: from now on `new Date()` and `Date.now()` give it, until the next trip or
- * `travelBack()`. Jobs that were to wait until then are due. Timers, and the clocks of Postgres and Redis, go on.
+ * Stops the clock at a moment: `new Date()` and `Date.now()` return it until the next trip or `travelBack()`. Jobs
+ * scheduled up to then are due. Timers and the clocks of Postgres and Redis go on.
  *
  *     await ReminderJob.set({ wait: '3d' }).performLater(user.id)
  *     await travelTo(new Date(Date.now() + 3 * 86_400_000), () => performEnqueuedJobs())
  *
- * @param moment a Date, or text that names one.
- * @param during the clock stands still while this runs; afterwards it is what it was before.
- * @throws TypeError for what is no moment.
+ * @param moment a Date, or text that `new Date` parses.
+ * @param during if given, the clock stands still only while it runs, and a promise of its result is returned.
+ * @throws TypeError for an invalid date.
  */
 export function travelTo(moment: Date | string): void;
 export function travelTo<T>(moment: Date | string, during: () => PromiseLike<T> | T): Promise<T>;
@@ -29,8 +29,8 @@ export function travelTo<T>(moment: Date | string, during?: () => PromiseLike<T>
 }
 
 /**
- * As `travelTo`, by a length of time from what the clock says: `travel('5m')`.
- * @throws TypeError for what is no length of time.
+ * Travels as `travelTo` does, by a duration from the present time of the clock: `travel('5m')`.
+ * @throws TypeError for an invalid duration.
  */
 export function travel(duration: Duration): void;
 export function travel<T>(duration: Duration, during: () => PromiseLike<T> | T): Promise<T>;
@@ -45,7 +45,7 @@ export function travel<T>(duration: Duration, during?: () => PromiseLike<T> | T)
   return undefined;
 }
 
-/** Lets the clock go on, at the real time. Where nobody has travelled it does nothing. */
+/** Restores the real clock. Does nothing when nobody has travelled. */
 export function travelBack(): void {
   if (real) globalThis.Date = real;
   real = undefined;
@@ -63,8 +63,8 @@ async function stay<T>(at: number, during: () => PromiseLike<T> | T): Promise<T>
 }
 
 /**
- * Of the global object that loaded us: what jest gives its tests is not Node's own, which is all that the timers of
- * node:test know.
+ * Replaces Date in the global object that loaded this module: jest gives its tests one of their own, which the mock
+ * timers of node:test do not reach.
  */
 function stopClock(at: number): void {
   real ??= globalThis.Date;

@@ -15,16 +15,16 @@ import type { TestDatabase, TestDatabaseOptions } from './test-database';
 
 export interface MemoryOptions extends EquipmentOptions {
   /**
-   * outermost: a job enqueued inside a transaction counts when the outermost one commits, and never after a rollback.
-   * immediate: at once, whatever becomes of the transaction; for tests that run as a whole inside a `transaction()` that
-   * never commits. (One that `TestDatabase.begin` opened needs no such thing.) Default outermost.
+   * outermost: a job enqueued inside a transaction counts once the outermost one commits, and never after a rollback.
+   * immediate: it counts at once, whatever happens to the transaction; for tests that run as a whole inside a
+   * `transaction()` that never commits. (A transaction of `TestDatabase.begin` does not need this.) Default outermost.
    */
   readonly commits?: Commits | undefined;
 }
 
 /**
- * Jobs are kept in memory until the test performs them: no Redis, no outbox. Every check of a real enqueue is made, and
- * arguments travel as JSON.
+ * Keeps jobs in memory until the test performs them, without Redis and outbox. All checks of a real enqueue apply, and
+ * arguments pass through JSON.
  *
  *     let jobs
  *     beforeEach(async () => { jobs = await useFakeJobs() })
@@ -41,40 +41,40 @@ export async function useFakeJobs(options: MemoryOptions = {}): Promise<TestJobs
 }
 
 /**
- * Jobs are performed at once, inside `performLater`, or when the outermost transaction commits. `wait` and `waitUntil`
- * count for nothing. An error of the job is thrown to whoever enqueued it, unless its class discards it; nothing is
- * retried. A unique job is a duplicate only of one that is running. (After a commit `transaction()` throws it; where knex's own transactions are used it ends as an unhandled
- * rejection, which fails the test run.)
+ * Performs jobs at once, inside `performLater`, or when the outermost transaction commits. `wait` and `waitUntil` are
+ * ignored. An error of the job is thrown to the enqueuing code, unless its class discards it; nothing is retried. A
+ * unique job is a duplicate only while another with its key is running. After a commit, `transaction()` throws the
+ * error; with knex's own transactions it becomes an unhandled rejection, which fails the test run.
  */
 export async function useInlineJobs(options: MemoryOptions = {}): Promise<TestJobs> {
   return connectMode(new InlineJobs(await TestDependencies.load(options), options.commits));
 }
 
 export interface RealOptions extends EquipmentOptions {
-  /** Where the outbox is; with all migrations run. */
+  /** Holds the outbox; all migrations must have run. */
   readonly database: TestDatabase;
-  /** Of a Redis that tests may use: `redis://localhost:6379/15`. */
+  /** URL of a Redis that tests may use: `redis://localhost:6379/15`. */
   readonly redisUrl: string;
-  /** Jobs that run at once. Default 1, so that they run in the order of their queue. */
+  /** Number of jobs that run at once. Default 1, so that they run in the order of their queue. */
   readonly concurrency?: number | undefined;
-  /** How long one `performEnqueuedJobs` may take, ms. Default 10,000. */
+  /** Limit of one `performEnqueuedJobs`, ms. Default 10,000. */
   readonly timeoutMs?: number | undefined;
 }
 
 /**
- * Jobs go where they go in production, to Redis and Postgres, and `performEnqueuedJobs` has a job processor in the test's own
- * process perform them. What the test leaves of its jobs is removed by `restore()`.
+ * Enqueues jobs as in production, to Redis and Postgres; `performEnqueuedJobs` runs a job processor within the test's
+ * process. `restore()` removes the jobs that the test leaves behind.
  *
  *     const database = await useTestDatabase({ url: 'postgres://localhost/shop_test', app })
  *     const jobs = await useRealJobs({ database, redisUrl: 'redis://localhost:6379/15', app })
  *
- * Not with `database.begin()`: no processor sees what is never committed. Test processes that run side by side each need a
- * Redis and a database of their own, or they take each other's jobs.
+ * It does not work with `database.begin()`, since a processor cannot see what is never committed. Test processes that
+ * run in parallel each need a Redis and a database of their own, or they fetch each other's jobs.
  * @throws Error when Redis does not answer.
  */
 export async function useRealJobs(options: RealOptions): Promise<TestJobs> {
   const { database, redisUrl, concurrency = 1, timeoutMs = 10_000 } = options;
-  // The job processor with all that it needs is for those who use it.
+  // The job processor and its dependencies are loaded only by tests that use them.
   const { RealConnections } = await import('./real-jobs');
   const { RealJobs } = await import('./real-jobs');
   const equipment = await TestDependencies.load(options);
@@ -82,16 +82,16 @@ export async function useRealJobs(options: RealOptions): Promise<TestJobs> {
   return connectMode(new RealJobs(equipment, connections, { concurrency, timeoutMs }));
 }
 
-/** What `useFakeJobs` and its like give back. */
+/** The handle that `useFakeJobs`, `useInlineJobs` and `useRealJobs` return. */
 export interface TestJobs {
   /** Forgets all jobs, enqueued and performed. */
   clear(): Promise<void>;
-  /** Gives jobs their way back that they had before, and closes what was opened. Idempotent. */
+  /** Reconnects the previous mode and closes connections. Idempotent. */
   restore(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** The last one is in use. */
+/** A stack; the last one is in use. */
 const connected: JobMode[] = [];
 
 function connectMode(mode: JobMode): TestJobs {
@@ -107,7 +107,7 @@ function connectMode(mode: JobMode): TestJobs {
   return { clear: () => mode.clear(), restore, [Symbol.asyncDispose]: restore };
 }
 
-/** @throws NotConnectedError where the test has connected none. */
+/** @throws NotConnectedError when the test has connected no mode. */
 export function connectedMode(asker: string): JobMode {
   const mode = connected.at(-1);
   if (mode) return mode;
@@ -119,7 +119,7 @@ function connectLast(): void {
   Job.connect(mode, mode?.equipment ?? {});
 }
 
-/** Which jobs are meant. */
+/** Selects jobs by class and queue. */
 export interface JobFilter {
   readonly only?: JobClass | readonly JobClass[] | undefined;
   readonly except?: JobClass | readonly JobClass[] | undefined;
@@ -127,23 +127,23 @@ export interface JobFilter {
 }
 
 export interface PerformOptions extends JobFilter {
-  /** Performs what is due by this moment. Default: now, as `travelTo` has set it. */
+  /** Performs jobs that are due by this moment. Default: now, by the clock that `travelTo` sets. */
   readonly at?: Date | undefined;
   /**
-   * What becomes of a run that failed and is to be retried. now: it runs again without a wait, behind all others, up to
-   * its limits. due: it stays enqueued until its time. never: its error is thrown at once. Default now.
+   * Treatment of a failed job that is to be retried. now: it runs again without a wait, after the others, up to the
+   * limits of its class. due: it stays enqueued until its time. never: its error is thrown at once. Default now.
    */
   readonly retries?: 'now' | 'due' | 'never' | undefined;
 }
 
-/** Where enqueued jobs go while a test has connected it. */
+/** The destination of enqueued jobs while a test has connected it. */
 export interface JobMode extends Enqueuer {
   readonly name: 'fake' | 'inline' | 'real';
   readonly ledger: JobLog;
   readonly equipment: TestDependencies;
   /**
-   * Performs what is enqueued, and what that enqueues.
-   * @param since a mark of the ledger: leaves alone what was there before it.
+   * Performs enqueued jobs, and those that they enqueue.
+   * @param since a mark of the log; jobs added before it stay enqueued.
    * @throws the error of the first job that dies.
    */
   perform(options: PerformOptions, since: number): Promise<void>;
@@ -154,15 +154,15 @@ export interface JobMode extends Enqueuer {
 }
 
 interface EquipmentOptions {
-  /** The app's manifest, as `boot` takes it: its job setup and its models count. Default: none. */
+  /** The app's manifest, as `boot` takes it, which names the job setup and the models. Default: none. */
   readonly app?: AppDefinition | undefined;
-  /** Instead of the app's own. */
+  /** Replaces the app's job setup. */
   readonly setup?: JobSetup | undefined;
-  /** Models that jobs are given. Default: those of the app's folder. */
+  /** Models that may be job arguments. Default: those of the app's folder. */
   readonly models?: readonly ModelClass<Model>[] | undefined;
 }
 
-/** What the app adds to its jobs: middleware, serializers, models, filters. */
+/** The app's extensions of its jobs: middleware, serializers, models and filters. */
 export class TestDependencies {
   readonly codec: ArgumentCodec;
   readonly filter: Redactor;
@@ -175,7 +175,7 @@ export class TestDependencies {
     this.filter = new Redactor(setup.filterArguments);
   }
 
-  /** @throws UserError for a job setup that is not what it should be. */
+  /** @throws UserError for an invalid job setup. */
   static async load({ app, setup, models }: EquipmentOptions): Promise<TestDependencies> {
     const found = setup ?? (app ? await loadJobSetup(app) : {});
     return new TestDependencies(found, models ? lookupOf(models) : app && new ModelFolder(app.modelsDir));
@@ -187,7 +187,7 @@ function lookupOf(models: readonly ModelClass<Model>[]): ModelLookup {
 }
 
 /**
- * Connects models and `transaction()` to a test database.
+ * Connects models and `transaction()` to a test database, until `close()`.
  *
  *     let database
  *     before(async () => { database = await useTestDatabase({ url: 'postgres://localhost/shop_test', app }) })
@@ -196,7 +196,7 @@ function lookupOf(models: readonly ModelClass<Model>[]): ModelLookup {
  *     after(() => database.close())
  */
 export async function useTestDatabase(options: TestDatabaseOptions): Promise<TestDatabase> {
-  // knex and objection are for those who use them.
+  // knex and objection are loaded only by tests that use them.
   const { openTestDatabase } = await import('./test-database');
   return openTestDatabase(options);
 }

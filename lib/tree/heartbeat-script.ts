@@ -2,12 +2,12 @@ import type { RedisClient } from '../core/redis';
 import { RedisScript } from '../core/redis-script';
 import { pictureKey, TREES, treeOrdersKey, WATCHED } from './tree-commands';
 
-/** How long a tree's picture stands after its last pulse, s. */
+/** Time for which a tree's status is kept after its last heartbeat, s. */
 const TTL_S = 60;
 
-// KEYS  1 trees, 2 the tree's picture, 3 its orders, 4 looked at
-// ARGV  1 its id, 2 how long the picture stands (s), 3 the picture or ''
-// reply 1 when somebody looks, else 0; its orders
+// KEYS  1 trees, 2 the tree's status, 3 its commands, 4 watched
+// ARGV  1 its id, 2 time for which the status is kept (s), 3 the status or ''
+// reply 1 when somebody watches, else 0; its commands
 const PULSE = new RedisScript(`
 local call, time = redis.call, redis.call('time')
 call('zadd', KEYS[1], time[1] * 1000 + math.floor(time[2] / 1000), ARGV[1])
@@ -15,19 +15,19 @@ if ARGV[3] == '' then call('expire', KEYS[2], ARGV[2]) else call('set', KEYS[2],
 return {call('exists', KEYS[4]), call('lrange', KEYS[3], 0, -1)}`);
 
 interface PulseAnswer {
-  /** Somebody looks at the trees: pictures are wanted more often. */
+  /** Somebody watches the trees, so statuses are wanted more often. */
   readonly looked: boolean;
   readonly orders: readonly string[];
 }
 
-/** Shows that the tree lives, and how; brings its orders. */
+/** Sends a tree's heartbeat, with its status unless `picture` is '', and returns the commands that wait for it. */
 export async function sendTreePulse(client: RedisClient, id: string, picture: string): Promise<PulseAnswer> {
   const keys = [TREES, pictureKey(id), treeOrdersKey(id), WATCHED];
   const [looked, orders] = (await PULSE.run(client, keys, [id, String(TTL_S), picture])) as [number, string[]];
   return { looked: looked === 1, orders };
 }
 
-/** The tree has stopped. */
+/** Removes a tree that has stopped. */
 export async function leaveTrees(client: RedisClient, id: string): Promise<void> {
   await Promise.all([client.zRem(TREES, id), client.del([pictureKey(id), treeOrdersKey(id)])]);
 }

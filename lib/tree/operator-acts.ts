@@ -7,7 +7,7 @@ import { Deadline, toError } from '../support/async';
 import { isObject } from '../support/type-guards';
 import { ACTS } from './tree-commands';
 
-/** What operators do with what all trees share. What is done to one tree is among the events of that tree. */
+/** Actions on state that all trees share. Commands to one tree are among the events of that tree. */
 const TOLD: readonly EventName[] = [
   'operator.jobs',
   'operator.queue',
@@ -17,12 +17,15 @@ const TOLD: readonly EventName[] = [
   'operator.adopted',
 ];
 const KEPT = 200;
-/** The same act by the same person again this soon is added to the first: of jobs that are named one by one, ms. */
+/**
+ * The same action by the same operator within this time is added to the earlier entry, ms: a selection of jobs is moved
+ * one by one.
+ */
 const SAME_MS = 10_000;
-/** Who is about to leave waits so long for Redis, ms. */
+/** Timeout for connecting to Redis, ms: the process may be about to exit. */
 const PATIENCE_MS = 2000;
 
-// KEYS  1 acts   ARGV 1 what was done, as JSON, 2 to how many, 3 how soon it is the same act (ms), 4 how many are kept
+// KEYS 1 actions ARGV 1 the action as JSON, 2 its count, 3 time within which it is the same action (ms), 4 entries kept
 const NOTE = new RedisScript(`
 local call, time = redis.call, redis.call('time')
 local now, count = time[1] * 1000 + math.floor(time[2] / 1000), tonumber(ARGV[2])
@@ -33,8 +36,8 @@ if isSame then call('lset', KEYS[1], 0, entry) else call('lpush', KEYS[1], entry
 call('ltrim', KEYS[1], 0, ARGV[4] - 1)`);
 
 /**
- * Keeps in Redis what operators do, from whatever process: the pages of any tree, or a terminal. All of it is told by
- * events, which also write the log.
+ * Records in Redis the actions of operators, from the pages of any tree or from a terminal. It listens to the events
+ * that the log is written from.
  */
 export class OperatorActs {
   private readonly underway = new Set<Promise<void>>();
@@ -42,18 +45,18 @@ export class OperatorActs {
   constructor(
     private readonly redis: Redis,
     private readonly events: Events,
-    /** Has the own tree remember what Redis does not take. Absent where no tree is known. */
+    /** Makes the own tree keep an event that Redis did not take. Absent where no tree is known. */
     private readonly remember?: (event: RecentEvent) => Promise<void>,
   ) {}
 
-  /** From now on. */
+  /** Records every action from now on. */
   listen(): void {
     this.events.onAny((name, payload) => {
       if (TOLD.includes(name)) this.track(this.note(name, payload));
     });
   }
 
-  /** All that was told is written down, or could not be. */
+  /** Resolves when every action so far is recorded, or has failed to be. */
   async settled(): Promise<void> {
     await Promise.allSettled(this.underway);
   }
@@ -65,14 +68,14 @@ export class OperatorActs {
       const what = JSON.stringify({ name, about });
       await NOTE.run(this.redis.client, [ACTS], [what, String(count), String(SAME_MS), String(KEPT)]);
     } catch (thrown) {
-      // The log has it all the same.
+      // The log has the action all the same.
       const error = toError(thrown);
       await this.remember?.(recentEvent(name, payload)).catch(() => undefined);
       this.events.emit('process.error', { error, during: 'keeping in Redis what an operator has done' });
     }
   }
 
-  /** Some commands need Postgres alone: they have not connected. */
+  /** Connects if needed: some commands use Postgres alone. */
   private async ready(): Promise<void> {
     if (this.redis.client.isOpen) return;
     const ready = this.events.next('redis.ready');
@@ -86,12 +89,12 @@ export class OperatorActs {
   }
 }
 
-/** Newest first. @throws when Redis does not answer. */
+/** The recorded actions, newest first. @throws Error when Redis does not answer. */
 export async function readActs(client: RedisClient): Promise<RecentEvent[]> {
   return (await client.lRange(ACTS, 0, -1)).flatMap(readAct);
 }
 
-/** None for what no version near this one has written. */
+/** Returns nothing for an entry that this version cannot read. */
 function readAct(text: string): RecentEvent[] {
   const [, at, count, json = ''] = /^(\d+) (\d+) (.*)$/s.exec(text) ?? [];
   try {

@@ -10,35 +10,35 @@ import { PeriodicTask } from '../support/periodic-task';
 type ServiceName = EventMap['service.away']['service'];
 
 const LOOK_MS = 1000;
-/** Who has not answered by then does not answer, ms. */
+/** Timeout of one ping, ms. */
 const PATIENCE_MS = 2000;
-/** One connection that breaks is no outage. */
+/** A single broken connection is no outage, so it takes two failures in a row. */
 const FAILURES = 2;
 
 export interface OutageWatchOptions {
   readonly redis: Redis;
   readonly database: Pick<Database, 'ping' | 'poolUse'>;
   readonly events: Events;
-  /** Has the whole tree remember it. */
+  /** Makes the whole tree keep the event. */
   readonly tell: (event: RecentEvent) => Promise<void>;
-  /** How often it looks, ms. Default 1000. */
+  /** Interval of the checks, ms. Default 1000. */
   readonly everyMs?: number;
 }
 
 interface Seen {
-  /** Since when it has not answered, on the monotonic clock; undefined while it does. */
+  /** Time of the first failure, ms on the monotonic clock; undefined while the service answers. */
   since: number | undefined;
   failures: number;
 }
 
-/** Looks whether Redis and Postgres answer, so that an outage is told of with its length. One process of a tree does it. */
+/** Pings Redis and Postgres, so that an outage is reported with its length. One process of a tree does this. */
 export class OutageWatch {
   private readonly seen: Readonly<Record<ServiceName, Seen>> = {
     redis: { since: undefined, failures: 0 },
     postgres: { since: undefined, failures: 0 },
   };
   private readonly chore: PeriodicTask;
-  /** Why the connection to Redis broke: commands tell only that there is none. */
+  /** The reason why the connection to Redis broke: commands only say that there is none. */
   private lost: Error | undefined;
 
   constructor(private readonly options: OutageWatchOptions) {
@@ -60,7 +60,7 @@ export class OutageWatch {
     this.chore.start();
   }
 
-  /** What is away by then is somebody else's to tell of. */
+  /** Stops, and forgets outages that go on: the process that is appointed next reports those. */
   async stop(): Promise<void> {
     await this.chore.stop();
     for (const seen of Object.values(this.seen)) Object.assign(seen, { since: undefined, failures: 0 });
@@ -83,7 +83,7 @@ export class OutageWatch {
     await this.tell('service.back', { service, awayMs: Math.round(performance.now() - since) });
   }
 
-  /** `unknown`: every connection of the pool is in use, which says nothing of Postgres. */
+  /** `unknown`: every connection of the pool is in use, which says nothing about Postgres. */
   private async failureOf(service: ServiceName): Promise<Error | undefined | 'unknown'> {
     const { redis, database } = this.options;
     if (service === 'postgres') {
@@ -102,7 +102,7 @@ export class OutageWatch {
   private async tell<E extends 'service.away' | 'service.back'>(name: E, payload: EventMap[E]): Promise<void> {
     const { events, tell } = this.options;
     events.emit(name, payload);
-    // A primary that does not answer has other troubles, and is told of by others.
+    // A primary that does not answer is reported elsewhere.
     await tell(recentEvent(name, payload)).catch(() => undefined);
   }
 }

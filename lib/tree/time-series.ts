@@ -5,30 +5,30 @@ import { answerWithin, RedisScript } from '../core/redis-script';
 import type { Slowest } from '../core/request-counts';
 import { figuresKey, writtenKey } from './tree-commands';
 
-/** Where the figures of all trees are summed up. */
+/** The place under which the rollups of all trees are summed up. */
 export const ALL_TREES = 'all';
-/** How long the number of the last part is remembered, s. */
+/** Time for which the number of the last rollup is remembered, s. */
 const REMEMBERED_S = 86_400;
 
-/** One step of a ring, as JSON. */
+/** One step of a ring, as JSON. The names are short, since it is stored for each step. */
 interface StoredBucket {
-  /** When it begins, s since 1970. */
+  /** Begin of the step, s since 1970. */
   readonly t: number;
   readonly s: Readonly<Record<string, number>>;
-  /** Buckets of answers and of waits. */
+  /** Histogram counts of response times, and of waits. */
   readonly d: readonly number[];
   readonly q: readonly number[];
-  /** MB by process, the most; and how long the next job of each queue had waited, ms, the longest. */
+  /** The maximum memory of each process, MB, and the maximum latency of each queue, ms. */
   readonly m: Readonly<Record<string, number>>;
   readonly l: Readonly<Record<string, number>>;
-  /** The slowest answer and the longest wait, ms. */
+  /** The slowest response and the longest wait, ms. */
   readonly x: { readonly d?: number; readonly q?: number };
 }
 
-// Sums are added to what a step has already, gauges keep their greatest value; a step of an earlier round is written over.
-// KEYS  1 number of the last part written, then for each range: the ring of the place, the ring of all trees
-// ARGV  1 number of this part, 2 how long that is remembered (s), 3 places in a ring, 4 the part, 5… seconds of a step
-// reply 1; 0 when it had been written, and the reply was lost
+// Counters are added to the step's, gauges keep their maximum; a step of an earlier round of the ring is overwritten.
+// KEYS  1 number of the last rollup written, then for each range: the ring of the place, the ring of all trees
+// ARGV  1 number of this rollup, 2 its TTL (s), 3 steps in a ring, 4 the rollup, 5… seconds of a step
+// reply 1; 0 when it had been written before, and that reply was lost
 const SCRIPT = new RedisScript(`
 local call = redis.call
 if tonumber(call('get', KEYS[1]) or 0) >= tonumber(ARGV[1]) then return 0 end
@@ -55,8 +55,8 @@ end
 return 1`);
 
 /**
- * Adds a part to every range of its place, and of all trees; once, however often it is sent.
- * @param latencies how long the next job of each queue had waited, ms.
+ * Adds a rollup to every range of its place and of all trees; only once, however often it is sent.
+ * @param latencies the time that the next job of each queue has waited, ms.
  */
 export async function writePart(
   client: RedisClient,
@@ -72,7 +72,7 @@ export async function writePart(
   await SCRIPT.run(client, [writtenKey(tree.id), ...rings], args.map(String));
 }
 
-/** How far back figures are kept, and how fine: each range has as many steps. */
+/** The ranges of the charts; each has the same number of steps. */
 export const FIGURE_RANGES = [
   { name: '10m', stepS: 10 },
   { name: '1h', stepS: 60 },
@@ -84,7 +84,7 @@ export type FigureRange = (typeof FIGURE_RANGES)[number]['name'];
 
 /** Steps that are shown. */
 const STEPS = 60;
-/** Places in a ring: some more, so that what is written does not touch what is shown. */
+/** Steps in a ring: some more, so that a write never overwrites a step that is shown. */
 const RING = 64;
 
 export function stepMsOf(range: FigureRange): number {
@@ -97,10 +97,10 @@ export function isFigureRange(text: unknown): text is FigureRange {
 
 const ANSWER_MS = 2000;
 
-/** The figures of one step. */
+/** The rollup of one step. */
 export interface FigureStep {
   readonly at: Date;
-  /** Since when there is nothing about it, undefined: nobody has written anything down. */
+  /** undefined if nothing was written in this step, which differs from zero. */
   readonly figures:
     | {
         readonly sums: RollupCounters;
@@ -115,13 +115,13 @@ export interface FigureStep {
 
 const NO_SUMS: RollupCounters = { requests: 0, serverErrors: 0, shed: 0, processed: 0, failed: 0 };
 
-/** What trees have told of themselves, from Redis. For any process: it only reads. */
+/** The time series of trees, read from Redis. Any process may use it, since it only reads. */
 export class TimeSeries {
   constructor(private readonly redis: RedisClient) {}
 
   /**
-   * The last sixty steps, the oldest first, those without figures too.
-   * @param place of a tree, or ALL_TREES. @throws when Redis does not answer.
+   * The last sixty steps, the oldest first, including those without data.
+   * @param place the place of a tree, or ALL_TREES. @throws Error when Redis does not answer.
    */
   async read(place: string, range: FigureRange, now = Date.now()): Promise<FigureStep[]> {
     const texts = await answerWithin(ANSWER_MS, this.redis.hVals(figuresKey(place, range)));

@@ -1,41 +1,41 @@
 import { randomBytes } from 'node:crypto';
 import { escapeControls } from '../support/text';
 
-/** zset, id by its last pulse (ms, Redis's clock): every tree on this Redis. */
+/** Redis zset of tree id by the time of its last heartbeat (ms, Redis's clock): every tree on this Redis. */
 export const TREES = 'catamount:trees';
-/** string: exists while somebody looks at the trees. */
+/** Redis string that exists while somebody watches the trees. */
 export const WATCHED = 'catamount:trees:watched';
 
-/** list of what operators have done, newest first: when (ms, Redis's clock), to how many, what as JSON. */
+/** Redis list of operators' actions, newest first: time (ms, Redis's clock), count, action as JSON. */
 export const ACTS = 'catamount:acts';
 
-/** What every key of one tree begins with. */
+/** Prefix of every key of one tree. */
 export const TREE_PREFIX = 'catamount:tree:';
 
-/** string: how it looked last, as JSON. */
+/** Redis string: the tree's last status, as JSON. */
 export function pictureKey(id: string): string {
   return TREE_PREFIX + id;
 }
 
-/** list: orders that it has not begun yet. */
+/** Redis list: commands that the tree has not begun yet. */
 export function treeOrdersKey(id: string): string {
   return `${TREE_PREFIX}${id}:orders`;
 }
 
-/** string: the number of the last part of its figures that is written down. */
+/** Redis string: the number of the tree's last rollup that was written. */
 export function writtenKey(id: string): string {
   return `${TREE_PREFIX}${id}:written`;
 }
 
-/** hash: figures of one place at one resolution, by step. @param place of a tree, or `all`. */
+/** Redis hash: the time series of one place at one resolution, by step. @param place the place of a tree, or `all`. */
 export function figuresKey(place: string, range: string): string {
   return `catamount:rollups:${place}:${range}`;
 }
 
-/** Longer names of askers are cut. */
+/** Longer names of callers are cut, characters. */
 const LONGEST_BY = 200;
 
-/** What can be ordered of a tree through Redis: nothing that it would not come back from. */
+/** Commands that may be sent to a tree through Redis: only those after which the tree still runs. */
 const TREE_COMMANDS = [
   'phased-restart',
   'recycle',
@@ -47,12 +47,12 @@ const TREE_COMMANDS = [
 export type TreeCommand = (typeof TREE_COMMANDS)[number];
 
 interface TreeOrder {
-  /** Unlike any other order's. */
+  /** Unique among all commands. */
   readonly id: string;
   readonly command: TreeCommand;
-  /** The slot, for `recycle`; else 0. */
+  /** The slot for `recycle`, else 0. */
   readonly argument: number;
-  /** Who asks, for the log. */
+  /** The caller, for the log. */
   readonly by: string;
 }
 
@@ -64,12 +64,12 @@ export function newOrder(command: TreeCommand, argument: number, by: string): Tr
   return { id: randomBytes(6).toString('hex'), command, argument, by };
 }
 
-/** @returns undefined for what is no order of this version or a near one. */
+/** @returns undefined for a text that is no command known to this version. */
 export function readOrder(text: string): TreeOrder | undefined {
   try {
     const { id, command, argument, by } = JSON.parse(text) as Partial<TreeOrder>;
     if (typeof id !== 'string' || !isTreeCommand(command) || typeof by !== 'string') return undefined;
-    // It goes into the log of a tree that did not see who asked.
+    // The name goes into the log of a tree that cannot check who asked.
     const asker = escapeControls(by.slice(0, LONGEST_BY));
     return Number.isSafeInteger(argument) ? { id, command, argument: argument ?? 0, by: asker } : undefined;
   } catch {

@@ -5,24 +5,24 @@ import { compareText } from '../support/text';
 import { isObject, isText, isTexts } from '../support/type-guards';
 import { newOrder, TREE_PREFIX, TREES, type TreeCommand, treeOrdersKey, WATCHED } from './tree-commands';
 
-/** Who has been silent for this long is not listed, ms. */
+/** A tree without a heartbeat for this long is not listed, ms. */
 const LISTED_MS = 30_000;
 const KEPT_MS = 600_000;
-/** How long an order waits for its tree, s. */
+/** Time for which a command waits for its tree, s. */
 const ORDER_TTL_S = 60;
-/** How long one look counts as looking, s. */
+/** Time for which one call of `list` counts as watching, s. */
 const LOOKED_S = 10;
 
-/** A tree, as it was when it last told of itself. */
+/** A tree with its last reported status. */
 export interface ListedTree {
   readonly picture: TreeStatus;
-  /** How long ago it last showed that it lives, ms. Above some seconds it is cut off or dead. */
+  /** Time since its last heartbeat, ms. Above some seconds it is cut off or dead. */
   readonly heartbeatAgeMs: number;
 }
 
-// KEYS  1 trees, 2 looked at
-// ARGV  1 prefix of their keys, 2 who was silent for this long is not listed, 3 nor kept (ms), 4 how long this look counts (s)
-// reply silence (ms), picture, for each
+// KEYS  1 trees, 2 watched
+// ARGV  1 prefix of the trees' keys, 2 maximum heartbeat age to be listed, 3 to be kept (ms), 4 TTL of "watched" (s)
+// reply heartbeat age (ms) and status of each tree
 const LIST = new RedisScript(`
 local call, time = redis.call, redis.call('time')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -35,17 +35,20 @@ for i = 1, #found, 2 do
 end
 return out`);
 
-// KEYS  1 trees, 2 the orders of one   ARGV 1 its id, 2 the order, 3 how long it waits, s
+// KEYS  1 trees, 2 the commands of one   ARGV 1 its id, 2 the command, 3 time that it waits, s
 const TELL = new RedisScript(`
 if not redis.call('zscore', KEYS[1], ARGV[1]) then return 0 end
 redis.call('rpush', KEYS[2], ARGV[2])
 return redis.call('expire', KEYS[2], ARGV[3])`);
 
-/** Every tree that shares this Redis. For any process: it only reads, and leaves orders. */
+/** Every tree that shares this Redis. Any process may use it: it only reads, and sends commands. */
 export class TreeDirectory {
   constructor(private readonly redis: RedisClient) {}
 
-  /** By name. While somebody asks, the trees tell of themselves every two seconds. @throws when Redis does not answer. */
+  /**
+   * The trees by name. While this is called, the trees report their status every two seconds instead of every ten.
+   * @throws Error when Redis does not answer.
+   */
   async list(): Promise<ListedTree[]> {
     const args = [TREE_PREFIX, LISTED_MS, KEPT_MS, LOOKED_S].map(String);
     const reply = (await LIST.run(this.redis, [TREES, WATCHED], args)) as (number | string)[];
@@ -60,8 +63,8 @@ export class TreeDirectory {
   }
 
   /**
-   * Leaves an order for one tree, which looks for them every second. One that is not fetched within a minute is void.
-   * @returns false when no such tree is known. @throws when Redis does not answer.
+   * Sends a command to one tree, which fetches its commands every second. It is void after a minute.
+   * @returns false when no such tree is known. @throws Error when Redis does not answer.
    */
   async send(id: string, command: TreeCommand, argument: number, by: string): Promise<boolean> {
     const order = JSON.stringify(newOrder(command, argument, by));
@@ -69,7 +72,7 @@ export class TreeDirectory {
   }
 }
 
-/** @returns undefined for what no tree of this version or a near one has written. */
+/** @returns undefined for a status that this version cannot read. */
 function readPicture(text: string): TreeStatus | undefined {
   try {
     const picture = JSON.parse(text) as TreeStatus;
@@ -95,10 +98,10 @@ function isPicture({
   processor,
   events,
 }: TreeStatus): boolean {
-  // A worker that has just been forked has told nothing of itself: its tree is there all the same.
-  const told = stats.worker_status.map(({ last_status }) => last_status).filter((status) => !isEmpty(status));
-  const lists = [slots, events, stats.worker_status, ...told.map((status) => status.in_flight)];
-  const parts = [rates, vitals, processor, stats.memory, stats.totals, stats.job_processor, stats.versions];
+  // A worker that has just been forked has reported no status yet; its tree is listed all the same.
+  const told = stats.workerStatus.map(({ lastStatus }) => lastStatus).filter((status) => !isEmpty(status));
+  const lists = [slots, events, stats.workerStatus, ...told.map((status) => status.inFlight)];
+  const parts = [rates, vitals, processor, stats.memory, stats.totals, stats.jobProcessor, stats.versions];
   return (
     [id, name, place, at].every(isText) && isTexts(limits.queues) && lists.every(isObjects) && parts.every(isObject)
   );

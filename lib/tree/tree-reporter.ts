@@ -2,6 +2,7 @@ import type { Operations, RecentEvent, TreeStatus } from '../cluster/status';
 import { UserError } from '../core/errors';
 import type { Events } from '../core/events';
 import type { Redis } from '../core/redis';
+import { stopPhase } from '../core/shutdown';
 import { queueNames, readQueues } from '../job/queue/queue-status';
 import type { Database } from '../model/database';
 import type { Deadline } from '../support/async';
@@ -12,26 +13,24 @@ import { writePart } from './time-series';
 import { readOrder, treeOrdersKey } from './tree-commands';
 
 const PULSE_MS = 1000;
-/** With every so manyth pulse a tree tells how it looks: when somebody looks, and else. */
+/** A status is sent with every nth heartbeat: every 2nd while somebody watches, else every 10th. */
 const WATCHED = 2;
 const UNWATCHED = 10;
-/** A farewell takes no longer, ms. */
-const FAREWELL_MS = 1000;
 
 export interface TreeReporterOptions {
   readonly redis: Redis;
-  /** The tree that it writes for. */
+  /** The tree to report on. */
   readonly tree: Operations;
   readonly events: Events;
-  /** Postgres, where this process may look whether it and Redis answer. */
+  /** Postgres, if this process may check whether it and Redis answer. */
   readonly database?: Pick<Database, 'ping' | 'poolUse'>;
-  /** How often the tree shows that it lives, ms. Default 1000. */
+  /** Interval of heartbeats, ms. Default 1000. */
   readonly pulseMs?: number;
 }
 
 /**
- * Keeps the tree's place in Redis, for those who look at all trees: shows that it lives, how it looks and how it fared,
- * brings it the orders that were left for it, and looks whether Redis and Postgres answer. Of a tree's processes one does it; the primary appoints it.
+ * Keeps the tree's entry in Redis: its heartbeat, its status and its time series. It also runs the commands that were
+ * sent to the tree, and watches for outages of Redis and Postgres. The primary appoints one process of a tree for this.
  */
 export class TreeReporter {
   private readonly chore: PeriodicTask;
@@ -54,13 +53,13 @@ export class TreeReporter {
       everyMs: pulseMs,
       work: () => this.pass(),
       onError: (error) => {
-        // A Redis that is away is told of by its connection.
+        // A lost connection to Redis is reported by the connection itself.
         if (redis.client.isReady) events.emit('queue.error', { error, during: "keeping the tree's place in Redis" });
       },
     });
   }
 
-  /** @param on false: another process does it from now on. */
+  /** @param on false: another process reports from now on. */
   appoint(on: boolean): void {
     if (on === this.on) return;
     this.on = on;
@@ -73,7 +72,7 @@ export class TreeReporter {
     }
   }
 
-  /** This process leaves; when the whole tree does, it leaves the list, too. */
+  /** Writes the last rollups; removes the tree's entry, too, if the whole tree stops. */
   async stop(deadline: Deadline): Promise<void> {
     if (!this.on) return;
     this.on = false;
@@ -81,19 +80,20 @@ export class TreeReporter {
     const farewell = async () => {
       await Promise.all([this.chore.stop(), this.outages?.stop()]);
       if (!redis.client.isReady) return;
-      const picture = await tree.look();
+      const picture = await tree.status();
       await this.writeFigures(picture);
       if (picture.stopping) await leaveTrees(redis.client, picture.id);
     };
-    const soon = deadline.minus(Math.max(0, deadline.remaining() - FAREWELL_MS));
-    await soon.wait(farewell()).catch(() => undefined);
+    await stopPhase(deadline, 'treeStatus')
+      .wait(farewell())
+      .catch(() => undefined);
   }
 
   private async pass(): Promise<undefined> {
     const { redis, tree } = this.options;
     if (!redis.client.isReady) return;
     const due = performance.now() - this.toldAt >= this.pulseMs * (this.watched ? WATCHED : UNWATCHED);
-    if (due || !this.picture) this.picture = await tree.look();
+    if (due || !this.picture) this.picture = await tree.status();
     const { picture } = this;
     const { looked, orders } = await sendTreePulse(redis.client, picture.id, due ? JSON.stringify(picture) : '');
     if (due) this.toldAt = performance.now();
@@ -119,9 +119,9 @@ export class TreeReporter {
   }
 
   /**
-   * An order leaves its list before it is begun: there may be two reporters for a moment, and an order may end the very one
-   * that begins it, whose successor must not find it again. One that is lost so is asked for again by whoever sees that
-   * nothing happened; a worker that is replaced twice is not made good.
+   * Runs commands. Each is removed from its list before it begins: there may be two reporters for a moment, and a
+   * command may end the very process that begins it, whose successor must not find it again. A command that is lost in
+   * this way is repeated by its operator, while a worker that is replaced twice cannot be undone.
    */
   private async obey(id: string, texts: readonly string[]): Promise<void> {
     for (const text of texts) {
@@ -131,10 +131,10 @@ export class TreeReporter {
       try {
         await this.options.tree.order(order.command, order.argument, order.by);
       } catch (error) {
-        // The tree has told its log and its events that it refused.
+        // The tree has logged already that it rejected the command.
         if (!(error instanceof UserError)) throw error;
       }
-      // What has changed is told at once.
+      // The next heartbeat carries the changed status.
       this.toldAt = Number.NEGATIVE_INFINITY;
     }
   }

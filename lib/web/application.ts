@@ -24,16 +24,16 @@ export interface ApplicationOptions extends HealthOptions {
   readonly events: Events;
   /** Adds the app's routes. */
   readonly routes: (router: Router) => void;
-  /** Give one to read its snapshots. Default: a new one by the config. */
+  /** Pass one to read its snapshots. Default: a new one with the limits of the config. */
   readonly limit?: ConcurrencyLimiter;
-  /** Answers some requests before the app's limit is asked for a slot. */
+  /** Middleware that answers some requests before they need a slot. */
   readonly mounts?: Koa.Middleware;
 }
 
 /** The Koa app of one web process: Catamount's own middleware around the app's routes. */
 export function createApplication(options: ApplicationOptions): Koa {
   const { config, events, limit = new ConcurrencyLimiter(config.web) } = options;
-  // Believed by Koa is what `proxies` has left.
+  // Koa may trust these headers, since `proxies` removes those that do not come from a trusted proxy.
   const app = new Koa({ proxy: true });
   const router = new Router();
   options.routes(router);

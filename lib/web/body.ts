@@ -5,12 +5,15 @@ import { deferred } from '../support/async';
 import { ProblemError } from './problem';
 import { hasEnded, onRequestEnd } from './response-end';
 
-/** Largest JSON body, bytes. */
+/** Maximum size of a JSON body, bytes. */
 export const BODY_LIMIT = 100_000;
-/** Beyond the limit this much more is read and dropped, so that the caller gets to see the answer; then it is cut off. */
+/** Bytes read and dropped beyond the limit, so that the caller sees the response; after that the connection is cut. */
 const PATIENCE = 1_000_000;
 
-/** The body's bytes. @throws ProblemError 413 as soon as they are too many; rejects when the caller leaves half-way. */
+/**
+ * Reads the body. Rejects when the caller leaves half-way.
+ * @param limit bytes, default BODY_LIMIT. @throws ProblemError 413 as soon as the body is too large.
+ */
 export async function readBody(response: ServerResponse, limit = BODY_LIMIT): Promise<Buffer> {
   const { req: request } = response;
   const announced = Number(request.headers['content-length'] ?? 0);
@@ -31,7 +34,7 @@ export async function readBody(response: ServerResponse, limit = BODY_LIMIT): Pr
   return finished.promise;
 }
 
-/** Callers who announce a body with `Expect: 100-continue` send it when they are told to, and not when it is refused. */
+/** Answers `Expect: 100-continue`: the caller sends its body only then, and never after an error response. */
 export function askForBody(response: ServerResponse): void {
   const { expect } = response.req.headers;
   if (expect !== undefined && response.req.httpVersion === '1.1') response.writeContinue();
@@ -44,23 +47,24 @@ function tooLarge(limit: number, close: boolean): ProblemError {
   });
 }
 
-/** Bytes of bodies held for requests that wait for a slot, in one process. */
+/** Maximum bytes of bodies that one process holds for waiting requests. */
 const HELD_LIMIT = 16_000_000;
-/** How much of a body that is not JSON is taken in before its request asks for a slot, bytes. */
+/** Bytes of a body other than JSON that are read before its request asks for a slot. */
 const BUFFERED_LIMIT = 1_000_000;
 const TYPES = ['application/json', 'application/*+json'];
 
 /**
- * Two middlewares around the limit. `receive` takes the bytes in before a slot is given, as Puma's reactor does, so
- * that slow senders cost no slots. `parse` makes a value of them once there is one: waiting requests stay small, since
- * a value can be a hundred times its text. Bodies of another type are left unread for the route, which may have a reader
- * of its own: of those, too, the bytes are taken in before, up to a bound; what is larger comes in while the slot is held.
+ * Two middlewares around the concurrency limit. `receive` reads the bytes before a slot is given, as Puma's reactor
+ * does, so that slow senders cost no slots. `parse` parses them once there is a slot, so that waiting requests stay
+ * small: a value can be a hundred times the size of its text. Bodies of another type are left unread for the route,
+ * which may have a parser of its own. Their bytes are buffered as well, up to BUFFERED_LIMIT; the rest arrives while
+ * the slot is held.
  */
 export function jsonBody(): { readonly receive: Koa.Middleware; readonly parse: Koa.Middleware } {
   const received = new WeakMap<Koa.Request, Buffer>();
   let held = 0;
 
-  // null: there is no body.
+  // `ctx.is` returns null when there is no body.
   const receive: Koa.Middleware = (ctx, next) => {
     const type = ctx.is(TYPES);
     if (type === null) return next();
@@ -108,7 +112,7 @@ export function jsonBody(): { readonly receive: Koa.Middleware; readonly parse: 
   return { receive, parse };
 }
 
-/** @throws ProblemError 400 that says what is wrong with the text; never anything else. */
+/** Parses a JSON body. @throws ProblemError 400 that says what is wrong with the text; never any other error. */
 export function parseJson(bytes: Buffer): unknown {
   const value = parse(decode(bytes));
   const key = unsafeKey(value);
@@ -134,8 +138,8 @@ function parse(text: string): unknown {
 }
 
 /**
- * A key that code merging the value into another object would write into every object's prototype. Looks with a list of
- * its own, not by calling itself: 100 kB of brackets nest deeper than the stack reaches.
+ * Finds a key that would pollute Object.prototype when the value is merged into another object. It uses a list instead
+ * of recursion, since 100 kB of brackets nest deeper than the stack.
  */
 function unsafeKey(value: unknown): string | undefined {
   const unseen = [value];
@@ -158,19 +162,19 @@ function malformed(detail: string): ProblemError {
 }
 
 /**
- * Waits until a body is complete or `limit` bytes of it are there, and leaves the request as if nobody had looked: whoever
- * reads it next, by whatever means, gets the body from its first byte. Rejects when the caller leaves half-way.
- * @returns how many bytes are held for it.
+ * Waits until a body is complete or `limit` bytes of it have arrived, and leaves the request untouched: the next
+ * reader, by whatever API, gets the body from its first byte. Rejects when the caller leaves half-way.
+ * @param limit bytes. @returns the number of bytes that are held.
  */
 export async function bufferBody(request: IncomingMessage, limit: number): Promise<number> {
-  // Mostly the body came with the head, and is there by now.
+  // Most bodies arrive with the head, and are complete after one turn of the event loop.
   await setImmediate();
   if (request.complete) return request.readableLength;
   const finished = deferred();
   const chunks: Buffer[] = [];
   let size = 0;
   const take = () => {
-    // To read what is empty would be to end it, unheard by those who come after.
+    // Reading an empty stream would end it before later readers have attached their listeners.
     if (request.readableLength > 0) {
       const chunk = request.read() as Buffer | null;
       if (chunk) {
@@ -180,7 +184,7 @@ export async function bufferBody(request: IncomingMessage, limit: number): Promi
     }
     if (!request.complete && size < limit) return;
     stop();
-    // Before the end is told, which is not before the next tick.
+    // The stream emits `end` in the next tick, so the bytes can still be put back.
     if (size > 0) request.unshift(Buffer.concat(chunks));
     finished.resolve();
   };
@@ -193,7 +197,7 @@ export async function bufferBody(request: IncomingMessage, limit: number): Promi
   };
   request.on('readable', take).once('error', leave).once('close', leave);
   await finished.promise;
-  // Node forgets a listener to `readable` in the next tick only: until then `data` would not flow.
+  // Node removes a `readable` listener only in the next tick; until then `data` would not flow.
   await setImmediate();
   return size;
 }

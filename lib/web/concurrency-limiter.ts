@@ -5,17 +5,17 @@ import { ProblemError } from './problem';
 import { answersNow, itsTurn, onRequestEnd } from './response-end';
 
 export interface LimitOptions {
-  /** Requests in flight at once. */
+  /** Maximum number of requests in flight. */
   readonly maxThreads: number;
-  /** Requests that may wait. */
+  /** Maximum number of requests that wait for a slot. */
   readonly backlog: number;
-  /** How long one may wait, ms. */
+  /** Maximum wait of one request, ms. */
   readonly queueTimeoutMs: number;
-  /** Called after a slot was taken or given up. */
+  /** Called after a slot was taken or released. */
   readonly onSlots?: () => void;
 }
 
-/** What `pumactl stats` says of a worker's threads. */
+/** The counts that `pumactl stats` shows of a worker's threads. */
 export interface LimitSnapshot {
   /** Requests in flight (Puma's `busy_threads`). */
   readonly inFlight: number;
@@ -24,11 +24,11 @@ export interface LimitSnapshot {
   readonly maxThreads: number;
   /** Free slots. */
   readonly poolCapacity: number;
-  /** Most that waited at once since the last snapshot. */
+  /** Maximum number of waiting requests since the last snapshot. */
   readonly backlogMax: number;
   /** Requests that were given a slot so far. */
   readonly requestsCount: number;
-  /** Requests turned away so far: the backlog was full, or the wait too long. */
+  /** Requests shed so far: the backlog was full, or the wait too long. */
   readonly shedCount: number;
 }
 
@@ -36,11 +36,11 @@ export interface RequestInFlight {
   readonly method: string;
   readonly path: string;
   readonly requestId: string;
-  /** Milliseconds since the epoch. */
+  /** ms since 1970. */
   readonly startedAt: number;
 }
 
-/** How asking for a slot ended. `gone`: the caller left while waiting. */
+/** The result of asking for a slot. `gone`: the caller left while waiting. */
 export type Admission =
   | { readonly outcome: 'admitted'; readonly release: () => void }
   | { readonly outcome: 'full' | 'timeout' | 'gone' };
@@ -52,13 +52,13 @@ interface Waiting {
 }
 
 /**
- * Puma's thread pool without the threads: at most `maxThreads` requests in flight, the rest wait in order of arrival,
- * at most `backlog` of them, none longer than `queueTimeoutMs`. A slot is held until its response has been sent or its
- * connection has closed, or until it is released by hand; and comes back once.
+ * Puma's thread pool without the threads: at most `maxThreads` requests are in flight; at most `backlog` wait in order
+ * of arrival, each for at most `queueTimeoutMs`. A slot is held until its response has been sent, its connection has
+ * closed, or it is released explicitly, and it returns only once.
  */
 export class ConcurrencyLimiter {
   private readonly running = new Set<RequestInFlight>();
-  /** In order of arrival; a set, so that leaving from the middle is cheap. */
+  /** In order of arrival. A set makes it cheap to leave from the middle. */
   private readonly queue = new Set<Waiting>();
   private backlogMax = 0;
   private requestsCount = 0;
@@ -70,7 +70,7 @@ export class ConcurrencyLimiter {
     private readonly onBegin: (request: RequestInFlight) => void = () => undefined,
   ) {}
 
-  /** A slot, at once or after a wait; `response` holds it until its end. */
+  /** Asks for a slot, which is given at once or after a wait; it is held until `response` ends. */
   enter(request: RequestInFlight, response: ServerResponse): Admission | Promise<Admission> {
     if (this.hasRoom()) return this.admit(request, response);
     if (this.queue.size >= this.options.backlog) {
@@ -84,7 +84,7 @@ export class ConcurrencyLimiter {
     return [...this.running];
   }
 
-  /** Counts as of now. Its maxima begin anew with each call, as Puma's do: let one reader call it. */
+  /** The current counts. Each call resets the maximum, as in Puma, so there should be one reader. */
   snapshot(): LimitSnapshot {
     const backlogMax = this.backlogMax;
     this.backlogMax = this.queue.size;
@@ -99,7 +99,7 @@ export class ConcurrencyLimiter {
     };
   }
 
-  /** Whether whoever comes now has to wait. */
+  /** true if the next request has to wait. */
   get full(): boolean {
     return !this.hasRoom();
   }
@@ -155,9 +155,9 @@ const REASONS = {
 } as const;
 
 /**
- * Lets a request through once it has a slot; turns it away with 503 when it cannot have one in time. One that was
- * pipelined asks for its slot when those before it on its connection are answered: until then it could only hold one,
- * since nothing of its answer can be sent, and those before it might wait for that very slot.
+ * Lets a request through once it has a slot, and sheds it with 503 when it cannot have one in time. A pipelined request
+ * asks for its slot when those before it on its connection are answered: before that its response could not be sent,
+ * and the earlier requests might be waiting for the very slot that it held.
  */
 export function limitConcurrency(limit: ConcurrencyLimiter): Koa.Middleware {
   return function limitRequests(ctx, next) {
@@ -171,7 +171,7 @@ export function limitConcurrency(limit: ConcurrencyLimiter): Koa.Middleware {
   function enter(ctx: Koa.Context, next: Koa.Next): Promise<unknown> | undefined {
     const { method, path, requestId } = ctx;
     const admission = limit.enter({ method, path, requestId, startedAt: Date.now() }, ctx.res);
-    // Mostly there is room, and nothing to wait for.
+    // Usually there is room, so nothing is awaited.
     return admission instanceof Promise ? wait(ctx, admission, next) : goOn(ctx, admission, next);
   }
 }

@@ -5,27 +5,27 @@ declare module 'koa' {
   interface DefaultContext {
     /** The caller's X-Request-Id when well-formed, else a new one. */
     requestId: string;
-    /** The shipped locale that the caller's Accept-Language likes best, else the default one. */
+    /** The shipped locale that suits the caller's Accept-Language best, else the default one. */
     locale: Locale;
-    /** Milliseconds spent waiting for a slot. */
+    /** Time spent waiting for a slot, ms. */
     queuedMs: number;
-    /** A proxy is on its way, trusted or not, as its headers tell. */
+    /** true if the request came through a proxy, trusted or not, by its headers. */
     forwarded: boolean;
-    /** It is answered beside the app: a health check, an operator's page. */
+    /** true for requests that the app does not see: health checks and operators' pages. */
     internal: boolean;
-    /** Why it was turned away before the app saw it; null when it was not. */
+    /** The reason why the request was shed before the app saw it, else null. */
     shedReason: ShedReason | null;
     /**
-     * Addresses of the operator's pages that this caller can open: the tree, and the mails that are kept instead of sent.
-     * undefined: none can be.
+     * Addresses of the operators' pages that this caller can open: the tree, and the inbox of mails that are kept
+     * instead of sent. undefined if the caller can open none.
      */
     ops: { readonly tree: string; readonly inbox: string | null } | undefined;
-    /** Gives the slot back before the response ends: for streams and long polls that mostly wait. */
+    /** Releases the slot before the response ends, for streams and long polls that mostly wait. */
     releaseSlot(): void;
   }
 
   interface Request {
-    /** The parsed JSON body; undefined when there is none, or when it is of another type (then `req` is unread). */
+    /** The parsed JSON body; undefined if there is none, or if it is of another type (then `req` is unread). */
     body?: unknown;
   }
 }

@@ -10,8 +10,8 @@ import { hasEnded } from './response-end';
 const TYPE = 'application/problem+json; charset=utf-8';
 
 /**
- * Answers everything thrown further in with a problem document, or in a browser with a page; what nobody expected becomes
- * `request.error` and 500.
+ * Answers everything that is thrown further in with a problem document, or with a page in a browser. An unexpected
+ * error is reported as `request.error` and answered with 500.
  */
 export function handleErrors(events: Events): Koa.Middleware {
   return async (ctx, next) => {
@@ -32,19 +32,19 @@ export function handleErrors(events: Events): Koa.Middleware {
 }
 
 /**
- * What Koa does with an error that no middleware can catch: a stream that breaks while it is being sent, a body that
- * cannot be written as JSON. Once the head is out nothing can be said any more; the connection is cut, so that the
- * caller does not take half an answer for a whole one.
+ * Replaces Koa's handling of errors that no middleware can catch: a stream that breaks while it is being sent, a body
+ * that cannot be serialized. Once the head is out, the connection is cut, so that the caller does not take half a
+ * response for a whole one.
  */
 export function handleLateErrors(app: Koa, events: Events): void {
   const reported = new WeakSet<Error>();
   app.on('error', () => undefined);
   app.context.onerror = function onerror(this: Koa.Context, thrown: unknown) {
     const { res } = this;
-    // Koa calls this with nothing when all went well.
+    // Koa also calls this without an error, when all went well.
     if (thrown === null || thrown === undefined) return;
     const error = toError(thrown);
-    // A stream's error comes by the socket, too.
+    // A stream's error arrives a second time through the socket.
     if (reported.has(error) || (hasEnded(res) && isOfConnection(error))) return;
     reported.add(error);
     report(events, this, error);
@@ -62,7 +62,9 @@ export function handleLateErrors(app: Koa, events: Events): void {
   };
 }
 
-/** Browsers ask for HTML by name, programs and `curl` take what comes. An address that ends in `.json` says what it wants. */
+/**
+ * Browsers ask for HTML by name; programs and `curl` accept anything and get JSON, and so do addresses with `.json`.
+ */
 function represent(
   answer: ProblemError,
   ctx: Pick<Koa.Context, 'accepts' | 'locale' | 'originalUrl' | 'requestId'>,
@@ -75,7 +77,7 @@ function represent(
   };
 }
 
-/** The caller left, or sent what is no HTTP: nothing of ours is wrong. */
+/** The caller left or sent invalid HTTP, which is no error of this server. */
 function isOfConnection(error: Error): boolean {
   const code = 'code' in error ? String(error.code) : '';
   return /^(ECONNRESET|ECONNABORTED|EPIPE|ETIMEDOUT|ERR_STREAM_PREMATURE_CLOSE|ERR_HTTP_REQUEST_TIMEOUT|HPE_.*)$/.test(
@@ -83,12 +85,14 @@ function isOfConnection(error: Error): boolean {
   );
 }
 
-/** Takes away the headers of the answer that did not come about. */
+/** Removes the headers of the response that is replaced. */
 function forgetIntentions(ctx: Pick<Koa.Context, 'remove'>): void {
   for (const name of ['Cache-Control', 'Content-Encoding', 'ETag', 'Last-Modified', 'Location']) ctx.remove(name);
 }
 
-/** Problems as they are; errors of Koa's own `ctx.throw` and `ctx.assert` by their status; all else is a bare 500. */
+/**
+ * Problems and the statuses of Koa's `ctx.throw` and `ctx.assert` are kept; an outage is a 503, the rest a bare 500.
+ */
 function toProblem(thrown: unknown): ProblemError {
   if (thrown instanceof ProblemError) return thrown;
   if (thrown instanceof Error && 'expose' in thrown && 'status' in thrown && typeof thrown.status === 'number') {
@@ -100,7 +104,7 @@ function toProblem(thrown: unknown): ProblemError {
   return isOutage(thrown) ? new ProblemError(503, { headers: { 'Retry-After': '2' } }) : new ProblemError(500);
 }
 
-/** Of the headers that an error carries those that an answer can have. */
+/** The headers of an error that a response can carry. */
 function sendable(headers: unknown): Record<string, string | string[]> {
   if (typeof headers !== 'object' || headers === null) return {};
   const good: Record<string, string | string[]> = {};
@@ -128,16 +132,16 @@ function report(events: Events, ctx: Pick<Koa.Context, 'method' | 'path' | 'requ
 }
 
 /**
- * Of the network, and of Postgres: class 08 (connections), class 53 (no disk, memory or connection left), being shut down
- * or started, and a standby that takes no writes.
+ * Codes of the network, and of Postgres: class 08 (connection exception), class 53 (insufficient resources), shutdown
+ * and startup (57P01 to 57P03), and a standby that takes no writes (25006).
  */
 const CODES =
   /^(ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENOTFOUND|EAI_AGAIN|08\w{3}|53\w{3}|57P0[123]|25006)$/;
-/** Of connections that broke or never came about, which have no code; knex puts the statement before it. */
+/** Messages of connections that broke or were never made, which have no code; knex puts the statement before them. */
 const MESSAGES = /(?:^| - )(?:Connection terminated|Client has encountered a connection error|timeout expired)/;
 const DEEPEST = 5;
 
-/** A server that this one needs is away, is starting, or takes no more: worth another try, by the caller. */
+/** true if a server that this one needs is away, is starting, or is out of resources: the caller may try again. */
 export function isOutage(thrown: unknown): boolean {
   let error = thrown;
   for (let depth = 0; error instanceof Error && depth < DEEPEST; depth++) {

@@ -10,13 +10,13 @@ import { runInContext } from '../core/execution-context';
 import { ProblemError } from './problem';
 import { onRequestEnd } from './response-end';
 
-/** Something the process cannot serve without. `check` rejects when it does not answer. */
+/** A service that the process cannot serve without. `check` rejects when it does not answer. */
 export interface ReadinessCheck {
   readonly name: string;
   readonly check: () => Promise<unknown>;
 }
 
-/** Something that does not work, and what an operator can do about it where it does not mend itself. */
+/** A part that does not work, and advice for an operator where it does not recover by itself. */
 export interface Degradation {
   readonly name: string;
   readonly advice?: string;
@@ -25,19 +25,21 @@ export interface Degradation {
 export interface HealthOptions {
   readonly appName: string;
   readonly readiness: readonly ReadinessCheck[];
-  /** What does not work while the process can serve all the same. Default: nothing. */
+  /** The parts that do not work although the process can serve. Default: none. */
   readonly degraded?: () => readonly Degradation[] | Promise<readonly Degradation[]>;
-  /** True once the process has been asked to go. */
+  /** true once the process has been asked to stop. */
   readonly isLeaving: () => boolean;
 }
 
-/** How long a check may take, ms. */
+/** Timeout of one check, ms. */
 const ANSWER_MS = 1000;
 const HEALTH_METHODS = ['GET', 'HEAD', 'OPTIONS'];
 
-/** `/health`: the process is alive. `/ready`: it can serve. Both stand before the limit, so that they never wait. */
+/**
+ * Answers `/health` (the process is alive) and `/ready` (it can serve), before the limit, so that probes never wait.
+ */
 export function health({ appName, readiness, isLeaving, degraded = () => [] }: HealthOptions): Koa.Middleware {
-  // Any number of probes at once cost one round of checks.
+  // Concurrent probes share one round of checks.
   let round: Promise<string[]> | undefined;
   const failing = () => {
     round ??= namesOfFailing(readiness).finally(() => {
@@ -102,10 +104,10 @@ async function answersInTime(check: () => Promise<unknown>): Promise<boolean> {
   }
 }
 
-/** Nothing in it can break a log line or a header. */
+/** Allows nothing that could break a log line or a header. */
 const WELL_FORMED = /^[A-Za-z0-9._-]{1,128}$/;
 
-/** Names the request and its locale, for log lines, answers and the jobs it enqueues. */
+/** Sets the request id and the locale for log lines, responses and the jobs that the request enqueues. */
 export function requestContext(defaultLocale: Locale): Koa.Middleware {
   return (ctx, next) => {
     const given = ctx.get('X-Request-Id');
@@ -122,15 +124,15 @@ export function requestContext(defaultLocale: Locale): Koa.Middleware {
 
 function preferredLocale(ctx: Koa.Context, defaultLocale: Locale): Locale {
   if (ctx.get('Accept-Language') === '') return defaultLocale;
-  // The default stands first, so that it wins where the caller does not mind.
+  // The default stands first, so that it wins if the caller has no preference.
   const offered = [defaultLocale, ...LOCALES.filter((locale) => locale !== defaultLocale)];
   const liked = ctx.acceptsLanguages(offered);
   return isLocale(liked) ? liked : defaultLocale;
 }
 
-/** Pages may use what this server itself serves, and nothing inline. */
+/** Security headers: pages may use what this server itself serves, and nothing inline. */
 export function securityHeaders(): Koa.Middleware {
-  // The same for every answer, so helmet is asked once: a dozen functions less for each request.
+  // The headers are the same for every response, so helmet runs once: this saves a dozen functions for each request.
   const headers = headersOf(helmet(OPTIONS));
   return (ctx, next) => {
     for (const [name, value] of headers) ctx.res.setHeader(name, value);
@@ -157,11 +159,11 @@ const OPTIONS: Parameters<typeof helmet>[0] = {
     },
   },
   xFrameOptions: { action: 'deny' },
-  // Browsers heed it over https only. Not for subdomains: those may be somebody else's.
+  // Browsers obey it over https only. Subdomains are left out, since they may belong to somebody else.
   strictTransportSecurity: { maxAge: 31_536_000, includeSubDomains: false },
 };
 
-/** What the middleware sets on an answer, to whatever request. */
+/** The headers that the middleware sets on any response. */
 function headersOf(middleware: Koa.Middleware): readonly Header[] {
   const headers: Header[] = [];
   const req = new IncomingMessage(new Socket());
@@ -174,7 +176,7 @@ function headersOf(middleware: Koa.Middleware): readonly Header[] {
   return headers;
 }
 
-/** Broken percent-encoding would otherwise reach routes as it came. */
+/** Rejects broken percent-encoding, which would otherwise reach the routes undecoded. */
 export const wellFormedPath: Koa.Middleware = (ctx, next) => {
   if (!ctx.path.includes('%')) return next();
   try {
@@ -185,14 +187,14 @@ export const wellFormedPath: Koa.Middleware = (ctx, next) => {
   return next();
 };
 
-/** After this long the router in front has given up on the request and told its caller so, ms (Heroku: H12). */
+/** After this time the router in front has given up on the request and answered its caller, ms (Heroku: H12). */
 export const ROUTER_PATIENCE_MS = 30_000;
-/** A header further off than this is a wrong clock, not a wait, ms. */
+/** A difference larger than this comes from a wrong clock, not from a wait, ms. */
 const BELIEVABLE_MS = 600_000;
 
 /**
- * How long a request has been under way since the router took it, by its `X-Request-Start`: milliseconds since 1970 (as
- * Heroku writes it), or `t=` and seconds (as nginx does). 0 when there is none, or none to be believed.
+ * Time since the router accepted the request, ms, by its `X-Request-Start`: milliseconds since 1970 (Heroku), or `t=`
+ * and seconds (nginx). 0 if there is no header, or none that is plausible.
  */
 export function waitedSinceRouter(header: string, now: number = Date.now()): number {
   if (header === '') return 0;
@@ -205,7 +207,7 @@ export function waitedSinceRouter(header: string, now: number = Date.now()): num
   return waited > 0 && waited < BELIEVABLE_MS ? waited : 0;
 }
 
-/** A request that nobody waits for any more is not served: its slot goes to one that somebody does wait for. */
+/** Sheds a request whose caller has given up, so that its slot goes to one that somebody still waits for. */
 export function shedStale(): Koa.Middleware {
   return (ctx, next) => {
     const waited = waitedSinceRouter(ctx.get('X-Request-Start'));
@@ -216,7 +218,7 @@ export function shedStale(): Koa.Middleware {
   };
 }
 
-/** nginx's code for a caller who left before the answer was out. */
+/** nginx's code for a caller who left before the response was complete. */
 const CLIENT_LEFT = 499;
 
 /** Emits `request.finished` once per request, however it ends. */
@@ -226,7 +228,7 @@ export function requestEvents(events: Events): Koa.Middleware {
     onRequestEnd(ctx.res, () => {
       events.emit('request.finished', {
         method: ctx.method,
-        // Without the query, which may carry secrets.
+        // The path is without the query, which may carry secrets.
         path: ctx.path,
         status: ctx.res.writableFinished ? ctx.res.statusCode : CLIENT_LEFT,
         durationMs: hundredths(performance.now() - startedAt),
@@ -246,14 +248,14 @@ function hundredths(ms: number): number {
 }
 
 /**
- * What no route answers: 404; 405 with Allow where the path exists; and OPTIONS. A method that no route could have gets
- * 405 too, not 501: nobody from outside should be able to make errors of ours, which routers count and logs shout.
+ * Answers requests without a route: 404, 405 with Allow if the path exists, and OPTIONS. A method that no route could
+ * have also gets 405, not 501: outsiders should not be able to cause server errors, which routers count.
  */
 export function notFound(router: Router): Koa.Middleware {
   return (ctx, next) => next().then(() => explain(ctx, router));
 }
 
-/** @throws ProblemError when the request was answered with nothing. */
+/** @throws ProblemError when no route has answered the request. */
 function explain(ctx: Koa.Context, router: Router): void {
   if (ctx.status !== 404 || (ctx.body !== undefined && ctx.body !== null) || ctx.respond === false) return;
   if (ctx.method === 'OPTIONS' && ctx.path === '*') {
@@ -268,7 +270,7 @@ function explain(ctx: Koa.Context, router: Router): void {
     ctx.set(headers);
     return;
   }
-  // The route is there and has left the answer empty: it says there is no such thing.
+  // The route exists and left the response empty, which means that there is no such thing.
   if (allowed.includes(ctx.method)) throw new ProblemError(404);
   throw new ProblemError(405, {
     detail: `${ctx.method} is not allowed here; ${headers.Allow} are.`,

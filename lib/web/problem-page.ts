@@ -3,7 +3,7 @@ import { STATUS_CODES } from 'node:http';
 import type { Locale } from '../core/config';
 import type { ProblemError } from './problem';
 
-/** Title, and what to make of it; by status, or by class of status. */
+/** Title and explanation, by status or by class of status. */
 type Words = Readonly<Record<number | '4xx' | '5xx', readonly [title: string, what: string]>> & {
   readonly home: string;
   readonly request: string;
@@ -38,10 +38,10 @@ const WORDS: Readonly<Record<Locale, Words>> = {
 
 const STYLE = `:root{color-scheme:light dark}body{margin:0;min-height:100vh;display:grid;place-content:center;justify-items:start;gap:12px;padding:24px;box-sizing:border-box;color:light-dark(#17181b,#ececee);background:light-dark(#f6f6f4,#0d0e10);font:400 1rem/1.6 system-ui,-apple-system,"Segoe UI",Roboto,"Apple SD Gothic Neo","Noto Sans KR","Malgun Gothic",sans-serif;overflow-wrap:anywhere}:lang(ko){word-break:keep-all}h1,p,ul{margin:0;max-width:36rem}h1{font-size:1.375rem;line-height:1.25}a{display:inline-flex;align-items:center;min-height:44px;color:light-dark(#2257b8,#8cb4ff)}small{color:light-dark(#565961,#a2a6ae);font-variant-numeric:tabular-nums}`;
 
-/** The page has no other file, so that it comes whatever the app serves: its style is allowed by its digest. */
+/** The page loads no other file, so it works whatever the app serves; its style is allowed by its digest. */
 export const PROBLEM_PAGE_POLICY = `default-src 'none';base-uri 'none';frame-ancestors 'none';style-src 'sha256-${createHash('sha256').update(STYLE).digest('base64')}'`;
 
-/** A problem for people. What the app's own routes say of it is shown as they say it. */
+/** A problem as an HTML page. Title and detail of the app's own routes are shown as they are. */
 export function problemPage({ status, options }: ProblemError, locale: Locale, requestId: string): string {
   const words = WORDS[locale];
   const [usual, what] = words[status] ?? words[status < 500 ? '4xx' : '5xx'];

@@ -1,17 +1,17 @@
 import { STATUS_CODES } from 'node:http';
 
-/** What is wrong with one part of the request; `pointer` is a JSON pointer into its body. */
+/** An error in one part of the request; `pointer` is a JSON pointer into its body. */
 interface ProblemPart {
   readonly pointer: string;
   readonly detail: string;
 }
 
 interface ProblemOptions {
-  /** A URI that names the kind of problem. Default `about:blank`: no more than the status says. */
+  /** A URI that names the kind of problem. Default `about:blank`, which adds nothing to the status. */
   readonly type?: string;
-  /** Default: the status's own phrase. */
+  /** Default: the reason phrase of the status. */
   readonly title?: string;
-  /** What went wrong this time and what to do, for the reader. */
+  /** Explains this occurrence to the caller, and what to do. */
   readonly detail?: string;
   readonly errors?: readonly ProblemPart[];
   readonly headers?: Readonly<Record<string, string | string[]>>;
@@ -30,7 +30,7 @@ export class ProblemError extends Error {
     super(options.detail ?? options.title ?? STATUS_CODES[status] ?? `HTTP ${status}`);
   }
 
-  /** The document, as it is sent. */
+  /** - */
   toDocument(requestId: string): Record<string, unknown> {
     const { type = 'about:blank', title, detail, errors, extensions } = this.options;
     return {

@@ -2,13 +2,13 @@ import { BlockList, isIP } from 'node:net';
 import type Koa from 'koa';
 import type { TrustedProxies } from '../core/config';
 
-/** What proxies tell of a request. From anybody else it is the caller's own invention. */
+/** Headers set by proxies. From any other peer they may be forged. */
 const HEADERS = ['x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'x-request-start'] as const;
 const FORWARDING = [...HEADERS.slice(0, 3), 'forwarded', 'x-real-ip', 'via'];
 
 /**
- * Finds the caller's address behind trusted proxies, and takes what proxies tell off requests that come from elsewhere,
- * so that nothing behind this need ask whom to believe.
+ * Finds the caller's address behind trusted proxies, and removes proxy headers from requests of other peers, so that no
+ * later middleware need decide whom to trust.
  */
 export function proxies(trust: TrustedProxies): Koa.Middleware {
   const isTrusted = 'hops' in trust ? undefined : matcher(trust.addresses);
@@ -16,7 +16,7 @@ export function proxies(trust: TrustedProxies): Koa.Middleware {
     const { headers, socket } = ctx.req;
     const peer = plain(socket.remoteAddress ?? '');
     ctx.forwarded = FORWARDING.some((name) => headers[name] !== undefined);
-    // A unix socket is reached by this machine's proxy alone.
+    // Only a proxy on this machine connects through a unix socket, so its empty address is trusted.
     const believed = isTrusted ? peer === '' || isTrusted(peer) : 'hops' in trust && trust.hops > 0;
     if (!believed) for (const name of HEADERS) delete headers[name];
     const told = ctx
@@ -28,7 +28,7 @@ export function proxies(trust: TrustedProxies): Koa.Middleware {
   };
 }
 
-/** Each proxy appends whom it was asked by: the last one that no trusted proxy is, or the first. */
+/** Each proxy appends its peer, so the caller is the last address that is no trusted proxy, or the first of all. */
 function beyond(told: readonly string[], isTrusted: (address: string) => boolean): string | undefined {
   const known = told.slice(told.findLastIndex((address) => isIP(address) === 0) + 1);
   return known.findLast((address) => !isTrusted(address)) ?? known[0];
@@ -50,7 +50,7 @@ function matcher(addresses: readonly string[]): (address: string) => boolean {
   return (address) => isIP(address) !== 0 && list.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
 }
 
-/** As IPv4 what an IPv6 socket shows of it. */
+/** Reduces an IPv4-mapped IPv6 address to IPv4. */
 function plain(address: string): string {
   return address.replace(/^::ffff:(?=\d+\.)/i, '');
 }

@@ -5,20 +5,20 @@ import type { Rate } from '../support/duration';
 import type { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from './rate-limiter-driver';
 
 /**
- * Nobody waits longer for a Redis that says nothing, ms. One that is only far away or busy answers sooner: what it would
- * refuse must not be counted here, where each process knows of its own callers only.
+ * Timeout of a count in Redis, ms. It is long enough for a Redis that is only far away or busy: a count in this process
+ * alone would know of its own callers only.
  */
 const ANSWER_TIMEOUT_MS = 1000;
 
 interface Counters {
   readonly shared: RateLimiterRedis;
-  /** Of this process alone, for the time that Redis is away. */
+  /** Counts of this process alone, used while Redis is away. */
   readonly own: RateLimiterMemory;
 }
 
 /**
- * The limits of an app's routes. They count in Redis, for all processes together and through their restarts. While that is
- * away each process counts for itself: so many more than allowed get through as there are processes, and nobody waits.
+ * The rate limits of an app's routes. They count in Redis, for all processes together and across restarts. While Redis
+ * is away each process counts alone, so the limit is multiplied by the number of processes, and nobody waits.
  */
 export class RateLimits {
   private silent = false;
@@ -28,12 +28,12 @@ export class RateLimits {
     private readonly redis: RedisClient,
   ) {}
 
-  /** @param name tells its counts from those of others. @param rate null: whatever is asked for is allowed. */
+  /** @param name keeps its counts apart from those of other limits. @param rate null: everything is allowed. */
   limit(name: string, rate: Rate | null): RateLimit {
     return new RateLimit(rate && (() => this.counters(name, rate)), (ask) => this.inTime(ask));
   }
 
-  /** Loaded with the first request that is counted. */
+  /** Loads the package at the first request that is counted. */
   private counters(name: string, { count, seconds }: Rate): Counters {
     const { loadRateLimiters } = require('./rate-limiter-driver') as typeof import('./rate-limiter-driver');
     const { RateLimiterMemory, RateLimiterRedis } = loadRateLimiters();
@@ -45,13 +45,13 @@ export class RateLimits {
       useRedisPackage: true,
       rejectIfRedisNotReady: true,
       insuranceLimiter: own,
-      // Who has had too many costs Redis nothing any more.
+      // A caller who is over the limit costs Redis no further commands.
       inMemoryBlockOnConsumed: count + 1,
     });
     return { shared, own };
   }
 
-  /** A Redis that takes questions and does not answer is asked again when it has answered the one that was too late. */
+  /** Uses the own counts if Redis does not answer in time, and until Redis has answered the late command. */
   private async inTime<T>(ask: Ask<T>): Promise<T> {
     if (this.silent) return ask('own');
     const answer = ask('shared');
@@ -67,7 +67,7 @@ export class RateLimits {
 
 type Ask<T> = (whom: keyof Counters) => Promise<T>;
 
-/** How often somebody may do something. */
+/** One limit: the number of times within a period that somebody may do something. */
 export class RateLimit {
   private made: Counters | undefined;
 
@@ -76,7 +76,7 @@ export class RateLimit {
     private readonly inTime: <T>(ask: Ask<T>) => Promise<T>,
   ) {}
 
-  /** Counts one. @returns 0 when that is allowed, else the seconds until it is. */
+  /** Counts one attempt. @returns 0 when it is allowed, else the seconds until it is. */
   async take(key: string): Promise<number> {
     const counters = this.counters();
     if (!counters) return 0;
@@ -90,7 +90,7 @@ export class RateLimit {
     }
   }
 
-  /** It did not come about, so it does not count. */
+  /** Takes one attempt back that did not come about. */
   async giveBack(key: string): Promise<void> {
     const counters = this.counters();
     if (!counters) return;
@@ -104,7 +104,7 @@ export class RateLimit {
   }
 }
 
-/** Neither addresses nor anything long in the names of keys. */
+/** Keys hold a digest, so that they are short and contain no addresses. */
 function digestOf(key: string): string {
   return createHash('sha256').update(key).digest('base64url').slice(0, 22);
 }

@@ -4,8 +4,8 @@ import type * as Flexible from 'rate-limiter-flexible';
 export type { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible';
 
 /**
- * Of rate-limiter-flexible what keeps its counts in Redis and in memory: all of it, with a class for every store that there
- * is, would take twice as long to load, and twice the memory.
+ * Loads only the Redis and memory stores of rate-limiter-flexible. The whole package, with a class for every store it
+ * supports, would take twice the time and twice the memory.
  */
 export function loadRateLimiters(): Pick<typeof Flexible, 'RateLimiterRedis' | 'RateLimiterMemory'> {
   const ofThePackage = createRequire(require.resolve('rate-limiter-flexible'));

@@ -3,10 +3,10 @@ import type { EventMap } from '../core/events';
 import type { RequestCounts, Slowest } from '../core/request-counts';
 import { BOUNDS_MS } from '../support/histogram';
 
-/** Any other word is counted as `other`: callers may send what they like. */
+/** Other methods are counted as `other`, since callers may send any word. */
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
 const OTHER = METHODS.length;
-/** 1xx to 5xx, and what is none of them. */
+/** 1xx to 5xx, and `other` for the rest. */
 const CLASSES = ['other', '1xx', '2xx', '3xx', '4xx', '5xx'];
 
 /** Counts the app's requests in this process. A request costs a few increments. */
@@ -36,7 +36,7 @@ export class RequestTally {
     return { answered, shed: { ...this.refused }, duration: this.duration.read(), queued: this.queued.read() };
   }
 
-  /** Of those that ended since the last time it was asked. */
+  /** The maxima since the last call. */
   takeSlowest(): Slowest {
     return { durationMs: this.duration.takeMax(), queuedMs: this.queued.takeMax() };
   }
@@ -66,20 +66,20 @@ class BucketTally {
   }
 }
 
-/** How long requests waited for their slot, since the last time it was asked. */
+/** The time that requests waited for their slot, since the last call of `takeP99`. */
 export class QueueTimes {
-  /** Of those that waited at all. */
+  /** Waits of the requests that waited at all. */
   private readonly waits = createHistogram();
-  /** Most are given a slot at once, and cost no more than this. */
+  /** Requests that got a slot at once: most do, and then cost only this increment. */
   private atOnce = 0;
 
   record(ms: number): void {
     if (ms === 0) this.atOnce++;
-    // A histogram holds whole numbers from 1 on: microseconds.
+    // A histogram holds whole numbers from 1 on, so it counts microseconds.
     else this.waits.record(Math.max(1, Math.round(ms * 1000)));
   }
 
-  /** The 99th percentile, ms, with a tenth; 0 without requests. Starts anew. */
+  /** The 99th percentile, ms, with one decimal; 0 without requests. Resets the histogram. */
   takeP99(): number {
     const { waits, atOnce } = this;
     const rank = 0.99 * (atOnce + waits.count) - atOnce;

@@ -7,13 +7,13 @@ const AUTHORITY = /^(?:\[[\da-f:.]+\]|(?:[\w.~!$&'()*+,;=-]|%[\da-f]{2})+)(?::\d
 const ABSOLUTE = /^https?:\/\/([^/?#]*)/i;
 
 /**
- * What RFC 9112 says of the Host header and of codings, and Node's parser leaves to us. Two servers that differ over one of
- * these can be played off against each other.
+ * Enforces the rules of RFC 9112 on the Host header and on transfer codings that Node's parser leaves to us. Two
+ * servers that interpret one of these differently can be tricked by request smuggling.
  */
 export const requestTarget: Koa.Middleware = (ctx, next) => {
   const { req } = ctx;
   const coding = req.headers['transfer-encoding'];
-  // 400 and not 501: nobody from outside should be able to make errors of ours.
+  // 400 and not 501: outsiders should not be able to cause server errors.
   if (coding !== undefined && coding.trim().toLowerCase() !== 'chunked')
     throw refused('The only transfer coding is chunked.');
   const host = hostOf(req);
@@ -27,7 +27,7 @@ export const requestTarget: Koa.Middleware = (ctx, next) => {
   return next();
 };
 
-/** What is sent as Host; all of them when there are several; undefined without any, which HTTP/1.0 allows. */
+/** The value of Host; all values joined when there are several, undefined if there is none, which HTTP/1.0 allows. */
 function hostOf(req: IncomingMessage): string | undefined {
   const { rawHeaders } = req;
   let host: string | undefined;

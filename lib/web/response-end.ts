@@ -3,19 +3,24 @@ import type { Socket } from 'node:net';
 
 type Listener = () => void;
 
-/** Who wants to hear of a response's end. A property, since a WeakMap is dearer to the garbage collector, request by request. */
+/**
+ * Listeners for the end of a response. A property, since a WeakMap entry per request costs the garbage collector more.
+ */
 const LISTENERS = Symbol('request end');
 interface Awaited extends ServerResponse {
   [LISTENERS]?: Set<Listener> | undefined;
 }
 
-/** Responses awaited on each socket: one listener of it, however many requests a client has pipelined. */
+/**
+ * Responses with listeners on each socket, which gets one listener itself, however many requests a client pipelines.
+ */
 const awaited = new WeakMap<Socket, Set<ServerResponse>>();
 
 /**
  * Calls `listener` once: when the response has been sent, or when its connection has closed before that. A response
- * that waits behind another one on a pipelining connection never emits `close` itself, so the socket is heard too.
- * @returns a function that takes the listener back.
+ * that waits behind another one on a pipelined connection never emits `close` itself, so the socket is listened to as
+ * well.
+ * @returns a function that removes the listener.
  */
 export function onRequestEnd(response: Awaited, listener: Listener): () => void {
   const listeners = response[LISTENERS] ?? listenTo(response);
@@ -24,17 +29,17 @@ export function onRequestEnd(response: Awaited, listener: Listener): () => void 
   return () => listeners.delete(listener);
 }
 
-/** Nobody is left to answer, or the answer is out. */
+/** true when the response has been sent, or nobody is left to receive it. */
 export function hasEnded(response: ServerResponse): boolean {
   return response.writableFinished || response.req.socket.destroyed;
 }
 
-/** Its answer can be sent: of pipelined requests only the first that is not answered yet has the socket. */
+/** true when the response can be sent: of pipelined requests only the first unanswered one has the socket. */
 export function answersNow(response: ServerResponse): boolean {
   return response.socket !== null;
 }
 
-/** Resolves when the answer can be sent, or when nobody is left to send it to. */
+/** Resolves when the response can be sent (`now`), or when nobody is left to receive it (`gone`). */
 export function itsTurn(response: ServerResponse): Promise<'now' | 'gone'> {
   return new Promise((resolve) => {
     const forget = onRequestEnd(response, () => resolve('gone'));

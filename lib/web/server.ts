@@ -8,14 +8,14 @@ import { onRequestEnd } from './response-end';
 import { StalledWrites } from './stalled-writes';
 
 interface HttpServerOptions {
-  /** A caller who takes nothing of an answer for this long is cut off, ms. */
+  /** A caller that takes no byte of a response for this long is cut off, ms. */
   readonly writeTimeoutMs: number;
 }
 
 /**
- * Above the 90 s that Heroku's router keeps an idle connection, so that the router closes first and never sends a
- * request into a connection that is just closing. The next two keep slow clients from holding sockets for ever; Node looks
- * for those whose time is over at the interval, which is half a minute unless one is given.
+ * `keepAliveTimeout` is above the 90 s that Heroku's router keeps an idle connection: the router closes first, and
+ * never sends a request into a connection that is being closed. The next two keep slow clients from holding sockets for
+ * ever. Node checks for expired ones at `connectionsCheckingInterval`, which is 30 s by default.
  */
 const TIMEOUTS = {
   keepAliveTimeout: 95_000,
@@ -24,29 +24,29 @@ const TIMEOUTS = {
   connectionsCheckingInterval: 1000,
   maxHeaderSize: 16_384,
 };
-/** How many requests of one connection may wait for their answers: a client that pipelines more sends the rest anew. */
+/** Maximum number of unanswered requests on one connection; a client that pipelines more sends the rest again. */
 const MOST_PIPELINED = 128;
-/** Who still sends after that many more does not heed answers at all. */
+/** A client that sends this many more requests without reading its responses is cut off. */
 const MOST_IGNORED = 1024;
 
 interface Pipeline {
   unanswered: number;
   ignored: number;
-  /** The last answer that it is given is on its way, or waits for its turn. */
+  /** The last response of this connection is being sent, or waits for its turn. */
   closing: boolean;
 }
 
 /**
- * Node's HTTP server with bounds to what one connection may take: time for its requests, time for its answers, and
- * requests that wait. Beyond the last bound the connection is closed behind an answer, as RFC 9112 (9.3.2) lets a server
- * do, and what came behind that one is never begun.
+ * Node's HTTP server with limits on what one connection may take: time for its requests, time for its responses, and
+ * the number of pipelined requests. At the last limit the connection is closed behind a response, as RFC 9112 (9.3.2)
+ * permits, and the requests behind that one are never begun.
  */
 export function createHttpServer(handler: RequestListener, { writeTimeoutMs }: HttpServerOptions): http.Server {
   const pipelines = new WeakMap<Socket, Pipeline>();
   const stalled = new StalledWrites(writeTimeoutMs);
   const serve: RequestListener = (request, response) => {
     const pipeline = pipelineOf(pipelines, request.socket);
-    // Behind an answer that closed the connection, the parser goes on through what it has read already.
+    // The parser still delivers the requests that it read before the connection was closed.
     if (pipeline.closing || request.socket.writableEnded) {
       if (++pipeline.ignored > MOST_IGNORED) request.socket.destroy();
       return;
@@ -61,7 +61,7 @@ export function createHttpServer(handler: RequestListener, { writeTimeoutMs }: H
     handler(request, response);
   };
   const server = http.createServer(TIMEOUTS, serve);
-  // Whoever wants the body asks for it (`askForBody`): by then it is known how large it is to be.
+  // `askForBody` sends 100 Continue when a reader wants the body; by then its maximum size is known.
   server.on('checkContinue', serve);
   stalled.start(server);
   return server;
@@ -77,13 +77,15 @@ function pipelineOf(pipelines: WeakMap<Socket, Pipeline>, socket: Socket): Pipel
 
 /** Requests have ceased when none came for this long, ms. */
 const CALM_MS = 250;
-/** How often idle keep-alive connections are looked for while draining, ms. */
+/** Interval at which idle keep-alive connections are looked for while draining, ms. */
 const IDLE_SWEEP_MS = 25;
 
-/** Passes an idle connection on to another process; `done` closes our copy of it. */
+/** Hands an idle connection to another process; `done` closes our copy of it. */
 type HandOff = (connection: RawConnection, done: () => void) => void;
 
-/** The HTTP server of one process: listens, or serves connections that it is given; becomes polite, drains. */
+/**
+ * The HTTP server of one process: it listens or serves connections that it is given, may be a lame duck, and drains.
+ */
 export class WebServer {
   private readonly server: http.Server;
   private readonly idle: IdleConnections;
@@ -101,14 +103,14 @@ export class WebServer {
     this.idle = new IdleConnections(this.server);
   }
 
-  /** True from the moment the process is asked to go: readiness says no. */
+  /** true from the moment the process is asked to stop; then readiness fails. */
   get leaving(): boolean {
     return this.lameDuck;
   }
 
   /**
    * @returns the address in use, such as `http://127.0.0.1:3000`.
-   * @throws UserError when the address cannot be had.
+   * @throws UserError when the address cannot be used.
    */
   async listen(): Promise<string> {
     const listening = deferred();
@@ -120,9 +122,9 @@ export class WebServer {
     return addressInUse(this.server, this.address);
   }
 
-  /** Instead of listening: another process does, and this one is given connections. */
+  /** Replaces `listen` where another process listens and hands over its connections. */
   expectConnections(): void {
-    // Node begins with this event to keep the time limits of connections, and to know which are idle.
+    // On this event Node begins to enforce the timeouts of connections and to track which are idle.
     this.server.emit('listening');
   }
 
@@ -145,7 +147,7 @@ export class WebServer {
 
   /**
    * Stops listening; resolves when every response is out, or when the deadline has cut the rest off. Idle keep-alive
-   * connections are passed on when there is somebody to take them, else closed. @returns how many it had to cut off.
+   * connections are handed off if `handOff` is given, else closed. @returns the number of responses that were cut off.
    */
   drain(deadline: Deadline, handOff?: HandOff): Promise<number> {
     this.draining ??= this.drainOnce(deadline, handOff);
@@ -154,7 +156,7 @@ export class WebServer {
 
   private async drainOnce(deadline: Deadline, handOff?: HandOff): Promise<number> {
     this.startPoliteness();
-    // Not http's own close(): that one cuts idle connections at once, and leaves alive those that were busy.
+    // http's own close() would close idle connections at once, and keep those alive that were busy.
     if (this.server.listening) net.Server.prototype.close.call(this.server);
     const clear = () => (handOff ? this.idle.handOff(handOff) : this.idle.close());
     clear();

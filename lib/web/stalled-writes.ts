@@ -4,19 +4,19 @@ import type { Socket } from 'node:net';
 import { bytesTaken } from '../internals/socket-handoff';
 import { answersNow } from './response-end';
 
-/** How often it looks at most, ms. */
+/** Maximum interval of the checks, ms. */
 const LOOK_MS = 1000;
 
 interface Progress {
-  /** Bytes of its answers that the system has taken. */
+  /** Bytes of its responses that the system has accepted. */
   readonly bytes: number;
   readonly since: number;
 }
 
 /**
- * Cuts off callers who do not take their answers: when bytes wait and the system has taken none of them for the whole
- * timeout, as Puma does. Whoever reads slowly makes room in the system's buffer now and then; and an answer that is not
- * there yet, such as the next event of a stream, is nobody's delay but ours.
+ * Cuts off callers that do not take their responses: bytes wait, and the system has accepted none of them for the whole
+ * timeout, as in Puma. A slow reader still makes room in the system's buffer now and then, and a response that is not
+ * there yet, such as the next event of a stream, is not the caller's delay.
  */
 export class StalledWrites {
   private readonly responses = new Set<ServerResponse>();
@@ -27,7 +27,7 @@ export class StalledWrites {
     private readonly now: () => number = () => performance.now(),
   ) {}
 
-  /** Looks again and again until the server has closed. */
+  /** Checks at intervals until the server has closed. */
   start(server: http.Server): void {
     const timer = setInterval(() => this.look(), Math.min(LOOK_MS, this.timeoutMs / 4));
     timer.unref();

@@ -16,6 +16,7 @@ export interface Happening {
   readonly waitMs?: number;
   readonly phase?: number;
   readonly reason?: string;
+  readonly killed?: number;
   /** Of a worker, past its log. */
   readonly line?: string;
 }

@@ -37,10 +37,10 @@ describe('two workers', () => {
   it('may ask the primary of the whole tree, many at once, and are refused in its words', async () => {
     const all = await Promise.all(Array.from({ length: 50 }, () => ask('stats')));
     for (const { value } of all) {
-      const { pid, worker_status } = value as TreeStats;
+      const { pid, workerStatus } = value as TreeStats;
       assert.equal(pid, cluster.pid);
       assert.deepEqual(
-        worker_status.map(({ index, pid }) => [index, pid]),
+        workerStatus.map(({ index, pid }) => [index, pid]),
         [0, 1].map((slot) => [slot, cluster.pidOf(slot)]),
       );
     }
@@ -115,6 +115,17 @@ describe('workers', () => {
     assert.deepEqual(await cluster.ended, { code: 1, signal: null });
     assert.ok(cluster.of('child.killed').some(({ reason }) => reason === 'the deadline is over'));
     assert.equal(await cut, 'ECONNRESET');
+    assert.equal((await cluster.nth('stopped')).killed, 1);
+  });
+
+  it('count as killed only where they were: not one that ended by itself in time, though it had to cut a request off', async () => {
+    cluster = new ClusterProcess('1', 'shutdown=3000');
+    const late = await fetch(`${await cluster.address()}/early?ms=600000`);
+    cluster.signal('SIGTERM');
+    await assert.rejects(late.text());
+    assert.deepEqual(await cluster.ended, { code: 1, signal: null });
+    assert.deepEqual([cluster.of('worker.exited')[0]?.code, cluster.of('child.killed')], [1, []]);
+    assert.equal((await cluster.nth('stopped')).killed, 0);
   });
 
   it('finish and exit by themselves when the primary is killed', async () => {

@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
 import type { Config } from '../../lib/core/config';
 import { logEvents } from '../../lib/core/event-catalog';
 import { Events } from '../../lib/core/events';
 import { runInContext } from '../../lib/core/execution-context';
-import { createLogger, isoTime } from '../../lib/core/logging';
+import { createLogger, isoTime, openLogDestination } from '../../lib/core/logging';
+import { removeFolder, tempFolder } from '../support/temp-folder';
+import { until } from '../support/until';
 
 describe('the log', () => {
   function listen(level: Config['log']['level']) {
@@ -33,6 +37,19 @@ describe('the log', () => {
       lines.map(({ level, process: name, pid, msg, requestId }) => ({ level, name, pid, msg, requestId })),
       [{ level: 'warn', name: 'jobs', pid: process.pid, msg: 'careful', requestId: 'r-1' }],
     );
+  });
+
+  it('names the process and the request in the lines for people, too', async () => {
+    const folder = tempFolder('log');
+    const file = path.join(folder, 'log');
+    const fd = fs.openSync(file, 'w');
+    const log = { level: 'info', format: 'pretty', file: null } as const;
+    const logger = createLogger({ log }, 'web.0', openLogDestination(log, fd));
+    runInContext({ requestId: 'r-1' }, () => logger.info('GET / 200'));
+    const line = await until('the line is written', () => fs.readFileSync(file, 'utf8'));
+    assert.match(line, /INFO: \[web\.0\] GET \/ 200 \(r-1\)\n$/);
+    fs.closeSync(fd);
+    removeFolder(folder);
   });
 
   it('asks for arguments only when the line is written', () => {

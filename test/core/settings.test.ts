@@ -109,6 +109,20 @@ describe('settings', () => {
     assert.equal(from('http://[::1]:3000'), 'no-reply@localhost');
   });
 
+  it('names a port in links that somebody may listen on, and tells a tree that listens on none to set APP_URL', () => {
+    const links = (env: Record<string, string>, only?: string) => {
+      const { appUrl, warnings } = read(env, only);
+      return [appUrl, /listens on no port.*Set APP_URL/.test(warnings.join())];
+    };
+    assert.deepEqual(links({ PORT: '0' }, 'jobs'), ['http://localhost:3000', true]);
+    assert.deepEqual(links({ PORT: '0', HOST: 'unix:/tmp/web.sock' }), ['http://localhost:3000', true]);
+    assert.deepEqual(links({ PORT: '4000', HOST: 'unix:/tmp/web.sock' }), ['http://localhost:4000', true]);
+    assert.deepEqual(links({ PORT: '4000' }), ['http://localhost:4000', false]);
+    // The primary fills it in once it listens.
+    assert.deepEqual(links({ PORT: '0' }), ['http://localhost:0', false]);
+    assert.deepEqual(read({ APP_URL: 'https://shop.example' }, 'jobs').warnings, []);
+  });
+
   it('counts an empty variable as unset', () => {
     assert.equal(read({ PORT: '', WEB_CONCURRENCY: ' ' }).web.concurrency, 2);
   });

@@ -20,10 +20,10 @@ const NEXT = { at: ago(-2), attempt: 2 };
 const dead = { slots: [slotOf(0, { death: DEATH, nextTry: NEXT }), slotOf(1)], workers: [workerOf(1)] };
 const running = (...jobs: readonly (readonly [what: string, ageMs: number])[]) =>
   processorOf({
-    last_status: {
+    lastStatus: {
       ...statusOf(),
       quiet: false,
-      in_flight: jobs.map(([what, ageMs], i) => ({ what, id: String(i), ageMs })),
+      inFlight: jobs.map(([what, ageMs], i) => ({ what, id: String(i), ageMs })),
     },
   });
 const processor = (state: ReturnType<typeof processorOf>['state'], nextTry: typeof NEXT | null = null) =>
@@ -53,13 +53,13 @@ const STATES: readonly (readonly [
   ],
   [
     'a silent worker',
-    sightingOf(pictureOf({ workers: [workerOf(0, { last_checkin: ago(8) }), workerOf(1)] })),
+    sightingOf(pictureOf({ workers: [workerOf(0, { lastCheckin: ago(8) }), workerOf(1)] })),
     ['silent'],
     /Not heard of for 8\.0 s/,
   ],
   [
     'a worker that is far larger than the other',
-    sightingOf(pictureOf({ workers: [workerOf(0, { pss_mb: 171 }), workerOf(1)] })),
+    sightingOf(pictureOf({ workers: [workerOf(0, { pssMb: 171 }), workerOf(1)] })),
     ['hot'],
     /171 MB/,
   ],
@@ -70,7 +70,7 @@ const STATES: readonly (readonly [
   ['a quiet job processor', sightingOf(processor('quiet')), ['jobsQuiet'], /quiet/],
   [
     'a silent job processor',
-    sightingOf(pictureOf({ jobs: processorOf({ last_checkin: ago(9) }) })),
+    sightingOf(pictureOf({ jobs: processorOf({ lastCheckin: ago(9) }) })),
     ['jobsSilent'],
     /Not heard of for 9\.0 s/,
   ],
@@ -83,13 +83,13 @@ const STATES: readonly (readonly [
   ],
   [
     'memory that runs short',
-    sightingOf(pictureOf({ stats: { memory: { pss_mb: 450, limit_mb: 512 } } })),
+    sightingOf(pictureOf({ stats: { memory: { pssMb: 450, limitMb: 512 } } })),
     ['memory'],
     /Memory at 88 %\. 450 of 512 MB/,
   ],
   [
     'a restart that was given up',
-    sightingOf(pictureOf({ stats: { last_phase: { phase: 3, completed: false, reason: 'no such module' } } })),
+    sightingOf(pictureOf({ stats: { lastPhase: { phase: 3, completed: false, reason: 'no such module' } } })),
     ['phase'],
     /no such module/,
   ],
@@ -228,7 +228,7 @@ const STATES: readonly (readonly [
   ['a phased restart', sightingOf(pictureOf({ phasedRestart: true })), [], /^A phased restart is under way/],
   [
     'a worker that starts',
-    sightingOf(pictureOf({ workers: [workerOf(0), workerOf(1, { state: 'booting', last_status: {} })] })),
+    sightingOf(pictureOf({ workers: [workerOf(0), workerOf(1, { state: 'booting', lastStatus: {} })] })),
     [],
     /^Workers are starting/,
   ],

@@ -33,7 +33,7 @@ class TidyJob extends Job<[name: string]> {
 }
 
 /** Jobs are told to end soon, and nothing else is short. */
-const SOON: ProcessorTuning = { stop: { drainMs: 20, heedMs: 20, outcomesMs: 10_000 } };
+const SOON: ProcessorTuning = { stop: { runningJobsMs: 20, abortedJobsMs: 20, outcomesMs: 10_000 } };
 const IN_TIME = 30_000;
 const CLASSES = [DeafJob, HeedingJob, TidyJob];
 
@@ -125,7 +125,7 @@ describe('stopping', () => {
   });
 
   it('counts what ends after that, but never asked for its signal', async () => {
-    const patient = { stop: { ...SOON.stop, heedMs: IN_TIME } };
+    const patient = { stop: { ...SOON.stop, abortedJobsMs: IN_TIME } };
     const processor = await system.processor(CLASSES, { tuning: patient });
     await DeafJob.performLater('deaf');
     await HeedingJob.performLater('heeding');

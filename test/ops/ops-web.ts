@@ -5,6 +5,7 @@ import type { AppDefinition } from '../../lib/role/app-definition';
 import { WebRole } from '../../lib/role/web';
 import { Deadline } from '../../lib/support/async';
 import { type Answer, type RequestOptions, request } from '../support/http';
+import { assertSnakeCase } from '../support/json-names';
 import { createDatabase, type TestDatabase } from '../support/postgres';
 import { startTestRedis, type TestRedis } from '../support/redis';
 import { removeFolder, tempFolder } from '../support/temp-folder';
@@ -78,8 +79,11 @@ export class OpsWeb {
     return this.web.drain(Deadline.after(WAIT_LIMIT_MS));
   }
 
-  get(path: string, headers: Readonly<Record<string, string>> = {}): Promise<Answer> {
-    return request(this.url + path, { headers: { ...BEARER, ...headers } });
+  /** JSON is looked at whatever the test asks for it: all pages tell programs in one form. */
+  async get(path: string, headers: Readonly<Record<string, string>> = {}): Promise<Answer> {
+    const answer = await request(this.url + path, { headers: { ...BEARER, ...headers } });
+    if (answer.headers['content-type']?.startsWith('application/json')) assertSnakeCase(answer.json(), path);
+    return answer;
   }
 
   /** As the browser sends the form of a page of ours. */

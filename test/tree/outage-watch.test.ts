@@ -57,7 +57,7 @@ describe('an outage', () => {
 
   /** What the tree remembers, the oldest first. */
   const outages = async () => {
-    const { events } = await tree.look();
+    const { events } = await tree.status();
     return events.filter(({ name }) => name.startsWith('service.')).toReversed();
   };
   const told = async () => (await outages()).slice(earlier).map(({ name, about }) => ({ event: name, ...about }));

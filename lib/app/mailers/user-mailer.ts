@@ -3,7 +3,7 @@ import type { User } from '../models/user';
 
 type Recipient = Pick<User, 'email' | 'name' | 'locale'>;
 
-/** Mails to the users themselves. Texts: `email.*` in ../locales. */
+/** Mails to the users themselves. Their texts are `email.*` in ../locales. */
 export class UserMailer extends Mailer {
   static override readonly i18nScope = 'email';
   static override readonly defaults = { headers: { 'Auto-Submitted': 'auto-generated' } };
@@ -17,7 +17,10 @@ export class UserMailer extends Mailer {
   }
 }
 
-/** What the text calls somebody who gave no name. Not for the subject, which would carry a stranger's words to any address. */
+/**
+ * The name in the text; without one, the local part of the address. The subject has no name, because a sign-up could
+ * otherwise send a stranger's words to any address.
+ */
 function nameFor(email: string, name: string | null): string {
   return name?.replace(/\s+/g, ' ').trim() || email.replace(/@.*$/, '');
 }

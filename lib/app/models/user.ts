@@ -1,6 +1,6 @@
 import { Model } from '../../index';
 
-/** The languages this app speaks: one file each in ../locales. */
+/** The languages of this app, each with a file in ../locales. */
 export const USER_LOCALES = ['en', 'ko'] as const;
 export type UserLocale = (typeof USER_LOCALES)[number];
 
@@ -14,7 +14,10 @@ export class User extends Model {
   /** SHA-256 of the secret part of the access token. */
   declare tokenDigest: Buffer;
 
-  /** True of the error of an insert or update whose address, in whatever case, another user has. */
+  /**
+   * Returns true for the error of an insert or update whose address another user has; addresses are compared without
+   * regard to case.
+   */
   static isEmailTaken(error: unknown): boolean {
     return error instanceof Error && 'constraint' in error && error.constraint === 'users_email_key';
   }

@@ -7,10 +7,10 @@ import type { Routes } from '../../index';
 const VIEWS = path.resolve(__dirname, '../views');
 const YEAR = 'public, max-age=31536000, immutable';
 
-/** In HTML, by the name of their place in the page. */
+/** HTML snippets by the name of their placeholder in the page. */
 type Texts = Readonly<Record<string, string>>;
 
-/** The landing page and what belongs to it, read once, when the routes are added. */
+/** The landing page and its files, which are read once, when the routes are added. */
 export const homeRoutes: Routes = (router) => {
   const style = readView('home.css');
   const icon = readView('favicon.svg');
@@ -23,7 +23,7 @@ export const homeRoutes: Routes = (router) => {
   const pages = { en: pageIn('en'), ko: pageIn('ko') };
 
   router.get('/', (ctx) => {
-    // The commands shown are to work when pasted, so they name the address that the page was asked from.
+    // The page shows commands to paste, so they name the origin that the page was requested from.
     ctx.set({ 'Cache-Control': 'no-cache', Vary: 'Host, Accept-Language' });
     const { texts, page: translated } = pages[ctx.locale];
     answer(ctx, 'html', filled(translated, { origin: originOf(ctx), ...linksFor(ctx, texts) }));
@@ -38,7 +38,7 @@ export const homeRoutes: Routes = (router) => {
   });
 };
 
-/** To the operator's pages, for whoever can open them. */
+/** Links to the operator's pages, for readers who may open them. */
 function linksFor({ ops }: Pick<RouterContext, 'ops'>, texts: Texts): Texts {
   const link = (address: string | null | undefined, text = '', classes = '') =>
     address ? `<a${classes && ` class="${classes}"`} href="${address}">${text}</a>` : '';
@@ -53,7 +53,7 @@ function readView(name: string): { readonly text: string; readonly tag: string }
   return { text, tag: tagOf(text) };
 }
 
-/** What is not given stays as it is. */
+/** Fills in placeholders; those without a value stay. */
 function filled(text: string, values: Texts): string {
   return text.replace(/\{\{(\w+)\}\}/g, (place, name: string) => values[name] ?? place);
 }
@@ -70,7 +70,7 @@ function answer(ctx: RouterContext, type: string, text: string): void {
   else ctx.body = text;
 }
 
-/** The Host header is the caller's to write: what is no host name stays out of the page. */
+/** The client controls the Host header, so anything but a host name is kept out of the page. */
 function originOf(ctx: RouterContext): string {
   return /^[\w.-]+(:\d+)?$|^\[[\da-fA-F:]+\](:\d+)?$/.test(ctx.host)
     ? `${ctx.protocol}://${ctx.host}`

@@ -14,7 +14,7 @@ export const userRoutes: Routes = (router, environment) => {
     const seconds = await limits.take(ctx.ip, given.email);
     if (seconds > 0) return refuseSignUp(ctx, seconds);
     const { user, accessToken } = await signUp({ ...given, locale }).catch(async (error: unknown) => {
-      // A taken address counts: else one could ask for as many as one likes who has signed up.
+      // A taken address counts too: otherwise anybody could test without limit which addresses have signed up.
       if (error instanceof EmailTakenError) throw taken();
       await limits.giveBack(ctx.ip, given.email);
       throw error;
@@ -53,14 +53,17 @@ function unauthorized(tried: boolean): ProblemError {
 
 const ATOM = "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+";
 const LABEL = '[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?';
-/** What every mail server takes: a dot-atom of at most 64 characters at a domain name. Quoted names are left out. */
+/**
+ * A dot-atom of at most 64 characters at a domain name, which every mail server accepts. Quoted local parts
+ * are refused.
+ */
 const MAILBOX = new RegExp(`^(?=.{1,64}@)${ATOM}(?:\\.${ATOM})*@(?:${LABEL}\\.)+(?!\\d+$)${LABEL}$`);
-/** Control characters, lone surrogates, line separators, and those that turn the direction of the text around. */
+/** Control characters, lone surrogates, line separators and characters that reverse the direction of text. */
 const UNFIT = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069]/u;
 
-/** Strangers would have the welcome carry their advertisements. */
+/** In characters. It is short so that strangers cannot put advertisements into the welcome mail. */
 const LONGEST_NAME = 80;
-/** What mail programs make a link of. */
+/** Matches text that mail programs turn into a link. */
 const LINK = /:\/\/|\bwww\.|[\p{L}\d-]\.[\p{L}][\p{L}\d-]+(?:[/?#]|:\d)/iu;
 
 const error = {
@@ -90,7 +93,7 @@ const NewUser = z.object(
   error.body,
 );
 
-/** What the caller wants to sign up with. @throws ProblemError that names each wrong field and what is allowed. */
+/** Validates the body of a sign-up. @throws ProblemError that names each invalid field and what is allowed. */
 export function readNewUser(ctx: Pick<RouterContext, 'request'>): z.output<typeof NewUser> {
   if (ctx.request.body === undefined) throw unreadable(ctx.request.type);
   const parsed = NewUser.safeParse(ctx.request.body);
@@ -128,7 +131,7 @@ const TEXTS = {
   },
 };
 
-/** 429: a page where a browser asks for one. @throws ProblemError, which is the answer to everybody else. */
+/** Answers 429, with a page where a browser asks for one. @throws ProblemError as the answer to all other clients. */
 export function refuseSignUp(ctx: RouterContext, seconds: number): void {
   const minutes = Math.ceil(seconds / 60);
   const headers = { 'Retry-After': String(seconds), 'Cache-Control': 'no-store' };

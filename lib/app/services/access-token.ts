@@ -3,23 +3,23 @@ import { User } from '../models/user';
 
 const LARGEST_ID = 9_223_372_036_854_775_807n;
 
-/** `<user id>:<secret>`; only the secret's digest is kept. */
+/** `<user id>:<secret>`; the database holds only the secret's digest. */
 export interface AccessToken {
   readonly userId: string;
   readonly secret: string;
 }
 
-/** 256 random bits, URL-safe. */
+/** Returns 256 random bits, URL-safe. */
 export function newSecret(): string {
   return randomBytes(32).toString('base64url');
 }
 
-/** The secret is random and long, so a plain hash is as good as a slow one. */
+/** A plain hash is as good as a slow one here, since the secret is long and random. */
 export function digestOf(secret: string): Buffer {
   return createHash('sha256').update(secret).digest();
 }
 
-/** Takes the same time whatever the secret is. */
+/** Compares in constant time. */
 export function matches(secret: string, digest: Buffer): boolean {
   return timingSafeEqual(digestOf(secret), digest);
 }
@@ -35,7 +35,7 @@ export function parseToken(text: string): AccessToken | undefined {
   return { userId, secret };
 }
 
-/** @param header the Authorization header. @returns the user whose token it bears, if it is one. */
+/** @param header the Authorization header. @returns the user of its token; undefined when it has no valid one. */
 export async function authenticate(header: string): Promise<User | undefined> {
   const [, text = ''] = /^Bearer +(\S+) *$/i.exec(header) ?? [];
   const token = parseToken(text);

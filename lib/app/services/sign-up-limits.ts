@@ -1,6 +1,8 @@
 import { clientNetwork, type RateLimit, type RouteEnvironment } from '../../index';
 
-/** Each sign-up sends a mail to whom the caller names: without a limit anybody could have us write to anybody. */
+/**
+ * Limits sign-ups: each sends a mail to an address the caller names, so without a limit anybody could flood a mailbox.
+ */
 export class SignUpLimits {
   private readonly perAddress: RateLimit;
   private readonly perMailbox: RateLimit;
@@ -12,9 +14,9 @@ export class SignUpLimits {
     this.perDomain = limit('sign-ups-by-domain', signUps.perDomain);
   }
 
-  /** Counts one sign-up. @returns 0 when it may be done, else the seconds until it may. */
+  /** Counts one sign-up. @returns 0 when it is allowed, else the seconds until it is. */
   async take(ip: string, email: string): Promise<number> {
-    // One after the other: who is refused for the address uses up nothing of what others with that domain have.
+    // The limits are taken in turn: a client over its own limit must not use up those of a mailbox or domain.
     return (
       (await this.perAddress.take(clientNetwork(ip))) ||
       (await this.perMailbox.take(mailboxOf(email))) ||
@@ -22,7 +24,7 @@ export class SignUpLimits {
     );
   }
 
-  /** It failed through no fault of the caller's. */
+  /** Uncounts a sign-up that failed through no fault of the client. */
   async giveBack(ip: string, email: string): Promise<void> {
     await Promise.all([
       this.perAddress.giveBack(clientNetwork(ip)),
@@ -32,7 +34,7 @@ export class SignUpLimits {
   }
 }
 
-/** `ada+news@example.com` is in the hands of `ada@example.com`. */
+/** `ada+news@example.com` belongs to the owner of `ada@example.com`. */
 function mailboxOf(email: string): string {
   return email.toLowerCase().replace(/(?<=.)\+[^@]*@/, '@');
 }

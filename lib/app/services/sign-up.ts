@@ -3,18 +3,21 @@ import { transaction } from '../../index';
 import { User } from '../models/user';
 import { digestOf, formatToken, newSecret } from './access-token';
 
-/** Somebody has signed up with this address, perhaps a moment ago. */
+/** Another user has signed up with this address, perhaps a moment ago. */
 export class EmailTakenError extends Error {
   override readonly name = 'EmailTakenError';
 }
 
 export interface SignUp {
   readonly user: User;
-  /** Shown this once. */
+  /** Shown only once, since only its digest is stored. */
   readonly accessToken: string;
 }
 
-/** The user and the job that mails the welcome: both are there after it, or neither is. */
+/**
+ * Creates the user and enqueues the welcome mail in one transaction, so that there are both or neither.
+ * @throws EmailTakenError when another user has the address.
+ */
 export async function signUp(input: Pick<User, 'email' | 'name' | 'locale'>): Promise<SignUp> {
   const secret = newSecret();
   try {
@@ -24,7 +27,7 @@ export async function signUp(input: Pick<User, 'email' | 'name' | 'locale'>): Pr
       return { user, accessToken: formatToken({ userId: user.id, secret }) };
     });
   } catch (error) {
-    // The index decides, not a look beforehand: two sign-ups may race.
+    // The unique index decides, instead of a query beforehand, because two sign-ups may race.
     if (User.isEmailTaken(error)) throw new EmailTakenError(input.email, { cause: error });
     throw error;
   }

@@ -7,12 +7,14 @@ import { judgementLines } from './stores';
 import { count, type Line, line, megabytes, percent, rate, type Size, time, UNKNOWN, type View } from './view';
 
 const KEYS = 'q quit  ↑↓ choose  r recycle  R phased restart  + - workers  p pause  h help';
-/** From so many rows on, parts stand apart. */
+/** With at least this many rows, an empty line separates the sections. */
 const ROOMY = 20;
-/** Below this there is no telling anything. */
+/** A smaller terminal has no room for anything useful. */
 const LEAST: Size = { columns: 40, rows: 8 };
 
-/** What is shown: as many lines as the terminal has, none longer than it is wide, the last one for keys and answers. */
+/**
+ * One screen: as many lines as the terminal has, none wider than it; the last line is for keys, questions and messages.
+ */
 export function frame(view: View, size: Size, now = Date.now()): Line[] {
   const { columns, rows } = size;
   if (columns < LEAST.columns || rows < LEAST.rows) {
@@ -26,7 +28,7 @@ function blank(rows: number): Line[] {
   return Array.from({ length: rows }, () => line());
 }
 
-/** The same without a terminal: all there is to tell, once. */
+/** The same content for an output that is no terminal: everything once, with nothing selected. */
 export function snapshot(view: View, columns: number, now = Date.now()): Line[] {
   const size = { columns, rows: 200 };
   const body = sections({ ...view, selected: -1 }, columns, size.rows, now);
@@ -36,7 +38,7 @@ export function snapshot(view: View, columns: number, now = Date.now()): Line[] 
 function sections(view: View, columns: number, rows: number, now: number): Line[] {
   const head = summary(view, now, Math.max(1, Math.floor(rows / 8)));
   const room = rows - head.length - 1;
-  // Both have their fair part first; what is left tells of what happens.
+  // Processes and queues get their share first; requests in flight and events share the rows that are left.
   const tree = processes(view, columns, Math.max(4, Math.ceil(room / 2)), now);
   const jobs = queues(view, columns, Math.max(4, Math.ceil(room / 3)));
   const left = rows - head.length - tree.length - jobs.length - 2;
@@ -54,19 +56,24 @@ function bottom({ question, message, help }: View): Line {
   return line(help ? 'any key: back' : KEYS, 'faint');
 }
 
-/** Whatever is in it (paths, last words of a process), the terminal shows it and obeys nothing of it. */
+/**
+ * Fits every line into the width, and escapes control characters: paths and error messages must not drive the terminal.
+ */
 function cut(lines: readonly Line[], { columns, rows }: Size): Line[] {
   return lines.slice(0, rows).map(({ text, tone }) => line(fit(escapeControls(text), columns), tone));
 }
 
-/** Who this tree is, how it is, what it answers, what it takes. @param most lines that tell what is wrong. */
+/**
+ * The identity of the tree, its health, its request rates and its memory.
+ * @param most the number of lines that may list problems.
+ */
 export function summary(view: View, now: number, most: number): Line[] {
   const { picture, silence } = view;
   const clock = new Date(now).toTimeString().slice(0, 8);
   if (!picture)
     return [line(`catamount top  ${clock}`, 'strong'), line(silence ?? 'Asking the tree …', silence ? 'bad' : 'faint')];
   const { app, name, stats } = picture;
-  const up = formatSpan(now - Date.parse(stats.started_at));
+  const up = formatSpan(now - Date.parse(stats.startedAt));
   const title = `${app} on ${name}, pid ${stats.pid}, up ${up}, phase ${stats.phase}  ${clock}`;
   const state =
     silence === undefined
@@ -88,14 +95,14 @@ function requestsLine({ rates }: View, { rates: told }: TreeStatus): Line {
 }
 
 function memoryLine({ stats, limits }: TreeStatus): Line {
-  const { pss_mb: used, limit_mb: limit } = stats.memory;
+  const { pssMb: used, limitMb: limit } = stats.memory;
   if (limit === null) return line(`Memory    ${megabytes(used)}, no limit`);
   const share = used === null ? UNKNOWN : percent(used / limit);
   const high = used !== null && limits.recycleAboveMb !== null && used > limits.recycleAboveMb;
   return line(`Memory    ${megabytes(used)} of ${limit} MB (${share})`, high ? 'warn' : 'plain');
 }
 
-/** Shown by h. */
+/** The help screen, which the key h opens. */
 export const HELP: readonly Line[] = [
   line('catamount top: this tree, once a second', 'strong'),
   line(),

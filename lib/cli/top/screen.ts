@@ -1,19 +1,19 @@
 import { emitKeypressEvents, type Key } from 'node:readline';
 import type { Line, Size, Tone } from './view';
 
-/** A terminal to draw on, or what stands in for one. */
+/** A terminal to draw on; tests pass a stream. */
 export interface Output extends NodeJS.WritableStream {
   readonly isTTY?: boolean;
   readonly columns?: number;
   readonly rows?: number;
 }
 
-/** The other screen of the terminal, which leaves what was there before as it was; no cursor. */
+/** The terminal's alternate screen, which keeps what was shown before, without a cursor. */
 const ENTER = '\x1b[?1049h\x1b[?25l\x1b[2J';
 const LEAVE = '\x1b[?25h\x1b[?1049l';
 const CLEAR_TO_END = '\x1b[K';
 
-/** Draws frames on a terminal, and gives it back as it was. */
+/** Draws frames on a terminal, and restores the terminal in the end. */
 export class Screen {
   private shown: readonly string[] | undefined;
   private entered = false;
@@ -40,13 +40,13 @@ export class Screen {
     this.output.write(LEAVE);
   }
 
-  /** Forgets what is there: the next frame is drawn whole. */
+  /** Clears the screen and draws the next frame in full. */
   forget(): void {
     this.shown = undefined;
     if (this.entered) this.output.write('\x1b[2J');
   }
 
-  /** Writes only the lines that are others than before. */
+  /** Writes only the lines that differ from the last frame. */
   draw(lines: readonly Line[]): void {
     if (!this.entered) return;
     const painted = lines.map(({ text, tone }) => this.paint(text, tone));
@@ -58,17 +58,17 @@ export class Screen {
   }
 }
 
-/** A terminal's keys, or what stands in for them. */
+/** The keyboard of a terminal; tests pass a stream. */
 export interface Input extends NodeJS.ReadableStream {
   readonly isTTY?: boolean;
   setRawMode?(raw: boolean): unknown;
 }
 
-/** Hears single keys, as long as it is open. */
+/** Reports single key presses as long as it is open. */
 export class Keyboard {
   private readonly hear = (typed: string | undefined, key: Key) => this.onKey(nameOf(typed, key));
 
-  /** @param onKey told `q`, `R`, `up`, `tab`, `ctrl-c` and the like. */
+  /** @param onKey called with the name of the key: `q`, `R`, `up`, `tab`, `ctrl-c` and so on. */
   constructor(
     private readonly input: Input,
     private readonly onKey: (key: string) => void,
@@ -92,11 +92,11 @@ export class Keyboard {
 function nameOf(typed: string | undefined, { name, ctrl, shift, sequence }: Key): string {
   if (ctrl) return `ctrl-${name}`;
   if (name === 'tab' && shift) return 'shift-tab';
-  // Letters as they are typed, so that R is not r; what has only a name by that.
+  // Printable characters are taken as typed, so that R differs from r; other keys go by their name.
   return typed !== undefined && /^[!-~]$/.test(typed) ? typed : (name ?? sequence ?? '');
 }
 
-/** Makes text look like its tone. */
+/** Adds the escape codes of a tone to a text. */
 type Paint = (text: string, tone: Tone) => string;
 
 const RESET = '\x1b[0m';
@@ -108,14 +108,14 @@ const COLOURED: Readonly<Record<Tone, string>> = {
   warn: '\x1b[33m',
   bad: '\x1b[1;31m',
 };
-/** Weight and reversal are no colours. */
+/** Bold and reverse video are no colours, so NO_COLOR allows them. */
 const UNCOLOURED: typeof COLOURED = { ...COLOURED, faint: '', warn: '', bad: '\x1b[1m' };
 
-/** @param colour false: as NO_COLOR asks for. */
+/** @param colour false when NO_COLOR is set. */
 export function painter(colour: boolean): Paint {
   const codes = colour ? COLOURED : UNCOLOURED;
   return (text, tone) => (codes[tone] === '' || text === '' ? text : `${codes[tone]}${text}${RESET}`);
 }
 
-/** For what is no terminal. */
+/** For outputs that are no terminal. */
 export const UNPAINTED: Paint = (text) => text;

@@ -23,21 +23,21 @@ interface Row {
   readonly tone: Tone;
 }
 
-/** Workers that can be chosen, in order: each once, the newest of its slot. */
+/** The workers that can be selected, in order: one for each slot, the newest. */
 export function chosenFrom({ stats }: TreeStatus): readonly WorkerStats[] {
-  return stats.worker_status.filter(
-    (worker, i) => stats.worker_status.findIndex(({ index }) => index === worker.index) === i,
+  return stats.workerStatus.filter(
+    (worker, i) => stats.workerStatus.findIndex(({ index }) => index === worker.index) === i,
   );
 }
 
-/** A line for each process, at most `most`: those around the chosen one. */
+/** One line for each process, at most `most` lines; where there are more, those around the selected worker. */
 export function processes(view: View, columns: number, most: number, now: number): Line[] {
   const { picture } = view;
   if (!picture) return [];
   const chosen = chosenFrom(picture)[view.selected];
-  const workers = picture.stats.worker_status.map((worker) => workerRow(view, worker, picture, worker === chosen, now));
+  const workers = picture.stats.workerStatus.map((worker) => workerRow(view, worker, picture, worker === chosen, now));
   const others = [...processorRows(view, picture, now), primaryRow(view, picture)];
-  const at = chosen ? picture.stats.worker_status.indexOf(chosen) : 0;
+  const at = chosen ? picture.stats.workerStatus.indexOf(chosen) : 0;
   const { shown, hidden } = around(workers, at, most - others.length - 1);
   const rows = [...shown, ...others];
   const [heading = '', ...texts] = table([PROCESS_HEADING, ...rows.map((row) => row.cells)], columns);
@@ -45,18 +45,18 @@ export function processes(view: View, columns: number, most: number, now: number
   return [line(heading, 'faint'), ...lines, ...(hidden > 0 ? [line(`  … ${hidden} more workers`, 'faint')] : [])];
 }
 
-/** As many rows as there is room for, with the one at `index` among them. */
+/** Returns the rows that fit, with the one at `index` among them. */
 function around(rows: readonly Row[], index: number, room: number): { shown: readonly Row[]; hidden: number } {
   if (rows.length <= room) return { shown: rows, hidden: 0 };
-  // One line tells of the others.
+  // One line is needed for the number of hidden rows.
   const shown = Math.max(1, room - 1);
   const from = Math.max(0, Math.min(index - Math.floor(shown / 2), rows.length - shown));
   return { shown: rows.slice(from, from + shown), hidden: rows.length - shown };
 }
 
 function workerRow(view: View, worker: WorkerStats, picture: TreeStatus, chosen: boolean, now: number): Row {
-  const { index, pid, last_status, pss_mb, restarts } = worker;
-  const status = reported(last_status);
+  const { index, pid, lastStatus, pssMb, restarts } = worker;
+  const status = reported(lastStatus);
   const rates = view.rates.byPid.get(pid);
   const state = workerState(
     worker,
@@ -67,19 +67,19 @@ function workerRow(view: View, worker: WorkerStats, picture: TreeStatus, chosen:
     `${chosen ? '›' : ' '} web ${index}`,
     String(pid),
     state,
-    status ? `${status.busy_threads}/${status.max_threads}` : UNKNOWN,
+    status ? `${status.busyThreads}/${status.maxThreads}` : UNKNOWN,
     count(status?.backlog),
     rate(rates?.requestsPerS),
     time(status?.lagP99Ms),
     percent(rates?.cpu),
-    megabytes(pss_mb ?? status?.rssMb),
+    megabytes(pssMb ?? status?.rssMb),
     restartsText(restarts),
   ];
   const trouble = worker.state !== 'ready' || (status?.backlog ?? 0) > 0;
   return { cells, tone: chosen ? 'selected' : trouble ? 'warn' : 'plain' };
 }
 
-/** `3`, or `3 (1 crash)`: who deployed knows of the others. */
+/** `3`, or `3 (1 crash)`: restarts by a deploy or on request are expected, so only the others are named. */
 function restartsText(restarts: WorkerStats['restarts']): string {
   const entries = Object.entries(restarts);
   const total = entries.reduce((sum, [, times]) => sum + times, 0);
@@ -97,7 +97,7 @@ function workerState({ state, pid }: WorkerStats, slot: SlotStatus | undefined, 
 
 function processorRows(view: View, picture: TreeStatus, now: number): Row[] {
   const { stats, limits } = picture;
-  if (stats.job_processor.state === 'off' && limits.jobConcurrency === 0) return [];
+  if (stats.jobProcessor.state === 'off' && limits.jobConcurrency === 0) return [];
   return processorsOf(stats).map((jobs) => processorRow(view, jobs, picture, now));
 }
 
@@ -107,18 +107,18 @@ function processorRow(
   { stats, limits, processor }: TreeStatus,
   now: number,
 ): Row {
-  const nextTry = jobs === stats.job_processor ? processor.nextTry?.at : undefined;
-  const status = reported(jobs.last_status);
+  const nextTry = jobs === stats.jobProcessor ? processor.nextTry?.at : undefined;
+  const status = reported(jobs.lastStatus);
   const cells = [
     '  jobs',
     jobs.pid === null ? UNKNOWN : String(jobs.pid),
     processorState(jobs, nextTry, now),
-    status ? `${status.in_flight.length}/${limits.jobConcurrency}` : UNKNOWN,
+    status ? `${status.inFlight.length}/${limits.jobConcurrency}` : UNKNOWN,
     '',
     '',
     time(status?.lagP99Ms),
     percent(rates.byPid.get(jobs.pid ?? 0)?.cpu),
-    megabytes(jobs.pss_mb ?? status?.rssMb),
+    megabytes(jobs.pssMb ?? status?.rssMb),
     String(jobs.restarts),
   ];
   return { cells, tone: jobs.state === 'ready' ? 'plain' : jobs.state === 'circuit open' ? 'bad' : 'warn' };
@@ -129,7 +129,7 @@ function processorState({ state }: ProcessorStats, nextTry: string | undefined, 
   return `${state} ${left(nextTry, now)}`;
 }
 
-/** How long until then. */
+/** The time that is left until then. */
 function left(until: string, now: number): string {
   return formatDuration(Math.max(0, Date.parse(until) - now));
 }
@@ -141,7 +141,7 @@ function primaryRow({ rates }: View, { stats, vitals, stopping }: TreeStatus): R
     '  primary',
     String(stats.pid),
     stopping ? 'stopping' : 'ready',
-    single ? `${single.busy_threads}/${single.max_threads}` : '',
+    single ? `${single.busyThreads}/${single.maxThreads}` : '',
     single ? count(single.backlog) : '',
     single ? rate(own?.requestsPerS) : '',
     time(vitals.lagP99Ms),
@@ -154,7 +154,9 @@ function primaryRow({ rates }: View, { stats, vitals, stopping }: TreeStatus): R
 
 const QUEUE_HEADING = ['  queue', 'waiting', 'running', 'blocked', 'outbox', 'latency', 'state'];
 
-/** Queues, at most `most` lines, those that are behind first where there is not room for all; and the sets. */
+/**
+ * At most `most` lines of queues, then the sizes of the job sets. Without room for all, the slowest queues come first.
+ */
 export function queues({ stores, picture }: View, columns: number, most: number): Line[] {
   const { queues: listed, retry, scheduled, dead, trouble } = stores;
   if (!listed) {
@@ -194,17 +196,17 @@ function row({ name, waiting, active, blocked, inOutbox, latencyMs, paused }: Li
   ];
 }
 
-/** What is in flight in the chosen worker, then in the job processor; the longest first. */
+/** Work in flight in the selected worker and in the job processor, the longest running first. */
 export function inFlight({ picture, selected }: View, most: number): Line[] {
   if (!picture) return [];
   const { single } = picture.stats;
   const chosen = chosenFrom(picture)[selected];
-  const web = chosen ? reported(chosen.last_status) : single;
+  const web = chosen ? reported(chosen.lastStatus) : single;
   const lines = [
-    ...works(chosen ? `web ${chosen.index}` : 'primary', web?.in_flight ?? []),
+    ...works(chosen ? `web ${chosen.index}` : 'primary', web?.inFlight ?? []),
     ...works(
       'jobs',
-      processorsOf(picture.stats).flatMap(({ last_status }) => reported(last_status)?.in_flight ?? []),
+      processorsOf(picture.stats).flatMap(({ lastStatus }) => reported(lastStatus)?.inFlight ?? []),
     ),
   ];
   return lines.length === 0 ? [] : [line('  in flight', 'faint'), ...lines.slice(0, most - 1)];
@@ -216,7 +218,7 @@ function works(where: string, list: readonly WorkInFlight[]): Line[] {
     .map(({ what, ageMs }) => line(`  ${where.padEnd(8)} ${time(ageMs).padStart(8)}  ${what}`));
 }
 
-/** Last words of those that died and are not back yet, then what has happened, newest first. */
+/** Exit messages of processes that have died and are not restarted yet, then the recent events, newest first. */
 export function events({ picture, stores }: View, most: number): Line[] {
   if (!picture) return [];
   const dead = [

@@ -1,5 +1,5 @@
 import { ask } from '../../cluster/control/client';
-import { COMMANDS } from '../../cluster/control/commands';
+import { COMMANDS, treeOf } from '../../cluster/control/commands';
 import { RunningTree, type TreeFlags } from '../../cluster/control/running-tree';
 import type { TreeStatus } from '../../cluster/status';
 import { toError } from '../../support/async';
@@ -7,10 +7,10 @@ import { chosenFrom } from './sections';
 import { NO_STORES, StoreReader, type Stores } from './stores';
 import { type Line, line, NO_RATES, RateMeter, type View } from './view';
 
-/** How long what came of an order is shown, ms. */
+/** Time for which the result of a command is shown, ms. */
 const MESSAGE_MS = 8000;
 
-/** What top knows, and what its keys do. Knows nothing of terminals. */
+/** The state of `catamount top` and the meaning of its keys. It knows nothing of terminals. */
 export class Session {
   private tree: RunningTree;
   private readonly stores: StoreReader;
@@ -25,7 +25,11 @@ export class Session {
   private messageUntil = 0;
   private help = false;
 
-  /** @param answerMs as of Pace. @param onChange something else is to be shown. @throws UserError, exit code 69, when there is no trace of a tree. */
+  /**
+   * @param answerMs see `Pace`.
+   * @param onChange called when something else is to be drawn.
+   * @throws UserError with exit code 69 when there is no trace of a tree.
+   */
   constructor(
     private readonly flags: TreeFlags,
     private readonly answerMs: number,
@@ -44,10 +48,12 @@ export class Session {
     return { picture, rates, stores, silence, selected, question: pending?.question, message, help };
   }
 
-  /** Asks the tree how it is. @throws what went wrong, for a person, when it has never answered. */
+  /**
+   * Asks the tree for its status. @throws an error for the user if the first request fails; later failures are shown.
+   */
   async lookAtTree(): Promise<void> {
     try {
-      const picture = (await ask(this.tree.address, command('look'), 0, this.answerMs)) as unknown as TreeStatus;
+      const picture = treeOf(await ask(this.tree.address, command('status'), 0, this.answerMs));
       this.picture = picture;
       this.rates = this.meter.add(picture);
       this.silence = undefined;
@@ -66,7 +72,7 @@ export class Session {
     this.onChange();
   }
 
-  /** @returns false when it is to end. */
+  /** @returns false when the key ends the session. */
   press(key: string): boolean {
     if (key === 'ctrl-c') return false;
     if (this.pending) this.answer(key);
@@ -81,7 +87,7 @@ export class Session {
     return this.stores.stop();
   }
 
-  /** What a key does when nothing else is asked; keys that are not there do nothing. */
+  /** Actions of the keys while no question is open; other keys do nothing. */
   private readonly actions: Readonly<Record<string, () => void>> = {
     up: () => this.select(-1),
     'shift-tab': () => this.select(-1),
@@ -132,7 +138,7 @@ export class Session {
     this.messageUntil = Date.now() + forMs;
   }
 
-  /** Keeps to the workers there are, around the corner. */
+  /** Moves the selection, from the last worker to the first one and back; 0 only keeps it within the list. */
   private select(by: number): void {
     const count = this.picture ? chosenFrom(this.picture).length : 0;
     this.selected =
@@ -140,16 +146,16 @@ export class Session {
   }
 
   private jobsArePaused(): boolean {
-    const state = this.picture?.stats.job_processor.state;
+    const state = this.picture?.stats.jobProcessor.state;
     return state === 'quiet' || state === 'stopped';
   }
 
-  /** A tree that was started anew has another token. */
+  /** A tree that was restarted has another token, so its state file is read again. */
   private findAgain(): void {
     try {
       this.tree = RunningTree.find(this.flags);
     } catch {
-      // None yet.
+      // No tree is running yet.
     }
   }
 }
@@ -160,11 +166,11 @@ function command(name: string): (typeof COMMANDS)[number] {
   return found;
 }
 
-/** Something to be done to the tree, in words for before, during and after. */
+/** A command for the tree, with the texts that are shown before, during and after it. */
 export interface Order {
   readonly command: string;
   readonly argument?: number;
-  /** Asked first; none: it is done at once. */
+  /** Asked before the command is sent; without it, the command is sent at once. */
   readonly question?: string;
   readonly doing: string;
   readonly done: (answer: Readonly<Record<string, unknown>>) => string;
@@ -207,7 +213,7 @@ export const RESUME_JOBS: Order = {
   done: () => 'Jobs are run again.',
 };
 
-/** Has it done. @returns what came of it; it never rejects. */
+/** Sends the command. @returns the message to show: the result, or the reason for the failure; it never rejects. */
 export async function carryOut({ command: name, argument, done }: Order, tree: RunningTree): Promise<Line> {
   const command = COMMANDS.find((one) => one.name === name);
   if (!command) return line(`${name} is no command`, 'bad');

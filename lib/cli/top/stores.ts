@@ -16,15 +16,15 @@ import { resolvedUrls } from '../../role/server-connections';
 import { Deadline, toError } from '../../support/async';
 import { type Line, line } from './view';
 
-/** What Redis and Postgres tell. What is not known is undefined. */
+/** The state that Redis and Postgres hold. Values that could not be read are undefined. */
 export interface Stores {
   readonly queues: readonly ListedQueue[] | undefined;
   readonly retry: number | undefined;
   readonly scheduled: number | undefined;
   readonly dead: number | undefined;
-  /** undefined: neither could be asked. */
+  /** undefined if neither Redis nor Postgres could be reached. */
   readonly sighting: SystemStatus | undefined;
-  /** Why nothing is known. */
+  /** The reason why values are missing. */
   readonly trouble: string | undefined;
 }
 
@@ -38,7 +38,7 @@ export const NO_STORES: Stores = {
 };
 
 const STOP_MS = 1000;
-/** For Redis to take the connection, ms. */
+/** Time for the first connection to Redis, ms. */
 const READY_MS = 3000;
 
 interface Connections {
@@ -49,20 +49,22 @@ interface Connections {
   readonly statusCollector: StatusCollector;
 }
 
-/** Reads queues and sets, with the settings of the shell that it runs in, or the embedded servers of the tree's folder. */
+/**
+ * Reads queues and job sets, by the settings of the current shell or from the embedded servers in the tree's folder.
+ */
 export class StoreReader {
   private connecting: Promise<Connections> | undefined;
 
-  /** @param cwd the tree's folder. @param look how the tree is by now. */
+  /** @param cwd the tree's folder. @param status returns the latest status of the tree. */
   constructor(
     private readonly cwd: string,
-    private readonly look: () => Promise<TreeStatus>,
+    private readonly status: () => Promise<TreeStatus>,
   ) {}
 
-  /** Never rejects. */
+  /** Reads everything once. It never rejects: failures are in `trouble`. */
   async read(): Promise<Stores> {
     try {
-      this.connecting ??= connect(this.cwd, this.look);
+      this.connecting ??= connect(this.cwd, this.status);
       return await readAll(await this.connecting);
     } catch (thrown) {
       this.connecting = undefined;
@@ -78,7 +80,7 @@ export class StoreReader {
   }
 }
 
-async function connect(cwd: string, look: () => Promise<TreeStatus>): Promise<Connections> {
+async function connect(cwd: string, status: () => Promise<TreeStatus>): Promise<Connections> {
   const config = readSettings({ env: environment(), cwd });
   const urls = await resolvedUrls(config);
   const events = new Events();
@@ -87,9 +89,9 @@ async function connect(cwd: string, look: () => Promise<TreeStatus>): Promise<Co
   const database = new Database(urls.database, { production, events, poolMax: 1 });
   const ready = events.next('redis.ready');
   await redis.start();
-  // It goes on trying by itself.
+  // The client goes on connecting by itself when this is not enough.
   await Deadline.after(READY_MS).wait(ready);
-  const statusCollector = new StatusCollector({ tree: { look }, redis, knex: database.knex, events, config });
+  const statusCollector = new StatusCollector({ tree: { status }, redis, knex: database.knex, events, config });
   return { redis, database, events, statusCollector, queues: config.jobs.queues.map((queue) => queue.name) };
 }
 
@@ -114,8 +116,8 @@ async function readAll({
 const texts = pageTexts(TEXTS).in('en');
 
 /**
- * How all is, as the overview tells it and in its words.
- * @param sighting undefined: Redis and Postgres could not be asked. @param most lines about what is wrong.
+ * The health of the tree in lines, by the same judgement and with the same words as the overview page.
+ * @param sighting undefined if Redis and Postgres could not be reached. @param most the number of lines about problems.
  */
 export function judgementLines(
   sighting: SystemStatus | undefined,
@@ -137,7 +139,7 @@ export function judgementLines(
   ];
 }
 
-/** Of the picture at hand, which may be newer than what else is known. */
+/** Judges the given tree status, which may be newer than the one in `sighting`. */
 export function judgementOf(
   sighting: SystemStatus | undefined,
   picture: TreeStatus,

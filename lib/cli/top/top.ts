@@ -7,23 +7,23 @@ import { type Input, Keyboard, type Output, painter, Screen } from './screen';
 import { Session } from './session';
 
 const PACE: Pace = { treeMs: 1000, answerMs: 3000, storesMs: 2000, secondReadingMs: 1200 };
-/** How long after Ctrl-Z the system may take to stop this process, ms. */
+/** Time that the system may take to stop this process after Ctrl-Z, ms. */
 const STOPPED_MS = 100;
-/** Lines that go elsewhere than to a terminal are not cut before this. */
+/** Width of the lines when the output is no terminal, in columns. */
 const WIDE = 160;
 
-/** How often something is asked, and how long is waited, ms. */
+/** Intervals and timeouts, ms. */
 export interface Pace {
   readonly treeMs: number;
-  /** How long the tree may take to answer before it is called silent. */
+  /** Timeout of a status request to the tree. */
   readonly answerMs: number;
-  /** Queues and sets. */
+  /** Interval at which queues and job sets are read. */
   readonly storesMs: number;
-  /** Without a terminal: how long is waited for a second reading of the tree, which makes rates. */
+  /** Without a terminal: delay before the second status of the tree, since rates need two. */
   readonly secondReadingMs: number;
 }
 
-/** Where it is shown, and what the shell says of that. */
+/** The input and output of `top`, and the environment of the shell. */
 export interface Stage {
   readonly input: Input;
   readonly output: Output;
@@ -31,7 +31,9 @@ export interface Stage {
   readonly pace?: Pace;
 }
 
-/** Shows the tree live until q is pressed; once where there is no terminal. @throws UserError when no tree answers. */
+/**
+ * Shows the tree live until q is pressed; without a terminal, prints it once. @throws UserError when no tree answers.
+ */
 export async function top(
   flags: TreeFlags,
   stage: Stage = { input: process.stdin, output: process.stdout, env: environment() },
@@ -42,7 +44,7 @@ export async function top(
 }
 
 async function showOnce(flags: TreeFlags, { output, pace = PACE }: Stage): Promise<void> {
-  // Whoever reads may have seen enough: catamount top | head
+  // The reader of a pipe may close it early: catamount top | head
   output.on('error', () => undefined);
   const session = new Session(flags, pace.answerMs, () => undefined);
   await session.lookAtTree();
@@ -58,7 +60,7 @@ async function showLive(flags: TreeFlags, { input, output, env, pace = PACE }: S
   const screen = new Screen(output, painter(!env.NO_COLOR));
   const draw = () => screen.draw(frame(session.view(), screen.size));
   const session = new Session(flags, pace.answerMs, draw);
-  // Before the screen is taken: what goes wrong now is told as by any other command.
+  // The first request comes before the screen is taken, so that an error is printed as by any other command.
   await session.lookAtTree();
   const ended = new AbortController();
   const keyboard = new Keyboard(input, (key) => {
@@ -74,7 +76,10 @@ async function showLive(flags: TreeFlags, { input, output, env, pace = PACE }: S
     keyboard.close();
     screen.leave();
   };
-  /** As a shell expects it; `fg` goes on. Where no shell could do that (docker exec), the system stops nobody, and it goes on by itself. */
+  /**
+   * Stops like any program on Ctrl-Z; `fg` continues it. Without a shell that could continue it (docker exec) the
+   * system does not stop it, so it continues by itself after STOPPED_MS.
+   */
   const pause = () => {
     giveBack();
     const goOn = () => {
@@ -107,7 +112,9 @@ async function showLive(flags: TreeFlags, { input, output, env, pace = PACE }: S
   }
 }
 
-/** Runs `work` now and then, one after the other; resolves at once when it is over, whatever is under way. */
+/**
+ * Repeats `work` with a pause of `ms` after each run. Resolves as soon as `over` is aborted, even while `work` runs.
+ */
 function every(ms: number, over: AbortSignal, work: () => Promise<void>): Promise<void> {
   return new Promise((resolve, reject) => {
     over.addEventListener('abort', () => resolve(), { once: true });
@@ -121,7 +128,9 @@ function every(ms: number, over: AbortSignal, work: () => Promise<void>): Promis
   });
 }
 
-/** However the process ends, but for kill -9, the terminal is given back first. @returns a function that forgets it. */
+/**
+ * Restores the terminal before the process ends in any way but SIGKILL. @returns a function that removes the handlers.
+ */
 function onDeath(giveBack: () => void): () => void {
   const signals = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT'] as const;
   const die = (signal: NodeJS.Signals) => {

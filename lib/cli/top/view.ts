@@ -4,7 +4,7 @@ import type { RequestCounts } from '../../core/request-counts';
 import { percentile } from '../../support/histogram';
 import type { Stores } from './stores';
 
-/** How a line is shown. Trouble also has a word or a sign: there may be no colours. */
+/** The look of a line. A problem also has a word or a sign, since there may be no colours. */
 export type Tone = 'plain' | 'strong' | 'faint' | 'selected' | 'warn' | 'bad';
 
 export interface Line {
@@ -16,19 +16,19 @@ export function line(text = '', tone: Tone = 'plain'): Line {
   return { text, tone };
 }
 
-/** All that a frame is drawn from. */
+/** Everything that a frame is drawn from. */
 export interface View {
-  /** undefined as long as the tree has not answered. */
+  /** undefined until the tree has answered for the first time. */
   readonly picture: TreeStatus | undefined;
   readonly rates: Rates;
   readonly stores: Stores;
-  /** Why the tree does not answer; undefined when it does. */
+  /** The reason why the tree does not answer; undefined while it answers. */
   readonly silence: string | undefined;
-  /** Index among the workers that are shown. */
+  /** Index among the workers that can be selected. */
   readonly selected: number;
-  /** What became of the last order. */
+  /** The result of the last command. */
   readonly message: Line | undefined;
-  /** To be answered by y or n. */
+  /** To be answered with y or n. */
   readonly question: string | undefined;
   readonly help: boolean;
 }
@@ -38,7 +38,7 @@ export interface Size {
   readonly rows: number;
 }
 
-/** Stands for what is not known: never 0. */
+/** Stands for an unknown value, which is never shown as 0. */
 export const UNKNOWN = '–';
 
 type Value = number | null | undefined;
@@ -47,24 +47,24 @@ function known(value: Value): value is number {
   return value !== null && value !== undefined;
 }
 
-/** `4 ms`, `1.2 s`. */
+/** - */
 export function time(ms: Value): string {
   if (!known(ms)) return UNKNOWN;
   return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
 }
 
-/** `67 MB`. */
+/** - */
 export function megabytes(mb: Value): string {
   return known(mb) ? `${Math.round(mb)} MB` : UNKNOWN;
 }
 
-/** `0.4`, `12`: how many a second. */
+/** Formats a number per second: `0.4`, `12`. */
 export function rate(perS: Value): string {
   if (!known(perS)) return UNKNOWN;
   return perS > 0 && perS < 9.95 ? perS.toFixed(1) : String(Math.round(perS));
 }
 
-/** `35 %`. */
+/** Formats a share from 0 to 1: `35 %`. */
 export function percent(share: Value): string {
   return known(share) ? `${Math.round(share * 100)} %` : UNKNOWN;
 }
@@ -73,22 +73,22 @@ export function count(value: Value): string {
   return known(value) ? value.toLocaleString('en-US') : UNKNOWN;
 }
 
-/** Over how long rates are told, ms: heartbeats come once a second, so a shorter one would jump. */
+/** Span that rates are computed over, ms: statuses come once a second, so over a shorter one rates would jump. */
 const SPAN_MS = SLOWEST_MS;
 
 export interface ProcessRates {
-  /** undefined where it serves no web. */
+  /** undefined for processes that serve no requests. */
   readonly requestsPerS: number | undefined;
-  /** Cores in use. */
+  /** CPU cores in use. */
   readonly cpu: number;
 }
 
-/** How much has changed over the last seconds; what is not known yet is undefined. */
+/** Changes per second over the last seconds; values that are not known yet are undefined. */
 export interface Rates {
   readonly requestsPerS: number | undefined;
-  /** Answers of 500 and above. */
+  /** Responses with a status of 500 and above. */
   readonly failingPerS: number | undefined;
-  /** null: no request came to an end. */
+  /** null if no request has ended. */
   readonly p50Ms: number | null | undefined;
   readonly p99Ms: number | null | undefined;
   readonly byPid: ReadonlyMap<number, ProcessRates>;
@@ -102,12 +102,12 @@ export const NO_RATES: Rates = {
   byPid: new Map(),
 };
 
-/** Keeps the last pictures of a tree, to tell what has changed between them. */
+/** Keeps the last statuses of a tree and computes rates from them. */
 export class RateMeter {
   private pictures: TreeStatus[] = [];
 
   add(picture: TreeStatus): Rates {
-    // Another primary has begun to count anew.
+    // A restarted primary counts from 0 again, so statuses of the earlier one are dropped.
     const kept = this.pictures.filter(({ id, at }) => id === picture.id && timeOf(picture) - Date.parse(at) <= SPAN_MS);
     this.pictures = [...kept, picture];
     const [before] = this.pictures;
@@ -150,12 +150,12 @@ function countersByPid({ stats, vitals }: TreeStatus): Map<number, Counters> {
   const counters = new Map<number, Counters>();
   const { single } = stats;
   counters.set(stats.pid, single ? ofWeb(single) : { cpuSeconds: vitals.cpuSeconds, requests: undefined });
-  for (const { pid, last_status } of stats.worker_status) {
-    const status = reported(last_status);
+  for (const { pid, lastStatus } of stats.workerStatus) {
+    const status = reported(lastStatus);
     if (status) counters.set(pid, ofWeb(status));
   }
-  for (const { pid, last_status } of processorsOf(stats)) {
-    const status = reported(last_status);
+  for (const { pid, lastStatus } of processorsOf(stats)) {
+    const status = reported(lastStatus);
     if (pid !== null && status) counters.set(pid, { cpuSeconds: status.cpuSeconds, requests: undefined });
   }
   return counters;

@@ -1,5 +1,6 @@
 import { EXIT, UserError } from '../../core/errors';
-import type { Operations, TreeStats } from '../status';
+import { camelCase, type SnakeCased, snakeCase } from '../../support/snake-case';
+import type { Operations, TreeStats, TreeStatus } from '../status';
 
 /** What a command needs besides its name: a whole number from 0 up. */
 export interface CommandArgument {
@@ -38,21 +39,14 @@ export const COMMANDS: readonly Command[] = [
     method: 'GET',
     signals: [],
     help: 'every process with its load, memory and restarts; --json prints all of it',
-    run: (operations) => operations.stats(),
-  },
-  {
-    name: 'look',
-    method: 'GET',
-    signals: [],
-    help: 'all that catamount top shows of the tree, as JSON',
-    run: (operations) => operations.look(),
+    run: (operations) => operations.stats().then(snakeCase),
   },
   {
     name: 'status',
     method: 'GET',
     signals: [],
-    help: 'whether it runs, and how it is: all is well, or what needs you',
-    run: (operations) => operations.stats().then(summary),
+    help: 'whether it runs, and how it is: all is well, or what needs you; --json adds all that is known of the tree',
+    run: (operations) => operations.status().then(statusJson),
   },
   {
     name: 'phased-restart',
@@ -188,8 +182,11 @@ export function commandTable(): string {
   return ['| command | signal | what it does |', '|---|---|---|', ...rows].join('\n');
 }
 
-/** What `status` tells of the tree. */
-export interface TreeSummary {
+/** What `stats` tells. */
+export type StatsJson = SnakeCased<TreeStats>;
+
+/** What `status` tells: the most important of the tree, and `tree`, which is all of it. */
+export interface StatusJson {
   readonly status: 'ok';
   readonly pid: number;
   readonly started_at: string;
@@ -197,9 +194,24 @@ export interface TreeSummary {
   readonly workers: number;
   readonly booted_workers: number;
   readonly job_processor: string;
+  readonly tree: SnakeCased<TreeStatus>;
 }
 
-function summary(stats: TreeStats): TreeSummary {
-  const { pid, started_at, phase, workers, booted_workers, job_processor } = stats;
-  return { status: 'ok', pid, started_at, phase, workers, booted_workers, job_processor: job_processor.state };
+function statusJson(tree: TreeStatus): StatusJson {
+  const { pid, startedAt, phase, workers, bootedWorkers, jobProcessor } = tree.stats;
+  return {
+    status: 'ok',
+    pid,
+    started_at: startedAt,
+    phase,
+    workers,
+    booted_workers: bootedWorkers,
+    job_processor: jobProcessor.state,
+    tree: snakeCase(tree),
+  };
+}
+
+/** The tree that an answer to `status` tells of. */
+export function treeOf(answer: Readonly<Record<string, unknown>>): TreeStatus {
+  return camelCase(answer.tree) as TreeStatus;
 }

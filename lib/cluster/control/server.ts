@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream';
 import { version } from '../../core/config';
 import { EXIT, UserError } from '../../core/errors';
 import type { Events } from '../../core/events';
+import { stopPhase } from '../../core/shutdown';
 import { type Deadline, deferred, toError } from '../../support/async';
 import type { Service } from '../../support/service';
 import type { Operations } from '../status';
@@ -24,8 +25,6 @@ const PATIENCE_MS = 3000;
 const MAX_HEADER_SIZE = 8192;
 /** Slow commands hold theirs while they last. */
 const MAX_CONNECTIONS = 64;
-/** For answers that are still due when the server stops, ms. */
-const LAST_ANSWERS_MS = 1000;
 
 export interface ControlOptions {
   /** `config.control` */
@@ -106,9 +105,9 @@ export class ControlServer implements Service {
     const closed = deferred();
     // Takes the socket file along.
     this.server.close(() => closed.resolve());
-    const timer = setTimeout(() => this.server.closeAllConnections(), Math.min(LAST_ANSWERS_MS, deadline.remaining()));
+    if ((await stopPhase(deadline, 'lastAnswers').wait(closed.promise)) === 'done') return;
+    this.server.closeAllConnections();
     await closed.promise;
-    clearTimeout(timer);
   }
 
   private async listen(file: string): Promise<void> {

@@ -1,6 +1,9 @@
 import { Backoff } from '../../support/async';
 import type { Termination } from '../status';
 
+/** A child that was heard of within this time is not blocked, ms. */
+export const HEALTHY_MS = 3000;
+
 /** What a process leaves behind, for those who ask how it died. */
 export class DeathNotes {
   private silence: Pick<Termination, 'heartbeatAgeMs' | 'doing'> = { heartbeatAgeMs: null, doing: null };

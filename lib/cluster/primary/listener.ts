@@ -4,9 +4,10 @@ import type { ListenAddress } from '../../core/config';
 import { DescriptorWatch } from '../../core/descriptor-watch';
 import type { Events } from '../../core/events';
 import { addressInUse, listenError } from '../../core/listen-address';
+import { stopPhase } from '../../core/shutdown';
 import type { Connection } from '../../internals/socket-handoff';
 import { closeConnection } from '../../internals/socket-handoff';
-import { Deadline, type Deferred, deferred } from '../../support/async';
+import { type Deadline, type Deferred, deferred } from '../../support/async';
 
 /** A worker, as whoever hands out connections sees it. */
 export interface Taker {
@@ -23,8 +24,6 @@ export interface Taker {
 const LESS_BUSY_WAIT_MS = 5;
 /** In a stop the socket is closed when nobody came for this long, ms. */
 const GAP_MS = 3;
-/** How long such a gap is waited for; then any turn of the event loop in which nobody came will do, ms. */
-const GAP_WAIT_MS = 250;
 
 /**
  * The tree's listening socket, which the primary owns as Puma's does: it stays while workers come and go, and while there is
@@ -99,10 +98,11 @@ export class Listener {
 
   /**
    * Closes the socket in a moment in which nobody stands between the kernel and us, for whoever does is reset. Resolves when
-   * everybody who was accepted is with a worker.
+   * everybody who was accepted is with a worker, or waits behind a blocked one: these are with another when that is killed.
    */
   async close(deadline: Deadline): Promise<void> {
-    const patience = Deadline.after(Math.min(GAP_WAIT_MS, deadline.remaining() / 4));
+    // After that, any turn of the event loop in which nobody came will do.
+    const patience = stopPhase(deadline, 'quietGap');
     for (let before = -1; before !== this.accepted && !deadline.expired; ) {
       before = this.accepted;
       if (!patience.expired) await wait(GAP_MS);
@@ -112,7 +112,7 @@ export class Listener {
     this.server.close();
     this.closed = true;
     this.goOn();
-    await this.settled(deadline);
+    await this.settled(stopPhase(deadline, 'handOut'));
   }
 
   /** Resolves when nobody waits any more, and workers have confirmed what was sent to them. */

@@ -11,7 +11,7 @@ export const MOST_TRIES = 3;
  * given up and the old workers serve on.
  */
 export class PhasedRestart {
-  last: TreeStats['last_phase'] = null;
+  last: TreeStats['lastPhase'] = null;
   private running = false;
 
   /** @param orderFor decides for each slot, by the memory that is left. */

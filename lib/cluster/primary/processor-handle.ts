@@ -1,15 +1,13 @@
 import type { Events } from '../../core/events';
+import { type StopOutcome, stopPhase } from '../../core/shutdown';
 import { type Deadline, deferred } from '../../support/async';
 import { type ChildProcess, forkEntry, reportOutput } from '../child-process';
 import { type BootFailure, type FromProcessor, isOurs, type ToProcessor } from '../messages';
 import type { ProcessorStats, ProcessorStatus, Termination } from '../status';
-import { DeathNotes } from './child-handle';
+import { DeathNotes, HEALTHY_MS } from './child-handle';
 import type { ReporterCandidate } from './reporter-election';
 
 export const PROCESSOR_ROLE = 'processor';
-
-/** Who is heard of this often is fit for chores, ms. */
-const FIT_MS = 3000;
 
 export interface ProcessorStart {
   /** Unlike any other processor's, ever. */
@@ -102,7 +100,7 @@ export class ProcessorHandle {
 
   /** For the tree's place in Redis. */
   get reporterCandidate(): ReporterCandidate {
-    const fit = (this.state === 'ready' || this.state === 'quiet') && this.heartbeatAgeMs < FIT_MS;
+    const fit = (this.state === 'ready' || this.state === 'quiet') && this.heartbeatAgeMs < HEALTHY_MS;
     return { pid: this.pid, fit, appoint: (on) => this.tell({ catamount: 'reporter', on }) };
   }
 
@@ -120,19 +118,19 @@ export class ProcessorHandle {
     if (this.state === 'quiet') this.state = 'ready';
   }
 
-  /** Has it finish what it has and leave; kills it when its time is over. @returns how many had to be killed (0 or 1). */
-  async end(deadline: Deadline): Promise<number> {
+  /** Has it finish what it has and leave; kills it when its time is over. */
+  async end(deadline: Deadline): Promise<StopOutcome> {
     this.state = 'stopping';
-    this.tell({ catamount: 'stop', remainingMs: deadline.minus(1000).remaining() });
-    if ((await deadline.wait(this.exited.promise)) === 'done') return 0;
+    this.tell({ catamount: 'stop', remainingMs: stopPhase(deadline, 'drain').remaining() });
+    if ((await deadline.wait(this.exited.promise)) === 'done') return { killed: 0, failed: 0 };
     this.kill('the deadline is over');
     await this.exited.promise;
-    return 1;
+    return { killed: 1, failed: 0 };
   }
 
   /** It blocks its event loop, or has stopped: it is past asking. */
   killUnresponsive(): void {
-    const inFlight = this.status?.in_flight ?? [];
+    const inFlight = this.status?.inFlight ?? [];
     const { heartbeatAgeMs, pid } = this;
     this.notes.silent(heartbeatAgeMs, inFlight[0]?.what);
     this.events.emit('processor.silent', { pid, heartbeatAgeMs, inFlight });
@@ -158,11 +156,11 @@ export class ProcessorHandle {
     return {
       pid: this.pid,
       state: this.state,
-      started_at: this.startedAt.toISOString(),
-      last_checkin: this.lastCheckin?.toISOString() ?? null,
+      startedAt: this.startedAt.toISOString(),
+      lastCheckin: this.lastCheckin?.toISOString() ?? null,
       restarts,
-      pss_mb: pssMb,
-      last_status: this.status ?? {},
+      pssMb: pssMb,
+      lastStatus: this.status ?? {},
     };
   }
 

@@ -1,5 +1,6 @@
 import { UserError } from '../../core/errors';
 import type { Events } from '../../core/events';
+import { type StopOutcome, sumOutcomes } from '../../core/shutdown';
 import { Deadline } from '../../support/async';
 import { answerRequest, type FromProcessor, type ProcessorOrder } from '../messages';
 import type { NextTry, Operations, ProcessorStats, RecentEvent, Termination, Work } from '../status';
@@ -88,13 +89,11 @@ export class ProcessorSupervisor {
     this.fork();
   }
 
-  /** @returns how many processes had to be killed. */
-  async stop(deadline: Deadline): Promise<number> {
+  async stop(deadline: Deadline): Promise<StopOutcome> {
     this.stopping = true;
     clearInterval(this.watch);
     this.respawn.cancel();
-    const killed = await Promise.all(this.handles.map((handle) => handle.end(deadline)));
-    return killed.reduce((sum, count) => sum + count, 0);
+    return sumOutcomes(await Promise.all(this.handles.map((handle) => handle.end(deadline))));
   }
 
   /**
@@ -116,7 +115,7 @@ export class ProcessorSupervisor {
     this.current?.quiet();
   }
 
-  /** Takes `quiet` and `halt` back. */
+  /** Takes `quiet` and `suspend` back. */
   resume(): void {
     if (this.stopping) return;
     this.desiredState = 'open';
@@ -161,7 +160,7 @@ export class ProcessorSupervisor {
   stats(pssMb: (pid: number) => number | null): ProcessorStats {
     const { current, absence, restarts } = this;
     if (current) return current.stats(restarts, pssMb(current.pid));
-    const nobody = { pid: null, started_at: null, last_checkin: null, pss_mb: null, last_status: {} };
+    const nobody = { pid: null, startedAt: null, lastCheckin: null, pssMb: null, lastStatus: {} };
     return { ...nobody, state: absence, restarts };
   }
 

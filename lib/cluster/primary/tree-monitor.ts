@@ -87,7 +87,7 @@ export class TreeMonitor {
   }
 
   /** @param stats of this moment. */
-  look(stats: TreeStats): TreeStatus {
+  status(stats: TreeStats): TreeStatus {
     const { id, app, config, workers, processor, memory, phased } = this.options;
     const { web, jobs, memoryLimitMb } = config;
     return {

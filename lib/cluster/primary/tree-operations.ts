@@ -42,9 +42,9 @@ export class TreeOperations implements Operations {
     return this.describeTree(this.parts.memory.measure());
   }
 
-  async look(): Promise<TreeStatus> {
+  async status(): Promise<TreeStatus> {
     const { sights, memory } = this.parts;
-    return sights.look(this.describeTree(memory.recent()));
+    return sights.status(this.describeTree(memory.recent()));
   }
 
   async figures(after: number): Promise<readonly Rollup[]> {
@@ -77,31 +77,31 @@ export class TreeOperations implements Operations {
     const { workers, processor, phased, sights, config } = this.parts;
     const pss = (pid: number) => rounded(byPid.get(pid) ?? null);
     return {
-      started_at: this.startedAt.toISOString(),
+      startedAt: this.startedAt.toISOString(),
       workers: workers.slots.length,
       phase: workers.phase,
-      booted_workers: workers.slots.filter((slot) => slot.handle?.wasReady).length,
-      old_workers: workers.handles.filter((handle) => handle.phase !== workers.phase).length,
-      worker_status: workers.slots.flatMap((slot) => slot.handles.map((handle) => describe(slot, handle, pss))),
+      bootedWorkers: workers.slots.filter((slot) => slot.handle?.wasReady).length,
+      oldWorkers: workers.handles.filter((handle) => handle.phase !== workers.phase).length,
+      workerStatus: workers.slots.flatMap((slot) => slot.handles.map((handle) => describe(slot, handle, pss))),
       versions: { catamount: version(), node: process.version },
       pid: process.pid,
-      job_processor: processor?.stats(pss) ?? NO_PROCESSOR,
-      other_job_processor: processor?.otherStats(pss),
+      jobProcessor: processor?.stats(pss) ?? NO_PROCESSOR,
+      otherJobProcessor: processor?.otherStats(pss),
       single: sights.single,
       totals: this.totals(),
-      memory: { pss_mb: rounded(totalMb), limit_mb: config.memoryLimitMb },
-      last_phase: phased.last,
+      memory: { pssMb: rounded(totalMb), limitMb: config.memoryLimitMb },
+      lastPhase: phased.last,
     };
   }
 
   private totals(): TreeTotals {
     const { workers, processor, sights } = this.parts;
-    const { requests, cpu_seconds: ofWorkers, ...totals } = workers.ledger.totals(workers.slots);
+    const { requests, cpuSeconds: ofWorkers, ...totals } = workers.ledger.totals(workers.slots);
     const { user, system } = process.cpuUsage();
     return {
       ...totals,
       requests: sights.single ? sumRequests([requests, sights.single.requests]) : requests,
-      cpu_seconds: {
+      cpuSeconds: {
         primary: (user + system) / 1e6,
         ...ofWorkers,
         ...(processor && { jobs: processor.cpuSeconds }),
@@ -189,27 +189,27 @@ export class TreeOperations implements Operations {
   }
 }
 
-const NO_PROCESSOR: TreeStats['job_processor'] = {
+const NO_PROCESSOR: TreeStats['jobProcessor'] = {
   pid: null,
   state: 'off',
-  started_at: null,
-  last_checkin: null,
+  startedAt: null,
+  lastCheckin: null,
   restarts: 0,
-  pss_mb: null,
-  last_status: {},
+  pssMb: null,
+  lastStatus: {},
 };
 
 function describe(slot: Slot, handle: WorkerHandle, pss: (pid: number) => number | null): WorkerStats {
   return {
-    started_at: handle.startedAt.toISOString(),
+    startedAt: handle.startedAt.toISOString(),
     pid: handle.pid,
     index: slot.index,
     phase: handle.phase,
     booted: handle.wasReady,
     state: handle.state,
-    last_checkin: handle.lastCheckin?.toISOString() ?? null,
-    last_status: handle.status ?? {},
-    pss_mb: pss(handle.pid),
+    lastCheckin: handle.lastCheckin?.toISOString() ?? null,
+    lastStatus: handle.status ?? {},
+    pssMb: pss(handle.pid),
     restarts: slot.restarts,
   };
 }

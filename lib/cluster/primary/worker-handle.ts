@@ -8,6 +8,7 @@ import { reportOutput } from '../child-process';
 import { type AskMessage, type BootFailure, type FromWorker, isOurs, type ToWorker } from '../messages';
 import { RequestJournalReader } from '../request-journal';
 import type { RestartReason, Termination, WorkerStatus, WorkInFlight } from '../status';
+import { HEALTHY_MS } from './child-handle';
 import type { Taker } from './listener';
 
 /** A worker that is well says within milliseconds that it has a connection, ms. */
@@ -106,6 +107,11 @@ export class WorkerHandle implements Taker {
   /** Milliseconds since it was last heard of. */
   get heartbeatAgeMs(): number {
     return performance.now() - this.heardAt;
+  }
+
+  /** It serves, and is heard of. */
+  get isHealthy(): boolean {
+    return this.current === 'ready' && this.heartbeatAgeMs < HEALTHY_MS;
   }
 
   get uptimeMs(): number {

@@ -3,6 +3,7 @@ import type { Config } from '../../core/config';
 import { UserError } from '../../core/errors';
 import type { Events } from '../../core/events';
 import { type RequestCounts, sumByKey, sumRequests } from '../../core/request-counts';
+import { FORCED_EXIT_MS, type StopOutcome, stopPhase, sumOutcomes } from '../../core/shutdown';
 import type { Connection } from '../../internals/socket-handoff';
 import { Deadline, type Deferred, deferred } from '../../support/async';
 import { CHILD_STDIO, childFlags } from '../child-process';
@@ -14,16 +15,12 @@ import type { ReporterCandidate } from './reporter-election';
 import { forkWorkers } from './throng';
 import { type PoolCallbacks, WorkerHandle } from './worker-handle';
 
-/** How long a stopping tree goes on accepting, ms, until the router in front has stopped sending. */
-const POLITE_MS = 1500;
 /** This many boot deaths in a row, with no worker ever ready, and the web cannot boot at all. */
 const HOPELESS_DEATHS = 3;
 /** A signal that reached one worker may be on its way to the primary too: a stop must not begin with a fork, ms. */
 const LEAVE_PAUSE_MS = 250;
 /** How often silence is looked for, ms. */
 const WATCH_MS = 500;
-/** Who is heard of this often is fit for chores, ms. */
-const FIT_MS = 3000;
 /** As WEB_CONCURRENCY. */
 const MOST_WORKERS = 64;
 
@@ -73,7 +70,7 @@ export class WorkerPool implements PoolCallbacks {
     cluster.setupPrimary({ execArgv: childFlags(this.config.heapCaps?.workerMb ?? null), stdio: [...CHILD_STDIO] });
     cluster.on('fork', (worker) => this.adopt(worker));
     this.expecting.push(...this.slots);
-    void forkWorkers({ count: this.slots.length, graceMs: this.config.shutdownTimeoutMs + 5000 });
+    void forkWorkers({ count: this.slots.length, graceMs: this.config.shutdownTimeoutMs + FORCED_EXIT_MS });
     this.watch = setInterval(() => this.killUnresponsive(), WATCH_MS);
     await this.booted.promise;
     return address;
@@ -83,7 +80,7 @@ export class WorkerPool implements PoolCallbacks {
   get reporterCandidates(): ReporterCandidate[] {
     return this.handles.map((handle) => ({
       pid: handle.pid,
-      fit: handle.state === 'ready' && handle.heartbeatAgeMs < FIT_MS,
+      fit: handle.isHealthy,
       appoint: (on) => handle.setReporter(on),
     }));
   }
@@ -95,20 +92,22 @@ export class WorkerPool implements PoolCallbacks {
   /**
    * Polite first; then nobody is accepted any more, and all but one drain side by side, the last one last: it takes over
    * their idle connections.
-   * @returns how many had to be killed.
    */
-  async stop(deadline: Deadline): Promise<number> {
+  async stop(deadline: Deadline): Promise<StopOutcome> {
     this.stopping = true;
     clearInterval(this.watch);
     for (const slot of this.slots) slot.respawn.cancel();
-    const soon = Math.min(POLITE_MS, deadline.remaining() / 4);
-    await deadline.wait(Promise.all(this.handles.map((handle) => handle.enterLameDuck(soon))));
+    // A blocked worker answers none of this: the others do not wait for it any longer than for a busy one.
+    const lameDuck = stopPhase(deadline, 'lameDuck');
+    await lameDuck.wait(Promise.all(this.handles.map((handle) => handle.enterLameDuck(lameDuck.remaining()))));
     await this.listener.close(deadline);
-    const [last, ...others] = this.handles;
-    const killed = await Promise.all(others.map((handle) => this.drainOrKill(handle, deadline, true)));
+    const { handles } = this;
+    const last = handles.find(({ isHealthy }) => isHealthy) ?? handles[0];
+    const others = handles.filter((handle) => handle !== last);
+    const outcomes = await Promise.all(others.map((handle) => this.drainOrKill(handle, deadline, true)));
     await this.listener.settled(deadline);
-    if (last) killed.push(await this.drainOrKill(last, deadline, false));
-    return killed.filter(Boolean).length;
+    if (last) outcomes.push(await this.drainOrKill(last, deadline, false));
+    return sumOutcomes(outcomes);
   }
 
   /**
@@ -162,12 +161,13 @@ export class WorkerPool implements PoolCallbacks {
     return this.slots.length;
   }
 
-  /** @returns whether it, or a request of its, had to be cut off. */
-  private async drainOrKill(handle: WorkerHandle, deadline: Deadline, handOff: boolean): Promise<boolean> {
-    if ((await deadline.wait(handle.drain(deadline.minus(1000), handOff))) === 'late')
-      this.kill(handle, 'the deadline is over');
+  /** @param handOff whether another worker can take over its idle connections. */
+  private async drainOrKill(handle: WorkerHandle, deadline: Deadline, handOff: boolean): Promise<StopOutcome> {
+    const drained = handle.drain(stopPhase(deadline, 'drain'), handOff);
+    const late = (await (handOff ? stopPhase(deadline, 'handOff') : deadline).wait(drained)) === 'late';
+    if (late) this.kill(handle, 'the deadline is over');
     const { code } = await handle.exited.promise;
-    return code !== 0;
+    return late ? { killed: 1, failed: 0 } : { killed: 0, failed: code === 0 ? 0 : 1 };
   }
 
   /**
@@ -179,7 +179,7 @@ export class WorkerPool implements PoolCallbacks {
       handle.lookForLost();
       if (handle.state !== 'ready' || handle.heartbeatAgeMs < this.config.web.workerTimeoutMs) continue;
       handle.timedOut = true;
-      const inFlight = handle.status?.in_flight ?? [];
+      const inFlight = handle.status?.inFlight ?? [];
       const { slot, pid, lastRequest } = handle;
       const heartbeatAgeMs = Math.round(handle.heartbeatAgeMs);
       handle.silence = { heartbeatAgeMs, doing: (inFlight[0] ?? lastRequest)?.what ?? null };
@@ -356,7 +356,7 @@ export class LifetimeCounters {
   private readonly living = new Set<WorkerHandle>();
   private requestsOfGone: RequestCounts = sumRequests([]);
   private cpuOfGone: Readonly<Record<string, number>> = {};
-  private restartsOfGone: TreeTotals['worker_restarts'] = {};
+  private restartsOfGone: TreeTotals['workerRestarts'] = {};
 
   openWorker(handle: WorkerHandle): void {
     this.living.add(handle);
@@ -384,8 +384,8 @@ export class LifetimeCounters {
     ]);
     return {
       requests: sumRequests([this.requestsOfGone, ...told.map(({ status }) => status.requests)]),
-      worker_restarts: restarts,
-      cpu_seconds: sumByKey([
+      workerRestarts: restarts,
+      cpuSeconds: sumByKey([
         this.cpuOfGone,
         ...told.map(({ slot, status }) => ({ [processName(slot)]: status.cpuSeconds })),
       ]),

@@ -10,23 +10,27 @@ import type { JobRegistry } from '../job-registry';
 import { checkFilter, type JobFilter } from '../sets/query';
 import type { Terminal } from './terminal';
 
-/** What a command works with. */
+/** Everything that a command may use. */
 export interface CommandContext {
   readonly admin: JobAdmin;
   readonly registry: JobRegistry;
   readonly equipment: JobDependencies;
   readonly terminal: Terminal;
-  /** Has the jobs of a database that was copied run here. @returns false when it belonged here already. */
+  /**
+   * Takes over the jobs of a copied database. @returns false when the database belonged to this installation already.
+   */
   readonly adopt: () => Promise<boolean>;
 }
 
-/** What a command came to: the same for programs and for people. */
+/** The result of a command, for programs and for people. */
 export interface Answer {
   readonly json: unknown;
   readonly text: string;
-  /** Remarks and refusals, a line each: they go to standard error, and not beside JSON, which holds them already. */
+  /**
+   * Remarks and rejections, one line each, for standard error. They are omitted with --json, which has them already.
+   */
   readonly notes?: readonly string[];
-  /** false: something that was asked for could not be done. Default true. */
+  /** false if something that was asked for could not be done. Default true. */
   readonly ok?: boolean;
 }
 
@@ -34,12 +38,12 @@ export type Run = (context: CommandContext) => Promise<Answer>;
 
 /** A word behind the command's name. */
 interface Operand {
-  /** In the help. */
+  /** The name in the help. */
   readonly name: string;
   readonly optional?: true;
-  /** Any number of them. */
+  /** true if any number of them may be given. */
   readonly repeated?: true;
-  /** What may be given in its place. */
+  /** An option that may be given instead. */
   readonly instead?: OptionName;
 }
 
@@ -48,23 +52,23 @@ interface CommandInput {
   readonly options: Options;
 }
 
-/** Something an operator can have done to jobs, queues and the like by typing it. */
+/** A command behind `catamount jobs`. */
 export interface JobCommand {
-  /** As it is typed behind `jobs`. */
+  /** The words that are typed behind `jobs`. */
   readonly name: string;
   readonly operands: readonly Operand[];
   readonly options: readonly OptionName[];
-  /** What must answer for it to be of use. */
+  /** The services that the command cannot do without. */
   readonly needs: readonly ('redis' | 'postgres')[];
   /** One line, for the help and the guide to jobs. */
   readonly help: string;
-  /** Checks what was typed before anything is connected. @throws UserError, exit code 64. */
+  /** Checks the input before anything is connected. @throws UserError with the exit code for wrong usage. */
   prepare(input: CommandInput): Run;
 }
 
 export const BOTH = ['redis', 'postgres'] as const;
 
-/** How it is typed behind `catamount`: `jobs enqueue CLASS [JSON]`. */
+/** The usage as typed behind `catamount`: `jobs enqueue CLASS [JSON]`. */
 export function usageOf({ name, operands }: Pick<JobCommand, 'name' | 'operands'>): string {
   const words = operands.map((operand) => {
     const word = operand.repeated ? `${operand.name}…` : operand.name;
@@ -74,7 +78,7 @@ export function usageOf({ name, operands }: Pick<JobCommand, 'name' | 'operands'
   return ['jobs', name, ...words].join(' ');
 }
 
-/** THE table of options: what is read, the help and the table in the guide to jobs are all made from it. */
+/** The single table of options: the parser, the help and the table in the guide to jobs are made from it. */
 export const OPTIONS = {
   queue: {
     type: 'string',
@@ -100,7 +104,7 @@ export const OPTIONS = {
 
 export type OptionName = keyof typeof OPTIONS;
 
-/** What was typed. */
+/** The options that were given. */
 export interface Options {
   readonly queue?: readonly string[] | undefined;
   readonly class?: string | undefined;
@@ -123,27 +127,27 @@ export const FILTERS = ['queue', 'class', 'tag', 'error', 'text'] as const satis
 
 const MOMENT = /^\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?(?:Z|[+-]\d\d:?\d\d)?)?$/;
 
-/** @throws UserError for what cannot be a filter. */
+/** @throws UserError for an invalid filter. */
 export function filterOf({ queue, class: name, tag, error, text }: Options): JobFilter {
   const filter = { queue, class: name, tag: onlyOne('tag', tag), error, text };
   checkFilter(filter);
   return filter;
 }
 
-/** @throws UserError when it was given several times. */
+/** @throws UserError if the option was given several times. */
 export function onlyOne(name: OptionName, given: readonly string[] | undefined): string | undefined {
   if (given && given.length > 1) throw wrongUsage(`--${name} can be given once here, not ${given.length} times.`);
   return given?.[0];
 }
 
-/** @throws UserError for what is no whole number from 1 up. */
+/** @throws UserError for anything but a whole number from 1. */
 export function numberOf(name: OptionName, given: string | undefined): number | undefined {
   if (given === undefined) return undefined;
   if (/^[1-9]\d{0,9}$/.test(given)) return Number(given);
   throw wrongUsage(`--${name} is ${JSON.stringify(given)}; give a whole number from 1.`);
 }
 
-/** When a job is to run, by --wait or --at; undefined: neither was given. @throws UserError. */
+/** The time at which a job is to run, by --wait or --at; undefined if neither was given. @throws UserError. */
 export function timeOf({ wait, at }: Options): { readonly wait: Duration } | { readonly waitUntil: Date } | undefined {
   if (wait !== undefined && at !== undefined) throw wrongUsage('Give --wait or --at, not both.');
   if (wait !== undefined) {
@@ -159,9 +163,9 @@ export function timeOf({ wait, at }: Options): { readonly wait: Duration } | { r
 
 function momentOf(text: string): Date | undefined {
   if (!MOMENT.test(text)) return undefined;
-  // A day alone would be taken for UTC, where a time without a zone is not.
+  // A date alone would be read as UTC, while a time without a zone is local.
   const moment = new Date(text.length === 10 ? `${text}T00:00` : text);
-  // There is a 30th of February for Date.
+  // Date accepts the 30th of February and moves it to March.
   const day = new Date(text.slice(0, 10));
   const exists = !Number.isNaN(day.getTime()) && day.getUTCDate() === Number(text.slice(8, 10));
   return exists && !Number.isNaN(moment.getTime()) ? moment : undefined;
@@ -171,19 +175,19 @@ export function wrongUsage(message: string): UserError {
   return new UserError(message, EXIT.usage);
 }
 
-/** Who types commands may see all but what the app's filters and classes redact. */
+/** Operators at a terminal see everything except what the app's filters and classes redact. */
 export function rulesOf({ registry, equipment }: CommandContext): JobJsonRules {
   return { everything: true, jobs: registry, redactor: new Redactor(equipment.setup?.filterArguments) };
 }
 
-/** @throws UserError that suggests another name for a queue that does not exist. */
+/** @throws UserError for a queue that does not exist, with a suggestion. */
 export async function checkQueues({ admin }: CommandContext, names: readonly string[] = []): Promise<void> {
   if (names.length === 0) return;
   const known = await admin.queueNames();
   for (const name of names) if (!known.includes(name)) throw unknownName('queue', name, known);
 }
 
-/** @throws UserError that suggests another name. */
+/** @throws UserError for an unknown name, with a suggestion. */
 export function jobClassOf({ registry }: CommandContext, name: string): JobClass {
   const found = registry.get(name);
   if (found) return found;
@@ -191,8 +195,8 @@ export function jobClassOf({ registry }: CommandContext, name: string): JobClass
 }
 
 /**
- * For a filter that nothing matches. Jobs of a class that is gone may well be there; when there are none the name was
- * probably mistyped. @throws UserError that suggests another.
+ * Checks the class of a filter that matched nothing. Jobs of a removed class may exist, but if there are none the name
+ * is probably mistyped. @throws UserError with a suggestion.
  */
 export function checkClass(context: CommandContext, name: string | undefined): void {
   if (name !== undefined) jobClassOf(context, name);
@@ -203,16 +207,16 @@ export function unknownName(kind: string, name: string, known: readonly string[]
   return new UserError(`There is no ${kind} ${JSON.stringify(name)}.${suggestion(name, known)} ${all}`);
 }
 
-/** ` Did you mean jobs list?`, or nothing. @param before what is typed before that word. */
+/** ` Did you mean jobs list?`, or ''. @param before the words typed before this one. */
 export function suggestion(given: string, known: readonly string[], before = ''): string {
   const near = didYouMean(given, known);
   return near === undefined ? '' : ` Did you mean ${before}${near}?`;
 }
 
 /**
- * Has somebody say yes to what concerns many jobs.
- * @param yes it was said beforehand.
- * @throws UserError when nobody is there to be asked, or the answer is not yes.
+ * Asks for confirmation before an action on many jobs.
+ * @param yes true if it was confirmed by --yes.
+ * @throws UserError when nobody can be asked, or the answer is not yes.
  */
 export async function confirmed({ terminal }: CommandContext, yes: boolean, what: string): Promise<void> {
   if (yes) return;

@@ -17,7 +17,7 @@ import { PROCESSES } from './processes';
 import { ADOPT, CLEAR, PAUSE, RESUME, STATS } from './queues';
 import { SHOW } from './show';
 
-/** THE table of the commands behind `jobs`: the parser, the help and lib/job/README.md are all made from it. */
+/** The single table of commands behind `jobs`: the parser, the help and lib/job/README.md are made from it. */
 export const JOB_COMMANDS: readonly JobCommand[] = [
   STATS,
   LIST,
@@ -38,17 +38,17 @@ export function jobCommandTable(): string {
   return ['| command | what it does |', '|---|---|', ...rows].join('\n');
 }
 
-/** What was typed behind `jobs`. */
+/** The parsed words behind `jobs`. */
 export type Typed =
   | { readonly help: true; readonly command: JobCommand | undefined }
   | { readonly help: false; readonly command: JobCommand; readonly run: Run; readonly json: boolean };
 
 const SEE = 'See catamount jobs --help.';
-/** What is asked of a running tree (cluster/control/commands), not of the app. */
+/** Commands of the running tree (cluster/control/commands), known here only for suggestions. */
 const OF_THE_TREE = ['quiet'];
 const FOR_ALL: readonly OptionName[] = ['json', 'help'];
 
-/** @throws UserError, exit code 64, that names what is wrong and, where one is near, what was probably meant. */
+/** @throws UserError with the exit code for wrong usage; it names the mistake, with a suggestion where one is near. */
 export function parseJobCommand(args: readonly string[]): Typed {
   const { values, positionals } = parse(args);
   if (values.help) return { help: true, command: positionals.length === 0 ? undefined : find(positionals).command };
@@ -106,13 +106,13 @@ function checkOperands(command: JobCommand, given: readonly string[]): void {
     throw wrongUsage(`jobs ${command.name} does not take "${surplus.join(' ')}". Usage: ${usageOf(command)}. ${SEE}`);
 }
 
-/** A whole processor and one queue are easily mistaken for each other. */
+/** The commands of a queue and of the whole job processor have the same names, so they are easily confused. */
 function hint({ name }: JobCommand): string {
   if (name === 'pause') return ' (for the whole job processor: jobs quiet)';
   return name === 'resume' ? ' (for the whole job processor: catamount jobs resume, asked of a running tree)' : '';
 }
 
-/** What `catamount jobs --help` prints, or that of one command. */
+/** The text of `catamount jobs --help`, or the help of one command. */
 export function jobsHelp(command?: JobCommand): string {
   if (command) {
     return `Usage: catamount ${usageOf(command)}${command.options.length > 0 ? ' [options]' : ''}
@@ -135,7 +135,7 @@ Exit codes: 0 done, 1 not found or failed, 64 wrong usage, 69 Redis or Postgres 
 `;
 }
 
-/** The commands with a line each, as `catamount help` has them. */
+/** The commands with one line each, for `catamount help`. */
 export function jobCommandLines(): (readonly [string, string])[] {
   return JOB_COMMANDS.map((command) => [usageOf(command), command.help]);
 }

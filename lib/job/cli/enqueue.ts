@@ -41,7 +41,7 @@ export const ENQUEUE: JobCommand = {
   },
 };
 
-/** As `show --json` prints them: dates, models and the like in their tagged form. */
+/** Parses arguments in the form that `show --json` prints: dates, models and others are tagged. */
 function argumentsOf(json: string): readonly JsonValue[] {
   let parsed: unknown;
   try {
@@ -70,7 +70,7 @@ async function enqueue(context: CommandContext, { name, args, options }: Typed):
   };
 }
 
-/** What the app's code makes of it: checks, callbacks and middleware are its own. */
+/** Enqueues through the app's own checks, callbacks and middleware, whose errors are the user's. */
 async function attempt(
   { equipment }: CommandContext,
   jobClass: JobClass,

@@ -93,7 +93,7 @@ async function listSet(context: CommandContext, set: StoredSet, request: ListReq
   };
 }
 
-/** On a narrow terminal a job is told in a line all the same, with less of it. `jobs show` and --json tell all. */
+/** Drops columns on a narrow terminal, so that a job still fits in a line. `jobs show` and --json have them all. */
 function columnsThatFit(names: readonly ColumnName[], columns = Number.POSITIVE_INFINITY): readonly ColumnName[] {
   return names.filter((name, i) => {
     const needed = NEEDED[name];
@@ -101,7 +101,7 @@ function columnsThatFit(names: readonly ColumnName[], columns = Number.POSITIVE_
   });
 }
 
-/** From how many columns of a terminal on there is room for what can be left out. */
+/** Minimum width of the terminal for the columns that can be dropped. */
 const NEEDED: Readonly<Partial<Record<ColumnName, number>>> = { arguments: 130, queue: 100, failed: 90 };
 
 async function pageOf(admin: JobAdmin, set: StoredSet, request: ListRequest): Promise<JobPage> {
@@ -109,7 +109,7 @@ async function pageOf(admin: JobAdmin, set: StoredSet, request: ListRequest): Pr
   return waitingPage(admin, queuesOf(request) ?? (await admin.queueNames()), request);
 }
 
-/** Jobs that are due and not on their queues yet: none where a job processor is alive and well. */
+/** The number of due jobs that are not on their queues yet; none while a job processor works. */
 async function dueInOutbox(admin: JobAdmin, queues: readonly string[] | undefined): Promise<number> {
   const listed = await admin.queues.list(queues ?? (await admin.queueNames()));
   return listed.reduce((sum, queue) => sum + (queue.inOutbox ?? 0), 0);
@@ -154,7 +154,7 @@ interface Extent {
   readonly next?: string | undefined;
 }
 
-/** `26–50 of 1,204 jobs; go on with --page 3`. */
+/** For example `26–50 of 1,204 jobs; go on with --page 3`. */
 function summary(set: string, request: ListRequest, shown: number, extent: Extent): string {
   const { offset, limit, after } = request;
   const { total, complete, more, next } = extent;
@@ -171,12 +171,12 @@ function summary(set: string, request: ListRequest, shown: number, extent: Exten
 const REDACTED = '(redacted)';
 const UNREADABLE = '(unreadable)';
 const NONE = '–';
-/** Arguments that stand before another column are cut on a terminal: to a quarter of it, and no shorter than this. */
+/** Arguments that stand before another column are cut on a terminal to a quarter of its width, but not below this. */
 const SOME = 24;
 
 type ColumnName = 'id' | 'class' | 'queue' | 'failed' | 'next' | 'died' | 'since' | 'due' | 'arguments' | 'error';
 
-/** @param columns of the terminal; undefined where it is none. */
+/** @param columns the width of the terminal; undefined if the output is no terminal. */
 function jobRows(jobs: readonly JobJson[], names: readonly ColumnName[], columns: number | undefined): string[][] {
   return [[...names], ...jobs.map((job) => names.map((name) => cell(job, name, names, columns)))];
 }
@@ -202,13 +202,13 @@ function cell(job: JobJson, name: ColumnName, names: readonly ColumnName[], colu
   }
 }
 
-/** As `jobs enqueue` takes them. */
+/** The arguments as JSON, as `jobs enqueue` takes them. */
 export function argumentsText({ args, unreadable }: JobJson): string {
   if (args === null) return unreadable === null ? REDACTED : UNREADABLE;
   return escapeControls(JSON.stringify(args));
 }
 
-/** The first line of its latest error. */
+/** The first line of the job's latest error. */
 function errorText({ errors, reason, unreadable }: JobJson): string {
   const [first = ''] = (errors[0]?.message ?? reason ?? unreadable ?? NONE).split('\n');
   return escapeControls(first);
@@ -227,7 +227,7 @@ export function fullMoment(iso: string): string {
 const SET = 'waiting';
 
 /**
- * What waits in several queues as one list: queue by queue, the next job of each first.
+ * One page of the jobs that wait in several queues: queue by queue, each in the order in which its jobs will run.
  * @throws InvalidRequestError.
  */
 async function waitingPage(admin: JobAdmin, queues: readonly string[], request: PageRequest): Promise<JobPage> {
@@ -239,7 +239,7 @@ async function waitingPage(admin: JobAdmin, queues: readonly string[], request: 
   for (const [index, queue] of queues.entries()) {
     const list = admin.waiting(queue);
     const room = index < from || next !== undefined ? 0 : limit - entries.length;
-    // The cursor of a queue that was not begun has no id.
+    // The cursor of a queue of which nothing was shown yet has no id.
     const after = index === from && start?.id !== NOT_BEGUN ? request.after : undefined;
     if (room === 0) {
       const count = await list.count(request);

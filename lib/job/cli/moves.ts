@@ -79,7 +79,7 @@ function prepareAll(action: JobAction, ids: readonly string[], options: Options,
   return (context) => moveAll(context, action, { set, filter, limit, yes: options.yes === true, at: when() });
 }
 
-/** @throws UserError for --wait and --at that say no time. */
+/** @throws UserError if neither --wait nor --at gives a valid time. */
 function momentOf(options: Options): () => Date {
   const time = timeOf(options);
   if (!time) throw wrongUsage('Say when: --wait 5m, or --at 2026-12-24T18:00.');
@@ -100,7 +100,7 @@ interface NotMoved {
   readonly reason: string;
 }
 
-/** Each job by its id; those that cannot be moved are told of, and hold up no other. */
+/** Moves each job by its id. A job that cannot be moved is reported, and does not stop the others. */
 async function moveByIds(
   context: CommandContext,
   action: JobAction,
@@ -123,7 +123,7 @@ async function moveByIds(
   };
 }
 
-/** @returns why it was not moved. */
+/** @returns the reason why the job was not moved, or undefined. */
 async function moveOne(
   context: CommandContext,
   action: JobAction,
@@ -144,7 +144,7 @@ async function moveOne(
   }
 }
 
-/** What the action is for, and what there is for a job in that place. */
+/** Names the sets that the action is for, and the actions for a job in this set. */
 function instead(action: JobAction, place: SetName): string {
   const others = actionsOn(place);
   const hint = others.length === 0 ? '' : `; for this one, there is ${others.join(', ')}`;
@@ -155,13 +155,13 @@ interface AllOfSet {
   readonly set: ListedSet;
   readonly filter: JobFilter;
   readonly limit: number | undefined;
-  /** Nobody is to be asked. */
+  /** true if no confirmation is needed. */
   readonly yes: boolean;
-  /** Of `reschedule`. */
+  /** The new time for `reschedule`. */
   readonly at: Date;
 }
 
-/** Every job of a set that the filter leaves, after asking. Ctrl-C ends it between two chunks. */
+/** Moves every job of a set that matches the filter, after a confirmation. Ctrl-C stops between two chunks. */
 async function moveAll(
   context: CommandContext,
   action: JobAction,

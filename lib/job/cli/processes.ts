@@ -7,7 +7,7 @@ import type { ListedProcess, ProcessorCommand } from '../processes/process-list'
 import { processName } from '../processes/process-list';
 import { type Answer, type CommandContext, type JobCommand, unknownName } from './command';
 
-/** A job processor sends a heartbeat every second. One that has sent none for this long is in trouble. */
+/** A job processor sends a heartbeat every second, so one without a heartbeat for this long is in trouble. */
 const UNRESPONSIVE_AFTER_MS = 3000;
 
 const PROCESSES_LIST: JobCommand = {
@@ -51,7 +51,7 @@ export const PROCESSES: readonly JobCommand[] = [
   ),
 ];
 
-/** By host and pid, by pid alone, or by identity. @throws UserError when none or several are meant. */
+/** Finds a process by host and pid, by pid alone, or by identity. @throws UserError if none or several match. */
 function find(listed: readonly ListedProcess[], name: string): ListedProcess {
   const found = listed.filter((one) => [processName(one), String(one.pid), one.identity].includes(name));
   const [one] = found;

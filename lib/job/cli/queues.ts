@@ -149,7 +149,7 @@ function queueRow(queue: ListedQueue): string[] {
   ];
 }
 
-/** Of runs, in all and today. */
+/** The count of runs in total, and today. */
 function both({ total, today }: Tally, what: 'processed' | 'failed'): string {
   const sinceMidnight = today && total[what] > 0 ? `, ${countText(today[what])} of them today (UTC)` : '';
   return `${countText(total[what])}${sinceMidnight}`;

@@ -99,7 +99,7 @@ function runText({ run }: JobErrorJson): string {
 /** Jobs of each set that a mistyped id is compared with. */
 const COMPARED = 500;
 
-/** What to say of an id that is nowhere, with the id that was probably meant. */
+/** The message for an id that is found nowhere, with a suggestion. */
 export async function unknownJob({ admin }: CommandContext, id: string): Promise<string> {
   const request = { limit: COMPARED, count: false };
   const sets = await Promise.all([admin.set('retry'), admin.set('dead'), admin.set('scheduled')]);

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createInterface } from 'node:readline/promises';
 
-/** A standard stream, or a stand-in. */
+/** The standard streams; tests pass their own. */
 export interface Streams {
   readonly input: NodeJS.ReadableStream & { readonly isTTY?: boolean };
   readonly output: NodeJS.WritableStream & { readonly isTTY?: boolean; readonly columns?: number };
@@ -10,32 +10,32 @@ export interface Streams {
 
 const STANDARD: Streams = { input: process.stdin, output: process.stdout, errors: process.stderr };
 
-/** Where a command is typed: a person's terminal, or a script's pipes. */
+/** The terminal of a person, or the pipes of a script. */
 export class Terminal {
   constructor(private readonly streams: Streams = STANDARD) {
-    // Whoever reads may have seen enough: jobs list dead | head
+    // The reader of a pipe may close it early: jobs list dead | head
     streams.output.on('error', () => undefined);
   }
 
-  /** Of the terminal that shows the answer; undefined when that goes elsewhere. */
+  /** The width of the terminal that shows the output; undefined if the output is no terminal. */
   get columns(): number | undefined {
     const { isTTY, columns } = this.streams.output;
     return isTTY ? columns : undefined;
   }
 
-  /** Somebody is there to be asked. */
+  /** true if a person can answer a question. */
   get isInteractive(): boolean {
     return this.streams.input.isTTY === true && this.streams.errors.isTTY === true;
   }
 
-  /** Resolves when it has been handed over: the process may end then. */
+  /** Resolves when the text has been handed to the system, so that the process may exit. */
   async print(text: string): Promise<void> {
     const { output } = this.streams;
-    // A pipe that is closed calls back with the error.
+    // A closed pipe calls back with an error.
     await new Promise<void>((resolve) => output.write(text, () => resolve()));
   }
 
-  /** A remark beside the answer. */
+  /** Writes a remark to standard error, which keeps standard output for the result. */
   remark(line: string): void {
     this.streams.errors.write(`${line}\n`);
   }
@@ -53,16 +53,16 @@ export class Terminal {
     }
   }
 
-  /** Shows how far long work is, where somebody looks; each call takes the place of the one before. */
+  /** Shows the progress of long work on a terminal; each call replaces the line of the one before. */
   progress(text: string): void {
     if (this.streams.errors.isTTY) this.streams.errors.write(`\r${text}\x1b[K`);
   }
 
-  /** Ctrl-C aborts the signal, and only the second one ends the process, for as long as the work lasts. */
+  /** While the work lasts, the first Ctrl-C aborts the signal, and the second one ends the process. */
   async interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const controller = new AbortController();
     const abort = () => controller.abort();
-    // Once: Redis may hang, and whoever insists is let go.
+    // Only the first Ctrl-C is caught: Redis may hang, and the user must still be able to leave.
     process.once('SIGINT', abort);
     try {
       return await work(controller.signal);

@@ -12,24 +12,24 @@ import { type CronRow, isSame, lockRow, readRows, refresh, settle } from './cron
 import type { CronEntry, Schedule } from './schedule';
 
 export interface CronTuning {
-  /** Longest pause between two looks at the table: what a suspended machine or a clock that jumps costs, ms. Default 10,000. */
+  /** Maximum pause between two passes, ms. It bounds the delay after a suspend or a clock jump. Default 10,000. */
   readonly pollMs?: number;
-  /** A tick that is enqueued no later than this is on time, ms. Default 60,000. */
+  /** A tick that is enqueued within this time is on time, ms. Default 60,000. */
   readonly graceMs?: number;
-  /** How often the table is told that these entries are still known, ms. Default 60,000. */
+  /** Interval at which the rows are marked as known, ms. Default 60,000. */
   readonly refreshMs?: number;
-  /** At most so many ticks of an entry are caught up. Default 1,000. */
+  /** Maximum number of ticks of an entry that are caught up. Default 1,000. */
   readonly limit?: number;
 }
 
-/** How soon to look again at a row that another processor has in hand, ms. */
+/** Delay before the next try for a row that another processor has locked, ms. */
 const HELD_MS = 500;
 
 export interface CronServiceOptions {
   readonly knex: Knex;
   readonly events: Events;
   readonly entries: readonly CronEntry[];
-  /** Whether anything may be enqueued. Default: always. */
+  /** Says whether anything may be enqueued. Default: always. */
   readonly gate?: Pick<InstallationGate, 'opens' | 'wasOpen' | 'ownsRowsIn'> | undefined;
   readonly tuning?: CronTuning | undefined;
 }
@@ -40,8 +40,9 @@ interface Done {
 }
 
 /**
- * Enqueues recurring jobs at their times. Every processor has one; they need no leader: whoever locks an entry's row
- * first enqueues what is due and moves the row on, in one transaction. All by Postgres's clock; Redis is not asked.
+ * Enqueues recurring jobs at their times. Every processor runs one, without a leader: whoever locks an entry's row
+ * first enqueues what is due and moves the row on, in one transaction. Only Postgres's clock counts, and Redis may be
+ * away.
  */
 export class CronService {
   private readonly chore: PeriodicTask;
@@ -59,19 +60,19 @@ export class CronService {
     });
   }
 
-  /** Again after a stop, too. Without entries there is nothing to do. */
+  /** Starts, also again after a stop. Without entries there is nothing to do. */
   start(): void {
     if (this.options.entries.length === 0) return;
     this.active = true;
     this.chore.start();
   }
 
-  /** The table may have changed. */
+  /** Makes a pass now, since the table may have changed. */
   trigger(): void {
     this.chore.trigger();
   }
 
-  /** @returns when what is being enqueued is committed. */
+  /** Resolves when the transaction in progress has ended. */
   stop(): Promise<void> {
     this.active = false;
     return this.chore.stop();
@@ -80,7 +81,7 @@ export class CronService {
   /** @returns ms until the next tick. */
   private async pass(): Promise<number | undefined> {
     const { knex, entries, gate } = this.options;
-    // Recurring jobs go on where Redis is away; those of a copied database do not, so it must have been seen once.
+    // Recurring jobs go on while Redis is away, but not those of a copied database; so the gate must have opened once.
     if (gate && !(await gate.opens().catch(() => gate.wasOpen))) return undefined;
     await this.refresh();
     const readAt = performance.now();
@@ -96,7 +97,7 @@ export class CronService {
       const ms = await this.attend(entry, row);
       if (ms !== undefined) waitMs = Math.min(waitMs ?? ms, ms);
     }
-    // The waits count from when the rows were read.
+    // The waits are relative to the moment at which the rows were read.
     return waitMs && Math.max(1, waitMs - (performance.now() - readAt));
   }
 
@@ -108,7 +109,7 @@ export class CronService {
     this.refreshAt = performance.now() + (tuning?.refreshMs ?? 60_000);
   }
 
-  /** @returns ms until this entry wants to be looked at again; undefined: not before the next poll. */
+  /** @returns ms until this entry needs attention again; undefined: not before the next poll. */
   private async attend(entry: CronEntry, row: CronRow): Promise<number | undefined> {
     const waitMs = msUntilDue(entry, row);
     if (waitMs === undefined || waitMs > 0) return waitMs;
@@ -125,7 +126,7 @@ export class CronService {
     }
   }
 
-  /** @returns undefined when another processor has the entry in hand. */
+  /** @returns undefined if another processor has locked the entry or declares it otherwise. */
   private async enqueueDue(trx: Knex.Transaction, entry: CronEntry): Promise<Done | undefined> {
     const row = await lockRow(trx, entry.name);
     if (!row || !isSame(row, entry)) return undefined;
@@ -170,7 +171,7 @@ export class CronService {
 
 const NOTHING: CatchUp = { ticks: [], settledUntil: undefined, missed: 0, caughtUp: 0, limited: false };
 
-/** By the row's own `now`; 0 or less: something is to be done. undefined: nothing will be. */
+/** Time until the next tick by the row's own `now`, ms; 0 or less: something is due. undefined: nothing will be. */
 function msUntilDue(entry: CronEntry, row: CronRow): number | undefined {
   if (row.run_requested_at) return 0;
   const next = row.paused ? undefined : entry.schedule.next(row.settled_until);
@@ -181,31 +182,31 @@ export type CatchUpPolicy = NonNullable<CronOptions['catchUp']>;
 
 export interface CatchUpOptions {
   readonly policy: CatchUpPolicy;
-  /** A tick that is dealt with no later than this is on time, ms. */
+  /** A tick that is handled within this time is on time, ms. */
   readonly graceMs: number;
-  /** Ticks further back than so many are given up, whatever the policy, and not even counted. */
+  /** Maximum number of ticks; by any policy, earlier ones are skipped and not even counted. */
   readonly limit: number;
 }
 
-/** Of a processor that is not tuned otherwise. */
+/** The limits of a processor without tuning. */
 export const USUAL_LIMITS = Object.freeze({ graceMs: 60_000, limit: 1000 });
 
 export interface CatchUp {
-  /** To be enqueued, in order. */
+  /** The ticks to enqueue, in order. */
   readonly ticks: readonly Date[];
-  /** Ticks up to here are dealt with; undefined: none was due. */
+  /** Ticks up to here are handled; undefined: none was due. */
   readonly settledUntil: Date | undefined;
-  /** Ticks that were not enqueued on time. */
+  /** Number of ticks that were not enqueued on time. */
   readonly missed: number;
-  /** How many of these are enqueued now. */
+  /** Number of missed ticks that are enqueued now. */
   readonly caughtUp: number;
-  /** There were more than the limit; the counts leave the oldest out. */
+  /** true if there were more than the limit; the counts leave the oldest out. */
   readonly limited: boolean;
 }
 
 /**
- * What becomes of the ticks between the last one that was dealt with and now. `all`: each. `once`: the latest. `skip`:
- * the latest, unless it is late already.
+ * Decides about the ticks between the last one that was handled and now. `all`: each is enqueued. `once`: the latest.
+ * `skip`: the latest, unless it is late.
  */
 export function catchUp(schedule: Schedule, settledUntil: Date, now: Date, options: CatchUpOptions): CatchUp {
   const { policy, graceMs, limit } = options;
@@ -224,7 +225,7 @@ export function catchUp(schedule: Schedule, settledUntil: Date, now: Date, optio
   };
 }
 
-/** The class's own road: its middleware, uniqueness and queue are the same as in anybody's `performLater`. */
+/** Enqueues like the class's own `performLater`, so that its middleware, uniqueness and queue apply. */
 export function enqueueTick(
   { jobClass, args }: CronEntry,
   scheduledFor: Date,

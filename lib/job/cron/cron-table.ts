@@ -7,14 +7,14 @@ import type { Auditor } from '../sets/query';
 import type { CatchUp, CatchUpPolicy } from './cron-service';
 import { type CronEntry, Schedule } from './schedule';
 
-/** Rows whose processors have been silent for this long may be taken by one that declares them otherwise. */
+/** A row that no processor has refreshed for this long may be claimed by one that declares it otherwise. */
 const CLAIM_LASTS = '3 minutes';
-/** A row that nobody has refreshed for this long is of a class that is gone, or the whole app sleeps. */
+/** A row that no processor has refreshed for this long belongs to a removed class, or to an app that does not run. */
 const KNOWN_FOR = '1 day';
-/** Rows that no processor has known for this long are deleted: their classes are gone. */
+/** Rows that no processor has refreshed for this long are deleted, since their classes are gone. */
 const KEPT_FOR = '7 days';
 
-/** A row, and the database's time when it was read. */
+/** A row, with the database's time at which it was read. */
 export interface CronRow {
   readonly name: string;
   readonly class: string;
@@ -28,27 +28,29 @@ export interface CronRow {
 
 const COLUMNS = `name, class, spec, time_zone, settled_until, paused, run_requested_at, clock_timestamp() as now`;
 
-/** All that is known of a row. */
+/** All columns of a row. */
 export interface CronState extends CronRow {
   readonly catch_up: CatchUpPolicy;
   readonly last_tick: Date | null;
   readonly last_enqueued_id: string | null;
-  /** Counters are bigint, which pg gives as text. */
+  /** Counters are bigint, which pg returns as text. */
   readonly missed: string;
   readonly caught_up: string;
-  /** Some processor has refreshed it within the last day. */
+  /** true if some processor has refreshed it within the last day. */
   readonly known: boolean;
 }
 
-/** Whether a row says what this process's class declares; if not, another deploy's processors deal with it. */
+/**
+ * true if a row matches the declaration of this process's class; otherwise the processors of another deploy handle it.
+ */
 export function isSame(row: CronRow, entry: CronEntry): boolean {
   return row.class === jobNameOf(entry.jobClass) && row.spec === entry.spec && row.time_zone === entry.timeZone;
 }
 
 /**
- * Writes what this process knows into the table. What is new, or due at other times than before, starts from now; so
- * does a row that is settled a day or more ahead, which a wrong clock must have done.
- * @param claim true: rows that say otherwise become ours, for we are the newest. false: only those that nobody refreshes.
+ * Writes the entries of this process into the table. A new entry, or one with a changed schedule, starts from now; so
+ * does a row that is settled a day or more ahead, which only a wrong clock can have done.
+ * @param claim true: rows that differ become ours, since this process is the newest. false: only stale rows do.
  */
 export async function refresh(knex: Knex, entries: readonly CronEntry[], claim: boolean): Promise<void> {
   const rows = [...entries].sort((a, b) => (a.name < b.name ? -1 : 1));
@@ -105,7 +107,7 @@ export async function remove(knex: Knex, name: string): Promise<boolean> {
   return rowCount > 0;
 }
 
-/** Holds the row until the transaction ends. @returns undefined when another processor holds it, or it is gone. */
+/** Locks the row until the transaction ends. @returns undefined when another processor holds it, or it is gone. */
 export async function lockRow(trx: Knex.Transaction, name: string): Promise<CronRow | undefined> {
   const { rows } = await trx.raw<{ rows: CronRow[] }>(
     `select ${COLUMNS} from job_cron where name = ? for update skip locked`,
@@ -114,7 +116,7 @@ export async function lockRow(trx: Knex.Transaction, name: string): Promise<Cron
   return rows[0];
 }
 
-/** What was done is done: with the transaction. */
+/** Records what was enqueued, in the same transaction. */
 export async function settle(
   trx: Knex.Transaction,
   name: string,
@@ -131,7 +133,7 @@ export async function settle(
   );
 }
 
-/** Changes one row, and tells the processors. @returns false when there is no such row. */
+/** Changes one row and notifies the processors. @returns false when there is no such row. */
 export async function change(knex: Knex, name: string, assignment: 'pause' | 'resume' | 'trigger'): Promise<boolean> {
   const { rows } = await knex.raw<{ rows: unknown[] }>(
     `with changed as (update job_cron set ${CHANGES[assignment]} where name = ? returning name)
@@ -143,67 +145,70 @@ export async function change(knex: Knex, name: string, assignment: 'pause' | 're
 
 const CHANGES = {
   pause: 'paused = true',
-  // A pause swallows its ticks; resuming what does not pause swallows none.
+  // The ticks of a pause are skipped; resuming an entry that is not paused must skip none.
   resume: 'settled_until = case when paused then clock_timestamp() else settled_until end, paused = false',
   trigger: 'run_requested_at = clock_timestamp()',
 };
 
-/** A recurring job, for those who look. */
+/** A recurring job as operators see it. */
 export interface CronListing {
   readonly name: string;
   readonly class: string;
-  /** The expression. */
+  /** The cron expression. */
   readonly spec: string;
   /** IANA name. */
   readonly timeZone: string;
   readonly catchUp: CatchUpPolicy;
   readonly paused: boolean;
-  /** false: no processor has known it for a day, so that its class was probably removed. After a week it is deleted. */
+  /** false: no processor has known it for a day, so its class was probably removed. After a week it is deleted. */
   readonly known: boolean;
-  /** By the expression; null when there will be none, because it is paused or not known, say. */
+  /** The next tick by the expression; null if there will be none, for example because it is paused or not known. */
   readonly nextTick: Date | null;
   /** The latest tick that was enqueued. */
   readonly lastTick: Date | null;
   /** The id of the job that was enqueued last. */
   readonly lastEnqueuedId: string | null;
-  /** Ticks that were not enqueued on time, since the beginning, and how many of them were caught up. */
+  /** Ticks that were ever missed, and the number of them that were caught up. */
   readonly missed: number;
   readonly caughtUp: number;
 }
 
-/** Recurring jobs, seen and steered from whatever process: it needs Postgres alone. The processors follow at once. */
+/** Lists and controls recurring jobs from any process. It needs Postgres alone; the processors follow at once. */
 export class CronTable {
-  /** @param audit where its changes are told. Default: nowhere. */
+  /** @param audit receives the changes as events. Default: none. */
   constructor(
     private readonly knex: Knex,
     private readonly audit?: Auditor,
   ) {}
 
-  /** All of them, by name. */
+  /** All recurring jobs, by name. */
   async list(): Promise<CronListing[]> {
     return (await readStates(this.knex)).map(listing);
   }
 
   /**
-   * Has it enqueued at once, beside its times, even while it is paused. Asking twice before a processor (one must be
-   * alive that knows it) comes to it is asking once.
+   * Enqueues the job now, beside its schedule, even while it is paused. A processor that knows it must be alive; two
+   * calls before it reacts enqueue one job.
    * @throws UserError for an unknown name.
    */
   async trigger(name: string): Promise<void> {
     await this.change(name, 'trigger');
   }
 
-  /** Its ticks are swallowed from now on. @throws UserError for an unknown name. */
+  /** Skips its ticks from now on. @throws UserError for an unknown name. */
   async pause(name: string): Promise<void> {
     await this.change(name, 'pause');
   }
 
-  /** Ends a pause; what it swallowed is not caught up. @throws UserError for an unknown name. */
+  /** Ends a pause; the skipped ticks are not caught up. @throws UserError for an unknown name. */
   async resume(name: string): Promise<void> {
     await this.change(name, 'resume');
   }
 
-  /** Deletes one; a processor that still declares it brings it back within a minute, as new. @throws UserError for an unknown name. */
+  /**
+   * Deletes it. A processor that still declares it adds it again within a minute, as new.
+   * @throws UserError for an unknown name.
+   */
   async forget(name: string): Promise<void> {
     if (!(await remove(this.knex, name))) throw await this.unknown(name);
     this.tell('forget', name);
@@ -247,7 +252,7 @@ function nextTick({ spec, time_zone, now }: CronState): Date | undefined {
   try {
     return new Schedule(spec, time_zone).next(now);
   } catch {
-    // A newer deploy may know to read what this one does not.
+    // A newer deploy may use expressions that this one cannot parse.
     return undefined;
   }
 }

@@ -6,12 +6,12 @@ import { type ArgumentCodec, serializeArguments } from '../record/arguments';
 import type { CatchUpPolicy } from './cron-service';
 
 /**
- * When a cron expression is due, in a time zone.
+ * The ticks of a cron expression in a time zone.
  *
- * Where clocks change: an expression with fixed hours and minutes (`30 2 * * *`, `0 6,18 * * *`) is due once for each
- * of its times on every day, as in Vixie cron. A time that spring leaves out is due at the first moment after the gap,
- * one that autumn repeats is due the first time only. An expression with `*` or a step in hours, minutes or seconds is
- * an interval (`0 * * * *`): it has no tick in a gap and one in each of two repeated hours, so that none is longer.
+ * At clock changes, an expression with fixed hours and minutes (`30 2 * * *`, `0 6,18 * * *`) is due once for each of
+ * its times on every day, as in Vixie cron: a time that spring leaves out is due at the first moment after the gap, one
+ * that autumn repeats is due the first time only. An expression with `*` or a step in hours, minutes or seconds is an
+ * interval (`0 * * * *`): it has no tick in a gap and one in each of two repeated hours, so that none is longer.
  */
 export class Schedule {
   private readonly cron: Cron;
@@ -21,7 +21,8 @@ export class Schedule {
   /**
    * @param at five fields, six with seconds first, or @hourly, @daily, @weekly, @monthly, @yearly.
    * @param timeZone IANA name.
-   * @throws UserError without a subject (`cron is '61 * * * *': …`) for what is neither, and for what never comes.
+   * @throws UserError without a subject (`cron is '61 * * * *': …`) for an invalid expression or zone, and for an
+   * expression that never matches.
    */
   constructor(at: string, timeZone: string) {
     const offsetOf = offsets(timeZone);
@@ -45,16 +46,16 @@ export class Schedule {
     return tick && (this.swallowed(after, tick) ?? tick);
   }
 
-  /** The ticks after `after` up to and including `until`, in order; of more than `limit`, the latest ones. */
+  /** The ticks after `after` up to and including `until`, in order; if there are more than `limit`, the latest ones. */
   ticks(after: Date, until: Date, limit: number): Date[] {
     const first = this.walk(after, until, limit);
     if (first.length < limit) return first;
-    // The library looks back from a moment that it leaves out itself.
+    // previousRuns() leaves out the moment itself, so it is asked from 1 ms later.
     const oldest = this.cron.previousRuns(limit, new Date(until.getTime() + 1)).at(-1);
     return oldest && oldest > after ? [oldest, ...this.walk(oldest, until, 2 * limit)].slice(-limit) : first;
   }
 
-  /** The first ones. */
+  /** The first `limit` ticks. */
   private walk(after: Date, until: Date, limit: number): Date[] {
     const ticks: Date[] = [];
     for (let tick = this.next(after); tick && tick <= until && ticks.length < limit; tick = this.next(tick)) {
@@ -64,8 +65,8 @@ export class Schedule {
   }
 
   /**
-   * The library loses a fixed time in a gap that ends the day, which Greenland's does.
-   * @returns the end of that gap, where it lies between a moment and the tick that was found next.
+   * croner loses a fixed time in a gap that ends the day, as in Greenland.
+   * @returns the end of that gap, if it lies between a moment and the tick that was found next.
    */
   private swallowed(after: Date, tick: Date): Date | undefined {
     const before = this.offsetOf(after);
@@ -85,18 +86,18 @@ export class Schedule {
 const ADVICE = "(give five fields such as '0 3 * * *': minute, hour, day, month, weekday; or six, with seconds first)";
 
 function parse(at: string, where: { readonly timezone: string } | { readonly utcOffset: number }): Cron {
-  // Loaded by those alone that have something recurring.
+  // Loaded only by processes that have recurring jobs.
   const { Cron } = require('croner') as typeof import('croner');
   return new Cron(at, { ...where, mode: '5-or-6-parts', fixedTimeRule: 'no-wildcard' });
 }
 
-/** Nothing but hours, minutes and seconds by number. */
+/** true if hours, minutes and seconds are plain numbers. */
 function hasFixedTimes(at: string): boolean {
   const fields = at.trim().split(/\s+/);
   return fields.length >= 5 && !fields.slice(0, fields.length - 3).some((field) => /[*?/]/.test(field));
 }
 
-/** @returns how many minutes a zone's clocks are ahead of UTC at a moment; undefined where there is no such zone. */
+/** @returns the offset of a zone's clocks from UTC at a moment, minutes; undefined if there is no such zone. */
 function offsets(timeZone: string): ((moment: Date) => number) | undefined {
   try {
     const format = new Intl.DateTimeFormat('en', { timeZone, timeZoneName: 'longOffset' });
@@ -113,7 +114,7 @@ function offsets(timeZone: string): ((moment: Date) => number) | undefined {
 export interface CronEntry {
   readonly name: string;
   readonly jobClass: JobClass;
-  /** The expression. */
+  /** The cron expression. */
   readonly spec: string;
   readonly timeZone: string;
   readonly policy: CatchUpPolicy;
@@ -125,9 +126,9 @@ const POLICIES: readonly string[] = ['skip', 'once', 'all'] satisfies CatchUpPol
 const NAME = /^[^\s\p{C}]{1,200}$/u;
 
 /**
- * What the `static cron` of these classes asks for. That `args` suit `perform` no type can say: a class whose `perform`
- * takes arguments must give them here.
- * @param codec what arguments may be, besides JSON.
+ * The entries that `static cron` of these classes declares. No type can check that `args` suit `perform`: a class whose
+ * `perform` takes arguments must give them here.
+ * @param codec serializers and models for arguments that are not JSON.
  * @throws UserError that names the class, the value and what to do.
  */
 export function cronEntries(classes: Iterable<JobClass>, codec: ArgumentCodec = {}): CronEntry[] {
@@ -176,7 +177,7 @@ function readEntry(jobClass: JobClass, given: CronOptions, codec: ArgumentCodec)
   return { name, jobClass, spec: at, timeZone, policy: catchUp, args, schedule };
 }
 
-/** Says of whose what is wrong. */
+/** Adds the class's name to an error. */
 function subject<T>(className: string, work: () => T): T {
   try {
     return work();

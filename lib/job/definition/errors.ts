@@ -1,21 +1,21 @@
 import type { EnqueuedJob } from './job-class';
 
-/** Thrown in `perform`: this job is over, without a success, a retry or a trace in the dead set. */
+/** Thrown in `perform` to end the job without success or retry, and without an entry in the dead set. */
 export class DiscardJob extends Error {
   override readonly name = 'DiscardJob';
 }
 
-/** Thrown in `perform`: no retry would help; the job goes to the dead set with this message. */
+/** Thrown in `perform` when no retry would help: the job goes to the dead set with this message. */
 export class KillJob extends Error {
   override readonly name: string = 'KillJob';
 }
 
-/** The class of a job is not in this app: often an older process met a newer job, so it is tried again. */
+/** The class of a job is not in this app. Often an older process met a newer job, so the job is retried. */
 export class UnknownJobError extends Error {
   override readonly name = 'UnknownJobError';
 }
 
-/** A job was given a record whose row is gone by now. Discards the job, unless its class says otherwise. */
+/** The row of a record that a job was given is gone. It discards the job, unless the class decides otherwise. */
 export class RecordGoneError extends Error {
   override readonly name = 'RecordGoneError';
 
@@ -28,7 +28,7 @@ export class RecordGoneError extends Error {
   }
 }
 
-/** The process died, or stalled, each time it ran this job: it is not run any more. */
+/** The process died or stalled each time it ran this job, so it is not run any more. */
 export class PoisonJobError extends Error {
   override readonly name = 'PoisonJobError';
 
@@ -37,11 +37,11 @@ export class PoisonJobError extends Error {
   }
 }
 
-/** Of several jobs some were enqueued and some were not. */
+/** Some of several jobs were enqueued and some were not. */
 export class EnqueueError extends Error {
   override readonly name = 'EnqueueError';
 
-  /** @param jobs what came of each job, in the order they were given in. */
+  /** @param jobs the result of each job, in the order in which they were given. */
   constructor(readonly jobs: readonly (EnqueuedJob | Error)[]) {
     const errors = jobs.filter((job) => job instanceof Error);
     super(`${errors.length} of ${jobs.length} jobs could not be enqueued, the others were: ${errors[0]?.message}`, {
@@ -50,7 +50,7 @@ export class EnqueueError extends Error {
   }
 }
 
-/** @returns the jobs when all went well. @throws the error when all failed; EnqueueError when some did. */
+/** @returns the jobs if all were enqueued. @throws the first error if none was; EnqueueError if only some were. */
 export function allEnqueued(jobs: readonly (EnqueuedJob | Error)[]): EnqueuedJob[] {
   const enqueued = jobs.filter((job): job is EnqueuedJob => !(job instanceof Error));
   if (enqueued.length === jobs.length) return enqueued;

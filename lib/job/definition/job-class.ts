@@ -5,7 +5,7 @@ import type { Duration } from '../../support/duration';
 import type { RunAt } from './options';
 import type { RetryDecision, RetryOptions } from './retry-policy';
 
-/** What `this.context` tells a running job of its run. */
+/** The data of its run that a job reads from `this.context`. */
 export interface JobContext {
   readonly id: string;
   /** 1 for the first run. */
@@ -15,18 +15,19 @@ export interface JobContext {
   readonly class: string;
   readonly tags: readonly string[];
   readonly enqueuedAt: Date;
-  /** Deliveries without an outcome, this one included: above 1 a process died, or stalled, with the job. */
+  /** Deliveries without an outcome, this one included: above 1, a process died or stalled with the job. */
   readonly deliveries: number;
   /**
-   * Aborted when the process stops and cannot wait: what still runs then goes back to the head of its queue, and so does
-   * what ends because of it, by an error or without. Also with a JobTimeoutError, when the class's `timeout` is up.
+   * Aborted when the process stops and cannot wait any longer: a job that still runs then returns to the head of its
+   * queue, and so does one that ends because of it, with or without an error. Also aborted, with a JobTimeoutError,
+   * when the class's `timeout` is up.
    */
   readonly signal: AbortSignal;
 }
 
 /**
- * Options as a class may write them, `static override unique = { until: 'executed' }`: TypeScript takes their texts for
- * any texts there, unless they are annotated, or `as const`. What they say is checked when the class is loaded.
+ * Options as a class may write them, `static override unique = { until: 'executed' }`: TypeScript widens their literals
+ * to `string` there, unless they are annotated or `as const`. Their values are checked when the class is loaded.
  */
 export type Written<T> = T extends string
   ? string
@@ -58,11 +59,11 @@ export interface JobClass<J extends Performable = Performable> {
   readonly retry: RetryOptions;
   readonly durable: boolean;
   readonly unique?: Written<UniqueOptions | true>;
-  /** Travel with each job, for those who look for it. */
+  /** Attached to each job, so that operators can search for them. */
   readonly tags?: readonly string[];
-  /** After this long its run is aborted (`context.signal`); if it then rejects, it failed with a JobTimeoutError. */
+  /** After this time the run is aborted (`context.signal`); if it then rejects, it failed with a JobTimeoutError. */
   readonly timeout?: Written<Duration>;
-  /** Of this class at most so many run at once, over all processes. */
+  /** Maximum number of jobs of this class that run at once, over all processes. */
   readonly concurrency?: number;
   readonly cron?: Written<string | CronOptions | readonly CronOptions[]>;
   /** false: logs and reports show no arguments of this class. Default true. */
@@ -70,47 +71,50 @@ export interface JobClass<J extends Performable = Performable> {
   retryIn?(attempt: number, error: Error): RetryDecision;
 }
 
-/** While one job of a key is on its way, another is a duplicate and is not enqueued. */
+/** While one job holds a key, another one with the same key is a duplicate and is not enqueued. */
 export interface UniqueOptions {
-  /** What of the arguments makes the key. Default: all of them. */
+  /** Returns the part of the arguments that makes the key. Default: all of them. */
   readonly by?: (...args: never[]) => unknown;
-  /** executed: until it has its outcome. executing: until it begins, so that a change meanwhile runs it once more. Default executed. */
+  /**
+   * The end of the claim. executed: the job has its outcome. executing: the job begins, so that a change during the run
+   * enqueues another one. Default executed.
+   */
   readonly until?: 'executed' | 'executing';
-  /** The claim counts no longer than this, from when the job may run. Default: for as long as the job lives. */
+  /** Maximum lifetime of the claim, from the moment when the job may run. Default: the lifetime of the job. */
   readonly ttl?: Duration;
 }
 
 /**
- * A schedule by the clock: each tick is enqueued once, however many processors there are. The run finds the moment it is
- * for in `currentContext().attributes.scheduledFor`, as ISO text in UTC.
+ * A schedule by the clock: each tick is enqueued once, however many processors there are. The run reads the time of its
+ * tick from `currentContext().attributes.scheduledFor`, as ISO text in UTC.
  */
 export interface CronOptions {
   /**
-   * Five fields, or six with seconds first, such as `0 3 * * *`; or `@daily` and the like. Where clocks change, a fixed
-   * time comes once a day all the same, and an interval (`*`, a step) goes by what has really passed: see `Schedule`.
+   * Five fields, or six with seconds first, such as `0 3 * * *`; or `@daily` and the like. At clock changes a fixed
+   * time still comes once a day, and an interval (`*`, a step) goes by elapsed time: see `Schedule`.
    */
   readonly at: string;
   /** IANA name. Default UTC. */
   readonly timeZone?: string;
   /**
-   * What becomes of ticks that nobody was awake for. skip: nothing, when they are more than a minute late. once: the
-   * latest is run. all: each is, up to 1,000. Default once.
+   * Treatment of ticks during which no processor was alive. skip: those more than a minute late are dropped. once: the
+   * latest is run. all: each is run, up to 1,000. Default once.
    */
   readonly catchUp?: 'skip' | 'once' | 'all';
-  /** For `perform`. No type can see that it needs some: give them here. Default none. */
+  /** Arguments of `perform`, which no type can check here. Default none. */
   readonly args?: readonly unknown[];
-  /** Tells several schedules of one class apart, and operators which is which. Default: the class's name. */
+  /** Tells several schedules of one class apart, for operators as well. Default: the class's name. */
   readonly name?: string;
 }
 
 export interface JobOptions {
-  /** Not before this much time has passed. */
+  /** Runs the job after this time at the earliest. */
   readonly wait?: Duration | undefined;
-  /** Not before this moment. */
+  /** Runs the job at this moment at the earliest. */
   readonly waitUntil?: Date | undefined;
-  /** Instead of the class's own. */
+  /** Overrides the queue of the class. */
   readonly queue?: string | undefined;
-  /** Beside the class's own. */
+  /** Added to the tags of the class. */
   readonly tags?: readonly string[] | undefined;
   /** Enqueues in this transaction; needed only where `transaction()` is not in use. */
   readonly trx?: Knex.Transaction | undefined;
@@ -123,17 +127,17 @@ export function jobNameOf(jobClass: Pick<JobClass, 'jobName' | 'name'>): string 
 }
 
 /**
- * What travels although JSON has no form for it. Name here what your own serializers take:
- * `declare module 'catamount' { interface SerializableTypes { money: Money } }`.
+ * Types that jobs can take although JSON has no form for them. Add the types of your own serializers: `declare module
+ * 'catamount' { interface SerializableTypes { money: Money } }`.
  */
 export interface SerializableTypes {
   date: Date;
   bigint: bigint;
-  /** By class and id: loaded again before the job is performed. */
+  /** Sent as class and id, and loaded again before the job is performed. */
   model: Model;
 }
 
-/** What a job may be given. */
+/** The types that a job can take. */
 export type JobArgument =
   | JsonValue
   | SerializableTypes[keyof SerializableTypes]
@@ -143,35 +147,35 @@ export type JobArgument =
 /** undefined stands for an optional argument that is left out; it cannot be passed. */
 export type JobArguments = readonly (JobArgument | undefined)[];
 
-/** A job that is ready to be enqueued, with others, by `performAllLater`. Enqueued twice, it is two jobs. */
+/** A job that `performAllLater` can enqueue together with others. Enqueued twice, it is two jobs. */
 export interface PreparedJob {
   readonly jobClass: JobClass;
   readonly args: readonly unknown[];
   readonly options: JobOptions;
 }
 
-/** What came of one `performLater`. */
+/** The result of one `performLater`. */
 export interface EnqueuedJob {
-  /** A UUID: the job's own in Redis, in the outbox and in `this.context`; of a duplicate, that of the job it repeats. */
+  /** A UUID: the job's own in Redis, in the outbox and in `this.context`; for a duplicate, that of the earlier job. */
   readonly id: string;
   /** false: nothing was enqueued, for the `reason`. */
   readonly enqueued: boolean;
   readonly reason?: 'duplicate' | 'cancelled';
 }
 
-/** A unique job's claim: while another job holds its key, this one is a duplicate. */
+/** The claim of a unique job: while another job holds its key, this one is a duplicate. */
 export interface UniqueClaim {
   readonly key: string;
   readonly until: 'executed' | 'executing';
-  /** The claim counts no longer than this, from when the job may run, ms; null: for as long as the job lives. */
+  /** Maximum lifetime of the claim, from the moment when the job may run, ms; null: the lifetime of the job. */
   readonly ttlMs: number | null;
 }
 
-/** The context of the code that enqueues, carried into the job's own. */
+/** The context of the enqueuing code, which the job runs in. */
 export interface CarriedContext {
   readonly requestId?: string;
   readonly locale?: string;
-  /** The app's own, as `withAttributes` set them. */
+  /** The app's own attributes, as `withAttributes` set them. */
   readonly attributes?: Attributes;
 }
 
@@ -179,20 +183,20 @@ export interface EnqueueRequest {
   readonly id: string;
   readonly jobClass: JobClass;
   readonly name: string;
-  /** Serialised: what travels. */
+  /** The serialized arguments. */
   readonly args: readonly JsonValue[];
   readonly queue: string;
   readonly durable: boolean;
   /** undefined: at once. */
   readonly runAt: RunAt | undefined;
-  /** The one that was given, or the ambient one. */
+  /** The given or the ambient transaction. */
   readonly trx: Knex.Transaction | undefined;
   readonly unique: UniqueClaim | undefined;
   readonly tags: readonly string[];
   readonly context: CarriedContext;
 }
 
-/** Job classes by the name that travels. */
+/** Job classes by the name that jobs carry. */
 export interface JobLookup {
   get(name: string): JobClass | undefined;
 }

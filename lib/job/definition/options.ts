@@ -2,13 +2,13 @@ import { type Duration, parseDuration } from '../../support/duration';
 import type { EnqueueRequest, UniqueClaim } from './job-class';
 import { type JobClass, jobNameOf, type Performable, type UniqueOptions } from './job-class';
 
-/** What a queue may be called: its name is a part of keys. */
+/** Characters that a queue's name may have, since it is a part of Redis keys. */
 export const QUEUE_NAME = /^[A-Za-z0-9_-]+$/;
 
-/** Longer, and Node's timers fire at once. */
+/** Beyond this delay Node's timers fire at once. */
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
-/** What a class asks for, and what is to be done around its `perform`: found out once, so that who wants nothing pays nothing. */
+/** The checked options of a class, and its callbacks. They are compiled once, so that unused features cost nothing. */
 export interface CompiledOptions {
   readonly name: string;
   readonly timeoutMs: number | undefined;
@@ -17,13 +17,13 @@ export interface CompiledOptions {
   readonly around: boolean;
   readonly after: boolean;
   readonly afterDiscard: boolean;
-  /** None of the first three. */
+  /** true if the class has none of the first three callbacks. */
   readonly bare: boolean;
 }
 
 const plans = new WeakMap<JobClass, CompiledOptions>();
 
-/** @throws TypeError that names the class, for options that make no sense. */
+/** @throws TypeError that names the class, for invalid options. */
 export function compileOptions(jobClass: JobClass): CompiledOptions {
   const known = plans.get(jobClass);
   if (known) return known;
@@ -56,18 +56,18 @@ function timeoutOf({ timeout }: JobClass, name: string): number | undefined {
   throw new TypeError(`${name}.timeout is ${JSON.stringify(timeout)}; give a length of time up to 24d, such as '5m'`);
 }
 
-/** @throws TypeError that names the class and the queue, for a name that no queue can have. */
+/** @throws TypeError that names the class and the queue, for an invalid name. */
 export function checkQueue({ name, queue }: Pick<EnqueueRequest, 'name' | 'queue'>): void {
   if (typeof queue === 'string' && QUEUE_NAME.test(queue)) return;
   throw new TypeError(`${name}: queue is ${JSON.stringify(queue)}; use letters, digits, - and _`);
 }
 
-/** When a job may run. Relative waits stay relative, so that the database's clock alone decides. */
+/** The earliest time of a run. A relative wait stays relative, so that only the database's clock counts. */
 export type RunAt = { readonly inMs: number } | { readonly at: Date };
 
 /**
- * @returns undefined for "at once", which a moment in the past is too.
- * @throws TypeError for what is no length or point of time, or both at once.
+ * @returns undefined for "at once", also for a moment in the past.
+ * @throws TypeError for an invalid duration or date, or if both are given.
  */
 export function runAt(wait: Duration | undefined, waitUntil: Date | undefined): RunAt | undefined {
   if (wait !== undefined && waitUntil !== undefined) throw new TypeError('give either wait or waitUntil, not both');
@@ -87,15 +87,15 @@ export function runAt(wait: Duration | undefined, waitUntil: Date | undefined): 
   return waitUntil.getTime() > Date.now() ? { at: waitUntil } : undefined;
 }
 
-/** Later ones are written with a sign, which Postgres does not read. */
+/** ISO dates after the year 9999 have a sign, which Postgres cannot read. */
 const LATEST = Date.UTC(9999, 11, 31);
 
-/** What `static unique` of a class asks for. */
+/** The rule that `static unique` of a class declares. */
 export interface UniqueRule extends Omit<UniqueClaim, 'key'> {
   readonly by: UniqueOptions['by'];
 }
 
-/** @returns undefined for a class that is not unique. @throws TypeError that names the class, for what makes no sense. */
+/** @returns undefined for a class that is not unique. @throws TypeError that names the class, for invalid options. */
 function uniqueRule({ unique }: Pick<JobClass, 'unique'>, name: string): UniqueRule | undefined {
   if (!unique) return undefined;
   if (unique !== true && typeof unique !== 'object') {

@@ -5,15 +5,15 @@ import { DiscardJob, KillJob, RecordGoneError } from './errors';
 
 export interface RetryOptions {
   /**
-   * Retries after the first run; then the job goes to the dead set. Default 25 (about 20 days). 0: none. Failures that a
-   * `retryOn` rule meets are counted by that rule alone.
+   * Maximum number of retries; after that the job goes to the dead set. Default 25 (about 20 days). 0: none. Failures
+   * that a `retryOn` rule matches are counted by that rule alone.
    */
   readonly limit: number;
 }
 
 export const DEFAULT_RETRY: RetryOptions = Object.freeze({ limit: 25 });
 
-/** What a job class may answer for one failure; undefined leaves it to the formula. */
+/** The decision of a job class about one failure; undefined leaves it to the formula. */
 export type RetryDecision = Duration | 'discard' | 'dead' | undefined;
 
 export type FailureDecision = (
@@ -21,19 +21,19 @@ export type FailureDecision = (
   | { readonly kind: 'discard' }
   | { readonly kind: 'dead'; readonly reason: string }
 ) & {
-  /** Of the retryOn rule that decided: the record counts the failure under it. */
+  /** Key of the retryOn rule that decided; the record counts the failure under it. */
   readonly key?: string | undefined;
-  /** To be called before the verdict is carried out. */
+  /** To be called before the decision is carried out. */
   readonly handler?: ErrorHandler | undefined;
 };
 
-/** A job class, as far as failures go. */
+/** The part of a job class that decides about failures. */
 export interface RetryRules {
   readonly retry: RetryOptions;
   retryIn?(attempt: number, error: Error): RetryDecision;
 }
 
-/** A class that this process does not know. */
+/** The rules for a class that this process does not know. */
 export const DEFAULT_RULES: RetryRules = Object.freeze({ retry: DEFAULT_RETRY });
 
 export interface Failure {
@@ -45,16 +45,16 @@ export interface Failure {
 }
 
 export interface Deciding {
-  /** As Math.random. */
+  /** Replaces Math.random. */
   readonly random?: (() => number) | undefined;
-  /** A rule of the class's own threw, or gave nonsense: it is passed over, and costs the job nothing. */
+  /** Called when a rule of the class throws or returns nonsense: the rule is skipped, at no cost to the job. */
   readonly onBrokenRule: (error: Error) => void;
 }
 
 /**
  * Sidekiq's formula (sidekiq/lib/sidekiq/job_retry.rb, `delay_for`): `n^4 + 15 + rand(10 * (n + 1))` seconds.
  * @param n retries so far, from 0.
- * @param random as Math.random.
+ * @param random default Math.random.
  * @returns milliseconds.
  */
 export function retryWaitMs(n: number, random: () => number = Math.random): number {
@@ -65,7 +65,8 @@ export function retryWaitMs(n: number, random: () => number = Math.random): numb
  * ActiveJob's `polynomially_longer` (activejob/lib/active_job/exceptions.rb, `determine_delay`): `n^4 + rand * n^4 *
  * jitter + 2` seconds.
  * @param n runs that failed so far, from 1.
- * @param random as Math.random.
+ * @param jitter 0 to 1.
+ * @param random default Math.random.
  * @returns milliseconds.
  */
 export function polynomialWaitMs(n: number, jitter: number, random: () => number = Math.random): number {
@@ -73,7 +74,7 @@ export function polynomialWaitMs(n: number, jitter: number, random: () => number
 }
 
 /**
- * What becomes of a job whose run has failed. Asked in this order: DiscardJob and KillJob; `retryOn` and `discardOn`; a
+ * Decides about a job whose run has failed, in this order: DiscardJob and KillJob; `retryOn` and `discardOn`; a
  * RecordGoneError discards; the class's `retryIn`; Sidekiq's formula, within `retry.limit`.
  */
 export function decide(rules: RetryRules, failure: Failure, deciding: Deciding): FailureDecision {
@@ -124,7 +125,7 @@ function answerOf(rules: RetryRules, attempt: number, error: Error): number | 'd
   return milliseconds(answer, 'retryIn');
 }
 
-/** @throws TypeError for what is no length of time. */
+/** @throws TypeError for an invalid duration. */
 function milliseconds(answer: Duration, whose: string): number {
   const ms = parseDuration(answer);
   if (ms === undefined) throw new TypeError(`${whose} gave ${JSON.stringify(answer)}, which is no length of time`);
@@ -146,12 +147,12 @@ function lastOf(error: Error, attempts: number): string {
 
 type ErrorClass = abstract new (...args: never[]) => Error;
 
-/** A class of errors, or a function that knows them by sight. Causes are not looked at; a function may. */
+/** A class of errors, or a predicate. The causes of an error are not matched; a predicate may look at them. */
 export type ErrorMatcher = ErrorClass | ((error: Error) => boolean);
 
 export type ErrorMatchers = ErrorMatcher | readonly ErrorMatcher[];
 
-/** What can be said of an error that they match. */
+/** The type of the errors that the matchers accept. */
 export type ErrorOf<M> = M extends readonly (infer Each)[]
   ? ErrorOf<Each>
   : M extends abstract new (
@@ -160,33 +161,38 @@ export type ErrorOf<M> = M extends readonly (infer Each)[]
     ? E
     : Error;
 
-/** Told of the error that ended a job, with the instance that ran it. Awaited, and the slot is kept meanwhile. */
+/** Called with the error that ended a job and the instance that ran it. It is awaited while the job keeps its slot. */
 export type ErrorHandler<E = Error, J = unknown> = (error: E, job: J) => unknown;
 
 export interface RetryOnOptions {
   /**
-   * Between a failure and the next run: a length of time; 'polynomial', ActiveJob's `n^4 + jitter + 2` seconds; or a
-   * function of the runs that failed with these errors, from 1, whose answer gets no jitter. Default 3s.
+   * Delay between a failure and the next run: a duration; 'polynomial', ActiveJob's `n^4 + jitter + 2` seconds; or a
+   * function of the number of runs that failed with these errors, from 1, whose result gets no jitter. Default 3s.
    */
   readonly wait?: Duration | 'polynomial' | ((attempt: number, error: Error) => Duration);
-  /** Runs that may fail with these errors, the first one included; then the job is dead. Infinity: no end. Default 5. */
+  /**
+   * Maximum number of runs that fail with these errors, the first one included; then the job is dead. Infinity: no
+   * limit. Default 5.
+   */
   readonly attempts?: number;
-  /** At most this part of the wait is added to it, at random: 0 to 1. Default 0.15. */
+  /** Maximum share of the wait that is added at random: 0 to 1. Default 0.15. */
   readonly jitter?: number;
 }
 
-/** What a class says of some errors. */
+/** A rule of a class about some errors. */
 export interface ErrorRule {
   matches(error: Error): boolean;
-  /** undefined: they discard the job. */
+  /** undefined: the errors discard the job. */
   readonly retry: Required<RetryOnOptions> | undefined;
-  /** The record counts failures under this: it must mean the same in every process. */
+  /** Key under which the record counts failures; it must be the same in every process. */
   readonly key: string;
-  /** Of a discard; of a retry, once its attempts are used up: then the job is discarded instead of dead. */
+  /**
+   * Called at a discard. For a retry, called when its attempts are used up; then the job is discarded instead of dead.
+   */
   readonly handler: ErrorHandler | undefined;
 }
 
-/** As ActiveJob's. */
+/** The defaults of ActiveJob. */
 const DEFAULTS: Required<RetryOnOptions> = { wait: '3s', attempts: 5, jitter: 0.15 };
 
 const rules = new WeakMap<object, ErrorRule[]>();
@@ -221,7 +227,7 @@ export function addDiscardRule(
   addRule(jobClass, `${jobClass.name}.discardOn`, { errors, retry: undefined, handler });
 }
 
-/** All that a class says of errors, in the order in which they are asked: latest first, its own before its parent's. */
+/** The rules of a class in the order in which they are tried: the latest first, its own before its parent's. */
 export function* rulesOf(jobClass: object): Generator<ErrorRule> {
   for (let owner: object | null = jobClass; owner; owner = Object.getPrototypeOf(owner) as object | null) {
     const own = rules.get(owner) ?? [];
@@ -240,13 +246,16 @@ function addRule(jobClass: object, at: string, { errors, retry, handler }: Decla
   const matches = matcherOfAny(errors, at);
   const own = rules.get(jobClass) ?? [];
   rules.set(jobClass, own);
-  // A parent's first rule is another than a child's.
+  // The number makes the key of an unnamed rule unique within its class; `at` names the class, so a parent's differs.
   const unnamed = `${at} ${own.length + 1}`;
   const names = listed(errors).map((matcher) => matcher.name || unnamed);
   own.push({ matches, retry, key: names.sort().join(), handler });
 }
 
-/** @param at named in the error. @returns whether any of them fits. @throws TypeError for what knows no errors. */
+/**
+ * @param at named in the error. @returns a predicate that is true if any of them matches. @throws TypeError for a value
+ * that is no matcher.
+ */
 export function matcherOfAny(errors: ErrorMatchers, at: string): (error: Error) => boolean {
   const matchers = listed(errors);
   if (matchers.length === 0) throw new TypeError(`${at}: no errors are named; give a class, several, or a function`);

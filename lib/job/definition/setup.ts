@@ -2,7 +2,7 @@ import { checkSetup, isArrayOf, isFunction, isObject, type SetupParts, UserError
 import type { JsonValue } from '../../core/execution-context';
 import type { EnqueuedJob, EnqueueRequest, JobContext } from './job-class';
 
-/** Around every enqueue. Calls `next` once, with the request or a changed copy of it; not calling it enqueues nothing. */
+/** Runs around every enqueue. Calls `next` once, with the request or a changed copy; otherwise nothing is enqueued. */
 export type EnqueueMiddleware = (
   request: EnqueueRequest,
   next: (request: EnqueueRequest) => Promise<EnqueuedJob>,
@@ -10,48 +10,53 @@ export type EnqueueMiddleware = (
 
 /** One run of a job, as middleware sees it. */
 export interface JobRun extends JobContext {
-  /** As `perform` gets them. */
+  /** The arguments as `perform` gets them. */
   readonly args: readonly unknown[];
 }
 
-/** Around every run. Must await `next`; what it throws is the run's failure. */
+/** Runs around every run of a job. It must await `next`; an error that it throws is the run's failure. */
 export type PerformMiddleware = (run: JobRun, next: () => Promise<void>) => Promise<void>;
 
-/** What went wrong, for an error tracker. */
+/** An error with its circumstances, for an error tracker. */
 export interface ErrorReport {
   readonly kind: 'retrying' | 'dead' | 'discarded' | 'relay' | 'redis' | 'postgres' | 'cron' | 'process';
   readonly error: Error;
-  /** Of the job; absent where no single job is meant. */
+  /** Data of the job; absent if the error concerns no single job. */
   readonly class?: string;
   readonly id?: string;
   readonly queue?: string;
   readonly attempt?: number;
-  /** Filtered: what the app's filters name is hidden. */
+  /** The redacted arguments: the app's filters have been applied. */
   readonly args?: readonly JsonValue[];
   readonly requestId?: string;
-  /** What was being done, where no job was. */
+  /** The activity that failed, if it was no job. */
   readonly during?: string;
 }
 
-/** Turns instances of a class of the app's into JSON and back. */
+/** Converts instances of a class of the app to JSON and back. */
 export interface ArgumentSerializer<T = unknown> {
-  /** Travels; never to be changed while jobs are on their way. */
+  /** Stored in each job, so it must not change while jobs are enqueued. */
   readonly name: string;
   matches(value: unknown): value is T;
   serialize(value: T): JsonValue;
   deserialize(json: JsonValue): T | Promise<T>;
 }
 
-/** What an app adds to its job layer: the default export of `defineApp({ jobSetup: () => import('./job-setup') })`. */
+/**
+ * The app's additions to the job layer: the default export of `defineApp({ jobSetup: () => import('./job-setup') })`.
+ */
 export interface JobSetup {
-  /** Outermost first. */
+  /** The first one is the outermost. */
   readonly enqueueMiddleware?: readonly EnqueueMiddleware[];
-  /** Outermost first. */
+  /** The first one is the outermost. */
   readonly performMiddleware?: readonly PerformMiddleware[];
-  /** Told of every failure. One that throws or rejects is itself logged, and disturbs nobody. */
+  /** Called for every failure. An error that it throws is logged, and has no other effect. */
   readonly reportError?: (report: ErrorReport) => unknown;
   readonly serializers?: readonly ArgumentSerializer[];
-  /** Keys whose values logs, reports and the operator's pages hide, besides the usual ones (password, token, secret …). */
+  /**
+   * Keys whose values are redacted in logs, reports and the operators' pages, besides the default ones (password,
+   * token, secret …).
+   */
   readonly filterArguments?: readonly (string | RegExp)[];
 }
 
@@ -64,8 +69,8 @@ const PARTS: SetupParts<JobSetup> = {
 };
 
 /**
- * @param where the setup comes from, named in errors.
- * @throws UserError that names the part, and says what it should be.
+ * @param where the origin of the setup, named in errors.
+ * @throws UserError that names the invalid part and what it should be.
  */
 export function checkJobSetup(value: unknown, where: string): JobSetup {
   const setup = checkSetup<JobSetup>(value, where, 'a job setup', PARTS);

@@ -23,8 +23,8 @@ import type { ArgumentCodec } from '../record/arguments';
 import { deserializeArguments, serializeArguments } from '../record/arguments';
 
 /**
- * Enqueues jobs: the app's middleware around the callbacks of their classes around the enqueuer. All arguments are
- * checked before any job is enqueued. @returns one answer for each, in order.
+ * Enqueues jobs through the app's middleware and the callbacks of their classes. All arguments are checked before any
+ * job is enqueued. @returns one result for each job, in order.
  * @param asker named in the error when nothing is connected.
  * @throws TypeError; NotConnectedError; EnqueueError when only some could be enqueued.
  */
@@ -73,7 +73,7 @@ async function throughLayers(
   return enqueued;
 }
 
-/** What the callbacks are given: the arguments themselves, or what a middleware has made of them. */
+/** The arguments for the callbacks: the given ones, or those of a request that a middleware has changed. */
 async function argumentsOf(
   changed: EnqueueRequest,
   request: EnqueueRequest,
@@ -84,7 +84,7 @@ async function argumentsOf(
   return deserializeArguments(changed.args, { serializers: setup?.serializers, models });
 }
 
-/** The innermost of it. A transaction that a middleware has opened around it counts. */
+/** The innermost layer. It uses a transaction that a middleware has opened around it. */
 function terminal({ enqueuer }: JobConnection, count: number): Enqueue {
   const batcher = count > 1 ? new EnqueueBatcher(enqueuer) : undefined;
   return async (given) => {
@@ -97,7 +97,7 @@ function terminal({ enqueuer }: JobConnection, count: number): Enqueue {
   };
 }
 
-/** Thrown in `beforeEnqueue`, `aroundEnqueue` or an enqueue middleware: the job is not enqueued, and nothing is wrong. */
+/** Thrown in `beforeEnqueue`, `aroundEnqueue` or an enqueue middleware: the job is not enqueued, without an error. */
 export class CancelEnqueue extends Error {
   override readonly name = 'CancelEnqueue';
 }
@@ -116,7 +116,7 @@ export function hasEnqueueCallbacks(jobClass: JobClass): boolean {
   return beforeEnqueue !== undefined || aroundEnqueue !== undefined || afterEnqueue !== undefined;
 }
 
-/** Enqueues with the callbacks of the job's class around it, all on one instance. */
+/** Enqueues with the callbacks of the job's class, all on one instance. */
 export async function enqueueWithCallbacks(
   request: EnqueueRequest,
   args: readonly unknown[],
@@ -138,7 +138,7 @@ export async function enqueueWithCallbacks(
   return enqueued;
 }
 
-/** Runs `work`, which may enqueue or not. Once it has, `CancelEnqueue` comes too late and is an error like any other. */
+/** Runs `work`, which may enqueue or not. After it has enqueued, `CancelEnqueue` comes too late and is an error. */
 export async function orCancelled(
   request: EnqueueRequest,
   enqueue: Enqueue,
@@ -152,7 +152,7 @@ export async function orCancelled(
     });
     return enqueued ?? cancelledJob(request);
   } catch (thrown) {
-    // Whoever called it may not have waited for it.
+    // The caller may not have awaited it, so its rejection would be unhandled.
     begun?.catch(() => undefined);
     if (thrown instanceof CancelEnqueue && !begun) return cancelledJob(request);
     throw thrown;
@@ -170,8 +170,8 @@ interface Waiting {
 }
 
 /**
- * Makes one bulk again of jobs that middleware and callbacks let through one by one: what arrives in the same turn of
- * the event loop is enqueued together. Nobody is waited for, so a middleware may let only one job through at a time.
+ * Batches jobs that middleware and callbacks let through one by one: all that arrive in the same turn of the event loop
+ * are enqueued together. It waits for none, so a middleware may let only one job through at a time.
  */
 export class EnqueueBatcher {
   private waiting: Waiting[] = [];
@@ -205,13 +205,13 @@ export class EnqueueBatcher {
   }
 }
 
-/** Postgres could not read others again. */
+/** One line of text; Postgres cannot store NUL or lone surrogates. */
 const TAG = /^[^\p{Cc}\p{Cs}]{1,200}$/u;
 const NO_TAGS: readonly string[] = Object.freeze([]);
 
 /**
- * Requests for these jobs, each with an id of its own. Nothing is enqueued yet.
- * @throws TypeError for arguments that cannot travel, or options that make no sense.
+ * Builds requests for these jobs, each with a new id. Nothing is enqueued yet.
+ * @throws TypeError for arguments that cannot be serialized, or invalid options.
  */
 export function buildRequests(jobs: readonly PreparedJob[], { setup, models }: JobDependencies): EnqueueRequest[] {
   const codec = { serializers: setup?.serializers, models };
@@ -260,7 +260,7 @@ function carriedContext(): CarriedContext {
 
 const checked = new WeakSet<Attributes>();
 
-/** Once per context, not per job. @throws TypeError for attributes that are not JSON. */
+/** Checks once per context, not per job. @throws TypeError for attributes that are not JSON. */
 function checkAttributes(attributes: Attributes): void {
   if (checked.has(attributes)) return;
   for (const [name, value] of Object.entries(attributes)) {
@@ -270,20 +270,20 @@ function checkAttributes(attributes: Attributes): void {
   checked.add(attributes);
 }
 
-/** Where enqueued jobs go: to Redis and Postgres, or, in tests, into memory. */
+/** The destination of enqueued jobs: Redis and Postgres, or memory in tests. */
 export interface Enqueuer {
-  /** @returns one answer for each request, in order. @throws EnqueueError when only some could be enqueued. */
+  /** @returns one result for each request, in order. @throws EnqueueError when only some could be enqueued. */
   enqueue(requests: readonly EnqueueRequest[]): Promise<EnqueuedJob[]>;
-  /** Told of a job that a callback or a middleware kept from being enqueued. */
+  /** Called for a job that a callback or a middleware has cancelled. */
   cancelled?(request: EnqueueRequest): void;
-  /** Told of a job whose transaction had committed before it was enqueued, since that was not waited for. */
+  /** Called for a job whose transaction had committed before it was enqueued, since the enqueue was not awaited. */
   late?(request: EnqueueRequest): void;
 }
 
-/** What the app has for its jobs. */
+/** The app's parts that its jobs depend on. */
 export interface JobDependencies {
   readonly setup?: JobSetup | undefined;
-  /** For arguments that are models. */
+  /** Loads arguments that are models. */
   readonly models?: ModelLookup | undefined;
 }
 
@@ -294,7 +294,7 @@ export interface JobConnection extends JobDependencies {
 let enqueuer: Enqueuer | undefined;
 let equipment: JobDependencies = {};
 
-/** @param given stays as it was when left out. */
+/** @param given kept as it was when left out. */
 export function connectEnqueuer(connected: Enqueuer | undefined, given: JobDependencies = equipment): void {
   enqueuer = connected;
   equipment = given;
@@ -308,15 +308,15 @@ export function connection(asker: string): JobConnection {
   );
 }
 
-/** Nothing before `boot()`. */
+/** Empty before `boot()`. */
 export function jobEquipment(): JobDependencies {
   return equipment;
 }
 
 /**
- * The claim of one job. Its key is made of the class's name and a digest of what `by` gives for the arguments, in which
- * the order of an object's keys counts for nothing.
- * @throws TypeError for a `by` that gives what cannot travel.
+ * The claim of one job. Its key is the class's name and a digest of the value that `by` returns for the arguments; the
+ * order of an object's keys does not matter.
+ * @throws TypeError if the value of `by` cannot be serialized.
  */
 export function uniqueClaim(
   { by, until, ttlMs }: UniqueRule,

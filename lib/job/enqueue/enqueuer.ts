@@ -14,16 +14,16 @@ import { createPayload, newRecord, type Via } from '../record/record';
 import type { Enqueuer } from './enqueue';
 
 /**
- * Inside a transaction, for later, durable, or unique: to the outbox. Otherwise straight to Redis, or to the outbox when
- * Redis does not answer in time; the id is the same on both roads, so that a late success of the first makes no second
- * run. Of several jobs those for Postgres go first: a failure there leaves nothing enqueued.
+ * Jobs in a transaction, for later, durable or unique go to the outbox. Others go straight to Redis, or to the outbox
+ * when Redis does not answer in time; the id is the same on both routes, so that a late success in Redis makes no
+ * second run. Jobs for Postgres go first: a failure there leaves nothing enqueued.
  */
 export class JobEnqueuer implements Enqueuer {
   private readonly redis: RedisEnqueuer;
   private readonly notifier: OutboxNotifier;
-  /** Classes that the log was told of. */
+  /** Classes that were reported as late, once each. */
   private readonly lateClasses = new Set<string>();
-  /** Rows that are written since Redis did not answer. */
+  /** Inserts that are in progress because Redis did not answer. */
   private readonly fallbacks = new Set<Promise<void>>();
 
   constructor(
@@ -83,12 +83,12 @@ export class JobEnqueuer implements Enqueuer {
   }
 
   /**
-   * Redis has taken them too late, when their rows were written. A row that is dispatched by now has met its twin there;
-   * one that waits for long, since its queue is full, would come when the end of its twin is forgotten.
+   * Deletes the rows of jobs that Redis took after the timeout. A row that is dispatched by now has met its twin in
+   * Redis; one that waits for long because its queue is full would arrive when the end of its twin is forgotten.
    */
   private async leaveToRedis(ids: readonly string[]): Promise<void> {
     await Promise.allSettled([...this.fallbacks]);
-    // Where Postgres is away now the rows stay: as a rule they are dispatched within moments, and meet their twins.
+    // If Postgres fails now, the rows stay: they are usually dispatched within moments, and meet their twins.
     await deleteUndispatched(this.knex, ids).catch(() => undefined);
   }
 
@@ -130,24 +130,24 @@ function addTo(groups: Map<Knex, EnqueueRequest[]>, key: Knex, request: EnqueueR
 const REDIS_LIMIT_MS = 1000;
 const AVOID_MS = 2000;
 /**
- * How far Redis's clock may be behind ours. A late enqueue that Redis runs within this time of our giving up meets the
- * trace its twin from the outbox left (`recent`, kept for a minute); one that comes later is refused.
+ * Maximum lag of Redis's clock behind ours, ms. A late enqueue that Redis runs within this time of our timeout meets
+ * the marker that its twin from the outbox left (`recent`, kept for a minute); a later one is rejected.
  */
 const CLOCK_SLACK_MS = 30_000;
 
-/** How far Redis has those that were handed over, for sure; and why not the rest. */
+/** The result of a send: the jobs that are certainly in Redis, and the reason why the rest is not. */
 export interface Sent {
-  /** From the first. */
+  /** Number of jobs, from the first. */
   readonly sent: number;
   readonly refusal?: Error | undefined;
 }
 
 export interface RedisRoadTuning {
-  /** How long an enqueue waits for Redis before it turns to Postgres, ms. Default 1,000. */
+  /** Time that an enqueue waits for Redis before it turns to Postgres, ms. Default 1,000. */
   readonly limitMs?: number;
-  /** How long after such a wait enqueues do not even try, so that not every request waits, ms. Default 2,000. */
+  /** Time after such a timeout during which Redis is not tried, so that not every request waits, ms. Default 2,000. */
   readonly avoidMs?: number;
-  /** Given the ids of jobs that Redis has taken when their enqueuing had turned to Postgres. */
+  /** Called with the ids of jobs that Redis took after their enqueue had turned to Postgres. */
   readonly onLate?: (ids: readonly string[]) => void;
 }
 
@@ -156,9 +156,9 @@ interface Load {
   readonly resolve: (sent: Sent) => void;
 }
 
-/** The way straight to Redis. What is enqueued at one time, by whomever, travels in one call. */
+/** Enqueues straight to Redis. Jobs that are enqueued at the same time, by any callers, go in one call. */
 export class RedisEnqueuer {
-  /** On the monotonic clock, as the wait: one that is set back meanwhile must not keep us off for hours. */
+  /** On the monotonic clock: a wall clock that is set back would block Redis for hours. */
   private avoidUntil = 0;
   private loads: Load[] = [];
 
@@ -186,7 +186,7 @@ export class RedisEnqueuer {
       record: newRecord(JSON.stringify(createPayload(request, 'redis')), now),
     }));
     return new Promise((resolve) => {
-      // Those that were begun in one turn all come here before the next microtask does.
+      // All jobs that are enqueued in one turn arrive before the microtask runs.
       if (this.loads.length === 0) queueMicrotask(() => void this.sendLoads());
       this.loads.push({ jobs, resolve });
     });
@@ -223,7 +223,7 @@ export class RedisEnqueuer {
         ? new Error("Redis's clock is more than 30 s ahead of this machine's")
         : undefined;
     } catch (thrown) {
-      // A Redis that is known to be away refuses at once, and may be back the next moment.
+      // Only a timeout blocks Redis: one that is disconnected rejects at once, and may be back the next moment.
       if (thrown instanceof RedisTimeoutError) this.avoidUntil = performance.now() + this.avoidMs;
       return toError(thrown);
     }

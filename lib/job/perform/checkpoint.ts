@@ -7,18 +7,18 @@ import { keyPrefix, queueKey } from '../queue/keys';
 import { deserializeArguments, serializeArguments } from '../record/arguments';
 import type { Run } from './run';
 
-/** Redis is written to at most this often for one run, ms. */
+/** Minimum interval between two writes to Redis for one run, ms. */
 const WRITE_MS = 250;
-/** A loop without input or output lets timers and signals in this often, ms. */
+/** Interval at which a loop without input or output yields to timers and signals, ms. */
 const TURN_MS = 20;
 
-/** A model is kept by its id. */
+/** Rejects models in a cursor, which should hold their ids. */
 const NO_MODELS = { models: { get: () => undefined, place: 'a cursor' } };
 
-/** Where a job has come to: JSON, dates and bigints. */
+/** The position that a job has reached: JSON, dates and bigints. */
 export type Cursor = JsonValue | Date | bigint | readonly Cursor[] | { readonly [key: string]: Cursor };
 
-/** The job was given to another process, which took this one for dead: what this run still does would be done twice. */
+/** The job was given to another process that took this one for dead, so the rest of this run would be done twice. */
 export class JobTakenError extends Error {
   override readonly name = 'JobTakenError';
 }
@@ -27,13 +27,13 @@ export interface RunNotesOptions {
   readonly run: Run;
   readonly owner: NoteOwner;
   readonly store: CheckpointStore;
-  /** JSON, of an earlier life of the job: it was dead, and is tried again. */
+  /** The cursor of the job before it died and was retried by hand, as JSON. */
   readonly inherited?: string | undefined;
-  /** Told of the first failure in a row only. */
+  /** Called for the first failure in a row only. */
   readonly onError: (error: Error) => void;
 }
 
-/** Cursor and progress of one run. What comes faster than Redis is written to is kept here; the latest counts. */
+/** Cursor and progress of one run. Values that come faster than Redis is written are kept here; the latest wins. */
 export class Checkpoint {
   private latest: string | undefined;
   private pending: CheckpointData = {};
@@ -46,7 +46,7 @@ export class Checkpoint {
 
   constructor(private readonly options: RunNotesOptions) {}
 
-  /** @throws TypeError for what cannot be kept; the reason when the run is aborted, with the cursor stored. */
+  /** @throws TypeError for an invalid cursor; the reason when the run is aborted, after the cursor was stored. */
   async checkpoint(cursor: Cursor): Promise<void> {
     const [encoded] = serializeArguments(`${this.options.run.class}.checkpoint`, [cursor], NO_MODELS);
     this.latest = JSON.stringify(encoded);
@@ -57,7 +57,7 @@ export class Checkpoint {
     throw abortReason;
   }
 
-  /** @throws TypeError for what JSON cannot carry. */
+  /** @throws TypeError for a value that is no JSON. */
   async progress(value: JsonValue): Promise<void> {
     serializeArguments(`${this.options.run.class}.progress`, [value], NO_MODELS);
     await this.note({ progress: JSON.stringify(value) });
@@ -76,7 +76,7 @@ export class Checkpoint {
     return this.latest ?? (await store.readCursor(owner)) ?? inherited;
   }
 
-  /** Stores what is pending. Never rejects. */
+  /** Stores the pending values. Never rejects. */
   async flush(): Promise<void> {
     clearTimeout(this.timer);
     this.timer = undefined;
@@ -87,7 +87,7 @@ export class Checkpoint {
     this.writing = undefined;
   }
 
-  /** Nothing is written any more. */
+  /** Ends the timer: nothing is written any more. */
   close(): void {
     this.closed = true;
     clearTimeout(this.timer);
@@ -118,7 +118,7 @@ export class Checkpoint {
       this.failing = false;
       if (kept === 'taken') run.abort(new JobTakenError(`${run.class} was given to another process meanwhile`));
     } catch (thrown) {
-      // The next write takes it along, unless there is a newer one by then.
+      // The next write includes it, unless there is a newer value by then.
       this.pending = { ...notes, ...this.pending };
       if (!this.failing) onError(toError(thrown));
       this.failing = true;
@@ -126,20 +126,20 @@ export class Checkpoint {
   }
 }
 
-/** What a run notes for later ones, and for those who watch it: JSON texts. */
+/** Data that a run stores for its successors and for operators, as JSON texts. */
 export interface CheckpointData {
   readonly cursor?: string;
   readonly progress?: string;
 }
 
-/** Which delivery of which job. */
+/** Identifies one delivery of a job. */
 export interface NoteOwner {
   readonly id: string;
   readonly queue: string;
   readonly fence: string;
 }
 
-/** kept; or not: Redis has forgotten the delivery; or another process has the job by now. */
+/** kept; forgotten: Redis has lost the delivery; taken: another process has the job. */
 export type Kept = 'kept' | 'forgotten' | 'taken';
 
 export interface CheckpointStore {
@@ -147,11 +147,11 @@ export interface CheckpointStore {
   readCursor(owner: Pick<NoteOwner, 'id' | 'queue'>): Promise<string | undefined>;
 }
 
-/** A job waits this long for its notes, ms. Short of the time that a stop gives it to heed its signal. */
+/** Timeout of one write, ms. It is shorter than the time that a stop leaves a job to react to its signal. */
 const ANSWER_MS = 250;
 const READ_MS = 5000;
 
-// Only the delivery that has the job may note: one that stalled must not overwrite its successor's.
+// Only the delivery that has the job may write: one that stalled must not overwrite the data of its successor.
 // KEYS 1 queue prefix   ARGV 1 id, 2 fence, 3 cursor or "", 4 progress or ""
 const SCRIPT = new RedisScript(`
 local p, id = KEYS[1], ARGV[1]
@@ -161,9 +161,9 @@ if ARGV[3] ~= '' then redis.call('hset', p..'cursor', id, ARGV[3]) end
 if ARGV[4] ~= '' then redis.call('hset', p..'progress', id, ARGV[4]) end
 return 'kept'`);
 
-/** In `bq:<queue>:cursor` and `bq:<queue>:progress`. The final outcome deletes both; a Redis that is wiped loses both. */
+/** Stores in `bq:<queue>:cursor` and `bq:<queue>:progress`. The final outcome deletes both; a FLUSHALL loses both. */
 export class RedisNoteStore implements CheckpointStore {
-  /** @param answerMs how long a write may take until the job goes on without it. */
+  /** @param answerMs timeout of one write, after which the job goes on without it. */
   constructor(
     private readonly redis: RedisClient,
     private readonly answerMs = ANSWER_MS,
@@ -178,7 +178,7 @@ export class RedisNoteStore implements CheckpointStore {
   }
 }
 
-/** For jobs that have no record in Redis. */
+/** For jobs without a record in Redis. */
 export class MemoryNoteStore implements CheckpointStore {
   private readonly cursors = new Map<string, string>();
 

@@ -7,10 +7,10 @@ import type { ErrorReport, JobSetup } from '../definition/setup';
 type Reporter = NonNullable<JobSetup['reportError']>;
 
 const DURING = "the app's reportError";
-/** Reports on their way at once. A tracker that answers nobody would have them pile up. */
+/** Maximum number of unanswered reports, so that they do not pile up when the error tracker hangs. */
 const MOST_PENDING = 1000;
 
-/** Which events are failures, and how they are reported. */
+/** The events that are failures, and their reports. */
 const REPORTS: { readonly [E in EventName]?: (event: EventMap[E]) => ErrorReport } = {
   'job.retrying': (job) => ofJob('retrying', job),
   'job.dead': (job) => ofJob('dead', job),
@@ -26,14 +26,14 @@ const REPORTS: { readonly [E in EventName]?: (event: EventMap[E]) => ErrorReport
   'process.error': ({ error, during }) => ({ kind: 'process', error, during }),
 };
 
-/** Tells the app's `reportError` of every failure, off the path of the jobs: nobody waits for it, and it harms nobody. */
+/** Reports every failure to the app's `reportError`. Nobody waits for it, and its own errors are only logged. */
 export class ErrorReporter implements Service {
   readonly name = 'error reporter';
   private readonly pending = new Set<Promise<unknown>>();
   private unsubscribe: (() => void) | undefined;
   private toldOfSilence = false;
 
-  /** @param report undefined: nothing is reported, nor listened to. */
+  /** @param report undefined: nothing is reported, and no events are listened to. */
   constructor(
     private readonly events: Events,
     private readonly report: Reporter | undefined,
@@ -43,7 +43,7 @@ export class ErrorReporter implements Service {
     if (this.report) this.unsubscribe ??= this.events.onAny((name, event) => this.hear(name, event));
   }
 
-  /** Reports on their way may still arrive. */
+  /** Stops listening and lets reports in progress finish until the deadline. */
   async stop(deadline: Deadline): Promise<void> {
     this.unsubscribe?.();
     this.unsubscribe = undefined;
@@ -53,7 +53,7 @@ export class ErrorReporter implements Service {
   private hear(name: EventName, event: EventMap[EventName]): void {
     const describe = REPORTS[name] as ((event: EventMap[EventName]) => ErrorReport) | undefined;
     if (!describe) return;
-    // Its own failure would be reported to it, and fail again.
+    // A failure of `reportError` itself would be reported and fail again.
     if ('during' in event && event.during === DURING) return;
     if (this.pending.size >= MOST_PENDING) {
       this.tellOfSilence();

@@ -30,51 +30,56 @@ import { attachRun, deliveredRun, performJob, Run, runAsDelivered, watchTimeout 
 export interface PerformerOptions {
   readonly registry: JobLookup;
   readonly events: Events;
-  /** Deliveries without an outcome that a job may have; the next one buries it instead. */
+  /** Deliveries without an outcome that a job may have; at the next one it goes to the dead set. */
   readonly maxDeliveries: number;
-  /** A job whose row may be in the outbox has its final outcome. */
+  /** Called for the final outcome of a job whose row may be in the outbox. */
   readonly onFinished: (queue: string, id: string) => void;
-  /** Outermost first, around every run. */
+  /** Runs around every run; the first one is the outermost. */
   readonly middleware?: readonly PerformMiddleware[] | undefined;
-  /** From what travelled to what `perform` takes. Default: as it travelled. */
+  /** Deserializes the arguments for `perform`. Default: they stay as they are. */
   readonly decode?: ((args: readonly JsonValue[]) => readonly unknown[] | Promise<readonly unknown[]>) | undefined;
-  /** For what events show of arguments. Default: the usual names. */
+  /** Redacts the arguments in events. Default: the default names. */
   readonly filter?: Redactor | undefined;
-  /** Of cursors and progress. Default: in memory, for the length of a run. */
+  /** Stores cursors and progress. Default: in memory, for the length of a run. */
   readonly notes?: CheckpointStore | undefined;
-  /** Ends the claim of a unique job. */
+  /** Releases the claim of a unique job. */
   readonly releaseUnique?: ((id: string) => Promise<void>) | undefined;
-  /** As Math.random, for the waits of retries. */
+  /** Replaces Math.random for the waits of retries. */
   readonly random?: (() => number) | undefined;
-  /** ms since 1970. */
+  /** The current time, ms since 1970. Default: Date.now. */
   readonly now?: (() => number) | undefined;
-  /** How long a handler may go on after its timeout until it is told of as overdue, ms. Default 10,000. */
+  /** Time after its timeout at which a handler that still runs is reported, ms. Default 10,000. */
   readonly overdueMs?: number | undefined;
-  /** How long a handler may go on after an error that its code has left for nobody to catch, ms. Default 10,000. */
+  /** Time that a handler may go on after an uncaught error of its code, ms. Default 10,000. */
   readonly uncaughtGraceMs?: number | undefined;
 }
 
-/** Whose error it was: a run that fails by it now, one that has ended already, or nobody knows. */
+/** The run that an uncaught error belongs to: one that fails by it now, one that has ended already, or unknown. */
 export type UncaughtOutcome = 'failed' | 'ended' | 'unknown';
 
 const UNCAUGHT_GRACE_MS = 10_000;
 
-/** A job that holds the event loop for longer is followed by a pause, ms: several in a row would look like a dead process. */
+/**
+ * A job that blocks the event loop for longer, ms, is followed by a pause: several in a row would stop the heartbeats.
+ */
 const BLOCKED_MS = 500;
 const BREATHER_MS = 10;
 const NO_MIDDLEWARE: readonly PerformMiddleware[] = [];
 const NO_TAGS: readonly string[] = [];
 
-/** Runs delivered jobs and turns what comes of each into its outcome. */
+/** Runs delivered jobs and turns each result into an outcome. */
 export class Executor {
   readonly runs = new Set<Run>();
   private readonly outcomes: Outcomes;
   private readonly failures: Failures;
   private readonly middleware: readonly PerformMiddleware[];
-  /** Classes whose jobs have used cursor or progress here: each of theirs may have. */
+  /**
+   * Classes whose jobs have used cursor or progress in this process, so that any job of theirs may have stored some.
+   */
   private readonly noting = new Set<JobClass>();
-  /** A job has just blocked the event loop: those that were fetched with it wait until others could hear of us. */
+  /** true if a returned job keeps its delivery counted, since any of them may have brought the process down. */
   private returnsCount = false;
+  /** Pending while jobs wait because one has just blocked the event loop, so that heartbeats can be sent. */
   private pauseAfterBlocking: Promise<void> | undefined;
 
   constructor(private readonly options: PerformerOptions) {
@@ -97,7 +102,7 @@ export class Executor {
     });
   }
 
-  /** Never rejects, whatever the job or its record is like. */
+  /** Runs a delivered job to its outcome. Never rejects, whatever the job or its record is like. */
   async perform(delivery: Delivery): Promise<ExecutionResult> {
     const job = new JobExecution(delivery);
     try {
@@ -111,7 +116,7 @@ export class Executor {
   }
 
   /**
-   * In the handler of an error that nobody caught: fails the run whose code has left it, as its execution context says.
+   * Called in the handler of an uncaught error: fails the run whose code raised it, which the execution context names.
    */
   failRunOf(error: Error): UncaughtOutcome {
     const run = deliveredRun();
@@ -120,8 +125,8 @@ export class Executor {
   }
 
   /**
-   * The process stops: handlers are told, and what they reject with from now on is no failure of theirs.
-   * @param counted any of them may have brought the process down.
+   * Aborts all runs since the process stops: an error that a handler throws from now on is no failure of the job.
+   * @param counted true: each of them may have brought the process down, so their deliveries stay counted.
    */
   abort(reason: Error, counted = false): void {
     this.returnsCount ||= counted;
@@ -154,7 +159,7 @@ export class Executor {
       const working = runAsDelivered(run, () => this.work(job, run, plan));
       if (run.durationMs > BLOCKED_MS) this.pauseAfterBlocking = this.breathe();
       await run.settle(working);
-      // It may have returned because it was told to end, with its work half done.
+      // It may have returned early because of the signal, with its work unfinished.
       if (run.isAborted && run.watchesSignal) throw run.abortReason;
       unwatch?.();
       run.notesInUse?.close();
@@ -173,7 +178,7 @@ export class Executor {
     }
   }
 
-  /** Lets timers fire and what they write go out. */
+  /** Lets timers fire and their output be written. */
   private async breathe(): Promise<void> {
     await setTimeout(BREATHER_MS);
     this.pauseAfterBlocking = undefined;
@@ -206,7 +211,7 @@ export class Executor {
     return reading ? reading.then(perform) : perform();
   }
 
-  /** Before the arguments are read: a rule that handles the loss of one is given the instance. */
+  /** Called before the arguments are read: a rule that handles a missing record gets the instance. */
   private instantiate(job: JobExecution, run: Run): Performable {
     const instance = new (this.classOf(job))();
     attachRun(instance, run);
@@ -214,7 +219,7 @@ export class Executor {
     return instance;
   }
 
-  /** @returns a promise only where something has to be waited for. */
+  /** @returns a promise only if something has to be awaited. */
   private readArguments(job: JobExecution, run: Run): Promise<void> | undefined {
     const { decode } = this.options;
     const { args } = job.payload;
@@ -224,7 +229,9 @@ export class Executor {
     return undefined;
   }
 
-  /** A record that is gone by now, often by this job's own doing, is handed on as the run has it. */
+  /**
+   * Decodes the arguments again. If a record is gone, often deleted by this very job, the run's own arguments are used.
+   */
   private async argsAnew(job: JobExecution, run: Run): Promise<readonly unknown[]> {
     const { decode } = this.options;
     const args = job.argsAsDelivered();
@@ -239,7 +246,7 @@ export class Executor {
     const { events, overdueMs } = this.options;
     const { id, class: name, queue } = job;
     const onOverdue = () => events.emit('job.overdue', { id, class: name, queue, ageMs: run.durationMs });
-    // What listens to its signal is the run's own code, too.
+    // Listeners of its signal are the run's own code, too.
     return runAsDelivered(run, () => watchTimeout(run, timeoutMs, onOverdue, overdueMs));
   }
 
@@ -280,21 +287,21 @@ function take(job: JobExecution, run: Run, args: readonly unknown[]): void {
 }
 
 const NO_RECORD: JobRecord = { data: null, options: {}, status: 'created', progress: 0 };
-/** Of a record that cannot be read: nothing. */
+/** Stands for the payload of a record that cannot be read. */
 const NO_PAYLOAD: Payload = { v: 1, class: 'unreadable', args: [], attrs: {}, enqueuedAt: 0 };
 
-/** A delivered job, and what is known of it by the time something comes of it. */
+/** A delivered job, with everything that is known of it at the time of its outcome. */
 export class JobExecution {
   record = NO_RECORD;
   payload = NO_PAYLOAD;
-  /** undefined: it could not be read, or this app has no such class. */
+  /** undefined if the record could not be read, or this app has no such class. */
   jobClass: JobClass | undefined;
   run: Run | undefined;
-  /** The instance that runs it. */
+  /** The instance that runs the job. */
   instance: Performable | undefined;
-  /** Its `afterDiscard` may have ended a process already: it is not called any more. */
+  /** true if its `afterDiscard` may have killed a process before, so that it is not called again. */
   skipsCallback = false;
-  /** `run.args` are what `perform` takes. */
+  /** true once `run.args` holds the deserialized arguments. */
   argsAreRead = false;
 
   constructor(readonly delivery: Delivery) {}
@@ -322,32 +329,32 @@ export class JobExecution {
     return (Number(this.record.options.attempts) || 0) + 1;
   }
 
-  /** The record as it came: the app's code is given parts of `record` and `payload`, and may change them in place. */
+  /** The record as delivered: the app's code gets parts of `record` and `payload`, and may have modified them. */
   recordAsDelivered(): JobRecord {
     return this.hasRecord ? readRecord(this.delivery.record) : NO_RECORD;
   }
 
-  /** The arguments as they came, likewise. */
+  /** The arguments as delivered, for the same reason. */
   argsAsDelivered(): Payload['args'] {
     return this.payload === NO_PAYLOAD ? NO_PAYLOAD.args : readPayload(this.recordAsDelivered().data).args;
   }
 
-  /** How long it has waited since it could have run, ms. */
+  /** Time since the job could have run, ms. */
   waitedMs(now = Date.now()): number {
     return Math.max(0, now - (readyAt(this.record.options) ?? now));
   }
 
-  /** false: its text is no record at all, and stays as it is. */
+  /** false if its text could not be parsed; then it is kept as it is. */
   get hasRecord(): boolean {
     return this.record !== NO_RECORD;
   }
 
-  /** What its end leaves behind. */
+  /** The markers that its end leaves behind. */
   get traces(): RouteEndMarkers {
     return routeEndMarkers(this.payload === NO_PAYLOAD ? undefined : this.payload);
   }
 
-  /** Whether a cursor or progress may be beside it, as far as this run and the record can tell. */
+  /** true if a cursor or progress may be stored, as far as this run and the record can tell. */
   get mayBeNoted(): boolean {
     return this.run?.notesInUse !== undefined || this.record.options.noted === true || this.delivery.deliveries > 1;
   }
@@ -367,7 +374,7 @@ export interface ExecutorOptions {
   };
 }
 
-/** A performer on the stores of this process, with what the app adds. */
+/** Makes an executor on the stores of this process, with the app's setup. */
 export function createPerformer({ knex, redis, registry, events, setup, models, onFinished, tuning }: ExecutorOptions) {
   const codec = { serializers: setup.serializers, models };
   return new Executor({

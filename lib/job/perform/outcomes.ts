@@ -14,18 +14,20 @@ const HOST = os.hostname();
 
 export interface OutcomesOptions {
   readonly events: Events;
-  /** A job whose row may be in the outbox has its final outcome. */
+  /** Called for the final outcome of a job whose row may be in the outbox. */
   readonly onFinished: (queue: string, id: string) => void;
   readonly filter: Redactor;
-  /** ms since 1970. */
+  /** The current time, ms since 1970. Default: Date.now. */
   readonly now?: (() => number) | undefined;
 }
 
-/** What can come of a job, as Redis is told of it. Each speaks once Redis has it: what did not count did not happen. */
+/**
+ * The outcomes of a job, for Redis. Each emits its event once Redis has applied it: a fenced outcome never happened.
+ */
 export class Outcomes {
   constructor(private readonly options: OutcomesOptions) {}
 
-  /** @param noted a cursor or progress may be beside it, to be deleted. */
+  /** @param noted true if a cursor or progress may be stored, which is then deleted. */
   succeeded(job: JobExecution, noted: boolean): ExecutionResult {
     const { id, class: name, queue } = job;
     const { requestId } = job.payload.attrs;
@@ -53,7 +55,7 @@ export class Outcomes {
     );
   }
 
-  /** @param notes left in the record. One that cannot even be parsed is kept as it is. */
+  /** @param notes added to the record. A record that could not be parsed is kept as it is. */
   dead(job: JobExecution, error: Error, reason: string, notes: FailureNotes = {}): ExecutionResult {
     const record = job.hasRecord
       ? JSON.stringify(
@@ -65,7 +67,9 @@ export class Outcomes {
     );
   }
 
-  /** Dead, with its record as it came: it cannot be written anew, as one that is nested too deep. */
+  /**
+   * Dead, with its record as delivered, for one that cannot be serialized again, for example because of its nesting.
+   */
   unwritable(job: JobExecution, error: Error): ExecutionResult {
     const { record } = job.delivery;
     return this.final({ op: 'bury', record, traces: tracesOf(job, true) }, job, () =>
@@ -77,7 +81,7 @@ export class Outcomes {
     );
   }
 
-  /** @param counted its run may have brought the process down. */
+  /** @param counted true if its run may have brought the process down. */
   returned(job: JobExecution, counted: boolean): ExecutionResult {
     const { id, class: name, queue } = job;
     return this.final({ op: counted ? 'lost' : 'back' }, job, () =>
@@ -85,13 +89,13 @@ export class Outcomes {
     );
   }
 
-  /** No outcome yet: it begins. */
+  /** Not an outcome: announces that the run begins. */
   started(job: JobExecution, now: number): void {
     const waited = { waitedMs: job.waitedMs(now) };
     this.options.events.emit('job.started', Object.assign(this.about(job), waited));
   }
 
-  /** What events tell of a job. Its arguments are made fit to be shown only when somebody asks for them. */
+  /** The data of a job for events. Its arguments are redacted only when a listener asks for them. */
   about(job: JobExecution) {
     const { id, class: name, queue, attempt } = job;
     const { requestId } = job.payload.attrs;
@@ -124,17 +128,17 @@ export interface FailuresOptions {
   readonly events: Events;
   readonly outcomes: Outcomes;
   readonly random?: (() => number) | undefined;
-  /** Of a job that is over, which may hold a claim. Never rejects. */
+  /** Releases the claim that a job may hold at its end. Never rejects. */
   readonly release: (job: JobExecution) => Promise<void>;
-  /** Readies a job that did not run for its callback: instance, run and arguments. */
+  /** Prepares a job that did not run for its callback: instance, run and arguments. */
   readonly prepare: (job: JobExecution) => Promise<Run>;
-  /** Of a callback after the run: as they were enqueued, whatever the run has done to its own. */
+  /** The arguments for a callback after the run, as they were enqueued, even if the run has modified its own. */
   readonly argsFor: (job: JobExecution, run: Run) => Promise<readonly unknown[]>;
-  /** JSON; undefined where there is none. Never rejects. */
+  /** The cursor as JSON; undefined if there is none. Never rejects. */
   readonly cursorOf: (job: JobExecution) => Promise<string | undefined>;
 }
 
-/** From what went wrong with a job to its outcome. What the class's own code does wrong on the way costs the job nothing. */
+/** Turns the failure of a job into its outcome. Errors in the class's own rules and callbacks cost the job nothing. */
 export class Failures {
   constructor(private readonly options: FailuresOptions) {}
 
@@ -162,7 +166,7 @@ export class Failures {
     return decide(job.jobClass ?? DEFAULT_RULES, failure, { random, onBrokenRule });
   }
 
-  /** @returns not: a handler that was to see to the job has failed itself. */
+  /** @returns not: the handler that was to take care of the job has failed itself. */
   private async handle(
     { kind, handler }: FailureDecision,
     job: JobExecution,
@@ -189,7 +193,7 @@ export class Failures {
     if (!jobClass || job.skipsCallback) return;
     try {
       if (!compileOptions(jobClass).afterDiscard) return;
-      // Its arguments cannot be had: it would be called with none.
+      // The arguments could not be read, so it would be called without any.
       if (job.run && !job.argsAreRead) return;
       const { run: ended } = job;
       const run = ended ?? (await this.options.prepare(job));

@@ -7,7 +7,7 @@ import { type CompiledOptions, compileOptions } from '../definition/options';
 import type { JobRun, PerformMiddleware } from '../definition/setup';
 import { Checkpoint, MemoryNoteStore } from './checkpoint';
 
-/** What a run is about. */
+/** The data of a run. */
 export interface RunSubject {
   readonly id: string;
   readonly queue: string;
@@ -18,7 +18,7 @@ export interface RunSubject {
   /** ms since 1970. */
   readonly enqueuedAtMs: number;
   readonly carried: CarriedContext;
-  /** Cursor and progress. */
+  /** Makes the store of cursor and progress. */
   readonly makeNotes: () => Checkpoint;
 }
 
@@ -26,13 +26,13 @@ export interface RunSubject {
 export class Run implements JobRun {
   /** ms since 1970. */
   readonly startedAt = Date.now();
-  /** As `perform` gets them; empty until they are read. */
+  /** The arguments as `perform` gets them; empty until they are read. */
   args: readonly unknown[] = [];
   private readonly began = performance.now();
   private controller: AbortController | undefined;
   private reason: Error | undefined;
   private madeNotes: Checkpoint | undefined;
-  /** What it left for nobody to catch. */
+  /** The first uncaught error of its code. */
   private uncaught: Error | undefined;
   private giveUp: ((error: Error) => void) | undefined;
   private patience: NodeJS.Timeout | undefined;
@@ -72,7 +72,7 @@ export class Run implements JobRun {
     return this.subject.carried;
   }
 
-  /** Made when a job first asks for it: few do. */
+  /** Made on first use, since few jobs use it. */
   get signal(): AbortSignal {
     if (!this.controller) {
       this.controller = new AbortController();
@@ -81,7 +81,7 @@ export class Run implements JobRun {
     return this.controller.signal;
   }
 
-  /** Why it is aborted. */
+  /** The reason why it is aborted; undefined while it is not. */
   get abortReason(): Error | undefined {
     return this.reason;
   }
@@ -90,28 +90,28 @@ export class Run implements JobRun {
     return Math.round(performance.now() - this.began);
   }
 
-  /** Made when a job first uses it: few do. */
+  /** Made on first use, since few jobs use it. */
   get notes(): Checkpoint {
     this.madeNotes ??= this.subject.makeNotes();
     return this.madeNotes;
   }
 
-  /** undefined: the job has not used it. */
+  /** undefined if the job has not used it. */
   get notesInUse(): Checkpoint | undefined {
     return this.madeNotes;
   }
 
-  /** Its process stops, or lost it to another: what it rejects with from now on is no failure of its own. */
+  /** true if its process stops, or lost it to another: an error from now on is no failure of the job. */
   get isAborted(): boolean {
     return this.reason !== undefined && !(this.reason instanceof JobTimeoutError) && this.reason !== this.uncaught;
   }
 
-  /** The job has asked for its signal, and may end because of it. */
+  /** true if the job has read its signal, so that it may end because of it. */
   get watchesSignal(): boolean {
     return this.controller !== undefined;
   }
 
-  /** What the run failed with, given what it rejected with. */
+  /** The error of the run, given the one that it threw. */
   failure(thrown: unknown): Error {
     const { reason, uncaught } = this;
     if (uncaught && uncaught === reason) return uncaught;
@@ -120,7 +120,7 @@ export class Run implements JobRun {
     return reason;
   }
 
-  /** Resolves as `work` does, unless the run fails by `fail`: then it rejects, at the latest after the time given there. */
+  /** Resolves as `work` does. If the run fails by `fail`, it rejects, at the latest after the time given there. */
   settle(work: Promise<unknown>): Promise<void> {
     return new Promise((resolve, reject) => {
       this.giveUp = reject;
@@ -129,9 +129,9 @@ export class Run implements JobRun {
   }
 
   /**
-   * An error that its code has left for nobody to catch is its failure. It is aborted and may end by itself; what it
-   * awaits may never come by now, so it is waited for only so long.
-   * @returns false: it has ended, or been called off, so this changes nothing any more.
+   * Makes an uncaught error of its code the failure of the run. The run is aborted and may end by itself; a promise
+   * that it awaits may never settle by now, so the wait is limited to `patienceMs`.
+   * @returns false if it has ended or was aborted before, so that nothing changes.
    */
   fail(error: Error, patienceMs: number): boolean {
     if (this.ended || this.isAborted) return false;
@@ -142,23 +142,23 @@ export class Run implements JobRun {
     return true;
   }
 
-  /** What becomes of it is settled. */
+  /** Called when the outcome is certain. */
   end(): void {
     this.ended = true;
     clearTimeout(this.patience);
   }
 
-  /** The first reason stays. */
+  /** Aborts the run. The first reason is kept. */
   abort(reason: Error): void {
     this.reason ??= reason;
     this.controller?.abort(this.reason);
   }
 }
 
-/** How long a handler may take to heed its aborted signal before it is told of as overdue, ms. */
+/** Time that a handler has to react to its timeout before it is reported, ms. */
 const OVERDUE_MS = 10_000;
 
-/** A run took longer than its class's `timeout`. Its `cause` is what the handler then rejected with. */
+/** A run took longer than its class's `timeout`. Its `cause` is the error that the handler threw then. */
 export class JobTimeoutError extends Error {
   override readonly name = 'JobTimeoutError';
 
@@ -171,8 +171,8 @@ export class JobTimeoutError extends Error {
 }
 
 /**
- * Aborts the run when its time is up. It is left to the handler to end: until then its slot is kept.
- * @param onOverdue called once, when the handler goes on all the same.
+ * Aborts the run when its time is up. The handler has to end by itself, and keeps its slot until then.
+ * @param onOverdue called once, if the handler still runs after `overdueMs`.
  * @returns a function that ends the watch.
  */
 export function watchTimeout(run: Run, timeoutMs: number, onOverdue: () => void, overdueMs = OVERDUE_MS): () => void {
@@ -183,53 +183,53 @@ export function watchTimeout(run: Run, timeoutMs: number, onOverdue: () => void,
   return () => clearTimeout(timer);
 }
 
-/** On the instance: a WeakMap would cost the garbage collector more than all the rest of a short job. */
+/** A property of the instance: a WeakMap would cost the garbage collector more than all the rest of a short job. */
 const RUN = Symbol('run');
 
 interface Attached {
   [RUN]?: Run;
 }
 
-/** @throws NotConnectedError when nobody is performing this instance. */
+/** @throws NotConnectedError when this instance is not being performed. */
 export function contextOf(job: object): JobContext {
   return runOf(job);
 }
 
-/** @throws NotConnectedError when nobody is performing this instance. */
+/** @throws NotConnectedError when this instance is not being performed. */
 export function runOf(job: object): Run {
   const run = (job as Attached)[RUN];
   if (!run) throw new NotConnectedError('this.context exists only while the job is being performed');
   return run;
 }
 
-/** From now on `run` is what the job has as its `this.context`. */
+/** Makes `run` the `this.context` of the job. */
 export function attachRun(job: object, run: Run): void {
   (job as Attached)[RUN] = run;
 }
 
-/** Runs `work` in the execution context of the run: log lines name it, and jobs that it enqueues carry on its request's. */
+/** Runs `work` in the context of the run: log lines name the job, and jobs that it enqueues carry its request id. */
 export function runInContextOf<T>({ id, class: jobClass, attempt, carried }: Run, work: () => T): T {
   return runInContext({ jobId: id, jobClass, attempt, ...carried }, work);
 }
 
-/** In the execution context. A job that is performed within a run, by `performNow`, is a part of that run. */
+/** Key in the execution context. A job that is performed within a run, by `performNow`, is a part of that run. */
 const DELIVERED_RUN = Symbol('delivered run');
 
 type ContextOfRun = ExecutionContext & { readonly [DELIVERED_RUN]?: Run };
 
-/** The same for the run of a delivered job, which fails by an error that its code leaves for nobody to catch. */
+/** Like `runInContextOf`, for a delivered job: its run fails by an uncaught error of its code. */
 export function runAsDelivered<T>(run: Run, work: () => T): T {
   const { id: jobId, class: jobClass, attempt, carried } = run;
   const context: ContextOfRun = { jobId, jobClass, attempt, ...carried, [DELIVERED_RUN]: run };
   return runInContext(context, work);
 }
 
-/** The run of the delivered job that the code at hand belongs to, which may have ended. */
+/** The run of the delivered job that the current code belongs to; it may have ended. */
 export function deliveredRun(): Run | undefined {
   return (currentContext() as ContextOfRun)[DELIVERED_RUN];
 }
 
-/** Middleware, callbacks, `perform`. In the context of its run already. @returns what `perform` returns. */
+/** Runs middleware, callbacks and `perform`, in the context of the run. @returns the result of `perform`. */
 export async function performJob(
   job: Performable,
   plan: CompiledOptions,
@@ -247,7 +247,9 @@ export async function performJob(
 
 type Work = () => Promise<void>;
 
-/** Runs `work` inside all of them, the first one outermost. A middleware that does not call `next` skips the rest. */
+/**
+ * Runs `work` inside all middleware, the first one outermost. A middleware that does not call `next` skips the rest.
+ */
 export async function runThrough(middleware: readonly PerformMiddleware[], run: JobRun, work: Work): Promise<void> {
   const enter = (index: number): Promise<void> => {
     const layer = middleware[index];
@@ -262,9 +264,9 @@ export async function runThrough(middleware: readonly PerformMiddleware[], run: 
 }
 
 /**
- * Runs `layer` around `inner`, and holds on until both have ended: else a job would count as done while it still runs.
- * @param name of the layer, for errors.
- * @throws Error when the layer ends before what it began, or begins it twice.
+ * Runs `layer` around `inner` and waits until both have ended: otherwise a job would be done while it still runs.
+ * @param name name of the layer, for errors.
+ * @throws Error when the layer ends before `inner`, or calls it twice.
  */
 export async function around(layer: (next: Work) => unknown, inner: Work, name: string): Promise<void> {
   let begun: Promise<void> | undefined;
@@ -283,7 +285,9 @@ export async function around(layer: (next: Work) => unknown, inner: Work, name: 
   throw new Error(`${name} did not await next()`);
 }
 
-/** `perform` with the class's own callbacks: beforePerform, then aroundPerform around perform, then afterPerform. */
+/**
+ * Runs `perform` with the class's own callbacks: beforePerform, then aroundPerform around perform, then afterPerform.
+ */
 export async function performWithCallbacks(
   job: Performable,
   plan: CompiledOptions,
@@ -304,22 +308,22 @@ export async function performWithCallbacks(
   return result;
 }
 
-/** A run without a record in Redis. Left out: a fresh id, the first attempt, the class's queue and tags. */
+/** Options of a run without a record in Redis. Defaults: a fresh id, the first attempt, the class's queue and tags. */
 export interface RunHere {
   readonly id?: string;
   readonly attempt?: number;
   readonly queue?: string;
   readonly tags?: readonly string[];
-  /** In place of the context of the code that calls. */
+  /** Replaces the context of the calling code. */
   readonly carried?: CarriedContext;
-  /** The app's. */
+  /** The app's middleware. */
   readonly middleware?: readonly PerformMiddleware[] | undefined;
 }
 
 /**
- * Runs a job here and now: with its callbacks and its timeout, without retries or a record. Its cursor and progress are
- * kept in memory.
- * @throws what `perform` or a callback throws; JobTimeoutError when it is late and then rejects.
+ * Runs a job in the calling code, with its callbacks and its timeout, without retries or a record. Its cursor and
+ * progress are kept in memory.
+ * @throws the error of `perform` or a callback; JobTimeoutError when it is late and then rejects.
  */
 export async function performNow(
   jobClass: JobClass,

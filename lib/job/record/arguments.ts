@@ -14,23 +14,23 @@ import { RecordGoneError } from '../definition/errors';
 import type { ArgumentSerializer } from '../definition/setup';
 import { UnreadableJobError } from './record';
 
-/** Deeper than any honest argument, shallower than the stack of JSON.stringify. */
+/** Deeper than any sensible argument, and less deep than the stack of JSON.stringify. */
 const MAX_DEPTH = 100;
 const LONE_SURROGATE = /\p{Surrogate}/u;
 const ADVICE =
   '(arguments travel as JSON: pass ids, text, numbers, booleans, null, dates, bigints, saved models, arrays and plain objects)';
 
-/** Turns values into JSON. What is JSON already is given back as it is, not copied. */
+/** Turns values into JSON. A value that is JSON already is returned as it is, not copied. */
 class ArgumentEncoder {
-  /** Where in the value we are. */
+  /** The path to the current part of the value. */
   private readonly trail: (string | number)[] = [];
   private readonly ancestors: object[] = [];
 
   constructor(private readonly codec: ArgumentCodec) {}
 
   /**
-   * @param subject gives the value's name, for errors.
-   * @throws TypeError that says where in the value what was found.
+   * @param subject returns the value's name, for errors.
+   * @throws TypeError that says which part of the value is invalid, and why.
    */
   encode(value: unknown, subject: () => string): JsonValue {
     try {
@@ -97,7 +97,7 @@ class ArgumentEncoder {
     }
     const escaped = dollarKey(keys);
     if (escaped !== undefined) return { [`$${escaped}`]: entries?.[0]?.[1] ?? (given[escaped] as JsonValue) };
-    // Not by assignment, to which a key named __proto__ means something else.
+    // An assignment to a key named __proto__ would set the prototype.
     return entries ? Object.fromEntries(entries) : (given as JsonValue);
   }
 
@@ -127,7 +127,7 @@ class ArgumentEncoder {
   }
 }
 
-/** What is wrong, without where. */
+/** The fault without its path. */
 class Fault extends Error {}
 
 function encodeDate(value: Date): JsonValue {
@@ -149,7 +149,7 @@ function nameOf(prototype: unknown): string {
   return (prototype as { constructor?: { name?: string } }).constructor?.name || 'an unnamed class';
 }
 
-/** Turns the JSON of one job's arguments back into values. What holds no tag is given back as it is, not copied. */
+/** Turns the JSON of one job's arguments back into values. A value without tags is returned as it is, not copied. */
 class ArgumentDecoder {
   private loader: RecordLoader | undefined;
 
@@ -183,7 +183,7 @@ class ArgumentDecoder {
     const given = keys.map((key) => value[key] as JsonValue);
     const parts = this.array(given);
     if (parts === given) return value;
-    // Not by assignment, to which a key named __proto__ means something else.
+    // An assignment to a key named __proto__ would set the prototype.
     const build = (all: readonly unknown[]) => Object.fromEntries(keys.map((key, i) => [key, all[i]]));
     return parts instanceof Promise ? parts.then(build) : build(parts as readonly unknown[]);
   }
@@ -201,7 +201,7 @@ class ArgumentDecoder {
       case '$value':
         return this.value(content);
       default:
-        // Of our own making it has a second $; what a plain producer wrote stays as it is.
+        // The encoder escapes such a key with a second $; a key that another producer wrote stays as it is.
         return this.single(key.startsWith('$$') ? key.slice(1) : key, content);
     }
   }
@@ -254,17 +254,17 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
 }
 
-/** What the app adds to the values that arguments may hold. */
+/** The app's additions to the types that arguments may have. */
 export interface ArgumentCodec {
-  /** For classes of the app's own. Asked in this order. */
+  /** For classes of the app; the first one that matches is used. */
   readonly serializers?: readonly ArgumentSerializer[] | undefined;
-  /** Undefined: models are refused on their way in, and trusted to be known on their way out. */
+  /** If undefined, models are encoded unchecked, and cannot be decoded. */
   readonly models?: ModelLookup | undefined;
 }
 
 /**
- * The arguments of a job as they travel: JSON, with tags for Date, bigint, -0, models (by class and id) and what the
- * app's serializers take. Arguments that are JSON already are given back as they are.
+ * Serializes the arguments of a job: JSON, with tags for Date, bigint, -0, models (class and id) and the types of the
+ * app's serializers. Arguments that are JSON already are returned as they are.
  * @param jobName named in the error.
  * @throws TypeError that names the class, the argument (`argument 2 .user.tags[0]`) and what was found there.
  */
@@ -284,10 +284,10 @@ export function serializeArguments(
 }
 
 /**
- * The arguments as `perform` takes them. Models are loaded again, one query a class. A promise only where something
- * has to be waited for.
- * @throws RecordGoneError when a model's row is gone; UnreadableJobError for a tag without sense; Error for a model or
- * a serializer that is not in this app (an older process may have met a newer job).
+ * Restores the arguments for `perform`. Models are loaded again, with one query for each class. Returns a promise only
+ * if something has to be awaited.
+ * @throws RecordGoneError when a model's row is gone; UnreadableJobError for an invalid tag; Error for a model or a
+ * serializer that is not in this app (an older process may have met a newer job).
  */
 export function deserializeArguments(
   json: readonly JsonValue[],
@@ -298,7 +298,9 @@ export function deserializeArguments(
 
 type Found = ReadonlyMap<string, Model>;
 
-/** Loads the records that one job's arguments refer to: what is asked for in one go takes one query a class. */
+/**
+ * Loads the records that one job's arguments refer to, with one query per class for those that are asked for together.
+ */
 class RecordLoader {
   private asked: { readonly reference: RecordReference; readonly done: (found: Promise<Found>) => void }[] = [];
 
@@ -339,8 +341,8 @@ class RecordLoader {
 }
 
 /**
- * What JSON has no form for travels as an object with one key that begins with `$`. An object of the app's own that
- * looks like one gets another `$` on its way out, and loses it on its way in, so the two are never mistaken.
+ * A value that JSON has no form for becomes an object with one key that begins with `$`. An object of the app that
+ * looks like one is escaped by another `$`, which is removed on decoding, so the two are never confused.
  */
 type Tag = '$date' | '$bigint' | '$number' | '$model' | '$value';
 
@@ -348,7 +350,7 @@ function tagged(tag: Tag, content: JsonValue): JsonValue {
   return { [tag]: content };
 }
 
-/** The only key of an object, when it begins with `$`: of a tag, or of an object that looks like one. */
+/** The only key of an object if it begins with `$`: a tag, or an object that looks like one. */
 export function dollarKey(keys: readonly string[]): string | undefined {
   const [key = ''] = keys;
   return keys.length === 1 && key.charCodeAt(0) === DOLLAR ? key : undefined;

@@ -2,13 +2,13 @@ import type { JsonValue } from '../../core/execution-context';
 import { isCount, isObject, isText, isTexts, isTime } from '../../support/type-guards';
 import type { CarriedContext, EnqueueRequest, UniqueClaim } from '../definition/job-class';
 
-/** The version this code writes; a higher one was written by a newer deploy. */
+/** The version that this code writes; a higher one was written by a newer deploy. */
 const VERSION = 1;
 
-/** The road a job took. */
+/** The route by which a job was enqueued. */
 export type Via = 'outbox' | 'redis' | 'fallback';
 
-/** What a job's end leaves behind (fetch/fetch-script.ts). */
+/** The markers that the end of a job leaves behind (fetch/fetch-script.ts). */
 export type RouteEndMarkers = '' | 'f' | 'r' | 'fr';
 
 const TRACES: ReadonlyMap<string, RouteEndMarkers> = new Map([
@@ -17,27 +17,27 @@ const TRACES: ReadonlyMap<string, RouteEndMarkers> = new Map([
   ['fallback', 'fr'],
 ]);
 
-/** What travels, as `data` of bee-queue's record and as `payload` of an outbox row. */
+/** The content of a job, as `data` of bee-queue's record and as `payload` of an outbox row. */
 export interface Payload {
   readonly v: number;
   readonly class: string;
   readonly args: readonly JsonValue[];
   readonly via?: Via;
-  /** The context of the code that enqueued, carried into the job's own. */
+  /** The context of the enqueuing code, which the job runs in. */
   readonly attrs: CarriedContext;
   readonly tags?: readonly string[];
-  /** The job holds a claim, to be released (outbox/insert.ts): before its run, or at its end. */
+  /** The job holds a claim that is to be released (outbox/insert.ts): before its run, or at its end. */
   readonly unique?: UniqueClaim['until'];
-  /** Milliseconds since 1970. */
+  /** ms since 1970. */
   readonly enqueuedAt: number;
 }
 
-/** A record whose `data` is no payload: it would fail the same way for ever. */
+/** A record whose `data` is no payload: it would fail in the same way on every run. */
 export class UnreadableJobError extends Error {
   override readonly name = 'UnreadableJobError';
 }
 
-/** @param payload undefined where it cannot be read: the job may be from anywhere then. */
+/** @param payload undefined if it cannot be read; then the job may have come by any route. */
 export function routeEndMarkers(payload: Pick<Payload, 'via'> | undefined): RouteEndMarkers {
   if (!payload) return 'f';
   return payload.via === undefined ? '' : (TRACES.get(payload.via) ?? 'f');
@@ -60,8 +60,8 @@ export function createPayload(
 }
 
 /**
- * Takes what a plain bee-queue producer may have written, too: only `class` and `args` are needed. What else there is
- * and not of its kind counts as absent.
+ * Also reads the payloads of plain bee-queue producers: only `class` and `args` are needed. Other fields of a wrong
+ * type count as absent.
  * @throws UnreadableJobError; Error when a newer version wrote it.
  */
 export function readPayload(data: unknown): Payload {
@@ -80,7 +80,7 @@ export function readPayload(data: unknown): Payload {
     class: given.class,
     attrs: readContext(given.attrs),
     ...(given.tags !== undefined && { tags: isTexts(given.tags) ? given.tags : [] }),
-    // Whatever it says, there may be a claim to be released.
+    // With an invalid value there may still be a claim to release.
     ...(given.unique !== undefined && { unique: given.unique === 'executing' ? 'executing' : 'executed' }),
     enqueuedAt: isTime(given.enqueuedAt) ? given.enqueuedAt : 0,
   };
@@ -95,43 +95,43 @@ function readContext(given: unknown): CarriedContext {
   };
 }
 
-/** How many errors a record keeps, newest first, and how long each may be. */
+/** Number of errors that a record keeps, newest first, and the maximum length of each, characters. */
 const ERRORS_KEPT = 5;
 const ERROR_LENGTH = 4000;
 
-/** When and where a run failed. */
+/** Time and place of a failed run. */
 export interface FailedRun {
   /** ms since 1970. */
   readonly at: number;
   /** 1 for the first run. */
   readonly attempt: number;
-  /** How long it took; absent of one that did not begin. */
+  /** Duration of the run, ms; absent for one that did not begin. */
   readonly ms?: number | undefined;
   readonly host: string;
   readonly pid: number;
 }
 
-/** A job as bee-queue keeps it in `bq:<queue>:jobs`. `attempts` and `reason` are ours; bee-queue carries them along. */
+/** A job as bee-queue keeps it in `bq:<queue>:jobs`. `attempts` and `reason` are ours; bee-queue preserves them. */
 export interface JobRecord {
   readonly data: unknown;
   readonly options: {
-    /** When it was put on its queue, or its row in the outbox fell due, ms since 1970. */
+    /** Time when it was put on its queue, or its row in the outbox fell due, ms since 1970. */
     readonly timestamp?: number;
-    /** When its retry falls due, ms since 1970. */
+    /** Time when its retry falls due, ms since 1970. */
     readonly dueAt?: number;
-    /** Newest first. One without frames has those of the one before it, as errors that repeat themselves do. */
+    /** Newest first. One without frames has the frames of the one before it, which saves space for repeated errors. */
     readonly stacktraces?: readonly string[];
-    /** Of the runs whose errors `stacktraces` holds; shorter where an older version, or bee-queue, wrote some of these. */
+    /** The runs whose errors `stacktraces` holds; fewer if an older version, or bee-queue, wrote some of these. */
     readonly failures?: readonly FailedRun[];
-    /** Runs that have failed. */
+    /** Number of failed runs. */
     readonly attempts?: number;
-    /** Of these, how many by the key of each `retryOn` rule that met them. */
+    /** Number of these by the key of the `retryOn` rule that matched. */
     readonly attemptsBy?: Readonly<Record<string, number>>;
-    /** Why it is dead. */
+    /** The reason why it is dead. */
     readonly reason?: string;
-    /** It has, or had, a cursor or progress beside it. */
+    /** true if it has, or had, a cursor or progress stored beside it. */
     readonly noted?: boolean;
-    /** JSON: where a dead job had come to. */
+    /** The checkpoint of a dead job, as JSON. */
     readonly cursor?: string;
   };
   readonly status: string;
@@ -140,13 +140,13 @@ export interface JobRecord {
 
 /**
  * The text of a fresh record, around a payload that is JSON already.
- * @param readyAt since when it could run, ms since 1970. Default: now.
+ * @param readyAt time since which it could run, ms since 1970. Default: now.
  */
 export function newRecord(payloadJson: string, readyAt: number = Date.now()): string {
   return `{"data":${payloadJson},"options":{"timestamp":${readyAt},"stacktraces":[]},"status":"created","progress":0}`;
 }
 
-/** @throws UnreadableJobError when the text is no record. What in it is not of its kind counts as absent. */
+/** Fields of a wrong type count as absent. @throws UnreadableJobError when the text is no record. */
 export function readRecord(text: string): JobRecord {
   let parsed: unknown;
   try {
@@ -159,19 +159,19 @@ export function readRecord(text: string): JobRecord {
   return { data, options: readOptions(options), status: status ?? 'created', progress: progress ?? 0 };
 }
 
-/** What a failure leaves in the record besides its error. */
+/** The data that a failure adds to the record besides its error. */
 export interface FailureNotes {
-  /** Of the `retryOn` rule that met it. */
+  /** Key of the `retryOn` rule that matched. */
   readonly key?: string | undefined;
   readonly deadReason?: string | undefined;
   readonly noted?: boolean | undefined;
   readonly cursor?: string | undefined;
-  /** When the next run is due, ms since 1970. */
+  /** Time when the next run is due, ms since 1970. */
   readonly dueAt?: number | undefined;
   readonly run?: FailedRun | undefined;
 }
 
-/** The record after one more failed run; `retrying`, or `failed` with the reason when it is dead. */
+/** The record after one more failed run: `retrying`, or `failed` with the reason if the job is dead. */
 export function failedRecord(record: JobRecord, error: Error, notes: FailureNotes = {}): JobRecord {
   const { options } = record;
   const { key, deadReason, noted, cursor, dueAt, run } = notes;
@@ -193,7 +193,7 @@ export function failedRecord(record: JobRecord, error: Error, notes: FailureNote
   };
 }
 
-/** The record of a dead job that gets all its attempts anew. Its errors stay readable, and its cursor is kept. */
+/** The record of a dead job that gets all its attempts again. Its errors and its cursor are kept. */
 export function resetAttempts(record: JobRecord): JobRecord {
   const { reason: _, attemptsBy: __, ...options } = record.options;
   return { ...record, options: { ...options, attempts: 0 }, status: 'created' };
@@ -202,7 +202,7 @@ export function resetAttempts(record: JobRecord): JobRecord {
 function newestFirst(newest: string, older: readonly string[] = []): readonly string[] {
   const [previous, ...others] = older;
   if (previous === undefined) return [newest];
-  // Most of a record would be the same frames over and over, which Redis has to keep, and filters to look through.
+  // Repeated frames would make up most of a record, which Redis has to store and filters have to search.
   const repeated = framesOf(previous).join('') === framesOf(newest).join('');
   return [newest, repeated ? previous.replace(FRAME, '') : previous, ...others].slice(0, ERRORS_KEPT);
 }
@@ -213,7 +213,7 @@ function framesOf(trace: string): readonly string[] {
   return trace.match(FRAME) ?? [];
 }
 
-/** The stack, and that of what caused it: of a timeout the cause tells more. */
+/** The stack of the error and of its cause: the cause of a timeout says more than the timeout. */
 function traceOf(error: Error): string {
   const own = String(error.stack || error);
   const { cause } = error;
@@ -223,7 +223,7 @@ function traceOf(error: Error): string {
 
 type Options = JobRecord['options'];
 
-/** Of what kind each field is. Others are left as they are: a newer version may have written them. */
+/** Type checks of the fields. Others are left as they are, since a newer version may have written them. */
 const KINDS: { readonly [K in keyof Required<Options>]: (value: unknown) => boolean } = {
   timestamp: isTime,
   dueAt: isTime,
@@ -237,7 +237,9 @@ const KINDS: { readonly [K in keyof Required<Options>]: (value: unknown) => bool
 };
 const FIELDS = Object.entries(KINDS);
 
-/** Whoever can write to Redis can write nonsense: what is not of its kind counts as absent. @param given is changed. */
+/**
+ * Anybody with access to Redis can write nonsense, so fields of a wrong type count as absent. @param given is modified.
+ */
 function readOptions(given: unknown): Options {
   if (!isObject(given)) return {};
   const options: Record<string, unknown> = given as Record<string, unknown>;
@@ -253,8 +255,8 @@ function isFailedRun(value: unknown): value is FailedRun {
 }
 
 /**
- * Since when a job could have run, ms since 1970: it was put on its queue, or its retry fell due (`dueAt`; bee-queue's
- * own producers write `delay`). undefined where the record does not tell.
+ * The time since which a job could run, ms since 1970: it was put on its queue, or its retry fell due (`dueAt`;
+ * bee-queue's own producers write `delay`). undefined if the record has none.
  */
 export function readyAt(options: JobRecord['options']): number | undefined {
   const { timestamp, dueAt } = options;

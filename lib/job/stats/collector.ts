@@ -16,33 +16,36 @@ import {
   toFields,
 } from './history';
 
-/** Classes counted by name in one minute. */
+/** Maximum number of classes that are counted by name in one minute. */
 const MOST_CLASSES = 200;
-/** Minutes kept while Redis is away; those before them are counted with the oldest. */
+/** Maximum number of minutes kept while Redis is away; earlier ones are merged into the oldest. */
 const MOST_MINUTES = 60;
 
-/** By the beginning of the minute, ms since 1970, then by class. */
+/** Counts by the beginning of the minute, ms since 1970, then by class. */
 export type Minutes = Map<number, Map<string, ClassStats>>;
 
-/** Counts what becomes of jobs in this process until it is handed over. Costs a job a few increments. */
+/** Counts the outcomes of jobs in this process until they are sent to Redis. Costs a job a few increments. */
 export class JobStats {
   private minutes: Minutes = new Map();
   private minute = -1;
   private minuteEnds = -1;
   private current = new Map<string, ClassStats>();
 
-  /** @param isKnown other classes are counted together: whoever can write into a queue can make names up. Default: all. */
+  /**
+   * @param isKnown unknown classes are counted together, since anybody with access to a queue can invent names.
+   * Default: all are known.
+   */
   constructor(
     private readonly now: () => number = Date.now,
     private readonly isKnown: (className: string) => boolean = () => true,
   ) {}
 
-  /** @returns a function that ends it. */
+  /** @returns a function that stops it. */
   listen(events: Events): () => void {
     return events.onAny((name, payload) => this.hear(name, payload));
   }
 
-  /** What was counted since the last time. */
+  /** Returns the counts since the last call. */
   take(): Minutes {
     const { minutes } = this;
     this.minutes = new Map();
@@ -111,17 +114,17 @@ function tallyIn(classes: Map<string, ClassStats>, className: string): ClassStat
   return tally;
 }
 
-/** Counts the runs of this process since the last time it was asked. */
+/** Counts the runs of this process since the last call of `take`. */
 export class WorkCounter {
   private processed = 0;
   private failed = 0;
 
-  /** @returns a function that ends it. */
+  /** @returns a function that stops it. */
   listen(events: Events): () => void {
     return events.onAny((name) => this.hear(name));
   }
 
-  /** Starts anew. */
+  /** Returns the counts and resets them. */
   take(): { readonly processed: number; readonly failed: number } {
     const { processed, failed } = this;
     this.processed = this.failed = 0;
@@ -134,17 +137,17 @@ export class WorkCounter {
   }
 }
 
-/** Fields in one script call, so that it holds Redis up for a few milliseconds at most. */
+/** Fields in one script call, so that it blocks Redis for a few milliseconds at most. */
 const CHUNK = 500;
-/** A hash with this many fields takes no new class, lest names without end fill Redis. */
+/** A hash with this many fields takes no new class, so that endless names do not fill Redis. */
 const MOST_FIELDS = 10_000;
-/** How long Redis remembers what a processor has handed over, s. */
+/** Time for which Redis remembers the last part of a processor, s. */
 const REMEMBERED_S = 86_400;
 
-// KEYS  1 the last part that this processor has handed over, 2 minute, 3 day, 4 totals
-// ARGV  1 number of this part  2 how long that number is kept, 3 a minute, 4 a day (s)  5 most fields of a hash
-//       6 what classes beyond that are counted as  7… field, increment
-// reply 1; 0 when it had been handed over, and the reply was lost
+// KEYS  1 number of the last part of this processor, 2 minute, 3 day, 4 totals
+// ARGV  1 number of this part  2 TTL of that number, 3 of a minute, 4 of a day (s)  5 maximum fields of a hash
+//       6 name under which further classes are counted  7… field, increment
+// reply 1; 0 when the part had been applied before, and that reply was lost
 const SCRIPT = new RedisScript(`
 local call = redis.call
 if tonumber(call('get', KEYS[1]) or 0) >= tonumber(ARGV[1]) then return 0 end
@@ -168,8 +171,8 @@ interface Part {
 }
 
 /**
- * Hands what this process has counted over to Redis, every part of it once: one whose reply was lost goes again under
- * its number, which Redis knows then.
+ * Sends the counts of this process to Redis, each part exactly once: a part whose reply was lost is sent again under
+ * its number, which Redis then knows.
  */
 export class StatsFlusher {
   private parts: Part[] = [];
@@ -177,12 +180,12 @@ export class StatsFlusher {
 
   constructor(
     private readonly tally: JobStats,
-    /** Of this process: unlike any other's, ever. */
+    /** Unique among all processes, past ones included. */
     private readonly identity: string,
     private readonly mails?: MailTally,
   ) {}
 
-  /** @throws when Redis does not answer: what it may lack goes again the next time. */
+  /** @throws Error when Redis does not answer; the parts are sent again the next time. */
   async send(client: RedisClient): Promise<void> {
     await this.sendParts(client);
     this.cut();

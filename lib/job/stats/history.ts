@@ -8,18 +8,18 @@ import { compareText } from '../../support/text';
 export const COUNTERS = ['processed', 'failed', 'retried', 'dead', 'discarded'] as const;
 export const HISTOGRAMS = ['latency', 'duration'] as const;
 
-/** What became of the jobs of one class in some stretch of time. */
+/** The counts of one class in some period. */
 export class ClassStats {
   /** Runs that succeeded. */
   processed = 0;
-  /** Runs that failed, whether another is to follow or not. */
+  /** Runs that failed, with or without a retry. */
   failed = 0;
   retried = 0;
   dead = 0;
   discarded = 0;
-  /** How long they waited before each run, since they could have run. */
+  /** Time from when a job could have run to its run, ms. */
   readonly latency = new Histogram();
-  /** How long the runs that succeeded took. */
+  /** Durations of the runs that succeeded, ms. */
   readonly duration = new Histogram();
 
   merge(other: ClassStats): void {
@@ -28,14 +28,17 @@ export class ClassStats {
   }
 }
 
-/** How they are called in Redis: short, since they are there for every class and minute. */
+/** Names in Redis, which are short since they are stored for every class and minute. */
 const COUNTER_CODES = { processed: 'p', failed: 'f', retried: 'r', dead: 'd', discarded: 'x' } as const;
 const HISTOGRAM_CODES = { latency: 'l', duration: 't' } as const;
 
-/** Of a field that keeps its greatest value, where all others are summed up. A pattern of Lua's, which is one of JavaScript's, too. */
+/** Matches fields that keep their maximum; all others are summed up. The pattern is valid in Lua and in JavaScript. */
 export const GREATEST = '^[lt]m:';
 
-/** As increments of a hash's fields: `p:WelcomeEmailJob`, `t7:WelcomeEmailJob` for bucket 7, `ts:` for the sum; and `tm:` for the greatest. */
+/**
+ * The increments of a hash's fields: `p:WelcomeEmailJob`, `t7:WelcomeEmailJob` for bucket 7, `ts:` for the sum; and
+ * `tm:` for the maximum.
+ */
 export function toFields(className: string, tally: ClassStats): [field: string, by: number][] {
   const fields: [string, number][] = [];
   const put = (code: string, by: number) => {
@@ -51,7 +54,7 @@ export function toFields(className: string, tally: ClassStats): [field: string, 
   return fields;
 }
 
-/** Reads such a hash. What else is in it, as another version may leave it, is passed over. */
+/** Reads such a hash. Unknown fields, which another version may have written, are ignored. */
 export function fromFields(fields: Readonly<Record<string, string>>): Map<string, ClassStats> {
   const tallies = new Map<string, ClassStats>();
   for (const [field, text] of Object.entries(fields)) {
@@ -69,7 +72,7 @@ export function fromFields(fields: Readonly<Record<string, string>>): Map<string
 
 type Setter = (tally: ClassStats, value: number) => void;
 
-/** By code. */
+/** Setters by code. */
 const SETTERS: ReadonlyMap<string, Setter> = new Map<string, Setter>([
   ...COUNTERS.map((name): [string, Setter] => [
     COUNTER_CODES[name],
@@ -103,24 +106,24 @@ const PREFIX = 'catamount:history:';
 
 export const MINUTE_MS = 60_000;
 const DAY_MS = 86_400_000;
-/** How long minutes are kept, s: a day, and an hour to look at it. */
+/** Time for which minutes are kept, s: a day, and one more hour to read it. */
 export const MINUTE_TTL_S = 25 * 3600;
 export const DAYS_KEPT = 180;
 export const TOTALS_KEY = 'catamount:totals';
-/** What the classes beyond the limit are counted as. */
+/** The name under which classes beyond the limit are counted. */
 export const OTHER_CLASSES = '(other classes)';
 
-/** hash of that minute: `catamount:history:202611250405`. UTC. */
+/** Redis hash of a minute: `catamount:history:202611250405`, in UTC. @param at ms since 1970. */
 export function minuteKey(at: number): string {
   return PREFIX + new Date(at).toISOString().slice(0, 16).replace(/[-T:]/g, '');
 }
 
-/** hash of that day: `catamount:history:20261125`. UTC. */
+/** Redis hash of a day: `catamount:history:20261125`, in UTC. @param at ms since 1970. */
 export function dayKey(at: number): string {
   return PREFIX + new Date(at).toISOString().slice(0, 10).replaceAll('-', '');
 }
 
-/** string: the number of the last part of its history that a processor has handed over. */
+/** Redis string: the number of the last part that a processor has sent. */
 export function handedOverKey(identity: string): string {
   return `${PREFIX}handed-over:${identity}`;
 }
@@ -130,42 +133,42 @@ const ANSWER_MS = 5000;
 const PAGE = 100;
 const MOST_MINUTES = MINUTE_TTL_S / 60;
 
-/** Since the beginning of Redis's data, by name. */
+/** Totals by name, since the beginning of Redis's data. */
 export interface HistoryCounters {
   readonly classes: ReadonlyMap<string, ClassStats>;
   readonly mailers: ReadonlyMap<string, MailCounts>;
 }
 
-/** What became of jobs in one minute, or on one day. */
+/** The counts of one minute or one day. */
 interface HistoryPeriod extends HistorySum {
-  /** When it begins. UTC. */
+  /** Begin of the period, UTC. */
   readonly at: Date;
 }
 
 /**
- * What became of the jobs of every tree that shares this Redis: minute by minute for 25 hours, day by day for 180 days,
- * and in all. At most some seconds old. For any process: it only reads.
+ * The counts of the jobs of every tree that shares this Redis: by minute for 25 hours, by day for 180 days, and in
+ * total. They are at most some seconds old. Any process may use it, since it only reads.
  */
 export class History {
   constructor(private readonly redis: RedisClient) {}
 
   /**
-   * Every minute from `from` to `to`, both included, the oldest first; those without jobs, too.
-   * @throws UserError when that is no stretch of at most 25 hours; Error when Redis does not answer.
+   * Every minute from `from` to `to`, both included, the oldest first, including those without jobs.
+   * @throws UserError unless the period has 1 minute to 25 hours; Error when Redis does not answer.
    */
   async minutes(from: Date, to: Date): Promise<HistoryPeriod[]> {
     const times = minutesBetween(from, to);
     return periods(times, await this.read(times, minuteKey));
   }
 
-  /** The same minutes in one. @throws as `minutes` does. */
+  /** The same minutes summed up. @throws the same errors as `minutes`. */
   async sum(from: Date, to: Date): Promise<HistorySum> {
     return sumUp(await this.read(minutesBetween(from, to), minuteKey));
   }
 
   /**
    * The last `count` days, today included, the oldest first.
-   * @throws UserError when `count` is no whole number from 1 to 180; Error when Redis does not answer.
+   * @throws UserError unless `count` is a whole number from 1 to 180; Error when Redis does not answer.
    */
   async days(count: number, now: Date = new Date()): Promise<HistoryPeriod[]> {
     if (!Number.isInteger(count) || count < 1 || count > DAYS_KEPT) {
@@ -178,12 +181,12 @@ export class History {
     return periods(times, await this.read(times, dayKey));
   }
 
-  /** Since the beginning of Redis's data. @throws Error when Redis does not answer. */
+  /** The total since the beginning of Redis's data. @throws Error when Redis does not answer. */
   async totals(): Promise<HistorySum> {
     return sumUp([fromFields(await answerWithin(ANSWER_MS, this.redis.hGetAll(TOTALS_KEY)))]);
   }
 
-  /** What `totals` sums up, as it was counted, and what became of mails. @throws Error when Redis does not answer. */
+  /** The counters behind `totals`, and those of mails. @throws Error when Redis does not answer. */
   async counters(): Promise<HistoryCounters> {
     const fields = await answerWithin(ANSWER_MS, this.redis.hGetAll(TOTALS_KEY));
     return { classes: fromFields(fields), mailers: mailsFromFields(fields) };
@@ -213,7 +216,7 @@ function minutesBetween(from: Date, to: Date): number[] {
   return Array.from({ length: count }, (_, i) => (first + i) * MINUTE_MS);
 }
 
-/** Lengths of time, ms, to within a fifth or so; null where there were none. */
+/** Durations, ms, with an error of about a fifth; null if there were none. */
 interface DurationSummary {
   readonly count: number;
   readonly meanMs: number | null;
@@ -221,22 +224,22 @@ interface DurationSummary {
   readonly p99Ms: number | null;
 }
 
-/** What became of the jobs of one class, or of all. */
+/** The counts of one class, or of all classes. */
 export interface ClassSummary {
-  /** Its name; '' for all together. */
+  /** Name of the class; '' for the sum of all. */
   readonly class: string;
   /** Runs that succeeded. */
   readonly processed: number;
-  /** Runs that failed, whether another was to follow or not. */
+  /** Runs that failed, with or without a retry. */
   readonly failed: number;
   readonly retried: number;
   readonly dead: number;
   readonly discarded: number;
-  /** Of the runs that succeeded or failed the share that failed, 0 to 1; 0 when there were none. */
+  /** Share of failed runs among those that succeeded or failed, 0 to 1; 0 if there were none. */
   readonly errorRate: number;
-  /** How long they waited before each run, since they could have run. */
+  /** Time from when a job could have run to its run. */
   readonly latency: DurationSummary;
-  /** How long the runs that succeeded took. */
+  /** Durations of the runs that succeeded. */
   readonly duration: DurationSummary;
 }
 
@@ -246,7 +249,7 @@ export interface HistorySum {
   readonly classes: readonly ClassSummary[];
 }
 
-/** Of several stretches of time in one. */
+/** Sums up several periods. */
 function sumUp(parts: Iterable<ReadonlyMap<string, ClassStats>>): HistorySum {
   const all = new ClassStats();
   const byClass = new Map<string, ClassStats>();
@@ -291,21 +294,21 @@ function spreadOf(histogram: Histogram): DurationSummary {
 export const MAIL_OUTCOMES = ['sent', 'failed', 'skipped'] as const;
 type MailCounts = Record<(typeof MAIL_OUTCOMES)[number], number>;
 
-/** Mailers counted by name between two handovers. */
+/** Maximum number of mailers that are counted by name between two sends. */
 const MOST_MAILERS = 200;
-/** How they are called in Redis, in the same hashes as what became of jobs: `ms:UserMailer`. */
+/** Names in Redis, in the same hashes as the counts of jobs: `ms:UserMailer`. */
 const CODES = { sent: 'ms', failed: 'mf', skipped: 'mk' } as const;
 
-/** Counts what becomes of mails in this process until it is handed over. A mail that fails and is tried again counts each time. */
+/** Counts the outcomes of mails in this process until they are sent to Redis. Every failed attempt counts. */
 export class MailTally {
   private mailers = new Map<string, MailCounts>();
 
-  /** @returns a function that ends it. */
+  /** @returns a function that stops it. */
   listen(events: Events): () => void {
     return events.onAny((name, payload) => this.hear(name, payload));
   }
 
-  /** What was counted since the last time, as increments of a hash's fields. */
+  /** Returns the counts since the last call, as increments of a hash's fields. */
   take(): [field: string, by: number][] {
     const { mailers } = this;
     this.mailers = new Map();
@@ -339,7 +342,7 @@ export class MailTally {
   }
 }
 
-/** Reads such a hash. */
+/** Reads the mail counters of such a hash. */
 export function mailsFromFields(fields: Readonly<Record<string, string>>): Map<string, MailCounts> {
   const mailers = new Map<string, MailCounts>();
   for (const [field, text] of Object.entries(fields)) {

@@ -8,13 +8,13 @@ import type { MailerRun } from './current-run';
 import { attachRun } from './current-run';
 import { type ActionResult, Mail } from './mail';
 
-/** One run of an action, on a mailer of its own. */
+/** One run of an action. It has a mailer instance of its own, so that runs cannot disturb each other. */
 export class ActionRun implements MailerRun {
   readonly mailer: AnyMailer;
   readonly attachments = new Attachments();
   readonly urlFor: UrlFor;
 
-  /** @param appUrl undefined: the action may make no links. */
+  /** @param appUrl base of the links that `urlFor` makes. undefined: `urlFor` throws NotConnectedError. */
   constructor(
     readonly message: ActionCall,
     appUrl?: string,
@@ -36,7 +36,11 @@ export class ActionRun implements MailerRun {
     return new Mail(options, this.attachments);
   }
 
-  /** With the callbacks around it. @returns undefined when it built no mail. @throws MailCancelled */
+  /**
+   * Runs the action between its callbacks.
+   * @returns undefined when the action built no mail.
+   * @throws MailCancelled; whatever the action or a callback throws.
+   */
   async perform(): Promise<Mail | undefined> {
     const { mailer, action, message } = this;
     await mailer.beforeAction?.(action);
@@ -46,7 +50,7 @@ export class ActionRun implements MailerRun {
     return mail;
   }
 
-  /** As `perform`, where a cancelled mail is none. */
+  /** Does the same as `perform`, but returns undefined for a cancelled mail. */
   async build(): Promise<Mail | undefined> {
     try {
       return await this.perform();
@@ -56,7 +60,11 @@ export class ActionRun implements MailerRun {
     }
   }
 
-  /** Has the mailer see to an error. @returns false when it has no rule for it. @throws what its handler throws. */
+  /**
+   * Gives an error to the handler that `rescueFrom` has registered for it.
+   * @returns false when no rule matches the error.
+   * @throws whatever the handler throws.
+   */
   async rescue(error: Error): Promise<boolean> {
     const handler = rescuerOf(this.message.mailer, error);
     if (!handler) return false;
@@ -72,8 +80,9 @@ function noUrls(): never {
 }
 
 /**
- * Absolute links below APP_URL: a mail has no page that a relative link could start from.
- * @param appUrl may have a path of its own, which paths are then below.
+ * Makes absolute links below APP_URL, since a mail has no page that a relative link could start from.
+ * @param appUrl may have a path of its own; all links then stay below it.
+ * @returns a function that throws InvalidMailError for a path that leaves APP_URL.
  */
 export function urlsBelow(appUrl: string): UrlFor {
   return (path, query = {}) => {
@@ -93,9 +102,9 @@ export function urlsBelow(appUrl: string): UrlFor {
   };
 }
 
-/** @returns undefined for what leads elsewhere, or may do so in a reader less strict than ours. */
+/** @returns undefined for a URL outside the base, or one that a laxer URL parser could read as outside. */
 function resolve(base: URL, path: string): URL | undefined {
-  // Browsers read a backslash as a slash, and skip control characters.
+  // Browsers read a backslash as a slash and skip control characters.
   if (typeof path !== 'string' || /[\\\p{Cc}]/u.test(path) || path.trimStart().startsWith('//')) return undefined;
   const absolute = /^\s*[a-z][a-z0-9+.-]*:/i.test(path);
   const folder = base.pathname.replace(/\/+$/, '');

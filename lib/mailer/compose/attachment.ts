@@ -6,7 +6,9 @@ import { AttachmentError, InvalidMailError } from '../definition/errors';
 import type { AttachmentContent, AttachmentOption, AttachmentOptions, MailAttachment } from '../definition/mail-types';
 import { checkedLine } from './headers';
 
-/** More than mail servers take, and than a small machine should hold. */
+/**
+ * Total size of the attachments of one mail, in bytes: more than mail servers accept or a small machine should buffer.
+ */
 const MOST_BYTES = 50e6;
 
 interface Entry {
@@ -16,16 +18,20 @@ interface Entry {
   readonly cid: string | undefined;
 }
 
-/** What one mail is to carry. Files are not read before `read()`. */
+/** The attachments of one mail. Files are read only by `read()`, when the mail is sent. */
 export class Attachments {
   private entries: readonly Entry[] = [];
 
-  /** @throws InvalidMailError for a name or type that cannot stand in a header, or for content that is none. */
+  /** @throws InvalidMailError for a name or type that cannot stand in a header, or for content of a wrong type. */
   attach(name: string, content: AttachmentContent, { type }: AttachmentOptions = {}): void {
     this.entries = [...this.entries, checked({ name, content, type, cid: undefined })];
   }
 
-  /** The same one twice is one. @returns its URL in the HTML. @throws InvalidMailError as `attach`. */
+  /**
+   * Attaches content for the HTML to show. Attaching the same name and content again adds nothing.
+   * @returns its `cid:` URL.
+   * @throws InvalidMailError under the same conditions as `attach`.
+   */
   inline(name: string, content: AttachmentContent, { type }: AttachmentOptions = {}): string {
     const entry = checked({ name, content, type, cid: cidOf(name, content) });
     if (!this.entries.some(({ cid }) => cid === entry.cid)) this.entries = [...this.entries, entry];
@@ -39,7 +45,7 @@ export class Attachments {
     }
   }
 
-  /** Both, in this order. */
+  /** Returns the attachments of both, these first; an inline attachment that both have is kept once. */
   and(others: Attachments): Attachments {
     const both = new Attachments();
     const known = new Set(this.entries.map(({ cid }) => cid));
@@ -47,7 +53,9 @@ export class Attachments {
     return both;
   }
 
-  /** @returns the URL of an inline attachment. @throws InvalidMailError for a name that none has. */
+  /**
+   * @returns the `cid:` URL of an inline attachment. @throws InvalidMailError when no inline attachment has the name.
+   */
   url(name: string): string {
     const inline = this.entries.filter(({ cid }) => cid !== undefined);
     const found = inline.findLast((entry) => entry.name === name);
@@ -57,8 +65,9 @@ export class Attachments {
   }
 
   /**
+   * Loads all attachments into memory.
    * @param about names the mail in an error.
-   * @throws AttachmentError for a file that cannot be read; InvalidMailError for more than 50 MB.
+   * @throws AttachmentError for a file that cannot be read; InvalidMailError for more than 50 MB in total.
    */
   async read(about: string): Promise<MailAttachment[]> {
     const what = (name: string) => `${about}: the attachment ${JSON.stringify(name)}`;
@@ -79,7 +88,7 @@ export class Attachments {
   }
 }
 
-/** @throws InvalidMailError for what cannot stand in a header. */
+/** @throws InvalidMailError for a name, type or content id that cannot stand in a header. */
 export function checkLabels(name: string, type?: string, cid = ''): void {
   if (typeof name !== 'string' || name.trim() === '') throw new InvalidMailError('attachments: give each one a name');
   for (const label of [name, cid]) checkedLine('attachments', label);
@@ -126,7 +135,7 @@ function unreadable(file: string, what: string, thrown: unknown): never {
   throw new AttachmentError(`${what} cannot be read from ${file}: ${reason}`, { cause: thrown });
 }
 
-/** The same for the same attachment, so that a mail rendered again is the same mail. */
+/** The content id is derived from name and content, so that a mail rendered again is byte for byte the same. */
 function cidOf(name: string, content: AttachmentContent): string {
   const digest = createHash('sha256').update(name);
   digest.update('\0').update(isFile(content) ? content.path : content);

@@ -10,10 +10,10 @@ import { checkLabels } from './attachment';
 import { type Draft, draftOf } from './draft';
 import { checkedHeaders, checkedLine, checkedSubject, mailboxes } from './headers';
 
-/** What renders with templates: `Renderer`. */
+/** The template renderer, implemented by `Renderer`. */
 interface PartsRenderer {
   render(request: RenderRequest): Promise<Parts>;
-  /** A mail's text, when all that is known of it is its HTML. */
+  /** Derives the text part from HTML alone. */
   textOf(html: string): Promise<string>;
 }
 
@@ -21,22 +21,26 @@ interface ComposerOptions {
   readonly config: Pick<Config, 'appUrl' | 'defaultLocale'> & { readonly mail: Pick<Config['mail'], 'from'> };
   readonly i18n: I18n;
   readonly renderer: PartsRenderer;
-  /** The app's own. */
+  /** The app's own renderer, which replaces the templates. */
   readonly render?: Render | undefined;
 }
 
-/** From an action to the whole message, sending nothing. */
+/** Turns an action into a complete message, without sending it. */
 export class MailComposer {
   constructor(private readonly options: ComposerOptions) {}
 
-  /** Runs the action. @returns undefined when it built no mail. @throws MailCancelled, InvalidMailError … */
+  /**
+   * Runs the action and checks what it built.
+   * @returns undefined when the action built no mail.
+   * @throws MailCancelled; InvalidMailError for a mail that cannot be sent; whatever the action throws.
+   */
   async draft(run: ActionRun): Promise<Draft | undefined> {
     const { config, i18n } = this.options;
     const mail = await run.perform();
     return mail && draftOf(run.message, mail, { from: config.mail.from, defaultLocale: config.defaultLocale, i18n });
   }
 
-  /** Renders the parts and reads the attachments. @throws TemplateError, AttachmentError … */
+  /** Renders the parts and reads the attachments. @throws TemplateError, MissingTemplateError, AttachmentError. */
   async compose(draft: Draft, { messageId }: Pick<IdempotencyKey, 'messageId'>): Promise<OutgoingMessage> {
     const [{ html, text }, attachments] = await Promise.all([
       this.parts(draft),
@@ -77,9 +81,9 @@ export class MailComposer {
 }
 
 /**
- * Has each interceptor look at the message.
- * @throws MailCancelled; InvalidMailError when one has made something of it that cannot be sent; TypeError when one
- * gives no message back; what they throw.
+ * Passes the message through the interceptors in order.
+ * @throws MailCancelled when one returns 'cancel'; InvalidMailError when one returns a message that cannot be sent;
+ * TypeError when one returns no message; whatever an interceptor throws.
  */
 export async function intercept(
   message: OutgoingMessage,
@@ -101,9 +105,9 @@ export async function intercept(
 }
 
 /**
- * A message that code of the app's has had in hand, and may have changed, be it in place.
- * @param when names that code in an error.
- * @throws InvalidMailError for what cannot be sent.
+ * Checks a message again after code of the app has had it, since that code may have changed it, even in place.
+ * @param when names that code in an error, such as `after the interceptors`.
+ * @throws InvalidMailError for a message that cannot be sent.
  */
 export function revalidate(given: InterceptedMessage, when: string): OutgoingMessage {
   const [from, ...others] = mailboxes('from', given.from);

@@ -2,7 +2,7 @@ import { NotConnectedError } from '../../core/errors';
 import type { MailOptions, UrlFor } from '../definition/mail-types';
 import type { Attachments } from './attachment';
 import type { Mail } from './mail';
-/** What an action can do while it builds a mail. */
+/** The operations an action may call while it builds a mail. */
 export interface MailerRun {
   readonly action: string;
   readonly params: object;

@@ -8,9 +8,9 @@ import type { Attachments } from './attachment';
 import { checkedHeaders, checkedSubject, mailboxes, mergedHeaders } from './headers';
 import { type DeliveryMethod, type Mail, settledDefaults } from './mail';
 
-/** A mail before its parts are rendered: everything known and checked except the bodies. */
+/** A mail before its parts are rendered: everything is known and checked except the bodies. */
 export interface Draft {
-  /** Class of the mailer, such as `UserMailer`. */
+  /** Class name of the mailer, such as `UserMailer`. */
   readonly mailer: string;
   readonly action: string;
   readonly from: Mailbox;
@@ -25,7 +25,7 @@ export interface Draft {
   readonly locals: Readonly<Record<string, unknown>>;
   readonly texts: MailTexts;
   readonly attachments: Attachments;
-  /** undefined: what MAIL_DELIVERY says. */
+  /** undefined: the method that MAIL_DELIVERY names. */
   readonly delivery: DeliveryMethod | undefined;
 }
 
@@ -35,7 +35,10 @@ interface DraftSettings {
   readonly i18n: I18n;
 }
 
-/** @throws InvalidMailError without exactly one sender, without a recipient, or for a header that cannot stand. */
+/**
+ * Combines the options of the mail, the defaults of its mailer and the settings of the process.
+ * @throws InvalidMailError without exactly one sender, without a recipient, or for an invalid header.
+ */
 export function draftOf(message: ActionCall, mail: Mail, settings: DraftSettings): Draft {
   const { mailer, action, title } = message;
   const { options } = mail;
@@ -76,7 +79,7 @@ export function draftOf(message: ActionCall, mail: Mail, settings: DraftSettings
   };
 }
 
-/** The class that has the method: an action that is inherited keeps its templates and texts. */
+/** The class that declares the method, so that an inherited action keeps its templates and texts. */
 function ownerOf(mailer: ActionCall['mailer'], action: string): { readonly name: string } {
   for (let at: unknown = mailer; typeof at === 'function'; at = Object.getPrototypeOf(at)) {
     if (at.prototype && Object.hasOwn(at.prototype, action)) return at;
@@ -84,14 +87,19 @@ function ownerOf(mailer: ActionCall['mailer'], action: string): { readonly name:
   return mailer;
 }
 
-/** The first candidate that ships, region left aside (`ko-KR` is `ko`), else the fallback. */
+/**
+ * Returns the language of the first candidate that is set, without its region (`ko-KR` is `ko`), if the app ships it;
+ * else the fallback.
+ */
 function chooseLocale(candidates: readonly (string | undefined)[], fallback: string): string {
   const asked = candidates.find((candidate) => candidate !== undefined && candidate !== '');
   const language = asked?.toLowerCase().split(/[-_]/)[0];
   return isLocale(language) ? language : fallback;
 }
 
-/** The texts of one action in one locale. Bound to both, so that mails rendered at once cannot disturb each other. */
+/**
+ * The texts of one action in one locale. The locale is fixed, so that mails rendered at once cannot disturb each other.
+ */
 export class MailTexts {
   private readonly lookUp: Translate;
   private readonly prefix: string;
@@ -107,8 +115,8 @@ export class MailTexts {
   }
 
   /**
-   * `.title` is short for `<scope>.<action>.title`.
-   * @throws MissingTextError rather than put a key before a reader's eyes.
+   * Looks a text up; `.title` is short for `<scope>.<action>.title`.
+   * @throws MissingTextError rather than show a key to the reader.
    */
   readonly t: Translate = (key, values) => {
     const full = key.startsWith('.') ? this.prefix + key : key;
@@ -117,24 +125,26 @@ export class MailTexts {
     return text;
   };
 
-  /** The text `<scope>.<action>.subject`, else the action's name in words. */
+  /** The text `<scope>.<action>.subject`; if there is none, the action's name in words. */
   subject(values: Readonly<Record<string, unknown>>): string {
     return this.i18n.has(`${this.prefix}.subject`, this.locale) ? this.t('.subject', values) : humanise(this.action);
   }
 }
 
-/** Under `replace`, a value named like an option of i18next (`lng`, `context`) stays a value. */
+/**
+ * `replace` keeps a value whose name is also an option of i18next (`lng`, `context`) from being taken for that option.
+ */
 function asOptions(values: Readonly<Record<string, unknown>>) {
   const { count } = values;
   return { replace: values, ...(typeof count === 'number' ? { count } : {}) };
 }
 
-/** `UserMailer` → `user_mailer`, `passwordReset` → `password_reset`: folders of templates and keys of texts. */
+/** `UserMailer` → `user_mailer`, `passwordReset` → `password_reset`. Names template folders and keys of texts. */
 export function underscore(name: string): string {
   return name.replace(/([a-z0-9])([A-Z])|([A-Z])(?=[A-Z][a-z])/g, '$1$3_$2').toLowerCase();
 }
 
-/** `passwordReset` → `Password reset`: the subject of last resort. */
+/** `passwordReset` → `Password reset`. The subject when neither the mail nor a locale file has one. */
 export function humanise(name: string): string {
   const words = underscore(name).replaceAll('_', ' ').trim();
   return words.charAt(0).toUpperCase() + words.slice(1);

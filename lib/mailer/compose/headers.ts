@@ -4,8 +4,9 @@ import { InvalidMailError } from '../definition/errors';
 import type { Address, Addresses, Mailbox, MailHeaders } from '../definition/mail-types';
 
 /**
+ * Parses and checks the addresses of one header field.
  * @param field names the header in an error.
- * @throws InvalidMailError for an address that no mail server takes, and for a line break.
+ * @throws InvalidMailError for an invalid address or a line break.
  */
 export function mailboxes(field: string, given: Addresses | undefined): Mailbox[] {
   if (given === undefined) return [];
@@ -23,7 +24,7 @@ function parse(field: string, text: string): Mailbox[] {
   );
 }
 
-/** @param entry of a caller without types it may be anything. */
+/** @param entry unknown, because an untyped caller may pass anything. */
 function checked(field: string, entry: unknown): Mailbox {
   const { name: givenName, address: givenAddress }: { name?: unknown; address?: unknown } = Object(entry);
   const address = typeof givenAddress === 'string' ? givenAddress.trim() : '';
@@ -35,17 +36,17 @@ function checked(field: string, entry: unknown): Mailbox {
   return { name, address };
 }
 
-/** Set from the mail itself; a second one would make the mail ambiguous. */
+/** Headers that the mail's own options set; a second one would make the mail ambiguous. */
 const OWN = new Set(
   'from to cc bcc reply-to subject date message-id mime-version content-type content-transfer-encoding'.split(' '),
 );
-/** What mail servers take as one line. */
+/** Maximum length of a line without its line break, in characters (RFC 5322, 2.1.1). */
 const LONGEST_LINE = 998;
 
 /**
- * A line break would begin a header of someone else's choosing. nodemailer would fold it away; refusing shows the fault.
- * @param longest in characters. Default 998, for no mail server must take a longer line.
- * @throws InvalidMailError
+ * Refuses a line break, which would let the value add headers of its own. nodemailer would fold it away silently.
+ * @param longest in characters. Default 998, since no mail server must accept a longer line.
+ * @throws InvalidMailError for anything but a string, for a line break and for a text that is too long.
  */
 export function checkedLine(field: string, value: unknown, longest: number = LONGEST_LINE): string {
   if (typeof value !== 'string') throw new InvalidMailError(`${field}: ${String(value)} is no text`);
@@ -56,23 +57,23 @@ export function checkedLine(field: string, value: unknown, longest: number = LON
   return value;
 }
 
-/** Without white space around it. @throws InvalidMailError as `checkedLine`. */
+/** @returns the subject without surrounding white space. @throws InvalidMailError as `checkedLine` does. */
 export function checkedSubject(subject: unknown): string {
   return checkedLine('subject', typeof subject === 'string' ? subject.trim() : subject);
 }
 
-/** @throws InvalidMailError for a name that is no header's, or one that an option of the mail sets. */
+/** @throws InvalidMailError for an invalid header name, or one that an option of the mail sets. */
 export function checkedHeaders(headers: MailHeaders): MailHeaders {
   for (const [name, value] of Object.entries(headers)) {
     if (!/^[A-Za-z0-9-]+$/.test(name)) throw new InvalidMailError(`headers: ${JSON.stringify(name)} is no header name`);
     if (OWN.has(name.toLowerCase())) throw new InvalidMailError(`headers: ${name} is set by an option of the mail`);
-    // It is folded between words.
+    // nodemailer folds a header between words, so only each word must fit on a line.
     for (const word of checkedLine(name, value, Number.POSITIVE_INFINITY).split(' ')) checkedLine(name, word);
   }
   return headers;
 }
 
-/** One of each name, however it is written; the later ones win. */
+/** Merges headers, comparing names without regard to case; later ones win. */
 export function mergedHeaders(...all: readonly (MailHeaders | undefined)[]): MailHeaders {
   const merged = new Map<string, readonly [string, string]>();
   for (const headers of all) {

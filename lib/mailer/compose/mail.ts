@@ -5,11 +5,11 @@ import { checkedHeaders, checkedSubject, mailboxes, mergedHeaders } from './head
 
 export type { DeliveryMethod };
 
-/** A mail that an action has built. Made by `this.mail()` inside the action. */
+/** A mail that an action has built with `this.mail()`. */
 export class Mail {
   private readonly own = new Attachments();
 
-  /** @throws InvalidMailError for an address that no mail server takes, a line break in a header, a bad attachment. */
+  /** @throws InvalidMailError for an invalid address, a line break in a header or an invalid attachment. */
   constructor(
     readonly options: MailOptions,
     private readonly attached: Attachments = new Attachments(),
@@ -20,27 +20,27 @@ export class Mail {
     this.own.add(options.attachments ?? []);
   }
 
-  /** Those of `attach` and `inline`, until now, and its own. */
+  /** The attachments added by `attach` and `inline` so far, followed by those of the options. */
   get attachments(): Attachments {
     return this.attached.and(this.own);
   }
 }
 
-/** What an action may return; nothing means that no mail is sent. */
+/** The return value of an action; undefined means that no mail is sent. */
 export type ActionResult = Mail | undefined | Promise<Mail | undefined>;
 
-/** What defaults come to for one mail. */
+/** The defaults of a mailer after its functions have been called for one mail. */
 type ResolvedDefaults = {
   readonly [K in keyof MailDefaults]: Exclude<MailDefaults[K], (...args: never[]) => unknown>;
 };
 
-/** The defaults of the class laid over those of the classes it extends, functions asked. Headers add up one by one. */
+/** Resolves the defaults of a mailer: a subclass overrides its parents, except that headers merge one by one. */
 export function settledDefaults(mailer: object, mail: MailAtHand): ResolvedDefaults {
   let merged: ResolvedDefaults = {};
   for (let at: unknown = mailer; isMailer(at); at = Object.getPrototypeOf(at)) {
     if (!Object.hasOwn(at, 'defaults')) continue;
     const { headers, ...own } = at.defaults;
-    // A function that is overridden is not asked.
+    // The function of an overridden default is not called.
     const missing = Object.entries(own).filter(([name, value]) => value !== undefined && !Object.hasOwn(merged, name));
     merged = {
       ...Object.fromEntries(missing.map(([name, value]) => [name, settled<unknown>(value, mail)])),
@@ -55,7 +55,6 @@ function isMailer(value: unknown): value is { readonly defaults: MailDefaults } 
   return typeof value === 'function' && 'defaults' in value;
 }
 
-/** The value itself, or what its function gives now. */
 function settled<T>(value: T | ((mail: MailAtHand) => T), mail: MailAtHand): T {
   return typeof value === 'function' ? (value as (mail: MailAtHand) => T)(mail) : value;
 }

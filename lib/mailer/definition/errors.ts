@@ -3,29 +3,32 @@ import { KillJob } from '../../job/definition/errors';
 import { toError } from '../../support/async';
 
 /**
- * A mail that cannot be built as asked: no sender, no recipient, a bad address, a line break in a header. Ends its job
- * in the dead set, for another try would ask for the same.
+ * The mail cannot be built as asked: no sender, no recipient, an invalid address, a line break in a header. The job
+ * dies at once, since a retry would fail in the same way.
  */
 export class InvalidMailError extends KillJob {
   override readonly name = 'InvalidMailError';
 }
 
-/** A file that is to be attached cannot be read. It may be there at the next try. */
+/** An attached file cannot be read. It may be there at the next retry. */
 export class AttachmentError extends Error {
   override readonly name = 'AttachmentError';
 }
 
-/** A mail for later names a mailer or an action that this app does not have: often an older process met a newer mail. */
+/**
+ * An enqueued mail names a mailer or an action that this app does not have, for example because an older process got a
+ * job of a newer one.
+ */
 export class UnknownMailerError extends Error {
   override readonly name = 'UnknownMailerError';
 }
 
-/** Thrown by `cancel()` inside a mailer: the mail is not sent, and nothing is wrong. */
+/** Thrown by `cancel()` inside a mailer: the mail is not sent, and this is no error. */
 export class MailCancelled extends Error {
   override readonly name = 'MailCancelled';
 }
 
-/** The action has no template, or its layout has none for a part that the action has. */
+/** The action has no template, or its layout lacks a part that the action has. */
 export class MissingTemplateError extends Error {
   override readonly name = 'MissingTemplateError';
 }
@@ -35,30 +38,30 @@ export class MissingTextError extends Error {
   override readonly name = 'MissingTextError';
 }
 
-/** Another run of the same job is sending this very mail at this moment. Try later: then it is known to be sent or not. */
+/** Another run of the same job is sending this mail right now. A later retry finds out whether it was sent. */
 export class DeliveryInProgressError extends Error {
   override readonly name = 'DeliveryInProgressError';
 }
 
 /**
- * The server took the mail for some recipients, and refused others only for now (4xx): the job's next run sends it to
- * these alone.
+ * The server accepted the mail for some recipients and refused others temporarily (4xx). The job's next run sends it
+ * to these alone.
  */
 export class PartialDeliveryError extends Error {
   override readonly name = 'PartialDeliveryError';
 
-  /** @param pending what is still to be tried, with the server's answers. */
+  /** @param pending recipients that are still to be tried, with the server's answers. */
   constructor(readonly pending: readonly { readonly address: string; readonly answer: string }[]) {
     const answers = pending.map(({ address, answer }) => `${address}: ${answer}`).join('; ');
     super(`the server took the mail for the others, but not yet for ${answers}`);
   }
 }
 
-/** The server refused the mail for good (5xx). Ends its job in the dead set, where the answer is shown. */
+/** The server refused the mail for good (5xx). The job dies at once, and the dead set shows the answer. */
 export class PermanentDeliveryError extends KillJob {
   override readonly name = 'PermanentDeliveryError';
 
-  /** @param answer what the server said, such as `550 5.1.1 no such user`. */
+  /** @param answer of the server, such as `550 5.1.1 no such user`. @param code SMTP reply code, such as 550. */
   constructor(
     readonly answer: string,
     readonly code: number,
@@ -68,7 +71,9 @@ export class PermanentDeliveryError extends KillJob {
   }
 }
 
-/** A template that does not compile, or fails while it renders. `template` is the file, `line` counts from 1 (null: unknown). */
+/**
+ * A template does not compile or fails while it renders. `template` is its file; `line` counts from 1 (null: unknown).
+ */
 export class TemplateError extends Error {
   override readonly name = 'TemplateError';
 
@@ -82,7 +87,10 @@ export class TemplateError extends Error {
   }
 }
 
-/** From what EJS throws while it renders: `file:line`, an excerpt, and the reason; once for every include on the way. */
+/**
+ * Parses the message of an EJS runtime error: `file:line`, an excerpt and the reason. Each include adds another place;
+ * the last one is where the error occurred.
+ */
 export function renderingError(template: string, thrown: unknown): TemplateError {
   if (thrown instanceof TemplateError) return thrown;
   const error = toError(thrown);
@@ -92,7 +100,7 @@ export function renderingError(template: string, thrown: unknown): TemplateError
   return new TemplateError(file, line === undefined ? null : Number(line), reason, thrown);
 }
 
-/** EJS does not say where a template does not parse, so its script is parsed again with the lines kept. */
+/** EJS does not report the line of a syntax error, so the template's script is compiled again with its lines kept. */
 export function compilingError(template: string, source: string, thrown: unknown): TemplateError {
   const error = toError(thrown);
   const reason = error.message.split('\n')[0]?.replace(/ in .*$/, '') ?? error.name;

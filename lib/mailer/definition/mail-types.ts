@@ -1,12 +1,14 @@
 import type { MailDelivery as DeliveryMethod } from '../../core/config';
 import type { Translate } from '../../core/i18n';
 export interface Mailbox {
-  /** Empty for none. */
+  /** Empty when there is none. */
   readonly name: string;
   readonly address: string;
 }
 
-/** `ada@example.com`, `Ada <ada@example.com>` (several with commas), or an object, whose address is never parsed. */
+/**
+ * `ada@example.com`, `Ada <ada@example.com>` (several separated by commas), or an object, whose address is not parsed.
+ */
 export type Address = string | { readonly name?: string | null | undefined; readonly address: string };
 
 export type Addresses = Address | readonly Address[];
@@ -14,13 +16,13 @@ export type Addresses = Address | readonly Address[];
 export type MailHeaders = Readonly<Record<string, string>>;
 
 /**
- * Text, bytes, or a file that is read when the mail is sent; a relative path is relative to where the process began. An
- * object that somebody else has sent is never to be passed on as it is: it may name a file.
+ * Text, bytes, or a file that is read when the mail is sent; a relative path starts at the working directory of the
+ * process. Never pass on an object from a request as it is: it could name any file.
  */
 export type AttachmentContent = string | Uint8Array | { readonly path: string };
 
 export interface AttachmentOptions {
-  /** Such as `application/pdf`. Default: by the ending of the name. */
+  /** Media type, such as `application/pdf`. Default: derived from the extension of the name. */
   readonly type?: string | undefined;
 }
 
@@ -28,22 +30,22 @@ export interface AttachmentOptions {
 export interface AttachmentOption extends AttachmentOptions {
   readonly name: string;
   readonly content: AttachmentContent;
-  /** true: shown inside the HTML, which finds it by `cid(name)`. Default false. */
+  /** true: shown inside the HTML, which refers to it by `cid(name)`. Default false. */
   readonly inline?: boolean | undefined;
 }
 
-/** An attachment as it goes out. */
+/** An attachment with its content loaded. */
 export interface MailAttachment {
   readonly name: string;
   readonly content: Buffer;
   readonly type?: string;
-  /** Of an inline one: what its `cid:` URL names. */
+  /** Content id of an inline attachment, which its `cid:` URL names. */
   readonly cid?: string;
 }
 
-/** A finished mail, as every transport takes it. */
+/** A complete mail, as every transport accepts it. */
 export interface OutgoingMessage {
-  /** In angle brackets. The same for every try at the same mail, so that a duplicate can be recognised. */
+  /** In angle brackets. The same for every retry of a mail, so that the receiving side can recognise a duplicate. */
   readonly messageId: string;
   readonly date: Date;
   readonly from: Mailbox;
@@ -56,31 +58,31 @@ export interface OutgoingMessage {
   readonly text: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly attachments?: readonly MailAttachment[];
-  /** Only these of its recipients get it, for the others have been answered before. Default: all. */
+  /** The recipients to send to, when an earlier run has settled the others. Default: all. */
   readonly envelopeTo?: readonly string[];
 }
 
 /** A recipient that the server refused. */
 export interface Refusal {
   readonly address: string;
-  /** What the server said, such as `550 5.1.1 no such user`. */
+  /** The server's answer, such as `550 5.1.1 no such user`. */
   readonly answer: string;
-  /** false: it may take the mail at the next try (4xx). Default true. */
+  /** false: the server may accept the mail at a retry (4xx). Default true. */
   readonly permanent?: boolean;
 }
 
 export interface Receipt {
   readonly messageId: string;
-  /** What the server answered, or where the mail lies. */
+  /** The server's answer; the path of the file, with MAIL_DELIVERY=file. */
   readonly response?: string;
-  /** Recipients that the server refused while it took the mail for others. */
+  /** Recipients that the server refused while it accepted the mail for others. */
   readonly refused?: readonly Refusal[];
 }
 
-/** Folder below `layouts/` that wraps each part, or false for none; or each of the two told apart. */
+/** Folder below `layouts/` that wraps each part, or false for none; an object sets the two parts apart. */
 export type Layout = string | false | { readonly html: string | false; readonly text: string | false };
 
-/** What becomes the parts of one mail. */
+/** Input of a renderer: everything that the parts of one mail are made from. */
 export interface RenderRequest {
   /** Folder below the templates, such as `user_mailer/welcome`; it holds `html.ejs`, `text.ejs` or both. */
   readonly template: string;
@@ -88,9 +90,9 @@ export interface RenderRequest {
   readonly locale: string;
   readonly t: Translate;
   readonly subject: string;
-  /** Win over every name that the renderer itself offers to templates. */
+  /** Override every name that the renderer itself offers to templates. */
   readonly locals: Readonly<Record<string, unknown>>;
-  /** Functions that the mailer offers to templates: `urlFor(path, query)`, `cid(name)`. Locals win over them. */
+  /** Functions that the mailer offers to templates: `urlFor(path, query)`, `cid(name)`. Locals override them. */
   readonly helpers?: Readonly<Record<string, unknown>>;
 }
 
@@ -100,22 +102,22 @@ export interface Parts {
   readonly text: string;
 }
 
-/** What a renderer of the app's own gives: HTML, text or both. Text is derived from the HTML when it is left out. */
+/** Output of the app's own renderer: HTML, text or both. Without text, the text is derived from the HTML. */
 export interface RenderedParts {
   readonly html?: string | undefined;
   readonly text?: string | undefined;
 }
 
 /**
- * Renders mails in the app's own way (mjml, react-email): `mailSetup`'s `render`.
- * @param standard renders with the templates as usual, for the mails that are not the app's own renderer's.
+ * Renders mails in the app's own way (mjml, react-email); the `render` of `mailSetup`.
+ * @param standard renders with the templates, for mails that this renderer leaves alone.
  */
 export type Render = (
   request: RenderRequest,
   standard: () => Promise<Parts>,
 ) => RenderedParts | Parts | Promise<RenderedParts | Parts>;
 
-/** What an action says of the mail it builds. Whatever is left out comes from the mailer's defaults. */
+/** The options an action passes to `this.mail()`. Those left out come from the mailer's defaults. */
 export interface MailOptions {
   readonly to?: Addresses;
   readonly cc?: Addresses;
@@ -123,33 +125,36 @@ export interface MailOptions {
   /** Default: the mailer's `defaults.from`, else MAIL_FROM. */
   readonly from?: Addresses;
   readonly replyTo?: Addresses;
-  /** Default: the mailer's `defaults.subject`, else the text `<scope>.<action>.subject`, else the action's name in words. */
+  /**
+   * Default: the mailer's `defaults.subject`, else the text `<scope>.<action>.subject`, else the action's
+   * name in words.
+   */
   readonly subject?: string;
-  /** Default: the locale of the request or job at hand, else DEFAULT_LOCALE. An unknown one counts as the default. */
+  /** Default: the locale of the current request or job, else DEFAULT_LOCALE, which also replaces an unknown one. */
   readonly locale?: string | undefined;
-  /** What the templates and the subject's text see by name. */
+  /** Variables of the templates and of the subject's text. */
   readonly locals?: Readonly<Record<string, unknown>>;
   readonly headers?: MailHeaders;
-  /** Beside those of `attach` and `inline`. */
+  /** Added to those of `attach` and `inline`. */
   readonly attachments?: readonly AttachmentOption[];
   /** Folder below the templates. Default `<mailer>/<action>`, such as `user_mailer/welcome`. */
   readonly template?: string;
   /** Folder below `layouts/`, or false for none; or `{ html, text }`. Default: the mailer's `layout`. */
   readonly layout?: Layout;
-  /** Default: MAIL_DELIVERY. */
+  /** Default: the method that MAIL_DELIVERY names. */
   readonly delivery?: DeliveryMethod;
 }
 
-/** What a default that is a function is told of the mail at hand. */
+/** Argument of a default that is a function. */
 export interface MailAtHand {
   readonly action: string;
-  /** As `with()` gave them. */
+  /** The params that were given to `with()`. */
   readonly params: Readonly<Record<string, unknown>>;
 }
 
 type Lazy<T> = T | ((mail: MailAtHand) => T);
 
-/** What all mails of a mailer share; a function is asked anew for every mail. Subclasses add to their parent's. */
+/** Defaults of all mails of a mailer. A function is called for every mail. Subclasses inherit those they do not set. */
 export interface MailDefaults {
   readonly from?: Lazy<Addresses>;
   readonly to?: Lazy<Addresses>;
@@ -157,7 +162,7 @@ export interface MailDefaults {
   readonly cc?: Lazy<Addresses>;
   readonly bcc?: Lazy<Addresses>;
   readonly subject?: Lazy<string>;
-  /** Add up, name by name. */
+  /** Merged with those of parent classes and of the mail, name by name. */
   readonly headers?: Lazy<MailHeaders>;
 }
 
@@ -168,12 +173,13 @@ export type UrlQuery = Readonly<Record<string, QueryValue | readonly QueryValue[
 /** `urlFor('/orders/7', { from: 'mail' })` → `https://shop.example/orders/7?from=mail`. */
 export type UrlFor = (path: string, query?: UrlQuery) => string;
 
-/** How a mail is known again when its job runs again. */
+/** Identifies a mail across the runs of its job. */
 export interface IdempotencyKey {
   readonly key: string;
   /**
-   * For a mail that has none yet: the first claim keeps it in the delivery record, so that the receiving side can tell a
-   * duplicate. Not derived from the key, for everybody who gets the mail could try guesses at its Bcc.
+   * Proposed for a mail that has none yet: the delivery record keeps the Message-ID of the first claim, so that the
+   * receiving side can recognise a duplicate. It is random and not derived from the key, which covers the Bcc
+   * recipients: everybody who gets the mail could test guesses at them.
    */
   readonly messageId: string;
 }

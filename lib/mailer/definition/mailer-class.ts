@@ -1,7 +1,7 @@
 import { type ErrorHandler, type ErrorMatchers, matcherOfAny } from '../../job/definition/retry-policy';
 import type { Layout, MailDefaults } from './mail-types';
 
-/** A mailer's instance, whatever its params: what the code around an action asks it for. */
+/** The part of a mailer instance that the code around an action uses, whatever its params. */
 export interface AnyMailer {
   readonly params: object;
   beforeAction?(action: string): unknown;
@@ -10,7 +10,7 @@ export interface AnyMailer {
   afterDeliver?(message: never, receipt: never): unknown;
 }
 
-/** What delivery needs to know of the class that a mail comes from. */
+/** The static settings of a mailer class that composing and delivery read. */
 interface MailerSettings {
   readonly name: string;
   readonly defaults: MailDefaults;
@@ -23,10 +23,10 @@ interface MailerSettings {
 /** A concrete subclass of `Mailer`, as a value. */
 export type MailerClass<M extends AnyMailer = AnyMailer> = (new () => M) & MailerSettings;
 
-/** Mailers by the name of their class. */
+/** Finds mailers by class name. */
 export interface MailerLookup {
   get(name: string): MailerClass | undefined;
-  /** Where they come from, for messages. */
+  /** The folder or module the mailers come from, for error messages. */
   readonly place: string;
 }
 
@@ -37,7 +37,7 @@ interface RescueRule {
 
 const rules = new WeakMap<object, RescueRule[]>();
 
-/** @throws TypeError that names the mailer. */
+/** @throws TypeError that names the mailer, when an argument is of a wrong type. */
 export function addRescueRule(mailer: { readonly name: string }, errors: ErrorMatchers, handler: ErrorHandler): void {
   const at = `${mailer.name}.rescueFrom`;
   if (typeof handler !== 'function') throw new TypeError(`${at}: the handler is no function`);
@@ -46,7 +46,7 @@ export function addRescueRule(mailer: { readonly name: string }, errors: ErrorMa
   own.push({ matches: matcherOfAny(errors, at), handler });
 }
 
-/** What is to see to the error: the latest rule that fits, the mailer's own before its parent's. */
+/** Finds the handler of an error: the latest rule that matches, a class's own rules before its parent's. */
 export function rescuerOf(mailer: object, error: Error): ErrorHandler | undefined {
   for (let owner: object | null = mailer; owner; owner = Object.getPrototypeOf(owner) as object | null) {
     const rule = rules.get(owner)?.findLast(({ matches }) => matches(error));
@@ -55,13 +55,13 @@ export function rescuerOf(mailer: object, error: Error): ErrorHandler | undefine
   return undefined;
 }
 
-/** Which action is to build a mail, and of what. */
+/** The call of an action: the mailer, the action and its arguments. */
 export interface ActionCall {
-  /** Such as `UserMailer#welcome`. */
+  /** For messages and tags, such as `UserMailer#welcome`. */
   readonly title: string;
   readonly mailer: MailerClass;
   readonly action: string;
   readonly args: readonly unknown[];
-  /** As `with()` gave them. */
+  /** The params that were given to `with()`. */
   readonly params: object;
 }

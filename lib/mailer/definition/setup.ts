@@ -1,39 +1,39 @@
 import { checkSetup, isArrayOf, isFunction, type SetupParts } from '../../core/errors';
 import type { Addresses, OutgoingMessage, Receipt, Render } from './mail-types';
 
-/** Which mail it is. */
+/** Names the action that a mail comes from. */
 export interface MailOrigin {
-  /** Class of the mailer, such as `UserMailer`. */
+  /** Class name of the mailer, such as `UserMailer`. */
   readonly mailer: string;
   readonly action: string;
 }
 
 type AddressField = 'from' | 'to' | 'cc' | 'bcc' | 'replyTo';
 
-/** A message as an interceptor gives it back: its addresses may be written in any form. */
+/** A message as an interceptor returns it; its addresses may be in any form that `mail()` accepts. */
 export type InterceptedMessage = Omit<OutgoingMessage, AddressField> & { readonly [F in AddressField]: Addresses };
 
 /**
- * Gets each finished mail before it is sent, and gives it back, as it is or changed; or 'cancel', and it is not sent:
- * `(message) => ({ ...message, to: 'staging@example.com', cc: [], bcc: [] })`. What it throws is the mail's failure.
+ * Gets each finished mail before it is sent and returns it, changed or not; or 'cancel', and it is not sent:
+ * `(message) => ({ ...message, to: 'staging@example.com', cc: [], bcc: [] })`. If it throws, the delivery fails.
  */
 export type MailInterceptor = (
   message: OutgoingMessage,
   origin: MailOrigin,
 ) => InterceptedMessage | 'cancel' | Promise<InterceptedMessage | 'cancel'>;
 
-/** Told of each mail that is out. What it throws or rejects with is reported, and changes nothing. */
+/** Called after each mail that was sent. An error it throws is reported and does not affect the delivery. */
 export type MailObserver = (message: OutgoingMessage, receipt: Receipt, origin: MailOrigin) => unknown;
 
 /**
- * What an app adds to its mail: the default export of `defineApp({ mailSetup: () => import('./mail-setup') })`. Loaded
- * only where mail is delivered.
+ * The app's extensions of its mail: the default export of `defineApp({ mailSetup: () => import('./mail-setup') })`.
+ * Loaded only by processes that deliver mail.
  */
 export interface MailSetup {
-  /** In this order, each given what the one before has made of it. */
+  /** Run in this order, each on the result of the one before. */
   readonly interceptors?: readonly MailInterceptor[];
   readonly observers?: readonly MailObserver[];
-  /** In place of the templates. */
+  /** Replaces the templates. */
   readonly render?: Render;
 }
 
@@ -44,8 +44,8 @@ const PARTS: SetupParts<MailSetup> = {
 };
 
 /**
- * @param where the setup comes from, named in errors.
- * @throws UserError that names the part, and says what it should be.
+ * @param where names the source of the setup in errors.
+ * @throws UserError that names the wrong part and the type it should have.
  */
 export function checkMailSetup(value: unknown, where: string): MailSetup {
   return checkSetup<MailSetup>(value, where, 'a mail setup', PARTS);

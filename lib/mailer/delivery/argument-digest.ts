@@ -2,27 +2,28 @@ import { createHash, randomUUID } from 'node:crypto';
 import { isAnyArrayBuffer } from 'node:util/types';
 import { isRecord, recordKey, referenceOf } from '../../model/record-reference';
 
-/** Deeper than any honest argument, shallower than the stack. */
+/** Nesting limit: deeper than real arguments, and far below the depth at which the stack overflows. */
 const MAX_DEPTH = 500;
 
 /**
- * The same for the same arguments, whichever run or process made them: by their contents, and records by class and id,
- * since their columns change. It takes anything, for what `deliverNow` is given need not travel. What shows nothing of
- * itself is never the same: two that look alike might differ, and the mail with the second would not be sent.
+ * Digests arguments and params by value, equal in every run and process. Records count by class and id, since their
+ * columns change. Any value is accepted, because `deliverNow` does not require serializable arguments. An instance
+ * that exposes no state gets a random digest: two that look alike might differ, and equal digests would skip the
+ * second mail.
  */
 export function digestOfArguments(args: readonly unknown[], params: object): string {
   const known = new Map<object, string>();
   return digest([listed(args, known, 0), propertiesOf(params, known, 0)]);
 }
 
-/** Text that two values share only where they are the same. */
+/** Returns text that differs for different values. */
 function textOf(value: unknown, known: Map<object, string>, depth: number): string {
   if (typeof value === 'string') return JSON.stringify(value);
   if (typeof value === 'object' && value !== null) return objectText(value, known, depth);
   return `${typeof value}:${String(value)}`;
 }
 
-/** @param known digests of what has been met: it may be shared by many, or contain itself. */
+/** @param known digests of objects already seen: an object may be shared, or contain itself. */
 function objectText(value: object, known: Map<object, string>, depth: number): string {
   const before = known.get(value);
   if (before !== undefined) return before;
@@ -53,7 +54,7 @@ function partsOf(value: object, known: Map<object, string>, depth: number): read
   return ['instance', name, ...(shown.join('') === '{}' ? [randomUUID()] : shown)];
 }
 
-/** What an instance says of itself, which may be more than its properties: a URL has none. */
+/** The output of an instance's own `toJSON` or `toString`, which may say more than its properties: a URL has none. */
 function ownWords(value: object, known: Map<object, string>, depth: number): string {
   const { toJSON, toString: words } = value as { readonly toJSON?: unknown; readonly toString?: unknown };
   try {
@@ -73,7 +74,7 @@ function listed(values: readonly unknown[], known: Map<object, string>, depth: n
     .join()}]`;
 }
 
-/** By name, whatever their order. One that is undefined counts as left out. */
+/** Sorted by name, so that their order does not count. An undefined property counts as absent. */
 function propertiesOf(value: object, known: Map<object, string>, depth: number): string {
   const parts: string[] = [];
   for (const name of Object.keys(value).sort()) {
@@ -91,7 +92,7 @@ function read(value: object, name: string): unknown {
   }
 }
 
-/** Empty for a plain object. */
+/** Empty for a plain object, `?` for a class without a name. */
 function classNameOf(value: object): string {
   const prototype: unknown = Object.getPrototypeOf(value);
   if (prototype === null || prototype === Object.prototype) return '';

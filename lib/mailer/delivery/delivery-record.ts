@@ -7,55 +7,60 @@ import type { IdempotencyKey, Receipt } from '../definition/mail-types';
 import { answerIn } from '../transport/smtp';
 import { recipients } from '../transport/transport';
 
-/** `mine`: go and send. `sent`: it has been sent before. `busy`: another run is sending it now. */
+/** `mine`: the caller sends the mail. `sent`: it was sent before. `busy`: another run is sending it now. */
 export type Claim =
   | {
       readonly verdict: 'mine';
       readonly token: string;
-      /** As of the first claim. */
+      /** Message-ID of the first claim, which all later runs reuse. */
       readonly messageId: string;
-      /** Recipients whom an earlier run has dealt with. */
+      /** Recipients that an earlier run has settled: the server accepted them or refused them for good. */
       readonly settled: readonly string[];
     }
   | { readonly verdict: 'sent' }
   | { readonly verdict: 'busy' };
 
-/** Which of these jobs may run again. */
+/** Returns those of the given job ids that may run again. */
 export type LivingJobs = (ids: readonly string[]) => Promise<ReadonlySet<string>>;
 
-/** What is known of each mail, so that it goes out once: claimed before it is sent, then sent or failed. */
+/** The state of each mail, so that it is sent once: it is claimed before it is sent, then marked sent or failed. */
 export interface DeliveryStore {
   claim(key: IdempotencyKey, draft: Draft): Promise<Claim>;
-  /** A claim that is older is to be renewed before its mail is sent, ms. */
+  /** A claim older than this is renewed before its mail is sent, ms. */
   readonly renewAfterMs: number;
-  /** The claim counts from now. @returns false when it is somebody else's by now. */
+  /** Restarts the lease of a claim. @returns false when another run holds the claim by now. */
   renew(key: string, token: string): Promise<boolean>;
-  /** Whoever holds the claim by now: the mail is out. @param recipients default: as claimed. */
+  /** Marks the mail sent, whoever holds the claim by now, because it is out. @param recipients default: as claimed. */
   sent(key: string, receipt: Receipt, recipients?: readonly string[]): Promise<void>;
-  /** As `failed`, but for these recipients all is done, whoever holds the claim by now: they are not sent to again. */
+  /**
+   * Records `settled` recipients, whoever holds the claim by now, so that they get no second mail; then acts
+   * as `failed`.
+   */
   recordPartial(key: string, token: string, settled: readonly string[], error: Error): Promise<void>;
-  /** Only under one's own claim: a later run may be sending already. */
+  /** Marks the mail failed. Does nothing under another run's claim, for that run may be sending already. */
   failed(key: string, token: string, error: Error): Promise<void>;
-  /** Only under one's own claim: the mail is not to be sent after all. */
+  /** Gives the claim back without a failure: the mail is not to be sent. Does nothing under another run's claim. */
   release(key: string, token: string): Promise<void>;
-  /** Removes what no job can ask for any more. @returns how many. */
+  /** Removes old records that no job can ask for any more. @returns the number removed. */
   prune(): Promise<number>;
 }
 
 /**
- * How long a claim is trusted while its process lives: longer than the longest send, and not longer than a pooled
- * connection outlives its last use (30 s), for that connection is what shows that the process lives.
+ * Lease of a claim while its process lives: longer than the longest send, and no longer than an idle pooled connection
+ * is kept (30 s), since that connection shows that the process lives.
  */
 const LEASE_MS = 30_000;
-/** For operators, who look mails up. As long as its job may run again, a record is kept in any case. */
+/**
+ * Retention of sent mails and of all others, for operators who look them up. Records of living jobs are kept longer.
+ */
 const KEEP_SENT_DAYS = 60;
 const KEEP_OTHERS_DAYS = 200;
-/** Jobs that are asked for at once. */
+/** Number of job ids that one query asks for. */
 const PAGE = 500;
 
 /**
- * One statement decides, whatever else runs: a failed mail may be claimed again, and so may one whose claimant is gone
- * (its Postgres session ended with the process) or has held the claim too long.
+ * Claims a mail in one statement, so that concurrent runs cannot both get it. A failed mail may be claimed again, and
+ * so may one whose claimant is gone (its Postgres session has ended) or whose lease has expired.
  */
 const CLAIM = `
   with session as (
@@ -81,12 +86,15 @@ const CLAIM = `
   union all
   select state, settled, message_id from mail_deliveries where key = :key and not exists (select from mine)`;
 
-/** What a server has said may hold a NUL, which no text of Postgres does: the mail would be sent again and again. */
+/**
+ * Replaces NUL characters, which Postgres rejects in text. Otherwise a server's answer that holds one could not be
+ * recorded, and the mail would be sent again and again.
+ */
 function storable(text: string | undefined): string | null {
   return text?.replaceAll('\0', '\ufffd') ?? null;
 }
 
-/** Keys begin with the job's id. */
+/** SQL for the job id, which every key begins with. */
 const JOB = `split_part(key, '/', 1) collate "C"`;
 
 interface ClaimRow {
@@ -107,7 +115,7 @@ const SENT = `
     updated_at = now()
   where key = ?`;
 
-/** Added to whom is settled already: of two runs that overlap, each knows only of its own. */
+/** Appends to the settled recipients instead of replacing them: of two overlapping runs, each knows only its own. */
 const SETTLED = `
   update mail_deliveries
   set settled = settled || array(
@@ -116,18 +124,21 @@ const SETTLED = `
   where key = ? and state <> 'sent'`;
 
 /**
- * In Postgres, and never part of the caller's transaction.
+ * Delivery records in Postgres, written outside the caller's transaction.
  *
- * So a mail goes out once per job, with one gap that SMTP leaves: when the process dies, or the connection breaks,
- * after the server took the mail and before we heard so. It is sent again then, with the same Message-ID: rather
- * twice than never.
+ * A mail is sent once per job, except in one case that SMTP leaves open: the process dies or the connection breaks
+ * after the server accepted the mail and before its answer arrived. The mail is then sent again, with the same
+ * Message-ID, because a duplicate is better than a lost mail.
  */
 export class DeliveryRecord implements DeliveryStore {
   readonly renewAfterMs: number;
   private readonly leaseMs: number;
   private readonly livingJobs: LivingJobs;
 
-  /** @param options.leaseMs default 30,000. @param options.livingJobs whose records are kept. Default: none are. */
+  /**
+   * @param options.leaseMs default 30,000 ms.
+   * @param options.livingJobs finds the jobs whose records `prune` keeps. Default: keeps none.
+   */
   constructor(
     private readonly knex: Knex,
     options: { readonly leaseMs?: number; readonly livingJobs?: LivingJobs } = {},
@@ -145,7 +156,7 @@ export class DeliveryRecord implements DeliveryStore {
     const { rows } = await this.knex.raw<{ rows: ClaimRow[] }>(CLAIM, values);
     const { verdict, settled = [], message_id: kept = messageId } = rows[0] ?? {};
     if (verdict === 'mine') return { verdict, token, messageId: kept, settled };
-    // No row: another run inserted it while this statement ran.
+    // There is no row when another run inserted it while this statement ran.
     return { verdict: verdict === 'sent' ? 'sent' : 'busy' };
   }
 
@@ -193,7 +204,7 @@ export class DeliveryRecord implements DeliveryStore {
     }
   }
 
-  /** The next page, by id. `once` stands for mails outside of jobs. */
+  /** Returns the next page of job ids, in order. `once` stands for mails outside of jobs. */
   private async jobsOfOld(after: string): Promise<string[]> {
     const rows = await this.old()
       .whereRaw(`${JOB} > ?`, [after])
@@ -215,20 +226,20 @@ export class DeliveryRecord implements DeliveryStore {
 
 interface Run {
   readonly attempt: number | undefined;
-  /** How often this run has sent the same. */
+  /** Number of mails this run has sent, by identity. */
   readonly counts: Map<string, number>;
 }
 
 /**
- * Names mails within a job's run: `<job id>/<digest of action, recipients, arguments and params>/<n>`, n counting mails
- * that are otherwise alike. Anything less loses mails: of two that share a name, the one that a later run sends is taken
- * for the one that an earlier run has sent. What a run makes anew, such as a token, makes another mail of it: rather
- * twice than never.
+ * Builds idempotency keys: `<job id>/<digest of action, recipients, arguments and params>/<n>`, where n counts equal
+ * mails within a run. Every part is needed: if two mails shared a key, a run would take the second for sent. A value
+ * that a run creates anew, such as a token, changes the key, and the mail is sent again: a duplicate is better than a
+ * lost mail.
  */
 export class IdempotencyKeys {
   private readonly runs = new Map<string, Run>();
 
-  /** Outside a job every mail has a key of its own. @param given digest of arguments and params. */
+  /** Outside a job every mail gets a unique key. @param given digest of the arguments and params. */
   next(draft: Draft, given: string): IdempotencyKey {
     const { jobId } = currentContext();
     const id = randomUUID();
@@ -237,7 +248,7 @@ export class IdempotencyKeys {
     return { key, messageId: `<${local}@${domainOf(draft.from.address)}>` };
   }
 
-  /** A job's run begins or has ended: its count starts anew. */
+  /** Resets the count of a job's run, when the run begins or has ended. */
   forget(jobId: string): void {
     this.runs.delete(jobId);
   }

@@ -3,6 +3,7 @@ import type { Config } from '../../core/config';
 
 import type { EventName, Events } from '../../core/events';
 import type { I18n } from '../../core/i18n';
+import { stopPhase } from '../../core/shutdown';
 import { Backoff, Deadline, toError } from '../../support/async';
 import { PeriodicTask } from '../../support/periodic-task';
 import type { Service } from '../../support/service';
@@ -25,18 +26,16 @@ export interface MailDeliveryOptions {
   readonly i18n: I18n;
   readonly templatesDir: string;
   readonly events: Events;
-  /** What the app adds: interceptors, observers, a renderer. */
+  /** The app's interceptors, observers and renderer. */
   readonly setup?: MailSetup;
-  /** Takes every mail, whatever `config.mail.delivery` and the mail itself say. */
+  /** Sends every mail, whatever `config.mail.delivery` and the mail itself name. For tests. */
   readonly transport?: Transport;
-  /** How long a job waits for what is to be noted of its mail while Postgres is away, ms. Default 2000. */
+  /** Longest time a job waits for a write to its delivery record while Postgres is away, ms. Default 2000. */
   readonly patienceMs?: number;
 }
 
 const DAY_MS = 24 * 3600 * 1000;
-/** Kept of the time to stop, for what is cut off to be recorded. */
-const CUT_OFF_MS = 500;
-/** After any of these the next mail of the job belongs to another run. */
+/** Events of a job after which its next mail belongs to another run. */
 const RUN_EDGES = [
   'job.started',
   'job.succeeded',
@@ -48,8 +47,8 @@ const RUN_EDGES = [
 ] as const;
 
 /**
- * Turns a message into a mail and sends it: action, draft, claim, parts, interceptors, transport, record. Loads
- * email-templates and nodemailer, so only the process that delivers makes one.
+ * Turns a message into a mail and sends it: action, draft, claim, parts, interceptors, transport, record. It loads
+ * email-templates and nodemailer, so only a process that delivers constructs one.
  */
 export class MailDelivery implements Service, Delivery {
   readonly name = 'mail delivery';
@@ -77,13 +76,13 @@ export class MailDelivery implements Service, Delivery {
     this.housekeeping.start();
   }
 
-  /** Lets mails that are on their way finish; what is late is cut off and sent by a later run of its job. */
+  /** Drains the mails in flight. Those that do not finish in time are cut off, and their job's next run sends them. */
   stop(deadline: Deadline): Promise<void> {
     this.stopping ??= this.settle(deadline);
     return this.stopping;
   }
 
-  /** As `MailMessage.deliverNow`. */
+  /** Implements `MailMessage.deliverNow`. */
   async deliver(message: MailMessage): Promise<DeliveryResult> {
     if (this.stopping) throw new Error('mail delivery has stopped in this process');
     return this.track(message.inContext(() => this.attempt(message)));
@@ -102,7 +101,7 @@ export class MailDelivery implements Service, Delivery {
 
   private async work(run: ActionRun): Promise<DeliveryResult> {
     const { message } = run;
-    // Before the action, which may change what it is given.
+    // The digest is taken before the action runs, which may change its arguments.
     const given = digestOfArguments(message.args, message.params);
     const draft = await this.composer.draft(run);
     if (!draft) return this.skipped(message, 'the action built no mail');
@@ -119,7 +118,10 @@ export class MailDelivery implements Service, Delivery {
     return sending.send();
   }
 
-  /** @throws the error, unless the mailer sees to it. Another run's mail is none of its business. */
+  /**
+   * @throws the error, unless `rescueFrom` of the mailer handles it. DeliveryInProgressError is always thrown, since
+   * the other run reports the outcome of the mail.
+   */
   private async failed(message: ActionCall, run: ActionRun | undefined, error: Error): Promise<DeliveryResult> {
     let failure = error;
     try {
@@ -157,27 +159,26 @@ export class MailDelivery implements Service, Delivery {
 
   private async settle(deadline: Deadline): Promise<void> {
     void this.track(this.housekeeping.stop());
-    const outcome = await deadline.minus(CUT_OFF_MS).wait(Promise.allSettled(this.underway));
+    const outcome = await stopPhase(deadline, 'mails').wait(Promise.allSettled(this.underway));
     const force = { force: outcome === 'late' };
     await Promise.all([this.options.transport?.close(force), this.transports.close(force)]);
-    // What was cut off is still to be recorded as failed.
+    // The sends that were cut off still record their failure.
     await deadline.wait(Promise.allSettled(this.underway));
     await this.writes.stop(deadline);
     for (const off of this.unsubscribe) off();
   }
 }
 
-/** How long whoever writes waits for it, ms. */
+/** Longest time the caller of a write waits for it, ms. */
 const PATIENCE_MS = 2000;
-/** How long it is tried, ms: an outage that is longer has other consequences. */
+/** Limit of the retries of a write, ms. A longer outage has worse consequences than a missing record. */
 const GIVE_UP_MS = 600_000;
-/** What a stop leaves to whatever ends after this, ms; and the longest pause between two tries by then. */
-const LEFT_MS = 2000;
+/** Longest pause between two retries during a stop, ms. */
 const STOPPING_PAUSE_MS = 250;
 
 /**
- * What must be written down in the end, for the mail is out: tried again and again through an outage of Postgres, in the
- * background if need be.
+ * Writes that must not be lost, since their mail is already sent. They are retried through an outage of Postgres, in
+ * the background if necessary.
  */
 export class DurableWrites {
   private readonly pending = new Set<Promise<void>>();
@@ -185,24 +186,27 @@ export class DurableWrites {
   private last: Deadline | undefined;
 
   /**
-   * @param onError told of the first failure of each, and when it is given up.
-   * @param patienceMs how long whoever writes waits for it. Default 2000.
+   * @param onError called with the first failure of each write, and when the write is given up.
+   * @param patienceMs longest time the caller of a write waits for it, ms. Default 2000.
    */
   constructor(
     private readonly onError: (error: Error, during: string) => void,
     private readonly patienceMs = PATIENCE_MS,
   ) {}
 
-  /** Resolves once it is written, or soon. Never rejects. @param during such as `recording a mail that was sent`. */
+  /**
+   * Resolves once the work is done, or after `patienceMs`. Never rejects.
+   * @param during names the work in an error, such as `recording a mail that was sent`.
+   */
   async write(during: string, work: () => Promise<void>): Promise<void> {
     const written = this.persist(during, work).finally(() => this.pending.delete(written));
     this.pending.add(written);
     await Deadline.after(this.patienceMs).wait(written);
   }
 
-  /** Each is tried until shortly before the deadline. What is not written by then is given up. */
+  /** Retries pending writes until shortly before the deadline, then gives them up. */
   async stop(deadline: Deadline): Promise<void> {
-    this.last = deadline.minus(LEFT_MS);
+    this.last = stopPhase(deadline, 'mailRecords');
     this.ending.abort();
     await deadline.wait(Promise.all(this.pending));
   }
@@ -220,7 +224,7 @@ export class DurableWrites {
     }
   }
 
-  /** Cut short by a stop. */
+  /** A stop ends the pause. */
   private async pause(ms: number): Promise<void> {
     if (this.last) await wait(Math.min(ms, STOPPING_PAUSE_MS));
     else await wait(ms, undefined, { signal: this.ending.signal }).catch(() => undefined);

@@ -27,7 +27,7 @@ export interface SendingOptions {
   readonly setup: MailSetup;
 }
 
-/** The sending of one mail whose delivery record is claimed: what is left to do, and what is to be noted of it. */
+/** Sends one mail whose delivery record is claimed: composes it, sends it and records the outcome. */
 export class SendAttempt {
   private readonly origin: MailOrigin;
   private readonly mailer: AnyMailer;
@@ -45,7 +45,7 @@ export class SendAttempt {
     let receipt: Receipt;
     try {
       message = this.toTheRest(await this.finish());
-      // Interceptors may be slow.
+      // Interceptors may be slow, and the lease must cover the send.
       if (performance.now() - since > record.renewAfterMs && !(await record.renew(key.key, claim.token))) {
         throw new DeliveryInProgressError(`another run of this job has taken ${this.options.run.message.title} over`);
       }
@@ -65,7 +65,7 @@ export class SendAttempt {
       throw error;
     }
     const to = recipients(message);
-    // An error here must not fail the job: it would run again and send again.
+    // An error here must not fail the job, for its next run would send the mail again.
     await writes.write('recording a mail that was sent', () => record.sent(key.key, receipt, to));
     await this.announce(message, receipt, since);
     const { refused } = receipt;
@@ -82,7 +82,7 @@ export class SendAttempt {
     return intercept(message, this.origin, setup.interceptors ?? []);
   }
 
-  /** Whom an earlier run has dealt with is left out. */
+  /** Leaves out the recipients that an earlier run has settled. */
   private toTheRest(message: OutgoingMessage): OutgoingMessage {
     const { settled } = this.options.claim;
     if (settled.length === 0) return message;
@@ -95,7 +95,7 @@ export class SendAttempt {
     return { ...message, envelopeTo };
   }
 
-  /** Whom the job's next run is to try again. Without a job nobody would. */
+  /** Recipients that the job's next run tries again. Outside a job there is none, since nothing would retry them. */
   private pending({ refused = [] }: Receipt): NonNullable<Receipt['refused']> {
     return currentContext().jobId === undefined ? [] : refused.filter(({ permanent }) => permanent === false);
   }
@@ -129,7 +129,7 @@ export class SendAttempt {
     }
   }
 
-  /** The mail is out: whatever goes wrong now must not send it again. */
+  /** Reports an error instead of throwing it: the mail is out, and a failed job would send it again. */
   private async attempt(during: string, work: () => unknown): Promise<void> {
     try {
       await work();
@@ -143,7 +143,7 @@ export class SendAttempt {
   }
 }
 
-/** Who is to get it this time. */
+/** The recipients of this attempt. */
 function recipientsOf(message: OutgoingMessage): readonly string[] {
   return message.envelopeTo ?? recipients(message);
 }

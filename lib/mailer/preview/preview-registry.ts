@@ -3,17 +3,17 @@ import { loadClasses } from '../../core/load-classes';
 import { MailerPreview, type PreviewClass } from '../mailer';
 
 export interface PreviewName {
-  /** Such as `UserMailer`: the class without its `Preview`. */
+  /** Class name without its `Preview`, such as `UserMailer`. */
   readonly mailer: string;
-  /** The method, such as `welcome`. */
+  /** Method name, such as `welcome`. */
   readonly action: string;
 }
 
-/** The previews of an app, by the mailer in their class's name. */
+/** The previews of an app, by mailer name. */
 export class Previews {
   private readonly classes = new Map<string, PreviewClass>();
 
-  /** @throws UserError for a name that does not end in Preview, or is taken. */
+  /** @throws UserError for a class name that does not end in Preview, or that is taken. */
   add(preview: PreviewClass): void {
     const mailer = preview.name.replace(/Preview$/, '');
     if (mailer === preview.name || mailer === '') {
@@ -23,20 +23,20 @@ export class Previews {
     this.classes.set(mailer, preview);
   }
 
-  /** Every preview, the mailers by name, each one's methods in the order they are written in. */
+  /** Lists every preview: mailers sorted by name, methods in source order. */
   names(): PreviewName[] {
     const sorted = [...this.classes].sort(([a], [b]) => (a < b ? -1 : 1));
     return sorted.flatMap(([mailer, preview]) => actionsOf(preview).map((action) => ({ mailer, action })));
   }
 
-  /** @returns undefined when there is no such preview: only methods of the class itself are. */
+  /** @returns undefined when there is no such preview; methods of `MailerPreview` and `Object` are none. */
   find({ mailer, action }: PreviewName): PreviewClass | undefined {
     const preview = this.classes.get(mailer);
     return preview && actionsOf(preview).includes(action) ? preview : undefined;
   }
 }
 
-/** Methods, inherited ones last. */
+/** Returns the preview methods, inherited ones last. */
 function actionsOf(preview: PreviewClass): string[] {
   const found = new Set<string>();
   for (let at: object = preview.prototype; at !== MailerPreview.prototype; at = Object.getPrototypeOf(at)) {
@@ -52,7 +52,7 @@ function isAction(prototype: object, name: string): boolean {
 }
 
 /**
- * Loads every preview of a folder: one exported subclass of `MailerPreview` per file. A folder that is missing holds none.
+ * Loads every preview of a folder: one exported subclass of `MailerPreview` per file. A missing folder has none.
  * @throws UserError that names the file and the reason.
  */
 export function loadPreviews(folder: string): Previews {
@@ -77,21 +77,21 @@ interface OfOnePreview extends PreviewName {
   readonly locale: string | null;
 }
 
-/** What a web worker asks of the process that renders previews. */
+/** A web worker's request to the process that renders previews. */
 export type PreviewRequest = { readonly id: number } & (
   | { readonly ask: 'names' }
   | ({ readonly ask: 'mail' } & OfOnePreview)
-  /** Really sends it, to this address instead of its own recipients; `prefix` comes before its subject. */
+  /** Sends the mail, to this address instead of its own recipients; `prefix` comes before its subject. */
   | ({ readonly ask: 'send'; readonly to: string; readonly prefix: string } & OfOnePreview)
 );
 
-/** What came of it. Plain data. */
+/** The answer to a PreviewRequest, as plain data that can cross the IPC channel. */
 export type PreviewResponse =
   | { readonly kind: 'names'; readonly names: readonly PreviewName[] }
   | PreviewedMail
-  /** `response`: what the server answered, or where the mail lies. */
+  /** `response`: the server's answer, or the path of the file. */
   | { readonly kind: 'sent'; readonly response: string }
-  /** The action builds no mail for what the preview gives it. */
+  /** The action builds no mail for the preview's arguments. */
   | { readonly kind: 'none' }
   /** There is no preview of that name. */
   | { readonly kind: 'unknown' }
@@ -99,11 +99,11 @@ export type PreviewResponse =
 
 export interface PreviewedMail {
   readonly kind: 'mail';
-  /** The whole message, in base64. */
+  /** The whole message, base64. */
   readonly eml: string;
-  /** Not in the message. */
+  /** Listed here because the message itself has no Bcc header. */
   readonly bcc: readonly string[];
-  /** That it is in. */
+  /** The locale that the mail was rendered in. */
   readonly locale: string;
 }
 
@@ -112,10 +112,10 @@ export interface PreviewError {
   readonly kind: 'fault';
   readonly name: string;
   readonly message: string;
-  /** Where, if that is known: relative to the app's root; `line` counts from 1. */
+  /** Place of the failure, if known: relative to the app's root, `line` counts from 1. */
   readonly file: string | null;
   readonly line: number | null;
-  /** The lines around it. */
+  /** The lines around the place. */
   readonly excerpt: { readonly from: number; readonly lines: readonly string[] } | null;
   readonly stack: string;
 }

@@ -24,18 +24,18 @@ interface PreviewRendererOptions {
   readonly app: AppFolders;
   readonly templatesDir: string;
   readonly localesDir: string;
-  /** These two are asked for every order, so that what cannot be loaded is told in answer to it. */
+  /** Called for every request, so that a load error is part of the answer to it. */
   readonly setup: () => Promise<MailSetup>;
   readonly previews: () => Previews;
-  /** For tests that are really sent. */
+  /** Used only by test sends. */
   readonly transports: Pick<Transports, 'get'>;
-  /** Runs the work so that what it writes to the database is undone. */
+  /** Runs the work in a transaction that is always rolled back. */
   readonly inRolledBackTransaction: <T>(work: () => Promise<T>) => Promise<T>;
 }
 
 type OrderOfOne = Exclude<PreviewRequest, { readonly ask: 'names' }>;
 
-/** Renders previews as delivery renders mails; sends one only when asked for a test. Loads email-templates. */
+/** Renders previews as delivery renders mails, and sends one only on request. Loads email-templates. */
 export class PreviewRenderer {
   private readonly renderer: Renderer;
   private readonly writer = createTransport({ streamTransport: true, buffer: true, newline: 'windows' });
@@ -46,7 +46,7 @@ export class PreviewRenderer {
     this.renderer = new Renderer({ templatesDir, cache, appUrl: config.appUrl });
   }
 
-  /** Never rejects: what fails is told. */
+  /** Never rejects: a failure becomes a `fault` response. */
   async answer(order: PreviewRequest): Promise<PreviewResponse> {
     try {
       const previews = this.options.previews();
@@ -74,7 +74,7 @@ export class PreviewRenderer {
   private async carryOut(order: OrderOfOne, message: MailMessage): Promise<PreviewResponse> {
     const { config, localesDir } = this.options;
     const { render } = await this.options.setup();
-    // Read anew every time: texts change while a mail is written.
+    // The texts are read anew every time, since they change while a mail is being written.
     const i18n = await loadI18n([localesDir], config.defaultLocale, { strict: true });
     const composer = new MailComposer({ config, i18n, renderer: this.renderer, render });
     try {
@@ -97,7 +97,10 @@ export class PreviewRenderer {
     return { kind: 'mail', eml: (message as Buffer).toString('base64'), bcc, locale };
   }
 
-  /** As the app's mails go out, but past its interceptors and delivery records: the address is the reader's own choice. */
+  /**
+   * Sends a preview through the app's transport, but without interceptors and delivery records: the reader chose
+   * the address.
+   */
   private async send(
     mail: OutgoingMessage,
     { to, prefix }: Extract<PreviewRequest, { readonly ask: 'send' }>,
@@ -110,7 +113,7 @@ export class PreviewRenderer {
   }
 }
 
-/** A run whose mail is in the locale that the reader has chosen. */
+/** A run that renders the mail in the locale chosen by the reader. */
 class PreviewRun extends ActionRun {
   constructor(
     message: MailMessage,
@@ -125,9 +128,9 @@ class PreviewRun extends ActionRun {
   }
 }
 
-/** Lines shown before and after the one at fault. */
+/** Lines shown before and after the failing one. */
 const AROUND = 4;
-/** Where Catamount's code lies as it runs. */
+/** The folder of Catamount's own code at run time. */
 const OWN = path.resolve(__dirname, '../..');
 
 interface Place {
@@ -136,13 +139,13 @@ interface Place {
 }
 
 interface AppFolders {
-  /** What is told is relative to it. */
+  /** Paths in the answer are relative to it. */
   readonly root: string;
-  /** With code of the app's own. */
+  /** Folders with the app's own code. */
   readonly code: readonly string[];
 }
 
-/** Tells where something failed, with the lines around the place. */
+/** Describes a failure: its place, and the lines around it. */
 export function faultOf(thrown: unknown, { root, code }: AppFolders): PreviewError {
   const error = toError(thrown);
   const sources = (folder: string) => [folder, sourceOf(folder)];
@@ -163,13 +166,13 @@ export function faultOf(thrown: unknown, { root, code }: AppFolders): PreviewErr
   };
 }
 
-/** A template's error begins with its place, which is told anyway. */
+/** Removes the place that a template error begins with, for the answer has it apart. */
 function withoutPlace(message: string, file: string | null): string {
   const rest = file !== null && message.startsWith(`${file}:`) ? message.slice(file.length) : message;
   return rest === message ? message : rest.replace(/^:(\d+:)? */, '');
 }
 
-/** The innermost frame that is the app's. Our own sample app lies among our own code. */
+/** Returns the innermost stack frame in the app's code. Our sample app lies within our own folder. */
 function appFrame(error: Error, roots: readonly string[], code: readonly string[]): Place | null {
   const isBelow = (file: string, folders: readonly string[]) =>
     folders.some((folder) => file.startsWith(folder + path.sep));
@@ -180,19 +183,19 @@ function appFrame(error: Error, roots: readonly string[], code: readonly string[
   return framesOf(error).find(({ file }) => isApps(file)) ?? null;
 }
 
-/** Those in files. */
+/** Returns the frames that are in files. */
 function framesOf({ stack = '' }: Error): Place[] {
   const lines = stack.split('\n').map((line) => /^\s+at .*?(?:file:\/\/)?(\/[^():]+):(\d+):\d+\)?$/.exec(line));
   return lines.flatMap((found) => (found?.[1] ? [{ file: found[1], line: Number(found[2]) }] : []));
 }
 
-/** Where our code lies as stacks tell of it: its sources, where a source map leads there. */
+/** Our folder as stack traces name it: that of the sources, when a source map is in use. */
 function ownSource(): string {
   const [here] = framesOf(new Error('here'));
   return here ? path.resolve(path.dirname(here.file), '../..') : OWN;
 }
 
-/** The same for what is compiled along with us, as our sample app is. */
+/** Does the same for a folder that is compiled along with us, as our sample app is. */
 function sourceOf(folder: string): string {
   const built = path.dirname(OWN);
   const isAlong = folder === built || folder.startsWith(built + path.sep);

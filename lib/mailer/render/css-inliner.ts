@@ -1,29 +1,29 @@
 import fs from 'node:fs';
 import path from 'node:path';
 
-/** Of all that is kept, in characters. */
+/** Maximum size of the cache, in characters. */
 const KEPT = 1_000_000;
 
 interface Known {
-  /** undefined: this one must be inlined whole. */
+  /** undefined: HTML of this shape must be inlined as a whole. */
   readonly filling: Promise<Filling | undefined>;
   size: number;
 }
 
 /**
- * Writes style sheets into the elements of HTML. That takes a millisecond and more, yet what comes of it depends on
- * elements and attributes alone: so it is done once for mails that differ only in their texts and links, and those are
- * put in. As they never meet the inliner, no text can look like markup to it (`{{` and `data-inline` do).
+ * Moves the rules of style sheets into `style` attributes. That takes a millisecond or more, but its result depends on
+ * elements and attributes alone. It is therefore cached for mails that differ only in texts and links, and these are
+ * put in afterwards. As they never pass through the inliner, it cannot take a text for markup (`{{` and `data-inline`).
  */
 export class CssInliner {
-  /** The latest used last. */
+  /** Least recently used first. */
   private readonly known = new Map<string, Known>();
   private size = 0;
 
-  /** @param inline does it for whole HTML. */
+  /** @param inline inlines the style sheets of whole HTML. */
   constructor(private readonly inline: (html: string) => Promise<string>) {}
 
-  /** @returns what the inliner itself would make of it, byte for byte. */
+  /** @returns the inliner's own result, byte for byte. */
   async apply(html: string): Promise<string> {
     const skeleton = skeletonOf(html);
     if (!skeleton) return this.whole(html);
@@ -60,7 +60,10 @@ export class CssInliner {
     this.size -= known.size;
   }
 
-  /** juice takes `{{` and `<%` for the beginning of code, up to the next end of such, whatever is between. */
+  /**
+   * juice takes `{{` and `<%` for the start of template code and skips to its end, so they are split by a guard
+   * character.
+   */
   private async whole(html: string): Promise<string> {
     const guard = '\uE001';
     if (html.includes(guard) || !/\{\{|<%/.test(html)) return this.inline(html);
@@ -69,7 +72,7 @@ export class CssInliner {
   }
 }
 
-/** Whether a selector may ask for what the skeleton leaves out. */
+/** Returns true when a selector may depend on values that the skeleton leaves out. */
 function seesValues(css: string): boolean {
   if (/:i?contains\b|\\|@import/i.test(css)) return true;
   for (const [, name] of css.matchAll(/\[([^\]~|^$*=]*)/g)) {
@@ -78,42 +81,42 @@ function seesValues(css: string): boolean {
   return false;
 }
 
-/** HTML whose texts are taken out: what style sheets see of it. */
+/** HTML with its texts taken out, which leaves all that style sheets depend on. */
 interface HtmlShape {
   /** The HTML with a mark in place of each value: equal for mails that differ in texts and links only. */
   readonly marked: string;
-  /** By the number in their mark. */
+  /** Indexed by the number in their mark. */
   readonly values: readonly string[];
-  /** The style sheets in it. */
+  /** The text of its `style` elements. */
   readonly css: string;
 }
 
-/** A character for private use: no markup, and rare in texts. */
+/** A private-use character: never markup, and rare in texts. */
 const MARK = '\uE000';
 const TAG =
   /<([a-z][a-z0-9:-]*)((?:\s+[^\s"'<>/=]+(?:\s*=\s*(?:"[^"]*"|'[^']*'|[^\s"'=<>`]+))?)*)\s*(\/?)>|<\/[a-z][^\s<>/]*\s*>/iy;
 const ATTRIBUTE = /\s+([^\s"'<>/=]+)(?:\s*=\s*(?:"([^"]*)"|'[^']*'|[^\s"'=<>`]+))?/y;
-/** What links and images differ in from mail to mail, and juice does not read. */
+/** Attributes of links and images that differ from mail to mail and that juice ignores. */
 const VARYING = new Set(['href', 'src', 'alt', 'title']);
 const WITH_VARYING = new Set(['a', 'img']);
-/** No markup inside. */
+/** Elements whose content is no markup. */
 const RAW = new Set(['style', 'title', 'textarea']);
-/** Names files, has other rules of its own, or is in no mail. */
+/** Elements that refer to files, have parsing rules of their own, or do not occur in mails. */
 const STRANGE = new Set(['script', 'link', 'svg', 'math', 'plaintext']);
 
 /**
  * Takes texts, and `href`, `src`, `alt` and `title` of links and images, out of HTML.
- * @returns undefined for HTML that a parser might read in another way than we do: with a bare `<`, an odd comment,
- * scripts, linked style sheets.
+ * @returns undefined for HTML that another parser might read differently: with a bare `<`, an odd comment, scripts or
+ * linked style sheets.
  */
 export function skeletonOf(html: string): HtmlShape | undefined {
   return html.includes(MARK) ? undefined : new Reading(html).read();
 }
 
-/** Puts values into what has become of a skeleton, cut at its marks. */
+/** Puts values into an inlined skeleton, which is cut at its marks. */
 type Filling = (values: readonly string[]) => string;
 
-/** @returns undefined when a mark of `marked` is missing in `html`, or there more than once. */
+/** @returns undefined when a mark is missing in `html` or occurs more than once. */
 export function fillingOf(html: string, count: number): Filling | undefined {
   const parts = html.split(MARK);
   const order = parts.filter((_, index) => index % 2 === 1).map(Number);
@@ -133,7 +136,7 @@ class Reading {
   private readonly values: string[] = [];
   private css = '';
   private at = 0;
-  /** Up to here all is in `kept`. */
+  /** Offset in `html` up to which everything is in `kept`. */
   private keptTo = 0;
 
   constructor(private readonly html: string) {}
@@ -150,7 +153,7 @@ class Reading {
     return { marked: this.kept.join(''), values: this.values, css: this.css };
   }
 
-  /** White space stays: where there is nothing else, a parser may treat it otherwise than text. */
+  /** White space alone stays in the skeleton, since a parser may treat it differently from text. */
   private text(end: number): void {
     if (/\S/.test(this.html.slice(this.at, end))) this.takeOut(this.at, end);
     this.at = end;
@@ -188,7 +191,7 @@ class Reading {
     ATTRIBUTE.lastIndex = 0;
     for (let found = ATTRIBUTE.exec(text); found; found = ATTRIBUTE.exec(text)) {
       const [, name = '', value = ''] = found;
-      // In double quotes it comes back as it was.
+      // Only values in double quotes are taken out, because the inliner writes those back unchanged.
       if (value === '' || !VARYING.has(name)) continue;
       const end = start + ATTRIBUTE.lastIndex - 1;
       this.takeOut(end - value.length, end);
@@ -211,8 +214,8 @@ class Reading {
 const LINK = /<link\b(?:[^>"']|"[^"]*"|'[^']*')*>/gi;
 
 /**
- * Puts style sheets that are linked into HTML, where they are files of the templates' own folder. Any other link stays as
- * it is: the HTML may hold what somebody has written, and must fetch nothing from our network and read none of our files.
+ * Replaces links to style sheets in the templates' folder by the style sheets. Other links stay: the HTML may contain
+ * text of strangers, which must not make us fetch from our network or read our files.
  * @param root the templates' folder.
  */
 export function withOwnStyleSheets(html: string, root: string): string {
@@ -230,7 +233,9 @@ function attributeOf(tag: string, name: string): string | undefined {
   return found?.slice(1).find((value) => value !== undefined);
 }
 
-/** @returns undefined for a URL, for what is no style sheet, and for what lies elsewhere, by a symbolic link, too. */
+/**
+ * @returns undefined for a URL, for anything but a style sheet, and for a file outside the folder, be it by a symlink.
+ */
 function ownFile(href: string, root: string): string | undefined {
   if (!/^[\w./-]+\.css$/.test(href)) return undefined;
   try {

@@ -5,24 +5,24 @@ import type { Layout, Parts, RenderRequest } from '../definition/mail-types';
 import { CssInliner, withOwnStyleSheets } from './css-inliner';
 import { Views } from './views';
 
-/** Travels through email-templates as one local, so that its own locals (`cache`, `pretty`) cannot hide the mail's. */
+/** Passes through email-templates as one local, so that its own locals (`cache`, `pretty`) cannot hide the mail's. */
 type Wrapped = { readonly request: RenderRequest } | { readonly html: string };
 
 const WIDTH = 72;
 
 /**
- * Renders the parts of a mail with email-templates, which is loaded here and nowhere else: it costs 40 MiB, so only a
- * process that delivers constructs a renderer.
+ * Renders the parts of a mail with email-templates. Only a process that delivers constructs a renderer, since loading
+ * email-templates costs 40 MiB.
  *
- * email-templates' own `render` runs the engine twice and leaves the first rejection unhandled, which ends the
- * process; it inlines CSS into subject and text too; and its i18n writes to the locale files. Hence ours.
+ * The `render` of email-templates is replaced: it runs the engine twice, leaves the first rejection unhandled, which
+ * ends the process, and inlines CSS into subject and text too; its i18n writes to the locale files.
  */
 export class Renderer {
   private readonly email: EmailTemplates<Wrapped>;
   private readonly inliner: CssInliner;
   private readonly views: Views;
 
-  /** @param options.cache false reads templates again when they change. */
+  /** @param options.cache false: a template that has changed is read again. */
   constructor(
     private readonly options: { readonly templatesDir: string; readonly cache: boolean; readonly appUrl: string },
   ) {
@@ -37,7 +37,7 @@ export class Renderer {
         applyStyleTags: true,
         removeStyleTags: true,
         preserveMediaQueries: true,
-        // Nothing is fetched, even where a text of the mail says `data-inline`.
+        // Nothing is fetched, even where a text of the mail contains `data-inline`.
         webResources: {
           relativeTo: options.templatesDir,
           links: false,
@@ -60,7 +60,7 @@ export class Renderer {
     this.inliner = new CssInliner((html) => this.email.juiceResources(withOwnStyleSheets(html, options.templatesDir)));
   }
 
-  /** @throws TemplateError with file and line; MissingTemplateError. */
+  /** @throws TemplateError with file and line; MissingTemplateError when there is no template or layout. */
   async render(request: RenderRequest): Promise<Parts> {
     const folder = request.template;
     if (!this.views.exists(`${folder}/html`) && !this.views.exists(`${folder}/text`)) {
@@ -72,7 +72,7 @@ export class Renderer {
     return { ...(typeof html === 'string' ? { html } : {}), text: tidy(String(text ?? '')) };
   }
 
-  /** The text of a mail of which only the HTML is known. */
+  /** Derives the text part from HTML. */
   async textOf(html: string): Promise<string> {
     const { text } = await this.email.renderAll('html', { html });
     return tidy(String(text ?? ''));
@@ -105,7 +105,10 @@ export class Renderer {
     return whole !== undefined && kind === 'html' ? this.inliner.apply(whole) : whole;
   }
 
-  /** Of the HTML without its layout. undefined where text has no layout: email-templates then derives it from the whole. */
+  /**
+   * Derives the text from the HTML without its layout. Returns undefined when the text has no layout; email-templates
+   * then derives it from the whole HTML.
+   */
   private async derived(
     kind: 'html' | 'text',
     layout: string | false,
@@ -123,7 +126,7 @@ export class Renderer {
   }
 }
 
-/** Template tags leave blank lines behind. */
+/** Removes the blank lines that template tags leave behind. */
 function tidy(text: string): string {
   return `${text
     .replace(/[^\S\n]+$/gm, '')
@@ -131,7 +134,7 @@ function tidy(text: string): string {
     .trim()}\n`;
 }
 
-/** The layout of one part. */
+/** Returns the layout of one part, or false for none. */
 export function layoutFor(layout: Layout, part: 'html' | 'text'): string | false {
   return typeof layout === 'object' ? layout[part] : layout;
 }

@@ -8,11 +8,17 @@ interface Compiled {
   readonly run: TemplateFunction;
 }
 
-/** EJS files below one folder, by names such as `user_mailer/welcome/html`. Compiled once, again when the file changes. */
+/**
+ * EJS files below one folder, by names such as `user_mailer/welcome/html`. They are compiled once; without `cache`,
+ * again when the file changes.
+ */
 export class Views {
   private readonly compiled = new Map<string, Compiled>();
 
-  /** @param options.cache false also reads partials afresh for every mail, for development. */
+  /**
+   * @param options.cache false: files are checked for changes, and partials are read anew for every mail. For
+   * development.
+   */
   constructor(
     private readonly root: string,
     private readonly options: { readonly cache: boolean },
@@ -48,7 +54,7 @@ export class Views {
     if (known?.modifiedMs === modifiedMs) return known.run;
 
     const source = fs.readFileSync(file, 'utf8');
-    // Only HTML is escaped: in a text part `<%= %>` writes what it is given.
+    // Only HTML is escaped: in a text part `<%= %>` writes its value unchanged.
     const escaping = view.endsWith('text') ? { escape: plain } : {};
     try {
       const run = ejs.compile(source, {

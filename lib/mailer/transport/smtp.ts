@@ -7,20 +7,20 @@ import { PermanentDeliveryError } from '../definition/errors';
 import type { OutgoingMessage, Receipt, Refusal } from '../definition/mail-types';
 import { mimeOptions, recipients, type Transport } from './transport';
 
-/** Longest whole delivery: below the time that a delivery record trusts a claim, and below SHUTDOWN_TIMEOUT. */
+/** Limit of a whole delivery: below the lease of a delivery record, and below SHUTDOWN_TIMEOUT. */
 const SEND_TIMEOUT_MS = 20_000;
 
 export interface SmtpTimeouts {
-  /** Longest whole delivery, ms. Default 20,000. */
+  /** Limit of a whole delivery, ms. Default 20,000. */
   readonly sendMs?: number;
-  /** Longest silence of the server, ms. Default 10,000. */
+  /** Limit of the server's silence, ms. Default 10,000. */
   readonly socketMs?: number;
 }
 
 /**
- * SMTP over at most two kept connections. `smtps://` is TLS from the first byte; `smtp://` upgrades where the server
- * offers it, and must where it would otherwise send a password in the clear. Options of nodemailer may follow in the
- * URL, such as `?requireTLS=false` or `?tls.rejectUnauthorized=false`.
+ * Sends by SMTP over a pool of at most two connections. `smtps://` starts with TLS; `smtp://` upgrades to TLS when the
+ * server offers it, and requires it when a password would otherwise go in the clear. The URL may carry options of
+ * nodemailer, such as `?requireTLS=false` or `?tls.rejectUnauthorized=false`.
  */
 export class SmtpTransport implements Transport {
   readonly name = 'smtp';
@@ -34,7 +34,7 @@ export class SmtpTransport implements Transport {
       pool: true,
       maxConnections: 2,
       maxMessages: 100,
-      // nodemailer requeues only what broke before a byte of the message was sent, as on a kept connection gone stale.
+      // nodemailer requeues only a send that broke before any byte of the message, as on a stale pooled connection.
       maxRequeues: 1,
       dnsTimeout: 5000,
       connectionTimeout: 10_000,
@@ -74,16 +74,19 @@ interface SmtpError extends Error {
   readonly response: string;
 }
 
-/** Replies about who we are, not about the mail: a corrected SMTP_URL cures them, so they must not end a mail. */
+/** Replies about our login, not about the mail: correcting SMTP_URL cures them, so the job must be retried. */
 const ABOUT_LOGIN = new Set([530, 534, 535, 538]);
 
-/** An enhanced code (RFC 3463) behind the reply's own. */
+/** An enhanced status code (RFC 3463) after the reply code. */
 const ENHANCED = /^\d{3}[ -](\d)\.(\d{1,3})\.(\d{1,3})\b/;
-/** Limits that pass by themselves, in the words of servers. */
+/** Wordings of servers for limits that pass by themselves. */
 const LIMIT_WORDS =
   /\bquota\b|exceeded storage|mailbox (is )?full|\btoo many (messages|mails|e-?mails|connections)|\b(rate|sending|hourly|daily) limit|\b(unusual|sending|message) rate\b|throttl|try again later/i;
 
-/** Whether a 5xx tells of a limit, which is another tomorrow: by its enhanced code, or by its words where the code leaves that open. */
+/**
+ * Returns true for a 5xx that reports a temporary limit: by its enhanced code or, where that is unspecific,
+ * its wording.
+ */
 function isPassing(response: string): boolean {
   const [, kind, subject, detail] = ENHANCED.exec(response) ?? [];
   if (kind === '4') return true;
@@ -94,8 +97,8 @@ function isPassing(response: string): boolean {
 }
 
 /**
- * Whether the server refused this mail for good: a 5xx to MAIL, RCPT or DATA. A 5xx greeting or a failed login is
- * about the server's or our state, and passes, and so does a quota or a rate.
+ * Returns true when the server refused this mail for good: a 5xx to MAIL, RCPT or DATA. A 5xx greeting or a failed
+ * login is about the state of the server or of our settings; such errors pass, and so do exceeded quotas and rates.
  */
 export function isPermanent(error: Error): error is SmtpError {
   const { code, responseCode, response } = error as Partial<SmtpError> & { readonly code?: unknown };
@@ -110,7 +113,9 @@ export function isPermanent(error: Error): error is SmtpError {
   );
 }
 
-/** What the server said, such as `450 4.2.1 mailbox busy`; undefined where it said nothing: it was not reached, say. */
+/**
+ * The server's answer in an error or its causes, such as `450 4.2.1 mailbox busy`; undefined when it did not answer.
+ */
 export function answerIn(error: Error): string | undefined {
   for (let one: unknown = error; one instanceof Error; one = one.cause) {
     const { response } = one as Partial<SmtpError>;
@@ -119,7 +124,7 @@ export function answerIn(error: Error): string | undefined {
   return undefined;
 }
 
-/** The recipients refused while others were taken. */
+/** Returns the recipients that were refused while others were accepted. */
 export function refusals(info: {
   readonly rejectedErrors?:
     | readonly (Error & {
@@ -136,22 +141,24 @@ export function refusals(info: {
   }));
 }
 
-/** Of addresses that a server would have to understand, in RFC 6531's name: "non-ASCII addresses not permitted". */
+/** The reply code for an address the server cannot handle (RFC 6531, 3.5: "non-ASCII addresses not permitted"). */
 const NOT_PERMITTED = 553;
 
-/** Those whose part before the @ is not ASCII. (A domain that is not goes as punycode, which every server takes.) */
+/**
+ * Filters addresses with a non-ASCII local part. A non-ASCII domain is sent as punycode, which every server accepts.
+ */
 export function needingUtf8(addresses: readonly string[]): string[] {
   return addresses.filter((address) => !/^\p{ASCII}*@[^@]*$/u.test(address));
 }
 
 /**
- * Asks the server, on a connection of its own, whether it takes such addresses: nodemailer would send them raw to one that does
- * not, which is then free to make of them what it likes.
- * @throws PermanentDeliveryError when it does not; Error when it cannot be asked.
+ * Asks the server, on a connection of its own, whether it supports SMTPUTF8: nodemailer would send the addresses raw to
+ * a server that does not, with an undefined result.
+ * @throws PermanentDeliveryError when the server does not support it; Error when it cannot be asked.
  */
 export async function insistOnUtf8(addresses: readonly string[], options: SMTPConnection.Options): Promise<void> {
   const greeting = await ehloAnswer(options);
-  // Whoever knows no EHLO knows no extension either.
+  // A server without EHLO has no extensions either.
   if (/^250[ -]SMTPUTF8\b/im.test(greeting)) return;
   const answer = `the server does not offer SMTPUTF8, without which it cannot be told of ${addresses.join(', ')}`;
   throw new PermanentDeliveryError(`${NOT_PERMITTED} 5.6.7 ${answer}`, NOT_PERMITTED, undefined);

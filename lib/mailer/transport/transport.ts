@@ -3,13 +3,13 @@ import type { Mailbox, OutgoingMessage, Receipt } from '../definition/mail-types
 
 export interface Transport {
   readonly name: string;
-  /** @throws PermanentDeliveryError when it is no use to try again; any other error may pass. */
+  /** @throws PermanentDeliveryError when a retry is no use; any other error may pass. */
   send(message: OutgoingMessage): Promise<Receipt>;
-  /** Idempotent. `force` also cuts off mails that are on their way. */
+  /** Idempotent. `force` also cuts off mails in flight. */
   close(options?: { readonly force: boolean }): Promise<void>;
 }
 
-/** The message in nodemailer's terms. No part may pull in a file or a URL. */
+/** Converts a message to nodemailer's options. No part may load a file or a URL. */
 export function mimeOptions(message: OutgoingMessage): SendMailOptions {
   return {
     messageId: message.messageId,
@@ -40,14 +40,15 @@ function box({ name, address }: Mailbox): Mailbox {
 }
 
 /**
- * nodemailer leaves ASCII as it is, and readers take `=?…?=` in it for encoded text, whoever wrote it. With an invisible
- * word joiner it is encoded like all that is not ASCII, and is read as it was written.
+ * nodemailer sends ASCII unchanged, and mail readers decode any `=?…?=` in it as an encoded word, even one that a
+ * stranger wrote. An invisible word joiner makes the text non-ASCII, so that nodemailer encodes it and it is shown
+ * as written.
  */
 function literal(text: string): string {
   return text.replaceAll('=?', '=\u2060?');
 }
 
-/** The bare addresses of everyone who gets the message. */
+/** Returns the bare addresses of all recipients. */
 export function recipients(message: {
   readonly to: readonly Mailbox[];
   readonly cc: readonly Mailbox[];

@@ -8,10 +8,13 @@ import type { OutgoingMessage, Receipt } from '../definition/mail-types';
 import { SmtpTransport } from './smtp';
 import { mimeOptions, recipients, type Transport } from './transport';
 
-/** Of a tree with MAIL_DELIVERY=test, which may run for long. */
+/** Number of mails that MAIL_DELIVERY=test keeps, since such a tree may run for long. */
 const KEPT = 1000;
 
-/** The transport that MAIL_DELIVERY, or the mail, names. Connects to nothing yet. @throws InvalidMailError */
+/**
+ * Creates the transport that MAIL_DELIVERY or the mail names, without connecting.
+ * @throws InvalidMailError for an unknown method, and for `smtp` without SMTP_URL.
+ */
 function createMailTransport(mail: Config['mail'], events: Events): Transport {
   switch (mail.delivery) {
     case 'smtp':
@@ -33,7 +36,7 @@ function createMailTransport(mail: Config['mail'], events: Events): Transport {
   }
 }
 
-/** The transports of one process, each made when the first mail asks for it. */
+/** The transports of one process, each created when the first mail needs it. */
 export class Transports {
   private readonly made = new Map<DeliveryMethod, Transport>();
 
@@ -42,7 +45,7 @@ export class Transports {
     private readonly events: Events,
   ) {}
 
-  /** @param method default: what MAIL_DELIVERY names. @throws InvalidMailError for `smtp` where no SMTP_URL is set. */
+  /** @param method default: the one that MAIL_DELIVERY names. @throws InvalidMailError for `smtp` without SMTP_URL. */
   get(method: DeliveryMethod = this.mail.delivery): Transport {
     const known = this.made.get(method);
     if (known) return known;
@@ -57,8 +60,8 @@ export class Transports {
 }
 
 /**
- * Writes each mail as `<time>-<message id>.eml` into a folder, made on demand. Names sort by time. A file appears
- * complete or not at all; only the owner can read it, for mails hold personal data.
+ * Writes each mail as `<time>-<message id>.eml` into a folder, which is created on demand. Names sort by time. A file
+ * appears complete or not at all, and only its owner can read it, since mails hold personal data.
  */
 export class FileTransport implements Transport {
   readonly name = 'file';
@@ -80,7 +83,7 @@ export class FileTransport implements Transport {
   async close(): Promise<void> {}
 }
 
-/** Sorts as text, and every file system takes it. */
+/** Formats a time so that it sorts as text and is valid in a file name everywhere. */
 function timestamp(date: Date): string {
   return date.toISOString().replace(/[-:]/g, '');
 }
@@ -92,7 +95,7 @@ function fileSafe(messageId: string): string {
     .slice(0, 100);
 }
 
-/** Sends nothing: the mail's text goes to the log. */
+/** Logs the text of each mail instead of sending it. */
 class LogTransport implements Transport {
   readonly name = 'log';
 
@@ -107,12 +110,12 @@ class LogTransport implements Transport {
   async close(): Promise<void> {}
 }
 
-/** Sends nothing: keeps the mails for a test to look at, oldest first. */
+/** Keeps mails for tests instead of sending them, oldest first. */
 export class TestTransport implements Transport {
   readonly name = 'test';
   readonly messages: OutgoingMessage[] = [];
 
-  /** @param kept the oldest make room for those beyond it. Default: all are kept. */
+  /** @param kept maximum number of mails; beyond it the oldest are dropped. Default: all are kept. */
   constructor(private readonly kept = Number.POSITIVE_INFINITY) {}
 
   async send(message: OutgoingMessage): Promise<Receipt> {

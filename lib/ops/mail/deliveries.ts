@@ -1,6 +1,7 @@
 import path from 'node:path';
 import type { Knex } from 'knex';
 import { countMailsToRetry, TODAY } from '../../health/probes';
+import { snakeCase } from '../../support/snake-case';
 import { assertOperator } from '../auth/access';
 import type { OpsContext, PageModule } from '../ui/context';
 import { Paging, TimeFormatter } from '../ui/format';
@@ -161,7 +162,7 @@ export function deliveryRoutes(inbox: Inbox): PageModule {
         time: new TimeFormatter(ctx.state.t, new Date()),
         more: paging.total >= COUNTED,
       };
-      await site.pages.show(ctx, 'mail/deliveries', page, { deliveries: rows, total: paging.total });
+      await site.pages.show(ctx, 'mail/deliveries', page, { deliveries: snakeCase(rows), total: paging.total });
     });
 
     site.router.get(`${DELIVERIES}/*key`, async (ctx) => {
@@ -173,7 +174,7 @@ export function deliveryRoutes(inbox: Inbox): PageModule {
       const kept = row.response === path.join(site.config.mail.dir, file) && (await inbox.names()).includes(file);
       const time = new TimeFormatter(ctx.state.t, new Date());
       const page = { title: row.subject, row, time, mail: kept ? `${INBOX}/${file}` : null };
-      await site.pages.show(ctx, 'mail/delivery', { ...page, back: DELIVERIES }, row);
+      await site.pages.show(ctx, 'mail/delivery', { ...page, back: DELIVERIES }, snakeCase(row));
     });
   };
 }

@@ -1,4 +1,5 @@
 import { LOCALES } from '../../core/config';
+import { snakeCase } from '../../support/snake-case';
 import type { OpsContext, PageContext } from '../ui/context';
 import { localizedProblem } from '../ui/shell';
 
@@ -91,7 +92,7 @@ function download(ctx: OpsContext, bytes: Buffer, type: string, name: string): v
 }
 
 function jsonOf({ attachments: _, source: __, ...mail }: ParsedMail): object {
-  return mail;
+  return snakeCase(mail);
 }
 
 /** The language that a preview is asked for in; null: as the mail itself has it. */

@@ -1,5 +1,6 @@
 import type { PreviewedMail, PreviewName, PreviewResponse } from '../../mailer/preview/preview-registry';
 import { isAddress } from '../../support/email-address';
+import { snakeCase } from '../../support/snake-case';
 import { assertOperator } from '../auth/access';
 import type { OpsContext, PageContext, PageModule } from '../ui/context';
 import { FlashStore } from '../ui/flash';
@@ -108,7 +109,7 @@ async function showFault(
   shared: Readonly<Record<string, unknown>>,
 ): Promise<void> {
   ctx.status = 500;
-  await site.pages.show(ctx, 'mail/fault', { title, fault, locales: false, ...shared }, { error: fault });
+  await site.pages.show(ctx, 'mail/fault', { title, fault, locales: false, ...shared }, { error: snakeCase(fault) });
 }
 
 function linksOf(reply: PreviewResponse): (PreviewName & { readonly href: string })[] {

@@ -60,8 +60,8 @@ export const JOBS: readonly Family[] = [
     type: 'gauge',
     help: 'Jobs that run in this tree.',
     read: ({ tree }) => {
-      const statuses = tree ? processorsOf(tree.stats).flatMap(({ last_status }) => reported(last_status) ?? []) : [];
-      return only(statuses.length > 0 ? statuses.flatMap(({ in_flight }) => in_flight).length : undefined);
+      const statuses = tree ? processorsOf(tree.stats).flatMap(({ lastStatus }) => reported(lastStatus) ?? []) : [];
+      return only(statuses.length > 0 ? statuses.flatMap(({ inFlight }) => inFlight).length : undefined);
     },
   },
   {
@@ -80,7 +80,7 @@ export const JOBS: readonly Family[] = [
     name: 'catamount_job_processor_restarts_total',
     type: 'counter',
     help: 'How often the job processor of this tree was started again.',
-    read: ({ tree }) => only(runsJobs(tree) ? tree?.stats.job_processor.restarts : undefined),
+    read: ({ tree }) => only(runsJobs(tree) ? tree?.stats.jobProcessor.restarts : undefined),
   },
   {
     name: 'catamount_job_processors',
@@ -96,7 +96,7 @@ function runsJobs(tree: Readings['tree']): boolean {
 }
 
 function isUp(tree: Readings['tree']): boolean {
-  return tree?.stats.job_processor.state === 'ready';
+  return tree?.stats.jobProcessor.state === 'ready';
 }
 
 /** Queues told by name; jobs may be put on queues of any name. */

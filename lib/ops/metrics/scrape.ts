@@ -76,7 +76,7 @@ export async function read({ config, redis: { client }, knex, tree, statusCollec
     return { outbox, answers, scheduled };
   };
   const [picture, queues, retry, dead, history, processors, pong, postgres] = await Promise.all([
-    known(tree.look()),
+    known(tree.status()),
     known(names.then((queueList) => readQueues(client, queueList))),
     known(sizeOf('retry')),
     known(sizeOf('dead')),

@@ -27,7 +27,7 @@ export const TREE: readonly Family[] = [
     name: 'catamount_start_time_seconds',
     type: 'gauge',
     help: 'When the primary began, in seconds since 1970.',
-    read: ({ tree }) => only(tree && Date.parse(tree.stats.started_at) / 1000),
+    read: ({ tree }) => only(tree && Date.parse(tree.stats.startedAt) / 1000),
   },
   {
     name: 'catamount_phase',
@@ -45,7 +45,7 @@ export const TREE: readonly Family[] = [
     name: 'catamount_workers_ready',
     type: 'gauge',
     help: 'Web workers that serve.',
-    read: ({ tree }) => only(tree?.stats.booted_workers),
+    read: ({ tree }) => only(tree?.stats.bootedWorkers),
   },
   {
     name: 'catamount_worker_restarts_total',
@@ -53,20 +53,20 @@ export const TREE: readonly Family[] = [
     help: 'Web workers that were put in the place of another, by reason.',
     read: ({ tree }) =>
       tree
-        ? REASONS.map((reason) => ({ labels: { reason }, value: tree.stats.totals.worker_restarts[reason] ?? 0 }))
+        ? REASONS.map((reason) => ({ labels: { reason }, value: tree.stats.totals.workerRestarts[reason] ?? 0 }))
         : [],
   },
   {
     name: 'catamount_memory_bytes',
     type: 'gauge',
     help: 'Memory that the whole tree takes, as the sum of proportional set sizes.',
-    read: ({ tree }) => only(tree?.stats.memory.pss_mb && tree.stats.memory.pss_mb * MIB),
+    read: ({ tree }) => only(tree?.stats.memory.pssMb && tree.stats.memory.pssMb * MIB),
   },
   {
     name: 'catamount_memory_limit_bytes',
     type: 'gauge',
     help: 'Memory that the whole tree may take. There is no such line without a limit.',
-    read: ({ tree }) => only(tree?.stats.memory.limit_mb && tree.stats.memory.limit_mb * MIB),
+    read: ({ tree }) => only(tree?.stats.memory.limitMb && tree.stats.memory.limitMb * MIB),
   },
   {
     name: 'catamount_issues',
@@ -116,12 +116,12 @@ function placesOf({ stats, vitals }: TreeStatus): Place[] {
   const places = new Map<string, Place['processes']>();
   const add = (name: string, one: Place['processes'][number]) => places.set(name, [...(places.get(name) ?? []), one]);
   add('primary', { pssMb: vitals.pssMb, vitals, pool: stats.single?.pool });
-  for (const { index, pss_mb: pssMb, last_status } of stats.worker_status) {
-    const status = reported(last_status);
+  for (const { index, pssMb, lastStatus } of stats.workerStatus) {
+    const status = reported(lastStatus);
     add(`web.${index}`, { pssMb, vitals: status, pool: status?.pool });
   }
-  for (const { pid, pss_mb: pssMb, last_status } of processorsOf(stats)) {
-    const status = reported(last_status);
+  for (const { pid, pssMb, lastStatus } of processorsOf(stats)) {
+    const status = reported(lastStatus);
     if (pid !== null) add('jobs', { pssMb, vitals: status, pool: status?.pool });
   }
   return [...places].map(([name, processes]) => ({ name, processes }));
@@ -164,7 +164,7 @@ export const PROCESSES: readonly Family[] = [
     type: 'counter',
     help: 'CPU time used in each place of the tree, by all processes that were ever in it.',
     read: ({ tree }) =>
-      Object.entries(tree?.stats.totals.cpu_seconds ?? {}).map(([process, value]) => ({ labels: { process }, value })),
+      Object.entries(tree?.stats.totals.cpuSeconds ?? {}).map(([process, value]) => ({ labels: { process }, value })),
   },
   {
     name: 'catamount_process_event_loop_lag_p99_seconds',
@@ -204,8 +204,8 @@ export const PROCESSES: readonly Family[] = [
 /** Each process that serves the web; while a worker is replaced its slot is that of both. */
 function webProcesses({ stats }: TreeStatus): { readonly process: string; readonly status: WorkerStatus }[] {
   if (stats.single) return [{ process: 'primary', status: stats.single }];
-  return stats.worker_status.flatMap(({ index, last_status }) => {
-    const status = reported(last_status);
+  return stats.workerStatus.flatMap(({ index, lastStatus }) => {
+    const status = reported(lastStatus);
     return status ? [{ process: `web.${index}`, status }] : [];
   });
 }
@@ -274,7 +274,7 @@ export const HTTP: readonly Family[] = [
     name: 'catamount_http_requests_in_flight',
     type: 'gauge',
     help: 'Requests that hold a slot.',
-    read: (readings) => byProcess(readings, (status) => status.busy_threads),
+    read: (readings) => byProcess(readings, (status) => status.busyThreads),
   },
   {
     name: 'catamount_http_requests_queued',
@@ -286,6 +286,6 @@ export const HTTP: readonly Family[] = [
     name: 'catamount_http_concurrency_limit',
     type: 'gauge',
     help: 'Requests that may be in flight at once.',
-    read: (readings) => byProcess(readings, (status) => status.max_threads),
+    read: (readings) => byProcess(readings, (status) => status.maxThreads),
   },
 ];

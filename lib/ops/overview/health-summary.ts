@@ -53,7 +53,7 @@ function lineOf({ picture, silent }: TreeHealth, { redis, queues }: SystemStatus
       picture.stats.workers > 0 || picture.stats.single ? 'overview.verdict.unknown' : 'overview.verdict.jobsUnknown',
     );
   const { stats } = picture;
-  const { pss_mb: used, limit_mb: limit } = stats.memory;
+  const { pssMb: used, limitMb: limit } = stats.memory;
   const requests = load(picture);
   const waiting = queues.ok ? queues.value.reduce((sum, one) => sum + one.waiting + one.blocked, 0) : null;
   const oldest = queues.ok ? Math.max(0, ...queues.value.map(({ latencyMs, paused }) => (paused ? 0 : latencyMs))) : 0;
@@ -87,7 +87,7 @@ export interface TreeTab {
 
 export function treeTab({ picture, own, silent, issues }: TreeHealth, current: boolean, words: Words): TreeTab {
   const { id, name, stats } = picture;
-  const { pss_mb: used, limit_mb: limit } = stats.memory;
+  const { pssMb: used, limitMb: limit } = stats.memory;
   const requests = load(picture);
   const share = used !== null && limit !== null ? words.percent(used / limit) : null;
   const figures = [

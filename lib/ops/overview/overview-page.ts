@@ -1,3 +1,4 @@
+import { snakeCase } from '../../support/snake-case';
 import { ProblemError } from '../../web/problem';
 import { plotData, plotsView } from '../charts/charts-view';
 import type { OpsContext, PageContext, PageModule } from '../ui/context';
@@ -46,7 +47,7 @@ export const overviewRoutes: PageModule = async (site) => {
         requestId: ctx.requestId,
         to: (path: string) => hrefOf(path, machine && !machine.own ? machine.id : null),
       },
-      view,
+      snakeCase(view),
     );
   });
 

@@ -85,7 +85,7 @@ function machineView(
   const { requestsPerS } = rates;
   const perS = requestsPerS > 0 && requestsPerS < 10 ? requestsPerS.toFixed(1) : String(Math.round(requestsPerS));
   const known = facts(
-    t('overview.say.up', { span: words.at(picture.at).up(stats.started_at) }),
+    t('overview.say.up', { span: words.at(picture.at).up(stats.startedAt) }),
     load(picture) && t('overview.machine.rate', { perS }),
     jobs &&
       (jobs.on === null
@@ -96,7 +96,7 @@ function machineView(
     id,
     name,
     place,
-    limitMb: stats.memory.limit_mb,
+    limitMb: stats.memory.limitMb,
     own,
     silent: silent !== null,
     line: silent === null ? known : t('overview.say.unheard', { span: silent }),
@@ -145,7 +145,7 @@ const STEP_MB = 128;
 /** @param isKnown false: the tree is not heard of, and nothing of it is known. */
 export function memoryView(picture: TreeStatus, nodes: readonly NodeView[], words: Words, isKnown = true): MemoryView {
   const { t } = words;
-  const limit = picture.stats.memory.limit_mb;
+  const limit = picture.stats.memory.limitMb;
   const sizes = sizesOf(picture, nodes).map((size) => (isKnown ? size : { ...size, mb: null }));
   const total = sizes.reduce((sum, { mb }) => sum + (mb ?? 0), 0);
   const scale =
@@ -180,7 +180,7 @@ function noteOf({ stats }: TreeStatus, recycle: number | null, words: Words): st
   const { t } = words;
   if (recycle === null) return t('overview.memory.noLimit');
   if (stats.workers === 0) return '';
-  return t('overview.memory.recycles', { percent: words.percent(recycle / (stats.memory.limit_mb ?? recycle)) });
+  return t('overview.memory.recycles', { percent: words.percent(recycle / (stats.memory.limitMb ?? recycle)) });
 }
 
 const WORKER = 'worker-';
@@ -195,15 +195,15 @@ function sizesOf(picture: TreeStatus, nodes: readonly NodeView[]): Size[] {
     if (node.kind === 'jobs') {
       const sizes = processorsOf(stats)
         .filter(({ pid }) => pid !== null)
-        .map((one) => one.pss_mb ?? known(one.last_status)?.rssMb);
+        .map((one) => one.pssMb ?? known(one.lastStatus)?.rssMb);
       return [{ id, name, shade: 'j', mb: sumOf(sizes) }];
     }
     // In single mode the web is in the primary.
     if (id === 'web') return [];
     const index = Number(id.slice(WORKER.length));
-    const sizes = stats.worker_status
+    const sizes = stats.workerStatus
       .filter((one) => one.index === index)
-      .map((one) => one.pss_mb ?? known(one.last_status)?.rssMb);
+      .map((one) => one.pssMb ?? known(one.lastStatus)?.rssMb);
     return [{ id, name, shade: node.hot ? 'hot' : workerShade(index), mb: sumOf(sizes) }];
   });
 }

@@ -86,8 +86,8 @@ export function workerView(picture: TreeStatus, slot: SlotStatus, words: Words):
   const { t } = words;
   const { current, outgoing } = inSlot(picture, slot);
   const shown = current?.state === 'ready' || !outgoing ? current : outgoing;
-  const status = shown && known(shown.last_status);
-  const mb = shown ? (shown.pss_mb ?? status?.rssMb) : undefined;
+  const status = shown && known(shown.lastStatus);
+  const mb = shown ? (shown.pssMb ?? status?.rssMb) : undefined;
   const state = stateOf({ picture, slot, current, outgoing, status }, words);
   const factor = hotFactor(picture, slot.index, mb);
   const hot = factor !== null && state.tone === 'ok' && !outgoing;
@@ -96,8 +96,8 @@ export function workerView(picture: TreeStatus, slot: SlotStatus, words: Words):
     id: `worker-${slot.index}`,
     kind: 'worker',
     name: t('overview.name.worker', { slot: slot.index }),
-    on: shown ? (status?.busy_threads ?? null) : 0,
-    of: status?.max_threads ?? picture.limits.maxThreads,
+    on: shown ? (status?.busyThreads ?? null) : 0,
+    of: status?.maxThreads ?? picture.limits.maxThreads,
     waiting: { text: shown ? String(waiting ?? '–') : '0', tone: waiting ? 'warn' : null },
     lag: lagFigure(status?.lagP99Ms),
     memory: { text: words.mb(mb), tone: hot ? 'bad' : null },
@@ -127,7 +127,7 @@ function stateOf(slotted: Slotted, words: Words): State {
   const draining: Omit<State, 'say'> = { tone: 'warn', line: 'dashed', icon: 'drain', phase: phase('draining') };
   if (current?.state === 'ready') return readyState(slotted, current, words, cutOff);
   if (current?.state === 'draining')
-    return { ...draining, say: `${t('overview.say.drains', { count: status?.busy_threads ?? 0 })} ${cutOff}` };
+    return { ...draining, say: `${t('overview.say.drains', { count: status?.busyThreads ?? 0 })} ${cutOff}` };
   if (outgoing?.state === 'ready')
     return {
       tone: 'ok',
@@ -136,7 +136,7 @@ function stateOf(slotted: Slotted, words: Words): State {
       say: t('overview.say.successor', { pid: outgoing.pid }),
     };
   if (outgoing) {
-    const say = t('overview.say.drains', { count: status?.busy_threads ?? 0 });
+    const say = t('overview.say.drains', { count: status?.busyThreads ?? 0 });
     return { ...draining, say: `${say} ${cutOff}` };
   }
   if (isRestarting(slot, { current, outgoing })) {
@@ -151,7 +151,7 @@ function readyState({ slot, outgoing, status }: Slotted, current: WorkerStats, w
   const phase = t('overview.phase.ready');
   const heartbeatAgeMs = silenceOf(current, now);
   if (heartbeatAgeMs !== null) {
-    const doing = status?.in_flight[0]?.what;
+    const doing = status?.inFlight[0]?.what;
     const span = words.seconds(heartbeatAgeMs);
     const say =
       doing === undefined || veiled ? t('overview.say.silent', { span }) : t('overview.say.silentIn', { span, doing });
@@ -160,7 +160,7 @@ function readyState({ slot, outgoing, status }: Slotted, current: WorkerStats, w
   if (outgoing) return { tone: 'ok', phase, say: `${t('overview.say.before', { pid: outgoing.pid })} ${cutOff}` };
   const restarts = Object.values(current.restarts).reduce((sum, count) => sum + count, 0);
   const say = facts(
-    t('overview.say.up', { span: words.up(current.started_at) }),
+    t('overview.say.up', { span: words.up(current.startedAt) }),
     t('overview.say.restarts', { count: restarts }),
     `pid ${current.pid}`,
   );
@@ -188,7 +188,7 @@ export function primaryView(picture: TreeStatus, words: Words): NodeView {
     barPercent: barPercent(mb),
     hot: false,
     say: facts(
-      words.t('overview.say.up', { span: words.up(stats.started_at) }),
+      words.t('overview.say.up', { span: words.up(stats.startedAt) }),
       `pid ${stats.pid}`,
       whereOf(picture, words),
       stats.workers > 0 && words.t('overview.say.sends', { ready: readyWorkers(picture), count: stats.workers }),
@@ -208,8 +208,8 @@ export function singleView(picture: TreeStatus, words: Words): NodeView | undefi
     icon: 'ok',
     name: words.t('overview.name.web'),
     phase: words.t('overview.phase.ready'),
-    on: single.busy_threads,
-    of: single.max_threads,
+    on: single.busyThreads,
+    of: single.maxThreads,
     waiting: { text: String(single.backlog), tone: single.backlog > 0 ? 'warn' : null },
     lag: lagFigure(single.lagP99Ms),
     memory: { text: '–', tone: null },
@@ -221,12 +221,12 @@ export function singleView(picture: TreeStatus, words: Words): NodeView | undefi
 
 /** Requests in flight, of so many at once, and those that wait; undefined where this tree serves no web. */
 export function load({ stats, limits }: TreeStatus): { inFlight: number; of: number; waiting: number } | undefined {
-  const told = stats.single ? [stats.single] : stats.worker_status.flatMap((one) => known(one.last_status) ?? []);
+  const told = stats.single ? [stats.single] : stats.workerStatus.flatMap((one) => known(one.lastStatus) ?? []);
   const workers = stats.single ? 1 : stats.workers;
   if (workers === 0) return undefined;
   const sum = (pick: (status: (typeof told)[number]) => number) => told.reduce((total, one) => total + pick(one), 0);
   return {
-    inFlight: sum((one) => one.busy_threads),
+    inFlight: sum((one) => one.busyThreads),
     of: workers * limits.maxThreads,
     waiting: sum((one) => one.backlog),
   };

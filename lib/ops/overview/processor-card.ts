@@ -23,16 +23,16 @@ interface JobsAround {
 
 /** The job processor's card. */
 export function jobsView(picture: TreeStatus, { waiting, redisAnswers }: JobsAround, words: Words): NodeView {
-  const { job_processor: processor } = picture.stats;
-  const status = known(processor.last_status);
-  const mb = processor.pss_mb ?? status?.rssMb;
+  const { jobProcessor: processor } = picture.stats;
+  const status = known(processor.lastStatus);
+  const mb = processor.pssMb ?? status?.rssMb;
   const state = stateOf(picture, processor, status, redisAnswers, words);
   const isKnown = state.tone !== 'unknown' && status !== undefined && processor.pid !== null;
   return {
     id: 'jobs',
     kind: 'jobs',
     name: words.t('overview.name.jobs'),
-    on: isKnown ? status.in_flight.length : processor.pid === null ? 0 : null,
+    on: isKnown ? status.inFlight.length : processor.pid === null ? 0 : null,
     of: picture.limits.jobConcurrency,
     waiting: { text: waiting === null ? '–' : String(waiting), tone: null },
     lag: lagFigure(isKnown ? status.lagP99Ms : undefined),
@@ -48,7 +48,7 @@ export function jobsView(picture: TreeStatus, { waiting, redisAnswers }: JobsAro
 }
 
 function stateOf(
-  { processor: { death, nextTry }, stats: { other_job_processor: other } }: TreeStatus,
+  { processor: { death, nextTry }, stats: { otherJobProcessor: other } }: TreeStatus,
   processor: ProcessorStats,
   status: ProcessorStatus | undefined,
   redisAnswers: boolean,
@@ -102,7 +102,7 @@ function readyState(
 ): State {
   const { t, now } = words;
   const heartbeatAgeMs = silenceOf(processor, now);
-  const running = (status?.in_flight ?? []).map(
+  const running = (status?.inFlight ?? []).map(
     ({ what, ageMs }) => `${what.replace(/ on .*/, '')} ${words.time.span(ageMs)}`,
   );
   const named = running.slice(0, NAMED).join(', ') + (running.length > NAMED ? ` +${running.length - NAMED}` : '');
@@ -118,7 +118,7 @@ function readyState(
     return { tone: 'ok', icon: 'restart', phase: t('overview.phase.replacing'), say };
   }
   const rest = facts(
-    t('overview.say.up', { span: words.up(processor.started_at) }),
+    t('overview.say.up', { span: words.up(processor.startedAt) }),
     t('overview.say.restarts', { count: processor.restarts }),
     `pid ${processor.pid}`,
   );

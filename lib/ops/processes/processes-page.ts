@@ -3,6 +3,7 @@ import { processorsOf, type TreeStatus, type WorkInFlight } from '../../cluster/
 import { UserError } from '../../core/errors';
 import { judge } from '../../health/judge';
 import { type SystemStatus, valueIn } from '../../health/status-collector';
+import { snakeCase } from '../../support/snake-case';
 import { TreeDirectory } from '../../tree/tree-directory';
 import { assertOperator } from '../auth/access';
 import { chosenTree, eventLines, hrefOf } from '../overview/health-summary';
@@ -125,8 +126,8 @@ async function showProcesses(site: PageContext, ctx: OpsContext, { tree, acts, t
       address: picture.address,
       versions: picture.stats.versions,
       silent: silent !== null,
-      processes: rows,
-      events,
+      processes: snakeCase(rows),
+      events: snakeCase(events),
     },
   );
 }
@@ -190,7 +191,7 @@ export function processRows({ picture, nodes }: TreeHealth, words: Words): Proce
   const then = words.at(picture.at);
   return nodes.map((node) => {
     const row = { card: cardView(node), slot: null, generation: null, requests: null, restarts: '0', work: [] };
-    if (node.kind === 'primary') return { ...row, pid: picture.stats.pid, up: then.up(picture.stats.started_at) };
+    if (node.kind === 'primary') return { ...row, pid: picture.stats.pid, up: then.up(picture.stats.startedAt) };
     if (node.kind === 'jobs') return jobsRow(row, picture, then);
     return workerRow(row, node.id, picture, then);
   });
@@ -199,23 +200,23 @@ export function processRows({ picture, nodes }: TreeHealth, words: Words): Proce
 type Row = Omit<ProcessRow, 'pid' | 'up'>;
 
 function jobsRow(row: Row, { stats }: TreeStatus, words: Words): ProcessRow {
-  const { pid, started_at, restarts } = stats.job_processor;
+  const { pid, startedAt, restarts } = stats.jobProcessor;
   const inHand = processorsOf(stats).flatMap((one) =>
-    one.pid === null ? [] : (known(one.last_status)?.in_flight ?? []),
+    one.pid === null ? [] : (known(one.lastStatus)?.inFlight ?? []),
   );
   const work = workRows(inHand, words, false);
-  return { ...row, pid, up: words.up(pid === null ? null : started_at), restarts: String(restarts), work };
+  return { ...row, pid, up: words.up(pid === null ? null : startedAt), restarts: String(restarts), work };
 }
 
 function workerRow(row: Row, id: string, { stats }: TreeStatus, words: Words): ProcessRow {
   if (stats.single && id === 'web') {
-    const { requests_count: requests, in_flight } = stats.single;
-    return { ...row, pid: stats.pid, up: words.up(stats.started_at), requests, work: workRows(in_flight, words, true) };
+    const { requestsCount: requests, inFlight } = stats.single;
+    return { ...row, pid: stats.pid, up: words.up(stats.startedAt), requests, work: workRows(inFlight, words, true) };
   }
   const slot = Number(id.slice('worker-'.length));
-  const here = stats.worker_status.filter(({ index }) => index === slot);
+  const here = stats.workerStatus.filter(({ index }) => index === slot);
   const shown = here.find(({ state }) => state === 'ready') ?? here[0];
-  const status = shown && known(shown.last_status);
+  const status = shown && known(shown.lastStatus);
   const reasons = Object.entries(shown?.restarts ?? {}).map(([reason, count]) => {
     return words.t('processes.restarts', { n: count, why: words.t(`overview.event.why.${reason}`) });
   });
@@ -223,11 +224,11 @@ function workerRow(row: Row, id: string, { stats }: TreeStatus, words: Words): P
     ...row,
     slot,
     pid: shown?.pid ?? null,
-    up: words.up(shown?.started_at ?? null),
+    up: words.up(shown?.startedAt ?? null),
     generation: shown?.phase ?? null,
-    requests: status?.requests_count ?? null,
+    requests: status?.requestsCount ?? null,
     restarts: reasons.join(', ') || '0',
-    work: here.flatMap((one) => workRows(known(one.last_status)?.in_flight ?? [], words, true)),
+    work: here.flatMap((one) => workRows(known(one.lastStatus)?.inFlight ?? [], words, true)),
   };
 }
 
@@ -243,7 +244,7 @@ function workRows(work: readonly WorkInFlight[], words: Words, http: boolean): W
 
 const hasWorkers = ({ stats }: TreeStatus) => stats.workers > 0;
 const runsJobs = ({ limits }: TreeStatus) => limits.jobConcurrency > 0;
-const isOpen = ({ stats }: TreeStatus) => !['quiet', 'stopped', 'stopping'].includes(stats.job_processor.state);
+const isOpen = ({ stats }: TreeStatus) => !['quiet', 'stopped', 'stopping'].includes(stats.jobProcessor.state);
 
 export const ACTS: readonly Act[] = [
   {
@@ -276,17 +277,17 @@ export interface Touched {
 export function touchedBy({ key }: Act, picture: TreeStatus, slot: number): Touched[] {
   const { stats, slots } = picture;
   if (key === 'quiet' || key === 'resume') {
-    const running = processorsOf(stats).flatMap(({ last_status }) => last_status.in_flight ?? []);
+    const running = processorsOf(stats).flatMap(({ lastStatus }) => lastStatus.inFlight ?? []);
     return [{ slot: null, inFlight: running.length, waiting: 0 }];
   }
   if (key === 'add') return [];
   const last = slots.at(-1)?.index;
   const chosen = slots.filter(({ index }) => key === 'restart' || index === (key === 'recycle' ? slot : last));
   return chosen.map(({ index }) => {
-    const here = stats.worker_status.filter((worker) => worker.index === index);
-    const sum = (name: 'busy_threads' | 'backlog') =>
-      here.reduce((total, one) => total + (one.last_status[name] ?? 0), 0);
-    return { slot: index, inFlight: sum('busy_threads'), waiting: sum('backlog') };
+    const here = stats.workerStatus.filter((worker) => worker.index === index);
+    const sum = (name: 'busyThreads' | 'backlog') =>
+      here.reduce((total, one) => total + (one.lastStatus[name] ?? 0), 0);
+    return { slot: index, inFlight: sum('busyThreads'), waiting: sum('backlog') };
   });
 }
 

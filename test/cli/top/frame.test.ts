@@ -47,10 +47,10 @@ const fits = (lines: readonly string[], { columns, rows }: Size) => {
 describe('a frame of top', () => {
   const workers = [
     workerOf(0, {
-      last_status: statusOf({
-        busy_threads: 3,
+      lastStatus: statusOf({
+        busyThreads: 3,
         backlog: 7,
-        in_flight: [
+        inFlight: [
           { what: 'GET /slow', id: 'a', ageMs: 1200 },
           { what: 'POST /users', id: 'b', ageMs: 40 },
         ],
@@ -96,8 +96,8 @@ describe('a frame of top', () => {
       heartbeatAgeMs: null,
       doing: null,
     } as const;
-    const job_processor = { ...well.stats.job_processor, state: 'waiting' } as const;
-    const dead = { ...well, stats: { ...well.stats, job_processor }, processor: { death, nextTry } };
+    const jobProcessor = { ...well.stats.jobProcessor, state: 'waiting' } as const;
+    const dead = { ...well, stats: { ...well.stats, jobProcessor }, processor: { death, nextTry } };
     assert.match(verdict({ picture: dead }) ?? '', /^! One thing needs you:$/);
     assert.match(
       drawn(view({ picture: dead, stores: known }))[2] ?? '',
@@ -112,10 +112,10 @@ describe('a frame of top', () => {
 
   it('shows a primary that serves the web itself, and one without jobs', () => {
     const whole = pictureOf({ workers: [], stats: { workers: 0 } });
-    const single = statusOf({ busy_threads: 2, backlog: 1, in_flight: [{ what: 'GET /', id: 'a', ageMs: 7 }] });
+    const single = statusOf({ busyThreads: 2, backlog: 1, inFlight: [{ what: 'GET /', id: 'a', ageMs: 7 }] });
     const limits = { ...whole.limits, jobConcurrency: 0 };
-    const job_processor = { ...whole.stats.job_processor, pid: null, state: 'off' } as const;
-    const alone = { ...whole, limits, stats: { ...whole.stats, single, job_processor } };
+    const jobProcessor = { ...whole.stats.jobProcessor, pid: null, state: 'off' } as const;
+    const alone = { ...whole, limits, stats: { ...whole.stats, single, jobProcessor } };
     const text = drawn(
       view({ picture: alone, stores: { ...stores(queue('default')), sighting: sightingOf(alone) } }),
     ).join('\n');
@@ -158,7 +158,7 @@ describe('a frame of top', () => {
     const slots = [slotOf(0, { death, nextTry: { at: death.at, attempt: 1 } })];
     const inFlight = [{ what: `GET /상품/${'가'.repeat(60)}`, id: 'a', ageMs: 5 }];
     const shown = view({
-      picture: pictureOf({ workers: [workerOf(0, { last_status: statusOf({ in_flight: inFlight }) })], slots }),
+      picture: pictureOf({ workers: [workerOf(0, { lastStatus: statusOf({ inFlight: inFlight }) })], slots }),
       stores: stores(queue('메일', { waiting: 1234 }), queue('default')),
     });
     const lines = drawn(shown);
@@ -181,9 +181,9 @@ describe('a frame of top', () => {
   });
 
   it('tells what is not known as such', () => {
-    const text = drawn(
-      view({ picture: pictureOf({ workers: [workerOf(0, { last_status: {}, pss_mb: null })] }) }),
-    ).join('\n');
+    const text = drawn(view({ picture: pictureOf({ workers: [workerOf(0, { lastStatus: {}, pssMb: null })] }) })).join(
+      '\n',
+    );
     assert.match(text, /^› web 0 +100 +ready +– +– +– +– +– +– +0$/m);
     assert.match(text, /^Requests {2}–\/s {2}p50 – {2}p99 – /m);
     assert.match(text, /^Queues: asking …$/m);

@@ -13,7 +13,7 @@ function counts(answered: Readonly<Record<string, number>>): RequestCounts {
 }
 
 const served = (pid: number, requests: number, cpuSeconds: number) =>
-  workerOf(0, { pid, last_status: statusOf({ requests: counts({ 'GET 2xx': requests }), cpuSeconds }) });
+  workerOf(0, { pid, lastStatus: statusOf({ requests: counts({ 'GET 2xx': requests }), cpuSeconds }) });
 
 /** So many seconds after NOW. */
 function picture(
@@ -21,7 +21,7 @@ function picture(
   about: { seconds?: number; requests?: RequestCounts; id?: string } = {},
 ) {
   const { seconds = 0, requests = sumRequests([]), id = 'f00d' } = about;
-  const totals = { requests, worker_restarts: {}, cpu_seconds: {} };
+  const totals = { requests, workerRestarts: {}, cpuSeconds: {} };
   return pictureOf({ at: new Date(Date.parse(NOW) + seconds * 1000).toISOString(), id, workers, stats: { totals } });
 }
 

@@ -25,7 +25,7 @@ describe('catamount top', () => {
     ended = top({ state: recorder.stateFile }, emulator.stage(env));
     await emulator.shows(/q quit/);
   };
-  const orders = () => recorder.calls.filter((call) => call !== 'look');
+  const orders = () => recorder.calls.filter((call) => call !== 'status');
   const calls = () => orders().slice(callsBefore);
   const called = (call: string) => until(`${call} was called`, () => calls().at(-1) === call);
   const quit = async () => {

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { ask } from '../../../lib/cluster/control/client';
-import { COMMANDS, commandTable, pathOf } from '../../../lib/cluster/control/commands';
+import { COMMANDS, commandTable, pathOf, treeOf } from '../../../lib/cluster/control/commands';
+import { assertSnakeCase } from '../../support/json-names';
 import { until } from '../../support/until';
 import { Recorder } from './recorder';
 import { socketRequest } from './socket-request';
@@ -43,13 +44,19 @@ describe('commands', () => {
     assert.equal(stats.status, 200);
     assert.equal(stats.body.pid, process.pid);
     assert.equal((stats.body.worker_status as unknown[]).length, 2);
-    const { started_at, ...summary } = (await get('/status')).body;
+    const { started_at, tree, ...summary } = (await get('/status')).body;
     assert.ok(Date.parse(String(started_at)) < Date.now());
     const rest = { phase: 3, workers: 2, booted_workers: 1, job_processor: 'ready' };
     assert.deepEqual(summary, { status: 'ok', pid: process.pid, ...rest });
-    const look = await get('/look');
-    assert.deepEqual([look.status, look.body.name, look.body.app], [200, 'web.1', 'shop']);
-    const tested = [...Object.keys(EXPECTED), '/stats', '/look', '/status', '/stop', '/halt'];
+    const { name, app } = tree as { name: string; app: string };
+    assert.deepEqual([name, app], ['web.1', 'shop']);
+    assertSnakeCase([stats.body, tree]);
+    // What `catamount top` reads of it is the tree as the primary has it.
+    const { at, ...told } = treeOf({ tree });
+    const { at: later, ...own } = await recorder.operations.status();
+    assert.ok(Date.parse(at) <= Date.parse(later));
+    assert.deepEqual(JSON.stringify(told).replace(/\d{4}-[^"]+/g, ''), JSON.stringify(own).replace(/\d{4}-[^"]+/g, ''));
+    const tested = [...Object.keys(EXPECTED), '/stats', '/status', '/stop', '/halt'];
     assert.deepEqual(
       COMMANDS.filter((command) => !tested.some((path) => path.startsWith(pathOf(command)))),
       [],

@@ -92,7 +92,7 @@ export function recordedOperations(called: (call: string) => void, failing: read
   }
   return {
     stats: () => record('stats').then(sampleStats),
-    look: () => record('look').then(samplePicture),
+    status: () => record('status').then(samplePicture),
     figures: async () => [],
     happened: async () => undefined,
     order: (command) => record('order', command),
@@ -117,9 +117,9 @@ function sampleStats(): TreeStats {
 /** A tree that has been up for 1 h 2 min, with one worker that has crashed before and one that boots. */
 function samplePicture(): TreeStatus {
   const before = (seconds: number) => new Date(Date.now() - seconds * 1000).toISOString();
-  const in_flight = [{ what: 'GET /slow', id: 'r1', ageMs: 120 }];
-  const busy = statusOf({ backlog: 7, busy_threads: 2, requests_count: 1204, in_flight, lagP99Ms: 12.4 });
-  const ofJobs = { ...busy, in_flight: [{ what: 'WelcomeEmailJob on mailer', id: 'j1', ageMs: 40 }], quiet: false };
+  const inFlight = [{ what: 'GET /slow', id: 'r1', ageMs: 120 }];
+  const busy = statusOf({ backlog: 7, busyThreads: 2, requestsCount: 1204, inFlight, lagP99Ms: 12.4 });
+  const ofJobs = { ...busy, inFlight: [{ what: 'WelcomeEmailJob on mailer', id: 'j1', ageMs: 40 }], quiet: false };
   const death = {
     reason: 'crash',
     words: 'TypeError: 한국어 \u001b[2J is not a function',
@@ -131,13 +131,13 @@ function samplePicture(): TreeStatus {
       workerOf(0, {
         pid: 4211,
         phase: 3,
-        last_status: busy,
-        last_checkin: before(1),
+        lastStatus: busy,
+        lastCheckin: before(1),
         restarts: { crash: 1, phase: 3 },
       }),
-      workerOf(1, { pid: 4212, phase: 2, booted: false, state: 'booting', last_status: {}, pss_mb: null }),
+      workerOf(1, { pid: 4212, phase: 2, booted: false, state: 'booting', lastStatus: {}, pssMb: null }),
     ],
-    jobs: processorOf({ pid: 4213, restarts: 2, last_status: ofJobs, last_checkin: before(1) }),
+    jobs: processorOf({ pid: 4213, restarts: 2, lastStatus: ofJobs, lastCheckin: before(1) }),
     slots: [slotOf(0, { death: { ...death, at: before(60), doing: null } }), slotOf(1)],
     rates: { requestsPerS: 12.4, shed: 3, serverErrors: 4, slowestMs: 900 },
     events: [
@@ -148,13 +148,13 @@ function samplePicture(): TreeStatus {
       },
     ],
     stats: {
-      started_at: before(3723),
+      startedAt: before(3723),
       phase: 3,
-      booted_workers: 1,
-      old_workers: 1,
+      bootedWorkers: 1,
+      oldWorkers: 1,
       versions: { catamount: '0.1.0', node: process.versions.node },
       pid: process.pid,
-      last_phase: { phase: 3, completed: false, reason: 'worker 0 did not boot: broken' },
+      lastPhase: { phase: 3, completed: false, reason: 'worker 0 did not boot: broken' },
     },
   });
 }

@@ -17,7 +17,7 @@ describe('the control server', () => {
   /** Nothing was done, and it serves. */
   const assertUndisturbed = async () => {
     assert.deepEqual(
-      recorder.calls.filter((call) => call !== 'stats'),
+      recorder.calls.filter((call) => call !== 'status'),
       [],
     );
     assert.equal((await ask('GET', '/status')).status, 200);

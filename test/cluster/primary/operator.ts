@@ -1,9 +1,8 @@
 import { execFile } from 'node:child_process';
 import path from 'node:path';
 import { ask } from '../../../lib/cluster/control/client';
-import { COMMANDS } from '../../../lib/cluster/control/commands';
+import { COMMANDS, type StatsJson } from '../../../lib/cluster/control/commands';
 import { readState, type TreeState } from '../../../lib/cluster/control/state-file';
-import type { TreeStats } from '../../../lib/cluster/status';
 import type { Tree } from '../../support/tree';
 import { WAIT_LIMIT_MS } from '../../support/wait-limit';
 
@@ -49,6 +48,6 @@ export function order(tree: Tree, name: string, argument?: number): Promise<Reco
   return ask({ socket, token }, command, argument, WAIT_LIMIT_MS);
 }
 
-export async function statsOf(tree: Tree): Promise<TreeStats> {
-  return (await order(tree, 'stats')) as unknown as TreeStats;
+export async function statsOf(tree: Tree): Promise<StatsJson> {
+  return (await order(tree, 'stats')) as unknown as StatsJson;
 }

@@ -55,7 +55,7 @@ describe('the card of', () => {
 
     it('that is ready says so, with its figures', () => {
       const busy = workerOf(0, {
-        last_status: statusOf({ busy_threads: 3, backlog: 4, lagP99Ms: 148 }),
+        lastStatus: statusOf({ busyThreads: 3, backlog: 4, lagP99Ms: 148 }),
         restarts: { crash: 1, phase: 2 },
       });
       const view = worker(pictureOf({ workers: [busy, workerOf(1)] }));
@@ -109,7 +109,7 @@ describe('the card of', () => {
 
     it('that drains says until when', () => {
       const drainUntil = new Date(Date.parse(NOW) + 17_000).toISOString();
-      const old = workerOf(0, { state: 'draining', last_status: statusOf({ busy_threads: 2 }) });
+      const old = workerOf(0, { state: 'draining', lastStatus: statusOf({ busyThreads: 2 }) });
       const slots = [slotOf(0, { outgoing: 100, drainUntil }), slotOf(1)];
       assert.deepEqual(look(worker(pictureOf({ workers: [old, workerOf(1)], slots }))), [
         'warn',
@@ -121,7 +121,7 @@ describe('the card of', () => {
     });
 
     it('that is being replaced while it serves is no trouble', () => {
-      const successor = workerOf(0, { pid: 200, state: 'booting', last_status: {}, last_checkin: null });
+      const successor = workerOf(0, { pid: 200, state: 'booting', lastStatus: {}, lastCheckin: null });
       const slots = [slotOf(0, { outgoing: 100 }), slotOf(1)];
       const view = worker(pictureOf({ workers: [successor, workerOf(0), workerOf(1)], slots }));
       assert.deepEqual([view.tone, view.phase, view.on], ['ok', 'replacing', 0]);
@@ -130,20 +130,20 @@ describe('the card of', () => {
 
     it('that is not heard of says what it was doing', () => {
       const doing = [{ what: 'POST /imports', id: 'r', ageMs: 8000 }];
-      const silent = workerOf(0, { last_checkin: ago(8), last_status: statusOf({ in_flight: doing }) });
+      const silent = workerOf(0, { lastCheckin: ago(8), lastStatus: statusOf({ inFlight: doing }) });
       const view = worker(pictureOf({ workers: [silent, workerOf(1)] }));
       assert.deepEqual([view.tone, view.phase], ['warn', 'silent']);
       assert.match(view.say, /Not heard of for 8\.0 s.*POST \/imports/);
     });
 
     it('that holds far more than its siblings stands out', () => {
-      const view = worker(pictureOf({ workers: [workerOf(0, { pss_mb: 171 }), workerOf(1)] }));
+      const view = worker(pictureOf({ workers: [workerOf(0, { pssMb: 171 }), workerOf(1)] }));
       assert.deepEqual([view.tone, view.hot, view.memory.tone, view.barPercent], ['warn', true, 'bad', 86]);
       assert.match(view.say, /171 MB, 2\.9 × its siblings/);
     });
 
     it('is unknown, never 0, before it has told anything', () => {
-      const fresh = workerOf(0, { state: 'booting', last_status: {}, last_checkin: null, pss_mb: null });
+      const fresh = workerOf(0, { state: 'booting', lastStatus: {}, lastCheckin: null, pssMb: null });
       const view = worker(pictureOf({ workers: [fresh, workerOf(1)] }));
       assert.deepEqual([view.tone, view.phase], ['busy', 'starting']);
       assert.deepEqual([view.on, view.waiting.text, view.lag.text, view.memory.text], [null, '–', '–', '–']);
@@ -161,10 +161,10 @@ describe('the card of', () => {
         id: `${i}`,
         ageMs: 12_000,
       }));
-      const status = { ...processorOf().last_status, in_flight: inFlight } as ReturnType<
+      const status = { ...processorOf().lastStatus, inFlight: inFlight } as ReturnType<
         typeof processorOf
-      >['last_status'];
-      const view = jobsView(pictureOf({ jobs: processorOf({ last_status: status }) }), around, words);
+      >['lastStatus'];
+      const view = jobsView(pictureOf({ jobs: processorOf({ lastStatus: status }) }), around, words);
       assert.deepEqual([view.tone, view.on, view.of, view.waiting.text], ['ok', 3, 2, '17']);
       assert.equal(view.say, 'ImportRows 12 s, WelcomeEmailJob 12 s +1');
     });
@@ -221,8 +221,8 @@ describe('the card of', () => {
     it('lead to what needs a person', () => {
       const slots = [slotOf(0, { death: BLOCKED, nextTry: IN_2_S }), slotOf(1, { death: BLOCKED, nextTry: IN_2_S })];
       const stats = {
-        memory: { pss_mb: 450, limit_mb: 512 },
-        last_phase: { phase: 3, completed: false, reason: 'worker 0 cannot boot' },
+        memory: { pssMb: 450, limitMb: 512 },
+        lastPhase: { phase: 3, completed: false, reason: 'worker 0 cannot boot' },
       };
       const rates = { requestsPerS: 1, shed: 4, serverErrors: 6, slowestMs: 0 };
       assert.deepEqual(keys(pictureOf({ workers: [], slots, stats, rates, jobs: processorOf({ state: 'quiet' }) })), [
@@ -252,7 +252,7 @@ describe('the card of', () => {
       );
       assert.deepEqual(memory.ticks, ['0', '128', '256', '384', '512']);
       const unlimited = pictureOf({
-        stats: { memory: { pss_mb: 220, limit_mb: null } },
+        stats: { memory: { pssMb: 220, limitMb: null } },
         limits: { recycleAboveMb: null },
       });
       const free = memoryView(unlimited, nodes(unlimited), words);

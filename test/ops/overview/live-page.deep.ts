@@ -31,7 +31,7 @@ describe('a live page', () => {
 
   /** Another tree tells how it looks. @param pids of its workers. */
   const tell = async (...pids: number[]) => {
-    const workers = pids.map((pid, index) => workerOf(index, { pid, last_checkin: new Date().toISOString() }));
+    const workers = pids.map((pid, index) => workerOf(index, { pid, lastCheckin: new Date().toISOString() }));
     const picture = pictureOf({ id: 'far', at: new Date().toISOString(), workers });
     await redis.client.set(pictureKey('far'), JSON.stringify(picture));
     // Far ahead, so that it is not silent whatever this test waits for.

@@ -127,9 +127,9 @@ describe('the overview', () => {
     const nextTry = { at: ago(-5), attempt: 2 };
     const picture = pictureOf({
       id: 'private',
-      workers: [workerOf(0, { last_status: statusOf({ in_flight: inFlight, busy_threads: 1 }) })],
+      workers: [workerOf(0, { lastStatus: statusOf({ inFlight: inFlight, busyThreads: 1 }) })],
       slots: [slotOf(0), slotOf(1, { death, nextTry })],
-      stats: { last_phase: { phase: 1, completed: false, reason: 'Error: ann@example.com' } },
+      stats: { lastPhase: { phase: 1, completed: false, reason: 'Error: ann@example.com' } },
       events: [
         {
           at: ago(9),
@@ -221,7 +221,7 @@ describe('the overview', () => {
   });
 
   it('shows a tree one of whose workers has only just been forked, and has told nothing of itself', async () => {
-    const silent = { state: 'booting', booted: false, last_checkin: null, last_status: {}, pss_mb: null } as const;
+    const silent = { state: 'booting', booted: false, lastCheckin: null, lastStatus: {}, pssMb: null } as const;
     await publish(pictureOf({ id: 'replaced' }));
     const picture = pictureOf({ id: 'replaced', name: 'web.3', workers: [workerOf(0, silent), workerOf(1)] });
     await redis.client.set(pictureKey('replaced'), JSON.stringify(picture));

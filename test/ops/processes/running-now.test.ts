@@ -26,14 +26,12 @@ describe('what runs now', () => {
   it('leads to the page of each job', async () => {
     const job = { what: 'Report on time on odd-queue', id: 'job/7', ageMs: 12_000 };
     const request = { what: 'GET /reports on paper', id: 'req-1', ageMs: 5 };
-    const last_status = { ...processorOf().last_status, in_flight: [job] } as ReturnType<
-      typeof processorOf
-    >['last_status'];
+    const lastStatus = { ...processorOf().lastStatus, inFlight: [job] } as ReturnType<typeof processorOf>['lastStatus'];
     const picture = pictureOf({
       id: 'far',
       at: new Date().toISOString(),
-      workers: [workerOf(0, { last_status: statusOf({ in_flight: [request] }) })],
-      jobs: processorOf({ last_status }),
+      workers: [workerOf(0, { lastStatus: statusOf({ inFlight: [request] }) })],
+      jobs: processorOf({ lastStatus }),
     });
     await redis.client.set(pictureKey('far'), JSON.stringify(picture));
     await redis.client.zAdd(TREES, { value: 'far', score: Date.now() + 3_600_000 });

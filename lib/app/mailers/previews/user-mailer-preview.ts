@@ -1,7 +1,7 @@
 import { MailerPreview } from '../../../index';
 import { UserMailer } from '../user-mailer';
 
-/** At /ops/mail. */
+/** Shown at /ops/mail. */
 export default class UserMailerPreview extends MailerPreview {
   welcome() {
     const user = this.locale === 'ko' ? { name: '김민지', email: 'minji@example.com' } : ADA;

@@ -1,0 +1,38 @@
+import assert from 'node:assert/strict';
+import { stopPhase, sumOutcomes } from '../../lib/core/shutdown';
+import { Deadline } from '../../lib/support/async';
+
+/** What a phase may take of a stop of which so much is left, ms, to within what this test takes itself. */
+const phase = (leftMs: number, ...args: Parameters<typeof stopPhase> extends [unknown, ...infer Rest] ? Rest : never) =>
+  Math.round(stopPhase(Deadline.after(leftMs), ...args).remaining() / 1000);
+
+describe("the table of a stop's deadline", () => {
+  it('bounds a phase in a long stop, and gives it a share of a short one', () => {
+    assert.equal(phase(10_000_000, 'abortedJobs', { maxMs: 20_000 }), 20);
+    assert.equal(phase(20_000, 'abortedJobs', { maxMs: 20_000 }), 10);
+  });
+
+  it('keeps time for the phases that follow, but never all of it', () => {
+    assert.equal(phase(100_000, 'runningJobs'), 97);
+    assert.equal(phase(4000, 'runningJobs'), 2);
+  });
+
+  it('leaves a phase that must be tried its time even when the stop is over, and any other none', () => {
+    assert.equal(phase(0, 'embeddedServers'), 2);
+    assert.equal(phase(0, 'lastAnswers'), 1);
+    for (const name of ['lameDuck', 'quietGap', 'drain', 'handOff', 'runningJobs', 'mails'] as const)
+      assert.equal(phase(0, name), 0, name);
+  });
+
+  it('counts what came of each part', () => {
+    assert.deepEqual(sumOutcomes([]), { killed: 0, failed: 0 });
+    assert.deepEqual(
+      sumOutcomes([
+        { killed: 1, failed: 0 },
+        { killed: 0, failed: 1 },
+        { killed: 1, failed: 0 },
+      ]),
+      { killed: 2, failed: 1 },
+    );
+  });
+});

@@ -1,0 +1,15 @@
+import assert from 'node:assert/strict';
+
+/** Keys below these are named by users: arguments of jobs and mails. */
+const OF_USERS = new Set(['arguments', 'args', 'checkpoint']);
+
+/** Operators' JSON has one form, wherever it is read. */
+export function assertSnakeCase(json: unknown, path = ''): void {
+  if (Array.isArray(json)) for (const [index, each] of json.entries()) assertSnakeCase(each, `${path}[${index}]`);
+  else if (typeof json === 'object' && json !== null) {
+    for (const [key, value] of Object.entries(json)) {
+      assert.doesNotMatch(key, /^[a-z][a-z0-9]*[A-Z]/, `${path}.${key} is not in snake_case`);
+      if (!OF_USERS.has(key)) assertSnakeCase(value, `${path}.${key}`);
+    }
+  }
+}
