@@ -1,7 +1,7 @@
 import { UserError } from '../core/errors';
 import { exportsOf, loadClasses } from '../core/load-classes';
-import { type JobClass, jobNameOf } from './definition/job-class';
-import { compileOptions } from './definition/options';
+import type { JobClass } from './definition/job-class';
+import { compileOptions, jobNameOf } from './definition/options';
 import { Job } from './job';
 
 /** The app's job classes by the name that jobs carry. */

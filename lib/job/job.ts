@@ -1,19 +1,19 @@
 import type { JsonValue } from '../core/execution-context';
 import type { Duration } from '../support/duration';
-import type { EnqueuedJob } from './definition/job-class';
-import {
-  type Args,
-  type CronOptions,
-  type JobArguments,
-  type JobClass,
-  type JobContext,
-  type JobOptions,
-  jobNameOf,
-  type Performable,
-  type PreparedJob,
-  type UniqueOptions,
-  type Written,
+import type {
+  Args,
+  CronOptions,
+  EnqueuedJob,
+  JobArguments,
+  JobClass,
+  JobContext,
+  JobOptions,
+  Performable,
+  PreparedJob,
+  UniqueOptions,
+  Written,
 } from './definition/job-class';
+import { jobNameOf } from './definition/options';
 import {
   addDiscardRule,
   addRetryRule,

@@ -49,11 +49,3 @@ export class EnqueueError extends Error {
     });
   }
 }
-
-/** @returns the jobs if all were enqueued. @throws the first error if none was; EnqueueError if only some were. */
-export function allEnqueued(jobs: readonly (EnqueuedJob | Error)[]): EnqueuedJob[] {
-  const enqueued = jobs.filter((job): job is EnqueuedJob => !(job instanceof Error));
-  if (enqueued.length === jobs.length) return enqueued;
-  if (enqueued.length > 0) throw new EnqueueError(jobs);
-  throw jobs[0];
-}
