@@ -49,3 +49,15 @@ export class EnqueueError extends Error {
     });
   }
 }
+
+/** A run took longer than its class's `timeout`. Its `cause` is the error that the handler threw then. */
+export class JobTimeoutError extends Error {
+  override readonly name = 'JobTimeoutError';
+
+  constructor(
+    readonly jobName: string,
+    readonly timeoutMs: number,
+  ) {
+    super(`${jobName} did not end within its timeout of ${timeoutMs} ms`);
+  }
+}
