@@ -30,9 +30,9 @@ export class DescriptorWatch {
     const code = shortage();
     if (code !== undefined && this.now() - this.toldAt >= TELL_MS) {
       this.toldAt = this.now();
-      this.events.emit('descriptors.short', { code });
+      this.events.emit('descriptors.exhausted', { code });
     }
-    if (code === undefined && this.isLowOnMemory) this.events.emit('descriptors.back', {});
+    if (code === undefined && this.isLowOnMemory) this.events.emit('descriptors.freed', {});
     this.isLowOnMemory = code !== undefined;
   }
 }

@@ -248,7 +248,7 @@ export class JobProcessor implements Service {
 
   private announceReturn(id: string, queue: string, applied: boolean): void {
     const jobName = [...this.executor.runs].find((run) => run.id === id)?.class ?? 'unknown';
-    this.options.events.emit(applied ? 'job.returned' : 'job.superseded', { id, class: jobName, queue });
+    this.options.events.emit(applied ? 'job.released' : 'job.fenced', { id, class: jobName, queue });
   }
 
   private warnOfIdleQueues(): void {

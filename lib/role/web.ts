@@ -101,7 +101,7 @@ export class WebRole implements DrainableServer {
       ({ method, path, requestId }) => begunNote?.write(`${method} ${path}`, requestId),
     );
     events.on('request.finished', (finished) => {
-      if (finished.beside) return;
+      if (finished.internal) return;
       this.queueTimes.record(finished.queuedMs);
       this.tally.add(finished);
     });
@@ -206,7 +206,7 @@ export class WebRole implements DrainableServer {
     const cut = (await this.server?.drain(deadline, handOff)) ?? 0;
     if (cut > 0) {
       for (const { what, id, ageMs } of this.inFlight())
-        this.events.emit('request.cut', { what, requestId: id, ageMs });
+        this.events.emit('request.aborted', { request: what, requestId: id, ageMs });
     }
     await this.reporter.stop(deadline);
     await Promise.allSettled([this.database.stop(deadline), this.redis.stop(deadline)]);

@@ -1,21 +1,13 @@
 import { recentEvent } from '../cluster/primary/tree-monitor';
 import type { RecentEvent } from '../cluster/status';
 import type { EventMap, EventName, Events } from '../core/events';
+import { keeperOf } from '../core/notable-events';
 import type { Redis, RedisClient } from '../core/redis';
 import { RedisScript } from '../core/redis-script';
 import { Deadline, toError } from '../support/async';
 import { isObject } from '../support/type-guards';
 import { ACTS } from './tree-commands';
 
-/** Actions on state that all trees share. Commands to one tree are among the events of that tree. */
-const TOLD: readonly EventName[] = [
-  'operator.jobs',
-  'operator.queue',
-  'operator.cron',
-  'operator.process',
-  'operator.mails',
-  'operator.adopted',
-];
 const KEPT = 200;
 /**
  * The same action by the same operator within this time is added to the earlier entry, ms: a selection of jobs is moved
@@ -52,7 +44,7 @@ export class OperatorActs {
   /** Records every action from now on. */
   listen(): void {
     this.events.onAny((name, payload) => {
-      if (TOLD.includes(name)) this.track(this.note(name, payload));
+      if (keeperOf(name) === 'redis') this.track(this.note(name, payload));
     });
   }
 

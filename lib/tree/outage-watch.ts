@@ -7,7 +7,7 @@ import type { Database } from '../model/database';
 import { Deadline, toError } from '../support/async';
 import { PeriodicTask } from '../support/periodic-task';
 
-type ServiceName = EventMap['service.away']['service'];
+type ServiceName = EventMap['service.lost']['service'];
 
 const LOOK_MS = 1000;
 /** Timeout of one ping, ms. */
@@ -73,14 +73,14 @@ export class OutageWatch {
     if (error === 'unknown') return;
     if (error) {
       seen.since ??= begun;
-      if (++seen.failures === FAILURES) await this.tell('service.away', { service, why: codeOf(error) });
+      if (++seen.failures === FAILURES) await this.tell('service.lost', { service, cause: codeOf(error) });
       return;
     }
     const { since, failures } = seen;
     seen.since = undefined;
     seen.failures = 0;
     if (since === undefined || failures < FAILURES) return;
-    await this.tell('service.back', { service, awayMs: Math.round(performance.now() - since) });
+    await this.tell('service.restored', { service, outageMs: Math.round(performance.now() - since) });
   }
 
   /** `unknown`: every connection of the pool is in use, which says nothing about Postgres. */
@@ -99,7 +99,7 @@ export class OutageWatch {
     }
   }
 
-  private async tell<E extends 'service.away' | 'service.back'>(name: E, payload: EventMap[E]): Promise<void> {
+  private async tell<E extends 'service.lost' | 'service.restored'>(name: E, payload: EventMap[E]): Promise<void> {
     const { events, tell } = this.options;
     events.emit(name, payload);
     // A primary that does not answer is reported elsewhere.

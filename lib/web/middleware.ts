@@ -233,8 +233,8 @@ export function requestEvents(events: Events): Koa.Middleware {
         status: ctx.res.writableFinished ? ctx.res.statusCode : CLIENT_LEFT,
         durationMs: hundredths(performance.now() - startedAt),
         queuedMs: hundredths(ctx.queuedMs),
-        beside: ctx.internal,
-        refused: ctx.shedReason,
+        internal: ctx.internal,
+        shedReason: ctx.shedReason,
         requestId: ctx.requestId,
         remoteAddress: ctx.ip,
       });

@@ -86,7 +86,7 @@ describe('catamount jobs, as it is typed', () => {
     assert.match(shown.stdout, /^Arguments {4}\[{"iban":"\[FILTERED\]","name":"김하늘"}\]$/m);
     assert.doesNotMatch(waiting.stdout + shown.stdout, /DE02/);
     const [line = ''] = paused.stderr.split('\n');
-    assert.match(JSON.parse(line).msg, /^pause queue default, asked by cli \(\S+\)$/);
+    assert.match(JSON.parse(line).msg, /^paused queue default \(requested by cli \(\S+\)\)$/);
     assert.match((await jobs('stats')).stdout, /^default +1 .* paused .* by cli \(\S+\)$/m);
     assert.equal((await jobs('resume default')).code, 0);
     const [resumed, was] = await readActs(redis.client);
@@ -185,7 +185,7 @@ describe('catamount jobs, as it is typed', () => {
     const yes = await ask('y');
     assert.equal(yes.code, 0, yes.stdout);
     assert.match(yes.stdout, /Killed 1 scheduled job\.\r\n$/);
-    assert.doesNotMatch(yes.stdout, /asked by/);
+    assert.doesNotMatch(yes.stdout, /requested by/);
     assert.equal(await totalOf('dead'), 1);
   });
 

@@ -43,7 +43,7 @@ describe('the walks', () => {
 
     const started = async (walks: WalkRecorder) => {
       const tree = await around.start({ env: walks.env });
-      await tree.waitForLine(/job processor is ready/);
+      await tree.waitForLine(/job processor \(pid \d+\) is ready/);
       await until('all have their titles', () => tree.processes().jobs && tree.processes().web.get(0));
       return tree;
     };
@@ -87,7 +87,7 @@ describe('the walks', () => {
       stage = await Stage.make();
       walks = recorder('jobs');
       tree = await stage.start({ ...walks.env, ...SIGNED });
-      await tree.waitForLine(/job processor is ready/);
+      await tree.waitForLine(/job processor \(pid \d+\) is ready/);
       await until('all have their titles', () => tree.processes().jobs && tree.processes().web.get(0));
     });
     after(() => stage.remove());

@@ -22,13 +22,13 @@ describe("a tree's place in Redis", () => {
   let list: TreeDirectory;
   const folder = tempFolder('reporter');
   const commands: EventMap['operator.command'][] = [];
-  const refusals: EventMap['operator.refused'][] = [];
+  const refusals: EventMap['operator.rejected'][] = [];
 
   before(async () => {
     server = await startTestRedis();
     events = new Events();
     events.on('operator.command', (event) => commands.push(event));
-    events.on('operator.refused', (event) => refusals.push(event));
+    events.on('operator.rejected', (event) => refusals.push(event));
     redis = new Redis(server.url, events);
     await redis.start();
     await until('Redis is connected', () => redis.client.isReady);

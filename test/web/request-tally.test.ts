@@ -10,8 +10,8 @@ const finished = (about: Partial<EventMap['request.finished']>): EventMap['reque
   status: 200,
   durationMs: 3,
   queuedMs: 0,
-  beside: false,
-  refused: null,
+  internal: false,
+  shedReason: null,
   requestId: 'r',
   remoteAddress: '127.0.0.1',
   ...about,
@@ -61,8 +61,8 @@ describe('the tally of requests', () => {
 
   it('counts why requests were turned away', () => {
     const tally = new RequestTally();
-    for (const refused of ['full', 'full', 'timeout', 'stale', null] as const)
-      tally.add(finished({ refused, status: 503 }));
+    for (const shedReason of ['full', 'full', 'timeout', 'stale', null] as const)
+      tally.add(finished({ shedReason, status: 503 }));
     assert.deepEqual(tally.read().shed, { full: 2, timeout: 1, stale: 1 });
   });
 
@@ -70,7 +70,7 @@ describe('the tally of requests', () => {
     const [one, other] = [new RequestTally(), new RequestTally()];
     one.add(finished({ durationMs: 2, queuedMs: 0.5 }));
     other.add(finished({ durationMs: 40_000 }));
-    other.add(finished({ method: 'PUT', status: 503, refused: 'full' }));
+    other.add(finished({ method: 'PUT', status: 503, shedReason: 'full' }));
     const sum = sumRequests([one.read(), other.read()]);
     assert.deepEqual(sum.answered, { 'GET 2xx': 2, 'PUT 5xx': 1 });
     assert.deepEqual(sum.shed, { full: 1, timeout: 0, stale: 0 });

@@ -131,7 +131,7 @@ export class ProcessorHandle {
     const inFlight = this.status?.inFlight ?? [];
     const { heartbeatAgeMs, pid } = this;
     this.notes.silent(heartbeatAgeMs, inFlight[0]?.what);
-    this.events.emit('processor.silent', { pid, heartbeatAgeMs, inFlight });
+    this.events.emit('processor.unresponsive', { pid, heartbeatAgeMs, inFlight });
     this.kill(`not heard of for ${Math.round(heartbeatAgeMs / 1000)} s`);
   }
 

@@ -318,9 +318,9 @@ export class ProcessorSupervisor {
   private tryAgain(servedMs: number): void {
     const wait = this.respawn.schedule(servedMs, () => this.fork());
     this.absence = wait.attempt >= CIRCUIT_DEATHS ? 'circuit open' : 'waiting';
-    if (wait.attempt === CIRCUIT_DEATHS) this.events.emit('processor.circuit', { deaths: wait.attempt });
+    if (wait.attempt === CIRCUIT_DEATHS) this.events.emit('processor.crash-loop', { crashes: wait.attempt });
     this.nextTry = { at: new Date(Date.now() + wait.waitMs).toISOString(), attempt: wait.attempt };
-    this.events.emit('processor.respawn', wait);
+    this.events.emit('processor.restart-scheduled', wait);
   }
 
   /** A handler that blocks the event loop for longer than the timeout: its jobs are rescued by the next processor. */

@@ -2,6 +2,7 @@ import os from 'node:os';
 import type { Config } from '../../core/config';
 import type { EventMap, EventName, Events } from '../../core/events';
 import { RECYCLE_THRESHOLD } from '../../core/memory-plan';
+import { keeperOf } from '../../core/notable-events';
 import { type ProcessMetrics, ProcessMetricsSampler } from '../../core/process-metrics';
 import { NONE_SLOW, type RequestCounts, type Slowest, slowerOf, sumRequests } from '../../core/request-counts';
 import type { RecentEvent, Rollup, RollupCounters, TreeStats, TreeStatus, Work, WorkerStatus } from '../status';
@@ -152,29 +153,6 @@ export class TreeMonitor {
   }
 }
 
-/** What is worth telling an operator who looks later. */
-const TOLD: readonly EventName[] = [
-  'primary.listening',
-  'worker.ready',
-  'worker.exited',
-  'worker.replaced',
-  'worker.silent',
-  'processor.ready',
-  'processor.exited',
-  'processor.silent',
-  'processor.kept',
-  'processor.circuit',
-  'processor.stopped',
-  'phase.started',
-  'phase.completed',
-  'phase.abandoned',
-  'memory.high',
-  'embedded.lost',
-  'operator.command',
-  'operator.refused',
-];
-/** The same of what the job processor tells the primary of. */
-const TOLD_OF_JOBS: readonly EventName[] = ['dead.dropped', 'queue.restored', 'redis.emptied', 'installation.foreign'];
 const KEPT = 30;
 /** Longer texts are cut. */
 const LONGEST = 300;
@@ -185,7 +163,7 @@ export class EventBuffer {
 
   constructor(events: Events) {
     events.onAny((name, payload) => {
-      if (!TOLD.includes(name)) return;
+      if (keeperOf(name) !== 'primary') return;
       // A worker that leaves when asked is told of by whoever asked.
       if (!('expected' in payload && payload.expected)) this.add(recentEvent(name, payload));
     });
@@ -204,7 +182,7 @@ export class EventBuffer {
 /** Has `tell` hear of what has happened in the job processor's own process. */
 export function onJobEvents(events: Events, tell: (event: RecentEvent) => void): void {
   events.onAny((name, payload) => {
-    if (TOLD_OF_JOBS.includes(name)) tell(recentEvent(name, payload));
+    if (keeperOf(name) === 'processor') tell(recentEvent(name, payload));
   });
 }
 

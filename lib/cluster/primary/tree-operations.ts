@@ -65,7 +65,7 @@ export class TreeOperations implements Operations {
       () => undefined,
       (thrown: unknown) => {
         const { message: reason } = toError(thrown);
-        events.emit('operator.refused', { command: typed, via: by, reason });
+        events.emit('operator.rejected', { command: typed, via: by, reason });
         return reason;
       },
     );

@@ -180,10 +180,11 @@ export class WorkerPool implements PoolCallbacks {
       if (handle.state !== 'ready' || handle.heartbeatAgeMs < this.config.web.workerTimeoutMs) continue;
       handle.timedOut = true;
       const inFlight = handle.status?.inFlight ?? [];
-      const { slot, pid, lastRequest } = handle;
+      const { slot, pid, lastRequest = null } = handle;
       const heartbeatAgeMs = Math.round(handle.heartbeatAgeMs);
       handle.silence = { heartbeatAgeMs, doing: (inFlight[0] ?? lastRequest)?.what ?? null };
-      this.events.emit('worker.silent', { slot, pid, heartbeatAgeMs, inFlight, lastRequest: lastRequest ?? null });
+      const last = { slot, pid, heartbeatAgeMs, inFlight, lastRequest };
+      this.events.emit('worker.unresponsive', last);
       this.kill(handle, `not heard of for ${Math.round(heartbeatAgeMs / 1000)} s`);
     }
   }
@@ -274,7 +275,7 @@ export class WorkerPool implements PoolCallbacks {
     slot.death = dead.death(reason);
     const wait = slot.respawn.schedule(dead.servedMs, () => void this.fork(slot));
     slot.nextTry = { at: new Date(Date.now() + wait.waitMs).toISOString(), attempt: wait.attempt };
-    this.events.emit('worker.respawn', { slot: slot.index, ...wait });
+    this.events.emit('worker.restart-scheduled', { slot: slot.index, ...wait });
   }
 
   reported(status: WorkerStatus): void {

@@ -153,7 +153,7 @@ export class CronService {
     const about = { name, class: jobNameOf(jobClass) };
     for (const { id, scheduledFor, reason } of runs) {
       if (reason === undefined) events.emit('cron.enqueued', { ...about, id, scheduledFor });
-      else events.emit('cron.declined', { ...about, scheduledFor, reason });
+      else events.emit('cron.skipped', { ...about, scheduledFor, reason });
     }
     const { missed, caughtUp, limited } = plan;
     if (missed > 0) events.emit('cron.missed', { ...about, policy, missed, caughtUp, limited });

@@ -245,7 +245,7 @@ export class Executor {
   private watch(job: JobExecution, run: Run, timeoutMs: number): () => void {
     const { events, overdueMs } = this.options;
     const { id, class: name, queue } = job;
-    const onOverdue = () => events.emit('job.overdue', { id, class: name, queue, ageMs: run.durationMs });
+    const onOverdue = () => events.emit('job.timeout-ignored', { id, class: name, queue, ageMs: run.durationMs });
     // Listeners of its signal are the run's own code, too.
     return runAsDelivered(run, () => watchTimeout(run, timeoutMs, onOverdue, overdueMs));
   }

@@ -147,7 +147,7 @@ export class Heartbeat {
     const jobs = await rescueOrphans(redis.client, identity, all, silenceMs);
     if (!jobs) return;
     const { host = 'unknown', pid = 0 } = info ?? {};
-    events.emit('processor.taken-over', { identity, host, pid, silenceMs, jobs: jobs.length });
+    events.emit('processor.rescued', { identity, host, pid, heartbeatAgeMs: silenceMs, jobs: jobs.length });
     for (const job of jobs) events.emit('job.rescued', job);
   }
 }

@@ -74,7 +74,7 @@ export class ProcessList {
     const text = `${order} ${randomBytes(6).toString('hex')}`;
     const told = await TELL.run(this.redis, [PROCESSES, ordersKey(identity)], [identity, text, String(ORDER_TTL_S)]);
     if (told !== 1) return false;
-    this.audit?.events.emit('operator.process', { order, process: identity, via: this.audit.via });
+    this.audit?.events.emit('operator.processor', { command: order, processor: identity, via: this.audit.via });
     return true;
   }
 }

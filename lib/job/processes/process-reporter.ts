@@ -220,10 +220,10 @@ export class LatencyMonitor {
     const state = { queue: name, latencyMs, size: waiting };
     if (behind) {
       this.behind.add(name);
-      this.options.events.emit('queue.slow', { ...state, served });
+      this.options.events.emit('queue.latency-high', { ...state, served });
     } else {
       this.behind.delete(name);
-      this.options.events.emit('queue.caught-up', state);
+      this.options.events.emit('queue.latency-normal', state);
     }
   }
 
@@ -235,7 +235,7 @@ export class LatencyMonitor {
     if (behind === this.outboxBehind) return;
     const size = await countOverdue(knex, except);
     this.outboxBehind = behind;
-    events.emit(behind ? 'outbox.slow' : 'outbox.caught-up', { latencyMs, size });
+    events.emit(behind ? 'outbox.latency-high' : 'outbox.latency-normal', { latencyMs, size });
   }
 
   private isBehind(latencyMs: number, before: boolean): boolean {

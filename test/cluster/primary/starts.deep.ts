@@ -35,10 +35,10 @@ describe('a start', () => {
     const mend = stage.spoil('slow-jobs');
     const env = { WORKER_TIMEOUT: '1s', WORKER_BOOT_TIMEOUT: '4s' };
     const tree = stage.spawn(env, { args: ['--only', 'jobs'] });
-    const { text } = await tree.waitForLine(/job processor, pid \d+, was not heard of for/);
+    const { text } = await tree.waitForLine(/job processor \(pid \d+\) has sent no heartbeat for/);
     assert.ok(Number(/not heard of for ([\d.]+) s/.exec(text)?.[1]) >= 4, text);
     mend();
-    await tree.waitForLine(/job processor is ready/);
+    await tree.waitForLine(/job processor \(pid \d+\) is ready/);
   });
 
   it('whose job setup does not load is ended, and names it', async () => {

@@ -98,8 +98,8 @@ describe('jobs processes and jobs stats', () => {
     await typist.type(`processes stop ${process.pid}`);
     await until('it was told to stop', () => orders.includes('stop'));
     assert.deepEqual(
-      system.eventsNamed('operator.process'),
-      (['quiet', 'resume', 'stop'] as const).map((order) => ({ order, process: 'tree-0', via: 'cli (ada)' })),
+      system.eventsNamed('operator.processor'),
+      (['quiet', 'resume', 'stop'] as const).map((command) => ({ command, processor: 'tree-0', via: 'cli (ada)' })),
     );
   });
 

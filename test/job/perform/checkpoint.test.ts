@@ -224,7 +224,7 @@ describe('checkpoints and progress', () => {
     await client.hSet('bq:default:cursor', id, '77');
     await until('it has ended', () => {
       gate.close();
-      return system.eventsNamed('job.superseded').length === 1;
+      return system.eventsNamed('job.fenced').length === 1;
     });
     assert.equal(await noted('cursor', id), 77);
   });

@@ -77,7 +77,7 @@ describe('the jobs of a process that is dead, or silent', () => {
   const lastHeardOf = async (identity: string, agoMs: number) =>
     client.zAdd(PROCESSES, { value: identity, score: (await now()) - agoMs });
   const counted = (deliveries: readonly Delivery[]) => deliveries.map(({ id, deliveries: count }) => `${id} ${count}`);
-  const takenOver = () => system.eventsNamed('processor.taken-over').map(({ identity }) => identity);
+  const takenOver = () => system.eventsNamed('processor.rescued').map(({ identity }) => identity);
 
   it('run next, in their order, still counted as delivered: one of them may have killed it', async () => {
     await enqueue('a', 'b', 'c', 'd');
@@ -175,8 +175,8 @@ describe('the jobs of a process that is dead, or silent', () => {
     for (const judge of judges) judge.resume();
     await until('both ran', () => ran.length === 2);
     assert.deepEqual(ran.sort(), ['from the outbox 1', 'straight 1']);
-    assert.deepEqual(system.eventsNamed('processor.taken-over'), [
-      { identity: 'silent', host: 'far', pid: 7, silenceMs: SILENCE_MS, jobs: 2 },
+    assert.deepEqual(system.eventsNamed('processor.rescued'), [
+      { identity: 'silent', host: 'far', pid: 7, heartbeatAgeMs: SILENCE_MS, jobs: 2 },
     ]);
     await until('the outbox is empty', async () => (await system.outboxSize()) === 0);
     await until('Redis has only the living one’s', async () => {

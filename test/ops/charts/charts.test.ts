@@ -16,8 +16,8 @@ const REQUEST = {
   path: '/',
   status: 200,
   queuedMs: 0,
-  beside: false,
-  refused: null,
+  internal: false,
+  shedReason: null,
   requestId: 'r',
   remoteAddress: '127.0.0.1',
 };

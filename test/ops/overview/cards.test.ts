@@ -42,9 +42,9 @@ describe('the card of', () => {
     assert.deepEqual(
       eventLines([dropped('limit'), dropped('age'), restored], words, 5).map(({ tone, text }) => `${tone}: ${text}`),
       [
-        'warn: 3 dead jobs of mailer dropped for good: only the newest 10,000 are kept',
-        'warn: 3 dead jobs of mailer dropped for good after 180 days',
-        'warn: Redis had lost the place of 2 jobs of mailer: put back',
+        'warn: Deleted 3 dead jobs of queue mailer: only the newest 10,000 are kept',
+        'warn: Deleted 3 dead jobs of queue mailer: dead for 180 days',
+        'warn: Redis had lost the place of 2 jobs of queue mailer: restored from their records',
       ],
     );
   });
