@@ -18,7 +18,7 @@ import { pageTexts, TEXTS } from './ui/texts';
 /** What is asked for on every page. Each folder of pages comes with the first of its pages. */
 export async function createSite(options: OpsOptions): Promise<Koa.Middleware> {
   const { redis, events, tree } = options;
-  new OperatorActs(redis, events, (event) => tree.happened(event)).listen();
+  new OperatorActs(redis, events, (event) => tree.recordEvent(event)).listen();
   const assets = new Assets(path.join(__dirname, 'assets'), [require.resolve('uplot/dist/uPlot.iife.min.js')]);
   const jobCounts = lazy(async () => new (await import('./jobs/header-counts')).JobCounts(options));
   const counts = async () => (await jobCounts()).read();

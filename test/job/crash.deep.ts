@@ -13,7 +13,7 @@ import { setSources } from './sets/set-sources';
 
 /** So long that no process of this test falls silent by itself, nor any judge has gaps; the stall check comes later yet. */
 const SILENCE_MS = 10_000;
-const TUNING = { pulseMs: 1500, beatMs: 1500, silenceMs: SILENCE_MS, stallInterval: 600_000 };
+const TUNING = { heartbeatMs: 1500, infoMs: 1500, silenceMs: SILENCE_MS, stallInterval: 600_000 };
 const ran: string[] = [];
 
 class RescuedJob extends Job<[name: string]> {

@@ -108,8 +108,8 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'what a caller says of itself is believed from trusted proxies only',
-    file: 'lib/web/proxies.ts',
-    find: 'if (!believed) for (const name of HEADERS) delete headers[name];',
+    file: 'lib/web/middleware.ts',
+    find: 'if (!believed) for (const name of PROXY_HEADERS) delete headers[name];',
     replace: '',
     killedBy: ['test/web/proxies.test.ts'],
   },
@@ -191,10 +191,10 @@ const mutations: readonly Mutation[] = [
     killedBy: OVERVIEW,
   },
   {
-    promise: 'an order is begun once, though two reporters find it',
+    promise: 'a command is begun once, though two reporters find it',
     file: 'lib/tree/tree-reporter.ts',
-    find: 'if (!mine || !order) continue;',
-    replace: 'if (!(mine || order) || !order) continue;',
+    find: 'if (!mine || !command) continue;',
+    replace: 'if (!(mine || command) || !command) continue;',
     killedBy: ['test/tree/tree-reporter.test.ts'],
   },
   {
@@ -242,7 +242,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'what an operator asked for in vain while Redis was away is among the events of the tree',
     file: 'lib/ops/ui/shell.ts',
-    find: "await tree.happened(recentEvent('operator.failed', failed)).catch(() => undefined);",
+    find: "await tree.recordEvent(recentEvent('operator.failed', failed)).catch(() => undefined);",
     replace: '',
     killedBy: ['test/ops/overview/acts-told.test.ts'],
   },

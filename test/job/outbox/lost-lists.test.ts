@@ -5,7 +5,7 @@ import { Gate } from '../gate';
 import { JobSystem } from '../job-system';
 import { store } from '../sets/stored-job';
 
-const SOON = { compareMs: 20, routineMs: 0 };
+const SOON = { compareMs: 20, routineMs: 0, sweepMs: 20 };
 /** A queue whose jobs stay where they are. */
 const UNSERVED = 'unserved';
 const UNSERVED_KEY = `bq:${UNSERVED}:`;

@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { DiscardJob, KillJob } from '../../../lib/job/definition/errors';
+import { DiscardJob, JobTimeoutError, KillJob } from '../../../lib/job/definition/errors';
 import { Job } from '../../../lib/job/job';
 import { JobRegistry } from '../../../lib/job/job-registry';
-import { createPerformer } from '../../../lib/job/perform/executor';
-import { JobTimeoutError } from '../../../lib/job/perform/run';
+import { createExecutor } from '../../../lib/job/perform/executor';
 import { DeadSet } from '../../../lib/job/sets/dead-set';
 import { Deadline } from '../../../lib/support/async';
 import { until } from '../../support/until';
@@ -129,7 +128,7 @@ describe('checkpoints and progress', () => {
 
   it('a stopped job ends at its next checkpoint, and resumes there, with nothing burnt', async () => {
     const { client } = system.redis;
-    const performer = createPerformer({
+    const performer = createExecutor({
       knex: system.database.knex,
       redis: client,
       registry: new JobRegistry(CLASSES),

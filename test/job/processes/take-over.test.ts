@@ -4,7 +4,7 @@ import type { BeeConnection } from '../../../lib/job/fetch/consumer';
 import type { Delivery } from '../../../lib/job/fetch/fetch-call';
 import { Job } from '../../../lib/job/job';
 import { rescueOrphans } from '../../../lib/job/processes/heartbeat';
-import { type PulseRequest, sendPulse } from '../../../lib/job/processes/heartbeat-script';
+import { type HeartbeatRequest, sendHeartbeat } from '../../../lib/job/processes/heartbeat-script';
 import type { ProcessorTuning } from '../../../lib/job/processor';
 import { dispatch } from '../../../lib/job/queue/dispatch';
 import { PROCESSES, processKey } from '../../../lib/job/queue/keys';
@@ -21,7 +21,7 @@ const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const SILENCE_MS = 500;
 /** Short, so that a judge judges soon; no stall check is what brings jobs back. */
-const JUDGE: ProcessorTuning = { pulseMs: 100, beatMs: 100, silenceMs: SILENCE_MS, stallInterval: HOUR };
+const JUDGE: ProcessorTuning = { heartbeatMs: 100, infoMs: 100, silenceMs: SILENCE_MS, stallInterval: HOUR };
 
 const ran: string[] = [];
 const gate = new Gate();
@@ -107,18 +107,25 @@ describe('the jobs of a process that is dead, or silent', () => {
   });
 
   describe('are looked for by a judge', () => {
-    const pulse = async (last: PulseRequest['last']) => {
+    const heartbeat = async (last: HeartbeatRequest['last']) => {
       await client.del(PROCESSES);
       await lastHeardOf('silent', 61 * MINUTE);
       await lastHeardOf('slow', 59 * MINUTE);
-      const request = { identity: 'judge', ttlS: 30, gapMs: 10 * MINUTE, silenceMs: HOUR, info: undefined, obeyed: [] };
-      return sendPulse(client, { ...request, last });
+      const request = {
+        identity: 'judge',
+        ttlS: 30,
+        gapMs: 10 * MINUTE,
+        silenceMs: HOUR,
+        info: undefined,
+        executed: [],
+      };
+      return sendHeartbeat(client, { ...request, last });
     };
     const MOMENT = 1000;
 
     it('who has been here for that long', async () => {
       const from = await now();
-      const reply = await pulse({ now: from - MOMENT, since: from - 2 * HOUR });
+      const reply = await heartbeat({ now: from - MOMENT, since: from - 2 * HOUR });
       assert.deepEqual([reply.silent, reply.since], [['silent'], from - 2 * HOUR]);
     });
 
@@ -129,7 +136,7 @@ describe('the jobs of a process that is dead, or silent', () => {
     ] as const) {
       it(`but not by one who ${who}`, async () => {
         const from = await now();
-        const reply = await pulse({ now: from - nowAgo, since: from - sinceAgo });
+        const reply = await heartbeat({ now: from - nowAgo, since: from - sinceAgo });
         assert.deepEqual(reply.silent, []);
         // From here on it counts anew, where it was away.
         assert.equal(reply.since, nowAgo === MOMENT ? from - sinceAgo : reply.now);
@@ -137,7 +144,7 @@ describe('the jobs of a process that is dead, or silent', () => {
     }
 
     it('but not by one who has just come', async () => {
-      const reply = await pulse(undefined);
+      const reply = await heartbeat(undefined);
       assert.deepEqual([reply.silent, reply.since], [[], reply.now]);
     });
   });
@@ -204,25 +211,28 @@ describe('the jobs of a process that is dead, or silent', () => {
   });
 
   it('are not taken from one whose jobs block its event loop by turns: it shows in between that it lives', async () => {
-    const pulses: Promise<number | null>[] = [];
+    const heartbeats: Promise<number | null>[] = [];
     class BlockingJob extends Job {
       perform(): void {
-        // On the connection of the pulses, behind those that were sent.
-        pulses.push(client.zScore(PROCESSES, 'blocked'));
+        // On the connection of the heartbeats, behind those that were sent.
+        heartbeats.push(client.zScore(PROCESSES, 'blocked'));
         const end = performance.now() + 30;
         while (performance.now() < end);
       }
     }
-    const options = { tuning: { ...JUDGE, pulseMs: 10, silenceMs: HOUR }, lineage: { identity: 'blocked', dead: [] } };
+    const options = {
+      tuning: { ...JUDGE, heartbeatMs: 10, silenceMs: HOUR },
+      lineage: { identity: 'blocked', dead: [] },
+    };
     const processor = await system.processor([BlockingJob], { ...options, jobs: { concurrency: 1 } });
     await until('it is there', async () => (await client.zCard(PROCESSES)) === 1);
     const count = 200;
     await transaction(() => BlockingJob.performAllLater(Array.from({ length: count }, () => [])));
     await until('it has shown itself often, or all ran', async () => {
-      return pulses.length === count || new Set(await Promise.all(pulses)).size > 5;
+      return heartbeats.length === count || new Set(await Promise.all(heartbeats)).size > 5;
     });
     processor.quiet();
-    assert.ok(pulses.length < count, 'it blocked all the time');
+    assert.ok(heartbeats.length < count, 'it blocked all the time');
   });
 
   it('of which one kills whoever runs it: the third death is its own, while its neighbours run', async () => {
