@@ -7,7 +7,7 @@ import { isForeign } from '../job/outbox/installation';
 import { overdueByQueue } from '../job/outbox/table';
 import { knownQueues, type QueueStatus, readQueues } from '../job/queue/queue-status';
 import { byTextAndNumber } from '../support/text';
-import { readActs } from '../tree/operator-acts';
+import { readActions } from '../tree/operator-actions';
 import { type ListedTree, TreeDirectory } from '../tree/tree-directory';
 import {
   type FailingCron,
@@ -154,7 +154,7 @@ export class StatusCollector {
     this.postgres = new CachedProbe(() => readPostgres(knex), { freshMs: 4900 });
     this.redis = new CachedProbe(() => readRedis(redis.client), { freshMs: 1900 });
     this.mail = new CachedProbe(async () => readMail({ knex, redis: redis.client, queues: names }), { freshMs: 9000 });
-    this.acts = new CachedProbe(() => readActs(redis.client), { freshMs: 900 });
+    this.acts = new CachedProbe(() => readActions(redis.client), { freshMs: 900 });
     events.on('redis.lost', ({ error }) => {
       this.redisLost = 'code' in error && error.code ? String(error.code) : error.message || error.name;
     });
