@@ -6,7 +6,7 @@ const OUTCOMES_TEST = ['test/job/fetch/fetch-script.test.ts'];
 const LIMITS_TEST = ['test/job/fetch/limit-script.test.ts'];
 const TAKE_OVER = 'lib/job/processes/heartbeat.ts';
 const PULSE = 'lib/job/processes/heartbeat-script.ts';
-const TAKE_OVER_TEST = ['test/job/processes/take-over.test.ts'];
+const TAKE_OVER_TEST = ['test/job/processes/rescue.test.ts'];
 
 /** Mutations of what Redis does with jobs: fetching, outcomes, limits, rescue. */
 const mutations: readonly Mutation[] = [
@@ -153,7 +153,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a successor takes over what its dead predecessor had in hand',
     file: 'lib/job/processes/heartbeat.ts',
-    find: `const failure = await this.takeOverFromDead()`,
+    find: `const failure = await this.rescueFromDead()`,
     replace: `const failure = await Promise.resolve()`,
     killedBy: TAKE_OVER_TEST,
   },
@@ -197,7 +197,7 @@ const mutations: readonly Mutation[] = [
     file: 'lib/job/processes/process-reporter.ts',
     find: `!paused && this.isBehind(latencyMs, before)`,
     replace: `this.isBehind(latencyMs, before)`,
-    killedBy: ['test/job/processes/latency-watch.test.ts'],
+    killedBy: ['test/job/processes/latency-monitor.test.ts'],
   },
   {
     promise: 'jobs begin in the order in which they were fetched',
