@@ -116,9 +116,9 @@ const mutations: readonly Mutation[] = [
     killedBy: TAKE_OVER_TEST,
   },
   {
-    promise: 'the living are not robbed: a judge looks again before it takes over, and one of many does',
+    promise: 'the living are not robbed: a judge looks again before it rescues, and one of many does',
     file: TAKE_OVER,
-    find: `if silence > 0 then`,
+    find: `if limit > 0 then`,
     replace: `if false then`,
     killedBy: TAKE_OVER_TEST,
   },
@@ -151,17 +151,17 @@ const mutations: readonly Mutation[] = [
     killedBy: TAKE_OVER_TEST,
   },
   {
-    promise: 'a successor takes over what its dead predecessor had in hand',
+    promise: 'a successor rescues what its dead predecessor had in hand',
     file: 'lib/job/processes/heartbeat.ts',
     find: `const failure = await this.rescueFromDead()`,
     replace: `const failure = await Promise.resolve()`,
     killedBy: TAKE_OVER_TEST,
   },
   {
-    promise: 'those that were silent for too long are taken over by somebody',
+    promise: 'those that sent no heartbeat for too long are rescued by somebody',
     file: 'lib/job/processes/heartbeat.ts',
-    find: `for (const silent of reply.silent)`,
-    replace: `for (const silent of reply.silent.slice(1))`,
+    find: `for (const other of reply.unresponsive)`,
+    replace: `for (const other of reply.unresponsive.slice(1))`,
     killedBy: TAKE_OVER_TEST,
   },
   {
