@@ -137,7 +137,7 @@ export class ProcessorHandle {
 
   /** That one has ended without giving its jobs back. */
   rescueOrphans(identity: string): void {
-    this.tell({ catamount: 'take-over', identity });
+    this.tell({ catamount: 'rescue', identity });
   }
 
   tell(message: ToProcessor): void {
