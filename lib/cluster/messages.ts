@@ -89,7 +89,7 @@ export type ToProcessor =
   /** Fetch again. */
   | { readonly catamount: 'resume' }
   /** That processor has ended without giving its jobs back. */
-  | { readonly catamount: 'take-over'; readonly identity: string }
+  | { readonly catamount: 'rescue'; readonly identity: string }
   /** Keep the tree's place in Redis, or no longer. */
   | { readonly catamount: 'reporter'; readonly on: boolean }
   | AnswerMessage

@@ -224,7 +224,7 @@ export class JobProcessor implements Service {
   }
 
   private async drain(given: Deadline): Promise<void> {
-    const { worker, outbox, executor: performer } = this;
+    const { worker, outbox, executor } = this;
     if (!worker) return;
     const { runningJobsMs, abortedJobsMs, outcomesMs, leastMs } = this.options.tuning?.stop ?? {};
     const deadline = stopPhase(given, 'processor', leastMs === undefined ? {} : { minMs: leastMs });
@@ -234,7 +234,7 @@ export class JobProcessor implements Service {
     const quieted = Promise.all([outbox.quiet(deadline), deadline.wait(this.cron.stop())]);
     const { fetcher } = worker;
     if ((await stopPhase(deadline, 'runningJobs', atMost(runningJobsMs)).wait(fetcher.handlersEnded())) === 'late') {
-      performer.abort(new Error('the process is stopping'), this.causeUnknown);
+      executor.abort(new Error('the process is stopping'), this.causeUnknown);
       await stopPhase(deadline, 'abortedJobs', atMost(abortedJobsMs)).wait(fetcher.handlersEnded());
       const returned = (delivery: Delivery, applied: boolean) =>
         this.announceReturn(delivery.id, delivery.queue, applied);

@@ -70,7 +70,7 @@ export async function runProcessor(app: AppDefinition, lineage: Lineage): Promis
     if (message.catamount === 'stop') stopAndExit(message.remainingMs);
     else if (message.catamount === 'quiet') jobs.quiet();
     else if (message.catamount === 'resume') jobs.resume();
-    else if (message.catamount === 'take-over') jobs.rescueOrphans(message.identity);
+    else if (message.catamount === 'rescue') jobs.rescueOrphans(message.identity);
     else if (message.catamount === 'reopen-log') reopen();
     else if (message.catamount === 'reporter') jobs.setReporter(message.on);
     else if (message.catamount === 'answer') tree.hear(message);

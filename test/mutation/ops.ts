@@ -234,10 +234,10 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'what one person does with many jobs, one by one, is told as one act',
-    file: 'lib/tree/operator-acts.ts',
+    file: 'lib/tree/operator-actions.ts',
     find: 'and count > 0 and',
     replace: 'and count > 1 and',
-    killedBy: ['test/tree/operator-acts.test.ts'],
+    killedBy: ['test/tree/operator-actions.test.ts'],
   },
   {
     promise: 'what an operator asked for in vain while Redis was away is among the events of the tree',
@@ -248,7 +248,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'what an operator did while Redis was away is among the events of the tree',
-    file: 'lib/tree/operator-acts.ts',
+    file: 'lib/tree/operator-actions.ts',
     find: 'await this.remember?.(recentEvent(name, payload)).catch(() => undefined);',
     replace: '',
     killedBy: ['test/ops/overview/acts-told.test.ts'],

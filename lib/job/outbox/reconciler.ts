@@ -140,7 +140,7 @@ export class Reconciler {
   }
 }
 
-/** What Redis knows of an id: it has the job, or its end that the settler will deal with; its end alone; nothing. */
+/** What Redis knows of an id: it has the job, or its end that the completer will deal with; its end alone; nothing. */
 export type KnownState = 'known' | 'ended' | 'unknown';
 
 // KEYS  queue prefixes

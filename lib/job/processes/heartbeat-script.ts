@@ -7,8 +7,8 @@ import { commandsKey, PROCESSES, processKey } from '../queue/keys';
 // KEYS  1 processes, 2 this process, 3 its commands
 // ARGV  1 identity  2 what it tells of itself, or ''  3 how long that stands, s
 //       4 its last heartbeat, 5 the first without a gap since (0: none yet)  6 the longest pause that is no gap
-//       7 how long one may be silent  8… commands that were executed
-// reply now, first heartbeat without a gap since, commands, those that are silent
+//       7 how long one may be unresponsive  8… commands that were executed
+// reply now, first heartbeat without a gap since, commands, those that are unresponsive
 const SCRIPT = new RedisScript(`
 local call = redis.call
 local time = call('time')
@@ -20,12 +20,12 @@ call('expire', KEYS[2], ARGV[3])
 call('zadd', KEYS[1], now, ARGV[1])
 if ARGV[2] ~= '' then call('set', KEYS[2], ARGV[2], 'EX', ARGV[3]) end
 for a = 8, #ARGV do call('lrem', KEYS[3], 1, ARGV[a]) end
--- Who has not been here all the time cannot tell whether the others were silent, or Redis was away.
-local silent = {}
+-- Who has not been here all the time cannot tell whether the others were unresponsive, or Redis was away.
+local unresponsive = {}
 if now - since > tonumber(ARGV[7]) then
-  silent = call('zrangebyscore', KEYS[1], '-inf', now - ARGV[7], 'LIMIT', 0, 10)
+  unresponsive = call('zrangebyscore', KEYS[1], '-inf', now - ARGV[7], 'LIMIT', 0, 10)
 end
-return { now, since, call('lrange', KEYS[3], 0, -1), silent }`);
+return { now, since, call('lrange', KEYS[3], 0, -1), unresponsive }`);
 
 /** KEYS 1 processes, 2 this process, 3 its commands   ARGV 1 identity */
 const LEAVE = new RedisScript(`
@@ -41,7 +41,7 @@ export interface HeartbeatRequest {
   /** The reply to its last heartbeat. */
   readonly last: Pick<HeartbeatReply, 'now' | 'since'> | undefined;
   readonly gapMs: number;
-  readonly silenceMs: number;
+  readonly unresponsiveMs: number;
   readonly executed: readonly string[];
 }
 
@@ -51,16 +51,16 @@ export interface HeartbeatReply {
   readonly since: number;
   readonly commands: readonly string[];
   /** Identities of those whose jobs should be taken over. */
-  readonly silent: readonly string[];
+  readonly unresponsive: readonly string[];
 }
 
 /** Tells that a process lives, and learns what it is to do and who does not. @throws when Redis does not answer. */
 export async function sendHeartbeat(client: RedisClient, request: HeartbeatRequest): Promise<HeartbeatReply> {
-  const { identity, info = '', ttlS, last = { now: 0, since: 0 }, gapMs, silenceMs, executed } = request;
-  const numbers = [ttlS, last.now, last.since, gapMs, silenceMs].map(String);
+  const { identity, info = '', ttlS, last = { now: 0, since: 0 }, gapMs, unresponsiveMs, executed } = request;
+  const numbers = [ttlS, last.now, last.since, gapMs, unresponsiveMs].map(String);
   const reply = await SCRIPT.run(client, keysOf(identity), [identity, info, ...numbers, ...executed]);
-  const [now, since, commands, silent] = reply as [number, number, string[], string[]];
-  return { now, since, commands, silent };
+  const [now, since, commands, unresponsive] = reply as [number, number, string[], string[]];
+  return { now, since, commands, unresponsive };
 }
 
 /** Takes a process off the list. @throws when Redis does not answer. */

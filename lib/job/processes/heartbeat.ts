@@ -19,8 +19,8 @@ export interface HeartbeatTuning {
   readonly heartbeatMs?: number | undefined;
   /** How often it tells of itself, looks after its queues and hands over its history, ms. Default 5000. */
   readonly infoMs?: number | undefined;
-  /** A processor that has been silent for this long is dead, ms. Default 25,000. */
-  readonly silenceMs?: number | undefined;
+  /** A processor that has been unresponsive for this long is dead, ms. Default 25,000. */
+  readonly unresponsiveMs?: number | undefined;
 }
 
 export interface HeartbeatOptions extends HeartbeatTuning {
@@ -38,8 +38,8 @@ export interface HeartbeatOptions extends HeartbeatTuning {
 
 /**
  * A processor's place on the list of processes. A heartbeat a second shows that it lives and brings its commands; every few
- * seconds it tells of itself as well. In turn it takes over the jobs of those that have fallen silent. Since heartbeats come
- * from the event loop, a job that blocks it for as long as `silenceMs` runs a second time elsewhere.
+ * seconds it tells of itself as well. In turn it rescues the jobs of those that are unresponsive. Since heartbeats come
+ * from the event loop, a job that blocks it for as long as `unresponsiveMs` runs a second time elsewhere.
  */
 export class Heartbeat {
   private readonly task: PeriodicTask;
@@ -77,7 +77,7 @@ export class Heartbeat {
     this.task.trigger();
   }
 
-  /** That one's end is known: its jobs are taken over at once. */
+  /** That one's end is known: its jobs are rescued at once. */
   rescueOrphans(identity: string): void {
     this.dead = [...this.dead, identity];
     this.task.trigger();
@@ -92,10 +92,10 @@ export class Heartbeat {
   }
 
   private async pass(): Promise<number | undefined> {
-    const { redis, identity, describe, heartbeatMs = 1000, silenceMs = 25_000 } = this.options;
+    const { redis, identity, describe, heartbeatMs = 1000, unresponsiveMs = 25_000 } = this.options;
     if (!redis.client.isReady) return undefined;
     // Before it shows itself, so that nobody sees both. It lives all the same when that fails.
-    const failure = await this.takeOverFromDead().then(() => undefined, toError);
+    const failure = await this.rescueFromDead().then(() => undefined, toError);
     const report = this.heartbeats % this.infoEvery === 0;
     const begun = performance.now();
     const reply = await sendHeartbeat(redis.client, {
@@ -104,7 +104,7 @@ export class Heartbeat {
       ttlS: TTL_S,
       last: this.last,
       gapMs: MAX_MISSED_HEARTBEATS * heartbeatMs,
-      silenceMs,
+      unresponsiveMs,
       executed: this.executed,
     });
     const tookMs = performance.now() - begun;
@@ -113,7 +113,7 @@ export class Heartbeat {
     this.last = reply;
     this.execute(reply.commands);
     if (failure) throw failure;
-    for (const silent of reply.silent) await this.takeOverFromSilent(silent, silenceMs);
+    for (const other of reply.unresponsive) await this.rescueFromUnresponsive(other, unresponsiveMs);
     // Between jobs that block the event loop there may be a moment only, in which the last reply is read as well.
     return Math.max(0, heartbeatMs - tookMs);
   }
@@ -131,7 +131,7 @@ export class Heartbeat {
     }
   }
 
-  private async takeOverFromDead(): Promise<void> {
+  private async rescueFromDead(): Promise<void> {
     const { redis, queues, events } = this.options;
     for (const identity of this.dead) {
       const jobs = (await rescueOrphans(redis.client, identity, queues)) ?? [];
@@ -140,29 +140,29 @@ export class Heartbeat {
     }
   }
 
-  private async takeOverFromSilent(identity: string, silenceMs: number): Promise<void> {
+  private async rescueFromUnresponsive(identity: string, unresponsiveMs: number): Promise<void> {
     const { redis, queues, events } = this.options;
     const info = readProcessInfo(await redis.client.get(processKey(identity)));
     const all = [...new Set([...queues, ...(info?.queues ?? [])])];
-    const jobs = await rescueOrphans(redis.client, identity, all, silenceMs);
+    const jobs = await rescueOrphans(redis.client, identity, all, unresponsiveMs);
     if (!jobs) return;
     const { host = 'unknown', pid = 0 } = info ?? {};
-    events.emit('processor.rescued', { identity, host, pid, heartbeatAgeMs: silenceMs, jobs: jobs.length });
+    events.emit('processor.rescued', { identity, host, pid, heartbeatAgeMs: unresponsiveMs, jobs: jobs.length });
     for (const job of jobs) events.emit('job.rescued', job);
   }
 }
 
 // KEYS  1 processes, 2 the dead process, 3 its commands, 4… queue prefixes ("bq:default:")
-// ARGV  1 its identity  2 0, or how long it must have been silent, ms: then who comes second takes nothing
+// ARGV  1 its identity  2 0, or how long it must have been unresponsive, ms: then who comes second takes nothing
 // reply false, or queue number, id for each job given back
 // The delivery stays counted, since it may be what killed the process; and its fence stays, in case that was blocked only
 // and its outcome comes before the next delivery.
 const SCRIPT = new RedisScript(`
 local call, out = redis.call, {}
-local tokens, silence = ':'..ARGV[1]..'.', tonumber(ARGV[2])
-if silence > 0 then
+local tokens, limit = ':'..ARGV[1]..'.', tonumber(ARGV[2])
+if limit > 0 then
   local time, heartbeat = call('time'), call('zscore', KEYS[1], ARGV[1])
-  if not heartbeat or time[1] * 1000 + time[2] / 1000 - heartbeat < silence then return false end
+  if not heartbeat or time[1] * 1000 + time[2] / 1000 - heartbeat < limit then return false end
 end
 call('zrem', KEYS[1], ARGV[1]); call('del', KEYS[2], KEYS[3])
 for q = 4, #KEYS do
@@ -186,17 +186,17 @@ export interface TakenJob {
 /**
  * Gives what a dead process had in hand back to the head of its queue at once, where the stall check would wait for
  * its interval, and takes the process off the list.
- * @param silenceMs take over only what has been silent for this long; 0 for a process that is known to be dead.
- * @returns the jobs given back; undefined when it is not silent, or another process has taken them over.
+ * @param unresponsiveMs take over only what has been unresponsive for this long; 0 for a process that is known to be dead.
+ * @returns the jobs given back; undefined when it is not unresponsive, or another process has rescued them.
  */
 export async function rescueOrphans(
   client: RedisClient,
   identity: string,
   queues: readonly string[],
-  silenceMs = 0,
+  unresponsiveMs = 0,
 ): Promise<readonly TakenJob[] | undefined> {
   const keys = [PROCESSES, processKey(identity), commandsKey(identity), ...queues.map(keyPrefix)];
-  const reply = (await SCRIPT.run(client, keys, [identity, String(silenceMs)])) as unknown[] | null;
+  const reply = (await SCRIPT.run(client, keys, [identity, String(unresponsiveMs)])) as unknown[] | null;
   if (reply === null) return undefined;
   const jobs: TakenJob[] = [];
   for (let i = 0; i < reply.length; i += 2) {

@@ -128,7 +128,7 @@ describe('checkpoints and progress', () => {
 
   it('a stopped job ends at its next checkpoint, and resumes there, with nothing burnt', async () => {
     const { client } = system.redis;
-    const performer = createExecutor({
+    const executor = createExecutor({
       knex: system.database.knex,
       redis: client,
       registry: new JobRegistry(CLASSES),
@@ -145,12 +145,12 @@ describe('checkpoints and progress', () => {
       const fence = `${deliveries}:a`;
       await client.hSet('bq:default:deliveries', 'endless', fence);
       const before = steps.length;
-      const performing = performer.perform({ id: 'endless', queue: 'default', record, deliveries, fence });
+      const performing = executor.perform({ id: 'endless', queue: 'default', record, deliveries, fence });
       await until('it has done some steps', () => {
         gate.close();
         return steps.length > before + 5;
       });
-      performer.abort(new Error('the process is stopping'));
+      executor.abort(new Error('the process is stopping'));
       gate.close();
       return (await performing).outcome;
     };

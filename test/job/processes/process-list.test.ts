@@ -181,7 +181,7 @@ describe('commands by Redis', () => {
     await start();
     const { client } = system.redis;
     const heartbeat = async (...executed: string[]) => {
-      const request = { identity: 'by-hand', ttlS: 30, last: undefined, gapMs: 100, silenceMs: 1000, executed };
+      const request = { identity: 'by-hand', ttlS: 30, last: undefined, gapMs: 100, unresponsiveMs: 1000, executed };
       return (await sendHeartbeat(client, { ...request, info: undefined })).commands;
     };
     assert.deepEqual(await heartbeat(), []);
