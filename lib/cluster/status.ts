@@ -98,14 +98,14 @@ export interface Operations {
   /** What an operator is shown of the tree; its memory is as it was some seconds ago at most. */
   status(): Promise<TreeStatus>;
   /** The figures of every ten seconds after that part, which is in safety with all before it. */
-  figures(after: number): Promise<readonly Rollup[]>;
+  rollups(after: number): Promise<readonly Rollup[]>;
   /**
    * Has a command of the table done for somebody who does not wait for its end. @returns once it has begun.
    * @param by for the log: who, and from where. @throws UserError when it is refused at once.
    */
-  order(command: string, argument: number, by: string): Promise<void>;
+  runCommand(command: string, argument: number, by: string): Promise<void>;
   /** Has the tree remember what a process of it has seen, for those who look at its events. */
-  happened(event: RecentEvent): Promise<void>;
+  recordEvent(event: RecentEvent): Promise<void>;
   /** Replaces every worker, then the job processor, with code read anew. Rejects with the reason when it was given up. */
   phasedRestart(): Promise<void>;
   /** Drains all and starts the tree anew in the same primary. */

@@ -7,7 +7,7 @@ import { isForeign } from '../job/outbox/installation';
 import { overdueByQueue } from '../job/outbox/table';
 import { knownQueues, type QueueStatus, readQueues } from '../job/queue/queue-status';
 import { byTextAndNumber } from '../support/text';
-import { readActs } from '../tree/operator-acts';
+import { readActions } from '../tree/operator-actions';
 import { type ListedTree, TreeDirectory } from '../tree/tree-directory';
 import {
   type FailingCron,
@@ -168,7 +168,7 @@ export class StatusCollector {
     this.postgres = probe(4900, () => readPostgres(knex));
     this.redis = probe(1900, () => readRedis(client));
     this.mail = probe(9000, async () => readMail({ knex, redis: client, queues: configured }));
-    this.acts = probe(900, () => readActs(client));
+    this.acts = probe(900, () => readActions(client));
     events.on('redis.lost', ({ error }) => {
       this.redisLost = 'code' in error && error.code ? String(error.code) : error.message || error.name;
     });

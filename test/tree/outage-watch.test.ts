@@ -40,7 +40,7 @@ describe('an outage', () => {
     database = new Database(url.href, { production: false, events, poolMax: 2 });
     const env = { NODE_ENV: 'test', WEB_CONCURRENCY: '0', JOB_PROCESSOR: '0' };
     tree = singleTree(readSettings({ cwd: folder, env }), events);
-    reporter = new TreeReporter({ redis, database, tree, events, pulseMs: 20 });
+    reporter = new TreeReporter({ redis, database, tree, events, heartbeatMs: 20 });
     reporter.appoint(true);
   });
   after(async () => {

@@ -93,9 +93,9 @@ export function recordedOperations(called: (call: string) => void, failing: read
   return {
     stats: () => record('stats').then(sampleStats),
     status: () => record('status').then(samplePicture),
-    figures: async () => [],
-    happened: async () => undefined,
-    order: (command) => record('order', command),
+    rollups: async () => [],
+    recordEvent: async () => undefined,
+    runCommand: (command) => record('order', command),
     recycle: (slot) => record('recycle', slot),
     phasedRestart: () => record('phasedRestart'),
     restart: () => record('restart'),
