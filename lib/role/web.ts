@@ -32,6 +32,8 @@ import { loadJobSetup } from './load-setup';
 
 /** How long a worker with an uncaught error may wait for its successor and finish what it has, ms. */
 const LAST_MS = 5000;
+/** Of a page of operators, who learn then that Postgres does not answer. */
+const PAGE_STATEMENT_TIMEOUT_MS = 5000;
 
 /** A forked web worker, from its first message to its last. */
 export async function runWebWorker(app: AppDefinition): Promise<void> {
@@ -136,7 +138,7 @@ export class WebRole implements DrainableServer {
         appName: app.name,
         events,
         redis,
-        knex: database.knex,
+        knex: database.withTimeout(PAGE_STATEMENT_TIMEOUT_MS),
         tree: this.tree,
         jobs: { classes: () => loadJobs(app.jobsDir), filterArguments: setup.filterArguments ?? [] },
         isLeaving: () => this.server?.leaving ?? false,

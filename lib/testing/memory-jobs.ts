@@ -1,8 +1,8 @@
 import { AsyncResource } from 'node:async_hooks';
 import { Events } from '../core/events';
-import { allEnqueued } from '../job/definition/errors';
 import type { EnqueuedJob, EnqueueRequest } from '../job/definition/job-class';
 import { checkQueue } from '../job/definition/options';
+import { allEnqueued } from '../job/enqueue/enqueue';
 import { JobRegistry } from '../job/job-registry';
 import { MemoryNoteStore } from '../job/perform/checkpoint';
 import { ErrorReporter } from '../job/perform/error-reporter';

@@ -3,6 +3,34 @@ import type { Mutation } from './mutation';
 /** Mutations of how jobs are performed, and of what operators see and do: sets, queues, commands, history, hidden arguments. */
 const mutations: readonly Mutation[] = [
   {
+    promise: 'a test in the jobs folder is not loaded',
+    file: 'lib/core/load-classes.ts',
+    find: '|| /\\.(d|test|spec)\\.(js|ts)$/.test(name)',
+    replace: '|| /\\.d\\.(js|ts)$/.test(name)',
+    killedBy: ['test/job/registry.test.ts'],
+  },
+  {
+    promise: 'an index of the jobs folder is passed over',
+    file: 'lib/core/load-classes.ts',
+    find: 'return recursive || !/^index',
+    replace: 'return !/^index.never',
+    killedBy: ['test/job/registry.test.ts'],
+  },
+  {
+    promise: 'a class that was meant as a job and cannot run is told at the start',
+    file: 'lib/job/job-registry.ts',
+    find: 'const broken = exportsOf(module).find(looksLikeJob);',
+    replace: 'const broken = exportsOf(module).find((value): value is JobClass => isJobClass(value));',
+    killedBy: ['test/job/registry.test.ts'],
+  },
+  {
+    promise: 'a job that is exported by name only is told at the start',
+    file: 'lib/job/job-registry.ts',
+    find: 'const [job] = classes;',
+    replace: 'const [job] = classes.filter((one) => one === exported);',
+    killedBy: ['test/job/registry.test.ts'],
+  },
+  {
     promise: 'each telling name is hidden',
     file: 'lib/core/redact.ts',
     find: `  'passphrase',\n`,

@@ -108,8 +108,8 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'what a caller says of itself is believed from trusted proxies only',
-    file: 'lib/web/proxies.ts',
-    find: 'if (!believed) for (const name of HEADERS) delete headers[name];',
+    file: 'lib/web/middleware.ts',
+    find: 'if (!believed) for (const name of PROXY_HEADERS) delete headers[name];',
     replace: '',
     killedBy: ['test/web/proxies.test.ts'],
   },

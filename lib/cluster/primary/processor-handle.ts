@@ -1,13 +1,11 @@
 import type { Events } from '../../core/events';
 import { type StopOutcome, stopPhase } from '../../core/shutdown';
 import { type Deadline, deferred } from '../../support/async';
-import { type ChildProcess, forkEntry, reportOutput } from '../child-process';
+import { type ChildProcess, forkEntry, PROCESSOR_ROLE, reportOutput } from '../child-process';
 import { type BootFailure, type FromProcessor, isOurs, type ToProcessor } from '../messages';
 import type { ProcessorStats, ProcessorStatus, Termination } from '../status';
 import { DeathNotes, HEALTHY_MS } from './child-handle';
 import type { ReporterCandidate } from './reporter-election';
-
-export const PROCESSOR_ROLE = 'processor';
 
 export interface ProcessorStart {
   /** Unlike any other processor's, ever. */

@@ -4,7 +4,7 @@ import { type Attributes, currentContext, type JsonValue } from '../../core/exec
 import type { ModelLookup } from '../../model/model-lookup';
 import { currentTransaction, endedTransaction } from '../../model/transaction';
 import { deferred, toError } from '../../support/async';
-import { allEnqueued, EnqueueError } from '../definition/errors';
+import { EnqueueError } from '../definition/errors';
 import type {
   CarriedContext,
   EnqueuedJob,
@@ -15,9 +15,8 @@ import type {
   PreparedJob,
   UniqueClaim,
 } from '../definition/job-class';
-import { jobNameOf } from '../definition/job-class';
 import type { UniqueRule } from '../definition/options';
-import { compileOptions, runAt } from '../definition/options';
+import { compileOptions, jobNameOf, runAt } from '../definition/options';
 import type { EnqueueMiddleware, JobSetup } from '../definition/setup';
 import type { ArgumentCodec } from '../record/arguments';
 import { deserializeArguments, serializeArguments } from '../record/arguments';
@@ -347,4 +346,12 @@ export async function enqueueOne(
   const [enqueued] = await enqueueJobs([{ jobClass, options, args }], caller);
   if (!enqueued) throw new Error(`${caller}: the enqueuer gave no answer`);
   return enqueued;
+}
+
+/** @returns the jobs if all were enqueued. @throws the first error if none was; EnqueueError if only some were. */
+export function allEnqueued(jobs: readonly (EnqueuedJob | Error)[]): EnqueuedJob[] {
+  const enqueued = jobs.filter((job): job is EnqueuedJob => !(job instanceof Error));
+  if (enqueued.length === jobs.length) return enqueued;
+  if (enqueued.length > 0) throw new EnqueueError(jobs);
+  throw jobs[0];
 }

@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { DiscardJob, KillJob } from '../../../lib/job/definition/errors';
+import { DiscardJob, JobTimeoutError, KillJob } from '../../../lib/job/definition/errors';
 import { Job } from '../../../lib/job/job';
 import { JobRegistry } from '../../../lib/job/job-registry';
 import { createExecutor } from '../../../lib/job/perform/executor';
-import { JobTimeoutError } from '../../../lib/job/perform/run';
 import { readRecord, resetAttempts } from '../../../lib/job/record/record';
 import { Deadline } from '../../../lib/support/async';
 import { until } from '../../support/until';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
+import { JobTimeoutError } from '../../../lib/job/definition/errors';
 import { Job } from '../../../lib/job/job';
-import { JobTimeoutError } from '../../../lib/job/perform/run';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
 import { JobSystem } from '../job-system';
