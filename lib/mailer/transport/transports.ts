@@ -15,7 +15,7 @@ const KEPT = 1000;
  * Creates the transport that MAIL_DELIVERY or the mail names, without connecting.
  * @throws InvalidMailError for an unknown method, and for `smtp` without SMTP_URL.
  */
-function createTransport(mail: Config['mail'], events: Events): Transport {
+function createMailTransport(mail: Config['mail'], events: Events): Transport {
   switch (mail.delivery) {
     case 'smtp':
       if (mail.smtpUrl === null)
@@ -49,7 +49,7 @@ export class Transports {
   get(method: DeliveryMethod = this.mail.delivery): Transport {
     const known = this.made.get(method);
     if (known) return known;
-    const transport = createTransport({ ...this.mail, delivery: method }, this.events);
+    const transport = createMailTransport({ ...this.mail, delivery: method }, this.events);
     this.made.set(method, transport);
     return transport;
   }
