@@ -143,11 +143,18 @@ export function reported<T extends object>(status: T | Record<string, never>): T
 export interface Termination {
   readonly at: string;
   readonly reason: RestartReason;
-  /** Its own last words, or how it ended. */
-  readonly words: string;
+  /** What it said or printed at its end; null: nothing. */
+  readonly words: string | null;
+  readonly code: number | null;
+  readonly signal: string | null;
   /** Of one that was killed for its silence: for how long, and what it was doing by the last that was heard. */
   readonly heartbeatAgeMs: number | null;
   readonly doing: string | null;
+}
+
+/** How a process ended, in the words of the log. */
+export function endingOf({ code, signal }: { readonly code: number | null; readonly signal: string | null }): string {
+  return signal ? `it was ended by ${signal}` : `it exited with code ${code}`;
 }
 
 /** A successor that waits for its time. */

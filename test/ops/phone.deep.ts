@@ -114,8 +114,8 @@ describe('all pages on a phone', () => {
   /** @param headers that open the pages, where nobody signs in. */
   type At = Pick<OpsWeb, 'url'> & Partial<Pick<OpsWeb, 'signIn'>> & { readonly headers?: Record<string, string> };
 
-  /** Pages that say that there is no such page; all others are what they are called. */
-  const MISSING = new Set(['gone', 'refused', 'nowhere']);
+  /** Pages that say what is wrong; all others are what they are called. */
+  const FAULTY: Readonly<Record<string, number>> = { gone: 404, refused: 400, nowhere: 404 };
 
   async function look(of: At, locale: 'en' | 'ko', pages: Readonly<Record<string, string>>): Promise<void> {
     const watched = await WatchedPage.open(browser, {
@@ -128,7 +128,7 @@ describe('all pages on a phone', () => {
       const answer = await page.goto(of.url + at);
       // Else the page that asks for a password would be looked at in their stead.
       const asksWho = (await page.locator('form[action="/ops/sign-in"]').count()) > 0;
-      assert.deepEqual([answer?.status(), asksWho], [MISSING.has(name) ? 404 : 200, name === 'sign-in'], name);
+      assert.deepEqual([answer?.status(), asksWho], [FAULTY[name] ?? 200, name === 'sign-in'], name);
       await page.evaluate(SCRIPT);
       const { small, overlaps, sideways, tall } = await page.evaluate<Faults>(`phoneFaults(${FINGER})`);
       const words = forbiddenIn(await page.evaluate<string>('document.body.innerText'), locale);

@@ -93,6 +93,8 @@ describe('a frame of top', () => {
       at: new Date(NOW).toISOString(),
       reason: 'boot',
       words: 'no',
+      code: 1,
+      signal: null,
       heartbeatAgeMs: null,
       doing: null,
     } as const;
@@ -152,6 +154,8 @@ describe('a frame of top', () => {
       at: new Date(NOW).toISOString(),
       reason: 'crash',
       words,
+      code: 1,
+      signal: null,
       heartbeatAgeMs: null,
       doing: null,
     } as const;

@@ -122,6 +122,8 @@ function samplePicture(): TreeStatus {
   const ofJobs = { ...busy, inFlight: [{ what: 'WelcomeEmailJob on mailer', id: 'j1', ageMs: 40 }], quiet: false };
   const death = {
     reason: 'crash',
+    code: 1,
+    signal: null,
     words: 'TypeError: 한국어 \u001b[2J is not a function',
     heartbeatAgeMs: null,
   } as const;
