@@ -4,7 +4,7 @@ import type { Config } from '../core/config';
 import type { Events } from '../core/events';
 import type { RedisClient } from '../core/redis';
 import { isForeign } from '../job/outbox/installation';
-import { overdueByQueue } from '../job/outbox/table';
+import { dueByQueue } from '../job/outbox/table';
 import { knownQueues, type QueueStatus, readQueues } from '../job/queue/queue-status';
 import { byTextAndNumber } from '../support/text';
 import { readActions } from '../tree/operator-actions';
@@ -162,7 +162,7 @@ export class StatusCollector {
     this.trees = probe(900, () => list.list());
     this.queues = probe(1900, async () => readQueues(client, await known()));
     this.foreign = probe(4900, () => isForeign(knex, client));
-    this.outbox = probe(9000, async () => overdueByQueue(knex, await known()));
+    this.outbox = probe(9000, async () => dueByQueue(knex, await known()));
     this.failures = probe(4900, () => readFailures(client, knex));
     this.cron = probe(9000, async () => readFailingCron(knex, client, await known()));
     this.postgres = probe(4900, () => readPostgres(knex));

@@ -1,7 +1,7 @@
 import type { RedisClient } from '../../core/redis';
 import { answerWithin, RedisScript } from '../../core/redis-script';
 import { toError } from '../../support/async';
-import { deadByQueue, deleteOverdue, overdueByQueue } from '../outbox/table';
+import { deadByQueue, deleteDue, dueByQueue } from '../outbox/table';
 import { BLOCKED_KEY, keyPrefix, OUTCOME_LUA, queueKey, WAKE_CHANNEL } from '../queue/keys';
 import { forgetPause, keepPause, knownQueues, type QueueStatus, readQueues, writePause } from '../queue/queue-status';
 import { completeRows } from '../sets/move-script';
@@ -36,11 +36,11 @@ export class Queues {
     const { redis, knex } = this.sources;
     const wanted = names ?? (await this.names());
     const unknown = () => undefined;
-    const inPostgres = [overdueByQueue(knex, wanted).catch(unknown), deadByQueue(knex).catch(unknown)] as const;
+    const inPostgres = [dueByQueue(knex, wanted).catch(unknown), deadByQueue(knex).catch(unknown)] as const;
     const statuses = await readQueues(redis, wanted);
-    const [overdue, dead] = await Promise.all(inPostgres);
+    const [due, dead] = await Promise.all(inPostgres);
     return statuses.map((status) => ({
-      inOutbox: overdue && (overdue.get(status.name) ?? 0),
+      inOutbox: due && (due.get(status.name) ?? 0),
       dead: dead && (dead.get(status.name) ?? 0),
       ...status,
     }));
@@ -93,7 +93,7 @@ export class Queues {
     let jobs = 0;
     try {
       // The outbox first: what a relay takes out of it meanwhile is in Redis afterwards.
-      await deleteOverdue(knex, name, (count) => {
+      await deleteDue(knex, name, (count) => {
         jobs += count;
       });
       jobs += await clearQueue(redis, name, (ids) =>

@@ -70,7 +70,7 @@ const MOST_COUNTED = 10_000;
 const CHUNK = 1000;
 
 /** How many rows are due and not yet on their queues, but for those of some queues; at most 10,000 are counted. */
-export async function countOverdue(knex: Knex, except: readonly string[] = []): Promise<number> {
+export async function countDue(knex: Knex, except: readonly string[] = []): Promise<number> {
   const { rows } = await knex.raw<{ rows: { readonly size: number }[] }>(
     `select count(*)::int as size from (
        select 1 from job_outbox
@@ -82,7 +82,7 @@ export async function countOverdue(knex: Knex, except: readonly string[] = []): 
 }
 
 /** Of these queues how many rows are due and not yet copied; at most 10,000 each are counted. */
-export async function overdueByQueue(knex: Knex, queues: readonly string[]): Promise<ReadonlyMap<string, number>> {
+export async function dueByQueue(knex: Knex, queues: readonly string[]): Promise<ReadonlyMap<string, number>> {
   const { rows } = await knex.raw<{ rows: { readonly queue: string; readonly size: number }[] }>(
     `select q.queue, (
        select count(*)::int from (
@@ -107,7 +107,7 @@ export async function deadByQueue(knex: Knex, since = 0): Promise<ReadonlyMap<st
 }
 
 /** Deletes the rows of a queue that are due by now and not yet copied; waits for relays that have some in hand. */
-export async function deleteOverdue(knex: Knex, queue: string, onDeleted: (count: number) => void): Promise<void> {
+export async function deleteDue(knex: Knex, queue: string, onDeleted: (count: number) => void): Promise<void> {
   const { rows: times } = await knex.raw<{ rows: { readonly now: string }[] }>('select clock_timestamp()::text as now');
   for (let deleted = CHUNK; deleted === CHUNK; ) {
     const result = await knex.raw<{ rowCount: number }>(
@@ -124,7 +124,7 @@ export async function deleteOverdue(knex: Knex, queue: string, onDeleted: (count
 }
 
 /** The same of one row. @returns false when there is none, or a relay has copied it meanwhile. */
-export async function deleteOverdueRow(knex: Knex, queue: string, id: string): Promise<boolean> {
+export async function deleteDueRow(knex: Knex, queue: string, id: string): Promise<boolean> {
   const { rowCount } = await knex.raw<{ rowCount: number }>(
     `delete from job_outbox
      where id = ?::uuid and queue = ? and dispatched_at is null and run_at <= (select clock_timestamp())`,

@@ -40,7 +40,7 @@ export class MetricsPage {
 const LIMIT_MS = 4000;
 
 /** What one scrape has to tell. What could not be read is undefined. */
-export interface Readings {
+export interface Scrape {
   readonly tree: TreeStatus | undefined;
   /** The dyno, or the host and port; the host alone while the primary does not answer. */
   readonly treeName: string;
@@ -65,7 +65,7 @@ type Sources = Pick<OpsOptions, 'config' | 'redis' | 'knex'> & { readonly status
  * What the overview shows is read as it reads it, then what only metrics tell; nothing is read twice. Then Postgres is asked
  * one thing after the other, so that of the worker's few connections one is enough.
  */
-export async function read({ config, redis: { client }, knex, statusCollector }: Sources): Promise<Readings> {
+export async function read({ config, redis: { client }, knex, statusCollector }: Sources): Promise<Scrape> {
   const status = await statusCollector.collect();
   const tree = valueIn(status.own);
   const queues = valueIn(status.queues);

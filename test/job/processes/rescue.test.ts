@@ -79,7 +79,7 @@ describe('the jobs of a process that is dead, or silent', () => {
   const counted = (deliveries: readonly Delivery[]) => deliveries.map(({ id, deliveries: count }) => `${id} ${count}`);
   const rescued = () => system.eventsNamed('processor.rescued').map(({ identity }) => identity);
 
-  it('run next, in their order, still counted as delivered: one of them may have killed it', async () => {
+  it('run next, in their command, still counted as delivered: one of them may have killed it', async () => {
     await enqueue('a', 'b', 'c', 'd');
     await process('dead').fetch(2);
     const back = await rescueOrphans(client, 'dead', QUEUES);
