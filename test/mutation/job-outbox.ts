@@ -196,7 +196,7 @@ const mutations: readonly Mutation[] = [
     promise: 'a transaction that is begun in one that was rolled back is refused',
     file: 'lib/model/transaction.ts',
     find: "if ((await endedTransaction()) === 'rolled back')",
-    replace: 'if ((await endedTransaction()) === 'committed' && !connected)',
+    replace: 'if ((await endedTransaction()) && !connected)',
     killedBy: [TRANSACTION],
   },
   {
