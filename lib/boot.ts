@@ -1,7 +1,6 @@
 import cluster from 'node:cluster';
 import { parseArgs } from 'node:util';
-import { PREVIEWS_ROLE } from './cluster/child-process';
-import { PROCESSOR_ROLE } from './cluster/primary/processor-handle';
+import { PREVIEWS_ROLE, PROCESSOR_ROLE } from './cluster/child-process';
 import { environment, hasInheritedConfig, inheritedConfig } from './core/config';
 import { EXIT, UserError } from './core/errors';
 import { fileBehindStdout } from './core/logging';

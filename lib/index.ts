@@ -9,7 +9,7 @@ export { boot } from './boot';
 export type { Config } from './core/config';
 export { MissingValueError, UserError } from './core/errors';
 export { type Attributes, currentContext, withAttributes } from './core/execution-context';
-export { DiscardJob, EnqueueError, KillJob, RecordGoneError } from './job/definition/errors';
+export { DiscardJob, EnqueueError, JobTimeoutError, KillJob, RecordGoneError } from './job/definition/errors';
 export type {
   CronOptions,
   EnqueuedJob,
@@ -34,7 +34,6 @@ export type {
 export { CancelEnqueue } from './job/enqueue/enqueue';
 export { type ConfiguredJob, Job, performAllLater } from './job/job';
 export type { Cursor } from './job/perform/checkpoint';
-export { JobTimeoutError } from './job/perform/run';
 export type { DeliveryMethod, Mail } from './mailer/compose/mail';
 export {
   AttachmentError,

@@ -79,7 +79,7 @@ describe('one tree, as on a dyno', () => {
     const killed = tree.processes().jobs;
     assert.ok(killed);
     process.kill(killed, 'SIGKILL');
-    await tree.waitForLine(new RegExp(`job processor, pid ${killed}, was ended by SIGKILL`));
+    await tree.waitForLine(new RegExp(`job processor \\(pid ${killed}\\) was killed by SIGKILL`));
     // The server had not answered when the connections broke: it has not taken them.
     around.sink.discard();
     await eachHasOneMail();

@@ -26,6 +26,9 @@ export function forkEntry(heapMb: number | null, role: string, ...args: string[]
   return fork(entry, [role, ...args], { execArgv: childFlags(heapMb), stdio: [...CHILD_STDIO] });
 }
 
+/** The role that runs jobs. */
+export const PROCESSOR_ROLE = 'processor';
+
 /** The role that renders previews of mails. */
 export const PREVIEWS_ROLE = 'previews';
 

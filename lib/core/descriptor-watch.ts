@@ -3,7 +3,7 @@ import os from 'node:os';
 import type { Events } from './events';
 
 /** How often it is tried whether a file can be opened, ms. */
-const LOOK_MS = 1000;
+const CHECK_INTERVAL_MS = 1000;
 /** As long as none can, the log is told so often, ms. */
 const TELL_MS = 60_000;
 
@@ -13,7 +13,7 @@ const TELL_MS = 60_000;
  */
 export class DescriptorWatch {
   private toldAt = Number.NEGATIVE_INFINITY;
-  private isLowOnMemory = false;
+  private isExhausted = false;
 
   /** @param now a clock that only goes on, ms. */
   constructor(
@@ -23,17 +23,17 @@ export class DescriptorWatch {
 
   /** Until the end of the process, which it does not keep alive. */
   start(): void {
-    setInterval(() => this.look(), LOOK_MS).unref();
+    setInterval(() => this.check(), CHECK_INTERVAL_MS).unref();
   }
 
-  look(): void {
+  check(): void {
     const code = shortage();
     if (code !== undefined && this.now() - this.toldAt >= TELL_MS) {
       this.toldAt = this.now();
-      this.events.emit('descriptors.short', { code });
+      this.events.emit('descriptors.exhausted', { code });
     }
-    if (code === undefined && this.isLowOnMemory) this.events.emit('descriptors.back', {});
-    this.isLowOnMemory = code !== undefined;
+    if (code === undefined && this.isExhausted) this.events.emit('descriptors.freed', {});
+    this.isExhausted = code !== undefined;
   }
 }
 

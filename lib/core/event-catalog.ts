@@ -1,290 +1,363 @@
+import { formatDuration, formatElapsed } from '../support/duration';
+import { countText, pluralize } from '../support/text';
 import type { EventMap, EventName, Events } from './events';
 import type { Logger } from './logging';
+import { isNotable, type NotableEvent } from './notable-events';
 
 type Level = 'debug' | 'info' | 'warn' | 'error';
 type Fields = Readonly<Record<string, unknown>>;
-/** Level, message, and the fields that go beside it; those that cost something are made only when the line is written. */
-type Line = readonly [Level, string, (Fields | (() => Fields))?];
+
+/** A remembered event has kept its plain values only, so its sentence is made of these. */
+type PlainValues<P> = { readonly [K in keyof P as P[K] extends string | number | boolean | null ? K : never]: P[K] };
+
+interface LogPart<P> {
+  /** Written behind the sentence, in the log only. */
+  readonly detail?: (event: P) => string;
+  /** Attributes of the log line; made only when it is written. */
+  readonly fields?: (event: P) => Fields;
+}
+
+interface Entry<P, V> extends LogPart<P> {
+  readonly level: Level | ((event: P) => Level);
+  readonly sentence: (values: V) => string;
+}
+
+type Catalog = {
+  readonly [E in EventName]?: Entry<EventMap[E], E extends NotableEvent ? PlainValues<EventMap[E]> : EventMap[E]>;
+};
+
+function at(level: Level) {
+  return <P, V>(sentence: (values: V) => string, log: LogPart<P> = {}): Entry<P, V> => ({ level, sentence, ...log });
+}
+
+const [debug, info, warn, error] = [at('debug'), at('info'), at('warn'), at('error')];
 
 const SERVICES = { redis: 'Redis', postgres: 'Postgres' } as const;
 
-/** How each event reads as a log line. An event that is not listed writes none. */
-const LINES: { readonly [E in EventName]?: (event: EventMap[E]) => Line } = {
-  'process.warning': ({ message }) => ['warn', message],
-  'process.error': ({ error, during }) => ['error', `${during}: ${error.message}`, { err: error }],
-  'descriptors.short': ({ code }) => [
-    'error',
-    code === 'EMFILE'
+/** The past of what an operator has done. */
+const DONE: Readonly<Record<string, string>> = {
+  pause: 'paused',
+  resume: 'resumed',
+  clear: 'cleared',
+  trigger: 'triggered',
+  forget: 'forgot',
+  retry: 'retried',
+  promote: 'promoted',
+  reschedule: 'rescheduled',
+  kill: 'killed',
+  delete: 'deleted',
+};
+
+/** Why a worker was replaced, or restarted. */
+const REASONS: Readonly<Record<string, string>> = {
+  phase: 'phased restart',
+  memory: 'memory',
+  asked: 'requested',
+  crash: 'crash',
+  boot: 'boot failure',
+  timeout: 'no heartbeat',
+};
+
+export function reasonText(reason: string): string {
+  return REASONS[reason] ?? reason;
+}
+
+/**
+ * Each event in English, written here once: the log, `catamount top` and the pages say the same. An event that is not
+ * listed writes no line.
+ */
+const CATALOG: Catalog = {
+  'process.warning': warn((e) => e.message),
+  'process.error': error((e) => `${e.during}: ${e.error.message}`, { fields: (e) => ({ err: e.error }) }),
+  'descriptors.exhausted': error((e) =>
+    e.code === 'EMFILE'
       ? 'this process has no file descriptor left (EMFILE), so callers are dropped: raise its limit, by `ulimit -n` or LimitNOFILE'
       : 'this machine has no file descriptor left (ENFILE), so callers are dropped: raise its limit, fs.file-max',
-  ],
-  'descriptors.back': () => ['info', 'file descriptors are free again'],
-  'redis.ready': () => ['debug', 'Redis is connected'],
-  'redis.lost': ({ error }) => ['warn', `Redis is not reachable: ${error.message || error.name}. Trying again.`],
-  // That Redis is away each process has told by itself.
-  'service.away': ({ service, why }) => [
-    service === 'redis' ? 'debug' : 'warn',
-    `${SERVICES[service]} does not answer: ${why}. Trying again.`,
-  ],
-  'service.back': ({ service, awayMs }) => ['info', `${SERVICES[service]} answers again, after ${seconds(awayMs)}`],
-  'database.error': ({ error }) => ['warn', `Postgres: ${error.message}`],
-  'migration.done': (e) => ['info', `migrated ${e.direction}: ${e.name}`],
-  'embedded.started': (e) => [
-    'debug',
-    `${e.adopted ? 'found' : 'started'} embedded ${e.server}, pid ${e.pid}, in ${e.durationMs} ms`,
-  ],
-  'embedded.stopped': (e) => ['debug', `stopped embedded ${e.server}, pid ${e.pid}`],
-  'embedded.lost': (e) => ['warn', `embedded ${e.server}, pid ${e.pid}, ended by itself and is started again`],
-  'worker.forked': (e) => ['debug', `worker ${e.slot} forked, pid ${e.pid}, phase ${e.phase}`],
-  'worker.ready': (e) => ['info', `worker ${e.slot} is ready, pid ${e.pid}, in ${e.durationMs} ms`],
-  'worker.exited': (e) => [e.expected ? 'info' : 'error', `worker ${e.slot}, pid ${e.pid}, ${ending(e)}`],
-  'worker.respawn': (e) => ['warn', `worker ${e.slot} starts again in ${e.waitMs} ms (try ${e.attempt})`],
-  'worker.silent': (e) => [
-    'error',
-    `worker ${e.slot}, pid ${e.pid}, was not heard of for ${seconds(e.heartbeatAgeMs)}; it was doing: ${doing(e.inFlight)}` +
-      (e.lastRequest ? `; it began last: ${doing([e.lastRequest])}` : ''),
-  ],
-  'worker.replaced': (e) => ['info', `worker ${e.slot}, pid ${e.pid}, is replaced (${e.reason})`],
-  'processor.forked': (e) => ['debug', `job processor forked, pid ${e.pid}`],
-  'processor.ready': (e) => ['info', `job processor is ready, pid ${e.pid}, in ${e.durationMs} ms`],
-  'processor.exited': (e) => [e.expected ? 'info' : 'error', `job processor, pid ${e.pid}, ${ending(e)}`],
-  'processor.silent': (e) => [
-    'error',
-    `job processor, pid ${e.pid}, was not heard of for ${seconds(e.heartbeatAgeMs)}; it was doing: ${doing(e.inFlight)}`,
-  ],
-  'processor.kept': (e) => [
-    'error',
-    `the successor of the job processor cannot boot, the old one, pid ${e.pid}, goes on: ${e.reason}`,
-  ],
-  'processor.circuit': (e) => [
-    'error',
-    `job processor died ${e.deaths} times in a row: jobs wait, and it is tried only rarely until it stays up`,
-  ],
-  'processor.respawn': (e) => ['warn', `job processor starts again in ${e.waitMs} ms (try ${e.attempt})`],
-  'processor.stopped': () => [
-    'warn',
-    'job processor stopped as ordered: jobs wait until `catamount jobs resume`, or a restart',
-  ],
-  'phase.started': (e) => ['info', `phase ${e.phase} begins: every worker is replaced`],
-  'phase.completed': (e) => ['info', `phase ${e.phase} is complete, in ${seconds(e.durationMs)}`],
-  'phase.abandoned': (e) => ['error', `phase ${e.phase} was given up, the old workers serve on: ${e.reason}`],
-  'workers.sized': ({ sums }) => ['info', `WEB_CONCURRENCY=auto: ${sums}`],
-  'memory.planned': ({ limitMb, workers, workerMb, jobsMb }) => [
-    'info',
-    `memory: of ${limitMb} MB, heaps up to ${workers} × ${workerMb} MB for workers${jobsMb === null ? '' : ` and ${jobsMb} MB for jobs`}`,
-  ],
-  'memory.high': (e) => [
-    'warn',
-    `the tree takes ${Math.round(e.totalMb)} of ${e.limitMb} MB: worker ${e.slot} (${Math.round(e.workerMb)} MB) is recycled`,
-  ],
-  'operator.command': (e) => ['info', `asked to ${e.command} by ${e.via}`],
-  'operator.refused': (e) => ['warn', `${e.command}, asked by ${e.via}: ${e.reason}`],
-  'operator.failed': (e) => [
-    'warn',
-    `${e.command} ${e.of}, asked by ${e.via}: failed, since ${e.service === 'redis' ? 'Redis' : 'Postgres'} did not answer`,
-  ],
-  'operator.queue': ({ action, queue, jobs, via }) => [
-    'info',
-    `${action} queue ${queue}${action === 'clear' ? `, ${jobs} job(s) deleted` : ''}, asked by ${via}`,
-  ],
-  'operator.cron': (e) => ['info', `${e.action} recurring job ${e.name}, asked by ${e.via}`],
-  'operator.adopted': ({ via }) => ['info', `asked to adopt the database's jobs by ${via}`],
-  'operator.process': (e) => ['info', `job processor ${e.process} is to ${e.order}, asked by ${e.via}`],
-  'operator.mails': ({ action, count, via }) => [
-    'info',
-    `${action === 'test' ? 'send a test mail' : `delete ${count} mail(s)`}, asked by ${via}`,
-  ],
-  'operator.sign-in': ({ role, address, locked }) => [
-    role ? 'info' : 'warn',
-    role
-      ? `signed in to the operator's pages as ${role}`
-      : `wrong name or password for the operator's pages${locked ? ', from an address that must wait by now' : ''}`,
-    { remoteAddress: address },
-  ],
-  'operator.jobs': (e) => ['info', `${e.action} ${e.count} job(s) of the ${e.set} set, asked by ${e.via}`],
-  'child.output': (e) => ['info', e.line, { child: e.child }],
-  'child.killed': (e) => ['error', `killed ${e.child}, pid ${e.pid}: ${e.reason}`],
-  'primary.starting': ({ banner: [title = '', ...details] }) => ['info', title, { details }],
-  'primary.listening': ({ address, durationMs, pages = [] }) => {
-    const open = pages.length === 0 ? '' : `. Open ${pages.join(', ')}`;
-    return ['info', `Listening on ${address}, ready in ${(durationMs / 1000).toFixed(1)} s${open}`];
+  ),
+  'descriptors.freed': info(() => 'file descriptors are available again'),
+  'redis.ready': debug(() => 'connected to Redis'),
+  'redis.lost': warn((e) => `Redis is not reachable: ${e.error.message || e.error.name}; reconnecting`),
+  'service.lost': {
+    // Each process has logged for itself that Redis is away.
+    level: (e) => (e.service === 'redis' ? 'debug' : 'warn'),
+    sentence: (e) => `${SERVICES[e.service]} does not answer: ${e.cause}`,
   },
-  'primary.stopping': (e) => ['info', `${e.reason}: stopping, at most ${e.timeoutMs / 1000} s`],
-  'primary.stopped': (e) => ['info', `stopped in ${(e.durationMs / 1000).toFixed(1)} s, ${e.killed} killed`],
-  'request.finished': (e) => {
-    const { method, path, status, requestId, remoteAddress } = e;
-    const durationMs = Math.round(e.durationMs);
-    // What is undefined is not written.
-    const refused = e.refused ?? undefined;
-    const fields = {
+  'service.restored': info(
+    (e) => `${SERVICES[e.service]} answers again after an outage of ${formatElapsed(e.outageMs)}`,
+  ),
+  'database.error': warn((e) => `Postgres: ${e.error.message}`),
+  'migration.done': info((e) => `${e.direction === 'up' ? 'applied' : 'rolled back'} migration ${e.name}`),
+  'embedded.started': debug((e) =>
+    e.adopted
+      ? `found embedded ${e.server} running (pid ${e.pid})`
+      : `started embedded ${e.server} (pid ${e.pid}) in ${formatElapsed(e.durationMs)}`,
+  ),
+  'embedded.stopped': debug((e) => `stopped embedded ${e.server} (pid ${e.pid})`),
+  'embedded.exited': warn((e) => `embedded ${e.server} (pid ${e.pid}) exited by itself and is restarted`),
+  'worker.forked': debug((e) => `${worker(e)} forked, phase ${e.phase}`),
+  'worker.ready': info((e) => `${worker(e)} is ready after ${formatElapsed(e.durationMs)}`),
+  'worker.exited': { level: (e) => (e.expected ? 'info' : 'error'), sentence: (e) => `${worker(e)} ${ending(e)}` },
+  'worker.restart-scheduled': warn(
+    (e) => `worker ${e.slot} restarts in ${countText(e.waitMs)} ms (attempt ${e.attempt})`,
+  ),
+  'worker.unresponsive': error((e) => `${worker(e)} ${noHeartbeat(e)}`, {
+    detail: (e) => `; requests in flight: ${workText(e.inFlight)}${lastRequest(e)}`,
+  }),
+  'worker.replaced': info((e) => `${worker(e)} is being replaced (${reasonText(e.reason)})`),
+  'processor.forked': debug((e) => `${processor(e)} forked`),
+  'processor.ready': info((e) => `${processor(e)} is ready after ${formatElapsed(e.durationMs)}`),
+  'processor.exited': {
+    level: (e) => (e.expected ? 'info' : 'error'),
+    sentence: (e) => `${processor(e)} ${ending(e)}`,
+  },
+  'processor.unresponsive': error((e) => `${processor(e)} ${noHeartbeat(e)}`, {
+    detail: (e) => `; jobs in flight: ${workText(e.inFlight)}`,
+  }),
+  'processor.kept': error(
+    (e) => `the new job processor cannot boot, the old one (pid ${e.pid}) keeps running: ${e.reason}`,
+  ),
+  'processor.crash-loop': error(
+    (e) =>
+      `job processor crashed ${pluralize(e.crashes, 'time')} in a row: jobs wait, and it is restarted only rarely until it stays up`,
+  ),
+  'processor.restart-scheduled': warn(
+    (e) => `job processor restarts in ${countText(e.waitMs)} ms (attempt ${e.attempt})`,
+  ),
+  'processor.stopped': warn(
+    () => 'job processor stopped on command: jobs wait until `catamount jobs resume` or a restart',
+  ),
+  'phase.started': info((e) => `phased restart to phase ${e.phase} started`),
+  'phase.completed': info((e) => `phased restart to phase ${e.phase} completed in ${formatElapsed(e.durationMs)}`),
+  'phase.aborted': error(
+    (e) => `phased restart to phase ${e.phase} aborted, the old workers keep serving: ${e.reason}`,
+  ),
+  'workers.auto-sized': info((e) => `WEB_CONCURRENCY=auto: ${e.calculation}`),
+  'memory.planned': info(
+    (e) =>
+      `memory limit ${countText(e.limitMb)} MB: heaps of up to ${e.workers} × ${countText(e.workerMb)} MB for workers` +
+      (e.jobsMb === null ? '' : ` and ${countText(e.jobsMb)} MB for jobs`),
+  ),
+  'memory.high': warn(
+    (e) =>
+      `the tree uses ${megabytes(e.totalMb)} of ${megabytes(e.limitMb)} MB: worker ${e.slot} (${megabytes(e.workerMb)} MB) is recycled`,
+  ),
+  'operator.command': info((e) => `${e.command} requested by ${e.via}`),
+  'operator.rejected': warn((e) => `${e.command} requested by ${e.via} was rejected: ${e.reason}`),
+  'operator.failed': warn(
+    (e) => `could not ${actionText(e)}: ${SERVICES[e.service]} did not answer (requested by ${e.via})`,
+  ),
+  'operator.queue': info(
+    (e) =>
+      `${DONE[e.action]} queue ${e.queue}${e.action === 'clear' ? `, ${pluralize(e.jobs, 'job')} deleted` : ''} (requested by ${e.via})`,
+  ),
+  'operator.cron': info((e) => `${DONE[e.action]} recurring job ${e.name} (requested by ${e.via})`),
+  'operator.adopted': info((e) => `adopted the jobs of this database (requested by ${e.via})`),
+  'operator.processor': info((e) => `told job processor ${e.processor} to ${e.command} (requested by ${e.via})`),
+  'operator.mails': info(
+    (e) =>
+      `${e.action === 'test' ? 'sent a test mail' : `deleted ${pluralize(e.count, 'mail')} of the inbox`} (requested by ${e.via})`,
+  ),
+  'operator.sign-in': {
+    level: (e) => (e.role ? 'info' : 'warn'),
+    sentence: (e) =>
+      e.role
+        ? `signed in to the operator's pages as ${e.role}`
+        : `wrong name or password for the operator's pages${e.locked ? ', from an address that has to wait now' : ''}`,
+    fields: (e) => ({ remoteAddress: e.address }),
+  },
+  'operator.jobs': info((e) => `${DONE[e.action] ?? e.action} ${jobsOf(e.set, e.count)} (requested by ${e.via})`),
+  'child.output': info((e) => e.line, { fields: (e) => ({ child: e.child }) }),
+  'child.killed': error((e) => `killed ${e.child} (pid ${e.pid}): ${e.reason}`),
+  'primary.starting': info((e) => e.banner[0] ?? '', { fields: (e) => ({ details: e.banner.slice(1) }) }),
+  'primary.listening': info((e) => `Listening on ${e.address}, ready in ${formatElapsed(e.durationMs)}`, {
+    detail: ({ pages = [] }) => (pages.length === 0 ? '' : `. Open ${pages.join(', ')}`),
+  }),
+  'primary.stopping': info((e) => `${e.reason}: stopping within ${formatElapsed(e.timeoutMs)}`),
+  'primary.stopped': info((e) => `stopped in ${formatElapsed(e.durationMs)}, ${countText(e.killed)} killed`),
+  'request.finished': {
+    level: (e) => (e.status >= 500 ? 'error' : 'info'),
+    sentence: (e) => `${e.method} ${e.path} ${e.status} in ${Math.round(e.durationMs)} ms`,
+    fields: ({ method, path, status, durationMs, queuedMs, shedReason, requestId, remoteAddress }) => ({
       method,
       path,
       status,
-      durationMs,
-      queuedMs: Math.round(e.queuedMs),
-      refused,
+      durationMs: Math.round(durationMs),
+      queuedMs: Math.round(queuedMs),
+      // What is undefined is not written.
+      shedReason: shedReason ?? undefined,
       requestId,
       remoteAddress,
-    };
-    return [status >= 500 ? 'error' : 'info', `${method} ${path} ${status} in ${durationMs} ms`, fields];
+    }),
   },
-  'request.cut': (e) => ['error', `${e.what} was cut off after ${seconds(e.ageMs)}`, { requestId: e.requestId }],
-  'request.error': ({ error, method, path, requestId }) => [
-    'error',
-    `${method} ${path} failed: ${error.message}`,
-    { err: error, requestId },
-  ],
-  'job.enqueued': ({ id, via, ...job }) => ['debug', `enqueued ${job.class} on ${job.queue}`, { jobId: id, via }],
-  'job.duplicate': ({ id, ...job }) => ['debug', `${job.class} is on its way already: not enqueued`, { jobId: id }],
-  'job.cancelled': ({ id, ...job }) => ['debug', `${job.class} was cancelled before it was enqueued`, { jobId: id }],
-  'job.started': (job) => ['debug', `${job.class} starts, attempt ${job.attempt}`, fieldsOf(job)],
-  'job.succeeded': ({ id, durationMs, requestId, ...job }) => [
-    'info',
-    `${job.class} done in ${durationMs} ms`,
-    { jobId: id, requestId },
-  ],
-  'job.retrying': (job) => [
-    'warn',
-    `${job.class} failed (attempt ${job.attempt}), again in ${Math.round(job.waitMs / 1000)} s: ${job.error.message}`,
-    fieldsOf(job, job.error),
-  ],
-  'job.dead': (job) => ['error', `${job.class} is dead: ${job.reason}`, fieldsOf(job, job.error)],
-  'job.discarded': (job) => ['info', `${job.class} discarded: ${job.error.message}`, fieldsOf(job)],
-  'job.overdue': ({ id, ageMs, ...job }) => [
-    'warn',
-    `${job.class} goes on after its timeout, for ${seconds(ageMs)} by now: it should heed this.context.signal`,
-    { jobId: id },
-  ],
-  'job.returned': ({ id, ...job }) => [
-    'info',
-    `${job.class} goes back to ${job.queue}: the process stops`,
-    { jobId: id },
-  ],
-  'job.superseded': ({ id, ...job }) => [
-    'warn',
-    `${job.class} ended too late: another process has it by now`,
-    { jobId: id },
-  ],
-  'job.rescued': ({ id, queue }) => [
-    'warn',
-    `a job of ${queue} was taken back from a process that died`,
-    { jobId: id },
-  ],
-  'processor.taken-over': (e) => [
-    'warn',
-    `a job processor on ${e.host}, pid ${e.pid}, was not heard of for ${seconds(e.silenceMs)}: its ${e.jobs} job(s) go to others`,
-  ],
-  'query.left-transaction': (e) => [
-    'warn',
-    `a query of ${e.model} came when the transaction that it was begun in had been committed, so it is no part of that: ` +
-      'await it inside transaction()',
-  ],
-  'job.left-transaction': (job) => [
-    'warn',
-    `${job.class} was enqueued by work that transaction() did not wait for, behind its commit: await it inside, or a ` +
-      'rollback cannot take it back',
-  ],
-  'outbox.redispatched': ({ count }) => [
-    'warn',
-    `Redis had lost ${count} job(s); they are taken from the outbox again`,
-  ],
-  'installation.foreign': () => [
-    'error',
-    'this database was copied from another installation than its Redis: none of its jobs is dispatched until you have ' +
-      'looked at them (catamount jobs list scheduled) and say that they are to run here: catamount jobs adopt',
-  ],
-  'dead.dropped': ({ queue, count, reason }) => [
-    'warn',
-    reason === 'limit'
-      ? `${count} dead job(s) of queue ${queue} were dropped for good: only the newest 10,000 are kept`
-      : `${count} dead job(s) of queue ${queue} were dropped for good: they had been dead for 180 days`,
-  ],
-  'redis.emptied': () => [
-    'warn',
-    'Redis has lost its data: what is in the outbox is dispatched again, anything else that it held is gone',
-  ],
-  'queue.restored': ({ queue, count }) => [
-    'warn',
-    `Redis had lost the place of ${count} job(s) of queue ${queue}; they are back where their records say they belong`,
-  ],
-  'queue.error': ({ error, during }) => ['warn', `${during}: ${error.message}. Trying again.`],
-  'cron.enqueued': (e) => [
-    'info',
-    `cron ${e.name}: ${e.class} enqueued for ${e.scheduledFor.toISOString()}`,
-    { jobId: e.id },
-  ],
-  'cron.declined': (e) => [
-    'info',
-    `cron ${e.name}: ${e.class} not enqueued for ${e.scheduledFor.toISOString()} (${e.reason})`,
-  ],
-  'cron.missed': (e) => [
-    'warn',
-    `cron ${e.name}: ${e.limited ? 'more than ' : ''}${e.missed} tick(s) were missed, ${e.caughtUp} caught up (${e.policy})`,
-  ],
-  'cron.error': ({ error, name }) => [
-    'warn',
-    `cron${name === undefined ? '' : ` ${name}`} could not enqueue: ${error.message}. Trying again.`,
-    { err: error },
-  ],
-  'queue.slow': (e) => [
-    'warn',
-    `queue ${e.queue} is behind: of ${e.size} jobs that wait the oldest has waited for ${seconds(e.latencyMs)}. ` +
+  'request.aborted': error(
+    (e) => `${e.request} was aborted after ${formatElapsed(e.ageMs)}, at the deadline of the stop`,
+    {
+      fields: (e) => ({ requestId: e.requestId }),
+    },
+  ),
+  'request.error': error((e) => `${e.method} ${e.path} failed: ${e.error.message}`, {
+    fields: (e) => ({ err: e.error, requestId: e.requestId }),
+  }),
+  'job.enqueued': debug((e) => `enqueued ${e.class} on ${e.queue}`, { fields: (e) => ({ jobId: e.id, via: e.via }) }),
+  'job.duplicate': debug((e) => `${e.class} not enqueued: the job that holds its unique key is on its way`, {
+    fields: jobId,
+  }),
+  'job.cancelled': debug((e) => `${e.class} not enqueued: cancelled by a callback or a middleware`, { fields: jobId }),
+  'job.started': debug((e) => `${e.class} started, attempt ${e.attempt}`, { fields: runFields }),
+  'job.succeeded': info((e) => `${e.class} done in ${countText(e.durationMs)} ms`, {
+    fields: (e) => ({ jobId: e.id, requestId: e.requestId }),
+  }),
+  'job.retrying': warn(
+    (e) => `${e.class} failed (attempt ${e.attempt}), retried in ${formatDuration(e.waitMs)}: ${e.error.message}`,
+    { fields: failureFields },
+  ),
+  'job.dead': error((e) => `${e.class} is dead: ${e.reason}`, { fields: failureFields }),
+  'job.discarded': info((e) => `${e.class} discarded: ${e.error.message}`, { fields: runFields }),
+  'job.timeout-ignored': warn(
+    (e) =>
+      `${e.class} ignores its timeout and has been running for ${formatDuration(e.ageMs)}: it should watch this.context.signal`,
+    { fields: jobId },
+  ),
+  'job.released': info((e) => `${e.class} returned to queue ${e.queue}: the process is stopping`, { fields: jobId }),
+  'job.fenced': warn((e) => `${e.class} ended too late: another process has it by now`, { fields: jobId }),
+  'job.rescued': warn((e) => `rescued a job of queue ${e.queue} from a process that died`, { fields: jobId }),
+  'processor.rescued': warn(
+    (e) =>
+      `job processor on ${e.host} (pid ${e.pid}) ${noHeartbeat(e)}: ${pluralize(e.jobs, 'job')} of it returned to their queues`,
+  ),
+  'query.left-transaction': warn(
+    (e) =>
+      `a query of ${e.model} ran after its transaction had been committed, so it is not part of it: await it inside transaction()`,
+  ),
+  'job.left-transaction': warn(
+    (e) =>
+      `${e.class} was enqueued after the commit, by work that transaction() did not wait for: await it inside, or a ` +
+      'rollback cannot undo it',
+  ),
+  'outbox.redispatched': warn((e) => `Redis had lost ${pluralize(e.count, 'job')}: dispatched again from the outbox`),
+  'installation.foreign': error(
+    () =>
+      'this database was copied from another installation: none of its jobs is dispatched until you run `catamount jobs adopt`',
+    { detail: () => '. Look at them first: `catamount jobs list scheduled`' },
+  ),
+  'dead.dropped': warn(
+    (e) =>
+      `deleted ${pluralize(e.count, 'dead job')} of queue ${e.queue}: ` +
+      (e.reason === 'limit' ? 'only the newest 10,000 are kept' : 'dead for 180 days'),
+  ),
+  'redis.emptied': warn(
+    () => 'Redis has lost its data: what is in the outbox is dispatched again, everything else is gone',
+  ),
+  'queue.restored': warn(
+    (e) => `Redis had lost the place of ${pluralize(e.count, 'job')} of queue ${e.queue}: restored from their records`,
+  ),
+  'queue.error': warn((e) => `${e.during}: ${e.error.message}; retrying`),
+  'cron.enqueued': info((e) => `cron ${e.name}: enqueued ${e.class} for ${e.scheduledFor.toISOString()}`, {
+    fields: jobId,
+  }),
+  'cron.skipped': info((e) => `cron ${e.name}: skipped ${e.class} for ${e.scheduledFor.toISOString()} (${e.reason})`),
+  'cron.missed': warn(
+    (e) =>
+      `cron ${e.name}: missed ${e.limited ? 'more than ' : ''}${pluralize(e.missed, 'tick')}, caught up ${countText(e.caughtUp)} (${e.policy})`,
+  ),
+  'cron.error': warn(
+    (e) => `cron${e.name === undefined ? '' : ` ${e.name}`} could not enqueue: ${e.error.message}; retrying`,
+    {
+      fields: (e) => ({ err: e.error }),
+    },
+  ),
+  'queue.latency-high': warn(
+    (e) =>
+      `queue ${e.queue} is behind: the oldest of ${pluralize(e.size, 'waiting job')} has waited for ${formatDuration(e.latencyMs)}. ` +
       (e.served
         ? 'Unless its jobs are slow without need, raise JOB_CONCURRENCY, or start another tree with --only jobs'
         : 'No job processor serves it: add it to JOB_QUEUES'),
-  ],
-  'queue.caught-up': (e) => [
-    'info',
-    `queue ${e.queue} has caught up: ${e.size} jobs wait, ${seconds(e.latencyMs)} at most`,
-  ],
-  'outbox.slow': (e) => [
-    'warn',
-    `the outbox is behind: of ${e.size} jobs that are due the oldest has waited for ${seconds(e.latencyMs)} to be copied to ` +
-      'Redis. See whether Redis answers and has memory left, or a queue is full: beyond 10,000 waiting jobs the rest stays here',
-  ],
-  'outbox.caught-up': (e) => ['info', `the outbox has caught up: ${e.size} jobs are due`],
-  'mail.sent': (e) => [
-    'info',
-    `mail ${e.mailer}#${e.action} sent by ${e.via} in ${e.durationMs} ms`,
-    { messageId: e.messageId },
-  ],
-  'mail.logged': ({ to, subject, text, messageId }) => [
-    'info',
-    `mail to ${to.join(', ')}: ${subject}\n\n${text}`,
-    { messageId },
-  ],
-  'mail.skipped': (e) => ['info', `mail ${e.mailer}#${e.action} not sent: ${e.reason}`],
-  'mail.failed': (e) => ['warn', `mail ${e.mailer}#${e.action} failed: ${e.error.message}`],
+  ),
+  'queue.latency-normal': info(
+    (e) =>
+      `queue ${e.queue} has caught up: ${pluralize(e.size, 'waiting job')}, the oldest for ${formatDuration(e.latencyMs)}`,
+  ),
+  'outbox.latency-high': warn(
+    (e) =>
+      `the outbox is behind: the oldest of ${pluralize(e.size, 'job')} that are due has waited for ${formatDuration(e.latencyMs)} to be ` +
+      'copied to Redis. See whether Redis answers and has memory left, or a queue is full: beyond 10,000 waiting jobs the rest stays here',
+  ),
+  'outbox.latency-normal': info((e) => `the outbox has caught up: ${pluralize(e.size, 'job')} due`),
+  'mail.sent': info((e) => `mail ${e.mailer}#${e.action} sent by ${e.via} in ${countText(e.durationMs)} ms`, {
+    fields: (e) => ({ messageId: e.messageId }),
+  }),
+  'mail.logged': info((e) => `mail to ${e.to.join(', ')}: ${e.subject}\n\n${e.text}`, {
+    fields: (e) => ({ messageId: e.messageId }),
+  }),
+  'mail.skipped': info((e) => `mail ${e.mailer}#${e.action} not sent: ${e.reason}`),
+  'mail.failed': warn((e) => `mail ${e.mailer}#${e.action} failed: ${e.error.message}`),
 };
 
-/** What the line of a job's run carries besides its message. */
-function fieldsOf(
-  { id, requestId, args }: Pick<EventMap['job.started'], 'id' | 'requestId' | 'args'>,
-  error?: Error,
-): () => Fields {
-  return () => ({ jobId: id, requestId, args: args?.(), err: error });
+/** @param values may come from a tree of another version. @returns undefined for an event that is not known here. */
+export function sentenceOf(name: string, values: Readonly<Record<string, unknown>>): string | undefined {
+  if (!isNotable(name)) return undefined;
+  const { sentence } = CATALOG[name] as unknown as Entry<never, typeof values>;
+  return sentence(values);
 }
 
-function seconds(ms: number): string {
-  return `${(ms / 1000).toFixed(1)} s`;
+function worker({ slot, pid }: { readonly slot: number; readonly pid: number }): string {
+  return `worker ${slot} (pid ${pid})`;
 }
 
-function doing(work: readonly { readonly what: string; readonly ageMs: number }[]): string {
-  return work.map(({ what, ageMs }) => `${what} (${seconds(ageMs)})`).join(', ') || 'nothing that it told of';
+function processor({ pid }: { readonly pid: number }): string {
+  return `job processor (pid ${pid})`;
 }
 
-function ending({ code, signal, expected }: { code: number | null; signal: string | null; expected: boolean }): string {
-  if (expected && code === 0) return 'has left';
-  return signal ? `was ended by ${signal}` : `exited with code ${code}`;
+function ending({ code, signal, expected }: Pick<EventMap['worker.exited'], 'code' | 'signal' | 'expected'>): string {
+  if (expected && code === 0) return 'stopped';
+  return signal ? `was killed by ${signal}` : `exited with code ${code}`;
+}
+
+function noHeartbeat({ heartbeatAgeMs }: { readonly heartbeatAgeMs: number }): string {
+  return `has sent no heartbeat for ${formatDuration(heartbeatAgeMs)}`;
+}
+
+function workText(work: EventMap['worker.unresponsive']['inFlight']): string {
+  return work.map(({ what, ageMs }) => `${what} (${formatElapsed(ageMs)})`).join(', ') || 'none reported';
+}
+
+function lastRequest({ lastRequest: last }: EventMap['worker.unresponsive']): string {
+  return last ? `; last request: ${workText([last])}` : '';
+}
+
+function jobsOf(set: string, count: number): string {
+  return set === 'retry' ? `${pluralize(count, 'job')} waiting for a retry` : pluralize(count, `${set} job`);
+}
+
+/** `pause queue mailer`, `retry 3 dead jobs`. */
+function actionText({ command, of, count }: PlainValues<EventMap['operator.failed']>): string {
+  const [action] = command.split(' ');
+  return command.endsWith(' jobs') ? `${action} ${jobsOf(of, count)}` : `${command} ${of}`;
+}
+
+function megabytes(mb: number): string {
+  return countText(Math.round(mb));
+}
+
+function jobId({ id }: { readonly id: string }): Fields {
+  return { jobId: id };
+}
+
+function runFields({ id, requestId, args }: Pick<EventMap['job.started'], 'id' | 'requestId' | 'args'>): Fields {
+  return { jobId: id, requestId, args: args?.() };
+}
+
+function failureFields(run: Pick<EventMap['job.dead'], 'id' | 'requestId' | 'args' | 'error'>): Fields {
+  return { ...runFields(run), err: run.error };
 }
 
 /** The only writer of log lines. @returns a function that ends it. */
 export function logEvents(events: Events, logger: Logger): () => void {
   return events.onAny((name, payload) => {
-    const line = LINES[name] as ((event: typeof payload) => Line) | undefined;
-    if (!line) return;
-    const [level, message, fields = {}] = line(payload);
+    const entry = CATALOG[name] as Entry<typeof payload, typeof payload> | undefined;
+    if (!entry) return;
+    const level = typeof entry.level === 'string' ? entry.level : entry.level(payload);
     if (!logger.isLevelEnabled(level)) return;
-    logger[level](typeof fields === 'function' ? fields() : fields, message);
+    logger[level](entry.fields?.(payload) ?? {}, entry.sentence(payload) + (entry.detail?.(payload) ?? ''));
   });
 }

@@ -72,8 +72,8 @@ export interface EventMap {
   // The process at hand
   'process.warning': { readonly message: string };
   /** No file can be opened, and no connection accepted. Told again as long as it lasts. */
-  'descriptors.short': { readonly code: string };
-  'descriptors.back': Record<string, never>;
+  'descriptors.exhausted': { readonly code: string };
+  'descriptors.freed': Record<string, never>;
   'process.error': { readonly error: Error; readonly during: string };
   /** The app's job setup is here, with the keys whose values it wants hidden. */
   'setup.loaded': { readonly filterArguments: readonly (string | RegExp)[] };
@@ -82,9 +82,9 @@ export interface EventMap {
   'redis.ready': Record<string, never>;
   'redis.lost': { readonly error: Error };
   /** It has not answered for a moment, seen by the one process of the tree that looks after this. */
-  'service.away': { readonly service: Service; readonly why: string };
+  'service.lost': { readonly service: Service; readonly cause: string };
   /** It answers again. */
-  'service.back': { readonly service: Service; readonly awayMs: number };
+  'service.restored': { readonly service: Service; readonly outageMs: number };
   'migration.done': { readonly name: string; readonly direction: 'up' | 'down' };
   'database.error': { readonly error: Error };
 
@@ -97,7 +97,7 @@ export interface EventMap {
   };
   'embedded.stopped': { readonly server: 'postgres' | 'redis'; readonly pid: number };
   /** It ended by itself and is started again. */
-  'embedded.lost': { readonly server: 'postgres' | 'redis'; readonly pid: number };
+  'embedded.exited': { readonly server: 'postgres' | 'redis'; readonly pid: number };
 
   // The primary
   'worker.forked': { readonly slot: number; readonly pid: number; readonly phase: number };
@@ -109,9 +109,9 @@ export interface EventMap {
     readonly signal: string | null;
     readonly expected: boolean;
   };
-  'worker.respawn': { readonly slot: number; readonly waitMs: number; readonly attempt: number };
+  'worker.restart-scheduled': { readonly slot: number; readonly waitMs: number; readonly attempt: number };
   /** Its heartbeats have ceased; what it did by the last of them. */
-  'worker.silent': {
+  'worker.unresponsive': {
     readonly slot: number;
     readonly pid: number;
     readonly heartbeatAgeMs: number;
@@ -128,23 +128,23 @@ export interface EventMap {
     readonly signal: string | null;
     readonly expected: boolean;
   };
-  'processor.silent': {
+  'processor.unresponsive': {
     readonly pid: number;
     readonly heartbeatAgeMs: number;
     readonly inFlight: readonly { readonly what: string; readonly id: string; readonly ageMs: number }[];
   };
   /** Its successor could not boot. */
   'processor.kept': { readonly pid: number; readonly reason: string };
-  /** It died so often that it is now tried only rarely. */
-  'processor.circuit': { readonly deaths: number };
-  'processor.respawn': { readonly waitMs: number; readonly attempt: number };
-  /** By order, and not started again until the order is taken back. */
+  /** It crashed so often that it is now restarted only rarely. */
+  'processor.crash-loop': { readonly crashes: number };
+  'processor.restart-scheduled': { readonly waitMs: number; readonly attempt: number };
+  /** On command, and not started again until `resume`. */
   'processor.stopped': Record<string, never>;
   'phase.started': { readonly phase: number };
   'phase.completed': { readonly phase: number; readonly durationMs: number };
-  'phase.abandoned': { readonly phase: number; readonly reason: string };
+  'phase.aborted': { readonly phase: number; readonly reason: string };
   /** How WEB_CONCURRENCY=auto came to its number. */
-  'workers.sized': { readonly sums: string };
+  'workers.auto-sized': { readonly calculation: string };
   /** How the limit is divided, at the start. */
   'memory.planned': {
     readonly limitMb: number;
@@ -161,8 +161,8 @@ export interface EventMap {
   };
   /** Somebody asked for it, by the socket or a signal. */
   'operator.command': { readonly command: string; readonly via: string };
-  /** It was not to be had. */
-  'operator.refused': { readonly command: string; readonly via: string; readonly reason: string };
+  /** The command could not be carried out. */
+  'operator.rejected': { readonly command: string; readonly via: string; readonly reason: string };
   /** Redis or Postgres did not answer when somebody asked for it at the pages. */
   'operator.failed': {
     readonly command: OperatorAction;
@@ -188,11 +188,11 @@ export interface EventMap {
   };
   /** Somebody said that the jobs of a database that was copied are to run here. */
   'operator.adopted': { readonly via: string };
-  /** Somebody left an order for one job processor, wherever it runs. */
-  'operator.process': {
-    readonly order: 'quiet' | 'resume' | 'stop';
+  /** Somebody left a command for one job processor, wherever it runs. */
+  'operator.processor': {
+    readonly command: 'quiet' | 'resume' | 'stop';
     /** Its identity. */
-    readonly process: string;
+    readonly processor: string;
     readonly via: string;
   };
   /** Somebody deleted mails that `file` delivery had written, or sent a preview as a test. */
@@ -227,15 +227,15 @@ export interface EventMap {
     readonly durationMs: number;
     /** Time spent waiting for a slot, to the hundredth. */
     readonly queuedMs: number;
-    /** Answered beside the app: health checks, the operator's pages. */
-    readonly beside: boolean;
+    /** Answered by Catamount itself: health checks, the operator's pages. */
+    readonly internal: boolean;
     /** Why it was turned away before the app saw it; null when it was not. */
-    readonly refused: ShedReason | null;
+    readonly shedReason: ShedReason | null;
     readonly requestId: string;
     readonly remoteAddress: string;
   };
   /** The deadline came before its answer. */
-  'request.cut': { readonly what: string; readonly requestId: string; readonly ageMs: number };
+  'request.aborted': { readonly request: string; readonly requestId: string; readonly ageMs: number };
   'request.error': {
     readonly error: Error;
     readonly method: string;
@@ -261,20 +261,25 @@ export interface EventMap {
   'job.dead': AboutJob & { readonly reason: string; readonly error: Error };
   'job.discarded': AboutJob & { readonly error: Error };
   /** Its timeout was up long ago, and its handler goes on all the same. Once a run. */
-  'job.overdue': { readonly id: string; readonly class: string; readonly queue: string; readonly ageMs: number };
+  'job.timeout-ignored': {
+    readonly id: string;
+    readonly class: string;
+    readonly queue: string;
+    readonly ageMs: number;
+  };
   /** Its process stops: it is at the head of its queue again, as if it had not been started. */
-  'job.returned': { readonly id: string; readonly class: string; readonly queue: string };
+  'job.released': { readonly id: string; readonly class: string; readonly queue: string };
   /** Its outcome came too late: it had been given to another process. */
-  'job.superseded': { readonly id: string; readonly class: string; readonly queue: string };
+  'job.fenced': { readonly id: string; readonly class: string; readonly queue: string };
   /** Taken back from a process that died or stalled. */
   'job.rescued': { readonly id: string; readonly queue: string };
-  /** Another process's beats have ceased: its jobs go to others. */
-  'processor.taken-over': {
+  /** Another process's heartbeats have ceased: its jobs return to their queues. */
+  'processor.rescued': {
     readonly identity: string;
     readonly host: string;
     readonly pid: number;
     /** At least so long. */
-    readonly silenceMs: number;
+    readonly heartbeatAgeMs: number;
     readonly jobs: number;
   };
   /** Redis has lost its data: whatever was not in the outbox as well. */
@@ -301,7 +306,7 @@ export interface EventMap {
     readonly scheduledFor: Date;
   };
   /** It has come, but the job's own rules (uniqueness, middleware) want no other run. */
-  'cron.declined': {
+  'cron.skipped': {
     readonly name: string;
     readonly class: string;
     readonly scheduledFor: Date;
@@ -320,17 +325,17 @@ export interface EventMap {
   'cron.error': { readonly error: Error; readonly name?: string };
 
   /** Its oldest job has waited for longer than JOB_LATENCY_WARNING. Once, until it has caught up. */
-  'queue.slow': {
+  'queue.latency-high': {
     readonly queue: string;
     readonly latencyMs: number;
     readonly size: number;
     /** false: by no process that is known. */
     readonly served: boolean;
   };
-  'queue.caught-up': { readonly queue: string; readonly latencyMs: number; readonly size: number };
+  'queue.latency-normal': { readonly queue: string; readonly latencyMs: number; readonly size: number };
   /** The same of jobs that are due in the outbox and not yet on their queues. */
-  'outbox.slow': { readonly latencyMs: number; readonly size: number };
-  'outbox.caught-up': { readonly latencyMs: number; readonly size: number };
+  'outbox.latency-high': { readonly latencyMs: number; readonly size: number };
+  'outbox.latency-normal': { readonly latencyMs: number; readonly size: number };
 
   // Mail
   'mail.sent': {

@@ -105,7 +105,7 @@ export class Revival {
     while (await this.pause(backoff.attempts === 0 ? EVERY_MS : backoff.next())) {
       if (!this.running.process.gone()) continue;
       const { name } = this.server;
-      if (backoff.attempts === 0) this.events.emit('embedded.lost', { server: name, pid: this.running.process.pid });
+      if (backoff.attempts === 0) this.events.emit('embedded.exited', { server: name, pid: this.running.process.pid });
       try {
         this.running = await this.restart(this.running.port);
         backoff.reset();

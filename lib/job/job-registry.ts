@@ -1,9 +1,7 @@
-import fs from 'node:fs';
-import path from 'node:path';
 import { UserError } from '../core/errors';
-import { toError } from '../support/async';
-import { type JobClass, jobNameOf } from './definition/job-class';
-import { compileOptions } from './definition/options';
+import { exportsOf, loadClasses } from '../core/load-classes';
+import type { JobClass } from './definition/job-class';
+import { compileOptions, jobNameOf } from './definition/options';
 import { Job } from './job';
 
 /** The app's job classes by the name that jobs carry. */
@@ -32,32 +30,42 @@ export class JobRegistry {
 }
 
 /**
- * Loads every job of a folder, but not of its subfolders, which may hold code that jobs share. A file default-exports
- * one subclass of `Job` and is named after it (`welcome-email.ts` holds `WelcomeEmailJob`). A missing folder holds
- * none.
+ * Loads every job of a folder, but not of its subfolders. A file default-exports one subclass of `Job` and is named after
+ * it (`welcome-email.ts` holds `WelcomeEmailJob`). Files without a job may hold code that jobs share. A missing folder
+ * holds none.
  * @throws UserError that names the file and the reason.
  */
 export function loadJobs(folder: string): JobRegistry {
   const registry = new JobRegistry();
-  if (!fs.existsSync(folder)) return registry;
-  for (const name of fs.readdirSync(folder).sort()) {
-    if (!/\.(js|ts)$/.test(name) || name.endsWith('.d.ts')) continue;
-    const file = path.join(folder, name);
-    try {
-      registry.add(jobClassOf(require(file), name));
-    } catch (thrown) {
-      const error = toError(thrown);
-      throw Object.assign(new UserError(`${file}: ${error.message}`), { cause: error });
-    }
-  }
+  loadClasses(folder, {
+    isOne: isJobClass,
+    take: (classes, name, exported) => {
+      const job = jobClassOf(classes, name, exported);
+      if (job) registry.add(job);
+    },
+  });
   return registry;
 }
 
-/** @throws UserError for a module that does not match its file's name. */
-function jobClassOf(module: unknown, fileName: string): JobClass {
-  const exported = (module as { readonly default?: unknown }).default ?? module;
+/**
+ * @returns undefined for a module that holds no job.
+ * @throws UserError for one whose job would never be found, or that is not what its file's name promises.
+ */
+function jobClassOf(classes: readonly JobClass[], fileName: string, module: unknown): JobClass | undefined {
+  const exported = (module as { readonly default?: unknown } | null)?.default ?? module;
   if (!isJobClass(exported)) {
-    throw new UserError('a file in the jobs folder must default-export one subclass of Job');
+    const [job] = classes;
+    if (job) {
+      throw new UserError(
+        `it exports ${job.name} by name: export it as the default, or, where it is the base of other jobs, keep it in a folder below`,
+      );
+    }
+    const broken = exportsOf(module).find(looksLikeJob);
+    if (broken) {
+      const what = /Job$/.test(broken.name) ? broken.name : 'a class with a perform method';
+      throw new UserError(`${what} is no subclass of Job: let it extend Job, or name it otherwise`);
+    }
+    return undefined;
   }
   const expected = `${kebabCase(exported.name.replace(/Job$/, ''))}`;
   const actual = fileName.replace(/\.(js|ts)$/, '');
@@ -70,6 +78,12 @@ function jobClassOf(module: unknown, fileName: string): JobClass {
     throw new UserError(`it holds ${exported.name}; name the file ${expected}, or the class ${pascalCase(actual)}Job`);
   }
   return exported;
+}
+
+/** A class that somebody must have meant as a job: it would otherwise never run, and nobody would know why. */
+function looksLikeJob(value: unknown): value is { readonly name: string } {
+  if (typeof value !== 'function' || !/^class\b/.test(Function.prototype.toString.call(value))) return false;
+  return /Job$/.test(value.name) || typeof value.prototype.perform === 'function';
 }
 
 function isJobClass(value: unknown): value is JobClass {

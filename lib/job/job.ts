@@ -1,19 +1,19 @@
 import type { JsonValue } from '../core/execution-context';
 import type { Duration } from '../support/duration';
-import type { EnqueuedJob } from './definition/job-class';
-import {
-  type Args,
-  type CronOptions,
-  type JobArguments,
-  type JobClass,
-  type JobContext,
-  type JobOptions,
-  jobNameOf,
-  type Performable,
-  type PreparedJob,
-  type UniqueOptions,
-  type Written,
+import type {
+  Args,
+  CronOptions,
+  EnqueuedJob,
+  JobArguments,
+  JobClass,
+  JobContext,
+  JobOptions,
+  Performable,
+  PreparedJob,
+  UniqueOptions,
+  Written,
 } from './definition/job-class';
+import { jobNameOf } from './definition/options';
 import {
   addDiscardRule,
   addRetryRule,
@@ -34,8 +34,10 @@ import {
   jobEquipment,
 } from './enqueue/enqueue';
 import type { Cursor } from './perform/checkpoint';
-import { contextOf, performNow, runOf } from './perform/run';
 import { deserializeArguments, serializeArguments } from './record/arguments';
+
+/** Loaded where jobs are run: other processes only enqueue them. */
+const running = () => require('./perform/run') as typeof import('./perform/run');
 
 /** A subclass of `Job`, abstract ones included. */
 type AbstractJobClass<J extends Performable> = (abstract new () => J) & { readonly name: string };
@@ -147,7 +149,7 @@ export abstract class Job<A extends JobArguments = []> {
 
   /** @throws NotConnectedError when this instance is not being performed. */
   get context(): JobContext {
-    return contextOf(this);
+    return running().contextOf(this);
   }
 
   /**
@@ -157,7 +159,7 @@ export abstract class Job<A extends JobArguments = []> {
    * @throws the reason, when the process stops or the timeout is up; TypeError for an invalid cursor.
    */
   protected async checkpoint(cursor: Cursor): Promise<void> {
-    await runOf(this).notes.checkpoint(cursor);
+    await running().runOf(this).notes.checkpoint(cursor);
   }
 
   /**
@@ -166,14 +168,14 @@ export abstract class Job<A extends JobArguments = []> {
    * @throws Error when Redis does not answer.
    */
   protected async resumeFrom<T extends Cursor>(): Promise<T | undefined> {
-    return (await runOf(this).notes.cursor()) as T | undefined;
+    return (await running().runOf(this).notes.cursor()) as T | undefined;
   }
 
   /**
    * Shows operators the progress of the work. As cheap as `checkpoint`. @throws TypeError for a value that is no JSON.
    */
   protected async progress(value: JsonValue): Promise<void> {
-    await runOf(this).notes.progress(value);
+    await running().runOf(this).notes.progress(value);
   }
 
   /**
@@ -218,7 +220,7 @@ export abstract class Job<A extends JobArguments = []> {
     const codec = { serializers: setup?.serializers, models };
     // The arguments pass through JSON like those of an enqueued job.
     const json = JSON.stringify(serializeArguments(jobNameOf(this), args, codec));
-    const result = await performNow(this, await deserializeArguments(JSON.parse(json), codec), {
+    const result = await running().performNow(this, await deserializeArguments(JSON.parse(json), codec), {
       middleware: setup?.performMiddleware,
     });
     return result as Awaited<ReturnType<J['perform']>>;

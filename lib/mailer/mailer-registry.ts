@@ -1,7 +1,5 @@
-import fs from 'node:fs';
-import path from 'node:path';
 import { UserError } from '../core/errors';
-import { toError } from '../support/async';
+import { loadClasses } from '../core/load-classes';
 import type { MailerClass, MailerLookup } from './definition/mailer-class';
 import { Mailer } from './mailer';
 
@@ -44,31 +42,19 @@ export class MailerRegistry implements MailerLookup {
  */
 export function loadMailers(folder: string): MailerRegistry {
   const mailers = new MailerRegistry(folder);
-  if (!fs.existsSync(folder)) return mailers;
-  for (const name of fs.readdirSync(folder).sort()) {
-    if (!/\.(js|ts)$/.test(name) || /\.(d|test|spec)\.(js|ts)$/.test(name)) continue;
-    const file = path.join(folder, name);
-    try {
-      mailers.add(mailerOf(require(file)));
-    } catch (thrown) {
-      const error = toError(thrown);
-      throw Object.assign(new UserError(`${file}: ${error.message}`), { cause: error });
-    }
-  }
+  loadClasses(folder, {
+    isOne: isMailerClass,
+    take: ([mailer, another]) => {
+      if (!mailer) throw new UserError('a file in the mailers folder must export a subclass of Mailer');
+      if (another) {
+        throw new UserError(
+          `it exports ${mailer.name} and ${another.name}; a file in the mailers folder exports one mailer`,
+        );
+      }
+      mailers.add(mailer);
+    },
+  });
   return mailers;
-}
-
-/** @throws UserError for a module that does not export exactly one mailer. */
-function mailerOf(module: unknown): MailerClass {
-  const candidates = typeof module === 'object' && module !== null ? Object.values(module) : [module];
-  const [mailer, another] = new Set(candidates.filter(isMailerClass));
-  if (!mailer) throw new UserError('a file in the mailers folder must export a subclass of Mailer');
-  if (another) {
-    throw new UserError(
-      `it exports ${mailer.name} and ${another.name}; a file in the mailers folder exports one mailer`,
-    );
-  }
-  return mailer;
 }
 
 function isMailerClass(value: unknown): value is MailerClass {

@@ -232,7 +232,7 @@ export class Primary {
 
   private reportMemoryPlan(): void {
     const { memoryLimitMb: limitMb, heapCaps, web, jobs } = this.config;
-    if (web.enabled && web.sizing !== null) this.events.emit('workers.sized', { sums: web.sizing });
+    if (web.enabled && web.sizing !== null) this.events.emit('workers.auto-sized', { calculation: web.sizing });
     if (limitMb === null || heapCaps === null) return;
     const workers = web.enabled ? web.concurrency : 0;
     const jobsMb = jobs.enabled ? heapCaps.jobsMb : null;

@@ -32,6 +32,11 @@ export function formatDuration(ms: number): string {
   return `${Math.round(Math.max(0, ms) / length)} ${unit}`;
 }
 
+/** For what was measured: `4 ms`, `1.2 s`. */
+export function formatElapsed(ms: number): string {
+  return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
+}
+
 /** `3 s ago`, `in 5 min`, or `now`. */
 export function fromNow(at: Date, now: number = Date.now()): string {
   const ms = at.getTime() - now;

@@ -1,8 +1,8 @@
 import { AssertionError } from 'node:assert';
 import { inspect, isDeepStrictEqual } from 'node:util';
 import type { JsonValue } from '../core/execution-context';
-import type { CarriedContext } from '../job/definition/job-class';
-import { type Args, type JobClass, jobNameOf, type Performable } from '../job/definition/job-class';
+import type { Args, CarriedContext, JobClass, Performable } from '../job/definition/job-class';
+import { jobNameOf } from '../job/definition/options';
 import { type ArgumentCodec, deserializeArguments, serializeArguments } from '../job/record/arguments';
 import { readPayload, readRecord } from '../job/record/record';
 import { type Duration, parseDuration } from '../support/duration';

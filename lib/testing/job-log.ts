@@ -1,6 +1,6 @@
 import type { JsonValue } from '../core/execution-context';
-import type { EnqueueRequest } from '../job/definition/job-class';
-import { type JobClass, jobNameOf } from '../job/definition/job-class';
+import type { EnqueueRequest, JobClass } from '../job/definition/job-class';
+import { jobNameOf } from '../job/definition/options';
 import { createPayload, newRecord, readPayload, readRecord } from '../job/record/record';
 import type { JobFilter, PerformOptions } from './use-jobs';
 

@@ -1,8 +1,8 @@
 import { AsyncResource } from 'node:async_hooks';
 import { Events } from '../core/events';
-import { allEnqueued } from '../job/definition/errors';
 import type { EnqueuedJob, EnqueueRequest } from '../job/definition/job-class';
 import { checkQueue } from '../job/definition/options';
+import { allEnqueued } from '../job/enqueue/enqueue';
 import { JobRegistry } from '../job/job-registry';
 import { MemoryNoteStore } from '../job/perform/checkpoint';
 import { ErrorReporter } from '../job/perform/error-reporter';
@@ -187,8 +187,8 @@ export class TestRuns {
     entry.error = undefined;
     this.running.set(id, entry);
     const delivery = { id, queue, record: entry.record, deliveries: 1, fence: 'test' };
-    const performer = this.performer(entry);
-    const { outcome, recorded } = await this.outside.runInAsyncScope(() => performer.perform(delivery));
+    const executor = this.executor(entry);
+    const { outcome, recorded } = await this.outside.runInAsyncScope(() => executor.perform(delivery));
     recorded(true);
     this.running.delete(id);
     const [mishap] = this.mishaps.splice(0);
@@ -204,7 +204,7 @@ export class TestRuns {
     return entry.state === 'enqueued' ? 'retrying' : entry.state;
   }
 
-  private performer({ request }: LoggedJob): Executor {
+  private executor({ request }: LoggedJob): Executor {
     const { setup, codec, filter } = this.equipment;
     return new Executor({
       registry: new JobRegistry([request.jobClass]),

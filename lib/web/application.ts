@@ -10,14 +10,14 @@ import {
   type HealthOptions,
   health,
   notFound,
+  proxies,
   requestContext,
   requestEvents,
+  requestTarget,
   securityHeaders,
   shedStale,
   wellFormedPath,
 } from './middleware';
-import { proxies } from './proxies';
-import { requestTarget } from './request-target';
 
 export interface ApplicationOptions extends HealthOptions {
   readonly config: Pick<Config, 'trustProxy' | 'defaultLocale' | 'web'>;

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { IncomingMessage, METHODS, ServerResponse } from 'node:http';
-import { Socket } from 'node:net';
+import { BlockList, isIP, Socket } from 'node:net';
 import type Router from '@koa/router';
 import type Koa from 'koa';
 import helmet from 'koa-helmet';
-import { isLocale, LOCALES, type Locale } from '../core/config';
+import { isLocale, LOCALES, type Locale, type TrustedProxies } from '../core/config';
 import type { Events } from '../core/events';
 import { runInContext } from '../core/execution-context';
 import { ProblemError } from './problem';
@@ -159,7 +159,7 @@ const OPTIONS: Parameters<typeof helmet>[0] = {
     },
   },
   xFrameOptions: { action: 'deny' },
-  // Browsers obey it over https only. Subdomains are left out, since they may belong to somebody else.
+  // Browsers follow it over https only. Subdomains are left out, since they may belong to somebody else.
   strictTransportSecurity: { maxAge: 31_536_000, includeSubDomains: false },
 };
 
@@ -233,8 +233,8 @@ export function requestEvents(events: Events): Koa.Middleware {
         status: ctx.res.writableFinished ? ctx.res.statusCode : CLIENT_LEFT,
         durationMs: hundredths(performance.now() - startedAt),
         queuedMs: hundredths(ctx.queuedMs),
-        beside: ctx.internal,
-        refused: ctx.shedReason,
+        internal: ctx.internal,
+        shedReason: ctx.shedReason,
         requestId: ctx.requestId,
         remoteAddress: ctx.ip,
       });
@@ -281,4 +281,99 @@ function explain(ctx: Koa.Context, router: Router): void {
 function methodsOf(router: Router, path: string): string[] {
   const methods = new Set(router.match(path, 'GET').path.flatMap((layer) => layer.methods));
   return METHODS.filter((method) => methods.has(method));
+}
+
+/** Headers set by proxies. From any other peer they may be forged. */
+const PROXY_HEADERS = ['x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'x-request-start'] as const;
+const FORWARDING = [...PROXY_HEADERS.slice(0, 3), 'forwarded', 'x-real-ip', 'via'];
+
+/**
+ * Finds the caller's address behind trusted proxies, and removes proxy headers from requests of other peers, so that no
+ * later middleware need decide whom to trust.
+ */
+export function proxies(trust: TrustedProxies): Koa.Middleware {
+  const isTrusted = 'hops' in trust ? undefined : matcher(trust.addresses);
+  return (ctx, next) => {
+    const { headers, socket } = ctx.req;
+    const peer = asIPv4(socket.remoteAddress ?? '');
+    ctx.forwarded = FORWARDING.some((name) => headers[name] !== undefined);
+    // Only a proxy on this machine connects through a unix socket, so its empty address is trusted.
+    const believed = isTrusted ? peer === '' || isTrusted(peer) : 'hops' in trust && trust.hops > 0;
+    if (!believed) for (const name of PROXY_HEADERS) delete headers[name];
+    const told = ctx
+      .get('X-Forwarded-For')
+      .split(',')
+      .map((address) => asIPv4(address.trim()));
+    ctx.request.ip = (isTrusted ? beyond(told, isTrusted) : atHop(told, trust)) ?? peer;
+    return next();
+  };
+}
+
+/** Each proxy appends its peer, so the caller is the last address that is no trusted proxy, or the first of all. */
+function beyond(told: readonly string[], isTrusted: (address: string) => boolean): string | undefined {
+  const known = told.slice(told.findLastIndex((address) => isIP(address) === 0) + 1);
+  return known.findLast((address) => !isTrusted(address)) ?? known[0];
+}
+
+function atHop(told: readonly string[], trust: TrustedProxies): string | undefined {
+  const address = 'hops' in trust && trust.hops > 0 ? told[Math.max(0, told.length - trust.hops)] : undefined;
+  return address !== undefined && isIP(address) !== 0 ? address : undefined;
+}
+
+function matcher(addresses: readonly string[]): (address: string) => boolean {
+  const list = new BlockList();
+  for (const one of addresses) {
+    const [address = '', bits] = one.split('/');
+    const family = isIP(address) === 6 ? 'ipv6' : 'ipv4';
+    if (bits === undefined) list.addAddress(address, family);
+    else list.addSubnet(address, Number(bits), family);
+  }
+  return (address) => isIP(address) !== 0 && list.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
+}
+
+/** Reduces an IPv4-mapped IPv6 address to IPv4. */
+function asIPv4(address: string): string {
+  return address.replace(/^::ffff:(?=\d+\.)/i, '');
+}
+
+/** RFC 3986: a name, an IPv4 address, or an IP literal in brackets; and a port. */
+const AUTHORITY = /^(?:\[[\da-f:.]+\]|(?:[\w.~!$&'()*+,;=-]|%[\da-f]{2})+)(?::\d{0,5})?$/i;
+const ABSOLUTE = /^https?:\/\/([^/?#]*)/i;
+
+/**
+ * Enforces the rules of RFC 9112 on the Host header and on transfer codings that Node's parser leaves to us. Two
+ * servers that interpret one of these differently can be tricked by request smuggling.
+ */
+export const requestTarget: Koa.Middleware = (ctx, next) => {
+  const { req } = ctx;
+  const coding = req.headers['transfer-encoding'];
+  // 400 and not 501: outsiders should not be able to cause server errors.
+  if (coding !== undefined && coding.trim().toLowerCase() !== 'chunked')
+    throw malformed('The only transfer coding is chunked.');
+  const host = hostOf(req);
+  if (host !== undefined && !AUTHORITY.test(host)) throw malformed('The Host header is not one host.');
+  const absolute = ABSOLUTE.exec(req.url ?? '');
+  if (absolute) {
+    const authority = absolute[1] ?? '';
+    if (!AUTHORITY.test(authority)) throw malformed('The authority of the target is not well-formed.');
+    req.headers.host = authority;
+  }
+  return next();
+};
+
+/** The value of Host; all values joined when there are several, undefined if there is none, which HTTP/1.0 allows. */
+function hostOf(req: IncomingMessage): string | undefined {
+  const { rawHeaders } = req;
+  let host: string | undefined;
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const name = rawHeaders[index];
+    if (name?.length !== 4 || name.toLowerCase() !== 'host') continue;
+    const value = rawHeaders[index + 1] ?? '';
+    host = host === undefined ? value : `${host} ${value}`;
+  }
+  return host;
+}
+
+function malformed(detail: string): ProblemError {
+  return new ProblemError(400, { detail, headers: { Connection: 'close' } });
 }

@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto';
+import { createRequire } from 'node:module';
+import type * as Flexible from 'rate-limiter-flexible';
+import type { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible';
 import type { RedisClient } from '../core/redis';
 import { Deadline } from '../support/async';
 import type { Rate } from '../support/duration';
-import type { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from './rate-limiter-driver';
 
 /**
  * Timeout of a count in Redis, ms. It is long enough for a Redis that is only far away or busy: a count in this process
@@ -35,7 +37,6 @@ export class RateLimits {
 
   /** Loads the package at the first request that is counted. */
   private counters(name: string, { count, seconds }: Rate): Counters {
-    const { loadRateLimiters } = require('./rate-limiter-driver') as typeof import('./rate-limiter-driver');
     const { RateLimiterMemory, RateLimiterRedis } = loadRateLimiters();
     const common = { keyPrefix: `catamount:limit:${this.appName}:${name}`, points: count, duration: seconds };
     const own = new RateLimiterMemory(common);
@@ -107,4 +108,16 @@ export class RateLimit {
 /** Keys hold a digest, so that they are short and contain no addresses. */
 function digestOf(key: string): string {
   return createHash('sha256').update(key).digest('base64url').slice(0, 22);
+}
+
+/**
+ * Loads only the Redis and memory stores of rate-limiter-flexible. The whole package, with a class for every store it
+ * supports, would take twice the time and twice the memory.
+ */
+function loadRateLimiters(): Pick<typeof Flexible, 'RateLimiterRedis' | 'RateLimiterMemory'> {
+  const ofThePackage = createRequire(require.resolve('rate-limiter-flexible'));
+  return {
+    RateLimiterRedis: ofThePackage('./lib/RateLimiterRedis') as typeof Flexible.RateLimiterRedis,
+    RateLimiterMemory: ofThePackage('./lib/RateLimiterMemory') as typeof Flexible.RateLimiterMemory,
+  };
 }

@@ -10,18 +10,18 @@ const OTHER = METHODS.length;
 const CLASSES = ['other', '1xx', '2xx', '3xx', '4xx', '5xx'];
 
 /** Counts the app's requests in this process. A request costs a few increments. */
-export class RequestTally {
+export class RequestMetrics {
   private readonly answered = new Float64Array((METHODS.length + 1) * CLASSES.length);
-  private readonly refused = { full: 0, timeout: 0, stale: 0 };
+  private readonly shed = { full: 0, timeout: 0, stale: 0 };
   private readonly duration = new BucketTally();
   private readonly queued = new BucketTally();
 
-  add({ method, status, durationMs, queuedMs, refused }: EventMap['request.finished']): void {
+  add({ method, status, durationMs, queuedMs, shedReason }: EventMap['request.finished']): void {
     const known = METHODS.indexOf(method);
     const statusClass = status >= 100 && status < 600 ? Math.trunc(status / 100) : 0;
     const index = (known === -1 ? OTHER : known) * CLASSES.length + statusClass;
     this.answered[index] = (this.answered[index] ?? 0) + 1;
-    if (refused !== null) this.refused[refused]++;
+    if (shedReason !== null) this.shed[shedReason]++;
     this.duration.add(durationMs);
     this.queued.add(queuedMs);
   }
@@ -33,7 +33,7 @@ export class RequestTally {
       const method = METHODS[Math.trunc(index / CLASSES.length)] ?? 'other';
       answered[`${method} ${CLASSES[index % CLASSES.length]}`] = count;
     });
-    return { answered, shed: { ...this.refused }, duration: this.duration.read(), queued: this.queued.read() };
+    return { answered, shed: { ...this.shed }, duration: this.duration.read(), queued: this.queued.read() };
   }
 
   /** The maxima since the last call. */
@@ -67,7 +67,7 @@ class BucketTally {
 }
 
 /** The time that requests waited for their slot, since the last call of `takeP99`. */
-export class QueueTimes {
+export class QueueTimeMetrics {
   /** Waits of the requests that waited at all. */
   private readonly waits = createHistogram();
   /** Requests that got a slot at once: most do, and then cost only this increment. */

@@ -2,10 +2,9 @@ import http, { type IncomingMessage, type RequestListener, type ServerResponse }
 import net, { type Socket } from 'node:net';
 import type { ListenAddress } from '../core/config';
 import { addressInUse, listenError } from '../core/listen-address';
-import { IdleConnections, type RawConnection, socketOf } from '../internals/socket-handoff';
+import { bytesTaken, IdleConnections, type RawConnection, socketOf } from '../internals/socket-handoff';
 import { type Deadline, deferred } from '../support/async';
-import { onRequestEnd } from './response-end';
-import { StalledWrites } from './stalled-writes';
+import { answersNow, onRequestEnd } from './response-end';
 
 interface HttpServerOptions {
   /** A caller that takes no byte of a response for this long is cut off, ms. */
@@ -182,5 +181,59 @@ export class WebServer {
     for (const response of this.responses) {
       if (!response.headersSent) response.shouldKeepAlive = false;
     }
+  }
+}
+
+/** Maximum interval of the checks, ms. */
+const STALL_CHECK_MS = 1000;
+
+interface Progress {
+  /** Bytes of its responses that the system has accepted. */
+  readonly bytes: number;
+  readonly since: number;
+}
+
+/**
+ * Cuts off callers that do not take their responses: bytes wait, and the system has accepted none of them for the whole
+ * timeout, as in Puma. A slow reader still makes room in the system's buffer now and then, and a response that is not
+ * there yet, such as the next event of a stream, is not the caller's delay.
+ */
+export class StalledWrites {
+  private readonly responses = new Set<ServerResponse>();
+  private readonly progress = new WeakMap<Socket, Progress>();
+
+  constructor(
+    private readonly timeoutMs: number,
+    private readonly now: () => number = () => performance.now(),
+  ) {}
+
+  /** Checks at intervals until the server has closed. */
+  start(server: http.Server): void {
+    const timer = setInterval(() => this.check(), Math.min(STALL_CHECK_MS, this.timeoutMs / 4));
+    timer.unref();
+    server.once('close', () => clearInterval(timer));
+  }
+
+  add(response: ServerResponse): void {
+    this.responses.add(response);
+  }
+
+  delete(response: ServerResponse): void {
+    this.responses.delete(response);
+  }
+
+  check(): void {
+    for (const response of this.responses) if (answersNow(response)) this.judge(response.req.socket);
+  }
+
+  private judge(socket: Socket): void {
+    const bytes = bytesTaken(socket);
+    if (bytes === undefined || socket.writableLength === 0) {
+      this.progress.delete(socket);
+      return;
+    }
+    const last = this.progress.get(socket);
+    if (last?.bytes !== bytes) this.progress.set(socket, { bytes, since: this.now() });
+    else if (this.now() - last.since >= this.timeoutMs) socket.destroy();
   }
 }

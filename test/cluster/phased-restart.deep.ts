@@ -37,14 +37,14 @@ describe('an only worker', () => {
     assert.deepEqual([gone.slot, gone.code, gone.expected], [1, 0, true]);
     await load.answered(50);
     assert.deepEqual((await load.stop()).failures, {});
-    assert.equal(cluster.of('worker.respawn').length, 0);
+    assert.equal(cluster.of('worker.restart-scheduled').length, 0);
   });
 
   it('comes back at once, however often it dies, where it has served for a while before', async () => {
     for (let dead = 1; dead <= 3; dead++) {
       const from = cluster.happenings.length;
       process.kill(cluster.pidOf(0), 'SIGKILL');
-      assert.equal((await cluster.since(from, 'worker.respawn')).waitMs, 10);
+      assert.equal((await cluster.since(from, 'worker.restart-scheduled')).waitMs, 10);
       await cluster.since(from, 'worker.ready');
     }
   });
@@ -72,7 +72,7 @@ for (const order of ['drain-first', 'start-first'] as const) {
       }
       await load.answered(50);
       assert.deepEqual((await load.stop()).failures, {});
-      assert.equal(cluster.of('worker.respawn').length, 0);
+      assert.equal(cluster.of('worker.restart-scheduled').length, 0);
     });
 
     it('is given up when the new code cannot boot; who is not replaced yet serves on', async () => {
@@ -81,7 +81,7 @@ for (const order of ['drain-first', 'start-first'] as const) {
       fs.writeFileSync(spoilt, '');
       const from = cluster.happenings.length;
       cluster.signal('SIGUSR2');
-      const { reason } = await cluster.nth('phase.abandoned');
+      const { reason } = await cluster.nth('phase.aborted');
       assert.match(reason ?? '', /worker 0 cannot boot/);
       const left = cluster.happenings.slice(from).filter(({ name, expected }) => name === 'worker.exited' && expected);
       // One at most, and only where there is no room for its successor beside it.

@@ -8,12 +8,12 @@ describe('what has happened in the tree', () => {
     const recent = new EventBuffer(events);
     const inFlight = [{ what: 'GET /block', id: 'r', ageMs: 1 }];
     for (let slot = 0; slot < 50; slot++)
-      events.emit('worker.silent', { slot, pid: 1, heartbeatAgeMs: 3000, inFlight, lastRequest: null });
+      events.emit('worker.unresponsive', { slot, pid: 1, heartbeatAgeMs: 3000, inFlight, lastRequest: null });
     const kept = recent.list();
     assert.equal(kept.length, 30);
     assert.deepEqual(
       [kept[0]?.name, kept[0]?.about],
-      ['worker.silent', { slot: 49, pid: 1, heartbeatAgeMs: 3000, lastRequest: null }],
+      ['worker.unresponsive', { slot: 49, pid: 1, heartbeatAgeMs: 3000, lastRequest: null }],
     );
   });
 
@@ -22,11 +22,11 @@ describe('what has happened in the tree', () => {
     const recent = new EventBuffer(events);
     events.emit('worker.exited', { slot: 0, pid: 1, code: 0, signal: null, expected: true });
     events.emit('worker.forked', { slot: 0, pid: 1, phase: 0 });
-    events.emit('phase.abandoned', { phase: 1, reason: 'x'.repeat(10_000) });
+    events.emit('phase.aborted', { phase: 1, reason: 'x'.repeat(10_000) });
     const kept = recent.list();
     assert.deepEqual(
       kept.map(({ name }) => name),
-      ['phase.abandoned'],
+      ['phase.aborted'],
     );
     assert.equal(String(kept[0]?.about.reason).length, 300);
   });

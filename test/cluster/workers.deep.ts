@@ -82,7 +82,9 @@ describe('two workers', () => {
       await request(`${address}/crash`).catch(() => undefined);
       await cluster.since(from, 'worker.ready');
     }
-    const waits = [0, 1].map((slot) => cluster.of('worker.respawn').filter((respawn) => respawn.slot === slot));
+    const waits = [0, 1].map((slot) =>
+      cluster.of('worker.restart-scheduled').filter((respawn) => respawn.slot === slot),
+    );
     assert.equal(waits.flat().length, 5);
     for (const respawns of waits) {
       assert.deepEqual(

@@ -75,7 +75,7 @@ describe('the log', () => {
     assert.deepEqual(
       lines.map(({ level, msg, jobId, requestId, args }) => ({ level, msg, jobId, requestId, args })),
       [
-        { level: 'warn', msg: 'GreetJob failed (attempt 2), again in 15 s: busy', ...about },
+        { level: 'warn', msg: 'GreetJob failed (attempt 2), retried in 15 s: busy', ...about },
         { level: 'error', msg: 'GreetJob is dead: busy (the last of 2 attempts)', ...about },
         { level: 'error', msg: 'GreetJob is dead: busy', ...about, args: undefined },
       ],
@@ -83,18 +83,33 @@ describe('the log', () => {
     assert.match(JSON.stringify(lines[0]?.err), /"message":"busy"/);
   });
 
-  it('says who has steered what, and warns of a job that does not heed its timeout', () => {
+  it('says who has steered what, and warns of a job that ignores its timeout', () => {
     const { events, lines } = listen('debug');
     events.emit('operator.cron', { action: 'pause', name: 'nightly', via: 'cli (ada)' });
-    events.emit('operator.process', { order: 'quiet', process: 'tree-0', via: 'cli (ada)' });
-    events.emit('job.overdue', { id: 'j-1', class: 'GreetJob', queue: 'default', ageMs: 70_000 });
+    events.emit('operator.processor', { command: 'quiet', processor: 'tree-0', via: 'cli (ada)' });
+    events.emit('job.timeout-ignored', { id: 'j-1', class: 'GreetJob', queue: 'default', ageMs: 70_000 });
     assert.deepEqual(
       lines.map(({ level, msg, jobId }) => [level, msg, jobId]),
       [
-        ['info', 'pause recurring job nightly, asked by cli (ada)', undefined],
-        ['info', 'job processor tree-0 is to quiet, asked by cli (ada)', undefined],
-        ['warn', 'GreetJob goes on after its timeout, for 70.0 s by now: it should heed this.context.signal', 'j-1'],
+        ['info', 'paused recurring job nightly (requested by cli (ada))', undefined],
+        ['info', 'told job processor tree-0 to quiet (requested by cli (ada))', undefined],
+        [
+          'warn',
+          'GreetJob ignores its timeout and has been running for 70 s: it should watch this.context.signal',
+          'j-1',
+        ],
       ],
+    );
+  });
+
+  it('counts as people write it', () => {
+    const { events, lines } = listen('warn');
+    for (const count of [1, 1204, 1_204_567]) events.emit('outbox.redispatched', { count });
+    assert.deepEqual(
+      lines.map(({ msg }) => msg),
+      ['1 job', '1,204 jobs', '1,204,567 jobs'].map(
+        (what) => `Redis had lost ${what}: dispatched again from the outbox`,
+      ),
     );
   });
 

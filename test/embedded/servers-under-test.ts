@@ -28,7 +28,7 @@ export async function startServers(stateDir: string, which: 'both' | 'redis' = '
   const started = new Map<string, Started>();
   events.on('embedded.started', (event) => started.set(event.server, event));
   const lost = new Set<string>();
-  events.on('embedded.lost', (event) => lost.add(event.server));
+  events.on('embedded.exited', (event) => lost.add(event.server));
   const needPostgres = which === 'both';
   const servers = new EmbeddedServers({ stateDir, needPostgres, needRedis: true, events, graceMs: 0 });
   const { databaseUrl = '', redisUrl = '' } = await servers.start();

@@ -65,7 +65,7 @@ describe('a queue with poisoned records', () => {
     );
     assert.deepEqual(system.eventsNamed('process.error'), []);
     assert.deepEqual(system.eventsNamed('queue.error'), []);
-    assert.equal(system.eventsNamed('job.superseded').length, 0);
+    assert.equal(system.eventsNamed('job.fenced').length, 0);
     const known = await redis.client.hKeys('bq:default:jobs');
     assert.equal(known.length, await size('dead'));
   });

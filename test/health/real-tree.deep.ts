@@ -28,7 +28,7 @@ describe('how a real tree is', () => {
   before(async () => {
     stage = await Stage.make();
     tree = await stage.start({ ...OPERATOR, METRICS_TOKEN: TOKEN });
-    await tree.waitForLine(/job processor is ready/);
+    await tree.waitForLine(/job processor \(pid \d+\) is ready/);
     cookie = await signIn();
   });
   after(() => stage.remove());

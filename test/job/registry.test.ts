@@ -44,14 +44,31 @@ describe('the registry', () => {
     assert.deepEqual([...loadJobs(path.join(folder, 'missing'))], []);
   });
 
-  it('refuses a file without a job', () => {
-    write('text.ts', 'export const text = 1');
-    refuses('text.ts', /must default-export one subclass of Job/);
+  it('passes over what is no job: helpers, tests, types, and an index of the folder', () => {
+    write('welcome-email.ts', job('WelcomeEmailJob'));
+    write('text.ts', 'export const text = 1; export class Money {} export function enqueueJob() {}');
+    write('settings.ts', 'export default { hours: 2 }');
+    write('nothing.ts', '');
+    write('welcome-email.test.ts', 'throw new Error("a test is not loaded")');
+    write('welcome-email.spec.js', 'throw new Error("a test is not loaded")');
+    write('types.d.ts', 'nonsense');
+    write('index.ts', "export { default as WelcomeEmailJob } from './welcome-email'");
+    assert.deepEqual(
+      [...loadJobs(folder)].map((found) => found.name),
+      ['WelcomeEmailJob'],
+    );
   });
 
-  it('refuses a class that is no job', () => {
+  it('refuses a class that looks like a job and is none', () => {
     write('thing.ts', 'export default class ThingJob {}');
-    refuses('thing.ts', /subclass of Job/);
+    refuses('thing.ts', /ThingJob is no subclass of Job: let it extend Job, or name it otherwise/);
+    write('other.js', 'module.exports = class { perform() {} };');
+    refuses('other.js', /a class with a perform method is no subclass of Job/);
+  });
+
+  it('refuses a job that is not the default export', () => {
+    write('welcome.ts', 'export class WelcomeJob extends Job { perform() {} }');
+    refuses('welcome.ts', /it exports WelcomeJob by name: export it as the default, or, .* in a folder below/);
   });
 
   it('refuses a file and a class that disagree', () => {

@@ -98,7 +98,7 @@ describe('stopping', () => {
     await until('both run', () => gate.held === 2);
     await DeafJob.performLater('behind');
     await Promise.all([processor.stop(Deadline.after(IN_TIME)), processor.stop(Deadline.after(IN_TIME))]);
-    assert.equal(system.eventsNamed('job.returned').length, 2);
+    assert.equal(system.eventsNamed('job.released').length, 2);
     assert.equal(system.eventsNamed('job.retrying').length, 0);
     assert.deepEqual(await lengths(), { waiting: 3, active: 0, delayed: 0 });
     assert.equal(await system.redis.client.hLen('bq:default:deliveries'), 0);
@@ -115,7 +115,7 @@ describe('stopping', () => {
     await transaction(() => TidyJob.performLater('tidy'));
     await until('it runs', () => gate.held === 1);
     await processor.stop(Deadline.after(IN_TIME));
-    assert.equal(system.eventsNamed('job.returned').length, 1);
+    assert.equal(system.eventsNamed('job.released').length, 1);
     assert.equal(system.eventsNamed('job.succeeded').length, 0);
     gate.open();
     await system.processor(CLASSES);
@@ -134,7 +134,7 @@ describe('stopping', () => {
     await until('the one is told to end', () => gate.held === 1);
     gate.open();
     await stopped;
-    assert.deepEqual([system.eventsNamed('job.succeeded').length, system.eventsNamed('job.returned').length], [1, 1]);
+    assert.deepEqual([system.eventsNamed('job.succeeded').length, system.eventsNamed('job.released').length], [1, 1]);
   });
 
   it('hands back even when there is no time at all', async () => {
@@ -152,6 +152,6 @@ describe('stopping', () => {
     await until('it runs', () => gate.held === 1);
     await system.redisServer.kill();
     await processor.stop(Deadline.after(3 * IN_TIME));
-    assert.equal(system.eventsNamed('job.returned').length, 0);
+    assert.equal(system.eventsNamed('job.released').length, 0);
   });
 });

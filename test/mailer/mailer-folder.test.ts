@@ -33,6 +33,7 @@ describe('the folder of mailers', () => {
     write('shared/base.ts', 'throw new Error("nor is this")');
     write('user-mailer.test.ts', 'throw new Error("nor a test")');
     write('old.d.ts', 'nonsense');
+    write('index.ts', "export * from './user-mailer'; export { default as OrderMailer } from './order-mailer';");
     fs.mkdirSync(path.join(folder, 'templates'));
     fs.writeFileSync(path.join(folder, 'README.md'), 'text');
     const mailers = loadMailers(folder);

@@ -196,6 +196,27 @@ const mutations: readonly Mutation[] = [
     killedBy: [LOG],
   },
   {
+    promise: 'the primary remembers what the catalogue says that it remembers, and nothing else',
+    file: 'lib/cluster/primary/tree-monitor.ts',
+    find: "if (keeperOf(name) !== 'primary') return;",
+    replace: "if (keeperOf(name) === 'redis') return;",
+    killedBy: ['test/cluster/recent-events.test.ts'],
+  },
+  {
+    promise: 'one job is no "1 jobs"',
+    file: 'lib/support/text.ts',
+    find: "count === 1 ? '' : 's'",
+    replace: "count === 0 ? '' : 's'",
+    killedBy: [LOG],
+  },
+  {
+    promise: 'a number in the log and in a terminal has its thousands apart',
+    file: 'lib/support/text.ts',
+    find: "replace(/\\B(?=(\\d{3})+$)/g, ',')",
+    replace: "replace(/\\B(?=(\\d{4})+$)/g, ',')",
+    killedBy: [LOG],
+  },
+  {
     promise: 'a listener that throws disturbs nobody',
     file: 'lib/core/events.ts',
     find: "if (name !== 'process.error') this.emit(",

@@ -3,6 +3,34 @@ import type { Mutation } from './mutation';
 /** Mutations of how jobs are performed, and of what operators see and do: sets, queues, commands, history, hidden arguments. */
 const mutations: readonly Mutation[] = [
   {
+    promise: 'a test in the jobs folder is not loaded',
+    file: 'lib/core/load-classes.ts',
+    find: '|| /\\.(d|test|spec)\\.(js|ts)$/.test(name)',
+    replace: '|| /\\.d\\.(js|ts)$/.test(name)',
+    killedBy: ['test/job/registry.test.ts'],
+  },
+  {
+    promise: 'an index of the jobs folder is passed over',
+    file: 'lib/core/load-classes.ts',
+    find: 'return recursive || !/^index',
+    replace: 'return !/^index.never',
+    killedBy: ['test/job/registry.test.ts'],
+  },
+  {
+    promise: 'a class that was meant as a job and cannot run is told at the start',
+    file: 'lib/job/job-registry.ts',
+    find: 'const broken = exportsOf(module).find(looksLikeJob);',
+    replace: 'const broken = exportsOf(module).find((value): value is JobClass => isJobClass(value));',
+    killedBy: ['test/job/registry.test.ts'],
+  },
+  {
+    promise: 'a job that is exported by name only is told at the start',
+    file: 'lib/job/job-registry.ts',
+    find: 'const [job] = classes;',
+    replace: 'const [job] = classes.filter((one) => one === exported);',
+    killedBy: ['test/job/registry.test.ts'],
+  },
+  {
     promise: 'each telling name is hidden',
     file: 'lib/core/redact.ts',
     find: `  'passphrase',\n`,
@@ -35,7 +63,7 @@ const mutations: readonly Mutation[] = [
     file: 'lib/job/definition/retry-policy.ts',
     find: 'retries >= rules.retry.limit',
     replace: 'retries > rules.retry.limit',
-    killedBy: ['test/job/perform/retry-policy.test.ts', 'test/job/perform/performer.test.ts'],
+    killedBy: ['test/job/perform/retry-policy.test.ts', 'test/job/perform/executor.test.ts'],
   },
   {
     promise: 'failures that a rule has met do not use up the others’ retries',
@@ -77,14 +105,14 @@ const mutations: readonly Mutation[] = [
     file: 'lib/job/perform/executor.ts',
     find: '      if (run.durationMs > BLOCKED_MS) this.pauseAfterBlocking = this.breathe();\n',
     replace: '',
-    killedBy: ['test/job/perform/performer.test.ts'],
+    killedBy: ['test/job/perform/executor.test.ts'],
   },
   {
     promise: 'a job may hold the event loop for two thirds of the stall interval',
     file: 'lib/job/fetch/consumer.ts',
     find: 'const BEATS = 6;',
     replace: 'const BEATS = 2;',
-    killedBy: ['test/job/perform/performer.test.ts'],
+    killedBy: ['test/job/perform/executor.test.ts'],
   },
   {
     promise: 'a run that was late has failed with its time-out, whatever it rejects with',

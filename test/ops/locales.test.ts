@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { COMMANDS } from '../../lib/cluster/control/commands';
 import type { RecentEvent } from '../../lib/cluster/status';
+import { NOTABLE_EVENTS } from '../../lib/core/notable-events';
 import { eventLines } from '../../lib/ops/overview/health-summary';
 import { viaWords, Words, workWords } from '../../lib/ops/ui/format';
 import { pageTexts, TEXTS } from '../../lib/ops/ui/texts';
@@ -15,13 +16,25 @@ const FOLDERS = filesBelow(OPS)
   .filter((file) => file.endsWith('/locales/en.json'))
   .map((file) => path.dirname(file));
 
+const SENTENCES = 'overview.sentence.';
+/** Events whose sentence depends on what was done, or why. */
+const KINDS: Readonly<Record<string, readonly Readonly<Record<string, string>>[]>> = {
+  'dead.dropped': ['limit', 'age'].map((reason) => ({ reason })),
+  'operator.jobs': ['retry', 'promote', 'reschedule', 'kill', 'delete'].map((action) => ({ action })),
+  'operator.queue': ['pause', 'resume', 'clear'].map((action) => ({ action })),
+  'operator.cron': ['trigger', 'pause', 'resume', 'forget'].map((action) => ({ action })),
+  'operator.mails': ['delete', 'test'].map((action) => ({ action })),
+};
+
 describe("the texts of the operator's pages", () => {
   for (const folder of FOLDERS) {
     const [en, ko] = ['en', 'ko'].map((locale) => textsOf(path.join(folder, `${locale}.json`)));
     const shown = path.relative(OPS, folder);
 
     it(`are complete in both languages: ${shown}`, () => {
-      assert.deepEqual([...(ko?.keys() ?? [])].sort(), [...(en?.keys() ?? [])].sort());
+      // English has the sentences of events from their catalogue.
+      const translated = [...(ko?.keys() ?? [])].filter((key) => !key.startsWith(SENTENCES));
+      assert.deepEqual(translated.sort(), [...(en?.keys() ?? [])].sort());
       for (const [key, text] of ko ?? []) assert.notEqual(text.trim(), '', key);
     });
 
@@ -34,6 +47,18 @@ describe("the texts of the operator's pages", () => {
       }
     });
   }
+
+  it('have a sentence for every event that operators see, in Korean too', () => {
+    const t = pageTexts(TEXTS).in('ko');
+    const words = new Words(t, new Date('2026-03-12T14:00:00Z'), false);
+    const plain = { slot: 1, code: 1, signal: null, via: 'top', count: 3, jobs: 3, set: 'dead', of: 'dead' };
+    for (const name of NOTABLE_EVENTS)
+      for (const kind of KINDS[name] ?? [{}]) {
+        const about = { ...plain, service: 'redis', command: 'retry jobs', ...kind };
+        const [line] = eventLines([{ at: '2026-03-12T13:59:00Z', name, about }], words, 1);
+        assert.match(line?.text ?? '', /[가-힣]/, `${name} ${JSON.stringify(kind)}`);
+      }
+  });
 
   it('have none of the words that readers stumble over', () => {
     const files = [
@@ -74,7 +99,9 @@ describe("the texts of the operator's pages", () => {
   });
 
   it('are there wherever a page asks for one by name', () => {
-    const known = new Set(FOLDERS.flatMap((folder) => [...textsOf(path.join(folder, 'en.json')).keys()]));
+    const keysIn = (locale: string) =>
+      FOLDERS.flatMap((folder) => [...textsOf(path.join(folder, `${locale}.json`)).keys()]);
+    const known = new Set([...keysIn('en'), ...keysIn('ko').filter((key) => key.startsWith(SENTENCES))]);
     const has = (key: string) => known.has(key) || known.has(`${key}_one`);
     const asked = filesBelow(OPS)
       .filter((file) => /\.(ts|ejs)$/.test(file))

@@ -24,7 +24,7 @@ describe('kill -9 in a tree in production', () => {
       const pid = tree.processes().web.get(slot) ?? 0;
       process.kill(pid, 'SIGKILL');
       await stream.more(10);
-      await tree.waitForLine(new RegExp(`worker ${slot} is ready, pid (?!${pid}\\b)`));
+      await tree.waitForLine(new RegExp(`worker ${slot} \\(pid (?!${pid}\\b)\\d+\\) is ready`));
       await stream.more(10);
     }
     await stream.stop();
@@ -39,7 +39,7 @@ describe('kill -9 in a tree in production', () => {
       stream.accepted.filter((email) => !users.has(email)),
       [],
     );
-    assert.equal(tree.linesMatching(/job processor is ready/).length, 1);
+    assert.equal(tree.linesMatching(/job processor \(pid \d+\) is ready/).length, 1);
     assert.deepEqual([...tree.processes().web.keys()], [0, 1]);
   });
 
@@ -54,7 +54,7 @@ describe('kill -9 in a tree in production', () => {
       await signUpMany(tree, 2);
       await until('it has two mails in hand', () => around.sink.waiting === 2);
       process.kill(pid, 'SIGKILL');
-      await tree.waitForLine(/job processor, pid \d+, was ended by SIGKILL/);
+      await tree.waitForLine(/job processor \(pid \d+\) was killed by SIGKILL/);
       // The server had not answered when the connections broke: it has not taken them.
       around.sink.discard();
       await signUpMany(tree, 2);
@@ -65,7 +65,7 @@ describe('kill -9 in a tree in production', () => {
       });
       assert.ok(!seen.includes(dead), `${seen} has ${dead}, the dead one`);
       await assertOneMailEach(around);
-      assert.equal(tree.linesMatching(/taken back from a process that died/).length, 2);
+      assert.equal(tree.linesMatching(/rescued a job of queue \w+ from a process that died/).length, 2);
       assert.notEqual(await onlyProcessor(tree), pid);
       assert.deepEqual(tree.processes().webPids, web);
     } finally {

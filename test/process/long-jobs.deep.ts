@@ -22,12 +22,12 @@ describe('SIGTERM to a tree with two jobs of a minute in hand', () => {
     // 1 would say that somebody was killed at the deadline.
     assert.equal((await tree.stop()).code, 0);
     await tree.allGone();
-    assert.equal(tree.linesMatching(/LongJob goes back to default: the process stops/).length, 2);
+    assert.equal(tree.linesMatching(/LongJob returned to queue default: the process is stopping/).length, 2);
 
     const next = await chores.start(env);
-    await next.waitForLine(/job processor is ready/);
+    await next.waitForLine(/job processor \(pid \d+\) is ready/);
     await until('both run again', () => chores.longs().length === 4);
-    assert.deepEqual(next.linesMatching(/taken back from a process that died/), []);
+    assert.deepEqual(next.linesMatching(/rescued a job of queue \w+ from a process that died/), []);
     assert.deepEqual(
       chores
         .longs()

@@ -78,7 +78,7 @@ describe('a tree in production', () => {
     around = await Surroundings.make();
     coverage = path.join(around.folder, 'coverage');
     tree = await around.start({ env: { NODE_V8_COVERAGE: coverage } });
-    await tree.waitForLine(/job processor is ready/);
+    await tree.waitForLine(/job processor \(pid \d+\) is ready/);
     pidsAtFirst = pids();
   });
   after(() => around.remove());

@@ -88,7 +88,7 @@ describe('without Redis', () => {
   });
 
   it('no process has died of it', async () => {
-    assert.deepEqual(tree.linesMatching(/was ended by|exited with/), []);
+    assert.deepEqual(tree.linesMatching(/was killed by|exited with/), []);
     assert.equal((await tree.stop()).code, 0);
     await tree.allGone();
   });

@@ -39,7 +39,7 @@ describe('the shapes of a tree', () => {
 
   it('--only jobs: the job processor, and no web; it runs what another tree has committed', async () => {
     jobs = around.spawn({ args: ['--only', 'jobs'] });
-    await jobs.waitForLine(/job processor is ready/);
+    await jobs.waitForLine(/job processor \(pid \d+\) is ready/);
     await assertConsistsOf(jobs, 'jobs', 'primary');
     await assertOneMailEach(around);
     assert.equal(around.sink.messages.length, 1);
@@ -55,7 +55,7 @@ describe('the shapes of a tree', () => {
 
   it('WEB_CONCURRENCY=0: the primary serves the web itself', async () => {
     const tree = await around.start({ env: { WEB_CONCURRENCY: '0' } });
-    await tree.waitForLine(/job processor is ready/);
+    await tree.waitForLine(/job processor \(pid \d+\) is ready/);
     await assertConsistsOf(tree, 'jobs', 'primary');
     assert.equal((await signUp(tree)).status, 201);
     await assertOneMailEach(around);

@@ -137,7 +137,7 @@ class Storm {
     const pid = await until(`there is a ${victim} at work`, () => {
       const { jobs, web } = this.tree.processes();
       const found = victim === 'processor' ? jobs : web.get(Number(victim.slice(-1)));
-      return this.tree.linesMatching(new RegExp(`is ready, pid ${found},`)).length > 0 ? found : undefined;
+      return this.tree.linesMatching(new RegExp(`\\(pid ${found}\\) is ready`)).length > 0 ? found : undefined;
     });
     process.kill(pid, 'SIGKILL');
     this.note(victim);

@@ -77,7 +77,7 @@ describe('a stop under load', () => {
         failures.filter((failure) => !REFUSED.test(failure)),
         [],
       );
-      await tree.waitForLine(/stopped in [\d.]+ s, 0 killed/);
+      await tree.waitForLine(/stopped in [\d.]+ m?s, 0 killed/);
       // Whoever was not answered is not in the database either.
       assert.equal((await around.users()).length, before + stream.accepted.length + open.length);
     });

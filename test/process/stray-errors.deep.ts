@@ -11,7 +11,7 @@ describe('an error that a job leaves for nobody to catch', () => {
 
   it('fails that job, which is tried again; the processor goes on, and so do the neighbours', async () => {
     const tree = await chores.start({ JOB_CONCURRENCY: '5' });
-    await tree.waitForLine(/job processor is ready/);
+    await tree.waitForLine(/job processor \(pid \d+\) is ready/);
     await tree.request('POST', '/strays?kinds=rejection,timer&neighbour=1');
     await until('the neighbour has ended', () => chores.entries().some(({ neighbour }) => neighbour === 'ends'));
     const entries = chores.entries();
@@ -32,7 +32,7 @@ describe('an error that a job leaves for nobody to catch', () => {
 
   it('after its end is told of, and ends nothing', async () => {
     const tree = await chores.start({ JOB_CONCURRENCY: '5' });
-    await tree.waitForLine(/job processor is ready/);
+    await tree.waitForLine(/job processor \(pid \d+\) is ready/);
     await tree.request('POST', '/strays?kinds=late');
     await tree.waitForLine(/stray: late/);
     await tree.request('POST', '/chores?from=1&count=1');
@@ -42,7 +42,7 @@ describe('an error that a job leaves for nobody to catch', () => {
 
   it('whose cause cannot be told costs the process, and a delivery: the job is buried after three', async () => {
     const tree = await chores.start({ JOB_CONCURRENCY: '5' });
-    await tree.waitForLine(/job processor is ready/);
+    await tree.waitForLine(/job processor \(pid \d+\) is ready/);
     await tree.request('POST', '/strays?kinds=untold');
     await tree.waitForLine(/StrayJob is dead/);
     const runs = chores.entries().filter(({ stray }) => stray === 'untold');

@@ -22,13 +22,13 @@ describe('two trees on one Redis and one Postgres', () => {
     await post(doomed, '/long?name=outbox');
     await until('it holds both', () => chores.longs().length === 2);
     living = await chores.start({ JOB_CONCURRENCY: '4' });
-    await living.waitForLine(/job processor is ready/);
+    await living.waitForLine(/job processor \(pid \d+\) is ready/);
     // As a machine goes: all at once, the processor too, before it can notice.
     const { jobs, all } = doomed.processes();
     for (const pid of [jobs, ...all.map((row) => row.pid)]) if (pid !== undefined) killNow(pid);
     await until('both run on the other', () => chores.longs().length === 4);
     // By its silence, which the README gives in seconds, not by the stall check behind it.
-    await living.waitForLine(/was not heard of for 25\.0 s: its \d job\(s\) go to others/);
+    await living.waitForLine(/has sent no heartbeat for 25 s: \d jobs? of it returned to their queues/);
     const again = chores.longs().slice(2);
     assert.deepEqual(again.map(({ long, attempt }) => [long, attempt]).sort(), [
       ['outbox', 1],
@@ -39,7 +39,7 @@ describe('two trees on one Redis and one Postgres', () => {
 
   it('each job is run once, by the one or the other', async () => {
     const second = await chores.start();
-    await second.waitForLine(/job processor is ready/);
+    await second.waitForLine(/job processor \(pid \d+\) is ready/);
     const done = () => chores.entries().filter(({ chore }) => chore !== undefined);
     let posted = 0;
     await until('both have had a share', async () => {

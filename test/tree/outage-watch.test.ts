@@ -5,10 +5,10 @@ import { readSettings } from '../../lib/core/settings';
 import { Database } from '../../lib/model/database';
 import { Deadline } from '../../lib/support/async';
 import { TreeReporter } from '../../lib/tree/tree-reporter';
-import { SeverableProxy } from '../app/severable-proxy';
 import { singleTree } from '../ops/single-tree';
 import { createDatabase, type TestDatabase } from '../support/postgres';
 import { startTestRedis, type TestRedis } from '../support/redis';
+import { SeverableProxy } from '../support/severable-proxy';
 import { removeFolder, tempFolder } from '../support/temp-folder';
 import { until } from '../support/until';
 import { WAIT_LIMIT_MS } from '../support/wait-limit';
@@ -33,14 +33,14 @@ describe('an outage', () => {
     url.hostname = '127.0.0.1';
     url.port = String(await proxy.open());
     const events = new Events();
-    for (const name of ['service.away', 'service.back'] as const) events.on(name, () => logged.push(name));
+    for (const name of ['service.lost', 'service.restored'] as const) events.on(name, () => logged.push(name));
     redis = new Redis(server.url, events);
     await redis.start();
     await until('Redis is connected', () => redis.client.isReady);
     database = new Database(url.href, { production: false, events, poolMax: 2 });
     const env = { NODE_ENV: 'test', WEB_CONCURRENCY: '0', JOB_PROCESSOR: '0' };
     tree = singleTree(readSettings({ cwd: folder, env }), events);
-    reporter = new TreeReporter({ redis, database, tree, events, pulseMs: 20 });
+    reporter = new TreeReporter({ redis, database, tree, events, heartbeatMs: 20 });
     reporter.appoint(true);
   });
   after(async () => {
@@ -68,19 +68,22 @@ describe('an outage', () => {
     const begun = performance.now();
     await server.stop();
     const first = await away();
-    assert.deepEqual([first.event, 'service' in first && first.service], ['service.away', 'redis']);
+    assert.deepEqual([first.event, 'service' in first && first.service], ['service.lost', 'redis']);
     await server.start();
-    const { event, awayMs } = { awayMs: 0, ...(await back()) };
-    assert.equal(event, 'service.back');
-    assert.ok(awayMs > 0 && awayMs <= Math.ceil(performance.now() - begun), String(awayMs));
-    assert.deepEqual(logged, ['service.away', 'service.back']);
+    const { event, outageMs } = { outageMs: 0, ...(await back()) };
+    assert.equal(event, 'service.restored');
+    assert.ok(outageMs > 0 && outageMs <= Math.ceil(performance.now() - begun), String(outageMs));
+    assert.deepEqual(logged, ['service.lost', 'service.restored']);
   });
 
   it('of Postgres, too, though nobody else has asked it for anything', async () => {
     await proxy.sever();
-    assert.deepEqual(await away(), { event: 'service.away', service: 'postgres', why: 'ECONNREFUSED' });
+    assert.deepEqual(await away(), { event: 'service.lost', service: 'postgres', cause: 'ECONNREFUSED' });
     await proxy.open();
-    assert.deepEqual({ ...(await back()), awayMs: 0 }, { event: 'service.back', service: 'postgres', awayMs: 0 });
+    assert.deepEqual(
+      { ...(await back()), outageMs: 0 },
+      { event: 'service.restored', service: 'postgres', outageMs: 0 },
+    );
   });
 
   it('is none while every connection is in use', async () => {

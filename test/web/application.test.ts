@@ -276,7 +276,7 @@ describe('application', () => {
     await until('the event is there', () => serving.finished.length === 1);
     const { durationMs, queuedMs, ...rest } = serving.finished[0] ?? assert.fail();
     assert.ok(durationMs >= queuedMs && queuedMs >= 0);
-    const about = { requestId: 'r2', remoteAddress: '127.0.0.1', beside: false, refused: null };
+    const about = { requestId: 'r2', remoteAddress: '127.0.0.1', internal: false, shedReason: null };
     assert.deepEqual(rest, { method: 'GET', path: '/hello', status: 200, ...about });
   });
 
@@ -286,7 +286,7 @@ describe('application', () => {
     await behind.request('/hello', { headers: { 'x-request-start': String(Date.now() - 60_000) } });
     await until('both events are there', () => behind.finished.length === 2);
     assert.deepEqual(
-      behind.finished.map(({ path, beside, refused }) => [path, beside, refused]),
+      behind.finished.map(({ path, internal, shedReason }) => [path, internal, shedReason]),
       [
         ['/health', true, null],
         ['/hello', false, 'stale'],

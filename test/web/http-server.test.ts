@@ -2,8 +2,7 @@ import assert from 'node:assert/strict';
 import http, { type ServerResponse } from 'node:http';
 import net, { type AddressInfo } from 'node:net';
 import { bytesTaken } from '../../lib/internals/socket-handoff';
-import { createHttpServer } from '../../lib/web/server';
-import { StalledWrites } from '../../lib/web/stalled-writes';
+import { createHttpServer, StalledWrites } from '../../lib/web/server';
 import { until } from '../support/until';
 import { Serving } from './serving';
 
@@ -102,7 +101,7 @@ describe('a connection', () => {
       const stalled = new StalledWrites(10_000, () => now);
       const look = (at: number) => {
         now = at;
-        stalled.look();
+        stalled.check();
         return cut();
       };
       await ask((given) => {
@@ -139,7 +138,7 @@ describe('a connection', () => {
         given.write('data: 1\n\n');
       });
       await until('the event is on its way', () => response?.req.socket.writableLength === 0);
-      for (now = 0; now < HOUR_MS; now += 60_000) stalled.look();
+      for (now = 0; now < HOUR_MS; now += 60_000) stalled.check();
       assert.equal(cut(), false);
       client.resume();
       const came = new Promise<string>((resolve) =>

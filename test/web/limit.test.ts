@@ -148,9 +148,9 @@ describe('limit', () => {
     assert.equal((await first).status, 200);
     await until('both events are there', () => serving.finished.length === 2);
     // In either order: a request has finished only when its connection has told so.
-    const shed = serving.finished.find(({ refused }) => refused === 'timeout');
+    const shed = serving.finished.find(({ shedReason }) => shedReason === 'timeout');
     assert.ok((shed?.queuedMs ?? 0) >= 29, `after ${shed?.queuedMs} ms`);
-    assert.equal(serving.finished.filter(({ refused }) => refused === null).length, 1);
+    assert.equal(serving.finished.filter(({ shedReason }) => shedReason === null).length, 1);
   });
 
   it('a caller who leaves while waiting gives the place up and is never served', async () => {

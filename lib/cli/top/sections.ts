@@ -1,5 +1,6 @@
 import type { RecentEvent } from '../../cluster/status';
 import {
+  endingOf,
   type ProcessorStats,
   processorsOf,
   reported,
@@ -9,10 +10,10 @@ import {
   type WorkerStats,
   type WorkInFlight,
 } from '../../cluster/status';
+import { sentenceOf } from '../../core/event-catalog';
 import { valueIn } from '../../health/status-collector';
 import type { ListedQueue } from '../../job/admin/queues';
 import { formatDuration } from '../../support/duration';
-import { pluralize } from '../../support/text';
 import { table, wrap } from '../../support/text-table';
 import { count, type Line, line, megabytes, percent, rate, type Tone, time, UNKNOWN, type View } from './view';
 
@@ -234,63 +235,16 @@ export function events({ picture, stores }: View, most: number): Line[] {
   return lines.length === 0 ? [] : [line('  happened', 'faint'), ...lines.slice(0, most - 1)];
 }
 
-function exitMessage(who: string, { at, words, doing }: Termination, attempt: number): Line {
+function exitMessage(who: string, death: Termination, attempt: number): Line {
+  const { at, words, doing } = death;
   const what = doing === null ? '' : `, doing ${doing}`;
-  return line(`! ${clock(at)}  ${who} died${what} (try ${attempt} is next): ${words}`, 'bad');
+  return line(`! ${clock(at)}  ${who} died${what} (try ${attempt} is next): ${words ?? endingOf(death)}`, 'bad');
 }
 
 function clock(at: string): string {
   return new Date(at).toTimeString().slice(0, 8);
 }
 
-type About = RecentEvent['about'];
-
-const SERVICES: Readonly<Record<string, string>> = { redis: 'Redis', postgres: 'Postgres' };
-
-const SENTENCES: Partial<Record<RecentEvent['name'], (about: About) => string>> = {
-  'primary.listening': ({ address }) => `listening on ${address}`,
-  'worker.ready': ({ slot, durationMs }) => `worker ${slot} is ready, in ${durationMs} ms`,
-  'worker.exited': (about) => `worker ${about.slot} ${ending(about)}`,
-  'worker.replaced': ({ slot, reason }) => `worker ${slot} is replaced (${reason})`,
-  'worker.silent': ({ slot, heartbeatAgeMs }) => `worker ${slot} was not heard of for ${heartbeatAgeMs} ms`,
-  'processor.ready': ({ durationMs }) => `the job processor is ready, in ${durationMs} ms`,
-  'processor.exited': (about) => `the job processor ${ending(about)}`,
-  'processor.silent': ({ heartbeatAgeMs }) => `the job processor was not heard of for ${heartbeatAgeMs} ms`,
-  'processor.kept': ({ reason }) => `the successor of the job processor cannot boot, the old one goes on: ${reason}`,
-  'processor.circuit': ({ deaths }) => `the job processor died ${deaths} times in a row: tried rarely from now on`,
-  'processor.stopped': () => 'the job processor was stopped by order',
-  'phase.started': ({ phase }) => `phased restart to phase ${phase}`,
-  'phase.completed': ({ phase, durationMs }) => `phase ${phase} is complete, in ${durationMs} ms`,
-  'phase.abandoned': ({ phase, reason }) => `phase ${phase} was given up: ${reason}`,
-  'memory.high': ({ totalMb, slot }) => `the tree takes ${Math.round(Number(totalMb))} MB: worker ${slot} is recycled`,
-  'embedded.lost': ({ server }) => `the embedded ${server} ended by itself`,
-  'installation.foreign': () =>
-    'this database was copied from another installation: none of its jobs is dispatched until catamount jobs adopt',
-  'dead.dropped': ({ queue, count, reason }) =>
-    `${count} dead jobs of ${queue} were dropped for good (${reason === 'age' ? 'dead for 180 days' : 'only 10,000 are kept'})`,
-  'redis.emptied': () => 'Redis has lost its data: the outbox is dispatched again, anything else is gone',
-  'queue.restored': ({ queue, count }) => `Redis had lost the place of ${count} jobs of ${queue}: put back`,
-  'service.away': ({ service, why }) => `${SERVICES[String(service)]} does not answer: ${why}`,
-  'service.back': ({ service, awayMs }) => `${SERVICES[String(service)]} answers again, after ${time(Number(awayMs))}`,
-  'operator.jobs': ({ action, count, set, via }) =>
-    `${action} ${pluralize(Number(count), `${set} job`)}, asked by ${via}`,
-  'operator.queue': ({ action, queue, jobs, via }) =>
-    `${action} queue ${queue}${action === 'clear' ? `, ${pluralize(Number(jobs), 'job')} deleted` : ''}, asked by ${via}`,
-  'operator.cron': ({ action, name, via }) => `${action} recurring job ${name}, asked by ${via}`,
-  'operator.process': ({ process, order, via }) => `job processor ${process} is to ${order}, asked by ${via}`,
-  'operator.mails': ({ action, count, via }) =>
-    `${action === 'test' ? 'send a test mail' : `delete ${pluralize(Number(count), 'mail')}`}, asked by ${via}`,
-  'operator.adopted': ({ via }) => `adopt the database's jobs, asked by ${via}`,
-  'operator.command': ({ command, via }) => `asked to ${command} by ${via}`,
-  'operator.refused': ({ command, reason }) => `${command} was refused: ${reason}`,
-  'operator.failed': ({ command, of, service, via }) =>
-    `${command} ${of} failed, ${SERVICES[String(service)]} did not answer: asked by ${via}`,
-};
-
 function sentence({ name, about }: RecentEvent): string {
-  return SENTENCES[name]?.(about) ?? name;
-}
-
-function ending({ code, signal }: About): string {
-  return signal === null || signal === undefined ? `exited with code ${code}` : `was ended by ${signal}`;
+  return sentenceOf(name, about) ?? name;
 }

@@ -1,7 +1,9 @@
 import { SLOWEST_MS } from '../../cluster/primary/tree-monitor';
 import { processorsOf, reported, type TreeStatus, type WorkerStatus } from '../../cluster/status';
 import type { RequestCounts } from '../../core/request-counts';
+import { formatElapsed } from '../../support/duration';
 import { percentile } from '../../support/histogram';
+import { countText } from '../../support/text';
 import type { Stores } from './stores';
 
 /** The look of a line. A problem also has a word or a sign, since there may be no colours. */
@@ -49,8 +51,7 @@ function known(value: Value): value is number {
 
 /** - */
 export function time(ms: Value): string {
-  if (!known(ms)) return UNKNOWN;
-  return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
+  return known(ms) ? formatElapsed(ms) : UNKNOWN;
 }
 
 /** - */
@@ -70,7 +71,7 @@ export function percent(share: Value): string {
 }
 
 export function count(value: Value): string {
-  return known(value) ? value.toLocaleString('en-US') : UNKNOWN;
+  return known(value) ? countText(value) : UNKNOWN;
 }
 
 /** Span that rates are computed over, ms: statuses come once a second, so over a shorter one rates would jump. */

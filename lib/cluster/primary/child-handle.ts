@@ -5,7 +5,7 @@ import { Backoff, type Deadline, deferred } from '../../support/async';
 import { PeriodicTask } from '../../support/periodic-task';
 import { type ChildProcess, reportOutput } from '../child-process';
 import { type BootFailure, isOurs } from '../messages';
-import type { NextTry, RestartReason, Termination } from '../status';
+import { endingOf, type NextTry, type RestartReason, type Termination } from '../status';
 import type { ReporterCandidate } from './reporter-election';
 
 /** A child that was heard of within this time is not blocked, ms. */
@@ -134,7 +134,9 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
 
   /** Why it ended, for a person. */
   get exitMessage(): string {
-    return this.death?.words ?? '';
+    if (!this.death) return '';
+    if (this.timedOut && !this.wasReady) return 'it was not ready in time';
+    return this.death.words ?? endingOf(this.death);
   }
 
   send(message: Out): void {
@@ -195,16 +197,10 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
 
   private exit(code: number | null, signal: string | null): void {
     this.lifecycle = 'exited';
-    const { deathReason: reason, wasReady, timedOut, failure, blocked } = this;
-    const words =
-      timedOut && !wasReady ? 'it was not ready in time' : (failure?.message ?? this.lastWords(code, signal));
-    this.death = { at: new Date().toISOString(), reason, words, ...blocked };
+    const words = this.failure?.message ?? (this.recentStderr().join(' / ') || null);
+    this.death = { at: new Date().toISOString(), reason: this.deathReason, words, code, signal, ...this.blocked };
     this.left({ code, signal });
     this.exited.resolve({ code, signal });
-  }
-
-  private lastWords(code: number | null, signal: string | null): string {
-    return this.recentStderr().join(' / ') || (signal ? `it was ended by ${signal}` : `it exited with code ${code}`);
   }
 }
 

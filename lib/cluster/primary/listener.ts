@@ -55,7 +55,7 @@ export class Listener {
       this.accepted++;
       this.acceptedAt = performance.now();
       // The one that took the last descriptor: those behind it are dropped, though there may be some again at the next look.
-      descriptors.look();
+      descriptors.check();
       socket.on('error', () => undefined);
       this.handOut(socket);
     });

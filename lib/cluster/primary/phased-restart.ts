@@ -42,7 +42,7 @@ export class PhasedRestart {
       const reason = error instanceof Error ? error.message : String(error);
       this.last = { phase, completed: false, reason };
       this.workers.phase = before;
-      this.events.emit('phase.abandoned', { phase, reason });
+      this.events.emit('phase.aborted', { phase, reason });
       throw error;
     } finally {
       this.running = false;

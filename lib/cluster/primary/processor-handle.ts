@@ -1,10 +1,8 @@
 import type { Events } from '../../core/events';
-import { forkEntry } from '../child-process';
+import { forkEntry, PROCESSOR_ROLE } from '../child-process';
 import type { FromProcessor, ToProcessor } from '../messages';
 import type { ProcessorStats, ProcessorStatus } from '../status';
 import { type ChildExit, ChildHandle } from './child-handle';
-
-export const PROCESSOR_ROLE = 'processor';
 
 export interface ProcessorStart {
   /** Unlike any other processor's, ever. */
@@ -60,7 +58,7 @@ export class ProcessorHandle extends ChildHandle<FromProcessor, ToProcessor> {
 
   /** That one has ended without giving its jobs back. */
   rescueOrphans(identity: string): void {
-    this.send({ catamount: 'take-over', identity });
+    this.send({ catamount: 'rescue', identity });
   }
 
   stats(restarts: number, pssMb: number | null): ProcessorStats {
@@ -98,7 +96,7 @@ export class ProcessorHandle extends ChildHandle<FromProcessor, ToProcessor> {
 
   protected reportUnresponsive(heartbeatAgeMs: number): string | null {
     const inFlight = this.status?.inFlight ?? [];
-    this.events.emit('processor.silent', { pid: this.pid, heartbeatAgeMs, inFlight });
+    this.events.emit('processor.unresponsive', { pid: this.pid, heartbeatAgeMs, inFlight });
     return inFlight[0]?.what ?? null;
   }
 

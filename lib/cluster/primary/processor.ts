@@ -3,7 +3,7 @@ import type { Events } from '../../core/events';
 import { type StopOutcome, sumOutcomes } from '../../core/shutdown';
 import { Deadline } from '../../support/async';
 import type { PeriodicTask } from '../../support/periodic-task';
-import { answerRequest, type FromProcessor, type ProcessorOrder } from '../messages';
+import { answerRequest, type FromProcessor, type ProcessorCommand } from '../messages';
 import type { Operations, ProcessorStats, RecentEvent, Work } from '../status';
 import {
   type ChildExit,
@@ -226,15 +226,15 @@ export class ProcessorSupervisor {
       case 'heartbeat':
         this.onWork(message.work);
         break;
-      case 'happened':
+      case 'event':
         this.onEvent(message.event);
         break;
       case 'ask':
         void answerRequest(this.operations, message).then((answer) => handle.send(answer));
         break;
-      case 'order':
+      case 'command':
         // Who finishes its jobs is on its way out already.
-        if (handle === this.current) this.execute(message.order);
+        if (handle === this.current) this.execute(message.command);
         break;
       case 'failed':
         if (!this.everReady && handle.refusal) this.options.onRefused?.(handle.refusal);
@@ -264,9 +264,9 @@ export class ProcessorSupervisor {
     void old?.stop(Deadline.after(this.options.drainTimeoutMs));
   }
 
-  private execute(order: ProcessorOrder): void {
-    if (order === 'quiet') this.quiet();
-    else if (order === 'resume') this.resume();
+  private execute(command: ProcessorCommand): void {
+    if (command === 'quiet') this.quiet();
+    else if (command === 'resume') this.resume();
     else void this.suspend();
   }
 
@@ -320,7 +320,7 @@ export class ProcessorSupervisor {
   private tryAgain(servedMs: number): void {
     const wait = this.policy.schedule(servedMs, () => this.fork());
     this.absence = wait.attempt >= CRASH_LOOP_DEATHS ? 'circuit open' : 'waiting';
-    if (wait.attempt === CRASH_LOOP_DEATHS) this.events.emit('processor.circuit', { deaths: wait.attempt });
-    this.events.emit('processor.respawn', wait);
+    if (wait.attempt === CRASH_LOOP_DEATHS) this.events.emit('processor.crash-loop', { crashes: wait.attempt });
+    this.events.emit('processor.restart-scheduled', wait);
   }
 }

@@ -2,6 +2,7 @@ import os from 'node:os';
 import type { Config } from '../../core/config';
 import type { EventMap, EventName, Events } from '../../core/events';
 import { RECYCLE_THRESHOLD } from '../../core/memory-plan';
+import { keeperOf } from '../../core/notable-events';
 import { type ProcessMetrics, ProcessMetricsSampler } from '../../core/process-metrics';
 import { NONE_SLOW, type RequestCounts, type Slowest, slowerOf, sumRequests } from '../../core/request-counts';
 import type { RecentEvent, Rollup, RollupCounters, TreeStats, TreeStatus, Work, WorkerStatus } from '../status';
@@ -26,7 +27,7 @@ export interface SightsOptions {
 
 /** What the primary keeps for those who look at its tree: who it is, what has happened, how it fared. */
 export class TreeMonitor {
-  readonly figures: Rollups;
+  readonly rollups: Rollups;
   readonly rates: RecentRates;
   /** Where the tree listens. */
   address: string | null = null;
@@ -43,11 +44,11 @@ export class TreeMonitor {
     const { events, workers, processor } = options;
     this.recent = new EventBuffer(events);
     const requests = () => this.requests();
-    this.figures = new Rollups({ requests, memory: () => this.memoryByProcess() });
+    this.rollups = new Rollups({ requests, memory: () => this.memoryByProcess() });
     this.rates = new RecentRates(requests);
     workers.onTold = (status) => this.hear(status);
     if (!processor) return;
-    processor.onWork = (work) => this.figures.addWork(work);
+    processor.onWork = (work) => this.rollups.addWork(work);
     processor.onEvent = (event) => this.remember(event);
   }
 
@@ -57,16 +58,16 @@ export class TreeMonitor {
   }
 
   start(): void {
-    this.figures.start();
+    this.rollups.start();
     this.rates.start();
   }
 
   /** From now on the tree is said to stop; the last part of its figures is there to be written down. */
   stop(): void {
     this.stopping = true;
-    this.figures.stop();
+    this.rollups.stop();
     this.rates.stop();
-    this.figures.cut();
+    this.rollups.cut();
   }
 
   /** The primary serves the web itself, and tells of that. */
@@ -76,7 +77,7 @@ export class TreeMonitor {
   }
 
   private hear({ slowest }: WorkerStatus): void {
-    this.figures.addSlowest(slowest);
+    this.rollups.addSlowest(slowest);
     this.rates.addSlowest(slowest);
   }
 
@@ -152,29 +153,6 @@ export class TreeMonitor {
   }
 }
 
-/** What is worth telling an operator who looks later. */
-const TOLD: readonly EventName[] = [
-  'primary.listening',
-  'worker.ready',
-  'worker.exited',
-  'worker.replaced',
-  'worker.silent',
-  'processor.ready',
-  'processor.exited',
-  'processor.silent',
-  'processor.kept',
-  'processor.circuit',
-  'processor.stopped',
-  'phase.started',
-  'phase.completed',
-  'phase.abandoned',
-  'memory.high',
-  'embedded.lost',
-  'operator.command',
-  'operator.refused',
-];
-/** The same of what the job processor tells the primary of. */
-const TOLD_OF_JOBS: readonly EventName[] = ['dead.dropped', 'queue.restored', 'redis.emptied', 'installation.foreign'];
 const KEPT = 30;
 /** Longer texts are cut. */
 const LONGEST = 300;
@@ -185,7 +163,7 @@ export class EventBuffer {
 
   constructor(events: Events) {
     events.onAny((name, payload) => {
-      if (!TOLD.includes(name)) return;
+      if (keeperOf(name) !== 'primary') return;
       // A worker that leaves when asked is told of by whoever asked.
       if (!('expected' in payload && payload.expected)) this.add(recentEvent(name, payload));
     });
@@ -204,7 +182,7 @@ export class EventBuffer {
 /** Has `tell` hear of what has happened in the job processor's own process. */
 export function onJobEvents(events: Events, tell: (event: RecentEvent) => void): void {
   events.onAny((name, payload) => {
-    if (TOLD_OF_JOBS.includes(name)) tell(recentEvent(name, payload));
+    if (keeperOf(name) === 'processor') tell(recentEvent(name, payload));
   });
 }
 
@@ -284,7 +262,7 @@ export const ROLLUP_INTERVAL_MS = 10_000;
 /** Parts that are kept until they are in Redis; of those before them the sums are kept. */
 const MOST_PARTS = 60;
 
-export interface FigureSource {
+export interface RollupSource {
   /** Since the tree began. */
   readonly requests: () => RequestCounts;
   readonly memory: () => Readonly<Record<string, number>>;
@@ -299,7 +277,7 @@ export class Rollups {
   private slowest = NONE_SLOW;
   private timer: NodeJS.Timeout | undefined;
 
-  constructor(private readonly source: FigureSource) {
+  constructor(private readonly source: RollupSource) {
     this.before = source.requests();
   }
 

@@ -146,7 +146,7 @@ export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements T
   protected reportUnresponsive(heartbeatAgeMs: number): string | null {
     const { slot, pid, lastRequest } = this;
     const inFlight = this.status?.inFlight ?? [];
-    this.events.emit('worker.silent', { slot, pid, heartbeatAgeMs, inFlight, lastRequest: lastRequest ?? null });
+    this.events.emit('worker.unresponsive', { slot, pid, heartbeatAgeMs, inFlight, lastRequest: lastRequest ?? null });
     return (inFlight[0] ?? lastRequest)?.what ?? null;
   }
 

@@ -230,7 +230,7 @@ export class WorkerPool implements PoolCallbacks {
     }
     slot.count(dead.deathReason);
     policy.last = dead.death;
-    this.events.emit('worker.respawn', {
+    this.events.emit('worker.restart-scheduled', {
       slot: slot.index,
       ...policy.schedule(dead.servedMs, () => void this.fork(slot)),
     });

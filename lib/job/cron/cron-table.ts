@@ -1,7 +1,7 @@
 import type { Knex } from 'knex';
 import { UserError } from '../../core/errors';
 import { didYouMean } from '../../support/text';
-import { jobNameOf } from '../definition/job-class';
+import { jobNameOf } from '../definition/options';
 import { CHANNEL, CRON_NOTICE } from '../outbox/table';
 import type { Auditor } from '../sets/query';
 import type { CatchUp, CatchUpPolicy } from './cron-service';

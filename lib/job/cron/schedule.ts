@@ -1,7 +1,8 @@
 import type { Cron } from 'croner';
 import { EXIT, UserError } from '../../core/errors';
 import { toError } from '../../support/async';
-import { type CronOptions, type JobClass, jobNameOf } from '../definition/job-class';
+import type { CronOptions, JobClass } from '../definition/job-class';
+import { jobNameOf } from '../definition/options';
 import { type ArgumentCodec, serializeArguments } from '../record/arguments';
 import type { CatchUpPolicy } from './cron-service';
 

@@ -50,10 +50,14 @@ export class EnqueueError extends Error {
   }
 }
 
-/** @returns the jobs if all were enqueued. @throws the first error if none was; EnqueueError if only some were. */
-export function allEnqueued(jobs: readonly (EnqueuedJob | Error)[]): EnqueuedJob[] {
-  const enqueued = jobs.filter((job): job is EnqueuedJob => !(job instanceof Error));
-  if (enqueued.length === jobs.length) return enqueued;
-  if (enqueued.length > 0) throw new EnqueueError(jobs);
-  throw jobs[0];
+/** A run took longer than its class's `timeout`. Its `cause` is the error that the handler threw then. */
+export class JobTimeoutError extends Error {
+  override readonly name = 'JobTimeoutError';
+
+  constructor(
+    readonly jobName: string,
+    readonly timeoutMs: number,
+  ) {
+    super(`${jobName} did not end within its timeout of ${timeoutMs} ms`);
+  }
 }

@@ -122,10 +122,6 @@ export interface JobOptions {
 
 export type Args<J extends Performable> = Parameters<J['perform']>;
 
-export function jobNameOf(jobClass: Pick<JobClass, 'jobName' | 'name'>): string {
-  return jobClass.jobName ?? jobClass.name;
-}
-
 /**
  * Types that jobs can take although JSON has no form for them. Add the types of your own serializers: `declare module
  * 'catamount' { interface SerializableTypes { money: Money } }`.

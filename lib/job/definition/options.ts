@@ -1,12 +1,15 @@
 import { type Duration, parseDuration } from '../../support/duration';
-import type { EnqueueRequest, UniqueClaim } from './job-class';
-import { type JobClass, jobNameOf, type Performable, type UniqueOptions } from './job-class';
+import type { EnqueueRequest, JobClass, Performable, UniqueClaim, UniqueOptions } from './job-class';
 
 /** Characters that a queue's name may have, since it is a part of Redis keys. */
 export const QUEUE_NAME = /^[A-Za-z0-9_-]+$/;
 
 /** Beyond this delay Node's timers fire at once. */
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
+
+export function jobNameOf(jobClass: Pick<JobClass, 'jobName' | 'name'>): string {
+  return jobClass.jobName ?? jobClass.name;
+}
 
 /** The checked options of a class, and its callbacks. They are compiled once, so that unused features cost nothing. */
 export interface CompiledOptions {

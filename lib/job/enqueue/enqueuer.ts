@@ -4,14 +4,13 @@ import type { RedisClient } from '../../core/redis';
 import { RedisTimeoutError } from '../../core/redis-script';
 import { currentTransaction } from '../../model/transaction';
 import { toError } from '../../support/async';
-import { allEnqueued } from '../definition/errors';
 import type { EnqueuedJob, EnqueueRequest } from '../definition/job-class';
 import { checkQueue } from '../definition/options';
 import { insertIntoOutbox, OutboxNotifier } from '../outbox/insert';
 import { deleteUndispatched } from '../outbox/table';
 import { type DispatchedJob, dispatchChunk, dispatchChunks } from '../queue/dispatch';
 import { createPayload, newRecord, type Via } from '../record/record';
-import type { Enqueuer } from './enqueue';
+import { allEnqueued, type Enqueuer } from './enqueue';
 
 /**
  * Jobs in a transaction, for later, durable or unique go to the outbox. Others go straight to Redis, or to the outbox

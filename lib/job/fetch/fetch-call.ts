@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { UserError } from '../../core/errors';
 import { isNoScript } from '../../internals/redis-errors';
-import { type JobClass, jobNameOf } from '../definition/job-class';
+import type { JobClass } from '../definition/job-class';
+import { jobNameOf } from '../definition/options';
 import type { BeeConnection } from './consumer';
 import { FUSED_SCRIPT } from './fetch-script';
 

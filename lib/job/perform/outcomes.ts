@@ -85,7 +85,7 @@ export class Outcomes {
   returned(job: JobExecution, counted: boolean): ExecutionResult {
     const { id, class: name, queue } = job;
     return this.final({ op: counted ? 'lost' : 'back' }, job, () =>
-      this.options.events.emit('job.returned', { id, class: name, queue }),
+      this.options.events.emit('job.released', { id, class: name, queue }),
     );
   }
 
@@ -112,7 +112,7 @@ export class Outcomes {
     const { events, onFinished } = this.options;
     const { id, queue } = job;
     const recorded = (applied: boolean) => {
-      if (!applied) return events.emit('job.superseded', { id, class: job.class, queue });
+      if (!applied) return events.emit('job.fenced', { id, class: job.class, queue });
       if ('traces' in outcome && outcome.traces.includes('f')) onFinished(queue, id);
       announce();
     };

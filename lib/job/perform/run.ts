@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { NotConnectedError } from '../../core/errors';
 import { currentContext, type ExecutionContext, runInContext } from '../../core/execution-context';
 import { toError } from '../../support/async';
+import { JobTimeoutError } from '../definition/errors';
 import type { CarriedContext, JobClass, JobContext, Performable } from '../definition/job-class';
 import { type CompiledOptions, compileOptions } from '../definition/options';
 import type { JobRun, PerformMiddleware } from '../definition/setup';
@@ -157,18 +158,6 @@ export class Run implements JobRun {
 
 /** Time that a handler has to react to its timeout before it is reported, ms. */
 const OVERDUE_MS = 10_000;
-
-/** A run took longer than its class's `timeout`. Its `cause` is the error that the handler threw then. */
-export class JobTimeoutError extends Error {
-  override readonly name = 'JobTimeoutError';
-
-  constructor(
-    readonly jobName: string,
-    readonly timeoutMs: number,
-  ) {
-    super(`${jobName} did not end within its timeout of ${timeoutMs} ms`);
-  }
-}
 
 /**
  * Aborts the run when its time is up. The handler has to end by itself, and keeps its slot until then.

@@ -42,8 +42,8 @@ const RUN_EDGES = [
   'job.retrying',
   'job.dead',
   'job.discarded',
-  'job.returned',
-  'job.superseded',
+  'job.released',
+  'job.fenced',
 ] as const;
 
 /**

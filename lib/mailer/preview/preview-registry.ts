@@ -1,7 +1,5 @@
-import fs from 'node:fs';
-import path from 'node:path';
 import { UserError } from '../../core/errors';
-import { toError } from '../../support/async';
+import { loadClasses } from '../../core/load-classes';
 import { MailerPreview, type PreviewClass } from '../mailer';
 
 export interface PreviewName {
@@ -59,27 +57,16 @@ function isAction(prototype: object, name: string): boolean {
  */
 export function loadPreviews(folder: string): Previews {
   const previews = new Previews();
-  if (!fs.existsSync(folder)) return previews;
-  for (const name of fs.readdirSync(folder).sort()) {
-    if (!/\.(js|ts)$/.test(name) || /\.(d|test|spec)\.(js|ts)$/.test(name)) continue;
-    const file = path.join(folder, name);
-    try {
-      previews.add(previewOf(require(file)));
-    } catch (thrown) {
-      const error = toError(thrown);
-      throw Object.assign(new UserError(`${file}: ${error.message}`), { cause: error });
-    }
-  }
+  loadClasses(folder, {
+    isOne: isPreviewClass,
+    take: ([preview, another]) => {
+      if (!preview || another) {
+        throw new UserError('a file in the previews folder must export one subclass of MailerPreview');
+      }
+      previews.add(preview);
+    },
+  });
   return previews;
-}
-
-function previewOf(module: unknown): PreviewClass {
-  const candidates = typeof module === 'object' && module !== null ? Object.values(module) : [module];
-  const [preview, another] = new Set(candidates.filter(isPreviewClass));
-  if (!preview || another) {
-    throw new UserError('a file in the previews folder must export one subclass of MailerPreview');
-  }
-  return preview;
 }
 
 function isPreviewClass(value: unknown): value is PreviewClass {

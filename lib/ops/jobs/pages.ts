@@ -1,7 +1,8 @@
 import { Redactor } from '../../core/redact';
 import { JobAdmin } from '../../job/admin/job-admin';
 import type { JobJsonRules } from '../../job/admin/job-json';
-import { type JobClass, jobNameOf } from '../../job/definition/job-class';
+import type { JobClass } from '../../job/definition/job-class';
+import { jobNameOf } from '../../job/definition/options';
 import type { JobFilter } from '../../job/sets/query';
 import { DeliverMailJob } from '../../mailer/message';
 import type { OpsContext, PageContext } from '../ui/context';

@@ -1,5 +1,7 @@
 import type { RecentEvent } from '../../cluster/status';
+import { reasonText, sentenceOf } from '../../core/event-catalog';
 import type { Translate } from '../../core/i18n';
+import { isNotable, type NotableEvent } from '../../core/notable-events';
 import { bySeverity, type Issue, type IssueCode, readyWorkers } from '../../health/issues';
 import type { Judgement } from '../../health/judge';
 import type { SystemStatus } from '../../health/status-collector';
@@ -138,34 +140,34 @@ const dead: Look = { tone: 'bad', icon: 'restart' };
 const warn: Look = { tone: 'warn', icon: 'warn' };
 const act: Look = { tone: 'ok', icon: 'key' };
 
-/** How each event looks. Its text is `overview.event.<name>`, with `-` for its dots. */
-const LOOKS: Readonly<Record<string, Look>> = {
+/** How each event looks. */
+const LOOKS: Readonly<Record<NotableEvent, Look>> = {
   'primary.listening': calm,
   'worker.ready': calm,
   'worker.exited': dead,
   'worker.replaced': renewal,
-  'worker.silent': bad,
+  'worker.unresponsive': bad,
   'processor.ready': calm,
   'processor.exited': dead,
-  'processor.silent': bad,
+  'processor.unresponsive': bad,
   'processor.kept': bad,
-  'processor.circuit': bad,
+  'processor.crash-loop': bad,
   'processor.stopped': { tone: 'warn', icon: 'drain' },
   'phase.started': deploy,
   'phase.completed': deploy,
-  'phase.abandoned': warn,
+  'phase.aborted': warn,
   'memory.high': warn,
-  'embedded.lost': warn,
-  'service.away': bad,
-  'service.back': calm,
+  'embedded.exited': warn,
+  'service.lost': bad,
+  'service.restored': calm,
   'operator.command': act,
   'operator.jobs': act,
   'operator.queue': act,
   'operator.cron': act,
-  'operator.process': act,
+  'operator.processor': act,
   'operator.mails': act,
   'operator.adopted': act,
-  'operator.refused': warn,
+  'operator.rejected': warn,
   'operator.failed': warn,
   'installation.foreign': bad,
   'dead.dropped': warn,
@@ -185,44 +187,65 @@ export function eventLines(
   const all = [...events, ...acts].sort((a, b) => (a.at < b.at ? 1 : a.at > b.at ? -1 : 0));
   return all.slice(0, most).map((event) => {
     const at = new Date(event.at);
-    const look = LOOKS[event.name] ?? calm;
+    const look = isNotable(event.name) ? LOOKS[event.name] : calm;
     const recent = words.now.getTime() - at.getTime() < DAY_MS;
     const when = recent ? event.at.slice(11, 19) : event.at.slice(0, 10);
     return { at, when, ...look, text: textOf(event, words) };
   });
 }
 
-/** Lengths of time and sizes that are told rounded. */
-const SPANS = ['durationMs', 'heartbeatAgeMs', 'awayMs'] as const;
+/** Lengths of time and sizes, which are rounded. */
+const SPANS = ['durationMs', 'heartbeatAgeMs', 'outageMs'] as const;
 const SIZES = ['totalMb', 'limitMb', 'workerMb'] as const;
-/** What is told of an event has a text of its own for each of these values. */
+/** There is a sentence for each of these values. */
 const KINDS = ['dead.dropped', 'operator.jobs', 'operator.queue', 'operator.cron', 'operator.mails'];
 const SERVICES: Readonly<Record<string, string>> = { redis: 'Redis', postgres: 'Postgres' };
 
-function textOf({ name, about }: RecentEvent, words: Words): string {
+/** The sentence of the reader's language, `overview.sentence.<name>`. English has it from the catalogue of events. */
+function textOf(event: RecentEvent, words: Words): string {
   const { t, veiled } = words;
-  const kind = KINDS.includes(name) ? `-${about.reason ?? about.action}` : '';
-  const key = `overview.event.${name.replaceAll('.', '-')}${kind}`;
+  const about = { ...event.about };
+  if ('via' in about) about.via = askerOf(String(about.via), words);
+  // Why a deploy was aborted is told with what a process printed.
+  if (veiled && 'reason' in about && !KINDS.includes(event.name) && event.name !== 'worker.replaced')
+    about.reason = '…';
+  if (typeof about.command === 'string' && event.name !== 'operator.failed')
+    about.command = commandWords(about.command, t);
+  const kind = KINDS.includes(event.name) ? `-${about.reason ?? about.action}` : '';
+  const key = `overview.sentence.${event.name.replaceAll('.', '-')}${kind}`;
+  const text = t(key, valuesOf({ ...event, about }, words));
+  return text === key ? capitalized(sentenceOf(event.name, about) ?? event.name) : text;
+}
+
+/** What the sentences of the texts are filled with. */
+function valuesOf({ name, about }: RecentEvent, { t, time }: Words): Readonly<Record<string, unknown>> {
   const values: Record<string, unknown> = Object.assign(Object.create(null), about);
   for (const length of SPANS) {
     const ms = about[length];
-    if (typeof ms === 'number') values.span = words.time.span(ms);
+    if (typeof ms === 'number') values.span = time.span(ms);
   }
   for (const size of SIZES) {
     const mb = about[size];
     if (typeof mb === 'number') values[size] = Math.round(mb);
   }
-  if ('signal' in about) values.how = about.signal ?? t('overview.event.code', { code: about.code });
-  if ('via' in about) values.via = askerOf(String(about.via), words);
-  if (typeof about.command === 'string') values.command = commandWords(about.command, t);
+  if ('signal' in about) values.how = about.signal ?? t('overview.sentence.code', { code: about.code });
   if ('service' in about) values.service = SERVICES[String(about.service)] ?? about.service;
   if (name === 'operator.failed') values.command = actionWords(about, t);
-  if (name === 'operator.jobs') values.what = t(`overview.event.jobsOf.${about.set}`, { count: about.count });
+  if (name === 'operator.jobs') values.what = t(`overview.sentence.jobsOf.${about.set}`, { count: about.count });
   if (name === 'operator.queue' && about.action === 'clear') values.count = about.jobs;
-  // Why a deploy was given up is told with what a process printed.
-  if (veiled && 'reason' in about && name !== 'worker.replaced') values.reason = '…';
-  if (name === 'worker.replaced') values.why = t(`overview.event.why.${about.reason}`);
-  return t(key, values);
+  if (name === 'worker.replaced') values.why = replacementReason(String(about.reason), t);
+  return values;
+}
+
+function capitalized(sentence: string): string {
+  return sentence.slice(0, 1).toUpperCase() + sentence.slice(1);
+}
+
+/** Why a worker was replaced. */
+export function replacementReason(reason: string, t: Translate): string {
+  const key = `overview.sentence.why.${reason}`;
+  const text = t(key);
+  return text === key ? reasonText(reason) : text;
 }
 
 /** `recycle 1`, in the reader's words; as it is typed where it has none. */
@@ -235,7 +258,7 @@ function commandWords(typed: string, t: Translate): string {
 
 /** The action that an operator asked for. */
 function actionWords({ command, of, count }: RecentEvent['about'], t: Translate): string {
-  return t(`overview.event.action.${command}`, { name: of, what: t(`overview.event.jobsOf.${of}`, { count }) });
+  return t(`overview.sentence.action.${command}`, { name: of, what: t(`overview.sentence.jobsOf.${of}`, { count }) });
 }
 
 /** Who asked: an operator at these pages, somebody at a terminal, a signal. Viewers are not told from where. */

@@ -6,7 +6,7 @@ import { type SystemStatus, valueIn } from '../../health/status-collector';
 import { snakeCase } from '../../support/snake-case';
 import { TreeDirectory } from '../../tree/tree-directory';
 import { assertOperator } from '../auth/access';
-import { chosenTree, eventLines, hrefOf } from '../overview/health-summary';
+import { chosenTree, eventLines, hrefOf, replacementReason } from '../overview/health-summary';
 import { machineShape, patch } from '../overview/live-update';
 import type { Act, ProcessFlash } from '../overview/process-cards';
 import { type CardView, cardView, known, load } from '../overview/process-cards';
@@ -79,7 +79,7 @@ async function orderOf(
   slot: number,
 ): Promise<void> {
   const by = `the operator's pages, ${ctx.ip}`;
-  if (tree.own) return site.tree.order(command, slot, by);
+  if (tree.own) return site.tree.runCommand(command, slot, by);
   const left = await new TreeDirectory(site.redis.client).send(tree.picture.id, command, slot, by);
   if (!left) throw localizedProblem(404, 'treeGone');
 }
@@ -218,7 +218,7 @@ function workerRow(row: Row, id: string, { stats }: TreeStatus, words: Words): P
   const shown = here.find(({ state }) => state === 'ready') ?? here[0];
   const status = shown && known(shown.lastStatus);
   const reasons = Object.entries(shown?.restarts ?? {}).map(([reason, count]) => {
-    return words.t('processes.restarts', { n: count, why: words.t(`overview.event.why.${reason}`) });
+    return words.t('processes.restarts', { n: count, why: replacementReason(reason, words.t) });
   });
   return {
     ...row,

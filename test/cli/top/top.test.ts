@@ -48,7 +48,7 @@ describe('catamount top', () => {
     await emulator.shows(/^shop on web\.1, pid \d+, up 1 h 2 min, phase 3/m);
     await emulator.shows(/^› web 0 +4211 +ready +2\/5 +7 .* 60 MB +4 \(1 crash\)$/m);
     await emulator.shows(/^ {2}web 1 +4212 +booting/m);
-    await emulator.shows(/worker 0 was ended by SIGKILL/);
+    await emulator.shows(/worker 0 \(pid \d+\) was killed by SIGKILL/);
     await emulator.shows(/WelcomeEmailJob on mailer/);
     const looks = recorder.calls.length;
     await until('it asks again and again', () => recorder.calls.length >= looks + 2);

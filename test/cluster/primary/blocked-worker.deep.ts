@@ -28,11 +28,11 @@ describe('a worker in while(true)', () => {
       return worker?.last_status.busy_threads === 1;
     });
     const cut = cutOff('/block?never=ends');
-    const { text } = await tree.waitForLine(/was not heard of for/);
-    assert.match(text, /worker 0, pid \d+, .*doing: GET \/slow .*; it began last: GET \/block \(\d+\.\d s\)"/);
-    await tree.waitForLine(/killed worker 0, pid \d+: not heard of/);
+    const { text } = await tree.waitForLine(/has sent no heartbeat for/);
+    assert.match(text, /worker 0 \(pid \d+\) .*in flight: GET \/slow .*; last request: GET \/block \(\d+\.\d s\)"/);
+    await tree.waitForLine(/killed worker 0 \(pid \d+\): not heard of/);
     assert.deepEqual(await Promise.all([slow, cut]), ['ECONNRESET', 'ECONNRESET']);
-    await tree.waitForLine(/worker 0 is ready/, { from });
+    await tree.waitForLine(/worker 0 \(pid \d+\) is ready/, { from });
     assert.equal((await tree.request('GET', '/slow')).status, 200);
     // Nothing is left of what the worker wrote down.
     assert.deepEqual(fs.readdirSync(path.join(tree.cwd, '.catamount')).sort(), ['control.sock', 'state.json']);
@@ -47,8 +47,8 @@ describe('a worker in while(true)', () => {
     const cut = cutOff('/block');
     await tree.waitForLine(/"msg":"it blocks"/, { from: tree.lines.length });
     assert.equal((await tree.stop()).code, 1);
-    await tree.waitForLine(/killed worker 0, pid \d+: the deadline is over/);
-    await tree.waitForLine(/stopped in [\d.]+ s, [12] killed/);
+    await tree.waitForLine(/killed worker 0 \(pid \d+\): the deadline is over/);
+    await tree.waitForLine(/stopped in [\d.]+ m?s, [12] killed/);
     assert.equal(await cut, 'ECONNRESET');
     await tree.allGone();
   });

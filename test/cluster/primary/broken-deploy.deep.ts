@@ -73,12 +73,12 @@ describe('a deploy', () => {
     await until('its successor serves', recycled);
     const from = tree.lines.length;
     await order(tree, 'phased-restart');
-    await tree.waitForLine(/phase 1 is complete/, { from });
+    await tree.waitForLine(/phase 1 completed/, { from });
     const changes = tree.lines.slice(from).flatMap(({ text }) => {
-      const [, slot, change] = /worker (\d)(?:, pid \d+,)? (forked|has left)/.exec(text) ?? [];
+      const [, slot, change] = /worker (\d) \(pid \d+\) (forked|stopped)/.exec(text) ?? [];
       return change === undefined ? [] : [`${slot} ${change}`];
     });
-    assert.deepEqual(changes, ['0 has left', '0 forked', '1 has left', '1 forked']);
+    assert.deepEqual(changes, ['0 stopped', '0 forked', '1 stopped', '1 forked']);
     assert.equal((await tree.stop()).code, 0);
   });
 });

@@ -81,7 +81,8 @@ describe('a child', () => {
     await child.ready.promise;
     child.kill('a test');
     assert.deepEqual(await child.exited.promise, { code: null, signal: 'SIGKILL' });
-    assert.deepEqual([child.death?.reason, child.death?.words], ['crash', 'it was ended by SIGKILL']);
+    const { reason, words, signal } = child.death ?? {};
+    assert.deepEqual([reason, words, signal, child.exitMessage], ['crash', null, 'SIGKILL', 'it was ended by SIGKILL']);
   });
 
   it('that does not answer is killed, and told by what it was doing; one that drains is left alone', async () => {

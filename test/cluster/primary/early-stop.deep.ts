@@ -23,10 +23,10 @@ describe('a stop while a worker boots', () => {
       assert.equal(tree.processes().webPids.length, 1);
       const from = tree.lines.length;
       const restarting = order(tree, 'phased-restart').catch(() => undefined);
-      await tree.waitForLine(/worker 0 forked/, { from });
+      await tree.waitForLine(/worker 0 \(pid \d+\) forked/, { from });
       await stop(tree);
       assert.equal((await tree.end()).code, 0);
-      await tree.waitForLine(/stopped in [\d.]+ s, 0 killed/);
+      await tree.waitForLine(/stopped in [\d.]+ m?s, 0 killed/);
       assert.deepEqual(tree.linesMatching(/killed worker/), []);
       await restarting;
       await tree.allGone();

@@ -72,7 +72,7 @@ describe('a phased restart while a long job runs', () => {
     process.kill(old, 'SIGKILL');
     assert.equal(await begins('long', 2), pid);
     // It was not its silence that told.
-    assert.deepEqual(tree.linesMatching(/was not heard of/), []);
+    assert.deepEqual(tree.linesMatching(/has sent no heartbeat/), []);
     await restarted;
     mend();
     await until('it ends', () => said('long', 'ends').length === 1);
@@ -87,7 +87,7 @@ describe('a phased restart while a long job runs', () => {
     assert.equal(typed.code, 1);
     assert.match(typed.stderr, /the job processor cannot boot: it exited with code 7/);
     await tree.waitForLine(
-      /the successor of the job processor cannot boot, the old one, pid \d+, goes on: it exited with code 7/,
+      /the new job processor cannot boot, the old one \(pid \d+\) keeps running: it exited with code 7/,
     );
     await post(tree, 'short');
     assert.equal(await begins('short'), old);
@@ -140,12 +140,12 @@ describe('a phased restart while a long job runs', () => {
     assert.equal((await statsOf(tree)).other_job_processor, undefined);
     mend();
     await restarted;
-    await tree.waitForLine(/job processor is ready/, { from });
+    await tree.waitForLine(/job processor \(pid \d+\) is ready/, { from });
     const changes = tree.lines.slice(from).flatMap(({ text }) => {
-      const [, change] = /job processor(?:, pid \d+,)? (forked|has left)/.exec(text) ?? [];
+      const [, change] = /job processor \(pid \d+\) (forked|stopped)/.exec(text) ?? [];
       return change === undefined ? [] : [change];
     });
-    assert.deepEqual(changes, ['has left', 'forked']);
+    assert.deepEqual(changes, ['stopped', 'forked']);
     assert.notEqual((await statsOf(tree)).job_processor.pid, old);
     assert.equal((await tree.stop()).code, 0);
   });

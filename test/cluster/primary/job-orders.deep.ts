@@ -40,7 +40,7 @@ describe('orders for the job processor', () => {
     const { identity } = await listed(tree);
     assert.equal(await processes.send(identity, 'quiet'), true);
     const first = await stateIs(tree, 'quiet');
-    await tree.waitForLine(/asked to jobs quiet by redis/);
+    await tree.waitForLine(/jobs quiet requested by redis/);
     process.kill(first.pid ?? 0, 'SIGKILL');
     await until('it has come back', async () => (await processorOf(tree)).restarts === 1);
     const second = await stateIs(tree, 'quiet');
@@ -88,15 +88,15 @@ describe('orders for the job processor', () => {
       await until('all is well again', async () => !/jobs/.test((await tree.request('GET', '/ready')).body));
     }
     assert.equal(identities.size, 3, 'none had the identity of another');
-    assert.equal(tree.linesMatching(/job processor stopped as ordered/).length, 3);
-    assert.equal(tree.linesMatching(/job processor starts again/).length, 0);
+    assert.equal(tree.linesMatching(/job processor stopped on command/).length, 3);
+    assert.equal(tree.linesMatching(/job processor restarts in/).length, 0);
     for (const one of [tree, other]) assert.equal((await one.stop()).code, 0);
   });
 
   it('leave a tree that has nothing else, idle', async () => {
     const tree = stage.spawn({}, { args: ['--only', 'jobs'] });
     const state = `${tree.cwd}/.catamount/state-jobs.json`;
-    const ready = /job processor is ready, pid (\d+)/;
+    const ready = /job processor \(pid (\d+)\) is ready/;
     await tree.waitForLine(ready);
     const listedAfter = (starts: number) =>
       until('it is listed', async () => {
@@ -104,7 +104,7 @@ describe('orders for the job processor', () => {
         return (await processes.list()).find((one) => one.pid === Number(pid));
       });
     await processes.send((await listedAfter(1)).identity, 'stop');
-    await tree.waitForLine(/job processor stopped as ordered/);
+    await tree.waitForLine(/job processor stopped on command/);
     assert.match((await catamount(tree.cwd, 'status', '-S', state)).stdout, /job processor stopped/);
     assert.equal((await catamount(tree.cwd, 'jobs', 'resume', '-S', state)).code, 0);
     await listedAfter(2);

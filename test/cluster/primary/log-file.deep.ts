@@ -80,6 +80,6 @@ describe('a tree whose standard output goes to a file', () => {
     tree.kill('SIGTERM');
     const [code] = await once(tree, 'exit');
     assert.equal(code, 0);
-    assert.match(read(log), /stopped in [\d.]+ s, 0 killed/);
+    assert.match(read(log), /stopped in [\d.]+ m?s, 0 killed/);
   });
 });

@@ -38,7 +38,7 @@ describe('a start', () => {
     const { text } = await tree.waitForLine(/killed job processor.*not ready after/);
     assert.ok(Number(/not ready after ([\d.]+) s/.exec(text)?.[1]) >= 4, text);
     mend();
-    await tree.waitForLine(/job processor is ready/);
+    await tree.waitForLine(/job processor \(pid \d+\) is ready/);
   });
 
   it('whose job setup does not load is ended, and names it', async () => {

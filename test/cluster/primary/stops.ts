@@ -15,7 +15,7 @@ async function stopAndTime(tree: Tree): Promise<number> {
   assert.deepEqual({ ...(await tree.stop()), durationMs: 0 }, { code: 0, signal: null, durationMs: 0 });
   await tree.allGone();
   const { text } = await tree.waitForLine(/stopped in/);
-  assert.match(text, /stopped in [\d.]+ s, 0 killed/);
+  assert.match(text, /stopped in [\d.]+ m?s, 0 killed/);
   return Number(/in ([\d.]+) s/.exec(text)?.[1]);
 }
 

@@ -16,13 +16,13 @@ describe('catamount top of a whole tree', () => {
 
   it('prints all of it once into a pipe', async () => {
     await tree.request('POST', '/gloomy-job');
-    await tree.waitForLine(/job processor is ready/);
+    await tree.waitForLine(/job processor \(pid \d+\) is ready/);
     const { code, stdout, stderr } = await catamount(tree.cwd, 'top');
     assert.deepEqual([code, stderr], [0, '']);
     assert.match(stdout, /^patience on .*, pid \d+, up .*, phase 0/);
     assert.match(stdout, /^ {2}web 1 +\d+ +ready +0\/5 +0 +\d.* \d+ ms +\d+ % +\d+ MB +0$/m);
     assert.match(stdout, /^ {2}jobs +\d+ +ready +0\/2 /m);
-    assert.match(stdout, /worker 0 is ready, in \d+ ms/);
+    assert.match(stdout, /worker 0 \(pid \d+\) is ready after [\d.]+ m?s/);
     assert.equal((await catamount(tree.cwd, 'top', 'surplus')).code, 64);
   });
 
@@ -46,7 +46,7 @@ describe('catamount top of a whole tree', () => {
     const [after] = (await statsOf(tree)).worker_status;
     assert.notEqual(after?.pid, before?.pid);
     await emulator.shows(new RegExp(`^› web 0 +${after?.pid} +ready`, 'm'));
-    await emulator.shows(/asked to recycle 0 by the control socket/);
+    await emulator.shows(/recycle 0 requested by the control socket/);
     emulator.type('p');
     await emulator.shows(/^ {2}jobs +\d+ +quiet /m);
     await emulator.shows(/^ {2}Jobs are quiet: no more are begun/m);

@@ -35,9 +35,9 @@ describe('a whole tree', () => {
   const heard = (hook: string) => stage.hooks().filter((event) => event.hook === hook);
 
   it('has its web first, and the job processor behind it', async () => {
-    await tree.waitForLine(/job processor is ready/);
+    await tree.waitForLine(/job processor \(pid \d+\) is ready/);
     const at = (pattern: RegExp) => tree.lines.findIndex(({ text }) => pattern.test(text));
-    assert.ok(at(/Listening on/) < at(/job processor is ready/));
+    assert.ok(at(/Listening on/) < at(/job processor \(pid \d+\) is ready/));
   });
 
   it('has the app’s job setup at work in its web workers and in its job processor', async () => {
@@ -51,7 +51,7 @@ describe('a whole tree', () => {
       { reports: 'dead', job: 'GloomyJob', attempt: 1, args: shown, message: 'there is no hope', requested: true },
     ]);
     await tree.waitForLine(/the app's reportError: the tracker is down/);
-    for (const text of [/GloomyJob starts, attempt 1/, /GloomyJob is dead: there is no hope/]) {
+    for (const text of [/GloomyJob started, attempt 1/, /GloomyJob is dead: there is no hope/]) {
       const line = await tree.waitForLine(text);
       assert.match(line.text, /"args":\[\{"iban":"\[FILTERED\]","name":"Ann"\}\]/);
     }
@@ -108,7 +108,7 @@ describe('a whole tree', () => {
   it('does not lose the last words of a worker that crashes', async () => {
     await Promise.allSettled([tree.request('GET', '/print?text=famous'), tree.request('GET', '/crash')]);
     await tree.waitForLine(/"msg":"famous"/);
-    await tree.waitForLine(/worker \d, pid \d+, exited with code 3/);
+    await tree.waitForLine(/worker \d \(pid \d+\) exited with code 3/);
     const crashed = () => heard('workerExit').some(({ code, expected }) => code === 3 && expected === false);
     await until('the hook has heard of it', crashed);
   });

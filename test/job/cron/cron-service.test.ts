@@ -268,7 +268,7 @@ describe('recurring jobs', () => {
     }
     await sleptSince2023(system, UniqueJob);
     await processor(UniqueJob);
-    const declined = () => system.eventsNamed('cron.declined').map(({ reason }) => reason);
+    const declined = () => system.eventsNamed('cron.skipped').map(({ reason }) => reason);
     await until('all ticks but one are declined', () => declined().length === NEW_YEARS.length - 1);
     assert.deepEqual(new Set(declined()), new Set(['duplicate']));
     assert.deepEqual(enqueued(), ['UniqueJob']);

@@ -4,7 +4,7 @@ import { until } from '../../support/until';
 import { Gate } from '../gate';
 import { JobSystem } from '../job-system';
 
-const SOON = { compareMs: 20, routineMs: 0 };
+const SOON = { compareMs: 20, routineMs: 0, sweepMs: 20 };
 /** A queue whose jobs stay where they are. */
 const UNSERVED = 'unserved';
 const UNSERVED_KEY = `bq:${UNSERVED}:`;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
+import { JobTimeoutError } from '../../../lib/job/definition/errors';
 import { Job } from '../../../lib/job/job';
-import { JobTimeoutError } from '../../../lib/job/perform/run';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
 import { JobSystem } from '../job-system';
@@ -88,20 +88,20 @@ describe('timeout', () => {
     await system.processor([DeafJob, QuickJob], { jobs: { concurrency: 1 }, tuning: { overdueMs: 30 } });
     const { id } = await DeafJob.performLater('badly');
     await QuickJob.performLater();
-    const overdue = await until('it is overdue', () => system.eventsNamed('job.overdue')[0]);
+    const overdue = await until('it is overdue', () => system.eventsNamed('job.timeout-ignored')[0]);
     assert.deepEqual([overdue.id, overdue.class, overdue.queue], [id, 'DeafJob', 'default']);
     assert.ok(overdue.ageMs >= 89);
     assert.deepEqual(ran, ['badly'], 'nothing else has begun');
     gate.open();
     assert.ok((await retrying()).error instanceof JobTimeoutError);
     await until('the next has run', () => ran.includes('quick'));
-    assert.equal(system.eventsNamed('job.overdue').length, 1);
+    assert.equal(system.eventsNamed('job.timeout-ignored').length, 1);
   });
 
   it('counts for nothing when the handler ends well after all', async () => {
     await system.processor([DeafJob], { tuning: { overdueMs: 30 } });
     await DeafJob.performLater('well');
-    await until('it is overdue', () => system.eventsNamed('job.overdue')[0]);
+    await until('it is overdue', () => system.eventsNamed('job.timeout-ignored')[0]);
     gate.open();
     await until('it succeeded', () => system.eventsNamed('job.succeeded')[0]);
     assert.equal(system.eventsNamed('job.retrying').length, 0);

@@ -45,29 +45,29 @@ describe('what operators do', () => {
     await operator.act('/ops/jobs/retry/act', { id: `mailer/${retried}`, act: 'kill', ...confirmed(1) });
     await operator.act('/ops/jobs/queues/default/clear', confirmed(1));
     await operator.act('/ops/jobs/queues/default/resume');
-    const by = 'by an operator \\(127\\.0\\.0\\.1\\)';
+    const by = '\\(requested by an operator \\(127\\.0\\.0\\.1\\)\\)';
     const clock = '\\d\\d:\\d\\d:\\d\\d';
     await eventsWith(
       new RegExp(
         [
-          `^${clock} Queue default resumed, ${by}`,
-          `${clock} Queue default cleared, 1 job deleted, ${by}`,
-          `${clock} 1 retry killed, ${by}`,
-          `${clock} 2 dead jobs deleted, ${by}`,
-          `${clock} 1 dead job retried, ${by}`,
-          `${clock} Queue default paused, ${by}`,
+          `^${clock} Resumed queue default ${by}`,
+          `${clock} Cleared queue default, 1 job deleted ${by}`,
+          `${clock} Killed 1 job waiting for a retry ${by}`,
+          `${clock} Deleted 2 dead jobs ${by}`,
+          `${clock} Retried 1 dead job ${by}`,
+          `${clock} Paused queue default ${by}`,
         ].join(' '),
       ),
     );
-    await eventsWith(/2 dead jobs deleted/, operator, '/ops/processes');
+    await eventsWith(/Deleted 2 dead jobs/, operator, '/ops/processes');
   });
 
   it('with recurring jobs is told, too, to a viewer without the address', async () => {
     await until('it is known', async () => /PruneSessionsJob/.test(await operator.read('/ops/jobs/cron')));
     for (const act of ['trigger', 'pause', 'resume']) await operator.act(`/ops/jobs/cron/PruneSessionsJob/${act}`);
-    const told = 'Recurring job PruneSessionsJob';
-    await eventsWith(new RegExp(`${told} resumed, .* ${told} paused, .* ${told} triggered, by an operator`));
-    const seen = await eventsWith(/PruneSessionsJob resumed, by an operator/, viewer);
+    const told = 'recurring job PruneSessionsJob';
+    await eventsWith(new RegExp(`Resumed ${told} .* Paused ${told} .* Triggered ${told} \\(requested by an operator`));
+    const seen = await eventsWith(/Resumed recurring job PruneSessionsJob \(requested by an operator\)/, viewer);
     assert.doesNotMatch(seen, /127\.0\.0\.1/);
   });
 
@@ -82,7 +82,7 @@ describe('what operators do', () => {
       [503, true],
       textOf(answer.body),
     );
-    await eventsWith(/Pause queue default failed, Redis did not answer: asked by an operator/);
+    await eventsWith(/Could not pause queue default: Redis did not answer \(requested by an operator/);
   });
 
   it('is told while Redis is away, too: what failed for that, and what needs no Redis', async () => {
@@ -100,23 +100,26 @@ describe('what operators do', () => {
     await fails('/ops/jobs/retry/act', { act: 'kill', all: '1', ...confirmed(3) });
     await fails('/ops/jobs/cron/PruneSessionsJob/trigger');
     assert.equal((await operator.send('/ops/mail/inbox/20261127-1-a.eml/delete', { token })).status, 303);
-    const failed = 'failed, Redis did not answer: asked by an operator \\(127\\.0\\.0\\.1\\)';
-    await eventsWith(/1 mail of the inbox deleted, by an operator \(127\.0\.0\.1\)/);
+    const failed = 'Redis did not answer \\(requested by an operator \\(127\\.0\\.0\\.1\\)\\)';
+    await eventsWith(/Deleted 1 mail of the inbox \(requested by an operator \(127\.0\.0\.1\)\)/);
     for (const what of [
-      'Pause queue default',
-      'Retry 1 dead job',
-      'Kill 3 retries',
-      'Trigger recurring job PruneSessionsJob',
+      'pause queue default',
+      'retry 1 dead job',
+      'kill 3 jobs waiting for a retry',
+      'trigger recurring job PruneSessionsJob',
     ])
-      await eventsWith(new RegExp(`${what} ${failed}`));
+      await eventsWith(new RegExp(`Could not ${what}: ${failed}`));
     // A form that only leads to the question has asked for nothing.
     await fails('/ops/jobs/dead/act', { act: 'delete', all: '1' });
     await fails('/ops/jobs/queues/mailer/resume');
-    assert.doesNotMatch(await eventsWith(/Resume queue mailer failed/), /Delete/);
+    assert.doesNotMatch(await eventsWith(/Could not resume queue mailer/), /delete /);
     await until('the page tells of it in Korean', async () => {
       return /default 큐 일시 중지 실패: Redis 응답 없음/.test(await operator.read('/ops?locale=ko'));
     });
-    const seen = await eventsWith(/Resume queue mailer failed, Redis did not answer: asked by an operator /, viewer);
+    const seen = await eventsWith(
+      /Could not resume queue mailer: Redis did not answer \(requested by an operator\)/,
+      viewer,
+    );
     assert.doesNotMatch(seen, /127\.0\.0\.1/);
   });
 

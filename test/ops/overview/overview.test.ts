@@ -121,6 +121,8 @@ describe('the overview', () => {
       at: ago(3),
       reason: 'crash',
       words: 'Error: ann@example.com',
+      code: 1,
+      signal: null,
       heartbeatAgeMs: null,
       doing: null,
     } as const;
@@ -136,7 +138,7 @@ describe('the overview', () => {
           name: 'operator.command',
           about: { command: 'recycle 0', via: "the operator's pages, 203.0.113.9" },
         },
-        { at: ago(9), name: 'phase.abandoned', about: { phase: 1, reason: 'Error: ann@example.com' } },
+        { at: ago(9), name: 'phase.aborted', about: { phase: 1, reason: 'Error: ann@example.com' } },
       ],
     });
     await publish(picture);

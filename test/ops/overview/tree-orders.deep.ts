@@ -38,9 +38,9 @@ describe('orders to a real tree, in a browser', () => {
     await operator.confirm(/Recycle worker 0 of/, 'Recycle worker 0');
     await operator.page.getByText(/Worker 0 of .* is being replaced/).waitFor();
     await until('another serves in its place', async () => (await operator.pidOf('worker-0')) !== pid);
-    await events(/Worker 0 replaced: asked for/);
-    await events(/Recycle worker 0, asked by an operator \(127\.0\.0\.1\)/);
-    await tree.waitForLine(/asked to recycle 0 by the operator's pages, 127\.0\.0\.1/);
+    await events(/Worker 0 \(pid \d+\) is being replaced \(requested\)/);
+    await events(/Recycle worker 0 requested by an operator \(127\.0\.0\.1\)/);
+    await tree.waitForLine(/recycle 0 requested by the operator's pages, 127\.0\.0\.1/);
   });
 
   it('has a worker more and a worker fewer, without being loaded anew', async () => {
@@ -54,7 +54,7 @@ describe('orders to a real tree, in a browser', () => {
     assert.match(await wordsOf(operator.page.locator('.doomed')), /Worker 2\s*idle/);
     await operator.confirm(/Remove worker 2 of/, 'Remove worker 2');
     await operator.card('worker-2').waitFor({ state: 'detached' });
-    await tree.waitForLine(/asked to worker-count-down by the operator's pages/);
+    await tree.waitForLine(/worker-count-down requested by the operator's pages/);
   });
 
   it('quiets and resumes jobs', async () => {
@@ -75,7 +75,7 @@ describe('orders to a real tree, in a browser', () => {
     await shoot(operator.page, 'confirm-restart');
     assert.deepEqual(await violations(operator.page), []);
     await operator.confirm(/Restart 2 workers of/, 'Restart 2 workers');
-    await events(/Phase 1 complete/);
+    await events(/Phased restart to phase 1 completed/);
     await allIsWell();
     // The event may be on the page before the cards are.
     await until('each card shows another process', async () => {

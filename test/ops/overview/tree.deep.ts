@@ -82,7 +82,7 @@ describe('the overview of a real tree, in a browser', () => {
     const issue = operator.page.locator('.issues li', { hasText: 'Worker 1 restarts' });
     await issue.waitFor();
     assert.equal(await issue.getByRole('link').getAttribute('href'), '/ops/processes#worker-1');
-    await events(/Worker 1 died: SIGKILL/);
+    await events(/Worker 1 \(pid \d+\) was killed by SIGKILL/);
     await shoot(operator.page, 'overview-restarting');
     assert.deepEqual(await violations(operator.page), []);
     mend();

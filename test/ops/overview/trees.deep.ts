@@ -68,7 +68,7 @@ describe('several trees on one Redis, in a browser', () => {
     await operator.page.getByRole('link', { name: 'Quiet jobs' }).click();
     await operator.confirm(/Quiet the jobs of web\.2\?/, 'Quiet jobs');
     await operator.waitForCard('jobs', { tone: 'warn', phase: 'quiet' });
-    await second.waitForLine(/asked to jobs quiet by the operator's pages, 127\.0\.0\.1/);
+    await second.waitForLine(/jobs quiet requested by the operator's pages, 127\.0\.0\.1/);
 
     const pid = await operator.pidOf('worker-0');
     await operator.card('worker-0').getByRole('link').click();
@@ -82,7 +82,7 @@ describe('several trees on one Redis, in a browser', () => {
     await operator.goto('/ops');
     await operator.waitForCard('jobs', { tone: 'ok', phase: 'ready' });
     await operator.page.locator('.issues li', { hasText: 'Tree web.2:' }).waitFor();
-    assert.deepEqual(first.linesMatching(/asked to/), []);
+    assert.deepEqual(first.linesMatching(/requested by/), []);
   });
 
   it('shows trees of other shapes: jobs only, and a primary that serves the web itself', async () => {

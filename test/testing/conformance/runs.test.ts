@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import { runInContext, withAttributes } from '../../../lib/core/execution-context';
-import { KillJob } from '../../../lib/job/definition/errors';
+import { JobTimeoutError, KillJob } from '../../../lib/job/definition/errors';
 import { CancelEnqueue } from '../../../lib/job/enqueue/enqueue';
 import { Job, performAllLater } from '../../../lib/job/job';
-import { JobTimeoutError } from '../../../lib/job/perform/run';
 import { transaction } from '../../../lib/model/transaction';
 import { assertNoEnqueued, assertPerformed, performEnqueuedJobs, performedJobs } from '../../../lib/testing';
 import { conformance } from './adapters';

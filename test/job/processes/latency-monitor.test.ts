@@ -11,7 +11,7 @@ import { JobSystem } from '../job-system';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
-const OPTIONS = { tuning: { pulseMs: 20, beatMs: 40 }, jobs: { latencyWarningMs: 10 * MINUTE } };
+const OPTIONS = { tuning: { heartbeatMs: 20, infoMs: 40 }, jobs: { latencyWarningMs: 10 * MINUTE } };
 const gate = new Gate();
 
 class HeldJob extends Job {
@@ -42,7 +42,7 @@ describe('queues that are behind', () => {
   /** Rows that were due an hour ago. */
   const outdateRows = () =>
     system.postgres.query(`update job_outbox set run_at = run_at - interval '1 hour' where run_at < clock_timestamp()`);
-  const slow = (queue: string) => system.eventsNamed('queue.slow').filter((event) => event.queue === queue);
+  const slow = (queue: string) => system.eventsNamed('queue.latency-high').filter((event) => event.queue === queue);
   /** It has looked at all queues and the outbox since, for it looks at those that nobody serves last, and then at the outbox. */
   const hasLooked = async () => {
     for (const queue of [`unserved-${++enqueued}`, `unserved-${++enqueued}`]) {
@@ -59,9 +59,9 @@ describe('queues that are behind', () => {
     const [first = assert.fail(), ...more] = slow('default');
     assert.deepEqual([first.served, more], [true, []]);
     assert.ok(first.size >= 3 && first.latencyMs >= HOUR, `${first.size}, ${first.latencyMs} ms`);
-    assert.equal(system.eventsNamed('queue.caught-up').length, 0);
+    assert.equal(system.eventsNamed('queue.latency-normal').length, 0);
     gate.open();
-    const caughtUp = await until('it has caught up', () => system.eventsNamed('queue.caught-up')[0]);
+    const caughtUp = await until('it has caught up', () => system.eventsNamed('queue.latency-normal')[0]);
     assert.deepEqual(caughtUp, { queue: 'default', latencyMs: 0, size: 0 });
   });
 
@@ -81,13 +81,13 @@ describe('queues that are behind', () => {
     await enqueueLate('nobodys', 1);
     await system.processor([HeldJob], { ...OPTIONS, jobs: { latencyWarningMs: 0 } });
     await HeldJob.performLater();
-    await until('its beats go on', async () => {
+    await until('its heartbeats go on', async () => {
       const [score] = await system.redis.client.zRangeWithScores(PROCESSES, 0, 0);
       return gate.held === 1 && score;
     });
     gate.open();
     await system.stopProcessors();
-    assert.equal(system.eventsNamed('queue.slow').length, 0);
+    assert.equal(system.eventsNamed('queue.latency-high').length, 0);
   });
 
   it('may be the outbox, while Redis is away', async () => {
@@ -100,12 +100,12 @@ describe('queues that are behind', () => {
       await HeldJob.set({ wait: '1h' }).performLater();
     });
     await outdateRows();
-    const warning = await until('it is warned of', () => system.eventsNamed('outbox.slow')[0]);
+    const warning = await until('it is warned of', () => system.eventsNamed('outbox.latency-high')[0]);
     assert.equal(warning.size, 2, 'one is not due');
     assert.ok(warning.latencyMs >= HOUR);
     await system.redisServer.start();
-    await until('it has caught up', () => system.eventsNamed('outbox.caught-up').length === 1);
-    assert.equal(system.eventsNamed('outbox.slow').length, 1);
+    await until('it has caught up', () => system.eventsNamed('outbox.latency-normal').length === 1);
+    assert.equal(system.eventsNamed('outbox.latency-high').length, 1);
   });
 
   it('are not the outbox when it keeps what a full queue has no room for', async () => {
@@ -125,9 +125,9 @@ describe('queues that are behind', () => {
     watch.start();
     try {
       await hasLooked();
-      assert.equal(system.eventsNamed('outbox.slow').length, 0);
+      assert.equal(system.eventsNamed('outbox.latency-high').length, 0);
       full = [];
-      await until('it is warned of when there is room', () => system.eventsNamed('outbox.slow').length === 1);
+      await until('it is warned of when there is room', () => system.eventsNamed('outbox.latency-high').length === 1);
     } finally {
       await watch.stop();
     }

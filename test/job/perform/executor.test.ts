@@ -104,10 +104,10 @@ describe('performing', () => {
         withAttributes({ tenant: 'acme' }, () => LoggingJob.performLater()),
       );
       await heard('job.succeeded');
-      const ofJob = lines.filter(({ msg }) => /^LoggingJob (starts|failed|done)|^at work/.test(String(msg)));
+      const ofJob = lines.filter(({ msg }) => /^LoggingJob (started|failed|done)|^at work/.test(String(msg)));
       assert.deepEqual(
         ofJob.map(({ msg, jobId, requestId }) => [String(msg).split(/[ ,]/)[1], jobId, requestId]),
-        ['starts', 'work', 'failed', 'starts', 'work', 'done'].map((what) => [what, id, 'r-9']),
+        ['started', 'work', 'failed', 'started', 'work', 'done'].map((what) => [what, id, 'r-9']),
       );
       const own = lines.filter(({ msg }) => msg === 'at work');
       assert.deepEqual(
@@ -310,7 +310,7 @@ describe('performing', () => {
       const { client } = system.redis;
       await system.processor([UsurpedJob]);
       const { id } = await transaction(() => UsurpedJob.performLater());
-      await heard('job.superseded');
+      await heard('job.fenced');
       assert.equal(await client.hExists('bq:default:jobs', id), 1);
       assert.equal(await client.lLen('bq:default:active'), 1);
       assert.equal(await system.outboxSize(), 1);
@@ -323,7 +323,7 @@ describe('performing', () => {
       await system.processor([UsurpedJob]);
       await client.hSet('bq:default:jobs', '7', '{"data":{"class":"UsurpedJob","args":[]}}');
       await client.lPush('bq:default:waiting', '7');
-      await heard('job.superseded');
+      await heard('job.fenced');
       assert.equal(await client.hExists('bq:default:jobs', '7'), 1);
     });
   });
