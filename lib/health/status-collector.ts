@@ -163,7 +163,7 @@ export class StatusCollector {
     this.queues = probe(1900, async () => readQueues(client, await known()));
     this.foreign = probe(4900, () => isForeign(knex, client));
     this.outbox = probe(9000, async () => dueByQueue(knex, await known()));
-    this.failures = probe(4900, async () => readFailures(client, await known()));
+    this.failures = probe(4900, () => readFailures(client, knex));
     this.cron = probe(9000, async () => readFailingCron(knex, client, await known()));
     this.postgres = probe(4900, () => readPostgres(knex));
     this.redis = probe(1900, () => readRedis(client));

@@ -62,16 +62,17 @@ export function pathWith(ctx: OpsContext, changes: Readonly<Record<string, strin
   return text === '' ? ctx.path : `${ctx.path}?${text}`;
 }
 
-/** Does what the form asks for, once, and goes on to a page that tells of it. @param back where to. */
+/** Does what the form asks for, once, and goes on to a page that tells of it. @param back where to. @param repeatable it may be done twice. */
 export async function actOnce(
   site: JobPageContext,
   ctx: OpsContext,
   back: string,
   work: () => Promise<JobFlash>,
+  repeatable = false,
 ): Promise<void> {
-  const id = await site.flashes.once(ctx, work);
+  const id = await site.flashes.once(ctx, work, repeatable);
   const target = new URL(back, 'http://here');
-  target.searchParams.set('flash', id);
+  if (id !== undefined) target.searchParams.set('flash', id);
   ctx.status = 303;
   ctx.redirect(target.pathname + target.search);
 }

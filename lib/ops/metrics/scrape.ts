@@ -73,13 +73,13 @@ export async function read({ config, redis: { client }, knex, statusCollector }:
   const sizeOf = (set: 'retry' | 'scheduled' | 'dead') => sizeOfSet(set, { redis: client, knex, queues: names });
   const fromRedis = async <T>(reading: () => Promise<T>) => (status.redis.ok ? known(reading()) : undefined);
   const fromPostgres = async () => {
-    if (!status.postgres.ok) return { outbox: undefined, scheduled: undefined };
+    if (!status.postgres.ok) return { outbox: undefined, scheduled: undefined, dead: undefined };
     const outbox = await known(readOutbox(knex, valueIn(status.outbox)));
-    return { outbox, scheduled: await fromRedis(() => sizeOf('scheduled')) };
+    const dead = await known(sizeOf('dead'));
+    return { outbox, dead, scheduled: await fromRedis(() => sizeOf('scheduled')) };
   };
-  const [retry, dead, history, processors, { outbox, scheduled }] = await Promise.all([
+  const [retry, history, processors, { outbox, scheduled, dead }] = await Promise.all([
     fromRedis(() => sizeOf('retry')),
-    fromRedis(() => sizeOf('dead')),
     fromRedis(() => new History(client).counters()),
     fromRedis(() => new ProcessList(client).list()),
     fromPostgres(),

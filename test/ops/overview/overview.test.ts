@@ -96,9 +96,12 @@ describe('the overview', () => {
     const counts = () =>
       [...stream.text().matchAll(/event: counts\ndata: (.*)\n/g)].map(([, data = '']) => JSON.parse(data));
     await until('there are numbers', () => counts().at(-1)?.dead === '0');
-    await redis.client.zAdd('bq:default:dead', { value: 'a', score: Date.now() });
+    await ops.database.query(
+      `insert into job_dead (id, queue, class, error, attempts, tags, messages, search, died_at)
+       values ('a', 'default', '', '', 0, '{}', '', '', now())`,
+    );
     await until('one more is dead', () => counts().at(-1)?.dead === '1');
-    await redis.client.del('bq:default:dead');
+    await ops.database.query('delete from job_dead');
     await until('it is there no more', () => counts().at(-1)?.dead === '0');
     stream.close();
   });
