@@ -5,7 +5,7 @@ import { didYouMean } from '../../support/text';
 import type { OpsContext } from '../ui/context';
 import type { EventStream } from '../ui/event-stream';
 import { tellCounts } from '../ui/event-stream';
-import { NumberFormatter, Paging, PER_PAGE } from '../ui/format';
+import { Formatter, Paging, PER_PAGE } from '../ui/format';
 import { pageJson, showJob } from './job-view';
 import {
   type Filters,
@@ -135,7 +135,7 @@ export interface Patch {
 
 /** Answers with a stream that looks once a second, and tells of the header's numbers besides. */
 export function watch(site: JobPageContext, ctx: OpsContext, look: (stream: EventStream) => Promise<void>): void {
-  const format = new NumberFormatter(ctx.state.locale);
+  const format = Formatter.of(ctx);
   const stream = site.streams.begin(ctx);
   stream.every(LOOK_MS, async () => {
     // Though the page cannot be looked at now, its header may be.

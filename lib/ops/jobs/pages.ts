@@ -7,7 +7,6 @@ import type { JobFilter } from '../../job/sets/query';
 import { DeliverMailJob } from '../../mailer/message';
 import type { OpsContext, PageContext } from '../ui/context';
 import type { FlashStore } from '../ui/flash';
-import { TimeFormatter, viaWords } from '../ui/format';
 import type { PageLocals } from '../ui/layout';
 import { SET_PAGES } from './list-query';
 
@@ -43,10 +42,8 @@ export async function showPage(
   locals: PageLocals,
   json?: unknown,
 ): Promise<void> {
-  const time = new TimeFormatter(ctx.state.t, new Date());
   const told = ctx.state.json ? undefined : await site.flashes.flash(ctx);
-  const who = (by: string) => viaWords(by, ctx.state.t);
-  const shared = { time, told, who, here: pathWith(ctx, {}) };
+  const shared = { told, here: pathWith(ctx, {}) };
   await site.pages.show(ctx, `jobs/${view}`, { ...shared, ...locals }, json);
 }
 
