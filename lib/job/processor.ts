@@ -69,7 +69,7 @@ export interface ProcessorTuning extends HeartbeatTuning {
   /** false: the outcomes of jobs and mails are not counted. Default true. */
   readonly history?: boolean;
   /** Time after its timeout at which a handler that still runs is reported, ms. Default 10,000. */
-  readonly timeoutGraceMs?: number;
+  readonly graceMs?: number;
   /** Time that a handler may go on after an uncaught error of its code, ms. Default 10,000. */
   readonly uncaughtGraceMs?: number;
   /** Interval of polling for jobs without a notification, ms. Default 1000, and less if it serves many queues. */

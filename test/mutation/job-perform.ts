@@ -138,14 +138,14 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a retry resumes exactly where the failed run ended',
     file: 'lib/job/perform/executor.ts',
-    find: '      await run.checkpointInUse?.flush();\n',
+    find: '      await run.openCheckpoint?.flush();\n',
     replace: '',
     killedBy: ['test/job/perform/checkpoint.test.ts'],
   },
   {
     promise: 'a dead job that is retried resumes from its cursor',
     file: 'lib/job/perform/outcomes.ts',
-    find: 'const cursor = job.mayHaveCheckpoint ? await this.options.cursorOf(job) : undefined;',
+    find: 'const cursor = job.hasCheckpoint ? await this.options.cursorOf(job) : undefined;',
     replace: 'const cursor = undefined;',
     killedBy: ['test/job/perform/checkpoint.test.ts'],
   },

@@ -7,7 +7,7 @@ import { BLOCKED_KEY, OUTCOME_LUA, semaphoreKey, WAKE_CHANNEL } from '../queue/k
 // is a permit, here or in another process (which is woken then), blocked jobs come before what waits in their queue. Nothing
 // but a fetch moves them, so nobody can forget them: those of a class that has no limit any more flow at once.
 // A permit counts only while its job is in `active`: whatever else takes a job away from its process (a rescue, a
-// rescue, a lost reply, a hand) frees it by that. `catamount:blocked` has the keys of the lists that may hold something.
+// lost reply, a hand) frees it by that. `catamount:blocked` has the keys of the lists that may hold something.
 
 const PLACES = `'${semaphoreKey('')}'`;
 
@@ -125,7 +125,7 @@ local out, applied, paused = {'', '', '', ''}, {}, {}
 -- nobody could fetch, and so end, the jobs that fill it.
 if not ARGV[9] then call('srem', KEYS[1]..'stalling', '') end
 ${LIMITS}
-local function release(p, id, fence, uncounted)
+local function releaseJob(p, id, fence, uncounted)
   call('rpush', p..'waiting', id)
   local n = tonumber(fence:match('^%d+')) - uncounted
   if n > 0 then call('hset', p..'deliveries', id, n..':') end
@@ -146,7 +146,7 @@ for a = 9, #ARGV, 8 do
     elseif not had or call('hexists', p..'jobs', id) == 0 then
       ok = false                                          -- removed by hand while it ran
     elseif op == 'release' or op == 'lost' then
-      release(p, id, fence, op == 'release' and 1 or 0)
+      releaseJob(p, id, fence, op == 'release' and 1 or 0)
     else
       call('hset', p..'jobs', id, record)
       if op == 'dead' then
@@ -182,7 +182,7 @@ for _, p in ipairs(lost == '' and {} or KEYS) do          -- jobs handed out in 
     local d = call('hget', p..'deliveries', id)
     if d and lost:find('|'..d:match(':(.*)$')..'|', 1, true) then
       call('lrem', p..'active', 1, id); call('srem', p..'stalling', id); call('hdel', p..'deliveries', id)
-      release(p, id, d, 1)
+      releaseJob(p, id, d, 1)
     end
   end
 end

@@ -51,7 +51,7 @@ export interface ExecutorDependencies {
   /** The current time, ms since 1970. Default: Date.now. */
   readonly now?: (() => number) | undefined;
   /** Time after its timeout at which a handler that still runs is reported, ms. Default 10,000. */
-  readonly timeoutGraceMs?: number | undefined;
+  readonly graceMs?: number | undefined;
   /** Time that a handler may go on after an uncaught error of its code, ms. Default 10,000. */
   readonly uncaughtGraceMs?: number | undefined;
 }
@@ -164,14 +164,14 @@ export class Executor {
       // It may have returned early because of the signal, with its work unfinished.
       if (run.isAborted && run.watchesSignal) throw run.abortReason;
       unwatch?.();
-      run.checkpointInUse?.close();
+      run.openCheckpoint?.close();
       if (job.payload.unique === 'executed') await this.release(job);
-      return this.outcomes.succeeded(job, job.mayHaveCheckpoint || this.checkpointing.has(jobClass));
+      return this.outcomes.succeeded(job, job.hasCheckpoint || this.checkpointing.has(jobClass));
     } catch (thrown) {
       unwatch?.();
       run.end();
-      await run.checkpointInUse?.flush();
-      run.checkpointInUse?.close();
+      await run.openCheckpoint?.flush();
+      run.openCheckpoint?.close();
       if (run.isAborted) return this.outcomes.returned(job, this.returnsCount);
       return await this.conclude(job, run.failure(thrown));
     } finally {
@@ -245,12 +245,11 @@ export class Executor {
   }
 
   private watch(job: JobExecution, run: Run, timeoutMs: number): () => void {
-    const { events, timeoutGraceMs } = this.options;
+    const { events, graceMs } = this.options;
     const { id, class: name, queue } = job;
-    const onTimeoutIgnored = () =>
-      events.emit('job.timeout-ignored', { id, class: name, queue, ageMs: run.durationMs });
+    const onIgnored = () => events.emit('job.timeout-ignored', { id, class: name, queue, ageMs: run.durationMs });
     // Listeners of its signal are the run's own code, too.
-    return runAsDelivered(run, () => watchTimeout(run, timeoutMs, onTimeoutIgnored, timeoutGraceMs));
+    return runAsDelivered(run, () => watchTimeout(run, timeoutMs, onIgnored, graceMs));
   }
 
   private poisoned(job: JobExecution): Promise<ExecutionResult> {
@@ -285,7 +284,7 @@ export class Executor {
   }
 
   private async cursorOf(job: JobExecution): Promise<string | undefined> {
-    const read = job.run?.checkpointInUse?.cursorText() ?? this.options.checkpoints?.readCursor(job);
+    const read = job.run?.openCheckpoint?.cursorText() ?? this.options.checkpoints?.readCursor(job);
     return read?.catch(() => undefined);
   }
 }
@@ -364,10 +363,8 @@ export class JobExecution {
   }
 
   /** true if a cursor or progress may be stored, as far as this run and the record can tell. */
-  get mayHaveCheckpoint(): boolean {
-    return (
-      this.run?.checkpointInUse !== undefined || this.record.options.noted === true || this.delivery.deliveries > 1
-    );
+  get hasCheckpoint(): boolean {
+    return this.run?.openCheckpoint !== undefined || this.record.options.noted === true || this.delivery.deliveries > 1;
   }
 }
 
@@ -380,7 +377,7 @@ export interface ExecutorOptions {
   readonly models: ModelLookup | undefined;
   readonly onFinished: ExecutorDependencies['onFinished'];
   readonly onDied: ExecutorDependencies['onDied'];
-  readonly tuning: Pick<ExecutorDependencies, 'random' | 'now' | 'timeoutGraceMs' | 'uncaughtGraceMs'> & {
+  readonly tuning: Pick<ExecutorDependencies, 'random' | 'now' | 'graceMs' | 'uncaughtGraceMs'> & {
     readonly maxDeliveries?: number;
     readonly checkpointMs?: number;
   };
@@ -399,7 +396,7 @@ export function createExecutor({ knex, redis, setup, models, tuning, ...options 
     releaseUnique: (id) => releaseUnique(knex, id),
     random: tuning.random,
     now: tuning.now,
-    timeoutGraceMs: tuning.timeoutGraceMs,
+    graceMs: tuning.graceMs,
     uncaughtGraceMs: tuning.uncaughtGraceMs,
   });
 }

@@ -50,7 +50,7 @@ export class Outcomes {
     const run = this.failedRun(job);
     const dueAt = run.at + waitMs;
     const record = JSON.stringify(
-      failedRecord(job.recordAsDelivered(), error, { key, noted: job.mayHaveCheckpoint, dueAt, run }),
+      failedRecord(job.recordAsDelivered(), error, { key, noted: job.hasCheckpoint, dueAt, run }),
     );
     return this.final({ op: 'retry', record, dueAt }, job, () =>
       events.emit('job.retrying', { waitMs, error, ...this.about(job) }),
@@ -157,7 +157,7 @@ export class Failures {
   }
 
   async dead(job: JobExecution, error: Error, reason: string, key?: string): Promise<ExecutionResult> {
-    const cursor = job.mayHaveCheckpoint ? await this.options.cursorOf(job) : undefined;
+    const cursor = job.hasCheckpoint ? await this.options.cursorOf(job) : undefined;
     await this.over(job, error);
     return this.options.outcomes.dead(job, error, reason, { key, cursor });
   }

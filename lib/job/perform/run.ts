@@ -98,7 +98,7 @@ export class Run implements JobRun {
   }
 
   /** undefined if the job has not used it. */
-  get checkpointInUse(): Checkpoint | undefined {
+  get openCheckpoint(): Checkpoint | undefined {
     return this.madeNotes;
   }
 
@@ -157,22 +157,17 @@ export class Run implements JobRun {
 }
 
 /** Time that a handler has to react to its timeout before it is reported, ms. */
-const TIMEOUT_GRACE_MS = 10_000;
+const GRACE_MS = 10_000;
 
 /**
  * Aborts the run when its time is up. The handler has to end by itself, and keeps its slot until then.
- * @param onTimeoutIgnored called once, if the handler still runs after `timeoutGraceMs`.
+ * @param onIgnored called once, if the handler still runs after `graceMs`.
  * @returns a function that ends the watch.
  */
-export function watchTimeout(
-  run: Run,
-  timeoutMs: number,
-  onTimeoutIgnored: () => void,
-  timeoutGraceMs = TIMEOUT_GRACE_MS,
-): () => void {
+export function watchTimeout(run: Run, timeoutMs: number, onIgnored: () => void, graceMs = GRACE_MS): () => void {
   let timer = setTimeout(() => {
     run.abort(new JobTimeoutError(run.class, timeoutMs));
-    timer = setTimeout(onTimeoutIgnored, timeoutGraceMs);
+    timer = setTimeout(onIgnored, graceMs);
   }, timeoutMs);
   return () => clearTimeout(timer);
 }
@@ -357,6 +352,6 @@ export async function performNow(
     throw run.failure(thrown);
   } finally {
     unwatch?.();
-    run.checkpointInUse?.close();
+    run.openCheckpoint?.close();
   }
 }
