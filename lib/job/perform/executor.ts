@@ -199,7 +199,7 @@ export class Executor {
       carried: payload.attrs,
       makeNotes: () => {
         this.checkpointing.add(jobClass);
-        return this.notesOf(job, run);
+        return this.checkpointOf(job, run);
       },
     });
     job.run = run;
@@ -271,16 +271,11 @@ export class Executor {
     }
   }
 
-  private notesOf(job: JobExecution, run: Run): Checkpoint {
+  private checkpointOf(job: JobExecution, run: Run): Checkpoint {
     const { events, checkpoints = new MemoryCheckpointStore() } = this.options;
     const onError = (error: Error) => events.emit('queue.error', { error, during: 'storing the cursor of a job' });
-    return new Checkpoint({
-      run,
-      owner: job.delivery,
-      store: checkpoints,
-      inherited: job.record.options.cursor,
-      onError,
-    });
+    const { cursor: inherited } = job.record.options;
+    return new Checkpoint({ run, owner: job.delivery, store: checkpoints, inherited, onError });
   }
 
   private async cursorOf(job: JobExecution): Promise<string | undefined> {

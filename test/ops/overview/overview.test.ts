@@ -190,11 +190,11 @@ describe('the overview', () => {
     const [first, twin] = await Promise.all([ops.post(path, { token }, operator), ops.post(path, { token }, operator)]);
     assert.deepEqual([first.status, twin.status], [303, 303]);
     assert.match(String(first.headers.location), /^\/ops\?tree=other&flash=/);
-    const orders = (await redis.client.lRange(treeCommandsKey('other'), 0, -1)).map(
+    const commands = (await redis.client.lRange(treeCommandsKey('other'), 0, -1)).map(
       (text) => JSON.parse(text) as object,
     );
     assert.deepEqual(
-      orders.map((order) => ({ ...order, id: '' })),
+      commands.map((command) => ({ ...command, id: '' })),
       [{ id: '', command: 'recycle', argument: 1, by: "the operator's pages, 127.0.0.1" }],
     );
     const { body } = await ops.get(String(first.headers.location), operator);
