@@ -6,7 +6,7 @@ import type { Termination, TreeStatus } from '../../lib/cluster/status';
 import { readSettings } from '../../lib/core/settings';
 import { judge } from '../../lib/health/judge';
 import type { SystemStatus } from '../../lib/health/status-collector';
-import type { Readings } from '../../lib/ops/metrics/scrape';
+import type { Scrape } from '../../lib/ops/metrics/scrape';
 import { TREE } from '../../lib/ops/metrics/tree-families';
 import { overviewView } from '../../lib/ops/overview/overview-view';
 import { Formatter } from '../../lib/ops/ui/format';
@@ -270,7 +270,7 @@ describe('how all is', () => {
     const family = TREE.find(({ name }) => name === 'catamount_issues');
     assert.ok(family && family.type !== 'histogram');
     const { issues } = judge(sighting, null, jobs.latencyWarningMs);
-    const samples = family.read({ issues } as unknown as Readings);
+    const samples = family.read({ issues } as unknown as Scrape);
     return samples.flatMap(({ labels, value }) => (value > 0 ? [labels?.code] : [])).sort();
   };
 

@@ -51,7 +51,8 @@ export function actionRoutes(page: SetPage): RouteModule {
       // From the question that offers several acts: what is to be typed is asked for now.
       if (wrong === 'count' && !form.has('count')) return ask(site, ctx, page, question);
       if (wrong) return ask(site, ctx, page, { ...question, wrong });
-      await actOnce(site, ctx, back, () => move(site, ctx, page, question));
+      // Dead jobs are in Postgres: who has left the set is not there for a second click.
+      await actOnce(site, ctx, back, () => move(site, ctx, page, question), page.name === 'dead');
     });
   };
 }

@@ -57,17 +57,18 @@ export function pathWith(
   return linkWith(path, ctx.querystring, { ...PASSING, ...changes });
 }
 
-/** Does what the form asks for, once, and goes on to a page that tells of it. @param back where to. */
+/** Does what the form asks for, once, and goes on to a page that tells of it. @param back where to. @param repeatable it may be done twice. */
 export async function actOnce(
   site: JobPageContext,
   ctx: OpsContext,
   back: string,
   work: () => Promise<JobFlash>,
+  repeatable = false,
 ): Promise<void> {
-  const id = await site.flashes.once(ctx, work);
+  const id = await site.flashes.once(ctx, work, repeatable);
   const { pathname, search } = new URL(back, 'http://here');
   ctx.status = 303;
-  ctx.redirect(linkWith(pathname, search, { flash: id }));
+  ctx.redirect(linkWith(pathname, search, { flash: id ?? null }));
 }
 
 /** Where a form says that it came from, if that is one of these pages. */

@@ -171,7 +171,7 @@ function testRoutes(source: PreviewSource): PageModule {
       }
       const id = await flashes.once(ctx, () => send(ctx, to));
       ctx.status = 303;
-      ctx.redirect(linkWith(ctx.path, '', { lang: askedLanguage(ctx), flash: id }));
+      ctx.redirect(linkWith(ctx.path, '', { lang: askedLanguage(ctx), flash: id ?? null }));
     });
 
     async function send(ctx: OpsContext, to: string): Promise<Sent> {

@@ -59,7 +59,7 @@ export const processRoutes: PageModule = async (site) => {
       try {
         const id = site.redis.client.isReady ? await flashes.once(ctx, order) : await order().then(() => '');
         ctx.status = 303;
-        ctx.redirect(linkWith('/ops', '', { tree: tree.own ? null : tree.picture.id, flash: id }));
+        ctx.redirect(linkWith('/ops', '', { tree: tree.own ? null : tree.picture.id, flash: id ?? null }));
       } catch (error) {
         if (!(error instanceof UserError)) throw error;
         ctx.status = 409;
