@@ -1,6 +1,7 @@
 import type { Mutation } from './mutation';
 
 const CHARTS = ['test/ops/charts/charts.test.ts'];
+const DRAWN = ['test/ops/charts/drawn.deep.ts'];
 const ARGUMENTS = ['test/ops/jobs/argument-text.test.ts'];
 const JOB = ['test/ops/jobs/job-page.test.ts'];
 const LISTS = ['test/ops/jobs/lists.test.ts'];
@@ -45,6 +46,27 @@ const mutations: readonly Mutation[] = [
     find: "return SHADES[slot % SHADES.length] ?? 'w0';",
     replace: "return SHADES[0] ?? (slot > 0 ? 'w1' : 'w0');",
     killedBy: CHARTS,
+  },
+  {
+    promise: 'a lone value between gaps is seen',
+    file: 'lib/ops/assets/plots.js',
+    find: 'filter: lone',
+    replace: 'filter: () => null',
+    killedBy: DRAWN,
+  },
+  {
+    promise: 'each layer of memory that has room for its name has it',
+    file: 'lib/ops/assets/plots.js',
+    find: 'if (value / max < NAMED) continue;',
+    replace: 'if (value < NAMED) continue;',
+    killedBy: DRAWN,
+  },
+  {
+    promise: 'without scripts the charts are an open table',
+    file: 'lib/ops/views/overview/plots.ejs',
+    find: '<details open>',
+    replace: '<details>',
+    killedBy: DRAWN,
   },
   {
     promise: 'a queue that waits for slots is told what holds them',

@@ -1,37 +1,37 @@
-// Puts uPlot where the server has drawn: the same plots, with a cursor, and up to date. Without it they are complete.
+// Draws the charts with uPlot from the data that the page carries, and keeps them up to date. Without it the table below them is open.
 (() => {
   let section = document.querySelector('[data-plots]');
   if (!section || !window.uPlot) return;
   const EVERY_MS = 10_000;
-  const COLORS = {
-    k1: '--busy',
-    k2: '--ink-2',
-    k3: '--bad',
-    k5: '--warn',
-    p: '--m-primary',
-    w0: '--m-worker-0',
-    w1: '--m-worker-1',
-    w2: '--m-worker-2',
-    w3: '--m-worker-3',
-    j: '--m-jobs',
-  };
-  const DASHES = { k2: [3, 2], k5: [6, 3] };
+  /** Minimum thickness of a layer that has room for its name, as a share of the plot. */
+  const NAMED = 0.12;
   let data = { at: [], plots: [] };
   let drawn = [];
 
   /** @returns false as long as there is nothing to draw. */
   const read = () => {
     const source = document.getElementById('plot-data');
-    if (source) data = JSON.parse(source.textContent);
-    return source !== null;
+    if (!source) return false;
+    data = JSON.parse(source.textContent);
+    section.querySelector('details').open = false;
+    return true;
   };
 
-  const probe = document.createElement('span');
-  probe.hidden = true;
-  document.body.append(probe);
+  // Colours and dashes are those of the style sheet, which the keys have, too.
+  const probe = document.createElementNS('http://www.w3.org/2000/svg', 'path');
+  const hidden = document.createElement('span');
+  hidden.hidden = true;
+  hidden.append(probe);
+  document.body.append(hidden);
   const color = (token) => {
     probe.style.color = `var(${token})`;
     return getComputedStyle(probe).color;
+  };
+  const styled = (className) => {
+    probe.setAttribute('class', className);
+    const { stroke, fill, strokeDasharray } = getComputedStyle(probe);
+    const dash = strokeDasharray === 'none' ? [] : strokeDasharray.split(',').map(Number.parseFloat);
+    return { stroke, fill, dash };
   };
   const faint = (rgb) => rgb.replace(/rgb\(([^)]+)\)/, 'rgba($1, .12)');
   const clock = (seconds) => new Date(seconds * 1000).toISOString().slice(11, 16);
@@ -49,25 +49,31 @@
   const looks = ({ series, stacked }) => {
     if (!stacked) {
       return series.map(({ label, look }, i) => {
-        const stroke = color(COLORS[look]);
-        return { label, stroke, width: 1.5, dash: DASHES[look], fill: i === 0 ? faint(stroke) : undefined };
+        const { stroke, dash } = styled(`ln ${look}`);
+        const points = { show: false, filter: lone, size: 5, fill: stroke };
+        return { label, stroke, dash, points, width: 1.5, fill: i === 0 ? faint(stroke) : undefined };
       });
     }
-    const edge = color('--panel');
-    return series.map(({ label, look }) => ({ label, stroke: edge, width: 1, fill: color(COLORS[look]) })).reverse();
+    const points = { show: false };
+    return series.map(({ label, look }) => ({ label, points, width: 1, ...styled(`layer ${look}`) })).reverse();
   };
 
-  const isSparse = ({ series, stacked }, i) =>
-    !stacked && (series[i]?.values.filter((value) => value !== null).length ?? 0) < 3;
+  // A lone value between gaps would not be seen as a line.
+  const lone = (u, index) => {
+    const values = u.data[index];
+    const known = (i) => (values[i] ?? null) !== null;
+    return [...values.keys()].filter((i) => known(i) && !known(i - 1) && !known(i + 1));
+  };
 
   const limitLine = (limit) => (u) => {
     if (limit === null) return;
     const y = u.valToPos(limit, 'y', true);
     const { ctx, bbox } = u;
+    const { stroke, dash } = styled('ln k4');
     ctx.save();
-    ctx.strokeStyle = color('--warn');
+    ctx.strokeStyle = stroke;
     ctx.lineWidth = 1.5 * devicePixelRatio;
-    ctx.setLineDash([4 * devicePixelRatio, 3 * devicePixelRatio]);
+    ctx.setLineDash(dash.map((length) => length * devicePixelRatio));
     ctx.beginPath();
     ctx.moveTo(bbox.left, y);
     ctx.lineTo(bbox.left + bbox.width, y);
@@ -75,28 +81,31 @@
     ctx.restore();
   };
 
-  // As the server writes them: where they have room.
-  const names = (labels) => (u) => {
-    const { ctx, bbox } = u;
-    ctx.save();
-    ctx.font = `${11 * devicePixelRatio}px ${getComputedStyle(document.body).fontFamily}`;
-    ctx.fillStyle = color('--ink');
-    ctx.textAlign = 'right';
-    ctx.textBaseline = 'middle';
-    for (const { x, y, text } of labels) {
-      const left = bbox.left + (bbox.width * x) / 100 - 6 * devicePixelRatio;
-      ctx.fillText(text, left, bbox.top + (bbox.height * y) / 100);
+  // To the left of a layer's last known value.
+  const nameLayers = ({ series, max }, { over }) => {
+    const last = Math.max(-1, ...series.map(({ values }) => values.findLastIndex((value) => value !== null)));
+    let below = 0;
+    for (const { label, values } of series) {
+      const value = values[last] ?? 0;
+      const middle = below + value / 2;
+      below += value;
+      if (value / max < NAMED) continue;
+      const name = document.createElement('span');
+      name.className = 'layer-name';
+      name.textContent = label;
+      name.style.right = `${100 - (last / (values.length - 1)) * 100}%`;
+      name.style.top = `${100 - (middle / max) * 100}%`;
+      over.append(name);
     }
-    ctx.restore();
   };
 
   const draw = () => {
-    for (const { plot } of drawn) plot.destroy();
+    for (const plot of drawn) plot.destroy();
     drawn = [];
     const font = `11px ${getComputedStyle(document.body).fontFamily}`;
     for (const one of data.plots) {
       const figure = section.querySelector(`[data-plot="${one.key}"]`);
-      if (!figure || one.series.length === 0) continue;
+      if (!figure) continue;
       const box = figure.querySelector('.canvas');
       const out = [...figure.querySelectorAll('[data-series]')];
       box.replaceChildren();
@@ -128,14 +137,14 @@
               values: () => one.ticks.map(({ text }) => text),
             },
           ],
-          // So few would not be seen as a line.
-          series: [{}, ...looks(one).map((look, i) => ({ ...look, points: { show: isSparse(one, i), size: 5 } }))],
-          hooks: { draw: [limitLine(one.limit), names(one.labels)], setCursor: [follow] },
+          series: [{}, ...looks(one)],
+          hooks: { draw: [limitLine(one.limit)], setCursor: [follow] },
         },
         [data.at, ...columns(one)],
         box,
       );
-      drawn.push({ plot, box });
+      if (one.stacked) nameLayers(one, plot);
+      drawn.push(plot);
     }
   };
 

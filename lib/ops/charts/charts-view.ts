@@ -10,7 +10,7 @@ import {
 } from '../../tree/time-series';
 import type { OpsContext } from '../ui/context';
 import type { Formatter } from '../ui/format';
-import { chartsOf, type Plot, type Series } from './charts';
+import { chartsOf, type Plot } from './charts';
 
 /** Rows of the table that accompanies the plots. */
 const ROWS = 12;
@@ -20,16 +20,14 @@ interface PlotTree {
   readonly limitMb: number | null;
 }
 
-/** The plots in the shape that the page's template needs. */
+/** The frames of the plots, what the page's script draws in them, and a table for those who have no script. */
 interface PlotsView {
   readonly range: FigureRange;
   readonly ranges: readonly FigureRange[];
   readonly of: 'tree' | 'all';
-  readonly plots: readonly (Plot & { readonly drawing: Drawing })[];
+  readonly plots: readonly Plot[];
   /** Start of each step, s since 1970. */
   readonly at: readonly number[];
-  /** Labels of the time axis: start, middle and end. */
-  readonly times: readonly string[];
   readonly rows: readonly { readonly time: string; readonly values: readonly (number | null)[] }[];
   readonly empty: boolean;
 }
@@ -55,9 +53,8 @@ export async function plotsView(
     range,
     ranges: FIGURE_RANGES.map(({ name }) => name),
     of,
-    plots: plots.map((plot) => ({ ...plot, drawing: drawingOf(plot) })),
+    plots,
     at: steps.map(({ at }) => at.getTime() / 1000),
-    times: [0, Math.floor(steps.length / 2), steps.length - 1].map((i) => clock(steps[i]?.at)),
     rows: rowsOf(steps, plots, range),
     empty: steps.every(({ figures }) => figures === undefined),
   };
@@ -95,102 +92,14 @@ function clock(at: Date | undefined): string {
 export function plotData({ at, plots }: PlotsView): object {
   return {
     at,
-    plots: plots.map(({ key, series, stacked, max, ticks, limit, total, drawing }) => ({
+    plots: plots.map(({ key, series, stacked, max, ticks, limit, total }) => ({
       key,
       stacked,
       max,
       ticks,
       limit,
       total,
-      labels: drawing.labels,
       series: series.map(({ label, look, values, latest }) => ({ label, look, values, latest })),
     })),
   };
-}
-
-/** A plot drawn by the server, in a box of 100 by 100 with 0 at the bottom. */
-interface Drawing {
-  /** In painting order. */
-  readonly paths: readonly { readonly className: string; readonly d: string }[];
-  readonly limitY: number | null;
-  /** Names of layers, each placed to the left of the layer's last known point. */
-  readonly labels: readonly { readonly x: number; readonly y: number; readonly text: string }[];
-}
-
-/** Minimum thickness of a layer that has room for its name, percent of the plot. */
-const NAMED = 12;
-
-export function drawingOf({ series, stacked, max, limit }: Plot): Drawing {
-  const limitY = limit === null ? null : round(100 - (limit / max) * 100);
-  if (stacked) {
-    const sums = cumulate(series);
-    // Painted from the top down: each layer covers the ones above it down to the bottom.
-    const paths = sums.map((values, i) => ({ className: `layer ${series[i]?.look}`, d: area(values, max) })).reverse();
-    return { paths, limitY, labels: labelsOf(series, max) };
-  }
-  const areas = series.slice(0, 1).map(({ look, values }) => ({ className: `ar ${look}`, d: area(values, max) }));
-  const lines = series.map(({ look, values }) => ({ className: `ln ${look}`, d: line(values, max) }));
-  return { paths: [...areas, ...lines], limitY, labels: [] };
-}
-
-function labelsOf(series: readonly Series[], max: number): Drawing['labels'] {
-  const last = Math.max(-1, ...series.map(({ values }) => values.findLastIndex((value) => value !== null)));
-  let below = 0;
-  return series.flatMap(({ label, values }) => {
-    const value = values[last] ?? 0;
-    const middle = below + value / 2;
-    below += value;
-    if ((value / max) * 100 < NAMED) return [];
-    return [{ x: round((last / (values.length - 1)) * 100), y: round(100 - (middle / max) * 100), text: label }];
-  });
-}
-
-/** Each series added to those below it. */
-function cumulate(series: readonly Series[]): (number | null)[][] {
-  let below: readonly (number | null)[] = [];
-  return series.map(({ values }) => {
-    const sum = values.map((value, i) => (value === null ? null : value + (below[i] ?? 0)));
-    below = sum;
-    return sum;
-  });
-}
-
-interface Point {
-  readonly x: number;
-  readonly y: number;
-}
-
-/** Splits the values at gaps. */
-function stretches(values: readonly (number | null)[], max: number): Point[][] {
-  const found: Point[][] = [];
-  let current: Point[] | undefined;
-  for (const [i, value] of values.entries()) {
-    if (value === null) {
-      current = undefined;
-      continue;
-    }
-    if (!current) {
-      current = [];
-      found.push(current);
-    }
-    current.push({ x: round((i / (values.length - 1)) * 100), y: round(100 - (Math.min(value, max) / max) * 100) });
-  }
-  return found;
-}
-
-function line(values: readonly (number | null)[], max: number): string {
-  // A single point would be invisible: it is drawn as a short dash.
-  return stretches(values, max)
-    .map((points) => `M${points.map(({ x, y }) => `${x} ${y}`).join('L')}${points.length === 1 ? 'h.5' : ''}`)
-    .join('');
-}
-
-function area(values: readonly (number | null)[], max: number): string {
-  return stretches(values, max)
-    .map((points) => `M${points[0]?.x} 100L${points.map(({ x, y }) => `${x} ${y}`).join('L')}L${points.at(-1)?.x} 100Z`)
-    .join('');
-}
-
-function round(value: number): number {
-  return Math.round(value * 100) / 100;
 }

@@ -3,7 +3,6 @@ import fc from 'fast-check';
 import type { Translate } from '../../../lib/core/i18n';
 import { NONE_SLOW } from '../../../lib/core/request-counts';
 import { chartsOf, roundUp } from '../../../lib/ops/charts/charts';
-import { drawingOf } from '../../../lib/ops/charts/charts-view';
 import { Formatter } from '../../../lib/ops/ui/format';
 import { pageTexts, TEXTS } from '../../../lib/ops/ui/texts';
 import { BOUNDS_MS, Histogram, percentile } from '../../../lib/support/histogram';
@@ -185,40 +184,15 @@ describe('plots', () => {
     assert.equal(plots(minutes({ 1: { memory: { primary: 700 } } })).get('memory')?.late, true);
   });
 
-  it('draw workers in shades of their own, and name each layer that has room for its name', () => {
-    const sizes = Array.from({ length: 6 }, (_, slot) => [`worker ${slot}`, slot === 3 ? 20 : 80]);
+  it('draw workers in shades of their own', () => {
+    const sizes = Array.from({ length: 6 }, (_, slot) => [`worker ${slot}`, 80]);
     const drawn = plots(minutes({ 58: { memory: { primary: 30, ...Object.fromEntries(sizes), jobs: 70 } } }));
-    const memory = drawn.get('memory') ?? assert.fail();
-    const looks = memory.series.map(({ look }) => look);
+    const looks = drawn.get('memory')?.series.map(({ look }) => look);
     assert.deepEqual(looks, ['p', 'w0', 'w1', 'w2', 'w3', 'w0', 'w1', 'j']);
-    const { labels } = drawingOf(memory);
-    assert.deepEqual(
-      labels.map(({ text, x, y }) => [text, x, y]),
-      [
-        ['Worker 0', 98.31, 88.33],
-        ['Worker 1', 98.31, 75],
-        ['Worker 2', 98.31, 61.67],
-        ['Worker 4', 98.31, 45],
-        ['Worker 5', 98.31, 31.67],
-      ],
-    );
   });
 
-  it('are drawn with gaps where nothing is known, and a lone figure is seen', () => {
-    const requests = plots(minutes({ 0: { sums }, 30: { sums }, 31: { sums } })).get('requests') ?? assert.fail();
-    const [area, line] = drawingOf(requests).paths;
-    assert.equal(line?.d, 'M0 0h.5M50.85 0L52.54 0');
-    assert.equal(area?.d, 'M0 100L0 0L0 100ZM50.85 100L50.85 0L52.54 0L52.54 100Z');
-  });
-
-  it('of nothing are drawn as nothing', () => {
-    for (const plot of plots(minutes({})).values()) {
-      assert.ok(
-        drawingOf(plot).paths.every(({ d }) => d === ''),
-        plot.key,
-      );
-      assert.ok(plot.max > 0);
-    }
+  it('of nothing have a scale all the same', () => {
+    for (const { key, max } of plots(minutes({})).values()) assert.ok(max > 0, key);
   });
 
   it('have round scales', () => {

@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict';
+import { Events } from '../../../lib/core/events';
+import { Redis } from '../../../lib/core/redis';
+import { NONE_SLOW } from '../../../lib/core/request-counts';
+import { Deadline } from '../../../lib/support/async';
+import { BOUNDS_MS } from '../../../lib/support/histogram';
+import { writePart } from '../../../lib/tree/time-series';
+import { pictureKey, TREES } from '../../../lib/tree/tree-commands';
+import { type Browser, colourIn, launchBrowser, shoot, violations, WatchedPage } from '../../support/browser';
+import { until } from '../../support/until';
+import { WAIT_LIMIT_MS } from '../../support/wait-limit';
+import { BEARER, OpsWeb } from '../ops-web';
+import { pictureOf } from '../overview/pictures';
+
+const PAGE = '/ops?tree=far&range=10m';
+const STEP_MS = 10_000;
+/** The colour of the first series, in light. */
+const BUSY = [0x2f, 0x6b, 0xd8];
+
+describe('charts in a browser', () => {
+  let ops: OpsWeb;
+  let redis: Redis;
+  let browser: Browser;
+  let number = 0;
+  const begun = Math.floor(Date.now() / STEP_MS) * STEP_MS;
+
+  /** A rollup of the tree. @param ago in steps of ten seconds. */
+  const write = (ago: number, requests: number, memory: Readonly<Record<string, number>>) => {
+    const sums = { requests, serverErrors: 0, shed: 0, processed: 3, failed: 0 };
+    const counts = BOUNDS_MS.map((bound) => (bound === 25 ? requests : 0));
+    const rollup = { sums, duration: counts, queued: counts, slowest: NONE_SLOW, memory };
+    number += 1;
+    return writePart(redis.client, { id: 'far', place: 'here' }, { number, at: begun - ago * STEP_MS, ...rollup }, {});
+  };
+
+  before(async () => {
+    [ops, browser] = await Promise.all([OpsWeb.start(), launchBrowser()]);
+    redis = new Redis(ops.redis.url, new Events());
+    await redis.start();
+    await until('Redis is connected', () => redis.client.isReady);
+    await redis.client.set(pictureKey('far'), JSON.stringify(pictureOf({ id: 'far', at: new Date().toISOString() })));
+    // Far ahead, so that it is not silent whatever this test waits for.
+    await redis.client.zAdd(TREES, { value: 'far', score: Date.now() + 3_600_000 });
+    for (let ago = 30; ago > 20; ago--)
+      await write(ago, 100, { primary: 30, 'worker 0': 80, 'worker 1': 20, jobs: 70 });
+    await write(15, 50, { primary: 30, 'worker 0': 80, 'worker 1': 20, jobs: 70 });
+  });
+  after(async () => {
+    await browser?.close();
+    await redis?.stop(Deadline.after(WAIT_LIMIT_MS));
+    await ops?.stop();
+  });
+
+  const open = async (javaScriptEnabled = true) => {
+    const watched = await WatchedPage.open(browser, { baseURL: ops.url, extraHTTPHeaders: BEARER, javaScriptEnabled });
+    await until('the tree is known', async () => (await watched.page.goto(PAGE))?.status() === 200);
+    return watched;
+  };
+
+  it('are drawn from what the page carries, and a lone value between gaps is seen', async () => {
+    const { page, troubles } = await open();
+    await page.locator('[data-plot="memory"] canvas').waitFor();
+    assert.equal(await page.locator('.plot canvas').count(), 7, 'queues, too, of which there is no latency yet');
+    assert.equal(await page.locator('.plots + details[open]').count(), 0, 'the table is put away');
+    const steps = await page.evaluate<(number | null)[]>(
+      "JSON.parse(document.getElementById('plot-data').textContent).plots[0].series[0].values",
+    );
+    const lone = steps.lastIndexOf(5);
+    assert.deepEqual(steps.slice(lone - 1, lone + 2), [null, 5, null]);
+    const over = page.locator('[data-plot="requests"] .u-over');
+    const { width = 0, height = 0 } = (await over.boundingBox()) ?? {};
+    assert.deepEqual(await colourIn(over, { x: (lone / (steps.length - 1)) * width, y: height / 2 }), BUSY);
+    assert.deepEqual(await violations(page), []);
+    assert.deepEqual(troubles, []);
+    await shoot(page, 'charts');
+    await page.context().close();
+  });
+
+  it('name each layer of memory that has room for its name', async () => {
+    const { page } = await open();
+    await page.locator('[data-plot="memory"] canvas').waitFor();
+    assert.deepEqual(await page.locator('.layer-name').allTextContents(), ['Worker 0', 'Jobs']);
+    await page.context().close();
+  });
+
+  it('follow what is written', async () => {
+    const { page } = await open();
+    await page.locator('[data-plot="memory"] canvas').waitFor();
+    await page.clock.install();
+    await page.goto(PAGE);
+    await write(10, 100, { primary: 30, 'worker 0': 80, 'worker 1': 120, jobs: 70 });
+    await page.clock.fastForward(10_000);
+    await page.locator('[data-plot="memory"] [data-total]', { hasText: '300 MB' }).waitFor();
+    assert.deepEqual(await page.locator('.layer-name').allTextContents(), ['Worker 0', 'Worker 1', 'Jobs']);
+    await page.context().close();
+  });
+
+  it('are an open table without scripts', async () => {
+    const { page } = await open(false);
+    await page.locator('.plots + details tbody tr').first().waitFor();
+    assert.equal(await page.locator('.canvas').first().isVisible(), false);
+    await page.getByText('Numbers as a table').waitFor();
+    await page.context().close();
+  });
+});
