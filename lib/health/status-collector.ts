@@ -214,7 +214,7 @@ const SILENT_MS = 5000;
 
 /** A tree that is known of. */
 export interface KnownTree {
-  readonly picture: TreeStatus;
+  readonly treeStatus: TreeStatus;
   /** Of the process that asks. */
   readonly own: boolean;
   /** For how long it has been silent; null of one that is heard of. */
@@ -222,24 +222,24 @@ export interface KnownTree {
 }
 
 /** All of them, the own one whether Redis knows it or not. Two of one name are told apart by their pids. */
-export function knownTrees(sighting: Pick<SystemStatus, 'own' | 'trees'>): KnownTree[] {
-  const own = valueIn(sighting.own);
-  const others = (valueIn(sighting.trees) ?? []).filter(({ picture }) => picture.id !== own?.id);
+export function knownTrees(systemStatus: Pick<SystemStatus, 'own' | 'trees'>): KnownTree[] {
+  const own = valueIn(systemStatus.own);
+  const others = (valueIn(systemStatus.trees) ?? []).filter(({ treeStatus }) => treeStatus.id !== own?.id);
   const all: KnownTree[] = [
-    ...(own ? [{ picture: own, own: true, heartbeatAgeMs: null }] : []),
-    ...others.map(({ picture, heartbeatAgeMs }) => ({
-      picture,
+    ...(own ? [{ treeStatus: own, own: true, heartbeatAgeMs: null }] : []),
+    ...others.map(({ treeStatus, heartbeatAgeMs }) => ({
+      treeStatus,
       own: false,
       heartbeatAgeMs: heartbeatAgeMs > SILENT_MS ? heartbeatAgeMs : null,
     })),
   ];
-  const names = all.map(({ picture }) => picture.name);
+  const names = all.map(({ treeStatus }) => treeStatus.name);
   return all
     .map((tree) => {
-      const { picture } = tree;
-      const alone = names.filter((name) => name === picture.name).length === 1;
+      const { treeStatus } = tree;
+      const alone = names.filter((name) => name === treeStatus.name).length === 1;
       if (alone) return tree;
-      return { ...tree, picture: { ...picture, name: `${picture.name} (pid ${picture.stats?.pid})` } };
+      return { ...tree, treeStatus: { ...treeStatus, name: `${treeStatus.name} (pid ${treeStatus.stats?.pid})` } };
     })
-    .sort((a, b) => byTextAndNumber(a.picture.name, b.picture.name));
+    .sort((a, b) => byTextAndNumber(a.treeStatus.name, b.treeStatus.name));
 }

@@ -1,6 +1,6 @@
 import type { RedisClient } from '../core/redis';
 import { RedisScript } from '../core/redis-script';
-import { pictureKey, TREES, treeCommandsKey, WATCHED } from './tree-commands';
+import { TREES, treeCommandsKey, treeStatusKey, WATCHED } from './tree-commands';
 
 /** Time for which a tree's status is kept after its last heartbeat, s. */
 const TTL_S = 60;
@@ -20,10 +20,14 @@ interface TreeHeartbeatReply {
   readonly commands: readonly string[];
 }
 
-/** Sends a tree's heartbeat, with its status unless `picture` is '', and returns the commands that wait for it. */
-export async function sendTreeHeartbeat(client: RedisClient, id: string, picture: string): Promise<TreeHeartbeatReply> {
-  const keys = [TREES, pictureKey(id), treeCommandsKey(id), WATCHED];
-  const [looked, commands] = (await HEARTBEAT_SCRIPT.run(client, keys, [id, String(TTL_S), picture])) as [
+/** Sends a tree's heartbeat, with its status unless `treeStatus` is '', and returns the commands that wait for it. */
+export async function sendTreeHeartbeat(
+  client: RedisClient,
+  id: string,
+  treeStatus: string,
+): Promise<TreeHeartbeatReply> {
+  const keys = [TREES, treeStatusKey(id), treeCommandsKey(id), WATCHED];
+  const [looked, commands] = (await HEARTBEAT_SCRIPT.run(client, keys, [id, String(TTL_S), treeStatus])) as [
     number,
     string[],
   ];
@@ -32,5 +36,5 @@ export async function sendTreeHeartbeat(client: RedisClient, id: string, picture
 
 /** Removes a tree that has stopped. */
 export async function leaveTrees(client: RedisClient, id: string): Promise<void> {
-  await Promise.all([client.zRem(TREES, id), client.del([pictureKey(id), treeCommandsKey(id)])]);
+  await Promise.all([client.zRem(TREES, id), client.del([treeStatusKey(id), treeCommandsKey(id)])]);
 }

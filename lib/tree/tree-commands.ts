@@ -13,7 +13,7 @@ export const ACTIONS_KEY = 'catamount:acts';
 export const TREE_PREFIX = 'catamount:tree:';
 
 /** Redis string: the tree's last status, as JSON. */
-export function pictureKey(id: string): string {
+export function treeStatusKey(id: string): string {
   return TREE_PREFIX + id;
 }
 

@@ -15,7 +15,7 @@ const LOOKED_S = 10;
 
 /** A tree with its last reported status. */
 export interface ListedTree {
-  readonly picture: TreeStatus;
+  readonly treeStatus: TreeStatus;
   /** Time since its last heartbeat, ms. Above some seconds it is cut off or dead. */
   readonly heartbeatAgeMs: number;
 }
@@ -30,8 +30,8 @@ call('set', KEYS[2], 1, 'EX', ARGV[4])
 call('zremrangebyscore', KEYS[1], '-inf', now - ARGV[3])
 local out, found = {}, call('zrangebyscore', KEYS[1], now - ARGV[2], '+inf', 'WITHSCORES')
 for i = 1, #found, 2 do
-  local picture = call('get', ARGV[1]..found[i])
-  if picture then out[#out + 1] = math.max(0, now - found[i + 1]); out[#out + 1] = picture end
+  local treeStatus = call('get', ARGV[1]..found[i])
+  if treeStatus then out[#out + 1] = math.max(0, now - found[i + 1]); out[#out + 1] = treeStatus end
 end
 return out`);
 
@@ -54,11 +54,11 @@ export class TreeDirectory {
     const reply = (await LIST.run(this.redis, [TREES, WATCHED], args)) as (number | string)[];
     const listed: ListedTree[] = [];
     for (let i = 0; i < reply.length; i += 2) {
-      const picture = readPicture(String(reply[i + 1]));
-      if (picture) listed.push({ picture, heartbeatAgeMs: Number(reply[i]) });
+      const treeStatus = readPicture(String(reply[i + 1]));
+      if (treeStatus) listed.push({ treeStatus, heartbeatAgeMs: Number(reply[i]) });
     }
     return listed.sort(
-      (a, b) => compareText(a.picture.name, b.picture.name) || compareText(a.picture.id, b.picture.id),
+      (a, b) => compareText(a.treeStatus.name, b.treeStatus.name) || compareText(a.treeStatus.id, b.treeStatus.id),
     );
   }
 
@@ -75,8 +75,8 @@ export class TreeDirectory {
 /** @returns undefined for a status that this version cannot read. */
 function readPicture(text: string): TreeStatus | undefined {
   try {
-    const picture = JSON.parse(text) as TreeStatus;
-    return isPicture(picture) ? picture : undefined;
+    const treeStatus = JSON.parse(text) as TreeStatus;
+    return isPicture(treeStatus) ? treeStatus : undefined;
   } catch {
     return undefined;
   }

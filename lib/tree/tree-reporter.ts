@@ -37,7 +37,7 @@ export class TreeReporter {
   private readonly heartbeatMs: number;
   private readonly outages: OutageWatch | undefined;
   private on = false;
-  private picture: TreeStatus | undefined;
+  private treeStatus: TreeStatus | undefined;
   private toldAt = Number.NEGATIVE_INFINITY;
   private watched = false;
   private written = 0;
@@ -80,9 +80,9 @@ export class TreeReporter {
     const farewell = async () => {
       await Promise.all([this.task.stop(), this.outages?.stop()]);
       if (!redis.client.isReady) return;
-      const picture = await tree.status();
-      await this.writeFigures(picture);
-      if (picture.stopping) await leaveTrees(redis.client, picture.id);
+      const treeStatus = await tree.status();
+      await this.writeFigures(treeStatus);
+      if (treeStatus.stopping) await leaveTrees(redis.client, treeStatus.id);
     };
     await stopPhase(deadline, 'treeStatus')
       .wait(farewell())
@@ -93,21 +93,25 @@ export class TreeReporter {
     const { redis, tree } = this.options;
     if (!redis.client.isReady) return;
     const due = performance.now() - this.toldAt >= this.heartbeatMs * (this.watched ? WATCHED : UNWATCHED);
-    if (due || !this.picture) this.picture = await tree.status();
-    const { picture } = this;
-    const { looked, commands } = await sendTreeHeartbeat(redis.client, picture.id, due ? JSON.stringify(picture) : '');
+    if (due || !this.treeStatus) this.treeStatus = await tree.status();
+    const { treeStatus } = this;
+    const { looked, commands } = await sendTreeHeartbeat(
+      redis.client,
+      treeStatus.id,
+      due ? JSON.stringify(treeStatus) : '',
+    );
     if (due) this.toldAt = performance.now();
     this.watched = looked;
-    if (due) await this.writeFigures(picture);
-    await this.execute(picture.id, commands);
+    if (due) await this.writeFigures(treeStatus);
+    await this.execute(treeStatus.id, commands);
   }
 
-  private async writeFigures(picture: TreeStatus): Promise<void> {
+  private async writeFigures(treeStatus: TreeStatus): Promise<void> {
     const { redis, tree } = this.options;
     const parts = await tree.rollups(this.written);
     const latencies = parts.length > 0 ? await this.latencies() : {};
     for (const [index, part] of parts.entries()) {
-      await writePart(redis.client, picture, part, index === parts.length - 1 ? latencies : {});
+      await writePart(redis.client, treeStatus, part, index === parts.length - 1 ? latencies : {});
       this.written = part.number;
     }
   }

@@ -254,8 +254,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'top does not compare one primary with another',
     file: 'lib/cli/top/view.ts',
-    find: 'id === picture.id && ',
-    replace: '(id === picture.id || at < picture.at) && ',
+    find: 'id === treeStatus.id && ',
+    replace: '(id === treeStatus.id || at < treeStatus.at) && ',
     killedBy: [RATES],
   },
   {

@@ -100,7 +100,7 @@ export class TreeMonitor {
       host: os.hostname(),
       address: this.address,
       stats,
-      slots: workers.slots.map((slot) => slot.picture()),
+      slots: workers.slots.map((slot) => slot.treeStatus()),
       processor: { death: processor?.policy.last ?? null, nextTry: processor?.policy.next ?? null },
       vitals: { pssMb: memory.recent().byPid.get(process.pid) ?? null, ...this.readVitals() },
       limits: {

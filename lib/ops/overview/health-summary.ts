@@ -31,36 +31,38 @@ export interface VerdictView {
 
 export function healthSummary(
   shown: TreeHealth | undefined,
-  sighting: SystemStatus,
+  systemStatus: SystemStatus,
   judgement: Judgement,
   format: Formatter,
 ): VerdictView {
   const { t } = format;
   const lines = judgement.issues.map((issue): IssueLine => {
     const { code, level: tone, subject = '' } = issue;
-    const href = issueHref(issue, judgement.trees.find(({ own }) => own)?.picture.id);
+    const href = issueHref(issue, judgement.trees.find(({ own }) => own)?.treeStatus.id);
     return { id: `${code}-${subject}`, tone, href, ...issueWords(issue, format) };
   });
   const { level: tone } = judgement;
-  const line = shown ? lineOf(shown, sighting, format) : t('overview.verdict.noPrimary');
+  const line = shown ? lineOf(shown, systemStatus, format) : t('overview.verdict.noPrimary');
   const icon = tone === 'busy' ? 'restart' : tone;
   return { tone, icon, title: judgementTitle(judgement, format), line, issues: lines };
 }
 
-function lineOf({ picture, silent }: TreeHealth, { redis, queues }: SystemStatus, format: Formatter): string {
+function lineOf({ treeStatus, silent }: TreeHealth, { redis, queues }: SystemStatus, format: Formatter): string {
   const { t, span } = format;
   if (silent !== null) return t('overview.say.unheard', { span: silent });
   if (!redis.ok)
     return t(
-      picture.stats.workers > 0 || picture.stats.single ? 'overview.verdict.unknown' : 'overview.verdict.jobsUnknown',
+      treeStatus.stats.workers > 0 || treeStatus.stats.single
+        ? 'overview.verdict.unknown'
+        : 'overview.verdict.jobsUnknown',
     );
-  const { stats } = picture;
+  const { stats } = treeStatus;
   const { pssMb: used, limitMb: limit } = stats.memory;
-  const requests = load(picture);
+  const requests = load(treeStatus);
   const waiting = queues.ok ? queues.value.reduce((sum, one) => sum + one.waiting + one.blocked, 0) : null;
   const oldest = queues.ok ? Math.max(0, ...queues.value.map(({ latencyMs, paused }) => (paused ? 0 : latencyMs))) : 0;
   return facts(
-    stats.workers > 0 && t('overview.verdict.workers', { ready: readyWorkers(picture), count: stats.workers }),
+    stats.workers > 0 && t('overview.verdict.workers', { ready: readyWorkers(treeStatus), count: stats.workers }),
     requests &&
       t(requests.waiting > 0 ? 'overview.verdict.busy' : 'overview.verdict.inFlight', {
         inFlight: requests.inFlight,
@@ -87,10 +89,10 @@ export interface TreeTab {
   readonly percent: number;
 }
 
-export function treeTab({ picture, own, silent, issues }: TreeHealth, current: boolean, format: Formatter): TreeTab {
-  const { id, name, stats } = picture;
+export function treeTab({ treeStatus, own, silent, issues }: TreeHealth, current: boolean, format: Formatter): TreeTab {
+  const { id, name, stats } = treeStatus;
   const { pssMb: used, limitMb: limit } = stats.memory;
-  const requests = load(picture);
+  const requests = load(treeStatus);
   const share = used !== null && limit !== null ? format.percent(used / limit) : null;
   const figures = [
     requests ? `${requests.inFlight}/${requests.of}` : format.t('overview.trees.jobsOnly'),

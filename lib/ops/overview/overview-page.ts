@@ -23,9 +23,9 @@ export const overviewRoutes: PageModule = async (site) => {
   const statusCollector = await site.statusCollector();
   const flashes = new FlashStore<ProcessFlash>(site.redis.client);
   const look = async (ctx: OpsContext) => {
-    const sighting = await statusCollector.collect();
-    const view = overviewView(sighting, chosenTree(ctx), site.config, Formatter.of(ctx));
-    if (!view) throw missingTree(sighting);
+    const systemStatus = await statusCollector.collect();
+    const view = overviewView(systemStatus, chosenTree(ctx), site.config, Formatter.of(ctx));
+    if (!view) throw missingTree(systemStatus);
     return view;
   };
 

@@ -50,42 +50,42 @@ export interface OverviewView {
 
 /** @param chosen id of a tree; null for the one that shows the page. @returns undefined when that tree is not known. */
 export function overviewView(
-  sighting: SystemStatus,
+  systemStatus: SystemStatus,
   chosen: string | null,
   config: Pick<Config, 'mail' | 'jobs'>,
   format: Formatter,
 ): OverviewView | undefined {
   const { latencyWarningMs } = config.jobs;
-  const judgement = judge(sighting, chosen, latencyWarningMs);
-  const trees = assessTrees(judgement, sighting, format);
-  const shown = trees.find((tree) => (chosen === null ? tree.own : tree.picture.id === chosen));
+  const judgement = judge(systemStatus, chosen, latencyWarningMs);
+  const trees = assessTrees(judgement, systemStatus, format);
+  const shown = trees.find((tree) => (chosen === null ? tree.own : tree.treeStatus.id === chosen));
   if (!shown && chosen !== null) return undefined;
-  const queues = valueIn(sighting.queues);
-  const { redis } = sighting;
+  const queues = valueIn(systemStatus.queues);
+  const { redis } = systemStatus;
   return {
-    at: sighting.at,
-    verdict: healthSummary(shown, sighting, judgement, format),
+    at: systemStatus.at,
+    verdict: healthSummary(shown, systemStatus, judgement, format),
     trees: trees.length > 1 || !redis.ok ? trees.map((tree) => treeTab(tree, tree === shown, format)) : null,
     othersUnknown: !redis.ok,
-    machine: shown ? machineView(shown, valueIn(sighting.acts), format) : null,
-    dependencies: dependencyViews(sighting, shown?.picture.embedded ?? [], config.mail.delivery, format),
-    queues: queues ? queueRows(queues, valueIn(sighting.outbox), latencyWarningMs, format) : null,
-    redisCode: redis.ok ? null : (sighting.redisLost ?? redis.error.constructor.name),
+    machine: shown ? machineView(shown, valueIn(systemStatus.acts), format) : null,
+    dependencies: dependencyViews(systemStatus, shown?.treeStatus.embedded ?? [], config.mail.delivery, format),
+    queues: queues ? queueRows(queues, valueIn(systemStatus.outbox), latencyWarningMs, format) : null,
+    redisCode: redis.ok ? null : (systemStatus.redisLost ?? redis.error.constructor.name),
   };
 }
 
 function machineView(
-  { picture, own, silent, nodes }: TreeHealth,
+  { treeStatus, own, silent, nodes }: TreeHealth,
   acts: readonly RecentEvent[] | undefined,
   format: Formatter,
 ): MachineView {
   const { t } = format;
-  const { id, name, place, stats, limits, rates } = picture;
+  const { id, name, place, stats, limits, rates } = treeStatus;
   const jobs = nodes.find(({ kind }) => kind === 'jobs');
   const { requestsPerS } = rates;
   const known = facts(
-    t('overview.say.up', { span: format.at(picture.at).up(stats.startedAt) }),
-    load(picture) && t('overview.machine.rate', { perS: format.rate(requestsPerS) }),
+    t('overview.say.up', { span: format.at(treeStatus.at).up(stats.startedAt) }),
+    load(treeStatus) && t('overview.machine.rate', { perS: format.rate(requestsPerS) }),
     jobs &&
       (jobs.on === null
         ? t('overview.machine.jobsUnknown')
@@ -100,8 +100,8 @@ function machineView(
     silent: silent !== null,
     line: silent === null ? known : t('overview.say.unheard', { span: silent }),
     nodes: nodes.map(cardView),
-    memory: memoryView(picture, nodes, format, silent === null),
-    events: eventLines(picture.events, format, EVENTS, acts),
+    memory: memoryView(treeStatus, nodes, format, silent === null),
+    events: eventLines(treeStatus.events, format, EVENTS, acts),
     workers: stats.workers,
     order: limits.weighted ? t('overview.queues.weighted') : t('overview.queues.strict', { first: limits.queues[0] }),
   };
@@ -143,18 +143,18 @@ const STEP_MB = 128;
 
 /** @param isKnown false: the tree is not heard of, and nothing of it is known. */
 export function memoryView(
-  picture: TreeStatus,
+  treeStatus: TreeStatus,
   nodes: readonly NodeView[],
   format: Formatter,
   isKnown = true,
 ): MemoryView {
   const { t } = format;
-  const limit = picture.stats.memory.limitMb;
-  const sizes = sizesOf(picture, nodes).map((size) => (isKnown ? size : { ...size, mb: null }));
+  const limit = treeStatus.stats.memory.limitMb;
+  const sizes = sizesOf(treeStatus, nodes).map((size) => (isKnown ? size : { ...size, mb: null }));
   const total = sizes.reduce((sum, { mb }) => sum + (mb ?? 0), 0);
   const scale =
     limit === null ? Math.max(STEP_MB, Math.ceil((total * 1.2) / STEP_MB) * STEP_MB) : Math.max(limit, total);
-  const recycle = picture.limits.recycleAboveMb;
+  const recycle = treeStatus.limits.recycleAboveMb;
   let x = 0;
   const segments = sizes.map((size): Segment => {
     const width = round(((size.mb ?? 0) / scale) * 100);
@@ -167,7 +167,7 @@ export function memoryView(
     tone: recycle !== null && total > recycle ? 'warn' : 'ok',
     text: limit === null ? `${used} MB` : t('overview.memory.of', { used, limit }),
     share: limit === null || !isKnown ? '' : `${format.percent(total / limit)} %`,
-    note: noteOf(picture, recycle, format),
+    note: noteOf(treeStatus, recycle, format),
     segments,
     mark: recycle === null ? null : round((recycle / scale) * 100),
     ticks: [0, 1, 2, 3, 4].map((quarter) => String(Math.round((scale / 4) * quarter))),
@@ -191,8 +191,8 @@ const WORKER = 'worker-';
 
 type Size = Pick<Segment, 'id' | 'name' | 'shade' | 'mb'>;
 
-function sizesOf(picture: TreeStatus, nodes: readonly NodeView[]): Size[] {
-  const { vitals, stats } = picture;
+function sizesOf(treeStatus: TreeStatus, nodes: readonly NodeView[]): Size[] {
+  const { vitals, stats } = treeStatus;
   return nodes.flatMap((node): Size[] => {
     const { id, name } = node;
     if (node.kind === 'primary') return [{ id, name, shade: 'p', mb: vitals.pssMb ?? vitals.rssMb }];

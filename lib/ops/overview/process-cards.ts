@@ -82,14 +82,14 @@ interface State {
 }
 
 /** A slot's card: of the worker that serves in it, or of what is being done about it. */
-export function workerView(picture: TreeStatus, slot: SlotStatus, format: Formatter): NodeView {
+export function workerView(treeStatus: TreeStatus, slot: SlotStatus, format: Formatter): NodeView {
   const { t } = format;
-  const { current, outgoing } = inSlot(picture, slot);
+  const { current, outgoing } = inSlot(treeStatus, slot);
   const shown = current?.state === 'ready' || !outgoing ? current : outgoing;
   const status = shown && known(shown.lastStatus);
   const mb = shown ? (shown.pssMb ?? status?.rssMb) : undefined;
-  const state = stateOf({ picture, slot, current, outgoing, status }, format);
-  const factor = hotFactor(picture, slot.index, mb);
+  const state = stateOf({ treeStatus, slot, current, outgoing, status }, format);
+  const factor = hotFactor(treeStatus, slot.index, mb);
   const hot = factor !== null && state.tone === 'ok' && !outgoing;
   const waiting = status?.backlog;
   return {
@@ -97,7 +97,7 @@ export function workerView(picture: TreeStatus, slot: SlotStatus, format: Format
     kind: 'worker',
     name: t('overview.name.worker', { slot: slot.index }),
     on: shown ? (status?.busyThreads ?? null) : 0,
-    of: status?.maxThreads ?? picture.limits.maxThreads,
+    of: status?.maxThreads ?? treeStatus.limits.maxThreads,
     waiting: { text: shown ? String(waiting ?? '–') : '0', tone: waiting ? 'warn' : null },
     lag: lagFigure(status?.lagP99Ms),
     memory: { text: format.mb(mb), tone: hot ? 'bad' : null },
@@ -112,7 +112,7 @@ export function workerView(picture: TreeStatus, slot: SlotStatus, format: Format
 }
 
 interface Slotted {
-  readonly picture: TreeStatus;
+  readonly treeStatus: TreeStatus;
   readonly slot: SlotStatus;
   readonly current: WorkerStats | undefined;
   readonly outgoing: WorkerStats | undefined;
@@ -175,10 +175,10 @@ function readyState(
 }
 
 /** The primary's card; where it serves the web itself, with its load. */
-export function primaryView(picture: TreeStatus, format: Formatter): NodeView {
-  const { stats, vitals } = picture;
+export function primaryView(treeStatus: TreeStatus, format: Formatter): NodeView {
+  const { stats, vitals } = treeStatus;
   const mb = vitals.pssMb ?? vitals.rssMb;
-  const { stopping } = picture;
+  const { stopping } = treeStatus;
   return {
     id: 'primary',
     kind: 'primary',
@@ -197,15 +197,15 @@ export function primaryView(picture: TreeStatus, format: Formatter): NodeView {
     say: facts(
       format.t('overview.say.up', { span: format.up(stats.startedAt) }),
       `pid ${stats.pid}`,
-      whereOf(picture, format),
-      stats.workers > 0 && format.t('overview.say.sends', { ready: readyWorkers(picture), count: stats.workers }),
+      whereOf(treeStatus, format),
+      stats.workers > 0 && format.t('overview.say.sends', { ready: readyWorkers(treeStatus), count: stats.workers }),
     ),
   };
 }
 
 /** In single mode: the web, as a card of its own below the primary. */
-export function singleView(picture: TreeStatus, format: Formatter): NodeView | undefined {
-  const { single } = picture.stats;
+export function singleView(treeStatus: TreeStatus, format: Formatter): NodeView | undefined {
+  const { single } = treeStatus.stats;
   if (!single) return undefined;
   return {
     id: 'web',
@@ -274,5 +274,5 @@ export interface Act {
   /** It costs something: the button warns. */
   readonly danger?: true;
   /** Whether it makes sense now. @param slot of an act that is for one. */
-  fits(picture: TreeStatus, slot: number): boolean;
+  fits(treeStatus: TreeStatus, slot: number): boolean;
 }

@@ -22,18 +22,18 @@ interface JobsAround {
 }
 
 /** The job processor's card. */
-export function jobsView(picture: TreeStatus, { waiting, redisAnswers }: JobsAround, format: Formatter): NodeView {
-  const { jobProcessor: processor } = picture.stats;
+export function jobsView(treeStatus: TreeStatus, { waiting, redisAnswers }: JobsAround, format: Formatter): NodeView {
+  const { jobProcessor: processor } = treeStatus.stats;
   const status = known(processor.lastStatus);
   const mb = processor.pssMb ?? status?.rssMb;
-  const state = stateOf(picture, processor, status, redisAnswers, format);
+  const state = stateOf(treeStatus, processor, status, redisAnswers, format);
   const isKnown = state.tone !== 'unknown' && status !== undefined && processor.pid !== null;
   return {
     id: 'jobs',
     kind: 'jobs',
     name: format.t('overview.name.jobs'),
     on: isKnown ? status.inFlight.length : processor.pid === null ? 0 : null,
-    of: picture.limits.jobConcurrency,
+    of: treeStatus.limits.jobConcurrency,
     waiting: { text: waiting === null ? '–' : String(waiting), tone: null },
     lag: lagFigure(isKnown ? status.lagP99Ms : undefined),
     memory: { text: format.mb(processor.pid === null ? null : mb), tone: null },

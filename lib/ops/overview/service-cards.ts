@@ -20,15 +20,15 @@ const MANY_CLIENTS = 5000;
 
 /** @param embedded servers that this tree has started. @param delivery how mails go out. */
 export function dependencyViews(
-  sighting: SystemStatus,
+  systemStatus: SystemStatus,
   embedded: readonly string[],
   delivery: string,
   format: Formatter,
 ): DependencyView[] {
   return [
-    postgresView(sighting, embedded, format),
-    redisView(sighting, embedded, format),
-    mailView(sighting, delivery, format),
+    postgresView(systemStatus, embedded, format),
+    redisView(systemStatus, embedded, format),
+    mailView(systemStatus, delivery, format),
   ];
 }
 

@@ -10,7 +10,7 @@ import { jobsView } from './processor-card';
 
 /** A tree, judged, in the reader's format. */
 export interface TreeHealth {
-  readonly picture: TreeStatus;
+  readonly treeStatus: TreeStatus;
   readonly own: boolean;
   /** For how long it has been silent, in format; null of one that is heard of. */
   readonly silent: string | null;
@@ -19,12 +19,12 @@ export interface TreeHealth {
 }
 
 /** All trees that are known, this process's own among them whether Redis knows it or not. */
-export function assessTrees({ trees }: Judgement, sighting: SystemStatus, format: Formatter): TreeHealth[] {
+export function assessTrees({ trees }: Judgement, systemStatus: SystemStatus, format: Formatter): TreeHealth[] {
   return trees.flatMap((tree) => {
     try {
-      return [seenTree(tree, sighting, format)];
+      return [seenTree(tree, systemStatus, format)];
     } catch (thrown) {
-      // Another version may draw another picture: its tree is not known here.
+      // Another version may draw another status: its tree is not known here.
       if (tree.own) throw thrown;
       return [];
     }
@@ -32,25 +32,25 @@ export function assessTrees({ trees }: Judgement, sighting: SystemStatus, format
 }
 
 function seenTree(
-  { picture, own, heartbeatAgeMs, issues }: JudgedTree,
-  sighting: SystemStatus,
+  { treeStatus, own, heartbeatAgeMs, issues }: JudgedTree,
+  systemStatus: SystemStatus,
   format: Formatter,
 ): TreeHealth {
-  const nodes = nodeViews(picture, sighting, format.at(picture.at));
-  if (heartbeatAgeMs === null) return { picture, own, silent: null, nodes, issues };
+  const nodes = nodeViews(treeStatus, systemStatus, format.at(treeStatus.at));
+  if (heartbeatAgeMs === null) return { treeStatus, own, silent: null, nodes, issues };
   const span = format.seconds(heartbeatAgeMs);
-  return { picture, own, silent: span, nodes: nodes.map((node) => unheardOf(node, span, format)), issues: [] };
+  return { treeStatus, own, silent: span, nodes: nodes.map((node) => unheardOf(node, span, format)), issues: [] };
 }
 
-function nodeViews(picture: TreeStatus, { queues, redis }: SystemStatus, format: Formatter): NodeView[] {
-  const { limits, slots } = picture;
-  const single = singleView(picture, format);
+function nodeViews(treeStatus: TreeStatus, { queues, redis }: SystemStatus, format: Formatter): NodeView[] {
+  const { limits, slots } = treeStatus;
+  const single = singleView(treeStatus, format);
   const served = queues.ok ? queues.value.filter(({ name }) => limits.queues.includes(name)) : undefined;
   const waiting = served?.reduce((sum, one) => sum + one.waiting + one.blocked, 0) ?? null;
   return [
-    primaryView(picture, format),
-    ...(single ? [single] : slots.map((slot) => workerView(picture, slot, format))),
-    ...(limits.jobConcurrency > 0 ? [jobsView(picture, { waiting, redisAnswers: redis.ok }, format)] : []),
+    primaryView(treeStatus, format),
+    ...(single ? [single] : slots.map((slot) => workerView(treeStatus, slot, format))),
+    ...(limits.jobConcurrency > 0 ? [jobsView(treeStatus, { waiting, redisAnswers: redis.ok }, format)] : []),
   ];
 }
 
