@@ -32,8 +32,8 @@ describe('a live page', () => {
   /** Another tree tells how it looks. @param pids of its workers. */
   const tell = async (...pids: number[]) => {
     const workers = pids.map((pid, index) => workerOf(index, { pid, lastCheckin: new Date().toISOString() }));
-    const picture = treeStatusOf({ id: 'far', at: new Date().toISOString(), workers });
-    await redis.client.set(treeStatusKey('far'), JSON.stringify(picture));
+    const treeStatus = treeStatusOf({ id: 'far', at: new Date().toISOString(), workers });
+    await redis.client.set(treeStatusKey('far'), JSON.stringify(treeStatus));
     // Far ahead, so that it is not silent whatever this test waits for.
     await redis.client.zAdd(TREES, { value: 'far', score: Date.now() + 3_600_000 });
   };
