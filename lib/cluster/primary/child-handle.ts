@@ -58,7 +58,7 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
   /** It was killed since it was not ready, or did not answer, in time. */
   private timedOut = false;
   private blocked: Pick<Termination, 'heartbeatAgeMs' | 'doing'> = { heartbeatAgeMs: null, doing: null };
-  private readonly recentStderr: () => readonly string[];
+  private readonly recentStderr: readonly string[];
 
   /** @param name as the log has it: `worker 0`. @param output what its stray lines begin with: `web.0`. */
   constructor(
@@ -197,7 +197,7 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
 
   private exit(code: number | null, signal: string | null): void {
     this.lifecycle = 'exited';
-    const words = this.failure?.message ?? (this.recentStderr().join(' / ') || null);
+    const words = this.failure?.message ?? (this.recentStderr.join(' / ') || null);
     this.death = { at: new Date().toISOString(), reason: this.deathReason, words, code, signal, ...this.blocked };
     this.left({ code, signal });
     this.exited.resolve({ code, signal });
