@@ -133,49 +133,49 @@ const onAccess = {
 };
 
 // Spelled out, so that Node finds the names when an ES module imports them.
-Object.defineProperty(exports, 'CancelEnqueue', {
+Object.defineProperty(module.exports, 'CancelEnqueue', {
   enumerable: true,
   get() {
     return onAccess.CancelEnqueue;
   },
 });
-Object.defineProperty(exports, 'Job', {
+Object.defineProperty(module.exports, 'Job', {
   enumerable: true,
   get() {
     return onAccess.Job;
   },
 });
-Object.defineProperty(exports, 'performAllLater', {
+Object.defineProperty(module.exports, 'performAllLater', {
   enumerable: true,
   get() {
     return onAccess.performAllLater;
   },
 });
-Object.defineProperty(exports, 'Mailer', {
+Object.defineProperty(module.exports, 'Mailer', {
   enumerable: true,
   get() {
     return onAccess.Mailer;
   },
 });
-Object.defineProperty(exports, 'MailerPreview', {
+Object.defineProperty(module.exports, 'MailerPreview', {
   enumerable: true,
   get() {
     return onAccess.MailerPreview;
   },
 });
-Object.defineProperty(exports, 'Model', {
+Object.defineProperty(module.exports, 'Model', {
   enumerable: true,
   get() {
     return onAccess.Model;
   },
 });
-Object.defineProperty(exports, 'currentTransaction', {
+Object.defineProperty(module.exports, 'currentTransaction', {
   enumerable: true,
   get() {
     return onAccess.currentTransaction;
   },
 });
-Object.defineProperty(exports, 'transaction', {
+Object.defineProperty(module.exports, 'transaction', {
   enumerable: true,
   get() {
     return onAccess.transaction;
