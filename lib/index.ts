@@ -132,52 +132,13 @@ const onAccess = {
   },
 };
 
-// Spelled out, so that Node finds the names when an ES module imports them.
-Object.defineProperty(module.exports, 'CancelEnqueue', {
-  enumerable: true,
-  get() {
-    return onAccess.CancelEnqueue;
-  },
-});
-Object.defineProperty(module.exports, 'Job', {
-  enumerable: true,
-  get() {
-    return onAccess.Job;
-  },
-});
-Object.defineProperty(module.exports, 'performAllLater', {
-  enumerable: true,
-  get() {
-    return onAccess.performAllLater;
-  },
-});
-Object.defineProperty(module.exports, 'Mailer', {
-  enumerable: true,
-  get() {
-    return onAccess.Mailer;
-  },
-});
-Object.defineProperty(module.exports, 'MailerPreview', {
-  enumerable: true,
-  get() {
-    return onAccess.MailerPreview;
-  },
-});
-Object.defineProperty(module.exports, 'Model', {
-  enumerable: true,
-  get() {
-    return onAccess.Model;
-  },
-});
-Object.defineProperty(module.exports, 'currentTransaction', {
-  enumerable: true,
-  get() {
-    return onAccess.currentTransaction;
-  },
-});
-Object.defineProperty(module.exports, 'transaction', {
-  enumerable: true,
-  get() {
-    return onAccess.transaction;
-  },
-});
+// Assigned by name, so that Node finds the names when an ES module imports them.
+module.exports.CancelEnqueue = undefined;
+module.exports.Job = undefined;
+module.exports.performAllLater = undefined;
+module.exports.Mailer = undefined;
+module.exports.MailerPreview = undefined;
+module.exports.Model = undefined;
+module.exports.currentTransaction = undefined;
+module.exports.transaction = undefined;
+Object.defineProperties(module.exports, Object.getOwnPropertyDescriptors(onAccess));
