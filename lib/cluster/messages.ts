@@ -61,7 +61,7 @@ export type FromWorker =
   /** Carries an idle connection for another worker. */
   | { readonly catamount: 'pass-on' }
   /** Everything is answered; `cut`: requests that the deadline left unanswered. */
-  | { readonly catamount: 'closed'; readonly cut: number }
+  | { readonly catamount: 'closed'; readonly cut: number; readonly status: WorkerStatus | null }
   /** Somebody signalled this worker alone, or it no longer trusts itself: please replace me. */
   | { readonly catamount: 'leave'; readonly reason: string }
   | AskMessage

@@ -183,7 +183,7 @@ export class JobProcessorRole {
     connectTransactions(database.knex, (model) => events.emit('query.left-transaction', { model }));
     connectJobs({ database, redis, events, setup, models });
     Mailer.connect(mail, mailers);
-    this.services = new ServiceGroup('the job processor', [reporter, database, redis, mail, jobs]);
+    this.services = new ServiceGroup('the job processor', [reporter, database, redis, mail, jobs, this.reporter]);
     await this.services.start();
     if (production) void this.warnOfPendingMigrations(database);
   }
@@ -234,7 +234,6 @@ export class JobProcessorRole {
 
   /** Stops fetching, lets jobs finish until the deadline, returns the others to their queue, closes all connections. */
   async stop(deadline: Deadline): Promise<void> {
-    await this.reporter?.stop(deadline);
     await this.services?.stop(deadline);
   }
 

@@ -7,6 +7,7 @@ import { queueNames, readQueues } from '../job/queue/queue-status';
 import type { Database } from '../model/database';
 import type { Deadline } from '../support/async';
 import { PeriodicTask } from '../support/periodic-task';
+import type { Service } from '../support/service';
 import { leaveTrees, sendTreeHeartbeat } from './heartbeat-script';
 import { OutageWatch } from './outage-watch';
 import { writePart } from './time-series';
@@ -32,7 +33,8 @@ export interface TreeReporterOptions {
  * Keeps the tree's entry in Redis: its heartbeat, its status and its time series. It also runs the commands that were
  * sent to the tree, and watches for outages of Redis and Postgres. The primary appoints one process of a tree for this.
  */
-export class TreeReporter {
+export class TreeReporter implements Service {
+  readonly name = 'tree reporter';
   private readonly task: PeriodicTask;
   private readonly heartbeatMs: number;
   private readonly outages: OutageWatch | undefined;
@@ -71,6 +73,9 @@ export class TreeReporter {
       void this.outages?.stop();
     }
   }
+
+  /** It reports nothing before it is appointed. */
+  async start(): Promise<void> {}
 
   /** Writes the last rollups; removes the tree's entry, too, if the whole tree stops. */
   async stop(deadline: Deadline): Promise<void> {

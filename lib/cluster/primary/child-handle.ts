@@ -58,7 +58,7 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
   /** True when it was killed because it was unresponsive, or not ready in time. */
   private timedOut = false;
   private blocked: Pick<Termination, 'heartbeatAgeMs' | 'doing'> = { heartbeatAgeMs: null, doing: null };
-  private readonly recentStderr: () => readonly string[];
+  private readonly recentStderr: readonly string[];
 
   /** @param name in the log: `worker 0`. @param output prefix of its stray output: `web.0`. */
   constructor(
@@ -202,7 +202,7 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
 
   private exit(code: number | null, signal: string | null): void {
     this.lifecycle = 'exited';
-    const words = this.failure?.message ?? (this.recentStderr().join(' / ') || null);
+    const words = this.failure?.message ?? (this.recentStderr.join(' / ') || null);
     this.death = { at: new Date().toISOString(), reason: this.deathReason, words, code, signal, ...this.blocked };
     this.left({ code, signal });
     this.exited.resolve({ code, signal });
