@@ -1,4 +1,4 @@
-import type { EventName } from '../core/events';
+import type { RecentEvent } from '../core/notable-events';
 import type { PoolStats, ProcessMetrics } from '../core/process-metrics';
 import type { RequestCounts, Slowest } from '../core/request-counts';
 
@@ -216,15 +216,6 @@ export interface TreeStatus {
   readonly embedded: readonly ('postgres' | 'redis')[];
   readonly phasedRestart: boolean;
   readonly stopping: boolean;
-}
-
-/** Something that has happened in the tree. */
-export interface RecentEvent {
-  /** ISO 8601. */
-  readonly at: string;
-  readonly name: EventName;
-  /** The plain values of its payload. */
-  readonly about: Readonly<Record<string, string | number | boolean | null>>;
 }
 
 /** What is summed up over a stretch of time. */

@@ -3,11 +3,11 @@ import { Writable } from 'node:stream';
 import pino, { type DestinationStream, type Logger } from 'pino';
 import { toError } from '../support/async';
 import type { Config } from './config';
-import { DescriptorWatch } from './descriptor-watch';
 import { logEvents } from './event-catalog';
 import { Events } from './events';
 import { currentContext } from './execution-context';
 import { LogFilter } from './log-filter';
+import { DescriptorWatch } from './process-metrics';
 
 export type { Logger };
 

@@ -1,13 +1,13 @@
 import { Model } from 'objection';
 import { ignoreOperatorSignals } from '../cluster/control/signals';
 import { type FromProcessor, isOurs, PrimaryClient, type ProcessorOrder, type ToProcessor } from '../cluster/messages';
-import { onJobEvents } from '../cluster/primary/tree-monitor';
 import type { Operations, ProcessorStatus, Work } from '../cluster/status';
 import { type Config, inheritedConfig, serverUrls } from '../core/config';
 import { EXIT, UserError } from '../core/errors';
 import type { Events } from '../core/events';
 import { loadI18n } from '../core/i18n';
 import { CHILD_LOG_FD, onUncaught, openLog } from '../core/logging';
+import { onJobEvents } from '../core/notable-events';
 import { ProcessMetricsSampler } from '../core/process-metrics';
 import { Redis } from '../core/redis';
 import { collectGarbage, OutOfBandGc } from '../internals/gc';

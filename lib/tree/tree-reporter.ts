@@ -1,6 +1,7 @@
-import type { Operations, RecentEvent, TreeStatus } from '../cluster/status';
+import type { Operations, TreeStatus } from '../cluster/status';
 import { UserError } from '../core/errors';
 import type { Events } from '../core/events';
+import type { RecentEvent } from '../core/notable-events';
 import type { Redis } from '../core/redis';
 import { stopPhase } from '../core/shutdown';
 import { queueNames, readQueues } from '../job/queue/queue-status';

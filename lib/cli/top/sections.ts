@@ -1,4 +1,3 @@
-import type { RecentEvent } from '../../cluster/status';
 import {
   type ProcessorStats,
   processorsOf,
@@ -10,6 +9,7 @@ import {
   type WorkInFlight,
 } from '../../cluster/status';
 import { sentenceOf } from '../../core/event-catalog';
+import type { RecentEvent } from '../../core/notable-events';
 import { valueIn } from '../../health/status-collector';
 import type { ListedQueue } from '../../job/admin/queues';
 import { formatDuration } from '../../support/duration';

@@ -1,9 +1,10 @@
 import { UserError } from '../../core/errors';
 import type { Events } from '../../core/events';
+import type { RecentEvent } from '../../core/notable-events';
 import { type StopOutcome, sumOutcomes } from '../../core/shutdown';
 import { Deadline } from '../../support/async';
 import { answerRequest, type FromProcessor, type ProcessorOrder } from '../messages';
-import type { NextTry, Operations, ProcessorStats, RecentEvent, Termination, Work } from '../status';
+import type { NextTry, Operations, ProcessorStats, Termination, Work } from '../status';
 import { Respawn, type RespawnOptions } from './child-handle';
 import { MOST_TRIES } from './phased-restart';
 import { ProcessorHandle } from './processor-handle';
