@@ -81,7 +81,7 @@ export type ToProcessor =
   /** Fetch again. */
   | { readonly catamount: 'resume' }
   /** That processor has ended without giving its jobs back. */
-  | { readonly catamount: 'take-over'; readonly identity: string }
+  | { readonly catamount: 'rescue'; readonly identity: string }
   /** Keep the tree's place in Redis, or no longer. */
   | { readonly catamount: 'reporter'; readonly on: boolean }
   | AnswerMessage
@@ -93,11 +93,11 @@ export type FromProcessor =
   | BootFailure
   | AskMessage
   | { readonly catamount: 'heartbeat'; readonly status: ProcessorStatus; readonly work: Work }
-  | { readonly catamount: 'happened'; readonly event: RecentEvent }
+  | { readonly catamount: 'event'; readonly event: RecentEvent }
   /** Somebody has asked for it by Redis. The primary has it done, since its successors are to heed it too. */
-  | { readonly catamount: 'order'; readonly order: ProcessorOrder };
+  | { readonly catamount: 'command'; readonly command: ProcessorCommand };
 
-export type ProcessorOrder = 'quiet' | 'resume' | 'stop';
+export type ProcessorCommand = 'quiet' | 'resume' | 'stop';
 
 /** The child cannot start. `final`: another try cannot help (a port taken, a broken jobs folder). */
 export interface BootFailure {
@@ -131,16 +131,16 @@ export class PrimaryClient implements Operations {
     return this.ask('status', [], PROMPT_MS);
   }
 
-  figures(after: number): Promise<readonly Rollup[]> {
-    return this.ask('figures', [after], PROMPT_MS);
+  rollups(after: number): Promise<readonly Rollup[]> {
+    return this.ask('rollups', [after], PROMPT_MS);
   }
 
-  order(command: string, argument: number, by: string): Promise<void> {
-    return this.ask('order', [command, argument, by], PROMPT_MS);
+  runCommand(command: string, argument: number, by: string): Promise<void> {
+    return this.ask('runCommand', [command, argument, by], PROMPT_MS);
   }
 
-  happened(event: RecentEvent): Promise<void> {
-    return this.ask('happened', [event], PROMPT_MS);
+  recordEvent(event: RecentEvent): Promise<void> {
+    return this.ask('recordEvent', [event], PROMPT_MS);
   }
 
   recycle(slot: number): Promise<void> {

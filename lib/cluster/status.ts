@@ -98,14 +98,14 @@ export interface Operations {
   /** What an operator is shown of the tree; its memory is as it was some seconds ago at most. */
   status(): Promise<TreeStatus>;
   /** The figures of every ten seconds after that part, which is in safety with all before it. */
-  figures(after: number): Promise<readonly Rollup[]>;
+  rollups(after: number): Promise<readonly Rollup[]>;
   /**
    * Has a command of the table done for somebody who does not wait for its end. @returns once it has begun.
    * @param by for the log: who, and from where. @throws UserError when it is refused at once.
    */
-  order(command: string, argument: number, by: string): Promise<void>;
+  runCommand(command: string, argument: number, by: string): Promise<void>;
   /** Has the tree remember what a process of it has seen, for those who look at its events. */
-  happened(event: RecentEvent): Promise<void>;
+  recordEvent(event: RecentEvent): Promise<void>;
   /** Replaces every worker, then the job processor, with code read anew. Rejects with the reason when it was given up. */
   phasedRestart(): Promise<void>;
   /** Drains all and starts the tree anew in the same primary. */
@@ -143,11 +143,18 @@ export function reported<T extends object>(status: T | Record<string, never>): T
 export interface Termination {
   readonly at: string;
   readonly reason: RestartReason;
-  /** Its own last words, or how it ended. */
-  readonly words: string;
+  /** What it said or printed at its end; null: nothing. */
+  readonly words: string | null;
+  readonly code: number | null;
+  readonly signal: string | null;
   /** Of one that was killed for its silence: for how long, and what it was doing by the last that was heard. */
   readonly heartbeatAgeMs: number | null;
   readonly doing: string | null;
+}
+
+/** How a process ended, in the words of the log. */
+export function endingOf({ code, signal }: { readonly code: number | null; readonly signal: string | null }): string {
+  return signal ? `it was ended by ${signal}` : `it exited with code ${code}`;
 }
 
 /** A successor that waits for its time. */

@@ -1,7 +1,7 @@
 import pino from 'pino';
 import type { Events } from './events';
 import type { Attributes, JsonValue } from './execution-context';
-import { HIDDEN, Redactor } from './redact';
+import { REDACTED, Redactor } from './redact';
 
 /** Of an error's own fields: levels, parts of an object or a list, and values in all. */
 const MOST = { levels: 5, parts: 50, values: 500 };
@@ -106,7 +106,7 @@ function withoutData(fields: Fields): Fields {
     ...others,
     ...(typeof detail === 'string' && { detail: withoutValues(detail) }),
     ...(typeof where === 'string' && { where: where.split('\n').map(placeOnly).join('\n') }),
-    ...(internalQuery !== undefined && { internalQuery: HIDDEN }),
+    ...(internalQuery !== undefined && { internalQuery: REDACTED }),
   };
 }
 
@@ -116,9 +116,9 @@ function withoutValues(detail: string): string {
     /^Key \((.+?)\)=\(.*\) (already exists\.|is not present in table "[^"]*"\.|is still referenced from table "[^"]*"\.)$/s.exec(
       detail,
     ) ?? [];
-  return columns === undefined ? HIDDEN : `Key (${columns})=(${HIDDEN}) ${what}`;
+  return columns === undefined ? REDACTED : `Key (${columns})=(${REDACTED}) ${what}`;
 }
 
 function placeOnly(line: string): string {
-  return /^PL\/pgSQL function [^"']+ line \d+ at [\w ]+$/.test(line) ? line : HIDDEN;
+  return /^PL\/pgSQL function [^"']+ line \d+ at [\w ]+$/.test(line) ? line : REDACTED;
 }

@@ -81,7 +81,7 @@ const DESCRIPTOR_REPORT_INTERVAL_MS = 60_000;
  */
 export class DescriptorWatch {
   private toldAt = Number.NEGATIVE_INFINITY;
-  private exhausted = false;
+  private isExhausted = false;
 
   /** @param now a clock that only goes on, ms. */
   constructor(
@@ -91,17 +91,17 @@ export class DescriptorWatch {
 
   /** Until the end of the process, which it does not keep alive. */
   start(): void {
-    setInterval(() => this.look(), DESCRIPTOR_CHECK_INTERVAL_MS).unref();
+    setInterval(() => this.check(), DESCRIPTOR_CHECK_INTERVAL_MS).unref();
   }
 
-  look(): void {
+  check(): void {
     const code = shortage();
     if (code !== undefined && this.now() - this.toldAt >= DESCRIPTOR_REPORT_INTERVAL_MS) {
       this.toldAt = this.now();
       this.events.emit('descriptors.exhausted', { code });
     }
-    if (code === undefined && this.exhausted) this.events.emit('descriptors.freed', {});
-    this.exhausted = code !== undefined;
+    if (code === undefined && this.isExhausted) this.events.emit('descriptors.freed', {});
+    this.isExhausted = code !== undefined;
   }
 }
 

@@ -1,7 +1,7 @@
 import type { JsonValue } from './execution-context';
 
 /** Stands where a value is hidden. */
-export const HIDDEN = '[FILTERED]';
+export const REDACTED = '[FILTERED]';
 /** Texts, arrays and objects are shown up to these lengths, and nothing below so many levels. */
 export interface ShownLengths {
   readonly text: number;
@@ -92,7 +92,7 @@ export class Redactor {
       .slice(0, lengths.keys)
       .map((key): [string, JsonValue] => [
         shortened(key, lengths),
-        this.hides(key) ? HIDDEN : this.value(object[key] as JsonValue, depth + 1, lengths),
+        this.hides(key) ? REDACTED : this.value(object[key] as JsonValue, depth + 1, lengths),
       ]);
     if (keys.length > lengths.keys) shown.push(['…', `${keys.length - lengths.keys} more`]);
     return Object.fromEntries(shown);

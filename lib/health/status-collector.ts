@@ -8,7 +8,7 @@ import { isForeign } from '../job/outbox/installation';
 import { overdueByQueue } from '../job/outbox/table';
 import { knownQueues, type QueueStatus, readQueues } from '../job/queue/queue-status';
 import { byTextAndNumber } from '../support/text';
-import { readActs } from '../tree/operator-acts';
+import { readActions } from '../tree/operator-actions';
 import { type ListedTree, TreeDirectory } from '../tree/tree-directory';
 import {
   type FailingCron,
@@ -28,7 +28,7 @@ export type ProbeResult<T> =
   | { readonly ok: true; readonly value: T; readonly tookMs: number }
   | { readonly ok: false; readonly error: Error; readonly since: Date };
 
-export interface SourceOptions {
+export interface ProbeOptions {
   /** A value that is younger is good enough, ms. */
   readonly freshMs: number;
   /** Who waits longer for an answer goes on without, ms. Default 1500. */
@@ -41,20 +41,23 @@ const AGAIN_MS = 1900;
 /** Something that many look at and that is read no more often than it must be. It never rejects. */
 export class CachedProbe<T> {
   private reading: Promise<ProbeResult<T>> | undefined;
+  private pending = false;
   private readAt = 0;
   private failingSince: Date | undefined;
 
   constructor(
     private readonly read: () => Promise<T>,
-    private readonly options: SourceOptions,
+    private readonly options: ProbeOptions,
   ) {}
 
   get(): Promise<ProbeResult<T>> {
     const now = performance.now();
     const { freshMs } = this.options;
     const goodFor = this.failingSince ? Math.min(freshMs, AGAIN_MS) : freshMs;
-    if (!this.reading || now - this.readAt > goodFor) {
+    // What is on its way is young enough for everybody.
+    if (!this.reading || (!this.pending && now - this.readAt > goodFor)) {
       this.readAt = now;
+      this.pending = true;
       this.reading = this.readOnce();
     }
     return this.reading;
@@ -70,6 +73,8 @@ export class CachedProbe<T> {
       const error = thrown instanceof Error ? thrown : new Error(String(thrown));
       this.failingSince ??= new Date();
       return { ok: false, error, since: this.failingSince };
+    } finally {
+      this.pending = false;
     }
   }
 
@@ -121,6 +126,8 @@ export interface StatusCollectorOptions {
   readonly knex: Knex;
   readonly events: Events;
   readonly config: Pick<Config, 'jobs'>;
+  /** For all that is read. Default: what changes seldom is read seldom. */
+  readonly probes?: ProbeOptions;
 }
 
 /**
@@ -141,21 +148,28 @@ export class StatusCollector {
   private readonly acts: CachedProbe<readonly RecentEvent[]>;
   private redisLost: string | null = null;
 
-  constructor({ tree, redis, knex, events, config }: StatusCollectorOptions) {
-    const names = config.jobs.queues.map((queue) => queue.name);
-    const known = () => knownQueues(redis.client, names);
-    this.own = new CachedProbe(() => tree.status(), { freshMs: 900 });
-    const list = new TreeDirectory(redis.client);
-    this.trees = new CachedProbe(() => list.list(), { freshMs: 900 });
-    this.queues = new CachedProbe(async () => readQueues(redis.client, await known()), { freshMs: 1900 });
-    this.foreign = new CachedProbe(() => isForeign(knex, redis.client), { freshMs: 4900 });
-    this.outbox = new CachedProbe(async () => overdueByQueue(knex, await known()), { freshMs: 9000 });
-    this.failures = new CachedProbe(async () => readFailures(redis.client, await known()), { freshMs: 4900 });
-    this.cron = new CachedProbe(async () => readFailingCron(knex, redis.client, await known()), { freshMs: 9000 });
-    this.postgres = new CachedProbe(() => readPostgres(knex), { freshMs: 4900 });
-    this.redis = new CachedProbe(() => readRedis(redis.client), { freshMs: 1900 });
-    this.mail = new CachedProbe(async () => readMail({ knex, redis: redis.client, queues: names }), { freshMs: 9000 });
-    this.acts = new CachedProbe(() => readActs(redis.client), { freshMs: 900 });
+  constructor({ tree, redis, knex, events, config, probes }: StatusCollectorOptions) {
+    const probe = <T>(freshMs: number, read: () => Promise<T>) => new CachedProbe(read, probes ?? { freshMs });
+    const { client } = redis;
+    const configured = config.jobs.queues.map((queue) => queue.name);
+    const names = probe(900, () => knownQueues(client, configured));
+    const known = async () => {
+      const result = await names.get();
+      if (!result.ok) throw result.error;
+      return result.value;
+    };
+    const list = new TreeDirectory(client);
+    this.own = probe(900, () => tree.status());
+    this.trees = probe(900, () => list.list());
+    this.queues = probe(1900, async () => readQueues(client, await known()));
+    this.foreign = probe(4900, () => isForeign(knex, client));
+    this.outbox = probe(9000, async () => overdueByQueue(knex, await known()));
+    this.failures = probe(4900, async () => readFailures(client, await known()));
+    this.cron = probe(9000, async () => readFailingCron(knex, client, await known()));
+    this.postgres = probe(4900, () => readPostgres(knex));
+    this.redis = probe(1900, () => readRedis(client));
+    this.mail = probe(9000, async () => readMail({ knex, redis: client, queues: configured }));
+    this.acts = probe(900, () => readActions(client));
     events.on('redis.lost', ({ error }) => {
       this.redisLost = 'code' in error && error.code ? String(error.code) : error.message || error.name;
     });

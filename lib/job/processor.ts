@@ -14,8 +14,8 @@ import { Consumer } from './fetch/consumer';
 import { ClassLimits, type Delivery } from './fetch/fetch-call';
 import type { JobRegistry } from './job-registry';
 import { OutboxService, type OutboxTuning } from './outbox/service';
-import { createPerformer, type Executor, type UncaughtOutcome } from './perform/executor';
-import type { PulseTuning } from './processes/heartbeat';
+import { createExecutor, type Executor, type UncaughtOutcome } from './perform/executor';
+import type { HeartbeatTuning } from './processes/heartbeat';
 import type { BusyJob, ProcessorCommand } from './processes/process-list';
 import { ProcessReporter } from './processes/process-reporter';
 
@@ -46,7 +46,7 @@ export interface JobProcessorOptions {
    * Called with a command that was sent through Redis. Default: the processor obeys by itself; `stop` then means
    * `quiet`, since there is no process to end.
    */
-  readonly onOrder?: (order: ProcessorCommand) => void;
+  readonly onCommand?: (command: ProcessorCommand) => void;
 }
 
 /** The identity of a processor, and the dead ones whose jobs it rescues. */
@@ -59,7 +59,7 @@ export interface Lineage {
   readonly quiet?: boolean;
 }
 
-export interface ProcessorTuning extends PulseTuning {
+export interface ProcessorTuning extends HeartbeatTuning {
   /** A job whose process has sent no heartbeat for this long is rescued, ms. Default 30,000. */
   readonly stallInterval?: number;
   /** Deliveries without an outcome before a job counts as poison. Default 3. */
@@ -100,7 +100,7 @@ export class JobProcessor implements Service {
     this.identity = options.lineage?.identity ?? randomBytes(6).toString('hex');
     const { config, database, redis, events, registry, tuning = {} } = options;
     this.limits = new ClassLimits(registry);
-    this.executor = createPerformer({
+    this.executor = createExecutor({
       knex: database.knex,
       redis: redis.client,
       registry,
@@ -141,7 +141,7 @@ export class JobProcessor implements Service {
       fullQueues: () => this.outbox.fullQueues,
       knowsClass: (name) => registry.get(name) !== undefined,
       snapshot: () => this.snapshot(),
-      onOrder: options.onOrder ?? ((order) => (order === 'resume' ? this.resume() : this.quiet())),
+      onCommand: options.onCommand ?? ((command) => (command === 'resume' ? this.resume() : this.quiet())),
     });
   }
 
@@ -223,7 +223,7 @@ export class JobProcessor implements Service {
   }
 
   private async drain(given: Deadline): Promise<void> {
-    const { worker, outbox, executor: performer } = this;
+    const { worker, outbox, executor } = this;
     if (!worker) return;
     const { runningJobsMs, abortedJobsMs, outcomesMs, leastMs } = this.options.tuning?.stop ?? {};
     const deadline = stopPhase(given, 'processor', leastMs === undefined ? {} : { minMs: leastMs });
@@ -233,7 +233,7 @@ export class JobProcessor implements Service {
     const quieted = Promise.all([outbox.quiet(deadline), deadline.wait(this.cron.stop())]);
     const { fetcher } = worker;
     if ((await stopPhase(deadline, 'runningJobs', atMost(runningJobsMs)).wait(fetcher.handlersEnded())) === 'late') {
-      performer.abort(new Error('the process is stopping'), this.causeUnknown);
+      executor.abort(new Error('the process is stopping'), this.causeUnknown);
       await stopPhase(deadline, 'abortedJobs', atMost(abortedJobsMs)).wait(fetcher.handlersEnded());
       const returned = (delivery: Delivery, applied: boolean) =>
         this.announceReturn(delivery.id, delivery.queue, applied);

@@ -131,8 +131,8 @@ export class DeliverMailJob extends Job<[order: TravellingOrder]> {
   static override readonly queue = 'mailer';
 
   async perform(order: TravellingOrder): Promise<void> {
-    const asker = `${order.mailer}.${order.action}`;
-    await connectedDelivery(asker).deliver(messageOf(order));
+    const caller = `${order.mailer}.${order.action}`;
+    await connectedDelivery(caller).deliver(messageOf(order));
   }
 }
 

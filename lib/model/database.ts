@@ -14,6 +14,9 @@ import '../internals/pg';
  */
 const POOL_MAX = 3;
 
+/** How long one waits for a connection of the pool, ms. */
+const ACQUIRE_TIMEOUT_MS = 10_000;
+
 /** The methods used of knex's pool, for which knex declares no type. */
 interface Pool {
   numUsed(): number;
@@ -26,19 +29,33 @@ export class Database implements Service {
   readonly name = 'database';
   readonly knex: Knex;
   private readonly poolMax: number;
+  private readonly log: Knex.Logger;
 
   constructor(
     readonly url: string,
     options: { readonly production: boolean; readonly events: Events; readonly poolMax?: number },
   ) {
     this.poolMax = options.poolMax ?? POOL_MAX;
+    this.log = asEvents(options.events);
     this.knex = createKnex({
       client: 'pg',
       connection: connectionSettings(url, options.production),
       pool: { min: 0, max: this.poolMax, idleTimeoutMillis: 30_000 },
-      acquireConnectionTimeout: 10_000,
-      log: asEvents(options.events),
+      acquireConnectionTimeout: ACQUIRE_TIMEOUT_MS,
+      log: this.log,
     });
+  }
+
+  /**
+   * The same pool for those who have somebody waiting: a statement that is not answered within `ms` fails, and its
+   * connection is given up, since a Postgres that takes statements and never answers would keep it for ever.
+   */
+  withTimeout(ms: number): Knex {
+    const limited = createKnex({ client: 'pg', acquireConnectionTimeout: ACQUIRE_TIMEOUT_MS, log: this.log });
+    // It has been given no connection, so it has made no pool of its own; this one's is ended by this one only.
+    Object.assign(limited.client, { pool: this.knex.client.pool });
+    limited.on('start', (builder: Pick<Knex.QueryBuilder, 'timeout'>) => builder.timeout(ms));
+    return limited;
   }
 
   poolUse(): PoolStats {

@@ -2,7 +2,7 @@ import path from 'node:path';
 import Router from '@koa/router';
 import type Koa from 'koa';
 import { lazy } from '../support/async';
-import { OperatorActs } from '../tree/operator-acts';
+import { OperatorActions } from '../tree/operator-actions';
 import { notFound } from '../web/middleware';
 import { authenticate } from './auth/access';
 import { Sessions } from './auth/sessions';
@@ -18,7 +18,7 @@ import { pageTexts, TEXTS } from './ui/texts';
 /** What is asked for on every page. Each folder of pages comes with the first of its pages. */
 export async function createSite(options: OpsOptions): Promise<Koa.Middleware> {
   const { redis, events, tree } = options;
-  new OperatorActs(redis, events, (event) => tree.happened(event)).listen();
+  new OperatorActions(redis, events, (event) => tree.recordEvent(event)).listen();
   const assets = new Assets(path.join(__dirname, 'assets'), [require.resolve('uplot/dist/uPlot.iife.min.js')]);
   const jobCounts = lazy(async () => new (await import('./jobs/header-counts')).JobCounts(options));
   const counts = async () => (await jobCounts()).read();

@@ -1,6 +1,12 @@
 import { Model } from 'objection';
 import { ignoreOperatorSignals } from '../cluster/control/signals';
-import { type FromProcessor, isOurs, PrimaryClient, type ProcessorOrder, type ToProcessor } from '../cluster/messages';
+import {
+  type FromProcessor,
+  isOurs,
+  PrimaryClient,
+  type ProcessorCommand,
+  type ToProcessor,
+} from '../cluster/messages';
 import type { Operations, ProcessorStatus, Work } from '../cluster/status';
 import { type Config, inheritedConfig, serverUrls } from '../core/config';
 import { EXIT, UserError } from '../core/errors';
@@ -40,10 +46,10 @@ export async function runProcessor(app: AppDefinition, lineage: Lineage): Promis
   ignoreOperatorSignals();
   process.title = 'catamount: jobs';
   const { events, reopen } = openLog(config, 'jobs', CHILD_LOG_FD);
-  const onOrder = (order: ProcessorOrder) => tellPrimary({ catamount: 'order', order });
-  onJobEvents(events, (event) => tellPrimary({ catamount: 'happened', event }));
+  const onCommand = (command: ProcessorCommand) => tellPrimary({ catamount: 'command', command });
+  onJobEvents(events, (event) => tellPrimary({ catamount: 'event', event }));
   const tree = new PrimaryClient(tellPrimary);
-  const jobs = new JobProcessorRole(app, config, events, lineage, tree, onOrder);
+  const jobs = new JobProcessorRole(app, config, events, lineage, tree, onCommand);
   let stopping: Promise<void> | undefined;
   // Signals and messages come repeatedly: the first sets the deadline.
   const stop = async (ms: number): Promise<void> => {
@@ -64,7 +70,7 @@ export async function runProcessor(app: AppDefinition, lineage: Lineage): Promis
     if (message.catamount === 'stop') stopAndExit(message.remainingMs);
     else if (message.catamount === 'quiet') jobs.quiet();
     else if (message.catamount === 'resume') jobs.resume();
-    else if (message.catamount === 'take-over') jobs.rescueOrphans(message.identity);
+    else if (message.catamount === 'rescue') jobs.rescueOrphans(message.identity);
     else if (message.catamount === 'reopen-log') reopen();
     else if (message.catamount === 'reporter') jobs.setReporter(message.on);
     else if (message.catamount === 'answer') tree.hear(message);
@@ -118,7 +124,7 @@ export class JobProcessorRole {
     private readonly events: Events,
     private lineage: Lineage,
     private readonly tree: Operations,
-    private readonly onOrder: (order: ProcessorOrder) => void,
+    private readonly onCommand: (command: ProcessorCommand) => void,
   ) {
     this.isQuiet = lineage.quiet ?? false;
     this.workCount.listen(events);
@@ -168,7 +174,7 @@ export class JobProcessorRole {
       models,
       lineage: this.lineage,
       app: app.name,
-      onOrder: this.onOrder,
+      onCommand: this.onCommand,
     });
     this.jobs = jobs;
     this.reporter = new TreeReporter({ redis, database, tree: this.tree, events });

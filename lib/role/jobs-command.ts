@@ -19,7 +19,7 @@ import { Database } from '../model/database';
 import { ModelFolder } from '../model/model-lookup';
 import { connectTransactions } from '../model/transaction';
 import { Deadline, toError } from '../support/async';
-import { OperatorActs } from '../tree/operator-acts';
+import { OperatorActions } from '../tree/operator-actions';
 import type { AppDefinition } from './app-definition';
 import { loadJobSetup } from './load-setup';
 import { connectOrFail, reachRedis, resolvedUrls } from './server-connections';
@@ -74,7 +74,7 @@ async function connect(app: AppDefinition, config: Config, terminal: Terminal, {
   const log = logOf(config);
   logEvents(events, createLogger({ log }, 'cli', openLogDestination(log, 2), new LogFilter(events)));
   events.emit('setup.loaded', { filterArguments: equipment.setup.filterArguments ?? [] });
-  const acts = new OperatorActs(redis, events);
+  const acts = new OperatorActions(redis, events);
   acts.listen();
   Model.knex(database.knex);
   connectTransactions(database.knex, (model) => events.emit('query.left-transaction', { model }));

@@ -25,13 +25,15 @@ import { createApplication } from '../web/application';
 import { ConcurrencyLimiter } from '../web/concurrency-limiter';
 import type { Degradation } from '../web/middleware';
 import { RateLimits } from '../web/rate-limit';
-import { QueueTimes, RequestTally } from '../web/request-metrics';
+import { QueueTimeMetrics, RequestMetrics } from '../web/request-metrics';
 import { WebServer } from '../web/server';
 import type { AppDefinition } from './app-definition';
 import { loadJobSetup } from './load-setup';
 
 /** How long a worker with an uncaught error may wait for its successor and finish what it has, ms. */
 const LAST_MS = 5000;
+/** Of a page of operators, who learn then that Postgres does not answer. */
+const PAGE_STATEMENT_TIMEOUT_MS = 5000;
 
 /** A forked web worker, from its first message to its last. */
 export async function runWebWorker(app: AppDefinition): Promise<void> {
@@ -73,8 +75,8 @@ export class WebRole implements DrainableServer {
   private readonly redis: Redis;
   private readonly reporter: TreeReporter;
   private readonly limit: ConcurrencyLimiter;
-  private readonly queueTimes = new QueueTimes();
-  private readonly tally = new RequestTally();
+  private readonly queueTimes = new QueueTimeMetrics();
+  private readonly tally = new RequestMetrics();
   private readonly vitals = new ProcessMetricsSampler();
   onSlots: () => void = () => undefined;
   private server: WebServer | undefined;
@@ -136,7 +138,7 @@ export class WebRole implements DrainableServer {
         appName: app.name,
         events,
         redis,
-        knex: database.knex,
+        knex: database.withTimeout(PAGE_STATEMENT_TIMEOUT_MS),
         tree: this.tree,
         jobs: { classes: () => loadJobs(app.jobsDir), filterArguments: setup.filterArguments ?? [] },
         isLeaving: () => this.server?.leaving ?? false,

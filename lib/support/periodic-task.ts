@@ -9,7 +9,7 @@ interface RecurringOptions {
   readonly onError: (error: Error) => void;
 }
 
-/** A chore that runs at intervals and when nudged, never twice at once, and goes on after failures of any kind. */
+/** A task that runs at intervals and when nudged, never twice at once, and goes on after failures of any kind. */
 export class PeriodicTask {
   private timer: NodeJS.Timeout | undefined;
   private pass: Promise<void> | undefined;

@@ -219,9 +219,9 @@ async function restore(mail: TestMail): Promise<void> {
   await mail.restore();
 }
 
-function current(asker: string): TestMail {
+function current(caller: string): TestMail {
   if (connected) return connected;
-  throw new NotConnectedError(`${asker} knows of no mails: call useTestMail() first`);
+  throw new NotConnectedError(`${caller} knows of no mails: call useTestMail() first`);
 }
 
 /**

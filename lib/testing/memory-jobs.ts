@@ -187,8 +187,8 @@ export class TestRuns {
     entry.error = undefined;
     this.running.set(id, entry);
     const delivery = { id, queue, record: entry.record, deliveries: 1, fence: 'test' };
-    const performer = this.performer(entry);
-    const { outcome, recorded } = await this.outside.runInAsyncScope(() => performer.perform(delivery));
+    const executor = this.executor(entry);
+    const { outcome, recorded } = await this.outside.runInAsyncScope(() => executor.perform(delivery));
     recorded(true);
     this.running.delete(id);
     const [mishap] = this.mishaps.splice(0);
@@ -204,7 +204,7 @@ export class TestRuns {
     return entry.state === 'enqueued' ? 'retrying' : entry.state;
   }
 
-  private performer({ request }: LoggedJob): Executor {
+  private executor({ request }: LoggedJob): Executor {
     const { setup, codec, filter } = this.equipment;
     return new Executor({
       registry: new JobRegistry([request.jobClass]),

@@ -108,10 +108,10 @@ function connectMode(mode: JobMode): TestJobs {
 }
 
 /** @throws NotConnectedError when the test has connected no mode. */
-export function connectedMode(asker: string): JobMode {
+export function connectedMode(caller: string): JobMode {
   const mode = connected.at(-1);
   if (mode) return mode;
-  throw new NotConnectedError(`${asker} knows of no jobs: call useFakeJobs(), useInlineJobs() or useRealJobs() first`);
+  throw new NotConnectedError(`${caller} knows of no jobs: call useFakeJobs(), useInlineJobs() or useRealJobs() first`);
 }
 
 function connectLast(): void {

@@ -8,7 +8,7 @@ import { PeriodicTask } from '../support/periodic-task';
 
 type ServiceName = EventMap['service.lost']['service'];
 
-const LOOK_MS = 1000;
+const CHECK_INTERVAL_MS = 1000;
 /** Timeout of one ping, ms. */
 const PATIENCE_MS = 2000;
 /** A single broken connection is no outage, so it takes two failures in a row. */
@@ -36,19 +36,19 @@ export class OutageWatch {
     redis: { since: undefined, failures: 0 },
     postgres: { since: undefined, failures: 0 },
   };
-  private readonly chore: PeriodicTask;
+  private readonly task: PeriodicTask;
   /** The reason why the connection to Redis broke: commands only say that there is none. */
   private lost: Error | undefined;
 
   constructor(private readonly options: OutageWatchOptions) {
-    const { events, everyMs = LOOK_MS } = options;
+    const { events, everyMs = CHECK_INTERVAL_MS } = options;
     events.on('redis.lost', ({ error }) => {
       this.lost = error;
     });
-    this.chore = new PeriodicTask({
+    this.task = new PeriodicTask({
       everyMs,
       work: async () => {
-        await Promise.all([this.look('redis'), this.look('postgres')]);
+        await Promise.all([this.check('redis'), this.check('postgres')]);
         return undefined;
       },
       onError: (error) => events.emit('process.error', { error, during: 'looking whether Redis and Postgres answer' }),
@@ -56,16 +56,16 @@ export class OutageWatch {
   }
 
   start(): void {
-    this.chore.start();
+    this.task.start();
   }
 
   /** Stops, and forgets outages that go on: the process that is appointed next reports those. */
   async stop(): Promise<void> {
-    await this.chore.stop();
+    await this.task.stop();
     for (const seen of Object.values(this.seen)) Object.assign(seen, { since: undefined, failures: 0 });
   }
 
-  private async look(service: ServiceName): Promise<void> {
+  private async check(service: ServiceName): Promise<void> {
     const seen = this.seen[service];
     const begun = performance.now();
     const error = await this.failureOf(service);

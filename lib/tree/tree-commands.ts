@@ -7,7 +7,7 @@ export const TREES = 'catamount:trees';
 export const WATCHED = 'catamount:trees:watched';
 
 /** Redis list of operators' actions, newest first: time (ms, Redis's clock), count, action as JSON. */
-export const ACTS = 'catamount:acts';
+export const ACTIONS_KEY = 'catamount:acts';
 
 /** Prefix of every key of one tree. */
 export const TREE_PREFIX = 'catamount:tree:';
@@ -18,8 +18,8 @@ export function pictureKey(id: string): string {
 }
 
 /** Redis list: commands that the tree has not begun yet. */
-export function treeOrdersKey(id: string): string {
-  return `${TREE_PREFIX}${id}:orders`;
+export function treeCommandsKey(id: string): string {
+  return `${TREE_PREFIX}${id}:commands`;
 }
 
 /** Redis string: the number of the tree's last rollup that was written. */
@@ -46,7 +46,7 @@ const TREE_COMMANDS = [
 ] as const;
 export type TreeCommand = (typeof TREE_COMMANDS)[number];
 
-interface TreeOrder {
+interface PendingCommand {
   /** Unique among all commands. */
   readonly id: string;
   readonly command: TreeCommand;
@@ -60,18 +60,18 @@ function isTreeCommand(text: unknown): text is TreeCommand {
   return TREE_COMMANDS.some((command) => command === text);
 }
 
-export function newOrder(command: TreeCommand, argument: number, by: string): TreeOrder {
+export function newCommand(command: TreeCommand, argument: number, by: string): PendingCommand {
   return { id: randomBytes(6).toString('hex'), command, argument, by };
 }
 
 /** @returns undefined for a text that is no command known to this version. */
-export function readOrder(text: string): TreeOrder | undefined {
+export function readCommand(text: string): PendingCommand | undefined {
   try {
-    const { id, command, argument, by } = JSON.parse(text) as Partial<TreeOrder>;
+    const { id, command, argument, by } = JSON.parse(text) as Partial<PendingCommand>;
     if (typeof id !== 'string' || !isTreeCommand(command) || typeof by !== 'string') return undefined;
     // The name goes into the log of a tree that cannot check who asked.
-    const asker = escapeControls(by.slice(0, LONGEST_BY));
-    return Number.isSafeInteger(argument) ? { id, command, argument: argument ?? 0, by: asker } : undefined;
+    const caller = escapeControls(by.slice(0, LONGEST_BY));
+    return Number.isSafeInteger(argument) ? { id, command, argument: argument ?? 0, by: caller } : undefined;
   } catch {
     return undefined;
   }

@@ -3,13 +3,13 @@ import type { RedisClient } from '../core/redis';
 import { RedisScript } from '../core/redis-script';
 import { compareText } from '../support/text';
 import { isObject, isText, isTexts } from '../support/type-guards';
-import { newOrder, TREE_PREFIX, TREES, type TreeCommand, treeOrdersKey, WATCHED } from './tree-commands';
+import { newCommand, TREE_PREFIX, TREES, type TreeCommand, treeCommandsKey, WATCHED } from './tree-commands';
 
 /** A tree without a heartbeat for this long is not listed, ms. */
 const LISTED_MS = 30_000;
 const KEPT_MS = 600_000;
 /** Time for which a command waits for its tree, s. */
-const ORDER_TTL_S = 60;
+const COMMAND_TTL_S = 60;
 /** Time for which one call of `list` counts as watching, s. */
 const LOOKED_S = 10;
 
@@ -67,8 +67,8 @@ export class TreeDirectory {
    * @returns false when no such tree is known. @throws Error when Redis does not answer.
    */
   async send(id: string, command: TreeCommand, argument: number, by: string): Promise<boolean> {
-    const order = JSON.stringify(newOrder(command, argument, by));
-    return (await TELL.run(this.redis, [TREES, treeOrdersKey(id)], [id, order, String(ORDER_TTL_S)])) === 1;
+    const pending = JSON.stringify(newCommand(command, argument, by));
+    return (await TELL.run(this.redis, [TREES, treeCommandsKey(id)], [id, pending, String(COMMAND_TTL_S)])) === 1;
   }
 }
 

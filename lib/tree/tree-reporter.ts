@@ -8,12 +8,12 @@ import { queueNames, readQueues } from '../job/queue/queue-status';
 import type { Database } from '../model/database';
 import type { Deadline } from '../support/async';
 import { PeriodicTask } from '../support/periodic-task';
-import { leaveTrees, sendTreePulse } from './heartbeat-script';
+import { leaveTrees, sendTreeHeartbeat } from './heartbeat-script';
 import { OutageWatch } from './outage-watch';
 import { writePart } from './time-series';
-import { readOrder, treeOrdersKey } from './tree-commands';
+import { readCommand, treeCommandsKey } from './tree-commands';
 
-const PULSE_MS = 1000;
+const HEARTBEAT_MS = 1000;
 /** A status is sent with every nth heartbeat: every 2nd while somebody watches, else every 10th. */
 const WATCHED = 2;
 const UNWATCHED = 10;
@@ -26,7 +26,7 @@ export interface TreeReporterOptions {
   /** Postgres, if this process may check whether it and Redis answer. */
   readonly database?: Pick<Database, 'ping' | 'poolUse'>;
   /** Interval of heartbeats, ms. Default 1000. */
-  readonly pulseMs?: number;
+  readonly heartbeatMs?: number;
 }
 
 /**
@@ -34,8 +34,8 @@ export interface TreeReporterOptions {
  * sent to the tree, and watches for outages of Redis and Postgres. The primary appoints one process of a tree for this.
  */
 export class TreeReporter {
-  private readonly chore: PeriodicTask;
-  private readonly pulseMs: number;
+  private readonly task: PeriodicTask;
+  private readonly heartbeatMs: number;
   private readonly outages: OutageWatch | undefined;
   private on = false;
   private picture: TreeStatus | undefined;
@@ -44,14 +44,14 @@ export class TreeReporter {
   private written = 0;
 
   constructor(private readonly options: TreeReporterOptions) {
-    const { redis, database, tree, events, pulseMs = PULSE_MS } = options;
-    this.pulseMs = pulseMs;
+    const { redis, database, tree, events, heartbeatMs = HEARTBEAT_MS } = options;
+    this.heartbeatMs = heartbeatMs;
     if (database) {
-      const tell = (event: RecentEvent) => tree.happened(event);
-      this.outages = new OutageWatch({ redis, database, events, tell, everyMs: pulseMs });
+      const tell = (event: RecentEvent) => tree.recordEvent(event);
+      this.outages = new OutageWatch({ redis, database, events, tell, everyMs: heartbeatMs });
     }
-    this.chore = new PeriodicTask({
-      everyMs: pulseMs,
+    this.task = new PeriodicTask({
+      everyMs: heartbeatMs,
       work: () => this.pass(),
       onError: (error) => {
         // A lost connection to Redis is reported by the connection itself.
@@ -65,10 +65,10 @@ export class TreeReporter {
     if (on === this.on) return;
     this.on = on;
     if (on) {
-      this.chore.start();
+      this.task.start();
       this.outages?.start();
     } else {
-      void this.chore.stop();
+      void this.task.stop();
       void this.outages?.stop();
     }
   }
@@ -79,7 +79,7 @@ export class TreeReporter {
     this.on = false;
     const { redis, tree } = this.options;
     const farewell = async () => {
-      await Promise.all([this.chore.stop(), this.outages?.stop()]);
+      await Promise.all([this.task.stop(), this.outages?.stop()]);
       if (!redis.client.isReady) return;
       const picture = await tree.status();
       await this.writeFigures(picture);
@@ -93,19 +93,19 @@ export class TreeReporter {
   private async pass(): Promise<undefined> {
     const { redis, tree } = this.options;
     if (!redis.client.isReady) return;
-    const due = performance.now() - this.toldAt >= this.pulseMs * (this.watched ? WATCHED : UNWATCHED);
+    const due = performance.now() - this.toldAt >= this.heartbeatMs * (this.watched ? WATCHED : UNWATCHED);
     if (due || !this.picture) this.picture = await tree.status();
     const { picture } = this;
-    const { looked, orders } = await sendTreePulse(redis.client, picture.id, due ? JSON.stringify(picture) : '');
+    const { looked, commands } = await sendTreeHeartbeat(redis.client, picture.id, due ? JSON.stringify(picture) : '');
     if (due) this.toldAt = performance.now();
     this.watched = looked;
     if (due) await this.writeFigures(picture);
-    await this.obey(picture.id, orders);
+    await this.execute(picture.id, commands);
   }
 
   private async writeFigures(picture: TreeStatus): Promise<void> {
     const { redis, tree } = this.options;
-    const parts = await tree.figures(this.written);
+    const parts = await tree.rollups(this.written);
     const latencies = parts.length > 0 ? await this.latencies() : {};
     for (const [index, part] of parts.entries()) {
       await writePart(redis.client, picture, part, index === parts.length - 1 ? latencies : {});
@@ -124,13 +124,13 @@ export class TreeReporter {
    * command may end the very process that begins it, whose successor must not find it again. A command that is lost in
    * this way is repeated by its operator, while a worker that is replaced twice cannot be undone.
    */
-  private async obey(id: string, texts: readonly string[]): Promise<void> {
+  private async execute(id: string, texts: readonly string[]): Promise<void> {
     for (const text of texts) {
-      const mine = (await this.options.redis.client.lRem(treeOrdersKey(id), 0, text)) > 0;
-      const order = readOrder(text);
-      if (!mine || !order) continue;
+      const mine = (await this.options.redis.client.lRem(treeCommandsKey(id), 0, text)) > 0;
+      const command = readCommand(text);
+      if (!mine || !command) continue;
       try {
-        await this.options.tree.order(order.command, order.argument, order.by);
+        await this.options.tree.runCommand(command.command, command.argument, command.by);
       } catch (error) {
         // The tree has logged already that it rejected the command.
         if (!(error instanceof UserError)) throw error;

@@ -159,7 +159,7 @@ const OPTIONS: Parameters<typeof helmet>[0] = {
     },
   },
   xFrameOptions: { action: 'deny' },
-  // Browsers obey it over https only. Subdomains are left out, since they may belong to somebody else.
+  // Browsers follow it over https only. Subdomains are left out, since they may belong to somebody else.
   strictTransportSecurity: { maxAge: 31_536_000, includeSubDomains: false },
 };
 

@@ -10,7 +10,7 @@ const OTHER = METHODS.length;
 const CLASSES = ['other', '1xx', '2xx', '3xx', '4xx', '5xx'];
 
 /** Counts the app's requests in this process. A request costs a few increments. */
-export class RequestTally {
+export class RequestMetrics {
   private readonly answered = new Float64Array((METHODS.length + 1) * CLASSES.length);
   private readonly shed = { full: 0, timeout: 0, stale: 0 };
   private readonly duration = new BucketTally();
@@ -67,7 +67,7 @@ class BucketTally {
 }
 
 /** The time that requests waited for their slot, since the last call of `takeP99`. */
-export class QueueTimes {
+export class QueueTimeMetrics {
   /** Waits of the requests that waited at all. */
   private readonly waits = createHistogram();
   /** Requests that got a slot at once: most do, and then cost only this increment. */

@@ -209,7 +209,7 @@ export class StalledWrites {
 
   /** Checks at intervals until the server has closed. */
   start(server: http.Server): void {
-    const timer = setInterval(() => this.look(), Math.min(STALL_CHECK_MS, this.timeoutMs / 4));
+    const timer = setInterval(() => this.check(), Math.min(STALL_CHECK_MS, this.timeoutMs / 4));
     timer.unref();
     server.once('close', () => clearInterval(timer));
   }
@@ -222,7 +222,7 @@ export class StalledWrites {
     this.responses.delete(response);
   }
 
-  look(): void {
+  check(): void {
     for (const response of this.responses) if (answersNow(response)) this.judge(response.req.socket);
   }
 

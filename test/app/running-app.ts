@@ -9,10 +9,10 @@ import type { RouteEnvironment } from '../../lib/role/app-definition';
 import { Deadline } from '../../lib/support/async';
 import { RateLimits } from '../../lib/web/rate-limit';
 import { createDatabase, type TestDatabase } from '../support/postgres';
+import { SeverableProxy } from '../support/severable-proxy';
 import { UNLIMITED } from '../support/sign-up-limits';
 import { until } from '../support/until';
 import { Serving } from '../web/serving';
-import { SeverableProxy } from './severable-proxy';
 
 export interface RunningOptions {
   /** Over settings that let anybody sign up any number of times. */

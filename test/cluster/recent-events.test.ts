@@ -59,7 +59,7 @@ describe('how a process died', () => {
     const served = new DeathNotes(() => []);
     served.ready();
     const killed = served.death(null, 'SIGKILL');
-    assert.deepEqual([killed.reason, killed.words], ['crash', 'it was ended by SIGKILL']);
+    assert.deepEqual([killed.reason, killed.words, killed.signal], ['crash', null, 'SIGKILL']);
     served.silent(60_000, 'SlowJob on default');
     const { reason, heartbeatAgeMs, doing } = served.death(null, 'SIGKILL');
     assert.deepEqual([reason, heartbeatAgeMs, doing], ['timeout', 60_000, 'SlowJob on default']);

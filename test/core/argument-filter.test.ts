@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import type { JsonValue } from '../../lib/core/execution-context';
 import { Redactor } from '../../lib/core/redact';
 
-const HIDDEN = '[FILTERED]';
+const REDACTED = '[FILTERED]';
 const shown = (value: JsonValue, filter = new Redactor()) => filter.filter([value])[0];
 
 describe('the argument filter', () => {
@@ -43,7 +43,7 @@ describe('the argument filter', () => {
   };
   for (const [how, write] of Object.entries(WRITINGS)) {
     it(`hides the values of telling keys, written ${how}`, () => {
-      for (const key of NAMES.map(write)) assert.deepEqual(shown({ [key]: 'x' }), { [key]: HIDDEN }, key);
+      for (const key of NAMES.map(write)) assert.deepEqual(shown({ [key]: 'x' }), { [key]: REDACTED }, key);
     });
   }
 
@@ -65,7 +65,7 @@ describe('the argument filter', () => {
 
   it('hides at any depth, whatever the value', () => {
     const value = { users: [{ name: 'Ann', auth: { token: { nested: [1] }, otp: 123456 } }] };
-    assert.deepEqual(shown(value), { users: [{ name: 'Ann', auth: { token: HIDDEN, otp: HIDDEN } }] });
+    assert.deepEqual(shown(value), { users: [{ name: 'Ann', auth: { token: REDACTED, otp: REDACTED } }] });
   });
 
   it('hides what the app names: words as the usual ones, patterns by the key as it is', () => {
@@ -73,16 +73,16 @@ describe('the argument filter', () => {
     assert.deepEqual(
       shown({ phone_number: 1, homePhoneNumbers: 2, IBAN: 3, ibanish: 4, 'X-Trace': 5, 'x-Other': 6, max: 7 }, filter),
       {
-        phone_number: HIDDEN,
-        homePhoneNumbers: HIDDEN,
-        IBAN: HIDDEN,
+        phone_number: REDACTED,
+        homePhoneNumbers: REDACTED,
+        IBAN: REDACTED,
         ibanish: 4,
-        'X-Trace': HIDDEN,
-        'x-Other': HIDDEN,
+        'X-Trace': REDACTED,
+        'x-Other': REDACTED,
         max: 7,
       },
     );
-    assert.deepEqual(shown({ 'X-Trace': 5 }, filter), { 'X-Trace': HIDDEN }, 'the same, asked again');
+    assert.deepEqual(shown({ 'X-Trace': 5 }, filter), { 'X-Trace': REDACTED }, 'the same, asked again');
   });
 
   it('cuts what is long, wide or deep', () => {

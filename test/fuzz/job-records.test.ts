@@ -47,7 +47,7 @@ describe('records of jobs, read from Redis', () => {
     createLogger({ log: { level: 'debug', format: 'json', file: null } }, 'jobs', { write: () => undefined }),
   );
   new JobStats().listen(events);
-  const performer = new Executor({
+  const executor = new Executor({
     registry: new JobRegistry([PlainJob, RuledJob]),
     events,
     maxDeliveries: 3,
@@ -59,7 +59,7 @@ describe('records of jobs, read from Redis', () => {
 
   async function check(record: string, deliveries: number): Promise<void> {
     const delivery: Delivery = { id: 'id-1', queue: 'default', record, deliveries, fence: `${deliveries}:t` };
-    const { outcome, recorded } = await performer.perform(delivery);
+    const { outcome, recorded } = await executor.perform(delivery);
     assert.ok(['done', 'drop', 'retry', 'bury', 'back'].includes(outcome.op));
     recorded(true);
     recorded(false);

@@ -95,7 +95,7 @@ describe('the places of jobs, of which any part is lost', () => {
           for (const [n, place] of places.entries()) await put(place, `job-${n}`, n);
           for (const [n, key] of KEYS.entries()) await lose(key, losses[n] ?? [false]);
           const strays = new StrayJobs({ redis: client, isRunning: () => false, onRestored: () => undefined });
-          await strays.look(['default']);
+          await strays.check(['default']);
           const found = new Map<string, string[]>();
           for (const key of KEYS.filter((each) => each !== BLOCKED_KEY))
             for (const id of await members(key)) found.set(id, [...(found.get(id) ?? []), key.slice(PREFIX.length)]);

@@ -14,7 +14,15 @@ import { pageTexts, TEXTS } from '../../lib/ops/ui/texts';
 import { before as ago, NOW, pictureOf, processorOf, slotOf, statusOf, workerOf } from '../ops/overview/pictures';
 import { away, known, MAIL, NO_FAILURES, POSTGRES, queueOf, REDIS, sightingOf } from './sightings';
 
-const DEATH: Termination = { at: ago(6), reason: 'timeout', words: '', heartbeatAgeMs: 10_000, doing: 'POST /imports' };
+const DEATH: Termination = {
+  at: ago(6),
+  reason: 'timeout',
+  words: null,
+  code: null,
+  signal: 'SIGKILL',
+  heartbeatAgeMs: 10_000,
+  doing: 'POST /imports',
+};
 const NEXT = { at: ago(-2), attempt: 2 };
 
 const dead = { slots: [slotOf(0, { death: DEATH, nextTry: NEXT }), slotOf(1)], workers: [workerOf(1)] };

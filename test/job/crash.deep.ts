@@ -12,8 +12,8 @@ import { JobSystem } from './job-system';
 import { setSources } from './sets/set-sources';
 
 /** So long that no process of this test falls silent by itself, nor any judge has gaps; the stall check comes later yet. */
-const SILENCE_MS = 10_000;
-const TUNING = { pulseMs: 1500, beatMs: 1500, silenceMs: SILENCE_MS, stallInterval: 600_000 };
+const UNRESPONSIVE_MS = 10_000;
+const TUNING = { heartbeatMs: 1500, infoMs: 1500, unresponsiveMs: UNRESPONSIVE_MS, stallInterval: 600_000 };
 const ran: string[] = [];
 
 class RescuedJob extends Job<[name: string]> {
@@ -24,7 +24,7 @@ class RescuedJob extends Job<[name: string]> {
   }
 }
 
-/** In processes of their own, which are really killed; pulse/take-over.test.ts shows the rest of what becomes of their jobs. */
+/** In processes of their own, which are really killed; processes/rescue.test.ts shows the rest of what becomes of their jobs. */
 describe('a processor that is killed', () => {
   let system: JobSystem;
   const children: ChildProcess[] = [];
@@ -67,7 +67,7 @@ describe('a processor that is killed', () => {
     await system.redisServer.kill();
     await kill(dying.child);
     const from = performance.now();
-    await until('the outage is longer than one may be silent', () => performance.now() - from > 1.2 * SILENCE_MS);
+    await until('the outage is longer than one may be silent', () => performance.now() - from > 1.2 * UNRESPONSIVE_MS);
     await system.redisServer.start();
     // By this judge, or by the living one, which has no permit for them.
     await until('the jobs of the dead one ran', () => ran.length === 2);

@@ -76,7 +76,7 @@ export class JobSystem {
       readonly jobs?: Partial<JobsConfig>;
       readonly tuning?: ProcessorTuning;
       readonly lineage?: Lineage;
-      readonly onOrder?: JobProcessorOptions['onOrder'];
+      readonly onCommand?: JobProcessorOptions['onCommand'];
     } = {},
   ): Promise<JobProcessor> {
     const { database, redis, events, redisServer } = this;
@@ -91,7 +91,7 @@ export class JobSystem {
       ...(this.equipment.setup && { setup: this.equipment.setup }),
       ...(this.equipment.models && { models: this.equipment.models }),
       ...(options.tuning && { tuning: options.tuning }),
-      ...(options.onOrder && { onOrder: options.onOrder }),
+      ...(options.onCommand && { onCommand: options.onCommand }),
     });
     this.processors.push(processor);
     await processor.start();

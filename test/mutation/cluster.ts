@@ -115,6 +115,13 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/cluster/workers.deep.ts'],
   },
   {
+    promise: 'who comes while a stop waits to close the listening socket is held until it is closed',
+    file: 'lib/cluster/primary/listener.ts',
+    find: 'this.holding = true;',
+    replace: 'this.holding = this.closed;',
+    killedBy: ['test/cluster/primary/listener.test.ts'],
+  },
+  {
     promise: 'nobody waits in a stop for a blocked worker to become a lame duck',
     file: 'lib/cluster/primary/worker-pool.ts',
     find: 'await lameDuck.wait(',

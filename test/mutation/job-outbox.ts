@@ -3,12 +3,12 @@ import type { Mutation } from './mutation';
 const OUTBOX = 'test/job/outbox.test.ts';
 const RECONCILER = 'test/job/outbox/reconciler.test.ts';
 const RELAY = 'test/job/outbox/relay.test.ts';
-const ROAD = 'test/job/enqueue/redis-road.test.ts';
+const ROAD = 'test/job/enqueue/redis-enqueuer.test.ts';
 const ENQUEUER = 'test/job/enqueue/enqueuer.test.ts';
 const UNIQUE = 'test/job/enqueue/unique.test.ts';
 const CRON = 'test/job/cron/cron-service.test.ts';
 const TRANSACTION = 'test/model/transaction.test.ts';
-const SETTLEMENT = 'test/model/settlement.test.ts';
+const SETTLEMENT = 'test/model/transaction-end.test.ts';
 
 /** Mutations of the outbox, of enqueuing, unique and recurring jobs, and of transactions. */
 const mutations: readonly Mutation[] = [

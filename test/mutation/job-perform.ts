@@ -63,7 +63,7 @@ const mutations: readonly Mutation[] = [
     file: 'lib/job/definition/retry-policy.ts',
     find: 'retries >= rules.retry.limit',
     replace: 'retries > rules.retry.limit',
-    killedBy: ['test/job/perform/retry-policy.test.ts', 'test/job/perform/performer.test.ts'],
+    killedBy: ['test/job/perform/retry-policy.test.ts', 'test/job/perform/executor.test.ts'],
   },
   {
     promise: 'failures that a rule has met do not use up the others’ retries',
@@ -105,14 +105,14 @@ const mutations: readonly Mutation[] = [
     file: 'lib/job/perform/executor.ts',
     find: '      if (run.durationMs > BLOCKED_MS) this.pauseAfterBlocking = this.breathe();\n',
     replace: '',
-    killedBy: ['test/job/perform/performer.test.ts'],
+    killedBy: ['test/job/perform/executor.test.ts'],
   },
   {
     promise: 'a job may hold the event loop for two thirds of the stall interval',
     file: 'lib/job/fetch/consumer.ts',
     find: 'const BEATS = 6;',
     replace: 'const BEATS = 2;',
-    killedBy: ['test/job/perform/performer.test.ts'],
+    killedBy: ['test/job/perform/executor.test.ts'],
   },
   {
     promise: 'a run that was late has failed with its time-out, whatever it rejects with',

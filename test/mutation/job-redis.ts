@@ -6,7 +6,7 @@ const OUTCOMES_TEST = ['test/job/fetch/fetch-script.test.ts'];
 const LIMITS_TEST = ['test/job/fetch/limit-script.test.ts'];
 const TAKE_OVER = 'lib/job/processes/heartbeat.ts';
 const PULSE = 'lib/job/processes/heartbeat-script.ts';
-const TAKE_OVER_TEST = ['test/job/processes/take-over.test.ts'];
+const TAKE_OVER_TEST = ['test/job/processes/rescue.test.ts'];
 
 /** Mutations of what Redis does with jobs: fetching, outcomes, limits, rescue. */
 const mutations: readonly Mutation[] = [
@@ -116,9 +116,9 @@ const mutations: readonly Mutation[] = [
     killedBy: TAKE_OVER_TEST,
   },
   {
-    promise: 'the living are not robbed: a judge looks again before it takes over, and one of many does',
+    promise: 'the living are not robbed: a judge looks again before it rescues, and one of many does',
     file: TAKE_OVER,
-    find: `if silence > 0 then`,
+    find: `if limit > 0 then`,
     replace: `if false then`,
     killedBy: TAKE_OVER_TEST,
   },
@@ -151,17 +151,17 @@ const mutations: readonly Mutation[] = [
     killedBy: TAKE_OVER_TEST,
   },
   {
-    promise: 'a successor takes over what its dead predecessor had in hand',
+    promise: 'a successor rescues what its dead predecessor had in hand',
     file: 'lib/job/processes/heartbeat.ts',
-    find: `const failure = await this.takeOverFromDead()`,
+    find: `const failure = await this.rescueFromDead()`,
     replace: `const failure = await Promise.resolve()`,
     killedBy: TAKE_OVER_TEST,
   },
   {
-    promise: 'those that were silent for too long are taken over by somebody',
+    promise: 'those that sent no heartbeat for too long are rescued by somebody',
     file: 'lib/job/processes/heartbeat.ts',
-    find: `for (const silent of reply.silent)`,
-    replace: `for (const silent of reply.silent.slice(1))`,
+    find: `for (const other of reply.unresponsive)`,
+    replace: `for (const other of reply.unresponsive.slice(1))`,
     killedBy: TAKE_OVER_TEST,
   },
   {
@@ -197,7 +197,7 @@ const mutations: readonly Mutation[] = [
     file: 'lib/job/processes/process-reporter.ts',
     find: `!paused && this.isBehind(latencyMs, before)`,
     replace: `this.isBehind(latencyMs, before)`,
-    killedBy: ['test/job/processes/latency-watch.test.ts'],
+    killedBy: ['test/job/processes/latency-monitor.test.ts'],
   },
   {
     promise: 'jobs begin in the order in which they were fetched',

@@ -98,8 +98,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'no argument turns the writing of a page around',
     file: 'lib/ops/jobs/job-view.ts',
-    find: 'text: value === HIDDEN ? null : escapeControls(textOf(value)),',
-    replace: 'text: value === HIDDEN ? null : textOf(value),',
+    find: 'text: value === REDACTED ? null : escapeControls(textOf(value)),',
+    replace: 'text: value === REDACTED ? null : textOf(value),',
     killedBy: ARGUMENTS,
   },
   {

@@ -35,7 +35,7 @@ export const FORBIDDEN: Readonly<Record<'en' | 'ko', readonly RegExp[]>> = {
     // Between the time that a run took and where it was stood the error's name.
     /만에 \S+, pid \d+에서/,
     // Left in English.
-    /\b(the control socket|phased-restart|asked by|last of|only attempt)\b/,
+    /\b(the control socket|phased-restart|requested by|last of|only attempt)\b/,
     /\w+Job on \w+/,
   ],
 };

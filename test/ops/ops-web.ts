@@ -41,8 +41,12 @@ export class OpsWeb {
     });
   }
 
-  /** @param env over the settings of a developer's machine. */
-  static async start(env: Readonly<Record<string, string>> = {}, definition: AppDefinition = app): Promise<OpsWeb> {
+  /** @param env over the settings of a developer's machine. @param wayToPostgres by which the web process reaches it. */
+  static async start(
+    env: Readonly<Record<string, string>> = {},
+    definition: AppDefinition = app,
+    wayToPostgres = async (url: string) => url,
+  ): Promise<OpsWeb> {
     const folder = tempFolder('ops');
     const database = await createDatabase({ migrated: true });
     const redis = await startTestRedis();
@@ -53,7 +57,7 @@ export class OpsWeb {
         PORT: '0',
         HOST: '127.0.0.1',
         WEB_CONCURRENCY: '0',
-        DATABASE_URL: database.url,
+        DATABASE_URL: await wayToPostgres(database.url),
         REDIS_URL: redis.url,
         MAIL_DELIVERY: 'file',
         OPS_TOKEN,

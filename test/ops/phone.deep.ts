@@ -9,7 +9,7 @@ import { seed } from './jobs/shop-seeds';
 import { ShopStage } from './jobs/shop-stage';
 import { DevCopy } from './mail/dev-copy';
 import { Mailbox } from './mail/mailbox';
-import { OpsWeb, SIGNED } from './ops-web';
+import { BEARER, OpsWeb, SIGNED } from './ops-web';
 
 /** Of a finger, px: what the design asks for. */
 const FINGER = 44;
@@ -56,7 +56,6 @@ describe('all pages on a phone', () => {
     return {
       overview: '/ops',
       processes: '/ops/processes',
-      'restart-all': '/ops/processes/restart',
       queues: '/ops/jobs/queues',
       queue: '/ops/jobs/queues/default',
       'queue-paused': '/ops/jobs/queues/mailer',
@@ -100,8 +99,9 @@ describe('all pages on a phone', () => {
     };
   }
 
-  /** Those of a tree of its own: its processes render previews. */
+  /** Those of a tree of its own: its processes render previews, and can be restarted. */
   const PREVIEWS = {
+    'restart-all': '/ops/processes/restart',
     previews: '/ops/mail',
     preview: '/ops/mail/previews/UserMailer/welcome',
     attachments: '/ops/mail/previews/GalleryMailer/invoice?part=text',
@@ -111,13 +111,24 @@ describe('all pages on a phone', () => {
     nowhere: '/nowhere',
   };
 
-  type At = Pick<OpsWeb, 'url'> & Partial<Pick<OpsWeb, 'signIn'>>;
+  /** @param headers that open the pages, where nobody signs in. */
+  type At = Pick<OpsWeb, 'url'> & Partial<Pick<OpsWeb, 'signIn'>> & { readonly headers?: Record<string, string> };
+
+  /** Pages that say what is wrong; all others are what they are called. */
+  const FAULTY: Readonly<Record<string, number>> = { gone: 404, refused: 400, nowhere: 404 };
 
   async function look(of: At, locale: 'en' | 'ko', pages: Readonly<Record<string, string>>): Promise<void> {
-    const watched = await WatchedPage.open(browser, { ...PHONE, locale: locale === 'ko' ? 'ko-KR' : 'en-GB' });
+    const watched = await WatchedPage.open(browser, {
+      ...PHONE,
+      locale: locale === 'ko' ? 'ko-KR' : 'en-GB',
+      extraHTTPHeaders: of.headers ?? {},
+    });
     const { page } = watched;
     const visit = async (name: string, at: string) => {
-      await page.goto(of.url + at);
+      const answer = await page.goto(of.url + at);
+      // Else the page that asks for a password would be looked at in their stead.
+      const asksWho = (await page.locator('form[action="/ops/sign-in"]').count()) > 0;
+      assert.deepEqual([answer?.status(), asksWho], [FAULTY[name] ?? 200, name === 'sign-in'], name);
       await page.evaluate(SCRIPT);
       const { small, overlaps, sideways, tall } = await page.evaluate<Faults>(`phoneFaults(${FINGER})`);
       const words = forbiddenIn(await page.evaluate<string>('document.body.innerText'), locale);
@@ -155,7 +166,7 @@ describe('all pages on a phone', () => {
     it(`have targets for fingers, nothing on top of anything, and no forbidden words: previews, ${locale}`, async () => {
       const copy = await DevCopy.start();
       try {
-        await look({ url: copy.tree.baseUrl }, locale, PREVIEWS);
+        await look({ url: copy.tree.baseUrl, headers: BEARER }, locale, PREVIEWS);
       } finally {
         await copy.stop();
       }

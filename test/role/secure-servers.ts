@@ -1,5 +1,5 @@
-import { SeverableProxy } from '../app/severable-proxy';
 import { startTestRedis, type TestRedis } from '../support/redis';
+import { SeverableProxy } from '../support/severable-proxy';
 import { type SmtpSink, startSmtpSink } from '../support/smtp';
 import { type Certificate, makeCertificate } from './certificates';
 import { SslPostgres } from './ssl-postgres';

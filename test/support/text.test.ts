@@ -28,7 +28,7 @@ describe('the closest word', () => {
 });
 
 describe('text for a terminal', () => {
-  it('shows what a terminal would obey', () => {
+  it('shows what a terminal would execute', () => {
     for (const [text, shown] of [
       ['plain', 'plain'],
       ['\x1b[2J\x1b]0;title\x07', '\\x1b[2J\\x1b]0;title\\x07'],

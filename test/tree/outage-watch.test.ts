@@ -5,10 +5,10 @@ import { readSettings } from '../../lib/core/settings';
 import { Database } from '../../lib/model/database';
 import { Deadline } from '../../lib/support/async';
 import { TreeReporter } from '../../lib/tree/tree-reporter';
-import { SeverableProxy } from '../app/severable-proxy';
 import { singleTree } from '../ops/single-tree';
 import { createDatabase, type TestDatabase } from '../support/postgres';
 import { startTestRedis, type TestRedis } from '../support/redis';
+import { SeverableProxy } from '../support/severable-proxy';
 import { removeFolder, tempFolder } from '../support/temp-folder';
 import { until } from '../support/until';
 import { WAIT_LIMIT_MS } from '../support/wait-limit';
@@ -40,7 +40,7 @@ describe('an outage', () => {
     database = new Database(url.href, { production: false, events, poolMax: 2 });
     const env = { NODE_ENV: 'test', WEB_CONCURRENCY: '0', JOB_PROCESSOR: '0' };
     tree = singleTree(readSettings({ cwd: folder, env }), events);
-    reporter = new TreeReporter({ redis, database, tree, events, pulseMs: 20 });
+    reporter = new TreeReporter({ redis, database, tree, events, heartbeatMs: 20 });
     reporter.appoint(true);
   });
   after(async () => {

@@ -4,7 +4,7 @@ import { type EventMap, Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
 import { readSettings } from '../../lib/core/settings';
 import { Deadline } from '../../lib/support/async';
-import { TREES, treeOrdersKey } from '../../lib/tree/tree-commands';
+import { TREES, treeCommandsKey } from '../../lib/tree/tree-commands';
 import { TreeDirectory } from '../../lib/tree/tree-directory';
 import { TreeReporter } from '../../lib/tree/tree-reporter';
 import { singleTree } from '../ops/single-tree';
@@ -34,7 +34,7 @@ describe("a tree's place in Redis", () => {
     await until('Redis is connected', () => redis.client.isReady);
     const env = { NODE_ENV: 'test', WEB_CONCURRENCY: '0', JOB_PROCESSOR: '0', DYNO: 'web.7' };
     tree = singleTree(readSettings({ cwd: folder, env }), events);
-    reporter = new TreeReporter({ redis, tree, events, pulseMs: 50 });
+    reporter = new TreeReporter({ redis, tree, events, heartbeatMs: 50 });
     list = new TreeDirectory(redis.client);
     reporter.appoint(true);
     await until('the tree is listed', async () => (await list.list()).length === 1);
@@ -71,12 +71,12 @@ describe("a tree's place in Redis", () => {
     );
     assert.match(commands[0]?.via ?? '', /^ada at another tree\\n!{180}$/);
     assert.match(refusals[0]?.reason ?? '', /no web workers/);
-    assert.equal(await redis.client.lLen(treeOrdersKey('test')), 0, 'its successor does not find it again');
+    assert.equal(await redis.client.lLen(treeCommandsKey('test')), 0, 'its successor does not find it again');
   });
 
   it('has an order done by one of two who keep the place for a moment', async () => {
     commands.length = refusals.length = 0;
-    const twin = new TreeReporter({ redis, tree, events, pulseMs: 50 });
+    const twin = new TreeReporter({ redis, tree, events, heartbeatMs: 50 });
     twin.appoint(true);
     for (let n = 0; n < 5; n++) await list.send('test', 'worker-count-up', 0, `ada ${n}`);
     await until('all have been done', () => refusals.length >= 5);
@@ -89,14 +89,14 @@ describe("a tree's place in Redis", () => {
   it('passes over what is no order, or none that may be given from afar', async () => {
     commands.length = 0;
     const stop = JSON.stringify({ id: 'x', command: 'halt', argument: 0, by: 'a stranger' });
-    await redis.client.rPush(treeOrdersKey('test'), ['no JSON', stop, '{"command":"recycle"}', '[]']);
-    await until('all are gone', async () => (await redis.client.lLen(treeOrdersKey('test'))) === 0);
+    await redis.client.rPush(treeCommandsKey('test'), ['no JSON', stop, '{"command":"recycle"}', '[]']);
+    await until('all are gone', async () => (await redis.client.lLen(treeCommandsKey('test'))) === 0);
     assert.deepEqual(commands, []);
   });
 
   it('is not there for a tree that nobody knows, and an order for it is refused', async () => {
     assert.equal(await list.send('nobody', 'jobs quiet', 0, 'ada'), false);
-    assert.equal(await redis.client.exists(treeOrdersKey('nobody')), 0);
+    assert.equal(await redis.client.exists(treeCommandsKey('nobody')), 0);
   });
 
   it('comes back after Redis has lost everything, or was away', async () => {

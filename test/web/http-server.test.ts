@@ -101,7 +101,7 @@ describe('a connection', () => {
       const stalled = new StalledWrites(10_000, () => now);
       const look = (at: number) => {
         now = at;
-        stalled.look();
+        stalled.check();
         return cut();
       };
       await ask((given) => {
@@ -138,7 +138,7 @@ describe('a connection', () => {
         given.write('data: 1\n\n');
       });
       await until('the event is on its way', () => response?.req.socket.writableLength === 0);
-      for (now = 0; now < HOUR_MS; now += 60_000) stalled.look();
+      for (now = 0; now < HOUR_MS; now += 60_000) stalled.check();
       assert.equal(cut(), false);
       client.resume();
       const came = new Promise<string>((resolve) =>

@@ -20,7 +20,7 @@ export class Screen {
 
   constructor(
     private readonly output: Output,
-    private readonly paint: Paint,
+    private readonly style: Styler,
   ) {}
 
   get size(): Size {
@@ -49,11 +49,11 @@ export class Screen {
   /** Writes only the lines that differ from the last frame. */
   draw(lines: readonly Line[]): void {
     if (!this.entered) return;
-    const painted = lines.map(({ text, tone }) => this.paint(text, tone));
-    const changed = painted.flatMap((text, i) =>
+    const styled = lines.map(({ text, tone }) => this.style(text, tone));
+    const changed = styled.flatMap((text, i) =>
       text === this.shown?.[i] ? [] : [`\x1b[${i + 1};1H${text}${CLEAR_TO_END}`],
     );
-    this.shown = painted;
+    this.shown = styled;
     if (changed.length > 0) this.output.write(changed.join(''));
   }
 }
@@ -97,7 +97,7 @@ function nameOf(typed: string | undefined, { name, ctrl, shift, sequence }: Key)
 }
 
 /** Adds the escape codes of a tone to a text. */
-type Paint = (text: string, tone: Tone) => string;
+type Styler = (text: string, tone: Tone) => string;
 
 const RESET = '\x1b[0m';
 const COLOURED: Readonly<Record<Tone, string>> = {
@@ -112,10 +112,10 @@ const COLOURED: Readonly<Record<Tone, string>> = {
 const UNCOLOURED: typeof COLOURED = { ...COLOURED, faint: '', warn: '', bad: '\x1b[1m' };
 
 /** @param colour false when NO_COLOR is set. */
-export function painter(colour: boolean): Paint {
+export function stylerFor(colour: boolean): Styler {
   const codes = colour ? COLOURED : UNCOLOURED;
   return (text, tone) => (codes[tone] === '' || text === '' ? text : `${codes[tone]}${text}${RESET}`);
 }
 
 /** For outputs that are no terminal. */
-export const UNPAINTED: Paint = (text) => text;
+export const UNSTYLED: Styler = (text) => text;

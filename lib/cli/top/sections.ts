@@ -1,4 +1,5 @@
 import {
+  endingOf,
   type ProcessorStats,
   processorsOf,
   reported,
@@ -234,9 +235,10 @@ export function events({ picture, stores }: View, most: number): Line[] {
   return lines.length === 0 ? [] : [line('  happened', 'faint'), ...lines.slice(0, most - 1)];
 }
 
-function exitMessage(who: string, { at, words, doing }: Termination, attempt: number): Line {
+function exitMessage(who: string, death: Termination, attempt: number): Line {
+  const { at, words, doing } = death;
   const what = doing === null ? '' : `, doing ${doing}`;
-  return line(`! ${clock(at)}  ${who} died${what} (try ${attempt} is next): ${words}`, 'bad');
+  return line(`! ${clock(at)}  ${who} died${what} (try ${attempt} is next): ${words ?? endingOf(death)}`, 'bad');
 }
 
 function clock(at: string): string {

@@ -3,7 +3,7 @@ import type { TreeFlags } from '../../cluster/control/running-tree';
 import { environment } from '../../core/config';
 import type { Environment } from '../../core/settings-reader';
 import { frame, snapshot } from './frame';
-import { type Input, Keyboard, type Output, painter, Screen } from './screen';
+import { type Input, Keyboard, type Output, Screen, stylerFor } from './screen';
 import { Session } from './session';
 
 const PACE: Pace = { treeMs: 1000, answerMs: 3000, storesMs: 2000, secondReadingMs: 1200 };
@@ -57,7 +57,7 @@ async function showOnce(flags: TreeFlags, { output, pace = PACE }: Stage): Promi
 }
 
 async function showLive(flags: TreeFlags, { input, output, env, pace = PACE }: Stage): Promise<void> {
-  const screen = new Screen(output, painter(!env.NO_COLOR));
+  const screen = new Screen(output, stylerFor(!env.NO_COLOR));
   const draw = () => screen.draw(frame(session.view(), screen.size));
   const session = new Session(flags, pace.answerMs, draw);
   // The first request comes before the screen is taken, so that an error is printed as by any other command.

@@ -23,11 +23,12 @@ export class DeathNotes {
 
   death(code: number | null, signal: string | null): Termination {
     const reason = this.silence.heartbeatAgeMs !== null ? 'timeout' : this.wasReady ? 'crash' : 'boot';
-    const ending = signal ? `it was ended by ${signal}` : `it exited with code ${code}`;
     return {
       at: new Date().toISOString(),
       reason,
-      words: this.recentStderr().join(' / ') || ending,
+      words: this.recentStderr().join(' / ') || null,
+      code,
+      signal,
       ...this.silence,
     };
   }

@@ -22,8 +22,8 @@ export interface Taker {
 
 /** As Puma's `wait_for_less_busy_worker`: how long a connection waits for a worker with a free slot, ms. */
 const LESS_BUSY_WAIT_MS = 5;
-/** In a stop the socket is closed when nobody came for this long, ms. */
-const GAP_MS = 3;
+/** In a stop the socket is closed when nobody has come for this long, ms. */
+const QUIET_GAP_MS = 50;
 
 /**
  * The tree's listening socket, which the primary owns as Puma's does: it stays while workers come and go, and while there is
@@ -36,6 +36,9 @@ export class Listener {
   private readonly lastTurns = new WeakMap<Taker, number>();
   private turns = 0;
   private accepted = 0;
+  private acceptedAt = Number.NEGATIVE_INFINITY;
+  /** Who is accepted waits until the socket is closed. */
+  private holding = false;
   private retry: NodeJS.Timeout | undefined;
   private handedOut: Deferred | undefined;
   private closed = false;
@@ -50,8 +53,9 @@ export class Listener {
     const options = { pauseOnConnect: true, noDelay: true, allowHalfOpen: true };
     this.server = net.createServer(options, (socket) => {
       this.accepted++;
+      this.acceptedAt = performance.now();
       // The one that took the last descriptor: those behind it are dropped, though there may be some again at the next look.
-      descriptors.look();
+      descriptors.check();
       socket.on('error', () => undefined);
       this.handOut(socket);
     });
@@ -82,7 +86,7 @@ export class Listener {
 
   /** To be called when a worker has confirmed a connection, has become ready, or is gone. */
   goOn(): void {
-    for (;;) {
+    for (; !this.holding; ) {
       const [first] = this.waiting;
       const taker = first && this.nextTaker(first.since);
       if (!taker) break;
@@ -97,20 +101,27 @@ export class Listener {
   }
 
   /**
-   * Closes the socket in a moment in which nobody stands between the kernel and us, for whoever does is reset. Resolves when
+   * Closes the socket in a moment in which nobody stands between the kernel and us, for whoever does is reset. Until then
+   * those who come are held here: were they served, callers who come again after each answer would never all be here, and
+   * one of them would arrive while the socket is closed. The workers are given all of them afterwards. Resolves when
    * everybody who was accepted is with a worker, or waits behind a blocked one: these are with another when that is killed.
    */
   async close(deadline: Deadline): Promise<void> {
+    this.holding = true;
     // After that, any turn of the event loop in which nobody came will do.
     const patience = stopPhase(deadline, 'quietGap');
     for (let before = -1; before !== this.accepted && !deadline.expired; ) {
+      const gapMs = Math.min(QUIET_GAP_MS - (performance.now() - this.acceptedAt), patience.remaining());
+      if (gapMs > 0) await wait(gapMs);
       before = this.accepted;
-      if (!patience.expired) await wait(GAP_MS);
-      // Comes right behind the look for new connections, however late this process was woken. One look may accept one only.
+      // The second comes right behind a whole look for new connections, however late this process was woken. One look may
+      // accept one only.
+      await afterPoll();
       await afterPoll();
     }
     this.server.close();
     this.closed = true;
+    this.holding = false;
     this.goOn();
     await this.settled(stopPhase(deadline, 'handOut'));
   }

@@ -3,7 +3,7 @@ import { type StopOutcome, stopPhase } from '../../core/shutdown';
 import { type Deadline, deferred } from '../../support/async';
 import { type ChildProcess, forkEntry, PROCESSOR_ROLE, reportOutput } from '../child-process';
 import { type BootFailure, type FromProcessor, isOurs, type ToProcessor } from '../messages';
-import type { ProcessorStats, ProcessorStatus, Termination } from '../status';
+import { endingOf, type ProcessorStats, type ProcessorStatus, type Termination } from '../status';
 import { DeathNotes, HEALTHY_MS } from './child-handle';
 import type { ReporterCandidate } from './reporter-election';
 
@@ -137,7 +137,7 @@ export class ProcessorHandle {
 
   /** That one has ended without giving its jobs back. */
   rescueOrphans(identity: string): void {
-    this.tell({ catamount: 'take-over', identity });
+    this.tell({ catamount: 'rescue', identity });
   }
 
   tell(message: ToProcessor): void {
@@ -147,7 +147,7 @@ export class ProcessorHandle {
   /** Why it never became ready, for a person. */
   get bootFailure(): string {
     if (this.killed) return 'it was not ready in time';
-    return this.failure?.message ?? this.death?.words ?? '';
+    return this.failure?.message ?? (this.death ? (this.death.words ?? endingOf(this.death)) : '');
   }
 
   stats(restarts: number, pssMb: number | null): ProcessorStats {

@@ -3,7 +3,7 @@ import type { Events } from '../../core/events';
 import type { RecentEvent } from '../../core/notable-events';
 import { type StopOutcome, sumOutcomes } from '../../core/shutdown';
 import { Deadline } from '../../support/async';
-import { answerRequest, type FromProcessor, type ProcessorOrder } from '../messages';
+import { answerRequest, type FromProcessor, type ProcessorCommand } from '../messages';
 import type { NextTry, Operations, ProcessorStats, Termination, Work } from '../status';
 import { Respawn, type RespawnOptions } from './child-handle';
 import { MOST_TRIES } from './phased-restart';
@@ -224,15 +224,15 @@ export class ProcessorSupervisor {
       case 'heartbeat':
         this.onWork(message.work);
         break;
-      case 'happened':
+      case 'event':
         this.onEvent(message.event);
         break;
       case 'ask':
         void answerRequest(this.operations, message).then((answer) => handle.tell(answer));
         break;
-      case 'order':
+      case 'command':
         // Who finishes its jobs is on its way out already.
-        if (handle === this.current) this.execute(message.order);
+        if (handle === this.current) this.execute(message.command);
         break;
       case 'failed':
         if (this.everReady || !message.final) return;
@@ -263,9 +263,9 @@ export class ProcessorSupervisor {
     void old?.end(Deadline.after(this.options.drainTimeoutMs));
   }
 
-  private execute(order: ProcessorOrder): void {
-    if (order === 'quiet') this.quiet();
-    else if (order === 'resume') this.resume();
+  private execute(command: ProcessorCommand): void {
+    if (command === 'quiet') this.quiet();
+    else if (command === 'resume') this.resume();
     else void this.suspend();
   }
 

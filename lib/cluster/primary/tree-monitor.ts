@@ -27,7 +27,7 @@ export interface SightsOptions {
 
 /** What the primary keeps for those who look at its tree: who it is, what has happened, how it fared. */
 export class TreeMonitor {
-  readonly figures: Rollups;
+  readonly rollups: Rollups;
   readonly rates: RecentRates;
   /** Where the tree listens. */
   address: string | null = null;
@@ -44,11 +44,11 @@ export class TreeMonitor {
     const { events, workers, processor } = options;
     this.recent = new EventBuffer(events);
     const requests = () => this.requests();
-    this.figures = new Rollups({ requests, memory: () => this.memoryByProcess() });
+    this.rollups = new Rollups({ requests, memory: () => this.memoryByProcess() });
     this.rates = new RecentRates(requests);
     workers.onTold = (status) => this.hear(status);
     if (!processor) return;
-    processor.onWork = (work) => this.figures.addWork(work);
+    processor.onWork = (work) => this.rollups.addWork(work);
     processor.onEvent = (event) => this.remember(event);
   }
 
@@ -58,16 +58,16 @@ export class TreeMonitor {
   }
 
   start(): void {
-    this.figures.start();
+    this.rollups.start();
     this.rates.start();
   }
 
   /** From now on the tree is said to stop; the last part of its figures is there to be written down. */
   stop(): void {
     this.stopping = true;
-    this.figures.stop();
+    this.rollups.stop();
     this.rates.stop();
-    this.figures.cut();
+    this.rollups.cut();
   }
 
   /** The primary serves the web itself, and tells of that. */
@@ -77,7 +77,7 @@ export class TreeMonitor {
   }
 
   private hear({ slowest }: WorkerStatus): void {
-    this.figures.addSlowest(slowest);
+    this.rollups.addSlowest(slowest);
     this.rates.addSlowest(slowest);
   }
 
@@ -216,7 +216,7 @@ export const ROLLUP_INTERVAL_MS = 10_000;
 /** Parts that are kept until they are in Redis; of those before them the sums are kept. */
 const MOST_PARTS = 60;
 
-export interface FigureSource {
+export interface RollupSource {
   /** Since the tree began. */
   readonly requests: () => RequestCounts;
   readonly memory: () => Readonly<Record<string, number>>;
@@ -231,7 +231,7 @@ export class Rollups {
   private slowest = NONE_SLOW;
   private timer: NodeJS.Timeout | undefined;
 
-  constructor(private readonly source: FigureSource) {
+  constructor(private readonly source: RollupSource) {
     this.before = source.requests();
   }
 

@@ -48,15 +48,15 @@ export class TreeOperations implements Operations {
     return sights.status(this.describeTree(memory.recent()));
   }
 
-  async figures(after: number): Promise<readonly Rollup[]> {
-    return this.parts.sights.figures.after(after);
+  async rollups(after: number): Promise<readonly Rollup[]> {
+    return this.parts.sights.rollups.after(after);
   }
 
-  async happened(event: RecentEvent): Promise<void> {
+  async recordEvent(event: RecentEvent): Promise<void> {
     this.parts.sights.remember(event);
   }
 
-  async order(name: string, argument: number, by: string): Promise<void> {
+  async runCommand(name: string, argument: number, by: string): Promise<void> {
     const { events } = this.parts;
     const command = COMMANDS.find((one) => one.name === name);
     if (!command) throw new UserError(`"${name}" is no command`);

@@ -7,7 +7,7 @@ import { type Deadline, type Deferred, deferred } from '../../support/async';
 import { reportOutput } from '../child-process';
 import { type AskMessage, type BootFailure, type FromWorker, isOurs, type ToWorker } from '../messages';
 import { RequestJournalReader } from '../request-journal';
-import type { RestartReason, Termination, WorkerStatus, WorkInFlight } from '../status';
+import { endingOf, type RestartReason, type Termination, type WorkerStatus, type WorkInFlight } from '../status';
 import { HEALTHY_MS } from './child-handle';
 import type { Taker } from './listener';
 
@@ -146,16 +146,20 @@ export class WorkerHandle implements Taker {
     return this.wasReady ? 'crash' : 'boot';
   }
 
-  death(words: string): Termination {
+  death(code: number | null, signal: string | null): Termination {
     const { heartbeatAgeMs = null, doing = null } = this.silence ?? {};
-    return { at: new Date().toISOString(), reason: this.deathReason, words, heartbeatAgeMs, doing };
+    const { deathReason: reason, said: words } = this;
+    return { at: new Date().toISOString(), reason, words, code, signal, heartbeatAgeMs, doing };
   }
 
   /** Why it ended, for a person: its own words where it left some. */
   exitMessage(code: number | null, signal: string | null): string {
     if (this.timedOut) return 'it was not ready in time';
-    const printed = this.recentStderr().join(' / ');
-    return this.failure?.message ?? (printed || (signal ? `it was ended by ${signal}` : `it exited with code ${code}`));
+    return this.said ?? endingOf({ code, signal });
+  }
+
+  private get said(): string | null {
+    return this.failure?.message ?? (this.recentStderr().join(' / ') || null);
   }
 
   /** Asks for short connections; resolves when requests have ceased or `atMostMs` is over. */

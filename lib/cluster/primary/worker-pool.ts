@@ -262,17 +262,17 @@ export class WorkerPool implements PoolCallbacks {
       slot.outgoing = undefined;
       return;
     }
-    this.scheduleRestart(slot, handle, handle.exitMessage(code, signal));
+    this.scheduleRestart(slot, handle, code, signal);
   }
 
-  private scheduleRestart(slot: Slot, dead: WorkerHandle, reason: string): void {
+  private scheduleRestart(slot: Slot, dead: WorkerHandle, code: number | null, signal: string | null): void {
     if (!dead.wasReady) slot.bootDeaths++;
     if (this.everReady.size === 0 && (dead.failure?.final || slot.bootDeaths >= HOPELESS_DEATHS)) {
-      this.booted.reject(bootError(dead, slot.bootDeaths, reason));
+      this.booted.reject(bootError(dead, slot.bootDeaths, dead.exitMessage(code, signal)));
       return;
     }
     slot.count(dead.deathReason);
-    slot.death = dead.death(reason);
+    slot.death = dead.death(code, signal);
     const wait = slot.respawn.schedule(dead.servedMs, () => void this.fork(slot));
     slot.nextTry = { at: new Date(Date.now() + wait.waitMs).toISOString(), attempt: wait.attempt };
     this.events.emit('worker.restart-scheduled', { slot: slot.index, ...wait });

@@ -45,7 +45,7 @@ interface Done {
  * away.
  */
 export class CronService {
-  private readonly chore: PeriodicTask;
+  private readonly task: PeriodicTask;
   private readonly failing = new Map<string, { readonly backoff: Backoff; notBefore: number }>();
   private active = false;
   private claimed = false;
@@ -53,7 +53,7 @@ export class CronService {
 
   constructor(private readonly options: CronServiceOptions) {
     const onError = (error: Error) => options.events.emit('cron.error', { error });
-    this.chore = new PeriodicTask({
+    this.task = new PeriodicTask({
       everyMs: options.tuning?.pollMs ?? 10_000,
       work: () => this.pass(),
       onError,
@@ -64,18 +64,18 @@ export class CronService {
   start(): void {
     if (this.options.entries.length === 0) return;
     this.active = true;
-    this.chore.start();
+    this.task.start();
   }
 
   /** Makes a pass now, since the table may have changed. */
   trigger(): void {
-    this.chore.trigger();
+    this.task.trigger();
   }
 
   /** Resolves when the transaction in progress has ended. */
   stop(): Promise<void> {
     this.active = false;
-    return this.chore.stop();
+    return this.task.stop();
   }
 
   /** @returns ms until the next tick. */

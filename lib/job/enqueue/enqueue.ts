@@ -24,16 +24,16 @@ import { deserializeArguments, serializeArguments } from '../record/arguments';
 /**
  * Enqueues jobs through the app's middleware and the callbacks of their classes. All arguments are checked before any
  * job is enqueued. @returns one result for each job, in order.
- * @param asker named in the error when nothing is connected.
+ * @param caller named in the error when nothing is connected.
  * @throws TypeError; NotConnectedError; EnqueueError when only some could be enqueued.
  */
-export async function enqueueJobs(jobs: readonly PreparedJob[], asker: string): Promise<EnqueuedJob[]> {
-  const connected = connection(asker);
+export async function enqueueJobs(jobs: readonly PreparedJob[], caller: string): Promise<EnqueuedJob[]> {
+  const connected = connection(caller);
   const { enqueuer, setup } = connected;
   const late = jobs.some(({ options }) => !options.trx) && endedTransaction();
   if (late && (await late) === 'rolled back') {
     throw new Error(
-      `${asker} was called in a transaction that has been rolled back: await it inside transaction(), or call it where none is open`,
+      `${caller} was called in a transaction that has been rolled back: await it inside transaction(), or call it where none is open`,
     );
   }
   const requests = buildRequests(jobs, connected);
@@ -299,11 +299,11 @@ export function connectEnqueuer(connected: Enqueuer | undefined, given: JobDepen
   equipment = given;
 }
 
-/** @throws NotConnectedError before `boot()` has connected the job layer. @param asker named in the error. */
-export function connection(asker: string): JobConnection {
+/** @throws NotConnectedError before `boot()` has connected the job layer. @param caller named in the error. */
+export function connection(caller: string): JobConnection {
   if (enqueuer) return { enqueuer, ...equipment };
   throw new NotConnectedError(
-    `${asker} was called before boot() connected the job layer; call it from a request, a job or a script started by boot()`,
+    `${caller} was called before boot() connected the job layer; call it from a request, a job or a script started by boot()`,
   );
 }
 
@@ -342,9 +342,9 @@ export async function enqueueOne(
   options: JobOptions,
   args: readonly unknown[],
 ): Promise<EnqueuedJob> {
-  const asker = `${jobNameOf(jobClass)}.performLater`;
-  const [enqueued] = await enqueueJobs([{ jobClass, options, args }], asker);
-  if (!enqueued) throw new Error(`${asker}: the enqueuer gave no answer`);
+  const caller = `${jobNameOf(jobClass)}.performLater`;
+  const [enqueued] = await enqueueJobs([{ jobClass, options, args }], caller);
+  if (!enqueued) throw new Error(`${caller}: the enqueuer gave no answer`);
   return enqueued;
 }
 

@@ -2,14 +2,14 @@ import { redisTls, withoutTlsMode } from '../../core/redis';
 import { withTlsAdvice } from '../../core/tls';
 import { type BeeClient, createBeeClient, loadBeeScripts, WorkerQueue } from '../../internals/bee-queue';
 import { deferred } from '../../support/async';
-import { keyPrefix, QUEUES_KEY, UNPEEKED_KEY, WAKE_CHANNEL } from '../queue/keys';
+import { keyPrefix, QUEUES_KEY, UNWATCHED_KEY, WAKE_CHANNEL } from '../queue/keys';
 import type { ClassLimits, Delivery } from './fetch-call';
 import { type ExecutionResult, Fetcher, strictOrder, weightedOrder } from './fetcher';
 
 /** The poll that stands in for missed wakes, ms. */
 const POLL_MS = 1000;
 /** The same while there are queues without a peek: of retries that fall due there, nothing tells. */
-const UNPEEKED_POLL_MS = 250;
+const UNWATCHED_POLL_MS = 250;
 /** Small plans allow 20 connections in all: no more than these wait for a job each, of the queues that come first. */
 const MOST_PEEKS = 4;
 /** So often in a stall interval it tells that its jobs live: one that blocks the event loop for 20 of 30 s misses none. */
@@ -81,7 +81,7 @@ export class Consumer {
       this.fetcher.start();
       beat();
     });
-    const { pollMs = this.unpeeked.length > 0 ? UNPEEKED_POLL_MS : POLL_MS } = this.options;
+    const { pollMs = this.unwatched.length > 0 ? UNWATCHED_POLL_MS : POLL_MS } = this.options;
     this.timers = [
       setInterval(() => this.poll(), pollMs),
       setInterval(beat, Math.ceil(this.options.stallInterval / BEATS)),
@@ -130,14 +130,14 @@ export class Consumer {
 
   /** That these queues are served, and which of them nobody here waits for. */
   private announce(): Promise<unknown>[] {
-    const { command, queues, unpeeked } = this;
+    const { command, queues, unwatched } = this;
     const names = queues.flatMap((queue) => [Date.now(), queue.name]);
     const announced = [command.send('zadd', [QUEUES_KEY, ...names])];
-    if (unpeeked.length > 0) announced.push(command.send('sadd', [UNPEEKED_KEY, ...unpeeked]));
+    if (unwatched.length > 0) announced.push(command.send('sadd', [UNWATCHED_KEY, ...unwatched]));
     return announced;
   }
 
-  private get unpeeked(): string[] {
+  private get unwatched(): string[] {
     return this.queues.slice(MOST_PEEKS).map((queue) => keyPrefix(queue.name));
   }
 }

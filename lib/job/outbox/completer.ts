@@ -14,7 +14,7 @@ const GATHER_MS = 25;
 const SWEEP_MS = 10_000;
 const ANSWER_MS = 5000;
 
-export interface SettlerOptions {
+export interface CompleterOptions {
   readonly knex: Knex;
   readonly redis: RedisClient;
   /** Served here. */
@@ -35,15 +35,15 @@ export class Completer {
   private gathering: NodeJS.Timeout | undefined;
   private sweptAt = Number.NEGATIVE_INFINITY;
   private readonly sweepMs: number;
-  private readonly chore: PeriodicTask;
+  private readonly task: PeriodicTask;
 
-  constructor(private readonly options: SettlerOptions) {
+  constructor(private readonly options: CompleterOptions) {
     this.sweepMs = options.sweepMs ?? SWEEP_MS;
-    this.chore = new PeriodicTask({ everyMs: this.sweepMs, work: () => this.pass(), onError: options.onError });
+    this.task = new PeriodicTask({ everyMs: this.sweepMs, work: () => this.pass(), onError: options.onError });
   }
 
   start(): void {
-    this.chore.start();
+    this.task.start();
   }
 
   /** A job from the outbox has its outcome. */
@@ -51,14 +51,14 @@ export class Completer {
     this.finished.push({ queue, id });
     this.gathering ??= setTimeout(() => {
       this.gathering = undefined;
-      this.chore.trigger();
+      this.task.trigger();
     }, GATHER_MS);
   }
 
   /** Ends after the running batch and one more with what is left; what that misses stays in `finished`. */
   async stop(): Promise<void> {
     clearTimeout(this.gathering);
-    await this.chore.stop();
+    await this.task.stop();
     if (this.finished.length > 0) await this.settleOwn().catch(this.options.onError);
   }
 

@@ -64,27 +64,27 @@ export class Reconciler {
   private routineAt = performance.now();
   private readonly routineMs: number;
   private readonly page: number;
-  private readonly chore: PeriodicTask;
+  private readonly task: PeriodicTask;
 
   constructor(private readonly options: ReconcilerOptions) {
     const { tuning, onError, redis, isRunning, onRestored } = options;
     this.strays = new StrayJobs({ redis, isRunning, onRestored });
     this.routineMs = tuning?.routineMs ?? ROUTINE_MS;
     this.page = tuning?.page ?? PAGE;
-    this.chore = new PeriodicTask({ everyMs: tuning?.compareMs ?? EVERY_MS, work: () => this.pass(), onError });
+    this.task = new PeriodicTask({ everyMs: tuning?.compareMs ?? EVERY_MS, work: () => this.pass(), onError });
   }
 
   start(): void {
-    this.chore.start();
+    this.task.start();
   }
 
   /** Redis is back, perhaps without its data. */
   trigger(): void {
-    this.chore.trigger();
+    this.task.trigger();
   }
 
   stop(): Promise<void> {
-    return this.chore.stop();
+    return this.task.stop();
   }
 
   private async pass(): Promise<number | undefined> {
@@ -115,7 +115,7 @@ export class Reconciler {
 
   private async lookForStrays(): Promise<void> {
     const { redis, queues } = this.options;
-    await this.strays.look([...new Set([...queues, ...(await queueNames(redis))])]);
+    await this.strays.check([...new Set([...queues, ...(await queueNames(redis))])]);
   }
 
   private async walk(pages: number): Promise<void> {
@@ -140,7 +140,7 @@ export class Reconciler {
   }
 }
 
-/** What Redis knows of an id: it has the job, or its end that the settler will deal with; its end alone; nothing. */
+/** What Redis knows of an id: it has the job, or its end that the completer will deal with; its end alone; nothing. */
 export type KnownState = 'known' | 'ended' | 'unknown';
 
 // KEYS  queue prefixes

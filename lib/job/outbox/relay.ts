@@ -44,16 +44,16 @@ export class Relay {
   private unseen = 0;
   private gatherUntil = 0;
   private readonly gauge: QueueCapacity;
-  private readonly chore: PeriodicTask;
+  private readonly task: PeriodicTask;
 
   constructor(private readonly options: RelayOptions) {
     const { redis, mostWaiting, pollMs = POLL_MS, onError } = options;
     this.gauge = new QueueCapacity(redis, mostWaiting);
-    this.chore = new PeriodicTask({ everyMs: pollMs, work: () => this.pass(), onError });
+    this.task = new PeriodicTask({ everyMs: pollMs, work: () => this.pass(), onError });
   }
 
   start(): void {
-    this.chore.start();
+    this.task.start();
   }
 
   /** Queues whose rows stay in the outbox until there is room. */
@@ -64,11 +64,11 @@ export class Relay {
   /** There may be rows to copy. */
   trigger(): void {
     this.noticed = true;
-    this.chore.trigger();
+    this.task.trigger();
   }
 
   stop(): Promise<void> {
-    return this.chore.stop();
+    return this.task.stop();
   }
 
   /** @returns ms until the next row is due, or a full queue is looked at again. */

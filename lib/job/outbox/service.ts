@@ -139,7 +139,7 @@ export class OutboxService {
 }
 
 /** How often an idle connection is asked whether it still lives, ms: a lost one says nothing by itself. */
-const PULSE_MS = 30_000;
+const KEEP_ALIVE_MS = 30_000;
 
 interface ListenerOptions {
   readonly url: string;
@@ -201,7 +201,7 @@ class OutboxListener {
         () => this.keepAlive(client),
         (error: unknown) => this.lost(client, toError(error)),
       );
-    }, PULSE_MS);
+    }, KEEP_ALIVE_MS);
   }
 
   private lost(client: Client, error: Error): void {

@@ -17,17 +17,17 @@ import { deserializeArguments } from '../record/arguments';
 import {
   type JobRecord,
   type Payload,
-  type RouteEndMarkers,
+  type RouteMarkers,
   readPayload,
   readRecord,
   readyAt,
-  routeEndMarkers,
+  routeMarkers,
 } from '../record/record';
 import { Checkpoint, type CheckpointStore, MemoryNoteStore, RedisNoteStore } from './checkpoint';
 import { Failures, Outcomes } from './outcomes';
 import { attachRun, deliveredRun, performJob, Run, runAsDelivered, watchTimeout } from './run';
 
-export interface PerformerOptions {
+export interface ExecutorDependencies {
   readonly registry: JobLookup;
   readonly events: Events;
   /** Deliveries without an outcome that a job may have; at the next one it goes to the dead set. */
@@ -82,7 +82,7 @@ export class Executor {
   /** Pending while jobs wait because one has just blocked the event loop, so that heartbeats can be sent. */
   private pauseAfterBlocking: Promise<void> | undefined;
 
-  constructor(private readonly options: PerformerOptions) {
+  constructor(private readonly options: ExecutorDependencies) {
     const { events, onFinished, now, random, filter = new Redactor() } = options;
     this.middleware = options.middleware ?? NO_MIDDLEWARE;
     this.outcomes = new Outcomes({ events, onFinished, now, filter });
@@ -350,8 +350,8 @@ export class JobExecution {
   }
 
   /** The markers that its end leaves behind. */
-  get traces(): RouteEndMarkers {
-    return routeEndMarkers(this.payload === NO_PAYLOAD ? undefined : this.payload);
+  get traces(): RouteMarkers {
+    return routeMarkers(this.payload === NO_PAYLOAD ? undefined : this.payload);
   }
 
   /** true if a cursor or progress may be stored, as far as this run and the record can tell. */
@@ -367,15 +367,15 @@ export interface ExecutorOptions {
   readonly events: Events;
   readonly setup: JobSetup;
   readonly models: ModelLookup | undefined;
-  readonly onFinished: PerformerOptions['onFinished'];
-  readonly tuning: Pick<PerformerOptions, 'random' | 'now' | 'overdueMs' | 'uncaughtGraceMs'> & {
+  readonly onFinished: ExecutorDependencies['onFinished'];
+  readonly tuning: Pick<ExecutorDependencies, 'random' | 'now' | 'overdueMs' | 'uncaughtGraceMs'> & {
     readonly maxDeliveries?: number;
     readonly noteMs?: number;
   };
 }
 
 /** Makes an executor on the stores of this process, with the app's setup. */
-export function createPerformer({ knex, redis, registry, events, setup, models, onFinished, tuning }: ExecutorOptions) {
+export function createExecutor({ knex, redis, registry, events, setup, models, onFinished, tuning }: ExecutorOptions) {
   const codec = { serializers: setup.serializers, models };
   return new Executor({
     registry,

@@ -1,14 +1,14 @@
 import type { RedisClient } from '../../core/redis';
 import { RedisScript } from '../../core/redis-script';
-import { ordersKey, PROCESSES, processKey } from '../queue/keys';
+import { commandsKey, PROCESSES, processKey } from '../queue/keys';
 
 // All times in ms, by Redis's clock: the processes' own may differ.
 //
-// KEYS  1 processes, 2 this process, 3 its orders
+// KEYS  1 processes, 2 this process, 3 its commands
 // ARGV  1 identity  2 what it tells of itself, or ''  3 how long that stands, s
-//       4 its last pulse, 5 the first without a gap since (0: none yet)  6 the longest pause that is no gap
-//       7 how long one may be silent  8… orders that were obeyed
-// reply now, first pulse without a gap since, orders, those that are silent
+//       4 its last heartbeat, 5 the first without a gap since (0: none yet)  6 the longest pause that is no gap
+//       7 how long one may be unresponsive  8… commands that were executed
+// reply now, first heartbeat without a gap since, commands, those that are unresponsive
 const SCRIPT = new RedisScript(`
 local call = redis.call
 local time = call('time')
@@ -20,47 +20,47 @@ call('expire', KEYS[2], ARGV[3])
 call('zadd', KEYS[1], now, ARGV[1])
 if ARGV[2] ~= '' then call('set', KEYS[2], ARGV[2], 'EX', ARGV[3]) end
 for a = 8, #ARGV do call('lrem', KEYS[3], 1, ARGV[a]) end
--- Who has not been here all the time cannot tell whether the others were silent, or Redis was away.
-local silent = {}
+-- Who has not been here all the time cannot tell whether the others were unresponsive, or Redis was away.
+local unresponsive = {}
 if now - since > tonumber(ARGV[7]) then
-  silent = call('zrangebyscore', KEYS[1], '-inf', now - ARGV[7], 'LIMIT', 0, 10)
+  unresponsive = call('zrangebyscore', KEYS[1], '-inf', now - ARGV[7], 'LIMIT', 0, 10)
 end
-return { now, since, call('lrange', KEYS[3], 0, -1), silent }`);
+return { now, since, call('lrange', KEYS[3], 0, -1), unresponsive }`);
 
-/** KEYS 1 processes, 2 this process, 3 its orders   ARGV 1 identity */
+/** KEYS 1 processes, 2 this process, 3 its commands   ARGV 1 identity */
 const LEAVE = new RedisScript(`
 redis.call('zrem', KEYS[1], ARGV[1])
 return redis.call('del', KEYS[2], KEYS[3])`);
 
-export interface PulseRequest {
+export interface HeartbeatRequest {
   readonly identity: string;
   /** What it tells of itself; undefined: what it told last still stands. */
   readonly info: string | undefined;
-  /** How long that stands after its last pulse, s. */
+  /** How long that stands after its last heartbeat, s. */
   readonly ttlS: number;
-  /** The reply to its last pulse. */
-  readonly last: Pick<PulseReply, 'now' | 'since'> | undefined;
+  /** The reply to its last heartbeat. */
+  readonly last: Pick<HeartbeatReply, 'now' | 'since'> | undefined;
   readonly gapMs: number;
-  readonly silenceMs: number;
-  readonly obeyed: readonly string[];
+  readonly unresponsiveMs: number;
+  readonly executed: readonly string[];
 }
 
-export interface PulseReply {
+export interface HeartbeatReply {
   readonly now: number;
-  /** Its first pulse after the last gap. */
+  /** Its first heartbeat after the last gap. */
   readonly since: number;
-  readonly orders: readonly string[];
+  readonly commands: readonly string[];
   /** Identities of those whose jobs should be taken over. */
-  readonly silent: readonly string[];
+  readonly unresponsive: readonly string[];
 }
 
 /** Tells that a process lives, and learns what it is to do and who does not. @throws when Redis does not answer. */
-export async function sendPulse(client: RedisClient, request: PulseRequest): Promise<PulseReply> {
-  const { identity, info = '', ttlS, last = { now: 0, since: 0 }, gapMs, silenceMs, obeyed } = request;
-  const numbers = [ttlS, last.now, last.since, gapMs, silenceMs].map(String);
-  const reply = await SCRIPT.run(client, keysOf(identity), [identity, info, ...numbers, ...obeyed]);
-  const [now, since, orders, silent] = reply as [number, number, string[], string[]];
-  return { now, since, orders, silent };
+export async function sendHeartbeat(client: RedisClient, request: HeartbeatRequest): Promise<HeartbeatReply> {
+  const { identity, info = '', ttlS, last = { now: 0, since: 0 }, gapMs, unresponsiveMs, executed } = request;
+  const numbers = [ttlS, last.now, last.since, gapMs, unresponsiveMs].map(String);
+  const reply = await SCRIPT.run(client, keysOf(identity), [identity, info, ...numbers, ...executed]);
+  const [now, since, commands, unresponsive] = reply as [number, number, string[], string[]];
+  return { now, since, commands, unresponsive };
 }
 
 /** Takes a process off the list. @throws when Redis does not answer. */
@@ -69,5 +69,5 @@ export async function leaveList(client: RedisClient, identity: string): Promise<
 }
 
 function keysOf(identity: string): string[] {
-  return [PROCESSES, processKey(identity), ordersKey(identity)];
+  return [PROCESSES, processKey(identity), commandsKey(identity)];
 }

@@ -4,17 +4,17 @@ import type { RedisClient } from '../../core/redis';
 import { RedisScript } from '../../core/redis-script';
 import { compareText } from '../../support/text';
 import { isCount, isText, isTexts, isTime } from '../../support/type-guards';
-import { ordersKey, PROCESS_PREFIX, PROCESSES } from '../queue/keys';
+import { commandsKey, PROCESS_PREFIX, PROCESSES } from '../queue/keys';
 import type { Auditor } from '../sets/query';
 
 /** Who has been silent for this long is not listed, ms. */
 const LISTED_MS = 30_000;
 /** Until then a silent one stays in Redis, so that others can take its jobs over, ms. */
 const KEPT_MS = 600_000;
-/** How long an order waits for its processor, s. */
-const ORDER_TTL_S = 60;
+/** How long a command waits for its processor, s. */
+const COMMAND_TTL_S = 60;
 
-/** A job processor, as it was at its last beat. */
+/** A job processor, as it was at its last report. */
 export interface ListedProcess extends ProcessInfo {
   /** How long ago it last showed that it lives, ms. Above some 2000 it is blocked, cut off or dead. */
   readonly heartbeatAgeMs: number;
@@ -34,15 +34,15 @@ for i = 1, #found, 2 do
 end
 return out`);
 
-// KEYS  1 processes, 2 the orders of one   ARGV 1 its identity, 2 the order, 3 how long it waits, s
+// KEYS  1 processes, 2 the commands of one   ARGV 1 its identity, 2 the command, 3 how long it waits, s
 const TELL = new RedisScript(`
 if not redis.call('zscore', KEYS[1], ARGV[1]) then return 0 end
 redis.call('rpush', KEYS[2], ARGV[2])
 return redis.call('expire', KEYS[2], ARGV[3])`);
 
-/** Every job processor of every tree that shares this Redis. For any process: it only reads, and leaves orders. */
+/** Every job processor of every tree that shares this Redis. For any process: it only reads, and leaves commands. */
 export class ProcessList {
-  /** @param audit where its orders are told. Default: nowhere. */
+  /** @param audit where its commands are told. Default: nowhere. */
   constructor(
     private readonly redis: RedisClient,
     private readonly audit?: Auditor,
@@ -61,20 +61,24 @@ export class ProcessList {
   }
 
   /**
-   * Leaves an order for one processor, which looks for them every second: `quiet` (take no more jobs), `resume` (take
-   * jobs again) or `stop` (finish, end, and stay away until it is resumed or restarted on its own machine). An order that
+   * Leaves a command for one processor, which looks for them every second: `quiet` (take no more jobs), `resume` (take
+   * jobs again) or `stop` (finish, end, and stay away until it is resumed or restarted on its own machine). A command that
    * is not fetched within a minute is void.
    * @returns false when no such processor is listed.
-   * @throws UserError for another order; Error when Redis does not answer.
+   * @throws UserError for another command; Error when Redis does not answer.
    */
-  async send(identity: string, order: ProcessorCommand): Promise<boolean> {
-    if (!isProcessOrder(order)) {
-      throw new UserError(`"${order}" is no order for a job processor; use ${PROCESS_ORDERS.join(', ')}.`);
+  async send(identity: string, command: ProcessorCommand): Promise<boolean> {
+    if (!isProcessorCommand(command)) {
+      throw new UserError(`"${command}" is no command for a job processor; use ${PROCESSOR_COMMANDS.join(', ')}.`);
     }
-    const text = `${order} ${randomBytes(6).toString('hex')}`;
-    const told = await TELL.run(this.redis, [PROCESSES, ordersKey(identity)], [identity, text, String(ORDER_TTL_S)]);
+    const text = `${command} ${randomBytes(6).toString('hex')}`;
+    const told = await TELL.run(
+      this.redis,
+      [PROCESSES, commandsKey(identity)],
+      [identity, text, String(COMMAND_TTL_S)],
+    );
     if (told !== 1) return false;
-    this.audit?.events.emit('operator.processor', { command: order, processor: identity, via: this.audit.via });
+    this.audit?.events.emit('operator.processor', { command, processor: identity, via: this.audit.via });
     return true;
   }
 }
@@ -90,7 +94,7 @@ export interface BusyJob {
   readonly startedAt: number;
 }
 
-/** What a job processor tells of itself with every beat. */
+/** What a job processor tells of itself with every report. */
 export interface ProcessInfo {
   /** Unlike any other's, ever; what the tokens of its deliveries begin with. */
   readonly identity: string;
@@ -113,9 +117,9 @@ export interface ProcessInfo {
   readonly busyCount: number;
   readonly busy: readonly BusyJob[];
   readonly rssMb: number;
-  /** 99th percentile of the event loop's delay since the beat before, ms. */
+  /** 99th percentile of the event loop's delay since the report before, ms. */
   readonly lagP99Ms: number;
-  /** Event-loop utilisation since the beat before, 0 to 1. */
+  /** Event-loop utilisation since the report before, 0 to 1. */
   readonly utilization: number;
   /** What the last round trip to Redis took, ms; null before the first. */
   readonly redisMs: number | null;
@@ -125,11 +129,11 @@ export interface ProcessInfo {
 export const BUSY_SHOWN = 50;
 
 /** What can be asked of a processor: take no more jobs, take jobs again, or end for good. */
-export type ProcessorCommand = (typeof PROCESS_ORDERS)[number];
-const PROCESS_ORDERS = ['quiet', 'resume', 'stop'] as const;
+export type ProcessorCommand = (typeof PROCESSOR_COMMANDS)[number];
+const PROCESSOR_COMMANDS = ['quiet', 'resume', 'stop'] as const;
 
-export function isProcessOrder(text: string): text is ProcessorCommand {
-  return (PROCESS_ORDERS as readonly string[]).includes(text);
+export function isProcessorCommand(text: string): text is ProcessorCommand {
+  return (PROCESSOR_COMMANDS as readonly string[]).includes(text);
 }
 
 /** @returns undefined for what no processor of this version or a near one has written. */

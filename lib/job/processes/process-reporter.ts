@@ -13,7 +13,7 @@ import { countOverdue, msUntilDue } from '../outbox/table';
 import { type QueueStatus, queueNames, readQueues } from '../queue/queue-status';
 import { JobStats, StatsFlusher } from '../stats/collector';
 import { MailTally } from '../stats/history';
-import { Heartbeat, INFO_INTERVAL_MS, type PulseTuning } from './heartbeat';
+import { Heartbeat, type HeartbeatTuning, INFO_INTERVAL_MS } from './heartbeat';
 import { BUSY_SHOWN, type BusyJob, type ProcessInfo, ProcessList, type ProcessorCommand } from './process-list';
 
 export interface PresenceOptions {
@@ -25,12 +25,12 @@ export interface PresenceOptions {
   readonly identity: string;
   /** Processors whose end is known. */
   readonly dead: readonly string[];
-  readonly tuning: PulseTuning;
+  readonly tuning: HeartbeatTuning;
   /** Whether to count what becomes of jobs and mails. */
   readonly history: boolean;
   readonly fullQueues: () => readonly string[];
   readonly snapshot: () => { readonly running: readonly BusyJob[]; readonly quiet: boolean };
-  readonly onOrder: (order: ProcessorCommand) => void;
+  readonly onCommand: (command: ProcessorCommand) => void;
   /** Whether the app has a job class of that name. */
   readonly knowsClass: (className: string) => boolean;
 }
@@ -50,8 +50,8 @@ export class ProcessReporter {
   private readonly version = version();
 
   constructor(private readonly options: PresenceOptions) {
-    const { config, database, redis, events, identity, dead, tuning, onOrder, fullQueues } = options;
-    const everyMs = tuning.beatMs ?? INFO_INTERVAL_MS;
+    const { config, database, redis, events, identity, dead, tuning, onCommand, fullQueues } = options;
+    const everyMs = tuning.infoMs ?? INFO_INTERVAL_MS;
     this.heartbeat = new Heartbeat({
       ...tuning,
       redis,
@@ -60,7 +60,7 @@ export class ProcessReporter {
       dead,
       queues: this.queues,
       describe: (redisMs) => this.describe(redisMs),
-      onOrder,
+      onCommand,
     });
     this.latency = new LatencyMonitor({
       redis: redis.client,
@@ -177,23 +177,23 @@ export class LatencyMonitor {
   private readonly behind = new Set<string>();
   private outboxBehind = false;
   private readonly processes: ProcessList;
-  private readonly chore: PeriodicTask;
+  private readonly task: PeriodicTask;
 
   constructor(private readonly options: LatencyWatchOptions) {
     this.processes = new ProcessList(options.redis);
     // Stores that do not answer are told of by those who work with them.
-    this.chore = new PeriodicTask({ everyMs: options.everyMs, work: () => this.look(), onError: () => undefined });
+    this.task = new PeriodicTask({ everyMs: options.everyMs, work: () => this.check(), onError: () => undefined });
   }
 
   start(): void {
-    if (this.options.warningMs > 0) this.chore.start();
+    if (this.options.warningMs > 0) this.task.start();
   }
 
   stop(): Promise<void> {
-    return this.chore.stop();
+    return this.task.stop();
   }
 
-  private async look(): Promise<undefined> {
+  private async check(): Promise<undefined> {
     const { redis, queues } = this.options;
     if (redis.isReady) {
       const unserved = await this.unservedQueues();

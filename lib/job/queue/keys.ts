@@ -4,7 +4,7 @@ import { GIST_LUA } from './gist';
 export const DEAD_LIMIT = 10_000;
 const DEAD_MAX_AGE_MS = 180 * 24 * 3600 * 1000;
 
-/** zset, identity by its last pulse (ms, Redis's clock): every job processor of every tree on this Redis. */
+/** zset, identity by its last heartbeat (ms, Redis's clock): every job processor of every tree on this Redis. */
 export const PROCESSES = 'catamount:processes';
 
 /** What every key of one process begins with. */
@@ -15,9 +15,9 @@ export function processKey(identity: string): string {
   return PROCESS_PREFIX + identity;
 }
 
-/** list: orders that it has not obeyed yet. */
-export function ordersKey(identity: string): string {
-  return `${PROCESS_PREFIX}${identity}:orders`;
+/** list: commands that it has not executed yet. */
+export function commandsKey(identity: string): string {
+  return `${PROCESS_PREFIX}${identity}:commands`;
 }
 
 /** bee-queue's own prefix, so that its plain producers and readers work on the same keys. */
@@ -56,7 +56,7 @@ export const QUEUES_KEY = 'catamount:queues';
 /** set of the keys of lists of blocked jobs, `bq:mailer:blocked:ReportJob`; some may be empty. */
 export const BLOCKED_KEY = 'catamount:blocked';
 /** set of the key prefixes of queues that some processor does not peek at: who fills one wakes it. */
-export const UNPEEKED_KEY = 'catamount:unwatched';
+export const UNWATCHED_KEY = 'catamount:unwatched';
 /** channel: the queue of this key prefix may have work for processors that found none. */
 export const WAKE_CHANNEL = 'catamount:wake';
 

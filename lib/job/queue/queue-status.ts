@@ -2,7 +2,7 @@ import type { Knex } from 'knex';
 import type { RedisClient } from '../../core/redis';
 import { answerWithin, RedisScript } from '../../core/redis-script';
 import { readPayload, readRecord, readyAt } from '../record/record';
-import { BLOCKED_KEY, keyPrefix, QUEUES_KEY, queueKey, UNPEEKED_KEY, WAKE_CHANNEL } from './keys';
+import { BLOCKED_KEY, keyPrefix, QUEUES_KEY, queueKey, UNWATCHED_KEY, WAKE_CHANNEL } from './keys';
 
 const ANSWER_MS = 5000;
 /** An empty queue that nobody has served for this long is forgotten, ms. */
@@ -15,7 +15,7 @@ const FORGOTTEN_AFTER_MS = 10 * 60_000;
 export const WAKE_LUA = `
 local function beginsToFill(p, now)
   call('zadd', '${QUEUES_KEY}', now, (p:match('^[^:]*:(.*):$')))
-  if call('sismember', '${UNPEEKED_KEY}', p) == 1 then call('publish', '${WAKE_CHANNEL}', p) end
+  if call('sismember', '${UNWATCHED_KEY}', p) == 1 then call('publish', '${WAKE_CHANNEL}', p) end
 end
 `;
 

@@ -161,7 +161,7 @@ export class StrayJobs {
 
   constructor(private readonly options: StrayJobsOptions) {}
 
-  async look(queues: readonly string[]): Promise<void> {
+  async check(queues: readonly string[]): Promise<void> {
     if (queues.length === 0) return;
     const { redis, onRestored } = this.options;
     const differ = String(await COUNT_SCRIPT.run(redis, queues.map(keyPrefix), []));

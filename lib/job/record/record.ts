@@ -9,9 +9,9 @@ const VERSION = 1;
 export type Via = 'outbox' | 'redis' | 'fallback';
 
 /** The markers that the end of a job leaves behind (fetch/fetch-script.ts). */
-export type RouteEndMarkers = '' | 'f' | 'r' | 'fr';
+export type RouteMarkers = '' | 'f' | 'r' | 'fr';
 
-const TRACES: ReadonlyMap<string, RouteEndMarkers> = new Map([
+const TRACES: ReadonlyMap<string, RouteMarkers> = new Map([
   ['outbox', 'f'],
   ['redis', 'r'],
   ['fallback', 'fr'],
@@ -38,7 +38,7 @@ export class UnreadableJobError extends Error {
 }
 
 /** @param payload undefined if it cannot be read; then the job may have come by any route. */
-export function routeEndMarkers(payload: Pick<Payload, 'via'> | undefined): RouteEndMarkers {
+export function routeMarkers(payload: Pick<Payload, 'via'> | undefined): RouteMarkers {
   if (!payload) return 'f';
   return payload.via === undefined ? '' : (TRACES.get(payload.via) ?? 'f');
 }

@@ -63,7 +63,7 @@ export async function insertRevivedRows(knex: Knex, jobs: readonly FoundJob[]): 
 export type Buried = 'buried' | 'ended' | 'known';
 
 // Makes dead jobs of such as Redis does not know yet. Their rows are to be deleted: should nobody come to that, `finished`
-// tells the settler.
+// tells the completer.
 // KEYS  queue prefixes
 // ARGV  1 now (ms), then number of the queue, id, record for each
 // reply one letter a job: b, e, k

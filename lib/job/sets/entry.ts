@@ -8,7 +8,7 @@ import {
   readPayload,
   readRecord,
   resetAttempts,
-  routeEndMarkers,
+  routeMarkers,
 } from '../record/record';
 
 /** Where a job may be. `blocked`: it waits for its class's limit. */
@@ -222,5 +222,5 @@ export function queuedAt(text: string | undefined): number {
 
 /** What the job's end leaves behind (fetch/fetch-script.ts). */
 export function tracesOf(text: string | undefined): string {
-  return routeEndMarkers(payloadOf(text));
+  return routeMarkers(payloadOf(text));
 }

@@ -266,7 +266,7 @@ const ANSWER_MS = 1000;
 
 /**
  * Deletes the outbox rows of jobs that an operator has ended, so that their claims end with them. Redis has their ids in
- * `finished`: what fails here is done by a processor's settler, some seconds later.
+ * `finished`: what fails here is done by a processor's completer, some seconds later.
  */
 export async function completeRows(
   { knex, redis }: { readonly knex: Knex; readonly redis: RedisClient },

@@ -203,7 +203,7 @@ class RowMover {
   }
 
   /**
-   * Dead in Redis first, then the row goes: after a crash between the two the settler deletes it. The lock keeps the
+   * Dead in Redis first, then the row goes: after a crash between the two the completer deletes it. The lock keeps the
    * relay and other operators away meanwhile.
    */
   private async bury(choice: RowChoice): Promise<{ readonly moved: number; readonly chosen: number }> {

@@ -4,9 +4,9 @@ import path from 'node:path';
 /** Maximum size of the cache, in characters. */
 const KEPT = 1_000_000;
 
-interface Known {
+interface CachedShape {
   /** undefined: HTML of this shape must be inlined as a whole. */
-  readonly filling: Promise<Filling | undefined>;
+  readonly refill: Promise<Refill | undefined>;
   size: number;
 }
 
@@ -17,7 +17,7 @@ interface Known {
  */
 export class CssInliner {
   /** Least recently used first. */
-  private readonly known = new Map<string, Known>();
+  private readonly known = new Map<string, CachedShape>();
   private size = 0;
 
   /** @param inline inlines the style sheets of whole HTML. */
@@ -25,25 +25,25 @@ export class CssInliner {
 
   /** @returns the inliner's own result, byte for byte. */
   async apply(html: string): Promise<string> {
-    const skeleton = skeletonOf(html);
-    if (!skeleton) return this.whole(html);
-    const { marked, values, css } = skeleton;
+    const shape = shapeOf(html);
+    if (!shape) return this.whole(html);
+    const { marked, values, css } = shape;
     const known = this.known.get(marked) ?? this.learn(marked, values.length, css);
     this.use(marked, known);
-    const filling = await known.filling;
-    return filling ? filling(values) : this.whole(html);
+    const refill = await known.refill;
+    return refill ? refill(values) : this.whole(html);
   }
 
-  private learn(marked: string, count: number, css: string): Known {
-    const filling = seesValues(css)
+  private learn(marked: string, count: number, css: string): CachedShape {
+    const refill = seesValues(css)
       ? Promise.resolve(undefined)
-      : this.inline(marked).then((one) => fillingOf(one, count));
-    const known: Known = { filling, size: marked.length * 2 };
-    filling.catch(() => this.forget(marked, known));
+      : this.inline(marked).then((one) => refillOf(one, count));
+    const known: CachedShape = { refill, size: marked.length * 2 };
+    refill.catch(() => this.forget(marked, known));
     return known;
   }
 
-  private use(marked: string, known: Known): void {
+  private use(marked: string, known: CachedShape): void {
     this.forget(marked, known);
     this.known.set(marked, known);
     this.size += known.size;
@@ -54,7 +54,7 @@ export class CssInliner {
     }
   }
 
-  private forget(marked: string, known: Known): void {
+  private forget(marked: string, known: CachedShape): void {
     if (this.known.get(marked) !== known) return;
     this.known.delete(marked);
     this.size -= known.size;
@@ -72,7 +72,7 @@ export class CssInliner {
   }
 }
 
-/** Returns true when a selector may depend on values that the skeleton leaves out. */
+/** Returns true when a selector may depend on values that the shape leaves out. */
 function seesValues(css: string): boolean {
   if (/:i?contains\b|\\|@import/i.test(css)) return true;
   for (const [, name] of css.matchAll(/\[([^\]~|^$*=]*)/g)) {
@@ -109,15 +109,15 @@ const STRANGE = new Set(['script', 'link', 'svg', 'math', 'plaintext']);
  * @returns undefined for HTML that another parser might read differently: with a bare `<`, an odd comment, scripts or
  * linked style sheets.
  */
-export function skeletonOf(html: string): HtmlShape | undefined {
-  return html.includes(MARK) ? undefined : new Reading(html).read();
+export function shapeOf(html: string): HtmlShape | undefined {
+  return html.includes(MARK) ? undefined : new ShapeReader(html).read();
 }
 
-/** Puts values into an inlined skeleton, which is cut at its marks. */
-type Filling = (values: readonly string[]) => string;
+/** Puts values into an inlined shape, which is cut at its marks. */
+type Refill = (values: readonly string[]) => string;
 
 /** @returns undefined when a mark is missing in `html` or occurs more than once. */
-export function fillingOf(html: string, count: number): Filling | undefined {
+export function refillOf(html: string, count: number): Refill | undefined {
   const parts = html.split(MARK);
   const order = parts.filter((_, index) => index % 2 === 1).map(Number);
   if (order.length !== count || new Set(order).size !== count || order.some((n) => !(n >= 0 && n < count))) {
@@ -131,7 +131,7 @@ export function fillingOf(html: string, count: number): Filling | undefined {
   };
 }
 
-class Reading {
+class ShapeReader {
   private readonly kept: string[] = [];
   private readonly values: string[] = [];
   private css = '';
@@ -153,7 +153,7 @@ class Reading {
     return { marked: this.kept.join(''), values: this.values, css: this.css };
   }
 
-  /** White space alone stays in the skeleton, since a parser may treat it differently from text. */
+  /** White space alone stays in the shape, since a parser may treat it differently from text. */
   private text(end: number): void {
     if (/\S/.test(this.html.slice(this.at, end))) this.takeOut(this.at, end);
     this.at = end;

@@ -2,7 +2,7 @@ import { createHmac, randomBytes } from 'node:crypto';
 import type { Knex } from 'knex';
 import type { Config } from '../../core/config';
 import type { Redis } from '../../core/redis';
-import { answerWithin } from '../../core/redis-script';
+import { answerWithin, RedisTimeoutError } from '../../core/redis-script';
 import { lazy } from '../../support/async';
 import { sameText } from '../../support/text';
 import type { Role, Visitor } from '../ui/context';
@@ -129,13 +129,25 @@ export function sessionKey(stores: KeyStores): () => Promise<Buffer> {
 /** Of Postgres, made by whoever asks first. The copy in Redis is for processes that begin while Postgres is away. */
 async function storedKey({ redis, knex }: KeyStores): Promise<Buffer> {
   try {
-    const key = await answerWithin(KEY_TIMEOUT_MS, keyInPostgres(knex));
+    const key = await answerWithin(KEY_TIMEOUT_MS, keyInPostgres(knex)).catch((error: unknown) => {
+      throw error instanceof RedisTimeoutError ? new PostgresTimeoutError(KEY_TIMEOUT_MS) : error;
+    });
     await redis.client.set(COPY, key.toString('base64')).catch(() => undefined);
     return key;
   } catch (error) {
     const copy = await redis.client.get(COPY).catch(() => null);
     if (copy === null) throw error;
     return Buffer.from(copy, 'base64');
+  }
+}
+
+/** Its code is that of the network's own timeouts: the pages tell all of them alike. */
+class PostgresTimeoutError extends Error {
+  override readonly name = 'PostgresTimeoutError';
+  readonly code = 'ETIMEDOUT';
+
+  constructor(limitMs: number) {
+    super(`Postgres did not answer within ${limitMs} ms`);
   }
 }
 

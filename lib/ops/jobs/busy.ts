@@ -9,6 +9,8 @@ import { type JobPageContext, type RouteModule, showPage } from './pages';
 const PATH = '/ops/jobs/busy';
 /** Jobs whose arguments and progress are looked up; of others only what their process tells is shown. */
 const LOOKED_UP = 50;
+/** A job processor sends a heartbeat every second or two: one that has not for so long is blocked, cut off or dead, ms. */
+const UNRESPONSIVE_MS = 5000;
 
 interface BusyRow extends BusyJob {
   readonly href: string;
@@ -31,6 +33,7 @@ export const busyRoutes: RouteModule = (site) => {
     const locals = {
       title: ctx.state.t('jobs.busy.title'),
       processes,
+      UNRESPONSIVE_MS,
       rows,
       places: processes.reduce((sum, process) => sum + process.concurrency, 0),
       taken: processes.reduce((sum, process) => sum + process.busyCount, 0),

@@ -1,6 +1,6 @@
 import path from 'node:path';
 import type { JsonValue } from '../../core/execution-context';
-import { HIDDEN, type ShownLengths } from '../../core/redact';
+import { REDACTED, type ShownLengths } from '../../core/redact';
 import { CAUSE, type JobJson, type JobJsonRules, jobJson, nameAndMessage } from '../../job/admin/job-json';
 import { dollarKey } from '../../job/record/arguments';
 import { type JobEntry, type JobError, KILLED } from '../../job/sets/entry';
@@ -150,7 +150,7 @@ export function argumentLine(args: readonly ShownArgument[]): ShownArgument[] {
 function shown(name: string | null, value: JsonValue): ShownArgument {
   return {
     name: name === null ? null : escapeControls(name),
-    text: value === HIDDEN ? null : escapeControls(textOf(value)),
+    text: value === REDACTED ? null : escapeControls(textOf(value)),
   };
 }
 

@@ -132,7 +132,7 @@ export const QUEUES: readonly Family[] = [
           ...sample({ queue: name, state: 'active' }, sum(queues.map((queue) => queue.active))),
           ...sample(
             { queue: name, state: 'outbox' },
-            outbox && sum(queues.map((queue) => outbox.due.get(queue.name) ?? 0)),
+            outbox?.due && sum(queues.map((queue) => outbox.due?.get(queue.name) ?? 0)),
           ),
         ];
       }),

@@ -2,10 +2,10 @@ import type { Knex } from 'knex';
 import type { TreeStatus } from '../../cluster/status';
 import type { Issue } from '../../health/issues';
 import { judge } from '../../health/judge';
-import { StatusCollector } from '../../health/status-collector';
-import { msUntilDue, overdueByQueue } from '../../job/outbox/table';
+import { StatusCollector, valueIn } from '../../health/status-collector';
+import { msUntilDue } from '../../job/outbox/table';
 import { ProcessList } from '../../job/processes/process-list';
-import { type QueueStatus, queueNames, readQueues } from '../../job/queue/queue-status';
+import type { QueueStatus } from '../../job/queue/queue-status';
 import { sizeOfSet } from '../../job/sets/scan';
 import { History, type HistoryCounters } from '../../job/stats/history';
 import type { OpsOptions } from '../ui/context';
@@ -20,7 +20,8 @@ export class MetricsPage {
   private readonly statusCollector: StatusCollector;
 
   constructor(private readonly options: OpsOptions) {
-    this.statusCollector = new StatusCollector(options);
+    // A scrape tells of its own moment.
+    this.statusCollector = new StatusCollector({ ...options, probes: { freshMs: 0, limitMs: LIMIT_MS } });
   }
 
   text(): Promise<string> {
@@ -37,8 +38,6 @@ export class MetricsPage {
 
 /** What is not known by then is left out, ms: Prometheus waits for 10 s, unless it is told otherwise. */
 const LIMIT_MS = 4000;
-/** For what others wait for, and for what is asked last, ms. */
-const SHORT_MS = 1000;
 
 /** What one scrape has to tell. What could not be read is undefined. */
 export interface Readings {
@@ -60,56 +59,53 @@ export interface Readings {
   readonly postgresAnswers: boolean;
 }
 
-type Sources = Pick<OpsOptions, 'config' | 'redis' | 'knex' | 'tree'> & { readonly statusCollector: StatusCollector };
+type Sources = Pick<OpsOptions, 'config' | 'redis' | 'knex'> & { readonly statusCollector: StatusCollector };
 
-/** Postgres is asked one thing after the other, so that of the worker's few connections one is enough. */
-export async function read({ config, redis: { client }, knex, tree, statusCollector }: Sources): Promise<Readings> {
-  const configured = config.jobs.queues.map((queue) => queue.name);
-  const names = known(queueNames(client), SHORT_MS).then((found) => [...new Set([...configured, ...(found ?? [])])]);
-  const sizeOf = async (set: 'retry' | 'scheduled' | 'dead') =>
-    sizeOfSet(set, { redis: client, knex, queues: await names });
-
+/**
+ * What the overview shows is read as it reads it, then what only metrics tell; nothing is read twice. Then Postgres is asked
+ * one thing after the other, so that of the worker's few connections one is enough.
+ */
+export async function read({ config, redis: { client }, knex, statusCollector }: Sources): Promise<Readings> {
+  const status = await statusCollector.collect();
+  const tree = valueIn(status.own);
+  const queues = valueIn(status.queues);
+  const names = queues?.map(({ name }) => name) ?? config.jobs.queues.map(({ name }) => name);
+  const sizeOf = (set: 'retry' | 'scheduled' | 'dead') => sizeOfSet(set, { redis: client, knex, queues: names });
+  const fromRedis = async <T>(reading: () => Promise<T>) => (status.redis.ok ? known(reading()) : undefined);
   const fromPostgres = async () => {
-    const outbox = await known(names.then((queues) => readOutbox(knex, queues)));
-    const answers = outbox !== undefined || (await known(knex.raw('select 1'), SHORT_MS)) !== undefined;
-    const scheduled = answers ? await known(sizeOf('scheduled')) : undefined;
-    return { outbox, answers, scheduled };
+    if (!status.postgres.ok) return { outbox: undefined, scheduled: undefined };
+    const outbox = await known(readOutbox(knex, valueIn(status.outbox)));
+    return { outbox, scheduled: await fromRedis(() => sizeOf('scheduled')) };
   };
-  const [picture, queues, retry, dead, history, processors, pong, postgres] = await Promise.all([
-    known(tree.status()),
-    known(names.then((queueList) => readQueues(client, queueList))),
-    known(sizeOf('retry')),
-    known(sizeOf('dead')),
-    known(new History(client).counters()),
-    known(new ProcessList(client).list()),
-    known(client.ping()),
+  const [retry, dead, history, processors, { outbox, scheduled }] = await Promise.all([
+    fromRedis(() => sizeOf('retry')),
+    fromRedis(() => sizeOf('dead')),
+    fromRedis(() => new History(client).counters()),
+    fromRedis(() => new ProcessList(client).list()),
     fromPostgres(),
   ]);
-  const { scheduled, outbox } = postgres;
-  const sighting = await known(statusCollector.collect());
-  const issues = sighting && judge(sighting, null, config.jobs.latencyWarningMs).issues;
+  const { issues } = judge(status, null, config.jobs.latencyWarningMs);
   return {
-    tree: picture,
-    treeName: picture?.name ?? config.tree.name,
+    tree,
+    treeName: tree?.name ?? config.tree.name,
     queues,
     sets: { retry, scheduled, dead },
     history,
     processors: processors?.length,
     outbox,
     issues,
-    missing: [picture, queues, retry, scheduled, dead, history, processors, outbox, issues].filter(
-      (one) => !isKnown(one),
-    ).length,
-    redisAnswers: pong !== undefined,
-    postgresAnswers: postgres.answers,
+    missing: [tree, queues, retry, scheduled, dead, history, processors, outbox].filter((one) => one === undefined)
+      .length,
+    redisAnswers: status.redis.ok,
+    postgresAnswers: status.postgres.ok,
   };
 }
 
 /** undefined when it fails or takes too long. */
-async function known<T>(reading: Promise<T>, limitMs = LIMIT_MS): Promise<T | undefined> {
+async function known<T>(reading: Promise<T>): Promise<T | undefined> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(() => resolve(undefined), limitMs);
+    timer = setTimeout(() => resolve(undefined), LIMIT_MS);
   });
   try {
     return await Promise.race([reading.catch(() => undefined), late]);
@@ -118,28 +114,23 @@ async function known<T>(reading: Promise<T>, limitMs = LIMIT_MS): Promise<T | un
   }
 }
 
-function isKnown(reading: unknown): boolean {
-  return reading !== undefined;
-}
-
 /** Counting ends here, lest it take long. */
 const MOST_COUNTED = 100_000;
 
 export interface OutboxReading {
   /** Of jobs whose outcome is still to come; at most 100,000 are counted. */
   readonly rows: number;
-  /** By queue, jobs that are due and not copied to Redis yet; at most 10,000 each are counted. */
-  readonly due: ReadonlyMap<string, number>;
+  /** By queue, jobs that are due and not copied to Redis yet; at most 10,000 each are counted. undefined: not known. */
+  readonly due: ReadonlyMap<string, number> | undefined;
   /** How long the oldest of these has waited, ms; 0 when there is none. */
   readonly ageMs: number;
 }
 
-export async function readOutbox(knex: Knex, queues: readonly string[]): Promise<OutboxReading> {
+async function readOutbox(knex: Knex, due: OutboxReading['due']): Promise<OutboxReading> {
   const counted = await knex.raw<{ rows: { readonly size: number }[] }>(
     'select count(*)::int as size from (select 1 from job_outbox limit ?) as counted',
     [MOST_COUNTED],
   );
-  const due = await overdueByQueue(knex, queues);
   const ageMs = Math.max(0, -((await msUntilDue(knex)) ?? 0));
   return { rows: counted.rows[0]?.size ?? 0, due, ageMs };
 }

@@ -247,7 +247,8 @@ export function terminationText(death: Termination | null, next: NextTry | null,
 }
 
 /** Why it died, in a sentence. */
-export function causeWords({ reason, words: last, heartbeatAgeMs, doing }: Termination, words: Words): string {
+export function causeWords(termination: Termination, words: Words): string {
+  const { reason, words: last, code, signal, heartbeatAgeMs, doing } = termination;
   const { t, veiled } = words;
   if (reason === 'timeout' && heartbeatAgeMs !== null) {
     const span = words.seconds(heartbeatAgeMs);
@@ -255,11 +256,11 @@ export function causeWords({ reason, words: last, heartbeatAgeMs, doing }: Termi
       ? t('overview.death.blocked', { span })
       : t('overview.death.blockedIn', { span, doing: cut(workWords(doing, t)) });
   }
-  const signal = /^it was ended by (SIG\w+)$/.exec(last)?.[1];
-  if (signal !== undefined) return t('overview.death.signal', { signal });
   if (reason === 'timeout') return t('overview.death.slowBoot');
-  if (veiled) return t(`overview.death.${reason === 'boot' ? 'boot' : 'crash'}`);
-  return t(`overview.death.${reason === 'boot' ? 'bootBy' : 'crashBy'}`, { words: cut(last) });
+  const how = reason === 'boot' ? 'boot' : 'crash';
+  if (last !== null) return veiled ? t(`overview.death.${how}`) : t(`overview.death.${how}By`, { words: cut(last) });
+  if (signal !== null) return t('overview.death.signal', { signal });
+  return code === null ? t(`overview.death.${how}`) : t('overview.death.exited', { code });
 }
 
 function nextWords({ at, attempt }: NextTry, words: Words): string {

@@ -79,7 +79,7 @@ async function orderOf(
   slot: number,
 ): Promise<void> {
   const by = `the operator's pages, ${ctx.ip}`;
-  if (tree.own) return site.tree.order(command, slot, by);
+  if (tree.own) return site.tree.runCommand(command, slot, by);
   const left = await new TreeDirectory(site.redis.client).send(tree.picture.id, command, slot, by);
   if (!left) throw localizedProblem(404, 'treeGone');
 }

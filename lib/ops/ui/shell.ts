@@ -177,7 +177,7 @@ export function reportFailedAction(
         const failed = { count: 0, ...action, service, via: `the operator's pages, ${ctx.ip}` } as const;
         events.emit('operator.failed', failed);
         // A primary that does not answer has other troubles, and is told of by others.
-        await tree.happened(recentEvent('operator.failed', failed)).catch(() => undefined);
+        await tree.recordEvent(recentEvent('operator.failed', failed)).catch(() => undefined);
       }
       throw thrown;
     }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { frame, snapshot } from '../../../lib/cli/top/frame';
-import { painter, UNPAINTED } from '../../../lib/cli/top/screen';
+import { stylerFor, UNSTYLED } from '../../../lib/cli/top/screen';
 import { NO_STORES, type Stores } from '../../../lib/cli/top/stores';
 import { line, NO_RATES, type Size, type Tone, type View } from '../../../lib/cli/top/view';
 import type { ListedQueue } from '../../../lib/job/admin/queues';
@@ -93,6 +93,8 @@ describe('a frame of top', () => {
       at: new Date(NOW).toISOString(),
       reason: 'boot',
       words: 'no',
+      code: 1,
+      signal: null,
       heartbeatAgeMs: null,
       doing: null,
     } as const;
@@ -152,6 +154,8 @@ describe('a frame of top', () => {
       at: new Date(NOW).toISOString(),
       reason: 'crash',
       words,
+      code: 1,
+      signal: null,
       heartbeatAgeMs: null,
       doing: null,
     } as const;
@@ -213,18 +217,18 @@ describe('a frame of top', () => {
   });
 });
 
-describe('the paint of top', () => {
+describe('the style of top', () => {
   const tones: Tone[] = ['plain', 'strong', 'faint', 'selected', 'warn', 'bad'];
 
   it('has colours', () => {
-    const painted = tones.map((tone) => painter(true)('x', tone));
-    assert.equal(new Set(painted).size, tones.length);
-    assert.equal(painter(true)('x', 'warn'), '\x1b[33mx\x1b[0m');
+    const styled = tones.map((tone) => stylerFor(true)('x', tone));
+    assert.equal(new Set(styled).size, tones.length);
+    assert.equal(stylerFor(true)('x', 'warn'), '\x1b[33mx\x1b[0m');
   });
 
   it('has none where NO_COLOR asks for none, but still shows what is chosen', () => {
     for (const tone of tones) {
-      const codes = painter(false)('x', tone)
+      const codes = stylerFor(false)('x', tone)
         .split('\x1b[')
         .slice(1)
         .map((code) => code.split('m')[0]);
@@ -233,7 +237,7 @@ describe('the paint of top', () => {
         `${tone}: ${codes}`,
       );
     }
-    assert.notEqual(painter(false)('x', 'selected'), 'x');
-    assert.equal(UNPAINTED('x', 'bad'), 'x');
+    assert.notEqual(stylerFor(false)('x', 'selected'), 'x');
+    assert.equal(UNSTYLED('x', 'bad'), 'x');
   });
 });

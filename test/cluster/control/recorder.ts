@@ -93,9 +93,9 @@ export function recordedOperations(called: (call: string) => void, failing: read
   return {
     stats: () => record('stats').then(sampleStats),
     status: () => record('status').then(samplePicture),
-    figures: async () => [],
-    happened: async () => undefined,
-    order: (command) => record('order', command),
+    rollups: async () => [],
+    recordEvent: async () => undefined,
+    runCommand: (command) => record('order', command),
     recycle: (slot) => record('recycle', slot),
     phasedRestart: () => record('phasedRestart'),
     restart: () => record('restart'),
@@ -122,6 +122,8 @@ function samplePicture(): TreeStatus {
   const ofJobs = { ...busy, inFlight: [{ what: 'WelcomeEmailJob on mailer', id: 'j1', ageMs: 40 }], quiet: false };
   const death = {
     reason: 'crash',
+    code: 1,
+    signal: null,
     words: 'TypeError: 한국어 \u001b[2J is not a function',
     heartbeatAgeMs: null,
   } as const;

@@ -36,7 +36,7 @@ describe('a start', () => {
     const env = { WORKER_TIMEOUT: '1s', WORKER_BOOT_TIMEOUT: '4s' };
     const tree = stage.spawn(env, { args: ['--only', 'jobs'] });
     const { text } = await tree.waitForLine(/job processor \(pid \d+\) has sent no heartbeat for/);
-    assert.ok(Number(/not heard of for ([\d.]+) s/.exec(text)?.[1]) >= 4, text);
+    assert.ok(Number(/no heartbeat for ([\d.]+) s/.exec(text)?.[1]) >= 4, text);
     mend();
     await tree.waitForLine(/job processor \(pid \d+\) is ready/);
   });

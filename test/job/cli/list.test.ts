@@ -206,7 +206,7 @@ describe('jobs list and jobs show', () => {
   });
 
   it('lists what runs', async () => {
-    await system.processor(CLASSES, { tuning: { beatMs: 20, pulseMs: 20 } });
+    await system.processor(CLASSES, { tuning: { infoMs: 20, heartbeatMs: 20 } });
     const { id } = await HeldJob.performLater(7);
     await until('it is busy', async () => (await list('busy')).total === 1);
     const { text, json } = await typist.type('list busy');

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import os from 'node:os';
-import type { ProcessorOrder } from '../../../lib/cluster/messages';
+import type { ProcessorCommand } from '../../../lib/cluster/messages';
 import { Job } from '../../../lib/job/job';
 import { PROCESSES, processKey } from '../../../lib/job/queue/keys';
 import { until } from '../../support/until';
@@ -8,7 +8,7 @@ import { Gate } from '../gate';
 import { JobSystem } from '../job-system';
 import { Typist } from './typist';
 
-const FAST = { pulseMs: 20, beatMs: 60 };
+const FAST = { heartbeatMs: 20, infoMs: 60 };
 const gate = new Gate();
 
 class HeldJob extends Job {
@@ -42,13 +42,13 @@ describe('jobs processes and jobs stats', () => {
   });
   afterEach(() => gate.open());
 
-  const orders: ProcessorOrder[] = [];
+  const commands: ProcessorCommand[] = [];
   const start = (identity: string) =>
     system.processor(CLASSES, {
       tuning: FAST,
       lineage: { identity, dead: [] },
       jobs: { concurrency: 3 },
-      onOrder: (order) => orders.push(order),
+      onCommand: (command) => commands.push(command),
     });
   const name = `${os.hostname()}:${process.pid}`;
 
@@ -87,16 +87,16 @@ describe('jobs processes and jobs stats', () => {
   });
 
   it('has one take no more jobs, take them again, or stop, and tells the log', async () => {
-    orders.length = 0;
+    commands.length = 0;
     await start('tree-0');
     const state = async () => (await typist.type('processes')).text.split('\n')[1]?.split(/ {2,}/).at(-2);
     await until('it is listed', state);
     assert.equal((await typist.type(`processes quiet ${name}`)).text, `${name} was told to fetch no more jobs.\n`);
-    await until('it was told', () => orders.includes('quiet'));
+    await until('it was told', () => commands.includes('quiet'));
     await typist.type('processes resume tree-0');
-    await until('it was told that, too', () => orders.includes('resume'));
+    await until('it was told that, too', () => commands.includes('resume'));
     await typist.type(`processes stop ${process.pid}`);
-    await until('it was told to stop', () => orders.includes('stop'));
+    await until('it was told to stop', () => commands.includes('stop'));
     assert.deepEqual(
       system.eventsNamed('operator.processor'),
       (['quiet', 'resume', 'stop'] as const).map((command) => ({ command, processor: 'tree-0', via: 'cli (ada)' })),

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { DiscardJob, JobTimeoutError, KillJob } from '../../../lib/job/definition/errors';
 import { Job } from '../../../lib/job/job';
 import { JobRegistry } from '../../../lib/job/job-registry';
-import { createPerformer } from '../../../lib/job/perform/executor';
+import { createExecutor } from '../../../lib/job/perform/executor';
 import { readRecord, resetAttempts } from '../../../lib/job/record/record';
 import { Deadline } from '../../../lib/support/async';
 import { until } from '../../support/until';
@@ -127,7 +127,7 @@ describe('checkpoints and progress', () => {
 
   it('a stopped job ends at its next checkpoint, and resumes there, with nothing burnt', async () => {
     const { client } = system.redis;
-    const performer = createPerformer({
+    const executor = createExecutor({
       knex: system.database.knex,
       redis: client,
       registry: new JobRegistry(CLASSES),
@@ -143,12 +143,12 @@ describe('checkpoints and progress', () => {
       const fence = `${deliveries}:a`;
       await client.hSet('bq:default:deliveries', 'endless', fence);
       const before = steps.length;
-      const performing = performer.perform({ id: 'endless', queue: 'default', record, deliveries, fence });
+      const performing = executor.perform({ id: 'endless', queue: 'default', record, deliveries, fence });
       await until('it has done some steps', () => {
         gate.close();
         return steps.length > before + 5;
       });
-      performer.abort(new Error('the process is stopping'));
+      executor.abort(new Error('the process is stopping'));
       gate.close();
       return (await performing).outcome;
     };

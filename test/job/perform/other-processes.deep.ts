@@ -37,7 +37,7 @@ describe('jobs in processes of their own', () => {
   it('that hold the event loop for 20 s (scaled) are not run twice at once, whenever they begin', async () => {
     const begun: string[] = [];
     // Takes for dead nobody: what is tested is the stall check.
-    const tuning = { stallInterval: STALL_MS, silenceMs: 600_000 };
+    const tuning = { stallInterval: STALL_MS, unresponsiveMs: 600_000 };
     for (const identity of ['one', 'another']) {
       start(identity, tuning).on('message', (name: string) => begun.push(name));
     }

@@ -23,7 +23,7 @@ class FailingJob extends Job<[]> {
 describe('poisoned records', () => {
   const events = new Events();
   const released: string[] = [];
-  const performer = new Executor({
+  const executor = new Executor({
     registry: new JobRegistry([FailingJob]),
     events,
     maxDeliveries: 3,
@@ -42,7 +42,7 @@ describe('poisoned records', () => {
   });
 
   const perform = async (record: string, deliveries = 1) => {
-    const performed = await performer.perform({ id: 'id-1', queue: 'default', record, deliveries, fence: '1:t' });
+    const performed = await executor.perform({ id: 'id-1', queue: 'default', record, deliveries, fence: '1:t' });
     performed.recorded(true);
     return performed.outcome;
   };
@@ -68,7 +68,7 @@ describe('poisoned records', () => {
     }
   });
 
-  it('that say they took a road that there is not leave the trace of one from the outbox', async () => {
+  it('that say they took a route that there is not leave the trace of one from the outbox', async () => {
     const outcome = await perform(failing.replace('"via":"redis"', '"via":"__proto__"'), 9);
     assert.deepEqual([outcome.op, 'traces' in outcome && outcome.traces], ['bury', 'fc']);
   });

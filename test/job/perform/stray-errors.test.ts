@@ -28,13 +28,13 @@ class StrayJob extends Job {
 async function later(): Promise<void> {
   await new Promise<void>((resolve) => {
     setTimeout(() => {
-      outcomes.push(performer.failRunOf(STRAY));
+      outcomes.push(executor.failRunOf(STRAY));
       resolve();
     }, 1);
   });
 }
 
-const performer = new Executor({
+const executor = new Executor({
   registry: new JobRegistry([StrayJob]),
   events: new Events(),
   maxDeliveries: 3,
@@ -53,7 +53,7 @@ describe('a run whose code leaves an error for nobody to catch', () => {
       after = then;
       const record = recordText({ class: 'StrayJob' });
       const delivery = { id: 'id-1', queue: 'default', record, deliveries: 1, fence: '1:t' };
-      const { outcome } = await performer.perform(delivery);
+      const { outcome } = await executor.perform(delivery);
       assert.equal(outcome.op, 'retry');
       const { options } = readRecord('record' in outcome ? outcome.record : '');
       assert.deepEqual([options.attempts, outcomes], [1, ['failed']]);
@@ -62,6 +62,6 @@ describe('a run whose code leaves an error for nobody to catch', () => {
   }
 
   it('is not told where the error comes from elsewhere', () => {
-    assert.equal(performer.failRunOf(STRAY), 'unknown');
+    assert.equal(executor.failRunOf(STRAY), 'unknown');
   });
 });

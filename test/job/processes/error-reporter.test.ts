@@ -86,13 +86,13 @@ describe('the error reporter', () => {
     await start((report) => reports.push(report));
     const error = new Error('trouble');
     system.events.emit('database.error', { error });
-    system.events.emit('process.error', { error, during: 'a chore' });
+    system.events.emit('process.error', { error, during: 'a task' });
     system.events.emit('cron.error', { error });
     assert.deepEqual(
       reports.map(({ kind, during }) => [kind, during]),
       [
         ['postgres', undefined],
-        ['process', 'a chore'],
+        ['process', 'a task'],
         ['cron', 'enqueuing recurring jobs'],
       ],
     );

@@ -2,14 +2,14 @@ import assert from 'node:assert/strict';
 import os from 'node:os';
 import fc from 'fast-check';
 import { Job } from '../../../lib/job/job';
-import { sendPulse } from '../../../lib/job/processes/heartbeat-script';
+import { sendHeartbeat } from '../../../lib/job/processes/heartbeat-script';
 import { ProcessList, readProcessInfo } from '../../../lib/job/processes/process-list';
-import { ordersKey, PROCESSES, processKey } from '../../../lib/job/queue/keys';
+import { commandsKey, PROCESSES, processKey } from '../../../lib/job/queue/keys';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
 import { JobSystem } from '../job-system';
 
-const FAST = { pulseMs: 20, beatMs: 60 };
+const FAST = { heartbeatMs: 20, infoMs: 60 };
 const gate = new Gate();
 
 class HeldJob extends Job {
@@ -97,7 +97,7 @@ describe('the list of processes', () => {
     assert.equal(await client.zCard(PROCESSES), 0);
   });
 
-  it('bears a Redis that is away, or emptied: the next beat tells all again', async () => {
+  it('bears a Redis that is away, or emptied: the next heartbeat tells all again', async () => {
     await start('tree-0');
     await until('it is listed', async () => (await processes.list()).length === 1);
     await system.redis.client.flushAll();
@@ -131,7 +131,7 @@ class NamedJob extends Job<[name: string]> {
   }
 }
 
-describe('orders by Redis', () => {
+describe('commands by Redis', () => {
   let system: JobSystem;
   let processes: ProcessList;
   before(async () => {
@@ -164,32 +164,32 @@ describe('orders by Redis', () => {
       { command: 'jobs quiet', via: 'redis' },
       { command: 'jobs resume', via: 'redis' },
     ]);
-    await until('no order is left', async () => (await system.redis.client.exists(ordersKey('tree-0'))) === 0);
+    await until('no command is left', async () => (await system.redis.client.exists(commandsKey('tree-0'))) === 0);
   });
 
   it('are handed to whoever is in charge of the process, in the order they came in', async () => {
-    const orders: string[] = [];
-    await start({ onOrder: (order) => orders.push(order) });
-    for (const order of ['quiet', 'resume', 'quiet', 'stop'] as const) await processes.send('tree-0', order);
-    await until('all have come', () => orders.length === 4);
-    assert.deepEqual(orders, ['quiet', 'resume', 'quiet', 'stop']);
-    await until('no order is left', async () => (await system.redis.client.exists(ordersKey('tree-0'))) === 0);
-    assert.equal(orders.length, 4);
+    const commands: string[] = [];
+    await start({ onCommand: (command) => commands.push(command) });
+    for (const command of ['quiet', 'resume', 'quiet', 'stop'] as const) await processes.send('tree-0', command);
+    await until('all have come', () => commands.length === 4);
+    assert.deepEqual(commands, ['quiet', 'resume', 'quiet', 'stop']);
+    await until('no command is left', async () => (await system.redis.client.exists(commandsKey('tree-0'))) === 0);
+    assert.equal(commands.length, 4);
   });
 
-  it('come with every reply until Redis knows that they were obeyed: a reply may be lost', async () => {
+  it('come with every reply until Redis knows that they were executed: a reply may be lost', async () => {
     await start();
     const { client } = system.redis;
-    const pulse = async (...obeyed: string[]) => {
-      const request = { identity: 'by-hand', ttlS: 30, last: undefined, gapMs: 100, silenceMs: 1000, obeyed };
-      return (await sendPulse(client, { ...request, info: undefined })).orders;
+    const heartbeat = async (...executed: string[]) => {
+      const request = { identity: 'by-hand', ttlS: 30, last: undefined, gapMs: 100, unresponsiveMs: 1000, executed };
+      return (await sendHeartbeat(client, { ...request, info: undefined })).commands;
     };
-    assert.deepEqual(await pulse(), []);
+    assert.deepEqual(await heartbeat(), []);
     await processes.send('by-hand', 'quiet');
-    const [order = assert.fail()] = await pulse();
-    assert.match(order, /^quiet \w+$/);
-    assert.deepEqual(await pulse(), [order]);
-    assert.deepEqual(await pulse(order), []);
+    const [command = assert.fail()] = await heartbeat();
+    assert.match(command, /^quiet \w+$/);
+    assert.deepEqual(await heartbeat(), [command]);
+    assert.deepEqual(await heartbeat(command), []);
   });
 
   it('are refused for nobody, and when they are none', async () => {
@@ -197,15 +197,15 @@ describe('orders by Redis', () => {
     assert.equal(await processes.send('tree-9', 'quiet'), false);
     await assert.rejects(processes.send('tree-0', 'halt' as 'stop'), {
       name: 'UserError',
-      message: '"halt" is no order for a job processor; use quiet, resume, stop.',
+      message: '"halt" is no command for a job processor; use quiet, resume, stop.',
     });
-    assert.deepEqual(await system.redis.client.keys('*:orders'), []);
+    assert.deepEqual(await system.redis.client.keys('*:commands'), []);
   });
 
   it('are void after a minute', async () => {
     await start();
     await processes.send('tree-0', 'quiet');
-    const ttl = await system.redis.client.ttl(ordersKey('tree-0'));
+    const ttl = await system.redis.client.ttl(commandsKey('tree-0'));
     assert.ok(ttl <= 60, `${ttl} s`);
   });
 
@@ -213,7 +213,7 @@ describe('orders by Redis', () => {
     const processor = await start({ lineage: { identity: 'tree-1', dead: ['tree-0'], quiet: true } });
     assert.ok(processor.snapshot().quiet);
     await NamedJob.performLater('while quiet');
-    await until('two beats have passed', async () => (await processes.list())[0]?.quiet);
+    await until('two heartbeats have passed', async () => (await processes.list())[0]?.quiet);
     assert.equal(await system.redis.client.lLen('bq:default:waiting'), 1);
     processor.resume();
     await until('the job ran', () => ran.length === 1);

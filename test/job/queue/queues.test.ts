@@ -271,24 +271,24 @@ describe('queues', () => {
     await queues.pause('default');
     await CountJob.performLater(1);
     const lineage = { identity: 'idle', dead: [] };
-    await system.processor(CLASSES, { lineage, tuning: { pulseMs: 20, beatMs: 3_600_000 } });
+    await system.processor(CLASSES, { lineage, tuning: { heartbeatMs: 20, infoMs: 3_600_000 } });
     const { client } = system.redis;
     const calls = async () => {
       const stats = await client.info('commandstats');
       return [...stats.matchAll(/cmdstat_(?:evalsha|blmove):calls=(\d+)/g)].reduce((sum, [, n]) => sum + Number(n), 0);
     };
-    const pulses = new Set<number | null>();
-    const beats = (count: number) =>
+    const heartbeats = new Set<number | null>();
+    const seen = (count: number) =>
       until(`its heart has beaten ${count} times`, async () => {
-        pulses.add(await client.zScore(PROCESSES, 'idle'));
-        return pulses.size > count;
+        heartbeats.add(await client.zScore(PROCESSES, 'idle'));
+        return heartbeats.size > count;
       });
-    await beats(5);
+    await seen(5);
     const before = await calls();
-    await beats(35);
+    await seen(35);
     const made = (await calls()) - before;
     // One each, and some for the relay and the like; who asks again and again makes dozens in that time.
-    assert.ok(made < 4 * 30, `${made} calls in 30 pulses`);
+    assert.ok(made < 4 * 30, `${made} calls in 30 heartbeats`);
     assert.deepEqual(ran, []);
   });
 

@@ -107,7 +107,7 @@ describe('two operators at once', () => {
     assert.equal(await sum([mine.dead.retryMany({ ids }), theirs.dead.deleteMany({ ids: ids.toReversed() })]), COUNT);
     const queued = await waiting();
     assert.equal(await system.redis.client.hLen('bq:default:jobs'), queued.length);
-    // The settler deletes the rows of those that were deleted between a row's making and the move.
+    // The completer deletes the rows of those that were deleted between a row's making and the move.
     await system.processor([CountedJob]);
     await until('the outbox is empty', async () => (await system.outboxSize()) === 0);
     await until('those that were retried have run', () => ran.length >= queued.length);

@@ -10,7 +10,7 @@ import { until } from '../../support/until';
 import { Gate } from '../gate';
 import { JobSystem } from '../job-system';
 
-const FAST = { pulseMs: 20, beatMs: 40 };
+const FAST = { heartbeatMs: 20, infoMs: 40 };
 const MINUTE_MS = 60_000;
 
 class GoodJob extends Job {

@@ -8,7 +8,7 @@ import { Words } from '../../../lib/ops/ui/format';
 import { pageTexts, TEXTS } from '../../../lib/ops/ui/texts';
 import { BOUNDS_MS, Histogram, percentile } from '../../../lib/support/histogram';
 import type { FigureStep } from '../../../lib/tree/time-series';
-import { RequestTally } from '../../../lib/web/request-metrics';
+import { RequestMetrics } from '../../../lib/web/request-metrics';
 
 const NOW = Date.UTC(2026, 2, 12, 14, 0, 30);
 const REQUEST = {
@@ -24,7 +24,7 @@ const REQUEST = {
 
 /** One request that took so long, by bucket. */
 function counted(durationMs: number): readonly number[] {
-  const tally = new RequestTally();
+  const tally = new RequestMetrics();
   tally.add({ ...REQUEST, durationMs });
   return tally.read().duration.counts;
 }
@@ -253,7 +253,7 @@ describe('percentiles of counted lengths of time', () => {
     const lengths = fc.array(fc.double({ min: 0, max: 40_000, noNaN: true }), { minLength: 1, maxLength: 200 });
     fc.assert(
       fc.property(lengths, fc.double({ min: 0.01, max: 1, noNaN: true }), (times, share) => {
-        const [tally, histogram] = [new RequestTally(), new Histogram()];
+        const [tally, histogram] = [new RequestMetrics(), new Histogram()];
         for (const durationMs of times) {
           tally.add({ ...REQUEST, durationMs });
           histogram.add(durationMs);

@@ -108,6 +108,25 @@ describe('pages of queues, of what runs, and of recurring jobs', () => {
     }
   });
 
+  it('mark a job processor that sends no heartbeats', async () => {
+    const { client } = stage.redis;
+    for (const [identity, ageMs] of [
+      ['alive', 0],
+      ['blocked', 9500],
+    ] as const) {
+      const info = { identity, queues: ['default'], concurrency: 2, app: identity, host: 'far', pid: 7 };
+      await client.set(`${PROCESS_PREFIX}${identity}`, JSON.stringify(info));
+      await client.zAdd(PROCESSES, { value: identity, score: Date.now() - ageMs });
+    }
+    const { body } = await operator.get('/ops/jobs/busy');
+    const rows = body.split('<tr').filter((row) => row.includes('far, pid 7'));
+    assert.deepEqual(rows.map((row) => `${/alive|blocked/.exec(row)} ${/no heartbeat for/.exec(row)}`).sort(), [
+      'alive null',
+      'blocked no heartbeat for',
+    ]);
+    assert.match(await operator.read('/ops/jobs/busy?locale=ko'), /\d+초 동안 응답 없음/);
+  });
+
   it('say that a queue is late, for how long and why', async () => {
     await fill(1);
     const text = await until('it is late', async () => {

@@ -45,7 +45,7 @@ export class ShopStage {
       events,
       registry: loadJobs(shop.jobsDir),
       app: shop.name,
-      tuning: { beatMs: 100 },
+      tuning: { infoMs: 100 },
     });
     this.processors.push(processor);
     await processor.start();

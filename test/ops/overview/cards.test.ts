@@ -13,7 +13,9 @@ import { before as ago, NOW, pictureOf, processorOf, slotOf, statusOf, workerOf 
 const BLOCKED: Termination = {
   at: ago(6),
   reason: 'timeout',
-  words: '',
+  words: null,
+  code: null,
+  signal: 'SIGKILL',
   heartbeatAgeMs: 10_000,
   doing: 'POST /imports/ann',
 };
@@ -82,17 +84,45 @@ describe('the card of', () => {
       const crashed: Termination = {
         at: ago(1),
         reason: 'crash',
-        words: 'it was ended by SIGKILL',
+        words: null,
+        code: null,
+        signal: 'SIGKILL',
         heartbeatAgeMs: null,
         doing: null,
       };
       const starting = { at: ago(0), attempt: 1 };
       assert.equal(worker(dead({ death: crashed, nextTry: starting })).say, 'Ended by SIGKILL. Starting, try 1.');
-      const broken: Termination = { ...crashed, reason: 'boot', words: 'Error: no such table' };
+      const exited: Termination = { ...crashed, code: 3, signal: null };
+      assert.equal(worker(dead({ death: exited, nextTry: starting })).say, 'It exited with code 3. Starting, try 1.');
+      const broken: Termination = { ...exited, reason: 'boot', words: 'Error: no such table' };
       assert.equal(
         worker(dead({ death: broken, nextTry: starting })).say,
         'It died at boot: Error: no such table. Starting, try 1.',
       );
+    });
+
+    it('that died says why in Korean, too, and in English only what it printed itself', () => {
+      const korean = new Words(pageTexts(TEXTS).in('ko'), new Date(NOW), false);
+      const told = (death: Termination) => worker(dead({ death, nextTry: IN_2_S }), korean).say;
+      const exited: Termination = {
+        ...BLOCKED,
+        reason: 'crash',
+        heartbeatAgeMs: null,
+        doing: null,
+        code: 3,
+        signal: null,
+      };
+      assert.match(told(exited), /종료 코드 3/);
+      assert.match(told({ ...exited, code: null, signal: 'SIGABRT' }), /SIGABRT 신호/);
+      assert.match(told({ ...exited, reason: 'boot', words: 'no such table' }), /no such table/);
+      for (const death of [
+        exited,
+        { ...exited, code: null, signal: 'SIGABRT' },
+        { ...exited, reason: 'boot' },
+        { ...exited, reason: 'timeout' },
+        { ...BLOCKED, doing: null },
+      ] as const)
+        assert.doesNotMatch(told(death).replace('SIGABRT', ''), /[a-z]/i, told(death));
     });
 
     it('tells a viewer no path, and nothing that a process printed', () => {
@@ -102,6 +132,7 @@ describe('the card of', () => {
         ...BLOCKED,
         reason: 'crash',
         heartbeatAgeMs: null,
+        signal: null,
         words: 'Error: ann@example.com is taken',
       };
       assert.equal(worker(dead({ death: broken, nextTry: IN_2_S }), viewer).say, 'It crashed. Starts in 2.0 s, try 2.');

@@ -121,6 +121,8 @@ describe('the overview', () => {
       at: ago(3),
       reason: 'crash',
       words: 'Error: ann@example.com',
+      code: 1,
+      signal: null,
       heartbeatAgeMs: null,
       doing: null,
     } as const;

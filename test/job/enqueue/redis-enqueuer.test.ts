@@ -14,7 +14,7 @@ class AnyJob extends Job {
   perform(): void {}
 }
 
-/** Of roads whose calls are to be answered, however busy the machine. */
+/** For routes whose calls are to be answered, however busy the machine. */
 const PATIENT = { limitMs: 60_000 };
 
 const request = (queue = 'default'): EnqueueRequest => ({
@@ -31,7 +31,7 @@ const request = (queue = 'default'): EnqueueRequest => ({
   unique: undefined,
 });
 
-describe('the road to Redis', () => {
+describe('the route to Redis', () => {
   let server: TestRedis;
   let redis: Redis;
   beforeEach(async () => {
@@ -46,12 +46,12 @@ describe('the road to Redis', () => {
   });
 
   it('takes what is enqueued at one time in one call, in its order', async () => {
-    const road = new RedisEnqueuer(redis.client, PATIENT);
-    await road.send([request()]);
+    const enqueuer = new RedisEnqueuer(redis.client, PATIENT);
+    await enqueuer.send([request()]);
     await redis.client.flushAll();
     await redis.client.configResetStat();
     const loads = Array.from({ length: 50 }, () => [request(), request('mailer')]);
-    const sent = await Promise.all(loads.map((load) => road.send(load)));
+    const sent = await Promise.all(loads.map((load) => enqueuer.send(load)));
     assert.deepEqual(sent, Array(50).fill({ sent: 2 }));
     assert.match(await redis.client.info('commandstats'), /cmdstat_evalsha:calls=1,/);
     const waiting = await redis.client.lRange('bq:mailer:waiting', 0, -1);
@@ -62,10 +62,10 @@ describe('the road to Redis', () => {
   });
 
   it('tells each of those who shared it what became of theirs', async () => {
-    const road = new RedisEnqueuer(redis.client, PATIENT);
+    const enqueuer = new RedisEnqueuer(redis.client, PATIENT);
     await redis.client.scriptFlush();
     const loads = [1, 1500, 700, 2].map((count) => Array.from({ length: count }, () => request()));
-    const sent = await Promise.all(loads.map((load) => road.send(load)));
+    const sent = await Promise.all(loads.map((load) => enqueuer.send(load)));
     assert.deepEqual(
       sent,
       loads.map(({ length }) => ({ sent: length })),
@@ -73,7 +73,7 @@ describe('the road to Redis', () => {
     assert.equal(await redis.client.lLen('bq:default:waiting'), 2203);
     await server.stop();
     await until('the loss is known', () => !redis.client.isReady);
-    for (const { sent: none, refusal } of await Promise.all(loads.map((load) => road.send(load)))) {
+    for (const { sent: none, refusal } of await Promise.all(loads.map((load) => enqueuer.send(load)))) {
       assert.equal(none, 0);
       assert.ok(refusal);
     }
@@ -91,22 +91,22 @@ describe('the road to Redis', () => {
   };
 
   it('leads nowhere for what comes to Redis when its twin from the outbox may be long forgotten', async () => {
-    const road = new RedisEnqueuer(redis.client, PATIENT);
-    const late = await withClockOff(-600_000, () => road.send([request()]));
+    const enqueuer = new RedisEnqueuer(redis.client, PATIENT);
+    const late = await withClockOff(-600_000, () => enqueuer.send([request()]));
     assert.equal(late.sent, 0);
     assert.ok(late.refusal);
-    const inTime = await withClockOff(-60_000, () => road.send([request()]));
+    const inTime = await withClockOff(-60_000, () => enqueuer.send([request()]));
     assert.deepEqual(inTime, { sent: 1 });
     assert.equal(await redis.client.lLen('bq:default:waiting'), 1);
   });
 
   it('is given up for all of a bulk when Redis does not answer in time, and for what comes soon after', async () => {
     await new RedisEnqueuer(redis.client, PATIENT).send([request()]);
-    const road = new RedisEnqueuer(redis.client, { limitMs: 50, avoidMs: 3_600_000 });
+    const enqueuer = new RedisEnqueuer(redis.client, { limitMs: 50, avoidMs: 3_600_000 });
     server.pause();
     const loads = [Array.from({ length: 1500 }, () => request()), [request()]];
     for (const load of loads) {
-      const { sent, refusal } = await road.send(load);
+      const { sent, refusal } = await enqueuer.send(load);
       assert.equal(sent, 0);
       assert.match(String(refusal), /did not answer/);
     }
@@ -119,21 +119,21 @@ describe('the road to Redis', () => {
     await new RedisEnqueuer(redis.client, PATIENT).send([request()]);
     server.pause();
     for (let round = 0; round < 40; round++) {
-      const road = new RedisEnqueuer(redis.client, { limitMs: 5, avoidMs: 3_600_000 });
-      await road.send([request()]);
-      assert.match(String((await road.send([request()])).refusal), /did not answer a moment ago/);
+      const enqueuer = new RedisEnqueuer(redis.client, { limitMs: 5, avoidMs: 3_600_000 });
+      await enqueuer.send([request()]);
+      assert.match(String((await enqueuer.send([request()])).refusal), /did not answer a moment ago/);
     }
     server.resume();
   });
 
   it('is taken again soon, though the clock was set back by an hour since Redis did not answer', async () => {
-    const road = new RedisEnqueuer(redis.client, { limitMs: 500, avoidMs: 0 });
+    const enqueuer = new RedisEnqueuer(redis.client, { limitMs: 500, avoidMs: 0 });
     server.pause();
-    await withClockOff(3_600_000, () => road.send([request()]));
+    await withClockOff(3_600_000, () => enqueuer.send([request()]));
     server.resume();
     let isTaken = false;
     // On a busy machine an answer may be late.
-    for (let tries = 0; tries < 50 && !isTaken; tries++) isTaken = (await road.send([request()])).sent === 1;
+    for (let tries = 0; tries < 50 && !isTaken; tries++) isTaken = (await enqueuer.send([request()])).sent === 1;
     assert.ok(isTaken);
   });
 });

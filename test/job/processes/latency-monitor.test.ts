@@ -11,7 +11,7 @@ import { JobSystem } from '../job-system';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
-const OPTIONS = { tuning: { pulseMs: 20, beatMs: 40 }, jobs: { latencyWarningMs: 10 * MINUTE } };
+const OPTIONS = { tuning: { heartbeatMs: 20, infoMs: 40 }, jobs: { latencyWarningMs: 10 * MINUTE } };
 const gate = new Gate();
 
 class HeldJob extends Job {
@@ -81,7 +81,7 @@ describe('queues that are behind', () => {
     await enqueueLate('nobodys', 1);
     await system.processor([HeldJob], { ...OPTIONS, jobs: { latencyWarningMs: 0 } });
     await HeldJob.performLater();
-    await until('its beats go on', async () => {
+    await until('its heartbeats go on', async () => {
       const [score] = await system.redis.client.zRangeWithScores(PROCESSES, 0, 0);
       return gate.held === 1 && score;
     });

@@ -4,7 +4,7 @@ import type { BeeConnection } from '../../../lib/job/fetch/consumer';
 import type { Delivery } from '../../../lib/job/fetch/fetch-call';
 import { Job } from '../../../lib/job/job';
 import { rescueOrphans } from '../../../lib/job/processes/heartbeat';
-import { type PulseRequest, sendPulse } from '../../../lib/job/processes/heartbeat-script';
+import { type HeartbeatRequest, sendHeartbeat } from '../../../lib/job/processes/heartbeat-script';
 import type { ProcessorTuning } from '../../../lib/job/processor';
 import { dispatch } from '../../../lib/job/queue/dispatch';
 import { PROCESSES, processKey } from '../../../lib/job/queue/keys';
@@ -19,9 +19,9 @@ import { JobSystem } from '../job-system';
 const QUEUES = ['default', 'mailer'];
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
-const SILENCE_MS = 500;
+const UNRESPONSIVE_MS = 500;
 /** Short, so that a judge judges soon; no stall check is what brings jobs back. */
-const JUDGE: ProcessorTuning = { pulseMs: 100, beatMs: 100, silenceMs: SILENCE_MS, stallInterval: HOUR };
+const JUDGE: ProcessorTuning = { heartbeatMs: 100, infoMs: 100, unresponsiveMs: UNRESPONSIVE_MS, stallInterval: HOUR };
 
 const ran: string[] = [];
 const gate = new Gate();
@@ -77,7 +77,7 @@ describe('the jobs of a process that is dead, or silent', () => {
   const lastHeardOf = async (identity: string, agoMs: number) =>
     client.zAdd(PROCESSES, { value: identity, score: (await now()) - agoMs });
   const counted = (deliveries: readonly Delivery[]) => deliveries.map(({ id, deliveries: count }) => `${id} ${count}`);
-  const takenOver = () => system.eventsNamed('processor.rescued').map(({ identity }) => identity);
+  const rescued = () => system.eventsNamed('processor.rescued').map(({ identity }) => identity);
 
   it('run next, in their order, still counted as delivered: one of them may have killed it', async () => {
     await enqueue('a', 'b', 'c', 'd');
@@ -107,19 +107,26 @@ describe('the jobs of a process that is dead, or silent', () => {
   });
 
   describe('are looked for by a judge', () => {
-    const pulse = async (last: PulseRequest['last']) => {
+    const heartbeat = async (last: HeartbeatRequest['last']) => {
       await client.del(PROCESSES);
       await lastHeardOf('silent', 61 * MINUTE);
       await lastHeardOf('slow', 59 * MINUTE);
-      const request = { identity: 'judge', ttlS: 30, gapMs: 10 * MINUTE, silenceMs: HOUR, info: undefined, obeyed: [] };
-      return sendPulse(client, { ...request, last });
+      const request = {
+        identity: 'judge',
+        ttlS: 30,
+        gapMs: 10 * MINUTE,
+        unresponsiveMs: HOUR,
+        info: undefined,
+        executed: [],
+      };
+      return sendHeartbeat(client, { ...request, last });
     };
     const MOMENT = 1000;
 
     it('who has been here for that long', async () => {
       const from = await now();
-      const reply = await pulse({ now: from - MOMENT, since: from - 2 * HOUR });
-      assert.deepEqual([reply.silent, reply.since], [['silent'], from - 2 * HOUR]);
+      const reply = await heartbeat({ now: from - MOMENT, since: from - 2 * HOUR });
+      assert.deepEqual([reply.unresponsive, reply.since], [['silent'], from - 2 * HOUR]);
     });
 
     for (const [who, nowAgo, sinceAgo] of [
@@ -129,16 +136,16 @@ describe('the jobs of a process that is dead, or silent', () => {
     ] as const) {
       it(`but not by one who ${who}`, async () => {
         const from = await now();
-        const reply = await pulse({ now: from - nowAgo, since: from - sinceAgo });
-        assert.deepEqual(reply.silent, []);
+        const reply = await heartbeat({ now: from - nowAgo, since: from - sinceAgo });
+        assert.deepEqual(reply.unresponsive, []);
         // From here on it counts anew, where it was away.
         assert.equal(reply.since, nowAgo === MOMENT ? from - sinceAgo : reply.now);
       });
     }
 
     it('but not by one who has just come', async () => {
-      const reply = await pulse(undefined);
-      assert.deepEqual([reply.silent, reply.since], [[], reply.now]);
+      const reply = await heartbeat(undefined);
+      assert.deepEqual([reply.unresponsive, reply.since], [[], reply.now]);
     });
   });
 
@@ -176,7 +183,7 @@ describe('the jobs of a process that is dead, or silent', () => {
     await until('both ran', () => ran.length === 2);
     assert.deepEqual(ran.sort(), ['from the outbox 1', 'straight 1']);
     assert.deepEqual(system.eventsNamed('processor.rescued'), [
-      { identity: 'silent', host: 'far', pid: 7, heartbeatAgeMs: SILENCE_MS, jobs: 2 },
+      { identity: 'silent', host: 'far', pid: 7, heartbeatAgeMs: UNRESPONSIVE_MS, jobs: 2 },
     ]);
     await until('the outbox is empty', async () => (await system.outboxSize()) === 0);
     await until('Redis has only the living one’s', async () => {
@@ -192,37 +199,43 @@ describe('the jobs of a process that is dead, or silent', () => {
     (await system.processor([HeldJob], { tuning: JUDGE, lineage: { identity: 'judge', dead: [] } })).quiet();
     const judged = async (name: string) => {
       await lastHeardOf(name, HOUR);
-      await until(`${name} is taken over`, () => takenOver().includes(name));
+      await until(`${name} is rescued`, () => rescued().includes(name));
     };
     await judged('dead before');
     const from = performance.now();
     system.redisServer.pause();
-    await until('Redis was away for longer than one may be silent', () => performance.now() - from > 1.2 * SILENCE_MS);
+    await until(
+      'Redis was away for longer than one may be silent',
+      () => performance.now() - from > 1.2 * UNRESPONSIVE_MS,
+    );
     system.redisServer.resume();
     await judged('dead after');
-    assert.deepEqual([takenOver(), ran], [['dead before', 'dead after'], ['held']]);
+    assert.deepEqual([rescued(), ran], [['dead before', 'dead after'], ['held']]);
   });
 
   it('are not taken from one whose jobs block its event loop by turns: it shows in between that it lives', async () => {
-    const pulses: Promise<number | null>[] = [];
+    const heartbeats: Promise<number | null>[] = [];
     class BlockingJob extends Job {
       perform(): void {
-        // On the connection of the pulses, behind those that were sent.
-        pulses.push(client.zScore(PROCESSES, 'blocked'));
+        // On the connection of the heartbeats, behind those that were sent.
+        heartbeats.push(client.zScore(PROCESSES, 'blocked'));
         const end = performance.now() + 30;
         while (performance.now() < end);
       }
     }
-    const options = { tuning: { ...JUDGE, pulseMs: 10, silenceMs: HOUR }, lineage: { identity: 'blocked', dead: [] } };
+    const options = {
+      tuning: { ...JUDGE, heartbeatMs: 10, unresponsiveMs: HOUR },
+      lineage: { identity: 'blocked', dead: [] },
+    };
     const processor = await system.processor([BlockingJob], { ...options, jobs: { concurrency: 1 } });
     await until('it is there', async () => (await client.zCard(PROCESSES)) === 1);
     const count = 200;
     await transaction(() => BlockingJob.performAllLater(Array.from({ length: count }, () => [])));
     await until('it has shown itself often, or all ran', async () => {
-      return pulses.length === count || new Set(await Promise.all(pulses)).size > 5;
+      return heartbeats.length === count || new Set(await Promise.all(heartbeats)).size > 5;
     });
     processor.quiet();
-    assert.ok(pulses.length < count, 'it blocked all the time');
+    assert.ok(heartbeats.length < count, 'it blocked all the time');
   });
 
   it('of which one kills whoever runs it: the third death is its own, while its neighbours run', async () => {

@@ -4,7 +4,7 @@ import type { Redis, RedisClient } from '../core/redis';
 import { RedisScript } from '../core/redis-script';
 import { Deadline, toError } from '../support/async';
 import { isObject } from '../support/type-guards';
-import { ACTS } from './tree-commands';
+import { ACTIONS_KEY } from './tree-commands';
 
 const KEPT = 200;
 /**
@@ -29,7 +29,7 @@ call('ltrim', KEYS[1], 0, ARGV[4] - 1)`);
  * Records in Redis the actions of operators, from the pages of any tree or from a terminal. It listens to the events
  * that the log is written from.
  */
-export class OperatorActs {
+export class OperatorActions {
   private readonly underway = new Set<Promise<void>>();
 
   constructor(
@@ -56,7 +56,7 @@ export class OperatorActs {
     try {
       await this.ready();
       const what = JSON.stringify({ name, about });
-      await NOTE.run(this.redis.client, [ACTS], [what, String(count), String(SAME_MS), String(KEPT)]);
+      await NOTE.run(this.redis.client, [ACTIONS_KEY], [what, String(count), String(SAME_MS), String(KEPT)]);
     } catch (thrown) {
       // The log has the action all the same.
       const error = toError(thrown);
@@ -80,12 +80,12 @@ export class OperatorActs {
 }
 
 /** The recorded actions, newest first. @throws Error when Redis does not answer. */
-export async function readActs(client: RedisClient): Promise<RecentEvent[]> {
-  return (await client.lRange(ACTS, 0, -1)).flatMap(readAct);
+export async function readActions(client: RedisClient): Promise<RecentEvent[]> {
+  return (await client.lRange(ACTIONS_KEY, 0, -1)).flatMap(readStoredAction);
 }
 
 /** Returns nothing for an entry that this version cannot read. */
-function readAct(text: string): RecentEvent[] {
+function readStoredAction(text: string): RecentEvent[] {
   const [, at, count, json = ''] = /^(\d+) (\d+) (.*)$/s.exec(text) ?? [];
   try {
     const { name, about } = JSON.parse(json) as { readonly name: EventName; readonly about: RecentEvent['about'] };

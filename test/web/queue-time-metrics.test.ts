@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { QueueTimes } from '../../lib/web/request-metrics';
+import { QueueTimeMetrics } from '../../lib/web/request-metrics';
 
 describe('the times that requests waited', () => {
   const p99Of = (waits: readonly number[]) => {
-    const times = new QueueTimes();
+    const times = new QueueTimeMetrics();
     for (const ms of waits) times.record(ms);
     return times.takeP99();
   };
@@ -21,7 +21,7 @@ describe('the times that requests waited', () => {
   });
 
   it('begin anew when they were asked for', () => {
-    const times = new QueueTimes();
+    const times = new QueueTimeMetrics();
     times.record(30);
     assert.ok(times.takeP99() > 29);
     assert.equal(times.takeP99(), 0);

@@ -1,10 +1,14 @@
 import net, { type AddressInfo } from 'node:net';
 import tls from 'node:tls';
 
-/** Stands between a client and a server; can be away, as the server would be: connections cut, new ones refused. */
+/**
+ * Stands between a client and a server; can be away, as the server would be: connections cut, new ones refused. Or silent:
+ * it takes connections and what they say, and no answer comes.
+ */
 export class SeverableProxy {
   private readonly sockets = new Set<net.Socket>();
-  private port = 0;
+  port = 0;
+  private silent = false;
   private readonly server: net.Server;
 
   /** @param certificate in PEM: it takes TLS connections only then, and hands on what they say in the clear. */
@@ -19,7 +23,8 @@ export class SeverableProxy {
         [outward, inward],
       ] as const) {
         this.sockets.add(socket);
-        socket.pipe(other);
+        if (this.silent) socket.resume();
+        else socket.pipe(other);
         socket.on('error', () => other.destroy());
         socket.once('close', () => {
           this.sockets.delete(socket);
@@ -40,6 +45,11 @@ export class SeverableProxy {
     await new Promise<void>((resolve) => this.server.listen(this.port, '127.0.0.1', resolve));
     this.port = (this.server.address() as AddressInfo).port;
     return this.port;
+  }
+
+  silence(): void {
+    this.silent = true;
+    for (const socket of this.sockets) socket.unpipe().resume();
   }
 
   async sever(): Promise<void> {

@@ -104,10 +104,10 @@ describe('performing', () => {
         withAttributes({ tenant: 'acme' }, () => LoggingJob.performLater()),
       );
       await heard('job.succeeded');
-      const ofJob = lines.filter(({ msg }) => /^LoggingJob (starts|failed|done)|^at work/.test(String(msg)));
+      const ofJob = lines.filter(({ msg }) => /^LoggingJob (started|failed|done)|^at work/.test(String(msg)));
       assert.deepEqual(
         ofJob.map(({ msg, jobId, requestId }) => [String(msg).split(/[ ,]/)[1], jobId, requestId]),
-        ['starts', 'work', 'failed', 'starts', 'work', 'done'].map((what) => [what, id, 'r-9']),
+        ['started', 'work', 'failed', 'started', 'work', 'done'].map((what) => [what, id, 'r-9']),
       );
       const own = lines.filter(({ msg }) => msg === 'at work');
       assert.deepEqual(

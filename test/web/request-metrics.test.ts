@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { EventMap } from '../../lib/core/events';
 import { sumRequests } from '../../lib/core/request-counts';
 import { BOUNDS_MS } from '../../lib/support/histogram';
-import { RequestTally } from '../../lib/web/request-metrics';
+import { RequestMetrics } from '../../lib/web/request-metrics';
 
 const finished = (about: Partial<EventMap['request.finished']>): EventMap['request.finished'] => ({
   method: 'GET',
@@ -19,7 +19,7 @@ const finished = (about: Partial<EventMap['request.finished']>): EventMap['reque
 
 describe('the tally of requests', () => {
   it('counts by method and class of status, and whatever callers make up as other', () => {
-    const tally = new RequestTally();
+    const tally = new RequestMetrics();
     for (const method of ['GET', 'GET', 'POST', 'BREW', '__proto__', 'constructor', 'get'])
       tally.add(finished({ method }));
     for (const status of [201, 301, 404, 499, 503, 599, 0, 999]) tally.add(finished({ status }));
@@ -35,7 +35,7 @@ describe('the tally of requests', () => {
   });
 
   it('puts each length of time into the bucket whose bound it does not exceed', () => {
-    const tally = new RequestTally();
+    const tally = new RequestMetrics();
     for (const bound of BOUNDS_MS) tally.add(finished({ durationMs: bound, queuedMs: bound + 0.01 }));
     const { duration, queued } = tally.read();
     assert.deepEqual(duration.counts, [...BOUNDS_MS.map(() => 1), 0]);
@@ -46,7 +46,7 @@ describe('the tally of requests', () => {
   });
 
   it('knows the slowest of those that ended since it was last asked', () => {
-    const tally = new RequestTally();
+    const tally = new RequestMetrics();
     for (const [durationMs, queuedMs] of [
       [30, 2],
       [1300, 0],
@@ -60,14 +60,14 @@ describe('the tally of requests', () => {
   });
 
   it('counts why requests were turned away', () => {
-    const tally = new RequestTally();
+    const tally = new RequestMetrics();
     for (const shedReason of ['full', 'full', 'timeout', 'stale', null] as const)
       tally.add(finished({ shedReason, status: 503 }));
     assert.deepEqual(tally.read().shed, { full: 2, timeout: 1, stale: 1 });
   });
 
   it('is summed up over processes', () => {
-    const [one, other] = [new RequestTally(), new RequestTally()];
+    const [one, other] = [new RequestMetrics(), new RequestMetrics()];
     one.add(finished({ durationMs: 2, queuedMs: 0.5 }));
     other.add(finished({ durationMs: 40_000 }));
     other.add(finished({ method: 'PUT', status: 503, shedReason: 'full' }));

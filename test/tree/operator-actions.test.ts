@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
 import { Deadline } from '../../lib/support/async';
-import { OperatorActs, readActs } from '../../lib/tree/operator-acts';
-import { ACTS } from '../../lib/tree/tree-commands';
+import { OperatorActions, readActions } from '../../lib/tree/operator-actions';
+import { ACTIONS_KEY } from '../../lib/tree/tree-commands';
 import { startTestRedis, type TestRedis } from '../support/redis';
 import { until } from '../support/until';
 import { WAIT_LIMIT_MS } from '../support/wait-limit';
@@ -15,7 +15,7 @@ describe('what operators have done, in Redis', () => {
   let server: TestRedis;
   let redis: Redis;
   let events: Events;
-  let acts: OperatorActs;
+  let actions: OperatorActions;
   before(async () => {
     server = await startTestRedis();
   });
@@ -23,8 +23,8 @@ describe('what operators have done, in Redis', () => {
   beforeEach(async () => {
     events = new Events();
     redis = new Redis(server.url, events);
-    acts = new OperatorActs(redis, events);
-    acts.listen();
+    actions = new OperatorActions(redis, events);
+    actions.listen();
     await redis.start();
     await until('Redis is connected', () => redis.client.isReady);
     await redis.client.flushAll();
@@ -34,16 +34,16 @@ describe('what operators have done, in Redis', () => {
   const jobs = (action: string, count: number, via = 'cli (ada)') =>
     events.emit('operator.jobs', { action, set: 'dead', count, via });
   const told = async () => {
-    await acts.settled();
-    return (await readActs(redis.client)).map(({ about }) => about);
+    await actions.settled();
+    return (await readActions(redis.client)).map(({ about }) => about);
   };
 
   it('is told from the newest to the oldest, with its time by the clock of Redis', async () => {
     events.emit('operator.queue', PAUSE);
     events.emit('operator.cron', CRON);
     events.emit('job.enqueued', { id: '1', class: 'A', queue: 'mailer', via: 'redis' });
-    await acts.settled();
-    const [newest, oldest, ...others] = await readActs(redis.client);
+    await actions.settled();
+    const [newest, oldest, ...others] = await readActions(redis.client);
     assert.deepEqual(others, []);
     assert.deepEqual([newest?.name, newest?.about], ['operator.cron', { ...CRON, count: 0 }]);
     assert.deepEqual([oldest?.name, oldest?.about], ['operator.queue', { ...PAUSE, count: 0 }]);
@@ -63,10 +63,10 @@ describe('what operators have done, in Redis', () => {
   it('is capped: the oldest goes', async () => {
     for (let n = 0; n < 210; n++)
       events.emit('operator.cron', { action: 'trigger', name: `task ${n}`, via: 'cli (ada)' });
-    await acts.settled();
-    assert.equal(await redis.client.lLen(ACTS), 200);
+    await actions.settled();
+    assert.equal(await redis.client.lLen(ACTIONS_KEY), 200);
     assert.deepEqual(
-      (await readActs(redis.client)).slice(0, 2).map(({ about }) => about.name),
+      (await readActions(redis.client)).slice(0, 2).map(({ about }) => about.name),
       ['task 209', 'task 208'],
     );
   });
@@ -74,7 +74,7 @@ describe('what operators have done, in Redis', () => {
   it('is told by a process that has not connected, too', async () => {
     const elsewhere = new Events();
     const other = new Redis(server.url, elsewhere);
-    const late = new OperatorActs(other, elsewhere);
+    const late = new OperatorActions(other, elsewhere);
     late.listen();
     elsewhere.emit('operator.cron', { action: 'pause', name: 'nightly', via: 'cli (ada)' });
     await late.settled();
@@ -83,7 +83,7 @@ describe('what operators have done, in Redis', () => {
   });
 
   it('passes over what another version has written', async () => {
-    await redis.client.lPush(ACTS, ['nonsense', '12 0 {"name":', '12 0 {"name":"operator.cron"}', '1 0 7']);
+    await redis.client.lPush(ACTIONS_KEY, ['nonsense', '12 0 {"name":', '12 0 {"name":"operator.cron"}', '1 0 7']);
     jobs('retry', 1);
     assert.equal((await told()).length, 1);
   });

@@ -1,0 +1,52 @@
+import assert from 'node:assert/strict';
+import { SeverableProxy } from '../../support/severable-proxy';
+import { textOf } from '../jobs/visitor';
+import { OpsWeb, SIGNED, tokenIn } from '../ops-web';
+
+describe('when Postgres takes connections and says nothing', () => {
+  let ops: OpsWeb;
+  let proxy: SeverableProxy;
+  before(async () => {
+    ops = await OpsWeb.start(SIGNED, undefined, async (address) => {
+      const url = new URL(address);
+      proxy = new SeverableProxy({ host: url.hostname, port: Number(url.port) });
+      url.host = `127.0.0.1:${await proxy.open()}`;
+      return url.toString();
+    });
+  });
+  after(async () => {
+    await proxy?.sever();
+    await ops?.stop();
+  });
+
+  it('pages that need it say so, with 503, and those that do not need it are there', async () => {
+    const cookie = await ops.signIn(SIGNED.OPS_PASSWORD);
+    const get = (path: string) => ops.get(path, { Cookie: cookie });
+    const page = await get('/ops/mail/deliveries');
+    assert.equal(page.status, 200);
+    proxy.silence();
+    // The pool has a connection from before: first it is that which is silent, then new ones.
+    for (const path of ['/ops/mail/deliveries', '/ops/jobs/scheduled']) {
+      const { status, headers, body } = await get(path);
+      assert.deepEqual([status, headers['retry-after']], [503, '2'], textOf(body));
+      assert.match(textOf(body), /Postgres does not answer/, path);
+    }
+    const answer = await ops.post('/ops/jobs/cron/NoJob/pause', { token: tokenIn(page.body) }, { Cookie: cookie });
+    assert.deepEqual([answer.status, /Postgres does not answer/.test(textOf(answer.body))], [503, true]);
+    const json = await get('/ops/jobs/scheduled.json');
+    assert.deepEqual([json.status, json.json().reason], [503, 'away']);
+    assert.match(textOf((await get('/ops')).body), /Postgres/);
+    assert.equal((await get('/ops/jobs/dead')).status, 200);
+  });
+
+  it('a process that has not read the key of sessions yet says so, too', async () => {
+    const other = await OpsWeb.start(SIGNED, undefined, async (address) => {
+      const url = new URL(address);
+      url.host = `127.0.0.1:${proxy.port}`;
+      return url.toString();
+    });
+    const Cookie = `catamount_ops=operator.${'a'.repeat(22)}.9999999999.signature`;
+    const { status, body } = await other.get('/ops', { Cookie }).finally(() => other.stop());
+    assert.deepEqual([status, /Postgres does not answer/.test(textOf(body))], [503, true], textOf(body));
+  });
+});
