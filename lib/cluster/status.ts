@@ -152,11 +152,6 @@ export interface Termination {
   readonly doing: string | null;
 }
 
-/** How a process ended, in the words of the log. */
-export function endingOf({ code, signal }: { readonly code: number | null; readonly signal: string | null }): string {
-  return signal ? `it was ended by ${signal}` : `it exited with code ${code}`;
-}
-
 /** A successor that waits for its time. */
 export interface NextTry {
   readonly at: string;

@@ -1,6 +1,7 @@
 import type { Operations, TreeStatus } from '../cluster/status';
 import { UserError } from '../core/errors';
 import type { Events } from '../core/events';
+import { HeartbeatRegistry } from '../core/heartbeat-registry';
 import type { RecentEvent } from '../core/notable-events';
 import type { Redis } from '../core/redis';
 import { stopPhase } from '../core/shutdown';
@@ -8,12 +9,13 @@ import { queueNames, readQueues } from '../job/queue/queue-status';
 import type { Database } from '../model/database';
 import type { Deadline } from '../support/async';
 import { PeriodicTask } from '../support/periodic-task';
-import { leaveTrees, sendTreeHeartbeat } from './heartbeat-script';
 import { OutageWatch } from './outage-watch';
 import { writePart } from './time-series';
-import { readCommand, treeCommandsKey } from './tree-commands';
+import { readCommand, TREE_KEYS } from './tree-commands';
 
 const HEARTBEAT_MS = 1000;
+/** Time for which a tree's status is kept after its last heartbeat, s. */
+const STATUS_TTL_S = 60;
 /** A status is sent with every nth heartbeat: every 2nd while somebody watches, else every 10th. */
 const WATCHED = 2;
 const UNWATCHED = 10;
@@ -36,6 +38,7 @@ export interface TreeReporterOptions {
 export class TreeReporter {
   private readonly task: PeriodicTask;
   private readonly heartbeatMs: number;
+  private readonly registry: HeartbeatRegistry;
   private readonly outages: OutageWatch | undefined;
   private on = false;
   private picture: TreeStatus | undefined;
@@ -46,6 +49,7 @@ export class TreeReporter {
   constructor(private readonly options: TreeReporterOptions) {
     const { redis, database, tree, events, heartbeatMs = HEARTBEAT_MS } = options;
     this.heartbeatMs = heartbeatMs;
+    this.registry = new HeartbeatRegistry(redis.client, TREE_KEYS);
     if (database) {
       const tell = (event: RecentEvent) => tree.recordEvent(event);
       this.outages = new OutageWatch({ redis, database, events, tell, everyMs: heartbeatMs });
@@ -83,7 +87,7 @@ export class TreeReporter {
       if (!redis.client.isReady) return;
       const picture = await tree.status();
       await this.writeFigures(picture);
-      if (picture.stopping) await leaveTrees(redis.client, picture.id);
+      if (picture.stopping) await this.registry.deregister(picture.id);
     };
     await stopPhase(deadline, 'treeStatus')
       .wait(farewell())
@@ -96,9 +100,12 @@ export class TreeReporter {
     const due = performance.now() - this.toldAt >= this.heartbeatMs * (this.watched ? WATCHED : UNWATCHED);
     if (due || !this.picture) this.picture = await tree.status();
     const { picture } = this;
-    const { looked, commands } = await sendTreeHeartbeat(redis.client, picture.id, due ? JSON.stringify(picture) : '');
+    const { watched, commands } = await this.registry.heartbeat(picture.id, {
+      info: due ? JSON.stringify(picture) : undefined,
+      ttlS: STATUS_TTL_S,
+    });
     if (due) this.toldAt = performance.now();
-    this.watched = looked;
+    this.watched = watched;
     if (due) await this.writeFigures(picture);
     await this.execute(picture.id, commands);
   }
@@ -126,7 +133,7 @@ export class TreeReporter {
    */
   private async execute(id: string, texts: readonly string[]): Promise<void> {
     for (const text of texts) {
-      const mine = (await this.options.redis.client.lRem(treeCommandsKey(id), 0, text)) > 0;
+      const mine = await this.registry.take(id, text);
       const command = readCommand(text);
       if (!mine || !command) continue;
       try {

@@ -69,3 +69,8 @@ export class Respawn {
     clearTimeout(this.timer);
   }
 }
+
+/** How a process ended, in the words of the log. */
+export function endingOf({ code, signal }: { readonly code: number | null; readonly signal: string | null }): string {
+  return signal ? `it was ended by ${signal}` : `it exited with code ${code}`;
+}

@@ -3,8 +3,8 @@ import { type StopOutcome, stopPhase } from '../../core/shutdown';
 import { type Deadline, deferred } from '../../support/async';
 import { type ChildProcess, forkEntry, PROCESSOR_ROLE, reportOutput } from '../child-process';
 import { type BootFailure, type FromProcessor, isOurs, type ToProcessor } from '../messages';
-import { endingOf, type ProcessorStats, type ProcessorStatus, type Termination } from '../status';
-import { DeathNotes, HEALTHY_MS } from './child-handle';
+import type { ProcessorStats, ProcessorStatus, Termination } from '../status';
+import { DeathNotes, endingOf, HEALTHY_MS } from './child-handle';
 import type { ReporterCandidate } from './reporter-election';
 
 export interface ProcessorStart {

@@ -7,8 +7,8 @@ import { type Deadline, type Deferred, deferred } from '../../support/async';
 import { reportOutput } from '../child-process';
 import { type AskMessage, type BootFailure, type FromWorker, isOurs, type ToWorker } from '../messages';
 import { RequestJournalReader } from '../request-journal';
-import { endingOf, type RestartReason, type Termination, type WorkerStatus, type WorkInFlight } from '../status';
-import { HEALTHY_MS } from './child-handle';
+import type { RestartReason, Termination, WorkerStatus, WorkInFlight } from '../status';
+import { endingOf, HEALTHY_MS } from './child-handle';
 import type { Taker } from './listener';
 
 /** A worker that is well says within milliseconds that it has a connection, ms. */
