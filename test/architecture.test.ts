@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
+import { retiredIn } from './retired-words';
 
 const root = path.resolve(__dirname, '..');
 
@@ -220,6 +221,23 @@ describe('architecture', () => {
       `README.md has ${lengthOf('README.md')} lines: move what is new to a guide`,
     );
     assert.ok(lengthOf('lib/README.md') <= 90, `lib/README.md has ${lengthOf('lib/README.md')} lines`);
+  });
+
+  it('says no word that the glossary has retired', () => {
+    const files = tracked('lib', 'jobs', 'test', 'README.md').filter(
+      (file) => /\.(ts|js|json|md|ejs|css)$/.test(file) && !/^test\/(architecture.test|retired-words)\.ts$/.test(file),
+    );
+    const found = files.flatMap((file) =>
+      retiredIn(fs.readFileSync(path.join(root, file), 'utf8')).map((what) => `${file}: ${what}`),
+    );
+    assert.deepEqual(found, []);
+    // The list finds what it is for: whole words only.
+    assert.deepEqual(retiredIn('the scribe, not scribes, deleted 3 job(s)'), [
+      'scribe: say reporter',
+      'job(s): use pluralize()',
+    ]);
+    assert.deepEqual(retiredIn("events.on('service.away')"), ['service.away: say service.lost']);
+    assert.deepEqual(retiredIn('impulse, pulse-code, TreeOrders'), []);
   });
 
   it('names no file for leftovers', () => {

@@ -9,6 +9,7 @@ import { OVERDUE_EXIT_MS } from '../core/shutdown';
 import { judgementJson } from '../health/judge';
 import { Deadline } from '../support/async';
 import { formatSpan } from '../support/duration';
+import { megabytes, percent, UNKNOWN } from '../support/figures';
 import { camelCase } from '../support/snake-case';
 import { table } from '../support/text-table';
 
@@ -84,7 +85,6 @@ function statusLine(tree: StatusJson): string {
 }
 
 const COLUMNS = ['slot', 'pid', 'phase', 'state', 'busy', 'waiting', 'requests', 'lag p99', 'memory', 'restarts'];
-const UNKNOWN = '–';
 
 /** The text that `catamount stats` prints without `--json`. */
 export function statsText(stats: TreeStats, now = Date.now()): string {
@@ -141,7 +141,7 @@ function processorLine(processor: ProcessorStats): string {
 
 function memoryLine({ pssMb, limitMb }: TreeStats['memory']): string {
   if (limitMb === null) return `${megabytes(pssMb)}, no limit`;
-  const share = pssMb === null ? '' : ` (${Math.round((100 * pssMb) / limitMb)} %)`;
+  const share = pssMb === null ? '' : ` (${percent(pssMb / limitMb)})`;
   return `${megabytes(pssMb)} of ${limitMb} MB${share}`;
 }
 
@@ -153,8 +153,4 @@ function phaseLine(phase: TreeStats['lastPhase']): string {
 
 function lag(status: { readonly lagP99Ms: number } | undefined): string {
   return status ? `${Math.round(status.lagP99Ms)} ms` : UNKNOWN;
-}
-
-function megabytes(value: number | null | undefined): string {
-  return value === null || value === undefined ? UNKNOWN : `${Math.round(value)} MB`;
 }

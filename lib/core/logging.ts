@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import { Writable } from 'node:stream';
 import pino, { type DestinationStream, type Logger } from 'pino';
 import { toError } from '../support/async';
+import { pluralize } from '../support/text';
 import type { Config } from './config';
 import { logEvents } from './event-catalog';
 import { Events } from './events';
@@ -138,7 +139,7 @@ export function openLog(config: Config, name: string, fd = 1): ProcessLog {
   logEvents(events, createLogger(config, name, destination, new LogFilter(events)));
   destination.onDropped((count) =>
     events.emit('process.warning', {
-      message: `${count} log line(s) were dropped: nobody read what this process wrote. See what standard output goes to.`,
+      message: `dropped ${pluralize(count, 'log line')}: nobody read what this process wrote. See what standard output goes to.`,
     }),
   );
   // The pipe breaks when the primary dies: a stray line is no reason to die as well.

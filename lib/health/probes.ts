@@ -1,7 +1,7 @@
 import type { Knex } from 'knex';
 import type { RedisClient } from '../core/redis';
 import { readStates } from '../job/cron/cron-table';
-import { queueKey } from '../job/queue/keys';
+import { deadByQueue } from '../job/outbox/table';
 import type { LivingJobsSources } from '../job/sets/find-job';
 import { History } from '../job/stats/history';
 
@@ -189,16 +189,12 @@ export interface JobFailures {
   readonly deadSpanMs: number;
 }
 
-/** @throws what Redis does. */
-export async function readFailures(
-  redis: RedisClient,
-  queues: readonly string[],
-  now: Date = new Date(),
-): Promise<JobFailures> {
+/** @throws what Redis or Postgres does. */
+export async function readFailures(redis: RedisClient, knex: Knex, now: Date = new Date()): Promise<JobFailures> {
   const since = now.getTime() - DEATHS_MS;
-  const [{ classes }, ...dead] = await Promise.all([
+  const [{ classes }, dead] = await Promise.all([
     new History(redis).sum(new Date(now.getTime() - FAILURES_MS), now),
-    ...queues.map((queue) => redis.zCount(queueKey(queue, 'dead'), since, '+inf')),
+    deadByQueue(knex, since),
   ]);
   const failing = classes
     .map(({ class: name, failed, processed }) => ({ class: name, failed, runs: failed + processed }))
@@ -207,7 +203,7 @@ export async function readFailures(
   return {
     classes: failing.slice(0, MOST_CLASSES),
     spanMs: FAILURES_MS,
-    dead: dead.reduce((sum, count) => sum + count, 0),
+    dead: [...dead.values()].reduce((sum, count) => sum + count, 0),
     deadSpanMs: DEATHS_MS,
   };
 }

@@ -108,6 +108,7 @@ export class JobProcessor implements Service {
       setup: options.setup ?? {},
       models: options.models,
       onFinished: (queue, id) => this.outbox.finished(queue, id),
+      onDied: (queue, id) => this.outbox.died(queue, id),
       tuning,
     });
     this.outbox = new OutboxService({

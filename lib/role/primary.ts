@@ -22,6 +22,7 @@ import { postgresTls, redisTlsMode, smtpTlsWords, type TlsMode, tlsWords } from 
 import type { EmbeddedServers } from '../embedded/embedded-servers';
 import { OutOfBandGc } from '../internals/gc';
 import { Deadline, deferred } from '../support/async';
+import { pluralize } from '../support/text';
 import { type AppDefinition, callHooks } from './app-definition';
 import { appUrlAt, lacksPort } from './server-connections';
 import type { WebServerRole } from './single-mode';
@@ -266,8 +267,8 @@ export function banner(name: string, config: Config): string[] {
   const lines = [`Catamount ${version()} starts the app ${name}: ${mode}, ${config.environment}`];
   lines.push(`* Node.js: ${process.version}, pid ${process.pid}`);
   if (web.enabled) {
-    const workers = web.concurrency === 0 ? 'this process' : plural(web.concurrency, 'worker');
-    lines.push(`* Web:     ${workers} × ${plural(web.maxThreads, 'thread')}, up to ${web.backlog} waiting each`);
+    const workers = web.concurrency === 0 ? 'this process' : pluralize(web.concurrency, 'worker');
+    lines.push(`* Web:     ${workers} × ${pluralize(web.maxThreads, 'thread')}, up to ${web.backlog} waiting each`);
   }
   if (jobs.enabled) {
     const order = jobs.weighted ? 'weighted' : 'strict order';
@@ -296,10 +297,6 @@ export function pagesAt(
   const ops = ['/ops', ...(mail.delivery === 'file' ? ['/ops/mail/inbox'] : [])];
   const query = opsToken === null ? '' : `?token=${opsToken}`;
   return ['/', ...ops.map((path) => path + query)].map((each) => new URL(each, url).href);
-}
-
-function plural(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }
 
 function mailGoes({ delivery, smtpUrl, dir }: Config['mail']): string {

@@ -1,4 +1,5 @@
 import type { Deadline } from './async';
+import { pluralize } from './text';
 
 /**
  * Something that runs. `start` and `stop` are idempotent; `stop` is safe before `start` and must settle by the
@@ -46,6 +47,7 @@ export class ServiceGroup implements Service {
     for (const service of this.started.reverse()) {
       await service.stop(deadline).catch((error: unknown) => errors.push(error));
     }
-    if (errors.length > 0) throw new AggregateError(errors, `${this.name}: ${errors.length} service(s) failed to stop`);
+    if (errors.length > 0)
+      throw new AggregateError(errors, `${this.name}: ${pluralize(errors.length, 'service')} failed to stop`);
   }
 }

@@ -197,7 +197,7 @@ export class TestRuns {
     else if (!('record' in outcome)) throw new Error(`${entry.request.name} was given back, though nothing stops here`);
     else {
       entry.record = outcome.record;
-      entry.state = outcome.op === 'bury' ? 'dead' : 'enqueued';
+      entry.state = outcome.op === 'dead' ? 'dead' : 'enqueued';
       if (outcome.op === 'retry') entry.dueAt = outcome.dueAt;
     }
     if (mishap) throw mishap;
@@ -211,6 +211,7 @@ export class TestRuns {
       events: this.events,
       maxDeliveries: 1,
       onFinished: () => undefined,
+      onDied: () => undefined,
       middleware: setup.performMiddleware,
       decode: (args) => deserializeArguments(args, codec),
       filter,

@@ -110,13 +110,13 @@ async function costOfQueued(bench: Bench, queue: Queue, amount: number): Promise
   };
 }
 
-const BURIED = 3000;
+const DIED = 3000;
 const PERFORMED = 6000;
 const WARM_UP = 1000;
 /** 10^5. The set keeps 10,000: of the highest level it has deleted nine in ten. */
 const MOST_DEAD = 5;
 
-/** What it costs to bury one more job, and to perform one that does nothing, when many have died. */
+/** What it costs when one more job dies, and to perform one that does nothing, when many have died. */
 async function dead(bench: Bench): Promise<object> {
   if (!bench.wants('died')) return {};
   const levels = levelsOf(bench, MOST_DEAD);
@@ -130,12 +130,12 @@ async function dead(bench: Bench): Promise<object> {
     await run('catamount, dying', levels.get(level) ?? 0, 0);
     // The ids of deleted jobs, which the next processor would remove at the expense of what is measured.
     await stores.client.del('bq:default:finished');
-    const buried = await run('catamount, dying', BURIED, WARM_UP);
+    const died = await run('catamount, dying', DIED, WARM_UP);
     const performed = await run('catamount', PERFORMED, WARM_UP);
     return {
-      'bury µs': buried.us,
-      'bury CPU': buried.cpuUs,
-      'Redis CPU': buried.redisUs,
+      'die µs': died.us,
+      'die CPU': died.cpuUs,
+      'Redis CPU': died.redisUs,
       'perform µs': performed.us,
       'perform CPU': performed.cpuUs,
     } satisfies Costs;

@@ -3,11 +3,14 @@ import { leaks } from '../cluster/primary/leak';
 import { phasedRestarts } from '../cluster/primary/phased-restarts';
 import { randomKills } from '../cluster/primary/random-kills';
 import { PROMISED_S, stopsAndStarts, stopsInARow, stopsUnderFreshCallers } from '../cluster/primary/stops';
+import { deathStorm } from '../job/death-storm';
 import { noteStorm } from '../mailer/note-storm';
 import { signUpStorm } from '../process/sign-up-storm';
 
 /** Another seed for the sign-ups and the mails: `npm run chaos -- long --only sign-ups --seed 5`. */
 const seed = Number(process.env.CHAOS_SEED ?? 1);
+/** How long jobs die under `kill -9`: `npm run chaos -- long --only die --minutes 2`. */
+const stormMinutes = Number(process.env.CHAOS_MINUTES ?? 10);
 
 randomKills(60_000, 1);
 randomKills(60_000, 7);
@@ -19,3 +22,4 @@ stopsInARow(100, PROMISED_S);
 stopsUnderFreshCallers(20);
 signUpStorm({ users: 10_000, blows: 20, seed, wipes: 2 });
 noteStorm({ jobs: 10_000, kills: 40, seed });
+deathStorm({ jobs: 1000, kills: 12, seed, ms: stormMinutes * 60_000 });

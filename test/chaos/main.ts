@@ -14,7 +14,7 @@ const FOLDER = path.join(ROOT, '.catamount/chaos');
 const SHOWN = 20;
 const USAGE = `npm run chaos -- [--minutes n] [--seed n] [--only fault,fault]
 npm run chaos -- fuzz [--times n] [--seed n] [--only words]   the fuzzers of test/fuzz, with so many times as many cases, and all other properties with another seed
-npm run chaos -- long [--seed n] [--only words]               the long forms of tests in test/process and test/cluster/primary
+npm run chaos -- long [--seed n] [--only words] [--minutes n] the long forms of tests in test/process and test/cluster/primary
 npm run chaos -- faults                                       what --only takes`;
 const MOST_MINUTES = 120;
 /** For the jobs under way, and for the end. A run that takes longer hangs, and is ended. */
@@ -45,7 +45,10 @@ async function main(): Promise<number> {
         FUZZ_SEED: String(seed),
       });
     case 'long':
-      return mocha(['test/chaos/*.chaos.ts'], values.only, { CHAOS_SEED: String(seed) });
+      return mocha(['test/chaos/*.chaos.ts'], values.only, {
+        CHAOS_SEED: String(seed),
+        CHAOS_MINUTES: String(number('--minutes', values.minutes, MOST_MINUTES)),
+      });
     case 'faults':
       for (const { name, about } of FAULTS) say(`${name.padEnd(28)} ${about}`);
       return 0;

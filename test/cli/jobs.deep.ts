@@ -63,7 +63,11 @@ describe('catamount jobs, as it is typed', () => {
   const json = async (line: string, folder?: string, env?: Record<string, string>) => {
     const { code, stdout, stderr } = await jobs(`${line} --json`, folder, env);
     assert.equal(code, 0, stderr);
-    return JSON.parse(stdout) as { readonly total?: number; readonly id?: string; readonly jobs?: { id: string }[] };
+    return JSON.parse(stdout) as {
+      readonly total?: number;
+      readonly id?: string;
+      readonly jobs?: { id: string; at: string }[];
+    };
   };
   const totalOf = async (set: string, folder?: string, env?: Record<string, string>) =>
     (await json(`list ${set}`, folder, env)).total;
@@ -150,22 +154,19 @@ describe('catamount jobs, as it is typed', () => {
   it('moves what the running tree has failed, and orders its processor', async () => {
     const tree = await stage.start({ WEB_CONCURRENCY: '1' }, { cwd });
     const processes = new ProcessList(redis.client);
-    const deadSince = (id: string) => redis.client.zScore('bq:default:dead', id);
     await until('its processor is listed', async () => (await processes.list()).length === 1);
     const { code, stderr } = await typed(['enqueue', 'GloomyJob', ACCOUNT]);
     assert.deepEqual([code, /No job processor/.test(stderr)], [0, false]);
-    await until('it is dead', async () => (await redis.client.zCard('bq:default:dead')) === 1);
-    const id = (await json('list dead')).jobs?.[0]?.id ?? '';
-    const died = await deadSince(id);
+    const dead = async () => (await json('list dead')).jobs?.[0];
+    const { id, at: died } = await until('it is dead', dead);
     assert.equal((await jobs('quiet')).stdout, 'jobs quiet: done\n');
     const retries = await Promise.all([jobs(`retry ${id}`), jobs(`retry ${id}`), jobs('retry --all --set dead --yes')]);
     const moved = retries.filter(({ stdout }) => /^Retried 1 /.test(stdout));
     assert.equal(moved.length, 1, JSON.stringify(retries));
-    assert.equal(await totalOf('waiting'), 1);
+    await until('it waits', async () => (await totalOf('waiting')) === 1);
     const resumed = await jobs('resume');
     assert.equal(resumed.stdout, 'jobs resume: done; queues that are paused stay so (jobs resume QUEUE)\n');
-    const diedAgain = async () => ![null, died].includes(await deadSince(id));
-    await until('it has died once more', diedAgain);
+    await until('it has died once more', async () => ![undefined, died].includes((await dead())?.at));
     assert.equal((await jobs(`delete ${id}`)).stdout, 'Deleted 1 job.\n');
     assert.equal((await tree.stop()).code, 0);
     const gone = await jobs('resume');

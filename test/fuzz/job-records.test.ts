@@ -52,6 +52,7 @@ describe('records of jobs, read from Redis', () => {
     events,
     maxDeliveries: 3,
     onFinished: () => undefined,
+    onDied: () => undefined,
     decode: (args) => deserializeArguments(args, {}),
     releaseUnique: async () => undefined,
   });
@@ -60,7 +61,7 @@ describe('records of jobs, read from Redis', () => {
   async function check(record: string, deliveries: number): Promise<void> {
     const delivery: Delivery = { id: 'id-1', queue: 'default', record, deliveries, fence: `${deliveries}:t` };
     const { outcome, recorded } = await executor.perform(delivery);
-    assert.ok(['done', 'drop', 'retry', 'bury', 'back'].includes(outcome.op));
+    assert.ok(['done', 'drop', 'retry', 'dead', 'back'].includes(outcome.op));
     recorded(true);
     recorded(false);
     assert.deepEqual(broken, [], record);

@@ -16,7 +16,7 @@ const PREFIX = keyPrefix('default');
 const FUTURE_MS = 4e12;
 const PLACES = ['waiting', 'held', 'scheduled', 'retry', 'dead'] as const;
 type Place = (typeof PLACES)[number];
-const KEYS = ['waiting', 'blocked:HeldJob', 'delayed', 'dead', 'failed', BLOCKED_KEY].map((name) =>
+const KEYS = ['waiting', 'blocked:HeldJob', 'delayed', 'dead', BLOCKED_KEY].map((name) =>
   name === BLOCKED_KEY ? name : PREFIX + name,
 );
 
@@ -50,10 +50,7 @@ describe('the places of jobs, of which any part is lost', () => {
     else if (place === 'held') {
       await client.lPush(`${PREFIX}blocked:HeldJob`, id);
       await client.sAdd(BLOCKED_KEY, `${PREFIX}blocked:HeldJob`);
-    } else {
-      await client.zAdd(`${PREFIX}dead`, { score: Date.now(), value: id });
-      await client.sAdd(`${PREFIX}failed`, id);
-    }
+    } else await client.zAdd(`${PREFIX}dead`, { score: Date.now(), value: id });
   }
 
   async function members(key: string): Promise<string[]> {
@@ -107,7 +104,7 @@ describe('the places of jobs, of which any part is lost', () => {
               held: heldIsKnown ? ['blocked:HeldJob', 'waiting'] : ['waiting'],
               scheduled: ['delayed'],
               retry: ['delayed'],
-              dead: ['dead,failed'],
+              dead: ['dead'],
             };
             assert.ok(right[place].includes(where), `a job that was ${place} is in ${where || 'no place'}`);
             if (where === 'delayed')

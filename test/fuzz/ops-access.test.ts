@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { createClient } from 'redis';
+import createKnex from 'knex';
 import { readCookie } from '../../lib/ops/ui/shell';
 
-import { store } from '../job/sets/stored-job';
+import { storeDead } from '../job/sets/stored-job';
 import { cookiesOf, OpsWeb, SIGNED, tokenIn } from '../ops/ops-web';
 import { cases, SEED } from './campaign';
 import { Mutator } from './mutator';
@@ -15,10 +15,9 @@ describe('the way into /ops, given anything', () => {
   let web: OpsWeb;
   before(async () => {
     web = await OpsWeb.start(SIGNED);
-    const client = createClient({ url: web.redis.url });
-    await client.connect();
-    await store(client, 'dead', { id: JOB });
-    client.destroy();
+    const knex = createKnex({ client: 'pg', connection: web.database.url, pool: { min: 0, max: 1 } });
+    await storeDead(knex, { id: JOB });
+    await knex.destroy();
   });
   after(() => web.stop());
   afterEach(() => assert.deepEqual(web.errors, []));

@@ -3,7 +3,7 @@ import type { RedisClient } from '../../lib/core/redis';
 import { readSettings } from '../../lib/core/settings';
 import type { SystemStatus } from '../../lib/health/status-collector';
 import { overviewView } from '../../lib/ops/overview/overview-view';
-import { Words } from '../../lib/ops/ui/format';
+import { Formatter } from '../../lib/ops/ui/format';
 import { pageTexts, TEXTS } from '../../lib/ops/ui/texts';
 import { pictureKey, TREES } from '../../lib/tree/tree-commands';
 import { TreeDirectory } from '../../lib/tree/tree-directory';
@@ -102,7 +102,7 @@ describe("the operator's pages, with nonsense in Redis", () => {
 
   it('pictures of other trees', async () => {
     const mutator = new Mutator(SEED, WORDS);
-    const words = new Words(pageTexts(TEXTS).in('en'), new Date(NOW), false);
+    const words = new Formatter(pageTexts(TEXTS).in('en'), new Date(NOW), false);
     const text = JSON.stringify(pictureOf({ id: 'other' }));
     const away = { ok: false, error: new Error('away'), since: new Date(NOW) } as const;
     const seen = <T>(value: T) => ({ ok: true, value, tookMs: 1 }) as const;

@@ -6,6 +6,7 @@ import { newRecord } from '../../lib/job/record/record';
 import { ClassStats, minuteKey, toFields } from '../../lib/job/stats/history';
 import { Database } from '../../lib/model/database';
 import { Deadline } from '../../lib/support/async';
+import { storeDead } from '../job/sets/stored-job';
 import { createDatabase, type TestDatabase } from '../support/postgres';
 import { startTestRedis, type TestRedis } from '../support/redis';
 import { until } from '../support/until';
@@ -50,7 +51,7 @@ describe('what Redis and Postgres tell of failing jobs', () => {
     await count(now, 'RareJob', 0, 4);
     await count(now, 'PushJob', 50, 100);
     await count(now - 3_600_000, 'CalmByNowJob', 0, 500);
-    const { classes } = await readFailures(redis.client, QUEUES, new Date(now));
+    const { classes } = await readFailures(redis.client, db.knex, new Date(now));
     assert.deepEqual(classes, [
       { class: 'PushJob', failed: 100, runs: 150 },
       { class: 'ImportJob', failed: 10, runs: 13 },
@@ -59,14 +60,12 @@ describe('what Redis and Postgres tell of failing jobs', () => {
 
   it('counts the dead of the last day that nobody has dealt with', async () => {
     const now = Date.now();
-    await redis.client.zAdd('bq:default:dead', [
-      { score: now - 1000, value: 'a' },
-      { score: now - 2 * 86_400_000, value: 'b' },
-    ]);
-    await redis.client.zAdd('bq:mailer:dead', { score: now - 80_000_000, value: 'c' });
-    assert.equal((await readFailures(redis.client, QUEUES, new Date(now))).dead, 2);
-    await redis.client.del(['bq:default:dead', 'bq:mailer:dead']);
-    assert.equal((await readFailures(redis.client, QUEUES, new Date(now))).dead, 0);
+    await storeDead(db.knex, { id: 'a', at: now - 1000 });
+    await storeDead(db.knex, { id: 'b', at: now - 2 * 86_400_000 });
+    await storeDead(db.knex, { id: 'c', queue: 'mailer', at: now - 80_000_000 });
+    assert.equal((await readFailures(redis.client, db.knex, new Date(now))).dead, 2);
+    await database.query('delete from job_dead');
+    assert.equal((await readFailures(redis.client, db.knex, new Date(now))).dead, 0);
   });
 
   it('names recurring jobs whose latest run has died, or waits for a retry', async () => {
@@ -82,9 +81,8 @@ describe('what Redis and Postgres tell of failing jobs', () => {
       );
     const data = JSON.stringify({ class: 'TickJob', args: [] });
     const failed = newRecord(data).replace('"status":"created"', '"status":"retrying"');
-    await redis.client.hSet('bq:default:jobs', { [DYING]: failed, [RETRIED]: failed });
-    await redis.client.sAdd('bq:default:failed', DYING);
-    await redis.client.zAdd('bq:default:dead', { score: Date.now(), value: DYING });
+    await redis.client.hSet('bq:default:jobs', { [RETRIED]: failed });
+    await storeDead(db.knex, { id: DYING });
     await redis.client.zAdd('bq:default:delayed', { score: Date.now() + 9000, value: RETRIED });
     assert.deepEqual(await readFailingCron(db.knex, redis.client, QUEUES), [
       { name: 'dying', place: 'dead' },

@@ -4,7 +4,7 @@ import { Redis } from '../../lib/core/redis';
 import { readMail } from '../../lib/health/probes';
 import { Database } from '../../lib/model/database';
 import { Deadline } from '../../lib/support/async';
-import { store } from '../job/sets/stored-job';
+import { store, storeDead } from '../job/sets/stored-job';
 import { createDatabase, type TestDatabase } from '../support/postgres';
 import { startTestRedis, type TestRedis } from '../support/redis';
 import { until } from '../support/until';
@@ -53,7 +53,7 @@ describe('what is known of mails', () => {
     const { client } = redis;
     await store(client, 'delayed', { id: 'retried', queue: 'mailer', errors: ['450 busy'] });
     await store(client, 'waiting', { id: 'waiting', queue: 'mailer' });
-    await store(client, 'dead', { id: 'dead', queue: 'mailer', errors: ['550 no'] });
+    await storeDead(database.knex, { id: 'dead', queue: 'mailer', errors: ['550 no'] });
     for (const job of ['retried', 'waiting', 'dead', 'gone', 'once']) await mail(job, 'failed', 0);
     const { failedToday, retryingToday } = await read();
     assert.deepEqual({ failedToday, retryingToday }, { failedToday: 3, retryingToday: 2 });

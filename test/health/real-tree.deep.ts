@@ -5,7 +5,7 @@ import { createClient } from 'redis';
 import { pageTexts, TEXTS } from '../../lib/ops/ui/texts';
 import { catamountWith } from '../cluster/primary/operator';
 import { Stage } from '../cluster/primary/stage';
-import { Scrape } from '../ops/metrics/scrape';
+import { ScrapedText } from '../ops/metrics/scrape';
 import { cookiesOf, tokenIn } from '../ops/ops-web';
 import { request } from '../support/http';
 import type { Tree } from '../support/tree';
@@ -71,7 +71,7 @@ describe('how a real tree is', () => {
 
   async function inMetrics(): Promise<string[]> {
     const answer = await tree.request('GET', '/ops/metrics', { headers: { Authorization: `Bearer ${TOKEN}` } });
-    const lines = Scrape.of(answer).metrics.get('catamount_issues')?.lines ?? [];
+    const lines = ScrapedText.of(answer).metrics.get('catamount_issues')?.lines ?? [];
     return lines.flatMap(({ labels, value }) => (value > 0 ? [labels.code ?? ''] : [])).sort();
   }
 

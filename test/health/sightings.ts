@@ -19,7 +19,6 @@ export function queueOf(name: string, changes: Partial<QueueStatus> = {}): Queue
     active: 0,
     blocked: 0,
     delayed: 0,
-    dead: 0,
     latencyMs: 0,
     next: undefined,
     paused: undefined,

@@ -6,10 +6,10 @@ import type { Termination, TreeStatus } from '../../lib/cluster/status';
 import { readSettings } from '../../lib/core/settings';
 import { judge } from '../../lib/health/judge';
 import type { SystemStatus } from '../../lib/health/status-collector';
-import type { Readings } from '../../lib/ops/metrics/scrape';
+import type { Scrape } from '../../lib/ops/metrics/scrape';
 import { TREE } from '../../lib/ops/metrics/tree-families';
 import { overviewView } from '../../lib/ops/overview/overview-view';
-import { Words } from '../../lib/ops/ui/format';
+import { Formatter } from '../../lib/ops/ui/format';
 import { pageTexts, TEXTS } from '../../lib/ops/ui/texts';
 import { before as ago, NOW, pictureOf, processorOf, slotOf, statusOf, workerOf } from '../ops/overview/pictures';
 import { away, known, MAIL, NO_FAILURES, POSTGRES, queueOf, REDIS, sightingOf } from './sightings';
@@ -255,7 +255,7 @@ function numbersIn(text: string): string[] {
 
 describe('how all is', () => {
   const { jobs, mail } = readSettings({ cwd: '/nowhere', env: { NODE_ENV: 'test' } });
-  const wordsIn = (locale: 'en' | 'ko') => new Words(pageTexts(TEXTS).in(locale), new Date(NOW), false);
+  const wordsIn = (locale: 'en' | 'ko') => new Formatter(pageTexts(TEXTS).in(locale), new Date(NOW), false);
 
   const onThePage = (sighting: SystemStatus, locale: 'en' | 'ko' = 'en') =>
     overviewView(sighting, null, { jobs, mail }, wordsIn(locale)) ?? assert.fail();
@@ -270,7 +270,7 @@ describe('how all is', () => {
     const family = TREE.find(({ name }) => name === 'catamount_issues');
     assert.ok(family && family.type !== 'histogram');
     const { issues } = judge(sighting, null, jobs.latencyWarningMs);
-    const samples = family.read({ issues } as unknown as Readings);
+    const samples = family.read({ issues } as unknown as Scrape);
     return samples.flatMap(({ labels, value }) => (value > 0 ? [labels?.code] : [])).sort();
   };
 

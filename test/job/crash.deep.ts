@@ -93,7 +93,7 @@ describe('a processor that is killed', () => {
         said.push(held);
         const exited = once(child, 'exit');
         const died = exited.then(() => true);
-        const over = until('nothing is left', async () => (await system.redis.client.zCard('bq:default:dead')) > 0);
+        const over = until('nothing is left', async () => (await system.deadIds()).length > 0);
         dead = !(await Promise.race([died, over.then(() => false)])) || dead;
         if (!dead) await rescueOrphans(system.redis.client, identity, ['default']);
       }
@@ -109,7 +109,7 @@ describe('a processor that is killed', () => {
     );
   });
 
-  it('three times by one job has that job buried, while its neighbours run', async () => {
+  it('three times by one job has that job die, while its neighbours run', async () => {
     await transaction(() => PoisonJob.performLater());
     for (const identity of ['first', 'second', 'third']) {
       await once(startDoomed(identity).child, 'exit');

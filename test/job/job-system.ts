@@ -107,13 +107,19 @@ export class JobSystem {
     return row?.count ?? -1;
   }
 
+  /** Of dead jobs, the one that died last first. */
+  async deadIds(): Promise<string[]> {
+    const rows = await this.postgres.query<{ id: string }>('select id from job_dead order by died_at desc, id');
+    return rows.map(({ id }) => id);
+  }
+
   /** Stops processors and empties both stores. */
   async reset(): Promise<void> {
     await this.stopProcessors();
     await this.redisServer.start();
     await until('redis is connected', () => this.redis.client.isReady);
     await this.redis.client.flushAll();
-    await this.postgres.query('truncate job_outbox, job_pauses');
+    await this.postgres.query('truncate job_outbox, job_pauses, job_dead, job_handovers');
     this.heard.length = 0;
   }
 

@@ -21,7 +21,7 @@ class NewsMailer extends Mailer {
 }
 
 for (const concurrency of [1, 8]) {
-  describe(`mails inside the transactions of ${concurrency} job(s) at once`, () => {
+  describe(`mails inside the transactions of ${concurrency} at once`, () => {
     let system: JobSystem;
     let sink: SmtpSink;
     let delivery: MailDelivery;

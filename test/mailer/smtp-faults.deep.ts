@@ -113,8 +113,10 @@ describe('mails from jobs, when the SMTP server', () => {
         const emails = await sendWith([step, { answer }]);
         if (!isForGood) return assertOnceEach(emails);
         assert.deepEqual(received(), []);
-        const { entries } = await dead.page({ limit: 10 });
-        assert.equal(entries.length, 1);
+        const entries = await until('it is dead', async () => {
+          const page = await dead.page({ limit: 10 });
+          return page.total === 1 && page.entries;
+        });
         const [{ reason, errors, attempts } = assert.fail('it is not there')] = entries;
         assert.equal(reason, `the SMTP server refused the mail for good: ${answer}`);
         assert.match(errors[0]?.message ?? '', /^PermanentDeliveryError: .*550 5\.7\.1 unwanted$/m);

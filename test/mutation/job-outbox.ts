@@ -36,8 +36,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a job that has ended is not queued again by its twin',
     file: 'lib/job/queue/dispatch.ts',
-    find: `if call('zscore', p..'finished', id) or call('zscore', p..'recent', id) then state = 'f'`,
-    replace: `if call('zscore', p..'finished', id) then state = 'f'`,
+    find: `or died == '' and call('zscore', p..'recent', id) then state = 'f'`,
+    replace: `then state = 'f'`,
     killedBy: [RELAY],
   },
   {
@@ -66,19 +66,25 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'an outage of Postgres loses no end that this process knows',
     file: 'lib/job/outbox/completer.ts',
-    find: `      await deleteRows(this.options.knex, batch.map((job) => job.id).filter(isUuid));
+    find: `      await deleteEnded(this.options.knex, batch);
       this.finished.splice(0, batch.length);`,
     replace: `      this.finished.splice(0, batch.length);
-      await deleteRows(this.options.knex, batch.map((job) => job.id).filter(isUuid));`,
+      await deleteEnded(this.options.knex, batch);`,
     killedBy: [OUTBOX],
   },
   {
     promise: 'an outage of Postgres loses no end that a dead process has left in Redis',
     file: 'lib/job/outbox/completer.ts',
-    find: `      await deleteRows(knex, ids.filter(isUuid));
+    find: `      await deleteEnded(
+        knex,
+        ids.map((id) => ({ queue, id })),
+      );
       await answerWithin(ANSWER_MS, redis.zRem(key, ids));`,
     replace: `      await answerWithin(ANSWER_MS, redis.zRem(key, ids));
-      await deleteRows(knex, ids.filter(isUuid));`,
+      await deleteEnded(
+        knex,
+        ids.map((id) => ({ queue, id })),
+      );`,
     killedBy: [OUTBOX],
   },
   {

@@ -143,7 +143,7 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/job/perform/checkpoint.test.ts'],
   },
   {
-    promise: 'a dead job that is revived resumes from its cursor',
+    promise: 'a dead job that is retried resumes from its cursor',
     file: 'lib/job/perform/outcomes.ts',
     find: 'const cursor = job.mayBeNoted ? await this.options.cursorOf(job) : undefined;',
     replace: 'const cursor = undefined;',
@@ -157,14 +157,7 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/job/perform/unique-release.test.ts'],
   },
   {
-    promise: 'a dead job that is retried outlives a Redis that is emptied',
-    file: 'lib/job/sets/dead-set.ts',
-    find: 'const durable = await insertRevivedRows(this.sources.knex, jobs);',
-    replace: 'const durable = await insertRevivedRows(this.sources.knex, []);',
-    killedBy: ['test/job/sets/revival.test.ts', 'test/job/sets/moves.test.ts'],
-  },
-  {
-    promise: 'retrying all dead jobs does not chase those that die again',
+    promise: 'retrying all that failed does not chase those that fail again',
     file: 'lib/job/sets/move-script.ts',
     find: 'return !isNew && !(',
     replace: 'return !(',
@@ -180,9 +173,9 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'what an operator deletes leaves no row that brings it back',
     file: 'lib/job/sets/move-script.ts',
-    find: `const traces = !ends ? '' : key === 'dead' ? 'f' : tracesOf(text);`,
-    replace: `const traces = !ends || key === 'dead' ? '' : tracesOf(text);`,
-    killedBy: ['test/job/sets/revival.test.ts'],
+    find: `traces: ends ? tracesOf(text) : ''`,
+    replace: `traces: ''`,
+    killedBy: ['test/job/sets/moves.test.ts'],
   },
   {
     promise: 'no scheduled job is moved that another operator has just run',

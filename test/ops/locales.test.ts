@@ -4,7 +4,7 @@ import path from 'node:path';
 import { COMMANDS } from '../../lib/cluster/control/commands';
 import { NOTABLE_EVENTS, type RecentEvent } from '../../lib/core/notable-events';
 import { eventLines } from '../../lib/ops/overview/health-summary';
-import { viaWords, Words, workWords } from '../../lib/ops/ui/format';
+import { Formatter } from '../../lib/ops/ui/format';
 import { pageTexts, TEXTS } from '../../lib/ops/ui/texts';
 import { forbiddenIn } from './forbidden-words';
 
@@ -49,7 +49,7 @@ describe("the texts of the operator's pages", () => {
 
   it('have a sentence for every event that operators see, in Korean too', () => {
     const t = pageTexts(TEXTS).in('ko');
-    const words = new Words(t, new Date('2026-03-12T14:00:00Z'), false);
+    const words = new Formatter(t, new Date('2026-03-12T14:00:00Z'), false);
     const plain = { slot: 1, code: 1, signal: null, via: 'top', count: 3, jobs: 3, set: 'dead', of: 'dead' };
     for (const name of NOTABLE_EVENTS)
       for (const kind of KINDS[name] ?? [{}]) {
@@ -77,7 +77,7 @@ describe("the texts of the operator's pages", () => {
 
   it('tell who asked, for what, and what runs, in the language of the reader', () => {
     const t = pageTexts(TEXTS).in('ko');
-    const words = new Words(t, new Date('2026-03-12T14:00:00Z'), false);
+    const words = new Formatter(t, new Date('2026-03-12T14:00:00Z'), false);
     const event = (about: object, name = 'operator.command') =>
       eventLines([{ at: '2026-03-12T13:59:00Z', name, about: { ...about } } as RecentEvent], words, 1)[0]?.text;
     assert.equal(event({ command: 'phased-restart', via: 'the control socket' }), '단계별 재시작, 지시: 터미널');
@@ -86,9 +86,9 @@ describe("the texts of the operator's pages", () => {
       '1번 워커 교체, 지시: 운영자 (::1)',
     );
     assert.equal(event({ command: 'something new', via: 'SIGUSR1' }), 'something new, 지시: SIGUSR1');
-    assert.equal(workWords('ImportRowsJob on default', t), 'default 큐의 ImportRowsJob');
-    assert.equal(workWords('GET /users', t), 'GET /users');
-    assert.equal(viaWords('cli (ada)', t), '명령줄, ada');
+    assert.equal(words.work('ImportRowsJob on default'), 'default 큐의 ImportRowsJob');
+    assert.equal(words.work('GET /users'), 'GET /users');
+    assert.equal(words.via('cli (ada)'), '명령줄, ada');
     // Every command that leaves an event has words.
     const orders = COMMANDS.filter(({ method }) => method === 'POST').map(({ name }) => name);
     const known = t('overview.event.command.phased-restart');

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { store } from '../job/sets/stored-job';
+import { store, storeDead } from '../job/sets/stored-job';
 import { type Browser, launchBrowser, WatchedPage } from '../support/browser';
 import { until } from '../support/until';
 import { forbiddenIn } from './forbidden-words';
@@ -44,7 +44,7 @@ describe('all pages on a phone', () => {
     const { client } = stage.redis;
     const waiting = await store(client, 'waiting', { class: 'SyncInvoiceJob', args: [{ invoice: 'inv_9' }] });
     const long = { class: 'SyncInvoiceJob', args: [{ long: 'x'.repeat(190) }], errors: [`Error: ${'y'.repeat(300)}`] };
-    await store(client, 'dead', { ...long, tags: ['billing', 'a-long-tag-of-somebody'], at: Date.now() });
+    await storeDead(stage.database.knex, { ...long, tags: ['billing', 'a-long-tag-of-somebody'], at: Date.now() });
     await client.set('bq:mailer:paused', `${Date.now()} the operator's pages, 203.0.113.7`);
     await until(
       'the recurring jobs are there',

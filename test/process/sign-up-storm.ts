@@ -238,13 +238,14 @@ async function settled(database: TestDatabase, redis: TestRedis): Promise<void> 
     return true;
   };
   await until('the outbox is empty', empty, { timeoutMs: SETTLED_MS, everyMs: 200 });
-  const { waiting, active, delayed, dead } = await withRedis(redis, async (client) => ({
+  const { waiting, active, delayed, dying } = await withRedis(redis, async (client) => ({
     waiting: await client.lLen('bq:mailer:waiting'),
     active: await client.lLen('bq:mailer:active'),
     delayed: await client.zCard('bq:mailer:delayed'),
-    dead: await client.zCard('bq:mailer:dead'),
+    dying: await client.zCard('bq:mailer:dead'),
   }));
-  assert.deepEqual({ waiting, active, delayed, dead }, { waiting: 0, active: 0, delayed: 0, dead: 0 });
+  assert.deepEqual({ waiting, active, delayed, dying }, { waiting: 0, active: 0, delayed: 0, dying: 0 });
+  assert.deepEqual(await database.query('select id from job_dead'), []);
 }
 
 async function assertEveryoneIsServed(

@@ -40,7 +40,7 @@ describe('an error that a job leaves for nobody to catch', () => {
     assert.equal(new Set(chores.entries().map(({ pid }) => pid)).size, 1);
   });
 
-  it('whose cause cannot be told costs the process, and a delivery: the job is buried after three', async () => {
+  it('whose cause cannot be told costs the process, and a delivery: the job is dead after three', async () => {
     const tree = await chores.start({ JOB_CONCURRENCY: '5' });
     await tree.waitForLine(/job processor \(pid \d+\) is ready/);
     await tree.request('POST', '/strays?kinds=untold');

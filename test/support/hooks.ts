@@ -40,7 +40,7 @@ export const mochaHooks: RootHookObject = {
     } catch {
       const left = leftovers();
       for (const { pid } of newProcesses()) kill(pid);
-      throw new Error(`This file left ${left.length} thing(s) behind; processes are killed now:\n${left.join('\n')}`);
+      throw new Error(`This file left something behind; processes are killed now:\n${left.join('\n')}`);
     }
   },
 };

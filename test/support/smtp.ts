@@ -105,7 +105,7 @@ export class SmtpSink {
 
   /** Resolves with all messages once there are `wanted` of them, or with those that match once there is one. */
   async waitFor(wanted: number | ((mail: ReceivedMail) => boolean)): Promise<ReceivedMail[]> {
-    const what = typeof wanted === 'number' ? `${wanted} mail(s)` : 'a matching mail';
+    const what = typeof wanted === 'number' ? `mails: ${wanted}` : 'a matching mail';
     const seen = () => this.messages.map((mail) => `${mail.subject} to ${mail.envelope.to}`);
     const found = () => {
       const matching = typeof wanted === 'number' ? this.messages : this.messages.filter(wanted);

@@ -1,10 +1,11 @@
 import type { TreeStatus } from '../../cluster/status';
 import { formatSpan } from '../../support/duration';
+import { megabytes, percent, rate, UNKNOWN } from '../../support/figures';
 import { escapeControls } from '../../support/text';
 import { fit } from '../../support/text-table';
 import { events, inFlight, processes, queues } from './sections';
 import { judgementLines } from './stores';
-import { count, type Line, line, megabytes, percent, rate, type Size, time, UNKNOWN, type View } from './view';
+import { count, type Line, line, type Size, time, type View } from './view';
 
 const KEYS = 'q quit  ↑↓ choose  r recycle  R phased restart  + - workers  p pause  h help';
 /** With at least this many rows, an empty line separates the sections. */

@@ -14,8 +14,9 @@ import type { RecentEvent } from '../../core/notable-events';
 import { valueIn } from '../../health/status-collector';
 import type { ListedQueue } from '../../job/admin/queues';
 import { formatDuration } from '../../support/duration';
+import { megabytes, percent, rate, UNKNOWN } from '../../support/figures';
 import { table, wrap } from '../../support/text-table';
-import { count, type Line, line, megabytes, percent, rate, type Tone, time, UNKNOWN, type View } from './view';
+import { count, type Line, line, type Tone, time, type View } from './view';
 
 const PROCESS_HEADING = ['  process', 'pid', 'state', 'busy', 'wait', 'req/s', 'lag', 'cpu', 'memory', 'restarts'];
 

@@ -10,7 +10,7 @@ import { JobAdmin } from '../../job/admin/job-admin';
 import type { ListedQueue } from '../../job/admin/queues';
 import { Database } from '../../model/database';
 import { issueLine, judgementTitle } from '../../ops/overview/health-summary';
-import { Words } from '../../ops/ui/format';
+import { Formatter } from '../../ops/ui/format';
 import { pageTexts, TEXTS } from '../../ops/ui/texts';
 import { resolvedUrls } from '../../role/server-connections';
 import { Deadline, toError } from '../../support/async';
@@ -116,7 +116,7 @@ async function readAll({
 const texts = pageTexts(TEXTS).in('en');
 
 /**
- * The health of the tree in lines, by the same judgement and with the same words as the overview page.
+ * The health of the tree in lines, by the same judgement and with the same format as the overview page.
  * @param sighting undefined if Redis and Postgres could not be reached. @param most the number of lines about problems.
  */
 export function judgementLines(
@@ -125,16 +125,16 @@ export function judgementLines(
   now: Date,
   most = Number.POSITIVE_INFINITY,
 ): Line[] {
-  const words = new Words(texts, now, false);
+  const format = new Formatter(texts, now, false);
   const judgement = judgementOf(sighting, picture);
   const { level, issues, transit } = judgement;
-  const title = judgementTitle(judgement, words);
+  const title = judgementTitle(judgement, format);
   if (issues.length === 0) return [line(transit ? `~ ${title}.` : `${title}.`, transit ? 'warn' : 'faint')];
   const shown = issues.length > most ? issues.slice(0, Math.max(0, most - 1)) : issues;
   const hidden = issues.length - shown.length;
   return [
     line(`! ${title}:`, level === 'bad' ? 'bad' : 'warn'),
-    ...shown.map((issue) => line(`  ${issueLine(issue, words)}`, issue.level)),
+    ...shown.map((issue) => line(`  ${issueLine(issue, format)}`, issue.level)),
     ...(hidden > 0 ? [line(`  … ${hidden} more`, 'warn')] : []),
   ];
 }

@@ -2,6 +2,7 @@ import { SLOWEST_MS } from '../../cluster/primary/tree-monitor';
 import { processorsOf, reported, type TreeStatus, type WorkerStatus } from '../../cluster/status';
 import type { RequestCounts } from '../../core/request-counts';
 import { formatElapsed } from '../../support/duration';
+import { UNKNOWN } from '../../support/figures';
 import { percentile } from '../../support/histogram';
 import { countText } from '../../support/text';
 import type { Stores } from './stores';
@@ -40,9 +41,6 @@ export interface Size {
   readonly rows: number;
 }
 
-/** Stands for an unknown value, which is never shown as 0. */
-export const UNKNOWN = '–';
-
 type Value = number | null | undefined;
 
 function known(value: Value): value is number {
@@ -52,22 +50,6 @@ function known(value: Value): value is number {
 /** - */
 export function time(ms: Value): string {
   return known(ms) ? formatElapsed(ms) : UNKNOWN;
-}
-
-/** - */
-export function megabytes(mb: Value): string {
-  return known(mb) ? `${Math.round(mb)} MB` : UNKNOWN;
-}
-
-/** Formats a number per second: `0.4`, `12`. */
-export function rate(perS: Value): string {
-  if (!known(perS)) return UNKNOWN;
-  return perS > 0 && perS < 9.95 ? perS.toFixed(1) : String(Math.round(perS));
-}
-
-/** Formats a share from 0 to 1: `35 %`. */
-export function percent(share: Value): string {
-  return known(share) ? `${Math.round(share * 100)} %` : UNKNOWN;
 }
 
 export function count(value: Value): string {

@@ -77,9 +77,9 @@ export class JobAdmin {
     return this.known;
   }
 
-  /** @throws when Redis does not answer. */
+  /** @throws when Redis does not answer; the dead set needs none, so that dead jobs can be retried meanwhile. */
   async set<Name extends ListedSet>(name: Name): Promise<InstanceType<(typeof SETS)[Name]>> {
-    const sources = { ...this.sources, queues: await this.queueNames() };
+    const sources = name === 'dead' ? this.sources : { ...this.sources, queues: await this.queueNames() };
     return new SETS[name](sources) as InstanceType<(typeof SETS)[Name]>;
   }
 
@@ -91,7 +91,7 @@ export class JobAdmin {
 
   /** Where is this job now? @throws InvalidRequestError. */
   async find(ref: JobRef): Promise<FoundPlace> {
-    return findJob({ ...this.sources, queues: await this.queueNames() }, ref);
+    return findJob({ ...this.sources, queues: () => this.queueNames() }, ref);
   }
 
   async size(name: ListedSet): Promise<number> {

@@ -156,8 +156,13 @@ export function processJson({ busy: _, busyCount, startedAt, heartbeatAgeMs, ...
   };
 }
 
-export function queueJson({ inOutbox, next: _, ...queue }: ListedQueue): object {
-  return { ...(snakeCase(queue) as object), in_outbox: inOutbox ?? null, paused: snakeCase(queue.paused ?? null) };
+export function queueJson({ inOutbox, dead, next: _, ...queue }: ListedQueue): object {
+  return {
+    ...(snakeCase(queue) as object),
+    in_outbox: inOutbox ?? null,
+    dead: dead ?? null,
+    paused: snakeCase(queue.paused ?? null),
+  };
 }
 
 export function cronJson(listed: CronListing): object {

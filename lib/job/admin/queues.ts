@@ -1,7 +1,7 @@
 import type { RedisClient } from '../../core/redis';
 import { answerWithin, RedisScript } from '../../core/redis-script';
 import { toError } from '../../support/async';
-import { deleteOverdue, overdueByQueue } from '../outbox/table';
+import { deadByQueue, deleteDue, dueByQueue } from '../outbox/table';
 import { BLOCKED_KEY, keyPrefix, OUTCOME_LUA, queueKey, WAKE_CHANNEL } from '../queue/keys';
 import { forgetPause, keepPause, knownQueues, type QueueStatus, readQueues, writePause } from '../queue/queue-status';
 import { completeRows } from '../sets/move-script';
@@ -15,6 +15,8 @@ export interface ListedQueue extends QueueStatus {
    * full. At most 10,000 are counted; undefined when Postgres does not answer.
    */
   readonly inOutbox: number | undefined;
+  /** undefined when Postgres does not answer. */
+  readonly dead: number | undefined;
 }
 
 /**
@@ -33,10 +35,15 @@ export class Queues {
   async list(names?: readonly string[]): Promise<ListedQueue[]> {
     const { redis, knex } = this.sources;
     const wanted = names ?? (await this.names());
-    const outbox = overdueByQueue(knex, wanted).catch(() => undefined);
+    const unknown = () => undefined;
+    const inPostgres = [dueByQueue(knex, wanted).catch(unknown), deadByQueue(knex).catch(unknown)] as const;
     const statuses = await readQueues(redis, wanted);
-    const overdue = await outbox;
-    return statuses.map((status) => ({ inOutbox: overdue && (overdue.get(status.name) ?? 0), ...status }));
+    const [due, dead] = await Promise.all(inPostgres);
+    return statuses.map((status) => ({
+      inOutbox: due && (due.get(status.name) ?? 0),
+      dead: dead && (dead.get(status.name) ?? 0),
+      ...status,
+    }));
   }
 
   /** Jobs that wait in Redis, blocked ones too. @throws when Redis does not answer. */
@@ -86,7 +93,7 @@ export class Queues {
     let jobs = 0;
     try {
       // The outbox first: what a relay takes out of it meanwhile is in Redis afterwards.
-      await deleteOverdue(knex, name, (count) => {
+      await deleteDue(knex, name, (count) => {
         jobs += count;
       });
       jobs += await clearQueue(redis, name, (ids) =>

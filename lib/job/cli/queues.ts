@@ -90,7 +90,7 @@ export const STATS: JobCommand = {
   prepare: () => stats,
 };
 
-interface Tally {
+interface Totals {
   readonly total: ClassSummary;
   readonly today: ClassSummary | undefined;
 }
@@ -150,7 +150,7 @@ function queueRow(queue: ListedQueue): string[] {
 }
 
 /** The count of runs in total, and today. */
-function both({ total, today }: Tally, what: 'processed' | 'failed'): string {
+function both({ total, today }: Totals, what: 'processed' | 'failed'): string {
   const sinceMidnight = today && total[what] > 0 ? `, ${countText(today[what])} of them today (UTC)` : '';
   return `${countText(total[what])}${sinceMidnight}`;
 }

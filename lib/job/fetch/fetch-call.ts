@@ -28,7 +28,7 @@ export type Outcome =
   | { readonly op: 'done'; readonly traces: EndMarkers }
   | { readonly op: 'drop'; readonly traces: EndMarkers }
   | { readonly op: 'retry'; readonly record: string; readonly dueAt: number }
-  | { readonly op: 'bury'; readonly record: string; readonly traces: EndMarkers }
+  | { readonly op: 'dead'; readonly record: string; readonly traces: EndMarkers }
   | { readonly op: 'back' | 'lost' };
 
 interface FetchRequest {

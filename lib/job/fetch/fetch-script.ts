@@ -104,7 +104,7 @@ export const MAX_DELIVERIES = 3;
 //         look at what is blocked; "": none, and do not look
 //       8 "1": the process has jobs in hand, so it cannot have one that must run alone
 //       9… outcomes, eight each: queue number, id, fence, op, record, due time (ms), traces, limited class or ""
-// op    done (succeeded), drop (discarded), retry, bury (dead), back (to the head of the queue, uncounted), lost (likewise, but counted)
+// op    done (succeeded), drop (discarded), retry, dead, back (to the head of the queue, uncounted), lost (likewise, but counted)
 // trace what a final outcome leaves behind: f an id in `finished` (its outbox row is to be deleted), r one in `recent`;
 //       c takes its cursor and progress away
 // reply { paused queue numbers, "1"/"0" per outcome, "1" if anything is blocked, "1" if a job waits to run alone, then queue
@@ -149,8 +149,8 @@ for a = 9, #ARGV, 8 do
       putBack(p, id, fence, op == 'back' and 1 or 0)
     else
       call('hset', p..'jobs', id, record)
-      if op == 'bury' then
-        bury(p, id, record); leaveTrace(p, id, traces)
+      if op == 'dead' then
+        die(p, id, traces)
       elseif tonumber(at) <= tonumber(now) then
         call('lpush', p..'waiting', id)
       else
@@ -161,13 +161,15 @@ for a = 9, #ARGV, 8 do
   elseif op == 'done' and traces:find('[fr]') and call('hdel', p..'jobs', id) == 1 then
     call('hdel', p..'deliveries', id); call('srem', p..'stalling', id)
     call('lrem', p..'active', 1, id); call('lrem', p..'waiting', 1, id); call('zrem', p..'delayed', id)
-    call('zrem', p..'dead', id); call('srem', p..'failed', id); call('hdel', p..'gists', id)
+    call('zrem', p..'dead', id)
     if class ~= '' then call('lrem', p..'blocked:'..class, 1, id) end
     leaveTrace(p, id, traces..'c')
     ok = true
-  elseif not current and (op == 'drop' or op == 'done') and traces:find('f', 1, true)
+  elseif not current and (op == 'drop' and traces:find('f', 1, true) or op == 'done' and traces:find('[fr]'))
     and call('hexists', p..'jobs', id) == 0 then
-    leaveTrace(p, id, traces)                             -- Redis was emptied meanwhile: the outbox row must go all the same
+    -- Redis was emptied meanwhile, and the row in the outbox must go all the same; or the job has died elsewhere, and is
+    -- in Postgres as dead. A straight one is there as well, if anywhere.
+    leaveTrace(p, id, traces..'f')
     ok = true
   end
   applied[#applied + 1] = ok and '1' or '0'

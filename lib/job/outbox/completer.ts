@@ -2,10 +2,9 @@ import type { Knex } from 'knex';
 import type { RedisClient } from '../../core/redis';
 import { answerWithin } from '../../core/redis-script';
 import { PeriodicTask } from '../../support/periodic-task';
-import { type Dropped, takeDropped } from '../queue/dropped-jobs';
 import { queueKey, RECENT_MS } from '../queue/keys';
-import { forgetIdleQueues, queueNames } from '../queue/queue-status';
-import { deleteRows, isUuid } from './table';
+import { forgetIdleQueues, queueNames, takeDropped } from '../queue/queue-status';
+import { type DroppedJobs, deleteEnded, forgetHandovers, handOver, pruneDead } from './dead-jobs';
 
 /** Rows per DELETE. */
 const BATCH = 1000;
@@ -13,25 +12,39 @@ const BATCH = 1000;
 const GATHER_MS = 25;
 const SWEEP_MS = 10_000;
 const ANSWER_MS = 5000;
+/** Deaths that are remembered until they can be handed over. */
+const MAX_DIED = 10_000;
+const PRUNE_INTERVAL_MS = 3_600_000;
+/** A thousand deaths are reason enough to look whether there is room for them. */
+const PRUNE_AFTER = 1000;
 
 export interface CompleterOptions {
   readonly knex: Knex;
   readonly redis: RedisClient;
   /** Served here. */
   readonly queues: readonly string[];
-  readonly onDropped: (dropped: Dropped) => void;
+  readonly onDropped: (dropped: DroppedJobs) => void;
   readonly onError: (error: Error) => void;
   /** How often the ids that other processes left behind are looked for, ms. Default 10,000. */
   readonly sweepMs?: number | undefined;
 }
 
+interface Ended {
+  readonly queue: string;
+  readonly id: string;
+}
+
 /**
  * Deletes the outbox rows of jobs that have an outcome. Redis has written each id ahead into `finished`; it leaves that
  * set only after its row is gone, so whatever a crashed process left is swept up by the next. The ids are also kept
- * here, so that even a Redis emptied at that moment repeats no job.
+ * here, so that even a Redis emptied at that moment repeats no job. Jobs that have died it hands over to Postgres, where
+ * they stay until there is no room for them any more.
  */
 export class Completer {
-  private finished: { readonly queue: string; readonly id: string }[] = [];
+  private finished: Ended[] = [];
+  private died: Ended[] = [];
+  private prunedAt = Number.NEGATIVE_INFINITY;
+  private unpruned = 0;
   private gathering: NodeJS.Timeout | undefined;
   private sweptAt = Number.NEGATIVE_INFINITY;
   private readonly sweepMs: number;
@@ -49,6 +62,17 @@ export class Completer {
   /** A job from the outbox has its outcome. */
   add(queue: string, id: string): void {
     this.finished.push({ queue, id });
+    this.gather();
+  }
+
+  /** A job has died: Redis has it in `dead`. */
+  addDead(queue: string, id: string): void {
+    // What is more than that is swept up: Postgres has been away for long.
+    if (this.died.length < MAX_DIED) this.died.push({ queue, id });
+    this.gather();
+  }
+
+  private gather(): void {
     this.gathering ??= setTimeout(() => {
       this.gathering = undefined;
       this.task.trigger();
@@ -60,17 +84,20 @@ export class Completer {
     clearTimeout(this.gathering);
     await this.task.stop();
     if (this.finished.length > 0) await this.settleOwn().catch(this.options.onError);
+    if (this.died.length > 0) await this.handOverOwn().catch(this.options.onError);
   }
 
   private async pass(): Promise<number | undefined> {
     await this.settleOwn();
+    await this.handOverOwn();
+    await this.prune();
     const now = performance.now();
     if (now - this.sweptAt < this.sweepMs || !this.options.redis.isReady) return undefined;
     const { redis, queues } = this.options;
     // Those that nobody serves, too: operators end jobs there.
     const others = (await queueNames(redis)).filter((queue) => !queues.includes(queue));
     for (const queue of [...queues, ...others]) await this.sweep(queue);
-    for (const dropped of await takeDropped(redis, [...queues, ...others])) this.options.onDropped(dropped);
+    await forgetHandovers(this.options.knex);
     await forgetIdleQueues(redis, others);
     this.sweptAt = now;
     return undefined;
@@ -81,10 +108,29 @@ export class Completer {
     const until = this.finished.length;
     for (let settled = 0; settled < until; settled += BATCH) {
       const batch = this.finished.slice(0, BATCH);
-      await deleteRows(this.options.knex, batch.map((job) => job.id).filter(isUuid));
+      await deleteEnded(this.options.knex, batch);
       this.finished.splice(0, batch.length);
       await this.forget(batch);
     }
+  }
+
+  /** Should Postgres be away, a sweep hands them over later. */
+  private async handOverOwn(): Promise<void> {
+    const { options } = this;
+    const died = this.died.splice(0);
+    if (!options.redis.isReady) return;
+    for (const queue of new Set(died.map((job) => job.queue))) {
+      const ids = died.filter((job) => job.queue === queue).map((job) => job.id);
+      this.unpruned += await handOver(options, queue, ids);
+    }
+  }
+
+  private async prune(): Promise<void> {
+    const now = performance.now();
+    if (this.unpruned < PRUNE_AFTER && now - this.prunedAt < PRUNE_INTERVAL_MS) return;
+    for (const dropped of await pruneDead(this.options.knex)) this.options.onDropped(dropped);
+    this.prunedAt = now;
+    this.unpruned = 0;
   }
 
   private async sweep(queue: string): Promise<void> {
@@ -94,9 +140,15 @@ export class Completer {
     do {
       ids = await answerWithin(ANSWER_MS, redis.zRange(key, 0, BATCH - 1));
       if (ids.length === 0) break;
-      await deleteRows(knex, ids.filter(isUuid));
+      await deleteEnded(
+        knex,
+        ids.map((id) => ({ queue, id })),
+      );
       await answerWithin(ANSWER_MS, redis.zRem(key, ids));
     } while (ids.length === BATCH);
+    this.unpruned += await handOver(this.options, queue);
+    const count = await takeDropped(redis, queue);
+    if (count > 0) this.options.onDropped({ queue, count, reason: 'limit' });
     const recent = queueKey(queue, 'recent');
     await answerWithin(ANSWER_MS, redis.zRemRangeByScore(recent, '-inf', Date.now() - RECENT_MS));
   }

@@ -5,7 +5,7 @@ import { answerWithin } from '../../core/redis-script';
 import { PeriodicTask } from '../../support/periodic-task';
 import { dispatch } from '../queue/dispatch';
 import { type QueueStatus, readQueues } from '../queue/queue-status';
-import { newRecord } from '../record/record';
+import { newRecord, retriedRecord } from '../record/record';
 import type { InstallationGate } from './installation';
 import { claimDue, deleteRows, msUntilDue } from './table';
 
@@ -112,11 +112,11 @@ export class Relay {
       this.gatherUntil = rows.length > 1 ? performance.now() + GATHER_MS : 0;
       if (rows.length === 0) return false;
       if (gate && !gate.owns(claim.installation)) throw new ForeignRows();
-      const jobs = rows.map(({ id, queue, payload, dueAt }) => ({
-        id,
-        queue,
-        record: newRecord(payload, Math.floor(dueAt)),
-      }));
+      const jobs = rows.map(({ id, queue, payload, options, dueAt, diedAt }) => {
+        const readyAt = Math.floor(dueAt);
+        const retried = options !== null && retriedRecord({ payload, options, readyAt, durable: true });
+        return { id, queue, record: retried || newRecord(payload, readyAt), diedAt };
+      });
       const states = await dispatch(redis, jobs);
       this.unseen += rows.length;
       // Meanwhile Postgres commits. Should it fail, so will the next dispatch.

@@ -69,7 +69,7 @@ export class OutboxService {
       },
       onError: report('listening for new jobs'),
     });
-    const onSettleError = report('deleting finished jobs from the outbox');
+    const onSettleError = report('recording the ends of jobs in Postgres');
     this.completer = new Completer({
       knex,
       redis: client,
@@ -116,6 +116,11 @@ export class OutboxService {
   /** A job whose row may be here has its final outcome. */
   finished(queue: string, id: string): void {
     this.completer.add(queue, id);
+  }
+
+  /** A job has died, and is to be dead in Postgres. */
+  died(queue: string, id: string): void {
+    this.completer.addDead(queue, id);
   }
 
   /** Copies and compares no more; still settles. */

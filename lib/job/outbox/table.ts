@@ -70,7 +70,7 @@ const MOST_COUNTED = 10_000;
 const CHUNK = 1000;
 
 /** How many rows are due and not yet on their queues, but for those of some queues; at most 10,000 are counted. */
-export async function countOverdue(knex: Knex, except: readonly string[] = []): Promise<number> {
+export async function countDue(knex: Knex, except: readonly string[] = []): Promise<number> {
   const { rows } = await knex.raw<{ rows: { readonly size: number }[] }>(
     `select count(*)::int as size from (
        select 1 from job_outbox
@@ -82,7 +82,7 @@ export async function countOverdue(knex: Knex, except: readonly string[] = []): 
 }
 
 /** Of these queues how many rows are due and not yet copied; at most 10,000 each are counted. */
-export async function overdueByQueue(knex: Knex, queues: readonly string[]): Promise<ReadonlyMap<string, number>> {
+export async function dueByQueue(knex: Knex, queues: readonly string[]): Promise<ReadonlyMap<string, number>> {
   const { rows } = await knex.raw<{ rows: { readonly queue: string; readonly size: number }[] }>(
     `select q.queue, (
        select count(*)::int from (
@@ -96,8 +96,18 @@ export async function overdueByQueue(knex: Knex, queues: readonly string[]): Pro
   return new Map(rows.map(({ queue, size }) => [queue, size]));
 }
 
+/** Counts dead jobs by queue. @param since only those that died then or later, ms since 1970. */
+export async function deadByQueue(knex: Knex, since = 0): Promise<ReadonlyMap<string, number>> {
+  const { rows } = await knex.raw<{ rows: { readonly queue: string; readonly size: number }[] }>(
+    `select queue, count(*)::int as size from job_dead
+     where died_at >= timestamptz 'epoch' + ?::float8 * interval '1 millisecond' group by queue`,
+    [since],
+  );
+  return new Map(rows.map(({ queue, size }) => [queue, size]));
+}
+
 /** Deletes the rows of a queue that are due by now and not yet copied; waits for relays that have some in hand. */
-export async function deleteOverdue(knex: Knex, queue: string, onDeleted: (count: number) => void): Promise<void> {
+export async function deleteDue(knex: Knex, queue: string, onDeleted: (count: number) => void): Promise<void> {
   const { rows: times } = await knex.raw<{ rows: { readonly now: string }[] }>('select clock_timestamp()::text as now');
   for (let deleted = CHUNK; deleted === CHUNK; ) {
     const result = await knex.raw<{ rowCount: number }>(
@@ -114,7 +124,7 @@ export async function deleteOverdue(knex: Knex, queue: string, onDeleted: (count
 }
 
 /** The same of one row. @returns false when there is none, or a relay has copied it meanwhile. */
-export async function deleteOverdueRow(knex: Knex, queue: string, id: string): Promise<boolean> {
+export async function deleteDueRow(knex: Knex, queue: string, id: string): Promise<boolean> {
   const { rowCount } = await knex.raw<{ rowCount: number }>(
     `delete from job_outbox
      where id = ?::uuid and queue = ? and dispatched_at is null and run_at <= (select clock_timestamp())`,
@@ -126,6 +136,9 @@ export async function deleteOverdueRow(knex: Knex, queue: string, id: string): P
 interface ClaimedRow extends OutboxRow {
   /** Since when it is due, ms since 1970. */
   readonly dueAt: number;
+  /** The other part of the record of a job that was dead and has been retried, and its time of death, ms since 1970. */
+  readonly options: string | null;
+  readonly diedAt: number | undefined;
 }
 
 interface Claim {
@@ -164,7 +177,13 @@ const OF_OTHERS = `with recursive ${QUEUES}, others as (
   ) as chosen
 )`;
 
-type FoundRow = OutboxRow & { readonly due: string; readonly share: number; readonly installation: string | null };
+interface FoundRow extends OutboxRow {
+  readonly due: string;
+  readonly options: string | null;
+  readonly died: number | null;
+  readonly share: number;
+  readonly installation: string | null;
+}
 
 /**
  * Takes what is due and marks it dispatched: the caller dispatches before it commits, or rolls back. Rows that another
@@ -175,14 +194,17 @@ export async function claimDue(trx: Knex.Transaction, limit: number, except: rea
   const { rows: found } = await trx.raw<{ rows: FoundRow[] }>(
     `${except.length === 0 ? OF_ALL : OF_OTHERS}
      update job_outbox set dispatched_at = clock_timestamp() from due where job_outbox.id = due.id
-     returning job_outbox.id, queue, payload, (extract(epoch from run_at) * 1000000)::bigint::text as due, share,
+     returning job_outbox.id, queue, payload, options, (extract(epoch from died_at) * 1000)::float8 as died,
+       (extract(epoch from run_at) * 1000000)::bigint::text as due, share,
        (select id::text from job_installation) as installation`,
     except.length === 0 ? [limit, limit] : [[...except], limit],
   );
   const counts = new Map<string, number>();
   for (const { queue } of found) counts.set(queue, (counts.get(queue) ?? 0) + 1);
   const share = found[0]?.share ?? 1;
-  const rows = found.map(({ id, queue, payload, due }) => ({ id, queue, payload, dueAt: Number(due) / 1000 }));
+  const rows = found.map(({ id, queue, payload, options, due, died }) => {
+    return { id, queue, payload, options, dueAt: Number(due) / 1000, diedAt: died ?? undefined };
+  });
   return {
     // UPDATE … RETURNING promises no order.
     rows: rows.sort((a, b) => a.dueAt - b.dueAt),

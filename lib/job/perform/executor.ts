@@ -34,6 +34,8 @@ export interface ExecutorDependencies {
   readonly maxDeliveries: number;
   /** Called for the final outcome of a job whose row may be in the outbox. */
   readonly onFinished: (queue: string, id: string) => void;
+  /** Called for the death of a job. */
+  readonly onDied: (queue: string, id: string) => void;
   /** Runs around every run; the first one is the outermost. */
   readonly middleware?: readonly PerformMiddleware[] | undefined;
   /** Deserializes the arguments for `perform`. Default: they stay as they are. */
@@ -83,9 +85,9 @@ export class Executor {
   private pauseAfterBlocking: Promise<void> | undefined;
 
   constructor(private readonly options: ExecutorDependencies) {
-    const { events, onFinished, now, random, filter = new Redactor() } = options;
+    const { events, onFinished, onDied, now, random, filter = new Redactor() } = options;
     this.middleware = options.middleware ?? NO_MIDDLEWARE;
-    this.outcomes = new Outcomes({ events, onFinished, now, filter });
+    this.outcomes = new Outcomes({ events, onFinished, onDied, now, filter });
     this.failures = new Failures({
       events,
       outcomes: this.outcomes,
@@ -368,6 +370,7 @@ export interface ExecutorOptions {
   readonly setup: JobSetup;
   readonly models: ModelLookup | undefined;
   readonly onFinished: ExecutorDependencies['onFinished'];
+  readonly onDied: ExecutorDependencies['onDied'];
   readonly tuning: Pick<ExecutorDependencies, 'random' | 'now' | 'overdueMs' | 'uncaughtGraceMs'> & {
     readonly maxDeliveries?: number;
     readonly noteMs?: number;
@@ -375,12 +378,10 @@ export interface ExecutorOptions {
 }
 
 /** Makes an executor on the stores of this process, with the app's setup. */
-export function createExecutor({ knex, redis, registry, events, setup, models, onFinished, tuning }: ExecutorOptions) {
+export function createExecutor({ knex, redis, setup, models, tuning, ...options }: ExecutorOptions) {
   const codec = { serializers: setup.serializers, models };
   return new Executor({
-    registry,
-    events,
-    onFinished,
+    ...options,
     maxDeliveries: tuning.maxDeliveries ?? MAX_DELIVERIES,
     middleware: setup.performMiddleware,
     decode: (args) => deserializeArguments(args, codec),

@@ -16,6 +16,8 @@ export interface OutcomesOptions {
   readonly events: Events;
   /** Called for the final outcome of a job whose row may be in the outbox. */
   readonly onFinished: (queue: string, id: string) => void;
+  /** A job is dead: its row goes as it comes to Postgres as such. */
+  readonly onDied: (queue: string, id: string) => void;
   readonly filter: Redactor;
   /** The current time, ms since 1970. Default: Date.now. */
   readonly now?: (() => number) | undefined;
@@ -62,7 +64,7 @@ export class Outcomes {
           failedRecord(job.recordAsDelivered(), error, { ...notes, deadReason: reason, run: this.failedRun(job) }),
         )
       : job.delivery.record;
-    return this.final({ op: 'bury', record, traces: tracesOf(job, true) }, job, () =>
+    return this.final({ op: 'dead', record, traces: tracesOf(job, true) }, job, () =>
       this.options.events.emit('job.dead', { error, reason, ...this.about(job) }),
     );
   }
@@ -72,7 +74,7 @@ export class Outcomes {
    */
   unwritable(job: JobExecution, error: Error): ExecutionResult {
     const { record } = job.delivery;
-    return this.final({ op: 'bury', record, traces: tracesOf(job, true) }, job, () =>
+    return this.final({ op: 'dead', record, traces: tracesOf(job, true) }, job, () =>
       this.options.events.emit('job.dead', {
         error,
         reason: `its record cannot be written anew: ${error.message}`,
@@ -109,11 +111,12 @@ export class Outcomes {
   }
 
   private final(outcome: ExecutionResult['outcome'], job: JobExecution, announce: () => void): ExecutionResult {
-    const { events, onFinished } = this.options;
+    const { events, onFinished, onDied } = this.options;
     const { id, queue } = job;
     const recorded = (applied: boolean) => {
       if (!applied) return events.emit('job.fenced', { id, class: job.class, queue });
-      if ('traces' in outcome && outcome.traces.includes('f')) onFinished(queue, id);
+      if (outcome.op === 'dead') onDied(queue, id);
+      else if ('traces' in outcome && outcome.traces.includes('f')) onFinished(queue, id);
       announce();
     };
     return { outcome, recorded };

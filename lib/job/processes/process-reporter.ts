@@ -9,7 +9,7 @@ import type { Database } from '../../model/database';
 import type { Deadline } from '../../support/async';
 import { toError } from '../../support/async';
 import { PeriodicTask } from '../../support/periodic-task';
-import { countOverdue, msUntilDue } from '../outbox/table';
+import { countDue, msUntilDue } from '../outbox/table';
 import { type QueueStatus, queueNames, readQueues } from '../queue/queue-status';
 import { JobStats, StatsFlusher } from '../stats/collector';
 import { MailTally } from '../stats/history';
@@ -233,7 +233,7 @@ export class LatencyMonitor {
     const latencyMs = Math.max(0, -((await msUntilDue(knex, except)) ?? 0));
     const behind = this.isBehind(latencyMs, this.outboxBehind);
     if (behind === this.outboxBehind) return;
-    const size = await countOverdue(knex, except);
+    const size = await countDue(knex, except);
     this.outboxBehind = behind;
     events.emit(behind ? 'outbox.latency-high' : 'outbox.latency-normal', { latencyMs, size });
   }

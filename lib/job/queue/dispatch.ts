@@ -13,20 +13,28 @@ export interface DispatchedJob {
   readonly id: string;
   readonly queue: string;
   readonly record: string;
+  /** The time of death of a job that has been retried, ms since 1970. */
+  readonly diedAt?: number | undefined;
 }
 
 // What bee-queue's addJob.lua does, for many jobs, and never twice for one id.
 // KEYS  queue prefixes ("bq:default:")
-// ARGV  1 not after (ms, by Redis's clock), or 0 of rows in the outbox, then id, number of its queue, record for each job
+// ARGV  1 not after (ms, by Redis's clock), or 0 of rows in the outbox, then id, number of its queue, record, and when it
+//       died or "", for each job
 // reply one letter a job: q queued, k known, f finished, e expired
 const SCRIPT = new RedisScript(`
 local call, out, notAfter = redis.call, {}, tonumber(ARGV[1])
 ${WAKE_LUA}
 local time = call('time')
 local expired = notAfter > 0 and time[1] * 1000 + time[2] / 1000 > notAfter
-for a = 2, #ARGV, 3 do
-  local id, p, state = ARGV[a], KEYS[tonumber(ARGV[a + 1])], 'q'
-  if call('zscore', p..'finished', id) or call('zscore', p..'recent', id) then state = 'f'
+for a = 2, #ARGV, 4 do
+  local id, p, died, state = ARGV[a], KEYS[tonumber(ARGV[a + 1])], ARGV[a + 3], 'q'
+  -- It lives again. What is left of that very death is not to undo it, nor is the trace that an end has left.
+  if died ~= '' and call('zscore', p..'dead', id) == died then
+    call('zrem', p..'dead', id)
+    for _, key in ipairs({ 'jobs', 'cursor', 'progress', 'deliveries' }) do call('hdel', p..key, id) end
+  end
+  if call('zscore', p..'finished', id) or died == '' and call('zscore', p..'recent', id) then state = 'f'
   elseif expired then state = call('hexists', p..'jobs', id) == 1 and 'k' or 'e'
   elseif call('hsetnx', p..'jobs', id, ARGV[a + 2]) == 1 then
     if call('lpush', p..'waiting', id) == 1 then beginsToFill(p, time[1] * 1000) end
@@ -75,10 +83,10 @@ export async function dispatchChunk(
 ): Promise<Dispatched[]> {
   const numbers = new Map<string, string>();
   const args = [String(notAfter)];
-  for (const { id, queue, record } of jobs) {
+  for (const { id, queue, record, diedAt } of jobs) {
     const number = numbers.get(queue) ?? String(numbers.size + 1);
     numbers.set(queue, number);
-    args.push(id, number, record);
+    args.push(id, number, record, diedAt?.toString() ?? '');
   }
   const late = onLate && ((reply: unknown) => onLate(idsTaken(jobs, statesIn(reply))));
   return statesIn(await SCRIPT.run(client, [...numbers.keys()].map(keyPrefix), args, limitMs, late));

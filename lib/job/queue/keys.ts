@@ -1,9 +1,3 @@
-import { GIST_LUA } from './gist';
-
-/** As Sidekiq's: the oldest dead jobs make room, and none stays longer than this. */
-export const DEAD_LIMIT = 10_000;
-const DEAD_MAX_AGE_MS = 180 * 24 * 3600 * 1000;
-
 /** zset, identity by its last heartbeat (ms, Redis's clock): every job processor of every tree on this Redis. */
 export const PROCESSES = 'catamount:processes';
 
@@ -32,12 +26,10 @@ export function keyPrefix(queue: string): string {
 type OwnKey =
   /** hash, id → `n:token`: deliveries without an outcome, and the fence of the latest. */
   | 'deliveries'
-  /** zset by time of death. */
+  /** zset by time of death: jobs that have died, for the moment until they are in Postgres (outbox/dead-jobs.ts). */
   | 'dead'
-  /** hash, `age` or `limit` → how many dead jobs were dropped for it, until a processor has told of them. */
+  /** string: how many of these had to make room while Postgres was away, until a processor has told of them. */
   | 'dropped'
-  /** hash, id → what filters look for in a dead job (gist.ts). */
-  | 'gists'
   /** string: exists while the queue is paused. */
   | 'paused'
   /** zset by time: jobs from the outbox that have an outcome, until their rows are deleted. */
@@ -65,7 +57,7 @@ export function semaphoreKey(jobName: string): string {
   return `catamount:limit:${jobName}`;
 }
 
-export function queueKey(queue: string, key: OwnKey | 'jobs' | 'waiting' | 'active' | 'delayed' | 'failed'): string {
+export function queueKey(queue: string, key: OwnKey | 'jobs' | 'waiting' | 'active' | 'delayed'): string {
   return keyPrefix(queue) + key;
 }
 
@@ -76,40 +68,16 @@ const RECENT_LIMIT = 20_000;
 /** And so many are remembered at most: some 10 MB. */
 const RECENT_MOST = 100_000;
 
+/** While Postgres is away so many dead jobs of a queue wait for it at most: some 80 MB. Then the oldest make room. */
+export const DYING_LIMIT = 10_000;
+
 /**
- * Lua for scripts that end jobs: `bury(p, id, record)`, whose record is written already and need not be given, and
- * `leaveTrace(p, id, traces)`; expects `call` and `now` (ms).
+ * Lua for scripts that end jobs: `die(p, id, traces)`, whose record is written already, and `leaveTrace(p, id, traces)`;
+ * expects `call` and `now` (ms).
  * Whatever makes a job vanish leaves its id in `finished`: there may be a row in the outbox, and without that trace it
- * would be taken for lost and be dispatched again. How many dead jobs made room, and why, is counted in `dropped` until a
- * processor has told of it (dropped-jobs.ts).
+ * would be taken for lost and be dispatched again. A death leaves none: its row goes when it is dead in Postgres.
  */
 export const OUTCOME_LUA = `
-local function forget(p, ids)
-  for _, id in ipairs(ids) do
-    call('zrem', p..'dead', id); call('srem', p..'failed', id); call('hdel', p..'jobs', id)
-    call('hdel', p..'gists', id)
-    call('hdel', p..'cursor', id); call('hdel', p..'progress', id); call('zadd', p..'finished', now, id)
-  end
-end
-
-local function drop(p, ids, reason)
-  forget(p, ids)
-  if ids[1] then call('hincrby', p..'dropped', reason, #ids) end
-end
-
-local function bury(p, id, record)
-  ${GIST_LUA}
-  -- Redis's own clock: a machine whose clock is months ahead would empty the set.
-  local time = call('time')
-  local now = time[1] * 1000 + math.floor(time[2] / 1000)
-  local gist = gistOf(record or call('hget', p..'jobs', id) or '', now)
-  if gist then call('hset', p..'gists', id, gist) else call('hdel', p..'gists', id) end
-  call('sadd', p..'failed', id); call('zadd', p..'dead', now, id)
-  drop(p, call('zrangebyscore', p..'dead', '-inf', now - ${DEAD_MAX_AGE_MS}, 'LIMIT', 0, 100), 'age')
-  local over = call('zcard', p..'dead') - ${DEAD_LIMIT}
-  if over > 0 then drop(p, call('zrange', p..'dead', 0, math.min(over, 100) - 1), 'limit') end
-end
-
 local function leaveTrace(p, id, traces)
   if traces:find('c', 1, true) then call('hdel', p..'cursor', id); call('hdel', p..'progress', id) end
   if call('srem', p..'twins', id) == 1 or traces:find('f', 1, true) then call('zadd', p..'finished', now, id) end
@@ -118,5 +86,21 @@ local function leaveTrace(p, id, traces)
     if call('zcard', p..'recent') > ${RECENT_LIMIT} then call('zremrangebyscore', p..'recent', '-inf', now - ${RECENT_MS}) end
     if call('zcard', p..'recent') > ${RECENT_MOST} then call('zremrangebyrank', p..'recent', 0, ${RECENT_MOST / 2}) end
   end
+end
+
+local function die(p, id, traces)
+  -- By Redis's own clock, not by that of whoever asks: of one job no two deaths have the same time.
+  local time = call('time')
+  call('zadd', p..'dead', time[1] * 1000 + math.floor(time[2] / 1000), id)
+  call('srem', p..'twins', id)
+  leaveTrace(p, id, (traces:gsub('f', '')))
+  local over = call('zcard', p..'dead') - ${DYING_LIMIT}
+  if over <= 0 then return end
+  local oldest = call('zrange', p..'dead', 0, math.min(over, 100) - 1)
+  for _, one in ipairs(oldest) do
+    call('zrem', p..'dead', one); call('hdel', p..'jobs', one)
+    leaveTrace(p, one, 'fc')
+  end
+  call('incrby', p..'dropped', #oldest)
 end
 `;

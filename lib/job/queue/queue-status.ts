@@ -58,7 +58,6 @@ export interface QueueStatus {
   readonly blocked: number;
   /** Retries that are not due yet, and what plain producers delayed. */
   readonly delayed: number;
-  readonly dead: number;
   /** How long the job that is next has waited since it could have run, ms; 0 when none waits or its record is unreadable. */
   readonly latencyMs: number;
   /** Class of the job that is next; undefined when none waits or its record is unreadable. */
@@ -68,7 +67,7 @@ export interface QueueStatus {
 }
 
 // KEYS  queue prefixes
-// reply for each: waiting, active, blocked, delayed, dead, what `paused` holds or "", the record of the one that is next or
+// reply for each: waiting, active, blocked, delayed, what `paused` holds or "", the record of the one that is next or
 //       ""; then the time, ms
 const SCRIPT = new RedisScript(`
 local call, out, blocked = redis.call, {}, {}
@@ -79,7 +78,7 @@ end
 for _, p in ipairs(KEYS) do
   local id = call('lindex', p..'waiting', -1)
   for _, value in ipairs({
-    call('llen', p..'waiting'), call('llen', p..'active'), blocked[p] or 0, call('zcard', p..'delayed'), call('zcard', p..'dead'),
+    call('llen', p..'waiting'), call('llen', p..'active'), blocked[p] or 0, call('zcard', p..'delayed'),
     call('get', p..'paused') or '', id and call('hget', p..'jobs', id) or ''
   }) do out[#out + 1] = value end
 end
@@ -87,7 +86,7 @@ local time = call('time')
 out[#out + 1] = time[1] * 1000 + math.floor(time[2] / 1000)
 return out`);
 
-const FIELDS = 7;
+const FIELDS = 6;
 
 /** One script call for all of them. */
 export async function readQueues(client: RedisClient, names: readonly string[]): Promise<QueueStatus[]> {
@@ -96,15 +95,14 @@ export async function readQueues(client: RedisClient, names: readonly string[]):
   const now = Number(reply.at(-1));
   return names.map((name, index) => {
     const fields = reply.slice(index * FIELDS, (index + 1) * FIELDS);
-    const [waiting = 0, active = 0, blocked = 0, delayed = 0, dead = 0] = fields.slice(0, 5).map(Number);
-    const [paused = '', next = ''] = fields.slice(5).map(String);
+    const [waiting = 0, active = 0, blocked = 0, delayed = 0] = fields.slice(0, 4).map(Number);
+    const [paused = '', next = ''] = fields.slice(4).map(String);
     return {
       name,
       waiting,
       active,
       blocked,
       delayed,
-      dead,
       latencyMs: latencyOf(next, now),
       next: classOf(next),
       paused: paused === '' ? undefined : readPause(paused, now),
@@ -155,6 +153,11 @@ export async function keepPause(knex: Knex, queue: string, { since, by }: Pause)
 
 export async function forgetPause(knex: Knex, queue: string): Promise<void> {
   await knex.raw('delete from job_pauses where queue = ?', [queue]);
+}
+
+/** How many dead jobs of a queue had to make room while Postgres was away, since it was last asked for, by whomever. */
+export async function takeDropped(client: RedisClient, queue: string): Promise<number> {
+  return Number((await answerWithin(ANSWER_MS, client.getDel(queueKey(queue, 'dropped')))) ?? 0);
 }
 
 // KEYS 1 `paused` of a queue   ARGV 1 the note that is to go

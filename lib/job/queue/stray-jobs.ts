@@ -3,7 +3,7 @@ import { answerWithin, RedisScript } from '../../core/redis-script';
 import { BLOCKED_KEY, keyPrefix, OUTCOME_LUA, PROCESSES, queueKey } from './keys';
 import { WAKE_LUA } from './queue-status';
 
-// Every record of a queue is on one of these: `waiting`, `active`, `blocked:…`, `delayed`, `dead` (and with it in `failed`),
+// Every record of a queue is on one of these: `waiting`, `active`, `blocked:…`, `delayed`, `dead` (for a moment),
 // or `succeeded` (of plain bee-queue workers). One that is on none of them would stay for ever without running.
 
 /** Lua: `blockedKeys()`, by key prefix the keys of the lists of blocked jobs. Expects `call`. */
@@ -27,15 +27,15 @@ local call, out = redis.call, {}
 ${BLOCKED_LUA}
 local blocked = blockedKeys()
 for _, p in ipairs(KEYS) do
-  local dead = call('zcard', p..'dead')
-  local placed = dead + call('llen', p..'waiting') + call('llen', p..'active') + call('zcard', p..'delayed') + call('scard', p..'succeeded')
+  local placed = call('zcard', p..'dead') + call('llen', p..'waiting') + call('llen', p..'active') + call('zcard', p..'delayed') + call('scard', p..'succeeded')
   for _, key in ipairs(blocked[p] or {}) do placed = placed + call('llen', key) end
-  out[#out + 1] = (placed ~= call('hlen', p..'jobs') or call('scard', p..'failed') ~= dead) and '1' or '0'
+  out[#out + 1] = placed ~= call('hlen', p..'jobs') and '1' or '0'
 end
 return table.concat(out)`);
 
 /**
- * The next records that are in no set; most of them are on a list. Those that are dead are in `failed` again.
+ * The next records that are in no set; most of them are on a list. What a plain bee-queue worker has put into `failed`
+ * is in none: it is to be dead.
  * KEYS  1 queue prefix
  * ARGV  1 cursor of HSCAN
  * reply the next cursor, the keys of the lists of blocked jobs, then id and when it was enqueued (ms) for each
@@ -47,9 +47,7 @@ local scanned = call('hscan', p..'jobs', ARGV[1], 'COUNT', 200)
 local out = { scanned[1], blockedKeys()[p] or {} }
 for i = 1, #scanned[2], 2 do
   local id = scanned[2][i]
-  local dead = call('zscore', p..'dead', id)
-  if dead then call('sadd', p..'failed', id) end
-  if not dead and not call('zscore', p..'delayed', id) and call('sismember', p..'succeeded', id) == 0 then
+  if not call('zscore', p..'dead', id) and not call('zscore', p..'delayed', id) and call('sismember', p..'succeeded', id) == 0 then
     out[#out + 1] = id
     out[#out + 1] = scanned[2][i + 1]:match('"options":{"timestamp":(%d+)') or '0'
   end
@@ -107,7 +105,7 @@ end
 
 local function putBack(id, record)
   local status = record:match('"status":"(%a+)","progress":[^{}]*}$')
-  if status == 'failed' then return bury(p, id, record) end
+  if status == 'failed' then return die(p, id, '') end
   local due = math.max(numberOf(record, 'dueAt'), numberOf(record, 'delay'))
   if due > now then
     call('zadd', p..'delayed', due, id)

@@ -194,9 +194,35 @@ export function failedRecord(record: JobRecord, error: Error, notes: FailureNote
 }
 
 /** The record of a dead job that gets all its attempts again. Its errors and its cursor are kept. */
-export function resetAttempts(record: JobRecord): JobRecord {
+function resetAttempts(record: JobRecord): JobRecord {
   const { reason: _, attemptsBy: __, ...options } = record.options;
   return { ...record, options: { ...options, attempts: 0 }, status: 'created' };
+}
+
+/** As a job that an operator has retried is to be run: its errors stay readable, all else is anew. */
+interface Revival {
+  /** Of the dead job: its `data`, and its `options`. */
+  readonly payload: string;
+  readonly options: string;
+  /** Since when it could run, ms since 1970. */
+  readonly readyAt: number;
+  /** It has a row in the outbox, which its end must delete. */
+  readonly durable: boolean;
+}
+
+export function retriedRecord({ payload, options, readyAt, durable }: Revival): string {
+  const dead = readRecord(deadRecord(payload, options));
+  // Its keys stay in their order.
+  const data = durable ? { ...(dead.data as object), via: 'outbox' } : dead.data;
+  const { dueAt: _, ...kept } = resetAttempts(dead).options;
+  return JSON.stringify({ data, options: { ...kept, timestamp: readyAt }, status: 'created', progress: 0 });
+}
+
+/** The text of a dead job's record, from its parts. */
+export function deadRecord(payload: string, options: string): string {
+  const { progress = 0, ...known } = JSON.parse(options) as JobRecord['options'] & { readonly progress?: unknown };
+  const rest = `"options":${JSON.stringify(known)},"status":"failed","progress":${JSON.stringify(progress)}`;
+  return `{"data":${payload},${rest}}`;
 }
 
 function newestFirst(newest: string, older: readonly string[] = []): readonly string[] {
@@ -208,6 +234,11 @@ function newestFirst(newest: string, older: readonly string[] = []): readonly st
 }
 
 const FRAME = /\n {4}at [^\n]*/g;
+
+/** An error without its frames: what it says, and what its causes say. */
+export function messageOf(trace: string): string {
+  return trace.replace(FRAME, '');
+}
 
 function framesOf(trace: string): readonly string[] {
   return trace.match(FRAME) ?? [];

@@ -1,92 +1,373 @@
 import type { Knex } from 'knex';
-import type { RedisClient } from '../../core/redis';
-import { RedisScript } from '../../core/redis-script';
-import { isUuid } from '../outbox/table';
-import { keyPrefix, OUTCOME_LUA } from '../queue/keys';
-import { readRecord } from '../record/record';
-import { durableData, payloadOf, revived, rewritten } from './entry';
+import { CHANNEL, isUuid } from '../outbox/table';
+import { dispatch } from '../queue/dispatch';
+import { deadRecord, retriedRecord } from '../record/record';
+import { describeJob, type JobEntry } from './entry';
+import { JobSet } from './job-set';
 import type { Transition } from './move-script';
-import type { BulkOptions, BulkResult, Selection, SetSources } from './query';
-import { RedisJobSet } from './redis-set';
-import type { FoundJob } from './scan';
+import type { RowCondition } from './outbox-rows';
+import {
+  type BulkOptions,
+  type BulkResult,
+  type BulkRun,
+  type CheckedFilter,
+  type CheckedRef,
+  checkBounds,
+  checkFilter,
+  InvalidRequestError,
+  type JobFilter,
+  type JobPage,
+  type Outlines,
+  type PageRequest,
+  readCursor,
+  type Selection,
+  type Sort,
+  writeCursor,
+} from './query';
+import type { ScanPosition } from './scan-script';
 
-/** Jobs that will not run again by themselves. Newest first; at most 10,000 a queue, for at most 180 days. */
-export class DeadSet extends RedisJobSet {
+const RETRY: Transition = { action: 'retry', to: 'queue' };
+const MILLISECONDS = '(extract(epoch from died_at) * 1000)::float8';
+const MOMENT = `timestamptz 'epoch' + ?::float8 * interval '1 millisecond'`;
+const BY_TIME = 'died_at desc, queue, id';
+const NEWEST_FIRST = [BY_TIME, 'died_at, queue desc, id desc'] as const;
+const OLDEST_FIRST = ['died_at, queue desc, id desc', BY_TIME] as const;
+/** Jobs that an outbox can hold: the others are known by ids that are no UUIDs, or have records that cannot be read. */
+const DURABLE = `options is not null and id ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'`;
+
+/**
+ * Jobs that will not run again by themselves. Newest first; at most 10,000 a queue, for at most 180 days. They are in
+ * Postgres: but for jobs of plain bee-queue producers no method needs Redis.
+ */
+export class DeadSet extends JobSet {
   readonly name = 'dead';
-  private readonly reviving: Transition = {
-    action: 'retry',
-    to: 'queue',
-    prepare: async (jobs) => {
-      const durable = await insertRevivedRows(this.sources.knex, jobs);
-      return jobs.map(({ id, text }) => rewritten(text, (record) => revived(record, durable.has(id))));
-    },
-  };
 
-  constructor(sources: SetSources) {
-    super(sources, { name: 'dead', key: 'dead', newestFirst: true });
+  protected override async sortedPage(request: PageRequest, sort: Sort): Promise<JobPage> {
+    const { offset, limit, count } = checkBounds(request);
+    const asked = { filter: checkFilter(request), order: sortedBy(sort), offset, limit, count };
+    const { rows, total } = await readPage(this.sources.knex, asked);
+    return { entries: rows.map(describe), total, complete: true, next: undefined };
+  }
+
+  protected async pageByTime(request: PageRequest): Promise<JobPage> {
+    const { offset, limit, count } = checkBounds(request);
+    const after = request.after === undefined ? undefined : readCursor(this.name, request.after);
+    const [order, reverse] = request.sort?.descending === false ? OLDEST_FIRST : NEWEST_FIRST;
+    const asked = { filter: checkFilter(request), after, order, reverse, offset, limit: limit + 1, count };
+    const { rows, total } = await readPage(this.sources.knex, asked);
+    const shown = rows.slice(0, limit);
+    const last = shown.at(-1);
+    const next = rows.length > limit && last ? writeCursor(this.name, last) : undefined;
+    return { entries: shown.map(describe), total, complete: true, next };
+  }
+
+  async count(filter: JobFilter = {}): Promise<number> {
+    return countDead(this.sources.knex, deadCondition(checkFilter(filter)));
+  }
+
+  size(): Promise<number> {
+    return countDead(this.sources.knex, deadCondition(checkFilter({})));
   }
 
   /** To the tails of their queues, with all attempts anew, and durable: they are in the outbox until their next end. */
   retryMany(selection: Selection, options?: BulkOptions): Promise<BulkResult> {
-    return this.many(this.reviving, selection, options);
+    return this.many(RETRY, selection, options);
+  }
+
+  protected async readOutlines(filter: CheckedFilter, limit: number): Promise<Outlines> {
+    const { sql, values } = deadCondition(filter);
+    const { rows } = await this.sources.knex.raw<{ rows: OutlineRow[] }>(
+      `select id, queue, class, error, attempts, ${MILLISECONDS} as at from job_dead where ${sql}
+       order by ${BY_TIME} limit ?`,
+      [...values, limit + 1],
+    );
+    const jobs = rows.slice(0, limit).map(({ class: name, error, ...row }) => {
+      return { ...row, class: name || undefined, error: error || undefined };
+    });
+    return { jobs, complete: rows.length <= limit };
+  }
+
+  protected async entriesOf(refs: readonly CheckedRef[]): Promise<JobEntry[]> {
+    const found = await findDead(this.sources.knex, refs);
+    return refs.flatMap(({ id, queue }) => {
+      return found.find((entry) => entry.id === id && (queue === undefined || entry.queue === queue)) ?? [];
+    });
+  }
+
+  protected async moveRefs(move: Transition, refs: readonly CheckedRef[]): Promise<number> {
+    await refuseAmbiguous(this.sources.knex, refs);
+    return (await this.move(move, { condition: theseDead(refs), limit: refs.length, locked: 'for update' })).moved;
+  }
+
+  protected async moveMatching(move: Transition, filter: CheckedFilter, run: BulkRun): Promise<boolean> {
+    const { knex } = this.sources;
+    // Those that die while this runs are left alone, whatever clock says so.
+    const { rows } = await knex.raw<{ rows: { readonly at: number | null }[] }>(
+      `select ${MILLISECONDS} as at from job_dead order by died_at desc limit 1`,
+    );
+    const newest = rows[0]?.at ?? 0;
+    const condition = deadCondition({ ...filter, until: Math.min(newest, filter.until ?? newest) });
+    while (run.chunk > 0) {
+      const limit = run.chunk;
+      const { moved, chosen } = await this.move(move, { condition, limit, locked: 'for update skip locked' });
+      run.add(moved);
+      if (chosen < limit) return true;
+    }
+    return false;
+  }
+
+  private async move(move: Transition, choice: DeadChoice): Promise<Moved> {
+    const { knex } = this.sources;
+    if (move.action === 'delete') {
+      const { rowCount } = await knex.raw<{ rowCount: number }>(`with ${gone(choice)} select from gone`, [
+        ...choice.condition.values,
+        choice.limit,
+      ]);
+      return { moved: rowCount, chosen: rowCount };
+    }
+    const durable = await retryDurable(knex, choice);
+    const left = choice.limit - durable;
+    if (left === 0) return { moved: durable, chosen: durable };
+    const others = await this.retryOthers({ ...choice, limit: left });
+    return { moved: durable + others.moved, chosen: durable + others.chosen };
+  }
+
+  /** They are in Redis before their rows are gone. Once more after a crash between the two, Redis knows them. */
+  private retryOthers({ condition, limit, locked }: DeadChoice): Promise<Moved> {
+    const { knex, redis } = this.sources;
+    return knex.transaction(async (trx: Knex.Transaction) => {
+      const { rows } = await trx.raw<{ rows: DeadJobRow[] }>(
+        `select ${ROW} from job_dead where ${condition.sql} and payload is not null and not (${DURABLE})
+         order by ${BY_TIME} limit ? ${locked}`,
+        [...condition.values, limit],
+      );
+      if (rows.length === 0) return { moved: 0, chosen: 0 };
+      const jobs = rows.map(({ id, queue, payload, options, score }) => {
+        const readyAt = Date.now();
+        const known = payload ?? '';
+        const record = options === null ? known : retriedRecord({ payload: known, options, readyAt, durable: false });
+        return { id, queue, record, diedAt: score };
+      });
+      const states = await dispatch(redis, jobs);
+      const these = theseDead(rows);
+      await trx.raw(`delete from job_dead where ${these.sql}`, [...these.values]);
+      return { moved: states.filter((state) => state !== 'finished').length, chosen: rows.length };
+    });
   }
 }
 
-/**
- * Gives dead jobs that are about to live again a row in the outbox, as dispatched already: should Redis lose them they
- * are dispatched again. Before they move, so that a crash between the two leaves a row too many and not one too few;
- * the next end of the dead job deletes it.
- * @returns the ids that have one.
- */
-export async function insertRevivedRows(knex: Knex, jobs: readonly FoundJob[]): Promise<ReadonlySet<string>> {
-  const rows = jobs.flatMap(({ id, queue, text }) => {
-    const payload = payloadOf(text);
-    // No text of Postgres has a NUL, nor has the name of any class.
-    if (!payload || text === undefined || !isUuid(id) || payload.class.includes('\0')) return [];
-    return [{ id, queue, class: payload.class, payload: JSON.stringify(durableData(readRecord(text).data)) }];
-  });
-  if (rows.length === 0) return new Set();
-  const column = (name: 'id' | 'queue' | 'class' | 'payload') => rows.map((row) => row[name]);
-  // In one order for all: two operators who retry the same jobs would lock each other out else.
-  await knex.raw(
-    `insert into job_outbox (id, queue, class, payload, dispatched_at)
-     select id, queue, class, payload, clock_timestamp()
-     from unnest(?::uuid[], ?::text[], ?::text[], ?::text[]) as job (id, queue, class, payload)
-     order by id
-     on conflict (id) do update set dispatched_at = excluded.dispatched_at`,
-    [column('id'), column('queue'), column('class'), column('payload')],
-  );
-  return new Set(rows.map((row) => row.id));
+interface DeadChoice {
+  readonly condition: RowCondition;
+  readonly limit: number;
+  /** Rows that another operator has in hand: wait for them, or pass them over. */
+  readonly locked: 'for update' | 'for update skip locked';
 }
 
-/** Dead from now on; or it had ended already; or Redis has it, so that it is not ours to bury. */
-export type Buried = 'buried' | 'ended' | 'known';
+interface Moved {
+  readonly moved: number;
+  readonly chosen: number;
+}
 
-// Makes dead jobs of such as Redis does not know yet. Their rows are to be deleted: should nobody come to that, `finished`
-// tells the completer.
-// KEYS  queue prefixes
-// ARGV  1 now (ms), then number of the queue, id, record for each
-// reply one letter a job: b, e, k
-const KILL_SCRIPT = new RedisScript(`
-local call, now, out = redis.call, ARGV[1], {}
-${OUTCOME_LUA}
-for a = 2, #ARGV, 3 do
-  local p, id, state = KEYS[tonumber(ARGV[a])], ARGV[a + 1], 'b'
-  if call('zscore', p..'finished', id) or call('zscore', p..'recent', id) then state = 'e'
-  elseif call('hexists', p..'jobs', id) == 1 then state = 'k'
-  else call('hset', p..'jobs', id, ARGV[a + 2]); bury(p, id, ARGV[a + 2]); leaveTrace(p, id, 'f') end
-  out[#out + 1] = state
-end
-return table.concat(out)`);
+function gone({ condition, locked }: DeadChoice, also = 'true'): string {
+  return `chosen as (
+    select id, queue from job_dead where ${condition.sql} and ${also} order by ${BY_TIME} limit ? ${locked}
+  ), gone as (
+    delete from job_dead using chosen where job_dead.id = chosen.id and job_dead.queue = chosen.queue returning job_dead.*
+  )`;
+}
 
-const STATES: Readonly<Record<string, Buried>> = { b: 'buried', e: 'ended' };
+/** In one statement, which needs no Redis. The relay's dispatch puts an end to what Redis may still have of the death. */
+async function retryDurable(knex: Knex, choice: DeadChoice): Promise<number> {
+  const { rows } = await knex.raw<{ rows: { readonly moved: number }[] }>(
+    `with ${gone(choice, DURABLE)}, moved as (
+       insert into job_outbox (id, queue, class, payload, options, died_at, run_at)
+       select id::uuid, queue, class, payload, options, died_at,
+         clock_timestamp() + row_number() over (order by died_at, id) * interval '1 microsecond'
+       from gone
+       on conflict (id) do update set
+         (queue, class, payload, options, died_at, run_at, dispatched_at)
+         = row (excluded.queue, excluded.class, excluded.payload, excluded.options, excluded.died_at, excluded.run_at, null)
+       returning 1
+     ) select count(*)::int as moved, pg_notify(?, '') from moved`,
+    [...choice.condition.values, choice.limit, CHANNEL],
+  );
+  return rows[0]?.moved ?? 0;
+}
 
-export async function buryUnknown(
-  client: RedisClient,
-  jobs: readonly { readonly id: string; readonly queue: string; readonly record: string }[],
-): Promise<Buried[]> {
-  const queues = [...new Set(jobs.map((job) => job.queue))];
-  const args = jobs.flatMap((job) => [String(queues.indexOf(job.queue) + 1), job.id, job.record]);
-  const reply = String(await KILL_SCRIPT.run(client, queues.map(keyPrefix), [String(Date.now()), ...args]));
-  return Array.from(reply, (letter) => STATES[letter] ?? 'known');
+const ROW = `id, queue, payload, options, ${MILLISECONDS} as score`;
+
+interface DeadJobRow {
+  readonly id: string;
+  readonly queue: string;
+  readonly payload: string | null;
+  readonly options: string | null;
+  /** When it died, ms since 1970. */
+  readonly score: number;
+}
+
+interface OutlineRow {
+  readonly id: string;
+  readonly queue: string;
+  readonly class: string;
+  readonly error: string;
+  readonly attempts: number;
+  readonly at: number;
+}
+
+function describe({ id, queue, payload, options, score }: DeadJobRow): JobEntry {
+  const text = payload === null || options === null ? (payload ?? undefined) : deadRecord(payload, options);
+  return describeJob({ id, queue, set: 'dead', at: new Date(score), text });
+}
+
+interface AskedPage {
+  readonly filter: CheckedFilter;
+  readonly order: string;
+  /** The other way round, from where what is nearer to the end is read; undefined: it is never. */
+  readonly reverse?: string;
+  /** Goes on behind it. */
+  readonly after?: ScanPosition | undefined;
+  readonly offset: number;
+  readonly limit: number;
+  readonly count: boolean;
+}
+
+interface ReadPage {
+  readonly rows: readonly DeadJobRow[];
+  readonly total: number | undefined;
+}
+
+async function readPage(
+  knex: Knex,
+  { filter, order, reverse, after, offset, limit, count }: AskedPage,
+): Promise<ReadPage> {
+  const condition = deadCondition(filter);
+  // No index knows of words: all rows are looked at, once for both.
+  const isSearch = filter.text !== undefined || filter.error !== undefined;
+  if (isSearch && count && !after) return searchRows(knex, condition, order, offset, limit);
+  const total = count ? await countDead(knex, condition) : undefined;
+  if (after) return { rows: await readRows(knex, behind(condition, order, after), order, offset, limit), total };
+  if (total === 0) return { rows: [], total };
+  if (total === undefined || reverse === undefined || offset <= total / 2)
+    return { rows: await readRows(knex, condition, order, offset, limit), total };
+  const most = Math.min(limit, total - offset);
+  const rows = most > 0 ? await readRows(knex, condition, reverse, total - offset - most, most) : [];
+  return { rows: rows.reverse(), total };
+}
+
+function behind({ sql, values }: RowCondition, order: string, { score, queue, id }: ScanPosition): RowCondition {
+  const [later, next] = order === BY_TIME ? ['<', '>'] : ['>', '<'];
+  return {
+    sql: `${sql} and (died_at ${later} ${MOMENT} or died_at = ${MOMENT} and (queue, id) ${next} (?, ?))`,
+    values: [...values, score, score, queue, id],
+  };
+}
+
+/** Only ids are passed over, which an index holds. */
+async function readRows(
+  knex: Knex,
+  { sql, values }: RowCondition,
+  order: string,
+  offset: number,
+  limit: number,
+): Promise<DeadJobRow[]> {
+  const { rows } = await knex.raw<{ rows: DeadJobRow[] }>(
+    `select ${ROW} from job_dead join (
+       select id, queue from job_dead where ${sql} order by ${order} offset ? limit ?
+     ) as page using (id, queue) order by ${order}`,
+    [...values, offset, limit],
+  );
+  return rows;
+}
+
+/** Finds and counts in one pass. */
+async function searchRows(
+  knex: Knex,
+  { sql, values }: RowCondition,
+  order: string,
+  offset: number,
+  limit: number,
+): Promise<ReadPage> {
+  const { rows } = await knex.raw<{ rows: (DeadJobRow & { readonly total: number })[] }>(
+    `with found as materialized (
+       select id, queue, class, error, attempts, died_at from job_dead where ${sql}
+     ), page as (
+       select job_dead.* from job_dead join (
+         select id, queue from found order by ${order} offset ? limit ?
+       ) as these using (id, queue)
+     )
+     select total, ${ROW} from (select count(*)::int as total from found) as counted left join page on true
+     order by ${order}`,
+    [...values, offset, limit],
+  );
+  return { rows: rows.filter(({ id }) => id !== null), total: rows[0]?.total ?? 0 };
+}
+
+/** Those with nothing to go by come last. */
+function sortedBy({ by, descending }: Sort): string {
+  const key = by === 'attempts' || by === 'queue' ? by : `nullif(${by}, '')`;
+  return `${key} ${descending ? 'desc' : 'asc'} nulls last, died_at desc, id`;
+}
+
+async function countDead(knex: Knex, { sql, values }: RowCondition): Promise<number> {
+  const { rows } = await knex.raw<{ rows: { readonly count: number }[] }>(
+    `select count(*)::int as count from job_dead where ${sql}`,
+    [...values],
+  );
+  return rows[0]?.count ?? 0;
+}
+
+function deadCondition(filter: CheckedFilter): RowCondition {
+  const parts: RowCondition[] = [];
+  const add = (sql: string, ...values: Knex.RawBinding[]) => parts.push({ sql, values });
+  const { queues, class: name, tag, error, text, since, until, failedSince } = filter;
+  if (queues) add('queue = any(?::text[])', [...queues]);
+  if (name !== undefined) add('class = ?', name);
+  if (tag !== undefined) add('tags @> array[?]::text[]', tag);
+  if (error !== undefined) add('strpos(messages, ?) > 0', error.toLowerCase());
+  if (text !== undefined) {
+    const plain = text.toLowerCase();
+    const written = JSON.stringify(plain).slice(1, -1);
+    const wanted = written === plain ? [plain] : [plain, written];
+    const within = wanted.map(() => 'strpos(search, ?) > 0').join(' or ');
+    add(`(strpos(messages, ?) > 0 or ${within})`, plain, ...wanted);
+  }
+  if (since !== undefined) add(`died_at >= ${MOMENT}`, since);
+  if (until !== undefined) add(`died_at <= ${MOMENT}`, until);
+  if (failedSince !== undefined) add(`(options::json #>> '{failures,0,at}')::float8 >= ?`, failedSince);
+  return {
+    sql: ['true', ...parts.map((part) => part.sql)].join(' and '),
+    values: parts.flatMap((part) => part.values),
+  };
+}
+
+function theseDead(refs: readonly { readonly id: string; readonly queue: string | undefined }[]): RowCondition {
+  const anywhere = refs.filter(({ queue }) => queue === undefined).map(({ id }) => id);
+  const known = refs.filter(({ queue }) => queue !== undefined);
+  return {
+    sql: `(id = any(?::text[]) or (id, queue) in (select * from unnest(?::text[], ?::text[])))`,
+    values: [anywhere, known.map(({ id }) => id), known.map(({ queue }) => queue ?? '')],
+  };
+}
+
+/** Of these jobs those that are dead. */
+export async function findDead(knex: Knex, refs: readonly CheckedRef[]): Promise<JobEntry[]> {
+  if (refs.length === 0) return [];
+  await refuseAmbiguous(knex, refs);
+  const { sql, values } = theseDead(refs);
+  const { rows } = await knex.raw<{ rows: DeadJobRow[] }>(`select ${ROW} from job_dead where ${sql}`, [...values]);
+  return rows.map(describe);
+}
+
+/** @throws InvalidRequestError when an id without a queue is of dead jobs of several queues. */
+async function refuseAmbiguous(knex: Knex, refs: readonly CheckedRef[]): Promise<void> {
+  const ids = refs.filter(({ id, queue }) => queue === undefined && !isUuid(id)).map(({ id }) => id);
+  if (ids.length === 0) return;
+  const { rows } = await knex.raw<{ rows: { readonly id: string; readonly queues: readonly string[] }[] }>(
+    `select id, array_agg(queue order by queue) as queues from job_dead where id = any(?::text[])
+     group by id having count(*) > 1 limit 1`,
+    [ids],
+  );
+  for (const { id, queues } of rows) {
+    throw new InvalidRequestError(`job ${id} is in several queues (${queues.join(', ')}): say which one is meant`);
+  }
 }

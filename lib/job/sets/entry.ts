@@ -4,10 +4,10 @@ import type { CarriedContext } from '../definition/job-class';
 import {
   type FailedRun,
   type JobRecord,
+  messageOf,
   type Payload,
   readPayload,
   readRecord,
-  resetAttempts,
   routeMarkers,
 } from '../record/record';
 
@@ -132,7 +132,7 @@ function describePayload(payload: Payload, timestamp: unknown) {
 
 function describeErrors({ stacktraces = [], failures = [] }: JobRecord['options']): JobError[] {
   return stacktraces.map((stack, index) => ({
-    message: stack.replace(/\n {4}at [^\n]*/g, ''),
+    message: messageOf(stack),
     stack,
     run: failures[index],
   }));
@@ -175,17 +175,6 @@ export function queuedRecord(record: JobRecord, now = Date.now()): JobRecord {
 /** Of a job that is to run at another time: how long it waits is counted from then. */
 export function dueRecord(record: JobRecord, dueAt: number): JobRecord {
   return { ...record, options: { ...record.options, dueAt } };
-}
-
-/** Of a dead job that lives again. @param durable it has a row in the outbox, which its end must delete. */
-export function revived(record: JobRecord, durable: boolean): JobRecord {
-  const data = durable ? durableData(record.data) : record.data;
-  return queuedRecord(resetAttempts({ ...record, data }));
-}
-
-/** What a job's row in the outbox holds, and then its record: its keys stay in their order. */
-export function durableData(data: unknown): object {
-  return { ...(data as object), via: 'outbox' };
 }
 
 export function killedRecord(record: JobRecord): JobRecord {

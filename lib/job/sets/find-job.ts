@@ -5,9 +5,11 @@ import { whatRedisKnows } from '../outbox/reconciler';
 import { isUuid } from '../outbox/table';
 import { keyPrefix, queueKey } from '../queue/keys';
 import { knownQueues } from '../queue/queue-status';
+import { retriedRecord } from '../record/record';
+import { findDead } from './dead-set';
 import { describeJob, describeRow, isRetrying, type JobEntry, type SetName } from './entry';
-import { findRow } from './outbox-rows';
-import { checkRef, InvalidRequestError, type JobRef, type SetSources } from './query';
+import { findRow, type OutboxJob } from './outbox-rows';
+import { type CheckedRef, checkRef, InvalidRequestError, type JobRef, type SetSources } from './query';
 
 /** Where a job is. `gone`: it has ended well, or was deleted, or never was. */
 export interface FoundPlace {
@@ -19,27 +21,53 @@ export interface FoundPlace {
 
 const GONE: FoundPlace = { place: 'gone', entry: undefined, ahead: undefined };
 
+/** The stores that `findJob` looks into. */
+interface JobSources extends Pick<SetSources, 'redis' | 'knex'> {
+  /** Those to be looked at when none is named, and how to have them; they are in Redis. */
+  readonly queues: readonly string[] | (() => Promise<readonly string[]>);
+}
+
 /**
+ * A dead job is found without Redis.
  * @throws InvalidRequestError for what cannot be an id, and for an id that several queues know when none is named.
  */
-export async function findJob(
-  { redis, knex, queues }: Pick<SetSources, 'redis' | 'knex' | 'queues'>,
-  ref: JobRef,
-): Promise<FoundPlace> {
+export async function findJob({ redis, knex, queues }: JobSources, ref: JobRef): Promise<FoundPlace> {
   const { id, queue } = checkRef(ref);
-  const row = isUuid(id) ? await findRow(knex, id) : undefined;
-  const known = queue === undefined ? [...new Set([...queues, ...(row ? [row.queue] : [])])] : [queue];
+  const dead = await findDeadJob(knex, { id, queue });
+  if (dead) return dead;
+  const row = await findOwnRow(knex, { id, queue });
+  const others = queue === undefined ? await (typeof queues === 'function' ? queues() : queues) : [];
+  const known = queue === undefined ? [...new Set([...others, ...(row ? [row.queue] : [])])] : [queue];
   const sightings = await sight(redis, known, id);
   const sighting = onlyOne(
     id,
     sightings.filter((seen) => seen.place !== 'nowhere'),
   );
   if (sighting) return describeSighting(id, sighting);
-  if (!row || (queue !== undefined && row.queue !== queue)) return GONE;
+  // Once more: it may have died, or been retried, and so have changed sides behind our back.
+  const moved = await findDeadJob(knex, { id, queue });
+  if (moved) return moved;
+  const left = await findOwnRow(knex, { id, queue });
   // Due, and about to be copied to Redis; or Redis has lost it, and the reconciler has yet to notice.
+  return left ? describeOwnRow(left) : GONE;
+}
+
+async function findDeadJob(knex: Knex, ref: CheckedRef): Promise<FoundPlace | undefined> {
+  const [entry] = await findDead(knex, [ref]);
+  return entry && { place: 'dead', entry, ahead: undefined };
+}
+
+async function findOwnRow(knex: Knex, { id, queue }: CheckedRef): Promise<OutboxJob | undefined> {
+  const row = isUuid(id) ? await findRow(knex, id) : undefined;
+  return queue === undefined || row?.queue === queue ? row : undefined;
+}
+
+function describeOwnRow({ options, ...row }: OutboxJob): FoundPlace {
   const set = row.isDue ? 'waiting' : 'scheduled';
   const at = new Date(row.at / 1000);
-  return { place: set, entry: describeRow({ ...row, set, at }), ahead: undefined };
+  if (options === null) return { place: set, entry: describeRow({ ...row, set, at }), ahead: undefined };
+  const text = retriedRecord({ payload: row.payload, options, readyAt: at.getTime(), durable: true });
+  return { place: set, entry: describeJob({ ...row, set, at, text }), ahead: undefined };
 }
 
 function describeSighting(id: string, { place, queue, score, text, progress }: Sighting): FoundPlace {
@@ -129,21 +157,39 @@ export async function livingJobs(
   { redis, knex, queues }: LivingJobsSources,
   ids: readonly string[],
 ): Promise<ReadonlySet<string>> {
-  // The row first: a job whose row is gone by now has either ended, or is in Redis.
-  const inOutbox = await knex('job_outbox').whereIn('id', ids.filter(isUuid)).pluck<string[]>('id');
+  // The rows first: a job whose row is gone by now has either ended, or is in Redis.
+  const inPostgres = await rowsOf(knex, ids);
   const places = (await knownQueues(redis, queues)).flatMap((queue) => ids.map((id) => ({ id, queue })));
   const states = await whatRedisKnows(redis, places);
   const inRedis = places.filter((_, index) => states[index] === 'known').map(({ id }) => id);
-  return new Set([...inOutbox, ...inRedis]);
+  const living = new Set([...inPostgres, ...inRedis]);
+  // And again: it may have died meanwhile, and be in Redis no more.
+  const missing = ids.filter((id) => !living.has(id));
+  return new Set([...living, ...(missing.length > 0 ? await rowsOf(knex, missing) : [])]);
+}
+
+/** Returns those of these jobs that are in the outbox or dead. */
+async function rowsOf(knex: Knex, ids: readonly string[]): Promise<string[]> {
+  const { rows } = await knex.raw<{ rows: { readonly id: string }[] }>(
+    `select id::text as id from job_outbox where id = any(?::uuid[])
+     union select id from job_dead where id = any(?::text[])`,
+    [ids.filter(isUuid), [...ids]],
+  );
+  return rows.map(({ id }) => id);
 }
 
 /** Which of them will run again by themselves: the same without the dead. @throws as `livingJobs`. */
 export async function comingJobs(sources: LivingJobsSources, ids: readonly string[]): Promise<ReadonlySet<string>> {
   if (ids.length === 0) return new Set();
-  const { redis, queues } = sources;
+  const { redis, knex, queues } = sources;
   const coming = new Set(await livingJobs(sources, ids));
   const asked = [...coming];
   if (asked.length === 0) return coming;
+  const { rows } = await knex.raw<{ rows: { readonly id: string }[] }>(
+    'select id from job_dead where id = any(?::text[])',
+    [asked],
+  );
+  for (const { id } of rows) coming.delete(id);
   for (const queue of await knownQueues(redis, queues)) {
     const died = await answerWithin(ANSWER_MS, redis.zmScore(queueKey(queue, 'dead'), asked));
     for (const [index, at] of died.entries()) if (at !== null) coming.delete(asked[index] ?? '');

@@ -65,7 +65,8 @@ export abstract class JobSet {
   /** @returns whether it came to the end. */
   protected abstract moveMatching(move: Transition, filter: CheckedFilter, run: BulkRun): Promise<boolean>;
 
-  private async sortedPage(request: PageRequest, sort: Sort): Promise<JobPage> {
+  /** By anything but time. */
+  protected async sortedPage(request: PageRequest, sort: Sort): Promise<JobPage> {
     const { offset, limit, count } = checkBounds(request);
     const sorted = sortOutlines(await this.outlines(request, SORTED_AT_MOST), sort);
     const entries = await this.entriesOf(sorted.slice(offset, offset + limit));
@@ -112,7 +113,7 @@ export function toQueue(action: JobAction): Transition {
 
 export const KILL: Transition = {
   action: 'kill',
-  to: 'bury',
+  to: 'dead',
   prepare: async (jobs) => jobs.map((job) => rewritten(job.text, killedRecord)),
 };
 

@@ -1,6 +1,7 @@
 import type { Knex } from 'knex';
 import type { RedisClient } from '../../core/redis';
 import { answerWithin, RedisScript } from '../../core/redis-script';
+import { handOver } from '../outbox/dead-jobs';
 import { deleteRows, isUuid } from '../outbox/table';
 import { keyPrefix, OUTCOME_LUA, queueKey } from '../queue/keys';
 import { isRetrying, queuedAt, tracesOf } from './entry';
@@ -17,9 +18,9 @@ import { type FoundJob, foundJobs } from './scan';
 import type { ScanPosition } from './scan-script';
 
 /** Where jobs are taken from. */
-export type MoveFrom = 'delayed' | 'dead' | 'waiting';
-/** Where to: the tail of their queue, `delayed`, `dead`; `drop`: nowhere. */
-export type MoveTo = 'queue' | 'delay' | 'bury' | 'drop';
+export type MoveFrom = 'delayed' | 'waiting';
+/** Where to: the tail of their queue, `delayed`, the dead set; `drop`: nowhere. */
+export type MoveTo = 'queue' | 'delay' | 'dead' | 'drop';
 
 /** Instead of a SHA-1: whatever its record is by now. */
 export const ANY = '*';
@@ -57,21 +58,18 @@ local function take(id)
 end
 
 local function put(id, record, traces)
-  if from == 'dead' then call('srem', p..'failed', id); call('hdel', p..'gists', id) end
   call('hdel', p..'deliveries', id)
   if to == 'drop' then
     call('hdel', p..'jobs', id)
     return leaveTrace(p, id, traces..'c')
   end
   if record ~= '' then call('hset', p..'jobs', id, record) end
-  if to == 'bury' then
-    bury(p, id); leaveTrace(p, id, traces)
+  if to == 'dead' then
+    die(p, id, traces)
   elseif to == 'delay' then
     call('zadd', p..'delayed', at, id)
     if call('zrange', p..'delayed', 0, 0)[1] == id then call('publish', p..'earlierDelayed', at) end
   else
-    -- It lives again: what is left of its end must not delete its new row.
-    if from == 'dead' then call('zrem', p..'finished', id); call('zrem', p..'recent', id) end
     call('lpush', p..'waiting', id)
   end
 end
@@ -85,8 +83,6 @@ for a = 5, #ARGV, 4 do
   elseif there and (text or to == 'drop') and take(id) then
     put(id, record, traces); state = 'm'
   end
-  -- The row that was made for its new life is in vain.
-  if state == 'g' and from == 'dead' and to == 'queue' and not text then call('zadd', p..'finished', now, id) end
   out[#out + 1] = state
 end
 return table.concat(out)`);
@@ -145,7 +141,7 @@ export interface Transition {
   readonly prepare?: (jobs: readonly FoundJob[]) => Promise<readonly (string | undefined)[]>;
 }
 
-/** Moves jobs out of a set that is in Redis, and tells the log of it. */
+/** Moves jobs out of a set that is in Redis. */
 export class SetMover {
   constructor(
     private readonly sources: SetSources,
@@ -158,8 +154,8 @@ export class SetMover {
     let moved = 0;
     for (let tries = 0; left.length > 0 && tries < TRIES; tries++) {
       const { kind, sources } = this.set;
-      const found = await locate(this.sources.redis, kind.key, sources.queues, left);
-      const ours = found.filter((job) => kind.retrying === undefined || isRetrying(job.text) === kind.retrying);
+      const found = await locate(this.sources.redis, sources.queues, left);
+      const ours = found.filter((job) => isRetrying(job.text) === kind.retrying);
       const states = await this.move(move, ours);
       moved += states.filter((state) => state === 'moved').length;
       left = ours.filter((_, index) => states[index] === 'changed');
@@ -172,9 +168,6 @@ export class SetMover {
     const walker = this.set.walker(filter);
     let left = await this.set.extent(filter);
     let after: ScanPosition | undefined;
-    if (this.set.kind.newestFirst) {
-      after = { score: Math.min(run.startedAt, filter.until ?? run.startedAt), queue: '', id: '' };
-    }
     while (left > 0 && run.chunk > 0) {
       const step = await walker.step({ after, skip: 0, limit: run.chunk, counting: false });
       const jobs = step.jobs.filter((job) => this.concerns(move, job, run));
@@ -198,34 +191,40 @@ export class SetMover {
   private async move(move: Transition, jobs: readonly FoundJob[]): Promise<MoveState[]> {
     if (jobs.length === 0) return [];
     const records = (await move.prepare?.(jobs)) ?? [];
-    const { key } = this.set.kind;
-    const ends = move.to === 'bury' || move.to === 'drop';
-    const moved = jobs.map(({ id, queue, sha, text }, index) => {
-      // Even a dead job may have a row: one that a crash left behind.
-      const traces = !ends ? '' : key === 'dead' ? 'f' : tracesOf(text);
-      return { id, queue, sha, record: records[index], traces };
+    const ends = move.to === 'dead' || move.to === 'drop';
+    const asked = jobs.map(({ id, queue, sha, text }, index) => {
+      return { id, queue, sha, record: records[index], traces: ends ? tracesOf(text) : '' };
     });
-    const states = await moveJobs(this.sources.redis, { from: key, to: move.to, at: move.at }, moved);
-    if (ends) {
+    const states = await moveJobs(this.sources.redis, { from: 'delayed', to: move.to, at: move.at }, asked);
+    const moved = asked.filter((_, index) => states[index] === 'moved');
+    if (move.to === 'dead') await this.handOver(moved);
+    if (move.to === 'drop') {
       await completeRows(
         this.sources,
-        moved.filter((job, index) => states[index] === 'moved' && job.traces.includes('f')),
+        moved.filter(({ traces }) => traces.includes('f')),
       );
     }
     return states;
   }
+
+  /** What fails here is done by a job processor's sweep, some seconds later. */
+  private async handOver(jobs: readonly MovedJob[]): Promise<void> {
+    for (const queue of new Set(jobs.map((job) => job.queue))) {
+      const ids = jobs.filter((job) => job.queue === queue).map((job) => job.id);
+      await handOver(this.sources, queue, ids).catch(() => undefined);
+    }
+  }
 }
 
-// Which of these jobs are in a sorted set of their queue, and what it holds of them.
+// Which of these jobs are in `delayed` of their queue, and what it holds of them.
 // KEYS  queue prefixes
-// ARGV  1 set, then ids
+// ARGV  ids
 // reply queue number, id, score, record, its SHA-1, progress for each
 const LOCATE_SCRIPT = new RedisScript(`
 local call, out = redis.call, {}
-for a = 2, #ARGV do
-  local id = ARGV[a]
+for _, id in ipairs(ARGV) do
   for q, p in ipairs(KEYS) do
-    local score = call('zscore', p..ARGV[1], id)
+    local score = call('zscore', p..'delayed', id)
     if score then
       local text, progress = call('hget', p..'jobs', id), call('hget', p..'progress', id)
       for _, value in ipairs({ q, id, score, text or '', text and redis.sha1hex(text) or '', progress or '' }) do
@@ -242,14 +241,13 @@ return out`);
  */
 export async function locate(
   client: RedisClient,
-  key: 'dead' | 'delayed',
   queues: readonly string[],
   refs: readonly CheckedRef[],
 ): Promise<FoundJob[]> {
   const searched = [...new Set([...queues, ...refs.flatMap((ref) => ref.queue ?? [])])];
   if (searched.length === 0 || refs.length === 0) return [];
   const ids = [...new Set(refs.map((ref) => ref.id))];
-  const reply = (await LOCATE_SCRIPT.run(client, searched.map(keyPrefix), [key, ...ids])) as (string | number)[];
+  const reply = (await LOCATE_SCRIPT.run(client, searched.map(keyPrefix), ids)) as (string | number)[];
   const wanted = foundJobs(searched, reply).filter((job) =>
     refs.some((ref) => ref.id === job.id && (ref.queue === undefined || ref.queue === job.queue)),
   );

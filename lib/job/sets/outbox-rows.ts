@@ -174,14 +174,16 @@ export async function databaseTime(knex: Knex): Promise<string> {
 
 export interface OutboxJob extends ScheduledKey {
   readonly payload: string;
+  /** The other part of the record of a job that was dead and has been retried. */
+  readonly options: string | null;
   readonly isDue: boolean;
 }
 
 /** A row whose job has no outcome yet, whether it was dispatched or not. */
 export async function findRow(knex: Knex, id: string): Promise<OutboxJob | undefined> {
   const { rows } = await knex.raw<{ rows: (Omit<OutboxJob, 'at'> & { readonly at: string })[] }>(
-    `select ${MICROSECONDS} as at, queue, id, payload, due as "isDue" from (
-       select run_at as at, queue, id, payload, dispatched_at is not null or run_at <= now() as due
+    `select ${MICROSECONDS} as at, queue, id, payload, options, due as "isDue" from (
+       select run_at as at, queue, id, payload, options, dispatched_at is not null or run_at <= now() as due
        from job_outbox where id = ?::uuid
      ) as job`,
     [id],

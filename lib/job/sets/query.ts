@@ -100,25 +100,7 @@ export function luaFilter(filter: CheckedFilter, { retrying, trustIds }: Kinds =
     ...(tag !== undefined && { tag, tagText: JSON.stringify(tag) }),
     ...(error !== undefined && { error: jsonNeedles(error).map(toNeedle), plainError: plainNeedles(error) }),
     ...(text !== undefined && { text: jsonNeedles(text).map(toNeedle), plainText: plainNeedles(text) }),
-    gist: gistFilter(filter),
   });
-}
-
-/** What stands between the parts of a gist (../queue/gist.ts). */
-const GIST_MARKS = ['\0', '\x01', '\x02'];
-
-/** undefined: records must be looked at. */
-function gistFilter({ class: name, tag, error, text, failedSince }: CheckedFilter): object | undefined {
-  if (failedSince !== undefined) return undefined;
-  if ([name, tag, error, text].some((part) => GIST_MARKS.some((mark) => part?.includes(mark)))) return undefined;
-  const plain = plainNeedles(text ?? '');
-  const escaped = jsonNeedles(text ?? '').filter((needle) => !plain.includes(needle));
-  return {
-    ...(name !== undefined && { class: `\x01${JSON.stringify(name).slice(1, -1)}\0` }),
-    ...(tag !== undefined && { tag: `\x02${tag}\x02` }),
-    ...(error !== undefined && { error: plainNeedles(error).map(toNeedle) }),
-    ...(text !== undefined && { text: plain.map(toNeedle), escaped: escaped.map(toNeedle) }),
-  };
 }
 
 /** A job by its id; with its queue where ids repeat over queues, as those of plain bee-queue producers do. */

@@ -9,7 +9,6 @@ import {
   type CheckedRef,
   checkBounds,
   checkFilter,
-  isFiltering,
   type JobFilter,
   type JobPage,
   luaFilter,
@@ -33,21 +32,19 @@ import {
 import type { Scan, ScanPosition } from './scan-script';
 
 interface RedisSetKind {
-  readonly name: 'retry' | 'dead' | 'scheduled';
-  readonly key: 'dead' | 'delayed';
-  readonly newestFirst: boolean;
-  /** Of `delayed`: only those that failed, or only the others. */
-  readonly retrying?: boolean;
+  readonly name: 'retry' | 'scheduled';
+  /** Only those that failed, or only the others. */
+  readonly retrying: boolean;
 }
 
 interface WalkOptions {
-  /** Default: as the set is. */
+  /** Default false. */
   readonly newestFirst?: boolean;
   readonly idsOnly?: boolean;
   readonly trustIds?: boolean;
 }
 
-/** Reads a set that is a sorted set of Redis in each queue. */
+/** Reads a set whose jobs are in `delayed` of each queue in Redis. */
 export class RedisSet {
   constructor(
     readonly sources: Pick<SetSources, 'redis' | 'queues'>,
@@ -56,10 +53,10 @@ export class RedisSet {
 
   /** In the order of time. @throws InvalidRequestError. */
   async page(request: PageRequest = {}): Promise<JobPage> {
-    const { name, newestFirst } = this.kind;
+    const { name } = this.kind;
     const bounds = checkBounds(request);
     const after = request.after === undefined ? undefined : readCursor(name, request.after);
-    const order = { newestFirst: request.sort?.descending ?? newestFirst };
+    const order = { newestFirst: request.sort?.descending ?? false };
     const page = await walkPage(this.walker(checkFilter(request), order), bounds, after);
     const { total, complete, next } = page;
     const entries = page.jobs.map((job) => this.describe(job));
@@ -83,9 +80,8 @@ export class RedisSet {
   /** The entries of these jobs, in their order; of those that have left the set meanwhile none. */
   async entriesOf(refs: readonly CheckedRef[]): Promise<JobEntry[]> {
     const { redis, queues } = this.sources;
-    const { key, retrying } = this.kind;
-    const located = await locate(redis, key, queues, refs);
-    const found = located.filter((job) => retrying === undefined || isRetrying(job.text) === retrying);
+    const located = await locate(redis, queues, refs);
+    const found = located.filter((job) => isRetrying(job.text) === this.kind.retrying);
     return refs.flatMap(({ id, queue }) => {
       const job = found.find((one) => one.id === id && (queue === undefined || one.queue === queue));
       return job ? [this.describe(job)] : [];
@@ -97,21 +93,16 @@ export class RedisSet {
     return sizeOf(this.sources.redis, this.walk(filter));
   }
 
-  walker(filter: CheckedFilter, { newestFirst, ...options }: WalkOptions = {}): SetScanner<ScanPosition> {
-    const walk = this.walk(filter, options.trustIds);
-    return setWalker(this.sources.redis, {
-      ...walk,
-      newestFirst: newestFirst ?? walk.newestFirst,
-      idsOnly: options.idsOnly ?? false,
-    });
+  walker(filter: CheckedFilter, options: WalkOptions = {}): SetScanner<ScanPosition> {
+    const { newestFirst = false, idsOnly = false, trustIds } = options;
+    return setWalker(this.sources.redis, { ...this.walk(filter, trustIds), newestFirst, idsOnly });
   }
 
   private walk(filter: CheckedFilter, trustIds = false): Scan {
-    const { key, newestFirst, retrying } = this.kind;
-    const looking = retrying !== undefined || isFiltering(filter);
+    const { retrying } = this.kind;
     const queues = [...new Set(filter.queues ?? this.sources.queues)].sort();
     const { since, until } = filter;
-    return { key, newestFirst, queues, since, until, filter: looking ? luaFilter(filter, { retrying, trustIds }) : '' };
+    return { newestFirst: false, queues, since, until, filter: luaFilter(filter, { retrying, trustIds }) };
   }
 
   describe({ id, queue, score, text, progress }: FoundJob): JobEntry {
@@ -166,7 +157,7 @@ export class RetrySet extends RedisJobSet {
   readonly name = 'retry';
 
   constructor(sources: SetSources) {
-    super(sources, { name: 'retry', key: 'delayed', newestFirst: false, retrying: true });
+    super(sources, { name: 'retry', retrying: true });
   }
 
   /** To the tails of their queues; their attempts stay counted. */

@@ -1,7 +1,7 @@
 import type { RedisClient } from '../../core/redis';
 import { RedisScript } from '../../core/redis-script';
 import { keyPrefix } from '../queue/keys';
-import { FILTER_LUA, GIST_FILTER_LUA } from './filter-script';
+import { FILTER_LUA } from './filter-script';
 import type { Step } from './scan';
 
 /** Where a walk has come to: behind this job, in the order of the walk. */
@@ -12,11 +12,10 @@ export interface ScanPosition {
 }
 
 export interface Scan {
-  readonly key: 'dead' | 'delayed';
   readonly newestFirst: boolean;
   /** Sorted by name. */
   readonly queues: readonly string[];
-  /** As `luaFilter` writes it; '' when records need not be looked at. */
+  /** As `luaFilter` writes it. */
   readonly filter: string;
   /** Bounds of the score, both included. */
   readonly since?: number | undefined;
@@ -31,11 +30,11 @@ const WORK = 1500;
 const IDS = 5000;
 
 /**
- * One stretch of a walk over the sorted sets of several queues at once, in the order of their scores.
+ * One stretch of a walk over `delayed` of several queues at once, in the order of their scores.
  * KEYS  queue prefixes ("bq:default:"), sorted
- * ARGV  1 filter or ""  2 set  3 "1" = newest first  4-6 position: score, number of the queue (between two when it is not
- *       in KEYS), id; or ""  7 skip  8 limit  9 "1" = counting  10 work  11 ids  12 "1" = ids only  13 score at which it
- *       ends, or ""
+ * ARGV  1 filter  2 "1" = newest first  3-5 position: score, number of the queue (between two when it is not in
+ *       KEYS), id; or ""  6 skip  7 limit  8 "1" = counting  9 work  10 ids  11 "1" = ids only  12 score at which it ends,
+ *       or ""
  * reply { matched, scanned, "1" when done, score, queue number and id of the last one seen, then per job: queue number,
  *         id, score, and the three values that `describe` gives }
  * @param describe Lua: `describe(text, id, p)` for the record, false without one, and the key prefix of the queue.
@@ -43,14 +42,13 @@ const IDS = 5000;
 export function walkScript(describe: string): RedisScript {
   return new RedisScript(`
 local call = redis.call
-local F = ARGV[1] ~= '' and cjson.decode(ARGV[1])
+local F = cjson.decode(ARGV[1])
 ${FILTER_LUA}
-${GIST_FILTER_LUA}
 ${describe}
-local SET, NEWEST, COUNTING, BARE = ARGV[2], ARGV[3] == '1', ARGV[9] == '1', ARGV[12] == '1'
-local score, number, after = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
-local last = tonumber(ARGV[13])
-local skip, limit, budget, ids = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[10]), tonumber(ARGV[11])
+local NEWEST, COUNTING, BARE = ARGV[2] == '1', ARGV[8] == '1', ARGV[11] == '1'
+local score, number, after = tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
+local last = tonumber(ARGV[12])
+local skip, limit, budget, ids = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[9]), tonumber(ARGV[10])
 local range = NEWEST and 'zrevrange' or 'zrange'
 local buffered = math.max(20, math.ceil(400 / #KEYS))
 
@@ -81,20 +79,16 @@ local function start(q, key)
 end
 
 local sign = NEWEST and -1 or 1
-local hasGists, trustIds = SET == 'dead' and F and F.gist, F and F.trustIds
+local trustIds = F.trustIds
 local function fill(head)
-  local items, ids = call(range, head.key, head.rank, head.rank + buffered - 1, 'withscores'), {}
+  local items = call(range, head.key, head.rank, head.rank + buffered - 1, 'withscores')
   head.items, head.at, head.rank = items, 1, head.rank + buffered
-  if hasGists and items[1] then
-    for i = 1, #items, 2 do ids[#ids + 1] = items[i] end
-    head.gists = call('hmget', head.gistKey, unpack(ids))
-  end
   head.order = items[2] and sign * items[2] or math.huge
 end
 
 local heads = {}
 for q, p in ipairs(KEYS) do
-  heads[q] = { key = p..SET, jobs = p..'jobs', gistKey = p..'gists', rank = start(q, p..SET) }
+  heads[q] = { key = p..'delayed', jobs = p..'jobs', rank = start(q, p..'delayed') }
   fill(heads[q])
 end
 
@@ -112,17 +106,13 @@ while true do
   if not id or last and (NEWEST and its < last or not NEWEST and its > last) then done = '1'; break end
   if work >= budget or scanned >= ids or matched >= enough then break end
   lastId, lastScore, lastNumber = id, items[at + 1], best
-  local gist = hasGists and head.gists[(at + 1) / 2]
   if items[at + 3] then head.at, head.order = at + 2, sign * items[at + 3] else fill(head) end
   scanned = scanned + 1
   local isOurs = trustIds and #id == 36 and find(id, '^%x+%-%x+%-%x+%-%x+%-%x+$')
-  local met, text = not F or isOurs and F.retrying, nil
-  if F and not isOurs then
-    if gist then met = gistMatches(id, gist, lastScore) else met = nil end
-    if met == nil then
-      text = call('hget', head.jobs, id)
-      met = matches(id, text)
-    end
+  local met, text = isOurs and F.retrying, nil
+  if not isOurs then
+    text = call('hget', head.jobs, id)
+    met = matches(id, text)
   end
   if met then
     matched = matched + 1
@@ -155,14 +145,14 @@ export async function runWalk(
   walk: Scan,
   step: Step<ScanPosition>,
 ): Promise<ScanChunk> {
-  const { key, newestFirst, queues, filter, since, until, idsOnly = false } = walk;
+  const { newestFirst, queues, filter, since, until, idsOnly = false } = walk;
   if (queues.length === 0) return { matched: 0, scanned: 0, done: true, position: step.after, values: [] };
   const { skip, limit, counting } = step;
   const [first, last] = newestFirst ? [until, since] : [since, until];
   const after = step.after ?? (first === undefined ? undefined : { score: first, queue: '', id: '' });
   const position = after ? [String(after.score), queueNumber(queues, after.queue), after.id] : ['', '', ''];
   const numbers = [skip, limit, counting ? 1 : 0, WORK, IDS, idsOnly ? 1 : 0, last ?? ''].map(String);
-  const args = [filter, key, newestFirst ? '1' : '0', ...position, ...numbers];
+  const args = [filter, newestFirst ? '1' : '0', ...position, ...numbers];
   const reply = (await script.run(client, queues.map(keyPrefix), args)) as (string | number)[];
   const [matched, scanned, done, score, queue, id] = reply;
   return {

@@ -1,5 +1,6 @@
 import type { RedisClient } from '../../core/redis';
 import { answerWithin } from '../../core/redis-script';
+import { deadByQueue } from '../outbox/table';
 import { queueKey } from '../queue/keys';
 import { countRows, rowCondition } from './outbox-rows';
 import { checkFilter, type JobOutline, luaFilter, type Outlines, type PageBounds, type SetSources } from './query';
@@ -13,26 +14,26 @@ export async function sizeOfSet(
   name: 'retry' | 'scheduled' | 'dead',
   sources: Pick<SetSources, 'redis' | 'knex' | 'queues'>,
 ): Promise<number> {
-  if (name !== 'scheduled') return sizeInRedis(name, sources);
+  if (name === 'dead') return [...(await deadByQueue(sources.knex)).values()].reduce((sum, size) => sum + size, 0);
+  if (name === 'retry') return sizeInRedis(name, sources);
   return (await sizeInRedis(name, sources)) + (await countRows(sources.knex, rowCondition(checkFilter({}))));
 }
 
 /** The part of it that is in Redis: `delayed` holds two sets, so its records are looked at. */
 export async function sizeInRedis(
-  name: 'retry' | 'scheduled' | 'dead',
+  name: 'retry' | 'scheduled',
   { redis, queues }: Pick<SetSources, 'redis' | 'queues'>,
 ): Promise<number> {
-  const walk = { newestFirst: false, queues: [...new Set(queues)].sort() };
-  if (name === 'dead') return sizeOf(redis, { ...walk, key: 'dead', filter: '' });
   const filter = luaFilter(checkFilter({}), { retrying: name === 'retry', trustIds: true });
-  return (await countWalk(setWalker(redis, { ...walk, key: 'delayed', filter }))).total;
+  const walk = { newestFirst: false, queues: [...new Set(queues)].sort(), filter };
+  return (await countWalk(setWalker(redis, walk))).total;
 }
 
 /** A job as a set holds it. */
 export interface FoundJob {
   readonly id: string;
   readonly queue: string;
-  /** When it died, or will run, ms since 1970; 0 where there is no such time. */
+  /** When it will run, ms since 1970; 0 where there is no such time. */
   readonly score: number;
   /** undefined: the set names a job that has no record. */
   readonly text: string | undefined;
@@ -156,14 +157,15 @@ export function setWalker(client: RedisClient, walk: Scan): SetScanner<ScanPosit
       return { ...stretch, jobs: foundJobs(walk.queues, values) };
     },
     positionOf: ({ score, queue, id }) => ({ score, queue, id }),
-    size: walk.filter === '' ? () => sizeOf(client, walk) : undefined,
+    // That takes a walk: records tell whether a job is of the set.
+    size: undefined,
   };
 }
 
 /** How many jobs the sets hold within the bounds, whatever the filter. */
-export async function sizeOf(client: RedisClient, { queues, key, since, until }: Scan): Promise<number> {
+export async function sizeOf(client: RedisClient, { queues, since, until }: Scan): Promise<number> {
   const [low, high] = [since ?? '-inf', until ?? '+inf'];
-  const counts = queues.map((queue) => client.zCount(queueKey(queue, key), low, high));
+  const counts = queues.map((queue) => client.zCount(queueKey(queue, 'delayed'), low, high));
   const sizes = await answerWithin(ANSWER_MS, Promise.all(counts));
   return sizes.reduce((sum, size) => sum + size, 0);
 }

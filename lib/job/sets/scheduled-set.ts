@@ -1,10 +1,10 @@
 import type { Knex } from 'knex';
-import { deleteRows, isUuid } from '../outbox/table';
+import { insertDeaths } from '../outbox/dead-jobs';
+import { isUuid } from '../outbox/table';
 import { newRecord } from '../record/record';
-import { buryUnknown } from './dead-set';
 import { describeRow, type JobEntry, killedRecord, rewritten } from './entry';
 import { JobSet, KILL, rescheduleTo, toQueue } from './job-set';
-import { completeRows, locate, SetMover, type Transition } from './move-script';
+import { locate, SetMover, type Transition } from './move-script';
 import {
   countRows,
   databaseTime,
@@ -56,7 +56,7 @@ export class ScheduledSet extends JobSet {
 
   constructor(sources: SetSources) {
     super(sources);
-    this.inRedis = new RedisSet(sources, { name: 'scheduled', key: 'delayed', newestFirst: false, retrying: false });
+    this.inRedis = new RedisSet(sources, { name: 'scheduled', retrying: false });
     this.mover = new SetMover(sources, this.inRedis);
     this.rowMover = new RowMover(sources);
   }
@@ -139,7 +139,7 @@ export class ScheduledSet extends JobSet {
   /** Of those that are in Redis the record is still to be read. */
   private async describe(rows: readonly ScheduledRow[]): Promise<JobEntry[]> {
     const theirs = rows.filter((row) => row.payload === null);
-    const found = await locate(this.sources.redis, 'delayed', this.sources.queues, theirs);
+    const found = await locate(this.sources.redis, this.sources.queues, theirs);
     return rows.flatMap(({ id, queue, at, payload }) => {
       if (payload !== null) return [describeRow({ id, queue, set: this.name, at: new Date(at / 1000), payload })];
       const job = found.find((one) => one.id === id && one.queue === queue);
@@ -159,7 +159,7 @@ function inMilliseconds({ score, ...job }: ScanPosition): ScanPosition {
 
 /** Moves jobs that wait in the outbox. */
 class RowMover {
-  constructor(private readonly sources: Pick<SetSources, 'knex' | 'redis'>) {}
+  constructor(private readonly sources: Pick<SetSources, 'knex'>) {}
 
   /** @returns how many were moved. */
   async moveRefs(move: Transition, refs: readonly CheckedRef[]): Promise<number> {
@@ -193,7 +193,7 @@ class RowMover {
     choice: RowChoice,
   ): Promise<{ readonly moved: number; readonly chosen: number }> {
     const { knex } = this.sources;
-    if (move.to === 'bury') return this.bury(choice);
+    if (move.to === 'dead') return this.kill(choice);
     const moved = await (move.to === 'queue'
       ? runRows(knex, choice)
       : move.to === 'delay'
@@ -202,27 +202,15 @@ class RowMover {
     return { moved, chosen: moved };
   }
 
-  /**
-   * Dead in Redis first, then the row goes: after a crash between the two the completer deletes it. The lock keeps the
-   * relay and other operators away meanwhile.
-   */
-  private async bury(choice: RowChoice): Promise<{ readonly moved: number; readonly chosen: number }> {
-    const { knex, redis } = this.sources;
-    const { rows, buried } = await knex.transaction((trx: Knex.Transaction) => this.buryLocked(trx, choice));
-    await completeRows({ knex, redis }, buried);
-    return { moved: buried.length, chosen: rows };
-  }
-
-  private async buryLocked(trx: Knex.Transaction, choice: RowChoice) {
-    const rows = await lockRows(trx, choice);
-    if (rows.length === 0) return { rows: 0, buried: [] };
-    const jobs = rows.map(({ id, queue, payload }) => {
-      const fresh = newRecord(payload);
-      return { id, queue, record: rewritten(fresh, killedRecord) ?? fresh };
+  /** The lock keeps the relay and other operators away meanwhile. */
+  private kill(choice: RowChoice): Promise<{ readonly moved: number; readonly chosen: number }> {
+    return this.sources.knex.transaction(async (trx: Knex.Transaction) => {
+      const rows = await lockRows(trx, choice);
+      const deaths = rows.map(({ id, queue, payload }) => {
+        const fresh = newRecord(payload);
+        return { id, queue, record: rewritten(fresh, killedRecord) ?? fresh };
+      });
+      return { moved: await insertDeaths(trx, deaths), chosen: rows.length };
     });
-    const states = await buryUnknown(this.sources.redis, jobs);
-    const over = jobs.filter((_, index) => states[index] !== 'known').map((job) => job.id);
-    if (over.length > 0) await deleteRows(trx, over);
-    return { rows: rows.length, buried: jobs.filter((_, index) => states[index] === 'buried') };
   }
 }

@@ -1,6 +1,6 @@
 import type { RedisClient } from '../../core/redis';
 import { answerWithin, RedisScript } from '../../core/redis-script';
-import { deleteOverdueRow, isUuid } from '../outbox/table';
+import { deleteDueRow, isUuid } from '../outbox/table';
 import { keyPrefix, queueKey } from '../queue/keys';
 import { describeJob, type JobEntry, tracesOf } from './entry';
 import { FILTER_LUA } from './filter-script';
@@ -53,7 +53,7 @@ export class WaitingList {
   async delete(ref: JobRef): Promise<boolean> {
     const { knex, events, via } = this.sources;
     const { id } = checkRef(ref);
-    const deleted = (await this.deleteHere(id)) || (isUuid(id) && (await deleteOverdueRow(knex, this.queue, id)));
+    const deleted = (await this.deleteHere(id)) || (isUuid(id) && (await deleteDueRow(knex, this.queue, id)));
     if (deleted) events.emit('operator.jobs', { action: 'delete', set: 'waiting', count: 1, via });
     return deleted;
   }

@@ -9,7 +9,7 @@ import {
   TimeSeries,
 } from '../../tree/time-series';
 import type { OpsContext } from '../ui/context';
-import type { Words } from '../ui/format';
+import type { Formatter } from '../ui/format';
 import { chartsOf, type Plot, type Series } from './charts';
 
 /** Rows of the table. */
@@ -40,17 +40,17 @@ export async function plotsView(
   ctx: Pick<OpsContext, 'query'>,
   tree: PlotTree | undefined,
   latencyWarningMs: number,
-  words: Words,
+  format: Formatter,
 ): Promise<PlotsView> {
   const range = isFigureRange(ctx.query.range) ? ctx.query.range : '1h';
   const of = ctx.query.of === 'all' || !tree ? 'all' : 'tree';
   const history = new TimeSeries(redis.client);
-  const now = words.now;
+  const now = format.now;
   const read = (place: string) => history.read(place, range, now.getTime());
   const ofTree = tree && (await read(tree.place));
   const steps = of === 'all' || !ofTree ? await read(ALL_TREES) : ofTree;
   const memory = tree && ofTree ? { steps: ofTree, limitMb: tree.limitMb } : null;
-  const plots = chartsOf({ steps, memory, range, latencyWarningMs, now }, words);
+  const plots = chartsOf({ steps, memory, range, latencyWarningMs, now }, format);
   return {
     range,
     ranges: FIGURE_RANGES.map(({ name }) => name),

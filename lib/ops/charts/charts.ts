@@ -2,7 +2,7 @@ import { RECYCLE_THRESHOLD } from '../../core/memory-plan';
 import { percentile } from '../../support/histogram';
 import { compareText } from '../../support/text';
 import { type FigureRange, type FigureStep, stepMsOf } from '../../tree/time-series';
-import { type Words, type WorkerShade, workerShade } from '../ui/format';
+import { type Formatter, type WorkerShade, workerShade } from '../ui/format';
 
 /** Figures come in parts of so many seconds, each soon after its end, s. */
 const PART_S = 10;
@@ -23,7 +23,7 @@ interface PlotSource {
 type Figures = NonNullable<FigureStep['figures']>;
 
 /** All plots of the overview. */
-export function chartsOf(source: PlotSource, words: Words): Plot[] {
+export function chartsOf(source: PlotSource, format: Formatter): Plot[] {
   const { steps, range, now, memory } = source;
   const stepS = stepMsOf(range) / 1000;
   // What is not written yet was not idle: of the last steps only the seconds that are written count.
@@ -33,7 +33,7 @@ export function chartsOf(source: PlotSource, words: Words): Plot[] {
   };
   const each = (pick: (figures: Figures, seconds: number) => number | null) =>
     steps.map(({ at, figures }) => (figures && seconds(at) >= PART_S ? short(pick(figures, seconds(at))) : null));
-  const { t } = words;
+  const { t } = format;
   const line = (
     key: string,
     look: Series['look'],
@@ -80,7 +80,7 @@ export function chartsOf(source: PlotSource, words: Words): Plot[] {
               perMin,
             ),
       ],
-      words,
+      format,
       busy ? '/s' : t('plots.unit.jobs'),
     ),
     plot(
@@ -89,7 +89,7 @@ export function chartsOf(source: PlotSource, words: Words): Plot[] {
         ({ duration }) => duration,
         ({ slowest }) => slowest.durationMs,
       ),
-      words,
+      format,
     ),
     plot(
       'queueTime',
@@ -97,7 +97,7 @@ export function chartsOf(source: PlotSource, words: Words): Plot[] {
         ({ queued }) => queued,
         ({ slowest }) => slowest.queuedMs,
       ),
-      words,
+      format,
     ),
     plot(
       'errors',
@@ -115,7 +115,7 @@ export function chartsOf(source: PlotSource, words: Words): Plot[] {
           perMin,
         ),
       ],
-      words,
+      format,
     ),
     plot(
       'jobs',
@@ -133,15 +133,15 @@ export function chartsOf(source: PlotSource, words: Words): Plot[] {
           perMin,
         ),
       ],
-      words,
+      format,
     ),
-    latencyPlot(source, words),
+    latencyPlot(source, format),
   ];
-  if (memory) plots.push(memoryPlot(memory.steps, memory.limitMb, RECYCLE_THRESHOLD, words));
+  if (memory) plots.push(memoryPlot(memory.steps, memory.limitMb, RECYCLE_THRESHOLD, format));
   return plots;
 }
 
-function plot(key: Plot['key'], series: readonly Series[], { t }: Words, unit = t(`plots.unit.${key}`)): Plot {
+function plot(key: Plot['key'], series: readonly Series[], { t }: Formatter, unit = t(`plots.unit.${key}`)): Plot {
   const greatest = Math.max(...series.flatMap(({ values }) => values.map((value) => value ?? 0)));
   const max = roundUp(greatest);
   return {
@@ -159,7 +159,7 @@ function plot(key: Plot['key'], series: readonly Series[], { t }: Words, unit = 
 }
 
 /** How long the next job of each queue had waited: those that waited longest have a line of their own. */
-function latencyPlot({ steps, latencyWarningMs }: PlotSource, words: Words): Plot {
+function latencyPlot({ steps, latencyWarningMs }: PlotSource, format: Formatter): Plot {
   const names = [...new Set(steps.flatMap(({ figures }) => Object.keys(figures?.latencies ?? {})))];
   const longest = (name: string) => Math.max(...steps.map(({ figures }) => figures?.latencies[name] ?? 0));
   const shown = names.sort((a, b) => longest(b) - longest(a) || compareText(a, b)).slice(0, QUEUES);
@@ -171,11 +171,11 @@ function latencyPlot({ steps, latencyWarningMs }: PlotSource, words: Words): Plo
       label: name,
       look: looks[i] ?? 'k1',
       values,
-      latest: latest === null ? '–' : words.t('time.s', { n: plain(latest) }),
+      latest: latest === null ? '–' : format.t('time.s', { n: plain(latest) }),
     };
   });
   const limit = latencyWarningMs > 0 ? latencyWarningMs / 1000 : null;
-  const drawn = plot('latency', series, words);
+  const drawn = plot('latency', series, format);
   const late = limit !== null && series.some(({ values }) => (latestOf(values) ?? 0) > limit);
   return { ...drawn, limit: limit !== null && limit <= drawn.max ? limit : null, late };
 }
@@ -185,16 +185,16 @@ function plain(value: number): string {
 }
 
 /** What each process of a tree took, one upon the other. @param share of the limit above which workers are recycled. */
-function memoryPlot(steps: readonly FigureStep[], limitMb: number | null, share: number, words: Words): Plot {
-  const { t } = words;
+function memoryPlot(steps: readonly FigureStep[], limitMb: number | null, share: number, format: Formatter): Plot {
+  const { t } = format;
   const names = [...new Set(steps.flatMap(({ figures }) => Object.keys(figures?.memory ?? {})))].sort(inOrder);
   const series = names.map((name): Series => {
     const values = steps.map(({ figures }) => (figures ? short(figures.memory[name] ?? 0) : null));
     return {
-      label: labelOf(name, words),
+      label: labelOf(name, format),
       look: lookOf(name),
       values,
-      latest: latestOf(values) ? words.mb(latestOf(values)) : null,
+      latest: latestOf(values) ? format.mb(latestOf(values)) : null,
     };
   });
   const totals = steps.map(({ figures }) => figures && Object.values(figures.memory).reduce((sum, mb) => sum + mb, 0));
@@ -212,7 +212,7 @@ function memoryPlot(steps: readonly FigureStep[], limitMb: number | null, share:
     ticks: ticksUpTo(max),
     limit,
     late: limit !== null && (latest ?? 0) > limit,
-    total: words.mb(latest),
+    total: format.mb(latest),
   };
 }
 
@@ -236,7 +236,7 @@ function lookOf(name: string): Series['look'] {
   return workerShade(slotOf(name));
 }
 
-function labelOf(name: string, { t }: Words): string {
+function labelOf(name: string, { t }: Formatter): string {
   if (name === 'primary' || name === 'jobs') return t(`overview.name.${name}`);
   return t('overview.name.worker', { slot: slotOf(name) });
 }
@@ -277,7 +277,7 @@ export interface Plot {
   readonly total: string | null;
 }
 
-/** From 0 up, in short words: there is room for four characters. */
+/** From 0 up, in short format: there is room for four characters. */
 function ticksUpTo(max: number): Tick[] {
   return [0, max / 2, max].map((value) => ({ value, text: value < 10_000 ? String(value) : `${value / 1000}k` }));
 }

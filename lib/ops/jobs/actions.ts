@@ -2,7 +2,7 @@ import type { JobSet } from '../../job/sets/job-set';
 import type { JobAction, Selection } from '../../job/sets/query';
 import { assertOperator } from '../auth/access';
 import type { OpsContext } from '../ui/context';
-import { NumberFormatter } from '../ui/format';
+import { Formatter } from '../ui/format';
 import { localizedProblem, reportFailedAction } from '../ui/shell';
 import { readRef } from './job-view';
 import { type Filters, filtersOf, isHarmless, jobFilter, readFilters, type SetPage } from './list-query';
@@ -51,7 +51,8 @@ export function actionRoutes(page: SetPage): RouteModule {
       // From the question that offers several acts: what is to be typed is asked for now.
       if (wrong === 'count' && !form.has('count')) return ask(site, ctx, page, question);
       if (wrong) return ask(site, ctx, page, { ...question, wrong });
-      await actOnce(site, ctx, back, () => move(site, ctx, page, question));
+      // Dead jobs are in Postgres: who has left the set is not there for a second click.
+      await actOnce(site, ctx, back, () => move(site, ctx, page, question), page.name === 'dead');
     });
   };
 }
@@ -115,7 +116,7 @@ async function ask(site: JobPageContext, ctx: OpsContext, page: SetPage, questio
   const { count } = selected;
   if (count === 0) throw localizedProblem(409, 'jobsGone');
   if (wrong) ctx.status = 422;
-  const n = new NumberFormatter(ctx.state.locale).count(count);
+  const n = Formatter.of(ctx).count(count);
   const offered = action === null ? page.actions.filter((name) => name !== 'reschedule') : [action];
   await showPage(site, ctx, 'confirm', {
     title: t(`jobs.confirm.${action ?? 'all'}.question`, { count, what: t(`jobs.${page.name}.some`, { count, n }) }),

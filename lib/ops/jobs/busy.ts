@@ -1,7 +1,7 @@
 import { busyJobJson, processJson } from '../../job/admin/job-json';
 import type { BusyJob, ListedProcess } from '../../job/processes/process-list';
 import type { OpsContext } from '../ui/context';
-import { jobPath, TimeFormatter } from '../ui/format';
+import { Formatter, jobPath } from '../ui/format';
 import { type JobView, pageJson, showJob, showValues } from './job-view';
 import { type Patch, watch } from './list';
 import { type JobPageContext, type RouteModule, showPage } from './pages';
@@ -47,9 +47,9 @@ export const busyRoutes: RouteModule = (site) => {
     const seen = new Set(String(ctx.query.seen ?? '').split(','));
     watch(site, ctx, async (stream) => {
       const rows = await busyRows(site, ctx, await site.admin(ctx).processes.list());
-      const time = new TimeFormatter(t, new Date());
+      const { span } = Formatter.of(ctx);
       const patches: Patch[] = rows.map(({ id, progress, share, startedAt }) => {
-        const texts = { progress: progress ?? '–', for: time.span(Date.now() - startedAt) };
+        const texts = { progress: progress ?? '–', for: span(Date.now() - startedAt) };
         return { id: `job-${id}`, texts, share };
       });
       const running = new Set(rows.map(({ id }) => id));

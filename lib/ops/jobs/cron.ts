@@ -43,7 +43,7 @@ export const cronRoutes: RouteModule = (site) => {
 };
 
 interface CronRow extends CronListing {
-  /** When it is due, in words; null for an expression that has none. */
+  /** When it is due, in format; null for an expression that has none. */
   readonly when: string | null;
   /** Where the job is that was enqueued last, while it is anywhere. */
   readonly last: { readonly place: SetName; readonly attempts: number; readonly href: string } | null;

@@ -28,7 +28,7 @@ export class JobCounts {
     const configured = config.jobs.queues.map((queue) => queue.name);
     const names = knownQueues(client, configured);
     const sizeOf = async (set: 'retry' | 'scheduled' | 'dead') =>
-      sizeOfSet(set, { redis: client, knex, queues: await names });
+      sizeOfSet(set, { redis: client, knex, queues: set === 'dead' ? [] : await names });
     const [queues, busy, scheduled, retry, dead, cron] = await Promise.all([
       known(
         names.then((all) => readQueues(client, all)).then((all) => sum(all.map((one) => one.waiting + one.blocked))),

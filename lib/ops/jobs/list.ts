@@ -1,10 +1,11 @@
+import type { JobAdmin } from '../../job/admin/job-admin';
 import type { JobSet } from '../../job/sets/job-set';
 import { InvalidRequestError, type JobPage, type PageRequest } from '../../job/sets/query';
 import { didYouMean } from '../../support/text';
 import type { OpsContext } from '../ui/context';
 import type { EventStream } from '../ui/event-stream';
 import { tellCounts } from '../ui/event-stream';
-import { NumberFormatter, Paging, PER_PAGE } from '../ui/format';
+import { Formatter, Paging, PER_PAGE } from '../ui/format';
 import { pageJson, showJob } from './job-view';
 import {
   type Filters,
@@ -56,10 +57,10 @@ async function showList(site: JobPageContext, ctx: OpsContext, page: SetPage): P
     size,
     filters,
     filtering: isFiltering(filters),
-    names: { ...names, queues: await admin.queueNames(), spans: Object.keys(SPANS) },
+    names: { ...names, queues: await queuesOf(site, admin, page), spans: Object.keys(SPANS) },
     meant: rows.length === 0 && filters.q !== '' ? didYouMean(filters.q, withShortNames(names.classes)) : undefined,
     sort: sort ?? { by: 'at', descending: page.newestFirst },
-    waitingRetries: page.name === 'dead' && size === 0 ? await (await admin.set('retry')).size() : 0,
+    waitingRetries: page.name === 'dead' && size === 0 ? await admin.size('retry').catch(() => 0) : 0,
     allHref: pathWith(ctx, { all: '1', page: null, sort: null }).replace(ctx.path, `${ctx.path}/confirm`),
     selected: ctx.query.select === 'page',
     everything: rules.everything,
@@ -88,6 +89,12 @@ async function read(
       throw thrown;
     return { ...(await read(set, { ...request, sort: undefined }, asked)), unsorted: true };
   }
+}
+
+/** The dead are listed without Redis, too, which knows of other queues. */
+async function queuesOf({ config }: JobPageContext, admin: JobAdmin, { name }: SetPage): Promise<readonly string[]> {
+  const configured = config.jobs.queues.map((queue) => queue.name);
+  return name === 'dead' ? admin.queueNames().catch(() => configured) : admin.queueNames();
 }
 
 /** `SyncInvoice`, too, of `SyncInvoiceJob`. */
@@ -128,7 +135,7 @@ export interface Patch {
 
 /** Answers with a stream that looks once a second, and tells of the header's numbers besides. */
 export function watch(site: JobPageContext, ctx: OpsContext, look: (stream: EventStream) => Promise<void>): void {
-  const format = new NumberFormatter(ctx.state.locale);
+  const format = Formatter.of(ctx);
   const stream = site.streams.begin(ctx);
   stream.every(LOOK_MS, async () => {
     // Though the page cannot be looked at now, its header may be.

@@ -7,7 +7,6 @@ import type { JobFilter } from '../../job/sets/query';
 import { DeliverMailJob } from '../../mailer/message';
 import type { OpsContext, PageContext } from '../ui/context';
 import type { FlashStore } from '../ui/flash';
-import { TimeFormatter, viaWords } from '../ui/format';
 import type { PageLocals } from '../ui/layout';
 import { SET_PAGES } from './list-query';
 
@@ -43,10 +42,8 @@ export async function showPage(
   locals: PageLocals,
   json?: unknown,
 ): Promise<void> {
-  const time = new TimeFormatter(ctx.state.t, new Date());
   const told = ctx.state.json ? undefined : await site.flashes.flash(ctx);
-  const who = (by: string) => viaWords(by, ctx.state.t);
-  const shared = { time, told, who, here: pathWith(ctx, {}) };
+  const shared = { told, here: pathWith(ctx, {}) };
   await site.pages.show(ctx, `jobs/${view}`, { ...shared, ...locals }, json);
 }
 
@@ -62,16 +59,17 @@ export function pathWith(ctx: OpsContext, changes: Readonly<Record<string, strin
   return text === '' ? ctx.path : `${ctx.path}?${text}`;
 }
 
-/** Does what the form asks for, once, and goes on to a page that tells of it. @param back where to. */
+/** Does what the form asks for, once, and goes on to a page that tells of it. @param back where to. @param repeatable it may be done twice. */
 export async function actOnce(
   site: JobPageContext,
   ctx: OpsContext,
   back: string,
   work: () => Promise<JobFlash>,
+  repeatable = false,
 ): Promise<void> {
-  const id = await site.flashes.once(ctx, work);
+  const id = await site.flashes.once(ctx, work, repeatable);
   const target = new URL(back, 'http://here');
-  target.searchParams.set('flash', id);
+  if (id !== undefined) target.searchParams.set('flash', id);
   ctx.status = 303;
   ctx.redirect(target.pathname + target.search);
 }

@@ -9,7 +9,7 @@ import type { HistorySum } from '../../job/stats/history';
 import { snakeCase } from '../../support/snake-case';
 import { assertOperator } from '../auth/access';
 import type { OpsContext } from '../ui/context';
-import { holderWords, NumberFormatter, Paging, PER_PAGE, TimeFormatter, Words } from '../ui/format';
+import { Formatter, Paging, PER_PAGE } from '../ui/format';
 import { localizedProblem, reportFailedAction } from '../ui/shell';
 import { cronRowJson, cronRows } from './cron';
 import { pageJson, showJob } from './job-view';
@@ -95,15 +95,14 @@ async function showQueues(site: JobPageContext, ctx: OpsContext): Promise<void> 
 
 /** Numbers change in place; a queue more or less is told of. */
 function queueEvents(site: JobPageContext, ctx: OpsContext): void {
-  const { t, locale } = ctx.state;
+  const { t } = ctx.state;
   const seen = String(ctx.query.seen ?? '');
-  const { count } = new NumberFormatter(locale);
+  const { count, span } = Formatter.of(ctx);
   watch(site, ctx, async (stream) => {
     const queues = await site.admin(ctx).queues.list();
-    const time = new TimeFormatter(t, new Date());
     const patches = queues.map((queue): Patch => {
       const size = jobsIn(queue);
-      const latency = size === 0 ? '–' : time.span(queue.latencyMs);
+      const latency = size === 0 ? '–' : span(queue.latencyMs);
       const [active, delayed, dead] = [queue.active, queue.delayed, queue.dead].map(count);
       return { id: `q-${queue.name}`, texts: { size: count(size), latency, active, delayed, dead } as Patch['texts'] };
     });
@@ -181,14 +180,14 @@ function isLate({ latencyMs }: ListedQueue, limitMs: number): boolean {
   return limitMs > 0 && latencyMs > limitMs;
 }
 
-/** What holds the slots that the queue waits for, in words; '' when its jobs just come faster than they are done. */
+/** What holds the slots that the queue waits for, in format; '' when its jobs just come faster than they are done. */
 function holdersOf(ctx: OpsContext, processes: readonly ListedProcess[], name: string): string {
   const now = Date.now();
   const serving = processes.filter((process) => !process.stopping && process.queues.includes(name));
   const slots = serving.map(({ concurrency, busy }) => {
     return { concurrency, running: busy.map((job) => ({ class: job.class, ageMs: now - job.startedAt })) };
   });
-  return holderWords(slotHolders(slots), Words.of(ctx));
+  return Formatter.of(ctx).holders(slotHolders(slots));
 }
 
 function isServed(processes: readonly ListedProcess[], name: string): boolean {

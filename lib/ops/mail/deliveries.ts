@@ -4,7 +4,7 @@ import { countMailsToRetry, TODAY } from '../../health/probes';
 import { snakeCase } from '../../support/snake-case';
 import { assertOperator } from '../auth/access';
 import type { OpsContext, PageModule } from '../ui/context';
-import { Paging, TimeFormatter } from '../ui/format';
+import { Paging } from '../ui/format';
 import { localizedProblem } from '../ui/shell';
 
 import { INBOX, type Inbox } from './inbox';
@@ -159,7 +159,6 @@ export function deliveryRoutes(inbox: Inbox): PageModule {
         templates: await deliveries.templates(),
         veiled,
         today: { ...today, failed: Math.max(0, today.failed - retrying), retrying },
-        time: new TimeFormatter(ctx.state.t, new Date()),
         more: paging.total >= COUNTED,
       };
       await site.pages.show(ctx, 'mail/deliveries', page, { deliveries: snakeCase(rows), total: paging.total });
@@ -172,8 +171,7 @@ export function deliveryRoutes(inbox: Inbox): PageModule {
       if (!row) throw localizedProblem(404, 'deliveryGone');
       const file = path.basename(row.response ?? '');
       const kept = row.response === path.join(site.config.mail.dir, file) && (await inbox.names()).includes(file);
-      const time = new TimeFormatter(ctx.state.t, new Date());
-      const page = { title: row.subject, row, time, mail: kept ? `${INBOX}/${file}` : null };
+      const page = { title: row.subject, row, mail: kept ? `${INBOX}/${file}` : null };
       await site.pages.show(ctx, 'mail/delivery', { ...page, back: DELIVERIES }, snakeCase(row));
     });
   };

@@ -1,6 +1,6 @@
 import { AggregatorRegistry } from 'prom-client';
 import type { Buckets } from '../../core/request-counts';
-import type { Readings } from './scrape';
+import type { Scrape } from './scrape';
 
 /** As prom-client tells a metric to other processes. */
 interface Told {
@@ -17,19 +17,19 @@ interface SeriesValue {
   readonly metricName?: string;
 }
 
-/** The readings as Prometheus's text. */
-export async function expose(families: readonly Family[], readings: Readings): Promise<string> {
-  const told = families.map((family) => render(family, readings)).filter(({ values }) => values.length > 0);
+/** The scrape as Prometheus's text. */
+export async function expose(families: readonly Family[], scrape: Scrape): Promise<string> {
+  const told = families.map((family) => render(family, scrape)).filter(({ values }) => values.length > 0);
   return AggregatorRegistry.aggregate([told]).metrics();
 }
 
-function render(family: Family, readings: Readings): Told {
+function render(family: Family, scrape: Scrape): Told {
   const { name, help, type, shared } = family;
-  const whose = shared ? {} : { tree: readings.treeName };
+  const whose = shared ? {} : { tree: scrape.treeName };
   const values =
     family.type === 'histogram'
-      ? family.read(readings).flatMap((one) => linesOf(name, { ...one, labels: { ...whose, ...one.labels } }))
-      : family.read(readings).map(({ labels, value }) => ({ labels: { ...whose, ...labels }, value: clean(value) }));
+      ? family.read(scrape).flatMap((one) => linesOf(name, { ...one, labels: { ...whose, ...one.labels } }))
+      : family.read(scrape).map(({ labels, value }) => ({ labels: { ...whose, ...labels }, value: clean(value) }));
   return { name, help, type, values, aggregator: 'first' };
 }
 
@@ -80,8 +80,8 @@ interface About {
 
 /** A metric: what it is called, and how it is read. No sample: not known at the moment, which is not 0. */
 export type Family =
-  | (About & { readonly type: 'counter' | 'gauge'; readonly read: (readings: Readings) => readonly Sample[] })
-  | (About & { readonly type: 'histogram'; readonly read: (readings: Readings) => readonly HistogramSample[] });
+  | (About & { readonly type: 'counter' | 'gauge'; readonly read: (scrape: Scrape) => readonly Sample[] })
+  | (About & { readonly type: 'histogram'; readonly read: (scrape: Scrape) => readonly HistogramSample[] });
 
 type GivenValue = number | null | undefined;
 

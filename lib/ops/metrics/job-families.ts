@@ -3,7 +3,7 @@ import type { QueueStatus } from '../../job/queue/queue-status';
 import { type ClassStats, MAIL_OUTCOMES, OTHER_CLASSES } from '../../job/stats/history';
 import { BUCKETS, type Histogram, lowerBound } from '../../support/histogram';
 import { type Family, type HistogramSample, only, sample } from './exposition';
-import type { Readings } from './scrape';
+import type { Scrape } from './scrape';
 
 /** Of the history's buckets so many are told as one. */
 const JOINED = 3;
@@ -13,12 +13,12 @@ const BOUNDS_MS = Array.from({ length: WIDE_BUCKETS - 1 }, (_, i) =>
   Number(lowerBound((i + 1) * JOINED).toPrecision(4)),
 );
 
-function classesOf({ history }: Readings): [className: string, tally: ClassStats][] {
+function classesOf({ history }: Scrape): [className: string, tally: ClassStats][] {
   return [...(history?.classes ?? [])].map(([name, tally]) => [name === OTHER_CLASSES ? 'other' : name, tally]);
 }
 
-function histograms(readings: Readings, of: (tally: ClassStats) => Histogram): HistogramSample[] {
-  return classesOf(readings).map(([className, tally]) => {
+function histograms(scrape: Scrape, of: (tally: ClassStats) => Histogram): HistogramSample[] {
+  return classesOf(scrape).map(([className, tally]) => {
     const { counts, sumMs } = of(tally);
     const joined = Array.from({ length: WIDE_BUCKETS }, (_, i) =>
       counts.slice(i * JOINED, (i + 1) * JOINED).reduce((all, count) => all + count, 0),
@@ -33,8 +33,8 @@ export const JOBS: readonly Family[] = [
     shared: true,
     type: 'counter',
     help: 'Runs of jobs by class and outcome, of all trees on this Redis, since its data began.',
-    read: (readings) =>
-      classesOf(readings).flatMap(([className, { processed, retried, dead, discarded }]) =>
+    read: (scrape) =>
+      classesOf(scrape).flatMap(([className, { processed, retried, dead, discarded }]) =>
         Object.entries({ succeeded: processed, retried, dead, discarded }).map(([outcome, value]) => ({
           labels: { class: className, outcome },
           value,
@@ -46,14 +46,14 @@ export const JOBS: readonly Family[] = [
     shared: true,
     type: 'histogram',
     help: 'How long runs that succeeded took, by class, of all trees on this Redis.',
-    read: (readings) => histograms(readings, ({ duration }) => duration),
+    read: (scrape) => histograms(scrape, ({ duration }) => duration),
   },
   {
     name: 'catamount_job_queue_latency_seconds',
     shared: true,
     type: 'histogram',
     help: 'How long jobs waited before each run since they could have run, by class, of all trees on this Redis.',
-    read: (readings) => histograms(readings, ({ latency }) => latency),
+    read: (scrape) => histograms(scrape, ({ latency }) => latency),
   },
   {
     name: 'catamount_jobs_running',
@@ -91,11 +91,11 @@ export const JOBS: readonly Family[] = [
   },
 ];
 
-function runsJobs(tree: Readings['tree']): boolean {
+function runsJobs(tree: Scrape['tree']): boolean {
   return (tree?.limits.jobConcurrency ?? 0) > 0;
 }
 
-function isUp(tree: Readings['tree']): boolean {
+function isUp(tree: Scrape['tree']): boolean {
   return tree?.stats.jobProcessor.state === 'ready';
 }
 
@@ -108,7 +108,7 @@ interface NamedQueue {
 }
 
 /** The first by name, and all others in one. */
-function named({ queues = [] }: Readings): NamedQueue[] {
+function named({ queues = [] }: Scrape): NamedQueue[] {
   const one = queues.slice(0, MOST_QUEUES).map((queue) => ({ name: queue.name, queues: [queue] }));
   const others = queues.slice(MOST_QUEUES);
   return others.length === 0 ? one : [...one, { name: 'other', queues: others }];
@@ -123,9 +123,9 @@ export const QUEUES: readonly Family[] = [
     shared: true,
     type: 'gauge',
     help: 'Jobs of a queue: waiting, blocked (as many of their class run as may), active, or in the outbox (due, not copied to Redis yet).',
-    read: (readings) =>
-      named(readings).flatMap(({ name, queues }) => {
-        const { outbox } = readings;
+    read: (scrape) =>
+      named(scrape).flatMap(({ name, queues }) => {
+        const { outbox } = scrape;
         return [
           ...sample({ queue: name, state: 'waiting' }, sum(queues.map((queue) => queue.waiting))),
           ...sample({ queue: name, state: 'blocked' }, sum(queues.map((queue) => queue.blocked))),
@@ -142,8 +142,8 @@ export const QUEUES: readonly Family[] = [
     shared: true,
     type: 'gauge',
     help: 'How long the job that is next has waited since it could have run.',
-    read: (readings) =>
-      named(readings).map(({ name, queues }) => ({
+    read: (scrape) =>
+      named(scrape).map(({ name, queues }) => ({
         labels: { queue: name },
         value: Math.max(...queues.map((queue) => queue.latencyMs)) / 1000,
       })),
@@ -153,8 +153,8 @@ export const QUEUES: readonly Family[] = [
     shared: true,
     type: 'gauge',
     help: 'Whether somebody has paused the queue.',
-    read: (readings) =>
-      named(readings).map(({ name, queues }) => ({
+    read: (scrape) =>
+      named(scrape).map(({ name, queues }) => ({
         labels: { queue: name },
         value: queues.some((queue) => queue.paused) ? 1 : 0,
       })),

@@ -40,7 +40,7 @@ export class MetricsPage {
 const LIMIT_MS = 4000;
 
 /** What one scrape has to tell. What could not be read is undefined. */
-export interface Readings {
+export interface Scrape {
   readonly tree: TreeStatus | undefined;
   /** The dyno, or the host and port; the host alone while the primary does not answer. */
   readonly treeName: string;
@@ -65,7 +65,7 @@ type Sources = Pick<OpsOptions, 'config' | 'redis' | 'knex'> & { readonly status
  * What the overview shows is read as it reads it, then what only metrics tell; nothing is read twice. Then Postgres is asked
  * one thing after the other, so that of the worker's few connections one is enough.
  */
-export async function read({ config, redis: { client }, knex, statusCollector }: Sources): Promise<Readings> {
+export async function read({ config, redis: { client }, knex, statusCollector }: Sources): Promise<Scrape> {
   const status = await statusCollector.collect();
   const tree = valueIn(status.own);
   const queues = valueIn(status.queues);
@@ -73,13 +73,13 @@ export async function read({ config, redis: { client }, knex, statusCollector }:
   const sizeOf = (set: 'retry' | 'scheduled' | 'dead') => sizeOfSet(set, { redis: client, knex, queues: names });
   const fromRedis = async <T>(reading: () => Promise<T>) => (status.redis.ok ? known(reading()) : undefined);
   const fromPostgres = async () => {
-    if (!status.postgres.ok) return { outbox: undefined, scheduled: undefined };
+    if (!status.postgres.ok) return { outbox: undefined, scheduled: undefined, dead: undefined };
     const outbox = await known(readOutbox(knex, valueIn(status.outbox)));
-    return { outbox, scheduled: await fromRedis(() => sizeOf('scheduled')) };
+    const dead = await known(sizeOf('dead'));
+    return { outbox, dead, scheduled: await fromRedis(() => sizeOf('scheduled')) };
   };
-  const [retry, dead, history, processors, { outbox, scheduled }] = await Promise.all([
+  const [retry, history, processors, { outbox, scheduled, dead }] = await Promise.all([
     fromRedis(() => sizeOf('retry')),
-    fromRedis(() => sizeOf('dead')),
     fromRedis(() => new History(client).counters()),
     fromRedis(() => new ProcessList(client).list()),
     fromPostgres(),

@@ -4,7 +4,7 @@ import { SHED_REASONS } from '../../core/request-counts';
 import { ISSUE_CODES } from '../../health/issues';
 import { BOUNDS_MS } from '../../support/histogram';
 import { type Family, only, type Sample, sample } from './exposition';
-import type { Readings } from './scrape';
+import type { Scrape } from './scrape';
 
 const MIB = 1_048_576;
 
@@ -134,7 +134,7 @@ const most = (values: readonly number[]) => Math.max(...values);
 
 /** A sample for each place where it is known. */
 function byPlace(
-  { tree }: Readings,
+  { tree }: Scrape,
   figure: (part: Part) => number | null | undefined,
   inOne: (values: readonly number[]) => number,
   labels: Readonly<Record<string, string>> = {},
@@ -151,13 +151,13 @@ export const PROCESSES: readonly Family[] = [
     name: 'catamount_process_proportional_memory_bytes',
     type: 'gauge',
     help: 'Proportional set size (PSS): own pages and a share of those in common with others. Sums up to what the tree takes.',
-    read: (readings) => byPlace(readings, ({ pssMb }) => pssMb && pssMb * MIB, sum),
+    read: (scrape) => byPlace(scrape, ({ pssMb }) => pssMb && pssMb * MIB, sum),
   },
   {
     name: 'catamount_process_resident_memory_bytes',
     type: 'gauge',
     help: 'Resident set size (RSS).',
-    read: (readings) => byPlace(readings, ({ vitals }) => vitals && vitals.rssMb * MIB, sum),
+    read: (scrape) => byPlace(scrape, ({ vitals }) => vitals && vitals.rssMb * MIB, sum),
   },
   {
     name: 'catamount_process_cpu_seconds_total',
@@ -170,34 +170,34 @@ export const PROCESSES: readonly Family[] = [
     name: 'catamount_process_event_loop_lag_p99_seconds',
     type: 'gauge',
     help: "99th percentile of the event loop's delay over the last second or so.",
-    read: (readings) => byPlace(readings, ({ vitals }) => vitals && vitals.lagP99Ms / 1000, most),
+    read: (scrape) => byPlace(scrape, ({ vitals }) => vitals && vitals.lagP99Ms / 1000, most),
   },
   {
     name: 'catamount_process_event_loop_utilization_ratio',
     type: 'gauge',
     help: 'Share of the last second or so in which the event loop was busy, 0 to 1.',
-    read: (readings) => byPlace(readings, ({ vitals }) => vitals?.utilization, most),
+    read: (scrape) => byPlace(scrape, ({ vitals }) => vitals?.utilization, most),
   },
   {
     name: 'catamount_postgres_pool_connections',
     type: 'gauge',
     help: 'Connections to Postgres that a process holds.',
-    read: (readings) => [
-      ...byPlace(readings, ({ pool }) => pool?.used, sum, { state: 'used' }),
-      ...byPlace(readings, ({ pool }) => pool?.idle, sum, { state: 'idle' }),
+    read: (scrape) => [
+      ...byPlace(scrape, ({ pool }) => pool?.used, sum, { state: 'used' }),
+      ...byPlace(scrape, ({ pool }) => pool?.idle, sum, { state: 'idle' }),
     ],
   },
   {
     name: 'catamount_postgres_pool_limit',
     type: 'gauge',
     help: 'Connections to Postgres that a process may hold.',
-    read: (readings) => byPlace(readings, ({ pool }) => pool?.max, sum),
+    read: (scrape) => byPlace(scrape, ({ pool }) => pool?.max, sum),
   },
   {
     name: 'catamount_postgres_pool_waiting',
     type: 'gauge',
     help: 'Requests and jobs that wait for a connection to Postgres.',
-    read: (readings) => byPlace(readings, ({ pool }) => pool?.waiting, sum),
+    read: (scrape) => byPlace(scrape, ({ pool }) => pool?.waiting, sum),
   },
 ];
 
@@ -210,7 +210,7 @@ function webProcesses({ stats }: TreeStatus): { readonly process: string; readon
   });
 }
 
-function byProcess({ tree }: Readings, figure: (status: WorkerStatus) => number): Sample[] {
+function byProcess({ tree }: Scrape, figure: (status: WorkerStatus) => number): Sample[] {
   const sums = new Map<string, number>();
   for (const { process, status } of tree ? webProcesses(tree) : []) {
     sums.set(process, (sums.get(process) ?? 0) + figure(status));
@@ -230,7 +230,7 @@ function byMethodAndStatus(answered: Readonly<Record<string, number>>): Sample[]
 
 const USUAL = ['2xx', '3xx', '4xx', '5xx'];
 
-const requestsOf = ({ tree }: Readings) => tree?.stats.totals.requests;
+const requestsOf = ({ tree }: Scrape) => tree?.stats.totals.requests;
 
 /** Of the app's requests. Health checks and the operator's pages are none of them. */
 export const HTTP: readonly Family[] = [
@@ -238,8 +238,8 @@ export const HTTP: readonly Family[] = [
     name: 'catamount_http_requests_total',
     type: 'counter',
     help: 'Requests that came to an end, by method and class of status. 499 (4xx): the caller left before.',
-    read: (readings) => {
-      const answered = requestsOf(readings)?.answered;
+    read: (scrape) => {
+      const answered = requestsOf(scrape)?.answered;
       return answered ? byMethodAndStatus(answered) : [];
     },
   },
@@ -247,8 +247,8 @@ export const HTTP: readonly Family[] = [
     name: 'catamount_http_request_duration_seconds',
     type: 'histogram',
     help: 'How long requests took from arrival to end, waits included.',
-    read: (readings) => {
-      const requests = requestsOf(readings);
+    read: (scrape) => {
+      const requests = requestsOf(scrape);
       return requests ? [{ boundsMs: BOUNDS_MS, buckets: requests.duration }] : [];
     },
   },
@@ -256,8 +256,8 @@ export const HTTP: readonly Family[] = [
     name: 'catamount_http_request_queue_seconds',
     type: 'histogram',
     help: 'How long requests waited for a slot.',
-    read: (readings) => {
-      const requests = requestsOf(readings);
+    read: (scrape) => {
+      const requests = requestsOf(scrape);
       return requests ? [{ boundsMs: BOUNDS_MS, buckets: requests.queued }] : [];
     },
   },
@@ -265,8 +265,8 @@ export const HTTP: readonly Family[] = [
     name: 'catamount_http_requests_shed_total',
     type: 'counter',
     help: 'Requests turned away with 503: the backlog was full, the wait too long (timeout), or the caller was gone (stale).',
-    read: (readings) => {
-      const requests = requestsOf(readings);
+    read: (scrape) => {
+      const requests = requestsOf(scrape);
       return requests ? SHED_REASONS.map((reason) => ({ labels: { reason }, value: requests.shed[reason] })) : [];
     },
   },
@@ -274,18 +274,18 @@ export const HTTP: readonly Family[] = [
     name: 'catamount_http_requests_in_flight',
     type: 'gauge',
     help: 'Requests that hold a slot.',
-    read: (readings) => byProcess(readings, (status) => status.busyThreads),
+    read: (scrape) => byProcess(scrape, (status) => status.busyThreads),
   },
   {
     name: 'catamount_http_requests_queued',
     type: 'gauge',
     help: 'Requests that wait for a slot: the backlog.',
-    read: (readings) => byProcess(readings, (status) => status.backlog),
+    read: (scrape) => byProcess(scrape, (status) => status.backlog),
   },
   {
     name: 'catamount_http_concurrency_limit',
     type: 'gauge',
     help: 'Requests that may be in flight at once.',
-    read: (readings) => byProcess(readings, (status) => status.maxThreads),
+    read: (scrape) => byProcess(scrape, (status) => status.maxThreads),
   },
 ];

@@ -5,9 +5,9 @@ import { bySeverity, type Issue, type IssueCode, readyWorkers } from '../../heal
 import type { Judgement } from '../../health/judge';
 import type { SystemStatus } from '../../health/status-collector';
 import type { OpsContext } from '../ui/context';
-import { facts, holderWords, type Tone, type Words, workWords } from '../ui/format';
+import { type Formatter, facts, type Tone } from '../ui/format';
 import type { IconName } from '../ui/layout';
-import { causeWords, load } from './process-cards';
+import { load } from './process-cards';
 import type { TreeHealth } from './tree-health';
 
 interface IssueLine {
@@ -32,22 +32,22 @@ export function healthSummary(
   shown: TreeHealth | undefined,
   sighting: SystemStatus,
   judgement: Judgement,
-  words: Words,
+  format: Formatter,
 ): VerdictView {
-  const { t } = words;
+  const { t } = format;
   const lines = judgement.issues.map((issue): IssueLine => {
     const { code, level: tone, subject = '' } = issue;
     const href = issueHref(issue, judgement.trees.find(({ own }) => own)?.picture.id);
-    return { id: `${code}-${subject}`, tone, href, ...issueWords(issue, words) };
+    return { id: `${code}-${subject}`, tone, href, ...issueWords(issue, format) };
   });
   const { level: tone } = judgement;
-  const line = shown ? lineOf(shown, sighting, words) : t('overview.verdict.noPrimary');
+  const line = shown ? lineOf(shown, sighting, format) : t('overview.verdict.noPrimary');
   const icon = tone === 'busy' ? 'restart' : tone;
-  return { tone, icon, title: judgementTitle(judgement, words), line, issues: lines };
+  return { tone, icon, title: judgementTitle(judgement, format), line, issues: lines };
 }
 
-function lineOf({ picture, silent }: TreeHealth, { redis, queues }: SystemStatus, words: Words): string {
-  const { t, time } = words;
+function lineOf({ picture, silent }: TreeHealth, { redis, queues }: SystemStatus, format: Formatter): string {
+  const { t, span } = format;
   if (silent !== null) return t('overview.say.unheard', { span: silent });
   if (!redis.ok)
     return t(
@@ -68,8 +68,8 @@ function lineOf({ picture, silent }: TreeHealth, { redis, queues }: SystemStatus
       }),
     waiting !== null &&
       (waiting === 0 ? t('overview.verdict.noJobWaits') : t('overview.verdict.jobsWait', { count: waiting })),
-    oldest > 0 && t('overview.verdict.oldest', { span: time.span(oldest) }),
-    used !== null && limit !== null && t('overview.verdict.memory', { percent: words.percent(used / limit) }),
+    oldest > 0 && t('overview.verdict.oldest', { span: span(oldest) }),
+    used !== null && limit !== null && t('overview.verdict.memory', { percent: format.percent(used / limit) }),
   );
 }
 
@@ -86,14 +86,14 @@ export interface TreeTab {
   readonly percent: number;
 }
 
-export function treeTab({ picture, own, silent, issues }: TreeHealth, current: boolean, words: Words): TreeTab {
+export function treeTab({ picture, own, silent, issues }: TreeHealth, current: boolean, format: Formatter): TreeTab {
   const { id, name, stats } = picture;
   const { pssMb: used, limitMb: limit } = stats.memory;
   const requests = load(picture);
-  const share = used !== null && limit !== null ? words.percent(used / limit) : null;
+  const share = used !== null && limit !== null ? format.percent(used / limit) : null;
   const figures = [
-    requests ? `${requests.inFlight}/${requests.of}` : words.t('overview.trees.jobsOnly'),
-    share === null ? words.mb(used) : `${share} %`,
+    requests ? `${requests.inFlight}/${requests.of}` : format.t('overview.trees.jobsOnly'),
+    share === null ? format.mb(used) : `${share} %`,
   ];
   return {
     id,
@@ -101,7 +101,7 @@ export function treeTab({ picture, own, silent, issues }: TreeHealth, current: b
     tone: silent === null ? (bySeverity(issues)[0]?.level ?? 'ok') : 'unknown',
     href: hrefOf('/ops', own ? null : id),
     current,
-    figures: silent === null ? figures.join(' · ') : words.t('overview.trees.silent', { span: silent }),
+    figures: silent === null ? figures.join(' · ') : format.t('overview.trees.silent', { span: silent }),
     percent: silent === null ? Math.min(100, share ?? 0) : 0,
   };
 }
@@ -179,7 +179,7 @@ const DAY_MS = 86_400_000;
 /** Newest first. @param acts what operators have done with what all trees share. */
 export function eventLines(
   events: readonly RecentEvent[],
-  words: Words,
+  format: Formatter,
   most: number,
   acts: readonly RecentEvent[] = [],
 ): EventLine[] {
@@ -187,9 +187,9 @@ export function eventLines(
   return all.slice(0, most).map((event) => {
     const at = new Date(event.at);
     const look = isNotable(event.name) ? LOOKS[event.name] : calm;
-    const recent = words.now.getTime() - at.getTime() < DAY_MS;
+    const recent = format.now.getTime() - at.getTime() < DAY_MS;
     const when = recent ? event.at.slice(11, 19) : event.at.slice(0, 10);
-    return { at, when, ...look, text: textOf(event, words) };
+    return { at, when, ...look, text: textOf(event, format) };
   });
 }
 
@@ -201,27 +201,27 @@ const KINDS = ['dead.dropped', 'operator.jobs', 'operator.queue', 'operator.cron
 const SERVICES: Readonly<Record<string, string>> = { redis: 'Redis', postgres: 'Postgres' };
 
 /** The sentence of the reader's language, `overview.sentence.<name>`. English has it from the catalogue of events. */
-function textOf(event: RecentEvent, words: Words): string {
-  const { t, veiled } = words;
+function textOf(event: RecentEvent, format: Formatter): string {
+  const { t, redacted } = format;
   const about = { ...event.about };
-  if ('via' in about) about.via = askerOf(String(about.via), words);
+  if ('via' in about) about.via = askerOf(String(about.via), format);
   // Why a deploy was aborted is told with what a process printed.
-  if (veiled && 'reason' in about && !KINDS.includes(event.name) && event.name !== 'worker.replaced')
+  if (redacted && 'reason' in about && !KINDS.includes(event.name) && event.name !== 'worker.replaced')
     about.reason = '…';
   if (typeof about.command === 'string' && event.name !== 'operator.failed')
     about.command = commandWords(about.command, t);
   const kind = KINDS.includes(event.name) ? `-${about.reason ?? about.action}` : '';
   const key = `overview.sentence.${event.name.replaceAll('.', '-')}${kind}`;
-  const text = t(key, valuesOf({ ...event, about }, words));
+  const text = t(key, valuesOf({ ...event, about }, format));
   return text === key ? capitalized(sentenceOf(event.name, about) ?? event.name) : text;
 }
 
 /** What the sentences of the texts are filled with. */
-function valuesOf({ name, about }: RecentEvent, { t, time }: Words): Readonly<Record<string, unknown>> {
+function valuesOf({ name, about }: RecentEvent, { t, span }: Formatter): Readonly<Record<string, unknown>> {
   const values: Record<string, unknown> = Object.assign(Object.create(null), about);
   for (const length of SPANS) {
     const ms = about[length];
-    if (typeof ms === 'number') values.span = time.span(ms);
+    if (typeof ms === 'number') values.span = span(ms);
   }
   for (const size of SIZES) {
     const mb = about[size];
@@ -261,11 +261,11 @@ function actionWords({ command, of, count }: RecentEvent['about'], t: Translate)
 }
 
 /** Who asked: an operator at these pages, somebody at a terminal, a signal. Viewers are not told from where. */
-function askerOf(via: string, { t, veiled }: Words): string {
+function askerOf(via: string, { t, redacted }: Formatter): string {
   const [, address] = /^the operator's pages, (.+)$/s.exec(via) ?? [];
   const [, user] = /^cli \((.+)\)$/s.exec(via) ?? [];
   const atTerminal = user !== undefined || via === 'the control socket';
-  if (veiled) return t(atTerminal ? 'overview.event.terminal' : 'overview.event.somebody');
+  if (redacted) return t(atTerminal ? 'overview.event.terminal' : 'overview.event.somebody');
   if (address !== undefined) return t('overview.event.pages', { address });
   if (user !== undefined) return t('overview.event.terminalOf', { user });
   return atTerminal ? t('overview.event.terminal') : via;
@@ -281,15 +281,15 @@ const LONGEST = 120;
 const PROCESSES = '/ops/processes';
 
 /** The texts are `overview.issue.<code>.head` and `.rest`. */
-function issueWords({ code, figures, death, holders, detail }: Issue, words: Words): IssueWords {
-  const { t, time, veiled } = words;
+function issueWords({ code, figures, death, holders, detail }: Issue, format: Formatter): IssueWords {
+  const { t, redacted } = format;
   const values: Record<string, unknown> = { ...figures };
   for (const [name, figure] of Object.entries(figures))
-    if (name.endsWith('Ms')) values[name.slice(0, -2)] = time.span(Math.max(0, Number(figure)));
-  if (death !== undefined) values.cause = death ? causeWords(death, words) : '';
-  values.detail = veiled ? '' : (detail ?? '').slice(0, LONGEST);
-  values.doing = values.detail === '' ? '' : t('overview.issue.doing', { what: workWords(String(values.detail), t) });
-  values.holders = holderWords(holders ?? [], words);
+    if (name.endsWith('Ms')) values[name.slice(0, -2)] = format.span(Math.max(0, Number(figure)));
+  if (death !== undefined) values.cause = death ? format.cause(death) : '';
+  values.detail = redacted ? '' : (detail ?? '').slice(0, LONGEST);
+  values.doing = values.detail === '' ? '' : t('overview.issue.doing', { what: format.work(String(values.detail)) });
+  values.holders = format.holders(holders ?? []);
   if (figures.place !== undefined) values.where = t(`overview.issue.cronPlace.${figures.place}`);
   const texts = `overview.issue.${code}`;
   // Where no record tells of a mail that was sent, nobody knows since when there is none.
@@ -298,13 +298,13 @@ function issueWords({ code, figures, death, holders, detail }: Issue, words: Wor
 }
 
 /** In a line each. */
-export function issueLine(issue: Issue, words: Words): string {
-  const { head, rest } = issueWords(issue, words);
+export function issueLine(issue: Issue, format: Formatter): string {
+  const { head, rest } = issueWords(issue, format);
   return `${head} ${rest}`.trim();
 }
 
-/** How all is, in a few words. */
-export function judgementTitle({ issues, transit }: Pick<Judgement, 'issues' | 'transit'>, { t }: Words): string {
+/** How all is, in a few format. */
+export function judgementTitle({ issues, transit }: Pick<Judgement, 'issues' | 'transit'>, { t }: Formatter): string {
   const codes = new Set(issues.map(({ code }) => code));
   if (codes.has('redisAway') && codes.has('postgresAway')) return t('overview.verdict.bothAway');
   if (codes.has('redisAway')) return t('overview.verdict.redisAway');

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { megabytes } from '../../support/figures';
 import type { OverviewView } from './overview-view';
 import type { NodeView } from './process-cards';
 
@@ -89,7 +90,7 @@ function putMachine({ line, nodes, memory }: Machine, put: Put, word: (tone: str
     put(`${key}.width`, `${one.width}%`);
     put(`${key}.shade`, one.shade);
     put(`${key}.label`, one.label);
-    put(`${key}.mb`, one.mb === null ? '–' : `${Math.round(one.mb)} MB`);
+    put(`${key}.mb`, megabytes(one.mb));
   }
 }
 

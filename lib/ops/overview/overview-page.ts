@@ -5,7 +5,7 @@ import type { OpsContext, PageContext, PageModule } from '../ui/context';
 import { tellCounts } from '../ui/event-stream';
 
 import { FlashStore } from '../ui/flash';
-import { NumberFormatter, Words } from '../ui/format';
+import { Formatter } from '../ui/format';
 import { localizedProblem } from '../ui/shell';
 import { chosenTree, hrefOf } from './health-summary';
 
@@ -24,7 +24,7 @@ export const overviewRoutes: PageModule = async (site) => {
   const flashes = new FlashStore<ProcessFlash>(site.redis.client);
   const look = async (ctx: OpsContext) => {
     const sighting = await statusCollector.collect();
-    const view = overviewView(sighting, chosenTree(ctx), site.config, Words.of(ctx));
+    const view = overviewView(sighting, chosenTree(ctx), site.config, Formatter.of(ctx));
     if (!view) throw missingTree(sighting);
     return view;
   };
@@ -54,7 +54,7 @@ export const overviewRoutes: PageModule = async (site) => {
   const plotsFor = async (ctx: OpsContext, { machine }: OverviewView) => {
     const tree = machine ? { place: machine.place, limitMb: machine.limitMb } : undefined;
     const { latencyWarningMs } = site.config.jobs;
-    const plots = await plotsView(site.redis, ctx, tree, latencyWarningMs, Words.of(ctx)).catch(() => null);
+    const plots = await plotsView(site.redis, ctx, tree, latencyWarningMs, Formatter.of(ctx)).catch(() => null);
     const plotsAddress = `${HOME}/plots.json${ctx.search}`;
     return { plots, plotsAddress, plotJson: plots && scriptText(plotData(plots)) };
   };
@@ -79,7 +79,7 @@ function follow(site: PageContext, ctx: OpsContext, look: () => Promise<Overview
   const stream = site.streams.begin(ctx);
   const word = (tone: string) => t(`overview.tone.${tone}`);
   const shown = new SentValues();
-  const format = new NumberFormatter(ctx.state.locale);
+  const format = Formatter.of(ctx);
   const tell = async () => {
     await tellCounts(stream, site, format);
     const view = await look().catch((error: unknown) => {

@@ -3,7 +3,7 @@ import type { Config } from '../../core/config';
 import type { RecentEvent } from '../../core/notable-events';
 import { judge } from '../../health/judge';
 import { type SystemStatus, valueIn } from '../../health/status-collector';
-import { facts, type Words, type WorkerShade, workerShade } from '../ui/format';
+import { type Formatter, facts, type WorkerShade, workerShade } from '../ui/format';
 import { type EventLine, eventLines, healthSummary, type TreeTab, treeTab, type VerdictView } from './health-summary';
 import { type CardView, cardView, known, load, type NodeView } from './process-cards';
 import { type DependencyView, dependencyViews, type QueueRow, queueRows } from './service-cards';
@@ -31,7 +31,7 @@ interface MachineView {
   readonly order: string;
 }
 
-/** All that the overview shows, in the reader's words. */
+/** All that the overview shows, in the reader's format. */
 export interface OverviewView {
   readonly at: Date;
   readonly verdict: VerdictView;
@@ -53,23 +53,23 @@ export function overviewView(
   sighting: SystemStatus,
   chosen: string | null,
   config: Pick<Config, 'mail' | 'jobs'>,
-  words: Words,
+  format: Formatter,
 ): OverviewView | undefined {
   const { latencyWarningMs } = config.jobs;
   const judgement = judge(sighting, chosen, latencyWarningMs);
-  const trees = assessTrees(judgement, sighting, words);
+  const trees = assessTrees(judgement, sighting, format);
   const shown = trees.find((tree) => (chosen === null ? tree.own : tree.picture.id === chosen));
   if (!shown && chosen !== null) return undefined;
   const queues = valueIn(sighting.queues);
   const { redis } = sighting;
   return {
     at: sighting.at,
-    verdict: healthSummary(shown, sighting, judgement, words),
-    trees: trees.length > 1 || !redis.ok ? trees.map((tree) => treeTab(tree, tree === shown, words)) : null,
+    verdict: healthSummary(shown, sighting, judgement, format),
+    trees: trees.length > 1 || !redis.ok ? trees.map((tree) => treeTab(tree, tree === shown, format)) : null,
     othersUnknown: !redis.ok,
-    machine: shown ? machineView(shown, valueIn(sighting.acts), words) : null,
-    dependencies: dependencyViews(sighting, shown?.picture.embedded ?? [], config.mail.delivery, words),
-    queues: queues ? queueRows(queues, valueIn(sighting.outbox), latencyWarningMs, words) : null,
+    machine: shown ? machineView(shown, valueIn(sighting.acts), format) : null,
+    dependencies: dependencyViews(sighting, shown?.picture.embedded ?? [], config.mail.delivery, format),
+    queues: queues ? queueRows(queues, valueIn(sighting.outbox), latencyWarningMs, format) : null,
     redisCode: redis.ok ? null : (sighting.redisLost ?? redis.error.constructor.name),
   };
 }
@@ -77,16 +77,15 @@ export function overviewView(
 function machineView(
   { picture, own, silent, nodes }: TreeHealth,
   acts: readonly RecentEvent[] | undefined,
-  words: Words,
+  format: Formatter,
 ): MachineView {
-  const { t } = words;
+  const { t } = format;
   const { id, name, place, stats, limits, rates } = picture;
   const jobs = nodes.find(({ kind }) => kind === 'jobs');
   const { requestsPerS } = rates;
-  const perS = requestsPerS > 0 && requestsPerS < 10 ? requestsPerS.toFixed(1) : String(Math.round(requestsPerS));
   const known = facts(
-    t('overview.say.up', { span: words.at(picture.at).up(stats.startedAt) }),
-    load(picture) && t('overview.machine.rate', { perS }),
+    t('overview.say.up', { span: format.at(picture.at).up(stats.startedAt) }),
+    load(picture) && t('overview.machine.rate', { perS: format.rate(requestsPerS) }),
     jobs &&
       (jobs.on === null
         ? t('overview.machine.jobsUnknown')
@@ -101,8 +100,8 @@ function machineView(
     silent: silent !== null,
     line: silent === null ? known : t('overview.say.unheard', { span: silent }),
     nodes: nodes.map(cardView),
-    memory: memoryView(picture, nodes, words, silent === null),
-    events: eventLines(picture.events, words, EVENTS, acts),
+    memory: memoryView(picture, nodes, format, silent === null),
+    events: eventLines(picture.events, format, EVENTS, acts),
     workers: stats.workers,
     order: limits.weighted ? t('overview.queues.weighted') : t('overview.queues.strict', { first: limits.queues[0] }),
   };
@@ -143,8 +142,13 @@ const NUMBERED = 3;
 const STEP_MB = 128;
 
 /** @param isKnown false: the tree is not heard of, and nothing of it is known. */
-export function memoryView(picture: TreeStatus, nodes: readonly NodeView[], words: Words, isKnown = true): MemoryView {
-  const { t } = words;
+export function memoryView(
+  picture: TreeStatus,
+  nodes: readonly NodeView[],
+  format: Formatter,
+  isKnown = true,
+): MemoryView {
+  const { t } = format;
   const limit = picture.stats.memory.limitMb;
   const sizes = sizesOf(picture, nodes).map((size) => (isKnown ? size : { ...size, mb: null }));
   const total = sizes.reduce((sum, { mb }) => sum + (mb ?? 0), 0);
@@ -162,12 +166,12 @@ export function memoryView(picture: TreeStatus, nodes: readonly NodeView[], word
   return {
     tone: recycle !== null && total > recycle ? 'warn' : 'ok',
     text: limit === null ? `${used} MB` : t('overview.memory.of', { used, limit }),
-    share: limit === null || !isKnown ? '' : `${words.percent(total / limit)} %`,
-    note: noteOf(picture, recycle, words),
+    share: limit === null || !isKnown ? '' : `${format.percent(total / limit)} %`,
+    note: noteOf(picture, recycle, format),
     segments,
     mark: recycle === null ? null : round((recycle / scale) * 100),
     ticks: [0, 1, 2, 3, 4].map((quarter) => String(Math.round((scale / 4) * quarter))),
-    free: limit === null || total >= limit || !isKnown ? null : freeOf(Math.round(limit - total), round(x), words),
+    free: limit === null || total >= limit || !isKnown ? null : freeOf(Math.round(limit - total), round(x), format),
   };
 }
 
@@ -176,11 +180,11 @@ function labelOf({ id, name, mb }: Size, width: number): string {
   return width >= NUMBERED && id.startsWith(WORKER) ? id.slice(WORKER.length) : '';
 }
 
-function noteOf({ stats }: TreeStatus, recycle: number | null, words: Words): string {
-  const { t } = words;
+function noteOf({ stats }: TreeStatus, recycle: number | null, format: Formatter): string {
+  const { t } = format;
   if (recycle === null) return t('overview.memory.noLimit');
   if (stats.workers === 0) return '';
-  return t('overview.memory.recycles', { percent: words.percent(recycle / (stats.memory.limitMb ?? recycle)) });
+  return t('overview.memory.recycles', { percent: format.percent(recycle / (stats.memory.limitMb ?? recycle)) });
 }
 
 const WORKER = 'worker-';
@@ -214,7 +218,7 @@ function sumOf(sizes: readonly (number | undefined)[]): number | null {
   return told.length === 0 ? null : told.reduce((sum, size) => sum + size, 0);
 }
 
-function freeOf(mb: number, x: number, { t }: Words): MemoryView['free'] {
+function freeOf(mb: number, x: number, { t }: Formatter): MemoryView['free'] {
   const label = 100 - x >= LABELLED ? t('overview.memory.freeLabel', { mb }) : '';
   return { mb, x, label };
 }

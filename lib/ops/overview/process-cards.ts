@@ -1,7 +1,7 @@
 import type { NextTry, SlotStatus, Termination, TreeStatus, WorkerStats, WorkerStatus } from '../../cluster/status';
 import { hotFactor, inSlot, isRestarting, readyWorkers, silenceOf } from '../../health/issues';
 import type { TreeCommand } from '../../tree/tree-commands';
-import { facts, sentences, type Tone, type Words, workWords } from '../ui/format';
+import { type Formatter, facts, sentences, type Tone } from '../ui/format';
 import type { IconName } from '../ui/layout';
 
 /** A figure on a card, and whether it is out of bounds. */
@@ -82,13 +82,13 @@ interface State {
 }
 
 /** A slot's card: of the worker that serves in it, or of what is being done about it. */
-export function workerView(picture: TreeStatus, slot: SlotStatus, words: Words): NodeView {
-  const { t } = words;
+export function workerView(picture: TreeStatus, slot: SlotStatus, format: Formatter): NodeView {
+  const { t } = format;
   const { current, outgoing } = inSlot(picture, slot);
   const shown = current?.state === 'ready' || !outgoing ? current : outgoing;
   const status = shown && known(shown.lastStatus);
   const mb = shown ? (shown.pssMb ?? status?.rssMb) : undefined;
-  const state = stateOf({ picture, slot, current, outgoing, status }, words);
+  const state = stateOf({ picture, slot, current, outgoing, status }, format);
   const factor = hotFactor(picture, slot.index, mb);
   const hot = factor !== null && state.tone === 'ok' && !outgoing;
   const waiting = status?.backlog;
@@ -100,7 +100,7 @@ export function workerView(picture: TreeStatus, slot: SlotStatus, words: Words):
     of: status?.maxThreads ?? picture.limits.maxThreads,
     waiting: { text: shown ? String(waiting ?? '–') : '0', tone: waiting ? 'warn' : null },
     lag: lagFigure(status?.lagP99Ms),
-    memory: { text: words.mb(mb), tone: hot ? 'bad' : null },
+    memory: { text: format.mb(mb), tone: hot ? 'bad' : null },
     barPercent: barPercent(mb),
     hot,
     tone: hot ? 'warn' : state.tone,
@@ -119,13 +119,13 @@ interface Slotted {
   readonly status: WorkerStatus | undefined;
 }
 
-function stateOf(slotted: Slotted, words: Words): State {
+function stateOf(slotted: Slotted, format: Formatter): State {
   const { slot, current, outgoing, status } = slotted;
-  const { t } = words;
-  const cutOff = slot.drainUntil === null ? '' : t('overview.say.cutOff', { span: words.until(slot.drainUntil) });
+  const { t } = format;
+  const cutOff = slot.drainUntil === null ? '' : t('overview.say.cutOff', { span: format.until(slot.drainUntil) });
   const phase = (name: string) => t(`overview.phase.${name}`);
   const draining: Omit<State, 'say'> = { tone: 'warn', line: 'dashed', icon: 'drain', phase: phase('draining') };
-  if (current?.state === 'ready') return readyState(slotted, current, words, cutOff);
+  if (current?.state === 'ready') return readyState(slotted, current, format, cutOff);
   if (current?.state === 'draining')
     return { ...draining, say: `${t('overview.say.drains', { count: status?.busyThreads ?? 0 })} ${cutOff}` };
   if (outgoing?.state === 'ready')
@@ -140,35 +140,42 @@ function stateOf(slotted: Slotted, words: Words): State {
     return { ...draining, say: `${say} ${cutOff}` };
   }
   if (isRestarting(slot, { current, outgoing })) {
-    const say = terminationText(slot.death, slot.nextTry, words);
+    const say = terminationText(slot.death, slot.nextTry, format);
     return { tone: 'bad', line: 'cut', icon: 'restart', phase: phase('restarting'), say };
   }
   return { tone: 'busy', line: 'dashed', icon: 'restart', phase: phase('starting'), say: t('overview.say.starts') };
 }
 
-function readyState({ slot, outgoing, status }: Slotted, current: WorkerStats, words: Words, cutOff: string): State {
-  const { t, now, veiled } = words;
+function readyState(
+  { slot, outgoing, status }: Slotted,
+  current: WorkerStats,
+  format: Formatter,
+  cutOff: string,
+): State {
+  const { t, now, redacted } = format;
   const phase = t('overview.phase.ready');
   const heartbeatAgeMs = silenceOf(current, now);
   if (heartbeatAgeMs !== null) {
     const doing = status?.inFlight[0]?.what;
-    const span = words.seconds(heartbeatAgeMs);
+    const span = format.seconds(heartbeatAgeMs);
     const say =
-      doing === undefined || veiled ? t('overview.say.silent', { span }) : t('overview.say.silentIn', { span, doing });
+      doing === undefined || redacted
+        ? t('overview.say.silent', { span })
+        : t('overview.say.silentIn', { span, doing });
     return { tone: 'warn', phase: t('overview.phase.silent'), say };
   }
   if (outgoing) return { tone: 'ok', phase, say: `${t('overview.say.before', { pid: outgoing.pid })} ${cutOff}` };
   const restarts = Object.values(current.restarts).reduce((sum, count) => sum + count, 0);
   const say = facts(
-    t('overview.say.up', { span: words.up(current.startedAt) }),
+    t('overview.say.up', { span: format.up(current.startedAt) }),
     t('overview.say.restarts', { count: restarts }),
     `pid ${current.pid}`,
   );
-  return { tone: 'ok', phase, say: slot.nextTry ? terminationText(slot.death, null, words) : say };
+  return { tone: 'ok', phase, say: slot.nextTry ? terminationText(slot.death, null, format) : say };
 }
 
 /** The primary's card; where it serves the web itself, with its load. */
-export function primaryView(picture: TreeStatus, words: Words): NodeView {
+export function primaryView(picture: TreeStatus, format: Formatter): NodeView {
   const { stats, vitals } = picture;
   const mb = vitals.pssMb ?? vitals.rssMb;
   const { stopping } = picture;
@@ -178,26 +185,26 @@ export function primaryView(picture: TreeStatus, words: Words): NodeView {
     tone: stopping ? 'warn' : 'ok',
     line: 'solid',
     icon: stopping ? 'drain' : 'ok',
-    name: words.t('overview.name.primary'),
-    phase: stopping ? words.t('overview.phase.stopping') : '',
+    name: format.t('overview.name.primary'),
+    phase: stopping ? format.t('overview.phase.stopping') : '',
     on: null,
     of: 0,
     waiting: { text: '', tone: null },
     lag: lagFigure(vitals.lagP99Ms),
-    memory: { text: words.mb(mb), tone: null },
+    memory: { text: format.mb(mb), tone: null },
     barPercent: barPercent(mb),
     hot: false,
     say: facts(
-      words.t('overview.say.up', { span: words.up(stats.startedAt) }),
+      format.t('overview.say.up', { span: format.up(stats.startedAt) }),
       `pid ${stats.pid}`,
-      whereOf(picture, words),
-      stats.workers > 0 && words.t('overview.say.sends', { ready: readyWorkers(picture), count: stats.workers }),
+      whereOf(picture, format),
+      stats.workers > 0 && format.t('overview.say.sends', { ready: readyWorkers(picture), count: stats.workers }),
     ),
   };
 }
 
 /** In single mode: the web, as a card of its own below the primary. */
-export function singleView(picture: TreeStatus, words: Words): NodeView | undefined {
+export function singleView(picture: TreeStatus, format: Formatter): NodeView | undefined {
   const { single } = picture.stats;
   if (!single) return undefined;
   return {
@@ -206,8 +213,8 @@ export function singleView(picture: TreeStatus, words: Words): NodeView | undefi
     tone: 'ok',
     line: 'solid',
     icon: 'ok',
-    name: words.t('overview.name.web'),
-    phase: words.t('overview.phase.ready'),
+    name: format.t('overview.name.web'),
+    phase: format.t('overview.phase.ready'),
     on: single.busyThreads,
     of: single.maxThreads,
     waiting: { text: String(single.backlog), tone: single.backlog > 0 ? 'warn' : null },
@@ -215,7 +222,7 @@ export function singleView(picture: TreeStatus, words: Words): NodeView | undefi
     memory: { text: '–', tone: null },
     barPercent: 0,
     hot: false,
-    say: words.t('overview.say.single'),
+    say: format.t('overview.say.single'),
   };
 }
 
@@ -232,46 +239,23 @@ export function load({ stats, limits }: TreeStatus): { inFlight: number; of: num
   };
 }
 
-function whereOf({ address }: TreeStatus, { t }: Words): string | null {
+function whereOf({ address }: TreeStatus, { t }: Formatter): string | null {
   if (address === null) return null;
   if (!URL.canParse(address)) return address;
   const { port } = new URL(address);
   return port === '' ? address : t('overview.say.port', { port });
 }
 
-const LONGEST = 90;
-
 /** How it died, and what comes next: "Loop blocked for 10 s in POST /imports. Killed; starting, try 2." */
-export function terminationText(death: Termination | null, next: NextTry | null, words: Words): string {
-  return sentences(death && causeWords(death, words), next && nextWords(next, words));
+export function terminationText(death: Termination | null, next: NextTry | null, format: Formatter): string {
+  return sentences(death && format.cause(death), next && nextWords(next, format));
 }
 
-/** Why it died, in a sentence. */
-export function causeWords(termination: Termination, words: Words): string {
-  const { reason, words: last, code, signal, heartbeatAgeMs, doing } = termination;
-  const { t, veiled } = words;
-  if (reason === 'timeout' && heartbeatAgeMs !== null) {
-    const span = words.seconds(heartbeatAgeMs);
-    return doing === null || veiled
-      ? t('overview.death.blocked', { span })
-      : t('overview.death.blockedIn', { span, doing: cut(workWords(doing, t)) });
-  }
-  if (reason === 'timeout') return t('overview.death.slowBoot');
-  const how = reason === 'boot' ? 'boot' : 'crash';
-  if (last !== null) return veiled ? t(`overview.death.${how}`) : t(`overview.death.${how}By`, { words: cut(last) });
-  if (signal !== null) return t('overview.death.signal', { signal });
-  return code === null ? t(`overview.death.${how}`) : t('overview.death.exited', { code });
-}
-
-function nextWords({ at, attempt }: NextTry, words: Words): string {
-  const { t, now } = words;
+function nextWords({ at, attempt }: NextTry, format: Formatter): string {
+  const { t, now } = format;
   return Date.parse(at) > now.getTime()
-    ? t('overview.next.waits', { span: words.until(at), attempt })
+    ? t('overview.next.waits', { span: format.until(at), attempt })
     : t('overview.next.starts', { attempt });
-}
-
-function cut(text: string): string {
-  return text.length > LONGEST ? `${text.slice(0, LONGEST - 1)}…` : text;
 }
 
 /** What a form here has ordered. The texts are `processes.told.<what>`. */

@@ -1,6 +1,6 @@
 import type { ProcessorStats, ProcessorStatus, TreeStatus } from '../../cluster/status';
 import { silenceOf } from '../../health/issues';
-import { facts, type Tone, type Words } from '../ui/format';
+import { type Formatter, facts, type Tone } from '../ui/format';
 import type { IconName } from '../ui/layout';
 import { barPercent, ICONS, known, lagFigure, type NodeView, terminationText } from './process-cards';
 
@@ -22,21 +22,21 @@ interface JobsAround {
 }
 
 /** The job processor's card. */
-export function jobsView(picture: TreeStatus, { waiting, redisAnswers }: JobsAround, words: Words): NodeView {
+export function jobsView(picture: TreeStatus, { waiting, redisAnswers }: JobsAround, format: Formatter): NodeView {
   const { jobProcessor: processor } = picture.stats;
   const status = known(processor.lastStatus);
   const mb = processor.pssMb ?? status?.rssMb;
-  const state = stateOf(picture, processor, status, redisAnswers, words);
+  const state = stateOf(picture, processor, status, redisAnswers, format);
   const isKnown = state.tone !== 'unknown' && status !== undefined && processor.pid !== null;
   return {
     id: 'jobs',
     kind: 'jobs',
-    name: words.t('overview.name.jobs'),
+    name: format.t('overview.name.jobs'),
     on: isKnown ? status.inFlight.length : processor.pid === null ? 0 : null,
     of: picture.limits.jobConcurrency,
     waiting: { text: waiting === null ? '–' : String(waiting), tone: null },
     lag: lagFigure(isKnown ? status.lagP99Ms : undefined),
-    memory: { text: words.mb(processor.pid === null ? null : mb), tone: null },
+    memory: { text: format.mb(processor.pid === null ? null : mb), tone: null },
     barPercent: barPercent(processor.pid === null ? null : mb),
     hot: false,
     tone: state.tone,
@@ -52,16 +52,18 @@ function stateOf(
   processor: ProcessorStats,
   status: ProcessorStatus | undefined,
   redisAnswers: boolean,
-  words: Words,
+  format: Formatter,
 ): State {
-  const { t } = words;
+  const { t } = format;
   const phase = (name: string) => t(`overview.phase.${name}`);
   const say = (name: string, values?: Readonly<Record<string, unknown>>) => t(`overview.say.${name}`, values);
   switch (processor.state) {
     case 'stopped':
       return { tone: 'warn', line: 'cut', phase: phase('stopped'), say: say('jobsStopped') };
     case 'circuit open': {
-      const next = nextTry ? t('overview.next.waits', { span: words.until(nextTry.at), attempt: nextTry.attempt }) : '';
+      const next = nextTry
+        ? t('overview.next.waits', { span: format.until(nextTry.at), attempt: nextTry.attempt })
+        : '';
       const count = nextTry?.attempt ?? 0;
       return { tone: 'bad', line: 'cut', phase: phase('circuit'), say: `${say('circuit', { count })} ${next}` };
     }
@@ -71,7 +73,7 @@ function stateOf(
         line: 'cut',
         icon: 'restart',
         phase: phase('restarting'),
-        say: terminationText(death, nextTry, words),
+        say: terminationText(death, nextTry, format),
       };
     case 'off':
     case 'booting':
@@ -81,7 +83,7 @@ function stateOf(
           line: 'cut',
           icon: 'restart',
           phase: phase('restarting'),
-          say: terminationText(death, nextTry, words),
+          say: terminationText(death, nextTry, format),
         };
       return { tone: 'busy', line: 'dashed', icon: 'restart', phase: phase('starting'), say: say('starts') };
     case 'stopping':
@@ -90,7 +92,7 @@ function stateOf(
       return { tone: 'warn', line: 'dashed', icon: 'drain', phase: phase('quiet'), say: say('jobsQuiet') };
     case 'ready':
       if (!redisAnswers) return { tone: 'unknown', line: 'dashed', phase: phase('unknown'), say: say('jobsCutOff') };
-      return readyState(processor, other, status, words);
+      return readyState(processor, other, status, format);
   }
 }
 
@@ -98,16 +100,16 @@ function readyState(
   processor: ProcessorStats,
   other: ProcessorStats | undefined,
   status: ProcessorStatus | undefined,
-  words: Words,
+  format: Formatter,
 ): State {
-  const { t, now } = words;
+  const { t, now } = format;
   const heartbeatAgeMs = silenceOf(processor, now);
   const running = (status?.inFlight ?? []).map(
-    ({ what, ageMs }) => `${what.replace(/ on .*/, '')} ${words.time.span(ageMs)}`,
+    ({ what, ageMs }) => `${what.replace(/ on .*/, '')} ${format.span(ageMs)}`,
   );
   const named = running.slice(0, NAMED).join(', ') + (running.length > NAMED ? ` +${running.length - NAMED}` : '');
   if (heartbeatAgeMs !== null) {
-    const span = words.seconds(heartbeatAgeMs);
+    const span = format.seconds(heartbeatAgeMs);
     const say = named === '' ? t('overview.say.silent', { span }) : t('overview.say.silentIn', { span, doing: named });
     return { tone: 'warn', phase: t('overview.phase.silent'), say };
   }
@@ -118,7 +120,7 @@ function readyState(
     return { tone: 'ok', icon: 'restart', phase: t('overview.phase.replacing'), say };
   }
   const rest = facts(
-    t('overview.say.up', { span: words.up(processor.startedAt) }),
+    t('overview.say.up', { span: format.up(processor.startedAt) }),
     t('overview.say.restarts', { count: processor.restarts }),
     `pid ${processor.pid}`,
   );

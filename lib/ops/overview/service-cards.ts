@@ -2,7 +2,7 @@ import { codeOf } from '../../core/errors';
 import { FULL_SHARE, isFailing, isLate } from '../../health/issues';
 import type { ProbeResult, SystemStatus } from '../../health/status-collector';
 import type { QueueStatus } from '../../job/queue/queue-status';
-import { facts, type Tone, type Words } from '../ui/format';
+import { type Formatter, facts, type Tone } from '../ui/format';
 import type { IconName } from '../ui/layout';
 
 /** A service that the tree leans on. */
@@ -23,38 +23,38 @@ export function dependencyViews(
   sighting: SystemStatus,
   embedded: readonly string[],
   delivery: string,
-  words: Words,
+  format: Formatter,
 ): DependencyView[] {
   return [
-    postgresView(sighting, embedded, words),
-    redisView(sighting, embedded, words),
-    mailView(sighting, delivery, words),
+    postgresView(sighting, embedded, format),
+    redisView(sighting, embedded, format),
+    mailView(sighting, delivery, format),
   ];
 }
 
-function postgresView({ postgres }: SystemStatus, embedded: readonly string[], words: Words): DependencyView {
+function postgresView({ postgres }: SystemStatus, embedded: readonly string[], format: Formatter): DependencyView {
   const id = 'postgres';
   const name = 'Postgres';
-  if (!postgres.ok) return { id, name, ...away(postgres, codeOf(postgres.error), words) };
+  if (!postgres.ok) return { id, name, ...away(postgres, codeOf(postgres.error), format) };
   const { version, used, allowed, sizeBytes, pingMs } = postgres.value;
   return {
     id,
     name,
     tone: used / allowed > FULL_SHARE ? 'warn' : 'ok',
     icon: used / allowed > FULL_SHARE ? 'warn' : 'db',
-    phase: ping(pingMs),
+    phase: format.ping(pingMs),
     say: facts(
-      kindOf(version, embedded.includes('postgres'), words),
-      words.t('overview.deps.connections', { used, allowed }),
-      megabytes(sizeBytes),
+      kindOf(version, embedded.includes('postgres'), format),
+      format.t('overview.deps.connections', { used, allowed }),
+      format.memory(sizeBytes),
     ),
   };
 }
 
-function redisView({ redis, redisLost }: SystemStatus, embedded: readonly string[], words: Words): DependencyView {
+function redisView({ redis, redisLost }: SystemStatus, embedded: readonly string[], format: Formatter): DependencyView {
   const id = 'redis';
   const name = 'Redis';
-  if (!redis.ok) return { id, name, ...away(redis, redisLost ?? codeOf(redis.error), words) };
+  if (!redis.ok) return { id, name, ...away(redis, redisLost ?? codeOf(redis.error), format) };
   const { version, usedBytes, maxBytes, clients, maxClients, pingMs } = redis.value;
   const full = maxBytes > 0 && usedBytes / maxBytes > FULL_SHARE;
   return {
@@ -62,13 +62,13 @@ function redisView({ redis, redisLost }: SystemStatus, embedded: readonly string
     name,
     tone: full ? 'warn' : 'ok',
     icon: full ? 'warn' : 'key',
-    phase: ping(pingMs),
+    phase: format.ping(pingMs),
     say: facts(
-      kindOf(version, embedded.includes('redis'), words),
+      kindOf(version, embedded.includes('redis'), format),
       maxBytes > 0
-        ? words.t('overview.deps.memoryOf', { used: megabytes(usedBytes), max: megabytes(maxBytes) })
-        : megabytes(usedBytes),
-      words.t(maxClients > MANY_CLIENTS ? 'overview.deps.clients' : 'overview.deps.clientsOf', {
+        ? format.t('overview.deps.memoryOf', { used: format.memory(usedBytes), max: format.memory(maxBytes) })
+        : format.memory(usedBytes),
+      format.t(maxClients > MANY_CLIENTS ? 'overview.deps.clients' : 'overview.deps.clientsOf', {
         used: clients,
         allowed: maxClients,
       }),
@@ -76,8 +76,8 @@ function redisView({ redis, redisLost }: SystemStatus, embedded: readonly string
   };
 }
 
-function mailView({ mail }: SystemStatus, delivery: string, words: Words): DependencyView {
-  const { t, time } = words;
+function mailView({ mail }: SystemStatus, delivery: string, format: Formatter): DependencyView {
+  const { t, fromNow } = format;
   const id = 'mail';
   const name = t('overview.name.mail');
   if (!mail.ok)
@@ -90,8 +90,7 @@ function mailView({ mail }: SystemStatus, delivery: string, words: Words): Depen
       say: t('overview.deps.mailUnknown'),
     };
   const { sentToday, failedToday, retryingToday, lastSent } = mail.value;
-  const last =
-    lastSent === null ? t('overview.deps.noMail') : t('overview.deps.lastMail', { when: time.fromNow(lastSent) });
+  const last = lastSent === null ? t('overview.deps.noMail') : t('overview.deps.lastMail', { when: fromNow(lastSent) });
   const say = facts(
     t(`overview.deps.by.${delivery}`),
     t('overview.deps.today', { count: sentToday }),
@@ -106,7 +105,7 @@ function mailView({ mail }: SystemStatus, delivery: string, words: Words): Depen
 function away(
   reading: Extract<ProbeResult<unknown>, { ok: false }>,
   code: string,
-  { t }: Words,
+  { t }: Formatter,
 ): Pick<DependencyView, 'tone' | 'icon' | 'phase' | 'say'> {
   const since = reading.since.toISOString().slice(11, 19);
   return {
@@ -117,17 +116,8 @@ function away(
   };
 }
 
-function kindOf(version: string, embedded: boolean, { t }: Words): string {
+function kindOf(version: string, embedded: boolean, { t }: Formatter): string {
   return embedded ? t('overview.deps.embedded', { version }) : version;
-}
-
-function ping(ms: number): string {
-  return `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
-}
-
-function megabytes(bytes: number): string {
-  const mb = bytes / 1048576;
-  return mb < 10 ? `${mb.toFixed(1)} MB` : `${Math.round(mb)} MB`;
 }
 
 export interface QueueRow {
@@ -148,13 +138,13 @@ export function queueRows(
   queues: readonly QueueStatus[],
   outbox: ReadonlyMap<string, number> | undefined,
   warningMs: number,
-  words: Words,
+  format: Formatter,
 ): QueueRow[] {
   return queues.map(({ name, waiting, blocked, latencyMs, paused, next }) => ({
     name,
     href: `/ops/jobs/queues/${encodeURIComponent(name)}`,
     size: waiting + blocked,
-    latency: waiting === 0 ? '–' : words.time.span(latencyMs),
+    latency: waiting === 0 ? '–' : format.span(latencyMs),
     late: isLate(latencyMs, warningMs) && !paused,
     paused: paused !== undefined,
     next: next ?? '',

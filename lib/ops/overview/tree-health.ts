@@ -3,26 +3,26 @@ import type { Issue } from '../../health/issues';
 import type { JudgedTree, Judgement } from '../../health/judge';
 import type { SystemStatus } from '../../health/status-collector';
 import type { ProblemError } from '../../web/problem';
-import type { Words } from '../ui/format';
+import type { Formatter } from '../ui/format';
 import { localizedProblem } from '../ui/shell';
 import { type NodeView, primaryView, singleView, workerView } from './process-cards';
 import { jobsView } from './processor-card';
 
-/** A tree, judged, in the reader's words. */
+/** A tree, judged, in the reader's format. */
 export interface TreeHealth {
   readonly picture: TreeStatus;
   readonly own: boolean;
-  /** For how long it has been silent, in words; null of one that is heard of. */
+  /** For how long it has been silent, in format; null of one that is heard of. */
   readonly silent: string | null;
   readonly nodes: readonly NodeView[];
   readonly issues: readonly Issue[];
 }
 
 /** All trees that are known, this process's own among them whether Redis knows it or not. */
-export function assessTrees({ trees }: Judgement, sighting: SystemStatus, words: Words): TreeHealth[] {
+export function assessTrees({ trees }: Judgement, sighting: SystemStatus, format: Formatter): TreeHealth[] {
   return trees.flatMap((tree) => {
     try {
-      return [seenTree(tree, sighting, words)];
+      return [seenTree(tree, sighting, format)];
     } catch (thrown) {
       // Another version may draw another picture: its tree is not known here.
       if (tree.own) throw thrown;
@@ -34,28 +34,28 @@ export function assessTrees({ trees }: Judgement, sighting: SystemStatus, words:
 function seenTree(
   { picture, own, heartbeatAgeMs, issues }: JudgedTree,
   sighting: SystemStatus,
-  words: Words,
+  format: Formatter,
 ): TreeHealth {
-  const nodes = nodeViews(picture, sighting, words.at(picture.at));
+  const nodes = nodeViews(picture, sighting, format.at(picture.at));
   if (heartbeatAgeMs === null) return { picture, own, silent: null, nodes, issues };
-  const span = words.seconds(heartbeatAgeMs);
-  return { picture, own, silent: span, nodes: nodes.map((node) => unheardOf(node, span, words)), issues: [] };
+  const span = format.seconds(heartbeatAgeMs);
+  return { picture, own, silent: span, nodes: nodes.map((node) => unheardOf(node, span, format)), issues: [] };
 }
 
-function nodeViews(picture: TreeStatus, { queues, redis }: SystemStatus, words: Words): NodeView[] {
+function nodeViews(picture: TreeStatus, { queues, redis }: SystemStatus, format: Formatter): NodeView[] {
   const { limits, slots } = picture;
-  const single = singleView(picture, words);
+  const single = singleView(picture, format);
   const served = queues.ok ? queues.value.filter(({ name }) => limits.queues.includes(name)) : undefined;
   const waiting = served?.reduce((sum, one) => sum + one.waiting + one.blocked, 0) ?? null;
   return [
-    primaryView(picture, words),
-    ...(single ? [single] : slots.map((slot) => workerView(picture, slot, words))),
-    ...(limits.jobConcurrency > 0 ? [jobsView(picture, { waiting, redisAnswers: redis.ok }, words)] : []),
+    primaryView(picture, format),
+    ...(single ? [single] : slots.map((slot) => workerView(picture, slot, format))),
+    ...(limits.jobConcurrency > 0 ? [jobsView(picture, { waiting, redisAnswers: redis.ok }, format)] : []),
   ];
 }
 
 /** What was true of it need not be so any more. */
-function unheardOf(node: NodeView, span: string, { t }: Words): NodeView {
+function unheardOf(node: NodeView, span: string, { t }: Formatter): NodeView {
   const unknown = { text: '–', tone: null };
   return {
     ...node,

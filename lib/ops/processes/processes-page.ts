@@ -13,7 +13,7 @@ import { type CardView, cardView, known, load } from '../overview/process-cards'
 import { assessTrees, missingTree, type TreeHealth } from '../overview/tree-health';
 import type { OpsContext, PageContext, PageModule } from '../ui/context';
 import { FlashStore } from '../ui/flash';
-import { jobPath, Words, workWords } from '../ui/format';
+import { Formatter, jobPath } from '../ui/format';
 import { localizedProblem } from '../ui/shell';
 
 const LIST = '/ops/processes';
@@ -29,7 +29,7 @@ export const processRoutes: PageModule = async (site) => {
   const findIn = (ctx: OpsContext, sighting: SystemStatus): TreeHealth => {
     const chosen = chosenTree(ctx);
     const judgement = judge(sighting, chosen, site.config.jobs.latencyWarningMs);
-    const trees = assessTrees(judgement, sighting, Words.of(ctx));
+    const trees = assessTrees(judgement, sighting, Formatter.of(ctx));
     const tree = trees.find(({ own, picture }) => (chosen === null ? own : picture.id === chosen));
     if (!tree) throw chosen === null ? localizedProblem(503, 'noPrimary') : missingTree(sighting);
     return tree;
@@ -92,10 +92,10 @@ interface Shown {
 
 async function showProcesses(site: PageContext, ctx: OpsContext, { tree, acts, told }: Shown): Promise<void> {
   const { picture, own, silent } = tree;
-  const words = Words.of(ctx);
-  const rows = processRows(tree, words);
+  const format = Formatter.of(ctx);
+  const rows = processRows(tree, format);
   // What a viewer may not see is left out of these already.
-  const events = eventLines(picture.events, words, EVENTS, acts);
+  const events = eventLines(picture.events, format, EVENTS, acts);
   const id = own ? null : picture.id;
   await site.pages.show(
     ctx,
@@ -187,8 +187,8 @@ export interface WorkRow {
 }
 
 /** @param words of the reader. */
-export function processRows({ picture, nodes }: TreeHealth, words: Words): ProcessRow[] {
-  const then = words.at(picture.at);
+export function processRows({ picture, nodes }: TreeHealth, format: Formatter): ProcessRow[] {
+  const then = format.at(picture.at);
   return nodes.map((node) => {
     const row = { card: cardView(node), slot: null, generation: null, requests: null, restarts: '0', work: [] };
     if (node.kind === 'primary') return { ...row, pid: picture.stats.pid, up: then.up(picture.stats.startedAt) };
@@ -199,46 +199,46 @@ export function processRows({ picture, nodes }: TreeHealth, words: Words): Proce
 
 type Row = Omit<ProcessRow, 'pid' | 'up'>;
 
-function jobsRow(row: Row, { stats }: TreeStatus, words: Words): ProcessRow {
+function jobsRow(row: Row, { stats }: TreeStatus, format: Formatter): ProcessRow {
   const { pid, startedAt, restarts } = stats.jobProcessor;
   const inHand = processorsOf(stats).flatMap((one) =>
     one.pid === null ? [] : (known(one.lastStatus)?.inFlight ?? []),
   );
-  const work = workRows(inHand, words, false);
-  return { ...row, pid, up: words.up(pid === null ? null : startedAt), restarts: String(restarts), work };
+  const work = workRows(inHand, format, false);
+  return { ...row, pid, up: format.up(pid === null ? null : startedAt), restarts: String(restarts), work };
 }
 
-function workerRow(row: Row, id: string, { stats }: TreeStatus, words: Words): ProcessRow {
+function workerRow(row: Row, id: string, { stats }: TreeStatus, format: Formatter): ProcessRow {
   if (stats.single && id === 'web') {
     const { requestsCount: requests, inFlight } = stats.single;
-    return { ...row, pid: stats.pid, up: words.up(stats.startedAt), requests, work: workRows(inFlight, words, true) };
+    return { ...row, pid: stats.pid, up: format.up(stats.startedAt), requests, work: workRows(inFlight, format, true) };
   }
   const slot = Number(id.slice('worker-'.length));
   const here = stats.workerStatus.filter(({ index }) => index === slot);
   const shown = here.find(({ state }) => state === 'ready') ?? here[0];
   const status = shown && known(shown.lastStatus);
   const reasons = Object.entries(shown?.restarts ?? {}).map(([reason, count]) => {
-    return words.t('processes.restarts', { n: count, why: replacementReason(reason, words.t) });
+    return format.t('processes.restarts', { n: count, why: replacementReason(reason, format.t) });
   });
   return {
     ...row,
     slot,
     pid: shown?.pid ?? null,
-    up: words.up(shown?.startedAt ?? null),
+    up: format.up(shown?.startedAt ?? null),
     generation: shown?.phase ?? null,
     requests: status?.requestsCount ?? null,
     restarts: reasons.join(', ') || '0',
-    work: here.flatMap((one) => workRows(known(one.lastStatus)?.inFlight ?? [], words, true)),
+    work: here.flatMap((one) => workRows(known(one.lastStatus)?.inFlight ?? [], format, true)),
   };
 }
 
 /** @param http paths may name people, which is none of a viewer's business. */
-function workRows(work: readonly WorkInFlight[], words: Words, http: boolean): WorkRow[] {
+function workRows(work: readonly WorkInFlight[], format: Formatter, http: boolean): WorkRow[] {
   return work.map(({ what, id, ageMs }) => ({
-    what: http && words.veiled ? (what.split(' ')[0] ?? '') : workWords(what, words.t),
-    id: words.t(http ? 'work.requestId' : 'work.jobId', { id }),
+    what: http && format.redacted ? (what.split(' ')[0] ?? '') : format.work(what),
+    id: format.t(http ? 'work.requestId' : 'work.jobId', { id }),
     href: http ? null : jobPath({ id, queue: what.replace(/^.* on /s, '') }),
-    age: words.time.span(ageMs),
+    age: format.span(ageMs),
   }));
 }
 

@@ -1,6 +1,6 @@
 import { PassThrough } from 'node:stream';
 import type { OpsContext, Visitor } from './context';
-import type { NumberFormatter } from './format';
+import type { Formatter } from './format';
 import type { Counts } from './layout';
 import { localizedProblem } from './shell';
 
@@ -116,7 +116,7 @@ export class EventStream {
 export async function tellCounts(
   stream: EventStream,
   site: { counts(): Promise<Counts> },
-  format: NumberFormatter,
+  format: Formatter,
 ): Promise<void> {
   const counts = Object.entries(await site.counts());
   stream.sendWhenNew('counts', Object.fromEntries(counts.map(([name, number]) => [name, format.count(number)])));

@@ -22,14 +22,20 @@ export class FlashStore<Flash extends object> {
   /**
    * Does what the form of the request asks for. The same form once more, as by a double click, is not done again: both
    * are answered with the id of the one flash.
-   * @returns its id. @throws what `work` throws; ProblemError 409 when the other one of two has failed.
+   * @param repeatable it does no harm twice: while Redis is away it is done all the same, and no page tells of it.
+   * @returns its id, if there is one. @throws what `work` throws; ProblemError 409 when the other one of two has failed.
    */
-  async once(ctx: OpsContext, work: () => Promise<Flash>): Promise<string> {
+  async once(ctx: OpsContext, work: () => Promise<Flash>, repeatable = false): Promise<string | undefined> {
     const key = PREFIX + digest(ctx);
-    const claimed = await this.redis.set(key, PENDING, {
-      condition: 'NX',
-      expiration: { type: 'EX', value: LONGEST_S },
+    const options = { condition: 'NX', expiration: { type: 'EX', value: LONGEST_S } } as const;
+    const claimed = await this.redis.set(key, PENDING, options).catch((thrown: unknown) => {
+      if (repeatable) return undefined;
+      throw thrown;
     });
+    if (claimed === undefined) {
+      await work();
+      return undefined;
+    }
     if (claimed === null) return this.twin(key);
     try {
       const id = randomBytes(9).toString('base64url');

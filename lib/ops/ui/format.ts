@@ -1,14 +1,44 @@
-import type { Locale } from '../../core/config';
+import type { Termination } from '../../cluster/status';
 import type { Translate } from '../../core/i18n';
 import type { Holder } from '../../health/probes';
+import { megabytes, percent, rate } from '../../support/figures';
 import type { OpsContext } from './context';
 
 const DAY_MS = 86_400_000;
-const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'] as const;
 
-/** Numbers, sizes and times as the pages write them. Times are UTC. */
-export class NumberFormatter {
-  constructor(private readonly locale: Locale) {}
+const UNITS = [
+  ['d', DAY_MS],
+  ['h', 3_600_000],
+  ['min', 60_000],
+  ['s', 1000],
+] as const;
+
+/** Longer texts that are not ours, such as what a process printed, are cut. */
+const LONGEST = 90;
+
+/**
+ * Numbers, sizes, times, lengths of time, and causes as one reader is told them; the texts are `time.*`, `work.*`, `via.*` and
+ * `overview.death.*`. Times are UTC.
+ */
+export class Formatter {
+  /**
+   * @param now what lengths of time are counted from.
+   * @param redacted for a viewer: paths of requests, and what processes printed, may name people.
+   */
+  constructor(
+    readonly t: Translate,
+    readonly now: Date = new Date(),
+    readonly redacted = false,
+  ) {}
+
+  static of(ctx: OpsContext, now = new Date()): Formatter {
+    return new Formatter(ctx.state.t, now, ctx.state.visitor.role !== 'operator');
+  }
+
+  /** For what was seen at that time, by another clock perhaps. */
+  at(moment: string): Formatter {
+    return new Formatter(this.t, new Date(moment), this.redacted);
+  }
 
   /** Groups of three, with narrow spaces. An unknown one is a dash, never 0. */
   readonly count = (value: number | null | undefined): string =>
@@ -20,48 +50,56 @@ export class NumberFormatter {
     return bytes < 999_950 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
   };
 
+  /** `72 MB`; a dash for an unknown size. */
+  readonly mb = megabytes;
+
+  readonly percent = (share: number): number => Math.round(share * 100);
+
+  /** How often a second: `0.4`, `12`. */
+  readonly rate = rate;
+
+  /** A share from 0 to 1, more exactly where it is small: `0.25 %`, `3.1 %`, `35 %`. */
+  readonly share = (share: number): string => {
+    if (share === 0 || share >= 0.1) return percent(share);
+    return `${(share * 100).toFixed(share < 0.01 ? 2 : 1)} %`;
+  };
+
+  /** What was measured: `0.4 ms`, `12 ms`. */
+  readonly ping = (ms: number): string => `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
+
+  /** Bytes of memory: `1.2 MB`, `72 MB`. */
+  readonly memory = (bytes: number): string => {
+    const mb = bytes / 1_048_576;
+    return mb < 10 ? `${mb.toFixed(1)} MB` : megabytes(mb);
+  };
+
   /** `Mar 12`. As `Intl` writes it, which would have 8 MB of tables read into the worker. */
   readonly day = (date: Date): string => {
-    const [month, day] = [date.getUTCMonth(), date.getUTCDate()];
-    return this.locale === 'ko' ? `${month + 1}월 ${day}일` : `${MONTHS[month]} ${day}`;
+    const month = this.t(`time.months.${date.getUTCMonth() + 1}`);
+    return this.t('time.day', { month, day: date.getUTCDate() });
   };
 
   /** `14:02:11` */
   readonly clock = (date: Date): string => date.toISOString().slice(11, 19);
 
   /** `14:02` today, else the day. */
-  readonly when = (date: Date, now = new Date()): string => {
+  readonly when = (date: Date, now = this.now): string => {
     if (date.toISOString().slice(0, 10) === now.toISOString().slice(0, 10)) return date.toISOString().slice(11, 16);
     if (Math.abs(now.getTime() - date.getTime()) < 300 * DAY_MS) return this.day(date);
     return date.toISOString().slice(0, 10);
   };
 
   /** `Mar 12, 14:02:11`; with the year when it is another one. */
-  readonly stamp = (date: Date, now = new Date()): string => {
+  readonly stamp = (date: Date, now = this.now): string => {
     if (Math.abs(now.getTime() - date.getTime()) > 300 * DAY_MS) return this.moment(date);
-    return `${this.day(date)}${this.locale === 'ko' ? '' : ','} ${this.clock(date)}`;
+    return this.t('time.stamp', { day: this.day(date), clock: this.clock(date) });
   };
 
   /** `2026-03-12 14:02:11` */
   readonly moment = (date: Date): string => date.toISOString().slice(0, 19).replace('T', ' ');
-}
-
-const UNITS = [
-  ['d', DAY_MS],
-  ['h', 3_600_000],
-  ['min', 60_000],
-  ['s', 1000],
-] as const;
-
-/** Lengths of time in the reader's words; the texts are `time.*`. */
-export class TimeFormatter {
-  constructor(
-    private readonly t: Translate,
-    private readonly now: Date,
-  ) {}
 
   /** `340 ms`, `1.2 s`, `41 s`, `4 min 12 s`, `2 d 12 h`; a dash for an unknown one. */
-  span(ms: number | null | undefined): string {
+  readonly span = (ms: number | null | undefined): string => {
     if (ms === null || ms === undefined) return '–';
     if (ms < 1000) return this.unit('ms', Math.round(ms));
     if (ms < 10_000) return this.unit('s', (Math.floor(ms / 100) / 10).toFixed(1));
@@ -72,16 +110,65 @@ export class TimeFormatter {
     const rest = smallerLength === undefined ? 0 : Math.floor((ms - count * length) / smallerLength);
     const text = this.unit(unit, count);
     return smaller === undefined || rest === 0 ? text : `${text} ${this.unit(smaller, rest)}`;
-  }
+  };
+
+  /** A length of time to the second, at least one. */
+  readonly seconds = (ms: number): string => this.span(Math.max(1000, Math.round(ms / 1000) * 1000));
+
+  /** Since then; a dash when it is not known. */
+  readonly up = (since: string | null): string =>
+    since === null ? '–' : this.span(Math.max(1000, this.now.getTime() - Date.parse(since)));
+
+  /** Until then, at least a second. */
+  readonly until = (then: string): string =>
+    this.span(Math.max(1000, Math.ceil((Date.parse(then) - this.now.getTime()) / 1000) * 1000));
 
   /** `4 min ago`, `in 16 h 58 min`, `now`. */
-  fromNow(date: Date): string {
+  readonly fromNow = (date: Date): string => {
     const ms = date.getTime() - this.now.getTime();
     if (Math.abs(ms) < 1000) return this.t('time.now');
     if (ms > 0) return this.t('time.in', { span: this.span(rounded(ms)) });
     const days = Math.floor(-ms / DAY_MS);
     return days === 1 ? this.t('time.yesterday') : this.t('time.ago', { span: this.coarse(-ms) });
-  }
+  };
+
+  /** A request or a job in hand: a request stays as it is, a job is told in the reader's words. */
+  readonly work = (what: string): string => {
+    const [, name, queue] = /^([\w$]+) on ([\w-]+)$/.exec(what) ?? [];
+    return name === undefined ? what : this.t('work.job', { class: name, queue });
+  };
+
+  /** Who has asked for something, as the log tells it; in the reader's words. */
+  readonly via = (via: string): string => {
+    const address = /^the operator's pages, (.+)$/.exec(via)?.[1];
+    if (address !== undefined) return this.t('via.pages', { address });
+    const user = /^cli \((.*)\)$/.exec(via)?.[1];
+    if (user !== undefined) return this.t('via.cli', { user });
+    return via === 'the control socket' ? this.t('via.socket') : via;
+  };
+
+  /** `2 × ImportJob, for up to 90 s`. */
+  readonly holders = (holders: readonly Holder[]): string =>
+    holders
+      .map(({ class: name, count, ageMs }) => this.t('overview.issue.holder', { name, count, span: this.span(ageMs) }))
+      .join(', ');
+
+  /** Why a process died, in a sentence. */
+  readonly cause = ({ reason, words, code, signal, heartbeatAgeMs, doing }: Termination): string => {
+    const { t, redacted } = this;
+    if (reason === 'timeout' && heartbeatAgeMs !== null) {
+      const span = this.seconds(heartbeatAgeMs);
+      return doing === null || redacted
+        ? t('overview.death.blocked', { span })
+        : t('overview.death.blockedIn', { span, doing: cut(this.work(doing)) });
+    }
+    if (reason === 'timeout') return t('overview.death.slowBoot');
+    const how = reason === 'boot' ? 'boot' : 'crash';
+    if (words !== null)
+      return redacted ? t(`overview.death.${how}`) : t(`overview.death.${how}By`, { words: cut(words) });
+    if (signal !== null) return t('overview.death.signal', { signal });
+    return code === null ? t(`overview.death.${how}`) : t('overview.death.exited', { code });
+  };
 
   /** In its greatest unit: what is over is not told to the second. */
   private coarse(ms: number): string {
@@ -92,6 +179,10 @@ export class TimeFormatter {
   private unit(name: string, count: number | string): string {
     return this.t(`time.${name}`, { n: count });
   }
+}
+
+function cut(text: string): string {
+  return text.length > LONGEST ? `${text.slice(0, LONGEST - 1)}…` : text;
 }
 
 /** Up: what is a minute ahead, or more, is not told to the second. */
@@ -138,51 +229,6 @@ export class Paging {
 
 export type Tone = 'ok' | 'busy' | 'warn' | 'bad' | 'unknown';
 
-/** How the overview speaks to one reader. */
-export class Words {
-  readonly time: TimeFormatter;
-
-  constructor(
-    readonly t: Translate,
-    readonly now: Date,
-    /** A viewer: paths of requests, and what processes printed, may name people. */
-    readonly veiled: boolean,
-  ) {
-    this.time = new TimeFormatter(t, now);
-  }
-
-  static of(ctx: OpsContext, now = new Date()): Words {
-    return new Words(ctx.state.t, now, ctx.state.visitor.role !== 'operator');
-  }
-
-  /** For what was seen at that time, by another clock perhaps. */
-  at(moment: string): Words {
-    return new Words(this.t, new Date(moment), this.veiled);
-  }
-
-  mb(value: number | null | undefined): string {
-    return value === null || value === undefined ? '–' : `${Math.round(value)} MB`;
-  }
-
-  /** Since then; a dash when it is not known. */
-  up(since: string | null): string {
-    return since === null ? '–' : this.time.span(Math.max(1000, this.now.getTime() - Date.parse(since)));
-  }
-
-  /** Until then, at least a second. */
-  until(then: string): string {
-    return this.time.span(Math.max(1000, Math.ceil((Date.parse(then) - this.now.getTime()) / 1000) * 1000));
-  }
-
-  percent(share: number): number {
-    return Math.round(share * 100);
-  }
-
-  seconds(ms: number): string {
-    return this.time.span(Math.max(1000, Math.round(ms / 1000) * 1000));
-  }
-}
-
 /** Two sentences or more, in one line. */
 export function sentences(...parts: readonly (string | false | null | undefined)[]): string {
   return parts.filter(Boolean).join(' ');
@@ -205,26 +251,4 @@ export type WorkerShade = (typeof SHADES)[number];
 
 export function workerShade(slot: number): WorkerShade {
   return SHADES[slot % SHADES.length] ?? 'w0';
-}
-
-/** What a process has in hand, as it tells it: a request stays as it is, a job is told in the reader's words. */
-export function workWords(what: string, t: Translate): string {
-  const [, name, queue] = /^([\w$]+) on ([\w-]+)$/.exec(what) ?? [];
-  return name === undefined ? what : t('work.job', { class: name, queue });
-}
-
-/** Who has asked for something, as the log tells it; in the reader's words. */
-export function viaWords(via: string, t: Translate): string {
-  const address = /^the operator's pages, (.+)$/.exec(via)?.[1];
-  if (address !== undefined) return t('via.pages', { address });
-  const user = /^cli \((.*)\)$/.exec(via)?.[1];
-  if (user !== undefined) return t('via.cli', { user });
-  return via === 'the control socket' ? t('via.socket') : via;
-}
-
-/** `2 × ImportJob, for up to 90 s`. */
-export function holderWords(holders: readonly Holder[], { t, time }: Words): string {
-  return holders
-    .map(({ class: name, count, ageMs }) => t('overview.issue.holder', { name, count, span: time.span(ageMs) }))
-    .join(', ');
 }

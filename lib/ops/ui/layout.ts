@@ -3,7 +3,7 @@ import { Views } from '../../mailer/render/views';
 import type { Assets } from './assets';
 import type { OpsContext, Visitor } from './context';
 import { accessMode } from './context';
-import { NumberFormatter } from './format';
+import { Formatter } from './format';
 import { formToken } from './shell';
 
 interface PageOptions {
@@ -53,7 +53,7 @@ export class Layout {
       theme,
       bare,
       icon: icons.show,
-      format: new NumberFormatter(locale),
+      format: new Formatter(t),
       role: visitor?.role,
       token: visitor === undefined ? '' : formToken(visitor),
       link: (changes: Readonly<Record<string, string | null>>) => linkFrom(ctx, changes),

@@ -48,7 +48,7 @@ export class Stores {
   /** Removes whatever earlier measurements have left. */
   async clear(): Promise<void> {
     await this.client.flushAll();
-    await this.database.query('truncate job_outbox, mail_deliveries, users');
+    await this.database.query('truncate job_outbox, job_dead, job_handovers, mail_deliveries, users');
     await this.database.query('drop schema if exists graphile_worker cascade');
   }
 

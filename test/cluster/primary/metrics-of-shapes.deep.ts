@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { Scrape } from '../../ops/metrics/scrape';
+import { ScrapedText } from '../../ops/metrics/scrape';
 import type { Tree } from '../../support/tree';
 import { until } from '../../support/until';
 import { catamount } from './operator';
@@ -15,9 +15,9 @@ describe('the metrics of trees of other shapes', () => {
   after(() => stage.remove());
 
   const scrape = async (tree: Tree) =>
-    Scrape.of(await tree.request('GET', '/ops/metrics', { headers: { Authorization: `Bearer ${TOKEN}` } }));
+    ScrapedText.of(await tree.request('GET', '/ops/metrics', { headers: { Authorization: `Bearer ${TOKEN}` } }));
   /** Scrapes until it is so. A scrape of which a store that is busy is missing says nothing. @returns that scrape. */
-  const told = (tree: Tree, what: string, test: (scraped: Scrape) => boolean) =>
+  const told = (tree: Tree, what: string, test: (scraped: ScrapedText) => boolean) =>
     until(
       what,
       async () => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { FAMILIES } from '../../../lib/ops/metrics/scrape';
 import { assertConventions } from '../../ops/metrics/conventions';
 import { allQueries, parseQuery, unknownTo } from '../../ops/metrics/queries';
-import { Scrape } from '../../ops/metrics/scrape';
+import { ScrapedText } from '../../ops/metrics/scrape';
 import type { Tree } from '../../support/tree';
 import { until } from '../../support/until';
 import { order, statsOf } from './operator';
@@ -13,7 +13,7 @@ const TOKEN = 'sesame-opens-0123456789';
 describe('the metrics of a whole tree', () => {
   let stage: Stage;
   let tree: Tree;
-  let last: Scrape;
+  let last: ScrapedText;
   /** Requests to the app that were answered. */
   let answered = 0;
 
@@ -25,9 +25,9 @@ describe('the metrics of a whole tree', () => {
   after(() => stage.remove());
 
   /** Whichever worker answers; nothing has gone back since the one before. */
-  async function scrape(): Promise<Scrape> {
+  async function scrape(): Promise<ScrapedText> {
     const answer = await tree.request('GET', '/ops/metrics', { headers: { Authorization: `Bearer ${TOKEN}` } });
-    const now = Scrape.of(answer);
+    const now = ScrapedText.of(answer);
     if (last) now.assertNothingWentBack(last);
     last = now;
     return now;
@@ -41,7 +41,7 @@ describe('the metrics of a whole tree', () => {
   }
 
   /** Scrapes until it is so. A scrape of which a store that is busy is missing says nothing. */
-  const told = (what: string, test: (scrape: Scrape) => boolean) =>
+  const told = (what: string, test: (scrape: ScrapedText) => boolean) =>
     until(
       what,
       async () => {
@@ -51,7 +51,7 @@ describe('the metrics of a whole tree', () => {
       { everyMs: 50 },
     );
 
-  const requests = (scraped: Scrape) => scraped.sum('catamount_http_requests_total');
+  const requests = (scraped: ScrapedText) => scraped.sum('catamount_http_requests_total');
   const allAreTold = () => told(`all ${answered} requests are told of`, (scraped) => requests(scraped) === answered);
   const bothReady = () => told('both workers are ready', (scraped) => scraped.sum('catamount_workers_ready') === 2);
 
@@ -138,7 +138,7 @@ describe('the metrics of a whole tree', () => {
     await tree.request('POST', '/gloomy-job');
     await tree.request('POST', '/notices?to=ann@example.com');
     answered += 2;
-    const jobs = (scraped: Scrape, name: string, outcome: string) =>
+    const jobs = (scraped: ScrapedText, name: string, outcome: string) =>
       scraped.sum('catamount_jobs_total', { class: name, outcome });
     await told('the dead job is told of', (scraped) => jobs(scraped, 'GloomyJob', 'dead') === 1);
     await told('the mail is told of', (scraped) => jobs(scraped, 'catamount.deliver-mail', 'succeeded') === 1);
@@ -156,7 +156,7 @@ describe('the metrics of a whole tree', () => {
   it('have a figure for everything, by the conventions', async () => {
     // A new process reports itself some time after its start.
     const processes = ['primary', 'web.0', 'web.1', 'jobs'];
-    const measured = (now: Scrape, process: string) =>
+    const measured = (now: ScrapedText, process: string) =>
       now.sum('catamount_process_resident_memory_bytes', { process }) > 0 &&
       now.sum('catamount_process_cpu_seconds_total', { process }) > 0;
     await told(

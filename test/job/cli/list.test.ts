@@ -5,7 +5,7 @@ import { width } from '../../../lib/support/text-table';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
 import { JobSystem } from '../job-system';
-import { store } from '../sets/stored-job';
+import { store, storeDead } from '../sets/stored-job';
 import { Typist } from './typist';
 
 const gate = new Gate();
@@ -123,9 +123,9 @@ describe('jobs list and jobs show', () => {
   });
 
   it('keeps columns straight whatever is in them, and the terminal calm', async () => {
-    const { client } = system.redis;
     const errors = ['\x1b[2Jgone', '우체국이 닫혔다 🐈', 'e\u0301te\u0301'];
-    for (const error of errors) await store(client, 'dead', { class: 'ImportJob', args: [error], errors: [error] });
+    for (const error of errors)
+      await storeDead(system.database.knex, { class: 'ImportJob', args: [error], errors: [error] });
     const wide = new Typist(system, CLASSES, { columns: 120 });
     for (const one of [typist, wide]) {
       const { text } = await one.type('list dead');
@@ -141,8 +141,8 @@ describe('jobs list and jobs show', () => {
   it('fits the terminal, and pads nothing to a long cell in a pipe', async () => {
     const { client } = system.redis;
     const long = 'x'.repeat(800);
-    await store(client, 'dead', { class: 'ImportJob', args: [long], errors: ['the mail server is away'] });
-    await store(client, 'dead', { class: 'HeldJob', args: [1], errors: [long] });
+    await storeDead(system.database.knex, { class: 'ImportJob', args: [long], errors: ['the mail server is away'] });
+    await storeDead(system.database.knex, { class: 'HeldJob', args: [1], errors: [long] });
     await store(client, 'delayed', { class: 'ImportJob', args: [long], errors: [long] });
     await store(client, 'delayed', { class: 'ImportJob', args: [long] });
     await store(client, 'waiting', { class: 'ImportJob', args: [long] });
@@ -157,9 +157,8 @@ describe('jobs list and jobs show', () => {
   });
 
   it('goes from page to page, by number or by cursor', async () => {
-    const { client } = system.redis;
     for (let n = 0; n < 7; n++)
-      await store(client, 'dead', { id: `job-${n}`, class: 'ImportJob', at: 1_700_000_000_000 - n });
+      await storeDead(system.database.knex, { id: `job-${n}`, class: 'ImportJob', at: 1_700_000_000_000 - n });
     assert.deepEqual(await ids('dead --limit 3'), ['job-0', 'job-1', 'job-2']);
     assert.deepEqual(await ids('dead --limit 3 --page 3'), ['job-6']);
     const { text } = await typist.type('list dead --limit 3 --page 2');
@@ -235,7 +234,7 @@ describe('jobs list and jobs show', () => {
   });
 
   it('suggests what was probably meant', async () => {
-    const id = await store(system.redis.client, 'dead', { class: 'OldJob' });
+    const id = await storeDead(system.database.knex, { class: 'OldJob' });
     const wrong = `${id.slice(0, -1)}${id.endsWith('0') ? '1' : '0'}`;
     for (const [words, message] of [
       [

@@ -6,7 +6,7 @@ import { Deadline } from '../../../lib/support/async';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
 import { JobSystem } from '../job-system';
-import { store } from '../sets/stored-job';
+import { store, storeDead } from '../sets/stored-job';
 import { Typist } from './typist';
 
 const gate = new Gate();
@@ -71,15 +71,11 @@ describe('jobs retry, promote, reschedule, kill and delete', () => {
   };
   const stored = (place: 'delayed' | 'dead', count: number, job: object = {}) =>
     Promise.all(
-      Array.from({ length: count }, (_, n) =>
-        store(system.redis.client, place, {
-          class: 'MoodyJob',
-          args: [`n${n}`],
-          errors: ['once'],
-          at: Date.now() + (place === 'dead' ? -HOUR_MS : HOUR_MS) + n,
-          ...job,
-        }),
-      ),
+      Array.from({ length: count }, (_, n) => {
+        const at = Date.now() + (place === 'dead' ? -HOUR_MS : HOUR_MS) + n;
+        const full = { class: 'MoodyJob', args: [`n${n}`], errors: ['once'], at, ...job };
+        return place === 'dead' ? storeDead(system.database.knex, full) : store(system.redis.client, place, full);
+      }),
     );
 
   it('has jobs that died and failed run again, in the processors of the app', async () => {
@@ -102,7 +98,7 @@ describe('jobs retry, promote, reschedule, kill and delete', () => {
   it('tells of each job that cannot be moved, and moves the others', async () => {
     const [dead = ''] = await spoiled('die', 'ann');
     const { id: scheduled } = await MoodyJob.set({ wait: '1h' }).performLater('bob');
-    for (const queue of ['default', 'mailer']) await store(system.redis.client, 'dead', { id: '7', queue });
+    for (const queue of ['default', 'mailer']) await storeDead(system.database.knex, { id: '7', queue });
     const near = `${dead.slice(0, -1)}${dead.endsWith('0') ? '1' : '0'}`;
     const answer = await typist.type(['retry', near, scheduled, '7', dead]);
     assert.deepEqual([answer.ok, answer.text], [false, 'Retried 1 job.\n']);

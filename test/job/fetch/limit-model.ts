@@ -141,6 +141,6 @@ export class LimitModel {
 
 function outcomeOf(op: Outcome['op'], { record }: Delivery): Outcome {
   if (op === 'retry') return { op, record, dueAt: 0 };
-  if (op === 'bury') return { op, record, traces: '' };
+  if (op === 'dead') return { op, record, traces: '' };
   return op === 'back' ? { op } : { op, traces: '' };
 }

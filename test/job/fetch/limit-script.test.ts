@@ -208,7 +208,7 @@ describe('the fused script and limits of classes', () => {
   });
 
   it('hear the outcome of a job that was taken for stalled, and is held by now', async () => {
-    for (const op of ['retry', 'bury', 'back', 'drop'] as const) {
+    for (const op of ['retry', 'dead', 'back', 'drop'] as const) {
       await redis.client.flushAll();
       const model = new LimitModel(redis, command, 2);
       const [stalled = assert.fail(), other = assert.fail()] = model.processes;
@@ -226,7 +226,7 @@ describe('the fused script and limits of classes', () => {
       // Retries are due at once here.
       const waiting = await redis.client.lRange('bq:default:waiting', 0, -1);
       const dead = await redis.client.zRange('bq:default:dead', 0, -1);
-      const places = { retry: waiting, back: waiting, bury: dead, drop: model.ended };
+      const places = { retry: waiting, back: waiting, dead, drop: model.ended };
       assert.deepEqual([places[op], await held()], [[first], []], op);
     }
   });

@@ -3,6 +3,7 @@ import { Job } from '../../../lib/job/job';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
 import { JobSystem } from '../job-system';
+import { store } from '../sets/stored-job';
 
 const SOON = { compareMs: 20, routineMs: 0, sweepMs: 20 };
 /** A queue whose jobs stay where they are. */
@@ -118,15 +119,14 @@ describe('jobs whose records Redis has, but on no list any more', () => {
     assert.deepEqual(ran, []);
   });
 
-  it('that were dead are dead, and do not run', async () => {
-    await start();
-    await DeadJob.performLater();
+  it('that had died are dead, and do not run', async () => {
     const { client } = system.redis;
-    await until('it is dead', async () => (await client.zCard('bq:default:dead')) === 1);
-    await client.del(['bq:default:dead', 'bq:default:failed', 'bq:default:gists']);
-    await until('it is dead again', async () => (await client.zCard('bq:default:dead')) === 1);
-    assert.equal(system.eventsNamed('job.dead').length, 1);
-    assert.equal(await client.sCard('bq:default:failed'), 1);
+    const id = await store(client, 'dead', { class: 'DeadJob', errors: ['never'], reason: 'never' });
+    await client.del('bq:default:dead');
+    await start();
+    await until('it is dead', async () => (await system.deadIds()).includes(id));
+    await until('its record is gone', async () => (await records()) === 0);
+    assert.deepEqual([restored(), system.eventsNamed('job.started')], [1, []]);
   });
 
   it('but that a living process has in hand are left to it', async () => {

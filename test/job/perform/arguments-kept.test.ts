@@ -67,7 +67,7 @@ describe('arguments that a run changes in place', () => {
     try {
       await system.processor([ShiftingJob], { tuning: RETRY_AT_ONCE });
       await ShiftingJob.performLater(structuredClone(GIVEN));
-      await until('it is dead', () => system.eventsNamed('job.dead')[0]);
+      await until('it is dead', async () => (await system.deadIds()).length === 1);
     } finally {
       for (const off of offs) off();
     }
@@ -80,7 +80,7 @@ describe('arguments that a run changes in place', () => {
   it('by a callback before it are whole in the dead set', async () => {
     await system.processor([BlockedJob]);
     await BlockedJob.performLater(structuredClone(GIVEN));
-    await until('it is dead', () => system.eventsNamed('job.dead')[0]);
+    await until('it is dead', async () => (await system.deadIds()).length === 1);
     assert.deepEqual(got, [whole]);
     assert.deepEqual(await deadArgs(), [[GIVEN]]);
   });
@@ -88,7 +88,7 @@ describe('arguments that a run changes in place', () => {
   it('are whole when the events of its start are asked for them after it has ended', async () => {
     await system.processor([ShiftingJob], { tuning: RETRY_AT_ONCE });
     await ShiftingJob.performLater(structuredClone(GIVEN));
-    await until('it is dead', () => system.eventsNamed('job.dead')[0]);
+    await until('it is dead', async () => (await system.deadIds()).length === 1);
     assert.deepEqual(
       system.eventsNamed('job.started').map(({ args }) => args?.()),
       [[GIVEN], [GIVEN]],

@@ -4,11 +4,12 @@ import { DiscardJob, JobTimeoutError, KillJob } from '../../../lib/job/definitio
 import { Job } from '../../../lib/job/job';
 import { JobRegistry } from '../../../lib/job/job-registry';
 import { createExecutor } from '../../../lib/job/perform/executor';
-import { readRecord, resetAttempts } from '../../../lib/job/record/record';
+import { DeadSet } from '../../../lib/job/sets/dead-set';
 import { Deadline } from '../../../lib/support/async';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
 import { JobSystem } from '../job-system';
+import { setSources } from '../sets/set-sources';
 import { recordText } from '../sets/stored-job';
 
 /** A clock so far behind that every retry is due at once. */
@@ -135,6 +136,7 @@ describe('checkpoints and progress', () => {
       setup: {},
       models: undefined,
       onFinished: () => undefined,
+      onDied: () => undefined,
       tuning: PATIENT,
     });
     const record = recordText({ class: 'EndlessJob' });
@@ -182,16 +184,15 @@ describe('checkpoints and progress', () => {
     await nothingIsLeft();
   });
 
-  it('a dead one leaves nothing beside it, and resumes all the same when it is revived', async () => {
+  it('a dead one leaves nothing beside it, and resumes all the same when it is retried', async () => {
     const { client } = system.redis;
     await system.processor(CLASSES, { tuning: PATIENT });
     const { id } = await SteppingJob.performLater('kill');
     await heard('job.dead');
     await nothingIsLeft();
-    const record = readRecord((await client.hGet('bq:default:jobs', id)) ?? '');
-    assert.equal(record.options.cursor, '1000');
-    await client.hSet('bq:default:jobs', id, JSON.stringify(resetAttempts(record)));
-    await client.lPush('bq:default:waiting', id);
+    await until('it is dead', async () => (await system.deadIds()).includes(id));
+    await until('Redis has nothing of it', async () => (await client.exists('bq:default:jobs')) === 0);
+    await new DeadSet(setSources(system)).retryMany({ ids: [id] });
     await succeeded();
     assert.deepEqual(begun, [undefined, 1000]);
     assert.deepEqual(steps, each(2000));

@@ -92,7 +92,7 @@ describe('retryOn and discardOn, of jobs that run', () => {
     await RuledJob.performLater(['lost', 'lost']);
     assert.equal((await discarded()).error.message, 'lost 2');
     assert.deepEqual(told, [['exhausted', 'lost 2', 2, 'hello', 'RuledJob']]);
-    assert.equal(await system.redis.client.zCard('bq:default:dead'), 0);
+    assert.deepEqual(system.eventsNamed('job.dead'), []);
   });
 
   it('has it dead all the same when that handler fails', async () => {

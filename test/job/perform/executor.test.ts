@@ -5,6 +5,8 @@ import { currentContext, runInContext, withAttributes } from '../../../lib/core/
 import { createLogger } from '../../../lib/core/logging';
 import { DiscardJob, KillJob } from '../../../lib/job/definition/errors';
 import { Job } from '../../../lib/job/job';
+import { handOver } from '../../../lib/job/outbox/dead-jobs';
+import { findJob } from '../../../lib/job/sets/find-job';
 import { transaction } from '../../../lib/model/transaction';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
@@ -61,7 +63,6 @@ describe('performing', () => {
     ran.length = 0;
   });
 
-  const deadCount = () => system.redis.client.zCard('bq:default:dead');
   const record = async (id: string) => JSON.parse((await system.redis.client.hGet('bq:default:jobs', id)) ?? 'null');
   const heard = <E extends EventName>(name: E) =>
     until(`${name} is heard`, () => system.eventsNamed(name)[0]) as Promise<EventMap[E]>;
@@ -136,13 +137,12 @@ describe('performing', () => {
     const { reason } = await heard('job.dead');
     assert.match(reason, /^failure 7 .*\(the last of 7 attempts\)$/);
     assert.deepEqual(ran, [1, 2, 3, 4, 5, 6, 7]);
-    const { options, status } = await record(id);
-    assert.equal(status, 'failed');
+    await until('it is dead', async () => (await system.deadIds()).includes(id));
+    const { entry } = await findJob({ redis: system.redis.client, knex: system.database.knex, queues: [] }, id);
     assert.deepEqual(
-      options.stacktraces.map((trace: string) => [trace.slice(0, 16), trace.length]),
+      entry?.errors.map(({ stack }) => [stack.slice(0, 16), stack.length]),
       [7, 6, 5, 4, 3].map((attempt) => [`Error: failure ${attempt}`, 4000]),
     );
-    assert.equal(await deadCount(), 1);
     await until('the row is gone', async () => (await system.outboxSize()) === 0);
   });
 
@@ -160,7 +160,7 @@ describe('performing', () => {
     assert.match(system.eventsNamed('process.error')[0]?.error.message ?? '', /the rule itself broke/);
   });
 
-  it('buries what cannot be read, and goes on', async () => {
+  it('has what cannot be read die, and goes on', async () => {
     const { client } = system.redis;
     const bad = ['not json', '7', '{"data":{"no":"class"}}', '{"data":{"class":"ContextJob","args":3}}', '{}'];
     for (const [index, text] of bad.entries()) {
@@ -172,8 +172,9 @@ describe('performing', () => {
     await system.processor([ContextJob]);
     await heard('job.succeeded');
     assert.equal(system.eventsNamed('job.dead').length, bad.length);
-    assert.equal(await deadCount(), bad.length);
-    assert.equal(await client.hGet('bq:default:jobs', 'bad-0'), 'not json', 'kept as it was');
+    await until('all are dead', async () => (await system.deadIds()).length === bad.length);
+    const stored = await system.postgres.query(`select payload from job_dead where id = 'bad-0'`);
+    assert.deepEqual(stored, [{ payload: 'not json' }], 'kept as it was');
     assert.equal(await client.lLen('bq:default:active'), 0);
   });
 
@@ -275,8 +276,12 @@ describe('performing', () => {
         await system.redis.client.lRem('bq:default:active', 0, id);
         await system.redis.client.hDel('bq:default:deliveries', id);
         await system.redis.client.zAdd('bq:default:dead', { score: Date.now(), value: id });
-        await system.redis.client.sAdd('bq:default:failed', id);
-        await system.redis.client.hSet('bq:default:gists', id, 'what filters look for');
+      },
+      'is dead in Postgres, for it was rescued too often': async (id) => {
+        await system.redis.client.lRem('bq:default:active', 0, id);
+        await system.redis.client.hDel('bq:default:deliveries', id);
+        await system.redis.client.zAdd('bq:default:dead', { score: Date.now(), value: id });
+        await handOver({ knex: system.database.knex, redis: system.redis.client }, 'default', [id]);
       },
     };
     const usurped = (end: () => void, fate: (id: string) => Promise<unknown> = async () => undefined) =>
@@ -295,6 +300,7 @@ describe('performing', () => {
         await transaction(() => UsurpedJob.performLater());
         await heard('job.succeeded');
         await until('the row is gone', async () => (await system.outboxSize()) === 0);
+        await until('it is not dead', async () => (await system.deadIds()).length === 0);
         const left = await system.redis.client.keys('bq:default:*');
         assert.deepEqual(
           left.filter((key) => !/:(finished|stallBlock)$/.test(key)),

@@ -28,6 +28,7 @@ describe('poisoned records', () => {
     events,
     maxDeliveries: 3,
     onFinished: () => undefined,
+    onDied: () => undefined,
     releaseUnique: async (id) => {
       released.push(id);
     },
@@ -70,12 +71,12 @@ describe('poisoned records', () => {
 
   it('that say they took a route that there is not leave the trace of one from the outbox', async () => {
     const outcome = await perform(failing.replace('"via":"redis"', '"via":"__proto__"'), 9);
-    assert.deepEqual([outcome.op, 'traces' in outcome && outcome.traces], ['bury', 'fc']);
+    assert.deepEqual([outcome.op, 'traces' in outcome && outcome.traces], ['dead', 'fc']);
   });
 
-  it('are given out three times without an outcome, and buried then', async () => {
+  it('are given out three times without an outcome, and are dead then', async () => {
     assert.equal((await perform(failing, 3)).op, 'retry');
-    assert.equal((await perform(failing, 4)).op, 'bury');
+    assert.equal((await perform(failing, 4)).op, 'dead');
     assert.match(dead[0]?.reason ?? '', /3/);
   });
 
@@ -92,7 +93,7 @@ describe('poisoned records', () => {
     const nested = failing
       .replace('"args":[', `"args":[${'['.repeat(50_000)}${']'.repeat(50_000)}`)
       .replace('"via"', '"unique":"executed","via"');
-    assert.deepEqual(await perform(nested), { op: 'bury', record: nested, traces: 'rc' });
+    assert.deepEqual(await perform(nested), { op: 'dead', record: nested, traces: 'rc' });
     assert.match(dead[0]?.reason ?? '', /^its record cannot be written anew: Maximum call stack/);
     assert.deepEqual(released, ['id-1']);
   });
@@ -117,7 +118,7 @@ describe('poisoned records', () => {
       const { options } = readRecord('record' in outcome ? outcome.record : '');
       assert.match(options.stacktraces?.[0] ?? '', /^Error: what was thrown cannot be read: (a Proxy|an error)/);
       discarded.length = 0;
-      assert.equal((await perform(failing.replace('"attempts":1', '"attempts":25'))).op, 'bury');
+      assert.equal((await perform(failing.replace('"attempts":1', '"attempts":25'))).op, 'dead');
       assert.match(discarded[0]?.message ?? '', /^what was thrown cannot be read/);
     }
   });

@@ -40,6 +40,7 @@ const executor = new Executor({
   maxDeliveries: 3,
   uncaughtGraceMs: 1,
   onFinished: () => undefined,
+  onDied: () => undefined,
 });
 
 /** test/process/stray-errors.deep.ts shows the errors themselves, in a process of their own. */

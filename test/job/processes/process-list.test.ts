@@ -62,7 +62,7 @@ describe('the list of processes', () => {
     await until('round trips are timed', async () => (await processes.list()).every(({ redisMs }) => redisMs !== null));
   });
 
-  it('shows at once that one is quiet, or drains, and no longer who has left in order', async () => {
+  it('shows at once that one is quiet, or drains, and no longer who has left in command', async () => {
     const processor = await start('tree-0');
     const other = await start('other-0');
     const shown = async (identity: string) => (await processes.list()).find((one) => one.identity === identity);
@@ -167,7 +167,7 @@ describe('commands by Redis', () => {
     await until('no command is left', async () => (await system.redis.client.exists(commandsKey('tree-0'))) === 0);
   });
 
-  it('are handed to whoever is in charge of the process, in the order they came in', async () => {
+  it('are handed to whoever is in charge of the process, in the command they came in', async () => {
     const commands: string[] = [];
     await start({ onCommand: (command) => commands.push(command) });
     for (const command of ['quiet', 'resume', 'quiet', 'stop'] as const) await processes.send('tree-0', command);

@@ -9,7 +9,7 @@ import { Deadline, deferred } from '../../../lib/support/async';
 import { until } from '../../support/until';
 import { JobSystem } from '../job-system';
 import { isMoved, type Sets, setSources, setsOf } from './set-sources';
-import { store } from './stored-job';
+import { store, storeDead } from './stored-job';
 
 const COUNT = 200;
 const ran: number[] = [];
@@ -58,7 +58,7 @@ describe('two operators at once', () => {
     const ids: string[] = [];
     for (let n = 0; n < COUNT; n++) {
       const job = { class: 'CountedJob', args: [n], errors: ['once'], reason: 'once', at: died + n };
-      ids.push(await store(system.redis.client, 'dead', job));
+      ids.push(await storeDead(system.database.knex, job));
     }
     return ids;
   }
@@ -69,7 +69,11 @@ describe('two operators at once', () => {
     return ids;
   }
 
-  const waiting = () => system.redis.client.lRange('bq:default:waiting', 0, -1);
+  /** Those that are on their way back to their queue. */
+  const retried = async () => {
+    const rows = await system.postgres.query<{ id: string }>('select id from job_outbox where dispatched_at is null');
+    return rows.map(({ id }) => id);
+  };
   const sum = async (results: Promise<{ moved: number }>[]) =>
     (await Promise.all(results)).reduce((total, { moved }) => total + moved, 0);
   const inOrder = (ids: readonly string[]) => [...ids].sort();
@@ -81,7 +85,7 @@ describe('two operators at once', () => {
       isMoved(theirs.dead.retryMany({ ids: [id] })),
     ]);
     assert.equal((await Promise.all(clicks)).filter(Boolean).length, COUNT);
-    assert.deepEqual(inOrder(await waiting()), inOrder(ids));
+    assert.deepEqual(inOrder(await retried()), inOrder(ids));
     assert.equal(await system.outboxSize(), COUNT);
     assert.equal(await mine.dead.count(), 0);
     await system.processor([CountedJob]);
@@ -98,16 +102,15 @@ describe('two operators at once', () => {
       theirs.dead.retryMany({ filter: {} }),
     ]);
     assert.equal(moved, COUNT);
-    assert.deepEqual(inOrder(await waiting()), inOrder(ids));
+    assert.deepEqual(inOrder(await retried()), inOrder(ids));
     assert.equal(await system.outboxSize(), COUNT);
   });
 
   it('retry and delete the same jobs: each either runs, with its row, or is gone, without one', async () => {
     const ids = await bury();
     assert.equal(await sum([mine.dead.retryMany({ ids }), theirs.dead.deleteMany({ ids: ids.toReversed() })]), COUNT);
-    const queued = await waiting();
-    assert.equal(await system.redis.client.hLen('bq:default:jobs'), queued.length);
-    // The completer deletes the rows of those that were deleted between a row's making and the move.
+    const queued = await retried();
+    assert.equal(await mine.dead.count(), 0);
     await system.processor([CountedJob]);
     await until('the outbox is empty', async () => (await system.outboxSize()) === 0);
     await until('those that were retried have run', () => ran.length >= queued.length);

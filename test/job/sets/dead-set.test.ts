@@ -7,7 +7,7 @@ import { RetrySet } from '../../../lib/job/sets/redis-set';
 import { until } from '../../support/until';
 import { JobSystem } from '../job-system';
 import { isMoved, setSources } from './set-sources';
-import { store } from './stored-job';
+import { store, storeDead } from './stored-job';
 
 let why = 'no';
 
@@ -87,42 +87,52 @@ describe('the dead set', () => {
 
   it('retries all, those too that somebody with another clock has put on their queue', async () => {
     for (const timestamp of [Date.now() + 3_600_000, 8e15, 0]) {
-      await store(system.redis.client, 'dead', { class: 'MoodyJob', args: ['a'], timestamp, at: Date.now() });
+      await storeDead(system.database.knex, { class: 'MoodyJob', args: ['a'], timestamp, at: Date.now() });
     }
     assert.deepEqual(await dead.retryMany({ filter: {} }), { moved: 3, complete: true });
     assert.equal(await dead.count(), 0);
   });
 
-  it('retries all, those too whose class no text of Postgres can name', async () => {
+  it('retries all, those too whose class no text of Postgres can name as it is', async () => {
     const at = Date.now();
     for (const name of ['MoodyJob', 'Moody\0Job'])
-      await store(system.redis.client, 'dead', { class: name, args: ['a'], at });
+      await storeDead(system.database.knex, { class: name, args: ['a'], at });
     assert.deepEqual(await dead.retryMany({ filter: {} }), { moved: 2, complete: true });
-    assert.deepEqual([await dead.count(), await system.outboxSize()], [0, 1]);
+    assert.deepEqual([await dead.count(), await system.outboxSize()], [0, 2]);
   });
 
-  it('keeps 10,000, for 180 days, and tells of those that it drops, and why', async () => {
-    const { client } = system.redis;
-    const old = Date.now() - 181 * 86_400_000;
-    await client.zAdd('bq:default:dead', { score: old, value: 'ancient' });
-    const many = Array.from({ length: 10_000 }, (_, i) => ({ score: Date.now() - 20_000 + i, value: `old-${i}` }));
-    await client.zAdd('bq:default:dead', many);
-    await client.hSet('bq:default:jobs', { ancient: '{}', 'old-0': '{}', 'old-1': '{}' });
-    await system.processor([MoodyJob], { tuning: { outbox: { sweepMs: 20 } } });
-    await MoodyJob.performLater('newest');
-    await until('it is dead', () => system.eventsNamed('job.dead').length === 1);
-    assert.equal(await dead.count(), 10_000);
-    assert.deepEqual(await client.hmGet('bq:default:jobs', ['ancient', 'old-0', 'old-1']), [null, null, '{}']);
-    await until('both are told of', () => system.eventsNamed('dead.dropped').length === 2);
-    await MoodyJob.performLater('one more');
-    await until('the next one is told of, once', () => system.eventsNamed('dead.dropped').length === 3);
+  it("keeps 10,000 of each queue, for 180 days by Postgres's clock, and tells of those that it drops, and why", async () => {
+    const { knex } = system.database;
+    const die = (id: string, queue: string, age: string, count = 1) =>
+      knex.raw(
+        `insert into job_dead (id, queue, class, payload, error, attempts, tags, messages, search, died_at)
+         select ?::text || n, ?, 'MoodyJob', '', '', 1, '{}', '', '', now() - ?::interval - n * interval '1 s'
+         from generate_series(1, ?::int) as n`,
+        [id, queue, age, count],
+      );
+    await die('ancient-', 'default', '181 days', 2);
+    await die('old-', 'default', '1 day', 10_001);
+    await die('other-', 'mailer', '179 days');
+    const now = Date.now.bind(Date);
+    Date.now = () => now() + 181 * 86_400_000;
+    try {
+      await system.processor([]);
+      await until('both are told of', () => system.eventsNamed('dead.dropped').length === 2);
+    } finally {
+      Date.now = now;
+    }
     assert.deepEqual(
-      system.eventsNamed('dead.dropped').sort((a, b) => a.reason.localeCompare(b.reason)),
+      [...system.eventsNamed('dead.dropped')].sort((a, b) => a.reason.localeCompare(b.reason)),
       [
-        { queue: 'default', count: 1, reason: 'age' },
-        { queue: 'default', count: 1, reason: 'limit' },
+        { queue: 'default', count: 2, reason: 'age' },
         { queue: 'default', count: 1, reason: 'limit' },
       ],
+    );
+    assert.equal(await dead.count(), 10_001);
+    const gone = await dead.entries(['ancient-1', 'old-10001', 'old-10000', 'other-1'].map((id) => ({ id })));
+    assert.deepEqual(
+      gone.map(({ id }) => id),
+      ['old-10000', 'other-1'],
     );
   });
 

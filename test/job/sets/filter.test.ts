@@ -2,11 +2,10 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import { failedRecord, readRecord } from '../../../lib/job/record/record';
-import { buryUnknown } from '../../../lib/job/sets/dead-set';
 import { InvalidRequestError, type JobFilter } from '../../../lib/job/sets/query';
 import { JobSystem } from '../job-system';
 import { type Sets, setSources, setsOf } from './set-sources';
-import { payloadText, recordText, type StoredJob, store } from './stored-job';
+import { payloadText, recordText, type StoredJob, storeDead } from './stored-job';
 
 /** Few and alike, so that filters meet records. */
 const WORDS = [
@@ -125,25 +124,20 @@ describe('a filter', () => {
   after(() => system.stop());
   beforeEach(() => system.reset());
 
-  it('finds what it says, whatever the jobs are like, ours or written by others, and however they died', async () => {
-    const { client } = system.redis;
+  it('finds what it says, whatever the jobs are like, ours or written by others', async () => {
     await fc.assert(
       fc.asyncProperty(
-        fc.array(fc.tuple(job, fc.constantFrom('ours', 'ours, killed', 'foreign')), { maxLength: 12 }),
+        fc.array(fc.tuple(job, fc.constantFrom('ours', 'foreign')), { maxLength: 12 }),
         fc.array(filter, { minLength: 8, maxLength: 8 }),
         async (jobs, filters) => {
-          await client.flushAll();
+          await system.postgres.query('truncate job_dead, job_handovers');
           for (const [index, [given, kind]] of jobs.entries()) {
             const text = recordText({ status: 'failed', ...given });
-            if (kind === 'ours, killed') {
-              await buryUnknown(client, [{ id: `id-${index}`, queue: 'default', record: text }]);
-              continue;
-            }
             // The same with its keys in another order, as another program may write it.
             const { data, ...rest } = JSON.parse(text) as Record<string, object>;
             const { v, ...payload } = data as { v: number };
             const written = kind === 'foreign' ? JSON.stringify({ ...rest, data: { ...payload, v } }) : text;
-            await store(client, 'dead', { ...given, id: `id-${index}`, text: written, at: Date.now() });
+            await storeDead(system.database.knex, { ...given, id: `id-${index}`, text: written, at: Date.now() });
           }
           for (const one of filters) {
             const { entries, total } = await sets.dead.page(one);
@@ -196,15 +190,14 @@ describe('a filter', () => {
   it('finds what caused an error, and reasons, but no file names', async () => {
     const error = new Error('it took 5 s', { cause: new Error('socket hang up') });
     const record = failedRecord(readRecord(recordText({})), error, { deadReason: 'Gave up' });
-    await store(system.redis.client, 'dead', { id: 'late', text: JSON.stringify(record) });
+    await storeDead(system.database.knex, { id: 'late', text: JSON.stringify(record) });
     for (const error of ['5 S', 'Hang up', 'gave UP']) assert.deepEqual(await found({ error }), ['late']);
     assert.deepEqual(await found({ error: 'filter.test' }), []);
   });
 
   it('finds unreadable records by their text and id only', async () => {
-    const { client } = system.redis;
-    await store(client, 'dead', { id: 'broken', text: '{"data":{"class":"BrokenJob' });
-    await client.zAdd('bq:default:dead', { score: 1, value: 'ghost' });
+    await storeDead(system.database.knex, { id: 'broken', text: '{"data":{"class":"BrokenJob' });
+    await storeDead(system.database.knex, { id: 'ghost', text: undefined, at: 1 });
     assert.deepEqual((await found({})).sort(), ['broken', 'ghost']);
     assert.deepEqual(await found({ text: 'brokenJ' }), ['broken']);
     assert.deepEqual(await found({ text: 'GHOST' }), ['ghost']);

@@ -6,7 +6,7 @@ import { transaction } from '../../../lib/model/transaction';
 import { until } from '../../support/until';
 import { JobSystem } from '../job-system';
 import { isMoved, type Sets, setSources, setsOf } from './set-sources';
-import { store } from './stored-job';
+import { store, storeDead } from './stored-job';
 
 let release: (() => void) | undefined;
 
@@ -62,13 +62,13 @@ describe('finding a job', () => {
 
   it('shows what cannot be read, as it is', async () => {
     const { client } = system.redis;
-    const broken = await store(client, 'dead', { text: 'no JSON' });
+    const broken = await storeDead(system.database.knex, { text: 'no JSON' });
     const { entry } = await sets.find(broken);
     assert.deepEqual([entry?.unreadable, entry?.raw, entry?.class], ['the record is not JSON', 'no JSON', undefined]);
     const foreign = await store(client, 'delayed', { text: '{"data":{"x":1},"options":{},"status":"created"}' });
     const found = await sets.find(foreign);
     assert.deepEqual([found.place, found.entry?.unreadable], ['scheduled', 'the record names no job class']);
-    await client.zAdd('bq:default:dead', { score: 5, value: 'ghost' });
+    await storeDead(system.database.knex, { id: 'ghost', text: undefined, at: 5 });
     const ghost = await sets.find('ghost');
     assert.deepEqual(
       [ghost.entry?.unreadable, ghost.entry?.raw, ghost.entry?.at?.getTime()],
@@ -82,13 +82,13 @@ describe('finding a job', () => {
     assert.deepEqual([await isMoved(sets.dead.retryMany({ ids: [broken] })), await placeOf(broken)], [true, 'waiting']);
   });
 
-  it('shows no time that is no date, and leaves out an id that Postgres cannot hold', async () => {
+  it('shows as late a time as there is for one that is later, and leaves out an id that Postgres cannot hold', async () => {
     const { client } = system.redis;
-    await store(client, 'dead', { id: 'late', at: 9e15, timestamp: -1 });
+    await storeDead(system.database.knex, { id: 'late', at: 9e15, timestamp: -1 });
     await store(client, 'delayed', { id: 'later', at: 9e15 });
     await store(client, 'delayed', { id: 'never', at: Number.POSITIVE_INFINITY, timestamp: 5 });
     await store(client, 'delayed', { id: 'a\0b', at: 1 });
-    assert.deepEqual((await sets.find('late')).entry?.at, undefined);
+    assert.equal((await sets.find('late')).entry?.at?.toISOString(), '9999-12-01T00:00:00.000Z');
     const scheduled = (await sets.scheduled.page()).entries.map(({ id, at }) => [id, at?.getTime()]);
     assert.deepEqual(scheduled, [
       ['later', 1_700_000_000_000],
@@ -97,8 +97,7 @@ describe('finding a job', () => {
   });
 
   it('has to be told the queue of an id that several have', async () => {
-    const { client } = system.redis;
-    for (const queue of ['default', 'mailer']) await store(client, 'dead', { id: '1', queue });
+    for (const queue of ['default', 'mailer']) await storeDead(system.database.knex, { id: '1', queue });
     const message = /job 1 is in several queues \(default, mailer\): say which one is meant/;
     await assert.rejects(sets.find('1'), message);
     await assert.rejects(isMoved(sets.dead.deleteMany({ ids: ['1'] })), message);
@@ -110,9 +109,8 @@ describe('finding a job', () => {
   });
 
   it('knows queues that are named, or that a row names, although nobody told of them', async () => {
-    const { client } = system.redis;
-    const id = await store(client, 'dead', { queue: 'other' });
-    assert.equal(await placeOf(id), 'gone');
+    const id = await storeDead(system.database.knex, { queue: 'other' });
+    assert.equal(await placeOf(id), 'dead');
     assert.equal((await sets.find({ id, queue: 'other' })).place, 'dead');
     assert.equal(await isMoved(sets.dead.deleteMany({ ids: [{ id, queue: 'other' }] })), true);
     const { id: rows } = await HeldUpJob.set({ wait: '1h', queue: 'other' }).performLater('a');

@@ -5,7 +5,7 @@ import type { SetName } from '../../../lib/job/sets/entry';
 import type { BulkResult, Selection } from '../../../lib/job/sets/query';
 import { JobSystem } from '../job-system';
 import { isMoved, type Sets, setSources, setsOf } from './set-sources';
-import { payloadText, store } from './stored-job';
+import { payloadText, store, storeDead } from './stored-job';
 
 const QUEUES = ['default', 'mailer'];
 const SOON = Date.now() + 3_600_000;
@@ -89,7 +89,7 @@ describe('moves of jobs', () => {
     else if (kind === 'plain delayed') await store(client, 'delayed', stored);
     else if (kind.startsWith('retry')) await store(client, 'delayed', { ...stored, errors: ['once'] });
     else
-      await store(client, 'dead', {
+      await storeDead(system.database.knex, {
         ...stored,
         at: SOON - 7_200_000 + index,
         errors: ['once'],
@@ -111,6 +111,7 @@ describe('moves of jobs', () => {
       if (set === 'dead') {
         job.attempts = 0;
         job.hasRow = job.readable && job.id.includes('-');
+        job.inPostgres = job.hasRow;
       }
     }
     return true;
@@ -220,7 +221,7 @@ describe('moves of jobs', () => {
         fc.array(step, { maxLength: 10 }),
         async (kinds, steps) => {
           await system.redis.client.flushAll();
-          await system.postgres.query('truncate job_outbox');
+          await system.postgres.query('truncate job_outbox, job_dead, job_handovers');
           later.clear();
           const jobs: Job[] = [];
           for (const [index, kind] of kinds.entries()) jobs.push(await create(kind, index));
@@ -242,8 +243,8 @@ describe('moves of jobs', () => {
     const [dead] = (await sets.dead.page()).entries;
     assert.deepEqual([dead?.reason, dead?.errors.length], ['killed by an operator', 1]);
     await isMoved(sets.dead.retryMany({ ids: [id] }));
-    const [queued] = (await sets.waiting('default').page()).entries;
-    assert.deepEqual([queued?.reason, queued?.attempts, queued?.errors.length], [undefined, 0, 1]);
+    const { place, entry: queued } = await sets.find(id);
+    assert.deepEqual([place, queued?.reason, queued?.attempts, queued?.errors.length], ['waiting', undefined, 0, 1]);
     assert.ok((queued?.at?.getTime() ?? 0) >= before, 'its wait is counted from now');
   });
 });

@@ -5,7 +5,7 @@ import { JobAdmin } from '../../../lib/job/admin/job-admin';
 import { InvalidRequestError, type JobFilter, type JobPage, type PageRequest } from '../../../lib/job/sets/query';
 import { JobSystem } from '../job-system';
 import { isMoved, type Sets, setSources, setsOf } from './set-sources';
-import { payloadText, store } from './stored-job';
+import { payloadText, store, storeDead } from './stored-job';
 
 const QUEUES = ['alpha', 'beta', 'gamma'];
 /** So large that a script call takes three at most. */
@@ -80,15 +80,15 @@ describe('a page', () => {
   it('has the dead of all queues in one order, newest first', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(given, { maxLength: 15 }), request, async (jobs, { red, ...bounds }) => {
-        await system.redis.client.flushAll();
+        await system.postgres.query('truncate job_dead, job_handovers');
         const stored = jobs.map((job, index) => ({ ...job, id: `id-${String(index).padStart(2, '0')}` }));
         for (const { isRed, isLarge, ...job } of stored) {
           const args = isLarge ? [LARGE] : [];
-          await store(system.redis.client, 'dead', { ...job, class: isRed ? 'RedJob' : 'BlueJob', args });
+          await storeDead(system.database.knex, { ...job, class: isRed ? 'RedJob' : 'BlueJob', args });
         }
         const expected = stored
           .filter((job) => job.isRed || !red)
-          .sort((a, b) => b.at - a.at || compareText(a.queue, b.queue) || compareText(b.id, a.id))
+          .sort((a, b) => b.at - a.at || compareText(a.queue, b.queue) || compareText(a.id, b.id))
           .map((job) => job.id);
         await check((page) => sets.dead.page(page), expected, bounds, red ? { class: 'RedJob' } : {});
       }),
@@ -165,7 +165,7 @@ describe('a page', () => {
     const soon = Date.now() + 3_600_000;
     for (const queue of QUEUES) {
       for (const at of [soon, soon + 1]) await store(client, 'delayed', { queue, at, errors: ['once'] });
-      await store(client, 'dead', { queue });
+      await storeDead(system.database.knex, { queue });
     }
     assert.deepEqual(await new JobAdmin(setSources(system, ['gamma', 'alpha', 'beta', 'alpha'])).sizes(), {
       retry: 6,
@@ -189,8 +189,7 @@ describe('a page', () => {
   });
 
   it('is followed by what follows, whatever has come and gone', async () => {
-    const { client } = system.redis;
-    for (let at = 1; at <= 6; at++) await store(client, 'dead', { id: `job-${at}`, at, queue: 'alpha' });
+    for (let at = 1; at <= 6; at++) await storeDead(system.database.knex, { id: `job-${at}`, at, queue: 'alpha' });
     const first = await sets.dead.page({ limit: 2 });
     assert.deepEqual(
       first.entries.map((entry) => entry.id),
@@ -198,7 +197,7 @@ describe('a page', () => {
     );
     assert.equal(await isMoved(sets.dead.deleteMany({ ids: ['job-5'] })), true);
     assert.equal(await isMoved(sets.dead.deleteMany({ ids: ['job-3'] })), true);
-    await store(client, 'dead', { id: 'job-7', at: 7, queue: 'alpha' });
+    await storeDead(system.database.knex, { id: 'job-7', at: 7, queue: 'alpha' });
     const second = await sets.dead.page({ limit: 2, after: first.next });
     assert.deepEqual(
       second.entries.map((entry) => entry.id),
@@ -224,14 +223,16 @@ describe('a page', () => {
   });
 
   it('looks at the queues it is told to, known or not', async () => {
-    const { client } = system.redis;
-    for (const queue of [...QUEUES, 'other']) await store(client, 'dead', { id: queue, queue });
+    for (const queue of [...QUEUES, 'other']) await storeDead(system.database.knex, { id: queue, queue });
     const found = async (queue: string | string[]) =>
       (await sets.dead.page({ queue })).entries.map((entry) => entry.id).sort();
     assert.deepEqual(await found('beta'), ['beta']);
     assert.deepEqual(await found(['gamma', 'other', 'gamma']), ['gamma', 'other']);
-    assert.deepEqual(await found(''), ['alpha', 'beta', 'gamma']);
-    assert.deepEqual(await setsOf(setSources(system, [])).dead.page(), {
+    assert.deepEqual(await found(''), ['alpha', 'beta', 'gamma', 'other']);
+    for (const queue of [...QUEUES, 'other'])
+      await store(system.redis.client, 'delayed', { id: queue, queue, errors: ['e'] });
+    assert.equal((await sets.retry.page()).total, 3);
+    assert.deepEqual(await setsOf(setSources(system, [])).retry.page(), {
       entries: [],
       total: 0,
       complete: true,
@@ -241,7 +242,7 @@ describe('a page', () => {
 
   it('refuses what makes no sense', async () => {
     const { next } = await (async () => {
-      for (const id of ['a', 'b']) await store(system.redis.client, 'dead', { id, queue: 'alpha' });
+      for (const id of ['a', 'b']) await storeDead(system.database.knex, { id, queue: 'alpha' });
       return sets.dead.page({ limit: 1 });
     })();
     const wrong: readonly [PageRequest, RegExp][] = [

@@ -4,7 +4,7 @@ import type { JobSet } from '../../../lib/job/sets/job-set';
 import { InvalidRequestError, type JobFilter, SORT_KEYS, type SortKey } from '../../../lib/job/sets/query';
 import { JobSystem } from '../job-system';
 import { type Sets, setSources, setsOf } from './set-sources';
-import { payloadText, store } from './stored-job';
+import { payloadText, store, storeDead } from './stored-job';
 
 /** Far enough ahead that nothing falls due meanwhile, ms. */
 const SOON = Date.now() + 3_600_000;
@@ -27,12 +27,17 @@ describe('a sorted page', () => {
 
   /** Four dead jobs: a to d, in the order of their death. */
   const bury = async () => {
-    const { client } = system.redis;
-    await store(client, 'dead', { id: 'a', class: 'Zebra', queue: 'mailer', at: 1000, errors: ['x', 'y', 'z'] });
-    await store(client, 'dead', { id: 'b', class: 'Ape"s', at: 2000, errors: ['x'] });
-    await store(client, 'dead', { id: 'c', at: 3000, text: 'no record at all' });
+    await storeDead(system.database.knex, {
+      id: 'a',
+      class: 'Zebra',
+      queue: 'mailer',
+      at: 1000,
+      errors: ['x', 'y', 'z'],
+    });
+    await storeDead(system.database.knex, { id: 'b', class: 'Ape"s', at: 2000, errors: ['x'] });
+    await storeDead(system.database.knex, { id: 'c', at: 3000, text: 'no record at all' });
     const other = '{"options":{"stacktraces":["TypeError: x"],"attempts":7},"data":{"args":[],"class":"Mouse"}}';
-    await store(client, 'dead', { id: 'd', at: 4000, text: other });
+    await storeDead(system.database.knex, { id: 'd', at: 4000, text: other });
   };
 
   it('has the dead by their time, class, queue, error and attempts, either way', async () => {

@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
+import type { Knex } from 'knex';
 import type { JsonValue } from '../../../lib/core/execution-context';
 import type { RedisClient } from '../../../lib/core/redis';
+import { insertDeaths } from '../../../lib/job/outbox/dead-jobs';
 
 /** A job as a test wants it in Redis. */
 export interface StoredJob {
@@ -44,7 +46,18 @@ export function recordText(job: StoredJob): string {
   });
 }
 
-/** Puts a job into `delayed` or `dead`, or at the tail of `waiting`. @returns its id. */
+/** Makes a dead job. @returns its id. */
+export async function storeDead(
+  knex: Knex,
+  job: StoredJob & { readonly at?: number; readonly text?: string | undefined },
+): Promise<string> {
+  const { id = randomUUID(), queue = 'default', at = 1_700_000_000_000 } = job;
+  const record = 'text' in job ? job.text : recordText({ status: 'failed', ...job });
+  await insertDeaths(knex, [{ id, queue, record, diedAt: at }]);
+  return id;
+}
+
+/** Puts a job into `delayed`, or `dead` as one that is about to be, or at the tail of `waiting`. @returns its id. */
 export async function store(
   redis: RedisClient,
   place: 'delayed' | 'dead' | 'waiting',
@@ -55,6 +68,5 @@ export async function store(
   await redis.hSet(`bq:${queue}:jobs`, id, job.text ?? recordText({ status: usual, ...job }));
   if (place === 'waiting') await redis.lPush(`bq:${queue}:waiting`, id);
   else await redis.zAdd(`bq:${queue}:${place}`, { score: at, value: id });
-  if (place === 'dead') await redis.sAdd(`bq:${queue}:failed`, id);
   return id;
 }

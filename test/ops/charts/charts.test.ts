@@ -4,7 +4,7 @@ import type { Translate } from '../../../lib/core/i18n';
 import { NONE_SLOW } from '../../../lib/core/request-counts';
 import { chartsOf, roundUp } from '../../../lib/ops/charts/charts';
 import { drawingOf } from '../../../lib/ops/charts/charts-view';
-import { Words } from '../../../lib/ops/ui/format';
+import { Formatter } from '../../../lib/ops/ui/format';
 import { pageTexts, TEXTS } from '../../../lib/ops/ui/texts';
 import { BOUNDS_MS, Histogram, percentile } from '../../../lib/support/histogram';
 import type { FigureStep } from '../../../lib/tree/time-series';
@@ -48,12 +48,12 @@ function minutes(known: Readonly<Record<number, Partial<NonNullable<FigureStep['
 }
 
 describe('plots', () => {
-  let words: Words;
+  let words: Formatter;
   before(() => {
     const translate = pageTexts(TEXTS).in('en');
     // Numbers and their units do not part.
     const t: Translate = (key, values) => translate(key, values).replaceAll('\u00a0', ' ');
-    words = new Words(t, new Date(NOW), false);
+    words = new Formatter(t, new Date(NOW), false);
   });
   const plots = (steps: readonly FigureStep[], limitMb: number | null = 512, now = new Date(NOW)) => {
     const source = {

@@ -24,7 +24,7 @@ describe('what can be done with jobs', () => {
   });
 
   const died = () => stage.eventsNamed('job.dead').length;
-  const deadIds = () => stage.redis.client.zRange('bq:default:dead', 0, -1);
+  const deadIds = () => stage.deadIds();
   const ref = (id: string) => `default/${id}`;
   const audited = () =>
     stage.ops.operated.filter(([name]) => name !== 'operator.sign-in').map(([name, payload]) => ({ name, ...payload }));
@@ -35,8 +35,13 @@ describe('what can be done with jobs', () => {
     await stage.processor();
     const order = (n: number) => ({ invoice: `inv_${n}`, amount: n, token: 't', email: 'e' });
     const all = await SyncInvoiceJob.performAllLater(Array.from({ length: count }, (_, n) => [order(n)]));
-    await until('they are dead', () => died() === before + count);
-    return all.map((job) => job.id);
+    await until('they have died', () => died() === before + count);
+    const ids = all.map((job) => job.id);
+    await until('they are dead', async () => {
+      const dead = await deadIds();
+      return ids.every((id) => dead.includes(id));
+    });
+    return ids;
   }
 
   it('those that are ticked are retried, once, and the log tells who asked', async () => {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { store } from '../../job/sets/stored-job';
+import { storeDead } from '../../job/sets/stored-job';
 import { type Browser, launchBrowser, scrollsSideways, shoot, violations, WatchedPage } from '../../support/browser';
 import { until } from '../../support/until';
 import { BEARER } from '../ops-web';
@@ -100,8 +100,7 @@ describe('pages of jobs in a browser', () => {
 
     await page.locator('tbody tr', { hasText: 'inv_new' }).getByRole('link').first().click();
     await page.locator('#live[data-state="ok"]').waitFor();
-    const [id = ''] = await stage.redis.client.zRange('bq:default:dead', 0, 0, { REV: true });
-    await stage.redis.client.zRem('bq:default:dead', id);
+    await stage.ops.database.query('delete from job_dead where id = $1', [(await stage.deadIds()).at(-1)]);
     await page.getByText('This job has moved on, show').waitFor();
     assert.deepEqual(watched.troubles, []);
     await watched.close();
@@ -131,7 +130,7 @@ describe('pages of jobs in a browser', () => {
   it('are fit for everyone, from 320 px to wide, and run nothing that jobs bring along', async () => {
     const [id = ''] = await seed(stage, 12);
     const evil = `"><img src=x onerror="document.title='pwned'"><script>document.title='pwned'</script>`;
-    const hostile = await store(stage.redis.client, 'dead', {
+    const hostile = await storeDead(stage.database.knex, {
       class: 'SyncInvoiceJob',
       args: [{ [evil]: evil, long: 'x'.repeat(190) }],
       errors: [`${evil} ${'y'.repeat(400)}`],

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { payloadText, store } from '../../job/sets/stored-job';
+import { payloadText, store, storeDead } from '../../job/sets/stored-job';
 import { until } from '../../support/until';
 import { SIGNED } from '../ops-web';
 import { ShopStage } from './shop-stage';
@@ -29,10 +29,10 @@ describe('jobs with hostile names, arguments, errors and tags', () => {
       progress: EVIL,
     };
     const id = `<i>"${randomUUID().slice(0, 8)}`;
-    await store(client, 'dead', { ...hostile, id });
+    await storeDead(stage.database.knex, { ...hostile, id });
     // The sample shop's own class, so that its arguments are shown.
-    const shown = await store(client, 'dead', { ...hostile, class: 'SyncInvoiceJob' });
-    const raw = await store(client, 'dead', { text: EVIL });
+    const shown = await storeDead(stage.database.knex, { ...hostile, class: 'SyncInvoiceJob' });
+    const raw = await storeDead(stage.database.knex, { text: EVIL });
     const retry = await store(client, 'delayed', { ...hostile, class: 'SyncInvoiceJob', at: Date.now() + 3_600_000 });
     const waiting = await store(client, 'waiting', { ...hostile, class: 'SyncInvoiceJob' });
     await client.set('bq:default:paused', `${Date.now()} ${EVIL}`);
@@ -123,10 +123,10 @@ describe('pages of jobs while a server is away', () => {
     const token = /name="token" value="([^"]+)"/.exec((await operator.get('/ops/jobs/dead')).body)?.[1] ?? '';
     await stage.ops.redis.kill();
     await until('it is missed', async () => {
-      const { body, status } = await operator.get('/ops/jobs/dead');
-      return status === 503 && body.includes('data-count="dead">–<');
+      const { body, status } = await operator.get('/ops/jobs/retry');
+      return status === 503 && body.includes('data-count="retry">–<');
     });
-    for (const path of ['dead', 'retry', 'queues/default', 'busy', 'classes', 'job/default/x'].map(
+    for (const path of ['retry', 'queues/default', 'busy', 'classes', 'job/default/x'].map(
       (name) => `/ops/jobs/${name}`,
     )) {
       const { body, status, headers } = await operator.get(path);
@@ -136,23 +136,24 @@ describe('pages of jobs while a server is away', () => {
         /^This page could not be read Redis does not answer\. Nothing was changed\. Client\w+ · [\w-]{36} · /,
       );
       assert.ok(body.includes(headers['x-request-id'] as string));
-      assert.match(body, /data-count="dead">–</);
+      assert.match(body, /data-count="retry">–</);
     }
-    const act = await operator.send('/ops/jobs/dead/act', { token, act: 'retry', id: 'default/x' });
+    const act = await operator.send('/ops/jobs/retry/act', { token, act: 'retry', id: 'default/x' });
     assert.equal(act.status, 503);
-    const json = await operator.get('/ops/jobs/dead.json');
+    const json = await operator.get('/ops/jobs/retry.json');
     assert.deepEqual([json.status, json.json().reason], [503, 'away']);
-    // Recurring jobs are in Postgres alone.
+    // Recurring jobs are in Postgres alone, and so are the dead.
+    assert.match(await operator.read('/ops/jobs/dead'), /^Dead jobs/);
     assert.match(await operator.read('/ops/jobs/cron'), /^Cron 0 tasks/);
     await stage.ops.redis.start();
-    await until('it is found again', async () => (await operator.get('/ops/jobs/dead')).status === 200);
+    await until('it is found again', async () => (await operator.get('/ops/jobs/retry')).status === 200);
   });
 
   it('say so of Postgres, and show what Redis knows', async () => {
     await stage.ops.database.query('alter table job_outbox rename to job_outbox_away');
     await stage.ops.database.query('alter table job_cron rename to job_cron_away');
     try {
-      assert.match(await operator.read('/ops/jobs/dead'), /^Dead jobs/);
+      assert.match(await operator.read('/ops/jobs/retry'), /^Retries/);
       assert.match(await operator.read('/ops/jobs/queues'), /Cron Postgres does not answer, so that nobody can tell\./);
       assert.equal((await operator.get('/ops/jobs/scheduled')).status, 500);
     } finally {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { runInContext, withAttributes } from '../../../lib/core/execution-context';
-import { store } from '../../job/sets/stored-job';
+import { storeDead } from '../../job/sets/stored-job';
 import { until } from '../../support/until';
 import { SIGNED } from '../ops-web';
 import { billing } from './shop/billing';
@@ -34,7 +34,7 @@ describe("a job's page", () => {
     const { id } = await runInContext({ requestId: 'req-42', locale: 'ko' }, () =>
       withAttributes({ tenant: 'acme', token: 'tok_other' }, () => SyncInvoiceJob.performLater(ORDER)),
     );
-    await until('it is dead', () => stage.eventsNamed('job.dead').some((job) => job.id === id));
+    await until('it is dead', async () => (await stage.deadIds()).includes(id));
     return id;
   }
 
@@ -78,7 +78,7 @@ describe("a job's page", () => {
     const text = 'long '.repeat(300);
     const items = Array.from({ length: 60 }, (_, n) => n);
     const args = [{ text, items, inner: { token: 'tok_secret' } }];
-    const id = await store(stage.redis.client, 'dead', { class: 'SyncInvoiceJob', args, errors: ['x'] });
+    const id = await storeDead(stage.database.knex, { class: 'SyncInvoiceJob', args, errors: ['x'] });
     const { body } = await operator.get(page(id));
     assert.ok(body.includes(text), 'all of the text');
     assert.match(textOf(body), /show all 1 502 characters/);
@@ -98,12 +98,11 @@ describe("a job's page", () => {
     await until('it is dead', () => stage.eventsNamed('job.dead').length === 1);
     const secret = await operator.get(page(id));
     assert.match(textOf(secret.body), /Arguments not shown The class says logArguments = false/);
-    const { client } = stage.redis;
-    const stranger = await store(client, 'dead', { class: 'Stranger', args: ['sesame'], errors: ['x'] });
+    const stranger = await storeDead(stage.database.knex, { class: 'Stranger', args: ['sesame'], errors: ['x'] });
     const other = await operator.get(page(stranger));
     assert.match(textOf(other.body), /Arguments not shown This app has no such class/);
     assert.doesNotMatch(secret.body + other.body, /sesame/);
-    const broken = await store(client, 'dead', { text: 'no record' });
+    const broken = await storeDead(stage.database.knex, { text: 'no record' });
     assert.match(
       await operator.read(page(broken)),
       /^Dead jobs unnamed dead .* This job cannot be read the record is not JSON no record/,
@@ -180,6 +179,14 @@ describe("a job's page", () => {
     assert.match(await operator.act(`${page(id)}/delete`, { again: '1' }), /Nothing was changed/);
   });
 
+  it('of a dead job, and their list, need no Redis', async () => {
+    const id = await bury();
+    await stage.stopProcessors();
+    await stage.ops.redis.stop();
+    assert.match(await operator.read(page(id)), new RegExp(`^Dead jobs SyncInvoiceJob dead ${id} `));
+    assert.match(await operator.read('/ops/jobs/dead?queue=default'), /^Dead jobs .* SyncInvoiceJob /);
+  });
+
   it('leads from a request to its jobs and its lines in the log', async () => {
     await bury();
     const find = '/ops/jobs/find?q=req-42';
@@ -187,7 +194,7 @@ describe("a job's page", () => {
       await operator.read(find),
       /^“req-42” .* Dead jobs 1 job Log The log goes to standard output.* grep -F 'req-42' your\.log$/,
     );
-    const id = (await stage.redis.client.zRange('bq:default:dead', 0, 0))[0] ?? '';
+    const id = (await stage.deadIds())[0] ?? '';
     const straight = await operator.get(`/ops/jobs/find?q=${id}`);
     assert.deepEqual([straight.status, straight.headers.location], [302, page(id)]);
     assert.match(await operator.read('/ops/jobs/find?q=nothing'), /No job holds it by now/);

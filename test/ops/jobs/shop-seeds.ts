@@ -17,7 +17,7 @@ export async function seed(stage: ShopStage, dead = 3): Promise<string[]> {
   await SecretJob.performLater('sesame');
   await WelcomeMailJob.performLater(4812, 'ko');
   await WelcomeMailJob.set({ wait: '2h' }).performLater(4790, 'en');
-  await until('they are dead', () => stage.eventsNamed('job.dead').length === dead + 1);
+  await until('they are dead', async () => (await stage.deadIds()).length === dead + 1);
   await until('one is to be retried', () => stage.eventsNamed('job.retrying').length === 1);
   await ImportRowsJob.performLater({ import: 771, from: 12_000 });
   await until('one runs', () => imports.held === 1);

@@ -57,13 +57,19 @@ export class ShopStage {
     await Promise.all(this.processors.splice(0).map((processor) => processor.stop(Deadline.after(2000))));
   }
 
+  /** Of dead jobs, the one that died first comes first. */
+  async deadIds(): Promise<string[]> {
+    const rows = await this.ops.database.query<{ id: string }>('select id from job_dead order by died_at, id');
+    return rows.map(({ id }) => id);
+  }
+
   /** Stops processors and empties both stores. */
   async reset(): Promise<void> {
     await this.stopProcessors();
     await this.ops.redis.start();
     await until('redis is connected', () => this.redis.client.isReady);
     await this.redis.client.flushAll();
-    await this.ops.database.query('truncate job_outbox, job_cron, job_pauses');
+    await this.ops.database.query('truncate job_outbox, job_cron, job_pauses, job_dead, job_handovers');
     billing.works = false;
     billing.invoices.length = 0;
     this.heard.length = 0;

@@ -10,7 +10,7 @@ describe('stack traces', () => {
     const frames = [
       'at post (/srv/shop/jobs/sync.js:41:13)',
       'at Knex.query (/srv/shop/node_modules/knex/lib/a.js:1:2)',
-      `at Performer.run (${LIB}/job/perform/performer.ts:1:2)`,
+      `at Executor.run (${LIB}/job/perform/executor.ts:1:2)`,
       `at async SignUp (${LIB}/app/services/sign-up.ts:1:2)`,
       'at async process.processTicksAndRejections (node:internal/process/task_queues:95:5)',
       'at node:internal/deps/undici/undici:13178:13',

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { ClassStats } from '../../../lib/job/stats/history';
 import { expose, type Family } from '../../../lib/ops/metrics/exposition';
-import { FAMILIES, type Readings } from '../../../lib/ops/metrics/scrape';
+import { FAMILIES, type Scrape } from '../../../lib/ops/metrics/scrape';
 import { BOUNDS_MS } from '../../../lib/support/histogram';
 import { assertConventions } from './conventions';
 import { parsePrometheus } from './prometheus-text';
-import { Scrape } from './scrape';
+import { ScrapedText } from './scrape';
 
-const NOTHING: Readings = {
+const NOTHING: Scrape = {
   tree: undefined,
   treeName: 'web.1',
   queues: undefined,
@@ -25,7 +25,7 @@ const HOSTILE = ['a"b', 'back\\slash', 'new\nline', '\\n', '{le="1"} 5', '</scri
 
 describe('the text of metrics', () => {
   it('leaves out what is not known: that is not 0', async () => {
-    const { metrics } = new Scrape(await expose(FAMILIES, NOTHING));
+    const { metrics } = new ScrapedText(await expose(FAMILIES, NOTHING));
     assert.equal(metrics.get('catamount_redis_up')?.lines[0]?.labels.tree, 'web.1');
     assert.deepEqual([...metrics.keys()], ['catamount_scrape_errors', 'catamount_redis_up', 'catamount_postgres_up']);
   });
@@ -38,7 +38,7 @@ describe('the text of metrics', () => {
       classes: new Map(HOSTILE.map((name) => [name, tally])),
       mailers: new Map(HOSTILE.map((name) => [name, mails])),
     };
-    const scrape = new Scrape(await expose(FAMILIES, { ...NOTHING, history }));
+    const scrape = new ScrapedText(await expose(FAMILIES, { ...NOTHING, history }));
     for (const name of HOSTILE) {
       assert.equal(scrape.sum('catamount_jobs_total', { class: name, outcome: 'succeeded' }), 1, name);
       assert.equal(scrape.sum('catamount_mails_total', { mailer: name, outcome: 'sent' }), 1, name);
@@ -51,7 +51,7 @@ describe('the text of metrics', () => {
     const times = [0, 0.4, 1, 3, 3.4, 40, 999, 60_000, 3_600_000, 1e12];
     for (const ms of times) tally.duration.add(ms);
     const history = { classes: new Map([['AJob', tally]]), mailers: new Map() };
-    const scrape = new Scrape(await expose(FAMILIES, { ...NOTHING, history }));
+    const scrape = new ScrapedText(await expose(FAMILIES, { ...NOTHING, history }));
     const below = (le: string) => scrape.sum('catamount_job_duration_seconds_bucket', { class: 'AJob', le });
     const bounds = (scrape.metrics.get('catamount_job_duration_seconds')?.lines ?? []).flatMap(({ labels }) =>
       labels.le === undefined ? [] : [labels.le],
@@ -84,7 +84,7 @@ describe('the text of metrics', () => {
       ]),
       ageMs: 1500,
     };
-    const scrape = new Scrape(await expose(FAMILIES, { ...NOTHING, queues, outbox }));
+    const scrape = new ScrapedText(await expose(FAMILIES, { ...NOTHING, queues, outbox }));
     assert.equal(scrape.metrics.get('catamount_queue_paused')?.lines.length, 101);
     assert.equal(scrape.sum('catamount_queue_jobs', { state: 'waiting' }), 250);
     assert.equal(scrape.sum('catamount_queue_jobs', { queue: 'other', state: 'blocked' }), 300);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { FAMILIES } from '../../../lib/ops/metrics/scrape';
 import { allQueries, type Panel, parseQuery, readDashboard, readRules, unknownTo } from './queries';
-import { Scrape } from './scrape';
+import { ScrapedText } from './scrape';
 
 const NAMES = new Set([
   'up',
@@ -84,7 +84,7 @@ describe('the alert rules and the dashboard', () => {
   it('are checked by a test that finds what is wrong', () => {
     assert.throws(() => parseQuery('sum(catamount_phase'));
     assert.throws(() => parseQuery('rate(catamount_phase)) > 1'));
-    const scrape = new Scrape('# HELP a_total A thing.\n# TYPE a_total counter\na_total{x="1"} 2\n');
+    const scrape = new ScrapedText('# HELP a_total A thing.\n# TYPE a_total counter\na_total{x="1"} 2\n');
     const unknown = (query: string) => unknownTo(scrape, parseQuery(query));
     assert.deepEqual(unknown('sum by (x, job) (rate(a_total{x=~"1|2",instance="i"}[5m]))'), ['a_total{x="2"}']);
     assert.deepEqual(unknown('sum by (y) (b_total) > 0'), ['y', 'b_total']);

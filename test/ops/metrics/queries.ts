@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { parser } from '@prometheus-io/lezer-promql';
 import YAML from 'yaml';
-import type { Scrape } from './scrape';
+import type { ScrapedText } from './scrape';
 
 const FOLDER = path.resolve(__dirname, '../../../lib/ops/metrics');
 
@@ -105,7 +105,7 @@ export function parseQuery(text: string): Query {
 const ADDED = ['job', 'instance'];
 
 /** What a query asks for that the scrape does not tell: metrics, labels, or values of labels that no line has. */
-export function unknownTo(scrape: Scrape, { selectors, grouping }: Query): string[] {
+export function unknownTo(scrape: ScrapedText, { selectors, grouping }: Query): string[] {
   const lines = [...scrape.metrics.values()].flatMap((metric) => metric.lines);
   const labels = new Set([...ADDED, ...lines.flatMap((line) => Object.keys(line.labels))]);
   const unknown = grouping.filter((label) => !labels.has(label));

@@ -3,7 +3,7 @@ import type { Answer } from '../../support/http';
 import { type Metric, parsePrometheus } from './prometheus-text';
 
 /** What a scrape has told. */
-export class Scrape {
+export class ScrapedText {
   readonly metrics: ReadonlyMap<string, Metric>;
 
   /** @throws Error when the text breaks a rule of the format. */
@@ -11,10 +11,10 @@ export class Scrape {
     this.metrics = parsePrometheus(text);
   }
 
-  static of(answer: Answer): Scrape {
+  static of(answer: Answer): ScrapedText {
     assert.equal(answer.status, 200, answer.body);
     assert.equal(answer.headers['content-type'], 'text/plain; version=0.0.4; charset=utf-8');
-    return new Scrape(answer.body);
+    return new ScrapedText(answer.body);
   }
 
   /** Of the lines that have these labels the sum; NaN when there is none. */
@@ -38,7 +38,7 @@ export class Scrape {
   }
 
   /** @throws AssertionError that names what has become less, or is gone, since `before`. */
-  assertNothingWentBack(before: Scrape): void {
+  assertNothingWentBack(before: ScrapedText): void {
     const now = this.growing();
     const less = [...before.growing()].filter(([key, value]) => !((now.get(key) ?? -1) >= value));
     assert.deepEqual(

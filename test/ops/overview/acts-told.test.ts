@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
+import { storeDead } from '../../job/sets/stored-job';
 import { until } from '../../support/until';
 import SyncInvoiceJob from '../jobs/shop/jobs/sync-invoice';
 import WelcomeMailJob from '../jobs/shop/jobs/welcome-mail';
@@ -37,7 +38,10 @@ describe('what operators do', () => {
     await until('they have failed', () => {
       return stage.eventsNamed('job.dead').length === 3 && stage.eventsNamed('job.retrying').length === 1;
     });
-    const dead = await stage.redis.client.zRange('bq:default:dead', 0, -1);
+    const dead = await until('three are dead', async () => {
+      const ids = await stage.deadIds();
+      return ids.length === 3 && ids;
+    });
     const [retried = ''] = await stage.redis.client.zRange('bq:mailer:delayed', 0, -1);
     await operator.act('/ops/jobs/queues/default/pause');
     await operator.act('/ops/jobs/dead/act', { act: 'retry', id: `default/${dead[0]}` });
@@ -86,7 +90,8 @@ describe('what operators do', () => {
   });
 
   it('is told while Redis is away, too: what failed for that, and what needs no Redis', async () => {
-    const deadId = '00000000-0000-4000-8000-000000000001';
+    await stage.ops.database.query('delete from job_dead');
+    const deadId = await storeDead(stage.database.knex, { class: 'SyncInvoiceJob' });
     fs.mkdirSync(path.join(stage.ops.folder, '.catamount/mails'), { recursive: true });
     fs.writeFileSync(path.join(stage.ops.folder, '.catamount/mails/20261127-1-a.eml'), 'Subject: Hello\r\n\r\nHi');
     const token = tokenIn((await operator.get('/ops/mail/inbox')).body);
@@ -96,21 +101,25 @@ describe('what operators do', () => {
       assert.equal(answer.status, 503, `${path}: ${textOf(answer.body)}`);
     };
     await fails('/ops/jobs/queues/default/pause');
-    await fails('/ops/jobs/dead/act', { act: 'retry', id: `default/${deadId}` });
+    assert.equal(
+      (await operator.send('/ops/jobs/dead/act', { token, act: 'retry', id: `default/${deadId}` })).status,
+      303,
+    );
+    assert.deepEqual(await stage.deadIds(), []);
     await fails('/ops/jobs/retry/act', { act: 'kill', all: '1', ...confirmed(3) });
     await fails('/ops/jobs/cron/PruneSessionsJob/trigger');
     assert.equal((await operator.send('/ops/mail/inbox/20261127-1-a.eml/delete', { token })).status, 303);
     const failed = 'Redis did not answer \\(requested by an operator \\(127\\.0\\.0\\.1\\)\\)';
     await eventsWith(/Deleted 1 mail of the inbox \(requested by an operator \(127\.0\.0\.1\)\)/);
+    await eventsWith(/Retried 1 dead job \(requested by an operator \(127\.0\.0\.1\)\)/);
     for (const what of [
       'pause queue default',
-      'retry 1 dead job',
       'kill 3 jobs waiting for a retry',
       'trigger recurring job PruneSessionsJob',
     ])
       await eventsWith(new RegExp(`Could not ${what}: ${failed}`));
     // A form that only leads to the question has asked for nothing.
-    await fails('/ops/jobs/dead/act', { act: 'delete', all: '1' });
+    await fails('/ops/jobs/retry/act', { act: 'delete', all: '1' });
     await fails('/ops/jobs/queues/mailer/resume');
     assert.doesNotMatch(await eventsWith(/Could not resume queue mailer/), /delete /);
     await until('the page tells of it in Korean', async () => {

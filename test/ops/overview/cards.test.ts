@@ -6,7 +6,7 @@ import { eventLines } from '../../../lib/ops/overview/health-summary';
 import { memoryView } from '../../../lib/ops/overview/overview-view';
 import { type NodeView, primaryView, workerView } from '../../../lib/ops/overview/process-cards';
 import { jobsView } from '../../../lib/ops/overview/processor-card';
-import { Words } from '../../../lib/ops/ui/format';
+import { Formatter } from '../../../lib/ops/ui/format';
 import { pageTexts, TEXTS } from '../../../lib/ops/ui/texts';
 import { before as ago, NOW, pictureOf, processorOf, slotOf, statusOf, workerOf } from './pictures';
 
@@ -23,12 +23,12 @@ const IN_2_S = { at: new Date(Date.parse(NOW) + 1500).toISOString(), attempt: 2 
 
 describe('the card of', () => {
   let t: Translate;
-  let words: Words;
+  let words: Formatter;
   before(() => {
     const translate = pageTexts(TEXTS).in('en');
     // Numbers and their units do not part.
     t = (key, values) => translate(key, values).replaceAll('\u00a0', ' ');
-    words = new Words(t, new Date(NOW), false);
+    words = new Formatter(t, new Date(NOW), false);
   });
 
   const look = ({ tone, line, icon, phase, say }: NodeView) => [tone, line, icon, phase, say];
@@ -102,7 +102,7 @@ describe('the card of', () => {
     });
 
     it('that died says why in Korean, too, and in English only what it printed itself', () => {
-      const korean = new Words(pageTexts(TEXTS).in('ko'), new Date(NOW), false);
+      const korean = new Formatter(pageTexts(TEXTS).in('ko'), new Date(NOW), false);
       const told = (death: Termination) => worker(dead({ death, nextTry: IN_2_S }), korean).say;
       const exited: Termination = {
         ...BLOCKED,
@@ -126,7 +126,7 @@ describe('the card of', () => {
     });
 
     it('tells a viewer no path, and nothing that a process printed', () => {
-      const viewer = new Words(t, new Date(NOW), true);
+      const viewer = new Formatter(t, new Date(NOW), true);
       assert.doesNotMatch(worker(dead({ death: BLOCKED, nextTry: IN_2_S }), viewer).say, /imports|ann/);
       const broken: Termination = {
         ...BLOCKED,

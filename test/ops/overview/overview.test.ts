@@ -96,9 +96,12 @@ describe('the overview', () => {
     const counts = () =>
       [...stream.text().matchAll(/event: counts\ndata: (.*)\n/g)].map(([, data = '']) => JSON.parse(data));
     await until('there are numbers', () => counts().at(-1)?.dead === '0');
-    await redis.client.zAdd('bq:default:dead', { value: 'a', score: Date.now() });
+    await ops.database.query(
+      `insert into job_dead (id, queue, class, error, attempts, tags, messages, search, died_at)
+       values ('a', 'default', '', '', 0, '{}', '', '', now())`,
+    );
     await until('one more is dead', () => counts().at(-1)?.dead === '1');
-    await redis.client.del('bq:default:dead');
+    await ops.database.query('delete from job_dead');
     await until('it is there no more', () => counts().at(-1)?.dead === '0');
     stream.close();
   });
@@ -164,7 +167,7 @@ describe('the overview', () => {
     assert.match(page.body, /Quiet the jobs of web\.1\?/);
     const token = tokenIn(page.body);
     assert.equal((await ops.post(path, { token }, { ...operator, Origin: 'https://evil.example' })).status, 403);
-    assert.equal(await redis.client.exists(`${pictureKey('other')}:orders`), 0);
+    assert.equal(await redis.client.exists(`${pictureKey('other')}:commands`), 0);
     for (const wrong of [
       '/ops/processes/resume?tree=other',
       '/ops/processes/recycle?tree=other&slot=7',
@@ -187,16 +190,16 @@ describe('the overview', () => {
     const [first, twin] = await Promise.all([ops.post(path, { token }, operator), ops.post(path, { token }, operator)]);
     assert.deepEqual([first.status, twin.status], [303, 303]);
     assert.match(String(first.headers.location), /^\/ops\?tree=other&flash=/);
-    const orders = (await redis.client.lRange(`${pictureKey('other')}:orders`, 0, -1)).map(
+    const commands = (await redis.client.lRange(`${pictureKey('other')}:commands`, 0, -1)).map(
       (text) => JSON.parse(text) as object,
     );
     assert.deepEqual(
-      orders.map((order) => ({ ...order, id: '' })),
+      commands.map((command) => ({ ...command, id: '' })),
       [{ id: '', command: 'recycle', argument: 1, by: "the operator's pages, 127.0.0.1" }],
     );
     const { body } = await ops.get(String(first.headers.location), operator);
     assert.match(body, /Worker 1 of web\.1 is being replaced\./);
-    await Promise.all([retire('other'), redis.client.del(`${pictureKey('other')}:orders`)]);
+    await Promise.all([retire('other'), redis.client.del(`${pictureKey('other')}:commands`)]);
   });
 
   it('shows every tree, a silent one grey, and says when one is gone', async () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
-import { TimeFormatter } from '../../../lib/ops/ui/format';
+import { Formatter } from '../../../lib/ops/ui/format';
 import { pageTexts } from '../../../lib/ops/ui/texts';
 
 const FOLDER = path.resolve(__dirname, '../../../lib/ops/locales');
@@ -8,7 +8,7 @@ const NOW = new Date('2026-03-12T14:02:11Z');
 const [SECOND, MINUTE, HOUR, DAY] = [1000, 60_000, 3_600_000, 86_400_000];
 
 describe('lengths of time in words', () => {
-  const words = async (locale: string) => new TimeFormatter(pageTexts([FOLDER]).in(locale), NOW);
+  const words = async (locale: string) => new Formatter(pageTexts([FOLDER]).in(locale), NOW);
   const plain = (text: string) => text.replaceAll('\u00a0', ' ');
 
   it('have two units at most, and a dash where none is known', async () => {

@@ -1,0 +1,103 @@
+import type { Mutation } from './mutation';
+
+const DEAD_JOBS = 'lib/job/outbox/dead-jobs.ts';
+const COMPLETER = 'lib/job/outbox/completer.ts';
+const DISPATCH = 'lib/job/queue/dispatch.ts';
+const DEAD_JOBS_TEST = ['test/job/outbox/dead-jobs.test.ts'];
+
+/** Mutations of the ways into the dead set and out of it. */
+const mutations: readonly Mutation[] = [
+  {
+    promise: 'a retried or deleted job is not overwritten by the death from which it was retried',
+    file: DEAD_JOBS,
+    find: 'on conflict do nothing returning id, queue',
+    replace: 'on conflict (id, queue, died_at) do update set handed_over_at = clock_timestamp() returning id, queue',
+    killedBy: DEAD_JOBS_TEST,
+  },
+  {
+    promise: 'a job that is deleted between its row and the take-out does not come back',
+    file: DEAD_JOBS,
+    find: "clock_timestamp() - ?::interval', [REMEMBERED]",
+    replace: "clock_timestamp() + ?::interval', [REMEMBERED]",
+    killedBy: DEAD_JOBS_TEST,
+  },
+  {
+    promise: 'what is taken out of Redis is the death that Postgres has, and no later one',
+    file: DEAD_JOBS,
+    find: "if call('zscore', p..'dead', id) == ARGV[a + 1] then",
+    replace: "if call('zscore', p..'dead', id) then",
+    killedBy: DEAD_JOBS_TEST,
+  },
+  {
+    promise: 'deaths that nobody has handed over are swept up',
+    file: COMPLETER,
+    find: 'this.unpruned += await handOver(this.options, queue);',
+    replace: '',
+    killedBy: DEAD_JOBS_TEST,
+  },
+  {
+    promise: 'a death is handed over at once, and waits for no sweep',
+    file: 'lib/job/perform/outcomes.ts',
+    find: "if (outcome.op === 'dead') onDied(queue, id);",
+    replace: "if (outcome.op === 'dead') onFinished(queue, id);",
+    killedBy: DEAD_JOBS_TEST,
+  },
+  {
+    promise: 'dead jobs that are too old, or too many, make room',
+    file: DEAD_JOBS,
+    find: 'where (old or rank > ?)',
+    replace: 'where (old and rank > ?)',
+    killedBy: ['test/job/sets/dead-set.test.ts'],
+  },
+  {
+    promise: 'a job that changes sides while it is looked for is found',
+    file: 'lib/job/sets/find-job.ts',
+    find: '  if (moved) return moved;\n',
+    replace: '',
+    killedBy: DEAD_JOBS_TEST,
+  },
+  {
+    promise: 'a retried job is dispatched though its former end is remembered',
+    file: DISPATCH,
+    find: `or died == '' and call('zscore', p..'recent', id) then state = 'f'`,
+    replace: `or call('zscore', p..'recent', id) then state = 'f'`,
+    killedBy: DEAD_JOBS_TEST,
+  },
+  {
+    promise: 'a retried job is dispatched though Redis still has its death',
+    file: DISPATCH,
+    find: `if died ~= '' and call('zscore', p..'dead', id) == died then`,
+    replace: 'if false then',
+    killedBy: DEAD_JOBS_TEST,
+  },
+  {
+    promise: 'a retried job that has died again is not dispatched once more by the row that a killed relay has left',
+    file: DISPATCH,
+    find: `if died ~= '' and call('zscore', p..'dead', id) == died then`,
+    replace: `if died ~= '' and call('zscore', p..'dead', id) then`,
+    killedBy: DEAD_JOBS_TEST,
+  },
+  {
+    promise: 'the row of a job that dies goes only as it is dead in Postgres',
+    file: 'lib/job/queue/keys.ts',
+    find: `leaveTrace(p, id, (traces:gsub('f', '')))`,
+    replace: 'leaveTrace(p, id, traces)',
+    killedBy: DEAD_JOBS_TEST,
+  },
+  {
+    promise: 'a job that succeeds after all is dead no more',
+    file: DEAD_JOBS,
+    find: 'where job_dead.id = ended.id and job_dead.queue = ended.queue',
+    replace: 'where false',
+    killedBy: DEAD_JOBS_TEST,
+  },
+  {
+    promise: 'retrying all dead jobs does not chase those that die again',
+    file: 'lib/job/sets/dead-set.ts',
+    find: 'until: Math.min(newest, filter.until ?? newest) }',
+    replace: 'until: filter.until }',
+    killedBy: ['test/job/sets/concurrent-moves.test.ts'],
+  },
+];
+
+export default mutations;
