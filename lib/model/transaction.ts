@@ -72,9 +72,14 @@ async function outcomeOf(scope: Scope | undefined): Promise<'committed' | 'rolle
  * Runs `work` in one database transaction: commits when it resolves, rolls back when it rejects. Queries of `Model`s
  * and `performLater` inside join it by themselves. A nested transaction is a savepoint.
  * @throws whatever `work` throws; NotConnectedError before `boot`; Error when Postgres has rejected a statement and
- * `work` ignored that, since nothing of the transaction can be kept then.
+ * `work` ignored that, since nothing of the transaction can be kept then; Error inside a transaction that has been
+ * rolled back already.
  */
 export async function transaction<T>(work: (trx: Knex.Transaction) => PromiseLike<T>): Promise<T> {
+  if ((await endedTransaction()) === 'rolled back')
+    throw new Error(
+      'a transaction was begun in one that has been rolled back: await it inside transaction(), or begin it where none is open',
+    );
   const parent = currentTransaction() ?? connected;
   if (!parent) throw new NotConnectedError('transaction() was called before boot() connected the database');
   const around = ambient.getStore();

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { DeathNotes } from '../../lib/cluster/primary/child-handle';
 import { Events } from '../../lib/core/events';
 import { EventBuffer, onJobEvents } from '../../lib/core/notable-events';
 
@@ -48,20 +47,5 @@ describe('what has happened in the job processor', () => {
         ['dead.dropped', { queue: 'mailer', count: 3, reason: 'limit' }],
       ],
     );
-  });
-});
-
-describe('how a process died', () => {
-  it('is told by its last words, or its end, or what it was killed for', () => {
-    const notes = new DeathNotes(() => ['Error: broken', '  at x']);
-    const { reason: early, words } = notes.death(1, null);
-    assert.deepEqual([early, words], ['boot', 'Error: broken /   at x']);
-    const served = new DeathNotes(() => []);
-    served.ready();
-    const killed = served.death(null, 'SIGKILL');
-    assert.deepEqual([killed.reason, killed.words, killed.signal], ['crash', null, 'SIGKILL']);
-    served.silent(60_000, 'SlowJob on default');
-    const { reason, heartbeatAgeMs, doing } = served.death(null, 'SIGKILL');
-    assert.deepEqual([reason, heartbeatAgeMs, doing], ['timeout', 60_000, 'SlowJob on default']);
   });
 });

@@ -123,6 +123,33 @@ describe('transaction', () => {
     assert.deepEqual(left, ['Note']);
   });
 
+  it('a query that comes while COMMIT is on its way goes to the pool, too', async () => {
+    const write = { late: Promise.resolve<unknown>(undefined) };
+    await transaction(async (trx) => {
+      await Note.query().insert({ bodyText: 'in time' });
+      const straggler = async () => {
+        while (!trx.isCompleted()) await new Promise(setImmediate);
+        return Note.query().insert({ bodyText: 'late' });
+      };
+      write.late = straggler();
+    });
+    await write.late;
+    assert.deepEqual(await stored(), ['in time', 'late']);
+  });
+
+  it('another that is begun after it was rolled back is refused: it would be kept, though it is a part of it', async () => {
+    const ended = deferred();
+    let late: Promise<unknown> = Promise.resolve();
+    const work = transaction(async () => {
+      late = ended.promise.then(() => transaction(() => write('late')));
+      throw new Error('taken back');
+    });
+    await assert.rejects(work, /taken back/);
+    ended.resolve();
+    await assert.rejects(late, /a transaction was begun in one that has been rolled back: await it inside/);
+    assert.deepEqual(await stored(), []);
+  });
+
   it('inside another is a savepoint: only its own part is taken back', async () => {
     await transaction(async () => {
       await write('outer');

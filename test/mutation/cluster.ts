@@ -61,8 +61,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'in a stop, idle connections are passed on to the worker that goes last',
     file: 'lib/cluster/primary/worker-pool.ts',
-    find: 'others.map((handle) => this.drainOrKill(handle, deadline, true))',
-    replace: 'others.map((handle) => this.drainOrKill(handle, deadline, false))',
+    find: 'others.map((handle) => handle.drain(deadline, true))',
+    replace: 'others.map((handle) => handle.drain(deadline, false))',
     killedBy: ['test/cluster/idle-connections.deep.ts'],
   },
   {
@@ -88,22 +88,22 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'whoever is there at the deadline of a stop is killed',
-    file: 'lib/cluster/primary/worker-pool.ts',
-    find: "if (late) this.kill(handle, 'the deadline is over');",
+    file: 'lib/cluster/primary/child-handle.ts',
+    find: "if (late) this.kill('the deadline is over');",
     replace: "if (late) this.events.emit('process.warning', { message: 'the deadline is over' });",
     killedBy: ['test/cluster/workers.deep.ts'],
   },
   {
     promise: 'who was killed in a stop is counted, and nobody else',
-    file: 'lib/cluster/primary/worker-pool.ts',
+    file: 'lib/cluster/primary/child-handle.ts',
     find: 'return late ? { killed: 1, failed: 0 }',
     replace: 'return code !== 0 ? { killed: 1, failed: 0 }',
     killedBy: ['test/cluster/workers.deep.ts'],
   },
   {
     promise: 'what the deadline of a stop cuts off is told by the exit code, though nobody was killed',
-    file: 'lib/cluster/primary/worker-pool.ts',
-    find: 'failed: code === 0 ? 0 : 1',
+    file: 'lib/cluster/primary/child-handle.ts',
+    find: 'failed: code !== 0 && this.wasReady ? 1 : 0',
     replace: 'failed: 0',
     killedBy: ['test/cluster/workers.deep.ts'],
   },
@@ -173,8 +173,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'the job processor has the time of a start before its silence counts',
     file: 'lib/cluster/primary/processor.ts',
-    find: 'handle.wasReady ? timeoutMs : Math.max(timeoutMs, bootTimeoutMs)',
-    replace: 'handle.wasReady ? Math.max(timeoutMs, bootTimeoutMs) : timeoutMs',
+    find: 'Math.max(timeoutMs, options.bootTimeoutMs)',
+    replace: 'timeoutMs',
     killedBy: ['test/cluster/primary/starts.deep.ts'],
   },
   {

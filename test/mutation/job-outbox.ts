@@ -193,6 +193,13 @@ const mutations: readonly Mutation[] = [
     killedBy: [TRANSACTION],
   },
   {
+    promise: 'a transaction that is begun in one that was rolled back is refused',
+    file: 'lib/model/transaction.ts',
+    find: "if ((await endedTransaction()) === 'rolled back')",
+    replace: 'if ((await endedTransaction()) && !connected)',
+    killedBy: [TRANSACTION],
+  },
+  {
     promise: 'a COMMIT that Postgres answers with ROLLBACK counts as one',
     file: 'lib/internals/knex.ts',
     find: `command === 'COMMIT' || command`,
@@ -203,7 +210,7 @@ const mutations: readonly Mutation[] = [
     promise: 'work in a released savepoint is certain only with the outermost commit',
     file: 'lib/internals/knex.ts',
     find: 'if (!committed || !outer || outer === root)',
-    replace: 'if (!committed || outer)',
+    replace: 'if (!committed || !outer || outer !== root)',
     killedBy: [SETTLEMENT],
   },
   {

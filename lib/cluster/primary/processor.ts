@@ -3,18 +3,21 @@ import type { Events } from '../../core/events';
 import type { RecentEvent } from '../../core/notable-events';
 import { type StopOutcome, sumOutcomes } from '../../core/shutdown';
 import { Deadline } from '../../support/async';
+import type { PeriodicTask } from '../../support/periodic-task';
 import { answerRequest, type FromProcessor, type ProcessorCommand } from '../messages';
-import type { NextTry, Operations, ProcessorStats, Termination, Work } from '../status';
-import { Respawn, type RespawnOptions } from './child-handle';
+import type { Operations, ProcessorStats, Work } from '../status';
+import {
+  type ChildExit,
+  CRASH_LOOP_DEATHS,
+  killUnresponsive,
+  type RestartOptions,
+  RestartPolicy,
+} from './child-handle';
 import { MOST_TRIES } from './phased-restart';
 import { ProcessorHandle } from './processor-handle';
 import type { ReporterCandidate } from './reporter-election';
 import type { ReplaceOrder } from './worker-pool';
 
-/** Deaths in a row after which the circuit opens: from then on it is tried only at the back-off's longest waits. */
-const CIRCUIT_DEATHS = 5;
-/** How often silence is looked for, ms. */
-const WATCH_MS = 500;
 /** A successor that dies before it could take over leaves that to the next. */
 const MOST_DEAD = 10;
 
@@ -29,7 +32,7 @@ export interface ProcessorOptions {
   readonly drainTimeoutMs: number;
   /** How large its heap may grow; null for Node's own choice. */
   readonly heapMb: number | null;
-  readonly respawn?: RespawnOptions;
+  readonly restarts?: RestartOptions;
   /** Called when the first processor refuses to start because of the app's own code, which no restart mends: the tree must not start. */
   readonly onRefused?: (error: UserError) => void;
   /** Called with false when jobs cannot be run for now, and with true when they can again. */
@@ -45,9 +48,7 @@ export class ProcessorSupervisor {
   onWork: (work: Work) => void = () => undefined;
   /** Told of what has happened to its jobs. */
   onEvent: (event: RecentEvent) => void = () => undefined;
-  /** How the last one that died did so. */
-  death: Termination | null = null;
-  nextTry: NextTry | null = null;
+  readonly policy: RestartPolicy;
   private operations: Operations | undefined;
   /** The one at work. */
   private current: ProcessorHandle | undefined;
@@ -70,14 +71,16 @@ export class ProcessorSupervisor {
   /** The end of the one at work is wanted, and another is to follow at once. */
   private followsAtOnce = false;
   private renewal: Promise<void> = Promise.resolve();
-  private watch: NodeJS.Timeout | undefined;
-  private readonly respawn: Respawn;
+  private readonly watch: PeriodicTask;
 
   constructor(
     private readonly events: Events,
     private readonly options: ProcessorOptions,
   ) {
-    this.respawn = new Respawn(options.respawn);
+    this.policy = new RestartPolicy(options.restarts);
+    const { timeoutMs } = options;
+    const limits = { timeoutMs, bootTimeoutMs: Math.max(timeoutMs, options.bootTimeoutMs) };
+    this.watch = killUnresponsive(() => this.handles, limits, events);
   }
 
   get pids(): number[] {
@@ -86,15 +89,15 @@ export class ProcessorSupervisor {
 
   start(): void {
     if (this.current || this.stopping) return;
-    this.watch ??= setInterval(() => this.killUnresponsive(), WATCH_MS);
+    this.watch.start();
     this.fork();
   }
 
   async stop(deadline: Deadline): Promise<StopOutcome> {
     this.stopping = true;
-    clearInterval(this.watch);
-    this.respawn.cancel();
-    return sumOutcomes(await Promise.all(this.handles.map((handle) => handle.end(deadline))));
+    void this.watch.stop();
+    this.policy.cancel();
+    return sumOutcomes(await Promise.all(this.handles.map((handle) => handle.stop(deadline))));
   }
 
   /**
@@ -129,10 +132,10 @@ export class ProcessorSupervisor {
     if (this.stopping || this.desiredState === 'stopped') return;
     this.desiredState = 'stopped';
     this.opensSuccessor = false;
-    this.respawn.cancel();
+    this.policy.cancel();
     if (!this.current) this.markSuspended();
     const deadline = Deadline.after(this.options.drainTimeoutMs);
-    await Promise.all(this.handles.map((handle) => handle.end(deadline)));
+    await Promise.all(this.handles.map((handle) => handle.stop(deadline)));
   }
 
   /** From now on the processor may ask for these. */
@@ -146,11 +149,11 @@ export class ProcessorSupervisor {
   }
 
   reopenLog(): void {
-    for (const handle of this.handles) handle.tell({ catamount: 'reopen-log' });
+    for (const handle of this.handles) handle.send({ catamount: 'reopen-log' });
   }
 
   collectGarbage(): void {
-    for (const handle of this.handles) handle.tell({ catamount: 'collect-garbage' });
+    for (const handle of this.handles) handle.send({ catamount: 'collect-garbage' });
   }
 
   /** CPU time of all that there are and were. */
@@ -180,7 +183,7 @@ export class ProcessorSupervisor {
     if (!old) {
       // It waits for its next try, up to half a minute: code read anew may be just what it needs.
       this.desiredState = 'open';
-      this.respawn.cancel();
+      this.policy.cancel();
       this.fork();
       return;
     }
@@ -188,7 +191,7 @@ export class ProcessorSupervisor {
     if (serves && orderFor(old.pid) === 'start-first') return this.startFirst(old);
     this.desiredState = 'open';
     this.followsAtOnce = true;
-    await old.end(Deadline.after(this.options.drainTimeoutMs));
+    await old.stop(Deadline.after(this.options.drainTimeoutMs));
   }
 
   private async startFirst(old: ProcessorHandle): Promise<void> {
@@ -199,8 +202,8 @@ export class ProcessorSupervisor {
       await Promise.race([successor.ready.promise, successor.exited.promise]);
       if (successor.wasReady) break;
       if (this.stopping || this.desiredState === 'stopped') return;
-      const reason = successor.bootFailure;
-      const hopeless = successor.killed || successor.failure?.final === true;
+      const reason = successor.exitMessage;
+      const hopeless = successor.isPermanentFailure;
       // Where the old one has died meanwhile, another is on its way already.
       if (tries < MOST_TRIES && !hopeless && this.current === old) continue;
       this.opensSuccessor = false;
@@ -228,15 +231,14 @@ export class ProcessorSupervisor {
         this.onEvent(message.event);
         break;
       case 'ask':
-        void answerRequest(this.operations, message).then((answer) => handle.tell(answer));
+        void answerRequest(this.operations, message).then((answer) => handle.send(answer));
         break;
       case 'command':
         // Who finishes its jobs is on its way out already.
         if (handle === this.current) this.execute(message.command);
         break;
       case 'failed':
-        if (this.everReady || !message.final) return;
-        this.options.onRefused?.(new UserError(`Catamount cannot start: ${message.message}`, message.exitCode));
+        if (!this.everReady && handle.refusal) this.options.onRefused?.(handle.refusal);
         break;
       case 'ready':
         this.onReady(handle);
@@ -245,7 +247,7 @@ export class ProcessorSupervisor {
 
   private onReady(handle: ProcessorHandle): void {
     this.everReady = true;
-    this.nextTry = null;
+    this.policy.served();
     this.events.emit('processor.ready', { pid: handle.pid, durationMs: handle.bootMs });
     if (handle === this.other && handle.state === 'quiet') this.handOver(handle);
     if (handle.state === 'quiet' && this.desiredState === 'open') handle.resume();
@@ -260,7 +262,7 @@ export class ProcessorSupervisor {
     this.restarts++;
     if (this.opensSuccessor) this.desiredState = 'open';
     this.opensSuccessor = false;
-    void old?.end(Deadline.after(this.options.drainTimeoutMs));
+    void old?.stop(Deadline.after(this.options.drainTimeoutMs));
   }
 
   private execute(command: ProcessorCommand): void {
@@ -277,8 +279,8 @@ export class ProcessorSupervisor {
     this.options.onRunning?.(false);
   }
 
-  onExit(handle: ProcessorHandle, code: number | null, signal: string | null): void {
-    const asked = handle.state === 'stopping' && handle.killed;
+  onExit(handle: ProcessorHandle, { code, signal }: ChildExit): void {
+    const asked = handle.wasDraining && handle.killed;
     // One that was signalled alone has drained and left: a successor follows all the same.
     const expected = this.stopping || asked || this.desiredState === 'stopped' || code === 0;
     this.events.emit('processor.exited', { pid: handle.pid, code, signal, expected });
@@ -294,7 +296,7 @@ export class ProcessorSupervisor {
       this.markSuspended();
       return;
     }
-    if (code !== 0 && !asked) this.death = handle.death;
+    if (code !== 0 && !asked) this.policy.last = handle.death;
     this.restarts++;
     if (this.followsAtOnce) this.fork();
     else if (this.other?.state === 'booting') this.advance(this.other);
@@ -317,20 +319,9 @@ export class ProcessorSupervisor {
   }
 
   private tryAgain(servedMs: number): void {
-    const wait = this.respawn.schedule(servedMs, () => this.fork());
-    this.absence = wait.attempt >= CIRCUIT_DEATHS ? 'circuit open' : 'waiting';
-    if (wait.attempt === CIRCUIT_DEATHS) this.events.emit('processor.crash-loop', { crashes: wait.attempt });
-    this.nextTry = { at: new Date(Date.now() + wait.waitMs).toISOString(), attempt: wait.attempt };
+    const wait = this.policy.schedule(servedMs, () => this.fork());
+    this.absence = wait.attempt >= CRASH_LOOP_DEATHS ? 'circuit open' : 'waiting';
+    if (wait.attempt === CRASH_LOOP_DEATHS) this.events.emit('processor.crash-loop', { crashes: wait.attempt });
     this.events.emit('processor.restart-scheduled', wait);
-  }
-
-  /** A handler that blocks the event loop for longer than the timeout: its jobs are rescued by the next processor. */
-  private killUnresponsive(): void {
-    const { timeoutMs, bootTimeoutMs } = this.options;
-    for (const handle of this.handles) {
-      // It loads its code before it says a word.
-      const limitMs = handle.wasReady ? timeoutMs : Math.max(timeoutMs, bootTimeoutMs);
-      if (handle.state !== 'stopping' && handle.heartbeatAgeMs >= limitMs) handle.killUnresponsive();
-    }
   }
 }

@@ -101,7 +101,7 @@ export class TreeMonitor {
       address: this.address,
       stats,
       slots: workers.slots.map((slot) => slot.picture()),
-      processor: { death: processor?.death ?? null, nextTry: processor?.nextTry ?? null },
+      processor: { death: processor?.policy.last ?? null, nextTry: processor?.policy.next ?? null },
       vitals: { pssMb: memory.recent().byPid.get(process.pid) ?? null, ...this.readVitals() },
       limits: {
         maxThreads: web.maxThreads,

@@ -1,26 +1,20 @@
 import type { Worker as ClusterWorker } from 'node:cluster';
 import type { Socket } from 'node:net';
 import type { Events } from '../../core/events';
+import { type StopOutcome, stopPhase } from '../../core/shutdown';
 import type { Connection, ConnectionHandle } from '../../internals/socket-handoff';
 import { closeConnection } from '../../internals/socket-handoff';
 import { type Deadline, type Deferred, deferred } from '../../support/async';
-import { reportOutput } from '../child-process';
-import { type AskMessage, type BootFailure, type FromWorker, isOurs, type ToWorker } from '../messages';
+import type { AskMessage, FromWorker, ToWorker } from '../messages';
 import { RequestJournalReader } from '../request-journal';
-import type { RestartReason, Termination, WorkerStatus, WorkInFlight } from '../status';
-import { endingOf, HEALTHY_MS } from './child-handle';
+import type { WorkerStatus, WorkInFlight } from '../status';
+import { ChildHandle, type HeartbeatLimits } from './child-handle';
 import type { Taker } from './listener';
 
 /** A worker that is well says within milliseconds that it has a connection, ms. */
 const LOST_AFTER_MS = 400;
 
-/** booting → ready → draining → exited; a worker may exit from any state. */
-export type WorkerState = 'booting' | 'ready' | 'draining' | 'exited';
-
-export interface WorkerExit {
-  readonly code: number | null;
-  readonly signal: string | null;
-}
+export type WorkerState = WorkerHandle['state'];
 
 /** What a worker asks of the others, through the primary. */
 export interface PoolCallbacks {
@@ -36,31 +30,13 @@ export interface PoolCallbacks {
   requestReplacement(handle: WorkerHandle): void;
 }
 
-/** A web worker as the primary knows it. Judged by its `exit`, never by `disconnect`, which a killed worker may not emit. */
-export class WorkerHandle implements Taker {
-  readonly forkedAt = performance.now();
-  readonly ready = deferred();
-  readonly exited = deferred<WorkerExit>();
+/** A web worker, as the primary knows it. */
+export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements Taker {
   readonly calm = deferred();
-  /** Why it could not start, by its own words. */
-  failure: BootFailure | undefined;
-  /** Killed because it did not boot, or did not answer, in time. */
-  timedOut = false;
-  /** Of one that was killed for it. */
-  silence: { readonly heartbeatAgeMs: number; readonly doing: string | null } | undefined;
-  /** When it is cut off, once it drains. */
-  drainUntil: Date | undefined;
   /** By its last word, all its slots are in use. */
   full = false;
-  /** Whether it was asked to go. */
-  wasDraining = false;
   /** The last heartbeat's; undefined before the first. */
   status: WorkerStatus | undefined;
-  readonly startedAt = new Date();
-  lastCheckin: Date | undefined;
-  private heardAt = performance.now();
-  private readyAt: number | undefined;
-  private current: WorkerState = 'booting';
   /** The connection that was sent last, as long as nothing says that it has arrived: this copy keeps it alive. */
   private unconfirmed: Connection | undefined;
   private sentAt = 0;
@@ -68,10 +44,11 @@ export class WorkerHandle implements Taker {
   private sent = 0;
   /** The same when it was asked how many have come. One question at a time: its answer is of the connection at hand. */
   private asked: number | undefined;
-  /** What it last wrote to standard error. */
-  private readonly recentStderr: () => readonly string[];
   private snapshot: Deferred<string> | undefined;
   private begun: RequestJournalReader | undefined;
+
+  /** Whether another worker can take over its idle connections when it goes. */
+  private handsOff = true;
 
   constructor(
     private readonly worker: ClusterWorker,
@@ -80,60 +57,21 @@ export class WorkerHandle implements Taker {
     private readonly pool: PoolCallbacks,
     events: Events,
   ) {
-    this.recentStderr = reportOutput(worker.process, `web.${slot}`, events);
-    worker.on('message', (message: unknown, connection: unknown) => this.hear(message, connection as ConnectionHandle));
-    worker.once('exit', (code: number | null, signal: string | null) => {
-      this.current = 'exited';
-      this.calm.resolve();
-      this.begun?.close();
-      this.begun = undefined;
-      this.exited.resolve({ code, signal });
-      // What it said last may still lie in the channel.
-      if (!worker.isConnected()) this.takeBack();
-      else worker.once('disconnect', () => this.takeBack());
-    });
-    // An `error` is a message that could not be delivered: the exit that follows says the rest.
+    super(worker.process, `worker ${slot}`, `web.${slot}`, events);
+    // cluster tells it again; unheard, it would end the primary.
     worker.on('error', () => undefined);
   }
 
-  get state(): WorkerState {
-    return this.current;
-  }
-
-  get pid(): number {
-    return this.worker.process.pid ?? 0;
-  }
-
-  /** Milliseconds since it was last heard of. */
-  get heartbeatAgeMs(): number {
-    return performance.now() - this.heardAt;
-  }
-
-  /** It serves, and is heard of. */
-  get isHealthy(): boolean {
-    return this.current === 'ready' && this.heartbeatAgeMs < HEALTHY_MS;
-  }
-
-  get uptimeMs(): number {
-    return performance.now() - this.forkedAt;
+  get state(): 'booting' | 'ready' | 'draining' | 'exited' {
+    return this.lifecycle;
   }
 
   get takes(): boolean {
-    return this.current === 'ready' && this.worker.isConnected();
+    return this.lifecycle === 'ready' && this.worker.isConnected();
   }
 
   get awaited(): boolean {
     return this.unconfirmed !== undefined;
-  }
-
-  /** Whether it ever served. */
-  get wasReady(): boolean {
-    return this.readyAt !== undefined;
-  }
-
-  /** Since it was ready; 0 if it never was. */
-  get servedMs(): number {
-    return this.readyAt === undefined ? 0 : performance.now() - this.readyAt;
   }
 
   /** The request that it began last, finished or not: read where it wrote it, without asking. */
@@ -141,44 +79,17 @@ export class WorkerHandle implements Taker {
     return this.begun?.read();
   }
 
-  get deathReason(): RestartReason {
-    if (this.timedOut) return 'timeout';
-    return this.wasReady ? 'crash' : 'boot';
-  }
-
-  death(code: number | null, signal: string | null): Termination {
-    const { heartbeatAgeMs = null, doing = null } = this.silence ?? {};
-    const { deathReason: reason, said: words } = this;
-    return { at: new Date().toISOString(), reason, words, code, signal, heartbeatAgeMs, doing };
-  }
-
-  /** Why it ended, for a person: its own words where it left some. */
-  exitMessage(code: number | null, signal: string | null): string {
-    if (this.timedOut) return 'it was not ready in time';
-    return this.said ?? endingOf({ code, signal });
-  }
-
-  private get said(): string | null {
-    return this.failure?.message ?? (this.recentStderr().join(' / ') || null);
-  }
-
   /** Asks for short connections; resolves when requests have ceased or `atMostMs` is over. */
   async enterLameDuck(atMostMs: number): Promise<void> {
-    if (this.current !== 'ready') return;
+    if (this.lifecycle !== 'ready') return;
     this.send({ catamount: 'polite', atMostMs });
     await this.calm.promise;
   }
 
-  /** Lets it finish what is in flight; resolves at its exit. The caller decides on killing. */
-  async drain(deadline: Deadline, handOff: boolean): Promise<void> {
-    if (this.current === 'exited') return;
-    if (this.current !== 'draining') {
-      this.current = 'draining';
-      this.wasDraining = true;
-      this.drainUntil = new Date(Date.now() + deadline.remaining());
-      this.send({ catamount: 'drain', remainingMs: deadline.remaining(), handOff });
-    }
-    await this.exited.promise;
+  /** @param handOff whether another worker can take over its idle connections: it needs time for that. */
+  drain(deadline: Deadline, handOff: boolean): Promise<StopOutcome> {
+    this.handsOff = handOff;
+    return this.stop(deadline, handOff ? stopPhase(deadline, 'handOff') : deadline);
   }
 
   take(connection: Connection): void {
@@ -190,11 +101,16 @@ export class WorkerHandle implements Taker {
     this.worker.process.send?.(message, connection as Socket, { keepOpen: true }, () => undefined);
   }
 
+  override watch(limits: HeartbeatLimits): void {
+    this.lookForLost();
+    super.watch(limits);
+  }
+
   /**
-   * A connection is lost, without a word from Node, when the worker has no file descriptor left for it. To be called now
-   * and then: asks behind one that was sent a while ago, since messages keep their order.
+   * A connection is lost, without a word from Node, when the worker has no file descriptor left for it. This asks
+   * behind one that was sent a while ago, since messages keep their order.
    */
-  lookForLost(): void {
+  private lookForLost(): void {
     if (!this.unconfirmed || this.asked !== undefined || performance.now() - this.sentAt < LOST_AFTER_MS) return;
     this.asked = this.sent;
     this.send({ catamount: 'count' });
@@ -223,12 +139,24 @@ export class WorkerHandle implements Taker {
     return this.snapshot.promise;
   }
 
-  kill(): void {
-    this.worker.process.kill('SIGKILL');
+  protected askToStop(remainingMs: number): void {
+    this.send({ catamount: 'drain', remainingMs, handOff: this.handsOff });
   }
 
-  private send(message: ToWorker): void {
-    if (this.worker.isConnected()) this.worker.send(message);
+  protected reportUnresponsive(heartbeatAgeMs: number): string | null {
+    const { slot, pid, lastRequest } = this;
+    const inFlight = this.status?.inFlight ?? [];
+    this.events.emit('worker.unresponsive', { slot, pid, heartbeatAgeMs, inFlight, lastRequest: lastRequest ?? null });
+    return (inFlight[0] ?? lastRequest)?.what ?? null;
+  }
+
+  protected left(): void {
+    this.calm.resolve();
+    this.begun?.close();
+    this.begun = undefined;
+    // What it said last may still lie in the channel.
+    if (!this.worker.isConnected()) this.takeBack();
+    else this.worker.once('disconnect', () => this.takeBack());
   }
 
   private confirm(): void {
@@ -253,16 +181,13 @@ export class WorkerHandle implements Taker {
     this.takeBack();
   }
 
-  private hear(message: unknown, connection: ConnectionHandle): void {
-    if (!isOurs<FromWorker>(message)) return;
-    this.heardAt = performance.now();
+  protected receive(message: FromWorker, connection: unknown): void {
     switch (message.catamount) {
       case 'hello':
         this.send({ catamount: 'assign', slot: this.slot, phase: this.phase });
         break;
       case 'ready':
-        if (this.current === 'booting') this.current = 'ready';
-        this.readyAt ??= performance.now();
+        this.becomeReady();
         if (message.begunFile !== undefined) this.begun ??= RequestJournalReader.take(message.begunFile);
         this.ready.resolve();
         break;
@@ -298,7 +223,7 @@ export class WorkerHandle implements Taker {
         this.pool.free();
         break;
       case 'pass-on':
-        this.pool.handOff(connection);
+        this.pool.handOff(connection as ConnectionHandle);
         break;
       case 'failed':
         this.failure = message;

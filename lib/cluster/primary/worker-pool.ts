@@ -6,10 +6,11 @@ import { type RequestCounts, sumByKey, sumRequests } from '../../core/request-co
 import { FORCED_EXIT_MS, type StopOutcome, stopPhase, sumOutcomes } from '../../core/shutdown';
 import type { Connection } from '../../internals/socket-handoff';
 import { Deadline, type Deferred, deferred } from '../../support/async';
+import type { PeriodicTask } from '../../support/periodic-task';
 import { CHILD_STDIO, childFlags } from '../child-process';
 import { type AskMessage, answerRequest, type ToWorker } from '../messages';
-import type { NextTry, Operations, RestartReason, SlotStatus, Termination, TreeTotals, WorkerStatus } from '../status';
-import { Respawn, type RespawnOptions } from './child-handle';
+import type { Operations, RestartReason, SlotStatus, TreeTotals, WorkerStatus } from '../status';
+import { type ChildExit, killUnresponsive, type RestartOptions, RestartPolicy } from './child-handle';
 import { Listener } from './listener';
 import type { ReporterCandidate } from './reporter-election';
 import { forkWorkers } from './throng';
@@ -19,8 +20,6 @@ import { type PoolCallbacks, WorkerHandle } from './worker-handle';
 const HOPELESS_DEATHS = 3;
 /** A signal that reached one worker may be on its way to the primary too: a stop must not begin with a fork, ms. */
 const LEAVE_PAUSE_MS = 250;
-/** How often silence is looked for, ms. */
-const WATCH_MS = 500;
 /** As WEB_CONCURRENCY. */
 const MOST_WORKERS = 64;
 
@@ -44,7 +43,7 @@ export class WorkerPool implements PoolCallbacks {
   private readonly listener: Listener;
   private readonly expecting: Slot[] = [];
   private readonly everReady = new Set<Slot>();
-  private watch: NodeJS.Timeout | undefined;
+  private readonly watch: PeriodicTask;
   private jobsRunning = true;
   private stopping = false;
   private operations: Operations | undefined;
@@ -53,10 +52,12 @@ export class WorkerPool implements PoolCallbacks {
     count: number,
     private readonly config: Pick<Config, 'listen' | 'web' | 'shutdownTimeoutMs' | 'heapCaps'>,
     private readonly events: Events,
-    private readonly respawn: RespawnOptions = {},
+    private readonly restarts: RestartOptions = {},
   ) {
-    this.slots = Array.from({ length: count }, (_, index) => new Slot(index, respawn));
+    this.slots = Array.from({ length: count }, (_, index) => new Slot(index, restarts));
     this.listener = new Listener(config.listen, () => this.handles, events);
+    const { workerTimeoutMs: timeoutMs, bootTimeoutMs } = config.web;
+    this.watch = killUnresponsive(() => this.handles, { timeoutMs, bootTimeoutMs }, events);
   }
 
   /**
@@ -71,18 +72,14 @@ export class WorkerPool implements PoolCallbacks {
     cluster.on('fork', (worker) => this.adopt(worker));
     this.expecting.push(...this.slots);
     void forkWorkers({ count: this.slots.length, graceMs: this.config.shutdownTimeoutMs + FORCED_EXIT_MS });
-    this.watch = setInterval(() => this.killUnresponsive(), WATCH_MS);
+    this.watch.start();
     await this.booted.promise;
     return address;
   }
 
   /** For the tree's place in Redis. */
   get reporterCandidates(): ReporterCandidate[] {
-    return this.handles.map((handle) => ({
-      pid: handle.pid,
-      fit: handle.isHealthy,
-      appoint: (on) => handle.setReporter(on),
-    }));
+    return this.handles.map(({ reporterCandidate }) => reporterCandidate);
   }
 
   get handles(): WorkerHandle[] {
@@ -95,8 +92,8 @@ export class WorkerPool implements PoolCallbacks {
    */
   async stop(deadline: Deadline): Promise<StopOutcome> {
     this.stopping = true;
-    clearInterval(this.watch);
-    for (const slot of this.slots) slot.respawn.cancel();
+    void this.watch.stop();
+    for (const slot of this.slots) slot.policy.cancel();
     // A blocked worker answers none of this: the others do not wait for it any longer than for a busy one.
     const lameDuck = stopPhase(deadline, 'lameDuck');
     await lameDuck.wait(Promise.all(this.handles.map((handle) => handle.enterLameDuck(lameDuck.remaining()))));
@@ -104,9 +101,9 @@ export class WorkerPool implements PoolCallbacks {
     const { handles } = this;
     const last = handles.find(({ isHealthy }) => isHealthy) ?? handles[0];
     const others = handles.filter((handle) => handle !== last);
-    const outcomes = await Promise.all(others.map((handle) => this.drainOrKill(handle, deadline, true)));
+    const outcomes = await Promise.all(others.map((handle) => handle.drain(deadline, true)));
     await this.listener.settled(deadline);
-    if (last) outcomes.push(await this.drainOrKill(last, deadline, false));
+    if (last) outcomes.push(await last.drain(deadline, false));
     return sumOutcomes(outcomes);
   }
 
@@ -121,24 +118,17 @@ export class WorkerPool implements PoolCallbacks {
     this.events.emit('worker.replaced', { slot: slot.index, pid: old.pid, reason });
     slot.outgoing = old;
     slot.handle = undefined;
-    if (order === 'drain-first') await this.drainOrKill(old, Deadline.after(this.config.shutdownTimeoutMs), true);
+    if (order === 'drain-first') await old.drain(this.drainDeadline(), true);
     if (this.stopping) return { replaced: false, reason: 'the tree is stopping', hopeless: true };
     const successor = await this.fork(slot);
-    const died = successor.exited.promise.then(({ code, signal }) => successor.exitMessage(code, signal));
+    const died = successor.exited.promise.then(() => successor.exitMessage);
     const failure = await Promise.race([successor.ready.promise.then(() => undefined), died]);
     if (failure !== undefined) {
-      const hopeless = successor.timedOut || successor.failure?.final === true;
-      return { replaced: false, reason: failure, hopeless };
+      return { replaced: false, reason: failure, hopeless: successor.isPermanentFailure };
     }
     slot.count(reason);
     await old.exited.promise;
     return { replaced: true };
-  }
-
-  /** Kills a worker that cannot be asked any more. Its slot is revived. */
-  kill(handle: WorkerHandle, reason: string): void {
-    this.events.emit('child.killed', { child: `worker ${handle.slot}`, pid: handle.pid, reason });
-    handle.kill();
   }
 
   /** Adds a slot at the end, or drains the last one away. @returns the new number. @throws UserError at the bounds. */
@@ -148,45 +138,21 @@ export class WorkerPool implements PoolCallbacks {
     if (count > MOST_WORKERS) throw new UserError(`there are ${MOST_WORKERS} workers already, the most there may be`);
     if (this.stopping) throw new UserError('the tree is stopping');
     if (by === 1) {
-      const slot = new Slot(count - 1, this.respawn);
+      const slot = new Slot(count - 1, this.restarts);
       this.slots.push(slot);
       await this.fork(slot);
     } else {
       const slot = this.slots.pop();
-      slot?.respawn.cancel();
+      slot?.policy.cancel();
       if (slot) this.ledger.closeSlot(slot);
-      const deadline = Deadline.after(this.config.shutdownTimeoutMs);
-      await Promise.all((slot?.handles ?? []).map((handle) => this.drainOrKill(handle, deadline, true)));
+      const deadline = this.drainDeadline();
+      await Promise.all((slot?.handles ?? []).map((handle) => handle.drain(deadline, true)));
     }
     return this.slots.length;
   }
 
-  /** @param handOff whether another worker can take over its idle connections. */
-  private async drainOrKill(handle: WorkerHandle, deadline: Deadline, handOff: boolean): Promise<StopOutcome> {
-    const drained = handle.drain(stopPhase(deadline, 'drain'), handOff);
-    const late = (await (handOff ? stopPhase(deadline, 'handOff') : deadline).wait(drained)) === 'late';
-    if (late) this.kill(handle, 'the deadline is over');
-    const { code } = await handle.exited.promise;
-    return late ? { killed: 1, failed: 0 } : { killed: 0, failed: code === 0 ? 0 : 1 };
-  }
-
-  /**
-   * No heartbeat means a blocked event loop (a slow request does not block it), or a stopped process: it is past asking.
-   * What it was doing, by its last heartbeat and its own note, is said first.
-   */
-  private killUnresponsive(): void {
-    for (const handle of this.handles) {
-      handle.lookForLost();
-      if (handle.state !== 'ready' || handle.heartbeatAgeMs < this.config.web.workerTimeoutMs) continue;
-      handle.timedOut = true;
-      const inFlight = handle.status?.inFlight ?? [];
-      const { slot, pid, lastRequest = null } = handle;
-      const heartbeatAgeMs = Math.round(handle.heartbeatAgeMs);
-      handle.silence = { heartbeatAgeMs, doing: (inFlight[0] ?? lastRequest)?.what ?? null };
-      const last = { slot, pid, heartbeatAgeMs, inFlight, lastRequest };
-      this.events.emit('worker.unresponsive', last);
-      this.kill(handle, `not heard of for ${Math.round(heartbeatAgeMs / 1000)} s`);
-    }
+  private drainDeadline(): Deadline {
+    return Deadline.after(this.config.shutdownTimeoutMs);
   }
 
   /** Tells every worker, now and at its start, whether jobs are being run. */
@@ -220,33 +186,23 @@ export class WorkerPool implements PoolCallbacks {
     slot.handle = handle;
     slot.forking?.resolve(handle);
     this.events.emit('worker.forked', { slot: slot.index, pid: handle.pid, phase: this.phase });
-    const bootTimer = setTimeout(() => {
-      handle.timedOut = true;
-      this.kill(handle, `not ready after ${this.config.web.bootTimeoutMs / 1000} s`);
-    }, this.config.web.bootTimeoutMs);
-    void handle.ready.promise.then(() => this.onReady(slot, handle, bootTimer));
-    void handle.exited.promise.then(({ code, signal }) => {
-      clearTimeout(bootTimer);
-      this.onExit(slot, handle, code, signal);
-    });
+    void handle.ready.promise.then(() => this.onReady(slot, handle));
+    void handle.exited.promise.then((exit) => this.onExit(slot, handle, exit));
     // Asked for before the stop began: throng's relayed signal and our messages have missed it.
-    if (this.stopping) handle.kill();
+    if (this.stopping) handle.kill('the tree is stopping');
   }
 
-  private onReady(slot: Slot, handle: WorkerHandle, bootTimer: NodeJS.Timeout): void {
-    clearTimeout(bootTimer);
+  private onReady(slot: Slot, handle: WorkerHandle): void {
     this.listener.goOn();
-    slot.bootDeaths = 0;
-    slot.nextTry = null;
+    slot.policy.served();
     if (!this.jobsRunning) handle.setJobsRunning(false);
-    if (slot.outgoing) void this.drainOrKill(slot.outgoing, Deadline.after(this.config.shutdownTimeoutMs), true);
+    void slot.outgoing?.drain(this.drainDeadline(), true);
     this.everReady.add(slot);
-    const durationMs = Math.round(handle.uptimeMs);
-    this.events.emit('worker.ready', { slot: handle.slot, pid: handle.pid, durationMs });
+    this.events.emit('worker.ready', { slot: handle.slot, pid: handle.pid, durationMs: handle.bootMs });
     if (this.everReady.size === this.slots.length) this.booted.resolve();
   }
 
-  private onExit(slot: Slot, handle: WorkerHandle, code: number | null, signal: string | null): void {
+  private onExit(slot: Slot, handle: WorkerHandle, { code, signal }: ChildExit): void {
     this.ledger.closeWorker(handle);
     const expected = this.stopping || (handle.wasDraining && code === 0);
     this.events.emit('worker.exited', { slot: handle.slot, pid: handle.pid, code, signal, expected });
@@ -262,20 +218,22 @@ export class WorkerPool implements PoolCallbacks {
       slot.outgoing = undefined;
       return;
     }
-    this.scheduleRestart(slot, handle, code, signal);
+    this.scheduleRestart(slot, handle);
   }
 
-  private scheduleRestart(slot: Slot, dead: WorkerHandle, code: number | null, signal: string | null): void {
-    if (!dead.wasReady) slot.bootDeaths++;
-    if (this.everReady.size === 0 && (dead.failure?.final || slot.bootDeaths >= HOPELESS_DEATHS)) {
-      this.booted.reject(bootError(dead, slot.bootDeaths, dead.exitMessage(code, signal)));
+  private scheduleRestart(slot: Slot, dead: WorkerHandle): void {
+    const { policy } = slot;
+    const hopeless = policy.bootDied(dead, HOPELESS_DEATHS);
+    if (this.everReady.size === 0 && hopeless) {
+      this.booted.reject(hopeless);
       return;
     }
     slot.count(dead.deathReason);
-    slot.death = dead.death(code, signal);
-    const wait = slot.respawn.schedule(dead.servedMs, () => void this.fork(slot));
-    slot.nextTry = { at: new Date(Date.now() + wait.waitMs).toISOString(), attempt: wait.attempt };
-    this.events.emit('worker.restart-scheduled', { slot: slot.index, ...wait });
+    policy.last = dead.death;
+    this.events.emit('worker.restart-scheduled', {
+      slot: slot.index,
+      ...policy.schedule(dead.servedMs, () => void this.fork(slot)),
+    });
   }
 
   reported(status: WorkerStatus): void {
@@ -298,32 +256,22 @@ export class WorkerPool implements PoolCallbacks {
   }
 }
 
-function bootError({ slot, failure }: WorkerHandle, times: number, reason: string): UserError {
-  if (failure?.final) return new UserError(failure.message, failure.exitCode);
-  return new UserError(`Catamount cannot start: worker ${slot} died ${times} times at boot: ${reason}`);
-}
-
 /** A worker's place, kept by its successors. */
 export class Slot {
   /** The worker that belongs here now, from its fork to its exit. */
   handle: WorkerHandle | undefined;
   /** The one it replaces: serves on until its successor is ready, then drains. */
   outgoing: WorkerHandle | undefined;
-  /** Deaths before ready, in a row. */
-  bootDeaths = 0;
   readonly restarts: Partial<Record<RestartReason, number>> = {};
-  /** How the last one that died here did so. */
-  death: Termination | null = null;
-  nextTry: NextTry | null = null;
-  readonly respawn: Respawn;
+  readonly policy: RestartPolicy;
   /** Set while a fork for this slot is on its way. */
   forking: Deferred<WorkerHandle> | undefined;
 
   constructor(
     readonly index: number,
-    respawn: RespawnOptions,
+    restarts: RestartOptions,
   ) {
-    this.respawn = new Respawn(respawn);
+    this.policy = new RestartPolicy(restarts);
   }
 
   get handles(): WorkerHandle[] {
@@ -338,8 +286,8 @@ export class Slot {
     const drains = this.handles.find((handle) => handle.state === 'draining');
     return {
       index: this.index,
-      death: this.death,
-      nextTry: this.nextTry,
+      death: this.policy.last,
+      nextTry: this.policy.next,
       drainUntil: drains?.drainUntil?.toISOString() ?? null,
       outgoing: this.outgoing?.pid ?? null,
     };

@@ -1,0 +1,144 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import type { BootFailure } from '../../../lib/cluster/messages';
+import { ChildHandle, RestartPolicy } from '../../../lib/cluster/primary/child-handle';
+import { Events } from '../../../lib/core/events';
+import { Deadline } from '../../../lib/support/async';
+import { until } from '../../support/until';
+
+type FromTestChild = { readonly catamount: 'ready' } | BootFailure;
+type ToTestChild = { readonly catamount: 'stop' };
+
+const READY = `process.send({ catamount: 'ready' });`;
+const STAYS = `process.on('message', () => undefined);`;
+
+/** A process that runs a few lines of JavaScript. */
+class TestChild extends ChildHandle<FromTestChild, ToTestChild> {
+  constructor(
+    code: string,
+    readonly heard = new Events(),
+  ) {
+    super(spawn(process.execPath, ['-e', code], { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] }), 'child', 'child', heard);
+    children.push(this);
+  }
+
+  setReporter(): void {}
+
+  askToStop(): void {
+    this.send({ catamount: 'stop' });
+  }
+
+  protected receive(message: FromTestChild): void {
+    if (message.catamount === 'failed') this.failure = message;
+    else this.becomeReady();
+    this.ready.resolve();
+  }
+
+  protected reportUnresponsive(): string {
+    return 'SlowJob on default';
+  }
+
+  protected left(): void {}
+}
+
+const NEVER_MS = 600_000;
+const children: TestChild[] = [];
+
+/** Whatever a test that has failed leaves behind. */
+function killAll(): void {
+  for (const child of children.splice(0)) if (child.death === null) child.kill('the test is over');
+}
+
+describe('a child', () => {
+  afterEach(killAll);
+
+  it('that dies at boot is told by the last that it wrote', async () => {
+    const child = new TestChild(
+      `console.error('Error: broken\\n  at x'); process.on('message', () => process.exit(1))`,
+    );
+    const lines: string[] = [];
+    child.heard.on('child.output', ({ line }) => lines.push(line));
+    await until('all that it wrote was read', () => lines.length === 2);
+    child.askToStop();
+    await child.exited.promise;
+    assert.deepEqual([child.death?.reason, child.death?.words], ['boot', 'Error: broken /   at x']);
+  });
+
+  it('that says why it cannot start is told by that', async () => {
+    const failure: BootFailure = { catamount: 'failed', message: 'no queue "mial"', exitCode: 78, final: true };
+    const child = new TestChild(`process.send(${JSON.stringify(failure)}, () => process.exit(78))`);
+    await child.ready.promise;
+    await child.exited.promise;
+    assert.equal(child.exitMessage, 'no queue "mial"');
+    assert.deepEqual(
+      [child.refusal?.message, child.refusal?.exitCode],
+      ['Catamount cannot start: no queue "mial"', 78],
+    );
+  });
+
+  it('that served is told by its end', async () => {
+    const child = new TestChild(READY + STAYS);
+    await child.ready.promise;
+    child.kill('a test');
+    assert.deepEqual(await child.exited.promise, { code: null, signal: 'SIGKILL' });
+    const { reason, words, signal } = child.death ?? {};
+    assert.deepEqual([reason, words, signal, child.exitMessage], ['crash', null, 'SIGKILL', 'it was ended by SIGKILL']);
+  });
+
+  it('that does not answer is killed, and told by what it was doing; one that drains is left alone', async () => {
+    const [child, draining] = [new TestChild(READY + STAYS), new TestChild(READY + STAYS)];
+    await Promise.all([child.ready.promise, draining.ready.promise]);
+    const stop = draining.stop(Deadline.after(1500));
+    for (const each of [child, draining]) each.watch({ timeoutMs: 0, bootTimeoutMs: NEVER_MS });
+    assert.equal(draining.killed, false);
+    await child.exited.promise;
+    const { reason, doing, heartbeatAgeMs } = child.death ?? {};
+    assert.deepEqual([reason, doing, heartbeatAgeMs !== null], ['timeout', 'SlowJob on default', true]);
+    assert.deepEqual(await stop, { killed: 1, failed: 0 });
+  });
+
+  it('that is not ready in time is killed', async () => {
+    const child = new TestChild(STAYS);
+    child.watch({ timeoutMs: 0, bootTimeoutMs: NEVER_MS });
+    assert.equal(child.killed, false);
+    child.watch({ timeoutMs: NEVER_MS, bootTimeoutMs: 0 });
+    await child.exited.promise;
+    assert.deepEqual([child.death?.reason, child.exitMessage], ['timeout', 'it was not ready in time']);
+  });
+
+  it('counts as killed by its stop only where it was', async () => {
+    const orderly = new TestChild(`${READY} process.on('message', () => process.exit(0))`);
+    const broken = new TestChild(`${READY} process.on('message', () => process.exit(3))`);
+    await Promise.all([orderly.ready.promise, broken.ready.promise]);
+    assert.deepEqual(await orderly.stop(Deadline.after(NEVER_MS)), { killed: 0, failed: 0 });
+    assert.deepEqual(await broken.stop(Deadline.after(NEVER_MS)), { killed: 0, failed: 1 });
+  });
+});
+
+describe('when a child is started again', () => {
+  afterEach(killAll);
+
+  it('grows with each death, and is soon again for one that had served', () => {
+    const policy = new RestartPolicy({ base: 10, stableMs: 5000 });
+    const wait = (servedMs: number) => policy.schedule(servedMs, () => undefined);
+    assert.deepEqual(
+      [wait(0), wait(4999)].map(({ waitMs }) => waitMs),
+      [10, 20],
+    );
+    assert.equal(policy.next?.attempt, 2);
+    assert.deepEqual(wait(5000), { waitMs: 10, attempt: 1 });
+    policy.served();
+    assert.equal(policy.next, null);
+    policy.cancel();
+  });
+
+  it('is never where nothing can boot, though not for those that have served', async () => {
+    const policy = new RestartPolicy();
+    const [unborn, served] = [new TestChild(STAYS), new TestChild(READY + STAYS)];
+    await served.ready.promise;
+    for (const child of [unborn, served]) child.kill('a test');
+    await Promise.all([unborn.exited.promise, served.exited.promise]);
+    assert.deepEqual([policy.bootDied(unborn, 2), policy.bootDied(served, 2)], [undefined, undefined]);
+    assert.match(policy.bootDied(unborn, 2)?.message ?? '', /child died 2 times at boot: it was ended by SIGKILL/);
+  });
+});
