@@ -83,8 +83,8 @@ export {
   type RouteEnvironment,
   type Routes,
 } from './role/app-definition';
-export { clientNetwork } from './support/client-network';
 export type { Duration, Rate } from './support/duration';
+export { clientNetwork } from './web/context';
 export { ProblemError } from './web/problem';
 export type { RateLimit } from './web/rate-limit';
 

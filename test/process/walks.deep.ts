@@ -15,7 +15,7 @@ import { filesOf, type Role, WalkRecorder } from './walk';
 const MAX_FILES = { 'POST /users': 22, 'a job': 25, 'a retry': 41, SIGTERM: 40 } as const;
 /** What each role may have loaded of ours. Wanted are 62 files of 8,400 lines, 88 of 9,900 and 110 of 15,200. */
 const MAX_LOADED: Readonly<Record<Role, { readonly files: number; readonly lines: number }>> = {
-  primary: { files: 70, lines: 10_300 },
+  primary: { files: 70, lines: 10_400 },
   web: { files: 105, lines: 13_400 },
   jobs: { files: 122, lines: 17_900 },
 };
