@@ -84,7 +84,7 @@ export {
   type Routes,
 } from './role/app-definition';
 export type { Duration, Rate } from './support/duration';
-export { clientNetwork } from './web/context';
+export { clientNetwork } from './support/text';
 export { ProblemError } from './web/problem';
 export type { RateLimit } from './web/rate-limit';
 

@@ -1,4 +1,3 @@
-import net from 'node:net';
 import type { Locale } from '../core/config';
 import type { ShedReason } from '../core/request-counts';
 
@@ -29,16 +28,4 @@ declare module 'koa' {
     /** The parsed JSON body; undefined if there is none, or if it is of another type (then `req` is unread). */
     body?: unknown;
   }
-}
-
-/** Whom an address stands for when calls are counted: one subscriber has a whole /64 of IPv6. */
-export function clientNetwork(ip: string): string {
-  const plain = ip.replace(/^::ffff:/i, '').replace(/%.*$/, '');
-  if (!net.isIPv6(plain)) return plain;
-  const [head = '', tail] = plain.split('::');
-  const left = head === '' ? [] : head.split(':');
-  const right = tail === undefined || tail === '' ? [] : tail.split(':');
-  const zeros = tail === undefined ? [] : new Array<string>(8 - left.length - right.length).fill('0');
-  const groups = [...left, ...zeros, ...right].slice(0, 4);
-  return `${groups.map((group) => Number.parseInt(group, 16).toString(16)).join(':')}::/64`;
 }

@@ -16,8 +16,8 @@ const MAX_FILES = { 'POST /users': 22, 'a job': 25, 'a retry': 41, SIGTERM: 40 }
 /** What each role may have loaded of ours. Wanted are 62 files of 8,400 lines, 88 of 9,900 and 110 of 15,200. */
 const MAX_LOADED: Readonly<Record<Role, { readonly files: number; readonly lines: number }>> = {
   primary: { files: 70, lines: 10_400 },
-  web: { files: 105, lines: 13_400 },
-  jobs: { files: 122, lines: 17_900 },
+  web: { files: 104, lines: 13_400 },
+  jobs: { files: 121, lines: 17_900 },
 };
 /** A stop is compared with a rest in which everything that runs every ten seconds, or more often, has run. */
 const REST_MS = 11_000;
