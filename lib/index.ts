@@ -86,8 +86,8 @@ export {
   type RouteEnvironment,
   type Routes,
 } from './role/app-definition';
-export { clientNetwork } from './support/client-network';
 export type { Duration, Rate } from './support/duration';
+export { clientNetwork } from './support/text';
 export { ProblemError } from './web/problem';
 export type { RateLimit } from './web/rate-limit';
 

@@ -1,15 +1,7 @@
 import { UserError } from '../core/errors';
+import type { RecentEvent } from '../core/notable-events';
 import { type Deferred, deferred, toError } from '../support/async';
-import type {
-  Operations,
-  ProcessorStatus,
-  RecentEvent,
-  Rollup,
-  TreeStats,
-  TreeStatus,
-  Work,
-  WorkerStatus,
-} from './status';
+import type { Operations, ProcessorStatus, Rollup, TreeStats, TreeStatus, Work, WorkerStatus } from './status';
 
 /**
  * Messages between the primary and its children over IPC. Deadlines are sent as remaining milliseconds, since each

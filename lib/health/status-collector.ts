@@ -1,7 +1,8 @@
 import type { Knex } from 'knex';
-import type { Operations, RecentEvent, TreeStatus } from '../cluster/status';
+import type { Operations, TreeStatus } from '../cluster/status';
 import type { Config } from '../core/config';
 import type { Events } from '../core/events';
+import type { RecentEvent } from '../core/notable-events';
 import type { RedisClient } from '../core/redis';
 import { isForeign } from '../job/outbox/installation';
 import { dueByQueue } from '../job/outbox/table';

@@ -1,6 +1,8 @@
-import type { Operations, RecentEvent, TreeStatus } from '../cluster/status';
+import type { Operations, TreeStatus } from '../cluster/status';
 import { UserError } from '../core/errors';
 import type { Events } from '../core/events';
+import { HeartbeatRegistry } from '../core/heartbeat-registry';
+import type { RecentEvent } from '../core/notable-events';
 import type { Redis } from '../core/redis';
 import { stopPhase } from '../core/shutdown';
 import { queueNames, readQueues } from '../job/queue/queue-status';
@@ -8,12 +10,13 @@ import type { Database } from '../model/database';
 import type { Deadline } from '../support/async';
 import { PeriodicTask } from '../support/periodic-task';
 import type { Service } from '../support/service';
-import { leaveTrees, sendTreeHeartbeat } from './heartbeat-script';
 import { OutageWatch } from './outage-watch';
 import { writePart } from './time-series';
-import { readCommand, treeCommandsKey } from './tree-commands';
+import { readCommand, TREE_KEYS } from './tree-commands';
 
 const HEARTBEAT_MS = 1000;
+/** Time for which a tree's status is kept after its last heartbeat, s. */
+const STATUS_TTL_S = 60;
 /** A status is sent with every nth heartbeat: every 2nd while somebody watches, else every 10th. */
 const WATCHED = 2;
 const UNWATCHED = 10;
@@ -37,6 +40,7 @@ export class TreeReporter implements Service {
   readonly name = 'tree reporter';
   private readonly task: PeriodicTask;
   private readonly heartbeatMs: number;
+  private readonly registry: HeartbeatRegistry;
   private readonly outages: OutageWatch | undefined;
   private on = false;
   private treeStatus: TreeStatus | undefined;
@@ -47,6 +51,7 @@ export class TreeReporter implements Service {
   constructor(private readonly options: TreeReporterOptions) {
     const { redis, database, tree, events, heartbeatMs = HEARTBEAT_MS } = options;
     this.heartbeatMs = heartbeatMs;
+    this.registry = new HeartbeatRegistry(redis.client, TREE_KEYS);
     if (database) {
       const tell = (event: RecentEvent) => tree.recordEvent(event);
       this.outages = new OutageWatch({ redis, database, events, tell, everyMs: heartbeatMs });
@@ -87,7 +92,7 @@ export class TreeReporter implements Service {
       if (!redis.client.isReady) return;
       const treeStatus = await tree.status();
       await this.writeFigures(treeStatus);
-      if (treeStatus.stopping) await leaveTrees(redis.client, treeStatus.id);
+      if (treeStatus.stopping) await this.registry.deregister(treeStatus.id);
     };
     await stopPhase(deadline, 'treeStatus')
       .wait(farewell())
@@ -100,13 +105,12 @@ export class TreeReporter implements Service {
     const due = performance.now() - this.toldAt >= this.heartbeatMs * (this.watched ? WATCHED : UNWATCHED);
     if (due || !this.treeStatus) this.treeStatus = await tree.status();
     const { treeStatus } = this;
-    const { looked, commands } = await sendTreeHeartbeat(
-      redis.client,
-      treeStatus.id,
-      due ? JSON.stringify(treeStatus) : '',
-    );
+    const { watched, commands } = await this.registry.heartbeat(treeStatus.id, {
+      info: due ? JSON.stringify(treeStatus) : undefined,
+      ttlS: STATUS_TTL_S,
+    });
     if (due) this.toldAt = performance.now();
-    this.watched = looked;
+    this.watched = watched;
     if (due) await this.writeFigures(treeStatus);
     await this.execute(treeStatus.id, commands);
   }
@@ -134,7 +138,7 @@ export class TreeReporter implements Service {
    */
   private async execute(id: string, texts: readonly string[]): Promise<void> {
     for (const text of texts) {
-      const mine = (await this.options.redis.client.lRem(treeCommandsKey(id), 0, text)) > 0;
+      const mine = await this.registry.take(id, text);
       const command = readCommand(text);
       if (!mine || !command) continue;
       try {

@@ -1,6 +1,5 @@
-import type { RecentEvent } from '../../cluster/status';
+import { endingOf } from '../../cluster/primary/child-handle';
 import {
-  endingOf,
   type ProcessorStats,
   processorsOf,
   reported,
@@ -11,6 +10,7 @@ import {
   type WorkInFlight,
 } from '../../cluster/status';
 import { sentenceOf } from '../../core/event-catalog';
+import type { RecentEvent } from '../../core/notable-events';
 import { valueIn } from '../../health/status-collector';
 import type { ListedQueue } from '../../job/admin/queues';
 import { formatDuration } from '../../support/duration';

@@ -1,7 +1,6 @@
-import type { RecentEvent } from '../../cluster/status';
 import { reasonText, sentenceOf } from '../../core/event-catalog';
 import type { Translate } from '../../core/i18n';
-import { isNotable, type NotableEvent } from '../../core/notable-events';
+import { isNotable, type NotableEvent, type RecentEvent } from '../../core/notable-events';
 import { bySeverity, type Issue, type IssueCode, readyWorkers } from '../../health/issues';
 import type { Judgement } from '../../health/judge';
 import type { SystemStatus } from '../../health/status-collector';

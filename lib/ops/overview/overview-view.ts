@@ -1,6 +1,6 @@
-import type { RecentEvent } from '../../cluster/status';
 import { processorsOf, type TreeStatus } from '../../cluster/status';
 import type { Config } from '../../core/config';
+import type { RecentEvent } from '../../core/notable-events';
 import { judge } from '../../health/judge';
 import { type SystemStatus, valueIn } from '../../health/status-collector';
 import { type Formatter, facts, type WorkerShade, workerShade } from '../ui/format';

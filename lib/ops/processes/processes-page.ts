@@ -1,6 +1,6 @@
-import type { RecentEvent } from '../../cluster/status';
 import { processorsOf, type TreeStatus, type WorkInFlight } from '../../cluster/status';
 import { UserError } from '../../core/errors';
+import type { RecentEvent } from '../../core/notable-events';
 import { judge } from '../../health/judge';
 import { type SystemStatus, valueIn } from '../../health/status-collector';
 import { snakeCase } from '../../support/snake-case';

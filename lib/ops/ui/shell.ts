@@ -1,8 +1,8 @@
 import { createHmac } from 'node:crypto';
-import { recentEvent } from '../../cluster/primary/tree-monitor';
 import { type Config, isLocale } from '../../core/config';
 import type { EventMap } from '../../core/events';
 import type { I18n } from '../../core/i18n';
+import { recentEvent } from '../../core/notable-events';
 import { RedisTimeoutError } from '../../core/redis-script';
 import { toError } from '../../support/async';
 import { isOutage } from '../../web/error-handler';
