@@ -31,8 +31,8 @@ export class Output {
   /**
    * Resolves with the first line that matches, written before or after the call.
    * @param options.from skips that many lines: `output.lines.length` for new ones only.
-    * @param options.ended returns true once no more lines will come.
-    * @throws Error with the last lines when none matches before the process ended or WAIT_LIMIT_MS passed.
+   * @param options.ended returns true once no more lines will come.
+   * @throws Error with the last lines when none matches before the process ended or WAIT_LIMIT_MS passed.
    */
   async waitFor(
     match: LineMatch,

@@ -76,8 +76,8 @@ interface BurstsOptions<K extends string> {
 }
 
 /**
-  * Loads servers that run side by side in short turns, so that other load on the machine affects all of them. While one
-  * is loaded the others idle.
+ * Loads servers that run side by side in short turns, so that other load on the machine affects all of them. While one
+ * is loaded the others idle.
  */
 export async function burstsInTurn<K extends string>(
   loader: Loader,
