@@ -128,7 +128,7 @@ const CLOCK_MS = 10;
 
 export interface Duplicate {
   readonly to: string;
-  /** undefined: no incident explains it. */
+  /** The incident that explains it; undefined when there is none, which counts as a loss. */
   readonly reason: string | undefined;
 }
 

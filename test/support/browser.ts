@@ -18,7 +18,7 @@ import { WAIT_LIMIT_MS } from './wait-limit';
 export type { Browser, Page };
 
 const ROOT = path.resolve(__dirname, '../..');
-/** Screenshots stay here after the run, to be looked at. Each run overwrites them. */
+/** Screenshots stay here after the run, for inspection. Each run overwrites them. */
 const SHOTS = path.join(ROOT, '.catamount/shots');
 const HANGUL = path.join(ROOT, 'node_modules/@embedpdf/fonts-kr/fonts');
 /** Every page is shot in each of these, as `<name>.<scheme>.<width>.png`. */
@@ -140,7 +140,7 @@ export async function wordsOf(locator: Locator): Promise<string> {
   return ((await locator.textContent()) ?? '').replace(/\s+/g, ' ').trim();
 }
 
-/** Red, green and blue of one rendered pixel, read from a screenshot: computed styles would not tell what covers it. */
+/** Red, green and blue of one rendered pixel, from a screenshot: computed styles do not show what covers it. */
 export async function colourIn(
   shown: Locator,
   position: { readonly x: number; readonly y: number },

@@ -3,7 +3,7 @@ import { WAIT_LIMIT_MS } from './wait-limit';
 
 export interface RequestOptions {
   readonly method?: string;
-  /** Sent as application/json. */
+  /** A body sent as application/json, in place of `body`. */
   readonly json?: unknown;
   readonly body?: string | Buffer;
   readonly headers?: Readonly<Record<string, string>>;

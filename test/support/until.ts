@@ -11,7 +11,7 @@ export interface UntilOptions {
 type Truthy<T> = Exclude<T, false | 0 | '' | null | undefined>;
 
 /**
-  * Polls `predicate` until it returns something truthy, and resolves with it. An exception counts as "not yet".
+ * Polls `predicate` until it returns something truthy, and resolves with it. An exception counts as "not yet".
  * @param description completes "until …" in the error message, such as "both workers are ready".
  * @throws Error with the last value or exception when the time is up.
  */

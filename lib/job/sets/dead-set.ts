@@ -241,9 +241,9 @@ async function readPage(
   { filter, order, reverse, after, offset, limit, count }: AskedPage,
 ): Promise<ReadPage> {
   const condition = deadCondition(filter);
-  // No index knows of words: all rows are looked at, once for both.
   const isSearch = filter.text !== undefined || filter.error !== undefined;
-  if (isSearch && count && !after) return searchRows(knex, condition, order, offset, limit);
+  const found = isSearch && count && !after && (await searchRows(knex, condition, order, offset, limit));
+  if (found) return found;
   const total = count ? await countDead(knex, condition) : undefined;
   if (after) return { rows: await readRows(knex, behind(condition, order, after), order, offset, limit), total };
   if (total === 0) return { rows: [], total };
@@ -279,17 +279,23 @@ async function readRows(
   return rows;
 }
 
-/** Finds and counts in one pass. */
+/** Jobs of one search that are ordered as they are found. Of more the first ones are soon met in the index by time. */
+const MAX_FOUND = 5000;
+
+/**
+ * Finds and counts in one pass: no index knows of words, and all rows are looked at.
+ * @returns undefined when there are too many.
+ */
 async function searchRows(
   knex: Knex,
   { sql, values }: RowCondition,
   order: string,
   offset: number,
   limit: number,
-): Promise<ReadPage> {
+): Promise<ReadPage | undefined> {
   const { rows } = await knex.raw<{ rows: (DeadJobRow & { readonly total: number })[] }>(
     `with found as materialized (
-       select id, queue, class, error, attempts, died_at from job_dead where ${sql}
+       select id, queue, class, error, attempts, died_at from job_dead where ${sql} limit ?
      ), page as (
        select job_dead.* from job_dead join (
          select id, queue from found order by ${order} offset ? limit ?
@@ -297,9 +303,10 @@ async function searchRows(
      )
      select total, ${ROW} from (select count(*)::int as total from found) as counted left join page on true
      order by ${order}`,
-    [...values, offset, limit],
+    [...values, MAX_FOUND + 1, offset, limit],
   );
-  return { rows: rows.filter(({ id }) => id !== null), total: rows[0]?.total ?? 0 };
+  const total = rows[0]?.total ?? 0;
+  return total > MAX_FOUND ? undefined : { rows: rows.filter(({ id }) => id !== null), total };
 }
 
 /** Those with nothing to go by come last. */

@@ -184,7 +184,6 @@ function isObject(value: JsonValue | undefined): value is { readonly [key: strin
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** A line of a stack trace. */
 export interface StackLine {
   readonly text: string;
   /** `own`: the app's code. `library`: code of a package, Node or Catamount. `cause`: message of a cause. */

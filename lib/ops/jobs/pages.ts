@@ -7,6 +7,7 @@ import type { JobFilter } from '../../job/sets/query';
 import { DeliverMailJob } from '../../mailer/message';
 import type { OpsContext, PageContext } from '../ui/context';
 import type { FlashStore } from '../ui/flash';
+import { linkWith } from '../ui/format';
 import type { PageLocals } from '../ui/layout';
 import { SET_PAGES } from './list-query';
 
@@ -31,8 +32,8 @@ export interface JobPageContext extends PageContext {
 
 export type RouteModule = (site: JobPageContext) => void;
 
-/** Of the query: what belongs to one showing of a page, not to the page. */
-const PASSING = ['flash', 'select', 'locale', 'theme'];
+/** Parts of the query that belong to one view of a page, so that links from it leave them out. */
+const PASSING = { flash: null, select: null, locale: null, theme: null } as const;
 
 /** Shows a page with the flash of the form before it. */
 export async function showPage(
@@ -47,16 +48,13 @@ export async function showPage(
   await site.pages.show(ctx, `jobs/${view}`, { ...shared, ...locals }, json);
 }
 
-/** This page's address with other values in its query; null takes one out. */
-export function pathWith(ctx: OpsContext, changes: Readonly<Record<string, string | null>>): string {
-  const query = new URLSearchParams(ctx.querystring);
-  for (const name of PASSING) query.delete(name);
-  for (const [name, value] of Object.entries(changes)) {
-    if (value === null || value === '') query.delete(name);
-    else query.set(name, value);
-  }
-  const text = query.toString();
-  return text === '' ? ctx.path : `${ctx.path}?${text}`;
+/** A path with this page's query, changed. @param path default: this page's. */
+export function pathWith(
+  ctx: OpsContext,
+  changes: Readonly<Record<string, string | null>>,
+  path: string = ctx.path,
+): string {
+  return linkWith(path, ctx.querystring, { ...PASSING, ...changes });
 }
 
 /**
@@ -71,10 +69,9 @@ export async function actOnce(
   repeatable = false,
 ): Promise<void> {
   const id = await site.flashes.once(ctx, work, repeatable);
-  const target = new URL(back, 'http://here');
-  if (id !== undefined) target.searchParams.set('flash', id);
+  const { pathname, search } = new URL(back, 'http://here');
   ctx.status = 303;
-  ctx.redirect(target.pathname + target.search);
+  ctx.redirect(linkWith(pathname, search, { flash: id ?? null }));
 }
 
 /** The form's `back` when it is a path of the job pages, else `usual`: other targets would be an open redirect. */

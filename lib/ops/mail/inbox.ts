@@ -17,7 +17,7 @@ export interface InboxEntry {
   readonly subject: string;
   readonly locale: string;
   readonly date: Date;
-  /** Bytes. */
+  /** Size of its file, bytes. */
   readonly size: number;
 }
 

@@ -12,7 +12,7 @@ interface Figure {
 
 /** One process, formatted for its card. */
 export interface NodeView {
-  /** `worker-0`, `jobs`, `primary`. */
+  /** `worker-0`, `jobs`, `primary`; `web` in single mode. */
   readonly id: string;
   readonly kind: 'primary' | 'worker' | 'jobs';
   readonly tone: Tone;

@@ -50,7 +50,7 @@ export class Formatter {
     return bytes < 999_950 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
   };
 
-  /** `72 MB`; a dash for an unknown size. */
+  /** A number of megabytes: `72 MB`; a dash for an unknown one. */
   readonly mb = megabytes;
 
   readonly percent = (share: number): number => Math.round(share * 100);
@@ -82,7 +82,7 @@ export class Formatter {
   /** `14:02:11` */
   readonly clock = (date: Date): string => date.toISOString().slice(11, 19);
 
-  /** `14:02` today, else the day. */
+  /** `14:02` today, `Mar 12` within 300 days, else `2026-03-12`. */
   readonly when = (date: Date, now = this.now): string => {
     if (date.toISOString().slice(0, 10) === now.toISOString().slice(0, 10)) return date.toISOString().slice(11, 16);
     if (Math.abs(now.getTime() - date.getTime()) < 300 * DAY_MS) return this.day(date);
@@ -147,7 +147,7 @@ export class Formatter {
     return via === 'the control socket' ? this.t('via.socket') : via;
   };
 
-  /** `2 × ImportJob, for up to 90 s`. */
+  /** Jobs that hold slots: `2 × ImportJob, for up to 90 s`. */
   readonly holders = (holders: readonly Holder[]): string =>
     holders
       .map(({ class: name, count, ageMs }) => this.t('overview.issue.holder', { name, count, span: this.span(ageMs) }))
@@ -237,6 +237,16 @@ export function sentences(...parts: readonly (string | false | null | undefined)
 /** Joins facts with middle dots; empty ones are left out. */
 export function facts(...parts: readonly (string | false | null | undefined)[]): string {
   return parts.filter(Boolean).join(' · ');
+}
+
+/** A path with a query whose values are replaced by or extended with `changes`; null or '' removes one. */
+export function linkWith(path: string, query: string, changes: Readonly<Record<string, string | null>>): string {
+  const values = new URLSearchParams(query);
+  for (const [name, value] of Object.entries(changes)) {
+    if (value === null || value === '') values.delete(name);
+    else values.set(name, value);
+  }
+  return values.size === 0 ? path : `${path}?${values}`;
 }
 
 /** Path of a job's page. It is here since pages of other folders link to it without loading the pages of jobs. */

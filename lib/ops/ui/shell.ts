@@ -176,7 +176,7 @@ export function reportFailedAction(
         const service = away === 'Redis' ? 'redis' : 'postgres';
         const failed = { count: 0, ...action, service, via: `the operator's pages, ${ctx.ip}` } as const;
         events.emit('operator.failed', failed);
-        // A primary that does not answer has other troubles, and is told of by others.
+        // The record is best effort: an unresponsive primary is detected and reported elsewhere.
         await tree.recordEvent(recentEvent('operator.failed', failed)).catch(() => undefined);
       }
       throw thrown;

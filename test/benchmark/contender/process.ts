@@ -10,7 +10,7 @@ const AT_ONCE = 50;
 
 /** The one task of a process. */
 export type Task =
-  /** Enqueues jobs, in batches. */
+  /** Enqueues `count` jobs in batches of BATCH. */
   | { readonly kind: 'fill'; readonly count: number }
   /** Runs jobs that are already enqueued; the first `warmUp` are not measured. `more`: others exist and may run. */
   | {
