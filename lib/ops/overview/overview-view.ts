@@ -9,21 +9,21 @@ import { type CardView, cardView, known, load, type NodeView } from './process-c
 import { type DependencyView, dependencyViews, type QueueRow, queueRows } from './service-cards';
 import { assessTrees, type TreeHealth } from './tree-health';
 
-/** Events that the page shows. */
+/** Number of events that the page shows. */
 const EVENTS = 8;
 
-/** The tree that the page shows. */
+/** The tree that the page shows, formatted. */
 interface MachineView {
   readonly id: string;
   readonly name: string;
-  /** Where its figures are kept. */
+  /** Name under which the history keeps its figures. */
   readonly place: string;
   readonly limitMb: number | null;
-  /** It shows the page itself. */
+  /** True for the tree that serves the page. */
   readonly own: boolean;
   readonly silent: boolean;
   readonly line: string;
-  /** The primary first. */
+  /** Its processes, the primary first. */
   readonly nodes: readonly CardView[];
   readonly memory: MemoryView;
   readonly events: readonly EventLine[];
@@ -31,24 +31,24 @@ interface MachineView {
   readonly order: string;
 }
 
-/** All that the overview shows, in the reader's format. */
+/** All values of the overview, formatted for the reader. */
 export interface OverviewView {
   readonly at: Date;
   readonly verdict: VerdictView;
-  /** null where there is one tree only. */
+  /** null when there is only one tree. */
   readonly trees: readonly TreeTab[] | null;
-  /** Redis does not answer, which knows the other trees. */
+  /** True when Redis, which knows the other trees, is down. */
   readonly othersUnknown: boolean;
-  /** null: its primary does not answer. */
+  /** null when its primary does not answer. */
   readonly machine: MachineView | null;
   readonly dependencies: readonly DependencyView[];
-  /** null: Redis does not answer. */
+  /** null when Redis is down. */
   readonly queues: readonly QueueRow[] | null;
-  /** Why not. */
+  /** The error code of that outage. */
   readonly redisCode: string | null;
 }
 
-/** @param chosen id of a tree; null for the one that shows the page. @returns undefined when that tree is not known. */
+/** @param chosen id of a tree; null for the one that serves the page. @returns undefined for an unknown tree. */
 export function overviewView(
   systemStatus: SystemStatus,
   chosen: string | null,
@@ -109,19 +109,19 @@ function machineView(
 
 interface Segment {
   readonly id: string;
-  /** Of the style sheet: primary, workers, jobs, one that stands out. */
+  /** Class of the style sheet: primary, worker, jobs, or a worker whose memory stands out from the others'. */
   readonly shade: 'p' | WorkerShade | 'j' | 'hot';
   readonly name: string;
-  /** null: not known, or nothing there. */
+  /** null when it is unknown or there is no process. */
   readonly mb: number | null;
-  /** Of the whole bar, percent. */
+  /** Start of the segment, percent of the bar. */
   readonly x: number;
   readonly width: number;
-  /** What fits into it: name and size, a worker's number, or nothing. */
+  /** The label that fits: name and size, a worker's number, or ''. */
   readonly label: string;
 }
 
-/** What the tree takes, as one bar. */
+/** The memory of the tree, as one bar. */
 interface MemoryView {
   readonly tone: 'ok' | 'warn';
   /** `450 of 512 MB`, or without a limit `450 MB`. */
@@ -130,18 +130,18 @@ interface MemoryView {
   readonly share: string;
   readonly note: string;
   readonly segments: readonly Segment[];
-  /** Where recycling begins, percent of the bar; null without a limit. */
+  /** Size at which recycling begins, percent of the bar; null without a limit. */
   readonly mark: number | null;
   readonly ticks: readonly string[];
   readonly free: { readonly mb: number; readonly x: number; readonly label: string } | null;
 }
 
-/** What has room in a segment, percent of the bar: its name and size; a worker's number. */
+/** Least width of a segment, percent of the bar, for name and size, and for a worker's number. */
 const LABELLED = 8;
 const NUMBERED = 3;
 const STEP_MB = 128;
 
-/** @param isKnown false: the tree is not heard of, and nothing of it is known. */
+/** @param isKnown false for a tree that sends no heartbeat, whose sizes are unknown. */
 export function memoryView(
   treeStatus: TreeStatus,
   nodes: readonly NodeView[],
@@ -202,7 +202,7 @@ function sizesOf(treeStatus: TreeStatus, nodes: readonly NodeView[]): Size[] {
         .map((one) => one.pssMb ?? known(one.lastStatus)?.rssMb);
       return [{ id, name, shade: 'j', mb: sumOf(sizes) }];
     }
-    // In single mode the web is in the primary.
+    // In single mode the web server is part of the primary.
     if (id === 'web') return [];
     const index = Number(id.slice(WORKER.length));
     const sizes = stats.workerStatus
@@ -212,7 +212,7 @@ function sizesOf(treeStatus: TreeStatus, nodes: readonly NodeView[]): Size[] {
   });
 }
 
-/** While a process is replaced there are two in its place. @returns null where none has told its size. */
+/** Sums the sizes in one slot, which has two processes during a replacement. @returns null when none is known. */
 function sumOf(sizes: readonly (number | undefined)[]): number | null {
   const told = sizes.filter((mb) => mb !== undefined);
   return told.length === 0 ? null : told.reduce((sum, size) => sum + size, 0);

@@ -4,15 +4,15 @@ import type { TreeCommand } from '../../tree/tree-commands';
 import { type Formatter, facts, sentences, type Tone } from '../ui/format';
 import type { IconName } from '../ui/layout';
 
-/** A figure on a card, and whether it is out of bounds. */
+/** A figure on a card. `tone` is set when it is out of bounds. */
 interface Figure {
   readonly text: string;
   readonly tone: 'warn' | 'bad' | null;
 }
 
-/** One process, as its card shows it. */
+/** One process, formatted for its card. */
 export interface NodeView {
-  /** `worker-0`, `jobs`, `primary`. */
+  /** `worker-0`, `jobs`, `primary`; `web` in single mode. */
   readonly id: string;
   readonly kind: 'primary' | 'worker' | 'jobs';
   readonly tone: Tone;
@@ -20,24 +20,23 @@ export interface NodeView {
   readonly icon: IconName;
   readonly name: string;
   readonly phase: string;
-  /** How many of its places are taken, of how many; null: not known. */
+  /** Number of its slots in use, of `of`; null when it is unknown. */
   readonly on: number | null;
   readonly of: number;
   readonly waiting: Figure;
   readonly lag: Figure;
   readonly memory: Figure;
-  /** Memory, of 200 MB: all cards share the scale. */
+  /** Memory in percent of BAR_MB: all cards share the scale. */
   readonly barPercent: number;
   readonly hot: boolean;
   readonly say: string;
 }
 
-/** A card as it is drawn. */
 export interface CardView extends NodeView {
-  /** What it says is what everybody could see. */
+  /** True when its sentence adds nothing to the figures, so that lists may leave it out. */
   readonly calm: boolean;
   readonly iconClass: string;
-  /** For more places than there can be pips. */
+  /** Used slots in percent, for processes with too many slots for pips. */
   readonly loadPercent: number;
 }
 
@@ -47,7 +46,7 @@ export function cardView(node: NodeView): CardView {
   return { calm: node.tone === 'ok' && node.icon === 'ok', iconClass: turning ? 'i spin' : 'i', loadPercent, ...node };
 }
 
-/** All bars of memory end here, MB. */
+/** Scale of the memory bars, MB. */
 const BAR_MB = 200;
 const SLOW_LAG_MS = 100;
 
@@ -68,7 +67,7 @@ export function lagFigure(lagMs: number | undefined): Figure {
   return { text: `${Math.round(lagMs)} ms`, tone: lagMs >= SLOW_LAG_MS ? 'warn' : null };
 }
 
-/** `{}` stands for nothing known yet. */
+/** Maps `{}`, the status of a process without a heartbeat so far, to undefined. */
 export function known<T extends object>(status: T | Record<string, never>): T | undefined {
   return Object.keys(status).length > 0 ? (status as T) : undefined;
 }
@@ -81,7 +80,7 @@ interface State {
   readonly say: string;
 }
 
-/** A slot's card: of the worker that serves in it, or of what is being done about it. */
+/** The card of a slot: of the worker that serves in it, or of its replacement's state. */
 export function workerView(treeStatus: TreeStatus, slot: SlotStatus, format: Formatter): NodeView {
   const { t } = format;
   const { current, outgoing } = inSlot(treeStatus, slot);
@@ -174,7 +173,7 @@ function readyState(
   return { tone: 'ok', phase, say: slot.nextTry ? terminationText(slot.death, null, format) : say };
 }
 
-/** The primary's card; where it serves the web itself, with its load. */
+/** The primary's card. */
 export function primaryView(treeStatus: TreeStatus, format: Formatter): NodeView {
   const { stats, vitals } = treeStatus;
   const mb = vitals.pssMb ?? vitals.rssMb;
@@ -203,7 +202,7 @@ export function primaryView(treeStatus: TreeStatus, format: Formatter): NodeView
   };
 }
 
-/** In single mode: the web, as a card of its own below the primary. */
+/** In single mode the web server's card, which is shown below the primary; else undefined. */
 export function singleView(treeStatus: TreeStatus, format: Formatter): NodeView | undefined {
   const { single } = treeStatus.stats;
   if (!single) return undefined;
@@ -226,7 +225,7 @@ export function singleView(treeStatus: TreeStatus, format: Formatter): NodeView 
   };
 }
 
-/** Requests in flight, of so many at once, and those that wait; undefined where this tree serves no web. */
+/** Requests in flight, slots, and queued requests of a tree; undefined when it serves no web. */
 export function load({ stats, limits }: TreeStatus): { inFlight: number; of: number; waiting: number } | undefined {
   const told = stats.single ? [stats.single] : stats.workerStatus.flatMap((one) => known(one.lastStatus) ?? []);
   const workers = stats.single ? 1 : stats.workers;
@@ -246,7 +245,7 @@ function whereOf({ address }: TreeStatus, { t }: Formatter): string | null {
   return port === '' ? address : t('overview.say.port', { port });
 }
 
-/** How it died, and what comes next: "Loop blocked for 10 s in POST /imports. Killed; starting, try 2." */
+/** Cause of death and next step: "Loop blocked for 10 s in POST /imports. Killed; starting, try 2." */
 export function terminationText(death: Termination | null, next: NextTry | null, format: Formatter): string {
   return sentences(death && format.cause(death), next && nextWords(next, format));
 }
@@ -258,21 +257,21 @@ function nextWords({ at, attempt }: NextTry, format: Formatter): string {
     : t('overview.next.starts', { attempt });
 }
 
-/** What a form here has ordered. The texts are `processes.told.<what>`. */
+/** The command of a form. The texts are `processes.told.<what>`. */
 export interface ProcessFlash {
   readonly what: Act['key'];
   readonly name: string;
   readonly slot: number;
 }
 
-/** What an operator can have done to a tree here. Its texts are `processes.act.<key>`. */
+/** A command that the pages offer for a tree. Its texts are `processes.act.<key>`. */
 export interface Act {
   readonly key: 'restart' | 'recycle' | 'add' | 'remove' | 'quiet' | 'resume';
   readonly command: TreeCommand;
-  /** It is for one slot, which the query names. */
+  /** True when it is for one slot, which the query names. */
   readonly slot?: true;
-  /** It costs something: the button warns. */
+  /** True when it interrupts work, so that its button warns. */
   readonly danger?: true;
-  /** Whether it makes sense now. @param slot of an act that is for one. */
+  /** True when the command is applicable now. @param slot for a command with one. */
   fits(treeStatus: TreeStatus, slot: number): boolean;
 }

@@ -4,7 +4,7 @@ import { type Formatter, facts, type Tone } from '../ui/format';
 import type { IconName } from '../ui/layout';
 import { barPercent, ICONS, known, lagFigure, type NodeView, terminationText } from './process-cards';
 
-/** Jobs that the card names. */
+/** Most jobs that the card names. */
 const NAMED = 2;
 
 interface State {
@@ -16,12 +16,12 @@ interface State {
 }
 
 interface JobsAround {
-  /** Jobs that wait on the queues that it serves; null: not known. */
+  /** Number of jobs waiting in the queues that it serves; null when it is unknown. */
   readonly waiting: number | null;
   readonly redisAnswers: boolean;
 }
 
-/** The job processor's card. */
+/** The job processor's card, from its last heartbeat to the primary. */
 export function jobsView(treeStatus: TreeStatus, { waiting, redisAnswers }: JobsAround, format: Formatter): NodeView {
   const { jobProcessor: processor } = treeStatus.stats;
   const status = known(processor.lastStatus);
