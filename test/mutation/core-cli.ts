@@ -133,6 +133,13 @@ const mutations: readonly Mutation[] = [
     killedBy: [LIFETIME],
   },
   {
+    promise: 'one tree at a time removes what a dead one has left, never the new socket of another',
+    file: 'lib/cluster/control/state-file.ts',
+    find: 'while (!takeLock(lock)) await wait(LOCK_POLL_MS);',
+    replace: 'if (!takeLock(lock)) await wait(LOCK_POLL_MS);',
+    killedBy: ['test/cluster/control/lifetime.test.ts'],
+  },
+  {
     promise: 'a pid that another program has by now is not taken for a tree',
     file: 'lib/cluster/control/state-file.ts',
     find: "? 'alive' : 'another program';\n  } catch",
