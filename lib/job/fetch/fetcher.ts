@@ -145,7 +145,7 @@ export class Fetcher {
   returnRunning(recorded: (delivery: Delivery, applied: boolean) => void, counted = false): void {
     for (const delivery of [...this.running.values()]) {
       this.running.delete(delivery.id);
-      const op = counted && !this.unbegun.includes(delivery) ? 'lost' : 'back';
+      const op = counted && !this.unbegun.includes(delivery) ? 'lost' : 'release';
       this.ended.push({ delivery, outcome: { op }, recorded: (applied) => recorded(delivery, applied) });
     }
     this.wake();
@@ -272,7 +272,7 @@ export class Fetcher {
   private run(delivery: Delivery): void {
     const isAside = this.isolated !== undefined && this.isolated !== delivery;
     if (this.running.get(delivery.id) !== delivery || !this.fetching || isAside) {
-      this.ran(delivery, { outcome: { op: 'back' }, recorded: () => undefined });
+      this.ran(delivery, { outcome: { op: 'release' }, recorded: () => undefined });
       return;
     }
     void this.options.handler(delivery).then((performed) => this.ran(delivery, performed));

@@ -210,6 +210,6 @@ export function queuedAt(text: string | undefined): number {
 }
 
 /** What the job's end leaves behind (fetch/fetch-script.ts). */
-export function tracesOf(text: string | undefined): string {
+export function markersOf(text: string | undefined): string {
   return routeMarkers(payloadOf(text));
 }
