@@ -287,7 +287,7 @@ export class RestartPolicy {
   }
 }
 
-/** How a process ended, in the words of the log. */
+/** The end of a process in the words of the log. */
 export function endingOf({ code, signal }: { readonly code: number | null; readonly signal: string | null }): string {
   return signal ? `it was ended by ${signal}` : `it exited with code ${code}`;
 }
