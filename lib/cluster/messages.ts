@@ -52,9 +52,9 @@ export type FromWorker =
   | { readonly catamount: 'full'; readonly full: boolean }
   /** Carries an idle connection for another worker. */
   | { readonly catamount: 'pass-on' }
-  /** Everything is answered; `cut`: requests that the deadline left unanswered. */
+  /** The drain is over. `cut`: requests left unanswered at the deadline. `status`: null if it never served. */
   | { readonly catamount: 'closed'; readonly cut: number; readonly status: WorkerStatus | null }
-  /** Somebody signalled this worker alone, or it no longer trusts itself: please replace me. */
+  /** Asks for a replacement: this worker was signalled alone, or had an uncaught error. */
   | { readonly catamount: 'leave'; readonly reason: string }
   | AskMessage
   | BootFailure;

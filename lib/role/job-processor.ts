@@ -148,7 +148,7 @@ export class JobProcessorRole {
     const mail = new MailDelivery({
       config,
       record: new DeliveryRecord(database.knex, {
-        // Loaded when old records are looked through: it brings along all that finds jobs.
+        // Imported on demand: only a check of old records needs it, and it loads all job sets.
         livingJobs: async (ids) => {
           const { livingJobs } = await import('../job/sets/find-job');
           return livingJobs({ redis: redis.client, knex: database.knex, queues }, ids);

@@ -78,9 +78,7 @@ function isState(value: unknown): value is TreeState {
 
 /** Maximum length of a socket path, bytes: `sun_path` without its final zero. */
 const LONGEST = process.platform === 'linux' ? 107 : 103;
-/**
- * Time limit for a listener to accept, ms. The kernel accepts even if the process is blocked, so it is never reached.
- */
+/** Time limit for a listener to accept, ms. The kernel accepts even if the process is blocked. */
 const PROBE_MS = 2000;
 
 /**

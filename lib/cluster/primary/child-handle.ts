@@ -275,7 +275,7 @@ export class RestartPolicy {
   }
 
   /**
-   * Counts the death of a child that was never ready.
+   * Counts the death if the child was never ready.
    * @param mostDeaths in a row after which another try is useless, if no child of its kind was ever ready.
    * @returns the error that keeps the tree from starting; undefined while another try may help.
    */
@@ -287,7 +287,7 @@ export class RestartPolicy {
   }
 }
 
-/** How a process ended, in the words of the log. */
+/** The end of a process in the words of the log. */
 export function endingOf({ code, signal }: { readonly code: number | null; readonly signal: string | null }): string {
   return signal ? `it was ended by ${signal}` : `it exited with code ${code}`;
 }

@@ -208,7 +208,7 @@ export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements T
         break;
       case 'closed':
         if (message.status) this.checkIn(message.status);
-        // IPC keeps order: every connection that it gave back is here by now.
+        // IPC keeps the order: every connection that it handed off has arrived by now.
         this.send({ catamount: 'bye' });
         break;
       case 'leave':
