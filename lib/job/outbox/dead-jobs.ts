@@ -132,8 +132,9 @@ const INSERT = `
   from died`;
 
 /**
- * Inserts dead jobs and deletes their outbox rows. A death that was handed over before is skipped, whatever has become of
- * the job since. COMMIT waits for the disk even if `synchronous_commit` is off, since Redis deletes its copy afterwards.
+ * Inserts dead jobs and deletes their outbox rows. A death that was handed over before is skipped, whatever has become
+ * of the job since. COMMIT waits for the disk even if `synchronous_commit` is off, since Redis deletes its copy
+ * afterwards.
  * @returns how many deaths were new.
  */
 export async function insertDeaths(knex: Knex, deaths: readonly Death[]): Promise<number> {
@@ -208,8 +209,8 @@ interface HandOverStores {
 }
 
 /**
- * Moves jobs of a queue that have died from Redis to Postgres. When that is interrupted a sweep repeats it, with the same
- * result.
+ * Moves jobs of a queue that have died from Redis to Postgres. When that is interrupted a sweep repeats it, with the
+ * same result.
  * @param ids Default: all in `dead`.
  * @returns how many deaths were new.
  */
@@ -288,7 +289,9 @@ export async function forgetHandovers(knex: Knex): Promise<void> {
   await knex.raw('delete from job_handovers where handed_over_at < clock_timestamp() - ?::interval', [REMEMBERED]);
 }
 
-/** Deletes the outbox rows of jobs that have ended, and their dead jobs, if another process recorded a death meanwhile. */
+/**
+ * Deletes the outbox rows of jobs that have ended, and their dead jobs, if another process recorded a death meanwhile.
+ */
 export async function deleteEnded(
   knex: Knex,
   jobs: readonly { readonly id: string; readonly queue: string }[],

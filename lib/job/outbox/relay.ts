@@ -14,7 +14,9 @@ const BATCH = 500;
 /** Rows per transaction while Redis is short of memory. */
 const SMALL_BATCH = 50;
 const POLL_MS = 1000;
-/** While several rows come at once, a pass waits this long for more, ms: it costs much the same for one row as for 20. */
+/**
+ * While several rows come at once, a pass waits this long for more, ms: it costs much the same for one row as for 20.
+ */
 const GATHER_MS = 25;
 /** Interval of checks for room in a full queue, ms. */
 const REFILL_MS = 100;

@@ -32,7 +32,9 @@ interface OutboxServiceOptions {
   readonly tuning?: OutboxTuning | undefined;
 }
 
-/** The processor's work on the outbox: it dispatches rows, deletes those of finished jobs, and redispatches lost ones. */
+/**
+ * The processor's work on the outbox: it dispatches rows, deletes those of finished jobs, and redispatches lost ones.
+ */
 export class OutboxService {
   private readonly relay: Relay;
   private readonly listener: OutboxListener;
@@ -149,7 +151,9 @@ const KEEP_ALIVE_MS = 30_000;
 interface ListenerOptions {
   readonly url: string;
   readonly production: boolean;
-  /** Called with a notification's payload, and without one after each connection: rows may have been committed before. */
+  /**
+   * Called with a notification's payload, and without one after each connection: rows may have been committed before.
+   */
   readonly onNotice: (notice?: string) => void;
   /** Called for the first failure in a row only. */
   readonly onError: (error: Error) => void;

@@ -136,7 +136,7 @@ export async function deleteDueRow(knex: Knex, queue: string, id: string): Promi
 interface ClaimedRow extends OutboxRow {
   /** The time at which it became due, ms since 1970. */
   readonly dueAt: number;
-  /** Of a job that was dead and has been retried: the other part of its record, and its time of death, ms since 1970. */
+  /** The other part of the record, and the time of death (ms since 1970), of a retried dead job. */
   readonly options: string | null;
   readonly diedAt: number | undefined;
 }

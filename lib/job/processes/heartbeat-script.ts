@@ -2,13 +2,14 @@ import type { RedisClient } from '../../core/redis';
 import { RedisScript } from '../../core/redis-script';
 import { commandsKey, PROCESSES, processKey } from '../queue/keys';
 
-// All times in ms, by Redis's clock: the processes' own may differ.
+// All times are in ms by Redis's clock, since the clocks of the processes may differ.
 //
 // KEYS  1 processes, 2 this process, 3 its commands
-// ARGV  1 identity  2 what it tells of itself, or ''  3 how long that stands, s
-//       4 its last heartbeat, 5 the first without a gap since (0: none yet)  6 the longest pause that is no gap
-//       7 how long one may be unresponsive  8… commands that were executed
-// reply now, first heartbeat without a gap since, commands, those that are unresponsive
+// ARGV  1 identity  2 its status, or '' to keep the last one  3 TTL of the status, s
+//       4 its last heartbeat, 5 its first heartbeat after the last gap (0: none yet)  6 the longest pause that is no
+// gap
+//       7 time without heartbeats after which a process is unresponsive  8… commands that were executed
+// reply now, first heartbeat after the last gap, commands, identities of unresponsive processes
 const SCRIPT = new RedisScript(`
 local call = redis.call
 local time = call('time')
@@ -34,11 +35,11 @@ return redis.call('del', KEYS[2], KEYS[3])`);
 
 export interface HeartbeatRequest {
   readonly identity: string;
-  /** What it tells of itself; undefined: what it told last still stands. */
+  /** Its status as JSON; undefined: the last one is kept. */
   readonly info: string | undefined;
-  /** How long that stands after its last heartbeat, s. */
+  /** TTL of the status after the last heartbeat, s. */
   readonly ttlS: number;
-  /** The reply to its last heartbeat. */
+  /** The reply to its last heartbeat; undefined before the first. */
   readonly last: Pick<HeartbeatReply, 'now' | 'since'> | undefined;
   readonly gapMs: number;
   readonly unresponsiveMs: number;
@@ -50,11 +51,11 @@ export interface HeartbeatReply {
   /** Its first heartbeat after the last gap. */
   readonly since: number;
   readonly commands: readonly string[];
-  /** Identities of those whose jobs should be taken over. */
+  /** Identities of processes whose jobs should be rescued. */
   readonly unresponsive: readonly string[];
 }
 
-/** Tells that a process lives, and learns what it is to do and who does not. @throws when Redis does not answer. */
+/** Sends a heartbeat; returns commands and unresponsive processes. @throws when Redis does not answer. */
 export async function sendHeartbeat(client: RedisClient, request: HeartbeatRequest): Promise<HeartbeatReply> {
   const { identity, info = '', ttlS, last = { now: 0, since: 0 }, gapMs, unresponsiveMs, executed } = request;
   const numbers = [ttlS, last.now, last.since, gapMs, unresponsiveMs].map(String);
@@ -63,7 +64,7 @@ export async function sendHeartbeat(client: RedisClient, request: HeartbeatReque
   return { now, since, commands, unresponsive };
 }
 
-/** Takes a process off the list. @throws when Redis does not answer. */
+/** Removes a process from the list. @throws when Redis does not answer. */
 export async function leaveList(client: RedisClient, identity: string): Promise<void> {
   await LEAVE.run(client, keysOf(identity), [identity]);
 }

@@ -70,8 +70,8 @@ export class DeadSet extends JobSet {
   }
 
   /**
-   * Puts jobs on the tails of their queues with all attempts anew. They are durable: their rows stay in the outbox until
-   * their next outcome.
+   * Puts jobs on the tails of their queues with all attempts anew. They are durable: their rows stay in the outbox
+   * until their next outcome.
    */
   retryMany(selection: Selection, options?: BulkOptions): Promise<BulkResult> {
     return this.many(RETRY, selection, options);

@@ -150,8 +150,8 @@ export interface LivingJobsSources {
 }
 
 /**
- * Finds those of these jobs that may run again: waiting, active, blocked, scheduled and retry jobs, and dead ones, since
- * an operator may retry them. @throws when Postgres or Redis does not answer.
+ * Finds those of these jobs that may run again: waiting, active, blocked, scheduled and retry jobs, and dead ones,
+ * since an operator may retry them. @throws when Postgres or Redis does not answer.
  */
 export async function livingJobs(
   { redis, knex, queues }: LivingJobsSources,

@@ -263,8 +263,8 @@ export async function locate(
 const ANSWER_MS = 1000;
 
 /**
- * Deletes the outbox rows of jobs that an operator has ended, so that their claims end with them. Redis has their ids in
- * `finished`, so a failure here is made good by a processor's completer some seconds later.
+ * Deletes the outbox rows of jobs that an operator has ended, so that their claims end with them. Redis has their ids
+ * in `finished`, so a failure here is made good by a processor's completer some seconds later.
  */
 export async function completeRows(
   { knex, redis }: { readonly knex: Knex; readonly redis: RedisClient },

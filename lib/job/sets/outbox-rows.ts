@@ -265,7 +265,9 @@ const FREQUENT = ' etaonisrl/"0:.,1d2cu345678h9mpfgb_-{}[]wyvkxjqz';
 const LONGEST_PART = 4;
 const MOST_LETTERS = 2;
 
-/** @returns the texts to search for. Lua lowers only A to Z, so words with other capitals are searched in both cases. */
+/**
+ * @returns the texts to search for. Lua lowers only A to Z, so words with other capitals are searched in both cases.
+ */
 export function plainNeedles(text: string): string[] {
   return [...new Set([text.toLowerCase(), asciiLower(text.toUpperCase()), asciiLower(text)])];
 }

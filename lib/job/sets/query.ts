@@ -20,7 +20,8 @@ export interface JobFilter {
   /** Part of its id, class, arguments, tags, request id, attributes or errors; case does not matter. */
   readonly text?: string | undefined;
   /**
-   * The earliest and the latest time of its death, or of its next run, both included. Both are ignored for waiting jobs.
+   * The earliest and the latest time of its death, or of its next run, both included. Both are ignored for waiting
+   * jobs.
    */
   readonly since?: Date | undefined;
   readonly until?: Date | undefined;

@@ -7,8 +7,8 @@ import { checkFilter, type JobOutline, luaFilter, type Outlines, type PageBounds
 import { runWalk, type Scan, type ScanPosition, walkScript } from './scan-script';
 
 /**
- * Counts the jobs of a set, cheaply enough for every second, and without loading the code that moves them. A delayed job
- * of a plain bee-queue producer counts as a retry if its id is a UUID.
+ * Counts the jobs of a set, cheaply enough for every second, and without loading the code that moves them. A delayed
+ * job of a plain bee-queue producer counts as a retry if its id is a UUID.
  */
 export async function sizeOfSet(
   name: 'retry' | 'scheduled' | 'dead',

@@ -148,7 +148,10 @@ export class ScheduledSet extends JobSet {
   }
 }
 
-/** Limits a score to times that Postgres can hold, since a plain producer's may be anything, such as `inf`. @returns µs. */
+/**
+ * Limits a score to times that Postgres can hold, since a plain producer's may be anything, such as `inf`.
+ * @returns µs.
+ */
 function moment(score: number): number {
   return Math.min(Math.max(Number.isNaN(score) ? LATEST_MS : score, EARLIEST_MS), LATEST_MS) * 1000;
 }
