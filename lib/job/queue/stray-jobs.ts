@@ -62,8 +62,8 @@ const MOST_READ = 10_000;
 
 /**
  * Checks again, and puts jobs that are on no list where their records say that they belong: into the dead set,
- * `delayed`, or else `waiting`. Jobs that a process holds are left to it; if that process is not listed, only unless
- * the caller is sure that it is gone.
+ * `delayed`, or else `waiting`. Jobs that a listed process holds are left to it, and those that an unlisted one holds,
+ * too, unless the caller is sure that it is gone.
  * KEYS  1 queue prefix
  * ARGV  id, "1" = sure, for each
  * reply a letter for each that was checked, which may not be all: p put back, h held by a process, u held by a process
