@@ -1,6 +1,6 @@
 import net from 'node:net';
 
-/** Whom an address stands for when calls are counted: one subscriber has a whole /64 of IPv6. */
+/** @returns the key by which calls of an address are counted: for IPv6 its /64, since one subscriber has all of it. */
 export function clientNetwork(ip: string): string {
   const plain = ip.replace(/^::ffff:/i, '').replace(/%.*$/, '');
   if (!net.isIPv6(plain)) return plain;

@@ -121,7 +121,10 @@ describe('a processor that is killed', () => {
     const { reason } = await until('it is dead', () => system.eventsNamed('job.dead')[0]);
     assert.equal(reason, 'the process died, or stalled, 3 times while it ran this job');
     await until('the neighbour ran', () => ran.length === 1);
-    const [dead] = (await new DeadSet(setSources(system)).page()).entries;
+    const [dead] = await until('it is in the dead set', async () => {
+      const { entries } = await new DeadSet(setSources(system)).page();
+      return entries.length > 0 && entries;
+    });
     assert.deepEqual([dead?.class, dead?.reason], ['PoisonJob', reason]);
     await until('the outbox is empty', async () => (await system.outboxSize()) === 0);
   });

@@ -64,8 +64,12 @@ function rowOf({ id, record: text, cursor, progress }: Death): DeadRow {
 }
 
 function progressOf(record: JobRecord, noted: string | undefined): { readonly progress?: unknown } {
-  if (noted !== undefined) return { progress: JSON.parse(noted) as unknown };
-  return record.progress === 0 ? {} : { progress: record.progress };
+  if (noted === undefined) return record.progress === 0 ? {} : { progress: record.progress };
+  try {
+    return { progress: JSON.parse(noted) as unknown };
+  } catch {
+    return { progress: noted };
+  }
 }
 
 function searched(id: string, { options }: JobRecord, { class: name, args, tags = [], attrs }: Payload) {

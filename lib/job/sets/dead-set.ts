@@ -247,9 +247,9 @@ async function readPage(
   { filter, order, reverse, after, offset, limit, count }: AskedPage,
 ): Promise<ReadPage> {
   const condition = deadCondition(filter);
-  // No index serves a search for words, so all rows are read: once for the page and the count together.
   const isSearch = filter.text !== undefined || filter.error !== undefined;
-  if (isSearch && count && !after) return searchRows(knex, condition, order, offset, limit);
+  const found = isSearch && count && !after && (await searchRows(knex, condition, order, offset, limit));
+  if (found) return found;
   const total = count ? await countDead(knex, condition) : undefined;
   if (after) return { rows: await readRows(knex, behind(condition, order, after), order, offset, limit), total };
   if (total === 0) return { rows: [], total };
@@ -285,17 +285,23 @@ async function readRows(
   return rows;
 }
 
-/** Reads a page and counts all matches in one pass over the rows. */
+/** Matches of a search up to which they are sorted as found; the first of more are found fast in the index by time. */
+const MAX_FOUND = 5000;
+
+/**
+ * Reads a page and counts all matches in one pass over all rows, since no index serves a search for words.
+ * @returns undefined when more than MAX_FOUND match.
+ */
 async function searchRows(
   knex: Knex,
   { sql, values }: RowCondition,
   order: string,
   offset: number,
   limit: number,
-): Promise<ReadPage> {
+): Promise<ReadPage | undefined> {
   const { rows } = await knex.raw<{ rows: (DeadJobRow & { readonly total: number })[] }>(
     `with found as materialized (
-       select id, queue, class, error, attempts, died_at from job_dead where ${sql}
+       select id, queue, class, error, attempts, died_at from job_dead where ${sql} limit ?
      ), page as (
        select job_dead.* from job_dead join (
          select id, queue from found order by ${order} offset ? limit ?
@@ -303,9 +309,10 @@ async function searchRows(
      )
      select total, ${ROW} from (select count(*)::int as total from found) as counted left join page on true
      order by ${order}`,
-    [...values, offset, limit],
+    [...values, MAX_FOUND + 1, offset, limit],
   );
-  return { rows: rows.filter(({ id }) => id !== null), total: rows[0]?.total ?? 0 };
+  const total = rows[0]?.total ?? 0;
+  return total > MAX_FOUND ? undefined : { rows: rows.filter(({ id }) => id !== null), total };
 }
 
 /** @returns the SQL order; rows that lack the key come last. */

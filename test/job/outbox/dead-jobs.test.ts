@@ -125,6 +125,29 @@ describe('jobs that die', () => {
     assert.equal(await sets.dead.count(), DYING_LIMIT);
   });
 
+  it('that an operator kills keep what their runs have noted, even what is no JSON', async () => {
+    const { client } = system.redis;
+    const ids: string[] = [];
+    for (const progress of ['0.5', 'half']) {
+      const id = await store(client, 'delayed', { class: 'MoodyJob', args: ['a'], errors: ['not yet'] });
+      await client.hSet('bq:default:cursor', id, '"a third"');
+      await client.hSet('bq:default:progress', id, progress);
+      ids.push(id);
+    }
+    await sets.retry.killMany({ ids });
+    const entries = await sets.dead.entries(ids);
+    assert.deepEqual(
+      entries.map(({ progress, class: name, reason }) => [progress, name, reason]),
+      [
+        [0.5, 'MoodyJob', 'killed by an operator'],
+        ['half', 'MoodyJob', 'killed by an operator'],
+      ],
+    );
+    assert.deepEqual(await inRedis(), []);
+    const [row] = await system.postgres.query<{ options: string }>('select options from job_dead limit 1');
+    assert.equal((JSON.parse(row?.options ?? '{}') as { cursor?: string }).cursor, '"a third"');
+  });
+
   it('are retried without Redis, and run as soon as it is back, from where they had come to', async () => {
     const processor = await system.processor([MoodyJob]);
     const { id } = await MoodyJob.performLater('a');

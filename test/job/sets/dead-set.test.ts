@@ -106,9 +106,9 @@ describe('the dead set', () => {
     const die = (id: string, queue: string, age: string, count = 1) =>
       knex.raw(
         `insert into job_dead (id, queue, class, payload, error, attempts, tags, messages, search, died_at)
-         select ?::text || n, ?, 'MoodyJob', '', '', 1, '{}', '', '', now() - ?::interval - n * interval '1 s'
+         select ?::text || n, ?, 'MoodyJob', '', '', 1, '{}', '', ?::text || n, now() - ?::interval - n * interval '1 s'
          from generate_series(1, ?::int) as n`,
-        [id, queue, age, count],
+        [id, queue, id, age, count],
       );
     await die('ancient-', 'default', '181 days', 2);
     await die('old-', 'default', '1 day', 10_001);
@@ -134,6 +134,14 @@ describe('the dead set', () => {
       gone.map(({ id }) => id),
       ['old-10000', 'other-1'],
     );
+    // As many as are found are counted, and only the first of them shown.
+    const found = async (text: string, offset = 0) => {
+      const { entries, total } = await dead.page({ text, offset, limit: 2 });
+      return [total, ...entries.map(({ id }) => id)];
+    };
+    assert.deepEqual(await found('OLD-'), [10_000, 'old-1', 'old-2']);
+    assert.deepEqual(await found('old-', 9998), [10_000, 'old-9999', 'old-10000']);
+    assert.deepEqual(await found('old-9999'), [1, 'old-9999']);
   });
 
   it("counts their age by Redis's clock, whatever that of the process shows", async () => {
