@@ -159,7 +159,7 @@ export abstract class Job<A extends JobArguments = []> {
    * @throws the reason, when the process stops or the timeout is up; TypeError for an invalid cursor.
    */
   protected async checkpoint(cursor: Cursor): Promise<void> {
-    await running().runOf(this).notes.checkpoint(cursor);
+    await running().runOf(this).checkpoint.save(cursor);
   }
 
   /**
@@ -168,14 +168,14 @@ export abstract class Job<A extends JobArguments = []> {
    * @throws Error when Redis does not answer.
    */
   protected async resumeFrom<T extends Cursor>(): Promise<T | undefined> {
-    return (await running().runOf(this).notes.cursor()) as T | undefined;
+    return (await running().runOf(this).checkpoint.cursor()) as T | undefined;
   }
 
   /**
    * Shows operators the progress of the work. As cheap as `checkpoint`. @throws TypeError for a value that is no JSON.
    */
   protected async progress(value: JsonValue): Promise<void> {
-    await running().runOf(this).notes.progress(value);
+    await running().runOf(this).checkpoint.progress(value);
   }
 
   /**

@@ -69,14 +69,14 @@ export interface ProcessorTuning extends HeartbeatTuning {
   /** false: the outcomes of jobs and mails are not counted. Default true. */
   readonly history?: boolean;
   /** Time after its timeout at which a handler that still runs is reported, ms. Default 10,000. */
-  readonly overdueMs?: number;
+  readonly graceMs?: number;
   /** Time that a handler may go on after an uncaught error of its code, ms. Default 10,000. */
   readonly uncaughtGraceMs?: number;
   /** Interval of polling for jobs without a notification, ms. Default 1000, and less if it serves many queues. */
   readonly pollMs?: number;
   readonly stop?: StopTuning;
   /** Timeout for storing the cursor and progress of a job, ms. Default 250. */
-  readonly noteMs?: number;
+  readonly checkpointMs?: number;
   readonly random?: () => number;
   readonly now?: () => number;
 }

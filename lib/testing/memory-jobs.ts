@@ -4,7 +4,7 @@ import type { EnqueuedJob, EnqueueRequest } from '../job/definition/job-class';
 import { checkQueue } from '../job/definition/options';
 import { allEnqueued } from '../job/enqueue/enqueue';
 import { JobRegistry } from '../job/job-registry';
-import { MemoryNoteStore } from '../job/perform/checkpoint';
+import { MemoryCheckpointStore } from '../job/perform/checkpoint';
 import { ErrorReporter } from '../job/perform/error-reporter';
 import { Executor } from '../job/perform/executor';
 import { deserializeArguments } from '../job/record/arguments';
@@ -152,7 +152,7 @@ export class TestRuns {
    */
   private readonly outside = new AsyncResource('CatamountTestRun');
   private readonly events = new Events();
-  private readonly notes = new MemoryNoteStore();
+  private readonly checkpoints = new MemoryCheckpointStore();
   private readonly running = new Map<string, LoggedJob>();
   /** Errors of the app's hooks, which production only logs. A test gets them thrown. */
   private readonly mishaps: Error[] = [];
@@ -192,8 +192,8 @@ export class TestRuns {
     recorded(true);
     this.running.delete(id);
     const [mishap] = this.mishaps.splice(0);
-    if (outcome.op === 'done') entry.state = 'succeeded';
-    else if (outcome.op === 'drop') entry.state = 'discarded';
+    if (outcome.op === 'complete') entry.state = 'succeeded';
+    else if (outcome.op === 'discard') entry.state = 'discarded';
     else if (!('record' in outcome)) throw new Error(`${entry.request.name} was given back, though nothing stops here`);
     else {
       entry.record = outcome.record;
@@ -215,7 +215,7 @@ export class TestRuns {
       middleware: setup.performMiddleware,
       decode: (args) => deserializeArguments(args, codec),
       filter,
-      notes: this.notes,
+      checkpoints: this.checkpoints,
       releaseUnique: async (id) => this.claims.release(id),
     });
   }

@@ -61,7 +61,7 @@ describe('records of jobs, read from Redis', () => {
   async function check(record: string, deliveries: number): Promise<void> {
     const delivery: Delivery = { id: 'id-1', queue: 'default', record, deliveries, fence: `${deliveries}:t` };
     const { outcome, recorded } = await executor.perform(delivery);
-    assert.ok(['done', 'drop', 'retry', 'dead', 'back'].includes(outcome.op));
+    assert.ok(['complete', 'discard', 'retry', 'dead', 'release'].includes(outcome.op));
     recorded(true);
     recorded(false);
     assert.deepEqual(broken, [], record);

@@ -80,8 +80,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'the row of a job that dies goes only as it is dead in Postgres',
     file: 'lib/job/queue/keys.ts',
-    find: `leaveTrace(p, id, (traces:gsub('f', '')))`,
-    replace: 'leaveTrace(p, id, traces)',
+    find: `leaveMarkers(p, id, (markers:gsub('f', '')))`,
+    replace: 'leaveMarkers(p, id, markers)',
     killedBy: DEAD_JOBS_TEST,
   },
   {

@@ -138,14 +138,14 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a retry resumes exactly where the failed run ended',
     file: 'lib/job/perform/executor.ts',
-    find: '      await run.notesInUse?.flush();\n',
+    find: '      await run.openCheckpoint?.flush();\n',
     replace: '',
     killedBy: ['test/job/perform/checkpoint.test.ts'],
   },
   {
     promise: 'a dead job that is retried resumes from its cursor',
     file: 'lib/job/perform/outcomes.ts',
-    find: 'const cursor = job.mayBeNoted ? await this.options.cursorOf(job) : undefined;',
+    find: 'const cursor = job.hasCheckpoint ? await this.options.cursorOf(job) : undefined;',
     replace: 'const cursor = undefined;',
     killedBy: ['test/job/perform/checkpoint.test.ts'],
   },
@@ -173,8 +173,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'what an operator deletes leaves no row that brings it back',
     file: 'lib/job/sets/move-script.ts',
-    find: `traces: ends ? tracesOf(text) : ''`,
-    replace: `traces: ''`,
+    find: `markers: ends ? markersOf(text) : ''`,
+    replace: `markers: ''`,
     killedBy: ['test/job/sets/moves.test.ts'],
   },
   {

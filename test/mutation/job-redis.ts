@@ -20,8 +20,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a success counts though another process has the job by then',
     file: FUSED,
-    find: `elseif op == 'done' and traces:find('[fr]')`,
-    replace: `elseif not current and op == 'done' and traces:find('[fr]')`,
+    find: `elseif op == 'complete' and markers:find('[fr]')`,
+    replace: `elseif not current and op == 'complete' and markers:find('[fr]')`,
     killedBy: OUTCOMES_TEST,
   },
   {
@@ -34,7 +34,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'the row of a job that ended is deleted, though Redis was emptied meanwhile',
     file: FUSED,
-    find: `or op == 'done' and traces:find('[fr]'))\n    and call('hexists'`,
+    find: `or op == 'complete' and markers:find('[fr]'))\n    and call('hexists'`,
     replace: `)\n    and call('hexists'`,
     killedBy: OUTCOMES_TEST,
   },

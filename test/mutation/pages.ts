@@ -172,6 +172,20 @@ const mutations: readonly Mutation[] = [
     replace: '"active": "다시 보내는 작업이 지금 대기열에 있습니다.",',
     killedBy: WORDS,
   },
+  {
+    promise: 'a job processor that sends no heartbeats is marked where its jobs are listed',
+    file: 'lib/ops/views/jobs/busy.ejs',
+    find: 'process.heartbeatAgeMs > UNRESPONSIVE_MS',
+    replace: 'process.silentMs > UNRESPONSIVE_MS',
+    killedBy: ['test/ops/jobs/queues.test.ts'],
+  },
+  {
+    promise: 'a Postgres that takes statements and says nothing is named, not Redis',
+    file: 'lib/ops/auth/sessions.ts',
+    find: 'new PostgresTimeoutError(KEY_TIMEOUT_MS) : error',
+    replace: 'error : error',
+    killedBy: ['test/ops/ui/silent-postgres.deep.ts'],
+  },
 ];
 
 export default mutations;

@@ -154,7 +154,7 @@ for _, id in ipairs(ids) do
     -- Arguments that look like this leave a trace too many, which does nothing. Without a sign it may be from anywhere.
     local recent = has(text, 'redis') or has(text, 'fallback')
     local row = has(text, 'outbox') or has(text, 'fallback') or not recent
-    leaveTrace(p, id, (row and 'f' or '')..(recent and 'r' or '')..'c')
+    leaveMarkers(p, id, (row and 'f' or '')..(recent and 'r' or '')..'c')
     jobs = jobs + 1
     if row then out[#out + 1] = id end
   end

@@ -4,7 +4,7 @@ import { isNoScript } from '../../internals/redis-errors';
 import type { JobClass } from '../definition/job-class';
 import { jobNameOf } from '../definition/options';
 import type { BeeConnection } from './consumer';
-import { FUSED_SCRIPT } from './fetch-script';
+import { FETCH_SCRIPT } from './fetch-script';
 
 /** A job delivered to this process. */
 export interface Delivery {
@@ -25,11 +25,11 @@ export type EndMarkers = `${'' | 'f' | 'r' | 'fr'}${'' | 'c'}`;
 
 /** The outcome of one delivery, with the operation that the script performs for it. */
 export type Outcome =
-  | { readonly op: 'done'; readonly traces: EndMarkers }
-  | { readonly op: 'drop'; readonly traces: EndMarkers }
+  | { readonly op: 'complete'; readonly markers: EndMarkers }
+  | { readonly op: 'discard'; readonly markers: EndMarkers }
   | { readonly op: 'retry'; readonly record: string; readonly dueAt: number }
-  | { readonly op: 'dead'; readonly record: string; readonly traces: EndMarkers }
-  | { readonly op: 'back' | 'lost' };
+  | { readonly op: 'dead'; readonly record: string; readonly markers: EndMarkers }
+  | { readonly op: 'release' | 'lost' };
 
 interface FetchRequest {
   /** Key prefixes of all queues; numbers of queues below are indexes of this. */
@@ -58,7 +58,7 @@ export interface FetchReply {
   readonly fetched: readonly (Omit<Delivery, 'queue'> & { readonly queue: number })[];
 }
 
-const SHA = createHash('sha1').update(FUSED_SCRIPT).digest('hex');
+const SHA = createHash('sha1').update(FETCH_SCRIPT).digest('hex');
 
 /** Sends outcomes and fetches jobs in one script call. @throws when the reply is lost; the script may have run. */
 export async function fetchAndComplete(connection: BeeConnection, request: FetchRequest): Promise<FetchReply> {
@@ -66,7 +66,7 @@ export async function fetchAndComplete(connection: BeeConnection, request: Fetch
   // NOSCRIPT means that nothing ran, so the call is repeated with the script's text.
   const reply = await connection.send('evalsha', [SHA, ...args]).catch((error: unknown) => {
     if (!isNoScript(error)) throw error;
-    return connection.send('eval', [FUSED_SCRIPT, ...args]);
+    return connection.send('eval', [FETCH_SCRIPT, ...args]);
   });
   return decode(reply as (string | number)[]);
 }
@@ -99,8 +99,8 @@ function encode({
   for (const { queue, delivery, outcome } of outcomes) {
     const record = 'record' in outcome ? outcome.record : '';
     const dueAt = 'dueAt' in outcome ? Math.ceil(outcome.dueAt) : 0;
-    const traces = 'traces' in outcome ? outcome.traces : '';
-    args.push(queue + 1, delivery.id, delivery.fence, outcome.op, record, dueAt, traces, delivery.limitedClass ?? '');
+    const markers = 'markers' in outcome ? outcome.markers : '';
+    args.push(queue + 1, delivery.id, delivery.fence, outcome.op, record, dueAt, markers, delivery.limitedClass ?? '');
   }
   return args;
 }
@@ -177,7 +177,8 @@ export class ClassLimits {
 
   /**
    * Writes the limits for the script: each class with its limit and the number running here, which Redis may have lost.
-   * @param upkeep true: the script also frees slots of dead processes, and checks blocked jobs even without any limit.
+   * @param upkeep true: the script also frees permits of dead processes, and checks blocked jobs even without any
+   * limit.
    */
   written(running: Iterable<Delivery>, upkeep: boolean): string {
     if (this.none) return upkeep ? '\n' : '';

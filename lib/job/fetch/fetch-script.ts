@@ -2,12 +2,12 @@ import { BLOCKED_KEY, OUTCOME_LUA, semaphoreKey, WAKE_CHANNEL } from '../queue/k
 
 // The part of the fetch script that keeps the concurrency limits of classes.
 //
-// A class with a limit has a set of taken slots, `catamount:limit:<class>`, each "<prefix><id>". When that is full, its
-// next job moves from the queue to the list `blocked:<class>` beside it, and the scan goes on. As soon as a slot is
-// free, here or in another process (which is woken then), blocked jobs come before those that wait in their queue. Only
-// a fetch moves them, so none can be forgotten: jobs of a class that no longer has a limit are fetched at once. A slot
-// counts only while its job is in `active`, so anything else that takes a job away from its process (a rescue, a lost
-// reply, an operator) frees its slot. `catamount:blocked` has the keys of the lists that may hold jobs.
+// A class with a limit has a set of taken permits, `catamount:limit:<class>`, each "<prefix><id>". When that is full,
+// its next job moves from the queue to the list `blocked:<class>` beside it, and the scan goes on. As soon as a permit
+// is free, here or in another process (which is woken then), blocked jobs come before those that wait in their queue.
+// Only a fetch moves them, so none can be forgotten: jobs of a class that no longer has a limit are fetched at once. A
+// permit counts only while its job is in `active`, so anything else that takes a job away from its process (a rescue, a
+// lost reply, an operator) frees its permit. `catamount:blocked` has the keys of the lists that may hold jobs.
 
 const PLACES = `'${semaphoreKey('')}'`;
 
@@ -15,7 +15,7 @@ const PLACES = `'${semaphoreKey('')}'`;
 export const LIMITS = `
 local freePermits, limitedClass, popBlocked, block, acquire, release, wakeOthers
 if limits ~= '' then
-  local free, freed, blocked = {}, {}, {}                    -- by class: free places, once known; one was given up. By prefix: classes
+  local free, freed, blocked = {}, {}, {}                    -- by class: free permits, once known; one was given up. By prefix: classes
 
   -- How many more jobs of a class may run. Without a limit: any number, unless somebody who knows of one is at work.
   freePermits = function(class, check)
@@ -25,10 +25,10 @@ if limits ~= '' then
     local limit, here, taken = nil, 0, call('scard', key)
     if at then limit, here = limits:match('^(%d+) (%d+)', at + 1) end
     if taken > 0 and (check or taken >= tonumber(limit or 1)) then
-      for _, place in ipairs(call('smembers', key)) do
-        local p, id = place:match('^([^:]*:[^:]*:)(.*)$')
+      for _, permit in ipairs(call('smembers', key)) do
+        local p, id = permit:match('^([^:]*:[^:]*:)(.*)$')
         if not call('lpos', p..'active', id) then
-          call('srem', key, place)
+          call('srem', key, permit)
           taken, freed[class] = taken - 1, true
         end
       end
@@ -65,7 +65,7 @@ if limits ~= '' then
     if call('srem', ${PLACES}..class, p..id) == 1 then freed[class] = true end
   end
 
-  -- For places that were given up in this call and not taken again.
+  -- For permits that were given up in this call and not taken again.
   wakeOthers = function()
     for p, classes in pairs(blocked) do
       for _, class in ipairs(classes) do
@@ -74,7 +74,7 @@ if limits ~= '' then
     end
   end
 
-  if limits:find('upkeep', 1, true) == 1 then             -- places of dead processes, which would only be seen when all are taken
+  if limits:find('upkeep', 1, true) == 1 then             -- permits of dead processes, which would only be seen when all are taken
     for class in limits:gmatch('\\n([^\\t\\n]+)\\t') do freePermits(class, true) end
   end
 
@@ -98,19 +98,18 @@ export const MAX_DELIVERIES = 3;
 //
 // KEYS  queue prefixes ("bq:default:")
 // ARGV  1 now (ms)  2 token of this call  3 jobs wanted  4 queues per order
-//       5 order(s), two chars per queue, '00' = KEYS[1], '01' = KEYS[2]; strict: one order; weighted: one per wanted
-// job
+//       5 orders, two characters per queue, '00' = KEYS[1], '01' = KEYS[2]; strict: one; weighted: one per wanted job
 //       6 tokens of calls whose reply was lost, "|t1|t2|" or ""
 //       7 limits of classes (fetch-call.ts), "\nName\tlimit running-here\n…", sometimes after "upkeep"; "\n": none, but
 //         check blocked jobs; "": none, and do not check
 //       8 "1": the process has jobs running, so it gets none that must run alone
-//       9… outcomes, eight each: queue number, id, fence, op, record, due time (ms), traces, limited class or ""
-// op    done (succeeded), drop (discarded), retry, dead, back (to the head of the queue, uncounted), lost (likewise,
-// but counted) trace markers of a final outcome: f adds the id to `finished` (its outbox row is to be deleted), r to
-// `recent`;
+//       9… outcomes, eight each: queue number, id, fence, op, record, due time (ms), markers, limited class or ""
+// op    complete (succeeded), discard, retry, dead, release (to the head of the queue, uncounted), lost (likewise, but
+//       counted)
+// mark  what a final outcome leaves: f the id in `finished` (its outbox row is to be deleted), r the id in `recent`;
 //       c deletes its cursor and progress
-// reply { paused queue numbers, "1"/"0" per outcome, "1" if anything is blocked, "1" if a job waits to run alone, then queue
-//         number, id, fence, record for each job fetched }
+// reply { paused queue numbers, "1"/"0" per outcome, "1" if anything is blocked, "1" if a job waits to run alone, then
+//         queue number, id, fence, record for each job fetched }
 //
 // A fence is "<deliveries since the last outcome>:<token of the call that delivered>". Only the latest delivery may
 // report an outcome: when the fence differs the outcome is void, because it was sent twice, or the job was rescued or
@@ -119,7 +118,7 @@ export const MAX_DELIVERIES = 3;
 // last delivery goes alone to a process that has no other jobs, which shows which of them it is. Earlier deliveries do
 // not: else, after a plain kill -9, a long job would keep everything else waiting. Records are never rewritten here,
 // since cjson would turn [] into {}.
-export const FUSED_SCRIPT = `
+export const FETCH_SCRIPT = `
 local call, now, token, want = redis.call, ARGV[1], ARGV[2], tonumber(ARGV[3])
 local width, order, lost, limits = tonumber(ARGV[4]), ARGV[5], ARGV[6], ARGV[7]
 local out, applied, paused = {'', '', '', ''}, {}, {}
@@ -127,14 +126,14 @@ local out, applied, paused = {'', '', '', ''}, {}, {}
 -- nobody could fetch, and so end, the jobs that fill it.
 if not ARGV[9] then call('srem', KEYS[1]..'stalling', '') end
 ${LIMITS}
-local function putBack(p, id, fence, uncounted)
+local function releaseJob(p, id, fence, uncounted)
   call('rpush', p..'waiting', id)
   local n = tonumber(fence:match('^%d+')) - uncounted
   if n > 0 then call('hset', p..'deliveries', id, n..':') end
 end
 ${OUTCOME_LUA}
 for a = 9, #ARGV, 8 do
-  local p, id, fence, op, record, at, traces, class = KEYS[tonumber(ARGV[a])], unpack(ARGV, a + 1, a + 7)
+  local p, id, fence, op, record, at, markers, class = KEYS[tonumber(ARGV[a])], unpack(ARGV, a + 1, a + 7)
   local current = call('hget', p..'deliveries', id)
   local ok = current == fence
   if ok then
@@ -142,17 +141,17 @@ for a = 9, #ARGV, 8 do
     -- In waiting if it was rescued, but not fetched again yet; or blocked by then.
     local had = call('lrem', p..'active', 1, id) > 0 or call('lrem', p..'waiting', 1, id) > 0
       or class ~= '' and call('lrem', p..'blocked:'..class, 1, id) > 0
-    if op == 'drop' or op == 'done' then
+    if op == 'discard' or op == 'complete' then
       ok = call('hdel', p..'jobs', id) == 1
-      if ok then leaveTrace(p, id, traces) end
+      if ok then leaveMarkers(p, id, markers) end
     elseif not had or call('hexists', p..'jobs', id) == 0 then
       ok = false                                          -- removed by hand while it ran
-    elseif op == 'back' or op == 'lost' then
-      putBack(p, id, fence, op == 'back' and 1 or 0)
+    elseif op == 'release' or op == 'lost' then
+      releaseJob(p, id, fence, op == 'release' and 1 or 0)
     else
       call('hset', p..'jobs', id, record)
       if op == 'dead' then
-        die(p, id, traces)
+        die(p, id, markers)
       elseif tonumber(at) <= tonumber(now) then
         call('lpush', p..'waiting', id)
       else
@@ -160,22 +159,22 @@ for a = 9, #ARGV, 8 do
         if call('zrange', p..'delayed', 0, 0)[1] == id then call('publish', p..'earlierDelayed', at) end
       end
     end
-  elseif op == 'done' and traces:find('[fr]') and call('hdel', p..'jobs', id) == 1 then
+  elseif op == 'complete' and markers:find('[fr]') and call('hdel', p..'jobs', id) == 1 then
     call('hdel', p..'deliveries', id); call('srem', p..'stalling', id)
     call('lrem', p..'active', 1, id); call('lrem', p..'waiting', 1, id); call('zrem', p..'delayed', id)
     call('zrem', p..'dead', id)
     if class ~= '' then call('lrem', p..'blocked:'..class, 1, id) end
-    leaveTrace(p, id, traces..'c')
+    leaveMarkers(p, id, markers..'c')
     ok = true
-  elseif not current and (op == 'drop' and traces:find('f', 1, true) or op == 'done' and traces:find('[fr]'))
+  elseif not current and (op == 'discard' and markers:find('f', 1, true) or op == 'complete' and markers:find('[fr]'))
     and call('hexists', p..'jobs', id) == 0 then
     -- Redis was emptied meanwhile, and the row in the outbox must go all the same; or the job has died elsewhere, and is
     -- in Postgres as dead. A straight one is there as well, if anywhere.
-    leaveTrace(p, id, traces..'f')
+    leaveMarkers(p, id, markers..'f')
     ok = true
   end
   applied[#applied + 1] = ok and '1' or '0'
-  -- Void, it may be another delivery's place.
+  -- Void, it may be another delivery's permit.
   if release and class ~= '' and (not current or current == fence) then release(p, id, class) end
 end
 
@@ -184,7 +183,7 @@ for _, p in ipairs(lost == '' and {} or KEYS) do          -- jobs handed out in 
     local d = call('hget', p..'deliveries', id)
     if d and lost:find('|'..d:match(':(.*)$')..'|', 1, true) then
       call('lrem', p..'active', 1, id); call('srem', p..'stalling', id); call('hdel', p..'deliveries', id)
-      putBack(p, id, d, 1)
+      releaseJob(p, id, d, 1)
     end
   end
 end

@@ -7,7 +7,7 @@ import { MAX_DELIVERIES } from './fetch-script';
 
 /** Maximum number of outcomes, and of jobs, in one call. */
 const MAX_BATCH = 64;
-/** Jobs of one reply that start in one turn of the event loop. Measured: 3 to 4 are best from 10 slots on. */
+/** Jobs of one reply that start in one turn of the event loop. Measured: 3 to 4 are best from a budget of 10 on. */
 const MOST_IN_A_TURN = 4;
 
 /** The result of one delivered job. */
@@ -122,7 +122,7 @@ export class Fetcher {
     setImmediate(() => this.flush());
   }
 
-  /** Wakes, and frees slots of dead processes and jobs blocked by limits that no longer exist. Call it periodically. */
+  /** Wakes, frees permits of dead processes, and fetches jobs blocked by limits of the past. Call it periodically. */
   upkeep(): void {
     this.upkeepDue = true;
     this.wake();
@@ -151,7 +151,7 @@ export class Fetcher {
   returnRunning(recorded: (delivery: Delivery, applied: boolean) => void, counted = false): void {
     for (const delivery of [...this.running.values()]) {
       this.running.delete(delivery.id);
-      const op = counted && !this.unbegun.includes(delivery) ? 'lost' : 'back';
+      const op = counted && !this.unbegun.includes(delivery) ? 'lost' : 'release';
       this.ended.push({ delivery, outcome: { op }, recorded: (applied) => recorded(delivery, applied) });
     }
     this.wake();
@@ -279,7 +279,7 @@ export class Fetcher {
   private run(delivery: Delivery): void {
     const isAside = this.isolated !== undefined && this.isolated !== delivery;
     if (this.running.get(delivery.id) !== delivery || !this.fetching || isAside) {
-      this.ran(delivery, { outcome: { op: 'back' }, recorded: () => undefined });
+      this.ran(delivery, { outcome: { op: 'release' }, recorded: () => undefined });
       return;
     }
     void this.options.handler(delivery).then((performed) => this.ran(delivery, performed));

@@ -25,7 +25,7 @@ export class JobTakenError extends Error {
 
 export interface RunNotesOptions {
   readonly run: Run;
-  readonly owner: NoteOwner;
+  readonly owner: CheckpointOwner;
   readonly store: CheckpointStore;
   /** The cursor of the job before it died and was retried by hand, as JSON. */
   readonly inherited?: string | undefined;
@@ -47,7 +47,7 @@ export class Checkpoint {
   constructor(private readonly options: RunNotesOptions) {}
 
   /** @throws TypeError for an invalid cursor; the reason when the run is aborted, after the cursor was stored. */
-  async checkpoint(cursor: Cursor): Promise<void> {
+  async save(cursor: Cursor): Promise<void> {
     const [encoded] = serializeArguments(`${this.options.run.class}.checkpoint`, [cursor], NO_MODELS);
     this.latest = JSON.stringify(encoded);
     await this.note({ cursor: this.latest });
@@ -133,7 +133,7 @@ export interface CheckpointData {
 }
 
 /** Identifies one delivery of a job. */
-export interface NoteOwner {
+export interface CheckpointOwner {
   readonly id: string;
   readonly queue: string;
   readonly fence: string;
@@ -143,8 +143,8 @@ export interface NoteOwner {
 export type Kept = 'kept' | 'forgotten' | 'taken';
 
 export interface CheckpointStore {
-  write(owner: NoteOwner, notes: CheckpointData): Promise<Kept>;
-  readCursor(owner: Pick<NoteOwner, 'id' | 'queue'>): Promise<string | undefined>;
+  write(owner: CheckpointOwner, notes: CheckpointData): Promise<Kept>;
+  readCursor(owner: Pick<CheckpointOwner, 'id' | 'queue'>): Promise<string | undefined>;
 }
 
 /** Timeout of one write, ms. It is shorter than the time that a stop leaves a job to react to its signal. */
@@ -162,32 +162,32 @@ if ARGV[4] ~= '' then redis.call('hset', p..'progress', id, ARGV[4]) end
 return 'kept'`);
 
 /** Stores in `bq:<queue>:cursor` and `bq:<queue>:progress`. The final outcome deletes both; a FLUSHALL loses both. */
-export class RedisNoteStore implements CheckpointStore {
+export class RedisCheckpointStore implements CheckpointStore {
   /** @param answerMs timeout of one write, after which the job goes on without it. */
   constructor(
     private readonly redis: RedisClient,
     private readonly answerMs = ANSWER_MS,
   ) {}
 
-  async write({ id, queue, fence }: NoteOwner, { cursor = '', progress = '' }: CheckpointData): Promise<Kept> {
+  async write({ id, queue, fence }: CheckpointOwner, { cursor = '', progress = '' }: CheckpointData): Promise<Kept> {
     return (await SCRIPT.run(this.redis, [keyPrefix(queue)], [id, fence, cursor, progress], this.answerMs)) as Kept;
   }
 
-  async readCursor({ id, queue }: Pick<NoteOwner, 'id' | 'queue'>): Promise<string | undefined> {
+  async readCursor({ id, queue }: Pick<CheckpointOwner, 'id' | 'queue'>): Promise<string | undefined> {
     return (await answerWithin(READ_MS, this.redis.hGet(queueKey(queue, 'cursor'), id))) ?? undefined;
   }
 }
 
 /** For jobs without a record in Redis. */
-export class MemoryNoteStore implements CheckpointStore {
+export class MemoryCheckpointStore implements CheckpointStore {
   private readonly cursors = new Map<string, string>();
 
-  async write({ id }: NoteOwner, { cursor }: CheckpointData): Promise<Kept> {
+  async write({ id }: CheckpointOwner, { cursor }: CheckpointData): Promise<Kept> {
     if (cursor !== undefined) this.cursors.set(id, cursor);
     return 'kept';
   }
 
-  async readCursor({ id }: Pick<NoteOwner, 'id'>): Promise<string | undefined> {
+  async readCursor({ id }: Pick<CheckpointOwner, 'id'>): Promise<string | undefined> {
     return this.cursors.get(id);
   }
 }

@@ -23,7 +23,7 @@ import {
   readyAt,
   routeMarkers,
 } from '../record/record';
-import { Checkpoint, type CheckpointStore, MemoryNoteStore, RedisNoteStore } from './checkpoint';
+import { Checkpoint, type CheckpointStore, MemoryCheckpointStore, RedisCheckpointStore } from './checkpoint';
 import { Failures, Outcomes } from './outcomes';
 import { attachRun, deliveredRun, performJob, Run, runAsDelivered, watchTimeout } from './run';
 
@@ -43,7 +43,7 @@ export interface ExecutorDependencies {
   /** Redacts the arguments in events. Default: the default names. */
   readonly filter?: Redactor | undefined;
   /** Stores cursors and progress. Default: in memory, for the length of a run. */
-  readonly notes?: CheckpointStore | undefined;
+  readonly checkpoints?: CheckpointStore | undefined;
   /** Releases the claim of a unique job. */
   readonly releaseUnique?: ((id: string) => Promise<void>) | undefined;
   /** Replaces Math.random for the waits of retries. */
@@ -51,7 +51,7 @@ export interface ExecutorDependencies {
   /** The current time, ms since 1970. Default: Date.now. */
   readonly now?: (() => number) | undefined;
   /** Time after its timeout at which a handler that still runs is reported, ms. Default 10,000. */
-  readonly overdueMs?: number | undefined;
+  readonly graceMs?: number | undefined;
   /** Time that a handler may go on after an uncaught error of its code, ms. Default 10,000. */
   readonly uncaughtGraceMs?: number | undefined;
 }
@@ -78,7 +78,7 @@ export class Executor {
   /**
    * Classes whose jobs have used cursor or progress in this process, so that any job of theirs may have stored some.
    */
-  private readonly noting = new Set<JobClass>();
+  private readonly checkpointing = new Set<JobClass>();
   /** true if a returned job keeps its delivery counted, since any of them may have brought the process down. */
   private returnsCount = false;
   /** Pending while jobs wait because one has just blocked the event loop, so that heartbeats can be sent. */
@@ -164,14 +164,14 @@ export class Executor {
       // It may have returned early because of the signal, with its work unfinished.
       if (run.isAborted && run.watchesSignal) throw run.abortReason;
       unwatch?.();
-      run.notesInUse?.close();
+      run.openCheckpoint?.close();
       if (job.payload.unique === 'executed') await this.release(job);
-      return this.outcomes.succeeded(job, job.mayBeNoted || this.noting.has(jobClass));
+      return this.outcomes.succeeded(job, job.hasCheckpoint || this.checkpointing.has(jobClass));
     } catch (thrown) {
       unwatch?.();
       run.end();
-      await run.notesInUse?.flush();
-      run.notesInUse?.close();
+      await run.openCheckpoint?.flush();
+      run.openCheckpoint?.close();
       if (run.isAborted) return this.outcomes.returned(job, this.returnsCount);
       return await this.conclude(job, run.failure(thrown));
     } finally {
@@ -198,8 +198,8 @@ export class Executor {
       enqueuedAtMs: payload.enqueuedAt,
       carried: payload.attrs,
       makeNotes: () => {
-        this.noting.add(jobClass);
-        return this.notesOf(job, run);
+        this.checkpointing.add(jobClass);
+        return this.checkpointOf(job, run);
       },
     });
     job.run = run;
@@ -245,11 +245,11 @@ export class Executor {
   }
 
   private watch(job: JobExecution, run: Run, timeoutMs: number): () => void {
-    const { events, overdueMs } = this.options;
+    const { events, graceMs } = this.options;
     const { id, class: name, queue } = job;
-    const onOverdue = () => events.emit('job.timeout-ignored', { id, class: name, queue, ageMs: run.durationMs });
+    const onIgnored = () => events.emit('job.timeout-ignored', { id, class: name, queue, ageMs: run.durationMs });
     // Listeners of its signal are the run's own code, too.
-    return runAsDelivered(run, () => watchTimeout(run, timeoutMs, onOverdue, overdueMs));
+    return runAsDelivered(run, () => watchTimeout(run, timeoutMs, onIgnored, graceMs));
   }
 
   private poisoned(job: JobExecution): Promise<ExecutionResult> {
@@ -271,14 +271,15 @@ export class Executor {
     }
   }
 
-  private notesOf(job: JobExecution, run: Run): Checkpoint {
-    const { events, notes = new MemoryNoteStore() } = this.options;
+  private checkpointOf(job: JobExecution, run: Run): Checkpoint {
+    const { events, checkpoints = new MemoryCheckpointStore() } = this.options;
     const onError = (error: Error) => events.emit('queue.error', { error, during: 'storing the cursor of a job' });
-    return new Checkpoint({ run, owner: job.delivery, store: notes, inherited: job.record.options.cursor, onError });
+    const { cursor: inherited } = job.record.options;
+    return new Checkpoint({ run, owner: job.delivery, store: checkpoints, inherited, onError });
   }
 
   private async cursorOf(job: JobExecution): Promise<string | undefined> {
-    const read = job.run?.notesInUse?.cursorText() ?? this.options.notes?.readCursor(job);
+    const read = job.run?.openCheckpoint?.cursorText() ?? this.options.checkpoints?.readCursor(job);
     return read?.catch(() => undefined);
   }
 }
@@ -352,13 +353,13 @@ export class JobExecution {
   }
 
   /** The markers that its end leaves behind. */
-  get traces(): RouteMarkers {
+  get markers(): RouteMarkers {
     return routeMarkers(this.payload === NO_PAYLOAD ? undefined : this.payload);
   }
 
   /** true if a cursor or progress may be stored, as far as this run and the record can tell. */
-  get mayBeNoted(): boolean {
-    return this.run?.notesInUse !== undefined || this.record.options.noted === true || this.delivery.deliveries > 1;
+  get hasCheckpoint(): boolean {
+    return this.run?.openCheckpoint !== undefined || this.record.options.noted === true || this.delivery.deliveries > 1;
   }
 }
 
@@ -371,9 +372,9 @@ export interface ExecutorOptions {
   readonly models: ModelLookup | undefined;
   readonly onFinished: ExecutorDependencies['onFinished'];
   readonly onDied: ExecutorDependencies['onDied'];
-  readonly tuning: Pick<ExecutorDependencies, 'random' | 'now' | 'overdueMs' | 'uncaughtGraceMs'> & {
+  readonly tuning: Pick<ExecutorDependencies, 'random' | 'now' | 'graceMs' | 'uncaughtGraceMs'> & {
     readonly maxDeliveries?: number;
-    readonly noteMs?: number;
+    readonly checkpointMs?: number;
   };
 }
 
@@ -386,11 +387,11 @@ export function createExecutor({ knex, redis, setup, models, tuning, ...options 
     middleware: setup.performMiddleware,
     decode: (args) => deserializeArguments(args, codec),
     filter: new Redactor(setup.filterArguments),
-    notes: new RedisNoteStore(redis, tuning.noteMs),
+    checkpoints: new RedisCheckpointStore(redis, tuning.checkpointMs),
     releaseUnique: (id) => releaseUnique(knex, id),
     random: tuning.random,
     now: tuning.now,
-    overdueMs: tuning.overdueMs,
+    graceMs: tuning.graceMs,
     uncaughtGraceMs: tuning.uncaughtGraceMs,
   });
 }

@@ -34,13 +34,13 @@ export class Outcomes {
     const { id, class: name, queue } = job;
     const { requestId } = job.payload.attrs;
     const durationMs = job.run?.durationMs ?? 0;
-    return this.final({ op: 'done', traces: tracesOf(job, noted) }, job, () =>
+    return this.final({ op: 'complete', markers: markersOf(job, noted) }, job, () =>
       this.options.events.emit('job.succeeded', { id, class: name, queue, requestId, durationMs }),
     );
   }
 
   discarded(job: JobExecution, error: Error): ExecutionResult {
-    return this.final({ op: 'drop', traces: tracesOf(job, true) }, job, () =>
+    return this.final({ op: 'discard', markers: markersOf(job, true) }, job, () =>
       this.options.events.emit('job.discarded', { error, ...this.about(job) }),
     );
   }
@@ -50,7 +50,7 @@ export class Outcomes {
     const run = this.failedRun(job);
     const dueAt = run.at + waitMs;
     const record = JSON.stringify(
-      failedRecord(job.recordAsDelivered(), error, { key, noted: job.mayBeNoted, dueAt, run }),
+      failedRecord(job.recordAsDelivered(), error, { key, noted: job.hasCheckpoint, dueAt, run }),
     );
     return this.final({ op: 'retry', record, dueAt }, job, () =>
       events.emit('job.retrying', { waitMs, error, ...this.about(job) }),
@@ -64,7 +64,7 @@ export class Outcomes {
           failedRecord(job.recordAsDelivered(), error, { ...notes, deadReason: reason, run: this.failedRun(job) }),
         )
       : job.delivery.record;
-    return this.final({ op: 'dead', record, traces: tracesOf(job, true) }, job, () =>
+    return this.final({ op: 'dead', record, markers: markersOf(job, true) }, job, () =>
       this.options.events.emit('job.dead', { error, reason, ...this.about(job) }),
     );
   }
@@ -74,7 +74,7 @@ export class Outcomes {
    */
   unwritable(job: JobExecution, error: Error): ExecutionResult {
     const { record } = job.delivery;
-    return this.final({ op: 'dead', record, traces: tracesOf(job, true) }, job, () =>
+    return this.final({ op: 'dead', record, markers: markersOf(job, true) }, job, () =>
       this.options.events.emit('job.dead', {
         error,
         reason: `its record cannot be written anew: ${error.message}`,
@@ -86,7 +86,7 @@ export class Outcomes {
   /** @param counted true if its run may have brought the process down. */
   returned(job: JobExecution, counted: boolean): ExecutionResult {
     const { id, class: name, queue } = job;
-    return this.final({ op: counted ? 'lost' : 'back' }, job, () =>
+    return this.final({ op: counted ? 'lost' : 'release' }, job, () =>
       this.options.events.emit('job.released', { id, class: name, queue }),
     );
   }
@@ -116,15 +116,15 @@ export class Outcomes {
     const recorded = (applied: boolean) => {
       if (!applied) return events.emit('job.fenced', { id, class: job.class, queue });
       if (outcome.op === 'dead') onDied(queue, id);
-      else if ('traces' in outcome && outcome.traces.includes('f')) onFinished(queue, id);
+      else if ('markers' in outcome && outcome.markers.includes('f')) onFinished(queue, id);
       announce();
     };
     return { outcome, recorded };
   }
 }
 
-function tracesOf(job: JobExecution, noted: boolean): EndMarkers {
-  return noted ? `${job.traces}c` : job.traces;
+function markersOf(job: JobExecution, noted: boolean): EndMarkers {
+  return noted ? `${job.markers}c` : job.markers;
 }
 
 export interface FailuresOptions {
@@ -157,7 +157,7 @@ export class Failures {
   }
 
   async dead(job: JobExecution, error: Error, reason: string, key?: string): Promise<ExecutionResult> {
-    const cursor = job.mayBeNoted ? await this.options.cursorOf(job) : undefined;
+    const cursor = job.hasCheckpoint ? await this.options.cursorOf(job) : undefined;
     await this.over(job, error);
     return this.options.outcomes.dead(job, error, reason, { key, cursor });
   }

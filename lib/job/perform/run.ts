@@ -6,7 +6,7 @@ import { JobTimeoutError } from '../definition/errors';
 import type { CarriedContext, JobClass, JobContext, Performable } from '../definition/job-class';
 import { type CompiledOptions, compileOptions } from '../definition/options';
 import type { JobRun, PerformMiddleware } from '../definition/setup';
-import { Checkpoint, MemoryNoteStore } from './checkpoint';
+import { Checkpoint, MemoryCheckpointStore } from './checkpoint';
 
 /** The data of a run. */
 export interface RunSubject {
@@ -92,13 +92,13 @@ export class Run implements JobRun {
   }
 
   /** Made on first use, since few jobs use it. */
-  get notes(): Checkpoint {
+  get checkpoint(): Checkpoint {
     this.madeNotes ??= this.subject.makeNotes();
     return this.madeNotes;
   }
 
   /** undefined if the job has not used it. */
-  get notesInUse(): Checkpoint | undefined {
+  get openCheckpoint(): Checkpoint | undefined {
     return this.madeNotes;
   }
 
@@ -157,17 +157,17 @@ export class Run implements JobRun {
 }
 
 /** Time that a handler has to react to its timeout before it is reported, ms. */
-const OVERDUE_MS = 10_000;
+const GRACE_MS = 10_000;
 
 /**
  * Aborts the run when its time is up. The handler has to end by itself, and keeps its slot until then.
- * @param onOverdue called once, if the handler still runs after `overdueMs`.
+ * @param onIgnored called once, if the handler still runs after `graceMs`.
  * @returns a function that ends the watch.
  */
-export function watchTimeout(run: Run, timeoutMs: number, onOverdue: () => void, overdueMs = OVERDUE_MS): () => void {
+export function watchTimeout(run: Run, timeoutMs: number, onIgnored: () => void, graceMs = GRACE_MS): () => void {
   let timer = setTimeout(() => {
     run.abort(new JobTimeoutError(run.class, timeoutMs));
-    timer = setTimeout(onOverdue, overdueMs);
+    timer = setTimeout(onIgnored, graceMs);
   }, timeoutMs);
   return () => clearTimeout(timer);
 }
@@ -327,7 +327,7 @@ export async function performNow(
   }: RunHere = {},
 ): Promise<unknown> {
   const plan = compileOptions(jobClass);
-  const store = new MemoryNoteStore();
+  const store = new MemoryCheckpointStore();
   const owner = { id, queue, fence: '' };
   const makeNotes = (): Checkpoint => new Checkpoint({ run, owner, store, onError: () => undefined });
   const enqueuedAtMs = Date.now();
@@ -352,6 +352,6 @@ export async function performNow(
     throw run.failure(thrown);
   } finally {
     unwatch?.();
-    run.notesInUse?.close();
+    run.openCheckpoint?.close();
   }
 }

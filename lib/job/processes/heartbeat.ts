@@ -114,8 +114,7 @@ export class Heartbeat {
     this.execute(reply.commands);
     if (failure) throw failure;
     for (const other of reply.unresponsive) await this.rescueFromUnresponsive(other, unresponsiveMs);
-    // Time taken by the round trip is subtracted, since jobs that block the event loop may leave little time between
-    // them.
+    // The round trip's time is subtracted, since jobs that block the event loop may leave it only moments in between.
     return Math.max(0, heartbeatMs - tookMs);
   }
 

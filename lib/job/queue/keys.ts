@@ -52,7 +52,7 @@ export const UNWATCHED_KEY = 'catamount:unwatched';
 /** channel: its messages are the key prefixes of queues that may have work for idle processors. */
 export const WAKE_CHANNEL = 'catamount:wake';
 
-/** set: the slots of a class's limit that are taken, each as the key prefix of the queue and the job's id. */
+/** set: the permits of a class's limit that are taken, each as the key prefix of the queue and the job's id. */
 export function semaphoreKey(jobName: string): string {
   return `catamount:limit:${jobName}`;
 }
@@ -72,34 +72,34 @@ const RECENT_MOST = 100_000;
 export const DYING_LIMIT = 10_000;
 
 /**
- * Lua for scripts that end jobs: `leaveTrace(p, id, traces)`, and `die(p, id, traces)` for a job whose record is
- * written already; expects `call` and `now` (ms). Whatever removes a job leaves its id in `finished`: the job may have
- * a row in the outbox, which would else be taken for lost and dispatched again. A death leaves no such trace: the row
- * is deleted when the job is dead in Postgres.
+ * Lua for scripts that end jobs: `leaveMarkers(p, id, markers)`, and `die(p, id, markers)` for a job whose record is
+ * written already; expects `call` and `now` (ms).
+ * Whatever removes a job leaves its id in `finished`: the job may have a row in the outbox, which would else be taken
+ * for lost and dispatched again. A death leaves no such marker: the row is deleted when the job is dead in Postgres.
  */
 export const OUTCOME_LUA = `
-local function leaveTrace(p, id, traces)
-  if traces:find('c', 1, true) then call('hdel', p..'cursor', id); call('hdel', p..'progress', id) end
-  if call('srem', p..'twins', id) == 1 or traces:find('f', 1, true) then call('zadd', p..'finished', now, id) end
-  if traces:find('r', 1, true) then
+local function leaveMarkers(p, id, markers)
+  if markers:find('c', 1, true) then call('hdel', p..'cursor', id); call('hdel', p..'progress', id) end
+  if call('srem', p..'twins', id) == 1 or markers:find('f', 1, true) then call('zadd', p..'finished', now, id) end
+  if markers:find('r', 1, true) then
     call('zadd', p..'recent', now, id)
     if call('zcard', p..'recent') > ${RECENT_LIMIT} then call('zremrangebyscore', p..'recent', '-inf', now - ${RECENT_MS}) end
     if call('zcard', p..'recent') > ${RECENT_MOST} then call('zremrangebyrank', p..'recent', 0, ${RECENT_MOST / 2}) end
   end
 end
 
-local function die(p, id, traces)
+local function die(p, id, markers)
   -- By Redis's own clock, not by that of whoever asks: of one job no two deaths have the same time.
   local time = call('time')
   call('zadd', p..'dead', time[1] * 1000 + math.floor(time[2] / 1000), id)
   call('srem', p..'twins', id)
-  leaveTrace(p, id, (traces:gsub('f', '')))
+  leaveMarkers(p, id, (markers:gsub('f', '')))
   local over = call('zcard', p..'dead') - ${DYING_LIMIT}
   if over <= 0 then return end
   local oldest = call('zrange', p..'dead', 0, math.min(over, 100) - 1)
   for _, one in ipairs(oldest) do
     call('zrem', p..'dead', one); call('hdel', p..'jobs', one)
-    leaveTrace(p, one, 'fc')
+    leaveMarkers(p, one, 'fc')
   end
   call('incrby', p..'dropped', #oldest)
 end

@@ -54,7 +54,7 @@ export interface QueueStatus {
   /** Jobs that wait to be fetched. */
   readonly waiting: number;
   readonly active: number;
-  /** Jobs set aside while their class is at its limit; they go first when it has a free slot. */
+  /** Jobs set aside while their class is at its limit; they go first when it has a free permit. */
   readonly blocked: number;
   /** Retries that are not due yet, and jobs that plain producers delayed. */
   readonly delayed: number;

@@ -11,7 +11,7 @@ export type Via = 'outbox' | 'redis' | 'fallback';
 /** The markers that the end of a job leaves behind (fetch/fetch-script.ts). */
 export type RouteMarkers = '' | 'f' | 'r' | 'fr';
 
-const TRACES: ReadonlyMap<string, RouteMarkers> = new Map([
+const ROUTE_MARKERS: ReadonlyMap<string, RouteMarkers> = new Map([
   ['outbox', 'f'],
   ['redis', 'r'],
   ['fallback', 'fr'],
@@ -40,7 +40,7 @@ export class UnreadableJobError extends Error {
 /** @param payload undefined if it cannot be read; then the job may have come by any route. */
 export function routeMarkers(payload: Pick<Payload, 'via'> | undefined): RouteMarkers {
   if (!payload) return 'f';
-  return payload.via === undefined ? '' : (TRACES.get(payload.via) ?? 'f');
+  return payload.via === undefined ? '' : (ROUTE_MARKERS.get(payload.via) ?? 'f');
 }
 
 export function createPayload(

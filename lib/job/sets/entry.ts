@@ -210,6 +210,6 @@ export function queuedAt(text: string | undefined): number {
 }
 
 /** @returns the markers that the job's end leaves in Redis (fetch/fetch-script.ts). */
-export function tracesOf(text: string | undefined): string {
+export function markersOf(text: string | undefined): string {
   return routeMarkers(payloadOf(text));
 }

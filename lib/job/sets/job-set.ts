@@ -117,7 +117,7 @@ export const KILL: Transition = {
   prepare: async (jobs) => jobs.map((job) => rewritten(job.text, killedRecord)),
 };
 
-const DELETE: Transition = { action: 'delete', to: 'drop' };
+const DELETE: Transition = { action: 'delete', to: 'delete' };
 
 /** @param at a moment that has passed stands for now. @throws InvalidRequestError. */
 export function rescheduleTo(at: Date): Transition {

@@ -4,7 +4,7 @@ import { answerWithin, RedisScript } from '../../core/redis-script';
 import { handOver } from '../outbox/dead-jobs';
 import { deleteRows, isUuid } from '../outbox/table';
 import { keyPrefix, OUTCOME_LUA, queueKey } from '../queue/keys';
-import { isRetrying, queuedAt, tracesOf } from './entry';
+import { isRetrying, markersOf, queuedAt } from './entry';
 import {
   type BulkRun,
   type CheckedFilter,
@@ -19,8 +19,8 @@ import type { ScanPosition } from './scan-script';
 
 /** The Redis key that jobs are taken from. */
 export type MoveFrom = 'delayed' | 'waiting';
-/** The target: the tail of their queue, `delayed`, the dead set; `drop` deletes them. */
-export type MoveTo = 'queue' | 'delay' | 'dead' | 'drop';
+/** The target: the tail of their queue, `delayed`, the dead set; `delete` removes them. */
+export type MoveTo = 'queue' | 'delay' | 'dead' | 'delete';
 
 /** Stands for any SHA-1: the job is moved whatever its record is by now. */
 export const ANY = '*';
@@ -33,7 +33,7 @@ export interface MovedJob {
   /** The new record; undefined: it stays as it is. */
   readonly record: string | undefined;
   /** Markers that its end leaves in Redis (fetch/fetch-script.ts). */
-  readonly traces: string;
+  readonly markers: string;
 }
 
 /** `gone`: the job is no longer in that set; `changed`: its record has changed since it was read. */
@@ -45,7 +45,7 @@ const MAX_BYTES = 1_000_000;
 
 // The call that takes the id out of its set moves the job, so a second click finds nothing.
 // KEYS  1 queue prefix
-// ARGV  1 now (ms)  2 from  3 to  4 due time (ms)  5… four per job: id, SHA-1, new record or "", traces
+// ARGV  1 now (ms)  2 from  3 to  4 due time (ms)  5… four per job: id, SHA-1, new record or "", markers
 // reply one letter a job: m moved, g gone, c changed
 const MOVE_SCRIPT = new RedisScript(`
 local call, now = redis.call, ARGV[1]
@@ -57,15 +57,15 @@ local function take(id)
   return call('zrem', p..from, id) == 1
 end
 
-local function put(id, record, traces)
+local function put(id, record, markers)
   call('hdel', p..'deliveries', id)
-  if to == 'drop' then
+  if to == 'delete' then
     call('hdel', p..'jobs', id)
-    return leaveTrace(p, id, traces..'c')
+    return leaveMarkers(p, id, markers..'c')
   end
   if record ~= '' then call('hset', p..'jobs', id, record) end
   if to == 'dead' then
-    die(p, id, traces)
+    die(p, id, markers)
   elseif to == 'delay' then
     call('zadd', p..'delayed', at, id)
     if call('zrange', p..'delayed', 0, 0)[1] == id then call('publish', p..'earlierDelayed', at) end
@@ -75,13 +75,13 @@ local function put(id, record, traces)
 end
 
 for a = 5, #ARGV, 4 do
-  local id, sha, record, traces = unpack(ARGV, a, a + 3)
+  local id, sha, record, markers = unpack(ARGV, a, a + 3)
   local text = call('hget', p..'jobs', id)
   local there = from == 'waiting' or call('zscore', p..from, id)
   local state = 'g'
   if there and text and sha ~= '${ANY}' and redis.sha1hex(text) ~= sha then state = 'c'
-  elseif there and (text or to == 'drop') and take(id) then
-    put(id, record, traces); state = 'm'
+  elseif there and (text or to == 'delete') and take(id) then
+    put(id, record, markers); state = 'm'
   end
   out[#out + 1] = state
 end
@@ -101,7 +101,7 @@ export async function moveJobs(
 ): Promise<MoveState[]> {
   const states = new Map<MovedJob, MoveState>();
   for (const batch of batches(jobs)) {
-    const args = batch.flatMap((job) => [job.id, job.sha, job.record ?? '', job.traces]);
+    const args = batch.flatMap((job) => [job.id, job.sha, job.record ?? '', job.markers]);
     const head = [Date.now(), from, to, Math.ceil(at)].map(String);
     const reply = String(await MOVE_SCRIPT.run(client, [keyPrefix(batch[0]?.queue ?? '')], [...head, ...args]));
     for (const [index, job] of batch.entries()) states.set(job, STATES[reply[index] ?? ''] ?? 'gone');
@@ -191,17 +191,17 @@ export class SetMover {
   private async move(move: Transition, jobs: readonly FoundJob[]): Promise<MoveState[]> {
     if (jobs.length === 0) return [];
     const records = (await move.prepare?.(jobs)) ?? [];
-    const ends = move.to === 'dead' || move.to === 'drop';
+    const ends = move.to === 'dead' || move.to === 'delete';
     const asked = jobs.map(({ id, queue, sha, text }, index) => {
-      return { id, queue, sha, record: records[index], traces: ends ? tracesOf(text) : '' };
+      return { id, queue, sha, record: records[index], markers: ends ? markersOf(text) : '' };
     });
     const states = await moveJobs(this.sources.redis, { from: 'delayed', to: move.to, at: move.at }, asked);
     const moved = asked.filter((_, index) => states[index] === 'moved');
     if (move.to === 'dead') await this.handOver(moved);
-    if (move.to === 'drop') {
+    if (move.to === 'delete') {
       await completeRows(
         this.sources,
-        moved.filter(({ traces }) => traces.includes('f')),
+        moved.filter(({ markers }) => markers.includes('f')),
       );
     }
     return states;

@@ -33,9 +33,8 @@ const IDS = 5000;
  * One bounded pass of a scan over `delayed` of several queues at once, in the order of their scores.
  * KEYS  queue prefixes ("bq:default:"), sorted
  * ARGV  1 filter  2 "1" = newest first  3-5 position: score, number of the queue (between two when it is not in
- *       KEYS), id; or ""  6 skip  7 limit  8 "1" = counting  9 work  10 ids  11 "1" = ids only  12 score at which it
- * ends,
- *       or ""
+ *       KEYS), id; or ""  6 skip  7 limit  8 "1" = counting  9 work  10 ids  11 "1" = ids only  12 score at which the
+ *       scan ends, or ""
  * reply { matched, scanned, "1" when done, score, queue number and id of the last one seen, then per job: queue number,
  *         id, score, and the three values that `describe` gives }
  * @param describe Lua: `describe(text, id, p)` for the record, false without one, and the key prefix of the queue.

@@ -2,7 +2,7 @@ import type { RedisClient } from '../../core/redis';
 import { answerWithin, RedisScript } from '../../core/redis-script';
 import { deleteDueRow, isUuid } from '../outbox/table';
 import { keyPrefix, queueKey } from '../queue/keys';
-import { describeJob, type JobEntry, tracesOf } from './entry';
+import { describeJob, type JobEntry, markersOf } from './entry';
 import { FILTER_LUA } from './filter-script';
 import { ANY, completeRows, moveJobs } from './move-script';
 import {
@@ -62,10 +62,10 @@ export class WaitingList {
     const { redis } = this.sources;
     const { queue } = this;
     const text = (await redis.hGet(queueKey(queue, 'jobs'), id)) ?? undefined;
-    const job = { id, queue, sha: ANY, record: undefined, traces: tracesOf(text) };
-    const [state] = await moveJobs(redis, { from: 'waiting', to: 'drop' }, [job]);
+    const job = { id, queue, sha: ANY, record: undefined, markers: markersOf(text) };
+    const [state] = await moveJobs(redis, { from: 'waiting', to: 'delete' }, [job]);
     if (state !== 'moved') return false;
-    if (job.traces.includes('f')) await completeRows(this.sources, [job]);
+    if (job.markers.includes('f')) await completeRows(this.sources, [job]);
     return true;
   }
 

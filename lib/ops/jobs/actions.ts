@@ -2,7 +2,7 @@ import type { JobSet } from '../../job/sets/job-set';
 import type { JobAction, Selection } from '../../job/sets/query';
 import { assertOperator } from '../auth/access';
 import type { OpsContext } from '../ui/context';
-import { Formatter } from '../ui/format';
+import { Formatter, linkWith } from '../ui/format';
 import { localizedProblem, reportFailedAction } from '../ui/shell';
 import { readRef } from './job-view';
 import { type Filters, filtersOf, isHarmless, jobFilter, readFilters, type SetPage } from './list-query';
@@ -155,10 +155,7 @@ function inAnHour(): string {
 
 /** The list that a link to a question is on. */
 function backTo(ctx: OpsContext, path: string): string {
-  const query = new URLSearchParams(ctx.querystring);
-  for (const name of ['all', 'act', 'id', 'asOf', 'locale', 'theme']) query.delete(name);
-  const text = query.toString();
-  return text === '' ? path : `${path}?${text}`;
+  return linkWith(path, ctx.querystring, { all: null, act: null, id: null, asOf: null, locale: null, theme: null });
 }
 
 /** The jobs that a form or a link means: some that are named, or all that match. */

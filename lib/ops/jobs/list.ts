@@ -61,11 +61,11 @@ async function showList(site: JobPageContext, ctx: OpsContext, page: SetPage): P
     meant: rows.length === 0 && filters.q !== '' ? didYouMean(filters.q, withShortNames(names.classes)) : undefined,
     sort: sort ?? { by: 'at', descending: page.newestFirst },
     waitingRetries: page.name === 'dead' && size === 0 ? await admin.size('retry').catch(() => 0) : 0,
-    allHref: pathWith(ctx, { all: '1', page: null, sort: null }).replace(ctx.path, `${ctx.path}/confirm`),
+    allHref: pathWith(ctx, { all: '1', page: null, sort: null }, `${ctx.path}/confirm`),
     selected: ctx.query.select === 'page',
     everything: rules.everything,
     to: (changes: Readonly<Record<string, string | null>>) => pathWith(ctx, changes),
-    live: pathWith(ctx, { seen: String(page.name === 'dead' ? newest : size) }).replace(ctx.path, `${ctx.path}/events`),
+    live: pathWith(ctx, { seen: String(page.name === 'dead' ? newest : size) }, `${ctx.path}/events`),
   };
   await showPage(site, ctx, 'list', locals, { jobs: rows.map(pageJson), total, complete });
 }

@@ -7,6 +7,7 @@ import type { JobFilter } from '../../job/sets/query';
 import { DeliverMailJob } from '../../mailer/message';
 import type { OpsContext, PageContext } from '../ui/context';
 import type { FlashStore } from '../ui/flash';
+import { linkWith } from '../ui/format';
 import type { PageLocals } from '../ui/layout';
 import { SET_PAGES } from './list-query';
 
@@ -32,7 +33,7 @@ export interface JobPageContext extends PageContext {
 export type RouteModule = (site: JobPageContext) => void;
 
 /** Of the query: what belongs to one showing of a page, not to the page. */
-const PASSING = ['flash', 'select', 'locale', 'theme'];
+const PASSING = { flash: null, select: null, locale: null, theme: null } as const;
 
 /** Shows a page, and on it what the form before it has done. */
 export async function showPage(
@@ -47,16 +48,13 @@ export async function showPage(
   await site.pages.show(ctx, `jobs/${view}`, { ...shared, ...locals }, json);
 }
 
-/** This page's address with other values in its query; null takes one out. */
-export function pathWith(ctx: OpsContext, changes: Readonly<Record<string, string | null>>): string {
-  const query = new URLSearchParams(ctx.querystring);
-  for (const name of PASSING) query.delete(name);
-  for (const [name, value] of Object.entries(changes)) {
-    if (value === null || value === '') query.delete(name);
-    else query.set(name, value);
-  }
-  const text = query.toString();
-  return text === '' ? ctx.path : `${ctx.path}?${text}`;
+/** This page's address, or another one with its query, with other values in it; null takes one out. */
+export function pathWith(
+  ctx: OpsContext,
+  changes: Readonly<Record<string, string | null>>,
+  path: string = ctx.path,
+): string {
+  return linkWith(path, ctx.querystring, { ...PASSING, ...changes });
 }
 
 /** Does what the form asks for, once, and goes on to a page that tells of it. @param back where to. @param repeatable it may be done twice. */
@@ -68,10 +66,9 @@ export async function actOnce(
   repeatable = false,
 ): Promise<void> {
   const id = await site.flashes.once(ctx, work, repeatable);
-  const target = new URL(back, 'http://here');
-  if (id !== undefined) target.searchParams.set('flash', id);
+  const { pathname, search } = new URL(back, 'http://here');
   ctx.status = 303;
-  ctx.redirect(target.pathname + target.search);
+  ctx.redirect(linkWith(pathname, search, { flash: id ?? null }));
 }
 
 /** Where a form says that it came from, if that is one of these pages. */

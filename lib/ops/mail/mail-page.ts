@@ -1,6 +1,7 @@
 import { LOCALES } from '../../core/config';
 import { snakeCase } from '../../support/snake-case';
 import type { OpsContext, PageContext } from '../ui/context';
+import { linkWith } from '../ui/format';
 import { localizedProblem } from '../ui/shell';
 
 import { type ParsedMail, previewLine } from './parsed-mail';
@@ -103,17 +104,11 @@ export function askedLanguage(ctx: OpsContext): string | null {
 
 /** The same as a query, to go on in it. */
 export function langQuery(ctx: OpsContext): string {
-  const lang = askedLanguage(ctx);
-  return lang === null ? '' : `?lang=${lang}`;
+  return linkWith('', '', { lang: askedLanguage(ctx) });
 }
 
 function frameQuery(ctx: OpsContext): string {
-  const lang = askedLanguage(ctx);
-  const query = new URLSearchParams({
-    ...(lang !== null && { lang }),
-    ...(ctx.query.images === 'on' && { images: 'on' }),
-  });
-  return query.size === 0 ? '' : `?${query}`;
+  return linkWith('', '', { lang: askedLanguage(ctx), images: ctx.query.images === 'on' ? 'on' : null });
 }
 
 function oneOf<T extends string>(ctx: OpsContext, name: string, allowed: readonly T[]): T {

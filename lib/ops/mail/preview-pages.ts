@@ -4,6 +4,7 @@ import { snakeCase } from '../../support/snake-case';
 import { assertOperator } from '../auth/access';
 import type { OpsContext, PageContext, PageModule } from '../ui/context';
 import { FlashStore } from '../ui/flash';
+import { linkWith } from '../ui/format';
 import { localizedProblem, reportFailedAction } from '../ui/shell';
 import { DELIVERIES } from './deliveries';
 import type { Inbox } from './inbox';
@@ -15,7 +16,7 @@ const INDEX = '/ops/mail';
 const PREVIEWS = `${INDEX}/previews`;
 const ONE = `${PREVIEWS}/:mailer/:action`;
 const EVENTS = `${PREVIEWS}/events`;
-const KEPT = new Set(['lang', 'part', 'width', 'scheme']);
+const KEPT = ['lang', 'part', 'width', 'scheme'];
 /** Shown at the side of a preview. */
 const LATEST = 4;
 
@@ -127,9 +128,7 @@ function nameOf(ctx: OpsContext): PreviewName {
 
 /** The next preview is looked at in the same way. */
 function keptQuery(ctx: OpsContext): string {
-  const query = new URLSearchParams(ctx.querystring);
-  for (const name of [...query.keys()]) if (!KEPT.has(name)) query.delete(name);
-  return query.size === 0 ? '' : `?${query}`;
+  return linkWith('', '', Object.fromEntries(KEPT.map((name) => [name, String(ctx.query[name] ?? '')])));
 }
 
 const SEND = '/ops/mail/previews/:mailer/:action/send';
@@ -172,8 +171,7 @@ function testRoutes(source: PreviewSource): PageModule {
       }
       const id = await flashes.once(ctx, () => send(ctx, to));
       ctx.status = 303;
-      const query = langQuery(ctx);
-      ctx.redirect(`${ctx.path}${query}${query === '' ? '?' : '&'}flash=${id}`);
+      ctx.redirect(linkWith(ctx.path, '', { lang: askedLanguage(ctx), flash: id ?? null }));
     });
 
     async function send(ctx: OpsContext, to: string): Promise<Sent> {

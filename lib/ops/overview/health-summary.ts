@@ -6,7 +6,7 @@ import { bySeverity, type Issue, type IssueCode, readyWorkers } from '../../heal
 import type { Judgement } from '../../health/judge';
 import type { SystemStatus } from '../../health/status-collector';
 import type { OpsContext } from '../ui/context';
-import { type Formatter, facts, type Tone } from '../ui/format';
+import { type Formatter, facts, linkWith, type Tone } from '../ui/format';
 import type { IconName } from '../ui/layout';
 import { load } from './process-cards';
 import type { TreeHealth } from './tree-health';
@@ -109,7 +109,7 @@ export function treeTab({ picture, own, silent, issues }: TreeHealth, current: b
 
 /** @param tree its id; null for the one that shows the page. */
 export function hrefOf(path: string, tree: string | null, hash = ''): string {
-  return `${path}${tree === null ? '' : `?tree=${tree}`}${hash}`;
+  return linkWith(path, '', { tree }) + hash;
 }
 
 /** The tree that the query names, by id; null for the one that shows the page. */

@@ -13,7 +13,7 @@ import { type CardView, cardView, known, load } from '../overview/process-cards'
 import { assessTrees, missingTree, type TreeHealth } from '../overview/tree-health';
 import type { OpsContext, PageContext, PageModule } from '../ui/context';
 import { FlashStore } from '../ui/flash';
-import { Formatter, jobPath } from '../ui/format';
+import { Formatter, jobPath, linkWith } from '../ui/format';
 import { localizedProblem } from '../ui/shell';
 
 const LIST = '/ops/processes';
@@ -59,8 +59,7 @@ export const processRoutes: PageModule = async (site) => {
       try {
         const id = site.redis.client.isReady ? await flashes.once(ctx, order) : await order().then(() => '');
         ctx.status = 303;
-        const home = hrefOf('/ops', tree.own ? null : tree.picture.id);
-        ctx.redirect(id === '' ? home : `${home}${home.includes('?') ? '&' : '?'}flash=${id}`);
+        ctx.redirect(linkWith('/ops', '', { tree: tree.own ? null : tree.picture.id, flash: id ?? null }));
       } catch (error) {
         if (!(error instanceof UserError)) throw error;
         ctx.status = 409;
@@ -116,7 +115,7 @@ async function showProcesses(site: PageContext, ctx: OpsContext, { tree, acts, t
           ? ACTS.filter((act) => !act.slot && act.fits(picture, 0))
           : [],
       operator: ctx.state.visitor.role === 'operator' && silent === null,
-      to: (path: string, more = '') => `${hrefOf(path, id)}${more === '' ? '' : `${id === null ? '?' : '&'}${more}`}`,
+      to: (path: string, more: Readonly<Record<string, string>> = {}) => linkWith(path, '', { tree: id, ...more }),
     },
     {
       id: picture.id,

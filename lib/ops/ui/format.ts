@@ -239,6 +239,16 @@ export function facts(...parts: readonly (string | false | null | undefined)[]):
   return parts.filter(Boolean).join(' · ');
 }
 
+/** An address with these values in its query besides, or in place of, those that it has; null, or none, takes one out. */
+export function linkWith(path: string, query: string, changes: Readonly<Record<string, string | null>>): string {
+  const values = new URLSearchParams(query);
+  for (const [name, value] of Object.entries(changes)) {
+    if (value === null || value === '') values.delete(name);
+    else values.set(name, value);
+  }
+  return values.size === 0 ? path : `${path}?${values}`;
+}
+
 /** The page of a job. In a file of its own, since pages of other folders lead there that load nothing of jobs. */
 export function jobPath({ queue, id }: { readonly queue: string; readonly id: string }): string {
   return `/ops/jobs/job/${encodeURIComponent(queue)}/${encodeURIComponent(id)}`;

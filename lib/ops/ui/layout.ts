@@ -3,7 +3,7 @@ import { Views } from '../../mailer/render/views';
 import type { Assets } from './assets';
 import type { OpsContext, Visitor } from './context';
 import { accessMode } from './context';
-import { Formatter } from './format';
+import { Formatter, linkWith } from './format';
 import { formToken } from './shell';
 
 interface PageOptions {
@@ -56,7 +56,7 @@ export class Layout {
       format: new Formatter(t),
       role: visitor?.role,
       token: visitor === undefined ? '' : formToken(visitor),
-      link: (changes: Readonly<Record<string, string | null>>) => linkFrom(ctx, changes),
+      link: (changes: Readonly<Record<string, string | null>>) => linkWith(ctx.path, ctx.querystring, changes),
       asset: (name: string) => assets.url(name),
       now: new Date(),
       live: undefined,
@@ -77,17 +77,6 @@ export class Layout {
 
 function unknownCounts(): Counts {
   return Object.fromEntries(NAV.map(({ key }) => [key, null]));
-}
-
-/** This page's address with other values in its query; null takes one out. */
-function linkFrom(ctx: OpsContext, changes: Readonly<Record<string, string | null>>): string {
-  const query = new URLSearchParams(ctx.querystring);
-  for (const [name, value] of Object.entries(changes)) {
-    if (value === null) query.delete(name);
-    else query.set(name, value);
-  }
-  const text = query.toString();
-  return text === '' ? ctx.path : `${ctx.path}?${text}`;
 }
 
 /** The pages that the header leads to, in its order. The text is `nav.<key>`; what lies below `below`, or `href`, is of it. */

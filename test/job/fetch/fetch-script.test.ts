@@ -9,15 +9,15 @@ import { HandmadeProcess } from './handmade-process';
 
 const OUTCOMES: readonly Outcome[] = [
   // Without a trace the id is a plain producer's, who may have used it again.
-  { op: 'done', traces: '' },
-  { op: 'drop', traces: 'f' },
+  { op: 'complete', markers: '' },
+  { op: 'discard', markers: 'f' },
   { op: 'retry', record: '{}', dueAt: 0 },
   { op: 'retry', record: '{}', dueAt: Number.MAX_SAFE_INTEGER },
-  { op: 'dead', record: '{}', traces: 'f' },
-  { op: 'back' },
+  { op: 'dead', record: '{}', markers: 'f' },
+  { op: 'release' },
   { op: 'lost' },
 ];
-const DONE: Outcome = { op: 'done', traces: 'f' };
+const DONE: Outcome = { op: 'complete', markers: 'f' };
 
 /** `default` as it stands. */
 async function standing(client: RedisClient) {
@@ -79,7 +79,7 @@ describe('the outcome of a delivery', () => {
     },
     {
       where: 'is dead',
-      bring: async () => newer.end(await deliveredTo(newer), { op: 'dead', record: '{}', traces: '' }),
+      bring: async () => newer.end(await deliveredTo(newer), { op: 'dead', record: '{}', markers: '' }),
     },
   ];
   for (const { where, bring } of placesOfAJob) {
@@ -95,7 +95,7 @@ describe('the outcome of a delivery', () => {
     await takenFromOld();
     const second = await deliveredTo(newer);
     await old.end(first, DONE);
-    for (const outcome of OUTCOMES.filter(({ op }) => op !== 'drop')) {
+    for (const outcome of OUTCOMES.filter(({ op }) => op !== 'discard')) {
       assert.equal(await newer.end(second, outcome), false, outcome.op);
     }
     assert.deepEqual(await standing(client), NOWHERE);
@@ -114,16 +114,16 @@ describe('the outcome of a delivery', () => {
   });
 
   it('that ends it has its rows deleted even when Redis was emptied meanwhile, or has handed it over as dead', async () => {
-    for (const traces of ['f', 'r', ''] as const) {
+    for (const markers of ['f', 'r', ''] as const) {
       await client.flushAll();
-      assert.equal(await old.end(first, { op: 'done', traces }), traces !== '');
-      assert.deepEqual(await standing(client), { ...NOWHERE, finished: traces === '' ? [] : ['job'] });
+      assert.equal(await old.end(first, { op: 'complete', markers }), markers !== '');
+      assert.deepEqual(await standing(client), { ...NOWHERE, finished: markers === '' ? [] : ['job'] });
     }
   });
 
   it('may be that it goes back: to the head, and not counted as delivered', async () => {
     await dispatch(client, [{ id: 'behind', queue: 'default', record: '{}' }]);
-    await old.end(first, { op: 'back' });
+    await old.end(first, { op: 'release' });
     assert.deepEqual(
       (await newer.fetch(2)).map(({ id, deliveries }) => [id, deliveries]),
       [
@@ -136,7 +136,7 @@ describe('the outcome of a delivery', () => {
   it('may never come, since the reply with the job was lost: the next call has it go back, too', async () => {
     const { token, fetched } = await newer.call({ wanted: 1 });
     assert.deepEqual(fetched, [], 'the other has it');
-    await old.end(first, { op: 'back' });
+    await old.end(first, { op: 'release' });
     const lost = await old.call({ wanted: 1 });
     const again = await old.call({ wanted: 1, lost: [token, lost.token] });
     assert.deepEqual(

@@ -50,7 +50,7 @@ describe('the fetcher', () => {
         begun.push({ id, queue });
         onBegun();
         await gate.pass();
-        return { outcome: { op: 'drop', traces: '' }, recorded: () => undefined };
+        return { outcome: { op: 'discard', markers: '' }, recorded: () => undefined };
       },
       onError: (error) => assert.fail(error),
     });

@@ -57,11 +57,11 @@ export class LimitModel {
       lost: process.lost,
       running: process.running,
       upkeep: ++process.calls % 3 === 0,
-      ends: endings.map((delivery, index) => ({ delivery, outcome: outcomeOf(ends[index] ?? 'drop', delivery) })),
+      ends: endings.map((delivery, index) => ({ delivery, outcome: outcomeOf(ends[index] ?? 'discard', delivery) })),
     });
     process.lost = lose ? [token] : [];
     endings.forEach((delivery, index) => {
-      if (applied[index] && ends[index] === 'drop') this.ended.push(delivery.id);
+      if (applied[index] && ends[index] === 'discard') this.ended.push(delivery.id);
     });
     if (!lose) process.running.push(...fetched);
     this.checkLimits();
@@ -116,7 +116,7 @@ export class LimitModel {
           await this.call(
             process,
             3,
-            process.running.map(() => 'drop' as const),
+            process.running.map(() => 'discard' as const),
           )
         ).length;
       }
@@ -141,6 +141,6 @@ export class LimitModel {
 
 function outcomeOf(op: Outcome['op'], { record }: Delivery): Outcome {
   if (op === 'retry') return { op, record, dueAt: 0 };
-  if (op === 'dead') return { op, record, traces: '' };
-  return op === 'back' ? { op } : { op, traces: '' };
+  if (op === 'dead') return { op, record, markers: '' };
+  return op === 'release' ? { op } : { op, markers: '' };
 }

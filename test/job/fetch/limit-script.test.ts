@@ -12,7 +12,7 @@ type Step =
       readonly do: 'call';
       readonly process: number;
       readonly wanted: number;
-      readonly ends: readonly ('drop' | 'back' | 'retry')[];
+      readonly ends: readonly ('discard' | 'release' | 'retry')[];
       readonly lose: boolean;
     }
   | { readonly do: 'die' | 'stall'; readonly process: number }
@@ -38,7 +38,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       do: fc.constant('call' as const),
       process,
       wanted: fc.nat(3),
-      ends: fc.array(fc.constantFrom('drop' as const, 'back' as const, 'retry' as const), { maxLength: 3 }),
+      ends: fc.array(fc.constantFrom('discard' as const, 'release' as const, 'retry' as const), { maxLength: 3 }),
       lose: fc.boolean(),
     }),
   },
@@ -154,14 +154,14 @@ describe('the fused script and limits of classes', () => {
     await subscriber.connect();
     try {
       await subscriber.subscribe('catamount:wake', (prefix) => woken.push(prefix));
-      await model.call(quiet, 0, ['drop']);
+      await model.call(quiet, 0, ['discard']);
       await until('others are woken', () => woken.length > 0);
       assert.deepEqual(woken, ['bq:mailer:']);
     } finally {
       subscriber.destroy();
     }
     await model.call(idle, 2);
-    await model.call(idle, 0, ['drop']);
+    await model.call(idle, 0, ['discard']);
     assert.deepEqual(model.ended, [first, second]);
   });
 
@@ -183,8 +183,8 @@ describe('the fused script and limits of classes', () => {
     const lifted = new LimitModel(redis, command, 1, {});
     const [newest = assert.fail()] = lifted.processes;
     assert.deepEqual(await lifted.call(newest, 9), [], 'somebody who knows of a limit is at work');
-    await first.call(first.processes[0] ?? assert.fail(), 0, ['drop']);
-    await raised.call(raised.processes[0] ?? assert.fail(), 0, ['drop', 'drop']);
+    await first.call(first.processes[0] ?? assert.fail(), 0, ['discard']);
+    await raised.call(raised.processes[0] ?? assert.fail(), 0, ['discard', 'discard']);
     await lifted.remove(ids[3] ?? '');
     await lifted.drain();
     assert.deepEqual(lifted.ended, ids.slice(4));
@@ -200,7 +200,7 @@ describe('the fused script and limits of classes', () => {
     await redis.client.flushAll();
     const later = await model.enqueue('TwoJob', 'default');
     assert.equal((await model.call(process, 9)).length, 0);
-    await model.call(process, 0, ['drop']);
+    await model.call(process, 0, ['discard']);
     assert.deepEqual(
       (await model.call(process, 9)).map((job) => job.id),
       [later],
@@ -208,7 +208,7 @@ describe('the fused script and limits of classes', () => {
   });
 
   it('hear the outcome of a job that was taken for stalled, and is held by now', async () => {
-    for (const op of ['retry', 'dead', 'back', 'drop'] as const) {
+    for (const op of ['retry', 'dead', 'release', 'discard'] as const) {
       await redis.client.flushAll();
       const model = new LimitModel(redis, command, 2);
       const [stalled = assert.fail(), other = assert.fail()] = model.processes;
@@ -226,7 +226,7 @@ describe('the fused script and limits of classes', () => {
       // Retries are due at once here.
       const waiting = await redis.client.lRange('bq:default:waiting', 0, -1);
       const dead = await redis.client.zRange('bq:default:dead', 0, -1);
-      const places = { retry: waiting, back: waiting, dead, drop: model.ended };
+      const places = { retry: waiting, release: waiting, dead, discard: model.ended };
       assert.deepEqual([places[op], await held()], [[first], []], op);
     }
   });

@@ -15,7 +15,7 @@ import { recordText } from '../sets/stored-job';
 /** A clock so far behind that every retry is due at once. */
 const RETRY_AT_ONCE = { now: () => Date.now() - 1e12 };
 /** However slow Redis is, cursors are waited for. */
-const PATIENT = { noteMs: 60_000 };
+const PATIENT = { checkpointMs: 60_000 };
 
 const gate = new Gate();
 /** What each run began with, and each step, in the order of their happening. */
@@ -154,10 +154,10 @@ describe('checkpoints and progress', () => {
       gate.close();
       return (await performing).outcome;
     };
-    assert.deepEqual(await stoppedRun(1), { op: 'back' });
+    assert.deepEqual(await stoppedRun(1), { op: 'release' });
     const done = steps.length;
     assert.equal(await noted('cursor', 'endless'), done, 'although it came faster than is written usually');
-    assert.deepEqual(await stoppedRun(2), { op: 'back' });
+    assert.deepEqual(await stoppedRun(2), { op: 'release' });
     assert.deepEqual(begun, [0, done]);
     assert.deepEqual(steps, each(steps.length), 'no step twice');
   });

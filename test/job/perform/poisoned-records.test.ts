@@ -71,7 +71,7 @@ describe('poisoned records', () => {
 
   it('that say they took a route that there is not leave the trace of one from the outbox', async () => {
     const outcome = await perform(failing.replace('"via":"redis"', '"via":"__proto__"'), 9);
-    assert.deepEqual([outcome.op, 'traces' in outcome && outcome.traces], ['dead', 'fc']);
+    assert.deepEqual([outcome.op, 'markers' in outcome && outcome.markers], ['dead', 'fc']);
   });
 
   it('are given out three times without an outcome, and are dead then', async () => {
@@ -93,7 +93,7 @@ describe('poisoned records', () => {
     const nested = failing
       .replace('"args":[', `"args":[${'['.repeat(50_000)}${']'.repeat(50_000)}`)
       .replace('"via"', '"unique":"executed","via"');
-    assert.deepEqual(await perform(nested), { op: 'dead', record: nested, traces: 'rc' });
+    assert.deepEqual(await perform(nested), { op: 'dead', record: nested, markers: 'rc' });
     assert.match(dead[0]?.reason ?? '', /^its record cannot be written anew: Maximum call stack/);
     assert.deepEqual(released, ['id-1']);
   });

@@ -85,7 +85,7 @@ describe('timeout', () => {
   });
 
   it('keeps the slot of a handler that does not heed it, and says so once', async () => {
-    await system.processor([DeafJob, QuickJob], { jobs: { concurrency: 1 }, tuning: { overdueMs: 30 } });
+    await system.processor([DeafJob, QuickJob], { jobs: { concurrency: 1 }, tuning: { graceMs: 30 } });
     const { id } = await DeafJob.performLater('badly');
     await QuickJob.performLater();
     const overdue = await until('it is overdue', () => system.eventsNamed('job.timeout-ignored')[0]);
@@ -99,7 +99,7 @@ describe('timeout', () => {
   });
 
   it('counts for nothing when the handler ends well after all', async () => {
-    await system.processor([DeafJob], { tuning: { overdueMs: 30 } });
+    await system.processor([DeafJob], { tuning: { graceMs: 30 } });
     await DeafJob.performLater('well');
     await until('it is overdue', () => system.eventsNamed('job.timeout-ignored')[0]);
     gate.open();

@@ -221,7 +221,7 @@ describe('two operators at once', () => {
 
   it('never overwrite what has changed since it was read', async () => {
     const id = await store(system.redis.client, 'delayed', { errors: ['first'] });
-    const jobs = [{ id, queue: 'default', sha: 'of an older text', record: '{"of":"old"}', traces: '' }];
+    const jobs = [{ id, queue: 'default', sha: 'of an older text', record: '{"of":"old"}', markers: '' }];
     assert.deepEqual(await moveJobs(system.redis.client, { from: 'delayed', to: 'queue' }, jobs), ['changed']);
     assert.equal((await mine.retry.page()).entries[0]?.errors.length, 1);
   });

@@ -6,7 +6,7 @@ import { Redis } from '../../../lib/core/redis';
 import { NONE_SLOW } from '../../../lib/core/request-counts';
 import { Deadline } from '../../../lib/support/async';
 import { writePart } from '../../../lib/tree/time-series';
-import { pictureKey, TREES } from '../../../lib/tree/tree-commands';
+import { pictureKey, TREES, treeCommandsKey } from '../../../lib/tree/tree-commands';
 import { until } from '../../support/until';
 import { cookiesOf, OpsWeb, SIGNED, tokenIn } from '../ops-web';
 import { before as ago, pictureOf, slotOf, statusOf, workerOf } from './pictures';
@@ -167,7 +167,7 @@ describe('the overview', () => {
     assert.match(page.body, /Quiet the jobs of web\.1\?/);
     const token = tokenIn(page.body);
     assert.equal((await ops.post(path, { token }, { ...operator, Origin: 'https://evil.example' })).status, 403);
-    assert.equal(await redis.client.exists(`${pictureKey('other')}:commands`), 0);
+    assert.equal(await redis.client.exists(treeCommandsKey('other')), 0);
     for (const wrong of [
       '/ops/processes/resume?tree=other',
       '/ops/processes/recycle?tree=other&slot=7',
@@ -190,7 +190,7 @@ describe('the overview', () => {
     const [first, twin] = await Promise.all([ops.post(path, { token }, operator), ops.post(path, { token }, operator)]);
     assert.deepEqual([first.status, twin.status], [303, 303]);
     assert.match(String(first.headers.location), /^\/ops\?tree=other&flash=/);
-    const commands = (await redis.client.lRange(`${pictureKey('other')}:commands`, 0, -1)).map(
+    const commands = (await redis.client.lRange(treeCommandsKey('other'), 0, -1)).map(
       (text) => JSON.parse(text) as object,
     );
     assert.deepEqual(
@@ -199,7 +199,7 @@ describe('the overview', () => {
     );
     const { body } = await ops.get(String(first.headers.location), operator);
     assert.match(body, /Worker 1 of web\.1 is being replaced\./);
-    await Promise.all([retire('other'), redis.client.del(`${pictureKey('other')}:commands`)]);
+    await Promise.all([retire('other'), redis.client.del(treeCommandsKey('other'))]);
   });
 
   it('shows every tree, a silent one grey, and says when one is gone', async () => {
