@@ -123,7 +123,10 @@ export function isOurs<M extends { readonly catamount: string }>(message: unknow
 /** For what the primary answers at once, ms. */
 const PROMPT_MS = 5000;
 
-/** The tree's operations in a child of the primary: each is asked of the primary, and its answer or its refusal comes back. */
+/**
+ * The tree's operations in a child of the primary: each is asked of the primary, and its answer or its refusal comes
+ * back.
+ */
 export class PrimaryClient implements Operations {
   private readonly open = new Map<number, Deferred<unknown>>();
   private count = 0;

@@ -5,7 +5,10 @@ import type { WorkInFlight } from './status';
 /** Longer texts are cut: one line, whatever a client sends. */
 const LONGEST = 500;
 
-/** In memory, where the system has such a folder: through a disk's file system a write costs five times as much, or more. */
+/**
+ * In memory, where the system has such a folder: through a disk's file system a write costs five times as much, or
+ * more.
+ */
 const MEMORY = '/dev/shm';
 
 /**
@@ -48,7 +51,9 @@ export class RequestJournal {
   }
 }
 
-/** The primary's side. It keeps the file open and takes its name away, so that nothing is left of it when both are gone. */
+/**
+ * The primary's side. It keeps the file open and takes its name away, so that nothing is left of it when both are gone.
+ */
 export class RequestJournalReader {
   private constructor(private readonly fd: number) {}
 

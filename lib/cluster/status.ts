@@ -106,7 +106,9 @@ export interface Operations {
   runCommand(command: string, argument: number, by: string): Promise<void>;
   /** Has the tree remember what a process of it has seen, for those who look at its events. */
   recordEvent(event: RecentEvent): Promise<void>;
-  /** Replaces every worker, then the job processor, with code read anew. Rejects with the reason when it was given up. */
+  /**
+   * Replaces every worker, then the job processor, with code read anew. Rejects with the reason when it was given up.
+   */
   phasedRestart(): Promise<void>;
   /** Drains all and starts the tree anew in the same primary. */
   restart(): Promise<void>;

@@ -42,7 +42,8 @@ export interface Assignment {
 
 /**
  * The worker's side of its life in the cluster. The primary leads: signals that reach the worker alone only make it ask
- * to be replaced (platforms signal every process, and throng relays). If the primary vanishes, the worker drains and exits.
+ * to be replaced (platforms signal every process, and throng relays). If the primary vanishes, the worker drains and
+ * exits.
  */
 export class Worker {
   readonly assigned = deferred<Assignment>();

@@ -1,6 +1,6 @@
 import type { EventName } from './events';
 
-/** Which process remembers an event for operators: `primary` and `processor` in memory, `redis` for all trees. */
+/** The keeper of an event for operators: `primary` and `processor` keep it in memory, `redis` for all trees. */
 type Keeper = 'primary' | 'processor' | 'redis' | 'whoever saw it';
 
 /** The events that `catamount top` and the pages list. */
@@ -44,7 +44,7 @@ export function isNotable(name: string): name is NotableEvent {
   return Object.hasOwn(NOTABLE, name);
 }
 
-/** undefined for an event that nobody remembers. */
+/** @returns undefined for an event that is not kept. */
 export function keeperOf(name: EventName): Keeper | undefined {
   return isNotable(name) ? NOTABLE[name] : undefined;
 }

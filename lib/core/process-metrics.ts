@@ -1,7 +1,7 @@
 import { type EventLoopUtilization, monitorEventLoopDelay, performance } from 'node:perf_hooks';
 import { isShortage } from './descriptor-watch';
 
-/** How a process feels, since the last time it was asked. */
+/** Metrics of a process; those of the event loop cover the time since the previous reading. */
 export interface ProcessMetrics {
   /** 99th percentile of the event loop's delay, ms. */
   readonly lagP99Ms: number;
@@ -12,7 +12,7 @@ export interface ProcessMetrics {
   readonly cpuSeconds: number;
 }
 
-/** How often the loop is sampled, ms: rarely enough to cost nothing in an idle process. */
+/** Interval of samples of the event loop's delay, ms; long enough to cost nothing in an idle process. */
 const RESOLUTION_MS = 20;
 
 export class ProcessMetricsSampler {
@@ -28,7 +28,7 @@ export class ProcessMetricsSampler {
     const now = performance.eventLoopUtilization();
     const { utilization } = performance.eventLoopUtilization(now, this.since);
     this.since = now;
-    // What is sampled is a timer's whole interval.
+    // A sample is the whole interval of a timer, so the resolution is subtracted.
     const lagP99Ms = Math.max(0, this.delay.percentile(99) / 1e6 - RESOLUTION_MS);
     this.delay.reset();
     const { user, system } = process.cpuUsage();
@@ -40,7 +40,7 @@ export class ProcessMetricsSampler {
     };
   }
 
-  /** Linux tells it in a file. Where no descriptor is left to open that, it is what it was. */
+  /** Linux reports the RSS in a file. When no descriptor is left to open it, the previous value stands. */
   private readRss(): number {
     try {
       this.rssMb = round(process.memoryUsage.rss() / 1048576, 1);
@@ -59,11 +59,11 @@ function round(value: number, digits: number): number {
   return Number(value.toFixed(digits));
 }
 
-/** How a process's pool of connections stands. */
+/** The state of a process's pool of connections. */
 export interface PoolStats {
   readonly used: number;
   readonly idle: number;
-  /** Whoever asked for one and has none yet. */
+  /** Number of requests for a connection that wait. */
   readonly waiting: number;
   readonly max: number;
 }

@@ -250,8 +250,8 @@ export interface Holder {
 }
 
 /**
- * Who holds the slots when long jobs are what the others wait for: no processor has a slot left, and long jobs hold half
- * of them at least. Else nobody: jobs come faster than they are done.
+ * Who holds the slots when long jobs are what the others wait for: no processor has a slot left, and long jobs hold
+ * half of them at least. Else nobody: jobs come faster than they are done.
  */
 export function slotHolders(processors: readonly Slots[]): Holder[] {
   const total = processors.reduce((sum, { concurrency }) => sum + concurrency, 0);

@@ -130,8 +130,8 @@ export interface StatusCollectorOptions {
 }
 
 /**
- * Looks for everybody who looks at the overview in this process: however many they are, nothing is asked more often than
- * it changes.
+ * Looks for everybody who looks at the overview in this process: however many they are, nothing is asked more often
+ * than it changes.
  */
 export class StatusCollector {
   private readonly own: CachedProbe<TreeStatus>;

@@ -38,7 +38,9 @@ export interface AppOptions {
   readonly migrations?: string;
   /** One mailer per file, as the mails that `deliverLater` sends are told by the name of theirs. Default `mailers`. */
   readonly mailers?: string;
-  /** Previews of mails, for /ops/mail: one subclass of MailerPreview per file. Default: `previews` below the mailers. */
+  /**
+   * Previews of mails, for /ops/mail: one subclass of MailerPreview per file. Default: `previews` below the mailers.
+   */
   readonly previews?: string;
   /** Interceptors, observers, a renderer for mails: `() => import('./mail-setup')`. */
   readonly mailSetup?: () => Promise<{ readonly default: MailSetup }>;

@@ -27,8 +27,8 @@ import { connectOrFail, reachRedis, resolvedUrls } from './server-connections';
 const STOP_MS = 5000;
 
 /**
- * `catamount jobs …`: looks at jobs, moves or enqueues them, and ends. The app's own classes, setup and filters hold, and
- * no tree need run.
+ * `catamount jobs …`: looks at jobs, moves or enqueues them, and ends. The app's own classes, setup and filters hold,
+ * and no tree need run.
  * @throws UserError for wrong usage, for what is not found, and when Redis or Postgres is not there.
  */
 export async function runJobsCommand(

@@ -7,7 +7,9 @@ import { Deadline } from '../support/async';
 import { type AppDefinition, migrationFolders } from './app-definition';
 import { connectOrFail } from './server-connections';
 
-/** `migrate` brings the database up to date; `rollback` takes the last batch back. Safe to run twice or side by side. */
+/**
+ * `migrate` brings the database up to date; `rollback` takes the last batch back. Safe to run twice or side by side.
+ */
 export async function runMigrations(app: AppDefinition, config: Config, direction: 'up' | 'down'): Promise<void> {
   if (config.databaseUrl === null) {
     throw new UserError(

@@ -28,8 +28,8 @@ import { appUrlAt, lacksPort } from './server-connections';
 import type { WebServerRole } from './single-mode';
 
 /**
- * On few cores the web is there sooner when the processor loads behind it. Jobs do not wait longer for a web that is slow
- * or fails, ms.
+ * On few cores the web is there sooner when the processor loads behind it. Jobs do not wait longer for a web that is
+ * slow or fails, ms.
  */
 const PROCESSOR_WAITS_MS = 2000;
 const LOOK_MS = 1000;
@@ -284,8 +284,8 @@ export function banner(name: string, config: Config): string[] {
 }
 
 /**
- * What a browser on this machine opens, once the tree listens there: an address that means all of the machine's own is none
- * to go to. Nothing in production, where nobody sits.
+ * What a browser on this machine opens, once the tree listens there: an address that means all of the machine's own is
+ * none to go to. Nothing in production, where nobody sits.
  */
 export function pagesAt(
   address: string,

@@ -43,7 +43,8 @@ function refused(doing: string, server: 'Postgres' | 'Redis', url: string, { mes
 }
 
 /**
- * The URLs for a process that no primary has started: of the settings, or of the embedded servers that run in this folder.
+ * The URLs for a process that no primary has started: of the settings, or of the embedded servers that run in this
+ * folder.
  * @throws UserError, exit code 69, when there are neither.
  */
 export async function resolvedUrls(config: Config): Promise<{ readonly database: string; readonly redis: string }> {

@@ -59,8 +59,9 @@ export async function runWebWorker(app: AppDefinition): Promise<void> {
 }
 
 /**
- * A new process serves once its first attempt to reach Redis has ended, at the latest after this time, ms. Until then it
- * would take Redis for lost and count tries at passwords and sign-ups for itself, so that each restart would grant new ones.
+ * A new process serves once its first attempt to reach Redis has ended, at the latest after this time, ms. Until then
+ * it would take Redis for lost and count tries at passwords and sign-ups for itself, so that each restart would grant
+ * new ones.
  */
 const FIRST_CONTACT_MS = 2000;
 

@@ -32,8 +32,8 @@ interface Message {
 }
 
 /**
- * A forked child as the primary knows it: booting → ready → draining → exited; it may exit from any state. It is judged by
- * its `exit`, never by `disconnect`, which a killed one may not emit.
+ * A forked child as the primary knows it: booting → ready → draining → exited; it may exit from any state. It is judged
+ * by its `exit`, never by `disconnect`, which a killed one may not emit.
  */
 export abstract class ChildHandle<In extends Message = Message, Out extends Message = Message> {
   readonly startedAt = new Date();
@@ -116,7 +116,9 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
     return this.timedOut || this.failure?.final === true;
   }
 
-  /** Why the tree must not start, if nothing of this kind has ever been ready: by the child's own word no try can help. */
+  /**
+   * Why the tree must not start, if nothing of this kind has ever been ready: by the child's own word no try can help.
+   */
   get refusal(): UserError | undefined {
     if (!this.failure?.final) return undefined;
     return new UserError(`Catamount cannot start: ${this.failure.message}`, this.failure.exitCode);
@@ -226,8 +228,8 @@ export interface RestartOptions {
   /** Longest wait, ms. Default 30,000. */
   readonly max?: number;
   /**
-   * A child that served this long, ms, counts as healthy: its next death starts the back-off anew. Were the waits to grow
-   * with every request or job that kills one now and then, nobody would serve the others. Default 5000.
+   * A child that served this long, ms, counts as healthy: its next death starts the back-off anew. Were the waits to
+   * grow with every request or job that kills one now and then, nobody would serve the others. Default 5000.
    */
   readonly stableMs?: number;
 }

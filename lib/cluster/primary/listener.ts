@@ -26,9 +26,9 @@ const LESS_BUSY_WAIT_MS = 5;
 const QUIET_GAP_MS = 50;
 
 /**
- * The tree's listening socket, which the primary owns as Puma's does: it stays while workers come and go, and while there is
- * none callers wait. Each connection is sent to a worker, one at a time to each, so that a blocked one holds up one caller
- * and no more.
+ * The tree's listening socket, which the primary owns as Puma's does: it stays while workers come and go, and while
+ * there is none callers wait. Each connection is sent to a worker, one at a time to each, so that a blocked one holds
+ * up one caller and no more.
  */
 export class Listener {
   private readonly server: net.Server;
@@ -54,7 +54,8 @@ export class Listener {
     this.server = net.createServer(options, (socket) => {
       this.accepted++;
       this.acceptedAt = performance.now();
-      // The one that took the last descriptor: those behind it are dropped, though there may be some again at the next look.
+      // The one that took the last descriptor: those behind it are dropped, though there may be some again at the next
+      // look.
       descriptors.check();
       socket.on('error', () => undefined);
       this.handOut(socket);
@@ -101,10 +102,11 @@ export class Listener {
   }
 
   /**
-   * Closes the socket in a moment in which nobody stands between the kernel and us, for whoever does is reset. Until then
-   * those who come are held here: were they served, callers who come again after each answer would never all be here, and
-   * one of them would arrive while the socket is closed. The workers are given all of them afterwards. Resolves when
-   * everybody who was accepted is with a worker, or waits behind a blocked one: these are with another when that is killed.
+   * Closes the socket in a moment in which nobody stands between the kernel and us, for whoever does is reset. Until
+   * then those who come are held here: were they served, callers who come again after each answer would never all be
+   * here, and one of them would arrive while the socket is closed. The workers are given all of them afterwards.
+   * Resolves when everybody who was accepted is with a worker, or waits behind a blocked one: these are with another
+   * when that is killed.
    */
   async close(deadline: Deadline): Promise<void> {
     this.holding = true;
@@ -114,8 +116,8 @@ export class Listener {
       const gapMs = Math.min(QUIET_GAP_MS - (performance.now() - this.acceptedAt), patience.remaining());
       if (gapMs > 0) await wait(gapMs);
       before = this.accepted;
-      // The second comes right behind a whole look for new connections, however late this process was woken. One look may
-      // accept one only.
+      // The second comes right behind a whole look for new connections, however late this process was woken. One look
+      // may accept one only.
       await afterPoll();
       await afterPoll();
     }

@@ -99,7 +99,8 @@ export class MemoryWatch {
 
 /**
  * Proportional set size of a process in MB: its own pages, and its share of those it has in common with others, so that
- * the sum over a tree is what the tree really takes. Null where the system does not tell (no Linux, or the process is gone).
+ * the sum over a tree is what the tree really takes. Null where the system does not tell (no Linux, or the process is
+ * gone).
  */
 export function pssMb(pid: number): number | null {
   try {

@@ -7,8 +7,8 @@ import type { ReplaceOrder, Slot, WorkerPool } from './worker-pool';
 export const MOST_TRIES = 3;
 
 /**
- * Replaces every worker, one slot after the other, with code read anew from disk. When the new code cannot boot the phase is
- * given up and the old workers serve on.
+ * Replaces every worker, one slot after the other, with code read anew from disk. When the new code cannot boot the
+ * phase is given up and the old workers serve on.
  */
 export class PhasedRestart {
   last: TreeStats['lastPhase'] = null;
@@ -49,7 +49,10 @@ export class PhasedRestart {
     }
   }
 
-  /** What follows the workers. Where it fails the phase is not complete, though these keep the new code. @throws as it does. */
+  /**
+   * What follows the workers. Where it fails the phase is not complete, though these keep the new code.
+   * @throws as it does.
+   */
   async conclude(work: () => Promise<void>): Promise<void> {
     try {
       await work();
@@ -66,7 +69,8 @@ export class PhasedRestart {
       if (!this.workers.slots.includes(slot) || !slot.handle) return;
       const result = await this.workers.replace(slot, 'phase', this.orderFor(slot));
       if (result.replaced) return;
-      // After drain-first the place stands empty and is filled with back-off: no other worker is put at risk for this code.
+      // After drain-first the place stands empty and is filled with back-off: no other worker is put at risk for this
+      // code.
       if (tries >= MOST_TRIES || result.hopeless || !slot.handle) {
         throw new UserError(`worker ${slot.index} cannot boot: ${result.reason}`);
       }

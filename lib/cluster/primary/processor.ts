@@ -32,15 +32,18 @@ export interface ProcessorOptions {
   /** How large its heap may grow; null for Node's own choice. */
   readonly heapMb: number | null;
   readonly restarts?: RestartOptions;
-  /** Called when the first processor refuses to start because of the app's own code, which no restart mends: the tree must not start. */
+  /**
+   * Called when the first processor refuses to start because of the app's own code, which no restart mends: the tree
+   * must not start.
+   */
   readonly onRefused?: (error: UserError) => void;
   /** Called with false when jobs cannot be run for now, and with true when they can again. */
   readonly onRunning?: (running: boolean) => void;
 }
 
 /**
- * Keeps exactly one job processor at work, as a child of the primary. Its death never touches the web. While it is replaced
- * there are two, of which one fetches: the old one until its successor is ready, then the successor.
+ * Keeps exactly one job processor at work, as a child of the primary. Its death never touches the web. While it is
+ * replaced there are two, of which one fetches: the old one until its successor is ready, then the successor.
  */
 export class ProcessorSupervisor {
   /** Told of what the processor has done. */
@@ -100,10 +103,11 @@ export class ProcessorSupervisor {
   }
 
   /**
-   * Puts a successor in its place, open whatever was ordered before. `start-first`: that is ready before the old one stops
-   * fetching, which then finishes its jobs beside it. `drain-first`: jobs drain, or go back to their queue, before the new
-   * one is started. Renewals wait for one another: the later one may mean newer code.
-   * @param orderFor decides by the memory that is left. @throws UserError when the successor cannot boot: the old one goes on.
+   * Puts a successor in its place, open whatever was ordered before. `start-first`: that is ready before the old one
+   * stops fetching, which then finishes its jobs beside it. `drain-first`: jobs drain, or go back to their queue,
+   * before the new one is started. Renewals wait for one another: the later one may mean newer code.
+   * @param orderFor decides by the memory that is left. @throws UserError when the successor cannot boot: the old one
+   * goes on.
    */
   restart(orderFor: (pid: number) => ReplaceOrder): Promise<void> {
     this.renewal = this.renewal.catch(() => undefined).then(() => this.renewNow(orderFor));

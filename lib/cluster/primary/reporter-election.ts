@@ -9,8 +9,8 @@ export interface ReporterCandidate {
 const CHECK_MS = 1000;
 
 /**
- * Sees to it that one of the tree's processes keeps its place in Redis, for which the primary is too small. Should there
- * be two for a moment, what they write is the same.
+ * Sees to it that one of the tree's processes keeps its place in Redis, for which the primary is too small. Should
+ * there be two for a moment, what they write is the same.
  */
 export class ReporterElection {
   private current: ReporterCandidate | undefined;

@@ -8,8 +8,8 @@ export interface ThrongOptions {
 
 /**
  * In the primary: throng forks the workers and relays signals to them. Its `lifetime` turns its reviving off (no
- * back-off, no slots, and blind to a worker that dies without `disconnect`): that is `Workers`' task. It is counted on the
- * wall clock, which may be set back: with 0 throng would revive until the clock is where it was.
+ * back-off, no slots, and blind to a worker that dies without `disconnect`): that is `Workers`' task. It is counted on
+ * the wall clock, which may be set back: with 0 throng would revive until the clock is where it was.
  *
  * In a worker throng would call a function and nothing else: `boot` does that, and spares each the 20 ms and 4 MB of
  * throng's lodash.

@@ -23,7 +23,10 @@ const LEAVE_PAUSE_MS = 250;
 /** As WEB_CONCURRENCY. */
 const MOST_WORKERS = 64;
 
-/** `start-first`: the successor is ready before the old worker drains. `drain-first`: less memory, one worker fewer meanwhile. */
+/**
+ * `start-first`: the successor is ready before the old worker drains. `drain-first`: less memory, one worker fewer
+ * meanwhile.
+ */
 export type ReplaceOrder = 'start-first' | 'drain-first';
 /** How a replacement ended; `reason` says why the successor never became ready. */
 export type Replacement =
@@ -31,7 +34,9 @@ export type Replacement =
   /** `hopeless`: another try cannot help. */
   | { readonly replaced: false; readonly reason: string; readonly hopeless: boolean };
 
-/** The web workers by slot (0..n-1): forked through throng, revived with back-off, replaced one by one, drained on stop. */
+/**
+ * The web workers by slot (0..n-1): forked through throng, revived with back-off, replaced one by one, drained on stop.
+ */
 export class WorkerPool implements PoolCallbacks {
   readonly slots: Slot[];
   /** The generation that is forked now. */
@@ -63,7 +68,8 @@ export class WorkerPool implements PoolCallbacks {
   /**
    * Listens, forks all, and waits until every slot has been ready once.
    * @param onListening told the address in use before anything is forked. @returns that address.
-   * @throws UserError when the address cannot be had, or the web cannot boot, with the last words of the worker that tried.
+   * @throws UserError when the address cannot be had, or the web cannot boot, with the last words of the worker that
+   * tried.
    */
   async start(onListening?: (address: string) => void): Promise<string> {
     const address = await this.listener.listen();
@@ -87,8 +93,8 @@ export class WorkerPool implements PoolCallbacks {
   }
 
   /**
-   * Polite first; then nobody is accepted any more, and all but one drain side by side, the last one last: it takes over
-   * their idle connections.
+   * Polite first; then nobody is accepted any more, and all but one drain side by side, the last one last: it takes
+   * over their idle connections.
    */
   async stop(deadline: Deadline): Promise<StopOutcome> {
     this.stopping = true;

@@ -109,8 +109,8 @@ const KEY_TIMEOUT_MS = 2000;
 
 /**
  * What sessions are signed with: random, or OPS_SECRET, and the passwords, so that a new password ends every session. A
- * key made of the passwords alone could be guessed by a viewer, who knows one of them and has a cookie to try it on. Where
- * nobody signs in, the token, which is random itself: a new start ends every session.
+ * key made of the passwords alone could be guessed by a viewer, who knows one of them and has a cookie to try it on.
+ * Where nobody signs in, the token, which is random itself: a new start ends every session.
  */
 export function sessionKey(stores: KeyStores): () => Promise<Buffer> {
   const { config, appName } = stores;

@@ -62,8 +62,8 @@ export interface Scrape {
 type Sources = Pick<OpsOptions, 'config' | 'redis' | 'knex'> & { readonly statusCollector: StatusCollector };
 
 /**
- * What the overview shows is read as it reads it, then what only metrics tell; nothing is read twice. Then Postgres is asked
- * one thing after the other, so that of the worker's few connections one is enough.
+ * What the overview shows is read as it reads it, then what only metrics tell; nothing is read twice. Then Postgres is
+ * asked one thing after the other, so that of the worker's few connections one is enough.
  */
 export async function read({ config, redis: { client }, knex, statusCollector }: Sources): Promise<Scrape> {
   const status = await statusCollector.collect();
