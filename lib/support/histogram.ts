@@ -54,7 +54,7 @@ export class Histogram {
     return this.counts.reduce((sum, count) => sum + count, 0);
   }
 
-  /** ms; null of nothing. */
+  /** The arithmetic mean, ms; null when there are no values. */
   get meanMs(): number | null {
     const { count } = this;
     return count === 0 ? null : this.sumMs / count;

@@ -32,7 +32,7 @@ export type Outcome =
   | { readonly op: 'release' | 'lost' };
 
 interface FetchRequest {
-  /** Key prefixes of all queues; numbers of queues below are indexes of this. */
+  /** Key prefixes of all queues; the queue numbers below are indexes of this array. */
   readonly prefixes: readonly string[];
   readonly token: string;
   readonly wanted: number;
@@ -47,7 +47,7 @@ interface FetchRequest {
 }
 
 export interface FetchReply {
-  /** Queues found paused. */
+  /** Numbers of the queues that were found paused. */
   readonly paused: ReadonlySet<number>;
   /** One value per outcome; false: it was void. */
   readonly applied: readonly boolean[];

@@ -119,7 +119,7 @@ export const KILL: Transition = {
 
 const DELETE: Transition = { action: 'delete', to: 'delete' };
 
-/** @param at a moment that has passed stands for now. @throws InvalidRequestError. */
+/** @param at a time in the past means now. @throws InvalidRequestError. */
 export function rescheduleTo(at: Date): Transition {
   const ms = at instanceof Date ? at.getTime() : Number.NaN;
   if (Number.isNaN(ms)) throw new InvalidRequestError(`the time is ${String(at)}; give a valid date`);

@@ -3,7 +3,7 @@ import { CHANNEL } from '../outbox/table';
 import type { CheckedFilter, JobOutline } from './query';
 import type { ScanPosition } from './scan-script';
 
-/** A job of the scheduled set. Moments are in µs since 1970, as Postgres keeps them. */
+/** The key of a scheduled job. `at` is in µs since 1970, the precision of Postgres. */
 export interface ScheduledKey {
   readonly at: number;
   readonly queue: string;

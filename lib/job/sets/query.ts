@@ -116,7 +116,7 @@ export interface CheckedRef {
 
 const ID = /^[\x21-\x7e]{1,200}$/;
 
-/** @throws InvalidRequestError for what cannot be a job's id. */
+/** @throws InvalidRequestError for an invalid id. */
 export function checkRef(ref: JobRef): CheckedRef {
   // Callers may pass on input from outside, whatever its type.
   const { id, queue = undefined } = typeof ref === 'object' && ref !== null ? ref : { id: ref };
@@ -301,7 +301,7 @@ export interface JobOutline {
 
 export interface Outlines {
   readonly jobs: readonly JobOutline[];
-  /** false: there may be more. */
+  /** false: more jobs may match. */
   readonly complete: boolean;
 }
 

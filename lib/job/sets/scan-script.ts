@@ -135,7 +135,7 @@ interface ScanChunk {
   readonly scanned: number;
   readonly done: boolean;
   readonly position: ScanPosition | undefined;
-  /** Six values for each job. */
+  /** Six values for each job, in the order that `foundJobs` reads. */
   readonly values: readonly (string | number)[];
 }
 

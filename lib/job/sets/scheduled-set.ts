@@ -101,7 +101,7 @@ export class ScheduledSet extends JobSet {
     return this.many(PROMOTE, selection, options);
   }
 
-  /** @param at a moment that has passed stands for now. */
+  /** Changes the time of jobs. @param at a time in the past means now. */
   async rescheduleMany(selection: Selection, at: Date, options?: BulkOptions): Promise<BulkResult> {
     return this.many(rescheduleTo(at), selection, options);
   }
