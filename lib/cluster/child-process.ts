@@ -5,52 +5,52 @@ import type { Events } from '../core/events';
 export type { ChildProcess };
 
 /**
- * How each child is connected: stray output by pipes to the primary, IPC, and the primary's own standard output as fd 4
- * for the child's log, which is written without a detour.
+ * Connections of a child: stray output by pipes to the primary, IPC, and the primary's own standard output as fd 4, to
+ * which the child writes its log directly.
  */
 export const CHILD_STDIO = ['ignore', 'pipe', 'pipe', 'ipc', 1] as const;
 
 /**
- * Node flags of a child: a small young generation costs nothing measurable and saves 10 MiB a process.
- * @param heapMb how large its heap may grow; null for Node's own choice.
+ * Node flags of a child: a small young generation costs nothing measurable and saves 10 MiB per process.
+ * @param heapMb maximum size of its old generation; null for Node's default.
  */
 export function childFlags(heapMb: number | null): string[] {
   const cap = heapMb === null ? [] : [`--max-old-space-size=${heapMb}`];
   return [...new Set([...process.execArgv, '--max-semi-space-size=4', ...cap])];
 }
 
-/** Starts this same entry file in another role. */
+/** Forks this same entry file in another role. */
 export function forkEntry(heapMb: number | null, role: string, ...args: string[]): ChildProcess {
   const [, entry] = process.argv;
   if (entry === undefined) throw new Error('no entry file: start Catamount with `node server.js`');
   return fork(entry, [role, ...args], { execArgv: childFlags(heapMb), stdio: [...CHILD_STDIO] });
 }
 
-/** The role that runs jobs. */
+/** Role of the process that runs jobs. */
 export const PROCESSOR_ROLE = 'processor';
 
-/** The role that renders previews of mails. */
+/** Role of the process that renders previews of mails. */
 export const PREVIEWS_ROLE = 'previews';
 
-/** Starts this same entry file beside a web worker; what it prints goes where the worker's goes. */
+/** Forks this same entry file from a web worker, whose standard output and error it shares. */
 export function forkBeside(role: string): ChildProcess {
   const [, entry] = process.argv;
   if (entry === undefined) throw new Error('no entry file: start Catamount with `node server.js`');
   return fork(entry, [role], { execArgv: childFlags(null), stdio: ['ignore', 1, 2, 'ipc'] });
 }
 
-/** Runs the entry file in a role that ends by itself. @returns its exit code; a death by signal counts as 1. */
+/** Runs the entry file in a role that ends by itself. @returns its exit code; 1 when a signal ended it. */
 export function runEntry(role: string, events: Events): Promise<number> {
   const child = forkEntry(null, role);
   reportOutput(child, role, events);
   return new Promise((resolve, reject) => {
     child.once('error', reject);
-    // Not `exit`: its last lines come before.
+    // Only after `close` has all its output been read; `exit` comes earlier.
     child.once('close', (code) => resolve(code ?? 1));
   });
 }
 
-/** How many of the last lines are kept. */
+/** Number of lines of standard error that are kept. */
 const LAST_LINES = 5;
 
 /**

@@ -12,51 +12,53 @@ import type {
 } from './status';
 
 /**
- * What the primary and its children say to each other over IPC. Times go as milliseconds remaining, since each
+ * Messages between the primary and its children over IPC. Deadlines are sent as remaining milliseconds, since each
  * process has its own monotonic clock.
  */
 export type ToWorker =
-  /** The answer to `hello`: who you are. */
+  /** The reply to `hello`. */
   | { readonly catamount: 'assign'; readonly slot: number; readonly phase: number }
-  /** Go on serving, but close each connection after its response. Answer `calm` when requests have ceased. */
+  /** Keep serving, but close each connection after its response. Reply `calm` when no request is left. */
   | { readonly catamount: 'polite'; readonly atMostMs: number }
   /**
-   * No connection comes any more: finish what is in flight, then say `closed`. `handOff`: idle connections go to other
-   * workers.
+   * No more connections will come: finish requests in flight, then send `closed`. `handOff`: idle connections go to
+   * other workers.
    */
   | { readonly catamount: 'drain'; readonly remainingMs: number; readonly handOff: boolean }
-  /** With a connection, new or given back by another worker: serve it. Answer `taken` at once. */
+  /** Carries a connection, new or handed off by another worker: serve it. Reply `taken` at once. */
   | { readonly catamount: 'connection' }
-  /** How many connections have come? Answer `count`. */
+  /** Asks for the number of connections received. Reply `count`. */
   | { readonly catamount: 'count' }
-  /** How the job processor does: without it the tree is degraded. */
+  /** State of the job processor: without it the tree is degraded. */
   | { readonly catamount: 'jobs'; readonly running: boolean }
   | { readonly catamount: 'collect-garbage' }
   | { readonly catamount: 'reopen-log' }
-  /** Keep the tree's place in Redis, or no longer. */
+  /** Become the tree's reporter in Redis, or stop being it. */
   | { readonly catamount: 'reporter'; readonly on: boolean }
-  /** Write one and say where in `heap-snapshot`. */
+  /** Write a heap snapshot to this file. Reply `heap-snapshot`. */
   | { readonly catamount: 'heap-snapshot'; readonly file: string }
   | AnswerMessage
-  /** `closed` was seen, and so was everything that you gave back: exit. */
+  /** The primary has seen `closed`, and every connection handed off before it: exit. */
   | { readonly catamount: 'bye' };
 
 export type FromWorker =
-  /** First message: I listen now. (What came before is lost: cluster's own listener swallows it.) */
+  /**
+   * The first message: the worker listens now. Earlier messages to it are lost: cluster's own listener swallows them.
+   */
   | { readonly catamount: 'hello' }
-  /** `begunFile`: where it writes down what it begins. */
+  /** `begunFile`: path of the worker's request journal. */
   | { readonly catamount: 'ready'; readonly begunFile?: string | undefined }
-  /** Every second, and once when ready. */
+  /** Sent every second, and once when ready. */
   | { readonly catamount: 'heartbeat'; readonly status: WorkerStatus }
   | { readonly catamount: 'calm' }
   | { readonly catamount: 'heap-snapshot'; readonly file: string }
-  /** The connection is here; not a byte of it was read before this was said. */
+  /** The connection has arrived; no byte of it was read before this was sent. */
   | { readonly catamount: 'taken' }
-  /** Behind `taken` for each: what was sent before this was asked for and is not counted will never come. */
+  /** Follows the `taken` of each connection counted: one sent before `count` was asked and not counted here is lost. */
   | { readonly catamount: 'count'; readonly taken: number }
-  /** From now on all slots are in use, or no longer. */
+  /** All slots are in use, or no longer. */
   | { readonly catamount: 'full'; readonly full: boolean }
-  /** With an idle connection: another worker should have it. */
+  /** Carries an idle connection for another worker. */
   | { readonly catamount: 'pass-on' }
   /** Everything is answered; `cut`: requests that the deadline left unanswered. */
   | { readonly catamount: 'closed'; readonly cut: number }
@@ -65,7 +67,7 @@ export type FromWorker =
   | AskMessage
   | BootFailure;
 
-/** An operator's page wants something of the tree; `answer` follows. */
+/** Asks for an operation of the tree; `answer` follows. */
 export interface AskMessage {
   readonly catamount: 'ask';
   readonly id: number;
@@ -73,24 +75,24 @@ export interface AskMessage {
   readonly args: readonly (number | string | RecentEvent)[];
 }
 
-/** What came of an `ask`. */
+/** The outcome of an `ask`. */
 interface AnswerMessage {
   readonly catamount: 'answer';
   readonly id: number;
   readonly value: unknown;
-  /** `ours`: a UserError, fit to be shown. */
+  /** `ours`: the error is a UserError, whose message may be shown. */
   readonly refusal?: { readonly message: string; readonly ours: boolean };
 }
 
 export type ToProcessor =
   | { readonly catamount: 'stop'; readonly remainingMs: number }
-  /** Fetch no more; go on with what runs. */
+  /** Stop fetching; running jobs continue. */
   | { readonly catamount: 'quiet' }
   /** Fetch again. */
   | { readonly catamount: 'resume' }
-  /** That processor has ended without giving its jobs back. */
+  /** Rescue the jobs of that processor, which ended without returning them. */
   | { readonly catamount: 'rescue'; readonly identity: string }
-  /** Keep the tree's place in Redis, or no longer. */
+  /** Become the tree's reporter in Redis, or stop being it. */
   | { readonly catamount: 'reporter'; readonly on: boolean }
   | AnswerMessage
   | { readonly catamount: 'collect-garbage' }
@@ -102,12 +104,12 @@ export type FromProcessor =
   | AskMessage
   | { readonly catamount: 'heartbeat'; readonly status: ProcessorStatus; readonly work: Work }
   | { readonly catamount: 'event'; readonly event: RecentEvent }
-  /** Somebody has asked for it by Redis. The primary has it done, since its successors are to heed it too. */
+  /** A command received through Redis. The primary executes it, so that it holds for successors too. */
   | { readonly catamount: 'command'; readonly command: ProcessorCommand };
 
 export type ProcessorCommand = 'quiet' | 'resume' | 'stop';
 
-/** The child cannot start. `final`: another try cannot help (a port taken, a broken jobs folder). */
+/** The child cannot start. `final`: another try cannot help (a port in use, a broken jobs folder). */
 export interface BootFailure {
   readonly catamount: 'failed';
   readonly message: string;
@@ -115,23 +117,20 @@ export interface BootFailure {
   readonly final: boolean;
 }
 
-/** An app may send messages of its own: ours are known by their key. */
+/** Tells our messages from those of the app, which may send its own: only ours have the key. */
 export function isOurs<M extends { readonly catamount: string }>(message: unknown): message is M {
   return typeof message === 'object' && message !== null && 'catamount' in message;
 }
 
-/** For what the primary answers at once, ms. */
+/** Time limit for operations that the primary answers at once, ms. */
 const PROMPT_MS = 5000;
 
-/**
- * The tree's operations in a child of the primary: each is asked of the primary, and its answer or its refusal comes
- * back.
- */
+/** The tree's operations in a child: each is sent to the primary, and its result or its error comes back. */
 export class PrimaryClient implements Operations {
   private readonly open = new Map<number, Deferred<unknown>>();
   private count = 0;
 
-  /** @param send throws, or drops the message, when there is no primary any more. */
+  /** @param send throws, or drops the message, when the primary is gone. */
   constructor(private readonly send: (message: AskMessage) => void) {}
 
   stats(): Promise<TreeStats> {
@@ -198,7 +197,7 @@ export class PrimaryClient implements Operations {
     return this.ask('heapSnapshot', [slot]);
   }
 
-  /** What the primary has answered. */
+  /** Settles the request that this answers. */
   hear(answer: AnswerMessage): void {
     const asked = this.open.get(answer.id);
     this.open.delete(answer.id);
@@ -222,7 +221,7 @@ export class PrimaryClient implements Operations {
   }
 }
 
-/** The primary's side: does what a worker asks for. */
+/** The primary's side: runs the requested operation. @returns the answer to send; it never rejects. */
 export async function answerRequest(operations: Operations | undefined, asked: AskMessage): Promise<AnswerMessage> {
   const { id, operation, args } = asked;
   if (!operations) {

@@ -2,18 +2,15 @@ import fs from 'node:fs';
 import path from 'node:path';
 import type { WorkInFlight } from './status';
 
-/** Longer texts are cut: one line, whatever a client sends. */
+/** Longer texts are cut, characters: an entry stays one short line, whatever a client sends. */
 const LONGEST = 500;
 
-/**
- * In memory, where the system has such a folder: through a disk's file system a write costs five times as much, or
- * more.
- */
+/** A folder in memory, where the system has one: a write to a disk's file system takes five times as long or more. */
 const MEMORY = '/dev/shm';
 
 /**
- * Where a worker writes down what it begins, before it does: a request that blocks the event loop at once is in no
- * heartbeat. One small write into a file that nobody flushes, a few microseconds.
+ * A file in which a worker notes each request before it begins: a request that blocks the event loop at once appears in
+ * no heartbeat. It costs one small unflushed write, a few microseconds.
  */
 export class RequestJournal {
   private constructor(
@@ -22,8 +19,8 @@ export class RequestJournal {
   ) {}
 
   /**
-   * @param stateDir for systems that have no folder in memory.
-   * @returns undefined where nothing can be written: then there is less to tell, and that is all.
+   * @param stateDir fallback for systems without a folder in memory.
+   * @returns undefined if no file can be written: the log then names no last request.
    */
   static open(stateDir: string): RequestJournal | undefined {
     return RequestJournal.in(MEMORY) ?? RequestJournal.in(stateDir);
@@ -33,7 +30,7 @@ export class RequestJournal {
     const file = path.join(folder, `catamount-begun-${process.pid}`);
     try {
       fs.mkdirSync(folder, { recursive: true });
-      // Left by a process of the same number that was killed before its primary had opened it.
+      // A process with the same pid may have left one, if it was killed before its primary opened it.
       fs.rmSync(file, { force: true });
       return new RequestJournal(file, fs.openSync(file, 'wx', 0o600));
     } catch {
@@ -43,17 +40,15 @@ export class RequestJournal {
 
   write(what: string, id: string): void {
     try {
-      // Neither of the first two can hold a blank, and nothing a line end: no request's target or id does.
+      // Split at blanks: neither the time nor the id contains one, and no request target contains a line end.
       fs.writeSync(this.fd, `${Date.now()} ${id} ${what.slice(0, LONGEST)}\n`, 0);
     } catch {
-      // A full disk is no reason not to serve.
+      // A full disk must not keep the worker from serving.
     }
   }
 }
 
-/**
- * The primary's side. It keeps the file open and takes its name away, so that nothing is left of it when both are gone.
- */
+/** The primary's side. It keeps the file open and unlinks it, so that nothing remains once both processes are gone. */
 export class RequestJournalReader {
   private constructor(private readonly fd: number) {}
 
@@ -67,7 +62,7 @@ export class RequestJournalReader {
     }
   }
 
-  /** What was begun last; undefined before the first. */
+  /** The request begun last; undefined before the first. */
   read(): WorkInFlight | undefined {
     const bytes = Buffer.alloc(4096);
     const [line = ''] = bytes.toString('utf8', 0, fs.readSync(this.fd, bytes, 0, bytes.length, 0)).split('\n');

@@ -13,25 +13,25 @@ export type HandOff = (connection: ConnectionHandle, done: () => void) => void;
 
 const HEARTBEAT_MS = 1000;
 
-/** What a web worker serves with, as its process drives it. */
+/** The server of a web worker, as `Worker` drives it. */
 export interface DrainableServer {
-  /** Closes each connection after its response; resolves when requests have ceased, at most after `atMostMs`. */
+  /** Closes each connection after its response; resolves when no request is left, at most after `atMostMs`. */
   enterLameDuck(atMostMs: number): Promise<void>;
   /**
-   * Resolves when the last response is out and everything is closed. Idle connections are passed on.
-   * @returns how many requests the deadline left unanswered.
+   * Resolves when the last response is sent and everything is closed. Idle connections go to `handOff`.
+   * @returns the number of requests that the deadline left unanswered.
    */
   drain(deadline: Deadline, handOff?: HandOff): Promise<number>;
   serveConnection(connection: Connection): void;
-  /** Whether all slots are in use. */
+  /** True while all slots are in use. */
   readonly full: boolean;
-  /** Called when that may have changed. */
+  /** Called when `full` may have changed. */
   onSlots: () => void;
-  /** What the next heartbeat says. */
+  /** Status for the next heartbeat. */
   status(): WorkerStatus;
-  /** Whether this process keeps the tree's place in Redis. */
+  /** Makes this process the tree's reporter in Redis, or ends that. */
   setReporter(on: boolean): void;
-  /** Whether jobs are being run, for readiness. */
+  /** Reports in `/ready` whether jobs are being run. */
   setJobsRunning(running: boolean): void;
 }
 
@@ -41,9 +41,8 @@ export interface Assignment {
 }
 
 /**
- * The worker's side of its life in the cluster. The primary leads: signals that reach the worker alone only make it ask
- * to be replaced (platforms signal every process, and throng relays). If the primary vanishes, the worker drains and
- * exits.
+ * The worker's end of its connection to the primary. The primary decides: a signal to the worker alone only makes it
+ * ask for a replacement, since platforms signal every process and throng relays. Without a primary it drains and exits.
  */
 export class Worker {
   readonly assigned = deferred<Assignment>();
@@ -60,7 +59,7 @@ export class Worker {
   private toldFull = false;
   private taken = 0;
 
-  /** @param orphanDrainMs how long a worker whose primary died may take to finish what is in flight. */
+  /** @param orphanDrainMs time to finish requests in flight after the primary has died, ms. */
   constructor(private readonly orphanDrainMs: number) {
     // Otherwise Node ends a worker the moment its primary dies, with requests in flight.
     if (cluster.worker) cluster.worker.exitedAfterDisconnect = true;
@@ -76,7 +75,7 @@ export class Worker {
 
   /**
    * From now on the primary may send traffic, and may ask this server to drain.
-   * @param begunFile of a `RequestJournal`.
+   * @param begunFile path of the worker's `RequestJournal`.
    */
   ready(server: DrainableServer, begunFile?: string): void {
     this.server = server;
@@ -86,12 +85,12 @@ export class Worker {
     setInterval(() => this.beat(), HEARTBEAT_MS);
   }
 
-  /** The worker cannot start: tells the primary why and exits. */
+  /** Reports to the primary that the worker cannot start, then exits. */
   fail(message: string, exitCode: number, final: boolean): void {
     this.tell({ catamount: 'failed', message, exitCode, final }, () => process.exit(exitCode));
   }
 
-  /** The worker no longer trusts itself: asks for a successor, and goes by the deadline with or without one. */
+  /** After an uncaught error: asks for a successor, and returns at the deadline, with or without one. */
   async leaveAfterError(deadline: Deadline): Promise<void> {
     this.tell({ catamount: 'leave', reason: 'an error was not caught' });
     await deadline.wait(new Promise(() => undefined));
@@ -100,13 +99,13 @@ export class Worker {
   private beat(): void {
     if (!this.server) return;
     const status = this.server.status();
-    // As Puma shows it: in flight of the limit.
+    // Like Puma's process title: requests in flight of the limit.
     if (this.assignment) process.title = titleOf(this.assignment, status);
     this.tell({ catamount: 'heartbeat', status });
     this.collector.tick(status.busyThreads, status.requestsCount);
   }
 
-  /** Once in a turn of the event loop at most, however often a slot is given up and taken again. */
+  /** Reports at most once per turn of the event loop, however often a slot changes hands. */
   private lookAtSlots(server: DrainableServer): void {
     if (this.looking || server.full === this.toldFull) return;
     this.looking = true;
@@ -179,7 +178,7 @@ export class Worker {
   }
 
   private tell(message: FromWorker, sent: () => void = () => undefined, connection?: ConnectionHandle): void {
-    // Node's types know sockets only, but it passes the bare handle as well.
+    // Node's types allow sockets only, but it also sends a bare handle.
     if (process.connected && process.send)
       process.send(message, connection as unknown as Socket | undefined, undefined, sent);
     else sent();

@@ -6,7 +6,7 @@ import type { KnownTree, SystemStatus } from './status-collector';
 
 export type Level = 'warn' | 'bad';
 
-/** What can be wrong, by the name that the pages, the terminal and the metrics share. */
+/** Codes of everything that can be wrong, shared by the operator's pages, the terminal and the metrics. */
 export const ISSUE_CODES = [
   'noPrimary',
   'nobodyServes',
@@ -42,38 +42,38 @@ export const ISSUE_CODES = [
 ] as const;
 export type IssueCode = (typeof ISSUE_CODES)[number];
 
-/** Something that needs a person. It is not in anybody's words yet. */
+/** A condition that needs a person's attention. It carries no prose: each reader words it for itself. */
 export interface Issue {
   readonly level: Level;
   readonly code: IssueCode;
-  /** Lengths of time are in ms and end in `Ms`, shares of 1 in `Share`. */
+  /** Durations are in ms and end in `Ms`; shares are between 0 and 1 and end in `Share`. */
   readonly figures: Readonly<Record<string, string | number>>;
-  /** What it is about where there may be several of a kind: a slot, a queue, a class, a tree. */
+  /** The slot, queue, class or tree concerned, where several issues may have the same code. */
   readonly subject?: string;
-  /** Why a process is gone. */
+  /** The last termination of the process concerned. */
   readonly death?: Termination | null;
-  /** What runs in the slots. */
+  /** The long jobs that occupy the slots of job processors. */
   readonly holders?: readonly Holder[];
-  /** Texts that may name people: what a process printed, a path, what a mail server answered. */
+  /** Text that may name people: a process's output, a path, a mail server's reply. Viewers do not see it. */
   readonly detail?: string;
 }
 
-/** Worst first; among equals as they came. */
+/** `bad` before `warn`, in the given order within each level. */
 export function bySeverity(issues: readonly Issue[]): Issue[] {
   return [...issues.filter(({ level }) => level === 'bad'), ...issues.filter(({ level }) => level === 'warn')];
 }
 
-/** Children tell of themselves every second: one that has not for so long is blocked, ms. */
+/** Children send a heartbeat every second: without one for this long, ms, a child counts as unresponsive. */
 const SILENT_MS = 4000;
-/** So many times as large as the others, and at least so large, a worker stands out. */
+/** A worker stands out when it takes this many times the median of the others, and at least HOT_MB. */
 const HOT_FACTOR = 1.8;
 const HOT_MB = 100;
 
-/** Who is in a slot: two during a replacement. */
+/** The workers of one slot; there are two while one is replaced. */
 interface SlotHolders {
-  /** The one that is to stay. */
+  /** The worker that stays. */
   readonly current: WorkerStats | undefined;
-  /** The one that serves on until its successor is ready. */
+  /** The worker that keeps serving until its successor is ready. */
   readonly outgoing: WorkerStats | undefined;
 }
 
@@ -85,20 +85,20 @@ export function inSlot({ stats }: TreeStatus, slot: SlotStatus): SlotHolders {
   };
 }
 
-/** Its last process is dead, and no other serves in its place yet. */
+/** The slot's last process has exited, a restart is scheduled, and no other process serves in its place. */
 export function isRestarting(slot: SlotStatus, { current, outgoing }: SlotHolders): boolean {
   if (outgoing || current?.state === 'ready' || current?.state === 'draining') return false;
   return slot.nextTry !== null;
 }
 
-/** For how long a child has not been heard of, ms; null of one that is. */
+/** Age of the child's last heartbeat, ms; null while the child is responsive or has not sent one yet. */
 export function silenceOf({ lastCheckin }: { readonly lastCheckin: string | null }, now: Date): number | null {
   if (lastCheckin === null) return null;
   const heartbeatAgeMs = now.getTime() - Date.parse(lastCheckin);
   return heartbeatAgeMs > SILENT_MS ? heartbeatAgeMs : null;
 }
 
-/** How many times its siblings' median a worker takes; null when it does not stand out. */
+/** Ratio of the worker's memory to the median of the others; null when it does not stand out. */
 export function hotFactor({ stats }: TreeStatus, index: number, mb: number | undefined): number | null {
   if (mb === undefined || mb < HOT_MB) return null;
   const others = stats.workerStatus.flatMap((one) => (one.index !== index && one.pssMb !== null ? [one.pssMb] : []));
@@ -106,18 +106,18 @@ export function hotFactor({ stats }: TreeStatus, index: number, mb: number | und
   return median !== undefined && mb >= median * HOT_FACTOR ? mb / median : null;
 }
 
-/** Workers that take requests. */
+/** Number of slots whose worker accepts requests. */
 export function readyWorkers({ stats, slots }: TreeStatus): number {
   const ready = new Set(stats.workerStatus.filter(({ state }) => state === 'ready').map(({ index }) => index));
   return slots.filter(({ index }) => ready.has(index)).length;
 }
 
-/** Share of the connections, or of the memory, above which little is left. */
+/** Used share of connections or memory above which an operator is warned. */
 export const FULL_SHARE = 0.9;
-/** One mail that is refused says something of its address; so many in a row say something of the server. */
+/** One rejected mail points to its address; this many in a row point to the mail server. */
 const MAIL_FAILURES = 3;
 
-/** What is wrong with the services that trees share, and with what they do in them. */
+/** Issues of the services that all trees share: Postgres, Redis, queues, jobs, mail. @param warningMs 0: never late. */
 export function serviceIssues(sighting: SystemStatus, warningMs: number, trees: readonly KnownTree[]): Issue[] {
   const { queues } = sighting;
   return [
@@ -130,7 +130,7 @@ export function serviceIssues(sighting: SystemStatus, warningMs: number, trees: 
   ];
 }
 
-/** @param warningMs 0: never. */
+/** @param warningMs 0 disables the warning. */
 export function isLate(latencyMs: number, warningMs: number): boolean {
   return warningMs > 0 && latencyMs > warningMs;
 }
@@ -149,7 +149,7 @@ function awayIssues({ postgres, redis, redisLost, at }: SystemStatus): Issue[] {
   return issues;
 }
 
-/** Jobs that came along with a copied database would reach real people: they wait until somebody says that they may. */
+/** Jobs of a copied database could reach real people: they wait until an operator adopts the database. */
 function foreignIssues({ foreign }: SystemStatus): Issue[] {
   return foreign.ok && foreign.value ? [{ level: 'bad', code: 'foreign', figures: {} }] : [];
 }
@@ -216,7 +216,7 @@ function limitIssues({ postgres, redis }: SystemStatus): Issue[] {
   return issues;
 }
 
-/** Whether it is the server that fails, and not one mail. */
+/** Enough mails have failed in a row to blame the mail server rather than one address. */
 export function isFailing({ failure, failedSince }: MailFacts): boolean {
   return failure !== null && failedSince >= MAIL_FAILURES;
 }
@@ -231,10 +231,10 @@ function mailIssues({ mail, at }: SystemStatus): Issue[] {
   return [{ level: 'warn', code: 'mailFails', figures, detail: failure.error }];
 }
 
-/** For so long an operator is told that Redis was emptied, ms. */
+/** The overview reports for this long that Redis was emptied, ms. */
 const EMPTIED_MS = 15 * 60_000;
 
-/** What is wrong with the processes of a tree, by its own clock. */
+/** Issues of one tree's processes. Ages are measured by the clock of that tree's host. */
 export function treeIssues(picture: TreeStatus): Issue[] {
   const now = new Date(picture.at);
   return [

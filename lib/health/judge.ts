@@ -3,29 +3,29 @@ import { type SnakeCased, snakeCase } from '../support/snake-case';
 import { bySeverity, type Issue, type Level, readyWorkers, serviceIssues, treeIssues } from './issues';
 import { type KnownTree, knownTrees, type SystemStatus } from './status-collector';
 
-/** A tree, and what is wrong with it. */
+/** A tree with its issues. */
 export interface JudgedTree extends KnownTree {
   readonly issues: readonly Issue[];
 }
 
-/** What passes by itself. */
+/** A transient condition that needs nobody. */
 type Transit = 'stopping' | 'phasedRestart' | 'starting' | 'notAllKnown';
 
-/** How all is. Whoever tells an operator of it tells this. */
+/** The overall health, computed once so that pages, terminal and metrics agree. */
 export interface Judgement {
   readonly level: 'ok' | 'busy' | Level;
-  /** Worst first. */
+  /** `bad` before `warn`. */
   readonly issues: readonly Issue[];
-  /** null: nothing. */
+  /** null: nothing is in progress. */
   readonly transit: Transit | null;
-  /** The tree that was asked for; undefined: it is not known. */
+  /** The tree that was asked for; undefined when it is not known. */
   readonly shown: JudgedTree | undefined;
   readonly trees: readonly JudgedTree[];
 }
 
 /**
- * Judges one tree, the services that it uses, and whether other trees need somebody.
- * @param chosen id of a tree; null for the own one. @param warningMs JOB_LATENCY_WARNING.
+ * Judges one tree, the services that it uses, and, in one issue each, the other trees.
+ * @param chosen id of a tree; null for the own one. @param warningMs JOB_LATENCY_WARNING in ms; 0: never late.
  */
 export function judge(sighting: SystemStatus, chosen: string | null, warningMs: number): Judgement {
   const trees = knownTrees(sighting).flatMap((tree) => judged(tree));
@@ -39,7 +39,7 @@ export function judge(sighting: SystemStatus, chosen: string | null, warningMs: 
   return { level: issues[0]?.level ?? (transit ? 'busy' : 'ok'), issues, transit, shown, trees };
 }
 
-/** The same for programs. */
+/** Level and issues for JSON, with snake_case keys. */
 export function judgementJson({
   level,
   issues,
@@ -53,13 +53,13 @@ function judged(tree: KnownTree): JudgedTree[] {
   try {
     return [{ ...tree, issues: tree.heartbeatAgeMs === null ? treeIssues(tree.picture) : [] }];
   } catch (thrown) {
-    // Another version may draw another picture: its tree is not known here.
+    // A tree of another version may report a status of another shape: it is left out.
     if (tree.own) throw thrown;
     return [];
   }
 }
 
-/** Of another tree only that there is something. */
+/** A single issue for another tree: that it is unresponsive, or how many issues it has and the worst level. */
 function fromAfar({ picture: { id, name }, heartbeatAgeMs, issues }: JudgedTree): Issue[] {
   if (heartbeatAgeMs !== null)
     return [{ level: 'bad', code: 'treeSilent', subject: id, figures: { name, spanMs: heartbeatAgeMs } }];
@@ -68,7 +68,7 @@ function fromAfar({ picture: { id, name }, heartbeatAgeMs, issues }: JudgedTree)
   return [{ level: worst.level, code: 'otherTree', subject: id, figures: { name, count: issues.length } }];
 }
 
-/** @param sighting undefined: only the tree itself could be asked. */
+/** @param sighting undefined when nothing beyond the tree's own status could be read. */
 export function transitOf(picture: TreeStatus, sighting: SystemStatus | undefined): Transit | null {
   const { stats, stopping, phasedRestart } = picture;
   if (stopping) return 'stopping';

@@ -5,12 +5,12 @@ import { deadByQueue } from '../job/outbox/table';
 import type { LivingJobsSources } from '../job/sets/find-job';
 import { History } from '../job/stats/history';
 
-/** Since midnight, UTC, in SQL. */
+/** SQL condition: created since midnight UTC. */
 export const TODAY = `created_at >= date_trunc('day', now() at time zone 'utc') at time zone 'utc'`;
-/** Jobs that are asked for at most, those of the newest mails. */
+/** At most this many jobs are looked up, those with the newest mails, to bound the time. */
 const ASKED_FOR = 1000;
 
-/** How many of today's mails have failed, but will be sent again by their jobs. @throws what Postgres or Redis do. */
+/** Counts today's failed mails that their jobs will send again. @throws errors of Postgres and Redis. */
 export async function countMailsToRetry(sources: LivingJobsSources): Promise<number> {
   const jobs = await sources
     .knex('mail_deliveries')
@@ -23,7 +23,7 @@ export async function countMailsToRetry(sources: LivingJobsSources): Promise<num
     )
     .orderByRaw('max(created_at) desc')
     .limit(ASKED_FOR);
-  // Loaded where a mail has failed.
+  // Imported on demand: most of the time no mail has failed.
   const { comingJobs } = await import('../job/sets/find-job');
   const coming = await comingJobs(
     sources,
@@ -33,17 +33,17 @@ export async function countMailsToRetry(sources: LivingJobsSources): Promise<num
 }
 
 export interface PostgresFacts {
-  /** `16.4` */
+  /** For example `16.4`. */
   readonly version: string;
-  /** Connections that count against what is allowed, and that. */
+  /** Connections that count against the limit, and the limit. */
   readonly used: number;
   readonly allowed: number;
   readonly sizeBytes: number;
-  /** What one round trip took, ms. */
+  /** Duration of one round trip, ms. */
   readonly pingMs: number;
 }
 
-/** Managed plans allow each role so many connections; elsewhere the server's own limit holds. */
+/** Managed plans limit the connections of each role; without such a limit the server's own applies. */
 const POSTGRES_SQL = `
   select split_part(current_setting('server_version'), ' ', 1) as version,
     (select count(*)::int from pg_stat_activity
@@ -54,7 +54,7 @@ const POSTGRES_SQL = `
     pg_database_size(current_database())::float8 as size
   from pg_roles r where r.rolname = current_user`;
 
-/** @throws what Postgres does. */
+/** @throws errors of Postgres. */
 export async function readPostgres(knex: Knex): Promise<PostgresFacts> {
   const begun = performance.now();
   await knex.raw('select 1');
@@ -74,12 +74,12 @@ export interface RedisFacts {
   readonly maxBytes: number;
   readonly clients: number;
   readonly maxClients: number;
-  /** What it does when it is full; anything but `noeviction` loses jobs then. */
+  /** The eviction policy; any but `noeviction` loses jobs when memory runs out. */
   readonly policy: string;
   readonly pingMs: number;
 }
 
-/** @throws what Redis does. */
+/** @throws errors of Redis. */
 export async function readRedis(client: RedisClient): Promise<RedisFacts> {
   const begun = performance.now();
   await client.ping();
@@ -103,17 +103,17 @@ export async function readRedis(client: RedisClient): Promise<RedisFacts> {
 }
 
 export interface MailFacts {
-  /** Since midnight, UTC. */
+  /** Since midnight UTC. */
   readonly sentToday: number;
-  /** Those that will be sent again are not among them, as far as Redis tells. */
+  /** Failed mails that will not be sent again; without Redis, all failed ones. */
   readonly failedToday: number;
-  /** They have failed, and their jobs will send them again by themselves. */
+  /** Failed mails that their jobs will send again. */
   readonly retryingToday: number;
-  /** null: no record tells of any. */
+  /** null: no sent mail is on record. */
   readonly lastSent: Date | null;
-  /** Mails that failed after the last one that was sent. */
+  /** Mails of the last day that failed after the last one that was sent. */
   readonly failedSince: number;
-  /** The last failure, when no mail was sent after it. */
+  /** The last failure, unless a mail was sent after it. */
   readonly failure: { readonly at: Date; readonly error: string } | null;
 }
 
@@ -126,7 +126,7 @@ interface Row {
   readonly failed_since: number;
 }
 
-/** Of what was begun before only the last that was sent is looked at, by its index: the table may be long. */
+/** Rows older than a day are not read, except for the last sent mail, found by its index: the table may be long. */
 const MAIL_SQL = `
   with recent as (
     select state, sent_at, updated_at, error,
@@ -144,13 +144,13 @@ const MAIL_SQL = `
       as failed_since
   from recent`;
 
-/** @throws what Postgres does. */
+/** @throws errors of Postgres. */
 export async function readMail(sources: LivingJobsSources): Promise<MailFacts> {
   const { rows } = await sources.knex.raw<{ rows: Row[] }>(MAIL_SQL);
   const [row] = rows;
   if (!row) throw new Error('Postgres told nothing of mails');
   const { last_sent: lastSent, last_failed: failedAt, error } = row;
-  // Without Redis nobody knows of jobs.
+  // Jobs cannot be looked up without Redis: all failed mails then count as failed.
   const retrying = row.failed === 0 ? 0 : await countMailsToRetry(sources).catch(() => 0);
   const failing = failedAt !== null && (lastSent === null || failedAt > lastSent);
   return {
@@ -163,14 +163,14 @@ export async function readMail(sources: LivingJobsSources): Promise<MailFacts> {
   };
 }
 
-/** Over how long failures are counted, ms: long enough that a retry storm does not look like calm between two waves. */
+/** Window of the failure rate, ms: long enough that a retry storm does not look calm between two waves. */
 export const FAILURES_MS = 5 * 60_000;
-/** For how long a death is news, ms, unless an operator has dealt with the job. */
+/** A dead job is reported for this long, ms, unless an operator retries or deletes it. */
 export const DEATHS_MS = 24 * 3_600_000;
-/** So many runs of a class must have failed, and this share of all its runs, before it is called failing. */
+/** A class is failing when at least this many of its runs and this share of them have failed. */
 const FAILED = 5;
 const FAILED_SHARE = 0.1;
-/** Classes that are named. */
+/** Maximum number of failing classes that are named. */
 const MOST_CLASSES = 5;
 
 export interface FailingClass {
@@ -180,16 +180,16 @@ export interface FailingClass {
 }
 
 export interface JobFailures {
-  /** Those that fail most come first. */
+  /** Most failures first. */
   readonly classes: readonly FailingClass[];
-  /** Over how long they were counted, ms. */
+  /** Window over which failures were counted, ms. */
   readonly spanMs: number;
-  /** Jobs that died lately and are still in the dead set. */
+  /** Jobs that died within `deadSpanMs` and are still in the dead set. */
   readonly dead: number;
   readonly deadSpanMs: number;
 }
 
-/** @throws what Redis or Postgres does. */
+/** @throws errors of Redis and Postgres. */
 export async function readFailures(redis: RedisClient, knex: Knex, now: Date = new Date()): Promise<JobFailures> {
   const since = now.getTime() - DEATHS_MS;
   const [{ classes }, dead] = await Promise.all([
@@ -211,11 +211,11 @@ export async function readFailures(redis: RedisClient, knex: Knex, now: Date = n
 /** A recurring job whose latest run has failed. */
 export interface FailingCron {
   readonly name: string;
-  /** Where that run is: it will be tried again, or it will not. */
+  /** Set that holds the failed run: it will be retried, or it is dead. */
   readonly place: 'retry' | 'dead';
 }
 
-/** @throws what Postgres or Redis does. */
+/** @throws errors of Postgres and Redis. */
 export async function readFailingCron(
   knex: Knex,
   redis: RedisClient,
@@ -224,7 +224,7 @@ export async function readFailingCron(
   const failing: FailingCron[] = [];
   for (const { name, last_enqueued_id: id, known } of await readStates(knex)) {
     if (id === null || !known) continue;
-    // On demand, since it brings all sets of jobs along: a worker without recurring jobs never needs them.
+    // Imported on demand, since it loads all job sets: a worker without recurring jobs never needs them.
     const { findJob } = await import('../job/sets/find-job');
     const { place } = await findJob({ redis, knex, queues }, { id });
     if (place === 'retry' || place === 'dead') failing.push({ name, place });
@@ -232,26 +232,26 @@ export async function readFailingCron(
   return failing;
 }
 
-/** From then on a job is one that holds its slot, ms: shorter ones come and go. */
+/** A job that has run for this long, ms, occupies its slot; shorter ones come and go. */
 const LONG_MS = 10_000;
 
-/** The jobs that one processor runs. */
+/** Concurrency of one job processor, and the jobs that it runs. */
 export interface Slots {
   readonly concurrency: number;
   readonly running: readonly { readonly class: string; readonly ageMs: number }[];
 }
 
-/** A class whose jobs hold slots. */
+/** A class whose long jobs occupy slots. */
 export interface Holder {
   readonly class: string;
   readonly count: number;
-  /** Of the one that has run for longest. */
+  /** Age of the oldest of them, ms. */
   readonly ageMs: number;
 }
 
 /**
- * Who holds the slots when long jobs are what the others wait for: no processor has a slot left, and long jobs hold
- * half of them at least. Else nobody: jobs come faster than they are done.
+ * Classes that occupy the slots, most jobs first, when long jobs are the reason for waiting: no processor has a free
+ * slot, and long jobs occupy at least half of all slots. Empty otherwise: then jobs arrive faster than they finish.
  */
 export function slotHolders(processors: readonly Slots[]): Holder[] {
   const total = processors.reduce((sum, { concurrency }) => sum + concurrency, 0);

@@ -22,22 +22,22 @@ import {
   readRedis,
 } from './probes';
 
-/** What was read last: a value, or why there is none, and since when. */
+/** Outcome of the last read: the value, or the error and the time since which reads have failed. */
 export type ProbeResult<T> =
   | { readonly ok: true; readonly value: T; readonly tookMs: number }
   | { readonly ok: false; readonly error: Error; readonly since: Date };
 
 export interface ProbeOptions {
-  /** A value that is younger is good enough, ms. */
+  /** A value younger than this is reused, ms. */
   readonly freshMs: number;
-  /** Who waits longer for an answer goes on without, ms. Default 1500. */
+  /** A read that takes longer fails, ms. Default 1500. */
   readonly limitMs?: number;
 }
 
-/** What could not be read is asked for again so soon, ms. */
+/** A failed read is repeated after this, ms, unless the probe refreshes sooner anyway. */
 const AGAIN_MS = 1900;
 
-/** Something that many look at and that is read no more often than it must be. It never rejects. */
+/** A value shared by many readers and read at most once per `freshMs`. `get` never rejects. */
 export class CachedProbe<T> {
   private reading: Promise<ProbeResult<T>> | undefined;
   private pending = false;
@@ -53,7 +53,7 @@ export class CachedProbe<T> {
     const now = performance.now();
     const { freshMs } = this.options;
     const goodFor = this.failingSince ? Math.min(freshMs, AGAIN_MS) : freshMs;
-    // What is on its way is young enough for everybody.
+    // Callers share a read that is under way: its value will be fresh enough for all of them.
     if (!this.reading || (!this.pending && now - this.readAt > goodFor)) {
       this.readAt = now;
       this.pending = true;
@@ -91,31 +91,31 @@ export class CachedProbe<T> {
   }
 }
 
-/** The value, where there is one. */
+/** The value, or undefined when the read failed. */
 export function valueIn<T>(reading: ProbeResult<T>): T | undefined {
   return reading.ok ? reading.value : undefined;
 }
 
-/** All that is known at one moment, of this tree and what it leans on. */
+/** Everything known at one moment about this tree and the services that it depends on. */
 export interface SystemStatus {
   readonly at: Date;
   readonly own: ProbeResult<TreeStatus>;
-  /** Every tree on this Redis, this one too. */
+  /** Every tree on this Redis, including this one. */
   readonly trees: ProbeResult<readonly ListedTree[]>;
   readonly queues: ProbeResult<readonly QueueStatus[]>;
-  /** Whether the database was copied from another installation, and nobody has adopted its jobs. */
+  /** True when the database was copied from another installation and its jobs have not been adopted. */
   readonly foreign: ProbeResult<boolean>;
-  /** Jobs that are due and still in the outbox, by queue; none where there are none. */
+  /** Due jobs that are still in the outbox, by queue; 0 for a queue without any. */
   readonly outbox: ProbeResult<ReadonlyMap<string, number>>;
-  /** What became of jobs lately. */
+  /** Failing classes and recent deaths of jobs. */
   readonly failures: ProbeResult<JobFailures>;
   readonly cron: ProbeResult<readonly FailingCron[]>;
   readonly postgres: ProbeResult<PostgresFacts>;
   readonly redis: ProbeResult<RedisFacts>;
   readonly mail: ProbeResult<MailFacts>;
-  /** What operators have done lately, newest first. */
+  /** Recent actions of operators, newest first. */
   readonly acts: ProbeResult<readonly RecentEvent[]>;
-  /** Why the connection to Redis broke, where it told so. */
+  /** Code or message of the error that broke the connection to Redis; null while it holds. */
   readonly redisLost: string | null;
 }
 
@@ -125,13 +125,13 @@ export interface StatusCollectorOptions {
   readonly knex: Knex;
   readonly events: Events;
   readonly config: Pick<Config, 'jobs'>;
-  /** For all that is read. Default: what changes seldom is read seldom. */
+  /** Overrides the intervals of all probes. Default: each probe refreshes about as often as its value changes. */
   readonly probes?: ProbeOptions;
 }
 
 /**
- * Looks for everybody who looks at the overview in this process: however many they are, nothing is asked more often
- * than it changes.
+ * Reads the system's status once for all viewers in this process, so that load on Redis and Postgres does not grow with
+ * their number.
  */
 export class StatusCollector {
   private readonly own: CachedProbe<TreeStatus>;
@@ -209,19 +209,19 @@ export class StatusCollector {
   }
 }
 
-/** A tree shows once a second that it lives: one that has not for so long is cut off, or dead, ms. */
+/** Trees send a heartbeat every second: one without any for this long, ms, is unreachable or dead. */
 const SILENT_MS = 5000;
 
-/** A tree that is known of. */
+/** A tree whose status is known. */
 export interface KnownTree {
   readonly picture: TreeStatus;
-  /** Of the process that asks. */
+  /** True for the tree of this process. */
   readonly own: boolean;
-  /** For how long it has been silent; null of one that is heard of. */
+  /** Age of its last heartbeat, ms, when the tree is unresponsive; null otherwise. */
   readonly heartbeatAgeMs: number | null;
 }
 
-/** All of them, the own one whether Redis knows it or not. Two of one name are told apart by their pids. */
+/** The own tree, even if Redis does not list it, and all others, by name. Equal names get the pid appended. */
 export function knownTrees(sighting: Pick<SystemStatus, 'own' | 'trees'>): KnownTree[] {
   const own = valueIn(sighting.own);
   const others = (valueIn(sighting.trees) ?? []).filter(({ picture }) => picture.id !== own?.id);

@@ -9,46 +9,44 @@ import type { RateLimits } from '../web/rate-limit';
 import '../web/context';
 import type { EventMap, EventName, Events } from '../core/events';
 
-// What we add to Koa's types, for whoever writes routes.
+// The imported '../web/context' extends Koa's types for everybody who writes routes.
 
-/** What routes may need of the process that they are added to. */
+/** Parts of the process that routes may need. */
 export interface RouteEnvironment {
   readonly config: Config;
-  /** A limit on how often somebody may do something: `limit('sign-ups', { count: 60, seconds: 3600 })`. */
+  /** Limits how often a caller may do something: `limit('sign-ups', { count: 60, seconds: 3600 })`. */
   readonly limit: RateLimits['limit'];
 }
 
 /** Adds the app's routes. Runs once in each web worker, before it listens. */
 export type Routes = (router: Router, environment: RouteEnvironment) => void;
 
-/** What an app tells Catamount of itself. Folders are relative to `root`. */
+/** The app's manifest. Folders are relative to `root`. */
 export interface AppOptions {
   readonly name: string;
-  /** The folder that the others are relative to: usually `__dirname`. */
+  /** Absolute path that the other folders are relative to: usually `__dirname`. */
   readonly root: string;
-  /** Loaded by the web workers only, so that the primary stays small: `() => import('./routes')`. */
+  /** Loaded only by processes that serve the web, so that the primary stays small: `() => import('./routes')`. */
   readonly routes: () => Promise<{ readonly default: Routes }>;
   /** One default-exported job class per file. Default `jobs`. */
   readonly jobs?: string;
   /** Middleware, serializers, an error reporter for jobs: `() => import('./job-setup')`. */
   readonly jobSetup?: () => Promise<{ readonly default: JobSetup }>;
-  /** Models that jobs may be given as arguments; folders below it count. Default `models`. */
+  /** Models that jobs accept as arguments, subfolders included. Default `models`. */
   readonly models?: string;
-  /** knex migrations. Default `migrations`. */
+  /** Knex migrations. Default `migrations`. */
   readonly migrations?: string;
-  /** One mailer per file, as the mails that `deliverLater` sends are told by the name of theirs. Default `mailers`. */
+  /** One mailer per file: `deliverLater` stores a mail with the name of its mailer. Default `mailers`. */
   readonly mailers?: string;
-  /**
-   * Previews of mails, for /ops/mail: one subclass of MailerPreview per file. Default: `previews` below the mailers.
-   */
+  /** Previews for /ops/mail: one subclass of MailerPreview per file. Default: `previews` below the mailers. */
   readonly previews?: string;
   /** Interceptors, observers, a renderer for mails: `() => import('./mail-setup')`. */
   readonly mailSetup?: () => Promise<{ readonly default: MailSetup }>;
-  /** `<mailer>/<action>/{html,text}.ejs`. Default `mailers/templates`. */
+  /** Templates `<mailer>/<action>/{html,text}.ejs`. Default `mailers/templates`. */
   readonly templates?: string;
-  /** `<locale>.json`. Default `locales`. */
+  /** Translations `<locale>.json`. Default `locales`. */
   readonly locales?: string;
-  /** Heard in the primary. */
+  /** Called in the primary. */
   readonly hooks?: Hooks;
 }
 
@@ -96,26 +94,29 @@ export function defineApp(options: AppOptions): AppDefinition {
   });
 }
 
-/** Which event each hook hears. */
+/** The event behind each hook. */
 const HEARS = {
-  /** The tree serves. */
+  /** Emitted once the tree serves. */
   booted: 'primary.listening',
   workerBoot: 'worker.forked',
   workerReady: 'worker.ready',
   workerExit: 'worker.exited',
-  /** A phased restart is complete. */
+  /** Emitted when a phased restart is complete. */
   phase: 'phase.completed',
   processorExit: 'processor.exited',
   stopping: 'primary.stopping',
   stopped: 'primary.stopped',
 } as const satisfies Readonly<Record<string, EventName>>;
 
-/** What an app can hear of the tree's life. Hooks run in the primary, are not waited for, and cannot harm it. */
+/** Callbacks for events of the tree. They run in the primary, which neither awaits them nor fails with them. */
 export type Hooks = {
   readonly [H in keyof typeof HEARS]?: (event: EventMap[(typeof HEARS)[H]]) => unknown;
 };
 
-/** Calls the app's hooks from now on. One that throws or rejects is reported, and that is all. */
+/**
+ * Calls the app's hooks from now on. A hook that throws or rejects is reported as `process.error` and has no other
+ * effect.
+ */
 export function callHooks(hooks: Hooks, events: Events): void {
   for (const [name, event] of Object.entries(HEARS)) {
     const hook = hooks[name as keyof Hooks] as ((payload: unknown) => unknown) | undefined;
@@ -133,7 +134,7 @@ export function callHooks(hooks: Hooks, events: Events): void {
   }
 }
 
-/** Our own tables first, then the app's: one history, told apart by name. */
+/** Our tables first, then the app's. They share one history: migrations are identified by name. */
 export function migrationFolders(app: AppDefinition): string[] {
   const ours = ['job', 'mailer', 'ops'].map((part) => path.join(__dirname, '..', part, 'migrations'));
   return [...ours, app.migrationsDir];

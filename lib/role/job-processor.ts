@@ -40,7 +40,7 @@ import { loadJobSetup, loadMailSetup } from './load-setup';
 
 const HEARTBEAT_MS = 1000;
 
-/** The job processor: a child of the primary that runs jobs until it is told to stop or the primary is gone. */
+/** Runs the job processor: a child of the primary that runs jobs until it is told to stop or loses the primary. */
 export async function runProcessor(app: AppDefinition, lineage: Lineage): Promise<void> {
   const config = inheritedConfig();
   ignoreOperatorSignals();
@@ -51,7 +51,7 @@ export async function runProcessor(app: AppDefinition, lineage: Lineage): Promis
   const tree = new PrimaryClient(tellPrimary);
   const jobs = new JobProcessorRole(app, config, events, lineage, tree, onCommand);
   let stopping: Promise<void> | undefined;
-  // Signals and messages come repeatedly: the first sets the deadline.
+  // Signals and messages may repeat: only the first sets the deadline.
   const stop = async (ms: number): Promise<void> => {
     stopping ??= jobs.stop(Deadline.after(ms));
     await stopping;
@@ -78,7 +78,7 @@ export async function runProcessor(app: AppDefinition, lineage: Lineage): Promis
   });
   process.on('disconnect', () => stopAndExit(config.shutdownTimeoutMs));
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stopAndExit(config.shutdownTimeoutMs));
-  // Where no job is known to be the cause, the running ones go back to the queue's head: none can be trusted to finish.
+  // If no single job caused the error, all running jobs return to their queue's head: none can be trusted to finish.
   onUncaught(events, () => stop(0), { contain: (error) => jobs.contain(error) });
   try {
     await jobs.start();
@@ -130,12 +130,12 @@ export class JobProcessorRole {
     this.workCount.listen(events);
   }
 
-  /** What has been done since it was last asked. */
+  /** Runs finished since the last call. */
   work(): Work {
     return this.workCount.take();
   }
 
-  /** @throws UserError when the app's jobs, mailers, job setup or mail setup are not what they should be. */
+  /** @throws UserError when the app's jobs, mailers, job setup or mail setup are invalid. */
   async start(): Promise<void> {
     const { app, config, events } = this;
     const urls = serverUrls(config);
@@ -192,25 +192,28 @@ export class JobProcessorRole {
     this.reporter?.appoint(on);
   }
 
-  /** Fetches no more; what runs goes on. */
+  /** Stops fetching; running jobs continue. */
   quiet(): void {
     this.isQuiet = true;
     this.jobs?.quiet();
   }
 
-  /** Takes `quiet` back. */
+  /** Undoes `quiet`. */
   resume(): void {
     this.isQuiet = false;
     this.jobs?.resume();
   }
 
-  /** That processor has ended without giving its jobs back. */
+  /** Rescues the jobs of a processor that ended without returning them. */
   rescueOrphans(identity: string): void {
     this.lineage = { ...this.lineage, dead: [...this.lineage.dead, identity] };
     this.jobs?.rescueOrphans(identity);
   }
 
-  /** @returns false: the process has to end. */
+  /**
+   * Fails the job that caused the error.
+   * @returns false when no job is known to be the cause: the process has to end.
+   */
   contain(error: Error): boolean {
     const outcome = this.jobs?.failRunOf(error) ?? 'unknown';
     if (outcome === 'ended') this.events.emit('process.error', { error, during: 'the rest of a job that has ended' });
@@ -229,13 +232,13 @@ export class JobProcessorRole {
     return { inFlight: inFlight, quiet, pool, ...this.vitals.read() };
   }
 
-  /** Fetches no more, lets jobs finish until the deadline, hands the rest back, closes every connection. */
+  /** Stops fetching, lets jobs finish until the deadline, returns the others to their queue, closes all connections. */
   async stop(deadline: Deadline): Promise<void> {
     await this.reporter?.stop(deadline);
     await this.services?.stop(deadline);
   }
 
-  /** A start in production migrates nothing: the release phase does. */
+  /** Production runs no migrations at start, because the release phase does; missing ones are only reported. */
   private async warnOfPendingMigrations(database: Database): Promise<void> {
     const names = await pendingMigrations(database.knex, migrationFolders(this.app)).catch(() => []);
     if (names.length === 0) return;
@@ -245,9 +248,9 @@ export class JobProcessorRole {
 }
 
 /**
- * Postgres connections of a processor's pool. Each job may hold a transaction. The one connection more is taken in
- * turns, for a statement each, by the outbox and by what is recorded of mails, which is never part of a job's
- * transaction: so nobody waits for somebody who waits for a connection.
+ * Size of a processor's Postgres pool. Each job may hold a transaction. The extra connection serves single statements
+ * of the outbox and of the mail records, which never run inside a job's transaction: so nobody holds one connection
+ * while waiting for another, and the pool cannot deadlock.
  */
 export function poolSizeFor(concurrency: number): number {
   return Math.max(3, concurrency + 1);

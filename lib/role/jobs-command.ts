@@ -27,9 +27,9 @@ import { connectOrFail, reachRedis, resolvedUrls } from './server-connections';
 const STOP_MS = 5000;
 
 /**
- * `catamount jobs …`: looks at jobs, moves or enqueues them, and ends. The app's own classes, setup and filters hold,
- * and no tree need run.
- * @throws UserError for wrong usage, for what is not found, and when Redis or Postgres is not there.
+ * `catamount jobs …`: inspects, changes or enqueues jobs, then exits. It uses the app's own classes, setup and argument
+ * filters; no tree has to run.
+ * @throws UserError for wrong usage, for anything not found, and when Redis or Postgres is unavailable.
  */
 export async function runJobsCommand(
   app: AppDefinition,
@@ -53,7 +53,7 @@ export async function runJobsCommand(
     const deadline = Deadline.after(STOP_MS);
     await Promise.allSettled([parts.redisService.stop(deadline), parts.database.stop(deadline)]);
   }
-  // The app's own code may have left something open.
+  // Exits even if the app's own code has left a handle open.
   process.exit();
 }
 
@@ -70,7 +70,7 @@ async function connect(app: AppDefinition, config: Config, terminal: Terminal, {
     needs.includes('redis') && reachRedis(redis, urls.redis, events, 'Nothing done'),
     needs.includes('postgres') && connectOrFail(database, 'Nothing done'),
   ]);
-  // From here on: what went wrong before is told once, by the error.
+  // Subscribed only now: earlier failures are reported once, by the error that they cause.
   const log = logOf(config);
   logEvents(events, createLogger({ log }, 'cli', openLogDestination(log, 2), new LogFilter(events)));
   events.emit('setup.loaded', { filterArguments: equipment.setup.filterArguments ?? [] });
@@ -105,7 +105,7 @@ function contextOf(parts: Awaited<ReturnType<typeof connect>>): CommandContext {
   return { admin: new JobAdmin({ redis, knex, events, queues, via }), registry, equipment, terminal, adopt };
 }
 
-/** Beside the answer, and quieter on a terminal: who sits there reads in the answer what was done. */
+/** Logs to standard error; on a terminal only warnings, since the answer already says what was done. */
 function logOf({ log }: Config): Config['log'] {
   const isTty = process.stderr.isTTY === true;
   return { level: isTty ? 'warn' : log.level, format: isTty ? 'pretty' : log.format, file: null };
@@ -115,17 +115,17 @@ function userName(): string {
   try {
     return os.userInfo().username;
   } catch {
-    // A container's user may have no name.
+    // In a container the user may have no name.
     return `user ${process.getuid?.()}`;
   }
 }
 
-/** Postgres's code for a table that is not there. */
+/** Postgres's code for a missing table. */
 const UNDEFINED_TABLE = '42P01';
-/** Of these a stack tells more than a message: they are mistakes in code. */
+/** Mistakes in code: their stack is more useful than a message. */
 const MISTAKES = [TypeError, ReferenceError, RangeError, SyntaxError];
 
-/** What a person at a terminal should read of what ended a command. */
+/** Converts an error into one that a person at a terminal can act on. */
 export function explained(thrown: unknown): Error {
   const error: Error & { readonly code?: unknown } = toError(thrown);
   if (error instanceof UserError || MISTAKES.some((kind) => error instanceof kind)) return error;

@@ -5,8 +5,8 @@ import { toError } from '../support/async';
 import type { AppDefinition } from './app-definition';
 
 /**
- * Loads what the manifest names by a function: `() => import('./job-setup')`.
- * @param check of the default export; `where` names the option and its file.
+ * Loads a module that the manifest gives as a function: `() => import('./job-setup')`.
+ * @param check validates the default export; `where` names the option and its file.
  * @throws UserError that names the file.
  */
 async function loadSetup<T>(
@@ -25,17 +25,17 @@ async function loadSetup<T>(
   return check(loaded?.default, where);
 }
 
-/** What the function imports, compiled or not: it alone knows. */
+/** Path that the function imports, compiled or not, for messages: nothing but its source text has it. */
 function fileOf(load: () => unknown): string {
   return /(?:import|require)\(\s*["'`]([^"'`]+)["'`]/.exec(load.toString())?.[1] ?? 'of defineApp';
 }
 
-/** What the app adds to its job layer; nothing where it says nothing. @throws UserError that names the file. */
+/** The app's extensions of its job layer; empty without `jobSetup`. @throws UserError that names the file. */
 export async function loadJobSetup({ jobSetup }: Pick<AppDefinition, 'jobSetup'>): Promise<JobSetup> {
   return jobSetup ? loadSetup('jobSetup', jobSetup, checkJobSetup) : {};
 }
 
-/** What the app adds to its mail; nothing where it says nothing. @throws UserError that names the file. */
+/** The app's extensions of its mail; empty without `mailSetup`. @throws UserError that names the file. */
 export async function loadMailSetup({ mailSetup }: Pick<AppDefinition, 'mailSetup'>): Promise<MailSetup> {
   return mailSetup ? loadSetup('mailSetup', mailSetup, checkMailSetup) : {};
 }

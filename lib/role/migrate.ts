@@ -7,9 +7,7 @@ import { Deadline } from '../support/async';
 import { type AppDefinition, migrationFolders } from './app-definition';
 import { connectOrFail } from './server-connections';
 
-/**
- * `migrate` brings the database up to date; `rollback` takes the last batch back. Safe to run twice or side by side.
- */
+/** `migrate` runs pending migrations; `rollback` undoes the last batch. Both may run repeatedly or concurrently. */
 export async function runMigrations(app: AppDefinition, config: Config, direction: 'up' | 'down'): Promise<void> {
   if (config.databaseUrl === null) {
     throw new UserError(
@@ -17,9 +15,9 @@ export async function runMigrations(app: AppDefinition, config: Config, directio
       EXIT.config,
     );
   }
-  // Its primary is gone: nobody waits for it any more.
+  // Without its primary nobody waits for the migrations.
   process.once('disconnect', () => process.exit(EXIT.failed));
-  // Listening alone would keep this process alive.
+  // The listener alone must not keep this process alive.
   process.channel?.unref();
   const { events } = openLog(config, 'migrate', hasInheritedConfig() ? CHILD_LOG_FD : 1);
   const database = new Database(config.databaseUrl, {

@@ -10,12 +10,12 @@ import { connectTransactions } from '../model/transaction';
 import type { AppDefinition } from './app-definition';
 import { loadMailSetup } from './load-setup';
 
-/** How long it waits for the next order, ms. */
+/** Idle time after which the process exits, ms. */
 const IDLE_MS = 30_000;
 
 /**
- * The process that renders previews: started by a web worker when one is asked for, so that no worker holds what
- * rendering takes (email-templates: 40 MiB); it ends when nothing was asked for a while, and with its worker.
+ * Runs the process that renders previews. A web worker forks it for its first preview, so that no worker carries the
+ * memory that rendering takes (email-templates: 40 MiB). It exits when idle, and with its worker.
  */
 export function runPreviews(app: AppDefinition): void {
   const config = inheritedConfig();
@@ -44,7 +44,7 @@ export function runPreviews(app: AppDefinition): void {
   const leave = () => process.exit(0);
   let idle = setTimeout(leave, IDLE_MS);
   let last: Promise<unknown> = Promise.resolve();
-  // One after the other: they share a connection, and the models.
+  // Sequential, because previews share one connection and the models' binding to it.
   process.on('message', (order: PreviewRequest) => {
     clearTimeout(idle);
     last = last.then(async () => {
@@ -57,7 +57,7 @@ export function runPreviews(app: AppDefinition): void {
   process.once('disconnect', leave);
 }
 
-/** In a transaction that is rolled back; without one where Postgres does not answer, for most mails need none. */
+/** Runs in a transaction that is rolled back, or without one if Postgres does not answer: most mails need no data. */
 async function inRolledBackTransaction<T>(database: Database, work: () => Promise<T>): Promise<T> {
   const trx = await database.knex.transaction().catch(() => undefined);
   try {

@@ -28,13 +28,13 @@ import { appUrlAt, lacksPort } from './server-connections';
 import type { WebServerRole } from './single-mode';
 
 /**
- * On few cores the web is there sooner when the processor loads behind it. Jobs do not wait longer for a web that is
- * slow or fails, ms.
+ * On few cores the web is ready sooner if the processor loads after it. Jobs do not wait longer than this, ms, for a
+ * web that is slow or fails.
  */
 const PROCESSOR_WAITS_MS = 2000;
 const LOOK_MS = 1000;
 
-/** The root of the tree: starts what the others need, then the others, and takes all of it down again. */
+/** The root of the tree: starts servers, workers and the job processor, and stops them all. */
 export class Primary {
   private readonly startedAt = performance.now();
   private readonly events: Events;
@@ -112,15 +112,15 @@ export class Primary {
     });
   }
 
-  /** Resolves when the tree serves. Every later end goes through `stop`. */
+  /** Resolves when the tree serves. From then on it ends only through `stop`. */
   async start(): Promise<void> {
     const { app, config, events } = this;
     process.title = 'catamount: primary';
     onStopSignals((reason) => void this.stop(reason), config.log.file === null);
     onNpmGone(environment().npm_lifecycle_event !== undefined, (reason) => void this.stop(reason));
     onOperatorSignals(this.operations, events);
-    // With the web in this process, a promise that a route left alone would end all of the tree. It has stopped in the
-    // middle of that request's work alone, as an exception does in a thread of Puma's.
+    // With the web in this process, a rejection that a route does not handle would end the whole tree. Only that
+    // request is affected, as by an exception in one of Puma's threads.
     const ofRequest = () => config.web.concurrency === 0 && currentContext().requestId !== undefined;
     onUncaught(events, () => this.stop('an error was not caught', EXIT.failed), {
       outlives: ofRequest,
@@ -141,7 +141,7 @@ export class Primary {
       if (!config.web.enabled || config.web.concurrency > 0) this.reporterElection.start();
       const listening = deferred();
       const onListening = (address: string) => {
-        // Who makes links is forked behind this.
+        // Processes that build links are forked after this.
         passConfigToChildren({ ...settled, appUrl: appUrlAt(settled.appUrl, address) });
         listening.resolve();
       };
@@ -160,8 +160,8 @@ export class Primary {
   }
 
   /**
-   * Takes the tree down: web and jobs side by side, embedded servers last, all within one deadline; then exits. Calls
-   * after the first change nothing.
+   * Stops the tree within one deadline: web and jobs side by side, embedded servers last; then exits. Later calls have
+   * no effect.
    */
   stop(reason: string, exitCode: number = EXIT.ok, timeoutMs = this.config.shutdownTimeoutMs): Promise<never> {
     this.stopped ??= this.stopAll(reason, exitCode, timeoutMs);
@@ -186,12 +186,12 @@ export class Primary {
     process.exit(exitCode !== EXIT.ok ? exitCode : killed + failed > 0 ? EXIT.failed : EXIT.ok);
   }
 
-  /** Fills in the URLs of embedded servers where the environment gave none. */
+  /** Starts embedded servers for the URLs that the environment does not give, and adds theirs. */
   private async settleServers(): Promise<Config> {
     const { config, events } = this;
     const [needPostgres, needRedis] = [config.databaseUrl === null, config.redisUrl === null];
     if (!needPostgres && !needRedis) return config;
-    // Never loaded in production, where readSettings insists on both URLs.
+    // Never loaded in production, where readSettings requires both URLs.
     const { EmbeddedServers } = await import('../embedded/embedded-servers');
     this.embedded = new EmbeddedServers({ stateDir: config.stateDir, needPostgres, needRedis, events });
     const { databaseUrl, redisUrl } = await this.embedded.start();
@@ -220,7 +220,7 @@ export class Primary {
     if (config.log.format === 'pretty') process.stdout.write('Ctrl-C stops it\n');
   }
 
-  /** Connections come through here: it rests when the workers do. */
+  /** Connections pass through the primary: it collects garbage when the workers are idle. */
   private collectAtRest(): void {
     const collector = new OutOfBandGc();
     this.looks = setInterval(() => {
@@ -246,7 +246,7 @@ export class Primary {
     else this.events.emit('primary.starting', { banner: lines });
   }
 
-  /** @returns the exit code that goes with the error. */
+  /** Prints the message of a UserError; any other error is rethrown. @returns the exit code. */
   private reportFailure(error: unknown): number {
     if (!(error instanceof UserError)) throw error;
     process.stderr.write(`${error.message}\n`);
@@ -254,13 +254,13 @@ export class Primary {
   }
 }
 
-/** In a process of its own, so that the primary never loads the ORM. */
+/** Migrates in a process of its own, so that the primary never loads the ORM. */
 async function migrate(events: Events): Promise<void> {
   const code = await runEntry('migrate', events);
   if (code !== 0) throw new UserError('Catamount cannot start: the migrations failed, see above.', code);
 }
 
-/** What starts, before it starts, as Puma prints it. One line each. */
+/** Describes what is about to start, one line each, in the form of Puma's banner. */
 export function banner(name: string, config: Config): string[] {
   const { web, jobs, mail } = config;
   const mode = web.enabled ? (web.concurrency === 0 ? 'single mode' : 'cluster mode') : 'jobs only';
@@ -284,8 +284,8 @@ export function banner(name: string, config: Config): string[] {
 }
 
 /**
- * What a browser on this machine opens, once the tree listens there: an address that means all of the machine's own is
- * none to go to. Nothing in production, where nobody sits.
+ * URLs to open in a browser on this machine once the tree listens; a wildcard address becomes `localhost`. Empty in
+ * production, where nobody sits at the machine.
  */
 export function pagesAt(
   address: string,
@@ -310,20 +310,21 @@ function from(url: string | null, mode: TlsMode | null | ''): string {
 }
 
 /**
- * Calls `stop` for each SIGTERM and SIGINT: platforms, npm and terminals send them repeatedly, so never only once.
- * @param hangup whether SIGHUP stops too, as in Puma without a log file: the terminal was closed.
+ * Calls `stop` on every SIGTERM and SIGINT: platforms, npm and terminals repeat them, and without a handler the second
+ * would kill the process.
+ * @param hangup true if SIGHUP stops too, as in Puma without a log file: the terminal was closed.
  */
 export function onStopSignals(stop: (reason: string) => void, hangup = false): void {
   for (const signal of ['SIGTERM', 'SIGINT', ...(hangup ? (['SIGHUP'] as const) : [])] as const)
     process.on(signal, () => stop(`got ${signal}`));
 }
 
-/** How often a tree started by npm looks whether npm is still there, ms. */
+/** Interval at which a tree started by npm checks that npm still runs, ms. */
 const PARENT_CHECK_MS = 1000;
 
 /**
- * npm passes signals on, but cannot when it is killed itself; the tree would run on unseen. Only for a tree that npm
- * started: under a shell or an init, a new parent is no sign of anything.
+ * Stops the tree when npm is gone: npm relays signals, but not when it is killed itself, and the tree would run on
+ * unnoticed. Only for a tree that npm started: under a shell or an init a new parent means nothing.
  */
 export function onNpmGone(startedByNpm: boolean, stop: (reason: string) => void): void {
   if (!startedByNpm) return;

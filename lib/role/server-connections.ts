@@ -7,13 +7,13 @@ import { withTlsAdvice } from '../core/tls';
 import type { Database } from '../model/database';
 import { toError } from '../support/async';
 
-/** How long a server may take to let us in, ms. */
+/** Time limit for the first connection, ms. */
 const REACH_MS = 10_000;
 
 /**
- * For processes that are of no use without Postgres. A stack would tell the user nothing.
- * @param doing begins the message: `Cannot migrate`.
- * @throws UserError, exit code 69, that says why it lets nobody in.
+ * Connects a process that is useless without Postgres. A stack would not help its user.
+ * @param doing beginning of the message: `Cannot migrate`.
+ * @throws UserError, exit code 69, with the reason why Postgres does not accept the connection.
  */
 export async function connectOrFail(database: Database, doing: string): Promise<void> {
   try {
@@ -23,7 +23,7 @@ export async function connectOrFail(database: Database, doing: string): Promise<
   }
 }
 
-/** The same of Redis; connects it. It goes on trying elsewhere, but the first refusal counts here. */
+/** The same for Redis. Elsewhere the client keeps retrying; here the first failure is final. */
 export async function reachRedis(redis: Redis, url: string, events: Events, doing: string): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<Error>((resolve) => {
@@ -43,14 +43,14 @@ function refused(doing: string, server: 'Postgres' | 'Redis', url: string, { mes
 }
 
 /**
- * The URLs for a process that no primary has started: of the settings, or of the embedded servers that run in this
+ * URLs for a process that no primary has started: from the settings, or of the embedded servers that run in this
  * folder.
  * @throws UserError, exit code 69, when there are neither.
  */
 export async function resolvedUrls(config: Config): Promise<{ readonly database: string; readonly redis: string }> {
   const { databaseUrl, redisUrl, stateDir } = config;
   if (databaseUrl !== null && redisUrl !== null) return { database: databaseUrl, redis: redisUrl };
-  // Never loaded in production, where readSettings insists on both URLs.
+  // Never loaded in production, where readSettings requires both URLs.
   const { findRunningServers } = await import('../embedded/embedded-servers');
   const running = await findRunningServers(stateDir);
   return {
@@ -69,12 +69,12 @@ function absent({ control, stateDir }: Config, variable: string, server: string)
   throw new UserError(`${why}. ${advice}.`, EXIT.unavailable);
 }
 
-/** With PORT=0 the port of the links in mails is known only once the tree listens. */
+/** With PORT=0 the port of links in mails is known only once the tree listens. */
 export function lacksPort(appUrl: string): boolean {
   return new URL(appUrl).port === '0';
 }
 
-/** @param address where the tree listens. @returns the URL with that port, where it has had none. */
+/** @param address of the listening tree. @returns the URL with that port if it had none. */
 export function appUrlAt(appUrl: string, address: string): string {
   if (!lacksPort(appUrl) || !URL.canParse(address)) return appUrl;
   const url = new URL(appUrl);

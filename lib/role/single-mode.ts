@@ -9,12 +9,12 @@ import { WebRole } from './web';
 
 const INFO_INTERVAL_MS = 1000;
 
-/** WEB_CONCURRENCY=0: the primary serves the web itself. */
+/** Single mode (WEB_CONCURRENCY=0): the primary serves the web itself. */
 export class SingleModeWeb implements WebServerRole {
   private readonly web: WebRole;
   private timer: NodeJS.Timeout | undefined;
 
-  /** @param onBeat told of itself once a second, as a worker tells the primary. */
+  /** @param onBeat gets the status every second, in place of a worker's heartbeats. */
   constructor(
     app: AppDefinition,
     config: Config,
@@ -48,11 +48,11 @@ export class SingleModeWeb implements WebServerRole {
   }
 }
 
-/** The part of the tree that serves HTTP, whatever it is made of. */
+/** The part of the tree that serves HTTP: a pool of workers, or the primary itself. */
 export interface WebServerRole {
   /**
-   * @param onListening told the address in use as soon as it is had: before any process is forked.
-   * @returns that address, once all of it serves. @throws UserError when it cannot.
+   * @param onListening gets the address in use before any process is forked.
+   * @returns that address once everything serves. @throws UserError when it cannot.
    */
   start(onListening?: (address: string) => void): Promise<string>;
   stop(deadline: Deadline): Promise<StopOutcome>;

@@ -30,12 +30,12 @@ import { WebServer } from '../web/server';
 import type { AppDefinition } from './app-definition';
 import { loadJobSetup } from './load-setup';
 
-/** How long a worker with an uncaught error may wait for its successor and finish what it has, ms. */
+/** Time for a worker with an uncaught error to await its successor and finish its requests, ms. */
 const LAST_MS = 5000;
-/** Of a page of operators, who learn then that Postgres does not answer. */
+/** Statement timeout of the operator's pages, which then report that Postgres does not answer. */
 const PAGE_STATEMENT_TIMEOUT_MS = 5000;
 
-/** A forked web worker, from its first message to its last. */
+/** Runs a forked web worker. */
 export async function runWebWorker(app: AppDefinition): Promise<void> {
   const config = inheritedConfig();
   ignoreOperatorSignals();
@@ -59,13 +59,13 @@ export async function runWebWorker(app: AppDefinition): Promise<void> {
 }
 
 /**
- * A new process serves once its first attempt to reach Redis has ended, at the latest after this time, ms. Until then
- * it would take Redis for lost and count tries at passwords and sign-ups for itself, so that each restart would grant
- * new ones.
+ * A new process serves only after its first attempt to reach Redis, at most this much later, ms. Until then it would
+ * take Redis for lost and count sign-in tries and sign-ups in its own memory, so that each restart would grant new
+ * ones.
  */
 const FIRST_CONTACT_MS = 2000;
 
-/** What `/ready` tells of a copied database may be so old, ms. */
+/** Maximum age of `/ready`'s knowledge about a copied database, ms. */
 const FOREIGN_FRESH_MS = 2000;
 const ADVICE_TO_ADOPT =
   'This database was copied from another installation: its jobs wait until somebody types "catamount jobs adopt".';
@@ -110,7 +110,7 @@ export class WebRole implements DrainableServer {
     });
   }
 
-  /** Connects and builds the app; then it can serve. */
+  /** Connects, builds the app, and returns a server that does not listen yet. */
   private async build(): Promise<WebServer> {
     const { app, config, events, database, redis } = this;
     await redis.start();
@@ -154,12 +154,12 @@ export class WebRole implements DrainableServer {
     return this.server;
   }
 
-  /** Listens at the address of the settings. @returns the address in use. */
+  /** Listens at the configured address. @returns the address in use. */
   async start(): Promise<string> {
     return (await this.build()).listen();
   }
 
-  /** Instead: serves what `serveConnection` is given. */
+  /** Alternative to `start` in a worker: serves the connections that `serveConnection` gets. */
   async expectConnections(): Promise<void> {
     (await this.build()).expectConnections();
   }
@@ -204,7 +204,7 @@ export class WebRole implements DrainableServer {
     this.jobsRunning = running;
   }
 
-  /** Finishes what is in flight, then lets the connections to Postgres and Redis go. */
+  /** Finishes requests in flight, then closes the connections to Postgres and Redis. @returns the requests cut off. */
   async drain(deadline: Deadline, handOff?: HandOff): Promise<number> {
     const cut = (await this.server?.drain(deadline, handOff)) ?? 0;
     if (cut > 0) {
@@ -217,7 +217,7 @@ export class WebRole implements DrainableServer {
     return cut;
   }
 
-  /** The web serves on, but what it enqueues in transactions waits. */
+  /** The web keeps serving a foreign database, but jobs that it enqueues in transactions wait for the adoption. */
   private async foreignDatabase(): Promise<Degradation[]> {
     const foreign = await this.foreign.get();
     return foreign.ok && foreign.value ? [{ name: 'installation', advice: ADVICE_TO_ADOPT }] : [];

@@ -4,10 +4,10 @@ import { toError } from '../../support/async';
 import { type Command, pathOf } from './commands';
 import { socketAddress } from './state-file';
 
-/** For commands that are answered at once, ms. */
+/** Time limit for commands that are answered at once, ms. */
 const PROMPT_MS = 10_000;
 
-/** Nothing takes connections at the socket: the tree is gone, or its socket is. */
+/** Nothing accepts connections on the socket: the tree is gone, or its socket file is. */
 export class NobodyListensError extends UserError {
   override readonly name = 'NobodyListensError';
 }
@@ -18,10 +18,10 @@ export interface ControlAddress {
 }
 
 /**
- * Asks a running tree for something.
- * @param promptMs how long it may take to answer, unless the command is a slow one.
+ * Sends a command to a running tree.
+ * @param promptMs time limit for the answer, ms; slow commands have none.
  * @returns the answer's JSON.
- * @throws NobodyListensError, or UserError with the tree's reason to refuse.
+ * @throws NobodyListensError, or UserError with the tree's reason for rejecting the command.
  */
 export async function ask(
   address: ControlAddress,

@@ -2,37 +2,39 @@ import { EXIT, UserError } from '../../core/errors';
 import { camelCase, type SnakeCased, snakeCase } from '../../support/snake-case';
 import type { Operations, TreeStats, TreeStatus } from '../status';
 
-/** What a command needs besides its name: a whole number from 0 up. */
+/** The argument of a command: a whole number from 0 up. */
 export interface CommandArgument {
   readonly name: string;
   readonly meaning: string;
 }
 
-/** Something an operator can ask of a running tree. */
+/** A command that an operator can send to a running tree. */
 export interface Command {
-  /** As it is typed. */
+  /** The name as it is typed. */
   readonly name: string;
-  /** Over the socket: GET only looks, POST does something. */
+  /** HTTP method on the socket: GET only reads, POST acts. */
   readonly method: 'GET' | 'POST';
-  /** Signals to the primary that ask for the same. */
+  /** Signals to the primary with the same effect. */
   readonly signals: readonly NodeJS.Signals[];
   readonly argument?: CommandArgument;
   /** One line, for the help and the guide to operations. */
   readonly help: string;
-  /** Said when it is done, where it may be taken for something else. */
+  /** Printed afterwards, where the effect may be misunderstood. */
   readonly remark?: string;
-  /** Answered only when it is done, which may take as long as the work in flight. */
+  /** Answered only when done, which may take as long as the work in flight. */
   readonly slow?: true;
-  /** Ends the process, so it is answered before it begins. */
+  /** Ends the process: the answer is sent before it begins. */
   readonly final?: true;
-  /** @returns the answer. */
+  /** @returns the answer, for JSON. */
   run(operations: Operations, argument: number): Promise<object>;
 }
 
 const done = (work: Promise<unknown>): Promise<object> => work.then(() => ({ status: 'ok' }));
 const scaled = (work: Promise<number>): Promise<object> => work.then((workers) => ({ status: 'ok', workers }));
 
-/** THE table: the socket, the CLI, the signals, the help and lib/cluster/README.md are all made from it. */
+/**
+ * The one table of commands: the socket, the CLI, the signals, the help and lib/cluster/README.md are derived from it.
+ */
 export const COMMANDS: readonly Command[] = [
   {
     name: 'stats',
@@ -146,20 +148,20 @@ export const COMMANDS: readonly Command[] = [
   },
 ];
 
-/** Of what was given in place of an argument, characters. */
+/** Maximum length of a wrong argument in a message, characters. */
 const LONGEST_SHOWN = 100;
 
-/** Where a command is found on the socket: `jobs quiet` at `/jobs/quiet`. */
+/** Path of a command on the socket: `/jobs/quiet` for `jobs quiet`. */
 export function pathOf(command: Command): string {
   return `/${command.name.replaceAll(' ', '/')}`;
 }
 
-/** How a command is typed: `heap-snapshot N`. */
+/** The command as it is typed: `heap-snapshot N`. */
 export function usageOf({ name, argument }: Command): string {
   return argument === undefined ? name : `${name} ${argument.name}`;
 }
 
-/** @throws UserError when the text is not what the command needs. */
+/** @throws UserError, a usage error, when the text is not the argument that the command needs. */
 export function parseArgument(command: Command, text: string | undefined): number {
   const { argument, name } = command;
   if (argument === undefined) {
@@ -182,10 +184,10 @@ export function commandTable(): string {
   return ['| command | signal | what it does |', '|---|---|---|', ...rows].join('\n');
 }
 
-/** What `stats` tells. */
+/** JSON of `stats`. */
 export type StatsJson = SnakeCased<TreeStats>;
 
-/** What `status` tells: the most important of the tree, and `tree`, which is all of it. */
+/** JSON of `status`: the essentials, and `tree` with everything. */
 export interface StatusJson {
   readonly status: 'ok';
   readonly pid: number;
@@ -211,7 +213,7 @@ function statusJson(tree: TreeStatus): StatusJson {
   };
 }
 
-/** The tree that an answer to `status` tells of. */
+/** The tree's status in an answer to `status`. */
 export function treeOf(answer: Readonly<Record<string, unknown>>): TreeStatus {
   return camelCase(answer.tree) as TreeStatus;
 }

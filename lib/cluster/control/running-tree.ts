@@ -5,14 +5,14 @@ import { SettingsReader } from '../../core/settings-reader';
 import { type ControlAddress, NobodyListensError } from './client';
 import { lookAt, readState, type TreeState } from './state-file';
 
-/** What the flags say of where the tree is. */
+/** The flags that locate a tree. */
 export interface TreeFlags {
   readonly state?: string | undefined;
   readonly socket?: string | undefined;
   readonly token?: string | undefined;
 }
 
-/** The tree that a command is for, by flags, settings and its state file. */
+/** The tree that a command addresses, located by flags, settings and its state file. */
 export class RunningTree {
   private constructor(
     readonly address: ControlAddress,
@@ -38,12 +38,15 @@ export class RunningTree {
     return new RunningTree({ socket: path.resolve(socket), token }, stateFile, state);
   }
 
-  /** The folder that it was started in. */
+  /** The folder in which the tree was started. */
   get cwd(): string {
     return this.state?.cwd ?? process.cwd();
   }
 
-  /** What a person should read when the tree could not be asked. */
+  /**
+   * Turns a failure to reach the tree into a message that says what became of it; other errors are returned as they
+   * are.
+   */
   explain(error: unknown): unknown {
     const { state, stateFile } = this;
     if (!(error instanceof NobodyListensError) || state?.controlSocket !== this.address.socket) return error;

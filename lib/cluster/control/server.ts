@@ -20,26 +20,26 @@ import {
   writeState,
 } from './state-file';
 
-/** Requests are one small head on a local socket: whoever takes longer is not in earnest. */
+/** Time limit for a whole request, ms: it is one small head on a local socket. */
 const PATIENCE_MS = 3000;
 const MAX_HEADER_SIZE = 8192;
-/** Slow commands hold theirs while they last. */
+/** Slow commands keep their connection until they are done. */
 const MAX_CONNECTIONS = 64;
 
 export interface ControlOptions {
-  /** `config.control` */
+  /** The settings `config.control`. */
   readonly control: { readonly socket: string; readonly stateFile: string };
-  /** How long `stop` may take, told to who asks for it. */
+  /** Duration limit of a stop, ms, told to the caller of `stop`. */
   readonly shutdownTimeoutMs: number;
   readonly operations: Operations;
   readonly events: Events;
-  /** How long a request may take to arrive whole, ms. */
+  /** Time limit for a request to arrive completely, ms. Default PATIENCE_MS. */
   readonly patienceMs?: number;
 }
 
 /**
- * Where an operator's commands arrive: HTTP on a unix socket that only the tree's user may open, with a token that only
- * the state file tells. Nothing that comes in by it disturbs the primary.
+ * Serves operators' commands: HTTP on a Unix socket that only the tree's user may open, with a token that stands only
+ * in the state file. No request can disturb the primary.
  */
 export class ControlServer implements Service {
   readonly name = 'control';
@@ -78,7 +78,7 @@ export class ControlServer implements Service {
     if (this.stopping) return;
     const { socket, stateFile } = this.options.control;
     try {
-      // Read first: what is no state file is not written over, nor that of a tree that runs elsewhere.
+      // Read first, so as not to overwrite a file that is no state file, or that belongs to a tree running elsewhere.
       const former = readState(stateFile);
       if (former && (await isListening(former.controlSocket).catch(() => false)))
         throw takenError(former.controlSocket);
@@ -103,7 +103,7 @@ export class ControlServer implements Service {
     if (!this.server.listening) return;
     removeState(this.options.control.stateFile, this.token);
     const closed = deferred();
-    // Takes the socket file along.
+    // `close` also removes the socket file.
     this.server.close(() => closed.resolve());
     if ((await stopPhase(deadline, 'lastAnswers').wait(closed.promise)) === 'done') return;
     this.server.closeAllConnections();
@@ -117,11 +117,11 @@ export class ControlServer implements Service {
     this.server.once('error', fail);
     this.server.once('listening', () => listening.resolve());
     const address = socketAddress(file);
-    // The file is made within the call, so nobody else's file is made under this mask.
+    // Node creates the file within the call: no other file is created under this mask.
     const mask = process.umask(0o177);
     try {
       this.server.listen(address);
-      // A folder's default ACL takes the place of the mask.
+      // A default ACL of the folder overrides the mask.
       if (this.server.listening) fs.chmodSync(address, 0o600);
     } finally {
       process.umask(mask);
@@ -132,7 +132,7 @@ export class ControlServer implements Service {
   }
 
   private async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    // One command a connection: nothing lingers.
+    // One command per connection: no idle connection is left behind.
     response.shouldKeepAlive = false;
     response.on('error', () => undefined);
     const order = readRequest(request, this.token);
@@ -144,7 +144,7 @@ export class ControlServer implements Service {
     else send(response, await this.run(order));
   }
 
-  /** The answer goes out before the process does. */
+  /** Answers first, since the command ends the process. */
   private endWith(order: Order, response: ServerResponse): void {
     response.once('close', () => void this.run(order));
     const { shutdownTimeoutMs } = this.options;
@@ -184,7 +184,7 @@ function refuseMalformed(error: NodeJS.ErrnoException, socket: Duplex): void {
   else socket.destroy();
 }
 
-/** What the file system refuses is a matter of where things are put. */
+/** An error of the file system means that the paths are wrong: the message names the settings. */
 function advice(error: NodeJS.ErrnoException): Error {
   if (error instanceof UserError || error.syscall === undefined) return error;
   return new UserError(
@@ -194,14 +194,14 @@ function advice(error: NodeJS.ErrnoException): Error {
   );
 }
 
-/** What is sent back: a status, and JSON. */
+/** The answer to a request: a status and JSON. */
 export interface Answer {
   readonly status: number;
   readonly body: object;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** A command that may be run, and its argument. */
+/** A valid command with its argument. */
 export interface Order {
   readonly command: Command;
   readonly argument: number;
@@ -211,7 +211,7 @@ export function refusal(status: number, error: string, headers?: Readonly<Record
   return { status, body: { error }, ...(headers ? { headers } : {}) };
 }
 
-/** What the request asks for, or why it cannot be had. Who has no token learns nothing else. */
+/** Parses a request. @returns the command, or the refusal; a caller without the token learns nothing else. */
 export function readRequest(request: IncomingMessage, token: string): Order | Answer {
   if (!isAuthorized(request.headers.authorization, token))
     return refusal(403, 'The token is missing or wrong: send the one in the state file as "Authorization: Bearer …".');
@@ -242,7 +242,7 @@ function find(target: string): { command: Command; text: string | undefined } | 
   return undefined;
 }
 
-/** Digests have one length, so the time it takes tells nothing of the token, nor of its length. */
+/** Compares digests, which have equal lengths: the time taken reveals neither the token nor its length. */
 function isAuthorized(header: string | undefined, token: string): boolean {
   const digest = (text: string) => createHash('sha256').update(text).digest();
   return timingSafeEqual(digest(header ?? ''), digest(`Bearer ${token}`));

@@ -4,10 +4,10 @@ import { toError } from '../../support/async';
 import type { Operations } from '../status';
 import { COMMANDS, type Command } from './commands';
 
-/** `role/primary` owns these: they must work before there is anything else to operate. */
+/** Handled by `role/primary`: they must work before there is anything else to operate. */
 const STOP_SIGNALS: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGINT'];
 
-/** The table's signals, but those that stop. */
+/** The table's signals without those that stop the tree. */
 function operatorSignals(): { readonly signal: NodeJS.Signals; readonly command: Command }[] {
   return COMMANDS.flatMap((command) =>
     command.signals.filter((signal) => !STOP_SIGNALS.includes(signal)).map((signal) => ({ signal, command })),
@@ -15,7 +15,7 @@ function operatorSignals(): { readonly signal: NodeJS.Signals; readonly command:
 }
 
 /**
- * In the primary: each signal of the table does what its command does. A refusal (one worker fewer than one, say) is a
+ * In the primary: each signal of the table runs its command. A refusal, such as removing the only worker, becomes a
  * warning in the log, since nobody waits for an answer.
  * @returns a function that removes the handlers.
  */
@@ -34,8 +34,8 @@ export function onOperatorSignals(operations: Operations, events: Events): () =>
 }
 
 /**
- * In workers and the job processor: a terminal and some platforms signal every process of the tree, and without a
- * handler Ctrl-Z would freeze the children, a hang-up kill them.
+ * In workers and the job processor: a terminal and some platforms signal every process of the tree. Without a handler
+ * Ctrl-Z would freeze the children, and a hang-up would kill them.
  */
 export function ignoreOperatorSignals(): () => void {
   return listen(() => undefined);
@@ -44,7 +44,7 @@ export function ignoreOperatorSignals(): () => void {
 function listen(handle: (signal: NodeJS.Signals, command: Command) => void): () => void {
   const handlers = operatorSignals().map(({ signal, command }) => {
     const handler = () => handle(signal, command);
-    // Never once: the second of the same kind would end the process.
+    // `once` would let a second signal of the same kind end the process.
     process.on(signal, handler);
     return { signal, handler };
   });

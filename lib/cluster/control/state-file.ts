@@ -3,9 +3,9 @@ import net from 'node:net';
 import path from 'node:path';
 import { EXIT, UserError } from '../../core/errors';
 
-/** How a command finds a running tree. Whoever can read it controls the tree. */
+/** The data by which a command finds a running tree. Whoever can read it controls the tree. */
 export interface TreeState {
-  /** The primary's. */
+  /** The primary's pid. */
   readonly pid: number;
   readonly startedAt: string;
   readonly controlSocket: string;
@@ -14,13 +14,13 @@ export interface TreeState {
   readonly version: string;
 }
 
-/** Writes the whole file or none of it, readable by its owner only from the first moment. */
+/** Writes the file atomically. From the first moment only its owner can read it. */
 export function writeState(file: string, state: TreeState): void {
   fs.mkdirSync(path.dirname(file), { recursive: true });
   const draft = `${file}.${process.pid}`;
   fs.rmSync(draft, { force: true });
   try {
-    // wx: never into a file or link that somebody else has put there.
+    // `wx` never writes into a file or link that somebody else has put there.
     fs.writeFileSync(draft, `${JSON.stringify(state, null, 2)}\n`, { mode: 0o600, flag: 'wx' });
     fs.renameSync(draft, file);
   } catch (error) {
@@ -30,7 +30,7 @@ export function writeState(file: string, state: TreeState): void {
 }
 
 /**
- * @returns undefined when there is none.
+ * @returns undefined when there is no file.
  * @throws UserError when it cannot be read or is no state file.
  */
 export function readState(file: string): TreeState | undefined {
@@ -49,12 +49,12 @@ export function readState(file: string): TreeState | undefined {
   throw new UserError(`${file} is no state file of Catamount's. Is --state or STATE_FILE right?`);
 }
 
-/** Removes the file if it is still that tree's: a later one may have written its own. */
+/** Removes the file if it still belongs to that tree: a later tree may have written its own. */
 export function removeState(file: string, token: string): void {
   try {
     if (readState(file)?.token === token) fs.rmSync(file, { force: true });
   } catch (error) {
-    // Not ours any more, then.
+    // An unreadable or foreign file is not ours to remove.
     if (!(error instanceof UserError)) throw error;
   }
 }
@@ -75,15 +75,17 @@ function isState(value: unknown): value is TreeState {
   return allTexts && typeof pid === 'number' && Number.isSafeInteger(pid) && pid > 0;
 }
 
-/** What fits into `sun_path` beside its final zero. */
+/** Maximum length of a socket path, bytes: `sun_path` without its final zero. */
 const LONGEST = process.platform === 'linux' ? 107 : 103;
-/** How long a listener may take to accept: the kernel does it, whatever the process does. */
+/**
+ * Time limit for a listener to accept, ms. The kernel accepts even if the process is blocked, so it is never reached.
+ */
 const PROBE_MS = 2000;
 
 /**
- * The shortest way to name a socket file from the current folder: the system allows about a hundred bytes, and what is
- * longer is cut off, not refused, in some versions.
- * @throws UserError when even the shortest is too long.
+ * The shorter one of the absolute and the relative path: the system allows about a hundred bytes, and some versions of
+ * it truncate a longer path silently.
+ * @throws UserError when both are too long.
  */
 export function socketAddress(file: string): string {
   const [shortest = file] = [file, path.relative(process.cwd(), file)].sort((a, b) => bytes(a) - bytes(b));
@@ -95,7 +97,7 @@ export function socketAddress(file: string): string {
   );
 }
 
-/** Whether somebody listens on the socket. */
+/** True if some process listens on the socket. */
 export function isListening(file: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = net.connect(socketAddress(file));
@@ -103,7 +105,7 @@ export function isListening(file: string): Promise<boolean> {
       socket.destroy();
       resolve(answer);
     };
-    // A backlog that is full refuses with EAGAIN, and a foreign socket with EACCES: somebody is there.
+    // A full backlog yields EAGAIN, another user's socket EACCES: both have a listener.
     socket.once('error', ({ code }: NodeJS.ErrnoException) => settle(code === 'EAGAIN' || code === 'EACCES'));
     socket.once('connect', () => settle(true));
     socket.setTimeout(PROBE_MS, () => settle(true));
@@ -111,8 +113,8 @@ export function isListening(file: string): Promise<boolean> {
 }
 
 /**
- * Makes room for a new socket: the folder is there, and a file that a dead tree left is not.
- * @throws UserError when a live tree has it, or it is no socket at all.
+ * Prepares the path for a new socket: creates the folder, and removes the file of a dead tree.
+ * @throws UserError when a live tree listens there, or when the file is no socket.
  */
 export async function clearSocketPath(file: string): Promise<void> {
   fs.mkdirSync(path.dirname(file), { recursive: true });
@@ -121,7 +123,7 @@ export async function clearSocketPath(file: string): Promise<void> {
   if (!found.isSocket())
     throw new UserError(`${file} is no socket. Remove it, or set CONTROL_SOCKET to another path.`, EXIT.config);
   if (await isListening(file)) throw takenError(file);
-  // Only if nobody has put another there meanwhile.
+  // Removed only if it is still the same file.
   const now = fs.lstatSync(file, { throwIfNoEntry: false });
   if (now?.ino === found.ino && now.ctimeMs === found.ctimeMs) fs.rmSync(file, { force: true });
 }
@@ -141,19 +143,19 @@ function bytes(text: string): number {
 /** A primary's process title. The system cuts it to the length of the command line that it replaces. */
 const TITLE = /^catamount(: p|:? ?\0*$)/;
 
-/** What is known of a pid that was once a primary's. */
+/** State of a pid that once belonged to a primary. */
 export type PrimaryProcess = 'gone' | 'alive' | 'another program';
 
-/** A pid says little by itself: the system gives it to another program some day, or at once in a new container. */
+/** Checks a pid of the state file: the system may have reused it, in a new container even at once. */
 export function lookAt(pid: number): PrimaryProcess {
   if (!exists(pid)) return 'gone';
   try {
     const stat = fs.readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // Ended, but its parent has not asked for its exit code yet.
+    // A zombie has ended; only its parent has not collected the exit code yet.
     if (/^[ZX]/.test(stat.slice(stat.lastIndexOf(')') + 2))) return 'gone';
     return TITLE.test(fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8')) ? 'alive' : 'another program';
   } catch {
-    // No /proc here, or it ended while we looked.
+    // Either there is no /proc, or the process ended meanwhile.
     return exists(pid) ? 'alive' : 'gone';
   }
 }

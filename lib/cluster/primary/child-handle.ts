@@ -8,11 +8,11 @@ import { type BootFailure, isOurs } from '../messages';
 import { endingOf, type NextTry, type RestartReason, type Termination } from '../status';
 import type { ReporterCandidate } from './reporter-election';
 
-/** A child that was heard of within this time is not blocked, ms. */
+/** Maximum age of the last message from a healthy child, ms; an older one means a blocked event loop. */
 const HEALTHY_MS = 3000;
-/** How often children that do not answer are looked for, ms. */
+/** Interval of the search for unresponsive children, ms. */
 const WATCH_INTERVAL_MS = 500;
-/** Deaths in a row, each soon after a start, that are a crash loop. */
+/** A crash loop is this many deaths in a row, each soon after a start. */
 export const CRASH_LOOP_DEATHS = 5;
 
 export interface ChildExit {
@@ -20,10 +20,10 @@ export interface ChildExit {
   readonly signal: string | null;
 }
 
-/** How long a child may be silent before it is killed, ms. */
+/** Time without any message after which a child is killed, ms. */
 export interface HeartbeatLimits {
   readonly timeoutMs: number;
-  /** From its fork until it is ready: it loads its code before it says a word. */
+  /** Limit from the fork until it is ready: it loads its code before it sends anything. */
   readonly bootTimeoutMs: number;
 }
 
@@ -32,35 +32,35 @@ interface Message {
 }
 
 /**
- * A forked child as the primary knows it: booting → ready → draining → exited; it may exit from any state. It is judged
- * by its `exit`, never by `disconnect`, which a killed one may not emit.
+ * The primary's view of a forked child: booting → ready → draining → exited; it may exit from any state. Only `exit`
+ * ends it: a killed child may not emit `disconnect`.
  */
 export abstract class ChildHandle<In extends Message = Message, Out extends Message = Message> {
   readonly startedAt = new Date();
-  /** Resolves when it is ready, or never. */
+  /** Resolves when the child is ready; never, if it dies before. */
   readonly ready = deferred();
   readonly exited = deferred<ChildExit>();
-  /** Why it could not start, in its own words. */
+  /** Its report that it cannot start. */
   failure: BootFailure | undefined;
-  /** How it ended; null as long as it lives. */
+  /** Its termination; null while it lives. */
   death: Termination | null = null;
-  /** It was past asking, or its time was over. */
+  /** True once it was sent SIGKILL, for being unresponsive or at a deadline. */
   killed = false;
-  /** Whether it was asked to go. */
+  /** True once it was asked to stop. */
   wasDraining = false;
-  /** When it is cut off, once it drains. */
+  /** Deadline of its drain. */
   drainUntil: Date | undefined;
   lastCheckin: Date | undefined;
   protected lifecycle: 'booting' | 'ready' | 'draining' | 'exited' = 'booting';
   private readonly forkedAt = performance.now();
   private heardAt = this.forkedAt;
   private readyAt: number | undefined;
-  /** It was killed since it was not ready, or did not answer, in time. */
+  /** True when it was killed because it was unresponsive, or not ready in time. */
   private timedOut = false;
   private blocked: Pick<Termination, 'heartbeatAgeMs' | 'doing'> = { heartbeatAgeMs: null, doing: null };
   private readonly recentStderr: () => readonly string[];
 
-  /** @param name as the log has it: `worker 0`. @param output what its stray lines begin with: `web.0`. */
+  /** @param name in the log: `worker 0`. @param output prefix of its stray output: `web.0`. */
   constructor(
     protected readonly child: ChildProcess,
     readonly name: string,
@@ -74,9 +74,9 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
       this.receive(message, connection);
     });
     child.on('error', (error) => {
-      // Else it is a message that could not be delivered: the exit that follows says the rest.
+      // With a pid, a message could not be delivered: the exit that follows reports the end.
       if (child.pid !== undefined) return;
-      // There never was a process, for want of memory or of pids.
+      // The fork failed, for want of memory or pids: no exit will follow.
       events.emit('process.error', { error, during: `starting the ${name}` });
       this.exit(null, null);
     });
@@ -87,12 +87,12 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
     return this.child.pid ?? 0;
   }
 
-  /** Whether it ever served. */
+  /** True if it was ever ready. */
   get wasReady(): boolean {
     return this.readyAt !== undefined;
   }
 
-  /** Since it was ready; 0 if it never was. */
+  /** Time since it became ready, ms; 0 if it never was. */
   get servedMs(): number {
     return this.readyAt === undefined ? 0 : performance.now() - this.readyAt;
   }
@@ -101,30 +101,31 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
     return Math.round((this.readyAt ?? performance.now()) - this.forkedAt);
   }
 
-  /** Milliseconds since it was last heard of. */
+  /** Time since its last message, ms. */
   get heartbeatAgeMs(): number {
     return Math.round(performance.now() - this.heardAt);
   }
 
-  /** It serves, and is heard of. */
+  /** True while it is ready and responsive. */
   get isHealthy(): boolean {
     return this.lifecycle === 'ready' && this.heartbeatAgeMs < HEALTHY_MS;
   }
 
-  /** It never became ready, and another try cannot help. */
+  /** True if it never became ready and another try cannot help. */
   get isPermanentFailure(): boolean {
     return this.timedOut || this.failure?.final === true;
   }
 
   /**
-   * Why the tree must not start, if nothing of this kind has ever been ready: by the child's own word no try can help.
+   * Error that keeps the tree from starting, if nothing of this kind was ever ready: the child reported a final
+   * failure.
    */
   get refusal(): UserError | undefined {
     if (!this.failure?.final) return undefined;
     return new UserError(`Catamount cannot start: ${this.failure.message}`, this.failure.exitCode);
   }
 
-  /** For the tree's place in Redis. */
+  /** The child as a candidate for the tree's reporter. */
   get reporterCandidate(): ReporterCandidate {
     return { pid: this.pid, fit: this.isHealthy, appoint: (on) => this.setReporter(on) };
   }
@@ -134,7 +135,7 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
     return this.wasReady ? 'crash' : 'boot';
   }
 
-  /** Why it ended, for a person. */
+  /** The reason for its end, for people. */
   get exitMessage(): string {
     if (!this.death) return '';
     if (this.timedOut && !this.wasReady) return 'it was not ready in time';
@@ -145,7 +146,7 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
     if (this.child.connected) this.child.send(message);
   }
 
-  /** Has it finish what it has in hand and leave; kills it when its time is over. Several may wait for the same end. */
+  /** Asks it to finish its work and exit; kills it at the deadline. May be called several times. */
   async stop(deadline: Deadline, killAt: Deadline = deadline): Promise<StopOutcome> {
     if (!this.wasDraining && this.lifecycle !== 'exited') {
       this.lifecycle = 'draining';
@@ -157,18 +158,20 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
     const late = (await killAt.wait(this.exited.promise)) === 'late';
     if (late) this.kill('the deadline is over');
     const { code } = await this.exited.promise;
-    // One that was never ready had nothing in hand.
+    // A child that was never ready had no work to finish.
     return late ? { killed: 1, failed: 0 } : { killed: 0, failed: code !== 0 && this.wasReady ? 1 : 0 };
   }
 
-  /** It cannot be asked any more. */
+  /** Ends it with SIGKILL. */
   kill(reason: string): void {
     this.killed = true;
     this.events.emit('child.killed', { child: this.name, pid: this.pid, reason });
     this.child.kill('SIGKILL');
   }
 
-  /** To be called now and then: no heartbeat means a blocked event loop, or a stopped process, which is past asking. */
+  /**
+   * Kills it when it is unresponsive: no heartbeat means a blocked event loop or a stopped process. Called regularly.
+   */
   watch({ timeoutMs, bootTimeoutMs }: HeartbeatLimits): void {
     if (this.killed || this.wasDraining || this.lifecycle === 'exited') return;
     if (this.lifecycle === 'booting') {
@@ -187,9 +190,9 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
   abstract setReporter(on: boolean): void;
   protected abstract receive(message: In, connection: unknown): void;
   protected abstract askToStop(remainingMs: number): void;
-  /** Emits the event for it. @returns what it was doing, by the last that was heard. */
+  /** Emits the event for an unresponsive child. @returns its work in flight by its last message; null if unknown. */
   protected abstract reportUnresponsive(heartbeatAgeMs: number): string | null;
-  /** It has exited. */
+  /** Called after its exit. */
   protected abstract left(exit: ChildExit): void;
 
   protected becomeReady(): void {
@@ -206,7 +209,7 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
   }
 }
 
-/** Kills children that do not become ready, or do not answer, in time. Whoever has forked them replaces them. */
+/** Kills children that are unresponsive or not ready in time; their owners replace them. The task has to be started. */
 export function killUnresponsive(
   children: () => readonly ChildHandle[],
   limits: HeartbeatLimits,
@@ -228,21 +231,21 @@ export interface RestartOptions {
   /** Longest wait, ms. Default 30,000. */
   readonly max?: number;
   /**
-   * A child that served this long, ms, counts as healthy: its next death starts the back-off anew. Were the waits to
-   * grow with every request or job that kills one now and then, nobody would serve the others. Default 5000.
+   * A child that served this long, ms, resets the backoff when it dies. Otherwise requests or jobs that each kill a
+   * child now and then would lengthen the waits until nobody serves the others. Default 5000.
    */
   readonly stableMs?: number;
 }
 
-/** When a child that has died is started again: after waits that grow exponentially, reset by one that served. */
+/** Schedules restarts with exponential backoff, which a child that served for a while resets. */
 export class RestartPolicy {
-  /** How the last one that died did so. */
+  /** The last termination; null if there was none. */
   last: Termination | null = null;
-  /** When the next one is started, while none runs. */
+  /** The scheduled restart; null when none is. */
   next: NextTry | null = null;
   private readonly backoff: Backoff;
   private readonly stableMs: number;
-  /** Deaths before ready, in a row. */
+  /** Consecutive deaths before ready. */
   private bootDeaths = 0;
   private timer: NodeJS.Timeout | undefined;
 
@@ -251,13 +254,13 @@ export class RestartPolicy {
     this.stableMs = options.stableMs ?? 5000;
   }
 
-  /** One is ready. */
+  /** Reports that a child is ready. */
   served(): void {
     this.bootDeaths = 0;
     this.next = null;
   }
 
-  /** Starts `again` after the next wait. @returns that wait and which try it leads to. */
+  /** Calls `again` after the next wait. @returns that wait, ms, and the number of the try. */
   schedule(servedMs: number, again: () => void): { waitMs: number; attempt: number } {
     if (servedMs >= this.stableMs) this.backoff.reset();
     const waitMs = this.backoff.next();
@@ -272,9 +275,9 @@ export class RestartPolicy {
   }
 
   /**
-   * Counts the death of one that was never ready.
-   * @param mostDeaths after so many in a row another try is useless, where none of its kind has ever been ready.
-   * @returns why the tree must not start, once it is so.
+   * Counts the death of a child that was never ready.
+   * @param mostDeaths in a row after which another try is useless, if no child of its kind was ever ready.
+   * @returns the error that keeps the tree from starting; undefined while another try may help.
    */
   bootDied(dead: ChildHandle, mostDeaths: number): UserError | undefined {
     if (!dead.wasReady) this.bootDeaths++;

@@ -9,26 +9,26 @@ import type { Connection } from '../../internals/socket-handoff';
 import { closeConnection } from '../../internals/socket-handoff';
 import { type Deadline, type Deferred, deferred } from '../../support/async';
 
-/** A worker, as whoever hands out connections sees it. */
+/** A worker from the listener's point of view. */
 export interface Taker {
-  /** It serves, and was not asked to go. */
+  /** True while it serves and was not asked to stop. */
   readonly takes: boolean;
-  /** By its last word, all its slots are in use. */
+  /** True when all its slots were in use by its last report. */
   readonly full: boolean;
-  /** It was sent a connection that it has not confirmed yet. */
+  /** True while it has not confirmed the last connection it was sent. */
   readonly awaited: boolean;
   take(connection: Connection): void;
 }
 
-/** As Puma's `wait_for_less_busy_worker`: how long a connection waits for a worker with a free slot, ms. */
+/** Wait of a connection for a worker with a free slot, ms, like Puma's `wait_for_less_busy_worker`. */
 const LESS_BUSY_WAIT_MS = 5;
-/** In a stop the socket is closed when nobody has come for this long, ms. */
+/** In a stop the socket is closed after no connection has come for this long, ms. */
 const QUIET_GAP_MS = 50;
 
 /**
- * The tree's listening socket, which the primary owns as Puma's does: it stays while workers come and go, and while
- * there is none callers wait. Each connection is sent to a worker, one at a time to each, so that a blocked one holds
- * up one caller and no more.
+ * The tree's listening socket, owned by the primary as in Puma: it outlives workers, and while there is none, callers
+ * wait. Each worker is sent one connection at a time and confirms it, so that a blocked worker holds up one caller
+ * only.
  */
 export class Listener {
   private readonly server: net.Server;
@@ -37,7 +37,7 @@ export class Listener {
   private turns = 0;
   private accepted = 0;
   private acceptedAt = Number.NEGATIVE_INFINITY;
-  /** Who is accepted waits until the socket is closed. */
+  /** True while accepted connections wait for the socket to be closed. */
   private holding = false;
   private retry: NodeJS.Timeout | undefined;
   private handedOut: Deferred | undefined;
@@ -49,13 +49,13 @@ export class Listener {
     private readonly events: Events,
   ) {
     const descriptors = new DescriptorWatch(events);
-    // Nothing is read here: what a caller sends waits in the kernel for the worker.
+    // Nothing is read here: the caller's bytes wait in the kernel for the worker.
     const options = { pauseOnConnect: true, noDelay: true, allowHalfOpen: true };
     this.server = net.createServer(options, (socket) => {
       this.accepted++;
       this.acceptedAt = performance.now();
-      // The one that took the last descriptor: those behind it are dropped, though there may be some again at the next
-      // look.
+      // This connection may have taken the last descriptor. libuv drops those behind it silently, and a later check may
+      // find some free again.
       descriptors.check();
       socket.on('error', () => undefined);
       this.handOut(socket);
@@ -64,7 +64,7 @@ export class Listener {
 
   /**
    * @returns the address in use, such as `http://127.0.0.1:3000`.
-   * @throws UserError when the address cannot be had.
+   * @throws UserError when the address is unavailable.
    */
   async listen(): Promise<string> {
     const { address, server } = this;
@@ -79,13 +79,16 @@ export class Listener {
     return addressInUse(server, address);
   }
 
-  /** Sends it to a worker as soon as one takes it. */
+  /** Sends the connection to a worker as soon as one can take it. */
   handOut(connection: Connection): void {
     this.waiting.push({ connection, since: performance.now() });
     this.goOn();
   }
 
-  /** To be called when a worker has confirmed a connection, has become ready, or is gone. */
+  /**
+   * Continues handing out: called when a worker has confirmed a connection, has become ready, has a free slot, or is
+   * gone.
+   */
   goOn(): void {
     for (; !this.holding; ) {
       const [first] = this.waiting;
@@ -102,22 +105,21 @@ export class Listener {
   }
 
   /**
-   * Closes the socket in a moment in which nobody stands between the kernel and us, for whoever does is reset. Until
-   * then those who come are held here: were they served, callers who come again after each answer would never all be
-   * here, and one of them would arrive while the socket is closed. The workers are given all of them afterwards.
-   * Resolves when everybody who was accepted is with a worker, or waits behind a blocked one: these are with another
-   * when that is killed.
+   * Closes the socket at a moment when no connection waits in the kernel, since closing resets those. Until then
+   * accepted connections are held back: callers who reconnect after each response would otherwise keep arriving, and
+   * one of them would be reset. Afterwards the workers get all of them. Resolves when each is confirmed by a worker, or
+   * waits behind a blocked one: killing that one passes it to another.
    */
   async close(deadline: Deadline): Promise<void> {
     this.holding = true;
-    // After that, any turn of the event loop in which nobody came will do.
+    // From the end of this patience on, any turn of the event loop without a new connection will do.
     const patience = stopPhase(deadline, 'quietGap');
     for (let before = -1; before !== this.accepted && !deadline.expired; ) {
       const gapMs = Math.min(QUIET_GAP_MS - (performance.now() - this.acceptedAt), patience.remaining());
       if (gapMs > 0) await wait(gapMs);
       before = this.accepted;
-      // The second comes right behind a whole look for new connections, however late this process was woken. One look
-      // may accept one only.
+      // The second call returns after a complete poll for new connections, however late this process was woken; a poll
+      // may accept only one.
       await afterPoll();
       await afterPoll();
     }
@@ -128,7 +130,7 @@ export class Listener {
     await this.settled(stopPhase(deadline, 'handOut'));
   }
 
-  /** Resolves when nobody waits any more, and workers have confirmed what was sent to them. */
+  /** Resolves when no connection waits and workers have confirmed all that they were sent. */
   async settled(deadline: Deadline): Promise<void> {
     if (this.isHandedOut()) return;
     this.handedOut ??= deferred();
@@ -139,7 +141,7 @@ export class Listener {
     return this.waiting.length === 0 && !this.takers().some(({ awaited }) => awaited);
   }
 
-  /** In turn, those with free slots first. */
+  /** Round-robin, workers with free slots first. */
   private nextTaker(since: number): Taker | undefined {
     const free = this.takers().filter(({ takes, awaited }) => takes && !awaited);
     const roomy = free.filter(({ full }) => !full);
@@ -159,7 +161,7 @@ export class Listener {
     return first;
   }
 
-  /** The tree is stopping and no worker is left to serve them. */
+  /** Closes the waiting connections: the tree is stopping, and no worker is left to serve them. */
   private giveUp(): void {
     for (const { connection } of this.waiting.splice(0)) closeConnection(connection);
   }

@@ -5,21 +5,21 @@ import type { ReplaceOrder, Slot, WorkerPool } from './worker-pool';
 
 const CHECK_MS = 2000;
 const RECENT_MS = 4000;
-/** How much more than the old worker its successor may take for a while, as a factor of the old one's size. */
+/** Size of a booting successor relative to the old worker. */
 const BOOT_FACTOR = 1.2;
 
-/** When recycling did not help, the next try comes this much later, ms: the tree is simply too large for its limit. */
+/** Pause after a recycling that did not help, ms: the tree is too large for its limit, and recycling costs time. */
 const FUTILE_PAUSE_MS = 60_000;
 
 export interface MemoryWatchOptions {
   readonly limitMb: number | null;
-  /** Every process of the tree but the workers. */
+  /** pids of all processes of the tree except the workers. */
   readonly otherPids: () => readonly number[];
-  /** Something is changing already: not now. */
+  /** True while the tree stops or workers are being replaced: recycling waits. */
   readonly busy: () => boolean;
-  /** What processes take. Default: as the system tells. */
+  /** Measures the processes. Default: `measureTree`. */
   readonly measure?: (pids: readonly number[]) => TreeMemory;
-  /** A clock that only goes on, ms. */
+  /** Monotonic clock, ms. Default `performance.now`. */
   readonly now?: () => number;
 }
 
@@ -54,15 +54,15 @@ export class MemoryWatch {
     return memory;
   }
 
-  /** As it was some seconds ago at most: measuring takes milliseconds. */
+  /** The last measurement if it is younger than some seconds, since measuring takes milliseconds. */
   recent(): TreeMemory {
     const { last } = this;
     return last && this.now() - last.at < RECENT_MS ? last.memory : this.measure();
   }
 
   /**
-   * Start-first where a second worker fits beside the first, and always for the only one, whose place must not stand
-   * empty; else drain-first. Where the system tells no sizes, there is no limit to keep either.
+   * Start-first if a second worker fits beside the first, and always for the only worker, whose slot must not be empty;
+   * otherwise drain-first. Sizes that cannot be measured count as 0.
    */
   orderFor(slot: Slot): ReplaceOrder {
     const { limitMb } = this.options;
@@ -70,7 +70,7 @@ export class MemoryWatch {
     return this.orderForProcess(slot.handle?.pid ?? 0);
   }
 
-  /** Start-first where a second process of that size fits beside the first. */
+  /** Start-first if a second process of that size fits beside the first. */
   orderForProcess(pid: number): ReplaceOrder {
     const { limitMb } = this.options;
     if (limitMb === null) return 'start-first';
@@ -79,7 +79,7 @@ export class MemoryWatch {
     return (totalMb ?? 0) + size * BOOT_FACTOR <= limitMb * RECYCLE_THRESHOLD ? 'start-first' : 'drain-first';
   }
 
-  /** Looks now, and recycles where it must: done every two seconds from `start` on. */
+  /** Measures the tree and recycles its largest worker if it is too large. `start` calls it every two seconds. */
   async check(): Promise<void> {
     const { limitMb, busy } = this.options;
     if (limitMb === null || this.recycling || busy() || this.now() < this.notBefore) return;
@@ -98,9 +98,8 @@ export class MemoryWatch {
 }
 
 /**
- * Proportional set size of a process in MB: its own pages, and its share of those it has in common with others, so that
- * the sum over a tree is what the tree really takes. Null where the system does not tell (no Linux, or the process is
- * gone).
+ * Proportional set size of a process, MB: its own pages and its share of those in common with others, so that the sum
+ * over a tree is what the tree takes. null if it cannot be read (not on Linux, or the process is gone).
  */
 export function pssMb(pid: number): number | null {
   try {
@@ -113,7 +112,7 @@ export function pssMb(pid: number): number | null {
 
 export interface TreeMemory {
   readonly byPid: ReadonlyMap<number, number>;
-  /** Null when no process could be measured. */
+  /** null if no process could be measured. */
   readonly totalMb: number | null;
 }
 

@@ -3,18 +3,18 @@ import type { Events } from '../../core/events';
 import type { TreeStats } from '../status';
 import type { ReplaceOrder, Slot, WorkerPool } from './worker-pool';
 
-/** As many identical deaths at boot, and the new code is not tried again. */
+/** Number of failed boots after which the new code is not tried again. */
 export const MOST_TRIES = 3;
 
 /**
- * Replaces every worker, one slot after the other, with code read anew from disk. When the new code cannot boot the
- * phase is given up and the old workers serve on.
+ * Replaces every worker, slot by slot, with code read anew from disk. When the new code cannot boot, the phase is
+ * aborted and the remaining old workers keep serving.
  */
 export class PhasedRestart {
   last: TreeStats['lastPhase'] = null;
   private running = false;
 
-  /** @param orderFor decides for each slot, by the memory that is left. */
+  /** @param orderFor chooses the order for each slot by the memory that is left. */
   constructor(
     private readonly workers: WorkerPool,
     private readonly events: Events,
@@ -25,7 +25,7 @@ export class PhasedRestart {
     return this.running;
   }
 
-  /** @throws UserError with the reason when the phase was given up, or when another is under way. */
+  /** @throws UserError with the reason when the phase is aborted, or when another is under way. */
   async run(): Promise<void> {
     if (this.running) throw new UserError('a phased restart is under way already');
     this.running = true;
@@ -50,7 +50,7 @@ export class PhasedRestart {
   }
 
   /**
-   * What follows the workers. Where it fails the phase is not complete, though these keep the new code.
+   * Runs the step after the workers. Its failure marks the phase incomplete; the workers keep the new code.
    * @throws as it does.
    */
   async conclude(work: () => Promise<void>): Promise<void> {
@@ -65,12 +65,11 @@ export class PhasedRestart {
 
   private async restart(slot: Slot): Promise<void> {
     for (let tries = 1; ; tries++) {
-      // Scaled away, or dead and about to be revived with the new code anyhow.
+      // The slot was scaled away, or is empty and will restart with the new code anyway.
       if (!this.workers.slots.includes(slot) || !slot.handle) return;
       const result = await this.workers.replace(slot, 'phase', this.orderFor(slot));
       if (result.replaced) return;
-      // After drain-first the place stands empty and is filled with back-off: no other worker is put at risk for this
-      // code.
+      // After drain-first the slot is empty and restarts with backoff: no other worker is risked for this code.
       if (tries >= MOST_TRIES || result.hopeless || !slot.handle) {
         throw new UserError(`worker ${slot.index} cannot boot: ${result.reason}`);
       }

@@ -5,22 +5,22 @@ import type { ProcessorStats, ProcessorStatus } from '../status';
 import { type ChildExit, ChildHandle } from './child-handle';
 
 export interface ProcessorStart {
-  /** Unlike any other processor's, ever. */
+  /** Unique for each processor. */
   readonly identity: string;
   readonly heapMb: number | null;
-  /** It begins without fetching. */
+  /** True to begin without fetching. */
   readonly quiet: boolean;
-  /** Those whose jobs it takes over. */
+  /** Identities of the processors whose jobs it rescues. */
   readonly dead: readonly string[];
 }
 
-/** Whoever has started it. */
+/** The owner of a processor's handle. */
 export interface ProcessorKeeper {
   hear(handle: ProcessorHandle, message: FromProcessor): void;
   onExit(handle: ProcessorHandle, exit: ChildExit): void;
 }
 
-/** One process that runs jobs, as the primary knows it. */
+/** The primary's view of a job processor. */
 export class ProcessorHandle extends ChildHandle<FromProcessor, ToProcessor> {
   readonly identity: string;
   status: ProcessorStatus | undefined;
@@ -44,19 +44,19 @@ export class ProcessorHandle extends ChildHandle<FromProcessor, ToProcessor> {
     return this.isQuiet ? 'quiet' : 'ready';
   }
 
-  /** Fetches no more; what runs goes on. */
+  /** Stops fetching; running jobs continue. */
   quiet(): void {
     this.isQuiet = true;
     this.send({ catamount: 'quiet' });
   }
 
-  /** Fetches. */
+  /** Fetches again. */
   resume(): void {
     this.isQuiet = false;
     this.send({ catamount: 'resume' });
   }
 
-  /** That one has ended without giving its jobs back. */
+  /** Rescues the jobs of a processor that ended without returning them. */
   rescueOrphans(identity: string): void {
     this.send({ catamount: 'rescue', identity });
   }

@@ -17,60 +17,63 @@ import { ProcessorHandle } from './processor-handle';
 import type { ReporterCandidate } from './reporter-election';
 import type { ReplaceOrder } from './worker-pool';
 
-/** A successor that dies before it could take over leaves that to the next. */
+/**
+ * Maximum number of dead processors passed to a successor: one that dies before it rescues their jobs leaves them to
+ * the next.
+ */
 const MOST_DEAD = 10;
 
 export interface ProcessorOptions {
-  /** What the identities of its processes begin with: the tree's own. */
+  /** The tree's id, with which the identities of its processors begin. */
   readonly lineage: string;
-  /** A processor that is not heard of for this long is killed, ms. */
+  /** A processor without heartbeat for this long is killed, ms. */
   readonly timeoutMs: number;
-  /** How long a start may take, ms, if not that long. */
+  /** Time limit for a boot, ms; at least `timeoutMs`. */
   readonly bootTimeoutMs: number;
-  /** How long a replaced one may take to finish its jobs, ms. */
+  /** Time for a replaced processor to finish its jobs, ms. */
   readonly drainTimeoutMs: number;
-  /** How large its heap may grow; null for Node's own choice. */
+  /** Limit of its heap, MB; null for Node's default. */
   readonly heapMb: number | null;
   readonly restarts?: RestartOptions;
   /**
-   * Called when the first processor refuses to start because of the app's own code, which no restart mends: the tree
-   * must not start.
+   * Called when the first processor cannot start because of the app's own code: no restart helps, so the tree must not
+   * start.
    */
   readonly onRefused?: (error: UserError) => void;
-  /** Called with false when jobs cannot be run for now, and with true when they can again. */
+  /** Called with false while no jobs can be run, and with true when they can again. */
   readonly onRunning?: (running: boolean) => void;
 }
 
 /**
- * Keeps exactly one job processor at work, as a child of the primary. Its death never touches the web. While it is
- * replaced there are two, of which one fetches: the old one until its successor is ready, then the successor.
+ * Keeps one job processor at work, as a child of the primary; its death never affects the web. During a replacement
+ * there are two, of which one fetches: the old one until its successor is ready, then the successor.
  */
 export class ProcessorSupervisor {
-  /** Told of what the processor has done. */
+  /** Called with the work that a processor reports. */
   onWork: (work: Work) => void = () => undefined;
-  /** Told of what has happened to its jobs. */
+  /** Called with the events that a processor reports about its jobs. */
   onEvent: (event: RecentEvent) => void = () => undefined;
   readonly policy: RestartPolicy;
   private operations: Operations | undefined;
-  /** The one at work. */
+  /** The processor that fetches. */
   private current: ProcessorHandle | undefined;
-  /** While that is replaced: a successor that boots, or a predecessor that finishes its jobs. */
+  /** During its replacement: a successor that boots, or a predecessor that finishes its jobs. */
   private other: ProcessorHandle | undefined;
-  /** What is said of it where there is no process at work. */
+  /** The state reported while there is no `current`. */
   private absence: 'off' | 'stopped' | 'waiting' | 'circuit open' = 'off';
   private everReady = false;
   private restarts = 0;
-  /** CPU time of those that are gone, s. */
+  /** CPU time of processors that are gone, s. */
   private cpuOfGone = 0;
   private forks = 0;
   private stopping = false;
-  /** By the last order; whatever process comes next heeds it. */
+  /** Set by the last command; it holds for every successor. */
   private desiredState: 'open' | 'quiet' | 'stopped' = 'open';
-  /** A successor fetches once it is ready, unless it is ordered otherwise meanwhile. */
+  /** True while a successor is to fetch once it is ready, unless a command arrives before. */
   private opensSuccessor = false;
-  /** Those that ended without giving their jobs back: the next one takes them over. */
+  /** Processors that ended without returning their jobs: the next one rescues these. */
   private dead: readonly string[] = [];
-  /** The end of the one at work is wanted, and another is to follow at once. */
+  /** True while the current one stops only to be followed by another at once. */
   private followsAtOnce = false;
   private renewal: Promise<void> = Promise.resolve();
   private readonly watch: PeriodicTask;
@@ -103,18 +106,18 @@ export class ProcessorSupervisor {
   }
 
   /**
-   * Puts a successor in its place, open whatever was ordered before. `start-first`: that is ready before the old one
-   * stops fetching, which then finishes its jobs beside it. `drain-first`: jobs drain, or go back to their queue,
-   * before the new one is started. Renewals wait for one another: the later one may mean newer code.
+   * Replaces the processor; the successor fetches, whatever was commanded before. `start-first`: it is ready before the
+   * old one stops fetching and finishes its jobs beside it. `drain-first`: jobs finish, or return to their queue,
+   * before it is started. Replacements run one after the other: the later one may mean newer code.
    * @param orderFor decides by the memory that is left. @throws UserError when the successor cannot boot: the old one
-   * goes on.
+   * stays.
    */
   restart(orderFor: (pid: number) => ReplaceOrder): Promise<void> {
     this.renewal = this.renewal.catch(() => undefined).then(() => this.renewNow(orderFor));
     return this.renewal;
   }
 
-  /** It takes no more jobs, nor does any successor of it, until it is resumed or renewed. */
+  /** Stops fetching, also in successors, until it is resumed or restarted. */
   quiet(): void {
     if (this.desiredState === 'stopped') return;
     this.desiredState = 'quiet';
@@ -122,7 +125,7 @@ export class ProcessorSupervisor {
     this.current?.quiet();
   }
 
-  /** Takes `quiet` and `suspend` back. */
+  /** Undoes `quiet` and `suspend`. */
   resume(): void {
     if (this.stopping) return;
     this.desiredState = 'open';
@@ -130,7 +133,7 @@ export class ProcessorSupervisor {
     if (!this.current && this.absence === 'stopped') this.fork();
   }
 
-  /** Drains it, and starts none again until it is resumed or renewed. */
+  /** Drains it, and starts none until it is resumed or restarted. */
   async suspend(): Promise<void> {
     if (this.stopping || this.desiredState === 'stopped') return;
     this.desiredState = 'stopped';
@@ -141,12 +144,12 @@ export class ProcessorSupervisor {
     await Promise.all(this.handles.map((handle) => handle.stop(deadline)));
   }
 
-  /** From now on the processor may ask for these. */
+  /** From now on the processor may ask for these operations. */
   allow(operations: Operations): void {
     this.operations = operations;
   }
 
-  /** For the tree's place in Redis. */
+  /** The processors as candidates for the tree's reporter. */
   get reporterCandidates(): ReporterCandidate[] {
     return this.handles.map(({ reporterCandidate }) => reporterCandidate);
   }
@@ -159,7 +162,7 @@ export class ProcessorSupervisor {
     for (const handle of this.handles) handle.send({ catamount: 'collect-garbage' });
   }
 
-  /** CPU time of all that there are and were. */
+  /** CPU time of all processors, including those that are gone, s. */
   get cpuSeconds(): number {
     return this.handles.reduce((sum, { status }) => sum + (status?.cpuSeconds ?? 0), this.cpuOfGone);
   }
@@ -171,7 +174,7 @@ export class ProcessorSupervisor {
     return { ...nobody, state: absence, restarts };
   }
 
-  /** Of the other one, while it is replaced. */
+  /** Statistics of the other processor during a replacement. */
   otherStats(pssMb: (pid: number) => number | null): ProcessorStats | undefined {
     return this.other?.stats(this.restarts, pssMb(this.other.pid));
   }
@@ -184,7 +187,7 @@ export class ProcessorSupervisor {
     const old = this.current;
     if (this.stopping || (!old && this.absence === 'off')) return;
     if (!old) {
-      // It waits for its next try, up to half a minute: code read anew may be just what it needs.
+      // It waits up to half a minute for its next restart: code read anew may be the remedy.
       this.desiredState = 'open';
       this.policy.cancel();
       this.fork();
@@ -207,7 +210,7 @@ export class ProcessorSupervisor {
       if (this.stopping || this.desiredState === 'stopped') return;
       const reason = successor.exitMessage;
       const hopeless = successor.isPermanentFailure;
-      // Where the old one has died meanwhile, another is on its way already.
+      // If the old one has died meanwhile, its restart is scheduled already.
       if (tries < MOST_TRIES && !hopeless && this.current === old) continue;
       this.opensSuccessor = false;
       if (this.current === old) this.events.emit('processor.kept', { pid: old.pid, reason });
@@ -237,7 +240,7 @@ export class ProcessorSupervisor {
         void answerRequest(this.operations, message).then((answer) => handle.send(answer));
         break;
       case 'command':
-        // Who finishes its jobs is on its way out already.
+        // A processor that finishes its jobs is already leaving.
         if (handle === this.current) this.execute(message.command);
         break;
       case 'failed':
@@ -257,7 +260,7 @@ export class ProcessorSupervisor {
     this.options.onRunning?.(true);
   }
 
-  /** From now on the successor fetches: the old one is told first, so that no moment has two that do. */
+  /** Makes the successor the one that fetches. The old one is told first, so that two never fetch at the same time. */
   private handOver(successor: ProcessorHandle): void {
     const old = this.current;
     this.other = old;
@@ -274,7 +277,7 @@ export class ProcessorSupervisor {
     else void this.suspend();
   }
 
-  /** It has ended and is not to come back. */
+  /** Reports that it has ended and is not restarted. */
   private markSuspended(): void {
     this.absence = 'stopped';
     this.followsAtOnce = false;
@@ -284,7 +287,7 @@ export class ProcessorSupervisor {
 
   onExit(handle: ProcessorHandle, { code, signal }: ChildExit): void {
     const asked = handle.wasDraining && handle.killed;
-    // One that was signalled alone has drained and left: a successor follows all the same.
+    // A processor that was signalled alone has drained and exited with 0: a successor still follows.
     const expected = this.stopping || asked || this.desiredState === 'stopped' || code === 0;
     this.events.emit('processor.exited', { pid: handle.pid, code, signal, expected });
     this.cpuOfGone += handle.status?.cpuSeconds ?? 0;
@@ -292,7 +295,7 @@ export class ProcessorSupervisor {
     if (wasAtWork) this.current = undefined;
     else this.other = undefined;
     if (this.stopping) return;
-    // Killed when its time was over, or by itself: it has not given back all that it had.
+    // Killed at the deadline or crashed, it has not returned all its jobs.
     if (code !== 0) this.leaveJobsOf(handle);
     if (!wasAtWork) return;
     if (this.desiredState === 'stopped') {
@@ -308,7 +311,7 @@ export class ProcessorSupervisor {
     this.options.onRunning?.(false);
   }
 
-  /** The one that it is to replace has died before it was ready. */
+  /** Makes the successor current: the processor that it should replace has died before it was ready. */
   private advance(successor: ProcessorHandle): void {
     this.current = successor;
     this.other = undefined;

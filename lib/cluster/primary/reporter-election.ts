@@ -1,7 +1,7 @@
-/** A process that can keep the tree's place in Redis. */
+/** A process that can be the tree's reporter in Redis. */
 export interface ReporterCandidate {
   readonly pid: number;
-  /** It serves, and is heard of. */
+  /** True while it serves and is responsive. */
   readonly fit: boolean;
   appoint(on: boolean): void;
 }
@@ -9,14 +9,14 @@ export interface ReporterCandidate {
 const CHECK_MS = 1000;
 
 /**
- * Sees to it that one of the tree's processes keeps its place in Redis, for which the primary is too small. Should
- * there be two for a moment, what they write is the same.
+ * Appoints one process of the tree to report its status to Redis, since the primary is to stay small. Two reporters for
+ * a moment do no harm: they write the same.
  */
 export class ReporterElection {
   private current: ReporterCandidate | undefined;
   private timer: NodeJS.Timeout | undefined;
 
-  /** @param candidates the best first. */
+  /** @param candidates in order of preference. */
   constructor(private readonly candidates: () => readonly ReporterCandidate[]) {}
 
   start(): void {

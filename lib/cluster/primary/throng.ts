@@ -2,16 +2,15 @@ import throng from 'throng';
 
 export interface ThrongOptions {
   readonly count: number;
-  /** throng's own force-exit, ms after a signal: a backstop behind our deadline. */
+  /** throng's own limit before it exits forcibly, ms after a signal: a backstop behind our deadline. */
   readonly graceMs: number;
 }
 
 /**
- * In the primary: throng forks the workers and relays signals to them. Its `lifetime` turns its reviving off (no
- * back-off, no slots, and blind to a worker that dies without `disconnect`): that is `Workers`' task. It is counted on
- * the wall clock, which may be set back: with 0 throng would revive until the clock is where it was.
- *
- * In a worker throng would call a function and nothing else: `boot` does that, and spares each the 20 ms and 4 MB of
+ * In the primary: throng forks the workers and relays signals to them. Its restarts are turned off, since they have no
+ * backoff and no slots, and miss a worker that dies without `disconnect`: `WorkerPool` does that. `lifetime` is
+ * compared with the wall clock: with 0 throng would restart workers while the clock is set back, with -Infinity never.
+ * Workers do not run throng, which would only call a function: `boot` does that, and saves each the 20 ms and 4 MB of
  * throng's lodash.
  */
 export function forkWorkers({ count, graceMs }: ThrongOptions): Promise<void> {

@@ -11,7 +11,7 @@ import type { PhasedRestart } from './phased-restart';
 import type { ProcessorSupervisor } from './processor';
 import type { WorkerPool } from './worker-pool';
 
-/** The primary's own figures are read at most so often, ms: each reading begins its percentiles anew. */
+/** Minimum interval between readings of the primary's own metrics, ms: each reading resets their percentiles. */
 const VITALS_MS = 1000;
 
 export interface SightsOptions {
@@ -25,13 +25,13 @@ export interface SightsOptions {
   readonly phased: PhasedRestart;
 }
 
-/** What the primary keeps for those who look at its tree: who it is, what has happened, how it fared. */
+/** Collects the tree's status in the primary: its identity, events, rates and rollups. */
 export class TreeMonitor {
   readonly rollups: Rollups;
   readonly rates: RecentRates;
-  /** Where the tree listens. */
+  /** The address at which the tree listens. */
   address: string | null = null;
-  /** Where the primary serves the web itself: what it last said of that. */
+  /** The primary's own last web status, if it serves the web itself. */
   single: WorkerStatus | null = null;
   embedded: TreeStatus['embedded'] = [];
   private stopping = false;
@@ -52,7 +52,7 @@ export class TreeMonitor {
     processor.onEvent = (event) => this.remember(event);
   }
 
-  /** Something that another process of the tree has seen. */
+  /** Adds an event seen by another process of the tree. */
   remember(event: RecentEvent): void {
     this.recent.add(event);
   }
@@ -62,7 +62,7 @@ export class TreeMonitor {
     this.rates.start();
   }
 
-  /** From now on the tree is said to stop; the last part of its figures is there to be written down. */
+  /** Reports the tree as stopping, and ends the current rollup, so that it can still be stored. */
   stop(): void {
     this.stopping = true;
     this.rollups.stop();
@@ -70,7 +70,7 @@ export class TreeMonitor {
     this.rollups.cut();
   }
 
-  /** The primary serves the web itself, and tells of that. */
+  /** Receives the status of the web in this process. */
   hearSingle(status: WorkerStatus): void {
     this.single = status;
     this.hear(status);
@@ -81,7 +81,7 @@ export class TreeMonitor {
     this.rates.addSlowest(slowest);
   }
 
-  /** What the tree has answered since it began. */
+  /** Request counters since the tree began. */
   private requests(): RequestCounts {
     const { workers } = this.options;
     return sumRequests([workers.ledger.totals(workers.slots).requests, this.single?.requests ?? []].flat());
@@ -121,7 +121,7 @@ export class TreeMonitor {
     };
   }
 
-  /** Several trees of one host are told apart by where they listen. */
+  /** Trees on one host differ by the port on which they listen. */
   private name(): string {
     const { config } = this.options;
     if (config.onHeroku) return config.tree.name;
@@ -146,7 +146,7 @@ export class TreeMonitor {
     const sizes: Record<string, number> = {};
     for (const [name, pid] of named) {
       const mb = byPid.get(pid);
-      // During a replacement a place has two.
+      // During a replacement one name stands for two processes.
       if (mb !== undefined) sizes[name] = Math.round(((sizes[name] ?? 0) + mb) * 10) / 10;
     }
     return sizes;
@@ -154,17 +154,17 @@ export class TreeMonitor {
 }
 
 const KEPT = 30;
-/** Longer texts are cut. */
+/** Longer texts are cut, characters. */
 const LONGEST = 300;
 
-/** The last things that have happened in this process, newest first. */
+/** The latest notable events of this process, newest first. */
 export class EventBuffer {
   private readonly kept: RecentEvent[] = [];
 
   constructor(events: Events) {
     events.onAny((name, payload) => {
       if (keeperOf(name) !== 'primary') return;
-      // A worker that leaves when asked is told of by whoever asked.
+      // An expected exit is already reported by the event that caused it.
       if (!('expected' in payload && payload.expected)) this.add(recentEvent(name, payload));
     });
   }
@@ -179,7 +179,7 @@ export class EventBuffer {
   }
 }
 
-/** Has `tell` hear of what has happened in the job processor's own process. */
+/** Calls `tell` with the notable events of the job processor's own process. */
 export function onJobEvents(events: Events, tell: (event: RecentEvent) => void): void {
   events.onAny((name, payload) => {
     if (keeperOf(name) === 'processor') tell(recentEvent(name, payload));
@@ -201,21 +201,21 @@ function plain(key: string, value: unknown): [string, Plain][] {
 
 const EVERY_MS = 2000;
 const KEPT_MS = 60_000;
-/** Requests a second are those of the last so many milliseconds. */
+/** Window of the request rate, ms. */
 const RATE_MS = 10_000;
-/** The slowest request is looked for among those of the last so many milliseconds: as long as `top` looks back. */
+/** Window of the slowest request, ms: as long as the one that `top` shows. */
 export const SLOWEST_MS = 5000;
 
-/** `slowestMs`: of the requests since the sample before. */
+/** `slowestMs`: of the requests since the previous sample. */
 type Sample = ReturnType<typeof sumsOf> & { readonly at: number; readonly slowestMs: number };
 
-/** What the tree has answered of late, as differences between samples. */
+/** Rates of the recent past, as differences between samples of the counters. */
 export class RecentRates {
   private samples: Sample[] = [];
   private timer: NodeJS.Timeout | undefined;
   private slowestMs = 0;
 
-  /** @param requests since the tree began. */
+  /** @param requests counters since the tree began. @param now ms. */
   constructor(
     private readonly requests: () => RequestCounts,
     private readonly now: () => number = Date.now,
@@ -257,18 +257,18 @@ export class RecentRates {
   }
 }
 
-/** How long one part of the figures is, ms. */
+/** Length of one rollup, ms. */
 export const ROLLUP_INTERVAL_MS = 10_000;
-/** Parts that are kept until they are in Redis; of those before them the sums are kept. */
+/** Maximum number of rollups kept until they are stored in Redis; the oldest ones are merged. */
 const MOST_PARTS = 60;
 
 export interface RollupSource {
-  /** Since the tree began. */
+  /** Counters since the tree began. */
   readonly requests: () => RequestCounts;
   readonly memory: () => Readonly<Record<string, number>>;
 }
 
-/** Sums up what the children tell, in parts of ten seconds, until somebody has written them down. */
+/** Sums up the children's reports in intervals of ten seconds, and keeps the rollups until they are stored. */
 export class Rollups {
   private parts: Rollup[] = [];
   private count = 0;
@@ -298,13 +298,13 @@ export class Rollups {
     this.slowest = slowerOf(this.slowest, slowest);
   }
 
-  /** The parts after that number; those up to it are not needed any more. */
+  /** The rollups after that number; those up to it are stored and are dropped. */
   after(number: number): readonly Rollup[] {
     this.parts = this.parts.filter((part) => part.number > number);
     return this.parts;
   }
 
-  /** Ends the part at hand before its time: nothing more is to come. */
+  /** Ends the current rollup, at its time or early, when the tree stops. @param at its start, ms since 1970. */
   cut(at = floorTo(Date.now())): void {
     const { before, work } = this;
     const now = this.source.requests();
@@ -327,7 +327,7 @@ export class Rollups {
   }
 
   private tick(): void {
-    // The timer may be early by a millisecond.
+    // The timer may fire a millisecond early.
     this.cut(floorTo(Date.now() - ROLLUP_INTERVAL_MS / 2));
     this.timer = undefined;
     this.start();
@@ -348,7 +348,7 @@ function floorTo(at: number): number {
   return Math.floor(at / ROLLUP_INTERVAL_MS) * ROLLUP_INTERVAL_MS;
 }
 
-/** What the graphs and the rates tell of requests. */
+/** Totals of the request counters, for charts and rates. */
 export function sumsOf({
   answered,
   shed: refused,

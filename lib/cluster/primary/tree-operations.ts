@@ -15,12 +15,12 @@ import type { TreeMonitor } from './tree-monitor';
 import type { WorkerHandle } from './worker-handle';
 import type { Slot, WorkerPool } from './worker-pool';
 
-/** A refusal that takes longer is told by the events of the tree only, ms. */
+/** A rejection within this time, ms, reaches the caller of `runCommand`; a later one only the tree's events. */
 const AT_ONCE_MS = 300;
 
 export interface TreeParts {
   readonly config: Pick<Config, 'stateDir' | 'memoryLimitMb' | 'log'>;
-  /** Without slots where the tree has no workers. */
+  /** Has no slots if the tree has no workers. */
   readonly workers: WorkerPool;
   readonly processor: ProcessorSupervisor | undefined;
   readonly memory: MemoryWatch;
@@ -32,7 +32,7 @@ export interface TreeParts {
   readonly halt: () => Promise<never>;
 }
 
-/** What the control socket, the signals and the operator's pages can have done, on the parts of this tree. */
+/** The operations behind the control socket, the signals and the operator's pages. */
 export class TreeOperations implements Operations {
   private readonly startedAt = new Date();
 
@@ -117,7 +117,7 @@ export class TreeOperations implements Operations {
 
   async restart(): Promise<void> {
     const { workers, processor } = this.parts;
-    // The first place is never empty, so that the listening socket stays open.
+    // The first slot is never empty, so that callers do not wait for a boot.
     const renewals = workers.slots.map((slot, i) =>
       workers.replace(slot, 'asked', i === 0 ? 'start-first' : 'drain-first'),
     );
@@ -127,7 +127,7 @@ export class TreeOperations implements Operations {
     if (failed && !failed.replaced) throw new UserError(`not every worker came back: ${failed.reason}`);
   }
 
-  /** Resolves when the stop has begun: whoever asked is answered before the process is gone. */
+  /** Resolves when the stop has begun, so that the caller gets an answer before the process exits. */
   async stop(): Promise<void> {
     setImmediate(() => void this.parts.stop('asked to stop'));
   }

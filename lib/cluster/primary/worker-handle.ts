@@ -11,43 +11,43 @@ import type { WorkerStatus, WorkInFlight } from '../status';
 import { ChildHandle, type HeartbeatLimits } from './child-handle';
 import type { Taker } from './listener';
 
-/** A worker that is well says within milliseconds that it has a connection, ms. */
+/** A healthy worker confirms a connection within milliseconds: after this time, ms, it may be lost. */
 const LOST_AFTER_MS = 400;
 
 export type WorkerState = WorkerHandle['state'];
 
-/** What a worker asks of the others, through the primary. */
+/** Requests of a worker to the pool. */
 export interface PoolCallbacks {
   /** Finds another worker for the connection. */
   handOff(connection: Connection): void;
-  /** The worker may be given a connection again. */
+  /** The worker may be able to take a connection again. */
   free(): void;
-  /** Does what the worker asks of the whole tree. */
+  /** Runs an operation of the tree that the worker asks for. */
   answer(asked: AskMessage): Promise<ToWorker>;
-  /** The worker has told of itself. */
+  /** Receives the worker's status. */
   reported(status: WorkerStatus): void;
-  /** The worker wants to be replaced: it was signalled alone, or had an error that nobody caught. */
+  /** Replaces the worker: it was signalled alone, or had an uncaught error. */
   requestReplacement(handle: WorkerHandle): void;
 }
 
-/** A web worker, as the primary knows it. */
+/** The primary's view of a web worker. */
 export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements Taker {
   readonly calm = deferred();
-  /** By its last word, all its slots are in use. */
+  /** True when all its slots were in use by its last report. */
   full = false;
-  /** The last heartbeat's; undefined before the first. */
+  /** Status of the last heartbeat; undefined before the first. */
   status: WorkerStatus | undefined;
-  /** The connection that was sent last, as long as nothing says that it has arrived: this copy keeps it alive. */
+  /** The connection sent last, until the worker confirms it: this copy keeps it alive. */
   private unconfirmed: Connection | undefined;
   private sentAt = 0;
-  /** How many connections it was sent that were not lost on the way. */
+  /** Number of connections sent that were not lost on the way. */
   private sent = 0;
-  /** The same when it was asked how many have come. One question at a time: its answer is of the connection at hand. */
+  /** `sent` at the time of the `count` question. Only one is open at a time, so its answer concerns `unconfirmed`. */
   private asked: number | undefined;
   private snapshot: Deferred<string> | undefined;
   private begun: RequestJournalReader | undefined;
 
-  /** Whether another worker can take over its idle connections when it goes. */
+  /** True if another worker can take its idle connections when it drains. */
   private handsOff = true;
 
   constructor(
@@ -58,7 +58,7 @@ export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements T
     events: Events,
   ) {
     super(worker.process, `worker ${slot}`, `web.${slot}`, events);
-    // cluster tells it again; unheard, it would end the primary.
+    // cluster emits the child's error on the worker as well; without a listener it would end the primary.
     worker.on('error', () => undefined);
   }
 
@@ -74,19 +74,19 @@ export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements T
     return this.unconfirmed !== undefined;
   }
 
-  /** The request that it began last, finished or not: read where it wrote it, without asking. */
+  /** The request begun last, finished or not, read from the worker's journal: a blocked worker cannot be asked. */
   get lastRequest(): WorkInFlight | undefined {
     return this.begun?.read();
   }
 
-  /** Asks for short connections; resolves when requests have ceased or `atMostMs` is over. */
+  /** Lets it close connections after each response; resolves when no request is left, at most after `atMostMs`. */
   async enterLameDuck(atMostMs: number): Promise<void> {
     if (this.lifecycle !== 'ready') return;
     this.send({ catamount: 'polite', atMostMs });
     await this.calm.promise;
   }
 
-  /** @param handOff whether another worker can take over its idle connections: it needs time for that. */
+  /** @param handOff true if another worker can take its idle connections; it needs some of the time for them. */
   drain(deadline: Deadline, handOff: boolean): Promise<StopOutcome> {
     this.handsOff = handOff;
     return this.stop(deadline, handOff ? stopPhase(deadline, 'handOff') : deadline);
@@ -97,7 +97,7 @@ export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements T
     this.sentAt = performance.now();
     this.sent++;
     const message: ToWorker = { catamount: 'connection' };
-    // Node's types know sockets only, but it passes the bare handle as well. A failure shows by the worker's end.
+    // Node's types allow sockets only, but it also sends a bare handle. A failure shows in the worker's exit.
     this.worker.process.send?.(message, connection as Socket, { keepOpen: true }, () => undefined);
   }
 
@@ -107,8 +107,8 @@ export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements T
   }
 
   /**
-   * A connection is lost, without a word from Node, when the worker has no file descriptor left for it. This asks
-   * behind one that was sent a while ago, since messages keep their order.
+   * Node loses a connection silently when the worker has no file descriptor left for it. Messages keep their order, so
+   * a count asked for after the connection was sent tells whether it arrived.
    */
   private lookForLost(): void {
     if (!this.unconfirmed || this.asked !== undefined || performance.now() - this.sentAt < LOST_AFTER_MS) return;
@@ -132,7 +132,7 @@ export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements T
     this.send({ catamount: 'collect-garbage' });
   }
 
-  /** @returns the file, once it is written. */
+  /** @returns the path, once the snapshot is written. */
   async heapSnapshot(file: string): Promise<string> {
     this.snapshot = deferred();
     this.send({ catamount: 'heap-snapshot', file });
@@ -154,7 +154,7 @@ export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements T
     this.calm.resolve();
     this.begun?.close();
     this.begun = undefined;
-    // What it said last may still lie in the channel.
+    // Its last messages may still be in the channel.
     if (!this.worker.isConnected()) this.takeBack();
     else this.worker.once('disconnect', () => this.takeBack());
   }
@@ -165,7 +165,7 @@ export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements T
     this.pool.free();
   }
 
-  /** It has not taken it, and will not: nobody has read a byte of it, so another worker can serve it. */
+  /** The worker has not received it: no byte of it was read, so another worker can serve it. */
   private takeBack(): void {
     const { unconfirmed } = this;
     this.unconfirmed = undefined;

@@ -16,33 +16,34 @@ import type { ReporterCandidate } from './reporter-election';
 import { forkWorkers } from './throng';
 import { type PoolCallbacks, WorkerHandle } from './worker-handle';
 
-/** This many boot deaths in a row, with no worker ever ready, and the web cannot boot at all. */
+/** After this many boot deaths in a row, with no worker ever ready, the tree does not start. */
 const HOPELESS_DEATHS = 3;
-/** A signal that reached one worker may be on its way to the primary too: a stop must not begin with a fork, ms. */
+/** A signal to one worker may be about to reach the primary too: this pause, ms, avoids a fork just before a stop. */
 const LEAVE_PAUSE_MS = 250;
-/** As WEB_CONCURRENCY. */
+/** The same limit as for WEB_CONCURRENCY. */
 const MOST_WORKERS = 64;
 
 /**
- * `start-first`: the successor is ready before the old worker drains. `drain-first`: less memory, one worker fewer
- * meanwhile.
+ * `start-first`: the successor is ready before the old worker drains. `drain-first`: needs less memory, one worker
+ * fewer meanwhile.
  */
 export type ReplaceOrder = 'start-first' | 'drain-first';
-/** How a replacement ended; `reason` says why the successor never became ready. */
+/** Outcome of a replacement; `reason` says why the successor never became ready. */
 export type Replacement =
   | { readonly replaced: true }
   /** `hopeless`: another try cannot help. */
   | { readonly replaced: false; readonly reason: string; readonly hopeless: boolean };
 
 /**
- * The web workers by slot (0..n-1): forked through throng, revived with back-off, replaced one by one, drained on stop.
+ * The web workers by slot (0..n-1): forked through throng, restarted with backoff, replaced one by one, drained on
+ * stop.
  */
 export class WorkerPool implements PoolCallbacks {
   readonly slots: Slot[];
-  /** The generation that is forked now. */
+  /** The generation of workers that are forked now. */
   phase = 0;
   readonly ledger = new LifetimeCounters();
-  /** Hears every report of a worker. */
+  /** Called with every status that a worker reports. */
   onTold: (status: WorkerStatus) => void = () => undefined;
   private readonly booted = deferred();
   private readonly listener: Listener;
@@ -66,10 +67,9 @@ export class WorkerPool implements PoolCallbacks {
   }
 
   /**
-   * Listens, forks all, and waits until every slot has been ready once.
-   * @param onListening told the address in use before anything is forked. @returns that address.
-   * @throws UserError when the address cannot be had, or the web cannot boot, with the last words of the worker that
-   * tried.
+   * Listens, forks all workers, and waits until every slot has been ready once.
+   * @param onListening gets the address in use before anything is forked. @returns that address.
+   * @throws UserError when the address is unavailable, or when the web cannot boot, with the worker's last output.
    */
   async start(onListening?: (address: string) => void): Promise<string> {
     const address = await this.listener.listen();
@@ -83,7 +83,7 @@ export class WorkerPool implements PoolCallbacks {
     return address;
   }
 
-  /** For the tree's place in Redis. */
+  /** The workers as candidates for the tree's reporter. */
   get reporterCandidates(): ReporterCandidate[] {
     return this.handles.map(({ reporterCandidate }) => reporterCandidate);
   }
@@ -93,14 +93,14 @@ export class WorkerPool implements PoolCallbacks {
   }
 
   /**
-   * Polite first; then nobody is accepted any more, and all but one drain side by side, the last one last: it takes
-   * over their idle connections.
+   * Lame duck first; then the socket is closed, and all workers but one drain side by side. The last one drains after
+   * them, since it takes their idle connections.
    */
   async stop(deadline: Deadline): Promise<StopOutcome> {
     this.stopping = true;
     void this.watch.stop();
     for (const slot of this.slots) slot.policy.cancel();
-    // A blocked worker answers none of this: the others do not wait for it any longer than for a busy one.
+    // A blocked worker does not reply: the others wait no longer for it than for a busy one.
     const lameDuck = stopPhase(deadline, 'lameDuck');
     await lameDuck.wait(Promise.all(this.handles.map((handle) => handle.enterLameDuck(lameDuck.remaining()))));
     await this.listener.close(deadline);
@@ -114,8 +114,8 @@ export class WorkerPool implements PoolCallbacks {
   }
 
   /**
-   * Puts a successor in the worker's place. When the successor cannot boot, a `start-first` replacement leaves the old
-   * worker serving; after `drain-first` the slot is revived with back-off.
+   * Replaces the worker of a slot. When the successor cannot boot, a `start-first` replacement leaves the old worker
+   * serving; after `drain-first` the slot restarts with backoff.
    */
   async replace(slot: Slot, reason: RestartReason, order: ReplaceOrder): Promise<Replacement> {
     const old = slot.handle;
@@ -137,7 +137,10 @@ export class WorkerPool implements PoolCallbacks {
     return { replaced: true };
   }
 
-  /** Adds a slot at the end, or drains the last one away. @returns the new number. @throws UserError at the bounds. */
+  /**
+   * Adds a slot at the end, or removes the last one after draining it.
+   * @returns the new number. @throws UserError at the bounds.
+   */
   async scale(by: 1 | -1): Promise<number> {
     const count = this.slots.length + by;
     if (count < 1) throw new UserError('there is only one worker left: stop the tree instead');
@@ -161,13 +164,13 @@ export class WorkerPool implements PoolCallbacks {
     return Deadline.after(this.config.shutdownTimeoutMs);
   }
 
-  /** Tells every worker, now and at its start, whether jobs are being run. */
+  /** Tells every worker, now and when it becomes ready, whether jobs are being run. */
   setJobsRunning(running: boolean): void {
     this.jobsRunning = running;
     for (const handle of this.handles) handle.setJobsRunning(running);
   }
 
-  /** From now on workers may ask for these. */
+  /** From now on workers may ask for these operations. */
   allow(operations: Operations): void {
     this.operations = operations;
   }
@@ -183,7 +186,7 @@ export class WorkerPool implements PoolCallbacks {
     return handle;
   }
 
-  /** Gives a worker that throng (or we) have just forked its slot: forks are announced in order. */
+  /** Assigns a slot to a worker that throng or we have forked: forks are announced in order. */
   private adopt(worker: ClusterWorker): void {
     const slot = this.expecting.shift();
     if (!slot) throw new Error('a worker was forked that nobody asked for');
@@ -194,7 +197,7 @@ export class WorkerPool implements PoolCallbacks {
     this.events.emit('worker.forked', { slot: slot.index, pid: handle.pid, phase: this.phase });
     void handle.ready.promise.then(() => this.onReady(slot, handle));
     void handle.exited.promise.then((exit) => this.onExit(slot, handle, exit));
-    // Asked for before the stop began: throng's relayed signal and our messages have missed it.
+    // Forked before the stop began, it has missed throng's relayed signal and our messages.
     if (this.stopping) handle.kill('the tree is stopping');
   }
 
@@ -219,7 +222,7 @@ export class WorkerPool implements PoolCallbacks {
     slot.handle = undefined;
     if (this.stopping || !this.slots.includes(slot)) return;
     if (slot.outgoing && slot.outgoing.state === 'ready') {
-      // The successor never came up: the one it should replace keeps the slot.
+      // The successor never became ready: the worker it should have replaced keeps the slot.
       slot.handle = slot.outgoing;
       slot.outgoing = undefined;
       return;
@@ -262,15 +265,15 @@ export class WorkerPool implements PoolCallbacks {
   }
 }
 
-/** A worker's place, kept by its successors. */
+/** A worker's place in the tree, which outlives its processes. */
 export class Slot {
   /** The worker that belongs here now, from its fork to its exit. */
   handle: WorkerHandle | undefined;
-  /** The one it replaces: serves on until its successor is ready, then drains. */
+  /** The worker being replaced: it serves until its successor is ready, then drains. */
   outgoing: WorkerHandle | undefined;
   readonly restarts: Partial<Record<RestartReason, number>> = {};
   readonly policy: RestartPolicy;
-  /** Set while a fork for this slot is on its way. */
+  /** Set while a fork for this slot is pending. */
   forking: Deferred<WorkerHandle> | undefined;
 
   constructor(
@@ -299,14 +302,14 @@ export class Slot {
     };
   }
 
-  /** The worker that the next fork brings. */
+  /** Resolves with the worker of the next fork for this slot. */
   expect(): Promise<WorkerHandle> {
     this.forking = deferred();
     return this.forking.promise;
   }
 }
 
-/** What workers have counted in all, those that are gone included: whoever dies or is scaled away, no sum goes back. */
+/** Counters of all workers, including those that are gone: no total decreases when a worker dies or is scaled away. */
 export class LifetimeCounters {
   private readonly living = new Set<WorkerHandle>();
   private requestsOfGone: RequestCounts = sumRequests([]);
@@ -317,7 +320,7 @@ export class LifetimeCounters {
     this.living.add(handle);
   }
 
-  /** It has exited. What it counted after its last heartbeat, nobody knows. */
+  /** Keeps the counters of a worker that has exited; those after its last heartbeat are lost. */
   closeWorker(handle: WorkerHandle): void {
     this.living.delete(handle);
     const { slot, status } = handle;
@@ -326,7 +329,7 @@ export class LifetimeCounters {
     this.cpuOfGone = sumByKey([this.cpuOfGone, { [processName(slot)]: status.cpuSeconds }]);
   }
 
-  /** It was scaled away. */
+  /** Keeps the counters of a slot that was scaled away. */
   closeSlot({ restarts }: Slot): void {
     this.restartsOfGone = sumByKey([this.restartsOfGone, restarts]);
   }

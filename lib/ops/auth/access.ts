@@ -8,7 +8,10 @@ import { Sessions } from './sessions';
 import type { AuthParts } from './sign-in';
 import { exchangeToken, SIGN_IN, SIGN_OUT, showSignIn } from './sign-in';
 
-/** What shows addresses, arguments or contents is for operators. @throws ProblemError 403 for a viewer. */
+/**
+ * Guards pages that show addresses, arguments or contents.
+ * @throws ProblemError 403 unless the visitor is an operator.
+ */
 export function assertOperator(ctx: OpsContext): void {
   if (ctx.state.visitor.role !== 'operator') throw localizedProblem(403, 'viewer');
 }
@@ -16,8 +19,8 @@ export function assertOperator(ctx: OpsContext): void {
 const FIELD = 'token';
 
 /**
- * The fields of a POST that this visitor's own page has sent.
- * @throws ProblemError 403 for one from elsewhere, 415 for another kind of body, 413.
+ * Fields of a form that this visitor's own page has sent.
+ * @throws ProblemError 403 for another origin or a stale token, 415 for a body that is no form, 413 for one too large.
  */
 export async function readForm(ctx: OpsContext): Promise<URLSearchParams> {
   const origin = ctx.get('Origin');
@@ -28,7 +31,9 @@ export async function readForm(ctx: OpsContext): Promise<URLSearchParams> {
   return form;
 }
 
-/** Lets in who may see the pages, and only their own forms. Everything below /ops but the assets is behind it. */
+/**
+ * Admits visitors who may see the pages, and only their own forms. It guards everything below /ops except the assets.
+ */
 export function authenticate(site: AuthParts): OpsMiddleware {
   const mode = accessMode(site.config);
   return async (ctx, next) => {
@@ -47,16 +52,16 @@ export function authenticate(site: AuthParts): OpsMiddleware {
     )
       return exchangeToken(site, ctx);
     if (visitor.role === 'guest' && ctx.path !== SIGN_IN) {
-      // What there is, and whether it is there, is none of a stranger's business: every address looks alike.
+      // Every path gives the same reply, so that a stranger cannot find out which pages exist.
       if (ctx.state.json || !reads) throw localizedProblem(404, 'signedOut');
-      // A link on somebody else's page comes without our cookies; asked again from here, they are sent.
+      // A link on another site omits our SameSite cookies; a reload from our own page sends them.
       if (/^(cross|same)-site$/.test(ctx.get('Sec-Fetch-Site'))) ctx.set('Refresh', `0; url=${ctx.originalUrl}`);
       ctx.status = ctx.path === '/ops' ? 200 : 404;
       return showSignIn(site, ctx, {});
     }
     if (bears) setCookie(ctx, site.config, Sessions.formCookie(visitor));
     if (!reads) {
-      // Slow senders hold no slot.
+      // A slow sender of a body must not occupy a request slot.
       ctx.releaseSlot();
       if (visitor.role === 'viewer' && ctx.path !== SIGN_OUT && ctx.path !== SIGN_IN)
         throw localizedProblem(403, 'viewer');

@@ -2,8 +2,8 @@ import net from 'node:net';
 import type Koa from 'koa';
 
 /**
- * Whether the Host header names this machine. A page of a stranger's whose name was made to point here (DNS rebinding)
- * has the stranger's name in it.
+ * True if the Host header names this machine. It is checked against DNS rebinding: a foreign page whose name resolves
+ * to this machine sends that name as the host.
  */
 export function isLoopbackHost(host: string): boolean {
   if (!URL.canParse(`http://${host}`)) return false;
@@ -11,12 +11,12 @@ export function isLoopbackHost(host: string): boolean {
   return hostname === 'localhost' || hostname.endsWith('.localhost') || isLoopbackAddress(hostname);
 }
 
-/** Whether somebody on this machine asks, and no proxy on it, which may bring anybody under whatever Host it likes. */
+/** True for a direct request from this machine: a proxy here may forward requests of anybody, under any Host. */
 export function isFromHere(ctx: Pick<Koa.Context, 'host' | 'forwarded' | 'req'>): boolean {
   return isLoopbackHost(ctx.host) && !ctx.forwarded && isLoopbackAddress(ctx.req.socket.remoteAddress);
 }
 
-/** Of a connection; undefined for a unix socket, which only this machine has. */
+/** @param address of a connection; undefined for a Unix socket, which only this machine can reach. */
 export function isLoopbackAddress(address: string | undefined): boolean {
   if (address === undefined) return true;
   const plain = address.replace(/^\[|\]$/g, '').replace(/^::ffff:/i, '');

@@ -8,20 +8,20 @@ import { sameText } from '../../support/text';
 import type { Role, Visitor } from '../ui/context';
 import { readCookie } from '../ui/shell';
 
-/** How long a sign-in lasts, seconds. */
+/** Lifetime of a session, s. */
 export const SESSION_SECONDS = 12 * 60 * 60;
 const SESSION = 'catamount_ops';
 const FORMS = 'catamount_ops_forms';
 const SECRET = /^[A-Za-z0-9_-]{22}$/;
 
-/** Who is signed in travels in a signed cookie, so the pages work while Redis or Postgres does not. */
+/** Sessions live in a signed cookie, so that the pages work while Redis or Postgres is unavailable. */
 export class Sessions {
   private readonly key: () => Promise<Buffer>;
   private readonly token: string | null;
   private readonly signOuts: SignOuts;
   private readonly now: () => number;
 
-  /** @param options `now`: ms since 1970. */
+  /** @param options `now`: ms since 1970, default `Date.now`. */
   constructor(options: KeyStores & { readonly now?: () => number }) {
     this.key = sessionKey(options);
     this.token = options.config.opsToken;
@@ -29,17 +29,17 @@ export class Sessions {
     this.now = options.now ?? Date.now;
   }
 
-  /** @param cookies the header. @param host that was asked. */
+  /** @param cookies the Cookie header. @param host the Host header. */
   async visitor(cookies: string, host: string): Promise<Visitor> {
     return (await this.signedIn(readCookie(cookies, this.cookieAt(host)))) ?? unsigned('guest', cookies);
   }
 
-  /** Who bears the token has no session. */
+  /** The visitor who sends the token in the Authorization header: an operator without a session. */
   bearer(cookies: string): Visitor {
     return unsigned('operator', cookies);
   }
 
-  /** Whether this is the token that lets in who has not signed in. */
+  /** True for this tree's access token; always false when sign-in is by password. */
   opens(token: string): boolean {
     return this.token !== null && sameText(token, this.token);
   }
@@ -52,29 +52,31 @@ export class Sessions {
     return (await this.signOuts.has(secret)) ? undefined : { role, secret };
   }
 
-  /** A new visitor, never the one before the sign-in, and their cookie. */
+  /** Starts a session with a new secret, which prevents session fixation. @returns the cookie to set. */
   async signIn(role: Role, host: string): Promise<string> {
     const parts = [role, newSecret(), String(Math.floor(this.now() / 1000) + SESSION_SECONDS)];
     return `${this.cookieAt(host)}=${[...parts, await this.sign(parts)].join('.')}; Max-Age=${SESSION_SECONDS}`;
   }
 
-  /** In every browser that has the same cookie, for good. */
+  /** Ends the session for good, also for copies of its cookie. @returns the cookie to set. */
   async signOut({ secret }: Visitor, host: string): Promise<string> {
     await this.signOuts.add(secret, SESSION_SECONDS);
     return `${this.cookieAt(host)}=; Max-Age=0`;
   }
 
-  /** Whether a visitor has signed out since they were let in, for streams, which the gate sees once. */
+  /**
+   * True once the visitor has signed out. Streams ask this, since `authenticate` checks a request only when it begins.
+   */
   async hasLeft({ role, secret }: Visitor): Promise<boolean> {
     return role !== 'guest' && (await this.signOuts.has(secret));
   }
 
-  /** For those who are not signed in: what their forms are bound to. Another cookie, so that it ends no session. */
+  /** Binds the forms of visitors without a session. It is another cookie, so that setting it ends no session. */
   static formCookie({ secret }: Visitor): string {
     return `${FORMS}=${secret}`;
   }
 
-  /** Browsers give a cookie to every port of a host, and who develops two apps has both at localhost. */
+  /** Cookies ignore the port: two apps in development, both on localhost, would overwrite each other's session. */
   private cookieAt(host: string): string {
     const [, port] = /:(\d+)$/.exec(host) ?? [];
     return this.token === null || port === undefined ? SESSION : `${SESSION}_${port}`;
@@ -108,9 +110,9 @@ const COPY = 'catamount:ops:key';
 const KEY_TIMEOUT_MS = 2000;
 
 /**
- * What sessions are signed with: random, or OPS_SECRET, and the passwords, so that a new password ends every session. A
- * key made of the passwords alone could be guessed by a viewer, who knows one of them and has a cookie to try it on.
- * Where nobody signs in, the token, which is random itself: a new start ends every session.
+ * The key that signs sessions: a random one, or OPS_SECRET, combined with the passwords, so that a new password ends
+ * every session. The passwords alone would not do: a viewer knows one of them and could guess the other with their own
+ * cookie. Without passwords the key derives from the access token, which is random: a restart ends every session.
  */
 export function sessionKey(stores: KeyStores): () => Promise<Buffer> {
   const { config, appName } = stores;
@@ -126,7 +128,9 @@ export function sessionKey(stores: KeyStores): () => Promise<Buffer> {
   });
 }
 
-/** Of Postgres, made by whoever asks first. The copy in Redis is for processes that begin while Postgres is away. */
+/**
+ * The key in Postgres, created on first use. Processes that start while Postgres is unavailable use the copy in Redis.
+ */
 async function storedKey({ redis, knex }: KeyStores): Promise<Buffer> {
   try {
     const key = await answerWithin(KEY_TIMEOUT_MS, keyInPostgres(knex)).catch((error: unknown) => {
@@ -141,7 +145,7 @@ async function storedKey({ redis, knex }: KeyStores): Promise<Buffer> {
   }
 }
 
-/** Its code is that of the network's own timeouts: the pages tell all of them alike. */
+/** Has the code of a network timeout, so that the pages report both in the same way. */
 class PostgresTimeoutError extends Error {
   override readonly name = 'PostgresTimeoutError';
   readonly code = 'ETIMEDOUT';
@@ -160,10 +164,10 @@ async function keyInPostgres(knex: Knex): Promise<Buffer> {
 }
 
 const PREFIX = 'catamount:ops:signed-out:';
-/** Nobody waits longer for a store that is away. */
+/** Time limit for each store, ms: a request must not hang because one of them is unavailable. */
 const SIGN_OUT_TIMEOUT_MS = 1000;
 
-/** Sessions that were ended: kept in Postgres, which loses nothing, and in Redis for the time that Postgres is away. */
+/** Ended sessions, kept in Postgres, which is durable, and in Redis, which answers while Postgres is unavailable. */
 export class SignOuts {
   constructor(
     private readonly redis: Redis,
@@ -186,7 +190,7 @@ export class SignOuts {
     ]);
   }
 
-  /** While neither store answers, nobody has: the pages work through an outage. */
+  /** False while neither store answers, so that the pages work through an outage. */
   async has(secret: string): Promise<boolean> {
     const session = digestOf(secret);
     const answers = await Promise.allSettled([
@@ -201,7 +205,7 @@ export class SignOuts {
   }
 }
 
-/** What is stored is of no use to who reads it: forms are bound to the secret itself. */
+/** Digest of the secret: forms are bound to the secret itself, so reading the stored digest gains nobody anything. */
 function digestOf(secret: string): string {
   return createHmac('sha256', secret).update('signed out').digest('base64url');
 }

@@ -11,7 +11,7 @@ import { Sessions } from './sessions';
 export const SIGN_IN = '/ops/sign-in';
 export const SIGN_OUT = '/ops/sign-out';
 
-/** What signing in needs beside what all pages share. */
+/** Dependencies of signing in, in addition to those of all pages. */
 export interface AuthParts extends PageBase {
   readonly sessions: Sessions;
   readonly tries: SignInThrottle;
@@ -34,7 +34,7 @@ export const signInRoutes = (site: AuthParts & PageContext): void => {
     const role = allowed ? roleOf(site, name, form.get('password') ?? '') : undefined;
     site.events.emit('operator.sign-in', { role: role ?? null, address: ctx.ip, locked: !allowed || (!role && !left) });
     if (role) {
-      // A viewer's own password says nothing of the guesses at the operator's before it.
+      // A viewer's own password clears only this try: the tries before it may have guessed the operator's.
       await (role === 'operator' ? site.tries.forget(ctx.ip) : site.tries.takeBack(ctx.ip));
       setCookie(ctx, site.config, await sessions.signIn(role, ctx.host));
       ctx.status = 303;
@@ -58,15 +58,17 @@ export const signInRoutes = (site: AuthParts & PageContext): void => {
   });
 };
 
-/** The link in the log of the start has the token. Afterwards it stands neither in the address nor in the history. */
+/**
+ * Exchanges the token of the logged link for a session and redirects, so that no address or history keeps the token.
+ */
 export async function exchangeToken(site: AuthParts, ctx: OpsContext): Promise<void> {
   const here = withoutToken(ctx);
-  // Who is in already needs none.
+  // A signed-in visitor needs no token.
   if (ctx.state.visitor.role !== 'guest') return ctx.redirect(here);
   await enter(site, ctx, String(ctx.query.token), here);
 }
 
-/** Lets in who has the token. It cannot be guessed, so tries are not counted. */
+/** Starts a session for the right token. Tries are not counted, since a random token cannot be guessed. */
 async function enter(site: AuthParts, ctx: OpsContext, token: string, next: string | null): Promise<void> {
   const right = site.sessions.opens(token.trim());
   site.events.emit('operator.sign-in', { role: right ? 'operator' : null, address: ctx.ip, locked: false });
@@ -86,13 +88,13 @@ function withoutToken(ctx: OpsContext): string {
 
 export interface SignInShown {
   readonly name?: string;
-  /** Where to go on. */
+  /** Path to open after signing in. */
   readonly next?: string;
-  /** They have just signed out. */
+  /** True right after signing out. */
   readonly left?: boolean;
-  /** `left`: tries before the pause; none: it has begun, or, `busy`, many addresses together try too often. */
-  /** What was given is no token of this start's. */
+  /** The token given is not the one of this run. */
   readonly wrongToken?: boolean;
+  /** A rejected password. `left`: tries before the pause, absent during it; `busy`: too many addresses try at once. */
   readonly wrong?: { readonly left?: number; readonly busy?: boolean; readonly minutes: number };
 }
 
@@ -114,7 +116,7 @@ export async function showSignIn(site: PageBase, ctx: OpsContext, shown: SignInS
   });
 }
 
-/** Compares with everything there is, whatever was given, so that time tells nothing. */
+/** Compares with every secret, whatever was given, so that the time taken reveals nothing. */
 function roleOf({ config: { ops } }: PageBase, name: string, password: string): Role | undefined {
   if (ops === null) return undefined;
   const nameIsRight = sameText(name, ops.user);
@@ -125,32 +127,32 @@ function roleOf({ config: { ops } }: PageBase, name: string, password: string): 
   return viewer ? 'viewer' : undefined;
 }
 
-/** A path of ours to go on to; what leads elsewhere becomes the first page. */
+/** The path to open next, restricted to our own pages against open redirects; anything else becomes `/ops`. */
 function ownPath(given: string | null): string {
   return given !== null && /^\/ops(?:[/?][\w\-./?=&%+~:,@!*']*)?$/.test(given) && !given.startsWith(SIGN_IN)
     ? given
     : '/ops';
 }
 
-/** Wrong passwords from one address before it must wait. */
+/** Number of tries from one address before it must pause. */
 export const TRIES = 5;
-/** How long it must wait, seconds. */
+/** Length of that pause, s. */
 export const PAUSE_SECONDS = 15 * 60;
 const PREFIX = 'catamount:ops:tries:';
 const KNOWN = 'catamount:ops:known:';
 const PACE = 'catamount:ops:pace';
-/** How long an address is known from which somebody has signed in, seconds. */
+/** An address with a successful sign-in stays exempt from the shared pace for this long, s. */
 const KNOWN_SECONDS = 90 * 24 * 60 * 60;
-/** More addresses than this are not remembered while Redis is away. */
+/** Maximum number of addresses kept in memory while Redis is unavailable. */
 const REMEMBERED = 10_000;
-/** Of the unknown addresses together: so many tries at once, then one by one, of which a few may wait their turn. */
+/** Shared pace of all unknown addresses: a burst, then one try per interval; a try waits at most LONGEST_MS. */
 const AT_ONCE = 30;
 const EVERY_MS = 1000;
 const LONGEST_MS = 10_000;
 
 /**
- * Counts before the password is looked at, so that tries at the same time cannot slip through together. What unknown
- * addresses try is also paced together (GCRA); one that is turned away for that has used up none of its own tries.
+ * Counts before the password is checked, so that concurrent tries cannot slip past the limit. Tries from unknown
+ * addresses also share one pace (GCRA); a try rejected for it does not count against its address.
  */
 const COUNT = new RedisScript(`
 local count = redis.call('incr', KEYS[1])
@@ -173,12 +175,12 @@ if tonumber(redis.call('get', KEYS[1]) or 0) > 0 then redis.call('decr', KEYS[1]
 return 0`);
 
 export interface Counted {
-  /** May this one be looked at, after `delayMs`? */
+  /** The password may be checked, after `delayMs`. */
   readonly allowed: boolean;
   readonly delayMs: number;
-  /** Tries of this address; when there are some and this one is not allowed, others have tried too often. */
+  /** Tries left for this address; above 0 without `allowed`: the shared pace rejected the try. */
   readonly left: number;
-  /** Until there are tries again, seconds. */
+  /** Seconds until the next try may be made. */
   readonly waitSeconds: number;
 }
 
@@ -187,7 +189,9 @@ interface Remembered {
   until: number;
 }
 
-/** Tries at passwords, counted by address: over all processes in Redis, in this one's memory while that is away. */
+/**
+ * Counts password tries by address: in Redis for all processes, in this process's memory while Redis is unavailable.
+ */
 export class SignInThrottle {
   private readonly memory = new Map<string, Remembered>();
   private readonly known = new Set<string>();
@@ -212,14 +216,14 @@ export class SignInThrottle {
     };
   }
 
-  /** The operator's password was right: what was wrong before was a slip. */
+  /** After the operator's password: the wrong tries before it were typing errors. */
   async forget(ip: string): Promise<void> {
     const address = this.remember(ip);
     this.memory.delete(address);
     await this.redis.client.del(PREFIX + address).catch(() => undefined);
   }
 
-  /** This try was no guess; those before it may have been. */
+  /** After a viewer's password: this try was right, but those before it may have been guesses. */
   async takeBack(ip: string): Promise<void> {
     const address = this.remember(ip);
     const entry = this.memory.get(address);
@@ -227,7 +231,7 @@ export class SignInThrottle {
     await TAKE_BACK.run(this.redis.client, [PREFIX + address], []).catch(() => undefined);
   }
 
-  /** Somebody who may has signed in from there. */
+  /** Marks the address as known after a successful sign-in. */
   private remember(ip: string): string {
     const address = clientNetwork(ip);
     this.known.add(address);

@@ -12,7 +12,7 @@ import type { OpsContext } from '../ui/context';
 import type { Formatter } from '../ui/format';
 import { chartsOf, type Plot, type Series } from './charts';
 
-/** Rows of the table. */
+/** Rows of the table that accompanies the plots. */
 const ROWS = 12;
 
 interface PlotTree {
@@ -20,21 +20,21 @@ interface PlotTree {
   readonly limitMb: number | null;
 }
 
-/** The plots, as a page shows them. */
+/** The plots in the shape that the page's template needs. */
 interface PlotsView {
   readonly range: FigureRange;
   readonly ranges: readonly FigureRange[];
   readonly of: 'tree' | 'all';
   readonly plots: readonly (Plot & { readonly drawing: Drawing })[];
-  /** When each step begins, s since 1970. */
+  /** Start of each step, s since 1970. */
   readonly at: readonly number[];
-  /** Beside the axis: at the beginning, in the middle, at the end. */
+  /** Labels of the time axis: start, middle and end. */
   readonly times: readonly string[];
   readonly rows: readonly { readonly time: string; readonly values: readonly (number | null)[] }[];
   readonly empty: boolean;
 }
 
-/** @param tree undefined: only what is of all trees can be shown. @throws when Redis does not answer. */
+/** @param tree undefined when only the sum of all trees can be shown. @throws errors of Redis. */
 export async function plotsView(
   redis: Redis,
   ctx: Pick<OpsContext, 'query'>,
@@ -91,7 +91,7 @@ function clock(at: Date | undefined): string {
   return at?.toISOString().slice(11, 16) ?? '';
 }
 
-/** What the page's script draws from. */
+/** Data for the page's script. */
 export function plotData({ at, plots }: PlotsView): object {
   return {
     at,
@@ -108,23 +108,23 @@ export function plotData({ at, plots }: PlotsView): object {
   };
 }
 
-/** A plot as the server draws it, in a box of 100 by 100 with 0 at the bottom. */
+/** A plot drawn by the server, in a box of 100 by 100 with 0 at the bottom. */
 interface Drawing {
-  /** In the order in which they are painted. */
+  /** In painting order. */
   readonly paths: readonly { readonly className: string; readonly d: string }[];
   readonly limitY: number | null;
-  /** Names of layers, at their last known figures, each to the left of its point. */
+  /** Names of layers, each placed to the left of the layer's last known point. */
   readonly labels: readonly { readonly x: number; readonly y: number; readonly text: string }[];
 }
 
-/** A thinner layer has no room for its name, percent of the plot. */
+/** Minimum thickness of a layer that has room for its name, percent of the plot. */
 const NAMED = 12;
 
 export function drawingOf({ series, stacked, max, limit }: Plot): Drawing {
   const limitY = limit === null ? null : round(100 - (limit / max) * 100);
   if (stacked) {
     const sums = cumulate(series);
-    // The topmost first: each covers what is above it down to the bottom.
+    // Painted from the top down: each layer covers the ones above it down to the bottom.
     const paths = sums.map((values, i) => ({ className: `layer ${series[i]?.look}`, d: area(values, max) })).reverse();
     return { paths, limitY, labels: labelsOf(series, max) };
   }
@@ -145,7 +145,7 @@ function labelsOf(series: readonly Series[], max: number): Drawing['labels'] {
   });
 }
 
-/** Each with those below it. */
+/** Each series added to those below it. */
 function cumulate(series: readonly Series[]): (number | null)[][] {
   let below: readonly (number | null)[] = [];
   return series.map(({ values }) => {
@@ -160,7 +160,7 @@ interface Point {
   readonly y: number;
 }
 
-/** Stretches without gaps. */
+/** Splits the values at gaps. */
 function stretches(values: readonly (number | null)[], max: number): Point[][] {
   const found: Point[][] = [];
   let current: Point[] | undefined;
@@ -179,7 +179,7 @@ function stretches(values: readonly (number | null)[], max: number): Point[][] {
 }
 
 function line(values: readonly (number | null)[], max: number): string {
-  // A lone point is drawn as a short dash.
+  // A single point would be invisible: it is drawn as a short dash.
   return stretches(values, max)
     .map((points) => `M${points.map(({ x, y }) => `${x} ${y}`).join('L')}${points.length === 1 ? 'h.5' : ''}`)
     .join('');

@@ -4,16 +4,16 @@ import { compareText } from '../../support/text';
 import { type FigureRange, type FigureStep, stepMsOf } from '../../tree/time-series';
 import { type Formatter, type WorkerShade, workerShade } from '../ui/format';
 
-/** Figures come in parts of so many seconds, each soon after its end, s. */
+/** Rollups cover this many seconds, and are written at most SOON_S seconds after their end. */
 const PART_S = 10;
 const SOON_S = 5;
-/** Queues with a line of their own. */
+/** Number of queues with a line of their own. */
 const QUEUES = 3;
 
 interface PlotSource {
-  /** Of the tree, or of all trees. */
+  /** Steps of the tree, or of all trees together. */
   readonly steps: readonly FigureStep[];
-  /** Of the tree; null: there is none to tell of. */
+  /** Steps of the tree; null when no tree is shown. */
   readonly memory: { readonly steps: readonly FigureStep[]; readonly limitMb: number | null } | null;
   readonly range: FigureRange;
   readonly latencyWarningMs: number;
@@ -26,7 +26,7 @@ type Figures = NonNullable<FigureStep['figures']>;
 export function chartsOf(source: PlotSource, format: Formatter): Plot[] {
   const { steps, range, now, memory } = source;
   const stepS = stepMsOf(range) / 1000;
-  // What is not written yet was not idle: of the last steps only the seconds that are written count.
+  // Seconds whose rollup is not written yet are not idle ones: rates of the last steps count only written seconds.
   const seconds = (at: Date) => {
     const written = Math.floor(((now.getTime() - at.getTime()) / 1000 - SOON_S) / PART_S) * PART_S;
     return Math.min(stepS, written);
@@ -59,7 +59,7 @@ export function chartsOf(source: PlotSource, format: Formatter): Plot[] {
         ms,
       ),
     );
-  // Less than one a second is told by the minute: nobody reads 0.0167/s.
+  // Rates below one a second are shown per minute: nobody reads 0.0167/s.
   const busy = each(({ sums }, span) => sums.requests / span).some((value) => (value ?? 0) >= 1);
   const perMinute = (pick: (figures: Figures) => number) => each((figures, span) => (pick(figures) / span) * 60);
   const plots: Plot[] = [
@@ -158,7 +158,7 @@ function plot(key: Plot['key'], series: readonly Series[], { t }: Formatter, uni
   };
 }
 
-/** How long the next job of each queue had waited: those that waited longest have a line of their own. */
+/** Latency of each queue, s. The queues with the longest get a line of their own. */
 function latencyPlot({ steps, latencyWarningMs }: PlotSource, format: Formatter): Plot {
   const names = [...new Set(steps.flatMap(({ figures }) => Object.keys(figures?.latencies ?? {})))];
   const longest = (name: string) => Math.max(...steps.map(({ figures }) => figures?.latencies[name] ?? 0));
@@ -184,7 +184,7 @@ function plain(value: number): string {
   return String(value >= 100 ? Math.round(value) : short(value));
 }
 
-/** What each process of a tree took, one upon the other. @param share of the limit above which workers are recycled. */
+/** Memory of each process of a tree, stacked. @param share of the limit above which workers are recycled. */
 function memoryPlot(steps: readonly FigureStep[], limitMb: number | null, share: number, format: Formatter): Plot {
   const { t } = format;
   const names = [...new Set(steps.flatMap(({ figures }) => Object.keys(figures?.memory ?? {})))].sort(inOrder);
@@ -216,7 +216,7 @@ function memoryPlot(steps: readonly FigureStep[], limitMb: number | null, share:
   };
 }
 
-/** The primary at the bottom, then the workers by slot, the jobs on top. */
+/** Order of the layers from the bottom: the primary, the workers by slot, the job processor. */
 function inOrder(a: string, b: string): number {
   return rank(a) - rank(b);
 }
@@ -244,45 +244,45 @@ function labelOf(name: string, { t }: Formatter): string {
 /** A line, or a layer of a stack. */
 export interface Series {
   readonly label: string;
-  /** How it is drawn: a class of the style sheet. */
+  /** Class of the style sheet. */
   readonly look: 'k1' | 'k2' | 'k3' | 'k5' | 'p' | WorkerShade | 'j';
-  /** null where nothing is known. */
+  /** null for steps without a known value. */
   readonly values: readonly (number | null)[];
-  /** The latest known one, with its unit; null: it is there no more, and needs no key. */
+  /** The latest known value with its unit; null: the process is gone and needs no key. */
   readonly latest: string | null;
 }
 
-/** A line across, and what is written beside it. */
+/** A horizontal grid line and its label. */
 interface Tick {
   readonly value: number;
   readonly text: string;
 }
 
-/** Some series over the same stretch of time. */
+/** Series that share one time axis and one unit. */
 export interface Plot {
   readonly key: 'requests' | 'response' | 'queueTime' | 'errors' | 'jobs' | 'latency' | 'memory';
   readonly title: string;
-  /** Of the axis, and of all figures. */
+  /** Unit of the axis and of all values. */
   readonly unit: string;
   readonly series: readonly Series[];
-  /** One upon the other, the first at the bottom. */
+  /** True for layers on top of each other, the first at the bottom. */
   readonly stacked: boolean;
-  /** Upper end of the scale, and what is written beside it: from 0 up. */
+  /** Upper end of the scale, which starts at 0, and its grid lines. */
   readonly max: number;
   readonly ticks: readonly Tick[];
-  /** A line that should not be passed. */
+  /** A line drawn at a value that should not be exceeded; null for none. */
   readonly limit: number | null;
   readonly late: boolean;
-  /** Instead of the series' own keys: what stands for a whole stack. */
+  /** Text for the whole stack, in place of the values of its series. */
   readonly total: string | null;
 }
 
-/** From 0 up, in short format: there is room for four characters. */
+/** Labels have room for four characters: thousands are written as `k`. */
 function ticksUpTo(max: number): Tick[] {
   return [0, max / 2, max].map((value) => ({ value, text: value < 10_000 ? String(value) : `${value / 1000}k` }));
 }
 
-/** The smallest round number that is not below: its half is round as well. */
+/** The smallest round number that is not below the value; half of it is round as well, for the middle grid line. */
 export function roundUp(value: number): number {
   if (!(value > 0)) return 1;
   const power = 10 ** Math.floor(Math.log10(value));
@@ -290,7 +290,7 @@ export function roundUp(value: number): number {
   return step * power;
 }
 
-/** To three digits: more can be neither drawn nor read. */
+/** Rounds to three digits: more can be neither drawn nor read. */
 function short(value: number | null): number | null {
   return value === null ? null : Number(value.toPrecision(3));
 }

@@ -2,7 +2,7 @@ import { AggregatorRegistry } from 'prom-client';
 import type { Buckets } from '../../core/request-counts';
 import type { Scrape } from './scrape';
 
-/** As prom-client tells a metric to other processes. */
+/** Shape of a metric in prom-client's aggregation of processes, which formats the text for us. */
 interface Told {
   readonly name: string;
   readonly help: string;
@@ -17,7 +17,7 @@ interface SeriesValue {
   readonly metricName?: string;
 }
 
-/** The scrape as Prometheus's text. */
+/** Formats the scrape in Prometheus's text format; families without a value are left out. */
 export async function expose(families: readonly Family[], scrape: Scrape): Promise<string> {
   const told = families.map((family) => render(family, scrape)).filter(({ values }) => values.length > 0);
   return AggregatorRegistry.aggregate([told]).metrics();
@@ -46,7 +46,7 @@ function linesOf(name: string, { labels = {}, boundsMs, buckets }: HistogramSamp
   ];
 }
 
-/** Without the last digits, which are noise of binary fractions. */
+/** Rounds to 12 digits, which drops the noise of binary fractions. */
 function clean(value: number): number {
   return Number(value.toPrecision(12));
 }
@@ -59,33 +59,33 @@ export interface Sample {
   readonly value: number;
 }
 
-/** The lines of one histogram. */
+/** All lines of one histogram. */
 export interface HistogramSample {
   readonly labels?: Labels;
-  /** Upper bounds of the buckets, ms; `buckets.counts` has one more, for what is above. */
+  /** Upper bounds of the buckets, ms; `buckets.counts` has one more entry, for values above the last bound. */
   readonly boundsMs: readonly number[];
   readonly buckets: Buckets;
 }
 
 interface About {
-  /** In base units, by Prometheus's conventions: `_seconds`, `_bytes`, `_ratio`; counters end in `_total`. */
+  /** By Prometheus's conventions: base units (`_seconds`, `_bytes`, `_ratio`); counters end in `_total`. */
   readonly name: string;
   readonly help: string;
   /**
-   * It is of what all trees on the same Redis and Postgres share: each of them tells the same. All others have a label
-   * `tree`, since scrapes of one address may reach one tree or another.
+   * Marks a metric of all trees on the same Redis and Postgres, which has the same value in each of them. All others
+   * get a `tree` label, since scrapes of one address may reach one tree or another.
    */
   readonly shared?: true;
 }
 
-/** A metric: what it is called, and how it is read. No sample: not known at the moment, which is not 0. */
+/** A metric: its name, and the function that reads it. No sample means unknown, which is not 0. */
 export type Family =
   | (About & { readonly type: 'counter' | 'gauge'; readonly read: (scrape: Scrape) => readonly Sample[] })
   | (About & { readonly type: 'histogram'; readonly read: (scrape: Scrape) => readonly HistogramSample[] });
 
 type GivenValue = number | null | undefined;
 
-/** The one sample of a metric without labels. */
+/** The single sample of a metric without labels; none for an unknown value. */
 export function only(value: GivenValue): Sample[] {
   return sample({}, value);
 }

@@ -5,10 +5,10 @@ import { BUCKETS, type Histogram, lowerBound } from '../../support/histogram';
 import { type Family, type HistogramSample, only, sample } from './exposition';
 import type { Scrape } from './scrape';
 
-/** Of the history's buckets so many are told as one. */
+/** Number of the history's fine buckets that are joined into one, which keeps the count of series low. */
 const JOINED = 3;
 const WIDE_BUCKETS = BUCKETS / JOINED;
-/** Where each but the last of them ends, ms; to four digits. */
+/** Upper bounds of all buckets but the last, ms, to four digits. */
 const BOUNDS_MS = Array.from({ length: WIDE_BUCKETS - 1 }, (_, i) =>
   Number(lowerBound((i + 1) * JOINED).toPrecision(4)),
 );
@@ -99,7 +99,7 @@ function isUp(tree: Scrape['tree']): boolean {
   return tree?.stats.jobProcessor.state === 'ready';
 }
 
-/** Queues told by name; jobs may be put on queues of any name. */
+/** Maximum number of queues with series of their own: jobs may be enqueued on queues of any name. */
 const MOST_QUEUES = 100;
 
 interface NamedQueue {
@@ -107,7 +107,7 @@ interface NamedQueue {
   readonly queues: readonly QueueStatus[];
 }
 
-/** The first by name, and all others in one. */
+/** The first queues by name, and all others together as `other`. */
 function named({ queues = [] }: Scrape): NamedQueue[] {
   const one = queues.slice(0, MOST_QUEUES).map((queue) => ({ name: queue.name, queues: [queue] }));
   const others = queues.slice(MOST_QUEUES);
@@ -116,7 +116,7 @@ function named({ queues = [] }: Scrape): NamedQueue[] {
 
 const sum = (values: readonly number[]) => values.reduce((all, value) => all + value, 0);
 
-/** Shared by all trees on this Redis and Postgres: each tree tells the same. */
+/** Shared by all trees on this Redis and Postgres. */
 export const QUEUES: readonly Family[] = [
   {
     name: 'catamount_queue_jobs',

@@ -13,14 +13,14 @@ import { expose, type Family } from './exposition';
 import { JOBS, MAILS, QUEUES } from './job-families';
 import { HTTP, PROCESSES, TREE } from './tree-families';
 
-/** The text of a scrape. Scrapes at the same time are told the same. */
+/** Produces the text of /ops/metrics. Concurrent scrapes share one reading. */
 export class MetricsPage {
   private reading: Promise<string> | undefined;
 
   private readonly statusCollector: StatusCollector;
 
   constructor(private readonly options: OpsOptions) {
-    // A scrape tells of its own moment.
+    // Nothing is reused between scrapes: each reports its own moment.
     this.statusCollector = new StatusCollector({ ...options, probes: { freshMs: 0, limitMs: LIMIT_MS } });
   }
 
@@ -36,24 +36,24 @@ export class MetricsPage {
   }
 }
 
-/** What is not known by then is left out, ms: Prometheus waits for 10 s, unless it is told otherwise. */
+/** Parts that take longer than this, ms, are left out: Prometheus gives up after 10 s by default. */
 const LIMIT_MS = 4000;
 
-/** What one scrape has to tell. What could not be read is undefined. */
+/** The values of one scrape; undefined for those that could not be read. */
 export interface Scrape {
   readonly tree: TreeStatus | undefined;
-  /** The dyno, or the host and port; the host alone while the primary does not answer. */
+  /** The dyno, or host and port; only the host while the primary does not answer. */
   readonly treeName: string;
-  /** Of every tree on the same Redis. */
+  /** The queues of all trees on this Redis. */
   readonly queues: readonly QueueStatus[] | undefined;
   readonly sets: Readonly<Record<'retry' | 'scheduled' | 'dead', number | undefined>>;
   readonly history: HistoryCounters | undefined;
-  /** Job processors. */
+  /** Number of job processors. */
   readonly processors: number | undefined;
   readonly outbox: OutboxReading | undefined;
-  /** What needs a person, as the overview judges. */
+  /** Issues by the judgement that the overview shows. */
   readonly issues: readonly Issue[] | undefined;
-  /** How many of these are undefined. */
+  /** Number of parts that could not be read. */
   readonly missing: number;
   readonly redisAnswers: boolean;
   readonly postgresAnswers: boolean;
@@ -62,8 +62,8 @@ export interface Scrape {
 type Sources = Pick<OpsOptions, 'config' | 'redis' | 'knex'> & { readonly statusCollector: StatusCollector };
 
 /**
- * What the overview shows is read as it reads it, then what only metrics tell; nothing is read twice. Then Postgres is
- * asked one thing after the other, so that of the worker's few connections one is enough.
+ * Reads what the overview reads, then what only the metrics need, so that nothing is read twice. Postgres is queried
+ * sequentially, so that a scrape takes one of the worker's few connections.
  */
 export async function read({ config, redis: { client }, knex, statusCollector }: Sources): Promise<Scrape> {
   const status = await statusCollector.collect();
@@ -101,7 +101,7 @@ export async function read({ config, redis: { client }, knex, statusCollector }:
   };
 }
 
-/** undefined when it fails or takes too long. */
+/** undefined when reading fails or takes longer than the limit. */
 async function known<T>(reading: Promise<T>): Promise<T | undefined> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<undefined>((resolve) => {
@@ -114,15 +114,15 @@ async function known<T>(reading: Promise<T>): Promise<T | undefined> {
   }
 }
 
-/** Counting ends here, lest it take long. */
+/** Rows are counted up to this number, to bound the time. */
 const MOST_COUNTED = 100_000;
 
 export interface OutboxReading {
-  /** Of jobs whose outcome is still to come; at most 100,000 are counted. */
+  /** Rows of jobs whose outcome is still to come; at most 100,000 are counted. */
   readonly rows: number;
-  /** By queue, jobs that are due and not copied to Redis yet; at most 10,000 each are counted. undefined: not known. */
+  /** Due jobs not yet copied to Redis, by queue; at most 10,000 each are counted. undefined: not known. */
   readonly due: ReadonlyMap<string, number> | undefined;
-  /** How long the oldest of these has waited, ms; 0 when there is none. */
+  /** Time that the oldest of the due jobs has waited, ms; 0 when there is none. */
   readonly ageMs: number;
 }
 
@@ -135,5 +135,5 @@ async function readOutbox(knex: Knex, due: OutboxReading['due']): Promise<Outbox
   return { rows: counted.rows[0]?.size ?? 0, due, ageMs };
 }
 
-/** All that /ops/metrics tells, in this order. */
+/** All metrics of /ops/metrics, in the order of the text. */
 export const FAMILIES: readonly Family[] = [...TREE, ...PROCESSES, ...HTTP, ...JOBS, ...QUEUES, ...MAILS];

@@ -97,16 +97,16 @@ export const TREE: readonly Family[] = [
   },
 ];
 
-/** All are told from the start: what appears only with its first event is no increase. */
+/** All reasons are exported from the start: `increase()` misses a series that appears with its first event. */
 const REASONS = ['crash', 'boot', 'timeout', 'phase', 'memory', 'asked'] as const;
 
-/** One place in the tree; while its process is replaced there are two in it. */
+/** One place in the tree; it holds two processes while one is replaced. */
 interface Place {
-  /** As the log names it: `primary`, `web.0`, `jobs`. */
+  /** The name in the log: `primary`, `web.0`, `jobs`. */
   readonly name: string;
   readonly processes: readonly {
     readonly pssMb: number | null;
-    /** undefined before the first check-in. */
+    /** undefined before the first heartbeat. */
     readonly vitals: ProcessMetrics | undefined;
     readonly pool: PoolStats | undefined;
   }[];
@@ -132,7 +132,7 @@ type Part = Place['processes'][number];
 const sum = (values: readonly number[]) => values.reduce((all, value) => all + value, 0);
 const most = (values: readonly number[]) => Math.max(...values);
 
-/** A sample for each place where it is known. */
+/** One sample for each place where the figure is known. @param inOne combines the processes of one place. */
 function byPlace(
   { tree }: Scrape,
   figure: (part: Part) => number | null | undefined,
@@ -201,7 +201,7 @@ export const PROCESSES: readonly Family[] = [
   },
 ];
 
-/** Each process that serves the web; while a worker is replaced its slot is that of both. */
+/** The processes that serve requests; during a replacement both workers appear under the name of their slot. */
 function webProcesses({ stats }: TreeStatus): { readonly process: string; readonly status: WorkerStatus }[] {
   if (stats.single) return [{ process: 'primary', status: stats.single }];
   return stats.workerStatus.flatMap(({ index, lastStatus }) => {
@@ -218,7 +218,7 @@ function byProcess({ tree }: Scrape, figure: (status: WorkerStatus) => number): 
   return [...sums].map(([process, value]) => ({ labels: { process }, value }));
 }
 
-/** Of each method that was used every usual status, so that the first error of a kind is seen to be an increase. */
+/** Exports the usual status classes of every method in use, so that `increase()` sees the first error of a kind. */
 function byMethodAndStatus(answered: Readonly<Record<string, number>>): Sample[] {
   const methods = new Set(['GET', ...Object.keys(answered).map((key) => key.split(' ')[0] ?? '')]);
   const keys = [...methods].flatMap((method) => USUAL.map((status) => `${method} ${status}`));
@@ -232,7 +232,7 @@ const USUAL = ['2xx', '3xx', '4xx', '5xx'];
 
 const requestsOf = ({ tree }: Scrape) => tree?.stats.totals.requests;
 
-/** Of the app's requests. Health checks and the operator's pages are none of them. */
+/** Metrics of the app's requests, without health checks and the operator's pages. */
 export const HTTP: readonly Family[] = [
   {
     name: 'catamount_http_requests_total',

@@ -17,10 +17,10 @@ import { Formatter, jobPath, linkWith } from '../ui/format';
 import { localizedProblem } from '../ui/shell';
 
 const LIST = '/ops/processes';
-/** Events that the page shows. */
+/** Number of events on the page. */
 const EVENTS = 60;
 
-/** The processes of a tree, and what an operator can have done to them. */
+/** The page of a tree's processes, and the commands that an operator can send to them. */
 export const processRoutes: PageModule = async (site) => {
   const { router } = site;
   const statusCollector = await site.statusCollector();
@@ -69,7 +69,10 @@ export const processRoutes: PageModule = async (site) => {
   }
 };
 
-/** The own tree is asked directly, another one through Redis. @throws UserError when the own one refuses. */
+/**
+ * Runs the command: the own tree gets it directly, another one through Redis.
+ * @throws UserError if the own tree refuses.
+ */
 async function orderOf(
   site: PageContext,
   ctx: OpsContext,
@@ -93,7 +96,7 @@ async function showProcesses(site: PageContext, ctx: OpsContext, { tree, acts, t
   const { picture, own, silent } = tree;
   const format = Formatter.of(ctx);
   const rows = processRows(tree, format);
-  // What a viewer may not see is left out of these already.
+  // Already redacted for viewers, so that the JSON shows no more than the page does.
   const events = eventLines(picture.events, format, EVENTS, acts);
   const id = own ? null : picture.id;
   await site.pages.show(
@@ -161,31 +164,31 @@ function slotOf({ query }: OpsContext, { slot }: Act): number {
   throw localizedProblem(404, 'missing');
 }
 
-/** A process of the tree, as a row. */
+/** A process of the tree, as a row of the table. */
 export interface ProcessRow {
   readonly card: CardView;
   readonly slot: number | null;
   readonly pid: number | null;
   readonly up: string;
   readonly generation: number | null;
-  /** So far; null for what serves no requests. */
+  /** Requests served since its start; null for processes that serve none. */
   readonly requests: number | null;
-  /** `1 crash, 2 phase`, or `0`. */
+  /** For example `1 crash, 2 phase`, or `0`. */
   readonly restarts: string;
   readonly work: readonly WorkRow[];
 }
 
-/** A request or a job in hand. */
+/** A request or a job in flight. */
 export interface WorkRow {
   readonly what: string;
-  /** `Request a5ec…` */
+  /** For example `Request a5ec…`. */
   readonly id: string;
-  /** The page of a job; null for a request. */
+  /** Path of the job's page; null for a request. */
   readonly href: string | null;
   readonly age: string;
 }
 
-/** @param words of the reader. */
+/** @param format in the reader's language, redacted for viewers. */
 export function processRows({ picture, nodes }: TreeHealth, format: Formatter): ProcessRow[] {
   const then = format.at(picture.at);
   return nodes.map((node) => {
@@ -231,7 +234,7 @@ function workerRow(row: Row, id: string, { stats }: TreeStatus, format: Formatte
   };
 }
 
-/** @param http paths may name people, which is none of a viewer's business. */
+/** @param http true for requests: their paths may name people, and are hidden from viewers. */
 function workRows(work: readonly WorkInFlight[], format: Formatter, http: boolean): WorkRow[] {
   return work.map(({ what, id, ageMs }) => ({
     what: http && format.redacted ? (what.split(' ')[0] ?? '') : format.work(what),
@@ -265,14 +268,14 @@ export const ACTS: readonly Act[] = [
   { key: 'resume', command: 'jobs resume', fits: (picture) => runsJobs(picture) && !isOpen(picture) },
 ];
 
-/** A process that the act touches, and what it has in hand. */
+/** A process that an act affects, with its work. */
 export interface Touched {
   readonly slot: number | null;
   readonly inFlight: number;
   readonly waiting: number;
 }
 
-/** The processes that the act touches. */
+/** Lists the processes that an act affects, for its confirmation page. */
 export function touchedBy({ key }: Act, picture: TreeStatus, slot: number): Touched[] {
   const { stats, slots } = picture;
   if (key === 'quiet' || key === 'resume') {
@@ -290,7 +293,7 @@ export function touchedBy({ key }: Act, picture: TreeStatus, slot: number): Touc
   });
 }
 
-/** What the texts of an act tell with. */
+/** Values for the texts of an act. */
 export function valuesOf(picture: TreeStatus, slot: number): Record<string, unknown> {
   const { name, stats, limits } = picture;
   return {
