@@ -1,15 +1,7 @@
 import { UserError } from '../core/errors';
+import type { RecentEvent } from '../core/notable-events';
 import { type Deferred, deferred, toError } from '../support/async';
-import type {
-  Operations,
-  ProcessorStatus,
-  RecentEvent,
-  Rollup,
-  TreeStats,
-  TreeStatus,
-  Work,
-  WorkerStatus,
-} from './status';
+import type { Operations, ProcessorStatus, Rollup, TreeStats, TreeStatus, Work, WorkerStatus } from './status';
 
 /**
  * Messages between the primary and its children over IPC. Deadlines are sent as remaining milliseconds, since each
@@ -61,7 +53,7 @@ export type FromWorker =
   /** Carries an idle connection for another worker. */
   | { readonly catamount: 'pass-on' }
   /** Everything is answered; `cut`: requests that the deadline left unanswered. */
-  | { readonly catamount: 'closed'; readonly cut: number }
+  | { readonly catamount: 'closed'; readonly cut: number; readonly status: WorkerStatus | null }
   /** Somebody signalled this worker alone, or it no longer trusts itself: please replace me. */
   | { readonly catamount: 'leave'; readonly reason: string }
   | AskMessage

@@ -4,11 +4,11 @@ import pino, { type DestinationStream, type Logger } from 'pino';
 import { toError } from '../support/async';
 import { pluralize } from '../support/text';
 import type { Config } from './config';
-import { DescriptorWatch } from './descriptor-watch';
 import { logEvents } from './event-catalog';
 import { Events } from './events';
 import { currentContext } from './execution-context';
 import { LogFilter } from './log-filter';
+import { DescriptorWatch } from './process-metrics';
 
 export type { Logger };
 

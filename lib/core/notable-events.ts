@@ -1,4 +1,4 @@
-import type { EventName } from './events';
+import type { EventMap, EventName, Events } from './events';
 
 /** The keeper of an event for operators: `primary` and `processor` keep it in memory, `redis` for all trees. */
 type Keeper = 'primary' | 'processor' | 'redis' | 'whoever saw it';
@@ -50,3 +50,58 @@ export function keeperOf(name: EventName): Keeper | undefined {
 }
 
 export const NOTABLE_EVENTS = Object.keys(NOTABLE) as NotableEvent[];
+
+/** Something that has happened in the tree. */
+export interface RecentEvent {
+  /** ISO 8601. */
+  readonly at: string;
+  readonly name: EventName;
+  /** The plain values of its payload. */
+  readonly about: Readonly<Record<string, string | number | boolean | null>>;
+}
+
+const MAX_KEPT = 30;
+/** Longer texts are cut. */
+const MAX_TEXT_LENGTH = 300;
+
+/** The last things that have happened in this process, newest first. */
+export class EventBuffer {
+  private readonly kept: RecentEvent[] = [];
+
+  constructor(events: Events) {
+    events.onAny((name, payload) => {
+      if (keeperOf(name) !== 'primary') return;
+      // A worker that leaves when asked is told of by whoever asked.
+      if (!('expected' in payload && payload.expected)) this.add(recentEvent(name, payload));
+    });
+  }
+
+  list(): readonly RecentEvent[] {
+    return [...this.kept];
+  }
+
+  add(event: RecentEvent): void {
+    this.kept.unshift(event);
+    this.kept.length = Math.min(this.kept.length, MAX_KEPT);
+  }
+}
+
+/** Has `tell` hear of what has happened in the job processor's own process. */
+export function onJobEvents(events: Events, tell: (event: RecentEvent) => void): void {
+  events.onAny((name, payload) => {
+    if (keeperOf(name) === 'processor') tell(recentEvent(name, payload));
+  });
+}
+
+export function recentEvent(name: EventName, payload: EventMap[EventName]): RecentEvent {
+  const about = Object.fromEntries(Object.entries(payload).flatMap(([key, value]) => plain(key, value)));
+  return { at: new Date().toISOString(), name, about };
+}
+
+type Plain = string | number | boolean | null;
+
+function plain(key: string, value: unknown): [string, Plain][] {
+  if (typeof value === 'string') return [[key, value.slice(0, MAX_TEXT_LENGTH)]];
+  if (typeof value === 'number' || typeof value === 'boolean' || value === null) return [[key, value]];
+  return [];
+}

@@ -1,4 +1,6 @@
-import type { z } from 'zod';
+import { z } from 'zod';
+import { parseRate, type Rate } from '../support/duration';
+import type { Config } from './config';
 import { EXIT, UserError } from './errors';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -72,4 +74,23 @@ export class SettingsReader {
 function hideSecret(text: string): string {
   if (!URL.canParse(text)) return `<${text.length} characters>`;
   return `${new URL(text).protocol}//…`;
+}
+
+const rate = z.union([
+  z.literal('off').transform(() => null),
+  z
+    .string()
+    .transform((text) => parseRate(text))
+    .refine((parsed) => parsed !== undefined),
+]);
+
+/** How many may sign up. An office behind one address gets along with these; a flood does not. */
+export function readSignUps(read: SettingsReader): Config['signUps'] {
+  const get = (variable: string, fallback: Rate) =>
+    read.get(variable, rate, 'a number per time, such as 60/1h, of 1s to 1d; or off', fallback) ?? null;
+  return {
+    perAddress: get('SIGN_UPS_PER_ADDRESS', { count: 60, seconds: 3600 }),
+    perDomain: get('SIGN_UPS_PER_DOMAIN', { count: 600, seconds: 3600 }),
+    perMailbox: get('SIGN_UPS_PER_MAILBOX', { count: 5, seconds: 86_400 }),
+  };
 }

@@ -15,8 +15,7 @@ import {
   type TrustedProxies,
 } from './config';
 import { autoConcurrency, detectMemoryLimitMb, heapCaps } from './memory-plan';
-import { type Environment, SettingsReader } from './settings-reader';
-import { readSignUps } from './sign-up-settings';
+import { type Environment, readSignUps, SettingsReader } from './settings-reader';
 import { asOnHeroku } from './tls';
 
 export interface SettingsInput {

@@ -1,4 +1,5 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
+import net from 'node:net';
 
 /** Minimum length of a prefix; a shorter one would match too many words. */
 const BEGINNING = 3;
@@ -87,4 +88,16 @@ export function byTextAndNumber(a: string, b: string): number {
 export function sameText(a: string, b: string): boolean {
   const digest = (text: string) => createHmac('sha256', 'compare').update(text).digest();
   return timingSafeEqual(digest(a), digest(b));
+}
+
+/** Whom an address stands for when calls are counted: one subscriber has a whole /64 of IPv6. */
+export function clientNetwork(ip: string): string {
+  const plain = ip.replace(/^::ffff:/i, '').replace(/%.*$/, '');
+  if (!net.isIPv6(plain)) return plain;
+  const [head = '', tail] = plain.split('::');
+  const left = head === '' ? [] : head.split(':');
+  const right = tail === undefined || tail === '' ? [] : tail.split(':');
+  const zeros = tail === undefined ? [] : new Array<string>(8 - left.length - right.length).fill('0');
+  const groups = [...left, ...zeros, ...right].slice(0, 4);
+  return `${groups.map((group) => Number.parseInt(group, 16).toString(16)).join(':')}::/64`;
 }

@@ -197,7 +197,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'the primary remembers what the catalogue says that it remembers, and nothing else',
-    file: 'lib/cluster/primary/tree-monitor.ts',
+    file: 'lib/core/notable-events.ts',
     find: "if (keeperOf(name) !== 'primary') return;",
     replace: "if (keeperOf(name) === 'redis') return;",
     killedBy: ['test/cluster/recent-events.test.ts'],
@@ -254,8 +254,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'top does not compare one primary with another',
     file: 'lib/cli/top/view.ts',
-    find: 'id === picture.id && ',
-    replace: '(id === picture.id || at < picture.at) && ',
+    find: 'id === treeStatus.id && ',
+    replace: '(id === treeStatus.id || at < treeStatus.at) && ',
     killedBy: [RATES],
   },
   {

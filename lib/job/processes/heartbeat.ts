@@ -1,12 +1,18 @@
 import type { Events } from '../../core/events';
+import { HeartbeatRegistry, type HeartbeatReply } from '../../core/heartbeat-registry';
 import type { Redis, RedisClient } from '../../core/redis';
 import { RedisScript } from '../../core/redis-script';
 import type { Deadline } from '../../support/async';
 import { toError } from '../../support/async';
 import { PeriodicTask } from '../../support/periodic-task';
 import { commandsKey, keyPrefix, PROCESSES, processKey } from '../queue/keys';
-import { type HeartbeatReply, leaveList, sendHeartbeat } from './heartbeat-script';
-import { isProcessorCommand, type ProcessInfo, type ProcessorCommand, readProcessInfo } from './process-list';
+import {
+  isProcessorCommand,
+  PROCESS_KEYS,
+  type ProcessInfo,
+  type ProcessorCommand,
+  readProcessInfo,
+} from './process-list';
 
 export const INFO_INTERVAL_MS = 5000;
 /** TTL of a processor's status after its last heartbeat, s. */
@@ -51,10 +57,12 @@ export class Heartbeat {
   /** Executed commands that Redis has not acknowledged yet. */
   private executed: readonly string[] = [];
   private unsubscribe: (() => void) | undefined;
+  private readonly registry: HeartbeatRegistry;
 
   constructor(private readonly options: HeartbeatOptions) {
     const { events, redis, heartbeatMs = 1000, infoMs = INFO_INTERVAL_MS, dead } = options;
     this.dead = dead;
+    this.registry = new HeartbeatRegistry(redis.client, PROCESS_KEYS);
     this.infoEvery = Math.max(1, Math.round(infoMs / heartbeatMs));
     this.task = new PeriodicTask({
       everyMs: heartbeatMs,
@@ -88,7 +96,7 @@ export class Heartbeat {
     this.unsubscribe?.();
     await deadline.wait(this.task.stop());
     const { client } = this.options.redis;
-    if (client.isReady) await deadline.wait(leaveList(client, this.options.identity)).catch(() => undefined);
+    if (client.isReady) await deadline.wait(this.registry.deregister(this.options.identity)).catch(() => undefined);
   }
 
   private async pass(): Promise<number | undefined> {
@@ -98,14 +106,11 @@ export class Heartbeat {
     const failure = await this.rescueFromDead().then(() => undefined, toError);
     const report = this.heartbeats % this.infoEvery === 0;
     const begun = performance.now();
-    const reply = await sendHeartbeat(redis.client, {
-      identity,
+    const reply = await this.registry.heartbeat(identity, {
       info: report ? JSON.stringify(describe(this.redisMs)) : undefined,
       ttlS: TTL_S,
-      last: this.last,
-      gapMs: MAX_MISSED_HEARTBEATS * heartbeatMs,
-      unresponsiveMs,
       executed: this.executed,
+      judging: { last: this.last, gapMs: MAX_MISSED_HEARTBEATS * heartbeatMs, unresponsiveMs },
     });
     const tookMs = performance.now() - begun;
     this.redisMs = Math.round(tookMs * 10) / 10;

@@ -1,18 +1,18 @@
 import { randomBytes } from 'node:crypto';
 import { UserError } from '../../core/errors';
+import { HeartbeatRegistry, type RegistryKeys } from '../../core/heartbeat-registry';
 import type { RedisClient } from '../../core/redis';
-import { RedisScript } from '../../core/redis-script';
 import { compareText } from '../../support/text';
 import { isCount, isText, isTexts, isTime } from '../../support/type-guards';
 import { commandsKey, PROCESS_PREFIX, PROCESSES } from '../queue/keys';
 import type { Auditor } from '../sets/query';
 
-/** A process without heartbeats for this long is not listed, ms. */
-const LISTED_MS = 30_000;
-/** A process without heartbeats stays in Redis for this long, so that others can rescue its jobs, ms. */
-const KEPT_MS = 600_000;
-/** TTL of a command, s. */
-const COMMAND_TTL_S = 60;
+/** The Redis keys of the job processors. */
+export const PROCESS_KEYS: RegistryKeys = {
+  members: PROCESSES,
+  infoPrefix: PROCESS_PREFIX,
+  commands: commandsKey,
+};
 
 /** A job processor, by its latest status. */
 export interface ListedProcess extends ProcessInfo {
@@ -20,43 +20,22 @@ export interface ListedProcess extends ProcessInfo {
   readonly heartbeatAgeMs: number;
 }
 
-// KEYS  1 processes
-// ARGV  1 prefix of their keys, 2 heartbeat age above which they are not listed, 3 and not kept (ms)
-// reply heartbeat age (ms), status, for each
-const LIST = new RedisScript(`
-local time = redis.call('time')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('zremrangebyscore', KEYS[1], '-inf', now - ARGV[3])
-local out, found = {}, redis.call('zrangebyscore', KEYS[1], now - ARGV[2], '+inf', 'WITHSCORES')
-for i = 1, #found, 2 do
-  local info = redis.call('get', ARGV[1]..found[i])
-  if info then out[#out + 1] = math.max(0, now - found[i + 1]); out[#out + 1] = info end
-end
-return out`);
-
-// KEYS  1 processes, 2 the commands of one   ARGV 1 its identity, 2 the command, 3 TTL, s
-const TELL = new RedisScript(`
-if not redis.call('zscore', KEYS[1], ARGV[1]) then return 0 end
-redis.call('rpush', KEYS[2], ARGV[2])
-return redis.call('expire', KEYS[2], ARGV[3])`);
-
 /** Lists the job processors of all trees on this Redis, and sends commands to them. Usable from any process. */
 export class ProcessList {
+  private readonly registry: HeartbeatRegistry;
+
   /** @param audit the events by which commands are reported. Default: none. */
   constructor(
-    private readonly redis: RedisClient,
+    redis: RedisClient,
     private readonly audit?: Auditor,
-  ) {}
+  ) {
+    this.registry = new HeartbeatRegistry(redis, PROCESS_KEYS);
+  }
 
   /** @returns the processors by tree, then by age, the oldest first. @throws when Redis does not answer. */
   async list(): Promise<ListedProcess[]> {
-    const args = [PROCESS_PREFIX, String(LISTED_MS), String(KEPT_MS)];
-    const reply = (await LIST.run(this.redis, [PROCESSES], args)) as (number | string)[];
-    const listed: ListedProcess[] = [];
-    for (let i = 0; i < reply.length; i += 2) {
-      const info = readProcessInfo(String(reply[i + 1]));
-      if (info) listed.push({ ...info, heartbeatAgeMs: Number(reply[i]) });
-    }
+    const found = await this.registry.list(readProcessInfo);
+    const listed = found.map(({ info, heartbeatAgeMs }) => ({ ...info, heartbeatAgeMs }));
     return listed.sort((a, b) => compareText(a.tree, b.tree) || a.startedAt - b.startedAt);
   }
 
@@ -72,12 +51,7 @@ export class ProcessList {
       throw new UserError(`"${command}" is no command for a job processor; use ${PROCESSOR_COMMANDS.join(', ')}.`);
     }
     const text = `${command} ${randomBytes(6).toString('hex')}`;
-    const told = await TELL.run(
-      this.redis,
-      [PROCESSES, commandsKey(identity)],
-      [identity, text, String(COMMAND_TTL_S)],
-    );
-    if (told !== 1) return false;
+    if (!(await this.registry.send(identity, text))) return false;
     this.audit?.events.emit('operator.processor', { command, processor: identity, via: this.audit.via });
     return true;
   }

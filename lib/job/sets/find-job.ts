@@ -38,12 +38,12 @@ export async function findJob({ redis, knex, queues }: JobSources, ref: JobRef):
   const row = await findOwnRow(knex, { id, queue });
   const others = queue === undefined ? await (typeof queues === 'function' ? queues() : queues) : [];
   const known = queue === undefined ? [...new Set([...others, ...(row ? [row.queue] : [])])] : [queue];
-  const sightings = await sight(redis, known, id);
-  const sighting = onlyOne(
+  const locations = await locate(redis, known, id);
+  const location = onlyOne(
     id,
-    sightings.filter((seen) => seen.place !== 'nowhere'),
+    locations.filter((seen) => seen.place !== 'nowhere'),
   );
-  if (sighting) return describeSighting(id, sighting);
+  if (location) return describeLocation(id, location);
   // Postgres is read once more, since the job may have died or been retried between the two reads.
   const moved = await findDeadJob(knex, { id, queue });
   if (moved) return moved;
@@ -70,7 +70,7 @@ function describeOwnRow({ options, ...row }: OutboxJob): FoundPlace {
   return { place: set, entry: describeJob({ ...row, set, at, text }), ahead: undefined };
 }
 
-function describeSighting(id: string, { place, queue, score, text, progress }: Sighting): FoundPlace {
+function describeLocation(id: string, { place, queue, score, text, progress }: JobLocation): FoundPlace {
   const set: SetName | undefined =
     place === 'delayed' ? (isRetrying(text) ? 'retry' : 'scheduled') : place === 'nowhere' ? undefined : place;
   if (!set) return GONE;
@@ -79,14 +79,14 @@ function describeSighting(id: string, { place, queue, score, text, progress }: S
   return { place: set, entry, ahead: place === 'waiting' ? score : undefined };
 }
 
-function onlyOne(id: string, sightings: readonly Sighting[]): Sighting | undefined {
-  if (sightings.length < 2) return sightings[0];
-  const queues = sightings.map((seen) => seen.queue).join(', ');
+function onlyOne(id: string, locations: readonly JobLocation[]): JobLocation | undefined {
+  if (locations.length < 2) return locations[0];
+  const queues = locations.map((seen) => seen.queue).join(', ');
   throw new InvalidRequestError(`job ${id} is in several queues (${queues}): say which one is meant`);
 }
 
 /** The state of a job in Redis, in one queue. */
-export interface Sighting {
+export interface JobLocation {
   readonly queue: string;
   /** `nowhere`: Redis has only its record. */
   readonly place: 'dead' | 'delayed' | 'active' | 'blocked' | 'waiting' | 'nowhere';
@@ -123,21 +123,21 @@ end
 return out`);
 
 /** @returns the state of the job in each queue that has its id. */
-export async function sight(client: RedisClient, queues: readonly string[], id: string): Promise<Sighting[]> {
+export async function locate(client: RedisClient, queues: readonly string[], id: string): Promise<JobLocation[]> {
   if (queues.length === 0) return [];
   const reply = (await SCRIPT.run(client, queues.map(keyPrefix), [id])) as (string | number)[];
-  const sightings: Sighting[] = [];
+  const locations: JobLocation[] = [];
   for (let i = 0; i + 5 < reply.length; i += 6) {
     const [queue, place, score, hasRecord, text, progress] = reply.slice(i, i + 6).map(String);
-    sightings.push({
+    locations.push({
       queue: queues[Number(queue) - 1] ?? '',
-      place: place as Sighting['place'],
+      place: place as JobLocation['place'],
       score: Number(score),
       text: hasRecord ? text : undefined,
       progress: progress || undefined,
     });
   }
-  return sightings;
+  return locations;
 }
 
 const ANSWER_MS = 5000;
