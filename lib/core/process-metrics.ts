@@ -70,26 +70,26 @@ export interface PoolStats {
   readonly max: number;
 }
 
-/** How often it is tried whether a file can be opened, ms. */
+/** Interval of attempts to open a file, ms. */
 const DESCRIPTOR_CHECK_INTERVAL_MS = 1000;
-/** As long as none can, the log is told so often, ms. */
+/** Interval of reports while no file can be opened, ms. */
 const DESCRIPTOR_REPORT_INTERVAL_MS = 60_000;
 
 /**
- * Tells of a process that has no file descriptor left. Nothing else would: libuv drops whoever connects then, to keep the
- * event loop from spinning, and Node does not hear of it.
+ * Reports that the process has no file descriptor left. Nothing else would show it: libuv then drops new connections to
+ * keep the event loop from spinning, and does not tell Node.
  */
 export class DescriptorWatch {
   private toldAt = Number.NEGATIVE_INFINITY;
   private isExhausted = false;
 
-  /** @param now a clock that only goes on, ms. */
+  /** @param now a monotonic clock, ms. */
   constructor(
     private readonly events: Events,
     private readonly now: () => number = () => performance.now(),
   ) {}
 
-  /** Until the end of the process, which it does not keep alive. */
+  /** Checks until the process ends, without keeping it alive. */
   start(): void {
     setInterval(() => this.check(), DESCRIPTOR_CHECK_INTERVAL_MS).unref();
   }

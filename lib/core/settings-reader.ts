@@ -84,7 +84,7 @@ const rate = z.union([
     .refine((parsed) => parsed !== undefined),
 ]);
 
-/** How many may sign up. An office behind one address gets along with these; a flood does not. */
+/** Reads the rate limits of sign-ups. The defaults suffice for an office behind one address, and stop a flood. */
 export function readSignUps(read: SettingsReader): Config['signUps'] {
   const get = (variable: string, fallback: Rate) =>
     read.get(variable, rate, 'a number per time, such as 60/1h, of 1s to 1d; or off', fallback) ?? null;

@@ -90,7 +90,7 @@ export function sameText(a: string, b: string): boolean {
   return timingSafeEqual(digest(a), digest(b));
 }
 
-/** Whom an address stands for when calls are counted: one subscriber has a whole /64 of IPv6. */
+/** @returns the key by which calls of an address are counted: for IPv6 its /64, since one subscriber has all of it. */
 export function clientNetwork(ip: string): string {
   const plain = ip.replace(/^::ffff:/i, '').replace(/%.*$/, '');
   if (!net.isIPv6(plain)) return plain;
