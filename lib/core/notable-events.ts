@@ -64,7 +64,7 @@ const MAX_KEPT = 30;
 /** Maximum length of a text, characters; longer ones are cut. */
 const MAX_TEXT_LENGTH = 300;
 
-/** The latest notable events of the primary, newest first. */
+/** The latest notable events that the primary keeps, its own and those it is given, newest first. */
 export class EventBuffer {
   private readonly kept: RecentEvent[] = [];
 
