@@ -3,20 +3,20 @@ import { RedisScript } from './redis-script';
 
 /** A member without a heartbeat for this long is not listed, ms. */
 const LISTED_MS = 30_000;
-/** For this long it stays in Redis, so that others can see to what it has left behind, ms. */
+/** A member without a heartbeat stays in Redis for this long, so that others can rescue its work, ms. */
 const KEPT_MS = 600_000;
-/** Time for which a command waits for its member, s. */
+/** TTL of a command, s. */
 const COMMAND_TTL_S = 60;
 /** Time for which one call of `list` counts as watching, s. */
 const WATCHED_TTL_S = 10;
 
-// All times in ms, by Redis's clock: the clocks of the processes may differ.
+// All times are in ms by Redis's clock, since the clocks of the processes may differ.
 //
 // KEYS  1 members, 2 the member's info, 3 its commands, 4 watched (optional)
-// ARGV  1 its id  2 its info, or ''  3 time for which that is kept after the heartbeat, s
-//       4 its last heartbeat, 5 its first one since the last gap (0: none yet)  6 maximum pause that is no gap
+// ARGV  1 its id  2 its info, or '' to keep the last one  3 TTL of the info, s
+//       4 its last heartbeat, 5 its first one after the last gap (0: none yet)  6 maximum pause that is no gap
 //       7 heartbeat age from which others are unresponsive; negative: it judges nobody  8… commands that were executed
-// reply now, first heartbeat since the last gap, commands, unresponsive members, 1 if somebody watches, else 0
+// reply now, first heartbeat after the last gap, commands, unresponsive members, 1 if "watched" exists, else 0
 const HEARTBEAT_SCRIPT = new RedisScript(`
 local call, time = redis.call, redis.call('time')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -49,7 +49,7 @@ for i = 1, #found, 2 do
 end
 return out`);
 
-// KEYS  1 members, 2 the commands of one   ARGV 1 its id, 2 the command, 3 time for which it waits, s
+// KEYS  1 members, 2 the commands of one   ARGV 1 its id, 2 the command, 3 its TTL, s
 const SEND_SCRIPT = new RedisScript(`
 if not redis.call('zscore', KEYS[1], ARGV[1]) then return 0 end
 redis.call('rpush', KEYS[2], ARGV[2])
@@ -58,7 +58,7 @@ return redis.call('expire', KEYS[2], ARGV[3])`);
 export interface RegistryKeys {
   /** Redis zset of ids by the time of their last heartbeat. */
   readonly members: string;
-  /** Redis string that a member says of itself: this prefix and its id. */
+  /** Prefix of the Redis string with a member's info; its id follows. */
   readonly infoPrefix: string;
   /** Redis list of the commands that wait for a member. */
   readonly commands: (id: string) => string;
@@ -66,51 +66,53 @@ export interface RegistryKeys {
   readonly watched?: string;
 }
 
-/** Who may judge others by the age of their heartbeats. */
+/** The state by which a member judges others by the age of their heartbeats. */
 interface Judging {
   /** The reply to its last heartbeat; undefined before the first. */
   readonly last: Pick<HeartbeatReply, 'now' | 'since'> | undefined;
-  /** After a longer pause between its own heartbeats it cannot tell whether Redis was away, ms. */
+  /** After a longer pause between its own heartbeats it cannot judge others, since Redis may have been away, ms. */
   readonly gapMs: number;
+  /** Heartbeat age from which others are unresponsive, ms. */
   readonly unresponsiveMs: number;
 }
 
 export interface Heartbeat {
-  /** What it says of itself. Default: what it said last still stands. */
+  /** The member's info, as text. Default: the last one is kept. */
   readonly info?: string | undefined;
-  /** How long that stands after this heartbeat, s. */
+  /** TTL of the info after this heartbeat, s. */
   readonly ttlS: number;
-  /** Commands that it has executed: they are removed. Default: none. */
+  /** Commands that it has executed and that are to be removed. Default: none. */
   readonly executed?: readonly string[];
   /** Default: it judges nobody. */
   readonly judging?: Judging;
 }
 
 export interface HeartbeatReply {
+  /** The time of the heartbeat by Redis's clock, ms since 1970. */
   readonly now: number;
-  /** Its first heartbeat after the last gap. */
+  /** The member's first heartbeat after the last gap, likewise. */
   readonly since: number;
   readonly commands: readonly string[];
-  /** Ids of others that are unresponsive. */
+  /** Ids of unresponsive members. */
   readonly unresponsive: readonly string[];
-  /** Somebody lists the members, so that what they say of themselves is wanted more often. */
+  /** true: somebody lists the members, so their info is wanted more often. */
   readonly watched: boolean;
 }
 
 export interface Listed<Info> {
   readonly info: Info;
-  /** Time since its last heartbeat, ms. Above some seconds it is blocked, cut off or dead. */
+  /** Age of its last heartbeat, ms. Above some seconds the member is blocked, disconnected or dead. */
   readonly heartbeatAgeMs: number;
 }
 
-/** Who lives: the trees, or the job processors, that share one Redis. Each method throws when Redis does not answer. */
+/** The living trees, or job processors, that share one Redis. Each method throws when Redis does not answer. */
 export class HeartbeatRegistry {
   constructor(
     private readonly redis: RedisClient,
     private readonly keys: RegistryKeys,
   ) {}
 
-  /** Shows that a member lives. @returns the commands that wait for it, and who else does not live any more. */
+  /** Sends a heartbeat. @returns the commands that wait for the member, and the ids of unresponsive others. */
   async heartbeat(id: string, { info = '', ttlS, executed = [], judging }: Heartbeat): Promise<HeartbeatReply> {
     const { last = { now: 0, since: 0 }, gapMs = 0, unresponsiveMs = -1 } = judging ?? {};
     const { members, infoPrefix, commands: commandsOf, watched: watchedKey } = this.keys;
@@ -121,7 +123,7 @@ export class HeartbeatRegistry {
     return { now, since, commands, unresponsive, watched: watched === 1 };
   }
 
-  /** @param parse of what a member says of itself: undefined leaves it out. */
+  /** Lists the members. @param parse parses a member's info; undefined leaves the member out. */
   async list<Info>(parse: (text: string) => Info | undefined): Promise<Listed<Info>[]> {
     const { members, infoPrefix, watched } = this.keys;
     const args = [infoPrefix, LISTED_MS, KEPT_MS, WATCHED_TTL_S].map(String);
@@ -135,13 +137,13 @@ export class HeartbeatRegistry {
     return listed;
   }
 
-  /** Leaves a command for a member. It is void after a minute. @returns false when no such member is known. */
+  /** Sends a command to a member; it expires after a minute. @returns false when no such member is listed. */
   async send(id: string, command: string): Promise<boolean> {
     const { members, commands } = this.keys;
     return (await SEND_SCRIPT.run(this.redis, [members, commands(id)], [id, command, String(COMMAND_TTL_S)])) === 1;
   }
 
-  /** Takes a command off the list. @returns false when another process has taken it. */
+  /** Removes a command from the list. @returns false when another process has done so. */
   async take(id: string, command: string): Promise<boolean> {
     return (await this.redis.lRem(this.keys.commands(id), 0, command)) > 0;
   }

@@ -1,6 +1,6 @@
 import type { EventMap, EventName, Events } from './events';
 
-/** Which process remembers an event for operators: `primary` and `processor` in memory, `redis` for all trees. */
+/** The keeper of an event for operators: `primary` and `processor` keep it in memory, `redis` for all trees. */
 type Keeper = 'primary' | 'processor' | 'redis' | 'whoever saw it';
 
 /** The events that `catamount top` and the pages list. */
@@ -44,16 +44,16 @@ export function isNotable(name: string): name is NotableEvent {
   return Object.hasOwn(NOTABLE, name);
 }
 
-/** undefined for an event that nobody remembers. */
+/** @returns undefined for an event that is not kept. */
 export function keeperOf(name: EventName): Keeper | undefined {
   return isNotable(name) ? NOTABLE[name] : undefined;
 }
 
 export const NOTABLE_EVENTS = Object.keys(NOTABLE) as NotableEvent[];
 
-/** Something that has happened in the tree. */
+/** A notable event of the tree, as it is kept. */
 export interface RecentEvent {
-  /** ISO 8601. */
+  /** Time of the event, ISO 8601. */
   readonly at: string;
   readonly name: EventName;
   /** The plain values of its payload. */
@@ -61,17 +61,17 @@ export interface RecentEvent {
 }
 
 const MAX_KEPT = 30;
-/** Longer texts are cut. */
+/** Maximum length of a text, characters; longer ones are cut. */
 const MAX_TEXT_LENGTH = 300;
 
-/** The last things that have happened in this process, newest first. */
+/** The latest notable events that the primary keeps, its own and those it is given, newest first. */
 export class EventBuffer {
   private readonly kept: RecentEvent[] = [];
 
   constructor(events: Events) {
     events.onAny((name, payload) => {
       if (keeperOf(name) !== 'primary') return;
-      // A worker that leaves when asked is told of by whoever asked.
+      // Expected exits are left out, since the command that caused them is an event itself.
       if (!('expected' in payload && payload.expected)) this.add(recentEvent(name, payload));
     });
   }
@@ -86,7 +86,7 @@ export class EventBuffer {
   }
 }
 
-/** Has `tell` hear of what has happened in the job processor's own process. */
+/** Calls `tell` with the notable events of the job processor's own process. */
 export function onJobEvents(events: Events, tell: (event: RecentEvent) => void): void {
   events.onAny((name, payload) => {
     if (keeperOf(name) === 'processor') tell(recentEvent(name, payload));
