@@ -129,7 +129,7 @@ export async function clearSocketPath(file: string): Promise<void> {
     const now = fs.lstatSync(file, { throwIfNoEntry: false });
     if (now?.ino === found.ino && now.ctimeMs === found.ctimeMs) fs.rmSync(file, { force: true });
   } finally {
-    fs.rmdirSync(lock);
+    fs.rmSync(lock, { recursive: true, force: true });
   }
 }
 
