@@ -20,7 +20,7 @@ interface Told {
   readonly lines: readonly string[];
 }
 
-/** What `told-alike.test.ts` shows of every state by pictures of it, for some states of a real tree. */
+/** What `told-alike.test.ts` shows of every state by statuses of it, for some states of a real tree. */
 describe('how a real tree is', () => {
   let stage: Stage;
   let tree: Tree;
