@@ -31,7 +31,9 @@ export class Layout {
   private readonly build = `catamount ${version()} · Node ${process.versions.node}`;
 
   constructor(private readonly options: PageOptions) {
-    this.views = new Views(options.folder, { cache: options.config.environment === 'production' });
+    // The views are indented by nesting, and the indentation is not sent. A line break is, as the space that it is in HTML: where
+    // neighbours must touch, the line before ends with an EJS tag that swallows it (`-%>`), or there is no break.
+    this.views = new Views(options.folder, { cache: options.config.environment === 'production', rmWhitespace: true });
   }
 
   /** Answers with a page, or with `json` when the request asks for JSON. */
